@@ -1,0 +1,92 @@
+//! The worker protocol: what goes into a worker process and what comes out of it.
+//!
+//! The orchestrator writes one [`WorkerPlan`] as one line of JSON to the worker's stdin; the worker writes one
+//! [`WorkerReply`] as one line of JSON to its stdout and exits with 0. Anything else (no line, another version, a signal)
+//! is a failed round. Histograms are HdrHistogram V2 in base64, so that a worker in another language can be written from
+//! this file alone. `docs/PROTOCOL.md` tells it with an example.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::load::{Load, Stop};
+use crate::record::Measurement;
+
+/// Version of the worker protocol.
+pub const WORKER_PROTOCOL: u32 = 1;
+
+/// What a worker is asked to do: one round of one cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerPlan {
+    /// Always [`WORKER_PROTOCOL`].
+    pub protocol: u32,
+    /// Name of the workload.
+    pub workload: String,
+    /// The workload's parameters, complete.
+    pub params: Value,
+    /// The length of one `unit` of delay, in ns.
+    pub unit_ns: u64,
+    /// Name of the runtime.
+    pub runtime: String,
+    /// CPUs to run on, by number; empty leaves the process where it is.
+    pub cpus: Vec<usize>,
+    /// Worker threads for the runtime.
+    pub worker_threads: u32,
+    /// How operations are asked for.
+    pub load: Load,
+    /// The phase before the measurement.
+    pub warmup: Stop,
+    /// When the measurement ends.
+    pub stop: Stop,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// Where each target is, by name. A URL may carry a password: never log or record it.
+    pub targets: BTreeMap<String, TargetAddress>,
+    /// A directory of this run's own for files the workload makes; reused over the rounds of a run.
+    pub work_dir: PathBuf,
+}
+
+/// Where a target is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TargetAddress {
+    /// Its URL: `http://127.0.0.1:8080/path`, `postgres://user:pw@127.0.0.1:5432/db`.
+    pub url: String,
+    /// Whether an embedded mock with known content stands there.
+    pub mock: bool,
+}
+
+/// What a worker answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerReply {
+    /// Always [`WORKER_PROTOCOL`].
+    pub protocol: u32,
+    /// What came of the round.
+    #[serde(flatten)]
+    pub result: WorkerResult,
+}
+
+/// What came of a round, as the worker saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub enum WorkerResult {
+    /// Measured.
+    Ok {
+        /// The numbers.
+        measurement: Box<Measurement>,
+    },
+    /// This runtime cannot do this here.
+    Unsupported {
+        /// Why.
+        reason: String,
+    },
+    /// The round could not be run (a refused connection in set-up, say).
+    Failed {
+        /// What happened, in one sentence.
+        reason: String,
+        /// What to try next, where there is something.
+        hint: Option<String>,
+    },
+}

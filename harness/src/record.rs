@@ -1,0 +1,308 @@
+//! The record: the one JSON document that holds a run whole.
+//!
+//! Everything a later command needs (report, compare, gate, export) is in here and nowhere else: the plan with its seed
+//! and hash, the machine, the versions, and every round with its counts and histograms. The types are the schema;
+//! `photofinish schema record` prints it. Deriving numbers over rounds is the business of `reports`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::latency::Latencies;
+use crate::load::{Load, Stop};
+use crate::machine::Machine;
+
+/// Name and version of the record's format.
+pub const RECORD_SCHEMA: &str = "photofinish-record/1";
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Record {
+    /// Always [`RECORD_SCHEMA`].
+    pub schema: String,
+    /// The run's id: UTC start time and a short random suffix, as in the run directory's name.
+    pub id: String,
+    /// What made this record.
+    pub tool: Tool,
+    /// Start of the run, RFC 3339, UTC.
+    pub started_utc: String,
+    /// From the first round's start to the last one's end, in ns.
+    pub elapsed_ns: u64,
+    /// Whether the run came to its end.
+    pub completion: Completion,
+    /// The command line as given, passwords removed.
+    pub command_line: Vec<String>,
+    /// The seed of every draw: order, keys, delays, offsets.
+    pub seed: u64,
+    /// SHA-256 over the canonical JSON of `plan` and `seed`, in hex.
+    pub plan_hash: String,
+    /// What was to be measured.
+    pub plan: Plan,
+    /// Where it was measured.
+    pub machine: Machine,
+    /// Exact versions of every dependency, from the lock file the tool was built with.
+    pub dependencies: BTreeMap<String, String>,
+    /// What a reader must know before believing a number: a debug build, a busy machine, one CPU for all.
+    pub warnings: Vec<String>,
+    /// All rounds, in the order they ran.
+    pub rounds: Vec<Round>,
+}
+
+/// What made a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tool {
+    /// `photofinish`.
+    pub name: String,
+    /// Version of the tool.
+    pub version: String,
+    /// `release` or `debug`; a debug build misleads.
+    pub profile: String,
+}
+
+/// Whether a run came to its end, and if not, why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub enum Completion {
+    /// Every planned round ran.
+    Complete,
+    /// Somebody interrupted it; the rounds before are kept.
+    Interrupted,
+    /// It could not go on; the rounds before are kept.
+    Failed {
+        /// What happened, in one sentence.
+        reason: String,
+    },
+}
+
+/// What was to be measured, resolved: no defaults left to look up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// The scenarios, in the order asked for.
+    pub scenarios: Vec<PlannedScenario>,
+    /// The cells; rounds refer to them by index.
+    pub cells: Vec<Cell>,
+    /// For each block, the cells in the order in which they run: a seeded permutation of all supported cells.
+    pub blocks: Vec<Vec<usize>>,
+    /// Which CPUs server and worker run on.
+    pub placement: Placement,
+}
+
+/// A scenario with everything resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedScenario {
+    /// Its name: the file's stem.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// `http`, `files`, `database`, ...
+    pub class: String,
+    /// The workload it runs.
+    pub workload: String,
+    /// What one operation does, in one line.
+    pub operation: String,
+    /// The workload's parameters, complete with defaults and overrides.
+    pub params: Value,
+    /// The length of one `unit` of delay, in ns.
+    pub unit_ns: u64,
+    /// What stands behind each target the workload needs, by target name (`http`, `db`).
+    pub servers: BTreeMap<String, PlannedServer>,
+    /// The phase before the measurement, measured and thrown away.
+    pub warmup: Stop,
+    /// When a round's measurement ends.
+    pub stop: Stop,
+    /// Failed operations allowed, as a share of all operations, 0..=1; more ends the run with exit code 5.
+    pub error_budget: f64,
+}
+
+/// What stands behind a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum PlannedServer {
+    /// One of the embedded servers, started anew for each round.
+    Mock {
+        /// Its name: `http`, `wiremock`, `postgres`.
+        server: String,
+        /// How it behaves.
+        behaviour: Value,
+    },
+    /// A server that is already there, or a throwaway one started for this run.
+    External {
+        /// Its URL, password removed; `local` for a throwaway PostgreSQL.
+        url: String,
+        /// What it says it is, where it says so: `nginx/1.22.1`, `PostgreSQL 15.18`.
+        software: Option<String>,
+    },
+}
+
+/// Scenario × runtime × load point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cell {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Name of the runtime.
+    pub runtime: String,
+    /// How operations are asked for.
+    pub load: Load,
+    /// Why this runtime cannot do it honestly; `None` where it can.
+    pub unsupported: Option<String>,
+}
+
+/// Which CPUs server and worker run on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Placement {
+    /// How they are laid out.
+    pub kind: PlacementKind,
+    /// CPUs of the server process, by number.
+    pub server_cpus: Vec<usize>,
+    /// CPUs of the worker process, by number; their count is the default number of worker threads.
+    pub worker_cpus: Vec<usize>,
+}
+
+/// How server and worker share the CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlacementKind {
+    /// Disjoint CPUs for server and worker.
+    Split,
+    /// One CPU for both.
+    Same,
+    /// All CPUs for both.
+    Shared,
+}
+
+/// One fresh worker process measuring one cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Round {
+    /// Index into the plan's cells.
+    pub cell: usize,
+    /// Which block, from 0.
+    pub block: usize,
+    /// Start after the run's start, in ns.
+    pub offset_ns: u64,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Measured.
+    Ok(Box<Measured>),
+    /// The runtime found out only when started that it cannot do it here (a kernel without io_uring, say).
+    Unsupported {
+        /// Why.
+        reason: String,
+    },
+    /// Not measured: a process died, a server was gone.
+    Failed {
+        /// What happened, in one sentence.
+        reason: String,
+    },
+}
+
+/// A measured round: the worker's numbers beside the server's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Measured {
+    /// What the worker measured.
+    pub worker: Measurement,
+    /// What each server counted over the same round, by target name; absent where a server cannot be asked.
+    pub servers: BTreeMap<String, ServerCounts>,
+    /// Where the two disagree, or where the content was wrong, in one sentence each; empty when identity is proved.
+    pub mismatches: Vec<String>,
+}
+
+/// What a worker measured in one round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Measurement {
+    /// Sessions that ran.
+    pub sessions: u32,
+    /// Worker threads the runtime was given.
+    pub worker_threads: u32,
+    /// What else is particular to the runtime: stack size, pool size, driver.
+    pub runtime_facts: BTreeMap<String, String>,
+    /// Operations completed in the measured phase, successes only.
+    pub ops: u64,
+    /// Operations of the warm-up, successes and failures.
+    pub warmup_ops: u64,
+    /// The measured phase, from its first start to its last end, in ns.
+    pub elapsed_ns: u64,
+    /// Successful operations per second: each session's own operations over its own active time, summed.
+    pub throughput_ops_s: f64,
+    /// Service time of successes, in ns.
+    pub service: Latencies,
+    /// Failed operations of the measured phase, by kind; their times in histograms of their own.
+    pub errors: BTreeMap<String, Failures>,
+    /// What went over the sockets during the whole round (set-up, warm-up and measurement), by target name.
+    pub traffic: BTreeMap<String, Traffic>,
+    /// CPU, memory and scheduling cost of the measured phase.
+    pub cost: Cost,
+    /// Violated expectations, with the operation's number and what was seen; empty when all held.
+    pub violations: Vec<String>,
+}
+
+/// Failed operations of one kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Failures {
+    /// How many.
+    pub count: u64,
+    /// The first one, in words.
+    pub example: String,
+    /// Time from start to failure, in ns.
+    pub service: Latencies,
+}
+
+/// What a client sent and received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Traffic {
+    /// Complete exchanges: requests answered.
+    pub requests: u64,
+    /// Bytes written to sockets.
+    pub bytes_out: u64,
+    /// Bytes read from sockets.
+    pub bytes_in: u64,
+    /// Connections opened.
+    pub connections: u64,
+}
+
+/// What a server counted; `None` where this server cannot know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerCounts {
+    /// Complete requests served.
+    pub requests: Option<u64>,
+    /// Bytes read from sockets.
+    pub bytes_in: Option<u64>,
+    /// Bytes written to sockets.
+    pub bytes_out: Option<u64>,
+    /// Connections accepted.
+    pub connections: Option<u64>,
+    /// Most requests in flight at one time.
+    pub peak_in_flight: Option<u64>,
+    /// User CPU time of the server process over the round, in ns.
+    pub cpu_user_ns: Option<u64>,
+    /// System CPU time of the server process over the round, in ns.
+    pub cpu_system_ns: Option<u64>,
+}
+
+/// What the measured phase cost the worker process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cost {
+    /// User CPU time, in ns.
+    pub cpu_user_ns: Option<u64>,
+    /// System CPU time, in ns.
+    pub cpu_system_ns: Option<u64>,
+    /// Voluntary context switches.
+    pub voluntary_switches: Option<u64>,
+    /// Involuntary context switches.
+    pub involuntary_switches: Option<u64>,
+    /// Page faults without I/O.
+    pub minor_faults: Option<u64>,
+    /// Page faults with I/O.
+    pub major_faults: Option<u64>,
+    /// Highest resident memory of the process since its start, in bytes.
+    pub peak_rss_bytes: Option<u64>,
+    /// Threads alive at the end of the measured phase.
+    pub threads: Option<u64>,
+}
