@@ -1,0 +1,185 @@
+//! Reading a server's behaviour: from JSON, with the path of the key at fault and the names that would have been valid.
+//!
+//! The behaviour comes out of a user's scenario file, so an error here ends up as a line and a column there; that is
+//! why it is data ([`BehaviourError`]) and not a sentence. What a behaviour means is each server's own business.
+//! Read `http.rs` next for a behaviour.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_path_to_error::Segment;
+
+/// What is wrong with a behaviour, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("behaviour{}: {message}", path.iter().map(|key| format!(".{key}")).collect::<String>())]
+pub struct BehaviourError {
+    /// The keys (and positions, counted from 0) from the behaviour's root to the value at fault.
+    pub path: Vec<String>,
+    /// What is wrong with it.
+    pub message: String,
+    /// The names that would have been valid there, for a did-you-mean; empty where that is not the trouble.
+    pub expected: Vec<String>,
+}
+
+impl BehaviourError {
+    /// An error about the value at `path`.
+    pub fn at<const N: usize>(path: [&str; N], message: impl Into<String>) -> Self {
+        let path = path.into_iter().map(String::from).collect();
+        BehaviourError {
+            path,
+            message: message.into(),
+            expected: Vec::new(),
+        }
+    }
+
+    /// The same error with `outer` put before its path.
+    pub fn within<const N: usize>(mut self, outer: [&str; N]) -> Self {
+        self.path.splice(0..0, outer.into_iter().map(String::from));
+        self
+    }
+}
+
+/// Reads a behaviour into the server's own type; null counts as `{}`.
+pub fn read_behaviour<T: DeserializeOwned>(
+    behaviour: &serde_json::Value,
+) -> Result<T, BehaviourError> {
+    let empty = serde_json::Value::Object(serde_json::Map::new());
+    let behaviour = if behaviour.is_null() {
+        &empty
+    } else {
+        behaviour
+    };
+    serde_path_to_error::deserialize(behaviour).map_err(|error| {
+        let path = error.path().iter().filter_map(segment_name).collect();
+        let message = error.into_inner().to_string();
+        let expected = valid_names(&message);
+        BehaviourError {
+            path,
+            message,
+            expected,
+        }
+    })
+}
+
+fn segment_name(segment: &Segment) -> Option<String> {
+    match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    }
+}
+
+/// The names serde lists in "unknown field `x`, expected one of `a`, `b`"; it offers them in no other form.
+fn valid_names(message: &str) -> Vec<String> {
+    if !message.starts_with("unknown field") && !message.starts_with("unknown variant") {
+        return Vec::new();
+    }
+    let listed = message
+        .rsplit_once("expected ")
+        .map_or("", |(_, listed)| listed);
+    listed
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(String::from)
+        .collect()
+}
+
+/// A length of time in a behaviour: a number and its unit in one string, such as `20ms`, `1.5s` or `250us`.
+///
+/// Units are `ns`, `us` (or `µs`), `ms`, `s` and `m`. A bare number is refused: no reader could tell its unit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Duration(std::time::Duration);
+
+/// Longest first where one ends with another, so that `5ms` is not read as 5m of seconds.
+const UNITS: [(&str, f64); 6] = [
+    ("ns", 1.0),
+    ("us", 1e3),
+    ("µs", 1e3),
+    ("ms", 1e6),
+    ("s", 1e9),
+    ("m", 60e9),
+];
+
+/// A day: beyond it a delay is a typing error, and arithmetic on it could overflow.
+const LONGEST_NS: f64 = 24.0 * 3600.0 * 1e9;
+
+impl Duration {
+    /// As the standard library's duration.
+    pub fn get(self) -> std::time::Duration {
+        self.0
+    }
+}
+
+impl From<std::time::Duration> for Duration {
+    fn from(duration: std::time::Duration) -> Self {
+        Duration(duration)
+    }
+}
+
+impl FromStr for Duration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is not a duration; write a number and its unit, such as `20ms` or `1.5s`"
+            )
+        };
+        let digits =
+            text.trim_end_matches(|letter: char| !letter.is_ascii_digit() && letter != '.');
+        let unit = text[digits.len()..].trim_start();
+        let (_, unit_ns) = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(wrong)?;
+        if !digits.starts_with(|first: char| first.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        let nanoseconds = digits.parse::<f64>().map_err(|_| wrong())? * unit_ns;
+        if nanoseconds > LONGEST_NS {
+            return Err(format!("`{text}` is longer than a day"));
+        }
+        Ok(Duration(std::time::Duration::from_nanos(
+            nanoseconds.round() as u64,
+        )))
+    }
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}", self.0)
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<'de, str>::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Duration {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A number and its unit, such as `20ms`, `1.5s` or `250us`.",
+            "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|m)$",
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! The accept loop that servers on tokio share, and the stream that counts wire bytes.
+//!
+//! Each server thread runs a current-thread tokio runtime over a listening socket of its own, so that no request ever
+//! crosses threads. What is said on a connection is the server's business and not here. Read `http.rs` next for a
+//! handler.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{Counts, Running, ServeError, Startup, Stop};
+
+/// How long accepting pauses when the process is out of descriptors; without a pause the loop would spin on the error.
+const ACCEPT_RETRY: Duration = Duration::from_millis(10);
+
+/// Serves each listener of `startup` on a thread of its own, calling `handle` for every accepted connection.
+///
+/// A connection is over when its future ends; the stop signal drops those still open.
+pub fn serve_connections<H, F>(
+    server: &'static str,
+    startup: Startup,
+    handle: H,
+) -> Result<Running, ServeError>
+where
+    H: Fn(CountedStream) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let started = |source| ServeError::Start { server, source };
+    let mut threads = Vec::with_capacity(startup.listeners.len());
+    for (index, listener) in startup.listeners.into_iter().enumerate() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(started)?;
+        let (counts, stop, handle) = (startup.counts.clone(), startup.stop.clone(), handle.clone());
+        let listener = {
+            let _reactor = runtime.enter();
+            TcpListener::from_std(listener).map_err(started)?
+        };
+        let thread = thread::Builder::new()
+            .name(format!("{server}-{index}"))
+            .spawn(move || runtime.block_on(accept_until_stopped(listener, counts, stop, handle)))
+            .map_err(started)?;
+        threads.push(thread);
+    }
+    Ok(Running { threads })
+}
+
+async fn accept_until_stopped<H, F>(
+    listener: TcpListener,
+    counts: Arc<Counts>,
+    mut stop: Stop,
+    handle: H,
+) where
+    H: Fn(CountedStream) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    tokio::select! {
+        () = stop.stopped() => (),
+        () = accept_forever(listener, counts, handle) => (),
+    }
+}
+
+async fn accept_forever<H, F>(listener: TcpListener, counts: Arc<Counts>, handle: H)
+where
+    H: Fn(CountedStream) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Inherited on Linux; elsewhere it has to be asked for. A refusal means that the peer is gone already.
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(handle(CountedStream::new(stream, counts.clone())));
+            }
+            Err(error) if is_about_one_connection(&error) => (),
+            Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
+        }
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+/// An accepted connection whose wire bytes, and whose being open, are counted.
+#[derive(Debug)]
+pub struct CountedStream {
+    stream: TcpStream,
+    counts: Arc<Counts>,
+}
+
+impl CountedStream {
+    /// Counts `stream` as accepted and open, until it is dropped.
+    pub fn new(stream: TcpStream, counts: Arc<Counts>) -> Self {
+        counts.connections.fetch_add(1, Relaxed);
+        counts.open_connections.fetch_add(1, Relaxed);
+        CountedStream { stream, counts }
+    }
+
+    /// The socket itself, for its options and addresses; bytes moved through it directly would go uncounted.
+    pub fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+impl Drop for CountedStream {
+    fn drop(&mut self) {
+        self.counts.open_connections.fetch_sub(1, Relaxed);
+    }
+}
+
+impl AsyncRead for CountedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            self.counts.bytes_in.fetch_add(read as u64, Relaxed);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for CountedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, data);
+        count_written(&self.counts, &polled);
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        count_written(&self.counts, &polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+fn count_written(counts: &Counts, polled: &Poll<io::Result<usize>>) {
+    if let Poll::Ready(Ok(written)) = polled {
+        counts.bytes_out.fetch_add(*written as u64, Relaxed);
+    }
+}

@@ -1,0 +1,129 @@
+//! What a server counts about itself, so that a worker's numbers can be proved against it.
+//!
+//! Counters are relaxed atomics: they are read after the load has ended, when every count has long settled, so no
+//! ordering is bought for them on the hot path. Nothing is measured here; times are the process's CPU time only.
+//! A count that a server cannot keep is absent (null), never zero. Read `serve.rs` next for the line that prints them.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use serde::{Deserialize, Serialize};
+
+use crate::os;
+
+/// The names of the counts that a server itself keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Count {
+    /// Complete requests served.
+    Requests,
+    /// Bytes read from accepted sockets.
+    BytesIn,
+    /// Bytes written to accepted sockets.
+    BytesOut,
+    /// Connections accepted.
+    Connections,
+    /// Connections open now.
+    OpenConnections,
+    /// The most requests that were being processed at once.
+    PeakInFlight,
+    /// SQL statements executed.
+    Statements,
+    /// Requests for which nothing was scripted.
+    Unmatched,
+    /// Requests turned away because the server had reached its bound.
+    Refused,
+}
+
+/// The counters of one server process, shared by its threads.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// See [`Count::Requests`].
+    pub requests: AtomicU64,
+    /// See [`Count::BytesIn`].
+    pub bytes_in: AtomicU64,
+    /// See [`Count::BytesOut`].
+    pub bytes_out: AtomicU64,
+    /// See [`Count::Connections`].
+    pub connections: AtomicU64,
+    /// See [`Count::OpenConnections`].
+    pub open_connections: AtomicU64,
+    /// Requests being processed now; the source of [`Count::PeakInFlight`].
+    pub in_flight: AtomicU64,
+    /// See [`Count::PeakInFlight`].
+    pub peak_in_flight: AtomicU64,
+    /// See [`Count::Statements`].
+    pub statements: AtomicU64,
+    /// See [`Count::Unmatched`].
+    pub unmatched: AtomicU64,
+    /// See [`Count::Refused`].
+    pub refused: AtomicU64,
+}
+
+impl Counts {
+    /// Marks a request as being processed until the guard is dropped.
+    pub fn enter(&self) -> InFlight<'_> {
+        let now = self.in_flight.fetch_add(1, Relaxed) + 1;
+        // A plain load first: the peak moves a few times in a run, while a read-modify-write would cost every request.
+        if now > self.peak_in_flight.load(Relaxed) {
+            self.peak_in_flight.fetch_max(now, Relaxed);
+        }
+        InFlight(self)
+    }
+
+    /// The values now; those not in `counted` are absent.
+    pub fn snapshot(&self, counted: &[Count]) -> CountsSnapshot {
+        let kept = |count, value: &AtomicU64| counted.contains(&count).then(|| value.load(Relaxed));
+        let cpu = os::cpu_time();
+        CountsSnapshot {
+            requests: kept(Count::Requests, &self.requests),
+            bytes_in: kept(Count::BytesIn, &self.bytes_in),
+            bytes_out: kept(Count::BytesOut, &self.bytes_out),
+            connections: kept(Count::Connections, &self.connections),
+            open_connections: kept(Count::OpenConnections, &self.open_connections),
+            peak_in_flight: kept(Count::PeakInFlight, &self.peak_in_flight),
+            statements: kept(Count::Statements, &self.statements),
+            unmatched: kept(Count::Unmatched, &self.unmatched),
+            refused: kept(Count::Refused, &self.refused),
+            cpu_user_ns: cpu.map(|cpu| cpu.user_ns),
+            cpu_system_ns: cpu.map(|cpu| cpu.system_ns),
+        }
+    }
+}
+
+/// One request being processed; dropping it ends that.
+#[derive(Debug)]
+pub struct InFlight<'a>(&'a Counts);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The counts of a server at one moment; null is "this server cannot know".
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountsSnapshot {
+    /// See [`Count::Requests`].
+    pub requests: Option<u64>,
+    /// See [`Count::BytesIn`].
+    pub bytes_in: Option<u64>,
+    /// See [`Count::BytesOut`].
+    pub bytes_out: Option<u64>,
+    /// See [`Count::Connections`].
+    pub connections: Option<u64>,
+    /// See [`Count::OpenConnections`].
+    pub open_connections: Option<u64>,
+    /// See [`Count::PeakInFlight`].
+    pub peak_in_flight: Option<u64>,
+    /// See [`Count::Statements`].
+    pub statements: Option<u64>,
+    /// See [`Count::Unmatched`].
+    pub unmatched: Option<u64>,
+    /// See [`Count::Refused`].
+    pub refused: Option<u64>,
+    /// CPU time the process has spent in user mode, nanoseconds.
+    pub cpu_user_ns: Option<u64>,
+    /// CPU time the process has spent in the kernel, nanoseconds.
+    pub cpu_system_ns: Option<u64>,
+}

@@ -1,0 +1,76 @@
+//! What a server is to the rest of the crate: a name, a check of its behaviour, and a function that starts it.
+//!
+//! The lifecycle in `serve.rs` binds the listening sockets and hands them over in a [`Startup`]; the server answers
+//! with its [`Running`] threads. No protocol lives here. Read `connections.rs` next for the accept loop that servers
+//! on tokio share.
+
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use crate::{BehaviourError, Count, Counts, SERVERS, ServeError};
+
+/// One kind of mock server: what it is called, how it is scripted, and how it starts.
+#[derive(Debug)]
+pub struct ServerKind {
+    /// The name on the command line, in scenarios and in the ready line.
+    pub name: &'static str,
+    /// One line for lists.
+    pub summary: &'static str,
+    /// The counts it keeps; every other field of its snapshot is null.
+    pub counted: &'static [Count],
+    /// The most threads it can serve with; `None` where there is no such limit.
+    pub most_threads: Option<NonZeroUsize>,
+    /// Says whether a behaviour could be served, without starting anything.
+    pub check_behaviour: fn(&serde_json::Value) -> Result<(), BehaviourError>,
+    /// The JSON Schema of its behaviour.
+    pub behaviour_schema: fn() -> schemars::Schema,
+    /// Starts serving in threads of its own and returns at once.
+    pub start: fn(Startup) -> Result<Running, ServeError>,
+}
+
+/// The server of that name.
+pub fn find(name: &str) -> Option<&'static ServerKind> {
+    SERVERS.iter().copied().find(|kind| kind.name == name)
+}
+
+/// What the lifecycle hands to a server.
+#[derive(Debug)]
+pub struct Startup {
+    /// The behaviour, as JSON; `{}` asks for every default.
+    pub behaviour: serde_json::Value,
+    /// One listening, non-blocking socket per thread, all of one address; there is at least one.
+    pub listeners: Vec<TcpListener>,
+    /// Where the server counts what it does.
+    pub counts: Arc<Counts>,
+    /// Tells the server's threads to end.
+    pub stop: Stop,
+}
+
+/// The threads of a started server; they end after [`Stop`] was signalled.
+#[derive(Debug)]
+pub struct Running {
+    /// Joined at the end of the process's life.
+    pub threads: Vec<JoinHandle<()>>,
+}
+
+/// The receiving side of "stop serving", held by each thread of a server.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// A stop signal, and the sender that raises it by sending `true` or by being dropped.
+    pub fn new() -> (watch::Sender<bool>, Stop) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Stop(receiver))
+    }
+
+    /// Returns once the server has to stop; also when nobody is left who could say so.
+    pub async fn stopped(&mut self) {
+        // An error means that the sender is gone, which is as good a reason to stop.
+        let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+}

@@ -1,0 +1,25 @@
+//! The mock servers, each met by the rest of the project as a process with a ready line.
+//!
+//! Here live the list of servers ([`SERVERS`]), the lifecycle they share ([`serve`]: bind, pin, announce, count, stop)
+//! and the servers themselves, one file each. What never lives here is measuring: a server counts what it served and
+//! leaves every judgement to those who ask it.
+//!
+//! A server is added by one file with a `static KIND: ServerKind` and one line in [`SERVERS`].
+//! Read `kind.rs` next for what a server must offer, `serve.rs` for the life of its process, then `http.rs`.
+
+mod kind;
+mod serve;
+
+mod behaviour;
+mod connections;
+mod counts;
+mod os;
+
+pub use behaviour::{BehaviourError, Duration, read_behaviour};
+pub use connections::{CountedStream, serve_connections};
+pub use counts::{Count, Counts, CountsSnapshot, InFlight};
+pub use kind::{Running, ServerKind, Startup, Stop, find};
+pub use serve::{PROTOCOL, Ready, ServeError, ServeOptions, serve};
+
+/// Every server, in the order in which lists show them.
+pub static SERVERS: &[&ServerKind] = &[];

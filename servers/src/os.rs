@@ -1,0 +1,123 @@
+//! Everything that depends on the operating system: pinning, limits, CPU time, the death of the parent, listening.
+//!
+//! Where the system cannot know or do a thing the answer is `None` or a plain "unsupported" error, never a guess.
+//! No protocol and no policy live here. Read `serve.rs` next for when each of these is called.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::time::TimeValLike;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that may wait to be accepted; the default of 128 drops SYNs when hundreds of sessions connect at once.
+const LISTEN_BACKLOG: i32 = 4096;
+
+/// CPU time of the whole process, all threads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CpuTime {
+    pub(crate) user_ns: u64,
+    pub(crate) system_ns: u64,
+}
+
+/// CPU time so far, where the system tells.
+pub(crate) fn cpu_time() -> Option<CpuTime> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    Some(CpuTime {
+        user_ns: u64::try_from(usage.user_time().num_nanoseconds()).ok()?,
+        system_ns: u64::try_from(usage.system_time().num_nanoseconds()).ok()?,
+    })
+}
+
+/// Raises the soft limit of open files to the hard one; a refusal leaves things as they were.
+pub(crate) fn raise_open_files_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Failing here costs nothing yet: a server that runs out of descriptors says so when it accepts.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// Pins the calling thread, and with it every thread it starts from now on, to `cpus`.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn pin_to_cpus(cpus: &[usize]) -> io::Result<()> {
+    use nix::sched::{CpuSet, sched_setaffinity};
+    use nix::unistd::Pid;
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        set.set(cpu)?;
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+}
+
+/// Pins the calling thread, and with it every thread it starts from now on, to `cpus`.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn pin_to_cpus(_cpus: &[usize]) -> io::Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+/// Has the kernel kill this process when its parent dies, for the deaths that close no pipe in time.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn die_with_parent() -> io::Result<()> {
+    use nix::sys::{prctl::set_pdeathsig, signal::Signal};
+    use nix::unistd::getppid;
+    let parent = getppid();
+    set_pdeathsig(Signal::SIGKILL)?;
+    // A parent that died before the request was made sends nothing any more, but shows as a new parent.
+    if getppid() != parent {
+        return Err(io::Error::other("the parent process is already gone"));
+    }
+    Ok(())
+}
+
+/// Has the kernel kill this process when its parent dies; elsewhere the end of stdin is the only sign.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn die_with_parent() -> io::Result<()> {
+    Ok(())
+}
+
+/// Opens `how_many` listening, non-blocking sockets on one address; with several, the kernel spreads connections.
+pub(crate) fn listen(address: SocketAddr, how_many: usize) -> io::Result<Vec<TcpListener>> {
+    assert!(
+        how_many >= 1,
+        "asked for {how_many} listening sockets, a server needs at least 1"
+    );
+    if how_many > 1 {
+        refuse_taken_port(address)?;
+    }
+    let first = listen_once(address, how_many > 1)?;
+    let address = first.local_addr()?;
+    let mut listeners = vec![first];
+    for _ in 1..how_many {
+        listeners.push(listen_once(address, true)?);
+    }
+    Ok(listeners)
+}
+
+/// SO_REUSEPORT would let a second server join a taken port in silence and share its connections; a plain bind fails.
+fn refuse_taken_port(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
+}
+
+fn listen_once(address: SocketAddr, share_port: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if share_port {
+        socket.set_reuse_port(true)?;
+    }
+    // On Linux accepted sockets inherit it, also those of servers whose accept loop is not ours.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}

@@ -1,0 +1,418 @@
+//! The life of a server process: bind, pin, start, announce, answer for its counts, stop.
+//!
+//! With a parent, stdin is a control channel (`counts`, `stop`; its end stops the server), so that the server ends with
+//! whoever started it, however that one ends. Without, the server runs until SIGINT or SIGTERM. Everything said on
+//! stdout is one JSON document per line. No protocol of any server lives here. Read `kind.rs` next.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::{
+    BehaviourError, Counts, CountsSnapshot, Running, SERVERS, ServerKind, Startup, Stop, find, os,
+};
+
+/// The version of the lines on stdin and stdout.
+pub const PROTOCOL: u32 = 1;
+
+/// How a server is to be run.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Where to listen; port 0 asks for any free port, which the ready line then tells.
+    pub listen: SocketAddr,
+    /// The server's own script, as JSON; `{}` or null asks for every default.
+    pub behaviour: serde_json::Value,
+    /// Threads that serve.
+    pub threads: NonZeroUsize,
+    /// The CPUs the process may use; `None` leaves that as it is.
+    pub cpus: Option<Vec<usize>>,
+    /// Whether a parent holds stdin as a control channel, and the server has to end with it.
+    pub with_parent: bool,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        ServeOptions {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            behaviour: serde_json::Value::Null,
+            threads: NonZeroUsize::MIN,
+            cpus: None,
+            with_parent: false,
+        }
+    }
+}
+
+/// Why a server could not start, or did not live on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// No server of that name is in the list.
+    #[error("there is no server `{name}`")]
+    UnknownServer {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        expected: Vec<&'static str>,
+    },
+    /// The behaviour cannot be served.
+    #[error(transparent)]
+    Behaviour(#[from] BehaviourError),
+    /// More threads were asked for than the server can use.
+    #[error("the server `{server}` serves with at most {most} thread(s), not {asked}")]
+    TooManyThreads {
+        /// The server.
+        server: &'static str,
+        /// The threads asked for.
+        asked: usize,
+        /// The most it can use.
+        most: usize,
+    },
+    /// The address could not be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The process could not be pinned.
+    #[error("cannot pin the server to the CPUs {cpus:?}")]
+    Pin {
+        /// The CPUs asked for.
+        cpus: Vec<usize>,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The process could not be tied to its parent.
+    #[error("cannot tie the server to the life of its parent")]
+    Parent {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The server could not start its threads.
+    #[error("cannot start the server `{server}`")]
+    Start {
+        /// The server.
+        server: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nobody reads what the server has to say.
+    #[error("cannot write to the control channel")]
+    Control {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A thread of the server panicked.
+    #[error("the server `{server}` died while serving")]
+    Died {
+        /// The server.
+        server: &'static str,
+    },
+}
+
+impl ServeError {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ServeError::UnknownServer { expected, .. } => {
+                Some(format!("the servers are {}", expected.join(", ")))
+            }
+            ServeError::TooManyThreads { most, .. } => Some(format!("ask for {most} thread(s)")),
+            ServeError::Listen { address, source } => Some(listen_hint(*address, source.kind())),
+            ServeError::Pin { .. } => {
+                Some("name CPUs that exist and that this process may use".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn listen_hint(address: SocketAddr, kind: io::ErrorKind) -> String {
+    let port = address.port();
+    match kind {
+        io::ErrorKind::AddrInUse => {
+            format!("port {port} is in use; choose another, or port 0 for any free one")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("{} is no address of this machine", address.ip())
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("port {port} needs privileges; choose one above 1023, or port 0")
+        }
+        _ => "choose another address, or 127.0.0.1:0 for any free port".into(),
+    }
+}
+
+/// The one line that says that the server listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// The server's name.
+    pub ready: String,
+    /// The version of the lines on stdin and stdout; see [`PROTOCOL`].
+    pub protocol: u32,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its process.
+    pub pid: u32,
+    /// The threads it serves with.
+    pub threads: usize,
+}
+
+/// A line that answers `counts`.
+#[derive(Debug, Serialize)]
+struct CountsLine {
+    counts: CountsSnapshot,
+}
+
+/// A line that answers a command which does not exist.
+#[derive(Debug, Serialize)]
+struct UnknownCommandLine<'a> {
+    error: String,
+    expected: &'a [&'a str],
+}
+
+/// What can happen to a server process.
+enum Event {
+    Command(String),
+    StdinEnded,
+    StopSignal,
+    ServerDied,
+}
+
+/// Runs the server named `kind` and returns once it was told to stop.
+///
+/// Pins the calling thread, from which all others inherit, so call it from a process's main thread.
+pub fn serve(
+    kind: &str,
+    options: ServeOptions,
+    stdin: impl Read + Send + 'static,
+    stdout: impl Write,
+) -> Result<(), ServeError> {
+    let kind = find(kind).ok_or_else(|| unknown_server(kind))?;
+    check(kind, &options)?;
+    prepare_process(&options)?;
+    let (events, happened) = mpsc::channel();
+    watch_signals(&events, options.with_parent).map_err(|source| ServeError::Start {
+        server: kind.name,
+        source,
+    })?;
+    let server = Server::start(kind, &options, &events)?;
+    let mut stdout = stdout;
+    server.announce(&mut stdout)?;
+    if options.with_parent {
+        thread::spawn(move || forward_commands(stdin, &events));
+    }
+    let outcome = server.live(&happened, &mut stdout);
+    server.stop();
+    outcome
+}
+
+fn unknown_server(name: &str) -> ServeError {
+    ServeError::UnknownServer {
+        name: name.to_owned(),
+        expected: SERVERS.iter().map(|kind| kind.name).collect(),
+    }
+}
+
+fn check(kind: &ServerKind, options: &ServeOptions) -> Result<(), ServeError> {
+    let asked = options.threads.get();
+    match kind.most_threads.map(NonZeroUsize::get) {
+        Some(most) if asked > most => Err(ServeError::TooManyThreads {
+            server: kind.name,
+            asked,
+            most,
+        }),
+        _ => Ok((kind.check_behaviour)(&options.behaviour)?),
+    }
+}
+
+fn prepare_process(options: &ServeOptions) -> Result<(), ServeError> {
+    if options.with_parent {
+        os::die_with_parent().map_err(|source| ServeError::Parent { source })?;
+    }
+    os::raise_open_files_limit();
+    match &options.cpus {
+        None => Ok(()),
+        Some(cpus) => os::pin_to_cpus(cpus).map_err(|source| ServeError::Pin {
+            cpus: cpus.clone(),
+            source,
+        }),
+    }
+}
+
+/// Turns SIGTERM, and SIGINT without a parent, into an event. With a parent, a Ctrl-C that reaches the whole process
+/// group is swallowed: the parent still wants the counts, and says `stop` itself.
+fn watch_signals(events: &Sender<Event>, with_parent: bool) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (mut interrupt, mut terminate) = {
+        let _reactor = runtime.enter();
+        (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        )
+    };
+    let events = events.clone();
+    let wait = async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => if !with_parent { break },
+                _ = terminate.recv() => break,
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(wait);
+            // The receiver is gone when the server is stopping already.
+            let _ = events.send(Event::StopSignal);
+        })?;
+    Ok(())
+}
+
+fn forward_commands(stdin: impl Read, events: &Sender<Event>) {
+    for line in BufReader::new(stdin).lines() {
+        let Ok(line) = line else { break };
+        if events.send(Event::Command(line)).is_err() {
+            return;
+        }
+    }
+    let _ = events.send(Event::StdinEnded);
+}
+
+/// A started server, as its process sees it.
+struct Server {
+    kind: &'static ServerKind,
+    address: SocketAddr,
+    threads: usize,
+    counts: Arc<Counts>,
+    stop: watch::Sender<bool>,
+    /// One per thread of the server: it waits for the thread's end, and reports it if it was a death.
+    watchers: Vec<thread::JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(
+        kind: &'static ServerKind,
+        options: &ServeOptions,
+        events: &Sender<Event>,
+    ) -> Result<Self, ServeError> {
+        let listen = |source| ServeError::Listen {
+            address: options.listen,
+            source,
+        };
+        let threads = options.threads.get();
+        let listeners = os::listen(options.listen, threads).map_err(listen)?;
+        let address = listeners[0].local_addr().map_err(listen)?;
+        let counts = Arc::new(Counts::default());
+        let (stop_sender, stop) = Stop::new();
+        let behaviour = options.behaviour.clone();
+        let running = (kind.start)(Startup {
+            behaviour,
+            listeners,
+            counts: counts.clone(),
+            stop,
+        })?;
+        let watchers = watch_threads(running, events);
+        Ok(Server {
+            kind,
+            address,
+            threads,
+            counts,
+            stop: stop_sender,
+            watchers,
+        })
+    }
+
+    fn announce(&self, stdout: &mut impl Write) -> Result<(), ServeError> {
+        let (ready, pid) = (self.kind.name.to_owned(), std::process::id());
+        say(
+            stdout,
+            &Ready {
+                ready,
+                protocol: PROTOCOL,
+                address: self.address,
+                pid,
+                threads: self.threads,
+            },
+        )
+    }
+
+    fn live(&self, happened: &Receiver<Event>, stdout: &mut impl Write) -> Result<(), ServeError> {
+        loop {
+            match happened.recv() {
+                Ok(Event::Command(line)) if line.trim() == "stop" => return Ok(()),
+                Ok(Event::Command(line)) => self.answer(line.trim(), stdout)?,
+                Ok(Event::StdinEnded | Event::StopSignal) | Err(_) => return Ok(()),
+                Ok(Event::ServerDied) => {
+                    return Err(ServeError::Died {
+                        server: self.kind.name,
+                    });
+                }
+            }
+        }
+    }
+
+    fn answer(&self, command: &str, stdout: &mut impl Write) -> Result<(), ServeError> {
+        match command {
+            "" => Ok(()),
+            "counts" => say(
+                stdout,
+                &CountsLine {
+                    counts: self.counts.snapshot(self.kind.counted),
+                },
+            ),
+            _ => {
+                let error = format!("unknown command `{command}`");
+                say(
+                    stdout,
+                    &UnknownCommandLine {
+                        error,
+                        expected: &["counts", "stop"],
+                    },
+                )
+            }
+        }
+    }
+
+    fn stop(self) {
+        // Nobody listening any more means that every thread has ended already.
+        let _ = self.stop.send(true);
+        for watcher in self.watchers {
+            // A watcher itself cannot panic; a death among the server's threads has reached `live` as an event.
+            let _ = watcher.join();
+        }
+    }
+}
+
+/// Only a panic is news: threads end by themselves after the stop signal.
+fn watch_threads(running: Running, events: &Sender<Event>) -> Vec<thread::JoinHandle<()>> {
+    let watch = |server_thread: thread::JoinHandle<()>| {
+        let events = events.clone();
+        thread::spawn(move || {
+            if server_thread.join().is_err() {
+                let _ = events.send(Event::ServerDied);
+            }
+        })
+    };
+    running.threads.into_iter().map(watch).collect()
+}
+
+fn say(stdout: &mut impl Write, line: &impl Serialize) -> Result<(), ServeError> {
+    let control = |source| ServeError::Control { source };
+    let mut text = serde_json::to_vec(line).map_err(|error| control(error.into()))?;
+    text.push(b'\n');
+    stdout
+        .write_all(&text)
+        .and_then(|()| stdout.flush())
+        .map_err(control)
+}
