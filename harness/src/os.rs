@@ -1,0 +1,241 @@
+//! Everything that depends on the operating system: pinning, limits, what the process has cost so far, machine facts.
+//!
+//! Where the system cannot know a thing the answer is `None`; where it cannot do a thing the answer is an "unsupported"
+//! error or nothing happens, as each function says. No policy lives here: who is pinned where, and what a cost means, is
+//! decided by those who call. What only Linux offers is in `os/linux.rs`, and its absence in `os/elsewhere.rs`.
+
+use std::io;
+
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::time::{TimeVal, TimeValLike};
+use nix::sys::utsname::uname;
+
+use crate::machine::Machine;
+
+#[cfg_attr(target_os = "linux", path = "os/linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "os/elsewhere.rs")]
+mod system;
+
+/// Pins the calling thread, and with it every thread it starts from now on, to `cpus`, by number.
+///
+/// Pinning to no CPU at all, or to one that does not exist, is an error; so is pinning where the system cannot.
+pub fn pin_process(cpus: &[usize]) -> io::Result<()> {
+    system::pin_process(cpus)
+}
+
+/// The CPUs this process may use, ascending: what was given from outside (a container, `taskset`) is respected.
+pub fn allowed_cpus() -> Vec<usize> {
+    system::allowed_cpus()
+}
+
+/// What the process, all its threads together, has cost since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// User CPU time, in ns.
+    pub cpu_user_ns: Option<u64>,
+    /// System CPU time, in ns.
+    pub cpu_system_ns: Option<u64>,
+    /// Times a thread gave up its CPU to wait.
+    pub voluntary_switches: Option<u64>,
+    /// Times a thread was made to give up its CPU.
+    pub involuntary_switches: Option<u64>,
+    /// Page faults without I/O.
+    pub minor_faults: Option<u64>,
+    /// Page faults with I/O.
+    pub major_faults: Option<u64>,
+}
+
+/// What the process has cost so far.
+pub fn usage() -> Usage {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+        return Usage::default();
+    };
+    Usage {
+        cpu_user_ns: nanoseconds(usage.user_time()),
+        cpu_system_ns: nanoseconds(usage.system_time()),
+        voluntary_switches: u64::try_from(usage.voluntary_context_switches()).ok(),
+        involuntary_switches: u64::try_from(usage.involuntary_context_switches()).ok(),
+        minor_faults: u64::try_from(usage.minor_page_faults()).ok(),
+        major_faults: u64::try_from(usage.major_page_faults()).ok(),
+    }
+}
+
+fn nanoseconds(time: TimeVal) -> Option<u64> {
+    u64::try_from(time.num_nanoseconds()).ok()
+}
+
+/// The highest resident memory of this program so far, in bytes.
+///
+/// Not `ru_maxrss`: that one survives `exec`, so that a child starts with its parent's peak.
+pub fn peak_rss_bytes() -> Option<u64> {
+    system::peak_rss_bytes()
+}
+
+/// Threads of the process that are alive now.
+pub fn thread_count() -> Option<u64> {
+    system::thread_count()
+}
+
+/// Raises the soft limit of open files to the hard one, as far as the system lets it, and returns what holds now.
+pub fn raise_open_files_limit() -> Option<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => Some(hard),
+        Err(_) => Some(soft),
+    }
+}
+
+/// Sets how late the kernel may fire the calling thread's timers to save wake-ups; threads started from now on inherit it.
+///
+/// The default of 50 µs would otherwise be part of every sleep. Returns whether it took effect.
+pub fn set_timer_slack_ns(slack_ns: u64) -> bool {
+    system::set_timer_slack_ns(slack_ns)
+}
+
+/// Has the kernel kill this process when the thread that started it ends, however that comes about.
+///
+/// Call it before anything else. An error means that the parent is gone already. Where the system cannot, nothing happens.
+pub fn die_with_parent() -> io::Result<()> {
+    system::die_with_parent()
+}
+
+/// Where this process runs.
+pub fn machine() -> Machine {
+    let facts = system::facts();
+    let allowed = allowed_cpus();
+    Machine {
+        os: operating_system(facts.distribution.as_deref()),
+        arch: std::env::consts::ARCH.to_owned(),
+        cpu_model: facts.cpu_model,
+        cpus_online: facts
+            .cpus_online
+            .unwrap_or_else(|| u32::try_from(allowed.len()).unwrap_or(u32::MAX)),
+        cpus_allowed: allowed,
+        memory_bytes: facts.memory_bytes,
+        hypervisor: facts.hypervisor,
+        governor: facts.governor,
+        clock_source: facts.clock_source,
+        boot_id: facts.boot_id,
+        load_average_1m: facts.load_average_1m,
+        open_files_limit: getrlimit(Resource::RLIMIT_NOFILE)
+            .ok()
+            .map(|(soft, _)| soft),
+    }
+}
+
+fn operating_system(distribution: Option<&str>) -> String {
+    let kernel = uname().map_or_else(
+        |_| std::env::consts::OS.to_owned(),
+        |name| {
+            let (system, release) = (name.sysname(), name.release());
+            format!("{} {}", system.to_string_lossy(), release.to_string_lossy())
+        },
+    );
+    match distribution {
+        Some(distribution) => format!("{kernel} ({distribution})"),
+        None => kernel,
+    }
+}
+
+/// What the system tells about the machine, where it does.
+#[derive(Default)]
+struct Facts {
+    distribution: Option<String>,
+    cpu_model: Option<String>,
+    cpus_online: Option<u32>,
+    memory_bytes: Option<u64>,
+    hypervisor: Option<String>,
+    governor: Option<String>,
+    clock_source: Option<String>,
+    boot_id: Option<String>,
+    load_average_1m: Option<String>,
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// Each test that changes its thread does so on a thread of its own, so that the others are left alone.
+    fn on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            scope
+                .spawn(work)
+                .join()
+                .expect("the test's thread panicked")
+        })
+    }
+
+    #[test]
+    fn a_pinned_thread_may_use_just_the_cpus_it_was_pinned_to() {
+        on_own_thread(|| {
+            let last = *allowed_cpus().last().expect("at least one CPU");
+            pin_process(&[last]).expect("pin");
+            assert_eq!(allowed_cpus(), [last]);
+        });
+    }
+
+    #[test]
+    fn pinning_to_a_cpu_that_does_not_exist_is_an_error() {
+        on_own_thread(|| {
+            assert!(pin_process(&[100_000]).is_err());
+            assert!(pin_process(&[1023]).is_err());
+            assert!(pin_process(&[]).is_err());
+        });
+    }
+
+    #[test]
+    fn usage_counts_the_cpu_time_that_was_burnt() {
+        let before = usage();
+        let burn_until = std::time::Instant::now() + std::time::Duration::from_millis(60);
+        while std::time::Instant::now() < burn_until {}
+        let (before, after) = (before.cpu_user_ns, usage().cpu_user_ns);
+        assert!(after > before, "before {before:?}, after {after:?}");
+    }
+
+    #[test]
+    fn the_peak_of_memory_grows_by_what_was_touched() {
+        let before = peak_rss_bytes().expect("known");
+        let touched = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let after = peak_rss_bytes().expect("known");
+        assert!(
+            after >= before.max(touched.len() as u64),
+            "before {before}, after {after}"
+        );
+    }
+
+    #[test]
+    fn threads_that_live_are_counted() {
+        let (finish, wait) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || wait.recv());
+            assert!(thread_count().expect("known") >= 2);
+            drop(finish);
+        });
+    }
+
+    #[test]
+    fn the_open_files_limit_ends_at_the_hard_one() {
+        let raised = raise_open_files_limit();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("known");
+        assert_eq!((raised, soft), (Some(hard), hard));
+    }
+
+    #[test]
+    fn the_timer_slack_is_set() {
+        on_own_thread(|| {
+            assert!(set_timer_slack_ns(1));
+            let slack = nix::sys::prctl::get_timerslack();
+            assert_eq!(slack, Ok(1));
+        });
+    }
+
+    #[test]
+    fn the_machine_names_its_system_and_its_cpus() {
+        let machine = machine();
+        assert!(machine.os.starts_with("Linux "), "{}", machine.os);
+        assert_eq!(machine.cpus_allowed, allowed_cpus());
+        assert!(machine.cpus_online as usize >= machine.cpus_allowed.len());
+        assert!(machine.memory_bytes > Some(16 << 20));
+        assert!(machine.boot_id.is_some());
+    }
+}

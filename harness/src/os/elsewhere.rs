@@ -1,0 +1,36 @@
+//! What is known on systems other than Linux: little, said plainly.
+//!
+//! Every answer is `None`, "unsupported", or nothing done, as `os.rs` promises for each function.
+
+use std::io;
+
+use super::Facts;
+
+pub(super) fn pin_process(_cpus: &[usize]) -> io::Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+pub(super) fn allowed_cpus() -> Vec<usize> {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    (0..count).collect()
+}
+
+pub(super) fn peak_rss_bytes() -> Option<u64> {
+    None
+}
+
+pub(super) fn thread_count() -> Option<u64> {
+    None
+}
+
+pub(super) fn set_timer_slack_ns(_slack_ns: u64) -> bool {
+    false
+}
+
+pub(super) fn die_with_parent() -> io::Result<()> {
+    Ok(())
+}
+
+pub(super) fn facts() -> Facts {
+    Facts::default()
+}

@@ -1,0 +1,167 @@
+//! What Linux offers: affinity, timer slack, the death of the parent, and facts out of `/proc` and `/sys`.
+//!
+//! Reading is split from understanding: the functions that take text are pure, and tested on literals. A file that is
+//! missing (a container hides some) makes a fact unknown, never an error.
+
+use std::fs::read_to_string;
+use std::io;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::prctl::{set_pdeathsig, set_timerslack};
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getppid};
+
+use super::Facts;
+
+/// To the affinity calls, 0 is the calling thread.
+const THIS_THREAD: Pid = Pid::from_raw(0);
+
+pub(super) fn pin_process(cpus: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        set.set(cpu)?;
+    }
+    Ok(sched_setaffinity(THIS_THREAD, &set)?)
+}
+
+pub(super) fn allowed_cpus() -> Vec<usize> {
+    match sched_getaffinity(THIS_THREAD) {
+        Ok(set) => (0..CpuSet::count())
+            .filter(|&cpu| set.is_set(cpu) == Ok(true))
+            .collect(),
+        // More CPUs than the set holds: number them from 0, as a machine without restrictions would.
+        Err(_) => (0..std::thread::available_parallelism().map_or(1, usize::from)).collect(),
+    }
+}
+
+pub(super) fn peak_rss_bytes() -> Option<u64> {
+    kibibytes(&read_to_string("/proc/self/status").ok()?, "VmHWM")
+}
+
+pub(super) fn thread_count() -> Option<u64> {
+    let status = read_to_string("/proc/self/status").ok()?;
+    value_of(&status, "Threads")?.parse().ok()
+}
+
+pub(super) fn set_timer_slack_ns(slack_ns: u64) -> bool {
+    set_timerslack(slack_ns).is_ok()
+}
+
+pub(super) fn die_with_parent() -> io::Result<()> {
+    let parent = getppid();
+    set_pdeathsig(Signal::SIGKILL)?;
+    // A parent that died before the request was made sends nothing any more, but shows as a new parent.
+    if getppid() != parent {
+        return Err(io::Error::other("the parent process is already gone"));
+    }
+    Ok(())
+}
+
+pub(super) fn facts() -> Facts {
+    let cpuinfo = read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = |path: &str| non_empty(read_to_string(path).ok()?.trim());
+    Facts {
+        distribution: line("/etc/os-release").and_then(|text| pretty_name(&text)),
+        cpu_model: value_of(&cpuinfo, "model name").map(String::from),
+        cpus_online: line("/sys/devices/system/cpu/online").and_then(|list| count_of(&list)),
+        memory_bytes: line("/proc/meminfo").and_then(|text| kibibytes(&text, "MemTotal")),
+        hypervisor: hypervisor(&cpuinfo, line("/sys/class/dmi/id/product_name")),
+        governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        clock_source: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        boot_id: line("/proc/sys/kernel/random/boot_id"),
+        load_average_1m: line("/proc/loadavg")
+            .and_then(|text| non_empty(text.split(' ').next().unwrap_or_default())),
+    }
+}
+
+fn non_empty(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The value behind `key` in lines of the form `key: value`, as in `/proc/cpuinfo` and `/proc/self/status`.
+fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name.trim() == key).then(|| value.trim())
+    })
+}
+
+fn kibibytes(text: &str, key: &str) -> Option<u64> {
+    let count: u64 = value_of(text, key)?
+        .strip_suffix("kB")?
+        .trim()
+        .parse()
+        .ok()?;
+    count.checked_mul(1024)
+}
+
+/// The distribution's name for itself in `os-release`.
+fn pretty_name(os_release: &str) -> Option<String> {
+    os_release.lines().find_map(|line| {
+        let value = line.strip_prefix("PRETTY_NAME=")?;
+        non_empty(value.trim_matches(['"', '\'']))
+    })
+}
+
+/// How many CPUs a kernel list such as `0-3,6` names.
+fn count_of(list: &str) -> Option<u32> {
+    let mut count = 0;
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        count += last.checked_sub(first)? + 1;
+    }
+    Some(count)
+}
+
+/// The virtual machine's name for itself, where the CPU says that there is one.
+fn hypervisor(cpuinfo: &str, product_name: Option<String>) -> Option<String> {
+    let flags = value_of(cpuinfo, "flags")?;
+    let is_virtual = flags.split(' ').any(|flag| flag == "hypervisor");
+    is_virtual.then(|| product_name.unwrap_or_else(|| "yes, which one is unknown".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_list_of_cpus_is_counted() {
+        let check = |list, expected| assert_eq!(count_of(list), expected, "{list}");
+        check("0", Some(1));
+        check("0-3,6", Some(5));
+        check("3-1", None);
+        check("many", None);
+    }
+
+    #[test]
+    fn memory_is_read_in_kibibytes() {
+        let check = |text, expected| assert_eq!(kibibytes(text, "VmHWM"), expected, "{text}");
+        check("Name:\tx\nVmHWM:\t    1752 kB\n", Some(1752 * 1024));
+        check("VmHWM:\t1752\n", None);
+        check("VmRSS:\t1752 kB\n", None);
+    }
+
+    #[test]
+    fn the_distribution_tells_its_pretty_name() {
+        let check = |text, expected: Option<&str>| {
+            assert_eq!(pretty_name(text).as_deref(), expected, "{text}");
+        };
+        check(
+            "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n",
+            Some("Debian GNU/Linux 12"),
+        );
+        check("NAME=Alpine\n", None);
+    }
+
+    #[test]
+    fn a_machine_is_virtual_when_its_cpu_says_so() {
+        let check = |flags: &str, expected: Option<&str>| {
+            let cpuinfo = format!("flags\t\t: {flags}\n");
+            let found = hypervisor(&cpuinfo, Some("KVM".into()));
+            assert_eq!(found.as_deref(), expected, "{flags}");
+        };
+        check("fpu hypervisor sse", Some("KVM"));
+        check("fpu sse", None);
+    }
+}
