@@ -1,0 +1,332 @@
+//! Reads one response after the other from bytes that arrive in any pieces.
+//!
+//! A response that arrives whole (the common case under load) costs one pass of `httparse` over its head and one copy
+//! of its body. A head that arrives in pieces is collected in a buffer of the reader and parsed once its blank line
+//! is there, so that tiny pieces do not make it quadratic. Both ways give the same results, errors included.
+//! Head fields are in `head.rs`, chunks in `chunked.rs`.
+
+use super::chunked::Dechunker;
+use super::error::HttpError;
+use super::head::{Framing, Head};
+use super::limits::{Limits, MAX_HEADERS};
+use super::method::Method;
+use crate::protocol::Advance;
+
+#[derive(Debug)]
+enum State {
+    Head,
+    Length { left_bytes: u64, total_bytes: u64 },
+    Chunked(Dechunker),
+    UntilClose { received_bytes: u64 },
+    Done,
+    Failed(HttpError),
+}
+
+/// Reader of the responses of one connection, one at a time.
+///
+/// ```
+/// use photofinish_scenarios::protocol::http::{Limits, Method, ResponseReader};
+///
+/// let mut reader = ResponseReader::new(Limits::default());
+/// let mut body = Vec::new();
+/// reader.begin(Method::Get);
+/// for piece in [&b"HTTP/1.1 200 OK\r\ntransfer-enc"[..], b"oding: chunked\r\n\r\n2\r\nhi\r\n", b"0\r\n\r\n"] {
+///     let advance = reader.advance(piece, &mut body)?;
+///     assert_eq!(advance.consumed, piece.len());
+/// }
+/// assert_eq!(body, b"hi");
+/// reader.end_of_input()?; // Closing now is fine: the response is complete.
+/// # Ok::<(), photofinish_scenarios::protocol::http::HttpError>(())
+/// ```
+#[derive(Debug)]
+pub struct ResponseReader {
+    limits: Limits,
+    answers_head_request: bool,
+    state: State,
+    head: Head,
+    /// Bytes of complete interim responses, which count towards the head's limit.
+    interim_bytes: usize,
+    /// The beginning of a head that came in pieces.
+    held: Vec<u8>,
+}
+
+impl ResponseReader {
+    /// A reader within `limits`; [`begin`](Self::begin) makes it ready for a response.
+    ///
+    /// # Panics
+    ///
+    /// If `limits.max_headers` is above [`MAX_HEADERS`].
+    pub fn new(limits: Limits) -> Self {
+        let asked = limits.max_headers;
+        assert!(
+            asked <= MAX_HEADERS,
+            "max_headers {asked} is above {MAX_HEADERS}"
+        );
+        ResponseReader {
+            limits,
+            answers_head_request: false,
+            state: State::Head,
+            head: Head::default(),
+            interim_bytes: 0,
+            held: Vec::new(),
+        }
+    }
+
+    /// Forgets the last response and expects the one to a request of `method`.
+    pub fn begin(&mut self, method: Method) {
+        self.answers_head_request = method == Method::Head;
+        self.state = State::Head;
+        self.head.clear();
+        self.interim_bytes = 0;
+        self.held.clear();
+    }
+
+    /// Reads on in `input` and appends what it holds of the body to `body`.
+    ///
+    /// All of `input` is consumed unless the response ends in it. Once done, it does nothing until the next
+    /// [`begin`](Self::begin); once failed, it repeats its error. What was appended to `body` before an error is
+    /// unspecified.
+    ///
+    /// # Errors
+    ///
+    /// Any [`HttpError`] except those of truncation, which only [`end_of_input`](Self::end_of_input) can tell.
+    pub fn advance(&mut self, input: &[u8], body: &mut Vec<u8>) -> Result<Advance, HttpError> {
+        let mut consumed = 0;
+        while consumed < input.len() && !self.is_done() {
+            match self.step(&input[consumed..], body) {
+                Ok(used) => consumed += used,
+                Err(error) => return Err(self.fail(error)),
+            }
+        }
+        let done = self.is_done();
+        Ok(Advance { consumed, done })
+    }
+
+    /// Says that the peer closed the connection: the end of a body that lasts until then, a truncation of any other.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError::ClosedBeforeResponse`], [`HttpError::TruncatedHead`] or [`HttpError::TruncatedBody`]; or what was
+    /// wrong with an unfinished head that could never have become a valid one.
+    pub fn end_of_input(&mut self) -> Result<(), HttpError> {
+        let error = match &self.state {
+            State::Done => return Ok(()),
+            State::UntilClose { .. } => {
+                self.state = State::Done;
+                return Ok(());
+            }
+            State::Head => self.unfinished_head(),
+            State::Length {
+                left_bytes,
+                total_bytes,
+            } => HttpError::TruncatedBody {
+                received_bytes: total_bytes - left_bytes,
+                expected_bytes: Some(*total_bytes),
+            },
+            State::Chunked(dechunker) => HttpError::TruncatedBody {
+                received_bytes: dechunker.body_bytes(),
+                expected_bytes: None,
+            },
+            State::Failed(error) => error.clone(),
+        };
+        Err(self.fail(error))
+    }
+
+    /// Checks that nothing is left in the caller's buffer after a response, when no other request is outstanding.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError::ExtraBytes`]: the server framed its response wrongly, or answered twice.
+    pub fn expect_no_more(&self, rest: &[u8]) -> Result<(), HttpError> {
+        match rest.len() {
+            0 => Ok(()),
+            extra_bytes => Err(HttpError::ExtraBytes { extra_bytes }),
+        }
+    }
+
+    /// Whether the head of the response is complete, so that the accessors below tell about it.
+    pub fn head_done(&self) -> bool {
+        !matches!(self.state, State::Head | State::Failed(_))
+    }
+
+    /// The status code; 0 before the head is complete.
+    pub fn status(&self) -> u16 {
+        self.head.status
+    }
+
+    /// Whether the connection can serve another request once this response is done.
+    pub fn keep_alive(&self) -> bool {
+        self.head_done() && self.head.is_persistent() && !self.lasts_until_close()
+    }
+
+    /// The announced length in bytes, also where no body follows (as after a HEAD request).
+    pub fn content_length(&self) -> Option<u64> {
+        self.head.content_length
+    }
+
+    /// The value of Content-Type, if there is one.
+    pub fn content_type(&self) -> Option<&[u8]> {
+        Some(self.head.content_type.as_slice()).filter(|value| !value.is_empty())
+    }
+
+    /// The value of Location, if there is one.
+    pub fn location(&self) -> Option<&[u8]> {
+        Some(self.head.location.as_slice()).filter(|value| !value.is_empty())
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// Also after the close, which turned the state to done.
+    fn lasts_until_close(&self) -> bool {
+        self.head.framing(self.answers_head_request) == Ok(Framing::UntilClose)
+    }
+
+    fn fail(&mut self, error: HttpError) -> HttpError {
+        self.state = State::Failed(error.clone());
+        error
+    }
+
+    /// Uses up some of a non-empty `input`; at least one byte, or it fails.
+    fn step(&mut self, input: &[u8], body: &mut Vec<u8>) -> Result<usize, HttpError> {
+        match &mut self.state {
+            State::Head if self.held.is_empty() => self.read_head(input),
+            State::Head => self.read_split_head(input),
+            State::Length { left_bytes, .. } => {
+                let count =
+                    usize::try_from(*left_bytes).map_or(input.len(), |left| left.min(input.len()));
+                body.extend_from_slice(&input[..count]);
+                *left_bytes -= count as u64;
+                if *left_bytes == 0 {
+                    self.state = State::Done;
+                }
+                Ok(count)
+            }
+            State::Chunked(dechunker) => {
+                let advance = dechunker.advance(input, body, &self.limits)?;
+                if advance.done {
+                    self.state = State::Done;
+                }
+                Ok(advance.consumed)
+            }
+            State::UntilClose { received_bytes } => {
+                *received_bytes += input.len() as u64;
+                // One byte too many is all that is known for sure, however many came at once.
+                let at_least_bytes =
+                    (*received_bytes).min(self.limits.max_body_bytes.saturating_add(1));
+                self.check_body(at_least_bytes)?;
+                body.extend_from_slice(input);
+                Ok(input.len())
+            }
+            State::Failed(error) => Err(error.clone()),
+            State::Done => unreachable!("advance() stops at the end of a response"),
+        }
+    }
+
+    /// Reads a head that is probably whole.
+    fn read_head(&mut self, input: &[u8]) -> Result<usize, HttpError> {
+        let window = &input[..input.len().min(self.head_budget_bytes())];
+        if let Some(head_bytes) = self.head.parse(window, self.limits.max_headers)? {
+            self.end_head(head_bytes)?;
+            return Ok(head_bytes);
+        }
+        if window.len() == self.head_budget_bytes() {
+            return Err(self.head_too_large());
+        }
+        self.held.extend_from_slice(window);
+        Ok(window.len())
+    }
+
+    /// Reads on in a head of which a part is held. Parsing waits for a blank line, wherever the cuts are.
+    fn read_split_head(&mut self, input: &[u8]) -> Result<usize, HttpError> {
+        let held_before = self.held.len();
+        let room = self.head_budget_bytes() - held_before;
+        self.held.extend_from_slice(&input[..input.len().min(room)]);
+        // A blank line may have begun in the last two bytes that were held before.
+        let mut from = held_before.saturating_sub(2);
+        while let Some(end) = end_of_blank_line(&self.held, from) {
+            // It need not be the end of the head: blank lines before the status line are skipped by the parser.
+            if let Some(head_bytes) = self
+                .head
+                .parse(&self.held[..end], self.limits.max_headers)?
+            {
+                self.held.clear();
+                self.end_head(head_bytes)?;
+                return Ok(head_bytes - held_before);
+            }
+            from = end - 1;
+        }
+        if self.held.len() == self.head_budget_bytes() {
+            self.head.parse(&self.held, self.limits.max_headers)?;
+            return Err(self.head_too_large());
+        }
+        Ok(self.held.len() - held_before)
+    }
+
+    /// Decides what follows a complete head.
+    fn end_head(&mut self, head_bytes: usize) -> Result<(), HttpError> {
+        if self.head.status == 101 {
+            return Err(HttpError::SwitchedProtocols);
+        }
+        if self.head.is_interim() {
+            self.interim_bytes += head_bytes;
+            self.head.clear();
+            return Ok(());
+        }
+        self.state = match self.head.framing(self.answers_head_request)? {
+            Framing::NoBody | Framing::Length(0) => State::Done,
+            Framing::Length(total_bytes) => {
+                self.check_body(total_bytes)?;
+                let left_bytes = total_bytes;
+                State::Length {
+                    left_bytes,
+                    total_bytes,
+                }
+            }
+            Framing::Chunked => State::Chunked(Dechunker::new()),
+            Framing::UntilClose => State::UntilClose { received_bytes: 0 },
+        };
+        Ok(())
+    }
+
+    fn unfinished_head(&mut self) -> HttpError {
+        let received_bytes = self.held.len();
+        if received_bytes == 0 && self.interim_bytes == 0 {
+            return HttpError::ClosedBeforeResponse;
+        }
+        let parsed = self.head.parse(&self.held, self.limits.max_headers);
+        parsed
+            .err()
+            .unwrap_or(HttpError::TruncatedHead { received_bytes })
+    }
+
+    fn head_budget_bytes(&self) -> usize {
+        self.limits.max_head_bytes - self.interim_bytes
+    }
+
+    fn head_too_large(&self) -> HttpError {
+        let limit_bytes = self.limits.max_head_bytes;
+        HttpError::HeadTooLarge { limit_bytes }
+    }
+
+    fn check_body(&self, at_least_bytes: u64) -> Result<(), HttpError> {
+        let limit_bytes = self.limits.max_body_bytes;
+        if at_least_bytes > limit_bytes {
+            return Err(HttpError::BodyTooLarge {
+                at_least_bytes,
+                limit_bytes,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Where the first blank line ends whose preceding line ends at `from` or later.
+fn end_of_blank_line(bytes: &[u8], from: usize) -> Option<usize> {
+    (from..bytes.len()).find_map(|at| match &bytes[at..] {
+        [b'\n', b'\n', ..] => Some(at + 2),
+        [b'\n', b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}

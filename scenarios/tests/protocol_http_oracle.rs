@@ -1,0 +1,160 @@
+//! The HTTP reader agrees with `ureq-proto`, an independent implementation of HTTP/1.1.
+//!
+//! On valid responses both must read the same; on broken ones ours may be stricter, but what it accepts, the oracle
+//! must accept too, with the same status, body, length and persistence.
+
+#[path = "support/http_responses.rs"]
+mod http_responses;
+
+use http_responses::{CORPUS, Read, mutants, read, samples};
+use photofinish_scenarios::protocol::http::{Limits, Method};
+use proptest::prelude::*;
+use ureq_proto::client::state::{RecvBody, RecvResponse};
+use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
+use ureq_proto::http;
+
+/// Reads `bytes`, followed by a close, with the oracle; `None` where it finds no complete response.
+fn oracle(method: Method, bytes: &[u8]) -> Option<Read> {
+    let mut call = send_request(method);
+    let mut consumed = 0;
+    let status = loop {
+        let (used, response) = match call.try_response(&bytes[consumed..], false) {
+            // A rule of the oracle alone; RFC 9110, section 15.2, lets interim responses have fields.
+            Err(ureq_proto::Error::HeadersWith100) => return Some(ours(method, bytes)),
+            read => read.ok()?,
+        };
+        consumed += used;
+        match response {
+            Some(response) => break response.status().as_u16(),
+            None if used == 0 => return None,
+            None => {}
+        }
+    };
+    let mut body = Vec::new();
+    let keep_alive = match call.proceed()? {
+        RecvResponseResult::RecvBody(call) => !read_body(call, bytes, &mut consumed, &mut body)?,
+        RecvResponseResult::Redirect(call) => !call.must_close_connection(),
+        RecvResponseResult::Cleanup(call) => !call.must_close_connection(),
+    };
+    Some(Read::Response {
+        status,
+        body,
+        keep_alive,
+        consumed,
+    })
+}
+
+/// Takes the oracle to the point where it expects a response.
+fn send_request(method: Method) -> Call<RecvResponse> {
+    let request = http::Request::builder()
+        .method(method.as_str())
+        .uri("http://a.test/")
+        .header("content-length", "0");
+    let mut call = Call::new(request.body(()).unwrap()).unwrap();
+    call.force_send_body();
+    let mut call = call.proceed();
+    call.write(&mut [0; 1024]).unwrap();
+    match call.proceed().unwrap().unwrap() {
+        SendRequestResult::RecvResponse(call) => call,
+        SendRequestResult::SendBody(mut call) => {
+            call.write(&[], &mut [0; 16]).unwrap();
+            call.proceed().unwrap()
+        }
+        SendRequestResult::Await100(_) => unreachable!("no expectation was sent"),
+    }
+}
+
+/// Reads the body and returns whether the connection must close; `None` if the body is broken or cut short.
+fn read_body(
+    mut call: Call<RecvBody>,
+    bytes: &[u8],
+    consumed: &mut usize,
+    body: &mut Vec<u8>,
+) -> Option<bool> {
+    let mut output = [0; 64];
+    loop {
+        let (used, written) = call.read(&bytes[*consumed..], &mut output).ok()?;
+        *consumed += used;
+        body.extend(&output[..written]);
+        if used == 0 && written == 0 {
+            break;
+        }
+    }
+    match call.proceed()? {
+        RecvBodyResult::Redirect(call) => Some(call.must_close_connection()),
+        RecvBodyResult::Cleanup(call) => Some(call.must_close_connection()),
+    }
+}
+
+fn ours(method: Method, bytes: &[u8]) -> Read {
+    read(Limits::default(), method, [bytes])
+}
+
+/// Streams the oracle takes and we do not, each for a reason of its own.
+const STRICTER: &[(&[u8], &str)] = &[
+    (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n",
+        "both framings at once",
+    ),
+    (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "a coding nobody would decode",
+    ),
+    (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        "chunked twice",
+    ),
+    (
+        b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "a coding HTTP/1.0 does not have",
+    ),
+    (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n bad: trailer\r\n\r\n",
+        "a malformed trailer",
+    ),
+    (
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n",
+        "an upgrade nobody asked for",
+    ),
+];
+
+#[test]
+fn the_corpus_is_read_as_the_oracle_reads_it_save_for_what_we_refuse_on_purpose() {
+    let mut stricter = Vec::new();
+    for bytes in CORPUS {
+        match (ours(Method::Get, bytes), oracle(Method::Get, bytes)) {
+            (Read::Error(_), None) => {}
+            (Read::Error(_), Some(_)) => stricter.push(*bytes),
+            (ours, theirs) => assert_eq!(Some(ours), theirs, "{}", bytes.escape_ascii()),
+        }
+    }
+    stricter.sort_unstable();
+    let mut meant: Vec<_> = STRICTER.iter().map(|(bytes, _why)| *bytes).collect();
+    meant.sort_unstable();
+    assert_eq!(stricter, meant);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn valid_responses_are_read_as_they_were_made_and_as_the_oracle_reads_them(sample in samples()) {
+        let ours = ours(sample.method, &sample.bytes);
+        let made = Read::Response {
+            status: sample.status,
+            body: sample.body.clone(),
+            keep_alive: sample.keep_alive,
+            consumed: sample.bytes.len(),
+        };
+        prop_assert_eq!(&ours, &made);
+        prop_assert_eq!(Some(ours), oracle(sample.method, &sample.bytes));
+    }
+
+    #[test]
+    fn what_we_accept_of_broken_responses_the_oracle_reads_the_same(sample in mutants()) {
+        let ours = ours(sample.method, &sample.bytes);
+        if !matches!(ours, Read::Error(_)) {
+            prop_assert_eq!(Some(ours), oracle(sample.method, &sample.bytes));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The HTTP reader gives the same result wherever its input is cut, and survives any input.
+//!
+//! Whole input is the reference; every other division of the same bytes must agree with it, errors included.
+
+#[path = "support/http_responses.rs"]
+mod http_responses;
+
+use http_responses::{CORPUS, cut, mutants, read, samples};
+use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
+use proptest::prelude::*;
+
+/// Limits small enough for generated responses to reach them.
+fn limits(max_head_bytes: usize, max_headers: usize, max_body_bytes: u64) -> Limits {
+    Limits {
+        max_head_bytes,
+        max_headers,
+        max_body_bytes,
+    }
+}
+
+fn check_every_cut(limits: Limits, method: Method, bytes: &[u8]) {
+    let whole = read(limits, method, [bytes]);
+    let one_by_one = read(limits, method, bytes.chunks(1));
+    assert_eq!(one_by_one, whole, "byte by byte: {}", bytes.escape_ascii());
+    for place in 0..=bytes.len() {
+        let in_two = read(limits, method, [&bytes[..place], &bytes[place..]]);
+        assert_eq!(in_two, whole, "cut at {place}: {}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn a_cut_anywhere_in_the_corpus_changes_nothing() {
+    for bytes in CORPUS {
+        for method in [Method::Get, Method::Head] {
+            check_every_cut(Limits::default(), method, bytes);
+            for max_head_bytes in [1, 20, 36, 60] {
+                check_every_cut(limits(max_head_bytes, 1, 4), method, bytes);
+            }
+        }
+    }
+}
+
+/// Three kinds of limits, so that each can be the one that is hit first.
+fn some_limits() -> impl Strategy<Value = Limits> {
+    prop_oneof![
+        Just(Limits::default()),
+        (1_usize..200, 0_usize..8, 0_u64..100)
+            .prop_map(|(head, headers, body)| limits(head, headers, body)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_division_of_a_valid_response_changes_nothing(
+        sample in samples(), limits in some_limits(), at in prop::collection::vec(any::<usize>(), 0..12),
+    ) {
+        let whole = read(limits, sample.method, [sample.bytes.as_slice()]);
+        prop_assert_eq!(read(limits, sample.method, cut(&sample.bytes, &at)), whole);
+    }
+
+    #[test]
+    fn any_division_of_a_broken_response_changes_nothing(
+        sample in mutants(), limits in some_limits(), at in prop::collection::vec(any::<usize>(), 0..12),
+    ) {
+        let whole = read(limits, sample.method, [sample.bytes.as_slice()]);
+        prop_assert_eq!(read(limits, sample.method, cut(&sample.bytes, &at)), whole);
+    }
+
+    /// `read` asserts that no more is consumed than was given.
+    #[test]
+    fn garbage_never_panics_and_is_read_the_same_in_any_division(
+        bytes in prop::collection::vec(any::<u8>(), 0..300), at in prop::collection::vec(any::<usize>(), 0..12),
+    ) {
+        let whole = read(Limits::default(), Method::Get, [bytes.as_slice()]);
+        prop_assert_eq!(read(Limits::default(), Method::Get, cut(&bytes, &at)), whole);
+    }
+
+    #[test]
+    fn garbage_after_a_chunked_head_never_panics_and_is_read_the_same_in_any_division(
+        garbage in "[0-3a\r\n;: -~]{0,40}", at in prop::collection::vec(any::<usize>(), 0..12),
+    ) {
+        let bytes = [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", garbage.as_bytes()].concat();
+        let whole = read(Limits::default(), Method::Get, [bytes.as_slice()]);
+        prop_assert_eq!(read(Limits::default(), Method::Get, cut(&bytes, &at)), whole);
+    }
+
+    /// A reader is used for response after response; whatever one left behind must not show in the next.
+    #[test]
+    fn a_reader_forgets_the_response_before(
+        first in mutants(), second in samples(), at in prop::collection::vec(any::<usize>(), 0..4),
+    ) {
+        let mut reader = ResponseReader::new(Limits::default());
+        let mut body = Vec::new();
+        reader.begin(first.method);
+        for piece in cut(&first.bytes, &at) {
+            let _whatever = reader.advance(piece, &mut body);
+        }
+        body.clear();
+        reader.begin(second.method);
+        for piece in cut(&second.bytes, &at) {
+            let _ = reader.advance(piece, &mut body)?;
+        }
+        reader.end_of_input()?;
+        prop_assert_eq!(
+            (reader.status(), body, reader.keep_alive()),
+            (second.status, second.body, second.keep_alive)
+        );
+    }
+}
+
+/// A failed reader is asked on: it must repeat itself rather than take what follows for a response.
+#[test]
+fn an_error_is_repeated_until_the_next_request_begins() {
+    let mut reader = ResponseReader::new(Limits::default());
+    let mut body = Vec::new();
+    reader.begin(Method::Get);
+    let error = reader.advance(b"HTTP/3 ", &mut body).unwrap_err();
+    let valid = b"HTTP/1.1 204 No Content\r\n\r\n";
+    assert_eq!(reader.advance(valid, &mut body), Err(error.clone()));
+    assert_eq!(reader.end_of_input(), Err(error));
+    reader.begin(Method::Get);
+    assert!(reader.advance(valid, &mut body).unwrap().done);
+    assert_eq!(reader.end_of_input(), Ok::<(), HttpError>(()));
+}
