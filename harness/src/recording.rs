@@ -1,0 +1,156 @@
+//! What the measuring loop writes down of each operation.
+//!
+//! Successes go into one histogram; failures are counted by kind, each kind in a histogram of its own, never mixed into
+//! the latency of successes. Wrong content is a failure and a violation of identity as well. Nothing is kept per
+//! operation, so memory stays flat however many there are.
+
+use std::collections::BTreeMap;
+
+use crate::latency::Latencies;
+use crate::record::Failures;
+use crate::workload::Failure;
+
+/// Violations kept in words; the rest is only counted, under [`Failure::WRONG_CONTENT`].
+const MOST_VIOLATIONS: usize = 5;
+
+/// What happened to the operations of one phase, in one session or in many.
+#[derive(Debug)]
+pub struct Recording {
+    service: Latencies,
+    failures: BTreeMap<&'static str, Failures>,
+    violations: Vec<String>,
+}
+
+impl Recording {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self {
+            service: Latencies::new(),
+            failures: BTreeMap::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// Writes down operation number `op`, which took `service_ns`. Allocates nothing for a success.
+    #[inline]
+    pub fn record(&mut self, op: u64, service_ns: u64, result: Result<(), Failure>) {
+        match result {
+            Ok(()) => self.service.record_ns(service_ns),
+            Err(failure) => self.record_failure(op, service_ns, failure),
+        }
+    }
+
+    #[cold]
+    fn record_failure(&mut self, op: u64, service_ns: u64, failure: Failure) {
+        if failure.kind == Failure::WRONG_CONTENT && self.violations.len() < MOST_VIOLATIONS {
+            self.violations
+                .push(format!("operation {op}: {}", failure.detail));
+        }
+        let failures = self
+            .failures
+            .entry(failure.kind)
+            .or_insert_with(|| Failures {
+                count: 0,
+                example: format!("operation {op}: {}", failure.detail),
+                service: Latencies::new(),
+            });
+        failures.count += 1;
+        failures.service.record_ns(service_ns);
+    }
+
+    /// Adds what another recording of the same phase holds.
+    pub fn merge(&mut self, other: &Self) {
+        self.service.merge(&other.service);
+        for (kind, theirs) in &other.failures {
+            match self.failures.get_mut(kind) {
+                Some(ours) => {
+                    ours.count += theirs.count;
+                    ours.service.merge(&theirs.service);
+                }
+                None => {
+                    self.failures.insert(kind, theirs.clone());
+                }
+            }
+        }
+        let room = MOST_VIOLATIONS.saturating_sub(self.violations.len());
+        self.violations
+            .extend(other.violations.iter().take(room).cloned());
+    }
+
+    /// Operations that succeeded.
+    pub fn succeeded(&self) -> u64 {
+        self.service.count()
+    }
+
+    /// Operations that failed.
+    pub fn failed(&self) -> u64 {
+        self.failures.values().map(|failures| failures.count).sum()
+    }
+
+    /// The first violations of identity, in words.
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// Failures by kind.
+    pub fn failures(&self) -> BTreeMap<String, Failures> {
+        let owned =
+            |(kind, failures): (&&'static str, &Failures)| ((*kind).to_owned(), failures.clone());
+        self.failures.iter().map(owned).collect()
+    }
+
+    /// Service times of the successes.
+    pub fn into_service(self) -> Latencies {
+        self.service
+    }
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failing(kind: &'static str) -> Result<(), Failure> {
+        Err(Failure::new(kind, "seen"))
+    }
+
+    #[test]
+    fn failures_stay_out_of_the_latency_of_successes() {
+        let mut recording = Recording::new();
+        recording.record(0, 1_000, Ok(()));
+        recording.record(1, 9_000_000, failing(Failure::RESET));
+        recording.record(2, 9_000_000, failing(Failure::RESET));
+        assert_eq!(recording.succeeded(), 1);
+        assert_eq!(recording.failed(), 2);
+        let failures = recording.failures();
+        assert_eq!(failures[Failure::RESET].count, 2);
+        assert_eq!(failures[Failure::RESET].example, "operation 1: seen");
+        assert_eq!(recording.into_service().quantile_ns(1.0), Some(1_000));
+    }
+
+    #[test]
+    fn wrong_content_is_a_violation_with_its_operation_number() {
+        let mut recording = Recording::new();
+        recording.record(7, 10, failing(Failure::WRONG_CONTENT));
+        recording.record(8, 10, failing(Failure::TIMEOUT));
+        assert_eq!(recording.violations(), ["operation 7: seen"]);
+    }
+
+    #[test]
+    fn merging_adds_every_count() {
+        let mut one = Recording::new();
+        one.record(0, 10, Ok(()));
+        one.record(1, 10, failing(Failure::IO));
+        let mut other = Recording::new();
+        other.record(2, 20, Ok(()));
+        other.record(3, 10, failing(Failure::IO));
+        other.record(4, 10, failing(Failure::SHORT));
+        one.merge(&other);
+        assert_eq!((one.succeeded(), one.failed()), (2, 3));
+    }
+}

@@ -1,0 +1,300 @@
+//! The `Runtime` trait: the least an execution model must offer for every workload to run on it unchanged.
+//!
+//! Every future is `Send`. Blocking runtimes implement the same `async fn`s with blocking calls: such a future is ready
+//! at its first poll, and the one-poll driver in `runtimes::blocking` runs it. Each runtime answers with what its own
+//! users would use. What it cannot do honestly it declares ([`Descriptor::cannot`]), so that the cell is reported as
+//! `unsupported` with the reason. The runtimes themselves are one file each in `runtimes`.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::buffer::Buffer;
+
+/// What a runtime is, for lists and reports.
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptor {
+    /// Its name in the glossary: `tokio-current-thread`.
+    pub name: &'static str,
+    /// One line: what a session is under it.
+    pub summary: &'static str,
+    /// What a reader must know about its future, if anything: `discontinued`.
+    pub standing: Option<&'static str>,
+    /// Whether it is an async runtime (as opposed to blocking code).
+    pub is_async: bool,
+    /// Whether its worker threads can be chosen; `false` where the model fixes them.
+    pub takes_worker_threads: bool,
+    /// What it cannot do honestly, and why.
+    pub cannot: &'static [(Capability, &'static str)],
+}
+
+impl Descriptor {
+    /// Why a workload with these `needs` cannot run honestly under this runtime; `None` where it can.
+    pub fn refusal(&self, needs: &[Capability]) -> Option<&'static str> {
+        let refused = |(capability, reason): &&(Capability, &'static str)| {
+            needs.contains(capability).then_some(*reason)
+        };
+        self.cannot.iter().find_map(|entry| refused(&entry))
+    }
+}
+
+/// What a workload may need beyond reading, writing and waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Capability {
+    /// Two spawned parts make progress at the same time: producers and consumers, a server and its clients.
+    Concurrency,
+    /// A spawned part can be stopped from outside while it waits.
+    Cancellation,
+}
+
+/// What a runtime is started with.
+#[derive(Clone, Copy, Debug)]
+pub struct RuntimeConfig {
+    /// Threads that run sessions, where the runtime lets one choose.
+    pub worker_threads: NonZeroU32,
+}
+
+/// Why a runtime did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The machine cannot do what this runtime is made of.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The operating system refused something it should have granted.
+    #[error("cannot start the runtime's threads")]
+    Threads(#[source] io::Error),
+}
+
+/// The deadline of [`Runtime::timeout`] passed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("deadline passed")]
+pub struct Elapsed;
+
+/// Why a spawned part gave no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// It panicked, with this message.
+    #[error("panicked: {0}")]
+    Panicked(String),
+    /// It was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// The receiving side of a channel is gone, or the channel was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("channel closed")]
+pub struct Closed;
+
+/// An execution model. Cheap to clone: a handle.
+pub trait Runtime: Clone + Send + Sync + 'static {
+    /// A TCP connection.
+    type Stream: Stream;
+    /// A listening socket.
+    type Listener: Listener<Self::Stream>;
+    /// An open file.
+    type File: File;
+    /// A spawned part.
+    type Task<T: Send + 'static>: Task<T>;
+    /// Sending side of a bounded channel.
+    type Sender<T: Send + 'static>: Sender<T>;
+    /// Receiving side of a bounded channel; clones share the queue.
+    type Receiver<T: Send + 'static>: Receiver<T>;
+    /// A counting semaphore.
+    type Semaphore: Semaphore;
+
+    /// Runs `future` to its end on the calling thread, driving the runtime where it needs driving.
+    fn block_on<F: Future>(&self, future: F) -> F::Output;
+
+    /// Sessions that really run when `asked` are asked for: 1 under `sync`.
+    fn sessions(&self, asked: NonZeroU32) -> NonZeroU32 {
+        asked
+    }
+
+    /// Threads that run sessions when there are `sessions` of them.
+    fn worker_threads(&self, sessions: NonZeroU32) -> u32;
+
+    /// What is particular to this runtime in this process, for the record: stack size, driver.
+    fn facts(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    /// Steps every session until each says [`Flow::Finished`], and gives them back. What "a session" is (a thread, a
+    /// task, an entry of a queue) is what tells runtimes apart; tasks are the default.
+    fn run_sessions<S: Session>(
+        &self,
+        sessions: Vec<S>,
+    ) -> impl Future<Output = Result<Vec<S>, TaskError>> + Send {
+        async move {
+            let spawn_loop = |mut session: S| {
+                self.spawn(async move {
+                    while session.step().await == Flow::Continue {}
+                    session
+                })
+            };
+            let tasks: Vec<_> = sessions.into_iter().map(spawn_loop).collect();
+            let mut finished = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                finished.push(task.join().await?);
+            }
+            Ok(finished)
+        }
+    }
+
+    /// Opens a TCP connection with `TCP_NODELAY` set.
+    fn connect(&self, address: SocketAddr)
+    -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Listens on `address` (port 0 lets the system choose) with a backlog of 4096.
+    fn listen(
+        &self,
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<Self::Listener>> + Send;
+
+    /// Opens a file.
+    fn open(
+        &self,
+        path: &Path,
+        mode: OpenMode,
+    ) -> impl Future<Output = io::Result<Self::File>> + Send;
+
+    /// Reads a whole file into `contents`, replacing what was there.
+    fn read_file(
+        &self,
+        path: &Path,
+        contents: &mut Vec<u8>,
+    ) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// The entries of a directory, in no particular order.
+    fn list_directory(&self, path: &Path) -> impl Future<Output = io::Result<Vec<PathBuf>>> + Send;
+
+    /// Returns no earlier than `due`.
+    fn sleep_until(&self, due: Instant) -> impl Future<Output = ()> + Send;
+
+    /// Runs `future` for at most `limit`; beyond it the future is dropped where it waits, and its cleanup runs.
+    fn timeout<F>(
+        &self,
+        limit: Duration,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, Elapsed>> + Send
+    where
+        F: Future + Send,
+        F::Output: Send;
+
+    /// Starts `future` "at once", as this runtime understands it. Dropping the task lets it run on.
+    fn spawn<F>(&self, future: F) -> Self::Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+
+    /// Runs blocking `work` where it holds up no session.
+    fn offload<T, W>(&self, work: W) -> impl Future<Output = Result<T, TaskError>> + Send
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static;
+
+    /// A channel that holds at most `capacity` items; sending waits while it is full.
+    fn channel<T: Send + 'static>(
+        &self,
+        capacity: NonZeroU32,
+    ) -> (Self::Sender<T>, Self::Receiver<T>);
+
+    /// A semaphore with `permits` permits.
+    fn semaphore(&self, permits: NonZeroU32) -> Self::Semaphore;
+}
+
+/// What a session wants after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Another step.
+    Continue,
+    /// Nothing more.
+    Finished,
+}
+
+/// Something that is stepped until it is finished: one session of the measuring loop, one operation a step.
+pub trait Session: Send + 'static {
+    /// One step.
+    fn step(&mut self) -> impl Future<Output = Flow> + Send;
+}
+
+/// A TCP connection. Dropping it closes it.
+pub trait Stream: Send + 'static {
+    /// Reads what is there into the buffer's spare room; 0 at the end of input.
+    fn read(&mut self, buffer: &mut Buffer) -> impl Future<Output = io::Result<usize>> + Send;
+
+    /// Writes all of `bytes`. A completion runtime may take the vector meanwhile; it is back, unchanged, at the end.
+    fn write_all(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// A listening socket.
+pub trait Listener<S: Stream>: Send + 'static {
+    /// The next connection, with `TCP_NODELAY` set.
+    fn accept(&mut self) -> impl Future<Output = io::Result<S>> + Send;
+
+    /// Where it listens.
+    fn local_address(&self) -> io::Result<SocketAddr>;
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// For reading; it must exist.
+    Read,
+    /// For writing from its start; made or emptied.
+    Create,
+    /// For writing at its end; made where missing.
+    Append,
+}
+
+/// An open file. Dropping it closes it.
+pub trait File: Send + 'static {
+    /// Fills `bytes` with exactly `length` bytes from `offset` on, replacing what was there.
+    fn read_at(
+        &mut self,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Writes all of `bytes` at the file's position, handed to the operating system when this returns.
+    fn write_all(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Returns once contents and metadata are on the device.
+    fn sync_all(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// A spawned part. Dropping it lets it run on.
+pub trait Task<T>: Send + 'static {
+    /// Waits for its result.
+    fn join(self) -> impl Future<Output = Result<T, TaskError>> + Send;
+
+    /// Stops it where it waits, and returns once its cleanup has run; `Some` where it had finished before. Only for
+    /// runtimes without a refusal of [`Capability::Cancellation`].
+    fn cancel(self) -> impl Future<Output = Option<T>> + Send;
+}
+
+/// Sending side of a bounded channel. Dropping the last one closes the channel.
+pub trait Sender<T>: Clone + Send + Sync + 'static {
+    /// Waits for room, then sends.
+    fn send(&self, item: T) -> impl Future<Output = Result<(), Closed>> + Send;
+}
+
+/// Receiving side of a bounded channel.
+pub trait Receiver<T>: Clone + Send + Sync + 'static {
+    /// The next item; `None` once the channel is empty and every sender is gone.
+    fn receive(&self) -> impl Future<Output = Option<T>> + Send;
+}
+
+/// A counting semaphore.
+pub trait Semaphore: Clone + Send + Sync + 'static {
+    /// Gives its permit back when dropped.
+    type Permit: Send + 'static;
+
+    /// Waits for a permit.
+    fn acquire(&self) -> impl Future<Output = Self::Permit> + Send;
+}

@@ -1,0 +1,78 @@
+//! The runtimes under comparison: one file each, and the list in which they meet.
+//!
+//! A new runtime is one file (its `DESCRIPTOR` and its `start`) and one line in the list below; joining the list joins
+//! the conformance suite in `tests/conformance.rs`. [`with_runtime`] is how a name becomes a type: the visitor is
+//! compiled once for each runtime, so that the same source runs under all of them.
+
+mod async_std;
+mod blocking;
+mod listen;
+mod panics;
+mod pool;
+mod smol;
+mod sync;
+mod threads;
+mod tokio;
+mod tokio_current_thread;
+
+use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError};
+
+/// Something to be done under a runtime, whichever it is.
+pub trait Visitor {
+    /// What comes of it.
+    type Output;
+
+    /// Does it under `runtime`.
+    fn visit<R: Runtime>(self, runtime: R) -> Self::Output;
+}
+
+/// Why nothing was done under the runtime asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    /// No runtime of this name is built in.
+    #[error("no runtime is called `{0}`")]
+    Unknown(String),
+    /// It is there and did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+macro_rules! runtimes {
+    ($($(#[$condition:meta])* $module:ident),+ $(,)?) => {
+        /// Every runtime of this build, in the order of reports; the first is the default reference.
+        pub static DESCRIPTORS: &[&Descriptor] = &[$($(#[$condition])* &$module::DESCRIPTOR),+];
+
+        /// Starts the runtime called `name` and does what `visitor` wants under it.
+        pub fn with_runtime<V: Visitor>(
+            name: &str,
+            config: RuntimeConfig,
+            visitor: V,
+        ) -> Result<V::Output, SelectError> {
+            $(
+                $(#[$condition])*
+                if name == $module::DESCRIPTOR.name {
+                    return Ok(visitor.visit($module::start(config)?));
+                }
+            )+
+            Err(SelectError::Unknown(name.to_owned()))
+        }
+    };
+}
+
+runtimes![
+    sync,
+    threads,
+    pool,
+    tokio,
+    tokio_current_thread,
+    async_std,
+    smol,
+];
+
+/// The runtime called `name`, if this build has it.
+pub fn descriptor(name: &str) -> Option<&'static Descriptor> {
+    DESCRIPTORS
+        .iter()
+        .copied()
+        .find(|descriptor| descriptor.name == name)
+}

@@ -1,0 +1,225 @@
+//! `async-std`: tasks on its global executor. Discontinued (RUSTSEC-2025-0052), and still here because its users ask
+//! what moving away would gain.
+//!
+//! Its own net, fs, task and channel; it runs on the parts of smol, and has neither a semaphore nor a blocking-pool
+//! limit of its own, so the semaphore is the one its users take (`async-lock`).
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_std::channel;
+use async_std::io::prelude::SeekExt as _;
+use async_std::io::{ReadExt as _, WriteExt as _};
+use async_std::net::{TcpListener, TcpStream};
+use async_std::stream::StreamExt as _;
+
+use super::panics::catch_future;
+use crate::buffer::Buffer;
+use crate::runtime::{
+    Closed, Descriptor, Elapsed, File, Listener, OpenMode, Receiver, Runtime, RuntimeConfig,
+    Sender, StartError, Stream, Task, TaskError,
+};
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    name: "async-std",
+    summary: "a task per session on the global executor",
+    standing: Some("discontinued"),
+    is_async: true,
+    takes_worker_threads: true,
+    cannot: &[],
+};
+
+/// Asked for as the variable that overrides the number of threads: nobody sets it, so the number here holds.
+const NO_OVERRIDE: &str = "PHOTOFINISH_ASYNC_STD_THREADS";
+
+pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
+    let threads = config.worker_threads.get() as usize;
+    // The executor is global and is started once: in a worker process, here.
+    async_global_executor::init_with_config(
+        async_global_executor::GlobalExecutorConfig::default()
+            .with_env_var(NO_OVERRIDE)
+            .with_min_threads(threads)
+            .with_max_threads(threads)
+            .with_thread_name_fn(|| "async-std".to_owned()),
+    );
+    Ok(AsyncStd {
+        worker_threads: config.worker_threads,
+    })
+}
+
+#[derive(Clone, Copy, Debug)]
+struct AsyncStd {
+    worker_threads: NonZeroU32,
+}
+
+impl Stream for TcpStream {
+    async fn read(&mut self, buffer: &mut Buffer) -> io::Result<usize> {
+        let count = async_std::io::ReadExt::read(self, buffer.spare()).await?;
+        buffer.commit(count);
+        Ok(count)
+    }
+
+    async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        async_std::io::WriteExt::write_all(self, bytes).await
+    }
+}
+
+impl Listener<TcpStream> for TcpListener {
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        let (stream, _) = TcpListener::accept(self).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+}
+
+impl File for async_std::fs::File {
+    async fn read_at(&mut self, offset: u64, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+        bytes.resize(length, 0);
+        self.seek(io::SeekFrom::Start(offset)).await?;
+        self.read_exact(bytes).await
+    }
+
+    async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        async_std::io::WriteExt::write_all(self, bytes).await?;
+        // Without it the last write may still be on its way to the blocking pool.
+        self.flush().await
+    }
+
+    async fn sync_all(&mut self) -> io::Result<()> {
+        async_std::fs::File::sync_all(self).await
+    }
+}
+
+/// A task whose panic is its result.
+struct Spawned<T>(async_std::task::JoinHandle<Result<T, TaskError>>);
+
+impl<T: Send + 'static> Task<T> for Spawned<T> {
+    async fn join(self) -> Result<T, TaskError> {
+        self.0.await
+    }
+
+    async fn cancel(self) -> Option<T> {
+        self.0.cancel().await.and_then(Result::ok)
+    }
+}
+
+impl<T: Send + 'static> Sender<T> for channel::Sender<T> {
+    async fn send(&self, item: T) -> Result<(), Closed> {
+        channel::Sender::send(self, item).await.map_err(|_| Closed)
+    }
+}
+
+impl<T: Send + 'static> Receiver<T> for channel::Receiver<T> {
+    async fn receive(&self) -> Option<T> {
+        self.recv().await.ok()
+    }
+}
+
+impl Runtime for AsyncStd {
+    type Stream = TcpStream;
+    type Listener = TcpListener;
+    type File = async_std::fs::File;
+    type Task<T: Send + 'static> = Spawned<T>;
+    type Sender<T: Send + 'static> = channel::Sender<T>;
+    type Receiver<T: Send + 'static> = channel::Receiver<T>;
+    type Semaphore = Arc<async_lock::Semaphore>;
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        // Parked, not polling the reactor: the executor's own threads do that, as beside a busy `main`.
+        futures_lite::future::block_on(future)
+    }
+
+    fn worker_threads(&self, _: NonZeroU32) -> u32 {
+        self.worker_threads.get()
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        Ok(super::listen::listener(address, true)?.into())
+    }
+
+    async fn open(&self, path: &Path, mode: OpenMode) -> io::Result<async_std::fs::File> {
+        let mut options = async_std::fs::OpenOptions::new();
+        match mode {
+            OpenMode::Read => options.read(true),
+            OpenMode::Create => options.write(true).create(true).truncate(true),
+            OpenMode::Append => options.append(true).create(true),
+        };
+        options.open(path).await
+    }
+
+    async fn read_file(&self, path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
+        *contents = async_std::fs::read(path).await?;
+        Ok(())
+    }
+
+    async fn list_directory(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut entries = async_std::fs::read_dir(path).await?;
+        let mut paths = Vec::new();
+        while let Some(entry) = entries.next().await {
+            paths.push(entry?.path().into());
+        }
+        Ok(paths)
+    }
+
+    async fn sleep_until(&self, due: Instant) {
+        // Its `sleep` takes a duration only; the timer behind it may then be set a moment before, never after, `due`.
+        while let Some(left) = due
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
+        {
+            async_std::task::sleep(left).await;
+        }
+    }
+
+    async fn timeout<F>(&self, limit: Duration, future: F) -> Result<F::Output, Elapsed>
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        async_std::future::timeout(limit, future)
+            .await
+            .map_err(|_| Elapsed)
+    }
+
+    fn spawn<F>(&self, future: F) -> Self::Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Spawned(async_std::task::spawn(catch_future(future)))
+    }
+
+    async fn offload<T, W>(&self, work: W) -> Result<T, TaskError>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        async_std::task::spawn_blocking(|| super::panics::catch(work)).await
+    }
+
+    fn channel<T: Send + 'static>(
+        &self,
+        capacity: NonZeroU32,
+    ) -> (Self::Sender<T>, Self::Receiver<T>) {
+        channel::bounded(capacity.get() as usize)
+    }
+
+    fn semaphore(&self, permits: NonZeroU32) -> Self::Semaphore {
+        Arc::new(async_lock::Semaphore::new(permits.get() as usize))
+    }
+}

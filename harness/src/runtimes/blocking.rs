@@ -1,0 +1,575 @@
+//! What the blocking runtimes (`sync`, `threads`, `pool`) share: sockets, files, waiting, and the one-poll driver.
+//!
+//! Every operation blocks the calling thread until it is done, so a future made of them is ready at its first poll.
+//! Deadlines are what a user of blocking sockets does by hand: [`timeout`] leaves a deadline in a thread-local, blocking
+//! calls wait no longer than it (`SO_RCVTIMEO` and friends), and one that reaches it stays pending; the driver in
+//! `timeout` takes that as the signal and drops the future where it stands, exactly as an async timeout does. Pending
+//! without a deadline is a bug, and panics. What differs between the three (spawning, sessions) is in their own files.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::buffer::Buffer;
+use crate::runtime::{self, Closed, Elapsed, OpenMode, TaskError};
+
+thread_local! {
+    /// Until when the calling thread may block; the nearest of all `timeout`s around it.
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Runs a future made of blocking calls to its end.
+pub(super) fn run_to_end<F: Future>(future: F) -> F::Output {
+    match poll_once(pin!(future)) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("a future of blocking calls was pending without a deadline"),
+    }
+}
+
+/// As [`run_to_end`], free of the caller's deadline: a spawned part has its own life.
+pub(super) fn run_without_deadline<F: Future>(future: F) -> F::Output {
+    let _restored_at_the_end = DeadlineScope::enter(None);
+    run_to_end(future)
+}
+
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Sets the thread's deadline, and the one before again when dropped (also by a panic).
+struct DeadlineScope {
+    outer: Option<Instant>,
+}
+
+impl DeadlineScope {
+    fn enter(deadline: Option<Instant>) -> Self {
+        Self {
+            outer: DEADLINE.replace(deadline),
+        }
+    }
+}
+
+impl Drop for DeadlineScope {
+    fn drop(&mut self) {
+        DEADLINE.set(self.outer);
+    }
+}
+
+pub(super) async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let due = Instant::now() + limit;
+    let outer = DEADLINE.get();
+    let polled = {
+        let nearest = outer.map_or(due, |outer| outer.min(due));
+        let _restored_at_the_end = DeadlineScope::enter(Some(nearest));
+        // The future is dropped here if it did not finish: its cleanup runs before anybody hears of the timeout.
+        poll_once(pin!(future))
+    };
+    match polled {
+        Poll::Ready(output) => Ok(output),
+        Poll::Pending if outer.is_some_and(|outer| outer < due) => std::future::pending().await,
+        Poll::Pending => Err(Elapsed),
+    }
+}
+
+/// How long a call may still block: `Ok(None)` for ever, `Err` when the deadline has passed.
+fn patience() -> Result<Option<Duration>, Elapsed> {
+    let Some(deadline) = DEADLINE.get() else {
+        return Ok(None);
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        Err(Elapsed)
+    } else {
+        Ok(Some(left))
+    }
+}
+
+pub(super) async fn sleep_until(due: Instant) {
+    loop {
+        let now = Instant::now();
+        let wake = DEADLINE.get().map_or(due, |deadline| deadline.min(due));
+        if now < wake {
+            std::thread::sleep(wake - now);
+        } else if wake < due {
+            std::future::pending::<()>().await;
+        } else {
+            return;
+        }
+    }
+}
+
+/// A blocking TCP connection.
+#[derive(Debug)]
+pub(super) struct Stream {
+    socket: TcpStream,
+    /// Whether a socket timeout is set, so that streams never used under a deadline make no extra system call.
+    armed: bool,
+}
+
+impl Stream {
+    fn new(socket: TcpStream) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        Ok(Self {
+            socket,
+            armed: false,
+        })
+    }
+
+    /// Sets the socket's timeouts to the thread's deadline; `Err(Elapsed)` when that has passed.
+    fn arm(&mut self) -> Result<io::Result<()>, Elapsed> {
+        let patience = patience()?;
+        if patience.is_none() && !self.armed {
+            return Ok(Ok(()));
+        }
+        self.armed = patience.is_some();
+        let set = |socket: &TcpStream| {
+            socket.set_read_timeout(patience)?;
+            socket.set_write_timeout(patience)
+        };
+        Ok(set(&self.socket))
+    }
+
+    /// Calls `io` until it neither is interrupted nor runs into the socket's timeout before the deadline.
+    async fn blocking_call(
+        &mut self,
+        mut io: impl FnMut(&mut TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match self.arm() {
+                Ok(armed) => armed?,
+                Err(Elapsed) => std::future::pending().await,
+            }
+            match io(&mut self.socket) {
+                Err(error) if may_be_repeated(&error) => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+fn may_be_repeated(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut
+    )
+}
+
+impl runtime::Stream for Stream {
+    async fn read(&mut self, buffer: &mut Buffer) -> io::Result<usize> {
+        let count = self
+            .blocking_call(|socket| socket.read(buffer.spare()))
+            .await?;
+        buffer.commit(count);
+        Ok(count)
+    }
+
+    async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let count = self
+                .blocking_call(|socket| socket.write(&bytes[written..]))
+                .await?;
+            if count == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
+            written += count;
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn connect(address: SocketAddr) -> io::Result<Stream> {
+    let socket = match patience() {
+        Ok(None) => TcpStream::connect(address),
+        Ok(Some(left)) => match TcpStream::connect_timeout(&address, left) {
+            Err(error) if error.kind() == ErrorKind::TimedOut && patience().is_err() => {
+                std::future::pending().await
+            }
+            result => result,
+        },
+        Err(Elapsed) => std::future::pending().await,
+    };
+    Stream::new(socket?)
+}
+
+/// A blocking listener.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: TcpListener,
+}
+
+pub(super) async fn listen(address: SocketAddr) -> io::Result<Listener> {
+    let socket = super::listen::listener(address, false)?;
+    Ok(Listener { socket })
+}
+
+impl Listener {
+    /// Waits until a connection is there or the deadline has passed.
+    async fn wait_readable(&self) -> io::Result<()> {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        use std::os::fd::AsFd as _;
+        while let Some(left) = match patience() {
+            Ok(left) => left,
+            Err(Elapsed) => std::future::pending().await,
+        } {
+            let left_ms =
+                PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+            let mut watched = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut watched, left_ms) {
+                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+                Ok(_) => return Ok(()),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl runtime::Listener<Stream> for Listener {
+    async fn accept(&mut self) -> io::Result<Stream> {
+        self.wait_readable().await?;
+        loop {
+            match self.socket.accept() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return Stream::new(result?.0),
+            }
+        }
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// A file of the standard library.
+#[derive(Debug)]
+pub(super) struct File {
+    file: std::fs::File,
+}
+
+pub(super) async fn open(path: &Path, mode: OpenMode) -> io::Result<File> {
+    let mut options = std::fs::OpenOptions::new();
+    match mode {
+        OpenMode::Read => options.read(true),
+        OpenMode::Create => options.write(true).create(true).truncate(true),
+        OpenMode::Append => options.append(true).create(true),
+    };
+    Ok(File {
+        file: options.open(path)?,
+    })
+}
+
+pub(super) async fn read_file(path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
+    contents.clear();
+    let mut file = std::fs::File::open(path)?;
+    file.read_to_end(contents)?;
+    Ok(())
+}
+
+pub(super) async fn list_directory(path: &Path) -> io::Result<Vec<PathBuf>> {
+    std::fs::read_dir(path)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect()
+}
+
+impl runtime::File for File {
+    async fn read_at(&mut self, offset: u64, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+        bytes.resize(length, 0);
+        self.file.read_exact_at(bytes, offset)
+    }
+
+    async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    async fn sync_all(&mut self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+}
+
+/// A queue between blocking threads.
+#[derive(Debug)]
+pub(super) struct Sender<T>(crossbeam_channel::Sender<T>);
+
+/// The other end of [`Sender`].
+#[derive(Debug)]
+pub(super) struct Receiver<T>(crossbeam_channel::Receiver<T>);
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+pub(super) fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let (sender, receiver) = crossbeam_channel::bounded(capacity);
+    (Sender(sender), Receiver(receiver))
+}
+
+impl<T: Send + 'static> runtime::Sender<T> for Sender<T> {
+    async fn send(&self, item: T) -> Result<(), Closed> {
+        let Some(deadline) = DEADLINE.get() else {
+            return self.0.send(item).map_err(|_| Closed);
+        };
+        match self.0.send_deadline(item, deadline) {
+            Ok(()) => Ok(()),
+            Err(crossbeam_channel::SendTimeoutError::Disconnected(_)) => Err(Closed),
+            Err(crossbeam_channel::SendTimeoutError::Timeout(_)) => std::future::pending().await,
+        }
+    }
+}
+
+impl<T: Send + 'static> runtime::Receiver<T> for Receiver<T> {
+    async fn receive(&self) -> Option<T> {
+        let Some(deadline) = DEADLINE.get() else {
+            return self.0.recv().ok();
+        };
+        match self.0.recv_deadline(deadline) {
+            Ok(item) => Some(item),
+            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => None,
+            Err(crossbeam_channel::RecvTimeoutError::Timeout) => std::future::pending().await,
+        }
+    }
+}
+
+/// A mutex and a condition variable: waiting for a value to change, no longer than the deadline.
+#[derive(Debug, Default)]
+pub(super) struct Monitor<T> {
+    value: Mutex<T>,
+    changed: Condvar,
+}
+
+impl<T> Monitor<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self {
+            value: Mutex::new(value),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The value. A panic elsewhere leaves it valid: it is only ever replaced whole.
+    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn notify_one(&self) {
+        self.changed.notify_one();
+    }
+
+    pub(super) fn notify_all(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Waits, blocking, until `take` finds what it wants.
+    pub(super) fn wait<U>(&self, mut take: impl FnMut(&mut T) -> Option<U>) -> U {
+        let mut value = self.lock();
+        loop {
+            if let Some(taken) = take(&mut value) {
+                return taken;
+            }
+            value = self
+                .changed
+                .wait(value)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// As [`Monitor::wait`], and pending for ever once the thread's deadline has passed.
+    pub(super) async fn wait_until_deadline<U>(&self, take: impl FnMut(&mut T) -> Option<U>) -> U {
+        match self.wait_or_elapse(take) {
+            Ok(taken) => taken,
+            Err(Elapsed) => std::future::pending().await,
+        }
+    }
+
+    fn wait_or_elapse<U>(&self, mut take: impl FnMut(&mut T) -> Option<U>) -> Result<U, Elapsed> {
+        let mut value = self.lock();
+        loop {
+            if let Some(taken) = take(&mut value) {
+                return Ok(taken);
+            }
+            value = match patience()? {
+                None => self
+                    .changed
+                    .wait(value)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    self.changed
+                        .wait_timeout(value, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
+        }
+    }
+}
+
+/// Whether the thread has a deadline now.
+pub(super) fn has_deadline() -> bool {
+    DEADLINE.get().is_some()
+}
+
+/// A counting semaphore of a mutex and a condition variable.
+#[derive(Clone, Debug)]
+pub(super) struct Semaphore {
+    permits: Arc<Monitor<u32>>,
+}
+
+/// A permit of [`Semaphore`].
+#[derive(Debug)]
+pub(super) struct Permit {
+    permits: Arc<Monitor<u32>>,
+}
+
+impl Semaphore {
+    pub(super) fn new(permits: u32) -> Self {
+        Self {
+            permits: Arc::new(Monitor::new(permits)),
+        }
+    }
+}
+
+impl runtime::Semaphore for Semaphore {
+    type Permit = Permit;
+
+    async fn acquire(&self) -> Permit {
+        let take_one = |permits: &mut u32| {
+            *permits = permits.checked_sub(1)?;
+            Some(())
+        };
+        self.permits.wait_until_deadline(take_one).await;
+        Permit {
+            permits: Arc::clone(&self.permits),
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        *self.permits.lock() += 1;
+        self.permits.notify_one();
+    }
+}
+
+pub(super) async fn offload<T>(work: impl FnOnce() -> T) -> Result<T, TaskError> {
+    // The calling thread is made for blocking: handing the work to another one would only add a switch.
+    super::panics::catch(work)
+}
+
+/// Facts of the blocking runtimes that start threads.
+pub(super) fn stack_facts() -> BTreeMap<String, String> {
+    BTreeMap::from([("stack_bytes".to_owned(), STACK_BYTES.to_string())])
+}
+
+/// Stack of each thread that runs sessions, in bytes: explicit, since 8 MiB of address space for each of thousands of
+/// threads, and a default that differs between systems, would both spoil a comparison.
+pub(super) const STACK_BYTES: usize = 256 * 1024;
+
+/// A thread with the explicit stack.
+pub(super) fn start_thread(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(work)
+}
+
+/// The part of `impl Runtime` that all blocking runtimes share word for word.
+macro_rules! blocking_operations {
+    () => {
+        type Stream = super::blocking::Stream;
+        type Listener = super::blocking::Listener;
+        type File = super::blocking::File;
+        type Sender<T: Send + 'static> = super::blocking::Sender<T>;
+        type Receiver<T: Send + 'static> = super::blocking::Receiver<T>;
+        type Semaphore = super::blocking::Semaphore;
+
+        fn block_on<F: Future>(&self, future: F) -> F::Output {
+            super::blocking::run_to_end(future)
+        }
+
+        async fn connect(&self, address: std::net::SocketAddr) -> std::io::Result<Self::Stream> {
+            super::blocking::connect(address).await
+        }
+
+        async fn listen(&self, address: std::net::SocketAddr) -> std::io::Result<Self::Listener> {
+            super::blocking::listen(address).await
+        }
+
+        async fn open(
+            &self,
+            path: &std::path::Path,
+            mode: crate::runtime::OpenMode,
+        ) -> std::io::Result<Self::File> {
+            super::blocking::open(path, mode).await
+        }
+
+        async fn read_file(
+            &self,
+            path: &std::path::Path,
+            contents: &mut Vec<u8>,
+        ) -> std::io::Result<()> {
+            super::blocking::read_file(path, contents).await
+        }
+
+        async fn list_directory(
+            &self,
+            path: &std::path::Path,
+        ) -> std::io::Result<Vec<std::path::PathBuf>> {
+            super::blocking::list_directory(path).await
+        }
+
+        async fn sleep_until(&self, due: std::time::Instant) {
+            super::blocking::sleep_until(due).await;
+        }
+
+        async fn timeout<F>(
+            &self,
+            limit: std::time::Duration,
+            future: F,
+        ) -> Result<F::Output, crate::runtime::Elapsed>
+        where
+            F: Future + Send,
+            F::Output: Send,
+        {
+            super::blocking::timeout(limit, future).await
+        }
+
+        async fn offload<T, W>(&self, work: W) -> Result<T, TaskError>
+        where
+            T: Send + 'static,
+            W: FnOnce() -> T + Send + 'static,
+        {
+            super::blocking::offload(work).await
+        }
+
+        fn channel<T: Send + 'static>(
+            &self,
+            capacity: NonZeroU32,
+        ) -> (Self::Sender<T>, Self::Receiver<T>) {
+            super::blocking::channel(capacity.get() as usize)
+        }
+
+        fn semaphore(&self, permits: NonZeroU32) -> Self::Semaphore {
+            super::blocking::Semaphore::new(permits.get())
+        }
+    };
+}
+
+pub(super) use blocking_operations;

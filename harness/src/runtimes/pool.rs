@@ -1,0 +1,258 @@
+//! `pool`: N threads serving a queue of operations.
+//!
+//! What most blocking executors do: sessions are state, not threads, and each operation waits in one first-in-first-out
+//! queue for a thread. That waiting is not part of an operation's service time. Spawned parts go through the same queue;
+//! a pool thread that joins a part which no thread has begun runs it itself, since N threads all waiting for queued
+//! parts would wait for ever. Sockets and files are in `blocking`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::blocking::{
+    Monitor, blocking_operations, has_deadline, run_to_end, run_without_deadline, stack_facts,
+    start_thread,
+};
+use crate::runtime::{
+    Capability, Descriptor, Flow, Runtime, RuntimeConfig, Session, StartError, Task, TaskError,
+};
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    name: "pool",
+    summary: "sessions served from a queue of operations by 4 threads per CPU",
+    standing: None,
+    is_async: false,
+    takes_worker_threads: true,
+    cannot: &[(
+        Capability::Cancellation,
+        "a thread that blocks in a system call cannot be stopped from outside",
+    )],
+};
+
+/// Threads per worker CPU, as in common executors for blocking work.
+const THREADS_PER_CPU: u32 = 4;
+
+pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
+    let queue = Arc::new(Queue::default());
+    let threads = config.worker_threads.get().saturating_mul(THREADS_PER_CPU);
+    let start_one = |_| {
+        let queue = Arc::clone(&queue);
+        start_thread("pool", move || queue.serve())
+    };
+    let handles: Result<Vec<_>, _> = (0..threads).map(start_one).collect();
+    match handles {
+        Ok(handles) => Ok(Pool {
+            inner: Arc::new(Inner {
+                queue,
+                threads: handles,
+            }),
+        }),
+        Err(error) => {
+            queue.close();
+            Err(StartError::Threads(error))
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Pool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.close();
+        for thread in self.threads.drain(..) {
+            // The last handle may be dropped by a job, on a pool thread: that one ends by itself.
+            if thread.thread().id() != std::thread::current().id() {
+                thread
+                    .join()
+                    .expect("pool threads catch the panics of their jobs");
+            }
+        }
+    }
+}
+
+/// The one queue of operations and parts.
+#[derive(Default)]
+struct Queue {
+    state: Monitor<QueueState>,
+}
+
+#[derive(Default)]
+struct QueueState {
+    waiting: VecDeque<Box<dyn Job>>,
+    closed: bool,
+}
+
+/// Something a pool thread takes from the queue: a step of a session, or a spawned part.
+trait Job: Send {
+    /// Runs it; what it gives back goes to the end of the queue.
+    fn run(self: Box<Self>) -> Option<Box<dyn Job>>;
+}
+
+impl Queue {
+    fn push(&self, job: Box<dyn Job>) {
+        self.state.lock().waiting.push_back(job);
+        self.state.notify_one();
+    }
+
+    fn close(&self) {
+        self.state.lock().closed = true;
+        self.state.notify_all();
+    }
+
+    fn serve(&self) {
+        ON_POOL_THREAD.set(true);
+        let next_or_end = |state: &mut QueueState| match state.waiting.pop_front() {
+            Some(job) => Some(Some(job)),
+            None => state.closed.then_some(None),
+        };
+        while let Some(job) = self.state.wait(next_or_end) {
+            if let Some(again) = job.run() {
+                self.push(again);
+            }
+        }
+    }
+}
+
+thread_local! {
+    static ON_POOL_THREAD: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// A session in the queue, one operation at a time. The box goes round and round: no allocation per operation.
+struct PooledSession<S> {
+    session: Option<S>,
+    index: usize,
+    finished: Arc<Monitor<Vec<(usize, Result<S, TaskError>)>>>,
+}
+
+impl<S: Session> Job for PooledSession<S> {
+    fn run(mut self: Box<Self>) -> Option<Box<dyn Job>> {
+        let session = self.session.as_mut().expect("a queued session is there");
+        let result = match super::panics::catch(|| run_to_end(session.step())) {
+            Ok(Flow::Continue) => return Some(self),
+            Ok(Flow::Finished) => Ok(self.session.take().expect("it was there a moment ago")),
+            Err(error) => Err(error),
+        };
+        self.finished.lock().push((self.index, result));
+        self.finished.notify_one();
+        None
+    }
+}
+
+/// A spawned part: shared between the queue and whoever joins it.
+struct Part<T> {
+    state: Monitor<PartState<T>>,
+}
+
+enum PartState<T> {
+    Queued(Box<dyn FnOnce() -> T + Send>),
+    Running,
+    Done(Result<T, TaskError>),
+}
+
+impl<T: Send + 'static> Part<T> {
+    /// Runs it on this thread unless somebody else has begun.
+    fn run_if_queued(&self) {
+        let work = {
+            let mut state = self.state.lock();
+            match std::mem::replace(&mut *state, PartState::Running) {
+                PartState::Queued(work) => work,
+                begun => {
+                    *state = begun;
+                    return;
+                }
+            }
+        };
+        let result = super::panics::catch(work);
+        *self.state.lock() = PartState::Done(result);
+        self.state.notify_all();
+    }
+}
+
+struct PartJob<T>(Arc<Part<T>>);
+
+impl<T: Send + 'static> Job for PartJob<T> {
+    fn run(self: Box<Self>) -> Option<Box<dyn Job>> {
+        self.0.run_if_queued();
+        None
+    }
+}
+
+struct PoolTask<T> {
+    part: Arc<Part<T>>,
+}
+
+impl<T: Send + 'static> Task<T> for PoolTask<T> {
+    async fn join(self) -> Result<T, TaskError> {
+        // Under a deadline the caller could not give up in the middle of somebody else's work, so it only waits.
+        if ON_POOL_THREAD.get() && !has_deadline() {
+            self.part.run_if_queued();
+        }
+        let take_result =
+            |state: &mut PartState<T>| match std::mem::replace(state, PartState::Running) {
+                PartState::Done(result) => Some(result),
+                unfinished => {
+                    *state = unfinished;
+                    None
+                }
+            };
+        self.part.state.wait_until_deadline(take_result).await
+    }
+
+    async fn cancel(self) -> Option<T> {
+        self.join().await.ok()
+    }
+}
+
+impl Runtime for Pool {
+    type Task<T: Send + 'static> = PoolTask<T>;
+
+    blocking_operations!();
+
+    fn worker_threads(&self, _: NonZeroU32) -> u32 {
+        u32::try_from(self.inner.threads.len()).unwrap_or(u32::MAX)
+    }
+
+    fn facts(&self) -> BTreeMap<String, String> {
+        stack_facts()
+    }
+
+    async fn run_sessions<S: Session>(&self, sessions: Vec<S>) -> Result<Vec<S>, TaskError> {
+        let expected = sessions.len();
+        let finished = Arc::new(Monitor::new(Vec::with_capacity(expected)));
+        for (index, session) in sessions.into_iter().enumerate() {
+            self.inner.queue.push(Box::new(PooledSession {
+                session: Some(session),
+                index,
+                finished: Arc::clone(&finished),
+            }));
+        }
+        let take_all =
+            |finished: &mut Vec<_>| (finished.len() == expected).then(|| std::mem::take(finished));
+        let mut all = finished.wait_until_deadline(take_all).await;
+        all.sort_by_key(|(index, _)| *index);
+        all.into_iter().map(|(_, session)| session).collect()
+    }
+
+    fn spawn<F>(&self, future: F) -> Self::Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let work = Box::new(move || run_without_deadline(future));
+        let part = Arc::new(Part {
+            state: Monitor::new(PartState::Queued(work)),
+        });
+        self.inner.queue.push(Box::new(PartJob(Arc::clone(&part))));
+        PoolTask { part }
+    }
+}

@@ -1,0 +1,25 @@
+//! `tokio-current-thread`: tasks on tokio's single-thread scheduler, driven by the thread that blocks on it.
+//!
+//! Only the scheduler differs from `tokio`; sockets, files and timers are the same, in that file.
+
+use std::num::NonZeroU32;
+
+use super::tokio::Tokio;
+use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError};
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    name: "tokio-current-thread",
+    summary: "a task per session on the single-thread scheduler",
+    standing: None,
+    is_async: true,
+    takes_worker_threads: false,
+    cannot: &[],
+};
+
+pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)?;
+    Ok(Tokio::new(runtime, NonZeroU32::MIN))
+}

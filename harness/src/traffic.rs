@@ -1,0 +1,63 @@
+//! Counting what a workload sends and receives, to be compared with the server's own count.
+//!
+//! One counter per target and process, of relaxed atomics: it is touched once per exchange, by whichever session.
+//! Workloads share it through [`crate::workload::Env`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::record::Traffic;
+
+/// A shared counter of exchanges, bytes and connections.
+#[derive(Clone, Debug, Default)]
+pub struct TrafficCounter {
+    totals: Arc<Totals>,
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    requests: AtomicU64,
+    bytes_out: AtomicU64,
+    bytes_in: AtomicU64,
+    connections: AtomicU64,
+}
+
+impl TrafficCounter {
+    /// A connection was opened.
+    pub fn connected(&self) {
+        self.totals.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Bytes were written to a socket.
+    #[inline]
+    pub fn wrote(&self, bytes: usize) {
+        self.totals
+            .bytes_out
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes were read from a socket.
+    #[inline]
+    pub fn read(&self, bytes: usize) {
+        self.totals
+            .bytes_in
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// A request was answered completely.
+    #[inline]
+    pub fn answered(&self) {
+        self.totals.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The totals so far.
+    pub fn snapshot(&self) -> Traffic {
+        let load = |total: &AtomicU64| total.load(Ordering::Relaxed);
+        Traffic {
+            requests: load(&self.totals.requests),
+            bytes_out: load(&self.totals.bytes_out),
+            bytes_in: load(&self.totals.bytes_in),
+            connections: load(&self.totals.connections),
+        }
+    }
+}
