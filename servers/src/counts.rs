@@ -32,6 +32,10 @@ pub enum Count {
     Unmatched,
     /// Requests turned away because the server had reached its bound.
     Refused,
+    /// Faults done on purpose.
+    Faults,
+    /// Requests whose client left before they were answered; they are not among the requests.
+    Abandoned,
 }
 
 /// The counters of one server process, shared by its threads.
@@ -57,6 +61,10 @@ pub struct Counts {
     pub unmatched: AtomicU64,
     /// See [`Count::Refused`].
     pub refused: AtomicU64,
+    /// See [`Count::Faults`].
+    pub faults: AtomicU64,
+    /// See [`Count::Abandoned`].
+    pub abandoned: AtomicU64,
 }
 
 impl Counts {
@@ -84,6 +92,8 @@ impl Counts {
             statements: kept(Count::Statements, &self.statements),
             unmatched: kept(Count::Unmatched, &self.unmatched),
             refused: kept(Count::Refused, &self.refused),
+            faults: kept(Count::Faults, &self.faults),
+            abandoned: kept(Count::Abandoned, &self.abandoned),
             cpu_user_ns: cpu.map(|cpu| cpu.user_ns),
             cpu_system_ns: cpu.map(|cpu| cpu.system_ns),
         }
@@ -122,6 +132,10 @@ pub struct CountsSnapshot {
     pub unmatched: Option<u64>,
     /// See [`Count::Refused`].
     pub refused: Option<u64>,
+    /// See [`Count::Faults`].
+    pub faults: Option<u64>,
+    /// See [`Count::Abandoned`].
+    pub abandoned: Option<u64>,
     /// CPU time the process has spent in user mode, nanoseconds.
     pub cpu_user_ns: Option<u64>,
     /// CPU time the process has spent in the kernel, nanoseconds.

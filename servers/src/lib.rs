@@ -13,13 +13,17 @@ mod serve;
 mod behaviour;
 mod connections;
 mod counts;
+mod faults;
 mod os;
+
+mod http;
 
 pub use behaviour::{BehaviourError, Duration, read_behaviour};
 pub use connections::{CountedStream, serve_connections};
 pub use counts::{Count, Counts, CountsSnapshot, InFlight};
+pub use faults::Fault;
 pub use kind::{Running, ServerKind, Startup, Stop, find};
 pub use serve::{PROTOCOL, Ready, ServeError, ServeOptions, serve};
 
 /// Every server, in the order in which lists show them.
-pub static SERVERS: &[&ServerKind] = &[];
+pub static SERVERS: &[&ServerKind] = &[&http::KIND];

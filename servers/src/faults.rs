@@ -1,0 +1,38 @@
+//! The ways in which a mock server can misbehave on purpose.
+//!
+//! Only the names live here, so that every server's behaviour spells them alike; how a fault is done is each server's
+//! own affair, and one that it cannot do honestly is refused when its behaviour is checked. Read `http/misbehave.rs`
+//! next.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A fault that takes the place of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The connection is reset (RST) and nothing is answered.
+    Reset,
+    /// The connection is closed in order (FIN) and nothing is answered.
+    Close,
+    /// The connection is closed in the middle of the body.
+    Truncate,
+    /// Bytes that are no HTTP come back, and the connection is closed.
+    Garbage,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Fault::Reset => "reset",
+            Fault::Close => "close",
+            Fault::Truncate => "truncate",
+            Fault::Garbage => "garbage",
+        })
+    }
+}
+
+/// A fault leaves a service as its error: that is how it ends the connection.
+impl std::error::Error for Fault {}

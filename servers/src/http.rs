@@ -1,0 +1,82 @@
+//! The server `http`: small answers as fast as possible, and delays, statuses and faults drawn from a seed.
+//!
+//! HTTP/1.1 framing is hyper's. This file ties the parts together: the behaviour (`http/behaviour.rs`), what is asked
+//! (`http/routes.rs`), what is answered (`http/answers.rs`, `http/payload.rs`) and how a fault ends a connection
+//! (`http/misbehave.rs`). Accepting and counting bytes is in `connections.rs`, which all servers share.
+
+mod answers;
+mod behaviour;
+mod draws;
+mod misbehave;
+mod payload;
+mod routes;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+
+use crate::{
+    BehaviourError, Count, CountedStream, Running, ServeError, ServerKind, Startup,
+    serve_connections,
+};
+use answers::{Answers, Shared};
+use behaviour::{HttpBehaviour, Script};
+
+/// The entry in the list of servers.
+pub(crate) static KIND: ServerKind = ServerKind {
+    name: "http",
+    summary: "HTTP/1.1 for throughput: bytes of any size, echo, delays, statuses and faults drawn from a seed",
+    counted: &[
+        Count::Requests,
+        Count::BytesIn,
+        Count::BytesOut,
+        Count::Connections,
+        Count::OpenConnections,
+        Count::PeakInFlight,
+        Count::Faults,
+        Count::Abandoned,
+    ],
+    most_threads: None,
+    check_behaviour,
+    behaviour_schema: || schemars::schema_for!(HttpBehaviour),
+    start,
+};
+
+fn check_behaviour(behaviour: &serde_json::Value) -> Result<(), BehaviourError> {
+    Script::read(behaviour).map(drop)
+}
+
+fn start(startup: Startup) -> Result<Running, ServeError> {
+    let script = Script::read(&startup.behaviour)?;
+    let mut protocol = http1::Builder::new();
+    // Answers to pipelined requests leave together, unless a fault might discard those that still wait.
+    protocol.pipeline_flush(!script.has_faults());
+    let shared = Arc::new(Shared {
+        counts: startup.counts.clone(),
+        script,
+    });
+    serve_connections(KIND.name, startup, move |stream| {
+        serve_connection(protocol.clone(), Answers(shared.clone()), stream)
+    })
+}
+
+async fn serve_connection(protocol: http1::Builder, answers: Answers, stream: CountedStream) {
+    let mut connection = protocol.serve_connection(TokioIo::new(stream), answers);
+    let ended = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+    let mut stream = connection.into_parts().io.into_inner();
+    match ended {
+        Ok(()) => {
+            // A client that has gone already cannot be told that this is the end.
+            let _ = stream.shutdown().await;
+        }
+        // Anything else is the client's doing (a reset, a broken request, to which hyper has answered 400).
+        Err(error) => {
+            if let Some(fault) = misbehave::fault_in(&error) {
+                misbehave::close_with(fault, stream).await;
+            }
+        }
+    }
+}

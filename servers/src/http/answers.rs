@@ -1,0 +1,346 @@
+//! The answers of the server `http`: a request in, a response (now or later) or a fault out.
+//!
+//! Answers that need no waiting are built in the call itself, without a future on the heap, in the header map that the
+//! request came in, and from static bodies: that keeps a small response near the cost of its system calls. What
+//! operations meet is decided in `behaviour.rs`, what was asked in `routes.rs`. Read `payload.rs` next.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::service::Service;
+use hyper::{Request, Response, StatusCode};
+
+use super::KIND;
+use super::behaviour::{Fate, Script};
+use super::payload::Payload;
+use super::routes::{ENDPOINTS, LARGEST_BODY_BYTES, Query, Refusal, Route, read_query, route};
+use crate::Counts;
+use crate::faults::Fault;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) counts: Arc<Counts>,
+    pub(super) script: Script,
+}
+
+/// The service of one connection.
+#[derive(Debug, Clone)]
+pub(super) struct Answers(pub(super) Arc<Shared>);
+
+type Answered = Result<Response<Payload>, Fault>;
+
+/// An answer that is there already, or one that takes time.
+pub(super) enum Answer {
+    Now(Option<Answered>),
+    Later(Pin<Box<dyn Future<Output = Answered> + Send>>),
+}
+
+impl Future for Answer {
+    type Output = Answered;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
+        match self.get_mut() {
+            Answer::Now(answered) => Poll::Ready(
+                answered
+                    .take()
+                    .expect("an answer is polled until it is ready"),
+            ),
+            Answer::Later(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
+impl Service<Request<Incoming>> for Answers {
+    type Response = Response<Payload>;
+    type Error = Fault;
+    type Future = Answer;
+
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let asked = read_query(parts.uri.query())
+            .and_then(|query| Ok((route(&parts.method, parts.uri.path(), &query)?, query)));
+        match asked {
+            Ok((route, query)) => self.answer(route, &query, parts.headers, body),
+            Err(refusal) => self.now(Ok(refuse(refusal, parts.headers))),
+        }
+    }
+}
+
+impl Answers {
+    fn answer(
+        &self,
+        route: Route<'_>,
+        query: &Query,
+        headers: HeaderMap,
+        body: Incoming,
+    ) -> Answer {
+        let Shared { counts, script } = &*self.0;
+        match route {
+            Route::Bytes {
+                length_bytes,
+                chunked,
+            } => {
+                let payload = Payload::alphabet(length_bytes, chunked);
+                self.scripted(
+                    script.fate(query.op),
+                    respond(headers, StatusCode::OK, BYTES, payload),
+                )
+            }
+            Route::Text(text) => {
+                let payload = Payload::Whole(Bytes::from(["text: ", text].concat()));
+                self.scripted(
+                    script.fate(query.op),
+                    respond(headers, StatusCode::OK, TEXT, payload),
+                )
+            }
+            Route::Echo => self.echo(script.fate(query.op), headers, body),
+            Route::Delay(delay) => self.later(delay.get(), Ok(ok(headers, "ok"))),
+            Route::Status(status) => self.now(Ok(with_status(headers, status))),
+            Route::Health => self.now(Ok(ok(headers, "ok"))),
+            Route::Counts => {
+                let snapshot = counts.snapshot(KIND.counted);
+                let json =
+                    serde_json::to_vec(&snapshot).expect("numbers and names are always JSON");
+                self.now(Ok(respond(
+                    headers,
+                    StatusCode::OK,
+                    JSON,
+                    Payload::Whole(json.into()),
+                )))
+            }
+            Route::Index => self.now(Ok(respond(
+                headers,
+                StatusCode::OK,
+                HTML,
+                Payload::Whole(index_page()),
+            ))),
+            Route::Favicon => self.now(Ok(with_status(headers, StatusCode::NO_CONTENT))),
+        }
+    }
+
+    /// The answer of an endpoint on which the status mix and the faults hold.
+    fn scripted(&self, fate: Fate, response: Response<Payload>) -> Answer {
+        let answered = match (fate.fault, fate.status) {
+            (Some(Fault::Truncate), _) => {
+                self.0.counts.faults.fetch_add(1, Relaxed);
+                Ok(response.map(Payload::cut))
+            }
+            (Some(fault), _) => Err(fault),
+            (None, Some(status)) => Ok(with_status(response.into_parts().0.headers, status)),
+            (None, None) => Ok(response),
+        };
+        match fate.delay {
+            None => self.now(answered),
+            Some(delay) => self.later(delay, answered),
+        }
+    }
+
+    fn now(&self, answered: Answered) -> Answer {
+        let counts = &*self.0.counts;
+        drop(counts.enter());
+        count(counts, &answered);
+        Answer::Now(Some(answered))
+    }
+
+    fn later(&self, delay: Duration, answered: Answered) -> Answer {
+        let shared = self.0.clone();
+        Answer::Later(Box::pin(async move {
+            let processing = Processing::of(&shared.counts);
+            tokio::time::sleep(delay).await;
+            processing.done(answered)
+        }))
+    }
+
+    fn echo(&self, fate: Fate, mut headers: HeaderMap, body: Incoming) -> Answer {
+        let shared = self.0.clone();
+        Answer::Later(Box::pin(async move {
+            let processing = Processing::of(&shared.counts);
+            let content_type = headers.remove(CONTENT_TYPE).unwrap_or(BINARY);
+            let response = match collect(body).await {
+                Ok(whole) => respond(headers, StatusCode::OK, content_type, Payload::Whole(whole)),
+                Err(Uncollected::TooLarge) => refuse(too_large(), headers),
+                // The client went away in the middle of its body; nobody is left to answer.
+                Err(Uncollected::Broken) => return Err(Fault::Close),
+            };
+            if let Some(delay) = fate.delay {
+                tokio::time::sleep(delay).await;
+            }
+            processing.done(Ok(response))
+        }))
+    }
+}
+
+/// A request whose answer takes time. Dropped before it is done, it counts as abandoned: its client has gone.
+struct Processing<'a> {
+    counts: &'a Counts,
+    done: bool,
+}
+
+impl<'a> Processing<'a> {
+    fn of(counts: &'a Counts) -> Self {
+        std::mem::forget(counts.enter());
+        Processing {
+            counts,
+            done: false,
+        }
+    }
+
+    fn done(mut self, answered: Answered) -> Answered {
+        self.done = true;
+        count(self.counts, &answered);
+        answered
+    }
+}
+
+impl Drop for Processing<'_> {
+    fn drop(&mut self) {
+        self.counts.in_flight.fetch_sub(1, Relaxed);
+        if !self.done {
+            self.counts.abandoned.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+fn count(counts: &Counts, answered: &Answered) {
+    counts.requests.fetch_add(1, Relaxed);
+    if answered.is_err() {
+        counts.faults.fetch_add(1, Relaxed);
+    }
+}
+
+// Constants rather than statics: cloning a static value would touch its reference count.
+#[allow(
+    clippy::declare_interior_mutable_const,
+    reason = "each use is meant to be a value of its own"
+)]
+mod content_types {
+    use hyper::header::HeaderValue;
+
+    pub(super) const BYTES: HeaderValue = HeaderValue::from_static("text/plain");
+    pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+    pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+    pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+    pub(super) const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
+}
+use content_types::{BINARY, BYTES, HTML, JSON, TEXT};
+
+/// A response in the header map of its request: hyper takes it back after sending, so no response allocates one.
+fn respond(
+    mut headers: HeaderMap,
+    status: StatusCode,
+    content_type: HeaderValue,
+    payload: Payload,
+) -> Response<Payload> {
+    headers.clear();
+    headers.insert(CONTENT_TYPE, content_type);
+    let mut response = Response::new(payload);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn ok(headers: HeaderMap, text: &'static str) -> Response<Payload> {
+    respond(headers, StatusCode::OK, TEXT, Payload::fixed(text))
+}
+
+/// A response that is its status: the body names it, where a body may be.
+fn with_status(headers: HeaderMap, status: StatusCode) -> Response<Payload> {
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        let mut response = respond(headers, status, TEXT, Payload::empty());
+        response.headers_mut().remove(CONTENT_TYPE);
+        return response;
+    }
+    respond(
+        headers,
+        status,
+        TEXT,
+        Payload::Whole(format!("{status}\n").into()),
+    )
+}
+
+fn refuse(refusal: Refusal, headers: HeaderMap) -> Response<Payload> {
+    let payload = Payload::Whole(format!("{}\n", refusal.reason).into());
+    let mut response = respond(headers, refusal.status, TEXT, payload);
+    if let Some(allow) = refusal.allow {
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    response
+}
+
+fn too_large() -> Refusal {
+    let reason = format!("at most {LARGEST_BODY_BYTES} bytes are echoed");
+    Refusal {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        allow: None,
+        reason,
+    }
+}
+
+/// Why a body is not there.
+enum Uncollected {
+    TooLarge,
+    Broken,
+}
+
+/// The whole body; one that came in one piece is not copied.
+async fn collect(mut body: Incoming) -> Result<Bytes, Uncollected> {
+    if body.size_hint().lower() > LARGEST_BODY_BYTES as u64 {
+        return Err(Uncollected::TooLarge);
+    }
+    let first = next_piece(&mut body).await?.unwrap_or_default();
+    let Some(second) = next_piece(&mut body).await? else {
+        return Ok(first);
+    };
+    let mut whole =
+        BytesMut::with_capacity(first.len() + second.len() + body.size_hint().lower() as usize);
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&second);
+    while let Some(piece) = next_piece(&mut body).await? {
+        if whole.len() + piece.len() > LARGEST_BODY_BYTES {
+            return Err(Uncollected::TooLarge);
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+/// The next bytes of a body; trailers are passed over.
+async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Uncollected> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(bytes) = frame.map_err(|_| Uncollected::Broken)?.into_data() {
+            return Ok(Some(bytes));
+        }
+    }
+    Ok(None)
+}
+
+/// A page for those who come with a browser.
+fn index_page() -> Bytes {
+    let rows: String = ENDPOINTS
+        .iter()
+        .map(|endpoint| {
+            let path = match endpoint.example {
+                Some(example) => format!(r#"<a href="{example}">{}</a>"#, endpoint.path),
+                None => endpoint.path.to_owned(),
+            };
+            format!("<tr><td><code>{path}</code><td>{}\n", endpoint.answer)
+        })
+        .collect();
+    Bytes::from(format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Photofinish: mock HTTP server</title>\n\
+         <style>body{{font:16px/1.5 sans-serif;margin:3em auto;max-width:46em}}td{{padding:.2em 1em}}</style>\n\
+         <h1>Photofinish: mock HTTP server</h1>\n<p>It answers:</p>\n<table>\n{rows}</table>\n\
+         <p><code>op=N</code> in a query numbers the operation, which decides what it meets.</p></html>\n"
+    ))
+}

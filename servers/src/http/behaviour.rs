@@ -1,0 +1,529 @@
+//! The behaviour of the server `http`: what a scenario may ask of it, and the script that comes out of it.
+//!
+//! The texts of a scenario ([`HttpBehaviour`]) are checked once into a [`Script`], which answers per operation number
+//! what that operation meets: a delay, a status, a fault. Nothing here touches a socket. Read `draws.rs` next.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time;
+
+use hyper::StatusCode;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+use super::draws::{Draws, Stream};
+use crate::faults::Fault;
+use crate::{BehaviourError, Duration, read_behaviour};
+
+/// The behaviour of the server `http`. Delays hold for `/bytes`, `/text` and `/echo`; the status mix and the faults
+/// for `/bytes` and `/text`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct HttpBehaviour {
+    /// Seeds every draw.
+    seed: u64,
+    /// How long an answer takes; nothing by default.
+    delay: Option<DelayText>,
+    /// Other answers than 200, with their shares of all operations.
+    status: Vec<StatusShare>,
+    /// Faults in place of an answer, with their shares of all operations.
+    faults: Vec<FaultShare>,
+}
+
+impl Default for HttpBehaviour {
+    fn default() -> Self {
+        HttpBehaviour {
+            seed: 1,
+            delay: None,
+            status: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// A status, and how many operations meet it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StatusShare {
+    /// From 200 to 599.
+    #[schemars(range(min = 200, max = 599))]
+    code: u16,
+    /// From 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    share: f64,
+}
+
+/// A fault, and how many operations meet it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FaultShare {
+    fault: Fault,
+    /// From 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    share: f64,
+}
+
+/// A fixed delay such as `20ms`, or a distribution of delays.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+enum DelayText {
+    Fixed(Duration),
+    Distributed(DelayTable),
+}
+
+/// A distribution of delays: `uniform` takes `low` and `high`, `exponential` takes `mean`, `lognormal` takes `median`
+/// and `sigma`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DelayTable {
+    distribution: Distribution,
+    low: Option<Duration>,
+    high: Option<Duration>,
+    mean: Option<Duration>,
+    median: Option<Duration>,
+    /// The standard deviation of the delay's natural logarithm.
+    sigma: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Distribution {
+    Uniform,
+    Exponential,
+    Lognormal,
+}
+
+/// By hand, because an untagged enum would answer every mistake with "did not match any variant" and no path.
+impl<'de> Deserialize<'de> for DelayText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FixedOrTable;
+        impl<'de> Visitor<'de> for FixedOrTable {
+            type Value = DelayText;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a duration such as `20ms`, or a table with a `distribution`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<DelayText, E> {
+                Duration::deserialize(StrDeserializer::new(text)).map(DelayText::Fixed)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<DelayText, A::Error> {
+                DelayTable::deserialize(MapAccessDeserializer::new(map)).map(DelayText::Distributed)
+            }
+        }
+        deserializer.deserialize_any(FixedOrTable)
+    }
+}
+
+/// How long answers take, checked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Delay {
+    Fixed(time::Duration),
+    Uniform {
+        low: time::Duration,
+        high: time::Duration,
+    },
+    Exponential {
+        mean: time::Duration,
+    },
+    Lognormal {
+        median: time::Duration,
+        sigma: f64,
+    },
+}
+
+/// No drawn delay is longer; a lognormal's tail has no end.
+const LONGEST_DELAY_S: f64 = 24.0 * 3600.0;
+
+/// What one operation meets.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Fate {
+    pub(super) delay: Option<time::Duration>,
+    pub(super) status: Option<StatusCode>,
+    pub(super) fault: Option<Fault>,
+}
+
+/// A behaviour, checked and ready to be asked per operation.
+#[derive(Debug)]
+pub(super) struct Script {
+    draws: Draws,
+    delay: Option<Delay>,
+    status: Vec<(StatusCode, f64)>,
+    faults: Vec<(Fault, f64)>,
+    /// Nothing is scripted, so no request pays for a draw.
+    plain: bool,
+    /// Operations that came without a number of their own.
+    arrivals: AtomicU64,
+}
+
+impl Script {
+    /// Checks a behaviour.
+    pub(super) fn read(behaviour: &serde_json::Value) -> Result<Self, BehaviourError> {
+        let HttpBehaviour {
+            seed,
+            delay,
+            status,
+            faults,
+        } = read_behaviour(behaviour)?;
+        let delay = delay.map(check_delay).transpose()?;
+        let status = check_status(&status)?;
+        check_shares("faults", faults.iter().map(|fault| fault.share))?;
+        let faults: Vec<_> = faults
+            .into_iter()
+            .map(|entry| (entry.fault, entry.share))
+            .collect();
+        let plain = delay.is_none() && status.is_empty() && faults.is_empty();
+        Ok(Script {
+            draws: Draws::new(seed),
+            delay,
+            status,
+            faults,
+            plain,
+            arrivals: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether some operations end their connection, so that answers before them must not wait to be flushed.
+    pub(super) fn has_faults(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
+    /// What operation `op` meets; without a number, its place in the order of arrival stands in.
+    pub(super) fn fate(&self, op: Option<u64>) -> Fate {
+        if self.plain {
+            return Fate::default();
+        }
+        let op = op.unwrap_or_else(|| self.arrivals.fetch_add(1, Relaxed));
+        Fate {
+            delay: self.delay.map(|delay| delay.draw(self.draws, op)),
+            status: pick(&self.status, self.draws.uniform(Stream::Status, op)),
+            fault: pick(&self.faults, self.draws.uniform(Stream::Fault, op)),
+        }
+    }
+}
+
+/// The entry in whose share of [0, 1) the draw falls, if any.
+fn pick<T: Copy>(entries: &[(T, f64)], draw: f64) -> Option<T> {
+    let mut upper = 0.0;
+    entries.iter().find_map(|&(value, share)| {
+        upper += share;
+        (draw < upper).then_some(value)
+    })
+}
+
+impl Delay {
+    fn draw(self, draws: Draws, op: u64) -> time::Duration {
+        let seconds = match self {
+            Delay::Fixed(delay) => return delay,
+            Delay::Uniform { low, high } => {
+                low.as_secs_f64() + (high - low).as_secs_f64() * draws.uniform(Stream::Delay, op)
+            }
+            Delay::Exponential { mean } => mean.as_secs_f64() * draws.exponential(op),
+            Delay::Lognormal { median, sigma } => {
+                median.as_secs_f64() * (sigma * draws.normal(op)).exp()
+            }
+        };
+        time::Duration::from_secs_f64(seconds.min(LONGEST_DELAY_S))
+    }
+}
+
+fn check_delay(text: DelayText) -> Result<Delay, BehaviourError> {
+    let table = match text {
+        DelayText::Fixed(delay) => return Ok(Delay::Fixed(delay.get())),
+        DelayText::Distributed(table) => table,
+    };
+    table.refuse_strangers()?;
+    match table.distribution {
+        Distribution::Uniform => {
+            let (low, high) = (
+                table.need("low", table.low)?.get(),
+                table.need("high", table.high)?.get(),
+            );
+            if high < low {
+                return Err(BehaviourError::at(
+                    ["delay", "high"],
+                    "`high` must not be below `low`",
+                ));
+            }
+            Ok(Delay::Uniform { low, high })
+        }
+        Distribution::Exponential => Ok(Delay::Exponential {
+            mean: table.need("mean", table.mean)?.get(),
+        }),
+        Distribution::Lognormal => {
+            let (median, sigma) = (
+                table.need("median", table.median)?.get(),
+                table.need("sigma", table.sigma)?,
+            );
+            if !(sigma.is_finite() && sigma >= 0.0) {
+                return Err(BehaviourError::at(
+                    ["delay", "sigma"],
+                    "`sigma` must be a number from 0 up",
+                ));
+            }
+            Ok(Delay::Lognormal { median, sigma })
+        }
+    }
+}
+
+impl Distribution {
+    fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Distribution::Uniform => &["low", "high"],
+            Distribution::Exponential => &["mean"],
+            Distribution::Lognormal => &["median", "sigma"],
+        }
+    }
+}
+
+impl DelayTable {
+    /// Refuses parameters of other distributions: left in silence, they would look as if they did something.
+    fn refuse_strangers(&self) -> Result<(), BehaviourError> {
+        let given = [
+            ("low", self.low.is_some()),
+            ("high", self.high.is_some()),
+            ("mean", self.mean.is_some()),
+            ("median", self.median.is_some()),
+            ("sigma", self.sigma.is_some()),
+        ];
+        let own = self.distribution.parameters();
+        match given
+            .iter()
+            .find(|(name, given)| *given && !own.contains(name))
+        {
+            None => Ok(()),
+            Some((name, _)) => {
+                let message = format!("`{name}` is no parameter of this distribution");
+                let expected = own.iter().map(|name| (*name).to_owned()).collect();
+                Err(BehaviourError {
+                    expected,
+                    ..BehaviourError::at(["delay", name], message)
+                })
+            }
+        }
+    }
+
+    fn need<T>(&self, name: &str, value: Option<T>) -> Result<T, BehaviourError> {
+        value.ok_or_else(|| {
+            BehaviourError::at(["delay"], format!("this distribution needs `{name}`"))
+        })
+    }
+}
+
+fn check_status(entries: &[StatusShare]) -> Result<Vec<(StatusCode, f64)>, BehaviourError> {
+    check_shares("status", entries.iter().map(|entry| entry.share))?;
+    let check = |(index, entry): (usize, &StatusShare)| match final_status(entry.code) {
+        Some(code) => Ok((code, entry.share)),
+        None => {
+            let message = format!(
+                "{} is no final HTTP status; give one from 200 to 599",
+                entry.code
+            );
+            Err(BehaviourError::at(
+                ["status", &index.to_string(), "code"],
+                message,
+            ))
+        }
+    };
+    entries.iter().enumerate().map(check).collect()
+}
+
+/// The status of that code, if it can end an exchange: 1xx only announce one.
+pub(super) fn final_status(code: u16) -> Option<StatusCode> {
+    if (200..=599).contains(&code) {
+        StatusCode::from_u16(code).ok()
+    } else {
+        None
+    }
+}
+
+fn check_shares(list: &str, shares: impl Iterator<Item = f64>) -> Result<(), BehaviourError> {
+    let mut sum = 0.0;
+    for (index, share) in shares.enumerate() {
+        if !(0.0..=1.0).contains(&share) {
+            let path = [list, &index.to_string(), "share"];
+            return Err(BehaviourError::at(
+                path,
+                format!("a share lies between 0 and 1, not at {share}"),
+            ));
+        }
+        sum += share;
+    }
+    // Shares such as ten times 0.1 add up to a little more than 1 in binary.
+    if sum > 1.0 + 1e-9 {
+        return Err(BehaviourError::at(
+            [list],
+            format!("the shares add up to {sum}, which is more than 1"),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(behaviour: serde_json::Value, path: &[&str], message: &str, expected: &[&str]) {
+        let error = Script::read(&behaviour).expect_err("this behaviour must be refused");
+        assert_eq!(error.path, path, "{error}");
+        assert!(
+            error.message.contains(message),
+            "`{}` instead of `{message}`",
+            error.message
+        );
+        assert_eq!(error.expected, expected, "{error}");
+    }
+
+    #[test]
+    fn a_mistake_is_answered_with_its_path_and_the_valid_names() {
+        check(
+            json!({"sede": 1}),
+            &["sede"],
+            "unknown field",
+            &["seed", "delay", "status", "faults"],
+        );
+        check(json!({"seed": "x"}), &["seed"], "expected u64", &[]);
+        check(json!({"delay": 20}), &["delay"], "a duration such as", &[]);
+        check(
+            json!({"delay": "20"}),
+            &["delay"],
+            "a number and its unit",
+            &[],
+        );
+        check(
+            json!({"delay": {"distribution": "unifrom"}}),
+            &["delay", "distribution"],
+            "unknown variant",
+            &["uniform", "exponential", "lognormal"],
+        );
+        check(
+            json!({"delay": {"distribution": "uniform", "low": "1ms"}}),
+            &["delay"],
+            "needs `high`",
+            &[],
+        );
+        check(
+            json!({"delay": {"distribution": "uniform", "mean": "1ms"}}),
+            &["delay", "mean"],
+            "no parameter of this",
+            &["low", "high"],
+        );
+        check(
+            json!({"delay": {"distribution": "uniform", "low": "3ms", "high": "1ms"}}),
+            &["delay", "high"],
+            "below `low`",
+            &[],
+        );
+        check(
+            json!({"delay": {"distribution": "exponential", "mean": 5}}),
+            &["delay", "mean"],
+            "invalid type",
+            &[],
+        );
+        check(
+            json!({"delay": {"distribution": "lognormal", "median": "5ms", "sigma": -1}}),
+            &["delay", "sigma"],
+            "from 0 up",
+            &[],
+        );
+        check(
+            json!({"status": [{"code": 503, "sare": 0.1}]}),
+            &["status", "0", "sare"],
+            "unknown field",
+            &["code", "share"],
+        );
+        check(
+            json!({"status": [{"code": 100, "share": 0.1}]}),
+            &["status", "0", "code"],
+            "no final",
+            &[],
+        );
+        check(
+            json!({"status": [{"code": 503, "share": 1.1}]}),
+            &["status", "0", "share"],
+            "between 0 and 1",
+            &[],
+        );
+        check(
+            json!({"status": [{"code": 503, "share": 0.6}, {"code": 404, "share": 0.6}]}),
+            &["status"],
+            "more than 1",
+            &[],
+        );
+        check(
+            json!({"faults": [{"fault": "explode", "share": 0.6}]}),
+            &["faults", "0", "fault"],
+            "unknown variant",
+            &["reset", "close", "truncate", "garbage"],
+        );
+    }
+
+    #[test]
+    fn an_operation_meets_the_same_fate_whenever_it_comes() {
+        let behaviour = json!({
+            "seed": 5,
+            "delay": {"distribution": "lognormal", "median": "5ms", "sigma": 0.5},
+            "status": [{"code": 503, "share": 0.3}, {"code": 404, "share": 0.2}],
+            "faults": [{"fault": "reset", "share": 0.1}],
+        });
+        let (forwards, backwards) = (
+            Script::read(&behaviour).unwrap(),
+            Script::read(&behaviour).unwrap(),
+        );
+        let ahead: Vec<_> = (0..1000).map(|op| forwards.fate(Some(op))).collect();
+        let mut behind: Vec<_> = (0..1000).rev().map(|op| backwards.fate(Some(op))).collect();
+        behind.reverse();
+        assert_eq!(ahead, behind);
+        let by_arrival: Vec<_> = (0..1000).map(|_| forwards.fate(None)).collect();
+        assert_eq!(ahead, by_arrival);
+    }
+
+    #[test]
+    fn shares_of_operations_are_as_asked() {
+        let script = Script::read(&json!({
+            "status": [{"code": 503, "share": 0.25}, {"code": 404, "share": 0.5}],
+        }))
+        .unwrap();
+        let met = |code| {
+            (0..10_000)
+                .filter(|op| script.fate(Some(*op)).status.is_some_and(|s| s == code))
+                .count()
+        };
+        assert!((2300..2700).contains(&met(503)), "{}", met(503));
+        assert!((4700..5300).contains(&met(404)), "{}", met(404));
+    }
+
+    #[test]
+    fn uniform_delays_stay_between_their_bounds() {
+        let script = Script::read(
+            &json!({"delay": {"distribution": "uniform", "low": "1ms", "high": "3ms"}}),
+        )
+        .unwrap();
+        let delays: Vec<_> = (0..1000)
+            .map(|op| script.fate(Some(op)).delay.unwrap())
+            .collect();
+        let (low, high) = (
+            time::Duration::from_millis(1),
+            time::Duration::from_millis(3),
+        );
+        assert!(delays.iter().all(|delay| (low..=high).contains(delay)));
+        assert!(delays.iter().any(|delay| *delay < low + (high - low) / 10));
+        assert!(delays.iter().any(|delay| *delay > high - (high - low) / 10));
+    }
+
+    #[test]
+    fn no_behaviour_is_a_behaviour() {
+        assert_eq!(
+            Script::read(&serde_json::Value::Null).unwrap().fate(None),
+            Fate::default()
+        );
+        assert_eq!(
+            Script::read(&json!({})).unwrap().fate(Some(3)),
+            Fate::default()
+        );
+    }
+}
