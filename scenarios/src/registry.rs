@@ -1,0 +1,141 @@
+//! The list of workloads, with what can be done with one whose type is not known: check parameters, run a round.
+//!
+//! A workload is added by one file in `workloads/` and one line in [`WORKLOADS`]. Each entry is made from the `Workload`
+//! implementation alone, so there is nothing to keep in step by hand.
+
+use std::time::Duration;
+
+use photofinish_harness::measure::run_round;
+use photofinish_harness::protocol::{WorkerPlan, WorkerResult};
+use photofinish_harness::workload::{About, ParamError, Workload};
+use schemars::{Schema, schema_for};
+use serde_json::Value;
+
+use crate::workloads;
+
+/// Every workload, in the order of lists.
+pub static WORKLOADS: &[WorkloadEntry] = &[WorkloadEntry::of::<workloads::null::Null>()];
+
+/// The workload called `name`.
+pub fn workload(name: &str) -> Option<&'static WorkloadEntry> {
+    WORKLOADS.iter().find(|entry| entry.about.name == name)
+}
+
+/// A workload behind function pointers.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkloadEntry {
+    /// What it is.
+    pub about: About,
+    /// Completes a table of parameters with defaults and checks it, given the scenario's `unit`.
+    pub check: fn(&Value, Duration) -> Result<Value, ParamsError>,
+    /// JSON Schema of its parameters.
+    pub schema: fn() -> Schema,
+    /// Runs one round with it.
+    pub run: fn(&WorkerPlan) -> WorkerResult,
+}
+
+impl WorkloadEntry {
+    const fn of<W: Workload>() -> Self {
+        Self {
+            about: W::ABOUT,
+            check: check::<W>,
+            schema: || schema_for!(W::Params),
+            run: run_round::<W>,
+        }
+    }
+}
+
+/// What is wrong with a table of parameters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParamsError {
+    /// A parameter the workload does not have.
+    #[error("unknown parameter `{name}`")]
+    Unknown {
+        /// Its name.
+        name: String,
+        /// The names it does have.
+        expected: Vec<String>,
+    },
+    /// A parameter with a wrong type or a value that makes no sense.
+    #[error("{message}")]
+    Invalid {
+        /// Where it stands.
+        path: Vec<String>,
+        /// What is wrong, and what was expected.
+        message: String,
+    },
+}
+
+fn check<W: Workload>(params: &Value, unit: Duration) -> Result<Value, ParamsError> {
+    refuse_unknown_names(params, &schema_for!(W::Params))?;
+    let params: W::Params =
+        serde_path_to_error::deserialize(params).map_err(|error| ParamsError::Invalid {
+            path: error.path().iter().map(ToString::to_string).collect(),
+            message: error.inner().to_string(),
+        })?;
+    let complete = serde_json::to_value(&params).expect("parameters are plain data");
+    let invalid = |error: ParamError| ParamsError::Invalid {
+        path: error.param.split('.').map(str::to_owned).collect(),
+        message: error.message,
+    };
+    W::new(params, unit).map_err(invalid)?;
+    Ok(complete)
+}
+
+fn refuse_unknown_names(params: &Value, schema: &Schema) -> Result<(), ParamsError> {
+    let known = schema.get("properties").and_then(Value::as_object);
+    let expected: Vec<String> = known
+        .map(|known| known.keys().cloned().collect())
+        .unwrap_or_default();
+    let given = params
+        .as_object()
+        .into_iter()
+        .flat_map(|table| table.keys());
+    match given.into_iter().find(|name| !expected.contains(name)) {
+        Some(name) => Err(ParamsError::Unknown {
+            name: name.clone(),
+            expected,
+        }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_workload_accepts_its_own_defaults() {
+        for entry in WORKLOADS {
+            let complete = (entry.check)(&json!({}), Duration::from_millis(20));
+            let complete = complete.unwrap_or_else(|error| panic!("{}: {error}", entry.about.name));
+            assert_eq!(
+                (entry.check)(&complete, Duration::from_millis(20)),
+                Ok(complete)
+            );
+        }
+    }
+
+    #[test]
+    fn no_two_workloads_share_a_name() {
+        for (index, entry) in WORKLOADS.iter().enumerate() {
+            let first = WORKLOADS
+                .iter()
+                .position(|other| other.about.name == entry.about.name);
+            assert_eq!(first, Some(index), "{}", entry.about.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_named_beside_the_known_ones() {
+        for entry in WORKLOADS {
+            let error = (entry.check)(&json!({"pathh": 1}), Duration::from_millis(20)).unwrap_err();
+            assert!(
+                matches!(&error, ParamsError::Unknown { name, .. } if name == "pathh"),
+                "{}: {error}",
+                entry.about.name
+            );
+        }
+    }
+}
