@@ -1,0 +1,118 @@
+//! Checks: what the rounds themselves say against believing them.
+//!
+//! Each check reads a record and answers with sentences for people, which join the record's own warnings. What makes a
+//! cell's numbers wrong rather than doubtful is judged in `summary`. A new check is a function and a line in
+//! [`warnings`].
+
+use photofinish_harness::load::{Load, Stop};
+use photofinish_harness::record::{Measurement, Outcome, Record};
+
+use crate::runtimes;
+use crate::summary::{measured, scenario};
+
+/// How far mean service × throughput may be from the sessions in flight.
+const LITTLE_TOLERANCE: f64 = 0.02;
+
+/// What the measuring loop spends between two operations of a session (two clock reads and a record), in ns; part of
+/// no operation's service time.
+const BETWEEN_OPERATIONS_NS: f64 = 150.0;
+
+/// Operations per session below which the first and the last one weigh too much for Little's law.
+const FEWEST_OPS_PER_SESSION: u64 = 50;
+
+/// All that the rounds say against themselves, in the plan's order.
+pub fn warnings(record: &Record) -> Vec<String> {
+    let cells = 0..record.plan.cells.len();
+    let of_cells = cells.flat_map(|cell| [failed_rounds(record, cell), littles_law(record, cell)]);
+    of_cells.flatten().chain(strays(record)).collect()
+}
+
+/// Rounds that failed beside others that were measured: those left may be the lucky ones.
+fn failed_rounds(record: &Record, cell: usize) -> Option<String> {
+    let mut reasons = record
+        .rounds
+        .iter()
+        .filter(|round| round.cell == cell)
+        .filter_map(|round| match &round.outcome {
+            Outcome::Failed { reason } => Some(reason),
+            _ => None,
+        });
+    let first = reasons.next()?;
+    let failed = 1 + reasons.count();
+    let measured = measured(record, cell).count();
+    (measured > 0).then(|| {
+        format!(
+            "{}: {failed} of {} rounds failed: {first}",
+            name(record, cell),
+            failed + measured
+        )
+    })
+}
+
+/// In a closed load every session is always inside an operation, so mean service × throughput must be their number.
+fn littles_law(record: &Record, cell: usize) -> Option<String> {
+    let planned = &record.plan.cells[cell];
+    let timed = matches!(
+        scenario(record, &planned.scenario)?.stop,
+        Stop::DurationNs(_)
+    );
+    if !timed || runtimes::queues_before_service(&planned.runtime) {
+        return None;
+    }
+    let Load::Closed { .. } = planned.load;
+    let gaps = measured(record, cell).filter_map(|(_, round)| littles_gap(&round.worker));
+    let worst = gaps.max_by(|a, b| a.beyond.total_cmp(&b.beyond))?;
+    (worst.beyond > 0.0).then(|| {
+        format!(
+            "{}: mean service × throughput is {:.1} where {} sessions were in flight; the two should agree within 2%",
+            name(record, cell),
+            worst.in_flight,
+            worst.sessions
+        )
+    })
+}
+
+struct Gap {
+    in_flight: f64,
+    sessions: u32,
+    /// How far the difference is beyond what is tolerated; negative within.
+    beyond: f64,
+}
+
+fn littles_gap(round: &Measurement) -> Option<Gap> {
+    if round.ops < FEWEST_OPS_PER_SESSION * u64::from(round.sessions) {
+        return None;
+    }
+    // A session that waits for an operation to fail is in flight as well.
+    let failed_ns: f64 = round
+        .errors
+        .values()
+        .filter_map(|errors| Some(errors.service.mean_ns()? * errors.service.count() as f64))
+        .sum();
+    let mean_ns = round.service.mean_ns()? + failed_ns / round.ops as f64;
+    let in_flight = mean_ns * round.throughput_ops_s / 1e9;
+    let sessions = f64::from(round.sessions);
+    let tolerated =
+        LITTLE_TOLERANCE * sessions + BETWEEN_OPERATIONS_NS * round.throughput_ops_s / 1e9;
+    Some(Gap {
+        in_flight,
+        sessions: round.sessions,
+        beyond: (in_flight - sessions).abs() - tolerated,
+    })
+}
+
+/// Rounds of cells the plan does not have: the record was put together wrongly.
+fn strays(record: &Record) -> Option<String> {
+    let cells = record.plan.cells.len();
+    let strays = record
+        .rounds
+        .iter()
+        .filter(|round| round.cell >= cells)
+        .count();
+    (strays > 0).then(|| format!("{strays} rounds belong to no cell of the plan and were left out"))
+}
+
+fn name(record: &Record, cell: usize) -> String {
+    let cell = &record.plan.cells[cell];
+    format!("{} / {} ({})", cell.scenario, cell.runtime, cell.load)
+}

@@ -1,0 +1,81 @@
+//! `hgrm`: percentile distributions as HdrHistogram prints them, one file per measured cell.
+//!
+//! Values in ms, five steps per halving of the distance to 100 %. The rounds of a cell are merged, for display only.
+//! Layout after `HistogramIterationValue` of the Java implementation, which its plotters read.
+
+use photofinish_harness::latency::Latencies;
+use photofinish_harness::record::{Cell, Record};
+
+use super::{Error, File, Format};
+use crate::names::{Unique, slug};
+use crate::{describe, summary};
+
+pub(super) static FORMAT: Format = Format {
+    name: "hgrm",
+    extension: "hgrm",
+    summary: "HdrHistogram percentile distribution in ms, one file per cell",
+    render,
+};
+
+/// Steps per halving of the distance to 100 %, as HdrHistogram's own tools use.
+const STEPS_PER_HALVING: u32 = 5;
+
+const NS_PER_MS: f64 = 1e6;
+
+fn render(record: &Record) -> Result<Vec<File>, Error> {
+    let mut unique = Unique::default();
+    let cells = record.plan.cells.iter().enumerate();
+    let merged = cells.map(|(index, cell)| (cell, summary::merged_service(record, index)));
+    let files = merged.filter(|(_, service)| service.count() > 0);
+    Ok(files
+        .map(|(cell, service)| File {
+            name: unique.name(stem(cell)) + ".hgrm",
+            bytes: distribution(&service).into_bytes(),
+        })
+        .collect())
+}
+
+fn stem(cell: &Cell) -> String {
+    format!(
+        "{}.{}.{}",
+        slug(&cell.scenario),
+        describe::load_slug(cell.load),
+        slug(&cell.runtime)
+    )
+}
+
+fn distribution(service: &Latencies) -> String {
+    let histogram = service.histogram();
+    let mut text = format!(
+        "{:>12} {:>14} {:>10} {:>14}\n\n",
+        "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
+    );
+    let mut count = 0;
+    for step in histogram.iter_quantiles(STEPS_PER_HALVING) {
+        count += step.count_since_last_iteration();
+        let value_ms = step.value_iterated_to() as f64 / NS_PER_MS;
+        let quantile = step.quantile_iterated_to();
+        text += &format!("{value_ms:12.6} {quantile:2.12} {count:10}");
+        // At 100 % there is no distance left to divide by.
+        if quantile < 1.0 {
+            text += &format!(" {:14.2}", 1.0 / (1.0 - quantile));
+        }
+        text.push('\n');
+    }
+    text + &footer(service)
+}
+
+fn footer(service: &Latencies) -> String {
+    let histogram = service.histogram();
+    format!(
+        "#[Mean    = {:12.6}, StdDeviation   = {:12.6}]\n#[Max     = {:12.6}, Total count    = {:12}]\n\
+         #[Buckets = {:12}, SubBuckets     = {:12}]\n",
+        histogram.mean() / NS_PER_MS,
+        histogram.stdev() / NS_PER_MS,
+        histogram.max() as f64 / NS_PER_MS,
+        histogram.len(),
+        histogram.buckets(),
+        // Three significant digits need 2 × 10³ linear steps, rounded up to a power of two.
+        2_048,
+    )
+}

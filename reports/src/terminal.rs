@@ -1,0 +1,416 @@
+//! The table for people: one block per scenario and load, never wider than the terminal.
+//!
+//! Text comes out, plain or with ANSI colours as asked; whether there is a terminal is for the caller to know. Columns
+//! are given up from the least important one where the width is short. What a record says is printed without its control
+//! characters, so that a scenario's title cannot drive the terminal. Next: `summary` for the numbers, `describe`.
+
+use photofinish_harness::record::Record;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use crate::summary::{CellSummary, Group, Status, Summary};
+use crate::{describe, runtimes, summary};
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Columns there are; no line is wider. Below 40 it counts as 40.
+    pub width: usize,
+    /// Whether to use ANSI colours.
+    pub colour: bool,
+}
+
+/// The narrowest that still holds a name and a number.
+const NARROWEST: usize = 40;
+
+/// Tables stand this far in.
+const INDENT: usize = 2;
+
+/// A runtime's name is cut rather than a column given up, down to this.
+const SHORTEST_NAME: usize = 20;
+
+/// The run as tables.
+pub fn render(record: &Record, style: Style) -> String {
+    let summary = Summary::of(record);
+    let mut page = Page::new(style);
+    if let Some(sentence) = describe::incomplete(&summary.completion) {
+        page.paragraph(Tone::Warning, &sentence);
+        page.blank();
+    }
+    for group in summary.groups() {
+        block(&mut page, record, &group);
+    }
+    if summary.cells.is_empty() {
+        page.paragraph(Tone::Plain, "Nothing was planned, so nothing was measured.");
+    }
+    legend(&mut page, &summary);
+    warnings(&mut page, &summary.warnings);
+    page.text
+}
+
+fn block(page: &mut Page, record: &Record, group: &Group<'_>) {
+    let scenario = summary::scenario(record, group.scenario);
+    let title = scenario.map_or("", |scenario| scenario.title.as_str());
+    page.paragraph(Tone::Strong, &format!("{}  {title}", group.scenario));
+    let servers = scenario.map(describe::servers).unwrap_or_default();
+    let rounds = describe::rounds(group.rounds(), scenario);
+    page.paragraph(
+        Tone::Faint,
+        &format!("{} · {servers} · {rounds}", group.load),
+    );
+    page.blank();
+    let ranked = group.ranked();
+    if !ranked.is_empty() {
+        table(page, &ranked, group.baseline());
+        page.blank();
+    }
+    for cell in group.unranked() {
+        let tone = if cell.status == Status::Unsupported {
+            Tone::Faint
+        } else {
+            Tone::Bad
+        };
+        let reason = cell.reason.as_deref().unwrap_or("no reason given");
+        page.paragraph_in(
+            tone,
+            &format!(
+                "{}: {}: {reason}",
+                cell.runtime,
+                describe::status(cell.status)
+            ),
+        );
+    }
+    for cell in group
+        .cells
+        .iter()
+        .filter(|cell| !cell.errors_by_kind.is_empty())
+    {
+        page.paragraph_in(Tone::Warning, &describe::errors(cell));
+    }
+    for cell in ranked {
+        if let Some(sentence) = describe::fewer_sessions(cell) {
+            page.paragraph_in(Tone::Faint, &sentence);
+        }
+    }
+    if let Some(sentence) = describe::lead(group) {
+        page.paragraph_in(Tone::Plain, &sentence);
+    }
+    page.blank();
+}
+
+/// A column: its heading, and how much it is worth when there is no room for all.
+struct Column {
+    heading: String,
+    rank: u8,
+    cells: Vec<String>,
+}
+
+impl Column {
+    fn width(&self) -> usize {
+        let cells = self.cells.iter().map(|cell| cell.width());
+        cells.chain([self.heading.width()]).max().unwrap_or(0)
+    }
+}
+
+fn table(page: &mut Page, ranked: &[&CellSummary], baseline: Option<&str>) {
+    let names: Vec<String> = ranked
+        .iter()
+        .map(|cell| short_name(&cell.runtime))
+        .collect();
+    let longest_name = names
+        .iter()
+        .map(|name| name.width())
+        .chain(["runtime".len()])
+        .max()
+        .unwrap_or(0);
+    let columns = fitting(
+        columns(ranked, baseline),
+        page.width - INDENT - longest_name.min(SHORTEST_NAME),
+    );
+    let roomy = INDENT + longest_name + width_of(&columns, WIDE_GAP) <= page.width;
+    let gap = if roomy { WIDE_GAP } else { NARROW_GAP };
+    let name_width = longest_name.min(page.width - INDENT - width_of(&columns, gap));
+    let line = |name: &str, cell: &dyn Fn(&Column) -> String| {
+        let cells = columns
+            .iter()
+            .map(|column| pad_left(&cell(column), column.width() + gap));
+        let name = pad_right(&cut(name, name_width), name_width);
+        format!("{:INDENT$}{name}{}", "", cells.collect::<String>())
+    };
+    page.line(
+        Tone::Faint,
+        &line("runtime", &|column| column.heading.clone()),
+    );
+    for (row, name) in names.iter().enumerate() {
+        page.line(
+            Tone::Plain,
+            &line(name, &|column| column.cells[row].clone()),
+        );
+    }
+}
+
+/// Spaces between columns where there is room.
+const WIDE_GAP: usize = 2;
+
+/// Spaces between columns where there is little.
+const NARROW_GAP: usize = 1;
+
+fn width_of(columns: &[Column], gap: usize) -> usize {
+    columns.iter().map(|column| column.width() + gap).sum()
+}
+
+fn columns(ranked: &[&CellSummary], baseline: Option<&str>) -> Vec<Column> {
+    let column = |heading: &str, rank: u8, cell: &dyn Fn(&CellSummary) -> String| Column {
+        heading: heading.to_owned(),
+        rank,
+        cells: ranked.iter().map(|ranked| clean(&cell(ranked))).collect(),
+    };
+    let metric = |heading: &str, rank: u8, name: &'static str| {
+        column(heading, rank, &|cell| describe::value(cell.metric(name)))
+    };
+    let mut columns = vec![
+        metric("ops/s", 0, summary::THROUGHPUT),
+        metric("p50", 2, "service_p50_ns"),
+        metric("p99", 3, "service_p99_ns"),
+        metric("p99.9", 6, "service_p999_ns"),
+        metric("CPU/op", 4, "cpu_ns_per_op"),
+        metric("memory", 5, "peak_rss_bytes"),
+    ];
+    if let Some(baseline) = baseline {
+        let named = format!("vs {}", clean(baseline));
+        let heading = if named.width() <= LONGEST_VERSUS {
+            named.as_str()
+        } else {
+            "vs first"
+        };
+        columns.push(column(heading, 1, &|cell| describe::ratio(cell)));
+        columns.push(column("spread", 1, &|cell| describe::ratio_spread(cell)));
+    }
+    columns
+}
+
+/// A longer heading would take its room from the numbers.
+const LONGEST_VERSUS: usize = 10;
+
+/// The columns that fit into `width`, the least important ones given up first.
+fn fitting(mut columns: Vec<Column>, width: usize) -> Vec<Column> {
+    while width_of(&columns, NARROW_GAP) > width && columns.len() > 1 {
+        let least = (0..columns.len())
+            .max_by_key(|index| columns[*index].rank)
+            .unwrap_or(0);
+        columns.remove(least);
+    }
+    columns
+}
+
+/// The runtime's name, marked where the legend has a note on it.
+fn short_name(runtime: &str) -> String {
+    let mark = if runtimes::note(runtime).is_some() {
+        "†"
+    } else {
+        ""
+    };
+    format!("{}{mark}", clean(runtime))
+}
+
+fn legend(page: &mut Page, summary: &Summary) {
+    let cells = || {
+        summary
+            .cells
+            .iter()
+            .filter(|cell| cell.status == Status::Ok)
+    };
+    if cells().next().is_none() {
+        return;
+    }
+    if let Some(sentence) = describe::spread_legend(summary) {
+        page.paragraph(Tone::Faint, &sentence);
+    }
+    if cells()
+        .flat_map(|cell| cell.metrics.values())
+        .any(|metric| metric.advisory.is_some())
+    {
+        page.paragraph(Tone::Faint, describe::ADVISORY);
+    }
+    let mut noted: Vec<&str> = cells().map(|cell| cell.runtime.as_str()).collect();
+    noted.sort_unstable();
+    noted.dedup();
+    for (runtime, note) in noted
+        .into_iter()
+        .filter_map(|runtime| Some((runtime, runtimes::note(runtime)?)))
+    {
+        page.paragraph(Tone::Faint, &format!("† {runtime} ({note})"));
+    }
+    page.paragraph(Tone::Faint, describe::CLOSED_LOAD);
+}
+
+fn warnings(page: &mut Page, warnings: &[String]) {
+    if warnings.is_empty() {
+        return;
+    }
+    page.blank();
+    for warning in warnings {
+        page.paragraph(Tone::Warning, &format!("warning: {warning}"));
+    }
+}
+
+/// What a line is, for its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tone {
+    Plain,
+    Strong,
+    Faint,
+    Warning,
+    Bad,
+}
+
+impl Tone {
+    fn ansi(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Strong => Some("\x1b[1m"),
+            Self::Faint => Some("\x1b[2m"),
+            Self::Warning => Some("\x1b[33m"),
+            Self::Bad => Some("\x1b[31m"),
+        }
+    }
+}
+
+/// Lines so far, and how to write more.
+struct Page {
+    text: String,
+    width: usize,
+    colour: bool,
+}
+
+impl Page {
+    fn new(style: Style) -> Self {
+        Self {
+            text: String::new(),
+            width: style.width.max(NARROWEST),
+            colour: style.colour,
+        }
+    }
+
+    /// One empty line, never two.
+    fn blank(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    /// One line that already fits.
+    fn line(&mut self, tone: Tone, line: &str) {
+        let line = line.trim_end();
+        match tone.ansi().filter(|_| self.colour) {
+            Some(ansi) => self.text.push_str(&format!("{ansi}{line}\x1b[0m\n")),
+            None => self.text.push_str(&format!("{line}\n")),
+        }
+    }
+
+    /// Wrapped text from the margin, further lines stand in.
+    fn paragraph(&mut self, tone: Tone, text: &str) {
+        self.wrapped(
+            tone,
+            text,
+            Indents {
+                first: 0,
+                rest: INDENT,
+            },
+        );
+    }
+
+    /// Wrapped text below a table.
+    fn paragraph_in(&mut self, tone: Tone, text: &str) {
+        self.wrapped(
+            tone,
+            text,
+            Indents {
+                first: INDENT,
+                rest: 2 * INDENT,
+            },
+        );
+    }
+
+    fn wrapped(&mut self, tone: Tone, text: &str, indents: Indents) {
+        for line in wrap(&clean(text), self.width, indents) {
+            self.line(tone, &line);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Indents {
+    first: usize,
+    rest: usize,
+}
+
+/// Breaks `text` at spaces, and within a word only where the word alone is too long.
+fn wrap(text: &str, width: usize, indents: Indents) -> Vec<String> {
+    let mut lines = vec![" ".repeat(indents.first)];
+    let mut empty = true;
+    for word in text.split_inclusive(' ') {
+        for piece in pieces(word, width - indents.rest) {
+            let line = lines.last_mut().expect("there is always a line");
+            if empty || line.width() + piece.trim_end().width() <= width {
+                line.push_str(piece);
+            } else {
+                lines.push(" ".repeat(indents.rest) + piece);
+            }
+            empty = false;
+        }
+    }
+    lines
+}
+
+/// `word` in pieces no wider than `width`.
+fn pieces(word: &str, width: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = word;
+    while rest.trim_end().width() > width {
+        let (piece, after) = rest.split_at(prefix_len(rest, width));
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces.push(rest);
+    pieces
+}
+
+/// Bytes of the longest prefix no wider than `width`, of at least one character.
+fn prefix_len(text: &str, width: usize) -> usize {
+    let mut used = 0;
+    for (index, character) in text.char_indices() {
+        used += character.width().unwrap_or(0);
+        if used > width && index > 0 {
+            return index;
+        }
+    }
+    text.len()
+}
+
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..prefix_len(text, width.saturating_sub(1))])
+}
+
+fn pad_left(text: &str, width: usize) -> String {
+    " ".repeat(width.saturating_sub(text.width())) + text
+}
+
+fn pad_right(text: &str, width: usize) -> String {
+    text.to_owned() + &" ".repeat(width.saturating_sub(text.width()))
+}
+
+/// Without control characters: a title from a scenario file must not move the cursor.
+fn clean(text: &str) -> String {
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect()
+}

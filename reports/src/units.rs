@@ -1,0 +1,124 @@
+//! Numbers for people: three significant digits and a unit that fits.
+//!
+//! Every table, chart and page prints through here, so that one number looks the same everywhere. Programs read the
+//! plain numbers of `summary` instead.
+
+/// A duration in ns: `850ns`, `1.25µs`, `12.5ms`, `3.00s`.
+pub fn duration(ns: f64) -> String {
+    scaled(ns, &[(1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")])
+}
+
+/// A rate or a count: `7`, `12.5`, `61.2k`, `1.25M`.
+pub fn count(value: f64) -> String {
+    if value < 1e3 && value.fract() == 0.0 {
+        return format!("{value:.0}");
+    }
+    scaled(
+        value,
+        &[(1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T")],
+    )
+}
+
+/// An amount of memory in bytes: `512B`, `12.5MiB`.
+pub fn bytes(value: f64) -> String {
+    let unit = 1024.0_f64;
+    let scales = [
+        (1.0, "B"),
+        (unit, "KiB"),
+        (unit.powi(2), "MiB"),
+        (unit.powi(3), "GiB"),
+        (unit.powi(4), "TiB"),
+    ];
+    scaled(value, &scales)
+}
+
+/// A ratio: `2.31×`, `0.0125×`.
+pub fn ratio(value: f64) -> String {
+    match value {
+        value if value >= 1e4 => format!("{}×", count(value)),
+        value if value < 0.001 => format!("{value:.0e}×"),
+        value => format!("{}×", significant(value)),
+    }
+}
+
+/// How far an interval reaches from its middle, the farther side, in percent of the middle: `±4%`, `±0.3%`.
+pub fn spread(value: f64, low: f64, high: f64) -> String {
+    let percent = 100.0 * (high - value).max(value - low) / value;
+    match percent {
+        percent if !percent.is_finite() => "±n/a".to_owned(),
+        percent if percent < 0.95 => format!("±{percent:.1}%"),
+        percent if percent < 999.5 => format!("±{percent:.0}%"),
+        _ => "±>999%".to_owned(),
+    }
+}
+
+/// Picks the metric's own form by its unit.
+pub fn with_unit(value: f64, unit: &str) -> String {
+    match unit {
+        "ns" | "ns/op" => duration(value),
+        "bytes" => bytes(value),
+        _ => count(value),
+    }
+}
+
+fn scaled(value: f64, scales: &[(f64, &str)]) -> String {
+    // A value that rounds up to the next unit (999.6 ns) belongs to it.
+    let fits = |(scale, _): &&(f64, &str)| value >= scale * 0.9995;
+    let (scale, unit) = scales.iter().rev().find(fits).unwrap_or(&scales[0]);
+    format!("{}{unit}", significant(value / scale))
+}
+
+/// Three significant digits, and never an exponent.
+fn significant(value: f64) -> String {
+    match value {
+        0.0 => "0".to_owned(),
+        value if value >= 99.95 => format!("{value:.0}"),
+        value if value >= 9.995 => format!("{value:.1}"),
+        value if value >= 0.9995 => format!("{value:.2}"),
+        value if value >= 0.0005 => format!("{value:.3}"),
+        _ => "<0.001".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(actual: String, expected: &str) {
+        assert_eq!(actual, expected);
+    }
+
+    #[test]
+    fn durations_have_three_digits_and_a_fitting_unit() {
+        check(duration(0.0), "0ns");
+        check(duration(0.25), "0.250ns");
+        check(duration(850.0), "850ns");
+        check(duration(999.6), "1.00µs");
+        check(duration(12_345.0), "12.3µs");
+        check(duration(1_020_000.0), "1.02ms");
+        check(duration(3e9), "3.00s");
+        check(duration(3.6e12), "3600s");
+    }
+
+    #[test]
+    fn counts_and_bytes_do_too() {
+        check(count(7.0), "7");
+        check(count(61_234.0), "61.2k");
+        check(count(999_960.0), "1.00M");
+        check(count(1e-9), "<0.001");
+        check(bytes(512.0), "512B");
+        check(bytes(12.5 * 1024.0 * 1024.0), "12.5MiB");
+    }
+
+    #[test]
+    fn ratios_and_spreads_stay_short() {
+        check(ratio(2.314), "2.31×");
+        check(ratio(0.0125), "0.013×");
+        check(ratio(123_456.0), "123k×");
+        check(ratio(0.000_01), "1e-5×");
+        check(spread(100.0, 96.0, 103.0), "±4%");
+        check(spread(100.0, 99.7, 100.1), "±0.3%");
+        check(spread(0.0, 0.0, 0.0), "±n/a");
+        check(spread(1.0, 1.0, 1e9), "±>999%");
+    }
+}

@@ -1,0 +1,601 @@
+//! Fixture records: built from literals, with seeded synthetic latencies.
+//!
+//! [`all`] is what every chart, format and page must render: the usual run and the ones that tend to break layouts. No
+//! number here was measured.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::LazyLock;
+
+use photofinish_harness::latency::Latencies;
+use photofinish_harness::load::{Load, Stop};
+use photofinish_harness::machine::Machine;
+use photofinish_harness::record::{
+    Cell, Completion, Cost, Failures, Measured, Measurement, Outcome, Placement, PlacementKind,
+    Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Round, ServerCounts, Tool,
+    Traffic,
+};
+use serde_json::json;
+
+pub(crate) const RUNTIMES: [&str; 7] = [
+    "sync",
+    "threads",
+    "pool",
+    "tokio",
+    "tokio-current-thread",
+    "async-std",
+    "smol",
+];
+
+/// Every fixture, by name; built once.
+pub(crate) fn all() -> &'static [(&'static str, Record)] {
+    static ALL: LazyLock<Vec<(&'static str, Record)>> = LazyLock::new(build);
+    &ALL
+}
+
+fn build() -> Vec<(&'static str, Record)> {
+    vec![
+        ("tour", tour()),
+        ("failures", failures()),
+        ("interrupted", interrupted()),
+        ("single", single()),
+        ("empty", empty()),
+        ("sweep", sweep()),
+        ("long-names", long_names()),
+        ("extremes", extremes()),
+        ("hostile", hostile()),
+        ("short-rounds", short_rounds()),
+    ]
+}
+
+/// Seven runtimes, three scenarios, seven rounds.
+pub(crate) fn tour() -> Record {
+    let mut record = base();
+    for scenario in [http(), files(), database()] {
+        let operation_ns = match scenario.name.as_str() {
+            "http-get" => 420_000.0,
+            "file-read" => 95_000.0,
+            _ => 1_900_000.0,
+        };
+        let sweep = Sweep {
+            concurrency: &[64],
+            rounds: 7,
+            operation_ns,
+            ops: 24_000,
+        };
+        add(&mut record, scenario, &RUNTIMES, sweep);
+    }
+    record.warnings.push(
+        "The load average was 1.7 on 2 CPUs when the run began; other processes were busy."
+            .to_owned(),
+    );
+    record
+}
+
+/// Every way for a cell to have no numbers, and errors within the budget.
+pub(crate) fn failures() -> Record {
+    let mut record = base();
+    let sweep = Sweep {
+        concurrency: &[16],
+        rounds: 5,
+        operation_ns: 420_000.0,
+        ops: 4_000,
+    };
+    add(
+        &mut record,
+        PlannedScenario {
+            error_budget: 0.01,
+            ..http()
+        },
+        &RUNTIMES,
+        sweep,
+    );
+    record.plan.cells[0].unsupported =
+        Some("producers and consumers at once need more than one thread".to_owned());
+    record.rounds.retain(|round| round.cell != 0);
+    for round in &mut record.rounds {
+        let replacement = match (round.cell, round.block) {
+            (1, 0) => Some("the worker was killed by signal 9".to_owned()),
+            (2, _) => Some("the server was gone: connection refused (os error 111)".to_owned()),
+            _ => None,
+        };
+        if let Some(reason) = replacement {
+            round.outcome = Outcome::Failed { reason };
+        }
+        match &mut round.outcome {
+            Outcome::Ok(measured) if round.cell == 3 => {
+                measured
+                    .mismatches
+                    .push("http: the server counted 4003 requests, the worker 4002".to_owned());
+            }
+            Outcome::Ok(measured) if round.cell == 4 => fail(&mut measured.worker, "timeout", 900),
+            Outcome::Ok(measured) if round.cell == 5 => {
+                fail(&mut measured.worker, "timeout", 3);
+                fail(&mut measured.worker, "reset", 1);
+            }
+            Outcome::Ok(measured) if round.cell == 6 && round.block == 2 => {
+                measured
+                    .worker
+                    .violations
+                    .push("operation 17: expected 2 bytes, got 3".to_owned());
+            }
+            _ => {}
+        }
+    }
+    record
+}
+
+/// Ended by Ctrl-C in its second block: some cells have two rounds, some one, some none.
+pub(crate) fn interrupted() -> Record {
+    let mut record = tour();
+    record.completion = Completion::Interrupted;
+    record
+        .rounds
+        .retain(|round| round.block == 0 && round.cell < 17 || round.block == 1 && round.cell < 4);
+    record
+}
+
+/// One runtime, one round.
+pub(crate) fn single() -> Record {
+    let mut record = base();
+    let sweep = Sweep {
+        concurrency: &[1],
+        rounds: 1,
+        operation_ns: 55_000.0,
+        ops: 500,
+    };
+    add(&mut record, http(), &["smol"], sweep);
+    record
+}
+
+/// Nothing planned, nothing measured.
+pub(crate) fn empty() -> Record {
+    Record {
+        completion: Completion::Failed {
+            reason: "the disk is full".to_owned(),
+        },
+        ..base()
+    }
+}
+
+/// Five levels of concurrency.
+pub(crate) fn sweep() -> Record {
+    let mut record = base();
+    let sweep = Sweep {
+        concurrency: &[1, 4, 16, 64, 256],
+        rounds: 6,
+        operation_ns: 300_000.0,
+        ops: 12_000,
+    };
+    add(&mut record, http(), &RUNTIMES, sweep);
+    record
+}
+
+/// Names and titles far beyond any column.
+pub(crate) fn long_names() -> Record {
+    let mut record = base();
+    let scenario = PlannedScenario {
+        name: "a-scenario-file-with-a-name-that-nobody-would-type-twice-but-somebody-will"
+            .to_owned(),
+        title: format!(
+            "汉字の長いタイトル and {} 🏁",
+            "a title that goes on and on ".repeat(6)
+        ),
+        ..http()
+    };
+    let runtimes = [
+        "a-runtime-with-a-very-long-name-indeed-0.19.0-beta",
+        "otherwise-quite-ordinary-runtime",
+        "tokio",
+    ];
+    add(
+        &mut record,
+        scenario,
+        &runtimes,
+        Sweep {
+            concurrency: &[100_000],
+            rounds: 3,
+            operation_ns: 1e6,
+            ops: 2_000,
+        },
+    );
+    record.warnings.push("wide".repeat(60));
+    record
+}
+
+/// From nanoseconds to a minute in one chart.
+pub(crate) fn extremes() -> Record {
+    let mut record = base();
+    let scenario = PlannedScenario {
+        servers: BTreeMap::new(),
+        stop: ops(5),
+        ..http()
+    };
+    add(
+        &mut record,
+        scenario,
+        &["sync"],
+        Sweep {
+            concurrency: &[1],
+            rounds: 4,
+            operation_ns: 12.0,
+            ops: 400_000,
+        },
+    );
+    for (runtime, operation_ns) in [("threads", 59e9), ("tokio", 1e3)] {
+        let cell = record.plan.cells.len();
+        record.plan.cells.push(Cell {
+            runtime: runtime.to_owned(),
+            ..record.plan.cells[0].clone()
+        });
+        for block in 0..4 {
+            let draw = Draw {
+                operation_ns,
+                sessions: 1,
+                ops: 7,
+                seed: block as u64,
+            };
+            record
+                .rounds
+                .push(ok_round(cell, block, measured("threads", draw)));
+        }
+    }
+    if let Some(Outcome::Ok(measured)) = record.rounds.last_mut().map(|round| &mut round.outcome) {
+        measured.worker.cost = Cost::default();
+    }
+    record
+}
+
+/// Text that would be markup, a formula, or a control sequence where it is not escaped.
+pub(crate) fn hostile() -> Record {
+    let mut record = base();
+    let scenario = PlannedScenario {
+        name: "../<script>alert(1)</script>,\"x\"".to_owned(),
+        title: "</title><script>alert('title')</script> & \u{1b}[31mred\u{1b}[0m\nnext".to_owned(),
+        operation: "<img src=x onerror=alert(2)>".to_owned(),
+        params: json!({"path": "</details><script>alert(3)</script>", "quote": "\"'&"}),
+        ..http()
+    };
+    add(
+        &mut record,
+        scenario,
+        &["<b>sync</b>", "=1+1"],
+        Sweep {
+            concurrency: &[2],
+            rounds: 2,
+            operation_ns: 1e5,
+            ops: 300,
+        },
+    );
+    record
+        .warnings
+        .push("<script>alert('warning')</script>".to_owned());
+    record.command_line = vec![
+        "photofinish".to_owned(),
+        "run".to_owned(),
+        "<script>alert(4)</script>".to_owned(),
+    ];
+    record
+}
+
+/// A few slow operations per round, as in `http-delay`.
+pub(crate) fn short_rounds() -> Record {
+    let mut record = base();
+    let scenario = PlannedScenario {
+        name: "http-delay".to_owned(),
+        title: "Five requests that the server answers after one second each".to_owned(),
+        stop: ops(1),
+        ..http()
+    };
+    add(
+        &mut record,
+        scenario,
+        &["sync", "threads", "tokio", "smol"],
+        Sweep {
+            concurrency: &[1],
+            rounds: 3,
+            operation_ns: 1e9,
+            ops: 1,
+        },
+    );
+    record
+}
+
+/// What to measure: a few loads with as many rounds each.
+#[derive(Clone, Copy)]
+pub(crate) struct Sweep<'a> {
+    pub(crate) concurrency: &'a [u32],
+    pub(crate) rounds: usize,
+    /// Median service time of the first runtime at one session.
+    pub(crate) operation_ns: f64,
+    /// Operations in a round.
+    pub(crate) ops: u64,
+}
+
+/// Adds a scenario with all its cells and rounds.
+pub(crate) fn add(
+    record: &mut Record,
+    scenario: PlannedScenario,
+    runtimes: &[&str],
+    sweep: Sweep<'_>,
+) {
+    for (level, concurrency) in sweep.concurrency.iter().enumerate() {
+        for (position, runtime) in runtimes.iter().enumerate() {
+            let cell = record.plan.cells.len();
+            record.plan.cells.push(Cell {
+                scenario: scenario.name.clone(),
+                runtime: (*runtime).to_owned(),
+                load: closed(*concurrency),
+                unsupported: None,
+            });
+            for block in 0..sweep.rounds {
+                let speed = [1.0, 0.62, 0.55, 0.34, 0.24, 0.31, 0.27][position % 7];
+                let crowding = 1.0 + f64::from(*concurrency) / (8.0 + 4.0 * position as f64);
+                let draw = Draw {
+                    operation_ns: sweep.operation_ns
+                        * speed
+                        * if *runtime == "sync" { 1.0 } else { crowding },
+                    sessions: if *runtime == "sync" { 1 } else { *concurrency },
+                    ops: sweep.ops,
+                    seed: (block + 100 * position + 10_000 * level + 7 * record.plan.cells.len())
+                        as u64,
+                };
+                record
+                    .rounds
+                    .push(ok_round(cell, block, measured(runtime, draw)));
+            }
+        }
+    }
+    let supported: Vec<usize> = (0..record.plan.cells.len()).collect();
+    record.plan.blocks = vec![supported; sweep.rounds];
+    record.plan.scenarios.push(scenario);
+    // In the order in which they would have run: block by block.
+    record.rounds.sort_by_key(|round| round.block);
+    for (index, round) in record.rounds.iter_mut().enumerate() {
+        round.offset_ns = index as u64 * 2_300_000_000;
+    }
+    record.elapsed_ns = record.rounds.len() as u64 * 2_300_000_000;
+}
+
+pub(crate) fn closed(concurrency: u32) -> Load {
+    Load::Closed {
+        concurrency: NonZeroU32::new(concurrency).expect("a positive literal"),
+    }
+}
+
+/// What a synthetic round is drawn from.
+#[derive(Clone, Copy)]
+struct Draw {
+    operation_ns: f64,
+    sessions: u32,
+    ops: u64,
+    seed: u64,
+}
+
+fn measured(runtime: &str, draw: Draw) -> Measured {
+    let mut random = Random(draw.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let round_ns = draw.operation_ns * (1.0 + 0.04 * random.normal());
+    let tail = if runtime.starts_with("tokio") {
+        0.004
+    } else {
+        0.012
+    };
+    let mut service = Latencies::new();
+    let mut latency_ns = 0;
+    for op in 0..draw.ops {
+        if op % draw.ops.div_ceil(2_000) == 0 {
+            let slow = if random.uniform() < tail {
+                2.0 + 6.0 * random.uniform()
+            } else {
+                1.0
+            };
+            latency_ns = (round_ns * (0.16 * random.normal()).exp() * slow) as u64;
+        }
+        service.record_ns(latency_ns);
+    }
+    let mean_ns = service.mean_ns().unwrap_or(1.0);
+    let throughput_ops_s = f64::from(draw.sessions) * 1e9 / mean_ns;
+    let elapsed_ns = (draw.ops as f64 / throughput_ops_s * 1e9) as u64;
+    let requests = draw.ops + 200;
+    let worker = Measurement {
+        sessions: draw.sessions,
+        worker_threads: if runtime == "pool" { 4 } else { 1 },
+        runtime_facts: BTreeMap::from([("stack_bytes".to_owned(), "262144".to_owned())]),
+        ops: draw.ops,
+        warmup_ops: 200,
+        elapsed_ns,
+        throughput_ops_s,
+        service,
+        errors: BTreeMap::new(),
+        traffic: BTreeMap::from([(
+            "http".to_owned(),
+            Traffic {
+                requests,
+                bytes_out: requests * 64,
+                bytes_in: requests * 120,
+                connections: u64::from(draw.sessions),
+            },
+        )]),
+        cost: Cost {
+            cpu_user_ns: Some((draw.ops as f64 * draw.operation_ns.min(1e6) * 0.02) as u64),
+            cpu_system_ns: Some((draw.ops as f64 * draw.operation_ns.min(1e6) * 0.03) as u64),
+            voluntary_switches: Some(draw.ops / 3),
+            involuntary_switches: Some(draw.ops / 90),
+            minor_faults: Some(900),
+            major_faults: Some(0),
+            peak_rss_bytes: Some(9_500_000 + 90_000 * u64::from(draw.sessions)),
+            threads: Some(u64::from(draw.sessions) + 1),
+        },
+        violations: Vec::new(),
+    };
+    let served = ServerCounts {
+        requests: Some(requests),
+        peak_in_flight: Some(u64::from(draw.sessions)),
+        ..ServerCounts::default()
+    };
+    Measured {
+        worker,
+        servers: BTreeMap::from([("http".to_owned(), served)]),
+        mismatches: Vec::new(),
+    }
+}
+
+fn fail(round: &mut Measurement, kind: &str, count: u64) {
+    let mut service = Latencies::new();
+    (0..count).for_each(|_| service.record_ns(5_000_000));
+    let succeeded_ns = round.service.mean_ns().unwrap_or(0.0) * round.ops as f64;
+    round.throughput_ops_s *= succeeded_ns / (succeeded_ns + 5e6 * count as f64);
+    let example = format!("operation 12: {kind} after 5 ms");
+    round.errors.insert(
+        kind.to_owned(),
+        Failures {
+            count,
+            example,
+            service,
+        },
+    );
+}
+
+fn ok_round(cell: usize, block: usize, measured: Measured) -> Round {
+    Round {
+        cell,
+        block,
+        offset_ns: 0,
+        outcome: Outcome::Ok(Box::new(measured)),
+    }
+}
+
+/// A linear congruential generator: seeded, and good enough to draw pictures from.
+struct Random(u64);
+
+impl Random {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    }
+
+    /// Twelve uniform draws less six: near enough to normal.
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
+    }
+}
+
+fn ops(count: u64) -> Stop {
+    Stop::Ops(NonZeroU64::new(count).expect("a positive literal"))
+}
+
+fn seconds(seconds: u64) -> Stop {
+    Stop::DurationNs(NonZeroU64::new(seconds * 1_000_000_000).expect("a positive literal"))
+}
+
+fn http() -> PlannedScenario {
+    PlannedScenario {
+        name: "http-get".to_owned(),
+        title: "Small responses over keep-alive connections".to_owned(),
+        class: "http".to_owned(),
+        workload: "http-get".to_owned(),
+        operation: "sends one GET over the session's own connection and reads the whole response"
+            .to_owned(),
+        params: json!({"path": "/bytes/64", "keep_alive": true, "timeout_ms": 5000}),
+        unit_ns: 10_000_000,
+        servers: BTreeMap::from([(
+            "http".to_owned(),
+            PlannedServer::Mock {
+                server: "http".to_owned(),
+                behaviour: json!({"delay": "none"}),
+            },
+        )]),
+        warmup: ops(200),
+        stop: seconds(2),
+        error_budget: 0.0,
+    }
+}
+
+fn files() -> PlannedScenario {
+    PlannedScenario {
+        name: "file-read".to_owned(),
+        title: "Read a 64 KiB file whole".to_owned(),
+        class: "files".to_owned(),
+        workload: "file-read".to_owned(),
+        operation: "opens one of 64 files, reads it to its end and closes it".to_owned(),
+        params: json!({"files": 64, "file_bytes": 65536}),
+        servers: BTreeMap::new(),
+        ..http()
+    }
+}
+
+fn database() -> PlannedScenario {
+    PlannedScenario {
+        name: "db-select".to_owned(),
+        title: "One row by primary key".to_owned(),
+        class: "database".to_owned(),
+        workload: "db-select".to_owned(),
+        operation: "executes a prepared SELECT for one seeded key and checks the row".to_owned(),
+        params: json!({"rows": 10000, "prepared": true}),
+        servers: BTreeMap::from([(
+            "db".to_owned(),
+            PlannedServer::External {
+                url: "postgres://postgres@127.0.0.1:5432/bench".to_owned(),
+                software: Some("PostgreSQL 15.18".to_owned()),
+            },
+        )]),
+        ..http()
+    }
+}
+
+fn base() -> Record {
+    Record {
+        schema: RECORD_SCHEMA.to_owned(),
+        id: "20261120T182743Z-k3f9".to_owned(),
+        tool: Tool {
+            name: "photofinish".to_owned(),
+            version: "0.1.0".to_owned(),
+            profile: "release".to_owned(),
+        },
+        started_utc: "2026-11-20T18:27:43.250Z".to_owned(),
+        elapsed_ns: 0,
+        completion: Completion::Complete,
+        command_line: ["photofinish", "run", "--seed", "42"]
+            .map(str::to_owned)
+            .to_vec(),
+        seed: 42,
+        plan_hash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+        plan: Plan {
+            scenarios: Vec::new(),
+            cells: Vec::new(),
+            blocks: Vec::new(),
+            placement: Placement {
+                kind: PlacementKind::Split,
+                server_cpus: vec![0],
+                worker_cpus: vec![1],
+            },
+        },
+        machine: Machine {
+            os: "Linux 6.1.0 (Debian GNU/Linux 12)".to_owned(),
+            arch: "x86_64".to_owned(),
+            cpu_model: Some("AMD EPYC 7763 64-Core Processor".to_owned()),
+            cpus_online: 2,
+            cpus_allowed: vec![0, 1],
+            memory_bytes: Some(8_347_283_456),
+            hypervisor: Some("kvm".to_owned()),
+            governor: None,
+            clock_source: Some("kvm-clock".to_owned()),
+            boot_id: Some("6f3c1c1e-7a3f-4f53-9b0e-0e1c8f9f0a11".to_owned()),
+            load_average_1m: Some("1.70".to_owned()),
+            open_files_limit: Some(1_048_576),
+        },
+        dependencies: [
+            ("async-std", "1.13.2"),
+            ("hyper", "1.8.0"),
+            ("smol", "2.0.2"),
+            ("tokio", "1.54.1"),
+        ]
+        .map(|(name, version)| (name.to_owned(), version.to_owned()))
+        .into(),
+        warnings: Vec::new(),
+        rounds: Vec::new(),
+    }
+}

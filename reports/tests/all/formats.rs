@@ -1,0 +1,284 @@
+//! The formats: each renders every fixture, and other programs read what comes out.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use photofinish_harness::record::{Outcome, Record};
+use photofinish_reports::formats::{self, FORMATS, File};
+use photofinish_reports::summary::{self, Summary};
+use serde_json::Value;
+
+use crate::fixtures;
+
+fn render(format: &str, record: &Record) -> Vec<File> {
+    let format = formats::find(format).expect("a listed format");
+    (format.render)(record).expect("a fixture renders")
+}
+
+fn text(format: &str, record: &Record) -> String {
+    let files = render(format, record);
+    assert_eq!(files.len(), 1, "{format} is one file");
+    String::from_utf8(files[0].bytes.clone()).expect("UTF-8")
+}
+
+fn measured_rounds(record: &Record) -> usize {
+    let measured = |outcome: &Outcome| matches!(outcome, Outcome::Ok(_));
+    record
+        .rounds
+        .iter()
+        .filter(|round| measured(&round.outcome))
+        .count()
+}
+
+#[test]
+fn every_format_renders_every_record_into_plain_unique_file_names() {
+    for format in FORMATS {
+        for (name, record) in fixtures::all() {
+            let files = (format.render)(record)
+                .unwrap_or_else(|error| panic!("{} of {name}: {error}", format.name));
+            let mut names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), files.len(), "{} of {name}", format.name);
+            for file in &files {
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+                assert!(
+                    file.name.chars().all(plain),
+                    "{} of {name}: {}",
+                    format.name,
+                    file.name
+                );
+                assert!(
+                    file.name.ends_with(&format!(".{}", format.extension)),
+                    "{}",
+                    file.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_summary_follows_its_committed_schema() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/summary.json");
+    let schema = format!("{:#}\n", summary::schema());
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    if committed != schema {
+        let proposed = Path::new(env!("CARGO_TARGET_TMPDIR")).join("summary.json");
+        std::fs::write(&proposed, &schema).expect("the target folder is writable");
+        panic!(
+            "{} is out of date; what it should be is in {}",
+            path.display(),
+            proposed.display()
+        );
+    }
+    let validator = jsonschema::validator_for(&summary::schema()).expect("a valid schema");
+    for (name, record) in fixtures::all() {
+        let document: Value = serde_json::from_str(&text("json", record)).expect("JSON");
+        let errors: Vec<String> = validator
+            .iter_errors(&document)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
+    }
+}
+
+#[test]
+fn the_summary_survives_json() {
+    for (name, record) in fixtures::all() {
+        let read: Summary = serde_json::from_str(&text("json", record)).expect("own output");
+        assert!(read == Summary::of(record), "{name}");
+    }
+}
+
+#[test]
+fn csv_has_a_line_for_every_round_and_every_cell_without_one() {
+    for (name, record) in fixtures::all() {
+        let csv = text("csv", record);
+        let without = (0..record.plan.cells.len())
+            .filter(|cell| record.rounds.iter().all(|round| round.cell != *cell));
+        // A line break inside quotes would be counted too; no fixture has one in what CSV shows.
+        assert_eq!(
+            csv.lines().count(),
+            1 + record.rounds.len() + without.count(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn csv_quotes_what_would_break_a_line() {
+    let hostile = fixtures::hostile();
+    let csv = text("csv", &hostile);
+    assert!(
+        csv.contains("\"../<script>alert(1)</script>,\"\"x\"\"\",<b>sync</b>,closed,2,0,ok,,2,"),
+        "{csv}"
+    );
+}
+
+#[test]
+fn a_log_has_a_line_for_every_measured_round() {
+    for (name, record) in fixtures::all() {
+        let log = text("hlog", record);
+        let lines: Vec<&str> = log
+            .lines()
+            .filter(|line| line.starts_with("Tag="))
+            .collect();
+        assert_eq!(lines.len(), measured_rounds(record), "{name}");
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.split(',').count() == 5 && !line.contains(' ')),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_log_without_a_start_time_is_an_error_that_names_it() {
+    let record = Record {
+        started_utc: "yesterday".to_owned(),
+        ..fixtures::single()
+    };
+    let error = (formats::find("hlog").expect("listed").render)(&record).expect_err("no time");
+    assert!(error.to_string().contains("\"yesterday\""), "{error}");
+}
+
+/// Goal: another implementation reads the log and finds the same counts and percentiles, in the log and in the
+/// distributions. Method: Python's `hdrhistogram` reads the log; its answers are compared number by number.
+#[test]
+fn another_implementation_of_hdrhistogram_finds_the_same_counts_and_percentiles() {
+    let Some(python) = python_with_hdrhistogram() else {
+        return;
+    };
+    let record = short_tour();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let log = write(
+        folder.path(),
+        "rounds.hlog",
+        text("hlog", &record).as_bytes(),
+    );
+    let output = Command::new(python)
+        .args(["-c", READ_LOG])
+        .arg(&log)
+        .output()
+        .expect("python runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let read: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(read["start"], 1_795_199_263.25);
+    let intervals = read["intervals"].as_array().expect("intervals");
+    assert_eq!(intervals.len(), record.rounds.len());
+    for (interval, round) in intervals.iter().zip(&record.rounds) {
+        let Outcome::Ok(measured) = &round.outcome else {
+            panic!("all rounds of this fixture are measured")
+        };
+        let service = &measured.worker.service;
+        let runtime = &record.plan.cells[round.cell].runtime;
+        let scenario = &record.plan.cells[round.cell].scenario;
+        assert_eq!(interval["tag"], format!("{scenario}/{runtime}/c64"));
+        assert_eq!(interval["count"], service.count());
+        for (quantile, found) in [0.5, 0.9, 0.99, 0.999, 1.0]
+            .into_iter()
+            .zip(interval["values"].as_array().expect("values"))
+        {
+            assert_eq!(
+                found.as_u64(),
+                service.quantile_ns(quantile),
+                "{runtime} at {quantile}"
+            );
+        }
+    }
+    distributions_agree(&render("hgrm", &record), &read["counts"]);
+}
+
+/// Two rounds per cell are enough, since Python is slow. Their counts make every percentile fall on a whole sample:
+/// implementations differ in how they round where it does not.
+fn short_tour() -> Record {
+    let mut record = fixtures::tour();
+    record.rounds.retain(|round| round.block < 2);
+    record
+}
+
+/// Our `.hgrm` files against the counts up to each value as Python has them for the same cells. The lines of the two
+/// programs differ, since Python spaces its percentiles otherwise.
+fn distributions_agree(files: &[File], counts: &Value) {
+    assert_eq!(files.len(), counts.as_object().expect("by tag").len());
+    for file in files {
+        let parts: Vec<&str> = file.name.split('.').collect();
+        let [scenario, load, runtime, "hgrm"] = parts[..] else {
+            panic!("{}", file.name)
+        };
+        let counts = &counts[format!("{scenario}/{runtime}/{load}")];
+        let lines = distribution(std::str::from_utf8(&file.bytes).expect("UTF-8"));
+        assert!(lines.len() > 20, "{}", file.name);
+        for [value_ms, quantile, count] in lines {
+            let up_to = counts[format!("{:.0}", value_ms * 1e6)].as_f64();
+            assert_eq!(up_to, Some(count), "{} at {value_ms} ms", file.name);
+            let all = counts["all"].as_f64().expect("a count");
+            assert!(
+                count / all >= quantile - 1e-9,
+                "{count} of {all} is below {quantile}"
+            );
+        }
+    }
+}
+
+/// Value, percentile and count of each line.
+fn distribution(text: &str) -> Vec<[f64; 3]> {
+    let lines = text.lines().skip(2).filter(|line| !line.starts_with('#'));
+    let number = |field: &str| field.parse().expect("a number");
+    let fields = lines.map(|line| line.split_whitespace().map(number).take(3).collect());
+    fields
+        .map(|fields: Vec<f64>| fields.try_into().expect("three numbers"))
+        .collect()
+}
+
+const READ_LOG: &str = r#"
+import json, sys
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+make = lambda: HdrHistogram(1, 60_000_000_000, 3)
+reader = HistogramLogReader(sys.argv[1], make())
+intervals, cells = [], {}
+while histogram := reader.get_next_interval_histogram():
+    values = [histogram.get_value_at_percentile(p) for p in (50, 90, 99, 99.9, 100)]
+    intervals.append({"tag": histogram.get_tag(), "count": histogram.get_total_count(), "values": values})
+    cells.setdefault(histogram.get_tag(), make()).add(histogram)
+counts = {}
+for tag, cell in cells.items():
+    counts[tag], total = {}, 0
+    for item in cell.get_recorded_iterator():
+        total += item.count_at_value_iterated_to
+        counts[tag][str(cell.get_highest_equivalent_value(item.value_iterated_to))] = total
+    counts[tag]["all"] = total
+print(json.dumps({"start": reader.get_start_time_sec(), "intervals": intervals, "counts": counts}))
+"#;
+
+/// A Python that can import `hdrh`; skips aloud, and in CI fails, where there is none.
+fn python_with_hdrhistogram() -> Option<PathBuf> {
+    let candidates = std::env::var_os("PHOTOFINISH_PYTHON")
+        .into_iter()
+        .chain(["python3".into()])
+        .map(PathBuf::from);
+    let can_import = |python: &PathBuf| {
+        Command::new(python)
+            .args(["-c", "import hdrh"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    let found = candidates.into_iter().find(can_import);
+    if found.is_none() {
+        crate::skip("python3 with the package hdrhistogram (pip install hdrhistogram)");
+    }
+    found
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).expect("the temporary folder is writable");
+    path
+}

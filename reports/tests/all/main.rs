@@ -1,0 +1,13 @@
+//! Every output over every fixture record, through the public functions alone.
+//!
+//! What needs a program beyond Rust says aloud that it is skipped where the program is missing, and fails in CI.
+
+mod fixtures;
+mod formats;
+mod terminal;
+
+/// Says that a test cannot run here; in CI, where everything is installed, that is a failure.
+fn skip(missing: &str) {
+    assert!(std::env::var_os("CI").is_none(), "CI must have {missing}");
+    eprintln!("SKIPPED: needs {missing}");
+}
