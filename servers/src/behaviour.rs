@@ -183,3 +183,101 @@ impl JsonSchema for Duration {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::time;
+
+    fn check(text: &str, expected: Result<time::Duration, &str>) {
+        match (text.parse::<Duration>(), expected) {
+            (Ok(read), Ok(expected)) => assert_eq!(read.get(), expected, "{text}"),
+            (Err(message), Err(expected)) => {
+                assert!(message.contains(expected), "{text}: {message}")
+            }
+            (read, expected) => panic!("{text}: {read:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn a_duration_is_a_number_with_its_unit() {
+        check("20ms", Ok(time::Duration::from_millis(20)));
+        check("1.5s", Ok(time::Duration::from_millis(1500)));
+        check("250us", Ok(time::Duration::from_micros(250)));
+        check("250µs", Ok(time::Duration::from_micros(250)));
+        check("7 ns", Ok(time::Duration::from_nanos(7)));
+        check("2m", Ok(time::Duration::from_secs(120)));
+        check("0s", Ok(time::Duration::ZERO));
+        for wrong in [
+            "", "20", "ms", "-1s", ".5s", "1.2.3s", "1h", "1e3s", "inf s", "s1",
+        ] {
+            check(wrong, Err("write a number and its unit"));
+        }
+        check("1441m", Err("longer than a day"));
+    }
+
+    #[test]
+    fn a_duration_reads_back_as_it_was_written() {
+        for text in ["20ms", "1.5s", "250µs", "7ns"] {
+            let read: Duration = text.parse().unwrap();
+            assert_eq!(serde_json::to_value(read).unwrap(), json!(text));
+            assert_eq!(
+                serde_json::from_value::<Duration>(json!(text)).unwrap(),
+                read
+            );
+        }
+        assert!(
+            serde_json::from_value::<Duration>(json!(20)).is_err(),
+            "a bare number has no unit"
+        );
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nested {
+        #[serde(default)]
+        #[allow(dead_code, reason = "only how it is read matters here")]
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only how it is read matters here")]
+    struct Inner {
+        alpha: u8,
+        beta: Option<u8>,
+    }
+
+    fn check_error(behaviour: Value, path: &[&str], expected: &[&str]) {
+        let error = read_behaviour::<Nested>(&behaviour).unwrap_err();
+        assert_eq!(error.path, path, "{}", error.message);
+        assert_eq!(error.expected, expected, "{}", error.message);
+    }
+
+    #[test]
+    fn errors_point_at_the_key_and_offer_the_valid_names() {
+        check_error(json!({"iner": []}), &["iner"], &["inner"]);
+        check_error(
+            json!({"inner": [{"alpha": 1}, {"alpa": 2}]}),
+            &["inner", "1", "alpa"],
+            &["alpha", "beta"],
+        );
+        check_error(
+            json!({"inner": [{"alpha": "x"}]}),
+            &["inner", "0", "alpha"],
+            &[],
+        );
+        check_error(json!({"inner": [{}]}), &["inner", "0"], &[]);
+        assert!(
+            read_behaviour::<Nested>(&Value::Null).is_ok(),
+            "no behaviour asks for the defaults"
+        );
+    }
+
+    #[test]
+    fn an_error_reads_as_a_path_and_a_message() {
+        let error = BehaviourError::at(["share"], "too much").within(["status", "0"]);
+        assert_eq!(error.to_string(), "behaviour.status.0.share: too much");
+    }
+}

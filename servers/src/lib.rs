@@ -17,6 +17,7 @@ mod faults;
 mod os;
 
 mod http;
+mod wiremock;
 
 pub use behaviour::{BehaviourError, Duration, read_behaviour};
 pub use connections::{CountedStream, serve_connections};
@@ -26,4 +27,4 @@ pub use kind::{Running, ServerKind, Startup, Stop, find};
 pub use serve::{PROTOCOL, Ready, ServeError, ServeOptions, serve};
 
 /// Every server, in the order in which lists show them.
-pub static SERVERS: &[&ServerKind] = &[&http::KIND];
+pub static SERVERS: &[&ServerKind] = &[&http::KIND, &wiremock::KIND];

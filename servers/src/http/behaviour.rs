@@ -186,11 +186,6 @@ impl Script {
         })
     }
 
-    /// Whether some operations end their connection, so that answers before them must not wait to be flushed.
-    pub(super) fn has_faults(&self) -> bool {
-        !self.faults.is_empty()
-    }
-
     /// What operation `op` meets; without a number, its place in the order of arrival stands in.
     pub(super) fn fate(&self, op: Option<u64>) -> Fate {
         if self.plain {

@@ -1,0 +1,265 @@
+//! The server `wiremock`: scripted answers by the crate of that name, for scenarios whose number of requests is bounded.
+//!
+//! Wiremock serves with one thread and keeps every matched request in memory for ever, so a gate in front of all mocks
+//! counts requests and turns them away beyond a bound. What wiremock does not show (bytes, connections, requests in
+//! flight) is not counted. The behaviour is read in `wiremock/behaviour.rs`; for throughput and more faults there is
+//! `http.rs`.
+
+mod behaviour;
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+
+use ::wiremock::matchers::{any, method, path, query_param};
+use ::wiremock::{Match, Mock, MockServer, Request, ResponseTemplate};
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+
+use crate::{Count, Counts, Running, ServeError, ServerKind, Startup, Stop};
+use behaviour::{Behaviour, Response};
+
+/// The entry in the list of servers.
+pub(crate) static KIND: ServerKind = ServerKind {
+    name: "wiremock",
+    summary: "HTTP/1.1 with scripted answers: sequences, delays, closed connections; for a bounded number of requests",
+    counted: &[
+        Count::Requests,
+        Count::Unmatched,
+        Count::Refused,
+        Count::Faults,
+    ],
+    most_threads: Some(NonZeroUsize::MIN),
+    check_behaviour: |behaviour| Behaviour::read(behaviour).map(drop),
+    behaviour_schema: || schemars::schema_for!(Behaviour),
+    start,
+};
+
+/// Wiremock takes the first matching mock of the smallest priority number.
+const PRIORITY_OF_GATE: u8 = 1;
+const PRIORITY_OF_MOCKS: u8 = 5;
+const PRIORITY_OF_REST: u8 = 255;
+
+/// The most memory that kept requests may take, whatever their number: bodies are kept too.
+const MOST_KEPT_BYTES: u64 = 256 << 20;
+
+/// What a kept request takes beside its own bytes, roughly.
+const KEPT_OVERHEAD_BYTES: u64 = 512;
+
+fn start(startup: Startup) -> Result<Running, ServeError> {
+    let behaviour = Behaviour::read(&startup.behaviour)?;
+    let started = |source| ServeError::Start {
+        server: KIND.name,
+        source,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(started)?;
+    let Startup {
+        listeners,
+        counts,
+        stop,
+        ..
+    } = startup;
+    let listener = listeners
+        .into_iter()
+        .next()
+        .expect("the lifecycle opens a listening socket per thread");
+    let gate = Arc::new(Gate::new(behaviour.max_requests.0.get(), counts.clone()));
+    let server = runtime.block_on(async {
+        let server = MockServer::builder()
+            .listener(listener)
+            .disable_request_recording()
+            .start()
+            .await;
+        for mock in mocks(&behaviour, &gate, &counts) {
+            server.register(mock).await;
+        }
+        server
+    });
+    let thread = thread::Builder::new()
+        .name(KIND.name.into())
+        .spawn(move || hold(&runtime, server, &gate, stop))
+        .map_err(started)?;
+    Ok(Running {
+        threads: vec![thread],
+    })
+}
+
+/// Keeps the server alive until it has to stop, or until the gate will not even refuse any more.
+fn hold(runtime: &Runtime, server: MockServer, gate: &Gate, mut stop: Stop) {
+    runtime.block_on(async {
+        tokio::select! {
+            () = stop.stopped() => (),
+            () = gate.overrun.notified() => (),
+        }
+    });
+    drop(server);
+}
+
+fn mocks(behaviour: &Behaviour, gate: &Arc<Gate>, counts: &Arc<Counts>) -> Vec<Mock> {
+    let mut mocks = vec![refusing_mock(gate)];
+    mocks.extend(
+        behaviour
+            .mocks
+            .iter()
+            .flat_map(|mock| sequence(mock, counts)),
+    );
+    mocks.push(mock_of_the_rest(behaviour, counts));
+    mocks
+}
+
+/// One mock per response: wiremock passes over those that had their number of requests, which makes a sequence.
+fn sequence<'a>(
+    mock: &'a behaviour::Mock,
+    counts: &'a Arc<Counts>,
+) -> impl Iterator<Item = Mock> + 'a {
+    let last = mock.respond.len() - 1;
+    mock.respond
+        .iter()
+        .enumerate()
+        .map(move |(index, response)| {
+            let mounted = mounted(mock, response, counts).with_priority(PRIORITY_OF_MOCKS);
+            let times = response.times.map_or(1, |times| times.get());
+            if index < last {
+                mounted.up_to_n_times(times)
+            } else {
+                mounted
+            }
+        })
+}
+
+fn mounted(mock: &behaviour::Mock, response: &Response, counts: &Arc<Counts>) -> Mock {
+    let mut matching = Mock::given(path(mock.path.as_str()));
+    if let Some(name) = &mock.method {
+        matching = matching.and(method(name));
+    }
+    for (key, value) in &mock.query {
+        matching = matching.and(query_param(key, value));
+    }
+    if response.fault.is_some() {
+        let counts = counts.clone();
+        return matching.respond_with_err(move |_: &Request| {
+            counts.faults.fetch_add(1, Relaxed);
+            Closed
+        });
+    }
+    matching.respond_with(template(response))
+}
+
+fn template(response: &Response) -> ResponseTemplate {
+    let (content_type, body) = response.content();
+    let template =
+        ResponseTemplate::new(response.status.unwrap_or(200)).set_body_raw(body, content_type);
+    match response.delay {
+        Some(delay) => template.set_delay(delay.get()),
+        None => template,
+    }
+}
+
+/// Wiremock closes the connection on a responder's error, without an answer.
+#[derive(Debug)]
+struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("closed on purpose")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// Answers 404 to what no mock matches, and says what there is.
+fn mock_of_the_rest(behaviour: &Behaviour, counts: &Arc<Counts>) -> Mock {
+    let known: Vec<_> = behaviour
+        .mocks
+        .iter()
+        .map(|mock| format!("{} {}", mock.method.as_deref().unwrap_or("any"), mock.path))
+        .collect();
+    let known = if known.is_empty() {
+        "nothing".into()
+    } else {
+        known.join(", ")
+    };
+    let counts = counts.clone();
+    let not_found = move |request: &Request| {
+        counts.unmatched.fetch_add(1, Relaxed);
+        let asked = format!("{} {}", request.method, request.url.path());
+        ResponseTemplate::new(404)
+            .set_body_string(format!("no mock matches {asked}; mocked here: {known}\n"))
+    };
+    Mock::given(any())
+        .respond_with(not_found)
+        .with_priority(PRIORITY_OF_REST)
+}
+
+/// Sees every request before all mocks, counts it, and turns it away beyond the bound.
+struct Gate {
+    max_requests: u64,
+    kept_bytes: AtomicU64,
+    counts: Arc<Counts>,
+    /// Refusals are kept by wiremock as well: after as many of them again, the server has to close.
+    overrun: Notify,
+}
+
+impl Gate {
+    fn new(max_requests: u64, counts: Arc<Counts>) -> Self {
+        Gate {
+            max_requests,
+            kept_bytes: AtomicU64::new(0),
+            counts,
+            overrun: Notify::new(),
+        }
+    }
+
+    /// Counts the request, and says whether it is one too many.
+    fn is_full_for(&self, request: &Request) -> bool {
+        let number = self.counts.requests.fetch_add(1, Relaxed) + 1;
+        let size = kept_size_bytes(request);
+        let kept_bytes = self.kept_bytes.fetch_add(size, Relaxed) + size;
+        let is_beyond = |times: u64| {
+            number > self.max_requests.saturating_mul(times) || kept_bytes > MOST_KEPT_BYTES * times
+        };
+        if is_beyond(2) {
+            self.overrun.notify_one();
+        }
+        is_beyond(1)
+    }
+
+    fn refuse(&self) -> ResponseTemplate {
+        self.counts.refused.fetch_add(1, Relaxed);
+        ResponseTemplate::new(503).set_body_string(format!(
+            "this server keeps every request in memory and stops answering after {} requests or {MOST_KEPT_BYTES} \
+             bytes; raise `max_requests`, or use the server `http`\n",
+            self.max_requests
+        ))
+    }
+}
+
+fn kept_size_bytes(request: &Request) -> u64 {
+    let headers: usize = request
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    (request.body.len() + request.url.as_str().len() + headers) as u64 + KEPT_OVERHEAD_BYTES
+}
+
+/// The gate as a matcher: wiremock asks it first, once per request.
+struct WhenFull(Arc<Gate>);
+
+impl Match for WhenFull {
+    fn matches(&self, request: &Request) -> bool {
+        self.0.is_full_for(request)
+    }
+}
+
+fn refusing_mock(gate: &Arc<Gate>) -> Mock {
+    let refusing = gate.clone();
+    Mock::given(WhenFull(gate.clone()))
+        .respond_with(move |_: &Request| refusing.refuse())
+        .with_priority(PRIORITY_OF_GATE)
+}

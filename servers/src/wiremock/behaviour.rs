@@ -1,0 +1,344 @@
+//! The behaviour of the server `wiremock`: mocks, and the sequence of responses that each of them goes through.
+//!
+//! What is read here is checked so far that mounting it cannot fail (wiremock itself answers mistakes with panics).
+//! Faults that wiremock cannot do honestly are refused by name. Nothing here talks to wiremock; read `../wiremock.rs`
+//! next.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+use ::wiremock::http::{HeaderValue, Method, Url};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::faults::Fault;
+use crate::{BehaviourError, Duration, read_behaviour};
+
+/// The largest body that `body_bytes` may ask for.
+const LARGEST_BODY_BYTES: usize = 64 << 20;
+
+/// The behaviour of the server `wiremock`. A request meets the first mock that matches it.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Behaviour {
+    pub(super) mocks: Vec<Mock>,
+    /// Requests answered before the server turns all others away with 503; it keeps every request in memory.
+    pub(super) max_requests: MaxRequests,
+}
+
+/// A bound on requests.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(super) struct MaxRequests(pub(super) NonZeroU64);
+
+impl Default for MaxRequests {
+    fn default() -> Self {
+        MaxRequests(NonZeroU64::new(100_000).expect("100,000 is not zero"))
+    }
+}
+
+/// What a request has to look like, and what it is answered.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mock {
+    /// Any method when left out.
+    pub(super) method: Option<String>,
+    /// The whole path, without its query.
+    pub(super) path: String,
+    /// Parameters that the query has to hold; it may hold others too.
+    #[serde(default)]
+    pub(super) query: BTreeMap<String, String>,
+    /// The responses in their order; the last one repeats.
+    #[schemars(length(min = 1))]
+    pub(super) respond: Vec<Response>,
+}
+
+/// One response, or one fault, in a sequence.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Response {
+    /// From 200 to 599; 200 when left out.
+    #[schemars(range(min = 200, max = 599))]
+    pub(super) status: Option<u16>,
+    /// The body as text.
+    pub(super) body: Option<String>,
+    /// The body as JSON.
+    pub(super) json: Option<serde_json::Value>,
+    /// The body as so many letters: byte i is `a` + i modulo 26.
+    pub(super) body_bytes: Option<usize>,
+    /// `text/plain`, or `application/json` for `json`, when left out.
+    pub(super) content_type: Option<String>,
+    pub(super) delay: Option<Duration>,
+    /// How many requests get it before the next one's turn; one when left out. The last response takes none.
+    pub(super) times: Option<NonZeroU64>,
+    /// In place of a response. `close` is what this server can do; the server `http` can do more.
+    pub(super) fault: Option<Fault>,
+}
+
+impl Behaviour {
+    /// Reads and checks a behaviour.
+    pub(super) fn read(behaviour: &serde_json::Value) -> Result<Self, BehaviourError> {
+        let read: Behaviour = read_behaviour(behaviour)?;
+        for (index, mock) in read.mocks.iter().enumerate() {
+            mock.check()
+                .map_err(|error| error.within(["mocks", &index.to_string()]))?;
+        }
+        Ok(read)
+    }
+}
+
+impl Mock {
+    fn check(&self) -> Result<(), BehaviourError> {
+        if let Some(method) = &self.method {
+            check_method(method)?;
+        }
+        check_path(&self.path)?;
+        if self.respond.is_empty() {
+            return Err(BehaviourError::at(
+                ["respond"],
+                "a mock needs at least one response",
+            ));
+        }
+        for (index, response) in self.respond.iter().enumerate() {
+            let is_last = index + 1 == self.respond.len();
+            response
+                .check(is_last)
+                .map_err(|error| error.within(["respond", &index.to_string()]))?;
+        }
+        Ok(())
+    }
+}
+
+fn check_method(method: &str) -> Result<(), BehaviourError> {
+    let is_valid =
+        Method::from_bytes(method.as_bytes()).is_ok() && method == method.to_ascii_uppercase();
+    if is_valid {
+        return Ok(());
+    }
+    let expected = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        .map(String::from)
+        .to_vec();
+    let message = format!("`{method}` is no HTTP method in capitals");
+    Err(BehaviourError {
+        expected,
+        ..BehaviourError::at(["method"], message)
+    })
+}
+
+/// A path is compared with the request's as it comes out of a URL parser: in any other form it would never match.
+fn check_path(path: &str) -> Result<(), BehaviourError> {
+    let wrong = |message: String| Err(BehaviourError::at(["path"], message));
+    if !path.starts_with('/') {
+        return wrong(format!("`{path}` does not begin with `/`"));
+    }
+    if path.contains(['?', '#']) {
+        return wrong(format!(
+            "`{path}` holds more than a path; parameters go into `query`"
+        ));
+    }
+    match Url::parse(&format!("http://localhost{path}")) {
+        Ok(url) if url.path() == path => Ok(()),
+        Ok(url) => wrong(format!(
+            "no request comes with the path `{path}`; it would be `{}`",
+            url.path()
+        )),
+        Err(_) => wrong(format!("`{path}` is no path")),
+    }
+}
+
+impl Response {
+    /// The content type and the bytes of the body.
+    pub(super) fn content(&self) -> (&str, Vec<u8>) {
+        let typed = |usual| self.content_type.as_deref().unwrap_or(usual);
+        match (&self.body, &self.json, self.body_bytes) {
+            (Some(body), _, _) => (typed("text/plain"), body.clone().into_bytes()),
+            (_, Some(json), _) => (typed("application/json"), json.to_string().into_bytes()),
+            (_, _, Some(length)) => (
+                typed("text/plain"),
+                (0..length).map(|i| b'a' + (i % 26) as u8).collect(),
+            ),
+            (None, None, None) => (typed(""), Vec::new()),
+        }
+    }
+
+    fn check(&self, is_last: bool) -> Result<(), BehaviourError> {
+        if is_last && self.times.is_some() {
+            let message =
+                "the last response repeats for as long as requests come, so it takes no `times`";
+            return Err(BehaviourError::at(["times"], message));
+        }
+        match self.fault {
+            Some(fault) => self.check_fault(fault),
+            None => self.check_content(),
+        }
+    }
+
+    fn check_fault(&self, fault: Fault) -> Result<(), BehaviourError> {
+        if fault != Fault::Close {
+            let message = format!(
+                "the server `wiremock` cannot do `{fault}`; the server `http` can, in its `faults`"
+            );
+            return Err(BehaviourError {
+                expected: vec!["close".into()],
+                ..BehaviourError::at(["fault"], message)
+            });
+        }
+        let others = [
+            ("status", self.status.is_some()),
+            ("body", self.body.is_some()),
+            ("json", self.json.is_some()),
+            ("body_bytes", self.body_bytes.is_some()),
+            ("content_type", self.content_type.is_some()),
+            ("delay", self.delay.is_some()),
+        ];
+        match others.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((name, _)) => Err(BehaviourError::at(
+                [name],
+                format!("a fault comes at once and without `{name}`"),
+            )),
+        }
+    }
+
+    fn check_content(&self) -> Result<(), BehaviourError> {
+        let status = self.status.unwrap_or(200);
+        if !(200..=599).contains(&status) {
+            let message = format!("{status} is no final HTTP status; give one from 200 to 599");
+            return Err(BehaviourError::at(["status"], message));
+        }
+        let bodies = [
+            ("body", self.body.is_some()),
+            ("json", self.json.is_some()),
+            ("body_bytes", self.body_bytes.is_some()),
+        ];
+        let mut given = bodies
+            .iter()
+            .filter(|(_, given)| *given)
+            .map(|(name, _)| *name);
+        let (first, second) = (given.next(), given.next());
+        if let (Some(first), Some(second)) = (first, second) {
+            return Err(BehaviourError::at(
+                [second],
+                format!("the body is given by `{first}` already"),
+            ));
+        }
+        if let (Some(body), 204 | 304) = (first, status) {
+            return Err(BehaviourError::at(
+                [body],
+                format!("a response of status {status} has no body"),
+            ));
+        }
+        if self
+            .body_bytes
+            .is_some_and(|length| length > LARGEST_BODY_BYTES)
+        {
+            return Err(BehaviourError::at(
+                ["body_bytes"],
+                format!("at most {LARGEST_BODY_BYTES} bytes are sent"),
+            ));
+        }
+        match &self.content_type {
+            Some(content_type) if HeaderValue::from_str(content_type).is_err() => {
+                Err(BehaviourError::at(
+                    ["content_type"],
+                    format!("{content_type:?} is no header value"),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn check(behaviour: Value, path: &str, message: &str) {
+        let error = Behaviour::read(&behaviour).expect_err("this behaviour must be refused");
+        assert_eq!(error.path.join("."), path, "{error}");
+        assert!(
+            error.message.contains(message),
+            "`{}` instead of `{message}`",
+            error.message
+        );
+    }
+
+    fn check_response(response: Value, key: &str, message: &str) {
+        let behaviour = json!({"mocks": [{"path": "/", "respond": [response, {}]}]});
+        check(
+            behaviour,
+            format!("mocks.0.respond.0.{key}").as_str(),
+            message,
+        );
+    }
+
+    #[test]
+    fn a_mistake_is_answered_with_its_path() {
+        check(json!({"mock": []}), "mock", "unknown field");
+        check(json!({"max_requests": 0}), "max_requests", "nonzero");
+        check(
+            json!({"mocks": [{"respond": [{}]}]}),
+            "mocks.0",
+            "missing field `path`",
+        );
+        check(
+            json!({"mocks": [{"path": "/", "respond": []}]}),
+            "mocks.0.respond",
+            "at least one",
+        );
+        check(
+            json!({"mocks": [{"path": "x", "respond": [{}]}]}),
+            "mocks.0.path",
+            "begin with `/`",
+        );
+        check(
+            json!({"mocks": [{"path": "/x?y=1", "respond": [{}]}]}),
+            "mocks.0.path",
+            "`query`",
+        );
+        check(
+            json!({"mocks": [{"path": "/a b", "respond": [{}]}]}),
+            "mocks.0.path",
+            "`/a%20b`",
+        );
+        check(
+            json!({"mocks": [{"path": "/", "method": "get", "respond": [{}]}]}),
+            "mocks.0.method",
+            "capitals",
+        );
+        check(
+            json!({"mocks": [{"path": "/", "respond": [{"times": 2}]}]}),
+            "mocks.0.respond.0.times",
+            "last response",
+        );
+        check_response(json!({"statu": 1}), "statu", "unknown field");
+        check_response(json!({"status": 101}), "status", "no final");
+        check_response(json!({"body": "x", "json": 1}), "json", "by `body` already");
+        check_response(json!({"status": 204, "body": "x"}), "body", "has no body");
+        check_response(
+            json!({"content_type": "a\nb"}),
+            "content_type",
+            "no header value",
+        );
+        check_response(json!({"body_bytes": 67_108_865}), "body_bytes", "at most");
+        check_response(json!({"delay": "soon"}), "delay", "is not a duration");
+        check_response(
+            json!({"fault": "close", "delay": "1ms"}),
+            "delay",
+            "at once",
+        );
+        for fault in ["reset", "truncate", "garbage"] {
+            check_response(json!({"fault": fault}), "fault", "the server `http` can");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_comes_with_the_valid_names() {
+        let behaviour = json!({"mocks": [{"pth": "/", "respond": [{}]}]});
+        assert_eq!(
+            Behaviour::read(&behaviour).unwrap_err().expected,
+            ["method", "path", "query", "respond"]
+        );
+    }
+}
