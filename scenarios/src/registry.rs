@@ -14,7 +14,17 @@ use serde_json::Value;
 use crate::workloads;
 
 /// Every workload, in the order of lists.
-pub static WORKLOADS: &[WorkloadEntry] = &[WorkloadEntry::of::<workloads::null::Null>()];
+pub static WORKLOADS: &[WorkloadEntry] = &[
+    WorkloadEntry::of::<workloads::null::Null>(),
+    WorkloadEntry::of::<workloads::http_get::HttpGet>(),
+    WorkloadEntry::of::<workloads::http_fanout::HttpFanout>(),
+    WorkloadEntry::of::<workloads::http_delay::HttpDelay>(),
+    WorkloadEntry::of::<workloads::file_read::FileRead>(),
+    WorkloadEntry::of::<workloads::file_random::FileRandom>(),
+    WorkloadEntry::of::<workloads::file_write::FileWrite>(),
+    WorkloadEntry::of::<workloads::db_select::DbSelect>(),
+    WorkloadEntry::of::<workloads::db_crud::DbCrud>(),
+];
 
 /// The workload called `name`.
 pub fn workload(name: &str) -> Option<&'static WorkloadEntry> {

@@ -1,7 +1,26 @@
 //! The workloads, one file each, and what several of them share.
 //!
 //! Each file holds one `Workload`: its parameters, its session and its one operation, the same source for every runtime.
-//! The list is `registry`. Shared parts have no operation: a connection that speaks HTTP or PostgreSQL (`http_session`,
-//! `db_session`), sizes in parameters, and files with known content.
+//! The list is `registry`. Shared parts have no operation of their own: connections that speak a protocol, requests made
+//! at once, files with known content, sizes and checks of parameters.
 
 pub mod null;
+
+pub mod http_delay;
+pub mod http_fanout;
+pub mod http_get;
+
+pub mod file_random;
+pub mod file_read;
+pub mod file_write;
+
+pub mod db_crud;
+pub mod db_select;
+
+pub mod size;
+
+mod db_connection;
+mod fan_out;
+mod http_connection;
+mod known_file;
+mod params;

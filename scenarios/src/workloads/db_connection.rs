@@ -1,0 +1,263 @@
+//! A PostgreSQL connection over whichever runtime's TCP: what all database workloads talk through.
+//!
+//! It joins the sans-IO client with the runtime's stream, counts what goes over the wire, and logs in anew when the last
+//! exchange left the connection unusable. Every round works in a schema of its own, so that it starts from nothing on a
+//! server that is already there, disturbs nothing on it, and leaves nothing behind.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+
+use photofinish_harness::buffer::Buffer;
+use photofinish_harness::runtime::{Runtime, Stream as _};
+use photofinish_harness::traffic::TrafficCounter;
+use photofinish_harness::workload::{Env, Failure};
+
+use crate::protocol::postgres::{
+    Discard, EncodeError, Format, Outcome, Parameter, PgError, PgTarget, ResponseReader, RowSink,
+    Startup, encode,
+};
+
+/// Name of the target that database workloads talk to.
+pub(super) const TARGET: &str = "db";
+
+/// The server reported an error about a statement; the detail has its SQLSTATE.
+const SQL: &str = "sql";
+
+/// The client was asked to say something the protocol cannot.
+const ENCODE: &str = "encode";
+
+const BUFFER_BYTES: usize = 16 * 1024;
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// A statement that a session prepares when it logs in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Statement {
+    /// Its name on the server.
+    pub(super) name: &'static str,
+    /// Its text.
+    pub(super) sql: &'static str,
+    /// Types of its parameters, by OID; 0 lets the server decide.
+    pub(super) parameter_oids: &'static [u32],
+}
+
+/// OID of `int4`, for [`Statement::parameter_oids`].
+pub(super) const INT4: u32 = 23;
+/// OID of `text`.
+pub(super) const TEXT: u32 = 25;
+
+/// A connection that logs in at the first exchange, and again after one that broke it.
+pub(super) struct Connection<R: Runtime> {
+    runtime: R,
+    target: PgTarget,
+    address: SocketAddr,
+    statements: &'static [Statement],
+    stream: Option<R::Stream>,
+    received: Buffer,
+    message: Vec<u8>,
+    reader: ResponseReader,
+    traffic: TrafficCounter,
+}
+
+impl<R: Runtime> Connection<R> {
+    /// A connection that is not open yet and will prepare `statements` when it is.
+    pub(super) fn new(env: &Env<R>, statements: &'static [Statement]) -> Result<Self, Failure> {
+        let cannot = |detail: String| Failure::new(Failure::IO, detail);
+        let target =
+            PgTarget::parse(&env.targets[TARGET].url).map_err(|error| cannot(error.to_string()))?;
+        let address = (target.host.as_str(), target.port)
+            .to_socket_addrs()?
+            .next()
+            .ok_or_else(|| cannot(format!("`{}` has no address", target.host)))?;
+        Ok(Self {
+            runtime: env.runtime.clone(),
+            target,
+            address,
+            statements,
+            stream: None,
+            received: Buffer::with_capacity(BUFFER_BYTES),
+            message: Vec::new(),
+            reader: ResponseReader::new(MAX_MESSAGE_BYTES),
+            traffic: env.traffic[TARGET].clone(),
+        })
+    }
+
+    /// Connects, logs in, enters this round's schema and prepares the statements.
+    pub(super) async fn connect(&mut self) -> Result<(), Failure> {
+        self.stream = None;
+        self.received.clear();
+        let mut stream = self.runtime.connect(self.address).await?;
+        self.traffic.connected();
+        self.log_in(&mut stream).await?;
+        self.stream = Some(stream);
+        let enter = format!("SET search_path TO {}", schema());
+        self.simple(&enter, &mut Discard).await?;
+        for statement in self.statements {
+            self.prepare(statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs statements without parameters.
+    pub(super) async fn simple<S: RowSink + Send>(
+        &mut self,
+        sql: &str,
+        sink: &mut S,
+    ) -> Result<&Outcome, Failure> {
+        self.message.clear();
+        encode::simple(sql, &mut self.message).map_err(encode_failure)?;
+        self.cycle(sink).await?;
+        self.executed()
+    }
+
+    /// Runs a prepared statement; its rows come as text.
+    pub(super) async fn execute<S: RowSink + Send>(
+        &mut self,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+        sink: &mut S,
+    ) -> Result<&Outcome, Failure> {
+        self.message.clear();
+        encode::bind_execute(statement.name, parameters, Format::Text, &mut self.message)
+            .map_err(encode_failure)?;
+        self.cycle(sink).await?;
+        self.executed()
+    }
+
+    /// Takes leave, and waits until the server has gone: then it has counted all there was.
+    pub(super) async fn close(mut self) {
+        let Some(mut stream) = self.stream.take() else {
+            return;
+        };
+        self.message.clear();
+        encode::terminate(&mut self.message);
+        if stream.write_all(&mut self.message).await.is_err() {
+            return;
+        }
+        self.traffic.wrote(self.message.len());
+        while let Ok(count @ 1..) = stream.read(&mut self.received).await {
+            self.traffic.read(count);
+            self.received.clear();
+        }
+    }
+
+    async fn log_in(&mut self, stream: &mut R::Stream) -> Result<(), Failure> {
+        self.message.clear();
+        let mut startup =
+            Startup::begin(&self.target.config, &mut self.message).map_err(encode_failure)?;
+        loop {
+            if !self.message.is_empty() {
+                stream.write_all(&mut self.message).await?;
+                self.traffic.wrote(self.message.len());
+                self.message.clear();
+            }
+            let count = stream.read(&mut self.received).await?;
+            if count == 0 {
+                return startup.end_of_input().map_err(failure);
+            }
+            self.traffic.read(count);
+            let advance = startup
+                .advance(self.received.unread(), &mut self.message)
+                .map_err(failure)?;
+            self.received.consume(advance.consumed);
+            if advance.done {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn prepare(&mut self, statement: &Statement) -> Result<(), Failure> {
+        self.message.clear();
+        encode::parse(
+            statement.name,
+            statement.sql,
+            statement.parameter_oids,
+            &mut self.message,
+        )
+        .map_err(encode_failure)?;
+        encode::sync(&mut self.message);
+        self.cycle(&mut Discard).await?;
+        self.outcome().map(drop)
+    }
+
+    /// Sends the message and reads until the server is ready again.
+    async fn cycle<S: RowSink + Send>(&mut self, sink: &mut S) -> Result<(), Failure> {
+        // Out of its place while in use: a failed or cancelled exchange leaves a connection nobody may use again.
+        let mut stream = self
+            .stream
+            .take()
+            .ok_or_else(|| Failure::new(Failure::IO, "the connection is not open"))?;
+        self.reader.begin();
+        stream.write_all(&mut self.message).await?;
+        self.traffic.wrote(self.message.len());
+        loop {
+            let count = stream.read(&mut self.received).await?;
+            if count == 0 {
+                return self.reader.end_of_input().map_err(failure);
+            }
+            self.traffic.read(count);
+            let advance = self
+                .reader
+                .advance(self.received.unread(), sink)
+                .map_err(failure)?;
+            self.received.consume(advance.consumed);
+            if advance.done {
+                self.stream = Some(stream);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Counts a cycle that executed something, whatever came of it.
+    fn executed(&self) -> Result<&Outcome, Failure> {
+        self.traffic.answered();
+        self.outcome()
+    }
+
+    fn outcome(&self) -> Result<&Outcome, Failure> {
+        let outcome = self.reader.outcome();
+        match &outcome.error {
+            Some(error) => Err(Failure::new(SQL, error.to_string())),
+            None => Ok(outcome),
+        }
+    }
+
+    /// Connects if the last exchange broke the connection.
+    pub(super) async fn ensure_connected(&mut self) -> Result<(), Failure> {
+        if self.stream.is_some() {
+            return Ok(());
+        }
+        self.connect().await
+    }
+}
+
+/// Name of this round's schema: one worker process is one round.
+fn schema() -> String {
+    format!("photofinish_{}", std::process::id())
+}
+
+/// Makes this round's schema, empty, and gives a connection in it.
+pub(super) async fn make_schema<R: Runtime>(env: &Env<R>) -> Result<Connection<R>, Failure> {
+    let mut connection = Connection::new(env, &[])?;
+    connection.connect().await?;
+    let schema = schema();
+    let drop_leftover = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
+    connection.simple(&drop_leftover, &mut Discard).await?;
+    let create = format!("CREATE SCHEMA {schema}");
+    connection.simple(&create, &mut Discard).await?;
+    Ok(connection)
+}
+
+/// Removes this round's schema and all that is in it, over `connection`, and closes that.
+pub(super) async fn drop_schema<R: Runtime>(mut connection: Connection<R>) -> Result<(), Failure> {
+    let drop_it = format!("DROP SCHEMA {} CASCADE", schema());
+    connection.simple(&drop_it, &mut Discard).await?;
+    connection.close().await;
+    Ok(())
+}
+
+fn failure(error: PgError) -> Failure {
+    Failure::new(error.kind(), error.to_string())
+}
+
+fn encode_failure(error: EncodeError) -> Failure {
+    Failure::new(ENCODE, error.to_string())
+}

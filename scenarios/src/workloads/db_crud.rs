@@ -1,0 +1,281 @@
+//! `db-crud`: create the table if absent, insert returning the id, select it, then several inserts at once.
+//!
+//! Over the whole round ids are unique and, where nothing failed, contiguous from 1: the schema is fresh. Each of the
+//! inserts made at once has a connection of its own.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::db_connection::{Connection, INT4, Statement, TARGET, TEXT, drop_schema, make_schema};
+use super::params::require;
+use crate::protocol::postgres::{Discard, Parameter, Row};
+
+/// The workload.
+#[derive(Debug)]
+pub struct DbCrud {
+    inserts: NonZeroU32,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Inserts made at once, each over a connection of its own; 100 at most.
+    pub inserts: NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            inserts: const { NonZeroU32::new(5).expect("not zero") },
+        }
+    }
+}
+
+const CREATE_IF_ABSENT: &str = "CREATE TABLE IF NOT EXISTS entries \
+     (id SERIAL PRIMARY KEY, label TEXT NOT NULL, amount INTEGER NOT NULL)";
+
+const INSERT: Statement = Statement {
+    name: "insert_entry",
+    sql: "INSERT INTO entries (label, amount) VALUES ($1, $2) RETURNING id",
+    parameter_oids: &[TEXT, INT4],
+};
+
+const SELECT: Statement = Statement {
+    name: "entry_by_id",
+    sql: "SELECT id, label, amount FROM entries WHERE id = $1",
+    parameter_oids: &[INT4],
+};
+
+const TALLY: &str = "SELECT COUNT(*), COUNT(DISTINCT id), MIN(id), MAX(id) FROM entries";
+
+/// One connection for each insert made at once; the first one does the rest as well.
+pub struct Session<R: Runtime> {
+    /// `None` only while an insert is under way, and after one panicked.
+    connections: Vec<Option<Connection<R>>>,
+}
+
+impl Workload for DbCrud {
+    const ABOUT: About = About {
+        name: "db-crud",
+        class: "database",
+        operation: "create if absent, insert, select, 5 inserts at once; ids and rows checked",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let inserts = params.inserts;
+        let few_enough = inserts.get() <= 100;
+        require(few_enough, "inserts", || {
+            format!("{inserts} is more than 100")
+        })?;
+        Ok(Self { inserts })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let mut connection = make_schema(env).await?;
+        // "If absent" is not safe against itself in PostgreSQL: of several at the same moment one may fail. So it is
+        // there already, and the operations find it.
+        connection.simple(CREATE_IF_ABSENT, &mut Discard).await?;
+        connection.close().await;
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let mut connections = Vec::with_capacity(self.inserts.get() as usize);
+        for _ in 0..self.inserts.get() {
+            let mut connection = Connection::new(env, &[INSERT, SELECT])?;
+            connection.connect().await?;
+            connections.push(Some(connection));
+        }
+        Ok(Session { connections })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        op: u64,
+    ) -> Result<(), Failure> {
+        for place in &mut session.connections {
+            if place.is_none() {
+                *place = Some(Connection::new(env, &[INSERT, SELECT])?);
+            }
+        }
+        let first = session.connections[0].as_mut().expect("filled above");
+        first.ensure_connected().await?;
+        first.simple(CREATE_IF_ABSENT, &mut Discard).await?;
+        let label = format!("operation {op}");
+        let id = insert(first, &label, 0).await?;
+        select(first, id, &label, 0).await?;
+        insert_at_once(env, &mut session.connections, &label).await
+    }
+
+    async fn close<R: Runtime>(&self, _: &Env<R>, session: Session<R>) {
+        for connection in session.connections.into_iter().flatten() {
+            connection.close().await;
+        }
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let mut connection = Connection::new(env, &[])?;
+        connection.connect().await?;
+        let mut tally = Vec::new();
+        let mut keep = |row: Row<'_>| tally = row.iter().map(number).collect();
+        connection.simple(TALLY, &mut keep).await?;
+        drop_schema(connection).await?;
+        let per_operation = u64::from(self.inserts.get()) + 1;
+        Ok(judge(&tally, totals, per_operation))
+    }
+}
+
+async fn insert<R: Runtime>(
+    connection: &mut Connection<R>,
+    label: &str,
+    amount: i32,
+) -> Result<i32, Failure> {
+    let mut id = None;
+    let mut keep = |row: Row<'_>| id = row.get(0).flatten().and_then(|cell| number(Some(cell)));
+    let parameters = [Parameter::Text(label), Parameter::Int4(amount)];
+    connection.execute(&INSERT, &parameters, &mut keep).await?;
+    id.and_then(|id| i32::try_from(id).ok())
+        .ok_or_else(|| Failure::wrong_content("INSERT … RETURNING gave no id"))
+}
+
+async fn select<R: Runtime>(
+    connection: &mut Connection<R>,
+    id: i32,
+    label: &str,
+    amount: i32,
+) -> Result<(), Failure> {
+    let expected = [id.to_string(), label.to_owned(), amount.to_string()];
+    let mut is_right = false;
+    let mut check = |row: Row<'_>| {
+        is_right = row
+            .iter()
+            .eq(expected.iter().map(|cell| Some(cell.as_bytes())));
+    };
+    connection
+        .execute(&SELECT, &[Parameter::Int4(id)], &mut check)
+        .await?;
+    if is_right {
+        Ok(())
+    } else {
+        Err(Failure::wrong_content(format!(
+            "entry {id} is not as it was inserted"
+        )))
+    }
+}
+
+/// Spawns one insert per connection and joins them all; the first failure is the operation's.
+async fn insert_at_once<R: Runtime>(
+    env: &Env<R>,
+    connections: &mut [Option<Connection<R>>],
+    label: &str,
+) -> Result<(), Failure> {
+    let mut tasks = Vec::with_capacity(connections.len());
+    for (amount, place) in (1..).zip(connections.iter_mut()) {
+        let mut connection = place.take().expect("filled by the caller");
+        let label = label.to_owned();
+        tasks.push(env.runtime.spawn(async move {
+            let result = match connection.ensure_connected().await {
+                Ok(()) => insert(&mut connection, &label, amount).await,
+                Err(failure) => Err(failure),
+            };
+            (connection, result)
+        }));
+    }
+    let mut outcome = Ok(());
+    for (task, place) in tasks.into_iter().zip(connections) {
+        let inserted = match task.join().await {
+            Ok((connection, result)) => {
+                *place = Some(connection);
+                result.map(drop)
+            }
+            Err(error) => Err(error.into()),
+        };
+        outcome = outcome.and(inserted);
+    }
+    outcome
+}
+
+fn number(cell: Option<&[u8]>) -> Option<u64> {
+    std::str::from_utf8(cell?).ok()?.parse().ok()
+}
+
+/// What must hold of the table at the end of a round.
+fn judge(tally: &[Option<u64>], totals: Totals, per_operation: u64) -> Vec<String> {
+    let expected = totals.succeeded * per_operation;
+    let [Some(count), Some(distinct), lowest, highest] = tally else {
+        return vec![format!("the tally of entries cannot be read: {tally:?}")];
+    };
+    let mut violations = Vec::new();
+    if count != distinct {
+        violations.push(format!(
+            "{count} entries have only {distinct} different ids"
+        ));
+    }
+    if totals.failed == 0 && *count != expected {
+        violations.push(format!(
+            "{count} entries are there, and {expected} were inserted"
+        ));
+    }
+    if totals.failed == 0 && expected > 0 && (*lowest, *highest) != (Some(1), Some(expected)) {
+        violations.push(format!(
+            "ids run from {lowest:?} to {highest:?}, not from 1 to {expected}"
+        ));
+    }
+    violations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_doubled_and_skipped_ids_are_all_seen() {
+        let check = |tally: [u64; 4], failed: u64, expected: usize| {
+            let totals = Totals {
+                sessions: 1,
+                succeeded: 2,
+                failed,
+            };
+            let violations = judge(&tally.map(Some), totals, 3);
+            assert_eq!(violations.len(), expected, "{tally:?}: {violations:?}");
+        };
+        check([6, 6, 1, 6], 0, 0);
+        check([5, 5, 1, 5], 0, 2);
+        check([6, 5, 1, 6], 0, 1);
+        check([6, 6, 1, 7], 0, 1);
+        check([6, 6, 2, 7], 0, 1);
+        // A failed operation may have inserted some of its rows, or used up an id.
+        check([7, 7, 1, 9], 1, 0);
+        check([7, 6, 1, 9], 1, 1);
+    }
+
+    #[test]
+    fn a_tally_that_cannot_be_read_is_a_violation() {
+        let totals = Totals {
+            sessions: 1,
+            succeeded: 0,
+            failed: 0,
+        };
+        assert_eq!(judge(&[], totals, 6).len(), 1);
+        assert_eq!(
+            judge(&[Some(0), Some(0), None, None], totals, 6),
+            Vec::<String>::new()
+        );
+    }
+}

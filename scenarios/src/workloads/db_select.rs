@@ -1,0 +1,172 @@
+//! `db-select`: one prepared SELECT by a seeded random key.
+
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use photofinish_harness::draw::draw_below;
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::db_connection::{Connection, INT4, Statement, TARGET, drop_schema, make_schema};
+use super::params::require;
+use crate::protocol::postgres::{Discard, Parameter, Row};
+
+/// The workload.
+#[derive(Debug)]
+pub struct DbSelect {
+    rows: NonZeroU32,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Rows of the table, 1,000,000 at most; keys are drawn from all of them.
+    pub rows: NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            rows: const { NonZeroU32::new(10_000).expect("not zero") },
+        }
+    }
+}
+
+const MOST_ROWS: u32 = 1_000_000;
+
+/// Rows in one INSERT of the preparation.
+const ROWS_PER_INSERT: u32 = 500;
+
+const CREATE: &str =
+    "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL, quantity INTEGER NOT NULL)";
+
+const SELECT: Statement = Statement {
+    name: "item_by_id",
+    sql: "SELECT id, name, quantity FROM items WHERE id = $1",
+    parameter_oids: &[INT4],
+};
+
+/// A connection, and the row it expects next.
+pub struct Session<R: Runtime> {
+    connection: Connection<R>,
+    expected: [String; 3],
+}
+
+impl Workload for DbSelect {
+    const ABOUT: About = About {
+        name: "db-select",
+        class: "database",
+        operation: "one prepared SELECT by key; the row checked",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let rows = params.rows;
+        let few_enough = rows.get() <= MOST_ROWS;
+        require(few_enough, "rows", || {
+            format!("{rows} is more than {MOST_ROWS}")
+        })?;
+        Ok(Self { rows })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let mut connection = make_schema(env).await?;
+        connection.simple(CREATE, &mut Discard).await?;
+        let mut first = 1;
+        while first <= self.rows.get() {
+            let last = self.rows.get().min(first + ROWS_PER_INSERT - 1);
+            connection
+                .simple(&insert(first, last), &mut Discard)
+                .await?;
+            first = last + 1;
+        }
+        connection.close().await;
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let mut connection = Connection::new(env, &[SELECT])?;
+        connection.connect().await?;
+        Ok(Session {
+            connection,
+            expected: Default::default(),
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        op: u64,
+    ) -> Result<(), Failure> {
+        let Session {
+            connection,
+            expected,
+        } = session;
+        connection.ensure_connected().await?;
+        let below = draw_below(env.seed, op, u64::from(self.rows.get()));
+        let id = u32::try_from(below).expect("below a u32") + 1;
+        expect_item(expected, id);
+        let mut is_right = false;
+        let mut check = |row: Row<'_>| is_right = row_equals(row, expected);
+        let key = Parameter::Int4(id.cast_signed());
+        let rows = connection.execute(&SELECT, &[key], &mut check).await?.rows;
+        if rows == 1 && is_right {
+            Ok(())
+        } else {
+            Err(Failure::wrong_content(format!(
+                "SELECT of id {id} gave {rows} rows, which are not the one that was inserted"
+            )))
+        }
+    }
+
+    async fn close<R: Runtime>(&self, _: &Env<R>, session: Session<R>) {
+        session.connection.close().await;
+    }
+
+    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
+        let mut connection = Connection::new(env, &[])?;
+        connection.connect().await?;
+        drop_schema(connection).await?;
+        Ok(Vec::new())
+    }
+}
+
+fn insert(first: u32, last: u32) -> String {
+    let mut sql = "INSERT INTO items (id, name, quantity) VALUES ".to_owned();
+    for id in first..=last {
+        let comma = if id == first { "" } else { "," };
+        let quantity = quantity(id);
+        write!(sql, "{comma}({id},'item {id}',{quantity})").expect("writing to memory cannot fail");
+    }
+    sql
+}
+
+fn quantity(id: u32) -> u32 {
+    id % 97
+}
+
+/// Rewrites the expected cells, in the room they already have.
+fn expect_item(expected: &mut [String; 3], id: u32) {
+    let [id_cell, name, quantity_cell] = expected;
+    let rewrite = |cell: &mut String, value: std::fmt::Arguments<'_>| {
+        cell.clear();
+        cell.write_fmt(value)
+            .expect("writing to memory cannot fail");
+    };
+    rewrite(id_cell, format_args!("{id}"));
+    rewrite(name, format_args!("item {id}"));
+    rewrite(quantity_cell, format_args!("{}", quantity(id)));
+}
+
+fn row_equals(row: Row<'_>, expected: &[String; 3]) -> bool {
+    let cells = row.iter();
+    cells.eq(expected.iter().map(|cell| Some(cell.as_bytes())))
+}

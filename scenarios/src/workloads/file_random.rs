@@ -1,0 +1,110 @@
+//! `file-random`: reads a block at a seeded random offset of a large file, and checks it by its offset.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use photofinish_harness::draw::draw_below;
+use photofinish_harness::runtime::{File as _, OpenMode, Runtime};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::known_file::{WORD_BYTES, is_known, known_file};
+use super::params::require;
+use super::size::Size;
+
+/// The workload.
+#[derive(Debug)]
+pub struct FileRandom {
+    params: Params,
+    path: OnceLock<PathBuf>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Size of the file, made once and reused.
+    pub file_size: Size,
+    /// Bytes of one read; offsets are multiples of it.
+    pub block: Size,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            file_size: Size::mib(256),
+            block: Size::kib(4),
+        }
+    }
+}
+
+/// An open file and the block read last.
+pub struct Session<R: Runtime> {
+    file: R::File,
+    block: Vec<u8>,
+}
+
+impl Workload for FileRandom {
+    const ABOUT: About = About {
+        name: "file-random",
+        class: "files",
+        operation: "read 4 KiB at a seeded random offset of a 256 MiB file; content checked",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let Params { file_size, block } = &params;
+        let whole_words = block.bytes > 0 && block.bytes.is_multiple_of(WORD_BYTES);
+        require(whole_words, "block", || {
+            format!("{block} is not a multiple of {WORD_BYTES} bytes")
+        })?;
+        let fits = block <= file_size;
+        require(fits, "block", || {
+            format!("{block} is more than the file's {file_size}")
+        })?;
+        Ok(Self {
+            params,
+            path: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let path = known_file(&env.work_dir, self.params.file_size.bytes)?;
+        self.path.get_or_init(|| path);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let path = self.path.get().expect("prepared before any session");
+        Ok(Session {
+            file: env.runtime.open(path, OpenMode::Read).await?,
+            block: Vec::with_capacity(self.params.block.as_len()),
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        op: u64,
+    ) -> Result<(), Failure> {
+        let Params { file_size, block } = &self.params;
+        let offset = draw_below(env.seed, op, file_size.bytes / block.bytes) * block.bytes;
+        let read = session
+            .file
+            .read_at(offset, block.as_len(), &mut session.block);
+        read.await?;
+        if is_known(&session.block, offset) {
+            Ok(())
+        } else {
+            Err(Failure::wrong_content(format!(
+                "the {block} at offset {offset} are wrong"
+            )))
+        }
+    }
+}

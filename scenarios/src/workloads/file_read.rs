@@ -1,0 +1,95 @@
+//! `file-read`: reads a whole file and checks its length and checksum.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::known_file::{known_bytes, known_file};
+use super::params::require;
+use super::size::Size;
+
+/// The workload.
+#[derive(Debug)]
+pub struct FileRead {
+    size: Size,
+    path: OnceLock<PathBuf>,
+    checksum: u32,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Size of the file, 1 GiB at most.
+    pub size: Size,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            size: Size::kib(64),
+        }
+    }
+}
+
+impl Workload for FileRead {
+    const ABOUT: About = About {
+        name: "file-read",
+        class: "files",
+        operation: "read a 64 KiB file; length and checksum checked",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    /// What was read, kept for its room.
+    type Session<R: Runtime> = Vec<u8>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let size = params.size;
+        let sensible = (1..=1 << 30).contains(&size.bytes);
+        require(sensible, "size", || {
+            format!("{size} is not between 1B and 1GiB")
+        })?;
+        Ok(Self {
+            size,
+            path: OnceLock::new(),
+            checksum: crc32fast::hash(&known_bytes(size.as_len())),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let path = known_file(&env.work_dir, self.size.bytes)?;
+        self.path.get_or_init(|| path);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<Vec<u8>, Failure> {
+        Ok(Vec::with_capacity(self.size.as_len()))
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        contents: &mut Vec<u8>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        let path = self.path.get().expect("prepared before any session");
+        env.runtime.read_file(path, contents).await?;
+        let length = contents.len();
+        if length != self.size.as_len() {
+            let expected = self.size.as_len();
+            return Err(Failure::wrong_content(format!(
+                "read {length} bytes of {expected}"
+            )));
+        }
+        if crc32fast::hash(contents) != self.checksum {
+            return Err(Failure::wrong_content("the checksum is wrong"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! `file-write`: writes a file, syncs it, and reads it back.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use photofinish_harness::runtime::{File as _, OpenMode, Runtime};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::known_file::known_bytes;
+use super::params::require;
+use super::size::Size;
+
+/// The workload.
+#[derive(Debug)]
+pub struct FileWrite {
+    params: Params,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Size of the file, 8 B to 1 GiB.
+    pub size: Size,
+    /// Whether each write waits for the device; without, it ends in the page cache.
+    pub sync: bool,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            size: Size::kib(64),
+            sync: true,
+        }
+    }
+}
+
+/// A file of the session's own, what goes into it, and what came out.
+#[derive(Debug)]
+pub struct Session {
+    path: PathBuf,
+    written: Vec<u8>,
+    read: Vec<u8>,
+}
+
+impl Workload for FileWrite {
+    const ABOUT: About = About {
+        name: "file-write",
+        class: "files",
+        operation: "write a 64 KiB file, sync it, read it back; content checked",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let size = params.size;
+        let sensible = (8..=1 << 30).contains(&size.bytes);
+        require(sensible, "size", || {
+            format!("{size} is not between 8B and 1GiB")
+        })?;
+        Ok(Self { params })
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, index: u32) -> Result<Session, Failure> {
+        std::fs::create_dir_all(&env.work_dir)?;
+        Ok(Session {
+            path: env.work_dir.join(format!("written-{index}.bin")),
+            written: known_bytes(self.params.size.as_len()),
+            read: Vec::with_capacity(self.params.size.as_len()),
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session,
+        op: u64,
+    ) -> Result<(), Failure> {
+        // Each operation writes something else, so that reading back an older one is seen.
+        session.written[..8].copy_from_slice(&op.to_le_bytes());
+        let mut file = env.runtime.open(&session.path, OpenMode::Create).await?;
+        file.write_all(&mut session.written).await?;
+        if self.params.sync {
+            file.sync_all().await?;
+        }
+        drop(file);
+        env.runtime
+            .read_file(&session.path, &mut session.read)
+            .await?;
+        if session.read == session.written {
+            Ok(())
+        } else {
+            Err(Failure::wrong_content(
+                "what was read back is not what was written",
+            ))
+        }
+    }
+
+    async fn close<R: Runtime>(&self, _: &Env<R>, session: Session) {
+        // Nobody needs it any more; a leftover is overwritten by the next round.
+        let _ = std::fs::remove_file(session.path);
+    }
+}

@@ -1,0 +1,277 @@
+//! A keep-alive HTTP connection over whichever runtime's TCP: what all HTTP workloads talk through.
+//!
+//! It joins the sans-IO client with the runtime's stream, counts what goes over the wire, and connects anew when the
+//! last exchange left the connection unusable. What an answer must hold is said by [`Reference`]: computed where an
+//! embedded mock with known content stands behind the target, fetched once before the clock starts where another server
+//! does.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+
+use photofinish_harness::buffer::Buffer;
+use photofinish_harness::runtime::{Runtime, Stream as _};
+use photofinish_harness::traffic::TrafficCounter;
+use photofinish_harness::workload::{Env, Failure};
+
+use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};
+
+/// Name of the target that HTTP workloads talk to.
+pub(super) const TARGET: &str = "http";
+
+/// Room for a common response to arrive whole in one read.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Where the HTTP target is, and what a user said of its path.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint {
+    address: SocketAddr,
+    authority: String,
+    path: Option<String>,
+    mock: bool,
+}
+
+impl Endpoint {
+    /// The endpoint of this round.
+    pub(super) fn of<R>(env: &Env<R>) -> Result<Self, Failure> {
+        let target = &env.targets[TARGET];
+        let cannot = |detail: String| Failure::new(Failure::IO, detail);
+        let parsed = HttpTarget::parse(&target.url).map_err(|error| cannot(error.to_string()))?;
+        let address = (parsed.host.as_str(), parsed.port)
+            .to_socket_addrs()?
+            .next()
+            .ok_or_else(|| cannot(format!("`{}` has no address", parsed.host)))?;
+        Ok(Self {
+            address,
+            authority: parsed.authority,
+            path: parsed.path_and_query,
+            mock: target.mock,
+        })
+    }
+
+    /// The path to ask for where the scenario says `path`: a path in the target's URL wins.
+    pub(super) fn path<'a>(&'a self, path: &'a str) -> &'a str {
+        self.path.as_deref().unwrap_or(path)
+    }
+
+    /// The bytes of a GET request of `path`.
+    pub(super) fn get(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        self.encode_get(path, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// As [`Endpoint::get`], into a vector that is used again.
+    pub(super) fn encode_get(&self, path: &str, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+        bytes.clear();
+        Request {
+            method: Method::Get,
+            target: path,
+            host: &self.authority,
+            headers: &[],
+            body: None,
+        }
+        .encode(bytes)
+        .map_err(|error| Failure::new(Failure::IO, error.to_string()))
+    }
+}
+
+/// A connection that is opened at the first exchange, and again after one that broke it.
+pub(super) struct Connection<R: Runtime> {
+    runtime: R,
+    address: SocketAddr,
+    stream: Option<R::Stream>,
+    received: Buffer,
+    reader: ResponseReader,
+    body: Vec<u8>,
+    traffic: TrafficCounter,
+}
+
+impl<R: Runtime> Connection<R> {
+    pub(super) fn new(env: &Env<R>, endpoint: &Endpoint) -> Self {
+        Self {
+            runtime: env.runtime.clone(),
+            address: endpoint.address,
+            stream: None,
+            received: Buffer::with_capacity(BUFFER_BYTES),
+            reader: ResponseReader::new(Limits::default()),
+            body: Vec::new(),
+            traffic: env.traffic[TARGET].clone(),
+        }
+    }
+
+    /// Opens the connection now rather than at the first exchange.
+    pub(super) async fn connect(&mut self) -> Result<(), Failure> {
+        self.stream = None;
+        self.received.clear();
+        self.stream = Some(self.runtime.connect(self.address).await?);
+        self.traffic.connected();
+        Ok(())
+    }
+
+    /// Sends one encoded request and reads its response to the end; gives the status. The body is in
+    /// [`Connection::body`] until the next exchange.
+    pub(super) async fn exchange(
+        &mut self,
+        method: Method,
+        request: &mut Vec<u8>,
+    ) -> Result<u16, Failure> {
+        if self.stream.is_none() {
+            self.connect().await?;
+        }
+        // Out of its place while in use: a failed or cancelled exchange leaves a connection nobody may use again.
+        let mut stream = self.stream.take().expect("it was connected above");
+        self.reader.begin(method);
+        self.body.clear();
+        stream.write_all(request).await?;
+        self.traffic.wrote(request.len());
+        self.read_response(&mut stream).await?;
+        self.traffic.answered();
+        if self.reader.keep_alive() {
+            self.stream = Some(stream);
+        }
+        Ok(self.reader.status())
+    }
+
+    /// The body of the last response.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    async fn read_response(&mut self, stream: &mut R::Stream) -> Result<(), Failure> {
+        loop {
+            let count = stream.read(&mut self.received).await?;
+            if count == 0 {
+                return self.reader.end_of_input().map_err(failure);
+            }
+            self.traffic.read(count);
+            let advance = self
+                .reader
+                .advance(self.received.unread(), &mut self.body)
+                .map_err(failure)?;
+            self.received.consume(advance.consumed);
+            if advance.done {
+                return self
+                    .reader
+                    .expect_no_more(self.received.unread())
+                    .map_err(failure);
+            }
+        }
+    }
+}
+
+fn failure(error: HttpError) -> Failure {
+    Failure::new(error.kind(), error.to_string())
+}
+
+/// The answer every response to one path must equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    path: String,
+    body: Vec<u8>,
+}
+
+impl Reference {
+    /// What `path` must answer with: known content of a mock, or else fetched now.
+    pub(super) async fn obtain<R: Runtime>(
+        env: &Env<R>,
+        endpoint: &Endpoint,
+        path: &str,
+    ) -> Result<Self, Failure> {
+        let body = match known_body(path).filter(|_| endpoint.mock) {
+            Some(body) => body,
+            None => fetch(env, endpoint, path).await?,
+        };
+        let path = path.to_owned();
+        Ok(Self { path, body })
+    }
+
+    /// Whether a response is the right one: status 200 and the same body.
+    pub(super) fn check(&self, status: u16, body: &[u8]) -> Result<(), Failure> {
+        if status != 200 {
+            let path = &self.path;
+            return Err(Failure::new(
+                Failure::STATUS,
+                format!("GET {path} answered {status}"),
+            ));
+        }
+        if body != self.body {
+            return Err(Failure::wrong_content(self.difference(body)));
+        }
+        Ok(())
+    }
+
+    fn difference(&self, body: &[u8]) -> String {
+        let same = body
+            .iter()
+            .zip(&self.body)
+            .take_while(|(ours, theirs)| ours == theirs);
+        format!(
+            "GET {} answered {} bytes that differ from the expected {} at byte {}",
+            self.path,
+            body.len(),
+            self.body.len(),
+            same.count(),
+        )
+    }
+}
+
+async fn fetch<R: Runtime>(
+    env: &Env<R>,
+    endpoint: &Endpoint,
+    path: &str,
+) -> Result<Vec<u8>, Failure> {
+    let mut connection = Connection::new(env, endpoint);
+    let mut request = endpoint.get(path)?;
+    let status = connection.exchange(Method::Get, &mut request).await?;
+    if status != 200 {
+        let answer = format!("GET {path} must answer 200, and answered {status}");
+        return Err(Failure::new(Failure::STATUS, answer));
+    }
+    Ok(connection.body().to_vec())
+}
+
+/// What the `http` mock serves at `path`, where that follows from the path alone.
+fn known_body(path: &str) -> Option<Vec<u8>> {
+    let path = path.split('?').next().unwrap_or(path);
+    if let Some(count) = path.strip_prefix("/bytes/") {
+        let count: usize = count.parse().ok()?;
+        return Some((b'a'..=b'z').cycle().take(count).collect());
+    }
+    let name = path.strip_prefix("/text/")?;
+    Some(format!("text: {name}").into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_tells_status_from_content() {
+        let reference = Reference {
+            path: "/x".to_owned(),
+            body: b"abc".to_vec(),
+        };
+        assert_eq!(reference.check(200, b"abc"), Ok(()));
+        let kind = |status, body: &[u8]| reference.check(status, body).unwrap_err().kind;
+        assert_eq!(kind(503, b"abc"), Failure::STATUS);
+        assert_eq!(kind(200, b"abd"), Failure::WRONG_CONTENT);
+        assert_eq!(kind(200, b"abcd"), Failure::WRONG_CONTENT);
+        let detail = reference.check(200, b"abd").unwrap_err().detail;
+        assert_eq!(
+            detail,
+            "GET /x answered 3 bytes that differ from the expected 3 at byte 2"
+        );
+    }
+
+    #[test]
+    fn known_bodies_follow_from_the_path() {
+        assert_eq!(
+            known_body("/bytes/28").as_deref(),
+            Some(&b"abcdefghijklmnopqrstuvwxyzab"[..])
+        );
+        assert_eq!(
+            known_body("/text/alpha?op=3").as_deref(),
+            Some(&b"text: alpha"[..])
+        );
+        assert_eq!(known_body("/delay/20ms"), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! `http-delay`: several requests at once to an endpoint that answers after one unit.
+//!
+//! The headline speed-up: one after another they take as many units as there are requests, at once about one.
+
+use std::num::NonZeroU32;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::fan_out::{FanOut, references};
+use super::http_connection::{Reference, TARGET};
+use super::params::require_path;
+
+/// The workload.
+#[derive(Debug)]
+pub struct HttpDelay {
+    /// The same path, once for each request.
+    paths: Vec<String>,
+    reference: OnceLock<Vec<Reference>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// The endpoint that answers late; how late is the server's behaviour.
+    pub path: String,
+    /// How many requests are made at once.
+    pub requests: NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            path: "/delay".to_owned(),
+            requests: const { NonZeroU32::new(5).expect("not zero") },
+        }
+    }
+}
+
+impl Workload for HttpDelay {
+    const ABOUT: About = About {
+        name: "http-delay",
+        class: "http",
+        operation: "5 requests at once, each answered after 1 unit",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = FanOut<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require_path("path", &params.path)?;
+        Ok(Self {
+            paths: vec![params.path; params.requests.get() as usize],
+            reference: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let one = references(env, &self.paths[..1]).await?;
+        self.reference
+            .get_or_init(|| vec![one[0].clone(); self.paths.len()]);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<FanOut<R>, Failure> {
+        FanOut::open(env, &self.paths).await
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut FanOut<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        let references = self.reference.get().expect("prepared before any session");
+        session.exchange(env, references).await
+    }
+}

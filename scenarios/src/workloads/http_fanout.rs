@@ -1,0 +1,82 @@
+//! `http-fanout`: several URLs at once, joined, results in the order asked.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::fan_out::{FanOut, references};
+use super::http_connection::{Reference, TARGET};
+use super::params::{require, require_path};
+
+/// The workload.
+#[derive(Debug)]
+pub struct HttpFanout {
+    params: Params,
+    references: OnceLock<Vec<Reference>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// What to ask for at once, each over a connection of its own.
+    pub paths: Vec<String>,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        let paths = ["/text/alpha", "/text/beta", "/text/gamma"];
+        Self {
+            paths: paths.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+impl Workload for HttpFanout {
+    const ABOUT: About = About {
+        name: "http-fanout",
+        class: "http",
+        operation: "3 URLs at once, joined; bodies checked in the order asked",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = FanOut<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require(!params.paths.is_empty(), "paths", || {
+            "at least one path is needed".to_owned()
+        })?;
+        for path in &params.paths {
+            require_path("paths", path)?;
+        }
+        Ok(Self {
+            params,
+            references: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let references = references(env, &self.params.paths).await?;
+        self.references.get_or_init(|| references);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<FanOut<R>, Failure> {
+        FanOut::open(env, &self.params.paths).await
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut FanOut<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        let references = self.references.get().expect("prepared before any session");
+        session.exchange(env, references).await
+    }
+}

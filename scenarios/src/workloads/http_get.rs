@@ -1,0 +1,107 @@
+//! `http-get`: one keep-alive GET of a small body. The throughput scenario.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::http_connection::{Connection, Endpoint, Reference, TARGET};
+use super::params::require_path;
+use crate::protocol::http::Method;
+
+/// The workload.
+#[derive(Debug)]
+pub struct HttpGet {
+    params: Params,
+    reference: OnceLock<Reference>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// What to ask for; a path in the target's URL wins.
+    pub path: String,
+    /// Appends `op=N` to the query, so that a mock's seeded draws follow the operation's number.
+    pub numbered: bool,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            path: "/bytes/64".to_owned(),
+            numbered: false,
+        }
+    }
+}
+
+/// A connection, and the request it repeats.
+pub struct Session<R: Runtime> {
+    endpoint: Endpoint,
+    connection: Connection<R>,
+    request: Vec<u8>,
+}
+
+impl Workload for HttpGet {
+    const ABOUT: About = About {
+        name: "http-get",
+        class: "http",
+        operation: "one keep-alive GET, body checked",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require_path("path", &params.path)?;
+        Ok(Self {
+            params,
+            reference: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let reference = Reference::obtain(env, &endpoint, endpoint.path(&self.params.path)).await?;
+        self.reference.get_or_init(|| reference);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let request = endpoint.get(endpoint.path(&self.params.path))?;
+        let mut connection = Connection::new(env, &endpoint);
+        connection.connect().await?;
+        Ok(Session {
+            endpoint,
+            connection,
+            request,
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        _: &Env<R>,
+        session: &mut Session<R>,
+        op: u64,
+    ) -> Result<(), Failure> {
+        if self.params.numbered {
+            let path = session.endpoint.path(&self.params.path);
+            let joint = if path.contains('?') { '&' } else { '?' };
+            let numbered = format!("{path}{joint}op={op}");
+            session
+                .endpoint
+                .encode_get(&numbered, &mut session.request)?;
+        }
+        let connection = &mut session.connection;
+        let status = connection
+            .exchange(Method::Get, &mut session.request)
+            .await?;
+        let reference = self.reference.get().expect("prepared before any session");
+        reference.check(status, connection.body())
+    }
+}
