@@ -95,7 +95,7 @@ fn valid_names(message: &str) -> Vec<String> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(std::time::Duration);
 
-/// Longest first where one ends with another, so that `5ms` is not read as 5m of seconds.
+/// Units and their lengths in nanoseconds.
 const UNITS: [(&str, f64); 6] = [
     ("ns", 1.0),
     ("us", 1e3),
@@ -130,12 +130,11 @@ impl FromStr for Duration {
                 "`{text}` is not a duration; write a number and its unit, such as `20ms` or `1.5s`"
             )
         };
-        let digits =
-            text.trim_end_matches(|letter: char| !letter.is_ascii_digit() && letter != '.');
-        let unit = text[digits.len()..].trim_start();
+        let is_of_unit = |letter: char| !letter.is_ascii_digit() && letter != '.';
+        let (digits, unit) = text.split_at(text.find(is_of_unit).unwrap_or(text.len()));
         let (_, unit_ns) = UNITS
             .iter()
-            .find(|(name, _)| *name == unit)
+            .find(|(name, _)| *name == unit.trim_start())
             .ok_or_else(wrong)?;
         if !digits.starts_with(|first: char| first.is_ascii_digit()) {
             return Err(wrong());
