@@ -1,0 +1,317 @@
+//! A TOML text as a value, and where in the text each part of it stands.
+//!
+//! Values are `serde_json`'s, because that is what plans carry and what workloads and servers check. TOML's numbers that
+//! JSON has not (`inf`, `nan`, more than 64 bits) are refused here. What keys mean is the business of `read.rs`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::{Map, Number, Value};
+use toml::Spanned;
+use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
+
+use super::flaw::{Flaw, KeyPath, Side};
+use crate::diagnostic::{Diagnostic, Place, Source};
+
+/// A TOML text, read.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// The text.
+    pub(crate) source: Arc<Source>,
+    /// What it says.
+    pub(crate) value: Value,
+    spans: Spans,
+}
+
+/// Where a value and the parts of it stand.
+#[derive(Debug)]
+struct Spans {
+    key: Option<Range<usize>>,
+    value: Range<usize>,
+    parts: BTreeMap<String, Spans>,
+}
+
+impl Document {
+    /// Reads a TOML text; a text that is none comes back with everything that is wrong about its syntax.
+    pub(crate) fn parse(source: Arc<Source>) -> Result<Self, Vec<Diagnostic>> {
+        let (table, errors) = DeTable::parse_recoverable(&source.text);
+        if !errors.is_empty() {
+            let diagnose = |error: &toml::de::Error| syntax_diagnostic(&source, error);
+            return Err(errors.iter().map(diagnose).collect());
+        }
+        let mut refused = Vec::new();
+        let root = table.span();
+        let (value, parts) = read_table(table.get_ref(), &mut refused);
+        let spans = Spans {
+            key: None,
+            value: root,
+            parts,
+        };
+        if refused.is_empty() {
+            return Ok(Self {
+                source,
+                value,
+                spans,
+            });
+        }
+        let diagnose = |span| diagnostic(&source, span, NUMBER_REFUSED.0, NUMBER_REFUSED.1);
+        Err(refused.into_iter().map(diagnose).collect())
+    }
+
+    /// Whether the text itself has something at `path`.
+    pub(crate) fn has(&self, path: &[String]) -> bool {
+        self.spans.nearest(path).1 == path.len()
+    }
+
+    /// A flaw at its place in the text.
+    pub(crate) fn diagnose(&self, flaw: Flaw) -> Diagnostic {
+        Diagnostic {
+            place: self.place(&flaw.path, flaw.side),
+            message: flaw.message,
+            label: flaw.label,
+            help: flaw.help,
+        }
+    }
+
+    /// The place of `path` in the text, or of the innermost part around it that is there.
+    pub(crate) fn place(&self, path: &[String], side: Side) -> Place {
+        let source = self.source.clone();
+        match self.spans.nearest(path) {
+            (_, 0) => Place::Whole { source },
+            (spans, depth) => {
+                let at_key = side == Side::Key || depth < path.len();
+                let key = spans.key.clone().filter(|_| at_key);
+                let span = key.unwrap_or_else(|| spans.value.clone());
+                Place::Text { source, span }
+            }
+        }
+    }
+}
+
+impl Spans {
+    /// The innermost part on the way to `path`, and how many keys deep it is.
+    fn nearest(&self, path: &[String]) -> (&Spans, usize) {
+        let mut spans = self;
+        for (depth, key) in path.iter().enumerate() {
+            match spans.parts.get(key) {
+                Some(part) => spans = part,
+                None => return (spans, depth),
+            }
+        }
+        (spans, path.len())
+    }
+}
+
+const NUMBER_REFUSED: (&str, &str) = (
+    "number out of range",
+    "expected a finite number of at most 64 bits",
+);
+
+fn syntax_diagnostic(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
+    let (message, label) = match error.message().split_once(", expected ") {
+        Some((message, "nothing")) => (message, String::new()),
+        Some((message, expected)) => (message, format!("expected {expected}")),
+        None => (error.message(), String::new()),
+    };
+    diagnostic(source, error.span().unwrap_or(0..0), message, &label)
+}
+
+fn diagnostic(source: &Arc<Source>, span: Range<usize>, message: &str, label: &str) -> Diagnostic {
+    Diagnostic {
+        message: message.to_owned(),
+        place: Place::Text {
+            source: source.clone(),
+            span,
+        },
+        label: Some(label.to_owned()).filter(|label| !label.is_empty()),
+        help: None,
+    }
+}
+
+/// Reads the value of an override: TOML where it is TOML, else the text itself.
+pub(crate) fn value_or_text(text: &str) -> Value {
+    let as_text = || Value::String(text.to_owned());
+    let Ok(value) = DeValue::parse(text) else {
+        return as_text();
+    };
+    let mut refused = Vec::new();
+    let (value, _) = read_part(&value, None, &mut refused);
+    if refused.is_empty() { value } else { as_text() }
+}
+
+/// Reads a dotted key, whose parts may be quoted, as TOML reads it.
+pub(crate) fn key_path(text: &str) -> Option<KeyPath> {
+    if text.contains('\n') {
+        return None; // More lines could say more than a key.
+    }
+    let document = format!("{text} = 0");
+    let table = DeTable::parse(&document).ok()?;
+    let mut inner = table.get_ref();
+    let mut path = Vec::new();
+    loop {
+        let (key, value) = inner.iter().next().filter(|_| inner.len() == 1)?;
+        path.push(key.get_ref().to_string());
+        match value.get_ref() {
+            DeValue::Table(deeper) => inner = deeper,
+            DeValue::Integer(_) => return Some(path),
+            _ => return None,
+        }
+    }
+}
+
+type Parts = BTreeMap<String, Spans>;
+
+fn read_table(table: &DeTable<'_>, refused: &mut Vec<Range<usize>>) -> (Value, Parts) {
+    let mut values = Map::new();
+    let mut parts = Parts::new();
+    for (key, part) in table {
+        let name = key.get_ref().to_string();
+        let (value, spans) = read_part(part, Some(key.span()), refused);
+        values.insert(name.clone(), value);
+        parts.insert(name, spans);
+    }
+    (Value::Object(values), parts)
+}
+
+fn read_list(list: &[Spanned<DeValue<'_>>], refused: &mut Vec<Range<usize>>) -> (Value, Parts) {
+    let read = |(index, part)| {
+        let (value, spans) = read_part(part, None, refused);
+        (value, (usize::to_string(&index), spans))
+    };
+    let (values, parts): (Vec<_>, Parts) = list.iter().enumerate().map(read).unzip();
+    (Value::Array(values), parts)
+}
+
+/// A value and its spans; the spans of numbers that JSON has not go to `refused`.
+fn read_part(
+    part: &Spanned<DeValue<'_>>,
+    key: Option<Range<usize>>,
+    refused: &mut Vec<Range<usize>>,
+) -> (Value, Spans) {
+    let mut number = |number: Option<Number>| {
+        if number.is_none() {
+            refused.push(part.span());
+        }
+        number.map_or(Value::Null, Value::Number)
+    };
+    let (value, parts) = match part.get_ref() {
+        DeValue::Table(table) => read_table(table, refused),
+        DeValue::Array(list) => read_list(list, refused),
+        DeValue::String(text) => (Value::String(text.to_string()), Parts::new()),
+        DeValue::Boolean(truth) => (Value::Bool(*truth), Parts::new()),
+        DeValue::Integer(digits) => (number(integer(digits)), Parts::new()),
+        DeValue::Float(digits) => (number(float(digits)), Parts::new()),
+        // JSON has no dates; no key of a scenario is one, and a title may look like one.
+        DeValue::Datetime(time) => (Value::String(time.to_string()), Parts::new()),
+    };
+    let spans = Spans {
+        key,
+        value: part.span(),
+        parts,
+    };
+    (value, spans)
+}
+
+fn integer(integer: &DeInteger<'_>) -> Option<Number> {
+    let (digits, radix) = (integer.as_str(), integer.radix());
+    let unsigned = u64::from_str_radix(digits, radix).map(Number::from);
+    let signed = || i64::from_str_radix(digits, radix).map(Number::from);
+    unsigned.ok().or_else(|| signed().ok())
+}
+
+fn float(float: &DeFloat<'_>) -> Option<Number> {
+    Number::from_f64(float.as_str().parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(text: &str) -> Document {
+        let source = Arc::new(Source::of_file(Path::new("test.toml"), text.to_owned()));
+        Document::parse(source).expect("valid TOML")
+    }
+
+    fn path(dotted: &str) -> KeyPath {
+        dotted.split('.').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn keys_and_values_are_found_in_headers_dotted_keys_inline_tables_and_lists() {
+        let text = "a.b = 1\n[c]\nd = [{ e = 'x' }, { e = 'y' }]\n[[f]]\ng = true\n";
+        let check = |dotted: &str, side: Side, expected: &str| {
+            let document = document(text);
+            let Place::Text { span, .. } = document.place(&path(dotted), side) else {
+                panic!("{dotted} is not in the text");
+            };
+            assert_eq!(&text[span], expected, "{dotted}");
+        };
+        check("a.b", Side::Key, "b");
+        check("a.b", Side::Value, "1");
+        check("c.d", Side::Key, "d");
+        check("c.d.1.e", Side::Value, "'y'");
+        check("c.d.1", Side::Value, "{ e = 'y' }");
+        check("c.d.1.missing", Side::Value, "{ e = 'y' }");
+        check("f.0.g", Side::Value, "true");
+        check("c", Side::Key, "c");
+        check("c.missing", Side::Value, "c");
+        assert!(matches!(
+            document(text).place(&path("missing"), Side::Key),
+            Place::Whole { .. }
+        ));
+    }
+
+    #[test]
+    fn values_are_those_that_json_has() {
+        let read = document("a = 0xff\nb = -1_000\nc = 1.5\nd = 2024-01-02\ne = [true, 'x']");
+        let expected = json!({"a": 255, "b": -1000, "c": 1.5, "d": "2024-01-02", "e": [true, "x"]});
+        assert_eq!(read.value, expected);
+        for text in ["a = inf", "a = [1, nan]", "a = 99999999999999999999"] {
+            let source = Arc::new(Source::of_file(Path::new("test.toml"), text.to_owned()));
+            let refused = Document::parse(source).expect_err("out of range");
+            assert_eq!(refused[0].message, NUMBER_REFUSED.0, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_overrides_value_is_toml_where_it_can_be() {
+        let check = |text: &str, expected: Value| {
+            assert_eq!(value_or_text(text), expected, "{text:?}");
+        };
+        check("1", json!(1));
+        check("true", json!(true));
+        check("'1'", json!("1"));
+        check("[1, 16]", json!([1, 16]));
+        check("{ a = 1 }", json!({"a": 1}));
+        check("1s", json!("1s"));
+        check("64KiB", json!("64KiB"));
+        check("/text/alpha", json!("/text/alpha"));
+        check("inf", json!("inf"));
+        check("", json!(""));
+        check("1\nb = 2", json!("1\nb = 2"));
+    }
+
+    #[test]
+    fn a_dotted_key_is_read_as_toml_reads_it() {
+        let check = |text: &str, expected: Option<&[&str]>| {
+            let expected = expected.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
+            assert_eq!(key_path(text), expected, "{text:?}");
+        };
+        check("unit", Some(&["unit"]));
+        check(
+            "server.http.mocks.0.path",
+            Some(&["server", "http", "mocks", "0", "path"]),
+        );
+        check("a.'b.c'", Some(&["a", "b.c"]));
+        check("", None);
+        check("a..b", None);
+        check("a = 1\nb", None);
+        check("[a]\nb", None);
+        check("# a", None);
+    }
+}

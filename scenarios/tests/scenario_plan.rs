@@ -1,0 +1,380 @@
+//! Plans: cells and blocks, what the command line changes, and that the same input and seed give the same plan.
+//!
+//! Which files make which scenarios is tested in `scenario_files.rs`.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use photofinish_harness::load::Stop;
+use photofinish_harness::record::{Placement, PlacementKind, Plan, PlannedServer};
+use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_scenarios::catalogue::{Located, locate};
+use photofinish_scenarios::diagnostic::Source;
+use photofinish_scenarios::plan::{
+    PlanError, PlanOptions, estimate, listed_scenario, plan, plan_hash,
+};
+use photofinish_scenarios::scenario::Scenario;
+use photofinish_scenarios::suite::tour;
+use proptest::prelude::*;
+use serde_json::json;
+
+fn scenario_called(name: &str, text: &str) -> Scenario {
+    let source = Source::of_file(Path::new(&format!("{name}.toml")), text.to_owned());
+    let scenario = Scenario::parse(source, &[], &|_, _| Ok(()));
+    scenario.unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+fn scenario(text: &str) -> Scenario {
+    scenario_called("mine", text)
+}
+
+fn options() -> PlanOptions {
+    PlanOptions {
+        runtimes: None,
+        concurrency: None,
+        duration: None,
+        rounds: None,
+        seed: 1,
+        quick: false,
+        placement: Placement {
+            kind: PlacementKind::Split,
+            server_cpus: vec![0],
+            worker_cpus: vec![1],
+        },
+        targets: BTreeMap::new(),
+    }
+}
+
+fn names(names: &[&str]) -> Option<Vec<String>> {
+    Some(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+fn count(count: u32) -> NonZeroU32 {
+    NonZeroU32::new(count).expect("from 1 up")
+}
+
+/// Scenario, runtime and sessions of each cell.
+fn cells(plan: &Plan) -> Vec<(&str, &str, u32)> {
+    let cells = plan.cells.iter();
+    cells
+        .map(|cell| {
+            (
+                cell.scenario.as_str(),
+                cell.runtime.as_str(),
+                cell.load.concurrency().get(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn cells_are_scenarios_times_load_points_times_runtimes_in_the_order_asked() {
+    let scenarios = [
+        scenario_called(
+            "b",
+            "workload = 'null'\nload.concurrency = [4, 1]\nruntimes = ['tokio', 'sync']",
+        ),
+        scenario_called("a", "workload = 'null'\nruntimes = ['smol']"),
+    ];
+    let made = plan(&scenarios, &options()).unwrap();
+    let expected = [
+        ("b", "tokio", 4),
+        ("b", "sync", 4),
+        ("b", "tokio", 1),
+        ("b", "sync", 1),
+        ("a", "smol", 1),
+    ];
+    assert_eq!(cells(&made), expected);
+    assert_eq!(made.scenarios[0].name, "b");
+    assert_eq!(made.scenarios[1].name, "a");
+}
+
+#[test]
+fn without_a_word_about_runtimes_all_of_them_are_compared() {
+    let made = plan(&[scenario("workload = 'null'")], &options()).unwrap();
+    let runtimes: Vec<_> = made
+        .cells
+        .iter()
+        .map(|cell| cell.runtime.as_str())
+        .collect();
+    let all: Vec<_> = DESCRIPTORS.iter().map(|known| known.name).collect();
+    assert_eq!(runtimes, all);
+    assert_eq!(made.blocks.len(), 5, "rounds by default");
+}
+
+#[test]
+fn the_command_line_goes_before_the_scenario() {
+    let text =
+        "workload = 'null'\nload = { concurrency = 1, ops = 5 }\nruntimes = ['tokio', 'sync']";
+    let asked = PlanOptions {
+        runtimes: names(&["smol", "pool", "smol"]),
+        concurrency: Some(vec![count(2), count(3)]),
+        duration: Some(Duration::from_millis(700)),
+        rounds: Some(count(3)),
+        ..options()
+    };
+    let made = plan(&[scenario(text)], &asked).unwrap();
+    let expected = [
+        ("mine", "smol", 2),
+        ("mine", "pool", 2),
+        ("mine", "smol", 3),
+        ("mine", "pool", 3),
+    ];
+    assert_eq!(cells(&made), expected);
+    assert_eq!(
+        made.scenarios[0].stop,
+        Stop::after(Duration::from_millis(700))
+    );
+    assert_eq!(made.blocks.len(), 3);
+}
+
+#[test]
+fn a_quick_plan_is_short_but_never_longer_than_asked() {
+    let quick = PlanOptions {
+        quick: true,
+        ..options()
+    };
+    let check = |text: &str, options: &PlanOptions, warmup: Stop, stop: Stop, rounds: usize| {
+        let made = plan(&[scenario(text)], options).unwrap();
+        assert_eq!(
+            (made.scenarios[0].warmup, made.scenarios[0].stop),
+            (warmup, stop),
+            "{text}"
+        );
+        assert_eq!(made.blocks.len(), rounds, "{text}");
+    };
+    let after = |ms| Stop::after(Duration::from_millis(ms));
+    let ops = |ops: u64| Stop::Ops(ops.try_into().unwrap());
+    check("workload = 'null'", &quick, after(50), after(200), 2);
+    check(
+        "workload = 'null'\nload = { duration = '10ms', warmup = '1ms' }",
+        &quick,
+        after(1),
+        after(10),
+        2,
+    );
+    check(
+        "workload = 'null'\nload = { ops = 3, warmup_ops = 1000 }",
+        &quick,
+        ops(50),
+        ops(3),
+        2,
+    );
+    let with_more = PlanOptions {
+        duration: Some(Duration::from_secs(3)),
+        rounds: Some(count(4)),
+        ..quick.clone()
+    };
+    check("workload = 'null'", &with_more, after(50), after(3000), 4);
+}
+
+#[test]
+fn an_external_target_takes_the_place_of_the_mock() {
+    let nginx = PlannedServer::External {
+        url: "http://127.0.0.1:8080/".to_owned(),
+        software: Some("nginx/1.22.1".to_owned()),
+    };
+    let asked = PlanOptions {
+        targets: BTreeMap::from([("http".to_owned(), nginx.clone())]),
+        ..options()
+    };
+    let scenarios = [
+        scenario_called(
+            "get",
+            "workload = 'http-get'\nserver.http = { kind = 'http', delay = '2 units' }",
+        ),
+        scenario_called("read", "workload = 'file-read'"),
+    ];
+    let made = plan(&scenarios, &asked).unwrap();
+    assert_eq!(made.scenarios[0].servers["http"], nginx);
+    assert!(made.scenarios[1].servers.is_empty());
+    let mocked = plan(&scenarios, &options()).unwrap();
+    let mock = PlannedServer::Mock {
+        server: "http".to_owned(),
+        behaviour: json!({"delay": "40ms"}),
+    };
+    assert_eq!(mocked.scenarios[0].servers["http"], mock);
+}
+
+#[test]
+fn what_cannot_be_planned_says_why_and_what_to_try() {
+    let check = |scenarios: &[Scenario], options: &PlanOptions, message: &str, hint: &str| {
+        let error: PlanError = plan(scenarios, options).expect_err("no plan");
+        assert_eq!(error.to_string(), message);
+        assert_eq!(error.hint(), hint);
+    };
+    let null = || scenario("workload = 'null'");
+    check(
+        &[],
+        &options(),
+        "there is no scenario to run",
+        "`photofinish list` shows all scenarios",
+    );
+    check(
+        &[null()],
+        &PlanOptions {
+            runtimes: names(&["sync", "tokyo"]),
+            ..options()
+        },
+        "`--runtimes`: there is no runtime `tokyo`",
+        "did you mean `tokio`?",
+    );
+    check(
+        &[null(), null()],
+        &options(),
+        "two scenarios of this run are called `mine`",
+        "run them one after another, or rename one of the files",
+    );
+    let elsewhere = PlannedServer::External {
+        url: "http://127.0.0.1:1/".to_owned(),
+        software: None,
+    };
+    let to_elsewhere = PlanOptions {
+        targets: BTreeMap::from([("htp".to_owned(), elsewhere)]),
+        ..options()
+    };
+    check(
+        &[null(), scenario_called("get", "workload = 'http-get'")],
+        &to_elsewhere,
+        "`--target htp=…`: no scenario of this run has a target `htp`",
+        "expected `http`",
+    );
+    check(
+        &[null()],
+        &to_elsewhere,
+        "`--target htp=…`: no scenario of this run has a target `htp`",
+        "they talk to no server at all",
+    );
+}
+
+#[test]
+fn a_plan_and_its_hash_depend_on_input_and_seed_alone() {
+    let text = "workload = 'http-get'\nserver.http = { delay = '1ms', seed = 3 }\nload.concurrency = [1, 16]";
+    // The same, with every map in another order.
+    let twin = "load.concurrency = [1, 16]\nserver.http = { seed = 3, delay = '1ms' }\nworkload = 'http-get'";
+    let made = |text: &str, seed: u64| {
+        let made = plan(&[scenario(text)], &PlanOptions { seed, ..options() }).unwrap();
+        let hash = plan_hash(&made, seed);
+        (serde_json::to_string(&made).unwrap(), hash)
+    };
+    assert_eq!(made(text, 7), made(text, 7));
+    assert_eq!(made(text, 7), made(twin, 7));
+    let (other_order, other_hash) = made(text, 8);
+    assert_ne!(made(text, 7).0, other_order);
+    assert_ne!(made(text, 7).1, other_hash);
+    assert_eq!(other_hash.len(), 64);
+    assert_ne!(made(&text.replace("3", "4"), 7).1, made(text, 7).1);
+}
+
+#[test]
+fn the_order_of_a_plan_never_changes_between_versions() {
+    // Recorded plans must be repeatable from their seed. The orders were computed from the definition of the
+    // draws, outside this program.
+    let asked = PlanOptions {
+        rounds: Some(count(3)),
+        seed: 42,
+        ..options()
+    };
+    let runtimes = "runtimes = ['sync', 'threads', 'pool', 'tokio', 'smol']";
+    let made = plan(
+        &[scenario(&format!("workload = 'null'\n{runtimes}"))],
+        &asked,
+    )
+    .unwrap();
+    let expected = [[4, 2, 1, 0, 3], [1, 4, 2, 0, 3], [3, 2, 0, 1, 4]];
+    assert_eq!(made.blocks, expected.map(Vec::from));
+}
+
+#[test]
+fn every_cell_comes_equally_often_to_every_position() {
+    // 6000 blocks of 5 cells: 1200 expected at each position, with a standard deviation of 31.
+    let runtimes = "runtimes = ['sync', 'threads', 'pool', 'tokio', 'smol']";
+    let asked = PlanOptions {
+        rounds: Some(count(6000)),
+        ..options()
+    };
+    let made = plan(
+        &[scenario(&format!("workload = 'null'\n{runtimes}"))],
+        &asked,
+    )
+    .unwrap();
+    let mut seen = [[0; 5]; 5];
+    for block in &made.blocks {
+        for (position, cell) in block.iter().enumerate() {
+            seen[position][*cell] += 1;
+        }
+    }
+    let even = |times: &i32| (1050..=1350).contains(times);
+    assert!(seen.iter().flatten().all(even), "{seen:?}");
+}
+
+#[test]
+fn the_estimate_is_the_sum_over_all_rounds() {
+    let text = "workload = 'null'\nruntimes = ['sync', 'tokio']\nload = { warmup = '100ms', duration = '400ms' }";
+    let asked = PlanOptions {
+        rounds: Some(count(3)),
+        ..options()
+    };
+    let made = plan(&[scenario(text)], &asked).unwrap();
+    // 6 rounds of 500 ms, and 60 ms around each.
+    assert_eq!(estimate(&made), Duration::from_millis(6 * 560));
+}
+
+#[test]
+fn the_tour_takes_less_than_a_minute() {
+    let tour = tour();
+    let read = |asked: &photofinish_scenarios::suite::SuiteScenario| {
+        let Ok(Located::Catalogue(entry)) = locate(&asked.name) else {
+            panic!("{} is not in the catalogue", asked.name);
+        };
+        Scenario::parse(entry.source(), &asked.overrides, &|_, _| Ok(())).unwrap()
+    };
+    let scenarios: Vec<_> = tour.scenarios.iter().map(read).collect();
+    let asked = PlanOptions {
+        rounds: tour.rounds,
+        ..options()
+    };
+    let estimated = estimate(&plan(&scenarios, &asked).unwrap());
+    let sensible = Duration::from_secs(30)..Duration::from_secs(56);
+    assert!(sensible.contains(&estimated), "{estimated:?}");
+}
+
+#[test]
+fn a_listed_scenario_names_its_runtimes() {
+    let listed = listed_scenario(&scenario(
+        "workload = 'null'\ntitle = 'Mine'\nruntimes = ['smol']",
+    ));
+    let listed = serde_json::to_value(listed).unwrap();
+    let expected = json!({
+        "name": "mine", "title": "Mine", "class": "floor", "workload": "null",
+        "runtimes": [{"name": "smol", "unsupported": null}],
+    });
+    assert_eq!(listed, expected);
+}
+
+proptest! {
+    #[test]
+    fn each_block_holds_every_supported_cell_once(
+        seed: u64,
+        rounds in 1u32..20,
+        points in prop::collection::btree_set(1u32..100, 1..4),
+    ) {
+        let asked = PlanOptions {
+            seed,
+            rounds: Some(count(rounds)),
+            concurrency: Some(points.into_iter().map(count).collect()),
+            ..options()
+        };
+        let made = plan(&[scenario("workload = 'null'")], &asked).unwrap();
+        let supported = |index: &usize| made.cells[*index].unsupported.is_none();
+        let expected: Vec<_> = (0..made.cells.len()).filter(supported).collect();
+        prop_assert_eq!(made.blocks.len(), rounds as usize);
+        for block in &made.blocks {
+            let mut block = block.clone();
+            block.sort_unstable();
+            prop_assert_eq!(&block, &expected);
+        }
+    }
+}
