@@ -59,6 +59,24 @@ pub fn rounds(rounds: usize, scenario: Option<&PlannedScenario>) -> String {
     })
 }
 
+/// A time of day for people: `2026-11-20 18:27:43 UTC`; what is not RFC 3339 stays as it is.
+pub fn time(rfc3339: &str) -> String {
+    let time: Result<jiff::Timestamp, _> = rfc3339.parse();
+    time.map_or_else(
+        |_| rfc3339.to_owned(),
+        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
+}
+
+/// How long a run took: `48 s`, `5 min 38 s`.
+pub fn elapsed(elapsed_ns: u64) -> String {
+    let seconds = (elapsed_ns as f64 / 1e9).round() as u64;
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
+}
+
 /// `1 round`, `5 rounds`.
 pub fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })

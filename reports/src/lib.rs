@@ -13,5 +13,10 @@ pub mod names;
 pub mod runtimes;
 pub mod units;
 
+pub mod charts;
 pub mod formats;
+pub mod page;
 pub mod terminal;
+
+pub use charts::{Chart, charts, png};
+pub use page::page;

@@ -48,7 +48,12 @@ pub fn queues_before_service(runtime: &str) -> bool {
     runtime == "pool"
 }
 
-/// How `runtime` looks; `position` among the runtimes of the record decides for names that are not listed.
+/// Whether `runtime` has a look of its own.
+pub fn is_known(runtime: &str) -> bool {
+    KNOWN.iter().any(|(name, _)| *name == runtime)
+}
+
+/// How `runtime` looks; `position` among the unlisted runtimes of the record decides for names that are not listed.
 pub fn look(runtime: &str, position: usize) -> Look {
     let known = KNOWN.iter().find(|(name, _)| *name == runtime);
     known.map_or(SPARE[position % SPARE.len()], |(_, look)| *look)

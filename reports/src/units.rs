@@ -41,6 +41,22 @@ pub fn ratio(value: f64) -> String {
     }
 }
 
+/// The same number without zeros that say nothing, for an axis: `50.0k` becomes `50k`, `0ns` becomes `0`.
+pub fn tick(text: &str) -> String {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number = match number.contains('.') {
+        true => number.trim_end_matches('0').trim_end_matches('.'),
+        false => number,
+    };
+    match number {
+        "0" => "0".to_owned(),
+        _ => format!("{number}{unit}"),
+    }
+}
+
 /// How far an interval reaches from its middle, the farther side, in percent of the middle: `±4%`, `±0.3%`.
 pub fn spread(value: f64, low: f64, high: f64) -> String {
     let percent = 100.0 * (high - value).max(value - low) / value;
@@ -108,6 +124,16 @@ mod tests {
         check(count(1e-9), "<0.001");
         check(bytes(512.0), "512B");
         check(bytes(12.5 * 1024.0 * 1024.0), "12.5MiB");
+    }
+
+    #[test]
+    fn ticks_have_no_idle_zeros() {
+        check(tick("50.0k"), "50k");
+        check(tick("100µs"), "100µs");
+        check(tick("0ns"), "0");
+        check(tick("0.500"), "0.5");
+        check(tick("1.50×"), "1.5×");
+        check(tick("1e-5×"), "1e-5×");
     }
 
     #[test]

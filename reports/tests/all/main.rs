@@ -2,8 +2,10 @@
 //!
 //! What needs a program beyond Rust says aloud that it is skipped where the program is missing, and fails in CI.
 
+mod charts;
 mod fixtures;
 mod formats;
+mod page;
 mod terminal;
 
 /// Says that a test cannot run here; in CI, where everything is installed, that is a failure.

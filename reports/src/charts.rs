@@ -1,0 +1,193 @@
+//! Charts: one file each, one line each in [`CHARTS`].
+//!
+//! A chart is a pure function from a record to drawings: SVG that the page inlines, and that [`png`] turns into a picture
+//! with the same font, so that page and file show one thing. To add one, write its file and its line; the conformance
+//! tests draw every fixture record with whatever is listed. Next: `canvas` for what is drawn with, `rows` and `curves`
+//! for the two layouts that the charts share.
+
+mod canvas;
+mod concurrency;
+mod cpu;
+mod curves;
+mod latency;
+mod picture;
+mod rows;
+mod scale;
+mod speedup;
+mod throughput;
+
+use photofinish_harness::load::Load;
+use photofinish_harness::record::Record;
+
+pub use canvas::{style_sheet, swatch};
+pub use picture::{PictureError, png};
+
+use crate::names::{Unique, slug};
+use crate::runtimes::{self, Look};
+use crate::summary::{CellSummary, Group, Summary};
+use crate::{describe, summary};
+
+/// Every chart, in the order in which a page shows them.
+pub static CHARTS: &[&Kind] = &[
+    &throughput::KIND,
+    &latency::KIND,
+    &speedup::KIND,
+    &cpu::KIND,
+    &concurrency::KIND,
+];
+
+/// A kind of chart.
+#[derive(Debug)]
+pub struct Kind {
+    /// What its files' names end in.
+    pub name: &'static str,
+    /// Its heading.
+    pub title: &'static str,
+    /// How it is drawn, and of what.
+    draw: Draw,
+}
+
+/// What a chart is drawn of; `None` where there is nothing to draw.
+#[derive(Debug)]
+enum Draw {
+    /// One scenario under one load.
+    PerLoad(fn(&Source<'_>, &Group<'_>) -> Option<canvas::Drawing>),
+    /// One scenario under all its loads.
+    PerScenario(fn(&Source<'_>, &[&Group<'_>]) -> Option<canvas::Drawing>),
+}
+
+/// A drawn chart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chart {
+    /// A plain file name without extension, unique within the record: `http-get.c64.latency`.
+    pub file_stem: String,
+    /// Heading and subject in one line, as plain text.
+    pub title: String,
+    /// The scenario it shows.
+    pub scenario: String,
+    /// The load it shows; `None` of a chart over all loads.
+    pub load: Option<Load>,
+    /// The drawing: a whole SVG document that refers to nothing outside.
+    pub svg: String,
+}
+
+/// Where charts read from.
+struct Source<'a> {
+    record: &'a Record,
+    summary: &'a Summary,
+}
+
+/// Every chart of a record, in the order of its scenarios and loads.
+pub fn charts(record: &Record) -> Vec<Chart> {
+    let summary = Summary::of(record);
+    let source = Source {
+        record,
+        summary: &summary,
+    };
+    let groups = summary.groups();
+    let mut unique = Unique::default();
+    let mut charts = Vec::new();
+    for of_scenario in groups.chunk_by(|a, b| a.scenario == b.scenario) {
+        for group in of_scenario {
+            charts.extend(
+                CHARTS
+                    .iter()
+                    .filter_map(|kind| kind.of_load(&source, group, &mut unique)),
+            );
+        }
+        charts.extend(
+            CHARTS
+                .iter()
+                .filter_map(|kind| kind.of_scenario(&source, of_scenario, &mut unique)),
+        );
+    }
+    charts
+}
+
+impl Kind {
+    fn of_load(
+        &self,
+        source: &Source<'_>,
+        group: &Group<'_>,
+        unique: &mut Unique,
+    ) -> Option<Chart> {
+        let Draw::PerLoad(draw) = self.draw else {
+            return None;
+        };
+        let drawing = draw(source, group)?;
+        let subject = subject(group);
+        Some(Chart {
+            file_stem: unique.name(format!(
+                "{}.{}.{}",
+                slug(group.scenario),
+                describe::load_slug(group.load),
+                self.name
+            )),
+            title: format!("{}: {subject}", self.title),
+            scenario: group.scenario.to_owned(),
+            load: Some(group.load),
+            svg: drawing.finish(self.title, &subject),
+        })
+    }
+
+    fn of_scenario(
+        &self,
+        source: &Source<'_>,
+        groups: &[Group<'_>],
+        unique: &mut Unique,
+    ) -> Option<Chart> {
+        let Draw::PerScenario(draw) = self.draw else {
+            return None;
+        };
+        let scenario = groups.first()?.scenario;
+        let drawing = draw(source, &groups.iter().collect::<Vec<_>>())?;
+        Some(Chart {
+            file_stem: unique.name(format!("{}.{}", slug(scenario), self.name)),
+            title: format!("{}: {scenario}", self.title),
+            scenario: scenario.to_owned(),
+            load: None,
+            svg: drawing.finish(self.title, scenario),
+        })
+    }
+}
+
+/// How a runtime looks in every chart of this run.
+pub fn look(summary: &Summary, runtime: &str) -> Look {
+    let mut unlisted: Vec<&str> = Vec::new();
+    for cell in &summary.cells {
+        if !runtimes::is_known(&cell.runtime) && !unlisted.contains(&cell.runtime.as_str()) {
+            unlisted.push(&cell.runtime);
+        }
+    }
+    let position = unlisted.iter().position(|name| *name == runtime);
+    runtimes::look(runtime, position.unwrap_or(0))
+}
+
+impl Source<'_> {
+    fn look(&self, runtime: &str) -> Look {
+        look(self.summary, runtime)
+    }
+
+    fn merged_service(&self, cell: &CellSummary) -> photofinish_harness::latency::Latencies {
+        let same = |planned: &&photofinish_harness::record::Cell| {
+            planned.scenario == cell.scenario
+                && planned.runtime == cell.runtime
+                && planned.load == cell.load
+        };
+        let index = self
+            .record
+            .plan
+            .cells
+            .iter()
+            .position(|planned| same(&planned));
+        summary::merged_service(
+            self.record,
+            index.expect("a summarised cell is one of the plan's"),
+        )
+    }
+}
+
+/// What a chart of one group shows: `http-get · closed, 64 in flight`.
+fn subject(group: &Group<'_>) -> String {
+    format!("{} · {}", group.scenario, group.load)
+}

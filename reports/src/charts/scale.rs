@@ -1,0 +1,168 @@
+//! Scales: from a value to a place, and the ticks that belong to them.
+//!
+//! Linear, logarithmic, and "log-nines", on which each further nine of a percentile takes the same room. Pure
+//! arithmetic; drawing is the business of the charts.
+
+/// A scale between two values and two places.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Scale {
+    /// Values at both ends, the first the smaller.
+    domain: (f64, f64),
+    /// Places of both ends in CSS pixels.
+    range: (f64, f64),
+    logarithmic: bool,
+}
+
+impl Scale {
+    /// A linear scale.
+    pub(super) fn linear(domain: (f64, f64), range: (f64, f64)) -> Self {
+        Self {
+            domain,
+            range,
+            logarithmic: false,
+        }
+    }
+
+    /// A logarithmic scale; the domain must be positive.
+    pub(super) fn logarithmic(domain: (f64, f64), range: (f64, f64)) -> Self {
+        assert!(
+            domain.0 > 0.0 && domain.1 > domain.0,
+            "no logarithms of {domain:?}"
+        );
+        Self {
+            domain,
+            range,
+            logarithmic: true,
+        }
+    }
+
+    /// The place of `value`; a value outside is placed at the end it is beyond.
+    pub(super) fn place(&self, value: f64) -> f64 {
+        let (low, high) = self.domain;
+        let value = value.clamp(low, high);
+        let share = if self.logarithmic {
+            (value / low).ln() / (high / low).ln()
+        } else {
+            (value - low) / (high - low)
+        };
+        self.range.0 + share * (self.range.1 - self.range.0)
+    }
+
+    /// Round values inside the domain, at most about `wanted` of them.
+    pub(super) fn ticks(&self, wanted: usize) -> Vec<f64> {
+        if self.logarithmic {
+            logarithmic_ticks(self.domain, wanted)
+        } else {
+            linear_ticks(self.domain, wanted)
+        }
+    }
+}
+
+/// The place of a quantile on a log-nines axis: 0 at 0, 1 at 0.9, 2 at 0.99.
+pub(super) fn nines(quantile: f64) -> f64 {
+    -(1.0 - quantile).log10()
+}
+
+fn linear_ticks((low, high): (f64, f64), wanted: usize) -> Vec<f64> {
+    let rough = (high - low) / wanted.max(1) as f64;
+    let power = 10_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|digit| digit * power)
+        .find(|step| *step >= rough * 0.999);
+    let step = step.unwrap_or(10.0 * power);
+    let first = (low / step).ceil() as i64;
+    (first..)
+        .map(|index| index as f64 * step)
+        .take_while(|tick| *tick <= high * (1.0 + 1e-9))
+        .collect()
+}
+
+/// The densest of a few patterns per decade that stays within `wanted`.
+fn logarithmic_ticks(domain: (f64, f64), wanted: usize) -> Vec<f64> {
+    let patterns: [&[f64]; 4] = [
+        &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
+        &[1.0, 2.0, 3.0, 5.0],
+        &[1.0, 2.0, 5.0],
+        &[1.0, 3.0],
+    ];
+    let fitting = patterns
+        .into_iter()
+        .map(|pattern| per_decade(domain, pattern, 1))
+        .find(|ticks| ticks.len() <= wanted);
+    let every = |decades: usize| per_decade(domain, &[1.0], decades);
+    fitting.unwrap_or_else(|| {
+        (1..40)
+            .map(every)
+            .find(|ticks| ticks.len() <= wanted)
+            .unwrap_or_default()
+    })
+}
+
+fn per_decade((low, high): (f64, f64), digits: &[f64], decades: usize) -> Vec<f64> {
+    let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+    let powers = (first..=last)
+        .step_by(decades)
+        .map(|exponent| 10_f64.powi(exponent));
+    let all = powers.flat_map(|power| digits.iter().map(move |digit| digit * power));
+    all.filter(|tick| (low * 0.999_999..=high * 1.000_001).contains(tick))
+        .collect()
+}
+
+/// Moves places apart until no two are nearer than `gap`, keeping their order and staying above `bottom`; the input
+/// must be sorted.
+pub(super) fn spread_apart(places: &mut [f64], gap: f64, bottom: f64) {
+    for index in 1..places.len() {
+        places[index] = places[index].max(places[index - 1] + gap);
+    }
+    let mut limit = bottom;
+    for place in places.iter_mut().rev() {
+        *place = place.min(limit);
+        limit = *place - gap;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logarithmic_scale_gives_each_decade_the_same_room() {
+        let scale = Scale::logarithmic((1.0, 1e4), (0.0, 400.0));
+        let places = [1.0, 10.0, 100.0, 1e4, 1e9].map(|value| scale.place(value).round());
+        assert_eq!(places, [0.0, 100.0, 200.0, 400.0, 400.0]);
+    }
+
+    #[test]
+    fn each_nine_takes_the_same_room() {
+        assert!((nines(0.9) - 1.0).abs() < 1e-9 && (nines(0.999) - 3.0).abs() < 1e-9);
+        assert_eq!(nines(0.0), 0.0);
+    }
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        assert_eq!(
+            Scale::linear((0.0, 104.0), (0.0, 1.0)).ticks(5),
+            [0.0, 50.0, 100.0]
+        );
+        assert_eq!(
+            Scale::linear((0.0, 98.0), (0.0, 1.0)).ticks(5),
+            [0.0, 20.0, 40.0, 60.0, 80.0]
+        );
+        assert_eq!(
+            Scale::logarithmic((0.9, 60.0), (0.0, 1.0)).ticks(8),
+            [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]
+        );
+        let wide = Scale::logarithmic((1e-10, 1e10), (0.0, 1.0)).ticks(8);
+        assert!((3..=8).contains(&wide.len()), "{wide:?}");
+        let narrow = Scale::logarithmic((2.1, 2.9), (0.0, 1.0)).ticks(8);
+        assert!(narrow.len() <= 8, "{narrow:?}");
+    }
+
+    #[test]
+    fn labels_are_moved_apart_and_stay_inside() {
+        let mut places = [10.0, 11.0, 12.0, 98.0, 99.0];
+        spread_apart(&mut places, 10.0, 100.0);
+        assert_eq!(places, [10.0, 20.0, 30.0, 90.0, 100.0]);
+    }
+}

@@ -1,0 +1,467 @@
+//! The page: `report.html`, one file that opens offline.
+//!
+//! Everything the record says is text here: maud escapes it, and the page's own policy forbids scripts and anything from
+//! elsewhere. Charts are inlined and repainted for a dark background by the style sheet in `page.css`. What was run and
+//! what to mind comes first, numbers next, then how it was measured and how to read it.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use photofinish_harness::load::Load;
+use photofinish_harness::record::{PlannedScenario, Record};
+
+use crate::charts::{self, Chart};
+use crate::names::{Unique, slug};
+use crate::summary::{CellSummary, Group, MetricSummary, Status, Summary};
+use crate::{describe, runtimes, summary, units};
+
+/// The page of a record: a whole HTML document.
+pub fn page(record: &Record) -> String {
+    let report = Report {
+        record,
+        summary: &Summary::of(record),
+        charts: &charts::charts(record),
+    };
+    report.document().into_string()
+}
+
+/// Metrics in the table, by heading.
+const COLUMNS: [(&str, &str); 6] = [
+    ("ops/s", summary::THROUGHPUT),
+    ("p50", "service_p50_ns"),
+    ("p99", "service_p99_ns"),
+    ("p99.9", "service_p999_ns"),
+    ("CPU/op", "cpu_ns_per_op"),
+    ("memory", "peak_rss_bytes"),
+];
+
+/// Forbids scripts and everything from elsewhere, whatever got onto the page.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+
+/// What the page is made from.
+struct Report<'a> {
+    record: &'a Record,
+    summary: &'a Summary,
+    charts: &'a [Chart],
+}
+
+/// A scenario with its groups, and its anchor on the page.
+struct Section<'a> {
+    anchor: String,
+    name: &'a str,
+    scenario: Option<&'a PlannedScenario>,
+    groups: Vec<Group<'a>>,
+}
+
+impl Report<'_> {
+    fn document(&self) -> Markup {
+        let sections = self.sections();
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta http-equiv="Content-Security-Policy" content=(POLICY);
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { "Photofinish: " (self.subjects(&sections)) }
+                    style { (PreEscaped(include_str!("page.css"))) (PreEscaped(dark_charts())) }
+                }
+                body {
+                    (self.head(&sections))
+                    main {
+                        @for section in &sections { (self.section(section)) }
+                        (self.run())
+                        (reading())
+                    }
+                    footer { (self.record.tool.name) " " (self.record.tool.version) " · run " (self.record.id) }
+                }
+            }
+        }
+    }
+
+    fn sections(&self) -> Vec<Section<'_>> {
+        let mut unique = Unique::default();
+        let groups = self.summary.groups();
+        let by_scenario = groups.chunk_by(|a, b| a.scenario == b.scenario);
+        by_scenario
+            .map(|groups| Section {
+                anchor: unique.name(slug(groups[0].scenario)),
+                name: groups[0].scenario,
+                scenario: summary::scenario(self.record, groups[0].scenario),
+                groups: groups.to_vec(),
+            })
+            .collect()
+    }
+
+    fn subjects(&self, sections: &[Section<'_>]) -> String {
+        match sections {
+            [] => "nothing measured".to_owned(),
+            sections => sections
+                .iter()
+                .map(|section| section.name)
+                .collect::<Vec<_>>()
+                .join(", "),
+        }
+    }
+
+    fn head(&self, sections: &[Section<'_>]) -> Markup {
+        let record = self.record;
+        html! {
+            header {
+                p.brand { (mark()) "Photofinish" }
+                h1 { (self.subjects(sections)) }
+                p.facts {
+                    span { (describe::time(&record.started_utc)) }
+                    span { "took " (describe::elapsed(record.elapsed_ns)) }
+                    span { (describe::machine(&record.machine)) }
+                    span { "placement " (describe::placement(&record.plan.placement)) }
+                }
+                (self.alerts())
+                @if sections.is_empty() { p { "Nothing was planned, so nothing was measured." } }
+                @else { (headlines(sections)) }
+            }
+        }
+    }
+
+    fn alerts(&self) -> Markup {
+        let incomplete = describe::incomplete(&self.summary.completion);
+        let warnings = &self.summary.warnings;
+        html! {
+            @if let Some(sentence) = incomplete { p.alert role="alert" { (sentence) } }
+            @if !warnings.is_empty() {
+                section.alert aria-label="Warnings" {
+                    h2 { (describe::plural(warnings.len(), "warning")) }
+                    ul { @for warning in warnings { li { (warning) } } }
+                }
+            }
+        }
+    }
+
+    fn section(&self, section: &Section<'_>) -> Markup {
+        let title = section
+            .scenario
+            .map_or("", |scenario| scenario.title.as_str());
+        html! {
+            section.scenario id=(section.anchor) {
+                h2 { (section.name) @if !title.is_empty() { small { (title) } } }
+                @if let Some(scenario) = section.scenario { (about(scenario)) }
+                @let overview = self.drawings(section.name, None);
+                @if !overview.is_empty() { (figures(&overview)) }
+                @for (index, group) in section.groups.iter().enumerate() {
+                    @let last = index + 1 == section.groups.len();
+                    (self.group(group, section.scenario, last))
+                }
+                @if let Some(scenario) = section.scenario { (self.how(scenario, &section.groups)) }
+            }
+        }
+    }
+
+    /// One load: the table, what is missing from it, and the charts; those of a sweep's earlier loads folded away.
+    fn group(
+        &self,
+        group: &Group<'_>,
+        scenario: Option<&PlannedScenario>,
+        unfolded: bool,
+    ) -> Markup {
+        let charts = self.drawings(group.scenario, Some(group.load));
+        html! {
+            h3 { (group.load) small { (describe::rounds(group.rounds(), scenario)) } }
+            @if !group.ranked().is_empty() { (self.table(group)) }
+            (missing(group))
+            @if !charts.is_empty() {
+                details.charts open[unfolded] { summary { "Charts: " (group.load) } (figures(&charts)) }
+            }
+        }
+    }
+
+    fn drawings(&self, scenario: &str, load: Option<Load>) -> Vec<&Chart> {
+        self.charts
+            .iter()
+            .filter(|chart| chart.scenario == scenario && chart.load == load)
+            .collect()
+    }
+
+    fn table(&self, group: &Group<'_>) -> Markup {
+        let baseline = group.baseline();
+        html! {
+            div.scroll tabindex="0" role="region" aria-label="Results" {
+                table.results {
+                    thead { tr {
+                        th scope="col" { "runtime" }
+                        @for (heading, _) in COLUMNS { th scope="col" { (heading) } }
+                        @if let Some(baseline) = baseline { th scope="col" { "vs " (baseline) } }
+                    } }
+                    tbody { @for cell in group.ranked() { (self.row(cell, baseline.is_some())) } }
+                }
+            }
+        }
+    }
+
+    fn row(&self, cell: &CellSummary, compared: bool) -> Markup {
+        let swatch = charts::swatch(charts::look(self.summary, &cell.runtime));
+        html! {
+            tr {
+                th scope="row" {
+                    (PreEscaped(swatch)) (cell.runtime)
+                    @if let Some(note) = runtimes::note(&cell.runtime) { small { "(" (note) ")" } }
+                }
+                @for (_, name) in COLUMNS { (number(cell.metric(name))) }
+                @if compared {
+                    @match &cell.ratio {
+                        Some(ratio) => td {
+                            (units::ratio(ratio.median))
+                            @if let Some(interval) = range(ratio.low, ratio.high, units::ratio) { small { (interval) } }
+                        },
+                        None => td { "1×" },
+                    }
+                }
+            }
+        }
+    }
+
+    /// What exactly was asked for and given, for those who want to repeat or doubt it.
+    fn how(&self, scenario: &PlannedScenario, groups: &[Group<'_>]) -> Markup {
+        let params = serde_json::to_string_pretty(&scenario.params).unwrap_or_default();
+        let servers = serde_json::to_string_pretty(&scenario.servers).unwrap_or_default();
+        let cells = groups
+            .iter()
+            .flat_map(|group| &group.cells)
+            .filter(|cell| cell.rounds > 0);
+        html! {
+            details {
+                summary { "How " (scenario.name) " was run" }
+                dl {
+                    dt { "workload" } dd { (scenario.workload) }
+                    dt { "parameters" } dd { pre { (params) } }
+                    @if !scenario.servers.is_empty() { dt { "servers" } dd { pre { (servers) } } }
+                    dt { "unit of delay" } dd { (units::duration(scenario.unit_ns as f64)) }
+                    dt { "warm-up" } dd { (describe::stop(scenario.warmup)) }
+                    dt { "measured" } dd { (describe::stop(scenario.stop)) }
+                    dt { "failures allowed" } dd { (units::tick(&units::count(100.0 * scenario.error_budget))) "%" }
+                }
+                div.scroll tabindex="0" role="region" aria-label="Runtimes as run" {
+                    table {
+                        thead { tr { @for heading in ["runtime", "load", "rounds", "sessions", "worker threads", "threads alive", "context switches/op", "particulars"] {
+                            th scope="col" { (heading) }
+                        } } }
+                        tbody { @for cell in cells { (self.particulars(cell)) } }
+                    }
+                }
+            }
+        }
+    }
+
+    fn particulars(&self, cell: &CellSummary) -> Markup {
+        let known =
+            |number: Option<u32>| number.map_or("n/a".to_owned(), |number| number.to_string());
+        html! {
+            tr {
+                th scope="row" { (cell.runtime) }
+                td { (cell.load) }
+                td { (cell.rounds) @if cell.rounds_failed > 0 { " (" (cell.rounds_failed) " failed)" } }
+                td { (known(cell.sessions)) }
+                td { (known(cell.worker_threads)) }
+                td { (describe::value(cell.metric("threads"))) }
+                td { (describe::value(cell.metric("context_switches_per_op"))) }
+                td { (self.facts(cell)) }
+            }
+        }
+    }
+
+    fn facts(&self, cell: &CellSummary) -> String {
+        let planned = self.record.plan.cells.iter().position(|planned| {
+            planned.scenario == cell.scenario
+                && planned.runtime == cell.runtime
+                && planned.load == cell.load
+        });
+        let round = planned.and_then(|index| summary::measured(self.record, index).next());
+        let facts = round.map(|(_, round)| &round.worker.runtime_facts);
+        let said = facts
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| format!("{name} {value}"));
+        said.collect::<Vec<_>>().join(", ")
+    }
+
+    fn run(&self) -> Markup {
+        let (record, machine) = (self.record, &self.record.machine);
+        let known = |fact: &Option<String>| fact.clone().unwrap_or("n/a".to_owned());
+        html! {
+            section id="run" {
+                h2 { "The run" }
+                dl {
+                    dt { "command" } dd { code { (record.command_line.join(" ")) } }
+                    dt { "run" } dd { (record.id) }
+                    dt { "seed" } dd { (record.seed) }
+                    dt { "plan hash" } dd { code { (record.plan_hash) } }
+                    dt { "tool" } dd { (record.tool.name) " " (record.tool.version) ", " (record.tool.profile) " build" }
+                    dt { "placement" } dd { (describe::placement(&record.plan.placement)) }
+                    dt { "operating system" } dd { (machine.os) ", " (machine.arch) }
+                    dt { "processor" } dd {
+                        (known(&machine.cpu_model)) "; " (describe::plural(machine.cpus_online as usize, "CPU")) " online, "
+                        (describe::cpus(&machine.cpus_allowed)) " allowed"
+                    }
+                    dt { "memory" } dd { (machine.memory_bytes.map_or("n/a".to_owned(), |bytes| units::bytes(bytes as f64))) }
+                    dt { "hypervisor" } dd { (known(&machine.hypervisor)) }
+                    dt { "frequency governor" } dd { (known(&machine.governor)) }
+                    dt { "clock source" } dd { (known(&machine.clock_source)) }
+                    dt { "load average" } dd { (known(&machine.load_average_1m)) }
+                    dt { "open files" } dd { (machine.open_files_limit.map_or("n/a".to_owned(), |limit| limit.to_string())) }
+                    dt { "boot" } dd { (known(&machine.boot_id)) }
+                }
+                @if !record.dependencies.is_empty() {
+                    details {
+                        summary { "Exact versions of " (record.dependencies.len()) " dependencies" }
+                        ul.versions { @for (name, version) in &record.dependencies { li { (name) " " (version) } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn headlines(sections: &[Section<'_>]) -> Markup {
+    html! {
+        ul.headlines {
+            @for section in sections {
+                @for group in &section.groups {
+                    li {
+                        a href={ "#" (section.anchor) } { (section.name) }
+                        @if section.groups.len() > 1 { " (" (group.load) ")" }
+                        ": " (headline(group))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What was seen, without a verdict.
+fn headline(group: &Group<'_>) -> String {
+    let ranked = group.ranked();
+    let Some((first, throughput)) = ranked
+        .first()
+        .and_then(|cell| Some((cell, cell.metric(summary::THROUGHPUT)?)))
+    else {
+        return "no runtime has numbers.".to_owned();
+    };
+    let most = format!(
+        "highest median throughput {} operations per second, {}",
+        units::count(throughput.median),
+        first.runtime
+    );
+    match describe::lead(group) {
+        None => format!("{most}."),
+        Some(lead) => format!("{most}. {lead}"),
+    }
+}
+
+fn about(scenario: &PlannedScenario) -> Markup {
+    html! {
+        p {
+            "One operation " (scenario.operation.trim_end_matches('.')) "."
+            @if !scenario.servers.is_empty() { " Behind it: " (describe::servers(scenario)) "." }
+        }
+    }
+}
+
+fn number(metric: Option<&MetricSummary>) -> Markup {
+    let advisory = metric.and_then(|metric| metric.advisory.as_deref());
+    let interval = metric.and_then(|metric| {
+        range(metric.low, metric.high, |value| {
+            units::with_unit(value, &metric.unit)
+        })
+    });
+    html! {
+        td title=[advisory] {
+            (describe::value(metric))
+            @if let Some(interval) = interval { small { (interval) } }
+        }
+    }
+}
+
+/// `1.02–1.10`, with the unit once where both ends have the same; `None` where both ends print alike.
+fn range(low: f64, high: f64, print: impl Fn(f64) -> String) -> Option<String> {
+    let (low, high) = (print(low), print(high));
+    let unit = |text: &str| {
+        text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
+            .to_owned()
+    };
+    match (low == high, unit(&low) == unit(&high)) {
+        (true, _) => None,
+        (false, true) => Some(format!("{}–{high}", low.trim_end_matches(&unit(&high)))),
+        (false, false) => Some(format!("{low}–{high}")),
+    }
+}
+
+/// Cells without numbers, failures by kind, and what else to know of the table above.
+fn missing(group: &Group<'_>) -> Markup {
+    let ranked = group.ranked();
+    let fewer: Vec<String> = ranked
+        .iter()
+        .filter_map(|cell| describe::fewer_sessions(cell))
+        .collect();
+    let failing: Vec<&CellSummary> = group
+        .cells
+        .iter()
+        .copied()
+        .filter(|cell| !cell.errors_by_kind.is_empty())
+        .collect();
+    let unranked = group.unranked();
+    html! {
+        @if !(unranked.is_empty() && failing.is_empty() && fewer.is_empty()) {
+            ul.missing {
+                @for cell in unranked {
+                    li.bad[cell.status != Status::Unsupported] {
+                        strong { (cell.runtime) } " " (describe::status(cell.status)) ": "
+                        (cell.reason.as_deref().unwrap_or("no reason given"))
+                    }
+                }
+                @for cell in failing { li { (describe::errors(cell)) } }
+                @for sentence in fewer { li { (sentence) } }
+            }
+        }
+    }
+}
+
+fn figures(charts: &[&Chart]) -> Markup {
+    html! { div.figures { @for chart in charts { figure { (PreEscaped(&chart.svg)) } } } }
+}
+
+fn reading() -> Markup {
+    html! {
+        section id="reading" {
+            h2 { "How to read the numbers" }
+            ul {
+                li { "Numbers are medians over rounds; a round is a fresh process. Small print below a number is the \
+                      median's interval: exact, at 95% confidence or more from six rounds on, and from the least to \
+                      the greatest round with fewer." }
+                li { "Service time runs from the start of an operation to its end. " (describe::CLOSED_LOAD) }
+                li { "Response time would run from when an operation was due; only an open load has it." }
+                li { (describe::ADVISORY) " Curves stop where fewer than ten samples remain." }
+                li { "A ratio compares the two runtimes within each block of rounds, so that what slows the whole machine \
+                      cancels. Its interval is exact (Wilcoxon's signed ranks)." }
+                li { "CPU per operation is user and system time of the worker process; the server's own is not in it. \
+                      Memory is the highest of the process since its start." }
+                li { "A ranking is of throughput in one scenario under one load, and of nothing else." }
+            }
+        }
+    }
+}
+
+/// Charts on a dark page, by the colours that they are drawn with.
+fn dark_charts() -> String {
+    format!(
+        "@media screen and (prefers-color-scheme: dark) {{\n{}}}\n",
+        charts::style_sheet("svg")
+    )
+}
+
+/// Three runners and the line.
+fn mark() -> Markup {
+    PreEscaped(
+        "<svg class=\"mark\" viewBox=\"0 0 20 20\" aria-hidden=\"true\"><path d=\"M1 5h11M1 10h15M1 15h8\" fill=\"none\" \
+         stroke=\"currentColor\" stroke-width=\"2.4\" stroke-linecap=\"round\"/><path d=\"M18 2v16\" \
+         stroke=\"currentColor\" stroke-width=\"1.4\"/></svg>"
+            .to_owned(),
+    )
+}

@@ -1,0 +1,175 @@
+//! The page: one file, nothing from elsewhere, nothing of a record taken for markup; and a real browser agrees.
+//!
+//! The pages stay in the target folder, under `tmp/pages`, to be looked at.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use photofinish_reports::page;
+
+use crate::fixtures;
+
+fn write_page(name: &str) -> PathBuf {
+    let (_, record) = fixtures::all()
+        .iter()
+        .find(|(fixture, _)| *fixture == name)
+        .expect("a fixture");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
+    std::fs::create_dir_all(&folder).expect("the target folder is writable");
+    let path = folder.join(format!("{name}.html"));
+    std::fs::write(&path, page(record)).expect("the target folder is writable");
+    path
+}
+
+#[test]
+fn every_page_is_one_file_without_script_or_anything_from_elsewhere() {
+    for (name, record) in fixtures::all() {
+        write_page(name);
+        let html = page(record);
+        for forbidden in [
+            "<script",
+            "<link",
+            "<img",
+            "<iframe",
+            "src=\"",
+            "@import",
+            "url(",
+            "href=\"http",
+            "onerror=\"",
+        ] {
+            // Escaped text may say anything; only markup counts.
+            assert!(!html.contains(forbidden), "{name}: {forbidden}");
+        }
+        assert!(
+            html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>"),
+            "{name}"
+        );
+        let namespaces = html.matches("http://www.w3.org/2000/svg").count();
+        let addresses = html.matches("http://").count();
+        assert_eq!(namespaces, addresses, "{name}: only namespaces");
+    }
+}
+
+#[test]
+fn what_a_record_says_is_text_and_never_markup() {
+    let html = page(&fixtures::hostile());
+    for said in [
+        "&lt;script&gt;alert('title')&lt;/script&gt;",
+        "&lt;script&gt;alert('warning')&lt;/script&gt;",
+        "&lt;script&gt;alert(4)&lt;/script&gt;",
+        "&lt;img src=x onerror=alert(2)&gt;",
+        "&lt;/details&gt;&lt;script&gt;alert(3)&lt;/script&gt;",
+        "&lt;b&gt;sync&lt;/b&gt;",
+    ] {
+        assert!(html.contains(said), "{said}");
+    }
+    assert!(!html.contains("<b>sync") && !html.contains("<img"));
+}
+
+#[test]
+fn a_page_holds_what_is_needed_to_repeat_the_run() {
+    let record = fixtures::tour();
+    let html = page(&record);
+    let versions = record
+        .dependencies
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"));
+    let facts = [
+        "photofinish run --seed 42",
+        &record.plan_hash,
+        &record.id,
+        "AMD EPYC 7763",
+        "split: server on CPU 0",
+    ];
+    for fact in facts
+        .map(str::to_owned)
+        .into_iter()
+        .chain(versions)
+        .chain(record.warnings)
+    {
+        assert!(html.contains(&fact), "{fact}");
+    }
+}
+
+#[test]
+fn cells_without_numbers_are_on_the_page_with_their_reasons() {
+    let html = page(&fixtures::failures());
+    for said in [
+        "producers and consumers at once need more than one thread",
+        "the server was gone: connection refused",
+        "the server counted 4003 requests, the worker 4002",
+        "18.37% of the operations failed where 1% may",
+        "operation 17: expected 2 bytes, got 3",
+        "1 of 5 rounds failed: the worker was killed by signal 9",
+    ] {
+        assert!(html.contains(said), "{said}");
+    }
+    let interrupted = page(&fixtures::interrupted());
+    assert!(interrupted.contains("The run was interrupted"));
+}
+
+/// Goal: a browser builds the page as meant, and finds nothing to complain of. Method: headless Chromium dumps the
+/// document it made; its complaints would be on stderr.
+#[test]
+fn a_browser_shows_every_table_and_chart_and_complains_of_nothing() {
+    for (name, tables, figures) in [
+        ("tour", 3, 12),
+        ("sweep", 5, 21),
+        ("hostile", 1, 4),
+        ("empty", 0, 0),
+    ] {
+        let Some(shown) = browse(&write_page(name)) else {
+            return;
+        };
+        assert_eq!(
+            shown.dom.matches("<table class=\"results\">").count(),
+            tables,
+            "{name}"
+        );
+        assert_eq!(shown.dom.matches("<figure>").count(), figures, "{name}");
+        assert!(!shown.dom.contains("<script"), "{name}");
+        assert!(!shown.said.contains("CONSOLE"), "{name}: {}", shown.said);
+    }
+}
+
+struct Shown {
+    dom: String,
+    said: String,
+}
+
+/// What Chromium makes of a page; skips aloud, and in CI fails, where there is no Chromium.
+fn browse(path: &Path) -> Option<Shown> {
+    let profile = tempfile::tempdir().expect("a temporary folder");
+    let output = ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find_map(|browser| {
+            Command::new(browser)
+                .args([
+                    "--headless",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--disable-quic",
+                    "--no-first-run",
+                ])
+                .args([
+                    "--disable-background-networking",
+                    "--disable-component-update",
+                    "--disable-sync",
+                ])
+                .args(["--enable-logging=stderr", "--v=0", "--dump-dom"])
+                .arg(format!("--user-data-dir={}", profile.path().display()))
+                .arg(format!("file://{}", path.display()))
+                .output()
+                .ok()
+        });
+    let Some(output) = output else {
+        crate::skip("chromium");
+        return None;
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    Some(Shown {
+        dom: text(&output.stdout),
+        said: text(&output.stderr),
+    })
+}
