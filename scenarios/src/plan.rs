@@ -208,21 +208,27 @@ fn scenario_cells(
     runtimes: &[&'static Descriptor],
     options: &PlanOptions,
 ) -> Vec<Cell> {
-    let points = options
-        .concurrency
-        .as_ref()
-        .unwrap_or(&scenario.load.concurrency);
+    let points = points(scenario, options);
     let cell = |concurrency: NonZeroU32, runtime: &Descriptor| Cell {
         scenario: scenario.name.clone(),
         runtime: runtime.name.to_owned(),
         load: Load::Closed { concurrency },
         unsupported: runtime.refusal(scenario.about.needs).map(str::to_owned),
     };
-    let at_point = |point: &NonZeroU32| {
-        let point = *point;
-        runtimes.iter().map(move |runtime| cell(point, runtime))
-    };
-    points.iter().flat_map(at_point).collect()
+    let at_point = |point| runtimes.iter().map(move |runtime| cell(point, runtime));
+    points.into_iter().flat_map(at_point).collect()
+}
+
+/// The points of a scenario's sweep, each once.
+fn points(scenario: &Scenario, options: &PlanOptions) -> Vec<NonZeroU32> {
+    let asked = options.concurrency.as_ref();
+    let mut points: Vec<NonZeroU32> = Vec::new();
+    for point in asked.unwrap_or(&scenario.load.concurrency) {
+        if !points.contains(point) {
+            points.push(*point);
+        }
+    }
+    points
 }
 
 fn planned(scenario: &Scenario, options: &PlanOptions) -> Result<PlannedScenario, PlanError> {

@@ -120,11 +120,11 @@ impl Scenario {
     }
 }
 
-/// What to say of an override that fits no scenario.
+/// What to say of an override that fits no scenario: where one of them has a guess at what was meant, that.
 fn misfit_of_all(readings: &[Reading], index: usize) -> Option<Diagnostic> {
-    let misfits: Option<Vec<_>> = readings
-        .iter()
-        .map(|reading| reading.misfits.get(&index))
-        .collect();
-    misfits?.first().copied().cloned()
+    let misfits = readings.iter().map(|reading| reading.misfits.get(&index));
+    let misfits = misfits.collect::<Option<Vec<_>>>()?;
+    let guesses = |misfit: &&&Diagnostic| misfit.label.is_some() && misfit.help.is_some();
+    let best = misfits.iter().find(guesses).or(misfits.first())?;
+    Some((*best).clone())
 }

@@ -110,6 +110,12 @@ fn refusal(text: &str, overrides: &[&str]) -> String {
     parse(text, overrides).expect_err("refused").to_string()
 }
 
+/// The same without the lists of all that would have been valid, where they grow with what others add.
+fn without_lists(refused: &str) -> String {
+    let kept = |line: &&str| !line.trim_start().starts_with("= help: expected");
+    refused.lines().filter(kept).collect::<Vec<_>>().join("\n")
+}
+
 /// A catalogue scenario's text.
 fn shipped(name: &str) -> &'static str {
     let entry = catalogue().iter().find(|entry| entry.name == name);
@@ -201,14 +207,13 @@ fn a_misspelt_key_gets_its_line_and_a_suggestion() {
       |
       = help: expected `model`, `concurrency`, `duration`, `ops`, `warmup` or `warmup_ops`
     ");
-    assert_snapshot!(refusal("workload = 'http-get'\n[params]\npth = '/'\n", &[]), @r"
+    assert_snapshot!(without_lists(&refusal("workload = 'http-get'\n[params]\npth = '/'\n", &[])), @r"
     error: unknown key `pth` in `params`
      --> mine.toml:3:1
       |
     3 | pth = '/'
       | ^^^ did you mean `path`?
       |
-      = help: expected `numbered` or `path`
     ");
     assert_snapshot!(refusal("workload = 'null'\nfoo = 1\n", &[]), @r"
     error: unknown key `foo`
@@ -216,6 +221,27 @@ fn a_misspelt_key_gets_its_line_and_a_suggestion() {
       |
     2 | foo = 1
       | ^^^ expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load` or `expect`
+    ");
+}
+
+#[test]
+fn a_key_that_stands_outside_of_its_section_is_sent_there() {
+    assert_snapshot!(refusal("workload = 'null'\nduration = '2s'\n", &[]), @r"
+    error: unknown key `duration`
+     --> mine.toml:2:1
+      |
+    2 | duration = '2s'
+      | ^^^^^^^^ did you mean `load.duration`?
+      |
+      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load` or `expect`
+    ");
+    assert_snapshot!(without_lists(&refusal("workload = 'http-get'\npath = '/'\n", &[])), @r"
+    error: unknown key `path`
+     --> mine.toml:2:1
+      |
+    2 | path = '/'
+      | ^^^^ did you mean `params.path`?
+      |
     ");
 }
 
@@ -332,23 +358,21 @@ fn a_time_needs_its_unit() {
 
 #[test]
 fn an_unknown_name_gets_a_suggestion_and_all_names() {
-    assert_snapshot!(refusal("workload = 'http-gett'\n", &[]), @r"
+    assert_snapshot!(without_lists(&refusal("workload = 'http-gett'\n", &[])), @r"
     error: unknown workload `http-gett`
      --> mine.toml:1:12
       |
     1 | workload = 'http-gett'
       |            ^^^^^^^^^^^ did you mean `http-get`?
       |
-      = help: expected `null`, `http-get`, `http-fanout`, `http-delay`, `file-read`, `file-random`, `file-write`, `db-select` or `db-crud`
     ");
-    assert_snapshot!(refusal("workload = 'null'\nruntimes = ['sync', 'tokyo', 'sync']\n", &[]), @r"
+    assert_snapshot!(without_lists(&refusal("workload = 'null'\nruntimes = ['sync', 'tokyo', 'sync']\n", &[])), @r"
     error: unknown runtime `tokyo`
      --> mine.toml:2:21
       |
     2 | runtimes = ['sync', 'tokyo', 'sync']
       |                     ^^^^^^^ did you mean `tokio`?
       |
-      = help: expected `sync`, `threads`, `pool`, `tokio`, `tokio-current-thread`, `async-std` or `smol`
 
     error: runtime `sync` stands here twice
      --> mine.toml:2:30
@@ -455,12 +479,6 @@ fn broken_syntax_looks_like_any_other_mistake() {
       |
     3 | ops = = 3
       |       ^
-
-    error: unexpected key or value
-     --> mine.toml:3:9
-      |
-    3 | ops = = 3
-      |         ^ expected newline, `#`
     ");
     assert_snapshot!(refusal("workload = 'null'\nworkload = 'null'\n", &[]), @r"
     error: duplicate key
@@ -589,11 +607,10 @@ fn a_mistake_in_an_override_is_found_there() {
     --> in `--set unit=5`
      = help: expected a time with its unit (ns, us, ms, s or m), such as "300ms", of a day at most
     "#);
-    assert_snapshot!(refusal(text, &["duration=5s"]), @r"
+    assert_snapshot!(without_lists(&refusal(text, &["duration=5s"])), @r"
     error: unknown key `duration`
     --> in `--set duration=5s`
      = help: did you mean `load.duration`?
-     = help: expected `expect`, `load`, `params`, `runtimes`, `server`, `title`, `unit`, `workload`, `numbered`, `path`, `load.concurrency`, `load.duration`, `load.model`, `load.ops`, `load.warmup`, `load.warmup_ops` or `expect.errors`
     ");
     assert_snapshot!(refusal(text, &["load.durration=5s"]), @r"
     error: unknown key `durration` in `load`
@@ -601,11 +618,10 @@ fn a_mistake_in_an_override_is_found_there() {
      = help: did you mean `duration`?
      = help: expected `model`, `concurrency`, `duration`, `ops`, `warmup` or `warmup_ops`
     ");
-    assert_snapshot!(refusal(text, &["pth=/"]), @r"
+    assert_snapshot!(without_lists(&refusal(text, &["pth=/"])), @r"
     error: unknown key `pth`
     --> in `--set pth=/`
      = help: did you mean `path`?
-     = help: expected `expect`, `load`, `params`, `runtimes`, `server`, `title`, `unit`, `workload`, `numbered`, `path`, `load.concurrency`, `load.duration`, `load.model`, `load.ops`, `load.warmup`, `load.warmup_ops` or `expect.errors`
     ");
     assert_snapshot!(refusal(text, &["path=5"]), @r"
     error: wrong type for `params.path`: integer `5`
@@ -678,10 +694,10 @@ fn an_override_applies_where_it_fits_and_must_fit_somewhere() {
             .all(|scenario| scenario.load.concurrency[0].get() == 2)
     );
 
-    assert_snapshot!(parse_all(&["rows=5", "rws=5"]).unwrap_err(), @r"
+    assert_snapshot!(without_lists(&parse_all(&["rows=5", "rws=5"]).unwrap_err().to_string()), @r"
     error: unknown key `rws`
     --> in `--set rws=5`
-     = help: expected `expect`, `load`, `params`, `runtimes`, `server`, `title`, `unit`, `workload`, `numbered`, `path`, `load.concurrency`, `load.duration`, `load.model`, `load.ops`, `load.warmup`, `load.warmup_ops` or `expect.errors`
+     = help: did you mean `rows`?
     ");
     // A value that is wrong everywhere is told once.
     assert_eq!(parse_all(&["unit=5"]).unwrap_err().iter().count(), 1);

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use photofinish_harness::load::Stop;
 use photofinish_harness::record::{Placement, PlacementKind, Plan, PlannedServer};
-use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_harness::runtime::Capability;
+use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
 use photofinish_scenarios::catalogue::{Located, locate};
 use photofinish_scenarios::diagnostic::Source;
 use photofinish_scenarios::plan::{
@@ -110,7 +111,7 @@ fn the_command_line_goes_before_the_scenario() {
         "workload = 'null'\nload = { concurrency = 1, ops = 5 }\nruntimes = ['tokio', 'sync']";
     let asked = PlanOptions {
         runtimes: names(&["smol", "pool", "smol"]),
-        concurrency: Some(vec![count(2), count(3)]),
+        concurrency: Some(vec![count(2), count(3), count(2)]),
         duration: Some(Duration::from_millis(700)),
         rounds: Some(count(3)),
         ..options()
@@ -206,6 +207,14 @@ fn what_cannot_be_planned_says_why_and_what_to_try() {
         assert_eq!(error.hint(), hint);
     };
     let null = || scenario("workload = 'null'");
+    let mut serverless = scenario("workload = 'http-get'");
+    serverless.servers.clear();
+    check(
+        &[serverless],
+        &options(),
+        "scenario `mine` has no server behind its target `http`",
+        "add `[server.http]` to its file, or `--target http=…`",
+    );
     check(
         &[],
         &options(),
@@ -247,6 +256,20 @@ fn what_cannot_be_planned_says_why_and_what_to_try() {
         "`--target htp=…`: no scenario of this run has a target `htp`",
         "they talk to no server at all",
     );
+}
+
+#[test]
+fn a_runtime_that_cannot_do_it_honestly_has_a_cell_with_the_reason_and_is_in_no_block() {
+    let mut needy = scenario("workload = 'null'\nruntimes = ['sync', 'tokio']");
+    needy.about.needs = &[Capability::Concurrency];
+    let made = plan(&[needy.clone()], &options()).unwrap();
+    let reason = descriptor("sync").unwrap().refusal(needy.about.needs);
+    assert!(reason.is_some(), "sync does one thing after another");
+    assert_eq!(made.cells[0].unsupported.as_deref(), reason);
+    assert_eq!(made.cells[1].unsupported, None);
+    assert_eq!(made.blocks, vec![vec![1]; 5]);
+    let listed = listed_scenario(&needy);
+    assert_eq!(listed.runtimes[0].unsupported.as_deref(), reason);
 }
 
 #[test]

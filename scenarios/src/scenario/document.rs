@@ -37,8 +37,7 @@ impl Document {
     pub(crate) fn parse(source: Arc<Source>) -> Result<Self, Vec<Diagnostic>> {
         let (table, errors) = DeTable::parse_recoverable(&source.text);
         if !errors.is_empty() {
-            let diagnose = |error: &toml::de::Error| syntax_diagnostic(&source, error);
-            return Err(errors.iter().map(diagnose).collect());
+            return Err(syntax_diagnostics(&source, &errors));
         }
         let mut refused = Vec::new();
         let root = table.span();
@@ -107,6 +106,14 @@ const NUMBER_REFUSED: (&str, &str) = (
     "number out of range",
     "expected a finite number of at most 64 bits",
 );
+
+/// The first error of each line: what the parser says of the rest of a line mostly follows from it.
+fn syntax_diagnostics(source: &Arc<Source>, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    let all = errors.iter().map(|error| syntax_diagnostic(source, error));
+    let mut diagnostics: Vec<_> = all.collect();
+    diagnostics.dedup_by_key(|diagnostic| diagnostic.line_and_column().map(|(line, _)| line));
+    diagnostics
+}
 
 fn syntax_diagnostic(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
     let (message, label) = match error.message().split_once(", expected ") {

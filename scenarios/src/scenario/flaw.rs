@@ -80,6 +80,20 @@ impl Flaw {
         }
     }
 
+    /// The same flaw, with a guess at what its key was meant to be where there is none yet.
+    pub(crate) fn or_meant(self, known: &[String]) -> Self {
+        let name = self.path.last().map_or("", String::as_str);
+        let guess = did_you_mean(name, known.iter().map(String::as_str)).map(meant);
+        match guess.filter(|_| self.help.is_none()) {
+            Some(guess) => Self {
+                help: self.label,
+                label: Some(guess),
+                ..self
+            },
+            None => self,
+        }
+    }
+
     /// The same flaw with the names that would have been right, where it tells none.
     pub(crate) fn or_expected(self, names: &[String]) -> Self {
         let silent = self.label.is_none() && self.help.is_none() && !names.is_empty();
@@ -150,6 +164,10 @@ fn suggestions(name: &str, known: &[String]) -> (Option<String>, Option<String>)
         None if known.is_empty() => (Some("there are no keys here".to_owned()), None),
         None => (all, None),
     }
+}
+
+fn meant(guess: &str) -> String {
+    format!("did you mean `{guess}`?")
 }
 
 /// What serde found, in words that people who write TOML use.

@@ -114,6 +114,9 @@ pub(crate) struct ExpectSection {
     pub(crate) errors: Option<Share>,
 }
 
+/// Keys of the file that are tables.
+pub(crate) const SECTIONS: [&str; 4] = ["params", "server", "load", "expect"];
+
 /// Keys of which only one may be given, both in `[load]`.
 pub(crate) const ALTERNATIVES: [(&str, &str); 2] = [("duration", "ops"), ("warmup", "warmup_ops")];
 

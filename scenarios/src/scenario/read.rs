@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::document::Document;
 use super::flaw::{Flaw, KeyPath, Side, check_all, typed};
-use super::format::{ExpectSection, LoadSection, Model, ScenarioFile, keys_of};
+use super::format::{ExpectSection, LoadSection, Model, SECTIONS, ScenarioFile, keys_of};
 use super::overrides::{Override, displaced};
 use super::quantity::{Ops, Time, time_text, units_of_delay};
 use super::{CheckServer, LoadSpec, Scenario, ServerProblem, ServerSpec};
@@ -85,7 +85,15 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn scenario(&mut self, check_server: CheckServer<'_>) -> Option<Scenario> {
         self.apply_overrides();
-        let file = self.check(self.document.value.clone(), typed::<ScenarioFile>)?;
+        let known = self.dotted_keys();
+        let file = self.check(self.document.value.clone(), |root| {
+            // A key of a section, or a parameter, that stands at the top is the likeliest slip of all.
+            let at_top = |flaw: &Flaw| flaw.unknown_key && flaw.path.len() == 1;
+            typed::<ScenarioFile>(root).map_err(|flaw| match at_top(&flaw) {
+                true => flaw.or_meant(&known),
+                false => flaw,
+            })
+        })?;
         let unit = self.unit(&file);
         let runtimes = self.runtimes(file.runtimes);
         let load = self.load(&file.load);
@@ -145,7 +153,7 @@ impl Reader<'_> {
             match asked.target(&file_keys, &params) {
                 Some(path) => self.apply(index, path),
                 None if entry.is_some() => {
-                    let known = override_keys(&file_keys, &params);
+                    let known = [plain_keys(&file_keys), params.clone(), section_keys()].concat();
                     self.misfit(index, asked.misfit(&known));
                 }
                 None => {}
@@ -171,6 +179,12 @@ impl Reader<'_> {
     fn misfit(&mut self, index: usize, flaw: Flaw) {
         let diagnostic = self.overrides[index].diagnose(flaw);
         self.misfits.entry(index).or_insert(diagnostic);
+    }
+
+    /// The keys of the file's sections, and the workload's parameters, as they would be dotted at the top.
+    fn dotted_keys(&self) -> Vec<String> {
+        let params = self.workload_asked().map(param_names).unwrap_or_default();
+        [section_keys(), dotted("params", params)].concat()
     }
 
     fn workload_asked(&self) -> Option<&'static WorkloadEntry> {
@@ -390,19 +404,21 @@ fn param_names(entry: &WorkloadEntry) -> Vec<String> {
     params.map_or_else(Vec::new, |params| params.keys().cloned().collect())
 }
 
-/// Everything an override may be called that is not a server's own, as one would type it.
-fn override_keys(file_keys: &[String], params: &[String]) -> Vec<String> {
-    let dotted = |section: &str, keys: Vec<String>| {
-        let dot = |key| format!("{section}.{key}");
-        keys.into_iter().map(dot).collect::<Vec<_>>()
-    };
-    [
-        file_keys.to_vec(),
-        params.to_vec(),
-        dotted("load", keys_of::<LoadSection>()),
-        dotted("expect", keys_of::<ExpectSection>()),
-    ]
-    .concat()
+fn dotted(section: &str, keys: Vec<String>) -> Vec<String> {
+    let dot = |key| format!("{section}.{key}");
+    keys.into_iter().map(dot).collect()
+}
+
+/// The keys of the sections that are this format's own.
+fn section_keys() -> Vec<String> {
+    let load = dotted("load", keys_of::<LoadSection>());
+    [load, dotted("expect", keys_of::<ExpectSection>())].concat()
+}
+
+/// The keys that hold a value and not a section.
+fn plain_keys(file_keys: &[String]) -> Vec<String> {
+    let plain = |key: &&String| !SECTIONS.contains(&key.as_str());
+    file_keys.iter().filter(plain).cloned().collect()
 }
 
 fn stop(ops: Option<Ops>, time: Option<Time>, default: Duration) -> Stop {
