@@ -100,14 +100,24 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 pub struct CountedStream {
     stream: TcpStream,
     counts: Arc<Counts>,
+    /// Where the pieces of a small response are joined; nothing is allocated before the first one.
+    joined: Vec<u8>,
 }
+
+/// Pieces that are no longer than this together are copied and sent as one: `sendto` of one buffer takes the kernel
+/// less than `writev` of two, by some 2 % of a small response. Longer ones cost less when they are not copied.
+const LONGEST_JOINED_BYTES: usize = 4096;
 
 impl CountedStream {
     /// Counts `stream` as accepted and open, until it is dropped.
     pub fn new(stream: TcpStream, counts: Arc<Counts>) -> Self {
         counts.connections.fetch_add(1, Relaxed);
         counts.open_connections.fetch_add(1, Relaxed);
-        CountedStream { stream, counts }
+        CountedStream {
+            stream,
+            counts,
+            joined: Vec::new(),
+        }
     }
 
     /// The socket itself, for its options and addresses; bytes moved through it directly would go uncounted.
@@ -154,8 +164,18 @@ impl AsyncWrite for CountedStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        count_written(&self.counts, &polled);
+        let this = &mut *self;
+        let length = slices.iter().map(|slice| slice.len()).sum::<usize>();
+        let polled = if length <= LONGEST_JOINED_BYTES {
+            this.joined.clear();
+            slices
+                .iter()
+                .for_each(|slice| this.joined.extend_from_slice(slice));
+            Pin::new(&mut this.stream).poll_write(cx, &this.joined)
+        } else {
+            Pin::new(&mut this.stream).poll_write_vectored(cx, slices)
+        };
+        count_written(&this.counts, &polled);
         polled
     }
 

@@ -15,6 +15,7 @@ mod connections;
 mod counts;
 mod faults;
 mod os;
+mod timers;
 
 mod http;
 mod wiremock;
@@ -25,6 +26,7 @@ pub use counts::{Count, Counts, CountsSnapshot, InFlight};
 pub use faults::Fault;
 pub use kind::{Running, ServerKind, Startup, Stop, find};
 pub use serve::{PROTOCOL, Ready, ServeError, ServeOptions, serve};
+pub use timers::sleep;
 
 /// Every server, in the order in which lists show them.
 pub static SERVERS: &[&ServerKind] = &[&http::KIND, &wiremock::KIND];

@@ -1,4 +1,5 @@
-//! Everything that depends on the operating system: pinning, limits, CPU time, the death of the parent, listening.
+//! Everything that depends on the operating system: pinning, limits, CPU time, alarms, the death of the parent,
+//! listening.
 //!
 //! Where the system cannot know or do a thing the answer is `None` or a plain "unsupported" error, never a guess.
 //! No protocol and no policy live here. Read `serve.rs` next for when each of these is called.
@@ -73,6 +74,77 @@ pub(crate) fn die_with_parent() -> io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn die_with_parent() -> io::Result<()> {
     Ok(())
+}
+
+/// An alarm on the kernel's high-resolution clock, awaited in a tokio runtime, where the system has one.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) struct Alarm(tokio::io::unix::AsyncFd<Timer>);
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl Alarm {
+    /// An alarm that is not set, for the runtime this is called in.
+    #[allow(
+        deprecated,
+        reason = "its successor is unsafe, for types whose descriptor may change; this one owns its descriptor"
+    )]
+    pub(crate) fn new() -> io::Result<Self> {
+        use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
+        let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
+        let timer = Timer(TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?);
+        Ok(Alarm(tokio::io::unix::AsyncFd::with_interest(
+            timer,
+            tokio::io::Interest::READABLE,
+        )?))
+    }
+
+    /// Sets the alarm, in place of what it was set to before.
+    pub(crate) fn ring_after(&self, delay: std::time::Duration) -> io::Result<()> {
+        use nix::sys::timerfd::{Expiration, TimerSetTimeFlags};
+        // A timer set to nothing would never ring.
+        let delay = delay.max(std::time::Duration::from_nanos(1));
+        Ok(self.0.get_ref().0.set(
+            Expiration::OneShot(delay.into()),
+            TimerSetTimeFlags::empty(),
+        )?)
+    }
+
+    /// Returns when the alarm rings.
+    pub(crate) async fn rings(&self) -> io::Result<()> {
+        // The timer need not be read: setting it again clears what it had to say.
+        self.0.readable().await?.clear_ready();
+        Ok(())
+    }
+}
+
+/// The kernel's timer, in the form that tokio takes.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+struct Timer(nix::sys::timerfd::TimerFd);
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl std::os::fd::AsRawFd for Timer {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        use std::os::fd::AsFd;
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+/// An alarm on the kernel's high-resolution clock: there is none here.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) enum Alarm {}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+impl Alarm {
+    pub(crate) fn new() -> io::Result<Self> {
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+
+    pub(crate) fn ring_after(&self, _delay: std::time::Duration) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub(crate) async fn rings(&self) -> io::Result<()> {
+        match *self {}
+    }
 }
 
 /// Opens `how_many` listening, non-blocking sockets on one address; with several, the kernel spreads connections.

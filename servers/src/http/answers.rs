@@ -22,8 +22,8 @@ use super::KIND;
 use super::behaviour::{Fate, Script};
 use super::payload::Payload;
 use super::routes::{ENDPOINTS, LARGEST_BODY_BYTES, Query, Refusal, Route, read_query, route};
-use crate::Counts;
 use crate::faults::Fault;
+use crate::{Counts, sleep};
 
 /// What all connections share.
 #[derive(Debug)]
@@ -155,7 +155,7 @@ impl Answers {
         let shared = self.0.clone();
         Answer::Later(Box::pin(async move {
             let processing = Processing::of(&shared.counts);
-            tokio::time::sleep(delay).await;
+            sleep(delay).await;
             processing.done(answered)
         }))
     }
@@ -172,7 +172,7 @@ impl Answers {
                 Err(Uncollected::Broken) => return Err(Fault::Close),
             };
             if let Some(delay) = fate.delay {
-                tokio::time::sleep(delay).await;
+                sleep(delay).await;
             }
             processing.done(Ok(response))
         }))
