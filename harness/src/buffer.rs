@@ -13,6 +13,8 @@ pub struct Buffer {
     start: usize,
     /// One past the last unread byte.
     end: usize,
+    /// Where the unread bytes are in storage that is lent out.
+    lent: (usize, usize),
 }
 
 impl Buffer {
@@ -22,6 +24,7 @@ impl Buffer {
             storage: vec![0; capacity_bytes],
             start: 0,
             end: 0,
+            lent: (0, 0),
         }
     }
 
@@ -65,15 +68,19 @@ impl Buffer {
     }
 
     /// Hands out the storage and the offset from which it may be overwritten, for kernels that own a buffer while
-    /// they fill it. Unread bytes stay in it; a read that is cancelled loses them, and its connection with them.
+    /// they fill it. Unread bytes stay in it; a read that is cancelled loses them, and its connection with them: what
+    /// is left is an empty buffer that makes itself new storage.
     pub fn lend(&mut self) -> (Vec<u8>, usize) {
         self.make_room();
-        (std::mem::take(&mut self.storage), self.end)
+        self.lent = (self.start, self.end);
+        self.clear();
+        (std::mem::take(&mut self.storage), self.lent.1)
     }
 
     /// Takes the storage back after `count` bytes were read behind the offset.
     pub fn give_back(&mut self, storage: Vec<u8>, count: usize) {
         self.storage = storage;
+        (self.start, self.end) = self.lent;
         self.commit(count);
     }
 
@@ -122,5 +129,15 @@ mod tests {
         storage[offset..offset + 2].copy_from_slice(b"cd");
         buffer.give_back(storage, 2);
         assert_eq!(buffer.unread(), b"abcd");
+    }
+
+    #[test]
+    fn a_buffer_whose_storage_never_came_back_is_empty_and_usable() {
+        let mut buffer = Buffer::with_capacity(8);
+        fill(&mut buffer, b"ab");
+        drop(buffer.lend());
+        assert_eq!(buffer.unread(), b"");
+        fill(&mut buffer, b"cd");
+        assert_eq!(buffer.unread(), b"cd");
     }
 }

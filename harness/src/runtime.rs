@@ -6,11 +6,12 @@
 //! `unsupported` with the reason. The runtimes themselves are one file each in `runtimes`.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::buffer::Buffer;
@@ -132,7 +133,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         async move {
             let spawn_loop = |mut session: S| {
                 self.spawn(async move {
-                    while session.step().await == Flow::Continue {}
+                    step_to_the_end(&mut session).await;
                     session
                 })
             };
@@ -220,6 +221,36 @@ pub enum Flow {
 pub trait Session: Send + 'static {
     /// One step.
     fn step(&mut self) -> impl Future<Output = Flow> + Send;
+}
+
+/// Steps a session takes before the others on its thread get their turn, as with tokio's own budget. An operation that
+/// never waits never leaves the executor by itself: one session would run the whole phase, and then the next one.
+const STEPS_PER_TURN: u32 = 128;
+
+async fn step_to_the_end<S: Session>(session: &mut S) {
+    loop {
+        for _ in 0..STEPS_PER_TURN {
+            if session.step().await == Flow::Finished {
+                return;
+            }
+        }
+        give_way().await;
+    }
+}
+
+/// Goes to the end of the executor's queue. Ready at once under the one-poll driver of the blocking runtimes: there is no
+/// queue, and nobody to wake.
+async fn give_way() {
+    let mut gave_way = false;
+    poll_fn(|context| {
+        if gave_way || context.waker().will_wake(Waker::noop()) {
+            return Poll::Ready(());
+        }
+        gave_way = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A TCP connection. Dropping it closes it.

@@ -1,7 +1,7 @@
 //! The runtimes under comparison: one file each, and the list in which they meet.
 //!
 //! A new runtime is one file (its `DESCRIPTOR` and its `start`) and one line in the list below; joining the list joins
-//! the conformance suite in `tests/conformance.rs`. [`with_runtime`] is how a name becomes a type: the visitor is
+//! the conformance suite in `tests/conformance`. [`with_runtime`] is how a name becomes a type: the visitor is
 //! compiled once for each runtime, so that the same source runs under all of them.
 
 mod async_std;

@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_std::channel;
@@ -37,9 +37,19 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 /// Asked for as the variable that overrides the number of threads: nobody sets it, so the number here holds.
 const NO_OVERRIDE: &str = "PHOTOFINISH_ASYNC_STD_THREADS";
 
+/// Worker threads of the global executor, once it is started.
+static WORKER_THREADS: OnceLock<NonZeroU32> = OnceLock::new();
+
 pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
-    let threads = config.worker_threads.get() as usize;
     // The executor is global and is started once: in a worker process, here.
+    let started = *WORKER_THREADS.get_or_init(|| config.worker_threads);
+    if started != config.worker_threads {
+        let asked = config.worker_threads;
+        return Err(StartError::Unsupported(format!(
+            "its executor is global: started with {started} worker threads, it cannot have {asked} in the same process"
+        )));
+    }
+    let threads = started.get() as usize;
     async_global_executor::init_with_config(
         async_global_executor::GlobalExecutorConfig::default()
             .with_env_var(NO_OVERRIDE)

@@ -64,7 +64,9 @@ impl Drop for DeadlineScope {
 }
 
 pub(super) async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
-    let due = Instant::now() + limit;
+    let Some(due) = Instant::now().checked_add(limit) else {
+        return Ok(future.await); // Beyond the end of time: the deadlines further out, if any, still hold.
+    };
     let outer = DEADLINE.get();
     let polled = {
         let nearest = outer.map_or(due, |outer| outer.min(due));
@@ -110,8 +112,10 @@ pub(super) async fn sleep_until(due: Instant) {
 #[derive(Debug)]
 pub(super) struct Stream {
     socket: TcpStream,
-    /// Whether a socket timeout is set, so that streams never used under a deadline make no extra system call.
-    armed: bool,
+    /// The socket's read timeout as it is set now.
+    read_timeout: Option<Duration>,
+    /// The socket's write timeout as it is set now.
+    write_timeout: Option<Duration>,
 }
 
 impl Stream {
@@ -119,39 +123,75 @@ impl Stream {
         socket.set_nodelay(true)?;
         Ok(Self {
             socket,
-            armed: false,
+            read_timeout: None,
+            write_timeout: None,
         })
     }
 
-    /// Sets the socket's timeouts to the thread's deadline; `Err(Elapsed)` when that has passed.
-    fn arm(&mut self) -> Result<io::Result<()>, Elapsed> {
-        let patience = patience()?;
-        if patience.is_none() && !self.armed {
-            return Ok(Ok(()));
-        }
-        self.armed = patience.is_some();
-        let set = |socket: &TcpStream| {
-            socket.set_read_timeout(patience)?;
-            socket.set_write_timeout(patience)
-        };
-        Ok(set(&self.socket))
+    fn read_once(&mut self, spare: &mut [u8]) -> Result<io::Result<usize>, Elapsed> {
+        blocking_call(
+            || {
+                arm(&mut self.read_timeout, |limit| {
+                    self.socket.set_read_timeout(limit)
+                })
+            },
+            || (&self.socket).read(spare),
+        )
     }
 
-    /// Calls `io` until it neither is interrupted nor runs into the socket's timeout before the deadline.
-    async fn blocking_call(
-        &mut self,
-        mut io: impl FnMut(&mut TcpStream) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        loop {
-            match self.arm() {
-                Ok(armed) => armed?,
-                Err(Elapsed) => std::future::pending().await,
-            }
-            match io(&mut self.socket) {
-                Err(error) if may_be_repeated(&error) => {}
-                result => return result,
-            }
+    fn write_once(&mut self, bytes: &[u8]) -> Result<io::Result<usize>, Elapsed> {
+        blocking_call(
+            || {
+                arm(&mut self.write_timeout, |limit| {
+                    self.socket.set_write_timeout(limit)
+                })
+            },
+            || (&self.socket).write(bytes),
+        )
+    }
+}
+
+/// Calls `io` until it neither is interrupted nor runs into the socket's timeout before the thread's deadline.
+fn blocking_call(
+    mut arm: impl FnMut() -> Result<io::Result<()>, Elapsed>,
+    mut io: impl FnMut() -> io::Result<usize>,
+) -> Result<io::Result<usize>, Elapsed> {
+    loop {
+        if let Err(error) = arm()? {
+            return Ok(Err(error));
         }
+        match io() {
+            Err(error) if may_be_repeated(&error) => {}
+            result => return Ok(result),
+        }
+    }
+}
+
+/// Makes the socket's timeout fit the thread's deadline; `Err(Elapsed)` when that has passed.
+///
+/// The timeout may be shorter than what is left (a call that runs into it is made again), never longer. So one that was
+/// set for an earlier operation serves the next one with the same limit too: a deadline costs a system call in the first
+/// operation, as with those who set it by hand once per connection, and none after that.
+fn arm(
+    timeout: &mut Option<Duration>,
+    set: impl FnOnce(Option<Duration>) -> io::Result<()>,
+) -> Result<io::Result<()>, Elapsed> {
+    let fitting = match (patience()?, *timeout) {
+        (None, None) => return Ok(Ok(())),
+        (Some(left), Some(now)) if now <= left && left / 2 <= now => return Ok(Ok(())),
+        // A little less than what is left, so that it fits the next operation's slightly shorter rest as well.
+        (Some(left), _) => Some((left - left / 8).max(Duration::from_micros(1))),
+        (None, Some(_)) => None,
+    };
+    *timeout = fitting;
+    Ok(set(fitting))
+}
+
+/// Gives up, as far as the future is concerned, once the deadline has passed: `timeout` sees it pending and drops it.
+async fn unless_elapsed<T>(result: Result<T, Elapsed>) -> T {
+    match result {
+        Ok(output) => output,
+        Err(Elapsed) => std::future::pending().await,
     }
 }
 
@@ -164,9 +204,7 @@ fn may_be_repeated(error: &io::Error) -> bool {
 
 impl runtime::Stream for Stream {
     async fn read(&mut self, buffer: &mut Buffer) -> io::Result<usize> {
-        let count = self
-            .blocking_call(|socket| socket.read(buffer.spare()))
-            .await?;
+        let count = unless_elapsed(self.read_once(buffer.spare())).await?;
         buffer.commit(count);
         Ok(count)
     }
@@ -174,9 +212,7 @@ impl runtime::Stream for Stream {
     async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut written = 0;
         while written < bytes.len() {
-            let count = self
-                .blocking_call(|socket| socket.write(&bytes[written..]))
-                .await?;
+            let count = unless_elapsed(self.write_once(&bytes[written..])).await?;
             if count == 0 {
                 return Err(ErrorKind::WriteZero.into());
             }
@@ -187,15 +223,14 @@ impl runtime::Stream for Stream {
 }
 
 pub(super) async fn connect(address: SocketAddr) -> io::Result<Stream> {
-    let socket = match patience() {
-        Ok(None) => TcpStream::connect(address),
-        Ok(Some(left)) => match TcpStream::connect_timeout(&address, left) {
+    let socket = match unless_elapsed(patience()).await {
+        None => TcpStream::connect(address),
+        Some(left) => match TcpStream::connect_timeout(&address, left) {
             Err(error) if error.kind() == ErrorKind::TimedOut && patience().is_err() => {
                 std::future::pending().await
             }
             result => result,
         },
-        Err(Elapsed) => std::future::pending().await,
     };
     Stream::new(socket?)
 }
@@ -216,10 +251,7 @@ impl Listener {
     async fn wait_readable(&self) -> io::Result<()> {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
         use std::os::fd::AsFd as _;
-        while let Some(left) = match patience() {
-            Ok(left) => left,
-            Err(Elapsed) => std::future::pending().await,
-        } {
+        while let Some(left) = unless_elapsed(patience()).await {
             let left_ms =
                 PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
             let mut watched = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
@@ -390,10 +422,7 @@ impl<T> Monitor<T> {
 
     /// As [`Monitor::wait`], and pending for ever once the thread's deadline has passed.
     pub(super) async fn wait_until_deadline<U>(&self, take: impl FnMut(&mut T) -> Option<U>) -> U {
-        match self.wait_or_elapse(take) {
-            Ok(taken) => taken,
-            Err(Elapsed) => std::future::pending().await,
-        }
+        unless_elapsed(self.wait_or_elapse(take)).await
     }
 
     fn wait_or_elapse<U>(&self, mut take: impl FnMut(&mut T) -> Option<U>) -> Result<U, Elapsed> {

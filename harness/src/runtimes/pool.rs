@@ -115,10 +115,24 @@ impl Queue {
             Some(job) => Some(Some(job)),
             None => state.closed.then_some(None),
         };
-        while let Some(job) = self.state.wait(next_or_end) {
-            if let Some(again) = job.run() {
-                self.push(again);
+        let mut next = self.state.wait(next_or_end);
+        while let Some(job) = next {
+            next = match job.run() {
+                Some(again) => Some(self.exchange(again)),
+                None => self.state.wait(next_or_end),
+            };
+        }
+    }
+
+    /// Puts `again` at the end and takes what is in front, in one go: as much waits as before, so nobody need be woken.
+    fn exchange(&self, again: Box<dyn Job>) -> Box<dyn Job> {
+        let mut state = self.state.lock();
+        match state.waiting.pop_front() {
+            Some(front) => {
+                state.waiting.push_back(again);
+                front
             }
+            None => again,
         }
     }
 }
@@ -131,8 +145,11 @@ thread_local! {
 struct PooledSession<S> {
     session: Option<S>,
     index: usize,
-    finished: Arc<Monitor<Vec<(usize, Result<S, TaskError>)>>>,
+    finished: Arc<Monitor<Vec<Finished<S>>>>,
 }
+
+/// A session that is through, with its place among the others, or why it is not.
+type Finished<S> = (usize, Result<S, TaskError>);
 
 impl<S: Session> Job for PooledSession<S> {
     fn run(mut self: Box<Self>) -> Option<Box<dyn Job>> {
