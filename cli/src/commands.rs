@@ -1,0 +1,69 @@
+//! The subcommands: one file each, one line each in every list below.
+//!
+//! A command is a struct of arguments with `execute`. It returns how the program ends, or a failure that says it; printing
+//! goes through `output`. Help texts are the doc comments, so each is written for the person who types `--help`.
+
+mod completions;
+mod export;
+mod list;
+mod man;
+mod plan;
+mod report;
+mod run;
+mod schema;
+mod serve;
+mod throwaway_postgres;
+mod worker;
+
+use clap::Subcommand;
+
+use crate::exit::{Exit, Failure};
+
+/// Shown at the end of `photofinish --help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  photofinish run                          a short tour over HTTP, files and a database
+  photofinish run http-get --runtimes threads,tokio
+  photofinish run http-get --target http=http://127.0.0.1:8080/
+  photofinish run db-select --target db=local
+  photofinish report photofinish-runs/latest
+
+Exit codes: 0 done, 1 could not run, 2 wrong usage, 5 measured but wrong,
+130 interrupted (what was measured is kept).";
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    Run(run::Run),
+    Plan(plan::Plan),
+    List(list::List),
+    Report(report::Report),
+    Export(export::Export),
+    Serve(serve::Serve),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
+    Man(man::Man),
+    #[command(hide = true)]
+    Worker(worker::Worker),
+    #[command(hide = true)]
+    ThrowawayPostgres(throwaway_postgres::ThrowawayPostgres),
+}
+
+impl Command {
+    /// Does it.
+    pub fn execute(self) -> Result<Exit, Failure> {
+        match self {
+            Self::Run(command) => command.execute(),
+            Self::Plan(command) => command.execute(),
+            Self::List(command) => command.execute(),
+            Self::Report(command) => command.execute(),
+            Self::Export(command) => command.execute(),
+            Self::Serve(command) => command.execute(),
+            Self::Schema(command) => command.execute(),
+            Self::Completions(command) => command.execute(),
+            Self::Man(command) => command.execute(),
+            Self::Worker(command) => command.execute(),
+            Self::ThrowawayPostgres(command) => command.execute(),
+        }
+    }
+}

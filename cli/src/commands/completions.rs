@@ -1,0 +1,33 @@
+//! `photofinish completions`: a completion script for a shell, made from the arguments themselves.
+
+use clap::{Args, CommandFactory};
+use clap_complete::{Shell, generate};
+
+use crate::exit::{Exit, Failure};
+use crate::{Arguments, output};
+
+/// Prints a completion script for a shell
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  photofinish completions bash > ~/.local/share/bash-completion/completions/photofinish")]
+pub struct Completions {
+    /// For which shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+impl Completions {
+    /// Prints it.
+    pub fn execute(self) -> Result<Exit, Failure> {
+        let mut script = Vec::new();
+        generate(
+            self.shell,
+            &mut Arguments::command(),
+            "photofinish",
+            &mut script,
+        );
+        output::emit(&script)?;
+        Ok(Exit::Done)
+    }
+}

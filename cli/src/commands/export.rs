@@ -1,0 +1,71 @@
+//! `photofinish export`: a run in another format, for other programs.
+//!
+//! The formats are `reports::formats::FORMATS`; one that joins that list can be asked for here.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use photofinish_reports::formats::{self, FORMATS, File};
+
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::run_directory::{self, RunFile, write_files};
+
+/// Writes a run in another format
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  photofinish export photofinish-runs/latest --format csv
+  photofinish export photofinish-runs/latest --format hgrm --out curves")]
+pub struct Export {
+    /// A run directory or a record.json file
+    run: PathBuf,
+
+    /// Which format
+    #[arg(long, value_parser = names())]
+    format: String,
+
+    /// Where to write [default: a single file goes to stdout, several into the current directory]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+fn names() -> PossibleValuesParser {
+    let named = FORMATS
+        .iter()
+        .map(|format| clap::builder::PossibleValue::new(format.name).help(format.summary));
+    PossibleValuesParser::new(named)
+}
+
+impl Export {
+    /// Renders and writes it.
+    pub fn execute(self) -> Result<Exit, Failure> {
+        let record = run_directory::load(&self.run)?;
+        let format = formats::find(&self.format).expect("the parser knows the names");
+        let files = (format.render)(&record).map_err(|error| {
+            Failure::could_not_run(format!("cannot export as {}", format.name)).caused_by(error)
+        })?;
+        match (files.as_slice(), self.out) {
+            ([only], None) => output::emit(&only.bytes)?,
+            (_, out) => write(files, out.unwrap_or_else(|| PathBuf::from(".")))?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn write(files: Vec<File>, directory: PathBuf) -> Result<(), Failure> {
+    let files: Vec<_> = files
+        .into_iter()
+        .map(|file| RunFile {
+            path: file.name.into(),
+            contents: file.bytes,
+        })
+        .collect();
+    write_files(&directory, &files)?;
+    let paths: Vec<_> = files
+        .iter()
+        .map(|file| directory.join(&file.path).display().to_string())
+        .collect();
+    output::say(&paths.join("\n"))
+}

@@ -1,0 +1,50 @@
+//! `photofinish man`: the manual page, made from the arguments themselves.
+//!
+//! One page holds the program and every subcommand that is for people.
+
+use clap::{Args, CommandFactory};
+
+use crate::exit::{Exit, Failure};
+use crate::{Arguments, output};
+
+/// Prints the manual page
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  photofinish man | man -l -")]
+pub struct Man {}
+
+impl Man {
+    /// Prints it.
+    pub fn execute(self) -> Result<Exit, Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::could_not_run("cannot make the manual page").caused_by(error)
+        };
+        let mut program = Arguments::command();
+        program.build();
+        let mut page = Vec::new();
+        clap_mangen::Man::new(program.clone())
+            .render(&mut page)
+            .map_err(failed)?;
+        for command in program
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+        {
+            render_subcommand(command, &mut page).map_err(failed)?;
+        }
+        output::emit(&page)?;
+        Ok(Exit::Done)
+    }
+}
+
+fn render_subcommand(command: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
+    let name = command
+        .get_bin_name()
+        .unwrap_or_else(|| command.get_name())
+        .to_uppercase();
+    page.extend_from_slice(format!(".SH {name}\n").as_bytes());
+    let manual = clap_mangen::Man::new(command.clone());
+    manual.render_synopsis_section(page)?;
+    manual.render_description_section(page)?;
+    manual.render_options_section(page)
+}

@@ -1,0 +1,54 @@
+//! `photofinish plan`: what `run` would do. Runs nothing, starts nothing, connects to nothing.
+
+use clap::{Args, ValueEnum};
+use photofinish_scenarios::plan::{estimate, plan_hash};
+use serde_json::json;
+
+use crate::exit::{Exit, Failure};
+use crate::request::Request;
+use crate::{output, preview};
+
+/// Shows what `run` would do: cells, order, time it takes; runs nothing
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  photofinish plan
+  photofinish plan http-get --concurrency 1,16,256 --rounds 10")]
+pub struct Plan {
+    #[command(flatten)]
+    request: Request,
+
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// One JSON document: the plan as it will stand in the record
+    Json,
+}
+
+impl Plan {
+    /// Prints it.
+    pub fn execute(self) -> Result<Exit, Failure> {
+        let prepared = self.request.prepare()?;
+        match self.format {
+            Format::Table => {
+                let order = preview::order(&prepared.plan);
+                output::say(&format!("{}\n{order}", preview::what(&prepared)))?;
+            }
+            Format::Json => output::emit_json(&json!({
+                "schema": "photofinish-plan/1",
+                "seed": prepared.seed,
+                "plan_hash": plan_hash(&prepared.plan, prepared.seed),
+                "estimate_ns": estimate(&prepared.plan).as_nanos() as u64,
+                "warnings": prepared.warnings,
+                "plan": prepared.plan,
+            }))?,
+        }
+        Ok(Exit::Done)
+    }
+}

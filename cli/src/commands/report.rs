@@ -1,0 +1,50 @@
+//! `photofinish report`: the page and the pictures again, from records alone.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::exit::{Exit, Failure};
+use crate::run_directory::{self, write_files};
+use crate::{artifacts, output};
+
+/// Makes the report of a run again: HTML and PNG, from its record alone
+///
+/// Also of a run that was killed: its rounds so far are in the hidden directory beside the others.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  photofinish report photofinish-runs/latest
+  photofinish report record.json --out somewhere")]
+pub struct Report {
+    /// Run directories or record.json files
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+
+    /// Where to write [default: into the run's own directory]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+impl Report {
+    /// Renders each run.
+    pub fn execute(self) -> Result<Exit, Failure> {
+        for run in &self.runs {
+            let record = run_directory::load(run)?;
+            let directory = self.directory(run, &record.id);
+            write_files(&directory, &artifacts::report(&record)?)?;
+            output::say(&directory.join(artifacts::PAGE).display().to_string())?;
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Several runs must not overwrite each other's pages.
+    fn directory(&self, run: &Path, id: &str) -> PathBuf {
+        match &self.out {
+            Some(out) if self.runs.len() > 1 => out.join(id),
+            Some(out) => out.clone(),
+            None if run.is_dir() => run.to_owned(),
+            None => run.parent().unwrap_or(Path::new("")).to_owned(),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! `photofinish run`: measure, record, report.
+//!
+//! The order of things, and nothing else: check everything, make the directory, stand targets up, run the plan, write what
+//! there is, say how it went. Whatever happens after the first round, what was measured ends up in a record.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use photofinish_harness::os;
+use photofinish_harness::record::{Completion, Plan, PlannedServer, RECORD_SCHEMA, Record, Tool};
+use photofinish_reports::summary::{Status, Summary};
+use photofinish_reports::terminal;
+use photofinish_scenarios::plan::{estimate, plan_hash};
+
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::orchestrate::{self, Finished};
+use crate::progress::Progress;
+use crate::request::{Prepared, Request};
+use crate::round::Surroundings;
+use crate::run_directory::RunDirectory;
+use crate::run_id::RunId;
+use crate::targets::Standing;
+use crate::{artifacts, dependencies, limits, next_steps, output, preview, redact, warnings};
+
+/// How long the machine is watched for other work before a run.
+const WATCHED: Duration = Duration::from_millis(250);
+
+/// Measures scenarios under several runtimes, and reports on them
+///
+/// Each round is a fresh process; rounds run in blocks that hold every cell once, in random order. The record, the report
+/// (HTML and PNG) and the histogram log go into a directory of their own. Ctrl-C keeps what was measured.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  photofinish run
+  photofinish run http-get --runtimes sync,threads,tokio --concurrency 1,64
+  photofinish run http-delay --set unit=1s
+  photofinish run http-get --target http=http://127.0.0.1:8080/index.html
+  photofinish run db-select --target db=local
+  photofinish run my-scenario.toml --rounds 10 --duration 2s --format json")]
+pub struct Run {
+    #[command(flatten)]
+    request: Request,
+
+    /// Where run directories go
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "photofinish-runs",
+        help_heading = "Output"
+    )]
+    out: PathBuf,
+
+    /// How to print the results
+    #[arg(long, value_enum, default_value_t = Format::Table, help_heading = "Output")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Tables for people
+    Table,
+    /// One JSON document, the summary; everything else goes to stderr
+    Json,
+}
+
+impl Run {
+    /// Measures.
+    pub fn execute(self) -> Result<Exit, Failure> {
+        let mut prepared = self.request.prepare()?;
+        limits::check_open_files(&prepared.plan, os::raise_open_files_limit())?;
+        let interrupt = Interrupt::on_signals().map_err(|error| {
+            Failure::could_not_run("cannot listen for signals").caused_by(error)
+        })?;
+        let standing = stand_up(&mut prepared, &interrupt)?;
+        prepared
+            .warnings
+            .extend(warnings::warnings(&os::machine(), busy_share()));
+        self.tell(&preview::what(&prepared))?;
+        let run = RunId::now()?;
+        let record = blank_record(&prepared, run);
+        let directory = RunDirectory::make(&self.out, &record)?;
+        let (record, directory, failure) = measure(record, directory, standing, &interrupt);
+        self.conclude(&record, directory, failure)
+    }
+
+    /// Text for people; with JSON on stdout it goes to stderr.
+    fn tell(&self, text: &str) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => output::say(&format!("{}\n", text.trim_end())),
+            Format::Json => {
+                output::advise(text);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes and prints what there is, and ends as the run did.
+    fn conclude(
+        &self,
+        record: &Record,
+        directory: RunDirectory,
+        failure: Option<Failure>,
+    ) -> Result<Exit, Failure> {
+        let summary = Summary::of(record);
+        let written = write(record, directory);
+        match self.format {
+            Format::Json => output::emit_json(&summary)?,
+            Format::Table => {
+                let style = terminal::Style {
+                    width: output::width(),
+                    colour: output::stdout_has_colour(),
+                };
+                output::say(&terminal::render(record, style))?;
+            }
+        }
+        if let Ok(place) = &written {
+            self.tell(&format!("\n{}", next_steps::after(record, place)))?;
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        written?;
+        ended_as(record, &summary)
+    }
+}
+
+/// Probes and starts external servers, and has the plan know what they are.
+fn stand_up(prepared: &mut Prepared, interrupt: &Interrupt) -> Result<Standing, Failure> {
+    let targets = std::mem::take(&mut prepared.targets);
+    let standing = targets.stand_up(&prepared.plan.placement.server_cpus, interrupt)?;
+    let known = standing.planned();
+    for (target, server) in prepared
+        .plan
+        .scenarios
+        .iter_mut()
+        .flat_map(|scenario| &mut scenario.servers)
+    {
+        if let (PlannedServer::External { .. }, Some(planned)) = (&server, known.get(target)) {
+            *server = planned.clone();
+        }
+    }
+    Ok(standing)
+}
+
+/// How busy others keep the machine.
+fn busy_share() -> Option<f64> {
+    let before = os::machine_ticks()?;
+    thread::sleep(WATCHED);
+    os::machine_ticks()?.busy_share_since(before)
+}
+
+/// The record of a run that has not measured anything yet; should it be killed, this is how it is found.
+fn blank_record(prepared: &Prepared, run: RunId) -> Record {
+    Record {
+        schema: RECORD_SCHEMA.to_owned(),
+        id: run.id,
+        tool: Tool {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            profile: warnings::PROFILE.to_owned(),
+        },
+        started_utc: run.started_utc,
+        elapsed_ns: 0,
+        completion: Completion::Failed {
+            reason: "the run was killed".to_owned(),
+        },
+        command_line: redact::command_line(std::env::args()),
+        seed: prepared.seed,
+        plan_hash: plan_hash(&prepared.plan, prepared.seed),
+        plan: prepared.plan.clone(),
+        machine: os::machine(),
+        dependencies: dependencies::versions(),
+        warnings: prepared.warnings.clone(),
+        rounds: Vec::new(),
+    }
+}
+
+/// Runs the plan on the server's CPUs: the orchestrator must not disturb the worker.
+fn measure(
+    mut record: Record,
+    mut directory: RunDirectory,
+    mut standing: Standing,
+    interrupt: &Interrupt,
+) -> (Record, RunDirectory, Option<Failure>) {
+    let all_cpus = os::allowed_cpus();
+    // Where pinning is not possible, the plan's placement holds for no process, and the worker says so.
+    let _ = os::pin_process(&record.plan.placement.server_cpus);
+    let work_dir = directory.work_dir();
+    let mut around = Surroundings {
+        placement: &record.plan.placement,
+        seed: record.seed,
+        standing: &mut standing,
+        work_dir: &work_dir,
+        interrupt,
+    };
+    let mut progress = Progress::of(&record.plan, estimate(&record.plan));
+    let finished = orchestrate::run(&record.plan, &mut around, &mut progress, &mut |round| {
+        directory.keep(round)
+    });
+    drop(standing);
+    let _ = os::pin_process(&all_cpus);
+    let failure = take_in(&mut record, finished);
+    (record, directory, failure)
+}
+
+fn take_in(record: &mut Record, finished: Finished) -> Option<Failure> {
+    record.rounds = finished.rounds;
+    record.completion = finished.completion;
+    record.elapsed_ns = finished.elapsed_ns;
+    finished.failure
+}
+
+/// Writes the run; the record first, so that nothing a chart does can lose it.
+fn write(record: &Record, directory: RunDirectory) -> Result<PathBuf, Failure> {
+    // A disk that is full now is told by `complete`, which knows where else to put the record.
+    let _ = directory.keep_record(record);
+    let (files, unmade) = match artifacts::of(record) {
+        Ok(files) => (files, None),
+        Err(failure) => (Vec::new(), Some(failure)),
+    };
+    let place = directory.complete(record, &files)?;
+    unmade.map_or(Ok(place), Err)
+}
+
+/// How a run ends that was measured and written.
+fn ended_as(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
+    if record.completion == Completion::Interrupted {
+        let (done, all) = (record.rounds.len(), planned_rounds(&record.plan));
+        let message =
+            format!("interrupted after {done} of {all} rounds; what was measured is kept");
+        return Err(Failure::new(Exit::Interrupted, message));
+    }
+    let mut invalid = summary
+        .cells
+        .iter()
+        .filter(|cell| cell.status == Status::Invalid);
+    let Some(first) = invalid.next() else {
+        return Ok(Exit::Done);
+    };
+    let others = invalid.count();
+    let reason = first.reason.as_deref().unwrap_or("its content was wrong");
+    let place = format!("{} / {} ({})", first.scenario, first.runtime, first.load);
+    let others = if others > 0 {
+        format!(" (and {others} more cells)")
+    } else {
+        String::new()
+    };
+    Err(Failure::new(Exit::Wrong, format!("measured, but wrong: {place}: {reason}{others}"))
+        .hint("the record has every round's counts; `mismatches`, `violations` and `errors` tell what was seen"))
+}
+
+fn planned_rounds(plan: &Plan) -> usize {
+    plan.blocks.iter().map(Vec::len).sum()
+}

@@ -1,0 +1,31 @@
+//! `photofinish throwaway-postgres`: guards the server behind `--target db=local`. Not for people.
+//!
+//! What it does is told in `targets::local_postgres`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::exit::{Exit, Failure};
+use crate::placement::CpuList;
+use crate::targets::guard_local_postgres;
+
+/// Starts a throwaway PostgreSQL and ends it with stdin
+#[derive(Args)]
+pub struct ThrowawayPostgres {
+    /// CPUs it may use
+    #[arg(long)]
+    cpus: CpuList,
+
+    /// Where its programs are
+    #[arg(long)]
+    binaries: PathBuf,
+}
+
+impl ThrowawayPostgres {
+    /// Runs until the end of stdin.
+    pub fn execute(self) -> Result<Exit, Failure> {
+        guard_local_postgres(&self.cpus.0, self.binaries)?;
+        Ok(Exit::Done)
+    }
+}

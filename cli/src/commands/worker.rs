@@ -1,0 +1,58 @@
+//! `photofinish worker`: one round in this process, for the orchestrator. Not for people.
+//!
+//! Reads one plan from stdin and writes one reply to stdout (`harness::protocol`). Everything that must hold for the whole
+//! process is arranged before the first thread is started: CPUs, timer slack, open files, the end with the parent.
+
+use std::io::{self, BufRead};
+
+use clap::Args;
+use photofinish_harness::os;
+use photofinish_harness::protocol::WorkerPlan;
+use photofinish_scenarios::worker::work;
+
+use crate::exit::{Exit, Failure};
+use crate::output;
+
+/// The finest slack there is: a sleep then ends when it should, as far as the kernel can tell.
+const TIMER_SLACK_NS: u64 = 1;
+
+/// Measures one round in this process: a plan on stdin, a reply on stdout
+#[derive(Args)]
+pub struct Worker {}
+
+impl Worker {
+    /// Runs the round.
+    pub fn execute(self) -> Result<Exit, Failure> {
+        os::die_with_parent()
+            .map_err(|error| failed("cannot be tied to its parent").caused_by(error))?;
+        let plan = read_plan()?;
+        if !plan.cpus.is_empty() {
+            os::pin_process(&plan.cpus)
+                .map_err(|error| failed("cannot be pinned").caused_by(error))?;
+        }
+        os::raise_open_files_limit();
+        os::set_timer_slack_ns(TIMER_SLACK_NS);
+        let reply = work(&plan);
+        let line = serde_json::to_string(&reply)
+            .map_err(|error| failed("has no reply").caused_by(error))?;
+        output::emit(format!("{line}\n").as_bytes())?;
+        Ok(Exit::Done)
+    }
+}
+
+fn read_plan() -> Result<WorkerPlan, Failure> {
+    let mut line = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|error| failed("cannot read its plan").caused_by(error))?;
+    serde_json::from_str(&line).map_err(|error| {
+        Failure::usage("the worker has no plan")
+            .caused_by(error)
+            .hint("`photofinish run` starts workers; `photofinish schema worker-plan` describes a plan")
+    })
+}
+
+fn failed(what: &str) -> Failure {
+    Failure::could_not_run(format!("the worker {what}"))
+}

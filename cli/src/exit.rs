@@ -1,0 +1,182 @@
+//! How the program ends: the exit codes of the documentation, and the one error type that leads to them.
+//!
+//! Libraries keep errors of their own; what reaches a person passes through [`Failure`], which adds the exit code and a
+//! hint. It is printed once, in `main`, with the chain of its causes.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+/// The documented exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// It could not run: a server died, a disk is full.
+    CouldNotRun,
+    /// Wrong usage or a bad scenario file; nothing was run.
+    Usage,
+    /// Measured, but wrong: identity mismatch, or errors over the scenario's budget.
+    Wrong,
+    /// Interrupted; partial results kept.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::CouldNotRun => 1,
+            Self::Usage => 2,
+            Self::Wrong => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a command did not end well: what to print, and how to end.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Failure {
+    /// A failure that ends the program with `exit`.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            hint: None,
+            source: None,
+        }
+    }
+
+    /// It could not run.
+    pub fn could_not_run(message: impl Into<String>) -> Self {
+        Self::new(Exit::CouldNotRun, message)
+    }
+
+    /// Wrong usage.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// What to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What to do about it, where that is known.
+    pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+
+    /// What caused it.
+    pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The same failure, saying what was being done.
+    pub fn during(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// How the program ends.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The message and its causes in one line, for a record.
+    pub fn in_one_line(&self) -> String {
+        self.chain().join(": ")
+    }
+
+    /// The message, then its causes; a cause that repeats the one before it is left out.
+    fn chain(&self) -> Vec<String> {
+        let mut lines = vec![self.message.clone()];
+        let mut cause = self.source.as_deref().map(|source| source as &dyn Error);
+        while let Some(error) = cause {
+            let line = error.to_string();
+            if lines.last() != Some(&line) {
+                lines.push(line);
+            }
+            cause = error.source();
+        }
+        lines
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chain = self.chain();
+        let message = &chain[0];
+        // Diagnostics of scenario files come rendered, with their own `error:`.
+        match message.starts_with("error") {
+            true => write!(f, "{}", message.trim_end())?,
+            false => write!(f, "error: {message}")?,
+        }
+        for cause in &chain[1..] {
+            write!(f, "\n  caused by: {cause}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(failure: &Failure, expected: &str) {
+        assert_eq!(failure.to_string(), expected);
+    }
+
+    #[test]
+    fn a_failure_prints_its_message_its_causes_and_its_hint_once_each() {
+        let full = std::io::Error::other("disk full");
+        let failure = Failure::could_not_run("cannot write the record")
+            .caused_by(full)
+            .hint("make room");
+        check(
+            &failure,
+            "error: cannot write the record\n  caused by: disk full\nhint: make room",
+        );
+        assert_eq!(failure.in_one_line(), "cannot write the record: disk full");
+    }
+
+    #[test]
+    fn a_rendered_diagnostic_keeps_its_own_heading() {
+        check(
+            &Failure::usage("error: unknown key\n --> a.toml:1:1\n"),
+            "error: unknown key\n --> a.toml:1:1",
+        );
+    }
+
+    #[test]
+    fn exit_codes_are_the_documented_ones() {
+        let all = [
+            Exit::Done,
+            Exit::CouldNotRun,
+            Exit::Usage,
+            Exit::Wrong,
+            Exit::Interrupted,
+        ];
+        assert_eq!(all.map(Exit::code), [0, 1, 2, 5, 130]);
+    }
+}

@@ -1,0 +1,124 @@
+//! Telling how far a run is: one live line on a terminal, a plain line per block elsewhere.
+//!
+//! Everything goes to stderr. The live line is redrawn four times a second at most: drawing costs CPU time, on the CPUs of
+//! the servers. The time left comes from the plan at first, and from the rounds that ran as soon as there are any.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use photofinish_harness::record::{Cell, Plan};
+
+use crate::output;
+
+/// Redraws per second.
+const REDRAWS_HZ: u8 = 4;
+
+/// How far a run is.
+pub struct Progress {
+    /// `None` where stderr is no terminal.
+    bar: Option<ProgressBar>,
+    blocks: usize,
+    rounds: u32,
+    done: u32,
+    planned: Duration,
+    started: Instant,
+}
+
+impl Progress {
+    /// Of a run of `plan` that takes about as long as `planned`.
+    pub fn of(plan: &Plan, planned: Duration) -> Self {
+        let rounds = plan.blocks.iter().map(Vec::len).sum::<usize>();
+        let is_live = std::io::stderr().is_terminal();
+        Self {
+            bar: is_live.then(|| bar(rounds as u64)),
+            blocks: plan.blocks.len(),
+            rounds: u32::try_from(rounds).unwrap_or(u32::MAX),
+            done: 0,
+            planned,
+            started: Instant::now(),
+        }
+    }
+
+    /// A round of `cell` is about to run.
+    pub fn round_begins(&self, block: usize, cell: &Cell) {
+        let Some(bar) = &self.bar else { return };
+        let left = seconds(self.left());
+        bar.set_message(format!(
+            "{left} left  block {}/{}  {} / {}",
+            block + 1,
+            self.blocks,
+            cell.scenario,
+            cell.runtime
+        ));
+    }
+
+    /// The round ran.
+    pub fn round_ended(&mut self) {
+        self.done += 1;
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+
+    /// Every round of the block ran.
+    pub fn block_ended(&self, block: usize) {
+        if self.bar.is_none() {
+            let (block, blocks, left) = (block + 1, self.blocks, seconds(self.left()));
+            output::advise(&format!(
+                "block {block} of {blocks} done, about {left} left"
+            ));
+        }
+    }
+
+    /// Nothing more will run.
+    pub fn ended(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn left(&self) -> Duration {
+        let elapsed = self.started.elapsed();
+        match self.done {
+            0 => self.planned.saturating_sub(elapsed),
+            done => (elapsed / done).saturating_mul(self.rounds.saturating_sub(done)),
+        }
+    }
+}
+
+fn bar(rounds: u64) -> ProgressBar {
+    let bar =
+        ProgressBar::with_draw_target(Some(rounds), ProgressDrawTarget::stderr_with_hz(REDRAWS_HZ));
+    let style = ProgressStyle::with_template("{bar:20} {pos}/{len}  {wide_msg}")
+        .expect("the template is valid");
+    bar.set_style(style);
+    bar
+}
+
+/// A duration as people say it: `0.4 s`, `12 s`, `3 min 20 s`.
+pub fn seconds(duration: Duration) -> String {
+    let whole = duration.as_secs_f64().round() as u64;
+    match whole {
+        0..10 => format!("{:.1} s", duration.as_secs_f64()),
+        10..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_say_them() {
+        let check = |milliseconds, expected| {
+            assert_eq!(seconds(Duration::from_millis(milliseconds)), expected);
+        };
+        check(420, "0.4 s");
+        check(12_300, "12 s");
+        check(200_000, "3 min 20 s");
+        check(7_300_000, "2 h 1 min");
+    }
+}

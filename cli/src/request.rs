@@ -1,0 +1,254 @@
+//! What to measure: the arguments that `run` and `plan` share, and the plan they amount to.
+//!
+//! Scenarios are read and checked, targets parsed, CPUs laid out, all without running anything; whatever is wrong here ends
+//! with exit code 2. Standing the targets up and running the plan is the business of `commands::run`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use photofinish_harness::os;
+use photofinish_harness::record::{Placement, PlacementKind, Plan, PlannedServer};
+use photofinish_scenarios::catalogue::{Located, locate};
+use photofinish_scenarios::diagnostic::{Diagnostics, Source};
+use photofinish_scenarios::plan::{PlanOptions, plan};
+use photofinish_scenarios::scenario::{Override, Scenario, parse_time};
+use photofinish_scenarios::suite::tour;
+
+use crate::exit::Failure;
+use crate::placement::{CpuList, Layout, Wish, lay_out};
+use crate::targets::Targets;
+use crate::{output, servers};
+
+/// The seed where none is given: the same command makes the same plan, with the same hash.
+const DEFAULT_SEED: u64 = 1;
+
+/// What to measure.
+#[derive(Args, Debug)]
+pub struct Request {
+    /// Scenarios by name, or files of your own ending in .toml; without any, a short tour over HTTP, files and a database
+    #[arg(value_name = "SCENARIO|FILE.toml")]
+    scenarios: Vec<String>,
+
+    /// Runtimes to compare, the first being what the others are compared with [default: all]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "A,B",
+        help_heading = "What to measure"
+    )]
+    runtimes: Option<Vec<String>>,
+
+    /// Sessions at one time; several numbers make a sweep
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "N,N",
+        help_heading = "What to measure"
+    )]
+    concurrency: Option<Vec<NonZeroU32>>,
+
+    /// Overrides a key of the scenario or a parameter of its workload, such as unit=1s or params.size=4KiB; repeatable
+    #[arg(
+        long = "set",
+        value_name = "KEY=VALUE",
+        help_heading = "What to measure"
+    )]
+    overrides: Vec<String>,
+
+    /// Measures a server that is there already instead of the embedded one: http=URL, db=postgres://USER:PASSWORD@HOST:PORT/DB
+    /// (or PGPASSWORD), db=local for a throwaway PostgreSQL, http-status=URL of nginx's stub_status to compare its counts
+    #[arg(
+        long = "target",
+        value_name = "NAME=URL",
+        help_heading = "What to measure"
+    )]
+    targets: Vec<String>,
+
+    /// Allows targets that are not on this machine; load only what is yours to load
+    #[arg(long, help_heading = "What to measure")]
+    allow_remote: bool,
+
+    /// Rounds per runtime and load, each in a fresh process [default: 5, or what the tour says]
+    #[arg(long, value_name = "N", help_heading = "How long")]
+    rounds: Option<NonZeroU32>,
+
+    /// How long a round measures, such as 500ms or 10s [default: what the scenario says]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "How long")]
+    duration: Option<Duration>,
+
+    /// Few short rounds, to see whether everything works
+    #[arg(long, help_heading = "How long")]
+    quick: bool,
+
+    /// Seeds the order of rounds, delays, keys and offsets
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, help_heading = "How long")]
+    pub seed: u64,
+
+    /// How server and worker share the CPUs [default: split where there are two or more, else same]
+    #[arg(long, value_enum, value_name = "KIND", help_heading = "Where")]
+    placement: Option<PlacementArgument>,
+
+    /// CPUs to use, such as 0,2-3 [default: all that this process may use]
+    #[arg(long, value_name = "LIST", help_heading = "Where")]
+    cpus: Option<CpuList>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PlacementArgument {
+    /// The first CPU for the server, the others for the worker
+    Split,
+    /// One CPU for both
+    Same,
+    /// All CPUs for both
+    Shared,
+}
+
+impl From<PlacementArgument> for PlacementKind {
+    fn from(argument: PlacementArgument) -> Self {
+        match argument {
+            PlacementArgument::Split => Self::Split,
+            PlacementArgument::Same => Self::Same,
+            PlacementArgument::Shared => Self::Shared,
+        }
+    }
+}
+
+/// What is to be measured, checked, with nothing started yet.
+pub struct Prepared {
+    /// A title for people, where the run has one.
+    pub title: Option<String>,
+    /// The plan; of external servers it does not know yet what they are.
+    pub plan: Plan,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// External servers to stand up.
+    pub targets: Targets,
+    /// What a reader must know before believing a number.
+    pub warnings: Vec<String>,
+}
+
+/// The scenarios of a request, and what a suite says about running them.
+struct Chosen {
+    title: Option<String>,
+    rounds: Option<NonZeroU32>,
+    scenarios: Vec<Scenario>,
+}
+
+impl Request {
+    /// Checks everything and makes the plan.
+    pub fn prepare(&self) -> Result<Prepared, Failure> {
+        let overrides = self.overrides()?;
+        let chosen = match self.scenarios.as_slice() {
+            [] => self.tour(&overrides)?,
+            names => named(names, &overrides)?,
+        };
+        let targets = Targets::parse(&self.targets, self.allow_remote)?;
+        let layout = self.layout()?;
+        let options = self.options(&chosen, layout.placement.clone(), targets.planned());
+        let plan = plan(&chosen.scenarios, &options)
+            .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
+        let warnings = layout.warning.into_iter().collect();
+        Ok(Prepared {
+            title: chosen.title,
+            plan,
+            seed: self.seed,
+            targets,
+            warnings,
+        })
+    }
+
+    fn overrides(&self) -> Result<Vec<Override>, Failure> {
+        let parsed = self
+            .overrides
+            .iter()
+            .map(|argument| Override::parse(argument));
+        parsed
+            .collect::<Result<_, _>>()
+            .map_err(|wrong| diagnosed(&wrong))
+    }
+
+    /// What a run without arguments measures; what the user sets goes over what the tour sets.
+    fn tour(&self, overrides: &[Override]) -> Result<Chosen, Failure> {
+        let suite = tour();
+        let scenario = |entry: &photofinish_scenarios::suite::SuiteScenario| {
+            let overrides = [&entry.overrides, overrides].concat();
+            let parsed = Scenario::parse(source(&entry.name)?, &overrides, &servers::check);
+            parsed.map_err(|wrong| diagnosed(&wrong))
+        };
+        let scenarios = suite
+            .scenarios
+            .iter()
+            .map(scenario)
+            .collect::<Result<_, _>>()?;
+        Ok(Chosen {
+            title: Some(suite.title),
+            rounds: suite.rounds,
+            scenarios,
+        })
+    }
+
+    fn layout(&self) -> Result<Layout, Failure> {
+        let wish = Wish {
+            kind: self.placement.map(PlacementKind::from),
+            cpus: self.cpus.clone(),
+        };
+        lay_out(&wish, &os::allowed_cpus())
+    }
+
+    fn options(
+        &self,
+        chosen: &Chosen,
+        placement: Placement,
+        targets: BTreeMap<String, PlannedServer>,
+    ) -> PlanOptions {
+        PlanOptions {
+            runtimes: self.runtimes.clone(),
+            concurrency: self.concurrency.clone(),
+            duration: self.duration,
+            rounds: self.rounds.or(chosen.rounds.filter(|_| !self.quick)),
+            seed: self.seed,
+            quick: self.quick,
+            placement,
+            targets,
+        }
+    }
+}
+
+fn named(names: &[String], overrides: &[Override]) -> Result<Chosen, Failure> {
+    let sources = names
+        .iter()
+        .map(|name| source(name))
+        .collect::<Result<_, _>>()?;
+    let scenarios = Scenario::parse_all(sources, overrides, &servers::check);
+    let scenarios = scenarios.map_err(|wrong| diagnosed(&wrong))?;
+    Ok(Chosen {
+        title: None,
+        rounds: None,
+        scenarios,
+    })
+}
+
+fn source(name: &str) -> Result<Source, Failure> {
+    match locate(name) {
+        Ok(Located::Catalogue(entry)) => Ok(entry.source()),
+        Ok(Located::File(path)) => read(&path),
+        Err(unknown) => Err(Failure::usage(unknown.to_string()).hint(unknown.hint())),
+    }
+}
+
+fn read(path: &Path) -> Result<Source, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Source::of_file(path, text)),
+        Err(error) => Err(Failure::usage(format!("cannot read the scenario {}", path.display()))
+            .caused_by(error)
+            .hint("`photofinish list` shows the scenarios that ship; a file of your own needs its path")),
+    }
+}
+
+fn diagnosed(wrong: &Diagnostics) -> Failure {
+    Failure::usage(wrong.render(output::stderr_has_colour()))
+}

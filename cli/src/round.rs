@@ -1,0 +1,176 @@
+//! One round: fresh servers, a fresh worker, and the counts of both put side by side.
+//!
+//! The order matters: the servers listen before the worker starts, and are asked for their counts after it has ended. What
+//! the rounds are and in which order they run is `orchestrate`'s business; what counts prove is `identity`'s.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use photofinish_harness::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
+use photofinish_harness::record::{
+    Cell, Measured, Measurement, Outcome, Placement, PlannedScenario, PlannedServer, ServerCounts,
+};
+
+use crate::exit::Failure;
+use crate::identity;
+use crate::interrupt::Interrupt;
+use crate::server_process::{self, ServerProcess};
+use crate::targets::{CountsSoFar, Standing, counted_between};
+use crate::worker_process;
+
+/// What all rounds of a run share.
+pub struct Surroundings<'a> {
+    /// Which CPUs server and worker run on.
+    pub placement: &'a Placement,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// What stands behind targets that are not embedded.
+    pub standing: &'a mut Standing,
+    /// Where workloads make their files.
+    pub work_dir: &'a Path,
+    /// Whether an end was asked for.
+    pub interrupt: &'a Interrupt,
+}
+
+/// How a round ended.
+pub enum Ended {
+    /// With an outcome for the record.
+    Outcome(Outcome),
+    /// With an outcome that leaves nothing to go on for.
+    Broken(Failure),
+    /// Before there was an outcome.
+    Interrupted,
+}
+
+/// Runs one round of `cell`.
+pub fn run(scenario: &PlannedScenario, cell: &Cell, around: &mut Surroundings<'_>) -> Ended {
+    let outcome = measure(scenario, cell, around);
+    match outcome {
+        Ok(outcome) => Ended::Outcome(outcome),
+        Err(_) if around.interrupt.requested() => Ended::Interrupted,
+        Err(failure) => Ended::Broken(failure),
+    }
+}
+
+fn measure(
+    scenario: &PlannedScenario,
+    cell: &Cell,
+    around: &mut Surroundings<'_>,
+) -> Result<Outcome, Failure> {
+    let mut servers = RoundServers::start(scenario, around)?;
+    let plan = worker_plan(scenario, cell, around, servers.addresses(around.standing));
+    let result = worker_process::measure(&plan, around.interrupt);
+    // A server that died is the cause of whatever the worker ran into, so it is asked first.
+    let counts = servers.counts(around.standing)?;
+    match result {
+        Ok(WorkerResult::Ok { measurement }) => Ok(Outcome::Ok(Box::new(compared(*measurement, counts)))),
+        Ok(WorkerResult::Unsupported { reason }) => Ok(Outcome::Unsupported { reason }),
+        Ok(WorkerResult::Failed { reason, hint }) => Err(Failure::could_not_run(reason).maybe_hint(hint)),
+        Err(worker_process::Trouble::Interrupted) => Err(Failure::could_not_run("interrupted")),
+        Err(worker_process::Trouble::Broken(how)) => Err(Failure::could_not_run(format!("the worker {how}"))
+            .hint("the rounds before are in the record; `dmesg` tells of processes the kernel killed for want of memory")),
+    }
+}
+
+fn worker_plan(
+    scenario: &PlannedScenario,
+    cell: &Cell,
+    around: &Surroundings<'_>,
+    targets: BTreeMap<String, TargetAddress>,
+) -> WorkerPlan {
+    let cpus = around.placement.worker_cpus.clone();
+    WorkerPlan {
+        protocol: WORKER_PROTOCOL,
+        workload: scenario.workload.clone(),
+        params: scenario.params.clone(),
+        unit_ns: scenario.unit_ns,
+        runtime: cell.runtime.clone(),
+        worker_threads: u32::try_from(cpus.len()).expect("CPUs are counted in thousands at most"),
+        cpus,
+        load: cell.load,
+        warmup: scenario.warmup,
+        stop: scenario.stop,
+        seed: around.seed,
+        targets,
+        work_dir: around.work_dir.to_owned(),
+    }
+}
+
+fn compared(worker: Measurement, servers: BTreeMap<String, ServerCounts>) -> Measured {
+    let disagreements = servers
+        .iter()
+        .flat_map(|(target, counts)| identity::mismatches(target, &worker, counts));
+    let mismatches = disagreements.collect();
+    Measured {
+        worker,
+        servers,
+        mismatches,
+    }
+}
+
+/// The servers of one round, by target name. Dropping them ends the embedded ones.
+struct RoundServers {
+    embedded: BTreeMap<String, ServerProcess>,
+    external: Vec<String>,
+    before: CountsSoFar,
+}
+
+impl RoundServers {
+    fn start(scenario: &PlannedScenario, around: &mut Surroundings<'_>) -> Result<Self, Failure> {
+        let (cpus, interrupt) = (&around.placement.server_cpus, around.interrupt);
+        let mut servers = Self {
+            embedded: BTreeMap::new(),
+            external: Vec::new(),
+            before: CountsSoFar::new(),
+        };
+        for (target, planned) in &scenario.servers {
+            match planned {
+                PlannedServer::Mock { server, behaviour } => {
+                    let process = ServerProcess::start(server, behaviour, cpus, interrupt)?;
+                    servers.embedded.insert(target.clone(), process);
+                }
+                PlannedServer::External { .. } => servers.external.push(target.clone()),
+            }
+        }
+        servers.before = around.standing.counts(servers.external.iter())?;
+        Ok(servers)
+    }
+
+    fn addresses(&self, standing: &Standing) -> BTreeMap<String, TargetAddress> {
+        let embedded = self.embedded.iter().map(|(target, process)| {
+            let url = embedded_url(target, process);
+            (target.clone(), TargetAddress { url, mock: true })
+        });
+        let external = self
+            .external
+            .iter()
+            .filter_map(|target| Some((target.clone(), standing.address(target)?)));
+        embedded.chain(external).collect()
+    }
+
+    fn counts(&mut self, standing: &mut Standing) -> Result<CountsSoFar, Failure> {
+        let after = standing.counts(self.external.iter())?;
+        let mut counts = counted_between(&self.before, after);
+        for (target, process) in &mut self.embedded {
+            counts.insert(
+                target.clone(),
+                process.settled_counts().map_err(died_while_measured)?,
+            );
+        }
+        Ok(counts)
+    }
+}
+
+/// An embedded database takes any user; the name is for its own log lines only.
+fn embedded_url(target: &str, process: &ServerProcess) -> String {
+    match target {
+        "db" => format!("postgres://photofinish@{}/photofinish", process.address()),
+        _ => format!("http://{}", process.address()),
+    }
+}
+
+fn died_while_measured(trouble: server_process::Trouble) -> Failure {
+    Failure::from(trouble).hint(
+        "the rounds before are in the record; run it again, and look for what ends processes here",
+    )
+}

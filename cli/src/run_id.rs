@@ -1,0 +1,44 @@
+//! When a run began, and the name it has from that.
+
+use jiff::{Timestamp, Unit};
+
+use crate::exit::Failure;
+
+/// A run's start and name.
+pub struct RunId {
+    /// UTC start time and a short random suffix: `20261120T183000Z-3fa9c1`. Sorts by time.
+    pub id: String,
+    /// The start, RFC 3339, UTC.
+    pub started_utc: String,
+}
+
+impl RunId {
+    /// Of a run that begins now.
+    pub fn now() -> Result<Self, Failure> {
+        let now = Timestamp::now()
+            .round(Unit::Millisecond)
+            .unwrap_or_else(|_| Timestamp::now());
+        let mut random = [0_u8; 3];
+        getrandom::fill(&mut random).map_err(|error| {
+            Failure::could_not_run("cannot name the run").caused_by(error.to_string())
+        })?;
+        let [a, b, c] = random;
+        Ok(Self {
+            id: format!("{}-{a:02x}{b:02x}{c:02x}", now.strftime("%Y%m%dT%H%M%SZ")),
+            started_utc: now.to_string(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_by_its_start_and_unlike_any_other() {
+        let [a, b] = [(); 2].map(|()| RunId::now().expect("a name"));
+        assert_ne!(a.id, b.id);
+        assert_eq!(a.id.len(), "20261120T183000Z-3fa9c1".len());
+        assert!(a.started_utc.ends_with('Z'), "{}", a.started_utc);
+    }
+}

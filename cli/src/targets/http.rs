@@ -1,0 +1,202 @@
+//! An HTTP server that is already there: probed once, and asked for nginx's own counts where it offers them.
+//!
+//! The probe is one plain request over a socket of its own, before anything is measured: it tells a server that is not
+//! there from one that is slow, and learns its name from the `Server` header. Measuring is the worker's business.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use photofinish_harness::record::ServerCounts;
+use url::Url;
+
+use super::{External, FORMS, loopback};
+use crate::exit::Failure;
+use crate::redact;
+
+/// How long a server may take to answer the probe.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Longest answer to a probe that is read.
+const LONGEST_ANSWER: u64 = 64 * 1024;
+
+/// Reads a URL that a plain HTTP client can use.
+pub fn parse(text: &str) -> Result<Url, Failure> {
+    let wrong = |message: &str| Failure::usage(format!("--target http: {message}")).hint(FORMS);
+    let url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
+    match url.scheme() {
+        "http" if url.password().is_some() || !url.username().is_empty() => {
+            Err(wrong("a user name in the URL is not supported"))
+        }
+        "http" => Ok(url),
+        "https" => Err(wrong(
+            "TLS is not supported; measure the server behind it over plain HTTP",
+        )),
+        _ => Err(wrong("the URL must begin with http://")),
+    }
+}
+
+/// A server that answered the probe.
+pub struct Http {
+    url: Url,
+    software: Option<String>,
+    status: Option<StatusPage>,
+}
+
+impl Http {
+    /// Finds out whether it is there, and what it is.
+    pub fn probe(url: Url, status: Option<Url>) -> Result<Self, Failure> {
+        let answer = get(&url)?;
+        let software = header(&answer, "server").map(str::to_owned);
+        let status = status.map(StatusPage::probe).transpose()?;
+        Ok(Self {
+            url,
+            software,
+            status,
+        })
+    }
+}
+
+impl External for Http {
+    fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    fn safe_url(&self) -> String {
+        redact::url(&self.url)
+    }
+
+    fn software(&self) -> Option<String> {
+        self.software.clone()
+    }
+
+    fn counts(&mut self) -> Result<Option<ServerCounts>, Failure> {
+        self.status.as_mut().map(StatusPage::counts).transpose()
+    }
+}
+
+/// nginx's `stub_status`, which counts what this program alone asks of it.
+struct StatusPage {
+    url: Url,
+    /// Requests for the page itself so far: one connection and one request each.
+    own: u64,
+}
+
+impl StatusPage {
+    fn probe(url: Url) -> Result<Self, Failure> {
+        let mut page = Self { url, own: 0 };
+        page.counts()?;
+        Ok(page)
+    }
+
+    fn counts(&mut self) -> Result<ServerCounts, Failure> {
+        let answer = get(&self.url)?;
+        self.own += 1;
+        let totals = stub_status(&answer).ok_or_else(|| {
+            Failure::could_not_run(format!(
+                "{} is not a stub_status page",
+                redact::url(&self.url)
+            ))
+            .hint("in nginx's configuration: location = /status { stub_status; }")
+        })?;
+        Ok(ServerCounts {
+            requests: Some(totals.requests.saturating_sub(self.own)),
+            connections: Some(totals.accepts.saturating_sub(self.own)),
+            ..ServerCounts::default()
+        })
+    }
+}
+
+struct Totals {
+    accepts: u64,
+    requests: u64,
+}
+
+/// The three totals that stand below `server accepts handled requests`.
+fn stub_status(answer: &str) -> Option<Totals> {
+    let (_, below) = answer.split_once("server accepts handled requests")?;
+    let mut totals = below.split_whitespace().map_while(|word| word.parse().ok());
+    let accepts = totals.next()?;
+    let requests = totals.nth(1)?;
+    Some(Totals { accepts, requests })
+}
+
+/// One request on a connection of its own; the answer's head and what came with it.
+fn get(url: &Url) -> Result<String, Failure> {
+    let failed = |error: std::io::Error| unreachable_at(url, &error);
+    let addresses = loopback::addresses(url)?;
+    let mut stream = TcpStream::connect(&addresses[..]).map_err(failed)?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: photofinish\r\nConnection: close\r\n\r\n",
+        &url[url::Position::BeforePath..url::Position::AfterQuery],
+        &url[url::Position::BeforeHost..url::Position::AfterPort],
+    );
+    stream.write_all(request.as_bytes()).map_err(failed)?;
+    let mut answer = Vec::new();
+    stream
+        .take(LONGEST_ANSWER)
+        .read_to_end(&mut answer)
+        .map_err(failed)?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    match answer.starts_with("HTTP/1.") {
+        true => Ok(answer),
+        false => Err(Failure::could_not_run(format!(
+            "{} does not speak HTTP/1.1",
+            redact::url(url)
+        ))),
+    }
+}
+
+fn unreachable_at(url: &Url, error: &std::io::Error) -> Failure {
+    Failure::could_not_run(format!("no answer from {}", redact::url(url)))
+        .caused_by(std::io::Error::new(error.kind(), error.to_string()))
+        .hint("start the server, or leave --target out to measure against the embedded one")
+}
+
+fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let head = answer.split("\r\n\r\n").next()?;
+    head.lines().skip(1).find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_name_is_read_from_its_answer() {
+        let answer = "HTTP/1.1 200 OK\r\nDate: x\r\nserver: nginx/1.22.1\r\n\r\nServer: body";
+        assert_eq!(header(answer, "server"), Some("nginx/1.22.1"));
+        assert_eq!(
+            header("HTTP/1.1 200 OK\r\n\r\nServer: body", "server"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_stub_status_page_is_read() {
+        let page =
+            "Active connections: 1 \nserver accepts handled requests\n 16 15 310 \nReading: 0";
+        let totals = stub_status(page).expect("totals");
+        assert_eq!((totals.accepts, totals.requests), (16, 310));
+        assert!(stub_status("<html>").is_none());
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_told_with_a_hint() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/", closed.local_addr().expect("an address"));
+        drop(closed);
+        let failure = Http::probe(parse(&url).expect("a URL"), None)
+            .err()
+            .expect("refused");
+        assert_eq!(failure.exit(), crate::exit::Exit::CouldNotRun);
+        assert!(
+            failure.to_string().contains("hint: start the server"),
+            "{failure}"
+        );
+    }
+}

@@ -1,0 +1,454 @@
+//! A throwaway PostgreSQL: `--target db=local`.
+//!
+//! The orchestrator starts this same program as a guard, and the guard starts the server from the binaries of the machine:
+//! in a directory of its own, on a free port of 127.0.0.1, with a random password, as another user where it would be root.
+//! The guard speaks the lines of an embedded server and ends with its stdin, so the server and its directory are gone
+//! afterwards however the orchestrator ends. Durability keeps its defaults: commits wait for the disk, as they would anywhere.
+
+use std::fs::{self, Permissions};
+use std::io::{self, BufRead};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User, chown, geteuid};
+use photofinish_harness::os;
+use photofinish_harness::record::ServerCounts;
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use super::{External, postgres::Postgres};
+use crate::exit::Failure;
+use crate::interrupt::{Interrupt, Listener};
+use crate::server_process::ServerProcess;
+use crate::{output, placement};
+
+/// How long the server may take to accept connections.
+const READY: Duration = Duration::from_secs(50);
+
+/// How long it may take to shut down in order.
+const LEAVING: Duration = Duration::from_secs(8);
+
+/// Pause between two looks at a server that starts or ends.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Pause between two looks at a server that runs.
+const LOOK_AFTER: Duration = Duration::from_millis(500);
+
+/// Sessions it serves at most; its default of 100 is fewer than a sweep may ask for.
+const MOST_CONNECTIONS: u32 = 1000;
+
+/// The one role and its database.
+const ROLE: &str = "photofinish";
+
+/// A throwaway server, seen from the orchestrator.
+pub struct LocalPostgres {
+    /// Dropped last: its guard ends the server.
+    server: Postgres,
+    _guard: ServerProcess,
+}
+
+impl LocalPostgres {
+    /// Starts one on the `cpus`, and waits until it accepts connections.
+    pub fn start(cpus: &[usize], interrupt: &Interrupt) -> Result<Self, Failure> {
+        // Found here as well as by the guard, so that what is missing is said plainly.
+        let binaries = Binaries::find()?;
+        let program = std::env::current_exe()
+            .map_err(|error| Failure::could_not_run("cannot find this program").caused_by(error))?;
+        let mut command = Command::new(program);
+        command.args([
+            "throwaway-postgres",
+            "--cpus",
+            &placement::list(cpus),
+            "--binaries",
+        ]);
+        command.arg(&binaries.directory);
+        let guard = ServerProcess::start_command("PostgreSQL", command, interrupt)?;
+        let url = guard
+            .ready()
+            .get("url")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default();
+        let server = Postgres::probe(super::postgres::parse(url)?)?;
+        Ok(Self {
+            server,
+            _guard: guard,
+        })
+    }
+}
+
+impl External for LocalPostgres {
+    fn url(&self) -> &str {
+        self.server.url()
+    }
+
+    fn safe_url(&self) -> String {
+        "local".to_owned()
+    }
+
+    fn software(&self) -> Option<String> {
+        self.server.software()
+    }
+
+    fn counts(&mut self) -> Result<Option<ServerCounts>, Failure> {
+        self.server.counts()
+    }
+}
+
+/// Where PostgreSQL's programs are.
+struct Binaries {
+    directory: PathBuf,
+}
+
+impl Binaries {
+    /// On `PATH`, or where distributions keep them; the newest version there.
+    fn find() -> Result<Self, Failure> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let on_path = std::env::split_paths(&path).find(|directory| holds_server(directory));
+        let directory = on_path.or_else(|| newest(Path::new("/usr/lib/postgresql")));
+        directory.map(|directory| Self { directory }).ok_or_else(|| {
+            Failure::could_not_run("there is no PostgreSQL server on this machine").hint(
+                "install one: `apt install postgresql`, `dnf install postgresql-server` or `brew install postgresql`; \
+                 its programs are looked for on PATH and under /usr/lib/postgresql/*/bin",
+            )
+        })
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+fn holds_server(directory: &Path) -> bool {
+    ["postgres", "initdb"]
+        .iter()
+        .all(|program| directory.join(program).is_file())
+}
+
+/// The `bin` of the highest version below `root`.
+fn newest(root: &Path) -> Option<PathBuf> {
+    let versions = fs::read_dir(root).ok()?.filter_map(Result::ok);
+    let installed = versions.filter_map(|entry| {
+        let version: f64 = entry.file_name().to_str()?.parse().ok()?;
+        let directory = entry.path().join("bin");
+        holds_server(&directory).then_some((version, directory))
+    });
+    installed
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, directory)| directory)
+}
+
+/// What the guard says once the server accepts connections.
+#[derive(Serialize, Deserialize)]
+struct Ready {
+    ready: String,
+    address: SocketAddr,
+    /// With the password: this line travels through a pipe alone.
+    url: String,
+}
+
+/// The guard's whole life: start the server, say where it is, wait for the end of stdin, leave nothing behind.
+pub fn guard(cpus: &[usize], binaries: PathBuf) -> Result<(), Failure> {
+    let interrupt = Interrupt::on_signals()
+        .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))?;
+    os::pin_process(cpus)
+        .map_err(|error| Failure::could_not_run("cannot pin PostgreSQL").caused_by(error))?;
+    let (_on_interrupt, end) = end_of_guarding(&interrupt);
+    let home = Home::make(&Binaries {
+        directory: binaries,
+    })?;
+    let mut server = Server::start(home)?;
+    server.announce()?;
+    server.look_after(&end)
+}
+
+/// Hears of the end of stdin, or of a signal.
+fn end_of_guarding(interrupt: &Interrupt) -> (Arc<Listener>, Receiver<()>) {
+    let (sender, end) = mpsc::channel();
+    let on_interrupt: Arc<Listener> = {
+        let sender = sender.clone();
+        Arc::new(move || {
+            let _ = sender.send(());
+        })
+    };
+    interrupt.subscribe(&on_interrupt);
+    thread::spawn(move || {
+        for line in io::stdin().lock().lines() {
+            if !line.is_ok_and(|line| line.trim() != "stop") {
+                break;
+            }
+        }
+        let _ = sender.send(());
+    });
+    (on_interrupt, end)
+}
+
+/// A directory with an initialised cluster, owned by the user the server runs as.
+struct Home {
+    /// `None` where this process is not root and needs no other user.
+    user: Option<User>,
+    directory: TempDir,
+    password: String,
+    postgres: PathBuf,
+}
+
+impl Home {
+    fn make(binaries: &Binaries) -> Result<Self, Failure> {
+        let failed = |error: io::Error| {
+            Failure::could_not_run("cannot make a directory for PostgreSQL").caused_by(error)
+        };
+        let user = server_user()?;
+        let directory = tempfile::Builder::new()
+            .prefix("photofinish-postgres-")
+            .tempdir()
+            .map_err(failed)?;
+        let home = Self {
+            user,
+            directory,
+            password: random_password()?,
+            postgres: binaries.program("postgres"),
+        };
+        fs::set_permissions(home.path(), Permissions::from_mode(0o700)).map_err(failed)?;
+        let password_file = home.path().join("password");
+        fs::write(&password_file, &home.password).map_err(failed)?;
+        for path in [home.path(), &password_file] {
+            home.hand_over(path).map_err(failed)?;
+        }
+        home.initialise(&binaries.program("initdb"), &password_file)?;
+        fs::remove_file(&password_file).map_err(failed)?;
+        Ok(home)
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn cluster(&self) -> PathBuf {
+        self.path().join("cluster")
+    }
+
+    fn hand_over(&self, path: &Path) -> io::Result<()> {
+        match &self.user {
+            Some(user) => Ok(chown(path, Some(user.uid), Some(user.gid))?),
+            None => Ok(()),
+        }
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.path()).stdin(Stdio::null());
+        if let Some(user) = &self.user {
+            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        }
+        command
+    }
+
+    fn initialise(&self, initdb: &Path, password_file: &Path) -> Result<(), Failure> {
+        let mut command = self.command(initdb);
+        command
+            .arg("--pgdata")
+            .arg(self.cluster())
+            .arg("--pwfile")
+            .arg(password_file);
+        command.args([
+            "--username",
+            ROLE,
+            "--auth",
+            "scram-sha-256",
+            "--encoding",
+            "UTF8",
+            "--locale",
+            "C",
+        ]);
+        // Only the making of the cluster skips the disk; the server itself does not.
+        command.arg("--no-sync");
+        let output = command
+            .output()
+            .map_err(|error| Failure::could_not_run("cannot run initdb").caused_by(error))?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(Failure::could_not_run("PostgreSQL's initdb failed")
+                .caused_by(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+        }
+    }
+}
+
+/// PostgreSQL refuses to run as root.
+fn server_user() -> Result<Option<User>, Failure> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let named = |name| User::from_name(name).ok().flatten();
+    named("postgres").or_else(|| named("nobody")).map(Some).ok_or_else(|| {
+        Failure::could_not_run("PostgreSQL refuses to run as root, and there is neither a user `postgres` nor `nobody`")
+    })
+}
+
+fn random_password() -> Result<String, Failure> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Failure::could_not_run("cannot make a password").caused_by(error.to_string())
+    })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A running server; dropping it shuts it down, and with its [`Home`] goes the directory.
+struct Server {
+    process: Child,
+    address: SocketAddr,
+    home: Home,
+}
+
+impl Server {
+    fn start(home: Home) -> Result<Self, Failure> {
+        let failed = |error| Failure::could_not_run("cannot start PostgreSQL").caused_by(error);
+        let address = free_address().map_err(failed)?;
+        let mut command = home.command(&home.postgres);
+        command
+            .arg("-D")
+            .arg(home.cluster())
+            .arg("-k")
+            .arg(home.path());
+        command.args(["-h", "127.0.0.1", "-p", &address.port().to_string()]);
+        command.args(["-c", &format!("max_connections={MOST_CONNECTIONS}")]);
+        command.stdout(Stdio::null());
+        let process = command.spawn().map_err(failed)?;
+        let mut server = Self {
+            process,
+            address,
+            home,
+        };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// The server writes its state into the last line of its lock file.
+    fn wait_until_ready(&mut self) -> Result<(), Failure> {
+        let lock_file = self.home.cluster().join("postmaster.pid");
+        let deadline = Instant::now() + READY;
+        while Instant::now() < deadline {
+            let state = fs::read_to_string(&lock_file).unwrap_or_default();
+            if state
+                .lines()
+                .last()
+                .is_some_and(|line| line.trim() == "ready")
+            {
+                return Ok(());
+            }
+            if let Some(status) = self.process.try_wait().ok().flatten() {
+                return Err(Failure::could_not_run(format!(
+                    "PostgreSQL did not start: {status}"
+                )));
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        Err(Failure::could_not_run(format!(
+            "PostgreSQL did not start within {} s",
+            READY.as_secs()
+        )))
+    }
+
+    fn announce(&self) -> Result<(), Failure> {
+        let Self {
+            address,
+            home: Home { password, .. },
+            ..
+        } = self;
+        let url = format!("postgres://{ROLE}:{password}@{address}/postgres");
+        let ready = Ready {
+            ready: "postgres".to_owned(),
+            address: *address,
+            url,
+        };
+        let line = serde_json::to_string(&ready).map_err(|error| {
+            Failure::could_not_run("cannot say where PostgreSQL is").caused_by(error)
+        })?;
+        output::emit(format!("{line}\n").as_bytes())
+    }
+
+    fn look_after(&mut self, end: &Receiver<()>) -> Result<(), Failure> {
+        loop {
+            match end.recv_timeout(LOOK_AFTER) {
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(status) = self.process.try_wait().ok().flatten() {
+                return Err(Failure::could_not_run(format!(
+                    "PostgreSQL ended: {status}"
+                )));
+            }
+        }
+    }
+
+    /// SIGINT ends every session and shuts down in order; SIGQUIT does so at once.
+    fn ask_to_end(&self, signal: Signal) {
+        let id = i32::try_from(self.process.id()).expect("process ids fit");
+        // Fails only for a process that is gone, and that one was asked for.
+        let _ = kill(Pid::from_raw(id), signal);
+    }
+
+    fn ended_within(&mut self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return true;
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        false
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for signal in [Signal::SIGINT, Signal::SIGQUIT] {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return;
+            }
+            self.ask_to_end(signal);
+            if self.ended_within(LEAVING) {
+                return;
+            }
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A port that is free now. Somebody may take it before the server does; then the server says so and does not start.
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_is_taken_by_number_not_by_name() {
+        let root = tempfile::tempdir().expect("a directory");
+        for version in ["9.6", "15", "17", "common"] {
+            let bin = root.path().join(version).join("bin");
+            fs::create_dir_all(&bin).expect("made");
+            for program in ["postgres", "initdb"] {
+                fs::write(bin.join(program), "").expect("written");
+            }
+        }
+        assert_eq!(newest(root.path()), Some(root.path().join("17/bin")));
+        assert_eq!(newest(&root.path().join("none")), None);
+    }
+
+    #[test]
+    fn no_two_passwords_are_alike() {
+        let [a, b] = [(); 2].map(|()| random_password().expect("randomness"));
+        assert_ne!(a, b);
+        assert_eq!(a.len(), 32);
+    }
+}

@@ -1,0 +1,42 @@
+//! Loopback or not: load goes to this machine alone unless somebody says otherwise.
+//!
+//! A name is resolved, and every address it stands for must be a loopback address. Nothing is connected to here.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use url::Url;
+
+use crate::exit::Failure;
+
+/// The port of a URL whose scheme has no default one known to the parser.
+const POSTGRES_PORT: u16 = 5432;
+
+/// Every address the URL's host stands for.
+pub fn addresses(url: &Url) -> Result<Vec<SocketAddr>, Failure> {
+    let unknown = || {
+        Failure::could_not_run(format!(
+            "the host of {} is not known",
+            crate::redact::url(url)
+        ))
+    };
+    let host = url.host_str().ok_or_else(unknown)?;
+    let port = url.port_or_known_default().unwrap_or(POSTGRES_PORT);
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let resolved = (bare, port)
+        .to_socket_addrs()
+        .map_err(|error| unknown().caused_by(error).hint("check the host's name"))?;
+    Ok(resolved.collect())
+}
+
+/// Refuses a URL that leads anywhere but to this machine.
+pub fn require(url: &Url) -> Result<(), Failure> {
+    let remote = addresses(url)?
+        .into_iter()
+        .find(|address| !address.ip().is_loopback());
+    match remote {
+        None => Ok(()),
+        Some(address) => Err(Failure::usage(format!("{} is not this machine", address.ip())).hint(
+            "load on a machine that is not yours to load is an attack; if it is yours, add --allow-remote",
+        )),
+    }
+}

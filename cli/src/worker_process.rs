@@ -1,0 +1,89 @@
+//! A worker as the orchestrator sees it: a fresh process, a plan on its stdin, one line of JSON for an answer.
+//!
+//! The protocol is `harness::protocol`; nothing here knows what a worker does inside. Waiting is bounded by what the plan
+//! asks for, generously, so that a worker that hangs ends the run with a message instead of holding it up.
+
+use std::process::Command;
+use std::time::Duration;
+
+use photofinish_harness::load::Stop;
+use photofinish_harness::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
+
+use crate::child::{LineProcess, NoLine};
+use crate::interrupt::Interrupt;
+
+/// Set-up: files of hundreds of megabytes are made there.
+const SET_UP: Duration = Duration::from_secs(60);
+
+/// How many times longer than planned the phases may take.
+const SLACK: u32 = 10;
+
+/// How many units of delay the operations that are in flight at the end may wait for.
+const UNITS: u32 = 300;
+
+/// What a phase that is bounded by operations may take: its speed cannot be known beforehand.
+const COUNTED_PHASE: Duration = Duration::from_secs(1800);
+
+/// Why a worker gave no result.
+#[derive(Debug)]
+pub enum Trouble {
+    /// An end of the whole run was asked for.
+    Interrupted,
+    /// It died or fell silent, in words: `was killed by SIGKILL`.
+    Broken(String),
+}
+
+/// Runs one worker to its end. It is gone when this returns.
+pub fn measure(plan: &WorkerPlan, interrupt: &Interrupt) -> Result<WorkerResult, Trouble> {
+    let broken =
+        |error: &dyn std::fmt::Display| Trouble::Broken(format!("cannot be started: {error}"));
+    let plan_line = serde_json::to_string(plan).map_err(|error| broken(&error))?;
+    let mut command = Command::new(std::env::current_exe().map_err(|error| broken(&error))?);
+    command.arg("worker");
+    let mut worker = LineProcess::spawn(command, interrupt).map_err(|error| broken(&error))?;
+    if worker.tell(&plan_line).is_err() {
+        return Err(Trouble::Broken(worker.how_it_ended()));
+    }
+    worker.hang_up();
+    let line = worker.next_line(patience(plan)).map_err(silence)?;
+    let result = understand(&line)?;
+    // Its whole cost and all its sockets end with it; only then are the servers asked for their counts.
+    worker.end_within(SET_UP);
+    Ok(result)
+}
+
+fn silence(no_line: NoLine) -> Trouble {
+    match no_line {
+        NoLine::Interrupted => Trouble::Interrupted,
+        NoLine::Ended(how) => Trouble::Broken(how),
+        NoLine::TimedOut(patience) => {
+            Trouble::Broken(format!("gave no answer for {} s", patience.as_secs()))
+        }
+    }
+}
+
+fn understand(line: &str) -> Result<WorkerResult, Trouble> {
+    let reply: WorkerReply = serde_json::from_str(line)
+        .map_err(|error| Trouble::Broken(format!("answered what is no reply: {error}")))?;
+    match reply.protocol {
+        WORKER_PROTOCOL => Ok(reply.result),
+        other => Err(Trouble::Broken(format!(
+            "speaks version {other} of the protocol instead of {WORKER_PROTOCOL}"
+        ))),
+    }
+}
+
+fn patience(plan: &WorkerPlan) -> Duration {
+    let delays = Duration::from_nanos(plan.unit_ns).saturating_mul(UNITS);
+    let phases = phase(plan.warmup).saturating_add(phase(plan.stop));
+    SET_UP.saturating_add(phases).saturating_add(delays)
+}
+
+fn phase(stop: Stop) -> Duration {
+    match stop {
+        Stop::DurationNs(planned_ns) => {
+            Duration::from_nanos(planned_ns.get()).saturating_mul(SLACK)
+        }
+        Stop::Ops(_) => COUNTED_PHASE,
+    }
+}
