@@ -65,6 +65,16 @@ fn the_body_ends_where_its_framing_says() {
     );
 }
 
+/// The bytes between the chunks exceed a head's limit together, but not each by itself.
+#[test]
+fn many_chunks_may_have_more_overhead_than_a_head_is_long() {
+    let chunks = "0000000000000001\r\n.\r\n".repeat(8);
+    check(
+        &format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"),
+        "200 keeps ........",
+    );
+}
+
 #[test]
 fn some_responses_have_no_body_whatever_they_announce() {
     check(

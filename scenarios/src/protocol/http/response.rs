@@ -255,7 +255,7 @@ impl ResponseReader {
                 self.end_head(head_bytes)?;
                 return Ok(head_bytes - held_before);
             }
-            from = end - 1;
+            from = end;
         }
         if self.held.len() == self.head_budget_bytes() {
             self.head.parse(&self.held, self.limits.max_headers)?;

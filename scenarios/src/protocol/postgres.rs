@@ -1,0 +1,45 @@
+//! A sans-IO PostgreSQL client: protocol 3.0 without a socket, shared by every runtime.
+//!
+//! Connecting ([`Startup`]) is cold, so it leans on `postgres-protocol` for messages, MD5 and SCRAM. A query cycle is
+//! the measured path: `postgres-protocol` reads messages by splitting a `BytesMut` and counting references on each
+//! part, so the few messages of that path (rows, completions, ready) are read here in place instead, and written
+//! straight into the caller's `Vec<u8>`. TLS, COPY, cancel requests, Unix sockets and connection pools are not here.
+//!
+//! ```
+//! use photofinish_scenarios::protocol::postgres::{Format, Parameter, ResponseReader, Row, encode};
+//!
+//! let mut out = Vec::new();
+//! encode::bind_execute("point", &[Parameter::Int4(7)], Format::Text, &mut out)?;
+//! // … written to a socket, and what comes back:
+//! let input = b"2\0\0\0\x04D\0\0\0\x0b\0\x01\0\0\0\x017C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I";
+//! let mut reader = ResponseReader::new(1 << 20);
+//! reader.begin();
+//! let mut sevens = 0;
+//! let advance = reader.advance(input, &mut |row: Row<'_>| sevens += u32::from(row.get(0) == Some(Some(b"7"))))?;
+//! assert!(advance.done && reader.outcome().error.is_none());
+//! assert_eq!((sevens, reader.outcome().rows), (1, 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Read next: `postgres/target.rs` and `config.rs`, then `startup.rs`, `encode.rs` and `response.rs`.
+
+mod config;
+mod description;
+pub mod encode;
+mod error;
+mod parameter;
+mod response;
+mod row;
+mod startup;
+mod target;
+mod wire;
+
+pub use config::{PgConfig, Secret};
+pub use description::{Column, ParameterOids, RowDescription};
+pub use encode::EncodeError;
+pub use error::{PgError, ServerError};
+pub use parameter::{Format, Parameter};
+pub use response::{Outcome, ResponseReader, TransactionStatus};
+pub use row::{Cells, Discard, Row, RowSink};
+pub use startup::Startup;
+pub use target::{PgTarget, PgTargetError};

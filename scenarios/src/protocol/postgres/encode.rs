@@ -1,0 +1,179 @@
+//! Writes what a client says after it has logged in, into a buffer the caller reuses.
+//!
+//! Each function appends whole messages or, when it fails, nothing. They can be strung together: the server answers
+//! up to a Sync (or a simple query) with one cycle, read by [`ResponseReader`](super::ResponseReader). Messages of
+//! the login are in `startup.rs`.
+
+use thiserror::Error;
+
+use super::parameter::{Format, Parameter};
+
+/// Why a message cannot be written. The buffer is then as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum EncodeError {
+    /// A name or statement holds a NUL, with which the protocol ends its strings.
+    #[error("text holds a NUL character")]
+    Nul,
+    /// More parameters than the protocol can count.
+    #[error("{count} parameters are more than 65535")]
+    TooManyParameters {
+        /// How many there were.
+        count: usize,
+    },
+    /// Longer than the protocol can say.
+    #[error("message is longer than 2 GiB")]
+    TooLong,
+}
+
+/// Appends a simple query: one or more statements without parameters.
+///
+/// # Errors
+///
+/// [`EncodeError`] if `sql` holds a NUL or is too long.
+pub fn simple(sql: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    message(b'Q', out, |out| text(sql, out))
+}
+
+/// Appends a request to prepare `sql` under `name` (empty: the unnamed statement), without a Sync. Parameters without
+/// an OID, or with 0, get the type the server infers.
+///
+/// ```
+/// use photofinish_scenarios::protocol::postgres::encode;
+///
+/// let mut out = Vec::new();
+/// encode::parse("point", "SELECT name FROM item WHERE id = $1", &[23], &mut out)?;
+/// encode::describe_statement("point", &mut out)?;
+/// encode::sync(&mut out);
+/// # Ok::<(), photofinish_scenarios::protocol::postgres::EncodeError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`EncodeError`] if a text holds a NUL, or something is too much for the protocol.
+pub fn parse(
+    name: &str,
+    sql: &str,
+    parameter_oids: &[u32],
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    message(b'P', out, |out| {
+        text(name, out)?;
+        text(sql, out)?;
+        count(parameter_oids.len(), out)?;
+        for oid in parameter_oids {
+            out.extend_from_slice(&oid.to_be_bytes());
+        }
+        Ok(())
+    })
+}
+
+/// Appends a request for the parameters and columns of a prepared statement, without a Sync.
+///
+/// # Errors
+///
+/// [`EncodeError::Nul`] if `name` holds one.
+pub fn describe_statement(name: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    message(b'D', out, |out| {
+        out.push(b'S');
+        text(name, out)
+    })
+}
+
+/// Appends the execution of a prepared statement to its end, and a Sync. Its rows come in `results`.
+///
+/// # Errors
+///
+/// [`EncodeError`] if `name` holds a NUL, or something is too much for the protocol.
+pub fn bind_execute(
+    name: &str,
+    parameters: &[Parameter<'_>],
+    results: Format,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    message(b'B', out, |out| {
+        out.push(0); // The unnamed portal.
+        text(name, out)?;
+        count(parameters.len(), out)?;
+        for parameter in parameters {
+            out.extend_from_slice(&parameter.format().code().to_be_bytes());
+        }
+        count(parameters.len(), out)?;
+        for parameter in parameters {
+            parameter.with_bytes(|bytes| value(bytes, out))?;
+        }
+        count(1, out)?; // One format for all columns.
+        out.extend_from_slice(&results.code().to_be_bytes());
+        Ok(())
+    })?;
+    // Execute: the unnamed portal, no limit of rows.
+    out.extend_from_slice(b"E\0\0\0\x09\0\0\0\0\0");
+    sync(out);
+    Ok(())
+}
+
+/// Appends a request to forget a prepared statement, without a Sync.
+///
+/// # Errors
+///
+/// [`EncodeError::Nul`] if `name` holds one.
+pub fn close_statement(name: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    message(b'C', out, |out| {
+        out.push(b'S');
+        text(name, out)
+    })
+}
+
+/// Appends a Sync, which ends a cycle of the extended protocol.
+pub fn sync(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"S\0\0\0\x04");
+}
+
+/// Appends the farewell, after which the server closes the connection.
+pub fn terminate(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"X\0\0\0\x04");
+}
+
+/// Appends a message whose length is known only after its body is written.
+fn message(
+    tag: u8,
+    out: &mut Vec<u8>,
+    body: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    out.extend_from_slice(&[tag, 0, 0, 0, 0]);
+    let written = body(out).and_then(|()| length(out.len() - start - 1));
+    match written {
+        Ok(length_bytes) => out[start + 1..start + 5].copy_from_slice(&length_bytes.to_be_bytes()),
+        Err(_) => out.truncate(start),
+    }
+    written.map(|_| ())
+}
+
+fn text(text: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    if text.as_bytes().contains(&0) {
+        return Err(EncodeError::Nul);
+    }
+    out.extend_from_slice(text.as_bytes());
+    out.push(0);
+    Ok(())
+}
+
+fn count(count: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let wire = u16::try_from(count).map_err(|_| EncodeError::TooManyParameters { count })?;
+    out.extend_from_slice(&wire.to_be_bytes());
+    Ok(())
+}
+
+fn value(bytes: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let Some(bytes) = bytes else {
+        out.extend_from_slice(&(-1_i32).to_be_bytes());
+        return Ok(());
+    };
+    out.extend_from_slice(&length(bytes.len())?.to_be_bytes());
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+fn length(bytes: usize) -> Result<i32, EncodeError> {
+    i32::try_from(bytes).map_err(|_| EncodeError::TooLong)
+}

@@ -1,0 +1,210 @@
+//! Reads one query cycle: everything a server answers until it is ready for the next query.
+//!
+//! Messages are dispatched on their type byte and read in place; nothing is allocated unless the server reports an
+//! error. Such an error is remembered, not returned: the server still says when it is ready, and the connection goes on.
+//! Messages a server may send at any time (notices, notifications, parameter changes) are counted or skipped.
+//! Rows are in `row.rs`, descriptions in `description.rs`.
+
+use super::description::{ParameterOids, RowDescription};
+use super::error::{PgError, ServerError};
+use super::row::{Row, RowSink};
+use super::wire::Frame;
+use crate::protocol::Advance;
+
+const DURING: &str = "the results of a query";
+
+/// Where the session stands between cycles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TransactionStatus {
+    /// Outside of a transaction.
+    #[default]
+    Idle,
+    /// Inside of one.
+    Active,
+    /// Inside of one that failed: everything but its end will be refused.
+    Failed,
+}
+
+/// What came of one cycle.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The first error the server reported.
+    pub error: Option<ServerError>,
+    /// Rows that were delivered.
+    pub rows: u64,
+    /// Rows that command tags claim, over all statements: inserted, updated, deleted, selected and so on.
+    pub rows_affected: u64,
+    /// Statements that were completed, empty ones included.
+    pub statements: u32,
+    /// Notices that were skipped.
+    pub notices: u32,
+    /// Notifications (of LISTEN) that were skipped.
+    pub notifications: u32,
+    /// Where the session stands now.
+    pub transaction_status: TransactionStatus,
+}
+
+/// Reader of the query cycles of one connection, one at a time.
+#[derive(Debug)]
+pub struct ResponseReader {
+    max_message_bytes: usize,
+    outcome: Outcome,
+    done: bool,
+    failure: Option<PgError>,
+}
+
+impl ResponseReader {
+    /// A reader that takes no message with a body above `max_message_bytes`; the caller's buffer has to hold one
+    /// whole, plus five bytes.
+    pub fn new(max_message_bytes: usize) -> Self {
+        ResponseReader {
+            max_message_bytes,
+            outcome: Outcome::default(),
+            done: false,
+            failure: None,
+        }
+    }
+
+    /// Forgets the last cycle and expects the next.
+    pub fn begin(&mut self) {
+        self.outcome = Outcome::default();
+        self.done = false;
+        self.failure = None;
+    }
+
+    /// Reads the complete messages in `input` up to the end of the cycle, and hands what they hold to `sink`.
+    ///
+    /// An incomplete message is not consumed: the caller keeps it and calls again with more. Once done, nothing is
+    /// consumed until the next [`begin`](Self::begin); bytes may well follow, since a server can send notices at any
+    /// time, and then belong to the next cycle. Once failed, it repeats its error.
+    ///
+    /// # Errors
+    ///
+    /// A [`PgError`] if what comes is no valid cycle; the connection cannot be used any longer. An error that the
+    /// server reports about a statement is no such thing: see [`Outcome::error`].
+    pub fn advance(
+        &mut self,
+        input: &[u8],
+        sink: &mut (impl RowSink + ?Sized),
+    ) -> Result<Advance, PgError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let mut consumed = 0;
+        while !self.done {
+            match self.step(&input[consumed..], sink) {
+                Ok(0) => break,
+                Ok(used) => consumed += used,
+                Err(failure) => return Err(self.failure.insert(failure).clone()),
+            }
+        }
+        let done = self.done;
+        Ok(Advance { consumed, done })
+    }
+
+    /// Says that the peer closed the connection.
+    ///
+    /// # Errors
+    ///
+    /// If the cycle was not done: [`PgError::Server`] if the server said why, [`PgError::Truncated`] otherwise.
+    pub fn end_of_input(&mut self) -> Result<(), PgError> {
+        if self.done {
+            return Ok(());
+        }
+        let failure = match (&self.failure, &self.outcome.error) {
+            (Some(failure), _) => failure.clone(),
+            (None, Some(error)) => PgError::Server(error.clone()),
+            (None, None) => PgError::Truncated { during: DURING },
+        };
+        Err(self.failure.insert(failure).clone())
+    }
+
+    /// What came of the cycle; complete once [`advance`](Self::advance) said so.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// Reads the first message, if it is all there, and returns its length; 0 if it is not.
+    fn step(&mut self, input: &[u8], sink: &mut (impl RowSink + ?Sized)) -> Result<usize, PgError> {
+        let Some(frame) = Frame::split(input, self.max_message_bytes)? else {
+            return Ok(0);
+        };
+        match frame.tag {
+            b'D' => {
+                let row = Row::parse(&frame)?;
+                self.outcome.rows += 1;
+                sink.row(row);
+            }
+            b'C' => self.complete(&frame, sink)?,
+            b'Z' => self.ready(&frame)?,
+            // ParseComplete, BindComplete, CloseComplete, NoData.
+            b'1' | b'2' | b'3' | b'n' => expect_empty(&frame)?,
+            b'T' => sink.columns(RowDescription::parse(&frame)?),
+            b't' => sink.parameters(ParameterOids::parse(&frame)?),
+            b'I' => {
+                expect_empty(&frame)?;
+                self.outcome.statements += 1;
+            }
+            b'E' => {
+                let error = frame.server_error()?;
+                self.outcome.error.get_or_insert(error);
+            }
+            b'N' => self.outcome.notices += 1,
+            b'A' => self.outcome.notifications += 1,
+            // ParameterStatus: some parameter was SET.
+            b'S' => {}
+            b'G' | b'H' | b'W' => return Err(PgError::Copy),
+            tag => {
+                let during = DURING;
+                return Err(PgError::Unexpected { tag, during });
+            }
+        }
+        Ok(frame.bytes.len())
+    }
+
+    /// CommandComplete: `SELECT 5`, `INSERT 0 1`, `CREATE TABLE`.
+    fn complete(
+        &mut self,
+        frame: &Frame<'_>,
+        sink: &mut (impl RowSink + ?Sized),
+    ) -> Result<(), PgError> {
+        let Some((0, tag)) = frame.body.split_last() else {
+            return Err(frame.malformed("command tag without end"));
+        };
+        self.outcome.statements += 1;
+        let rows = rows_affected(tag);
+        self.outcome.rows_affected = self.outcome.rows_affected.saturating_add(rows);
+        sink.command(tag);
+        Ok(())
+    }
+
+    fn ready(&mut self, frame: &Frame<'_>) -> Result<(), PgError> {
+        self.outcome.transaction_status = match frame.body {
+            b"I" => TransactionStatus::Idle,
+            b"T" => TransactionStatus::Active,
+            b"E" => TransactionStatus::Failed,
+            _ => return Err(frame.malformed("unknown transaction status")),
+        };
+        self.done = true;
+        Ok(())
+    }
+}
+
+fn expect_empty(frame: &Frame<'_>) -> Result<(), PgError> {
+    if frame.body.is_empty() {
+        return Ok(());
+    }
+    Err(frame.malformed("body where none belongs"))
+}
+
+/// The number that ends a command tag; 0 where there is none.
+fn rows_affected(tag: &[u8]) -> u64 {
+    let digits = tag.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    digits
+        .iter()
+        .try_fold(0_u64, |rows, byte| {
+            let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+            rows.checked_mul(10)?.checked_add(digit)
+        })
+        .unwrap_or(0)
+}

@@ -1,0 +1,127 @@
+//! Rows, in place: a view into the caller's buffer, handed to a sink while it lasts.
+//!
+//! Collecting rows would put an allocator into the measured path; who wants to keep a value copies it. Lengths are
+//! checked once before a row is handed out, so that reading it cannot fail. Read next: `response.rs`.
+
+use super::description::{ParameterOids, RowDescription};
+use super::error::PgError;
+use super::wire::{Cursor, Frame};
+
+/// What takes the results of a query cycle. A closure `FnMut(Row<'_>)` is one.
+pub trait RowSink {
+    /// Called for each row, in order.
+    fn row(&mut self, row: Row<'_>);
+
+    /// Called when the server describes the rows that follow, or the result of a statement.
+    fn columns(&mut self, _description: RowDescription<'_>) {}
+
+    /// Called when the server describes the parameters of a statement.
+    fn parameters(&mut self, _oids: ParameterOids<'_>) {}
+
+    /// Called with the command tag of each completed statement, such as `INSERT 0 1`.
+    fn command(&mut self, _tag: &[u8]) {}
+}
+
+impl<F: FnMut(Row<'_>)> RowSink for F {
+    fn row(&mut self, row: Row<'_>) {
+        self(row);
+    }
+}
+
+/// A sink for statements whose rows nobody wants; they are still counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Discard;
+
+impl RowSink for Discard {
+    fn row(&mut self, _row: Row<'_>) {}
+}
+
+/// One row: cells that are bytes in the requested format, or null.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    count: u16,
+    cells: Cursor<'a>,
+}
+
+impl<'a> Row<'a> {
+    /// Checks the lengths in a DataRow.
+    pub(super) fn parse(frame: &Frame<'a>) -> Result<Self, PgError> {
+        let mut cursor = Cursor(frame.body);
+        let count = cursor.u16().ok_or(frame.malformed("no column count"))?;
+        let row = Row {
+            count,
+            cells: cursor,
+        };
+        for _ in 0..count {
+            let cell = next_cell(&mut cursor);
+            cell.ok_or(frame.malformed("column beyond its end"))?;
+        }
+        if !cursor.is_empty() {
+            return Err(frame.malformed("bytes after its last column"));
+        }
+        Ok(row)
+    }
+
+    /// Number of columns.
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Whether it has no columns at all (`SELECT FROM t`).
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The cell at `index`, counted from 0: `None` beyond the last column, `Some(None)` for a null. Takes a step per
+    /// column; [`iter`](Self::iter) reads a whole row faster.
+    pub fn get(&self, index: usize) -> Option<Option<&'a [u8]>> {
+        self.iter().nth(index)
+    }
+
+    /// The cells in order.
+    pub fn iter(&self) -> Cells<'a> {
+        Cells {
+            left: self.count,
+            cells: self.cells,
+        }
+    }
+}
+
+impl<'a> IntoIterator for Row<'a> {
+    type Item = Option<&'a [u8]>;
+    type IntoIter = Cells<'a>;
+
+    fn into_iter(self) -> Cells<'a> {
+        self.iter()
+    }
+}
+
+/// Iterator over the cells of a [`Row`].
+#[derive(Debug, Clone)]
+pub struct Cells<'a> {
+    left: u16,
+    cells: Cursor<'a>,
+}
+
+impl<'a> Iterator for Cells<'a> {
+    type Item = Option<&'a [u8]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        next_cell(&mut self.cells)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::from(self.left), Some(usize::from(self.left)))
+    }
+}
+
+impl ExactSizeIterator for Cells<'_> {}
+
+/// `None` if there is none; otherwise the bytes, or none of them for a null.
+fn next_cell<'a>(cursor: &mut Cursor<'a>) -> Option<Option<&'a [u8]>> {
+    match usize::try_from(cursor.i32()?) {
+        Ok(cell_bytes) => cursor.take(cell_bytes).map(Some),
+        Err(_negative) => Some(None),
+    }
+}

@@ -1,0 +1,281 @@
+//! Logging in: from the first byte of a connection to the first ReadyForQuery.
+//!
+//! Trust, cleartext, MD5 and SCRAM-SHA-256; the arithmetic is that of `postgres-protocol`. Connecting is a phase of its
+//! own, measured apart, so this file is allowed to allocate, and SCRAM to cost the milliseconds it is meant to cost.
+//! Queries are in `encode.rs` and `response.rs`.
+
+use std::fmt;
+
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::authentication::{md5_hash, sasl};
+use postgres_protocol::message::backend::{AuthenticationSaslBody, Message};
+use postgres_protocol::message::frontend;
+
+use super::config::{PgConfig, Secret};
+use super::encode::EncodeError;
+use super::error::PgError;
+use super::wire::{Cursor, Frame};
+use crate::protocol::Advance;
+
+const DURING: &str = "the start of a connection";
+
+/// No message of a login comes near it; a peer that is no PostgreSQL server soon announces more.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+enum State {
+    /// The server may ask for anything, or for nothing.
+    Asked,
+    SaslBegun(sasl::ScramSha256),
+    SaslAnswered(sasl::ScramSha256),
+    /// All was said that proves the password.
+    Proven,
+    /// Logged in; the server introduces itself.
+    Accepted,
+    Ready,
+    Failed(PgError),
+}
+
+/// The login of one connection.
+///
+/// ```
+/// use photofinish_scenarios::protocol::postgres::{PgConfig, Startup};
+///
+/// let mut out = Vec::new();
+/// let mut startup = Startup::begin(&PgConfig::new("ann"), &mut out)?;
+/// // … written to a socket; a server that trusts everybody answers:
+/// let advance = startup.advance(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I", &mut out)?;
+/// assert!(advance.done);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Startup {
+    user: String,
+    password: Option<Secret>,
+    state: State,
+    server_version: Option<String>,
+    notices: u32,
+}
+
+impl fmt::Debug for Startup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Startup")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Startup {
+    /// Appends the first message of a connection to `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if `config` holds a NUL or is too long.
+    pub fn begin(config: &PgConfig, out: &mut Vec<u8>) -> Result<Self, EncodeError> {
+        let password = config.password.as_ref().map_or("", Secret::expose);
+        let parameters = [
+            ("user", config.user.as_str()),
+            ("database", config.database.as_str()),
+            ("application_name", config.application_name.as_str()),
+            ("client_encoding", "UTF8"),
+        ];
+        if password.contains('\0') || parameters.iter().any(|(_, value)| value.contains('\0')) {
+            return Err(EncodeError::Nul);
+        }
+        let mut message = BytesMut::new();
+        frontend::startup_message(parameters, &mut message).map_err(|_| EncodeError::TooLong)?;
+        out.extend_from_slice(&message);
+        Ok(Startup {
+            user: config.user.clone(),
+            password: config.password.clone(),
+            state: State::Asked,
+            server_version: None,
+            notices: 0,
+        })
+    }
+
+    /// Reads the complete messages in `input`, appends what they call for to `out`, and is done when the server is
+    /// ready for queries. An incomplete message is not consumed: the caller keeps it and calls again with more. One of
+    /// the calls may compute for milliseconds (SCRAM).
+    ///
+    /// # Errors
+    ///
+    /// [`PgError::Server`] if the server refuses (`28P01` wrong password, `53300` too many connections, …), another
+    /// [`PgError`] if the exchange cannot go on. The connection is of no use then; further calls repeat the error.
+    pub fn advance(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Advance, PgError> {
+        let mut consumed = 0;
+        while !self.is_ready() {
+            match self.step(&input[consumed..], out) {
+                Ok(0) => break,
+                Ok(used) => consumed += used,
+                Err(error) => {
+                    self.state = State::Failed(error.clone());
+                    return Err(error);
+                }
+            }
+        }
+        let done = self.is_ready();
+        Ok(Advance { consumed, done })
+    }
+
+    /// Says that the peer closed the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError::Truncated`], or the error of before, unless the login was complete.
+    pub fn end_of_input(&mut self) -> Result<(), PgError> {
+        match &self.state {
+            State::Ready => Ok(()),
+            State::Failed(error) => Err(error.clone()),
+            _ => Err(PgError::Truncated { during: DURING }),
+        }
+    }
+
+    /// What the server calls its version, for the record.
+    pub fn server_version(&self) -> Option<&str> {
+        self.server_version.as_deref()
+    }
+
+    /// Notices that were skipped.
+    pub fn notices(&self) -> u32 {
+        self.notices
+    }
+
+    fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready)
+    }
+
+    fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, PgError> {
+        if let State::Failed(error) = &self.state {
+            return Err(error.clone());
+        }
+        let Some(frame) = Frame::split(input, MAX_MESSAGE_BYTES)? else {
+            return Ok(0);
+        };
+        match (frame.tag, &self.state) {
+            (b'E', _) => return Err(PgError::Server(frame.server_error()?)),
+            (b'N', _) => self.notices += 1,
+            (b'S', State::Accepted) => self.note_parameter(&frame)?,
+            // The key for cancel requests, which nothing here sends.
+            (b'K', State::Accepted) => {}
+            (b'Z', State::Accepted) => self.state = State::Ready,
+            (b'R', _) => self.authenticate(&frame, out)?,
+            (tag, _) => return Err(unexpected(tag)),
+        }
+        Ok(frame.bytes.len())
+    }
+
+    fn note_parameter(&mut self, frame: &Frame<'_>) -> Result<(), PgError> {
+        let mut cursor = Cursor(frame.body);
+        let (name, value) = cursor
+            .text()
+            .zip(cursor.text())
+            .ok_or(frame.malformed("parameter without name or value"))?;
+        if name == b"server_version" {
+            self.server_version = Some(String::from_utf8_lossy(value).into_owned());
+        }
+        Ok(())
+    }
+
+    /// One step of the authentication. Only what the last step allows is accepted: a server that says OK in the middle
+    /// of SCRAM has not proved that it knows the password.
+    fn authenticate(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<(), PgError> {
+        let state = std::mem::replace(&mut self.state, State::Asked);
+        self.state = match (state, authentication(frame)?) {
+            (State::Asked | State::Proven, Message::AuthenticationOk) => State::Accepted,
+            (State::Asked, Message::AuthenticationCleartextPassword) => {
+                let password = self.password("cleartext")?;
+                send(out, |message| frontend::password_message(password, message));
+                State::Proven
+            }
+            (State::Asked, Message::AuthenticationMd5Password(body)) => {
+                let password = self.password("MD5")?;
+                let hash = md5_hash(self.user.as_bytes(), password, body.salt());
+                send(out, |message| {
+                    frontend::password_message(hash.as_bytes(), message)
+                });
+                State::Proven
+            }
+            (State::Asked, Message::AuthenticationSasl(body)) => self.begin_sasl(&body, out)?,
+            (State::SaslBegun(mut scram), Message::AuthenticationSaslContinue(body)) => {
+                scram.update(body.data()).map_err(scram_error)?;
+                send(out, |message| {
+                    frontend::sasl_response(scram.message(), message)
+                });
+                State::SaslAnswered(scram)
+            }
+            (State::SaslAnswered(mut scram), Message::AuthenticationSaslFinal(body)) => {
+                scram.finish(body.data()).map_err(scram_error)?;
+                State::Proven
+            }
+            (State::Asked, other) => return Err(unsupported(&other)),
+            _ => return Err(unexpected(frame.tag)),
+        };
+        Ok(())
+    }
+
+    fn begin_sasl(
+        &self,
+        body: &AuthenticationSaslBody,
+        out: &mut Vec<u8>,
+    ) -> Result<State, PgError> {
+        let mut mechanisms = body.mechanisms();
+        let offered = mechanisms
+            .any(|name| Ok(name == sasl::SCRAM_SHA_256))
+            .map_err(scram_error)?;
+        if !offered {
+            let method = "SASL other than SCRAM-SHA-256";
+            return Err(PgError::UnsupportedAuthentication { method });
+        }
+        let password = self.password("SCRAM-SHA-256")?;
+        // Channel binding needs TLS.
+        let scram = sasl::ScramSha256::new(password, sasl::ChannelBinding::unsupported());
+        send(out, |message| {
+            frontend::sasl_initial_response(sasl::SCRAM_SHA_256, scram.message(), message)
+        });
+        Ok(State::SaslBegun(scram))
+    }
+
+    fn password(&self, method: &'static str) -> Result<&[u8], PgError> {
+        let password = self
+            .password
+            .as_ref()
+            .map(|secret| secret.expose().as_bytes());
+        password.ok_or(PgError::PasswordRequired { method })
+    }
+}
+
+/// Parses an authentication request. A copy, which the parser wants, is nothing here.
+fn authentication(frame: &Frame<'_>) -> Result<Message, PgError> {
+    Message::parse(&mut BytesMut::from(frame.bytes))
+        .ok()
+        .flatten()
+        .ok_or(frame.malformed("no valid authentication request"))
+}
+
+/// Appends a message that cannot fail to be written: NUL was ruled out by `begin`, and none is near 2 GiB.
+fn send(out: &mut Vec<u8>, write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>) {
+    let mut message = BytesMut::new();
+    write(&mut message).expect("passwords are free of NUL since Startup::begin");
+    out.extend_from_slice(&message);
+}
+
+fn scram_error(error: std::io::Error) -> PgError {
+    let reason = error.to_string();
+    PgError::Scram { reason }
+}
+
+fn unexpected(tag: u8) -> PgError {
+    let during = DURING;
+    PgError::Unexpected { tag, during }
+}
+
+fn unsupported(request: &Message) -> PgError {
+    let method = match request {
+        Message::AuthenticationGss | Message::AuthenticationGssContinue(_) => "GSSAPI",
+        Message::AuthenticationSspi => "SSPI",
+        Message::AuthenticationKerberosV5 => "Kerberos V5",
+        Message::AuthenticationScmCredential => "SCM credential",
+        _ => return unexpected(b'R'),
+    };
+    PgError::UnsupportedAuthentication { method }
+}

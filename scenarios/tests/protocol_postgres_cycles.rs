@@ -1,0 +1,339 @@
+//! What the PostgreSQL reader makes of query cycles: by themselves, cut anywhere, broken, and beside an oracle.
+//!
+//! The oracle is the message parser of `postgres-protocol`, which the reader does not use. A real server is met in
+//! `protocol_postgres_server.rs`.
+
+#[path = "support/backend_messages.rs"]
+mod backend_messages;
+
+use backend_messages::{
+    Event, Read, broken_cycles, columns, cut, cycles, fields, message, read, row,
+};
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator;
+use photofinish_scenarios::protocol::postgres::{Discard, ResponseReader, Row, TransactionStatus};
+use postgres_protocol::message::backend::Message;
+use proptest::prelude::*;
+
+const LIMIT_BYTES: usize = 1 << 16;
+
+/// Reads the events with the oracle, up to ReadyForQuery; `None` if it finds something malformed.
+fn oracle(bytes: &[u8]) -> Option<Vec<Event>> {
+    let mut buffer = BytesMut::from(bytes);
+    let mut events = Vec::new();
+    loop {
+        if let Some(skipped) = skip_unread(&buffer) {
+            let _ = buffer.split_to(skipped);
+            continue;
+        }
+        match Message::parse(&mut buffer).ok()?? {
+            Message::ReadyForQuery(_) => return Some(events),
+            message => events.extend(event(message)?),
+        }
+    }
+}
+
+/// Notices, notifications and parameter changes, whose inside the reader never looks at.
+fn skip_unread(buffer: &[u8]) -> Option<usize> {
+    let (&[tag, a, b, c, d], _) = buffer.split_first_chunk::<5>()?;
+    let bytes = u32::from_be_bytes([a, b, c, d]) as usize + 1;
+    (b"NAS".contains(&tag) && bytes <= buffer.len()).then_some(bytes)
+}
+
+/// `Some(None)` for messages without an event.
+fn event(message: Message) -> Option<Option<Event>> {
+    Some(Some(match message {
+        Message::DataRow(body) => {
+            let ranges: Vec<_> = body.ranges().collect().ok()?;
+            let cell =
+                |range: Option<_>| range.map(|range| body.buffer_bytes().slice(range).to_vec());
+            Event::Row(ranges.into_iter().map(cell).collect())
+        }
+        Message::RowDescription(body) => {
+            let fields = body
+                .fields()
+                .map(|field| Ok((field.name().as_bytes().to_vec(), field.type_oid())));
+            Event::Columns(fields.collect().ok()?)
+        }
+        Message::ParameterDescription(body) => Event::Parameters(body.parameters().collect().ok()?),
+        Message::CommandComplete(body) => Event::Command(body.tag().ok()?.as_bytes().to_vec()),
+        _ => return Some(None),
+    }))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn valid_cycles_are_read_as_the_oracle_reads_them(bytes in cycles()) {
+        let read = read(LIMIT_BYTES, [bytes.as_slice()]);
+        let consumed = read.result.map(|(_, consumed)| consumed);
+        prop_assert_eq!(consumed, Ok(bytes.len()));
+        prop_assert_eq!(Some(read.events), oracle(&bytes));
+    }
+
+    #[test]
+    fn any_division_of_a_valid_cycle_changes_nothing(
+        bytes in cycles(), limit in prop_oneof![Just(LIMIT_BYTES), 0_usize..60],
+        at in prop::collection::vec(any::<usize>(), 0..12),
+    ) {
+        let whole = read(limit, [bytes.as_slice()]);
+        prop_assert_eq!(&read(limit, cut(&bytes, &at)), &whole);
+        prop_assert_eq!(read(limit, bytes.chunks(1)), whole);
+    }
+
+    #[test]
+    fn any_division_of_a_broken_cycle_changes_nothing(
+        bytes in broken_cycles(), at in prop::collection::vec(any::<usize>(), 0..12),
+    ) {
+        let whole = read(LIMIT_BYTES, [bytes.as_slice()]);
+        prop_assert_eq!(read(LIMIT_BYTES, cut(&bytes, &at)), whole);
+    }
+
+    /// We may be stricter than the oracle, never laxer. Names and tags that are not UTF-8 are passed on as they are.
+    #[test]
+    fn what_we_accept_of_broken_cycles_the_oracle_reads_the_same(bytes in broken_cycles()) {
+        let Read { events, result } = read(LIMIT_BYTES, [bytes.as_slice()]);
+        let all_text = events.iter().all(|event| match event {
+            Event::Columns(columns) => columns.iter().all(|(name, _)| name.is_ascii()),
+            Event::Command(tag) => tag.is_ascii() && !tag.contains(&0),
+            _ => true,
+        });
+        if result.is_ok() && all_text {
+            prop_assert_eq!(Some(events), oracle(&bytes));
+        }
+    }
+
+    #[test]
+    fn garbage_never_panics_and_is_read_the_same_in_any_division(
+        bytes in prop::collection::vec(any::<u8>(), 0..200), at in prop::collection::vec(any::<usize>(), 0..12),
+    ) {
+        let whole = read(LIMIT_BYTES, [bytes.as_slice()]);
+        prop_assert_eq!(read(LIMIT_BYTES, cut(&bytes, &at)), whole);
+    }
+}
+
+/// `expected` is the outcome in short, or the kind and text of the error.
+fn check(messages: &[Vec<u8>], expected: &str) {
+    let actual = match read(40, [messages.concat().as_slice()]).result {
+        Err(error) => format!("{}: {error}", error.kind()),
+        Ok((outcome, _)) => format!(
+            "{} statements, {} rows, {} affected, {} notices, {:?}{}",
+            outcome.statements,
+            outcome.rows,
+            outcome.rows_affected,
+            outcome.notices,
+            outcome.transaction_status,
+            outcome
+                .error
+                .map_or_else(String::new, |error| format!(", {error}")),
+        ),
+    };
+    assert_eq!(actual, expected, "{messages:?}");
+}
+
+fn ready(status: &[u8]) -> Vec<u8> {
+    message(b'Z', status)
+}
+
+fn tag(tag: &str) -> Vec<u8> {
+    message(b'C', tag.as_bytes())
+}
+
+#[test]
+fn a_cycle_sums_its_statements_up() {
+    check(
+        &[ready(b"I")],
+        "0 statements, 0 rows, 0 affected, 0 notices, Idle",
+    );
+    let rows = [row(&[Some(b"1".to_vec()), None]), row(&[])];
+    check(
+        &[
+            columns(&[("a".into(), 23)]),
+            rows.concat(),
+            tag("SELECT 2\0"),
+            ready(b"T"),
+        ],
+        "1 statements, 2 rows, 2 affected, 0 notices, Active",
+    );
+    check(
+        &[
+            tag("INSERT 0 3\0"),
+            message(b'I', b""),
+            tag("BEGIN\0"),
+            tag("DELETE 40\0"),
+            ready(b"I"),
+        ],
+        "4 statements, 0 rows, 43 affected, 0 notices, Idle",
+    );
+    let notice = fields(b'N', &[('M', "note")]);
+    check(
+        &[notice.clone(), notice, ready(b"I")],
+        "0 statements, 0 rows, 0 affected, 2 notices, Idle",
+    );
+}
+
+#[test]
+fn an_error_of_a_statement_leaves_the_connection_usable() {
+    let error = fields(
+        b'E',
+        &[
+            ('S', "FEHLER"),
+            ('V', "ERROR"),
+            ('C', "23505"),
+            ('M', "twice"),
+        ],
+    );
+    check(
+        &[tag("BEGIN\0"), error, ready(b"E")],
+        "1 statements, 0 rows, 0 affected, 0 notices, Failed, ERROR 23505: twice",
+    );
+    let detailed = fields(
+        b'E',
+        &[('S', "ERROR"), ('M', "m"), ('D', "why"), ('H', "how")],
+    );
+    check(
+        &[detailed, ready(b"I")],
+        "0 statements, 0 rows, 0 affected, 0 notices, Idle, ERROR : m (why) (hint: how)",
+    );
+}
+
+#[test]
+fn a_close_is_short_unless_the_server_said_why() {
+    check(
+        &[],
+        "short: connection closed while waiting for the results of a query",
+    );
+    check(
+        &[tag("SELECT 1\0")],
+        "short: connection closed while waiting for the results of a query",
+    );
+    let fatal = fields(
+        b'E',
+        &[('V', "FATAL"), ('C', "57P01"), ('M', "shutting down")],
+    );
+    check(
+        &[fatal],
+        "server: server reported FATAL 57P01: shutting down",
+    );
+}
+
+#[test]
+fn what_contradicts_the_protocol_is_an_error() {
+    let malformed = |message: Vec<u8>, tag: &str, reason: &str| {
+        check(
+            &[message],
+            &format!("malformed: malformed message '{tag}': {reason}"),
+        );
+    };
+    malformed(
+        b"D\0\0\0\x03".to_vec(),
+        "D",
+        "length is shorter than itself",
+    );
+    malformed(message(b'D', b"\0"), "D", "no column count");
+    malformed(
+        message(b'D', b"\0\x01\0\0\0\x02x"),
+        "D",
+        "column beyond its end",
+    );
+    malformed(
+        message(b'D', b"\0\x01\0\0\0\x01xy"),
+        "D",
+        "bytes after its last column",
+    );
+    malformed(message(b'T', b"\0\x01name\0"), "T", "column beyond its end");
+    malformed(
+        message(b't', b"\0\x01\0\0"),
+        "t",
+        "count differs from its parameters",
+    );
+    malformed(message(b'C', b"SELECT 1"), "C", "command tag without end");
+    malformed(message(b'Z', b"X"), "Z", "unknown transaction status");
+    malformed(message(b'2', b"x"), "2", "body where none belongs");
+    malformed(message(b'E', b"Mtext"), "E", "field without end");
+    check(
+        &[message(b'D', &[0; 41])],
+        "too-large: message 'D' of 45 bytes is longer than 40 bytes",
+    );
+    check(
+        &[message(b'?', b"")],
+        "unexpected: unexpected message '?' during the results of a query",
+    );
+    check(
+        &[message(b'R', b"\0\0\0\0")],
+        "unexpected: unexpected message 'R' during the results of a query",
+    );
+    for copy in [b'G', b'H', b'W'] {
+        check(
+            &[message(copy, b"\0\0\0")],
+            "unexpected: statement started a COPY, which is not supported",
+        );
+    }
+    check(
+        &[message(b'N', &[0; 40]), ready(b"I")],
+        "0 statements, 0 rows, 0 affected, 1 notices, Idle",
+    );
+    // A peer of another protocol: its first letters are read as a type and a length.
+    check(
+        &[b"HTTP/1.1 400".to_vec()],
+        "too-large: message 'H' of 1414811695 bytes is longer than 40 bytes",
+    );
+}
+
+#[test]
+fn a_cycle_ends_at_ready_and_leaves_the_rest_for_the_next() {
+    let input = [ready(b"T"), fields(b'N', &[('M', "late")]), ready(b"I")].concat();
+    let mut reader = ResponseReader::new(LIMIT_BYTES);
+    reader.begin();
+    let first = reader.advance(&input, &mut Discard).unwrap();
+    assert_eq!((first.consumed, first.done), (6, true));
+    assert_eq!(
+        reader.outcome().transaction_status,
+        TransactionStatus::Active
+    );
+    let again = reader.advance(&input[6..], &mut Discard).unwrap();
+    assert_eq!((again.consumed, again.done), (0, true));
+    reader.begin();
+    let second = reader.advance(&input[6..], &mut Discard).unwrap();
+    assert_eq!((second.consumed, second.done), (input.len() - 6, true));
+    assert_eq!(reader.outcome().notices, 1);
+}
+
+#[test]
+fn an_error_is_repeated_until_the_next_cycle_begins() {
+    let mut reader = ResponseReader::new(LIMIT_BYTES);
+    reader.begin();
+    let error = reader
+        .advance(&message(b'?', b""), &mut Discard)
+        .unwrap_err();
+    assert_eq!(
+        reader.advance(&ready(b"I"), &mut Discard),
+        Err(error.clone())
+    );
+    assert_eq!(reader.end_of_input(), Err(error));
+    reader.begin();
+    assert!(reader.advance(&ready(b"I"), &mut Discard).unwrap().done);
+    assert_eq!(reader.end_of_input(), Ok(()));
+}
+
+/// The claim the hot path rests on.
+#[test]
+fn reading_a_cycle_allocates_nothing() {
+    let rows = row(&[Some(b"12345".to_vec()), None]).repeat(20);
+    let input = [
+        columns(&[("a".into(), 23)]),
+        rows,
+        tag("SELECT 20\0"),
+        ready(b"I"),
+    ]
+    .concat();
+    let mut reader = ResponseReader::new(LIMIT_BYTES);
+    let mut cells = 0;
+    let allocations = allocation_counter::measure(|| {
+        reader.begin();
+        let mut sink = |row: Row<'_>| cells += row.iter().flatten().count();
+        assert!(reader.advance(&input, &mut sink).unwrap().done);
+    });
+    assert_eq!((cells, allocations.count_total), (20, 0));
+}

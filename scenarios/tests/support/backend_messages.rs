@@ -1,0 +1,206 @@
+//! Query cycles as a PostgreSQL server sends them, to test the reader with, and the loop that feeds them to it.
+//!
+//! The bytes are put together here, independently of the code under test. Used by the `protocol_postgres_*` tests,
+//! each of which takes a part.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use photofinish_scenarios::protocol::postgres::{
+    Outcome, ParameterOids, PgError, ResponseReader, Row, RowDescription, RowSink,
+};
+use proptest::prelude::*;
+
+/// One backend message.
+pub(crate) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).unwrap();
+    [&[tag][..], &length.to_be_bytes(), body].concat()
+}
+
+/// An ErrorResponse or NoticeResponse with the given fields.
+pub(crate) fn fields(tag: u8, fields: &[(char, &str)]) -> Vec<u8> {
+    let mut body = String::new();
+    for (field, text) in fields {
+        body += &format!("{field}{text}\0");
+    }
+    message(tag, (body + "\0").as_bytes())
+}
+
+/// A DataRow.
+pub(crate) fn row(cells: &[Option<Vec<u8>>]) -> Vec<u8> {
+    let mut body = u16::try_from(cells.len()).unwrap().to_be_bytes().to_vec();
+    for cell in cells {
+        let length = cell
+            .as_ref()
+            .map_or(-1, |cell| i32::try_from(cell.len()).unwrap());
+        body.extend(length.to_be_bytes());
+        body.extend(cell.iter().flatten());
+    }
+    message(b'D', &body)
+}
+
+/// A RowDescription of columns of the given names and types.
+pub(crate) fn columns(columns: &[(String, u32)]) -> Vec<u8> {
+    let mut body = u16::try_from(columns.len()).unwrap().to_be_bytes().to_vec();
+    for (name, type_oid) in columns {
+        body.extend(
+            [
+                name.as_bytes(),
+                b"\0",
+                &[0; 6],
+                &type_oid.to_be_bytes(),
+                &[0; 8],
+            ]
+            .concat(),
+        );
+    }
+    message(b'T', &body)
+}
+
+/// What a sink was given, in order.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Row(Vec<Option<Vec<u8>>>),
+    Columns(Vec<(Vec<u8>, u32)>),
+    Parameters(Vec<u32>),
+    Command(Vec<u8>),
+}
+
+/// A sink that keeps everything.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recorder(pub(crate) Vec<Event>);
+
+impl RowSink for Recorder {
+    fn row(&mut self, row: Row<'_>) {
+        let cells: Vec<_> = row.iter().map(|cell| cell.map(<[u8]>::to_vec)).collect();
+        assert_eq!(cells.len(), row.len());
+        self.0.push(Event::Row(cells));
+    }
+
+    fn columns(&mut self, description: RowDescription<'_>) {
+        let columns = description
+            .iter()
+            .map(|column| (column.name.to_vec(), column.type_oid));
+        self.0.push(Event::Columns(columns.collect()));
+    }
+
+    fn parameters(&mut self, oids: ParameterOids<'_>) {
+        self.0.push(Event::Parameters(oids.iter().collect()));
+    }
+
+    fn command(&mut self, tag: &[u8]) {
+        self.0.push(Event::Command(tag.to_vec()));
+    }
+}
+
+/// What a reader made of a byte stream that was followed by a close.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) events: Vec<Event>,
+    /// The outcome, and the bytes up to the end of the cycle.
+    pub(crate) result: Result<(Outcome, usize), PgError>,
+}
+
+/// Feeds the pieces as a socket would, keeping what was not consumed, then closes.
+pub(crate) fn read<'a>(
+    max_message_bytes: usize,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Read {
+    let mut reader = ResponseReader::new(max_message_bytes);
+    reader.begin();
+    let mut sink = Recorder::default();
+    let mut consumed = 0;
+    let result = feed(&mut reader, &mut sink, &mut consumed, pieces);
+    Read {
+        events: sink.0,
+        result: result.map(|()| (reader.outcome().clone(), consumed)),
+    }
+}
+
+fn feed<'a>(
+    reader: &mut ResponseReader,
+    sink: &mut Recorder,
+    consumed: &mut usize,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<(), PgError> {
+    let mut buffer = Vec::new();
+    for piece in pieces {
+        buffer.extend_from_slice(piece);
+        let advance = reader.advance(&buffer, sink)?;
+        assert!(
+            advance.consumed <= buffer.len(),
+            "{} of {}",
+            advance.consumed,
+            buffer.len()
+        );
+        buffer.drain(..advance.consumed);
+        *consumed += advance.consumed;
+        if advance.done {
+            return Ok(());
+        }
+    }
+    reader.end_of_input()
+}
+
+/// Valid cycles: any messages that may come during one, then ReadyForQuery.
+pub(crate) fn cycles() -> impl Strategy<Value = Vec<u8>> {
+    let cell = prop::option::of(prop::collection::vec(any::<u8>(), 0..12));
+    let tag = prop_oneof![
+        (0_u64..1_000_000).prop_map(|rows| format!("SELECT {rows}\0")),
+        Just("INSERT 0 7\0".to_owned()),
+        Just("CREATE TABLE\0".to_owned()),
+    ];
+    let one = prop_oneof![
+        4 => prop::collection::vec(cell, 0..5).prop_map(|cells| row(&cells)),
+        2 => tag.prop_map(|tag| message(b'C', tag.as_bytes())),
+        2 => prop::collection::vec(("[a-zü]{0,8}", any::<u32>()), 0..4).prop_map(|list| columns(&list)),
+        1 => prop::collection::vec(any::<u32>(), 0..4).prop_map(|oids| parameter_oids(&oids)),
+        2 => prop::sample::select(b"123nI".to_vec()).prop_map(|tag| message(tag, b"")),
+        1 => "[a-z0-9]{0,9}".prop_map(|text| {
+            fields(b'E', &[('S', "FEHLER"), ('V', "ERROR"), ('C', "22012"), ('M', &text), ('H', "no"), ('R', "x")])
+        }),
+        1 => Just(fields(b'N', &[('S', "NOTICE"), ('C', "00000"), ('M', "note")])),
+        1 => Just(message(b'A', b"\0\0\0\x01channel\0payload\0")),
+        1 => Just(message(b'S', b"TimeZone\0UTC\0")),
+    ];
+    let status = prop::sample::select(b"ITE".to_vec());
+    (prop::collection::vec(one, 0..8), status)
+        .prop_map(|(list, status)| [list.concat(), message(b'Z', &[status])].concat())
+}
+
+fn parameter_oids(oids: &[u32]) -> Vec<u8> {
+    let count = u16::try_from(oids.len()).unwrap().to_be_bytes().to_vec();
+    let oids = oids.iter().flat_map(|oid| oid.to_be_bytes());
+    message(b't', &count.into_iter().chain(oids).collect::<Vec<_>>())
+}
+
+/// Valid cycles with a few bytes replaced, inserted or removed.
+pub(crate) fn broken_cycles() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![
+        prop::sample::select(b"DCZTtENS\0\x01\x04\x05\xff".to_vec()),
+        any::<u8>()
+    ];
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), 0_u8..3, byte), 1..4);
+    (cycles(), edits).prop_map(|(mut bytes, edits)| {
+        for (place, edit, byte) in edits {
+            let place = place.index(bytes.len());
+            match edit {
+                0 => bytes.insert(place, byte),
+                1 => bytes[place] = byte,
+                _ if bytes.len() > 1 => drop(bytes.remove(place)),
+                _ => {}
+            }
+        }
+        bytes
+    })
+}
+
+/// Cuts `bytes` at the given places, in any order and range.
+pub(crate) fn cut<'a>(bytes: &'a [u8], at: &[usize]) -> Vec<&'a [u8]> {
+    let mut places: Vec<usize> = at.iter().map(|place| place % (bytes.len() + 1)).collect();
+    places.sort_unstable();
+    places.push(bytes.len());
+    let mut from = 0;
+    places
+        .into_iter()
+        .map(|to| &bytes[std::mem::replace(&mut from, to)..to])
+        .collect()
+}

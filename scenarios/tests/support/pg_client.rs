@@ -1,0 +1,142 @@
+//! The sans-IO PostgreSQL client over a plain blocking socket, in few lines.
+//!
+//! It reads in pieces of a chosen size, so that a real server's bytes are met under awkward divisions, too.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use photofinish_scenarios::protocol::postgres::{
+    Format, Outcome, Parameter, PgConfig, PgError, ResponseReader, Row, RowSink, Startup, encode,
+};
+
+/// A row as text or bytes, owned.
+pub(crate) type Cells = Vec<Option<Vec<u8>>>;
+
+/// One connection.
+pub(crate) struct PgClient {
+    socket: TcpStream,
+    piece_bytes: usize,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    reader: ResponseReader,
+}
+
+impl PgClient {
+    /// Connects to 127.0.0.1 and logs in.
+    pub(crate) fn connect(
+        port: u16,
+        config: &PgConfig,
+        piece_bytes: usize,
+    ) -> Result<Self, PgError> {
+        let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        // A bound for a hang, which would otherwise keep the whole test run.
+        socket
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        let mut client = PgClient {
+            socket,
+            piece_bytes,
+            input: Vec::new(),
+            output: Vec::new(),
+            reader: ResponseReader::new(1 << 24),
+        };
+        let mut startup = Startup::begin(config, &mut client.output).unwrap();
+        client.flush();
+        loop {
+            let advance = startup.advance(&client.input, &mut client.output)?;
+            client.input.drain(..advance.consumed);
+            client.flush();
+            if advance.done {
+                return Ok(client);
+            }
+            if !client.fill() {
+                startup.end_of_input()?;
+            }
+        }
+    }
+
+    /// Runs `sql` by the simple protocol and collects the rows.
+    pub(crate) fn simple(&mut self, sql: &str) -> Result<(Vec<Cells>, Outcome), PgError> {
+        encode::simple(sql, &mut self.output).unwrap();
+        self.collect()
+    }
+
+    /// Prepares `sql` under `name`, describes it, and gives what was said to `sink`.
+    pub(crate) fn prepare(
+        &mut self,
+        name: &str,
+        sql: &str,
+        parameter_oids: &[u32],
+        sink: &mut impl RowSink,
+    ) -> Result<Outcome, PgError> {
+        encode::parse(name, sql, parameter_oids, &mut self.output).unwrap();
+        encode::describe_statement(name, &mut self.output).unwrap();
+        encode::sync(&mut self.output);
+        self.cycle(sink)
+    }
+
+    /// Executes a prepared statement and collects the rows.
+    pub(crate) fn execute(
+        &mut self,
+        name: &str,
+        parameters: &[Parameter<'_>],
+        results: Format,
+    ) -> Result<(Vec<Cells>, Outcome), PgError> {
+        encode::bind_execute(name, parameters, results, &mut self.output).unwrap();
+        self.collect()
+    }
+
+    /// Forgets a prepared statement.
+    pub(crate) fn close(&mut self, name: &str) -> Result<Outcome, PgError> {
+        encode::close_statement(name, &mut self.output).unwrap();
+        encode::sync(&mut self.output);
+        self.collect().map(|(_, outcome)| outcome)
+    }
+
+    /// Says farewell and waits until the server closes the connection.
+    pub(crate) fn terminate(mut self) {
+        encode::terminate(&mut self.output);
+        self.flush();
+        assert!(!self.fill(), "the server said more after the farewell");
+    }
+
+    fn collect(&mut self) -> Result<(Vec<Cells>, Outcome), PgError> {
+        let mut rows = Vec::new();
+        let mut sink =
+            |row: Row<'_>| rows.push(row.iter().map(|cell| cell.map(<[u8]>::to_vec)).collect());
+        let outcome = self.cycle(&mut sink)?;
+        Ok((rows, outcome))
+    }
+
+    fn cycle(&mut self, sink: &mut impl RowSink) -> Result<Outcome, PgError> {
+        self.flush();
+        self.reader.begin();
+        loop {
+            let advance = self.reader.advance(&self.input, sink)?;
+            self.input.drain(..advance.consumed);
+            if advance.done {
+                return Ok(self.reader.outcome().clone());
+            }
+            if !self.fill() {
+                self.reader.end_of_input()?;
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.socket.write_all(&self.output).unwrap();
+        self.output.clear();
+    }
+
+    /// Reads one piece; false at the end.
+    fn fill(&mut self) -> bool {
+        let start = self.input.len();
+        self.input.resize(start + self.piece_bytes, 0);
+        let count = self.socket.read(&mut self.input[start..]).unwrap();
+        self.input.truncate(start + count);
+        count > 0
+    }
+}
