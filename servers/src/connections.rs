@@ -120,6 +120,11 @@ impl CountedStream {
         }
     }
 
+    fn count_beforehand(&self, asked_bytes: usize) -> CountedBeforehand {
+        self.counts.bytes_out.fetch_add(asked_bytes as u64, Relaxed);
+        CountedBeforehand { asked_bytes }
+    }
+
     /// The socket itself, for its options and addresses; bytes moved through it directly would go uncounted.
     pub fn socket(&self) -> &TcpStream {
         &self.stream
@@ -154,8 +159,9 @@ impl AsyncWrite for CountedStream {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let counted = self.count_beforehand(data.len());
         let polled = Pin::new(&mut self.stream).poll_write(cx, data);
-        count_written(&self.counts, &polled);
+        counted.settle(&self.counts, &polled);
         polled
     }
 
@@ -166,6 +172,7 @@ impl AsyncWrite for CountedStream {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let length = slices.iter().map(|slice| slice.len()).sum::<usize>();
+        let counted = this.count_beforehand(length);
         let polled = if length <= LONGEST_JOINED_BYTES {
             this.joined.clear();
             slices
@@ -175,7 +182,7 @@ impl AsyncWrite for CountedStream {
         } else {
             Pin::new(&mut this.stream).poll_write_vectored(cx, slices)
         };
-        count_written(&this.counts, &polled);
+        counted.settle(&this.counts, &polled);
         polled
     }
 
@@ -192,8 +199,25 @@ impl AsyncWrite for CountedStream {
     }
 }
 
-fn count_written(counts: &Counts, polled: &Poll<io::Result<usize>>) {
-    if let Poll::Ready(Ok(written)) = polled {
-        counts.bytes_out.fetch_add(*written as u64, Relaxed);
+/// Bytes that were counted as written before the write.
+///
+/// Counting afterwards would let a client hold the whole response, and have the counts asked for, before the last of
+/// its bytes were counted. This way the count is exact as soon as a client has all that it will get.
+struct CountedBeforehand {
+    asked_bytes: usize,
+}
+
+impl CountedBeforehand {
+    /// Takes back what was not written after all.
+    fn settle(self, counts: &Counts, polled: &Poll<io::Result<usize>>) {
+        let written_bytes = match polled {
+            Poll::Ready(Ok(written)) => *written,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
+        if written_bytes < self.asked_bytes {
+            counts
+                .bytes_out
+                .fetch_sub((self.asked_bytes - written_bytes) as u64, Relaxed);
+        }
     }
 }
