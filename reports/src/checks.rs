@@ -7,8 +7,8 @@
 use photofinish_harness::load::{Load, Stop};
 use photofinish_harness::record::{Measurement, Outcome, Record};
 
-use crate::runtimes;
 use crate::summary::{measured, scenario};
+use crate::{describe, runtimes};
 
 /// How far mean service × throughput may be from the sessions in flight.
 const LITTLE_TOLERANCE: f64 = 0.02;
@@ -109,7 +109,12 @@ fn strays(record: &Record) -> Option<String> {
         .iter()
         .filter(|round| round.cell >= cells)
         .count();
-    (strays > 0).then(|| format!("{strays} rounds belong to no cell of the plan and were left out"))
+    (strays > 0).then(|| {
+        format!(
+            "{} of no cell in the plan left out",
+            describe::plural(strays, "round")
+        )
+    })
 }
 
 fn name(record: &Record, cell: usize) -> String {

@@ -12,12 +12,12 @@ use crate::summary::{CellSummary, ErrorKind, Group, Lead, MetricSummary, Ratio, 
 use crate::units;
 
 /// Said once wherever closed load is shown.
-pub const CLOSED_LOAD: &str = "Closed load: each session sends its next operation only when the last one ended, so \
-    these are service times. Time spent waiting to be sent is not in them (coordinated omission).";
+pub const CLOSED_LOAD: &str = "Closed load: a session's next operation waits for its last, so these are service times; \
+    queueing is hidden (coordinated omission).";
 
 /// What `~` before a number says.
 pub const ADVISORY: &str =
-    "~ fewer than 100 samples beyond this percentile in a round: a hint, not a result.";
+    "~ too few operations in a round for this percentile: a hint, not a result.";
 
 /// What stands behind each target: `mock http server`, `nginx/1.22.1 at http://127.0.0.1:80/`; `no server`.
 pub fn servers(scenario: &PlannedScenario) -> String {
@@ -42,16 +42,16 @@ fn server(server: &PlannedServer) -> String {
     }
 }
 
-/// When a phase ends: `2.00s`, `5 operations`.
+/// When a phase ends: `2s`, `5 operations`.
 pub fn stop(stop: Stop) -> String {
     match stop {
-        Stop::DurationNs(duration_ns) => units::duration(duration_ns.get() as f64),
+        Stop::DurationNs(duration_ns) => units::tick(&units::duration(duration_ns.get() as f64)),
         Stop::Ops(ops) if ops.get() == 1 => "1 operation".to_owned(),
         Stop::Ops(ops) => format!("{ops} operations"),
     }
 }
 
-/// `5 rounds of 2.00s`.
+/// `5 rounds of 2s`.
 pub fn rounds(rounds: usize, scenario: Option<&PlannedScenario>) -> String {
     let count = plural(rounds, "round");
     scenario.map_or(count.clone(), |scenario| {
@@ -161,11 +161,11 @@ pub fn lead(group: &Group<'_>) -> Option<String> {
             "No clear winner: the intervals of {} and {} overlap.",
             first.runtime, second.runtime
         )),
-        Lead::TooFewRounds { rounds } => Some(format!(
+        Lead::TooFewRounds { rounds, .. } => Some(format!(
             "No clear winner: {} cannot tell.",
             plural(rounds, "round")
         )),
-        Lead::NothingToCompare => None,
+        Lead::Alone { .. } | Lead::Nothing => None,
     }
 }
 
@@ -237,6 +237,37 @@ pub fn fewer_sessions(cell: &CellSummary) -> Option<String> {
             plural(sessions as usize, "session")
         )
     })
+}
+
+/// Runtimes of a group that have no numbers, for one and the same reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// Their names.
+    pub runtimes: String,
+    /// What became of them.
+    pub status: Status,
+    /// Why, in one sentence.
+    pub reason: String,
+}
+
+/// The runtimes of a group that have no numbers, by reason, in the plan's order.
+pub fn absent(group: &Group<'_>) -> Vec<Absent> {
+    let mut absent: Vec<Absent> = Vec::new();
+    for cell in group.unranked() {
+        let reason = cell.reason.clone().unwrap_or("no reason given".to_owned());
+        match absent
+            .iter_mut()
+            .find(|known| known.status == cell.status && known.reason == reason)
+        {
+            Some(known) => known.runtimes += &format!(", {}", cell.runtime),
+            None => absent.push(Absent {
+                runtimes: cell.runtime.clone(),
+                status: cell.status,
+                reason,
+            }),
+        }
+    }
+    absent
 }
 
 /// A status in the word that people read.

@@ -10,7 +10,7 @@ use photofinish_harness::record::{PlannedScenario, Record};
 
 use crate::charts::{self, Chart};
 use crate::names::{Unique, slug};
-use crate::summary::{CellSummary, Group, MetricSummary, Status, Summary};
+use crate::summary::{CellSummary, Group, Lead, MetricSummary, Status, Summary};
 use crate::{describe, runtimes, summary, units};
 
 /// The page of a record: a whole HTML document.
@@ -337,21 +337,34 @@ fn headlines(sections: &[Section<'_>]) -> Markup {
 
 /// What was seen, without a verdict.
 fn headline(group: &Group<'_>) -> String {
-    let ranked = group.ranked();
-    let Some((first, throughput)) = ranked
-        .first()
-        .and_then(|cell| Some((cell, cell.metric(summary::THROUGHPUT)?)))
-    else {
-        return "no runtime has numbers.".to_owned();
-    };
-    let most = format!(
-        "highest median throughput {} operations per second, {}",
-        units::count(throughput.median),
-        first.runtime
-    );
-    match describe::lead(group) {
-        None => format!("{most}."),
-        Some(lead) => format!("{most}. {lead}"),
+    let rate = |cell: &CellSummary| describe::value(cell.metric(summary::THROUGHPUT));
+    match group.lead() {
+        Lead::Apart { first, second } => format!(
+            "{} at {} operations per second; its interval lies apart from that of the next, {} at {}.",
+            first.runtime,
+            rate(first),
+            second.runtime,
+            rate(second)
+        ),
+        Lead::Unclear { first, second } => format!(
+            "no clear winner; {} at {} and {} at {} operations per second overlap in their intervals.",
+            first.runtime,
+            rate(first),
+            second.runtime,
+            rate(second)
+        ),
+        Lead::TooFewRounds { first, rounds } => format!(
+            "no clear winner; {} cannot tell. Highest: {} at {} operations per second.",
+            describe::plural(rounds, "round"),
+            first.runtime,
+            rate(first)
+        ),
+        Lead::Alone { first } => format!(
+            "{} at {} operations per second.",
+            first.runtime,
+            rate(first)
+        ),
+        Lead::Nothing => "no runtime has numbers.".to_owned(),
     }
 }
 
@@ -406,14 +419,13 @@ fn missing(group: &Group<'_>) -> Markup {
         .copied()
         .filter(|cell| !cell.errors_by_kind.is_empty())
         .collect();
-    let unranked = group.unranked();
+    let absent = describe::absent(group);
     html! {
-        @if !(unranked.is_empty() && failing.is_empty() && fewer.is_empty()) {
+        @if !(absent.is_empty() && failing.is_empty() && fewer.is_empty()) {
             ul.missing {
-                @for cell in unranked {
-                    li.bad[cell.status != Status::Unsupported] {
-                        strong { (cell.runtime) } " " (describe::status(cell.status)) ": "
-                        (cell.reason.as_deref().unwrap_or("no reason given"))
+                @for absent in &absent {
+                    li.bad[absent.status != Status::Unsupported] {
+                        strong { (absent.runtimes) } " " (describe::status(absent.status)) ": " (absent.reason)
                     }
                 }
                 @for cell in failing { li { (describe::errors(cell)) } }
@@ -437,7 +449,8 @@ fn reading() -> Markup {
                       the greatest round with fewer." }
                 li { "Service time runs from the start of an operation to its end. " (describe::CLOSED_LOAD) }
                 li { "Response time would run from when an operation was due; only an open load has it." }
-                li { (describe::ADVISORY) " Curves stop where fewer than ten samples remain." }
+                li { (describe::ADVISORY) " A p99 needs 10,000 operations, a p99.9 100,000, so that a hundred lie \
+                      beyond it. Curves stop where fewer than ten remain." }
                 li { "A ratio compares the two runtimes within each block of rounds, so that what slows the whole machine \
                       cancels. Its interval is exact (Wilcoxon's signed ranks)." }
                 li { "CPU per operation is user and system time of the worker process; the server's own is not in it. \

@@ -287,13 +287,14 @@ impl<'a> Group<'a> {
     /// What can be said of the highest throughput without a verdict.
     pub fn lead(&self) -> Lead<'a> {
         let ranked = self.ranked();
-        let [first, second, ..] = ranked.as_slice() else {
-            return Lead::NothingToCompare;
+        let (first, second) = match ranked.as_slice() {
+            [] => return Lead::Nothing,
+            [first] => return Lead::Alone { first },
+            [first, second, ..] => (*first, *second),
         };
-        let estimates = first.metric(THROUGHPUT).zip(second.metric(THROUGHPUT));
         let rounds = first.rounds.min(second.rounds);
-        match estimates {
-            Some(_) if rounds < FEWEST_ROUNDS => Lead::TooFewRounds { rounds },
+        match first.metric(THROUGHPUT).zip(second.metric(THROUGHPUT)) {
+            Some(_) if rounds < FEWEST_ROUNDS => Lead::TooFewRounds { first, rounds },
             Some((a, b)) if a.estimate().is_apart_from(&b.estimate()) => {
                 Lead::Apart { first, second }
             }
@@ -324,11 +325,18 @@ pub enum Lead<'a> {
     },
     /// Too few rounds for intervals.
     TooFewRounds {
-        /// The fewer of both.
+        /// Highest median.
+        first: &'a CellSummary,
+        /// The fewer of the first two's.
         rounds: usize,
     },
-    /// Fewer than two runtimes were measured.
-    NothingToCompare,
+    /// Only one runtime has numbers.
+    Alone {
+        /// That one.
+        first: &'a CellSummary,
+    },
+    /// No runtime has numbers.
+    Nothing,
 }
 
 impl CellSummary {

@@ -63,20 +63,16 @@ fn block(page: &mut Page, record: &Record, group: &Group<'_>) {
         table(page, &ranked, group.baseline());
         page.blank();
     }
-    for cell in group.unranked() {
-        let tone = if cell.status == Status::Unsupported {
+    for absent in describe::absent(group) {
+        let tone = if absent.status == Status::Unsupported {
             Tone::Faint
         } else {
             Tone::Bad
         };
-        let reason = cell.reason.as_deref().unwrap_or("no reason given");
+        let status = describe::status(absent.status);
         page.paragraph_in(
             tone,
-            &format!(
-                "{}: {}: {reason}",
-                cell.runtime,
-                describe::status(cell.status)
-            ),
+            &format!("{}: {status}: {}", absent.runtimes, absent.reason),
         );
     }
     for cell in group

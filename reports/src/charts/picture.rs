@@ -3,6 +3,8 @@
 //! The very SVG that the page shows, rasterised at twice its size on white with the embedded font, so that page and file
 //! cannot differ. No system font is looked for.
 
+use std::sync::LazyLock;
+
 use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg::{Options, Tree};
 
@@ -35,7 +37,7 @@ pub enum PictureError {
 
 /// A chart's SVG as PNG, at twice its size, on white.
 pub fn png(svg: &str) -> Result<Vec<u8>, PictureError> {
-    let tree = Tree::from_str(svg, &options())?;
+    let tree = Tree::from_str(svg, options())?;
     let size = tree.size();
     let (width, height) = (
         (size.width() * SCALE).ceil() as u32,
@@ -53,13 +55,17 @@ pub fn png(svg: &str) -> Result<Vec<u8>, PictureError> {
     })
 }
 
-fn options() -> Options<'static> {
-    let mut options = Options {
-        font_family: FONT.to_owned(),
-        ..Options::default()
-    };
-    let fonts = options.fontdb_mut();
-    fonts.load_font_data(dejavu::sans::regular().to_vec());
-    fonts.load_font_data(dejavu::sans::bold().to_vec());
-    options
+/// Reading the fonts takes longer than drawing a chart.
+fn options() -> &'static Options<'static> {
+    static OPTIONS: LazyLock<Options<'static>> = LazyLock::new(|| {
+        let mut options = Options {
+            font_family: FONT.to_owned(),
+            ..Options::default()
+        };
+        let fonts = options.fontdb_mut();
+        fonts.load_font_data(dejavu::sans::regular().to_vec());
+        fonts.load_font_data(dejavu::sans::bold().to_vec());
+        options
+    });
+    &OPTIONS
 }

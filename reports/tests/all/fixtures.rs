@@ -301,6 +301,13 @@ pub(crate) fn short_rounds() -> Record {
     record
 }
 
+/// One scenario by time, under these runtimes.
+pub(crate) fn of(sweep: Sweep<'_>, runtimes: &[&str]) -> Record {
+    let mut record = base();
+    add(&mut record, http(), runtimes, sweep);
+    record
+}
+
 /// What to measure: a few loads with as many rounds each.
 #[derive(Clone, Copy)]
 pub(crate) struct Sweep<'a> {

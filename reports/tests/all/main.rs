@@ -6,6 +6,7 @@ mod charts;
 mod fixtures;
 mod formats;
 mod page;
+mod summary;
 mod terminal;
 
 /// Says that a test cannot run here; in CI, where everything is installed, that is a failure.

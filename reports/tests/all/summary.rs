@@ -1,0 +1,197 @@
+//! The summary: which cells have numbers, what they are compared with, and what is said against them.
+
+use photofinish_harness::record::{Measured, Outcome, Record};
+use photofinish_reports::summary::{CellSummary, Lead, Status, Summary};
+
+use crate::fixtures::{self, Sweep};
+
+/// Two runtimes, five blocks.
+fn pair() -> Record {
+    let sweep = Sweep {
+        concurrency: &[8],
+        rounds: 5,
+        operation_ns: 1e6,
+        ops: 4_000,
+    };
+    fixtures::of(sweep, &["threads", "tokio"])
+}
+
+fn each_measured(record: &mut Record, mut change: impl FnMut(usize, usize, &mut Measured)) {
+    for round in &mut record.rounds {
+        if let Outcome::Ok(measured) = &mut round.outcome {
+            change(round.cell, round.block, measured);
+        }
+    }
+}
+
+fn cell<'a>(summary: &'a Summary, runtime: &str) -> &'a CellSummary {
+    summary
+        .cells
+        .iter()
+        .find(|cell| cell.runtime == runtime)
+        .expect("a planned runtime")
+}
+
+#[test]
+fn a_ratio_pairs_rounds_of_one_block_so_that_drift_cancels() {
+    let mut record = pair();
+    // The machine halves its speed from block to block; the second runtime stays three times as fast as the first.
+    each_measured(&mut record, |cell, block, measured| {
+        measured.worker.throughput_ops_s = 1e5 * [1.0, 3.0][cell] / f64::from(1 << block);
+    });
+    let summary = Summary::of(&record);
+    let ratio = cell(&summary, "tokio").ratio.clone().expect("compared");
+    assert_eq!((ratio.against.as_str(), ratio.pairs), ("threads", 5));
+    assert!(
+        (ratio.low - 3.0).abs() < 1e-9 && (ratio.high - 3.0).abs() < 1e-9,
+        "{ratio:?}"
+    );
+    assert!((ratio.confidence - 0.9375).abs() < 1e-12, "{ratio:?}");
+    assert_eq!(cell(&summary, "threads").ratio, None);
+}
+
+#[test]
+fn ratios_are_against_the_first_runtime_that_has_numbers() {
+    let summary = Summary::of(&fixtures::failures());
+    assert_eq!(cell(&summary, "sync").status, Status::Unsupported);
+    assert_eq!(
+        cell(&summary, "async-std")
+            .ratio
+            .as_ref()
+            .expect("compared")
+            .against,
+        "threads"
+    );
+}
+
+#[test]
+fn a_cell_is_what_its_rounds_were() {
+    let summary = Summary::of(&fixtures::failures());
+    let statuses: Vec<Status> = summary.cells.iter().map(|cell| cell.status).collect();
+    use Status::{Failed, Invalid, Ok, Unsupported};
+    assert_eq!(
+        statuses,
+        [Unsupported, Ok, Failed, Invalid, Invalid, Ok, Invalid]
+    );
+    let threads = cell(&summary, "threads");
+    assert_eq!((threads.rounds, threads.rounds_failed), (4, 1));
+    assert!(
+        summary
+            .cells
+            .iter()
+            .all(|cell| cell.reason.is_some() == (cell.status != Ok))
+    );
+}
+
+#[test]
+fn wrong_content_leaves_counts_and_no_measurement() {
+    let summary = Summary::of(&fixtures::failures());
+    let names: Vec<&str> = cell(&summary, "tokio")
+        .metrics
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(names, ["errors", "ops"]);
+    assert!(
+        cell(&summary, "async-std")
+            .metrics
+            .contains_key("service_p99_ns")
+    );
+}
+
+#[test]
+fn errors_within_the_budget_are_told_and_forgiven() {
+    let summary = Summary::of(&fixtures::failures());
+    let errors = &cell(&summary, "async-std").errors_by_kind;
+    assert_eq!((errors["timeout"].count, errors["reset"].count), (15, 5));
+    assert_eq!(cell(&summary, "async-std").metrics["errors"].median, 4.0);
+}
+
+#[test]
+fn a_percentile_is_advisory_below_a_hundred_samples_beyond_it() {
+    for (ops, p99_sound, p999_sound) in [
+        (9_999, false, false),
+        (10_000, true, false),
+        (100_000, true, true),
+    ] {
+        let sweep = Sweep {
+            concurrency: &[1],
+            rounds: 1,
+            operation_ns: 1e5,
+            ops,
+        };
+        let summary = Summary::of(&fixtures::of(sweep, &["tokio"]));
+        let sound = |name: &str| summary.cells[0].metrics[name].advisory.is_none();
+        assert_eq!(
+            (sound("service_p99_ns"), sound("service_p999_ns")),
+            (p99_sound, p999_sound),
+            "{ops}"
+        );
+        assert!(sound("service_p50_ns"));
+    }
+}
+
+#[test]
+fn littles_law_is_checked_where_it_must_hold() {
+    let warned = |runtime: &str, ops: u64, factor: f64| {
+        let sweep = Sweep {
+            concurrency: &[8],
+            rounds: 2,
+            operation_ns: 1e6,
+            ops,
+        };
+        let mut record = fixtures::of(sweep, &[runtime]);
+        each_measured(&mut record, |_, _, measured| {
+            measured.worker.throughput_ops_s *= factor
+        });
+        Summary::of(&record)
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("mean service × throughput"))
+    };
+    assert!(!warned("tokio", 4_000, 1.0));
+    assert!(!warned("tokio", 4_000, 1.015));
+    assert!(warned("tokio", 4_000, 1.04));
+    assert!(warned("tokio", 4_000, 0.5));
+    // Operations of a pool wait outside their service time, and a few operations prove nothing.
+    assert!(!warned("pool", 4_000, 0.5));
+    assert!(!warned("tokio", 100, 0.5));
+}
+
+#[test]
+fn rounds_of_no_cell_are_left_out_aloud() {
+    let mut record = pair();
+    record.rounds[0].cell = 99;
+    let summary = Summary::of(&record);
+    assert!(
+        summary
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("1 round of no cell in the plan left out")),
+        "{:?}",
+        summary.warnings
+    );
+}
+
+#[test]
+fn a_lead_needs_intervals_that_lie_apart_and_rounds_enough() {
+    let lead = |rounds: usize, factor: f64| {
+        let mut record = pair();
+        record.rounds.retain(|round| round.block < rounds);
+        each_measured(&mut record, |cell, block, measured| {
+            measured.worker.throughput_ops_s =
+                [1e5, 1e5 * factor][cell] * (1.0 + 0.01 * block as f64);
+        });
+        let summary = Summary::of(&record);
+        match summary.groups()[0].lead() {
+            Lead::Apart { first, .. } => first.runtime.clone(),
+            Lead::Unclear { .. } => "unclear".to_owned(),
+            Lead::TooFewRounds { .. } => "too few".to_owned(),
+            Lead::Alone { .. } | Lead::Nothing => "nothing to compare".to_owned(),
+        }
+    };
+    assert_eq!(lead(5, 1.10), "tokio");
+    assert_eq!(lead(5, 0.90), "threads");
+    assert_eq!(lead(5, 1.02), "unclear");
+    assert_eq!(lead(2, 1.10), "too few");
+}
