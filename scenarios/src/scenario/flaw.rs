@@ -232,13 +232,13 @@ pub(crate) fn check_all<T>(
             Ok(result) => return (Some(result), flaws),
             Err(flaw) => flaw,
         };
-        // What is said of a whole from which something was taken may follow from the gap.
-        let follows = |earlier: &Flaw| earlier.path.starts_with(&flaw.path);
-        if flaws.iter().any(follows) {
-            return (None, flaws);
-        }
         let removed = remove(value, &flaw.path);
-        flaws.push(flaw);
+        // What is said of a whole from which something was taken may follow from the gap: no flaw of its own, but a
+        // reason to take out the whole as well and to look at the rest.
+        let follows = |earlier: &Flaw| earlier.path.starts_with(&flaw.path);
+        if !flaws.iter().any(follows) {
+            flaws.push(flaw);
+        }
         if !removed {
             return (None, flaws);
         }
@@ -313,10 +313,13 @@ mod tests {
 
     #[test]
     fn what_follows_from_a_gap_is_not_a_flaw_of_its_own() {
-        // Once the flawed name is out, the name is missing: that is no second flaw.
+        // Once the flawed name is out, the name is missing: that is no second flaw, and the rest is still looked at.
         check(
-            json!({"list": [{"name": 1}]}),
-            &["wrong type for `list.0.name`: integer `1`"],
+            json!({"list": [{"name": 1}], "lst": 1}),
+            &[
+                "wrong type for `list.0.name`: integer `1`",
+                "unknown key `lst`",
+            ],
         );
         check(json!({"list": [{}]}), &["missing key `name` in `list.0`"]);
         check(json!([]), &["wrong length: 0"]);
