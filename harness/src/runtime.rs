@@ -240,7 +240,7 @@ async fn step_to_the_end<S: Session>(session: &mut S) {
 
 /// Goes to the end of the executor's queue. Ready at once under the one-poll driver of the blocking runtimes: there is no
 /// queue, and nobody to wake.
-async fn give_way() {
+pub(crate) async fn give_way() {
     let mut gave_way = false;
     poll_fn(|context| {
         if gave_way || context.waker().will_wake(Waker::noop()) {

@@ -6,6 +6,8 @@
 
 mod async_std;
 mod blocking;
+#[cfg(feature = "compio")]
+mod compio;
 mod listen;
 mod panics;
 mod pool;
@@ -67,6 +69,8 @@ runtimes![
     tokio_current_thread,
     async_std,
     smol,
+    #[cfg(feature = "compio")]
+    compio,
 ];
 
 /// The runtime called `name`, if this build has it.

@@ -150,20 +150,9 @@ impl<T> Drop for Spawned<T> {
 }
 
 impl<T: Send + 'static> Task<T> for Spawned<T> {
-    async fn join(self) -> Result<T, TaskError> {
-        /// Waits without owning: a join that is itself dropped must not cancel the task.
-        struct Waiting<T>(Spawned<T>);
-        impl<T> Future for Waiting<T> {
-            type Output = Result<T, TaskError>;
-            fn poll(
-                mut self: std::pin::Pin<&mut Self>,
-                context: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<Self::Output> {
-                let task = self.0.0.as_mut().expect("it is there until dropped");
-                task.poll(context)
-            }
-        }
-        Waiting(self).await
+    async fn join(mut self) -> Result<T, TaskError> {
+        // Waited for where it is, so that a join which is itself dropped leaves it running.
+        self.0.as_mut().expect("it is there until dropped").await
     }
 
     async fn cancel(self) -> Option<T> {

@@ -59,7 +59,6 @@ fn what_ends_in_time_gives_its_result<R: Runtime>(runtime: R) {
             2
         };
         assert_eq!(runtime.timeout(LONG, sleeping).await, Ok(2));
-        assert_eq!(runtime.timeout(Duration::ZERO, async { 3 }).await, Ok(3));
     });
 }
 

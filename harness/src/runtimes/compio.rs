@@ -1,0 +1,355 @@
+//! `compio`: tasks on a thread-per-core runtime over io_uring, behind the cargo feature of the same name.
+//!
+//! Its futures, sockets and files belong to the thread that started it; `send_wrapper` carries them through a trait whose
+//! futures are `Send`, and panics if they ever ran elsewhere. In this version that is one thread, the one that blocks on
+//! the runtime: all sessions run there. The kernel owns a buffer while it fills it, so buffers are lent and given back.
+//! compio has neither a channel nor a semaphore; they are those its users take (`async-channel`, `async-lock`).
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use compio::BufResult;
+use compio::buf::{IntoInner as _, IoBuf as _};
+use compio::driver::{DriverType, ProactorBuilder};
+use compio::io::{AsyncRead as _, AsyncReadAt as _, AsyncWriteAtExt as _, AsyncWriteExt as _};
+use compio::net::{TcpListener, TcpStream};
+use compio::runtime::{JoinError, JoinHandle};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use send_wrapper::SendWrapper;
+
+use crate::buffer::Buffer;
+use crate::runtime::{
+    Descriptor, Elapsed, OpenMode, Runtime, RuntimeConfig, StartError, Task, TaskError, give_way,
+};
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    name: "compio",
+    summary: "a task per session, all on one thread over io_uring",
+    standing: None,
+    is_async: true,
+    takes_worker_threads: false,
+    cannot: &[],
+};
+
+/// Longer than any process runs: compio adds a limit to now, and the longest limits would overflow.
+const LONGEST_LIMIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
+    let mut driver = ProactorBuilder::new();
+    driver.driver_type(DriverType::IoUring);
+    let built = compio::runtime::RuntimeBuilder::new()
+        .with_proactor(driver)
+        .build();
+    let runtime = built.map_err(start_error)?;
+    // Where io_uring is not there compio may fall back to polling without a word, and that is another runtime.
+    if !runtime.driver_type().is_iouring() {
+        let driver = runtime.driver_type();
+        let reason = format!("it needs io_uring, and fell back to {driver:?}");
+        return Err(StartError::Unsupported(reason));
+    }
+    Ok(Compio {
+        runtime: Arc::new(SendWrapper::new(runtime)),
+    })
+}
+
+/// Tells a kernel that has no io_uring, or does not let this process have it, from one that is out of something.
+fn start_error(error: io::Error) -> StartError {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    match errno {
+        Some(Errno::EPERM | Errno::EACCES | Errno::ENOSYS) => {
+            StartError::Unsupported(format!("the kernel refuses io_uring: {error}"))
+        }
+        _ => StartError::Threads(error),
+    }
+}
+
+#[derive(Clone)]
+struct Compio {
+    runtime: Arc<SendWrapper<compio::runtime::Runtime>>,
+}
+
+struct Stream(SendWrapper<TcpStream>);
+
+impl Stream {
+    fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self(SendWrapper::new(stream)))
+    }
+}
+
+impl crate::runtime::Stream for Stream {
+    fn read(&mut self, buffer: &mut Buffer) -> impl Future<Output = io::Result<usize>> + Send {
+        SendWrapper::new(async move {
+            let (storage, offset) = buffer.lend();
+            let BufResult(result, filled) = self.0.read(storage.slice(offset..)).await;
+            let count = *result.as_ref().unwrap_or(&0);
+            buffer.give_back(filled.into_inner(), count);
+            result
+        })
+    }
+
+    fn write_all(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send {
+        SendWrapper::new(async move {
+            let BufResult(result, written) = self.0.write_all(std::mem::take(bytes)).await;
+            *bytes = written;
+            result
+        })
+    }
+}
+
+struct Listener(SendWrapper<TcpListener>);
+
+impl crate::runtime::Listener<Stream> for Listener {
+    fn accept(&mut self) -> impl Future<Output = io::Result<Stream>> + Send {
+        SendWrapper::new(async move {
+            let (stream, _) = self.0.accept().await?;
+            Stream::new(stream)
+        })
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+struct File {
+    file: SendWrapper<compio::fs::File>,
+    /// Where the next write goes; the kernel knows better for a file opened to append.
+    position: u64,
+}
+
+impl crate::runtime::File for File {
+    fn read_at(
+        &mut self,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        SendWrapper::new(async move {
+            bytes.resize(length, 0);
+            let mut filled = 0;
+            while filled < length {
+                let missing = std::mem::take(bytes).slice(filled..length);
+                let position = offset + filled as u64;
+                let BufResult(result, read) = self.file.read_at(missing, position).await;
+                *bytes = read.into_inner();
+                match result? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    count => filled += count,
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn write_all(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send {
+        SendWrapper::new(async move {
+            let bytes_to_write = std::mem::take(bytes);
+            let mut file = &*self.file;
+            let BufResult(result, written) = file.write_all_at(bytes_to_write, self.position).await;
+            *bytes = written;
+            self.position += bytes.len() as u64;
+            result
+        })
+    }
+
+    fn sync_all(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        SendWrapper::new(async move { self.file.sync_all().await })
+    }
+}
+
+/// A task that runs on when its handle is dropped: compio's own would be cancelled.
+struct Spawned<T> {
+    task: Option<JoinHandle<T>>,
+    /// Upgrades as long as the future is there.
+    future: Weak<()>,
+}
+
+impl<T> Drop for Spawned<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.detach();
+        }
+    }
+}
+
+impl<T: Send + 'static> Task<T> for Spawned<T> {
+    async fn join(mut self) -> Result<T, TaskError> {
+        // Waited for where it is, so that a join which is itself dropped leaves it running.
+        let task = self.task.as_mut().expect("it is there until dropped");
+        task.await.map_err(task_error)
+    }
+
+    async fn cancel(mut self) -> Option<T> {
+        let task = self.task.take().expect("a handle is used once");
+        let result = task.cancel().await;
+        // compio answers at once, and drops the future in one of the executor's next turns.
+        while self.future.strong_count() > 0 {
+            give_way().await;
+        }
+        result
+    }
+}
+
+fn task_error(error: JoinError) -> TaskError {
+    match error {
+        JoinError::Panicked(payload) => TaskError::Panicked(super::panics::message(&*payload)),
+        JoinError::Cancelled => TaskError::Cancelled,
+    }
+}
+
+impl Runtime for Compio {
+    type Stream = Stream;
+    type Listener = Listener;
+    type File = File;
+    type Task<T: Send + 'static> = Spawned<T>;
+    type Sender<T: Send + 'static> = async_channel::Sender<T>;
+    type Receiver<T: Send + 'static> = async_channel::Receiver<T>;
+    type Semaphore = Arc<async_lock::Semaphore>;
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    fn worker_threads(&self, _: NonZeroU32) -> u32 {
+        1
+    }
+
+    fn facts(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([("driver".to_owned(), "io_uring".to_owned())])
+    }
+
+    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
+        SendWrapper::new(async move { Stream::new(TcpStream::connect(address).await?) })
+    }
+
+    async fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
+        let listener = TcpListener::from_std(super::listen::listener(address, false)?)?;
+        Ok(Listener(SendWrapper::new(listener)))
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> impl Future<Output = io::Result<File>> + Send {
+        SendWrapper::new(async move {
+            let mut options = compio::fs::OpenOptions::new();
+            match mode {
+                OpenMode::Read => options.read(true),
+                OpenMode::Create => options.write(true).create(true).truncate(true),
+                OpenMode::Append => options
+                    .write(true)
+                    .create(true)
+                    .custom_flags(OFlag::O_APPEND.bits()),
+            };
+            Ok(File {
+                file: SendWrapper::new(options.open(path).await?),
+                position: 0,
+            })
+        })
+    }
+
+    fn read_file(
+        &self,
+        path: &Path,
+        contents: &mut Vec<u8>,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        SendWrapper::new(async move {
+            *contents = compio::fs::read(path).await?;
+            Ok(())
+        })
+    }
+
+    async fn list_directory(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        // The kernel lists no directory over io_uring: compio's users offload it, as its own helpers do.
+        let path = path.to_owned();
+        let listed = self.offload(move || {
+            std::fs::read_dir(path)?
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect()
+        });
+        listed
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+
+    fn sleep_until(&self, due: Instant) -> impl Future<Output = ()> + Send {
+        SendWrapper::new(compio::time::sleep_until(due))
+    }
+
+    fn timeout<F>(
+        &self,
+        limit: Duration,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, Elapsed>> + Send
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        SendWrapper::new(async move {
+            let limited = compio::time::timeout(limit.min(LONGEST_LIMIT), future);
+            limited.await.map_err(|_| Elapsed)
+        })
+    }
+
+    fn spawn<F>(&self, future: F) -> Self::Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let alive = Arc::new(());
+        Spawned {
+            future: Arc::downgrade(&alive),
+            task: Some(self.runtime.spawn(async move {
+                let _alive = alive; // Dropped after the future that is awaited below.
+                future.await
+            })),
+        }
+    }
+
+    fn offload<T, W>(&self, work: W) -> impl Future<Output = Result<T, TaskError>> + Send
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        SendWrapper::new(async move {
+            // A panic must not reach compio's pool: nobody there would hand it on.
+            let working = self.runtime.spawn_blocking(|| super::panics::catch(work));
+            working.await.map_err(task_error)?
+        })
+    }
+
+    fn channel<T: Send + 'static>(
+        &self,
+        capacity: NonZeroU32,
+    ) -> (Self::Sender<T>, Self::Receiver<T>) {
+        async_channel::bounded(capacity.get() as usize)
+    }
+
+    fn semaphore(&self, permits: NonZeroU32) -> Self::Semaphore {
+        Arc::new(async_lock::Semaphore::new(permits.get() as usize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_refuses_io_uring_makes_it_unsupported_with_the_reason() {
+        for errno in [Errno::EPERM, Errno::ENOSYS] {
+            match start_error(errno.into()) {
+                StartError::Unsupported(reason) => assert!(reason.contains("io_uring"), "{reason}"),
+                StartError::Threads(error) => panic!("{error} is not told as unsupported"),
+            }
+        }
+        assert!(matches!(
+            start_error(Errno::ENOMEM.into()),
+            StartError::Threads(_)
+        ));
+    }
+}
