@@ -114,6 +114,11 @@ impl LineProcess {
         }
     }
 
+    /// Whether the child has ended already.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Waits until the child has ended, at most for `patience`, and kills it beyond that; whether it ended by itself.
     pub fn end_within(&mut self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;

@@ -59,7 +59,7 @@ fn measure(
 ) -> Result<Outcome, Failure> {
     let mut servers = RoundServers::start(scenario, around)?;
     let plan = worker_plan(scenario, cell, around, servers.addresses(around.standing));
-    let result = worker_process::measure(&plan, around.interrupt);
+    let result = worker_process::measure(&plan, around.interrupt, &mut || servers.live());
     // A server that died is the cause of whatever the worker ran into, so it is asked first.
     let counts = servers.counts(around.standing)?;
     match result {
@@ -67,6 +67,7 @@ fn measure(
         Ok(WorkerResult::Unsupported { reason }) => Ok(Outcome::Unsupported { reason }),
         Ok(WorkerResult::Failed { reason, hint }) => Err(Failure::could_not_run(reason).maybe_hint(hint)),
         Err(worker_process::Trouble::Interrupted) => Err(Failure::could_not_run("interrupted")),
+        Err(worker_process::Trouble::ServerGone) => Err(Failure::could_not_run("a server is gone")),
         Err(worker_process::Trouble::Broken(how)) => Err(Failure::could_not_run(format!("the worker {how}"))
             .hint("the rounds before are in the record; `dmesg` tells of processes the kernel killed for want of memory")),
     }
@@ -134,6 +135,10 @@ impl RoundServers {
         }
         servers.before = around.standing.counts(servers.external.iter())?;
         Ok(servers)
+    }
+
+    fn live(&mut self) -> bool {
+        !self.embedded.values_mut().any(ServerProcess::is_gone)
     }
 
     fn addresses(&self, standing: &Standing) -> BTreeMap<String, TargetAddress> {

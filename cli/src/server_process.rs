@@ -156,6 +156,11 @@ impl ServerProcess {
         }
     }
 
+    /// Whether it has died.
+    pub fn is_gone(&mut self) -> bool {
+        self.process.has_ended()
+    }
+
     /// What it counted, once all its clients have left; of clients that stay it is asked no longer than two seconds.
     ///
     /// A client that has read the last byte may be ahead of the server's own count of it, hence the wait.

@@ -8,6 +8,7 @@ mod http;
 mod local_postgres;
 mod loopback;
 mod postgres;
+mod postgres_client;
 
 use std::collections::BTreeMap;
 
@@ -31,7 +32,7 @@ pub struct Targets {
 
 #[derive(Debug)]
 enum Database {
-    Url(Url),
+    There(postgres::Database),
     Local,
 }
 
@@ -68,7 +69,7 @@ impl Targets {
             "db" if rest == "local" => self.db.replace(Database::Local).is_some(),
             "db" => self
                 .db
-                .replace(Database::Url(postgres::parse(rest)?))
+                .replace(Database::There(postgres::parse(rest)?))
                 .is_some(),
             _ => return Err(Failure::usage(format!("there is no target `{name}`")).hint(FORMS)),
         };
@@ -80,7 +81,7 @@ impl Targets {
 
     fn urls(&self) -> impl Iterator<Item = &Url> {
         let db = self.db.as_ref().and_then(|db| match db {
-            Database::Url(url) => Some(url),
+            Database::There(database) => Some(database.url()),
             Database::Local => None,
         });
         self.http.iter().chain(&self.http_status).chain(db)
@@ -94,7 +95,7 @@ impl Targets {
         }
         if let Some(db) = &self.db {
             let url = match db {
-                Database::Url(url) => redact::url(url),
+                Database::There(database) => database.safe_url(),
                 Database::Local => "local".to_owned(),
             };
             planned.insert("db".to_owned(), external(url, None));
@@ -115,8 +116,8 @@ impl Targets {
         }
         match self.db {
             None => {}
-            Some(Database::Url(url)) => {
-                let target = postgres::Postgres::probe(url)?;
+            Some(Database::There(database)) => {
+                let target = postgres::Postgres::probe(database)?;
                 standing.insert("db".to_owned(), Box::new(target));
             }
             Some(Database::Local) => {

@@ -4,7 +4,7 @@
 //! asks for, generously, so that a worker that hangs ends the run with a message instead of holding it up.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::load::Stop;
 use photofinish_harness::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
@@ -24,17 +24,26 @@ const UNITS: u32 = 300;
 /// What a phase that is bounded by operations may take: its speed cannot be known beforehand.
 const COUNTED_PHASE: Duration = Duration::from_secs(1800);
 
+/// Pause between two looks at whether the servers still live.
+const LOOK_AFTER_SERVERS: Duration = Duration::from_millis(250);
+
 /// Why a worker gave no result.
 #[derive(Debug)]
 pub enum Trouble {
     /// An end of the whole run was asked for.
     Interrupted,
+    /// A server it talks to is gone; the worker was ended, for it would have measured nothing but that.
+    ServerGone,
     /// It died or fell silent, in words: `was killed by SIGKILL`.
     Broken(String),
 }
 
-/// Runs one worker to its end. It is gone when this returns.
-pub fn measure(plan: &WorkerPlan, interrupt: &Interrupt) -> Result<WorkerResult, Trouble> {
+/// Runs one worker to its end, as long as the servers live. It is gone when this returns.
+pub fn measure(
+    plan: &WorkerPlan,
+    interrupt: &Interrupt,
+    servers_live: &mut dyn FnMut() -> bool,
+) -> Result<WorkerResult, Trouble> {
     let broken =
         |error: &dyn std::fmt::Display| Trouble::Broken(format!("cannot be started: {error}"));
     let plan_line = serde_json::to_string(plan).map_err(|error| broken(&error))?;
@@ -45,11 +54,29 @@ pub fn measure(plan: &WorkerPlan, interrupt: &Interrupt) -> Result<WorkerResult,
         return Err(Trouble::Broken(worker.how_it_ended()));
     }
     worker.hang_up();
-    let line = worker.next_line(patience(plan)).map_err(silence)?;
+    let line = answer(&mut worker, patience(plan), servers_live)?;
     let result = understand(&line)?;
     // Its whole cost and all its sockets end with it; only then are the servers asked for their counts.
     worker.end_within(SET_UP);
     Ok(result)
+}
+
+fn answer(
+    worker: &mut LineProcess,
+    patience: Duration,
+    servers_live: &mut dyn FnMut() -> bool,
+) -> Result<String, Trouble> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match worker.next_line(left.min(LOOK_AFTER_SERVERS)) {
+            Ok(line) => return Ok(line),
+            Err(NoLine::TimedOut(_)) if !servers_live() => return Err(Trouble::ServerGone),
+            Err(NoLine::TimedOut(_)) if !left.is_zero() => {}
+            Err(NoLine::TimedOut(_)) => return Err(silence(NoLine::TimedOut(patience))),
+            Err(no_line) => return Err(silence(no_line)),
+        }
+    }
 }
 
 fn silence(no_line: NoLine) -> Trouble {

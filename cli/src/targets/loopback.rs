@@ -13,19 +13,24 @@ const POSTGRES_PORT: u16 = 5432;
 
 /// Every address the URL's host stands for.
 pub fn addresses(url: &Url) -> Result<Vec<SocketAddr>, Failure> {
-    let unknown = || {
-        Failure::could_not_run(format!(
-            "the host of {} is not known",
-            crate::redact::url(url)
-        ))
-    };
-    let host = url.host_str().ok_or_else(unknown)?;
+    let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or(POSTGRES_PORT);
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let resolved = (bare, port)
+    resolve(host.trim_start_matches('[').trim_end_matches(']'), port)
+}
+
+/// Every address a host stands for; there is at least one.
+pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    let unknown =
+        || Failure::could_not_run(format!("the host `{host}` is not known")).hint("check its name");
+    let resolved = (host, port)
         .to_socket_addrs()
-        .map_err(|error| unknown().caused_by(error).hint("check the host's name"))?;
-    Ok(resolved.collect())
+        .map_err(|error| unknown().caused_by(error))?;
+    let addresses: Vec<_> = resolved.collect();
+    if addresses.is_empty() {
+        Err(unknown())
+    } else {
+        Ok(addresses)
+    }
 }
 
 /// Refuses a URL that leads anywhere but to this machine.

@@ -1,84 +1,90 @@
-//! A PostgreSQL that is already there: looked up and reached before anything is measured.
+//! A PostgreSQL that is already there: logged in to once, before anything is measured.
 //!
 //! Its URL may hold a password; without one, `PGPASSWORD` is taken from the environment. The password goes into the
-//! worker's plan and nowhere else.
-
-use std::net::TcpStream;
-use std::time::Duration;
+//! worker's plan and nowhere else. What it counts is not asked for: others may be using it.
 
 use photofinish_harness::record::ServerCounts;
+use photofinish_scenarios::protocol::postgres::PgTarget;
 use url::Url;
 
-use super::{External, FORMS, loopback};
+use super::postgres_client::Client;
+use super::{External, FORMS};
 use crate::exit::Failure;
-use crate::redact;
-
-/// How long a server may take to accept the probe.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads a URL that names a host, a user and a database.
-pub fn parse(text: &str) -> Result<Url, Failure> {
-    // The parser's own message names no part of the text, which may hold a password.
-    let wrong = |message: &str| Failure::usage(format!("--target db: {message}")).hint(FORMS);
-    let mut url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
-    match url.scheme() {
-        "postgres" | "postgresql" => {}
-        _ => return Err(wrong("the URL must begin with postgres://")),
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(wrong("the URL names no host"));
-    }
-    if url.username().is_empty() {
-        return Err(wrong("the URL names no user"));
-    }
+pub fn parse(text: &str) -> Result<Database, Failure> {
+    // Neither message shows what was written, which may hold a password.
+    let wrong = |message: String| Failure::usage(format!("--target db: {message}")).hint(FORMS);
+    let mut url = Url::parse(text).map_err(|error| wrong(format!("not a URL: {error}")))?;
     if url.password().is_none()
         && let Ok(password) = std::env::var("PGPASSWORD")
     {
-        // Refused only for URLs without a host.
+        // Refused only for URLs without a host, which the next line refuses as well.
         let _ = url.set_password(Some(&password));
     }
-    Ok(url)
+    let target = PgTarget::parse(url.as_str()).map_err(|error| wrong(error.to_string()))?;
+    Ok(Database { url, target })
 }
 
-/// A server that accepts connections.
-pub struct Postgres {
+/// Where a database is, and how to log in.
+#[derive(Debug)]
+pub struct Database {
     url: Url,
+    target: PgTarget,
+}
+
+impl Database {
+    /// Its URL, password and all.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Its URL without the password.
+    pub fn safe_url(&self) -> String {
+        self.target.to_string()
+    }
+
+    /// Logs in to another database of the same server.
+    pub fn connect_to(&self, database: &str) -> Result<Client, Failure> {
+        let mut target = self.target.clone();
+        database.clone_into(&mut target.config.database);
+        Client::connect(&target)
+    }
+}
+
+/// A server that let us in.
+pub struct Postgres {
+    database: Database,
+    software: Option<String>,
 }
 
 impl Postgres {
-    /// Finds out whether it is there.
-    pub fn probe(url: Url) -> Result<Self, Failure> {
-        let reached = loopback::addresses(&url)?
-            .iter()
-            .map(|address| TcpStream::connect_timeout(address, PATIENCE))
-            .reduce(Result::or);
-        match reached {
-            Some(Ok(_)) => Ok(Self { url }),
-            Some(Err(error)) => Err(Failure::could_not_run(format!(
-                "no answer from {}",
-                redact::url(&url)
-            ))
-            .caused_by(error)
-            .hint("start the server; or use --target db=local, which starts one for this run")),
-            None => Err(Failure::could_not_run(format!(
-                "{} has no address",
-                redact::url(&url)
-            ))),
-        }
+    /// Finds out whether it is there, lets us in, and what it is.
+    pub fn probe(database: Database) -> Result<Self, Failure> {
+        let client = Client::connect(&database.target)?;
+        let software = client
+            .server_version()
+            .map(|version| format!("PostgreSQL {version}"));
+        Ok(Self { database, software })
+    }
+
+    /// Where it is.
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 }
 
 impl External for Postgres {
     fn url(&self) -> &str {
-        self.url.as_str()
+        self.database.url.as_str()
     }
 
     fn safe_url(&self) -> String {
-        redact::url(&self.url)
+        self.database.safe_url()
     }
 
     fn software(&self) -> Option<String> {
-        None
+        self.software.clone()
     }
 
     fn counts(&mut self) -> Result<Option<ServerCounts>, Failure> {
