@@ -19,6 +19,7 @@ pub(super) struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// The message at the start of `input`, or `None` if it is not all there.
+    #[inline]
     pub(super) fn split(
         input: &'a [u8],
         max_message_bytes: usize,
@@ -90,6 +91,7 @@ impl<'a> Cursor<'a> {
         self.array().map(|[byte]| byte)
     }
 
+    #[inline]
     pub(super) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
@@ -102,10 +104,12 @@ impl<'a> Cursor<'a> {
         self.array().map(i16::from_be_bytes)
     }
 
+    #[inline]
     pub(super) fn i32(&mut self) -> Option<i32> {
         self.array().map(i32::from_be_bytes)
     }
 
+    #[inline]
     pub(super) fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(bytes)?;
         self.0 = rest;
@@ -120,6 +124,7 @@ impl<'a> Cursor<'a> {
         Some(text)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
