@@ -18,6 +18,7 @@ mod os;
 mod timers;
 
 mod http;
+mod postgres;
 mod wiremock;
 
 pub use behaviour::{BehaviourError, Duration, read_behaviour};
@@ -29,4 +30,4 @@ pub use serve::{PROTOCOL, Ready, ServeError, ServeOptions, serve};
 pub use timers::sleep;
 
 /// Every server, in the order in which lists show them.
-pub static SERVERS: &[&ServerKind] = &[&http::KIND, &wiremock::KIND];
+pub static SERVERS: &[&ServerKind] = &[&http::KIND, &wiremock::KIND, &postgres::KIND];
