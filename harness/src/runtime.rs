@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::buffer::Buffer;
@@ -132,8 +132,9 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<S>, TaskError>> + Send {
         async move {
             let spawn_loop = |mut session: S| {
+                let runtime = self.clone();
                 self.spawn(async move {
-                    step_to_the_end(&mut session).await;
+                    step_to_the_end(&runtime, &mut session).await;
                     session
                 })
             };
@@ -144,6 +145,19 @@ pub trait Runtime: Clone + Send + Sync + 'static {
             }
             Ok(finished)
         }
+    }
+
+    /// Lets the other tasks of this thread have their turn. Threads have nothing to do here: the system schedules them.
+    fn give_way(&self) -> impl Future<Output = ()> + Send {
+        let mut gave_way = false;
+        poll_fn(move |context| {
+            if gave_way {
+                return Poll::Ready(());
+            }
+            gave_way = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
     }
 
     /// Opens a TCP connection with `TCP_NODELAY` set.
@@ -227,30 +241,15 @@ pub trait Session: Send + 'static {
 /// never waits never leaves the executor by itself: one session would run the whole phase, and then the next one.
 const STEPS_PER_TURN: u32 = 128;
 
-async fn step_to_the_end<S: Session>(session: &mut S) {
+async fn step_to_the_end<R: Runtime, S: Session>(runtime: &R, session: &mut S) {
     loop {
         for _ in 0..STEPS_PER_TURN {
             if session.step().await == Flow::Finished {
                 return;
             }
         }
-        give_way().await;
+        runtime.give_way().await;
     }
-}
-
-/// Goes to the end of the executor's queue. Ready at once under the one-poll driver of the blocking runtimes: there is no
-/// queue, and nobody to wake.
-pub(crate) async fn give_way() {
-    let mut gave_way = false;
-    poll_fn(|context| {
-        if gave_way || context.waker().will_wake(Waker::noop()) {
-            return Poll::Ready(());
-        }
-        gave_way = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// A TCP connection. Dropping it closes it.

@@ -533,6 +533,8 @@ macro_rules! blocking_operations {
             super::blocking::run_to_end(future)
         }
 
+        async fn give_way(&self) {}
+
         async fn connect(&self, address: std::net::SocketAddr) -> std::io::Result<Self::Stream> {
             super::blocking::connect(address).await
         }

@@ -20,13 +20,14 @@ use compio::driver::{DriverType, ProactorBuilder};
 use compio::io::{AsyncRead as _, AsyncReadAt as _, AsyncWriteAtExt as _, AsyncWriteExt as _};
 use compio::net::{TcpListener, TcpStream};
 use compio::runtime::{JoinError, JoinHandle};
+use futures_lite::future::yield_now;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use send_wrapper::SendWrapper;
 
 use crate::buffer::Buffer;
 use crate::runtime::{
-    Descriptor, Elapsed, OpenMode, Runtime, RuntimeConfig, StartError, Task, TaskError, give_way,
+    Descriptor, Elapsed, OpenMode, Runtime, RuntimeConfig, StartError, Task, TaskError,
 };
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -192,7 +193,7 @@ impl<T: Send + 'static> Task<T> for Spawned<T> {
         let result = task.cancel().await;
         // compio answers at once, and drops the future in one of the executor's next turns.
         while self.future.strong_count() > 0 {
-            give_way().await;
+            yield_now().await;
         }
         result
     }

@@ -7,13 +7,10 @@ use photofinish_harness::runtime::{Descriptor, OpenMode, Runtime, Semaphore, Tas
 use photofinish_harness::runtimes::Visitor;
 
 use crate::peer::{LONG, any_port, count, exchange, send_back, server};
-use crate::suite::{self, Check};
+use crate::suite::{self, Check, listed};
 
-pub(crate) const CHECKS: &[Check] = &[Check {
-    name: "starting_using_and_dropping_it_leaks_neither_threads_nor_descriptors",
-    needs: &[],
-    run: leaks_nothing,
-}];
+pub(crate) const CHECKS: &[Check] =
+    listed![starting_using_and_dropping_it_leaks_neither_threads_nor_descriptors];
 
 /// What keeps threads and descriptors for the life of the process, and why.
 const GLOBAL: &[(&str, &str)] = &[
@@ -31,7 +28,9 @@ const GLOBAL: &[(&str, &str)] = &[
 /// same time. A use has one or two pieces of it (closing a file is one), and the next use may come while they end.
 const MOST_POOL_THREADS: usize = 4;
 
-fn leaks_nothing(descriptor: &'static Descriptor) {
+fn starting_using_and_dropping_it_leaks_neither_threads_nor_descriptors(
+    descriptor: &'static Descriptor,
+) {
     // The server is there before and after.
     let address = server(send_back);
     let before = Held::now();

@@ -36,6 +36,7 @@ pub(crate) struct Check {
 }
 
 /// A list of checks: functions `fn<R: Runtime>(R)` by name, with what they need.
+#[allow(unused_macros, reason = "each suite uses the macros it needs")]
 macro_rules! checks {
     ($($check:ident $(needs $capability:ident)?),* $(,)?) => {
         &[$($crate::suite::Check {
@@ -55,7 +56,16 @@ macro_rules! checks {
     };
 }
 
-pub(crate) use checks;
+/// A list of checks: functions `fn(&'static Descriptor)` by name, which start the runtime themselves.
+#[allow(unused_macros, reason = "each suite uses the macros it needs")]
+macro_rules! listed {
+    ($($check:ident),* $(,)?) => {
+        &[$($crate::suite::Check { name: stringify!($check), needs: &[], run: $check }),*]
+    };
+}
+
+#[allow(unused_imports, reason = "each suite uses the macros it needs")]
+pub(crate) use {checks, listed};
 
 /// Does what `visitor` wants under the runtime, which must start.
 pub(crate) fn start<V: Visitor>(descriptor: &Descriptor, visitor: V) -> V::Output {

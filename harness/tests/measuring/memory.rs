@@ -1,0 +1,91 @@
+//! Memory: none for an operation, and no more for many sessions than for some.
+
+use std::alloc::System;
+use std::time::Duration;
+
+use photofinish_harness::load::Stop;
+use photofinish_harness::runtime::Descriptor;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+use crate::scripted::{Asked, Script, measure, ops};
+use crate::suite::{Check, listed};
+
+/// Counts what all threads allocate.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+pub(crate) const CHECKS: &[Check] = listed![
+    more_operations_allocate_no_more,
+    recordings_take_no_more_memory_for_a_thousand_sessions_than_for_a_hundred,
+    next_to_nothing_is_kept_of_a_round_that_is_over,
+];
+
+fn allocations(runtime: &Descriptor, asked: Asked) -> stats_alloc::Stats {
+    let region = Region::new(ALLOCATOR);
+    measure(runtime, asked);
+    region.change()
+}
+
+/// Two rounds that differ only in their length. Executors may allocate for their queues now and then, one in thousands of
+/// operations; a single allocation per operation would be a hundred thousand here.
+fn more_operations_allocate_no_more(runtime: &'static Descriptor) {
+    let count = |number| {
+        let stats = allocations(
+            runtime,
+            Asked {
+                script: Script::Succeed,
+                concurrency: 4,
+                warmup_ops: 1000,
+                stop: ops(number),
+            },
+        );
+        stats.allocations + stats.reallocations
+    };
+    count(1_000); // What is global, and allocated once.
+    let (short, long) = (count(10_000), count(110_000));
+    assert!(
+        long < short + 200,
+        "{short} for 10,000 operations, {long} for 110,000"
+    );
+}
+
+/// A histogram takes 220 KiB: a thousand of them, for each phase, would be half a gigabyte.
+fn recordings_take_no_more_memory_for_a_thousand_sessions_than_for_a_hundred(
+    runtime: &'static Descriptor,
+) {
+    let bytes = |concurrency| {
+        let stats = allocations(
+            runtime,
+            Asked {
+                script: Script::Succeed,
+                concurrency,
+                warmup_ops: 1000,
+                stop: ops(2000),
+            },
+        );
+        stats.bytes_allocated
+    };
+    let (hundred, thousand) = (bytes(100), bytes(1000));
+    assert!(
+        thousand < hundred + (20 << 20),
+        "{hundred} bytes for 100, {thousand} for 1000"
+    );
+}
+
+fn next_to_nothing_is_kept_of_a_round_that_is_over(runtime: &'static Descriptor) {
+    let bytes = |duration| {
+        let stats = allocations(
+            runtime,
+            Asked {
+                script: Script::FailTwoOfThree,
+                concurrency: 4,
+                warmup_ops: 1000,
+                stop: Stop::after(duration),
+            },
+        );
+        stats.bytes_allocated - stats.bytes_deallocated
+    };
+    bytes(Duration::from_millis(1)); // What is global, and allocated once.
+    let kept = bytes(Duration::from_millis(300));
+    assert!(kept < 1 << 20, "{kept} bytes are kept after a round");
+}

@@ -1,0 +1,85 @@
+//! What comes of operations: failures by kind and apart, violations, panics; and of a round that cannot be run.
+
+use photofinish_harness::protocol::WorkerResult;
+use photofinish_harness::runtime::Descriptor;
+use photofinish_harness::workload::Failure;
+
+use crate::scripted::{Asked, Script, measure, ops, round, sessions};
+use crate::suite::{Check, listed};
+
+pub(crate) const CHECKS: &[Check] = listed![
+    failures_are_counted_by_kind_and_never_among_successes,
+    wrong_content_is_a_violation_in_words,
+    an_operation_that_panics_fails_the_round_with_its_message,
+    what_cannot_be_set_up_fails_the_round_with_the_reason,
+    a_promise_broken_over_the_whole_round_is_a_violation,
+];
+
+fn asked(script: Script) -> Asked {
+    Asked {
+        script,
+        concurrency: 4,
+        warmup_ops: 6,
+        stop: ops(300),
+    }
+}
+
+fn failures_are_counted_by_kind_and_never_among_successes(runtime: &'static Descriptor) {
+    let measurement = measure(runtime, asked(Script::FailTwoOfThree));
+    assert_eq!((measurement.ops, measurement.warmup_ops), (100, 6));
+    assert_eq!(measurement.service.count(), 100);
+    let errors: Vec<_> = measurement
+        .errors
+        .iter()
+        .map(|(kind, failures)| (kind.as_str(), failures.count, failures.service.count()))
+        .collect();
+    assert_eq!(
+        errors,
+        [(Failure::RESET, 100, 100), (Failure::TIMEOUT, 100, 100)]
+    );
+    assert!(
+        measurement.errors[Failure::RESET]
+            .example
+            .ends_with(": as told")
+    );
+    assert!(measurement.violations.is_empty());
+}
+
+fn wrong_content_is_a_violation_in_words(runtime: &'static Descriptor) {
+    let measurement = measure(runtime, asked(Script::WrongContentAt(42)));
+    assert_eq!(measurement.violations, ["operation 42: 7 instead of 8"]);
+    assert_eq!(measurement.errors[Failure::WRONG_CONTENT].count, 1);
+    assert_eq!((measurement.ops, measurement.service.count()), (299, 299));
+}
+
+/// The round fails, and says so in words with `part` in them.
+fn check_fails(runtime: &Descriptor, script: Script, part: &str) {
+    match round(runtime, asked(script)) {
+        WorkerResult::Failed { reason, .. } => assert!(reason.contains(part), "{reason}"),
+        other => panic!("{script:?} gave {other:?}"),
+    }
+}
+
+fn an_operation_that_panics_fails_the_round_with_its_message(runtime: &'static Descriptor) {
+    check_fails(runtime, Script::PanicAt(17), "as told");
+    // The process is there, and can do another round.
+    assert_eq!(measure(runtime, asked(Script::Note)).ops, 300);
+}
+
+fn what_cannot_be_set_up_fails_the_round_with_the_reason(runtime: &'static Descriptor) {
+    check_fails(runtime, Script::Refuse, "asks for the impossible");
+    check_fails(runtime, Script::FailToPrepare, "no room");
+    let last = sessions(runtime, 4) - 1;
+    check_fails(
+        runtime,
+        Script::FailToOpen(last),
+        &format!("session {last} failed"),
+    );
+}
+
+fn a_promise_broken_over_the_whole_round_is_a_violation(runtime: &'static Descriptor) {
+    let measurement = measure(runtime, asked(Script::BreakAPromise));
+    let sessions = sessions(runtime, 4);
+    let totals = format!("Totals {{ sessions: {sessions}, succeeded: 306, failed: 0 }}");
+    assert_eq!(measurement.violations, [totals]);
+}

@@ -1,0 +1,191 @@
+//! A workload that does as its script says, and notes which operations it was asked for.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use photofinish_harness::load::{Load, Stop};
+use photofinish_harness::measure::{FIRST_WARMUP_OP, run_round};
+use photofinish_harness::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
+use photofinish_harness::record::Measurement;
+use photofinish_harness::runtime::{Descriptor, Runtime};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::suite::WORKER_THREADS;
+
+/// What the workload does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Script {
+    /// Each operation succeeds at once, and is noted.
+    #[default]
+    Note,
+    /// Each operation succeeds at once.
+    Succeed,
+    /// Of each three operations one succeeds, one is reset and one times out.
+    FailTwoOfThree,
+    /// The operation of this number gives the wrong content.
+    WrongContentAt(u64),
+    /// The operation of this number panics.
+    PanicAt(u64),
+    /// Each operation sleeps this long, in µs.
+    SleepUs(u64),
+    /// Setting up fails.
+    FailToPrepare,
+    /// The session of this number does not open.
+    FailToOpen(u32),
+    /// An expectation of the whole round is not met.
+    BreakAPromise,
+    /// The parameters make no sense.
+    Refuse,
+}
+
+/// Numbers of the operations that were noted, in no particular order: this process runs one check.
+static NOTED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+
+/// Takes what was noted so far, ascending: numbers of the warm-up, counted from 0, and of the measurement.
+pub(crate) fn noted() -> (Vec<u64>, Vec<u64>) {
+    let mut noted = std::mem::take(&mut *NOTED.lock().unwrap_or_else(PoisonError::into_inner));
+    noted.sort_unstable();
+    let (measured, warmup): (Vec<_>, Vec<_>) = noted.iter().partition(|op| **op < FIRST_WARMUP_OP);
+    (
+        warmup.iter().map(|op| op - FIRST_WARMUP_OP).collect(),
+        measured,
+    )
+}
+
+struct Scripted {
+    script: Script,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Params {
+    script: Script,
+}
+
+impl Workload for Scripted {
+    const ABOUT: About = About {
+        name: "scripted",
+        class: "test",
+        operation: "what the script says",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = u32;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        match params.script {
+            Script::Refuse => Err(ParamError {
+                param: "script".to_owned(),
+                message: "asks for the impossible".to_owned(),
+            }),
+            script => Ok(Self { script }),
+        }
+    }
+
+    async fn prepare<R: Runtime>(&self, _: &Env<R>) -> Result<(), Failure> {
+        match self.script {
+            Script::FailToPrepare => Err(Failure::new(Failure::IO, "no room")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, index: u32) -> Result<u32, Failure> {
+        match self.script {
+            Script::FailToOpen(refused) if index == refused => {
+                Err(Failure::new(Failure::REFUSED, "nobody there"))
+            }
+            _ => Ok(index),
+        }
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut u32, op: u64) -> Result<(), Failure> {
+        match self.script {
+            Script::Note => {
+                let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
+                noted.push(op);
+            }
+            Script::FailTwoOfThree => match op % 3 {
+                1 => return Err(Failure::new(Failure::RESET, "as told")),
+                2 => return Err(Failure::new(Failure::TIMEOUT, "as told")),
+                _ => {}
+            },
+            Script::WrongContentAt(wrong) if op == wrong => {
+                return Err(Failure::wrong_content("7 instead of 8"));
+            }
+            Script::PanicAt(number) => assert_ne!(op, number, "as told"),
+            Script::SleepUs(sleep_us) => {
+                let due = Instant::now() + Duration::from_micros(sleep_us);
+                env.runtime.sleep_until(due).await;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn finish<R: Runtime>(&self, _: &Env<R>, totals: Totals) -> Result<Vec<String>, Failure> {
+        match self.script {
+            Script::BreakAPromise => Ok(vec![format!("{totals:?}")]),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// A round to be run.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) script: Script,
+    pub(crate) concurrency: u32,
+    pub(crate) warmup_ops: u64,
+    pub(crate) stop: Stop,
+}
+
+/// Stops after this many operations.
+pub(crate) fn ops(number: u64) -> Stop {
+    Stop::Ops(NonZeroU64::new(number).expect("at least one"))
+}
+
+/// Runs the round under the runtime.
+pub(crate) fn round(runtime: &Descriptor, asked: Asked) -> WorkerResult {
+    run_round::<Scripted>(&WorkerPlan {
+        protocol: WORKER_PROTOCOL,
+        workload: "scripted".to_owned(),
+        params: serde_json::to_value(Params {
+            script: asked.script,
+        })
+        .expect("plain data"),
+        unit_ns: 1,
+        runtime: runtime.name.to_owned(),
+        cpus: Vec::new(),
+        worker_threads: WORKER_THREADS.get(),
+        load: Load::Closed {
+            concurrency: NonZeroU32::new(asked.concurrency).expect("at least one"),
+        },
+        warmup: ops(asked.warmup_ops),
+        stop: asked.stop,
+        seed: 1,
+        targets: Default::default(),
+        work_dir: std::env::temp_dir(),
+    })
+}
+
+/// Runs the round under the runtime; it must give a measurement.
+pub(crate) fn measure(runtime: &Descriptor, asked: Asked) -> Measurement {
+    match round(runtime, asked) {
+        WorkerResult::Ok { measurement } => *measurement,
+        other => panic!("not measured: {other:?}"),
+    }
+}
+
+/// Sessions that run when this many are asked for.
+pub(crate) fn sessions(runtime: &Descriptor, asked: u32) -> u32 {
+    use photofinish_harness::runtime::Capability::Concurrency;
+    match runtime.refusal(&[Concurrency]) {
+        Some(_) => 1,
+        None => asked,
+    }
+}
