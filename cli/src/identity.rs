@@ -6,25 +6,16 @@
 use photofinish_harness::record::{Measurement, ServerCounts, Traffic};
 use photofinish_harness::workload::Failure;
 
-/// Failures after which neither side can know how far the other one got. All others are complete exchanges.
-const ON_THE_WAY: [&str; 6] = [
-    Failure::REFUSED,
-    Failure::RESET,
-    Failure::TIMEOUT,
-    Failure::SHORT,
-    Failure::PANIC,
-    Failure::IO,
-];
+/// Failures that are complete exchanges all the same; after any other, neither side can know how far the other one got.
+const COMPLETE_EXCHANGES: [&str; 3] = [Failure::STATUS, Failure::WRONG_CONTENT, "sql"];
 
 /// Every disagreement about the target, in one sentence each; none proves identity.
 pub fn mismatches(target: &str, worker: &Measurement, server: &ServerCounts) -> Vec<String> {
     let Some(traffic) = worker.traffic.get(target) else {
         return Vec::new();
     };
-    let clean = !worker
-        .errors
-        .keys()
-        .any(|kind| ON_THE_WAY.contains(&kind.as_str()));
+    let mut kinds = worker.errors.keys().map(String::as_str);
+    let clean = kinds.all(|kind| COMPLETE_EXCHANGES.contains(&kind));
     comparisons(traffic, server)
         .into_iter()
         .filter_map(|comparison| comparison.disagreement(target, clean))

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use photofinish_harness::record::Record;
+use photofinish_harness::record::{PlannedServer, Record};
 
 use crate::artifacts::PAGE;
 use crate::run_directory::RECORD;
@@ -25,10 +25,7 @@ pub fn after(record: &Record, place: &Path) -> String {
             "narrow the intervals",
             format!("{program} {}", with_more_rounds(record)),
         ),
-        (
-            "measure your own server",
-            format!("{program} {}", against_own_server(record)),
-        ),
+        third(record, program),
     ];
     let steps = steps.map(|(why, command)| format!("  {why}:\n    {command}"));
     format!(
@@ -83,20 +80,64 @@ fn quoted(argument: &str) -> String {
     }
 }
 
-fn against_own_server(record: &Record) -> String {
-    let talks_to = |target: &str| {
-        let mut scenarios = record.plan.scenarios.iter();
-        scenarios
-            .find(|scenario| scenario.servers.contains_key(target))
-            .map(|scenario| scenario.name.as_str())
-    };
-    match (talks_to("http"), talks_to("db")) {
-        (None, Some(scenario)) => format!("run {scenario} --target db=local"),
-        (scenario, _) => {
-            let scenario = scenario.unwrap_or("http-get");
-            format!("run {scenario} --target http=http://127.0.0.1:8080/")
+/// The same against a server of the user's; or, where it was one already, more of it.
+fn third(record: &Record, program: &str) -> (&'static str, String) {
+    match mock_behind(record, "http").or_else(|| mock_behind(record, "db")) {
+        Some((scenario, "db")) => (
+            "measure a real database",
+            format!("{program} run {scenario} --target db=local"),
+        ),
+        Some((scenario, _)) => {
+            let target = "--target http=http://127.0.0.1:8080/";
+            (
+                "measure your own server",
+                format!("{program} run {scenario} {target}"),
+            )
+        }
+        None => {
+            let scenarios: Vec<_> = record
+                .plan
+                .scenarios
+                .iter()
+                .map(|scenario| scenario.name.as_str())
+                .collect();
+            let command = format!("{program} run {} --concurrency 1,8,64", scenarios.join(" "));
+            ("see how it scales", with_targets(record, command))
         }
     }
+}
+
+/// A scenario that ran against an embedded server, and the target's name.
+fn mock_behind<'a>(record: &'a Record, target: &'static str) -> Option<(&'a str, &'static str)> {
+    let mut scenarios = record.plan.scenarios.iter();
+    let scenario = scenarios.find(|scenario| {
+        matches!(
+            scenario.servers.get(target),
+            Some(PlannedServer::Mock { .. })
+        )
+    });
+    scenario.map(|scenario| (scenario.name.as_str(), target))
+}
+
+/// The command with the targets that this run had.
+fn with_targets(record: &Record, mut command: String) -> String {
+    let servers = record
+        .plan
+        .scenarios
+        .iter()
+        .flat_map(|scenario| &scenario.servers);
+    let mut external: Vec<_> = servers
+        .filter_map(|(target, server)| match server {
+            PlannedServer::External { url, .. } => {
+                Some(format!(" --target {}", quoted(&format!("{target}={url}"))))
+            }
+            PlannedServer::Mock { .. } => None,
+        })
+        .collect();
+    external.sort();
+    external.dedup();
+    command.extend(external);
+    command
 }
 
 #[cfg(test)]

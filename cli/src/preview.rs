@@ -8,33 +8,53 @@ use photofinish_harness::record::{Plan, PlannedScenario};
 use photofinish_reports::describe;
 use photofinish_scenarios::plan::estimate;
 
+use crate::output;
 use crate::progress::seconds;
 use crate::request::Prepared;
 
-/// What will be measured, in a few lines.
-pub fn what(prepared: &Prepared) -> String {
+/// What will be measured, in a few lines no longer than `width`.
+pub fn what(prepared: &Prepared, width: usize) -> String {
     let plan = &prepared.plan;
-    let mut text = String::new();
+    let mut page = Page {
+        width,
+        text: String::new(),
+    };
     if let Some(title) = &prepared.title {
-        let _ = writeln!(text, "{title}\n");
+        page.line(title, 0);
+        page.text.push('\n');
     }
-    let _ = writeln!(text, "{}", in_short(plan));
+    page.line(&in_short(plan), 0);
     for scenario in &plan.scenarios {
-        let _ = writeln!(text, "  {}", scenario_line(plan, scenario));
+        page.line(&scenario_line(plan, scenario), 2);
     }
-    for line in unsupported(plan) {
-        let _ = writeln!(text, "  {line}");
+    for refusal in unsupported(plan) {
+        page.line(&refusal, 2);
     }
-    let _ = writeln!(
-        text,
-        "Placement {}. Seed {}.",
-        describe::placement(&plan.placement),
-        prepared.seed
+    let placement = describe::placement(&plan.placement);
+    page.line(
+        &format!("Placement {placement}. Seed {}.", prepared.seed),
+        0,
     );
     for warning in &prepared.warnings {
-        let _ = writeln!(text, "warning: {warning}");
+        page.line(&format!("warning: {warning}"), 0);
     }
-    text
+    page.text
+}
+
+/// Text in the making.
+struct Page {
+    width: usize,
+    text: String,
+}
+
+impl Page {
+    /// Adds a line that stands `indent` columns in, and continues two columns further in where it is too long.
+    fn line(&mut self, line: &str, indent: usize) {
+        for (index, part) in output::wrapped(line, self.width - indent - 2).enumerate() {
+            let indent = if index == 0 { indent } else { indent + 2 };
+            let _ = writeln!(self.text, "{:indent$}{part}", "");
+        }
+    }
 }
 
 fn in_short(plan: &Plan) -> String {

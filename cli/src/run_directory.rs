@@ -160,10 +160,22 @@ fn json(record: &Record) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
+/// Puts a file in its place whole: what stood there stays until the new one is complete.
 fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let written = fill(&fresh, contents).and_then(|()| fs::rename(&fresh, path));
+    written.inspect_err(|_| {
+        // On a full disk, what was written of it is in the way.
+        let _ = fs::remove_file(&fresh);
+    })
+}
+
+fn fill(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(contents)?;
     // A rename may reach the disk before the data does.

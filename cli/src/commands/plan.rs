@@ -38,7 +38,10 @@ impl Plan {
         match self.format {
             Format::Table => {
                 let order = preview::order(&prepared.plan);
-                output::say(&format!("{}\n{order}", preview::what(&prepared)))?;
+                output::say(&format!(
+                    "{}\n{order}",
+                    preview::what(&prepared, output::width())
+                ))?;
             }
             Format::Json => output::emit_json(&json!({
                 "schema": "photofinish-plan/1",

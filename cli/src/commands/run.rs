@@ -79,7 +79,7 @@ impl Run {
         prepared
             .warnings
             .extend(warnings::warnings(&os::machine(), busy_share()));
-        self.tell(&preview::what(&prepared))?;
+        self.tell(&preview::what(&prepared, output::width()))?;
         let run = RunId::now()?;
         let record = blank_record(&prepared, run);
         let directory = RunDirectory::make(&self.out, &record)?;

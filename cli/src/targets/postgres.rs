@@ -62,9 +62,11 @@ impl Postgres {
     /// Finds out whether it is there, lets us in, and what it is.
     pub fn probe(database: Database) -> Result<Self, Failure> {
         let client = Client::connect(&database.target)?;
-        let software = client
+        // Distributions put their own build's name behind it.
+        let version = client
             .server_version()
-            .map(|version| format!("PostgreSQL {version}"));
+            .and_then(|version| version.split(' ').next());
+        let software = version.map(|version| format!("PostgreSQL {version}"));
         Ok(Self { database, software })
     }
 

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use super::Facts;
+use super::{Facts, MachineTicks};
 
 pub(super) fn pin_process(_cpus: &[usize]) -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
@@ -29,6 +29,10 @@ pub(super) fn set_timer_slack_ns(_slack_ns: u64) -> bool {
 
 pub(super) fn die_with_parent() -> io::Result<()> {
     Ok(())
+}
+
+pub(super) fn machine_ticks() -> Option<MachineTicks> {
+    None
 }
 
 pub(super) fn facts() -> Facts {

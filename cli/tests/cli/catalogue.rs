@@ -1,0 +1,120 @@
+//! Every scenario that ships, tiny, under every runtime: measured, equal on both sides, and written whole.
+
+use std::collections::BTreeSet;
+
+use photofinish_harness::record::{Completion, Outcome, Record};
+use serde_json::Value;
+
+use crate::support::{Sandbox, TINY};
+
+/// All scenarios that ship, from the program's own list.
+fn scenarios(sandbox: &Sandbox) -> Vec<String> {
+    let listed = sandbox.run(&["list", "--json"]).check(0, &[]);
+    let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
+    let scenarios = listed["scenarios"].as_array().expect("scenarios").clone();
+    scenarios
+        .iter()
+        .map(|scenario| scenario["name"].as_str().expect("a name").to_owned())
+        .collect()
+}
+
+/// A large file is made once per run; the catalogue's own size would be most of the test's time.
+const SMALL_FILE: &str = "--set=file_size=1MiB";
+
+#[test]
+fn every_scenario_runs_under_every_runtime_with_equal_counts_on_both_sides() {
+    let sandbox = Sandbox::new();
+    let scenarios = scenarios(&sandbox);
+    let names: Vec<&str> = scenarios.iter().map(String::as_str).collect();
+    let arguments = [&["run"], &names[..], &TINY, &[SMALL_FILE, "--set=unit=1ms"]].concat();
+    sandbox.run(&arguments).check(0, &[]);
+    let record = sandbox.record();
+    assert_eq!(record.completion, Completion::Complete);
+    assert_eq!(record.plan.scenarios.len(), scenarios.len());
+    every_round_is_proved(&record);
+    every_cell_was_measured_in_every_block(&record);
+}
+
+fn every_round_is_proved(record: &Record) {
+    for round in &record.rounds {
+        let cell = &record.plan.cells[round.cell];
+        let Outcome::Ok(measured) = &round.outcome else {
+            panic!("{cell:?}: {:?}", round.outcome)
+        };
+        assert!(measured.worker.ops > 0, "{cell:?}");
+        assert_eq!(measured.mismatches, [""; 0], "{cell:?}");
+        assert_eq!(measured.worker.violations, [""; 0], "{cell:?}");
+        assert!(
+            measured.worker.errors.is_empty(),
+            "{cell:?}: {:?}",
+            measured.worker.errors
+        );
+        let targets: BTreeSet<_> = measured.worker.traffic.keys().collect();
+        assert_eq!(targets, measured.servers.keys().collect(), "{cell:?}");
+        for counts in measured.servers.values() {
+            assert!(counts.requests > Some(0), "{cell:?}: {counts:?}");
+        }
+    }
+}
+
+fn every_cell_was_measured_in_every_block(record: &Record) {
+    let ran: Vec<_> = record
+        .rounds
+        .iter()
+        .map(|round| (round.block, round.cell))
+        .collect();
+    let blocks = record.plan.blocks.iter().enumerate();
+    let planned: Vec<_> = blocks
+        .flat_map(|(block, cells)| cells.iter().map(move |cell| (block, *cell)))
+        .collect();
+    assert_eq!(ran, planned);
+}
+
+#[test]
+fn the_tour_is_what_runs_without_arguments() {
+    let sandbox = Sandbox::new();
+    let planned = sandbox.run(&["plan"]).check(0, &[]);
+    assert!(planned.stdout.contains("tour"), "{}", planned.stdout);
+    let quick = [
+        "run",
+        "--quick",
+        "--rounds",
+        "1",
+        "--runtimes",
+        "sync,tokio",
+        "--set=unit=1ms",
+        "--concurrency",
+        "2",
+    ];
+    let ran = sandbox.run(&quick).check(0, &[]);
+    for told in [
+        "tour",
+        "Placement",
+        "Report: photofinish-runs/",
+        "Next:",
+        "--rounds 15",
+    ] {
+        assert!(
+            ran.stdout.contains(told),
+            "`{told}` is not in: {}",
+            ran.stdout
+        );
+    }
+}
+
+#[test]
+fn a_run_directory_is_complete() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(&[&["run", "null", "--runtimes", "sync,threads"], &TINY[..]].concat())
+        .check(0, &[]);
+    let runs = sandbox.path().join("photofinish-runs");
+    let entries = std::fs::read_dir(&runs).expect("runs").count();
+    assert_eq!(entries, 2, "the run, and `latest`");
+    for file in ["record.json", "rounds.hlog", "report.html"] {
+        assert!(sandbox.latest().join(file).is_file(), "{file}");
+    }
+    let pictures = std::fs::read_dir(sandbox.latest().join("charts")).expect("charts");
+    assert!(pictures.count() > 0);
+    assert!(!sandbox.latest().join("work").exists());
+}

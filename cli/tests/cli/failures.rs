@@ -1,0 +1,219 @@
+//! What breaks underneath a run: a clear message each, the documented exit code, and a record of what was measured.
+
+use std::fs;
+
+use photofinish_harness::record::{Completion, Outcome};
+
+use crate::support::{
+    Finished, Sandbox, Started, TINY, read_record, send, wait_for, wait_until_gone,
+};
+
+#[test]
+fn a_killed_worker_ends_the_run_and_is_named_in_the_record() {
+    let sandbox = Sandbox::new();
+    let mut run = sandbox.start(&[
+        "run",
+        "null",
+        "--runtimes",
+        "sync",
+        "--rounds",
+        "1",
+        "--duration",
+        "10m",
+        "--concurrency",
+        "1",
+    ]);
+    let worker = run.wait_for_child("worker");
+    send("KILL", worker);
+    run.finish().check(
+        1,
+        &["null / sync", "the worker was killed by SIGKILL", "hint:"],
+    );
+    check_failed_record(&sandbox, "SIGKILL");
+}
+
+#[test]
+fn a_killed_server_ends_the_run_and_is_named_in_the_record() {
+    let sandbox = Sandbox::new();
+    let mut run = sandbox.start(&[
+        "run",
+        "http-get",
+        "--runtimes",
+        "tokio",
+        "--rounds",
+        "1",
+        "--duration",
+        "10m",
+        "--concurrency",
+        "2",
+    ]);
+    let worker = run.wait_for_child("worker");
+    let server = run.wait_for_child("serve");
+    send("KILL", server);
+    run.finish().check(
+        1,
+        &[
+            "http-get / tokio",
+            "the server `http` was killed by SIGKILL",
+            "hint:",
+        ],
+    );
+    wait_until_gone(&[worker]);
+    check_failed_record(&sandbox, "SIGKILL");
+}
+
+fn check_failed_record(sandbox: &Sandbox, reason: &str) {
+    let record = sandbox.record();
+    assert!(
+        matches!(&record.completion, Completion::Failed { reason: told } if told.contains(reason))
+    );
+    let last = record.rounds.last().expect("the failed round is kept");
+    assert!(matches!(&last.outcome, Outcome::Failed { reason: told } if told.contains(reason)));
+    assert!(sandbox.latest().join("report.html").is_file());
+}
+
+#[test]
+fn a_place_that_cannot_be_written_to_is_told_before_anything_is_measured() {
+    let sandbox = Sandbox::new();
+    sandbox.write("taken", "a file, not a directory");
+    let finished = sandbox
+        .run(&["run", "null", "--out", "taken"])
+        .check(1, &["cannot make a run directory in taken", "--out"]);
+    assert!(!finished.stderr.contains("block"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start_is_told_and_nothing_is_left() {
+    // A file may grow to one block only, which is less than the record needs before its first round.
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command_after("trap '' XFSZ; ulimit -f 1", &["run", "null"]);
+    Finished::of(&mut command).check(1, &["cannot make a run directory", "hint:"]);
+    assert_eq!(sandbox.hidden(), None);
+}
+
+#[test]
+fn a_disk_that_fills_up_ends_the_run_and_leaves_the_rounds_before() {
+    // A file may grow to some tens of rounds; the run asks for five hundred.
+    let sandbox = Sandbox::new();
+    let arguments = [
+        "run",
+        "null",
+        "--runtimes",
+        "sync",
+        "--rounds",
+        "500",
+        "--duration",
+        "1ms",
+        "--set=load.warmup=1ms",
+        "--concurrency",
+        "1",
+    ];
+    let mut command = sandbox.command_after("trap '' XFSZ; ulimit -f 64", &arguments);
+    Finished::of(&mut command).check(1, &["so the run was ended", "hint: make room"]);
+    let hidden = sandbox.hidden();
+    let kept = hidden.unwrap_or_else(|| sandbox.latest());
+    sandbox
+        .run(&["export", kept.to_str().expect("UTF-8"), "--format", "csv"])
+        .check(0, &[]);
+}
+
+#[test]
+fn a_record_that_cannot_go_to_its_place_goes_to_the_temporary_directory() {
+    let sandbox = Sandbox::new();
+    let mut run = Started::of(sandbox.command(&[
+        "run",
+        "null",
+        "--runtimes",
+        "sync",
+        "--rounds",
+        "3",
+        "--duration",
+        "1s",
+        "--concurrency",
+        "1",
+    ]));
+    wait_for("a round", || (sandbox.rounds_so_far() >= 1).then_some(()));
+    run.wait_for_child("worker");
+    let hidden = sandbox.hidden().expect("the run goes on");
+    fs::rename(&hidden, sandbox.path().join("moved")).expect("moved away");
+    fs::write(&hidden, "in the way").expect("written");
+    run.finish()
+        .check(1, &["cannot write the run to", "the record is in"]);
+    let rescued = fs::read_dir(sandbox.path())
+        .expect("listed")
+        .filter_map(Result::ok)
+        .map(|entry| entry.path());
+    let rescued = rescued
+        .into_iter()
+        .find(|path| path.to_string_lossy().ends_with(".record.json"))
+        .expect("a rescued record");
+    assert_eq!(read_record(&rescued).rounds.len(), 3);
+}
+
+#[test]
+fn too_few_file_descriptors_are_told_before_anything_is_measured() {
+    let sandbox = Sandbox::new();
+    let arguments = [
+        "run",
+        "http-get",
+        "--runtimes",
+        "tokio",
+        "--concurrency",
+        "200",
+    ];
+    let mut command = sandbox.command_after("ulimit -n 100", &arguments);
+    Finished::of(&mut command).check(1, &["open files", "ulimit -n"]);
+    assert!(!sandbox.path().join("photofinish-runs").exists());
+}
+
+#[test]
+fn a_low_soft_limit_of_file_descriptors_is_raised() {
+    let sandbox = Sandbox::new();
+    let arguments = [
+        &["run", "http-get", "--runtimes", "tokio"],
+        &TINY[..4],
+        &["--concurrency", "100"],
+    ]
+    .concat();
+    let mut command = sandbox.command_after("ulimit -S -n 64", &arguments);
+    Finished::of(&mut command).check(0, &[]);
+}
+
+/// A scenario whose server misbehaves in half of all operations, with a budget for that.
+fn misbehaving(behaviour: &str, budget: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let server = format!("[server.http]\nkind = \"http\"\n{behaviour}\n");
+    let text = format!("workload = \"http-get\"\n[expect]\nerrors = \"{budget}\"\n{server}");
+    sandbox.write("broken.toml", &text);
+    sandbox
+}
+
+const BROKEN: [&str; 4] = ["run", "broken.toml", "--runtimes", "sync,tokio"];
+
+#[test]
+fn errors_over_the_budget_end_with_the_code_for_wrong() {
+    let sandbox = misbehaving("status = [{ code = 500, share = 0.5 }]", "1%");
+    let told = ["measured, but wrong", "broken / sync", "hint:"];
+    sandbox.run(&[&BROKEN[..], &TINY].concat()).check(5, &told);
+    assert_eq!(sandbox.record().completion, Completion::Complete);
+}
+
+#[test]
+fn errors_within_the_budget_are_results() {
+    let sandbox = misbehaving("status = [{ code = 500, share = 0.5 }]", "90%");
+    sandbox.run(&[&BROKEN[..], &TINY].concat()).check(0, &[]);
+    let record = sandbox.record();
+    let Outcome::Ok(measured) = &record.rounds[0].outcome else {
+        panic!("{:?}", record.rounds[0])
+    };
+    assert!(measured.worker.errors["status"].count > 0);
+}
+
+#[test]
+fn faults_on_the_way_are_no_mismatch() {
+    for fault in ["reset", "close", "truncate", "garbage"] {
+        let behaviour = format!("faults = [{{ fault = \"{fault}\", share = 0.3 }}]");
+        let sandbox = misbehaving(&behaviour, "90%");
+        sandbox.run(&[&BROKEN[..], &TINY].concat()).check(0, &[]);
+    }
+}

@@ -1,0 +1,97 @@
+//! Help, manual page and completions: there for every command, and readable at 80 columns.
+
+use crate::support::Sandbox;
+
+const COMMANDS: [&str; 9] = [
+    "run",
+    "plan",
+    "list",
+    "report",
+    "export",
+    "serve",
+    "schema",
+    "completions",
+    "man",
+];
+
+#[track_caller]
+fn check_width(text: &str, what: &str) {
+    for line in text.lines() {
+        assert!(line.chars().count() <= 80, "{what}: {line}");
+    }
+}
+
+#[test]
+fn the_help_of_every_command_fits_80_columns() {
+    let sandbox = Sandbox::new();
+    let overview = sandbox.run(&["--help"]).check(0, &[]).stdout;
+    check_width(&overview, "--help");
+    for command in COMMANDS {
+        assert!(
+            overview.contains(&format!("\n  {command} ")),
+            "{command} is not in the overview"
+        );
+        for flag in ["-h", "--help"] {
+            let help = sandbox.run(&[command, flag]).check(0, &[]).stdout;
+            check_width(&help, command);
+            assert!(help.contains("Usage: photofinish"), "{help}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_for_people_is_not_in_the_overview() {
+    let overview = Sandbox::new().run(&["--help"]).check(0, &[]).stdout;
+    assert!(
+        !overview.contains("worker") && !overview.contains("throwaway"),
+        "{overview}"
+    );
+}
+
+#[test]
+fn the_manual_page_tells_of_every_command() {
+    let page = Sandbox::new().run(&["man"]).check(0, &[]).stdout;
+    for command in COMMANDS {
+        let heading = format!(".SH PHOTOFINISH {}", command.to_uppercase());
+        assert!(
+            page.contains(&heading)
+                || page.contains(&heading.replace("PHOTOFINISH ", "\"PHOTOFINISH ")),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = sandbox.run(&["completions", shell]).check(0, &[]).stdout;
+        assert!(
+            script.contains("--runtimes") || script.contains("runtimes"),
+            "{shell}"
+        );
+    }
+}
+
+#[test]
+fn the_list_tells_of_every_runtime_and_says_which_one_is_discontinued() {
+    let list = Sandbox::new().run(&["list"]).check(0, &[]).stdout;
+    check_width(&list, "list");
+    for name in [
+        "sync",
+        "threads",
+        "pool",
+        "tokio",
+        "tokio-current-thread",
+        "async-std",
+        "smol",
+        "http-get",
+        "wiremock",
+    ] {
+        assert!(
+            list.contains(&format!("\n  {name} ")),
+            "{name} is not in: {list}"
+        );
+    }
+    assert!(list.contains("discontinued"), "{list}");
+}

@@ -1,0 +1,23 @@
+//! The program itself, from outside: real processes, real sockets, real files, documented exit codes.
+//!
+//! One binary with a module per promise, because each integration binary links the whole program anew. What is common to
+//! all is in `support`. Nothing here asserts a time; waiting is bounded and for events, never for luck.
+
+#![expect(
+    unreachable_pub,
+    reason = "in a program, `pub` is what a module offers to the others"
+)]
+
+mod support;
+
+mod catalogue;
+mod databases;
+mod failures;
+mod help;
+mod interruption;
+mod output;
+mod schemas;
+mod serve;
+mod targets;
+mod tidy;
+mod usage;

@@ -1,0 +1,139 @@
+//! What goes where: one JSON document on stdout when asked, text for people otherwise, advice on stderr, records that last.
+
+use serde_json::Value;
+
+use crate::support::{Finished, Sandbox, TINY};
+
+fn json(finished: &Finished) -> Value {
+    serde_json::from_str(&finished.stdout).expect("stdout is exactly one JSON document")
+}
+
+#[test]
+fn json_on_stdout_is_the_summary_and_nothing_else() {
+    let sandbox = Sandbox::new();
+    let arguments = [
+        &[
+            "run",
+            "http-get",
+            "--runtimes",
+            "sync,tokio",
+            "--format",
+            "json",
+        ],
+        &TINY[..],
+    ]
+    .concat();
+    let finished = sandbox.run(&arguments).check(0, &["Placement", "Report:"]);
+    let summary = json(&finished);
+    assert_eq!(summary["schema"], "photofinish-summary/1");
+    let cells = summary["cells"].as_array().expect("cells");
+    assert_eq!(cells.len(), 2);
+    for cell in cells {
+        assert_eq!(cell["status"], "ok", "{cell}");
+        assert!(
+            cell["metrics"]["throughput_ops_s"]["median"].as_f64() > Some(0.0),
+            "{cell}"
+        );
+    }
+}
+
+#[test]
+fn no_colour_goes_where_there_is_no_terminal() {
+    let sandbox = Sandbox::new();
+    let finished = sandbox
+        .run(&[&["run", "null", "--runtimes", "sync"], &TINY[..]].concat())
+        .check(0, &[]);
+    assert!(!finished.stdout.contains('\u{1b}') && !finished.stderr.contains('\u{1b}'));
+}
+
+#[test]
+fn the_table_fits_80_columns() {
+    let sandbox = Sandbox::new();
+    let finished = sandbox
+        .run(&[&["run", "http-get"], &TINY[..]].concat())
+        .check(0, &[]);
+    let (results, _commands_to_paste) = finished.stdout.split_once("Next:").expect("next steps");
+    let too_long: Vec<&str> = results
+        .lines()
+        .filter(|line| line.chars().count() > 80)
+        .collect();
+    assert_eq!(too_long, [""; 0]);
+}
+
+#[test]
+fn the_same_command_makes_the_same_plan() {
+    let sandbox = Sandbox::new();
+    let hash = |arguments: &[&str]| {
+        let arguments = [&["plan", "http-get", "--format", "json"], arguments].concat();
+        json(&sandbox.run(&arguments).check(0, &[]))["plan_hash"].clone()
+    };
+    assert_eq!(hash(&[]), hash(&[]));
+    assert_ne!(hash(&[]), hash(&["--seed", "2"]));
+    assert_ne!(hash(&[]), hash(&["--rounds", "7"]));
+}
+
+#[test]
+fn a_report_is_made_again_from_the_record_alone() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(&[&["run", "null", "--runtimes", "sync,threads"], &TINY[..]].concat())
+        .check(0, &[]);
+    let page = std::fs::read(sandbox.latest().join("report.html")).expect("a page");
+    let record = sandbox.path().join("moved.json");
+    std::fs::copy(sandbox.latest().join("record.json"), &record).expect("copied");
+    sandbox
+        .run(&["report", "moved.json", "--out", "again"])
+        .check(0, &[]);
+    let again = std::fs::read(sandbox.path().join("again/report.html")).expect("a page");
+    assert!(page == again, "the page differs from the run's own");
+}
+
+#[test]
+fn every_format_exports() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(&[&["run", "null", "--runtimes", "sync,threads"], &TINY[..]].concat())
+        .check(0, &[]);
+    let latest = sandbox.latest();
+    let latest = latest.to_str().expect("UTF-8");
+    for format in photofinish_reports::formats::FORMATS {
+        sandbox
+            .run(&[
+                "export",
+                latest,
+                "--format",
+                format.name,
+                "--out",
+                format.name,
+            ])
+            .check(0, &[]);
+        let files = std::fs::read_dir(sandbox.path().join(format.name))
+            .expect("files")
+            .count();
+        assert!(files > 0, "{}", format.name);
+    }
+    let csv = sandbox
+        .run(&["export", latest, "--format", "csv"])
+        .check(0, &[]);
+    assert!(csv.stdout.lines().count() >= 3, "{}", csv.stdout);
+}
+
+#[test]
+fn what_is_no_record_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write("other.json", "{\"schema\": \"something/9\"}");
+    sandbox
+        .run(&["report", "other.json"])
+        .check(1, &["other.json", "photofinish-record/"]);
+    sandbox
+        .run(&["report", "nowhere"])
+        .check(1, &["cannot read nowhere", "hint:"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let sandbox = Sandbox::new();
+    let mut started = sandbox.start(&["list"]);
+    drop(started.child().stdout.take());
+    started.finish().check(0, &[]);
+}

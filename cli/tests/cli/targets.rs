@@ -1,0 +1,160 @@
+//! Servers that are already there: probed before anything is measured, named in the record, measured by the same scenarios.
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use photofinish_harness::record::{Outcome, PlannedServer, Record};
+
+use crate::serve::served;
+use crate::support::{Finished, Sandbox, Started, TINY, wait_for};
+
+/// An address at which nobody listens.
+fn closed_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").to_string()
+}
+
+#[test]
+fn a_target_that_refuses_is_told_before_anything_is_measured() {
+    let sandbox = Sandbox::new();
+    let target = format!("http=http://{}/", closed_address());
+    sandbox
+        .run(&["run", "http-get", "--target", &target])
+        .check(1, &["no answer from http://127.0.0.1", "hint:"]);
+    assert!(!sandbox.path().join("photofinish-runs").exists());
+}
+
+#[test]
+fn a_password_is_never_repeated() {
+    let sandbox = Sandbox::new();
+    let target = format!("db=postgres://ann:s3cret@{}/shop", closed_address());
+    let refused = sandbox
+        .run(&["run", "db-select", "--target", &target])
+        .check(1, &["postgres://ann@127.0.0.1"]);
+    without_password(&refused);
+    let remote = sandbox
+        .run(&[
+            "run",
+            "db-select",
+            "--target",
+            "db=postgres://ann:s3cret@192.0.2.1/shop",
+        ])
+        .check(2, &[]);
+    without_password(&remote);
+    let malformed = sandbox
+        .run(&[
+            "run",
+            "db-select",
+            "--target",
+            "db=postgres://ann:s3cret@[/shop",
+        ])
+        .check(2, &[]);
+    without_password(&malformed);
+}
+
+fn without_password(finished: &Finished) {
+    assert!(!format!("{finished:?}").contains("s3cret"), "{finished:?}");
+}
+
+#[test]
+fn a_server_that_is_already_there_is_measured_and_named() {
+    let sandbox = Sandbox::new();
+    let (_server, address) = served(&sandbox, &["http"]);
+    let target = format!("http=http://{address}/bytes/64");
+    let arguments = [
+        &[
+            "run",
+            "http-get",
+            "--runtimes",
+            "sync,tokio",
+            "--target",
+            &target,
+        ],
+        &TINY[..],
+    ]
+    .concat();
+    sandbox.run(&arguments).check(0, &[]);
+    let PlannedServer::External { url, .. } = &sandbox.record().plan.scenarios[0].servers["http"]
+    else {
+        panic!("an external server");
+    };
+    assert_eq!(*url, format!("http://{address}/bytes/64"));
+}
+
+#[test]
+fn nginx_counts_what_the_worker_counts() {
+    let sandbox = Sandbox::new();
+    let Some((_nginx, address)) = nginx(&sandbox) else {
+        return;
+    };
+    let (page, status) = (
+        format!("http=http://{address}/page"),
+        format!("http-status=http://{address}/status"),
+    );
+    let arguments = [
+        &[
+            "run",
+            "http-get",
+            "--runtimes",
+            "sync,threads,tokio",
+            "--target",
+            &page,
+            "--target",
+            &status,
+        ],
+        &TINY[..],
+    ]
+    .concat();
+    sandbox.run(&arguments).check(0, &[]);
+    let record = sandbox.record();
+    let PlannedServer::External { software, .. } = &record.plan.scenarios[0].servers["http"] else {
+        panic!("an external server");
+    };
+    assert!(
+        software
+            .as_ref()
+            .is_some_and(|software| software.starts_with("nginx")),
+        "{software:?}"
+    );
+    assert_eq!(compared_requests(&record), record.rounds.len());
+}
+
+/// Rounds in which the server's requests were counted and found equal.
+fn compared_requests(record: &Record) -> usize {
+    let equal = record.rounds.iter().filter(|round| match &round.outcome {
+        Outcome::Ok(measured) => {
+            let (worker, server) = (measured.worker.traffic["http"], measured.servers["http"]);
+            server.requests == Some(worker.requests)
+                && server.connections == Some(worker.connections)
+        }
+        _ => false,
+    });
+    equal.count()
+}
+
+/// An nginx on a free port, where one is installed.
+fn nginx(sandbox: &Sandbox) -> Option<(Started, String)> {
+    let found = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"];
+    let nginx = found
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists())?;
+    let address = closed_address();
+    let directory = sandbox.path().display();
+    let configuration = format!(
+        "daemon off; master_process off; pid {directory}/nginx.pid; error_log stderr;\n\
+         events {{}}\n\
+         http {{ access_log off; client_body_temp_path {directory}; proxy_temp_path {directory};\n\
+         fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};\n\
+         server {{ listen {address};\n\
+         location = /page {{ return 200 'hello'; }}\n\
+         location = /status {{ stub_status; }} }} }}\n"
+    );
+    let file = sandbox.write("nginx.conf", &configuration);
+    let mut command = Command::new(nginx);
+    command.arg("-c").arg(file).arg("-p").arg(sandbox.path());
+    let started = Started::of(command);
+    wait_for("nginx", || {
+        std::net::TcpStream::connect(&address).ok().map(drop)
+    });
+    Some((started, address))
+}
