@@ -1,7 +1,8 @@
 //! The subcommands: one file each, one line each in every list below.
 //!
-//! A command is a struct of arguments with `execute`. It returns how the program ends, or a failure that says it; printing
-//! goes through `output`. Help texts are the doc comments, so each is written for the person who types `--help`.
+//! A command is a struct of arguments with `execute`. It returns how the program ends, or a failure that says it;
+//! printing goes through `output`. Help texts are the doc comments, so each is written for the person who types
+//! `--help`.
 
 mod completions;
 mod export;

@@ -1,7 +1,8 @@
 //! Proving identity: the server's counts of a round beside the worker's.
 //!
-//! A pure comparison. Only what both sides know is compared. Where operations failed on the way (a reset, a deadline), the
-//! server may rightly have answered more than the worker got to see, but never less; then only that is left to compare.
+//! A pure comparison. Only what both sides know is compared. Where operations failed on the way (a reset, a deadline),
+//! the server may rightly have answered more than the worker got to see, but never less; then only that is left to
+//! compare.
 
 use photofinish_harness::record::{Measurement, ServerCounts, Traffic};
 use photofinish_harness::workload::Failure;

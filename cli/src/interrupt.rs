@@ -1,7 +1,8 @@
 //! Ctrl-C and its relatives: the first asks for an orderly end, the second ends the program at once.
 //!
 //! A thread waits for the signals, raises a flag and wakes whoever waits for a child. What an orderly end is, the
-//! orchestrator decides. After the second signal nothing is tidied up here: children end by themselves with their parent.
+//! orchestrator decides. After the second signal nothing is tidied up here: children end by themselves with their
+//! parent.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
 //! Whether the system's limits let a plan run: open files, told before anything is measured.
 //!
-//! A lower bound only, one descriptor per session that talks to a server: a workload that needs more of them per session
-//! still finds out by itself, and says so. The soft limit has been raised to the hard one before.
+//! A lower bound only, one descriptor per session that talks to a server: a workload that needs more of them per
+//! session still finds out by itself, and says so. The soft limit has been raised to the hard one before.
 
 use photofinish_harness::record::Plan;
 

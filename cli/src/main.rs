@@ -1,8 +1,8 @@
 //! The command line of Photofinish: parse, do, say how it went.
 //!
-//! Each subcommand is a file in `commands/`. What they share: `request` (what to measure), `orchestrate` (running a plan),
-//! `run_directory` (what stays of a run), `output` (the only place that prints) and `exit` (errors and exit codes). No
-//! measuring happens in this process: workers and servers are processes of their own.
+//! Each subcommand is a file in `commands/`. What they share: `request` (what to measure), `orchestrate` (running a
+//! plan), `run_directory` (what stays of a run), `output` (the only place that prints) and `exit` (errors and exit
+//! codes). No measuring happens in this process: workers and servers are processes of their own.
 
 #![expect(
     unreachable_pub,
@@ -44,8 +44,8 @@ use clap::Parser;
 
 /// The same file, HTTP and database work under every execution model, measured honestly.
 ///
-/// Photofinish runs identical workloads as synchronous code, threads and several async runtimes, against embedded or real
-/// servers, each round in a fresh process, and reports who is faster, by how much, and at what cost.
+/// Photofinish runs identical workloads as synchronous code, threads and several async runtimes, against embedded or
+/// real servers, each round in a fresh process, and reports who is faster, by how much, and at what cost.
 #[derive(Parser)]
 #[command(name = "photofinish", version, max_term_width = 80, after_long_help = commands::EXAMPLES)]
 struct Arguments {

@@ -1,7 +1,7 @@
 //! Running a plan: block after block, cell after cell, until the end, a failure or an interruption.
 //!
-//! Takes a plan and returns rounds; every finished round is handed to `keep` at once, so that nothing measured depends on
-//! this process living on. What a round is, `round` knows; what becomes of the rounds, `commands::run` decides.
+//! Takes a plan and returns rounds; every finished round is handed to `keep` at once, so that nothing measured depends
+//! on this process living on. What a round is, `round` knows; what becomes of the rounds, `commands::run` decides.
 
 use std::time::Instant;
 

@@ -1,7 +1,8 @@
 //! Telling how far a run is: one live line on a terminal, a plain line per block elsewhere.
 //!
-//! Everything goes to stderr. The live line is redrawn four times a second at most: drawing costs CPU time, on the CPUs of
-//! the servers. The time left comes from the plan at first, and from the rounds that ran as soon as there are any.
+//! Everything goes to stderr. The live line is redrawn four times a second at most: drawing costs CPU time, on the
+//! CPUs of the servers. The time left comes from the plan at first, and from the rounds that ran as soon as there are
+//! any.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

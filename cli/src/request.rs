@@ -1,7 +1,7 @@
 //! What to measure: the arguments that `run` and `plan` share, and the plan they amount to.
 //!
-//! Scenarios are read and checked, targets parsed, CPUs laid out, all without running anything; whatever is wrong here ends
-//! with exit code 2. Standing the targets up and running the plan is the business of `commands::run`.
+//! Scenarios are read and checked, targets parsed, CPUs laid out, all without running anything; whatever is wrong here
+//! ends with exit code 2. Standing the targets up and running the plan is the business of `commands::run`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,7 +29,8 @@ const DEFAULT_SEED: u64 = 1;
 /// What to measure.
 #[derive(Args, Debug)]
 pub struct Request {
-    /// Scenarios by name, or files of your own ending in .toml; without any, a short tour over HTTP, files and a database
+    /// Scenarios by name, or files of your own ending in .toml; without any, a short tour over HTTP, files and a
+    /// database
     #[arg(value_name = "SCENARIO|FILE.toml")]
     scenarios: Vec<String>,
 
@@ -59,8 +60,9 @@ pub struct Request {
     )]
     overrides: Vec<String>,
 
-    /// Measures a server that is there already instead of the embedded one: http=URL, db=postgres://USER:PASSWORD@HOST:PORT/DB
-    /// (or PGPASSWORD), db=local for a throwaway PostgreSQL, http-status=URL of nginx's stub_status to compare its counts
+    /// Measures a server that is there already instead of the embedded one: http=URL,
+    /// db=postgres://USER:PASSWORD@HOST:PORT/DB (or PGPASSWORD), db=local for a throwaway PostgreSQL, http-status=URL
+    /// of nginx's stub_status to compare its counts
     #[arg(
         long = "target",
         value_name = "NAME=URL",

@@ -1,7 +1,7 @@
 //! One round: fresh servers, a fresh worker, and the counts of both put side by side.
 //!
-//! The order matters: the servers listen before the worker starts, and are asked for their counts after it has ended. What
-//! the rounds are and in which order they run is `orchestrate`'s business; what counts prove is `identity`'s.
+//! The order matters: the servers listen before the worker starts, and are asked for their counts after it has ended.
+//! What the rounds are and in which order they run is `orchestrate`'s business; what counts prove is `identity`'s.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -63,13 +63,31 @@ fn measure(
     // A server that died is the cause of whatever the worker ran into, so it is asked first.
     let counts = servers.counts(around.standing)?;
     match result {
-        Ok(WorkerResult::Ok { measurement }) => Ok(Outcome::Ok(Box::new(compared(*measurement, counts)))),
-        Ok(WorkerResult::Unsupported { reason }) => Ok(Outcome::Unsupported { reason }),
-        Ok(WorkerResult::Failed { reason, hint }) => Err(Failure::could_not_run(reason).maybe_hint(hint)),
-        Err(worker_process::Trouble::Interrupted) => Err(Failure::could_not_run("interrupted")),
-        Err(worker_process::Trouble::ServerGone) => Err(Failure::could_not_run("a server is gone")),
-        Err(worker_process::Trouble::Broken(how)) => Err(Failure::could_not_run(format!("the worker {how}"))
-            .hint("the rounds before are in the record; `dmesg` tells of processes the kernel killed for want of memory")),
+        Ok(reply) => outcome(reply, counts),
+        Err(trouble) => Err(worker_failure(trouble)),
+    }
+}
+
+fn outcome(reply: WorkerResult, counts: CountsSoFar) -> Result<Outcome, Failure> {
+    match reply {
+        WorkerResult::Ok { measurement } => {
+            Ok(Outcome::Ok(Box::new(compared(*measurement, counts))))
+        }
+        WorkerResult::Unsupported { reason } => Ok(Outcome::Unsupported { reason }),
+        WorkerResult::Failed { reason, hint } => {
+            Err(Failure::could_not_run(reason).maybe_hint(hint))
+        }
+    }
+}
+
+fn worker_failure(trouble: worker_process::Trouble) -> Failure {
+    use worker_process::Trouble;
+    match trouble {
+        Trouble::Interrupted => Failure::could_not_run("interrupted"),
+        Trouble::ServerGone => Failure::could_not_run("a server is gone"),
+        Trouble::Broken(how) => Failure::could_not_run(format!("the worker {how}")).hint(
+            "the rounds before are in the record; `dmesg` tells of processes killed for want of memory",
+        ),
     }
 }
 

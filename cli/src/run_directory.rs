@@ -1,8 +1,9 @@
 //! The directory of a run: made before anything is measured, complete when it gets its name.
 //!
-//! Until the end everything is in a hidden directory beside the final place; a rename makes it visible, so a run directory
-//! is whole or not there. Each finished round is appended to a file there at once: a run whose orchestrator was killed can
-//! still be reported on. When the disk is full at the end, the record goes to the directory for temporary files instead.
+//! Until the end everything is in a hidden directory beside the final place; a rename makes it visible, so a run
+//! directory is whole or not there. Each finished round is appended to a file there at once: a run whose orchestrator
+//! was killed can still be reported on. When the disk is full at the end, the record goes to the directory for
+//! temporary files instead.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};

@@ -1,8 +1,8 @@
 //! Targets: what `--target` puts in the place of the embedded servers.
 //!
-//! A target is parsed and checked here before anything runs: that its URL makes sense, that it is a loopback address unless
-//! `--allow-remote` says otherwise. Then it is stood up: an HTTP server is probed, a database logged in to, a throwaway
-//! PostgreSQL started. Passwords stay in [`Standing`] and go nowhere but into the worker's plan.
+//! A target is parsed and checked here before anything runs: that its URL makes sense, that it is a loopback address
+//! unless `--allow-remote` says otherwise. Then it is stood up: an HTTP server is probed, a database logged in to, a
+//! throwaway PostgreSQL started. Passwords stay in [`Standing`] and go nowhere but into the worker's plan.
 
 mod http;
 mod local_postgres;
@@ -32,7 +32,7 @@ pub struct Targets {
 
 #[derive(Debug)]
 enum Database {
-    There(postgres::Database),
+    There(Box<postgres::Database>),
     Local,
 }
 
@@ -69,7 +69,7 @@ impl Targets {
             "db" if rest == "local" => self.db.replace(Database::Local).is_some(),
             "db" => self
                 .db
-                .replace(Database::There(postgres::parse(rest)?))
+                .replace(Database::There(Box::new(postgres::parse(rest)?)))
                 .is_some(),
             _ => return Err(Failure::usage(format!("there is no target `{name}`")).hint(FORMS)),
         };
@@ -117,7 +117,7 @@ impl Targets {
         match self.db {
             None => {}
             Some(Database::There(database)) => {
-                let target = postgres::Postgres::probe(database)?;
+                let target = postgres::Postgres::probe(*database)?;
                 standing.insert("db".to_owned(), Box::new(target));
             }
             Some(Database::Local) => {
@@ -159,10 +159,11 @@ pub type CountsSoFar = BTreeMap<String, ServerCounts>;
 impl Standing {
     /// What the plan says about them.
     pub fn planned(&self) -> BTreeMap<String, PlannedServer> {
-        let plan = |(name, target): (&String, &Box<dyn External>)| {
-            (name.clone(), external(target.safe_url(), target.software()))
-        };
-        self.targets.iter().map(plan).collect()
+        let mut planned = BTreeMap::new();
+        for (name, target) in &self.targets {
+            planned.insert(name.clone(), external(target.safe_url(), target.software()));
+        }
+        planned
     }
 
     /// Where the worker finds the target of that name.

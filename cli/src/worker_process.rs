@@ -1,7 +1,7 @@
 //! A worker as the orchestrator sees it: a fresh process, a plan on its stdin, one line of JSON for an answer.
 //!
-//! The protocol is `harness::protocol`; nothing here knows what a worker does inside. Waiting is bounded by what the plan
-//! asks for, generously, so that a worker that hangs ends the run with a message instead of holding it up.
+//! The protocol is `harness::protocol`; nothing here knows what a worker does inside. Waiting is bounded by what the
+//! plan asks for, generously, so that a worker that hangs ends the run with a message instead of holding it up.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,6 +1,7 @@
 //! `photofinish list`: what there is to choose from.
 //!
-//! Everything comes from the lists of the other crates; a scenario, runtime or server that joins its list shows up here.
+//! Everything comes from the lists of the other crates; a scenario, runtime or server that joins its list shows up
+//! here.
 
 use std::fmt::Write;
 

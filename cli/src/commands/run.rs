@@ -1,7 +1,7 @@
 //! `photofinish run`: measure, record, report.
 //!
-//! The order of things, and nothing else: check everything, make the directory, stand targets up, run the plan, write what
-//! there is, say how it went. Whatever happens after the first round, what was measured ends up in a record.
+//! The order of things, and nothing else: check everything, make the directory, stand targets up, run the plan, write
+//! what there is, say how it went. Whatever happens after the first round, what was measured ends up in a record.
 
 use std::path::PathBuf;
 use std::thread;
@@ -30,8 +30,8 @@ const WATCHED: Duration = Duration::from_millis(250);
 
 /// Measures scenarios under several runtimes, and reports on them
 ///
-/// Each round is a fresh process; rounds run in blocks that hold every cell once, in random order. The record, the report
-/// (HTML and PNG) and the histogram log go into a directory of their own. Ctrl-C keeps what was measured.
+/// Each round is a fresh process; rounds run in blocks that hold every cell once, in random order. The record, the
+/// report (HTML and PNG) and the histogram log go into a directory of their own. Ctrl-C keeps what was measured.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

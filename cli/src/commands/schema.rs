@@ -1,6 +1,7 @@
 //! `photofinish schema`: the JSON Schemas of what the program reads and writes.
 //!
-//! The types are the schemas; the copies in `docs/schemas` are kept current by a test. One line per schema in [`SCHEMAS`].
+//! The types are the schemas; the copies in `docs/schemas` are kept current by a test. One line per schema in
+//! [`SCHEMAS`].
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -28,8 +29,8 @@ const SCHEMAS: [Named; 5] = [
 
 /// Prints a JSON Schema
 ///
-/// scenario: a scenario file. record: the record.json of a run. summary: what `run --format json` prints. worker-plan and
-/// worker-reply: what goes into a worker process and what comes out of it.
+/// scenario: a scenario file. record: the record.json of a run. summary: what `run --format json` prints. worker-plan
+/// and worker-reply: what goes into a worker process and what comes out of it.
 #[derive(Args)]
 pub struct Schema {
     /// Which one

@@ -1,7 +1,7 @@
 //! `photofinish serve`: an embedded server on its own, in this process.
 //!
-//! For people, to point other tools at; and for the orchestrator, which starts it with `--with-parent`. What a server does
-//! is told in the `servers` crate.
+//! For people, to point other tools at; and for the orchestrator, which starts it with `--with-parent`. What a server
+//! does is told in the `servers` crate.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -17,8 +17,8 @@ use crate::servers;
 
 /// Runs an embedded server on its own
 ///
-/// Prints one line of JSON once it listens, with its address, and runs until Ctrl-C. Each server understands a behaviour of
-/// its own: the [server.NAME] table of a scenario file, as JSON.
+/// Prints one line of JSON once it listens, with its address, and runs until Ctrl-C. Each server understands a
+/// behaviour of its own: the [server.NAME] table of a scenario file, as JSON.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

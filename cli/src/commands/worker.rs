@@ -1,7 +1,8 @@
 //! `photofinish worker`: one round in this process, for the orchestrator. Not for people.
 //!
-//! Reads one plan from stdin and writes one reply to stdout (`harness::protocol`). Everything that must hold for the whole
-//! process is arranged before the first thread is started: CPUs, timer slack, open files, the end with the parent.
+//! Reads one plan from stdin and writes one reply to stdout (`harness::protocol`). Everything that must hold for the
+//! whole process is arranged before the first thread is started: CPUs, timer slack, open files, the end with the
+//! parent.
 
 use std::io::{self, BufRead};
 

@@ -1,9 +1,10 @@
 //! A throwaway PostgreSQL: `--target db=local`.
 //!
-//! The orchestrator starts this same program as a guard, and the guard starts the server from the binaries of the machine:
-//! in a directory of its own, on a free port of 127.0.0.1, with a random password, as another user where it would be root.
-//! The guard speaks the lines of an embedded server and ends with its stdin, so the server and its directory are gone
-//! afterwards however the orchestrator ends. Durability keeps its defaults: commits wait for the disk, as they would anywhere.
+//! The orchestrator starts this same program as a guard, and the guard starts the server from the binaries of the
+//! machine: in a directory of its own, on a free port of 127.0.0.1, with a random password, as another user where it
+//! would be root. The guard speaks the lines of an embedded server and ends with its stdin, so the server and its
+//! directory are gone afterwards however the orchestrator ends. Durability keeps its defaults: commits wait for the
+//! disk, as they would anywhere.
 
 use std::fs::{self, Permissions};
 use std::io::{self, BufRead};

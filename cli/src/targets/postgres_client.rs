@@ -1,7 +1,7 @@
 //! A few questions to a PostgreSQL over plain blocking I/O: who are you, what have you counted.
 //!
-//! The orchestrator's own connection, on no measured path: the same sans-IO client that workloads use, driven by a standard
-//! socket with deadlines.
+//! The orchestrator's own connection, on no measured path: the same sans-IO client that workloads use, driven by a
+//! standard socket with deadlines.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,4 +1,5 @@
-//! Ends that nobody planned: Ctrl-C, and the death of the orchestrator itself. What was measured stays, children do not.
+//! Ends that nobody planned: Ctrl-C, and the death of the orchestrator itself. What was measured stays, children do
+//! not.
 
 use std::fs;
 

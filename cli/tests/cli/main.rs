@@ -1,7 +1,7 @@
 //! The program itself, from outside: real processes, real sockets, real files, documented exit codes.
 //!
-//! One binary with a module per promise, because each integration binary links the whole program anew. What is common to
-//! all is in `support`. Nothing here asserts a time; waiting is bounded and for events, never for luck.
+//! One binary with a module per promise, because each integration binary links the whole program anew. What is common
+//! to all is in `support`. Nothing here asserts a time; waiting is bounded and for events, never for luck.
 
 #![expect(
     unreachable_pub,

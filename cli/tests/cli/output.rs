@@ -1,4 +1,5 @@
-//! What goes where: one JSON document on stdout when asked, text for people otherwise, advice on stderr, records that last.
+//! What goes where: one JSON document on stdout when asked, text for people otherwise, advice on stderr, records that
+//! last.
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
-//! Servers that are already there: probed before anything is measured, named in the record, measured by the same scenarios.
+//! Servers that are already there: probed before anything is measured, named in the record, measured by the same
+//! scenarios.
 
 use std::net::TcpListener;
 use std::process::Command;
