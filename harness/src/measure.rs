@@ -193,13 +193,15 @@ impl Activity {
         }
     }
 
-    /// Successful operations per second of its own time.
-    fn rate_hz(&self) -> f64 {
-        let seconds = self.duration().as_secs_f64();
-        if seconds > 0.0 {
-            self.succeeded as f64 / seconds
-        } else {
+    /// Successful operations per second from the phase's `start` to the end of its own last one. From the phase's start,
+    /// since a session that had to wait for its turn has been slow, not fast; to its own end, since a session that is
+    /// done while others finish a long operation has not been slow.
+    fn rate_hz(&self, start: Instant) -> f64 {
+        let active = self.last_end.map_or(Duration::ZERO, |end| end - start);
+        if active.is_zero() {
             0.0
+        } else {
+            self.succeeded as f64 / active.as_secs_f64()
         }
     }
 }
@@ -339,7 +341,9 @@ fn conclude<R: Runtime, W: Workload>(sessions: &[SessionLoop<R, W>]) -> Phase {
             succeeded: 0,
         }
         .duration(),
-        throughput_ops_s: activities().map(|activity| activity.rate_hz()).sum(),
+        throughput_ops_s: first_start.map_or(0.0, |start| {
+            activities().map(|activity| activity.rate_hz(start)).sum()
+        }),
         threads: sessions.iter().find_map(|session| session.threads),
     }
 }

@@ -229,7 +229,8 @@ pub struct Measurement {
     pub warmup_ops: u64,
     /// The measured phase, from its first start to its last end, in ns.
     pub elapsed_ns: u64,
-    /// Successful operations per second: each session's own operations over its own active time, summed.
+    /// Successful operations per second: those of each session over the time from the phase's first start to its own last
+    /// end, summed.
     pub throughput_ops_s: f64,
     /// Service time of successes, in ns.
     pub service: Latencies,

@@ -21,7 +21,7 @@ use crate::runtime::{
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "pool",
-    summary: "sessions served from a queue of operations by 4 threads per CPU",
+    summary: "sessions served from a queue of operations by 4 threads per CPU of the machine",
     standing: None,
     is_async: false,
     takes_worker_threads: true,
@@ -31,12 +31,15 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     )],
 };
 
-/// Threads per worker CPU, as in common executors for blocking work.
+/// Threads per CPU, as in common executors for blocking work: they wait more than they run.
 const THREADS_PER_CPU: u32 = 4;
 
 pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
     let queue = Arc::new(Queue::default());
-    let threads = config.worker_threads.get().saturating_mul(THREADS_PER_CPU);
+    // The machine's CPUs, not those left to this process: what bounds a pool of blocking threads is how much waits, and
+    // that does not shrink with the CPUs.
+    let cpus = crate::os::machine().cpus_online.max(config.worker_threads.get());
+    let threads = cpus.saturating_mul(THREADS_PER_CPU);
     let start_one = |_| {
         let queue = Arc::clone(&queue);
         start_thread("pool", move || queue.serve())
