@@ -231,7 +231,7 @@ static TABLES: &[(&str, u32, &str, &str)] = &[
         CATALOG,
         3541,
         "pg_range",
-        "rngtypid oid, rngsubtype, rngcollation",
+        "rngtypid oid, rngsubtype, rngmultitypid, rngcollation",
     ),
     (
         CATALOG,

@@ -66,6 +66,10 @@ impl Session {
                 return Ok("SELECT 1".into());
             }
             Action::Lock => {
+                if self.transaction.status == Status::Idle {
+                    let message = "LOCK TABLE can only be used in transaction blocks";
+                    return Err(SqlError::new("25P01", message).into());
+                }
                 if self.transaction.needs_lease(true) {
                     let user = self.user();
                     self.transaction.take_lease(&self.database, &user).await?;

@@ -156,7 +156,7 @@ fn from_failure(code: i32, text: &str, schema: &Schema) -> SqlError {
         | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
         | ffi::SQLITE_CONSTRAINT_ROWID => unique_violation(text, schema),
         ffi::SQLITE_CONSTRAINT_NOTNULL => not_null_violation(text, schema),
-        ffi::SQLITE_CONSTRAINT_CHECK => check_violation(text),
+        ffi::SQLITE_CONSTRAINT_CHECK => check_violation(text, schema),
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => SqlError::new(
             "23503",
             "insert, update or delete violates a foreign key constraint",
@@ -250,14 +250,29 @@ pub(crate) fn null_in_column(table: &Table, column: &str) -> SqlError {
     SqlError::new("23502", message).about_table(table, Some(column), None)
 }
 
-fn check_violation(text: &str) -> SqlError {
+fn check_violation(text: &str, schema: &Schema) -> SqlError {
     let name = text
         .split_once("failed: ")
         .map_or("check", |(_, name)| name);
-    let mut error = SqlError::new(
-        "23514",
-        format!("new row violates check constraint \"{name}\""),
-    );
-    error.0.constraint = Some(name.to_owned());
-    error
+    let has_it = |table: &&std::sync::Arc<Table>| {
+        table
+            .constraints
+            .iter()
+            .any(|constraint| constraint.name == name)
+    };
+    // The engine tells the constraint only, and two tables may have one of that name.
+    let mut tables = schema.tables.values().filter(has_it);
+    match (tables.next(), tables.next()) {
+        (Some(table), None) => {
+            let message = format!(
+                "new row for relation \"{}\" violates check constraint \"{name}\"",
+                table.name
+            );
+            SqlError::new("23514", message).about_table(table, None, Some(name))
+        }
+        _ => SqlError::new(
+            "23514",
+            format!("new row violates check constraint \"{name}\""),
+        ),
+    }
 }

@@ -301,7 +301,49 @@ fn divide(operator: &str, left: ValueRef<'_>, right: ValueRef<'_>) -> SqlResult<
     }
 }
 
+/// The engine is built without these.
+const FLOAT_FUNCTIONS: [(&str, fn(f64) -> f64); 9] = [
+    ("sqrt", f64::sqrt),
+    ("exp", f64::exp),
+    ("ln", f64::ln),
+    ("log", f64::log10),
+    ("sin", f64::sin),
+    ("cos", f64::cos),
+    ("ceil", f64::ceil),
+    ("floor", f64::floor),
+    ("trunc", f64::trunc),
+];
+
 fn register_numbers(registry: &mut Registry<'_>) {
+    for (name, function) in FLOAT_FUNCTIONS {
+        registry.strict(name, 1, move |context| {
+            let (argument, domain) = (float_at(context, 0), ["sqrt", "ln", "log"].contains(&name));
+            if domain && argument < 0.0 {
+                let (state, what) = if name == "sqrt" {
+                    ("2201F", "square root")
+                } else {
+                    ("2201E", "logarithm")
+                };
+                return Err(SqlError::new(
+                    state,
+                    format!("cannot take {what} of a negative number"),
+                ));
+            }
+            Ok(value::float(function(argument)))
+        });
+    }
+    registry.strict("pow", 2, |context| {
+        Ok(value::float(
+            float_at(context, 0).powf(float_at(context, 1)),
+        ))
+    });
+    registry.any("pi", 0, PURE, |_| Ok(Value::Real(std::f64::consts::PI)));
+    registry.strict("sign", 1, |context| {
+        let argument = float_at(context, 0);
+        Ok(Value::Integer(
+            i64::from(argument > 0.0) - i64::from(argument < 0.0),
+        ))
+    });
     registry.strict("pf_divide", 3, |context| {
         divide(
             &text_at(context, 0)?,

@@ -19,6 +19,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::error::{SqlError, SqlResult};
 use super::schema::{Schema, fold};
+use super::settings::shown_name;
 use super::translate::{Names, Output, Translated, change_of, translate};
 use super::types::{PgType, Scalar};
 
@@ -270,7 +271,7 @@ fn outputs_of(action: &Action) -> Vec<Output> {
         Action::Show(name) if name == "all" => ["name", "setting", "description"]
             .map(|name| text_output(name, PgType::TEXT))
             .into(),
-        Action::Show(name) => vec![text_output(name, PgType::TEXT)],
+        Action::Show(name) => vec![text_output(shown_name(name), PgType::TEXT)],
         Action::Sleep(_) => vec![text_output("pg_sleep", Scalar::Void.into())],
         _ => Vec::new(),
     }

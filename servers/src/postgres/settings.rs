@@ -53,9 +53,10 @@ const READ_ONLY: [&str; 7] = [
     "server_version_num",
 ];
 
-/// Names that are written differently where the client is told.
-fn reported_name(name: &str) -> &str {
+/// The name of a setting as the client is told it.
+pub(crate) fn shown_name(name: &str) -> &str {
     match name {
+        "time zone" => "TimeZone",
         "datestyle" => "DateStyle",
         "intervalstyle" => "IntervalStyle",
         "timezone" => "TimeZone",
@@ -211,7 +212,7 @@ impl Settings {
         reported
             .map(|(name, value, _)| {
                 (
-                    reported_name(name).to_owned(),
+                    shown_name(name).to_owned(),
                     self.changed
                         .get(*name)
                         .cloned()
@@ -229,7 +230,7 @@ impl Settings {
             .any(|(known, _, reported)| *known == name && *reported);
         is_reported.then(|| {
             (
-                reported_name(&name).to_owned(),
+                shown_name(&name).to_owned(),
                 self.show(&name).unwrap_or_default(),
             )
         })

@@ -8,6 +8,7 @@
 mod calls;
 mod changes;
 mod expressions;
+mod labels;
 mod operators;
 mod queries;
 mod sources;
@@ -640,9 +641,10 @@ fn cast_call(sql: &str, how: Cast) -> String {
 fn fold_number(text: &str, how: Cast) -> SqlResult<Piece> {
     let stored = match how.to {
         to if to.is_float() => value_of_float(text)?,
-        to if to.is_integer() && how.from.is_numeric() => {
-            cast(ValueRef::Text(text.as_bytes()), how)?
-        }
+        to if to.is_integer() => match text.parse() {
+            Ok(integer) => cast(ValueRef::Integer(integer), how)?,
+            Err(_) => cast(ValueRef::Text(text.as_bytes()), how)?,
+        },
         to => cast(
             ValueRef::Text(text.as_bytes()),
             Cast {
@@ -666,7 +668,5 @@ fn fold_number(text: &str, how: Cast) -> SqlResult<Piece> {
 }
 
 fn value_of_float(text: &str) -> SqlResult<Value> {
-    text.parse()
-        .map(Value::Real)
-        .map_err(|_| SqlError::invalid_text("double precision", text))
+    read_text(text, PgType::FLOAT8)
 }

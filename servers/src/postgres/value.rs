@@ -120,10 +120,20 @@ fn parse_integer<T: std::str::FromStr<Err = std::num::ParseIntError>>(
         })
 }
 
-fn parse_float<T: std::str::FromStr>(text: &str, name: &str) -> SqlResult<T> {
-    text.trim()
+fn parse_float<T>(text: &str, name: &str) -> SqlResult<T>
+where
+    T: std::str::FromStr + Into<f64> + Copy,
+{
+    let value = text
+        .trim()
         .parse::<T>()
-        .map_err(|_| SqlError::invalid_text(name, text))
+        .map_err(|_| SqlError::invalid_text(name, text))?;
+    // What is too large to be held reads as infinite, unless it says that it is.
+    if value.into().is_infinite() && text.contains(|letter: char| letter.is_ascii_digit()) {
+        let message = format!("\"{text}\" is out of range for type {name}");
+        return Err(SqlError::new("22003", message));
+    }
+    Ok(value)
 }
 
 /// The engine turns NaN into NULL, so it is stored as a text, which no other float is.
@@ -394,12 +404,14 @@ pub(crate) fn write_text(out: &mut BytesMut, value: ValueRef<'_>, ty: PgType) ->
         S::Int2 => put(out, format_args!("{}", narrow::<i16>(value, "smallint")?)),
         S::Int4 => put(out, format_args!("{}", narrow::<i32>(value, "integer")?)),
         S::Int8 | S::Oid => put(out, format_args!("{}", as_integer(value)?)),
-        S::Float4 => write_float(
-            out,
-            f64::from(as_float(value)? as f32),
-            format_args!("{}", as_float(value)? as f32),
-        ),
-        S::Float8 => write_float(out, as_float(value)?, format_args!("{}", as_float(value)?)),
+        S::Float4 => {
+            let float = as_float(value)? as f32;
+            write_float(out, f64::from(float), FLOAT4_PLAIN, format_args!("{float}"));
+        }
+        S::Float8 => {
+            let float = as_float(value)?;
+            write_float(out, float, FLOAT8_PLAIN, format_args!("{float}"));
+        }
         S::Bytea => write_bytea(out, value)?,
         S::Date => out.put_slice(datetime::format_date(as_integer(value)?).as_bytes()),
         S::Time => out.put_slice(datetime::format_time(as_integer(value)?).as_bytes()),
@@ -414,7 +426,17 @@ pub(crate) fn write_text(out: &mut BytesMut, value: ValueRef<'_>, ty: PgType) ->
     Ok(())
 }
 
-fn write_float(out: &mut BytesMut, value: f64, shortest: std::fmt::Arguments<'_>) {
+/// Where PostgreSQL begins to write an exponent.
+const FLOAT4_PLAIN: f64 = 1e6;
+const FLOAT8_PLAIN: f64 = 1e15;
+
+/// Writes a float whose shortest digits are given; from `plain_below` on with an exponent.
+fn write_float(
+    out: &mut BytesMut,
+    value: f64,
+    plain_below: f64,
+    shortest: std::fmt::Arguments<'_>,
+) {
     if value.is_nan() {
         out.put_slice(b"NaN");
     } else if value.is_infinite() {
@@ -423,7 +445,7 @@ fn write_float(out: &mut BytesMut, value: f64, shortest: std::fmt::Arguments<'_>
         } else {
             b"-Infinity"
         });
-    } else if value != 0.0 && !(1e-4..1e15).contains(&value.abs()) {
+    } else if value != 0.0 && !(1e-4..plain_below).contains(&value.abs()) {
         out.put_slice(exponent_form(&shortest.to_string()).as_bytes());
     } else {
         put(out, shortest);
@@ -466,7 +488,7 @@ fn write_plain(out: &mut BytesMut, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => (),
         ValueRef::Integer(integer) => put(out, format_args!("{integer}")),
-        ValueRef::Real(real) => write_float(out, real, format_args!("{real}")),
+        ValueRef::Real(real) => write_float(out, real, FLOAT8_PLAIN, format_args!("{real}")),
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => out.put_slice(bytes),
     }
 }

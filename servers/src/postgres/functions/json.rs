@@ -30,6 +30,15 @@ pub(super) fn register(registry: &mut Registry<'_>) {
             &parse(&text_at(context, 1)?)?,
         )))
     });
+    registry.strict("pf_json_has", 2, |context| {
+        let key = text_at(context, 1)?;
+        Ok(boolean(match parse(&text_at(context, 0)?)? {
+            Json::Object(members) => members.contains_key(&key),
+            Json::Array(elements) => elements.contains(&Json::String(key)),
+            Json::String(text) => text == key,
+            _ => false,
+        }))
+    });
     registry.strict("pf_json_cat", 2, |context| {
         let joined = concatenate(parse(&text_at(context, 0)?)?, parse(&text_at(context, 1)?)?);
         normalise_json(&joined.to_string()).map(Value::Text)

@@ -93,6 +93,7 @@ static FIXED: &[Fixed] = {
         fixed("gen_random_uuid", "pf_uuid", &[], Uuid),
         fixed("random", "pf_random", &[], Float8),
         fixed("sqrt", "sqrt", &[Float8], Float8),
+        fixed("log", "log", &[Float8], Float8),
         fixed("exp", "exp", &[Float8], Float8),
         fixed("ln", "ln", &[Float8], Float8),
         fixed("power", "pow", &[Float8, Float8], Float8),
@@ -550,14 +551,12 @@ impl Translator<'_> {
                 )
             }
             ("concat", _) => {
-                let texts: SqlResult<Vec<String>> =
-                    arguments.iter().map(|expr| self.text_of(expr)).collect();
-                Piece::new(format!("concat('',{})", texts?.join(",")), PgType::TEXT)
+                let texts = self.output_texts(arguments)?;
+                Piece::new(format!("concat('',{texts})"), PgType::TEXT)
             }
             ("concat_ws", [_, _, ..]) => {
-                let texts: SqlResult<Vec<String>> =
-                    arguments.iter().map(|expr| self.text_of(expr)).collect();
-                Piece::new(format!("concat_ws({})", texts?.join(",")), PgType::TEXT)
+                let texts = self.output_texts(arguments)?;
+                Piece::new(format!("concat_ws({texts})"), PgType::TEXT)
             }
             ("length" | "char_length" | "character_length", [text]) => {
                 let piece = self.expr(text, Some(PgType::TEXT))?;
@@ -656,6 +655,19 @@ impl Translator<'_> {
             ("pg_get_serial_sequence", [table, column]) => self.serial_sequence(table, column)?,
             _ => return self.structured(call),
         }))
+    }
+
+    /// Arguments as they would be sent, in which a boolean is one letter.
+    fn output_texts(&mut self, arguments: &[&Expr]) -> SqlResult<String> {
+        let text = |expr: &&Expr| {
+            let piece = self.expr(expr, Some(PgType::TEXT))?;
+            Ok(match piece.ty {
+                PgType::BOOL => format!("CASE {} WHEN 1 THEN 't' WHEN 0 THEN 'f' END", piece.sql),
+                _ => self.as_text(piece)?.sql,
+            })
+        };
+        let texts: SqlResult<Vec<String>> = arguments.iter().map(text).collect();
+        Ok(texts?.join(","))
     }
 
     /// Functions on arrays and JSON.

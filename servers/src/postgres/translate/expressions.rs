@@ -147,12 +147,18 @@ impl Translator<'_> {
             Expr::Array(array) => self.array(&array.elem, hint),
             Expr::Extract { field, expr, .. } => {
                 let of = self.expr(expr, Some(Scalar::Timestamptz.into()))?;
-                let field = quote_text(&field.to_string().to_lowercase());
-                let sql = format!("pf_extract({field},{},{})", of.sql, of.ty.oid());
-                Ok(Piece::new(
-                    format!("pf_cast({sql},701,1700,-1,1)"),
-                    PgType::NUMERIC,
-                ))
+                let field = field.to_string().to_lowercase();
+                let sql = format!("pf_extract('{field}',{},{})", of.sql, of.ty.oid());
+                let number = format!("pf_cast({sql},701,1700,-1,1)");
+                // What is counted in seconds has all six places of a moment.
+                let with_places =
+                    of.ty.scalar != Scalar::Date && ["epoch", "second"].contains(&field.as_str());
+                let sql = if with_places {
+                    format!("pf_numeric_round('round',{number},6)")
+                } else {
+                    number
+                };
+                Ok(Piece::new(sql, PgType::NUMERIC))
             }
             Expr::AtTimeZone {
                 timestamp,

@@ -102,6 +102,11 @@ impl Translator<'_> {
                 };
                 Ok(call(name, &json.sql, &path.sql, ty))
             }
+            "?" => {
+                let json = self.expr(left, Some(Scalar::Jsonb.into()))?;
+                let key = self.text_of(right)?;
+                Ok(call("pf_json_has", &json.sql, &key, PgType::BOOL))
+            }
             "@>" | "<@" => {
                 let (outer, inner) = if symbol == "@>" {
                     (left, right)
@@ -150,10 +155,7 @@ impl Translator<'_> {
             .rev()
             .map(|part| Ok(self.condition_of(part, place)?.sql))
             .collect();
-        Ok(Piece::new(
-            format!("({})", parts?.join(&format!(" {place} "))),
-            PgType::BOOL,
-        ))
+        Ok(Piece::new(balanced(&parts?, place), PgType::BOOL))
     }
 
     /// Both sides, in the type in which they can meet.
@@ -203,7 +205,7 @@ impl Translator<'_> {
         let types = (left.ty, right.ty);
         let (left, right, ty) = self
             .unite(left, right)
-            .map_err(|_| no_operator(name, types.0, types.1))?;
+            .map_err(|error| renamed(error, name, types))?;
         if ty.scalar == Scalar::Json && !ty.is_array {
             return Err(no_operator(name, ty, ty));
         }
@@ -249,7 +251,9 @@ impl Translator<'_> {
             false => (left, right),
         };
         let types = (left.ty, right.ty);
-        let (left, right, ty) = self.unite(left, right)?;
+        let (left, right, ty) = self
+            .unite(left, right)
+            .map_err(|error| renamed(error, symbol, types))?;
         if !ty.is_number() {
             return Err(no_operator(symbol, types.0, types.1));
         }
@@ -498,5 +502,27 @@ fn symbol_of(op: &BinaryOperator) -> String {
         BinaryOperator::PGCustomBinaryOperator(parts) => parts.last().cloned().unwrap_or_default(),
         BinaryOperator::Custom(symbol) => symbol.clone(),
         other => other.to_string(),
+    }
+}
+
+/// The error that two types have nothing in common, as the operator that wanted them together tells it; a literal that
+/// is no value of the other side's type has told so itself.
+fn renamed(error: SqlError, operator: &str, types: (PgType, PgType)) -> SqlError {
+    if error.state() == "42883" {
+        no_operator(operator, types.0, types.1)
+    } else {
+        error
+    }
+}
+
+/// A chain as a balanced tree, since the engine bounds how deep an expression may be.
+fn balanced(parts: &[String], operator: &str) -> String {
+    match parts {
+        [only] => only.clone(),
+        parts => {
+            let (left, right) = parts.split_at(parts.len() / 2);
+            let (left, right) = (balanced(left, operator), balanced(right, operator));
+            format!("({left} {operator} {right})")
+        }
     }
 }

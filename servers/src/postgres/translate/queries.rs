@@ -13,7 +13,8 @@ use sqlparser::ast::{
 use super::super::casts::Cast;
 use super::super::error::{SqlError, SqlResult};
 use super::super::schema::{fold, fold_parts};
-use super::super::types::{PgType, Scalar};
+use super::super::types::PgType;
+use super::labels::output_name;
 use super::{Form, Output, Piece, Scope, Translator, cast_call, quote_name};
 
 type Queried = (String, Vec<Output>);
@@ -664,53 +665,4 @@ fn named_item<'p>(projection: &'p [SelectItem], name: &Ident) -> Option<&'p Expr
         SelectItem::UnnamedExpr(expr) if output_name(expr) == name => Some(expr),
         _ => None,
     })
-}
-
-/// The name PostgreSQL gives to a result column that has no alias.
-fn output_name(expr: &Expr) -> String {
-    let named = |name: &str| name.to_owned();
-    match expr {
-        Expr::Identifier(ident) => fold(ident),
-        Expr::CompoundIdentifier(parts) => parts.last().map(fold).unwrap_or_default(),
-        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => output_name(inner),
-        Expr::Function(function) => fold_parts(&function.name)
-            .ok()
-            .and_then(|mut parts| parts.pop())
-            .unwrap_or_default(),
-        Expr::Cast {
-            expr, data_type, ..
-        } => match output_name(expr) {
-            name if name == "?column?" => {
-                super::super::types::declared(data_type).map_or(name, |declared| declared.ty.name())
-            }
-            name => name,
-        },
-        Expr::TypedString(typed) => super::super::types::declared(&typed.data_type)
-            .map_or_else(|_| named("?column?"), |declared| declared.ty.name()),
-        Expr::Case { else_result, .. } => match else_result.as_deref().map(output_name) {
-            Some(name) if name != "?column?" => name,
-            _ => named("case"),
-        },
-        Expr::Exists { .. } => named("exists"),
-        Expr::Array(_) => named("array"),
-        Expr::Extract { .. } => named("extract"),
-        Expr::Substring { .. } => named("substring"),
-        Expr::Position { .. } => named("position"),
-        Expr::Trim { .. } => named("btrim"),
-        Expr::Ceil { .. } => named("ceil"),
-        Expr::Floor { .. } => named("floor"),
-        Expr::Value(value) if matches!(value.value, Value::Boolean(_)) => {
-            PgType::from(Scalar::Bool).name()
-        }
-        Expr::Interval(_) => named("interval"),
-        Expr::Subquery(query) => match query.body.as_ref() {
-            SetExpr::Select(select) => match select.projection.first() {
-                Some(SelectItem::UnnamedExpr(expr)) => output_name(expr),
-                Some(SelectItem::ExprWithAlias { alias, .. }) => fold(alias),
-                _ => named("?column?"),
-            },
-            _ => named("?column?"),
-        },
-        _ => named("?column?"),
-    }
 }

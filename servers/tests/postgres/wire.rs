@@ -1,0 +1,201 @@
+//! Bytes on the wire, where a driver would hide them: encryption declined, status after each answer, pipelines.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::json;
+
+use crate::connect::server;
+use crate::driver::{PATIENCE, Server};
+
+/// A connection without a driver.
+struct Bytes(TcpStream);
+
+impl Bytes {
+    fn connect(server: &Server) -> Self {
+        let stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Bytes(stream)
+    }
+
+    fn started(server: &Server) -> Self {
+        let mut bytes = Bytes::connect(server);
+        bytes.send(&untyped(196_608, b"user\0me\0\0"));
+        bytes.until_ready();
+        bytes
+    }
+
+    fn send(&mut self, data: &[u8]) {
+        self.0.write_all(data).unwrap();
+    }
+
+    fn byte(&mut self) -> u8 {
+        let mut byte = [0];
+        self.0.read_exact(&mut byte).unwrap();
+        byte[0]
+    }
+
+    fn message(&mut self) -> (char, Vec<u8>) {
+        let kind = self.byte();
+        let mut length = [0; 4];
+        self.0.read_exact(&mut length).unwrap();
+        let mut body = vec![0; u32::from_be_bytes(length) as usize - 4];
+        self.0.read_exact(&mut body).unwrap();
+        (kind.into(), body)
+    }
+
+    /// The types of the messages up to ReadyForQuery, which shows its status.
+    fn until_ready(&mut self) -> String {
+        let mut kinds = String::new();
+        loop {
+            let (kind, body) = self.message();
+            kinds.push(kind);
+            if kind == 'Z' {
+                kinds.push(body[0].into());
+                return kinds;
+            }
+        }
+    }
+
+    fn query(&mut self, sql: &str) -> String {
+        self.send(&typed('Q', format!("{sql}\0").as_bytes()));
+        self.until_ready()
+    }
+}
+
+fn untyped(code: u32, body: &[u8]) -> Vec<u8> {
+    [
+        &(body.len() as u32 + 8).to_be_bytes()[..],
+        &code.to_be_bytes(),
+        body,
+    ]
+    .concat()
+}
+
+fn typed(kind: char, body: &[u8]) -> Vec<u8> {
+    [
+        &[kind as u8][..],
+        &(body.len() as u32 + 4).to_be_bytes(),
+        body,
+    ]
+    .concat()
+}
+
+/// Parse, Bind and Execute of the unnamed statement, without parameters.
+fn execution(sql: &str) -> Vec<u8> {
+    let parse = typed('P', format!("\0{sql}\0\0\0").as_bytes());
+    let bind = typed('B', b"\0\0\0\0\0\0\0\0");
+    [parse, bind, typed('E', b"\0\0\0\0\0")].concat()
+}
+
+const SSL_REQUEST: u32 = 80_877_103;
+const GSS_REQUEST: u32 = 80_877_104;
+
+#[test]
+fn encryption_is_declined_and_the_connection_goes_on() {
+    let server = server(json!({}));
+    let mut bytes = Bytes::connect(&server);
+    for request in [GSS_REQUEST, SSL_REQUEST] {
+        bytes.send(&untyped(request, b""));
+        assert_eq!(bytes.byte(), b'N');
+    }
+    bytes.send(&untyped(196_608, b"user\0me\0\0"));
+    let start = bytes.until_ready();
+    assert!(start.starts_with("RS") && start.ends_with("KZI"), "{start}");
+    server.stop().unwrap();
+}
+
+#[test]
+fn the_status_follows_the_transaction() {
+    let server = server(json!({}));
+    let mut bytes = Bytes::started(&server);
+    for (sql, answer) in [
+        ("SELECT 1", "TDCZI"),
+        ("BEGIN", "CZT"),
+        ("SELECT 1", "TDCZT"),
+        ("SELECT 1/0", "TEZE"),
+        ("SELECT 1", "EZE"),
+        ("ROLLBACK", "CZI"),
+        ("", "IZI"),
+        ("COMMIT", "NCZI"),
+        ("nonsense", "EZI"),
+        ("BEGIN; CREATE TABLE t (x int); COMMIT", "CCCZI"),
+    ] {
+        assert_eq!(bytes.query(sql), answer, "{sql}");
+    }
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_pipeline_is_one_transaction_up_to_its_sync() {
+    let server = server(json!({}));
+    let mut bytes = Bytes::started(&server);
+    assert_eq!(bytes.query("CREATE TABLE t (x int PRIMARY KEY)"), "CZI");
+    let sync = typed('S', b"");
+    let good = [
+        execution("INSERT INTO t VALUES (1)"),
+        execution("INSERT INTO t VALUES (2)"),
+        sync.clone(),
+    ]
+    .concat();
+    bytes.send(&good);
+    assert_eq!(bytes.until_ready(), "12C12CZI");
+    let bad = [
+        execution("INSERT INTO t VALUES (3)"),
+        execution("INSERT INTO t VALUES (1)"),
+        execution("INSERT INTO t VALUES (4)"),
+        sync,
+    ]
+    .concat();
+    bytes.send(&bad);
+    assert_eq!(
+        bytes.until_ready(),
+        "12C12EZI",
+        "after the error all is skipped up to the Sync"
+    );
+    bytes.send(&typed('Q', b"SELECT count(*) FROM t\0"));
+    let mut answer = Vec::new();
+    while let (kind, body) = bytes.message()
+        && kind != 'Z'
+    {
+        answer.push((kind, body));
+    }
+    assert_eq!(
+        answer[1],
+        ('D', b"\0\x01\0\0\0\x012".to_vec()),
+        "the first and the third row are gone"
+    );
+    server.stop().unwrap();
+}
+
+#[test]
+fn bytes_that_are_no_message_end_their_connection_only() {
+    let mut server = server(json!({}));
+    let mut good = Bytes::started(&server);
+    let mut bad = Bytes::started(&server);
+    bad.send(&typed('?', b"what"));
+    let (kind, body) = bad.message();
+    assert_eq!(kind, 'E');
+    assert!(
+        String::from_utf8_lossy(&body).contains("C08P01"),
+        "{body:?}"
+    );
+    assert_eq!(bad.0.read(&mut [0]).unwrap(), 0, "closed");
+    // A length that promises more than there is.
+    let mut cut = Bytes::started(&server);
+    cut.send(&[b'Q', 0, 0, 0, 200, b'x']);
+    drop(cut);
+    server.counts_when(|counts| counts.open_connections == Some(1));
+    assert_eq!(good.query("SELECT 1"), "TDCZI");
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_newer_minor_version_is_talked_down() {
+    let server = server(json!({}));
+    let mut bytes = Bytes::connect(&server);
+    bytes.send(&untyped(3 << 16 | 2, b"user\0me\0_pq_.later\0on\0\0"));
+    let start = bytes.until_ready();
+    assert!(start.starts_with('v'), "{start}");
+    server.stop().unwrap();
+}
