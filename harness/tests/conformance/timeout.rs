@@ -188,6 +188,11 @@ fn a_connection_is_as_good_with_and_without_timeouts<R: Runtime>(runtime: R) {
                 assert_eq!(timed.as_deref(), Ok(&b"with"[..]));
             }
         }
+        // Straight from a long limit to a short one.
+        let timed = runtime
+            .timeout(4 * LONG, exchange(&mut stream, b"long"))
+            .await;
+        assert_eq!(timed.as_deref(), Ok(&b"long"[..]));
         let silence = async {
             let mut buffer = Buffer::with_capacity(16);
             stream.read(&mut buffer).await

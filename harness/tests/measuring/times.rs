@@ -44,7 +44,8 @@ fn service_times_are_no_shorter_than_what_was_slept(runtime: &'static Descriptor
     assert!(longest <= Duration::from_nanos(measurement.elapsed_ns));
 }
 
-/// Mean service × throughput = operations in flight, which is all sessions where each has a thread or a task.
+/// Mean service × throughput = operations in flight, which is all sessions where each has a thread or a task; fewer on a
+/// machine so busy that sessions wait for a CPU between operations.
 fn littles_law_holds_for_a_closed_loop_of_sleeps(runtime: &'static Descriptor) {
     let measurement = measure(
         runtime,
@@ -60,7 +61,7 @@ fn littles_law_holds_for_a_closed_loop_of_sleeps(runtime: &'static Descriptor) {
     let sessions = f64::from(measurement.sessions);
     let share = in_flight / sessions;
     assert!(
-        (0.8..1.02).contains(&share),
+        (0.5..1.02).contains(&share),
         "{in_flight} of {sessions} in flight"
     );
 }
