@@ -5,6 +5,7 @@
 //! `ddl/alter.rs`.
 
 mod alter;
+mod constraints;
 mod tables;
 
 use std::sync::Arc;
@@ -63,6 +64,9 @@ pub(crate) fn define(
         other => Err(SqlError::unsupported(first_words(&other.to_string()))),
     }
 }
+
+/// The errors of what is not there, which IF EXISTS forgives.
+const MISSING: [&str; 3] = ["42P01", "3F000", "42704"];
 
 fn schema_mut(engine: &mut Engine) -> &mut Schema {
     let schema = Arc::make_mut(&mut engine.schema);
@@ -393,11 +397,7 @@ fn drop_all(
         _ => {
             for name in names {
                 match drop_one(engine, definer, object, name, cascade) {
-                    Err(error)
-                        if if_exists && ["42P01", "3F000", "42704"].contains(&error.state()) =>
-                    {
-                        ()
-                    }
+                    Err(error) if if_exists && MISSING.contains(&error.state()) => {}
                     other => other?,
                 }
             }

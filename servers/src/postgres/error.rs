@@ -82,12 +82,6 @@ impl SqlError {
         &self.0.state
     }
 
-    /// The text for people.
-    #[cfg(test)]
-    pub(crate) fn message(&self) -> &str {
-        &self.0.message
-    }
-
     /// Whether the connection ends with it.
     pub(crate) fn is_fatal(&self) -> bool {
         self.0.fatal

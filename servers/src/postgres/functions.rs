@@ -2,23 +2,22 @@
 //!
 //! Everything here is registered once per engine, under names that begin with `pf_` unless the engine's own function
 //! of that name is to be replaced. Which PostgreSQL function becomes which of these is decided in `translate/`. JSON
-//! is in `functions/json.rs`, text in `functions/text.rs`.
+//! is in `functions/json.rs`, and so on.
 
 mod json;
+mod moments;
+mod numbers;
 mod text;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bigdecimal::RoundingMode;
 use rusqlite::Connection;
-use rusqlite::functions::{Aggregate, Context, FunctionFlags};
+use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 
-use super::casts::{self, Cast, cast, to_numeric};
-use super::datetime::{self, Interval};
+use super::casts::{self, Cast, cast};
 use super::error::{SqlError, SqlResult};
-use super::numeric::{self, Numeric};
 use super::settings::Settings;
 use super::types::{PgType, format_type};
 use super::value;
@@ -179,16 +178,14 @@ pub(crate) fn register(connection: &Connection, shared: &Shared) -> rusqlite::Re
         outcome: Ok(()),
     };
     register_types(&mut registry);
-    register_numbers(&mut registry);
-    register_moments(&mut registry, shared);
+    numbers::register(&mut registry);
+    moments::register(&mut registry, shared);
     register_sequences(&mut registry, shared);
     register_system(&mut registry, shared);
     text::register(&mut registry);
     json::register(&mut registry);
     registry.outcome?;
-    connection.create_collation("pf_numeric", numeric::compare_texts)?;
-    connection.create_aggregate_function("pf_sum", 1, PURE, Sum { average: false })?;
-    connection.create_aggregate_function("pf_avg", 1, PURE, Sum { average: true })?;
+    numbers::register_aggregates(connection)?;
     rusqlite::vtab::series::load_module(connection)
 }
 
@@ -266,274 +263,6 @@ fn register_types(registry: &mut Registry<'_>) {
             Some(ty) => Value::Text(format_type(ty, modifier)),
             None => Value::Text("???".into()),
         })
-    });
-}
-
-fn division_by_zero() -> SqlError {
-    SqlError::new("22012", "division by zero")
-}
-
-fn divide(operator: &str, left: ValueRef<'_>, right: ValueRef<'_>) -> SqlResult<Value> {
-    match (left, right) {
-        (_, ValueRef::Integer(0)) => Err(division_by_zero()),
-        (ValueRef::Integer(left), ValueRef::Integer(right)) => {
-            let result = if operator == "/" {
-                left.checked_div(right)
-            } else {
-                left.checked_rem(right)
-            };
-            result
-                .map(Value::Integer)
-                .ok_or_else(|| SqlError::out_of_range("bigint"))
-        }
-        (left, right) => {
-            let float = |value| match value {
-                ValueRef::Integer(integer) => integer as f64,
-                ValueRef::Real(real) => real,
-                _ => f64::NAN,
-            };
-            if float(right) == 0.0 {
-                Err(division_by_zero())
-            } else {
-                Ok(value::float(float(left) / float(right)))
-            }
-        }
-    }
-}
-
-/// The engine is built without these.
-const FLOAT_FUNCTIONS: [(&str, fn(f64) -> f64); 9] = [
-    ("sqrt", f64::sqrt),
-    ("exp", f64::exp),
-    ("ln", f64::ln),
-    ("log", f64::log10),
-    ("sin", f64::sin),
-    ("cos", f64::cos),
-    ("ceil", f64::ceil),
-    ("floor", f64::floor),
-    ("trunc", f64::trunc),
-];
-
-fn register_numbers(registry: &mut Registry<'_>) {
-    for (name, function) in FLOAT_FUNCTIONS {
-        registry.strict(name, 1, move |context| {
-            let (argument, domain) = (float_at(context, 0), ["sqrt", "ln", "log"].contains(&name));
-            if domain && argument < 0.0 {
-                let (state, what) = if name == "sqrt" {
-                    ("2201F", "square root")
-                } else {
-                    ("2201E", "logarithm")
-                };
-                return Err(SqlError::new(
-                    state,
-                    format!("cannot take {what} of a negative number"),
-                ));
-            }
-            Ok(value::float(function(argument)))
-        });
-    }
-    registry.strict("pow", 2, |context| {
-        Ok(value::float(
-            float_at(context, 0).powf(float_at(context, 1)),
-        ))
-    });
-    registry.any("pi", 0, PURE, |_| Ok(Value::Real(std::f64::consts::PI)));
-    registry.strict("sign", 1, |context| {
-        let argument = float_at(context, 0);
-        Ok(Value::Integer(
-            i64::from(argument > 0.0) - i64::from(argument < 0.0),
-        ))
-    });
-    registry.strict("pf_divide", 3, |context| {
-        divide(
-            &text_at(context, 0)?,
-            context.get_raw(1),
-            context.get_raw(2),
-        )
-    });
-    registry.strict("pf_numeric", 3, |context| {
-        let operator = text_at(context, 0)?.chars().next().unwrap_or('+');
-        let result = to_numeric(context.get_raw(1))?
-            .calculate(operator, &to_numeric(context.get_raw(2))?)?;
-        Ok(Value::Text(result.to_text()))
-    });
-    registry.strict("pf_numeric_abs", 1, |context| {
-        let text = to_numeric(context.get_raw(0))?.to_text();
-        Ok(Value::Text(text.trim_start_matches('-').to_owned()))
-    });
-    registry.strict("pf_numeric_round", 3, |context| {
-        let mode = match text_at(context, 0)?.as_str() {
-            "trunc" => RoundingMode::Down,
-            "ceil" | "ceiling" => RoundingMode::Ceiling,
-            "floor" => RoundingMode::Floor,
-            _ => RoundingMode::HalfUp,
-        };
-        let rounded = to_numeric(context.get_raw(1))?.with_mode(integer_at(context, 2)?, mode);
-        Ok(Value::Text(rounded.to_text()))
-    });
-    registry.strict("pf_round_even", 1, |context| {
-        Ok(value::float(float_at(context, 0).round_ties_even()))
-    });
-    for (name, wanted) in [
-        ("pf_greatest", std::cmp::Ordering::Greater),
-        ("pf_least", std::cmp::Ordering::Less),
-    ] {
-        registry.any(name, -1, PURE, move |context| {
-            let numeric = integer_at(context, 0)? != 0;
-            let mut best = ValueRef::Null;
-            for value in (1..context.len())
-                .map(|at| context.get_raw(at))
-                .filter(|value| *value != ValueRef::Null)
-            {
-                if best == ValueRef::Null || order(value, best, numeric) == wanted {
-                    best = value;
-                }
-            }
-            Ok(value::owned(best))
-        });
-    }
-}
-
-fn order(left: ValueRef<'_>, right: ValueRef<'_>, numeric: bool) -> std::cmp::Ordering {
-    let float = |value| match value {
-        ValueRef::Integer(integer) => integer as f64,
-        ValueRef::Real(real) => real,
-        _ => f64::NAN,
-    };
-    match (left, right) {
-        (ValueRef::Text(left), ValueRef::Text(right)) if numeric => numeric::compare_texts(
-            &String::from_utf8_lossy(left),
-            &String::from_utf8_lossy(right),
-        ),
-        (
-            ValueRef::Text(left) | ValueRef::Blob(left),
-            ValueRef::Text(right) | ValueRef::Blob(right),
-        ) => left.cmp(right),
-        (ValueRef::Integer(left), ValueRef::Integer(right)) => left.cmp(&right),
-        (left, right) => float(left).total_cmp(&float(right)),
-    }
-}
-
-/// The exact sum, or average, of integers and numerics.
-struct Sum {
-    average: bool,
-}
-
-struct SumState {
-    sum: Numeric,
-    count: i64,
-}
-
-impl Aggregate<SumState, Value> for Sum {
-    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<SumState> {
-        Ok(SumState {
-            sum: Numeric::from_i128(0),
-            count: 0,
-        })
-    }
-
-    fn step(&self, context: &mut Context<'_>, state: &mut SumState) -> rusqlite::Result<()> {
-        let value = context.get_raw(0);
-        if value != ValueRef::Null {
-            let added = to_numeric(value).and_then(|number| state.sum.calculate('+', &number));
-            state.sum = added.map_err(SqlError::into_engine)?;
-            state.count += 1;
-        }
-        Ok(())
-    }
-
-    fn finalize(&self, _: &mut Context<'_>, state: Option<SumState>) -> rusqlite::Result<Value> {
-        let Some(SumState {
-            sum,
-            count: count @ 1..,
-        }) = state
-        else {
-            return Ok(Value::Null);
-        };
-        if !self.average {
-            return Ok(Value::Text(sum.to_text()));
-        }
-        let average = sum
-            .calculate('/', &Numeric::from_i128(i128::from(count)))
-            .map_err(SqlError::into_engine)?;
-        Ok(Value::Text(average.to_text()))
-    }
-}
-
-fn register_moments(registry: &mut Registry<'_>, shared: &Shared) {
-    registry.live("pf_now", 0, shared, |live, _| {
-        Ok(Value::Integer(live.now_micros))
-    });
-    registry.live("pf_today", 0, shared, |live, _| {
-        Ok(Value::Integer(
-            live.now_micros.div_euclid(datetime::MICROS_PER_DAY),
-        ))
-    });
-    registry.live("pf_clock", 0, shared, |_, _| {
-        Ok(Value::Integer(datetime::now_micros()))
-    });
-    registry.strict("pf_to_timestamp", 1, |context| {
-        Ok(Value::Integer(datetime::from_unix_seconds(float_at(
-            context, 0,
-        ))))
-    });
-    registry.strict("pf_make_date", 3, |context| {
-        let text = format!(
-            "{:04}-{:02}-{:02}",
-            integer_at(context, 0)?,
-            integer_at(context, 1)?,
-            integer_at(context, 2)?
-        );
-        datetime::parse_date(&text).map(Value::Integer)
-    });
-    registry.strict("pf_moment_add", 3, |context| {
-        let interval = Interval::parse(&text_at(context, 1)?)?.times(integer_at(context, 2)?);
-        Ok(Value::Integer(interval.after(integer_at(context, 0)?)))
-    });
-    registry.strict("pf_moment_between", 2, |context| {
-        let micros = integer_at(context, 0)?.saturating_sub(integer_at(context, 1)?);
-        let (days, micros) = (
-            micros / datetime::MICROS_PER_DAY,
-            micros % datetime::MICROS_PER_DAY,
-        );
-        Ok(Value::Text(
-            Interval {
-                months: 0,
-                days,
-                micros,
-            }
-            .to_text(),
-        ))
-    });
-    registry.strict("pf_interval_add", 3, |context| {
-        let (left, right) = (
-            Interval::parse(&text_at(context, 0)?)?,
-            Interval::parse(&text_at(context, 1)?)?,
-        );
-        let right = right.times(integer_at(context, 2)?);
-        let sum = Interval {
-            months: left.months + right.months,
-            days: left.days + right.days,
-            micros: left.micros + right.micros,
-        };
-        Ok(Value::Text(sum.to_text()))
-    });
-    registry.strict("pf_interval_times", 2, |context| {
-        let interval = Interval::parse(&text_at(context, 0)?)?;
-        Ok(Value::Text(
-            interval.times(integer_at(context, 1)?).to_text(),
-        ))
-    });
-    registry.strict("pf_extract", 3, |context| {
-        let part = casts::extract(
-            &text_at(context, 0)?,
-            context.get_raw(1),
-            type_at(context, 2)?,
-        )?;
-        Ok(part.map_or(Value::Null, Value::Real))
-    });
-    registry.strict("pf_date_trunc", 2, |context| {
-        casts::truncate(&text_at(context, 0)?, integer_at(context, 1)?).map(Value::Integer)
     });
 }
 

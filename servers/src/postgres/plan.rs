@@ -4,30 +4,28 @@
 //! mean the same by their names; the plan says for which version of the definitions it holds. What a plan does is
 //! carried out in `session.rs` and `engine.rs`.
 
-use std::collections::HashMap;
+mod cache;
+mod commands;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use sqlparser::ast::{
-    CloseCursor, DiscardObject, Expr, Query, Reset, SelectItem, Set, SetExpr, Statement,
-    TransactionAccessMode, TransactionIsolationLevel, TransactionMode,
-};
+use sqlparser::ast::{Expr, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::error::{SqlError, SqlResult};
-use super::schema::{Schema, fold};
+use super::schema::Schema;
 use super::settings::shown_name;
 use super::translate::{Names, Output, Translated, change_of, translate};
 use super::types::{PgType, Scalar};
+pub(crate) use cache::PlanCache;
+use commands::session_action;
 
 /// Operators in a row; a longer chain makes a tree too deep to walk and to drop.
 const LONGEST_CHAIN: usize = 2_000;
-
-/// Plans kept per generation.
-const GENERATION: usize = 2_000;
 
 /// What is to be done for a statement.
 #[derive(Debug)]
@@ -209,10 +207,7 @@ fn refuse_long_chains(tokens: &[TokenWithSpan]) -> SqlResult<()> {
                 if !matches!(
                     word.keyword,
                     Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::UNION
-                ) =>
-            {
-                ()
-            }
+                ) => {}
             _ => *last(&mut chains) += 1,
         }
         if *last(&mut chains) > LONGEST_CHAIN {
@@ -321,278 +316,5 @@ fn engine_action(
             ))
         }
         _ => Ok((Action::Define, Vec::new(), Vec::new())),
-    }
-}
-
-/// What concerns the session and its transaction, and needs no definitions.
-fn session_action(statement: &Statement) -> SqlResult<Option<Action>> {
-    Ok(Some(match statement {
-        Statement::StartTransaction { modes, .. } => Action::Begin(modes_of(modes)),
-        Statement::Commit { chain, .. } => Action::Commit { chain: *chain },
-        Statement::Rollback {
-            chain,
-            savepoint: None,
-        } => Action::Rollback { chain: *chain },
-        Statement::Rollback {
-            savepoint: Some(name),
-            ..
-        } => Action::RollbackTo(fold(name)),
-        Statement::Savepoint { name } => Action::Savepoint(fold(name)),
-        Statement::ReleaseSavepoint { name } => Action::Release(fold(name)),
-        Statement::Set(set) => set_action(set)?,
-        Statement::ShowVariable { variable } => {
-            let words: Vec<String> = variable
-                .iter()
-                .map(|word| word.value.to_lowercase())
-                .collect();
-            Action::Show(
-                words.join(
-                    if words
-                        .first()
-                        .is_some_and(|word| word == "time" || word == "transaction")
-                    {
-                        " "
-                    } else {
-                        "."
-                    },
-                ),
-            )
-        }
-        Statement::Reset(reset) => match &reset.reset {
-            Reset::ALL => Action::Reset(None),
-            Reset::ConfigurationParameter(name) => Action::Reset(Some(name.to_string())),
-            Reset::SessionAuthorization => Action::Nothing("RESET"),
-        },
-        Statement::Discard {
-            object_type: DiscardObject::ALL,
-        } => Action::DiscardAll,
-        Statement::Discard {
-            object_type: DiscardObject::PLANS,
-        } => Action::Deallocate(None),
-        Statement::Deallocate { name, .. } if fold(name) == "all" => Action::Deallocate(None),
-        Statement::Deallocate { name, .. } => Action::Deallocate(Some(fold(name))),
-        Statement::Prepare {
-            name,
-            data_types,
-            statement,
-        } => {
-            let types: SqlResult<Vec<_>> = data_types
-                .iter()
-                .map(|ty| Ok(Some(super::types::declared(ty)?.ty)))
-                .collect();
-            Action::Prepare {
-                name: fold(name),
-                statement: Arc::new(Statement::clone(statement)),
-                types: types?,
-            }
-        }
-        Statement::Execute {
-            name: Some(name),
-            parameters,
-            ..
-        } => Action::Execute {
-            name: super::schema::qualified(name)?.name,
-            arguments: parameters.clone(),
-        },
-        Statement::Lock(_) => Action::Lock,
-        // Nothing is cached on disk or counted here, so there is nothing to clean.
-        Statement::Vacuum(_) => Action::Nothing("VACUUM"),
-        Statement::Analyze(_) => Action::Nothing("ANALYZE"),
-        Statement::UNLISTEN { .. } => Action::Nothing("UNLISTEN"),
-        Statement::Close {
-            cursor: CloseCursor::All,
-        } => Action::Nothing("CLOSE CURSOR ALL"),
-        Statement::Query(query) => match sleep_of(query) {
-            Some(seconds) => Action::Sleep(seconds),
-            None => return Ok(None),
-        },
-        _ => return Ok(None),
-    }))
-}
-
-fn modes_of(modes: &[TransactionMode]) -> Modes {
-    let mut said = Modes::default();
-    for mode in modes {
-        match mode {
-            TransactionMode::AccessMode(access) => {
-                said.read_only = Some(*access == TransactionAccessMode::ReadOnly)
-            }
-            TransactionMode::IsolationLevel(level) => {
-                use TransactionIsolationLevel::{ReadCommitted, ReadUncommitted};
-                said.strict = Some(!matches!(level, ReadCommitted | ReadUncommitted));
-            }
-        }
-    }
-    said
-}
-
-fn set_action(set: &Set) -> SqlResult<Action> {
-    use sqlparser::ast::ContextModifier::Local;
-    Ok(match set {
-        Set::SingleAssignment {
-            scope,
-            variable,
-            values,
-            ..
-        } => {
-            let local = matches!(scope, Some(Local));
-            Action::Set {
-                local,
-                name: variable.to_string().replace('"', ""),
-                value: setting_value(values),
-            }
-        }
-        Set::SetTimeZone { local, value } => Action::Set {
-            local: *local,
-            name: "timezone".into(),
-            value: setting_value(std::slice::from_ref(value)),
-        },
-        Set::SetNames { charset_name, .. } => Action::Set {
-            local: false,
-            name: "client_encoding".into(),
-            value: Some(charset_name.value.clone()),
-        },
-        Set::SetNamesDefault {} => Action::Set {
-            local: false,
-            name: "client_encoding".into(),
-            value: None,
-        },
-        Set::SetTransaction { modes, session, .. } => match session {
-            true => {
-                let level = if modes_of(modes).strict == Some(true) {
-                    "serializable"
-                } else {
-                    "read committed"
-                };
-                Action::Set {
-                    local: false,
-                    name: "default_transaction_isolation".into(),
-                    value: Some(level.into()),
-                }
-            }
-            false => Action::SetTransaction(modes_of(modes)),
-        },
-        Set::SetRole {
-            role_name: None, ..
-        } => Action::Nothing("SET"),
-        other => {
-            return Err(SqlError::unsupported(super::translate::first_words(
-                &other.to_string(),
-            )));
-        }
-    })
-}
-
-/// The text of a setting; words, texts and numbers are all texts here. `None` for DEFAULT.
-fn setting_value(values: &[Expr]) -> Option<String> {
-    let word = |expr: &Expr| match expr {
-        Expr::Value(value) => value
-            .value
-            .clone()
-            .into_string()
-            .unwrap_or_else(|| value.value.to_string()),
-        Expr::Identifier(ident) => ident.value.clone(),
-        other => other.to_string(),
-    };
-    let words: Vec<String> = values.iter().map(word).collect();
-    match words.as_slice() {
-        [only] if only.eq_ignore_ascii_case("default") => None,
-        _ => Some(words.join(", ")),
-    }
-}
-
-/// `SELECT pg_sleep(n)` and nothing else: it must not hold up the thread, which serves all sessions.
-fn sleep_of(query: &Query) -> Option<f64> {
-    use sqlparser::ast::{FunctionArg, FunctionArgExpr, FunctionArguments};
-    let SetExpr::Select(select) = query.body.as_ref() else {
-        return None;
-    };
-    let [SelectItem::UnnamedExpr(Expr::Function(function))] = select.projection.as_slice() else {
-        return None;
-    };
-    let name = super::schema::fold_parts(&function.name).ok()?.pop()?;
-    let FunctionArguments::List(list) = &function.args else {
-        return None;
-    };
-    match list.args.as_slice() {
-        [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))]
-            if name == "pg_sleep" && select.from.is_empty() =>
-        {
-            value
-                .value
-                .to_string()
-                .trim_matches('\'')
-                .parse()
-                .ok()
-                .filter(|seconds| (0.0..86_400.0).contains(seconds))
-        }
-        _ => None,
-    }
-}
-
-/// One way a text was planned.
-#[derive(Debug)]
-struct Entry {
-    names: Arc<Names>,
-    declared: Vec<Option<PgType>>,
-    plan: Arc<Plan>,
-}
-
-/// Plans by text, in two generations: what is not used for a whole generation is forgotten.
-#[derive(Debug, Default)]
-pub(crate) struct PlanCache {
-    young: HashMap<String, Vec<Entry>>,
-    old: HashMap<String, Vec<Entry>>,
-}
-
-impl PlanCache {
-    /// The plan of a text, if it still holds.
-    pub(crate) fn get(
-        &mut self,
-        sql: &str,
-        schema: &Schema,
-        names: &Arc<Names>,
-        declared: &[Option<PgType>],
-    ) -> Option<Arc<Plan>> {
-        if !self.young.contains_key(sql)
-            && let Some((sql, entries)) = self.old.remove_entry(sql)
-        {
-            self.keep_small();
-            self.young.insert(sql, entries);
-        }
-        let entries = self.young.get(sql)?;
-        let same = |entry: &&Entry| {
-            (Arc::ptr_eq(&entry.names, names) || entry.names == *names)
-                && entry.declared == declared
-        };
-        entries
-            .iter()
-            .find(same)
-            .map(|entry| &entry.plan)
-            .filter(|plan| plan.holds_for(schema))
-            .cloned()
-    }
-
-    pub(crate) fn put(
-        &mut self,
-        sql: &str,
-        names: Arc<Names>,
-        declared: Vec<Option<PgType>>,
-        plan: Arc<Plan>,
-    ) {
-        self.keep_small();
-        let entries = self.young.entry(sql.to_owned()).or_default();
-        entries.retain(|entry| entry.names != names || entry.declared != declared);
-        entries.push(Entry {
-            names,
-            declared,
-            plan,
-        });
-    }
-
-    fn keep_small(&mut self) {
-        if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
-        }
     }
 }

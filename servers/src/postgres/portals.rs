@@ -231,10 +231,11 @@ impl Session {
             }
             _ => return Err(SqlError::new("08P01", "invalid DESCRIBE message").into()),
         };
-        Ok(match plan.filter(|plan| plan.returns_rows()) {
+        match plan.filter(|plan| plan.returns_rows()) {
             Some(plan) => self.describe_rows(&plan.outputs, &formats)?,
             None => self.describe_nothing()?,
-        })
+        }
+        Ok(())
     }
 
     pub(super) async fn execute(&mut self, execute: Execute) -> Result<(), Failure> {

@@ -14,7 +14,8 @@ use super::super::engine::Engine;
 use super::super::error::{SqlError, SqlResult, null_in_column};
 use super::super::schema::{ConstraintKind, Table, engine_name, fold, qualified};
 use super::super::translate::{Translator, quote_name};
-use super::tables::{Draft, column_of, engine_column};
+use super::constraints::Draft;
+use super::tables::{column_of, engine_column};
 use super::{Definer, own_table, schema_mut, taken};
 
 pub(super) fn alter(

@@ -99,7 +99,7 @@ pub(super) fn register(registry: &mut Registry<'_>) {
             super::super::translate::quote_name(&name)
         }))
     });
-    registry.strict("pf_encode", 2, |context| encode(context));
+    registry.strict("pf_encode", 2, encode);
     registry.strict("pf_decode", 2, |context| {
         decode(&text_at(context, 0)?, &text_at(context, 1)?).map(Value::Blob)
     });

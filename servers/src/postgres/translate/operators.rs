@@ -7,8 +7,9 @@ use sqlparser::ast::{BinaryOperator, Expr, Query};
 
 use super::super::error::{SqlError, SqlResult};
 use super::super::types::{PgType, Scalar};
+use super::conversions::no_operator;
 use super::expressions::{array_element, not};
-use super::{Form, Piece, Translator, no_operator};
+use super::{Form, Piece, Translator};
 
 impl Translator<'_> {
     pub(super) fn binary(

@@ -79,13 +79,13 @@ impl Translator<'_> {
         let optional = sources[first..middle]
             .iter_mut()
             .filter(|_| left_optional)
-            .map(|source| &mut source.columns);
+            .map(|source| source.columns.as_mut_slice());
         optional.for_each(may_be_null);
         let sources = self.own_sources();
         sources[middle..]
             .iter_mut()
             .filter(|_| right_optional)
-            .map(|source| &mut source.columns)
+            .map(|source| source.columns.as_mut_slice())
             .for_each(may_be_null);
         let condition = match constraint {
             JoinConstraint::None => String::new(),
@@ -421,7 +421,7 @@ fn alias_columns(alias: Option<&TableAlias>) -> Vec<String> {
         .unwrap_or_default()
 }
 
-fn may_be_null(columns: &mut Vec<(String, Output)>) {
+fn may_be_null(columns: &mut [(String, Output)]) {
     columns
         .iter_mut()
         .for_each(|(_, output)| output.not_null = false);
