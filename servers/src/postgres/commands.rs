@@ -40,7 +40,13 @@ impl Session {
             Action::Release(name) => self.transaction.release(name).map(|()| "RELEASE")?,
             Action::RollbackTo(name) => self.transaction.rollback_to(name).map(|()| "ROLLBACK")?,
             Action::SetTransaction(modes) => {
-                self.transaction.set_modes(*modes);
+                if self.transaction.status == Status::Idle {
+                    let message = "SET TRANSACTION can only be used in transaction blocks";
+                    self.wire.send_warning("25P01", message)?;
+                } else {
+                    self.transaction.set_modes(*modes);
+                    self.show_level(*modes);
+                }
                 "SET"
             }
             Action::Set { local, name, value } => self.set(*local, name, value.as_deref())?,

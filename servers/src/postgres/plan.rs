@@ -104,9 +104,21 @@ pub(crate) struct Run {
 /// What BEGIN and SET TRANSACTION can say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Modes {
-    /// Whether all statements must see one state; `None` leaves the default.
-    pub(crate) strict: Option<bool>,
+    /// The isolation level; `None` leaves the default.
+    pub(crate) level: Option<&'static str>,
     pub(crate) read_only: Option<bool>,
+}
+
+impl Modes {
+    /// Whether all statements must see one state; `None` leaves the default.
+    pub(crate) fn strict(self) -> Option<bool> {
+        self.level.map(is_strict)
+    }
+}
+
+/// Whether all statements of a transaction at this level must see one state.
+pub(crate) fn is_strict(level: &str) -> bool {
+    !matches!(level, "read committed" | "read uncommitted")
 }
 
 impl Plan {

@@ -290,6 +290,15 @@ impl Session {
         let strict = lock(&self.settings).is_strict_by_default();
         self.transaction
             .begin(status, modes, strict, datetime::now_micros());
+        self.show_level(modes);
+    }
+
+    /// Lets SHOW tell the level of the transaction while it lasts.
+    pub(super) fn show_level(&mut self, modes: Modes) {
+        if let Some(level) = modes.level {
+            // The level is one of those that the setting takes.
+            let _ = lock(&self.settings).set_local("transaction_isolation", level);
+        }
     }
 
     /// Refuses what may not run after an error in the transaction.

@@ -265,7 +265,7 @@ impl Settings {
     /// Whether transactions must see one state of the database from their first statement on.
     pub(crate) fn is_strict_by_default(&self) -> bool {
         self.show("default_transaction_isolation")
-            .is_ok_and(|level| level != "read committed" && level != "read uncommitted")
+            .is_ok_and(|level| super::plan::is_strict(&level))
     }
 }
 

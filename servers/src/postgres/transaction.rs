@@ -93,13 +93,13 @@ impl Transaction {
     ) {
         self.status = status;
         self.now_micros.get_or_insert(now_micros);
-        self.strict = modes.strict.unwrap_or(strict_by_default);
+        self.strict = modes.strict().unwrap_or(strict_by_default);
         self.read_only = modes.read_only.unwrap_or(false);
     }
 
     /// SET TRANSACTION.
     pub(crate) fn set_modes(&mut self, modes: Modes) {
-        self.strict = modes.strict.unwrap_or(self.strict);
+        self.strict = modes.strict().unwrap_or(self.strict);
         self.read_only = modes.read_only.unwrap_or(self.read_only);
     }
 

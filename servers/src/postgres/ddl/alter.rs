@@ -107,7 +107,7 @@ fn apply(
 fn add_column(
     engine: &mut Engine,
     definer: &Definer<'_>,
-    mut table: Table,
+    table: Table,
     definition: &ColumnDef,
     if_not_exists: bool,
 ) -> SqlResult<()> {
@@ -128,7 +128,7 @@ fn add_column(
     if let Some(option) = definition.options.iter().find(|option| {
         matches!(
             option.option,
-            ColumnOption::PrimaryKey(_) | ColumnOption::Check(_) | ColumnOption::ForeignKey(_)
+            ColumnOption::PrimaryKey(_) | ColumnOption::ForeignKey(_)
         )
     }) {
         return Err(SqlError::unsupported(format_args!(
@@ -148,7 +148,16 @@ fn add_column(
     if column.not_null && has_rows && column.default.is_none() && column.sequence.is_none() {
         return Err(null_in_column(&table, &name));
     }
-    engine.execute(&format!("ALTER TABLE {quoted_table} ADD COLUMN {sql}"))?;
+    let mut draft = Draft::of(table);
+    draft.table.columns.push(column.clone());
+    let checks = draft.added_checks(engine, definer, definition)?;
+    if column.not_null && !checks.is_empty() {
+        return Err(SqlError::unsupported("ADD COLUMN with NOT NULL and CHECK"));
+    }
+    let table = draft.table;
+    engine.execute(&format!(
+        "ALTER TABLE {quoted_table} ADD COLUMN {sql} {checks}"
+    ))?;
     let value = match (&column.default, column.sequence) {
         (_, Some(sequence)) => Some(format!("pf_nextval({sequence})")),
         (Some(default), None) => Some(Translator::default_value(
@@ -160,7 +169,6 @@ fn add_column(
         )?),
         (None, None) => None,
     };
-    table.columns.push(column);
     if let Some(value) = value {
         engine.execute(&format!(
             "UPDATE {quoted_table} SET {} = {value}",

@@ -110,6 +110,23 @@ impl Draft {
         Ok(())
     }
 
+    /// The checks written behind a column that is added, as they follow its type.
+    pub(super) fn added_checks(
+        &mut self,
+        engine: &Engine,
+        definer: &Definer<'_>,
+        definition: &ColumnDef,
+    ) -> SqlResult<String> {
+        for option in &definition.options {
+            if let ColumnOption::Check(check) = &option.option {
+                let name = option.name.as_ref().or(check.name.as_ref());
+                let columns = vec![fold(&definition.name)];
+                self.check(engine, definer, name, columns, &check.expr)?;
+            }
+        }
+        Ok(self.parts.join(" "))
+    }
+
     /// A constraint written beside the columns.
     pub(super) fn table_constraint(
         &mut self,
@@ -225,6 +242,14 @@ impl Draft {
         expr: &Expr,
     ) -> SqlResult<()> {
         let sql = Translator::condition(&self.table, &engine.schema, definer.names, expr)?;
+        // About one column, it is called after it.
+        let mut named_columns = self.named_in(expr);
+        named_columns.truncate(if named_columns.len() == 1 { 1 } else { 0 });
+        let columns = if columns.is_empty() {
+            named_columns
+        } else {
+            columns
+        };
         let name = self.named(name, &columns, "check");
         self.parts
             .push(format!("CONSTRAINT {} CHECK ({sql})", quote_name(&name)));
@@ -235,6 +260,17 @@ impl Draft {
             format!("CHECK ({expr})"),
         );
         Ok(())
+    }
+
+    /// The columns whose names are words of the expression.
+    fn named_in(&self, expr: &Expr) -> Vec<String> {
+        let text = expr.to_string().to_lowercase();
+        let is_word = |name: &str| {
+            text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+                .any(|word| word == name)
+        };
+        let names = self.table.columns.iter().map(|column| &column.name);
+        names.filter(|name| is_word(name)).cloned().collect()
     }
 
     fn foreign_key(

@@ -64,6 +64,16 @@ pub(super) fn register(registry: &mut Registry<'_>, shared: &Shared) {
         };
         Ok(Value::Text(sum.to_text()))
     });
+    // For comparisons a month counts 30 days, as in PostgreSQL.
+    registry.strict("pf_interval_length", 1, |context| {
+        let interval = Interval::parse(&text_at(context, 0)?)?;
+        let days = interval
+            .months
+            .saturating_mul(30)
+            .saturating_add(interval.days);
+        let micros = days.saturating_mul(datetime::MICROS_PER_DAY);
+        Ok(Value::Integer(micros.saturating_add(interval.micros)))
+    });
     registry.strict("pf_interval_times", 2, |context| {
         let interval = Interval::parse(&text_at(context, 0)?)?;
         Ok(Value::Text(

@@ -107,8 +107,13 @@ fn modes_of(modes: &[TransactionMode]) -> Modes {
                 said.read_only = Some(*access == TransactionAccessMode::ReadOnly)
             }
             TransactionMode::IsolationLevel(level) => {
-                use TransactionIsolationLevel::{ReadCommitted, ReadUncommitted};
-                said.strict = Some(!matches!(level, ReadCommitted | ReadUncommitted));
+                use TransactionIsolationLevel as Level;
+                said.level = Some(match level {
+                    Level::ReadUncommitted => "read uncommitted",
+                    Level::ReadCommitted => "read committed",
+                    Level::RepeatableRead | Level::Snapshot => "repeatable read",
+                    Level::Serializable => "serializable",
+                });
             }
         }
     }
@@ -148,11 +153,7 @@ fn set_action(set: &Set) -> SqlResult<Action> {
         },
         Set::SetTransaction { modes, session, .. } => match session {
             true => {
-                let level = if modes_of(modes).strict == Some(true) {
-                    "serializable"
-                } else {
-                    "read committed"
-                };
+                let level = modes_of(modes).level.unwrap_or("read committed");
                 Action::Set {
                     local: false,
                     name: "default_transaction_isolation".into(),

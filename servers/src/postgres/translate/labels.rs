@@ -60,7 +60,7 @@ fn label(expr: &Expr) -> Label {
             Some(Label::Own(name)) => Label::Own(name),
             _ => Label::OfType("case".into()),
         },
-        Expr::Exists { .. } => own("exists"),
+        Expr::Exists { negated: false, .. } => own("exists"),
         Expr::Array(_) => own("array"),
         Expr::Extract { .. } => own("extract"),
         Expr::Substring { shorthand, .. } => own(if *shorthand { "substr" } else { "substring" }),

@@ -210,9 +210,15 @@ impl Translator<'_> {
         if ty.scalar == Scalar::Json && !ty.is_array {
             return Err(no_operator(name, ty, ty));
         }
+        let is_padded = |piece: &Piece| piece.ty == Scalar::Bpchar.into();
+        let is_computed = |piece: &Piece| piece.form != Form::Column;
+        // Blanks at the end of a `char` do not count; a column of that type says so itself.
+        let blind =
+            (is_padded(&left) || is_padded(&right)) && is_computed(&left) && is_computed(&right);
+        let collation = if blind { " COLLATE RTRIM" } else { "" };
         let (left, right) = (self.comparable(left, ty)?, self.comparable(right, ty)?);
         Ok(Piece::new(
-            format!("({left} {symbol} {right})"),
+            format!("({left}{collation} {symbol} {right})"),
             PgType::BOOL,
         ))
     }
@@ -225,6 +231,9 @@ impl Translator<'_> {
         }
         let is_column = piece.form == Form::Column && piece.ty == ty;
         let sql = self.coerce(piece, ty)?.sql;
+        if ty == Scalar::Interval.into() {
+            return Ok(format!("pf_interval_length({sql})"));
+        }
         Ok(if ty.is_numeric() && !is_column {
             format!("{sql} COLLATE pf_numeric")
         } else {

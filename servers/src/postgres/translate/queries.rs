@@ -11,7 +11,7 @@ use sqlparser::ast::{
 
 use super::super::error::{SqlError, SqlResult};
 use super::super::schema::{fold, fold_parts};
-use super::super::types::PgType;
+use super::super::types::{PgType, Scalar};
 use super::labels::output_name;
 use super::{Form, Output, Piece, Scope, Translator, quote_name};
 
@@ -335,6 +335,14 @@ impl Translator<'_> {
 
 /// The PostgreSQL order of NULLs: after everything else, or before it when descending.
 fn ordered(piece: Piece, item: &OrderByExpr) -> SqlResult<String> {
+    let is_position = piece.sql.bytes().all(|byte| byte.is_ascii_digit());
+    let piece = match piece.ty.scalar {
+        Scalar::Interval if !piece.ty.is_array && !is_position => Piece {
+            sql: format!("pf_interval_length({})", piece.sql),
+            ..piece
+        },
+        _ => piece,
+    };
     let descending = match &item.options.sort {
         None | Some(OrderBySort::Asc) => false,
         Some(OrderBySort::Desc) => true,
