@@ -64,11 +64,13 @@ impl Progress {
 
     /// Every round of the block ran.
     pub fn block_ended(&self, block: usize) {
-        if self.bar.is_none() {
-            let (block, blocks, left) = (block + 1, self.blocks, seconds(self.left()));
-            output::advise(&format!(
-                "block {block} of {blocks} done, about {left} left"
-            ));
+        if self.bar.is_some() {
+            return;
+        }
+        let so_far = format!("block {} of {} done", block + 1, self.blocks);
+        match self.done < self.rounds {
+            true => output::advise(&format!("{so_far}, about {} left", seconds(self.left()))),
+            false => output::advise(&so_far),
         }
     }
 

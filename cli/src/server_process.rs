@@ -124,9 +124,11 @@ impl ServerProcess {
     ) -> Result<Self, Trouble> {
         let mut process = LineProcess::spawn(command, interrupt)
             .map_err(|error| Trouble::broken(name, format_args!("cannot be started: {error}")))?;
-        let line = process
-            .next_line(READY)
-            .map_err(|no_line| Trouble::from_silence(name, no_line))?;
+        let line = process.next_line(READY).map_err(|no_line| {
+            // It may be in the middle of something that has to be put away.
+            end(&mut process);
+            Trouble::from_silence(name, no_line)
+        })?;
         // What it said instead is not repeated: the ready line of a database holds a password.
         let unready = |_| Trouble::broken(name, "said something else instead of where it listens");
         let ready: Value = serde_json::from_str(&line).map_err(unready)?;
@@ -192,10 +194,14 @@ impl ServerProcess {
     }
 }
 
+/// The end of its stdin has a server tidy up and end; beyond some patience it is killed.
+fn end(process: &mut LineProcess) {
+    process.hang_up();
+    process.end_within(ENDING);
+}
+
 impl Drop for ServerProcess {
-    /// The end of its stdin has a server tidy up and end; beyond some patience it is killed.
     fn drop(&mut self) {
-        self.process.hang_up();
-        self.process.end_within(ENDING);
+        end(&mut self.process);
     }
 }

@@ -90,7 +90,7 @@ impl Run {
     /// Text for people; with JSON on stdout it goes to stderr.
     fn tell(&self, text: &str) -> Result<(), Failure> {
         match self.format {
-            Format::Table => output::say(&format!("{}\n", text.trim_end())),
+            Format::Table => output::say(text),
             Format::Json => {
                 output::advise(text);
                 Ok(())
@@ -110,6 +110,8 @@ impl Run {
         match self.format {
             Format::Json => output::emit_json(&summary)?,
             Format::Table => {
+                // Apart from what was said before the run.
+                output::say("")?;
                 let style = terminal::Style {
                     width: output::width(),
                     colour: output::stdout_has_colour(),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use photofinish_harness::record::{Outcome, PlannedServer};
 
+use crate::serve::served;
 use crate::support::{Sandbox, TINY, children, wait_for, wait_until_gone};
 
 fn installed() -> bool {
@@ -108,6 +109,37 @@ fn a_throwaway_database_is_gone_after_the_orchestrator_was_killed() {
     wait_for("its directory to be gone", || {
         (left_behind(&sandbox) == 0).then_some(())
     });
+}
+
+#[test]
+fn a_throwaway_database_is_gone_after_ctrl_c_while_it_starts() {
+    if !installed() {
+        return;
+    }
+    let sandbox = world_readable_sandbox();
+    let mut run = sandbox.start(&["run", "db-select", "--target", "db=local"]);
+    let guard = run.wait_for_child("throwaway-postgres");
+    wait_for("its directory", || {
+        (left_behind(&sandbox) == 1).then_some(())
+    });
+    run.signal("INT");
+    run.finish().check(130, &["interrupted"]);
+    wait_until_gone(&[guard]);
+    assert_eq!(left_behind(&sandbox), 0);
+}
+
+#[test]
+fn a_wrong_password_is_told_before_anything_is_measured() {
+    // The embedded server may ask for a password too, and does so by the same rules.
+    let sandbox = Sandbox::new();
+    let behaviour = r#"{"auth": "scram-sha-256", "password": "right"}"#;
+    let (_server, address) = served(&sandbox, &["postgres", "--behaviour", behaviour]);
+    let target = format!("db=postgres://ann:wr0ng@{address}/shop");
+    let told = ["cannot log in to postgres://ann@127.0.0.1", "hint:"];
+    let refused = sandbox
+        .run(&["run", "db-select", "--target", &target])
+        .check(1, &told);
+    assert!(!format!("{refused:?}").contains("wr0ng"), "{refused:?}");
 }
 
 /// The server runs as another user where the tests run as root, and must be able to reach its directory.
