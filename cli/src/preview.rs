@@ -62,7 +62,9 @@ fn in_short(plan: &Plan) -> String {
     let blocks = describe::plural(plan.blocks.len(), "round");
     let cells = describe::plural(plan.blocks.first().map_or(0, Vec::len), "cell");
     let time = seconds(estimate(plan));
-    format!("{cells}, {blocks} each, in random order: {rounds} fresh processes, about {time}.")
+    format!(
+        "{cells}, {blocks} each, in random order: {rounds} in all, each a fresh process, about {time}."
+    )
 }
 
 fn scenario_line(plan: &Plan, scenario: &PlannedScenario) -> String {

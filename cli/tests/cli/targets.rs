@@ -1,6 +1,7 @@
 //! Servers that are already there: probed before anything is measured, named in the record, measured by the same
 //! scenarios.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
 
@@ -80,6 +81,51 @@ fn a_server_that_is_already_there_is_measured_and_named() {
         panic!("an external server");
     };
     assert_eq!(*url, format!("http://{address}/bytes/64"));
+}
+
+#[test]
+fn counts_that_disagree_end_with_the_code_for_wrong() {
+    // A status page that never moves, whatever the server behind the other target is asked.
+    let sandbox = Sandbox::new();
+    let (_server, address) = served(&sandbox, &["http"]);
+    let page = format!("http=http://{address}/bytes/64");
+    let status = format!(
+        "http-status=http://{}/status",
+        status_page_that_stands_still()
+    );
+    let targets = ["--target", page.as_str(), "--target", status.as_str()];
+    let arguments = [
+        &["run", "http-get", "--runtimes", "tokio"],
+        &targets[..],
+        &TINY,
+    ]
+    .concat();
+    let told = [
+        "measured, but wrong",
+        "requests (http): the worker counted",
+        "the server 0",
+    ];
+    sandbox.run(&arguments).check(5, &told);
+    let record = sandbox.record();
+    assert!(record.rounds.iter().all(|round| match &round.outcome {
+        Outcome::Ok(measured) => !measured.mismatches.is_empty(),
+        _ => false,
+    }));
+}
+
+fn status_page_that_stands_still() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut asked = [0; 1024];
+            let _ = stream.read(&mut asked);
+            let page = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nserver accepts handled requests\n 9 9 9 \n";
+            stream.write_all(page.as_bytes()).expect("answered");
+        }
+    });
+    address
 }
 
 #[test]
