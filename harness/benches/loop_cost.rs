@@ -30,14 +30,15 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Allocations up to the first and up to the last operation of the stretch that is watched.
 static ALLOCATIONS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 
-/// Where that stretch begins: caches and queues have their size by then.
-const FIRST_WATCHED: u64 = 1_000_000;
+/// Where that stretch begins: caches and queues have their size by then. Of 64 sessions the last one comes to this
+/// operation, so that all have been spawned.
+const FIRST_WATCHED: u64 = 100_031;
 
 /// Operations in it.
 const WATCHED: u64 = 1_000_000;
 
 /// Rounds of which the best counts.
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = 15;
 
 /// Nothing, and a look at the allocator twice.
 struct Nothing;
@@ -152,7 +153,7 @@ fn round(runtime: &str, sessions: u32) -> Result<Measurement, String> {
         load: Load::Closed {
             concurrency: NonZeroU32::new(sessions).expect("at least one"),
         },
-        warmup: Stop::after(Duration::from_millis(200)),
+        warmup: Stop::after(Duration::from_millis(20)),
         stop: Stop::Ops(NonZeroU64::new(WATCHED_END + FIRST_WATCHED).expect("many")),
         seed: 1,
         targets: Default::default(),
