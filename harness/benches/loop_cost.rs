@@ -3,7 +3,9 @@
 //! `cargo bench -p photofinish-harness --bench loop_cost`, optionally followed by `-- RUNTIME...`. Each runtime is measured
 //! in a fresh process with one worker thread, and each line tells ns per operation, the part of it beyond the two clock
 //! reads that measuring cannot do without, and allocations per million operations. The target is 60 ns, and none; a few
-//! hundred are the queue of `async-executor`, which allocates for every 31st turn that a task gives way in.
+//! hundred are the queue of `async-executor`, which allocates for every 31st turn that a task gives way in. With 64 sessions
+//! `threads` and `pool` use every CPU there is: the one tells less than a single thread's time, the other the contention
+//! for its queue.
 
 use std::alloc::System;
 use std::hint::black_box;
