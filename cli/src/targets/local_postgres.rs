@@ -48,9 +48,20 @@ const LOOK_AFTER: Duration = Duration::from_millis(500);
 /// Sessions it serves at most; its default of 100 is fewer than a sweep may ask for.
 const MOST_CONNECTIONS: u32 = 1000;
 
-/// Sessions that were opened in the measured database and are closed by now, which is when the server counts them. From
-/// PostgreSQL 14 on; before, the server does not know.
+/// The server's version as a number: 150018 is 15.18.
+const VERSION: &str = "SELECT current_setting('server_version_num')";
+
+/// From this version on a session's counts are there when its connection is seen closed; before, a collector process
+/// adds them at some later time, which would look like a lost request.
+const FIRST_THAT_COUNTS_AT_ONCE: u64 = 150_000;
+
+/// Sessions that were opened in the measured database and are closed by now.
 const SESSIONS: &str = "SELECT sessions FROM pg_stat_database WHERE datname = 'postgres'";
+
+/// Transactions that sessions closed by now have ended. Workloads run one for each exchange, and the server one for
+/// each login.
+const TRANSACTIONS: &str =
+    "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'postgres'";
 
 /// The one role and its database.
 const ROLE: &str = "photofinish";
@@ -109,9 +120,16 @@ impl External for LocalPostgres {
     }
 
     fn counts(&mut self) -> Result<Option<ServerCounts>, Failure> {
+        let version = self.monitor.number(VERSION)?;
+        if version.is_none_or(|version| version < FIRST_THAT_COUNTS_AT_ONCE) {
+            return Ok(None);
+        }
         let connections = self.monitor.number(SESSIONS)?;
-        Ok(connections.map(|connections| ServerCounts {
-            connections: Some(connections),
+        let transactions = self.monitor.number(TRANSACTIONS)?;
+        let beside_logins = |transactions: u64| transactions.checked_sub(connections?);
+        Ok(Some(ServerCounts {
+            connections,
+            requests: transactions.and_then(beside_logins),
             ..ServerCounts::default()
         }))
     }
@@ -333,6 +351,9 @@ impl Server {
             .arg(home.path());
         command.args(["-h", "127.0.0.1", "-p", &address.port().to_string()]);
         command.args(["-c", &format!("max_connections={MOST_CONNECTIONS}")]);
+        // It would come at a moment of its own, into some rounds and not into others, and its transactions would be
+        // counted among those of the workload.
+        command.args(["-c", "autovacuum=off"]);
         command.stdout(Stdio::null());
         let process = command.spawn().map_err(failed)?;
         let mut server = Self {

@@ -88,12 +88,7 @@ impl<R: Runtime> Connection<R> {
         self.traffic.connected();
         self.log_in(&mut stream).await?;
         self.stream = Some(stream);
-        let enter = format!("SET search_path TO {}", schema());
-        self.simple(&enter, &mut Discard).await?;
-        for statement in self.statements {
-            self.prepare(statement).await?;
-        }
-        Ok(())
+        self.enter_schema_and_prepare().await
     }
 
     /// Runs statements without parameters.
@@ -164,18 +159,30 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    async fn prepare(&mut self, statement: &Statement) -> Result<(), Failure> {
+    /// Enters this round's schema and prepares the statements, in one cycle: one transaction for the server and one
+    /// exchange for both sides' counts.
+    async fn enter_schema_and_prepare(&mut self) -> Result<(), Failure> {
         self.message.clear();
-        encode::parse(
-            statement.name,
-            statement.sql,
-            statement.parameter_oids,
-            &mut self.message,
-        )
-        .map_err(encode_failure)?;
-        encode::sync(&mut self.message);
+        self.encode_entering().map_err(encode_failure)?;
         self.cycle(&mut Discard).await?;
-        self.outcome().map(drop)
+        self.executed().map(drop)
+    }
+
+    fn encode_entering(&mut self) -> Result<(), EncodeError> {
+        const UNNAMED: &str = "";
+        let enter = format!("SET search_path TO {}", schema());
+        encode::parse(UNNAMED, &enter, &[], &mut self.message)?;
+        encode::bind_execute_unsynced(UNNAMED, &[], Format::Text, &mut self.message)?;
+        for statement in self.statements {
+            let Statement {
+                name,
+                sql,
+                parameter_oids,
+            } = statement;
+            encode::parse(name, sql, parameter_oids, &mut self.message)?;
+        }
+        encode::sync(&mut self.message);
+        Ok(())
     }
 
     /// Sends the message and reads until the server is ready again.

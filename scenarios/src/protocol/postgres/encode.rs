@@ -90,6 +90,22 @@ pub fn bind_execute(
     results: Format,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
+    bind_execute_unsynced(name, parameters, results, out)?;
+    sync(out);
+    Ok(())
+}
+
+/// As [`bind_execute`], without a Sync, so that more can follow in the same cycle.
+///
+/// # Errors
+///
+/// [`EncodeError`] if `name` holds a NUL, or something is too much for the protocol.
+pub fn bind_execute_unsynced(
+    name: &str,
+    parameters: &[Parameter<'_>],
+    results: Format,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
     message(b'B', out, |out| {
         out.push(0); // The unnamed portal.
         text(name, out)?;
@@ -107,7 +123,6 @@ pub fn bind_execute(
     })?;
     // Execute: the unnamed portal, no limit of rows.
     out.extend_from_slice(b"E\0\0\0\x09\0\0\0\0\0");
-    sync(out);
     Ok(())
 }
 
