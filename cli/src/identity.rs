@@ -111,6 +111,7 @@ mod tests {
             ops: 10,
             warmup_ops: 0,
             elapsed_ns: 1,
+            session_ns: 1,
             throughput_ops_s: 1.0,
             service: Latencies::default(),
             errors: BTreeMap::from_iter(failure.map(|kind| (kind.to_owned(), failures))),

@@ -268,6 +268,8 @@ impl<R: Runtime, W: Workload> Session for SessionLoop<R, W> {
 struct Phase {
     recording: Recording,
     elapsed: Duration,
+    /// Time for which sessions were at work, summed.
+    session_time: Duration,
     throughput_ops_s: f64,
     threads: Option<u64>,
 }
@@ -341,6 +343,7 @@ fn conclude<R: Runtime, W: Workload>(sessions: &[SessionLoop<R, W>]) -> Phase {
             succeeded: 0,
         }
         .duration(),
+        session_time: activities().map(|activity| activity.duration()).sum(),
         throughput_ops_s: first_start.map_or(0.0, |start| {
             activities().map(|activity| activity.rate_hz(start)).sum()
         }),
@@ -382,6 +385,7 @@ fn measurement<R: Runtime>(
         ops: measured.recording.succeeded(),
         warmup_ops: warmup.recording.succeeded() + warmup.recording.failed(),
         elapsed_ns: u64::try_from(measured.elapsed.as_nanos()).unwrap_or(u64::MAX),
+        session_ns: u64::try_from(measured.session_time.as_nanos()).unwrap_or(u64::MAX),
         throughput_ops_s: measured.throughput_ops_s,
         traffic: env
             .traffic

@@ -229,6 +229,8 @@ pub struct Measurement {
     pub warmup_ops: u64,
     /// The measured phase, from its first start to its last end, in ns.
     pub elapsed_ns: u64,
+    /// Time for which sessions were at work, from each one's first start to its own last end, summed, in ns.
+    pub session_ns: u64,
     /// Successful operations per second: those of each session over the time from the phase's first start to its own last
     /// end, summed.
     pub throughput_ops_s: f64,

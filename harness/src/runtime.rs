@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -243,13 +244,28 @@ const STEPS_PER_TURN: u32 = 128;
 
 async fn step_to_the_end<R: Runtime, S: Session>(runtime: &R, session: &mut S) {
     loop {
+        let mut waited = false;
         for _ in 0..STEPS_PER_TURN {
-            if session.step().await == Flow::Finished {
+            if noticing_waits(session.step(), &mut waited).await == Flow::Finished {
                 return;
             }
         }
-        runtime.give_way().await;
+        // Who waited has given way already; once more would be time lost between operations.
+        if !waited {
+            runtime.give_way().await;
+        }
     }
+}
+
+/// Runs `future`, and notes whether it ever had to wait.
+async fn noticing_waits<F: Future>(future: F, waited: &mut bool) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let polled = future.as_mut().poll(context);
+        *waited |= polled.is_pending();
+        polled
+    })
+    .await
 }
 
 /// A TCP connection. Dropping it closes it.

@@ -64,7 +64,7 @@ fn littles_law(record: &Record, cell: usize) -> Option<String> {
     let worst = gaps.max_by(|a, b| a.beyond.total_cmp(&b.beyond))?;
     (worst.beyond > 0.0).then(|| {
         format!(
-            "{}: mean service × throughput is {:.1} where {} sessions were in flight; the two should agree within 2%",
+            "{}: mean service × throughput is {:.1} where {:.1} sessions were in flight; the two should agree within 2%",
             name(record, cell),
             worst.in_flight,
             worst.sessions
@@ -74,7 +74,7 @@ fn littles_law(record: &Record, cell: usize) -> Option<String> {
 
 struct Gap {
     in_flight: f64,
-    sessions: u32,
+    sessions: f64,
     /// How far the difference is beyond what is tolerated; negative within.
     beyond: f64,
 }
@@ -89,14 +89,15 @@ fn littles_gap(round: &Measurement) -> Option<Gap> {
         .values()
         .filter_map(|errors| Some(errors.service.mean_ns()? * errors.service.count() as f64))
         .sum();
-    let mean_ns = round.service.mean_ns()? + failed_ns / round.ops as f64;
-    let in_flight = mean_ns * round.throughput_ops_s / 1e9;
-    let sessions = f64::from(round.sessions);
+    let elapsed_ns = round.elapsed_ns as f64;
+    let in_flight = (round.service.mean_ns()? * round.ops as f64 + failed_ns) / elapsed_ns;
+    // Fewer than were asked for, by those that began late or ended early.
+    let sessions = round.session_ns as f64 / elapsed_ns;
     let tolerated =
-        LITTLE_TOLERANCE * sessions + BETWEEN_OPERATIONS_NS * round.throughput_ops_s / 1e9;
+        LITTLE_TOLERANCE * sessions + BETWEEN_OPERATIONS_NS * round.ops as f64 / elapsed_ns;
     Some(Gap {
         in_flight,
-        sessions: round.sessions,
+        sessions,
         beyond: (in_flight - sessions).abs() - tolerated,
     })
 }

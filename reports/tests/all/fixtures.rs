@@ -411,6 +411,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
         ops: draw.ops,
         warmup_ops: 200,
         elapsed_ns,
+        session_ns: elapsed_ns * u64::from(draw.sessions),
         throughput_ops_s,
         service,
         errors: BTreeMap::new(),
@@ -452,6 +453,7 @@ fn fail(round: &mut Measurement, kind: &str, count: u64) {
     (0..count).for_each(|_| service.record_ns(5_000_000));
     let succeeded_ns = round.service.mean_ns().unwrap_or(0.0) * round.ops as f64;
     round.throughput_ops_s *= succeeded_ns / (succeeded_ns + 5e6 * count as f64);
+    round.session_ns += 5_000_000 * count;
     let example = format!("operation 12: {kind} after 5 ms");
     round.errors.insert(
         kind.to_owned(),
