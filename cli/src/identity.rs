@@ -15,8 +15,8 @@ pub fn mismatches(target: &str, worker: &Measurement, server: &ServerCounts) -> 
     let Some(traffic) = worker.traffic.get(target) else {
         return Vec::new();
     };
-    let mut kinds = worker.errors.keys().map(String::as_str);
-    let clean = kinds.all(|kind| COMPLETE_EXCHANGES.contains(&kind));
+    let mut kinds = worker.errors.keys().chain(worker.warmup_errors.keys());
+    let clean = kinds.all(|kind| COMPLETE_EXCHANGES.contains(&kind.as_str()));
     comparisons(traffic, server)
         .into_iter()
         .filter_map(|comparison| comparison.disagreement(target, clean))
@@ -110,6 +110,7 @@ mod tests {
             runtime_facts: BTreeMap::new(),
             ops: 10,
             warmup_ops: 0,
+            warmup_errors: BTreeMap::new(),
             elapsed_ns: 1,
             session_ns: 1,
             throughput_ops_s: 1.0,
@@ -129,6 +130,17 @@ mod tests {
     fn equal_counts_prove_identity() {
         check(None, SAME, &[]);
         check(Some("reset"), SAME, &[]);
+    }
+
+    #[test]
+    fn a_failure_in_the_warm_up_counts_like_one_in_the_measurement() {
+        let mut worker = measurement(None);
+        worker.warmup_errors.insert("reset".to_owned(), 1);
+        let server = ServerCounts {
+            requests: Some(11),
+            ..SAME
+        };
+        assert_eq!(mismatches("http", &worker, &server), Vec::<String>::new());
     }
 
     #[test]

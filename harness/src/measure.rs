@@ -384,6 +384,7 @@ fn measurement<R: Runtime>(
         runtime_facts: env.runtime.facts(),
         ops: measured.recording.succeeded(),
         warmup_ops: warmup.recording.succeeded() + warmup.recording.failed(),
+        warmup_errors: warmup.recording.failure_counts(),
         elapsed_ns: u64::try_from(measured.elapsed.as_nanos()).unwrap_or(u64::MAX),
         session_ns: u64::try_from(measured.session_time.as_nanos()).unwrap_or(u64::MAX),
         throughput_ops_s: measured.throughput_ops_s,

@@ -227,6 +227,8 @@ pub struct Measurement {
     pub ops: u64,
     /// Operations of the warm-up, successes and failures.
     pub warmup_ops: u64,
+    /// Failed operations of the warm-up, by kind: no result, but they tell how far `traffic` can be compared.
+    pub warmup_errors: BTreeMap<String, u64>,
     /// The measured phase, from its first start to its last end, in ns.
     pub elapsed_ns: u64,
     /// Time for which sessions were at work, from each one's first start to its own last end, summed, in ns.

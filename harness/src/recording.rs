@@ -99,6 +99,13 @@ impl Recording {
         self.failures.iter().map(owned).collect()
     }
 
+    /// How many failed, by kind.
+    pub fn failure_counts(&self) -> BTreeMap<String, u64> {
+        let count =
+            |(kind, failures): (&&'static str, &Failures)| ((*kind).to_owned(), failures.count);
+        self.failures.iter().map(count).collect()
+    }
+
     /// Service times of the successes.
     pub fn into_service(self) -> Latencies {
         self.service

@@ -371,7 +371,7 @@ fn headline(group: &Group<'_>) -> String {
 fn about(scenario: &PlannedScenario) -> Markup {
     html! {
         p {
-            "One operation " (scenario.operation.trim_end_matches('.')) "."
+            "One operation: " (scenario.operation.trim_end_matches('.')) "."
             @if !scenario.servers.is_empty() { " Behind it: " (describe::servers(scenario)) "." }
         }
     }

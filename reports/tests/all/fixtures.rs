@@ -410,6 +410,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
         runtime_facts: BTreeMap::from([("stack_bytes".to_owned(), "262144".to_owned())]),
         ops: draw.ops,
         warmup_ops: 200,
+        warmup_errors: BTreeMap::new(),
         elapsed_ns,
         session_ns: elapsed_ns * u64::from(draw.sessions),
         throughput_ops_s,
