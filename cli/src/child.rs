@@ -24,6 +24,10 @@ const LAST_LINES: usize = 8;
 /// How long a child that has closed its stdout may take to end.
 const ENDING: Duration = Duration::from_secs(10);
 
+/// How long the last words of a child that has ended may take to arrive. They are in the pipe already; only a process of
+/// its own that it left behind can hold the pipe open for longer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Longest pause between two looks at whether a child has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
@@ -33,6 +37,8 @@ pub struct LineProcess {
     stdin: Option<ChildStdin>,
     heard: Receiver<Heard>,
     last_words: Arc<Mutex<VecDeque<String>>>,
+    /// Disconnected once stderr has been read to its end.
+    stderr_ended: Receiver<()>,
     /// Held so that the interrupt can wake this process's listener.
     _on_interrupt: Arc<Listener>,
     interrupt: Interrupt,
@@ -72,15 +78,20 @@ impl LineProcess {
             thread::spawn(move || forward_lines(stdout, &sender));
         }
         let last_words = Arc::default();
+        let (reading_stderr, stderr_ended) = mpsc::channel();
         if let Some(stderr) = child.stderr.take() {
             let last_words = Arc::clone(&last_words);
-            thread::spawn(move || keep_last_lines(stderr, &last_words));
+            thread::spawn(move || {
+                keep_last_lines(stderr, &last_words);
+                drop(reading_stderr);
+            });
         }
         Ok(Self {
             stdin: child.stdin.take(),
             child,
             heard,
             last_words,
+            stderr_ended,
             _on_interrupt: on_interrupt,
             interrupt: interrupt.clone(),
         })
@@ -141,6 +152,8 @@ impl LineProcess {
             Ok(status) => describe(status),
             Err(error) => format!("cannot be waited for: {error}"),
         };
+        // Nothing is ever sent: this returns when the reader is done, or gives up on it.
+        let _ = self.stderr_ended.recv_timeout(LAST_WORDS);
         let last_words = self
             .last_words
             .lock()
