@@ -19,6 +19,11 @@ const GLOBAL: &[(&str, &str)] = &[
         "its executor and the reactor of async-io are global and never shut down",
     ),
     (
+        "tokio",
+        "its signal handling, where another crate of the build asks for it, keeps a global pair of sockets",
+    ),
+    ("tokio-current-thread", "the same pair of sockets"),
+    (
         "smol",
         "the reactor of async-io and its thread are global and never shut down",
     ),
