@@ -88,9 +88,13 @@ fn third(record: &Record, program: &str) -> (&'static str, String) {
     match mock_behind(record, "http").or_else(|| mock_behind(record, "db")) {
         Some((scenario, "db")) => (
             "measure a real database",
-            format!("{program} run {scenario} --target db=local"),
+            format!(
+                "{program} run {} --target db=local",
+                as_asked(record, scenario)
+            ),
         ),
         Some((scenario, _)) => {
+            let scenario = as_asked(record, scenario);
             let target = "--target http=http://127.0.0.1:8080/";
             (
                 "measure your own server",
@@ -102,12 +106,22 @@ fn third(record: &Record, program: &str) -> (&'static str, String) {
                 .plan
                 .scenarios
                 .iter()
-                .map(|scenario| scenario.name.as_str())
+                .map(|scenario| as_asked(record, &scenario.name))
                 .collect();
             let command = format!("{program} run {} --concurrency 1,8,64", scenarios.join(" "));
             ("see how it scales", with_targets(record, command))
         }
     }
+}
+
+/// The scenario as it was asked for: a file of the user's has its name's stem for a name, and is found by its path.
+fn as_asked(record: &Record, scenario: &str) -> String {
+    let mut arguments = record.command_line.iter();
+    let path = arguments.find(|argument| {
+        let path = Path::new(argument);
+        path.extension().is_some() && path.file_stem().is_some_and(|stem| stem == scenario)
+    });
+    quoted(path.map_or(scenario, String::as_str))
 }
 
 /// A scenario that ran against an embedded server, and the target's name.

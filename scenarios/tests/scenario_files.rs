@@ -89,6 +89,11 @@ fn check_server(kind: &str, behaviour: &Value) -> Result<(), ServerProblem> {
     }
 }
 
+/// What ships may ask of the real servers whatever they understand; that they do is tested where they are started.
+fn any_behaviour(_: &str, _: &Value) -> Result<(), ServerProblem> {
+    Ok(())
+}
+
 fn source(text: &str) -> Source {
     Source::of_file(Path::new("mine.toml"), text.to_owned())
 }
@@ -720,7 +725,7 @@ fn every_scenario_of_the_catalogue_is_right_and_runs_a_workload_that_exists() {
         assert!(names.contains(&name), "{name} is missing of {names:?}");
     }
     for entry in catalogue() {
-        let scenario = Scenario::parse(entry.source(), &[], &check_server);
+        let scenario = Scenario::parse(entry.source(), &[], &any_behaviour);
         let scenario = scenario.unwrap_or_else(|refused| panic!("{refused}"));
         assert_eq!(scenario.name, entry.name);
         assert!(
@@ -768,7 +773,7 @@ fn the_tour_names_scenarios_that_accept_its_overrides() {
         let Ok(Located::Catalogue(entry)) = locate(&asked.name) else {
             panic!("{} is not in the catalogue", asked.name);
         };
-        let scenario = Scenario::parse(entry.source(), &asked.overrides, &check_server);
+        let scenario = Scenario::parse(entry.source(), &asked.overrides, &any_behaviour);
         scenario.unwrap_or_else(|refused| panic!("{refused}"));
     }
 }
@@ -813,7 +818,8 @@ fn the_schema_accepts_the_catalogue_and_refuses_what_the_reader_refuses() {
             .map(|error| error.to_string())
             .collect();
         assert_eq!(errors.is_empty(), expected, "{text}: {errors:?}");
-        assert_eq!(parse(text, &[]).is_ok(), expected, "{text}");
+        let read = Scenario::parse(source(text), &[], &any_behaviour);
+        assert_eq!(read.is_ok(), expected, "{text}");
     };
     for entry in catalogue() {
         check(entry.text, true);

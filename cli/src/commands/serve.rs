@@ -26,7 +26,7 @@ Examples:
   photofinish serve postgres --listen 127.0.0.1:5433
   photofinish serve http --behaviour '{\"delay\": \"5ms\"}'")]
 pub struct Serve {
-    /// Which server: http, wiremock or postgres
+    /// Which server, as in `photofinish list`
     server: String,
 
     /// Where to listen; port 0 takes any free port

@@ -138,3 +138,13 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(started.child().stdout.take());
     started.finish().check(0, &[]);
 }
+
+#[test]
+fn the_next_steps_name_a_file_of_the_users_by_its_path() {
+    let sandbox = Sandbox::new();
+    sandbox.write("mine.toml", "workload = 'http-get'\n");
+    let arguments = [&["run", "./mine.toml", "--runtimes", "sync"], &TINY[..]].concat();
+    let asked = "run ./mine.toml --target http=";
+    let finished = sandbox.run(&arguments).check(0, &[]);
+    assert!(finished.stdout.contains(asked), "{}", finished.stdout);
+}

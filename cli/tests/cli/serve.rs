@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+use photofinish_servers::SERVERS;
 use serde_json::Value;
 
 use crate::support::{Sandbox, Started};
@@ -21,7 +22,7 @@ pub fn served(sandbox: &Sandbox, arguments: &[&str]) -> (Started, String) {
 #[test]
 fn every_server_says_where_it_listens_and_ends_when_asked_to() {
     let sandbox = Sandbox::new();
-    for name in ["http", "wiremock", "postgres"] {
+    for name in SERVERS.iter().map(|kind| kind.name) {
         let (mut server, address) = served(&sandbox, &[name]);
         TcpStream::connect(&address).unwrap_or_else(|error| panic!("{name} at {address}: {error}"));
         server.signal("TERM");
@@ -47,7 +48,7 @@ fn a_port_in_use_is_told() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let port = taken.local_addr().expect("an address").port().to_string();
-    for name in ["http", "wiremock", "postgres"] {
+    for name in SERVERS.iter().map(|kind| kind.name) {
         Sandbox::new()
             .run(&["serve", name, "--listen", &address])
             .check(1, &[&address, "in use", &port, "hint:"]);

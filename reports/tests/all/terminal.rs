@@ -307,7 +307,7 @@ fn nanoseconds_and_minutes_fit_one_table() {
       runtime  ops/s      p50      p99    p99.9   CPU/op   memory  vs sync  spread
       sync     85.5M   11.0ns   28.0ns   90.0ns  0.600ns  9.15MiB       1×
       tokio    1.00M  ~1.03µs  ~1.24µs  ~1.24µs   50.0ns  9.15MiB   0.012×    ±15%
-      threads  0.017   ~60.0s   ~64.9s   ~64.9s   50.0µs  9.15MiB   2e-10×    ±18%
+      threads  0.018   ~60.0s   ~60.0s   ~60.0s   50.0µs  9.15MiB   2e-10×    ±14%
 
       Highest throughput: sync; its interval lies apart from that of the next,
         tokio.
