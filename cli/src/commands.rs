@@ -1,4 +1,4 @@
-//! The subcommands: one file each, one line each in every list below.
+//! The subcommands: one file each, and one line each in the three lists below: `mod`, [`Command`], its `execute`.
 //!
 //! A command is a struct of arguments with `execute`. It returns how the program ends, or a failure that says it;
 //! printing goes through `output`. Help texts are the doc comments, so each is written for the person who types
