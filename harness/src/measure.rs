@@ -328,7 +328,7 @@ fn conclude<R: Runtime, W: Workload>(sessions: &[SessionLoop<R, W>]) -> Phase {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         recording.merge(&shard);
-        *shard = Recording::new();
+        shard.clear();
     }
     let activities = || sessions.iter().map(|session| session.activity);
     let first_start = activities()

@@ -77,6 +77,13 @@ impl Recording {
             .extend(other.violations.iter().take(room).cloned());
     }
 
+    /// Forgets all of it, for the next phase, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.service.clear();
+        self.failures.clear();
+        self.violations.clear();
+    }
+
     /// Operations that succeeded.
     pub fn succeeded(&self) -> u64 {
         self.service.count()
@@ -146,6 +153,18 @@ mod tests {
         recording.record(7, 10, failing(Failure::WRONG_CONTENT));
         recording.record(8, 10, failing(Failure::TIMEOUT));
         assert_eq!(recording.violations(), ["operation 7: seen"]);
+    }
+
+    #[test]
+    fn nothing_of_a_cleared_phase_reaches_the_next() {
+        let mut recording = Recording::new();
+        recording.record(0, 10, Ok(()));
+        recording.record(1, 10, failing(Failure::WRONG_CONTENT));
+        recording.clear();
+        recording.record(2, 20, Ok(()));
+        assert_eq!((recording.succeeded(), recording.failed()), (1, 0));
+        assert!(recording.violations().is_empty());
+        assert_eq!(recording.into_service().quantile_ns(1.0), Some(20));
     }
 
     #[test]
