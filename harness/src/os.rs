@@ -120,18 +120,21 @@ pub fn machine_ticks() -> Option<MachineTicks> {
     system::machine_ticks()
 }
 
+/// CPUs of the machine that are online, whether this process may use them or not.
+pub fn online_cpus() -> u32 {
+    let allowed = || u32::try_from(allowed_cpus().len()).unwrap_or(u32::MAX);
+    system::online_cpus().unwrap_or_else(allowed)
+}
+
 /// Where this process runs.
 pub fn machine() -> Machine {
     let facts = system::facts();
-    let allowed = allowed_cpus();
     Machine {
         os: operating_system(facts.distribution.as_deref()),
         arch: std::env::consts::ARCH.to_owned(),
         cpu_model: facts.cpu_model,
-        cpus_online: facts
-            .cpus_online
-            .unwrap_or_else(|| u32::try_from(allowed.len()).unwrap_or(u32::MAX)),
-        cpus_allowed: allowed,
+        cpus_online: online_cpus(),
+        cpus_allowed: allowed_cpus(),
         memory_bytes: facts.memory_bytes,
         hypervisor: facts.hypervisor,
         governor: facts.governor,
@@ -163,7 +166,6 @@ fn operating_system(distribution: Option<&str>) -> String {
 struct Facts {
     distribution: Option<String>,
     cpu_model: Option<String>,
-    cpus_online: Option<u32>,
     memory_bytes: Option<u64>,
     hypervisor: Option<String>,
     governor: Option<String>,

@@ -35,6 +35,10 @@ pub(super) fn machine_ticks() -> Option<MachineTicks> {
     None
 }
 
+pub(super) fn online_cpus() -> Option<u32> {
+    None
+}
+
 pub(super) fn facts() -> Facts {
     Facts::default()
 }

@@ -78,21 +78,28 @@ fn ticks(stat: &str) -> Option<MachineTicks> {
     })
 }
 
+pub(super) fn online_cpus() -> Option<u32> {
+    count_of(&text_of("/sys/devices/system/cpu/online")?)
+}
+
 pub(super) fn facts() -> Facts {
     let cpuinfo = read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = |path: &str| non_empty(read_to_string(path).ok()?.trim());
     Facts {
-        distribution: line("/etc/os-release").and_then(|text| pretty_name(&text)),
+        distribution: text_of("/etc/os-release").and_then(|text| pretty_name(&text)),
         cpu_model: value_of(&cpuinfo, "model name").map(String::from),
-        cpus_online: line("/sys/devices/system/cpu/online").and_then(|list| count_of(&list)),
-        memory_bytes: line("/proc/meminfo").and_then(|text| kibibytes(&text, "MemTotal")),
-        hypervisor: hypervisor(&cpuinfo, line("/sys/class/dmi/id/product_name")),
-        governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        clock_source: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        boot_id: line("/proc/sys/kernel/random/boot_id"),
-        load_average_1m: line("/proc/loadavg")
+        memory_bytes: text_of("/proc/meminfo").and_then(|text| kibibytes(&text, "MemTotal")),
+        hypervisor: hypervisor(&cpuinfo, text_of("/sys/class/dmi/id/product_name")),
+        governor: text_of("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        clock_source: text_of("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        boot_id: text_of("/proc/sys/kernel/random/boot_id"),
+        load_average_1m: text_of("/proc/loadavg")
             .and_then(|text| non_empty(text.split(' ').next().unwrap_or_default())),
     }
+}
+
+/// What a file says, without the white space around it; `None` for an empty one.
+fn text_of(path: &str) -> Option<String> {
+    non_empty(read_to_string(path).ok()?.trim())
 }
 
 fn non_empty(text: &str) -> Option<String> {

@@ -38,9 +38,7 @@ pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
     let queue = Arc::new(Queue::default());
     // The machine's CPUs, not those left to this process: what bounds a pool of blocking threads is how much waits, and
     // that does not shrink with the CPUs.
-    let cpus = crate::os::machine()
-        .cpus_online
-        .max(config.worker_threads.get());
+    let cpus = crate::os::online_cpus().max(config.worker_threads.get());
     let threads = cpus.saturating_mul(THREADS_PER_CPU);
     let start_one = |_| {
         let queue = Arc::clone(&queue);
