@@ -1,10 +1,11 @@
-//! What the blocking runtimes (`sync`, `threads`, `pool`) share: sockets, files, waiting, and the one-poll driver.
+//! What the blocking runtimes (`sync`, `threads`, `pool`) share: sockets, files, deadlines, and the one-poll driver.
 //!
 //! Every operation blocks the calling thread until it is done, so a future made of them is ready at its first poll.
 //! Deadlines are what a user of blocking sockets does by hand: [`timeout`] leaves a deadline in a thread-local, blocking
 //! calls wait no longer than it (`SO_RCVTIMEO` and friends), and one that reaches it stays pending; the driver in
 //! `timeout` takes that as the signal and drops the future where it stands, exactly as an async timeout does. Pending
-//! without a deadline is a bug, and panics. What differs between the three (spawning, sessions) is in their own files.
+//! without a deadline is a bug, and panics. How threads wait for one another is in `waiting`; what differs between the three
+//! (spawning, sessions) is in their own files.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -14,12 +15,15 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::buffer::Buffer;
-use crate::runtime::{self, Closed, Elapsed, OpenMode, TaskError};
+use crate::runtime::{self, Elapsed, OpenMode, TaskError};
+
+mod waiting;
+
+pub(super) use waiting::{Monitor, Receiver, Semaphore, Sender, channel};
 
 thread_local! {
     /// Until when the calling thread may block; the nearest of all `timeout`s around it.
@@ -327,171 +331,9 @@ impl runtime::File for File {
     }
 }
 
-/// A queue between blocking threads.
-#[derive(Debug)]
-pub(super) struct Sender<T>(crossbeam_channel::Sender<T>);
-
-/// The other end of [`Sender`].
-#[derive(Debug)]
-pub(super) struct Receiver<T>(crossbeam_channel::Receiver<T>);
-
-impl<T> Clone for Sender<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T> Clone for Receiver<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-pub(super) fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    let (sender, receiver) = crossbeam_channel::bounded(capacity);
-    (Sender(sender), Receiver(receiver))
-}
-
-impl<T: Send + 'static> runtime::Sender<T> for Sender<T> {
-    async fn send(&self, item: T) -> Result<(), Closed> {
-        let Some(deadline) = DEADLINE.get() else {
-            return self.0.send(item).map_err(|_| Closed);
-        };
-        match self.0.send_deadline(item, deadline) {
-            Ok(()) => Ok(()),
-            Err(crossbeam_channel::SendTimeoutError::Disconnected(_)) => Err(Closed),
-            Err(crossbeam_channel::SendTimeoutError::Timeout(_)) => std::future::pending().await,
-        }
-    }
-}
-
-impl<T: Send + 'static> runtime::Receiver<T> for Receiver<T> {
-    async fn receive(&self) -> Option<T> {
-        let Some(deadline) = DEADLINE.get() else {
-            return self.0.recv().ok();
-        };
-        match self.0.recv_deadline(deadline) {
-            Ok(item) => Some(item),
-            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => None,
-            Err(crossbeam_channel::RecvTimeoutError::Timeout) => std::future::pending().await,
-        }
-    }
-}
-
-/// A mutex and a condition variable: waiting for a value to change, no longer than the deadline.
-#[derive(Debug, Default)]
-pub(super) struct Monitor<T> {
-    value: Mutex<T>,
-    changed: Condvar,
-}
-
-impl<T> Monitor<T> {
-    pub(super) fn new(value: T) -> Self {
-        Self {
-            value: Mutex::new(value),
-            changed: Condvar::new(),
-        }
-    }
-
-    /// The value. A panic elsewhere leaves it valid: it is only ever replaced whole.
-    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn notify_one(&self) {
-        self.changed.notify_one();
-    }
-
-    pub(super) fn notify_all(&self) {
-        self.changed.notify_all();
-    }
-
-    /// Waits, blocking, until `take` finds what it wants.
-    pub(super) fn wait<U>(&self, mut take: impl FnMut(&mut T) -> Option<U>) -> U {
-        let mut value = self.lock();
-        loop {
-            if let Some(taken) = take(&mut value) {
-                return taken;
-            }
-            value = self
-                .changed
-                .wait(value)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// As [`Monitor::wait`], and pending for ever once the thread's deadline has passed.
-    pub(super) async fn wait_until_deadline<U>(&self, take: impl FnMut(&mut T) -> Option<U>) -> U {
-        unless_elapsed(self.wait_or_elapse(take)).await
-    }
-
-    fn wait_or_elapse<U>(&self, mut take: impl FnMut(&mut T) -> Option<U>) -> Result<U, Elapsed> {
-        let mut value = self.lock();
-        loop {
-            if let Some(taken) = take(&mut value) {
-                return Ok(taken);
-            }
-            value = match patience()? {
-                None => self
-                    .changed
-                    .wait(value)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    self.changed
-                        .wait_timeout(value, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
-        }
-    }
-}
-
 /// Whether the thread has a deadline now.
 pub(super) fn has_deadline() -> bool {
     DEADLINE.get().is_some()
-}
-
-/// A counting semaphore of a mutex and a condition variable.
-#[derive(Clone, Debug)]
-pub(super) struct Semaphore {
-    permits: Arc<Monitor<u32>>,
-}
-
-/// A permit of [`Semaphore`].
-#[derive(Debug)]
-pub(super) struct Permit {
-    permits: Arc<Monitor<u32>>,
-}
-
-impl Semaphore {
-    pub(super) fn new(permits: u32) -> Self {
-        Self {
-            permits: Arc::new(Monitor::new(permits)),
-        }
-    }
-}
-
-impl runtime::Semaphore for Semaphore {
-    type Permit = Permit;
-
-    async fn acquire(&self) -> Permit {
-        let take_one = |permits: &mut u32| {
-            *permits = permits.checked_sub(1)?;
-            Some(())
-        };
-        self.permits.wait_until_deadline(take_one).await;
-        Permit {
-            permits: Arc::clone(&self.permits),
-        }
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        *self.permits.lock() += 1;
-        self.permits.notify_one();
-    }
 }
 
 pub(super) async fn offload<T>(work: impl FnOnce() -> T) -> Result<T, TaskError> {

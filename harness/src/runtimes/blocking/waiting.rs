@@ -1,0 +1,174 @@
+//! How blocking threads wait for one another: a channel, a monitor, and a semaphore built on it.
+//!
+//! All of them wait no longer than the thread's deadline, which is kept in `blocking`, and stay pending beyond it. Waiting
+//! for sockets, files and time is there as well.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::{DEADLINE, patience, unless_elapsed};
+use crate::runtime::{self, Closed, Elapsed};
+
+/// A queue between blocking threads.
+#[derive(Debug)]
+pub(in crate::runtimes) struct Sender<T>(crossbeam_channel::Sender<T>);
+
+/// The other end of [`Sender`].
+#[derive(Debug)]
+pub(in crate::runtimes) struct Receiver<T>(crossbeam_channel::Receiver<T>);
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+pub(in crate::runtimes) fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let (sender, receiver) = crossbeam_channel::bounded(capacity);
+    (Sender(sender), Receiver(receiver))
+}
+
+impl<T: Send + 'static> runtime::Sender<T> for Sender<T> {
+    async fn send(&self, item: T) -> Result<(), Closed> {
+        let Some(deadline) = DEADLINE.get() else {
+            return self.0.send(item).map_err(|_| Closed);
+        };
+        match self.0.send_deadline(item, deadline) {
+            Ok(()) => Ok(()),
+            Err(crossbeam_channel::SendTimeoutError::Disconnected(_)) => Err(Closed),
+            Err(crossbeam_channel::SendTimeoutError::Timeout(_)) => std::future::pending().await,
+        }
+    }
+}
+
+impl<T: Send + 'static> runtime::Receiver<T> for Receiver<T> {
+    async fn receive(&self) -> Option<T> {
+        let Some(deadline) = DEADLINE.get() else {
+            return self.0.recv().ok();
+        };
+        match self.0.recv_deadline(deadline) {
+            Ok(item) => Some(item),
+            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => None,
+            Err(crossbeam_channel::RecvTimeoutError::Timeout) => std::future::pending().await,
+        }
+    }
+}
+
+/// A mutex and a condition variable: waiting for a value to change, no longer than the deadline.
+#[derive(Debug, Default)]
+pub(in crate::runtimes) struct Monitor<T> {
+    value: Mutex<T>,
+    changed: Condvar,
+}
+
+impl<T> Monitor<T> {
+    pub(in crate::runtimes) fn new(value: T) -> Self {
+        Self {
+            value: Mutex::new(value),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The value. A panic elsewhere leaves it valid: it is only ever replaced whole.
+    pub(in crate::runtimes) fn lock(&self) -> MutexGuard<'_, T> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::runtimes) fn notify_one(&self) {
+        self.changed.notify_one();
+    }
+
+    pub(in crate::runtimes) fn notify_all(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Waits, blocking, until `take` finds what it wants.
+    pub(in crate::runtimes) fn wait<U>(&self, mut take: impl FnMut(&mut T) -> Option<U>) -> U {
+        let mut value = self.lock();
+        loop {
+            if let Some(taken) = take(&mut value) {
+                return taken;
+            }
+            value = self
+                .changed
+                .wait(value)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// As [`Monitor::wait`], and pending for ever once the thread's deadline has passed.
+    pub(in crate::runtimes) async fn wait_until_deadline<U>(
+        &self,
+        take: impl FnMut(&mut T) -> Option<U>,
+    ) -> U {
+        unless_elapsed(self.wait_or_elapse(take)).await
+    }
+
+    fn wait_or_elapse<U>(&self, mut take: impl FnMut(&mut T) -> Option<U>) -> Result<U, Elapsed> {
+        let mut value = self.lock();
+        loop {
+            if let Some(taken) = take(&mut value) {
+                return Ok(taken);
+            }
+            value = match patience()? {
+                None => self
+                    .changed
+                    .wait(value)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    self.changed
+                        .wait_timeout(value, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
+        }
+    }
+}
+
+/// A counting semaphore of a mutex and a condition variable.
+#[derive(Clone, Debug)]
+pub(in crate::runtimes) struct Semaphore {
+    permits: Arc<Monitor<u32>>,
+}
+
+/// A permit of [`Semaphore`].
+#[derive(Debug)]
+pub(in crate::runtimes) struct Permit {
+    permits: Arc<Monitor<u32>>,
+}
+
+impl Semaphore {
+    pub(in crate::runtimes) fn new(permits: u32) -> Self {
+        Self {
+            permits: Arc::new(Monitor::new(permits)),
+        }
+    }
+}
+
+impl runtime::Semaphore for Semaphore {
+    type Permit = Permit;
+
+    async fn acquire(&self) -> Permit {
+        let take_one = |permits: &mut u32| {
+            *permits = permits.checked_sub(1)?;
+            Some(())
+        };
+        self.permits.wait_until_deadline(take_one).await;
+        Permit {
+            permits: Arc::clone(&self.permits),
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        *self.permits.lock() += 1;
+        self.permits.notify_one();
+    }
+}
