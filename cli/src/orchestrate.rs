@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use photofinish_harness::record::{Completion, Outcome, Plan, PlannedScenario, Round};
+use photofinish_harness::record::{Completion, Conditions, Outcome, Plan, PlannedScenario, Round};
 
 use crate::exit::Failure;
 use crate::progress::Progress;
@@ -126,7 +126,9 @@ impl RoundOf<'_> {
         Round {
             cell: self.index,
             block: self.block,
+            attempt: 0,
             offset_ns: self.offset_ns,
+            conditions: Conditions::default(),
             outcome,
         }
     }

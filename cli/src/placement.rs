@@ -92,6 +92,7 @@ pub fn lay_out(wish: &Wish, allowed: &[usize]) -> Result<Layout, Failure> {
             kind,
             server_cpus,
             worker_cpus,
+            pacer_cpu: None,
         },
         warning: alone.then(|| {
             "one CPU for server and worker together: each slows the other down".to_owned()

@@ -5,6 +5,7 @@
 //! ends are completed and counted. How sessions run side by side is the runtime's business (`run_sessions`), what comes
 //! of the numbers is that of `reports`.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -361,6 +362,8 @@ fn cost_since(before: os::Usage, threads: Option<u64>) -> Cost {
         involuntary_switches: spent(|usage| usage.involuntary_switches),
         minor_faults: spent(|usage| usage.minor_faults),
         major_faults: spent(|usage| usage.major_faults),
+        instructions: None,
+        syscalls_per_op: None,
         peak_rss_bytes: os::peak_rss_bytes(),
         threads,
     }
@@ -397,5 +400,9 @@ fn measurement<R: Runtime>(
         violations,
         errors: measured.recording.failures(),
         service: measured.recording.into_service(),
+        open: None,
+        floor: None,
+        observed: BTreeMap::new(),
+        gauges: BTreeMap::new(),
     }
 }

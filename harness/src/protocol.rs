@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::load::{Load, Stop};
+use crate::load::{Load, Stage, Stop};
 use crate::record::Measurement;
 
 /// Version of the worker protocol.
@@ -41,6 +41,15 @@ pub struct WorkerPlan {
     pub warmup: Stop,
     /// When the measurement ends.
     pub stop: Stop,
+    /// How the rate of an open load changes during the measurement; empty where it stays.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// A CPU for the pacer of an open load alone; without one it shares those of the worker.
+    #[serde(default)]
+    pub pacer_cpu: Option<usize>,
+    /// Whether a probe rides along that measures how late the runtime schedules it.
+    #[serde(default)]
+    pub lag_probe: bool,
     /// The seed of every draw.
     pub seed: u64,
     /// Where each target is, by name. A URL may carry a password: never log or record it.

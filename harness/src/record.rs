@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::latency::Latencies;
-use crate::load::{Load, Stop};
+use crate::load::{Load, Stage, Stop};
 use crate::machine::Machine;
 
 /// Name and version of the record's format.
@@ -46,8 +46,91 @@ pub struct Record {
     pub dependencies: BTreeMap<String, String>,
     /// What a reader must know before believing a number: a debug build, a busy machine, one CPU for all.
     pub warnings: Vec<String>,
+    /// What `doctor` finds on this machine, without the measurement it makes.
+    #[serde(default)]
+    pub fitness: Vec<Finding>,
+    /// The search for the highest rate that meets an objective, where one was asked for.
+    #[serde(default)]
+    pub search: Option<Search>,
     /// All rounds, in the order they ran.
     pub rounds: Vec<Round>,
+}
+
+/// What one look at the machine found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// What was looked at: `governor`, `clock-source`, `open-files`.
+    pub check: String,
+    /// How it is.
+    pub level: FindingLevel,
+    /// What was seen, in one sentence with numbers.
+    pub evidence: String,
+    /// What to do about it, where there is something.
+    pub remedy: Option<String>,
+}
+
+/// How fit a machine is in one respect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingLevel {
+    /// As it should be.
+    Good,
+    /// Numbers will be noisier or lower than they could be.
+    Caution,
+    /// Numbers would mislead.
+    Bad,
+    /// It cannot be known here.
+    Unknown,
+}
+
+/// The search for the highest rate that meets an objective.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Search {
+    /// The objective as asked for: `response_p99 < 10ms`.
+    pub objective: String,
+    /// How close the lowest rate that failed must come to the highest that held, as a share of it.
+    pub precision: f64,
+    /// What came of it, by scenario and runtime.
+    pub results: Vec<SearchResult>,
+}
+
+/// What a search found for one runtime. The curve is in the cells of the steps' rates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchResult {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Name of the runtime.
+    pub runtime: String,
+    /// The highest rate that met the objective, in Hz; `None` where none did.
+    pub highest_hz: Option<f64>,
+    /// The lowest rate that did not; `None` where none was reached.
+    pub lowest_failing_hz: Option<f64>,
+    /// Every step, in order.
+    pub steps: Vec<SearchStep>,
+    /// Why it ended without an answer, in one sentence; `None` where it has one.
+    pub unfinished: Option<String>,
+}
+
+/// A rate that was tried until two rounds agreed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchStep {
+    /// The rate, in Hz.
+    pub rate_hz: f64,
+    /// Whether it met the objective.
+    pub met: bool,
+    /// What each of its rounds said.
+    pub rounds: Vec<SearchRound>,
+}
+
+/// One round of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchRound {
+    /// The objective's metric in this round, in its own unit; `None` where it could not be known.
+    pub value: Option<f64>,
+    /// Whether the round met the objective.
+    pub met: bool,
+    /// Why not, where it is not for the value: the rate was not held, operations failed.
+    pub reason: Option<String>,
 }
 
 /// What made a record.
@@ -87,6 +170,13 @@ pub struct Plan {
     pub blocks: Vec<Vec<usize>>,
     /// Which CPUs server and worker run on.
     pub placement: Placement,
+    /// The runtime that the others are compared with; `None` for the first that was measured.
+    #[serde(default)]
+    pub reference: Option<String>,
+    /// Blocks after which the run ends early if every comparison is decided; empty where all blocks run. The error rate
+    /// of the verdicts is split over them.
+    #[serde(default)]
+    pub looks: Vec<u32>,
 }
 
 /// A scenario with everything resolved.
@@ -110,8 +200,14 @@ pub struct PlannedScenario {
     pub servers: BTreeMap<String, PlannedServer>,
     /// The phase before the measurement, measured and thrown away.
     pub warmup: Stop,
-    /// When a round's measurement ends.
+    /// When a round's measurement ends; the arrivals of an open load, where it has no stages.
     pub stop: Stop,
+    /// How the rate of an open load changes; empty where it stays. Their lengths together are those of the measurement.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// Whether a probe rides along that measures how late the runtime schedules it.
+    #[serde(default)]
+    pub lag_probe: bool,
     /// Failed operations allowed, as a share of all operations, 0..=1; more ends the run with exit code 5.
     pub error_budget: f64,
 }
@@ -158,6 +254,9 @@ pub struct Placement {
     pub server_cpus: Vec<usize>,
     /// CPUs of the worker process, by number; their count is the default number of worker threads.
     pub worker_cpus: Vec<usize>,
+    /// A CPU that neither server nor worker uses, for the pacer of open loads; `None` where there is none to spare.
+    #[serde(default)]
+    pub pacer_cpu: Option<usize>,
 }
 
 /// How server and worker share the CPUs.
@@ -179,10 +278,33 @@ pub struct Round {
     pub cell: usize,
     /// Which block, from 0.
     pub block: usize,
+    /// Which attempt at the block, from 0. A disturbed block is redone whole, and only its last attempt counts.
+    #[serde(default)]
+    pub attempt: u32,
     /// Start after the run's start, in ns.
     pub offset_ns: u64,
+    /// What else went on on the machine meanwhile.
+    #[serde(default)]
+    pub conditions: Conditions,
     /// What came of it.
     pub outcome: Outcome,
+}
+
+/// What went on on the machine during a round, beside the round itself; `None` where the system does not tell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Conditions {
+    /// How long the machine was watched, in ns: the round with its set-up.
+    pub elapsed_ns: u64,
+    /// CPU time that the hypervisor gave to others while this machine wanted it, in ns over all CPUs.
+    pub steal_ns: Option<u64>,
+    /// CPU time of processes that are none of this run's, in ns over all CPUs.
+    pub foreign_cpu_ns: Option<u64>,
+    /// How long the run's control group was throttled, in ns.
+    pub throttled_ns: Option<u64>,
+    /// Connections that the kernel dropped because a listener's queue was full.
+    pub listen_overflows: Option<u64>,
+    /// Why the round cannot be believed, in one sentence; `None` where nothing disturbed it.
+    pub disturbance: Option<String>,
 }
 
 /// What came of a round.
@@ -238,6 +360,18 @@ pub struct Measurement {
     pub throughput_ops_s: f64,
     /// Service time of successes, in ns.
     pub service: Latencies,
+    /// What an open load adds; `None` of a closed one.
+    #[serde(default)]
+    pub open: Option<OpenLoad>,
+    /// The same loop around an operation that does nothing, under the same runtime and number of sessions.
+    #[serde(default)]
+    pub floor: Option<Floor>,
+    /// Times in ns that the workload or a probe observed itself, by name: `timer_overshoot`, `probe_lag`.
+    #[serde(default)]
+    pub observed: BTreeMap<String, Latencies>,
+    /// Numbers that the workload found out itself, by name with the unit at its end: `idle_task_bytes`.
+    #[serde(default)]
+    pub gauges: BTreeMap<String, f64>,
     /// Failed operations of the measured phase, by kind; their times in histograms of their own.
     pub errors: BTreeMap<String, Failures>,
     /// What went over the sockets during the whole round (set-up, warm-up and measurement), by target name.
@@ -246,6 +380,55 @@ pub struct Measurement {
     pub cost: Cost,
     /// Violated expectations, with the operation's number and what was seen; empty when all held.
     pub violations: Vec<String>,
+}
+
+/// What a round under open load has beyond one under closed load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OpenLoad {
+    /// Arrivals in the schedule.
+    pub scheduled: u64,
+    /// Length of the schedule, in ns.
+    pub schedule_ns: u64,
+    /// Arrivals that a session had begun with when the schedule ended.
+    pub started_in_time: u64,
+    /// Whether the rate was held: all arrivals but 0.1 % (or one) were begun with when the schedule ended.
+    pub rate_held: bool,
+    /// Arrivals begun with more than [`OpenLoad::LATE_NS`] after they were due, for want of a free session or a CPU.
+    pub late: u64,
+    /// Operations that had begun and not ended when the round was ended.
+    pub unfinished: u64,
+    /// Arrivals that no session had begun with when the round was ended.
+    pub unsent: u64,
+    /// From due to end, of successes, in ns.
+    pub response: Latencies,
+    /// From due to start, of all that started, in ns.
+    pub lag: Latencies,
+    /// From due to the end of the round, of the unfinished and the unsent, in ns: their response would have been longer.
+    pub overdue: Latencies,
+    /// How late the pacer released arrivals, in ns.
+    pub pacing_error: Latencies,
+    /// CPU time of the pacer, in ns; not part of the round's cost.
+    pub pacer_cpu_ns: Option<u64>,
+    /// Whether the pacer had a CPU to itself, and so finished its waits by spinning.
+    pub pacer_alone: bool,
+}
+
+impl OpenLoad {
+    /// A start later than this after the due time is late, in ns: more than pacing and a wake-up take.
+    pub const LATE_NS: u64 = 1_000_000;
+}
+
+/// What the measuring loop itself takes: the floor under every result.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Floor {
+    /// Operations measured.
+    pub ops: u64,
+    /// Operations per second under closed load.
+    pub throughput_ops_s: f64,
+    /// Median service time, in ns.
+    pub service_p50_ns: u64,
+    /// 99th percentile of service time, in ns.
+    pub service_p99_ns: u64,
 }
 
 /// Failed operations of one kind.
@@ -292,7 +475,7 @@ pub struct ServerCounts {
 }
 
 /// What the measured phase cost the worker process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cost {
     /// User CPU time, in ns.
     pub cpu_user_ns: Option<u64>,
@@ -306,6 +489,12 @@ pub struct Cost {
     pub minor_faults: Option<u64>,
     /// Page faults with I/O.
     pub major_faults: Option<u64>,
+    /// Instructions executed, in user mode and the kernel.
+    #[serde(default)]
+    pub instructions: Option<u64>,
+    /// System calls per operation, counted in the warm-up: counting them slows every one down.
+    #[serde(default)]
+    pub syscalls_per_op: Option<f64>,
     /// Highest resident memory of the process since its start, in bytes.
     pub peak_rss_bytes: Option<u64>,
     /// Threads alive at the end of the measured phase.

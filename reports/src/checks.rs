@@ -59,7 +59,9 @@ fn littles_law(record: &Record, cell: usize) -> Option<String> {
     if !timed || runtimes::queues_before_service(&planned.runtime) {
         return None;
     }
-    let Load::Closed { .. } = planned.load;
+    let Load::Closed { .. } = planned.load else {
+        return None;
+    };
     let gaps = measured(record, cell).filter_map(|(_, round)| littles_gap(&round.worker));
     let worst = gaps.max_by(|a, b| a.beyond.total_cmp(&b.beyond))?;
     (worst.beyond > 0.0).then(|| {

@@ -2,7 +2,7 @@
 //!
 //! Sentences and phrases only; layout is the business of each output, and numbers go through `units`.
 
-use photofinish_harness::load::{Load, Stop};
+use photofinish_harness::load::{Arrivals, Load, Stop};
 use photofinish_harness::machine::Machine;
 use photofinish_harness::record::{
     Completion, Placement, PlacementKind, PlannedScenario, PlannedServer,
@@ -86,6 +86,17 @@ pub fn plural(count: usize, noun: &str) -> String {
 pub fn load_slug(load: Load) -> String {
     match load {
         Load::Closed { concurrency } => format!("c{concurrency}"),
+        Load::Open {
+            arrivals,
+            rate_hz,
+            concurrency,
+        } => {
+            let spread = match arrivals {
+                Arrivals::Constant => "r",
+                Arrivals::Poisson => "p",
+            };
+            format!("{spread}{rate_hz}.c{concurrency}")
+        }
     }
 }
 

@@ -140,6 +140,8 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
         blocks: blocks(&cells, rounds(options), options.seed),
         cells,
         placement: options.placement.clone(),
+        reference: None,
+        looks: Vec::new(),
     })
 }
 
@@ -248,6 +250,8 @@ fn planned(scenario: &Scenario, options: &PlanOptions) -> Result<PlannedScenario
         servers: servers.collect::<Result<_, _>>()?,
         warmup,
         stop,
+        stages: Vec::new(),
+        lag_probe: false,
         error_budget: scenario.error_budget,
     })
 }

@@ -43,6 +43,7 @@ fn options() -> PlanOptions {
             kind: PlacementKind::Split,
             server_cpus: vec![0],
             worker_cpus: vec![1],
+            pacer_cpu: None,
         },
         targets: BTreeMap::new(),
     }

@@ -177,6 +177,8 @@ fn blank_record(prepared: &Prepared, run: RunId) -> Record {
         machine: os::machine(),
         dependencies: dependencies::versions(),
         warnings: prepared.warnings.clone(),
+        fitness: Vec::new(),
+        search: None,
         rounds: Vec::new(),
     }
 }

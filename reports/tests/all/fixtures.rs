@@ -11,9 +11,9 @@ use photofinish_harness::latency::Latencies;
 use photofinish_harness::load::{Load, Stop};
 use photofinish_harness::machine::Machine;
 use photofinish_harness::record::{
-    Cell, Completion, Cost, Failures, Measured, Measurement, Outcome, Placement, PlacementKind,
-    Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Round, ServerCounts, Tool,
-    Traffic,
+    Cell, Completion, Conditions, Cost, Failures, Measured, Measurement, Outcome, Placement,
+    PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Round,
+    ServerCounts, Tool, Traffic,
 };
 use serde_json::json;
 
@@ -415,6 +415,10 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
         session_ns: elapsed_ns * u64::from(draw.sessions),
         throughput_ops_s,
         service,
+        open: None,
+        floor: None,
+        observed: BTreeMap::new(),
+        gauges: BTreeMap::new(),
         errors: BTreeMap::new(),
         traffic: BTreeMap::from([(
             "http".to_owned(),
@@ -432,6 +436,8 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
             involuntary_switches: Some(draw.ops / 90),
             minor_faults: Some(900),
             major_faults: Some(0),
+            instructions: None,
+            syscalls_per_op: Some(2.0),
             peak_rss_bytes: Some(9_500_000 + 90_000 * u64::from(draw.sessions)),
             threads: Some(u64::from(draw.sessions) + 1),
         },
@@ -470,7 +476,9 @@ fn ok_round(cell: usize, block: usize, measured: Measured) -> Round {
     Round {
         cell,
         block,
+        attempt: 0,
         offset_ns: 0,
+        conditions: Conditions::default(),
         outcome: Outcome::Ok(Box::new(measured)),
     }
 }
@@ -520,6 +528,8 @@ fn http() -> PlannedScenario {
         )]),
         warmup: ops(200),
         stop: seconds(2),
+        stages: Vec::new(),
+        lag_probe: false,
         error_budget: 0.0,
     }
 }
@@ -581,7 +591,10 @@ fn base() -> Record {
                 kind: PlacementKind::Split,
                 server_cpus: vec![0],
                 worker_cpus: vec![1],
+                pacer_cpu: None,
             },
+            reference: None,
+            looks: Vec::new(),
         },
         machine: Machine {
             os: "Linux 6.1.0 (Debian GNU/Linux 12)".to_owned(),
@@ -606,6 +619,8 @@ fn base() -> Record {
         .map(|(name, version)| (name.to_owned(), version.to_owned()))
         .into(),
         warnings: Vec::new(),
+        fitness: Vec::new(),
+        search: None,
         rounds: Vec::new(),
     }
 }
