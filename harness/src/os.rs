@@ -16,6 +16,12 @@ use crate::machine::Machine;
 #[cfg_attr(not(target_os = "linux"), path = "os/elsewhere.rs")]
 mod system;
 
+mod contention;
+mod counters;
+
+pub use contention::{Activity, activity, listeners_on};
+pub use counters::Counters;
+
 /// Pins the calling thread, and with it every thread it starts from now on, to `cpus`, by number.
 ///
 /// Pinning to no CPU at all, or to one that does not exist, is an error; so is pinning where the system cannot.

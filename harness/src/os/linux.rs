@@ -13,6 +13,16 @@ use nix::unistd::{Pid, getppid};
 
 use super::{Facts, MachineTicks};
 
+#[path = "linux_contention.rs"]
+mod contention;
+#[path = "perf.rs"]
+mod perf;
+
+pub(super) use contention::{
+    cpu_times, families_cpu_ns, listen_overflows, listeners_on, throttled_ns,
+};
+pub(super) use perf::EventCounter;
+
 /// To the affinity calls, 0 is the calling thread.
 const THIS_THREAD: Pid = Pid::from_raw(0);
 

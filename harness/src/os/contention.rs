@@ -1,0 +1,182 @@
+//! What else the machine does: CPU time taken by others, throttling, listeners' full queues.
+//!
+//! [`activity`] reads where the system's counters stand; [`Activity::since`] tells what went on between two readings.
+//! CPU time here is in ticks of 10 ms, and who was busy is found out by sampling at each tick of the kernel (1-10 ms):
+//! a second on two CPUs is told within some 30 ms, and less than that is noise. What is too much is decided by those
+//! who read. Understanding the files is the business of `os/linux_contention.rs`.
+
+use std::time::Instant;
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+use super::{nanoseconds, system};
+use crate::record::Conditions;
+
+/// Where the system's counters stood at one moment.
+#[derive(Clone, Debug)]
+pub struct Activity {
+    at: Instant,
+    counters: Counters,
+}
+
+/// Counters since some moment before; `None` where the system does not tell.
+#[derive(Clone, Debug, Default)]
+struct Counters {
+    /// CPU time of all processes on the watched CPUs, and what the hypervisor kept from them.
+    cpus: Option<CpuTimes>,
+    /// CPU time of this run's own processes.
+    own_ns: Option<u64>,
+    throttled_ns: Option<u64>,
+    listen_overflows: Option<u64>,
+}
+
+/// CPU time of some CPUs, over all processes, since boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CpuTimes {
+    /// In user mode and in the kernel on behalf of a process, in ns; without interrupts, which belong to nobody.
+    pub(super) busy_ns: u64,
+    /// Taken by the hypervisor while there was something to do, in ns.
+    pub(super) steal_ns: u64,
+}
+
+/// Reads where the counters stand, of `cpus` by number.
+///
+/// This process, its children and theirs, and those of the processes `servers` are this run's own; so are the kernel's
+/// threads, which write back what somebody has written. With `servers` unknown, what is foreign is unknown.
+pub fn activity(cpus: &[usize], servers: Option<&[u32]>) -> Activity {
+    let counters = Counters {
+        cpus: system::cpu_times(cpus),
+        own_ns: servers.and_then(own_cpu_ns),
+        throttled_ns: system::throttled_ns(),
+        listen_overflows: system::listen_overflows(),
+    };
+    Activity {
+        at: Instant::now(),
+        counters,
+    }
+}
+
+impl Activity {
+    /// What went on since `earlier`; nothing is said yet about whether it disturbed.
+    pub fn since(&self, earlier: &Self) -> Conditions {
+        let elapsed = self.at.saturating_duration_since(earlier.at);
+        Conditions {
+            elapsed_ns: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
+            ..self.counters.since(&earlier.counters)
+        }
+    }
+}
+
+impl Counters {
+    fn since(&self, earlier: &Self) -> Conditions {
+        let grown = |field: fn(&Self) -> Option<u64>| grown(field(earlier), field(self));
+        let busy_ns = grown(|counters| Some(counters.cpus?.busy_ns));
+        let own_ns = grown(|counters| counters.own_ns);
+        Conditions {
+            elapsed_ns: 0,
+            steal_ns: grown(|counters| Some(counters.cpus?.steal_ns)),
+            // Sampling may give us less than we had: then there is nothing left for others.
+            foreign_cpu_ns: busy_ns
+                .zip(own_ns)
+                .map(|(busy, own)| busy.saturating_sub(own)),
+            throttled_ns: grown(|counters| counters.throttled_ns),
+            listen_overflows: grown(|counters| counters.listen_overflows),
+            disturbance: None,
+        }
+    }
+}
+
+/// Counters do not run backwards, but a process that leaves without a parent takes its time with it.
+fn grown(earlier: Option<u64>, later: Option<u64>) -> Option<u64> {
+    Some(later?.saturating_sub(earlier?))
+}
+
+/// This process to the microsecond, with its children that have ended; the others in ticks.
+fn own_cpu_ns(servers: &[u32]) -> Option<u64> {
+    let of = |who| {
+        let usage = getrusage(who).ok()?;
+        Some(nanoseconds(usage.user_time())? + nanoseconds(usage.system_time())?)
+    };
+    let here = of(UsageWho::RUSAGE_SELF)? + of(UsageWho::RUSAGE_CHILDREN)?;
+    Some(here + system::families_cpu_ns(servers)?)
+}
+
+/// The processes that listen on `port` on this machine, in whatever way; `None` where that cannot be told.
+///
+/// Listeners of other users are told to root alone; behind a forwarder of a container's port is a server that cannot
+/// be told either.
+pub fn listeners_on(port: u16) -> Option<Vec<u32>> {
+    system::listeners_on(port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters(busy_ns: u64, own_ns: u64) -> Counters {
+        Counters {
+            cpus: Some(CpuTimes {
+                busy_ns,
+                steal_ns: busy_ns / 10,
+            }),
+            own_ns: Some(own_ns),
+            throttled_ns: None,
+            listen_overflows: Some(own_ns),
+        }
+    }
+
+    #[test]
+    fn what_is_foreign_is_what_the_cpus_did_beyond_our_own() {
+        let check = |later: Counters, expected: u64| {
+            let conditions = later.since(&counters(1_000, 400));
+            assert_eq!(conditions.foreign_cpu_ns, Some(expected));
+        };
+        check(counters(1_900, 1_100), 200);
+        check(counters(1_900, 1_400), 0);
+    }
+
+    #[test]
+    fn what_one_reading_did_not_know_stays_unknown() {
+        let conditions = counters(50, 20).since(&counters(10, 10));
+        assert_eq!(conditions.steal_ns, Some(4));
+        assert_eq!(conditions.throttled_ns, None);
+        assert_eq!(conditions.listen_overflows, Some(10));
+        let unknown = counters(50, 20).since(&Counters::default());
+        assert_eq!((unknown.foreign_cpu_ns, unknown.steal_ns), (None, None));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_this_process_and_its_children_burn_is_not_foreign() {
+        let before = own_cpu_ns(&[]).expect("known");
+        let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
+        let mut command = std::process::Command::new("sh");
+        let ended = command.args(["-c", script]).status().expect("a shell");
+        let after = own_cpu_ns(&[]).expect("known");
+        assert!(ended.success());
+        assert!(after > before + 5_000_000, "before {before}, after {after}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn without_knowing_the_servers_it_is_unknown_what_is_foreign() {
+        let cpus = super::super::allowed_cpus();
+        let known = |servers: Option<&[u32]>| {
+            let before = activity(&cpus, servers);
+            let conditions = activity(&cpus, servers).since(&before);
+            conditions.foreign_cpu_ns.is_some()
+        };
+        assert!(known(Some(&[])));
+        assert!(!known(None));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_listener_of_this_process_is_found_by_its_port() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        assert_eq!(listeners_on(port), Some(vec![std::process::id()]));
+        drop(listener);
+        assert_eq!(listeners_on(port), None);
+    }
+}

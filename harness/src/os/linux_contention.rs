@@ -1,0 +1,322 @@
+//! Linux's files about what others do: `/proc/stat`, processes, control groups, TCP.
+//!
+//! As in `os/linux.rs`, reading is split from understanding, and what takes text is pure. A file that is missing or
+//! closed to this user makes a number unknown, never an error.
+
+use std::collections::BTreeSet;
+use std::fs::{read_dir, read_link, read_to_string};
+use std::path::Path;
+
+use crate::os::contention::CpuTimes;
+
+/// The unit of CPU times in `/proc` (`USER_HZ`), the same on every architecture in use.
+const TICK_NS: u64 = 10_000_000;
+
+/// Set in the flags of the kernel's own threads.
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// Programs that hold a container's port open for a server that lives elsewhere.
+const FORWARDERS: [&str; 2] = ["docker-proxy", "rootlessport"];
+
+pub(in crate::os) fn cpu_times(cpus: &[usize]) -> Option<CpuTimes> {
+    times_of(&read_to_string("/proc/stat").ok()?, cpus)
+}
+
+/// The columns of a CPU are user (guests are in there), nice, system, idle, iowait, irq, softirq and steal.
+fn times_of(stat: &str, cpus: &[usize]) -> Option<CpuTimes> {
+    let mut sum = CpuTimes {
+        busy_ns: 0,
+        steal_ns: 0,
+    };
+    for cpu in cpus {
+        let name = format!("cpu{cpu} ");
+        let line = stat.lines().find_map(|line| line.strip_prefix(&name))?;
+        let columns: Vec<u64> = line
+            .split_whitespace()
+            .map_while(|column| column.parse().ok())
+            .collect();
+        sum.busy_ns += columns.get(..3)?.iter().sum::<u64>() * TICK_NS;
+        sum.steal_ns += columns.get(7)? * TICK_NS;
+    }
+    Some(sum)
+}
+
+/// CPU time of the processes that descend from this one, of `others` with their descendants, and of the kernel's
+/// threads, each with its children that have ended. Not of this process itself.
+///
+/// A process that ends hands its time on to its parent, so that the sum over a family loses nothing by it.
+pub(in crate::os) fn families_cpu_ns(others: &[u32]) -> Option<u64> {
+    let own = std::process::id();
+    let processes: Vec<Process> = pids()?.filter_map(process).collect();
+    let mut family: BTreeSet<u32> = others.iter().copied().chain([own]).collect();
+    // Children may stand before their parents: numbers are used again.
+    while let Some(child) = processes
+        .iter()
+        .find(|process| family.contains(&process.parent) && !family.contains(&process.pid))
+    {
+        family.insert(child.pid);
+    }
+    let counts = |process: &&Process| {
+        process.pid != own && (process.of_kernel || family.contains(&process.pid))
+    };
+    Some(
+        processes
+            .iter()
+            .filter(counts)
+            .map(|process| process.cpu_ns)
+            .sum(),
+    )
+}
+
+fn pids() -> Option<impl Iterator<Item = u32>> {
+    let entries = read_dir("/proc").ok()?;
+    Some(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
+}
+
+/// `None` for one that has just left.
+fn process(pid: u32) -> Option<Process> {
+    process_of(&read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Process {
+    pid: u32,
+    parent: u32,
+    of_kernel: bool,
+    /// Its own and that of its children that have ended.
+    cpu_ns: u64,
+}
+
+/// `/proc/<pid>/stat`: the name in parentheses may hold anything, parentheses too.
+fn process_of(stat: &str) -> Option<Process> {
+    let (pid, rest) = stat.split_once(" (")?;
+    let (_name, rest) = rest.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split(' ').collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    let ticks: Option<u64> = (11..15).map(number).sum();
+    Some(Process {
+        pid: pid.parse().ok()?,
+        parent: fields.get(1)?.parse().ok()?,
+        of_kernel: number(6)? & KERNEL_THREAD != 0,
+        cpu_ns: ticks?.checked_mul(TICK_NS)?,
+    })
+}
+
+/// Over this process's control group and those around it, whichever of the two kinds there is.
+pub(in crate::os) fn throttled_ns() -> Option<u64> {
+    let groups = read_to_string("/proc/self/cgroup").ok()?;
+    let group = group_of(&groups)?;
+    // In a container the path may be the host's, which is not there: its root is then the container's own group.
+    let known: Vec<u64> = group
+        .path
+        .ancestors()
+        .filter_map(|path| read_stat(group.mounts, path))
+        .filter_map(|stat| throttled_of(&stat))
+        .collect();
+    (!known.is_empty()).then(|| known.iter().sum())
+}
+
+fn read_stat(mounts: &[&str], group: &Path) -> Option<String> {
+    let below = group.strip_prefix("/").unwrap_or(group);
+    mounts
+        .iter()
+        .find_map(|mount| read_to_string(Path::new(mount).join(below).join("cpu.stat")).ok())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Group<'a> {
+    path: &'a Path,
+    mounts: &'static [&'static str],
+}
+
+/// The group that limits CPU time: that of the `cpu` controller where it is one of version 1, else the unified one.
+fn group_of(cgroup: &str) -> Option<Group<'_>> {
+    let lines = || {
+        cgroup.lines().filter_map(|line| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            Some((parts.next()?, Path::new(parts.next()?)))
+        })
+    };
+    let has_cpu = |controllers: &str| controllers.split(',').any(|name| name == "cpu");
+    let first_kind = lines().find(|(controllers, _)| has_cpu(controllers));
+    let unified = || lines().find(|(controllers, _)| controllers.is_empty());
+    match first_kind {
+        Some((_, path)) => Some(Group {
+            path,
+            mounts: &["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"],
+        }),
+        None => unified().map(|(_, path)| Group {
+            path,
+            mounts: &["/sys/fs/cgroup", "/sys/fs/cgroup/unified"],
+        }),
+    }
+}
+
+/// `throttled_usec` in version 2, `throttled_time` in ns in version 1; neither where nothing limits the group.
+fn throttled_of(stat: &str) -> Option<u64> {
+    stat.lines().find_map(|line| match line.split_once(' ')? {
+        ("throttled_usec", value) => value.parse::<u64>().ok()?.checked_mul(1000),
+        ("throttled_time", value) => value.parse().ok(),
+        _ => None,
+    })
+}
+
+/// In this network namespace, over all listeners.
+pub(in crate::os) fn listen_overflows() -> Option<u64> {
+    overflows_of(&read_to_string("/proc/net/netstat").ok()?)
+}
+
+/// Names stand in one line, their values in the next one. A queue overflows with connections that wait to be accepted
+/// (`ListenOverflows`) or with ones half open (`TCPReqQFullDrop`); `ListenDrops` has other causes too.
+fn overflows_of(netstat: &str) -> Option<u64> {
+    let mut lines = netstat
+        .lines()
+        .filter_map(|line| line.strip_prefix("TcpExt: "));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let value_of = |wanted: &str| {
+        let mut pairs = names.split(' ').zip(values.split(' '));
+        pairs
+            .find(|(name, _)| *name == wanted)?
+            .1
+            .parse::<u64>()
+            .ok()
+    };
+    Some(value_of("ListenOverflows")? + value_of("TCPReqQFullDrop").unwrap_or(0))
+}
+
+pub(in crate::os) fn listeners_on(port: u16) -> Option<Vec<u32>> {
+    let sockets: BTreeSet<u64> = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|path| read_to_string(path).ok())
+        .flat_map(|table| listening_sockets(&table, port))
+        .collect();
+    let owners: Vec<u32> = pids()?.filter(|&pid| holds_any(pid, &sockets)).collect();
+    let forwards = |&pid: &u32| {
+        read_to_string(format!("/proc/{pid}/comm"))
+            .is_ok_and(|name| FORWARDERS.contains(&name.trim()))
+    };
+    (!owners.is_empty() && !owners.iter().any(forwards)).then_some(owners)
+}
+
+/// The inodes of the sockets that listen on `port`, out of `/proc/net/tcp`.
+fn listening_sockets(table: &str, port: u16) -> Vec<u64> {
+    const LISTENING: &str = "0A";
+    let inode = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (_address, its_port) = fields.get(1)?.rsplit_once(':')?;
+        let fits =
+            u16::from_str_radix(its_port, 16) == Ok(port) && fields.get(3) == Some(&LISTENING);
+        fits.then(|| fields.get(9)?.parse().ok()).flatten()
+    };
+    table.lines().skip(1).filter_map(inode).collect()
+}
+
+fn holds_any(pid: u32, sockets: &BTreeSet<u64>) -> bool {
+    let Ok(descriptors) = read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    descriptors
+        .filter_map(|entry| read_link(entry.ok()?.path()).ok())
+        .filter_map(|target| socket_of(target.to_str()?))
+        .any(|socket| sockets.contains(&socket))
+}
+
+/// A descriptor's target such as `socket:[4711]`.
+fn socket_of(target: &str) -> Option<u64> {
+    target
+        .strip_prefix("socket:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT: &str = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 10 1 5 70 10 3 3 2 4 0\ncpu1 20 0 5 1 1 0 0 1 0 0\n\
+                        cpu10 1 1 1 1 1 1 1 1 1 1\nintr 1 2\n";
+
+    #[test]
+    fn only_the_watched_cpus_count_and_interrupts_are_nobodys() {
+        let check = |cpus: &[usize], expected: Option<(u64, u64)>| {
+            let times = times_of(STAT, cpus).map(|times| (times.busy_ns, times.steal_ns));
+            let ticks = |(busy, steal): (u64, u64)| (busy * TICK_NS, steal * TICK_NS);
+            assert_eq!(times, expected.map(ticks), "{cpus:?}");
+        };
+        check(&[0], Some((16, 2)));
+        check(&[0, 1], Some((41, 3)));
+        check(&[], Some((0, 0)));
+        check(&[7], None);
+    }
+
+    #[test]
+    fn a_process_is_read_whatever_its_name() {
+        let line = |name: &str, flags: u64| {
+            format!("42 ({name}) S 7 42 42 0 -1 {flags} 99 0 0 0 3 4 10 20 20 0 1 0 90216 3133440")
+        };
+        let expected = |of_kernel| {
+            Some(Process {
+                pid: 42,
+                parent: 7,
+                of_kernel,
+                cpu_ns: 37 * TICK_NS,
+            })
+        };
+        assert_eq!(process_of(&line("nginx", 4_194_304)), expected(false));
+        assert_eq!(process_of(&line("a) R 1 (b", 0)), expected(false));
+        assert_eq!(process_of(&line("kworker/0:1", 69_238_880)), expected(true));
+        assert_eq!(process_of("42 (nginx) S"), None);
+    }
+
+    #[test]
+    fn the_control_group_is_that_of_the_cpu_controller_or_the_unified_one() {
+        let check = |text: &str, path: &str, mount: &str| {
+            let group = group_of(text).expect("a group");
+            assert_eq!((group.path, group.mounts[0]), (Path::new(path), mount));
+        };
+        check("0::/user.slice/a:b\n", "/user.slice/a:b", "/sys/fs/cgroup");
+        check(
+            "4:memory:/x\n2:cpu,cpuacct:/docker/1\n0::/\n",
+            "/docker/1",
+            "/sys/fs/cgroup/cpu",
+        );
+        check("3:cpuset:/x\n0::/\n", "/", "/sys/fs/cgroup");
+        assert_eq!(group_of(""), None);
+    }
+
+    #[test]
+    fn throttling_is_read_in_either_kinds_unit() {
+        let check = |stat, expected| assert_eq!(throttled_of(stat), expected, "{stat}");
+        check(
+            "usage_usec 5\nnr_throttled 1\nthrottled_usec 7\n",
+            Some(7000),
+        );
+        check("nr_throttled 1\nthrottled_time 7\n", Some(7));
+        check("usage_usec 5\n", None);
+    }
+
+    #[test]
+    fn overflows_are_those_of_both_queues_of_listeners() {
+        let check = |netstat, expected| assert_eq!(overflows_of(netstat), expected, "{netstat}");
+        check(
+            "TcpExt: A ListenOverflows ListenDrops TCPReqQFullDrop\nTcpExt: 9 3 5 1\nIpExt: B\nIpExt: 1\n",
+            Some(4),
+        );
+        check("TcpExt: ListenOverflows\nTcpExt: 3\n", Some(3));
+        check("TcpExt: A\nTcpExt: 3\n", None);
+        check("", None);
+    }
+
+    #[test]
+    fn listening_sockets_are_told_from_connections() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+            0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0  0 4711 1 0 100\n\
+            1: 0100007F:1F90 0100007F:C350 01 00000000:00000000 00:00000000 00000000  0  0 4712 1 0 100\n\
+            2: 00000000000000000000000000000000:1F91 00:0000 0A 0:0 00:0 0 0 0 4713 1\n";
+        assert_eq!(listening_sockets(table, 8080), [4711]);
+        assert_eq!(listening_sockets(table, 8081), [4713]);
+        assert_eq!(socket_of("socket:[4711]"), Some(4711));
+        assert_eq!(socket_of("/dev/null"), None);
+    }
+}
