@@ -148,6 +148,8 @@ impl Failure {
     pub const TIMEOUT: &'static str = "timeout";
     /// The peer closed before the answer was complete.
     pub const SHORT: &'static str = "short";
+    /// No local port was left to connect from: this machine's limit, not the peer's.
+    pub const PORTS: &'static str = "ports";
     /// An answer with a status that means failure.
     pub const STATUS: &'static str = "status";
     /// A complete answer with the wrong content: breaks identity, whatever the error budget.
@@ -180,6 +182,12 @@ impl From<io::Error> for Failure {
             | io::ErrorKind::BrokenPipe => Self::RESET,
             io::ErrorKind::TimedOut => Self::TIMEOUT,
             io::ErrorKind::UnexpectedEof => Self::SHORT,
+            io::ErrorKind::AddrNotAvailable => {
+                return Self::new(
+                    Self::PORTS,
+                    format!("no local port is left to connect from: {error}"),
+                );
+            }
             _ => Self::IO,
         };
         Self::new(kind, error.to_string())
@@ -189,5 +197,18 @@ impl From<io::Error> for Failure {
 impl From<crate::runtime::TaskError> for Failure {
     fn from(error: crate::runtime::TaskError) -> Self {
         Self::new(Self::PANIC, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_assigned_is_a_want_of_ports_and_no_other_error_is() {
+        let kind = |error| Failure::from(io::Error::from(error)).kind;
+        assert_eq!(kind(io::ErrorKind::AddrNotAvailable), Failure::PORTS);
+        assert_eq!(kind(io::ErrorKind::ConnectionRefused), Failure::REFUSED);
+        assert_eq!(kind(io::ErrorKind::AddrInUse), Failure::IO);
     }
 }
