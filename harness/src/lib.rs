@@ -12,10 +12,15 @@ pub mod workload;
 
 pub mod load;
 pub mod measure;
+pub mod schedule;
+
+mod arrivals;
+mod pacer;
 
 pub mod buffer;
 pub mod draw;
 pub mod latency;
+pub mod observed;
 pub mod recording;
 pub mod traffic;
 

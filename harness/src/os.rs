@@ -53,7 +53,16 @@ pub struct Usage {
 
 /// What the process has cost so far.
 pub fn usage() -> Usage {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+    usage_of(UsageWho::RUSAGE_SELF)
+}
+
+/// What the calling thread has cost so far.
+pub fn thread_usage() -> Usage {
+    system::THREAD_USAGE.map_or_else(Usage::default, usage_of)
+}
+
+fn usage_of(who: UsageWho) -> Usage {
+    let Ok(usage) = getrusage(who) else {
         return Usage::default();
     };
     Usage {
@@ -63,6 +72,39 @@ pub fn usage() -> Usage {
         involuntary_switches: u64::try_from(usage.involuntary_context_switches()).ok(),
         minor_faults: u64::try_from(usage.minor_page_faults()).ok(),
         major_faults: u64::try_from(usage.major_page_faults()).ok(),
+    }
+}
+
+impl Usage {
+    /// What was spent since `earlier`; unknown where either is.
+    pub fn since(self, earlier: Self) -> Self {
+        self.combined(earlier, u64::checked_sub)
+    }
+
+    /// This without what `part` of it cost; where the part is unknown it counts as nothing.
+    pub fn without(self, part: Self) -> Self {
+        let known = |field: Option<u64>| Some(field.unwrap_or(0));
+        let part = Self {
+            cpu_user_ns: known(part.cpu_user_ns),
+            cpu_system_ns: known(part.cpu_system_ns),
+            voluntary_switches: known(part.voluntary_switches),
+            involuntary_switches: known(part.involuntary_switches),
+            minor_faults: known(part.minor_faults),
+            major_faults: known(part.major_faults),
+        };
+        self.combined(part, |all, part| Some(all.saturating_sub(part)))
+    }
+
+    fn combined(self, other: Self, with: impl Fn(u64, u64) -> Option<u64>) -> Self {
+        let both = |ours: Option<u64>, theirs: Option<u64>| with(ours?, theirs?);
+        Self {
+            cpu_user_ns: both(self.cpu_user_ns, other.cpu_user_ns),
+            cpu_system_ns: both(self.cpu_system_ns, other.cpu_system_ns),
+            voluntary_switches: both(self.voluntary_switches, other.voluntary_switches),
+            involuntary_switches: both(self.involuntary_switches, other.involuntary_switches),
+            minor_faults: both(self.minor_faults, other.minor_faults),
+            major_faults: both(self.major_faults, other.major_faults),
+        }
     }
 }
 

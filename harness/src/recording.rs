@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::latency::Latencies;
-use crate::record::Failures;
+use crate::record::{Failures, OpenLoad};
 use crate::workload::Failure;
 
 /// Violations kept in words; the rest is only counted, under [`Failure::WRONG_CONTENT`].
@@ -17,8 +17,44 @@ const MOST_VIOLATIONS: usize = 5;
 #[derive(Debug)]
 pub struct Recording {
     service: Latencies,
+    /// Only under open load.
+    arrivals: Option<ArrivalTimes>,
     failures: BTreeMap<&'static str, Failures>,
     violations: Vec<String>,
+}
+
+/// What an open load adds to the service times.
+#[derive(Clone, Debug, Default)]
+pub struct ArrivalTimes {
+    /// From due to end, of successes.
+    pub response: Latencies,
+    /// From due to start, of all.
+    pub lag: Latencies,
+    /// How many were begun with late.
+    pub late: u64,
+}
+
+impl ArrivalTimes {
+    fn merge(&mut self, other: &Self) {
+        self.response.merge(&other.response);
+        self.lag.merge(&other.lag);
+        self.late += other.late;
+    }
+
+    fn clear(&mut self) {
+        self.response.clear();
+        self.lag.clear();
+        self.late = 0;
+    }
+}
+
+/// The times of one operation under open load, in ns.
+#[derive(Clone, Copy, Debug)]
+pub struct ArrivalNs {
+    /// From due to start.
+    pub lag_ns: u64,
+    /// From start to end.
+    pub service_ns: u64,
 }
 
 impl Recording {
@@ -26,9 +62,34 @@ impl Recording {
     pub fn new() -> Self {
         Self {
             service: Latencies::new(),
+            arrivals: None,
             failures: BTreeMap::new(),
             violations: Vec::new(),
         }
+    }
+
+    /// An empty one for arrivals.
+    pub fn of_arrivals() -> Self {
+        Self {
+            arrivals: Some(ArrivalTimes::default()),
+            ..Self::new()
+        }
+    }
+
+    /// Writes down operation number `op` of an open load. Allocates nothing for a success.
+    #[inline]
+    pub fn record_arrival(&mut self, op: u64, times: ArrivalNs, result: Result<(), Failure>) {
+        let ArrivalNs { lag_ns, service_ns } = times;
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals.lag.record_ns(lag_ns);
+            arrivals.late += u64::from(lag_ns > OpenLoad::LATE_NS);
+            if result.is_ok() {
+                arrivals
+                    .response
+                    .record_ns(lag_ns.saturating_add(service_ns));
+            }
+        }
+        self.record(op, service_ns, result);
     }
 
     /// Writes down operation number `op`, which took `service_ns`. Allocates nothing for a success.
@@ -61,6 +122,9 @@ impl Recording {
     /// Adds what another recording of the same phase holds.
     pub fn merge(&mut self, other: &Self) {
         self.service.merge(&other.service);
+        if let Some(theirs) = &other.arrivals {
+            self.arrivals.get_or_insert_default().merge(theirs);
+        }
         for (kind, theirs) in &other.failures {
             match self.failures.get_mut(kind) {
                 Some(ours) => {
@@ -80,6 +144,9 @@ impl Recording {
     /// Forgets all of it, for the next phase, and keeps the memory.
     pub fn clear(&mut self) {
         self.service.clear();
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals.clear();
+        }
         self.failures.clear();
         self.violations.clear();
     }
@@ -111,6 +178,11 @@ impl Recording {
         let count =
             |(kind, failures): (&&'static str, &Failures)| ((*kind).to_owned(), failures.count);
         self.failures.iter().map(count).collect()
+    }
+
+    /// What an open load adds, where this was one.
+    pub fn take_arrivals(&mut self) -> Option<ArrivalTimes> {
+        self.arrivals.take()
     }
 
     /// Service times of the successes.
@@ -153,6 +225,23 @@ mod tests {
         recording.record(7, 10, failing(Failure::WRONG_CONTENT));
         recording.record(8, 10, failing(Failure::TIMEOUT));
         assert_eq!(recording.violations(), ["operation 7: seen"]);
+    }
+
+    #[test]
+    fn response_is_lag_and_service_and_a_failure_has_none() {
+        let mut recording = Recording::of_arrivals();
+        let times = |lag_ns| ArrivalNs {
+            lag_ns,
+            service_ns: 500,
+        };
+        recording.record_arrival(0, times(100), Ok(()));
+        recording.record_arrival(1, times(2_000_000), failing(Failure::TIMEOUT));
+        let mut merged = Recording::new();
+        merged.merge(&recording);
+        let arrivals = merged.take_arrivals().expect("an open load");
+        assert_eq!((arrivals.response.count(), arrivals.lag.count()), (1, 2));
+        assert_eq!(arrivals.response.quantile_ns(1.0), Some(600));
+        assert_eq!(arrivals.late, 1);
     }
 
     #[test]

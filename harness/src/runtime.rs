@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::buffer::Buffer;
@@ -161,6 +161,16 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         })
     }
 
+    /// Waits until `poll` is ready, which is polled again whenever its waker was called, from whichever thread: how the
+    /// harness hands something to a session from outside the runtime.
+    fn wait_for<T, F>(&self, poll: F) -> impl Future<Output = T> + Send
+    where
+        T: Send,
+        F: FnMut(&mut Context<'_>) -> Poll<T> + Send,
+    {
+        poll_fn(poll)
+    }
+
     /// Opens a TCP connection with `TCP_NODELAY` set.
     fn connect(&self, address: SocketAddr)
     -> impl Future<Output = io::Result<Self::Stream>> + Send;
@@ -236,6 +246,11 @@ pub enum Flow {
 pub trait Session: Send + 'static {
     /// One step.
     fn step(&mut self) -> impl Future<Output = Flow> + Send;
+
+    /// Whether nothing else in the process wants a turn, so that there is nobody to give way to.
+    fn is_alone(&self) -> bool {
+        false
+    }
 }
 
 /// Steps a session takes before the others on its thread get their turn, as with tokio's own budget. An operation that
@@ -251,7 +266,7 @@ async fn step_to_the_end<R: Runtime, S: Session>(runtime: &R, session: &mut S) {
             }
         }
         // Who waited has given way already; once more would be time lost between operations.
-        if !waited {
+        if !waited && !session.is_alone() {
             runtime.give_way().await;
         }
     }

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::observed::Observed;
 use crate::protocol::TargetAddress;
 use crate::runtime::{Capability, Runtime};
 use crate::traffic::TrafficCounter;
@@ -117,6 +118,8 @@ pub struct Env<R> {
     pub work_dir: PathBuf,
     /// What went over the sockets, by target name; compared with the servers' own counts.
     pub traffic: BTreeMap<String, TrafficCounter>,
+    /// What the workload observes itself, beside the time that is taken around its operations.
+    pub observed: Observed,
 }
 
 /// A parameter that makes no sense.

@@ -7,6 +7,9 @@ use std::io;
 use super::contention::CpuTimes;
 use super::{Facts, MachineTicks};
 
+/// Whose usage is that of the calling thread alone.
+pub(super) const THREAD_USAGE: Option<nix::sys::resource::UsageWho> = None;
+
 pub(super) fn pin_process(_cpus: &[usize]) -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }

@@ -8,6 +8,7 @@ use std::io;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::prctl::{set_pdeathsig, set_timerslack};
+use nix::sys::resource::UsageWho;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 
@@ -25,6 +26,9 @@ pub(super) use perf::EventCounter;
 
 /// To the affinity calls, 0 is the calling thread.
 const THIS_THREAD: Pid = Pid::from_raw(0);
+
+/// Whose usage is that of the calling thread alone.
+pub(super) const THREAD_USAGE: Option<UsageWho> = Some(UsageWho::RUSAGE_THREAD);
 
 pub(super) fn pin_process(cpus: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();

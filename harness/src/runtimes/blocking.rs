@@ -23,7 +23,7 @@ use crate::runtime::{self, Elapsed, OpenMode, TaskError};
 
 mod waiting;
 
-pub(super) use waiting::{Monitor, Receiver, Semaphore, Sender, channel};
+pub(super) use waiting::{Monitor, Receiver, Semaphore, Sender, channel, wait_for};
 
 thread_local! {
     /// Until when the calling thread may block; the nearest of all `timeout`s around it.
@@ -376,6 +376,14 @@ macro_rules! blocking_operations {
         }
 
         async fn give_way(&self) {}
+
+        async fn wait_for<T, F>(&self, poll: F) -> T
+        where
+            T: Send,
+            F: FnMut(&mut std::task::Context<'_>) -> std::task::Poll<T> + Send,
+        {
+            super::blocking::wait_for(poll).await
+        }
 
         async fn connect(&self, address: std::net::SocketAddr) -> std::io::Result<Self::Stream> {
             super::blocking::connect(address).await

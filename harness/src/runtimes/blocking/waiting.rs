@@ -1,12 +1,66 @@
-//! How blocking threads wait for one another: a channel, a monitor, and a semaphore built on it.
+//! How blocking threads wait for one another: a parking place, a channel, a monitor, and a semaphore built on it.
 //!
 //! All of them wait no longer than the thread's deadline, which is kept in `blocking`, and stay pending beyond it. Waiting
 //! for sockets, files and time is there as well.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
 use super::{DEADLINE, patience, unless_elapsed};
 use crate::runtime::{self, Closed, Elapsed};
+
+/// Where a thread waits to be woken through a `Waker`.
+struct ParkingPlace {
+    thread: Thread,
+    /// Woken since it last parked: a park may also end for no reason, or for a wake meant for somebody before us.
+    woken: AtomicBool,
+}
+
+impl Wake for ParkingPlace {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+thread_local! {
+    /// The thread's parking place and the waker to it: made once, so that waiting allocates nothing.
+    static PARKING_PLACE: (Arc<ParkingPlace>, Waker) = {
+        let place = Arc::new(ParkingPlace {
+            thread: thread::current(),
+            woken: AtomicBool::new(false),
+        });
+        (Arc::clone(&place), Waker::from(place))
+    };
+}
+
+/// Parks the thread until `poll` is ready; pending for ever once the thread's deadline has passed.
+pub(in crate::runtimes) async fn wait_for<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+    unless_elapsed(park_until_ready(poll)).await
+}
+
+fn park_until_ready<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Result<T, Elapsed> {
+    PARKING_PLACE.with(|(place, waker)| {
+        let mut context = Context::from_waker(waker);
+        loop {
+            if let Poll::Ready(value) = poll(&mut context) {
+                return Ok(value);
+            }
+            while !place.woken.swap(false, Ordering::Acquire) {
+                match patience()? {
+                    None => thread::park(),
+                    Some(left) => thread::park_timeout(left),
+                }
+            }
+        }
+    })
+}
 
 /// A queue between blocking threads.
 #[derive(Debug)]

@@ -1,0 +1,320 @@
+//! Arrivals between the pacer and the sessions: released by the one, taken by the others, in order.
+//!
+//! Both sides walk through the same immutable schedule, so what waits between them is two numbers and not a list: memory
+//! stays flat however far the sessions fall behind, and nothing is ever dropped. A session without an arrival leaves its
+//! waker; how it waits (parked thread, pending task) is its runtime's business. One lock for all: it is held for a few
+//! dozen ns, and what it costs is part of an operation's lag, never of its service time.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::latency::Latencies;
+use crate::schedule::{DueTimes, Schedule};
+
+/// One operation that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// Its number, from 0.
+    pub(crate) index: u64,
+    /// When it was due.
+    pub(crate) due: Instant,
+}
+
+/// What lies between the pacer and the sessions.
+#[derive(Debug)]
+pub(crate) struct ArrivalQueue {
+    start: Instant,
+    state: Mutex<State>,
+    /// For each session the arrival that it is at work on, as ns after the start plus one; 0 for none.
+    in_flight: Vec<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Where the sessions are in the schedule.
+    due_times: DueTimes,
+    released: u64,
+    taken: u64,
+    /// Sessions without an arrival, the longest waiting one first.
+    waiting: VecDeque<usize>,
+    /// Each session's waker, while it waits.
+    wakers: Vec<Option<Waker>>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// More may be released.
+    Open,
+    /// What was released is all there is.
+    Ended,
+    /// What was released and not taken stays where it is.
+    Cut,
+}
+
+/// What was left of a schedule when its round ended.
+#[derive(Debug)]
+pub(crate) struct Leftover {
+    /// Begun with and not ended.
+    pub(crate) unfinished: u64,
+    /// Never begun with.
+    pub(crate) unsent: u64,
+    /// From due until now, of both.
+    pub(crate) overdue: Latencies,
+}
+
+impl ArrivalQueue {
+    /// A queue for `sessions` that walk through `schedule` from `start` on.
+    pub(crate) fn new(schedule: &Schedule, start: Instant, sessions: usize) -> Self {
+        Self {
+            start,
+            state: Mutex::new(State {
+                due_times: schedule.due_times(),
+                released: 0,
+                taken: 0,
+                waiting: VecDeque::with_capacity(sessions),
+                wakers: vec![None; sessions],
+                stage: Stage::Open,
+            }),
+            in_flight: (0..sessions).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// When the schedule starts.
+    pub(crate) fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// The next arrival for `session`, which is at work on it from now on; `None` when there will be no more.
+    pub(crate) fn poll_take(
+        &self,
+        session: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Arrival>> {
+        let mut state = self.lock();
+        if state.stage == Stage::Cut {
+            return Poll::Ready(None);
+        }
+        if state.taken < state.released {
+            let due = state
+                .due_times
+                .next()
+                .expect("what was released is scheduled");
+            let index = state.taken;
+            state.taken += 1;
+            drop(state);
+            self.in_flight[session].store(nanoseconds(due) + 1, Ordering::Relaxed);
+            let due = self.start + due;
+            return Poll::Ready(Some(Arrival { index, due }));
+        }
+        if state.stage == Stage::Ended {
+            return Poll::Ready(None);
+        }
+        if state.wakers[session]
+            .replace(context.waker().clone())
+            .is_none()
+        {
+            state.waiting.push_back(session);
+        }
+        Poll::Pending
+    }
+
+    /// `session` is through with its arrival.
+    pub(crate) fn done(&self, session: usize) {
+        self.in_flight[session].store(0, Ordering::Relaxed);
+    }
+
+    /// Lets the sessions take `count` more.
+    pub(crate) fn release(&self, count: u64) {
+        self.lock().released += count;
+        for _ in 0..count {
+            // Woken one by one and outside the lock: the first is at work while the next one is called.
+            let Some(waker) = self.longest_waiting() else {
+                return;
+            };
+            waker.wake();
+        }
+    }
+
+    /// Nothing more will be released. Sessions that find nothing left are done.
+    pub(crate) fn end(&self) {
+        self.close(Stage::Ended);
+    }
+
+    /// Nothing more will be taken.
+    pub(crate) fn cut(&self) {
+        self.close(Stage::Cut);
+    }
+
+    fn close(&self, stage: Stage) {
+        self.lock().stage = stage;
+        while let Some(waker) = self.longest_waiting() {
+            waker.wake();
+        }
+    }
+
+    /// How many were taken so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.lock().taken
+    }
+
+    /// What is left at `now`, after the queue was cut or all sessions are done.
+    pub(crate) fn leftover(&self, now: Instant) -> Leftover {
+        let mut overdue = Latencies::new();
+        let mut waited = |due: Duration| {
+            let waited = now.saturating_duration_since(self.start + due);
+            overdue.record_ns(nanoseconds(waited));
+        };
+        let mut unfinished = 0;
+        for due in &self.in_flight {
+            let due_ns_plus_one = due.load(Ordering::Relaxed);
+            if let Some(due_ns) = due_ns_plus_one.checked_sub(1) {
+                waited(Duration::from_nanos(due_ns));
+                unfinished += 1;
+            }
+        }
+        let mut unsent = 0;
+        for due in self.lock().due_times.clone() {
+            waited(due);
+            unsent += 1;
+        }
+        Leftover {
+            unfinished,
+            unsent,
+            overdue,
+        }
+    }
+
+    fn longest_waiting(&self) -> Option<Waker> {
+        let mut state = self.lock();
+        let session = state.waiting.pop_front()?;
+        state.wakers[session].take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{Arrivals, RateHz, Stop};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU32;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Counter(AtomicU32);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn queue(sessions: usize) -> ArrivalQueue {
+        let rate = RateHz::new(10.0).expect("a rate");
+        let stop = Stop::after(Duration::from_secs(1));
+        let schedule = Schedule::steady(Arrivals::Constant, rate, stop, 1);
+        ArrivalQueue::new(&schedule, Instant::now(), sessions)
+    }
+
+    fn take(queue: &ArrivalQueue, session: usize) -> Poll<Option<u64>> {
+        let mut context = Context::from_waker(Waker::noop());
+        let taken = queue.poll_take(session, &mut context);
+        taken.map(|arrival| arrival.map(|arrival| arrival.index))
+    }
+
+    #[test]
+    fn what_was_released_is_taken_in_order_with_its_due_time() {
+        let queue = queue(2);
+        queue.release(2);
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(Some(first)) = queue.poll_take(0, &mut context) else {
+            panic!("nothing was released");
+        };
+        assert_eq!((first.index, first.due), (0, queue.start()));
+        let Poll::Ready(Some(second)) = queue.poll_take(1, &mut context) else {
+            panic!("one was released");
+        };
+        assert_eq!(second.due, queue.start() + Duration::from_millis(100));
+        assert_eq!(take(&queue, 0), Poll::Pending);
+    }
+
+    #[test]
+    fn each_release_wakes_the_session_that_has_waited_longest() {
+        let queue = queue(2);
+        let wakes = [Arc::new(Counter::default()), Arc::new(Counter::default())];
+        let wakers = wakes.clone().map(Waker::from);
+        let wait = |session: usize| {
+            let mut context = Context::from_waker(&wakers[session]);
+            assert!(queue.poll_take(session, &mut context).is_pending());
+        };
+        // Polled twice without being woken: it still has one place in the line.
+        wait(1);
+        wait(0);
+        wait(1);
+        let woken = || wakes.each_ref().map(|wakes| wakes.0.load(Ordering::SeqCst));
+        queue.release(1);
+        assert_eq!(woken(), [0, 1]);
+        queue.release(1);
+        assert_eq!(woken(), [1, 1]);
+        queue.release(1);
+        assert_eq!(woken(), [1, 1]);
+    }
+
+    #[test]
+    fn the_backlog_is_handed_out_after_the_end_and_not_after_the_cut() {
+        let queue = queue(1);
+        queue.release(2);
+        queue.end();
+        assert_eq!(take(&queue, 0), Poll::Ready(Some(0)));
+        queue.cut();
+        assert_eq!(take(&queue, 0), Poll::Ready(None));
+        assert_eq!(queue.taken(), 1);
+    }
+
+    #[test]
+    fn whoever_waits_hears_of_the_end() {
+        let queue = queue(1);
+        let wakes = Arc::new(Counter::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut context = Context::from_waker(&waker);
+        assert!(queue.poll_take(0, &mut context).is_pending());
+        queue.end();
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        assert_eq!(take(&queue, 0), Poll::Ready(None));
+    }
+
+    #[test]
+    fn what_is_left_is_counted_with_the_time_it_has_waited() {
+        let queue = queue(2);
+        queue.release(10);
+        assert_eq!(take(&queue, 0), Poll::Ready(Some(0)));
+        assert_eq!(take(&queue, 1), Poll::Ready(Some(1)));
+        queue.done(0);
+        queue.cut();
+        let leftover = queue.leftover(queue.start() + Duration::from_secs(2));
+        assert_eq!((leftover.unfinished, leftover.unsent), (1, 8));
+        assert_eq!(leftover.overdue.count(), 9);
+        let longest_ns = leftover.overdue.quantile_ns(1.0).expect("nine");
+        // Arrival 1 was due at 100 ms, arrival 9 at 900 ms.
+        assert!(
+            (1_899_000_000..1_902_000_000).contains(&longest_ns),
+            "{longest_ns}"
+        );
+        let shortest_ns = leftover.overdue.quantile_ns(0.0).expect("nine");
+        assert!(
+            (1_099_000_000..1_102_000_000).contains(&shortest_ns),
+            "{shortest_ns}"
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! The floor: what the measuring loop itself takes, under the same runtime and with as many sessions.
+//!
+//! A short closed phase of a workload that does nothing, before anything else of the round. A difference between
+//! runtimes that is smaller than this is none.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::RoundError;
+use super::ledger::Recordings;
+use super::phase::{PhasePlan, run_closed};
+use super::session::{SessionLoop, Shared};
+use crate::load::Stop;
+use crate::observed::Observed;
+use crate::record::Floor;
+use crate::runtime::Runtime;
+use crate::workload::{About, Env, Failure, ParamError, Workload};
+
+/// Long enough for a hundred thousand operations, short beside any round.
+const DURATION: Duration = Duration::from_millis(20);
+
+/// Measures the floor with sessions that write to `recordings`, which are empty again afterwards.
+pub(super) async fn measure<R: Runtime>(
+    runtime: &R,
+    recordings: &Recordings,
+    sessions: NonZeroU32,
+) -> Result<Floor, RoundError> {
+    let shared = Arc::new(Shared {
+        workload: Nothing,
+        env: Env {
+            runtime: runtime.clone(),
+            seed: 0,
+            concurrency: sessions.get(),
+            targets: Default::default(),
+            work_dir: Default::default(),
+            traffic: Default::default(),
+            observed: Observed::default(),
+        },
+    });
+    let session = |index| {
+        let recording = recordings.of_session(index);
+        SessionLoop::new(&shared, (), recording, index, sessions)
+    };
+    let all = (0..sessions.get()).map(session).collect();
+    let plan = PhasePlan::floor(Stop::after(DURATION));
+    let (_, ends) = run_closed(runtime, all, &plan).await?;
+    let phase = ends.phase(recordings.drain());
+    let (ops, throughput_ops_s) = (phase.recording.succeeded(), phase.throughput_ops_s);
+    let service = phase.recording.into_service();
+    let quantile_ns = |quantile| service.quantile_ns(quantile).unwrap_or_default();
+    Ok(Floor {
+        ops,
+        throughput_ops_s,
+        service_p50_ns: quantile_ns(0.5),
+        service_p99_ns: quantile_ns(0.99),
+    })
+}
+
+/// A workload that does nothing.
+struct Nothing;
+
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+struct NoParams {}
+
+impl Workload for Nothing {
+    const ABOUT: About = About {
+        name: "floor",
+        class: "floor",
+        operation: "nothing",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = NoParams;
+    type Session<R: Runtime> = ();
+
+    fn new(_: NoParams, _: Duration) -> Result<Self, ParamError> {
+        Ok(Self)
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    #[inline]
+    async fn operate<R: Runtime>(&self, _: &Env<R>, _: &mut (), op: u64) -> Result<(), Failure> {
+        std::hint::black_box(op);
+        Ok(())
+    }
+}

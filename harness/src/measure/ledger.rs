@@ -1,0 +1,214 @@
+//! What a round knows apart from its sessions: enough to report when they are stuck.
+//!
+//! The recordings are shared with the sessions, so whoever holds a ledger can sum a round up, whether its sessions came
+//! back or not. Nothing here depends on runtime or workload.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::phase::Phase;
+use super::{nanoseconds, os};
+use crate::load::Load;
+use crate::observed::Observed;
+use crate::record::{Cost, Floor, Measurement, OpenLoad};
+use crate::recording::Recording;
+use crate::runtime::Runtime;
+use crate::traffic::TrafficCounter;
+use crate::workload::{Env, Totals};
+
+/// Histograms per round at the most; sessions beyond that share one. Each takes 220 KiB, so one for each of thousands
+/// of sessions would dominate the memory that is measured. Recordings of open loads hold three.
+const MOST_RECORDINGS: u32 = 64;
+/// The same under open load, whose sessions record less often than they could.
+const MOST_RECORDINGS_OPEN: u32 = 16;
+
+/// The share of a schedule that may be begun with after its end before the rate counts as not held.
+const TOLERATED_SHARE: f64 = 0.001;
+
+/// Where the sessions write to.
+#[derive(Clone, Debug)]
+pub(super) struct Recordings {
+    shards: Vec<Arc<Mutex<Recording>>>,
+}
+
+impl Recordings {
+    /// As many as `sessions` need.
+    pub(super) fn for_sessions(sessions: NonZeroU32, load: Load) -> Self {
+        let (most, make): (_, fn() -> Recording) = match load {
+            Load::Closed { .. } => (MOST_RECORDINGS, Recording::new),
+            Load::Open { .. } => (MOST_RECORDINGS_OPEN, Recording::of_arrivals),
+        };
+        let shard = |_| Arc::new(Mutex::new(make()));
+        Self {
+            shards: (0..most.min(sessions.get())).map(shard).collect(),
+        }
+    }
+
+    /// The one that session number `index` writes to.
+    pub(super) fn of_session(&self, index: u32) -> Arc<Mutex<Recording>> {
+        Arc::clone(&self.shards[index as usize % self.shards.len()])
+    }
+
+    /// All of them as one, and each emptied for the next phase.
+    pub(super) fn drain(&self) -> Recording {
+        let mut all = Recording::new();
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            all.merge(&shard);
+            shard.clear();
+        }
+        all
+    }
+}
+
+/// What stays of the warm-up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Warmup {
+    succeeded: u64,
+    failed: u64,
+    errors: BTreeMap<String, u64>,
+    violations: Vec<String>,
+}
+
+impl Warmup {
+    /// Of what was recorded in it.
+    pub(super) fn of(recording: &Recording) -> Self {
+        Self {
+            succeeded: recording.succeeded(),
+            failed: recording.failed(),
+            errors: recording.failure_counts(),
+            violations: recording.violations().to_vec(),
+        }
+    }
+}
+
+/// How a round ended.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    /// What the measured phase cost.
+    pub(super) spent: os::Usage,
+    /// Expectations over the whole round that were violated.
+    pub(super) broken: Vec<String>,
+}
+
+/// What a round knows apart from its sessions.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    pub(super) recordings: Recordings,
+    sessions: NonZeroU32,
+    worker_threads: u32,
+    runtime_facts: BTreeMap<String, String>,
+    traffic: BTreeMap<String, TrafficCounter>,
+    observed: Observed,
+    floor: Floor,
+    warmup: Warmup,
+}
+
+impl Ledger {
+    /// Of a round before its warm-up.
+    pub(super) fn new<R: Runtime>(
+        env: &Env<R>,
+        recordings: Recordings,
+        sessions: NonZeroU32,
+        floor: Floor,
+    ) -> Self {
+        Self {
+            recordings,
+            sessions,
+            worker_threads: env.runtime.worker_threads(sessions),
+            runtime_facts: env.runtime.facts(),
+            traffic: env.traffic.clone(),
+            observed: env.observed.clone(),
+            floor,
+            warmup: Warmup::default(),
+        }
+    }
+
+    /// The warm-up is over.
+    pub(super) fn warmed_up(&mut self, warmup: Warmup) {
+        self.warmup = warmup;
+    }
+
+    /// Operations of the whole round, with those `measured`.
+    pub(super) fn totals(&self, measured: &Recording) -> Totals {
+        Totals {
+            sessions: self.sessions.get(),
+            succeeded: self.warmup.succeeded + measured.succeeded(),
+            failed: self.warmup.failed + measured.failed(),
+        }
+    }
+
+    /// The round in numbers.
+    pub(super) fn measurement(&self, mut measured: Phase, ending: Ending) -> Measurement {
+        let open = open_load(&mut measured);
+        let mut violations = self.warmup.violations.clone();
+        violations.extend_from_slice(measured.recording.violations());
+        violations.extend(ending.broken);
+        Measurement {
+            sessions: self.sessions.get(),
+            worker_threads: self.worker_threads,
+            runtime_facts: self.runtime_facts.clone(),
+            ops: measured.recording.succeeded(),
+            warmup_ops: self.warmup.succeeded + self.warmup.failed,
+            warmup_errors: self.warmup.errors.clone(),
+            elapsed_ns: nanoseconds(measured.elapsed),
+            session_ns: nanoseconds(measured.session_time),
+            throughput_ops_s: measured.throughput_ops_s,
+            open,
+            floor: Some(self.floor),
+            observed: self.observed.times(),
+            gauges: self.observed.gauges(),
+            traffic: self
+                .traffic
+                .iter()
+                .map(|(name, counter)| (name.clone(), counter.snapshot()))
+                .collect(),
+            cost: cost(ending.spent, measured.threads),
+            violations,
+            errors: measured.recording.failures(),
+            service: measured.recording.into_service(),
+        }
+    }
+}
+
+fn open_load(measured: &mut Phase) -> Option<OpenLoad> {
+    let paced = measured.paced.take()?;
+    let times = measured.recording.take_arrivals().unwrap_or_default();
+    let missing = paced.scheduled.saturating_sub(paced.pace.started_in_time);
+    let tolerated = (paced.scheduled as f64 * TOLERATED_SHARE).max(1.0);
+    Some(OpenLoad {
+        scheduled: paced.scheduled,
+        schedule_ns: nanoseconds(paced.length),
+        started_in_time: paced.pace.started_in_time,
+        rate_held: missing as f64 <= tolerated,
+        late: times.late,
+        unfinished: paced.leftover.unfinished,
+        unsent: paced.leftover.unsent,
+        response: times.response,
+        lag: times.lag,
+        overdue: paced.leftover.overdue,
+        pacing_error: paced.pace.error,
+        pacer_cpu_ns: paced
+            .cost
+            .cpu_user_ns
+            .zip(paced.cost.cpu_system_ns)
+            .map(|(user, system)| user + system),
+        pacer_alone: paced.alone,
+    })
+}
+
+fn cost(spent: os::Usage, threads: Option<u64>) -> Cost {
+    Cost {
+        cpu_user_ns: spent.cpu_user_ns,
+        cpu_system_ns: spent.cpu_system_ns,
+        voluntary_switches: spent.voluntary_switches,
+        involuntary_switches: spent.involuntary_switches,
+        minor_faults: spent.minor_faults,
+        major_faults: spent.major_faults,
+        instructions: None,
+        syscalls_per_op: None,
+        peak_rss_bytes: os::peak_rss_bytes(),
+        threads,
+    }
+}

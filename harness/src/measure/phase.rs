@@ -1,0 +1,288 @@
+//! One phase of a round: all sessions, from a common start to the phase's end, and what it comes to.
+//!
+//! A closed phase tells each session when it is done; an open one hands the schedule to the supervisor, which paces it,
+//! and the sessions take arrivals until there are no more. Recordings are emptied at the end, for the next phase.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ledger::Ledger;
+use super::session::{Activity, Goal, SessionLoop};
+use super::supervisor::{Order, Paced, Supervisor};
+use super::{FIRST_WARMUP_OP, RoundError};
+use crate::arrivals::ArrivalQueue;
+use crate::load::{Load, Stage, Stop};
+use crate::os;
+use crate::protocol::WorkerPlan;
+use crate::recording::Recording;
+use crate::runtime::Runtime;
+use crate::schedule::Schedule;
+use crate::workload::{Env, Workload};
+
+/// Before an open phase starts, each of its sessions gets this long to be started and to wait for its first arrival.
+const LEAD_PER_SESSION: Duration = Duration::from_micros(20);
+/// The least lead.
+const LEAD: Duration = Duration::from_millis(5);
+
+/// Keeps the arrivals of the warm-up apart from those of the measurement.
+const WARMUP_SALT: u64 = 0x7761_726d_2d75_7000;
+
+/// What a phase is asked to do.
+#[derive(Clone, Debug)]
+pub(super) struct PhasePlan {
+    /// When a closed phase ends.
+    pub(super) stop: Stop,
+    /// When the arrivals of an open one are due.
+    schedule: Option<Schedule>,
+    /// Number of its first operation.
+    first_op: u64,
+    /// Whether the sessions share their threads with a probe.
+    lag_probe: bool,
+    /// Whether this is the phase that counts.
+    measured: bool,
+}
+
+impl PhasePlan {
+    /// The phase before the measurement. Under open load it has the rate with which the measurement begins.
+    pub(super) fn warmup(plan: &WorkerPlan) -> Self {
+        let seed = plan.seed ^ WARMUP_SALT;
+        let steady = |arrivals, rate| Schedule::steady(arrivals, rate, plan.warmup, seed);
+        Self {
+            stop: plan.warmup,
+            schedule: match plan.load {
+                Load::Closed { .. } => None,
+                Load::Open {
+                    arrivals, rate_hz, ..
+                } => Some(match (plan.stages.first(), plan.warmup) {
+                    (Some(first), Stop::DurationNs(duration_ns)) => {
+                        let stage = Stage {
+                            duration_ns,
+                            from: first.from,
+                            to: first.from,
+                        };
+                        Schedule::staged(arrivals, rate_hz, &[stage], seed)
+                    }
+                    _ => steady(arrivals, rate_hz),
+                }),
+            },
+            first_op: FIRST_WARMUP_OP,
+            lag_probe: plan.lag_probe,
+            measured: false,
+        }
+    }
+
+    /// The phase that counts.
+    pub(super) fn measured(plan: &WorkerPlan) -> Self {
+        Self {
+            stop: plan.stop,
+            schedule: match plan.load {
+                Load::Closed { .. } => None,
+                Load::Open {
+                    arrivals, rate_hz, ..
+                } => Some(if plan.stages.is_empty() {
+                    Schedule::steady(arrivals, rate_hz, plan.stop, plan.seed)
+                } else {
+                    Schedule::staged(arrivals, rate_hz, &plan.stages, plan.seed)
+                }),
+            },
+            first_op: 0,
+            lag_probe: plan.lag_probe,
+            measured: true,
+        }
+    }
+
+    /// A short closed phase that only the loop itself is measured in.
+    pub(super) fn floor(stop: Stop) -> Self {
+        Self {
+            stop,
+            schedule: None,
+            first_op: 0,
+            lag_probe: false,
+            measured: false,
+        }
+    }
+}
+
+/// What came of one phase.
+pub(super) struct Phase {
+    pub(super) recording: Recording,
+    pub(super) elapsed: Duration,
+    /// Time for which sessions were at work, summed.
+    pub(super) session_time: Duration,
+    pub(super) throughput_ops_s: f64,
+    pub(super) threads: Option<u64>,
+    /// How the schedule of an open phase was kept.
+    pub(super) paced: Option<Paced>,
+}
+
+impl Phase {
+    /// What pacing cost, which is no cost of the runtime's.
+    pub(super) fn pacer_cost(&self) -> os::Usage {
+        self.paced
+            .as_ref()
+            .map_or_else(os::Usage::default, |paced| paced.cost)
+    }
+}
+
+/// Runs all sessions through one phase.
+pub(super) async fn run_phase<R: Runtime, W: Workload>(
+    env: &Env<R>,
+    sessions: Vec<SessionLoop<R, W>>,
+    plan: &PhasePlan,
+    ledger: &Ledger,
+    supervisor: &Supervisor,
+) -> Result<(Vec<SessionLoop<R, W>>, Phase), RoundError> {
+    let Some(schedule) = &plan.schedule else {
+        let (sessions, ends) = run_closed(&env.runtime, sessions, plan).await?;
+        let phase = ends.phase(ledger.recordings.drain());
+        return Ok((sessions, phase));
+    };
+    let lead = LEAD_PER_SESSION.saturating_mul(u32::try_from(sessions.len()).unwrap_or(u32::MAX));
+    let start = Instant::now() + lead.max(LEAD);
+    let queue = Arc::new(ArrivalQueue::new(schedule, start, sessions.len()));
+    let order = Order {
+        schedule: schedule.clone(),
+        queue: Arc::clone(&queue),
+        // Should the operations never end, this is reported in their place.
+        ledger: plan.measured.then(|| ledger.clone()),
+    };
+    let pacing = supervisor.pace(order);
+    let goal = Goal::Arrivals(Arc::clone(&queue));
+    let halfway = start + schedule.length() / 2;
+    let sessions = run(&env.runtime, sessions, plan, (goal_for_all(goal), halfway)).await;
+    if sessions.is_err() {
+        pacing.give_up();
+    }
+    let sessions = sessions?;
+    let paced = pacing.wait();
+    let ends = Ends::of(&sessions);
+    let phase = open_phase(ends, ledger.recordings.drain(), paced);
+    Ok((sessions, phase))
+}
+
+/// Runs all sessions through a closed phase.
+pub(super) async fn run_closed<R: Runtime, W: Workload>(
+    runtime: &R,
+    sessions: Vec<SessionLoop<R, W>>,
+    plan: &PhasePlan,
+) -> Result<(Vec<SessionLoop<R, W>>, Ends), RoundError> {
+    let now = Instant::now();
+    let goal = |index, sessions| goal(plan.stop, now, index, sessions);
+    let halfway = halfway(plan.stop, now);
+    let sessions = run(runtime, sessions, plan, (goal, halfway)).await?;
+    let ends = Ends::of(&sessions);
+    Ok((sessions, ends))
+}
+
+async fn run<R: Runtime, W: Workload>(
+    runtime: &R,
+    mut sessions: Vec<SessionLoop<R, W>>,
+    plan: &PhasePlan,
+    (goal, halfway): (impl Fn(u64, u64) -> Goal, Instant),
+) -> Result<Vec<SessionLoop<R, W>>, RoundError> {
+    let alone = sessions.len() == 1 && !plan.lag_probe;
+    for session in &mut sessions {
+        let goal = goal(session.index, session.stride);
+        session.begin(goal, plan.first_op, alone);
+    }
+    if let Some(first) = sessions.first_mut() {
+        first.halfway = Some(halfway);
+    }
+    runtime
+        .run_sessions(sessions)
+        .await
+        .map_err(RoundError::Session)
+}
+
+fn goal_for_all(goal: Goal) -> impl Fn(u64, u64) -> Goal {
+    move |_, _| goal.clone()
+}
+
+fn goal(stop: Stop, now: Instant, index: u64, sessions: u64) -> Goal {
+    match stop {
+        Stop::DurationNs(duration_ns) => Goal::Until(now + Duration::from_nanos(duration_ns.get())),
+        Stop::Ops(ops) => {
+            let remainder = u64::from(index < ops.get() % sessions);
+            Goal::Ops(ops.get() / sessions + remainder)
+        }
+    }
+}
+
+/// The moment at which all sessions are surely running: for a phase of N operations, after the first one.
+fn halfway(stop: Stop, now: Instant) -> Instant {
+    match stop {
+        Stop::DurationNs(duration_ns) => now + Duration::from_nanos(duration_ns.get() / 2),
+        Stop::Ops(_) => now,
+    }
+}
+
+/// When sessions began and ended their parts of a phase.
+pub(super) struct Ends {
+    first_start: Option<Instant>,
+    last_end: Option<Instant>,
+    session_time: Duration,
+    throughput_ops_s: f64,
+    threads: Option<u64>,
+}
+
+impl Ends {
+    fn of<R: Runtime, W: Workload>(sessions: &[SessionLoop<R, W>]) -> Self {
+        let activities = || sessions.iter().map(|session| session.activity);
+        let first_start = activities()
+            .filter_map(|activity| activity.first_start)
+            .min();
+        Self {
+            first_start,
+            last_end: activities().filter_map(|activity| activity.last_end).max(),
+            session_time: activities().map(|activity| activity.duration()).sum(),
+            throughput_ops_s: first_start.map_or(0.0, |start| {
+                activities().map(|activity| activity.rate_hz(start)).sum()
+            }),
+            threads: sessions.iter().find_map(|session| session.threads),
+        }
+    }
+
+    pub(super) fn phase(self, recording: Recording) -> Phase {
+        Phase {
+            recording,
+            elapsed: Activity {
+                first_start: self.first_start,
+                last_end: self.last_end,
+                succeeded: 0,
+            }
+            .duration(),
+            session_time: self.session_time,
+            throughput_ops_s: self.throughput_ops_s,
+            threads: self.threads,
+            paced: None,
+        }
+    }
+}
+
+/// An open phase lasts as long as its schedule, or longer where operations end after it.
+fn open_phase(ends: Ends, recording: Recording, paced: Paced) -> Phase {
+    let to_last_end = ends.last_end.map_or(Duration::ZERO, |end| {
+        end.saturating_duration_since(paced.start)
+    });
+    let elapsed = to_last_end.max(paced.length);
+    Phase {
+        elapsed,
+        throughput_ops_s: recording.succeeded() as f64 / elapsed.as_secs_f64(),
+        recording,
+        session_time: ends.session_time,
+        threads: ends.threads,
+        paced: Some(paced),
+    }
+}
+
+/// The same of a phase whose sessions were given up at `now`.
+pub(super) fn given_up_phase(recording: Recording, paced: Paced, now: Instant) -> Phase {
+    let nothing_known = Ends {
+        first_start: None,
+        last_end: Some(now),
+        session_time: Duration::ZERO,
+        throughput_ops_s: 0.0,
+        threads: None,
+    };
+    open_phase(nothing_known, recording, paced)
+}

@@ -1,0 +1,62 @@
+//! The lag probe: a part that rides along any workload and measures how late the runtime schedules it.
+//!
+//! It wants to run every millisecond, on due times fixed beforehand, so that a stall of the event loop shows in as many
+//! samples as it lasted milliseconds. It waits with the runtime's own timer and is spawned as the runtime spawns: what it
+//! sees is what any other part would. `sync` has nobody who could run it beside the workload.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::nanoseconds;
+use crate::observed::Observed;
+use crate::protocol::WorkerPlan;
+use crate::runtime::{Capability, Runtime, Task};
+use crate::runtimes::descriptor;
+
+/// Between two due times.
+const PERIOD: Duration = Duration::from_millis(1);
+
+/// The name of its histogram.
+pub const PROBE_LAG: &str = "probe_lag";
+
+/// A probe that rides along.
+pub(super) struct Probe<T> {
+    task: T,
+    stop: Arc<AtomicBool>,
+}
+
+/// Starts the probe, if the plan has one and the runtime can run two parts at a time.
+pub(super) fn start<R: Runtime>(
+    runtime: &R,
+    observed: &Observed,
+    plan: &WorkerPlan,
+) -> Option<Probe<R::Task<()>>> {
+    let concurrent = descriptor(&plan.runtime)
+        .is_some_and(|runtime| runtime.refusal(&[Capability::Concurrency]).is_none());
+    if !plan.lag_probe || !concurrent {
+        return None;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let task = runtime.spawn(watch(runtime.clone(), observed.clone(), Arc::clone(&stop)));
+    Some(Probe { task, stop })
+}
+
+async fn watch<R: Runtime>(runtime: R, observed: Observed, stop: Arc<AtomicBool>) {
+    let mut due = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        due += PERIOD;
+        runtime.sleep_until(due).await;
+        let lag = Instant::now().saturating_duration_since(due);
+        observed.time_ns(PROBE_LAG, nanoseconds(lag));
+    }
+}
+
+/// Ends the probe.
+pub(super) async fn stop<T: Task<()>>(probe: Option<Probe<T>>) {
+    if let Some(probe) = probe {
+        probe.stop.store(true, Ordering::Relaxed);
+        // What it saw is written down already, however it ended.
+        let _ = probe.task.join().await;
+    }
+}

@@ -1,0 +1,85 @@
+//! What a workload or a probe observes itself, beside what the measuring loop times: histograms and numbers by name.
+//!
+//! A sleep's overshoot, the lag of a probe, the memory of an idle task: results of their own, which no time around an
+//! operation holds. They are forgotten between warm-up and measurement like everything else.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::latency::Latencies;
+
+/// Observations of one phase; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    times: BTreeMap<&'static str, Latencies>,
+    numbers: BTreeMap<&'static str, Mean>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean {
+    sum: f64,
+    count: u64,
+}
+
+impl Observed {
+    /// A time in ns, into the histogram called `name`: `timer_overshoot`.
+    pub fn time_ns(&self, name: &'static str, time_ns: u64) {
+        let mut inner = self.lock();
+        inner.times.entry(name).or_default().record_ns(time_ns);
+    }
+
+    /// A number whose mean is to be kept; the unit ends its name: `idle_task_bytes`.
+    pub fn number(&self, name: &'static str, value: f64) {
+        let mut inner = self.lock();
+        let mean = inner.numbers.entry(name).or_default();
+        mean.sum += value;
+        mean.count += 1;
+    }
+
+    /// Forgets all of it.
+    pub(crate) fn clear(&self) {
+        *self.lock() = Inner::default();
+    }
+
+    /// All histograms.
+    pub(crate) fn times(&self) -> BTreeMap<String, Latencies> {
+        let owned =
+            |(name, times): (&&'static str, &Latencies)| ((*name).to_owned(), times.clone());
+        self.lock().times.iter().map(owned).collect()
+    }
+
+    /// All means.
+    pub(crate) fn gauges(&self) -> BTreeMap<String, f64> {
+        let owned = |(name, mean): (&&'static str, &Mean)| {
+            ((*name).to_owned(), mean.sum / mean.count as f64)
+        };
+        self.lock().numbers.iter().map(owned).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_share_what_was_observed_until_it_is_forgotten() {
+        let observed = Observed::default();
+        let clone = observed.clone();
+        clone.time_ns("overshoot", 10);
+        clone.number("task_bytes", 1.0);
+        clone.number("task_bytes", 3.0);
+        assert_eq!(observed.times()["overshoot"].count(), 1);
+        assert_eq!(observed.gauges()["task_bytes"], 2.0);
+        observed.clear();
+        assert!(clone.times().is_empty() && clone.gauges().is_empty());
+    }
+}

@@ -1,0 +1,341 @@
+//! The schedule of an open load: when each arrival is due, fixed before the first one.
+//!
+//! A schedule is a pure function of rate, stages and seed: nothing that happens during a run can move an arrival, and
+//! every runtime gets the same ones. It is computed as it is walked through, so that its memory is the same for a
+//! thousand arrivals and for a hundred million. Keeping to it is the business of `pacer`, handing arrivals to sessions
+//! that of `arrivals`.
+//!
+//! With Λ(t) the number of arrivals expected up to t (the integral of the rate), arrival i of a constant schedule is due
+//! at Λ⁻¹(i), and arrival i of a Poisson one at Λ⁻¹(E₁ + … + Eᵢ) with independent standard exponential draws E (the time
+//! change by which any inhomogeneous Poisson process comes from a homogeneous one; Çinlar, Introduction to Stochastic
+//! Processes, § 4.7).
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::draw::draw;
+use crate::load::{Arrivals, RateHz, Stage, Stop};
+
+/// Keeps the draws of arrivals apart from those of keys and delays with the same seed.
+const ARRIVALS_SALT: u64 = 0x6172_7269_7661_6c73;
+
+/// Arrivals nearer to the schedule's end than this share of one are not before it: what rounding leaves.
+const ROUNDING: f64 = 1e-9;
+
+/// When each arrival is due.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    arrivals: Arrivals,
+    seed: u64,
+    stretches: Arc<[Stretch]>,
+    /// Arrivals at the most.
+    most: u64,
+}
+
+/// A part of the schedule in which the rate changes evenly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Stretch {
+    start_s: f64,
+    length_s: f64,
+    from_hz: f64,
+    to_hz: f64,
+    /// Arrivals expected before it.
+    expected_before: f64,
+}
+
+impl Stretch {
+    fn expected(&self) -> f64 {
+        (self.from_hz + self.to_hz) / 2.0 * self.length_s
+    }
+
+    /// When `arrivals` of this stretch are expected to have come, in s after the schedule's start.
+    fn when(&self, arrivals: f64) -> f64 {
+        if arrivals <= 0.0 {
+            return self.start_s;
+        }
+        // Solves from·t + slope·t²/2 = arrivals, in the form that loses no digits where the slope is slight.
+        let slope = if self.length_s.is_finite() {
+            (self.to_hz - self.from_hz) / self.length_s
+        } else {
+            0.0
+        };
+        let discriminant = (self.from_hz * self.from_hz + 2.0 * slope * arrivals).max(0.0);
+        self.start_s + 2.0 * arrivals / (self.from_hz + discriminant.sqrt())
+    }
+}
+
+impl Schedule {
+    /// Arrivals at `rate` until `stop`: over its time, or as many as it says.
+    pub fn steady(arrivals: Arrivals, rate: RateHz, stop: Stop, seed: u64) -> Self {
+        let (length_s, most) = match stop {
+            Stop::DurationNs(duration_ns) => (seconds(duration_ns), u64::MAX),
+            Stop::Ops(ops) => (f64::INFINITY, ops.get()),
+        };
+        let stretch = Stretch {
+            start_s: 0.0,
+            length_s,
+            from_hz: rate.get(),
+            to_hz: rate.get(),
+            expected_before: 0.0,
+        };
+        Self {
+            arrivals,
+            seed: seed ^ ARRIVALS_SALT,
+            stretches: Arc::new([stretch]),
+            most,
+        }
+    }
+
+    /// Arrivals at the shares of `rate` that the `stages` say, one after another.
+    pub fn staged(arrivals: Arrivals, rate: RateHz, stages: &[Stage], seed: u64) -> Self {
+        let mut stretches = Vec::with_capacity(stages.len());
+        let (mut start_s, mut expected_before) = (0.0, 0.0);
+        for stage in stages {
+            let stretch = Stretch {
+                start_s,
+                length_s: seconds(stage.duration_ns),
+                from_hz: stage.from * rate.get(),
+                to_hz: stage.to * rate.get(),
+                expected_before,
+            };
+            start_s += stretch.length_s;
+            expected_before += stretch.expected();
+            stretches.push(stretch);
+        }
+        Self {
+            arrivals,
+            seed: seed ^ ARRIVALS_SALT,
+            stretches: stretches.into(),
+            most: u64::MAX,
+        }
+    }
+
+    /// The due times of all arrivals after the schedule's start, in order.
+    pub fn due_times(&self) -> DueTimes {
+        DueTimes {
+            schedule: self.clone(),
+            next: 0,
+            expected: 0.0,
+            stretch: 0,
+        }
+    }
+
+    /// How many arrivals there are. Walks through all of them.
+    pub fn count(&self) -> u64 {
+        match (self.arrivals, self.expected()) {
+            (Arrivals::Constant, expected) if expected.is_finite() => {
+                (expected - ROUNDING).ceil().max(0.0) as u64
+            }
+            (Arrivals::Constant, _) => self.most,
+            (Arrivals::Poisson, _) => self.due_times().count() as u64,
+        }
+    }
+
+    /// How long the schedule lasts: its stages or its time, or until one more arrival would be due.
+    pub fn length(&self) -> Duration {
+        let last = self
+            .stretches
+            .last()
+            .map_or(0.0, |stretch| stretch.start_s + stretch.length_s);
+        if last.is_finite() {
+            return Duration::from_secs_f64(last);
+        }
+        let endless = Self {
+            most: u64::MAX,
+            ..self.clone()
+        };
+        let after = usize::try_from(self.most).unwrap_or(usize::MAX);
+        let end = endless.due_times().nth(after);
+        end.unwrap_or(Duration::MAX)
+    }
+
+    fn expected(&self) -> f64 {
+        self.stretches
+            .last()
+            .map_or(0.0, |stretch| stretch.expected_before + stretch.expected())
+    }
+}
+
+fn seconds(duration_ns: NonZeroU64) -> f64 {
+    duration_ns.get() as f64 / 1e9
+}
+
+/// Walks through a schedule.
+#[derive(Clone, Debug)]
+pub struct DueTimes {
+    schedule: Schedule,
+    /// Number of the next arrival.
+    next: u64,
+    /// Arrivals expected up to the last one that was given out.
+    expected: f64,
+    /// Where that one lies.
+    stretch: usize,
+}
+
+impl Iterator for DueTimes {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        if self.next >= self.schedule.most {
+            return None;
+        }
+        self.expected = match self.schedule.arrivals {
+            Arrivals::Constant => self.next as f64,
+            Arrivals::Poisson => self.expected + exponential(self.schedule.seed, self.next),
+        };
+        let stretch = loop {
+            let stretch = self.schedule.stretches.get(self.stretch)?;
+            if self.expected < stretch.expected_before + stretch.expected() - ROUNDING {
+                break stretch;
+            }
+            self.stretch += 1;
+        };
+        self.next += 1;
+        let due_s = stretch.when(self.expected - stretch.expected_before);
+        Some(Duration::from_nanos((due_s * 1e9).round() as u64))
+    }
+}
+
+/// A standard exponential draw, by inversion of a uniform one in (0, 1].
+fn exponential(seed: u64, index: u64) -> f64 {
+    let uniform = ((draw(seed, index) >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+    -uniform.ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(hz: f64) -> RateHz {
+        RateHz::new(hz).expect("a rate")
+    }
+
+    fn millis(schedule: &Schedule) -> Vec<u128> {
+        schedule.due_times().map(|due| due.as_millis()).collect()
+    }
+
+    fn stage(seconds: u64, from: f64, to: f64) -> Stage {
+        Stage {
+            duration_ns: NonZeroU64::new(seconds * 1_000_000_000).expect("longer than nothing"),
+            from,
+            to,
+        }
+    }
+
+    fn steady(arrivals: Arrivals, hz: f64, stop: Stop) -> Schedule {
+        Schedule::steady(arrivals, rate(hz), stop, 1)
+    }
+
+    fn after(seconds: f64) -> Stop {
+        Stop::after(Duration::from_secs_f64(seconds))
+    }
+
+    fn ops(count: u64) -> Stop {
+        Stop::Ops(NonZeroU64::new(count).expect("at least one"))
+    }
+
+    #[test]
+    fn constant_arrivals_come_evenly_and_none_at_the_end() {
+        let schedule = steady(Arrivals::Constant, 4.0, after(1.0));
+        assert_eq!(millis(&schedule), [0, 250, 500, 750]);
+        assert_eq!(schedule.count(), 4);
+        assert_eq!(schedule.length(), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn counts_are_exact_where_rate_times_time_is() {
+        let check = |hz, seconds, expected| {
+            let schedule = steady(Arrivals::Constant, hz, after(seconds));
+            assert_eq!(schedule.count(), expected, "{hz} Hz for {seconds} s");
+            assert_eq!(schedule.due_times().count() as u64, expected);
+        };
+        check(1_000.0, 0.2, 200);
+        check(10_000.0, 10.0, 100_000);
+        check(0.1, 5.0, 1);
+        check(3.0, 0.5, 2);
+        check(333.0, 0.1, 34);
+    }
+
+    #[test]
+    fn a_schedule_by_count_has_that_many_arrivals_and_ends_where_the_next_would_be() {
+        let constant = steady(Arrivals::Constant, 10.0, ops(3));
+        assert_eq!(millis(&constant), [0, 100, 200]);
+        assert_eq!(constant.length(), Duration::from_millis(300));
+        let poisson = steady(Arrivals::Poisson, 10.0, ops(3));
+        assert_eq!((poisson.count(), poisson.due_times().count()), (3, 3));
+        assert!(poisson.due_times().all(|due| due < poisson.length()));
+    }
+
+    #[test]
+    fn a_step_changes_the_distance_between_arrivals() {
+        let stages = [stage(1, 0.5, 0.5), stage(1, 1.0, 1.0)];
+        let schedule = Schedule::staged(Arrivals::Constant, rate(4.0), &stages, 1);
+        assert_eq!(millis(&schedule), [0, 500, 1000, 1250, 1500, 1750]);
+        assert_eq!(schedule.count(), 6);
+    }
+
+    #[test]
+    fn a_ramp_from_nothing_has_its_arrivals_at_the_roots() {
+        // From 0 to 8 per second over 2 s: Λ(t) = 2t², so arrival i is due at √(i/2).
+        let schedule = Schedule::staged(Arrivals::Constant, rate(8.0), &[stage(2, 0.0, 1.0)], 1);
+        let expected = [0.0_f64, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0].map(|i| (i / 2.0).sqrt());
+        let due: Vec<f64> = schedule.due_times().map(|due| due.as_secs_f64()).collect();
+        assert_eq!(due.len(), expected.len());
+        for (due, expected) in due.iter().zip(expected) {
+            assert!((due - expected).abs() < 1e-9, "{due} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_ramp_down_to_nothing_ends() {
+        let schedule = Schedule::staged(Arrivals::Constant, rate(8.0), &[stage(2, 1.0, 0.0)], 1);
+        let due: Vec<_> = schedule.due_times().collect();
+        assert_eq!(due.len(), 8);
+        assert!(due.is_sorted());
+        assert!(due.iter().all(|due| *due <= Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_pause_has_no_arrivals() {
+        let stages = [stage(1, 1.0, 1.0), stage(5, 0.0, 0.0), stage(1, 1.0, 1.0)];
+        let schedule = Schedule::staged(Arrivals::Constant, rate(2.0), &stages, 1);
+        assert_eq!(millis(&schedule), [0, 500, 6000, 6500]);
+    }
+
+    #[test]
+    fn poisson_arrivals_have_the_mean_and_the_spread_of_their_distribution() {
+        // Method: 100,000 seeded arrivals; the gaps' mean and standard deviation are both 1/rate, and the share of gaps
+        // beyond twice the mean is e^-2. Bounds are six standard errors.
+        let schedule = steady(Arrivals::Poisson, 1_000.0, ops(100_000));
+        let due: Vec<f64> = schedule.due_times().map(|due| due.as_secs_f64()).collect();
+        let gaps: Vec<f64> = due
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]) * 1e3)
+            .collect();
+        let count = gaps.len() as f64;
+        let mean = gaps.iter().sum::<f64>() / count;
+        let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / count;
+        let long = gaps.iter().filter(|gap| **gap > 2.0).count() as f64 / count;
+        assert!((mean - 1.0).abs() < 0.02, "mean {mean}");
+        assert!(
+            (variance.sqrt() - 1.0).abs() < 0.03,
+            "deviation {}",
+            variance.sqrt()
+        );
+        assert!(
+            (long - (-2.0_f64).exp()).abs() < 0.007,
+            "{long} beyond twice the mean"
+        );
+    }
+
+    #[test]
+    fn the_seed_decides_poisson_arrivals_and_nothing_else_does() {
+        let with_seed = |seed| Schedule::steady(Arrivals::Poisson, rate(100.0), after(1.0), seed);
+        assert_eq!(millis(&with_seed(7)), millis(&with_seed(7)));
+        assert_ne!(millis(&with_seed(7)), millis(&with_seed(8)));
+        let mut walked = with_seed(7).due_times();
+        walked.nth(10);
+        assert_eq!(walked.clone().next(), walked.next());
+    }
+}
