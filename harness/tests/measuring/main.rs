@@ -17,11 +17,14 @@ mod times;
 
 mod memory;
 
+mod open;
+
 fn main() -> std::process::ExitCode {
     suite::run(&[
         numbers::CHECKS,
         outcomes::CHECKS,
         times::CHECKS,
         memory::CHECKS,
+        open::CHECKS,
     ])
 }

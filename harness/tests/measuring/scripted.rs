@@ -32,6 +32,13 @@ pub(crate) enum Script {
     PanicAt(u64),
     /// Each operation sleeps this long, in µs.
     SleepUs(u64),
+    /// The operations of this number and of this number of the warm-up never end.
+    StickAt {
+        /// Of the measurement.
+        measured: Option<u64>,
+        /// Of the warm-up.
+        warmup: Option<u64>,
+    },
     /// Setting up fails.
     FailToPrepare,
     /// The session of this number does not open.
@@ -122,6 +129,13 @@ impl Workload for Scripted {
                 let due = Instant::now() + Duration::from_micros(sleep_us);
                 env.runtime.sleep_until(due).await;
             }
+            Script::StickAt { measured, warmup } => {
+                let warmup = warmup.map(|op| op + FIRST_WARMUP_OP);
+                if [measured, warmup].contains(&Some(op)) {
+                    let never = Instant::now() + Duration::from_secs(3600);
+                    env.runtime.sleep_until(never).await;
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -151,7 +165,17 @@ pub(crate) fn ops(number: u64) -> Stop {
 
 /// Runs the round under the runtime.
 pub(crate) fn round(runtime: &Descriptor, asked: Asked) -> WorkerResult {
-    run_round::<Scripted>(&WorkerPlan {
+    round_of(&plan(runtime, asked))
+}
+
+/// Runs the round of a plan that was changed.
+pub(crate) fn round_of(plan: &WorkerPlan) -> WorkerResult {
+    run_round::<Scripted>(plan)
+}
+
+/// The plan of a closed round.
+pub(crate) fn plan(runtime: &Descriptor, asked: Asked) -> WorkerPlan {
+    WorkerPlan {
         protocol: WORKER_PROTOCOL,
         workload: "scripted".to_owned(),
         params: serde_json::to_value(Params {
@@ -173,7 +197,7 @@ pub(crate) fn round(runtime: &Descriptor, asked: Asked) -> WorkerResult {
         seed: 1,
         targets: Default::default(),
         work_dir: std::env::temp_dir(),
-    })
+    }
 }
 
 /// Runs the round under the runtime; it must give a measurement.
