@@ -24,6 +24,7 @@ pub mod observed;
 pub mod recording;
 pub mod traffic;
 
+pub mod fitness;
 pub mod machine;
 pub mod os;
 pub mod protocol;

@@ -22,6 +22,14 @@ mod counters;
 pub use contention::{Activity, activity, listeners_on};
 pub use counters::Counters;
 
+pub mod fitness;
+
+#[cfg(target_os = "linux")]
+mod fitness_cgroup;
+#[cfg_attr(target_os = "linux", path = "os/fitness_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "os/fitness_elsewhere.rs")]
+mod fitness_system;
+
 /// Pins the calling thread, and with it every thread it starts from now on, to `cpus`, by number.
 ///
 /// Pinning to no CPU at all, or to one that does not exist, is an error; so is pinning where the system cannot.

@@ -112,7 +112,7 @@ pub(super) fn facts() -> Facts {
 }
 
 /// What a file says, without the white space around it; `None` for an empty one.
-fn text_of(path: &str) -> Option<String> {
+pub(super) fn text_of(path: &str) -> Option<String> {
     non_empty(read_to_string(path).ok()?.trim())
 }
 
@@ -128,7 +128,7 @@ fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     })
 }
 
-fn kibibytes(text: &str, key: &str) -> Option<u64> {
+pub(super) fn kibibytes(text: &str, key: &str) -> Option<u64> {
     let count: u64 = value_of(text, key)?
         .strip_suffix("kB")?
         .trim()

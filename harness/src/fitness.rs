@@ -1,0 +1,348 @@
+//! Fitness: what on this machine would spoil a measurement, from readings to findings.
+//!
+//! [`Readings`] is plain data that `os` fills in; each check is a pure function from it to a finding, with numbers as
+//! evidence and a remedy where there is one. Nothing here reads a file or changes anything. Checks live by subject in
+//! `fitness/`, and join by one line in [`CHECKS`]. What a bad finding leads to, the CLI decides.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::record::{Finding, FindingLevel};
+
+mod build;
+mod clock;
+mod kernel;
+mod limits;
+mod memory;
+mod processor;
+mod sharing;
+mod storage;
+mod words;
+
+/// A look at one respect of the machine.
+pub struct Check {
+    /// Its name, as findings carry it.
+    pub name: &'static str,
+    judge: fn(&Readings) -> Judged,
+}
+
+/// Every check, in the order in which a report of them is read.
+pub const CHECKS: &[Check] = &[
+    check("build", build::build),
+    check("cpus", processor::cpus),
+    check("smt", processor::smt),
+    check("governor", processor::governor),
+    check("turbo", processor::turbo),
+    check("cpu-quota", sharing::cpu_quota),
+    check("throttling", sharing::throttling),
+    check("other-work", sharing::other_work),
+    check("virtual-machine", sharing::virtual_machine),
+    check("steal", sharing::steal),
+    check("clock-source", clock::clock_source),
+    check("clock-read", clock::clock_read),
+    check("timer", clock::timer),
+    check("open-files", limits::open_files),
+    check("ports", limits::ports),
+    check("port-reuse", limits::port_reuse),
+    check("listen-backlog", limits::listen_backlog),
+    check("memory", memory::memory),
+    check("swap", memory::swap),
+    check("huge-pages", memory::huge_pages),
+    check("page-cache", memory::page_cache),
+    check("file-system", storage::file_system),
+    check("disk-space", storage::disk_space),
+    check("address-layout", kernel::address_layout),
+    check("perf-events", kernel::perf_events),
+];
+
+const fn check(name: &'static str, judge: fn(&Readings) -> Judged) -> Check {
+    Check { name, judge }
+}
+
+/// What every check finds, in the order of [`CHECKS`].
+pub fn findings(readings: &Readings) -> Vec<Finding> {
+    let find = |check: &Check| {
+        let judged = (check.judge)(readings);
+        Finding {
+            check: check.name.to_owned(),
+            level: judged.level,
+            evidence: judged.evidence,
+            remedy: judged.remedy,
+        }
+    };
+    CHECKS.iter().map(find).collect()
+}
+
+/// Whether a measurement here is worth making: nothing was found that would mislead.
+pub fn is_fit(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .all(|finding| finding.level != FindingLevel::Bad)
+}
+
+/// A finding that has no name yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Judged {
+    level: FindingLevel,
+    evidence: String,
+    remedy: Option<String>,
+}
+
+impl Judged {
+    fn good(evidence: impl Into<String>) -> Self {
+        Self::at(FindingLevel::Good, evidence)
+    }
+
+    fn caution(evidence: impl Into<String>) -> Self {
+        Self::at(FindingLevel::Caution, evidence)
+    }
+
+    fn bad(evidence: impl Into<String>) -> Self {
+        Self::at(FindingLevel::Bad, evidence)
+    }
+
+    fn unknown(evidence: impl Into<String>) -> Self {
+        Self::at(FindingLevel::Unknown, evidence)
+    }
+
+    fn at(level: FindingLevel, evidence: impl Into<String>) -> Self {
+        Self {
+            level,
+            evidence: evidence.into(),
+            remedy: None,
+        }
+    }
+
+    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    fn remedy_unless_good(self, remedy: impl Into<String>) -> Self {
+        match self.level {
+            FindingLevel::Good => self,
+            _ => self.remedy(remedy),
+        }
+    }
+}
+
+/// From where on a reading is a caution, and from where on it is bad; the higher, the worse.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    caution: f64,
+    bad: f64,
+}
+
+impl Bounds {
+    /// The level of a reading that is better the lower it is.
+    fn level(self, reading: f64) -> FindingLevel {
+        match reading {
+            reading if reading > self.bad => FindingLevel::Bad,
+            reading if reading > self.caution => FindingLevel::Caution,
+            _ => FindingLevel::Good,
+        }
+    }
+}
+
+/// What was read off the machine; `None` and empty where the system does not tell.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Readings {
+    /// Whether the program that measures is a debug build.
+    pub debug_build: bool,
+    /// The CPUs that are to be used, by number.
+    pub cpus: Vec<usize>,
+    /// CPUs of the machine that are online.
+    pub cpus_online: u32,
+    /// The CPUs' frequency and layout.
+    pub processor: Processor,
+    /// How much CPU time the control group may use.
+    pub quota: Quota,
+    /// What happened while the machine was watched.
+    pub watched: Watched,
+    /// Clocks and timers.
+    pub clock: Clock,
+    /// Limits of the process and of the network stack.
+    pub limits: Limits,
+    /// Memory, swap and the page cache.
+    pub memory: Memory,
+    /// Where files of a run go.
+    pub storage: Storage,
+    /// Settings of the kernel.
+    pub kernel: Kernel,
+}
+
+/// The frequency and layout of the CPUs to be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Processor {
+    /// Frequency governors, with the CPUs that each governs.
+    pub governors: BTreeMap<String, Vec<usize>>,
+    /// Whether frequencies may rise above the nominal one.
+    pub turbo: Option<bool>,
+    /// The CPUs to be used, those of one core together; `None` where the layout is unknown.
+    pub cores: Option<Vec<Vec<usize>>>,
+    /// What the virtual machine calls itself; `None` on a real one, or where the CPU does not tell.
+    pub hypervisor: Option<String>,
+}
+
+/// How much CPU time the control group may use, and what was taken from it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Quota {
+    /// Whether the control group could be read at all.
+    pub known: bool,
+    /// The lowest quota that holds for this process, in CPUs; `None` where there is none.
+    pub cpus: Option<f64>,
+    /// Periods in which the group was throttled, so far.
+    pub throttled_periods: Option<u64>,
+    /// Time for which the group was throttled, so far, in ns.
+    pub throttled_ns: Option<u64>,
+}
+
+/// What happened while the machine was watched and this program slept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Watched {
+    /// For how long, in ns.
+    pub elapsed_ns: u64,
+    /// Share of the time of the CPUs to be used that other work took, 0..=1.
+    pub busy_share: Option<f64>,
+    /// Share of their time that the hypervisor gave to others, 0..=1.
+    pub steal_share: Option<f64>,
+    /// The same since the machine's boot.
+    pub steal_share_since_boot: Option<f64>,
+    /// Time for which the control group was throttled, in ns.
+    pub throttled_ns: Option<u64>,
+    /// Pages that went to swap or came from it.
+    pub swapped_pages: Option<u64>,
+    /// Load average over the last minute.
+    pub load_average_1m: Option<f64>,
+}
+
+/// Clocks and timers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Clock {
+    /// The kernel's clock source.
+    pub source: Option<String>,
+    /// What the monotonic clock claims as its resolution, in ns.
+    pub resolution_ns: Option<u64>,
+    /// What reading it takes, in ns.
+    pub read_ns: f64,
+    /// How late a sleep of 1 ms ends, the median, in ns.
+    pub sleep_late_p50_ns: u64,
+    /// The same, the 90th percentile, in ns.
+    pub sleep_late_p90_ns: u64,
+    /// Whether the kernel was told not to put wake-ups off.
+    pub slack_set: bool,
+}
+
+/// Limits of the process and of the network stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Soft limit of open files.
+    pub open_files_soft: Option<u64>,
+    /// Hard limit of open files; a run raises the soft one to it.
+    pub open_files_hard: Option<u64>,
+    /// First and last local port that a connection may be given.
+    pub local_ports: Option<(u32, u32)>,
+    /// Closed connections whose ports still rest.
+    pub time_wait: Option<u64>,
+    /// `tcp_tw_reuse`: 0 never, 1 always, 2 on loopback.
+    pub time_wait_reuse: Option<u64>,
+    /// The longest queue of connections that wait to be accepted.
+    pub listen_backlog: Option<u64>,
+}
+
+/// Memory, swap and the page cache, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Physical memory.
+    pub total_bytes: Option<u64>,
+    /// What can be had without swapping.
+    pub available_bytes: Option<u64>,
+    /// Files held in memory.
+    pub cached_bytes: Option<u64>,
+    /// Files' contents that wait to be written to disk.
+    pub dirty_bytes: Option<u64>,
+    /// Swap there is.
+    pub swap_total_bytes: Option<u64>,
+    /// Swap in use.
+    pub swap_used_bytes: Option<u64>,
+    /// Transparent huge pages: `always`, `madvise` or `never`.
+    pub huge_pages: Option<String>,
+}
+
+/// Where files of a run go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Storage {
+    /// The directory, or the nearest one above it that exists.
+    pub directory: PathBuf,
+    /// Type of its file system.
+    pub file_system: Option<String>,
+    /// Where that is mounted.
+    pub mount_point: Option<PathBuf>,
+    /// Room that is left on it, in bytes.
+    pub free_bytes: Option<u64>,
+}
+
+/// Settings of the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kernel {
+    /// `randomize_va_space`: 0 is off.
+    pub address_randomisation: Option<u64>,
+    /// `perf_event_paranoid`: up to 1 everything of one's own processes may be counted, 2 what they do in user mode.
+    pub perf_paranoid: Option<i64>,
+    /// Whether the CPU's own event counters are there.
+    pub has_hardware_counters: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_check_has_a_name_of_its_own_and_finds_something_even_where_nothing_is_known() {
+        let found = findings(&Readings::default());
+        let names: BTreeSet<_> = found.iter().map(|finding| &finding.check).collect();
+        assert_eq!(names.len(), CHECKS.len());
+        for finding in &found {
+            assert!(
+                finding.evidence.len() > 10 && !finding.evidence.ends_with('.'),
+                "{finding:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_machine_that_tells_nothing_is_not_called_unfit() {
+        assert!(is_fit(&findings(&Readings {
+            cpus: vec![0, 1, 2, 3],
+            ..Readings::default()
+        })));
+    }
+
+    #[test]
+    fn one_bad_finding_makes_a_machine_unfit_and_any_number_of_cautions_does_not() {
+        let finding = |level| Finding {
+            check: "x".into(),
+            level,
+            evidence: "seen".into(),
+            remedy: None,
+        };
+        let cautious = [FindingLevel::Caution, FindingLevel::Unknown].map(finding);
+        assert!(is_fit(&cautious));
+        assert!(!is_fit(&[
+            finding(FindingLevel::Good),
+            finding(FindingLevel::Bad)
+        ]));
+    }
+
+    #[test]
+    fn a_bound_itself_still_holds() {
+        let bounds = Bounds {
+            caution: 1.0,
+            bad: 2.0,
+        };
+        assert_eq!(bounds.level(1.0), FindingLevel::Good);
+        assert_eq!(bounds.level(2.0), FindingLevel::Caution);
+        assert_eq!(bounds.level(2.1), FindingLevel::Bad);
+    }
+}

@@ -1,0 +1,30 @@
+//! The tool itself: a debug build measures the compiler's laziness.
+
+use super::{Judged, Readings};
+
+pub(super) fn build(readings: &Readings) -> Judged {
+    match readings.debug_build {
+        true => Judged::bad("this is a debug build: its numbers mislead")
+            .remedy("build with `cargo build --release`"),
+        false => Judged::good("a release build"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::FindingLevel;
+
+    #[test]
+    fn a_debug_build_is_bad() {
+        let check = |debug_build, expected| {
+            let readings = Readings {
+                debug_build,
+                ..Readings::default()
+            };
+            assert_eq!(build(&readings).level, expected);
+        };
+        check(true, FindingLevel::Bad);
+        check(false, FindingLevel::Good);
+    }
+}

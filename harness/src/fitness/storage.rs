@@ -1,0 +1,127 @@
+//! Where the files of a run go: the file system below the file scenarios, and the room on it.
+
+use super::words;
+use super::{Judged, Readings};
+
+/// File systems in memory.
+const IN_MEMORY: [&str; 2] = ["tmpfs", "ramfs"];
+
+/// File systems in layers, as containers have them.
+const LAYERED: [&str; 3] = ["overlay", "aufs", "unionfs"];
+
+/// File systems behind a network or another process; `fuse` and its kinds as well.
+const REMOTE: [&str; 13] = [
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "virtiofs",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "afs",
+    "vboxsf",
+    "prl_fs",
+];
+
+/// Room for a run's files and record.
+const ROOMY_BYTES: u64 = 1 << 30;
+const CRAMPED_BYTES: u64 = 64 << 20;
+
+const ELSEWHERE: &str = "for file scenarios, put runs on a local disk with --out DIR";
+
+pub(super) fn file_system(readings: &Readings) -> Judged {
+    let storage = &readings.storage;
+    let Some(kind) = storage.file_system.as_deref() else {
+        return Judged::unknown("the file system of the work directory is not told");
+    };
+    let place = match &storage.mount_point {
+        Some(mount) => format!(
+            "{} is {kind} (mounted on {})",
+            storage.directory.display(),
+            mount.display()
+        ),
+        None => format!("{} is {kind}", storage.directory.display()),
+    };
+    let cautious = |why: &str| Judged::caution(format!("{place}: {why}")).remedy(ELSEWHERE);
+    match kind {
+        kind if IN_MEMORY.contains(&kind) => {
+            cautious("file scenarios measure memory, and syncing costs nothing")
+        }
+        kind if LAYERED.contains(&kind) => {
+            cautious("file scenarios go through layers, and a first write copies the file up")
+        }
+        kind if REMOTE.contains(&kind) || kind.starts_with("fuse") => {
+            cautious("file scenarios wait for a network or another process")
+        }
+        _ => Judged::good(place),
+    }
+}
+
+pub(super) fn disk_space(readings: &Readings) -> Judged {
+    let Some(free) = readings.storage.free_bytes else {
+        return Judged::unknown("how much room the work directory has is not told");
+    };
+    let evidence = format!(
+        "{} are left for {}",
+        words::bytes(free),
+        readings.storage.directory.display()
+    );
+    let judged = match free {
+        free if free < CRAMPED_BYTES => Judged::bad(evidence),
+        free if free < ROOMY_BYTES => Judged::caution(evidence),
+        _ => Judged::good(evidence),
+    };
+    judged.remedy_unless_good("make room, or name a directory on another disk with --out")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fitness::Storage;
+    use crate::record::FindingLevel::{self, Bad, Caution, Good, Unknown};
+
+    #[test]
+    fn what_is_no_local_disk_is_a_caution() {
+        let check = |kind: Option<&str>, expected: FindingLevel, told: &str| {
+            let judged = file_system(&Readings {
+                storage: Storage {
+                    directory: "/work".into(),
+                    file_system: kind.map(str::to_owned),
+                    mount_point: Some("/".into()),
+                    free_bytes: None,
+                },
+                ..Readings::default()
+            });
+            assert_eq!(judged.level, expected, "{judged:?}");
+            assert!(judged.evidence.contains(told), "{judged:?}");
+        };
+        check(None, Unknown, "not told");
+        check(Some("ext4"), Good, "/work is ext4 (mounted on /)");
+        check(Some("tmpfs"), Caution, "memory");
+        check(Some("overlay"), Caution, "layers");
+        check(Some("nfs4"), Caution, "network");
+        check(Some("fuse.sshfs"), Caution, "network");
+    }
+
+    #[test]
+    fn a_disk_that_is_nearly_full_is_told() {
+        for (free_bytes, expected) in [
+            (None, Unknown),
+            (Some(20 << 30), Good),
+            (Some(500 << 20), Caution),
+            (Some(1 << 20), Bad),
+        ] {
+            let judged = disk_space(&Readings {
+                storage: Storage {
+                    free_bytes,
+                    ..Storage::default()
+                },
+                ..Readings::default()
+            });
+            assert_eq!(judged.level, expected, "{judged:?}");
+        }
+    }
+}

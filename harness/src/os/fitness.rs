@@ -1,0 +1,164 @@
+//! Taking the readings that `fitness` judges: counters before and after a short watch, limits, clocks and timers.
+//!
+//! Nothing on the machine is changed by it: the timer slack is set on a thread that ends here, and no file is written.
+//! What only Linux tells is in `fitness_linux.rs`. What a reading means is not known here.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit};
+use nix::time::{ClockId, clock_getres};
+
+use super::fitness_system as system;
+use super::{activity, online_cpus, set_timer_slack_ns};
+use crate::fitness::{Clock, Limits, Processor, Readings, Watched};
+
+/// What to look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// The CPUs that are to be used.
+    pub cpus: &'a [usize],
+    /// Where files are to go; need not exist yet.
+    pub directory: &'a Path,
+    /// For how long to watch what others do.
+    pub watch: Duration,
+}
+
+/// Looks at the machine; takes as long as the watch, and some 100 ms.
+pub fn readings(look: &Look<'_>) -> Readings {
+    let facts = super::system::facts();
+    let clock = Clock {
+        source: facts.clock_source,
+        ..clock()
+    };
+    let average = facts.load_average_1m.and_then(|text| text.parse().ok());
+    let watched = watch(look);
+    Readings {
+        debug_build: cfg!(debug_assertions),
+        cpus: look.cpus.to_vec(),
+        cpus_online: online_cpus(),
+        processor: Processor {
+            hypervisor: facts.hypervisor,
+            ..system::processor(look.cpus)
+        },
+        quota: system::quota(),
+        watched: Watched {
+            load_average_1m: average,
+            ..watched
+        },
+        clock,
+        limits: limits(),
+        memory: system::memory(),
+        storage: system::storage(look.directory),
+        kernel: system::kernel(),
+    }
+}
+
+/// Sleeps, and sees what happened meanwhile. This process is the only one of ours, and it does nothing.
+fn watch(look: &Look<'_>) -> Watched {
+    let (before, swapped_before) = (activity(look.cpus, Some(&[])), system::swapped_pages());
+    thread::sleep(look.watch);
+    let (after, swapped_after) = (activity(look.cpus, Some(&[])), system::swapped_pages());
+    let seen = after.since(&before);
+    let given_ns = seen.elapsed_ns as f64 * look.cpus.len() as f64;
+    let share = |ns: Option<u64>| Some(ns? as f64 / given_ns).filter(|share| share.is_finite());
+    let swapped = swapped_before.zip(swapped_after);
+    Watched {
+        elapsed_ns: seen.elapsed_ns,
+        busy_share: share(seen.foreign_cpu_ns),
+        steal_share: share(seen.steal_ns),
+        steal_share_since_boot: system::steal_share_since_boot(look.cpus),
+        throttled_ns: seen.throttled_ns,
+        swapped_pages: swapped.map(|(before, after)| after.saturating_sub(before)),
+        load_average_1m: None,
+    }
+}
+
+fn limits() -> Limits {
+    let open_files = getrlimit(Resource::RLIMIT_NOFILE).ok();
+    Limits {
+        open_files_soft: open_files.map(|(soft, _)| soft),
+        open_files_hard: open_files.map(|(_, hard)| hard),
+        ..system::network_limits()
+    }
+}
+
+/// Sleeps that are looked at.
+const SLEEPS: usize = 40;
+/// How long each is to be: as long as waits of an open load typically are.
+const SLEEP: Duration = Duration::from_millis(1);
+
+/// Batches of clock reads, of which the fastest counts, and reads in each.
+const BATCHES: u32 = 20;
+const READS: u32 = 500;
+
+fn clock() -> Clock {
+    let resolution = clock_getres(ClockId::CLOCK_MONOTONIC).ok();
+    // On a thread of its own, since the slack stays with the thread.
+    let sleeping = thread::spawn(|| (set_timer_slack_ns(1), lateness_of_sleeps()));
+    let (slack_set, late_ns) = sleeping.join().expect("sleeping does not panic");
+    Clock {
+        source: None,
+        resolution_ns: resolution
+            .and_then(|time| u64::try_from(Duration::from(time).as_nanos()).ok()),
+        read_ns: clock_read_ns(),
+        sleep_late_p50_ns: late_ns[SLEEPS / 2],
+        sleep_late_p90_ns: late_ns[SLEEPS * 9 / 10],
+        slack_set,
+    }
+}
+
+/// How late sleeps end, ascending, in ns.
+fn lateness_of_sleeps() -> [u64; SLEEPS] {
+    let mut late_ns = [0; SLEEPS];
+    for late in &mut late_ns {
+        let due = Instant::now() + SLEEP;
+        thread::sleep(SLEEP);
+        *late = u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    }
+    late_ns.sort_unstable();
+    late_ns
+}
+
+/// What a clock read takes, in ns; of several batches the fastest, which nothing interrupted.
+fn clock_read_ns() -> f64 {
+    let batch = || {
+        let started = Instant::now();
+        for _ in 0..READS {
+            black_box(Instant::now());
+        }
+        started.elapsed().as_secs_f64() * 1e9 / f64::from(READS)
+    };
+    (0..BATCHES).map(|_| batch()).fold(f64::INFINITY, f64::min)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::os::allowed_cpus;
+
+    #[test]
+    fn this_machine_can_be_read_and_is_left_as_it_was() {
+        let slack_before = nix::sys::prctl::get_timerslack();
+        let cpus = allowed_cpus();
+        let read = readings(&Look {
+            cpus: &cpus,
+            directory: Path::new("/nowhere/at/all"),
+            watch: Duration::from_millis(20),
+        });
+        assert_eq!(read.cpus, cpus);
+        assert!(read.watched.elapsed_ns >= 20_000_000);
+        assert!(
+            read.clock.read_ns > 0.0 && read.clock.slack_set,
+            "{:?}",
+            read.clock
+        );
+        assert!(read.clock.sleep_late_p50_ns <= read.clock.sleep_late_p90_ns);
+        assert!(read.memory.available_bytes > Some(0), "{:?}", read.memory);
+        assert_eq!(read.storage.directory, Path::new("/"));
+        assert!(read.storage.file_system.is_some(), "{:?}", read.storage);
+        assert_eq!(nix::sys::prctl::get_timerslack(), slack_before);
+    }
+}
