@@ -22,6 +22,7 @@ mod servers;
 mod warnings;
 
 mod child;
+mod conditions;
 mod identity;
 mod interrupt;
 mod orchestrate;

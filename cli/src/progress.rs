@@ -62,6 +62,21 @@ impl Progress {
         }
     }
 
+    /// The block of `rounds` rounds runs again, for this reason.
+    pub fn block_again(&mut self, block: usize, rounds: usize, reason: &str) {
+        self.rounds = self
+            .rounds
+            .saturating_add(u32::try_from(rounds).unwrap_or(u32::MAX));
+        let message = format!("block {} is redone: {reason}", block + 1);
+        match &self.bar {
+            Some(bar) => {
+                bar.inc_length(rounds as u64);
+                bar.suspend(|| output::advise(&message));
+            }
+            None => output::advise(&message),
+        }
+    }
+
     /// Every round of the block ran.
     pub fn block_ended(&self, block: usize) {
         if self.bar.is_some() {

@@ -19,6 +19,7 @@ use photofinish_scenarios::scenario::{Override, Scenario, parse_time};
 use photofinish_scenarios::suite::tour;
 
 use crate::exit::Failure;
+use crate::orchestrate::Redo;
 use crate::placement::{CpuList, Layout, Wish, lay_out};
 use crate::targets::Targets;
 use crate::{output, servers};
@@ -85,6 +86,10 @@ pub struct Request {
     /// Few short rounds, to see whether everything works
     #[arg(long, help_heading = "How long")]
     quick: bool,
+
+    /// Keeps rounds that something disturbed, instead of redoing their block; so does --quick
+    #[arg(long, help_heading = "How long")]
+    no_redo: bool,
 
     /// Seeds the order of rounds, delays, keys and offsets
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, help_heading = "How long")]
@@ -161,6 +166,14 @@ impl Request {
             targets,
             warnings,
         })
+    }
+
+    /// How often blocks may be redone.
+    pub fn redo(&self, plan: &Plan) -> Redo {
+        match self.quick || self.no_redo {
+            true => Redo::NEVER,
+            false => Redo::of_blocks(plan.blocks.len()),
+        }
     }
 
     fn overrides(&self) -> Result<Vec<Override>, Failure> {

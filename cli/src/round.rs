@@ -8,9 +8,11 @@ use std::path::Path;
 
 use photofinish_harness::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use photofinish_harness::record::{
-    Cell, Measured, Measurement, Outcome, Placement, PlannedScenario, PlannedServer, ServerCounts,
+    Cell, Conditions, Measured, Measurement, Outcome, Placement, PlannedScenario, PlannedServer,
+    ServerCounts,
 };
 
+use crate::conditions::Watch;
 use crate::exit::Failure;
 use crate::identity;
 use crate::interrupt::Interrupt;
@@ -28,6 +30,8 @@ pub struct Surroundings<'a> {
     pub standing: &'a mut Standing,
     /// Where workloads make their files.
     pub work_dir: &'a Path,
+    /// What is watched meanwhile.
+    pub watch: Watch,
     /// Whether an end was asked for.
     pub interrupt: &'a Interrupt,
 }
@@ -42,14 +46,24 @@ pub enum Ended {
     Interrupted,
 }
 
+/// A round that ended, and what went on meanwhile.
+pub struct Watched {
+    /// How it ended.
+    pub ended: Ended,
+    /// What went on from the servers' start to their end.
+    pub conditions: Conditions,
+}
+
 /// Runs one round of `cell`.
-pub fn run(scenario: &PlannedScenario, cell: &Cell, around: &mut Surroundings<'_>) -> Ended {
-    let outcome = measure(scenario, cell, around);
-    match outcome {
+pub fn run(scenario: &PlannedScenario, cell: &Cell, around: &mut Surroundings<'_>) -> Watched {
+    let watch = around.watch.clone();
+    let (outcome, conditions) = watch.during(|| measure(scenario, cell, around));
+    let ended = match outcome {
         Ok(outcome) => Ended::Outcome(outcome),
         Err(_) if around.interrupt.requested() => Ended::Interrupted,
         Err(failure) => Ended::Broken(failure),
-    }
+    };
+    Watched { ended, conditions }
 }
 
 fn measure(

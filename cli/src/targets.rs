@@ -144,6 +144,11 @@ trait External {
     /// What it says it is.
     fn software(&self) -> Option<String>;
 
+    /// The processes it consists of, where they are not children of this one; `None` where nobody can tell.
+    fn processes(&self) -> Option<Vec<u32>> {
+        loopback::listeners(&Url::parse(self.url()).ok()?)
+    }
+
     /// What it has counted so far, where it can be asked; asking does not count.
     fn counts(&mut self) -> Result<Option<ServerCounts>, Failure>;
 }
@@ -170,6 +175,16 @@ impl Standing {
     pub fn address(&self, name: &str) -> Option<TargetAddress> {
         let url = self.targets.get(name)?.url().to_owned();
         Some(TargetAddress { url, mock: false })
+    }
+
+    /// The processes of all targets; `None` where those of one cannot be told.
+    pub fn processes(&self) -> Option<Vec<u32>> {
+        let each: Option<Vec<_>> = self
+            .targets
+            .values()
+            .map(|target| target.processes())
+            .collect();
+        Some(each?.concat())
     }
 
     /// What those among `names` that can be asked have counted so far.

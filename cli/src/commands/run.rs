@@ -3,6 +3,7 @@
 //! The order of things, and nothing else: check everything, make the directory, stand targets up, run the plan, write
 //! what there is, say how it went. Whatever happens after the first round, what was measured ends up in a record.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -14,12 +15,13 @@ use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal;
 use photofinish_scenarios::plan::{estimate, plan_hash};
 
+use crate::conditions::Watch;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::orchestrate::{self, Finished};
+use crate::orchestrate::{self, Finished, Redo};
 use crate::progress::Progress;
 use crate::request::{Prepared, Request};
-use crate::round::Surroundings;
+use crate::round::{self, Surroundings};
 use crate::run_directory::RunDirectory;
 use crate::run_id::RunId;
 use crate::targets::Standing;
@@ -76,6 +78,7 @@ impl Run {
             Failure::could_not_run("cannot listen for signals").caused_by(error)
         })?;
         let standing = stand_up(&mut prepared, &interrupt)?;
+        prepared.warnings.extend(unattributed(&standing));
         prepared
             .warnings
             .extend(warnings::warnings(&os::machine(), busy_share()));
@@ -83,7 +86,8 @@ impl Run {
         let run = RunId::now()?;
         let record = blank_record(&prepared, run);
         let directory = RunDirectory::make(&self.out, &record)?;
-        let (record, directory, failure) = measure(record, directory, standing, &interrupt);
+        let redo = self.request.redo(&record.plan);
+        let (record, directory, failure) = measure(record, directory, standing, redo, &interrupt);
         self.conclude(&record, directory, failure)
     }
 
@@ -148,6 +152,15 @@ fn stand_up(prepared: &mut Prepared, interrupt: &Interrupt) -> Result<Standing, 
     Ok(standing)
 }
 
+/// Without knowing the servers' processes nobody can tell their CPU time from that of strangers.
+fn unattributed(standing: &Standing) -> Option<String> {
+    standing.processes().is_none().then(|| {
+        "the target's processes cannot be told from others (they belong to another user, or stand behind a container's \
+         port), so rounds that other processes disturb go unnoticed"
+            .to_owned()
+    })
+}
+
 /// How busy others keep the machine.
 fn busy_share() -> Option<f64> {
     let before = os::machine_ticks()?;
@@ -188,6 +201,7 @@ fn measure(
     mut record: Record,
     mut directory: RunDirectory,
     mut standing: Standing,
+    redo: Redo,
     interrupt: &Interrupt,
 ) -> (Record, RunDirectory, Option<Failure>) {
     let all_cpus = os::allowed_cpus();
@@ -196,15 +210,22 @@ fn measure(
     let work_dir = directory.work_dir();
     let mut around = Surroundings {
         placement: &record.plan.placement,
+        watch: Watch::over(&record.plan.placement, &standing),
         seed: record.seed,
         standing: &mut standing,
         work_dir: &work_dir,
         interrupt,
     };
     let mut progress = Progress::of(&record.plan, estimate(&record.plan));
-    let finished = orchestrate::run(&record.plan, &mut around, &mut progress, &mut |round| {
-        directory.keep(round)
-    });
+    let finished = orchestrate::Run {
+        plan: &record.plan,
+        redo,
+        interrupt,
+        measure: &mut |scenario, cell| round::run(scenario, cell, &mut around),
+        keep: &mut |round| directory.keep(round),
+        progress: &mut progress,
+    }
+    .execute();
     drop(standing);
     let _ = os::pin_process(&all_cpus);
     let failure = take_in(&mut record, finished);
@@ -233,7 +254,7 @@ fn write(record: &Record, directory: RunDirectory) -> Result<PathBuf, Failure> {
 /// How a run ends that was measured and written.
 fn ended_as(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
     if record.completion == Completion::Interrupted {
-        let (done, all) = (record.rounds.len(), planned_rounds(&record.plan));
+        let (done, all) = (finished_rounds(record), planned_rounds(&record.plan));
         let message =
             format!("interrupted after {done} of {all} rounds; what was measured is kept");
         return Err(Failure::new(Exit::Interrupted, message));
@@ -255,6 +276,12 @@ fn ended_as(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
     };
     Err(Failure::new(Exit::Wrong, format!("measured, but wrong: {place}: {reason}{others}"))
         .hint("the record has every round's counts; `mismatches`, `violations` and `errors` tell what was seen"))
+}
+
+/// Each once, however often its block was redone.
+fn finished_rounds(record: &Record) -> usize {
+    let places = record.rounds.iter().map(|round| (round.block, round.cell));
+    places.collect::<BTreeSet<_>>().len()
 }
 
 fn planned_rounds(plan: &Plan) -> usize {

@@ -119,6 +119,10 @@ impl External for LocalPostgres {
         self.server.software()
     }
 
+    fn processes(&self) -> Option<Vec<u32>> {
+        Some(Vec::new())
+    }
+
     fn counts(&mut self) -> Result<Option<ServerCounts>, Failure> {
         let version = self.monitor.number(VERSION)?;
         if version.is_none_or(|version| version < FIRST_THAT_COUNTS_AT_ONCE) {

@@ -4,6 +4,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use photofinish_harness::os;
 use url::Url;
 
 use crate::exit::Failure;
@@ -30,6 +31,17 @@ pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         Err(unknown())
     } else {
         Ok(addresses)
+    }
+}
+
+/// The processes that serve the URL on this machine, none where that is another one; `None` where nobody can tell.
+pub fn listeners(url: &Url) -> Option<Vec<u32>> {
+    let addresses = addresses(url).ok()?;
+    let found = os::listeners_on(addresses.first()?.port());
+    match addresses.iter().all(|address| address.ip().is_loopback()) {
+        true => found,
+        // An address of this machine that leads around the loopback interface finds its listener too.
+        false => Some(found.unwrap_or_default()),
     }
 }
 

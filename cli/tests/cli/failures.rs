@@ -125,6 +125,7 @@ fn a_record_that_cannot_go_to_its_place_goes_to_the_temporary_directory() {
         "null",
         "--runtimes",
         "sync",
+        "--no-redo",
         "--rounds",
         "3",
         "--duration",
