@@ -61,6 +61,8 @@ pub struct Wish {
     pub kind: Option<PlacementKind>,
     /// `--cpus`; without it, every allowed CPU.
     pub cpus: Option<CpuList>,
+    /// Whether there is an open load, whose pacer wants a CPU to itself.
+    pub pacer: bool,
 }
 
 /// A layout, and what a reader must know about it.
@@ -86,13 +88,22 @@ pub fn lay_out(wish: &Wish, allowed: &[usize]) -> Result<Layout, Failure> {
         PlacementKind::Same => (vec![cpus[0]], vec![cpus[0]]),
         PlacementKind::Shared => (cpus.clone(), cpus.clone()),
     };
+    // A pacer gets what is left over: of three CPUs or more the last one, of two only where server and worker share one.
+    let (worker_cpus, pacer_cpu) = match kind {
+        PlacementKind::Split if wish.pacer && worker_cpus.len() >= 2 => {
+            let (last, others) = worker_cpus.split_last().expect("there are two or more");
+            (others.to_vec(), Some(*last))
+        }
+        PlacementKind::Same if wish.pacer => (worker_cpus, cpus.get(1).copied()),
+        _ => (worker_cpus, None),
+    };
     let alone = wish.kind.is_none() && kind == PlacementKind::Same;
     Ok(Layout {
         placement: Placement {
             kind,
             server_cpus,
             worker_cpus,
-            pacer_cpu: None,
+            pacer_cpu,
         },
         warning: alone.then(|| {
             "one CPU for server and worker together: each slows the other down".to_owned()
@@ -150,7 +161,14 @@ mod tests {
         server: &[usize],
         worker: &[usize],
     ) -> Layout {
-        let layout = lay_out(&Wish { kind, cpus: None }, allowed).expect("a layout");
+        let layout = lay_out(
+            &Wish {
+                kind,
+                ..Wish::default()
+            },
+            allowed,
+        )
+        .expect("a layout");
         assert_eq!(layout.placement.server_cpus, server);
         assert_eq!(layout.placement.worker_cpus, worker);
         layout
@@ -176,15 +194,33 @@ mod tests {
     }
 
     #[test]
+    fn a_pacer_gets_a_cpu_that_nobody_else_needs() {
+        let check = |kind, allowed: &[usize], worker: &[usize], pacer| {
+            let wish = Wish {
+                kind,
+                pacer: true,
+                ..Wish::default()
+            };
+            let placement = lay_out(&wish, allowed).expect("a layout").placement;
+            assert_eq!(placement.worker_cpus, worker);
+            assert_eq!(placement.pacer_cpu, pacer, "{kind:?} on {allowed:?}");
+        };
+        check(None, &[0, 1, 2, 3], &[1, 2], Some(3));
+        check(None, &[0, 1], &[1], None);
+        check(Some(PlacementKind::Same), &[0, 1], &[0], Some(1));
+        check(Some(PlacementKind::Shared), &[0, 1], &[0, 1], None);
+    }
+
+    #[test]
     fn what_cannot_be_laid_out_is_a_usage_error() {
         let split_one = Wish {
             kind: Some(PlacementKind::Split),
-            cpus: None,
+            ..Wish::default()
         };
         assert!(lay_out(&split_one, &[0]).is_err());
         let not_there = Wish {
-            kind: None,
             cpus: Some(CpuList(vec![7])),
+            ..Wish::default()
         };
         assert!(lay_out(&not_there, &[0, 1]).is_err());
     }

@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use photofinish_harness::load::Load;
 use photofinish_harness::record::{Plan, PlannedScenario};
 use photofinish_reports::describe;
 use photofinish_scenarios::plan::estimate;
@@ -74,14 +75,30 @@ fn scenario_line(plan: &Plan, scenario: &PlannedScenario) -> String {
             .filter(|cell| cell.scenario == scenario.name)
     };
     let runtimes = distinct(cells().map(|cell| cell.runtime.clone()));
-    let loads = distinct(cells().map(|cell| cell.load.concurrency().to_string()));
+    let loads = loads(&cells().map(|cell| cell.load).collect::<Vec<_>>());
     let runtimes = describe::plural(runtimes.len(), "runtime");
     let (servers, each) = (describe::servers(scenario), describe::stop(scenario.stop));
     format!(
-        "{}: {runtimes}, {} in flight, {each} a round, {servers}",
+        "{}: {runtimes}, {loads}, {each} a round, {servers}",
         scenario.name,
-        loads.join(" and ")
     )
+}
+
+/// `1 and 16 in flight`; `1000/s and 2000/s over 16 sessions`.
+fn loads(loads: &[Load]) -> String {
+    let sessions = distinct(loads.iter().map(|load| load.concurrency().to_string()));
+    let rates = distinct(loads.iter().filter_map(|load| {
+        let rate_hz = load.rate_hz()?;
+        Some(format!("{rate_hz}/s"))
+    }));
+    match rates.as_slice() {
+        [] => format!("{} in flight", sessions.join(" and ")),
+        rates => format!(
+            "{} over {} sessions",
+            rates.join(" and "),
+            sessions.join(" and ")
+        ),
+    }
 }
 
 fn unsupported(plan: &Plan) -> Vec<String> {

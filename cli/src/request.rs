@@ -10,12 +10,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use photofinish_harness::load::{Arrivals, RateHz};
 use photofinish_harness::os;
 use photofinish_harness::record::{Placement, PlacementKind, Plan, PlannedServer};
 use photofinish_scenarios::catalogue::{Located, locate};
 use photofinish_scenarios::diagnostic::{Diagnostics, Source};
 use photofinish_scenarios::plan::{PlanOptions, plan};
-use photofinish_scenarios::scenario::{Override, Scenario, parse_time};
+use photofinish_scenarios::scenario::{Override, Scenario, parse_rate, parse_time};
 use photofinish_scenarios::suite::tour;
 
 use crate::exit::Failure;
@@ -26,6 +27,15 @@ use crate::{output, servers};
 
 /// The seed where none is given: the same command makes the same plan, with the same hash.
 const DEFAULT_SEED: u64 = 1;
+
+/// After how many rounds a run looks whether everything is decided. Few and planned: looking after each round would find
+/// a difference sooner or later where there is none.
+const LOOKS: [NonZeroU32; 4] = [
+    NonZeroU32::new(10).unwrap(),
+    NonZeroU32::new(16).unwrap(),
+    NonZeroU32::new(24).unwrap(),
+    NonZeroU32::new(40).unwrap(),
+];
 
 /// What to measure.
 #[derive(Args, Debug)]
@@ -53,6 +63,29 @@ pub struct Request {
     )]
     concurrency: Option<Vec<NonZeroU32>>,
 
+    /// Arrivals per second, whatever the completions do: makes the load an open one, whose responses are timed from when
+    /// they were due; several numbers make a sweep (20k is 20000)
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "R,R",
+        value_parser = parse_rate,
+        help_heading = "What to measure"
+    )]
+    rate: Option<Vec<RateHz>>,
+
+    /// How the arrivals of an open load are spread [default: what the scenario says, or constant]
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "What to measure")]
+    arrivals: Option<ArrivalsArgument>,
+
+    /// Has a probe ride along that measures how late each runtime schedules it
+    #[arg(long, help_heading = "What to measure")]
+    lag_probe: bool,
+
+    /// The runtime that the others are compared with [default: the first]
+    #[arg(long, value_name = "RUNTIME", help_heading = "What to measure")]
+    reference: Option<String>,
+
     /// Overrides a key of the scenario or a parameter of its workload, such as unit=1s or params.size=4KiB; repeatable
     #[arg(
         long = "set",
@@ -78,6 +111,19 @@ pub struct Request {
     /// Rounds per runtime and load, each in a fresh process [default: 5, or what the tour says]
     #[arg(long, value_name = "N", help_heading = "How long")]
     rounds: Option<NonZeroU32>,
+
+    /// Measures on until every comparison is decided, looking after 10, 16, 24 and 40 rounds
+    #[arg(long, conflicts_with_all = ["rounds", "quick"], help_heading = "How long")]
+    until_decided: bool,
+
+    /// The most rounds that --until-decided comes to
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "until_decided",
+        help_heading = "How long"
+    )]
+    max_rounds: Option<NonZeroU32>,
 
     /// How long a round measures, such as 500ms or 10s [default: what the scenario says]
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "How long")]
@@ -124,6 +170,23 @@ impl From<PlacementArgument> for PlacementKind {
     }
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ArrivalsArgument {
+    /// Evenly
+    Constant,
+    /// As from many independent users
+    Poisson,
+}
+
+impl From<ArrivalsArgument> for Arrivals {
+    fn from(argument: ArrivalsArgument) -> Self {
+        match argument {
+            ArrivalsArgument::Constant => Self::Constant,
+            ArrivalsArgument::Poisson => Self::Poisson,
+        }
+    }
+}
+
 /// What is to be measured, checked, with nothing started yet.
 pub struct Prepared {
     /// A title for people, where the run has one.
@@ -154,7 +217,7 @@ impl Request {
             names => named(names, &overrides)?,
         };
         let targets = Targets::parse(&self.targets, self.allow_remote)?;
-        let layout = self.layout()?;
+        let layout = self.layout(&chosen.scenarios)?;
         let options = self.options(&chosen, layout.placement.clone(), targets.planned());
         let plan = plan(&chosen.scenarios, &options)
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
@@ -206,8 +269,10 @@ impl Request {
         })
     }
 
-    fn layout(&self) -> Result<Layout, Failure> {
+    fn layout(&self, scenarios: &[Scenario]) -> Result<Layout, Failure> {
+        let is_open = |scenario: &Scenario| scenario.load.open.is_some();
         let wish = Wish {
+            pacer: self.rate.is_some() || scenarios.iter().any(is_open),
             kind: self.placement.map(PlacementKind::from),
             cpus: self.cpus.clone(),
         };
@@ -223,13 +288,33 @@ impl Request {
         PlanOptions {
             runtimes: self.runtimes.clone(),
             concurrency: self.concurrency.clone(),
+            rates: self.rate.clone(),
+            arrivals: self.arrivals.map(Arrivals::from),
+            lag_probe: self.lag_probe,
+            reference: self.reference.clone(),
+            looks: self.looks(),
             duration: self.duration,
-            rounds: self.rounds.or(chosen.rounds.filter(|_| !self.quick)),
+            rounds: match self.looks().last() {
+                Some(most) => Some(*most),
+                None => self.rounds.or(chosen.rounds.filter(|_| !self.quick)),
+            },
             seed: self.seed,
             quick: self.quick,
             placement,
             targets,
         }
+    }
+}
+
+impl Request {
+    /// The planned looks of a run that ends when everything is decided; none of any other.
+    fn looks(&self) -> Vec<NonZeroU32> {
+        if !self.until_decided {
+            return Vec::new();
+        }
+        let most = self.max_rounds.unwrap_or(LOOKS[LOOKS.len() - 1]);
+        let below = LOOKS.into_iter().filter(|look| *look < most);
+        below.chain([most]).collect()
     }
 }
 

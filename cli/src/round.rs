@@ -8,8 +8,8 @@ use std::path::Path;
 
 use photofinish_harness::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use photofinish_harness::record::{
-    Cell, Conditions, Measured, Measurement, Outcome, Placement, PlannedScenario, PlannedServer,
-    ServerCounts,
+    Cell, Conditions, Measured, Measurement, Outcome, Placement, PlacementKind, PlannedScenario,
+    PlannedServer, ServerCounts,
 };
 
 use crate::conditions::Watch;
@@ -124,12 +124,19 @@ fn worker_plan(
         warmup: scenario.warmup,
         stop: scenario.stop,
         stages: scenario.stages.clone(),
-        pacer_cpu: around.placement.pacer_cpu,
+        pacer_cpu: pacer_cpu(scenario, around.placement),
         lag_probe: scenario.lag_probe,
         seed: around.seed,
         targets,
         work_dir: around.work_dir.to_owned(),
     }
+}
+
+/// The pacer's CPU: one that was set apart for it, or the server's where no server runs.
+fn pacer_cpu(scenario: &PlannedScenario, placement: &Placement) -> Option<usize> {
+    let idle = scenario.servers.is_empty() && placement.kind == PlacementKind::Split;
+    let servers = || placement.server_cpus.first().copied().filter(|_| idle);
+    placement.pacer_cpu.or_else(servers)
 }
 
 fn compared(worker: Measurement, servers: BTreeMap<String, ServerCounts>) -> Measured {

@@ -6,7 +6,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use photofinish_harness::load::Stop;
+use photofinish_harness::load::{Load, Stop};
 use photofinish_harness::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
 
 use crate::child::{LineProcess, NoLine};
@@ -102,15 +102,20 @@ fn understand(line: &str) -> Result<WorkerResult, Trouble> {
 
 fn patience(plan: &WorkerPlan) -> Duration {
     let delays = Duration::from_nanos(plan.unit_ns).saturating_mul(UNITS);
-    let phases = phase(plan.warmup).saturating_add(phase(plan.stop));
+    let phases = phase(plan.warmup, plan.load).saturating_add(phase(plan.stop, plan.load));
     SET_UP.saturating_add(phases).saturating_add(delays)
 }
 
-fn phase(stop: Stop) -> Duration {
-    match stop {
-        Stop::DurationNs(planned_ns) => {
+fn phase(stop: Stop, load: Load) -> Duration {
+    match (stop, load) {
+        (Stop::Ops(ops), Load::Open { rate_hz, .. }) => {
+            let seconds = ops.get() as f64 / rate_hz.get();
+            Duration::try_from_secs_f64(seconds)
+                .map_or(Duration::MAX, |planned| planned.saturating_mul(SLACK))
+        }
+        (Stop::DurationNs(planned_ns), _) => {
             Duration::from_nanos(planned_ns.get()).saturating_mul(SLACK)
         }
-        Stop::Ops(_) => COUNTED_PHASE,
+        (Stop::Ops(_), Load::Closed { .. }) => COUNTED_PHASE,
     }
 }

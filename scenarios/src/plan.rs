@@ -5,11 +5,11 @@
 //! machine becomes noise between blocks instead of a difference between runtimes. Running a plan is the CLI's business.
 
 use std::collections::BTreeMap;
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use photofinish_harness::draw::draw_below;
-use photofinish_harness::load::{Load, Stop};
+use photofinish_harness::load::{Arrivals, Load, RateHz, Stop};
 use photofinish_harness::record::{Cell, Placement, Plan, PlannedScenario, PlannedServer};
 use photofinish_harness::runtime::Descriptor;
 use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
@@ -20,18 +20,15 @@ use sha2::{Digest, Sha256};
 use crate::diagnostic::{did_you_mean, listed};
 use crate::scenario::Scenario;
 
+mod loads;
+
+use self::loads::{MOST_ARRIVALS, loads, phases};
+
 /// Rounds per cell where nothing is said.
 pub const DEFAULT_ROUNDS: NonZeroU32 = NonZeroU32::new(5).unwrap();
 
 /// Rounds per cell of a quick run: two, so that a spread can be seen at all.
 const QUICK_ROUNDS: NonZeroU32 = NonZeroU32::new(2).unwrap();
-/// The longest measurement of a quick run.
-const QUICK_DURATION: Duration = Duration::from_millis(200);
-/// The longest warm-up of a quick run.
-const QUICK_WARMUP: Duration = Duration::from_millis(50);
-/// The most operations of a quick run's measurement and warm-up.
-const QUICK_OPS: NonZeroU64 = NonZeroU64::new(50).unwrap();
-
 /// What a round takes beside warm-up and measurement: starting and ending two processes.
 const START_UP: Duration = Duration::from_millis(60);
 /// What an operation is taken to last where a phase ends by count.
@@ -44,6 +41,16 @@ pub struct PlanOptions {
     pub runtimes: Option<Vec<String>>,
     /// The points of the sweep, in order, instead of those of the scenarios.
     pub concurrency: Option<Vec<NonZeroU32>>,
+    /// Arrivals per second, in order: makes every load an open one.
+    pub rates: Option<Vec<RateHz>>,
+    /// How the arrivals of open loads are spread, instead of what the scenarios say.
+    pub arrivals: Option<Arrivals>,
+    /// Whether a lag probe rides along whatever the scenarios say.
+    pub lag_probe: bool,
+    /// The runtime that the others are compared with; the first where nothing is said.
+    pub reference: Option<String>,
+    /// Numbers of blocks after which the run may end early, ascending; the last one is the number of blocks.
+    pub looks: Vec<NonZeroU32>,
     /// How long a round measures, instead of what the scenarios say.
     pub duration: Option<Duration>,
     /// Rounds per cell.
@@ -88,6 +95,25 @@ pub enum PlanError {
         /// The target.
         target: String,
     },
+    /// The reference is not among the runtimes.
+    #[error("`--reference`: `{name}` is not among the runtimes of this run")]
+    AbsentReference {
+        /// The name.
+        name: String,
+        /// The runtimes of the run.
+        known: Vec<String>,
+    },
+    /// `--arrivals` without any open load.
+    #[error("`--arrivals` is for open loads, and every load of this run is closed")]
+    NothingOpen,
+    /// More arrivals in a round than can be meant.
+    #[error("{rate_hz} arrivals per second over {seconds} s are too many for a round")]
+    TooManyArrivals {
+        /// The rate.
+        rate_hz: RateHz,
+        /// The length of the measurement.
+        seconds: u64,
+    },
     /// Results are told apart by the scenarios' names.
     #[error("two scenarios of this run are called `{name}`")]
     SameName {
@@ -114,6 +140,13 @@ impl PlanError {
             Self::NoServer { target, .. } => {
                 format!("add `[server.{target}]` to its file, or `--target {target}=…`")
             }
+            Self::AbsentReference { known, .. } => names(known),
+            Self::NothingOpen => "add `--rate`, in arrivals per second".to_owned(),
+            Self::TooManyArrivals { .. } => {
+                format!(
+                    "a round has at most {MOST_ARRIVALS} arrivals; lower the rate or `--duration`"
+                )
+            }
             Self::SameName { .. } => {
                 "run them one after another, or rename one of the files".to_owned()
             }
@@ -132,16 +165,17 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
     let mut cells = Vec::new();
     for scenario in scenarios {
         let runtimes = runtimes(scenario, options)?;
-        cells.extend(scenario_cells(scenario, &runtimes, options));
+        cells.extend(scenario_cells(scenario, &runtimes, options)?);
     }
+    check_reference(&cells, options.reference.as_ref())?;
     let planned = scenarios.iter().map(|scenario| planned(scenario, options));
     Ok(Plan {
         scenarios: planned.collect::<Result<_, _>>()?,
         blocks: blocks(&cells, rounds(options), options.seed),
+        reference: options.reference.clone(),
+        looks: options.looks.iter().map(|look| look.get()).collect(),
         cells,
         placement: options.placement.clone(),
-        reference: None,
-        looks: Vec::new(),
     })
 }
 
@@ -178,6 +212,23 @@ fn check_targets(
     }
 }
 
+fn check_reference(cells: &[Cell], reference: Option<&String>) -> Result<(), PlanError> {
+    let Some(name) = reference else {
+        return Ok(());
+    };
+    let mut known: Vec<String> = Vec::new();
+    for cell in cells {
+        if !known.contains(&cell.runtime) {
+            known.push(cell.runtime.clone());
+        }
+    }
+    if known.contains(name) {
+        return Ok(());
+    }
+    let name = name.clone();
+    Err(PlanError::AbsentReference { name, known })
+}
+
 fn all_runtimes() -> Vec<String> {
     let names = DESCRIPTORS.iter().map(|known| known.name.to_owned());
     names.collect()
@@ -209,32 +260,20 @@ fn scenario_cells(
     scenario: &Scenario,
     runtimes: &[&'static Descriptor],
     options: &PlanOptions,
-) -> Vec<Cell> {
-    let points = points(scenario, options);
-    let cell = |concurrency: NonZeroU32, runtime: &Descriptor| Cell {
+) -> Result<Vec<Cell>, PlanError> {
+    let loads = loads(scenario, options)?;
+    let cell = |load: Load, runtime: &Descriptor| Cell {
         scenario: scenario.name.clone(),
         runtime: runtime.name.to_owned(),
-        load: Load::Closed { concurrency },
+        load,
         unsupported: runtime.refusal(scenario.about.needs).map(str::to_owned),
     };
-    let at_point = |point| runtimes.iter().map(move |runtime| cell(point, runtime));
-    points.into_iter().flat_map(at_point).collect()
-}
-
-/// The points of a scenario's sweep, each once.
-fn points(scenario: &Scenario, options: &PlanOptions) -> Vec<NonZeroU32> {
-    let asked = options.concurrency.as_ref();
-    let mut points: Vec<NonZeroU32> = Vec::new();
-    for point in asked.unwrap_or(&scenario.load.concurrency) {
-        if !points.contains(point) {
-            points.push(*point);
-        }
-    }
-    points
+    let at_load = |load| runtimes.iter().map(move |runtime| cell(load, runtime));
+    Ok(loads.into_iter().flat_map(at_load).collect())
 }
 
 fn planned(scenario: &Scenario, options: &PlanOptions) -> Result<PlannedScenario, PlanError> {
-    let (warmup, stop) = phases(scenario, options);
+    let phases = phases(scenario, options);
     let servers = scenario.about.targets.iter().map(|target| {
         let server = server(scenario, target, options)?;
         Ok(((*target).to_owned(), server))
@@ -248,10 +287,10 @@ fn planned(scenario: &Scenario, options: &PlanOptions) -> Result<PlannedScenario
         params: scenario.params.clone(),
         unit_ns: u64::try_from(scenario.unit.as_nanos()).unwrap_or(u64::MAX),
         servers: servers.collect::<Result<_, _>>()?,
-        warmup,
-        stop,
-        stages: Vec::new(),
-        lag_probe: false,
+        warmup: phases.warmup,
+        stop: phases.stop,
+        stages: phases.stages,
+        lag_probe: scenario.lag_probe || options.lag_probe,
         error_budget: scenario.error_budget,
     })
 }
@@ -275,29 +314,6 @@ fn server(
         scenario: scenario.name.clone(),
         target: target.to_owned(),
     })
-}
-
-/// Warm-up and stop rule of a scenario's rounds.
-fn phases(scenario: &Scenario, options: &PlanOptions) -> (Stop, Stop) {
-    let (warmup, stop) = (scenario.load.warmup, scenario.load.stop);
-    let (warmup, stop) = match options.quick {
-        true => (
-            shortened(warmup, QUICK_WARMUP),
-            shortened(stop, QUICK_DURATION),
-        ),
-        false => (warmup, stop),
-    };
-    (warmup, options.duration.map_or(stop, Stop::after))
-}
-
-fn shortened(stop: Stop, most: Duration) -> Stop {
-    match (stop, Stop::after(most)) {
-        (Stop::DurationNs(asked_ns), Stop::DurationNs(most_ns)) => {
-            Stop::DurationNs(asked_ns.min(most_ns))
-        }
-        (Stop::Ops(ops), _) => Stop::Ops(ops.min(QUICK_OPS)),
-        (asked, _) => asked,
-    }
 }
 
 fn rounds(options: &PlanOptions) -> NonZeroU32 {

@@ -16,7 +16,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use photofinish_harness::load::Stop;
+use photofinish_harness::load::{Arrivals, RateHz, Stage, Stop};
 use photofinish_harness::workload::About;
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ pub(crate) use self::document::Document;
 pub(crate) use self::flaw::{Side, check_all, typed};
 pub use self::format::schema;
 pub use self::overrides::Override;
-pub use self::quantity::{NotATime, parse_time};
+pub use self::quantity::{NotARateText, NotATime, parse_rate, parse_time};
 use self::read::{Reading, read};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 
@@ -47,6 +47,8 @@ pub struct Scenario {
     pub servers: BTreeMap<String, ServerSpec>,
     /// How operations are asked for, and for how long.
     pub load: LoadSpec,
+    /// Whether a probe rides along that measures how late the runtime schedules it.
+    pub lag_probe: bool,
     /// Failed operations allowed, as a share of all operations, 0..=1.
     pub error_budget: f64,
 }
@@ -60,15 +62,28 @@ pub struct ServerSpec {
     pub behaviour: Value,
 }
 
-/// A closed load: how many sessions, and for how long.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How operations are asked for, and for how long.
+#[derive(Clone, Debug, PartialEq)]
 pub struct LoadSpec {
     /// Sessions at one time: the points of the sweep, in order and each once; there is at least one.
     pub concurrency: Vec<NonZeroU32>,
+    /// When arrivals come; `None` under closed load.
+    pub open: Option<OpenSpec>,
     /// The phase before the measurement.
     pub warmup: Stop,
-    /// When the measurement ends.
+    /// When the measurement ends; where there are stages, after the last of them.
     pub stop: Stop,
+}
+
+/// When the arrivals of an open load come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenSpec {
+    /// Arrivals per second: the points of the sweep, in order and each once; there is at least one.
+    pub rates: Vec<RateHz>,
+    /// How they are spread.
+    pub arrivals: Arrivals,
+    /// How the rate changes; empty where it stays.
+    pub stages: Vec<Stage>,
 }
 
 /// Says whether a server of some kind could serve a behaviour; servers stand alone, so whoever knows them passes this in.

@@ -201,7 +201,7 @@ fn a_misspelt_key_gets_its_line_and_a_suggestion() {
     2 | titel = 'x'
       | ^^^^^ did you mean `title`?
       |
-      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load` or `expect`
+      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load`, `lag_probe` or `expect`
     ");
     assert_snapshot!(refusal("workload = 'null'\n\n[load]\ndurration = '2s'\n", &[]), @r"
     error: unknown key `durration` in `load`
@@ -210,7 +210,7 @@ fn a_misspelt_key_gets_its_line_and_a_suggestion() {
     4 | durration = '2s'
       | ^^^^^^^^^ did you mean `duration`?
       |
-      = help: expected `model`, `concurrency`, `duration`, `ops`, `warmup` or `warmup_ops`
+      = help: expected `model`, `concurrency`, `rate`, `arrivals`, `stages`, `duration`, `ops`, `warmup` or `warmup_ops`
     ");
     assert_snapshot!(without_lists(&refusal("workload = 'http-get'\n[params]\npth = '/'\n", &[])), @r"
     error: unknown key `pth` in `params`
@@ -225,7 +225,7 @@ fn a_misspelt_key_gets_its_line_and_a_suggestion() {
      --> mine.toml:2:1
       |
     2 | foo = 1
-      | ^^^ expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load` or `expect`
+      | ^^^ expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load`, `lag_probe` or `expect`
     ");
 }
 
@@ -238,7 +238,7 @@ fn a_key_that_stands_outside_of_its_section_is_sent_there() {
     2 | duration = '2s'
       | ^^^^^^^^ did you mean `load.duration`?
       |
-      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load` or `expect`
+      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load`, `lag_probe` or `expect`
     ");
     assert_snapshot!(without_lists(&refusal("workload = 'http-get'\npath = '/'\n", &[])), @r"
     error: unknown key `path`
@@ -436,11 +436,45 @@ fn an_impossible_combination_is_refused() {
       |         ^^^^ it talks to no server
     ");
     assert_snapshot!(refusal("workload = 'null'\nload.model = 'open'\n", &[]), @r"
-    error: open load is not supported yet
+    error: an open load without a rate
      --> mine.toml:2:14
       |
     2 | load.model = 'open'
-      |              ^^^^^^ expected `closed`
+      |              ^^^^^^ add `rate`, in arrivals per second
+    ");
+    assert_snapshot!(refusal("workload = 'null'\nload.arrivals = 'poisson'\n", &[]), @r"
+    error: `arrivals` is for open loads
+     --> mine.toml:2:6
+      |
+    2 | load.arrivals = 'poisson'
+      |      ^^^^^^^^ this load is closed
+    ");
+    assert_snapshot!(refusal("workload = 'null'\nload = { rate = 0 }\n", &[]), @r"
+    error: wrong value for `load.rate`: integer `0`
+     --> mine.toml:2:17
+      |
+    2 | load = { rate = 0 }
+      |                 ^ expected a rate in arrivals per second, such as 1000, above 0 and of at most 10,000,000
+    ");
+    assert_snapshot!(refusal("workload = 'null'\n[load]\nrate = 5\nduration = '1s'\nstages = [{ duration = '0s', from = 0 }]\n", &[]), @r"
+    error: `stages` and `duration` exclude each other
+     --> mine.toml:4:1
+      |
+    4 | duration = '1s'
+      | ^^^^^^^^ keep one of the two
+
+    error: a stage of no length
+     --> mine.toml:5:24
+      |
+    5 | stages = [{ duration = '0s', from = 0 }]
+      |                        ^^^^ expected a time longer than zero
+    ");
+    assert_snapshot!(refusal("workload = 'null'\n[load]\nrate = 5\nstages = [{ duration = '1s', from = 0 }]\n", &[]), @r"
+    error: stages without any arrival
+     --> mine.toml:4:10
+      |
+    4 | stages = [{ duration = '1s', from = 0 }]
+      |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ expected at least one stage with `from` or `to` above 0
     ");
     assert_snapshot!(refusal("workload = 'null'\nruntimes = []\n", &[]), @r"
     error: no runtime at all
@@ -621,7 +655,7 @@ fn a_mistake_in_an_override_is_found_there() {
     error: unknown key `durration` in `load`
     --> in `--set load.durration=5s`
      = help: did you mean `duration`?
-     = help: expected `model`, `concurrency`, `duration`, `ops`, `warmup` or `warmup_ops`
+     = help: expected `model`, `concurrency`, `rate`, `arrivals`, `stages`, `duration`, `ops`, `warmup` or `warmup_ops`
     ");
     assert_snapshot!(without_lists(&refusal(text, &["pth=/"])), @r"
     error: unknown key `pth`

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use photofinish_harness::load::Stop;
+use photofinish_harness::load::{Arrivals, RateHz, Stop};
 use photofinish_harness::record::{Placement, PlacementKind, Plan, PlannedServer};
 use photofinish_harness::runtime::Capability;
 use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
@@ -35,6 +35,11 @@ fn options() -> PlanOptions {
     PlanOptions {
         runtimes: None,
         concurrency: None,
+        rates: None,
+        arrivals: None,
+        lag_probe: false,
+        reference: None,
+        looks: Vec::new(),
         duration: None,
         rounds: None,
         seed: 1,
@@ -401,4 +406,125 @@ proptest! {
             prop_assert_eq!(&block, &expected);
         }
     }
+}
+
+fn rates(rates: &[f64]) -> Option<Vec<RateHz>> {
+    let rate = |hz: &f64| RateHz::new(*hz).expect("a rate");
+    Some(rates.iter().map(rate).collect())
+}
+
+/// The loads of a plan, in words.
+fn loads(text: &str, options: &PlanOptions) -> Vec<String> {
+    let made = plan(&[scenario(text)], options).unwrap();
+    made.cells
+        .iter()
+        .map(|cell| cell.load.to_string())
+        .collect()
+}
+
+#[test]
+fn a_rate_makes_the_load_an_open_one_with_the_most_sessions_there_are() {
+    let text = "workload = 'null'\nload.concurrency = [4, 16, 1]\nruntimes = ['sync']";
+    let asked = |concurrency: &[u32]| PlanOptions {
+        rates: rates(&[1_000.0, 20.5, 1_000.0]),
+        concurrency: (!concurrency.is_empty()).then(|| {
+            concurrency
+                .iter()
+                .map(|sessions| count(*sessions))
+                .collect()
+        }),
+        ..options()
+    };
+    let expected = ["open, 1000/s, 16 sessions", "open, 20.5/s, 16 sessions"];
+    assert_eq!(loads(text, &asked(&[])), expected);
+    let expected = [
+        "open, 1000/s, 2 sessions",
+        "open, 1000/s, 3 sessions",
+        "open, 20.5/s, 2 sessions",
+        "open, 20.5/s, 3 sessions",
+    ];
+    assert_eq!(loads(text, &asked(&[2, 3])), expected);
+}
+
+#[test]
+fn a_scenario_may_be_open_itself() {
+    let text = "workload = 'null'\nruntimes = ['sync']\nload = { rate = [100, 200], arrivals = 'poisson', concurrency = 8 }";
+    let expected = [
+        "open, 100/s Poisson, 8 sessions",
+        "open, 200/s Poisson, 8 sessions",
+    ];
+    assert_eq!(loads(text, &options()), expected);
+    let evenly = PlanOptions {
+        arrivals: Some(Arrivals::Constant),
+        rates: rates(&[5.0]),
+        ..options()
+    };
+    assert_eq!(loads(text, &evenly), ["open, 5/s, 8 sessions"]);
+}
+
+#[test]
+fn stages_keep_their_proportions_over_another_duration() {
+    let text = "workload = 'null'\n[load]\nrate = 10\nstages = [{ duration = '3s', from = 0, to = 1 }, { duration = '1s', from = 1 }]";
+    let check = |options: &PlanOptions, expected_ms: [u64; 2]| {
+        let made = plan(&[scenario(text)], options).unwrap();
+        let planned = &made.scenarios[0];
+        let lengths_ms = planned
+            .stages
+            .iter()
+            .map(|stage| stage.duration_ns.get() / 1_000_000);
+        assert_eq!(lengths_ms.collect::<Vec<_>>(), expected_ms);
+        let total = Duration::from_millis(expected_ms.iter().sum());
+        assert_eq!(planned.stop, Stop::after(total));
+    };
+    check(&options(), [3_000, 1_000]);
+    let shorter = PlanOptions {
+        duration: Some(Duration::from_millis(800)),
+        ..options()
+    };
+    check(&shorter, [600, 200]);
+    let quick = PlanOptions {
+        quick: true,
+        ..options()
+    };
+    check(&quick, [150, 50]);
+}
+
+#[test]
+fn what_cannot_be_an_open_load_is_refused_with_a_hint() {
+    let check = |options: &PlanOptions, error: &str, hint: &str| {
+        let refused = plan(&[scenario("workload = 'null'")], options).unwrap_err();
+        assert_eq!(
+            (refused.to_string().as_str(), refused.hint().as_str()),
+            (error, hint)
+        );
+    };
+    let arrivals = PlanOptions {
+        arrivals: Some(Arrivals::Poisson),
+        ..options()
+    };
+    check(
+        &arrivals,
+        "`--arrivals` is for open loads, and every load of this run is closed",
+        "add `--rate`, in arrivals per second",
+    );
+    let many = PlanOptions {
+        rates: rates(&[1e7]),
+        duration: Some(Duration::from_secs(200)),
+        ..options()
+    };
+    check(
+        &many,
+        "10000000 arrivals per second over 200 s are too many for a round",
+        "a round has at most 1000000000 arrivals; lower the rate or `--duration`",
+    );
+    let reference = PlanOptions {
+        runtimes: names(&["sync", "tokio"]),
+        reference: Some("smol".to_owned()),
+        ..options()
+    };
+    check(
+        &reference,
+        "`--reference`: `smol` is not among the runtimes of this run",
+        "expected `sync` or `tokio`",
+    );
 }

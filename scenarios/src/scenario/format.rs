@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use photofinish_harness::load::Arrivals;
 use schemars::transform::transform_subschemas;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::quantity::{Ops, Share, Sweep, Time};
+use super::quantity::{Factor, Ops, Rates, Share, Sweep, Time};
 use crate::registry::WORKLOADS;
 
 /// A scenario: a workload with its parameters, the servers it talks to, the load, and what to expect.
@@ -44,6 +45,9 @@ pub(crate) struct ScenarioFile {
     /// How operations are asked for, and for how long.
     #[serde(default)]
     pub(crate) load: LoadSection,
+    /// Whether a probe rides along that measures how late the runtime schedules it, by default not.
+    #[serde(default)]
+    pub(crate) lag_probe: bool,
     /// What must come out.
     #[serde(default)]
     pub(crate) expect: ExpectSection,
@@ -68,7 +72,8 @@ pub(crate) struct ServerSection {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LoadSection {
-    /// `closed`, which is the default: each session starts its next operation when its last one ended.
+    /// `closed`: each session starts its next operation when its last one ended. `open`: arrivals on a schedule, whatever
+    /// the completions do. By default `open` where there is a `rate`, else `closed`.
     #[serde(default)]
     #[schemars(with = "Model")]
     pub(crate) model: Option<Model>,
@@ -76,6 +81,18 @@ pub(crate) struct LoadSection {
     #[serde(default)]
     #[schemars(with = "Sweep")]
     pub(crate) concurrency: Option<Sweep>,
+    /// Arrivals per second of an open load: a number, or a list of numbers, each to be measured.
+    #[serde(default)]
+    #[schemars(with = "Rates")]
+    pub(crate) rate: Option<Rates>,
+    /// How the arrivals of an open load are spread: `constant`, which is the default, or `poisson`.
+    #[serde(default)]
+    #[schemars(with = "Arrivals")]
+    pub(crate) arrivals: Option<Arrivals>,
+    /// How the rate of an open load changes, stage after stage; a step is two of them. Not beside `duration` or `ops`.
+    #[serde(default)]
+    #[schemars(with = "Vec<StageSection>")]
+    pub(crate) stages: Option<Vec<StageSection>>,
     /// How long a round measures, by default `2s`. Not beside `ops`.
     #[serde(default)]
     #[schemars(with = "Time")]
@@ -100,8 +117,22 @@ pub(crate) struct LoadSection {
 pub(crate) enum Model {
     /// A fixed number of sessions; each starts its next operation when the last one ended.
     Closed,
-    /// Arrivals on a schedule, whatever the completions do. Known, and refused: not supported yet.
+    /// Arrivals on a schedule, whatever the completions do.
     Open,
+}
+
+/// A stretch of an open load in which the rate stays or changes evenly.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StageSection {
+    /// How long it lasts.
+    pub(crate) duration: Time,
+    /// The rate at its start, as a multiple of the load's rate.
+    pub(crate) from: Factor,
+    /// The rate at its end; by default the same as at its start.
+    #[serde(default)]
+    #[schemars(with = "Factor")]
+    pub(crate) to: Option<Factor>,
 }
 
 /// What must come out.
@@ -118,7 +149,12 @@ pub(crate) struct ExpectSection {
 pub(crate) const SECTIONS: [&str; 4] = ["params", "server", "load", "expect"];
 
 /// Keys of which only one may be given, both in `[load]`.
-pub(crate) const ALTERNATIVES: [(&str, &str); 2] = [("duration", "ops"), ("warmup", "warmup_ops")];
+pub(crate) const ALTERNATIVES: [(&str, &str); 4] = [
+    ("duration", "ops"),
+    ("warmup", "warmup_ops"),
+    ("stages", "duration"),
+    ("stages", "ops"),
+];
 
 /// The keys a type has in the format.
 pub(crate) fn keys_of<T: JsonSchema>() -> Vec<String> {

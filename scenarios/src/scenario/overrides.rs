@@ -96,18 +96,14 @@ impl Override {
     }
 }
 
-/// The key in `[load]` that gives way to the one at `path`.
-pub(crate) fn displaced(path: &[String]) -> Option<&'static str> {
-    let [load, key] = path else { return None };
-    let other = |(a, b): &(&'static str, &'static str)| match key.as_str() {
-        key if key == *a => Some(*b),
-        key if key == *b => Some(*a),
+/// The keys in `[load]` that give way to the one at `path`.
+pub(crate) fn displaced(path: &[String]) -> Vec<&'static str> {
+    let other = |(a, b): &(&'static str, &'static str)| match path {
+        [load, key] if load == "load" && key == a => Some(*b),
+        [load, key] if load == "load" && key == b => Some(*a),
         _ => None,
     };
-    ALTERNATIVES
-        .iter()
-        .find_map(other)
-        .filter(|_| load == "load")
+    ALTERNATIVES.iter().filter_map(other).collect()
 }
 
 fn no_way(path: &[String]) -> Flaw {

@@ -8,16 +8,18 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use photofinish_harness::load::Stop;
+use photofinish_harness::load::{Stage, Stop};
 use photofinish_harness::runtimes::DESCRIPTORS;
 use serde_json::{Map, Value, json};
 
 use super::document::Document;
 use super::flaw::{Flaw, KeyPath, Side, check_all, typed};
-use super::format::{ExpectSection, LoadSection, Model, SECTIONS, ScenarioFile, keys_of};
+use super::format::{
+    ExpectSection, LoadSection, Model, SECTIONS, ScenarioFile, StageSection, keys_of,
+};
 use super::overrides::{Override, displaced};
-use super::quantity::{Ops, Time, time_text, units_of_delay};
-use super::{CheckServer, LoadSpec, Scenario, ServerProblem, ServerSpec};
+use super::quantity::{Ops, Rates, Time, time_text, units_of_delay};
+use super::{CheckServer, LoadSpec, OpenSpec, Scenario, ServerProblem, ServerSpec};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::registry::{ParamsError, WORKLOADS, WorkloadEntry, workload};
 
@@ -110,6 +112,7 @@ impl Reader<'_> {
             runtimes,
             servers,
             load,
+            lag_probe: file.lag_probe,
             error_budget: file.expect.errors.unwrap_or_default().0,
         })
     }
@@ -165,13 +168,15 @@ impl Reader<'_> {
         if let Err(flaw) = self.overrides[index].put(&mut self.document.value, &path) {
             return self.misfit(index, flaw);
         }
-        let displaced = displaced(&path).map(|key| vec!["load".to_owned(), key.to_owned()]);
-        // Two overrides that exclude each other are the user's mistake, and not for us to settle.
-        let settled = |other: &KeyPath| !self.applied.iter().any(|(path, _)| path == other);
-        if let Some(other) = displaced.filter(settled)
-            && let Some(Value::Object(load)) = self.document.value.get_mut("load")
-        {
-            load.remove(&other[1]);
+        for key in displaced(&path) {
+            let other = ["load".to_owned(), key.to_owned()];
+            // Two overrides that exclude each other are the user's mistake, and not for us to settle.
+            let settled = !self.applied.iter().any(|(path, _)| *path == other);
+            if let Some(Value::Object(load)) = self.document.value.get_mut("load")
+                && settled
+            {
+                load.remove(key);
+            }
         }
         self.applied.push((path, index));
     }
@@ -266,14 +271,6 @@ impl Reader<'_> {
     }
 
     fn load(&mut self, load: &LoadSection) -> LoadSpec {
-        if load.model == Some(Model::Open) {
-            let path = path(["load", "model"]);
-            self.add(Flaw::wrong(
-                path,
-                "open load is not supported yet",
-                "expected `closed`",
-            ));
-        }
         if load.duration.is_some_and(|duration| duration.0.is_zero()) {
             let path = path(["load", "duration"]);
             self.add(Flaw::wrong(
@@ -291,11 +288,90 @@ impl Reader<'_> {
             ["warmup", "warmup_ops"],
         );
         let one = || vec![NonZeroU32::MIN];
+        let open = self.open(load);
+        let staged = open.as_ref().and_then(|open| total(&open.stages));
         LoadSpec {
             concurrency: load.concurrency.clone().map_or_else(one, |sweep| sweep.0),
+            open,
             warmup: stop(load.warmup_ops, load.warmup, DEFAULT_WARMUP),
-            stop: stop(load.ops, load.duration, DEFAULT_DURATION),
+            stop: staged.unwrap_or_else(|| stop(load.ops, load.duration, DEFAULT_DURATION)),
         }
+    }
+
+    fn open(&mut self, load: &LoadSection) -> Option<OpenSpec> {
+        let is_open = match load.model {
+            Some(model) => model == Model::Open,
+            None => load.rate.is_some(),
+        };
+        if !is_open {
+            self.only_open("rate", load.rate.is_some());
+            self.only_open("arrivals", load.arrivals.is_some());
+            self.only_open("stages", load.stages.is_some());
+            return None;
+        }
+        let Some(Rates(rates)) = load.rate.clone() else {
+            self.add(Flaw::wrong(
+                path(["load", "model"]),
+                "an open load without a rate",
+                "add `rate`, in arrivals per second",
+            ));
+            return None;
+        };
+        self.exclude(
+            load.stages.is_some() && load.duration.is_some(),
+            ["stages", "duration"],
+        );
+        self.exclude(
+            load.stages.is_some() && load.ops.is_some(),
+            ["stages", "ops"],
+        );
+        Some(OpenSpec {
+            rates,
+            arrivals: load.arrivals.unwrap_or_default(),
+            stages: self.stages(load.stages.as_deref()),
+        })
+    }
+
+    fn only_open(&mut self, key: &str, given: bool) {
+        if given {
+            let message = format!("`{key}` is for open loads");
+            let flaw = Flaw::wrong(path(["load", key]), message, "this load is closed");
+            self.add(Flaw {
+                side: Side::Key,
+                ..flaw
+            });
+        }
+    }
+
+    fn stages(&mut self, sections: Option<&[StageSection]>) -> Vec<Stage> {
+        let mut stages = Vec::new();
+        for (index, section) in sections.unwrap_or_default().iter().enumerate() {
+            let length = Stop::after(section.duration.0);
+            let (false, Stop::DurationNs(duration_ns)) = (section.duration.0.is_zero(), length)
+            else {
+                self.add(Flaw::wrong(
+                    path(["load", "stages", &index.to_string(), "duration"]),
+                    "a stage of no length",
+                    "expected a time longer than zero",
+                ));
+                continue;
+            };
+            stages.push(Stage {
+                duration_ns,
+                from: section.from.0,
+                to: section.to.unwrap_or(section.from).0,
+            });
+        }
+        let peak = stages.iter().map(|stage| stage.from.max(stage.to));
+        let nothing_wrong = stages.len() == sections.map_or(0, <[_]>::len);
+        if sections.is_some() && nothing_wrong && peak.fold(0.0, f64::max) <= 0.0 {
+            self.add(Flaw::wrong(
+                path(["load", "stages"]),
+                "stages without any arrival",
+                "expected at least one stage with `from` or `to` above 0",
+            ));
+        }
+        stages
     }
 
     fn exclude(&mut self, both: bool, [one, other]: [&str; 2]) {
@@ -426,6 +502,13 @@ fn stop(ops: Option<Ops>, time: Option<Time>, default: Duration) -> Stop {
         Some(Ops(ops)) => Stop::Ops(ops),
         None => Stop::after(time.map_or(default, |time| time.0)),
     }
+}
+
+/// How long stages last together.
+fn total(stages: &[Stage]) -> Option<Stop> {
+    let lengths = stages.iter().map(|stage| stage.duration_ns.get());
+    let total_ns = lengths.reduce(u64::saturating_add)?;
+    Some(Stop::after(Duration::from_nanos(total_ns)))
 }
 
 fn foreign_target(workload: &str, target: String, targets: &[String]) -> Flaw {
