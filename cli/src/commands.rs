@@ -5,6 +5,7 @@
 //! `--help`.
 
 mod completions;
+mod doctor;
 mod export;
 mod list;
 mod man;
@@ -29,8 +30,8 @@ Examples:
   photofinish run db-select --target db=local
   photofinish report photofinish-runs/latest
 
-Exit codes: 0 done, 1 could not run, 2 wrong usage, 5 measured but wrong,
-130 interrupted (what was measured is kept).";
+Exit codes: 0 done, 1 could not run, 2 wrong usage, 4 the machine is unfit,
+5 measured but wrong, 130 interrupted (what was measured is kept).";
 
 /// What to do.
 #[derive(Subcommand)]
@@ -41,6 +42,7 @@ pub enum Command {
     Report(report::Report),
     Export(export::Export),
     Serve(serve::Serve),
+    Doctor(doctor::Doctor),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
@@ -60,6 +62,7 @@ impl Command {
             Self::Report(command) => command.execute(),
             Self::Export(command) => command.execute(),
             Self::Serve(command) => command.execute(),
+            Self::Doctor(command) => command.execute(),
             Self::Schema(command) => command.execute(),
             Self::Completions(command) => command.execute(),
             Self::Man(command) => command.execute(),

@@ -16,6 +16,8 @@ pub enum Exit {
     CouldNotRun,
     /// Wrong usage or a bad scenario file; nothing was run.
     Usage,
+    /// The machine is unfit to tell.
+    Unfit,
     /// Measured, but wrong: identity mismatch, or errors over the scenario's budget.
     Wrong,
     /// Interrupted; partial results kept.
@@ -29,6 +31,7 @@ impl Exit {
             Self::Done => 0,
             Self::CouldNotRun => 1,
             Self::Usage => 2,
+            Self::Unfit => 4,
             Self::Wrong => 5,
             Self::Interrupted => 130,
         }
@@ -174,9 +177,10 @@ mod tests {
             Exit::Done,
             Exit::CouldNotRun,
             Exit::Usage,
+            Exit::Unfit,
             Exit::Wrong,
             Exit::Interrupted,
         ];
-        assert_eq!(all.map(Exit::code), [0, 1, 2, 5, 130]);
+        assert_eq!(all.map(Exit::code), [0, 1, 2, 4, 5, 130]);
     }
 }

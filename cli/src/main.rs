@@ -15,6 +15,7 @@ mod exit;
 mod output;
 
 mod artifacts;
+mod fitness;
 mod next_steps;
 mod preview;
 mod request;
@@ -28,6 +29,7 @@ mod interrupt;
 mod orchestrate;
 mod progress;
 mod round;
+mod sameness;
 mod server_process;
 mod targets;
 mod worker_process;

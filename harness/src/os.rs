@@ -155,27 +155,6 @@ pub fn die_with_parent() -> io::Result<()> {
     system::die_with_parent()
 }
 
-/// What all CPUs of the machine, for all processes, have done since its boot, in ticks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MachineTicks {
-    busy: u64,
-    total: u64,
-}
-
-impl MachineTicks {
-    /// The share of CPU time that was in use since `earlier`, 0..=1; `None` where no tick has passed.
-    pub fn busy_share_since(self, earlier: Self) -> Option<f64> {
-        let total = self.total.checked_sub(earlier.total)?;
-        let busy = self.busy.checked_sub(earlier.busy)?;
-        (total > 0).then(|| busy as f64 / total as f64)
-    }
-}
-
-/// What the machine's CPUs have done so far.
-pub fn machine_ticks() -> Option<MachineTicks> {
-    system::machine_ticks()
-}
-
 /// CPUs of the machine that are online, whether this process may use them or not.
 pub fn online_cpus() -> u32 {
     let allowed = || u32::try_from(allowed_cpus().len()).unwrap_or(u32::MAX);

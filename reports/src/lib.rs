@@ -5,6 +5,7 @@
 //! and units they are told in, then the ways to show them. Judging a difference is not done here.
 
 pub mod checks;
+pub mod resolution;
 pub mod statistics;
 pub mod summary;
 
@@ -14,6 +15,7 @@ pub mod runtimes;
 pub mod units;
 
 pub mod charts;
+pub mod diagnosis;
 pub mod formats;
 pub mod page;
 pub mod terminal;

@@ -8,6 +8,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use photofinish_harness::load::Load;
 use photofinish_harness::record::{PlannedScenario, Record};
 
+mod fitness;
+
 use crate::charts::{self, Chart};
 use crate::names::{Unique, slug};
 use crate::summary::{CellSummary, Group, Lead, MetricSummary, Status, Summary};
@@ -70,6 +72,7 @@ impl Report<'_> {
                     main {
                         @for section in &sections { (self.section(section)) }
                         (self.run())
+                        (fitness::section(&self.record.fitness))
                         (reading())
                     }
                     footer { (self.record.tool.name) " " (self.record.tool.version) " · run " (self.record.id) }

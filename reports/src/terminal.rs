@@ -251,7 +251,7 @@ fn warnings(page: &mut Page, warnings: &[String]) {
 
 /// What a line is, for its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tone {
+pub(crate) enum Tone {
     Plain,
     Strong,
     Faint,
@@ -272,14 +272,14 @@ impl Tone {
 }
 
 /// Lines so far, and how to write more.
-struct Page {
-    text: String,
+pub(crate) struct Page {
+    pub(crate) text: String,
     width: usize,
     colour: bool,
 }
 
 impl Page {
-    fn new(style: Style) -> Self {
+    pub(crate) fn new(style: Style) -> Self {
         Self {
             text: String::new(),
             width: style.width.max(NARROWEST),
@@ -288,7 +288,7 @@ impl Page {
     }
 
     /// One empty line, never two.
-    fn blank(&mut self) {
+    pub(crate) fn blank(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with("\n\n") {
             self.text.push('\n');
         }
@@ -304,7 +304,7 @@ impl Page {
     }
 
     /// Wrapped text from the margin, further lines stand in.
-    fn paragraph(&mut self, tone: Tone, text: &str) {
+    pub(crate) fn paragraph(&mut self, tone: Tone, text: &str) {
         self.wrapped(
             tone,
             text,
@@ -316,7 +316,7 @@ impl Page {
     }
 
     /// Wrapped text below a table.
-    fn paragraph_in(&mut self, tone: Tone, text: &str) {
+    pub(crate) fn paragraph_in(&mut self, tone: Tone, text: &str) {
         self.wrapped(
             tone,
             text,
@@ -327,7 +327,7 @@ impl Page {
         );
     }
 
-    fn wrapped(&mut self, tone: Tone, text: &str, indents: Indents) {
+    pub(crate) fn wrapped(&mut self, tone: Tone, text: &str, indents: Indents) {
         for line in wrap(&clean(text), self.width, indents) {
             self.line(tone, &line);
         }
@@ -335,9 +335,9 @@ impl Page {
 }
 
 #[derive(Clone, Copy)]
-struct Indents {
-    first: usize,
-    rest: usize,
+pub(crate) struct Indents {
+    pub(crate) first: usize,
+    pub(crate) rest: usize,
 }
 
 /// Breaks `text` at spaces, and within a word only where the word alone is too long.

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -25,7 +24,9 @@ use crate::round::{self, Surroundings};
 use crate::run_directory::RunDirectory;
 use crate::run_id::RunId;
 use crate::targets::Standing;
-use crate::{artifacts, dependencies, limits, next_steps, output, preview, redact, warnings};
+use crate::{
+    artifacts, dependencies, fitness, limits, next_steps, output, preview, redact, warnings,
+};
 
 /// How long the machine is watched for other work before a run.
 const WATCHED: Duration = Duration::from_millis(250);
@@ -79,12 +80,14 @@ impl Run {
         })?;
         let standing = stand_up(&mut prepared, &interrupt)?;
         prepared.warnings.extend(unattributed(&standing));
-        prepared
-            .warnings
-            .extend(warnings::warnings(&os::machine(), busy_share()));
+        let fitness = fitness::examine(&prepared.plan.placement, &self.out, WATCHED);
+        prepared.warnings.extend(warnings::of(&fitness));
         self.tell(&preview::what(&prepared, output::width()))?;
         let run = RunId::now()?;
-        let record = blank_record(&prepared, run);
+        let record = Record {
+            fitness,
+            ..blank_record(&prepared, run)
+        };
         let directory = RunDirectory::make(&self.out, &record)?;
         let redo = self.request.redo(&record.plan);
         let (record, directory, failure) = measure(record, directory, standing, redo, &interrupt);
@@ -159,13 +162,6 @@ fn unattributed(standing: &Standing) -> Option<String> {
          port), so rounds that other processes disturb go unnoticed"
             .to_owned()
     })
-}
-
-/// How busy others keep the machine.
-fn busy_share() -> Option<f64> {
-    let before = os::machine_ticks()?;
-    thread::sleep(WATCHED);
-    os::machine_ticks()?.busy_share_since(before)
 }
 
 /// The record of a run that has not measured anything yet; should it be killed, this is how it is found.

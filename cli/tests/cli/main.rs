@@ -12,6 +12,7 @@ mod support;
 
 mod catalogue;
 mod databases;
+mod doctor;
 mod failures;
 mod help;
 mod interruption;

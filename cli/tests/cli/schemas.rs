@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, TINY};
 
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "scenario",
     "record",
     "summary",
+    "diagnosis",
     "worker-plan",
     "worker-reply",
 ];
@@ -42,8 +43,9 @@ fn the_committed_schemas_are_current() {
     }
 }
 
+/// Checks that a document is what the committed schema says.
 #[track_caller]
-fn check(name: &str, document: &Value) {
+pub fn check(name: &str, document: &Value) {
     let validator = jsonschema::validator_for(&read(&committed(name))).expect("a valid schema");
     let flaws: Vec<_> = validator
         .iter_errors(document)

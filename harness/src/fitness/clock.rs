@@ -53,7 +53,7 @@ pub(super) fn clock_read(readings: &Readings) -> Judged {
     Judged::at(
         READ_NS.level(read_ns),
         format!(
-            "reading the clock takes {}, and each operation is timed by two reads",
+            "reading the clock takes {}, twice per operation",
             words::time(read_ns)
         ),
     )
@@ -64,13 +64,13 @@ pub(super) fn timer(readings: &Readings) -> Judged {
     let clock = &readings.clock;
     let slack = match clock.slack_set {
         true => "",
-        false => ", with the system's own timer slack",
+        false => ", with the default timer slack",
     };
     let resolution = clock.resolution_ns.map_or(String::new(), |ns| {
-        format!("; the clock's resolution is {}", words::time(ns as f64))
+        format!(" (step {})", words::time(ns as f64))
     });
     let evidence = format!(
-        "a sleep of 1 ms ends {} late (one in ten {} or more{slack}){resolution}",
+        "a sleep of 1 ms ends {} late, one in ten {}{slack}{resolution}",
         words::time(clock.sleep_late_p50_ns as f64),
         words::time(clock.sleep_late_p90_ns as f64),
     );

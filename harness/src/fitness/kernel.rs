@@ -11,7 +11,7 @@ pub(super) fn address_layout(readings: &Readings) -> Judged {
         )
         .remedy("sudo sysctl kernel.randomize_va_space=2"),
         Some(mode) => Judged::good(format!(
-            "addresses are laid out at random in every round (randomize_va_space is {mode})"
+            "addresses are drawn anew in each round (randomize_va_space {mode})"
         )),
     }
 }

@@ -20,15 +20,10 @@ pub(super) fn open_files(readings: &Readings) -> Judged {
     let Some(hard) = readings.limits.open_files_hard else {
         return Judged::unknown("the limit of open files is not told");
     };
-    let soft = readings
-        .limits
-        .open_files_soft
-        .map_or(String::new(), |soft| {
-            format!(
-                " (the soft limit of {} is raised to it for a run)",
-                files(soft)
-            )
-        });
+    let soft = match readings.limits.open_files_soft {
+        Some(soft) if soft != hard => format!(" (a run raises its {} to it)", files(soft)),
+        _ => String::new(),
+    };
     let evidence = format!("a process may have {} files open{soft}", files(hard));
     let judged = match hard {
         hard if hard < FEW_FILES => Judged::bad(evidence),
@@ -55,8 +50,7 @@ pub(super) fn ports(readings: &Readings) -> Judged {
     let all = u64::from(last.saturating_sub(first)) + 1;
     let resting = readings.limits.time_wait.unwrap_or(0);
     let free = all.saturating_sub(resting);
-    let evidence =
-        format!("{all} local ports ({first}-{last}), {resting} of them resting after a connection");
+    let evidence = format!("{all} local ports ({first}-{last}), {resting} of them resting");
     let judged = match free {
         free if free < FEW_PORTS => Judged::bad(evidence),
         free if free < MANY_PORTS => Judged::caution(evidence),
@@ -75,9 +69,9 @@ pub(super) fn port_reuse(readings: &Readings) -> Judged {
             "a closed connection's port rests for 60 s: a workload that reconnects may run out of them",
         )
         .remedy("sudo sysctl net.ipv4.tcp_tw_reuse=2"),
-        Some(2) => Judged::good("resting ports may be used again on loopback (tcp_tw_reuse is 2)"),
+        Some(2) => Judged::good("resting ports are used again on loopback (tcp_tw_reuse is 2)"),
         Some(mode) => Judged::good(format!(
-            "resting ports may be used again (tcp_tw_reuse is {mode})"
+            "resting ports are used again (tcp_tw_reuse is {mode})"
         )),
     }
 }

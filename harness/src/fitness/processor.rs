@@ -32,20 +32,18 @@ pub(super) fn smt(readings: &Readings) -> Judged {
         return Judged::unknown("which CPUs share a core is not told");
     };
     let virtual_too = match readings.processor.hypervisor {
-        Some(_) => ", as far as a virtual machine can tell",
+        Some(_) => " (so the virtual machine says)",
         None => "",
     };
     let Some(shared) = cores.iter().find(|core| core.len() > 1) else {
-        return Judged::good(format!(
-            "no two of the CPUs to be used share a core{virtual_too}"
-        ));
+        return Judged::good(format!("no two of these CPUs share a core{virtual_too}"));
     };
     let firsts: Vec<usize> = cores
         .iter()
         .filter_map(|core| core.first().copied())
         .collect();
     let evidence = format!(
-        "CPUs {} share a core: what one does slows the other{virtual_too}",
+        "CPUs {} share a core{virtual_too}: what one does slows the other",
         words::cpus(shared)
     );
     Judged::caution(evidence).remedy(match firsts.len() {
@@ -65,9 +63,7 @@ pub(super) fn governor(readings: &Readings) -> Judged {
     let evidence = said.collect::<Vec<_>>().join(", ");
     let remedy = "sudo cpupower frequency-set -g performance";
     if governors.is_empty() {
-        return Judged::unknown(
-            "the frequency governor is not told; a host or the firmware decides",
-        );
+        return Judged::unknown("no frequency governor shows; a host or the firmware decides");
     }
     if governors.contains_key("powersave") {
         return Judged::bad(format!(

@@ -85,10 +85,9 @@ pub(super) fn other_work(readings: &Readings) -> Judged {
         Some(share) => Judged::at(
             BUSY.level(share),
             format!(
-                "others use {} of CPU {} now (watched for {}){average}",
+                "others use {} of CPU {} now{average}",
                 words::percent(share),
-                words::cpus(&readings.cpus),
-                words::time(watched.elapsed_ns as f64)
+                words::cpus(&readings.cpus)
             ),
         )
         .remedy_unless_good("end it or wait for it; `top` shows who it is"),
@@ -99,9 +98,9 @@ pub(super) fn virtual_machine(readings: &Readings) -> Judged {
     match &readings.processor.hypervisor {
         None => Judged::good("no hypervisor shows itself"),
         Some(name) => Judged::caution(format!(
-            "virtual machine: {name}; neighbours and the host disturb unseen, and waking a CPU costs more"
+            "hypervisor: {name}; neighbours and the host disturb unseen, and waking a CPU costs more"
         ))
-        .remedy("for results to rely on, use a machine of one's own; here, more rounds"),
+        .remedy("use more rounds here, and a machine of your own where much depends on it"),
     }
 }
 

@@ -4,8 +4,8 @@
 
 use std::io;
 
+use super::Facts;
 use super::contention::CpuTimes;
-use super::{Facts, MachineTicks};
 
 /// Whose usage is that of the calling thread alone.
 pub(super) const THREAD_USAGE: Option<nix::sys::resource::UsageWho> = None;
@@ -33,10 +33,6 @@ pub(super) fn set_timer_slack_ns(_slack_ns: u64) -> bool {
 
 pub(super) fn die_with_parent() -> io::Result<()> {
     Ok(())
-}
-
-pub(super) fn machine_ticks() -> Option<MachineTicks> {
-    None
 }
 
 pub(super) fn online_cpus() -> Option<u32> {

@@ -12,7 +12,7 @@ use nix::sys::resource::UsageWho;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 
-use super::{Facts, MachineTicks};
+use super::Facts;
 
 #[path = "linux_contention.rs"]
 mod contention;
@@ -69,27 +69,6 @@ pub(super) fn die_with_parent() -> io::Result<()> {
         return Err(io::Error::other("the parent process is already gone"));
     }
     Ok(())
-}
-
-pub(super) fn machine_ticks() -> Option<MachineTicks> {
-    ticks(&read_to_string("/proc/stat").ok()?)
-}
-
-/// The first line of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal, and guests, which are in user
-/// already.
-fn ticks(stat: &str) -> Option<MachineTicks> {
-    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
-    let columns: Vec<u64> = line
-        .split_whitespace()
-        .take(8)
-        .map_while(|column| column.parse().ok())
-        .collect();
-    let total = columns.iter().sum();
-    let idle: u64 = columns.get(3..5)?.iter().sum();
-    Some(MachineTicks {
-        busy: total - idle,
-        total,
-    })
 }
 
 pub(super) fn online_cpus() -> Option<u32> {
@@ -182,22 +161,6 @@ mod tests {
         check("Name:\tx\nVmHWM:\t    1752 kB\n", Some(1752 * 1024));
         check("VmHWM:\t1752\n", None);
         check("VmRSS:\t1752 kB\n", None);
-    }
-
-    #[test]
-    fn busy_ticks_are_all_but_idle_and_waiting_for_disks() {
-        let earlier = ticks("cpu  10 0 10 70 10 0 0 0 5 0\ncpu0 1 1 1 1\n").expect("ticks");
-        let later = ticks("cpu  40 0 10 110 20 0 0 20 9 0\n").expect("ticks");
-        assert_eq!(
-            earlier,
-            MachineTicks {
-                busy: 20,
-                total: 100
-            }
-        );
-        assert_eq!(later.busy_share_since(earlier), Some(0.5));
-        assert_eq!(later.busy_share_since(later), None);
-        assert_eq!(ticks("intr 1 2 3"), None);
     }
 
     #[test]

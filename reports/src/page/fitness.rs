@@ -1,0 +1,39 @@
+//! The page's section on the machine's fitness: what was found before the run, the worst first.
+//!
+//! What is as it should be is folded away. Judging is done in the harness; nothing is decided here.
+
+use maud::{Markup, html};
+use photofinish_harness::record::{Finding, FindingLevel};
+
+use crate::diagnosis::{self, LEVELS};
+
+/// The findings of a record; nothing where it has none.
+pub(super) fn section(findings: &[Finding]) -> Markup {
+    html! {
+        @if !findings.is_empty() {
+            section id="fitness" {
+                h2 { "The machine's fitness" }
+                p { (diagnosis::in_short(findings)) }
+                @for level in LEVELS {
+                    @let found = diagnosis::at(findings, level);
+                    @if !found.is_empty() {
+                        details open[matches!(level, FindingLevel::Bad | FindingLevel::Caution)] {
+                            summary { (diagnosis::heading(level)) " (" (found.len()) ")" }
+                            dl { @for finding in found { (described(finding)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn described(finding: &Finding) -> Markup {
+    html! {
+        dt { (finding.check) }
+        dd {
+            (finding.evidence)
+            @if let Some(remedy) = &finding.remedy { small { "Remedy: " (remedy) } }
+        }
+    }
+}
