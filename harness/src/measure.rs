@@ -54,6 +54,8 @@ fn run_supervised<W: Workload>(plan: &WorkerPlan, supervisor: &Supervisor) -> Wo
     let round = Round::<'_, W> {
         plan,
         supervisor,
+        // On this thread and before the runtime starts its own, so that those are counted and the pacer is not.
+        counters: os::Counters::open(),
         workload: std::marker::PhantomData,
     };
     match with_runtime(&plan.runtime, config, round) {
@@ -90,6 +92,7 @@ enum RoundError {
 struct Round<'a, W> {
     plan: &'a WorkerPlan,
     supervisor: &'a Supervisor,
+    counters: os::Counters,
     workload: std::marker::PhantomData<W>,
 }
 
@@ -102,7 +105,7 @@ impl<W: Workload> Visitor for Round<'_, W> {
             workload,
             env: environment::<R, W>(runtime.clone(), self.plan),
         });
-        runtime.block_on(measure(shared, self.plan, self.supervisor))
+        runtime.block_on(measure(shared, self.plan, self.supervisor, self.counters))
     }
 }
 
@@ -130,6 +133,7 @@ async fn measure<R: Runtime, W: Workload>(
     shared: Arc<Shared<R, W>>,
     plan: &WorkerPlan,
     supervisor: &Supervisor,
+    mut counters: os::Counters,
 ) -> Result<Measurement, RoundError> {
     let Shared { workload, env } = &*shared;
     let count = env.runtime.sessions(plan.load.concurrency());
@@ -140,8 +144,9 @@ async fn measure<R: Runtime, W: Workload>(
 
     let mut ledger = Ledger::new(env, recordings, count, floor);
     let phase = PhasePlan::warmup(plan);
+    counters.start();
     let (sessions, warmup) = run_phase(env, sessions, &phase, &ledger, supervisor).await?;
-    ledger.warmed_up(Warmup::of(&warmup.recording));
+    ledger.warmed_up(Warmup::of(&warmup.recording, counters.stop()));
     env.observed.clear();
     let before = os::usage();
     let probe = probe::start(&env.runtime, &env.observed, plan);

@@ -20,7 +20,7 @@ mod contention;
 mod counters;
 
 pub use contention::{Activity, activity, listeners_on};
-pub use counters::Counters;
+pub use counters::{Counted, Counters};
 
 pub mod fitness;
 

@@ -489,9 +489,10 @@ pub struct Cost {
     pub minor_faults: Option<u64>,
     /// Page faults with I/O.
     pub major_faults: Option<u64>,
-    /// Instructions executed, in user mode and the kernel.
+    /// Instructions per operation, with the kernel's where that is permitted, counted in the warm-up: counting them slows
+    /// down switches between threads and the start of threads.
     #[serde(default)]
-    pub instructions: Option<u64>,
+    pub instructions_per_op: Option<f64>,
     /// System calls per operation, counted in the warm-up: counting them slows every one down.
     #[serde(default)]
     pub syscalls_per_op: Option<f64>,

@@ -69,17 +69,25 @@ pub(super) struct Warmup {
     failed: u64,
     errors: BTreeMap<String, u64>,
     violations: Vec<String>,
+    counted: os::Counted,
 }
 
 impl Warmup {
-    /// Of what was recorded in it.
-    pub(super) fn of(recording: &Recording) -> Self {
+    /// Of what was recorded in it, and what the kernel counted meanwhile.
+    pub(super) fn of(recording: &Recording, counted: os::Counted) -> Self {
         Self {
             succeeded: recording.succeeded(),
             failed: recording.failed(),
             errors: recording.failure_counts(),
             violations: recording.violations().to_vec(),
+            counted,
         }
+    }
+
+    /// By its operations, whether they succeeded or not; `None` where there were none.
+    fn per_op(&self, counted: Option<u64>) -> Option<f64> {
+        let ops = self.succeeded + self.failed;
+        (ops > 0).then_some(counted? as f64 / ops as f64)
     }
 }
 
@@ -164,7 +172,11 @@ impl Ledger {
                 .iter()
                 .map(|(name, counter)| (name.clone(), counter.snapshot()))
                 .collect(),
-            cost: cost(ending.spent, measured.threads),
+            cost: Cost {
+                instructions_per_op: self.warmup.per_op(self.warmup.counted.instructions),
+                syscalls_per_op: self.warmup.per_op(self.warmup.counted.syscalls),
+                ..cost(ending.spent, measured.threads)
+            },
             violations,
             errors: measured.recording.failures(),
             service: measured.recording.into_service(),
@@ -206,7 +218,7 @@ fn cost(spent: os::Usage, threads: Option<u64>) -> Cost {
         involuntary_switches: spent.involuntary_switches,
         minor_faults: spent.minor_faults,
         major_faults: spent.major_faults,
-        instructions: None,
+        instructions_per_op: None,
         syscalls_per_op: None,
         peak_rss_bytes: os::peak_rss_bytes(),
         threads,

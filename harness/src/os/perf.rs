@@ -22,13 +22,12 @@ const SYSCALL_ENTRY: [&str; 2] = [
 pub(in crate::os) struct EventCounter(Counter);
 
 impl EventCounter {
-    /// Instructions, counted from now on: with the kernel's where that is permitted.
+    /// Instructions, not counted yet: with the kernel's where that is permitted.
     pub(in crate::os) fn instructions() -> Option<Self> {
         let open = |with_kernel: bool| {
             Builder::new(Hardware::INSTRUCTIONS)
                 .exclude_kernel(!with_kernel)
                 .inherit(true)
-                .enabled(true)
                 .build()
         };
         open(true).or_else(|_| open(false)).ok().map(Self)

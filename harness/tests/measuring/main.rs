@@ -17,6 +17,8 @@ mod times;
 
 mod memory;
 
+mod costs;
+
 mod open;
 
 fn main() -> std::process::ExitCode {
@@ -25,6 +27,7 @@ fn main() -> std::process::ExitCode {
         outcomes::CHECKS,
         times::CHECKS,
         memory::CHECKS,
+        costs::CHECKS,
         open::CHECKS,
     ])
 }

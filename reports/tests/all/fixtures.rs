@@ -436,7 +436,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
             involuntary_switches: Some(draw.ops / 90),
             minor_faults: Some(900),
             major_faults: Some(0),
-            instructions: None,
+            instructions_per_op: None,
             syscalls_per_op: Some(2.0),
             peak_rss_bytes: Some(9_500_000 + 90_000 * u64::from(draw.sessions)),
             threads: Some(u64::from(draw.sessions) + 1),
