@@ -9,10 +9,10 @@ use photofinish_harness::record::{Finding, FindingLevel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::describe;
 use crate::resolution::{Resolution, percent};
 use crate::summary::THROUGHPUT;
 use crate::terminal::{Indents, Page, Style, Tone};
-use crate::{describe, units};
 
 /// Name and version of the diagnosis's format.
 pub const DIAGNOSIS_SCHEMA: &str = "photofinish-diagnosis/1";
@@ -168,16 +168,14 @@ fn measured(page: &mut Page, resolution: &Resolution) {
         let Some(metric) = resolution.metrics.get(name) else {
             continue;
         };
-        let interval = format!(
-            "{} to {}",
-            units::ratio(metric.low),
-            units::ratio(metric.high)
-        );
         let told = match metric.smallest_difference {
-            Some(share) => format!("differences above {} are told", percent(share)),
-            None => "too few rounds to tell".to_owned(),
+            Some(share) => format!("tells differences above {}", percent(share)),
+            None => "too few rounds to tell any".to_owned(),
         };
-        let row = format!("{heading:<6}one against the other {interval:<18}{told}");
+        let row = format!(
+            "{heading:<7}one was {:.3} to {:.3} times the other; {told}",
+            metric.low, metric.high
+        );
         page.paragraph_in(Tone::Plain, &row);
     }
 }

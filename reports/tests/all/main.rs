@@ -3,6 +3,7 @@
 //! What needs a program beyond Rust says aloud that it is skipped where the program is missing, and fails in CI.
 
 mod charts;
+mod diagnosis;
 mod fixtures;
 mod formats;
 mod page;

@@ -1,0 +1,199 @@
+//! The diagnosis: the smallest difference from pairs of rounds, and findings in the order in which they matter.
+
+use photofinish_harness::record::{Finding, FindingLevel, Outcome, Record};
+use photofinish_reports::diagnosis::Diagnosis;
+use photofinish_reports::page;
+use photofinish_reports::resolution::{Resolution, Resolvable};
+use photofinish_reports::terminal::Style;
+
+use crate::fixtures::{self, Sweep};
+
+/// Two arms of `http-get`, in blocks with these throughputs.
+fn twice(pairs: &[(f64, f64)]) -> Record {
+    let sweep = Sweep {
+        concurrency: &[8],
+        rounds: pairs.len(),
+        operation_ns: 400_000.0,
+        ops: 12_000,
+    };
+    let mut record = fixtures::of(sweep, &["threads", "threads"]);
+    let mut service = None;
+    for round in &mut record.rounds {
+        let (a, b) = pairs[round.block];
+        let Outcome::Ok(measured) = &mut round.outcome else {
+            panic!("{round:?}");
+        };
+        measured.worker.throughput_ops_s = [a, b][round.cell];
+        let first = service.get_or_insert_with(|| measured.worker.service.clone());
+        measured.worker.service = first.clone();
+    }
+    record
+}
+
+fn throughput(record: &Record) -> Resolvable {
+    let resolution = Resolution::of(&record.plan, &record.rounds).expect("pairs");
+    resolution.metrics["throughput_ops_s"]
+}
+
+#[track_caller]
+fn close(actual: f64, expected: f64) {
+    assert!(
+        (actual - expected).abs() < 1e-9,
+        "{actual} is not {expected}"
+    );
+}
+
+#[test]
+fn arms_without_noise_leave_the_floor_of_materiality() {
+    let metric = throughput(&twice(&[(1000.0, 1000.0); 12]));
+    close(metric.ratio, 1.0);
+    close(metric.smallest_difference.expect("enough rounds"), 0.02);
+}
+
+#[test]
+fn the_farther_end_of_the_interval_counts_whichever_arm_was_faster() {
+    // Every block has the same ratio, so the interval is that ratio: 10 % of noise to one side.
+    for pair in [(1100.0, 1000.0), (1000.0, 1100.0)] {
+        let metric = throughput(&twice(&[pair; 12]));
+        close(
+            metric.smallest_difference.expect("enough rounds"),
+            1.1 * 1.02 - 1.0,
+        );
+    }
+}
+
+#[test]
+fn too_few_rounds_tell_no_difference_at_all() {
+    let metric = throughput(&twice(&[(1000.0, 1010.0); 5]));
+    assert_eq!(metric.smallest_difference, None);
+    assert!(
+        throughput(&twice(&[(1000.0, 1010.0); 6]))
+            .smallest_difference
+            .is_some()
+    );
+}
+
+#[test]
+fn of_a_block_that_was_redone_only_the_last_attempt_counts() {
+    let mut record = twice(&[(500.0, 1000.0); 12]);
+    close(throughput(&record).ratio, 0.5);
+    let mut again = twice(&[(1000.0, 1000.0); 12]).rounds;
+    for round in &mut again {
+        round.attempt = 1;
+    }
+    // Of the first block's second attempt one round is missing, so that block has no pair.
+    again.remove(0);
+    record.rounds.extend(again);
+    let redone = Resolution::of(&record.plan, &record.rounds).expect("pairs");
+    assert_eq!(redone.rounds, 11);
+    close(redone.metrics["throughput_ops_s"].low, 1.0);
+}
+
+#[test]
+fn a_block_with_one_arm_only_is_no_pair() {
+    let mut record = twice(&[(1000.0, 1000.0); 8]);
+    record.rounds.pop();
+    let resolution = Resolution::of(&record.plan, &record.rounds).expect("pairs");
+    assert_eq!(resolution.rounds, 7);
+    record.rounds.retain(|round| round.cell == 1);
+    assert_eq!(Resolution::of(&record.plan, &record.rounds), None);
+}
+
+fn finding(check: &str, level: FindingLevel, remedy: Option<&str>) -> Finding {
+    Finding {
+        check: check.to_owned(),
+        level,
+        evidence: format!(
+            "what was seen of {check}, with <b>42</b> numbers and words enough for two lines"
+        ),
+        remedy: remedy.map(str::to_owned),
+    }
+}
+
+fn findings() -> Vec<Finding> {
+    vec![
+        finding("open-files", FindingLevel::Good, None),
+        finding("governor", FindingLevel::Unknown, None),
+        finding(
+            "turbo",
+            FindingLevel::Caution,
+            Some("echo 0 | sudo tee boost"),
+        ),
+        finding(
+            "build",
+            FindingLevel::Bad,
+            Some("build with `cargo build --release`"),
+        ),
+    ]
+}
+
+#[test]
+fn people_read_the_worst_first_in_80_columns() {
+    let record = twice(&[(1000.0, 1000.0), (1020.0, 1000.0), (1000.0, 1010.0)].repeat(4));
+    let resolution = Resolution::of(&record.plan, &record.rounds);
+    let diagnosis = Diagnosis::of(record.machine, findings(), resolution);
+    assert!(!diagnosis.fit);
+    let text = diagnosis.render(Style {
+        width: 80,
+        colour: false,
+    });
+    insta::assert_snapshot!(text, @r"
+    Linux 6.1.0 (Debian GNU/Linux 12), x86_64, 2 CPUs (AMD EPYC 7763 64-Core
+      Processor), 7.77GiB
+
+    Bad: numbers would mislead
+      build           what was seen of build, with <b>42</b> numbers and words
+                      enough for two lines
+                      > build with `cargo build --release`
+
+    Caution: numbers are noisier or lower than they could be
+      turbo           what was seen of turbo, with <b>42</b> numbers and words
+                      enough for two lines
+                      > echo 0 | sudo tee boost
+
+    Unknown: cannot be told from here
+      governor        what was seen of governor, with <b>42</b> numbers and words
+                      enough for two lines
+
+    Good
+      open-files      what was seen of open-files, with <b>42</b> numbers and words
+                      enough for two lines
+      resolution      differences of throughput below 3.0% cannot be told apart here
+                      in 12 rounds
+
+    The same thing measured twice: http-get under threads, closed, 8 in flight, 12
+      pairs of rounds of 2s
+      ops/s  one was 0.995 to 1.010 times the other; tells differences above 3.0%
+      p50    one was 1.000 to 1.000 times the other; tells differences above 2.0%
+      p99    one was 1.000 to 1.000 times the other; tells differences above 2.0%
+
+    Unfit to measure on: build (1 caution, 2 good, 1 unknown).
+    ");
+}
+
+#[test]
+fn what_was_measured_joins_the_findings() {
+    let check = |noise: f64, fit: bool| {
+        let record = twice(&[(1000.0 * noise, 1000.0); 12]);
+        let resolution = Resolution::of(&record.plan, &record.rounds);
+        let diagnosis = Diagnosis::of(record.machine, Vec::new(), resolution);
+        assert_eq!(diagnosis.findings[0].check, "resolution");
+        assert_eq!(diagnosis.fit, fit, "{:?}", diagnosis.findings);
+    };
+    check(1.01, true);
+    check(1.2, true);
+    check(1.5, false);
+}
+
+#[test]
+fn the_page_shows_findings_escaped_and_nothing_where_there_are_none() {
+    let mut record = fixtures::tour();
+    assert!(!page(&record).contains("id=\"fitness\""));
+    record.fitness = findings();
+    let html = page(&record);
+    assert!(html.contains("id=\"fitness\""));
+    assert!(!html.contains("<b>42</b>") && html.contains("&lt;b&gt;42&lt;/b&gt;"));
+    let place = |check: &str| html.find(&format!("<dt>{check}</dt>")).expect(check);
+    assert!(place("build") < place("turbo") && place("turbo") < place("open-files"));
+    assert!(html.contains("Remedy: echo 0 | sudo tee boost"));
+}
