@@ -24,6 +24,7 @@ mod warnings;
 
 mod child;
 mod conditions;
+mod course;
 mod identity;
 mod interrupt;
 mod orchestrate;

@@ -1,6 +1,6 @@
 //! Running a plan: block after block, cell after cell, until the end, a failure or an interruption.
 //!
-//! Takes a plan and returns rounds; every finished round is handed to `keep` at once, so that nothing measured depends
+//! Takes a plan and returns it with its rounds; which block comes next is said by its `course`. Every finished round is handed to `keep` at once, so that nothing measured depends
 //! on this process living on. A block in which something disturbed a round is redone whole, whatever it measured. What a
 //! round is, `round` knows; what disturbs one, `conditions`; what becomes of the rounds, `commands::run` decides.
 
@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use photofinish_harness::record::{Cell, Completion, Outcome, Plan, PlannedScenario, Round};
 
+use crate::course::Course;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -50,6 +51,8 @@ impl Redo {
 
 /// What came of a run.
 pub struct Finished {
+    /// What was run: the plan, with the blocks that its course made.
+    pub plan: Plan,
     /// All rounds, in the order they ran.
     pub rounds: Vec<Round>,
     /// Whether it came to its end.
@@ -63,7 +66,9 @@ pub struct Finished {
 /// What a run is made of.
 pub struct Run<'a> {
     /// What is to be run.
-    pub plan: &'a Plan,
+    pub plan: Plan,
+    /// Which of its blocks come.
+    pub course: &'a mut dyn Course,
     /// How often blocks may be redone.
     pub redo: Redo,
     /// Whether an end was asked for.
@@ -71,9 +76,17 @@ pub struct Run<'a> {
     /// Measures a round.
     pub measure: &'a mut dyn FnMut(&PlannedScenario, &Cell) -> Watched,
     /// Takes each finished round.
-    pub keep: &'a mut dyn FnMut(&Round) -> Result<(), Failure>,
+    pub keep: &'a mut dyn FnMut(Keep<'_>) -> Result<(), Failure>,
     /// Is told how far it is.
     pub progress: &'a mut Progress,
+}
+
+/// Something to be kept at once, so that it stays even if this process does not.
+pub enum Keep<'a> {
+    /// A finished round.
+    Round(&'a Round),
+    /// The plan, which has grown.
+    Plan(&'a Plan),
 }
 
 /// How an attempt at a block ended.
@@ -88,25 +101,39 @@ impl Run<'_> {
     /// Runs every round.
     pub fn execute(mut self) -> Finished {
         let started = Instant::now();
-        let mut finished = Finished {
-            rounds: Vec::new(),
-            completion: Completion::Complete,
-            failure: None,
-            elapsed_ns: 0,
-        };
-        for block in 0..self.plan.blocks.len() {
+        let mut finished = SoFar::nothing();
+        while let Some(block) = self.next_block(&mut finished) {
             if !self.block(block, started, &mut finished) {
                 break;
             }
             self.progress.block_ended(block);
         }
         self.progress.ended();
-        finished.elapsed_ns = elapsed_ns(started);
-        finished
+        Finished {
+            plan: self.plan,
+            rounds: finished.rounds,
+            completion: finished.completion,
+            failure: finished.failure,
+            elapsed_ns: elapsed_ns(started),
+        }
+    }
+
+    fn next_block(&mut self, finished: &mut SoFar) -> Option<usize> {
+        let known = self.plan.blocks.len();
+        let block = self.course.next_block(&mut self.plan, &finished.rounds)?;
+        let grown = self.plan.blocks.len() - known;
+        if grown > 0 {
+            self.progress.more_rounds(self.plan.blocks[block].len());
+            if let Err(failure) = (self.keep)(Keep::Plan(&self.plan)) {
+                finished.fails(failure);
+                return None;
+            }
+        }
+        Some(block)
     }
 
     /// Runs a block until nothing disturbed it or it may not be redone; whether the run goes on.
-    fn block(&mut self, block: usize, started: Instant, finished: &mut Finished) -> bool {
+    fn block(&mut self, block: usize, started: Instant, finished: &mut SoFar) -> bool {
         for attempt in 0.. {
             let place = Place {
                 block,
@@ -127,15 +154,15 @@ impl Run<'_> {
         true
     }
 
-    fn attempt(&mut self, place: Place, finished: &mut Finished) -> Attempt {
-        let plan = self.plan;
+    fn attempt(&mut self, place: Place, finished: &mut SoFar) -> Attempt {
         let mut first_disturbance = None;
-        for &index in &plan.blocks[place.block] {
-            let cell = &plan.cells[index];
-            self.progress.round_begins(place.block, cell);
+        for index in self.plan.blocks[place.block].clone() {
+            self.progress
+                .round_begins(place.block, &self.plan.cells[index]);
             let ran = self.round(place, index);
             if let Some(round) = &ran.round {
-                first_disturbance = first_disturbance.or(disturbance_of(cell, round));
+                first_disturbance =
+                    first_disturbance.or(disturbance_of(&self.plan.cells[index], round));
             }
             if !finished.takes(ran, self.keep) {
                 return Attempt::CutShort;
@@ -153,7 +180,7 @@ impl Run<'_> {
         }
         let offset_ns = elapsed_ns(place.started);
         let cell = &self.plan.cells[index];
-        let Watched { ended, conditions } = (self.measure)(scenario_of(self.plan, cell), cell);
+        let Watched { ended, conditions } = (self.measure)(scenario_of(&self.plan, cell), cell);
         let round = |outcome| Round {
             cell: index,
             block: place.block,
@@ -221,25 +248,44 @@ impl Ran {
     };
 }
 
-impl Finished {
+/// A run so far.
+struct SoFar {
+    rounds: Vec<Round>,
+    completion: Completion,
+    failure: Option<Failure>,
+}
+
+impl SoFar {
+    fn nothing() -> Self {
+        Self {
+            rounds: Vec::new(),
+            completion: Completion::Complete,
+            failure: None,
+        }
+    }
+
+    fn fails(&mut self, failure: Failure) {
+        self.completion = Completion::Failed {
+            reason: failure.in_one_line(),
+        };
+        self.failure = Some(failure);
+    }
+
     /// Takes a round in; whether the run goes on after it.
-    fn takes(&mut self, ran: Ran, keep: &mut dyn FnMut(&Round) -> Result<(), Failure>) -> bool {
+    fn takes(&mut self, ran: Ran, keep: &mut dyn FnMut(Keep<'_>) -> Result<(), Failure>) -> bool {
         let mut failure = ran.failure;
         match ran.round {
             None => self.completion = Completion::Interrupted,
             Some(round) => {
-                if let Err(not_kept) = keep(&round) {
+                if let Err(not_kept) = keep(Keep::Round(&round)) {
                     failure = failure.or(Some(not_kept));
                 }
                 self.rounds.push(round);
             }
         }
-        if let Some(failure) = &failure {
-            self.completion = Completion::Failed {
-                reason: failure.in_one_line(),
-            };
+        if let Some(failure) = failure {
+            self.fails(failure);
         }
-        self.failure = failure;
         self.completion == Completion::Complete
     }
 }
@@ -247,6 +293,7 @@ impl Finished {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::course::Planned;
     use photofinish_harness::record::Conditions;
     use serde_json::json;
     use std::time::Duration;
@@ -303,12 +350,13 @@ mod tests {
             };
             Watched { ended, conditions }
         };
-        let mut keep = |_: &Round| {
-            kept += 1;
+        let mut keep = |kept_now: Keep<'_>| {
+            kept += usize::from(matches!(kept_now, Keep::Round(_)));
             Ok(())
         };
         let finished = Run {
-            plan: &plan,
+            plan: plan.clone(),
+            course: &mut Planned::new(&|_, _| false),
             redo: script.redo,
             interrupt: &Interrupt::default(),
             measure: &mut measure,

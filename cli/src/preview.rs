@@ -11,7 +11,7 @@ use photofinish_scenarios::plan::estimate;
 
 use crate::output;
 use crate::progress::seconds;
-use crate::request::Prepared;
+use crate::request::{Prepared, Wanted};
 
 /// What will be measured, in a few lines no longer than `width`.
 pub fn what(prepared: &Prepared, width: usize) -> String {
@@ -24,7 +24,10 @@ pub fn what(prepared: &Prepared, width: usize) -> String {
         page.line(title, 0);
         page.text.push('\n');
     }
-    page.line(&in_short(plan), 0);
+    match &prepared.search {
+        Some(wanted) => page.line(&search_in_short(plan, wanted), 0),
+        None => page.line(&in_short(plan), 0),
+    }
     for scenario in &plan.scenarios {
         page.line(&scenario_line(plan, scenario), 2);
     }
@@ -65,6 +68,15 @@ fn in_short(plan: &Plan) -> String {
     let time = seconds(estimate(plan));
     format!(
         "{cells}, {blocks} each, in random order: {rounds} in all, each a fresh process, about {time}."
+    )
+}
+
+fn search_in_short(plan: &Plan, wanted: &Wanted) -> String {
+    let supported = plan.cells.iter().filter(|cell| cell.unsupported.is_none());
+    let cells = describe::plural(supported.count(), "cell");
+    format!(
+        "{cells}, each searched for the highest rate with {}: about 6 rates, each until two rounds agree.",
+        wanted.objective.text()
     )
 }
 

@@ -19,7 +19,8 @@ const REDRAWS_HZ: u8 = 4;
 pub struct Progress {
     /// `None` where stderr is no terminal.
     bar: Option<ProgressBar>,
-    blocks: usize,
+    /// `None` where it is found out on the way.
+    blocks: Option<usize>,
     rounds: u32,
     done: u32,
     planned: Duration,
@@ -33,7 +34,7 @@ impl Progress {
         let is_live = std::io::stderr().is_terminal();
         Self {
             bar: is_live.then(|| bar(rounds as u64)),
-            blocks: plan.blocks.len(),
+            blocks: Some(plan.blocks.len()).filter(|blocks| *blocks > 0),
             rounds: u32::try_from(rounds).unwrap_or(u32::MAX),
             done: 0,
             planned,
@@ -44,14 +45,18 @@ impl Progress {
     /// A round of `cell` is about to run.
     pub fn round_begins(&self, block: usize, cell: &Cell) {
         let Some(bar) = &self.bar else { return };
-        let left = seconds(self.left());
-        bar.set_message(format!(
-            "{left} left  block {}/{}  {} / {}",
-            block + 1,
-            self.blocks,
-            cell.scenario,
-            cell.runtime
-        ));
+        let so_far = match self.blocks {
+            Some(blocks) => {
+                let left = seconds(self.left());
+                format!("{left} left  block {}/{blocks}", block + 1)
+            }
+            None => format!("step {}", block + 1),
+        };
+        let place = format!("{} / {}", cell.scenario, cell.runtime);
+        bar.set_message(match cell.load.rate_hz() {
+            Some(rate_hz) => format!("{so_far}  {place} at {rate_hz}/s"),
+            None => format!("{so_far}  {place}"),
+        });
     }
 
     /// The round ran.
@@ -64,16 +69,21 @@ impl Progress {
 
     /// The block of `rounds` rounds runs again, for this reason.
     pub fn block_again(&mut self, block: usize, rounds: usize, reason: &str) {
+        self.more_rounds(rounds);
+        let message = format!("block {} is redone: {reason}", block + 1);
+        match &self.bar {
+            Some(bar) => bar.suspend(|| output::advise(&message)),
+            None => output::advise(&message),
+        }
+    }
+
+    /// So many rounds more than were known of will run.
+    pub fn more_rounds(&mut self, rounds: usize) {
         self.rounds = self
             .rounds
             .saturating_add(u32::try_from(rounds).unwrap_or(u32::MAX));
-        let message = format!("block {} is redone: {reason}", block + 1);
-        match &self.bar {
-            Some(bar) => {
-                bar.inc_length(rounds as u64);
-                bar.suspend(|| output::advise(&message));
-            }
-            None => output::advise(&message),
+        if let Some(bar) = &self.bar {
+            bar.inc_length(rounds as u64);
         }
     }
 
@@ -82,7 +92,10 @@ impl Progress {
         if self.bar.is_some() {
             return;
         }
-        let so_far = format!("block {} of {} done", block + 1, self.blocks);
+        let Some(blocks) = self.blocks else {
+            return output::advise(&format!("step {} done", block + 1));
+        };
+        let so_far = format!("block {} of {blocks} done", block + 1);
         match self.done < self.rounds {
             true => output::advise(&format!("{so_far}, about {} left", seconds(self.left()))),
             false => output::advise(&so_far),

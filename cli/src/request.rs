@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use photofinish_harness::load::{Arrivals, RateHz};
 use photofinish_harness::os;
 use photofinish_harness::record::{Placement, PlacementKind, Plan, PlannedServer};
+use photofinish_reports::search::Objective;
 use photofinish_scenarios::catalogue::{Located, locate};
 use photofinish_scenarios::diagnostic::{Diagnostics, Source};
 use photofinish_scenarios::plan::{PlanOptions, plan};
@@ -112,6 +113,15 @@ pub struct Request {
     #[arg(long, value_name = "N", help_heading = "How long")]
     rounds: Option<NonZeroU32>,
 
+    /// Looks for the highest rate that meets an objective, such as "response_p99 < 10ms", under each runtime
+    #[arg(
+        long,
+        value_name = "OBJECTIVE",
+        conflicts_with_all = ["rate", "rounds", "until_decided"],
+        help_heading = "What to measure"
+    )]
+    find_max: Option<Objective>,
+
     /// Measures on until every comparison is decided, looking after 10, 16, 24 and 40 rounds
     #[arg(long, conflicts_with_all = ["rounds", "quick"], help_heading = "How long")]
     until_decided: bool,
@@ -195,10 +205,21 @@ pub struct Prepared {
     pub plan: Plan,
     /// The seed of every draw.
     pub seed: u64,
+    /// What the highest rate is looked for, where one is.
+    pub search: Option<Wanted>,
     /// External servers to stand up.
     pub targets: Targets,
     /// What a reader must know before believing a number.
     pub warnings: Vec<String>,
+}
+
+/// What a search looks for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What a rate must meet.
+    pub objective: Objective,
+    /// How arrivals are spread.
+    pub arrivals: Arrivals,
 }
 
 /// The scenarios of a request, and what a suite says about running them.
@@ -224,6 +245,7 @@ impl Request {
         let warnings = layout.warning.into_iter().collect();
         Ok(Prepared {
             title: chosen.title,
+            search: self.wanted(),
             plan,
             seed: self.seed,
             targets,
@@ -272,7 +294,7 @@ impl Request {
     fn layout(&self, scenarios: &[Scenario]) -> Result<Layout, Failure> {
         let is_open = |scenario: &Scenario| scenario.load.open.is_some();
         let wish = Wish {
-            pacer: self.rate.is_some() || scenarios.iter().any(is_open),
+            pacer: self.rate.is_some() || self.find_max.is_some() || scenarios.iter().any(is_open),
             kind: self.placement.map(PlacementKind::from),
             cpus: self.cpus.clone(),
         };
@@ -289,8 +311,12 @@ impl Request {
             runtimes: self.runtimes.clone(),
             concurrency: self.concurrency.clone(),
             rates: self.rate.clone(),
-            arrivals: self.arrivals.map(Arrivals::from),
+            arrivals: self
+                .arrivals
+                .map(Arrivals::from)
+                .filter(|_| self.find_max.is_none()),
             lag_probe: self.lag_probe,
+            search: self.find_max.is_some(),
             reference: self.reference.clone(),
             looks: self.looks(),
             duration: self.duration,
@@ -307,6 +333,13 @@ impl Request {
 }
 
 impl Request {
+    fn wanted(&self) -> Option<Wanted> {
+        Some(Wanted {
+            objective: self.find_max.clone()?,
+            arrivals: self.arrivals.map(Arrivals::from).unwrap_or_default(),
+        })
+    }
+
     /// The planned looks of a run that ends when everything is decided; none of any other.
     fn looks(&self) -> Vec<NonZeroU32> {
         if !self.until_decided {

@@ -90,12 +90,19 @@ impl RunDirectory {
             line.push(b'\n');
             (&self.partial_rounds).write_all(&line)
         };
-        append().map_err(|error| {
-            let place = self.hidden.display();
-            Failure::could_not_run(format!("cannot write to {place}, so the run was ended"))
-                .caused_by(error)
-                .hint("make room, or name a directory on another disk with --out")
-        })
+        append().map_err(|error| self.full(error))
+    }
+
+    fn full(&self, error: io::Error) -> Failure {
+        let place = self.hidden.display();
+        Failure::could_not_run(format!("cannot write to {place}, so the run was ended"))
+            .caused_by(error)
+            .hint("make room, or name a directory on another disk with --out")
+    }
+
+    /// Puts the plan, which has grown, where a killed orchestrator leaves it behind.
+    pub fn keep_plan(&self, record: &Record) -> Result<(), Failure> {
+        self.keep_record(record).map_err(|error| self.full(error))
     }
 
     /// Writes the record where it stays behind even if nothing else can be made of it.

@@ -6,6 +6,7 @@
 
 pub mod checks;
 pub mod resolution;
+pub mod search;
 pub mod statistics;
 pub mod summary;
 

@@ -47,6 +47,8 @@ pub struct PlanOptions {
     pub arrivals: Option<Arrivals>,
     /// Whether a lag probe rides along whatever the scenarios say.
     pub lag_probe: bool,
+    /// Whether rates are looked for on the way: every cell is a closed one then, and there are no blocks yet.
+    pub search: bool,
     /// The runtime that the others are compared with; the first where nothing is said.
     pub reference: Option<String>,
     /// Numbers of blocks after which the run may end early, ascending; the last one is the number of blocks.
@@ -171,7 +173,10 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
     let planned = scenarios.iter().map(|scenario| planned(scenario, options));
     Ok(Plan {
         scenarios: planned.collect::<Result<_, _>>()?,
-        blocks: blocks(&cells, rounds(options), options.seed),
+        blocks: match options.search {
+            true => Vec::new(),
+            false => blocks(&cells, rounds(options), options.seed),
+        },
         reference: options.reference.clone(),
         looks: options.looks.iter().map(|look| look.get()).collect(),
         cells,

@@ -38,6 +38,7 @@ fn options() -> PlanOptions {
         rates: None,
         arrivals: None,
         lag_probe: false,
+        search: false,
         reference: None,
         looks: Vec::new(),
         duration: None,

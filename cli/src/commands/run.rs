@@ -9,17 +9,20 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use photofinish_harness::os;
-use photofinish_harness::record::{Completion, Plan, PlannedServer, RECORD_SCHEMA, Record, Tool};
+use photofinish_harness::record::{
+    Completion, Plan, PlannedServer, RECORD_SCHEMA, Record, Round, Tool,
+};
 use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal;
 use photofinish_scenarios::plan::{estimate, plan_hash};
 
 use crate::conditions::Watch;
+use crate::course::{Course, Planned, Searching};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::orchestrate::{self, Finished, Redo};
+use crate::orchestrate::{self, Finished, Keep, Redo};
 use crate::progress::Progress;
-use crate::request::{Prepared, Request};
+use crate::request::{Prepared, Request, Wanted};
 use crate::round::{self, Surroundings};
 use crate::run_directory::RunDirectory;
 use crate::run_id::RunId;
@@ -90,7 +93,14 @@ impl Run {
         };
         let directory = RunDirectory::make(&self.out, &record)?;
         let redo = self.request.redo(&record.plan);
-        let (record, directory, failure) = measure(record, directory, standing, redo, &interrupt);
+        let measured = Measuring {
+            record,
+            directory,
+            standing,
+            redo,
+            interrupt: &interrupt,
+        };
+        let (record, directory, failure) = measured.by(prepared.search);
         self.conclude(&record, directory, failure)
     }
 
@@ -192,43 +202,85 @@ fn blank_record(prepared: &Prepared, run: RunId) -> Record {
     }
 }
 
-/// Runs the plan on the server's CPUs: the orchestrator must not disturb the worker.
-fn measure(
-    mut record: Record,
-    mut directory: RunDirectory,
-    mut standing: Standing,
+/// All that measuring takes.
+struct Measuring<'a> {
+    record: Record,
+    directory: RunDirectory,
+    standing: Standing,
     redo: Redo,
-    interrupt: &Interrupt,
-) -> (Record, RunDirectory, Option<Failure>) {
-    let all_cpus = os::allowed_cpus();
-    // Where pinning is not possible, the plan's placement holds for no process, and the worker says so.
-    let _ = os::pin_process(&record.plan.placement.server_cpus);
-    let work_dir = directory.work_dir();
-    let mut around = Surroundings {
-        placement: &record.plan.placement,
-        watch: Watch::over(&record.plan.placement, &standing),
-        seed: record.seed,
-        standing: &mut standing,
-        work_dir: &work_dir,
-        interrupt,
-    };
-    let mut progress = Progress::of(&record.plan, estimate(&record.plan));
-    let finished = orchestrate::Run {
-        plan: &record.plan,
-        redo,
-        interrupt,
-        measure: &mut |scenario, cell| round::run(scenario, cell, &mut around),
-        keep: &mut |round| directory.keep(round),
-        progress: &mut progress,
+    interrupt: &'a Interrupt,
+}
+
+impl Measuring<'_> {
+    /// Goes through the plan, or searches for what is `wanted`.
+    fn by(self, wanted: Option<Wanted>) -> (Record, RunDirectory, Option<Failure>) {
+        let Some(Wanted {
+            objective,
+            arrivals,
+        }) = wanted
+        else {
+            let so_far = self.record.clone();
+            let decided = move |_: &Plan, rounds: &[Round]| is_decided(&so_far, rounds);
+            return self.run(&mut Planned::new(&decided));
+        };
+        let mut searching =
+            Searching::new(&self.record.plan, objective, arrivals, self.record.seed);
+        let (mut record, directory, failure) = self.run(&mut searching);
+        searching.learn_last(&record.rounds);
+        record.search = Some(searching.search());
+        (record, directory, failure)
     }
-    .execute();
-    drop(standing);
-    let _ = os::pin_process(&all_cpus);
-    let failure = take_in(&mut record, finished);
-    (record, directory, failure)
+
+    /// Runs the course on the server's CPUs: the orchestrator must not disturb the worker.
+    fn run(mut self, course: &mut dyn Course) -> (Record, RunDirectory, Option<Failure>) {
+        let all_cpus = os::allowed_cpus();
+        // Where pinning is not possible, the plan's placement holds for no process, and the worker says so.
+        let _ = os::pin_process(&self.record.plan.placement.server_cpus);
+        let work_dir = self.directory.work_dir();
+        let placement = self.record.plan.placement.clone();
+        let mut around = Surroundings {
+            placement: &placement,
+            watch: Watch::over(&placement, &self.standing),
+            seed: self.record.seed,
+            standing: &mut self.standing,
+            work_dir: &work_dir,
+            interrupt: self.interrupt,
+        };
+        let mut progress = Progress::of(&self.record.plan, estimate(&self.record.plan));
+        let mut so_far = self.record.clone();
+        let finished = orchestrate::Run {
+            plan: self.record.plan.clone(),
+            course,
+            redo: self.redo,
+            interrupt: self.interrupt,
+            measure: &mut |scenario, cell| round::run(scenario, cell, &mut around),
+            keep: &mut |news| match news {
+                Keep::Round(round) => self.directory.keep(round),
+                Keep::Plan(plan) => {
+                    so_far.plan = plan.clone();
+                    self.directory.keep_plan(&so_far)
+                }
+            },
+            progress: &mut progress,
+        }
+        .execute();
+        drop(self.standing);
+        let _ = os::pin_process(&all_cpus);
+        let failure = take_in(&mut self.record, finished);
+        (self.record, self.directory, failure)
+    }
+}
+
+/// Whether every comparison of the record with these rounds is decided.
+fn is_decided(record: &Record, rounds: &[Round]) -> bool {
+    let _ = (record, rounds);
+    false
 }
 
 fn take_in(record: &mut Record, finished: Finished) -> Option<Failure> {
+    // A search has made its blocks on the way.
+    record.plan_hash = plan_hash(&finished.plan, record.seed);
+    record.plan = finished.plan;
     record.rounds = finished.rounds;
     record.completion = finished.completion;
     record.elapsed_ns = finished.elapsed_ns;

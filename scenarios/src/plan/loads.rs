@@ -23,6 +23,10 @@ pub(super) const MOST_ARRIVALS: u64 = 1_000_000_000;
 
 /// The loads of a scenario, each once, in the order asked.
 pub(super) fn loads(scenario: &Scenario, options: &PlanOptions) -> Result<Vec<Load>, PlanError> {
+    if options.search {
+        let closed = |concurrency| Load::Closed { concurrency };
+        return Ok(once(sessions(scenario, options).into_iter().map(closed)));
+    }
     let open = scenario.load.open.as_ref();
     let rates = options.rates.clone().or_else(|| Some(open?.rates.clone()));
     let Some(rates) = rates else {

@@ -1,0 +1,459 @@
+//! The search for the highest rate that meets an objective: what to try next, and when it is found.
+//!
+//! Pure: whoever runs rounds asks for the next load, and tells what came of it. First a closed round finds roughly what
+//! there is to find; from half of that the rate is doubled or halved until a rate that met the objective lies below one
+//! that did not, and then halved in between (geometrically) until the two are near enough. Each rate is tried until two
+//! rounds agree on it, so that one disturbed round decides nothing. The curve is every round of every step.
+
+use std::str::FromStr;
+
+use photofinish_harness::latency::Latencies;
+use photofinish_harness::load::RateHz;
+use photofinish_harness::record::{Measured, OpenLoad, SearchRound, SearchStep};
+
+use crate::units;
+
+/// How near the lowest rate that failed must come to the highest that held, as a share of it.
+pub const PRECISION: f64 = 0.05;
+
+/// Rounds that must agree on a rate.
+const AGREEING: usize = 2;
+
+/// The share of the closed throughput that is tried first.
+const FIRST_SHARE: f64 = 0.5;
+
+/// Below this rate, in Hz, nothing is looked for: a round would hold no arrivals.
+const LOWEST_HZ: f64 = 1.0;
+
+/// What a rate must meet: `response_p99 < 10ms`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objective {
+    time: Time,
+    quantile: f64,
+    limit_ns: u64,
+    text: String,
+}
+
+/// Which of an operation's times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Time {
+    Response,
+    Service,
+    Lag,
+}
+
+const TIMES: [(&str, Time); 3] = [
+    ("response", Time::Response),
+    ("service", Time::Service),
+    ("lag", Time::Lag),
+];
+
+const QUANTILES: [(&str, f64); 5] = [
+    ("p50", 0.5),
+    ("p90", 0.9),
+    ("p99", 0.99),
+    ("p999", 0.999),
+    ("max", 1.0),
+];
+
+const TIME_UNITS: [(&str, f64); 5] = [
+    ("ns", 1.0),
+    ("us", 1e3),
+    ("µs", 1e3),
+    ("ms", 1e6),
+    ("s", 1e9),
+];
+
+/// A text that is no objective.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no objective: expected a time, `<` and a limit, such as \"response_p99 < 10ms\"; times are response, \
+     service and lag, each with _p50, _p90, _p99, _p999 or _max"
+)]
+pub struct NotAnObjective(String);
+
+impl FromStr for Objective {
+    type Err = NotAnObjective;
+
+    fn from_str(text: &str) -> Result<Self, NotAnObjective> {
+        Self::read(text).ok_or_else(|| NotAnObjective(text.to_owned()))
+    }
+}
+
+impl Objective {
+    fn read(text: &str) -> Option<Self> {
+        let (metric, limit) = text.split_once('<')?;
+        let (time, quantile) = metric.trim().trim_end_matches("_ns").split_once('_')?;
+        let (_, time) = *TIMES.iter().find(|entry| entry.0 == time)?;
+        let (_, quantile) = *QUANTILES.iter().find(|entry| entry.0 == quantile)?;
+        let limit = limit.trim();
+        let ends = |(name, _): &&(&str, f64)| limit.ends_with(name);
+        let (unit, unit_ns) = TIME_UNITS.iter().find(ends)?;
+        let number: f64 = limit[..limit.len() - unit.len()].trim().parse().ok()?;
+        let limit_ns = number * unit_ns;
+        let sensible = (1.0..=60e9).contains(&limit_ns);
+        sensible.then(|| Self {
+            time,
+            quantile,
+            limit_ns: limit_ns as u64,
+            text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+        })
+    }
+
+    /// The objective as it was asked for.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The limit, in ns.
+    pub fn limit_ns(&self) -> u64 {
+        self.limit_ns
+    }
+
+    /// Whether a round met it: the time below its limit, the rate held, everything ended, and no more failures than
+    /// `error_budget`, a share of all operations.
+    pub fn judge(&self, round: &Measured, error_budget: f64) -> SearchRound {
+        let Some(open) = &round.worker.open else {
+            return unmet(None, "it was no open load");
+        };
+        let value_ns = self.value_ns(round, open);
+        let value = value_ns.map(|value_ns| value_ns as f64);
+        let failed: u64 = round.worker.errors.values().map(|kind| kind.count).sum();
+        let ended = round.worker.ops + failed;
+        if ended == 0 {
+            return unmet(value, "no operation ended");
+        }
+        if failed as f64 > error_budget * ended as f64 {
+            return unmet(value, &format!("{failed} of {ended} operations failed"));
+        }
+        if open.unfinished + open.unsent > 0 {
+            let left = open.unfinished + open.unsent;
+            return unmet(
+                value,
+                &format!("{left} of {} operations did not end", open.scheduled),
+            );
+        }
+        if !open.rate_held {
+            let late = open.scheduled.saturating_sub(open.started_in_time);
+            let reason = format!(
+                "the rate was not held: {late} of {} began after the end",
+                open.scheduled
+            );
+            return unmet(value, &reason);
+        }
+        match value_ns {
+            Some(value_ns) if value_ns < self.limit_ns => SearchRound {
+                value,
+                met: true,
+                reason: None,
+            },
+            Some(value_ns) => unmet(
+                value,
+                &format!("it was {}", units::duration(value_ns as f64)),
+            ),
+            None => unmet(None, "no operation succeeded"),
+        }
+    }
+
+    fn value_ns(&self, round: &Measured, open: &OpenLoad) -> Option<u64> {
+        let at = |times: &Latencies| times.quantile_ns(self.quantile);
+        match self.time {
+            Time::Service => at(&round.worker.service),
+            Time::Lag => at(&open.lag),
+            Time::Response => {
+                let mut all = open.response.clone();
+                all.merge(&open.overdue);
+                at(&all)
+            }
+        }
+    }
+}
+
+fn unmet(value: Option<f64>, reason: &str) -> SearchRound {
+    SearchRound {
+        value,
+        met: false,
+        reason: Some(reason.to_owned()),
+    }
+}
+
+/// What to run next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Try {
+    /// A closed round, to know roughly what there is to find.
+    Capacity,
+    /// An open round at this rate.
+    Rate(RateHz),
+}
+
+/// The search for one runtime.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Climb {
+    steps: Vec<SearchStep>,
+    /// What the current rate's rounds said so far.
+    current: Vec<SearchRound>,
+    next: Next,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Next {
+    Try(Try),
+    Found,
+    GivenUp(String),
+}
+
+impl Default for Climb {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Climb {
+    /// A search that has tried nothing yet.
+    pub fn new() -> Self {
+        Self {
+            steps: Vec::new(),
+            current: Vec::new(),
+            next: Next::Try(Try::Capacity),
+        }
+    }
+
+    /// What to run next; `None` when it is over.
+    pub fn next(&self) -> Option<Try> {
+        match self.next {
+            Next::Try(next) => Some(next),
+            Next::Found | Next::GivenUp(_) => None,
+        }
+    }
+
+    /// The closed round had this throughput.
+    pub fn capacity(&mut self, throughput_ops_s: f64) {
+        let first_hz = (throughput_ops_s * FIRST_SHARE).max(LOWEST_HZ);
+        self.next = at(first_hz);
+    }
+
+    /// A round at the current rate came to this.
+    pub fn tell(&mut self, round: SearchRound) {
+        let Next::Try(Try::Rate(rate)) = self.next else {
+            return;
+        };
+        self.current.push(round);
+        let agree = |met: bool| {
+            let agreeing = self.current.iter().filter(|round| round.met == met);
+            agreeing.count() >= AGREEING
+        };
+        let met = match (agree(true), agree(false)) {
+            (false, false) => return,
+            (met, _) => met,
+        };
+        self.steps.push(SearchStep {
+            rate_hz: rate.get(),
+            met,
+            rounds: std::mem::take(&mut self.current),
+        });
+        self.next = self.after_step();
+    }
+
+    /// Nothing more can be learned, for this reason.
+    pub fn give_up(&mut self, reason: &str) {
+        self.next = Next::GivenUp(reason.to_owned());
+    }
+
+    /// The highest rate that met the objective, in Hz, and below every one that did not.
+    pub fn highest_hz(&self) -> Option<f64> {
+        let failing = self.lowest_failing_hz().unwrap_or(f64::INFINITY);
+        let met = self
+            .steps
+            .iter()
+            .filter(|step| step.met && step.rate_hz < failing);
+        met.map(|step| step.rate_hz).reduce(f64::max)
+    }
+
+    /// The lowest rate that did not meet it, in Hz.
+    pub fn lowest_failing_hz(&self) -> Option<f64> {
+        let unmet = self.steps.iter().filter(|step| !step.met);
+        unmet.map(|step| step.rate_hz).reduce(f64::min)
+    }
+
+    /// Every step so far.
+    pub fn steps(&self) -> &[SearchStep] {
+        &self.steps
+    }
+
+    /// Why it has no answer; `None` where it has one.
+    pub fn unfinished(&self) -> Option<String> {
+        match &self.next {
+            Next::Found => None,
+            Next::GivenUp(reason) => Some(reason.clone()),
+            Next::Try(_) => Some("the run ended before the search did".to_owned()),
+        }
+    }
+
+    fn after_step(&self) -> Next {
+        match (self.highest_hz(), self.lowest_failing_hz()) {
+            (Some(held), Some(failed)) if failed <= held * (1.0 + PRECISION) => Next::Found,
+            (Some(held), Some(failed)) => {
+                let between = at((held * failed).sqrt());
+                // Rounded to three digits it may fall together with an end: then there is nothing in between.
+                match between {
+                    Next::Try(Try::Rate(rate)) if rate.get() > held && rate.get() < failed => {
+                        between
+                    }
+                    _ => Next::Found,
+                }
+            }
+            (Some(held), None) if held >= RateHz::HIGHEST => Next::GivenUp(format!(
+                "the objective is met at the highest rate there is, {held}/s"
+            )),
+            (Some(held), None) => at(held * 2.0),
+            (None, Some(failed)) if failed <= LOWEST_HZ => Next::GivenUp(format!(
+                "the objective is not met at the lowest rate that was tried, {failed}/s"
+            )),
+            (None, Some(failed)) => at(failed / 2.0),
+            (None, None) => Next::GivenUp("nothing was tried".to_owned()),
+        }
+    }
+}
+
+/// To try about this rate: rounded to three digits, and within what rates can be.
+fn at(hz: f64) -> Next {
+    let hz = three_digits(hz).clamp(LOWEST_HZ, RateHz::HIGHEST);
+    match RateHz::new(hz) {
+        Ok(rate) => Next::Try(Try::Rate(rate)),
+        Err(error) => Next::GivenUp(error.to_string()),
+    }
+}
+
+fn three_digits(hz: f64) -> f64 {
+    let scale = 10_f64.powf(hz.log10().floor() - 2.0);
+    let rounded = (hz / scale).round() * scale;
+    // Above a thousand the scale is whole, and so is the rate.
+    if rounded >= 100.0 {
+        rounded.round()
+    } else {
+        (rounded * 1e4).round() / 1e4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(met: bool) -> SearchRound {
+        SearchRound {
+            value: Some(1.0),
+            met,
+            reason: (!met).then(|| "slow".to_owned()),
+        }
+    }
+
+    /// Searches where `met` says which rates meet the objective; the rates that were tried, round by round.
+    fn climb(capacity: f64, mut met: impl FnMut(f64) -> bool) -> (Climb, Vec<f64>) {
+        let mut climb = Climb::new();
+        let mut tried = Vec::new();
+        while let Some(next) = climb.next() {
+            match next {
+                Try::Capacity => climb.capacity(capacity),
+                Try::Rate(rate) => {
+                    tried.push(rate.get());
+                    climb.tell(round(met(rate.get())));
+                }
+            }
+            assert!(tried.len() < 200, "no end: {tried:?}");
+        }
+        (climb, tried)
+    }
+
+    #[test]
+    fn the_edge_is_found_within_the_precision_wherever_it_lies() {
+        for edge in [1.7, 3.0, 55.0, 999.0, 12_345.0, 80_000.0, 3_000_000.0] {
+            for capacity in [10.0, 10_000.0, 150_000.0] {
+                let (climb, _) = climb(capacity, |rate| rate <= edge);
+                let held = climb.highest_hz().expect("found");
+                let failed = climb.lowest_failing_hz().expect("found");
+                assert_eq!(climb.unfinished(), None);
+                assert!(held <= edge && edge < failed, "{held} {edge} {failed}");
+                assert!(failed <= held * 1.06, "{held} {failed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_good_guess_takes_few_steps_and_each_is_confirmed() {
+        let (climb, tried) = climb(10_000.0, |rate| rate <= 8_000.0);
+        assert!(climb.steps().len() <= 7, "{:?}", climb.steps());
+        assert_eq!(tried.len(), 2 * climb.steps().len());
+        assert!(
+            climb
+                .steps()
+                .iter()
+                .all(|step| step.rounds.len() == AGREEING)
+        );
+    }
+
+    #[test]
+    fn one_disturbed_round_decides_nothing() {
+        // Every fifth round fails for no fault of the rate.
+        let mut number = 0;
+        let (climb, _) = climb(10_000.0, |rate| {
+            number += 1;
+            rate <= 8_000.0 && number % 5 != 0
+        });
+        let held = climb.highest_hz().expect("found");
+        assert!((7_600.0..=8_000.0).contains(&held), "{held}");
+    }
+
+    #[test]
+    fn what_no_rate_or_every_rate_meets_is_said() {
+        let (none, _) = climb(10_000.0, |_| false);
+        assert_eq!(none.highest_hz(), None);
+        assert_eq!(
+            none.unfinished().as_deref(),
+            Some("the objective is not met at the lowest rate that was tried, 1/s")
+        );
+        let (all, _) = climb(1_000_000.0, |_| true);
+        assert_eq!(all.highest_hz(), Some(RateHz::HIGHEST));
+        assert!(all.unfinished().is_some());
+    }
+
+    #[test]
+    fn an_objective_is_a_time_and_a_limit() {
+        let check = |text: &str, expected: Option<(Time, f64, u64)>| {
+            let read = Objective::from_str(text).ok();
+            let parts = read.map(|read| (read.time, read.quantile, read.limit_ns));
+            assert_eq!(parts, expected, "{text:?}");
+        };
+        check(
+            "response_p99 < 10ms",
+            Some((Time::Response, 0.99, 10_000_000)),
+        );
+        check("  lag_max<250us ", Some((Time::Lag, 1.0, 250_000)));
+        check(
+            "service_p999_ns < 1.5 s",
+            Some((Time::Service, 0.999, 1_500_000_000)),
+        );
+        for wrong in [
+            "",
+            "response_p99",
+            "response_p99 > 10ms",
+            "response < 10ms",
+            "throughput_p99 < 10ms",
+            "response_p98 < 10ms",
+            "response_p99 < 10",
+            "response_p99 < 0ms",
+            "response_p99 < 2000s",
+        ] {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn rates_are_rounded_to_three_digits() {
+        let check = |hz, expected| assert_eq!(three_digits(hz), expected);
+        check(12_345.0, 12_300.0);
+        check(1.23456, 1.23);
+        check(99.96, 100.0);
+        check(0.5, 0.5);
+        check(999_999.0, 1_000_000.0);
+    }
+}
