@@ -14,6 +14,7 @@ use photofinish_reports::resolution::Resolution;
 use photofinish_scenarios::plan::estimate;
 
 use crate::conditions::Watch;
+use crate::course::Planned;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::orchestrate::{self, Redo};
@@ -91,7 +92,8 @@ impl Sameness {
         // As in a run: this process must not disturb the worker.
         let _ = os::pin_process(&plan.placement.server_cpus);
         let finished = orchestrate::Run {
-            plan: &plan,
+            plan: plan.clone(),
+            course: &mut Planned::new(&|_, _| false),
             redo: self.redo,
             interrupt,
             measure: &mut |scenario, cell| round::run(scenario, cell, &mut around),
