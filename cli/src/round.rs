@@ -12,6 +12,8 @@ use photofinish_harness::record::{
     PlannedServer, ServerCounts,
 };
 
+use serde_json::Value;
+
 use crate::conditions::Watch;
 use crate::exit::Failure;
 use crate::identity;
@@ -153,14 +155,45 @@ fn compared(worker: Measurement, servers: BTreeMap<String, ServerCounts>) -> Mea
 
 /// The servers of one round, by target name. Dropping them ends the embedded ones.
 struct RoundServers {
-    embedded: BTreeMap<String, ServerProcess>,
+    embedded: BTreeMap<String, Embedded>,
     external: Vec<String>,
     before: CountsSoFar,
 }
 
+/// An embedded server, and what it had counted when it was ready: filling tables costs it more CPU time than a round.
+struct Embedded {
+    process: ServerProcess,
+    when_ready: ServerCounts,
+}
+
+impl Embedded {
+    fn start(
+        server: &str,
+        behaviour: &Value,
+        around: &Surroundings<'_>,
+    ) -> Result<Self, server_process::Trouble> {
+        let cpus = &around.placement.server_cpus;
+        let mut process = ServerProcess::start(server, behaviour, cpus, around.interrupt)?;
+        let when_ready = process.counts_so_far()?;
+        Ok(Self {
+            process,
+            when_ready,
+        })
+    }
+
+    fn counts(&mut self) -> Result<ServerCounts, server_process::Trouble> {
+        let counts = self.process.settled_counts()?;
+        let since = |now: Option<u64>, ready: Option<u64>| Some(now?.saturating_sub(ready?));
+        Ok(ServerCounts {
+            cpu_user_ns: since(counts.cpu_user_ns, self.when_ready.cpu_user_ns),
+            cpu_system_ns: since(counts.cpu_system_ns, self.when_ready.cpu_system_ns),
+            ..counts
+        })
+    }
+}
+
 impl RoundServers {
     fn start(scenario: &PlannedScenario, around: &mut Surroundings<'_>) -> Result<Self, Failure> {
-        let (cpus, interrupt) = (&around.placement.server_cpus, around.interrupt);
         let mut servers = Self {
             embedded: BTreeMap::new(),
             external: Vec::new(),
@@ -169,8 +202,8 @@ impl RoundServers {
         for (target, planned) in &scenario.servers {
             match planned {
                 PlannedServer::Mock { server, behaviour } => {
-                    let process = ServerProcess::start(server, behaviour, cpus, interrupt)?;
-                    servers.embedded.insert(target.clone(), process);
+                    let embedded = Embedded::start(server, behaviour, around)?;
+                    servers.embedded.insert(target.clone(), embedded);
                 }
                 PlannedServer::External { .. } => servers.external.push(target.clone()),
             }
@@ -180,12 +213,15 @@ impl RoundServers {
     }
 
     fn live(&mut self) -> bool {
-        !self.embedded.values_mut().any(ServerProcess::is_gone)
+        !self
+            .embedded
+            .values_mut()
+            .any(|embedded| embedded.process.is_gone())
     }
 
     fn addresses(&self, standing: &Standing) -> BTreeMap<String, TargetAddress> {
-        let embedded = self.embedded.iter().map(|(target, process)| {
-            let url = embedded_url(target, process);
+        let embedded = self.embedded.iter().map(|(target, embedded)| {
+            let url = embedded_url(target, &embedded.process);
             (target.clone(), TargetAddress { url, mock: true })
         });
         let external = self
@@ -198,10 +234,10 @@ impl RoundServers {
     fn counts(&mut self, standing: &mut Standing) -> Result<CountsSoFar, Failure> {
         let after = standing.counts(self.external.iter())?;
         let mut counts = counted_between(&self.before, after);
-        for (target, process) in &mut self.embedded {
+        for (target, embedded) in &mut self.embedded {
             counts.insert(
                 target.clone(),
-                process.settled_counts().map_err(died_while_measured)?,
+                embedded.counts().map_err(died_while_measured)?,
             );
         }
         Ok(counts)

@@ -178,6 +178,11 @@ impl ServerProcess {
         }
     }
 
+    /// What it has counted so far.
+    pub fn counts_so_far(&mut self) -> Result<ServerCounts, Trouble> {
+        Ok(self.ask_counts()?.counts)
+    }
+
     fn ask_counts(&mut self) -> Result<Counted, Trouble> {
         self.tell("counts")?;
         let line = self

@@ -295,9 +295,10 @@ pub struct Round {
 pub struct Conditions {
     /// How long the machine was watched, in ns: the round with its set-up.
     pub elapsed_ns: u64,
-    /// CPU time that the hypervisor gave to others while this machine wanted it, in ns over all CPUs.
+    /// CPU time that the hypervisor gave to others while this machine wanted it, in ns over the CPUs of the placement.
     pub steal_ns: Option<u64>,
-    /// CPU time of processes that are none of this run's, in ns over all CPUs.
+    /// CPU time of processes that are none of this run's, in ns over the CPUs of the placement; no less than 0, since
+    /// sampling may give the run less than it had.
     pub foreign_cpu_ns: Option<u64>,
     /// How long the run's control group was throttled, in ns.
     pub throttled_ns: Option<u64>,
@@ -468,9 +469,9 @@ pub struct ServerCounts {
     pub connections: Option<u64>,
     /// Most requests in flight at one time.
     pub peak_in_flight: Option<u64>,
-    /// User CPU time of the server process over the round, in ns.
+    /// User CPU time of the server process over the round, from when it was ready, in ns.
     pub cpu_user_ns: Option<u64>,
-    /// System CPU time of the server process over the round, in ns.
+    /// System CPU time of the server process over the round, from when it was ready, in ns.
     pub cpu_system_ns: Option<u64>,
 }
 

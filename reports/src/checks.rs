@@ -1,14 +1,14 @@
 //! Checks: what the rounds themselves say against believing them.
 //!
 //! Each check reads a record and answers with sentences for people, which join the record's own warnings. What makes a
-//! cell's numbers wrong rather than doubtful is judged in `summary`. A new check is a function and a line in
-//! [`warnings`].
+//! cell's numbers wrong rather than doubtful is judged in `summary`, what went on around the rounds in `validity`. A new check is
+//! a function and a line in [`warnings`].
 
 use photofinish_harness::load::{Load, Stop};
 use photofinish_harness::record::{Measurement, Outcome, Record};
 
 use crate::summary::{measured, scenario};
-use crate::{describe, runtimes};
+use crate::{describe, runtimes, validity};
 
 /// How far mean service × throughput may be from the sessions in flight.
 const LITTLE_TOLERANCE: f64 = 0.02;
@@ -24,7 +24,11 @@ const FEWEST_OPS_PER_SESSION: u64 = 50;
 pub fn warnings(record: &Record) -> Vec<String> {
     let cells = 0..record.plan.cells.len();
     let of_cells = cells.flat_map(|cell| [failed_rounds(record, cell), littles_law(record, cell)]);
-    of_cells.flatten().chain(strays(record)).collect()
+    validity::warnings(record)
+        .into_iter()
+        .chain(of_cells.flatten())
+        .chain(strays(record))
+        .collect()
 }
 
 /// Rounds that failed beside others that were measured: those left may be the lucky ones.
@@ -120,7 +124,7 @@ fn strays(record: &Record) -> Option<String> {
     })
 }
 
-fn name(record: &Record, cell: usize) -> String {
+pub(crate) fn name(record: &Record, cell: usize) -> String {
     let cell = &record.plan.cells[cell];
     format!("{} / {} ({})", cell.scenario, cell.runtime, cell.load)
 }

@@ -9,6 +9,7 @@ pub mod resolution;
 pub mod search;
 pub mod statistics;
 pub mod summary;
+pub mod validity;
 
 pub mod describe;
 pub mod names;

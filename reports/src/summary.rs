@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks;
 use crate::statistics::{self, CONFIDENCE, Estimate};
+use crate::validity;
 
 /// Name and version of the summary's format.
 pub const SUMMARY_SCHEMA: &str = "photofinish-summary/1";
@@ -496,6 +497,7 @@ fn what_is_wrong(round: &Measured, error_budget: f64) -> Vec<String> {
     let share = failures as f64 / all.max(1) as f64;
     let over = (share > error_budget).then(|| over_budget(&round.worker, share, error_budget));
     let nothing = (all == 0).then(|| "not one operation ended in the measured phase".to_owned());
+    let stated = stated.chain(validity::out_of_ports(round));
     stated.chain(over).chain(nothing).collect()
 }
 

@@ -455,7 +455,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
     }
 }
 
-fn fail(round: &mut Measurement, kind: &str, count: u64) {
+pub(crate) fn fail(round: &mut Measurement, kind: &str, count: u64) {
     let mut service = Latencies::new();
     (0..count).for_each(|_| service.record_ns(5_000_000));
     let succeeded_ns = round.service.mean_ns().unwrap_or(0.0) * round.ops as f64;

@@ -9,6 +9,7 @@ mod formats;
 mod page;
 mod summary;
 mod terminal;
+mod validity;
 
 /// Says that a test cannot run here; in CI, where everything is installed, that is a failure.
 fn skip(missing: &str) {

@@ -1,0 +1,128 @@
+//! What went on around the rounds: told where it leaves doubt, and no number where it misleads.
+
+use photofinish_harness::record::{Measured, Outcome, PlacementKind, Record};
+use photofinish_harness::workload::Failure;
+use photofinish_reports::summary::{Status, Summary};
+
+use crate::fixtures::{self, Sweep, fail};
+
+/// Two runtimes, four rounds each, on disjoint CPUs.
+fn record() -> Record {
+    let sweep = Sweep {
+        concurrency: &[8],
+        rounds: 4,
+        operation_ns: 1e6,
+        ops: 4_000,
+    };
+    let mut record = fixtures::of(sweep, &["threads", "tokio"]);
+    record.plan.placement.kind = PlacementKind::Split;
+    record.plan.placement.server_cpus = vec![0];
+    record.plan.placement.worker_cpus = vec![1];
+    record
+}
+
+fn warning(record: &Record, part: &str) -> Option<String> {
+    let warnings = Summary::of(record).warnings;
+    warnings.into_iter().find(|warning| warning.contains(part))
+}
+
+fn of_cell(record: &mut Record, cell: usize) -> impl Iterator<Item = &mut Measured> {
+    record
+        .rounds
+        .iter_mut()
+        .filter(move |round| round.cell == cell)
+        .filter_map(|round| match &mut round.outcome {
+            Outcome::Ok(measured) => Some(&mut **measured),
+            _ => None,
+        })
+}
+
+/// Sets how busy both sides were in the measured phase, of which the warm-up was a fifth more.
+fn busy(measured: &mut Measured, server: f64, worker: f64) {
+    let round = &mut measured.worker;
+    round.warmup_ops = round.ops / 5;
+    let elapsed_ns = round.elapsed_ns as f64;
+    round.cost.cpu_user_ns = Some((worker * elapsed_ns) as u64);
+    round.cost.cpu_system_ns = Some(0);
+    let counts = measured.servers.get_mut("http").expect("a server");
+    counts.cpu_user_ns = Some((0.5 * 1.2 * server * elapsed_ns) as u64);
+    counts.cpu_system_ns = counts.cpu_user_ns;
+}
+
+#[test]
+fn a_server_without_time_left_is_the_limit_unless_the_worker_has_none_either() {
+    let warned = |server: f64, worker: f64| {
+        let mut record = record();
+        of_cell(&mut record, 1).for_each(|measured| busy(measured, server, worker));
+        warning(&record, "the server was the limit")
+    };
+    let told = warned(0.97, 0.60).expect("told");
+    assert!(told.contains("tokio"), "{told}");
+    assert!(told.contains("97% busy and the worker's 60%"), "{told}");
+    assert_eq!(warned(0.90, 0.60), None);
+    assert_eq!(warned(0.98, 0.97), None);
+}
+
+#[test]
+fn a_limit_in_less_than_most_rounds_or_on_shared_cpus_is_none() {
+    let mut record = record();
+    of_cell(&mut record, 1)
+        .take(2)
+        .for_each(|measured| busy(measured, 0.99, 0.5));
+    assert_eq!(warning(&record, "the server was the limit"), None);
+    of_cell(&mut record, 1).for_each(|measured| busy(measured, 0.99, 0.5));
+    assert!(warning(&record, "the server was the limit").is_some());
+    record.plan.placement.kind = PlacementKind::Shared;
+    assert_eq!(warning(&record, "the server was the limit"), None);
+}
+
+#[test]
+fn rounds_that_stayed_disturbed_are_told_and_those_that_were_redone_are_not() {
+    let mut record = record();
+    let disturbed = |record: &mut Record, index: usize| {
+        record.rounds[index].conditions.disturbance = Some("a cat".to_owned());
+    };
+    disturbed(&mut record, 0);
+    let told = warning(&record, "disturbed").expect("told");
+    assert!(told.starts_with("1 of 8 rounds were disturbed"), "{told}");
+    assert!(told.contains("a cat during"), "{told}");
+
+    let mut again = record.rounds[0].clone();
+    again.attempt = 1;
+    again.conditions.disturbance = None;
+    record.rounds.push(again);
+    assert_eq!(warning(&record, "disturbed"), None);
+
+    let last = record.rounds.len() - 1;
+    disturbed(&mut record, last);
+    let told = warning(&record, "disturbed").expect("told");
+    assert!(told.starts_with("1 of 8 rounds were disturbed"), "{told}");
+}
+
+#[test]
+fn dropped_connections_are_told_of_their_cell() {
+    let mut record = record();
+    for round in record.rounds.iter_mut().filter(|round| round.cell == 0) {
+        round.conditions.listen_overflows = Some(3);
+    }
+    let told = warning(&record, "full queues").expect("told");
+    assert!(told.contains("threads"), "{told}");
+    assert!(told.contains("dropped 12 connections"), "{told}");
+}
+
+#[test]
+fn a_cell_that_ran_out_of_ports_has_no_numbers_whatever_its_error_budget() {
+    let mut record = record();
+    record.plan.scenarios[0].error_budget = 1.0;
+    let first = of_cell(&mut record, 1).next().expect("a round");
+    fail(&mut first.worker, Failure::PORTS, 5);
+    let summary = Summary::of(&record);
+    assert_eq!(summary.cells[0].status, Status::Ok);
+    assert_eq!(summary.cells[1].status, Status::Invalid);
+    let reason = summary.cells[1].reason.as_deref().expect("a reason");
+    assert!(
+        reason.contains("5 operations found no local port"),
+        "{reason}"
+    );
+    assert!(reason.contains("ip_local_port_range"), "{reason}");
+}
