@@ -1,8 +1,8 @@
 //! Resolution: the smallest difference a machine can tell, from measuring the same cell against itself.
 //!
-//! Two arms that are the same differ by noise alone. Within each block their log-ratio is taken; the exact signed-rank
-//! interval over the blocks is how far noise reaches in that many rounds. A real difference is called when the whole
-//! interval lies beyond the materiality floor, so it must exceed the floor by the interval's farther end.
+//! Two arms that are the same differ by noise alone. Within each block their log-ratio is taken; how wide the exact
+//! signed-rank interval over the blocks is, tells how far noise reaches in that many rounds. A real difference is called
+//! when the whole interval lies beyond the materiality floor: it must exceed the floor by half that width.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,14 @@ use photofinish_harness::record::{Finding, FindingLevel, Measurement, Outcome, P
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::{CONFIDENCE, paired_ratio};
+use crate::statistics::paired_ratio;
 use crate::summary::{METRICS, THROUGHPUT};
 
 /// A smaller difference does not matter to anybody, as a share.
 const MATERIALITY: f64 = 0.02;
+
+/// The confidence that verdicts are given with.
+const VERDICT_CONFIDENCE: f64 = 0.99;
 
 /// From here on the machine tells what gates commonly ask for, as a share.
 const FINE: f64 = 0.10;
@@ -82,23 +85,30 @@ impl Resolution {
 
     /// What it says about the machine.
     pub fn finding(&self) -> Finding {
-        let smallest = self
-            .metrics
-            .get(THROUGHPUT)
-            .and_then(|metric| metric.smallest_difference);
-        let evidence = match smallest {
-            Some(share) => format!(
-                "differences of throughput below {} cannot be told apart here in {} rounds",
-                percent(share),
-                self.rounds
+        let throughput = self.metrics.get(THROUGHPUT);
+        let (level, evidence) = match throughput {
+            Some(metric) if metric.is_called() => (
+                FindingLevel::Bad,
+                format!(
+                    "the same thing measured twice came out as {:.3} to {:.3} times its own throughput, in {} rounds",
+                    metric.low, metric.high, self.rounds
+                ),
             ),
-            None => format!("{} rounds are too few to tell any difference", self.rounds),
-        };
-        let level = match smallest {
-            None => FindingLevel::Unknown,
-            Some(share) if share > COARSE => FindingLevel::Bad,
-            Some(share) if share > FINE => FindingLevel::Caution,
-            Some(_) => FindingLevel::Good,
+            Some(Resolvable {
+                smallest_difference: Some(share),
+                ..
+            }) => (
+                level(*share),
+                format!(
+                    "differences of throughput below {} cannot be told apart here in {} rounds",
+                    percent(*share),
+                    self.rounds
+                ),
+            ),
+            _ => (
+                FindingLevel::Unknown,
+                format!("{} rounds are too few to tell any difference", self.rounds),
+            ),
         };
         let remedy = "more and longer rounds (--rounds, --duration), and a quieter machine";
         Finding {
@@ -107,6 +117,22 @@ impl Resolution {
             evidence,
             remedy: (level != FindingLevel::Good).then(|| remedy.to_owned()),
         }
+    }
+}
+
+impl Resolvable {
+    /// Whether a difference would be called where there is none.
+    fn is_called(&self) -> bool {
+        let most = 1.0 + MATERIALITY;
+        self.smallest_difference.is_some() && (self.low > most || self.high < 1.0 / most)
+    }
+}
+
+fn level(smallest_difference: f64) -> FindingLevel {
+    match smallest_difference {
+        share if share > COARSE => FindingLevel::Bad,
+        share if share > FINE => FindingLevel::Caution,
+        _ => FindingLevel::Good,
     }
 }
 
@@ -140,16 +166,15 @@ fn resolvable(name: &str, pairs: &[(&Measurement, &Measurement)]) -> Option<Reso
         .iter()
         .filter_map(|(a, b)| (metric.read)(a).zip((metric.read)(b)))
         .collect();
-    let ratio = paired_ratio(&values, CONFIDENCE)?;
-    // Noise to either side of 1, in logarithms, where a difference up and one down are the same.
-    let noise = ratio.high.ln().max(-ratio.low.ln());
-    let smallest = (noise + MATERIALITY.ln_1p()).exp_m1();
+    let ratio = paired_ratio(&values, VERDICT_CONFIDENCE)?;
+    // Half the interval's width, in logarithms, where a difference up and one down are the same.
+    let smallest = (1.0 + MATERIALITY) * (ratio.high / ratio.low).sqrt() - 1.0;
     Some(Resolvable {
         ratio: ratio.value,
         low: ratio.low,
         high: ratio.high,
         confidence: ratio.confidence,
-        smallest_difference: (ratio.confidence >= CONFIDENCE).then_some(smallest),
+        smallest_difference: (ratio.confidence >= VERDICT_CONFIDENCE).then_some(smallest),
     })
 }
 

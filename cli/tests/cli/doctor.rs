@@ -88,10 +88,10 @@ fn measuring_the_same_thing_twice_says_what_can_be_told_here() {
             metric.low <= metric.ratio && metric.ratio <= metric.high,
             "{name}: {metric:?}"
         );
-        // Noise to either side, and the floor below which a difference does not matter.
-        let noise = metric.high.max(1.0 / metric.low);
+        // Half the interval, and the floor below which a difference does not matter.
+        let half = (metric.high / metric.low).sqrt();
         assert!(
-            (smallest - (noise * 1.02 - 1.0)).abs() < 1e-9,
+            (smallest - (half * 1.02 - 1.0)).abs() < 1e-9,
             "{name}: {metric:?}"
         );
     }
