@@ -1,7 +1,7 @@
 //! Running a plan: block after block, cell after cell, until the end, a failure or an interruption.
 //!
-//! Takes a plan and returns it with its rounds; which block comes next is said by its `course`. Every finished round is handed to `keep` at once, so that nothing measured depends
-//! on this process living on. A block in which something disturbed a round is redone whole, whatever it measured. What a
+//! Takes a plan and returns it with its rounds; which block comes next is said by its `course`. Every finished round is
+//! handed to `keep` at once, so that nothing measured depends on this process living on. A block in which something disturbed a round is redone whole, whatever it measured. What a
 //! round is, `round` knows; what disturbs one, `conditions`; what becomes of the rounds, `commands::run` decides.
 
 use std::time::Instant;

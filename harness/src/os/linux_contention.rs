@@ -46,26 +46,25 @@ fn times_of(stat: &str, cpus: &[usize]) -> Option<CpuTimes> {
 ///
 /// A process that ends hands its time on to its parent, so that the sum over a family loses nothing by it.
 pub(in crate::os) fn families_cpu_ns(others: &[u32]) -> Option<u64> {
-    let own = std::process::id();
     let processes: Vec<Process> = pids()?.filter_map(process).collect();
+    Some(family_of(&processes, std::process::id(), others))
+}
+
+fn family_of(processes: &[Process], own: u32, others: &[u32]) -> u64 {
     let mut family: BTreeSet<u32> = others.iter().copied().chain([own]).collect();
+    let joins = |family: &BTreeSet<u32>, process: &Process| {
+        family.contains(&process.parent) && !family.contains(&process.pid)
+    };
     // Children may stand before their parents: numbers are used again.
-    while let Some(child) = processes
-        .iter()
-        .find(|process| family.contains(&process.parent) && !family.contains(&process.pid))
-    {
+    while let Some(child) = processes.iter().find(|process| joins(&family, process)) {
         family.insert(child.pid);
     }
-    let counts = |process: &&Process| {
-        process.pid != own && (process.of_kernel || family.contains(&process.pid))
-    };
-    Some(
-        processes
-            .iter()
-            .filter(counts)
-            .map(|process| process.cpu_ns)
-            .sum(),
-    )
+    processes
+        .iter()
+        .filter(|process| process.pid != own)
+        .filter(|process| process.of_kernel || family.contains(&process.pid))
+        .map(|process| process.cpu_ns)
+        .sum()
 }
 
 fn pids() -> Option<impl Iterator<Item = u32>> {
@@ -267,6 +266,29 @@ mod tests {
         assert_eq!(process_of(&line("a) R 1 (b", 0)), expected(false));
         assert_eq!(process_of(&line("kworker/0:1", 69_238_880)), expected(true));
         assert_eq!(process_of("42 (nginx) S"), None);
+    }
+
+    #[test]
+    fn families_are_told_from_strangers_whatever_the_order() {
+        // Each process has spent its own power of ten.
+        let process = |pid: u32, parent: u32, of_kernel: bool| Process {
+            pid,
+            parent,
+            of_kernel,
+            cpu_ns: 10_u64.pow(pid),
+        };
+        let processes = [
+            process(0, 5, false),
+            process(1, 9, false),
+            process(2, 9, true),
+            process(3, 1, false),
+            process(4, 9, false),
+            process(5, 4, false),
+        ];
+        // 4 is this process, 5 its child and 0 that one's; 1 has the child 3; 2 is the kernel's.
+        assert_eq!(family_of(&processes, 4, &[]), 100_101);
+        assert_eq!(family_of(&processes, 4, &[1]), 101_111);
+        assert_eq!(family_of(&processes, 4, &[1, 0]), 101_111);
     }
 
     #[test]
