@@ -70,7 +70,7 @@ fn an_impossible_placement_is_told() {
 
 #[test]
 fn an_unknown_option_is_told() {
-    check(&["run", "null", "--rate", "100"], &["--rate"]);
+    check(&["run", "null", "--speed", "100"], &["--speed"]);
     check(&["run", "null", "--concurrency", "0"], &["--concurrency"]);
     check(&["run", "null", "--duration", "5"], &["5"]);
 }
