@@ -109,7 +109,7 @@ pub struct Request {
     #[arg(long, help_heading = "What to measure")]
     allow_remote: bool,
 
-    /// Rounds per runtime and load, each in a fresh process [default: 5, or what the tour says]
+    /// Rounds per runtime and load, each in a fresh process [default: 10, or what the tour says]
     #[arg(long, value_name = "N", help_heading = "How long")]
     rounds: Option<NonZeroU32>,
 

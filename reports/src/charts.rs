@@ -25,7 +25,7 @@ pub use picture::{PictureError, png};
 use crate::names::{Unique, slug};
 use crate::runtimes::{self, Look};
 use crate::summary::{CellSummary, Group, Summary};
-use crate::{describe, summary};
+use crate::{describe, rounds};
 
 /// Every chart, in the order in which a page shows them.
 pub static CHARTS: &[&Kind] = &[
@@ -180,7 +180,7 @@ impl Source<'_> {
             .cells
             .iter()
             .position(|planned| same(&planned));
-        summary::merged_service(
+        rounds::merged_service(
             self.record,
             index.expect("a summarised cell is one of the plan's"),
         )

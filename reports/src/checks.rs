@@ -7,7 +7,7 @@
 use photofinish_harness::load::{Load, Stop};
 use photofinish_harness::record::{Measurement, Outcome, Record};
 
-use crate::summary::{measured, scenario};
+use crate::rounds::{measured, of_cell, redone, scenario};
 use crate::{describe, runtimes, validity};
 
 /// How far mean service × throughput may be from the sessions in flight.
@@ -26,21 +26,48 @@ pub fn warnings(record: &Record) -> Vec<String> {
     let of_cells = cells.flat_map(|cell| [failed_rounds(record, cell), littles_law(record, cell)]);
     validity::warnings(record)
         .into_iter()
+        .chain(redone_blocks(record))
         .chain(of_cells.flatten())
         .chain(strays(record))
         .collect()
 }
 
+/// Blocks that something else on the machine disturbed: their last attempt counts, whatever the others measured.
+fn redone_blocks(record: &Record) -> Option<String> {
+    let redone = redone(record);
+    let (first, others) = redone
+        .reasons
+        .split_first()
+        .map_or(("the record does not say why", 0), |(first, rest)| {
+            (first.as_str(), rest.len())
+        });
+    (redone.blocks > 0).then(|| {
+        format!(
+            "{} redone, and of each only the last attempt counts: {}{}",
+            describe::were(redone.blocks, "block"),
+            full_stop_off(first),
+            and_more(others)
+        )
+    })
+}
+
+fn and_more(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        others => format!(" (and {others} more)"),
+    }
+}
+
+fn full_stop_off(sentence: &str) -> &str {
+    sentence.trim_end_matches('.')
+}
+
 /// Rounds that failed beside others that were measured: those left may be the lucky ones.
 fn failed_rounds(record: &Record, cell: usize) -> Option<String> {
-    let mut reasons = record
-        .rounds
-        .iter()
-        .filter(|round| round.cell == cell)
-        .filter_map(|round| match &round.outcome {
-            Outcome::Failed { reason } => Some(reason),
-            _ => None,
-        });
+    let mut reasons = of_cell(record, cell).filter_map(|round| match &round.outcome {
+        Outcome::Failed { reason } => Some(reason),
+        _ => None,
+    });
     let first = reasons.next()?;
     let failed = 1 + reasons.count();
     let measured = measured(record, cell).count();

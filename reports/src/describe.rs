@@ -8,12 +8,19 @@ use photofinish_harness::record::{
     Completion, Placement, PlacementKind, PlannedScenario, PlannedServer,
 };
 
-use crate::summary::{CellSummary, ErrorKind, Group, Lead, MetricSummary, Ratio, Status, Summary};
+use crate::metrics::{RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
+use crate::summary::{CellSummary, ErrorKind, Group, MetricSummary, Status, Summary};
 use crate::units;
+use crate::verdict::{Comparison, Verdict};
 
 /// Said once wherever closed load is shown.
 pub const CLOSED_LOAD: &str = "Closed load: a session's next operation waits for its last, so these are service times; \
     queueing is hidden (coordinated omission).";
+
+/// Said once wherever open load is shown.
+pub const OPEN_LOAD: &str = "Open load: p50, p99 and p99.9 are response times, from when an operation was due; service time \
+    runs from its start, and lag is what lies between. ≥ marks a lower bound: operations that had not ended count as \
+    long as they had waited.";
 
 /// What `~` before a number says.
 pub const ADVISORY: &str =
@@ -80,6 +87,18 @@ pub fn elapsed(elapsed_ns: u64) -> String {
 /// `1 round`, `5 rounds`.
 pub fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `1 round was`, `5 rounds were`.
+pub fn were(count: usize, noun: &str) -> String {
+    let verb = if count == 1 { "was" } else { "were" };
+    format!("{} {verb}", plural(count, noun))
+}
+
+/// `is 1`, `are 5`.
+pub fn are(count: usize) -> String {
+    let verb = if count == 1 { "is" } else { "are" };
+    format!("{verb} {count}")
 }
 
 /// A load as part of a file's name: `c64`.
@@ -161,45 +180,221 @@ pub fn incomplete(completion: &Completion) -> Option<String> {
     }
 }
 
-/// What can be said of the highest throughput without a verdict; `None` where there was nothing to compare.
-pub fn lead(group: &Group<'_>) -> Option<String> {
-    match group.lead() {
-        Lead::Apart { first, second } => Some(format!(
-            "Highest throughput: {}; its interval lies apart from that of the next, {}.",
-            first.runtime, second.runtime
-        )),
-        Lead::Unclear { first, second } => Some(format!(
-            "No clear winner: the intervals of {} and {} overlap.",
-            first.runtime, second.runtime
-        )),
-        Lead::TooFewRounds { rounds, .. } => Some(format!(
-            "No clear winner: {} cannot tell.",
-            plural(rounds, "round")
-        )),
-        Lead::Alone { .. } | Lead::Nothing => None,
+/// The runtime that is first by the headline's metric, as a sentence; `None` where none has numbers.
+pub fn first(group: &Group<'_>) -> Option<String> {
+    let first = *group.ranked().first()?;
+    let value = value(first.metric(group.headline()));
+    Some(match group.load {
+        Load::Closed { .. } => format!("{} at {value} operations per second.", first.runtime),
+        Load::Open { .. } => {
+            let by = headline(group);
+            format!("{}, whose {by} is {value}.", first.runtime)
+        }
+    })
+}
+
+/// The headline's metric in words.
+pub fn headline(group: &Group<'_>) -> &'static str {
+    match group.headline() {
+        THROUGHPUT => "throughput",
+        RESPONSE_P99 => "response p99",
+        RESPONSE_P50 => "response p50",
+        other => other,
     }
 }
 
-/// A metric's median for a table, `~` before what is advisory; `n/a` where it could not be known.
+/// Who is faster than the reference, who is not, and from where on this run could have told; `None` where there was
+/// nothing to compare.
+pub fn verdicts(group: &Group<'_>) -> Option<String> {
+    let baseline = group.baseline()?;
+    let said = said_alike(group);
+    if let ([(said, _)], false) = (said.as_slice(), group.has_verdicts()) {
+        return Some(format!("No verdict against {baseline}: {}.", said.reason()));
+    }
+    let phrases: Vec<String> = said
+        .iter()
+        .map(|(said, runtimes)| said.of(runtimes))
+        .collect();
+    let callable = callable(group).map(|text| format!(" {text}"));
+    Some(format!(
+        "By {} against {baseline}: {}.{}",
+        headline(group),
+        phrases.join("; "),
+        callable.unwrap_or_default()
+    ))
+}
+
+/// What is said of a runtime against the reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Said<'a> {
+    verdict: Option<Verdict>,
+    reason: Option<&'a str>,
+}
+
+impl Said<'_> {
+    fn reason(&self) -> &str {
+        self.reason.unwrap_or("the record does not say why")
+    }
+
+    fn of(&self, runtimes: &[&str]) -> String {
+        let names = runtimes.join(", ");
+        let reason = self.reason.map(|reason| format!(" ({reason})"));
+        let reason = reason.unwrap_or_default();
+        match self.verdict {
+            Some(Verdict::Tie) => format!("{names} a tie{reason}"),
+            Some(verdict) => format!("{names} {}{reason}", verdict_word(verdict)),
+            None => format!("{names} without a verdict{reason}"),
+        }
+    }
+}
+
+/// Runtimes of which the same is said, the best first.
+fn said_alike<'a>(group: &Group<'a>) -> Vec<(Said<'a>, Vec<&'a str>)> {
+    let mut alike: Vec<(Said<'a>, Vec<&'a str>)> = Vec::new();
+    let order = |said: &Said<'_>| match said.verdict {
+        Some(Verdict::Faster) => 0,
+        Some(Verdict::Tie) => 1,
+        Some(Verdict::Slower) => 2,
+        Some(Verdict::Inconclusive) => 3,
+        None => 4,
+    };
+    for (cell, comparison) in group.comparisons() {
+        let said = Said {
+            verdict: comparison.verdict,
+            reason: comparison.reason.as_deref(),
+        };
+        match alike.iter_mut().find(|(known, _)| *known == said) {
+            Some((_, runtimes)) => runtimes.push(&cell.runtime),
+            None => alike.push((said, vec![&cell.runtime])),
+        }
+    }
+    alike.sort_by_key(|(said, _)| order(said));
+    alike
+}
+
+/// From which difference on this run could have told, over all comparisons of the group.
+fn callable(group: &Group<'_>) -> Option<String> {
+    let shares: Vec<f64> = group
+        .comparisons()
+        .filter_map(|(_, comparison)| comparison.smallest_callable)
+        .collect();
+    let least = units::percent(shares.iter().copied().reduce(f64::min)?);
+    let most = units::percent(shares.iter().copied().reduce(f64::max)?);
+    Some(match least == most {
+        true => format!("The smallest difference that could have been called: {least}."),
+        false => {
+            format!("The smallest differences that could have been called: {least} to {most}.")
+        }
+    })
+}
+
+/// A verdict in the word that people read.
+pub fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Faster => "faster",
+        Verdict::Slower => "slower",
+        Verdict::Tie => "tie",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// The verdict of a comparison for a table; nothing where there is none.
+pub fn verdict(comparison: &Comparison) -> &'static str {
+    comparison.verdict.map_or("", verdict_word)
+}
+
+/// The verdict on a cell by the headline's metric; nothing of the reference itself, and where there is none.
+pub fn verdict_of(cell: &CellSummary, group: &Group<'_>) -> String {
+    let comparison = cell.comparisons.get(group.headline());
+    comparison.map_or("", verdict).to_owned()
+}
+
+/// What the verdicts mean, with the rule they were made by; `None` where there is none.
+pub fn verdict_legend(summary: &Summary) -> Option<String> {
+    let given = |cell: &CellSummary| {
+        cell.comparisons
+            .values()
+            .any(|comparison| comparison.verdict.is_some())
+    };
+    let floor = units::percent(summary.rule.floor);
+    summary.cells.iter().any(given).then(|| {
+        format!(
+            "faster, slower: the whole interval lies beyond a difference of {floor}; tie: all of it within; \
+             inconclusive: neither, so this run cannot tell."
+        )
+    })
+}
+
+/// A column of the table of results.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its heading.
+    pub heading: &'static str,
+    /// The metric in it.
+    pub metric: &'static str,
+    /// How much it is worth where there is no room for all: 0 is given up last.
+    pub rank: u8,
+}
+
+/// The columns of the table of results under `load`.
+pub fn columns(load: Load) -> &'static [Column] {
+    const fn column(heading: &'static str, metric: &'static str, rank: u8) -> Column {
+        Column {
+            heading,
+            metric,
+            rank,
+        }
+    }
+    const CLOSED: &[Column] = &[
+        column("ops/s", THROUGHPUT, 0),
+        column("p50", "service_p50_ns", 2),
+        column("p99", "service_p99_ns", 3),
+        column("p99.9", "service_p999_ns", 6),
+        column("CPU/op", "cpu_ns_per_op", 4),
+        column("memory", "peak_rss_bytes", 5),
+    ];
+    const OPEN: &[Column] = &[
+        column("ops/s", "achieved_ops_s", 3),
+        column("p50", RESPONSE_P50, 2),
+        column("p99", RESPONSE_P99, 0),
+        column("p99.9", "response_p999_ns", 7),
+        column("service p99", "service_p99_ns", 4),
+        column("lag p99", "lag_p99_ns", 5),
+        column("CPU/op", "cpu_ns_per_op", 6),
+        column("memory", "peak_rss_bytes", 8),
+    ];
+    match load {
+        Load::Closed { .. } => CLOSED,
+        Load::Open { .. } => OPEN,
+    }
+}
+
+/// A metric's median for a table, `≥` before a lower bound and `~` before what else is advisory; `n/a` where it could not be known.
 pub fn value(metric: Option<&MetricSummary>) -> String {
     metric.map_or("n/a".to_owned(), |metric| {
-        let mark = if metric.advisory.is_some() { "~" } else { "" };
+        let mark = match (&metric.advisory, metric.lower_bound) {
+            (_, true) => "≥",
+            (Some(_), false) => "~",
+            (None, false) => "",
+        };
         format!("{mark}{}", units::with_unit(metric.median, &metric.unit))
     })
 }
 
-/// The ratio to the first runtime; `1×` of that one itself.
-pub fn ratio(cell: &CellSummary) -> String {
-    cell.ratio
-        .as_ref()
-        .map_or("1×".to_owned(), |ratio| units::ratio(ratio.median))
+/// The ratio to the reference by the headline's metric; `1×` of the reference itself.
+pub fn ratio(cell: &CellSummary, group: &Group<'_>) -> String {
+    match cell.comparisons.get(group.headline()) {
+        Some(comparison) => units::ratio(comparison.median),
+        None if group.baseline() == Some(&cell.runtime) => "1×".to_owned(),
+        None => "n/a".to_owned(),
+    }
 }
 
-/// How far the ratio's interval reaches; nothing where one round has no spread.
-pub fn ratio_spread(cell: &CellSummary) -> String {
-    let spread = |ratio: &Ratio| units::spread(ratio.median, ratio.low, ratio.high);
-    cell.ratio
-        .as_ref()
+/// How far that ratio's interval reaches; nothing where one round has no spread.
+pub fn ratio_spread(cell: &CellSummary, group: &Group<'_>) -> String {
+    let spread = |ratio: &Comparison| units::spread(ratio.median, ratio.low, ratio.high);
+    cell.comparisons
+        .get(group.headline())
         .filter(|ratio| ratio.pairs > 1)
         .map(spread)
         .unwrap_or_default()
@@ -207,20 +402,19 @@ pub fn ratio_spread(cell: &CellSummary) -> String {
 
 /// What the spread says, with the confidence that the rounds allow; `None` where nothing was compared.
 pub fn spread_legend(summary: &Summary) -> Option<String> {
-    let mut counts: Vec<(usize, f64)> = summary
-        .cells
+    let groups = summary.groups();
+    let mut counts: Vec<(usize, f64)> = groups
         .iter()
-        .filter_map(|cell| cell.ratio.as_ref())
-        .map(|ratio| (ratio.pairs, ratio.confidence))
+        .flat_map(Group::comparisons)
+        .map(|(_, ratio)| (ratio.pairs, ratio.confidence))
         .collect();
     counts.sort_by_key(|(pairs, _)| *pairs);
     counts.dedup_by_key(|(pairs, _)| *pairs);
     let confidence = |(pairs, confidence): &(usize, f64)| {
-        format!(
-            "{:.0}% over {}",
-            100.0 * confidence,
-            plural(*pairs, "round")
-        )
+        // 99.75 % is not 100 %.
+        let percent = format!("{:.1}", 100.0 * confidence);
+        let percent = percent.strip_suffix(".0").unwrap_or(&percent);
+        format!("{percent}% over {}", plural(*pairs, "round"))
     };
     let several: Vec<String> = counts
         .iter()
@@ -248,6 +442,36 @@ pub fn fewer_sessions(cell: &CellSummary) -> Option<String> {
             plural(sessions as usize, "session")
         )
     })
+}
+
+/// Said where a runtime did not begin with operations as fast as they were due.
+pub fn rate_not_held(cell: &CellSummary) -> Option<String> {
+    let median = |name: &str| cell.metric(name).map(|metric| metric.median);
+    (cell.rate_held == Some(false)).then(|| {
+        format!(
+            "{} did not hold the rate: it began with {} of {} operations per second in time.",
+            cell.runtime,
+            units::count(median("achieved_ops_s").unwrap_or(0.0)),
+            units::count(median("offered_ops_s").unwrap_or(0.0)),
+        )
+    })
+}
+
+/// What kinds of time the tables show, for each kind of load in them.
+pub fn load_legends(summary: &Summary) -> Vec<&'static str> {
+    let open = |cell: &&CellSummary| matches!(cell.load, Load::Open { .. });
+    let measured = || {
+        summary
+            .cells
+            .iter()
+            .filter(|cell| cell.status == Status::Ok)
+    };
+    let closed = measured().any(|cell| !open(&cell));
+    let opened = measured().any(|cell| open(&cell));
+    [(closed, CLOSED_LOAD), (opened, OPEN_LOAD)]
+        .into_iter()
+        .filter_map(|(shown, sentence)| shown.then_some(sentence))
+        .collect()
 }
 
 /// Runtimes of a group that have no numbers, for one and the same reason.

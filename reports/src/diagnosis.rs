@@ -9,10 +9,10 @@ use photofinish_harness::record::{Finding, FindingLevel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::describe;
-use crate::resolution::{Resolution, percent};
-use crate::summary::THROUGHPUT;
+use crate::metrics::THROUGHPUT;
+use crate::resolution::Resolution;
 use crate::terminal::{Indents, Page, Style, Tone};
+use crate::{describe, units};
 
 /// Name and version of the diagnosis's format.
 pub const DIAGNOSIS_SCHEMA: &str = "photofinish-diagnosis/1";
@@ -169,7 +169,7 @@ fn measured(page: &mut Page, resolution: &Resolution) {
             continue;
         };
         let told = match metric.smallest_difference {
-            Some(share) => format!("tells differences above {}", percent(share)),
+            Some(share) => format!("tells differences above {}", units::percent(share)),
             None => "too few rounds to tell any".to_owned(),
         };
         let row = format!(

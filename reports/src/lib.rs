@@ -1,8 +1,12 @@
 //! Reports: pure functions from a record to what people and programs read.
 //!
 //! No clock, no socket, no runtime, no file: every function takes a [`Record`](photofinish_harness::record::Record) and
-//! returns text or bytes; the CLI writes them. Numbers first ([`statistics`], [`summary`], [`checks`]), then the words
-//! and units they are told in, then the ways to show them. Judging a difference is not done here.
+//! returns text or bytes; the CLI writes them. Which rounds count and what is read from them ([`rounds`], [`metrics`]),
+//! what they say together ([`statistics`], [`verdict`], [`summary`], [`checks`]), then the words and units that it is
+//! told in, then the ways to show it.
+
+pub mod metrics;
+pub mod rounds;
 
 pub mod checks;
 pub mod resolution;
@@ -10,6 +14,7 @@ pub mod search;
 pub mod statistics;
 pub mod summary;
 pub mod validity;
+pub mod verdict;
 
 pub mod describe;
 pub mod names;

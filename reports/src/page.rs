@@ -12,8 +12,9 @@ mod fitness;
 
 use crate::charts::{self, Chart};
 use crate::names::{Unique, slug};
-use crate::summary::{CellSummary, Group, Lead, MetricSummary, Status, Summary};
-use crate::{describe, runtimes, summary, units};
+use crate::summary::{CellSummary, Group, MetricSummary, Status, Summary};
+use crate::verdict::Rule;
+use crate::{describe, rounds, runtimes, units};
 
 /// The page of a record: a whole HTML document.
 pub fn page(record: &Record) -> String {
@@ -24,16 +25,6 @@ pub fn page(record: &Record) -> String {
     };
     report.document().into_string()
 }
-
-/// Metrics in the table, by heading.
-const COLUMNS: [(&str, &str); 6] = [
-    ("ops/s", summary::THROUGHPUT),
-    ("p50", "service_p50_ns"),
-    ("p99", "service_p99_ns"),
-    ("p99.9", "service_p999_ns"),
-    ("CPU/op", "cpu_ns_per_op"),
-    ("memory", "peak_rss_bytes"),
-];
 
 /// Forbids scripts and everything from elsewhere, whatever got onto the page.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
@@ -73,7 +64,7 @@ impl Report<'_> {
                         @for section in &sections { (self.section(section)) }
                         (self.run())
                         (fitness::section(&self.record.fitness))
-                        (reading())
+                        (reading(self.summary.rule))
                     }
                     footer { (self.record.tool.name) " " (self.record.tool.version) " · run " (self.record.id) }
                 }
@@ -89,7 +80,7 @@ impl Report<'_> {
             .map(|groups| Section {
                 anchor: unique.name(slug(groups[0].scenario)),
                 name: groups[0].scenario,
-                scenario: summary::scenario(self.record, groups[0].scenario),
+                scenario: rounds::scenario(self.record, groups[0].scenario),
                 groups: groups.to_vec(),
             })
             .collect()
@@ -190,16 +181,19 @@ impl Report<'_> {
                 table.results {
                     thead { tr {
                         th scope="col" { "runtime" }
-                        @for (heading, _) in COLUMNS { th scope="col" { (heading) } }
-                        @if let Some(baseline) = baseline { th scope="col" { "vs " (baseline) } }
+                        @for column in describe::columns(group.load) { th scope="col" { (column.heading) } }
+                        @if let Some(baseline) = baseline {
+                            th scope="col" { "vs " (baseline) }
+                            th scope="col" { "verdict" }
+                        }
                     } }
-                    tbody { @for cell in group.ranked() { (self.row(cell, baseline.is_some())) } }
+                    tbody { @for cell in group.ranked() { (self.row(cell, group)) } }
                 }
             }
         }
     }
 
-    fn row(&self, cell: &CellSummary, compared: bool) -> Markup {
+    fn row(&self, cell: &CellSummary, group: &Group<'_>) -> Markup {
         let swatch = charts::swatch(charts::look(self.summary, &cell.runtime));
         html! {
             tr {
@@ -207,16 +201,8 @@ impl Report<'_> {
                     (PreEscaped(swatch)) (cell.runtime)
                     @if let Some(note) = runtimes::note(&cell.runtime) { small { "(" (note) ")" } }
                 }
-                @for (_, name) in COLUMNS { (number(cell.metric(name))) }
-                @if compared {
-                    @match &cell.ratio {
-                        Some(ratio) => td {
-                            (units::ratio(ratio.median))
-                            @if let Some(interval) = range(ratio.low, ratio.high, units::ratio) { small { (interval) } }
-                        },
-                        None => td { "1×" },
-                    }
-                }
+                @for column in describe::columns(group.load) { (number(cell.metric(column.metric))) }
+                @if group.baseline().is_some() { (compared(cell, group)) }
             }
         }
     }
@@ -276,7 +262,7 @@ impl Report<'_> {
                 && planned.runtime == cell.runtime
                 && planned.load == cell.load
         });
-        let round = planned.and_then(|index| summary::measured(self.record, index).next());
+        let round = planned.and_then(|index| rounds::measured(self.record, index).next());
         let facts = round.map(|(_, round)| &round.worker.runtime_facts);
         let said = facts
             .into_iter()
@@ -338,36 +324,28 @@ fn headlines(sections: &[Section<'_>]) -> Markup {
     }
 }
 
-/// What was seen, without a verdict.
+/// Who is first, and what can be said of it.
 fn headline(group: &Group<'_>) -> String {
-    let rate = |cell: &CellSummary| describe::value(cell.metric(summary::THROUGHPUT));
-    match group.lead() {
-        Lead::Apart { first, second } => format!(
-            "{} at {} operations per second; its interval lies apart from that of the next, {} at {}.",
-            first.runtime,
-            rate(first),
-            second.runtime,
-            rate(second)
-        ),
-        Lead::Unclear { first, second } => format!(
-            "no clear winner; {} at {} and {} at {} operations per second overlap in their intervals.",
-            first.runtime,
-            rate(first),
-            second.runtime,
-            rate(second)
-        ),
-        Lead::TooFewRounds { first, rounds } => format!(
-            "no clear winner; {} cannot tell. Highest: {} at {} operations per second.",
-            describe::plural(rounds, "round"),
-            first.runtime,
-            rate(first)
-        ),
-        Lead::Alone { first } => format!(
-            "{} at {} operations per second.",
-            first.runtime,
-            rate(first)
-        ),
-        Lead::Nothing => "no runtime has numbers.".to_owned(),
+    let said = [describe::first(group), describe::verdicts(group)];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    match said.as_slice() {
+        [] => "no runtime has numbers.".to_owned(),
+        said => said.join(" "),
+    }
+}
+
+/// The ratio by the headline's metric and its verdict, with what that rests on.
+fn compared(cell: &CellSummary, group: &Group<'_>) -> Markup {
+    let comparison = cell.comparisons.get(group.headline());
+    let interval = comparison.and_then(|ratio| range(ratio.low, ratio.high, units::ratio));
+    let callable = comparison.and_then(|comparison| comparison.smallest_callable);
+    let reason = comparison.and_then(|comparison| comparison.reason.as_deref());
+    html! {
+        td { (describe::ratio(cell, group)) @if let Some(interval) = interval { small { (interval) } } }
+        td title=[reason] {
+            (describe::verdict_of(cell, group))
+            @if let Some(callable) = callable { small { "from " (units::percent(callable)) " on" } }
+        }
     }
 }
 
@@ -416,6 +394,10 @@ fn missing(group: &Group<'_>) -> Markup {
         .iter()
         .filter_map(|cell| describe::fewer_sessions(cell))
         .collect();
+    let behind: Vec<String> = ranked
+        .iter()
+        .filter_map(|cell| describe::rate_not_held(cell))
+        .collect();
     let failing: Vec<&CellSummary> = group
         .cells
         .iter()
@@ -424,7 +406,7 @@ fn missing(group: &Group<'_>) -> Markup {
         .collect();
     let absent = describe::absent(group);
     html! {
-        @if !(absent.is_empty() && failing.is_empty() && fewer.is_empty()) {
+        @if !(absent.is_empty() && failing.is_empty() && fewer.is_empty() && behind.is_empty()) {
             ul.missing {
                 @for absent in &absent {
                     li.bad[absent.status != Status::Unsupported] {
@@ -433,6 +415,7 @@ fn missing(group: &Group<'_>) -> Markup {
                 }
                 @for cell in failing { li { (describe::errors(cell)) } }
                 @for sentence in fewer { li { (sentence) } }
+                @for sentence in behind { li.bad { (sentence) } }
             }
         }
     }
@@ -442,7 +425,7 @@ fn figures(charts: &[&Chart]) -> Markup {
     html! { div.figures { @for chart in charts { figure { (PreEscaped(&chart.svg)) } } } }
 }
 
-fn reading() -> Markup {
+fn reading(rule: Rule) -> Markup {
     html! {
         section id="reading" {
             h2 { "How to read the numbers" }
@@ -451,11 +434,15 @@ fn reading() -> Markup {
                       median's interval: exact, at 95% confidence or more from six rounds on, and from the least to \
                       the greatest round with fewer." }
                 li { "Service time runs from the start of an operation to its end. " (describe::CLOSED_LOAD) }
-                li { "Response time would run from when an operation was due; only an open load has it." }
+                li { "Response time runs from when an operation was due; only an open load has it. " (describe::OPEN_LOAD) }
                 li { (describe::ADVISORY) " A p99 needs 10,000 operations, a p99.9 100,000, so that a hundred lie \
                       beyond it. Curves stop where fewer than ten remain." }
                 li { "A ratio compares the two runtimes within each block of rounds, so that what slows the whole machine \
                       cancels. Its interval is exact (Wilcoxon's signed ranks)." }
+                li { "A verdict is " em { "faster" } " or " em { "slower" } " where that whole interval lies beyond a \
+                      difference of " (units::percent(rule.floor)) ", " em { "tie" } " where all of it lies within, and " em { "inconclusive" } " \
+                      otherwise; two equals are called different in at most " (units::percent(rule.alpha)) " of comparisons. \
+                      Below it stands the smallest difference that this run could have called." }
                 li { "CPU per operation is user and system time of the worker process; the server's own is not in it. \
                       Memory is the highest of the process since its start." }
                 li { "A ranking is of throughput in one scenario under one load, and of nothing else." }

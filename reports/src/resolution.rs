@@ -11,14 +11,12 @@ use photofinish_harness::record::{Finding, FindingLevel, Measurement, Outcome, P
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::paired_ratio;
-use crate::summary::{METRICS, THROUGHPUT};
+use crate::metrics::{Better, METRICS, THROUGHPUT};
+use crate::units;
+use crate::verdict::Rule;
 
-/// A smaller difference does not matter to anybody, as a share.
-const MATERIALITY: f64 = 0.02;
-
-/// The confidence that verdicts are given with.
-const VERDICT_CONFIDENCE: f64 = 0.99;
+/// What tells differences apart: the verdicts' own rule.
+const RULE: Rule = Rule::RUNTIMES;
 
 /// From here on the machine tells what gates commonly ask for, as a share.
 const FINE: f64 = 0.10;
@@ -101,7 +99,7 @@ impl Resolution {
                 level(*share),
                 format!(
                     "differences of throughput below {} cannot be told apart here in {} rounds",
-                    percent(*share),
+                    units::percent(*share),
                     self.rounds
                 ),
             ),
@@ -123,7 +121,7 @@ impl Resolution {
 impl Resolvable {
     /// Whether a difference would be called where there is none.
     fn is_called(&self) -> bool {
-        let most = 1.0 + MATERIALITY;
+        let most = 1.0 + RULE.floor;
         self.smallest_difference.is_some() && (self.low > most || self.high < 1.0 / most)
     }
 }
@@ -133,14 +131,6 @@ fn level(smallest_difference: f64) -> FindingLevel {
         share if share > COARSE => FindingLevel::Bad,
         share if share > FINE => FindingLevel::Caution,
         _ => FindingLevel::Good,
-    }
-}
-
-/// A share as people write it: `4.3%`, `12%`.
-pub(crate) fn percent(share: f64) -> String {
-    match 100.0 * share {
-        some if some < 9.95 => format!("{some:.1}%"),
-        many => format!("{many:.0}%"),
     }
 }
 
@@ -164,17 +154,17 @@ fn resolvable(name: &str, pairs: &[(&Measurement, &Measurement)]) -> Option<Reso
     let metric = METRICS.iter().find(|metric| metric.name == name)?;
     let values: Vec<(f64, f64)> = pairs
         .iter()
-        .filter_map(|(a, b)| (metric.read)(a).zip((metric.read)(b)))
+        .filter_map(|(a, b)| metric.read(a).zip(metric.read(b)))
         .collect();
-    let ratio = paired_ratio(&values, VERDICT_CONFIDENCE)?;
-    // Half the interval's width, in logarithms, where a difference up and one down are the same.
-    let smallest = (1.0 + MATERIALITY) * (ratio.high / ratio.low).sqrt() - 1.0;
+    // Which way is better makes no difference to how small a one can be told.
+    let judgement = RULE.judge(&values, Better::Higher)?;
+    let ratio = judgement.ratio;
     Some(Resolvable {
         ratio: ratio.value,
         low: ratio.low,
         high: ratio.high,
         confidence: ratio.confidence,
-        smallest_difference: (ratio.confidence >= VERDICT_CONFIDENCE).then_some(smallest),
+        smallest_difference: judgement.verdict.map(|_| RULE.smallest_callable(ratio)),
     })
 }
 

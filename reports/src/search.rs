@@ -11,6 +11,7 @@ use photofinish_harness::latency::Latencies;
 use photofinish_harness::load::RateHz;
 use photofinish_harness::record::{Measured, OpenLoad, SearchRound, SearchStep};
 
+use crate::metrics::response;
 use crate::units;
 
 /// How near the lowest rate that failed must come to the highest that held, as a share of it.
@@ -160,11 +161,7 @@ impl Objective {
         match self.time {
             Time::Service => at(&round.worker.service),
             Time::Lag => at(&open.lag),
-            Time::Response => {
-                let mut all = open.response.clone();
-                all.merge(&open.overdue);
-                at(&all)
-            }
+            Time::Response => at(&response(open)),
         }
     }
 }

@@ -3,9 +3,12 @@
 //! The round is the statistical unit; nothing here knows what was measured. Intervals are exact (binomial for a median,
 //! Wilcoxon's signed-rank distribution for paired ratios) and never resampled. Few rounds cannot give a high confidence:
 //! then the widest attainable interval is returned with the confidence that it does have. Deciding what a difference
-//! means is not done here. Next: `summary`.
+//! means is the business of `verdict`.
 
-/// The confidence that intervals are made for, where there are rounds enough.
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The confidence that intervals of medians are made for, where there are rounds enough.
 pub const CONFIDENCE: f64 = 0.95;
 
 /// An estimate with its interval.
@@ -31,11 +34,6 @@ impl Estimate {
             ..self
         }
     }
-
-    /// Whether the two intervals have no value in common.
-    pub fn is_apart_from(&self, other: &Self) -> bool {
-        self.low > other.high || self.high < other.low
-    }
 }
 
 /// The median; of an even number of values the mean of the middle two. `None` of nothing. Values must be finite.
@@ -59,7 +57,7 @@ pub fn median_with_interval(values: &[f64], confidence: f64) -> Option<Estimate>
 pub fn hodges_lehmann(differences: &[f64], confidence: f64) -> Option<Estimate> {
     let averages = walsh_averages(differences);
     let value = median_of_sorted(&averages)?;
-    let depth = depth(&signed_rank(differences.len()), confidence);
+    let depth = depth(&known_signed_rank(differences.len()), confidence);
     Some(depth.of(&averages, value))
 }
 
@@ -93,6 +91,14 @@ pub fn signed_rank(n: usize) -> Vec<f64> {
         }
     }
     probability
+}
+
+/// [`signed_rank`], computed once for each n: every comparison of a report has as many blocks as the next.
+fn known_signed_rank(n: usize) -> Arc<[f64]> {
+    static KNOWN: Mutex<BTreeMap<usize, Arc<[f64]>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let table = known.entry(n).or_insert_with(|| signed_rank(n).into());
+    Arc::clone(table)
 }
 
 /// P(B = b) of a fair coin thrown n times, b = 0..=n.

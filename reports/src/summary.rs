@@ -1,30 +1,28 @@
 //! The summary: one line of numbers per cell, over its rounds.
 //!
 //! What `run --format json` prints and what tables and charts draw from. Per metric the median over rounds with its
-//! interval; per cell a ratio of throughput to the first runtime, from pairs within blocks. Metrics are one list,
-//! [`METRICS`]: a new one is a line there. What was measured wrongly gets a reason here and no number. No verdicts.
-//! Next: `statistics` for the intervals, `checks` for the warnings.
+//! interval; per cell the comparisons with the reference runtime of its group. What was measured wrongly gets a reason
+//! here and no number. Next: `metrics` for what is read, `verdict` for what a difference means, `checks` for the warnings.
 
 use std::collections::BTreeMap;
 
-use photofinish_harness::latency::Latencies;
 use photofinish_harness::load::Load;
 use photofinish_harness::machine::Machine;
 use photofinish_harness::record::{
-    Completion, Measured, Measurement, Outcome, Placement, PlannedScenario, Record, Tool,
+    Completion, Measured, Measurement, Outcome, Placement, Record, Tool,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::checks;
+use crate::metrics::{self, Metric, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
+use crate::rounds::{failures, measured, of_cell, scenario};
 use crate::statistics::{self, CONFIDENCE, Estimate};
 use crate::validity;
+use crate::verdict::{self, Comparison, Pair, Rule};
 
 /// Name and version of the summary's format.
 pub const SUMMARY_SCHEMA: &str = "photofinish-summary/1";
-
-/// The metric that runtimes are ranked and compared by.
-pub const THROUGHPUT: &str = "throughput_ops_s";
 
 /// A run in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +47,8 @@ pub struct Summary {
     pub placement: Placement,
     /// What a reader must know before believing a number: the record's own warnings, then what the rounds show.
     pub warnings: Vec<String>,
+    /// How differences between runtimes became verdicts.
+    pub rule: Rule,
     /// All cells, in the plan's order.
     pub cells: Vec<CellSummary>,
 }
@@ -78,12 +78,15 @@ pub struct CellSummary {
     pub sessions: Option<u32>,
     /// Worker threads the runtime was given; `null` where nothing was measured.
     pub worker_threads: Option<u32>,
+    /// Whether every round held the rate of its open load; `null` of a closed one, and where nothing was measured.
+    pub rate_held: Option<bool>,
     /// Failed operations over all rounds, by kind.
     pub errors_by_kind: BTreeMap<String, ErrorKind>,
     /// Numbers over rounds, by metric; units close the names. Of an `invalid` cell only counts remain.
     pub metrics: BTreeMap<String, MetricSummary>,
-    /// Against the first runtime of the same scenario and load that was measured; `null` for that one itself.
-    pub ratio: Option<Ratio>,
+    /// Against the reference runtime under the same scenario and load, by metric: the one that the plan names if it has
+    /// numbers, else the first that has. Empty for that one itself, and of metrics with too few samples.
+    pub comparisons: BTreeMap<String, Comparison>,
 }
 
 /// Whether a cell has numbers to believe.
@@ -118,31 +121,15 @@ pub struct MetricSummary {
     pub low: f64,
     /// Upper bound of the median's interval.
     pub high: f64,
-    /// `ops/s`, `ns`, `ns/op`, `switches/op`, `bytes`, `threads`, `ops`, `errors`.
+    /// `ops/s`, `ns`, `ns/op`, `switches/op`, `bytes`, ...; empty of a plain number.
     pub unit: String,
     /// The interval's confidence, 0..=1; less than 0.95 where there were fewer than six rounds, 0 for a single one.
     pub confidence: f64,
     /// Why to take the number as a hint only; `null` where it is sound.
     pub advisory: Option<String>,
-}
-
-/// How a runtime compares with another, from pairs within blocks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Ratio {
-    /// The metric compared.
-    pub metric: String,
-    /// The runtime it is compared with.
-    pub against: String,
-    /// Hodges–Lehmann estimate over the blocks' log-ratios; above 1 this cell's number is the greater.
-    pub median: f64,
-    /// Lower bound, exact signed-rank.
-    pub low: f64,
-    /// Upper bound, exact signed-rank.
-    pub high: f64,
-    /// The interval's confidence, 0..=1.
-    pub confidence: f64,
-    /// Blocks with both of the pair.
-    pub pairs: usize,
+    /// Whether the truth can only be greater: operations that had not ended count with the time they had waited.
+    #[serde(default)]
+    pub lower_bound: bool,
 }
 
 /// The cells of one scenario under one load: those that may be compared.
@@ -155,50 +142,6 @@ pub struct Group<'a> {
     /// The cells, in the plan's order.
     pub cells: Vec<&'a CellSummary>,
 }
-
-/// How a metric is read from one measured round.
-pub struct Metric {
-    /// Its name, closed by the unit.
-    pub name: &'static str,
-    /// The unit on its own.
-    pub unit: &'static str,
-    /// The value in one round; `None` where it cannot be known.
-    pub read: fn(&Measurement) -> Option<f64>,
-    /// Successes a round needs for the value to be sound.
-    needs_ops: u64,
-    /// Whether it still means something when the round's content was wrong.
-    counts_only: bool,
-}
-
-/// Every metric of a cell under closed load.
-pub const METRICS: &[Metric] = &[
-    metric(THROUGHPUT, "ops/s", |round| Some(round.throughput_ops_s)),
-    // Twice ten samples around a median; a hundred beyond any higher percentile.
-    service("service_p50_ns", 20, |round| quantile(round, 0.5)),
-    service("service_p90_ns", 1_000, |round| quantile(round, 0.9)),
-    service("service_p99_ns", 10_000, |round| quantile(round, 0.99)),
-    service("service_p999_ns", 100_000, |round| quantile(round, 0.999)),
-    metric("cpu_ns_per_op", "ns/op", |round| {
-        per_op(round, sum(round.cost.cpu_user_ns, round.cost.cpu_system_ns))
-    }),
-    metric("context_switches_per_op", "switches/op", |round| {
-        per_op(
-            round,
-            sum(
-                round.cost.voluntary_switches,
-                round.cost.involuntary_switches,
-            ),
-        )
-    }),
-    metric("peak_rss_bytes", "bytes", |round| {
-        round.cost.peak_rss_bytes.map(|bytes| bytes as f64)
-    }),
-    metric("threads", "threads", |round| {
-        round.cost.threads.map(|threads| threads as f64)
-    }),
-    count("ops", "ops", |round| Some(round.ops as f64)),
-    count("errors", "errors", |round| Some(failures(round) as f64)),
-];
 
 impl Summary {
     /// Summarises a record. Never fails: what does not fit together becomes a warning.
@@ -220,7 +163,8 @@ impl Summary {
             completion: record.completion.clone(),
             placement: record.plan.placement.clone(),
             warnings,
-            cells: with_ratios(
+            rule: Rule::of(&record.plan),
+            cells: with_comparisons(
                 record,
                 (0..record.plan.cells.len())
                     .map(|cell| summarise(record, cell))
@@ -250,7 +194,21 @@ impl Summary {
 }
 
 impl<'a> Group<'a> {
-    /// The cells with numbers, the highest throughput first.
+    /// The metric that its cells are ranked by, and that its verdicts are told by: throughput under closed load, response
+    /// under open load, at the 99th percentile where every round has the samples for it.
+    pub fn headline(&self) -> &'static str {
+        let too_few = |cell: &&CellSummary| {
+            cell.metric(RESPONSE_P99)
+                .is_some_and(|metric| metric.advisory.is_some() && !metric.lower_bound)
+        };
+        match self.load {
+            Load::Closed { .. } => THROUGHPUT,
+            Load::Open { .. } if self.cells.iter().any(too_few) => RESPONSE_P50,
+            Load::Open { .. } => RESPONSE_P99,
+        }
+    }
+
+    /// The cells with numbers, the best by the headline's metric first.
     pub fn ranked(&self) -> Vec<&'a CellSummary> {
         let mut ranked: Vec<&CellSummary> = self
             .cells
@@ -258,9 +216,13 @@ impl<'a> Group<'a> {
             .copied()
             .filter(|cell| cell.status == Status::Ok)
             .collect();
-        let throughput =
-            |cell: &CellSummary| cell.metric(THROUGHPUT).map_or(0.0, |metric| metric.median);
-        ranked.sort_by(|a, b| throughput(b).total_cmp(&throughput(a)));
+        let headline = self.headline();
+        let worth = |cell: &CellSummary| match (cell.metric(headline), self.load) {
+            (None, _) => f64::NEG_INFINITY,
+            (Some(metric), Load::Closed { .. }) => metric.median,
+            (Some(metric), Load::Open { .. }) => -metric.median,
+        };
+        ranked.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
         ranked
     }
 
@@ -273,71 +235,31 @@ impl<'a> Group<'a> {
             .collect()
     }
 
-    /// The runtime that ratios are against; `None` where no other was measured.
+    /// The runtime that the others are compared with by the headline's metric; `None` where there is no other.
     pub fn baseline(&self) -> Option<&'a str> {
-        self.cells
-            .iter()
-            .find_map(|cell| Some(cell.ratio.as_ref()?.against.as_str()))
+        self.comparisons()
+            .map(|(_, comparison)| comparison.against.as_str())
+            .next()
+    }
+
+    /// The comparisons by the headline's metric, with the cells they are about, the best first.
+    pub fn comparisons(&self) -> impl Iterator<Item = (&'a CellSummary, &'a Comparison)> + use<'a> {
+        let headline = self.headline();
+        self.ranked()
+            .into_iter()
+            .filter_map(move |cell| Some((cell, cell.comparisons.get(headline)?)))
+    }
+
+    /// Whether any of these comparisons has a verdict.
+    pub fn has_verdicts(&self) -> bool {
+        self.comparisons()
+            .any(|(_, comparison)| comparison.verdict.is_some())
     }
 
     /// The most rounds any cell was measured in.
     pub fn rounds(&self) -> usize {
         self.cells.iter().map(|cell| cell.rounds).max().unwrap_or(0)
     }
-
-    /// What can be said of the highest throughput without a verdict.
-    pub fn lead(&self) -> Lead<'a> {
-        let ranked = self.ranked();
-        let (first, second) = match ranked.as_slice() {
-            [] => return Lead::Nothing,
-            [first] => return Lead::Alone { first },
-            [first, second, ..] => (*first, *second),
-        };
-        let rounds = first.rounds.min(second.rounds);
-        match first.metric(THROUGHPUT).zip(second.metric(THROUGHPUT)) {
-            Some(_) if rounds < FEWEST_ROUNDS => Lead::TooFewRounds { first, rounds },
-            Some((a, b)) if a.estimate().is_apart_from(&b.estimate()) => {
-                Lead::Apart { first, second }
-            }
-            _ => Lead::Unclear { first, second },
-        }
-    }
-}
-
-/// With fewer rounds an interval's confidence is 50 % or less, and its ends mean nothing.
-const FEWEST_ROUNDS: usize = 3;
-
-/// What can be said of the highest throughput in a group.
-#[derive(Clone, Copy, Debug)]
-pub enum Lead<'a> {
-    /// The interval of the first lies wholly above that of the second.
-    Apart {
-        /// Highest throughput.
-        first: &'a CellSummary,
-        /// The next.
-        second: &'a CellSummary,
-    },
-    /// The intervals of the first two overlap.
-    Unclear {
-        /// Highest median.
-        first: &'a CellSummary,
-        /// The next.
-        second: &'a CellSummary,
-    },
-    /// Too few rounds for intervals.
-    TooFewRounds {
-        /// Highest median.
-        first: &'a CellSummary,
-        /// The fewer of the first two's.
-        rounds: usize,
-    },
-    /// Only one runtime has numbers.
-    Alone {
-        /// That one.
-        first: &'a CellSummary,
-    },
-    /// No runtime has numbers.
-    Nothing,
 }
 
 impl CellSummary {
@@ -372,32 +294,6 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Summary).to_value()
 }
 
-/// The measured rounds of a cell with their blocks, in the order in which they ran.
-pub(crate) fn measured(record: &Record, cell: usize) -> impl Iterator<Item = (usize, &Measured)> {
-    record
-        .rounds
-        .iter()
-        .filter(move |round| round.cell == cell)
-        .filter_map(|round| match &round.outcome {
-            Outcome::Ok(measured) => Some((round.block, &**measured)),
-            _ => None,
-        })
-}
-
-/// The scenario of that name in the plan.
-pub(crate) fn scenario<'a>(record: &'a Record, name: &str) -> Option<&'a PlannedScenario> {
-    record
-        .plan
-        .scenarios
-        .iter()
-        .find(|scenario| scenario.name == name)
-}
-
-/// Failed operations of a round, of all kinds.
-pub(crate) fn failures(round: &Measurement) -> u64 {
-    round.errors.values().map(|failures| failures.count).sum()
-}
-
 fn summarise(record: &Record, index: usize) -> CellSummary {
     let cell = &record.plan.cells[index];
     let scenario = scenario(record, &cell.scenario);
@@ -426,13 +322,14 @@ fn summarise(record: &Record, index: usize) -> CellSummary {
             .count(),
         sessions: rounds.first().map(|round| round.worker.sessions),
         worker_threads: rounds.first().map(|round| round.worker.worker_threads),
+        rate_held: rate_held(&rounds),
         errors_by_kind: errors_by_kind(&rounds),
-        metrics: METRICS
+        metrics: metrics::all(rounds.iter().map(|round| &round.worker))
             .iter()
             .filter(|metric| status == Status::Ok || metric.counts_only)
-            .filter_map(|metric| Some((metric.name.to_owned(), over_rounds(metric, &rounds)?)))
+            .filter_map(|metric| Some((metric.name.to_string(), over_rounds(metric, &rounds)?)))
             .collect(),
-        ratio: None,
+        comparisons: BTreeMap::new(),
     }
 }
 
@@ -478,11 +375,7 @@ fn not_measured(record: &Record, index: usize) -> (Status, String) {
 }
 
 fn outcomes(record: &Record, cell: usize) -> impl Iterator<Item = &Outcome> {
-    record
-        .rounds
-        .iter()
-        .filter(move |round| round.cell == cell)
-        .map(|round| &round.outcome)
+    of_cell(record, cell).map(|round| &round.outcome)
 }
 
 /// Mismatches, violations and errors over the budget of one round.
@@ -535,125 +428,80 @@ fn errors_by_kind(rounds: &[&Measured]) -> BTreeMap<String, ErrorKind> {
     kinds
 }
 
+fn rate_held(rounds: &[&Measured]) -> Option<bool> {
+    rounds
+        .iter()
+        .filter_map(|round| round.worker.open.as_ref())
+        .map(|open| open.rate_held)
+        .reduce(|all, one| all && one)
+}
+
 fn over_rounds(metric: &Metric, rounds: &[&Measured]) -> Option<MetricSummary> {
-    let read = |round: &&Measured| (metric.read)(&round.worker).filter(|value| value.is_finite());
-    let values: Vec<f64> = rounds.iter().filter_map(read).collect();
+    let values: Vec<f64> = rounds
+        .iter()
+        .filter_map(|round| metric.read(&round.worker))
+        .collect();
     let estimate = statistics::median_with_interval(&values, CONFIDENCE)?;
+    let too_few = too_few_samples(metric, rounds);
+    let lower_bound = rounds
+        .iter()
+        .any(|round| metric.is_lower_bound(&round.worker));
+    let unfinished =
+        "a lower bound: operations that had not ended count as long as they had waited";
     Some(MetricSummary {
         median: estimate.value,
         low: estimate.low,
         high: estimate.high,
         unit: metric.unit.to_owned(),
         confidence: estimate.confidence,
-        advisory: advisory(metric, rounds),
+        lower_bound: lower_bound && too_few.is_none(),
+        advisory: too_few.or(lower_bound.then(|| unfinished.to_owned())),
     })
 }
 
-fn advisory(metric: &Metric, rounds: &[&Measured]) -> Option<String> {
-    let fewest = rounds
+fn too_few_samples(metric: &Metric, rounds: &[&Measured]) -> Option<String> {
+    let samples = rounds
         .iter()
-        .map(|round| round.worker.service.count())
-        .min()?;
-    (fewest < metric.needs_ops).then(|| {
+        .filter_map(|round| metric.samples(&round.worker));
+    let fewest = samples.min_by_key(|samples| samples.there)?;
+    (fewest.there < fewest.needed).then(|| {
         format!(
-            "needs {} operations in a round; the smallest round had {fewest}",
-            metric.needs_ops
+            "needs {} operations in a round; the smallest round had {}",
+            fewest.needed, fewest.there
         )
     })
 }
 
-/// Adds to each cell its ratio to the first one of its group that has numbers.
-fn with_ratios(record: &Record, mut cells: Vec<CellSummary>) -> Vec<CellSummary> {
+/// Adds to each cell its comparisons with the reference of its group.
+fn with_comparisons(record: &Record, mut cells: Vec<CellSummary>) -> Vec<CellSummary> {
     for index in 0..cells.len() {
-        let comparable = |other: &CellSummary| {
-            other.status == Status::Ok
-                && other.scenario == cells[index].scenario
-                && other.load == cells[index].load
-        };
-        let first = cells.iter().position(comparable);
-        let Some(first) =
-            first.filter(|first| *first != index && cells[index].status == Status::Ok)
-        else {
+        let Some(against) = reference(record, &cells, index) else {
             continue;
         };
-        cells[index].ratio = ratio(record, index, first);
+        let pair = Pair {
+            cell: index,
+            against,
+        };
+        let comparisons = metrics::METRICS.iter().filter_map(|metric| {
+            let comparison = verdict::compare(record, metric, pair)?;
+            Some((metric.name.to_string(), comparison))
+        });
+        cells[index].comparisons = comparisons.collect();
     }
     cells
 }
 
-/// The throughput of one cell against another, paired by block; of a block measured twice the later round counts.
-pub(crate) fn ratio(record: &Record, cell: usize, against: usize) -> Option<Ratio> {
-    let by_block = |cell| -> BTreeMap<usize, f64> {
-        measured(record, cell)
-            .map(|(block, round)| (block, round.worker.throughput_ops_s))
-            .collect()
+/// The cell that a cell is compared with: that of the plan's reference runtime if it has numbers, else the first of the
+/// group that has. `None` for that one itself, and for a cell without numbers.
+fn reference(record: &Record, cells: &[CellSummary], index: usize) -> Option<usize> {
+    let comparable = |other: &&usize| {
+        let (other, cell) = (&cells[**other], &cells[index]);
+        other.status == Status::Ok && other.scenario == cell.scenario && other.load == cell.load
     };
-    let bases = by_block(against);
-    let pairs: Vec<(f64, f64)> = by_block(cell)
-        .into_iter()
-        .filter_map(|(block, throughput)| Some((throughput, *bases.get(&block)?)))
-        .collect();
-    let estimate = statistics::paired_ratio(&pairs, CONFIDENCE)?;
-    Some(Ratio {
-        metric: THROUGHPUT.to_owned(),
-        against: record.plan.cells[against].runtime.clone(),
-        median: estimate.value,
-        low: estimate.low,
-        high: estimate.high,
-        confidence: estimate.confidence,
-        pairs: pairs.len(),
-    })
-}
-
-type Read = fn(&Measurement) -> Option<f64>;
-
-const fn metric(name: &'static str, unit: &'static str, read: Read) -> Metric {
-    Metric {
-        name,
-        unit,
-        read,
-        needs_ops: 0,
-        counts_only: false,
-    }
-}
-
-const fn service(name: &'static str, needs_ops: u64, read: Read) -> Metric {
-    Metric {
-        name,
-        unit: "ns",
-        read,
-        needs_ops,
-        counts_only: false,
-    }
-}
-
-const fn count(name: &'static str, unit: &'static str, read: Read) -> Metric {
-    Metric {
-        name,
-        unit,
-        read,
-        needs_ops: 0,
-        counts_only: true,
-    }
-}
-
-fn quantile(round: &Measurement, quantile: f64) -> Option<f64> {
-    round.service.quantile_ns(quantile).map(|ns| ns as f64)
-}
-
-/// Failed operations cost too, and are operations.
-fn per_op(round: &Measurement, total: Option<u64>) -> Option<f64> {
-    let ops = round.ops + failures(round);
-    (ops > 0).then_some(total? as f64 / ops as f64)
-}
-
-fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
-    Some(a?.saturating_add(b?))
-}
-
-/// The service times of all rounds of a cell in one histogram: for display only, never for inference.
-pub(crate) fn merged_service(record: &Record, cell: usize) -> Latencies {
-    let mut merged = Latencies::new();
-    measured(record, cell).for_each(|(_, round)| merged.merge(&round.worker.service));
-    merged
+    let all: Vec<usize> = (0..cells.len()).collect();
+    let named = |other: &&usize| record.plan.reference.as_ref() == Some(&cells[**other].runtime);
+    let mut group = all.iter().filter(comparable);
+    let first = group.clone().next();
+    let against = *group.find(named).or(first)?;
+    (against != index && cells[index].status == Status::Ok).then_some(against)
 }

@@ -8,7 +8,7 @@ use photofinish_harness::record::Record;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::summary::{CellSummary, Group, Status, Summary};
-use crate::{describe, runtimes, summary};
+use crate::{describe, rounds, runtimes};
 
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub fn render(record: &Record, style: Style) -> String {
 }
 
 fn block(page: &mut Page, record: &Record, group: &Group<'_>) {
-    let scenario = summary::scenario(record, group.scenario);
+    let scenario = rounds::scenario(record, group.scenario);
     let title = scenario.map_or("", |scenario| scenario.title.as_str());
     page.paragraph(Tone::Strong, &format!("{}  {title}", group.scenario));
     let servers = scenario.map(describe::servers).unwrap_or_default();
@@ -60,7 +60,7 @@ fn block(page: &mut Page, record: &Record, group: &Group<'_>) {
     page.blank();
     let ranked = group.ranked();
     if !ranked.is_empty() {
-        table(page, &ranked, group.baseline());
+        table(page, &ranked, group);
         page.blank();
     }
     for absent in describe::absent(group) {
@@ -86,8 +86,11 @@ fn block(page: &mut Page, record: &Record, group: &Group<'_>) {
         if let Some(sentence) = describe::fewer_sessions(cell) {
             page.paragraph_in(Tone::Faint, &sentence);
         }
+        if let Some(sentence) = describe::rate_not_held(cell) {
+            page.paragraph_in(Tone::Warning, &sentence);
+        }
     }
-    if let Some(sentence) = describe::lead(group) {
+    if let Some(sentence) = describe::verdicts(group) {
         page.paragraph_in(Tone::Plain, &sentence);
     }
     page.blank();
@@ -107,7 +110,7 @@ impl Column {
     }
 }
 
-fn table(page: &mut Page, ranked: &[&CellSummary], baseline: Option<&str>) {
+fn table(page: &mut Page, ranked: &[&CellSummary], group: &Group<'_>) {
     let names: Vec<String> = ranked
         .iter()
         .map(|cell| short_name(&cell.runtime))
@@ -119,7 +122,7 @@ fn table(page: &mut Page, ranked: &[&CellSummary], baseline: Option<&str>) {
         .max()
         .unwrap_or(0);
     let columns = fitting(
-        columns(ranked, baseline),
+        columns(ranked, group),
         page.width - INDENT - longest_name.min(SHORTEST_NAME),
     );
     let roomy = INDENT + longest_name + width_of(&columns, WIDE_GAP) <= page.width;
@@ -154,32 +157,36 @@ fn width_of(columns: &[Column], gap: usize) -> usize {
     columns.iter().map(|column| column.width() + gap).sum()
 }
 
-fn columns(ranked: &[&CellSummary], baseline: Option<&str>) -> Vec<Column> {
+fn columns(ranked: &[&CellSummary], group: &Group<'_>) -> Vec<Column> {
     let column = |heading: &str, rank: u8, cell: &dyn Fn(&CellSummary) -> String| Column {
         heading: heading.to_owned(),
         rank,
         cells: ranked.iter().map(|ranked| clean(&cell(ranked))).collect(),
     };
-    let metric = |heading: &str, rank: u8, name: &'static str| {
-        column(heading, rank, &|cell| describe::value(cell.metric(name)))
-    };
-    let mut columns = vec![
-        metric("ops/s", 0, summary::THROUGHPUT),
-        metric("p50", 2, "service_p50_ns"),
-        metric("p99", 3, "service_p99_ns"),
-        metric("p99.9", 6, "service_p999_ns"),
-        metric("CPU/op", 4, "cpu_ns_per_op"),
-        metric("memory", 5, "peak_rss_bytes"),
-    ];
-    if let Some(baseline) = baseline {
+    let mut columns: Vec<Column> = describe::columns(group.load)
+        .iter()
+        .map(|of| {
+            column(of.heading, of.rank, &|cell| {
+                describe::value(cell.metric(of.metric))
+            })
+        })
+        .collect();
+    if let Some(baseline) = group.baseline() {
         let named = format!("vs {}", clean(baseline));
         let heading = if named.width() <= LONGEST_VERSUS {
             named.as_str()
         } else {
-            "vs first"
+            "vs ref."
         };
-        columns.push(column(heading, 1, &|cell| describe::ratio(cell)));
-        columns.push(column("spread", 1, &|cell| describe::ratio_spread(cell)));
+        columns.push(column(heading, 1, &|cell| describe::ratio(cell, group)));
+        columns.push(column("spread", 1, &|cell| {
+            describe::ratio_spread(cell, group)
+        }));
+        if group.has_verdicts() {
+            columns.push(column("verdict", 1, &|cell| {
+                describe::verdict_of(cell, group)
+            }));
+        }
     }
     columns
 }
@@ -221,6 +228,9 @@ fn legend(page: &mut Page, summary: &Summary) {
     if let Some(sentence) = describe::spread_legend(summary) {
         page.paragraph(Tone::Faint, &sentence);
     }
+    if let Some(sentence) = describe::verdict_legend(summary) {
+        page.paragraph(Tone::Faint, &sentence);
+    }
     if cells()
         .flat_map(|cell| cell.metrics.values())
         .any(|metric| metric.advisory.is_some())
@@ -236,7 +246,9 @@ fn legend(page: &mut Page, summary: &Summary) {
     {
         page.paragraph(Tone::Faint, &format!("† {runtime} ({note})"));
     }
-    page.paragraph(Tone::Faint, describe::CLOSED_LOAD);
+    for sentence in describe::load_legends(summary) {
+        page.paragraph(Tone::Faint, sentence);
+    }
 }
 
 fn warnings(page: &mut Page, warnings: &[String]) {

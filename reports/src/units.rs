@@ -68,6 +68,15 @@ pub fn spread(value: f64, low: f64, high: f64) -> String {
     }
 }
 
+/// A share as a percentage, below 10 % with one digit after the point: `2%`, `4.1%`, `12%`.
+pub fn percent(share: f64) -> String {
+    let text = match 100.0 * share {
+        percent if percent < 9.95 => format!("{percent:.1}"),
+        percent => format!("{percent:.0}"),
+    };
+    format!("{}%", text.strip_suffix(".0").unwrap_or(&text))
+}
+
 /// Picks the metric's own form by its unit.
 pub fn with_unit(value: f64, unit: &str) -> String {
     match unit {
@@ -146,5 +155,10 @@ mod tests {
         check(spread(100.0, 99.7, 100.1), "±0.3%");
         check(spread(0.0, 0.0, 0.0), "±n/a");
         check(spread(1.0, 1.0, 1e9), "±>999%");
+        check(percent(0.02), "2%");
+        check(percent(0.0413), "4.1%");
+        check(percent(0.123), "12%");
+        check(percent(0.1), "10%");
+        check(percent(1.5), "150%");
     }
 }

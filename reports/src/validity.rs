@@ -4,13 +4,11 @@
 //! connections. What is doubtful becomes a warning in `checks`; what misleads makes the cell invalid in `summary`. What
 //! counts as a disturbance was decided when the round ran, and stands in the record.
 
-use std::collections::BTreeMap;
-
 use photofinish_harness::record::{Measured, Outcome, PlacementKind, Record, Round};
 use photofinish_harness::workload::Failure;
 
 use crate::checks::name;
-use crate::summary::{failures, measured};
+use crate::rounds::{counted, failures, measured};
 
 /// Share of its CPUs' time from which on a side has nothing left to give.
 const EXHAUSTED: f64 = 0.95;
@@ -51,22 +49,12 @@ fn disturbed(record: &Record) -> Option<String> {
     ))
 }
 
-/// The measured rounds of the plan's cells, of a block that was redone those of the last attempt.
+/// The measured rounds of the plan's cells that count.
 fn counting(record: &Record) -> Vec<&Round> {
-    let rounds = || {
-        record.rounds.iter().filter(|round| {
-            round.cell < record.plan.cells.len() && matches!(round.outcome, Outcome::Ok(_))
-        })
+    let planned = |round: &&Round| {
+        round.cell < record.plan.cells.len() && matches!(round.outcome, Outcome::Ok(_))
     };
-    let place = |round: &Round| (round.block, round.cell);
-    let mut last: BTreeMap<(usize, usize), u32> = BTreeMap::new();
-    for round in rounds() {
-        let attempt = last.entry(place(round)).or_default();
-        *attempt = round.attempt.max(*attempt);
-    }
-    rounds()
-        .filter(|round| last[&place(round)] == round.attempt)
-        .collect()
+    counted(record).filter(planned).collect()
 }
 
 /// A server without CPU time left is what was measured, while the worker waited for it.

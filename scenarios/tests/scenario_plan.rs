@@ -109,7 +109,7 @@ fn without_a_word_about_runtimes_all_of_them_are_compared() {
         .collect();
     let all: Vec<_> = DESCRIPTORS.iter().map(|known| known.name).collect();
     assert_eq!(runtimes, all);
-    assert_eq!(made.blocks.len(), 5, "rounds by default");
+    assert_eq!(made.blocks.len(), 10, "rounds by default");
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_runtime_that_cannot_do_it_honestly_has_a_cell_with_the_reason_and_is_in_no_
     assert!(reason.is_some(), "sync does one thing after another");
     assert_eq!(made.cells[0].unsupported.as_deref(), reason);
     assert_eq!(made.cells[1].unsupported, None);
-    assert_eq!(made.blocks, vec![vec![1]; 5]);
+    assert_eq!(made.blocks, vec![vec![1]; 10]);
     let listed = listed_scenario(&needy);
     assert_eq!(listed.runtimes[0].unsupported.as_deref(), reason);
 }

@@ -4,8 +4,9 @@ use super::canvas::{Drawing, Ink, Point, Stroke, at};
 use super::curves::{Curve, Frame};
 use super::scale::Scale;
 use super::{Draw, Kind, Source};
+use crate::metrics::THROUGHPUT;
 use crate::statistics::Estimate;
-use crate::summary::{CellSummary, Group, THROUGHPUT};
+use crate::summary::{CellSummary, Group};
 use crate::units;
 
 const TITLE: &str = "Throughput by concurrency";

@@ -1,12 +1,14 @@
-//! Speed-up: throughput against the first runtime, from pairs within blocks, on a logarithmic axis, so that twice as fast
-//! and half as fast lie equally far from the line at 1.
+//! Speed-up: throughput against the reference runtime, from pairs within blocks, with the verdict, on a logarithmic axis,
+//! so that twice as fast and half as fast lie equally far from the line at 1.
 
 use super::canvas::Drawing;
 use super::rows::{self, Row, Words};
 use super::{Draw, Kind, Source, subject};
+use crate::metrics::THROUGHPUT;
 use crate::statistics::Estimate;
-use crate::summary::{CellSummary, Group, Ratio};
-use crate::units;
+use crate::summary::{CellSummary, Group};
+use crate::verdict::Comparison;
+use crate::{describe, units};
 
 const TITLE: &str = "Speed-up";
 
@@ -17,7 +19,9 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn draw(source: &Source<'_>, group: &Group<'_>) -> Option<Drawing> {
-    let baseline = group.baseline()?;
+    let baseline = group
+        .baseline()
+        .filter(|_| group.headline() == THROUGHPUT)?;
     let cells = group.ranked().into_iter();
     let mut rows: Vec<Row> = cells
         .filter_map(|cell| row(source, cell, baseline))
@@ -42,11 +46,11 @@ fn row(source: &Source<'_>, cell: &CellSummary, baseline: &str) -> Option<Row> {
         };
         return Some(Row::new(source, cell, itself, "1×".to_owned()));
     }
-    let ratio = cell.ratio.as_ref()?;
+    let ratio = cell.comparisons.get(THROUGHPUT)?;
     Some(Row::new(source, cell, estimate(ratio), text(ratio)))
 }
 
-fn estimate(ratio: &Ratio) -> Estimate {
+fn estimate(ratio: &Comparison) -> Estimate {
     Estimate {
         value: ratio.median,
         low: ratio.low,
@@ -55,13 +59,16 @@ fn estimate(ratio: &Ratio) -> Estimate {
     }
 }
 
-fn text(ratio: &Ratio) -> String {
+fn text(ratio: &Comparison) -> String {
     let median = units::ratio(ratio.median);
     match ratio.pairs {
         1 => median,
         _ => format!(
-            "{median} {}",
-            units::spread(ratio.median, ratio.low, ratio.high)
+            "{median} {} {}",
+            units::spread(ratio.median, ratio.low, ratio.high),
+            describe::verdict(ratio)
         ),
     }
+    .trim_end()
+    .to_owned()
 }

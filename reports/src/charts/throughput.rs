@@ -3,7 +3,8 @@
 use super::canvas::Drawing;
 use super::rows::{self, Row, Words};
 use super::{Draw, Kind, Source, subject};
-use crate::summary::{Group, THROUGHPUT};
+use crate::metrics::THROUGHPUT;
+use crate::summary::Group;
 use crate::units;
 
 const TITLE: &str = "Throughput";

@@ -6,7 +6,7 @@
 use photofinish_harness::record::{Cell, Measured, Measurement, Outcome, Record, Round};
 
 use super::{Error, File, Format};
-use crate::summary;
+use crate::rounds;
 
 pub(super) static FORMAT: Format = Format {
     name: "csv",
@@ -34,7 +34,7 @@ const COLUMNS: &[Column] = &[
         Some(f64::from(round.worker_threads))
     }),
     ("ops", |round| Some(round.ops as f64)),
-    ("errors", |round| Some(summary::failures(round) as f64)),
+    ("errors", |round| Some(rounds::failures(round) as f64)),
     ("elapsed_ns", |round| Some(round.elapsed_ns as f64)),
     ("throughput_ops_s", |round| Some(round.throughput_ops_s)),
     ("service_mean_ns", |round| round.service.mean_ns()),
@@ -92,11 +92,7 @@ fn render(record: &Record) -> Result<Vec<File>, Error> {
         .map(str::to_owned);
     let mut text = line(header);
     for (index, cell) in record.plan.cells.iter().enumerate() {
-        let mut rounds = record
-            .rounds
-            .iter()
-            .filter(|round| round.cell == index)
-            .peekable();
+        let mut rounds = rounds::of_cell(record, index).peekable();
         if rounds.peek().is_none() {
             let reason = cell.unsupported.as_deref();
             let status = if reason.is_some() {

@@ -8,7 +8,7 @@ use photofinish_harness::record::{Cell, Record};
 
 use super::{Error, File, Format};
 use crate::names::{Unique, slug};
-use crate::{describe, summary};
+use crate::{describe, rounds};
 
 pub(super) static FORMAT: Format = Format {
     name: "hgrm",
@@ -25,7 +25,7 @@ const NS_PER_MS: f64 = 1e6;
 fn render(record: &Record) -> Result<Vec<File>, Error> {
     let mut unique = Unique::default();
     let cells = record.plan.cells.iter().enumerate();
-    let merged = cells.map(|(index, cell)| (cell, summary::merged_service(record, index)));
+    let merged = cells.map(|(index, cell)| (cell, rounds::merged_service(record, index)));
     let files = merged.filter(|(_, service)| service.count() > 0);
     Ok(files
         .map(|(cell, service)| File {

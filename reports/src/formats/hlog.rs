@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use photofinish_harness::record::{Cell, Measured, Outcome, Record};
 
 use super::{Error, File, Format};
-use crate::describe;
+use crate::{describe, rounds};
 
 pub(super) static FORMAT: Format = Format {
     name: "hlog",
@@ -28,7 +28,7 @@ fn render(record: &Record) -> Result<Vec<File>, Error> {
          \"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n",
         tag_part(&record.tool.version),
     );
-    for round in &record.rounds {
+    for round in rounds::counted(record) {
         if let (Outcome::Ok(measured), Some(cell)) =
             (&round.outcome, record.plan.cells.get(round.cell))
         {

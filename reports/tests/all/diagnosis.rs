@@ -162,8 +162,8 @@ fn people_read_the_worst_first_in_80_columns() {
     The same thing measured twice: http-get under threads, closed, 8 in flight, 12
       pairs of rounds of 2s
       ops/s  one was 0.990 to 1.020 times the other; tells differences above 3.5%
-      p50    one was 1.000 to 1.000 times the other; tells differences above 2.0%
-      p99    one was 1.000 to 1.000 times the other; tells differences above 2.0%
+      p50    one was 1.000 to 1.000 times the other; tells differences above 2%
+      p99    one was 1.000 to 1.000 times the other; tells differences above 2%
 
     Unfit to measure on: build (1 caution, 2 good, 1 unknown).
     ");
@@ -182,7 +182,7 @@ fn what_was_measured_joins_the_findings() {
         assert_eq!(diagnosis.fit, level != Bad);
     };
     let noise = |factor: f64| [(1000.0 * factor, 1000.0), (1000.0, 1000.0 * factor)];
-    check(&noise(1.01), Good, "below 3.0% cannot be told apart");
+    check(&noise(1.01), Good, "below 3% cannot be told apart");
     check(&noise(1.15), Caution, "below 17%");
     check(&noise(1.4), Bad, "below 43%");
     // No noise, and yet a difference: the machine favours whoever has the first arm's name.

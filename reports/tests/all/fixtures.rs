@@ -48,7 +48,7 @@ fn build() -> Vec<(&'static str, Record)> {
     ]
 }
 
-/// Seven runtimes, three scenarios, seven rounds.
+/// Seven runtimes, three scenarios, ten rounds.
 pub(crate) fn tour() -> Record {
     let mut record = base();
     for scenario in [http(), files(), database()] {
@@ -59,7 +59,7 @@ pub(crate) fn tour() -> Record {
         };
         let sweep = Sweep {
             concurrency: &[64],
-            rounds: 7,
+            rounds: 10,
             operation_ns,
             ops: 24_000,
         };

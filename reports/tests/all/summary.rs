@@ -1,7 +1,9 @@
 //! The summary: which cells have numbers, what they are compared with, and what is said against them.
 
 use photofinish_harness::record::{Measured, Outcome, Record};
-use photofinish_reports::summary::{CellSummary, Lead, Status, Summary};
+use photofinish_reports::metrics::THROUGHPUT;
+use photofinish_reports::summary::{CellSummary, Status, Summary};
+use photofinish_reports::verdict::{Comparison, Verdict};
 
 use crate::fixtures::{self, Sweep};
 
@@ -32,6 +34,10 @@ fn cell<'a>(summary: &'a Summary, runtime: &str) -> &'a CellSummary {
         .expect("a planned runtime")
 }
 
+fn throughput<'a>(summary: &'a Summary, runtime: &str) -> &'a Comparison {
+    &cell(summary, runtime).comparisons[THROUGHPUT]
+}
+
 #[test]
 fn a_ratio_pairs_rounds_of_one_block_so_that_drift_cancels() {
     let mut record = pair();
@@ -40,28 +46,21 @@ fn a_ratio_pairs_rounds_of_one_block_so_that_drift_cancels() {
         measured.worker.throughput_ops_s = 1e5 * [1.0, 3.0][cell] / f64::from(1 << block);
     });
     let summary = Summary::of(&record);
-    let ratio = cell(&summary, "tokio").ratio.clone().expect("compared");
+    let ratio = throughput(&summary, "tokio");
     assert_eq!((ratio.against.as_str(), ratio.pairs), ("threads", 5));
     assert!(
         (ratio.low - 3.0).abs() < 1e-9 && (ratio.high - 3.0).abs() < 1e-9,
         "{ratio:?}"
     );
     assert!((ratio.confidence - 0.9375).abs() < 1e-12, "{ratio:?}");
-    assert_eq!(cell(&summary, "threads").ratio, None);
+    assert!(cell(&summary, "threads").comparisons.is_empty());
 }
 
 #[test]
 fn ratios_are_against_the_first_runtime_that_has_numbers() {
     let summary = Summary::of(&fixtures::failures());
     assert_eq!(cell(&summary, "sync").status, Status::Unsupported);
-    assert_eq!(
-        cell(&summary, "async-std")
-            .ratio
-            .as_ref()
-            .expect("compared")
-            .against,
-        "threads"
-    );
+    assert_eq!(throughput(&summary, "async-std").against, "threads");
 }
 
 #[test]
@@ -175,24 +174,35 @@ fn rounds_of_no_cell_are_left_out_aloud() {
 }
 
 #[test]
-fn a_lead_needs_intervals_that_lie_apart_and_rounds_enough() {
-    let lead = |rounds: usize, factor: f64| {
-        let mut record = pair();
-        record.rounds.retain(|round| round.block < rounds);
+fn a_verdict_needs_an_interval_beyond_the_floor_and_blocks_enough() {
+    let verdict = |rounds: usize, factor: f64| {
+        let mut record = fixtures::of(
+            Sweep {
+                rounds,
+                concurrency: &[8],
+                operation_ns: 1e6,
+                ops: 40,
+            },
+            &["threads", "tokio"],
+        );
         each_measured(&mut record, |cell, block, measured| {
-            measured.worker.throughput_ops_s =
-                [1e5, 1e5 * factor][cell] * (1.0 + 0.01 * block as f64);
+            // A hundredth of noise, to one side and the other.
+            let noise = 1.0 + 0.01 * (block % 3) as f64 - 0.01;
+            measured.worker.throughput_ops_s = [1e5, 1e5 * factor * noise][cell];
         });
         let summary = Summary::of(&record);
-        match summary.groups()[0].lead() {
-            Lead::Apart { first, .. } => first.runtime.clone(),
-            Lead::Unclear { .. } => "unclear".to_owned(),
-            Lead::TooFewRounds { .. } => "too few".to_owned(),
-            Lead::Alone { .. } | Lead::Nothing => "nothing to compare".to_owned(),
-        }
+        let comparison = throughput(&summary, "tokio").clone();
+        assert_eq!(comparison.verdict.is_some(), comparison.reason.is_none());
+        assert_eq!(
+            comparison.verdict.is_some(),
+            comparison.smallest_callable.is_some()
+        );
+        comparison.verdict
     };
-    assert_eq!(lead(5, 1.10), "tokio");
-    assert_eq!(lead(5, 0.90), "threads");
-    assert_eq!(lead(5, 1.02), "unclear");
-    assert_eq!(lead(2, 1.10), "too few");
+    assert_eq!(verdict(10, 1.10), Some(Verdict::Faster));
+    assert_eq!(verdict(10, 0.90), Some(Verdict::Slower));
+    assert_eq!(verdict(10, 1.00), Some(Verdict::Tie));
+    assert_eq!(verdict(10, 1.02), Some(Verdict::Inconclusive));
+    assert_eq!(verdict(8, 1.10), Some(Verdict::Faster));
+    assert_eq!(verdict(7, 1.10), None);
 }

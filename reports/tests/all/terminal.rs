@@ -76,7 +76,7 @@ fn a_narrow_terminal_keeps_the_columns_that_matter_most() {
         heading.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     assert_eq!(columns(40), "runtime ops/s vs sync");
-    assert_eq!(columns(60), "runtime ops/s p50 p99 vs sync spread");
+    assert_eq!(columns(60), "runtime ops/s p50 vs sync spread verdict");
 }
 
 #[test]
@@ -93,52 +93,61 @@ fn closed_load_says_once_that_it_hides_queueing() {
 fn a_tour_reads_well() {
     insta::assert_snapshot!(plain(&fixtures::tour()), @r#"
     http-get  Small responses over keep-alive connections
-    closed, 64 in flight · mock http server · 7 rounds of 2s
+    closed, 64 in flight · mock http server · 10 rounds of 2s
 
-      runtime              ops/s    p50    p99   p99.9 CPU/op  memory vs sync spread
-      smol                  184k  332µs  925µs ~2.64ms 17.0µs 14.6MiB   77.8×    ±7%
-      tokio-current-thread  167k  372µs  552µs ~2.24ms 18.5µs 14.6MiB   71.4×   ±16%
-      async-std†            141k  427µs 1.21ms ~3.29ms 21.4µs 14.6MiB   61.4×    ±8%
-      tokio                 101k  615µs  897µs ~4.10ms 30.0µs 14.6MiB   44.4×    ±4%
-      pool                 52.9k 1.14ms 4.01ms ~8.67ms 50.0µs 14.6MiB   22.8×    ±9%
-      threads              35.4k 1.72ms 3.84ms ~12.8ms 50.0µs 14.6MiB   15.7×    ±9%
-      sync                 2.34k  408µs 1.02ms ~3.13ms 21.0µs 9.15MiB      1×
+      runtime              ops/s    p50    p99 CPU/op  memory vs sync spread verdict
+      smol                  178k  340µs  939µs 17.0µs 14.6MiB   78.0×    ±7%  faster
+      tokio-current-thread  172k  363µs  551µs 18.5µs 14.6MiB   75.6×    ±9%  faster
+      async-std†            141k  433µs 1.10ms 21.4µs 14.6MiB   61.6×    ±7%  faster
+      tokio                 102k  609µs  895µs 30.0µs 14.6MiB   45.6×    ±6%  faster
+      pool                 52.6k 1.15ms 3.53ms 50.0µs 14.6MiB   23.1×   ±10%  faster
+      threads              35.5k 1.69ms 4.28ms 50.0µs 14.6MiB   15.9×    ±8%  faster
+      sync                 2.29k  420µs  984µs 21.0µs 9.15MiB      1×
 
       sync ran 1 session, not 64.
-      No clear winner: the intervals of smol and tokio-current-thread overlap.
+      By throughput against sync: smol, tokio-current-thread, async-std, tokio,
+        pool, threads faster. The smallest differences that could have been called:
+        6.6% to 12%.
 
     file-read  Read a 64 KiB file whole
-    closed, 64 in flight · no server · 7 rounds of 2s
+    closed, 64 in flight · no server · 10 rounds of 2s
 
-      runtime              ops/s    p50   p99   p99.9 CPU/op  memory vs sync spread
-      smol                  764k 79.4µs 213µs  ~572µs 3.85µs 14.6MiB   76.3×    ±6%
-      tokio-current-thread  743k 84.4µs 123µs  ~448µs 4.18µs 14.6MiB   73.8×    ±9%
-      async-std†            631k 95.9µs 231µs  ~690µs 4.84µs 14.6MiB   63.3×    ±6%
-      tokio                 444k  139µs 207µs  ~670µs 6.78µs 14.6MiB   45.0×    ±5%
-      pool                  235k  256µs 476µs ~1.93ms 13.1µs 14.6MiB   23.9×    ±8%
-      threads               164k  367µs 842µs ~2.83ms 18.7µs 14.6MiB   16.4×    ±5%
-      sync                 9.96k 95.4µs 161µs  ~741µs 4.75µs 9.15MiB      1×
+      runtime              ops/s    p50   p99 CPU/op  memory vs sync spread verdict
+      smol                  773k 78.3µs 215µs 3.85µs 14.6MiB   78.2×    ±7%  faster
+      tokio-current-thread  757k 82.3µs 121µs 4.18µs 14.6MiB   76.5×    ±8%  faster
+      async-std†            624k 97.5µs 229µs 4.84µs 14.6MiB   63.5×    ±6%  faster
+      tokio                 443k  140µs 207µs 6.78µs 14.6MiB   45.4×    ±5%  faster
+      pool                  234k  259µs 565µs 13.1µs 14.6MiB   23.8×   ±10%  faster
+      threads               163k  368µs 965µs 18.7µs 14.6MiB   16.5×    ±5%  faster
+      sync                 9.85k 96.2µs 167µs 4.75µs 9.15MiB      1×
 
       sync ran 1 session, not 64.
-      No clear winner: the intervals of smol and tokio-current-thread overlap.
+      By throughput against sync: smol, tokio-current-thread, async-std, tokio,
+        pool, threads faster. The smallest differences that could have been called:
+        6.9% to 12%.
 
     db-select  One row by primary key
     closed, 64 in flight · PostgreSQL 15.18 at
-      postgres://postgres@127.0.0.1:5432/bench · 7 rounds of 2s
+      postgres://postgres@127.0.0.1:5432/bench · 10 rounds of 2s
 
-      runtime              ops/s    p50    p99   p99.9 CPU/op  memory vs sync spread
-      smol                 38.5k 1.58ms 2.90ms ~11.2ms 50.0µs 14.6MiB   79.5×    ±6%
-      tokio-current-thread 37.0k 1.68ms 2.48ms ~11.6ms 50.0µs 14.6MiB   74.3×    ±6%
-      async-std†           30.3k 1.98ms 5.61ms ~15.2ms 50.0µs 14.6MiB   61.0×    ±7%
-      tokio                24.5k 2.54ms 3.75ms ~17.4ms 50.0µs 14.6MiB   48.2×    ±7%
-      pool                 11.7k 5.15ms 14.4ms ~37.3ms 50.0µs 14.6MiB   23.6×    ±9%
-      threads              8.42k 7.39ms 14.6ms ~53.4ms 50.0µs 14.6MiB   16.8×    ±5%
-      sync                   501 1.89ms 4.89ms ~13.7ms 50.0µs 9.15MiB      1×
+      runtime              ops/s    p50    p99 CPU/op  memory vs sync spread verdict
+      smol                 38.6k 1.57ms 3.03ms 50.0µs 14.6MiB   79.7×    ±5%  faster
+      tokio-current-thread 37.1k 1.68ms 2.48ms 50.0µs 14.6MiB   76.1×    ±7%  faster
+      async-std†           30.8k 1.97ms 5.40ms 50.0µs 14.6MiB   62.1×    ±9%  faster
+      tokio                23.8k 2.61ms 3.86ms 50.0µs 14.6MiB   48.2×    ±7%  faster
+      pool                 11.8k 5.11ms 14.7ms 50.0µs 14.6MiB   23.7×   ±10%  faster
+      threads              8.03k 7.47ms 20.5ms 50.0µs 14.6MiB   16.7×    ±6%  faster
+      sync                   490 1.92ms 5.19ms 50.0µs 9.15MiB      1×
 
       sync ran 1 session, not 64.
-      No clear winner: the intervals of smol and tokio-current-thread overlap.
+      By throughput against sync: smol, tokio-current-thread, async-std, tokio,
+        pool, threads faster. The smallest differences that could have been called:
+        7.5% to 13%.
 
-    spread: how far the ratio's interval reaches, with confidence 95% over 7 rounds.
+    spread: how far the ratio's interval reaches, with confidence 99% over 10
+      rounds.
+    faster, slower: the whole interval lies beyond a difference of 2%; tie: all of
+      it within; inconclusive: neither, so this run cannot tell.
     ~ too few operations in a round for this percentile: a hint, not a result.
     † async-std (discontinued)
     Closed load: a session's next operation waits for its last, so these are service
@@ -170,10 +179,10 @@ fn whatever_goes_wrong_is_said_beside_the_numbers() {
         ms)
       async-std: errors: 5 × reset (operation 12: reset after 5 ms), 15 × timeout
         (operation 12: timeout after 5 ms)
-      Highest throughput: async-std; its interval lies apart from that of the next,
-        threads.
+      No verdict against threads: 8 rounds of both are needed, and there are 4.
 
-    spread: how far the ratio's interval reaches, with confidence 88% over 4 rounds.
+    spread: how far the ratio's interval reaches, with confidence 87.5% over 4
+      rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
     † async-std (discontinued)
     Closed load: a session's next operation waits for its last, so these are service
@@ -202,7 +211,9 @@ fn an_interrupted_run_shows_what_it_has() {
       sync                 2.35k  405µs  831µs ~3.01ms 21.0µs 9.15MiB      1×
 
       sync ran 1 session, not 64.
-      No clear winner: 1 round cannot tell.
+      By throughput against sync: smol, tokio-current-thread, async-std without a
+        verdict (8 rounds of both are needed, and there is 1); tokio, pool, threads
+        without a verdict (8 rounds of both are needed, and there are 2).
 
     file-read  Read a 64 KiB file whole
     closed, 64 in flight · no server · 1 round of 2s
@@ -217,7 +228,7 @@ fn an_interrupted_run_shows_what_it_has() {
       sync                 10.5k 90.6µs 153µs  ~727µs 4.75µs 9.15MiB      1×
 
       sync ran 1 session, not 64.
-      No clear winner: 1 round cannot tell.
+      No verdict against sync: 8 rounds of both are needed, and there is 1.
 
     db-select  One row by primary key
     closed, 64 in flight · PostgreSQL 15.18 at
@@ -231,7 +242,7 @@ fn an_interrupted_run_shows_what_it_has() {
       tokio, tokio-current-thread, async-std, smol: failed: the run was interrupted
         before its first round
       sync ran 1 session, not 64.
-      No clear winner: 1 round cannot tell.
+      No verdict against sync: 8 rounds of both are needed, and there is 1.
 
     spread: how far the ratio's interval reaches, with confidence 50% over 2 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
@@ -277,13 +288,13 @@ fn long_names_are_cut_and_long_texts_wrapped() {
       and on a title that goes on and on  🏁
     closed, 100000 in flight · mock http server · 3 rounds of 2s
 
-      runtime               ops/s   p50    p99  p99.9 CPU/op  memory vs first spread
-      tokio                 28.3k 3.45s ~5.13s ~23.7s 50.0µs 8.39GiB    3.54×  ±0.9%
-      otherwise-quite-ordi… 17.5k 5.44s ~9.53s ~40.1s 50.0µs 8.39GiB    2.22×    ±6%
-      a-runtime-with-a-ver… 7.95k 12.0s ~28.4s ~60.0s 50.0µs 8.39GiB       1×
+      runtime                ops/s   p50    p99  p99.9 CPU/op  memory vs ref. spread
+      tokio                  28.3k 3.45s ~5.13s ~23.7s 50.0µs 8.39GiB   3.54×  ±0.9%
+      otherwise-quite-ordin… 17.5k 5.44s ~9.53s ~40.1s 50.0µs 8.39GiB   2.22×    ±6%
+      a-runtime-with-a-very… 7.95k 12.0s ~28.4s ~60.0s 50.0µs 8.39GiB      1×
 
-      Highest throughput: tokio; its interval lies apart from that of the next,
-        otherwise-quite-ordinary-runtime.
+      No verdict against a-runtime-with-a-very-long-name-indeed-0.19.0-beta: 8
+        rounds of both are needed, and there are 3.
 
     spread: how far the ratio's interval reaches, with confidence 75% over 3 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
@@ -309,10 +320,10 @@ fn nanoseconds_and_minutes_fit_one_table() {
       tokio    1.00M  ~1.03µs  ~1.24µs  ~1.24µs   50.0ns  9.15MiB   0.012×    ±15%
       threads  0.018   ~60.0s   ~60.0s   ~60.0s   50.0µs  9.15MiB   2e-10×    ±14%
 
-      Highest throughput: sync; its interval lies apart from that of the next,
-        tokio.
+      No verdict against sync: 8 rounds of both are needed, and there are 4.
 
-    spread: how far the ratio's interval reaches, with confidence 88% over 4 rounds.
+    spread: how far the ratio's interval reaches, with confidence 87.5% over 4
+      rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
     Closed load: a session's next operation waits for its last, so these are service
       times; queueing is hidden (coordinated omission).

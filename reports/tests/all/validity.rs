@@ -87,11 +87,20 @@ fn rounds_that_stayed_disturbed_are_told_and_those_that_were_redone_are_not() {
     assert!(told.starts_with("1 of 8 rounds were disturbed"), "{told}");
     assert!(told.contains("a cat during"), "{told}");
 
-    let mut again = record.rounds[0].clone();
-    again.attempt = 1;
-    again.conditions.disturbance = None;
-    record.rounds.push(again);
+    let block = record.rounds[0].block;
+    let whole = record.rounds.iter().filter(|round| round.block == block);
+    let mut again: Vec<_> = whole.cloned().collect();
+    for round in &mut again {
+        round.attempt = 1;
+        round.conditions.disturbance = None;
+    }
+    record.rounds.extend(again);
     assert_eq!(warning(&record, "disturbed"), None);
+    let told = warning(&record, "redone").expect("told");
+    assert!(
+        told.starts_with("1 block was redone") && told.ends_with("a cat"),
+        "{told}"
+    );
 
     let last = record.rounds.len() - 1;
     disturbed(&mut record, last);

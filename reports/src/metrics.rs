@@ -1,0 +1,422 @@
+//! Metrics: every number that a round has, in one list, [`METRICS`].
+//!
+//! A new one is a line there: its name closed by the unit, how it is read from a round, and, where runtimes are compared
+//! by it, which way is better. What a workload or a probe observed itself joins by the name it was given. Medians over
+//! rounds are taken in `summary`; what a difference means is judged in `verdict`.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use photofinish_harness::latency::Latencies;
+use photofinish_harness::load::Load;
+use photofinish_harness::record::{Floor, Measurement, OpenLoad};
+
+use crate::rounds::failures;
+
+/// Throughput: what runtimes are ranked and compared by under closed load.
+pub const THROUGHPUT: &str = "throughput_ops_s";
+/// The response time that runtimes are ranked and compared by under open load.
+pub const RESPONSE_P99: &str = "response_p99_ns";
+/// The same where there are too few samples for a 99th percentile.
+pub const RESPONSE_P50: &str = "response_p50_ns";
+
+/// A number that every measured round may have.
+#[derive(Clone, Debug)]
+pub struct Metric {
+    /// Its name, closed by the unit.
+    pub name: Cow<'static, str>,
+    /// The unit on its own; empty of a plain number.
+    pub unit: &'static str,
+    /// How runtimes are compared by it; `None` where they are not.
+    pub compared: Option<Compared>,
+    /// Whether it still means something when the round's content was wrong.
+    pub counts_only: bool,
+    /// Where it is read.
+    reading: Reading,
+}
+
+/// How runtimes are compared by a metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Compared {
+    /// Which way is better.
+    pub better: Better,
+    /// Under which loads.
+    pub under: Under,
+    /// What of the measuring loop is in it: the floor below which a difference is none.
+    pub overhead: Overhead,
+}
+
+/// Which way a metric is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// More is better: operations per second.
+    Higher,
+    /// Less is better: times, costs.
+    Lower,
+}
+
+/// Under which loads runtimes are compared by a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Under {
+    /// Closed load only: under open load the schedule decides.
+    Closed,
+    /// Open load only, since closed load has none.
+    Open,
+    /// Either.
+    Either,
+}
+
+/// What of the measuring loop is in a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overhead {
+    /// The loop's own time per operation, in operations per second.
+    Rate,
+    /// The loop's own service time, in ns.
+    Time,
+    /// Not known.
+    Unknown,
+}
+
+type Read = fn(&Measurement) -> Option<f64>;
+type ReadOpen = fn(&OpenLoad) -> Option<f64>;
+
+/// Where a metric is read.
+#[derive(Clone, Debug)]
+enum Reading {
+    Number(Read),
+    OpenNumber(ReadOpen),
+    Quantile {
+        of: Times,
+        at: f64,
+    },
+    /// A number found out under this name.
+    Gauge(String),
+}
+
+/// The histograms of a round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Times {
+    Service,
+    /// With the operations that had not ended, as long as they had waited.
+    Response,
+    Lag,
+    PacingError,
+    /// What was observed under this name.
+    Observed(String),
+}
+
+impl Times {
+    fn of<'a>(&self, round: &'a Measurement) -> Option<Cow<'a, Latencies>> {
+        let open = round.open.as_ref();
+        match self {
+            Self::Service => Some(Cow::Borrowed(&round.service)),
+            Self::Response => open.map(response),
+            Self::Lag => open.map(|open| Cow::Borrowed(&open.lag)),
+            Self::PacingError => open.map(|open| Cow::Borrowed(&open.pacing_error)),
+            Self::Observed(name) => round.observed.get(name).map(Cow::Borrowed),
+        }
+    }
+}
+
+/// Response times of all that was due: those of the successes, and what the unfinished and the unsent had waited.
+pub(crate) fn response(open: &OpenLoad) -> Cow<'_, Latencies> {
+    if open.overdue.count() == 0 {
+        return Cow::Borrowed(&open.response);
+    }
+    let mut all = open.response.clone();
+    all.merge(&open.overdue);
+    Cow::Owned(all)
+}
+
+/// Every metric, apart from those that workloads and probes name themselves.
+pub const METRICS: &[Metric] = &[
+    number(THROUGHPUT, "ops/s", |round| Some(round.throughput_ops_s)).compared(
+        Better::Higher,
+        Under::Closed,
+        Overhead::Rate,
+    ),
+    open_number("offered_ops_s", "ops/s", |open| {
+        per_second(open.scheduled, open)
+    }),
+    open_number("achieved_ops_s", "ops/s", |open| {
+        per_second(open.started_in_time, open)
+    }),
+    quantile("response_p50_ns", Times::Response, 0.5).compared(
+        Better::Lower,
+        Under::Open,
+        Overhead::Time,
+    ),
+    quantile("response_p90_ns", Times::Response, 0.9),
+    quantile("response_p99_ns", Times::Response, 0.99).compared(
+        Better::Lower,
+        Under::Open,
+        Overhead::Time,
+    ),
+    quantile("response_p999_ns", Times::Response, 0.999),
+    quantile("response_max_ns", Times::Response, 1.0),
+    quantile("service_p50_ns", Times::Service, 0.5).compared(
+        Better::Lower,
+        Under::Either,
+        Overhead::Time,
+    ),
+    quantile("service_p90_ns", Times::Service, 0.9),
+    quantile("service_p99_ns", Times::Service, 0.99).compared(
+        Better::Lower,
+        Under::Either,
+        Overhead::Time,
+    ),
+    quantile("service_p999_ns", Times::Service, 0.999),
+    quantile("lag_p50_ns", Times::Lag, 0.5),
+    quantile("lag_p99_ns", Times::Lag, 0.99),
+    quantile("lag_max_ns", Times::Lag, 1.0),
+    quantile("pacing_error_p99_ns", Times::PacingError, 0.99),
+    open_number("late", "ops", |open| Some(open.late as f64)).count(),
+    open_number("unfinished", "ops", |open| Some(open.unfinished as f64)).count(),
+    open_number("unsent", "ops", |open| Some(open.unsent as f64)).count(),
+    number("cpu_ns_per_op", "ns/op", |round| {
+        per_op(round, sum(round.cost.cpu_user_ns, round.cost.cpu_system_ns))
+    })
+    .compared(Better::Lower, Under::Either, Overhead::Unknown),
+    number("cpu_user_ns_per_op", "ns/op", |round| {
+        per_op(round, round.cost.cpu_user_ns)
+    }),
+    number("cpu_system_ns_per_op", "ns/op", |round| {
+        per_op(round, round.cost.cpu_system_ns)
+    }),
+    number("context_switches_per_op", "switches/op", |round| {
+        per_op(
+            round,
+            sum(
+                round.cost.voluntary_switches,
+                round.cost.involuntary_switches,
+            ),
+        )
+    }),
+    number("voluntary_switches_per_op", "switches/op", |round| {
+        per_op(round, round.cost.voluntary_switches)
+    }),
+    number("involuntary_switches_per_op", "switches/op", |round| {
+        per_op(round, round.cost.involuntary_switches)
+    }),
+    number("page_faults_per_op", "faults/op", |round| {
+        per_op(round, sum(round.cost.minor_faults, round.cost.major_faults))
+    }),
+    number("instructions_per_op", "instructions/op", |round| {
+        round.cost.instructions_per_op
+    }),
+    number("syscalls_per_op", "syscalls/op", |round| {
+        round.cost.syscalls_per_op
+    }),
+    number("peak_rss_bytes", "bytes", |round| {
+        whole(round.cost.peak_rss_bytes)
+    }),
+    number("threads", "threads", |round| whole(round.cost.threads)),
+    number("ops", "ops", |round| Some(round.ops as f64)).count(),
+    number("errors", "errors", |round| Some(failures(round) as f64)).count(),
+];
+
+/// Every metric of these rounds: [`METRICS`], then what was observed in any of them, by name.
+pub fn all<'a>(rounds: impl Iterator<Item = &'a Measurement> + Clone) -> Vec<Metric> {
+    let times: BTreeSet<&String> = rounds
+        .clone()
+        .flat_map(|round| round.observed.keys())
+        .collect();
+    let gauges: BTreeSet<&String> = rounds.flat_map(|round| round.gauges.keys()).collect();
+    let fixed = METRICS.iter().cloned();
+    let observed = times.into_iter().flat_map(|name| observed(name));
+    let gauges = gauges.into_iter().map(|name| gauge(name));
+    fixed.chain(observed).chain(gauges).collect()
+}
+
+/// The metric of that name, of [`METRICS`] or of what this round observed itself.
+pub fn find(name: &str, round: &Measurement) -> Option<Metric> {
+    all(std::iter::once(round))
+        .into_iter()
+        .find(|metric| metric.name == name)
+}
+
+impl Metric {
+    /// Its value in one round; `None` where it cannot be known.
+    pub fn read(&self, round: &Measurement) -> Option<f64> {
+        match &self.reading {
+            Reading::Number(read) => read(round),
+            Reading::OpenNumber(read) => round.open.as_ref().and_then(read),
+            Reading::Quantile { of, at } => {
+                of.of(round)?.quantile_ns(*at).map(|time_ns| time_ns as f64)
+            }
+            Reading::Gauge(name) => round.gauges.get(name).copied(),
+        }
+        .filter(|value| value.is_finite())
+    }
+
+    /// Samples behind its value in one round, and how many it needs to be sound; `None` of what is no percentile.
+    pub fn samples(&self, round: &Measurement) -> Option<Samples> {
+        let Reading::Quantile { of, at } = &self.reading else {
+            return None;
+        };
+        Some(Samples {
+            there: of.of(round)?.count(),
+            needed: needed(*at),
+        })
+    }
+
+    /// Whether its true value in this round may be more than 1 % greater, since operations that had not ended count with
+    /// the time they had waited.
+    pub fn is_lower_bound(&self, round: &Measurement) -> bool {
+        let (
+            Reading::Quantile {
+                of: Times::Response,
+                at,
+            },
+            Some(open),
+        ) = (&self.reading, &round.open)
+        else {
+            return false;
+        };
+        if open.overdue.count() == 0 {
+            return false;
+        }
+        // At the most they would all lie above the successes.
+        let all = open.response.count() + open.overdue.count();
+        let among_successes = at * all as f64 / open.response.count() as f64;
+        let at_most = Some(among_successes)
+            .filter(|quantile| *quantile <= 1.0)
+            .and_then(|quantile| open.response.quantile_ns(quantile));
+        let at_least = self.read(round).unwrap_or(0.0);
+        at_most.is_none_or(|at_most| at_most as f64 > 1.01 * at_least)
+    }
+
+    /// How runtimes are compared by it under `load`; `None` where they are not.
+    pub fn compared_under(&self, load: Load) -> Option<Compared> {
+        self.compared.filter(|compared| match compared.under {
+            Under::Closed => matches!(load, Load::Closed { .. }),
+            Under::Open => matches!(load, Load::Open { .. }),
+            Under::Either => true,
+        })
+    }
+
+    const fn count(mut self) -> Self {
+        self.counts_only = true;
+        self
+    }
+
+    const fn compared(mut self, better: Better, under: Under, overhead: Overhead) -> Self {
+        self.compared = Some(Compared {
+            better,
+            under,
+            overhead,
+        });
+        self
+    }
+}
+
+/// Samples behind a percentile in one round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Samples {
+    /// How many there are.
+    pub there: u64,
+    /// How many it needs to be sound.
+    pub needed: u64,
+}
+
+impl Overhead {
+    /// What the measuring loop takes for an operation that does nothing, in ns.
+    pub fn of_loop_ns(self, floor: &Floor) -> Option<f64> {
+        match self {
+            Self::Rate => self.as_ns(floor.throughput_ops_s),
+            Self::Time => self.as_ns(floor.service_p50_ns as f64),
+            Self::Unknown => None,
+        }
+    }
+
+    /// A value of the metric as time per operation, in ns.
+    pub fn as_ns(self, value: f64) -> Option<f64> {
+        match self {
+            Self::Rate => (value > 0.0).then(|| 1e9 / value),
+            Self::Time => Some(value),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// Twice ten samples around a median; a hundred beyond any higher percentile; the highest value is what it is.
+fn needed(quantile: f64) -> u64 {
+    match quantile {
+        quantile if quantile <= 0.5 => 20,
+        quantile if quantile < 1.0 => (100.0 / (1.0 - quantile)).round() as u64,
+        _ => 0,
+    }
+}
+
+const fn number(name: &'static str, unit: &'static str, read: Read) -> Metric {
+    metric(name, unit, Reading::Number(read))
+}
+
+const fn open_number(name: &'static str, unit: &'static str, read: ReadOpen) -> Metric {
+    metric(name, unit, Reading::OpenNumber(read))
+}
+
+const fn quantile(name: &'static str, of: Times, at: f64) -> Metric {
+    metric(name, "ns", Reading::Quantile { of, at })
+}
+
+const fn metric(name: &'static str, unit: &'static str, reading: Reading) -> Metric {
+    Metric {
+        name: Cow::Borrowed(name),
+        unit,
+        compared: None,
+        counts_only: false,
+        reading,
+    }
+}
+
+/// What a workload or a probe observed under `name`, in ns.
+fn observed(name: &str) -> impl Iterator<Item = Metric> {
+    [("p50", 0.5), ("p99", 0.99), ("max", 1.0)]
+        .map(|(percentile, at)| Metric {
+            name: Cow::Owned(format!("{name}_{percentile}_ns")),
+            ..quantile("", Times::Observed(name.to_owned()), at)
+        })
+        .into_iter()
+}
+
+fn gauge(name: &str) -> Metric {
+    Metric {
+        name: Cow::Owned(name.to_owned()),
+        ..metric("", unit_of(name), Reading::Gauge(name.to_owned()))
+    }
+}
+
+/// The unit that a name ends in; empty where it ends in none.
+fn unit_of(name: &str) -> &'static str {
+    let endings = [
+        ("_ns_per_op", "ns/op"),
+        ("_bytes_per_op", "bytes/op"),
+        ("_ns", "ns"),
+        ("_bytes", "bytes"),
+        ("_ops_s", "ops/s"),
+        ("_hz", "Hz"),
+    ];
+    endings
+        .iter()
+        .find(|(ending, _)| name.ends_with(ending))
+        .map_or("", |(_, unit)| unit)
+}
+
+fn per_second(arrivals: u64, open: &OpenLoad) -> Option<f64> {
+    (open.schedule_ns > 0).then(|| arrivals as f64 * 1e9 / open.schedule_ns as f64)
+}
+
+/// Failed operations cost too, and are operations.
+fn per_op(round: &Measurement, total: Option<u64>) -> Option<f64> {
+    let ops = round.ops + failures(round);
+    (ops > 0).then_some(total? as f64 / ops as f64)
+}
+
+fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    Some(a?.saturating_add(b?))
+}
+
+fn whole(number: Option<u64>) -> Option<f64> {
+    number.map(|number| number as f64)
+}
