@@ -97,6 +97,11 @@ impl LineProcess {
         })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Writes a line to the child's stdin. An error means that it does not listen any more.
     pub fn tell(&mut self, line: &str) -> io::Result<()> {
         let stdin = self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;

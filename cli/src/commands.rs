@@ -13,6 +13,7 @@ mod plan;
 mod report;
 mod run;
 mod schema;
+mod selftest;
 mod serve;
 mod throwaway_postgres;
 mod worker;
@@ -43,6 +44,7 @@ pub enum Command {
     Export(export::Export),
     Serve(serve::Serve),
     Doctor(doctor::Doctor),
+    Selftest(selftest::Selftest),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
@@ -63,6 +65,7 @@ impl Command {
             Self::Export(command) => command.execute(),
             Self::Serve(command) => command.execute(),
             Self::Doctor(command) => command.execute(),
+            Self::Selftest(command) => command.execute(),
             Self::Schema(command) => command.execute(),
             Self::Completions(command) => command.execute(),
             Self::Man(command) => command.execute(),

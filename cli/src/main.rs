@@ -31,6 +31,7 @@ mod orchestrate;
 mod progress;
 mod round;
 mod sameness;
+mod selftest;
 mod server_process;
 mod targets;
 mod worker_process;
@@ -45,6 +46,11 @@ mod run_id;
 use std::process::ExitCode;
 
 use clap::Parser;
+use photofinish_harness::allocations::CountingAllocator;
+
+/// Off but in rounds that test the tool itself.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// The same file, HTTP and database work under every execution model, measured honestly.
 ///

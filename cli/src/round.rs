@@ -80,30 +80,19 @@ fn measure(
     let counts = servers.counts(around.standing)?;
     match result {
         Ok(reply) => outcome(reply, counts),
-        Err(trouble) => Err(worker_failure(trouble)),
+        Err(trouble) => Err(Failure::from(trouble)),
     }
 }
 
 fn outcome(reply: WorkerResult, counts: CountsSoFar) -> Result<Outcome, Failure> {
     match reply {
-        WorkerResult::Ok { measurement } => {
+        WorkerResult::Ok { measurement, .. } => {
             Ok(Outcome::Ok(Box::new(compared(*measurement, counts))))
         }
         WorkerResult::Unsupported { reason } => Ok(Outcome::Unsupported { reason }),
         WorkerResult::Failed { reason, hint } => {
             Err(Failure::could_not_run(reason).maybe_hint(hint))
         }
-    }
-}
-
-fn worker_failure(trouble: worker_process::Trouble) -> Failure {
-    use worker_process::Trouble;
-    match trouble {
-        Trouble::Interrupted => Failure::could_not_run("interrupted"),
-        Trouble::ServerGone => Failure::could_not_run("a server is gone"),
-        Trouble::Broken(how) => Failure::could_not_run(format!("the worker {how}")).hint(
-            "the rounds before are in the record; `dmesg` tells of processes killed for want of memory",
-        ),
     }
 }
 
@@ -128,6 +117,7 @@ fn worker_plan(
         stages: scenario.stages.clone(),
         pacer_cpu: pacer_cpu(scenario, around.placement),
         lag_probe: scenario.lag_probe,
+        audit: false,
         seed: around.seed,
         targets,
         work_dir: around.work_dir.to_owned(),

@@ -146,6 +146,11 @@ impl ServerProcess {
         self.address
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Its whole ready line.
     pub fn ready(&self) -> &Value {
         &self.ready

@@ -10,6 +10,7 @@ use photofinish_harness::load::{Load, Stop};
 use photofinish_harness::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
 
 use crate::child::{LineProcess, NoLine};
+use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 
 /// Set-up: files of hundreds of megabytes are made there.
@@ -36,6 +37,18 @@ pub enum Trouble {
     ServerGone,
     /// It died or fell silent, in words: `was killed by SIGKILL`.
     Broken(String),
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Interrupted => Self::new(Exit::Interrupted, "interrupted"),
+            Trouble::ServerGone => Self::could_not_run("a server is gone"),
+            Trouble::Broken(how) => Self::could_not_run(format!("the worker {how}")).hint(
+                "the rounds before are in the record; `dmesg` tells of processes killed for want of memory",
+            ),
+        }
+    }
 }
 
 /// Runs one worker to its end, as long as the servers live. It is gone when this returns.

@@ -160,12 +160,13 @@ fn round(runtime: &str, sessions: u32) -> Result<Measurement, String> {
         stages: Vec::new(),
         pacer_cpu: None,
         lag_probe: false,
+        audit: false,
         seed: 1,
         targets: Default::default(),
         work_dir: std::env::temp_dir(),
     };
     match run_round::<Nothing>(&plan) {
-        WorkerResult::Ok { measurement } => Ok(*measurement),
+        WorkerResult::Ok { measurement, .. } => Ok(*measurement),
         WorkerResult::Unsupported { reason } | WorkerResult::Failed { reason, .. } => Err(reason),
     }
 }

@@ -17,6 +17,7 @@ pub mod schedule;
 mod arrivals;
 mod pacer;
 
+pub mod allocations;
 pub mod buffer;
 pub mod draw;
 pub mod latency;

@@ -17,10 +17,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::allocations;
 use crate::observed::Observed;
 use crate::os;
 use crate::protocol::{WorkerPlan, WorkerResult};
-use crate::record::Measurement;
 use crate::runtime::{Runtime, RuntimeConfig, StartError};
 use crate::runtimes::{SelectError, Visitor, with_runtime};
 use crate::traffic::TrafficCounter;
@@ -28,7 +28,7 @@ use crate::workload::{Env, Failure, Workload};
 
 pub use self::probe::PROBE_LAG;
 
-use self::ledger::{Ending, Ledger, Recordings, Warmup};
+use self::ledger::{Ending, Ledger, Recordings, Reported, Warmup};
 use self::phase::{PhasePlan, run_phase};
 use self::session::{SessionLoop, Shared};
 use self::supervisor::{Supervisor, supervised};
@@ -59,9 +59,7 @@ fn run_supervised<W: Workload>(plan: &WorkerPlan, supervisor: &Supervisor) -> Wo
         workload: std::marker::PhantomData,
     };
     match with_runtime(&plan.runtime, config, round) {
-        Ok(Ok(measurement)) => WorkerResult::Ok {
-            measurement: Box::new(measurement),
-        },
+        Ok(Ok(reported)) => reported.into(),
         Ok(Err(error)) => failed(error.to_string()),
         Err(SelectError::Start(StartError::Unsupported(reason))) => {
             WorkerResult::Unsupported { reason }
@@ -97,7 +95,7 @@ struct Round<'a, W> {
 }
 
 impl<W: Workload> Visitor for Round<'_, W> {
-    type Output = Result<Measurement, RoundError>;
+    type Output = Result<Reported, RoundError>;
 
     fn visit<R: Runtime>(self, runtime: R) -> Self::Output {
         let workload = make_workload::<W>(self.plan)?;
@@ -134,10 +132,10 @@ async fn measure<R: Runtime, W: Workload>(
     plan: &WorkerPlan,
     supervisor: &Supervisor,
     mut counters: os::Counters,
-) -> Result<Measurement, RoundError> {
+) -> Result<Reported, RoundError> {
     let Shared { workload, env } = &*shared;
     let count = env.runtime.sessions(plan.load.concurrency());
-    let recordings = Recordings::for_sessions(count, plan.load);
+    let recordings = Recordings::for_sessions(count, plan);
     let floor = floor::measure(&env.runtime, &recordings, count).await?;
     workload.prepare(env).await.map_err(RoundError::Prepare)?;
     let sessions = open_sessions(&shared, count, &recordings).await?;
@@ -148,11 +146,13 @@ async fn measure<R: Runtime, W: Workload>(
     let (sessions, warmup) = run_phase(env, sessions, &phase, &ledger, supervisor).await?;
     ledger.warmed_up(Warmup::of(&warmup.recording, counters.stop()));
     env.observed.clear();
-    let before = os::usage();
+    let (before, allocated) = (os::usage(), allocations::counted());
     let probe = probe::start(&env.runtime, &env.observed, plan);
     let phase = PhasePlan::measured(plan);
     let (sessions, measured) = run_phase(env, sessions, &phase, &ledger, supervisor).await?;
     let spent = os::usage().since(before).without(measured.pacer_cost());
+    let allocations = allocations::counted().zip(allocated);
+    let allocations = allocations.map(|(after, before)| after - before);
     probe::stop(probe).await;
 
     let totals = ledger.totals(&measured.recording);
@@ -163,7 +163,12 @@ async fn measure<R: Runtime, W: Workload>(
         .finish(env, totals)
         .await
         .map_err(RoundError::Finish)?;
-    Ok(ledger.measurement(measured, Ending { spent, broken }))
+    let ending = Ending {
+        spent,
+        broken,
+        allocations,
+    };
+    Ok(ledger.reported(measured, ending))
 }
 
 async fn open_sessions<R: Runtime, W: Workload>(

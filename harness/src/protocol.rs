@@ -50,6 +50,9 @@ pub struct WorkerPlan {
     /// Whether a probe rides along that measures how late the runtime schedules it.
     #[serde(default)]
     pub lag_probe: bool,
+    /// Whether the tool is tested by this round: it then tells each service time and the allocations of the measurement.
+    #[serde(default)]
+    pub audit: bool,
     /// The seed of every draw.
     pub seed: u64,
     /// Where each target is, by name. A URL may carry a password: never log or record it.
@@ -77,6 +80,20 @@ pub struct WorkerReply {
     pub result: WorkerResult,
 }
 
+/// What the tool's numbers can be checked against.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Audit {
+    /// The service time of each success of the measured phase, in ns: the first [`Audit::MOST_SAMPLES`] of each session.
+    pub service_ns: Vec<u64>,
+    /// Allocations of the measured phase, with starting and summing it up; `None` where the allocator does not count.
+    pub allocations: Option<u64>,
+}
+
+impl Audit {
+    /// Samples kept of each session at the most.
+    pub const MOST_SAMPLES: usize = 100_000;
+}
+
 /// What came of a round, as the worker saw it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "kebab-case")]
@@ -85,6 +102,9 @@ pub enum WorkerResult {
     Ok {
         /// The numbers.
         measurement: Box<Measurement>,
+        /// What an audited round tells beside them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        audit: Option<Audit>,
     },
     /// This runtime cannot do this here.
     Unsupported {

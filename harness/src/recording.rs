@@ -2,11 +2,12 @@
 //!
 //! Successes go into one histogram; failures are counted by kind, each kind in a histogram of its own, never mixed into
 //! the latency of successes. Wrong content is a failure and a violation of identity as well. Nothing is kept per
-//! operation, so memory stays flat however many there are.
+//! operation, so memory stays flat however many there are; but for rounds in which the tool itself is tested.
 
 use std::collections::BTreeMap;
 
 use crate::latency::Latencies;
+use crate::protocol::Audit;
 use crate::record::{Failures, OpenLoad};
 use crate::workload::Failure;
 
@@ -19,6 +20,8 @@ pub struct Recording {
     service: Latencies,
     /// Only under open load.
     arrivals: Option<ArrivalTimes>,
+    /// Each service time of a success, only where the tool itself is tested: nothing is kept per operation otherwise.
+    samples: Option<Vec<u64>>,
     failures: BTreeMap<&'static str, Failures>,
     violations: Vec<String>,
 }
@@ -63,6 +66,7 @@ impl Recording {
         Self {
             service: Latencies::new(),
             arrivals: None,
+            samples: None,
             failures: BTreeMap::new(),
             violations: Vec::new(),
         }
@@ -73,6 +77,14 @@ impl Recording {
         Self {
             arrivals: Some(ArrivalTimes::default()),
             ..Self::new()
+        }
+    }
+
+    /// The same, and from now on it keeps the first service times one by one, in memory that it takes at once.
+    pub fn audited(self) -> Self {
+        Self {
+            samples: Some(Vec::with_capacity(Audit::MOST_SAMPLES)),
+            ..self
         }
     }
 
@@ -96,7 +108,14 @@ impl Recording {
     #[inline]
     pub fn record(&mut self, op: u64, service_ns: u64, result: Result<(), Failure>) {
         match result {
-            Ok(()) => self.service.record_ns(service_ns),
+            Ok(()) => {
+                self.service.record_ns(service_ns);
+                if let Some(samples) = &mut self.samples
+                    && samples.len() < Audit::MOST_SAMPLES
+                {
+                    samples.push(service_ns);
+                }
+            }
             Err(failure) => self.record_failure(op, service_ns, failure),
         }
     }
@@ -125,6 +144,9 @@ impl Recording {
         if let Some(theirs) = &other.arrivals {
             self.arrivals.get_or_insert_default().merge(theirs);
         }
+        if let Some(theirs) = &other.samples {
+            self.samples.get_or_insert_default().extend(theirs);
+        }
         for (kind, theirs) in &other.failures {
             match self.failures.get_mut(kind) {
                 Some(ours) => {
@@ -146,6 +168,9 @@ impl Recording {
         self.service.clear();
         if let Some(arrivals) = &mut self.arrivals {
             arrivals.clear();
+        }
+        if let Some(samples) = &mut self.samples {
+            samples.clear();
         }
         self.failures.clear();
         self.violations.clear();
@@ -183,6 +208,11 @@ impl Recording {
     /// What an open load adds, where this was one.
     pub fn take_arrivals(&mut self) -> Option<ArrivalTimes> {
         self.arrivals.take()
+    }
+
+    /// Service times one by one, where they were kept.
+    pub fn take_samples(&mut self) -> Option<Vec<u64>> {
+        self.samples.take()
     }
 
     /// Service times of the successes.

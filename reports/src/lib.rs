@@ -11,6 +11,7 @@ pub mod rounds;
 pub mod checks;
 pub mod resolution;
 pub mod search;
+pub mod selftest;
 pub mod statistics;
 pub mod summary;
 pub mod validity;

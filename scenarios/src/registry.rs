@@ -16,6 +16,7 @@ use crate::workloads;
 /// Every workload, in the order of lists.
 pub static WORKLOADS: &[WorkloadEntry] = &[
     WorkloadEntry::of::<workloads::null::Null>(),
+    WorkloadEntry::of::<workloads::scripted::Scripted>(),
     WorkloadEntry::of::<workloads::http_get::HttpGet>(),
     WorkloadEntry::of::<workloads::http_fanout::HttpFanout>(),
     WorkloadEntry::of::<workloads::http_delay::HttpDelay>(),

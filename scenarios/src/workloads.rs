@@ -5,6 +5,7 @@
 //! at once, files with known content, sizes and checks of parameters.
 
 pub mod null;
+pub mod scripted;
 
 pub mod http_delay;
 pub mod http_fanout;

@@ -7,8 +7,8 @@
 use std::io::{self, BufRead};
 
 use clap::Args;
-use photofinish_harness::os;
 use photofinish_harness::protocol::WorkerPlan;
+use photofinish_harness::{allocations, os};
 use photofinish_scenarios::worker::work;
 
 use crate::exit::{Exit, Failure};
@@ -33,6 +33,9 @@ impl Worker {
         }
         os::raise_open_files_limit();
         os::set_timer_slack_ns(TIMER_SLACK_NS);
+        if plan.audit {
+            allocations::start_counting();
+        }
         let reply = work(&plan);
         let line = serde_json::to_string(&reply)
             .map_err(|error| failed("has no reply").caused_by(error))?;

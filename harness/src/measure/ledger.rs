@@ -11,6 +11,7 @@ use super::phase::Phase;
 use super::{nanoseconds, os};
 use crate::load::Load;
 use crate::observed::Observed;
+use crate::protocol::{Audit, WorkerPlan, WorkerResult};
 use crate::record::{Cost, Floor, Measurement, OpenLoad};
 use crate::recording::Recording;
 use crate::runtime::Runtime;
@@ -34,12 +35,19 @@ pub(super) struct Recordings {
 
 impl Recordings {
     /// As many as `sessions` need.
-    pub(super) fn for_sessions(sessions: NonZeroU32, load: Load) -> Self {
-        let (most, make): (_, fn() -> Recording) = match load {
+    pub(super) fn for_sessions(sessions: NonZeroU32, plan: &WorkerPlan) -> Self {
+        let (most, make): (_, fn() -> Recording) = match plan.load {
             Load::Closed { .. } => (MOST_RECORDINGS, Recording::new),
             Load::Open { .. } => (MOST_RECORDINGS_OPEN, Recording::of_arrivals),
         };
-        let shard = |_| Arc::new(Mutex::new(make()));
+        let shard = |_| {
+            let recording = make();
+            let audited = plan.audit;
+            Arc::new(Mutex::new(match audited {
+                true => recording.audited(),
+                false => recording,
+            }))
+        };
         Self {
             shards: (0..most.min(sessions.get())).map(shard).collect(),
         }
@@ -98,6 +106,23 @@ pub(super) struct Ending {
     pub(super) spent: os::Usage,
     /// Expectations over the whole round that were violated.
     pub(super) broken: Vec<String>,
+    /// Allocations of the measured phase, where they were counted.
+    pub(super) allocations: Option<u64>,
+}
+
+/// What a round comes to.
+pub(super) struct Reported {
+    pub(super) measurement: Measurement,
+    pub(super) audit: Option<Audit>,
+}
+
+impl From<Reported> for WorkerResult {
+    fn from(reported: Reported) -> Self {
+        Self::Ok {
+            measurement: Box::new(reported.measurement),
+            audit: reported.audit,
+        }
+    }
 }
 
 /// What a round knows apart from its sessions.
@@ -147,8 +172,20 @@ impl Ledger {
         }
     }
 
+    /// The round in numbers, and what they can be checked against where that was asked for.
+    pub(super) fn reported(&self, mut measured: Phase, ending: Ending) -> Reported {
+        let audit = measured.recording.take_samples().map(|service_ns| Audit {
+            service_ns,
+            allocations: ending.allocations,
+        });
+        Reported {
+            measurement: self.measurement(measured, ending),
+            audit,
+        }
+    }
+
     /// The round in numbers.
-    pub(super) fn measurement(&self, mut measured: Phase, ending: Ending) -> Measurement {
+    fn measurement(&self, mut measured: Phase, ending: Ending) -> Measurement {
         let open = open_load(&mut measured);
         let mut violations = self.warmup.violations.clone();
         violations.extend_from_slice(measured.recording.violations());

@@ -256,8 +256,5 @@ enum Silence {
 fn report(ledger: &Ledger, paced: Paced, now: Instant) -> WorkerResult {
     let recording = ledger.recordings.drain();
     let phase = given_up_phase(recording, paced, now);
-    let measurement = ledger.measurement(phase, Ending::default());
-    WorkerResult::Ok {
-        measurement: Box::new(measurement),
-    }
+    ledger.reported(phase, Ending::default()).into()
 }

@@ -3,7 +3,6 @@
 //! Nothing on the machine is changed by it: the timer slack is set on a thread that ends here, and no file is written.
 //! What only Linux tells is in `fitness_linux.rs`. What a reading means is not known here.
 
-use std::hint::black_box;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -90,10 +89,6 @@ const SLEEPS: usize = 40;
 /// How long each is to be: as long as waits of an open load typically are.
 const SLEEP: Duration = Duration::from_millis(1);
 
-/// Batches of clock reads, of which the fastest counts, and reads in each.
-const BATCHES: u32 = 20;
-const READS: u32 = 500;
-
 fn clock() -> Clock {
     let resolution = clock_getres(ClockId::CLOCK_MONOTONIC).ok();
     // On a thread of its own, since the slack stays with the thread.
@@ -103,7 +98,7 @@ fn clock() -> Clock {
         source: None,
         resolution_ns: resolution
             .and_then(|time| u64::try_from(Duration::from(time).as_nanos()).ok()),
-        read_ns: clock_read_ns(),
+        read_ns: super::clock_read_ns(),
         sleep_late_p50_ns: late_ns[SLEEPS / 2],
         sleep_late_p90_ns: late_ns[SLEEPS * 9 / 10],
         slack_set,
@@ -120,18 +115,6 @@ fn lateness_of_sleeps() -> [u64; SLEEPS] {
     }
     late_ns.sort_unstable();
     late_ns
-}
-
-/// What a clock read takes, in ns; of several batches the fastest, which nothing interrupted.
-fn clock_read_ns() -> f64 {
-    let batch = || {
-        let started = Instant::now();
-        for _ in 0..READS {
-            black_box(Instant::now());
-        }
-        started.elapsed().as_secs_f64() * 1e9 / f64::from(READS)
-    };
-    (0..BATCHES).map(|_| batch()).fold(f64::INFINITY, f64::min)
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -42,7 +42,7 @@ fn open(runtime: &Descriptor, script: Script, hz: f64, stop: Stop) -> WorkerPlan
 
 fn measure(plan: &WorkerPlan) -> (Measurement, OpenLoad) {
     match round_of(plan) {
-        WorkerResult::Ok { measurement } => {
+        WorkerResult::Ok { measurement, .. } => {
             let open = measurement.open.clone().expect("an open load");
             (*measurement, open)
         }

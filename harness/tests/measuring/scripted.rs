@@ -194,6 +194,7 @@ pub(crate) fn plan(runtime: &Descriptor, asked: Asked) -> WorkerPlan {
         stages: Vec::new(),
         pacer_cpu: None,
         lag_probe: false,
+        audit: false,
         seed: 1,
         targets: Default::default(),
         work_dir: std::env::temp_dir(),
@@ -203,7 +204,7 @@ pub(crate) fn plan(runtime: &Descriptor, asked: Asked) -> WorkerPlan {
 /// Runs the round under the runtime; it must give a measurement.
 pub(crate) fn measure(runtime: &Descriptor, asked: Asked) -> Measurement {
     match round(runtime, asked) {
-        WorkerResult::Ok { measurement } => *measurement,
+        WorkerResult::Ok { measurement, .. } => *measurement,
         other => panic!("not measured: {other:?}"),
     }
 }

@@ -1,0 +1,130 @@
+//! `photofinish selftest`: proves the tool's own numbers on this machine.
+//!
+//! Runs every check under every runtime asked for, prints claim, bound and what was measured. What is run is in
+//! `selftest`, what is claimed in `reports::selftest`.
+
+use clap::Args;
+use photofinish_harness::os;
+use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_reports::selftest::{Claim, Proof, recorded_percentiles};
+use photofinish_reports::terminal::Style;
+
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::placement::{CpuList, Wish, lay_out};
+use crate::selftest::{Bench, CHECKS, Effort};
+use crate::{output, warnings};
+
+/// Proves the tool's own numbers on this machine
+///
+/// Percentiles against raw samples, a stopped server against arithmetic, rate and pacing, counts, and what measuring
+/// itself costs: each claim with its bound and what was measured. Takes about half a minute for each runtime. Ends with 0
+/// when every claim holds, and with 4 when one does not: then the machine is too busy, or the tool is wrong.
+#[derive(Args)]
+pub struct Selftest {
+    /// Runtimes to test under [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    runtimes: Option<Vec<String>>,
+
+    /// Shorter and fewer rounds, to see whether everything works
+    #[arg(long)]
+    quick: bool,
+
+    /// Prints one JSON document; `photofinish schema selftest` describes it
+    #[arg(long)]
+    json: bool,
+
+    /// CPUs to use, such as 0,2-3 [default: all that this process may use]
+    #[arg(long, value_name = "LIST")]
+    cpus: Option<CpuList>,
+}
+
+impl Selftest {
+    /// Tests and tells.
+    pub fn execute(self) -> Result<Exit, Failure> {
+        let runtimes = self.runtimes()?;
+        let interrupt = Interrupt::on_signals().map_err(|error| {
+            Failure::could_not_run("cannot listen for signals").caused_by(error)
+        })?;
+        let wish = Wish {
+            cpus: self.cpus.clone(),
+            pacer: true,
+            ..Wish::default()
+        };
+        let layout = lay_out(&wish, &os::allowed_cpus())?;
+        let work_dir = tempfile::tempdir().map_err(|error| {
+            Failure::could_not_run("cannot make a temporary directory").caused_by(error)
+        })?;
+        let bench = Bench {
+            placement: &layout.placement,
+            effort: if self.quick {
+                Effort::QUICK
+            } else {
+                Effort::WHOLE
+            },
+            clock_read_ns: os::clock_read_ns(),
+            work_dir: work_dir.path().to_owned(),
+            interrupt: &interrupt,
+        };
+        let claims = claims(&bench, &runtimes)?;
+        let proof = Proof::of(os::machine(), warnings::PROFILE, claims);
+        self.tell(&proof)?;
+        Ok(if proof.passed {
+            Exit::Done
+        } else {
+            Exit::Unfit
+        })
+    }
+
+    fn runtimes(&self) -> Result<Vec<String>, Failure> {
+        let all = || DESCRIPTORS.iter().map(|known| known.name.to_owned());
+        let asked = self.runtimes.clone().unwrap_or_else(|| all().collect());
+        match asked
+            .iter()
+            .find(|name| !all().any(|known| known == **name))
+        {
+            None => Ok(asked),
+            Some(unknown) => {
+                Err(
+                    Failure::usage(format!("`--runtimes`: there is no runtime `{unknown}`")).hint(
+                        format!("expected some of {}", all().collect::<Vec<_>>().join(", ")),
+                    ),
+                )
+            }
+        }
+    }
+
+    fn tell(&self, proof: &Proof) -> Result<(), Failure> {
+        if self.json {
+            return output::emit_json(proof);
+        }
+        let style = Style {
+            width: output::width(),
+            colour: output::stdout_has_colour(),
+        };
+        output::say(&proof.render(style))
+    }
+}
+
+/// Every claim, those of one name together.
+fn claims(bench: &Bench<'_>, runtimes: &[String]) -> Result<Vec<Claim>, Failure> {
+    let all_cpus = os::allowed_cpus();
+    // As in a run: this process must not disturb the worker.
+    let _ = os::pin_process(&bench.placement.server_cpus);
+    let mut claims = vec![recorded_percentiles()];
+    for runtime in runtimes {
+        output::advise(&format!("testing under {runtime}"));
+        for check in CHECKS {
+            claims.extend(check(bench, runtime)?);
+        }
+    }
+    let _ = os::pin_process(&all_cpus);
+    let mut names: Vec<String> = Vec::new();
+    for claim in &claims {
+        if !names.contains(&claim.name) {
+            names.push(claim.name.clone());
+        }
+    }
+    claims.sort_by_key(|claim| names.iter().position(|name| *name == claim.name));
+    Ok(claims)
+}

@@ -1,0 +1,318 @@
+//! Running what the self-test judges: rounds of scripted workloads, and a server that is stopped and continued.
+//!
+//! Rounds go through ordinary worker processes, as those of `run` do, only that they are audited. One function per
+//! claim or group of claims; what must come out is `reports::selftest`'s.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use photofinish_harness::load::{Arrivals, Load, RateHz, Stop};
+use photofinish_harness::protocol::{
+    Audit, TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult,
+};
+use photofinish_harness::record::{Measurement, Placement};
+use photofinish_reports::selftest::{self as judge, Claim, FewAndMany, Stall};
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+use crate::identity;
+use crate::interrupt::Interrupt;
+use crate::server_process::ServerProcess;
+use crate::worker_process;
+
+/// How long and how often things are measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Length of the open load in which the server is stopped.
+    pub stalled_load: Duration,
+    /// How long it stands still.
+    pub stall: Duration,
+    /// Operations of the long round that memory is compared over.
+    pub many_ops: u64,
+    /// Operations of the short one.
+    pub few_ops: u64,
+    /// Rounds of which the quickest tells what the loop costs.
+    pub loop_rounds: usize,
+    /// Operations whose times are kept one by one.
+    pub sampled_ops: u64,
+}
+
+impl Effort {
+    /// What the claims are made for.
+    pub const WHOLE: Self = Self {
+        stalled_load: Duration::from_secs(10),
+        stall: Duration::from_millis(1_400),
+        many_ops: 100_000_000,
+        few_ops: 1_000_000,
+        loop_rounds: 7,
+        sampled_ops: 600,
+    };
+    /// Enough to see whether everything works.
+    pub const QUICK: Self = Self {
+        stalled_load: Duration::from_secs(3),
+        stall: Duration::from_millis(420),
+        many_ops: 1_000_000,
+        few_ops: 100_000,
+        loop_rounds: 2,
+        sampled_ops: 200,
+    };
+}
+
+/// Arrivals per second while the server is stopped: close enough together that a stall is cut finely.
+const STALLED_RATE_HZ: f64 = 1_000.0;
+/// Sessions for them.
+const STALLED_SESSIONS: NonZeroU32 = NonZeroU32::new(16).unwrap();
+/// Arrivals per second at which the pacer is tested.
+const PACED_RATE_HZ: f64 = 10_000.0;
+/// For how long.
+const PACED: Duration = Duration::from_secs(2);
+/// Before an open load is measured.
+const WARMUP: Duration = Duration::from_millis(300);
+/// Between the worker's start and the moment at which its open load has surely begun: set-up and warm-up.
+const UNDER_WAY: Duration = Duration::from_millis(700);
+
+/// What all claims are tested with.
+pub struct Bench<'a> {
+    /// Which CPUs server, worker and pacer use.
+    pub placement: &'a Placement,
+    /// How much.
+    pub effort: Effort,
+    /// What a clock read takes here, in ns.
+    pub clock_read_ns: f64,
+    /// For workloads' files; they make none.
+    pub work_dir: PathBuf,
+    /// Whether an end was asked for.
+    pub interrupt: &'a Interrupt,
+}
+
+/// Tests one claim or several under a runtime.
+pub type Check = fn(&Bench<'_>, &str) -> Result<Vec<Claim>, Failure>;
+
+/// Every check that is made under each runtime, in the order in which they are told.
+pub const CHECKS: &[Check] = &[
+    percentiles,
+    stalled_server,
+    rate_and_pacing,
+    loop_cost,
+    allocations,
+    memory,
+];
+
+fn percentiles(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
+    let time = |share: f64, time_us: u32| json!({ "share": share, "time_us": time_us });
+    let plan = WorkerPlan {
+        workload: "scripted".to_owned(),
+        params: json!({ "times": [time(0.5, 1_300), time(0.4, 2_700), time(0.09, 6_100), time(0.01, 15_900)] }),
+        ..bench.closed(runtime, bench.effort.sampled_ops)
+    };
+    let (round, audit) = bench.measure(&plan)?;
+    Ok(vec![judge::measured_percentiles(runtime, &audit, &round)])
+}
+
+fn stalled_server(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
+    let cpus = &bench.placement.server_cpus;
+    let mut server = ServerProcess::start("http", &Value::Null, cpus, bench.interrupt)?;
+    let target = TargetAddress {
+        url: format!("http://{}", server.address()),
+        mock: true,
+    };
+    let plan = WorkerPlan {
+        workload: "http-get".to_owned(),
+        params: json!({ "path": "/bytes/64" }),
+        targets: BTreeMap::from([("http".to_owned(), target)]),
+        pacer_cpu: bench.placement.pacer_cpu,
+        ..bench.open(
+            runtime,
+            STALLED_RATE_HZ,
+            STALLED_SESSIONS,
+            bench.effort.stalled_load,
+        )
+    };
+    let stopper = Stopper::start(server.id(), bench.effort);
+    let measured = bench.measure(&plan);
+    let stall_ns = stopper.stalled_ns();
+    let (round, _) = measured?;
+    let stall = Stall {
+        rate_hz: STALLED_RATE_HZ,
+        stall_ns,
+    };
+    let mut claims = judge::stall(runtime, stall, &round);
+    let counts = server.settled_counts()?;
+    let mismatches = identity::mismatches("http", &round, &counts);
+    let requests = round
+        .traffic
+        .get("http")
+        .map_or(0, |traffic| traffic.requests);
+    claims.push(judge::counts(runtime, requests, &mismatches));
+    Ok(claims)
+}
+
+/// A thread that stops a process in the middle of a load, and continues it.
+struct Stopper {
+    thread: thread::JoinHandle<()>,
+    stalled_ns: Arc<AtomicU64>,
+}
+
+impl Stopper {
+    fn start(process: u32, effort: Effort) -> Self {
+        let stalled_ns = Arc::new(AtomicU64::new(0));
+        let told = Arc::clone(&stalled_ns);
+        let thread = thread::spawn(move || {
+            let process = Pid::from_raw(i32::try_from(process).expect("process ids fit"));
+            // A third into the load, so that it begins and ends well within it.
+            thread::sleep(UNDER_WAY + effort.stalled_load / 3);
+            let stopped = Instant::now();
+            if kill(process, Signal::SIGSTOP).is_ok() {
+                thread::sleep(effort.stall);
+                let _ = kill(process, Signal::SIGCONT);
+                let stall_ns = u64::try_from(stopped.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                told.store(stall_ns, Ordering::Relaxed);
+            }
+        });
+        Self { thread, stalled_ns }
+    }
+
+    /// How long the process stood still, in ns.
+    fn stalled_ns(self) -> u64 {
+        self.thread.join().expect("stopping does not panic");
+        self.stalled_ns.load(Ordering::Relaxed)
+    }
+}
+
+fn rate_and_pacing(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
+    let plan = bench.open(runtime, PACED_RATE_HZ, NonZeroU32::MIN, PACED);
+    let (round, _) = bench.measure(&plan)?;
+    let open = round
+        .open
+        .as_ref()
+        .ok_or_else(|| Failure::could_not_run("the worker measured no open load"))?;
+    Ok(vec![
+        judge::rate(runtime, PACED_RATE_HZ, open),
+        judge::pacing(runtime, open),
+    ])
+}
+
+fn loop_cost(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
+    let plan = WorkerPlan {
+        audit: false,
+        ..bench.closed(runtime, 1_000_000)
+    };
+    let round = |_| bench.measure(&plan).map(|(round, _)| round);
+    let rounds: Vec<_> = (0..bench.effort.loop_rounds)
+        .map(round)
+        .collect::<Result<_, _>>()?;
+    Ok(vec![judge::loop_cost(
+        runtime,
+        &rounds,
+        bench.clock_read_ns,
+    )])
+}
+
+fn allocations(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
+    const FEW: u64 = 100_000;
+    const MANY: u64 = 1_100_000;
+    let (_, few) = bench.measure(&bench.closed(runtime, FEW))?;
+    let (_, many) = bench.measure(&bench.closed(runtime, MANY))?;
+    let audits = FewAndMany {
+        few: &few,
+        many: &many,
+    };
+    Ok(vec![judge::allocations(runtime, audits, MANY - FEW)])
+}
+
+fn memory(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
+    let round = |ops| {
+        let plan = WorkerPlan {
+            audit: false,
+            ..bench.closed(runtime, ops)
+        };
+        bench.measure(&plan).map(|(round, _)| round)
+    };
+    let (few, many) = (round(bench.effort.few_ops)?, round(bench.effort.many_ops)?);
+    let rounds = FewAndMany {
+        few: &few,
+        many: &many,
+    };
+    Ok(vec![judge::memory(runtime, rounds)])
+}
+
+impl Bench<'_> {
+    /// So many operations that do nothing, one after another, audited.
+    fn closed(&self, runtime: &str, count: u64) -> WorkerPlan {
+        let load = Load::Closed {
+            concurrency: NonZeroU32::MIN,
+        };
+        WorkerPlan {
+            warmup: ops(10),
+            ..self.plan(runtime, load, ops(count))
+        }
+    }
+
+    /// Arrivals that come evenly, each to do nothing.
+    fn open(
+        &self,
+        runtime: &str,
+        rate_hz: f64,
+        sessions: NonZeroU32,
+        duration: Duration,
+    ) -> WorkerPlan {
+        let load = Load::Open {
+            arrivals: Arrivals::Constant,
+            rate_hz: RateHz::new(rate_hz).expect("the rates above are rates"),
+            concurrency: sessions,
+        };
+        WorkerPlan {
+            audit: false,
+            ..self.plan(runtime, load, Stop::after(duration))
+        }
+    }
+
+    fn plan(&self, runtime: &str, load: Load, stop: Stop) -> WorkerPlan {
+        let cpus = &self.placement.worker_cpus;
+        // Where there is no server, its CPU is the pacer's.
+        let server_cpu = self.placement.server_cpus.first();
+        let spare = server_cpu.filter(|cpu| !cpus.contains(cpu)).copied();
+        WorkerPlan {
+            protocol: WORKER_PROTOCOL,
+            workload: "null".to_owned(),
+            params: json!({}),
+            unit_ns: 20_000_000,
+            runtime: runtime.to_owned(),
+            cpus: cpus.clone(),
+            worker_threads: u32::try_from(cpus.len()).unwrap_or(1),
+            load,
+            warmup: Stop::after(WARMUP),
+            stop,
+            stages: Vec::new(),
+            pacer_cpu: self.placement.pacer_cpu.or(spare),
+            lag_probe: false,
+            audit: true,
+            seed: 1,
+            targets: BTreeMap::new(),
+            work_dir: self.work_dir.clone(),
+        }
+    }
+
+    fn measure(&self, plan: &WorkerPlan) -> Result<(Measurement, Audit), Failure> {
+        match worker_process::measure(plan, self.interrupt, &mut || true)? {
+            WorkerResult::Ok { measurement, audit } => {
+                Ok((*measurement, audit.unwrap_or_default()))
+            }
+            WorkerResult::Unsupported { reason } => Err(Failure::could_not_run(reason)),
+            WorkerResult::Failed { reason, hint } => {
+                Err(Failure::could_not_run(reason).maybe_hint(hint))
+            }
+        }
+    }
+}
+
+fn ops(count: u64) -> Stop {
+    Stop::Ops(NonZeroU64::new(count).unwrap_or(NonZeroU64::MIN))
+}

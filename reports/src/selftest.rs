@@ -1,0 +1,511 @@
+//! The self-test: what the tool claims of its own numbers, held against ground truth.
+//!
+//! Pure: rounds come in as they were measured, claims come out, each with its bound and what was seen. The oracles are
+//! arithmetic on what was scripted (a stall of known length under a known rate, samples kept one by one) and know
+//! nothing of how the tool measures. Running the rounds is the CLI's business.
+
+use photofinish_harness::draw::draw;
+use photofinish_harness::latency::Latencies;
+use photofinish_harness::machine::Machine;
+use photofinish_harness::protocol::Audit;
+use photofinish_harness::record::{Measurement, OpenLoad};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::terminal::{Page, Style, Tone};
+use crate::units;
+
+/// Name and version of the proof's format.
+pub const PROOF_SCHEMA: &str = "photofinish-selftest/1";
+
+/// A percentile may be off by this share of itself.
+const PERCENTILE_ERROR: f64 = 0.001;
+/// A stall's 99th percentile and maximum may be off by this share of the oracle's.
+const STALL_ERROR: f64 = 0.01;
+/// The achieved rate may be off by this share of the one asked for.
+const RATE_ERROR: f64 = 0.001;
+/// The 99th percentile of the pacing error, in ns.
+const PACING_ERROR_NS: u64 = 100_000;
+/// What the measuring loop may cost beyond two clock reads, in ns per operation.
+const LOOP_COST_NS: f64 = 60.0;
+/// What memory may grow by from few operations to many, in bytes: pages that the system hands out in passing.
+const MEMORY_GROWTH_BYTES: u64 = 1 << 20;
+
+/// The quantiles that are compared.
+const QUANTILES: [(&str, f64); 5] = [
+    ("p50", 0.5),
+    ("p90", 0.9),
+    ("p99", 0.99),
+    ("p99.9", 0.999),
+    ("maximum", 1.0),
+];
+
+/// What the self-test found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Proof {
+    /// Always [`PROOF_SCHEMA`].
+    pub schema: String,
+    /// Where it was tested.
+    pub machine: Machine,
+    /// `release` or `debug`: of a debug build the costs say nothing.
+    pub profile: String,
+    /// Whether every claim that could be tested holds.
+    pub passed: bool,
+    /// Every claim.
+    pub claims: Vec<Claim>,
+}
+
+/// Something the tool claims.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Claim {
+    /// Its name: `stall-p99`.
+    pub name: String,
+    /// What it says, in words.
+    pub claim: String,
+    /// The runtime it was tested under; `null` where it is about none.
+    pub runtime: Option<String>,
+    /// The bound, for people.
+    pub bound: String,
+    /// What was measured, for people.
+    pub measured: String,
+    /// Whether it holds.
+    pub outcome: Outcome,
+}
+
+/// Whether a claim holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It does.
+    Holds,
+    /// It does not.
+    Fails,
+    /// It could not be tested here; `measured` says why.
+    Untested,
+}
+
+impl Outcome {
+    fn of(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::Fails }
+    }
+}
+
+/// A server that stood still under an open load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stall {
+    /// Arrivals per second.
+    pub rate_hz: f64,
+    /// How long it stood still, in ns.
+    pub stall_ns: u64,
+}
+
+impl Stall {
+    /// The response time at `quantile` of `arrivals` that come evenly, in ns, where everything but the stall takes no time:
+    /// arrival number k after its beginning waits for the rest of it, so the longest response is the stall and each next one
+    /// shorter by the distance between arrivals. The stall begins midway between two arrivals, on average.
+    pub fn response_ns(&self, arrivals: u64, quantile: f64) -> f64 {
+        let longer = arrivals - rank(arrivals, quantile);
+        let distance_ns = 1e9 / self.rate_hz;
+        let waited = self.stall_ns as f64 - (longer as f64 + 0.5) * distance_ns;
+        waited.max(0.0)
+    }
+}
+
+/// Nearest rank: how many of `count` values lie at or below the one at `quantile`.
+fn rank(count: u64, quantile: f64) -> u64 {
+    // The tolerance keeps 0.99 · 1000 from becoming 991 for want of a binary 0.99.
+    let rank = (quantile * count as f64 - 1e-9).ceil();
+    (rank as u64).clamp(1, count.max(1))
+}
+
+/// The worst relative error of the histogram's quantiles against those of the samples, and where.
+fn worst_error(samples: &[u64], latencies: &Latencies) -> Option<(f64, &'static str)> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_unstable();
+    let error = |(name, quantile): &(&'static str, f64)| {
+        let exact = *sorted.get(rank(sorted.len() as u64, *quantile) as usize - 1)?;
+        let shown = latencies.quantile_ns(*quantile)?;
+        Some(((shown as f64 / exact as f64 - 1.0).abs(), *name))
+    };
+    let errors = QUANTILES.iter().filter_map(error);
+    errors.max_by(|a, b| a.0.total_cmp(&b.0))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.3}%", share * 100.0)
+}
+
+/// Percentiles of a million scripted times, written and read back as a record holds them, against the sorted times.
+pub fn recorded_percentiles() -> Claim {
+    // Three modes and a long tail, from 1 µs to seconds: exp of a uniform draw, times ten or a thousand for some.
+    let sample = |index: u64| {
+        let uniform = (draw(7, index) >> 11) as f64 / (1_u64 << 53) as f64;
+        let scale = match draw(8, index) % 1_000 {
+            0 => 1e6,
+            1..100 => 1e4,
+            _ => 1e3,
+        };
+        (scale * (uniform * 4.0).exp()) as u64
+    };
+    let samples: Vec<u64> = (0..1_000_000).map(sample).collect();
+    let mut latencies = Latencies::new();
+    samples.iter().for_each(|ns| latencies.record_ns(*ns));
+    let read_back = Latencies::from_base64(&latencies.to_base64());
+    let worst = read_back.ok().and_then(|read| worst_error(&samples, &read));
+    percentile_claim(
+        "recorded-percentiles",
+        "a million scripted times keep their percentiles through a record",
+        None,
+        worst,
+    )
+}
+
+/// Percentiles of a measured round against its service times, kept one by one.
+pub fn measured_percentiles(runtime: &str, audit: &Audit, round: &Measurement) -> Claim {
+    let whole = audit.service_ns.len() as u64 == round.ops;
+    let worst = worst_error(&audit.service_ns, &round.service).filter(|_| whole);
+    percentile_claim(
+        "measured-percentiles",
+        "percentiles agree with the raw times of the same operations",
+        Some(runtime),
+        worst,
+    )
+}
+
+fn percentile_claim(
+    name: &str,
+    claim: &str,
+    runtime: Option<&str>,
+    worst: Option<(f64, &str)>,
+) -> Claim {
+    Claim {
+        name: name.to_owned(),
+        claim: claim.to_owned(),
+        runtime: runtime.map(str::to_owned),
+        bound: format!("≤ {}", percent(PERCENTILE_ERROR)),
+        measured: worst.map_or("samples are missing".to_owned(), |(error, at)| {
+            format!("{} at {at}", percent(error))
+        }),
+        outcome: Outcome::of(worst.is_some_and(|(error, _)| error <= PERCENTILE_ERROR)),
+    }
+}
+
+/// What a scripted operation took against the script: the loop may add, and must not take away.
+pub fn stall(runtime: &str, stall: Stall, round: &Measurement) -> Vec<Claim> {
+    let Some(open) = &round.open else {
+        return vec![untested("stall-p99", STALL_P99, runtime, "no open load")];
+    };
+    let mut response = open.response.clone();
+    response.merge(&open.overdue);
+    let arrivals = response.count();
+    let against = |name: &str, claim: &str, quantile: f64| {
+        let expected_ns = stall.response_ns(arrivals.max(1), quantile);
+        let seen_ns = response.quantile_ns(quantile).unwrap_or(0) as f64;
+        let error = (seen_ns / expected_ns - 1.0).abs();
+        Claim {
+            name: name.to_owned(),
+            claim: claim.to_owned(),
+            runtime: Some(runtime.to_owned()),
+            bound: format!(
+                "{} ± {}",
+                units::duration(expected_ns),
+                percent(STALL_ERROR)
+            ),
+            measured: format!("{} ({})", units::duration(seen_ns), percent(error)),
+            outcome: Outcome::of(error <= STALL_ERROR),
+        }
+    };
+    vec![
+        against("stall-p99", STALL_P99, 0.99),
+        against("stall-maximum", "the longest response is the stall", 1.0),
+        uncorrected(runtime, stall, round, arrivals),
+    ]
+}
+
+const STALL_P99: &str = "a stalled server shows in the response p99 as arithmetic says";
+
+/// That the uncorrected percentile misses the stall: the reason for all of this.
+fn uncorrected(runtime: &str, stall: Stall, round: &Measurement, arrivals: u64) -> Claim {
+    let expected_ns = stall.response_ns(arrivals.max(1), 0.99);
+    let seen_ns = round.service.quantile_ns(0.99).unwrap_or(0) as f64;
+    Claim {
+        name: "stall-uncorrected".to_owned(),
+        claim: "service time alone would have hidden it".to_owned(),
+        runtime: Some(runtime.to_owned()),
+        bound: format!("< {}", units::duration(expected_ns / 10.0)),
+        measured: units::duration(seen_ns),
+        outcome: Outcome::of(seen_ns < expected_ns / 10.0),
+    }
+}
+
+/// The rate that was achieved against the one asked for.
+pub fn rate(runtime: &str, rate_hz: f64, open: &OpenLoad) -> Claim {
+    let asked = rate_hz * open.schedule_ns as f64 / 1e9;
+    let error = (open.started_in_time as f64 / asked - 1.0).abs();
+    Claim {
+        name: "achieved-rate".to_owned(),
+        claim: "arrivals are begun with at the rate asked for".to_owned(),
+        runtime: Some(runtime.to_owned()),
+        bound: format!("{rate_hz}/s ± {}", percent(RATE_ERROR)),
+        measured: format!("off by {}", percent(error)),
+        outcome: Outcome::of(error <= RATE_ERROR && open.rate_held),
+    }
+}
+
+/// How late the pacer was.
+pub fn pacing(runtime: &str, open: &OpenLoad) -> Claim {
+    const CLAIM: &str = "the pacer releases arrivals when they are due";
+    if !open.pacer_alone {
+        return untested("pacing-error", CLAIM, runtime, "no CPU for the pacer alone");
+    }
+    let p99_ns = open.pacing_error.quantile_ns(0.99).unwrap_or(u64::MAX);
+    Claim {
+        name: "pacing-error".to_owned(),
+        claim: CLAIM.to_owned(),
+        runtime: Some(runtime.to_owned()),
+        bound: format!("p99 ≤ {}", units::duration(PACING_ERROR_NS as f64)),
+        measured: format!("p99 {}", units::duration(p99_ns as f64)),
+        outcome: Outcome::of(p99_ns <= PACING_ERROR_NS),
+    }
+}
+
+/// What both sides counted.
+pub fn counts(runtime: &str, requests: u64, mismatches: &[String]) -> Claim {
+    Claim {
+        name: "counts".to_owned(),
+        claim: "worker and server count the same".to_owned(),
+        runtime: Some(runtime.to_owned()),
+        bound: "equal".to_owned(),
+        measured: match mismatches.first() {
+            None => format!("{requests} requests on both sides"),
+            Some(mismatch) => mismatch.clone(),
+        },
+        outcome: Outcome::of(mismatches.is_empty() && requests > 0),
+    }
+}
+
+/// What the measuring loop costs, from the quickest of several rounds that did nothing.
+pub fn loop_cost(runtime: &str, rounds: &[Measurement], clock_read_ns: f64) -> Claim {
+    let per_op = |round: &Measurement| round.elapsed_ns as f64 / round.ops as f64;
+    let best_ns = rounds.iter().map(per_op).fold(f64::INFINITY, f64::min);
+    let beyond_ns = best_ns - 2.0 * clock_read_ns;
+    Claim {
+        name: "loop-cost".to_owned(),
+        claim: "the loop adds little to two clock reads".to_owned(),
+        runtime: Some(runtime.to_owned()),
+        bound: format!("≤ {LOOP_COST_NS} ns per operation"),
+        measured: format!("{beyond_ns:.1} ns ({best_ns:.1} in all)"),
+        outcome: Outcome::of(beyond_ns <= LOOP_COST_NS),
+    }
+}
+
+/// Rounds with few and with many operations.
+#[derive(Clone, Copy, Debug)]
+pub struct FewAndMany<T> {
+    /// Of the round with few operations.
+    pub few: T,
+    /// Of the one with many.
+    pub many: T,
+}
+
+/// Allocations of a round with few operations and of one with many: what is the same in both is starting and ending.
+pub fn allocations(runtime: &str, audits: FewAndMany<&Audit>, more_ops: u64) -> Claim {
+    const CLAIM: &str = "the loop allocates nothing in steady state";
+    let FewAndMany { few, many } = audits;
+    let Some((few, many)) = few.allocations.zip(many.allocations) else {
+        return untested("allocations", CLAIM, runtime, "allocations are not counted");
+    };
+    Claim {
+        name: "allocations".to_owned(),
+        claim: CLAIM.to_owned(),
+        runtime: Some(runtime.to_owned()),
+        bound: "none".to_owned(),
+        measured: format!("{} in {more_ops} operations", many.saturating_sub(few)),
+        outcome: Outcome::of(many <= few),
+    }
+}
+
+/// Peak memory of a round with few operations and of one with many.
+pub fn memory(runtime: &str, rounds: FewAndMany<&Measurement>) -> Claim {
+    const CLAIM: &str = "memory stays flat however many operations there are";
+    let peak = |round: &Measurement| round.cost.peak_rss_bytes;
+    let FewAndMany { few, many } = rounds;
+    let Some((few_bytes, many_bytes)) = peak(few).zip(peak(many)) else {
+        return untested("memory", CLAIM, runtime, "the system does not tell");
+    };
+    let grown = many_bytes.saturating_sub(few_bytes);
+    Claim {
+        name: "memory".to_owned(),
+        claim: CLAIM.to_owned(),
+        runtime: Some(runtime.to_owned()),
+        bound: format!("≤ {} more", units::bytes(MEMORY_GROWTH_BYTES as f64)),
+        measured: format!(
+            "{} more from {} to {} operations",
+            units::bytes(grown as f64),
+            few.ops,
+            many.ops
+        ),
+        outcome: Outcome::of(grown <= MEMORY_GROWTH_BYTES),
+    }
+}
+
+/// A claim that could not be tested.
+pub fn untested(name: &str, claim: &str, runtime: &str, why: &str) -> Claim {
+    Claim {
+        name: name.to_owned(),
+        claim: claim.to_owned(),
+        runtime: Some(runtime.to_owned()),
+        bound: String::new(),
+        measured: why.to_owned(),
+        outcome: Outcome::Untested,
+    }
+}
+
+impl Proof {
+    /// Of all claims.
+    pub fn of(machine: Machine, profile: &str, claims: Vec<Claim>) -> Self {
+        Self {
+            schema: PROOF_SCHEMA.to_owned(),
+            machine,
+            profile: profile.to_owned(),
+            passed: claims.iter().all(|claim| claim.outcome != Outcome::Fails),
+            claims,
+        }
+    }
+
+    /// As a table for people: a line for each claim and, below it, what was seen under each runtime.
+    pub fn render(&self, style: Style) -> String {
+        let mut page = Page::new(style);
+        for of_claim in self.claims.chunk_by(|a, b| a.name == b.name) {
+            page.paragraph(Tone::Strong, &of_claim[0].claim);
+            for claim in of_claim {
+                row(&mut page, claim);
+            }
+            page.blank();
+        }
+        let failing = self.with(Outcome::Fails);
+        let untested = self.with(Outcome::Untested);
+        let (tone, verdict) = match failing {
+            0 => (
+                Tone::Strong,
+                format!("All {} claims hold", self.claims.len() - untested),
+            ),
+            _ => (
+                Tone::Bad,
+                format!("{failing} of {} claims fail", self.claims.len()),
+            ),
+        };
+        let untested = match untested {
+            0 => String::new(),
+            count => format!("; {count} could not be tested here"),
+        };
+        page.paragraph(tone, &format!("{verdict}{untested}."));
+        if self.profile != "release" {
+            page.paragraph(
+                Tone::Warning,
+                "This is a debug build: what the loop costs says nothing here.",
+            );
+        }
+        page.text
+    }
+
+    fn with(&self, outcome: Outcome) -> usize {
+        let same = |claim: &&Claim| claim.outcome == outcome;
+        self.claims.iter().filter(same).count()
+    }
+}
+
+fn row(page: &mut Page, claim: &Claim) {
+    let (tone, mark) = match claim.outcome {
+        Outcome::Holds => (Tone::Plain, "holds   "),
+        Outcome::Fails => (Tone::Bad, "FAILS   "),
+        Outcome::Untested => (Tone::Faint, "untested"),
+    };
+    let runtime = claim.runtime.as_deref().unwrap_or("");
+    let bound = match claim.bound.as_str() {
+        "" => String::new(),
+        bound => format!(" [{bound}]"),
+    };
+    page.paragraph_in(
+        tone,
+        &format!("{mark} {runtime:<20} {}{bound}", claim.measured),
+    );
+}
+
+/// The JSON Schema of [`Proof`].
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Proof).to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_of_1400_ms_in_10_s_at_1000_per_second_has_a_p99_of_1300() {
+        let stall = Stall {
+            rate_hz: 1_000.0,
+            stall_ns: 1_400_000_000,
+        };
+        let milliseconds = |quantile| stall.response_ns(10_000, quantile) / 1e6;
+        assert_eq!(milliseconds(1.0), 1_399.5);
+        assert_eq!(milliseconds(0.99), 1_299.5);
+        assert_eq!(milliseconds(0.9), 399.5);
+        assert_eq!(milliseconds(0.5), 0.0);
+    }
+
+    #[test]
+    fn the_oracle_agrees_with_a_simulated_queue() {
+        // Method: arrivals each millisecond, a server that takes no time and stands still from 3.2003 s to 4.6003 s.
+        let (from, until) = (3_200_300_000_u64, 4_600_300_000_u64);
+        let mut response: Vec<u64> = (0..10_000_u64)
+            .map(|arrival| arrival * 1_000_000)
+            .map(|due| {
+                if (from..until).contains(&due) {
+                    until - due
+                } else {
+                    0
+                }
+            })
+            .collect();
+        response.sort_unstable();
+        let stall = Stall {
+            rate_hz: 1_000.0,
+            stall_ns: until - from,
+        };
+        for quantile in [0.9, 0.99, 0.999, 1.0] {
+            let simulated = response[rank(10_000, quantile) as usize - 1] as f64;
+            let expected = stall.response_ns(10_000, quantile);
+            assert!(
+                (simulated - expected).abs() <= 500_000.0,
+                "{simulated} {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn recorded_percentiles_hold_and_a_histogram_of_other_times_does_not() {
+        assert_eq!(recorded_percentiles().outcome, Outcome::Holds);
+        let samples: Vec<u64> = (1..=1_000).map(|ms| ms * 1_000_000).collect();
+        let mut latencies = Latencies::new();
+        samples
+            .iter()
+            .for_each(|ns| latencies.record_ns(ns + ns / 500));
+        let (error, _) = worst_error(&samples, &latencies).expect("samples");
+        assert!(error > PERCENTILE_ERROR, "{error}");
+    }
+
+    #[test]
+    fn a_proof_fails_with_one_claim_and_not_with_an_untested_one() {
+        let claim = |outcome| Claim {
+            outcome,
+            ..untested("x", "y", "tokio", "z")
+        };
+        let passed = |outcomes: &[Outcome]| {
+            let claims = outcomes.iter().map(|outcome| claim(*outcome)).collect();
+            Proof::of(Machine::default(), "release", claims).passed
+        };
+        assert!(passed(&[Outcome::Holds, Outcome::Untested]));
+        assert!(!passed(&[Outcome::Holds, Outcome::Fails]));
+    }
+}

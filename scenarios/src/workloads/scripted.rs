@@ -1,0 +1,156 @@
+//! `scripted`: operations that take known times, or a known amount of work.
+//!
+//! Ground truth for the tool itself: what a report must show of it is known beforehand. Each operation draws its time
+//! from the script by its number and is busy for as long, on the clock; then it does its work, which is counted in steps
+//! and not in time, so that ten percent more of it is ten percent more.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use photofinish_harness::draw::draw;
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::params::require;
+
+/// The workload.
+#[derive(Debug)]
+pub struct Scripted {
+    /// Ascending sums of the shares, and the time that each stands for.
+    times: Vec<(f64, Duration)>,
+    work: u64,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// How long operations are busy: each line's time with its share of all operations, which together are 1.
+    pub times: Vec<ScriptedTime>,
+    /// Steps of work after that, about a nanosecond each.
+    pub work: u64,
+}
+
+/// A line of the script.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptedTime {
+    /// The share of operations that take this time, 0..=1.
+    pub share: f64,
+    /// The time in µs.
+    pub time_us: f64,
+}
+
+/// The longest time of a line, in µs: ten seconds.
+const LONGEST_US: f64 = 1e7;
+
+impl Default for Params {
+    fn default() -> Self {
+        let line = |share, time_us| ScriptedTime { share, time_us };
+        Self {
+            times: vec![line(0.9, 50.0), line(0.09, 200.0), line(0.01, 1_000.0)],
+            work: 0,
+        }
+    }
+}
+
+impl Workload for Scripted {
+    const ABOUT: About = About {
+        name: "scripted",
+        class: "floor",
+        operation: "busy for a scripted time, then for a scripted amount of work",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let mut sum = 0.0;
+        let mut times = Vec::new();
+        for (index, line) in params.times.iter().enumerate() {
+            let sensible =
+                (0.0..=1.0).contains(&line.share) && (0.0..=LONGEST_US).contains(&line.time_us);
+            require(sensible, &format!("times.{index}"), || {
+                "expected a share from 0 to 1 and a time from 0 to 10,000,000 µs".to_owned()
+            })?;
+            sum += line.share;
+            times.push((sum, Duration::from_nanos((line.time_us * 1e3) as u64)));
+        }
+        let whole = params.times.is_empty() || (sum - 1.0).abs() < 1e-6;
+        require(whole, "times", || {
+            format!("the shares together are {sum}, and must be 1")
+        })?;
+        Ok(Self {
+            times,
+            work: params.work,
+        })
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), op: u64) -> Result<(), Failure> {
+        if let Some(time) = self.time_of(env.seed, op) {
+            let due = Instant::now() + time;
+            while Instant::now() < due {
+                std::hint::spin_loop();
+            }
+        }
+        let mut state = op;
+        for _ in 0..self.work {
+            // A step depends on the one before, so none can be left out.
+            state = black_box(state.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31));
+        }
+        black_box(state);
+        Ok(())
+    }
+}
+
+impl Scripted {
+    fn time_of(&self, seed: u64, op: u64) -> Option<Duration> {
+        let uniform = (draw(seed, op) >> 11) as f64 / (1_u64 << 53) as f64;
+        let line = self.times.iter().find(|(sum, _)| uniform < *sum);
+        line.or(self.times.last()).map(|(_, time)| *time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(times: &[(f64, f64)]) -> Result<Scripted, ParamError> {
+        let line = |(share, time_us): &(f64, f64)| ScriptedTime {
+            share: *share,
+            time_us: *time_us,
+        };
+        let params = Params {
+            times: times.iter().map(line).collect(),
+            work: 0,
+        };
+        Scripted::new(params, Duration::ZERO)
+    }
+
+    #[test]
+    fn times_are_drawn_in_their_shares() {
+        let scripted = made(&[(0.75, 1.0), (0.25, 2.0)]).expect("sound");
+        let long = |op: &u64| scripted.time_of(1, *op) == Some(Duration::from_micros(2));
+        let count = (0..10_000).filter(long).count();
+        // Binomial(10000, 0.25) has a standard deviation of 43: six of them either way.
+        assert!((2_240..2_760).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn shares_must_make_a_whole() {
+        assert!(made(&[]).is_ok());
+        assert_eq!(made(&[(0.5, 1.0)]).unwrap_err().param, "times");
+        assert_eq!(
+            made(&[(0.5, 1.0), (1.5, 1.0)]).unwrap_err().param,
+            "times.1"
+        );
+        assert_eq!(made(&[(1.0, -1.0)]).unwrap_err().param, "times.0");
+    }
+}
