@@ -34,6 +34,7 @@ mod sameness;
 mod selftest;
 mod server_process;
 mod targets;
+mod twin;
 mod worker_process;
 
 mod dependencies;

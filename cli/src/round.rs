@@ -20,6 +20,7 @@ use crate::identity;
 use crate::interrupt::Interrupt;
 use crate::server_process::{self, ServerProcess};
 use crate::targets::{CountsSoFar, Standing, counted_between};
+use crate::twin::Twin;
 use crate::worker_process;
 
 /// What all rounds of a run share.
@@ -32,6 +33,8 @@ pub struct Surroundings<'a> {
     pub standing: &'a mut Standing,
     /// Where workloads make their files.
     pub work_dir: &'a Path,
+    /// A runtime that stands in the run under two names.
+    pub twin: Twin,
     /// What is watched meanwhile.
     pub watch: Watch,
     /// Whether an end was asked for.
@@ -103,12 +106,13 @@ fn worker_plan(
     targets: BTreeMap<String, TargetAddress>,
 ) -> WorkerPlan {
     let cpus = around.placement.worker_cpus.clone();
+    let (runtime, params) = around.twin.resolve(&cell.runtime, &scenario.params);
     WorkerPlan {
         protocol: WORKER_PROTOCOL,
         workload: scenario.workload.clone(),
-        params: scenario.params.clone(),
+        params,
         unit_ns: scenario.unit_ns,
-        runtime: cell.runtime.clone(),
+        runtime,
         worker_threads: u32::try_from(cpus.len()).expect("CPUs are counted in thousands at most"),
         cpus,
         load: cell.load,

@@ -21,6 +21,7 @@ use crate::orchestrate::{self, Redo};
 use crate::progress::Progress;
 use crate::request::{Prepared, Request};
 use crate::round::{self, Surroundings};
+use crate::twin::Twin;
 
 /// What is measured, in the words of the command line: sockets, threads and both processes at work, in pairs enough for
 /// an interval and rounds short enough for a person who waits.
@@ -80,6 +81,7 @@ impl Sameness {
         })?;
         let mut standing = targets.stand_up(&plan.placement.server_cpus, interrupt)?;
         let mut around = Surroundings {
+            twin: Twin::default(),
             placement: &plan.placement,
             watch: Watch::over(&plan.placement, &standing),
             seed,

@@ -14,6 +14,7 @@ use photofinish_harness::record::{
 };
 use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal;
+use photofinish_reports::verdict::all_decided;
 use photofinish_scenarios::plan::{estimate, plan_hash};
 
 use crate::conditions::Watch;
@@ -27,6 +28,7 @@ use crate::round::{self, Surroundings};
 use crate::run_directory::RunDirectory;
 use crate::run_id::RunId;
 use crate::targets::Standing;
+use crate::twin::Twin;
 use crate::{
     artifacts, dependencies, fitness, limits, next_steps, output, preview, redact, warnings,
 };
@@ -77,6 +79,8 @@ impl Run {
     /// Measures.
     pub fn execute(self) -> Result<Exit, Failure> {
         let mut prepared = self.request.prepare()?;
+        let twin = Twin::from_environment()?;
+        twin.join(&mut prepared.plan, prepared.seed);
         limits::check_open_files(&prepared.plan, os::raise_open_files_limit())?;
         let interrupt = Interrupt::on_signals().map_err(|error| {
             Failure::could_not_run("cannot listen for signals").caused_by(error)
@@ -98,6 +102,7 @@ impl Run {
             directory,
             standing,
             redo,
+            twin,
             interrupt: &interrupt,
         };
         let (record, directory, failure) = measured.by(prepared.search);
@@ -208,6 +213,7 @@ struct Measuring<'a> {
     directory: RunDirectory,
     standing: Standing,
     redo: Redo,
+    twin: Twin,
     interrupt: &'a Interrupt,
 }
 
@@ -219,8 +225,8 @@ impl Measuring<'_> {
             arrivals,
         }) = wanted
         else {
-            let so_far = self.record.clone();
-            let decided = move |_: &Plan, rounds: &[Round]| is_decided(&so_far, rounds);
+            let blank = self.record.clone();
+            let decided = |_: &Plan, rounds: &[Round]| is_decided(&blank, rounds);
             return self.run(&mut Planned::new(&decided));
         };
         let mut searching =
@@ -239,6 +245,7 @@ impl Measuring<'_> {
         let work_dir = self.directory.work_dir();
         let placement = self.record.plan.placement.clone();
         let mut around = Surroundings {
+            twin: self.twin,
             placement: &placement,
             watch: Watch::over(&placement, &self.standing),
             seed: self.record.seed,
@@ -272,9 +279,11 @@ impl Measuring<'_> {
 }
 
 /// Whether every comparison of the record with these rounds is decided.
-fn is_decided(record: &Record, rounds: &[Round]) -> bool {
-    let _ = (record, rounds);
-    false
+fn is_decided(blank: &Record, rounds: &[Round]) -> bool {
+    all_decided(&Record {
+        rounds: rounds.to_vec(),
+        ..blank.clone()
+    })
 }
 
 fn take_in(record: &mut Record, finished: Finished) -> Option<Failure> {
