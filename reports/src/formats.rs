@@ -8,7 +8,12 @@ mod hgrm;
 mod hlog;
 mod json;
 
-use photofinish_harness::record::Record;
+use std::borrow::Cow;
+
+use photofinish_harness::latency::Latencies;
+use photofinish_harness::record::{Measurement, Record};
+
+use crate::metrics::response;
 
 /// Every format, in the order in which they are offered.
 pub static FORMATS: &[&Format] = &[&json::FORMAT, &csv::FORMAT, &hgrm::FORMAT, &hlog::FORMAT];
@@ -25,6 +30,30 @@ pub struct Format {
     /// The record in this format.
     pub render: fn(&Record) -> Result<Vec<File>, Error>,
 }
+
+/// A kind of time with a histogram in each round.
+struct Times {
+    /// What a name ends in; nothing of service time, which every round has.
+    ending: &'static str,
+    /// The histogram; `None` where the round has none, since its load was closed.
+    of: for<'a> fn(&'a Measurement) -> Option<Cow<'a, Latencies>>,
+}
+
+/// Every kind of time that is exported as a histogram.
+const TIMES: [Times; 3] = [
+    Times {
+        ending: "",
+        of: |round| Some(Cow::Borrowed(&round.service)),
+    },
+    Times {
+        ending: ".response",
+        of: |round| round.open.as_ref().map(response),
+    },
+    Times {
+        ending: ".lag",
+        of: |round| Some(Cow::Borrowed(&round.open.as_ref()?.lag)),
+    },
+];
 
 /// A file to write.
 #[derive(Clone, Debug, PartialEq, Eq)]

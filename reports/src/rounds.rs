@@ -4,6 +4,7 @@
 //! checks and exports alike. Everything in this crate that walks over rounds goes through here, so that none forgets it.
 //! Numbers over rounds are the business of `summary`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use photofinish_harness::latency::Latencies;
@@ -97,18 +98,18 @@ pub(crate) fn failures(round: &Measurement) -> u64 {
 
 /// The service times of all rounds of a cell in one histogram: for display only, never for inference.
 pub(crate) fn merged_service(record: &Record, cell: usize) -> Latencies {
-    merged(record, cell, |round| Some(&round.service))
+    merged(record, cell, |round| Some(Cow::Borrowed(&round.service)))
 }
 
 /// One kind of times of all rounds of a cell in one histogram: for display only, never for inference.
 pub(crate) fn merged(
     record: &Record,
     cell: usize,
-    times: impl Fn(&Measurement) -> Option<&Latencies>,
+    times: impl for<'a> Fn(&'a Measurement) -> Option<Cow<'a, Latencies>>,
 ) -> Latencies {
     let mut merged = Latencies::new();
     measured(record, cell)
         .filter_map(|(_, round)| times(&round.worker))
-        .for_each(|times| merged.merge(times));
+        .for_each(|times| merged.merge(&times));
     merged
 }

@@ -1,11 +1,14 @@
 //! `csv`: one line per cell and round, for spreadsheets and statistics programs.
 //!
 //! RFC 4180: commas, quotes where needed, CRLF. Plain numbers in the units their columns' names end in; an empty field
-//! is a number that is not known. A cell that was never measured has one line with its reason.
+//! is a number that is not known. The counts as they are come first, then every metric that is none of them. A cell that
+//! was never measured has one line with its reason.
 
+use photofinish_harness::load::{Arrivals, Load};
 use photofinish_harness::record::{Cell, Measured, Measurement, Outcome, Record, Round};
 
 use super::{Error, File, Format};
+use crate::metrics::{self, Metric};
 use crate::rounds;
 
 pub(super) static FORMAT: Format = Format {
@@ -18,11 +21,13 @@ pub(super) static FORMAT: Format = Format {
 /// A column of numbers of one measured round.
 type Column = (&'static str, fn(&Measurement) -> Option<f64>);
 
-const PLACE: [&str; 7] = [
+const PLACE: [&str; 9] = [
     "scenario",
     "runtime",
     "model",
     "concurrency",
+    "rate_hz",
+    "arrivals",
     "block",
     "status",
     "reason",
@@ -85,37 +90,52 @@ const COLUMNS: &[Column] = &[
 ];
 
 fn render(record: &Record) -> Result<Vec<File>, Error> {
+    let metrics = further_metrics(record);
     let header = PLACE
         .iter()
         .copied()
         .chain(COLUMNS.iter().map(|(name, _)| *name))
+        .chain(metrics.iter().map(|metric| &*metric.name))
         .map(str::to_owned);
     let mut text = line(header);
     for (index, cell) in record.plan.cells.iter().enumerate() {
         let mut rounds = rounds::of_cell(record, index).peekable();
         if rounds.peek().is_none() {
-            let reason = cell.unsupported.as_deref();
-            let status = if reason.is_some() {
-                "unsupported"
-            } else {
-                "not-run"
-            };
             text += &line(fields(
                 cell,
                 None,
-                Said {
-                    status,
-                    reason: reason.unwrap_or_default().to_owned(),
-                },
-                None,
+                not_measured(cell),
+                numbers(None, &metrics),
             ));
         }
-        rounds.for_each(|round| text += &round_line(cell, round));
+        rounds.for_each(|round| text += &round_line(cell, round, &metrics));
     }
     Ok(vec![File {
         name: "rounds.csv".to_owned(),
         bytes: text.into_bytes(),
     }])
+}
+
+/// Every metric of the record's rounds that is no column of its own.
+fn further_metrics(record: &Record) -> Vec<Metric> {
+    let measured = rounds::counted(record).filter_map(|round| match &round.outcome {
+        Outcome::Ok(measured) => Some(&measured.worker),
+        _ => None,
+    });
+    let measured: Vec<&Measurement> = measured.collect();
+    let mut metrics = metrics::all(measured.into_iter());
+    metrics.retain(|metric| COLUMNS.iter().all(|(name, _)| *name != metric.name));
+    metrics
+}
+
+fn not_measured(cell: &Cell) -> Said {
+    Said {
+        status: match cell.unsupported {
+            Some(_) => "unsupported",
+            None => "not-run",
+        },
+        reason: cell.unsupported.clone().unwrap_or_default(),
+    }
 }
 
 /// What a line says of its round beside the numbers.
@@ -124,7 +144,7 @@ struct Said {
     reason: String,
 }
 
-fn round_line(cell: &Cell, round: &Round) -> String {
+fn round_line(cell: &Cell, round: &Round, metrics: &[Metric]) -> String {
     let said = |status, reason: &str| Said {
         status,
         reason: reason.to_owned(),
@@ -134,7 +154,12 @@ fn round_line(cell: &Cell, round: &Round) -> String {
         Outcome::Unsupported { reason } => (said("unsupported", reason), None),
         Outcome::Failed { reason } => (said("failed", reason), None),
     };
-    line(fields(cell, Some(round.block), said, worker))
+    line(fields(
+        cell,
+        Some(round.block),
+        said,
+        numbers(worker, metrics),
+    ))
 }
 
 fn judged(measured: &Measured) -> Said {
@@ -154,21 +179,41 @@ fn fields(
     cell: &Cell,
     block: Option<usize>,
     said: Said,
-    round: Option<&Measurement>,
+    numbers: impl Iterator<Item = Option<f64>>,
 ) -> impl Iterator<Item = String> {
+    let (model, arrivals) = match cell.load {
+        Load::Closed { .. } => ("closed", ""),
+        Load::Open { arrivals, .. } => ("open", name_of(arrivals)),
+    };
+    let text = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
     let place = [
         cell.scenario.clone(),
         cell.runtime.clone(),
-        "closed".to_owned(),
+        model.to_owned(),
         cell.load.concurrency().to_string(),
+        text(cell.load.rate_hz().map(|rate| rate.get())),
+        arrivals.to_owned(),
         block.map(|block| block.to_string()).unwrap_or_default(),
         said.status.to_owned(),
         said.reason,
     ];
-    let numbers = COLUMNS.iter().map(move |(_, read)| round.and_then(read));
-    place
-        .into_iter()
-        .chain(numbers.map(|number| number.map(|number| number.to_string()).unwrap_or_default()))
+    place.into_iter().chain(numbers.map(text))
+}
+
+fn name_of(arrivals: Arrivals) -> &'static str {
+    match arrivals {
+        Arrivals::Constant => "constant",
+        Arrivals::Poisson => "poisson",
+    }
+}
+
+/// The numbers of a measured round; all unknown of any other.
+fn numbers(round: Option<&Measurement>, metrics: &[Metric]) -> impl Iterator<Item = Option<f64>> {
+    let columns = COLUMNS.iter().map(move |(_, read)| round.and_then(read));
+    let further = metrics
+        .iter()
+        .map(move |metric| round.and_then(|round| metric.read(round)));
+    columns.chain(further)
 }
 
 fn line(fields: impl Iterator<Item = String>) -> String {

@@ -1,19 +1,21 @@
 //! `hgrm`: percentile distributions as HdrHistogram prints them, one file per measured cell.
 //!
+//! A cell under open load has one each for service, response and lag; the kind is at the end of the name, before the
+//! extension.
 //! Values in ms, five steps per halving of the distance to 100 %. The rounds of a cell are merged, for display only.
 //! Layout after `HistogramIterationValue` of the Java implementation, which its plotters read.
 
 use photofinish_harness::latency::Latencies;
 use photofinish_harness::record::{Cell, Record};
 
-use super::{Error, File, Format};
+use super::{Error, File, Format, TIMES};
 use crate::names::{Unique, slug};
 use crate::{describe, rounds};
 
 pub(super) static FORMAT: Format = Format {
     name: "hgrm",
     extension: "hgrm",
-    summary: "HdrHistogram percentile distribution in ms, one file per cell",
+    summary: "HdrHistogram percentile distribution in ms, one file per cell and kind of time",
     render,
 };
 
@@ -24,15 +26,19 @@ const NS_PER_MS: f64 = 1e6;
 
 fn render(record: &Record) -> Result<Vec<File>, Error> {
     let mut unique = Unique::default();
-    let cells = record.plan.cells.iter().enumerate();
-    let merged = cells.map(|(index, cell)| (cell, rounds::merged_service(record, index)));
-    let files = merged.filter(|(_, service)| service.count() > 0);
-    Ok(files
-        .map(|(cell, service)| File {
-            name: unique.name(stem(cell)) + ".hgrm",
-            bytes: distribution(&service).into_bytes(),
-        })
-        .collect())
+    let mut files = Vec::new();
+    for (index, cell) in record.plan.cells.iter().enumerate() {
+        for kind in TIMES {
+            let times = rounds::merged(record, index, kind.of);
+            if times.count() > 0 {
+                files.push(File {
+                    name: unique.name(stem(cell) + kind.ending) + ".hgrm",
+                    bytes: distribution(&times).into_bytes(),
+                });
+            }
+        }
+    }
+    Ok(files)
 }
 
 fn stem(cell: &Cell) -> String {
@@ -44,8 +50,8 @@ fn stem(cell: &Cell) -> String {
     )
 }
 
-fn distribution(service: &Latencies) -> String {
-    let histogram = service.histogram();
+fn distribution(times: &Latencies) -> String {
+    let histogram = times.histogram();
     let mut text = format!(
         "{:>12} {:>14} {:>10} {:>14}\n\n",
         "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
@@ -62,11 +68,11 @@ fn distribution(service: &Latencies) -> String {
         }
         text.push('\n');
     }
-    text + &footer(service)
+    text + &footer(times)
 }
 
-fn footer(service: &Latencies) -> String {
-    let histogram = service.histogram();
+fn footer(times: &Latencies) -> String {
+    let histogram = times.histogram();
     format!(
         "#[Mean    = {:12.6}, StdDeviation   = {:12.6}]\n#[Max     = {:12.6}, Total count    = {:12}]\n\
          #[Buckets = {:12}, SubBuckets     = {:12}]\n",

@@ -1,19 +1,20 @@
-//! `hlog`: an HdrHistogram interval log, one line per measured round.
+//! `hlog`: an HdrHistogram interval log, one line per measured round and kind of time.
 //!
 //! Version 1.3 with tags, as the HdrHistogram implementations of other languages read and its tools split. A line's
 //! timestamp is the round's start after the run's; its length that of the measured phase; its maximum in ms; the
-//! histogram itself in ns. Failed operations are not in it.
+//! histogram itself in ns. Failed operations are not in it. A round under open load has further lines for response and
+//! lag, with the kind at the end of their tags.
 
 use jiff::Timestamp;
-use photofinish_harness::record::{Cell, Measured, Outcome, Record};
+use photofinish_harness::record::{Cell, Measurement, Outcome, Record};
 
-use super::{Error, File, Format};
+use super::{Error, File, Format, TIMES, Times};
 use crate::{describe, rounds};
 
 pub(super) static FORMAT: Format = Format {
     name: "hlog",
     extension: "hlog",
-    summary: "HdrHistogram interval log (V2, tagged), one line per round",
+    summary: "HdrHistogram interval log (V2, tagged), one line per round and kind of time",
     render,
 };
 
@@ -21,7 +22,7 @@ fn render(record: &Record) -> Result<Vec<File>, Error> {
     let start = start(record)?;
     let seconds = start.as_millisecond() as f64 / 1e3;
     let mut text = format!(
-        "#[photofinish {}: service times in ns; Tag=scenario/runtime/load]\n\
+        "#[photofinish {}: service times in ns, .response and .lag of open loads; Tag=scenario/runtime/load]\n\
          #[Histogram log format version 1.3]\n\
          #[StartTime: {seconds:.3} (seconds since epoch), {start}]\n\
          #[BaseTime: {seconds:.3} (seconds since epoch)]\n\
@@ -32,7 +33,7 @@ fn render(record: &Record) -> Result<Vec<File>, Error> {
         if let (Outcome::Ok(measured), Some(cell)) =
             (&round.outcome, record.plan.cells.get(round.cell))
         {
-            text += &line(cell, round.offset_ns, measured);
+            text += &lines(cell, round.offset_ns, &measured.worker);
         }
     }
     Ok(vec![File {
@@ -49,16 +50,21 @@ fn start(record: &Record) -> Result<Timestamp, Error> {
     })
 }
 
-fn line(cell: &Cell, offset_ns: u64, measured: &Measured) -> String {
-    let service = &measured.worker.service;
-    format!(
-        "Tag={},{:.3},{:.3},{:.3},{}\n",
-        tag(cell),
-        offset_ns as f64 / 1e9,
-        measured.worker.elapsed_ns as f64 / 1e9,
-        service.quantile_ns(1.0).unwrap_or(0) as f64 / 1e6,
-        service.to_base64()
-    )
+/// One line for each kind of time that the round has.
+fn lines(cell: &Cell, offset_ns: u64, round: &Measurement) -> String {
+    let start = offset_ns as f64 / 1e9;
+    let length = round.elapsed_ns as f64 / 1e9;
+    let line = |kind: &Times| {
+        let times = (kind.of)(round)?;
+        let highest = times.quantile_ns(1.0).unwrap_or(0) as f64 / 1e6;
+        Some(format!(
+            "Tag={}{},{start:.3},{length:.3},{highest:.3},{}\n",
+            tag(cell),
+            kind.ending,
+            times.to_base64()
+        ))
+    };
+    TIMES.iter().filter_map(line).collect()
 }
 
 fn tag(cell: &Cell) -> String {

@@ -8,11 +8,11 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::LazyLock;
 
 use photofinish_harness::latency::Latencies;
-use photofinish_harness::load::{Load, Stop};
+use photofinish_harness::load::{Arrivals, Load, RateHz, Stop};
 use photofinish_harness::machine::Machine;
 use photofinish_harness::record::{
-    Cell, Completion, Conditions, Cost, Failures, Measured, Measurement, Outcome, Placement,
-    PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Round,
+    Cell, Completion, Conditions, Cost, Failures, Floor, Measured, Measurement, OpenLoad, Outcome,
+    Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Round,
     ServerCounts, Tool, Traffic,
 };
 use serde_json::json;
@@ -45,6 +45,7 @@ fn build() -> Vec<(&'static str, Record)> {
         ("extremes", extremes()),
         ("hostile", hostile()),
         ("short-rounds", short_rounds()),
+        ("open-loads", open_loads()),
     ]
 }
 
@@ -301,6 +302,104 @@ pub(crate) fn short_rounds() -> Record {
     record
 }
 
+/// Arrivals at two rates, of which `sync` cannot hold the higher one; with a floor, a probe and a gauge.
+pub(crate) fn open_loads() -> Record {
+    let mut record = base();
+    let sweep = Sweep {
+        concurrency: &[64, 64],
+        rounds: 10,
+        operation_ns: 420_000.0,
+        ops: 24_000,
+    };
+    let scenario = PlannedScenario {
+        lag_probe: true,
+        ..http()
+    };
+    let runtimes = ["sync", "threads", "tokio", "smol"];
+    add(&mut record, scenario, &runtimes, sweep);
+    for (index, cell) in record.plan.cells.iter_mut().enumerate() {
+        let (arrivals, rate_hz) = match index / runtimes.len() {
+            0 => (Arrivals::Constant, 1_000.0),
+            _ => (Arrivals::Poisson, 6_000.0),
+        };
+        cell.load = Load::Open {
+            arrivals,
+            rate_hz: RateHz::new(rate_hz).expect("a positive literal"),
+            concurrency: cell.load.concurrency(),
+        };
+    }
+    for round in &mut record.rounds {
+        let cell = &record.plan.cells[round.cell];
+        let rate_hz = cell.load.rate_hz().expect("an open load").get();
+        if let Outcome::Ok(measured) = &mut round.outcome {
+            open(&mut measured.worker, rate_hz);
+        }
+    }
+    record
+}
+
+/// Makes an open load of a closed round: arrivals for two seconds that wait for sessions as long as there is work for
+/// more than two seconds.
+fn open(round: &mut Measurement, rate_hz: f64) {
+    const SCHEDULE_NS: u64 = 2_000_000_000;
+    let scheduled = (rate_hz * SCHEDULE_NS as f64 / 1e9) as u64;
+    let share = (round.throughput_ops_s / rate_hz).min(1.0);
+    let started = (scheduled as f64 * share) as u64;
+    let (mut service, mut response, mut lag) =
+        (Latencies::new(), Latencies::new(), Latencies::new());
+    let (mut overdue, mut pacing_error) = (Latencies::new(), Latencies::new());
+    let times: Vec<u64> = (0..100)
+        .filter_map(|step| round.service.quantile_ns(f64::from(step) / 100.0))
+        .collect();
+    for op in 0..scheduled {
+        // The backlog grows evenly while the rate is more than what is served.
+        let due_ns = SCHEDULE_NS * op / scheduled;
+        let lag_ns = 20_000 + op % 40 * 1_000 + (due_ns as f64 * (1.0 / share - 1.0)) as u64;
+        pacing_error.record_ns(5_000 + op % 100 * 300);
+        if op < started {
+            let service_ns = times[(op * 61) as usize % times.len()];
+            service.record_ns(service_ns);
+            lag.record_ns(lag_ns);
+            response.record_ns(lag_ns + service_ns);
+        } else {
+            overdue.record_ns(SCHEDULE_NS - due_ns);
+        }
+    }
+    round.ops = started;
+    round.service = service;
+    round.throughput_ops_s = started as f64 * 1e9 / SCHEDULE_NS as f64;
+    round.elapsed_ns = SCHEDULE_NS;
+    round.open = Some(OpenLoad {
+        scheduled,
+        schedule_ns: SCHEDULE_NS,
+        started_in_time: started,
+        rate_held: started == scheduled,
+        late: if started == scheduled {
+            0
+        } else {
+            started - started / 100
+        },
+        unfinished: 0,
+        unsent: scheduled - started,
+        response,
+        lag,
+        overdue,
+        pacing_error,
+        pacer_cpu_ns: Some(120_000_000),
+        pacer_alone: true,
+    });
+    round.floor = Some(Floor {
+        ops: 100_000,
+        throughput_ops_s: 9e6,
+        service_p50_ns: 55,
+        service_p99_ns: 90,
+    });
+    let mut probe_lag = Latencies::new();
+    (0..400).for_each(|probe: u64| probe_lag.record_ns(60_000 + probe * 500));
+    round.observed = BTreeMap::from([("probe_lag".to_owned(), probe_lag)]);
+    round.gauges = BTreeMap::from([("idle_task_bytes".to_owned(), 1_234.5)]);
+}
+
 /// One scenario by time, under these runtimes.
 pub(crate) fn of(sweep: Sweep<'_>, runtimes: &[&str]) -> Record {
     let mut record = base();
@@ -483,11 +582,11 @@ fn ok_round(cell: usize, block: usize, measured: Measured) -> Round {
     }
 }
 
-/// A linear congruential generator: seeded, and good enough to draw pictures from.
-struct Random(u64);
+/// A linear congruential generator: seeded, and good enough to draw pictures and noise from.
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -496,7 +595,7 @@ impl Random {
     }
 
     /// Twelve uniform draws less six: near enough to normal.
-    fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }
 }

@@ -111,20 +111,71 @@ fn csv_quotes_what_would_break_a_line() {
     let hostile = fixtures::hostile();
     let csv = text("csv", &hostile);
     assert!(
-        csv.contains("\"../<script>alert(1)</script>,\"\"x\"\"\",<b>sync</b>,closed,2,0,ok,,2,"),
+        csv.contains("\"../<script>alert(1)</script>,\"\"x\"\"\",<b>sync</b>,closed,2,,,0,ok,,2,"),
         "{csv}"
     );
 }
 
 #[test]
-fn a_log_has_a_line_for_every_measured_round() {
+fn csv_tells_open_loads_from_closed_ones_and_has_every_metric_of_both() {
+    let csv = text("csv", &fixtures::open_loads());
+    let mut lines = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = lines.next().expect("a header");
+    let field = |line: &[&str], name: &str| {
+        let column = header.iter().position(|column| *column == name);
+        line[column.expect("a column")].to_owned()
+    };
+    let sync: Vec<Vec<&str>> = lines.filter(|line| line[1] == "sync").collect();
+    let (slow, fast) = (&sync[0], &sync[10]);
+    let place =
+        |line| ["model", "concurrency", "rate_hz", "arrivals"].map(|name| field(line, name));
+    assert_eq!(place(slow), ["open", "64", "1000", "constant"]);
+    assert_eq!(place(fast), ["open", "64", "6000", "poisson"]);
+    assert_eq!(field(slow, "unsent"), "0");
+    assert_ne!(field(fast, "unsent"), "0");
+    for name in [
+        "response_p99_ns",
+        "lag_p99_ns",
+        "probe_lag_p99_ns",
+        "idle_task_bytes",
+    ] {
+        assert!(field(fast, name).parse::<f64>().is_ok(), "{name}");
+    }
+    let closed = text("csv", &fixtures::single());
+    let line = closed.lines().nth(1).expect("a round");
+    assert!(line.contains(",closed,1,,,0,ok,"), "{line}");
+}
+
+#[test]
+fn every_kind_of_time_of_an_open_load_is_exported() {
+    let record = fixtures::open_loads();
+    let names: Vec<String> = render("hgrm", &record)
+        .into_iter()
+        .map(|file| file.name)
+        .collect();
+    for ending in ["", ".response", ".lag"] {
+        let name = format!("http-get.p6000.c64.sync{ending}.hgrm");
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+        let tag = format!("Tag=http-get/sync/p6000.c64{ending},");
+        assert_eq!(text("hlog", &record).matches(&tag).count(), 10, "{tag}");
+    }
+}
+
+#[test]
+fn a_log_has_a_line_for_every_measured_round_and_kind_of_time() {
     for (name, record) in fixtures::all() {
         let log = text("hlog", record);
         let lines: Vec<&str> = log
             .lines()
             .filter(|line| line.starts_with("Tag="))
             .collect();
-        assert_eq!(lines.len(), measured_rounds(record), "{name}");
+        let open = record
+            .plan
+            .cells
+            .iter()
+            .any(|cell| cell.load.rate_hz().is_some());
+        let kinds = if open { 3 } else { 1 };
+        assert_eq!(lines.len(), kinds * measured_rounds(record), "{name}");
         assert!(
             lines
                 .iter()

@@ -10,6 +10,7 @@ mod page;
 mod summary;
 mod terminal;
 mod validity;
+mod verdict;
 
 /// Says that a test cannot run here; in CI, where everything is installed, that is a failure.
 fn skip(missing: &str) {

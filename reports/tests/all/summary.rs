@@ -174,6 +174,110 @@ fn rounds_of_no_cell_are_left_out_aloud() {
 }
 
 #[test]
+fn of_a_block_that_was_redone_only_the_last_attempt_counts() {
+    let mut record = pair();
+    let mut again = record.clone().rounds;
+    again.retain(|round| round.block == 2);
+    for round in &mut record.rounds {
+        if round.block == 2 {
+            round.conditions.disturbance = Some("the hypervisor took 30% of the CPU".to_owned());
+        }
+        if let Outcome::Ok(measured) = &mut round.outcome {
+            measured.worker.throughput_ops_s = if round.block == 2 { 1.0 } else { 1e5 };
+        }
+    }
+    for round in &mut again {
+        round.attempt = 1;
+        if let Outcome::Ok(measured) = &mut round.outcome {
+            measured.worker.throughput_ops_s = 1e5;
+        }
+    }
+    record.rounds.extend(again);
+    let summary = Summary::of(&record);
+    for cell in &summary.cells {
+        assert_eq!(cell.rounds, 5);
+        assert_eq!(cell.metrics[THROUGHPUT].low, 1e5);
+    }
+    let told = "1 block was redone, and of each only the last attempt counts: the hypervisor took 30% of the CPU";
+    assert!(
+        summary.warnings.iter().any(|warning| warning == told),
+        "{:?}",
+        summary.warnings
+    );
+}
+
+#[test]
+fn an_open_load_has_response_lag_and_what_its_schedule_came_to() {
+    let summary = Summary::of(&fixtures::open_loads());
+    let median = |cell: usize, name: &str| summary.cells[cell].metrics[name].median;
+    // Of 6,000 a second, sync keeps up with about two thousand.
+    let (kept_up, behind) = (6, 4);
+    assert_eq!(summary.cells[behind].runtime, "sync");
+    for cell in [kept_up, behind] {
+        assert_eq!(median(cell, "offered_ops_s"), 6_000.0);
+        let (p50, p99, max) = (
+            median(cell, "response_p50_ns"),
+            median(cell, "response_p99_ns"),
+            median(cell, "response_max_ns"),
+        );
+        assert!(p50 < p99 && p99 <= max, "{p50} {p99} {max}");
+        assert_eq!(
+            median(cell, "achieved_ops_s"),
+            median(cell, "ops") / 2.0,
+            "two seconds"
+        );
+    }
+    assert_eq!(median(kept_up, "achieved_ops_s"), 6_000.0);
+    assert_eq!(median(kept_up, "late") + median(kept_up, "unsent"), 0.0);
+    assert!(median(behind, "unsent") > 5_000.0 && median(behind, "late") > 1_000.0);
+    assert_eq!(median(behind, "unfinished"), 0.0);
+    assert!(median(behind, "lag_p99_ns") > 100.0 * median(kept_up, "lag_p99_ns"));
+    let bound = &summary.cells[behind].metrics["response_p99_ns"];
+    assert!(bound.lower_bound && bound.advisory.is_some());
+    assert!(!summary.cells[kept_up].metrics["response_p99_ns"].lower_bound);
+}
+
+#[test]
+fn what_a_probe_observed_becomes_metrics_of_its_name() {
+    let summary = Summary::of(&fixtures::open_loads());
+    let metric = |name: &str| &summary.cells[0].metrics[name];
+    for name in ["probe_lag_p50_ns", "probe_lag_p99_ns", "probe_lag_max_ns"] {
+        assert_eq!(metric(name).unit, "ns", "{name}");
+    }
+    // 400 probes are enough for a median and not for a p99; a maximum is what it is.
+    assert!(metric("probe_lag_p50_ns").advisory.is_none());
+    assert!(metric("probe_lag_p99_ns").advisory.is_some());
+    assert!(metric("probe_lag_max_ns").advisory.is_none());
+    assert_eq!(metric("idle_task_bytes").unit, "bytes");
+    assert_eq!(metric("idle_task_bytes").median, 1_234.5);
+}
+
+#[test]
+fn costs_are_per_operation_and_absent_where_the_system_does_not_tell() {
+    let mut record = pair();
+    each_measured(&mut record, |cell, _, measured| {
+        if cell == 1 {
+            measured.worker.cost.instructions_per_op = Some(1_500.0);
+        }
+    });
+    let summary = Summary::of(&record);
+    let cost = |name: &str| cell(&summary, "tokio").metrics[name].median;
+    assert_eq!(cost("instructions_per_op"), 1_500.0);
+    assert_eq!(cost("syscalls_per_op"), 2.0);
+    assert_eq!(cost("page_faults_per_op"), 900.0 / 4_000.0);
+    let (user, system) = (cost("cpu_user_ns_per_op"), cost("cpu_system_ns_per_op"));
+    assert!((user + system - cost("cpu_ns_per_op")).abs() < 1e-6);
+    let (voluntary, involuntary) = (
+        cost("voluntary_switches_per_op"),
+        cost("involuntary_switches_per_op"),
+    );
+    assert!((voluntary + involuntary - cost("context_switches_per_op")).abs() < 1e-9);
+    let threads = cell(&summary, "threads");
+    assert!(!threads.metrics.contains_key("instructions_per_op"));
+    assert!(!threads.metrics.contains_key("response_p50_ns"), "closed");
+}
+
+#[test]
 fn a_verdict_needs_an_interval_beyond_the_floor_and_blocks_enough() {
     let verdict = |rounds: usize, factor: f64| {
         let mut record = fixtures::of(

@@ -159,6 +159,48 @@ fn a_tour_reads_well() {
 }
 
 #[test]
+fn open_loads_are_told_by_their_response() {
+    insta::assert_snapshot!(plain(&fixtures::open_loads()), @r#"
+    http-get  Small responses over keep-alive connections
+    open, 1000/s, 64 sessions · mock http server · 10 rounds of 2s
+
+      runtime ops/s    p50     p99 service p99 lag p99 CPU/op vs sync spread verdict
+      sync    1.00k  458µs  ~659µs      ~600µs ~59.0µs  252µs      1×
+      smol    1.00k  649µs  ~947µs      ~889µs ~59.0µs  360µs   1.40×    ±5%  slower
+      tokio   1.00k 1.19ms ~1.68ms     ~1.62ms ~59.0µs  600µs   2.60×   ±10%  slower
+      threads 1.00k 1.73ms ~2.51ms     ~2.45ms ~59.0µs  600µs   3.76×    ±7%  slower
+
+      sync ran 1 session, not 64.
+      By response p50 against sync: smol, tokio, threads slower. The smallest
+        differences that could have been called: 6.3% to 10%.
+
+    http-get  Small responses over keep-alive connections
+    open, 6000/s Poisson, 64 sessions · mock http server · 10 rounds of 2s
+
+      runtime ops/s    p50    p99 service p99 lag p99 CPU/op vs sync spread verdict
+      smol    6.00k  639µs  931µs       872µs  59.0µs 60.0µs   8e-4×    ±4%  faster
+      tokio   6.00k 1.15ms 1.61ms      1.56ms  59.0µs  100µs  0.001×    ±6%  faster
+      threads 6.00k 1.69ms 2.45ms      2.39ms  59.0µs  100µs  0.002×    ±7%  faster
+      sync    2.25k ≥625ms ≥1.24s      ~787µs  ~1.24s  112µs      1×
+
+      sync ran 1 session, not 64.
+      sync did not hold the rate: it began with 2.25k of 6.00k operations per second
+        in time.
+      By response p99 against sync: smol, tokio, threads faster. The smallest
+        differences that could have been called: 6.3% to 8.6%.
+
+    spread: how far the ratio's interval reaches, with confidence 99% over 10
+      rounds.
+    faster, slower: the whole interval lies beyond a difference of 2%; tie: all of
+      it within; inconclusive: neither, so this run cannot tell.
+    ~ too few operations in a round for this percentile: a hint, not a result.
+    Open load: p50, p99 and p99.9 are response times, from when an operation was
+      due; service time runs from its start, and lag is what lies between. ≥ marks a
+      lower bound: operations that had not ended count as long as they had waited.
+    "#);
+}
+
+#[test]
 fn whatever_goes_wrong_is_said_beside_the_numbers() {
     insta::assert_snapshot!(plain(&fixtures::failures()), @r#"
     http-get  Small responses over keep-alive connections
