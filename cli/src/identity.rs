@@ -1,7 +1,7 @@
 //! Proving identity: the server's counts of a round beside the worker's.
 //!
-//! A pure comparison. Only what both sides know is compared. Where operations failed on the way (a reset, a deadline),
-//! the server may rightly have answered more than the worker got to see, but never less; then only that is left to
+//! A pure comparison. Only what both sides know is compared. Where operations failed on the way (a reset, a deadline)
+//! or were cut off with the round, the server may rightly have answered more than the worker got to see, but never less; then only that is left to
 //! compare.
 
 use photofinish_harness::record::{Measurement, ServerCounts, Traffic};
@@ -16,7 +16,8 @@ pub fn mismatches(target: &str, worker: &Measurement, server: &ServerCounts) -> 
         return Vec::new();
     };
     let mut kinds = worker.errors.keys().chain(worker.warmup_errors.keys());
-    let clean = kinds.all(|kind| COMPLETE_EXCHANGES.contains(&kind.as_str()));
+    let unfinished = worker.open.as_ref().is_some_and(|open| open.unfinished > 0);
+    let clean = !unfinished && kinds.all(|kind| COMPLETE_EXCHANGES.contains(&kind.as_str()));
     comparisons(traffic, server)
         .into_iter()
         .filter_map(|comparison| comparison.disagreement(target, clean))

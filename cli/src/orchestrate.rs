@@ -12,7 +12,7 @@ use crate::course::Course;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
-use crate::round::{Ended, Watched};
+use crate::round::{Broken, Ended, Watched};
 
 /// How often a single block is redone at the most: what disturbs three times in a row is there to stay.
 const REDOS_PER_BLOCK: u32 = 2;
@@ -195,11 +195,12 @@ impl Run<'_> {
                 failure: None,
             },
             Ended::Interrupted => Ran::NOTHING,
-            Ended::Broken(failure) => {
+            Ended::Broken(broken) => {
+                let Broken { failure, outcome } = *broken;
                 let reason = failure.in_one_line();
                 let place = format!("{}, block {}", name_of(cell), place.block + 1);
                 Ran {
-                    round: Some(round(Outcome::Failed { reason })),
+                    round: Some(round(outcome.unwrap_or(Outcome::Failed { reason }))),
                     failure: Some(failure.during(place)),
                 }
             }

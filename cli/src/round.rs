@@ -45,10 +45,33 @@ pub struct Surroundings<'a> {
 pub enum Ended {
     /// With an outcome for the record.
     Outcome(Outcome),
-    /// With an outcome that leaves nothing to go on for.
-    Broken(Failure),
+    /// So that there is nothing to go on for; perhaps with numbers all the same.
+    Broken(Box<Broken>),
     /// Before there was an outcome.
     Interrupted,
+}
+
+/// A round after which a run cannot go on.
+pub struct Broken {
+    /// Why.
+    pub failure: Failure,
+    /// What the worker measured before, with what is missing beside it.
+    pub outcome: Option<Outcome>,
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            outcome: None,
+        }
+    }
+}
+
+impl From<server_process::Trouble> for Broken {
+    fn from(trouble: server_process::Trouble) -> Self {
+        Failure::from(trouble).into()
+    }
 }
 
 /// A round that ended, and what went on meanwhile.
@@ -66,7 +89,7 @@ pub fn run(scenario: &PlannedScenario, cell: &Cell, around: &mut Surroundings<'_
     let ended = match outcome {
         Ok(outcome) => Ended::Outcome(outcome),
         Err(_) if around.interrupt.requested() => Ended::Interrupted,
-        Err(failure) => Ended::Broken(failure),
+        Err(broken) => Ended::Broken(Box::new(broken)),
     };
     Watched { ended, conditions }
 }
@@ -75,16 +98,33 @@ fn measure(
     scenario: &PlannedScenario,
     cell: &Cell,
     around: &mut Surroundings<'_>,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, Broken> {
     let mut servers = RoundServers::start(scenario, around)?;
     let plan = worker_plan(scenario, cell, around, servers.addresses(around.standing));
     let result = worker_process::measure(&plan, around.interrupt, &mut || servers.live());
     // A server that died is the cause of whatever the worker ran into, so it is asked first.
-    let counts = servers.counts(around.standing)?;
-    match result {
-        Ok(reply) => outcome(reply, counts),
-        Err(trouble) => Err(Failure::from(trouble)),
+    match (result, servers.counts(around.standing)) {
+        (Ok(reply), Ok(counts)) => Ok(outcome(reply, counts)?),
+        (Ok(reply), Err(silent)) => Err(without_counts(reply, silent)),
+        (Err(_), Err(gone)) => Err(gone.into()),
+        (Err(trouble), Ok(_)) => Err(Failure::from(trouble).into()),
     }
+}
+
+/// What the worker measured against a server that does not answer any more.
+fn without_counts(reply: WorkerResult, failure: Failure) -> Broken {
+    let outcome = match reply {
+        WorkerResult::Ok { measurement, .. } => Some(Outcome::Ok(Box::new(Measured {
+            worker: *measurement,
+            servers: BTreeMap::new(),
+            mismatches: vec![format!(
+                "the server's counts are missing: {}",
+                failure.in_one_line()
+            )],
+        }))),
+        WorkerResult::Unsupported { .. } | WorkerResult::Failed { .. } => None,
+    };
+    Broken { failure, outcome }
 }
 
 fn outcome(reply: WorkerResult, counts: CountsSoFar) -> Result<Outcome, Failure> {

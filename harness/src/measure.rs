@@ -1,6 +1,6 @@
 //! The measuring loop: one round of one workload under one runtime.
 //!
-//! A round is the floor, prepare, open, warm-up, measurement, close, finish; operations in flight when a phase ends are
+//! A round is prepare, open, warm-up, the floor, measurement, close, finish; operations in flight when a phase ends are
 //! completed and counted. It runs on a thread of its own, and the calling one supervises it (`supervisor`): that paces
 //! open loads and reports what there is when an operation never ends. Time is stamped in one place (`session`), what a
 //! phase comes to is in `phase`, what a round comes to in `ledger`. How sessions run side by side is the runtime's
@@ -136,15 +136,16 @@ async fn measure<R: Runtime, W: Workload>(
     let Shared { workload, env } = &*shared;
     let count = env.runtime.sessions(plan.load.concurrency());
     let recordings = Recordings::for_sessions(count, plan);
-    let floor = floor::measure(&env.runtime, &recordings, count).await?;
     workload.prepare(env).await.map_err(RoundError::Prepare)?;
     let sessions = open_sessions(&shared, count, &recordings).await?;
 
-    let mut ledger = Ledger::new(env, recordings, count, floor);
+    let mut ledger = Ledger::new(env, recordings, count);
     let phase = PhasePlan::warmup(plan);
     counters.start();
     let (sessions, warmup) = run_phase(env, sessions, &phase, &ledger, supervisor).await?;
     ledger.warmed_up(Warmup::of(&warmup.recording, counters.stop()));
+    // After the counters, which would make each of its system calls dearer.
+    ledger.floor = Some(floor::measure(&env.runtime, &ledger.recordings, count).await?);
     env.observed.clear();
     let (before, allocated) = (os::usage(), allocations::counted());
     let probe = probe::start(&env.runtime, &env.observed, plan);

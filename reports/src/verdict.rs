@@ -173,19 +173,22 @@ pub fn look(plan: &Plan, blocks: usize) -> Option<usize> {
     (looks > 0).then_some(looks)
 }
 
-/// Whether every comparison of the record has a verdict other than `inconclusive`: then more blocks would change nothing.
-/// True where there is nothing to compare.
+/// Whether every comparison of the record by its headline's metric has a verdict other than `inconclusive`: then more
+/// blocks would change nothing that is told first. True where there is nothing to compare. Not by every metric: a noisy
+/// percentile is undecided for ever.
 pub fn all_decided(record: &Record) -> bool {
     let decided = |comparison: &Comparison| {
         comparison
             .verdict
             .is_some_and(|verdict| verdict != Verdict::Inconclusive)
     };
-    let cells = Summary::of(record).cells;
-    cells
-        .iter()
-        .flat_map(|cell| cell.comparisons.values())
-        .all(decided)
+    let summary = Summary::of(record);
+    let groups = summary.groups();
+    let by_headline = groups.iter().flat_map(|group| {
+        let cells = group.cells.iter();
+        cells.filter_map(|cell| cell.comparisons.get(group.headline()))
+    });
+    by_headline.into_iter().all(decided)
 }
 
 /// Two cells of the plan.

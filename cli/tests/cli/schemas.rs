@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, TINY};
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "scenario",
     "record",
     "summary",
     "diagnosis",
+    "selftest",
     "worker-plan",
     "worker-reply",
 ];

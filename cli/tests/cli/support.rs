@@ -3,6 +3,8 @@
 //! Processes are looked at through `/proc`, and only those that a test has started are ever signalled.
 
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -272,4 +274,21 @@ pub fn wait_until_gone(processes: &[u32]) {
             .all(|process| is_gone(*process))
             .then_some(())
     });
+}
+
+/// An address at which nobody listens.
+pub fn closed_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").to_string()
+}
+
+/// Says that a test cannot run without a program; where CI installs it, that is a failure.
+#[track_caller]
+pub fn skip_without(program: &str) {
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "{program} is not installed"
+    );
+    // Not `eprintln!`, which is kept from those who run the tests.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {program} is not installed");
 }

@@ -3,18 +3,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::Command;
 
 use photofinish_harness::record::{Outcome, PlannedServer, Record};
 
+use crate::nginx::nginx;
 use crate::serve::served;
-use crate::support::{Finished, Sandbox, Started, TINY, wait_for};
-
-/// An address at which nobody listens.
-fn closed_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").to_string()
-}
+use crate::support::{Finished, Sandbox, TINY, closed_address};
 
 #[test]
 fn a_target_that_refuses_is_told_before_anything_is_measured() {
@@ -177,31 +171,4 @@ fn compared_requests(record: &Record) -> usize {
         _ => false,
     });
     equal.count()
-}
-
-/// An nginx on a free port, where one is installed.
-fn nginx(sandbox: &Sandbox) -> Option<(Started, String)> {
-    let found = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"];
-    let nginx = found
-        .into_iter()
-        .find(|path| std::path::Path::new(path).exists())?;
-    let address = closed_address();
-    let directory = sandbox.path().display();
-    let configuration = format!(
-        "daemon off; master_process off; pid {directory}/nginx.pid; error_log stderr;\n\
-         events {{}}\n\
-         http {{ access_log off; client_body_temp_path {directory}; proxy_temp_path {directory};\n\
-         fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};\n\
-         server {{ listen {address};\n\
-         location = /page {{ return 200 'hello'; }}\n\
-         location = /status {{ stub_status; }} }} }}\n"
-    );
-    let file = sandbox.write("nginx.conf", &configuration);
-    let mut command = Command::new(nginx);
-    command.arg("-c").arg(file).arg("-p").arg(sandbox.path());
-    let started = Started::of(command);
-    wait_for("nginx", || {
-        std::net::TcpStream::connect(&address).ok().map(drop)
-    });
-    Some((started, address))
 }

@@ -1,6 +1,6 @@
 //! The floor: what the measuring loop itself takes, under the same runtime and with as many sessions.
 //!
-//! A short closed phase of a workload that does nothing, before anything else of the round. A difference between
+//! A short closed phase of a workload that does nothing, between warm-up and measurement. A difference between
 //! runtimes that is smaller than this is none.
 
 use std::num::NonZeroU32;

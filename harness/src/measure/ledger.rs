@@ -134,7 +134,8 @@ pub(super) struct Ledger {
     runtime_facts: BTreeMap<String, String>,
     traffic: BTreeMap<String, TrafficCounter>,
     observed: Observed,
-    floor: Floor,
+    /// What the loop itself takes, once that was measured.
+    pub(super) floor: Option<Floor>,
     warmup: Warmup,
 }
 
@@ -144,7 +145,6 @@ impl Ledger {
         env: &Env<R>,
         recordings: Recordings,
         sessions: NonZeroU32,
-        floor: Floor,
     ) -> Self {
         Self {
             recordings,
@@ -153,7 +153,7 @@ impl Ledger {
             runtime_facts: env.runtime.facts(),
             traffic: env.traffic.clone(),
             observed: env.observed.clone(),
-            floor,
+            floor: None,
             warmup: Warmup::default(),
         }
     }
@@ -201,7 +201,7 @@ impl Ledger {
             session_ns: nanoseconds(measured.session_time),
             throughput_ops_s: measured.throughput_ops_s,
             open,
-            floor: Some(self.floor),
+            floor: self.floor,
             observed: self.observed.times(),
             gauges: self.observed.gauges(),
             traffic: self

@@ -1,0 +1,37 @@
+//! A server of others: nginx on a free port, where one is installed.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Sandbox, Started, closed_address, skip_without, wait_for};
+
+/// Where distributions put it.
+const PLACES: [&str; 3] = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"];
+
+/// An nginx of one process, ended when dropped, and its address; `None`, said aloud, where none is installed.
+pub fn nginx(sandbox: &Sandbox) -> Option<(Started, String)> {
+    let found = PLACES.into_iter().find(|path| Path::new(path).exists());
+    let Some(nginx) = found else {
+        skip_without("nginx");
+        return None;
+    };
+    let address = closed_address();
+    let directory = sandbox.path().display();
+    let configuration = format!(
+        "daemon off; master_process off; pid {directory}/nginx.pid; error_log stderr;\n\
+         events {{}}\n\
+         http {{ access_log off; client_body_temp_path {directory}; proxy_temp_path {directory};\n\
+         fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};\n\
+         server {{ listen {address};\n\
+         location = /page {{ return 200 'hello'; }}\n\
+         location = /status {{ stub_status; }} }} }}\n"
+    );
+    let file = sandbox.write("nginx.conf", &configuration);
+    let mut command = Command::new(nginx);
+    command.arg("-c").arg(file).arg("-p").arg(sandbox.path());
+    let started = Started::of(command);
+    wait_for("nginx", || {
+        std::net::TcpStream::connect(&address).ok().map(drop)
+    });
+    Some((started, address))
+}

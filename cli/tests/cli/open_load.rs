@@ -1,0 +1,326 @@
+//! Open loads as users meet them: rates from the command line, a server that stops, ends that nobody planned, a search.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use photofinish_harness::load::Load;
+use photofinish_harness::record::{Completion, Measurement, Outcome, Record};
+use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_reports::selftest::Stall;
+
+use crate::nginx::nginx;
+use crate::support::{Sandbox, send, wait_for};
+
+/// The measured rounds, with the runtime of each.
+fn measured(record: &Record) -> Vec<(&str, &Measurement)> {
+    let measured = record
+        .rounds
+        .iter()
+        .filter_map(|round| match &round.outcome {
+            Outcome::Ok(measured) => {
+                let cell = &record.plan.cells[round.cell];
+                Some((cell.runtime.as_str(), &measured.worker))
+            }
+            _ => None,
+        });
+    measured.collect()
+}
+
+#[test]
+fn each_rate_is_a_cell_and_every_arrival_is_accounted_for() {
+    let sandbox = Sandbox::new();
+    let arguments = [
+        "run",
+        "http-get",
+        "--runtimes",
+        "sync,tokio",
+        "--rate",
+        "200,0.4k",
+        "--arrivals",
+        "poisson",
+        "--duration",
+        "200ms",
+        "--rounds",
+        "2",
+        "--concurrency",
+        "4",
+        "--no-redo",
+    ];
+    let finished = sandbox.run(&arguments).check(0, &[]);
+    assert!(finished.stdout.contains("400/s"), "{}", finished.stdout);
+    let record = sandbox.record();
+    let rates: Vec<f64> = record
+        .plan
+        .cells
+        .iter()
+        .filter_map(|cell| Some(cell.load.rate_hz()?.get()))
+        .collect();
+    assert_eq!(rates, [200.0, 200.0, 400.0, 400.0]);
+    let rounds = measured(&record);
+    assert_eq!(rounds.len(), 8);
+    for (_, round) in rounds {
+        let open = round.open.as_ref().expect("an open load");
+        assert_eq!(round.ops + open.unfinished + open.unsent, open.scheduled);
+        assert!(open.scheduled > 0);
+    }
+}
+
+/// The stall test against a server of others: what arithmetic says must show in the responses, under each runtime.
+///
+/// Method: 500 arrivals per second for 3 s; nginx is stopped for half a second in the middle, by signals. Bounds are wide
+/// (15 %), since other tests run beside this one; without counting from the due time the 99th percentile would be missed
+/// by orders of magnitude.
+#[test]
+fn a_stopped_nginx_shows_in_the_responses_as_arithmetic_says() {
+    let sandbox = Sandbox::new();
+    let Some((mut nginx, address)) = nginx(&sandbox) else {
+        return;
+    };
+    let target = format!("http=http://{address}/page");
+    let server = nginx.id();
+    for runtime in DESCRIPTORS {
+        let run = sandbox.start(&[
+            "run",
+            "http-get",
+            "--runtimes",
+            runtime.name,
+            "--rate",
+            "500",
+            "--duration",
+            "3s",
+            "--rounds",
+            "1",
+            "--concurrency",
+            "8",
+            "--no-redo",
+            "--set=load.warmup=100ms",
+            "--target",
+            &target,
+        ]);
+        let stall = stall_in_the_middle(run, server);
+        let record = sandbox.record();
+        let rounds = measured(&record);
+        let [(_, round)] = rounds.as_slice() else {
+            panic!("{}: {:?}", runtime.name, record.completion);
+        };
+        let open = round.open.as_ref().expect("an open load");
+        assert_eq!(round.ops, open.scheduled, "{}", runtime.name);
+        for quantile in [0.99, 1.0] {
+            let expected_ns = stall.response_ns(round.ops, quantile);
+            let seen_ns = open.response.quantile_ns(quantile).expect("values") as f64;
+            let ratio = seen_ns / expected_ns;
+            assert!(
+                (0.85..=1.15).contains(&ratio),
+                "{}: {seen_ns} ns instead of {expected_ns} ns at {quantile}",
+                runtime.name
+            );
+        }
+        // What a closed view would have shown: at most a session each saw the stall.
+        let service_ns = round.service.quantile_ns(0.99).expect("values") as f64;
+        assert!(
+            service_ns < 0.5 * stall.response_ns(round.ops, 0.99),
+            "{service_ns}"
+        );
+    }
+}
+
+/// Stops the server for half a second once the worker measures, and waits for the run's end.
+fn stall_in_the_middle(mut run: crate::support::Started, server: u32) -> Stall {
+    run.wait_for_child("worker");
+    thread::sleep(Duration::from_millis(1_300));
+    let stopped = Instant::now();
+    send("STOP", server);
+    thread::sleep(Duration::from_millis(500));
+    send("CONT", server);
+    let stall_ns = u64::try_from(stopped.elapsed().as_nanos()).expect("half a second");
+    run.finish().check(0, &[]);
+    Stall {
+        rate_hz: 500.0,
+        stall_ns,
+    }
+}
+
+/// A run whose only round is a long open load, and which has begun with it.
+fn long_open_round(sandbox: &Sandbox, duration: &str) -> crate::support::Started {
+    let mut run = sandbox.start(&[
+        "run",
+        "http-get",
+        "--runtimes",
+        "tokio",
+        "--rate",
+        "200",
+        "--duration",
+        duration,
+        "--rounds",
+        "1",
+        "--concurrency",
+        "2",
+        "--no-redo",
+        "--set=load.warmup=20ms",
+    ]);
+    run.wait_for_child("worker");
+    thread::sleep(Duration::from_millis(500));
+    run
+}
+
+#[test]
+fn a_server_that_stops_for_good_leaves_a_record_of_what_did_not_end() {
+    let sandbox = Sandbox::new();
+    let mut run = long_open_round(&sandbox, "2s");
+    let server = run.wait_for_child("serve");
+    send("STOP", server);
+    run.finish().check(1, &["the server `http` gave no answer"]);
+    let record = sandbox.record();
+    assert!(
+        matches!(&record.completion, Completion::Failed { reason } if reason.contains("no answer"))
+    );
+    let Some(Outcome::Ok(round)) = record.rounds.last().map(|round| &round.outcome) else {
+        panic!("the round's numbers are kept: {:?}", record.rounds);
+    };
+    let open = round.worker.open.as_ref().expect("an open load");
+    assert_eq!(
+        round.worker.ops + open.unfinished + open.unsent,
+        open.scheduled
+    );
+    assert!(
+        open.unsent > 0 && open.unfinished > 0 && !open.rate_held,
+        "{open:?}"
+    );
+    assert!(
+        round.mismatches[0].contains("counts are missing"),
+        "{:?}",
+        round.mismatches
+    );
+    assert!(sandbox.latest().join("report.html").is_file());
+}
+
+#[test]
+fn ctrl_c_and_a_killed_worker_in_an_open_load_leave_a_record_that_says_so() {
+    let sandbox = Sandbox::new();
+    let mut run = long_open_round(&sandbox, "10m");
+    run.signal("INT");
+    run.finish()
+        .check(130, &["interrupted after 0 of 1 rounds"]);
+    assert_eq!(sandbox.record().completion, Completion::Interrupted);
+
+    let mut run = long_open_round(&sandbox, "10m");
+    let worker = run.wait_for_child("worker");
+    send("KILL", worker);
+    run.finish().check(1, &["the worker was killed by SIGKILL"]);
+    let record = sandbox.record();
+    assert!(
+        matches!(&record.completion, Completion::Failed { reason } if reason.contains("SIGKILL"))
+    );
+}
+
+#[test]
+fn a_search_leaves_its_steps_in_the_record_and_the_highest_rate_between_them() {
+    let sandbox = Sandbox::new();
+    let arguments = [
+        "run",
+        "scripted",
+        "--runtimes",
+        "sync,tokio",
+        "--find-max",
+        "response_p50 < 30ms",
+        "--duration",
+        "100ms",
+        "--set=load.warmup=10ms",
+        "--no-redo",
+        "--set=params.times=[{share=1.0,time_us=2000.0}]",
+    ];
+    sandbox.run(&arguments).check(0, &[]);
+    let record = sandbox.record();
+    let search = record.search.as_ref().expect("a search");
+    assert_eq!(search.objective, "response_p50 < 30ms");
+    assert_eq!(search.results.len(), 2);
+    for result in &search.results {
+        assert_eq!(result.unfinished, None, "{result:?}");
+        let (held, failed) = (
+            result.highest_hz.expect("found"),
+            result.lowest_failing_hz.expect("found"),
+        );
+        // An operation takes 2 ms, so 500 per second are the most; other tests may leave less.
+        assert!(held < failed && held <= 550.0, "{held} {failed}");
+        assert!(result.steps.iter().all(|step| step.rounds.len() >= 2));
+        let at_this_rate = |rate_hz: f64| {
+            let same = |load: Load| load.rate_hz().is_some_and(|rate| rate.get() == rate_hz);
+            record
+                .plan
+                .cells
+                .iter()
+                .any(|cell| cell.runtime == result.runtime && same(cell.load))
+        };
+        assert!(result.steps.iter().all(|step| at_this_rate(step.rate_hz)));
+    }
+}
+
+#[test]
+fn a_run_ends_at_the_first_look_that_finds_everything_decided() {
+    // A twin with ten times the work: ten rounds tell them apart on any machine.
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(&[
+        "run",
+        "scripted",
+        "--runtimes",
+        "sync",
+        "--until-decided",
+        "--duration",
+        "10ms",
+        "--set=load.warmup=1ms",
+        "--set=params.times=[]",
+        "--set=params.work=10000",
+        "--no-redo",
+    ]);
+    command
+        .env("PHOTOFINISH_TWIN", "sync")
+        .env("PHOTOFINISH_TWIN_SET", "work=100000");
+    crate::support::Finished::of(&mut command).check(0, &[]);
+    let record = sandbox.record();
+    assert_eq!(record.plan.looks, [10, 16, 24, 40]);
+    assert_eq!(record.completion, Completion::Complete);
+    assert_eq!(record.rounds.len(), 20);
+    assert!(
+        record
+            .rounds
+            .iter()
+            .any(|round| record.plan.cells[round.cell].runtime == "sync-twin")
+    );
+}
+
+#[test]
+fn what_is_no_open_load_is_refused_before_anything_runs() {
+    let sandbox = Sandbox::new();
+    let check = |arguments: &[&str], told: &[&str]| {
+        sandbox
+            .run(&[&["run", "null"], arguments].concat())
+            .check(2, told);
+    };
+    check(
+        &["--rate", "0"],
+        &["`0` is not a rate in arrivals per second"],
+    );
+    check(
+        &["--arrivals", "poisson"],
+        &["every load of this run is closed", "--rate"],
+    );
+    check(
+        &["--find-max", "p99 < 10"],
+        &["no objective", "response_p99 < 10ms"],
+    );
+    check(
+        &["--find-max", "lag_p99 < 1ms", "--rate", "5"],
+        &["cannot be used with"],
+    );
+    check(
+        &["--until-decided", "--rounds", "5"],
+        &["cannot be used with"],
+    );
+    check(
+        &["--runtimes", "sync,tokio", "--reference", "smol"],
+        &["is not among the runtimes"],
+    );
+    wait_for("nothing", || {
+        (!sandbox.path().join("photofinish-runs").exists()).then_some(())
+    });
+}
