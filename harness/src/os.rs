@@ -129,6 +129,13 @@ pub fn peak_rss_bytes() -> Option<u64> {
     system::peak_rss_bytes()
 }
 
+/// The memory of this process that is resident now, in bytes: heap, stacks and code, counted page by page.
+///
+/// Not the `VmRSS` of `/proc/self/status`: its counters are kept per CPU or per thread, and lag by dozens of pages each.
+pub fn resident_bytes() -> Option<u64> {
+    system::resident_bytes()
+}
+
 /// Threads of the process that are alive now.
 pub fn thread_count() -> Option<u64> {
     system::thread_count()
@@ -277,6 +284,20 @@ mod tests {
             after >= before.max(touched.len() as u64),
             "before {before}, after {after}"
         );
+    }
+
+    #[test]
+    fn resident_memory_comes_and_goes_with_what_was_touched() {
+        const TOUCHED_BYTES: u64 = 256 << 20;
+        // More than all other tests of this process use together, and given back at once: too large for a heap.
+        let without = resident_bytes().expect("known");
+        let touched = std::hint::black_box(vec![1_u8; TOUCHED_BYTES as usize]);
+        let with = resident_bytes().expect("known");
+        drop(touched);
+        let again = resident_bytes().expect("known");
+        let levels = format!("{without}, then {with}, then {again}");
+        assert!(with > without + TOUCHED_BYTES / 2, "{levels}");
+        assert!(again < with - TOUCHED_BYTES / 2, "{levels}");
     }
 
     #[test]

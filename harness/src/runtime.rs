@@ -49,6 +49,8 @@ impl Descriptor {
 pub enum Capability {
     /// Two spawned parts make progress at the same time: producers and consumers, a server and its clients.
     Concurrency,
+    /// Thousands of spawned parts wait at the same time, each in its place: more than there are threads for.
+    ManyAtOnce,
     /// A spawned part can be stopped from outside while it waits.
     Cancellation,
 }

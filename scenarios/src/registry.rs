@@ -25,6 +25,9 @@ pub static WORKLOADS: &[WorkloadEntry] = &[
     WorkloadEntry::of::<workloads::file_write::FileWrite>(),
     WorkloadEntry::of::<workloads::db_select::DbSelect>(),
     WorkloadEntry::of::<workloads::db_crud::DbCrud>(),
+    WorkloadEntry::of::<workloads::timers::Timers>(),
+    WorkloadEntry::of::<workloads::idle_tasks::IdleTasks>(),
+    WorkloadEntry::of::<workloads::idle_connections::IdleConnections>(),
 ];
 
 /// The workload called `name`.

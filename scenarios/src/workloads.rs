@@ -2,7 +2,7 @@
 //!
 //! Each file holds one `Workload`: its parameters, its session and its one operation, the same source for every runtime.
 //! The list is `registry`. Shared parts have no operation of their own: connections that speak a protocol, requests made
-//! at once, files with known content, sizes and checks of parameters.
+//! at once, parts that wait, files with known content, sizes and checks of parameters.
 
 pub mod null;
 pub mod scripted;
@@ -18,8 +18,13 @@ pub mod file_write;
 pub mod db_crud;
 pub mod db_select;
 
+pub mod idle_connections;
+pub mod idle_tasks;
+pub mod timers;
+
 pub mod size;
 
+mod crowd;
 mod db_connection;
 mod fan_out;
 mod http_connection;

@@ -21,12 +21,16 @@ fn scenarios(sandbox: &Sandbox) -> Vec<String> {
 /// A large file is made once per run; the catalogue's own size would be most of the test's time.
 const SMALL_FILE: &str = "--set=file_size=1MiB";
 
+/// As is a crowd, once for each operation.
+const SMALL_CROWD: &str = "--set=count=20";
+
 #[test]
 fn every_scenario_runs_under_every_runtime_with_equal_counts_on_both_sides() {
     let sandbox = Sandbox::new();
     let scenarios = scenarios(&sandbox);
     let names: Vec<&str> = scenarios.iter().map(String::as_str).collect();
-    let arguments = [&["run"], &names[..], &TINY, &[SMALL_FILE, "--set=unit=1ms"]].concat();
+    let small = [SMALL_FILE, SMALL_CROWD, "--set=unit=1ms"];
+    let arguments = [&["run"], &names[..], &TINY, &small].concat();
     sandbox.run(&arguments).check(0, &[]);
     let record = sandbox.record();
     assert_eq!(record.completion, Completion::Complete);

@@ -23,6 +23,10 @@ pub(super) fn peak_rss_bytes() -> Option<u64> {
     None
 }
 
+pub(super) fn resident_bytes() -> Option<u64> {
+    None
+}
+
 pub(super) fn thread_count() -> Option<u64> {
     None
 }

@@ -52,6 +52,10 @@ pub(super) fn peak_rss_bytes() -> Option<u64> {
     kibibytes(&read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
+pub(super) fn resident_bytes() -> Option<u64> {
+    kibibytes(&read_to_string("/proc/self/smaps_rollup").ok()?, "Rss")
+}
+
 pub(super) fn thread_count() -> Option<u64> {
     let status = read_to_string("/proc/self/status").ok()?;
     value_of(&status, "Threads")?.parse().ok()

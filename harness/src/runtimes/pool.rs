@@ -25,10 +25,16 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     standing: None,
     is_async: false,
     takes_worker_threads: true,
-    cannot: &[(
-        Capability::Cancellation,
-        "a thread that blocks in a system call cannot be stopped from outside",
-    )],
+    cannot: &[
+        (
+            Capability::ManyAtOnce,
+            "a pool runs as many parts at once as it has threads; further ones have not begun, so they cannot wait",
+        ),
+        (
+            Capability::Cancellation,
+            "a thread that blocks in a system call cannot be stopped from outside",
+        ),
+    ],
 };
 
 /// Threads per CPU, as in common executors for blocking work: they wait more than they run.

@@ -21,6 +21,10 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
             "sequential code cannot run two parts that wait for each other",
         ),
         (
+            Capability::ManyAtOnce,
+            "sequential code has one part at a time: what is spawned has ended before the next one begins",
+        ),
+        (
             Capability::Cancellation,
             "what is spawned has run to its end before anybody could cancel it",
         ),

@@ -19,6 +19,7 @@ pub(crate) const CHECKS: &[Check] = checks![
     a_panic_comes_back_as_its_message_and_the_runtime_lives_on,
     a_panic_that_nobody_joins_hurts_nobody,
     parts_make_progress_at_the_same_time needs Concurrency,
+    thousands_of_parts_wait_at_the_same_time needs ManyAtOnce,
     a_cancelled_part_stops_where_it_waits_with_its_cleanup_done needs Cancellation,
     a_cancelled_part_closes_its_connection needs Cancellation,
     a_cancelled_part_gives_back_its_permit needs Cancellation,
@@ -128,6 +129,32 @@ fn parts_make_progress_at_the_same_time<R: Runtime>(runtime: R) {
         });
         assert_eq!(asking.join().await, Ok(()));
         assert_eq!(doubling.join().await, Ok(()));
+    });
+}
+
+fn thousands_of_parts_wait_at_the_same_time<R: Runtime>(runtime: R) {
+    const PARTS: u32 = 2_000;
+    runtime.block_on(async {
+        // Nobody passes the gate before everybody is there: where a part needs another's place, this never ends.
+        let gate = runtime.semaphore(count(1));
+        let closed = gate.acquire().await;
+        let (arrive, arrivals) = runtime.channel::<u32>(count(1));
+        let spawn = |number| {
+            let (gate, arrive) = (gate.clone(), arrive.clone());
+            runtime.spawn(async move {
+                arrive.send(number).await.expect("all are awaited");
+                drop(gate.acquire().await);
+                number
+            })
+        };
+        let tasks: Vec<_> = (0..PARTS).map(spawn).collect();
+        for _ in 0..PARTS {
+            assert!(arrivals.receive().await.is_some());
+        }
+        drop(closed);
+        for (number, task) in (0..PARTS).zip(tasks) {
+            assert_eq!(task.join().await, Ok(number));
+        }
     });
 }
 

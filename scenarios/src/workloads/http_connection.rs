@@ -74,27 +74,53 @@ impl Endpoint {
     }
 }
 
-/// A connection that is opened at the first exchange, and again after one that broke it.
-pub(super) struct Connection<R: Runtime> {
+/// What opens connections, and counts them.
+#[derive(Clone, Debug)]
+pub(super) struct Connector<R> {
     runtime: R,
     address: SocketAddr,
-    stream: Option<R::Stream>,
-    received: Buffer,
-    reader: ResponseReader,
-    body: Vec<u8>,
     traffic: TrafficCounter,
 }
 
-impl<R: Runtime> Connection<R> {
+impl<R: Runtime> Connector<R> {
     pub(super) fn new(env: &Env<R>, endpoint: &Endpoint) -> Self {
         Self {
             runtime: env.runtime.clone(),
             address: endpoint.address,
-            stream: None,
+            traffic: env.traffic[TARGET].clone(),
+        }
+    }
+
+    /// Opens one.
+    pub(super) async fn connect(&self) -> Result<R::Stream, Failure> {
+        let stream = self.runtime.connect(self.address).await?;
+        self.traffic.connected();
+        Ok(stream)
+    }
+}
+
+/// A connection that is opened at the first exchange, and again after one that broke it.
+pub(super) struct Connection<R: Runtime> {
+    connector: Connector<R>,
+    stream: Option<R::Stream>,
+    received: Buffer,
+    reader: ResponseReader,
+    body: Vec<u8>,
+}
+
+impl<R: Runtime> Connection<R> {
+    pub(super) fn new(env: &Env<R>, endpoint: &Endpoint) -> Self {
+        Self::over(Connector::new(env, endpoint), None)
+    }
+
+    /// One over a stream that `connector` may have opened already.
+    pub(super) fn over(connector: Connector<R>, stream: Option<R::Stream>) -> Self {
+        Self {
+            connector,
+            stream,
             received: Buffer::with_capacity(BUFFER_BYTES),
             reader: ResponseReader::new(Limits::default()),
             body: Vec::new(),
-            traffic: env.traffic[TARGET].clone(),
         }
     }
 
@@ -102,8 +128,7 @@ impl<R: Runtime> Connection<R> {
     pub(super) async fn connect(&mut self) -> Result<(), Failure> {
         self.stream = None;
         self.received.clear();
-        self.stream = Some(self.runtime.connect(self.address).await?);
-        self.traffic.connected();
+        self.stream = Some(self.connector.connect().await?);
         Ok(())
     }
 
@@ -122,9 +147,9 @@ impl<R: Runtime> Connection<R> {
         self.reader.begin(method);
         self.body.clear();
         stream.write_all(request).await?;
-        self.traffic.wrote(request.len());
+        self.connector.traffic.wrote(request.len());
         self.read_response(&mut stream).await?;
-        self.traffic.answered();
+        self.connector.traffic.answered();
         if self.reader.keep_alive() {
             self.stream = Some(stream);
         }
@@ -142,7 +167,7 @@ impl<R: Runtime> Connection<R> {
             if count == 0 {
                 return self.reader.end_of_input().map_err(failure);
             }
-            self.traffic.read(count);
+            self.connector.traffic.read(count);
             let advance = self
                 .reader
                 .advance(self.received.unread(), &mut self.body)

@@ -1,0 +1,288 @@
+//! Many parts that wait at the same time, and the memory each of them takes: what `idle-tasks` and `idle-connections` share.
+//!
+//! Every part announces itself over a channel and then waits at a gate: a semaphore whose one permit is taken. The
+//! channel closes once every part has announced itself or failed, so that a crowd is complete or known not to be. When the
+//! permit is given back the parts pass one after another, which keeps what ending takes from piling up.
+//!
+//! Memory is that which is resident, read while all wait, and it misleads in three ways that [`Footprint`] avoids. What a
+//! process needs once (threads of a pool, arenas of the allocator, pages of code) is no part's: so a first crowd pays for
+//! it, and a second one beside it is what is measured. Memory that was freed is used again, and a crowd that fits into it
+//! grows nothing: so it is measured before the clock starts, in a process that never held as much. And parts that have
+//! just announced themselves may not wait yet: so a moment passes first. Of a thread's stack only the pages that were
+//! touched are resident; what the kernel keeps for threads and sockets is not in there at all.
+
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use photofinish_harness::observed::Observed;
+use photofinish_harness::os;
+use photofinish_harness::runtime::{Receiver as _, Runtime, Semaphore, Sender as _, Task as _};
+use photofinish_harness::workload::Failure;
+
+/// From an announcement to waiting it is a few instructions, unless the thread loses its CPU in between.
+const UNTIL_ALL_WAIT: Duration = Duration::from_millis(10);
+
+/// What one part of a crowd does before it waits and after.
+pub(super) trait Part: Clone + Send + Sync + 'static {
+    /// What it holds while it waits.
+    type Held: Send;
+
+    /// Before it waits.
+    fn begin(&self) -> impl Future<Output = Result<Self::Held, Failure>> + Send;
+
+    /// After it was told to end, alone among all parts.
+    fn end(&self, held: Self::Held) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// Parts that wait until the crowd is dispersed.
+pub(super) struct Crowd<R: Runtime> {
+    tasks: Vec<R::Task<Result<(), Failure>>>,
+    closed_gate: <R::Semaphore as Semaphore>::Permit,
+}
+
+impl<R: Runtime> Crowd<R> {
+    /// Starts `count` parts and returns once all of them wait, or have failed.
+    pub(super) async fn gather(runtime: &R, count: NonZeroU32, part: &impl Part) -> Self {
+        let gate = runtime.semaphore(NonZeroU32::MIN);
+        let closed_gate = gate.acquire().await;
+        // Room for all: no announcement waits.
+        let (announce, announced) = runtime.channel(count);
+        let start = |_| runtime.spawn(wait_at::<R>(gate.clone(), announce.clone(), part.clone()));
+        let tasks = (0..count.get()).map(start).collect();
+        drop(announce);
+        while announced.receive().await.is_some() {}
+        Self { tasks, closed_gate }
+    }
+
+    /// Tells all parts to end, and waits until they have. The first failure of any is the crowd's.
+    pub(super) async fn disperse(self) -> Result<(), Failure> {
+        drop(self.closed_gate);
+        let mut outcome = Ok(());
+        for task in self.tasks {
+            outcome = outcome.and(task.join().await.map_err(Failure::from).flatten());
+        }
+        outcome
+    }
+}
+
+async fn wait_at<R: Runtime>(
+    gate: R::Semaphore,
+    announce: R::Sender<()>,
+    part: impl Part,
+) -> Result<(), Failure> {
+    let held = part.begin().await?;
+    // Only a crowd that was given up listens no more; the gate is open then.
+    let _ = announce.send(()).await;
+    drop(announce);
+    let _permit = gate.acquire().await;
+    // In a box of its own, made now: a task is as large as the largest thing it ever does.
+    Box::pin(part.end(held)).await
+}
+
+/// The memory of one part: found out before the clock starts, told after it has stopped.
+#[derive(Debug)]
+pub(super) struct Footprint {
+    /// Under which it is told; the unit ends it.
+    name: &'static str,
+    bytes_per_part: OnceLock<f64>,
+}
+
+impl Footprint {
+    pub(super) const fn named(name: &'static str) -> Self {
+        Self {
+            name,
+            bytes_per_part: OnceLock::new(),
+        }
+    }
+
+    /// Gathers a crowd and another one beside it, by which the process grows.
+    pub(super) async fn find_out<R: Runtime>(
+        &self,
+        runtime: &R,
+        count: NonZeroU32,
+        part: &impl Part,
+    ) -> Result<(), Failure> {
+        let first = Crowd::gather(runtime, count, part).await;
+        let before = resident_bytes(runtime).await;
+        let second = Crowd::gather(runtime, count, part).await;
+        let after = resident_bytes(runtime).await;
+        let dispersed = second.disperse().await;
+        first.disperse().await.and(dispersed)?;
+        if let (Some(before), Some(after)) = (before, after) {
+            let grown_bytes = after as f64 - before as f64;
+            self.bytes_per_part
+                .get_or_init(|| grown_bytes / f64::from(count.get()));
+        }
+        Ok(())
+    }
+
+    /// Into what was observed, where the system let it be known.
+    pub(super) fn tell(&self, observed: &Observed) {
+        if let Some(bytes_per_part) = self.bytes_per_part.get() {
+            observed.number(self.name, *bytes_per_part);
+        }
+    }
+}
+
+async fn resident_bytes(runtime: &impl Runtime) -> Option<u64> {
+    runtime.sleep_until(Instant::now() + UNTIL_ALL_WAIT).await;
+    os::resident_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use photofinish_harness::runtime::{Capability, RuntimeConfig};
+    use photofinish_harness::runtimes::{DESCRIPTORS, Visitor, with_runtime};
+
+    use super::*;
+
+    const COUNT: NonZeroU32 = NonZeroU32::new(200).unwrap();
+
+    /// Counts those who wait and those who end, and fails or panics before it waits where told to.
+    #[derive(Clone, Default)]
+    struct Counted {
+        seen: Arc<Seen>,
+    }
+
+    #[derive(Default)]
+    struct Seen {
+        begun: AtomicU32,
+        ending: AtomicU32,
+        ended: AtomicU32,
+        failing: Option<u32>,
+        panicking: Option<u32>,
+    }
+
+    impl Counted {
+        fn counts(&self) -> [u32; 2] {
+            let Seen { begun, ended, .. } = &*self.seen;
+            [begun, ended].map(|count| count.load(Ordering::SeqCst))
+        }
+    }
+
+    impl Part for Counted {
+        type Held = ();
+
+        async fn begin(&self) -> Result<(), Failure> {
+            let number = Some(self.seen.begun.fetch_add(1, Ordering::SeqCst));
+            assert_ne!(number, self.seen.panicking, "as asked");
+            if number == self.seen.failing {
+                return Err(Failure::new(Failure::REFUSED, "as asked"));
+            }
+            Ok(())
+        }
+
+        async fn end(&self, (): ()) -> Result<(), Failure> {
+            let others = self.seen.ending.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(others, 0, "parts end one after another");
+            self.seen.ended.fetch_add(1, Ordering::SeqCst);
+            self.seen.ending.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    /// Runs a check under every runtime that can have a crowd.
+    fn under_every_runtime<V: Visitor + Copy>(check: V) {
+        let able = DESCRIPTORS
+            .iter()
+            .filter(|runtime| runtime.refusal(&[Capability::ManyAtOnce]).is_none());
+        for descriptor in able {
+            let worker_threads = const { NonZeroU32::new(2).expect("not zero") };
+            let config = RuntimeConfig { worker_threads };
+            // One that the machine cannot start is the business of the harness's own tests.
+            let _ = with_runtime(descriptor.name, config, check);
+        }
+    }
+
+    #[test]
+    fn a_crowd_waits_whole_and_ends_one_after_another() {
+        #[derive(Clone, Copy)]
+        struct Check;
+        impl Visitor for Check {
+            type Output = ();
+            fn visit<R: Runtime>(self, runtime: R) {
+                let part = Counted::default();
+                let crowd = runtime.block_on(Crowd::gather(&runtime, COUNT, &part));
+                assert_eq!(part.counts(), [COUNT.get(), 0]);
+                let dispersed = runtime.block_on(crowd.disperse());
+                assert_eq!(dispersed, Ok(()));
+                assert_eq!(part.counts(), [COUNT.get(), COUNT.get()]);
+            }
+        }
+        under_every_runtime(Check);
+    }
+
+    #[test]
+    fn a_part_that_fails_or_panics_is_told_of_and_keeps_nobody_waiting() {
+        #[derive(Clone, Copy)]
+        struct Check;
+        impl Visitor for Check {
+            type Output = ();
+            fn visit<R: Runtime>(self, runtime: R) {
+                let check = |seen: Seen, kind| {
+                    let part = Counted {
+                        seen: Arc::new(seen),
+                    };
+                    let crowd = runtime.block_on(Crowd::gather(&runtime, COUNT, &part));
+                    let dispersed = runtime.block_on(crowd.disperse());
+                    assert_eq!(dispersed.map_err(|failure| failure.kind), Err(kind));
+                    assert_eq!(part.counts(), [COUNT.get(), COUNT.get() - 1]);
+                };
+                let failing = Seen {
+                    failing: Some(7),
+                    ..Seen::default()
+                };
+                check(failing, Failure::REFUSED);
+                let panicking = Seen {
+                    panicking: Some(7),
+                    ..Seen::default()
+                };
+                check(panicking, Failure::PANIC);
+            }
+        }
+        under_every_runtime(Check);
+    }
+
+    /// Holds memory of which every page was touched.
+    #[derive(Clone, Copy)]
+    struct Heavy;
+
+    const HELD_BYTES: usize = 128 * 1024;
+
+    impl Part for Heavy {
+        type Held = Vec<u8>;
+
+        async fn begin(&self) -> Result<Vec<u8>, Failure> {
+            Ok(std::hint::black_box(vec![1; HELD_BYTES]))
+        }
+
+        async fn end(&self, _: Vec<u8>) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_memory_that_parts_hold_is_their_footprint() {
+        #[derive(Clone, Copy)]
+        struct Check;
+        impl Visitor for Check {
+            type Output = ();
+            fn visit<R: Runtime>(self, runtime: R) {
+                let footprint = Footprint::named("held_bytes");
+                let found = runtime.block_on(footprint.find_out(&runtime, COUNT, &Heavy));
+                assert_eq!(found, Ok(()));
+                let held = *footprint.bytes_per_part.get().expect("found out");
+                // Wide bounds: other tests of this process have memory too, and come and go.
+                let expected = HELD_BYTES as f64;
+                assert!((0.5 * expected..2.0 * expected).contains(&held), "{held}");
+            }
+        }
+        under_every_runtime(Check);
+    }
+}

@@ -1,0 +1,92 @@
+//! `idle-tasks`: many parts at once that only wait, and the memory that each takes.
+//!
+//! The result is `idle_task_bytes`: the part as the runtime starts it (a task, a thread), its place in the queue of those
+//! who wait, and the handle to join it by. How that is measured is told in `crowd`.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use photofinish_harness::runtime::{Capability, Runtime};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::crowd::{Crowd, Footprint, Part};
+
+/// The workload.
+#[derive(Debug)]
+pub struct IdleTasks {
+    params: Params,
+    footprint: Footprint,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// How many wait at the same time; twice as many while memory is measured.
+    pub count: NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            count: const { NonZeroU32::new(1_000).expect("not zero") },
+        }
+    }
+}
+
+/// Nothing before, nothing after.
+#[derive(Clone, Copy, Debug)]
+struct Idle;
+
+impl Part for Idle {
+    type Held = ();
+
+    async fn begin(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn end(&self, (): ()) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl Workload for IdleTasks {
+    const ABOUT: About = About {
+        name: "idle-tasks",
+        class: "tasks",
+        operation: "1000 parts started, all waiting at once, then ended",
+        targets: &[],
+        needs: &[Capability::ManyAtOnce],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        Ok(Self {
+            params,
+            footprint: Footprint::named("idle_task_bytes"),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        self.footprint
+            .find_out(&env.runtime, self.params.count, &Idle)
+            .await
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let crowd = Crowd::gather(&env.runtime, self.params.count, &Idle).await;
+        crowd.disperse().await
+    }
+
+    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
+        self.footprint.tell(&env.observed);
+        Ok(Vec::new())
+    }
+}
