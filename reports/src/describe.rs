@@ -317,10 +317,17 @@ pub fn verdict_legend(summary: &Summary) -> Option<String> {
             .any(|comparison| comparison.verdict.is_some())
     };
     let floor = units::percent(summary.rule.floor);
+    let look = summary.look.map(|look| {
+        format!(
+            " This is look {} of {}, which share the error rate.",
+            look.number, look.planned
+        )
+    });
     summary.cells.iter().any(given).then(|| {
         format!(
             "faster, slower: the whole interval lies beyond a difference of {floor}; tie: all of it within; \
-             inconclusive: neither, so this run cannot tell."
+             inconclusive: neither, so this run cannot tell.{}",
+            look.unwrap_or_default()
         )
     })
 }

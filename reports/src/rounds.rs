@@ -19,8 +19,8 @@ pub fn counted(record: &Record) -> impl Iterator<Item = &Round> {
         .filter(move |round| last.get(&round.block) == Some(&round.attempt))
 }
 
-/// Blocks of which there are rounds that count.
-pub fn blocks(record: &Record) -> usize {
+/// Blocks of which there are rounds.
+pub(crate) fn blocks(record: &Record) -> usize {
     last_attempts(record).len()
 }
 

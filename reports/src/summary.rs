@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks;
 use crate::metrics::{self, Metric, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
-use crate::rounds::{failures, measured, of_cell, scenario};
+use crate::rounds::{blocks, failures, measured, of_cell, scenario};
 use crate::statistics::{self, CONFIDENCE, Estimate};
 use crate::validity;
-use crate::verdict::{self, Comparison, Pair, Rule};
+use crate::verdict::{self, Comparison, Look, Pair, Rule};
 
 /// Name and version of the summary's format.
 pub const SUMMARY_SCHEMA: &str = "photofinish-summary/1";
@@ -49,6 +49,8 @@ pub struct Summary {
     pub warnings: Vec<String>,
     /// How differences between runtimes became verdicts.
     pub rule: Rule,
+    /// Which of the planned looks this is; `null` where the run was to measure all its blocks.
+    pub look: Option<Look>,
     /// All cells, in the plan's order.
     pub cells: Vec<CellSummary>,
 }
@@ -164,6 +166,7 @@ impl Summary {
             placement: record.plan.placement.clone(),
             warnings,
             rule: Rule::of(&record.plan),
+            look: verdict::look(&record.plan, blocks(record)),
             cells: with_comparisons(
                 record,
                 (0..record.plan.cells.len())

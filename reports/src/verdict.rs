@@ -165,12 +165,24 @@ impl Rule {
     }
 }
 
-/// The look that this many measured blocks make it, from 1: planned looks are named by their blocks. `None` before the
-/// first, and where none was planned.
-pub fn look(plan: &Plan, blocks: usize) -> Option<usize> {
+/// Which of the planned looks a record is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Look {
+    /// The last look that was reached, from 1; 0 before the first.
+    pub number: usize,
+    /// How many were planned.
+    pub planned: usize,
+}
+
+/// The look that this many measured blocks make it: planned looks are named by their blocks. `None` where none was
+/// planned.
+pub fn look(plan: &Plan, blocks: usize) -> Option<Look> {
     let reached = |look: &&u32| **look as usize <= blocks;
-    let looks = plan.looks.iter().filter(reached).count();
-    (looks > 0).then_some(looks)
+    let planned = plan.looks.len();
+    (planned > 0).then(|| Look {
+        number: plan.looks.iter().filter(reached).count(),
+        planned,
+    })
 }
 
 /// Whether every comparison of the record by its headline's metric has a verdict other than `inconclusive`: then more

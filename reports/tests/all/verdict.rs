@@ -5,9 +5,10 @@
 //! comparing out of block breaks them.
 
 use photofinish_harness::record::{Floor, Measured, Outcome, Record};
+use photofinish_reports::describe;
 use photofinish_reports::metrics::{Better, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
 use photofinish_reports::summary::{CellSummary, Summary};
-use photofinish_reports::verdict::{ALPHA, Comparison, Rule, Verdict, all_decided, look};
+use photofinish_reports::verdict::{ALPHA, Comparison, Look, Rule, Verdict, all_decided, look};
 
 use crate::fixtures::{self, Random, Sweep};
 
@@ -225,8 +226,19 @@ fn a_look_is_known_by_the_blocks_it_comes_after() {
     let mut record = pair(1);
     assert_eq!(look(&record.plan, 40), None);
     record.plan.looks = vec![10, 16, 24, 40];
-    let looks = [9, 10, 15, 16, 40].map(|blocks| look(&record.plan, blocks));
-    assert_eq!(looks, [None, Some(1), Some(1), Some(2), Some(4)]);
+    let number = |blocks| look(&record.plan, blocks).expect("planned").number;
+    assert_eq!([9, 10, 15, 16, 40].map(number), [0, 1, 1, 2, 4]);
+
+    let mut record = pair(16);
+    record.plan.looks = vec![10, 16, 24, 40];
+    let summary = Summary::of(&record);
+    let second = Look {
+        number: 2,
+        planned: 4,
+    };
+    assert_eq!(summary.look, Some(second));
+    let told = describe::verdict_legend(&summary).expect("verdicts");
+    assert!(told.contains("look 2 of 4"), "{told}");
 }
 
 #[test]
