@@ -19,6 +19,7 @@ pub mod verdict;
 
 pub mod describe;
 pub mod names;
+pub mod observed;
 pub mod runtimes;
 pub mod units;
 

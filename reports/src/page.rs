@@ -9,6 +9,7 @@ use photofinish_harness::load::Load;
 use photofinish_harness::record::{PlannedScenario, Record};
 
 mod fitness;
+mod observed;
 
 use crate::charts::{self, Chart};
 use crate::names::{Unique, slug};
@@ -161,6 +162,7 @@ impl Report<'_> {
             h3 { (group.load) small { (describe::rounds(group.rounds(), scenario)) } }
             @if !group.ranked().is_empty() { (self.table(group)) }
             (missing(group))
+            (observed::tables(group))
             @if !charts.is_empty() {
                 details.charts open[unfolded] { summary { "Charts: " (group.load) } (figures(&charts)) }
             }

@@ -7,6 +7,8 @@
 use photofinish_harness::record::Record;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+mod observed;
+
 use crate::summary::{CellSummary, Group, Status, Summary};
 use crate::{describe, rounds, runtimes};
 
@@ -62,6 +64,7 @@ fn block(page: &mut Page, record: &Record, group: &Group<'_>) {
     if !ranked.is_empty() {
         table(page, &ranked, group);
         page.blank();
+        observed::tables(page, &ranked);
     }
     for absent in describe::absent(group) {
         let tone = if absent.status == Status::Unsupported {

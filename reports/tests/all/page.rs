@@ -97,6 +97,19 @@ fn a_page_holds_what_is_needed_to_repeat_the_run() {
 }
 
 #[test]
+fn what_was_observed_has_tables_of_its_own() {
+    let html = page(&fixtures::open_loads());
+    for shown in [
+        "<th scope=\"col\">probe lag</th><th scope=\"col\">p50</th><th scope=\"col\">p99</th><th scope=\"col\">max</th>",
+        "<th scope=\"col\">idle task</th><th scope=\"col\">bytes</th>",
+        "1.21KiB",
+    ] {
+        assert!(html.contains(shown), "{shown}");
+    }
+    assert!(!page(&fixtures::tour()).contains("probe lag"));
+}
+
+#[test]
 fn cells_without_numbers_are_on_the_page_with_their_reasons() {
     let html = page(&fixtures::failures());
     for said in [

@@ -170,6 +170,18 @@ fn open_loads_are_told_by_their_response() {
       tokio   1.00k 1.19ms ~1.68ms     ~1.62ms ~59.0µs  600µs   2.60×   ±10%  slower
       threads 1.00k 1.73ms ~2.51ms     ~2.45ms ~59.0µs  600µs   3.76×    ±7%  slower
 
+      idle task    bytes
+      sync       1.21KiB
+      smol       1.21KiB
+      tokio      1.21KiB
+      threads    1.21KiB
+
+      probe lag    p50     p99    max
+      sync       160µs  ~258µs  260µs
+      smol       160µs  ~258µs  260µs
+      tokio      160µs  ~258µs  260µs
+      threads    160µs  ~258µs  260µs
+
       sync ran 1 session, not 64.
       By response p50 against sync: smol, tokio, threads slower. The smallest
         differences that could have been called: 6.3% to 10%.
@@ -182,6 +194,18 @@ fn open_loads_are_told_by_their_response() {
       tokio   6.00k 1.15ms 1.61ms      1.56ms  59.0µs  100µs  0.001×    ±6%  faster
       threads 6.00k 1.69ms 2.45ms      2.39ms  59.0µs  100µs  0.002×    ±7%  faster
       sync    2.25k ≥625ms ≥1.24s      ~787µs  ~1.24s  112µs      1×
+
+      idle task    bytes
+      smol       1.21KiB
+      tokio      1.21KiB
+      threads    1.21KiB
+      sync       1.21KiB
+
+      probe lag    p50     p99    max
+      smol       160µs  ~258µs  260µs
+      tokio      160µs  ~258µs  260µs
+      threads    160µs  ~258µs  260µs
+      sync       160µs  ~258µs  260µs
 
       sync ran 1 session, not 64.
       sync did not hold the rate: it began with 2.25k of 6.00k operations per second
