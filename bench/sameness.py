@@ -50,14 +50,17 @@ def main():
     parser.add_argument("--comparisons", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--program", default=PROGRAM)
+    parser.add_argument("--only", choices=["same", "more"], help="one of the two tables")
     asked = parser.parse_args()
     short = ["--duration", "250ms", "--set=load.warmup=50ms"]
     work = ["scripted", "--set=params.times=[]", f"--set=params.work={WORK}", *short]
     http = ["http-get", "--concurrency", "8", *short]
     same = [("http-get", http, None), ("scripted", work, None)]
     more = [("+10 % work", work, f"work={WORK * 11 // 10}")]
-    table("The same twice:", asked.program, asked.comparisons, asked.rounds, same)
-    table("Ten percent more work:", asked.program, asked.comparisons, asked.rounds, more)
+    if asked.only != "more":
+        table("The same twice:", asked.program, asked.comparisons, asked.rounds, same)
+    if asked.only != "same":
+        table("Ten percent more work:", asked.program, asked.comparisons, asked.rounds, more)
 
 
 if __name__ == "__main__":

@@ -327,24 +327,22 @@ pub fn allocations(runtime: &str, audits: FewAndMany<&Audit>, more_ops: u64) -> 
 
 /// Peak memory of a round with few operations and of one with many.
 pub fn memory(runtime: &str, rounds: FewAndMany<&Measurement>) -> Claim {
-    const CLAIM: &str = "memory stays flat however many operations there are";
+    let claim = format!(
+        "memory stays flat from {} to {} operations",
+        rounds.few.ops, rounds.many.ops
+    );
     let peak = |round: &Measurement| round.cost.peak_rss_bytes;
     let FewAndMany { few, many } = rounds;
     let Some((few_bytes, many_bytes)) = peak(few).zip(peak(many)) else {
-        return untested("memory", CLAIM, runtime, "the system does not tell");
+        return untested("memory", &claim, runtime, "the system does not tell");
     };
     let grown = many_bytes.saturating_sub(few_bytes);
     Claim {
         name: "memory".to_owned(),
-        claim: CLAIM.to_owned(),
+        claim,
         runtime: Some(runtime.to_owned()),
-        bound: format!("≤ {} more", units::bytes(MEMORY_GROWTH_BYTES as f64)),
-        measured: format!(
-            "{} more from {} to {} operations",
-            units::bytes(grown as f64),
-            few.ops,
-            many.ops
-        ),
+        bound: format!("≤ {}", units::bytes(MEMORY_GROWTH_BYTES as f64)),
+        measured: format!("{} more", units::bytes(grown as f64)),
         outcome: Outcome::of(grown <= MEMORY_GROWTH_BYTES),
     }
 }
