@@ -3,6 +3,7 @@
 //! A workload is added by one file in `workloads/` and one line in [`WORKLOADS`]. Each entry is made from the `Workload`
 //! implementation alone, so there is nothing to keep in step by hand.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::measure::run_round;
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use crate::workloads;
 
-/// Every workload, in the order of lists.
+/// Every workload that ships, in the order of lists.
 pub static WORKLOADS: &[WorkloadEntry] = &[
     WorkloadEntry::of::<workloads::null::Null>(),
     WorkloadEntry::of::<workloads::scripted::Scripted>(),
@@ -30,9 +31,39 @@ pub static WORKLOADS: &[WorkloadEntry] = &[
     WorkloadEntry::of::<workloads::idle_connections::IdleConnections>(),
 ];
 
+/// Workloads of the program's own, beside those that ship.
+static OWN: OnceLock<Vec<WorkloadEntry>> = OnceLock::new();
+
+/// Adds a program's own workloads, once and before anything is asked for; refuses a name that is taken.
+pub fn add(own: Vec<WorkloadEntry>) -> Result<(), NameTaken> {
+    for (index, entry) in own.iter().enumerate() {
+        let name = entry.about.name;
+        let earlier = own[..index].iter().chain(WORKLOADS);
+        if earlier.into_iter().any(|other| other.about.name == name) {
+            return Err(NameTaken { name });
+        }
+    }
+    OWN.set(own).map_err(|again| NameTaken {
+        name: again.first().map_or("", |entry| entry.about.name),
+    })
+}
+
+/// A workload of this name is there already, or workloads were added before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a workload `{name}` cannot be added: its name is taken, or workloads were added before")]
+pub struct NameTaken {
+    /// The name.
+    pub name: &'static str,
+}
+
+/// Every workload: those that ship, then the program's own.
+pub fn workloads() -> impl Iterator<Item = &'static WorkloadEntry> {
+    WORKLOADS.iter().chain(OWN.get().into_iter().flatten())
+}
+
 /// The workload called `name`.
 pub fn workload(name: &str) -> Option<&'static WorkloadEntry> {
-    WORKLOADS.iter().find(|entry| entry.about.name == name)
+    workloads().find(|entry| entry.about.name == name)
 }
 
 /// A workload behind function pointers.
@@ -49,7 +80,8 @@ pub struct WorkloadEntry {
 }
 
 impl WorkloadEntry {
-    const fn of<W: Workload>() -> Self {
+    /// The entry of `W`.
+    pub const fn of<W: Workload>() -> Self {
         Self {
             about: W::ABOUT,
             check: check::<W>,
@@ -129,6 +161,24 @@ mod tests {
                 Ok(complete)
             );
         }
+    }
+
+    #[test]
+    fn a_workload_of_ones_own_is_found_and_its_name_must_be_free() {
+        let named = |name| WorkloadEntry {
+            about: About {
+                name,
+                ..WORKLOADS[0].about
+            },
+            ..WORKLOADS[0]
+        };
+        let taken = |name| Err(NameTaken { name });
+        assert_eq!(add(vec![named("null")]), taken("null"));
+        assert_eq!(add(vec![named("mine"), named("mine")]), taken("mine"));
+        assert_eq!(add(vec![named("mine")]), Ok(()));
+        assert!(workload("mine").is_some() && workload("null").is_some());
+        assert_eq!(workloads().count(), WORKLOADS.len() + 1);
+        assert_eq!(add(vec![named("later")]), taken("later"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use clap::Args;
 use photofinish_harness::runtimes::DESCRIPTORS;
 use photofinish_scenarios::catalogue::catalogue;
 use photofinish_scenarios::plan::{ListedScenario, listed_scenario};
-use photofinish_scenarios::registry::WORKLOADS;
+use photofinish_scenarios::registry::workloads;
 use photofinish_scenarios::scenario::Scenario;
 use serde::Serialize;
 
@@ -70,8 +70,7 @@ impl Listing {
     fn of_everything() -> Result<Self, Failure> {
         Ok(Self {
             scenarios: scenarios()?,
-            workloads: WORKLOADS
-                .iter()
+            workloads: workloads()
                 .map(|entry| {
                     let about = entry.about;
                     let (name, class) = (about.name, about.class);

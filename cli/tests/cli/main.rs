@@ -19,6 +19,7 @@ mod interruption;
 mod nginx;
 mod open_load;
 mod output;
+mod own_workload;
 mod schemas;
 mod selftest;
 mod serve;

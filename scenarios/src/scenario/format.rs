@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::quantity::{Factor, Ops, Rates, Share, Sweep, Time};
-use crate::registry::WORKLOADS;
+use crate::registry::workloads;
 
 /// A scenario: a workload with its parameters, the servers it talks to, the load, and what to expect.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -167,13 +167,13 @@ pub(crate) fn keys_of<T: JsonSchema>() -> Vec<String> {
 pub fn schema() -> Schema {
     let mut schema = schema_for!(ScenarioFile);
     remove_null_defaults(&mut schema);
-    let names: Vec<_> = WORKLOADS.iter().map(|entry| entry.about.name).collect();
+    let names: Vec<_> = workloads().map(|entry| entry.about.name).collect();
     if let Some(workload) = schema.pointer_mut("/properties/workload") {
         workload["enum"] = json!(names);
     }
     let mut definitions = Map::new();
     let mut rules = Vec::new();
-    for entry in WORKLOADS {
+    for entry in workloads() {
         let name = entry.about.name;
         let definition = format!("params-{name}");
         let params = hoist((entry.schema)(), &definition, &mut definitions);

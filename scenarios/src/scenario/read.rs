@@ -21,7 +21,7 @@ use super::overrides::{Override, displaced};
 use super::quantity::{Ops, Rates, Time, time_text, units_of_delay};
 use super::{CheckServer, LoadSpec, OpenSpec, Scenario, ServerProblem, ServerSpec};
 use crate::diagnostic::{Diagnostic, Source};
-use crate::registry::{ParamsError, WORKLOADS, WorkloadEntry, workload};
+use crate::registry::{ParamsError, WorkloadEntry, workload, workloads};
 
 /// The length of a unit of delay where a file says nothing.
 const DEFAULT_UNIT: Duration = Duration::from_millis(20);
@@ -469,7 +469,7 @@ fn path<const N: usize>(keys: [&str; N]) -> KeyPath {
 }
 
 fn workload_names() -> Vec<String> {
-    let names = WORKLOADS.iter().map(|entry| entry.about.name.to_owned());
+    let names = workloads().map(|entry| entry.about.name.to_owned());
     names.collect()
 }
 

@@ -1,0 +1,69 @@
+//! A program of others with a workload of its own: the example, as its readers would run it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use photofinish_harness::record::{Outcome, Record};
+use photofinish_harness::runtimes::DESCRIPTORS;
+
+use crate::support::{Finished, Sandbox, TINY, program};
+
+/// The built example, beside the program. Cargo builds examples before it runs all tests, but not before one of them.
+fn example() -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    let directory = program().parent().expect("the program is in a directory");
+    BUILT.get_or_init(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--example", "own-workload"]);
+        if directory.ends_with("release") {
+            cargo.arg("--release");
+        }
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+        Finished::of(&mut cargo).check(0, &[]);
+    });
+    directory.join("examples/own-workload")
+}
+
+fn scenario() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/own_workload.toml")
+}
+
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> Finished {
+    let mut command = Command::new(example());
+    command.args(arguments).current_dir(sandbox.path());
+    Finished::of(&mut command)
+}
+
+#[test]
+fn a_workload_of_ones_own_runs_under_every_runtime() {
+    let sandbox = Sandbox::new();
+    let scenario = scenario();
+    let file = scenario.to_str().expect("UTF-8");
+    run(&sandbox, &[&["run", file], &TINY[..]].concat()).check(0, &[]);
+    let record: Record = sandbox.record();
+    let mut measured: Vec<&str> = Vec::new();
+    for round in &record.rounds {
+        let Outcome::Ok(outcome) = &round.outcome else {
+            panic!("{:?}", round.outcome)
+        };
+        assert!(outcome.worker.ops > 0 && outcome.worker.errors.is_empty());
+        measured.push(&record.plan.cells[round.cell].runtime);
+    }
+    for runtime in DESCRIPTORS {
+        let rounds = measured.iter().filter(|name| **name == runtime.name);
+        assert_eq!(rounds.count(), 2, "{}", runtime.name);
+    }
+}
+
+#[test]
+fn it_is_listed_beside_those_that_ship_and_its_parameters_are_checked() {
+    let sandbox = Sandbox::new();
+    let listed = run(&sandbox, &["list"]).check(0, &[]);
+    assert!(listed.stdout.contains("shout"), "{}", listed.stdout);
+    let scenario = scenario();
+    let file = scenario.to_str().expect("UTF-8");
+    let told = ["expected one line that is not empty"];
+    run(&sandbox, &["plan", file, "--set=word="]).check(2, &told);
+    run(&sandbox, &["plan", file, "--set=params.wort=x"]).check(2, &["word"]);
+}

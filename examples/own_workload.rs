@@ -1,0 +1,138 @@
+//! A workload of your own under every runtime, as a program of its own.
+//!
+//! One operation asks a line server for a word and checks that the answer is the word in capitals. It is written once,
+//! against the traits `Runtime` and `Workload`, and runs as synchronous code, threads and tasks alike:
+//!
+//! ```text
+//! cargo run --release --example own-workload -- run examples/own_workload.toml
+//! ```
+//!
+//! The server is part of the workload here, spawned in `prepare`, so that there is nothing to install; against a server
+//! of your own, connect to it instead. `docs/ADDING.md` tells what a workload must keep to.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use photofinish::harness::buffer::Buffer;
+use photofinish::harness::runtime::{Runtime, Stream};
+use photofinish::harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish::{WorkloadEntry, run_with};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+fn main() -> ExitCode {
+    run_with(vec![WorkloadEntry::of::<Shout>()])
+}
+
+/// The workload: what all its sessions share.
+struct Shout {
+    word: String,
+    server: OnceLock<SocketAddr>,
+}
+
+/// What a scenario file may set under `[params]`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Params {
+    /// The word to send: one line.
+    word: String,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            word: "photofinish".to_owned(),
+        }
+    }
+}
+
+/// One client: its connection and its buffers, made before the clock starts.
+struct Client<R: Runtime> {
+    connection: R::Stream,
+    line: Vec<u8>,
+    received: Buffer,
+}
+
+impl Workload for Shout {
+    const ABOUT: About = About {
+        name: "shout",
+        class: "own",
+        operation: "sends a word, gets it back in capitals",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Client<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        if params.word.is_empty() || params.word.contains('\n') {
+            return Err(ParamError {
+                param: "word".to_owned(),
+                message: "expected one line that is not empty".to_owned(),
+            });
+        }
+        Ok(Self {
+            word: params.word,
+            server: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, _: &Env<R>) -> Result<(), Failure> {
+        self.server.get_or_init(shouting_server);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Client<R>, Failure> {
+        let address = *self.server.get().expect("prepared before any session");
+        Ok(Client {
+            connection: env.runtime.connect(address).await?,
+            line: format!("{}\n", self.word).into_bytes(),
+            received: Buffer::with_capacity(1024),
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        _: &Env<R>,
+        client: &mut Client<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        client.connection.write_all(&mut client.line).await?;
+        while !client.received.unread().ends_with(b"\n") {
+            if client.connection.read(&mut client.received).await? == 0 {
+                return Err(Failure::new(Failure::SHORT, "the server hung up"));
+            }
+        }
+        let answer = client.received.unread();
+        let right = answer == client.line.to_ascii_uppercase();
+        let seen = String::from_utf8_lossy(answer).trim().to_owned();
+        client.received.clear();
+        match right {
+            true => Ok(()),
+            false => Err(Failure::wrong_content(format!("the answer was `{seen}`"))),
+        }
+    }
+}
+
+/// A server of the standard library on a port of its own: a thread for each client, which ends with it.
+fn shouting_server() -> SocketAddr {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it listens");
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let _ = client.set_nodelay(true);
+                let mut answers = &client;
+                for line in BufReader::new(&client).lines().map_while(Result::ok) {
+                    if writeln!(answers, "{}", line.to_uppercase()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
