@@ -24,11 +24,23 @@ pub static WORKLOADS: &[WorkloadEntry] = &[
     WorkloadEntry::of::<workloads::file_read::FileRead>(),
     WorkloadEntry::of::<workloads::file_random::FileRandom>(),
     WorkloadEntry::of::<workloads::file_write::FileWrite>(),
+    WorkloadEntry::of::<workloads::file_lines::FileLines>(),
+    WorkloadEntry::of::<workloads::file_process::FileProcess>(),
     WorkloadEntry::of::<workloads::db_select::DbSelect>(),
     WorkloadEntry::of::<workloads::db_crud::DbCrud>(),
+    WorkloadEntry::of::<workloads::job_queue::JobQueue>(),
+    WorkloadEntry::of::<workloads::batch::Batch>(),
+    WorkloadEntry::of::<workloads::tasks::Tasks>(),
+    WorkloadEntry::of::<workloads::as_completed::AsCompleted>(),
+    WorkloadEntry::of::<workloads::first_completed::FirstCompleted>(),
+    WorkloadEntry::of::<workloads::failures::Failures>(),
+    WorkloadEntry::of::<workloads::counters::Counters>(),
+    WorkloadEntry::of::<workloads::spawn::Spawn>(),
     WorkloadEntry::of::<workloads::timers::Timers>(),
     WorkloadEntry::of::<workloads::idle_tasks::IdleTasks>(),
     WorkloadEntry::of::<workloads::idle_connections::IdleConnections>(),
+    WorkloadEntry::of::<workloads::cpu_offload::CpuOffload>(),
+    WorkloadEntry::of::<workloads::blocking_mistake::BlockingMistake>(),
 ];
 
 /// Workloads of the program's own, beside those that ship.

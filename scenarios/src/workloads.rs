@@ -2,7 +2,7 @@
 //!
 //! Each file holds one `Workload`: its parameters, its session and its one operation, the same source for every runtime.
 //! The list is `registry`. Shared parts have no operation of their own: connections that speak a protocol, requests made
-//! at once, parts that wait, files with known content, sizes and checks of parameters.
+//! at once, parts that wait, what is counted of parts, files with known content, sizes and checks of parameters.
 
 pub mod null;
 pub mod scripted;
@@ -11,6 +11,8 @@ pub mod http_delay;
 pub mod http_fanout;
 pub mod http_get;
 
+pub mod file_lines;
+pub mod file_process;
 pub mod file_random;
 pub mod file_read;
 pub mod file_write;
@@ -18,15 +20,30 @@ pub mod file_write;
 pub mod db_crud;
 pub mod db_select;
 
+pub mod batch;
+pub mod job_queue;
+
+pub mod as_completed;
+pub mod counters;
+pub mod failures;
+pub mod first_completed;
 pub mod idle_connections;
 pub mod idle_tasks;
+pub mod spawn;
+pub mod tasks;
 pub mod timers;
+
+pub mod blocking_mistake;
+pub mod cpu_offload;
 
 pub mod size;
 
+mod bystander;
 mod crowd;
 mod db_connection;
 mod fan_out;
 mod http_connection;
 mod known_file;
 mod params;
+mod parts;
+mod tallies;

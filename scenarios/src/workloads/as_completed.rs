@@ -1,0 +1,186 @@
+//! `as-completed`: tasks that take different times, their results taken in the order in which they come.
+//!
+//! The results go through a channel to one part that takes them. In which order they come is a result (the shortest first
+//! where tasks run at once, else as started); that each comes once, none before its time, and none before one that was
+//! sent earlier, is checked.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use photofinish_harness::runtime::{Receiver as _, Runtime, Sender as _, Task as _};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::params::require_waits;
+use super::parts::{joined, wait};
+use super::tallies::Ledger;
+
+/// The workload.
+#[derive(Debug)]
+pub struct AsCompleted {
+    waits: Vec<Duration>,
+    results: NonZeroU32,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// How long each task takes, in units.
+    pub waits: Vec<f64>,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            waits: vec![3.0, 2.0, 1.0],
+        }
+    }
+}
+
+/// When the result of a task was sent: from the last moment before to the first one after.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    before: Instant,
+    after: Instant,
+}
+
+impl Workload for AsCompleted {
+    const ABOUT: About = About {
+        name: "as-completed",
+        class: "tasks",
+        operation: "3 tasks of 3, 2 and 1 units, their results as they come",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        let waits = require_waits("waits", &params.waits, unit)?;
+        let results = u32::try_from(waits.len()).expect("a thousand at the most");
+        Ok(Self {
+            waits,
+            results: NonZeroU32::new(results).expect("one at least"),
+        })
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let runtime = &env.runtime;
+        // Room for all: where tasks do not run at once, all results are there before anybody takes the first.
+        let (sender, receiver) = runtime.channel(self.results);
+        let start = |(number, time): (u32, &Duration)| {
+            runtime.spawn(complete(runtime.clone(), sender.clone(), number, *time))
+        };
+        let tasks = (0..).zip(&self.waits).map(start).collect();
+        drop(sender);
+        let taking = runtime.spawn(take::<R>(receiver));
+        let sent = joined(tasks).await;
+        let came = taking.join().await?;
+        env.observed
+            .number("shortest_first", f64::from(self.shortest_first(&came)));
+        check(&came, &sent?)
+    }
+}
+
+async fn complete<R: Runtime>(
+    runtime: R,
+    sender: R::Sender<u32>,
+    number: u32,
+    time: Duration,
+) -> Result<Sent, Failure> {
+    wait(&runtime, time).await?;
+    let before = Instant::now();
+    let sent = sender.send(number).await;
+    let after = Instant::now();
+    sent.map_err(|_| Failure::wrong_content("nobody takes the results"))?;
+    Ok(Sent { before, after })
+}
+
+/// The numbers of the tasks, in the order in which their results came.
+async fn take<R: Runtime>(receiver: R::Receiver<u32>) -> Vec<u32> {
+    let mut came = Vec::new();
+    while let Some(number) = receiver.receive().await {
+        came.push(number);
+    }
+    came
+}
+
+impl AsCompleted {
+    fn shortest_first(&self, came: &[u32]) -> bool {
+        came.is_sorted_by_key(|number| self.waits.get(*number as usize))
+    }
+}
+
+/// Every result once, and none before one whose sending had ended when its own began.
+fn check(came: &[u32], sent: &[Sent]) -> Result<(), Failure> {
+    let ledger = Ledger::new(u32::try_from(sent.len()).unwrap_or(u32::MAX));
+    came.iter().for_each(|number| ledger.note(*number));
+    ledger.each_once("result")?;
+    for pair in came.windows(2) {
+        let (first, second) = (sent[pair[0] as usize], sent[pair[1] as usize]);
+        if second.after < first.before {
+            return Err(Failure::wrong_content(format!(
+                "results came as {came:?}, though {} was complete before {}",
+                pair[1], pair[0]
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three results, sent one after another in the order of `completed`.
+    fn sent_in_order(completed: [u32; 3]) -> [Sent; 3] {
+        let start = Instant::now();
+        [0, 1, 2].map(|number| {
+            let place = completed.iter().position(|other| *other == number);
+            let before = start + Duration::from_secs(place.expect("listed") as u64);
+            let after = before + Duration::from_millis(1);
+            Sent { before, after }
+        })
+    }
+
+    fn told(came: &[u32], completed: [u32; 3]) -> String {
+        let verdict = check(came, &sent_in_order(completed));
+        verdict.map_or_else(|failure| failure.detail, |()| String::new())
+    }
+
+    #[test]
+    fn results_come_in_the_order_of_completion_or_are_caught() {
+        assert_eq!(told(&[2, 1, 0], [2, 1, 0]), "");
+        assert_eq!(told(&[0, 1, 2], [0, 1, 2]), "");
+        assert_eq!(
+            told(&[2, 0, 1], [2, 1, 0]),
+            "results came as [2, 0, 1], though 1 was complete before 0"
+        );
+    }
+
+    #[test]
+    fn a_lost_result_and_a_doubled_one_are_caught() {
+        assert_eq!(
+            told(&[2, 1], [2, 1, 0]),
+            "result 0 was seen 0 times, not once"
+        );
+        assert_eq!(
+            told(&[2, 2, 1, 0], [2, 1, 0]),
+            "result 2 was seen 2 times, not once"
+        );
+    }
+
+    #[test]
+    fn the_shortest_first_is_the_order_of_tasks_that_run_at_once() {
+        let workload = AsCompleted::new(Params::default(), Duration::from_secs(1));
+        let workload = workload.expect("sound");
+        assert!(workload.shortest_first(&[2, 1, 0]));
+        assert!(!workload.shortest_first(&[0, 1, 2]));
+    }
+}

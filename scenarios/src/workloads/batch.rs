@@ -1,0 +1,185 @@
+//! `batch`: many items in batches, each batch at once, the next one when the last item of it is done.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::params::require;
+use super::parts::{joined, wait};
+use super::tallies::{Ledger, Peak, exactly};
+
+/// The workload.
+#[derive(Debug)]
+pub struct Batch {
+    params: Params,
+    unit: Duration,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Items of an operation.
+    pub items: NonZeroU32,
+    /// Items of a batch, which are worked on at once.
+    pub size: NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        let count = |count| NonZeroU32::new(count).expect("not zero");
+        Self {
+            items: count(100),
+            size: count(15),
+        }
+    }
+}
+
+const MOST_ITEMS: u32 = 1_000_000;
+
+impl Workload for Batch {
+    const ABOUT: About = About {
+        name: "batch",
+        class: "queues",
+        operation: "100 items in batches of 15 at once, 1 unit each",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        let items = params.items.get();
+        require(items <= MOST_ITEMS, "items", || {
+            format!("{items} are more than {MOST_ITEMS}")
+        })?;
+        Ok(Self { params, unit })
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let (items, size) = (self.params.items.get(), self.params.size.get());
+        let board = Arc::new(Board::new(items));
+        let mut batches = 0;
+        let mut first = 0;
+        while first < items {
+            let end = items.min(first.saturating_add(size));
+            let start = |item| {
+                let part = work(env.runtime.clone(), self.unit, Arc::clone(&board), item);
+                env.runtime.spawn(part)
+            };
+            let tasks = (first..end).map(start).collect();
+            joined(tasks).await?;
+            board.batch_ended(end)?;
+            batches += 1;
+            first = end;
+        }
+        env.observed
+            .number("items_at_once", board.running.most() as f64);
+        board.check(&self.params, batches)
+    }
+}
+
+async fn work<R: Runtime>(
+    runtime: R,
+    time: Duration,
+    board: Arc<Board>,
+    item: u32,
+) -> Result<(), Failure> {
+    let _running = board.running.enter();
+    wait(&runtime, time).await?;
+    board.ledger.note(item);
+    Ok(())
+}
+
+/// What is counted over one operation.
+#[derive(Debug)]
+struct Board {
+    ledger: Ledger,
+    running: Arc<Peak>,
+}
+
+impl Board {
+    fn new(items: u32) -> Self {
+        Self {
+            ledger: Ledger::new(items),
+            running: Arc::default(),
+        }
+    }
+
+    /// Between two batches nothing is under way: all items before `end` are done, and nothing else has begun.
+    fn batch_ended(&self, end: u32) -> Result<(), Failure> {
+        exactly(0, self.running.now(), "items under way between two batches")?;
+        exactly(end, self.ledger.noted(), "items done at the end of a batch")
+    }
+
+    fn check(&self, params: &Params, batches: u32) -> Result<(), Failure> {
+        self.ledger.each_once("item")?;
+        self.running.at_most(params.size.get(), "items ran")?;
+        exactly(
+            params.items.get().div_ceil(params.size.get()),
+            batches,
+            "batches",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board_with(items: impl Iterator<Item = u32>) -> Board {
+        let board = Board::new(100);
+        items.for_each(|item| board.ledger.note(item));
+        board
+    }
+
+    fn told(verdict: Result<(), Failure>) -> String {
+        verdict.map_or_else(|failure| failure.detail, |()| String::new())
+    }
+
+    #[test]
+    fn a_hundred_items_in_batches_of_fifteen_are_seven_batches() {
+        let params = Params::default();
+        let board = board_with(0..100);
+        assert_eq!(told(board.check(&params, 7)), "");
+        assert_eq!(told(board.check(&params, 6)), "6 batches, not 7");
+        assert_eq!(
+            told(board_with(1..100).check(&params, 7)),
+            "item 0 was seen 0 times, not once"
+        );
+    }
+
+    #[test]
+    fn a_batch_that_begins_before_the_last_one_ended_is_caught() {
+        let board = board_with(0..15);
+        assert_eq!(told(board.batch_ended(15)), "");
+        assert_eq!(
+            told(board.batch_ended(30)),
+            "15 items done at the end of a batch, not 30"
+        );
+        board.running.up();
+        assert_eq!(
+            told(board.batch_ended(15)),
+            "1 items under way between two batches, not 0"
+        );
+    }
+
+    #[test]
+    fn a_sixteenth_item_at_once_is_caught() {
+        let board = board_with(0..100);
+        (0..16).for_each(|_| board.running.up());
+        assert_eq!(
+            told(board.check(&Params::default(), 7)),
+            "16 items ran at once, of 15 allowed"
+        );
+    }
+}

@@ -1,0 +1,100 @@
+//! `blocking-mistake`: a task that blocks its thread while it waits, beside another one; and the same done right.
+//!
+//! The operation takes about a unit either way. What differs is the neighbour: a bystander tells how late it was woken,
+//! which is the stall. Where a task has a thread of its own nothing is stalled, and the mistake is none.
+
+use std::time::{Duration, Instant};
+
+use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::bystander::{Schedule, stand_by};
+use super::tallies::not_early;
+
+/// The workload.
+#[derive(Debug)]
+pub struct BlockingMistake {
+    how: How,
+    unit: Duration,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// How the task waits for a unit.
+    pub how: How,
+}
+
+/// How a task waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// The mistake: it blocks the thread on which it runs.
+    #[default]
+    Blocking,
+    /// Right: blocking work goes to a thread that is there for it.
+    Offloaded,
+    /// Right as well: it waits with the runtime's timer.
+    Waiting,
+}
+
+/// How often the bystander wakes in a unit.
+const TIMES: u32 = 10;
+
+impl Workload for BlockingMistake {
+    const ABOUT: About = About {
+        name: "blocking-mistake",
+        class: "cpu",
+        operation: "a task blocks its thread for 1 unit, beside a timer",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        Ok(Self {
+            how: params.how,
+            unit,
+        })
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let start = Instant::now();
+        let schedule = Schedule {
+            start,
+            period: self.unit / TIMES,
+            times: TIMES,
+        };
+        let due = start + self.unit;
+        let waiting = env
+            .runtime
+            .spawn(wait_until(env.runtime.clone(), due, self.how));
+        let bystander = stand_by(env.runtime.clone(), env.observed.clone(), schedule);
+        let bystander = env.runtime.spawn(bystander);
+        let waited = waiting.join().await;
+        bystander.join().await??;
+        not_early(due, waited??)
+    }
+}
+
+/// Waits, and tells when that was over.
+async fn wait_until<R: Runtime>(runtime: R, due: Instant, how: How) -> Result<Instant, Failure> {
+    match how {
+        How::Blocking => block_until(due),
+        How::Offloaded => runtime.offload(move || block_until(due)).await?,
+        How::Waiting => runtime.sleep_until(due).await,
+    }
+    Ok(Instant::now())
+}
+
+fn block_until(due: Instant) {
+    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+}

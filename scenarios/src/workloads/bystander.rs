@@ -1,0 +1,61 @@
+//! A bystander: a part beside the others that only wants to be woken at fixed times, and tells how late it was.
+//!
+//! What a task that does not give way costs is not seen in its own time but in that of its neighbours. The due times are
+//! fixed before anything starts, so that a stall shows in as many of them as fall into it, under a runtime that does one
+//! thing after another as well. The lag probe of the harness does the same over a whole round.
+
+use std::time::{Duration, Instant};
+
+use photofinish_harness::observed::Observed;
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::Failure;
+
+use super::tallies::not_early;
+
+/// When a bystander wants to be woken: `times` times, `period` apart, from `start` on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schedule {
+    pub(super) start: Instant,
+    pub(super) period: Duration,
+    pub(super) times: u32,
+}
+
+/// Wakes by `schedule`; its lateness goes into `bystander_delay`, the worst of it into `stall`.
+pub(super) async fn stand_by<R: Runtime>(
+    runtime: R,
+    observed: Observed,
+    schedule: Schedule,
+) -> Result<(), Failure> {
+    let mut worst_ns = 0;
+    for number in 1..=schedule.times {
+        let due = schedule.start + schedule.period * number;
+        runtime.sleep_until(due).await;
+        let delay_ns = delay_ns(due, Instant::now())?;
+        observed.time_ns("bystander_delay", delay_ns);
+        worst_ns = delay_ns.max(worst_ns);
+    }
+    observed.time_ns("stall", worst_ns);
+    Ok(())
+}
+
+fn delay_ns(due: Instant, woke: Instant) -> Result<u64, Failure> {
+    not_early(due, woke)?;
+    Ok(u64::try_from((woke - due).as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_is_told_in_nanoseconds_and_waking_early_is_wrong() {
+        let due = Instant::now() + Duration::from_secs(1);
+        let late = due + Duration::from_millis(2);
+        assert_eq!(delay_ns(due, late), Ok(2_000_000));
+        let early = due - Duration::from_nanos(1);
+        assert_eq!(
+            delay_ns(due, early).unwrap_err().kind,
+            Failure::WRONG_CONTENT
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! `counters`: three counters tick three times, one unit apart, and write down each tick.
+//!
+//! Where they run at once the ticks interleave (1 1 1 2 2 2 3 3 3), where they do not each counter ticks through before
+//! the next begins. A runtime that wakes them late may mix this up, which is a result; so the order is held against the
+//! ticks' due times, and demanded where no tick was late by a unit.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::parts::{joined, wait};
+use super::tallies::exactly;
+
+/// The workload.
+#[derive(Debug)]
+pub struct Counters {
+    unit: Duration,
+}
+
+/// It has none.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {}
+
+const COUNTERS: u32 = 3;
+const TICKS: u32 = 3;
+
+/// A tick, as written down: `count` is 1 for a counter's first one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tick {
+    counter: u32,
+    count: u32,
+    /// Of a counter's first tick: when it began to wait for it. Of a later one: when it had written down the last.
+    asked: Instant,
+    written: Instant,
+}
+
+/// The ticks of one operation, in the order in which they were written down.
+type Ticks = Arc<Mutex<Vec<Tick>>>;
+
+impl Workload for Counters {
+    const ABOUT: About = About {
+        name: "counters",
+        class: "tasks",
+        operation: "3 counters tick 3 times, 1 unit apart",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(_: Params, unit: Duration) -> Result<Self, ParamError> {
+        Ok(Self { unit })
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let ticks = Ticks::default();
+        let start = |counter| {
+            let part = count(env.runtime.clone(), self.unit, counter, Arc::clone(&ticks));
+            env.runtime.spawn(part)
+        };
+        joined((0..COUNTERS).map(start).collect()).await?;
+        let ticks = ticks.lock().unwrap_or_else(PoisonError::into_inner);
+        env.observed
+            .number("interleaved", f64::from(interleaved(&ticks)));
+        check(&ticks, self.unit)
+    }
+}
+
+async fn count<R: Runtime>(
+    runtime: R,
+    unit: Duration,
+    counter: u32,
+    ticks: Ticks,
+) -> Result<(), Failure> {
+    let mut asked = Instant::now();
+    for count in 1..=TICKS {
+        wait(&runtime, unit).await?;
+        let mut ticks = ticks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock, so that the order of times is the order of the list.
+        let written = Instant::now();
+        ticks.push(Tick {
+            counter,
+            count,
+            asked,
+            written,
+        });
+        asked = written;
+    }
+    Ok(())
+}
+
+/// 1 1 1 2 2 2 3 3 3, whichever counter is first in each three.
+fn interleaved(ticks: &[Tick]) -> bool {
+    ticks.is_sorted_by_key(|tick| tick.count)
+}
+
+fn check(ticks: &[Tick], unit: Duration) -> Result<(), Failure> {
+    exactly((COUNTERS * TICKS) as usize, ticks.len(), "ticks")?;
+    for counter in 0..COUNTERS {
+        let own = ticks.iter().filter(|tick| tick.counter == counter);
+        let counts: Vec<u32> = own.map(|tick| tick.count).collect();
+        if counts != [1, 2, 3] {
+            return Err(Failure::wrong_content(format!(
+                "counter {counter} ticked {counts:?}, not [1, 2, 3]"
+            )));
+        }
+    }
+    if let Some(early) = ticks.iter().find(|tick| tick.written < tick.asked + unit) {
+        let after = early.written - early.asked;
+        return Err(Failure::wrong_content(format!(
+            "counter {} ticked {after:?} after its last tick, which is less than a unit",
+            early.counter
+        )));
+    }
+    if !interleaved(ticks) && must_interleave(ticks, unit) {
+        let order: Vec<_> = ticks.iter().map(|tick| tick.count).collect();
+        return Err(Failure::wrong_content(format!(
+            "the ticks of counters that ran at once were {order:?}"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether nothing but a mistake can have kept the ticks from interleaving: all counters had begun before the first tick
+/// of any, and each tick came in the unit in which it was due.
+fn must_interleave(ticks: &[Tick], unit: Duration) -> bool {
+    let begins = ticks.iter().filter(|tick| tick.count == 1);
+    let begins: Vec<Instant> = begins.map(|tick| tick.asked).collect();
+    let (Some(first), Some(last)) = (begins.iter().min(), begins.iter().max()) else {
+        return false;
+    };
+    let in_time = |tick: &Tick| tick.written < *first + unit * (tick.count + 1);
+    *last < *first + unit && ticks.iter().all(in_time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIT: Duration = Duration::from_millis(20);
+
+    /// The ticks of these counters in this order, each as late in its unit as its place says; all begun together.
+    fn at_once(order: [(u32, u32); 9]) -> Vec<Tick> {
+        let start = Instant::now();
+        let mut asked = [start; COUNTERS as usize];
+        let tick = |(place, (counter, count)): (u32, (u32, u32))| {
+            let written = start + UNIT * count + Duration::from_millis(1) * place;
+            let asked = std::mem::replace(&mut asked[counter as usize], written);
+            Tick {
+                counter,
+                count,
+                asked,
+                written,
+            }
+        };
+        (0..).zip(order).map(tick).collect()
+    }
+
+    fn told(ticks: &[Tick]) -> String {
+        let verdict = check(ticks, UNIT);
+        verdict.map_or_else(|failure| failure.detail, |()| String::new())
+    }
+
+    const INTERLEAVED: [(u32, u32); 9] = [
+        (0, 1),
+        (1, 1),
+        (2, 1),
+        (2, 2),
+        (0, 2),
+        (1, 2),
+        (0, 3),
+        (1, 3),
+        (2, 3),
+    ];
+
+    #[test]
+    fn ticks_interleave_whichever_counter_is_first_in_its_unit() {
+        let ticks = at_once(INTERLEAVED);
+        assert!(interleaved(&ticks));
+        assert_eq!(told(&ticks), "");
+    }
+
+    #[test]
+    fn counters_that_follow_one_another_are_no_mistake() {
+        let start = Instant::now();
+        let tick = |index: u32| Tick {
+            counter: index / TICKS,
+            count: index % TICKS + 1,
+            asked: start + UNIT * index,
+            written: start + UNIT * (index + 1),
+        };
+        let ticks: Vec<_> = (0..COUNTERS * TICKS).map(tick).collect();
+        assert!(!interleaved(&ticks));
+        assert_eq!(told(&ticks), "");
+    }
+
+    #[test]
+    fn a_wrong_order_in_good_time_is_caught() {
+        let mut ticks = at_once(INTERLEAVED);
+        ticks.swap(2, 3);
+        ticks.swap(2, 4);
+        let told = told(&ticks);
+        assert!(told.contains("ran at once were [1, 1, 2"), "{told}");
+    }
+
+    #[test]
+    fn a_lost_tick_a_wrong_count_and_a_tick_too_soon_are_caught() {
+        let mut lost = at_once(INTERLEAVED);
+        lost.pop();
+        assert_eq!(told(&lost), "8 ticks, not 9");
+        let mut doubled = at_once(INTERLEAVED);
+        doubled[8].count = 2;
+        assert_eq!(told(&doubled), "counter 2 ticked [1, 2, 2], not [1, 2, 3]");
+        let mut soon = at_once(INTERLEAVED);
+        soon[3].written = soon[3].asked + UNIT / 2;
+        assert!(told(&soon).contains("less than a unit"), "{}", told(&soon));
+    }
+}

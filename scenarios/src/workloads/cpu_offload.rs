@@ -1,0 +1,175 @@
+//! `cpu-offload`: sums of squares, handed to threads for blocking work or computed in the tasks themselves.
+//!
+//! A bystander tells how late it was woken meanwhile: a task that computes holds up whoever shares its thread. Each sum is
+//! computed many times over, since one of them takes microseconds.
+
+use std::hint::black_box;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::bystander::{Schedule, stand_by};
+use super::params::require;
+use super::parts::joined;
+
+/// The workload.
+#[derive(Debug)]
+pub struct CpuOffload {
+    params: Params,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// How many squares each sum has: those of 0, 1, 2, and so on.
+    pub squares: Vec<u32>,
+    /// How often each sum is computed.
+    pub repeats: NonZeroU32,
+    /// Whether the sums go to threads for blocking work; else each task computes its own.
+    pub offload: bool,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            squares: vec![10_000, 20_000, 15_000],
+            repeats: const { NonZeroU32::new(200).expect("not zero") },
+            offload: true,
+        }
+    }
+}
+
+/// The bystander's period and how often it wakes: about as long as the sums take.
+const PERIOD: Duration = Duration::from_millis(1);
+const TIMES: u32 = 5;
+
+/// With more, the sum of their squares is beyond 64 bits.
+const MOST_SQUARES: u32 = 1_000_000;
+const MOST_SUMS: usize = 100;
+
+impl Workload for CpuOffload {
+    const ABOUT: About = About {
+        name: "cpu-offload",
+        class: "cpu",
+        operation: "3 sums of squares at once, beside a timer: offloaded or inline",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let sound = (1..=MOST_SUMS).contains(&params.squares.len())
+            && params.squares.iter().all(|count| *count <= MOST_SQUARES);
+        require(sound, "squares", || {
+            format!("expected 1 to {MOST_SUMS} sums of at most {MOST_SQUARES} squares")
+        })?;
+        Ok(Self { params })
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let Params {
+            squares,
+            repeats,
+            offload,
+        } = &self.params;
+        let schedule = Schedule {
+            start: Instant::now(),
+            period: PERIOD,
+            times: TIMES,
+        };
+        let start = |count: &u32| {
+            let work = Work {
+                count: *count,
+                repeats: *repeats,
+            };
+            let part = sum(env.runtime.clone(), work, *offload);
+            env.runtime.spawn(part)
+        };
+        let tasks = squares.iter().map(start).collect();
+        let bystander = stand_by(env.runtime.clone(), env.observed.clone(), schedule);
+        let bystander = env.runtime.spawn(bystander);
+        let sums = joined(tasks).await;
+        bystander.join().await??;
+        check(squares, &sums?)
+    }
+}
+
+async fn sum<R: Runtime>(runtime: R, work: Work, offload: bool) -> Result<u64, Failure> {
+    if offload {
+        Ok(runtime.offload(move || work.done()).await?)
+    } else {
+        Ok(work.done())
+    }
+}
+
+/// One sum, computed over and over.
+#[derive(Clone, Copy, Debug)]
+struct Work {
+    count: u32,
+    repeats: NonZeroU32,
+}
+
+impl Work {
+    fn done(self) -> u64 {
+        let mut sum = 0;
+        for _ in 0..self.repeats.get() {
+            sum = sum_of_squares(self.count);
+        }
+        sum
+    }
+}
+
+fn sum_of_squares(count: u32) -> u64 {
+    // Added one by one: a compiler that knows the formula below leaves nothing to be done.
+    let square = |number| black_box(u64::from(number) * u64::from(number));
+    (0..count).map(square).sum()
+}
+
+/// The same without adding: (n - 1) n (2n - 1) / 6.
+fn known_sum(count: u32) -> u64 {
+    let count = u128::from(count);
+    let sum = count.saturating_sub(1) * count * (2 * count).saturating_sub(1) / 6;
+    u64::try_from(sum).expect("few enough squares")
+}
+
+fn check(squares: &[u32], sums: &[u64]) -> Result<(), Failure> {
+    let expected: Vec<u64> = squares.iter().map(|count| known_sum(*count)).collect();
+    if sums == expected {
+        return Ok(());
+    }
+    Err(Failure::wrong_content(format!(
+        "the sums are {sums:?}, not {expected:?}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adding_squares_and_the_formula_agree() {
+        for count in [0, 1, 2, 3, 10, 1_000, MOST_SQUARES] {
+            assert_eq!(sum_of_squares(count), known_sum(count), "{count}");
+        }
+        assert_eq!(known_sum(4), 1 + 4 + 9);
+    }
+
+    #[test]
+    fn a_wrong_sum_a_lost_one_and_swapped_ones_are_caught() {
+        assert!(check(&[3, 4], &[5, 14]).is_ok());
+        for wrong in [&[5, 15][..], &[5], &[14, 5]] {
+            let failure = check(&[3, 4], wrong).unwrap_err();
+            assert_eq!(failure.kind, Failure::WRONG_CONTENT, "{wrong:?}");
+        }
+    }
+}

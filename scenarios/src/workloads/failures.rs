@@ -1,0 +1,146 @@
+//! `failures`: three tasks at once, of which the middle one fails; the others succeed, and the process lives.
+//!
+//! It fails with an error that it returns or by a panic. Either comes back to whoever joins it, with its message.
+
+use std::time::Duration;
+
+use photofinish_harness::runtime::{Runtime, Task as _, TaskError};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::parts::wait;
+
+/// The workload.
+#[derive(Debug)]
+pub struct Failures {
+    by: By,
+    unit: Duration,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// How the middle task fails.
+    pub by: By,
+}
+
+/// How a task fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// It returns an error.
+    #[default]
+    Error,
+    /// It panics.
+    Panic,
+}
+
+/// What the failing task says.
+const MESSAGE: &str = "task 1 failed, as asked";
+const TASKS: u32 = 3;
+const FAILING: u32 = 1;
+
+/// What a task came to: its number, or the message of its error; or how it ended without either.
+type Outcome = Result<Result<u32, String>, TaskError>;
+
+impl Workload for Failures {
+    const ABOUT: About = About {
+        name: "failures",
+        class: "tasks",
+        operation: "3 tasks at once, the middle one fails by error or panic",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        Ok(Self {
+            by: params.by,
+            unit,
+        })
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let start = |number| {
+            let failing = (number == FAILING).then_some(self.by);
+            let task = work(env.runtime.clone(), self.unit, number, failing);
+            env.runtime.spawn(task)
+        };
+        let tasks: Vec<_> = (0..TASKS).map(start).collect();
+        let mut outcomes = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            outcomes.push(task.join().await);
+        }
+        check(self.by, &outcomes)
+    }
+}
+
+async fn work<R: Runtime>(
+    runtime: R,
+    time: Duration,
+    number: u32,
+    failing: Option<By>,
+) -> Result<u32, String> {
+    let waited = wait(&runtime, time).await;
+    waited.map_err(|failure| failure.detail)?;
+    match failing {
+        None => Ok(number),
+        Some(By::Error) => Err(MESSAGE.to_owned()),
+        // A panic like any other, but for the hook, which would tell each of thousands on stderr.
+        Some(By::Panic) => std::panic::resume_unwind(Box::new(MESSAGE)),
+    }
+}
+
+/// Success, the failure with its message, success.
+fn check(by: By, outcomes: &[Outcome]) -> Result<(), Failure> {
+    let failed = match by {
+        By::Error => Ok(Err(MESSAGE.to_owned())),
+        By::Panic => Err(TaskError::Panicked(MESSAGE.to_owned())),
+    };
+    let expected = [Ok(Ok(0)), failed, Ok(Ok(2))];
+    if *outcomes == expected {
+        return Ok(());
+    }
+    Err(Failure::wrong_content(format!(
+        "the tasks came to {outcomes:?}, not {expected:?}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed() -> Outcome {
+        Ok(Err(MESSAGE.to_owned()))
+    }
+
+    fn panicked(message: &str) -> Outcome {
+        Err(TaskError::Panicked(message.to_owned()))
+    }
+
+    #[test]
+    fn a_failure_between_two_successes_is_what_must_come_out() {
+        assert!(check(By::Error, &[Ok(Ok(0)), failed(), Ok(Ok(2))]).is_ok());
+        assert!(check(By::Panic, &[Ok(Ok(0)), panicked(MESSAGE), Ok(Ok(2))]).is_ok());
+    }
+
+    #[test]
+    fn a_lost_message_a_swallowed_failure_and_one_that_spreads_are_caught() {
+        let caught = |by, outcomes: &[Outcome]| {
+            let failure = check(by, outcomes).unwrap_err();
+            assert_eq!(failure.kind, Failure::WRONG_CONTENT, "{outcomes:?}");
+        };
+        caught(By::Panic, &[Ok(Ok(0)), panicked("?"), Ok(Ok(2))]);
+        caught(By::Panic, &[Ok(Ok(0)), failed(), Ok(Ok(2))]);
+        caught(By::Error, &[Ok(Ok(0)), Ok(Ok(1)), Ok(Ok(2))]);
+        caught(By::Error, &[Ok(Ok(0)), failed(), Err(TaskError::Cancelled)]);
+        caught(By::Error, &[Ok(Ok(0)), failed()]);
+    }
+}

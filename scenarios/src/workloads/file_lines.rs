@@ -1,0 +1,198 @@
+//! `file-lines`: counts the lines of all files of a directory, a limited number of them at once.
+//!
+//! The directory is made once and reused over the rounds of a run; how many lines a file has follows from its number.
+
+use std::io;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use photofinish_harness::draw::draw_below;
+use photofinish_harness::runtime::{Runtime, Semaphore as _};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::params::require;
+use super::parts::joined;
+use super::tallies::{Peak, exactly};
+
+/// The workload.
+#[derive(Debug)]
+pub struct FileLines {
+    params: Params,
+    directory: OnceLock<PathBuf>,
+    /// Lines of all files.
+    lines: u64,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Files in the directory.
+    pub files: NonZeroU32,
+    /// How many are read at the same time.
+    pub limit: NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        let count = |count| NonZeroU32::new(count).expect("not zero");
+        Self {
+            files: count(200),
+            limit: count(10),
+        }
+    }
+}
+
+const MOST_FILES: u32 = 10_000;
+
+impl Workload for FileLines {
+    const ABOUT: About = About {
+        name: "file-lines",
+        class: "files",
+        operation: "count the lines of 200 files, 10 of them at once",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let files = params.files.get();
+        require(files <= MOST_FILES, "files", || {
+            format!("{files} are more than {MOST_FILES}")
+        })?;
+        Ok(Self {
+            params,
+            directory: OnceLock::new(),
+            lines: (0..files).map(lines_of).sum(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let directory = directory_of_lines(&env.work_dir, self.params.files.get())?;
+        self.directory.get_or_init(|| directory);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let directory = self.directory.get().expect("prepared before any session");
+        let paths = env.runtime.list_directory(directory).await?;
+        let limit = env.runtime.semaphore(self.params.limit);
+        let reading = Arc::new(Peak::default());
+        let start = |path| {
+            let part = count(
+                env.runtime.clone(),
+                limit.clone(),
+                Arc::clone(&reading),
+                path,
+            );
+            env.runtime.spawn(part)
+        };
+        let counts = joined(paths.into_iter().map(start).collect()).await?;
+        env.observed.number("files_at_once", reading.most() as f64);
+        self.check(&counts, &reading)
+    }
+}
+
+impl FileLines {
+    fn check(&self, counts: &[u64], reading: &Peak) -> Result<(), Failure> {
+        exactly(self.params.files.get() as usize, counts.len(), "files")?;
+        exactly(self.lines, counts.iter().sum(), "lines in all files")?;
+        reading.at_most(self.params.limit.get(), "files were read")
+    }
+}
+
+async fn count<R: Runtime>(
+    runtime: R,
+    limit: R::Semaphore,
+    reading: Arc<Peak>,
+    path: PathBuf,
+) -> Result<u64, Failure> {
+    let _permit = limit.acquire().await;
+    // Dropped before the permit: who has given that back no longer reads.
+    let _reading = reading.enter();
+    let mut contents = Vec::new();
+    runtime.read_file(&path, &mut contents).await?;
+    Ok(lines_in(&contents))
+}
+
+fn lines_in(contents: &[u8]) -> u64 {
+    contents.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// Lines of a file: 20 to 99, drawn by its number.
+fn lines_of(file: u32) -> u64 {
+    20 + draw_below(0, u64::from(file), 80)
+}
+
+/// The path of a directory with `files` files of known numbers of lines, made if it is not there: whole or not at all.
+fn directory_of_lines(parent: &Path, files: u32) -> io::Result<PathBuf> {
+    let path = parent.join(format!("lines-{files}"));
+    if path.is_dir() {
+        return Ok(path);
+    }
+    let unfinished = parent.join(format!("lines-{files}.{}.tmp", std::process::id()));
+    std::fs::create_dir_all(&unfinished)?;
+    for file in 0..files {
+        let line = |number| format!("line {number} of file {file}\n");
+        let text: String = (0..lines_of(file)).map(line).collect();
+        std::fs::write(unfinished.join(format!("{file}.txt")), text)?;
+    }
+    std::fs::rename(&unfinished, &path)?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workload() -> FileLines {
+        FileLines::new(Params::default(), Duration::ZERO).expect("sound")
+    }
+
+    #[test]
+    fn the_directory_has_the_lines_it_is_known_for_and_is_made_once() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let made = directory_of_lines(parent.path(), 200).expect("made");
+        let lines = |entry: io::Result<std::fs::DirEntry>| {
+            lines_in(&std::fs::read(entry.expect("there").path()).expect("there"))
+        };
+        let counts: Vec<u64> = std::fs::read_dir(&made)
+            .expect("there")
+            .map(lines)
+            .collect();
+        assert_eq!(counts.iter().sum::<u64>(), workload().lines);
+        assert!(workload().check(&counts, &Peak::default()).is_ok());
+        assert_eq!(directory_of_lines(parent.path(), 200).ok(), Some(made));
+        let entries = std::fs::read_dir(parent.path()).expect("there");
+        assert_eq!(entries.count(), 1, "nothing unfinished is left");
+    }
+
+    #[test]
+    fn a_lost_line_a_lost_file_and_an_eleventh_file_at_once_are_caught() {
+        let sound: Vec<u64> = (0..200).map(lines_of).collect();
+        let told = |counts: &[u64], at_once: u32| {
+            let reading = Peak::default();
+            (0..at_once).for_each(|_| reading.up());
+            let verdict = workload().check(counts, &reading);
+            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+        };
+        assert_eq!(told(&sound, 10), "");
+        assert_eq!(told(&sound[1..], 10), "199 files, not 200");
+        assert_eq!(
+            told(&sound, 11),
+            "11 files were read at once, of 10 allowed"
+        );
+        let mut short = sound;
+        short[7] -= 1;
+        assert!(told(&short, 10).contains("lines in all files, not"));
+    }
+}

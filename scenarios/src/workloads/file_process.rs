@@ -1,0 +1,170 @@
+//! `file-process`: three files at once, each read and then waited for, as if something were done with it.
+//!
+//! About one unit where they are processed at once, about three where one after the other. `file_scope` is what each file
+//! takes from its start to its end, timed by a scope that tells when it is left, however that happens.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use photofinish_harness::observed::Observed;
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::known_file::{is_known, known_file};
+use super::params::require;
+use super::parts::{joined, wait};
+use super::size::Size;
+use super::tallies::exactly;
+
+/// The workload.
+#[derive(Debug)]
+pub struct FileProcess {
+    size: Size,
+    unit: Duration,
+    paths: OnceLock<Vec<PathBuf>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Size of each file, 1 MiB at most.
+    pub size: Size,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            size: Size::kib(16),
+        }
+    }
+}
+
+const FILES: u64 = 3;
+
+impl Workload for FileProcess {
+    const ABOUT: About = About {
+        name: "file-process",
+        class: "files",
+        operation: "3 files at once: read, then 1 unit of waiting",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        let size = params.size;
+        require((1..=1 << 20).contains(&size.bytes), "size", || {
+            format!("{size} is not between 1B and 1MiB")
+        })?;
+        Ok(Self {
+            size,
+            unit,
+            paths: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        // Each a byte longer than the one before, so that they are three.
+        let path = |longer| known_file(&env.work_dir, self.size.bytes + longer);
+        let paths = (0..FILES).map(path).collect::<Result<_, _>>()?;
+        self.paths.get_or_init(|| paths);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let paths = self.paths.get().expect("prepared before any session");
+        let start = |path: &PathBuf| {
+            let scope = Scope::enter(env.observed.clone());
+            let part = process(env.runtime.clone(), path.clone(), self.unit, scope);
+            env.runtime.spawn(part)
+        };
+        let contents = joined(paths.iter().map(start).collect()).await?;
+        self.check(&contents)
+    }
+}
+
+impl FileProcess {
+    /// Each file's content, in the order asked.
+    fn check(&self, contents: &[Vec<u8>]) -> Result<(), Failure> {
+        exactly(FILES as usize, contents.len(), "files")?;
+        for (longer, content) in (0..).zip(contents) {
+            let expected = self.size.bytes + longer;
+            exactly(expected, content.len() as u64, "bytes of a file")?;
+            if !is_known(content, 0) {
+                return Err(Failure::wrong_content(format!(
+                    "the file of {expected} bytes has another content"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn process<R: Runtime>(
+    runtime: R,
+    path: PathBuf,
+    time: Duration,
+    scope: Scope,
+) -> Result<Vec<u8>, Failure> {
+    let mut contents = Vec::new();
+    runtime.read_file(&path, &mut contents).await?;
+    wait(&runtime, time).await?;
+    drop(scope);
+    Ok(contents)
+}
+
+/// Tells how long it was there when it is left.
+struct Scope {
+    entered: Instant,
+    observed: Observed,
+}
+
+impl Scope {
+    fn enter(observed: Observed) -> Self {
+        Self {
+            entered: Instant::now(),
+            observed,
+        }
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        let time_ns = u64::try_from(self.entered.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.observed.time_ns("file_scope", time_ns);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::known_file::known_bytes;
+    use super::*;
+
+    #[test]
+    fn files_that_are_lost_short_swapped_or_changed_are_caught() {
+        let params = Params { size: Size::kib(1) };
+        let workload = FileProcess::new(params, Duration::ZERO).expect("sound");
+        let sound = [1024, 1025, 1026].map(known_bytes);
+        let told = |contents: &[Vec<u8>]| {
+            let verdict = workload.check(contents);
+            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+        };
+        assert_eq!(told(&sound), "");
+        assert_eq!(told(&sound[..2]), "2 files, not 3");
+        let mut swapped = sound.clone();
+        swapped.swap(0, 1);
+        assert_eq!(told(&swapped), "1025 bytes of a file, not 1024");
+        let mut changed = sound;
+        changed[2][0] ^= 1;
+        assert_eq!(told(&changed), "the file of 1026 bytes has another content");
+    }
+}

@@ -1,0 +1,336 @@
+//! `job-queue`: producers fill a bounded queue, consumers empty it, and only some of them may work at the same time.
+//!
+//! The consumers end by themselves once the queue is empty and the producers are gone. Back-pressure is checked without a
+//! clock: a job that was taken on is in the queue or with a consumer until it is done, so never more of them than there
+//! are places in the queue and consumers; all further jobs must have waited.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use photofinish_harness::observed::Observed;
+use photofinish_harness::runtime::{
+    Capability, Receiver as _, Runtime, Semaphore as _, Sender as _,
+};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::params::require;
+use super::parts::{joined, wait};
+use super::tallies::{Ledger, Peak, exactly};
+
+/// The workload.
+#[derive(Debug)]
+pub struct JobQueue {
+    params: Params,
+    /// How long a job takes.
+    work: Duration,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// How many put jobs into the queue.
+    pub producers: NonZeroU32,
+    /// Jobs of each producer.
+    pub jobs: NonZeroU32,
+    /// Places in the queue.
+    pub capacity: NonZeroU32,
+    /// How many take jobs out of it.
+    pub consumers: NonZeroU32,
+    /// How many jobs may be worked on at the same time.
+    pub limit: NonZeroU32,
+    /// How long a job takes, in units.
+    pub work: f64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        let count = |count| NonZeroU32::new(count).expect("not zero");
+        Self {
+            producers: count(3),
+            jobs: count(10),
+            capacity: count(10),
+            consumers: count(5),
+            limit: count(3),
+            work: 0.25,
+        }
+    }
+}
+
+impl Params {
+    fn all_jobs(&self) -> u32 {
+        self.producers.get().saturating_mul(self.jobs.get())
+    }
+
+    /// How many jobs can be taken on and not done: as many as there are places for them.
+    fn places(&self) -> u32 {
+        self.capacity.get().saturating_add(self.consumers.get())
+    }
+}
+
+/// Most producers and consumers, and most jobs of all.
+const MOST_PARTS: u32 = 1_000;
+const MOST_JOBS: u32 = 1_000_000;
+
+impl Workload for JobQueue {
+    const ABOUT: About = About {
+        name: "job-queue",
+        class: "queues",
+        operation: "3 producers, 30 jobs through a queue of 10, 5 consumers, 3 at work at once",
+        targets: &[],
+        // Each part waits for others, so that all of them must have begun: a pool whose threads are taken by those who
+        // wait for room in the queue never comes to the one who would make it.
+        needs: &[Capability::Concurrency, Capability::ManyAtOnce],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        for (name, parts) in [
+            ("producers", params.producers),
+            ("consumers", params.consumers),
+        ] {
+            require(parts.get() <= MOST_PARTS, name, || {
+                format!("{parts} are more than {MOST_PARTS}")
+            })?;
+        }
+        let jobs = params.all_jobs();
+        require(jobs <= MOST_JOBS, "jobs", || {
+            format!("{jobs} jobs of all producers are more than {MOST_JOBS}")
+        })?;
+        require((0.0..=100.0).contains(&params.work), "work", || {
+            "a job takes from 0 to 100 units".to_owned()
+        })?;
+        let work = unit.mul_f64(params.work);
+        Ok(Self { params, work })
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let (runtime, params) = (&env.runtime, &self.params);
+        let board = Arc::new(Board::new(params));
+        let limit = runtime.semaphore(params.limit);
+        let (sender, receiver) = runtime.channel(params.capacity);
+        let consume = |_| {
+            let (receiver, limit) = (receiver.clone(), limit.clone());
+            let part = consume(
+                runtime.clone(),
+                receiver,
+                limit,
+                Arc::clone(&board),
+                self.work,
+            );
+            runtime.spawn(part)
+        };
+        let consumers: Vec<_> = (0..params.consumers.get()).map(consume).collect();
+        let produce = |number: u32| {
+            let first = number * params.jobs.get();
+            let jobs = first..first + params.jobs.get();
+            let (sender, board) = (sender.clone(), Arc::clone(&board));
+            runtime.spawn(produce::<R>(sender, jobs, board, env.observed.clone()))
+        };
+        let producers: Vec<_> = (0..params.producers.get()).map(produce).collect();
+        // The parts have their own: the queue closes when the last producer ends, or the last consumer.
+        drop((sender, receiver));
+        let produced = joined(producers).await;
+        let consumed = joined(consumers).await;
+        produced?;
+        let done = consumed?;
+        board.observe(&env.observed);
+        board.check(params, &done)
+    }
+}
+
+async fn produce<R: Runtime>(
+    sender: R::Sender<u32>,
+    jobs: std::ops::Range<u32>,
+    board: Arc<Board>,
+    observed: Observed,
+) -> Result<(), Failure> {
+    for job in jobs {
+        let asked = Instant::now();
+        let sent = sender.send(job).await;
+        sent.map_err(|_| Failure::wrong_content("the consumers left before the last job"))?;
+        board.unfinished.up();
+        observed.time_ns("queue_send", asked.elapsed().as_nanos() as u64);
+    }
+    Ok(())
+}
+
+/// Takes jobs until there are no more; tells how many it did.
+async fn consume<R: Runtime>(
+    runtime: R,
+    receiver: R::Receiver<u32>,
+    limit: R::Semaphore,
+    board: Arc<Board>,
+    work: Duration,
+) -> Result<u32, Failure> {
+    let _here = board.consumers.enter();
+    let mut done = 0;
+    while let Some(job) = receiver.receive().await {
+        let permit = limit.acquire().await;
+        let running = board.running.enter();
+        wait(&runtime, work).await?;
+        board.ledger.note(job);
+        done += 1;
+        board.unfinished.down();
+        // In this order: who has given the permit back no longer works.
+        drop(running);
+        drop(permit);
+    }
+    Ok(done)
+}
+
+/// What is counted over one operation.
+#[derive(Debug)]
+struct Board {
+    ledger: Ledger,
+    running: Arc<Peak>,
+    /// Jobs taken on and not done.
+    unfinished: Peak,
+    consumers: Arc<Peak>,
+}
+
+impl Board {
+    fn new(params: &Params) -> Self {
+        Self {
+            ledger: Ledger::new(params.all_jobs()),
+            running: Arc::default(),
+            unfinished: Peak::default(),
+            consumers: Arc::default(),
+        }
+    }
+
+    fn observe(&self, observed: &Observed) {
+        observed.number("jobs_at_once", self.running.most() as f64);
+        observed.number("jobs_taken_on", self.unfinished.most() as f64);
+    }
+
+    /// Everything that must hold once all parts have ended, each consumer having done as many jobs as it told.
+    fn check(&self, params: &Params, done: &[u32]) -> Result<(), Failure> {
+        self.ledger.each_once("job")?;
+        exactly(
+            params.all_jobs(),
+            done.iter().sum(),
+            "jobs told as done by consumers",
+        )?;
+        self.running.at_most(params.limit.get(), "jobs ran")?;
+        self.unfinished
+            .at_most(params.places(), "jobs were taken on and not done")?;
+        exactly(0, self.consumers.now(), "consumers that did not stop")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A board after all jobs went through as they should, one after another; `change` is told of each.
+    fn check(change: impl Fn(&Board, u32), expected: &str) {
+        let params = Params::default();
+        let board = Board::new(&params);
+        for job in 0..params.all_jobs() {
+            board.unfinished.up();
+            let running = board.running.enter();
+            board.ledger.note(job);
+            change(&board, job);
+            drop(running);
+            board.unfinished.down();
+        }
+        let verdict = board.check(&params, &[6; 5]);
+        let told = verdict.map_or_else(|failure| failure.detail, |()| String::new());
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_queue_that_keeps_its_promises_passes() {
+        check(|_, _| {}, "");
+    }
+
+    #[test]
+    fn a_doubled_job_is_caught() {
+        let double = |board: &Board, job| {
+            if job == 7 {
+                board.ledger.note(job);
+            }
+        };
+        check(double, "job 7 was seen 2 times, not once");
+    }
+
+    #[test]
+    fn a_fourth_job_at_once_is_caught() {
+        let three_more = |board: &Board, job| {
+            if job == 7 {
+                drop([(); 3].map(|()| board.running.enter()));
+            }
+        };
+        check(three_more, "4 jobs ran at once, of 3 allowed");
+    }
+
+    #[test]
+    fn a_queue_without_a_bound_is_caught() {
+        let fifteen_more = |board: &Board, job| {
+            if job == 7 {
+                (0..15).for_each(|_| board.unfinished.up());
+                (0..15).for_each(|_| board.unfinished.down());
+            }
+        };
+        check(
+            fifteen_more,
+            "16 jobs were taken on and not done at once, of 15 allowed",
+        );
+    }
+
+    #[test]
+    fn a_consumer_that_goes_on_is_caught() {
+        let stay = |board: &Board, job| {
+            if job == 7 {
+                board.consumers.up();
+            }
+        };
+        check(stay, "1 consumers that did not stop, not 0");
+    }
+
+    #[test]
+    fn a_lost_job_is_caught() {
+        let params = Params::default();
+        let board = Board::new(&params);
+        (1..30).for_each(|job| board.ledger.note(job));
+        let failure = board.check(&params, &[6, 6, 6, 6, 5]).unwrap_err();
+        assert_eq!(failure.detail, "job 0 was seen 0 times, not once");
+    }
+
+    #[test]
+    fn parameters_that_make_no_sense_are_refused() {
+        let refused = |params| JobQueue::new(params, Duration::ZERO).unwrap_err().param;
+        let defaults = Params::default;
+        let many = NonZeroU32::MAX;
+        assert_eq!(
+            refused(Params {
+                jobs: many,
+                ..defaults()
+            }),
+            "jobs"
+        );
+        assert_eq!(
+            refused(Params {
+                consumers: many,
+                ..defaults()
+            }),
+            "consumers"
+        );
+        assert_eq!(
+            refused(Params {
+                work: -1.0,
+                ..defaults()
+            }),
+            "work"
+        );
+    }
+}

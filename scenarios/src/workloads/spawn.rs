@@ -1,0 +1,47 @@
+//! `spawn`: starts a task that does nothing, and joins it.
+//!
+//! The cost of a task: its memory, its way through the scheduler and back. What a task costs that only waits is
+//! `idle-tasks`.
+
+use std::time::Duration;
+
+use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::tallies::exactly;
+
+/// The workload.
+#[derive(Debug)]
+pub struct Spawn;
+
+/// It has none.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {}
+
+impl Workload for Spawn {
+    const ABOUT: About = About {
+        name: "spawn",
+        class: "tasks",
+        operation: "start and join a task that does nothing",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(_: Params, _: Duration) -> Result<Self, ParamError> {
+        Ok(Self)
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), op: u64) -> Result<(), Failure> {
+        let came_back = env.runtime.spawn(async move { op }).join().await?;
+        exactly(op, came_back, "is the number that came back")
+    }
+}

@@ -1,0 +1,181 @@
+//! What workloads count of their own parts: each item once, how many at the same time, nobody before its time.
+//!
+//! Counting is shared by all parts of one operation and costs an atomic each; judging happens once, when they are
+//! through. No runtime is met here, so tests can feed a tally what a broken workload would.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Instant;
+
+use photofinish_harness::workload::Failure;
+
+/// Which of a number of items were seen, and how often.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    seen: Vec<AtomicU32>,
+}
+
+impl Ledger {
+    /// For items numbered from 0 to `items` - 1, none seen yet.
+    pub(super) fn new(items: u32) -> Self {
+        Self {
+            seen: (0..items).map(|_| AtomicU32::new(0)).collect(),
+        }
+    }
+
+    /// Item number `item` was seen, once more.
+    pub(super) fn note(&self, item: u32) {
+        self.seen[item as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often items were seen, all together.
+    pub(super) fn noted(&self) -> u32 {
+        let counts = self.seen.iter();
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Each item once, or the first one that was not; `thing` is what an item is called.
+    pub(super) fn each_once(&self, thing: &str) -> Result<(), Failure> {
+        for (item, count) in self.seen.iter().enumerate() {
+            let count = count.load(Ordering::Relaxed);
+            if count != 1 {
+                return Err(Failure::wrong_content(format!(
+                    "{thing} {item} was seen {count} times, not once"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many there are at the same time, now and at the most.
+#[derive(Debug, Default)]
+pub(super) struct Peak {
+    now: AtomicI64,
+    most: AtomicI64,
+}
+
+impl Peak {
+    /// One more.
+    pub(super) fn up(&self) {
+        let now = self.now.fetch_add(1, Ordering::AcqRel) + 1;
+        self.most.fetch_max(now, Ordering::AcqRel);
+    }
+
+    /// One less.
+    pub(super) fn down(&self) {
+        self.now.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// One more until the guard is dropped.
+    pub(super) fn enter(self: &Arc<Self>) -> Inside {
+        self.up();
+        Inside(Arc::clone(self))
+    }
+
+    /// How many there are.
+    pub(super) fn now(&self) -> i64 {
+        self.now.load(Ordering::Acquire)
+    }
+
+    /// How many there ever were at once.
+    pub(super) fn most(&self) -> i64 {
+        self.most.load(Ordering::Acquire)
+    }
+
+    /// Never more than `limit`; `things` is what is counted, with what it does: `jobs ran`.
+    pub(super) fn at_most(&self, limit: u32, things: &str) -> Result<(), Failure> {
+        let most = self.most();
+        if most <= i64::from(limit) {
+            return Ok(());
+        }
+        Err(Failure::wrong_content(format!(
+            "{most} {things} at once, of {limit} allowed"
+        )))
+    }
+}
+
+/// One of those that a [`Peak`] counts.
+#[derive(Debug)]
+pub(super) struct Inside(Arc<Peak>);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.down();
+    }
+}
+
+/// A wait that was to last until `due` and ended at `woke`: late is a result, early is wrong.
+pub(super) fn not_early(due: Instant, woke: Instant) -> Result<(), Failure> {
+    if woke >= due {
+        return Ok(());
+    }
+    let early = due - woke;
+    Err(Failure::wrong_content(format!(
+        "a wait ended {early:?} before it was due"
+    )))
+}
+
+/// `expected` of `things`, neither more nor less.
+pub(super) fn exactly<N: Eq + std::fmt::Display>(
+    expected: N,
+    seen: N,
+    things: &str,
+) -> Result<(), Failure> {
+    if seen == expected {
+        return Ok(());
+    }
+    Err(Failure::wrong_content(format!(
+        "{seen} {things}, not {expected}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_lost_item_and_a_doubled_one_are_named() {
+        let check = |noted: &[u32], expected: Result<(), &str>| {
+            let ledger = Ledger::new(3);
+            noted.iter().for_each(|item| ledger.note(*item));
+            assert_eq!(ledger.noted() as usize, noted.len());
+            let found = ledger.each_once("job").map_err(|failure| failure.detail);
+            assert_eq!(found, expected.map_err(str::to_owned), "{noted:?}");
+        };
+        check(&[2, 0, 1], Ok(()));
+        check(&[2, 0], Err("job 1 was seen 0 times, not once"));
+        check(&[0, 1, 2, 1], Err("job 1 was seen 2 times, not once"));
+    }
+
+    #[test]
+    fn one_too_many_at_once_is_seen_even_after_it_left() {
+        let peak = Arc::new(Peak::default());
+        let three = [peak.enter(), peak.enter(), peak.enter()];
+        assert!(peak.at_most(3, "jobs ran").is_ok());
+        drop(peak.enter());
+        drop(three);
+        assert_eq!((peak.now(), peak.most()), (0, 4));
+        let failure = peak.at_most(3, "jobs ran").unwrap_err();
+        assert_eq!(failure.kind, Failure::WRONG_CONTENT);
+        assert_eq!(failure.detail, "4 jobs ran at once, of 3 allowed");
+    }
+
+    #[test]
+    fn a_wait_may_end_late_and_never_early() {
+        let due = Instant::now() + Duration::from_secs(1);
+        assert!(not_early(due, due).is_ok());
+        assert!(not_early(due, due + Duration::from_secs(9)).is_ok());
+        let failure = not_early(due, due - Duration::from_millis(3)).unwrap_err();
+        assert!(failure.detail.contains("3ms before"), "{failure}");
+    }
+
+    #[test]
+    fn a_count_that_is_off_is_told_with_what_it_should_be() {
+        assert!(exactly(7, 7, "batches").is_ok());
+        let failure = exactly(7, 6, "batches").unwrap_err();
+        assert_eq!(failure.detail, "6 batches, not 7");
+    }
+}

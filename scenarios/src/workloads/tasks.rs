@@ -1,0 +1,135 @@
+//! `tasks`: waits, as tasks at once or one after the other.
+//!
+//! The difference between starting a task and waiting for it on the spot: the first takes as long as the longest wait,
+//! the second as all of them together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::params::require_waits;
+use super::parts::{joined, wait};
+use super::tallies::{Peak, exactly};
+
+/// The workload.
+#[derive(Debug)]
+pub struct Tasks {
+    at_once: bool,
+    waits: Vec<Duration>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// How long each wait lasts, in units.
+    pub waits: Vec<f64>,
+    /// Whether each wait is a task, all of them started before the first is joined; else they follow one another.
+    pub at_once: bool,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            waits: vec![1.0, 2.0],
+            at_once: true,
+        }
+    }
+}
+
+impl Workload for Tasks {
+    const ABOUT: About = About {
+        name: "tasks",
+        class: "tasks",
+        operation: "waits of 1 and 2 units, as tasks or one after the other",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        let waits = require_waits("waits", &params.waits, unit)?;
+        Ok(Self {
+            at_once: params.at_once,
+            waits,
+        })
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let waiting = Arc::new(Peak::default());
+        let part = |time: &Duration| wait_counted(env.runtime.clone(), *time, Arc::clone(&waiting));
+        if self.at_once {
+            let start = |time| env.runtime.spawn(part(time));
+            joined(self.waits.iter().map(start).collect()).await?;
+        } else {
+            for time in &self.waits {
+                part(time).await?;
+            }
+        }
+        env.observed.number("waits_at_once", waiting.most() as f64);
+        self.check(&waiting)
+    }
+}
+
+impl Tasks {
+    fn check(&self, waiting: &Peak) -> Result<(), Failure> {
+        exactly(0, waiting.now(), "waits that did not end")?;
+        let most = if self.at_once { self.waits.len() } else { 1 };
+        waiting.at_most(u32::try_from(most).unwrap_or(u32::MAX), "waits")
+    }
+}
+
+async fn wait_counted<R: Runtime>(
+    runtime: R,
+    time: Duration,
+    waiting: Arc<Peak>,
+) -> Result<(), Failure> {
+    let _waiting = waiting.enter();
+    wait(&runtime, time).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_that_follow_one_another_and_yet_overlap_are_caught() {
+        let check = |at_once, most: usize, expected: &str| {
+            let params = Params {
+                at_once,
+                ..Params::default()
+            };
+            let tasks = Tasks::new(params, Duration::ZERO).expect("sound");
+            let waiting = Peak::default();
+            (0..most).for_each(|_| waiting.up());
+            (0..most).for_each(|_| waiting.down());
+            let verdict = tasks.check(&waiting);
+            let told = verdict.map_or_else(|failure| failure.detail, |()| String::new());
+            assert_eq!(told, expected);
+        };
+        check(true, 2, "");
+        check(false, 1, "");
+        check(false, 2, "2 waits at once, of 1 allowed");
+    }
+
+    #[test]
+    fn waits_that_make_no_sense_are_refused() {
+        for waits in [vec![], vec![-1.0], vec![f64::NAN]] {
+            let params = Params {
+                waits,
+                at_once: true,
+            };
+            let error = Tasks::new(params, Duration::from_millis(1)).unwrap_err();
+            assert_eq!(error.param, "waits");
+        }
+    }
+}
