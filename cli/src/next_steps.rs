@@ -6,6 +6,8 @@ use std::path::Path;
 
 use photofinish_harness::record::{PlannedScenario, PlannedServer, Record};
 
+use photofinish_reports::found;
+
 use crate::artifacts::PAGE;
 use crate::run_directory::RECORD;
 
@@ -24,10 +26,7 @@ pub fn after(record: &Record, place: &Path) -> String {
             "look at the report",
             format!("{} {}", opener(), report.display()),
         ),
-        (
-            "narrow the intervals",
-            format!("{program} {}", with_more_rounds(record)),
-        ),
+        second(record, program),
         third(record, program),
     ];
     let steps = steps.map(|(why, command)| format!("  {why}:\n    {command}"));
@@ -55,22 +54,61 @@ fn opener() -> &'static str {
     }
 }
 
-/// The same command with more rounds.
-fn with_more_rounds(record: &Record) -> String {
-    let rounds = (record.plan.blocks.len() * 2).max(MORE_ROUNDS).to_string();
+/// More of the same: more rounds, or, where a search found out what all runtimes hold, rounds at that rate.
+fn second(record: &Record, program: &str) -> (&'static str, String) {
+    match (&record.search, found::met_by_all(record)) {
+        (None, _) => {
+            let rounds = (record.plan.blocks.len() * 2).max(MORE_ROUNDS);
+            let command = again(record, &[format!("--rounds {rounds}")]);
+            ("narrow the intervals", format!("{program} {command}"))
+        }
+        (Some(_), Some(rate_hz)) => {
+            let load = [
+                format!("--rate {rate_hz}"),
+                format!("--rounds {MORE_ROUNDS}"),
+            ];
+            let command = again(record, &load);
+            let why = "compare the runtimes at a rate that all of them meet";
+            (why, format!("{program} {command}"))
+        }
+        (Some(search), None) => {
+            let search = format!("--find-max {}", quoted(&search.objective));
+            let command = again(record, &[search, "--duration 10s".to_owned()]);
+            ("search with longer rounds", format!("{program} {command}"))
+        }
+    }
+}
+
+/// Options that say how much is measured, and whether an argument follows.
+const HOW_MUCH: [(&str, bool); 5] = [
+    ("--rounds", true),
+    ("--max-rounds", true),
+    ("--find-max", true),
+    ("--until-decided", false),
+    ("--quick", false),
+];
+
+/// The same command with these options instead of those that say how much is measured, which they might contradict.
+fn again(record: &Record, options: &[String]) -> String {
+    let replaced = |argument: &str| {
+        let name = argument.split('=').next().unwrap_or(argument);
+        let known = HOW_MUCH.iter().find(|(option, _)| *option == name);
+        let added = |option: &&String| option.split(' ').next() == Some(name);
+        let known = known
+            .copied()
+            .or_else(|| options.iter().find(added).map(|_| (name, true)));
+        known.map(|(_, has_value)| has_value && name == argument)
+    };
     let mut command = Vec::new();
     let mut arguments = record.command_line.iter().skip(1);
     while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--rounds" => {
-                arguments.next();
-            }
-            "--quick" => {}
-            kept if kept.starts_with("--rounds=") => {}
-            kept => command.push(quoted(kept)),
+        match replaced(argument) {
+            None => command.push(quoted(argument)),
+            Some(true) => drop(arguments.next()),
+            Some(false) => {}
         }
     }
-    command.extend(["--rounds".to_owned(), rounds]);
+    command.extend_from_slice(options);
     command.join(" ")
 }
 

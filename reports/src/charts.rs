@@ -10,14 +10,17 @@ mod concurrency;
 mod cpu;
 mod curves;
 mod latency;
+mod load_latency;
 mod picture;
+mod response;
 mod rows;
 mod scale;
 mod speedup;
 mod throughput;
 
+use photofinish_harness::latency::Latencies;
 use photofinish_harness::load::Load;
-use photofinish_harness::record::Record;
+use photofinish_harness::record::{Cell, Record};
 
 pub use canvas::{style_sheet, swatch};
 pub use picture::{PictureError, png};
@@ -25,15 +28,17 @@ pub use picture::{PictureError, png};
 use crate::names::{Unique, slug};
 use crate::runtimes::{self, Look};
 use crate::summary::{CellSummary, Group, Summary};
-use crate::{describe, rounds};
+use crate::{describe, metrics, rounds};
 
 /// Every chart, in the order in which a page shows them.
 pub static CHARTS: &[&Kind] = &[
     &throughput::KIND,
+    &response::KIND,
     &latency::KIND,
     &speedup::KIND,
     &cpu::KIND,
     &concurrency::KIND,
+    &load_latency::KIND,
 ];
 
 /// A kind of chart.
@@ -88,7 +93,13 @@ pub fn charts(record: &Record) -> Vec<Chart> {
     let mut unique = Unique::default();
     let mut charts = Vec::new();
     for of_scenario in groups.chunk_by(|a, b| a.scenario == b.scenario) {
-        for group in of_scenario {
+        // The groups of a search are its steps: dozens of them, whose curve is drawn over all loads.
+        let loads = if summary.search.is_some() {
+            &[][..]
+        } else {
+            of_scenario
+        };
+        for group in loads {
             charts.extend(
                 CHARTS
                     .iter()
@@ -168,22 +179,25 @@ impl Source<'_> {
         look(self.summary, runtime)
     }
 
-    fn merged_service(&self, cell: &CellSummary) -> photofinish_harness::latency::Latencies {
-        let same = |planned: &&photofinish_harness::record::Cell| {
+    /// The times that a reader of this load asks for, of all rounds: response under open load, service under closed.
+    fn merged_latency(&self, cell: &CellSummary) -> Latencies {
+        let index = self.index(cell);
+        match cell.load {
+            Load::Closed { .. } => rounds::merged_service(self.record, index),
+            Load::Open { .. } => rounds::merged(self.record, index, |round| {
+                round.open.as_ref().map(metrics::response)
+            }),
+        }
+    }
+
+    fn index(&self, cell: &CellSummary) -> usize {
+        let same = |planned: &Cell| {
             planned.scenario == cell.scenario
                 && planned.runtime == cell.runtime
                 && planned.load == cell.load
         };
-        let index = self
-            .record
-            .plan
-            .cells
-            .iter()
-            .position(|planned| same(&planned));
-        rounds::merged_service(
-            self.record,
-            index.expect("a summarised cell is one of the plan's"),
-        )
+        let index = self.record.plan.cells.iter().position(same);
+        index.expect("a summarised cell is one of the plan's")
     }
 }
 

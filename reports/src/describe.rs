@@ -1,6 +1,13 @@
 //! Descriptions: parts of a plan in the few words that tables, charts and the page share.
 //!
-//! Sentences and phrases only; layout is the business of each output, and numbers go through `units`.
+//! Sentences and phrases only; layout is the business of each output, and numbers go through `units`. What is said of open
+//! loads alone, and of the measuring loop, is in `open` and `floor` below this.
+
+mod floor;
+mod open;
+
+pub use floor::floor;
+pub use open::{achieved, arrivals, pacing, rate_not_held};
 
 use photofinish_harness::load::{Arrivals, Load, Stop};
 use photofinish_harness::machine::Machine;
@@ -8,7 +15,7 @@ use photofinish_harness::record::{
     Completion, Placement, PlacementKind, PlannedScenario, PlannedServer,
 };
 
-use crate::metrics::{RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
+use crate::metrics::{ACHIEVED, OFFERED, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
 use crate::summary::{CellSummary, ErrorKind, Group, MetricSummary, Status, Summary};
 use crate::units;
 use crate::verdict::{Comparison, Verdict};
@@ -18,9 +25,12 @@ pub const CLOSED_LOAD: &str = "Closed load: a session's next operation waits for
     queueing is hidden (coordinated omission).";
 
 /// Said once wherever open load is shown.
-pub const OPEN_LOAD: &str = "Open load: p50, p99 and p99.9 are response times, from when an operation was due; service time \
-    runs from its start, and lag is what lies between. ≥ marks a lower bound: operations that had not ended count as \
-    long as they had waited.";
+pub const OPEN_LOAD: &str = "Open load: response time runs from when an operation was due (p50, p99 and p99.9 are \
+    response times), service time from its start; lag is what lies between.";
+
+/// What `≥` before a number says.
+pub const LOWER_BOUND: &str =
+    "≥ a lower bound: operations that had not ended count as long as they had waited.";
 
 /// What `~` before a number says.
 pub const ADVISORY: &str =
@@ -323,7 +333,8 @@ pub fn verdict_legend(summary: &Summary) -> Option<String> {
             look.number, look.planned
         )
     });
-    summary.cells.iter().any(given).then(|| {
+    let there = summary.search.is_none() && summary.cells.iter().any(given);
+    there.then(|| {
         format!(
             "faster, slower: the whole interval lies beyond a difference of {floor}; tie: all of it within; \
              inconclusive: neither, so this run cannot tell.{}",
@@ -361,18 +372,50 @@ pub fn columns(load: Load) -> &'static [Column] {
         column("memory", "peak_rss_bytes", 5),
     ];
     const OPEN: &[Column] = &[
-        column("ops/s", "achieved_ops_s", 3),
+        column("offered/s", OFFERED, 8),
+        column("ops/s", ACHIEVED, 1),
         column("p50", RESPONSE_P50, 2),
         column("p99", RESPONSE_P99, 0),
-        column("p99.9", "response_p999_ns", 7),
-        column("service p99", "service_p99_ns", 4),
+        column("p99.9", "response_p999_ns", 4),
+        column("service p99", "service_p99_ns", 3),
         column("lag p99", "lag_p99_ns", 5),
         column("CPU/op", "cpu_ns_per_op", 6),
-        column("memory", "peak_rss_bytes", 8),
+        column("memory", "peak_rss_bytes", 7),
     ];
     match load {
         Load::Closed { .. } => CLOSED,
         Load::Open { .. } => OPEN,
+    }
+}
+
+/// The columns of the table of results on a page: under open load without those that the table of costs has, and without
+/// the offered rate, which stands below the achieved one.
+pub fn page_columns(load: Load) -> impl Iterator<Item = &'static Column> {
+    let of_costs = |column: &&Column| COSTS.iter().any(|(_, metric)| *metric == column.metric);
+    let offered = |column: &&Column| column.metric == OFFERED;
+    let open = load.rate_hz().is_some();
+    let columns = columns(load).iter();
+    columns.filter(move |column| !open || !(of_costs(column) || offered(column)))
+}
+
+/// The columns of the table of costs.
+pub const COSTS: &[(&str, &str)] = &[
+    ("user CPU", "cpu_user_ns_per_op"),
+    ("system CPU", "cpu_system_ns_per_op"),
+    ("voluntary switches", "voluntary_switches_per_op"),
+    ("involuntary switches", "involuntary_switches_per_op"),
+    ("page faults", "page_faults_per_op"),
+    ("instructions", "instructions_per_op"),
+    ("system calls", "syscalls_per_op"),
+    ("peak memory", "peak_rss_bytes"),
+    ("floor of the loop", "floor_ns_per_op"),
+];
+
+/// What a cell shows in a column of the table of results; a rate that was not held is never shown without saying so.
+pub fn result(cell: &CellSummary, column: &Column) -> String {
+    match column.metric {
+        ACHIEVED => achieved(cell),
+        metric => value(cell.metric(metric)),
     }
 }
 
@@ -409,6 +452,9 @@ pub fn ratio_spread(cell: &CellSummary, group: &Group<'_>) -> String {
 
 /// What the spread says, with the confidence that the rounds allow; `None` where nothing was compared.
 pub fn spread_legend(summary: &Summary) -> Option<String> {
+    if summary.search.is_some() {
+        return None;
+    }
     let groups = summary.groups();
     let mut counts: Vec<(usize, f64)> = groups
         .iter()
@@ -451,28 +497,10 @@ pub fn fewer_sessions(cell: &CellSummary) -> Option<String> {
     })
 }
 
-/// Said where a runtime did not begin with operations as fast as they were due.
-pub fn rate_not_held(cell: &CellSummary) -> Option<String> {
-    let median = |name: &str| cell.metric(name).map(|metric| metric.median);
-    (cell.rate_held == Some(false)).then(|| {
-        format!(
-            "{} did not hold the rate: it began with {} of {} operations per second in time.",
-            cell.runtime,
-            units::count(median("achieved_ops_s").unwrap_or(0.0)),
-            units::count(median("offered_ops_s").unwrap_or(0.0)),
-        )
-    })
-}
-
 /// What kinds of time the tables show, for each kind of load in them.
 pub fn load_legends(summary: &Summary) -> Vec<&'static str> {
     let open = |cell: &&CellSummary| matches!(cell.load, Load::Open { .. });
-    let measured = || {
-        summary
-            .cells
-            .iter()
-            .filter(|cell| cell.status == Status::Ok)
-    };
+    let measured = || shown(summary);
     let closed = measured().any(|cell| !open(&cell));
     let opened = measured().any(|cell| open(&cell));
     [(closed, CLOSED_LOAD), (opened, OPEN_LOAD)]
@@ -481,7 +509,26 @@ pub fn load_legends(summary: &Summary) -> Vec<&'static str> {
         .collect()
 }
 
-/// Runtimes of a group that have no numbers, for one and the same reason.
+/// What marks before numbers say, of those that there are.
+pub fn mark_legends(summary: &Summary) -> Vec<&'static str> {
+    let metrics = || shown(summary).flat_map(|cell| cell.metrics.values());
+    let advisory = metrics().any(|metric| metric.advisory.is_some() && !metric.lower_bound);
+    // The table of a search marks rates with it, and says so itself.
+    let lower_bound = summary.search.is_none() && metrics().any(|metric| metric.lower_bound);
+    [(advisory, ADVISORY), (lower_bound, LOWER_BOUND)]
+        .into_iter()
+        .filter_map(|(there, sentence)| there.then_some(sentence))
+        .collect()
+}
+
+/// The cells whose numbers are shown: all that have some, and of a search those of its rates.
+fn shown(summary: &Summary) -> impl Iterator<Item = &CellSummary> {
+    let of_search = |cell: &CellSummary| summary.search.is_none() || cell.load.rate_hz().is_some();
+    let cells = summary.cells.iter();
+    cells.filter(move |cell| cell.status == Status::Ok && of_search(cell))
+}
+
+/// Runtimes that have no numbers, for one and the same reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Absent {
     /// Their names.
@@ -492,15 +539,16 @@ pub struct Absent {
     pub reason: String,
 }
 
-/// The runtimes of a group that have no numbers, by reason, in the plan's order.
-pub fn absent(group: &Group<'_>) -> Vec<Absent> {
+/// The runtimes among these cells that have no numbers, by reason, in the cells' order; each once.
+pub fn absent(cells: &[&CellSummary]) -> Vec<Absent> {
     let mut absent: Vec<Absent> = Vec::new();
-    for cell in group.unranked() {
+    for cell in cells.iter().filter(|cell| cell.status != Status::Ok) {
         let reason = cell.reason.clone().unwrap_or("no reason given".to_owned());
         match absent
             .iter_mut()
             .find(|known| known.status == cell.status && known.reason == reason)
         {
+            Some(known) if known.runtimes.split(", ").any(|name| name == cell.runtime) => {}
             Some(known) => known.runtimes += &format!(", {}", cell.runtime),
             None => absent.push(Absent {
                 runtimes: cell.runtime.clone(),

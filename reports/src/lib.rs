@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod rounds;
 
 pub mod checks;
+pub mod found;
 pub mod resolution;
 pub mod search;
 pub mod selftest;

@@ -20,6 +20,11 @@ pub const RESPONSE_P99: &str = "response_p99_ns";
 /// The same where there are too few samples for a 99th percentile.
 pub const RESPONSE_P50: &str = "response_p50_ns";
 
+/// Arrivals per second that were begun with in time: what was achieved of the rate of an open load.
+pub const ACHIEVED: &str = "achieved_ops_s";
+/// Arrivals per second in the schedule: what was asked for.
+pub const OFFERED: &str = "offered_ops_s";
+
 /// A number that every measured round may have.
 #[derive(Clone, Debug)]
 pub struct Metric {
@@ -135,10 +140,8 @@ pub const METRICS: &[Metric] = &[
         Under::Closed,
         Overhead::Rate,
     ),
-    open_number("offered_ops_s", "ops/s", |open| {
-        per_second(open.scheduled, open)
-    }),
-    open_number("achieved_ops_s", "ops/s", |open| {
+    open_number(OFFERED, "ops/s", |open| per_second(open.scheduled, open)),
+    open_number(ACHIEVED, "ops/s", |open| {
         per_second(open.started_in_time, open)
     }),
     quantile("response_p50_ns", Times::Response, 0.5).compared(
@@ -211,6 +214,12 @@ pub const METRICS: &[Metric] = &[
         whole(round.cost.peak_rss_bytes)
     }),
     number("threads", "threads", |round| whole(round.cost.threads)),
+    number("floor_ns_per_op", "ns/op", |round| {
+        Overhead::Rate.of_loop_ns(round.floor.as_ref()?)
+    }),
+    number("floor_service_p50_ns", "ns", |round| {
+        Overhead::Time.of_loop_ns(round.floor.as_ref()?)
+    }),
     number("ops", "ops", |round| Some(round.ops as f64)).count(),
     number("errors", "errors", |round| Some(failures(round) as f64)).count(),
 ];

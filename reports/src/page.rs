@@ -8,20 +8,25 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use photofinish_harness::load::Load;
 use photofinish_harness::record::{PlannedScenario, Record};
 
+mod cost;
 mod fitness;
 mod observed;
+mod search;
 
 use crate::charts::{self, Chart};
+use crate::found::{Found, found};
+use crate::metrics::{ACHIEVED, OFFERED};
 use crate::names::{Unique, slug};
 use crate::summary::{CellSummary, Group, MetricSummary, Status, Summary};
-use crate::verdict::Rule;
 use crate::{describe, rounds, runtimes, units};
 
 /// The page of a record: a whole HTML document.
 pub fn page(record: &Record) -> String {
+    let summary = &Summary::of(record);
     let report = Report {
         record,
-        summary: &Summary::of(record),
+        summary,
+        found: found(record, summary),
         charts: &charts::charts(record),
     };
     report.document().into_string()
@@ -34,6 +39,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 struct Report<'a> {
     record: &'a Record,
     summary: &'a Summary,
+    /// What a search found; the groups are then its steps, and not shown.
+    found: Vec<Found<'a>>,
     charts: &'a [Chart],
 }
 
@@ -65,7 +72,7 @@ impl Report<'_> {
                         @for section in &sections { (self.section(section)) }
                         (self.run())
                         (fitness::section(&self.record.fitness))
-                        (reading(self.summary.rule))
+                        (reading(self.summary))
                     }
                     footer { (self.record.tool.name) " " (self.record.tool.version) " · run " (self.record.id) }
                 }
@@ -112,7 +119,8 @@ impl Report<'_> {
                 }
                 (self.alerts())
                 @if sections.is_empty() { p { "Nothing was planned, so nothing was measured." } }
-                @else { (headlines(sections)) }
+                @else if self.found.is_empty() { (headlines(sections)) }
+                @else { (search::headlines(&self.found, sections)) }
             }
         }
     }
@@ -141,7 +149,10 @@ impl Report<'_> {
                 @if let Some(scenario) = section.scenario { (about(scenario)) }
                 @let overview = self.drawings(section.name, None);
                 @if !overview.is_empty() { (figures(&overview)) }
-                @for (index, group) in section.groups.iter().enumerate() {
+                @for found in self.found.iter().filter(|found| found.scenario == section.name) {
+                    (search::results(self, found))
+                }
+                @for (index, group) in section.groups.iter().enumerate().filter(|_| self.found.is_empty()) {
                     @let last = index + 1 == section.groups.len();
                     (self.group(group, section.scenario, last))
                 }
@@ -163,6 +174,7 @@ impl Report<'_> {
             @if !group.ranked().is_empty() { (self.table(group)) }
             (missing(group))
             (observed::tables(group))
+            (cost::details(group))
             @if !charts.is_empty() {
                 details.charts open[unfolded] { summary { "Charts: " (group.load) } (figures(&charts)) }
             }
@@ -183,7 +195,7 @@ impl Report<'_> {
                 table.results {
                     thead { tr {
                         th scope="col" { "runtime" }
-                        @for column in describe::columns(group.load) { th scope="col" { (column.heading) } }
+                        @for column in describe::page_columns(group.load) { th scope="col" { (column.heading) } }
                         @if let Some(baseline) = baseline {
                             th scope="col" { "vs " (baseline) }
                             th scope="col" { "verdict" }
@@ -203,7 +215,7 @@ impl Report<'_> {
                     (PreEscaped(swatch)) (cell.runtime)
                     @if let Some(note) = runtimes::note(&cell.runtime) { small { "(" (note) ")" } }
                 }
-                @for column in describe::columns(group.load) { (number(cell.metric(column.metric))) }
+                @for column in describe::page_columns(group.load) { (result(cell, column)) }
                 @if group.baseline().is_some() { (compared(cell, group)) }
             }
         }
@@ -213,10 +225,11 @@ impl Report<'_> {
     fn how(&self, scenario: &PlannedScenario, groups: &[Group<'_>]) -> Markup {
         let params = serde_json::to_string_pretty(&scenario.params).unwrap_or_default();
         let servers = serde_json::to_string_pretty(&scenario.servers).unwrap_or_default();
-        let cells = groups
-            .iter()
-            .flat_map(|group| &group.cells)
-            .filter(|cell| cell.rounds > 0);
+        // Of a search the closed rounds are enough: its steps differ in nothing but the rate.
+        let shown = |cell: &&&CellSummary| {
+            cell.rounds > 0 && (self.found.is_empty() || cell.load.rate_hz().is_none())
+        };
+        let cells = groups.iter().flat_map(|group| &group.cells).filter(shown);
         html! {
             details {
                 summary { "How " (scenario.name) " was run" }
@@ -360,6 +373,22 @@ fn about(scenario: &PlannedScenario) -> Markup {
     }
 }
 
+/// What a cell shows in a column; beside what was achieved of a rate, the rate, and loudly that it was not held.
+fn result(cell: &CellSummary, column: &describe::Column) -> Markup {
+    let metric = cell.metric(column.metric);
+    if column.metric != ACHIEVED {
+        return number(metric);
+    }
+    let held = cell.rate_held != Some(false);
+    html! {
+        td.bad[!held] {
+            (describe::value(metric))
+            @if !held { strong { " not held" } }
+            small { " of " (describe::value(cell.metric(OFFERED))) }
+        }
+    }
+}
+
 fn number(metric: Option<&MetricSummary>) -> Markup {
     let advisory = metric.and_then(|metric| metric.advisory.as_deref());
     let interval = metric.and_then(|metric| {
@@ -398,26 +427,36 @@ fn missing(group: &Group<'_>) -> Markup {
         .collect();
     let behind: Vec<String> = ranked
         .iter()
-        .filter_map(|cell| describe::rate_not_held(cell))
+        .flat_map(|cell| [describe::rate_not_held(cell), describe::arrivals(cell)])
+        .flatten()
         .collect();
+    let tool = [
+        describe::pacing(ranked.iter().copied()),
+        describe::floor(ranked.iter().copied()),
+    ];
     let failing: Vec<&CellSummary> = group
         .cells
         .iter()
         .copied()
         .filter(|cell| !cell.errors_by_kind.is_empty())
         .collect();
-    let absent = describe::absent(group);
     html! {
-        @if !(absent.is_empty() && failing.is_empty() && fewer.is_empty() && behind.is_empty()) {
-            ul.missing {
-                @for absent in &absent {
-                    li.bad[absent.status != Status::Unsupported] {
-                        strong { (absent.runtimes) } " " (describe::status(absent.status)) ": " (absent.reason)
-                    }
-                }
-                @for cell in failing { li { (describe::errors(cell)) } }
-                @for sentence in fewer { li { (sentence) } }
-                @for sentence in behind { li.bad { (sentence) } }
+        ul.missing {
+            (absent(&group.cells))
+            @for cell in failing { li { (describe::errors(cell)) } }
+            @for sentence in behind { li.bad { (sentence) } }
+            @for sentence in fewer { li { (sentence) } }
+            @for sentence in tool.into_iter().flatten() { li { (sentence) } }
+        }
+    }
+}
+
+/// Cells without numbers, as items of a list.
+fn absent(cells: &[&CellSummary]) -> Markup {
+    html! {
+        @for absent in describe::absent(cells) {
+            li.bad[absent.status != Status::Unsupported] {
+                strong { (absent.runtimes) } " " (describe::status(absent.status)) ": " (absent.reason)
             }
         }
     }
@@ -427,7 +466,8 @@ fn figures(charts: &[&Chart]) -> Markup {
     html! { div.figures { @for chart in charts { figure { (PreEscaped(&chart.svg)) } } } }
 }
 
-fn reading(rule: Rule) -> Markup {
+fn reading(summary: &Summary) -> Markup {
+    let rule = summary.rule;
     html! {
         section id="reading" {
             h2 { "How to read the numbers" }
@@ -435,8 +475,10 @@ fn reading(rule: Rule) -> Markup {
                 li { "Numbers are medians over rounds; a round is a fresh process. Small print below a number is the \
                       median's interval: exact, at 95% confidence or more from six rounds on, and from the least to \
                       the greatest round with fewer." }
-                li { "Service time runs from the start of an operation to its end. " (describe::CLOSED_LOAD) }
-                li { "Response time runs from when an operation was due; only an open load has it. " (describe::OPEN_LOAD) }
+                @for sentence in describe::load_legends(summary) { li { (sentence) } }
+                @for sentence in describe::mark_legends(summary).into_iter().filter(|mark| *mark != describe::ADVISORY) {
+                    li { (sentence) }
+                }
                 li { (describe::ADVISORY) " A p99 needs 10,000 operations, a p99.9 100,000, so that a hundred lie \
                       beyond it. Curves stop where fewer than ten remain." }
                 li { "A ratio compares the two runtimes within each block of rounds, so that what slows the whole machine \
@@ -447,7 +489,10 @@ fn reading(rule: Rule) -> Markup {
                       Below it stands the smallest difference that this run could have called." }
                 li { "CPU per operation is user and system time of the worker process; the server's own is not in it. \
                       Memory is the highest of the process since its start." }
-                li { "A ranking is of throughput in one scenario under one load, and of nothing else." }
+                li { "The floor of the loop is what one operation that does nothing takes under the same runtime and number \
+                      of sessions, wall-clock time over operations. A difference below it is a tie." }
+                li { "A ranking is of one metric in one scenario under one load, and of nothing else: throughput under \
+                      closed load, response time under open load." }
             }
         }
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use photofinish_harness::load::Load;
 use photofinish_harness::machine::Machine;
 use photofinish_harness::record::{
-    Completion, Measured, Measurement, Outcome, Placement, Record, Tool,
+    Completion, Measured, Measurement, Outcome, Placement, Record, Search, Tool,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,9 @@ pub struct Summary {
     pub look: Option<Look>,
     /// All cells, in the plan's order.
     pub cells: Vec<CellSummary>,
+    /// What was found where the highest rate that meets an objective was looked for; the cells are then the steps of it.
+    #[serde(default)]
+    pub search: Option<Search>,
 }
 
 /// A cell in numbers.
@@ -82,6 +85,9 @@ pub struct CellSummary {
     pub worker_threads: Option<u32>,
     /// Whether every round held the rate of its open load; `null` of a closed one, and where nothing was measured.
     pub rate_held: Option<bool>,
+    /// What became of the arrivals of an open load; `null` of a closed one, and where nothing was measured.
+    #[serde(default)]
+    pub arrivals: Option<ArrivalCounts>,
     /// Failed operations over all rounds, by kind.
     pub errors_by_kind: BTreeMap<String, ErrorKind>,
     /// Numbers over rounds, by metric; units close the names. Of an `invalid` cell only counts remain.
@@ -112,6 +118,25 @@ pub struct ErrorKind {
     pub count: u64,
     /// The first one, in words.
     pub example: String,
+}
+
+/// What became of the arrivals of an open load, summed over all rounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ArrivalCounts {
+    /// Arrivals in the schedules.
+    pub scheduled: u64,
+    /// Those that a session had begun with when their schedule ended.
+    pub started_in_time: u64,
+    /// Those begun with more than 1 ms after they were due.
+    pub late: u64,
+    /// Those that had begun and not ended when their round was ended.
+    pub unfinished: u64,
+    /// Those that no session had begun with when their round was ended.
+    pub unsent: u64,
+    /// Rounds that did not hold the rate.
+    pub rounds_not_held: usize,
+    /// Whether the pacer had a CPU to itself in every round.
+    pub pacer_alone: bool,
 }
 
 /// A metric over rounds.
@@ -167,6 +192,7 @@ impl Summary {
             warnings,
             rule: Rule::of(&record.plan),
             look: verdict::look(&record.plan, blocks(record)),
+            search: record.search.clone(),
             cells: with_comparisons(
                 record,
                 (0..record.plan.cells.len())
@@ -307,6 +333,7 @@ fn summarise(record: &Record, index: usize) -> CellSummary {
         |()| (Status::Ok, None),
     );
     let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed { .. });
+    let arrivals = arrivals(&rounds);
     CellSummary {
         scenario: cell.scenario.clone(),
         class: scenario
@@ -325,7 +352,8 @@ fn summarise(record: &Record, index: usize) -> CellSummary {
             .count(),
         sessions: rounds.first().map(|round| round.worker.sessions),
         worker_threads: rounds.first().map(|round| round.worker.worker_threads),
-        rate_held: rate_held(&rounds),
+        rate_held: arrivals.map(|arrivals| arrivals.rounds_not_held == 0),
+        arrivals,
         errors_by_kind: errors_by_kind(&rounds),
         metrics: metrics::all(rounds.iter().map(|round| &round.worker))
             .iter()
@@ -431,12 +459,26 @@ fn errors_by_kind(rounds: &[&Measured]) -> BTreeMap<String, ErrorKind> {
     kinds
 }
 
-fn rate_held(rounds: &[&Measured]) -> Option<bool> {
-    rounds
-        .iter()
-        .filter_map(|round| round.worker.open.as_ref())
-        .map(|open| open.rate_held)
-        .reduce(|all, one| all && one)
+fn arrivals(rounds: &[&Measured]) -> Option<ArrivalCounts> {
+    let open = rounds.iter().filter_map(|round| round.worker.open.as_ref());
+    let counts = open.map(|open| ArrivalCounts {
+        scheduled: open.scheduled,
+        started_in_time: open.started_in_time,
+        late: open.late,
+        unfinished: open.unfinished,
+        unsent: open.unsent,
+        rounds_not_held: usize::from(!open.rate_held),
+        pacer_alone: open.pacer_alone,
+    });
+    counts.reduce(|sum, one| ArrivalCounts {
+        scheduled: sum.scheduled + one.scheduled,
+        started_in_time: sum.started_in_time + one.started_in_time,
+        late: sum.late + one.late,
+        unfinished: sum.unfinished + one.unfinished,
+        unsent: sum.unsent + one.unsent,
+        rounds_not_held: sum.rounds_not_held + one.rounds_not_held,
+        pacer_alone: sum.pacer_alone && one.pacer_alone,
+    })
 }
 
 fn over_rounds(metric: &Metric, rounds: &[&Measured]) -> Option<MetricSummary> {

@@ -8,7 +8,9 @@ use photofinish_harness::record::Record;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 mod observed;
+mod search;
 
+use crate::found::{LEGEND, found};
 use crate::summary::{CellSummary, Group, Status, Summary};
 use crate::{describe, rounds, runtimes};
 
@@ -38,8 +40,19 @@ pub fn render(record: &Record, style: Style) -> String {
         page.paragraph(Tone::Warning, &sentence);
         page.blank();
     }
-    for group in summary.groups() {
-        block(&mut page, record, &group);
+    let found = found(record, &summary);
+    for found in &found {
+        search::block(
+            &mut page,
+            &Sources {
+                record,
+                summary: &summary,
+            },
+            found,
+        );
+    }
+    for group in summary.groups().iter().filter(|_| found.is_empty()) {
+        block(&mut page, record, group);
     }
     if summary.cells.is_empty() {
         page.paragraph(Tone::Plain, "Nothing was planned, so nothing was measured.");
@@ -49,35 +62,28 @@ pub fn render(record: &Record, style: Style) -> String {
     page.text
 }
 
+/// What a block is made from.
+struct Sources<'a> {
+    record: &'a Record,
+    summary: &'a Summary,
+}
+
 fn block(page: &mut Page, record: &Record, group: &Group<'_>) {
     let scenario = rounds::scenario(record, group.scenario);
-    let title = scenario.map_or("", |scenario| scenario.title.as_str());
-    page.paragraph(Tone::Strong, &format!("{}  {title}", group.scenario));
-    let servers = scenario.map(describe::servers).unwrap_or_default();
     let rounds = describe::rounds(group.rounds(), scenario);
-    page.paragraph(
-        Tone::Faint,
-        &format!("{} · {servers} · {rounds}", group.load),
+    heading(
+        page,
+        record,
+        group.scenario,
+        &[&group.load.to_string(), &rounds],
     );
-    page.blank();
     let ranked = group.ranked();
     if !ranked.is_empty() {
-        table(page, &ranked, group);
+        table(page, &rows(&ranked), columns(&ranked, group));
         page.blank();
         observed::tables(page, &ranked);
     }
-    for absent in describe::absent(group) {
-        let tone = if absent.status == Status::Unsupported {
-            Tone::Faint
-        } else {
-            Tone::Bad
-        };
-        let status = describe::status(absent.status);
-        page.paragraph_in(
-            tone,
-            &format!("{}: {status}: {}", absent.runtimes, absent.reason),
-        );
-    }
+    absent(page, &group.unranked());
     for cell in group
         .cells
         .iter()
@@ -89,14 +95,51 @@ fn block(page: &mut Page, record: &Record, group: &Group<'_>) {
         if let Some(sentence) = describe::fewer_sessions(cell) {
             page.paragraph_in(Tone::Faint, &sentence);
         }
-        if let Some(sentence) = describe::rate_not_held(cell) {
+        let arrivals = [describe::rate_not_held(cell), describe::arrivals(cell)];
+        for sentence in arrivals.into_iter().flatten() {
             page.paragraph_in(Tone::Warning, &sentence);
         }
     }
     if let Some(sentence) = describe::verdicts(group) {
         page.paragraph_in(Tone::Plain, &sentence);
     }
+    under(page, group.ranked().into_iter());
     page.blank();
+}
+
+/// Which scenario it is, what stood behind it, and what else is to be said of all its rows.
+fn heading(page: &mut Page, record: &Record, name: &str, said: &[&str; 2]) {
+    let scenario = rounds::scenario(record, name);
+    let title = scenario.map_or("", |scenario| scenario.title.as_str());
+    let servers = scenario.map(describe::servers).unwrap_or_default();
+    let [before, after] = said;
+    page.paragraph(Tone::Strong, &format!("{name}  {title}"));
+    page.paragraph(Tone::Faint, &format!("{before} · {servers} · {after}"));
+    page.blank();
+}
+
+/// The runtimes without numbers, and why they have none.
+fn absent(page: &mut Page, cells: &[&CellSummary]) {
+    for absent in describe::absent(cells) {
+        let tone = if absent.status == Status::Unsupported {
+            Tone::Faint
+        } else {
+            Tone::Bad
+        };
+        let status = describe::status(absent.status);
+        page.paragraph_in(
+            tone,
+            &format!("{}: {status}: {}", absent.runtimes, absent.reason),
+        );
+    }
+}
+
+/// What the tool itself had to do with these numbers.
+fn under<'a>(page: &mut Page, cells: impl Iterator<Item = &'a CellSummary> + Clone) {
+    let said = [describe::pacing(cells.clone()), describe::floor(cells)];
+    for sentence in said.into_iter().flatten() {
+        page.paragraph_in(Tone::Faint, &sentence);
+    }
 }
 
 /// A column: its heading, and how much it is worth when there is no room for all.
@@ -113,19 +156,32 @@ impl Column {
     }
 }
 
-fn table(page: &mut Page, ranked: &[&CellSummary], group: &Group<'_>) {
-    let names: Vec<String> = ranked
+/// A line of a table, before its columns.
+struct Row {
+    name: String,
+    tone: Tone,
+}
+
+fn rows(ranked: &[&CellSummary]) -> Vec<Row> {
+    let row = |cell: &&CellSummary| Row {
+        name: short_name(&cell.runtime),
+        tone: match cell.rate_held {
+            Some(false) => Tone::Warning,
+            _ => Tone::Plain,
+        },
+    };
+    ranked.iter().map(row).collect()
+}
+
+fn table(page: &mut Page, rows: &[Row], columns: Vec<Column>) {
+    let longest_name = rows
         .iter()
-        .map(|cell| short_name(&cell.runtime))
-        .collect();
-    let longest_name = names
-        .iter()
-        .map(|name| name.width())
+        .map(|row| row.name.width())
         .chain(["runtime".len()])
         .max()
         .unwrap_or(0);
     let columns = fitting(
-        columns(ranked, group),
+        columns,
         page.width - INDENT - longest_name.min(SHORTEST_NAME),
     );
     let roomy = INDENT + longest_name + width_of(&columns, WIDE_GAP) <= page.width;
@@ -142,10 +198,10 @@ fn table(page: &mut Page, ranked: &[&CellSummary], group: &Group<'_>) {
         Tone::Faint,
         &line("runtime", &|column| column.heading.clone()),
     );
-    for (row, name) in names.iter().enumerate() {
+    for (index, row) in rows.iter().enumerate() {
         page.line(
-            Tone::Plain,
-            &line(name, &|column| column.cells[row].clone()),
+            row.tone,
+            &line(&row.name, &|column| column.cells[index].clone()),
         );
     }
 }
@@ -168,11 +224,7 @@ fn columns(ranked: &[&CellSummary], group: &Group<'_>) -> Vec<Column> {
     };
     let mut columns: Vec<Column> = describe::columns(group.load)
         .iter()
-        .map(|of| {
-            column(of.heading, of.rank, &|cell| {
-                describe::value(cell.metric(of.metric))
-            })
-        })
+        .map(|of| column(of.heading, of.rank, &|cell| describe::result(cell, of)))
         .collect();
     if let Some(baseline) = group.baseline() {
         let named = format!("vs {}", clean(baseline));
@@ -234,11 +286,11 @@ fn legend(page: &mut Page, summary: &Summary) {
     if let Some(sentence) = describe::verdict_legend(summary) {
         page.paragraph(Tone::Faint, &sentence);
     }
-    if cells()
-        .flat_map(|cell| cell.metrics.values())
-        .any(|metric| metric.advisory.is_some())
-    {
-        page.paragraph(Tone::Faint, describe::ADVISORY);
+    if summary.search.is_some() {
+        page.paragraph(Tone::Faint, LEGEND);
+    }
+    for sentence in describe::mark_legends(summary) {
+        page.paragraph(Tone::Faint, sentence);
     }
     let mut noted: Vec<&str> = cells().map(|cell| cell.runtime.as_str()).collect();
     noted.sort_unstable();

@@ -229,7 +229,16 @@ fn a_search_leaves_its_steps_in_the_record_and_the_highest_rate_between_them() {
         "--no-redo",
         "--set=params.times=[{share=1.0,time_us=2000.0}]",
     ];
-    sandbox.run(&arguments).check(0, &[]);
+    let finished = sandbox.run(&arguments).check(0, &[]);
+    // One table, whatever the number of rates.
+    assert_eq!(finished.stdout.matches("  not met at  ").count(), 1);
+    // What it advises must be a command that works: --find-max and --rounds exclude each other.
+    let (_, next) = finished.stdout.split_once("Next:").expect("advice");
+    assert!(
+        next.contains("--rate ") && next.contains("--rounds 15"),
+        "{next}"
+    );
+    assert!(!next.contains("--find-max"), "{next}");
     let record = sandbox.record();
     let search = record.search.as_ref().expect("a search");
     assert_eq!(search.objective, "response_p50 < 30ms");

@@ -338,7 +338,10 @@ impl Canvas<'_> {
 
     /// A runtime's marker, `size` CSS pixels across.
     pub(super) fn marker(&self, centre: Point, look: Look, size: f64) {
-        let ink = Ink::Runtime(look.light);
+        self.shape(centre, look, size, Ink::Runtime(look.light));
+    }
+
+    fn shape(&self, centre: Point, look: Look, size: f64, ink: Ink) {
         let half = size / 2.0;
         let corner = |x: f64, y: f64| at(centre.x + x * half, centre.y + y * half);
         match look.marker {
@@ -376,6 +379,21 @@ impl Canvas<'_> {
         }
     }
 
+    /// A runtime's marker as its outline only, `size` CSS pixels across.
+    pub(super) fn hollow_marker(&self, centre: Point, look: Look, size: f64) {
+        let filled = match look.marker {
+            Marker::Ring => Marker::Circle,
+            Marker::Frame => Marker::Square,
+            other => other,
+        };
+        let outline = Look {
+            marker: filled,
+            ..look
+        };
+        self.shape(centre, outline, size, Ink::Runtime(look.light));
+        self.shape(centre, outline, size * HOLLOW, Ink::Paper);
+    }
+
     fn circle(&self, centre: Point, radius: f64, ink: Ink) {
         self.draw(&Circle::new(pixel(centre), units(radius), filled(ink, 1.0)));
     }
@@ -393,6 +411,9 @@ impl Canvas<'_> {
         self.area.draw(element).expect("a string takes everything");
     }
 }
+
+/// The empty middle of a hollow marker, as a share of it: more than that of a ring or a frame.
+const HOLLOW: f64 = 0.66;
 
 /// Space around everything.
 pub(super) const MARGIN: f64 = 14.0;

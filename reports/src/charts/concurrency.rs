@@ -102,6 +102,7 @@ impl Series<'_> {
             label: self.runtime.to_owned(),
             look: source.look(self.runtime),
             marks: points.clone(),
+            hollow: Vec::new(),
             points,
         }
     }
@@ -130,7 +131,11 @@ fn series<'a>(groups: &[&Group<'a>]) -> Vec<Series<'a>> {
     series
 }
 
+/// Nothing under open load, where the schedule decides the throughput.
 fn point(group: &Group<'_>, cell: &CellSummary) -> Option<(f64, Estimate)> {
+    if group.load.rate_hz().is_some() {
+        return None;
+    }
     Some((
         f64::from(group.load.concurrency().get()),
         cell.metric(THROUGHPUT)?.estimate(),

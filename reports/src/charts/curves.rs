@@ -16,6 +16,8 @@ pub(super) struct Curve {
     pub(super) points: Vec<Point>,
     /// Where markers stand.
     pub(super) marks: Vec<Point>,
+    /// Where hollow markers stand instead: places that do not show what was asked for.
+    pub(super) hollow: Vec<Point>,
 }
 
 /// The room for curves.
@@ -107,6 +109,9 @@ impl Frame {
                 .marks
                 .iter()
                 .for_each(|mark| canvas.marker(*mark, curve.look, 7.0));
+            for mark in &curve.hollow {
+                canvas.hollow_marker(*mark, curve.look, 8.5);
+            }
         }
         self.names(canvas, curves);
     }

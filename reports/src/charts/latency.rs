@@ -1,9 +1,10 @@
 //! Latency by percentile: how long operations took, with each further nine of the percentile as wide as the last.
 //!
-//! The rounds of a cell are merged, for display only. A curve stops where fewer than ten samples remain beyond it: what
+//! Under open load these are response times: from when operations were due. The rounds of a cell are merged, for display only. A curve stops where fewer than ten samples remain beyond it: what
 //! would follow is the shape of a few accidents.
 
 use photofinish_harness::latency::Latencies;
+use photofinish_harness::load::Load;
 
 use super::canvas::{Drawing, at};
 use super::curves::{Curve, Frame};
@@ -38,11 +39,11 @@ const TICKS: [(f64, &str); 7] = [
     (0.999999, "99.9999%"),
 ];
 
-/// A runtime's merged service times, and how far its curve goes.
+/// A runtime's merged times, and how far its curve goes.
 struct Distribution {
     label: String,
     look: Look,
-    service: Latencies,
+    times: Latencies,
     last_quantile: f64,
 }
 
@@ -56,13 +57,17 @@ fn draw(source: &Source<'_>, group: &Group<'_>) -> Option<Drawing> {
         .reduce(f64::max)?;
     let labels: Vec<String> = distributions.iter().map(|one| one.label.clone()).collect();
     let frame = Frame::of(&labels);
+    let time = match group.load {
+        Load::Closed { .. } => "service",
+        Load::Open { .. } => "response",
+    };
     let x = Scale::linear((0.0, last_nine), (frame.left, frame.right));
     let y = Scale::logarithmic(latency_domain(&distributions), (frame.bottom, frame.top));
     Some(Drawing::new(
         frame.height(),
         description(&distributions),
         |canvas| {
-            canvas.heading(TITLE, &format!("{} · service time", subject(group)));
+            canvas.heading(TITLE, &format!("{} · {time} time", subject(group)));
             frame.y_axis(canvas, &y, units::duration);
             for (quantile, label) in TICKS
                 .iter()
@@ -79,18 +84,18 @@ fn draw(source: &Source<'_>, group: &Group<'_>) -> Option<Drawing> {
 
 impl Distribution {
     fn of(source: &Source<'_>, cell: &crate::summary::CellSummary) -> Option<Self> {
-        let service = source.merged_service(cell);
-        let last_quantile = 1.0 - LEAST_BEYOND / service.count() as f64;
+        let times = source.merged_latency(cell);
+        let last_quantile = 1.0 - LEAST_BEYOND / times.count() as f64;
         (last_quantile >= 0.5).then(|| Self {
             label: cell.runtime.clone(),
             look: source.look(&cell.runtime),
-            service,
+            times,
             last_quantile,
         })
     }
 
     fn at_quantile(&self, quantile: f64) -> f64 {
-        self.service.quantile_ns(quantile).unwrap_or(1).max(1) as f64
+        self.times.quantile_ns(quantile).unwrap_or(1).max(1) as f64
     }
 
     fn curve(&self, x: &Scale, y: &Scale) -> Curve {
@@ -114,6 +119,7 @@ impl Distribution {
                 .filter(|quantile| *quantile <= self.last_quantile)
                 .map(place)
                 .collect(),
+            hollow: Vec::new(),
         }
     }
 }

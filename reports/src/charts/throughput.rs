@@ -16,6 +16,10 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn draw(source: &Source<'_>, group: &Group<'_>) -> Option<Drawing> {
+    // Under open load the schedule decides how many there are.
+    if group.load.rate_hz().is_some() {
+        return None;
+    }
     let measured = group
         .ranked()
         .into_iter()

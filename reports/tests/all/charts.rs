@@ -38,8 +38,9 @@ fn every_chart_of_every_record_is_one_svg_that_refers_to_nothing_outside() {
 }
 
 #[test]
-fn a_full_record_has_every_kind_of_chart() {
-    let charts = charts::charts(&fixtures::sweep());
+fn a_closed_and_an_open_record_have_every_kind_of_chart() {
+    let records = [fixtures::sweep(), fixtures::open_loads()];
+    let charts: Vec<Chart> = records.iter().flat_map(charts::charts).collect();
     for kind in CHARTS {
         assert!(
             charts
@@ -66,6 +67,42 @@ fn every_chart_becomes_a_picture_of_twice_its_size() {
             std::fs::write(path, png).expect("the target folder is writable");
         }
     }
+}
+
+#[test]
+fn under_open_load_latency_is_response_and_throughput_is_no_chart() {
+    let charts = charts::charts(&fixtures::open_loads());
+    let ends = |kind: &str| {
+        let of_kind = charts
+            .iter()
+            .filter(|chart| chart.file_stem.ends_with(kind));
+        of_kind.map(|chart| chart.svg.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(ends(".throughput").len(), 0);
+    let curves = ends("c64.latency");
+    assert_eq!(curves.len(), 2);
+    assert!(curves.iter().all(|svg| svg.contains("response time")));
+    // Half of what `sync` could not begin with had waited this long, while its service time stayed below 1 ms.
+    assert!(curves[1].contains("sync median 6"), "{}", curves[1]);
+    let beside = ends("c64.response");
+    assert!(beside[1].contains("response ≥625ms"), "{}", beside[1]);
+    let by_rate = ends("http-get.load-latency");
+    assert!(
+        by_rate[0].contains("sync held 1.00k/s, smol held 6.00k/s"),
+        "{}",
+        by_rate[0]
+    );
+}
+
+#[test]
+fn of_a_search_only_the_curve_is_drawn_with_its_objective() {
+    let charts = charts::charts(&fixtures::search());
+    let stems: Vec<&str> = charts
+        .iter()
+        .map(|chart| chart.file_stem.as_str())
+        .collect();
+    assert_eq!(stems, ["http-get.load-latency"]);
+    assert!(charts[0].svg.contains("line: response_p99 &lt; 50ms"));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use photofinish_harness::machine::Machine;
 use photofinish_harness::record::{
     Cell, Completion, Conditions, Cost, Failures, Floor, Measured, Measurement, OpenLoad, Outcome,
     Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Round,
-    ServerCounts, Tool, Traffic,
+    Search, SearchResult, SearchRound, SearchStep, ServerCounts, Tool, Traffic,
 };
 use serde_json::json;
 
@@ -46,6 +46,8 @@ fn build() -> Vec<(&'static str, Record)> {
         ("hostile", hostile()),
         ("short-rounds", short_rounds()),
         ("open-loads", open_loads()),
+        ("search", search()),
+        ("search-cut-short", search_cut_short()),
     ]
 }
 
@@ -322,11 +324,7 @@ pub(crate) fn open_loads() -> Record {
             0 => (Arrivals::Constant, 1_000.0),
             _ => (Arrivals::Poisson, 6_000.0),
         };
-        cell.load = Load::Open {
-            arrivals,
-            rate_hz: RateHz::new(rate_hz).expect("a positive literal"),
-            concurrency: cell.load.concurrency(),
-        };
+        cell.load = open_at(arrivals, rate_hz, cell.load.concurrency());
     }
     for round in &mut record.rounds {
         let cell = &record.plan.cells[round.cell];
@@ -336,6 +334,135 @@ pub(crate) fn open_loads() -> Record {
         }
     }
     record
+}
+
+/// A search for the highest rate: `tokio` is found, `smol` held every rate that was tried, `threads` met the objective at
+/// none, and `sync` could not try.
+pub(crate) fn search() -> Record {
+    let mut record = base();
+    let runtimes = ["threads", "tokio", "smol"];
+    let rates_hz = [800.0, 1_600.0, 3_200.0, 2_260.0, 2_700.0, 3_800.0, 4_500.0];
+    let sweep = Sweep {
+        concurrency: &[64; 8],
+        rounds: 3,
+        operation_ns: 4_200_000.0,
+        ops: 2_000,
+    };
+    add(&mut record, http(), &runtimes, sweep);
+    for (index, cell) in record.plan.cells.iter_mut().enumerate() {
+        if let Some(step) = (index / runtimes.len()).checked_sub(1) {
+            cell.load = open_at(Arrivals::Constant, rates_hz[step], cell.load.concurrency());
+        }
+    }
+    // Of the closed load one round is enough.
+    record
+        .rounds
+        .retain(|round| round.cell >= runtimes.len() || round.block == 0);
+    for round in &mut record.rounds {
+        let load = record.plan.cells[round.cell].load;
+        if let (Some(rate_hz), Outcome::Ok(measured)) = (load.rate_hz(), &mut round.outcome) {
+            open(&mut measured.worker, rate_hz.get());
+        }
+    }
+    record.plan.cells.push(Cell {
+        runtime: "sync".to_owned(),
+        unsupported: Some("one session cannot hold an open load".to_owned()),
+        ..record.plan.cells[0].clone()
+    });
+    record.search = Some(Search {
+        objective: "response_p99 < 50ms".to_owned(),
+        precision: 0.05,
+        results: runtimes
+            .map(|runtime| found(&record, runtime, 50e6))
+            .to_vec(),
+    });
+    record
+}
+
+/// A search that ended when it had tried one rate under one runtime, and none under the other.
+pub(crate) fn search_cut_short() -> Record {
+    let mut record = search();
+    record.completion = Completion::Interrupted;
+    record.rounds.retain(|round| round.cell < 4);
+    let results = &mut record.search.as_mut().expect("a search").results;
+    results.truncate(2);
+    results[0].steps.truncate(1);
+    results[1].steps.clear();
+    results[1].highest_hz = None;
+    results[1].lowest_failing_hz = None;
+    for result in results {
+        result.unfinished = Some("the run ended before the search did".to_owned());
+    }
+    record
+}
+
+/// What a search makes of a runtime's rounds, if they are judged by their p99 alone.
+fn found(record: &Record, runtime: &str, limit_ns: f64) -> SearchResult {
+    let mut steps = Vec::new();
+    for (index, cell) in record.plan.cells.iter().enumerate() {
+        let Some(rate_hz) = cell.load.rate_hz().filter(|_| cell.runtime == runtime) else {
+            continue;
+        };
+        let rounds = record.rounds.iter().filter(|round| round.cell == index);
+        let rounds: Vec<SearchRound> = rounds
+            .filter_map(|round| match &round.outcome {
+                Outcome::Ok(measured) => measured.worker.open.as_ref(),
+                _ => None,
+            })
+            .map(|open| judged(open, limit_ns))
+            .collect();
+        if !rounds.is_empty() {
+            steps.push(SearchStep {
+                rate_hz: rate_hz.get(),
+                met: rounds.iter().all(|round| round.met),
+                rounds,
+            });
+        }
+    }
+    let rates = |met: bool| {
+        let agreeing = steps.iter().filter(move |step| step.met == met);
+        agreeing.map(|step| step.rate_hz)
+    };
+    let (highest_hz, lowest_failing_hz) =
+        (rates(true).reduce(f64::max), rates(false).reduce(f64::min));
+    let unfinished = match (highest_hz, lowest_failing_hz) {
+        (Some(_), Some(_)) => None,
+        (Some(highest), _) => Some(format!(
+            "the objective is met at the highest rate there is, {highest}/s"
+        )),
+        _ => Some("the objective is not met at the lowest rate that was tried, 800/s".to_owned()),
+    };
+    SearchResult {
+        scenario: "http-get".to_owned(),
+        runtime: runtime.to_owned(),
+        highest_hz,
+        lowest_failing_hz,
+        steps,
+        unfinished,
+    }
+}
+
+fn judged(open: &OpenLoad, limit_ns: f64) -> SearchRound {
+    let value = open
+        .response
+        .quantile_ns(0.99)
+        .map(|time_ns| time_ns as f64);
+    let met = open.rate_held && value.is_some_and(|value| value < limit_ns);
+    let left = open.scheduled - open.started_in_time;
+    let reason = format!("{left} of {} operations did not end", open.scheduled);
+    SearchRound {
+        value,
+        met,
+        reason: (!met).then_some(reason),
+    }
+}
+
+fn open_at(arrivals: Arrivals, rate_hz: f64, concurrency: NonZeroU32) -> Load {
+    Load::Open {
+        arrivals,
+        rate_hz: RateHz::new(rate_hz).expect("a positive literal"),
+        concurrency,
+    }
 }
 
 /// Makes an open load of a closed round: arrivals for two seconds that wait for sessions as long as there is work for

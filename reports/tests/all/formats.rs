@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use photofinish_harness::record::{Outcome, Record};
+use photofinish_harness::load::Load;
+use photofinish_harness::record::{Outcome, Record, Round};
 use photofinish_reports::formats::{self, FORMATS, File};
 use photofinish_reports::summary::{self, Summary};
 use serde_json::Value;
@@ -19,15 +20,6 @@ fn text(format: &str, record: &Record) -> String {
     let files = render(format, record);
     assert_eq!(files.len(), 1, "{format} is one file");
     String::from_utf8(files[0].bytes.clone()).expect("UTF-8")
-}
-
-fn measured_rounds(record: &Record) -> usize {
-    let measured = |outcome: &Outcome| matches!(outcome, Outcome::Ok(_));
-    record
-        .rounds
-        .iter()
-        .filter(|round| measured(&round.outcome))
-        .count()
 }
 
 #[test]
@@ -169,13 +161,13 @@ fn a_log_has_a_line_for_every_measured_round_and_kind_of_time() {
             .lines()
             .filter(|line| line.starts_with("Tag="))
             .collect();
-        let open = record
-            .plan
-            .cells
-            .iter()
-            .any(|cell| cell.load.rate_hz().is_some());
-        let kinds = if open { 3 } else { 1 };
-        assert_eq!(lines.len(), kinds * measured_rounds(record), "{name}");
+        let kinds = |round: &Round| match record.plan.cells[round.cell].load {
+            Load::Closed { .. } => 1,
+            Load::Open { .. } => 3,
+        };
+        let measured = |round: &&Round| matches!(round.outcome, Outcome::Ok(_));
+        let expected: usize = record.rounds.iter().filter(measured).map(kinds).sum();
+        assert_eq!(lines.len(), expected, "{name}");
         assert!(
             lines
                 .iter()

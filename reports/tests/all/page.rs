@@ -126,11 +126,46 @@ fn cells_without_numbers_are_on_the_page_with_their_reasons() {
     assert!(interrupted.contains("The run was interrupted"));
 }
 
+#[test]
+fn the_page_of_a_search_has_its_results_and_steps_and_no_group_of_a_step() {
+    let html = page(fixture("search"));
+    for said in [
+        "smol at ≥4.50k/s with response_p99 &lt; 50ms",
+        "highest rate with response_p99 &lt; 50ms, 64 sessions",
+        "threads: unfinished: the objective is not met at the lowest rate",
+        "Steps of the search",
+        "of 7600 operations did not end",
+    ] {
+        assert!(html.contains(said), "{said}");
+    }
+    assert!(!html.contains("open, 800/s") && !html.contains("Cost per operation"));
+    assert_eq!(html.matches("<figure>").count(), 1);
+}
+
+#[test]
+fn a_rate_that_was_not_held_is_loud_and_costs_are_known_or_said_not_to_be() {
+    let html = page(fixture("open-loads"));
+    assert_eq!(html.matches("<strong> not held</strong>").count(), 1);
+    assert!(html.contains("sync did not hold the rate in 10 of 10 rounds"));
+    assert_eq!(html.matches("Cost per operation").count(), 2);
+    assert!(html.contains("floor of the loop</th>") && html.contains("<td>n/a</td>"));
+    let closed = page(fixture("tour"));
+    assert!(!closed.contains("Open load:") && closed.contains("Closed load:"));
+    assert!(html.contains("Open load:") && !html.contains("Closed load:"));
+}
+
 /// Goal: a browser builds the page as meant, and finds nothing to complain of. Method: headless Chromium dumps the
 /// document it made; its complaints would be on stderr.
 #[test]
 fn a_browser_shows_every_table_and_chart_and_complains_of_nothing() {
-    for (name, tables) in [("tour", 3), ("sweep", 5), ("hostile", 1), ("empty", 0)] {
+    for (name, tables) in [
+        ("tour", 3),
+        ("sweep", 5),
+        ("open-loads", 2),
+        ("search", 1),
+        ("hostile", 1),
+        ("empty", 0),
+    ] {
         let (path, figures) = (write_page(name), charts(fixture(name)).len());
         let Some(shown) = browse(&path) else {
             return;

@@ -1,6 +1,7 @@
 //! The summary: which cells have numbers, what they are compared with, and what is said against them.
 
 use photofinish_harness::record::{Measured, Outcome, Record};
+use photofinish_reports::found::met_by_all;
 use photofinish_reports::metrics::THROUGHPUT;
 use photofinish_reports::summary::{CellSummary, Status, Summary};
 use photofinish_reports::verdict::{Comparison, Verdict};
@@ -309,4 +310,36 @@ fn a_verdict_needs_an_interval_beyond_the_floor_and_blocks_enough() {
     assert_eq!(verdict(10, 1.02), Some(Verdict::Inconclusive));
     assert_eq!(verdict(8, 1.10), Some(Verdict::Faster));
     assert_eq!(verdict(7, 1.10), None);
+}
+
+#[test]
+fn arrivals_are_counted_over_rounds_and_a_search_travels_with_the_summary() {
+    let summary = Summary::of(&fixtures::open_loads());
+    let slow = summary.cells.iter().rfind(|cell| cell.runtime == "sync");
+    let arrivals = slow.and_then(|cell| cell.arrivals).expect("an open load");
+    assert_eq!(
+        (arrivals.scheduled, arrivals.rounds_not_held),
+        (120_000, 10)
+    );
+    assert_eq!(
+        arrivals.unsent,
+        arrivals.scheduled - arrivals.started_in_time
+    );
+    assert_eq!(slow.and_then(|cell| cell.rate_held), Some(false));
+    let floor = slow.and_then(|cell| cell.metric("floor_ns_per_op"));
+    assert!((floor.expect("measured").median - 1e9 / 9e6).abs() < 1e-9);
+    assert_eq!(summary.search, None);
+    assert_eq!(Summary::of(&fixtures::tour()).cells[0].arrivals, None);
+    let record = fixtures::search();
+    assert_eq!(Summary::of(&record).search, record.search);
+}
+
+#[test]
+fn what_all_runtimes_of_a_search_meet_is_the_lowest_of_their_highest_rates() {
+    let mut record = fixtures::search();
+    assert_eq!(met_by_all(&record), None);
+    let results = &mut record.search.as_mut().expect("a search").results;
+    results.retain(|result| result.highest_hz.is_some());
+    assert_eq!(met_by_all(&record), Some(3_200.0));
+    assert_eq!(met_by_all(&fixtures::tour()), None);
 }

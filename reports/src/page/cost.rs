@@ -1,0 +1,35 @@
+//! The page's table of costs: what an operation took of the machine, and the floor under it, folded away below the results.
+//!
+//! `n/a` stands where this machine does not tell.
+
+use maud::{Markup, html};
+
+use super::number;
+use crate::describe::COSTS;
+use crate::summary::Group;
+
+/// The costs of a group's cells; nothing where none was measured.
+pub(super) fn details(group: &Group<'_>) -> Markup {
+    let ranked = group.ranked();
+    html! {
+        @if !ranked.is_empty() {
+            details.costs {
+                summary { "Cost per operation: " (group.load) }
+                div.scroll tabindex="0" role="region" aria-label="Costs" {
+                    table {
+                        thead { tr {
+                            th scope="col" { "runtime" }
+                            @for (heading, _) in COSTS { th scope="col" { (heading) } }
+                        } }
+                        tbody { @for cell in ranked {
+                            tr {
+                                th scope="row" { (cell.runtime) }
+                                @for (_, metric) in COSTS { (number(cell.metric(metric))) }
+                            }
+                        } }
+                    }
+                }
+            }
+        }
+    }
+}
