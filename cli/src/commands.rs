@@ -7,6 +7,7 @@
 mod completions;
 mod doctor;
 mod export;
+mod init;
 mod list;
 mod man;
 mod plan;
@@ -40,6 +41,7 @@ pub enum Command {
     Run(run::Run),
     Plan(plan::Plan),
     List(list::List),
+    Init(init::Init),
     Report(report::Report),
     Export(export::Export),
     Serve(serve::Serve),
@@ -61,6 +63,7 @@ impl Command {
             Self::Run(command) => command.execute(),
             Self::Plan(command) => command.execute(),
             Self::List(command) => command.execute(),
+            Self::Init(command) => command.execute(),
             Self::Report(command) => command.execute(),
             Self::Export(command) => command.execute(),
             Self::Serve(command) => command.execute(),

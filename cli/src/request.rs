@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use photofinish_harness::load::{Arrivals, RateHz};
 use photofinish_harness::os;
@@ -18,7 +19,7 @@ use photofinish_scenarios::catalogue::{Located, locate};
 use photofinish_scenarios::diagnostic::{Diagnostics, Source};
 use photofinish_scenarios::plan::{PlanOptions, plan};
 use photofinish_scenarios::scenario::{Override, Scenario, parse_rate, parse_time};
-use photofinish_scenarios::suite::tour;
+use photofinish_scenarios::suite::{self, Suite};
 
 use crate::exit::Failure;
 use crate::orchestrate::Redo;
@@ -45,6 +46,16 @@ pub struct Request {
     /// database
     #[arg(value_name = "SCENARIO|FILE.toml")]
     scenarios: Vec<String>,
+
+    /// Measures a suite instead of single scenarios: where-async-pays, or all for the whole catalogue
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = PossibleValuesParser::new(suite::names()),
+        conflicts_with = "scenarios",
+        help_heading = "What to measure"
+    )]
+    suite: Option<String>,
 
     /// Runtimes to compare, the first being what the others are compared with [default: all]
     #[arg(
@@ -233,9 +244,9 @@ impl Request {
     /// Checks everything and makes the plan.
     pub fn prepare(&self) -> Result<Prepared, Failure> {
         let overrides = self.overrides()?;
-        let chosen = match self.scenarios.as_slice() {
-            [] => self.tour(&overrides)?,
-            names => named(names, &overrides)?,
+        let chosen = match (self.scenarios.as_slice(), self.suite.as_deref()) {
+            ([], name) => self.suite(&suite_called(name), &overrides)?,
+            (names, _) => named(names, &overrides)?,
         };
         let targets = Targets::parse(&self.targets, self.allow_remote)?;
         let layout = self.layout(&chosen.scenarios)?;
@@ -271,21 +282,26 @@ impl Request {
             .map_err(|wrong| diagnosed(&wrong))
     }
 
-    /// What a run without arguments measures; what the user sets goes over what the tour sets.
-    fn tour(&self, overrides: &[Override]) -> Result<Chosen, Failure> {
-        let suite = tour();
-        let scenario = |entry: &photofinish_scenarios::suite::SuiteScenario| {
-            let overrides = [&entry.overrides, overrides].concat();
-            let parsed = Scenario::parse(source(&entry.name)?, &overrides, &servers::check);
-            parsed.map_err(|wrong| diagnosed(&wrong))
-        };
-        let scenarios = suite
-            .scenarios
-            .iter()
-            .map(scenario)
-            .collect::<Result<_, _>>()?;
+    /// The scenarios of a suite. What the user sets goes over what the suite sets, in each scenario that has the key.
+    fn suite(&self, suite: &Suite, overrides: &[Override]) -> Result<Chosen, Failure> {
+        let mut scenarios = Vec::new();
+        let mut fits_somewhere = vec![false; overrides.len()];
+        for entry in &suite.scenarios {
+            let mut all = entry.overrides.clone();
+            for (asked, fits_somewhere) in overrides.iter().zip(&mut fits_somewhere) {
+                if in_scenario(&entry.name, std::slice::from_ref(asked)).is_ok() {
+                    all.push(asked.clone());
+                    *fits_somewhere = true;
+                }
+            }
+            scenarios.push(in_scenario(&entry.name, &all)?);
+        }
+        let misfit = fits_somewhere.iter().position(|fits| !fits);
+        if let (Some(index), Some(first)) = (misfit, suite.scenarios.first()) {
+            in_scenario(&first.name, &overrides[index..=index])?;
+        }
         Ok(Chosen {
-            title: Some(suite.title),
+            title: Some(suite.title.clone()),
             rounds: suite.rounds,
             scenarios,
         })
@@ -349,6 +365,18 @@ impl Request {
         let below = LOOKS.into_iter().filter(|look| *look < most);
         below.chain([most]).collect()
     }
+}
+
+/// A scenario of the catalogue with these overrides.
+fn in_scenario(name: &str, overrides: &[Override]) -> Result<Scenario, Failure> {
+    let parsed = Scenario::parse(source(name)?, overrides, &servers::check);
+    parsed.map_err(|wrong| diagnosed(&wrong))
+}
+
+/// The suite of this name; without one, the tour.
+fn suite_called(name: Option<&str>) -> Suite {
+    let asked = name.and_then(suite::suite);
+    asked.unwrap_or_else(suite::tour)
 }
 
 fn named(names: &[String], overrides: &[Override]) -> Result<Chosen, Failure> {

@@ -35,6 +35,9 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
     ENTRIES
 }
 
+/// A commented scenario to start from.
+pub const TEMPLATE: &str = include_str!("init.toml");
+
 /// What a name on the command line means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Located {

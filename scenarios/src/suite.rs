@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::catalogue::{CatalogueEntry, catalogue};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::scenario::{Document, Override, Side, check_all, typed};
 
@@ -113,12 +114,51 @@ fn overrides(
     }
 }
 
+/// The suites that ship, by name; the first is what a run without arguments measures.
+pub const SUITES: [(&str, &str); 2] = [
+    ("tour", include_str!("../suites/tour.toml")),
+    (
+        "where-async-pays",
+        include_str!("../suites/where-async-pays.toml"),
+    ),
+];
+
+/// The suite that holds the whole catalogue.
+pub const ALL: &str = "all";
+
+/// The suite called `name`, if one ships.
+pub fn suite(name: &str) -> Option<Suite> {
+    if name == ALL {
+        return Some(all());
+    }
+    let (name, text) = SUITES.iter().find(|(known, _)| *known == name)?;
+    let source = Source {
+        name: (*name).to_owned(),
+        origin: format!("{name}.toml"),
+        text: (*text).to_owned(),
+    };
+    Some(Suite::parse(source).expect("suites that ship are checked by a test"))
+}
+
+/// Every scenario of the catalogue, as it is.
+fn all() -> Suite {
+    let whole = |entry: &CatalogueEntry| SuiteScenario {
+        name: entry.name.to_owned(),
+        overrides: Vec::new(),
+    };
+    Suite {
+        title: "The whole catalogue".to_owned(),
+        rounds: None,
+        scenarios: catalogue().iter().map(whole).collect(),
+    }
+}
+
+/// The names of all suites.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SUITES.iter().map(|(name, _)| *name).chain([ALL])
+}
+
 /// What a run without arguments measures: files, HTTP and a database, in about a minute.
 pub fn tour() -> Suite {
-    let source = Source {
-        name: "tour".to_owned(),
-        origin: "tour.toml".to_owned(),
-        text: include_str!("../tour.toml").to_owned(),
-    };
-    Suite::parse(source).expect("the tour is checked by a test")
+    suite(SUITES[0].0).expect("the tour ships")
 }

@@ -12,7 +12,7 @@ use photofinish_scenarios::catalogue::{Located, catalogue, locate};
 use photofinish_scenarios::diagnostic::{Diagnostics, Source};
 use photofinish_scenarios::registry::WORKLOADS;
 use photofinish_scenarios::scenario::{Override, Scenario, ServerProblem, schema};
-use photofinish_scenarios::suite::{Suite, tour};
+use photofinish_scenarios::suite::{self, Suite};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -800,10 +800,11 @@ fn a_name_is_a_catalogue_entry_or_a_file_or_a_suggestion() {
 }
 
 #[test]
-fn the_tour_names_scenarios_that_accept_its_overrides() {
-    let tour = tour();
-    assert!(!tour.scenarios.is_empty());
-    for asked in tour.scenarios {
+fn every_suite_names_scenarios_that_accept_its_overrides() {
+    let suites = suite::names().map(|name| suite::suite(name).expect("it ships"));
+    let scenarios: Vec<_> = suites.flat_map(|suite| suite.scenarios).collect();
+    assert!(scenarios.len() > catalogue().len());
+    for asked in scenarios {
         let Ok(Located::Catalogue(entry)) = locate(&asked.name) else {
             panic!("{} is not in the catalogue", asked.name);
         };

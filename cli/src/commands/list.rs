@@ -9,12 +9,27 @@ use clap::Args;
 use photofinish_harness::runtimes::DESCRIPTORS;
 use photofinish_scenarios::catalogue::catalogue;
 use photofinish_scenarios::plan::{ListedScenario, listed_scenario};
-use photofinish_scenarios::registry::workloads;
+use photofinish_scenarios::registry::{workload, workloads};
 use photofinish_scenarios::scenario::Scenario;
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 use crate::{output, servers};
+
+/// Classes of scenarios in the order of lists.
+const CLASSES: [&str; 11] = [
+    "http",
+    "web",
+    "files",
+    "database",
+    "realtime",
+    "queues",
+    "tasks",
+    "cpu",
+    "processes",
+    "servers",
+    "floor",
+];
 
 /// Lists scenarios, workloads, runtimes and servers
 #[derive(Args)]
@@ -22,6 +37,10 @@ pub struct List {
     /// Prints JSON
     #[arg(long)]
     json: bool,
+
+    /// Prints the catalogue as Markdown
+    #[arg(long, conflicts_with = "json", hide = true)]
+    markdown: bool,
 }
 
 #[derive(Serialize)]
@@ -58,9 +77,10 @@ impl List {
     /// Prints it.
     pub fn execute(self) -> Result<Exit, Failure> {
         let listing = Listing::of_everything()?;
-        match self.json {
-            true => output::emit_json(&listing)?,
-            false => output::say(&listing.for_people())?,
+        match (self.json, self.markdown) {
+            (true, _) => output::emit_json(&listing)?,
+            (_, true) => output::say(listing.markdown().trim_end())?,
+            _ => output::say(&listing.for_people())?,
         }
         Ok(Exit::Done)
     }
@@ -105,11 +125,22 @@ impl Listing {
 
     fn for_people(&self) -> String {
         let mut text = String::new();
-        let scenarios = self
-            .scenarios
-            .iter()
-            .map(|scenario| (scenario.name.as_str(), scenario.title.clone()));
-        section(&mut text, "Scenarios", scenarios);
+        for (class, scenarios) in self.by_class() {
+            let entries = scenarios
+                .iter()
+                .map(|scenario| (scenario.name.as_str(), scenario.title.clone()));
+            section(&mut text, &format!("Scenarios: {class}"), entries);
+        }
+        let refusals = self.refusals();
+        if !refusals.is_empty() {
+            let entries = refusals.iter().map(|refusal| {
+                (
+                    refusal.runtime,
+                    format!("{} ({})", refusal.reason, refusal.scenarios.join(", ")),
+                )
+            });
+            section(&mut text, "Unsupported", entries);
+        }
         let workloads = self
             .workloads
             .iter()
@@ -125,6 +156,99 @@ impl Listing {
             .iter()
             .map(|server| (server.name, server.summary.to_owned()));
         section(&mut text, "Servers", servers);
+        text
+    }
+}
+
+/// What a runtime cannot do, and the scenarios that ask for it.
+struct Refusal<'a> {
+    runtime: &'a str,
+    reason: &'a str,
+    scenarios: Vec<&'a str>,
+}
+
+impl Listing {
+    /// The scenarios by class, in the order of [`CLASSES`]; classes of nobody's own list come last.
+    fn by_class(&self) -> Vec<(&str, Vec<&ListedScenario>)> {
+        let mut classes: Vec<&str> = CLASSES.to_vec();
+        for scenario in &self.scenarios {
+            if !classes.contains(&scenario.class.as_str()) {
+                classes.push(&scenario.class);
+            }
+        }
+        let of_class = |class: &&str| {
+            let same = |scenario: &&ListedScenario| scenario.class == *class;
+            self.scenarios.iter().filter(same).collect::<Vec<_>>()
+        };
+        let grouped = classes.into_iter().map(|class| (class, of_class(&class)));
+        grouped
+            .filter(|(_, scenarios)| !scenarios.is_empty())
+            .collect()
+    }
+
+    fn refusals(&self) -> Vec<Refusal<'_>> {
+        let mut refusals: Vec<Refusal<'_>> = Vec::new();
+        for scenario in &self.scenarios {
+            for listed in &scenario.runtimes {
+                let Some(reason) = listed.unsupported.as_deref() else {
+                    continue;
+                };
+                let same = |refusal: &&mut Refusal<'_>| {
+                    refusal.runtime == listed.name && refusal.reason == reason
+                };
+                match refusals.iter_mut().find(same) {
+                    Some(refusal) => refusal.scenarios.push(&scenario.name),
+                    None => refusals.push(Refusal {
+                        runtime: &listed.name,
+                        reason,
+                        scenarios: vec![&scenario.name],
+                    }),
+                }
+            }
+        }
+        refusals
+    }
+
+    /// The catalogue as a page of documentation.
+    fn markdown(&self) -> String {
+        let mut text = String::from(
+            "# The catalogue\n\nEvery scenario that ships, by class. Made by `photofinish list --markdown`; a test keeps it \
+             current.\n",
+        );
+        for (class, scenarios) in self.by_class() {
+            let _ = writeln!(
+                text,
+                "\n## {class}\n\n| scenario | one operation | in short | not under |\n|---|---|---|---|"
+            );
+            for scenario in scenarios {
+                let operation =
+                    workload(&scenario.workload).map_or("", |entry| entry.about.operation);
+                let refused = scenario
+                    .runtimes
+                    .iter()
+                    .filter(|runtime| runtime.unsupported.is_some());
+                let refused: Vec<&str> = refused.map(|runtime| runtime.name.as_str()).collect();
+                let _ = writeln!(
+                    text,
+                    "| `{}` | {operation} | {} | {} |",
+                    scenario.name,
+                    scenario.title,
+                    refused.join(", ")
+                );
+            }
+        }
+        text.push_str(
+            "\n## Unsupported, and why\n\n| runtime | reason | scenarios |\n|---|---|---|\n",
+        );
+        for refusal in self.refusals() {
+            let _ = writeln!(
+                text,
+                "| `{}` | {} | {} |",
+                refusal.runtime,
+                refusal.reason,
+                refusal.scenarios.join(", ")
+            );
+        }
         text
     }
 }

@@ -1,6 +1,7 @@
 //! Every scenario that ships, tiny, under every runtime: measured, equal on both sides, and written whole.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use photofinish_harness::record::{Completion, Outcome, Record};
 use serde_json::Value;
@@ -124,4 +125,62 @@ fn a_run_directory_is_complete() {
     let pictures = std::fs::read_dir(sandbox.latest().join("charts")).expect("charts");
     assert!(pictures.count() > 0);
     assert!(!sandbox.latest().join("work").exists());
+}
+
+/// With `UPDATE_SCHEMAS=1` in the environment, the committed page is written instead.
+#[test]
+fn the_page_of_the_catalogue_is_current() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/CATALOGUE.md");
+    let listed = Sandbox::new()
+        .run(&["list", "--markdown"])
+        .check(0, &[])
+        .stdout;
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        std::fs::write(&page, &listed).expect("written");
+    }
+    let kept = std::fs::read_to_string(&page).unwrap_or_default();
+    assert!(
+        kept == listed,
+        "the catalogue has changed; run the tests with UPDATE_SCHEMAS=1 and look at the difference"
+    );
+}
+
+#[test]
+fn a_scenario_to_start_from_runs_as_it_is_and_is_never_written_over() {
+    let sandbox = Sandbox::new();
+    let told = sandbox.run(&["init", "mine.toml"]).check(0, &[]);
+    assert!(
+        told.stdout.contains("photofinish run mine.toml"),
+        "{}",
+        told.stdout
+    );
+    sandbox
+        .run(&[&["run", "mine.toml", "--runtimes", "sync,tokio"], &TINY[..]].concat())
+        .check(0, &[]);
+    sandbox
+        .run(&["init", "mine.toml"])
+        .check(2, &["is there already"]);
+    sandbox
+        .run(&["init", "mine"])
+        .check(2, &["does not end in .toml"]);
+    sandbox
+        .run(&["init", "nowhere/mine.toml"])
+        .check(1, &["cannot write"]);
+}
+
+#[test]
+fn a_suite_takes_overrides_where_they_fit_and_refuses_one_that_fits_nowhere() {
+    let sandbox = Sandbox::new();
+    let plan = |arguments: &[&str]| sandbox.run(&[&["plan", "--suite"], arguments].concat());
+    let planned = plan(&["where-async-pays", "--set=path=/bytes/1"]).check(0, &[]);
+    assert!(planned.stdout.contains("db-select"), "{}", planned.stdout);
+    plan(&["where-async-pays", "--set=pathh=/"]).check(2, &["pathh"]);
+    plan(&["everything"]).check(2, &["where-async-pays"]);
+    sandbox
+        .run(&["plan", "null", "--suite", "all"])
+        .check(2, &["cannot be used with"]);
+    let all = plan(&["all"]).check(0, &[]).stdout;
+    for scenario in scenarios(&sandbox) {
+        assert!(all.contains(&scenario), "{scenario}");
+    }
 }
