@@ -141,6 +141,11 @@ pub fn thread_count() -> Option<u64> {
     system::thread_count()
 }
 
+/// Whether process `pid` is a child of this one that was not waited for yet: running, or a zombie.
+pub fn is_child(pid: u32) -> Option<bool> {
+    system::is_child(pid)
+}
+
 /// Raises the soft limit of open files to the hard one, as far as the system lets it, and returns what holds now.
 pub fn raise_open_files_limit() -> Option<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
@@ -308,6 +313,16 @@ mod tests {
             assert!(thread_count().expect("known") >= 2);
             drop(finish);
         });
+    }
+
+    #[test]
+    fn a_child_is_one_until_it_is_waited_for() {
+        let child = std::process::Command::new("true").spawn();
+        let mut child = child.expect("a command that every system has");
+        assert_eq!(is_child(child.id()), Some(true), "running or a zombie");
+        child.wait().expect("it ends");
+        assert_eq!(is_child(child.id()), Some(false));
+        assert_eq!(is_child(std::process::id()), Some(false));
     }
 
     #[test]

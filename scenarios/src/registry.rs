@@ -41,6 +41,8 @@ pub static WORKLOADS: &[WorkloadEntry] = &[
     WorkloadEntry::of::<workloads::idle_connections::IdleConnections>(),
     WorkloadEntry::of::<workloads::cpu_offload::CpuOffload>(),
     WorkloadEntry::of::<workloads::blocking_mistake::BlockingMistake>(),
+    WorkloadEntry::of::<workloads::nested_block_on::NestedBlockOn>(),
+    WorkloadEntry::of::<workloads::process::Process>(),
 ];
 
 /// Workloads of the program's own, beside those that ship.

@@ -35,6 +35,9 @@ pub mod timers;
 
 pub mod blocking_mistake;
 pub mod cpu_offload;
+pub mod nested_block_on;
+
+pub mod process;
 
 pub mod size;
 

@@ -31,6 +31,10 @@ pub(super) fn thread_count() -> Option<u64> {
     None
 }
 
+pub(super) fn is_child(_pid: u32) -> Option<bool> {
+    None
+}
+
 pub(super) fn set_timer_slack_ns(_slack_ns: u64) -> bool {
     false
 }

@@ -6,10 +6,12 @@
 use std::fs::read_to_string;
 use std::io;
 
+use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::prctl::{set_pdeathsig, set_timerslack};
 use nix::sys::resource::UsageWho;
 use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getppid};
 
 use super::Facts;
@@ -59,6 +61,17 @@ pub(super) fn resident_bytes() -> Option<u64> {
 pub(super) fn thread_count() -> Option<u64> {
     let status = read_to_string("/proc/self/status").ok()?;
     value_of(&status, "Threads")?.parse().ok()
+}
+
+pub(super) fn is_child(pid: u32) -> Option<bool> {
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?);
+    // It only looks: a child that has ended can still be waited for.
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    match waitid(Id::Pid(pid), look) {
+        Ok(_) => Some(true),
+        Err(Errno::ECHILD) => Some(false),
+        Err(_) => None,
+    }
 }
 
 pub(super) fn set_timer_slack_ns(slack_ns: u64) -> bool {

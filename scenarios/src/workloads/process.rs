@@ -1,0 +1,229 @@
+//! `process`: one child process whose output is read and whose end is awaited, beside one that is killed at a deadline.
+//!
+//! Starting and waiting block, so both are handed to threads for blocking work. Who is killed is waited for as well: a
+//! child that nobody waits for stays behind as a zombie, which is checked of each.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use photofinish_harness::os;
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::params::require;
+use super::parts::{joined, wait};
+
+/// The workload.
+#[derive(Debug)]
+pub struct Process {
+    deadline: Duration,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// After how long the second child is killed, in units.
+    pub deadline: f64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { deadline: 1.0 }
+    }
+}
+
+/// The longest deadline in units, and how long the second child would live.
+const LONGEST: f64 = 1_000.0;
+const LIFE_S: &str = "3600";
+
+/// What the first child runs: it tells its argument, and ends with a status of its own.
+const SCRIPT: &str = "echo \"operation $0\"; exit 7";
+const STATUS: i32 = 7;
+const SIGKILL: i32 = 9;
+
+impl Workload for Process {
+    const ABOUT: About = About {
+        name: "process",
+        class: "processes",
+        operation: "a child process to its end, and one killed after 1 unit",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        let sound = (0.0..=LONGEST).contains(&params.deadline);
+        require(sound, "deadline", || {
+            format!("expected 0 to {LONGEST} units")
+        })?;
+        Ok(Self {
+            deadline: unit.mul_f64(params.deadline),
+        })
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), op: u64) -> Result<(), Failure> {
+        let talking = env.runtime.spawn(talk(env.runtime.clone(), op));
+        let killing = kill_at(env.runtime.clone(), self.deadline);
+        let killing = env.runtime.spawn(killing);
+        joined(vec![talking, killing]).await.map(drop)
+    }
+}
+
+async fn talk<R: Runtime>(runtime: R, number: u64) -> Result<(), Failure> {
+    let ended = runtime.offload(move || run_to_its_end(number)).await??;
+    ended.check_talked(number)
+}
+
+async fn kill_at<R: Runtime>(runtime: R, deadline: Duration) -> Result<(), Failure> {
+    let mut sleeper = runtime.offload(Sleeper::start).await??;
+    wait(&runtime, deadline).await?;
+    runtime
+        .offload(move || sleeper.end())
+        .await??
+        .check_killed()
+}
+
+fn run_to_its_end(number: u64) -> io::Result<Ended> {
+    let child = Command::new("/bin/sh")
+        .args(["-c", SCRIPT, &number.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let pid = child.id();
+    let output = child.wait_with_output()?;
+    Ok(Ended {
+        status: output.status,
+        output: output.stdout,
+        left_behind: os::is_child(pid) == Some(true),
+    })
+}
+
+/// A child that would live for an hour; it never outlives this.
+struct Sleeper(Child);
+
+impl Sleeper {
+    fn start() -> io::Result<Self> {
+        let mut command = Command::new("sleep");
+        let command = command.arg(LIFE_S).stdin(Stdio::null());
+        command.stdout(Stdio::null()).spawn().map(Self)
+    }
+
+    fn end(&mut self) -> io::Result<Ended> {
+        self.0.kill()?;
+        let status = self.0.wait()?;
+        Ok(Ended {
+            status,
+            output: Vec::new(),
+            left_behind: os::is_child(self.0.id()) == Some(true),
+        })
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        // Of one that has been waited for neither does anything.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What is known of a child that has ended.
+#[derive(Debug)]
+struct Ended {
+    status: ExitStatus,
+    output: Vec<u8>,
+    /// Whether nobody has waited for it.
+    left_behind: bool,
+}
+
+impl Ended {
+    fn check_talked(&self, number: u64) -> Result<(), Failure> {
+        let said = String::from_utf8_lossy(&self.output);
+        if said != format!("operation {number}\n") {
+            return Err(Failure::wrong_content(format!(
+                "the child of operation {number} said {said:?}"
+            )));
+        }
+        if self.status.code() != Some(STATUS) {
+            let status = self.status;
+            return Err(Failure::wrong_content(format!(
+                "the child ended with {status}, not with exit status {STATUS}"
+            )));
+        }
+        self.check_waited_for()
+    }
+
+    fn check_killed(&self) -> Result<(), Failure> {
+        if self.status.signal() != Some(SIGKILL) {
+            let status = self.status;
+            return Err(Failure::wrong_content(format!(
+                "the child to be killed ended with {status}"
+            )));
+        }
+        self.check_waited_for()
+    }
+
+    fn check_waited_for(&self) -> Result<(), Failure> {
+        if self.left_behind {
+            return Err(Failure::wrong_content("a child was left as a zombie"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(verdict: Result<(), Failure>) -> String {
+        verdict.map_or_else(|failure| failure.detail, |()| String::new())
+    }
+
+    #[test]
+    fn a_child_that_says_or_ends_otherwise_is_caught() {
+        let sound = run_to_its_end(5).expect("a shell");
+        assert_eq!(told(sound.check_talked(5)), "");
+        assert_eq!(
+            told(sound.check_talked(6)),
+            "the child of operation 6 said \"operation 5\\n\""
+        );
+        let other = Ended {
+            status: ExitStatus::from_raw(0),
+            ..sound
+        };
+        assert_eq!(
+            told(other.check_talked(5)),
+            "the child ended with exit status: 0, not with exit status 7"
+        );
+    }
+
+    #[test]
+    fn a_child_that_was_not_killed_or_not_waited_for_is_caught() {
+        let killed = Sleeper::start().and_then(|mut sleeper| sleeper.end());
+        let killed = killed.expect("a child");
+        assert_eq!(told(killed.check_killed()), "");
+        let zombie = Ended {
+            left_behind: true,
+            ..killed
+        };
+        assert_eq!(told(zombie.check_killed()), "a child was left as a zombie");
+        let by_itself = Ended {
+            status: ExitStatus::from_raw(0),
+            ..zombie
+        };
+        assert_eq!(
+            told(by_itself.check_killed()),
+            "the child to be killed ended with exit status: 0"
+        );
+    }
+}
