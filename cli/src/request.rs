@@ -324,6 +324,7 @@ impl Request {
         targets: BTreeMap<String, PlannedServer>,
     ) -> PlanOptions {
         PlanOptions {
+            suite: self.suite.clone(),
             runtimes: self.runtimes.clone(),
             concurrency: self.concurrency.clone(),
             rates: self.rate.clone(),

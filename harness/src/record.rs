@@ -162,6 +162,9 @@ pub enum Completion {
 /// What was to be measured, resolved: no defaults left to look up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
+    /// The suite that the scenarios are from; `None` where they were named one by one.
+    #[serde(default)]
+    pub suite: Option<String>,
     /// The scenarios, in the order asked for.
     pub scenarios: Vec<PlannedScenario>,
     /// The cells; rounds refer to them by index.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::latency::Latencies;
+use crate::measure::FIRST_WARMUP_OP;
 use crate::protocol::Audit;
 use crate::record::{Failures, OpenLoad};
 use crate::workload::Failure;
@@ -124,14 +125,14 @@ impl Recording {
     fn record_failure(&mut self, op: u64, service_ns: u64, failure: Failure) {
         if failure.kind == Failure::WRONG_CONTENT && self.violations.len() < MOST_VIOLATIONS {
             self.violations
-                .push(format!("operation {op}: {}", failure.detail));
+                .push(format!("{}: {}", named(op), failure.detail));
         }
         let failures = self
             .failures
             .entry(failure.kind)
             .or_insert_with(|| Failures {
                 count: 0,
-                example: format!("operation {op}: {}", failure.detail),
+                example: format!("{}: {}", named(op), failure.detail),
                 service: Latencies::new(),
             });
         failures.count += 1;
@@ -221,6 +222,14 @@ impl Recording {
     }
 }
 
+/// An operation as people are told of it.
+fn named(op: u64) -> String {
+    match op.checked_sub(FIRST_WARMUP_OP) {
+        Some(op) => format!("operation {op} of the warm-up"),
+        None => format!("operation {op}"),
+    }
+}
+
 impl Default for Recording {
     fn default() -> Self {
         Self::new()
@@ -247,6 +256,13 @@ mod tests {
         assert_eq!(failures[Failure::RESET].count, 2);
         assert_eq!(failures[Failure::RESET].example, "operation 1: seen");
         assert_eq!(recording.into_service().quantile_ns(1.0), Some(1_000));
+    }
+
+    #[test]
+    fn an_operation_of_the_warm_up_is_told_as_such() {
+        let mut recording = Recording::new();
+        recording.record(FIRST_WARMUP_OP + 3, 10, failing(Failure::WRONG_CONTENT));
+        assert_eq!(recording.violations(), ["operation 3 of the warm-up: seen"]);
     }
 
     #[test]

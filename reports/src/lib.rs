@@ -8,6 +8,7 @@
 pub mod metrics;
 pub mod rounds;
 
+pub mod async_pays;
 pub mod checks;
 pub mod found;
 pub mod resolution;

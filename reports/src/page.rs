@@ -8,6 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use photofinish_harness::load::Load;
 use photofinish_harness::record::{PlannedScenario, Record};
 
+mod async_pays;
 mod cost;
 mod fitness;
 mod observed;
@@ -69,6 +70,7 @@ impl Report<'_> {
                 body {
                     (self.head(&sections))
                     main {
+                        (async_pays::section(&crate::async_pays::rows(self.record, self.summary)))
                         @for section in &sections { (self.section(section)) }
                         (self.run())
                         (fitness::section(&self.record.fitness))

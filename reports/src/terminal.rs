@@ -7,6 +7,7 @@
 use photofinish_harness::record::Record;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+mod async_pays;
 mod observed;
 mod search;
 
@@ -54,6 +55,7 @@ pub fn render(record: &Record, style: Style) -> String {
     for group in summary.groups().iter().filter(|_| found.is_empty()) {
         block(&mut page, record, group);
     }
+    async_pays::block(&mut page, &crate::async_pays::rows(record, &summary));
     if summary.cells.is_empty() {
         page.paragraph(Tone::Plain, "Nothing was planned, so nothing was measured.");
     }
@@ -174,10 +176,15 @@ fn rows(ranked: &[&CellSummary]) -> Vec<Row> {
 }
 
 fn table(page: &mut Page, rows: &[Row], columns: Vec<Column>) {
+    table_of(page, "runtime", rows, columns);
+}
+
+/// A table whose rows' names stand under `heading`.
+fn table_of(page: &mut Page, heading: &str, rows: &[Row], columns: Vec<Column>) {
     let longest_name = rows
         .iter()
         .map(|row| row.name.width())
-        .chain(["runtime".len()])
+        .chain([heading.width()])
         .max()
         .unwrap_or(0);
     let columns = fitting(
@@ -196,7 +203,7 @@ fn table(page: &mut Page, rows: &[Row], columns: Vec<Column>) {
     };
     page.line(
         Tone::Faint,
-        &line("runtime", &|column| column.heading.clone()),
+        &line(heading, &|column| column.heading.clone()),
     );
     for (index, row) in rows.iter().enumerate() {
         page.line(

@@ -38,6 +38,8 @@ const OPERATION: Duration = Duration::from_micros(200);
 /// What the command line says about a run; what it leaves out, the scenarios say.
 #[derive(Clone, Debug)]
 pub struct PlanOptions {
+    /// The suite that the scenarios are from.
+    pub suite: Option<String>,
     /// The runtimes, in order, instead of those of the scenarios.
     pub runtimes: Option<Vec<String>>,
     /// The points of the sweep, in order, instead of those of the scenarios.
@@ -179,6 +181,7 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
             false => blocks(&cells, rounds(options), options.seed),
         },
         reference: options.reference.clone(),
+        suite: options.suite.clone(),
         looks: options.looks.iter().map(|look| look.get()).collect(),
         cells,
         placement: options.placement.clone(),

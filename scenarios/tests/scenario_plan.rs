@@ -33,6 +33,7 @@ fn scenario(text: &str) -> Scenario {
 
 fn options() -> PlanOptions {
     PlanOptions {
+        suite: None,
         runtimes: None,
         concurrency: None,
         rates: None,

@@ -810,6 +810,7 @@ fn base() -> Record {
         seed: 42,
         plan_hash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
         plan: Plan {
+            suite: None,
             scenarios: Vec::new(),
             cells: Vec::new(),
             blocks: Vec::new(),

@@ -1,0 +1,71 @@
+//! The answer to where asynchronous code pays: only where it was asked, only from what was measured.
+
+use photofinish_harness::record::{Outcome, Record};
+use photofinish_reports::async_pays::{QUESTION, Row, rows};
+use photofinish_reports::summary::Summary;
+use photofinish_reports::terminal::{Style, render};
+
+use crate::fixtures;
+
+fn asked(mut record: Record) -> Record {
+    record.plan.suite = Some("where-async-pays".to_owned());
+    record
+}
+
+fn answers(record: &Record) -> Vec<Row> {
+    rows(record, &Summary::of(record))
+}
+
+#[test]
+fn each_closed_load_with_all_three_kinds_has_a_row() {
+    let record = asked(fixtures::tour());
+    let answers = answers(&record);
+    assert!(!answers.is_empty());
+    let known = ["tokio", "tokio-current-thread", "async-std", "smol"];
+    for answer in &answers {
+        let [in_flight, best, vs_sync, vs_threads, cpu, memory] = &answer.cells;
+        assert!(in_flight.parse::<u32>().is_ok());
+        assert!(known.contains(&best.as_str()), "{best}");
+        for ratio in [vs_sync, vs_threads, cpu, memory] {
+            assert!(ratio.contains('×'), "{answer:?}");
+        }
+    }
+    let text = render(
+        &record,
+        Style {
+            width: 80,
+            colour: false,
+        },
+    );
+    assert!(text.contains(QUESTION) && text.lines().all(|line| line.chars().count() <= 80));
+    assert!(photofinish_reports::page(&record).contains(QUESTION));
+}
+
+#[test]
+fn the_best_async_runtime_is_the_one_with_the_highest_throughput() {
+    let mut record = asked(fixtures::tour());
+    let cells = record.plan.cells.clone();
+    for round in &mut record.rounds {
+        if let Outcome::Ok(measured) = &mut round.outcome
+            && cells[round.cell].runtime == "smol"
+        {
+            measured.worker.throughput_ops_s *= 1_000.0;
+        }
+    }
+    assert!(
+        answers(&record)
+            .iter()
+            .all(|answer| answer.cells[1] == "smol")
+    );
+}
+
+#[test]
+fn nobody_who_did_not_ask_is_answered_and_nothing_is_made_up() {
+    assert_eq!(answers(&fixtures::tour()), []);
+    let mut without_threads = asked(fixtures::tour());
+    let cells = without_threads.plan.cells.clone();
+    without_threads
+        .rounds
+        .retain(|round| cells[round.cell].runtime != "threads");
+    assert_eq!(answers(&without_threads), []);
+}
