@@ -5,6 +5,7 @@
 //! next.
 
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,6 +22,23 @@ pub enum Fault {
     Truncate,
     /// Bytes that are no HTTP come back, and the connection is closed.
     Garbage,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Fault; 4] = [Fault::Reset, Fault::Close, Fault::Truncate, Fault::Garbage];
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let named = |fault: &Fault| fault.to_string() == name;
+        Fault::ALL.into_iter().find(named).ok_or_else(|| {
+            let all = Fault::ALL.map(|fault| fault.to_string()).join(", ");
+            format!("`{name}` is no fault; there are {all}")
+        })
+    }
 }
 
 impl fmt::Display for Fault {

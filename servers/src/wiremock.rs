@@ -7,10 +7,11 @@
 
 mod behaviour;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use ::wiremock::matchers::{any, method, path, query_param};
@@ -112,34 +113,37 @@ fn mocks(behaviour: &Behaviour, gate: &Arc<Gate>, counts: &Arc<Counts>) -> Vec<M
     mocks
 }
 
-/// One mock per response: wiremock passes over those that had their number of requests, which makes a sequence.
+/// One mock per response, which matches when it is its turn: that makes a sequence.
 fn sequence<'a>(
     mock: &'a behaviour::Mock,
     counts: &'a Arc<Counts>,
 ) -> impl Iterator<Item = Mock> + 'a {
-    let last = mock.respond.len() - 1;
+    let turns = Arc::new(Turns::of(mock));
     mock.respond
         .iter()
         .enumerate()
-        .map(move |(index, response)| {
-            let mounted = mounted(mock, response, counts).with_priority(PRIORITY_OF_MOCKS);
-            let times = response.times.map_or(1, |times| times.get());
-            if index < last {
-                mounted.up_to_n_times(times)
-            } else {
-                mounted
-            }
+        .map(move |(response, asked)| {
+            let turn = Turn {
+                turns: turns.clone(),
+                response,
+            };
+            mounted(mock, asked, turn, counts).with_priority(PRIORITY_OF_MOCKS)
         })
 }
 
-fn mounted(mock: &behaviour::Mock, response: &Response, counts: &Arc<Counts>) -> Mock {
-    let mut matching = Mock::given(path(mock.path.as_str()));
+fn mounted(mock: &behaviour::Mock, response: &Response, turn: Turn, counts: &Arc<Counts>) -> Mock {
+    let mut matching = match mock.prefix() {
+        Some(prefix) => Mock::given(Beginning(prefix.to_owned())),
+        None => Mock::given(path(mock.path.as_str())),
+    };
     if let Some(name) = &mock.method {
         matching = matching.and(method(name));
     }
     for (key, value) in &mock.query {
         matching = matching.and(query_param(key, value));
     }
+    // The last matcher: a request that another one does not let pass must not take a turn.
+    let matching = matching.and(turn);
     if response.fault.is_some() {
         let counts = counts.clone();
         return matching.respond_with_err(move |_: &Request| {
@@ -148,6 +152,64 @@ fn mounted(mock: &behaviour::Mock, response: &Response, counts: &Arc<Counts>) ->
         });
     }
     matching.respond_with(template(response))
+}
+
+/// Lets a path pass that begins with this.
+struct Beginning(String);
+
+impl Match for Beginning {
+    fn matches(&self, request: &Request) -> bool {
+        request.url.path().starts_with(&self.0)
+    }
+}
+
+/// Whose turn it is in one mock's sequence of responses: of each whole path on its own.
+struct Turns {
+    /// After how many requests each response has had its turns, counted from the sequence's beginning.
+    ends: Vec<u64>,
+    asked: Mutex<HashMap<String, u64>>,
+}
+
+impl Turns {
+    fn of(mock: &behaviour::Mock) -> Self {
+        let ends = mock.respond.iter().scan(0_u64, |end, response| {
+            *end = end.saturating_add(response.times.map_or(1, |times| times.get()));
+            Some(*end)
+        });
+        Turns {
+            ends: ends.collect(),
+            asked: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The response to the next request after so many of them.
+    fn response_after(&self, asked: u64) -> usize {
+        let response = self.ends.iter().position(|end| asked < *end);
+        response.unwrap_or(self.ends.len() - 1)
+    }
+
+    /// Takes the turn of a path, if it is that of `response`.
+    fn take(&self, path: &str, response: usize) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = asked.get(path).copied().unwrap_or(0);
+        let is_its_turn = self.response_after(before) == response;
+        if is_its_turn {
+            asked.insert(path.to_owned(), before + 1);
+        }
+        is_its_turn
+    }
+}
+
+/// The turn of one response as a matcher: wiremock asks the mocks in their order until one matches, once per request.
+struct Turn {
+    turns: Arc<Turns>,
+    response: usize,
+}
+
+impl Match for Turn {
+    fn matches(&self, request: &Request) -> bool {
+        self.turns.take(request.url.path(), self.response)
+    }
 }
 
 fn template(response: &Response) -> ResponseTemplate {

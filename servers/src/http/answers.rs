@@ -105,6 +105,13 @@ impl Answers {
             Route::Echo => self.echo(script.fate(query.op), headers, body),
             Route::Delay(delay) => self.later(delay.get(), Ok(ok(headers, "ok"))),
             Route::Status(status) => self.now(Ok(with_status(headers, status))),
+            Route::Fault(fault) => {
+                let fate = Fate {
+                    fault: Some(fault),
+                    ..Fate::default()
+                };
+                self.scripted(fate, ok(headers, "ok"))
+            }
             Route::Health => self.now(Ok(ok(headers, "ok"))),
             Route::Counts => {
                 let snapshot = counts.snapshot(KIND.counted);

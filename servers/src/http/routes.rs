@@ -7,6 +7,7 @@ use hyper::{Method, StatusCode};
 
 use super::behaviour::final_status;
 use crate::Duration;
+use crate::faults::Fault;
 
 /// The largest body sent or echoed.
 pub(super) const LARGEST_BODY_BYTES: usize = 64 << 20;
@@ -39,6 +40,11 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         answer: "that status, from 200 to 599",
     },
     Endpoint {
+        path: "/fault/{kind}",
+        example: None,
+        answer: "no answer: the connection meets that fault (reset, close, truncate, garbage)",
+    },
+    Endpoint {
         path: "/echo",
         example: None,
         answer: "POST or PUT: the body back, with its content type",
@@ -66,6 +72,7 @@ pub(super) enum Route<'a> {
     Echo,
     Delay(Duration),
     Status(StatusCode),
+    Fault(Fault),
     Health,
     Counts,
     Index,
@@ -151,6 +158,9 @@ fn find<'a>(path: &'a str, query: &Query) -> Result<Route<'a>, Refusal> {
         return code_of(code)
             .map(Route::Status)
             .ok_or_else(|| bad(format!("`{code}` is no status from 200 to 599")));
+    }
+    if let Some(kind) = path.strip_prefix("/fault/") {
+        return kind.parse().map(Route::Fault).map_err(bad);
     }
     match path {
         "/echo" => Ok(Route::Echo),
@@ -260,6 +270,12 @@ mod tests {
             Ok(Route::Status(StatusCode::SERVICE_UNAVAILABLE)),
         );
         check(Method::GET, "/status/101", Err((400, "no status")));
+        check(Method::GET, "/fault/reset", Ok(Route::Fault(Fault::Reset)));
+        check(
+            Method::GET,
+            "/fault/quake",
+            Err((400, "there are reset, close, truncate, garbage")),
+        );
         check(Method::PUT, "/echo", Ok(Route::Echo));
         check(Method::GET, "/echo", Err((405, "takes POST, PUT, not GET")));
         check(

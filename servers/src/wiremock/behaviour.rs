@@ -43,7 +43,8 @@ impl Default for MaxRequests {
 pub(super) struct Mock {
     /// Any method when left out.
     pub(super) method: Option<String>,
-    /// The whole path, without its query.
+    /// The whole path, without its query. A `*` at its end stands for any rest; each whole path goes through the
+    /// responses on its own then.
     pub(super) path: String,
     /// Parameters that the query has to hold; it may hold others too.
     #[serde(default)]
@@ -88,11 +89,16 @@ impl Behaviour {
 }
 
 impl Mock {
+    /// What a path has to begin with, where any rest of it will do.
+    pub(super) fn prefix(&self) -> Option<&str> {
+        self.path.strip_suffix('*')
+    }
+
     fn check(&self) -> Result<(), BehaviourError> {
         if let Some(method) = &self.method {
             check_method(method)?;
         }
-        check_path(&self.path)?;
+        check_path(self.prefix().unwrap_or(&self.path))?;
         if self.respond.is_empty() {
             return Err(BehaviourError::at(
                 ["respond"],
@@ -301,6 +307,11 @@ mod tests {
             json!({"mocks": [{"path": "/a b", "respond": [{}]}]}),
             "mocks.0.path",
             "`/a%20b`",
+        );
+        check(
+            json!({"mocks": [{"path": "*", "respond": [{}]}]}),
+            "mocks.0.path",
+            "begin with `/`",
         );
         check(
             json!({"mocks": [{"path": "/", "method": "get", "respond": [{}]}]}),

@@ -430,3 +430,21 @@ fn a_reset_reaches_the_client_as_a_reset() {
     assert_eq!(server.counts().faults, Some(1));
     server.stop().unwrap();
 }
+
+#[test]
+fn a_fault_asked_for_by_path_comes_without_a_script() {
+    let mut server = Server::start("http", json!({}));
+    let mut client = Client::connect(server.address());
+    client.send(b"GET /fault/reset HTTP/1.1\r\nhost: t\r\n\r\n");
+    assert_eq!(
+        client.rest().unwrap_err().kind(),
+        ErrorKind::ConnectionReset
+    );
+    assert_eq!(
+        Client::connect(server.address()).get("/text/x").text(),
+        "text: x"
+    );
+    let counts = server.counts();
+    assert_eq!((counts.requests, counts.faults), (Some(2), Some(1)));
+    server.stop().unwrap();
+}

@@ -148,3 +148,28 @@ fn beyond_its_bound_the_server_refuses_and_then_closes() {
     assert_eq!(server.counts().refused, Some(4));
     server.stop().unwrap();
 }
+
+#[test]
+fn each_path_under_a_star_goes_through_the_sequence_on_its_own() {
+    let server = start(json!([
+        {"path": "/flaky/*", "respond": [{"status": 503, "times": 2}, {"body": "at last"}]},
+    ]));
+    let mut client = Client::connect(server.address());
+    let mut statuses = |path: &str| [(); 4].map(|()| client.get(path).status);
+    assert_eq!(statuses("/flaky/1"), [503, 503, 200, 200]);
+    assert_eq!(statuses("/flaky/2?try=1"), [503, 503, 200, 200]);
+    assert_eq!(statuses("/flaky"), [404; 4]);
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_request_that_does_not_match_takes_no_turn() {
+    let server = start(json!([
+        {"method": "GET", "path": "/x", "respond": [{"body": "a"}, {"body": "b"}]},
+    ]));
+    let mut client = Client::connect(server.address());
+    assert_eq!(client.request("POST", "/x", "", b"").status, 404);
+    assert_eq!(client.get("/x").text(), "a");
+    assert_eq!(client.get("/x").text(), "b");
+    server.stop().unwrap();
+}
