@@ -1,10 +1,12 @@
 //! Proving identity: the server's counts of a round beside the worker's.
 //!
 //! A pure comparison. Only what both sides know is compared. Where operations failed on the way (a reset, a deadline)
-//! or were cut off with the round, the server may rightly have answered more than the worker got to see, but never less; then only that is left to
-//! compare.
+//! or were cut off with the round, the server may rightly have answered more than the worker got to see, but never less;
+//! then only that is left to compare. Where operations succeeded that gave up an exchange on purpose, the server may have
+//! answered as many more as were given up. What a scenario expects the server to see is compared here too.
 
-use photofinish_harness::record::{Measurement, ServerCounts, Traffic};
+use photofinish_harness::record::{InFlight, Measurement, ServerCounts, Traffic};
+use photofinish_harness::runtime::{Capability, Descriptor};
 use photofinish_harness::workload::Failure;
 
 /// Failures that are complete exchanges all the same; after any other, neither side can know how far the other one got.
@@ -24,6 +26,42 @@ pub fn mismatches(target: &str, worker: &Measurement, server: &ServerCounts) -> 
         .collect()
 }
 
+/// How the most requests in flight that a server saw differ from what its scenario expects, in one sentence.
+pub fn unexpected_in_flight(
+    target: &str,
+    expected: InFlight,
+    runtime: &Descriptor,
+    worker: &Measurement,
+    server: &ServerCounts,
+) -> Option<String> {
+    let seen = server.peak_in_flight?;
+    let (most, sessions) = (expected.most.get(), worker.sessions);
+    if seen > u64::from(most) * u64::from(sessions) {
+        return Some(format!(
+            "requests in flight ({target}): the server saw {seen} at one time, and {sessions} sessions may have {most} each"
+        ));
+    }
+    let reachable = most.min(at_once(runtime, worker));
+    (expected.reached && seen < u64::from(reachable)).then(|| {
+        format!(
+            "requests in flight ({target}): the server never saw more than {seen} at one time, and {reachable} were to be \
+             reached"
+        )
+    })
+}
+
+/// How many parts of an operation this runtime can have under way at one time.
+fn at_once(runtime: &Descriptor, worker: &Measurement) -> u32 {
+    let refuses = |capability| runtime.refusal(&[capability]).is_some();
+    if refuses(Capability::Concurrency) {
+        1
+    } else if refuses(Capability::ManyAtOnce) {
+        worker.worker_threads
+    } else {
+        u32::MAX
+    }
+}
+
 /// One quantity as both sides saw it.
 struct Comparison {
     what: &'static str,
@@ -31,6 +69,8 @@ struct Comparison {
     server: Option<u64>,
     /// Whether this is something that travels from the server to the worker.
     answers: bool,
+    /// How much more the server may have counted, since the worker did not see the end of what it gave up.
+    unseen: u64,
 }
 
 fn comparisons(worker: &Traffic, server: &ServerCounts) -> [Comparison; 4] {
@@ -39,26 +79,38 @@ fn comparisons(worker: &Traffic, server: &ServerCounts) -> [Comparison; 4] {
         worker,
         server,
         answers: false,
+        unseen: 0,
     };
     let answered = |what, worker, server| Comparison {
-        what,
-        worker,
-        server,
         answers: true,
+        ..sent(what, worker, server)
+    };
+    let bytes_unseen = match worker.abandoned {
+        0 => 0,
+        _ => u64::MAX,
     };
     [
-        answered("requests", worker.requests, server.requests),
+        Comparison {
+            unseen: worker.abandoned,
+            ..answered("requests", worker.requests, server.requests)
+        },
         sent("connections", worker.connections, server.connections),
-        sent(
-            "bytes sent to the server",
-            worker.bytes_out,
-            server.bytes_in,
-        ),
-        answered(
-            "bytes sent by the server",
-            worker.bytes_in,
-            server.bytes_out,
-        ),
+        Comparison {
+            unseen: bytes_unseen,
+            ..sent(
+                "bytes sent to the server",
+                worker.bytes_out,
+                server.bytes_in,
+            )
+        },
+        Comparison {
+            unseen: bytes_unseen,
+            ..answered(
+                "bytes sent by the server",
+                worker.bytes_in,
+                server.bytes_out,
+            )
+        },
     ]
 }
 
@@ -66,7 +118,7 @@ impl Comparison {
     fn disagreement(&self, target: &str, clean: bool) -> Option<String> {
         let (what, worker, server) = (self.what, self.worker, self.server?);
         let agrees = match (clean, self.answers) {
-            (true, _) => worker == server,
+            (true, _) => (worker..=worker.saturating_add(self.unseen)).contains(&server),
             (false, true) => worker <= server,
             (false, false) => true,
         };
@@ -88,6 +140,7 @@ mod tests {
         bytes_out: 200,
         bytes_in: 3000,
         connections: 2,
+        abandoned: 0,
     };
     const SAME: ServerCounts = ServerCounts {
         requests: Some(10),
@@ -208,5 +261,67 @@ mod tests {
             server,
             &["requests (http): the worker counted 10, the server 9"],
         );
+    }
+
+    #[test]
+    fn of_exchanges_given_up_on_purpose_the_server_may_have_answered_that_many_more() {
+        let mut worker = measurement(None);
+        worker.traffic.get_mut("http").expect("traffic").abandoned = 2;
+        let check = |server: ServerCounts, expected: &[&str]| {
+            assert_eq!(mismatches("http", &worker, &server), expected);
+        };
+        check(SAME, &[]);
+        check(
+            ServerCounts {
+                requests: Some(12),
+                bytes_out: Some(3100),
+                ..SAME
+            },
+            &[],
+        );
+        check(
+            ServerCounts {
+                requests: Some(13),
+                bytes_in: Some(199),
+                connections: Some(3),
+                ..SAME
+            },
+            &[
+                "requests (http): the worker counted 10, the server 13",
+                "connections (http): the worker counted 2, the server 3",
+                "bytes sent to the server (http): the worker counted 200, the server 199",
+            ],
+        );
+    }
+
+    #[test]
+    fn more_or_fewer_requests_in_flight_than_expected_are_told() {
+        let runtime = |name| photofinish_harness::runtimes::descriptor(name).expect("a runtime");
+        let most = std::num::NonZeroU32::new(5).expect("not zero");
+        let worker = Measurement {
+            sessions: 2,
+            worker_threads: 4,
+            ..measurement(None)
+        };
+        let check = |name, reached, seen, expected: Option<&str>| {
+            let server = ServerCounts {
+                peak_in_flight: seen,
+                ..SAME
+            };
+            let expectation = InFlight { most, reached };
+            let told = unexpected_in_flight("http", expectation, runtime(name), &worker, &server);
+            assert_eq!(told.as_deref(), expected, "{name} {seen:?}");
+        };
+        check("tokio", true, Some(10), None);
+        check("tokio", true, Some(5), None);
+        check("tokio", true, None, None);
+        check("tokio", false, Some(1), None);
+        let too_many = "requests in flight (http): the server saw 11 at one time, and 2 sessions may have 5 each";
+        check("tokio", false, Some(11), Some(too_many));
+        let too_few = "requests in flight (http): the server never saw more than 4 at one time, and 5 were to be reached";
+        check("tokio", true, Some(4), Some(too_few));
+        // Its four threads cannot have more than four under way.
+        check("pool", true, Some(4), None);
+        check("sync", true, Some(1), None);
     }
 }

@@ -11,7 +11,7 @@ use photofinish_harness::record::{
     Cell, Conditions, Measured, Measurement, Outcome, Placement, PlacementKind, PlannedScenario,
     PlannedServer, ServerCounts,
 };
-
+use photofinish_harness::runtimes::descriptor;
 use serde_json::Value;
 
 use crate::conditions::Watch;
@@ -104,7 +104,7 @@ fn measure(
     let result = worker_process::measure(&plan, around.interrupt, &mut || servers.live());
     // A server that died is the cause of whatever the worker ran into, so it is asked first.
     match (result, servers.counts(around.standing)) {
-        (Ok(reply), Ok(counts)) => Ok(outcome(reply, counts)?),
+        (Ok(reply), Ok(counts)) => Ok(outcome(reply, counts, scenario, &plan.runtime)?),
         (Ok(reply), Err(silent)) => Err(without_counts(reply, silent)),
         (Err(_), Err(gone)) => Err(gone.into()),
         (Err(trouble), Ok(_)) => Err(Failure::from(trouble).into()),
@@ -127,10 +127,16 @@ fn without_counts(reply: WorkerResult, failure: Failure) -> Broken {
     Broken { failure, outcome }
 }
 
-fn outcome(reply: WorkerResult, counts: CountsSoFar) -> Result<Outcome, Failure> {
+fn outcome(
+    reply: WorkerResult,
+    counts: CountsSoFar,
+    scenario: &PlannedScenario,
+    runtime: &str,
+) -> Result<Outcome, Failure> {
     match reply {
         WorkerResult::Ok { measurement, .. } => {
-            Ok(Outcome::Ok(Box::new(compared(*measurement, counts))))
+            let compared = compared(*measurement, counts, scenario, runtime);
+            Ok(Outcome::Ok(Box::new(compared)))
         }
         WorkerResult::Unsupported { reason } => Ok(Outcome::Unsupported { reason }),
         WorkerResult::Failed { reason, hint } => {
@@ -175,11 +181,21 @@ fn pacer_cpu(scenario: &PlannedScenario, placement: &Placement) -> Option<usize>
     placement.pacer_cpu.or_else(servers)
 }
 
-fn compared(worker: Measurement, servers: BTreeMap<String, ServerCounts>) -> Measured {
+fn compared(
+    worker: Measurement,
+    servers: BTreeMap<String, ServerCounts>,
+    scenario: &PlannedScenario,
+    runtime: &str,
+) -> Measured {
     let disagreements = servers
         .iter()
         .flat_map(|(target, counts)| identity::mismatches(target, &worker, counts));
-    let mismatches = disagreements.collect();
+    let expected = scenario.in_flight.zip(descriptor(runtime));
+    let unexpected = servers.iter().filter_map(|(target, counts)| {
+        let (expected, runtime) = expected?;
+        identity::unexpected_in_flight(target, expected, runtime, &worker, counts)
+    });
+    let mismatches = disagreements.chain(unexpected).collect();
     Measured {
         worker,
         servers,

@@ -5,6 +5,7 @@
 //! `photofinish schema record` prints it. Deriving numbers over rounds is the business of `reports`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -213,6 +214,18 @@ pub struct PlannedScenario {
     pub lag_probe: bool,
     /// Failed operations allowed, as a share of all operations, 0..=1; more ends the run with exit code 5.
     pub error_budget: f64,
+    /// How many requests its servers may have in flight; `None` where nothing is expected of it.
+    #[serde(default)]
+    pub in_flight: Option<InFlight>,
+}
+
+/// What is expected of the most requests that a server has in flight at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InFlight {
+    /// No more than this many for each session.
+    pub most: NonZeroU32,
+    /// Whether as many as one session may have must have been in flight, where the runtime does several things at once.
+    pub reached: bool,
 }
 
 /// What stands behind a target.
@@ -457,6 +470,10 @@ pub struct Traffic {
     pub bytes_in: u64,
     /// Connections opened.
     pub connections: u64,
+    /// Exchanges begun whose end the client did not see: given up at a deadline, or broken on the way. The server may
+    /// have answered them or not.
+    #[serde(default)]
+    pub abandoned: u64,
 }
 
 /// What a server counted; `None` where this server cannot know.

@@ -20,6 +20,7 @@ struct Totals {
     bytes_out: AtomicU64,
     bytes_in: AtomicU64,
     connections: AtomicU64,
+    abandoned: AtomicU64,
 }
 
 impl TrafficCounter {
@@ -50,6 +51,11 @@ impl TrafficCounter {
         self.totals.requests.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// An exchange was begun whose end will not be seen: given up, or broken on the way.
+    pub fn abandoned(&self) {
+        self.totals.abandoned.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The totals so far.
     pub fn snapshot(&self) -> Traffic {
         let load = |total: &AtomicU64| total.load(Ordering::Relaxed);
@@ -58,6 +64,7 @@ impl TrafficCounter {
             bytes_out: load(&self.totals.bytes_out),
             bytes_in: load(&self.totals.bytes_in),
             connections: load(&self.totals.connections),
+            abandoned: load(&self.totals.abandoned),
         }
     }
 }

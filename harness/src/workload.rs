@@ -46,6 +46,11 @@ pub trait Workload: Send + Sync + Sized + 'static {
     /// Checks what the types cannot, before anything runs.
     fn new(params: Self::Params, unit: Duration) -> Result<Self, ParamError>;
 
+    /// What it needs of a runtime with these parameters: as its [`About`] says, where a parameter does not ask for more.
+    fn needs(&self) -> &'static [Capability] {
+        Self::ABOUT.needs
+    }
+
     /// Once per round, before any session: schemas, files, reference answers.
     fn prepare<R: Runtime>(
         &self,
@@ -145,6 +150,8 @@ pub struct Failure {
 impl Failure {
     /// The peer refused the connection.
     pub const REFUSED: &'static str = "refused";
+    /// The host's name has no address.
+    pub const UNKNOWN_HOST: &'static str = "unknown-host";
     /// The peer reset or aborted the connection.
     pub const RESET: &'static str = "reset";
     /// A deadline passed.

@@ -275,7 +275,7 @@ fn scenario_cells(
         scenario: scenario.name.clone(),
         runtime: runtime.name.to_owned(),
         load,
-        unsupported: runtime.refusal(scenario.about.needs).map(str::to_owned),
+        unsupported: runtime.refusal(scenario.needs).map(str::to_owned),
     };
     let at_load = |load| runtimes.iter().map(move |runtime| cell(load, runtime));
     Ok(loads.into_iter().flat_map(at_load).collect())
@@ -301,6 +301,7 @@ fn planned(scenario: &Scenario, options: &PlanOptions) -> Result<PlannedScenario
         stages: phases.stages,
         lag_probe: scenario.lag_probe || options.lag_probe,
         error_budget: scenario.error_budget,
+        in_flight: scenario.in_flight,
     })
 }
 
@@ -448,7 +449,7 @@ pub fn listed_scenario(scenario: &Scenario) -> ListedScenario {
     let known = names.iter().filter_map(|name| descriptor(name));
     let runtimes = known.map(|runtime| ListedRuntime {
         name: runtime.name.to_owned(),
-        unsupported: runtime.refusal(scenario.about.needs).map(str::to_owned),
+        unsupported: runtime.refusal(scenario.needs).map(str::to_owned),
     });
     ListedScenario {
         name: scenario.name.clone(),

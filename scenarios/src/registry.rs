@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use photofinish_harness::measure::run_round;
 use photofinish_harness::protocol::{WorkerPlan, WorkerResult};
+use photofinish_harness::runtime::Capability;
 use photofinish_harness::workload::{About, ParamError, Workload};
 use schemars::{Schema, schema_for};
 use serde_json::Value;
@@ -19,6 +20,9 @@ pub static WORKLOADS: &[WorkloadEntry] = &[
     WorkloadEntry::of::<workloads::null::Null>(),
     WorkloadEntry::of::<workloads::scripted::Scripted>(),
     WorkloadEntry::of::<workloads::http_get::HttpGet>(),
+    WorkloadEntry::of::<workloads::http_stream::HttpStream>(),
+    WorkloadEntry::of::<workloads::http_post::HttpPost>(),
+    WorkloadEntry::of::<workloads::http_connect::HttpConnect>(),
     WorkloadEntry::of::<workloads::http_fanout::HttpFanout>(),
     WorkloadEntry::of::<workloads::http_delay::HttpDelay>(),
     WorkloadEntry::of::<workloads::file_read::FileRead>(),
@@ -86,7 +90,7 @@ pub struct WorkloadEntry {
     /// What it is.
     pub about: About,
     /// Completes a table of parameters with defaults and checks it, given the scenario's `unit`.
-    pub check: fn(&Value, Duration) -> Result<Value, ParamsError>,
+    pub check: fn(&Value, Duration) -> Result<Checked, ParamsError>,
     /// JSON Schema of its parameters.
     pub schema: fn() -> Schema,
     /// Runs one round with it.
@@ -103,6 +107,15 @@ impl WorkloadEntry {
             run: run_round::<W>,
         }
     }
+}
+
+/// A table of parameters that makes sense.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// The parameters, complete with defaults.
+    pub params: Value,
+    /// What the workload needs of a runtime with them.
+    pub needs: &'static [Capability],
 }
 
 /// What is wrong with a table of parameters.
@@ -126,7 +139,7 @@ pub enum ParamsError {
     },
 }
 
-fn check<W: Workload>(params: &Value, unit: Duration) -> Result<Value, ParamsError> {
+fn check<W: Workload>(params: &Value, unit: Duration) -> Result<Checked, ParamsError> {
     refuse_unknown_names(params, &schema_for!(W::Params))?;
     let params: W::Params =
         serde_path_to_error::deserialize(params).map_err(|error| ParamsError::Invalid {
@@ -138,8 +151,11 @@ fn check<W: Workload>(params: &Value, unit: Duration) -> Result<Value, ParamsErr
         path: error.param.split('.').map(str::to_owned).collect(),
         message: error.message,
     };
-    W::new(params, unit).map_err(invalid)?;
-    Ok(complete)
+    let workload = W::new(params, unit).map_err(invalid)?;
+    Ok(Checked {
+        params: complete,
+        needs: workload.needs(),
+    })
 }
 
 fn refuse_unknown_names(params: &Value, schema: &Schema) -> Result<(), ParamsError> {
@@ -171,7 +187,7 @@ mod tests {
             let complete = (entry.check)(&json!({}), Duration::from_millis(20));
             let complete = complete.unwrap_or_else(|error| panic!("{}: {error}", entry.about.name));
             assert_eq!(
-                (entry.check)(&complete, Duration::from_millis(20)),
+                (entry.check)(&complete.params, Duration::from_millis(20)),
                 Ok(complete)
             );
         }

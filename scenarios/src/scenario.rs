@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use photofinish_harness::load::{Arrivals, RateHz, Stage, Stop};
+use photofinish_harness::record::InFlight;
+use photofinish_harness::runtime::Capability;
 use photofinish_harness::workload::About;
 use serde_json::Value;
 
@@ -39,6 +41,8 @@ pub struct Scenario {
     pub about: About,
     /// The workload's parameters, complete with defaults.
     pub params: Value,
+    /// What the workload needs of a runtime with these parameters.
+    pub needs: &'static [Capability],
     /// The length of one unit of delay.
     pub unit: Duration,
     /// The runtimes it is meant for, in order and each once; `None` for all.
@@ -51,6 +55,8 @@ pub struct Scenario {
     pub lag_probe: bool,
     /// Failed operations allowed, as a share of all operations, 0..=1.
     pub error_budget: f64,
+    /// How many requests its servers may have in flight; `None` where nothing is expected of it.
+    pub in_flight: Option<InFlight>,
 }
 
 /// A mock server and its behaviour.

@@ -7,9 +7,12 @@
 pub mod null;
 pub mod scripted;
 
+pub mod http_connect;
 pub mod http_delay;
 pub mod http_fanout;
 pub mod http_get;
+pub mod http_post;
+pub mod http_stream;
 
 pub mod file_lines;
 pub mod file_process;

@@ -144,6 +144,7 @@ fn a_minimal_file_has_every_default() {
     );
     assert_eq!(scenario.load.stop, Stop::after(Duration::from_secs(2)));
     assert_eq!(scenario.error_budget, 0.0);
+    assert_eq!(scenario.in_flight, None);
 }
 
 #[test]
@@ -164,6 +165,7 @@ fn a_full_file_is_read_as_it_stands() {
         warmup_ops = 10
         [expect]
         errors = "1.5%"
+        in_flight = { most = 5, reached = true }
     "#;
     let scenario = read(text, &[]);
     assert_eq!(scenario.title, "Mine");
@@ -184,6 +186,8 @@ fn a_full_file_is_read_as_it_stands() {
     assert_eq!(scenario.load.stop, Stop::Ops(100.try_into().unwrap()));
     assert_eq!(scenario.load.warmup, Stop::Ops(10.try_into().unwrap()));
     assert_eq!(scenario.error_budget, 0.015);
+    let in_flight = scenario.in_flight.expect("an expectation");
+    assert_eq!((in_flight.most.get(), in_flight.reached), (5, true));
     // A delay in units is a time now; content that looks like one is left alone.
     let respond = &scenario.servers["http"].behaviour["mocks"][0]["respond"][0];
     assert_eq!(

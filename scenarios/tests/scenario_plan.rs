@@ -269,9 +269,9 @@ fn what_cannot_be_planned_says_why_and_what_to_try() {
 #[test]
 fn a_runtime_that_cannot_do_it_honestly_has_a_cell_with_the_reason_and_is_in_no_block() {
     let mut needy = scenario("workload = 'null'\nruntimes = ['sync', 'tokio']");
-    needy.about.needs = &[Capability::Concurrency];
+    needy.needs = &[Capability::Concurrency];
     let made = plan(&[needy.clone()], &options()).unwrap();
-    let reason = descriptor("sync").unwrap().refusal(needy.about.needs);
+    let reason = descriptor("sync").unwrap().refusal(needy.needs);
     assert!(reason.is_some(), "sync does one thing after another");
     assert_eq!(made.cells[0].unsupported.as_deref(), reason);
     assert_eq!(made.cells[1].unsupported, None);

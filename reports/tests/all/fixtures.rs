@@ -653,6 +653,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
                 bytes_out: requests * 64,
                 bytes_in: requests * 120,
                 connections: u64::from(draw.sessions),
+                abandoned: 0,
             },
         )]),
         cost: Cost {
@@ -757,6 +758,7 @@ fn http() -> PlannedScenario {
         stages: Vec::new(),
         lag_probe: false,
         error_budget: 0.0,
+        in_flight: None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! and are checked by their owners; what keys mean together is checked in `read.rs`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use photofinish_harness::load::Arrivals;
 use schemars::transform::transform_subschemas;
@@ -143,6 +144,22 @@ pub(crate) struct ExpectSection {
     #[serde(default)]
     #[schemars(with = "Share")]
     pub(crate) errors: Option<Share>,
+    /// How many requests the server has in flight at one time, as it counts them itself; beyond that the run has failed.
+    #[serde(default)]
+    #[schemars(with = "InFlightSection")]
+    pub(crate) in_flight: Option<InFlightSection>,
+}
+
+/// What is expected of the most requests in flight at one time.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InFlightSection {
+    /// No more than this many for each session.
+    pub(crate) most: NonZeroU32,
+    /// Whether as many as one session may have must be reached, where the runtime does several things at once. By
+    /// default not.
+    #[serde(default)]
+    pub(crate) reached: bool,
 }
 
 /// Keys of the file that are tables.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use photofinish_harness::load::{Stage, Stop};
+use photofinish_harness::record::InFlight;
 use photofinish_harness::runtimes::DESCRIPTORS;
 use serde_json::{Map, Value, json};
 
@@ -21,7 +22,7 @@ use super::overrides::{Override, displaced};
 use super::quantity::{Ops, Rates, Time, time_text, units_of_delay};
 use super::{CheckServer, LoadSpec, OpenSpec, Scenario, ServerProblem, ServerSpec};
 use crate::diagnostic::{Diagnostic, Source};
-use crate::registry::{ParamsError, WorkloadEntry, workload, workloads};
+use crate::registry::{Checked, ParamsError, WorkloadEntry, workload, workloads};
 
 /// The length of a unit of delay where a file says nothing.
 const DEFAULT_UNIT: Duration = Duration::from_millis(20);
@@ -103,17 +104,23 @@ impl Reader<'_> {
         let params = self.params(entry, file.params, unit);
         let servers = self.servers(entry, file.server, unit, check_server);
         let about = entry.about;
+        let params = params?;
         Some(Scenario {
             name: self.document.source.name.clone(),
             title: file.title.unwrap_or_else(|| about.operation.to_owned()),
             about,
-            params: params?,
+            params: params.params,
+            needs: params.needs,
             unit,
             runtimes,
             servers,
             load,
             lag_probe: file.lag_probe,
             error_budget: file.expect.errors.unwrap_or_default().0,
+            in_flight: file.expect.in_flight.map(|expected| InFlight {
+                most: expected.most,
+                reached: expected.reached,
+            }),
         })
     }
 
@@ -389,7 +396,7 @@ impl Reader<'_> {
         entry: &WorkloadEntry,
         params: Map<String, Value>,
         unit: Duration,
-    ) -> Option<Value> {
+    ) -> Option<Checked> {
         self.check(json!({ "params": params }), |root| {
             (entry.check)(&root["params"], unit).map_err(|error| match error {
                 ParamsError::Unknown { name, expected } => {
@@ -475,8 +482,10 @@ fn workload_names() -> Vec<String> {
 
 /// The parameters a workload has: the keys of its complete defaults.
 fn param_names(entry: &WorkloadEntry) -> Vec<String> {
-    let complete = (entry.check)(&json!({}), DEFAULT_UNIT).unwrap_or_default();
-    let params = complete.as_object();
+    let complete = (entry.check)(&json!({}), DEFAULT_UNIT).ok();
+    let params = complete
+        .as_ref()
+        .and_then(|complete| complete.params.as_object());
     params.map_or_else(Vec::new, |params| params.keys().cloned().collect())
 }
 

@@ -3,14 +3,14 @@
 //! It joins the sans-IO client with the runtime's stream, counts what goes over the wire, and connects anew when the
 //! last exchange left the connection unusable. What an answer must hold is said by [`Reference`]: computed where an
 //! embedded mock with known content stands behind the target, fetched once before the clock starts where another server
-//! does.
+//! does. What must hold of the number of connections over a round is here too.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use photofinish_harness::buffer::Buffer;
-use photofinish_harness::runtime::{Runtime, Stream as _};
+use photofinish_harness::runtime::{Runtime, Stream};
 use photofinish_harness::traffic::TrafficCounter;
-use photofinish_harness::workload::{Env, Failure};
+use photofinish_harness::workload::{Env, Failure, Totals};
 
 use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};
 
@@ -61,17 +61,39 @@ impl Endpoint {
 
     /// As [`Endpoint::get`], into a vector that is used again.
     pub(super) fn encode_get(&self, path: &str, bytes: &mut Vec<u8>) -> Result<(), Failure> {
-        bytes.clear();
-        Request {
+        let request = Request {
             method: Method::Get,
             target: path,
             host: &self.authority,
             headers: &[],
             body: None,
-        }
+        };
+        encode(&request, bytes)
+    }
+
+    /// The bytes of a POST request that sends a JSON document to `path`, into a vector that is used again.
+    pub(super) fn encode_post(
+        &self,
+        path: &str,
+        document: &[u8],
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let request = Request {
+            method: Method::Post,
+            target: path,
+            host: &self.authority,
+            headers: &[("content-type", "application/json")],
+            body: Some(document),
+        };
+        encode(&request, bytes)
+    }
+}
+
+fn encode(request: &Request<'_>, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+    bytes.clear();
+    request
         .encode(bytes)
         .map_err(|error| Failure::new(Failure::IO, error.to_string()))
-    }
 }
 
 /// What opens connections, and counts them.
@@ -142,43 +164,69 @@ impl<R: Runtime> Connection<R> {
         if self.stream.is_none() {
             self.connect().await?;
         }
+        let Self {
+            connector: Connector { traffic, .. },
+            stream: place,
+            received,
+            reader,
+            body,
+        } = self;
         // Out of its place while in use: a failed or cancelled exchange leaves a connection nobody may use again.
-        let mut stream = self.stream.take().expect("it was connected above");
-        self.reader.begin(method);
-        self.body.clear();
+        let mut stream = place.take().expect("it was connected above");
+        reader.begin(method);
+        body.clear();
+        let under_way = UnderWay { traffic };
         stream.write_all(request).await?;
-        self.connector.traffic.wrote(request.len());
-        self.read_response(&mut stream).await?;
-        self.connector.traffic.answered();
-        if self.reader.keep_alive() {
-            self.stream = Some(stream);
+        traffic.wrote(request.len());
+        read_response(&mut stream, received, reader, body, traffic).await?;
+        under_way.ended();
+        if reader.keep_alive() {
+            *place = Some(stream);
         }
-        Ok(self.reader.status())
+        Ok(reader.status())
     }
 
     /// The body of the last response.
     pub(super) fn body(&self) -> &[u8] {
         &self.body
     }
+}
 
-    async fn read_response(&mut self, stream: &mut R::Stream) -> Result<(), Failure> {
-        loop {
-            let count = stream.read(&mut self.received).await?;
-            if count == 0 {
-                return self.reader.end_of_input().map_err(failure);
-            }
-            self.connector.traffic.read(count);
-            let advance = self
-                .reader
-                .advance(self.received.unread(), &mut self.body)
-                .map_err(failure)?;
-            self.received.consume(advance.consumed);
-            if advance.done {
-                return self
-                    .reader
-                    .expect_no_more(self.received.unread())
-                    .map_err(failure);
-            }
+/// An exchange that has begun. Dropped before its end was seen, it counts as abandoned: the server may answer it or not.
+struct UnderWay<'a> {
+    traffic: &'a TrafficCounter,
+}
+
+impl UnderWay<'_> {
+    fn ended(self) {
+        self.traffic.answered();
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.traffic.abandoned();
+    }
+}
+
+async fn read_response<S: Stream>(
+    stream: &mut S,
+    received: &mut Buffer,
+    reader: &mut ResponseReader,
+    body: &mut Vec<u8>,
+    traffic: &TrafficCounter,
+) -> Result<(), Failure> {
+    loop {
+        let count = stream.read(received).await?;
+        if count == 0 {
+            return reader.end_of_input().map_err(failure);
+        }
+        traffic.read(count);
+        let advance = reader.advance(received.unread(), body).map_err(failure)?;
+        received.consume(advance.consumed);
+        if advance.done {
+            return reader.expect_no_more(received.unread()).map_err(failure);
         }
     }
 }
@@ -265,9 +313,51 @@ fn known_body(path: &str) -> Option<Vec<u8>> {
     Some(format!("text: {name}").into_bytes())
 }
 
+/// What is wrong where each operation opens a connection of its own; preparing a round may have opened more.
+pub(super) fn too_few_connections<R>(env: &Env<R>, totals: Totals) -> Vec<String> {
+    let connections = env.traffic[TARGET].snapshot().connections;
+    fewer_than_operations(connections, totals)
+        .into_iter()
+        .collect()
+}
+
+fn fewer_than_operations(connections: u64, totals: Totals) -> Option<String> {
+    let operations = totals.succeeded + totals.failed;
+    (connections < operations)
+        .then(|| format!("{operations} operations opened only {connections} connections"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_that_served_two_operations_is_a_violation() {
+        let totals = Totals {
+            sessions: 1,
+            succeeded: 9,
+            failed: 1,
+        };
+        assert_eq!(fewer_than_operations(10, totals), None);
+        assert_eq!(fewer_than_operations(11, totals), None);
+        let told = fewer_than_operations(9, totals).expect("a violation");
+        assert_eq!(told, "10 operations opened only 9 connections");
+    }
+
+    #[test]
+    fn only_an_exchange_whose_end_was_not_seen_is_abandoned() {
+        let traffic = TrafficCounter::default();
+        UnderWay { traffic: &traffic }.ended();
+        assert_eq!(
+            (traffic.snapshot().requests, traffic.snapshot().abandoned),
+            (1, 0)
+        );
+        drop(UnderWay { traffic: &traffic });
+        assert_eq!(
+            (traffic.snapshot().requests, traffic.snapshot().abandoned),
+            (1, 1)
+        );
+    }
 
     #[test]
     fn a_reference_tells_status_from_content() {

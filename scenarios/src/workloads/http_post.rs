@@ -1,0 +1,149 @@
+//! `http-post`: a JSON document posted to an endpoint that echoes it.
+//!
+//! The document names its operation and is filled up to its size; what comes back must be the same document. Small by
+//! default; `size = "1MiB"` sends one that no socket buffer takes at once.
+
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::http_connection::{Connection, Endpoint, TARGET};
+use super::params::{require, require_path};
+use super::size::Size;
+use crate::protocol::http::Method;
+
+/// The workload.
+#[derive(Debug)]
+pub struct HttpPost {
+    path: String,
+    filling: String,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// The endpoint that answers with what it was sent; a path in the target's URL wins.
+    pub path: String,
+    /// About how large the document is.
+    pub size: Size,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            path: "/echo".to_owned(),
+            size: Size { bytes: 256 },
+        }
+    }
+}
+
+/// The largest document, in bytes: what the mock echoes at the most.
+const LARGEST_BYTES: u64 = 32 << 20;
+
+/// A connection, and what it sends.
+pub struct Session<R: Runtime> {
+    endpoint: Endpoint,
+    connection: Connection<R>,
+    request: Vec<u8>,
+}
+
+impl Workload for HttpPost {
+    const ABOUT: About = About {
+        name: "http-post",
+        class: "http",
+        operation: "one POST of a JSON document, which is echoed and compared",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require_path("path", &params.path)?;
+        let size = params.size.bytes;
+        require((1..=LARGEST_BYTES).contains(&size), "size", || {
+            "expected from 1 byte to 32MiB".to_owned()
+        })?;
+        Ok(Self {
+            path: params.path,
+            filling: ('a'..='z').cycle().take(params.size.as_len()).collect(),
+        })
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let mut connection = Connection::new(env, &endpoint);
+        connection.connect().await?;
+        Ok(Session {
+            endpoint,
+            connection,
+            request: Vec::new(),
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        _: &Env<R>,
+        session: &mut Session<R>,
+        op: u64,
+    ) -> Result<(), Failure> {
+        let sent = json!({ "operation": op, "filling": self.filling });
+        let body = sent.to_string();
+        let path = session.endpoint.path(&self.path);
+        session
+            .endpoint
+            .encode_post(path, body.as_bytes(), &mut session.request)?;
+        let connection = &mut session.connection;
+        let status = connection
+            .exchange(Method::Post, &mut session.request)
+            .await?;
+        check_echo(&sent, status, connection.body())
+    }
+}
+
+/// Whether the answer is the document that was sent.
+fn check_echo(sent: &Value, status: u16, body: &[u8]) -> Result<(), Failure> {
+    if status != 200 {
+        return Err(Failure::new(
+            Failure::STATUS,
+            format!("the POST was answered with {status}"),
+        ));
+    }
+    let echoed: Value = serde_json::from_slice(body)
+        .map_err(|error| Failure::wrong_content(format!("the echo is no JSON: {error}")))?;
+    if echoed == *sent {
+        return Ok(());
+    }
+    Err(Failure::wrong_content(format!(
+        "sent the document of operation {}, and got back that of {}",
+        sent["operation"], echoed["operation"]
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_document_is_not_an_echo() {
+        let sent = json!({ "operation": 7, "filling": "abc" });
+        let check = |status, body: &str| check_echo(&sent, status, body.as_bytes());
+        assert_eq!(
+            check(200, r#"{ "filling": "abc", "operation": 7 }"#),
+            Ok(())
+        );
+        let kind = |status, body| check(status, body).unwrap_err().kind;
+        assert_eq!(kind(500, ""), Failure::STATUS);
+        assert_eq!(kind(200, "{"), Failure::WRONG_CONTENT);
+        let other = check(200, r#"{"operation":8,"filling":"abc"}"#).unwrap_err();
+        assert_eq!(
+            other.detail,
+            "sent the document of operation 7, and got back that of 8"
+        );
+    }
+}

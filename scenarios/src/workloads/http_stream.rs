@@ -1,0 +1,129 @@
+//! `http-stream`: URLs one after another over one connection, as an async iterator would ask for them.
+//!
+//! The next URL is asked for when the last answer is there: strictly in order, never two in flight. A server that counts
+//! what it has in flight sees as many as there are sessions.
+
+use std::num::NonZeroU32;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::fan_out::references;
+use super::http_connection::{Connection, Endpoint, Reference, TARGET};
+use super::params::require_path;
+use crate::protocol::http::Method;
+
+/// The workload.
+#[derive(Debug)]
+pub struct HttpStream {
+    /// One for each answer, in the order in which they are asked for.
+    paths: Vec<String>,
+    references: OnceLock<Vec<Reference>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// What all paths begin with; the number of the URL follows, from 1.
+    pub path: String,
+    /// How many URLs there are.
+    pub urls: NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            path: "/text/page-".to_owned(),
+            urls: const { NonZeroU32::new(10).expect("not zero") },
+        }
+    }
+}
+
+impl Workload for HttpStream {
+    const ABOUT: About = About {
+        name: "http-stream",
+        class: "http",
+        operation: "10 URLs one after another over one connection, in order",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Stream<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require_path("path", &params.path)?;
+        let path = |number| format!("{}{number}", params.path);
+        Ok(Self {
+            paths: (1..=params.urls.get()).map(path).collect(),
+            references: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let references = references(env, &self.paths).await?;
+        self.references.get_or_init(|| references);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Stream<R>, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let mut connection = Connection::new(env, &endpoint);
+        connection.connect().await?;
+        Ok(Stream {
+            endpoint,
+            connection,
+            request: Vec::new(),
+            next: 0,
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        _: &Env<R>,
+        session: &mut Stream<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        let references = self.references.get().expect("prepared before any session");
+        session.next = 0;
+        for reference in references {
+            match session.next(&self.paths).await? {
+                Some(status) => reference.check(status, session.connection.body())?,
+                None => return Err(Failure::wrong_content("the stream ended early")),
+            }
+        }
+        match session.next(&self.paths).await? {
+            None => Ok(()),
+            Some(_) => Err(Failure::wrong_content("the stream went on beyond its end")),
+        }
+    }
+}
+
+/// What iterates: its next item is the next answer.
+pub struct Stream<R: Runtime> {
+    endpoint: Endpoint,
+    connection: Connection<R>,
+    request: Vec<u8>,
+    next: usize,
+}
+
+impl<R: Runtime> Stream<R> {
+    /// The status of the next answer, whose body is with the connection; `None` at the end.
+    async fn next(&mut self, paths: &[String]) -> Result<Option<u16>, Failure> {
+        let Some(path) = paths.get(self.next) else {
+            return Ok(None);
+        };
+        self.next += 1;
+        self.endpoint
+            .encode_get(self.endpoint.path(path), &mut self.request)?;
+        let status = self
+            .connection
+            .exchange(Method::Get, &mut self.request)
+            .await?;
+        Ok(Some(status))
+    }
+}
