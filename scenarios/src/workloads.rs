@@ -9,10 +9,16 @@ pub mod scripted;
 
 pub mod http_connect;
 pub mod http_delay;
+pub mod http_errors;
 pub mod http_fanout;
 pub mod http_get;
+pub mod http_json;
+pub mod http_limited;
 pub mod http_post;
+pub mod http_queue;
+pub mod http_retry;
 pub mod http_stream;
+pub mod http_timeout;
 
 pub mod file_lines;
 pub mod file_process;
@@ -45,6 +51,7 @@ pub mod process;
 pub mod size;
 
 mod bystander;
+mod closed_port;
 mod crowd;
 mod db_connection;
 mod fan_out;

@@ -1,4 +1,4 @@
-//! Several GETs at once: what `http-fanout` and `http-delay` share.
+//! Several GETs at once: what `http-fanout`, `http-delay`, `http-json` and `http-errors` share.
 //!
 //! Each part has a connection of its own, is spawned as the runtime understands "at once", and is joined in the order
 //! asked. All parts are joined even if one failed, so that no connection is lost and nothing runs on.
@@ -10,7 +10,7 @@ use super::http_connection::{Connection, Endpoint, Reference};
 use crate::protocol::http::Method;
 
 /// One of several requests made at once.
-struct Part<R: Runtime> {
+pub(super) struct Part<R: Runtime> {
     connection: Connection<R>,
     request: Vec<u8>,
 }
@@ -42,6 +42,22 @@ impl<R: Runtime> FanOut<R> {
         env: &Env<R>,
         references: &[Reference],
     ) -> Result<(), Failure> {
+        let check = |place: usize, status, body: &[u8]| references[place].check(status, body);
+        self.exchange_checked(env, check).await
+    }
+
+    /// Asks for all paths at once; `check` is given the place, the status and the body of every answer.
+    pub(super) async fn exchange_checked(
+        &mut self,
+        env: &Env<R>,
+        check: impl Fn(usize, u16, &[u8]) -> Result<(), Failure> + Send,
+    ) -> Result<(), Failure> {
+        let under_way = self.begin(env)?;
+        self.end(under_way, check).await
+    }
+
+    /// Asks for all paths, and waits for none of the answers.
+    pub(super) fn begin(&mut self, env: &Env<R>) -> Result<UnderWay<R>, Failure> {
         let mut tasks = Vec::with_capacity(self.parts.len());
         for (path, part) in &mut self.parts {
             let part = match part.take() {
@@ -50,14 +66,22 @@ impl<R: Runtime> FanOut<R> {
             };
             tasks.push(env.runtime.spawn(part.exchange()));
         }
+        Ok(UnderWay { tasks })
+    }
+
+    /// Waits for the answers, and has `check` judge each.
+    pub(super) async fn end(
+        &mut self,
+        under_way: UnderWay<R>,
+        check: impl Fn(usize, u16, &[u8]) -> Result<(), Failure> + Send,
+    ) -> Result<(), Failure> {
         let mut outcome = Ok(());
-        for ((task, (_, place)), reference) in
-            tasks.into_iter().zip(&mut self.parts).zip(references)
-        {
+        let places = self.parts.iter_mut().enumerate();
+        for (task, (index, (_, place))) in under_way.tasks.into_iter().zip(places) {
             let checked = match task.join().await {
                 Ok((part, answer)) => {
                     let checked =
-                        answer.and_then(|status| reference.check(status, part.connection.body()));
+                        answer.and_then(|status| check(index, status, part.connection.body()));
                     *place = Some(part);
                     checked
                 }
@@ -69,6 +93,14 @@ impl<R: Runtime> FanOut<R> {
     }
 }
 
+/// Requests that were made and whose answers nobody has waited for.
+pub(super) struct UnderWay<R: Runtime> {
+    tasks: Vec<R::Task<Answered<R>>>,
+}
+
+/// A part with its answer's status.
+type Answered<R> = (Part<R>, Result<u16, Failure>);
+
 impl<R: Runtime> Part<R> {
     fn new(env: &Env<R>, endpoint: &Endpoint, path: &str) -> Result<Self, Failure> {
         Ok(Self {
@@ -77,7 +109,7 @@ impl<R: Runtime> Part<R> {
         })
     }
 
-    async fn exchange(mut self) -> (Self, Result<u16, Failure>) {
+    async fn exchange(mut self) -> Answered<R> {
         let answer = self
             .connection
             .exchange(Method::Get, &mut self.request)

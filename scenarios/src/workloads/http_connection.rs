@@ -6,6 +6,7 @@
 //! does. What must hold of the number of connections over a round is here too.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Runtime, Stream};
@@ -190,6 +191,16 @@ impl<R: Runtime> Connection<R> {
     pub(super) fn body(&self) -> &[u8] {
         &self.body
     }
+
+    /// Whether the next exchange can go over the stream that is open now.
+    pub(super) fn is_usable(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Closes the stream; the next exchange opens another one.
+    pub(super) fn close(&mut self) {
+        self.stream = None;
+    }
 }
 
 /// An exchange that has begun. Dropped before its end was seen, it counts as abandoned: the server may answer it or not.
@@ -257,6 +268,16 @@ impl Reference {
         Ok(Self { path, body })
     }
 
+    /// What is asked for.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What the body must be.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Whether a response is the right one: status 200 and the same body.
     pub(super) fn check(&self, status: u16, body: &[u8]) -> Result<(), Failure> {
         if status != 200 {
@@ -300,6 +321,11 @@ async fn fetch<R: Runtime>(
         return Err(Failure::new(Failure::STATUS, answer));
     }
     Ok(connection.body().to_vec())
+}
+
+/// Where the `http` mock answers after `delay`.
+pub(super) fn delayed_path(delay: Duration) -> String {
+    format!("/delay/{}ns", delay.as_nanos())
 }
 
 /// What the `http` mock serves at `path`, where that follows from the path alone.

@@ -1,0 +1,44 @@
+//! A port at which connections are refused, surely and for as long as it is held.
+//!
+//! The socket is bound, so that nobody else can get the port (an outgoing connection neither, which might otherwise
+//! connect to itself), and does not listen, so that every connection to it is refused.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// A port of this machine where nobody listens.
+#[derive(Debug)]
+pub(super) struct ClosedPort {
+    socket: Socket,
+}
+
+impl ClosedPort {
+    /// Takes one.
+    pub(super) fn hold() -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        socket.bind(&SocketAddr::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).into())?;
+        Ok(Self { socket })
+    }
+
+    /// Where connections are refused.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        let address = self.socket.local_addr()?;
+        let unknown = || io::Error::other("a socket of IPv4 has no address of it");
+        address.as_socket().ok_or_else(unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_to_a_closed_port_is_refused() {
+        let port = ClosedPort::hold().expect("a port");
+        let address = port.address().expect("its address");
+        let refused = std::net::TcpStream::connect(address).expect_err("refused");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

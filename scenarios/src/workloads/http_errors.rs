@@ -1,0 +1,261 @@
+//! `http-errors`: three URLs at once, of which one fails: refused, reset, an unknown host, or an error status, in turn.
+//!
+//! The operation succeeds when the failure comes back as what it is, and the other two come back as if nothing had
+//! happened: one part's failure cancels nothing. Which failure it is, is decided by the operation's number.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::closed_port::ClosedPort;
+use super::fan_out::{FanOut, references};
+use super::http_connection::{Connection, Endpoint, Reference, TARGET};
+use super::params::require_path;
+use crate::protocol::http::Method;
+
+/// The workload.
+#[derive(Debug)]
+pub struct HttpErrors {
+    params: Params,
+    references: OnceLock<Vec<Reference>>,
+    /// Where connections are refused; held over the round, so that nobody else listens there.
+    closed: OnceLock<ClosedPort>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// What is asked for beside the failure, each over a connection of its own.
+    pub paths: Vec<String>,
+    /// Where the server resets the connection.
+    pub reset: String,
+    /// Where the server answers with a status other than 200.
+    pub failing: String,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            paths: ["/text/alpha", "/text/gamma"].map(str::to_owned).to_vec(),
+            reset: "/fault/reset".to_owned(),
+            failing: "/status/503".to_owned(),
+        }
+    }
+}
+
+/// A session: connections for those that succeed, and one for what fails.
+pub struct Session<R: Runtime> {
+    endpoint: Endpoint,
+    refusing: SocketAddr,
+    others: FanOut<R>,
+    /// `None` only while it is in use, and after a panic.
+    failing: Option<Connection<R>>,
+}
+
+impl Workload for HttpErrors {
+    const ABOUT: About = About {
+        name: "http-errors",
+        class: "http",
+        operation: "3 URLs at once, one of which fails: refused, reset, unknown host or 503",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        for path in &params.paths {
+            require_path("paths", path)?;
+        }
+        require_path("reset", &params.reset)?;
+        require_path("failing", &params.failing)?;
+        Ok(Self {
+            params,
+            references: OnceLock::new(),
+            closed: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let references = references(env, &self.params.paths).await?;
+        let closed = ClosedPort::hold()?;
+        self.references.get_or_init(|| references);
+        self.closed.get_or_init(|| closed);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let closed = self.closed.get().expect("prepared before any session");
+        Ok(Session {
+            endpoint: Endpoint::of(env)?,
+            refusing: closed.address()?,
+            others: FanOut::open(env, &self.params.paths).await?,
+            failing: None,
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        op: u64,
+    ) -> Result<(), Failure> {
+        let references = self.references.get().expect("prepared before any session");
+        let trouble = Trouble::of(op);
+        let tasks = session.others.begin(env)?;
+        let connection = session.failing.take();
+        let seeker = Seeker {
+            trouble,
+            runtime: env.runtime.clone(),
+            connection: connection.unwrap_or_else(|| Connection::new(env, &session.endpoint)),
+            refusing: session.refusing,
+            request: match trouble {
+                Trouble::Reset => session.endpoint.get(&self.params.reset)?,
+                _ => session.endpoint.get(&self.params.failing)?,
+            },
+        };
+        let failing = env.runtime.spawn(seeker.seek());
+        let others = session.others.end(tasks, references_hold(references)).await;
+        let (connection, met) = failing.join().await?;
+        session.failing = Some(connection);
+        others.and_then(|()| trouble.check(&met))
+    }
+}
+
+fn references_hold(
+    references: &[Reference],
+) -> impl Fn(usize, u16, &[u8]) -> Result<(), Failure> + Send {
+    |place, status, body| references[place].check(status, body)
+}
+
+/// What one of the three meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Nobody listens.
+    Refused,
+    /// The server breaks the connection off.
+    Reset,
+    /// The name has no address.
+    UnknownHost,
+    /// The server answers that it cannot.
+    Status,
+}
+
+/// A label of a name has at most 63 letters (RFC 1035, section 2.3.4): this one has no address, and no name server need be
+/// asked to know it.
+const UNKNOWN_HOST: &str = "a234567890123456789012345678901234567890123456789012345678901234";
+
+impl Trouble {
+    /// The trouble of operation number `op`.
+    fn of(op: u64) -> Self {
+        [Self::Refused, Self::Reset, Self::UnknownHost, Self::Status][(op % 4) as usize]
+    }
+
+    /// The kind of failure that it is.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Refused => Failure::REFUSED,
+            Self::Reset => Failure::RESET,
+            Self::UnknownHost => Failure::UNKNOWN_HOST,
+            Self::Status => Failure::STATUS,
+        }
+    }
+
+    /// Whether what was met is this, by its kind.
+    fn check(self, met: &Result<(), Failure>) -> Result<(), Failure> {
+        let kind = self.kind();
+        match met {
+            Err(failure) if failure.kind == kind => Ok(()),
+            Err(failure) => Err(Failure::wrong_content(format!(
+                "what had to fail as `{kind}` failed as `{}`: {}",
+                failure.kind, failure.detail
+            ))),
+            Ok(()) => Err(Failure::wrong_content(format!(
+                "what had to fail as `{kind}` succeeded"
+            ))),
+        }
+    }
+}
+
+/// The part that looks for trouble.
+struct Seeker<R: Runtime> {
+    trouble: Trouble,
+    runtime: R,
+    connection: Connection<R>,
+    refusing: SocketAddr,
+    request: Vec<u8>,
+}
+
+impl<R: Runtime> Seeker<R> {
+    async fn seek(mut self) -> (Connection<R>, Result<(), Failure>) {
+        let met = self.meet().await;
+        (self.connection, met)
+    }
+
+    async fn meet(&mut self) -> Result<(), Failure> {
+        match self.trouble {
+            Trouble::Refused => {
+                self.runtime.connect(self.refusing).await?;
+                Ok(())
+            }
+            Trouble::UnknownHost => resolve(&self.runtime).await,
+            Trouble::Reset | Trouble::Status => self.ask().await,
+        }
+    }
+
+    async fn ask(&mut self) -> Result<(), Failure> {
+        let exchanged = self.connection.exchange(Method::Get, &mut self.request);
+        match exchanged.await? {
+            200 => Ok(()),
+            status => Err(Failure::new(
+                Failure::STATUS,
+                format!("answered with {status}"),
+            )),
+        }
+    }
+}
+
+/// Names are resolved by a call that blocks, whatever the runtime.
+async fn resolve<R: Runtime>(runtime: &R) -> Result<(), Failure> {
+    let look_up = || (UNKNOWN_HOST, 80).to_socket_addrs().map(drop);
+    let found = runtime.offload(look_up).await?;
+    found.map_err(|error| Failure::new(Failure::UNKNOWN_HOST, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_another_kind_or_none_is_found() {
+        let met = |kind| Err(Failure::new(kind, "as seen"));
+        assert_eq!(Trouble::Reset.check(&met(Failure::RESET)), Ok(()));
+        let told = |met| Trouble::Reset.check(&met).unwrap_err().detail;
+        assert_eq!(
+            told(met(Failure::SHORT)),
+            "what had to fail as `reset` failed as `short`: as seen"
+        );
+        assert_eq!(told(Ok(())), "what had to fail as `reset` succeeded");
+    }
+
+    #[test]
+    fn each_kind_has_its_turn() {
+        let kinds: Vec<_> = (0..5).map(|op| Trouble::of(op).kind()).collect();
+        assert_eq!(
+            kinds,
+            ["refused", "reset", "unknown-host", "status", "refused"]
+        );
+    }
+
+    #[test]
+    fn the_unknown_host_is_too_long_for_a_name() {
+        assert_eq!(UNKNOWN_HOST.len(), 64);
+        assert!((UNKNOWN_HOST, 80).to_socket_addrs().is_err());
+    }
+}

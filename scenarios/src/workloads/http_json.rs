@@ -1,0 +1,204 @@
+//! `http-json`: a user and some posts, asked for at once and decoded.
+//!
+//! The documents are decoded into types, as a service does it, and compared with what was served before the clock
+//! started: the user's name and e-mail address, the posts' titles, and whose they are.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::fan_out::{FanOut, references};
+use super::http_connection::TARGET;
+use super::params::require_path;
+
+/// The workload.
+#[derive(Debug)]
+pub struct HttpJson {
+    /// The user's, and then the posts'.
+    paths: Vec<String>,
+    served: OnceLock<Vec<Document>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Where the user is.
+    pub user: String,
+    /// Where the posts are, all of that user.
+    pub posts: Vec<String>,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            user: "/users/1".to_owned(),
+            posts: (1..=5).map(|number| format!("/posts/{number}")).collect(),
+        }
+    }
+}
+
+/// Who writes posts.
+#[derive(Debug, PartialEq, Deserialize)]
+struct User {
+    id: u64,
+    name: String,
+    email: String,
+}
+
+/// What somebody wrote.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Post {
+    user_id: u64,
+    title: String,
+}
+
+/// What was decoded.
+#[derive(Debug, PartialEq)]
+enum Document {
+    User(User),
+    Post(Post),
+}
+
+impl Workload for HttpJson {
+    const ABOUT: About = About {
+        name: "http-json",
+        class: "http",
+        operation: "1 user and 5 posts at once, decoded from JSON",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = FanOut<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require_path("user", &params.user)?;
+        for path in &params.posts {
+            require_path("posts", path)?;
+        }
+        let mut paths = vec![params.user];
+        paths.extend(params.posts);
+        Ok(Self {
+            paths,
+            served: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let references = references(env, &self.paths).await?;
+        let decoded = references.iter().enumerate();
+        let served = decoded.map(|(place, reference)| decode(place, reference.body()));
+        let served = served.collect::<Result<Vec<_>, _>>()?;
+        check_authors(&served)?;
+        self.served.get_or_init(|| served);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<FanOut<R>, Failure> {
+        FanOut::open(env, &self.paths).await
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut FanOut<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        let served = self.served.get().expect("prepared before any session");
+        let check = |place: usize, status, body: &[u8]| check(&served[place], place, status, body);
+        session.exchange_checked(env, check).await
+    }
+}
+
+/// The document at a place: the user first, posts behind.
+fn decode(place: usize, body: &[u8]) -> Result<Document, Failure> {
+    match place {
+        0 => decoded(body).map(Document::User),
+        _ => decoded(body).map(Document::Post),
+    }
+}
+
+fn decoded<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body)
+        .map_err(|error| Failure::wrong_content(format!("the document cannot be decoded: {error}")))
+}
+
+/// Whether the posts are those of the user.
+fn check_authors(documents: &[Document]) -> Result<(), Failure> {
+    let users = documents.iter().filter_map(|document| match document {
+        Document::User(user) => Some(user.id),
+        Document::Post(_) => None,
+    });
+    let users: Vec<u64> = users.collect();
+    let foreign = documents.iter().find_map(|document| match document {
+        Document::Post(post) if !users.contains(&post.user_id) => Some(post),
+        _ => None,
+    });
+    match foreign {
+        None => Ok(()),
+        Some(post) => Err(Failure::wrong_content(format!(
+            "`{}` is a post of user {}, who was not asked for",
+            post.title, post.user_id
+        ))),
+    }
+}
+
+/// Whether an answer is the document that was served at its place before.
+fn check(served: &Document, place: usize, status: u16, body: &[u8]) -> Result<(), Failure> {
+    if status != 200 {
+        let detail = format!("document {place} was answered with {status}");
+        return Err(Failure::new(Failure::STATUS, detail));
+    }
+    let answered = decode(place, body)?;
+    if answered == *served {
+        return Ok(());
+    }
+    Err(Failure::wrong_content(format!(
+        "document {place} is {answered:?}, and {served:?} was served before"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER: &[u8] = br#"{"id": 1, "name": "Ada", "email": "ada@example.org", "phone": "1"}"#;
+    const POST: &[u8] = br#"{"userId": 1, "id": 7, "title": "Engines", "body": "..."}"#;
+
+    #[test]
+    fn another_title_is_not_what_was_served() {
+        let served = decode(1, POST).expect("a post");
+        assert_eq!(check(&served, 1, 200, POST), Ok(()));
+        let other = br#"{"userId": 1, "title": "Looms"}"#;
+        let wrong = check(&served, 1, 200, other).unwrap_err();
+        assert_eq!(wrong.kind, Failure::WRONG_CONTENT);
+        assert!(wrong.detail.contains("Looms"), "{}", wrong.detail);
+        let kind = |status, body: &[u8]| check(&served, 1, status, body).unwrap_err().kind;
+        assert_eq!(kind(200, USER), Failure::WRONG_CONTENT);
+        assert_eq!(kind(200, b"{"), Failure::WRONG_CONTENT);
+        assert_eq!(kind(503, POST), Failure::STATUS);
+    }
+
+    #[test]
+    fn a_post_of_somebody_else_is_found() {
+        let documents = |post| {
+            vec![
+                decode(0, USER).expect("a user"),
+                decode(1, post).expect("a post"),
+            ]
+        };
+        assert_eq!(check_authors(&documents(POST)), Ok(()));
+        let foreign = check_authors(&documents(br#"{"userId": 2, "title": "Looms"}"#));
+        let foreign = foreign.unwrap_err().detail;
+        assert_eq!(
+            foreign,
+            "`Looms` is a post of user 2, who was not asked for"
+        );
+    }
+}

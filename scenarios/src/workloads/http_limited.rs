@@ -1,0 +1,167 @@
+//! `http-limited`: many URLs at once, of which a semaphore lets only a few be in flight.
+//!
+//! Each URL is answered after a seeded number of units. Who has a permit takes one of the session's connections, so there
+//! are never more of those than permits. The workload counts what is in flight itself; the server's own count stands
+//! against the scenario's `[expect] in_flight`.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use photofinish_harness::draw::draw_below;
+use photofinish_harness::runtime::{Runtime, Semaphore as _, Task as _};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::fan_out::references;
+use super::http_connection::{Connection, Connector, Endpoint, Reference, TARGET, delayed_path};
+use super::tallies::Peak;
+use crate::protocol::http::Method;
+
+/// The workload.
+#[derive(Debug)]
+pub struct HttpLimited {
+    params: Params,
+    /// One for each delay, the shortest first.
+    paths: Vec<String>,
+    references: OnceLock<Vec<Reference>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// How many URLs there are.
+    pub urls: NonZeroU32,
+    /// How many may be in flight at one time.
+    pub at_once: NonZeroU32,
+    /// The longest delay of an answer, in units; the shortest is one.
+    pub longest_units: NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        const { Self::of(20, 5, 3) }
+    }
+}
+
+impl Params {
+    const fn of(urls: u32, at_once: u32, longest_units: u32) -> Self {
+        Self {
+            urls: NonZeroU32::new(urls).expect("not zero"),
+            at_once: NonZeroU32::new(at_once).expect("not zero"),
+            longest_units: NonZeroU32::new(longest_units).expect("not zero"),
+        }
+    }
+}
+
+impl Workload for HttpLimited {
+    const ABOUT: About = About {
+        name: "http-limited",
+        class: "http",
+        operation: "20 URLs answered after 1 to 3 units, at most 5 in flight",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Arc<Limited<R>>;
+
+    fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        let delays = 1..=params.longest_units.get();
+        Ok(Self {
+            paths: delays.map(|units| delayed_path(unit * units)).collect(),
+            params,
+            references: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let references = references(env, &self.paths).await?;
+        self.references.get_or_init(|| references);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Arc<Limited<R>>, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let limited = Limited {
+            connector: Connector::new(env, &endpoint),
+            endpoint,
+            permits: env.runtime.semaphore(self.params.at_once),
+            idle: Mutex::new(Vec::new()),
+            in_flight: Arc::default(),
+        };
+        for _ in 0..self.params.at_once.get() {
+            let mut connection = limited.connection();
+            connection.connect().await?;
+            limited.idle().push(connection);
+        }
+        Ok(Arc::new(limited))
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Arc<Limited<R>>,
+        op: u64,
+    ) -> Result<(), Failure> {
+        let urls = u64::from(self.params.urls.get());
+        let first = op.wrapping_mul(urls);
+        let fetch = |url| {
+            let reference = self.reference(env.seed, first.wrapping_add(url));
+            env.runtime.spawn(session.clone().fetch(reference.clone()))
+        };
+        let tasks: Vec<_> = (0..urls).map(fetch).collect();
+        let mut outcome = Ok(());
+        for task in tasks {
+            let fetched = task.join().await;
+            outcome = outcome.and(fetched.unwrap_or_else(|error| Err(error.into())));
+        }
+        let limit = self.params.at_once.get();
+        outcome.and(session.in_flight.at_most(limit, "requests were in flight"))
+    }
+}
+
+impl HttpLimited {
+    /// What URL number `url` of a round is answered, and after how many units, as the seed says.
+    fn reference(&self, seed: u64, url: u64) -> &Reference {
+        let references = self.references.get().expect("prepared before any session");
+        &references[draw_below(seed, url, references.len() as u64) as usize]
+    }
+}
+
+/// A session: connections, and the permits to use them.
+pub struct Limited<R: Runtime> {
+    endpoint: Endpoint,
+    connector: Connector<R>,
+    permits: R::Semaphore,
+    /// Those that are not in use; each of the others is with somebody who has a permit.
+    idle: Mutex<Vec<Connection<R>>>,
+    in_flight: Arc<Peak>,
+}
+
+impl<R: Runtime> Limited<R> {
+    async fn fetch(self: Arc<Self>, reference: Reference) -> Result<(), Failure> {
+        let path = self.endpoint.path(reference.path());
+        let mut request = self.endpoint.get(path)?;
+        let permit = self.permits.acquire().await;
+        let idle = self.idle().pop();
+        let mut connection = idle.unwrap_or_else(|| self.connection());
+        let under_way = self.in_flight.enter();
+        let answer = connection.exchange(Method::Get, &mut request).await;
+        drop(under_way);
+        let checked = answer.and_then(|status| reference.check(status, connection.body()));
+        self.idle().push(connection);
+        drop(permit);
+        checked
+    }
+
+    fn connection(&self) -> Connection<R> {
+        Connection::over(self.connector.clone(), None)
+    }
+
+    /// A panic elsewhere leaves the list valid: it is only pushed to and popped from.
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection<R>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

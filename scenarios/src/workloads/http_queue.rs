@@ -1,0 +1,193 @@
+//! `http-queue`: many URLs through a queue to a few workers, which are joined when the queue is empty.
+//!
+//! The queue takes all URLs before the first worker starts, and is closed then: a model whose threads are few must not
+//! wait for room in it. Each worker has a connection of its own and takes URLs until there are none. Where nothing runs
+//! at once, the first worker takes them all.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use photofinish_harness::runtime::{Receiver, Runtime, Sender as _, Task as _};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::fan_out::references;
+use super::http_connection::{Connection, Endpoint, Reference, TARGET};
+use super::params::require_path;
+use super::tallies::{Ledger, exactly};
+use crate::protocol::http::Method;
+
+/// The workload.
+#[derive(Debug)]
+pub struct HttpQueue {
+    params: Params,
+    references: OnceLock<Arc<[Reference]>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// What all paths begin with; the number of the URL follows, from 1.
+    pub path: String,
+    /// How many URLs there are.
+    pub urls: NonZeroU32,
+    /// How many workers take them from the queue.
+    pub workers: NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            path: "/text/page-".to_owned(),
+            urls: const { NonZeroU32::new(100).expect("not zero") },
+            workers: const { NonZeroU32::new(10).expect("not zero") },
+        }
+    }
+}
+
+/// A session: the connections of its workers.
+pub struct Session<R: Runtime> {
+    endpoint: Endpoint,
+    /// `None` only while a worker has it, and after one panicked.
+    connections: Vec<Option<Connection<R>>>,
+}
+
+impl Workload for HttpQueue {
+    const ABOUT: About = About {
+        name: "http-queue",
+        class: "http",
+        operation: "100 URLs through a queue to 10 workers, joined and stopped",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require_path("path", &params.path)?;
+        Ok(Self {
+            params,
+            references: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let path = |number| format!("{}{number}", self.params.path);
+        let paths: Vec<_> = (1..=self.params.urls.get()).map(path).collect();
+        let references = references(env, &paths).await?;
+        self.references.get_or_init(|| references.into());
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let mut connections = Vec::new();
+        for _ in 0..self.params.workers.get() {
+            let mut connection = Connection::new(env, &endpoint);
+            connection.connect().await?;
+            connections.push(Some(connection));
+        }
+        Ok(Session {
+            endpoint,
+            connections,
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        let references = self.references.get().expect("prepared before any session");
+        let (queue, urls) = env.runtime.channel(self.params.urls);
+        for url in 0..self.params.urls.get() {
+            let sent = queue.send(url).await;
+            sent.map_err(|closed| Failure::wrong_content(format!("URL {url} was lost: {closed}")))?;
+        }
+        drop(queue);
+
+        let alive = Arc::new(());
+        let fetched = Arc::new(Ledger::new(self.params.urls.get()));
+        let start = |place: &mut Option<Connection<R>>| {
+            let connection = place.take();
+            let worker = Worker {
+                connection: connection.unwrap_or_else(|| Connection::new(env, &session.endpoint)),
+                endpoint: session.endpoint.clone(),
+                references: references.clone(),
+                fetched: fetched.clone(),
+                alive: alive.clone(),
+            };
+            env.runtime.spawn(worker.run(urls.clone()))
+        };
+        let tasks: Vec<_> = session.connections.iter_mut().map(start).collect();
+        let mut outcome = Ok(());
+        for (task, place) in tasks.into_iter().zip(&mut session.connections) {
+            let done = match task.join().await {
+                Ok((connection, done)) => {
+                    *place = Some(connection);
+                    done
+                }
+                Err(error) => Err(error.into()),
+            };
+            outcome = outcome.and(done);
+        }
+        outcome?;
+        fetched.each_once("URL")?;
+        check_stopped(Arc::strong_count(&alive) - 1)
+    }
+}
+
+/// Who takes URLs from the queue.
+struct Worker<R: Runtime> {
+    connection: Connection<R>,
+    endpoint: Endpoint,
+    references: Arc<[Reference]>,
+    /// The URLs that were asked for, by whomever.
+    fetched: Arc<Ledger>,
+    /// Shared with nobody but the other workers and who started them.
+    alive: Arc<()>,
+}
+
+impl<R: Runtime> Worker<R> {
+    /// Takes URLs until there are none; a failed one does not keep the others from their turn.
+    async fn run(mut self, urls: impl Receiver<u32>) -> (Connection<R>, Result<(), Failure>) {
+        let mut outcome = Ok(());
+        while let Some(url) = urls.receive().await {
+            self.fetched.note(url);
+            outcome = outcome.and(self.fetch(url).await);
+        }
+        drop(self.alive);
+        (self.connection, outcome)
+    }
+
+    async fn fetch(&mut self, url: u32) -> Result<(), Failure> {
+        let reference = &self.references[url as usize];
+        let mut request = self.endpoint.get(reference.path())?;
+        let connection = &mut self.connection;
+        let status = connection.exchange(Method::Get, &mut request).await?;
+        reference.check(status, connection.body())
+    }
+}
+
+/// Whether all workers have stopped.
+fn check_stopped(left: usize) -> Result<(), Failure> {
+    exactly(0, left, "workers were left when all were joined")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_stays_is_found() {
+        assert_eq!(check_stopped(0), Ok(()));
+        assert_eq!(
+            check_stopped(1).unwrap_err().detail,
+            "1 workers were left when all were joined, not 0"
+        );
+    }
+}

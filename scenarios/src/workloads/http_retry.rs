@@ -1,0 +1,308 @@
+//! `http-retry`: an endpoint that fails before it succeeds, tried again after waits that double up to a cap.
+//!
+//! Each operation has a path of its own, so that the server's sequence of answers is not shared. The attempts and the
+//! waits between them are checked; a twin whose last attempt fails too must report that last error, and no other.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::http_connection::{Connection, Endpoint, TARGET};
+use super::params::{require, require_path};
+use crate::protocol::http::Method;
+
+/// The workload.
+#[derive(Debug)]
+pub struct HttpRetry {
+    params: Params,
+    back_off: BackOff,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// What all paths begin with; the operation's number follows.
+    pub path: String,
+    /// How many attempts there are, all of which the server has to see.
+    pub tries: NonZeroU32,
+    /// The longest wait between two attempts, in units; the first one is one unit, and each is twice the one before.
+    pub cap_units: NonZeroU32,
+    /// What the last attempt is answered with: 200, or in a hopeless case the error that is to be reported.
+    pub last_status: u16,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            path: "/flaky/".to_owned(),
+            tries: const { NonZeroU32::new(3).expect("not zero") },
+            cap_units: const { NonZeroU32::new(4).expect("not zero") },
+            last_status: 200,
+        }
+    }
+}
+
+/// A connection, and the words of its requests.
+pub struct Session<R: Runtime> {
+    endpoint: Endpoint,
+    connection: Connection<R>,
+    request: Vec<u8>,
+}
+
+impl Workload for HttpRetry {
+    const ABOUT: About = About {
+        name: "http-retry",
+        class: "http",
+        operation: "an endpoint that fails twice, tried 3 times with waits of 1 and 2 units",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        require_path("path", &params.path)?;
+        require(
+            (200..=599).contains(&params.last_status),
+            "last_status",
+            || "expected a status from 200 to 599".to_owned(),
+        )?;
+        let back_off = BackOff {
+            unit,
+            cap_units: params.cap_units.get(),
+        };
+        Ok(Self { params, back_off })
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let mut connection = Connection::new(env, &endpoint);
+        connection.connect().await?;
+        Ok(Session {
+            endpoint,
+            connection,
+            request: Vec::new(),
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        op: u64,
+    ) -> Result<(), Failure> {
+        let path = format!("{}{op}", self.params.path);
+        let path = session.endpoint.path(&path);
+        session.endpoint.encode_get(path, &mut session.request)?;
+        let mut attempts = Vec::with_capacity(self.params.tries.get() as usize);
+        let outcome = self.retry(env, session, &mut attempts).await;
+        self.check(&attempts, &outcome)
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let requests = env.traffic[TARGET].snapshot().requests;
+        let violation = wrong_attempts(requests, totals, self.params.tries);
+        Ok(violation.into_iter().collect())
+    }
+}
+
+/// One of the attempts at something.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    begun: Instant,
+    ended: Instant,
+}
+
+impl HttpRetry {
+    /// Asks until there is a 200 or no attempt is left; the last error is the one that counts.
+    async fn retry<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        attempts: &mut Vec<Attempt>,
+    ) -> Result<(), Failure> {
+        let mut outcome = Ok(());
+        for number in 1..=self.params.tries.get() {
+            if number > 1 {
+                let wait = self.back_off.before(number);
+                env.runtime.sleep_until(Instant::now() + wait).await;
+            }
+            let begun = Instant::now();
+            let connection = &mut session.connection;
+            let answer = connection.exchange(Method::Get, &mut session.request).await;
+            let ended = Instant::now();
+            attempts.push(Attempt { begun, ended });
+            outcome = answer.and_then(succeeded);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Whether attempts, their distances and what came of them are as they should be.
+    fn check(&self, attempts: &[Attempt], outcome: &Result<(), Failure>) -> Result<(), Failure> {
+        let expected = match self.params.last_status {
+            200 => Ok(()),
+            status => succeeded(status),
+        };
+        if *outcome != expected {
+            return Err(match outcome {
+                // What went wrong beside the script (a reset, a deadline) is a failure like any other.
+                Err(failure) if failure.kind != Failure::STATUS => failure.clone(),
+                _ => Failure::wrong_content(format!(
+                    "retrying ended with {}, and {} was to come",
+                    in_words(outcome),
+                    in_words(&expected)
+                )),
+            });
+        }
+        let tries = self.params.tries;
+        if attempts.len() != tries.get() as usize {
+            let made = attempts.len();
+            let detail = format!("{made} attempts were made, and {tries} were to be");
+            return Err(Failure::wrong_content(detail));
+        }
+        self.back_off.check(attempts)
+    }
+}
+
+fn succeeded(status: u16) -> Result<(), Failure> {
+    match status {
+        200 => Ok(()),
+        status => Err(Failure::new(
+            Failure::STATUS,
+            format!("answered with {status}"),
+        )),
+    }
+}
+
+fn in_words(outcome: &Result<(), Failure>) -> String {
+    match outcome {
+        Ok(()) => "success".to_owned(),
+        Err(failure) => format!("an error ({})", failure.detail),
+    }
+}
+
+/// Waits that double: 1, 2, 4 units, and so on up to a cap.
+#[derive(Clone, Copy, Debug)]
+struct BackOff {
+    unit: Duration,
+    cap_units: u32,
+}
+
+impl BackOff {
+    /// How long to wait before attempt number `number`, counted from 1; the first one comes after no other.
+    fn before(self, number: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(number.saturating_sub(2));
+        self.unit * doubled.min(self.cap_units)
+    }
+
+    /// Whether no attempt came too early after the one before.
+    fn check(self, attempts: &[Attempt]) -> Result<(), Failure> {
+        for (number, pair) in (2..).zip(attempts.windows(2)) {
+            let (distance, wait) = (pair[1].begun - pair[0].ended, self.before(number));
+            if distance < wait {
+                return Err(Failure::wrong_content(format!(
+                    "attempt {number} came {distance:?} after the one before, and {wait:?} were to be waited"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the server had to answer as many requests as operations make.
+fn wrong_attempts(requests: u64, totals: Totals, tries: NonZeroU32) -> Option<String> {
+    let tries = u64::from(tries.get());
+    let least = totals.succeeded * tries;
+    let most = least + totals.failed * tries;
+    (!(least..=most).contains(&requests)).then(|| {
+        format!("{requests} requests were answered, and operations of {tries} attempts each make {least} to {most}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retry(last_status: u16) -> HttpRetry {
+        let params = Params {
+            last_status,
+            ..Params::default()
+        };
+        HttpRetry::new(params, Duration::from_millis(10)).expect("parameters")
+    }
+
+    /// Attempts of no length at these milliseconds.
+    fn attempts(at_ms: &[u64]) -> Vec<Attempt> {
+        let start = Instant::now();
+        let at = |ms: &u64| start + Duration::from_millis(*ms);
+        let attempt = |ms| Attempt {
+            begun: at(ms),
+            ended: at(ms),
+        };
+        at_ms.iter().map(attempt).collect()
+    }
+
+    #[test]
+    fn waits_double_up_to_the_cap() {
+        let back_off = retry(200).back_off;
+        let waits: Vec<_> = (2..=6).map(|number| back_off.before(number)).collect();
+        assert_eq!(waits, [10, 20, 40, 40, 40].map(Duration::from_millis));
+    }
+
+    #[test]
+    fn an_attempt_too_few_or_too_early_is_found() {
+        let check = |at_ms: &[u64]| retry(200).check(&attempts(at_ms), &Ok(()));
+        assert_eq!(check(&[0, 10, 30]), Ok(()));
+        assert_eq!(check(&[0, 15, 100]), Ok(()));
+        let told = |at_ms| check(at_ms).unwrap_err().detail;
+        assert_eq!(told(&[0, 10]), "2 attempts were made, and 3 were to be");
+        assert_eq!(
+            told(&[0, 10, 29]),
+            "attempt 3 came 19ms after the one before, and 20ms were to be waited"
+        );
+    }
+
+    #[test]
+    fn another_end_than_the_last_answer_is_found() {
+        let three = attempts(&[0, 10, 30]);
+        let hopeless = retry(500);
+        assert_eq!(hopeless.check(&three, &succeeded(500)), Ok(()));
+        let told = |outcome| hopeless.check(&three, &outcome).unwrap_err().detail;
+        assert_eq!(
+            told(succeeded(503)),
+            "retrying ended with an error (answered with 503), and an error (answered with 500) was to come"
+        );
+        assert_eq!(
+            told(Ok(())),
+            "retrying ended with success, and an error (answered with 500) was to come"
+        );
+        let reset = Failure::new(Failure::RESET, "reset");
+        assert_eq!(hopeless.check(&three, &Err(reset.clone())), Err(reset));
+    }
+
+    #[test]
+    fn requests_that_do_not_fit_the_operations_are_a_violation() {
+        let totals = |succeeded, failed| Totals {
+            sessions: 1,
+            succeeded,
+            failed,
+        };
+        let tries = NonZeroU32::new(3).expect("not zero");
+        assert_eq!(wrong_attempts(30, totals(10, 0), tries), None);
+        assert_eq!(wrong_attempts(31, totals(10, 1), tries), None);
+        assert!(wrong_attempts(29, totals(10, 0), tries).is_some());
+        assert!(wrong_attempts(31, totals(10, 0), tries).is_some());
+    }
+}

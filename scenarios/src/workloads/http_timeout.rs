@@ -1,0 +1,356 @@
+//! `http-timeout`: a request that takes longer than its deadline; and its shielded twin.
+//!
+//! At the deadline the caller gives up, and the connection in the middle of its exchange is not used again. Where the work
+//! is shielded it is a part of its own: the caller gives up all the same, and the work goes on to its end, with its
+//! connection whole. On a busy machine a caller may wake so late that the answer is there already. One such operation is
+//! no violation; answers to most of them are, since then the deadline means nothing.
+
+use std::num::NonZeroU32;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use photofinish_harness::runtime::{
+    Capability, Elapsed, Receiver as _, Runtime, Sender as _, Task as _,
+};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::http_connection::{
+    Connection, Endpoint, Reference, TARGET, delayed_path, too_few_connections,
+};
+use super::params::require;
+use crate::protocol::http::Method;
+
+/// The workload.
+#[derive(Debug)]
+pub struct HttpTimeout {
+    shielded: bool,
+    path: String,
+    times: Times,
+    reference: OnceLock<Reference>,
+    /// Operations that got their answer, since their caller woke late.
+    answered: AtomicU64,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// After how many units the server answers.
+    pub takes_units: NonZeroU32,
+    /// After how many units the caller gives up; before the answer.
+    pub deadline_units: NonZeroU32,
+    /// Whether the work goes on to its end when its caller has given up.
+    pub shielded: bool,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            takes_units: const { NonZeroU32::new(5).expect("not zero") },
+            deadline_units: const { NonZeroU32::new(3).expect("not zero") },
+            shielded: false,
+        }
+    }
+}
+
+/// When what has to happen.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    deadline: Duration,
+    answer: Duration,
+}
+
+/// A connection, and the request it repeats.
+pub struct Session<R: Runtime> {
+    endpoint: Endpoint,
+    /// `None` only while shielded work has them, and after that panicked.
+    exchange: Option<(Connection<R>, Vec<u8>)>,
+}
+
+/// How an operation ended, seen from its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    GaveUp,
+    Answered,
+}
+
+impl Workload for HttpTimeout {
+    const ABOUT: About = About {
+        name: "http-timeout",
+        class: "http",
+        operation: "a request that takes 5 units, given up after 3",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        let Params {
+            takes_units,
+            deadline_units,
+            shielded,
+        } = params;
+        require(deadline_units < takes_units, "deadline_units", || {
+            format!("the deadline must lie before the answer, which takes {takes_units} units")
+        })?;
+        let times = Times {
+            deadline: unit * deadline_units.get(),
+            answer: unit * takes_units.get(),
+        };
+        Ok(Self {
+            shielded,
+            path: delayed_path(times.answer),
+            times,
+            reference: OnceLock::new(),
+            answered: AtomicU64::new(0),
+        })
+    }
+
+    /// Shielded work and its caller go on side by side, each in its place: one after the other there is nothing to give
+    /// up, and with as many parts as threads the callers would keep the work from beginning.
+    fn needs(&self) -> &'static [Capability] {
+        if self.shielded {
+            &[Capability::Concurrency, Capability::ManyAtOnce]
+        } else {
+            Self::ABOUT.needs
+        }
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let reference = Reference::obtain(env, &endpoint, endpoint.path(&self.path)).await?;
+        self.reference.get_or_init(|| reference);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        Ok(Session {
+            endpoint,
+            exchange: None,
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        let exchange = match session.exchange.take() {
+            Some(exchange) => exchange,
+            None => {
+                let request = session.endpoint.get(session.endpoint.path(&self.path))?;
+                (Connection::new(env, &session.endpoint), request)
+            }
+        };
+        let (exchange, ending) = if self.shielded {
+            self.shielded(env, exchange).await?
+        } else {
+            self.plain(env, exchange).await?
+        };
+        session.exchange = Some(exchange);
+        let answered = ending == Ending::Answered;
+        self.answered
+            .fetch_add(u64::from(answered), Ordering::Relaxed);
+        let share = if answered { 1.0 } else { 0.0 };
+        env.observed.number("answered_past_deadline_share", share);
+        Ok(())
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let answered = self.answered.load(Ordering::Relaxed);
+        let mut violations = Vec::from_iter(ignored_deadline(answered, totals.succeeded));
+        if !self.shielded {
+            violations.extend(too_few_connections(env, totals));
+        }
+        Ok(violations)
+    }
+}
+
+/// What an exchange needs: lent to shielded work, and given back.
+type Exchange<R> = (Connection<R>, Vec<u8>);
+
+impl HttpTimeout {
+    /// The exchange is dropped at the deadline, in the middle.
+    async fn plain<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        (mut connection, mut request): Exchange<R>,
+    ) -> Result<(Exchange<R>, Ending), Failure> {
+        let begun = Instant::now();
+        let exchange = connection.exchange(Method::Get, &mut request);
+        let outcome = env.runtime.timeout(self.times.deadline, exchange).await;
+        let after = begun.elapsed();
+        let ending = match outcome {
+            Err(Elapsed) => {
+                self.times.check_giving_up(after)?;
+                check_given_up(connection.is_usable())?;
+                Ending::GaveUp
+            }
+            Ok(answer) => {
+                self.check_answer(answer?, &connection, after)?;
+                // As every other operation leaves it, so that the next one begins alike.
+                connection.close();
+                Ending::Answered
+            }
+        };
+        Ok(((connection, request), ending))
+    }
+
+    /// The exchange is a part of its own; only the caller's waiting for it ends at the deadline.
+    async fn shielded<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        (mut connection, mut request): Exchange<R>,
+    ) -> Result<(Exchange<R>, Ending), Failure> {
+        let (sender, receiver) = env.runtime.channel(NonZeroU32::MIN);
+        let begun = Instant::now();
+        let work = env.runtime.spawn(async move {
+            let answer = connection.exchange(Method::Get, &mut request).await;
+            // Whoever receives it waits for it in any case.
+            let _ = sender.send((connection, request, answer)).await;
+        });
+        let waited = env.runtime.timeout(self.times.deadline, work.join()).await;
+        let after = begun.elapsed();
+        let Some((connection, request, answer)) = receiver.receive().await else {
+            return Err(Failure::wrong_content(
+                "the work ended without a result when its caller had given up",
+            ));
+        };
+        self.check_answer(answer?, &connection, begun.elapsed())?;
+        let ending = match waited {
+            Err(Elapsed) => {
+                self.times.check_giving_up(after)?;
+                Ending::GaveUp
+            }
+            Ok(joined) => {
+                joined?;
+                Ending::Answered
+            }
+        };
+        Ok(((connection, request), ending))
+    }
+
+    fn check_answer<R: Runtime>(
+        &self,
+        status: u16,
+        connection: &Connection<R>,
+        after: Duration,
+    ) -> Result<(), Failure> {
+        let reference = self.reference.get().expect("prepared before any session");
+        reference.check(status, connection.body())?;
+        self.times.check_completing(after)
+    }
+}
+
+impl Times {
+    /// Whether the caller gave up no earlier than it should. Later is the machine's doing, and measured.
+    fn check_giving_up(&self, after: Duration) -> Result<(), Failure> {
+        if after >= self.deadline {
+            return Ok(());
+        }
+        Err(Failure::wrong_content(format!(
+            "given up after {after:?}, before the deadline of {:?}",
+            self.deadline
+        )))
+    }
+
+    /// Whether the work took as long as the server takes.
+    fn check_completing(&self, after: Duration) -> Result<(), Failure> {
+        if after >= self.answer {
+            return Ok(());
+        }
+        Err(Failure::wrong_content(format!(
+            "answered after {after:?}, and the server takes {:?}",
+            self.answer
+        )))
+    }
+}
+
+/// Whether a connection in the middle of an exchange is out of use.
+fn check_given_up(usable: bool) -> Result<(), Failure> {
+    if !usable {
+        return Ok(());
+    }
+    Err(Failure::wrong_content(
+        "a connection whose exchange was given up would be used again",
+    ))
+}
+
+/// Answers to most operations are more than late callers.
+fn ignored_deadline(answered: u64, operations: u64) -> Option<String> {
+    (answered > operations / 2).then(|| {
+        format!("{answered} of {operations} operations got their answer although the deadline had passed")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMES: Times = Times {
+        deadline: Duration::from_millis(3),
+        answer: Duration::from_millis(5),
+    };
+
+    #[test]
+    fn giving_up_before_the_deadline_is_found_and_later_is_not() {
+        assert_eq!(TIMES.check_giving_up(Duration::from_millis(3)), Ok(()));
+        assert_eq!(TIMES.check_giving_up(Duration::from_millis(9)), Ok(()));
+        let early = TIMES.check_giving_up(Duration::from_millis(2));
+        assert_eq!(
+            early.unwrap_err().detail,
+            "given up after 2ms, before the deadline of 3ms"
+        );
+    }
+
+    #[test]
+    fn work_that_ended_before_the_server_answers_is_found() {
+        assert_eq!(TIMES.check_completing(Duration::from_millis(5)), Ok(()));
+        let early = TIMES.check_completing(Duration::from_millis(3));
+        assert_eq!(
+            early.unwrap_err().detail,
+            "answered after 3ms, and the server takes 5ms"
+        );
+    }
+
+    #[test]
+    fn a_deadline_that_most_answers_outlive_is_ignored() {
+        assert_eq!(ignored_deadline(0, 1), None);
+        assert_eq!(ignored_deadline(5, 10), None);
+        assert_eq!(
+            ignored_deadline(6, 10).as_deref(),
+            Some("6 of 10 operations got their answer although the deadline had passed")
+        );
+        assert!(ignored_deadline(1, 1).is_some());
+    }
+
+    #[test]
+    fn a_connection_that_would_be_used_again_is_found() {
+        assert_eq!(check_given_up(false), Ok(()));
+        assert!(check_given_up(true).is_err());
+    }
+
+    #[test]
+    fn only_shielded_work_needs_more_than_one_thing_at_a_time() {
+        let needs = |shielded| {
+            let params = Params {
+                shielded,
+                ..Params::default()
+            };
+            let made = HttpTimeout::new(params, Duration::from_millis(1)).expect("parameters");
+            made.needs()
+        };
+        assert!(needs(false).is_empty());
+        assert!(needs(true).contains(&Capability::Concurrency));
+    }
+}
