@@ -218,3 +218,26 @@ fn faults_on_the_way_are_no_mismatch() {
         sandbox.run(&[&BROKEN[..], &TINY].concat()).check(0, &[]);
     }
 }
+
+/// What the scenario expects of its server is held against the server's own count: a semaphore with more permits than
+/// that, and one with fewer, are both found out.
+#[test]
+fn a_limit_that_the_server_saw_broken_or_never_reached_is_measured_but_wrong() {
+    let run = |permits: &str| {
+        let sandbox = Sandbox::new();
+        sandbox.run(&[
+            "run",
+            "http-limited",
+            "--runtimes=tokio",
+            "--rounds=1",
+            "--duration=50ms",
+            "--concurrency=1",
+            "--set=load.warmup=20ms",
+            "--no-redo",
+            "--set=unit=5ms",
+            permits,
+        ])
+    };
+    run("--set=at_once=20").check(5, &["requests in flight (http)", "may have 5 each"]);
+    run("--set=at_once=1").check(5, &["never saw more than 1", "5 were to be reached"]);
+}
