@@ -73,7 +73,7 @@ struct Comparison {
     unseen: u64,
 }
 
-fn comparisons(worker: &Traffic, server: &ServerCounts) -> [Comparison; 4] {
+fn comparisons(worker: &Traffic, server: &ServerCounts) -> [Comparison; 5] {
     let sent = |what, worker, server| Comparison {
         what,
         worker,
@@ -95,6 +95,7 @@ fn comparisons(worker: &Traffic, server: &ServerCounts) -> [Comparison; 4] {
             ..answered("requests", worker.requests, server.requests)
         },
         sent("connections", worker.connections, server.connections),
+        answered("transactions", worker.transactions, server.transactions),
         Comparison {
             unseen: bytes_unseen,
             ..sent(
@@ -141,12 +142,14 @@ mod tests {
         bytes_in: 3000,
         connections: 2,
         abandoned: 0,
+        transactions: 3,
     };
     const SAME: ServerCounts = ServerCounts {
         requests: Some(10),
         bytes_in: Some(200),
         bytes_out: Some(3000),
         connections: Some(2),
+        transactions: Some(3),
         peak_in_flight: None,
         cpu_user_ns: None,
         cpu_system_ns: None,
@@ -216,6 +219,15 @@ mod tests {
             None,
             server,
             &["requests (http): the worker counted 10, the server 11"],
+        );
+        let server = ServerCounts {
+            transactions: Some(2),
+            ..SAME
+        };
+        check(
+            None,
+            server,
+            &["transactions (http): the worker counted 3, the server 2"],
         );
         let server = ServerCounts {
             bytes_in: Some(199),

@@ -223,6 +223,7 @@ fn difference(before: &ServerCounts, after: &ServerCounts) -> ServerCounts {
         bytes_in: minus(after.bytes_in, before.bytes_in),
         bytes_out: minus(after.bytes_out, before.bytes_out),
         connections: minus(after.connections, before.connections),
+        transactions: minus(after.transactions, before.transactions),
         // A peak is no sum: that of an earlier round cannot be taken away from it.
         peak_in_flight: None,
         cpu_user_ns: minus(after.cpu_user_ns, before.cpu_user_ns),

@@ -474,6 +474,9 @@ pub struct Traffic {
     /// have answered them or not.
     #[serde(default)]
     pub abandoned: u64,
+    /// Transactions of a database that ended; 0 where there are none.
+    #[serde(default)]
+    pub transactions: u64,
 }
 
 /// What a server counted; `None` where this server cannot know.
@@ -487,6 +490,9 @@ pub struct ServerCounts {
     pub bytes_out: Option<u64>,
     /// Connections accepted.
     pub connections: Option<u64>,
+    /// Transactions of a database that ended.
+    #[serde(default)]
+    pub transactions: Option<u64>,
     /// Most requests in flight at one time.
     pub peak_in_flight: Option<u64>,
     /// User CPU time of the server process over the round, from when it was ready, in ns.

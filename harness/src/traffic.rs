@@ -21,6 +21,7 @@ struct Totals {
     bytes_in: AtomicU64,
     connections: AtomicU64,
     abandoned: AtomicU64,
+    transactions: AtomicU64,
 }
 
 impl TrafficCounter {
@@ -56,6 +57,12 @@ impl TrafficCounter {
         self.totals.abandoned.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A transaction of a database ended.
+    #[inline]
+    pub fn ended_transaction(&self) {
+        self.totals.transactions.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The totals so far.
     pub fn snapshot(&self) -> Traffic {
         let load = |total: &AtomicU64| total.load(Ordering::Relaxed);
@@ -65,6 +72,7 @@ impl TrafficCounter {
             bytes_in: load(&self.totals.bytes_in),
             connections: load(&self.totals.connections),
             abandoned: load(&self.totals.abandoned),
+            transactions: load(&self.totals.transactions),
         }
     }
 }

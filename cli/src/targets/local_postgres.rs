@@ -58,8 +58,8 @@ const FIRST_THAT_COUNTS_AT_ONCE: u64 = 150_000;
 /// Sessions that were opened in the measured database and are closed by now.
 const SESSIONS: &str = "SELECT sessions FROM pg_stat_database WHERE datname = 'postgres'";
 
-/// Transactions that sessions closed by now have ended. Workloads run one for each exchange, and the server one for
-/// each login.
+/// Transactions that sessions closed by now have ended; one of them is the server's own, for each login. Exchanges it
+/// does not count.
 const TRANSACTIONS: &str =
     "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'postgres'";
 
@@ -133,7 +133,7 @@ impl External for LocalPostgres {
         let beside_logins = |transactions: u64| transactions.checked_sub(connections?);
         Ok(Some(ServerCounts {
             connections,
-            requests: transactions.and_then(beside_logins),
+            transactions: transactions.and_then(beside_logins),
             ..ServerCounts::default()
         }))
     }

@@ -13,7 +13,7 @@ use photofinish_harness::workload::{Env, Failure};
 
 use crate::protocol::postgres::{
     Discard, EncodeError, Format, Outcome, Parameter, PgError, PgTarget, ResponseReader, RowSink,
-    Startup, encode,
+    Startup, TransactionStatus, encode,
 };
 
 /// Name of the target that database workloads talk to.
@@ -213,9 +213,13 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    /// Counts a cycle that executed something, whatever came of it.
+    /// Counts a cycle that executed something, whatever came of it. Outside of a transaction afterwards, it ended one:
+    /// its own, or the one that it was the last part of.
     fn executed(&self) -> Result<&Outcome, Failure> {
         self.traffic.answered();
+        if self.reader.outcome().transaction_status == TransactionStatus::Idle {
+            self.traffic.ended_transaction();
+        }
         self.outcome()
     }
 
