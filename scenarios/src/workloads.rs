@@ -26,8 +26,11 @@ pub mod file_random;
 pub mod file_read;
 pub mod file_write;
 
+pub mod db_connect;
 pub mod db_crud;
+pub mod db_pool;
 pub mod db_select;
+pub mod db_transaction;
 
 pub mod batch;
 pub mod job_queue;
@@ -51,7 +54,9 @@ pub mod process;
 pub mod size;
 
 mod bystander;
+mod census;
 mod closed_port;
+mod connection_pool;
 mod crowd;
 mod db_connection;
 mod fan_out;

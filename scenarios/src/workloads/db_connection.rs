@@ -5,12 +5,15 @@
 //! server that is already there, disturbs nothing on it, and leaves nothing behind.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Runtime, Stream as _};
 use photofinish_harness::traffic::TrafficCounter;
 use photofinish_harness::workload::{Env, Failure};
 
+use super::census::{Census, Presence};
+use super::connection_pool::Connect;
 use crate::protocol::postgres::{
     Discard, EncodeError, Format, Outcome, Parameter, PgError, PgTarget, ResponseReader, RowSink,
     Startup, TransactionStatus, encode,
@@ -44,22 +47,24 @@ pub(super) const INT4: u32 = 23;
 /// OID of `text`.
 pub(super) const TEXT: u32 = 25;
 
-/// A connection that logs in at the first exchange, and again after one that broke it.
-pub(super) struct Connection<R: Runtime> {
+/// Where connections lead, what they prepare and by whom they are counted: found out once for all that are made of it.
+#[derive(Clone)]
+pub(super) struct Connector<R> {
     runtime: R,
-    target: PgTarget,
+    target: Arc<PgTarget>,
     address: SocketAddr,
     statements: &'static [Statement],
-    stream: Option<R::Stream>,
-    received: Buffer,
-    message: Vec<u8>,
-    reader: ResponseReader,
     traffic: TrafficCounter,
+    census: Census,
 }
 
-impl<R: Runtime> Connection<R> {
-    /// A connection that is not open yet and will prepare `statements` when it is.
-    pub(super) fn new(env: &Env<R>, statements: &'static [Statement]) -> Result<Self, Failure> {
+impl<R: Runtime> Connector<R> {
+    /// A connector whose connections prepare `statements` and are counted by `census`.
+    pub(super) fn new(
+        env: &Env<R>,
+        statements: &'static [Statement],
+        census: &Census,
+    ) -> Result<Self, Failure> {
         let cannot = |detail: String| Failure::new(Failure::IO, detail);
         let target =
             PgTarget::parse(&env.targets[TARGET].url).map_err(|error| cannot(error.to_string()))?;
@@ -69,26 +74,88 @@ impl<R: Runtime> Connection<R> {
             .ok_or_else(|| cannot(format!("`{}` has no address", target.host)))?;
         Ok(Self {
             runtime: env.runtime.clone(),
-            target,
+            target: Arc::new(target),
             address,
             statements,
+            traffic: env.traffic[TARGET].clone(),
+            census: census.clone(),
+        })
+    }
+
+    /// A connection that is not open yet.
+    pub(super) fn connection(&self) -> Connection<R> {
+        Connection {
+            connector: self.clone(),
             stream: None,
             received: Buffer::with_capacity(BUFFER_BYTES),
             message: Vec::new(),
             reader: ResponseReader::new(MAX_MESSAGE_BYTES),
-            traffic: env.traffic[TARGET].clone(),
+        }
+    }
+
+    async fn open_stream(&self) -> Result<Open<R::Stream>, Failure> {
+        let stream = self.runtime.connect(self.address).await?;
+        self.traffic.connected();
+        Ok(Open {
+            stream,
+            _counted: self.census.enter(),
         })
+    }
+}
+
+impl<R: Runtime> Connect for Connector<R> {
+    type Connection = Connection<R>;
+
+    async fn connect(&self) -> Result<Connection<R>, Failure> {
+        let mut connection = self.connection();
+        connection.connect().await?;
+        Ok(connection)
+    }
+
+    fn is_usable(connection: &Connection<R>) -> bool {
+        connection.is_usable()
+    }
+
+    async fn close(connection: Connection<R>) {
+        connection.close().await;
+    }
+}
+
+/// A stream, counted as long as it is open: fields are dropped in their order, so it is closed before it is counted.
+struct Open<S> {
+    stream: S,
+    _counted: Presence,
+}
+
+/// A connection that logs in at the first exchange, and again after one that broke it.
+pub(super) struct Connection<R: Runtime> {
+    connector: Connector<R>,
+    stream: Option<Open<R::Stream>>,
+    received: Buffer,
+    message: Vec<u8>,
+    reader: ResponseReader,
+}
+
+impl<R: Runtime> Connection<R> {
+    /// A connection that is not open yet and will prepare `statements` when it is.
+    pub(super) fn new(env: &Env<R>, statements: &'static [Statement]) -> Result<Self, Failure> {
+        Ok(Connector::new(env, statements, &Census::default())?.connection())
     }
 
     /// Connects, logs in, enters this round's schema and prepares the statements.
     pub(super) async fn connect(&mut self) -> Result<(), Failure> {
-        self.stream = None;
-        self.received.clear();
-        let mut stream = self.runtime.connect(self.address).await?;
-        self.traffic.connected();
-        self.log_in(&mut stream).await?;
-        self.stream = Some(stream);
+        self.log_in().await?;
         self.enter_schema_and_prepare().await
+    }
+
+    /// Connects and logs in, and no more: outside of this round's schema, with nothing prepared.
+    pub(super) async fn log_in(&mut self) -> Result<(), Failure> {
+        self.abandon();
+        self.received.clear();
+        let mut open = self.connector.open_stream().await?;
+        self.start_up(&mut open.stream).await?;
+        self.stream = Some(open);
+        Ok(())
     }
 
     /// Runs statements without parameters.
@@ -119,7 +186,16 @@ impl<R: Runtime> Connection<R> {
 
     /// Takes leave, and waits until the server has gone: then it has counted all there was.
     pub(super) async fn close(mut self) {
-        let Some(mut stream) = self.stream.take() else {
+        self.disconnect().await;
+    }
+
+    /// As [`close`](Self::close), but its buffers serve the next login.
+    pub(super) async fn disconnect(&mut self) {
+        let Some(Open {
+            mut stream,
+            _counted,
+        }) = self.stream.take()
+        else {
             return;
         };
         self.message.clear();
@@ -127,28 +203,39 @@ impl<R: Runtime> Connection<R> {
         if stream.write_all(&mut self.message).await.is_err() {
             return;
         }
-        self.traffic.wrote(self.message.len());
+        self.connector.traffic.wrote(self.message.len());
         while let Ok(count @ 1..) = stream.read(&mut self.received).await {
-            self.traffic.read(count);
+            self.connector.traffic.read(count);
             self.received.clear();
         }
     }
 
-    async fn log_in(&mut self, stream: &mut R::Stream) -> Result<(), Failure> {
+    /// Closes it where it stands, without a word to the server.
+    pub(super) fn abandon(&mut self) {
+        self.stream = None;
+    }
+
+    /// Whether another exchange may follow: the last one ended well, and outside of a transaction.
+    pub(super) fn is_usable(&self) -> bool {
+        let status = self.reader.outcome().transaction_status;
+        self.stream.is_some() && status == TransactionStatus::Idle
+    }
+
+    async fn start_up(&mut self, stream: &mut R::Stream) -> Result<(), Failure> {
         self.message.clear();
-        let mut startup =
-            Startup::begin(&self.target.config, &mut self.message).map_err(encode_failure)?;
+        let config = &self.connector.target.config;
+        let mut startup = Startup::begin(config, &mut self.message).map_err(encode_failure)?;
         loop {
             if !self.message.is_empty() {
                 stream.write_all(&mut self.message).await?;
-                self.traffic.wrote(self.message.len());
+                self.connector.traffic.wrote(self.message.len());
                 self.message.clear();
             }
             let count = stream.read(&mut self.received).await?;
             if count == 0 {
                 return startup.end_of_input().map_err(failure);
             }
-            self.traffic.read(count);
+            self.connector.traffic.read(count);
             let advance = startup
                 .advance(self.received.unread(), &mut self.message)
                 .map_err(failure)?;
@@ -173,7 +260,7 @@ impl<R: Runtime> Connection<R> {
         let enter = format!("SET search_path TO {}", schema());
         encode::parse(UNNAMED, &enter, &[], &mut self.message)?;
         encode::bind_execute_unsynced(UNNAMED, &[], Format::Text, &mut self.message)?;
-        for statement in self.statements {
+        for statement in self.connector.statements {
             let Statement {
                 name,
                 sql,
@@ -188,26 +275,27 @@ impl<R: Runtime> Connection<R> {
     /// Sends the message and reads until the server is ready again.
     async fn cycle<S: RowSink + Send>(&mut self, sink: &mut S) -> Result<(), Failure> {
         // Out of its place while in use: a failed or cancelled exchange leaves a connection nobody may use again.
-        let mut stream = self
+        let mut open = self
             .stream
             .take()
             .ok_or_else(|| Failure::new(Failure::IO, "the connection is not open"))?;
+        let stream = &mut open.stream;
         self.reader.begin();
         stream.write_all(&mut self.message).await?;
-        self.traffic.wrote(self.message.len());
+        self.connector.traffic.wrote(self.message.len());
         loop {
             let count = stream.read(&mut self.received).await?;
             if count == 0 {
                 return self.reader.end_of_input().map_err(failure);
             }
-            self.traffic.read(count);
+            self.connector.traffic.read(count);
             let advance = self
                 .reader
                 .advance(self.received.unread(), sink)
                 .map_err(failure)?;
             self.received.consume(advance.consumed);
             if advance.done {
-                self.stream = Some(stream);
+                self.stream = Some(open);
                 return Ok(());
             }
         }
@@ -216,9 +304,9 @@ impl<R: Runtime> Connection<R> {
     /// Counts a cycle that executed something, whatever came of it. Outside of a transaction afterwards, it ended one:
     /// its own, or the one that it was the last part of.
     fn executed(&self) -> Result<&Outcome, Failure> {
-        self.traffic.answered();
+        self.connector.traffic.answered();
         if self.reader.outcome().transaction_status == TransactionStatus::Idle {
-            self.traffic.ended_transaction();
+            self.connector.traffic.ended_transaction();
         }
         self.outcome()
     }
@@ -231,9 +319,9 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    /// Connects if the last exchange broke the connection.
+    /// Connects if the last exchange broke the connection, or left a transaction open on it.
     pub(super) async fn ensure_connected(&mut self) -> Result<(), Failure> {
-        if self.stream.is_some() {
+        if self.is_usable() {
             return Ok(());
         }
         self.connect().await

@@ -1,0 +1,94 @@
+//! How many connections are open, counted where they begin and where they end.
+//!
+//! The count belongs to the socket, not to whoever manages it: a pool that loses track of its connections cannot lose
+//! track of these numbers as well. A mutex keeps them consistent; it is taken once to open and once to close. What the
+//! numbers must be is said by the workloads.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Counts what is open; clones share the counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Census {
+    counts: Arc<Mutex<Counts>>,
+}
+
+/// What a [`Census`] has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Opened so far.
+    pub(super) opened: u64,
+    /// Closed so far.
+    pub(super) closed: u64,
+    /// The most that were open at once.
+    pub(super) most: u64,
+    /// The fewest that were open since [`Census::watch_fewest`]; 0 before.
+    pub(super) fewest: u64,
+}
+
+impl Counts {
+    /// Open now.
+    pub(super) fn open(&self) -> u64 {
+        self.opened - self.closed
+    }
+}
+
+impl Census {
+    /// One is open until the guard is dropped.
+    pub(super) fn enter(&self) -> Presence {
+        let mut counts = self.lock();
+        counts.opened += 1;
+        counts.most = counts.most.max(counts.open());
+        Presence(self.clone())
+    }
+
+    /// From now on the fewest are noted: those that a start-up takes time to open are open.
+    pub(super) fn watch_fewest(&self) {
+        let mut counts = self.lock();
+        counts.fewest = counts.open();
+    }
+
+    /// The counts so far.
+    pub(super) fn counts(&self) -> Counts {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of those that a [`Census`] counts.
+#[derive(Debug)]
+pub(super) struct Presence(Census);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let mut counts = self.0.lock();
+        counts.closed += 1;
+        counts.fewest = counts.fewest.min(counts.open());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_the_fewest_and_those_that_were_never_closed_are_told() {
+        let census = Census::default();
+        let mut present: Vec<_> = (0..3).map(|_| census.enter()).collect();
+        census.watch_fewest();
+        present.push(census.enter());
+        present.truncate(2);
+        present.push(census.enter());
+        let counts = Counts {
+            opened: 5,
+            closed: 2,
+            most: 4,
+            fewest: 2,
+        };
+        assert_eq!(census.counts(), counts);
+        std::mem::forget(present);
+        assert_eq!(census.counts().open(), 3);
+    }
+}

@@ -1,0 +1,366 @@
+//! A pool of connections with a minimum and a maximum, built on the runtime's semaphore.
+//!
+//! The minimum is opened with the pool; more are opened on demand, up to the maximum, and kept. Whoever needs a
+//! connection waits for a place, then takes the connection that was given back last, or opens one. A [`Lease`] gives
+//! both back when it is dropped, whether its work succeeded, failed or was cancelled; a connection that is not usable
+//! afterwards is closed, and its place is free for a new one. Connections do not age here. What is pooled, and how it
+//! is counted, is the business of whoever implements [`Connect`].
+
+use std::num::NonZeroU32;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use photofinish_harness::runtime::{Runtime, Semaphore};
+use photofinish_harness::workload::Failure;
+
+/// How a pool gets its connections, and gets rid of them.
+pub(super) trait Connect: Send + Sync + 'static {
+    /// What is pooled. Dropping it closes it.
+    type Connection: Send + 'static;
+
+    /// Opens one.
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
+
+    /// Whether it can be given to somebody else.
+    fn is_usable(connection: &Self::Connection) -> bool;
+
+    /// Closes one, taking leave.
+    fn close(connection: Self::Connection) -> impl Future<Output = ()> + Send;
+}
+
+/// How many connections a pool has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Open from the beginning.
+    pub(super) minimum: NonZeroU32,
+    /// Never more at once.
+    pub(super) maximum: NonZeroU32,
+}
+
+/// The pool; clones share it.
+pub(super) struct Pool<R: Runtime, C: Connect> {
+    places: R::Semaphore,
+    shared: Arc<Shared<C>>,
+}
+
+struct Shared<C: Connect> {
+    connect: C,
+    /// Open and in nobody's hands. The last one given back is the first one taken: its caches are warm.
+    idle: Mutex<Vec<C::Connection>>,
+}
+
+impl<C: Connect> Shared<C> {
+    fn idle(&self) -> MutexGuard<'_, Vec<C::Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: Runtime, C: Connect> Clone for Pool<R, C> {
+    fn clone(&self) -> Self {
+        Self {
+            places: self.places.clone(),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<R: Runtime, C: Connect> Pool<R, C> {
+    /// A pool with the minimum of connections open.
+    pub(super) async fn open(runtime: &R, connect: C, bounds: Bounds) -> Result<Self, Failure> {
+        let mut idle = Vec::with_capacity(bounds.maximum.get() as usize);
+        for _ in 0..bounds.minimum.get() {
+            idle.push(connect.connect().await?);
+        }
+        Ok(Self {
+            places: runtime.semaphore(bounds.maximum),
+            shared: Arc::new(Shared {
+                connect,
+                idle: Mutex::new(idle),
+            }),
+        })
+    }
+
+    /// A connection for the caller alone, once there is a place.
+    pub(super) async fn acquire(&self) -> Result<Lease<R, C>, Failure> {
+        let place = self.places.acquire().await;
+        // A statement of its own, so that the lock is not held while connecting.
+        let idle = self.shared.idle().pop();
+        // Nothing idle: all that are open are in the hands of others, who have a place each, so there is room for one.
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.shared.connect.connect().await?,
+        };
+        Ok(Lease {
+            connection: Some(connection),
+            shared: Arc::clone(&self.shared),
+            _place: place,
+        })
+    }
+
+    /// Closes the connections that are in nobody's hands.
+    pub(super) async fn close(&self) {
+        let idle = std::mem::take(&mut *self.shared.idle());
+        for connection in idle {
+            C::close(connection).await;
+        }
+    }
+}
+
+/// A connection in somebody's hands; dropping it gives it back.
+pub(super) struct Lease<R: Runtime, C: Connect> {
+    /// `None` only while it is dropped.
+    connection: Option<C::Connection>,
+    shared: Arc<Shared<C>>,
+    /// Given back last, after the connection: whoever gets the place must find the connection, or room for another.
+    _place: <R::Semaphore as Semaphore>::Permit,
+}
+
+impl<R: Runtime, C: Connect> Deref for Lease<R, C> {
+    type Target = C::Connection;
+
+    fn deref(&self) -> &C::Connection {
+        self.connection.as_ref().expect("there until it is dropped")
+    }
+}
+
+impl<R: Runtime, C: Connect> DerefMut for Lease<R, C> {
+    fn deref_mut(&mut self) -> &mut C::Connection {
+        self.connection.as_mut().expect("there until it is dropped")
+    }
+}
+
+impl<R: Runtime, C: Connect> Drop for Lease<R, C> {
+    fn drop(&mut self) {
+        let usable = self.connection.take().filter(C::is_usable);
+        self.shared.idle().extend(usable);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use photofinish_harness::runtime::{Capability, RuntimeConfig, Task as _};
+    use photofinish_harness::runtimes::{DESCRIPTORS, Visitor, with_runtime};
+
+    use super::super::census::{Census, Counts, Presence};
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        minimum: NonZeroU32::new(2).unwrap(),
+        maximum: NonZeroU32::new(4).unwrap(),
+    };
+
+    /// Connects to nothing, and fails to while it is told to.
+    #[derive(Clone, Default)]
+    struct Fake {
+        census: Census,
+        is_down: Arc<AtomicBool>,
+    }
+
+    struct FakeConnection {
+        is_broken: bool,
+        _counted: Presence,
+    }
+
+    impl Connect for Fake {
+        type Connection = FakeConnection;
+
+        async fn connect(&self) -> Result<FakeConnection, Failure> {
+            if self.is_down.load(Ordering::SeqCst) {
+                return Err(Failure::new(Failure::REFUSED, "as asked"));
+            }
+            Ok(FakeConnection {
+                is_broken: false,
+                _counted: self.census.enter(),
+            })
+        }
+
+        fn is_usable(connection: &FakeConnection) -> bool {
+            !connection.is_broken
+        }
+
+        async fn close(_: FakeConnection) {}
+    }
+
+    impl Fake {
+        fn counts(&self) -> Counts {
+            self.census.counts()
+        }
+
+        async fn pool<R: Runtime>(&self, runtime: &R) -> Pool<R, Self> {
+            let opened = Pool::open(runtime, self.clone(), BOUNDS).await;
+            self.census.watch_fewest();
+            opened.unwrap_or_else(|failure| panic!("{failure}"))
+        }
+    }
+
+    /// All places taken: every one of them is there, and no more connections than places are open.
+    async fn has_every_place<R: Runtime>(pool: &Pool<R, Fake>, fake: &Fake) {
+        let mut leases = Vec::new();
+        for _ in 0..BOUNDS.maximum.get() {
+            leases.push(pool.acquire().await.expect("a connection"));
+        }
+        assert_eq!(fake.counts().open(), 4);
+        assert_eq!(fake.counts().most, 4);
+    }
+
+    /// Runs a check under every runtime that can do what it `needs`.
+    fn under_every_runtime<V: Visitor + Copy>(needs: &[Capability], check: V) {
+        let able = DESCRIPTORS
+            .iter()
+            .filter(|runtime| runtime.refusal(needs).is_none());
+        for descriptor in able {
+            let worker_threads = const { NonZeroU32::new(2).expect("not zero") };
+            let config = RuntimeConfig { worker_threads };
+            // One that the machine cannot start is the business of the harness's own tests.
+            let _ = with_runtime(descriptor.name, config, check);
+        }
+    }
+
+    #[test]
+    fn the_minimum_is_open_from_the_start_and_more_only_on_demand() {
+        #[derive(Clone, Copy)]
+        struct Check;
+        impl Visitor for Check {
+            type Output = ();
+            fn visit<R: Runtime>(self, runtime: R) {
+                runtime.block_on(async {
+                    let fake = Fake::default();
+                    let pool = fake.pool(&runtime).await;
+                    assert_eq!(fake.counts().open(), 2);
+                    for _ in 0..10 {
+                        pool.acquire().await.map(drop).expect("a connection");
+                    }
+                    assert_eq!(fake.counts().opened, 2);
+                    has_every_place(&pool, &fake).await;
+                    // Those opened on demand stay, and are used again.
+                    has_every_place(&pool, &fake).await;
+                    let counts = fake.counts();
+                    assert_eq!((counts.opened, counts.closed, counts.fewest), (4, 0, 2));
+                    pool.close().await;
+                    assert_eq!(fake.counts().open(), 0);
+                });
+            }
+        }
+        under_every_runtime(&[], Check);
+    }
+
+    #[test]
+    fn a_broken_connection_is_closed_and_its_place_is_free_again() {
+        #[derive(Clone, Copy)]
+        struct Check;
+        impl Visitor for Check {
+            type Output = ();
+            fn visit<R: Runtime>(self, runtime: R) {
+                runtime.block_on(async {
+                    let fake = Fake::default();
+                    let pool = fake.pool(&runtime).await;
+                    for _ in 0..10 {
+                        let mut lease = pool.acquire().await.expect("a connection");
+                        lease.is_broken = true;
+                    }
+                    assert_eq!(fake.counts().closed, 10);
+                    has_every_place(&pool, &fake).await;
+                });
+            }
+        }
+        under_every_runtime(&[], Check);
+    }
+
+    #[test]
+    fn a_connection_that_cannot_be_opened_costs_no_place() {
+        #[derive(Clone, Copy)]
+        struct Check;
+        impl Visitor for Check {
+            type Output = ();
+            fn visit<R: Runtime>(self, runtime: R) {
+                runtime.block_on(async {
+                    let fake = Fake::default();
+                    let pool = fake.pool(&runtime).await;
+                    let held = [pool.acquire().await, pool.acquire().await];
+                    fake.is_down.store(true, Ordering::SeqCst);
+                    for _ in 0..10 {
+                        let refused = pool.acquire().await.err().map(|failure| failure.kind);
+                        assert_eq!(refused, Some(Failure::REFUSED));
+                    }
+                    fake.is_down.store(false, Ordering::SeqCst);
+                    drop(held);
+                    has_every_place(&pool, &fake).await;
+                });
+            }
+        }
+        under_every_runtime(&[], Check);
+    }
+
+    #[test]
+    fn work_that_is_cancelled_or_runs_out_of_time_gives_back_what_it_held() {
+        #[derive(Clone, Copy)]
+        struct Check;
+        impl Visitor for Check {
+            type Output = ();
+            fn visit<R: Runtime>(self, runtime: R) {
+                runtime.block_on(async {
+                    let fake = Fake::default();
+                    let pool = fake.pool(&runtime).await;
+                    for _ in 0..10 {
+                        let (started, has_started) = runtime.channel(NonZeroU32::MIN);
+                        let own = pool.clone();
+                        let task = runtime.spawn(async move {
+                            let _lease = own.acquire().await;
+                            let _ = photofinish_harness::runtime::Sender::send(&started, ()).await;
+                            pending::<()>().await;
+                        });
+                        photofinish_harness::runtime::Receiver::receive(&has_started).await;
+                        task.cancel().await;
+                    }
+                    // Who waits for a place and gives up has taken none.
+                    let mut held = Vec::new();
+                    for _ in 0..BOUNDS.maximum.get() {
+                        held.push(pool.acquire().await.expect("a connection"));
+                    }
+                    let limit = Duration::from_millis(2);
+                    assert!(runtime.timeout(limit, pool.acquire()).await.is_err());
+                    drop(held);
+                    assert_eq!(fake.counts().closed, 0);
+                    has_every_place(&pool, &fake).await;
+                });
+            }
+        }
+        under_every_runtime(&[Capability::Cancellation], Check);
+    }
+
+    #[test]
+    fn a_crowd_never_has_more_connections_than_there_are_places() {
+        #[derive(Clone, Copy)]
+        struct Check;
+        impl Visitor for Check {
+            type Output = ();
+            fn visit<R: Runtime>(self, runtime: R) {
+                runtime.block_on(async {
+                    let fake = Fake::default();
+                    let pool = fake.pool(&runtime).await;
+                    let work = |number: u32| {
+                        let (own, runtime) = (pool.clone(), runtime.clone());
+                        async move {
+                            let mut lease = own.acquire().await.expect("a connection");
+                            runtime
+                                .sleep_until(std::time::Instant::now() + Duration::from_millis(1))
+                                .await;
+                            lease.is_broken = number.is_multiple_of(3);
+                        }
+                    };
+                    let tasks: Vec<_> = (0..40).map(|number| runtime.spawn(work(number))).collect();
+                    for task in tasks {
+                        task.join().await.expect("no panic");
+                    }
+                    assert!(fake.counts().most <= 4, "{:?}", fake.counts());
+                    has_every_place(&pool, &fake).await;
+                });
+            }
+        }
+        under_every_runtime(&[], Check);
+    }
+}

@@ -1,0 +1,255 @@
+//! `db-connect`: connect, SELECT 1, disconnect: what a program pays that keeps no connections.
+//!
+//! On a real server most of it is the login: SCRAM hashes the password thousands of times on either side, which takes
+//! milliseconds, and a process is forked for each connection. The mock asks for no password unless it is told to. The
+//! connection lives in a scope that closes it in any case: politely after success and failure, abruptly if the operation
+//! itself is cut off. The server closes first, so that local ports do not stay occupied after their use.
+
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::census::{Census, Counts};
+use super::db_connection::{Connection, Connector, TARGET};
+use crate::protocol::postgres::Row;
+
+/// The workload.
+#[derive(Debug)]
+pub struct DbConnect {
+    census: Census,
+}
+
+/// Its parameters: none.
+#[derive(Debug, Default, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {}
+
+/// A connection that is closed between operations; its buffers are used again.
+pub struct Session<R: Runtime> {
+    connection: Connection<R>,
+}
+
+impl Workload for DbConnect {
+    const ABOUT: About = About {
+        name: "db-connect",
+        class: "database",
+        operation: "connect and log in, SELECT 1, disconnect; none left open",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(Params {}: Params, _: Duration) -> Result<Self, ParamError> {
+        let census = Census::default();
+        Ok(Self { census })
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let connection = Connector::new(env, &[], &self.census)?.connection();
+        Ok(Session { connection })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        _: &Env<R>,
+        session: &mut Session<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        let scope = Scope(&mut session.connection);
+        let outcome = select_one(scope.0).await;
+        scope.leave().await;
+        outcome
+    }
+
+    async fn finish<R: Runtime>(&self, _: &Env<R>, totals: Totals) -> Result<Vec<String>, Failure> {
+        Ok(judge(self.census.counts(), totals))
+    }
+}
+
+/// A connection that does not outlive it.
+struct Scope<'a, R: Runtime>(&'a mut Connection<R>);
+
+impl<R: Runtime> Scope<'_, R> {
+    async fn leave(self) {
+        self.0.disconnect().await;
+    }
+}
+
+impl<R: Runtime> Drop for Scope<'_, R> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+async fn select_one<R: Runtime>(connection: &mut Connection<R>) -> Result<(), Failure> {
+    connection.log_in().await?;
+    let mut is_one = false;
+    let mut check = |row: Row<'_>| is_one = row.get(0) == Some(Some(b"1"));
+    let rows = connection.simple("SELECT 1", &mut check).await?.rows;
+    if rows == 1 && is_one {
+        return Ok(());
+    }
+    Err(Failure::wrong_content(format!(
+        "SELECT 1 gave {rows} rows, which are not 1"
+    )))
+}
+
+/// What must hold of the connections once no operation is under way.
+fn judge(counts: Counts, totals: Totals) -> Vec<String> {
+    let Counts { opened, most, .. } = counts;
+    let mut violations = Vec::new();
+    if counts.open() > 0 {
+        violations.push(format!(
+            "{} of {opened} connections were never closed",
+            counts.open()
+        ));
+    }
+    if most > u64::from(totals.sessions) {
+        violations.push(format!(
+            "{most} connections were open at once, for {} sessions",
+            totals.sessions
+        ));
+    }
+    if totals.failed == 0 && opened != totals.succeeded {
+        violations.push(format!(
+            "{opened} connections were opened for {} operations",
+            totals.succeeded
+        ));
+    }
+    violations
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::TcpListener;
+    use std::num::NonZeroU32;
+
+    use photofinish_harness::observed::Observed;
+    use photofinish_harness::protocol::TargetAddress;
+    use photofinish_harness::runtime::RuntimeConfig;
+    use photofinish_harness::runtimes::{DESCRIPTORS, Visitor, with_runtime};
+    use photofinish_harness::traffic::TrafficCounter;
+
+    use super::*;
+
+    #[track_caller]
+    fn check([opened, closed, most]: [u64; 3], failed: u64, expected: &[&str]) {
+        let counts = Counts {
+            opened,
+            closed,
+            most,
+            fewest: 0,
+        };
+        let totals = Totals {
+            sessions: 2,
+            succeeded: 10,
+            failed,
+        };
+        assert_eq!(judge(counts, totals), expected);
+    }
+
+    #[test]
+    fn a_connection_for_each_operation_and_none_left_passes() {
+        check([10, 10, 2], 0, &[]);
+        // A login that failed had a connection; one that was refused had none.
+        check([11, 11, 2], 1, &[]);
+        check([10, 10, 1], 1, &[]);
+    }
+
+    #[test]
+    fn a_leak_is_caught_whether_or_not_something_failed() {
+        let told = "1 of 10 connections were never closed";
+        check([10, 9, 2], 0, &[told]);
+        check([10, 9, 2], 3, &[told]);
+    }
+
+    #[test]
+    fn a_connection_that_is_kept_or_opened_twice_is_caught() {
+        check(
+            [12, 12, 2],
+            0,
+            &["12 connections were opened for 10 operations"],
+        );
+        check(
+            [2, 2, 2],
+            0,
+            &["2 connections were opened for 10 operations"],
+        );
+        check(
+            [10, 10, 3],
+            0,
+            &["3 connections were open at once, for 2 sessions"],
+        );
+    }
+
+    /// A server that hangs up during login, met by every runtime; then an operation that is cut off while it waits for an
+    /// answer: in both cases nothing stays open.
+    #[test]
+    fn an_operation_that_fails_or_runs_out_of_time_leaves_nothing_open() {
+        #[derive(Clone, Copy)]
+        struct Check;
+        impl Visitor for Check {
+            type Output = ();
+            fn visit<R: Runtime>(self, runtime: R) {
+                let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+                let env = environment(runtime.clone(), &listener);
+                runtime.block_on(async {
+                    let workload = DbConnect::new(Params {}, Duration::ZERO).expect("sound");
+                    let mut session = workload.open(&env, 0).await.expect("a session");
+                    let server = hang_up_once(listener);
+                    let failed = workload.operate(&env, &mut session, 0).await;
+                    let listener = server.join().expect("no panic");
+                    assert!(failed.is_err());
+                    assert_eq!(open_of(&workload), (1, 0));
+                    // Nobody accepts: the system connects, and no answer ever comes.
+                    let limit = Duration::from_millis(20);
+                    let late = env
+                        .runtime
+                        .timeout(limit, workload.operate(&env, &mut session, 1));
+                    assert!(late.await.is_err());
+                    assert_eq!(open_of(&workload), (2, 0));
+                    drop(listener);
+                });
+            }
+        }
+        for descriptor in DESCRIPTORS {
+            let worker_threads = const { NonZeroU32::new(2).expect("not zero") };
+            // One that the machine cannot start is the business of the harness's own tests.
+            let _ = with_runtime(descriptor.name, RuntimeConfig { worker_threads }, Check);
+        }
+    }
+
+    fn open_of(workload: &DbConnect) -> (u64, u64) {
+        let counts = workload.census.counts();
+        (counts.opened, counts.open())
+    }
+
+    fn hang_up_once(listener: TcpListener) -> std::thread::JoinHandle<TcpListener> {
+        std::thread::spawn(move || {
+            drop(listener.accept().expect("a client"));
+            listener
+        })
+    }
+
+    fn environment<R: Runtime>(runtime: R, listener: &TcpListener) -> Env<R> {
+        let address = listener.local_addr().expect("an address");
+        let target = TargetAddress {
+            url: format!("postgres://somebody@{address}/somewhere"),
+            mock: false,
+        };
+        Env {
+            runtime,
+            seed: 1,
+            concurrency: 1,
+            targets: BTreeMap::from([(TARGET.to_owned(), target)]),
+            work_dir: std::path::PathBuf::new(),
+            traffic: BTreeMap::from([(TARGET.to_owned(), TrafficCounter::default())]),
+            observed: Observed::default(),
+        }
+    }
+}

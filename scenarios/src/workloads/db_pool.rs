@@ -1,0 +1,320 @@
+//! `db-pool`: three COUNT(*) on three tables at once, through a pool of connections that all sessions share.
+//!
+//! Each of the three waits for a connection of its own and gives it back: what they wait beside the database is the
+//! price of a bounded pool once there are more sessions than it has room for. The pool is in `connection_pool`. How many
+//! connections were open is counted at the sockets, and judged at the end of the round.
+
+use std::any::Any;
+use std::num::NonZeroU32;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::census::{Census, Counts};
+use super::connection_pool::{self, Bounds};
+use super::db_connection::{Connection, Connector, Statement, TARGET, drop_schema, make_schema};
+use super::params::require;
+use super::parts::joined;
+use crate::protocol::postgres::{Discard, Row};
+
+/// The workload.
+#[derive(Debug)]
+pub struct DbPool {
+    params: Params,
+    census: Census,
+    /// The round's pool, whose type tells the runtime; this one's does not.
+    pool: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Connections that the pool opens before the clock starts.
+    pub minimum: NonZeroU32,
+    /// Connections that it opens at most, 1,000 or fewer.
+    pub maximum: NonZeroU32,
+    /// Rows of the first table, 100,000 at most; the second one has twice as many, the third one three times.
+    pub rows: NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            minimum: const { NonZeroU32::new(5).expect("not zero") },
+            maximum: const { NonZeroU32::new(20).expect("not zero") },
+            rows: const { NonZeroU32::new(100).expect("not zero") },
+        }
+    }
+}
+
+/// What is counted, one statement for each table.
+const COUNTS: &[Statement] = &[
+    Statement {
+        name: "count_customers",
+        sql: "SELECT COUNT(*) FROM customers",
+        parameter_oids: &[],
+    },
+    Statement {
+        name: "count_products",
+        sql: "SELECT COUNT(*) FROM products",
+        parameter_oids: &[],
+    },
+    Statement {
+        name: "count_orders",
+        sql: "SELECT COUNT(*) FROM orders",
+        parameter_oids: &[],
+    },
+];
+
+const TABLES: [&str; 3] = ["customers", "products", "orders"];
+
+type Pool<R> = connection_pool::Pool<R, Connector<R>>;
+
+/// A client of the pool.
+pub struct Session<R: Runtime> {
+    pool: Pool<R>,
+}
+
+impl Workload for DbPool {
+    const ABOUT: About = About {
+        name: "db-pool",
+        class: "database",
+        operation: "COUNT(*) on 3 tables at once, through a pool of 5 to 20 connections",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let Params {
+            minimum,
+            maximum,
+            rows,
+        } = params;
+        require(maximum.get() <= 1_000, "maximum", || {
+            format!("{maximum} is more than 1,000")
+        })?;
+        require(minimum <= maximum, "minimum", || {
+            format!("{minimum} is more than the maximum of {maximum}")
+        })?;
+        require(rows.get() <= 100_000, "rows", || {
+            format!("{rows} is more than 100,000")
+        })?;
+        Ok(Self {
+            params,
+            census: Census::default(),
+            pool: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let mut connection = make_schema(env).await?;
+        for (table, rows) in TABLES.into_iter().zip(self.rows()) {
+            let create = format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY)");
+            connection.simple(&create, &mut Discard).await?;
+            let fill = format!("INSERT INTO {table} (id) SELECT * FROM generate_series(1, {rows})");
+            connection.simple(&fill, &mut Discard).await?;
+        }
+        connection.close().await;
+        let connector = Connector::new(env, COUNTS, &self.census)?;
+        let pool = Pool::open(&env.runtime, connector, self.bounds()).await?;
+        self.census.watch_fewest();
+        self.pool.get_or_init(|| Box::new(pool));
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let pool = self.pool::<R>().clone();
+        Ok(Session { pool })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        let mut tasks = Vec::with_capacity(COUNTS.len());
+        for (statement, rows) in COUNTS.iter().zip(self.rows()) {
+            let pool = session.pool.clone();
+            let counting = async move { count(&pool, statement, rows).await };
+            tasks.push(env.runtime.spawn(counting));
+        }
+        joined(tasks).await.map(drop)
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let in_use = self.census.counts();
+        self.pool::<R>().close().await;
+        let left = self.census.counts().open();
+        let mut connection = Connection::new(env, &[])?;
+        connection.connect().await?;
+        drop_schema(connection).await?;
+        Ok(judge(in_use, left, self.bounds(), totals))
+    }
+}
+
+impl DbPool {
+    fn pool<R: Runtime>(&self) -> &Pool<R> {
+        let pool = self.pool.get().expect("prepared before any session");
+        pool.downcast_ref()
+            .expect("a round runs under one runtime only")
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            minimum: self.params.minimum,
+            maximum: self.params.maximum,
+        }
+    }
+
+    /// Rows of each table.
+    fn rows(&self) -> [u32; 3] {
+        [1, 2, 3].map(|times| times * self.params.rows.get())
+    }
+}
+
+async fn count<R: Runtime>(
+    pool: &Pool<R>,
+    statement: &Statement,
+    rows: u32,
+) -> Result<(), Failure> {
+    let mut connection = pool.acquire().await?;
+    let mut counted = None;
+    let mut keep = |row: Row<'_>| counted = row.get(0).flatten().and_then(number);
+    connection.execute(statement, &[], &mut keep).await?;
+    check_count(statement, counted, rows)
+}
+
+fn check_count(statement: &Statement, counted: Option<u32>, rows: u32) -> Result<(), Failure> {
+    if counted == Some(rows) {
+        return Ok(());
+    }
+    let sql = statement.sql;
+    Err(Failure::wrong_content(format!(
+        "`{sql}` gave {counted:?}, and there are {rows} rows"
+    )))
+}
+
+fn number(cell: &[u8]) -> Option<u32> {
+    std::str::from_utf8(cell).ok()?.parse().ok()
+}
+
+/// What must hold of a pool that was `in_use`, and of which some connections were `left` open when it was closed.
+fn judge(in_use: Counts, left: u64, bounds: Bounds, totals: Totals) -> Vec<String> {
+    let Counts {
+        closed,
+        most,
+        fewest,
+        ..
+    } = in_use;
+    let Bounds { minimum, maximum } = bounds;
+    let mut violations = Vec::new();
+    if most > u64::from(maximum.get()) {
+        violations.push(format!(
+            "{most} connections were open at once, of {maximum} allowed"
+        ));
+    }
+    // A broken one is closed at once, and replaced when it is needed.
+    if fewest + closed < u64::from(minimum.get()) {
+        violations.push(format!(
+            "only {fewest} connections were open at one time, of {minimum} at least"
+        ));
+    }
+    if totals.failed == 0 && closed > 0 {
+        violations.push(format!(
+            "the pool gave up {closed} connections, and nothing had failed"
+        ));
+    }
+    if left > 0 {
+        violations.push(format!("{left} connections were never given back"));
+    }
+    violations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        minimum: NonZeroU32::new(5).unwrap(),
+        maximum: NonZeroU32::new(20).unwrap(),
+    };
+
+    #[track_caller]
+    fn check([closed, most, fewest, left]: [u64; 4], failed: u64, expected: &[&str]) {
+        let in_use = Counts {
+            opened: most + closed,
+            closed,
+            most,
+            fewest,
+        };
+        let totals = Totals {
+            sessions: 16,
+            succeeded: 1_000,
+            failed,
+        };
+        assert_eq!(judge(in_use, left, BOUNDS, totals), expected);
+    }
+
+    #[test]
+    fn a_pool_within_its_bounds_passes() {
+        check([0, 5, 5, 0], 0, &[]);
+        check([0, 20, 5, 0], 0, &[]);
+    }
+
+    #[test]
+    fn a_twenty_first_connection_is_caught() {
+        let told = "21 connections were open at once, of 20 allowed";
+        check([0, 21, 5, 0], 0, &[told]);
+        check([2, 21, 5, 0], 2, &[told]);
+    }
+
+    #[test]
+    fn a_pool_that_starts_or_falls_below_its_minimum_is_caught() {
+        let told = "only 4 connections were open at one time, of 5 at least";
+        check([0, 20, 4, 0], 0, &[told]);
+        // One that broke may be missing until it is needed.
+        check([1, 20, 4, 0], 1, &[]);
+    }
+
+    #[test]
+    fn a_pool_that_gives_up_sound_connections_is_caught() {
+        let told = "the pool gave up 3 connections, and nothing had failed";
+        check([3, 20, 5, 0], 0, &[told]);
+        check([3, 20, 5, 0], 1, &[]);
+    }
+
+    #[test]
+    fn a_connection_that_is_not_given_back_is_caught() {
+        check([0, 20, 5, 1], 0, &["1 connections were never given back"]);
+    }
+
+    #[test]
+    fn a_count_that_is_off_or_missing_is_wrong_content() {
+        let kind = |counted| check_count(&COUNTS[0], counted, 100).map_err(|failure| failure.kind);
+        assert_eq!(kind(Some(100)), Ok(()));
+        assert_eq!(kind(Some(99)), Err(Failure::WRONG_CONTENT));
+        assert_eq!(kind(None), Err(Failure::WRONG_CONTENT));
+    }
+
+    #[test]
+    fn a_minimum_above_the_maximum_is_refused() {
+        let params = Params {
+            minimum: const { NonZeroU32::new(21).expect("not zero") },
+            ..Params::default()
+        };
+        let refused = DbPool::new(params, Duration::ZERO).unwrap_err();
+        assert_eq!(refused.param, "minimum");
+    }
+}

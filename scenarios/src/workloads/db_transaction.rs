@@ -1,0 +1,378 @@
+//! `db-transaction`: a transfer between two accounts in a transaction: BEGIN, two UPDATEs, COMMIT, an exchange each.
+//!
+//! The row with the lower id is changed first, whichever way the money goes: transfers that need the same two rows wait
+//! for one another in one order, so they cannot deadlock, and nothing has to be tried again. Under PostgreSQL's default
+//! isolation each UPDATE works on the balance as last committed, so none is lost. The worker keeps books of what it has
+//! committed; at the end of the round the server's accounts must agree with them.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use photofinish_harness::draw::{draw, draw_below};
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::db_connection::{Connection, INT4, Statement, TARGET, drop_schema, make_schema};
+use super::params::require;
+use crate::protocol::postgres::{Discard, Parameter, Row};
+
+/// The workload.
+#[derive(Debug)]
+pub struct DbTransaction {
+    accounts: NonZeroU32,
+    books: Books,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Accounts, from 2 to 100,000; the fewer there are, the more often transfers wait for one another.
+    pub accounts: NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            accounts: const { NonZeroU32::new(100).expect("not zero") },
+        }
+    }
+}
+
+/// What each account has in the beginning.
+const INITIAL_BALANCE: i64 = 1_000;
+
+/// The most that is transferred at once. Balances may become negative: overdrafts are not the subject.
+const MOST_TRANSFERRED: u64 = 100;
+
+const CREATE: &str = "CREATE TABLE accounts (id INTEGER PRIMARY KEY, balance BIGINT NOT NULL)";
+
+const CHANGE: Statement = Statement {
+    name: "change_balance",
+    sql: "UPDATE accounts SET balance = balance + $1 WHERE id = $2",
+    parameter_oids: &[INT4, INT4],
+};
+
+const SUM: &str = "SELECT SUM(balance) FROM accounts";
+
+const BALANCES: &str = "SELECT balance FROM accounts ORDER BY id";
+
+/// A connection.
+pub struct Session<R: Runtime> {
+    connection: Connection<R>,
+}
+
+impl Workload for DbTransaction {
+    const ABOUT: About = About {
+        name: "db-transaction",
+        class: "database",
+        operation: "a transfer between two accounts in a transaction; the sum must not change",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let accounts = params.accounts;
+        let sound = (2..=100_000).contains(&accounts.get());
+        require(sound, "accounts", || {
+            format!("{accounts} is not from 2 to 100,000")
+        })?;
+        let books = Books::new(accounts);
+        Ok(Self { accounts, books })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let mut connection = make_schema(env).await?;
+        connection.simple(CREATE, &mut Discard).await?;
+        let accounts = self.accounts;
+        let fill = format!(
+            "INSERT INTO accounts (id, balance) SELECT n, {INITIAL_BALANCE} FROM generate_series(1, {accounts}) AS n"
+        );
+        connection.simple(&fill, &mut Discard).await?;
+        connection.close().await;
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let mut connection = Connection::new(env, &[CHANGE])?;
+        connection.connect().await?;
+        Ok(Session { connection })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        op: u64,
+    ) -> Result<(), Failure> {
+        let connection = &mut session.connection;
+        connection.ensure_connected().await?;
+        let transfer = Transfer::drawn(env.seed, op, self.accounts);
+        connection.simple("BEGIN", &mut Discard).await?;
+        if let Err(failure) = apply(connection, &transfer).await {
+            // Where this fails too, the connection is not usable and will not be used again: closing it undoes as much.
+            let _ = connection.simple("ROLLBACK", &mut Discard).await;
+            return Err(failure);
+        }
+        connection.simple("COMMIT", &mut Discard).await?;
+        self.books.enter(&transfer);
+        Ok(())
+    }
+
+    async fn close<R: Runtime>(&self, _: &Env<R>, session: Session<R>) {
+        session.connection.close().await;
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let mut connection = Connection::new(env, &[])?;
+        connection.connect().await?;
+        let sum = numbers(&mut connection, SUM).await?;
+        let balances = numbers(&mut connection, BALANCES).await?;
+        drop_schema(connection).await?;
+        Ok(self.books.judge(&sum, &balances, totals))
+    }
+}
+
+/// Money that goes from one account to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Transfer {
+    from: u32,
+    to: u32,
+    amount: i32,
+}
+
+impl Transfer {
+    /// The transfer of operation `op`: two different accounts, numbered from 1, and an amount.
+    fn drawn(seed: u64, op: u64, accounts: NonZeroU32) -> Self {
+        let own = draw(seed, op);
+        let accounts = u64::from(accounts.get());
+        let small = |number: u64| u32::try_from(number).expect("below a u32");
+        let from = draw_below(own, 0, accounts);
+        // Counted from the first one's neighbour and around, so that it is never the same.
+        let to = (from + 1 + draw_below(own, 1, accounts - 1)) % accounts;
+        let amount = 1 + draw_below(own, 2, MOST_TRANSFERRED);
+        Self {
+            from: small(from) + 1,
+            to: small(to) + 1,
+            amount: small(amount).cast_signed(),
+        }
+    }
+
+    /// What happens to which account, the lower id first.
+    fn changes(&self) -> [(u32, i32); 2] {
+        let mut changes = [(self.from, -self.amount), (self.to, self.amount)];
+        changes.sort_unstable();
+        changes
+    }
+}
+
+async fn apply<R: Runtime>(
+    connection: &mut Connection<R>,
+    transfer: &Transfer,
+) -> Result<(), Failure> {
+    for (id, change) in transfer.changes() {
+        let parameters = [Parameter::Int4(change), Parameter::Int4(id.cast_signed())];
+        let outcome = connection
+            .execute(&CHANGE, &parameters, &mut Discard)
+            .await?;
+        if outcome.rows_affected != 1 {
+            let rows = outcome.rows_affected;
+            return Err(Failure::wrong_content(format!(
+                "UPDATE of account {id} changed {rows} rows"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The first column of what `sql` gives; `None` where it is no number.
+async fn numbers<R: Runtime>(
+    connection: &mut Connection<R>,
+    sql: &str,
+) -> Result<Vec<Option<i64>>, Failure> {
+    let mut numbers = Vec::new();
+    let mut keep = |row: Row<'_>| numbers.push(row.get(0).flatten().and_then(number));
+    connection.simple(sql, &mut keep).await?;
+    Ok(numbers)
+}
+
+fn number(cell: &[u8]) -> Option<i64> {
+    std::str::from_utf8(cell).ok()?.parse().ok()
+}
+
+/// What the worker knows to be committed: the balance of each account.
+#[derive(Debug)]
+struct Books {
+    balances: Vec<AtomicI64>,
+}
+
+impl Books {
+    fn new(accounts: NonZeroU32) -> Self {
+        Self {
+            balances: (0..accounts.get())
+                .map(|_| AtomicI64::new(INITIAL_BALANCE))
+                .collect(),
+        }
+    }
+
+    fn enter(&self, transfer: &Transfer) {
+        for (id, change) in transfer.changes() {
+            let balance = &self.balances[id as usize - 1];
+            balance.fetch_add(i64::from(change), Ordering::Relaxed);
+        }
+    }
+
+    /// What must hold of the server's accounts: the sum always, each balance where no operation failed; one that did may
+    /// have been committed all the same.
+    fn judge(&self, sum: &[Option<i64>], found: &[Option<i64>], totals: Totals) -> Vec<String> {
+        let expected = self.balances.len() as i64 * INITIAL_BALANCE;
+        let mut violations = Vec::new();
+        if *sum != [Some(expected)] {
+            violations.push(format!(
+                "the sum over all accounts was {expected}, and is {sum:?}"
+            ));
+        }
+        if totals.failed == 0 {
+            violations.extend(self.disagreement(found));
+        }
+        violations
+    }
+
+    fn disagreement(&self, found: &[Option<i64>]) -> Option<String> {
+        let booked = self.balances.iter();
+        let booked: Vec<_> = booked
+            .map(|balance| Some(balance.load(Ordering::Relaxed)))
+            .collect();
+        if found.len() != booked.len() {
+            let (found, booked) = (found.len(), booked.len());
+            return Some(format!("{found} accounts are there, of {booked}"));
+        }
+        let differing: Vec<_> = (0..booked.len())
+            .filter(|&index| found[index] != booked[index])
+            .collect();
+        let first = *differing.first()?;
+        Some(format!(
+            "{} accounts are not as their transfers left them: number {} has {:?}, and should have {:?}",
+            differing.len(),
+            first + 1,
+            found[first],
+            booked[first]
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCOUNTS: NonZeroU32 = NonZeroU32::new(3).unwrap();
+
+    /// What the books say after 100 drawn transfers of which the server made something else: `change` gets its accounts.
+    #[track_caller]
+    fn check(change: impl Fn(&mut Vec<i64>), failed: u64, expected: &[&str]) {
+        let books = Books::new(ACCOUNTS);
+        let mut server = vec![INITIAL_BALANCE; 3];
+        for op in 0..100 {
+            let transfer = Transfer::drawn(7, op, ACCOUNTS);
+            books.enter(&transfer);
+            for (id, amount) in transfer.changes() {
+                server[id as usize - 1] += i64::from(amount);
+            }
+        }
+        change(&mut server);
+        let totals = Totals {
+            sessions: 2,
+            succeeded: 100,
+            failed,
+        };
+        let sum = [Some(server.iter().sum())];
+        let found: Vec<_> = server.into_iter().map(Some).collect();
+        let violations = books.judge(&sum, &found, totals);
+        assert_eq!(violations.len(), expected.len(), "{violations:?}");
+        for (violation, start) in violations.iter().zip(expected) {
+            assert!(violation.starts_with(start), "{violation}");
+        }
+    }
+
+    const SUM_CHANGED: &str = "the sum over all accounts was 3000, and is";
+
+    #[test]
+    fn transfers_that_were_all_made_pass() {
+        check(|_| (), 0, &[]);
+        check(|_| (), 1, &[]);
+    }
+
+    #[test]
+    fn a_lost_update_is_caught_by_the_sum_whether_or_not_something_failed() {
+        let one_side = |accounts: &mut Vec<i64>| accounts[1] -= 40;
+        check(
+            one_side,
+            0,
+            &[
+                SUM_CHANGED,
+                "1 accounts are not as their transfers left them: number 2 has",
+            ],
+        );
+        check(one_side, 1, &[SUM_CHANGED]);
+    }
+
+    #[test]
+    fn a_transfer_that_was_never_made_is_caught_though_the_sum_holds() {
+        let both_sides = |accounts: &mut Vec<i64>| {
+            accounts[0] += 40;
+            accounts[2] -= 40;
+        };
+        check(
+            both_sides,
+            0,
+            &["2 accounts are not as their transfers left them: number 1 has"],
+        );
+        // A failed operation may have been committed, and only its answer lost.
+        check(both_sides, 1, &[]);
+    }
+
+    #[test]
+    fn an_account_that_is_gone_and_a_sum_that_cannot_be_read_are_caught() {
+        let gone = |accounts: &mut Vec<i64>| accounts.truncate(2);
+        check(gone, 0, &[SUM_CHANGED, "2 accounts are there, of 3"]);
+        let totals = Totals {
+            sessions: 1,
+            succeeded: 0,
+            failed: 1,
+        };
+        let unread = Books::new(ACCOUNTS).judge(&[None], &[], totals);
+        assert_eq!(unread.len(), 1, "{unread:?}");
+    }
+
+    #[test]
+    fn a_transfer_is_between_two_accounts_and_locks_the_lower_one_first() {
+        let mut seen = std::collections::BTreeSet::new();
+        for op in 0..1_000 {
+            let transfer = Transfer::drawn(7, op, ACCOUNTS);
+            let [(first, one), (second, other)] = transfer.changes();
+            assert!((1..=3).contains(&first) && first < second && second <= 3);
+            assert_eq!(one + other, 0);
+            assert!((1..=100).contains(&transfer.amount), "{transfer:?}");
+            seen.insert((transfer.from, transfer.to));
+        }
+        assert_eq!(seen.len(), 6, "every pair, both ways");
+    }
+
+    #[test]
+    fn a_transfer_needs_two_accounts() {
+        let params = Params {
+            accounts: NonZeroU32::MIN,
+        };
+        let refused = DbTransaction::new(params, Duration::ZERO).unwrap_err();
+        assert_eq!(refused.param, "accounts");
+    }
+}
