@@ -107,8 +107,8 @@ pub struct Request {
     overrides: Vec<String>,
 
     /// Measures a server that is there already instead of the embedded one: http=URL,
-    /// db=postgres://USER:PASSWORD@HOST:PORT/DB (or PGPASSWORD), db=local for a throwaway PostgreSQL, http-status=URL
-    /// of nginx's stub_status to compare its counts
+    /// db=postgres://USER:PASSWORD@HOST:PORT/DB (or PGPASSWORD), db=local for a throwaway PostgreSQL,
+    /// ws=ws://HOST:PORT, http-status=URL of nginx's stub_status to compare its counts
     #[arg(
         long = "target",
         value_name = "NAME=URL",

@@ -298,6 +298,7 @@ impl RoundServers {
 fn embedded_url(target: &str, process: &ServerProcess) -> String {
     match target {
         "db" => format!("postgres://photofinish@{}/photofinish", process.address()),
+        "ws" => format!("ws://{}", process.address()),
         _ => format!("http://{}", process.address()),
     }
 }

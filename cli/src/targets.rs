@@ -9,6 +9,7 @@ mod local_postgres;
 mod loopback;
 mod postgres;
 mod postgres_client;
+mod ws;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ pub struct Targets {
     http: Option<Url>,
     http_status: Option<Url>,
     db: Option<Database>,
+    ws: Option<Url>,
 }
 
 #[derive(Debug)]
@@ -37,8 +39,8 @@ enum Database {
 }
 
 /// What to write after `--target`.
-const FORMS: &str = "write http=http://HOST:PORT[/PATH], db=postgres://USER:PASSWORD@HOST:PORT/DATABASE, db=local, or \
-                     http-status=URL of nginx's stub_status";
+const FORMS: &str = "write http=http://HOST:PORT[/PATH], db=postgres://USER:PASSWORD@HOST:PORT/DATABASE, db=local, \
+                     ws=ws://HOST:PORT[/PATH], or http-status=URL of nginx's stub_status";
 
 impl Targets {
     /// Reads the values of all `--target` options. Errors never repeat a value: it may hold a password.
@@ -71,6 +73,7 @@ impl Targets {
                 .db
                 .replace(Database::There(Box::new(postgres::parse(rest)?)))
                 .is_some(),
+            "ws" => self.ws.replace(ws::parse(rest)?).is_some(),
             _ => return Err(Failure::usage(format!("there is no target `{name}`")).hint(FORMS)),
         };
         match taken {
@@ -84,7 +87,11 @@ impl Targets {
             Database::There(database) => Some(database.url()),
             Database::Local => None,
         });
-        self.http.iter().chain(&self.http_status).chain(db)
+        self.http
+            .iter()
+            .chain(&self.http_status)
+            .chain(&self.ws)
+            .chain(db)
     }
 
     /// What the plan says about them before they are stood up.
@@ -99,6 +106,9 @@ impl Targets {
                 Database::Local => "local".to_owned(),
             };
             planned.insert("db".to_owned(), external(url, None));
+        }
+        if let Some(url) = &self.ws {
+            planned.insert("ws".to_owned(), external(redact::url(url), None));
         }
         planned
     }
@@ -124,6 +134,9 @@ impl Targets {
                 let target = local_postgres::LocalPostgres::start(server_cpus, interrupt)?;
                 standing.insert("db".to_owned(), Box::new(target));
             }
+        }
+        if let Some(url) = self.ws {
+            standing.insert("ws".to_owned(), Box::new(ws::WebSocket::probe(url)?));
         }
         Ok(Standing { targets: standing })
     }
@@ -253,6 +266,10 @@ mod tests {
             &["db=local", "db=local"],
             &["http-status=http://127.0.0.1:1/status"],
             &["http=http://192.0.2.1:80"],
+            &["ws=http://127.0.0.1:1"],
+            &["ws=wss://127.0.0.1:1"],
+            &["ws=ws://ann:s3cret@127.0.0.1:1"],
+            &["ws=ws://192.0.2.1:80"],
         ] {
             let failure = refusal(values);
             assert_eq!(failure.exit(), crate::exit::Exit::Usage, "{values:?}");

@@ -1,14 +1,15 @@
 //! Sans-IO protocol clients: bytes in, bytes out, shared by every runtime.
 //!
-//! Here live the HTTP/1.1 and PostgreSQL clients that workloads drive over whatever socket a runtime offers. No
+//! Here live the HTTP/1.1, PostgreSQL and WebSocket clients that workloads drive over whatever socket a runtime offers. No
 //! socket, no clock, no task and no buffer of the transport lives here: the caller reads and writes, these types only
 //! say what the bytes mean. That is what lets seven runtimes share one parser, and lets tests cut the input anywhere.
 //! They run inside the timed operation, so in steady state they allocate nothing.
 //!
-//! Read next: [`http`] and [`postgres`].
+//! Read next: [`http`], [`postgres`] and [`websocket`], which alone allocates for each message.
 
 pub mod http;
 pub mod postgres;
+pub mod websocket;
 
 /// What one call of an `advance` method did with its input.
 ///

@@ -32,6 +32,8 @@ pub mod db_pool;
 pub mod db_select;
 pub mod db_transaction;
 
+pub mod ws_echo;
+
 pub mod batch;
 pub mod job_queue;
 
@@ -65,3 +67,4 @@ mod known_file;
 mod params;
 mod parts;
 mod tallies;
+mod ws_connection;

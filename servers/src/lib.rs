@@ -20,6 +20,7 @@ mod timers;
 mod http;
 mod postgres;
 mod wiremock;
+mod ws;
 
 pub use behaviour::{BehaviourError, Duration, read_behaviour};
 pub use connections::{CountedStream, serve_connections};
@@ -30,4 +31,4 @@ pub use serve::{PROTOCOL, Ready, ServeError, ServeOptions, serve};
 pub use timers::sleep;
 
 /// Every server, in the order in which lists show them.
-pub static SERVERS: &[&ServerKind] = &[&http::KIND, &wiremock::KIND, &postgres::KIND];
+pub static SERVERS: &[&ServerKind] = &[&http::KIND, &wiremock::KIND, &postgres::KIND, &ws::KIND];

@@ -9,3 +9,4 @@ mod driver;
 mod http;
 mod lifecycle;
 mod wiremock;
+mod ws;

@@ -1,0 +1,88 @@
+//! A WebSocket server that is already there: connected to once, so that one that is not there is told before anything
+//! is measured.
+//!
+//! Handshakes and messages are the worker's business; such a server has no counts to be asked for.
+
+use std::net::TcpStream;
+
+use photofinish_harness::record::ServerCounts;
+use url::Url;
+
+use super::{External, FORMS, loopback};
+use crate::exit::Failure;
+use crate::redact;
+
+/// Reads a URL that a plain WebSocket client can use.
+pub fn parse(text: &str) -> Result<Url, Failure> {
+    let wrong = |message: &str| Failure::usage(format!("--target ws: {message}")).hint(FORMS);
+    let url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
+    match url.scheme() {
+        "ws" if url.password().is_some() || !url.username().is_empty() => {
+            Err(wrong("a user name in the URL is not supported"))
+        }
+        "ws" if url.query().is_some() || url.fragment().is_some() => {
+            Err(wrong("a query or fragment in the URL is not supported"))
+        }
+        "ws" => Ok(url),
+        "wss" => Err(wrong(
+            "TLS is not supported; measure the server behind it over plain WebSocket",
+        )),
+        _ => Err(wrong("the URL must begin with ws://")),
+    }
+}
+
+/// A server that took a connection.
+pub struct WebSocket {
+    url: Url,
+}
+
+impl WebSocket {
+    /// Finds out whether it is there.
+    pub fn probe(url: Url) -> Result<Self, Failure> {
+        let addresses = loopback::addresses(&url)?;
+        TcpStream::connect(&addresses[..]).map_err(|error| {
+            Failure::could_not_run(format!("no answer from {}", redact::url(&url)))
+                .caused_by(error)
+                .hint("start the server, or leave --target out to measure against the embedded one")
+        })?;
+        Ok(Self { url })
+    }
+}
+
+impl External for WebSocket {
+    fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    fn safe_url(&self) -> String {
+        redact::url(&self.url)
+    }
+
+    fn software(&self) -> Option<String> {
+        None
+    }
+
+    fn counts(&mut self) -> Result<Option<ServerCounts>, Failure> {
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_not_there_is_told_with_a_hint() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("ws://{}/", closed.local_addr().expect("an address"));
+        drop(closed);
+        let failure = WebSocket::probe(parse(&url).expect("a URL"))
+            .err()
+            .expect("refused");
+        assert_eq!(failure.exit(), crate::exit::Exit::CouldNotRun);
+        assert!(
+            failure.to_string().contains("hint: start the server"),
+            "{failure}"
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! `ws-echo`: messages to an echo server over one WebSocket, one after another.
+//!
+//! Each message is unlike any other of its session, so that an answer that is lost, doubled or out of order shows as
+//! what it is. An answer that came unasked for is found with the message before it, with the next one, or at the end.
+
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::params::require_path;
+use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
+
+/// The workload.
+#[derive(Debug)]
+pub struct WsEcho {
+    params: Params,
+    /// What sessions heard after their last answer.
+    unasked: Mutex<Vec<String>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// The echo; a path in the target's URL wins.
+    pub path: String,
+    /// Messages in one operation.
+    pub messages: NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            path: "/echo".to_owned(),
+            messages: const { NonZeroU32::new(5).expect("not zero") },
+        }
+    }
+}
+
+/// One client.
+pub struct Session<R: Runtime> {
+    connection: Connection<R>,
+    /// Messages sent so far, over all of its operations.
+    said: u64,
+}
+
+impl Workload for WsEcho {
+    const ABOUT: About = About {
+        name: "ws-echo",
+        class: "realtime",
+        operation: "5 messages to an echo, one after another",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require_path("path", &params.path)?;
+        Ok(Self {
+            params,
+            unasked: Mutex::default(),
+        })
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let uri = endpoint.uri(&self.params.path);
+        let mut connection = Connection::new(env, &endpoint, uri);
+        connection.open().await?;
+        Ok(Session {
+            connection,
+            said: 0,
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        let before = session.said;
+        let conversation = session.converse(env, self.params.messages.get());
+        let outcome = match env.runtime.timeout(PATIENCE, conversation).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(lost(session.said - before)),
+        };
+        if outcome.is_err() {
+            session.connection.abandon();
+        }
+        outcome
+    }
+
+    async fn close<R: Runtime>(&self, env: &Env<R>, mut session: Session<R>) {
+        // A server that does not say goodbye is none of this workload's business; its answers are.
+        if let Ok(Ok(late)) = env
+            .runtime
+            .timeout(PATIENCE, session.connection.leave())
+            .await
+        {
+            let unasked = late.iter().map(|text| unasked(text).detail);
+            self.unasked.lock().expect("nothing panics").extend(unasked);
+        }
+    }
+
+    async fn finish<R: Runtime>(&self, _: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
+        Ok(std::mem::take(
+            &mut *self.unasked.lock().expect("nothing panics"),
+        ))
+    }
+}
+
+impl<R: Runtime> Session<R> {
+    async fn converse(&mut self, env: &Env<R>, messages: u32) -> Result<(), Failure> {
+        if !self.connection.is_open() {
+            self.connection.open().await?;
+        }
+        for _ in 0..messages {
+            self.said += 1;
+            let message = format!("message {}", self.said);
+            self.connection.say(&message).await?;
+            let answer = self.connection.hear().await?;
+            env.traffic[TARGET].answered();
+            check(&message, &answer)?;
+        }
+        self.connection
+            .overhear()?
+            .map_or(Ok(()), |text| Err(unasked(&text)))
+    }
+}
+
+fn check(message: &str, answer: &str) -> Result<(), Failure> {
+    if answer == message {
+        return Ok(());
+    }
+    Err(Failure::wrong_content(format!(
+        "`{message}` was answered with `{answer}`"
+    )))
+}
+
+fn unasked(text: &str) -> Failure {
+    Failure::wrong_content(format!("`{text}` came once more than it was sent"))
+}
+
+fn lost(number: u64) -> Failure {
+    Failure::wrong_content(format!(
+        "message {number} of the operation was not answered within {} s",
+        PATIENCE.as_secs()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_message_itself_is_its_answer() {
+        assert_eq!(check("message 2", "message 2"), Ok(()));
+        for wrong in ["message 1", "message 3", "message 22", ""] {
+            let failure = check("message 2", wrong).unwrap_err();
+            assert_eq!(failure.kind, Failure::WRONG_CONTENT, "{wrong}");
+        }
+    }
+}

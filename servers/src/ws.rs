@@ -1,0 +1,180 @@
+//! The server `ws`: WebSocket, as an echo at `/echo` and as rooms at `/chat/{room}`.
+//!
+//! What is said in a room goes to all of its members, the speaker too, in one order for all of them. Handshake and
+//! frames are tungstenite's. A request is a message received; pings, pongs and closes are none. Who is in which room is
+//! in `ws/rooms.rs`; accepting and counting bytes is in `connections.rs`, which all servers share.
+
+mod rooms;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde::Deserialize;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{
+    Callback, ErrorResponse, Request, Response,
+};
+use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
+
+use crate::{
+    BehaviourError, Count, CountedStream, Counts, Running, ServeError, ServerKind, Startup,
+    read_behaviour, serve_connections,
+};
+use rooms::{Membership, Rooms};
+
+/// The entry in the list of servers.
+pub(crate) static KIND: ServerKind = ServerKind {
+    name: "ws",
+    summary: "WebSocket: an echo at /echo, and rooms at /chat/{room} in which everybody hears everything in one order",
+    counted: &[
+        Count::Requests,
+        Count::BytesIn,
+        Count::BytesOut,
+        Count::Connections,
+        Count::OpenConnections,
+    ],
+    most_threads: None,
+    check_behaviour,
+    behaviour_schema: || schemars::schema_for!(WsBehaviour),
+    start,
+};
+
+/// There is nothing to script: a lost or doubled message would be a fault of the server, not a behaviour.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WsBehaviour {}
+
+/// Longest message taken.
+const LONGEST_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Tungstenite's own 128 KiB for each connection would be most of the memory of a thousand idle ones.
+const READ_BUFFER_BYTES: usize = 4096;
+
+fn check_behaviour(behaviour: &serde_json::Value) -> Result<(), BehaviourError> {
+    read_behaviour::<WsBehaviour>(behaviour).map(drop)
+}
+
+fn start(startup: Startup) -> Result<Running, ServeError> {
+    read_behaviour::<WsBehaviour>(&startup.behaviour)?;
+    let rooms = Arc::new(Rooms::default());
+    let counts = startup.counts.clone();
+    serve_connections(KIND.name, startup, move |stream| {
+        serve_connection(rooms.clone(), counts.clone(), stream)
+    })
+}
+
+/// What a path stands for.
+enum Place {
+    Echo,
+    Room(Membership),
+}
+
+/// Finds the place for a path. The new member is in its room before its handshake is answered: a client that has the
+/// answer misses nothing that is said from then on.
+struct Enter<'a> {
+    rooms: &'a Arc<Rooms>,
+    place: &'a mut Option<Place>,
+}
+
+impl Callback for Enter<'_> {
+    fn on_request(self, request: &Request, response: Response) -> Result<Response, ErrorResponse> {
+        let path = request.uri().path();
+        let room = path.strip_prefix("/chat/").filter(|room| !room.is_empty());
+        *self.place = match room {
+            Some(room) => Some(Place::Room(Rooms::join(self.rooms, room))),
+            None => (path == "/echo").then_some(Place::Echo),
+        };
+        match self.place {
+            Some(_) => Ok(response),
+            None => Err(not_found()),
+        }
+    }
+}
+
+fn not_found() -> ErrorResponse {
+    let mut response = ErrorResponse::new(Some("there are /echo and /chat/{room}\n".to_owned()));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
+type Socket = WebSocketStream<CountedStream>;
+
+async fn serve_connection(rooms: Arc<Rooms>, counts: Arc<Counts>, stream: CountedStream) {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .max_message_size(Some(LONGEST_MESSAGE_BYTES))
+        .max_frame_size(Some(LONGEST_MESSAGE_BYTES));
+    let mut place = None;
+    let enter = Enter {
+        rooms: &rooms,
+        place: &mut place,
+    };
+    // A failed handshake has been answered already, or nobody is left to answer.
+    let Ok(socket) = accept_hdr_async_with_config(stream, enter, Some(config)).await else {
+        return;
+    };
+    match place {
+        Some(Place::Echo) => echo(socket, &counts).await,
+        Some(Place::Room(membership)) => chat(socket, membership, &counts).await,
+        None => (),
+    }
+}
+
+async fn echo(mut socket: Socket, counts: &Counts) {
+    // After a close, the next read answers it and is the last.
+    while let Some(Ok(message)) = socket.next().await {
+        if is_data(&message) {
+            counts.requests.fetch_add(1, Relaxed);
+            if socket.send(message).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn chat(mut socket: Socket, mut membership: Membership, counts: &Counts) {
+    loop {
+        tokio::select! {
+            said = socket.next() => match said {
+                Some(Ok(message)) if is_data(&message) => {
+                    // Counted first: whoever hears it may ask for the counts.
+                    counts.requests.fetch_add(1, Relaxed);
+                    membership.say(&message);
+                }
+                Some(Ok(Message::Close(_))) => break,
+                Some(Ok(_)) => (),
+                Some(Err(_)) | None => return,
+            },
+            heard = membership.hear() => {
+                let Some(heard) = heard else { return };
+                if tell(&mut socket, heard, &mut membership).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+    // Out of the room before the close is answered: a client that has the answer is sent nothing more.
+    drop(membership);
+    while let Some(Ok(_)) = socket.next().await {}
+}
+
+/// Sends `first`, and with it what else is there to be heard.
+async fn tell(
+    socket: &mut Socket,
+    first: Message,
+    membership: &mut Membership,
+) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+    let mut next = Some(first);
+    while let Some(message) = next {
+        socket.feed(message).await?;
+        next = membership.hear_now();
+    }
+    socket.flush().await
+}
+
+fn is_data(message: &Message) -> bool {
+    message.is_text() || message.is_binary()
+}

@@ -1,0 +1,139 @@
+//! Who is in which room of the server `ws`, and what waits to be heard by whom.
+//!
+//! One lock is held while a message is put into the queues of all members, which is what gives a room one order. A queue
+//! is bounded: a member that falls too far behind is put out, so that it costs the others neither time nor memory. No
+//! socket lives here. Read `ws.rs` for the connections.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio_tungstenite::tungstenite::Message;
+
+/// Messages that may wait for one member.
+const MOST_WAITING: usize = 1024;
+
+/// All rooms that somebody is in.
+#[derive(Debug, Default)]
+pub(super) struct Rooms {
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    rooms: HashMap<String, Vec<Member>>,
+    /// Members so far, for their numbers.
+    members: u64,
+}
+
+#[derive(Debug)]
+struct Member {
+    number: u64,
+    queue: Sender<Message>,
+}
+
+impl Rooms {
+    /// Enters `room`, which is made where it is not there.
+    pub(super) fn join(rooms: &Arc<Self>, room: &str) -> Membership {
+        let (queue, heard) = channel(MOST_WAITING);
+        let mut open = rooms.lock();
+        open.members += 1;
+        let number = open.members;
+        let member = Member { number, queue };
+        open.rooms.entry(room.to_owned()).or_default().push(member);
+        Membership {
+            rooms: rooms.clone(),
+            room: room.to_owned(),
+            number,
+            heard,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        // What is done under the lock leaves the lists whole at every step.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Being in a room; dropping it leaves.
+#[derive(Debug)]
+pub(super) struct Membership {
+    rooms: Arc<Rooms>,
+    room: String,
+    number: u64,
+    heard: Receiver<Message>,
+}
+
+impl Membership {
+    /// Says `message` to everybody in the room, oneself too.
+    pub(super) fn say(&self, message: &Message) {
+        let mut open = self.rooms.lock();
+        if let Some(members) = open.rooms.get_mut(&self.room) {
+            members.retain(|member| member.queue.try_send(message.clone()).is_ok());
+        }
+    }
+
+    /// The next message; `None` once this member was put out for falling behind.
+    pub(super) async fn hear(&mut self) -> Option<Message> {
+        self.heard.recv().await
+    }
+
+    /// The next message that is there already.
+    pub(super) fn hear_now(&mut self) -> Option<Message> {
+        self.heard.try_recv().ok()
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut open = self.rooms.lock();
+        let Some(members) = open.rooms.get_mut(&self.room) else {
+            return;
+        };
+        members.retain(|member| member.number != self.number);
+        if members.is_empty() {
+            open.rooms.remove(&self.room);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(member: &mut Membership) -> Vec<String> {
+        std::iter::from_fn(|| member.hear_now())
+            .map(|message| message.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_room_is_heard_by_its_members_only_and_is_gone_with_the_last() {
+        let rooms = Arc::new(Rooms::default());
+        let mut ann = Rooms::join(&rooms, "a");
+        let mut ben = Rooms::join(&rooms, "a");
+        let mut eve = Rooms::join(&rooms, "b");
+        ann.say(&"one".into());
+        ben.say(&"two".into());
+        assert_eq!(heard(&mut ann), ["one", "two"]);
+        drop(ann);
+        ben.say(&"three".into());
+        assert_eq!(heard(&mut ben), ["one", "two", "three"]);
+        assert_eq!(heard(&mut eve), [""; 0]);
+        drop((ben, eve));
+        assert_eq!(rooms.lock().rooms.len(), 0);
+    }
+
+    #[test]
+    fn a_member_that_falls_behind_is_put_out_and_the_others_hear_everything() {
+        let rooms = Arc::new(Rooms::default());
+        let mut quick = Rooms::join(&rooms, "a");
+        let mut slow = Rooms::join(&rooms, "a");
+        for _ in 0..=MOST_WAITING {
+            quick.say(&"x".into());
+            assert_eq!(heard(&mut quick), ["x"]);
+        }
+        assert_eq!(heard(&mut slow).len(), MOST_WAITING);
+        assert!(slow.heard.is_closed());
+    }
+}
