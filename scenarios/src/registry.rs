@@ -42,6 +42,7 @@ pub static WORKLOADS: &[WorkloadEntry] = &[
     WorkloadEntry::of::<workloads::db_connect::DbConnect>(),
     WorkloadEntry::of::<workloads::db_transaction::DbTransaction>(),
     WorkloadEntry::of::<workloads::ws_echo::WsEcho>(),
+    WorkloadEntry::of::<workloads::ws_chat::WsChat>(),
     WorkloadEntry::of::<workloads::job_queue::JobQueue>(),
     WorkloadEntry::of::<workloads::batch::Batch>(),
     WorkloadEntry::of::<workloads::tasks::Tasks>(),

@@ -32,6 +32,7 @@ pub mod db_pool;
 pub mod db_select;
 pub mod db_transaction;
 
+pub mod ws_chat;
 pub mod ws_echo;
 
 pub mod batch;

@@ -59,7 +59,7 @@ pub(super) struct Connection<R: Runtime> {
     address: SocketAddr,
     uri: String,
     traffic: TrafficCounter,
-    live: Option<Live<R>>,
+    live: Option<Box<Live<R>>>,
 }
 
 /// What there is of a connection while it is open.
@@ -95,14 +95,16 @@ impl<R: Runtime> Connection<R> {
     /// Connects, and shakes hands.
     pub(super) async fn open(&mut self) -> Result<(), Failure> {
         self.live = None;
+        let client = Client::new(&self.uri).map_err(failure)?;
         let stream = self.runtime.connect(self.address).await?;
         self.traffic.connected();
-        let mut live = Live {
+        // Boxed: it moves in and out of its place with every exchange.
+        let mut live = Box::new(Live {
             stream,
-            client: Client::new(&self.uri).map_err(failure)?,
+            client,
             received: Buffer::with_capacity(BUFFER_BYTES),
             traffic: self.traffic.clone(),
-        };
+        });
         live.shake_hands().await?;
         self.live = Some(live);
         Ok(())
@@ -148,7 +150,7 @@ impl<R: Runtime> Connection<R> {
     }
 
     /// Out of its place while in use: a failed or cancelled exchange leaves a connection nobody may use again.
-    fn take(&mut self) -> Result<Live<R>, Failure> {
+    fn take(&mut self) -> Result<Box<Live<R>>, Failure> {
         let gone = || Failure::new(Failure::SHORT, "the connection was not open any more");
         self.live.take().ok_or_else(gone)
     }

@@ -1,0 +1,340 @@
+//! `ws-chat`: a room of clients, each with a WebSocket of its own; what one says everybody hears.
+//!
+//! The speaker's message is sent before anybody listens, so that no part waits for another one and a runtime that runs
+//! parts one after another can do it too. Every so many operations one client leaves and a new one speaks in its place.
+//! Messages of a room are numbered, which tells a lost one from a doubled one. After a failure the whole room is given
+//! up: nobody knows any more who has heard what.
+
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::params::{require, require_path};
+use super::parts::joined;
+use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
+use crate::protocol::websocket::Utf8Bytes;
+
+/// The most clients in a room.
+const MOST_CLIENTS: u32 = 1_000;
+
+/// The workload.
+#[derive(Debug)]
+pub struct WsChat {
+    params: Params,
+    /// Rooms so far: no two sessions share one.
+    rooms: AtomicU64,
+    /// What clients heard after the last message.
+    unasked: Mutex<Vec<String>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// What the rooms' names are appended to, after a `/`; a path in the target's URL wins.
+    pub path: String,
+    /// Clients in a room.
+    pub clients: NonZeroU32,
+    /// In every operation of this number one client leaves and a new one comes; 0 for never.
+    pub leave_every: u32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            path: "/chat".to_owned(),
+            clients: const { NonZeroU32::new(20).expect("not zero") },
+            leave_every: 10,
+        }
+    }
+}
+
+/// One room, with all of its clients.
+pub struct Session<R: Runtime> {
+    /// `None` after a failure, until the next operation.
+    room: Option<Room<R>>,
+    operations: u64,
+}
+
+impl Workload for WsChat {
+    const ABOUT: About = About {
+        name: "ws-chat",
+        class: "realtime",
+        operation: "a message of one of 20 clients, heard by all of them; now and then one leaves and another comes",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require_path("path", &params.path)?;
+        require(params.clients.get() <= MOST_CLIENTS, "clients", || {
+            format!("a room has from 1 to {MOST_CLIENTS} clients")
+        })?;
+        Ok(Self {
+            params,
+            rooms: AtomicU64::new(0),
+            unasked: Mutex::default(),
+        })
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+        Ok(Session {
+            room: Some(self.fill_room(env).await?),
+            operations: 0,
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        // Out of its place while in use: after a failure nobody knows who has heard what.
+        let mut room = match session.room.take() {
+            Some(room) => room,
+            // What happens seldom is boxed here and below: in place, it would make every operation need its stack.
+            None => Box::pin(self.fill_room(env)).await?,
+        };
+        session.operations += 1;
+        let speaker = self.speaker(session.operations);
+        if self.somebody_leaves(session.operations) {
+            Box::pin(room.replace(env, speaker)).await?;
+        }
+        room.say(env, speaker).await?;
+        session.room = Some(room);
+        Ok(())
+    }
+
+    async fn close<R: Runtime>(&self, env: &Env<R>, session: Session<R>) {
+        let Some(room) = session.room else { return };
+        for mut client in room.clients {
+            // A server that does not say goodbye is none of this workload's business; what it sends is.
+            if let Ok(Ok(late)) = env.runtime.timeout(PATIENCE, client.leave()).await {
+                let unasked = late.iter().map(|text| room.log.unasked(text).detail);
+                self.unasked.lock().expect("nothing panics").extend(unasked);
+            }
+        }
+    }
+
+    async fn finish<R: Runtime>(&self, _: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
+        Ok(std::mem::take(
+            &mut *self.unasked.lock().expect("nothing panics"),
+        ))
+    }
+}
+
+impl WsChat {
+    /// A new room with all of its clients in it.
+    ///
+    /// Each speaks as soon as it has come, and is heard by all who are there: a server that lets clients into a room only
+    /// after it has answered their handshake would otherwise let the first message pass some of them by.
+    async fn fill_room<R: Runtime>(&self, env: &Env<R>) -> Result<Room<R>, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let number = self.rooms.fetch_add(1, Ordering::Relaxed);
+        // A server that stands over several rounds must not take this room for one of another worker's.
+        let name = format!("{}-{number}", std::process::id());
+        let uri = format!("{}/{name}", endpoint.uri(&self.params.path));
+        let mut room = Room {
+            endpoint,
+            uri,
+            clients: Vec::new(),
+            log: Log::default(),
+        };
+        for index in 0..self.params.clients.get() as usize {
+            let client = room.newcomer(env).await?;
+            room.clients.push(client);
+            room.say(env, index).await?;
+        }
+        Ok(room)
+    }
+
+    fn speaker(&self, operation: u64) -> usize {
+        let clients = u64::from(self.params.clients.get());
+        usize::try_from(operation % clients).expect("clients are few")
+    }
+
+    fn somebody_leaves(&self, operation: u64) -> bool {
+        self.params.leave_every != 0 && operation.is_multiple_of(self.params.leave_every.into())
+    }
+}
+
+/// The clients of one room, and what was said in it.
+struct Room<R: Runtime> {
+    endpoint: Endpoint,
+    uri: String,
+    clients: Vec<Connection<R>>,
+    log: Log,
+}
+
+impl<R: Runtime> Room<R> {
+    async fn newcomer(&mut self, env: &Env<R>) -> Result<Connection<R>, Failure> {
+        let mut client = Connection::new(env, &self.endpoint, self.uri.clone());
+        in_time(env, "the handshake was not answered", client.open()).await?;
+        Ok(client)
+    }
+
+    /// Has client `index` leave, and a new one take its place.
+    async fn replace(&mut self, env: &Env<R>, index: usize) -> Result<(), Failure> {
+        let leaving = self.clients[index].leave();
+        let late = in_time(env, "a client's goodbye was not answered", leaving).await?;
+        if let Some(text) = late.first() {
+            return Err(self.log.unasked(text));
+        }
+        self.clients[index] = self.newcomer(env).await?;
+        Ok(())
+    }
+
+    /// Has client `speaker` say the next message, and everybody hear it.
+    async fn say(&mut self, env: &Env<R>, speaker: usize) -> Result<(), Failure> {
+        let message = self.log.next();
+        self.clients[speaker].say(&message).await?;
+        let lost = format!("`{message}` was not heard");
+        let listening = self.clients.drain(..).map(|client| {
+            let (runtime, lost) = (env.runtime.clone(), lost.clone());
+            env.runtime.spawn(listen(runtime, client, lost))
+        });
+        let heard = joined(listening.collect()).await?;
+        env.traffic[TARGET].answered();
+        for (client, texts) in heard {
+            self.clients.push(client);
+            self.log.check(&texts)?;
+        }
+        Ok(())
+    }
+}
+
+/// A client hears the next message, and what came together with it.
+async fn listen<R: Runtime>(
+    runtime: R,
+    mut client: Connection<R>,
+    lost: String,
+) -> Result<(Connection<R>, Vec<Utf8Bytes>), Failure> {
+    let first = match runtime.timeout(PATIENCE, client.hear()).await {
+        Ok(heard) => heard?,
+        Err(_) => return Err(too_late(&lost)),
+    };
+    let mut texts = vec![first];
+    while let Some(more) = client.overhear()? {
+        texts.push(more);
+    }
+    Ok((client, texts))
+}
+
+async fn in_time<R: Runtime, T: Send>(
+    env: &Env<R>,
+    what: &str,
+    exchange: impl Future<Output = Result<T, Failure>> + Send,
+) -> Result<T, Failure> {
+    match env.runtime.timeout(PATIENCE, exchange).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Failure::new(Failure::TIMEOUT, told(what))),
+    }
+}
+
+fn too_late(lost: &str) -> Failure {
+    Failure::wrong_content(told(lost))
+}
+
+fn told(what: &str) -> String {
+    format!("{what} within {} s", PATIENCE.as_secs())
+}
+
+/// What was said in a room, against which is held what its clients hear.
+#[derive(Debug, Default)]
+struct Log {
+    said: u64,
+}
+
+impl Log {
+    /// The next message.
+    fn next(&mut self) -> String {
+        self.said += 1;
+        format!("message {}", self.said)
+    }
+
+    /// What one client heard since the message before the last must be the last one, once.
+    fn check(&self, heard: &[Utf8Bytes]) -> Result<(), Failure> {
+        let [first, more @ ..] = heard else {
+            return Err(Failure::wrong_content(format!(
+                "message {} was not heard",
+                self.said
+            )));
+        };
+        match number(first) {
+            Some(number) if number == self.said => {
+                more.first().map_or(Ok(()), |more| Err(self.unasked(more)))
+            }
+            Some(number) if number < self.said => Err(self.unasked(first)),
+            _ => Err(Failure::wrong_content(format!(
+                "`{first}` was heard instead of message {}",
+                self.said
+            ))),
+        }
+    }
+
+    /// What is wrong with `text`, which came though nothing was to be heard.
+    fn unasked(&self, text: &str) -> Failure {
+        let wrong = match number(text) {
+            Some(number) if (1..=self.said).contains(&number) => "twice or out of order",
+            _ => "and was never said",
+        };
+        Failure::wrong_content(format!(
+            "`{text}` was heard {wrong}, after {} messages were said",
+            self.said
+        ))
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.strip_prefix("message ")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a client hears of a room in which three messages were said, at the third.
+    fn heard(texts: &[&'static str]) -> Result<(), Failure> {
+        let mut log = Log::default();
+        let said: Vec<String> = std::iter::repeat_with(|| log.next()).take(3).collect();
+        assert_eq!(said, ["message 1", "message 2", "message 3"]);
+        let texts: Vec<Utf8Bytes> = texts.iter().map(|text| Utf8Bytes::from(*text)).collect();
+        log.check(&texts)
+    }
+
+    #[test]
+    fn the_message_that_was_said_is_heard_once() {
+        assert_eq!(heard(&["message 3"]), Ok(()));
+    }
+
+    #[test]
+    fn a_message_lost_doubled_out_of_order_or_never_said_is_told_as_what_it_is() {
+        for (texts, told) in [
+            (&[][..], "message 3 was not heard"),
+            (&["message 3", "message 3"], "`message 3` was heard twice"),
+            (
+                &["message 2"],
+                "`message 2` was heard twice or out of order",
+            ),
+            (&["message 4"], "`message 4` was heard instead of message 3"),
+            (
+                &["message 3", "message 9"],
+                "`message 9` was heard and was never said",
+            ),
+            (&["hello"], "`hello` was heard instead of message 3"),
+        ] {
+            let failure = heard(texts).unwrap_err();
+            assert_eq!(failure.kind, Failure::WRONG_CONTENT, "{texts:?}");
+            assert!(failure.detail.starts_with(told), "{failure}");
+        }
+    }
+}
