@@ -20,6 +20,10 @@ pub mod http_retry;
 pub mod http_stream;
 pub mod http_timeout;
 
+pub mod crawl;
+pub mod download;
+pub mod scrape;
+
 pub mod file_lines;
 pub mod file_process;
 pub mod file_random;
@@ -63,9 +67,12 @@ mod connection_pool;
 mod crowd;
 mod db_connection;
 mod fan_out;
+mod frontier;
+mod html_page;
 mod http_connection;
 mod known_file;
 mod params;
 mod parts;
+mod site;
 mod tallies;
 mod ws_connection;

@@ -19,6 +19,7 @@ mod timers;
 
 mod http;
 mod postgres;
+mod site;
 mod wiremock;
 mod ws;
 
@@ -31,4 +32,10 @@ pub use serve::{PROTOCOL, Ready, ServeError, ServeOptions, serve};
 pub use timers::sleep;
 
 /// Every server, in the order in which lists show them.
-pub static SERVERS: &[&ServerKind] = &[&http::KIND, &wiremock::KIND, &postgres::KIND, &ws::KIND];
+pub static SERVERS: &[&ServerKind] = &[
+    &http::KIND,
+    &wiremock::KIND,
+    &site::KIND,
+    &ws::KIND,
+    &postgres::KIND,
+];

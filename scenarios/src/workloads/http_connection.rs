@@ -60,13 +60,28 @@ impl Endpoint {
         Ok(bytes)
     }
 
+    /// Host and port as the server is asked for them.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// As [`Endpoint::get`], into a vector that is used again.
     pub(super) fn encode_get(&self, path: &str, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+        self.encode_get_with(path, &[], bytes)
+    }
+
+    /// As [`Endpoint::encode_get`], with further fields.
+    pub(super) fn encode_get_with(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         let request = Request {
             method: Method::Get,
             target: path,
             host: &self.authority,
-            headers: &[],
+            headers,
             body: None,
         };
         encode(&request, bytes)
@@ -190,6 +205,21 @@ impl<R: Runtime> Connection<R> {
     /// The body of the last response.
     pub(super) fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The same, for whoever hands it on to be written; the next exchange overwrites it.
+    pub(super) fn body_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.body
+    }
+
+    /// The value of Content-Type of the last response, if there was one.
+    pub(super) fn content_type(&self) -> Option<&[u8]> {
+        self.reader.content_type()
+    }
+
+    /// The value of Location of the last response, if there was one.
+    pub(super) fn location(&self) -> Option<&[u8]> {
+        self.reader.location()
     }
 
     /// Whether the next exchange can go over the stream that is open now.

@@ -8,5 +8,6 @@ mod driver;
 
 mod http;
 mod lifecycle;
+mod site;
 mod wiremock;
 mod ws;

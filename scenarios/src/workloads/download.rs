@@ -1,0 +1,238 @@
+//! `download`: fetches several documents at once and saves each of them to a file.
+//!
+//! Length and connection are checked where a document arrives; what really reached the files is read back after the clock
+//! stopped, and compared with the digests that the site tells of what it serves.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use photofinish_harness::runtime::{File as _, OpenMode, Runtime, Task as _};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::http_connection::TARGET;
+use super::params::{require, require_path};
+use super::site::{SiteDocument, SiteReport, Visitor};
+use super::tallies::exactly;
+
+/// The workload.
+#[derive(Debug)]
+pub struct Download {
+    params: Params,
+    /// What must be in the files, in the order of the documents.
+    documents: OnceLock<Vec<SiteDocument>>,
+    /// Sessions that saved all their documents at least once.
+    saved: Mutex<BTreeSet<u32>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// The documents to be fetched at once, each over a connection of its own.
+    pub documents: Vec<String>,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        let paths = ["/documents/1.bin", "/documents/2.bin", "/documents/3.bin"];
+        Self {
+            documents: paths.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// Most documents at once: each takes a connection of every session.
+const MOST_DOCUMENTS: usize = 100;
+
+/// One visitor for each document.
+pub struct Session<R: Runtime> {
+    index: u32,
+    /// `None` only while a part is under way, and after one panicked.
+    visitors: Vec<Option<Visitor<R>>>,
+}
+
+impl Workload for Download {
+    const ABOUT: About = About {
+        name: "download",
+        class: "web",
+        operation: "fetch 3 documents at once, save each to a file",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let count = params.documents.len();
+        require((1..=MOST_DOCUMENTS).contains(&count), "documents", || {
+            format!("from 1 to {MOST_DOCUMENTS} documents are needed")
+        })?;
+        for path in &params.documents {
+            require_path("documents", path)?;
+        }
+        Ok(Self {
+            params,
+            documents: OnceLock::new(),
+            saved: Mutex::default(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        std::fs::create_dir_all(&env.work_dir)?;
+        let report = SiteReport::fetch(env).await?;
+        let document = |path: &String| report.document(path).cloned();
+        let documents = self.params.documents.iter().map(document);
+        let documents = documents.collect::<Result<_, Failure>>()?;
+        self.documents.get_or_init(|| documents);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, index: u32) -> Result<Session<R>, Failure> {
+        let mut visitors = Vec::with_capacity(self.params.documents.len());
+        for _ in &self.params.documents {
+            let mut visitor = visitor(env, index)?;
+            visitor.connect().await?;
+            visitors.push(Some(visitor));
+        }
+        Ok(Session { index, visitors })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        let documents = self.documents.get().expect("prepared before any session");
+        let mut tasks = Vec::with_capacity(documents.len());
+        for (number, (place, document)) in session.visitors.iter_mut().zip(documents).enumerate() {
+            let visitor = match place.take() {
+                Some(visitor) => visitor,
+                None => visitor(env, session.index)?,
+            };
+            let path = saved_path(&env.work_dir, session.index, number);
+            let part = save(env.runtime.clone(), visitor, document.clone(), path);
+            tasks.push(env.runtime.spawn(part));
+        }
+        let mut outcome = Ok(());
+        for (task, place) in tasks.into_iter().zip(&mut session.visitors) {
+            let part = task.join().await.map_err(Failure::from);
+            let saved = part.and_then(|(visitor, saved)| {
+                *place = Some(visitor);
+                saved
+            });
+            outcome = outcome.and(saved);
+        }
+        outcome?;
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        saved.insert(session.index);
+        Ok(())
+    }
+
+    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
+        let documents = self.documents.get().expect("prepared before any session");
+        let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut broken = Vec::new();
+        for session in saved.iter() {
+            for (number, document) in documents.iter().enumerate() {
+                let path = saved_path(&env.work_dir, *session, number);
+                broken.extend(check_file(&path, document).err());
+                // A leftover is overwritten by the next round.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        Ok(broken)
+    }
+}
+
+fn visitor<R: Runtime>(env: &Env<R>, session: u32) -> Result<Visitor<R>, Failure> {
+    Visitor::new(env, &format!("download-{session}"))
+}
+
+/// Where a session keeps its document of that number.
+fn saved_path(directory: &Path, session: u32, number: usize) -> PathBuf {
+    directory.join(format!("downloaded-{session}-{number}.bin"))
+}
+
+async fn save<R: Runtime>(
+    runtime: R,
+    mut visitor: Visitor<R>,
+    document: SiteDocument,
+    path: PathBuf,
+) -> (Visitor<R>, Result<(), Failure>) {
+    let saved = fetch_and_save(&runtime, &mut visitor, &document, &path).await;
+    (visitor, saved)
+}
+
+async fn fetch_and_save<R: Runtime>(
+    runtime: &R,
+    visitor: &mut Visitor<R>,
+    document: &SiteDocument,
+    path: &Path,
+) -> Result<(), Failure> {
+    visitor.get_ok(&document.path).await?;
+    let (expected, seen) = (document.length_bytes, visitor.body().len() as u64);
+    exactly(expected, seen, &format!("bytes of {}", document.path))?;
+    let mut file = runtime.open(path, OpenMode::Create).await?;
+    file.write_all(visitor.body_mut()).await?;
+    Ok(())
+}
+
+/// The file holds what the site serves, or a sentence that says what it holds instead.
+fn check_file(path: &Path, document: &SiteDocument) -> Result<(), String> {
+    let served = &document.path;
+    let contents =
+        std::fs::read(path).map_err(|error| format!("{served} was not saved: {error}"))?;
+    let digest: String = Sha256::digest(&contents)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    if contents.len() as u64 == document.length_bytes && digest == document.sha256 {
+        return Ok(());
+    }
+    let (length, expected) = (contents.len(), document.length_bytes);
+    Err(format!(
+        "the file of {served} holds {length} bytes that are not the {expected} served"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_missing_short_or_changed_is_caught() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = saved_path(directory.path(), 0, 1);
+        let document = SiteDocument {
+            path: "/documents/2.bin".to_owned(),
+            length_bytes: 3,
+            sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned(),
+        };
+        let told = |contents: &[u8]| {
+            std::fs::write(&path, contents).expect("written");
+            check_file(&path, &document).err().unwrap_or_default()
+        };
+        assert_eq!(told(b"abc"), "");
+        assert!(told(b"abd").contains("3 bytes that are not the 3 served"));
+        assert!(told(b"ab").contains("2 bytes that are not the 3 served"));
+        std::fs::remove_file(&path).expect("there");
+        let missing = check_file(&path, &document).unwrap_err();
+        assert!(
+            missing.starts_with("/documents/2.bin was not saved"),
+            "{missing}"
+        );
+    }
+
+    #[test]
+    fn no_documents_are_refused() {
+        let documents = Vec::new();
+        let refused = Download::new(Params { documents }, Duration::ZERO).unwrap_err();
+        assert_eq!(refused.param, "documents");
+    }
+}

@@ -1,0 +1,169 @@
+//! What a page of HTML says of itself: its title, and where it links to.
+//!
+//! The tokenizer is html5gum's, which follows the WHATWG standard, so that comments, scripts and entities are what a
+//! browser takes them for. No tree is built: a title and links need none, except that a picture's own title is not the
+//! page's. Which links are followed is decided in `frontier.rs`.
+
+use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
+use url::Url;
+
+/// What was read of one page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct HtmlPage {
+    /// The text of the first title, entities decoded, white space as in `document.title`; `None` where there is none.
+    pub(super) title: Option<String>,
+    /// The targets of its links, as written.
+    links: Vec<String>,
+    /// What relative links are relative to, where the page itself says.
+    base: Option<String>,
+}
+
+/// What a page without a title is called.
+pub(super) const NO_TITLE: &str = "no title";
+
+impl HtmlPage {
+    /// Reads the bytes of a page; whatever they are, there is something to be read.
+    pub(super) fn read(html: &[u8]) -> Self {
+        let mut emitter = DefaultEmitter::default();
+        // Into the text of scripts, styles and titles, where `<` begins no tag.
+        emitter.naively_switch_states(true);
+        let mut reading = Reading::default();
+        for Ok(token) in Tokenizer::new_with_emitter(html, emitter) {
+            reading.take(token);
+        }
+        reading.page
+    }
+
+    /// The title for people: that of the page, or that it has none.
+    pub(super) fn title_or_none(&self) -> &str {
+        self.title.as_deref().unwrap_or(NO_TITLE)
+    }
+
+    /// Where its links lead when it was found at `address`; what is no URL is left out, as browsers do.
+    pub(super) fn links_from(&self, address: &Url) -> impl Iterator<Item = Url> {
+        let base = self.base.as_ref().and_then(|base| address.join(base).ok());
+        let base = base.unwrap_or_else(|| address.clone());
+        self.links
+            .iter()
+            .filter_map(move |link| base.join(link).ok())
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    page: HtmlPage,
+    /// The title so far, while within one.
+    title: Option<String>,
+    /// How many pictures the reader is within.
+    pictures: u32,
+}
+
+impl Reading {
+    fn take(&mut self, token: Token) {
+        match token {
+            Token::StartTag(tag) => self.start(&tag),
+            Token::EndTag(tag) if &**tag.name == b"svg" => {
+                self.pictures = self.pictures.saturating_sub(1);
+            }
+            Token::EndTag(tag) if &**tag.name == b"title" => self.end_title(),
+            Token::String(text) => {
+                if let Some(title) = &mut self.title {
+                    title.push_str(&String::from_utf8_lossy(&text));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, tag: &StartTag<()>) {
+        let attribute = |name: &[u8]| {
+            let value = tag.attributes.get(name)?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        };
+        match &**tag.name {
+            b"svg" if !tag.self_closing => self.pictures += 1,
+            b"title" if self.pictures == 0 && self.page.title.is_none() => {
+                self.title = Some(String::new());
+            }
+            b"a" | b"area" => self.page.links.extend(attribute(b"href")),
+            b"base" if self.page.base.is_none() => self.page.base = attribute(b"href"),
+            _ => {}
+        }
+    }
+
+    fn end_title(&mut self) {
+        if let Some(title) = self.title.take() {
+            let words: Vec<&str> = title.split_ascii_whitespace().collect();
+            self.page.title = Some(words.join(" "));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn title(html: &str) -> Option<String> {
+        HtmlPage::read(html.as_bytes()).title
+    }
+
+    #[test]
+    fn a_title_is_read_as_a_browser_reads_it() {
+        let some = |title: &str| Some(title.to_owned());
+        assert_eq!(title("<title>Plain</title>"), some("Plain"));
+        assert_eq!(
+            title("<TITLE lang=en>\n  A &lt;b&gt; &amp; c&#x2014;d \n</TITLE>"),
+            some("A <b> & c\u{2014}d")
+        );
+        assert_eq!(
+            title("<title>A <b>tag</b> within</title>"),
+            some("A <b>tag</b> within")
+        );
+        assert_eq!(
+            title("<title>First</title><title>Second</title>"),
+            some("First")
+        );
+        assert_eq!(title("<title></title>"), some(""));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_title_is_none() {
+        for html in [
+            "<p>No title</p>",
+            "<!-- <title>A comment</title> -->",
+            "<script>'<title>A script</title>'</script>",
+            "<svg><title>A picture</title></svg>",
+            "<svg><g><svg><title>x</title></svg><title>A picture</title></g></svg>",
+            "",
+        ] {
+            assert_eq!(title(html), None, "{html}");
+            assert_eq!(HtmlPage::read(html.as_bytes()).title_or_none(), NO_TITLE);
+        }
+        let after = "<svg><title>A picture</title></svg><title>A page</title>";
+        assert_eq!(title(after).as_deref(), Some("A page"));
+    }
+
+    #[test]
+    fn links_are_resolved_against_the_page_or_its_base() {
+        let html = "<a href='../b?x=1&amp;y=2'>b</a><A HREF=c>c</A><a name=x>none</a><area href=/d><!-- <a href=no> -->\
+                    <script>'<a href=no>'</script><a href='http://'>broken</a><a href=mailto:x@y>mail</a>";
+        let address = Url::parse("http://h/dir/page").expect("a URL");
+        let found = |html: &str| {
+            let page = HtmlPage::read(html.as_bytes());
+            page.links_from(&address)
+                .map(String::from)
+                .collect::<Vec<_>>()
+        };
+        let expected = [
+            "http://h/b?x=1&y=2",
+            "http://h/dir/c",
+            "http://h/d",
+            "mailto:x@y",
+        ];
+        assert_eq!(found(html), expected);
+        assert_eq!(
+            found("<base href=/other/><a href=e>e</a>"),
+            ["http://h/other/e"]
+        );
+    }
+}

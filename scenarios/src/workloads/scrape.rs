@@ -1,0 +1,190 @@
+//! `scrape`: several pages of HTML at once; the title of each, or that it has none.
+//!
+//! Titles are read by `html_page.rs` where the page arrives, within the part that fetched it: parsing is a share of the
+//! work, and runs at once where fetching does. What the titles must be is told by the site.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::html_page::{HtmlPage, NO_TITLE};
+use super::http_connection::TARGET;
+use super::params::{require, require_path};
+use super::site::{SiteReport, Visitor};
+
+/// The workload.
+#[derive(Debug)]
+pub struct Scrape {
+    params: Params,
+    /// What must come out, in the order of the pages.
+    titles: OnceLock<Vec<String>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// The pages to be fetched at once, each over a connection of its own.
+    pub pages: Vec<String>,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            pages: ["/", "/pages/7", "/pages/5"].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// Most pages at once: each takes a connection of every session.
+const MOST_PAGES: usize = 100;
+
+/// One visitor for each page.
+pub struct Session<R: Runtime> {
+    name: String,
+    /// `None` only while a part is under way, and after one panicked.
+    visitors: Vec<Option<Visitor<R>>>,
+}
+
+impl Workload for Scrape {
+    const ABOUT: About = About {
+        name: "scrape",
+        class: "web",
+        operation: "3 HTML pages at once; the title of each as served, or that it has none",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require(
+            (1..=MOST_PAGES).contains(&params.pages.len()),
+            "pages",
+            || format!("from 1 to {MOST_PAGES} pages are needed"),
+        )?;
+        for path in &params.pages {
+            require_path("pages", path)?;
+        }
+        Ok(Self {
+            params,
+            titles: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let report = SiteReport::fetch(env).await?;
+        let title = |path: &String| {
+            let page = report.page(path)?;
+            Ok(page.title.clone().unwrap_or_else(|| NO_TITLE.to_owned()))
+        };
+        let titles = self.params.pages.iter().map(title);
+        let titles = titles.collect::<Result<_, Failure>>()?;
+        self.titles.get_or_init(|| titles);
+        Ok(())
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, index: u32) -> Result<Session<R>, Failure> {
+        let name = format!("scrape-{index}");
+        let mut visitors = Vec::with_capacity(self.params.pages.len());
+        for _ in &self.params.pages {
+            let mut visitor = Visitor::new(env, &name)?;
+            visitor.connect().await?;
+            visitors.push(Some(visitor));
+        }
+        Ok(Session { name, visitors })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        session: &mut Session<R>,
+        _: u64,
+    ) -> Result<(), Failure> {
+        let mut tasks = Vec::with_capacity(session.visitors.len());
+        for (visitor, path) in session.visitors.iter_mut().zip(&self.params.pages) {
+            let visitor = match visitor.take() {
+                Some(visitor) => visitor,
+                None => Visitor::new(env, &session.name)?,
+            };
+            tasks.push(env.runtime.spawn(title_of(visitor, path.clone())));
+        }
+        let mut titles: Result<_, Failure> = Ok(Vec::with_capacity(tasks.len()));
+        for (task, place) in tasks.into_iter().zip(&mut session.visitors) {
+            let title = task.join().await.map_err(Failure::from);
+            let title = title.and_then(|(visitor, title)| {
+                *place = Some(visitor);
+                title
+            });
+            titles = titles.and_then(|mut so_far: Vec<String>| {
+                so_far.push(title?);
+                Ok(so_far)
+            });
+        }
+        let expected = self.titles.get().expect("prepared before any session");
+        check(&self.params.pages, expected, &titles?)
+    }
+}
+
+async fn title_of<R: Runtime>(
+    mut visitor: Visitor<R>,
+    path: String,
+) -> (Visitor<R>, Result<String, Failure>) {
+    let title = match visitor.get_ok(&path).await {
+        Ok(()) => Ok(HtmlPage::read(visitor.body()).title_or_none().to_owned()),
+        Err(failure) => Err(failure),
+    };
+    (visitor, title)
+}
+
+/// Every title is the expected one, in the order asked.
+fn check(pages: &[String], expected: &[String], seen: &[String]) -> Result<(), Failure> {
+    for ((page, expected), seen) in pages.iter().zip(expected).zip(seen) {
+        if seen != expected {
+            return Err(Failure::wrong_content(format!(
+                "the title of {page} was read as `{seen}`, not `{expected}`"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_title_and_titles_in_a_wrong_order_are_caught() {
+        let pages = Params::default().pages;
+        let titles = |titles: [&str; 3]| titles.map(str::to_owned);
+        let expected = titles(["Page 0", "Page 7 & more", NO_TITLE]);
+        let told = |seen: [&str; 3]| {
+            let verdict = check(&pages, &expected, &titles(seen));
+            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+        };
+        assert_eq!(told(["Page 0", "Page 7 & more", NO_TITLE]), "");
+        assert_eq!(
+            told(["Page 0", "Page 7 &amp; more", NO_TITLE]),
+            "the title of /pages/7 was read as `Page 7 &amp; more`, not `Page 7 & more`"
+        );
+        assert!(told(["Page 0", NO_TITLE, "Page 7 & more"]).contains("/pages/7"));
+        assert!(told(["Page 0", "Page 7 & more", "A picture"]).contains("not `no title`"));
+    }
+
+    #[test]
+    fn no_pages_and_pages_that_are_no_paths_are_refused() {
+        let refused = |pages: &[&str]| {
+            let pages = pages.iter().map(ToString::to_string).collect();
+            Scrape::new(Params { pages }, Duration::ZERO)
+                .map(drop)
+                .unwrap_err()
+                .param
+        };
+        assert_eq!(refused(&[]), "pages");
+        assert_eq!(refused(&["no path"]), "pages");
+    }
+}

@@ -1,0 +1,154 @@
+//! A visitor of the mock site, and what the site says of itself: what `scrape`, `download` and `crawl` share.
+//!
+//! What must come out is known from the site's own report, fetched before the clock starts; what was asked of the site is
+//! in the same report, fetched again after it stopped. So these workloads need the server `site` behind their target.
+
+use std::collections::BTreeMap;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{Env, Failure};
+use serde::Deserialize;
+use url::Url;
+
+use super::http_connection::{Connection, Endpoint};
+use crate::protocol::http::Method;
+
+/// What the site holds, and what was asked of it.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct SiteReport {
+    pub(super) pages: Vec<SitePage>,
+    pub(super) redirects: Vec<String>,
+    pub(super) documents: Vec<SiteDocument>,
+    /// Requests by path.
+    pub(super) requests: BTreeMap<String, u64>,
+    pub(super) disallowed_requests: u64,
+    pub(super) peak_in_flight: u64,
+}
+
+/// A page of the site.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct SitePage {
+    pub(super) path: String,
+    pub(super) title: Option<String>,
+    pub(super) allowed: bool,
+    pub(super) fails_once: bool,
+}
+
+/// Something else that the site holds.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct SiteDocument {
+    pub(super) path: String,
+    pub(super) length_bytes: u64,
+    pub(super) sha256: String,
+}
+
+impl SiteReport {
+    /// Fetches it.
+    pub(super) async fn fetch<R: Runtime>(env: &Env<R>) -> Result<Self, Failure> {
+        let mut visitor = Visitor::new(env, "report")?;
+        let status = visitor.get("/site-report").await?;
+        let report = (status == 200).then(|| serde_json::from_slice(visitor.body()));
+        match report {
+            Some(Ok(report)) => Ok(report),
+            _ => Err(Failure::new(
+                Failure::STATUS,
+                "the target is no site that tells what must come out; this needs a server of kind `site`",
+            )),
+        }
+    }
+
+    /// The page at `path`.
+    pub(super) fn page(&self, path: &str) -> Result<&SitePage, Failure> {
+        let page = self.pages.iter().find(|page| page.path == path);
+        page.ok_or_else(|| missing("page", path))
+    }
+
+    /// The document at `path`.
+    pub(super) fn document(&self, path: &str) -> Result<&SiteDocument, Failure> {
+        let document = self.documents.iter().find(|document| document.path == path);
+        document.ok_or_else(|| missing("document", path))
+    }
+}
+
+fn missing(thing: &str, path: &str) -> Failure {
+    Failure::new(Failure::STATUS, format!("the site has no {thing} `{path}`"))
+}
+
+/// One who asks the site for one thing after another over a connection of its own.
+pub(super) struct Visitor<R: Runtime> {
+    connection: Connection<R>,
+    endpoint: Endpoint,
+    name: String,
+    request: Vec<u8>,
+}
+
+impl<R: Runtime> Visitor<R> {
+    /// One who tells the site this name; the connection is opened at the first request.
+    pub(super) fn new(env: &Env<R>, name: &str) -> Result<Self, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        Ok(Self {
+            connection: Connection::new(env, &endpoint),
+            endpoint,
+            name: name.to_owned(),
+            request: Vec::new(),
+        })
+    }
+
+    /// Opens the connection now.
+    pub(super) async fn connect(&mut self) -> Result<(), Failure> {
+        self.connection.connect().await
+    }
+
+    /// From now on it tells another name.
+    pub(super) fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+    }
+
+    /// The root of the site.
+    pub(super) fn root(&self) -> Result<Url, Failure> {
+        let root = Url::parse(&format!("http://{}/", self.endpoint.authority()));
+        root.map_err(|error| Failure::new(Failure::IO, error.to_string()))
+    }
+
+    /// Asks for a path with its query; gives the status. The answer is in the accessors until the next one.
+    pub(super) async fn get(&mut self, path: &str) -> Result<u16, Failure> {
+        let headers = [("user-agent", "photofinish"), ("x-client", &self.name)];
+        self.endpoint
+            .encode_get_with(path, &headers, &mut self.request)?;
+        self.connection
+            .exchange(Method::Get, &mut self.request)
+            .await
+    }
+
+    /// As [`Visitor::get`], and anything but 200 is a failure.
+    pub(super) async fn get_ok(&mut self, path: &str) -> Result<(), Failure> {
+        match self.get(path).await? {
+            200 => Ok(()),
+            status => {
+                let answer = format!("GET {path} answered {status}");
+                Err(Failure::new(Failure::STATUS, answer))
+            }
+        }
+    }
+
+    /// The body of the last answer.
+    pub(super) fn body(&self) -> &[u8] {
+        self.connection.body()
+    }
+
+    /// The body of the last answer, to be handed on and overwritten by the next one.
+    pub(super) fn body_mut(&mut self) -> &mut Vec<u8> {
+        self.connection.body_mut()
+    }
+
+    /// Whether the last answer was a page.
+    pub(super) fn is_html(&self) -> bool {
+        let content_type = self.connection.content_type().unwrap_or_default();
+        content_type.to_ascii_lowercase().starts_with(b"text/html")
+    }
+
+    /// Where the last answer sends its reader.
+    pub(super) fn location(&self) -> Option<&str> {
+        std::str::from_utf8(self.connection.location()?).ok()
+    }
+}

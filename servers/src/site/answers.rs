@@ -1,0 +1,157 @@
+//! Requests of the site answered: at once, slowly, with a failure the first time, with a redirect, or with 404.
+//!
+//! Every request is counted under its path and query. A client says who it is in `x-client`; for each of them the page
+//! that fails once fails and succeeds in turn, so that one server serves many crawls and remembers only those who have
+//! yet to come back. What there is to serve is decided in `plan.rs`. Read `report.rs` next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::html::ORIGIN;
+use super::plan::{Manner, Page, ROBOTS, Served, Site};
+use super::report::Report;
+use crate::{Counts, sleep};
+
+/// Where the report is.
+const REPORT: &str = "/site-report";
+/// Where a client says who it is.
+const CLIENT: &str = "x-client";
+
+const HTML: &str = "text/html; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const BINARY: &str = "application/octet-stream";
+
+type Answer = Response<Full<Bytes>>;
+
+/// The site, and what is remembered about its visitors.
+#[derive(Debug)]
+pub(super) struct Answers {
+    site: Site,
+    slow: Duration,
+    counts: Arc<Counts>,
+    requests: Mutex<BTreeMap<String, u64>>,
+    /// Clients that met the page that fails once, and not yet again.
+    failed: Mutex<BTreeSet<(String, String)>>,
+}
+
+impl Answers {
+    pub(super) fn new(site: Site, slow: Duration, counts: Arc<Counts>) -> Self {
+        Answers {
+            site,
+            slow,
+            counts,
+            requests: Mutex::default(),
+            failed: Mutex::default(),
+        }
+    }
+
+    /// The answer to one request, when its time has come.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let in_flight = self.counts.enter();
+        let asked = request.uri().path_and_query();
+        let asked = asked.map_or("/", |asked| asked.as_str());
+        let answer = match (request.method(), asked) {
+            (&Method::GET | &Method::HEAD, REPORT) => self.report(),
+            (&Method::GET | &Method::HEAD, _) => {
+                self.note(asked);
+                self.visit(asked, request.headers()).await
+            }
+            _ => with(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".into()),
+        };
+        drop(in_flight);
+        self.counts.requests.fetch_add(1, Relaxed);
+        answer
+    }
+
+    fn note(&self, asked: &str) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        match requests.get_mut(asked) {
+            Some(count) => *count += 1,
+            None => drop(requests.insert(asked.to_owned(), 1)),
+        }
+    }
+
+    async fn visit(&self, asked: &str, headers: &HeaderMap) -> Answer {
+        if asked == "/robots.txt" {
+            return with(StatusCode::OK, TEXT, ROBOTS.into());
+        }
+        match self.site.served.get(asked) {
+            None => with(StatusCode::NOT_FOUND, HTML, NOTHING_HERE.into()),
+            Some(Served::Document(bytes)) => {
+                with(StatusCode::OK, BINARY, Bytes::copy_from_slice(bytes))
+            }
+            Some(Served::Redirect { status, to }) => redirect(*status, to),
+            Some(Served::Page(page)) => self.page(page, asked, headers).await,
+        }
+    }
+
+    async fn page(&self, page: &Page, asked: &str, headers: &HeaderMap) -> Answer {
+        match page.manner {
+            Manner::AtOnce => {}
+            Manner::Slowly => sleep(self.slow).await,
+            Manner::FailingOnce if self.is_first_visit(asked, headers) => {
+                self.counts.faults.fetch_add(1, Relaxed);
+                return unavailable();
+            }
+            Manner::FailingOnce => {}
+        }
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let origin = format!("http://{}", host.unwrap_or("localhost"));
+        let html = page.html.replace(ORIGIN, &origin);
+        with(StatusCode::OK, HTML, html.into())
+    }
+
+    /// Whether this client comes for the first time, or for the first time since it succeeded.
+    fn is_first_visit(&self, asked: &str, headers: &HeaderMap) -> bool {
+        let client = headers.get(CLIENT).and_then(|client| client.to_str().ok());
+        let visit = (client.unwrap_or_default().to_owned(), asked.to_owned());
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = failed.remove(&visit);
+        if !again {
+            failed.insert(visit);
+        }
+        !again
+    }
+
+    fn report(&self) -> Answer {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let peak = self.counts.peak_in_flight.load(Relaxed);
+        let report = Report::of(&self.site, requests.clone(), peak);
+        let json = serde_json::to_vec(&report).expect("numbers and texts are always JSON");
+        with(StatusCode::OK, JSON, json.into())
+    }
+}
+
+const NOTHING_HERE: &str = "<!doctype html><title>Nothing here</title><a href=\"/\">Home</a>\n";
+
+fn with(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    let content_type = HeaderValue::from_static(content_type);
+    answer.headers_mut().insert(CONTENT_TYPE, content_type);
+    answer
+}
+
+fn redirect(status: u16, to: &str) -> Answer {
+    let status = StatusCode::from_u16(status).expect("301 or 302");
+    let mut answer = with(status, HTML, "<!doctype html><title>Moved</title>\n".into());
+    let to = HeaderValue::from_str(to).expect("paths of the site are visible ASCII");
+    answer.headers_mut().insert(LOCATION, to);
+    answer
+}
+
+fn unavailable() -> Answer {
+    let body = "<!doctype html><title>Try again</title>\n".into();
+    let mut answer = with(StatusCode::SERVICE_UNAVAILABLE, HTML, body);
+    let headers = answer.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("0"));
+    answer
+}

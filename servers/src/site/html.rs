@@ -1,0 +1,108 @@
+//! The HTML of a page: its title as HTML writes it, its links in their several forms, and what only looks like either.
+//!
+//! Pure text. Comments and scripts hold links that are none, and pictures have titles that are not the page's: whoever
+//! searches pages for patterns instead of parsing them is found out. What pages there are is decided in `plan.rs`.
+
+/// Stands in pages where the address belongs under which the site was asked.
+pub(super) const ORIGIN: &str = "http://origin.invalid";
+
+/// A link to a path of the site, in one of the ways in which links are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Link {
+    /// `http://host:port/pages/3`
+    Absolute(String),
+    /// `../pages/3`
+    Relative(String),
+    /// `/pages/3`
+    Rooted(String),
+    /// `/pages/3#part`
+    WithFragment(String),
+}
+
+impl Link {
+    /// As it is written in the page at `from`.
+    fn written(&self, from: &str) -> String {
+        match self {
+            Link::Absolute(to) => format!("{ORIGIN}{to}"),
+            Link::Relative(to) => relative(from, to),
+            Link::Rooted(to) => to.clone(),
+            Link::WithFragment(to) => format!("{to}#part"),
+        }
+    }
+}
+
+/// The way from the directory of `from` up to the root and down to `to`.
+fn relative(from: &str, to: &str) -> String {
+    let path = from.split('?').next().unwrap_or(from);
+    let depth = path.matches('/').count() - 1;
+    let up = match depth {
+        0 => "./".to_owned(),
+        _ => "../".repeat(depth),
+    };
+    format!("{up}{}", to.trim_start_matches('/'))
+}
+
+/// The whole page at `path`.
+pub(super) fn page_html(path: &str, title: Option<&str>, links: &[Link]) -> String {
+    let title = title.map_or_else(String::new, |title| {
+        format!("<title>\n  {}\n</title>\n", escaped(title))
+    });
+    let items: String = links
+        .iter()
+        .map(|link| link.written(path))
+        .map(|url| format!("<li><a href=\"{}\">{}</a>\n", escaped(&url), escaped(&url)))
+        .collect();
+    format!(
+        "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<!-- <title>A comment</title> -->\n{title}\
+         <script>var link = '<a href=\"/scripted\">no link</a>';</script>\n\
+         <body>\n<svg width=8 height=8><title>A picture</title><circle r=4 /></svg>\n\
+         <!-- <a href=\"/commented-out\">no link</a> -->\n\
+         <p><a name=part>No link</a>, <a href=\"#part\">this page</a>, <a href='mailto:nobody@example.invalid'>mail</a>, \
+         <a HREF=http://elsewhere.invalid/>another site</a>.\n\
+         <ul>\n{items}</ul>\n</body>\n</html>\n"
+    )
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\u{2014}' => escaped.push_str("&#x2014;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_link_climbs_to_the_root_of_where_it_stands() {
+        assert_eq!(relative("/", "/pages/3"), "./pages/3");
+        assert_eq!(relative("/pages/1", "/pages/3"), "../pages/3");
+        assert_eq!(relative("/notes/3/", "/"), "../../");
+        assert_eq!(relative("/pages/17?to=/a/b", "/x"), "../x");
+    }
+
+    #[test]
+    fn a_title_is_written_so_that_a_parser_reads_it_back_and_is_left_out_where_there_is_none() {
+        let html = page_html("/", Some("a < b & c"), &[]);
+        assert!(
+            html.contains("<title>\n  a &lt; b &amp; c\n</title>"),
+            "{html}"
+        );
+        let html = page_html("/", None, &[Link::Rooted("/pages/3".to_owned())]);
+        assert_eq!(
+            html.matches("<title>").count(),
+            2,
+            "a comment's and a picture's"
+        );
+        assert!(html.contains("<a href=\"/pages/3\">"), "{html}");
+    }
+}
