@@ -20,7 +20,7 @@ const SET_UP: Duration = Duration::from_secs(60);
 const SLACK: u32 = 10;
 
 /// How many units of delay the operations that are in flight at the end may wait for.
-const UNITS: u32 = 300;
+const UNITS: u32 = 600;
 
 /// What a phase that is bounded by operations may take: its speed cannot be known beforehand.
 const COUNTED_PHASE: Duration = Duration::from_secs(1800);

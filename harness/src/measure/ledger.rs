@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::phase::Phase;
 use super::{nanoseconds, os};
@@ -60,14 +60,24 @@ impl Recordings {
 
     /// All of them as one, and each emptied for the next phase.
     pub(super) fn drain(&self) -> Recording {
+        self.drain_after(|| ()).0
+    }
+
+    /// The same, after something was done while nobody could write.
+    pub(super) fn drain_after<T>(&self, work: impl FnOnce() -> T) -> (Recording, T) {
+        let mut shards: Vec<_> = self.shards.iter().map(|shard| locked(shard)).collect();
+        let done = work();
         let mut all = Recording::new();
-        for shard in &self.shards {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            all.merge(&shard);
+        for shard in &mut shards {
+            all.merge(shard);
             shard.clear();
         }
-        all
+        (all, done)
     }
+}
+
+fn locked(shard: &Mutex<Recording>) -> MutexGuard<'_, Recording> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What stays of the warm-up.

@@ -178,11 +178,15 @@ impl<R: Runtime, W: Workload> SessionLoop<R, W> {
             lag_ns: nanoseconds(timed.start.saturating_duration_since(arrival.due)),
             service_ns: nanoseconds(timed.end - timed.start),
         };
-        queue.done(session);
-        self.recording
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .record_arrival(op, times, timed.result);
+        {
+            let mut recording = self
+                .recording
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            recording.record_arrival(op, times, timed.result);
+            // Under the same lock, so that whoever holds it sees an operation as recorded or as in flight.
+            queue.done(session);
+        }
         self.count_threads(timed.end);
         Flow::Continue
     }

@@ -23,8 +23,6 @@ use crate::schedule::Schedule;
 const DRAIN: Duration = Duration::from_secs(2);
 /// The same in units of delay, for operations made of delays.
 const DRAIN_UNITS: u32 = 100;
-/// How long sessions may take to notice that there is nothing more to do.
-const NOTICE: Duration = Duration::from_millis(500);
 
 /// Stack of the round's thread in bytes: that of a main thread, since `sync` runs whole workloads on it.
 const STACK_BYTES: usize = 8 << 20;
@@ -226,19 +224,20 @@ impl Supervision {
             Err(RecvTimeoutError::Disconnected) => return Err(Silence::Ended),
             Err(RecvTimeoutError::Timeout) => queue.cut(),
         }
-        match self.inbox.recv_timeout(NOTICE) {
+        // What was begun with just before the cut may take as long as anything else.
+        match self.inbox.recv_timeout(self.drain) {
             Ok(message) => return Ok(message),
             Err(RecvTimeoutError::Disconnected) => return Err(Silence::Ended),
             Err(RecvTimeoutError::Timeout) => {}
         }
         let now = Instant::now();
-        let paced = pacing().concluded(&schedule, &queue, now);
+        let conclude = || pacing().concluded(&schedule, &queue, now);
         Err(Silence::Stuck(Box::new(match ledger {
-            Some(ledger) => report(&ledger, paced, now),
+            Some(ledger) => report(&ledger, conclude, now),
             None => super::failed(format!(
                 "{} operations of the warm-up did not end within {} s",
-                paced.leftover.unfinished,
-                self.drain.as_secs_f64(),
+                conclude().leftover.unfinished,
+                2.0 * self.drain.as_secs_f64(),
             )),
         })))
     }
@@ -252,9 +251,10 @@ enum Silence {
     Stuck(Box<WorkerResult>),
 }
 
-/// The round in numbers, without its sessions.
-fn report(ledger: &Ledger, paced: Paced, now: Instant) -> WorkerResult {
-    let recording = ledger.recordings.drain();
+/// The round in numbers, without its sessions. Nothing is written down while it is concluded, so that an operation which
+/// ends just now is either recorded or unfinished, and not lost in between.
+fn report(ledger: &Ledger, conclude: impl FnOnce() -> Paced, now: Instant) -> WorkerResult {
+    let (recording, paced) = ledger.recordings.drain_after(conclude);
     let phase = given_up_phase(recording, paced, now);
     ledger.reported(phase, Ending::default()).into()
 }

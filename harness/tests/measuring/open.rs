@@ -61,7 +61,9 @@ fn check_all_accounted_for(measurement: &Measurement, open: &OpenLoad) {
     assert_eq!(
         ended + open.unfinished + open.unsent,
         open.scheduled,
-        "{open:?}"
+        "{} unfinished, {} unsent",
+        open.unfinished,
+        open.unsent
     );
     assert_eq!(open.response.count(), measurement.ops);
     assert_eq!(open.lag.count(), ended);
@@ -84,7 +86,12 @@ fn what_waited_for_a_free_session_was_late_and_is_not_lost(runtime: &'static Des
     let (measurement, open) = measure(&plan);
     check_all_accounted_for(&measurement, &open);
     assert_eq!((measurement.ops, open.unsent), (100, 0));
-    assert!(!open.rate_held && open.late >= 50, "{open:?}");
+    assert!(
+        !open.rate_held && open.late >= 50,
+        "{} unfinished, {} unsent",
+        open.unfinished,
+        open.unsent
+    );
     let max_ns = |latencies: &photofinish_harness::latency::Latencies| {
         latencies.quantile_ns(1.0).expect("a hundred values")
     };
@@ -96,11 +103,16 @@ fn what_waited_for_a_free_session_was_late_and_is_not_lost(runtime: &'static Des
 }
 
 fn what_cannot_be_worked_off_is_counted_as_unsent(runtime: &'static Descriptor) {
-    // One session serves 2 operations per second; the round ends two seconds after the last of 40 was due.
-    let plan = open(runtime, Script::SleepUs(500_000), 1_000.0, ops(40));
+    // Four sessions serve some 13 operations per second; nothing is begun with two seconds after the last of 40 was due.
+    let plan = open(runtime, Script::SleepUs(300_000), 1_000.0, ops(40));
     let (measurement, open) = measure(&plan);
     check_all_accounted_for(&measurement, &open);
-    assert!(open.unsent > 0 && open.unfinished == 0, "{open:?}");
+    assert!(
+        open.unsent > 0 && open.unfinished == 0,
+        "{} unfinished, {} unsent",
+        open.unfinished,
+        open.unsent
+    );
     let least_ns = 2_000_000_000 * 999 / 1_000;
     assert!(open.overdue.quantile_ns(0.0) >= Some(least_ns));
 }
@@ -114,7 +126,11 @@ fn an_operation_that_never_ends_is_counted_and_does_not_hold_the_round_up(
     };
     let (measurement, open) = measure(&open(runtime, script, 1_000.0, ops(50)));
     check_all_accounted_for(&measurement, &open);
-    assert_eq!(open.unfinished, 1, "{open:?}");
+    assert_eq!(
+        open.unfinished, 1,
+        "{} unfinished, {} unsent",
+        open.unfinished, open.unsent
+    );
     // Whoever has but one session has nobody left for the other arrivals.
     let unsent = if sessions(runtime, 4) == 1 { 44 } else { 0 };
     assert_eq!(open.unsent, unsent);
