@@ -26,11 +26,12 @@ pub(crate) struct Pace {
     pub(crate) started_in_time: u64,
 }
 
-/// Releases every arrival of `schedule` into `queue` when it is due, and returns when the schedule has come to its end;
-/// or earlier, once `given_up` says so.
+/// Releases every arrival of `schedule` into `queue` when it is due, and returns at its `end`; or earlier, once `given_up`
+/// says so.
 pub(crate) fn pace(
     schedule: &Schedule,
     queue: &ArrivalQueue,
+    end: Instant,
     alone: bool,
     given_up: &dyn Fn() -> bool,
 ) -> Pace {
@@ -55,7 +56,7 @@ pub(crate) fn pace(
             break;
         }
     }
-    wait_until(queue.start() + schedule.length(), alone, given_up);
+    wait_until(end, alone, given_up);
     Pace {
         error,
         started_in_time: queue.taken(),

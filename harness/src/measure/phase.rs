@@ -138,17 +138,20 @@ pub(super) async fn run_phase<R: Runtime, W: Workload>(
         return Ok((sessions, phase));
     };
     let lead = LEAD_PER_SESSION.saturating_mul(u32::try_from(sessions.len()).unwrap_or(u32::MAX));
+    // Some schedules are walked through for it, which must not eat up the lead.
+    let length = schedule.length();
     let start = Instant::now() + lead.max(LEAD);
     let queue = Arc::new(ArrivalQueue::new(schedule, start, sessions.len()));
     let order = Order {
         schedule: schedule.clone(),
+        length,
         queue: Arc::clone(&queue),
         // Should the operations never end, this is reported in their place.
         ledger: plan.measured.then(|| ledger.clone()),
     };
     let pacing = supervisor.pace(order);
     let goal = Goal::Arrivals(Arc::clone(&queue));
-    let halfway = start + schedule.length() / 2;
+    let halfway = start + length / 2;
     let sessions = run(&env.runtime, sessions, plan, (goal_for_all(goal), halfway)).await;
     if sessions.is_err() {
         pacing.give_up();

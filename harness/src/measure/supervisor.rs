@@ -30,6 +30,7 @@ const STACK_BYTES: usize = 8 << 20;
 /// A schedule to keep.
 pub(super) struct Order {
     pub(super) schedule: Schedule,
+    pub(super) length: Duration,
     pub(super) queue: Arc<ArrivalQueue>,
     /// What to report from if the phase does not end; `None` where there is nothing to report yet.
     pub(super) ledger: Option<Ledger>,
@@ -61,7 +62,6 @@ struct Ordered {
 /// What the supervisor knows once the schedule has ended.
 struct Pacing {
     pace: Pace,
-    scheduled: u64,
     alone: bool,
     cost: Usage,
 }
@@ -73,7 +73,7 @@ pub(super) struct Supervisor {
 
 /// An order that is being carried out.
 pub(super) struct UnderWay {
-    schedule: Schedule,
+    length: Duration,
     queue: Arc<ArrivalQueue>,
     given_up: Arc<AtomicBool>,
     reply: Receiver<Pacing>,
@@ -85,7 +85,7 @@ impl Supervisor {
         let given_up = Arc::new(AtomicBool::new(false));
         let (reply, answer) = channel();
         let under_way = UnderWay {
-            schedule: order.schedule.clone(),
+            length: order.length,
             queue: Arc::clone(&order.queue),
             given_up: Arc::clone(&given_up),
             reply: answer,
@@ -113,16 +113,16 @@ impl UnderWay {
             .reply
             .recv()
             .expect("the supervisor replies before it ends the queue");
-        pacing.concluded(&self.schedule, &self.queue, Instant::now())
+        pacing.concluded(self.length, &self.queue, Instant::now())
     }
 }
 
 impl Pacing {
-    fn concluded(self, schedule: &Schedule, queue: &ArrivalQueue, now: Instant) -> Paced {
+    fn concluded(self, length: Duration, queue: &ArrivalQueue, now: Instant) -> Paced {
         Paced {
             start: queue.start(),
-            length: schedule.length(),
-            scheduled: self.scheduled,
+            length,
+            scheduled: self.pace.error.count(),
             pace: self.pace,
             leftover: queue.leftover(now),
             alone: self.alone,
@@ -204,16 +204,21 @@ impl Supervision {
         } = ordered;
         let Order {
             schedule,
+            length,
             queue,
             ledger,
         } = order;
-        let scheduled = schedule.count();
         let before = os::thread_usage();
         let is_given_up = || given_up.load(Ordering::Relaxed);
-        let pace = pacer::pace(&schedule, &queue, self.alone, &is_given_up);
+        let pace = pacer::pace(
+            &schedule,
+            &queue,
+            queue.start() + length,
+            self.alone,
+            &is_given_up,
+        );
         let pacing = || Pacing {
             pace: pace.clone(),
-            scheduled,
             alone: self.alone,
             cost: os::thread_usage().since(before),
         };
@@ -231,7 +236,7 @@ impl Supervision {
             Err(RecvTimeoutError::Timeout) => {}
         }
         let now = Instant::now();
-        let conclude = || pacing().concluded(&schedule, &queue, now);
+        let conclude = || pacing().concluded(length, &queue, now);
         Err(Silence::Stuck(Box::new(match ledger {
             Some(ledger) => report(&ledger, conclude, now),
             None => super::failed(format!(
