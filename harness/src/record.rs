@@ -294,7 +294,7 @@ pub struct Round {
     pub cell: usize,
     /// Which block, from 0.
     pub block: usize,
-    /// Which attempt at the block, from 0. A disturbed block is redone whole, and only its last attempt counts.
+    /// Which attempt at the block, from 0. A disturbed block is redone whole, and only its last whole attempt counts.
     #[serde(default)]
     pub attempt: u32,
     /// Start after the run's start, in ns.

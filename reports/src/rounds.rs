@@ -1,7 +1,7 @@
 //! Rounds: which of a record's rounds count, and what is read from them as they are.
 //!
-//! A disturbed block is redone whole, and of each block only the rounds of its last attempt count: in numbers, charts,
-//! checks and exports alike. Everything in this crate that walks over rounds goes through here, so that none forgets it.
+//! A disturbed block is redone whole, and of each block only the rounds of its last whole attempt count: in numbers,
+//! charts, checks and exports alike. Everything in this crate that walks over rounds goes through here, so that none forgets it.
 //! Numbers over rounds are the business of `summary`.
 
 use std::borrow::Cow;
@@ -12,26 +12,32 @@ use photofinish_harness::record::{Measured, Measurement, Outcome, PlannedScenari
 
 /// The rounds that count, in the order in which they ran.
 pub fn counted(record: &Record) -> impl Iterator<Item = &Round> {
-    let last = last_attempts(record);
+    let counting = counting_attempts(record);
     record
         .rounds
         .iter()
-        .filter(move |round| last.get(&round.block) == Some(&round.attempt))
+        .filter(move |round| counting.get(&round.block) == Some(&round.attempt))
 }
 
 /// Blocks of which there are rounds.
 pub(crate) fn blocks(record: &Record) -> usize {
-    last_attempts(record).len()
+    counting_attempts(record).len()
 }
 
-/// The number of each block's last attempt.
-fn last_attempts(record: &Record) -> BTreeMap<usize, u32> {
-    let mut last = BTreeMap::new();
+/// The number of each block's attempt that counts: the last of those with the most rounds, so that a redo that was cut
+/// short takes nothing away from what it was to replace.
+fn counting_attempts(record: &Record) -> BTreeMap<usize, u32> {
+    let mut rounds: BTreeMap<(usize, u32), usize> = BTreeMap::new();
     for round in &record.rounds {
-        let attempt = last.entry(round.block).or_insert(round.attempt);
-        *attempt = round.attempt.max(*attempt);
+        *rounds.entry((round.block, round.attempt)).or_default() += 1;
     }
-    last
+    let mut counting: BTreeMap<usize, (usize, u32)> = BTreeMap::new();
+    for ((block, attempt), rounds) in rounds {
+        let most = counting.entry(block).or_default();
+        *most = (rounds, attempt).max(*most);
+    }
+    let attempt = |(block, (_, attempt))| (block, attempt);
+    counting.into_iter().map(attempt).collect()
 }
 
 /// The rounds of a cell that count, in the order in which they ran.
@@ -58,11 +64,11 @@ pub(crate) struct Redone {
 
 /// The blocks that were redone, and why.
 pub(crate) fn redone(record: &Record) -> Redone {
-    let last = last_attempts(record);
+    let counting = counting_attempts(record);
     let discarded = record
         .rounds
         .iter()
-        .filter(|round| last.get(&round.block) != Some(&round.attempt));
+        .filter(|round| counting.get(&round.block) != Some(&round.attempt));
     let (mut blocks, mut reasons) = (BTreeSet::new(), Vec::new());
     for round in discarded {
         blocks.insert(round.block);

@@ -9,7 +9,8 @@ use crate::support::{
     Sandbox, Started, children, is_gone, read_record, send, wait_for, wait_until_gone,
 };
 
-/// A run of many short rounds against a server, which has finished `rounds` of them.
+/// A run of many short rounds against a server, which has finished `rounds` of them, each of another block or cell: where
+/// tests run beside each other, most blocks would be redone.
 fn long_run(sandbox: &Sandbox, rounds: usize) -> Started {
     let arguments = [
         "run",
@@ -23,6 +24,7 @@ fn long_run(sandbox: &Sandbox, rounds: usize) -> Started {
         "--concurrency",
         "2",
         "--set=load.warmup=10ms",
+        "--no-redo",
     ];
     let started = sandbox.start(&arguments);
     wait_for("rounds", || {

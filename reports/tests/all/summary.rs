@@ -208,6 +208,19 @@ fn of_a_block_that_was_redone_only_the_last_attempt_counts() {
 }
 
 #[test]
+fn a_redo_that_was_cut_short_takes_nothing_away_from_what_it_was_to_replace() {
+    // Of the third block's redo only the first round came to be.
+    let mut record = pair();
+    let redone = record.rounds.iter().find(|round| round.block == 2);
+    let mut again = redone.expect("a third block").clone();
+    again.attempt = 1;
+    record.rounds.push(again);
+    for cell in &Summary::of(&record).cells {
+        assert_eq!(cell.rounds, 5, "{}", cell.runtime);
+    }
+}
+
+#[test]
 fn an_open_load_has_response_lag_and_what_its_schedule_came_to() {
     let summary = Summary::of(&fixtures::open_loads());
     let median = |cell: usize, name: &str| summary.cells[cell].metrics[name].median;
