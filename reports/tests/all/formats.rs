@@ -1,7 +1,6 @@
 //! The formats: each renders every fixture, and other programs read what comes out.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use photofinish_harness::load::Load;
 use photofinish_harness::record::{Outcome, Record, Round};
@@ -9,7 +8,7 @@ use photofinish_reports::formats::{self, FORMATS, File};
 use photofinish_reports::summary::{self, Summary};
 use serde_json::Value;
 
-use crate::fixtures;
+use crate::{fixtures, foreign};
 
 fn render(format: &str, record: &Record) -> Vec<File> {
     let format = formats::find(format).expect("a listed format");
@@ -191,27 +190,11 @@ fn a_log_without_a_start_time_is_an_error_that_names_it() {
 /// distributions. Method: Python's `hdrhistogram` reads the log; its answers are compared number by number.
 #[test]
 fn another_implementation_of_hdrhistogram_finds_the_same_counts_and_percentiles() {
-    let Some(python) = python_with_hdrhistogram() else {
+    let Some(python) = foreign::python("hdrh", "the package hdrhistogram") else {
         return;
     };
     let record = short_tour();
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let log = write(
-        folder.path(),
-        "rounds.hlog",
-        text("hlog", &record).as_bytes(),
-    );
-    let output = Command::new(python)
-        .args(["-c", READ_LOG])
-        .arg(&log)
-        .output()
-        .expect("python runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let read: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let read = foreign::read(&python, READ_LOG, &render("hlog", &record));
     assert_eq!(read["start"], 1_795_199_263.25);
     let intervals = read["intervals"].as_array().expect("intervals");
     assert_eq!(intervals.len(), record.rounds.len());
@@ -300,28 +283,3 @@ for tag, cell in cells.items():
     counts[tag]["all"] = total
 print(json.dumps({"start": reader.get_start_time_sec(), "intervals": intervals, "counts": counts}))
 "#;
-
-/// A Python that can import `hdrh`; skips aloud, and in CI fails, where there is none.
-fn python_with_hdrhistogram() -> Option<PathBuf> {
-    let candidates = std::env::var_os("PHOTOFINISH_PYTHON")
-        .into_iter()
-        .chain(["python3".into()])
-        .map(PathBuf::from);
-    let can_import = |python: &PathBuf| {
-        Command::new(python)
-            .args(["-c", "import hdrh"])
-            .output()
-            .is_ok_and(|output| output.status.success())
-    };
-    let found = candidates.into_iter().find(can_import);
-    if found.is_none() {
-        crate::skip("python3 with the package hdrhistogram (pip install hdrhistogram)");
-    }
-    found
-}
-
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, bytes).expect("the temporary folder is writable");
-    path
-}

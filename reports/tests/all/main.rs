@@ -6,6 +6,7 @@ mod async_pays;
 mod charts;
 mod diagnosis;
 mod fixtures;
+mod foreign;
 mod formats;
 mod page;
 mod summary;
