@@ -3,10 +3,18 @@
 //! A format is a pure function from a record to named files; the CLI writes them, or prints a single one. To add one,
 //! write its file and its line; the conformance tests render every fixture record through whatever is listed.
 
+mod benchmarks;
+mod xml;
+
+mod benchstat;
+mod bmf;
 mod csv;
+mod github_action_benchmark;
 mod hgrm;
 mod hlog;
 mod json;
+mod junit;
+mod openmetrics;
 
 use std::borrow::Cow;
 
@@ -16,7 +24,17 @@ use photofinish_harness::record::{Measurement, Record};
 use crate::metrics::response;
 
 /// Every format, in the order in which they are offered.
-pub static FORMATS: &[&Format] = &[&json::FORMAT, &csv::FORMAT, &hgrm::FORMAT, &hlog::FORMAT];
+pub static FORMATS: &[&Format] = &[
+    &json::FORMAT,
+    &csv::FORMAT,
+    &hgrm::FORMAT,
+    &hlog::FORMAT,
+    &junit::FORMAT,
+    &openmetrics::FORMAT,
+    &bmf::FORMAT,
+    &github_action_benchmark::FORMAT,
+    &benchstat::FORMAT,
+];
 
 /// An export format.
 #[derive(Debug)]

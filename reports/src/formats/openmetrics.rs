@@ -1,0 +1,321 @@
+//! `openmetrics`: the run as an OpenMetrics exposition, for Prometheus and what reads its text.
+//!
+//! One gauge family per metric, in seconds and bytes as the specification wants it, with the unit at the end of its name;
+//! `estimate` says whether a sample is the median over rounds or a bound of its interval. Without timestamps: whoever
+//! scrapes or pushes it adds the time. Cells without numbers are in the `photofinish_cell_status` state set alone. Next:
+//! `benchmarks` for the percentiles that are left out.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use photofinish_harness::load::{Arrivals, Load};
+use photofinish_harness::record::Record;
+
+use super::benchmarks::{is_sound, name};
+use super::{Error, File, Format};
+use crate::metrics::{Better, METRICS};
+use crate::names::Unique;
+use crate::summary::{CellSummary, MetricSummary, Status, Summary};
+
+pub(super) static FORMAT: Format = Format {
+    name: "openmetrics",
+    extension: "txt",
+    summary: "OpenMetrics text: medians and their bounds as gauges, for Prometheus",
+    render,
+};
+
+/// Name and value of a label.
+type Label = (&'static str, String);
+
+fn render(record: &Record) -> Result<Vec<File>, Error> {
+    let summary = Summary::of(record);
+    let cells = labelled(&summary);
+    let mut families = vec![run(&summary), states(&cells), rounds(&cells)];
+    families.extend(start(&summary));
+    let mut taken = Unique::default();
+    for family in &families {
+        taken.name(family.name.clone());
+    }
+    families.extend(measured(&cells, taken));
+    let text: String = families.iter().map(Family::text).collect();
+    Ok(vec![File {
+        name: "openmetrics.txt".to_owned(),
+        bytes: (text + "# EOF\n").into_bytes(),
+    }])
+}
+
+/// Samples of one name.
+struct Family {
+    name: String,
+    kind: &'static str,
+    /// What the name ends in; empty of a number without a unit.
+    unit: String,
+    help: String,
+    samples: Vec<Sample>,
+}
+
+struct Sample {
+    labels: Vec<Label>,
+    value: f64,
+}
+
+impl Family {
+    fn text(&self) -> String {
+        let Self { name, kind, .. } = self;
+        let mut text = format!("# TYPE {name} {kind}\n");
+        if !self.unit.is_empty() {
+            text += &format!("# UNIT {name} {}\n", self.unit);
+        }
+        text += &format!("# HELP {name} {}\n", escaped(&self.help));
+        let ending = if *kind == "info" { "_info" } else { "" };
+        for sample in &self.samples {
+            let label = |(key, value): &(&str, String)| format!("{key}=\"{}\"", escaped(value));
+            let labels: Vec<String> = sample.labels.iter().map(label).collect();
+            text += &format!("{name}{ending}{{{}}} {}\n", labels.join(","), sample.value);
+        }
+        text
+    }
+}
+
+/// Backslashes, quotes and line breaks, in a label or a help text alike.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+/// The cells with their labels. A cell that is planned twice would make the same series twice: only the first is told.
+fn labelled(summary: &Summary) -> Vec<(&CellSummary, Vec<Label>)> {
+    let mut seen = Vec::new();
+    let mut labelled = Vec::new();
+    for cell in &summary.cells {
+        if !seen.contains(&name(cell)) {
+            seen.push(name(cell));
+            labelled.push((cell, labels(cell)));
+        }
+    }
+    labelled
+}
+
+fn labels(cell: &CellSummary) -> Vec<Label> {
+    let mut labels = vec![
+        ("scenario", cell.scenario.clone()),
+        ("runtime", cell.runtime.clone()),
+        ("model", "closed".to_owned()),
+        ("concurrency", cell.load.concurrency().to_string()),
+    ];
+    if let Load::Open {
+        arrivals, rate_hz, ..
+    } = cell.load
+    {
+        labels[2].1 = "open".to_owned();
+        let arrivals = match arrivals {
+            Arrivals::Constant => "constant",
+            Arrivals::Poisson => "poisson",
+        };
+        labels.push(("arrivals", arrivals.to_owned()));
+        labels.push(("rate_hz", rate_hz.get().to_string()));
+    }
+    labels
+}
+
+fn run(summary: &Summary) -> Family {
+    Family {
+        name: "photofinish_run".to_owned(),
+        kind: "info",
+        unit: String::new(),
+        help: "What was run, and where.".to_owned(),
+        samples: vec![Sample {
+            labels: vec![
+                ("id", summary.id.clone()),
+                ("version", summary.tool.version.clone()),
+                ("plan_hash", summary.plan_hash.clone()),
+                ("os", summary.machine.os.clone()),
+                ("arch", summary.machine.arch.clone()),
+            ],
+            value: 1.0,
+        }],
+    }
+}
+
+/// `None` where the record's start is no time.
+fn start(summary: &Summary) -> Option<Family> {
+    let start: Timestamp = summary.started_utc.parse().ok()?;
+    Some(Family {
+        name: "photofinish_run_start_timestamp_seconds".to_owned(),
+        kind: "gauge",
+        unit: "seconds".to_owned(),
+        help: "When the run began, since the Unix epoch.".to_owned(),
+        samples: vec![Sample {
+            labels: Vec::new(),
+            value: start.as_millisecond() as f64 / 1e3,
+        }],
+    })
+}
+
+fn states(cells: &[(&CellSummary, Vec<Label>)]) -> Family {
+    const NAME: &str = "photofinish_cell_status";
+    let states = [
+        (Status::Ok, "ok"),
+        (Status::Unsupported, "unsupported"),
+        (Status::Invalid, "invalid"),
+        (Status::Failed, "failed"),
+    ];
+    let of_cell = |(cell, labels): &(&CellSummary, Vec<Label>)| {
+        let (status, labels) = (cell.status, labels.clone());
+        states.map(|(state, name)| Sample {
+            labels: [labels.clone(), vec![(NAME, name.to_owned())]].concat(),
+            value: f64::from(u8::from(state == status)),
+        })
+    };
+    Family {
+        name: NAME.to_owned(),
+        kind: "stateset",
+        unit: String::new(),
+        help: "Whether a cell has numbers to believe.".to_owned(),
+        samples: cells.iter().flat_map(of_cell).collect(),
+    }
+}
+
+fn rounds(cells: &[(&CellSummary, Vec<Label>)]) -> Family {
+    let of_cell = |(cell, labels): &(&CellSummary, Vec<Label>)| Sample {
+        labels: labels.clone(),
+        value: cell.rounds as f64,
+    };
+    Family {
+        name: "photofinish_cell_rounds".to_owned(),
+        kind: "gauge",
+        unit: "rounds".to_owned(),
+        help: "Rounds measured, each a fresh process.".to_owned(),
+        samples: cells.iter().map(of_cell).collect(),
+    }
+}
+
+/// A family for every metric of the cells with numbers: the known ones in their order, then those with names of their own.
+fn measured(cells: &[(&CellSummary, Vec<Label>)], mut taken: Unique) -> Vec<Family> {
+    let mut by_name: BTreeMap<(usize, &str), Family> = BTreeMap::new();
+    for (cell, labels) in cells.iter().filter(|(cell, _)| cell.status == Status::Ok) {
+        for (metric, found) in cell.metrics.iter().filter(|(_, found)| is_sound(found)) {
+            let known = METRICS.iter().position(|known| known.name == **metric);
+            let family = by_name
+                .entry((known.unwrap_or(METRICS.len()), metric))
+                .or_insert_with(|| family(metric, found));
+            family.samples.extend(samples(labels, found));
+        }
+    }
+    let mut families: Vec<Family> = by_name.into_values().collect();
+    for family in &mut families {
+        family.name = unique(&mut taken, family);
+    }
+    families
+}
+
+/// Two names of workloads' own may become one; the number that keeps them apart goes before the unit.
+fn unique(taken: &mut Unique, family: &Family) -> String {
+    let stem = family.name.strip_suffix(&family.unit);
+    let stem = stem.unwrap_or(&family.name).trim_end_matches('_');
+    let candidates = std::iter::once(family.name.clone()).chain((2..).map(|number| {
+        let ending = if family.unit.is_empty() { "" } else { "_" };
+        format!("{stem}_{number}{ending}{}", family.unit)
+    }));
+    let mut free = candidates.skip_while(|name| taken.name(name.clone()) != *name);
+    free.next().expect("there is always a higher number")
+}
+
+fn family(metric: &str, found: &MetricSummary) -> Family {
+    let scale = scale(&found.unit);
+    let unit = scale.map_or_else(
+        || found.unit.replace('/', "_per_"),
+        |scale| scale.unit.to_owned(),
+    );
+    let stem = scale.and_then(|scale| metric.strip_suffix(scale.ending));
+    let mut name = format!("photofinish_{}", plain(stem.unwrap_or(metric)));
+    if !unit.is_empty() && !name.ends_with(&format!("_{unit}")) {
+        name += &format!("_{unit}");
+    }
+    let known = METRICS.iter().find(|known| known.name == metric);
+    let better = match known.and_then(|metric| metric.compared) {
+        Some(compared) if compared.better == Better::Higher => " More is better.",
+        Some(_) => " Less is better.",
+        None => "",
+    };
+    Family {
+        name,
+        kind: "gauge",
+        unit,
+        help: format!("{metric}: the median over rounds, and the bounds of its interval.{better}"),
+        samples: Vec::new(),
+    }
+}
+
+fn samples(labels: &[Label], found: &MetricSummary) -> [Sample; 3] {
+    let factor = scale(&found.unit).map_or(1.0, |scale| scale.factor);
+    let estimates = [
+        ("median", found.median),
+        ("low", found.low),
+        ("high", found.high),
+    ];
+    estimates.map(|(estimate, value)| Sample {
+        labels: [labels, &[("estimate", estimate.to_owned())]].concat(),
+        value: value / factor,
+    })
+}
+
+/// How a unit is told in the format's base units.
+#[derive(Clone, Copy)]
+struct Scale {
+    of: &'static str,
+    /// What a metric's name ends in for it.
+    ending: &'static str,
+    /// What it ends in instead.
+    unit: &'static str,
+    /// What its values are divided by.
+    factor: f64,
+}
+
+const SCALES: [Scale; 5] = [
+    Scale {
+        of: "ns",
+        ending: "_ns",
+        unit: "seconds",
+        factor: 1e9,
+    },
+    Scale {
+        of: "ns/op",
+        ending: "_ns_per_op",
+        unit: "seconds_per_op",
+        factor: 1e9,
+    },
+    Scale {
+        of: "ops/s",
+        ending: "_ops_s",
+        unit: "ops_per_second",
+        factor: 1.0,
+    },
+    Scale {
+        of: "bytes/op",
+        ending: "_bytes_per_op",
+        unit: "bytes_per_op",
+        factor: 1.0,
+    },
+    Scale {
+        of: "Hz",
+        ending: "_hz",
+        unit: "hertz",
+        factor: 1.0,
+    },
+];
+
+fn scale(unit: &str) -> Option<Scale> {
+    SCALES.iter().find(|scale| scale.of == unit).copied()
+}
+
+/// Only what a name may consist of.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            plain if plain.is_ascii_alphanumeric() => plain,
+            _ => '_',
+        })
+        .collect()
+}
