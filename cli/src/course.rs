@@ -206,6 +206,7 @@ fn cell_with(plan: &mut Plan, place: &Place, load: Load) -> usize {
         scenario: place.scenario.clone(),
         runtime: place.runtime.clone(),
         load,
+        arm: None,
         unsupported: None,
     });
     plan.cells.len() - 1

@@ -176,6 +176,7 @@ mod tests {
             floor: None,
             observed: BTreeMap::new(),
             gauges: BTreeMap::new(),
+            contents: BTreeMap::new(),
             errors: BTreeMap::from_iter(failure.map(|kind| (kind.to_owned(), failures))),
             traffic: BTreeMap::from([("http".to_owned(), TRAFFIC)]),
             cost: Cost::default(),

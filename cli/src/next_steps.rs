@@ -187,7 +187,7 @@ fn with_targets(record: &Record, mut command: String) -> String {
             PlannedServer::External { url, .. } => {
                 Some(format!(" --target {}", quoted(&format!("{target}={url}"))))
             }
-            PlannedServer::Mock { .. } => None,
+            PlannedServer::Mock { .. } | PlannedServer::Arm { .. } => None,
         })
         .collect();
     external.sort();

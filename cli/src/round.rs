@@ -256,6 +256,11 @@ impl RoundServers {
                     servers.embedded.insert(target.clone(), embedded);
                 }
                 PlannedServer::External { .. } => servers.external.push(target.clone()),
+                PlannedServer::Arm { .. } => {
+                    return Err(Failure::could_not_run(
+                        "this run has no arms to start a server of",
+                    ));
+                }
             }
         }
         servers.before = around.standing.counts(servers.external.iter())?;

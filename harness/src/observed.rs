@@ -18,6 +18,8 @@ pub struct Observed {
 struct Inner {
     times: BTreeMap<&'static str, Latencies>,
     numbers: BTreeMap<&'static str, Mean>,
+    /// Found out before the warm-up; never forgotten.
+    contents: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,9 +43,22 @@ impl Observed {
         mean.count += 1;
     }
 
-    /// Forgets all of it.
+    /// What is answered to a question that every operation asks: two builds of a server that answer differently are told
+    /// from two that differ in speed only.
+    pub fn content(&self, question: impl Into<String>, answer: impl Into<String>) {
+        self.lock().contents.insert(question.into(), answer.into());
+    }
+
+    /// Forgets what belongs to a phase: times and numbers.
     pub(crate) fn clear(&self) {
-        *self.lock() = Inner::default();
+        let mut inner = self.lock();
+        inner.times.clear();
+        inner.numbers.clear();
+    }
+
+    /// All answers, by question.
+    pub(crate) fn contents(&self) -> BTreeMap<String, String> {
+        self.lock().contents.clone()
     }
 
     /// All histograms.

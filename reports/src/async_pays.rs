@@ -116,6 +116,7 @@ fn index_of(record: &Record, cell: &CellSummary) -> Option<usize> {
         planned.scenario == cell.scenario
             && planned.runtime == cell.runtime
             && planned.load == cell.load
+            && planned.arm == cell.arm
     })
 }
 

@@ -20,7 +20,7 @@ mod throughput;
 
 use photofinish_harness::latency::Latencies;
 use photofinish_harness::load::Load;
-use photofinish_harness::record::{Cell, Record};
+use photofinish_harness::record::{Arm, Cell, Record};
 
 pub use canvas::{style_sheet, swatch};
 pub use picture::{PictureError, png};
@@ -72,6 +72,8 @@ pub struct Chart {
     pub scenario: String,
     /// The load it shows; `None` of a chart over all loads.
     pub load: Option<Load>,
+    /// The side of a gate it shows.
+    pub arm: Option<Arm>,
     /// The drawing: a whole SVG document that refers to nothing outside.
     pub svg: String,
 }
@@ -131,12 +133,13 @@ impl Kind {
             file_stem: unique.name(format!(
                 "{}.{}.{}",
                 slug(group.scenario),
-                describe::load_slug(group.load),
+                describe::point_slug(group.load, group.arm),
                 self.name
             )),
             title: format!("{}: {subject}", self.title),
             scenario: group.scenario.to_owned(),
             load: Some(group.load),
+            arm: group.arm,
             svg: drawing.finish(self.title, &subject),
         })
     }
@@ -151,12 +154,14 @@ impl Kind {
             return None;
         };
         let scenario = groups.first()?.scenario;
-        let drawing = draw(source, &groups.iter().collect::<Vec<_>>())?;
+        let own = groups.iter().filter(|group| group.arm != Some(Arm::Base));
+        let drawing = draw(source, &own.collect::<Vec<_>>())?;
         Some(Chart {
             file_stem: unique.name(format!("{}.{}", slug(scenario), self.name)),
             title: format!("{}: {scenario}", self.title),
             scenario: scenario.to_owned(),
             load: None,
+            arm: None,
             svg: drawing.finish(self.title, scenario),
         })
     }
@@ -195,6 +200,7 @@ impl Source<'_> {
             planned.scenario == cell.scenario
                 && planned.runtime == cell.runtime
                 && planned.load == cell.load
+                && planned.arm == cell.arm
         };
         let index = self.record.plan.cells.iter().position(same);
         index.expect("a summarised cell is one of the plan's")
@@ -203,5 +209,9 @@ impl Source<'_> {
 
 /// What a chart of one group shows: `http-get · closed, 64 in flight`.
 fn subject(group: &Group<'_>) -> String {
-    format!("{} · {}", group.scenario, group.load)
+    format!(
+        "{} · {}",
+        group.scenario,
+        describe::point(group.load, group.arm)
+    )
 }

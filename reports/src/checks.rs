@@ -153,5 +153,6 @@ fn strays(record: &Record) -> Option<String> {
 
 pub(crate) fn name(record: &Record, cell: usize) -> String {
     let cell = &record.plan.cells[cell];
-    format!("{} / {} ({})", cell.scenario, cell.runtime, cell.load)
+    let point = describe::point(cell.load, cell.arm);
+    format!("{} / {} ({point})", cell.scenario, cell.runtime)
 }

@@ -4,15 +4,17 @@
 //! loads alone, and of the measuring loop, is in `open` and `floor` below this.
 
 mod floor;
+mod gate;
 mod open;
 
 pub use floor::floor;
+pub use gate::{gate_bounds, gate_finding, gate_heading, gate_value, requirement, signed_percent};
 pub use open::{achieved, arrivals, pacing, rate_not_held};
 
 use photofinish_harness::load::{Arrivals, Load, Stop};
 use photofinish_harness::machine::Machine;
 use photofinish_harness::record::{
-    Completion, Placement, PlacementKind, PlannedScenario, PlannedServer,
+    Arm, Completion, Placement, PlacementKind, PlannedScenario, PlannedServer,
 };
 
 use crate::metrics::{ACHIEVED, OFFERED, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
@@ -48,6 +50,7 @@ pub fn servers(scenario: &PlannedScenario) -> String {
 fn server(server: &PlannedServer) -> String {
     match server {
         PlannedServer::Mock { server, .. } => format!("mock {server} server"),
+        PlannedServer::Arm { url } => format!("the arm's own server at {url}"),
         PlannedServer::External {
             url,
             software: Some(software),
@@ -112,7 +115,7 @@ pub fn are(count: usize) -> String {
 }
 
 /// A load as part of a file's name: `c64`.
-pub fn load_slug(load: Load) -> String {
+fn load_slug(load: Load) -> String {
     match load {
         Load::Closed { concurrency } => format!("c{concurrency}"),
         Load::Open {
@@ -126,6 +129,22 @@ pub fn load_slug(load: Load) -> String {
             };
             format!("{spread}{rate_hz}.c{concurrency}")
         }
+    }
+}
+
+/// A load point, with its side where there are two: `closed, 16 sessions`, `closed, 16 sessions, head`.
+pub fn point(load: Load, arm: Option<Arm>) -> String {
+    match arm {
+        Some(arm) => format!("{load}, {}", arm.name()),
+        None => load.to_string(),
+    }
+}
+
+/// A load point as part of a file's name: `c64`, `c64.head`.
+pub fn point_slug(load: Load, arm: Option<Arm>) -> String {
+    match arm {
+        Some(arm) => format!("{}.{}", load_slug(load), arm.name()),
+        None => load_slug(load),
     }
 }
 

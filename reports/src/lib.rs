@@ -10,7 +10,9 @@ pub mod rounds;
 
 pub mod async_pays;
 pub mod checks;
+pub mod compare;
 pub mod found;
+pub mod gate;
 pub mod resolution;
 pub mod search;
 pub mod selftest;

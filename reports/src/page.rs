@@ -6,11 +6,12 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use photofinish_harness::load::Load;
-use photofinish_harness::record::{PlannedScenario, Record};
+use photofinish_harness::record::{Arm, PlannedScenario, Record};
 
 mod async_pays;
 mod cost;
 mod fitness;
+mod gate;
 mod observed;
 mod search;
 
@@ -70,6 +71,7 @@ impl Report<'_> {
                 body {
                     (self.head(&sections))
                     main {
+                        (gate::section(self.record))
                         (async_pays::section(&crate::async_pays::rows(self.record, self.summary)))
                         @for section in &sections { (self.section(section)) }
                         (self.run())
@@ -170,23 +172,24 @@ impl Report<'_> {
         scenario: Option<&PlannedScenario>,
         unfolded: bool,
     ) -> Markup {
-        let charts = self.drawings(group.scenario, Some(group.load));
+        let charts = self.drawings(group.scenario, Some((group.load, group.arm)));
         html! {
-            h3 { (group.load) small { (describe::rounds(group.rounds(), scenario)) } }
+            h3 { (describe::point(group.load, group.arm)) small { (describe::rounds(group.rounds(), scenario)) } }
             @if !group.ranked().is_empty() { (self.table(group)) }
             (missing(group))
             (observed::tables(group))
             (cost::details(group))
             @if !charts.is_empty() {
-                details.charts open[unfolded] { summary { "Charts: " (group.load) } (figures(&charts)) }
+                details.charts open[unfolded] { summary { "Charts: " (describe::point(group.load, group.arm)) } (figures(&charts)) }
             }
         }
     }
 
-    fn drawings(&self, scenario: &str, load: Option<Load>) -> Vec<&Chart> {
+    fn drawings(&self, scenario: &str, point: Option<(Load, Option<Arm>)>) -> Vec<&Chart> {
         self.charts
             .iter()
-            .filter(|chart| chart.scenario == scenario && chart.load == load)
+            .filter(|chart| chart.scenario == scenario)
+            .filter(|chart| chart.load.map(|load| (load, chart.arm)) == point)
             .collect()
     }
 
@@ -262,7 +265,7 @@ impl Report<'_> {
         html! {
             tr {
                 th scope="row" { (cell.runtime) }
-                td { (cell.load) }
+                td { (describe::point(cell.load, cell.arm)) }
                 td { (cell.rounds) @if cell.rounds_failed > 0 { " (" (cell.rounds_failed) " failed)" } }
                 td { (known(cell.sessions)) }
                 td { (known(cell.worker_threads)) }
@@ -278,6 +281,7 @@ impl Report<'_> {
             planned.scenario == cell.scenario
                 && planned.runtime == cell.runtime
                 && planned.load == cell.load
+                && planned.arm == cell.arm
         });
         let round = planned.and_then(|index| rounds::measured(self.record, index).next());
         let facts = round.map(|(_, round)| &round.worker.runtime_facts);
@@ -332,7 +336,7 @@ fn headlines(sections: &[Section<'_>]) -> Markup {
                 @for group in &section.groups {
                     li {
                         a href={ "#" (section.anchor) } { (section.name) }
-                        @if section.groups.len() > 1 { " (" (group.load) ")" }
+                        @if section.groups.len() > 1 { " (" (describe::point(group.load, group.arm)) ")" }
                         ": " (headline(group))
                     }
                 }

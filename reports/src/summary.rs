@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use photofinish_harness::load::Load;
 use photofinish_harness::machine::Machine;
 use photofinish_harness::record::{
-    Completion, Measured, Measurement, Outcome, Placement, Record, Search, Tool,
+    Arm, Completion, Measured, Measurement, Outcome, Placement, Record, Search, Tool,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,9 @@ pub struct CellSummary {
     pub runtime: String,
     /// How operations were asked for.
     pub load: Load,
+    /// The side of a gate it is on.
+    #[serde(default)]
+    pub arm: Option<Arm>,
     /// Whether there are numbers to believe.
     pub status: Status,
     /// Why not, in one sentence; `null` where `status` is `ok`.
@@ -166,6 +169,8 @@ pub struct Group<'a> {
     pub scenario: &'a str,
     /// The load.
     pub load: Load,
+    /// The side of a gate it is; runtimes are compared within one.
+    pub arm: Option<Arm>,
     /// The cells, in the plan's order.
     pub cells: Vec<&'a CellSummary>,
 }
@@ -206,14 +211,12 @@ impl Summary {
     pub fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: Vec<Group<'_>> = Vec::new();
         for cell in &self.cells {
-            match groups
-                .iter_mut()
-                .find(|group| group.scenario == cell.scenario && group.load == cell.load)
-            {
+            match groups.iter_mut().find(|group| group.holds(cell)) {
                 Some(group) => group.cells.push(cell),
                 None => groups.push(Group {
                     scenario: &cell.scenario,
                     load: cell.load,
+                    arm: cell.arm,
                     cells: vec![cell],
                 }),
             }
@@ -223,6 +226,10 @@ impl Summary {
 }
 
 impl<'a> Group<'a> {
+    fn holds(&self, cell: &CellSummary) -> bool {
+        self.scenario == cell.scenario && self.load == cell.load && self.arm == cell.arm
+    }
+
     /// The metric that its cells are ranked by, and that its verdicts are told by: throughput under closed load, response
     /// under open load, at the 99th percentile where every round has the samples for it.
     pub fn headline(&self) -> &'static str {
@@ -344,6 +351,7 @@ fn summarise(record: &Record, index: usize) -> CellSummary {
             .unwrap_or_default(),
         runtime: cell.runtime.clone(),
         load: cell.load,
+        arm: cell.arm,
         status,
         reason,
         rounds: rounds.len(),
@@ -541,7 +549,10 @@ fn with_comparisons(record: &Record, mut cells: Vec<CellSummary>) -> Vec<CellSum
 fn reference(record: &Record, cells: &[CellSummary], index: usize) -> Option<usize> {
     let comparable = |other: &&usize| {
         let (other, cell) = (&cells[**other], &cells[index]);
-        other.status == Status::Ok && other.scenario == cell.scenario && other.load == cell.load
+        other.status == Status::Ok
+            && other.scenario == cell.scenario
+            && other.load == cell.load
+            && other.arm == cell.arm
     };
     let all: Vec<usize> = (0..cells.len()).collect();
     let named = |other: &&usize| record.plan.reference.as_ref() == Some(&cells[**other].runtime);

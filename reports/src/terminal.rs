@@ -8,8 +8,13 @@ use photofinish_harness::record::Record;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 mod async_pays;
+mod compare;
+mod gate;
 mod observed;
 mod search;
+
+pub use compare::comparison;
+pub use gate::gate;
 
 use crate::found::{LEGEND, found};
 use crate::summary::{CellSummary, Group, Status, Summary};
@@ -77,7 +82,7 @@ fn block(page: &mut Page, record: &Record, group: &Group<'_>) {
         page,
         record,
         group.scenario,
-        &[&group.load.to_string(), &rounds],
+        &[&describe::point(group.load, group.arm), &rounds],
     );
     let ranked = group.ranked();
     if !ranked.is_empty() {
@@ -331,6 +336,7 @@ pub(crate) enum Tone {
     Faint,
     Warning,
     Bad,
+    Good,
 }
 
 impl Tone {
@@ -341,6 +347,7 @@ impl Tone {
             Self::Faint => Some("\x1b[2m"),
             Self::Warning => Some("\x1b[33m"),
             Self::Bad => Some("\x1b[31m"),
+            Self::Good => Some("\x1b[32m"),
         }
     }
 }

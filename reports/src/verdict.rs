@@ -145,7 +145,7 @@ impl Rule {
     }
 
     /// Where the whole interval lies.
-    fn verdict(self, ratio: Estimate, better: Better) -> Verdict {
+    pub(crate) fn verdict(self, ratio: Estimate, better: Better) -> Verdict {
         let most = 1.0 + self.floor;
         let (above, below) = match better {
             Better::Higher => (Verdict::Faster, Verdict::Slower),

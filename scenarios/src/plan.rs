@@ -185,6 +185,7 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
         looks: options.looks.iter().map(|look| look.get()).collect(),
         cells,
         placement: options.placement.clone(),
+        gate: None,
     })
 }
 
@@ -275,6 +276,7 @@ fn scenario_cells(
         scenario: scenario.name.clone(),
         runtime: runtime.name.to_owned(),
         load,
+        arm: None,
         unsupported: runtime.refusal(scenario.needs).map(str::to_owned),
     };
     let at_load = |load| runtimes.iter().map(move |runtime| cell(load, runtime));

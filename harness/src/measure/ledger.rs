@@ -214,6 +214,7 @@ impl Ledger {
             floor: self.floor,
             observed: self.observed.times(),
             gauges: self.observed.gauges(),
+            contents: self.observed.contents(),
             traffic: self
                 .traffic
                 .iter()

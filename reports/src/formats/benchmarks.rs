@@ -41,7 +41,7 @@ pub(super) fn benchmarks(summary: &Summary) -> Vec<Benchmark<'_>> {
 
 /// `http-get/tokio/c64`.
 pub(super) fn name(cell: &CellSummary) -> String {
-    let load = describe::load_slug(cell.load);
+    let load = describe::point_slug(cell.load, cell.arm);
     format!("{}/{}/{load}", cell.scenario, cell.runtime)
 }
 

@@ -104,7 +104,7 @@ fn line(benchmark: &Benchmark<'_>, round: &Measurement) -> String {
 
 fn name(cell: &CellSummary) -> String {
     let (scenario, runtime) = (encoded(&cell.scenario), encoded(&cell.runtime));
-    let load = encoded(&describe::load_slug(cell.load));
+    let load = encoded(&describe::point_slug(cell.load, cell.arm));
     let model = match cell.load {
         Load::Closed { .. } => "closed",
         Load::Open { .. } => "open",

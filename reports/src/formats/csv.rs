@@ -5,7 +5,7 @@
 //! was never measured has one line with its reason.
 
 use photofinish_harness::load::{Arrivals, Load};
-use photofinish_harness::record::{Cell, Measured, Measurement, Outcome, Record, Round};
+use photofinish_harness::record::{Arm, Cell, Measured, Measurement, Outcome, Record, Round};
 
 use super::{Error, File, Format};
 use crate::metrics::{self, Metric};
@@ -21,13 +21,14 @@ pub(super) static FORMAT: Format = Format {
 /// A column of numbers of one measured round.
 type Column = (&'static str, fn(&Measurement) -> Option<f64>);
 
-const PLACE: [&str; 9] = [
+const PLACE: [&str; 10] = [
     "scenario",
     "runtime",
     "model",
     "concurrency",
     "rate_hz",
     "arrivals",
+    "arm",
     "block",
     "status",
     "reason",
@@ -193,6 +194,7 @@ fn fields(
         cell.load.concurrency().to_string(),
         text(cell.load.rate_hz().map(|rate| rate.get())),
         arrivals.to_owned(),
+        cell.arm.map_or("", Arm::name).to_owned(),
         block.map(|block| block.to_string()).unwrap_or_default(),
         said.status.to_owned(),
         said.reason,

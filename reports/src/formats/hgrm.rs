@@ -45,7 +45,7 @@ fn stem(cell: &Cell) -> String {
     format!(
         "{}.{}.{}",
         slug(&cell.scenario),
-        describe::load_slug(cell.load),
+        describe::point_slug(cell.load, cell.arm),
         slug(&cell.runtime)
     )
 }

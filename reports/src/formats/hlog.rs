@@ -72,7 +72,7 @@ fn tag(cell: &Cell) -> String {
         "{}/{}/{}",
         tag_part(&cell.scenario),
         tag_part(&cell.runtime),
-        describe::load_slug(cell.load)
+        describe::point_slug(cell.load, cell.arm)
     )
 }
 

@@ -5,6 +5,7 @@
 use maud::{Markup, html};
 
 use super::number;
+use crate::describe;
 use crate::describe::COSTS;
 use crate::summary::Group;
 
@@ -14,7 +15,7 @@ pub(super) fn details(group: &Group<'_>) -> Markup {
     html! {
         @if !ranked.is_empty() {
             details.costs {
-                summary { "Cost per operation: " (group.load) }
+                summary { "Cost per operation: " (describe::point(group.load, group.arm)) }
                 div.scroll tabindex="0" role="region" aria-label="Costs" {
                     table {
                         thead { tr {

@@ -366,6 +366,7 @@ pub(crate) fn search() -> Record {
     }
     record.plan.cells.push(Cell {
         runtime: "sync".to_owned(),
+        arm: None,
         unsupported: Some("one session cannot hold an open load".to_owned()),
         ..record.plan.cells[0].clone()
     });
@@ -559,6 +560,7 @@ pub(crate) fn add(
                 scenario: scenario.name.clone(),
                 runtime: (*runtime).to_owned(),
                 load: closed(*concurrency),
+                arm: None,
                 unsupported: None,
             });
             for block in 0..sweep.rounds {
@@ -645,6 +647,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
         floor: None,
         observed: BTreeMap::new(),
         gauges: BTreeMap::new(),
+        contents: BTreeMap::new(),
         errors: BTreeMap::new(),
         traffic: BTreeMap::from([(
             "http".to_owned(),
@@ -825,6 +828,7 @@ fn base() -> Record {
             },
             reference: None,
             looks: Vec::new(),
+            gate: None,
         },
         machine: Machine {
             os: "Linux 6.1.0 (Debian GNU/Linux 12)".to_owned(),

@@ -8,6 +8,7 @@ mod diagnosis;
 mod fixtures;
 mod foreign;
 mod formats;
+mod gate;
 mod interchange;
 mod page;
 mod summary;

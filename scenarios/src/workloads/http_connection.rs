@@ -12,6 +12,7 @@ use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Runtime, Stream};
 use photofinish_harness::traffic::TrafficCounter;
 use photofinish_harness::workload::{Env, Failure, Totals};
+use sha2::{Digest as _, Sha256};
 
 use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};
 
@@ -276,6 +277,13 @@ fn failure(error: HttpError) -> Failure {
     Failure::new(error.kind(), error.to_string())
 }
 
+/// What tells one body from another, for people and records.
+fn fingerprint(body: &[u8]) -> String {
+    let digest = Sha256::digest(body);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{} bytes, SHA-256 {hex}", body.len())
+}
+
 /// The answer every response to one path must equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reference {
@@ -292,7 +300,12 @@ impl Reference {
     ) -> Result<Self, Failure> {
         let body = match known_body(path).filter(|_| endpoint.mock) {
             Some(body) => body,
-            None => fetch(env, endpoint, path).await?,
+            None => {
+                let body = fetch(env, endpoint, path).await?;
+                env.observed
+                    .content(format!("GET {path}"), fingerprint(&body));
+                body
+            }
         };
         let path = path.to_owned();
         Ok(Self { path, body })

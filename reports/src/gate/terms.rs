@@ -1,0 +1,378 @@
+//! The terms of a gate: what a text such as `5%` or `< 20ms` asks of a metric, and whether it asks for anything.
+//!
+//! A metric is named without its unit (`response_p99`, `cpu_per_op`, `peak_rss`, `throughput`) or with it. A percentage
+//! is a limit of the slowdown, a comparison is an objective for the head's own value, and `errors` is a share of all
+//! operations. Terms that no measurement could break are refused: a gate that cannot fail protects nothing.
+
+use photofinish_harness::load::Load;
+use photofinish_harness::record::{Plan, Requirement};
+
+use super::rule::GateRule;
+use crate::metrics::{Better, METRICS, Metric};
+
+/// The name of the term about failed operations.
+pub const ERRORS: &str = "errors";
+
+/// No operation takes longer, in ns: beyond it a histogram holds nothing.
+const LONGEST_NS: f64 = 60e9;
+
+/// Beginnings of the names of numbers that are the tool's own, or are asked for instead of found.
+const NOT_GATED: [&str; 4] = ["floor_", "pacing_error_", "offered_", "achieved_"];
+
+/// Endings that a metric's name can be written without.
+const UNITS: [&str; 3] = ["_ns", "_ops_s", "_bytes"];
+
+const TIMES: [(&str, f64); 5] = [
+    ("ns", 1.0),
+    ("us", 1e3),
+    ("µs", 1e3),
+    ("ms", 1e6),
+    ("s", 1e9),
+];
+const SIZES: [(&str, f64); 8] = [
+    ("KiB", 1024.0),
+    ("MiB", 1024.0 * 1024.0),
+    ("GiB", 1024.0 * 1024.0 * 1024.0),
+    ("kB", 1e3),
+    ("KB", 1e3),
+    ("MB", 1e6),
+    ("GB", 1e9),
+    ("B", 1.0),
+];
+const NUMBERS: [(&str, f64); 4] = [("k", 1e3), ("M", 1e6), ("/s", 1.0), ("", 1.0)];
+
+/// What a text asks of which metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// The metric's full name, or [`ERRORS`].
+    pub metric: String,
+    /// What must hold of it.
+    pub requirement: Requirement,
+}
+
+/// Why a text is no term.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TermError {
+    /// A name that is no metric's.
+    #[error("there is no metric `{name}` to gate")]
+    UnknownMetric {
+        /// The name.
+        name: String,
+        /// The names there are, without their units.
+        known: Vec<String>,
+    },
+    /// A text that is neither a limit nor an objective.
+    #[error("`{text}` says nothing about {metric}: expected {expected}")]
+    NoRequirement {
+        /// The text.
+        text: String,
+        /// The metric.
+        metric: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// A term that no measurement could break.
+    #[error("`{text}` could never fail for {metric}: {why}")]
+    NeverFails {
+        /// The text.
+        text: String,
+        /// The metric.
+        metric: String,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// The metrics that can be gated, and which way each is better.
+pub fn gated() -> impl Iterator<Item = (&'static Metric, Better)> {
+    METRICS
+        .iter()
+        .filter_map(|metric| Some((metric, direction(metric)?)))
+}
+
+/// Which way a metric is better; `None` of what is neither.
+pub fn direction(metric: &Metric) -> Option<Better> {
+    if NOT_GATED
+        .iter()
+        .any(|beginning| metric.name.starts_with(beginning))
+    {
+        return None;
+    }
+    match (metric.compared, metric.unit) {
+        (Some(compared), _) => Some(compared.better),
+        (None, "ops/s") => Some(Better::Higher),
+        (None, "ns" | "bytes") => Some(Better::Lower),
+        (None, unit) => unit.ends_with("/op").then_some(Better::Lower),
+    }
+}
+
+/// A metric's name as people write it: without its unit.
+pub fn short_name(name: &str) -> String {
+    let short = name.replace("_ns_per_op", "_per_op");
+    let ending = UNITS.iter().find(|ending| short.ends_with(**ending));
+    ending.map_or(short.clone(), |ending| {
+        short[..short.len() - ending.len()].to_owned()
+    })
+}
+
+/// The names that can be gated, as people write them.
+pub fn names() -> Vec<String> {
+    let metrics = gated().map(|(metric, _)| short_name(&metric.name));
+    metrics.chain([ERRORS.to_owned()]).collect()
+}
+
+/// The metric of that name, with or without its unit.
+pub fn find(name: &str) -> Option<(&'static Metric, Better)> {
+    gated().find(|(metric, _)| metric.name == name || short_name(&metric.name) == name)
+}
+
+/// Reads what `text` asks of the metric called `name`.
+pub fn parse(name: &str, text: &str) -> Result<Asked, TermError> {
+    let name = name.trim();
+    let text = text.trim();
+    if name == ERRORS {
+        return errors(text);
+    }
+    let Some((metric, better)) = find(name) else {
+        return Err(TermError::UnknownMetric {
+            name: name.to_owned(),
+            known: names(),
+        });
+    };
+    let requirement = requirement(metric, better, text).ok_or_else(|| {
+        let (sign, example) = match better {
+            Better::Lower => ("<", example(metric.unit)),
+            Better::Higher => (">", "10k"),
+        };
+        TermError::NoRequirement {
+            text: text.to_owned(),
+            metric: name.to_owned(),
+            expected: format!(
+                "a limit of the slowdown such as \"5%\", or an objective such as \"{sign} {example}\""
+            ),
+        }
+    })?;
+    let asked = Asked {
+        metric: metric.name.to_string(),
+        requirement,
+    };
+    can_fail(metric, requirement)
+        .map(|()| asked)
+        .map_err(|why| TermError::NeverFails {
+            text: text.to_owned(),
+            metric: name.to_owned(),
+            why,
+        })
+}
+
+fn example(unit: &str) -> &'static str {
+    match unit {
+        "bytes" => "200MiB",
+        unit if unit.starts_with("ns") => "20ms",
+        _ => "10",
+    }
+}
+
+fn errors(text: &str) -> Result<Asked, TermError> {
+    let plain = text.trim_start_matches("<=").trim();
+    let most = match plain {
+        "0" => Some(0.0),
+        share => percent(share),
+    };
+    let no_requirement = || TermError::NoRequirement {
+        text: text.to_owned(),
+        metric: ERRORS.to_owned(),
+        expected: "\"0\", or a share of all operations such as \"0.1%\"".to_owned(),
+    };
+    let most = most.ok_or_else(no_requirement)?;
+    if most >= 1.0 {
+        return Err(TermError::NeverFails {
+            text: text.to_owned(),
+            metric: ERRORS.to_owned(),
+            why: "no more than all operations can fail".to_owned(),
+        });
+    }
+    Ok(Asked {
+        metric: ERRORS.to_owned(),
+        requirement: Requirement::Errors { most },
+    })
+}
+
+fn requirement(metric: &Metric, better: Better, text: &str) -> Option<Requirement> {
+    if let Some(limit) = percent(text).filter(|limit| *limit > 0.0) {
+        return Some(Requirement::Slowdown { limit });
+    }
+    let (sign, rest) = text.split_at_checked(1)?;
+    let value = quantity(rest.trim_start_matches('=').trim(), metric.unit)?;
+    match (sign, better) {
+        ("<", Better::Lower) => Some(Requirement::Below { value }),
+        (">", Better::Higher) => Some(Requirement::Above { value }),
+        _ => None,
+    }
+}
+
+/// `5%` as a share.
+fn percent(text: &str) -> Option<f64> {
+    let number: f64 = text.strip_suffix('%')?.trim().parse().ok()?;
+    (number.is_finite() && number >= 0.0).then_some(number / 100.0)
+}
+
+/// `20ms`, `200MiB`, `10k` in the metric's unit.
+fn quantity(text: &str, unit: &str) -> Option<f64> {
+    let units: &[(&str, f64)] = match unit {
+        "bytes" => &SIZES,
+        unit if unit == "ns" || unit == "ns/op" => &TIMES,
+        _ => &NUMBERS,
+    };
+    let read = |(name, factor): &(&str, f64)| {
+        let number: f64 = text.strip_suffix(name)?.trim().parse().ok()?;
+        (number.is_finite() && number >= 0.0).then_some(number * factor)
+    };
+    units.iter().find_map(read)
+}
+
+/// Why nothing that can be measured breaks it.
+fn can_fail(metric: &Metric, requirement: Requirement) -> Result<(), String> {
+    match requirement {
+        Requirement::Above { value } if value <= 0.0 => {
+            Err("everything measured is above it".to_owned())
+        }
+        Requirement::Below { value } if metric.unit == "ns" && value >= LONGEST_NS => {
+            Err("no operation is timed beyond 60 s".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Why the gate of this plan could never fail, whatever is measured; `None` where it can.
+pub fn toothless(plan: &Plan) -> Option<String> {
+    let Some(gate) = &plan.gate else {
+        return Some("it is no gate: the run has no arms".to_owned());
+    };
+    if gate.terms.is_empty() {
+        return Some("it has no terms: nothing is asked of any metric".to_owned());
+    }
+    let cells = || plan.cells.iter().filter(|cell| cell.unsupported.is_none());
+    if cells().next().is_none() {
+        return Some("none of its runtimes can do what it measures".to_owned());
+    }
+    let rule = GateRule {
+        floor: gate.floor,
+        looks: plan.looks.clone(),
+    };
+    let most = plan.looks.last().copied().unwrap_or(0);
+    if most < rule.fewest_pairs() {
+        return Some(format!(
+            "with {most} pairs at the most no regression can be told from chance; it takes {}",
+            rule.fewest_pairs()
+        ));
+    }
+    gate.terms.iter().find_map(|term| {
+        let own = cells().filter(|cell| cell.scenario == term.scenario);
+        let known = own
+            .clone()
+            .any(|cell| is_known_under(&term.metric, cell.load));
+        match (own.count(), known) {
+            (0, _) => Some(format!(
+                "no runtime of it can do the scenario `{}`",
+                term.scenario
+            )),
+            (_, false) => Some(format!(
+                "`{}` is not known under the load of `{}`: response times and lag are those of an open load",
+                short_name(&term.metric),
+                term.scenario
+            )),
+            _ => None,
+        }
+    })
+}
+
+/// Whether a metric exists under a load: response times and lag are those of an open one.
+fn is_known_under(name: &str, load: Load) -> bool {
+    let open = name.starts_with("response_") || name.starts_with("lag_");
+    !open || matches!(load, Load::Open { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, text: &str, metric: &str, requirement: Requirement) {
+        let expected = Asked {
+            metric: metric.to_owned(),
+            requirement,
+        };
+        assert_eq!(parse(name, text), Ok(expected), "{name} {text}");
+    }
+
+    #[test]
+    fn limits_and_objectives_are_read_in_the_metrics_unit() {
+        let limit = |limit| Requirement::Slowdown { limit };
+        check("throughput", "5%", "throughput_ops_s", limit(0.05));
+        check("cpu_per_op", " 2.5 %", "cpu_ns_per_op", limit(0.025));
+        check("peak_rss_bytes", "10%", "peak_rss_bytes", limit(0.1));
+        let below = |value| Requirement::Below { value };
+        check("response_p99", "< 20ms", "response_p99_ns", below(20e6));
+        check(
+            "service_p50_ns",
+            "<= 1.5us",
+            "service_p50_ns",
+            below(1500.0),
+        );
+        check("peak_rss", "<64MiB", "peak_rss_bytes", below(67_108_864.0));
+        check("cpu_per_op", "< 10us", "cpu_ns_per_op", below(10_000.0));
+        let above = Requirement::Above { value: 10_000.0 };
+        check("throughput", "> 10k", "throughput_ops_s", above);
+        check("errors", "0", "errors", Requirement::Errors { most: 0.0 });
+        check("errors", "1%", "errors", Requirement::Errors { most: 0.01 });
+    }
+
+    #[test]
+    fn what_is_no_term_is_refused_with_what_would_be_one() {
+        for (name, text) in [
+            ("throughput", "< 5k"),
+            ("throughput", "5"),
+            ("throughput", "-5%"),
+            ("throughput", "0%"),
+            ("response_p99", "> 20ms"),
+            ("response_p99", "< 20"),
+            ("response_p99", "< soon"),
+            ("response_p99", ""),
+            ("peak_rss", "< 20ms"),
+            ("errors", "many"),
+            ("errors", "< 5"),
+        ] {
+            let error = parse(name, text).expect_err(text);
+            assert!(
+                matches!(error, TermError::NoRequirement { .. }),
+                "{name} {text}: {error}"
+            );
+        }
+        let error = parse("through_put", "5%").expect_err("no metric");
+        assert!(matches!(error, TermError::UnknownMetric { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_term_that_nothing_could_break_is_refused() {
+        for (name, text) in [
+            ("throughput", "> 0"),
+            ("response_p99", "< 60s"),
+            ("errors", "100%"),
+        ] {
+            let error = parse(name, text).expect_err(text);
+            assert!(
+                matches!(error, TermError::NeverFails { .. }),
+                "{name} {text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_name_that_is_offered_is_understood() {
+        for name in names() {
+            let found = name == ERRORS || find(&name).is_some();
+            assert!(found, "{name}");
+        }
+        assert!(find("floor_ns_per_op").is_none());
+    }
+}
