@@ -109,7 +109,11 @@ fn case(record: &Record, index: usize, cell: &CellSummary) -> Case {
         .map(|(_, round)| round.worker.elapsed_ns)
         .sum();
     Case {
-        name: format!("{} {}", cell.runtime, describe::point_slug(cell.load, cell.arm)),
+        name: format!(
+            "{} {}",
+            cell.runtime,
+            describe::point_slug(cell.load, cell.arm)
+        ),
         result,
         kind,
         reason: cell.reason.clone().unwrap_or_default(),

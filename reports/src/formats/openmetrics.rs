@@ -116,6 +116,9 @@ fn labels(cell: &CellSummary) -> Vec<Label> {
         labels.push(("arrivals", arrivals.to_owned()));
         labels.push(("rate_hz", rate_hz.get().to_string()));
     }
+    if let Some(arm) = cell.arm {
+        labels.push(("arm", arm.name().to_owned()));
+    }
     labels
 }
 
