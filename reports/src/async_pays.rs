@@ -39,13 +39,30 @@ pub struct Row {
     pub class: String,
     /// Name of the scenario.
     pub scenario: String,
-    /// What stands under [`HEADINGS`].
-    pub cells: [String; 6],
+    /// Sessions in flight.
+    pub concurrency: u32,
+    /// The async runtime with the highest throughput.
+    pub best: String,
+    /// The best against sequential code.
+    pub sync: Against,
+    /// The best against a thread for each session.
+    pub threads: Against,
 }
 
-/// The baselines that async runtimes are held against.
-const SYNC: &str = "sync";
-const THREADS: &str = "threads";
+/// The best async runtime against another one, as ratios: async's number over the other's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Against {
+    /// Throughput, from pairs within blocks; above 1, async is faster.
+    pub speed: Option<Comparison>,
+    /// CPU time per operation, of the medians; below 1, async needs less.
+    pub cpu: Option<f64>,
+    /// Peak memory, of the medians; below 1, async needs less.
+    pub memory: Option<f64>,
+}
+
+/// The runtimes that the best async one is held against.
+pub(crate) const SYNC: &str = "sync";
+pub(crate) const THREADS: &str = "threads";
 
 /// The suite that asks the question.
 pub const SUITE: &str = "where-async-pays";
@@ -80,25 +97,45 @@ fn row(record: &Record, group: &Group<'_>) -> Option<Row> {
     };
     let (sync, threads) = (measured(SYNC)?, measured(THREADS)?);
     let best = best_async(group)?;
-    let against = |other: &CellSummary, metric: &str| {
-        let pair = Pair {
-            cell: index_of(record, best)?,
-            against: index_of(record, other)?,
-        };
-        compare(record, named(metric)?, pair)
-    };
     Some(Row {
         class: best.class.clone(),
         scenario: best.scenario.clone(),
-        cells: [
-            concurrency.to_string(),
-            best.runtime.clone(),
-            told(against(sync, THROUGHPUT)),
-            told(against(threads, THROUGHPUT)),
-            share(best, threads, "cpu_ns_per_op"),
-            share(best, threads, "peak_rss_bytes"),
-        ],
+        concurrency: concurrency.get(),
+        best: best.runtime.clone(),
+        sync: Against::of(record, best, sync),
+        threads: Against::of(record, best, threads),
     })
+}
+
+impl Row {
+    /// What stands under [`HEADINGS`].
+    pub fn cells(&self) -> [String; 6] {
+        [
+            self.concurrency.to_string(),
+            self.best.clone(),
+            told(self.sync.speed.as_ref()),
+            told(self.threads.speed.as_ref()),
+            ratio(self.threads.cpu),
+            ratio(self.threads.memory),
+        ]
+    }
+}
+
+impl Against {
+    fn of(record: &Record, best: &CellSummary, other: &CellSummary) -> Self {
+        let speed = || {
+            let pair = Pair {
+                cell: index_of(record, best)?,
+                against: index_of(record, other)?,
+            };
+            compare(record, named(THROUGHPUT)?, pair)
+        };
+        Self {
+            speed: speed(),
+            cpu: share(best, other, "cpu_ns_per_op"),
+            memory: share(best, other, "peak_rss_bytes"),
+        }
+    }
 }
 
 fn best_async<'a>(group: &Group<'a>) -> Option<&'a CellSummary> {
@@ -125,7 +162,7 @@ fn named(metric: &str) -> Option<&'static Metric> {
 }
 
 /// `4.97× faster`, `1.01× tie`; without a verdict the ratio alone.
-fn told(comparison: Option<Comparison>) -> String {
+fn told(comparison: Option<&Comparison>) -> String {
     let Some(comparison) = comparison else {
         return "n/a".to_owned();
     };
@@ -137,11 +174,13 @@ fn told(comparison: Option<Comparison>) -> String {
     }
 }
 
-/// The ratio of the medians.
-fn share(cell: &CellSummary, of: &CellSummary, metric: &str) -> String {
+fn ratio(share: Option<f64>) -> String {
+    share.map_or("n/a".to_owned(), units::ratio)
+}
+
+/// The ratio of the medians; `None` where either is unknown or is nothing.
+fn share(cell: &CellSummary, of: &CellSummary, metric: &str) -> Option<f64> {
     let value = |cell: &CellSummary| cell.metric(metric).map(|metric| metric.median);
-    match value(cell).zip(value(of)) {
-        Some((own, other)) if other > 0.0 => units::ratio(own / other),
-        _ => "n/a".to_owned(),
-    }
+    let (own, other) = (value(cell)?, value(of)?);
+    (own > 0.0 && other > 0.0).then(|| own / other)
 }

@@ -17,6 +17,7 @@ mod rows;
 mod scale;
 mod speedup;
 mod throughput;
+mod where_async_pays;
 
 use photofinish_harness::latency::Latencies;
 use photofinish_harness::load::Load;
@@ -32,6 +33,9 @@ use crate::{describe, metrics, rounds};
 
 /// Every chart, in the order in which a page shows them.
 pub static CHARTS: &[&Kind] = &[
+    &where_async_pays::SPEED,
+    &where_async_pays::CPU,
+    &where_async_pays::MEMORY,
     &throughput::KIND,
     &response::KIND,
     &latency::KIND,
@@ -59,6 +63,8 @@ enum Draw {
     PerLoad(fn(&Source<'_>, &Group<'_>) -> Option<canvas::Drawing>),
     /// One scenario under all its loads.
     PerScenario(fn(&Source<'_>, &[&Group<'_>]) -> Option<canvas::Drawing>),
+    /// Everything that was measured.
+    Whole(fn(&Source<'_>) -> Option<canvas::Drawing>),
 }
 
 /// A drawn chart.
@@ -68,8 +74,8 @@ pub struct Chart {
     pub file_stem: String,
     /// Heading and subject in one line, as plain text.
     pub title: String,
-    /// The scenario it shows.
-    pub scenario: String,
+    /// The scenario it shows; `None` of a chart over all of them.
+    pub scenario: Option<String>,
     /// The load it shows; `None` of a chart over all loads.
     pub load: Option<Load>,
     /// The side of a gate it shows.
@@ -84,7 +90,7 @@ struct Source<'a> {
     summary: &'a Summary,
 }
 
-/// Every chart of a record, in the order of its scenarios and loads.
+/// Every chart of a record: those of the whole, then in the order of its scenarios and loads.
 pub fn charts(record: &Record) -> Vec<Chart> {
     let summary = Summary::of(record);
     let source = Source {
@@ -93,7 +99,10 @@ pub fn charts(record: &Record) -> Vec<Chart> {
     };
     let groups = summary.groups();
     let mut unique = Unique::default();
-    let mut charts = Vec::new();
+    let mut charts: Vec<Chart> = CHARTS
+        .iter()
+        .filter_map(|kind| kind.of_record(&source, &mut unique))
+        .collect();
     for of_scenario in groups.chunk_by(|a, b| a.scenario == b.scenario) {
         // The groups of a search are its steps: dozens of them, whose curve is drawn over all loads.
         let loads = if summary.search.is_some() {
@@ -118,6 +127,22 @@ pub fn charts(record: &Record) -> Vec<Chart> {
 }
 
 impl Kind {
+    fn of_record(&self, source: &Source<'_>, unique: &mut Unique) -> Option<Chart> {
+        let Draw::Whole(draw) = self.draw else {
+            return None;
+        };
+        let drawing = draw(source)?;
+        let suite = source.record.plan.suite.as_deref().unwrap_or("run");
+        Some(Chart {
+            file_stem: unique.name(format!("{}.{}", slug(suite), self.name)),
+            title: format!("{}: {suite}", self.title),
+            scenario: None,
+            load: None,
+            arm: None,
+            svg: drawing.finish(self.title, suite),
+        })
+    }
+
     fn of_load(
         &self,
         source: &Source<'_>,
@@ -137,7 +162,7 @@ impl Kind {
                 self.name
             )),
             title: format!("{}: {subject}", self.title),
-            scenario: group.scenario.to_owned(),
+            scenario: Some(group.scenario.to_owned()),
             load: Some(group.load),
             arm: group.arm,
             svg: drawing.finish(self.title, &subject),
@@ -159,7 +184,7 @@ impl Kind {
         Some(Chart {
             file_stem: unique.name(format!("{}.{}", slug(scenario), self.name)),
             title: format!("{}: {scenario}", self.title),
-            scenario: scenario.to_owned(),
+            scenario: Some(scenario.to_owned()),
             load: None,
             arm: None,
             svg: drawing.finish(self.title, scenario),

@@ -72,7 +72,10 @@ impl Report<'_> {
                     (self.head(&sections))
                     main {
                         (gate::section(self.record))
-                        (async_pays::section(&crate::async_pays::rows(self.record, self.summary)))
+                        (async_pays::section(
+                            &crate::async_pays::rows(self.record, self.summary),
+                            &self.drawings(None, None),
+                        ))
                         @for section in &sections { (self.section(section)) }
                         (self.run())
                         (fitness::section(&self.record.fitness))
@@ -151,7 +154,7 @@ impl Report<'_> {
             section.scenario id=(section.anchor) {
                 h2 { (section.name) @if !title.is_empty() { small { (title) } } }
                 @if let Some(scenario) = section.scenario { (about(scenario)) }
-                @let overview = self.drawings(section.name, None);
+                @let overview = self.drawings(Some(section.name), None);
                 @if !overview.is_empty() { (figures(&overview)) }
                 @for found in self.found.iter().filter(|found| found.scenario == section.name) {
                     (search::results(self, found))
@@ -172,7 +175,7 @@ impl Report<'_> {
         scenario: Option<&PlannedScenario>,
         unfolded: bool,
     ) -> Markup {
-        let charts = self.drawings(group.scenario, Some((group.load, group.arm)));
+        let charts = self.drawings(Some(group.scenario), Some((group.load, group.arm)));
         html! {
             h3 { (describe::point(group.load, group.arm)) small { (describe::rounds(group.rounds(), scenario)) } }
             @if !group.ranked().is_empty() { (self.table(group)) }
@@ -185,10 +188,10 @@ impl Report<'_> {
         }
     }
 
-    fn drawings(&self, scenario: &str, point: Option<(Load, Option<Arm>)>) -> Vec<&Chart> {
+    fn drawings(&self, scenario: Option<&str>, point: Option<(Load, Option<Arm>)>) -> Vec<&Chart> {
         self.charts
             .iter()
-            .filter(|chart| chart.scenario == scenario)
+            .filter(|chart| chart.scenario.as_deref() == scenario)
             .filter(|chart| chart.load.map(|load| (load, chart.arm)) == point)
             .collect()
     }

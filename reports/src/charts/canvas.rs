@@ -148,6 +148,11 @@ impl Type {
         anchor: Anchor::Start,
         bold: false,
     };
+    /// Headings within a chart.
+    pub(super) const LABEL_BOLD: Self = Self {
+        bold: true,
+        ..Self::LABEL
+    };
     /// Ticks and captions.
     pub(super) const CAPTION: Self = Self {
         size: 11.5,

@@ -1,36 +1,49 @@
-//! The page's answer to where asynchronous code pays: a table by class, above the scenarios it is made of.
+//! The page's answer to where asynchronous code pays: a table by class and its charts, above the scenarios it is made of.
 
 use maud::{Markup, html};
 
+use super::figures;
 use crate::async_pays::{HEADINGS, LEGEND, QUESTION, Row};
+use crate::charts::Chart;
 
-pub(super) fn section(answers: &[Row]) -> Markup {
+pub(super) fn section(answers: &[Row], charts: &[&Chart]) -> Markup {
     html! {
         @if !answers.is_empty() {
             section id="where-async-pays" {
                 h2 { (QUESTION) }
-                @for of_class in answers.chunk_by(|a, b| a.class == b.class) { (table(of_class)) }
+                (table(answers))
                 p { (LEGEND) }
+                (figures(charts))
             }
         }
     }
 }
 
+/// One table, so that its columns stand below each other; classes are headings in it.
 fn table(answers: &[Row]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label=(answers[0].class) {
+        div.scroll tabindex="0" role="region" aria-label=(QUESTION) {
             table.results {
                 thead { tr {
-                    th scope="col" { (answers[0].class) }
+                    th scope="col" { "scenario" }
                     @for heading in HEADINGS { th scope="col" { (heading) } }
                 } }
-                tbody { @for answer in answers {
-                    tr {
-                        th scope="row" { (answer.scenario) }
-                        @for cell in &answer.cells { td { (cell) } }
+                @for of_class in answers.chunk_by(|a, b| a.class == b.class) {
+                    tbody {
+                        tr.class { th scope="rowgroup" colspan=(1 + HEADINGS.len()) { (of_class[0].class) } }
+                        @for answer in of_class { (row(answer)) }
                     }
-                } }
+                }
             }
+        }
+    }
+}
+
+fn row(answer: &Row) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (answer.scenario) }
+            @for cell in answer.cells() { td { (cell) } }
         }
     }
 }

@@ -28,7 +28,7 @@ fn columns(answers: &[Answer]) -> Vec<Column> {
         rank: index as u8,
         cells: answers
             .iter()
-            .map(|answer| clean(&answer.cells[index]))
+            .map(|answer| clean(&answer.cells()[index]))
             .collect(),
     };
     HEADINGS.iter().enumerate().map(column).collect()

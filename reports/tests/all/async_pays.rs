@@ -23,7 +23,7 @@ fn each_closed_load_with_all_three_kinds_has_a_row() {
     assert!(!answers.is_empty());
     let known = ["tokio", "tokio-current-thread", "async-std", "smol"];
     for answer in &answers {
-        let [in_flight, best, vs_sync, vs_threads, cpu, memory] = &answer.cells;
+        let [in_flight, best, vs_sync, vs_threads, cpu, memory] = answer.cells();
         assert!(in_flight.parse::<u32>().is_ok());
         assert!(known.contains(&best.as_str()), "{best}");
         for ratio in [vs_sync, vs_threads, cpu, memory] {
@@ -52,11 +52,37 @@ fn the_best_async_runtime_is_the_one_with_the_highest_throughput() {
             measured.worker.throughput_ops_s *= 1_000.0;
         }
     }
-    assert!(
-        answers(&record)
-            .iter()
-            .all(|answer| answer.cells[1] == "smol")
-    );
+    assert!(answers(&record).iter().all(|answer| answer.best == "smol"));
+}
+
+#[test]
+fn the_pictures_show_what_the_table_says() {
+    let record = asked(fixtures::tour());
+    let charts = photofinish_reports::charts(&record);
+    let picture = |name: &str| {
+        let stem = format!("where-async-pays.{name}");
+        let found = charts.iter().find(|chart| chart.file_stem == stem);
+        &found.unwrap_or_else(|| panic!("{stem}")).svg
+    };
+    for answer in answers(&record) {
+        let [_, _, vs_sync, vs_threads, cpu, memory] = answer.cells();
+        let first = |told: &str| told.split(' ').next().map(str::to_owned).expect("a word");
+        let label = format!("{} · {}", answer.scenario, answer.concurrency);
+        let speed = format!(
+            "{label} {} of sync and {} of threads",
+            first(&vs_sync),
+            first(&vs_threads)
+        );
+        assert!(picture("speed").contains(&speed), "{speed}");
+        for (name, ratio) in [("cpu", cpu), ("memory", memory)] {
+            assert!(
+                picture(name).contains(&format!("{ratio} of threads")),
+                "{name} {ratio}"
+            );
+            assert!(picture(name).contains(&label));
+        }
+        assert!(photofinish_reports::page(&record).contains(&speed));
+    }
 }
 
 #[test]
@@ -68,4 +94,8 @@ fn nobody_who_did_not_ask_is_answered_and_nothing_is_made_up() {
         .rounds
         .retain(|round| cells[round.cell].runtime != "threads");
     assert_eq!(answers(&without_threads), []);
+    for record in [fixtures::tour(), without_threads] {
+        let charts = photofinish_reports::charts(&record);
+        assert!(charts.iter().all(|chart| chart.scenario.is_some()));
+    }
 }

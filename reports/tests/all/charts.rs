@@ -38,8 +38,10 @@ fn every_chart_of_every_record_is_one_svg_that_refers_to_nothing_outside() {
 }
 
 #[test]
-fn a_closed_and_an_open_record_have_every_kind_of_chart() {
-    let records = [fixtures::sweep(), fixtures::open_loads()];
+fn a_closed_an_open_and_an_asked_record_have_every_kind_of_chart() {
+    let mut asked = fixtures::tour();
+    asked.plan.suite = Some("where-async-pays".to_owned());
+    let records = [fixtures::sweep(), fixtures::open_loads(), asked];
     let charts: Vec<Chart> = records.iter().flat_map(charts::charts).collect();
     for kind in CHARTS {
         assert!(
