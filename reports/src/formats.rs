@@ -1,9 +1,10 @@
-//! Export formats: one file each, one line each in [`FORMATS`].
+//! Export formats: one file each, one line each in [`FORMATS`]; those of a gate are in [`gate`].
 //!
 //! A format is a pure function from a record to named files; the CLI writes them, or prints a single one. To add one,
 //! write its file and its line; the conformance tests render every fixture record through whatever is listed.
 
 mod benchmarks;
+mod test_report;
 mod xml;
 
 mod benchstat;
@@ -15,6 +16,8 @@ mod hlog;
 mod json;
 mod junit;
 mod openmetrics;
+
+pub mod gate;
 
 use std::borrow::Cow;
 

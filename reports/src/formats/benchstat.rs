@@ -104,13 +104,15 @@ fn line(benchmark: &Benchmark<'_>, round: &Measurement) -> String {
 
 fn name(cell: &CellSummary) -> String {
     let (scenario, runtime) = (encoded(&cell.scenario), encoded(&cell.runtime));
-    let load = encoded(&describe::point_slug(cell.load, cell.arm));
+    let load = encoded(&describe::point_slug(cell.load, None));
     let model = match cell.load {
         Load::Closed { .. } => "closed",
         Load::Open { .. } => "open",
     };
     // `load` comes last, since a name that ends in a hyphen and digits says how many processors it ran on.
-    format!("BenchmarkCell/scenario={scenario}/runtime={runtime}/model={model}/load={load}")
+    let arm = cell.arm.map(|arm| format!("/arm={}", arm.name()));
+    let arm = arm.unwrap_or_default();
+    format!("BenchmarkCell/scenario={scenario}/runtime={runtime}/model={model}{arm}/load={load}")
 }
 
 /// `service-p50-ns` of `service_p50_ns`: benchstat scales what stands between hyphens, and puts `sec` for `ns`.

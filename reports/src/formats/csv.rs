@@ -182,24 +182,36 @@ fn fields(
     said: Said,
     numbers: impl Iterator<Item = Option<f64>>,
 ) -> impl Iterator<Item = String> {
-    let (model, arrivals) = match cell.load {
-        Load::Closed { .. } => ("closed", ""),
-        Load::Open { arrivals, .. } => ("open", name_of(arrivals)),
-    };
+    let [model, concurrency, rate_hz, arrivals] = place_of_load(cell.load);
     let text = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
     let place = [
         cell.scenario.clone(),
         cell.runtime.clone(),
-        model.to_owned(),
-        cell.load.concurrency().to_string(),
-        text(cell.load.rate_hz().map(|rate| rate.get())),
-        arrivals.to_owned(),
+        model,
+        concurrency,
+        rate_hz,
+        arrivals,
         cell.arm.map_or("", Arm::name).to_owned(),
         block.map(|block| block.to_string()).unwrap_or_default(),
         said.status.to_owned(),
         said.reason,
     ];
     place.into_iter().chain(numbers.map(text))
+}
+
+/// Model, concurrency, rate and arrivals of a load.
+pub(super) fn place_of_load(load: Load) -> [String; 4] {
+    let (model, arrivals) = match load {
+        Load::Closed { .. } => ("closed", ""),
+        Load::Open { arrivals, .. } => ("open", name_of(arrivals)),
+    };
+    let rate_hz = load.rate_hz().map(|rate| rate.get().to_string());
+    [
+        model.to_owned(),
+        load.concurrency().to_string(),
+        rate_hz.unwrap_or_default(),
+        arrivals.to_owned(),
+    ]
 }
 
 fn name_of(arrivals: Arrivals) -> &'static str {
@@ -218,7 +230,8 @@ fn numbers(round: Option<&Measurement>, metrics: &[Metric]) -> impl Iterator<Ite
     columns.chain(further)
 }
 
-fn line(fields: impl Iterator<Item = String>) -> String {
+/// A line of a file, its fields quoted where they must be.
+pub(super) fn line(fields: impl Iterator<Item = String>) -> String {
     fields
         .map(|field| quoted(&field))
         .collect::<Vec<_>>()

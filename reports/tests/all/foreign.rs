@@ -66,3 +66,39 @@ pub(crate) fn read(program: &Path, script: &str, files: &[File]) -> Value {
     );
     serde_json::from_slice(&output.stdout).expect("the script prints JSON")
 }
+
+/// A Python that reads JUnit documents.
+pub(crate) fn junit_reader() -> Option<PathBuf> {
+    python("junitparser, lxml", "the packages junitparser and lxml")
+}
+
+/// The last file of what [`READ_JUNIT`] is given.
+pub(crate) fn junit_schema() -> File {
+    File {
+        name: "junit.xsd".to_owned(),
+        bytes: include_bytes!("junit.xsd").to_vec(),
+    }
+}
+
+/// The cases of each suite of each document, which must follow the schema and have counted right.
+pub(crate) const READ_JUNIT: &str = r#"
+import json, sys
+from junitparser import JUnitXml
+from lxml import etree
+*paths, schema = sys.argv[1:]
+schema = etree.XMLSchema(etree.parse(schema))
+def case(case):
+    result = case.result[0] if case.result else None
+    return {"classname": case.classname, "name": case.name, "time": case.time, "output": case.system_out,
+            "result": type(result).__name__ if result else "Passed", "message": result.message if result else ""}
+def read(path):
+    schema.assertValid(etree.parse(path))
+    document = JUnitXml.fromfile(path)
+    counts = lambda it: (it.tests, it.failures, it.errors)
+    stated = counts(document), [counts(suite) + (suite.skipped,) for suite in document]
+    document.update_statistics()
+    found = counts(document), [counts(suite) + (suite.skipped,) for suite in document]
+    assert stated == found, (path, stated, found)
+    return [[case(it) for it in suite] for suite in document]
+print(json.dumps([read(path) for path in paths]))
+"#;

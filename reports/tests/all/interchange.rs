@@ -3,7 +3,7 @@
 //! Every fixture is read, since what breaks a reader is rarely in the usual record; of the usual ones the numbers are
 //! compared too.
 
-use photofinish_harness::record::{Outcome, Record};
+use photofinish_harness::record::{Arm, Outcome, Record};
 use photofinish_reports::formats::{self, File};
 use photofinish_reports::metrics;
 use photofinish_reports::summary::{CellSummary, Status, Summary};
@@ -218,13 +218,12 @@ print(json.dumps([read(path) for path in sys.argv[1:]]))
 /// lxml holds it against a schema.
 #[test]
 fn junit_readers_find_every_cell_with_its_outcome() {
-    let Some(python) = foreign::python("junitparser, lxml", "the packages junitparser and lxml")
-    else {
+    let Some(python) = foreign::junit_reader() else {
         return;
     };
     let mut files = every("junit");
-    files.push(schema());
-    let read = foreign::read(&python, READ_JUNIT, &files);
+    files.push(foreign::junit_schema());
+    let read = foreign::read(&python, foreign::READ_JUNIT, &files);
     for (name, record, suites) in each(&read) {
         let cases: Vec<&Value> = all_cases(suites);
         let summary = Summary::of(record);
@@ -259,16 +258,15 @@ fn junit_readers_find_every_cell_with_its_outcome() {
 
 #[test]
 fn junit_replaces_what_xml_cannot_hold() {
-    let Some(python) = foreign::python("junitparser, lxml", "the packages junitparser and lxml")
-    else {
+    let Some(python) = foreign::junit_reader() else {
         return;
     };
     let mut record = fixtures::single();
     record.plan.cells[0].runtime = "a\u{1b}[31m\"<&>'\r\n\tb\u{0}\u{ffff}".to_owned();
     record.warnings = vec!["]]> <![CDATA[".to_owned()];
     let mut files = render("junit", &record);
-    files.push(schema());
-    let read = foreign::read(&python, READ_JUNIT, &files);
+    files.push(foreign::junit_schema());
+    let read = foreign::read(&python, foreign::READ_JUNIT, &files);
     let cases = all_cases(&read[0]);
     assert_eq!(
         cases[1]["name"],
@@ -281,40 +279,11 @@ fn junit_replaces_what_xml_cannot_hold() {
     );
 }
 
-fn schema() -> File {
-    File {
-        name: "junit.xsd".to_owned(),
-        bytes: include_bytes!("junit.xsd").to_vec(),
-    }
-}
-
 fn all_cases(suites: &Value) -> Vec<&Value> {
     let suites = suites.as_array().expect("suites").iter();
     let cases = suites.flat_map(|suite| suite.as_array().expect("cases"));
     cases.collect()
 }
-
-const READ_JUNIT: &str = r#"
-import json, sys
-from junitparser import JUnitXml
-from lxml import etree
-*paths, schema = sys.argv[1:]
-schema = etree.XMLSchema(etree.parse(schema))
-def case(case):
-    result = case.result[0] if case.result else None
-    return {"classname": case.classname, "name": case.name, "time": case.time, "output": case.system_out,
-            "result": type(result).__name__ if result else "Passed", "message": result.message if result else ""}
-def read(path):
-    schema.assertValid(etree.parse(path))
-    document = JUnitXml.fromfile(path)
-    counts = lambda it: (it.tests, it.failures, it.errors)
-    stated = counts(document), [counts(suite) + (suite.skipped,) for suite in document]
-    document.update_statistics()
-    found = counts(document), [counts(suite) + (suite.skipped,) for suite in document]
-    assert stated == found, (path, stated, found)
-    return [[case(it) for it in suite] for suite in document]
-print(json.dumps([read(path) for path in paths]))
-"#;
 
 /// Goal: Bencher takes it. Method: the published schema of the format, `https://bencher.dev/bmf.json`, made to refuse what
 /// the format has no place for.
@@ -414,6 +383,32 @@ fn what_was_not_measured_is_absent_from_what_judges() {
                 }
             }
         }
+    }
+}
+
+/// Goal: the arms of a gate are told apart, since everything else about their cells is the same.
+#[test]
+fn the_arms_of_a_gate_are_benchmarks_of_their_own() {
+    let mut record = fixtures::tour();
+    record.plan.cells.truncate(2);
+    record.rounds.retain(|round| round.cell < 2);
+    for (cell, arm) in record.plan.cells.iter_mut().zip([Arm::Base, Arm::Head]) {
+        cell.runtime = "tokio".to_owned();
+        cell.arm = Some(arm);
+    }
+    let text = |format| {
+        let files = render(format, &record);
+        String::from_utf8(files[0].bytes.clone()).expect("UTF-8")
+    };
+    for arm in ["base", "head"] {
+        let name = format!(
+            "BenchmarkCell/scenario=http-get/runtime=tokio/model=closed/arm={arm}/load=c64 "
+        );
+        assert_eq!(text("benchstat").matches(&name).count(), 10, "{name}");
+        let labels = format!("concurrency=\"64\",arm=\"{arm}\",estimate=\"median\"}} ");
+        assert!(text("openmetrics").contains(&labels), "{labels}");
+        assert!(text("bmf").contains(&format!("\"http-get/tokio/c64.{arm}\": {{")));
+        assert!(text("junit").contains(&format!("name=\"tokio c64.{arm}\"")));
     }
 }
 

@@ -9,6 +9,7 @@ mod fixtures;
 mod foreign;
 mod formats;
 mod gate;
+mod gate_formats;
 mod interchange;
 mod page;
 mod summary;

@@ -1,0 +1,195 @@
+//! `markdown`: the gate for people who look at a change, in GitHub's Markdown, as for the summary of a step.
+//!
+//! The verdict and its reason first, then one table of the checks, the worst first, then what to know beside it. GitHub
+//! refuses a summary of more than 1 MiB and shows nothing of it then: so long texts are cut, lists end after twenty, and the
+//! table's last rows, which are the least important ones, are dropped until it fits; how many is said. Every character of
+//! a name that means something in Markdown is escaped.
+
+use super::{Error, File, GateFormat};
+use crate::describe;
+use crate::gate::terms::short_name;
+use crate::gate::{Check, GateReport};
+use crate::units;
+use photofinish_harness::record::ArmSource;
+
+pub(super) static FORMAT: GateFormat = GateFormat {
+    name: "markdown",
+    extension: "md",
+    summary: "GitHub's Markdown for the summary of a step, below its limit of 1 MiB",
+    render,
+};
+
+/// GitHub's limit is 1 MiB; what else the step writes needs room too.
+const MOST_BYTES: usize = 1_000_000;
+/// Entries of a list.
+const MOST_ENTRIES: usize = 20;
+/// Characters of one text.
+const MOST_CHARACTERS: usize = 500;
+
+const HEADER: &str = "| check | base | head | worse by | bounds | must be | verdict |\n\
+    |:--|--:|--:|--:|--:|--:|:--|\n";
+
+fn render(report: &GateReport) -> Result<File, Error> {
+    let (before, after) = (before(report), after(report));
+    let rows: Vec<String> = report.checks.iter().map(row).collect();
+    let kept = fitting(&rows, before.len() + after.len() + HEADER.len());
+    let mut text = before;
+    if kept > 0 {
+        text += HEADER;
+        text.extend(rows[..kept].iter().map(String::as_str));
+        text.push('\n');
+    }
+    if kept < rows.len() {
+        let left_out = describe::plural(rows.len() - kept, "further check");
+        let report = "the report has all of them";
+        text += &format!("{left_out} left out here, the least important ones: {report}.\n\n");
+    }
+    text += &after;
+    Ok(File {
+        name: "gate.md".to_owned(),
+        bytes: text.into_bytes(),
+    })
+}
+
+/// How many rows there is room for beside what takes `taken` bytes.
+fn fitting(rows: &[String], taken: usize) -> usize {
+    // The sentence about what was dropped.
+    let mut bytes = taken + 200;
+    let fits = |row: &&String| {
+        bytes += row.len();
+        bytes <= MOST_BYTES
+    };
+    rows.iter().take_while(fits).count()
+}
+
+fn before(report: &GateReport) -> String {
+    let heading = describe::gate_heading(report.verdict);
+    let mut text = format!(
+        "## Gate: {heading}\n\n**Why:** {}.\n\n",
+        escaped(&report.reason)
+    );
+    if let Some(advisory) = &report.advisory {
+        text += &format!("**Advice only:** {}.\n\n", escaped(advisory));
+    }
+    text += &format!(
+        "- base: {}\n- head: {}\n\n",
+        source(&report.base),
+        source(&report.head)
+    );
+    text
+}
+
+fn source(source: &ArmSource) -> String {
+    let identity = source.identity.as_ref();
+    let identity = identity.map(|identity| format!(" ({})", escaped(identity)));
+    format!("{}{}", code(&source.what), identity.unwrap_or_default())
+}
+
+fn row(check: &Check) -> String {
+    let value = |value: Option<f64>| value.map(|value| describe::gate_value(check, value));
+    let slowdown = check
+        .slowdown
+        .map(|found| describe::signed_percent(found.estimate));
+    let metric = short_name(&check.metric);
+    let cells = [
+        format!(
+            "{} / {} · {} · {metric}",
+            check.scenario, check.runtime, check.load
+        ),
+        value(check.base).unwrap_or_default(),
+        value(check.head).unwrap_or_default(),
+        slowdown.unwrap_or_default(),
+        describe::gate_bounds(check),
+        describe::requirement(check),
+        check.verdict.name().to_owned(),
+    ];
+    let cells = cells.map(|cell| escaped(&cell));
+    format!("| {} |\n", cells.join(" | "))
+}
+
+fn after(report: &GateReport) -> String {
+    let undecided = report.checks.iter().filter_map(|check| {
+        let reason = check.reason.as_ref()?;
+        let metric = short_name(&check.metric);
+        Some(format!(
+            "{} / {} · {metric}: {reason}",
+            check.scenario, check.runtime
+        ))
+    });
+    let problems = report
+        .problems
+        .iter()
+        .filter(|problem| **problem != report.reason);
+    let mut text = list("Measured wrongly", problems.cloned());
+    text += &list("About the checks", undecided);
+    text += &list("To know", report.warnings.iter().cloned());
+    text += &rule(report);
+    text
+}
+
+fn list(title: &str, entries: impl Iterator<Item = String>) -> String {
+    let entries: Vec<String> = entries.collect();
+    if entries.is_empty() {
+        return String::new();
+    }
+    let shown = entries.iter().take(MOST_ENTRIES);
+    let mut text = format!("**{title}**\n\n");
+    text.extend(shown.map(|entry| format!("- {}\n", escaped(entry))));
+    match entries.len().saturating_sub(MOST_ENTRIES) {
+        0 => {}
+        more => text += &format!("- and {more} more\n"),
+    }
+    text.push('\n');
+    text
+}
+
+/// How it was measured, and what the verdicts mean.
+fn rule(report: &GateReport) -> String {
+    let (measured, how) = match report.paired {
+        true => ("pair", "base and head side by side in random order"),
+        false => ("block", "the head now, the base from its record"),
+    };
+    format!(
+        "{}, {how}; look {} of {}. A check fails when the lower bound is beyond {}, and passes when the upper bound is below \
+         what must be. {}.\n",
+        describe::plural(report.blocks, measured),
+        report.look.number,
+        report.look.planned,
+        escaped(&units::percent(report.floor)),
+        escaped(&describe::machine(&report.machine)),
+    )
+}
+
+/// Text in which nothing is markup, on one line.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in short(text).chars() {
+        if character.is_ascii_punctuation() && !",;?/%'()".contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+/// Text as it is, between more backticks than it has anywhere.
+fn code(text: &str) -> String {
+    let text = short(text);
+    let longest = text.split(|character| character != '`').map(str::len).max();
+    let fence = "`".repeat(longest.unwrap_or(0) + 1);
+    format!("{fence} {text} {fence}")
+}
+
+/// One line of at most [`MOST_CHARACTERS`], without control characters.
+fn short(text: &str) -> String {
+    let plain = |character: char| match character {
+        character if character.is_control() => ' ',
+        character => character,
+    };
+    let mut characters = text.chars().map(plain);
+    let mut short: String = characters.by_ref().take(MOST_CHARACTERS).collect();
+    if characters.next().is_some() {
+        short.push('…');
+    }
+    short.split_whitespace().collect::<Vec<_>>().join(" ")
+}
