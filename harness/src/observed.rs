@@ -35,6 +35,11 @@ impl Observed {
         inner.times.entry(name).or_default().record_ns(time_ns);
     }
 
+    /// Times that somebody else took, into the histogram called `name`.
+    pub fn times(&self, name: &'static str, times: &Latencies) {
+        self.lock().times.entry(name).or_default().merge(times);
+    }
+
     /// A number whose mean is to be kept; the unit ends its name: `idle_task_bytes`.
     pub fn number(&self, name: &'static str, value: f64) {
         let mut inner = self.lock();
@@ -62,7 +67,7 @@ impl Observed {
     }
 
     /// All histograms.
-    pub(crate) fn times(&self) -> BTreeMap<String, Latencies> {
+    pub(crate) fn all_times(&self) -> BTreeMap<String, Latencies> {
         let owned =
             |(name, times): (&&'static str, &Latencies)| ((*name).to_owned(), times.clone());
         self.lock().times.iter().map(owned).collect()
@@ -92,9 +97,10 @@ mod tests {
         clone.time_ns("overshoot", 10);
         clone.number("task_bytes", 1.0);
         clone.number("task_bytes", 3.0);
-        assert_eq!(observed.times()["overshoot"].count(), 1);
+        clone.times("overshoot", &observed.all_times()["overshoot"]);
+        assert_eq!(observed.all_times()["overshoot"].count(), 2);
         assert_eq!(observed.gauges()["task_bytes"], 2.0);
         observed.clear();
-        assert!(clone.times().is_empty() && clone.gauges().is_empty());
+        assert!(clone.all_times().is_empty() && clone.gauges().is_empty());
     }
 }

@@ -212,7 +212,7 @@ impl Ledger {
             throughput_ops_s: measured.throughput_ops_s,
             open,
             floor: self.floor,
-            observed: self.observed.times(),
+            observed: self.observed.all_times(),
             gauges: self.observed.gauges(),
             contents: self.observed.contents(),
             traffic: self
