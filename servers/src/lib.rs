@@ -2,7 +2,7 @@
 //!
 //! Here live the list of servers ([`SERVERS`]), the lifecycle they share ([`serve`]: bind, pin, announce, count, stop)
 //! and the servers themselves, one file each. What never lives here is measuring: a server counts what it served and
-//! leaves every judgement to those who ask it.
+//! leaves every judgement to those who ask it. Only `client`, which loads a worker that serves, takes times.
 //!
 //! A server is added by one file with a `static KIND: ServerKind` and one line in [`SERVERS`].
 //! Read `kind.rs` next for what a server must offer, `serve.rs` for the life of its process, then `http.rs`.
@@ -17,6 +17,7 @@ mod faults;
 mod os;
 mod timers;
 
+mod client;
 mod http;
 mod postgres;
 mod site;
@@ -38,4 +39,5 @@ pub static SERVERS: &[&ServerKind] = &[
     &site::KIND,
     &ws::KIND,
     &postgres::KIND,
+    &client::KIND,
 ];

@@ -4,6 +4,7 @@
 //! HTTP client that counts every byte. Signals and the death of a parent need a process and are tested with the CLI.
 
 mod client;
+mod client_load;
 mod driver;
 
 mod http;

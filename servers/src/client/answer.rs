@@ -1,0 +1,90 @@
+//! Reading one answer of the server that is loaded: bytes in, status and place of the body out; no socket.
+//!
+//! Only what an answer to a GET over a connection that stays open may be: with a Content-Length. Anything else is told as
+//! wrong, since nobody could say where the next answer begins. Read next: `load.rs`.
+
+use std::ops::Range;
+
+/// Most fields of one answer.
+const MOST_FIELDS: usize = 64;
+
+/// One whole answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Where the body stands in the bytes that were read.
+    pub(super) body: Range<usize>,
+    /// Whether the server keeps the connection open.
+    pub(super) keep_alive: bool,
+}
+
+/// The answer that `bytes` begin with; `None` while it is not all there.
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<Answer>, String> {
+    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let mut head = httparse::Response::new(&mut fields);
+    let parsed = head
+        .parse(bytes)
+        .map_err(|error| format!("an answer that is no HTTP: {error}"))?;
+    let httparse::Status::Complete(head_bytes) = parsed else {
+        return Ok(None);
+    };
+    let status = head.code.unwrap_or_default();
+    let (mut length, mut keep_alive) = (None, head.version == Some(1));
+    for field in head.headers.iter() {
+        if field.name.eq_ignore_ascii_case("content-length") {
+            let text = std::str::from_utf8(field.value).unwrap_or_default();
+            length = text.parse().ok();
+        } else if field.name.eq_ignore_ascii_case("connection") {
+            keep_alive &= !field.value.eq_ignore_ascii_case(b"close");
+        }
+    }
+    let length: usize = length.ok_or_else(|| format!("an answer {status} without a length"))?;
+    let end = head_bytes.saturating_add(length);
+    Ok((bytes.len() >= end).then_some(Answer {
+        status,
+        body: head_bytes..end,
+        keep_alive,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_once_all_of_it_is_there() {
+        let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP";
+        for length in 0..bytes.len() - 4 {
+            assert_eq!(parse(&bytes[..length]), Ok(None), "{length}");
+        }
+        let answer = parse(bytes).expect("sound").expect("whole");
+        assert_eq!((answer.status, &bytes[answer.body]), (200, &b"hi"[..]));
+        assert!(answer.keep_alive);
+    }
+
+    #[test]
+    fn a_server_that_closes_is_believed() {
+        for head in [
+            "HTTP/1.0 200 OK\r\n",
+            "HTTP/1.1 400 Bad Request\r\nconnection: Close\r\n",
+        ] {
+            let bytes = format!("{head}content-length: 0\r\n\r\n");
+            let answer = parse(bytes.as_bytes()).expect("sound").expect("whole");
+            assert!(!answer.keep_alive, "{head}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_end_is_wrong() {
+        let check = |bytes: &[u8], told: &str| {
+            let error = parse(bytes).expect_err("wrong");
+            assert!(error.contains(told), "{error}");
+        };
+        check(b"SSH-2.0\r\n", "no HTTP");
+        check(b"HTTP/1.1 200 OK\r\n\r\n", "without a length");
+        check(
+            b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",
+            "without a length",
+        );
+    }
+}

@@ -1,0 +1,362 @@
+//! A load under way: its connections, what each asks for, and what was seen.
+//!
+//! Every connection has one request under way at any time, and sends the next one as soon as an answer was read and checked.
+//! One that the server closed is opened again, until the end. How long an answer took is kept of the measurement alone; of
+//! a request that waited already when that began, it counts from then. An answer that comes after the end is kept only where
+//! its connection had none before: that wait is as long as the measurement itself, and leaving it out would hide it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use serde::Serialize;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::Expectation;
+use super::answer::{self, Answer};
+use crate::{CountedStream, Counts};
+
+/// Before a connection that broke is opened again.
+const AFTER_A_BREAK: Duration = Duration::from_millis(10);
+
+/// Room for a common answer to arrive whole in one read.
+const BUFFER_BYTES: usize = 4096;
+
+/// The longest answer that is read, in bytes.
+const LONGEST_ANSWER_BYTES: usize = 1 << 20;
+
+/// The longest wait that is told apart, in ns: 60 s, as far as everything else here measures.
+const LONGEST_NS: u64 = 60_000_000_000;
+
+/// A load under way. Dropping it closes its connections.
+pub(super) struct Load {
+    shared: Arc<Shared>,
+    connections: JoinSet<()>,
+}
+
+/// What the connections of a load share.
+struct Shared {
+    address: SocketAddr,
+    expectations: Arc<[Expectation]>,
+    /// Each expectation's request, encoded.
+    requests: Vec<Vec<u8>>,
+    counts: Arc<Counts>,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen.
+struct Seen {
+    phase: Phase,
+    /// How long answers took, in ns.
+    latency: Histogram<u64>,
+    /// Which connections had an answer in the measurement.
+    served: Vec<bool>,
+    wrong: Tally,
+    broken: Tally,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    WarmUp,
+    Measurement { since: Instant },
+    End { measured_since: Option<Instant> },
+}
+
+/// How often something happened, and the first time it did.
+#[derive(Debug, Clone, Default, Serialize)]
+struct Tally {
+    count: u64,
+    example: String,
+}
+
+impl Tally {
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        if self.count == 0 {
+            self.example = what();
+        }
+        self.count += 1;
+    }
+}
+
+/// What a worker is told in the end.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    /// Answers that were not as they must be, of the whole load.
+    wrong: Tally,
+    /// Connections that broke while an answer was due, of the whole load.
+    broken: Tally,
+    /// How long answers took in the measurement, in ns: HdrHistogram V2 in base64.
+    latency: String,
+    /// Connections that had no answer in the measurement.
+    left_waiting: usize,
+}
+
+impl Load {
+    /// Opens all connections, and has each ask from then on.
+    pub(super) async fn open(
+        address: SocketAddr,
+        connections: NonZeroU32,
+        expectations: &Arc<[Expectation]>,
+        counts: &Arc<Counts>,
+    ) -> io::Result<Load> {
+        let connections = connections.get() as usize;
+        let request = |expected: &Expectation| {
+            format!("GET {} HTTP/1.1\r\nhost: {address}\r\n\r\n", expected.path).into_bytes()
+        };
+        let shared = Arc::new(Shared {
+            address,
+            expectations: expectations.clone(),
+            requests: expectations.iter().map(request).collect(),
+            counts: counts.clone(),
+            seen: Mutex::new(Seen::nothing(connections)),
+        });
+        let mut streams = Vec::with_capacity(connections);
+        for _ in 0..connections {
+            streams.push(shared.connect().await?);
+        }
+        let mut tasks = JoinSet::new();
+        for (index, stream) in streams.into_iter().enumerate() {
+            tasks.spawn(shared.clone().ask_until_the_end(index, stream));
+        }
+        Ok(Load {
+            shared,
+            connections: tasks,
+        })
+    }
+
+    /// Begins the measurement.
+    pub(super) fn measure(&self) {
+        let mut seen = self.shared.seen();
+        let since = Instant::now();
+        seen.phase = Phase::Measurement { since };
+        seen.latency.reset();
+        seen.served.fill(false);
+    }
+
+    /// Has every connection close after the answer it waits for.
+    pub(super) fn end(&self) {
+        let mut seen = self.shared.seen();
+        let measured_since = match seen.phase {
+            Phase::WarmUp => None,
+            Phase::Measurement { since } => Some(since),
+            Phase::End { measured_since } => measured_since,
+        };
+        seen.phase = Phase::End { measured_since };
+    }
+
+    /// What was seen, once all connections are closed.
+    pub(super) async fn report(&mut self) -> Report {
+        self.end();
+        while self.connections.join_next().await.is_some() {}
+        self.shared.seen().report()
+    }
+}
+
+impl Shared {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect(&self) -> io::Result<CountedStream> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(CountedStream::new(stream, self.counts.clone()))
+    }
+
+    async fn ask_until_the_end(self: Arc<Self>, index: usize, stream: CountedStream) {
+        let mut turn = index;
+        let mut next = Ok(stream);
+        loop {
+            let asked = match next {
+                Ok(stream) => self.converse(stream, index, &mut turn).await,
+                Err(error) => Err(error),
+            };
+            let ended = self.seen().ended();
+            if let Err(error) = asked {
+                self.seen().broken.note(|| error.to_string());
+                if !ended {
+                    tokio::time::sleep(AFTER_A_BREAK).await;
+                }
+            }
+            if ended || self.seen().ended() {
+                return;
+            }
+            next = self.connect().await;
+        }
+    }
+
+    /// Asks over one connection until the end, or until the server closes it between two answers.
+    async fn converse(
+        &self,
+        mut stream: CountedStream,
+        index: usize,
+        turn: &mut usize,
+    ) -> io::Result<()> {
+        let mut received = Vec::with_capacity(BUFFER_BYTES);
+        while !self.seen().ended() {
+            let place = *turn % self.requests.len();
+            *turn += 1;
+            let sent = Instant::now();
+            stream.write_all(&self.requests[place]).await?;
+            let answer = read_answer(&mut stream, &mut received).await?;
+            let answered = Instant::now();
+            self.counts.requests.fetch_add(1, Relaxed);
+            let expected = &self.expectations[place];
+            let body = &received[answer.body.clone()];
+            let mut seen = self.seen();
+            seen.answered(index, sent, answered);
+            if let Some(difference) = difference(expected, answer.status, body) {
+                seen.wrong.note(|| difference);
+            }
+            drop(seen);
+            if !answer.keep_alive {
+                return Ok(());
+            }
+            received.clear();
+        }
+        Ok(())
+    }
+}
+
+async fn read_answer(stream: &mut CountedStream, received: &mut Vec<u8>) -> io::Result<Answer> {
+    loop {
+        if stream.read_buf(received).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        match answer::parse(received).map_err(io::Error::other)? {
+            Some(answer) if answer.body.end < received.len() => {
+                return Err(io::Error::other("more bytes than were asked for"));
+            }
+            Some(answer) => return Ok(answer),
+            None if received.len() >= LONGEST_ANSWER_BYTES => {
+                return Err(io::Error::other("an answer without end"));
+            }
+            None => (),
+        }
+    }
+}
+
+/// What is wrong with an answer.
+fn difference(expected: &Expectation, status: u16, body: &[u8]) -> Option<String> {
+    let path = &expected.path;
+    if status != expected.status {
+        return Some(format!(
+            "GET {path} was answered with status {status}, not {}",
+            expected.status
+        ));
+    }
+    let right = expected.body.as_ref()?;
+    (body != right.as_bytes()).then(|| {
+        let body = String::from_utf8_lossy(body);
+        format!("GET {path} was answered with {body:?}, not {right:?}")
+    })
+}
+
+impl Seen {
+    fn nothing(connections: usize) -> Self {
+        Seen {
+            phase: Phase::WarmUp,
+            latency: Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("sound bounds"),
+            served: vec![false; connections],
+            wrong: Tally::default(),
+            broken: Tally::default(),
+        }
+    }
+
+    fn ended(&self) -> bool {
+        matches!(self.phase, Phase::End { .. })
+    }
+
+    /// Connection `index` was answered.
+    fn answered(&mut self, index: usize, sent: Instant, answered: Instant) {
+        let since = match self.phase {
+            Phase::Measurement { since } => {
+                self.served[index] = true;
+                since
+            }
+            Phase::End {
+                measured_since: Some(since),
+            } if !self.served[index] => since,
+            Phase::WarmUp | Phase::End { .. } => return,
+        };
+        let took = answered.saturating_duration_since(sent.max(since));
+        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.latency.saturating_record(took_ns.clamp(1, LONGEST_NS));
+    }
+
+    fn report(&self) -> Report {
+        let mut latency = Vec::new();
+        V2DeflateSerializer::new()
+            .serialize(&self.latency, &mut latency)
+            .expect("a histogram serializes into memory");
+        Report {
+            wrong: self.wrong.clone(),
+            broken: self.broken.clone(),
+            latency: STANDARD.encode(latency),
+            left_waiting: self.served.iter().filter(|served| !**served).count(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(number: u64) -> Duration {
+        Duration::from_secs(number)
+    }
+
+    #[test]
+    fn waits_count_from_the_measurement_on_and_none_as_long_as_that_is_left_out() {
+        let start = Instant::now();
+        let mut seen = Seen::nothing(3);
+        seen.answered(0, start, start + second(5));
+        assert_eq!(seen.latency.len(), 0, "of the warm-up nothing is kept");
+        let since = start + second(10);
+        seen.phase = Phase::Measurement { since };
+        seen.answered(0, start + second(9), since + second(1));
+        assert_eq!(seen.latency.max() / 1_000_000_000, 1);
+        seen.answered(1, since + second(1), since + second(3));
+        seen.phase = Phase::End {
+            measured_since: Some(since),
+        };
+        seen.answered(0, since + second(1), since + second(30));
+        assert_eq!(seen.latency.len(), 2, "an answer after the end");
+        assert_eq!(seen.report().left_waiting, 1);
+        seen.answered(2, start, since + second(20));
+        assert_eq!(seen.latency.len(), 3, "the first answer of a connection");
+        assert!(seen.latency.max() >= 20_000_000_000);
+    }
+
+    #[test]
+    fn a_wrong_status_and_a_wrong_body_are_told_apart() {
+        let expected = Expectation {
+            path: "/x".to_owned(),
+            status: 200,
+            body: Some("right".to_owned()),
+        };
+        let check = |status, body: &[u8], told: Option<&str>| {
+            assert_eq!(difference(&expected, status, body).as_deref(), told);
+        };
+        check(200, b"right", None);
+        check(
+            404,
+            b"right",
+            Some("GET /x was answered with status 404, not 200"),
+        );
+        check(
+            200,
+            b"wrong",
+            Some("GET /x was answered with \"wrong\", not \"right\""),
+        );
+    }
+}
