@@ -8,6 +8,7 @@
 //! Read next: [`http`], [`postgres`] and [`websocket`], which alone allocates for each message.
 
 pub mod http;
+pub mod http_server;
 pub mod postgres;
 pub mod websocket;
 

@@ -61,6 +61,8 @@ pub static WORKLOADS: &[WorkloadEntry] = &[
     WorkloadEntry::of::<workloads::blocking_mistake::BlockingMistake>(),
     WorkloadEntry::of::<workloads::nested_block_on::NestedBlockOn>(),
     WorkloadEntry::of::<workloads::process::Process>(),
+    WorkloadEntry::of::<workloads::serve_http::ServeHttp>(),
+    WorkloadEntry::of::<workloads::serve_gateway::ServeGateway>(),
 ];
 
 /// Workloads of the program's own, beside those that ship.

@@ -58,6 +58,9 @@ pub mod nested_block_on;
 
 pub mod process;
 
+pub mod serve_gateway;
+pub mod serve_http;
+
 pub mod size;
 
 mod bystander;
@@ -73,6 +76,7 @@ mod http_connection;
 mod known_file;
 mod params;
 mod parts;
+mod serving;
 mod site;
 mod tallies;
 mod ws_connection;

@@ -23,6 +23,7 @@ mod own_workload;
 mod schemas;
 mod selftest;
 mod serve;
+mod serving;
 mod targets;
 mod tidy;
 mod usage;

@@ -31,7 +31,12 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(2);
 /// How long a round warms up where a file says nothing.
 const DEFAULT_WARMUP: Duration = Duration::from_millis(300);
 /// What stands behind a target where a file says nothing.
-const DEFAULT_SERVERS: [(&str, &str); 3] = [("http", "http"), ("db", "postgres"), ("ws", "ws")];
+const DEFAULT_SERVERS: [(&str, &str); 4] = [
+    ("http", "http"),
+    ("db", "postgres"),
+    ("ws", "ws"),
+    ("client", "client"),
+];
 
 /// Keys of a server's behaviour whose strings are content: there, "1 unit" is not a delay.
 const CONTENT_KEYS: [&str; 4] = ["body", "headers", "json", "query"];

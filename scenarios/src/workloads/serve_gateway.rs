@@ -1,0 +1,199 @@
+//! `serve-gateway`: the worker is a server that asks three others at once for every `GET /fetch-multiple`.
+//!
+//! One of the three may fail, and does where the request says `?failing`: the answer tells how many succeeded. Each place
+//! for a connection keeps connections of its own to the upstreams. Connections, the client that loads it, and what the time
+//! of an operation holds are in `serving`; asking several at once is in `fan_out`.
+
+use std::io::Write as _;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::fan_out::{FanOut, references};
+use super::http_connection::{Reference, TARGET};
+use super::params::{require, require_path};
+use super::serving::{self, CLIENT, Handler, Place, Serving};
+use crate::protocol::http_server::Answer;
+
+/// The workload.
+#[derive(Debug)]
+pub struct ServeGateway {
+    params: Params,
+    serving: Serving,
+    references: OnceLock<Vec<Reference>>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// What is asked for upstream, at once, for every request; up to 100.
+    pub upstreams: Vec<String>,
+    /// What is asked for in the last one's place where that is to fail.
+    pub failing: String,
+    /// Where to listen for clients of one's own, such as `127.0.0.1:8080`; empty for the fixed client and any free port.
+    pub listen: String,
+    /// How long to wait for a request, and for an answer to be taken, in ms; a connection is given up then.
+    pub patience_ms: std::num::NonZeroU32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        let serving::Params {
+            listen,
+            patience_ms,
+        } = serving::Params::default();
+        Self {
+            upstreams: ["/text/alpha", "/text/beta", "/text/gamma"]
+                .map(str::to_owned)
+                .into(),
+            failing: "/status/503".to_owned(),
+            listen,
+            patience_ms,
+        }
+    }
+}
+
+/// Asks the upstreams.
+pub struct Gateway<R: Runtime> {
+    references: Vec<Reference>,
+    sound: FanOut<R>,
+    failing: FanOut<R>,
+}
+
+impl<R: Runtime> Handler<R> for Gateway<R> {
+    async fn answer(
+        &mut self,
+        env: &Env<R>,
+        target: &str,
+        answer: &mut Answer,
+    ) -> Result<(), Failure> {
+        let upstreams = match target {
+            "/fetch-multiple" => &mut self.sound,
+            "/fetch-multiple?failing" => &mut self.failing,
+            _ => {
+                answer.text(404, "there are /fetch-multiple and /fetch-multiple?failing");
+                return Ok(());
+            }
+        };
+        let successes = AtomicUsize::new(0);
+        let check = |place: usize, status, body: &[u8]| {
+            self.references[place].check(status, body)?;
+            successes.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
+        let outcome = upstreams.exchange_checked(env, check).await;
+        tolerate(outcome)?;
+        let (successful, total) = (successes.into_inner(), self.references.len());
+        write!(
+            answer.json(200),
+            r#"{{"total":{total},"successful":{successful}}}"#
+        )
+        .expect("memory takes all");
+        Ok(())
+    }
+}
+
+/// That an upstream fails is what a gateway lives with; that it answers something else, or a part panics, is not.
+fn tolerate(outcome: Result<(), Failure>) -> Result<(), Failure> {
+    match outcome {
+        Err(failure) if [Failure::WRONG_CONTENT, Failure::PANIC].contains(&failure.kind) => {
+            Err(failure)
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Workload for ServeGateway {
+    const ABOUT: About = About {
+        name: "serve-gateway",
+        class: "servers",
+        operation: "one GET /fetch-multiple awaited and answered: 3 upstreams asked at once, one of which may fail",
+        targets: &[CLIENT, TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Place<R, Gateway<R>>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require(
+            (1..=100).contains(&params.upstreams.len()),
+            "upstreams",
+            || "from 1 to 100 upstreams are needed".to_owned(),
+        )?;
+        for path in &params.upstreams {
+            require_path("upstreams", path)?;
+        }
+        require_path("failing", &params.failing)?;
+        let serving = Serving::new(&serving::Params {
+            listen: params.listen.clone(),
+            patience_ms: params.patience_ms,
+        })?;
+        Ok(Self {
+            params,
+            serving,
+            references: OnceLock::new(),
+        })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let references = references(env, &self.params.upstreams).await?;
+        self.references.get_or_init(|| references);
+        self.serving.prepare(env).await
+    }
+
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        _: u32,
+    ) -> Result<Place<R, Gateway<R>>, Failure> {
+        let Params {
+            upstreams, failing, ..
+        } = &self.params;
+        let mut one_failing = upstreams.clone();
+        if let Some(last) = one_failing.last_mut() {
+            last.clone_from(failing);
+        }
+        let gateway = Gateway {
+            references: self.references.get().expect("prepared").clone(),
+            sound: FanOut::open(env, upstreams).await?,
+            failing: FanOut::open(env, &one_failing).await?,
+        };
+        self.serving.open(env, gateway).await
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        place: &mut Place<R, Gateway<R>>,
+        op: u64,
+    ) -> Result<(), Failure> {
+        place.operate(env, op).await
+    }
+
+    async fn close<R: Runtime>(&self, env: &Env<R>, place: Place<R, Gateway<R>>) {
+        place.close(env).await;
+    }
+
+    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
+        self.serving.finish(env).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_may_fail_and_may_not_answer_something_else() {
+        let tolerated = |kind| tolerate(Err(Failure::new(kind, ""))).is_ok();
+        assert!(tolerate(Ok(())).is_ok());
+        assert!(tolerated(Failure::STATUS) && tolerated(Failure::REFUSED));
+        assert!(!tolerated(Failure::WRONG_CONTENT) && !tolerated(Failure::PANIC));
+    }
+}

@@ -1,0 +1,116 @@
+//! `serve-http`: the worker is the server, and answers `GET /`, `/{name}` and `/health`.
+//!
+//! Connections, the client that loads it, and what the time of an operation holds are in `serving`. What each path must
+//! answer is said by the scenario to the client, which checks every body.
+
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+
+use super::serving::{CLIENT, Handler, Params, Place, Serving};
+use crate::protocol::http_server::Answer;
+
+/// The workload.
+#[derive(Debug)]
+pub struct ServeHttp {
+    serving: Serving,
+}
+
+/// Answers by path.
+#[derive(Debug, Default)]
+pub struct Greeter {
+    greeting: String,
+}
+
+impl<R: Runtime> Handler<R> for Greeter {
+    async fn answer(
+        &mut self,
+        _: &Env<R>,
+        target: &str,
+        answer: &mut Answer,
+    ) -> Result<(), Failure> {
+        self.greet(target, answer);
+        Ok(())
+    }
+}
+
+impl Greeter {
+    fn greet(&mut self, target: &str, answer: &mut Answer) {
+        let path = target.split('?').next().unwrap_or(target);
+        match path.strip_prefix('/') {
+            Some("") => answer.text(200, "Hello, world!"),
+            Some("health") => answer.json(200).extend_from_slice(br#"{"status":"ok"}"#),
+            Some(name) if !name.contains('/') => {
+                self.greeting.clear();
+                self.greeting.extend(["Hello, ", name, "!"]);
+                answer.text(200, &self.greeting);
+            }
+            _ => answer.text(404, "there are /, /{name} and /health"),
+        }
+    }
+}
+
+impl Workload for ServeHttp {
+    const ABOUT: About = About {
+        name: "serve-http",
+        class: "servers",
+        operation: "one request awaited and answered: GET /, /{name} or /health over a kept connection",
+        targets: &[CLIENT],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = Place<R, Greeter>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let serving = Serving::new(&params)?;
+        Ok(Self { serving })
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        self.serving.prepare(env).await
+    }
+
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Place<R, Greeter>, Failure> {
+        self.serving.open(env, Greeter::default()).await
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        place: &mut Place<R, Greeter>,
+        op: u64,
+    ) -> Result<(), Failure> {
+        place.operate(env, op).await
+    }
+
+    async fn close<R: Runtime>(&self, env: &Env<R>, place: Place<R, Greeter>) {
+        place.close(env).await;
+    }
+
+    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
+        self.serving.finish(env).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_path_has_its_answer() {
+        let check = |target: &str, status, body: &str| {
+            let mut answer = Answer::default();
+            Greeter::default().greet(target, &mut answer);
+            let answered = String::from_utf8_lossy(answer.body());
+            assert_eq!((answer.status(), &*answered), (status, body), "{target}");
+        };
+        check("/", 200, "Hello, world!");
+        check("/?x=/y", 200, "Hello, world!");
+        check("/ada", 200, "Hello, ada!");
+        check("/health", 200, r#"{"status":"ok"}"#);
+        check("/healthy", 200, "Hello, healthy!");
+        check("/a/b", 404, "there are /, /{name} and /health");
+        check("*", 404, "there are /, /{name} and /health");
+    }
+}
