@@ -3,6 +3,9 @@
 //! Every fixture is read, since what breaks a reader is rarely in the usual record; of the usual ones the numbers are
 //! compared too.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use photofinish_harness::record::{Arm, Outcome, Record};
 use photofinish_reports::formats::{self, File};
 use photofinish_reports::metrics;
@@ -37,9 +40,19 @@ fn each(read: &Value) -> impl Iterator<Item = (&'static str, &'static Record, &V
     fixtures.map(|((name, record), read)| (*name, record, read))
 }
 
-fn cells(record: &Record, status: Status) -> usize {
-    let cells = Summary::of(record).cells;
-    cells.iter().filter(|cell| cell.status == status).count()
+/// Of each fixture its summary, made once.
+fn summary(fixture: &str) -> &'static Summary {
+    static ALL: LazyLock<BTreeMap<&str, Summary>> = LazyLock::new(|| {
+        let all = fixtures::all().iter();
+        all.map(|(name, record)| (*name, Summary::of(record)))
+            .collect()
+    });
+    &ALL[fixture]
+}
+
+fn cells(fixture: &str, status: Status) -> usize {
+    let cells = summary(fixture).cells.iter();
+    cells.filter(|cell| cell.status == status).count()
 }
 
 fn number(value: &Value) -> f64 {
@@ -56,7 +69,7 @@ fn prometheus_reads_every_run_as_openmetrics() {
     };
     let files = every("openmetrics");
     let read = foreign::read(&python, READ_OPENMETRICS, &files);
-    for ((name, record, families), file) in each(&read).zip(&files) {
+    for ((name, _, families), file) in each(&read).zip(&files) {
         let text = std::str::from_utf8(&file.bytes).expect("UTF-8");
         assert!(text.ends_with("# EOF\n"), "{name}");
         let lines = text.lines().filter(|line| !line.starts_with('#')).count();
@@ -71,7 +84,7 @@ fn prometheus_reads_every_run_as_openmetrics() {
         let ok = set.filter(|sample| {
             sample["labels"]["photofinish_cell_status"] == "ok" && number(&sample["value"]) == 1.0
         });
-        assert_eq!(ok.count(), cells(record, Status::Ok), "{name}");
+        assert_eq!(ok.count(), cells(name, Status::Ok), "{name}");
     }
 }
 
@@ -85,11 +98,11 @@ fn openmetrics_has_the_summarys_numbers_in_base_units() {
         return;
     };
     let read = foreign::read(&python, READ_OPENMETRICS, &every("openmetrics"));
-    let (_, record, families) = each(&read)
+    let (name, _, families) = each(&read)
         .find(|(name, ..)| *name == "open-loads")
         .expect("listed");
     let families = families.as_array().expect("families");
-    let summary = Summary::of(record);
+    let summary = summary(name);
     let cell = summary.cells.last().expect("a cell");
     for (name, unit, metric, factor) in [
         (
@@ -224,17 +237,17 @@ fn junit_readers_find_every_cell_with_its_outcome() {
     let mut files = every("junit");
     files.push(foreign::junit_schema());
     let read = foreign::read(&python, foreign::READ_JUNIT, &files);
-    for (name, record, suites) in each(&read) {
+    for (name, _, suites) in each(&read) {
         let cases: Vec<&Value> = all_cases(suites);
-        let summary = Summary::of(record);
+        let summary = summary(name);
         assert_eq!(cases.len(), 1 + summary.cells.len(), "{name}");
         let incomplete = usize::from(cases[0]["result"] == "Error");
         let of = |result: &str| cases.iter().filter(|case| case["result"] == result).count();
-        assert_eq!(of("Skipped"), cells(record, Status::Unsupported), "{name}");
-        assert_eq!(of("Failure"), cells(record, Status::Invalid), "{name}");
+        assert_eq!(of("Skipped"), cells(name, Status::Unsupported), "{name}");
+        assert_eq!(of("Failure"), cells(name, Status::Invalid), "{name}");
         assert_eq!(
             of("Error"),
-            incomplete + cells(record, Status::Failed),
+            incomplete + cells(name, Status::Failed),
             "{name}"
         );
         for cell in &summary.cells {
@@ -318,7 +331,7 @@ fn bencher_metric_format_follows_its_schema_and_has_the_summarys_numbers() {
             .collect();
         assert!(errors.is_empty(), "{name}: {errors:?}");
         let benchmarks = document.as_object().expect("an object");
-        assert_eq!(benchmarks.len(), cells(record, Status::Ok), "{name}");
+        assert_eq!(benchmarks.len(), cells(name, Status::Ok), "{name}");
         let measures = benchmarks
             .values()
             .flat_map(|it| it.as_object().expect("measures"));
@@ -330,8 +343,8 @@ fn bencher_metric_format_follows_its_schema_and_has_the_summarys_numbers() {
     }
     let record = fixtures::tour();
     let document: Value = serde_json::from_slice(&render("bmf", &record)[0].bytes).expect("JSON");
-    let summary = Summary::of(&record);
-    let tokio = cell(&summary, "http-get", "tokio");
+    let summary = summary("tour");
+    let tokio = cell(summary, "http-get", "tokio");
     let expected = tokio.metric("throughput_ops_s").expect("known");
     assert_eq!(
         document["http-get/tokio/c64"]["throughput"],
@@ -343,7 +356,7 @@ fn bencher_metric_format_follows_its_schema_and_has_the_summarys_numbers() {
 #[test]
 fn percentiles_with_too_few_operations_are_given_to_no_program_that_judges() {
     let record = fixtures::short_rounds();
-    let summary = Summary::of(&record);
+    let summary = summary("short-rounds");
     assert!(
         summary.cells[0]
             .metric("service_p99_ns")
@@ -366,7 +379,7 @@ fn percentiles_with_too_few_operations_are_given_to_no_program_that_judges() {
 #[test]
 fn what_was_not_measured_is_absent_from_what_judges() {
     let record = fixtures::failures();
-    let summary = Summary::of(&record);
+    let summary = summary("failures");
     for cell in summary
         .cells
         .iter()
@@ -460,8 +473,8 @@ fn github_action_benchmark_takes_both_directions() {
             .iter()
             .all(|unit| **unit == "ns" || **unit == "ns/op")
     );
-    let summary = Summary::of(&record);
-    let first = cell(&summary, "http-get", "sync")
+    let summary = summary("tour");
+    let first = cell(summary, "http-get", "sync")
         .metric("throughput_ops_s")
         .expect("known");
     assert_eq!(read[0][0]["name"], "http-get/sync/c64/throughput_ops_s");
@@ -497,7 +510,7 @@ fn the_go_benchmark_format_has_every_sample_of_every_round() {
     };
     let read = foreign::read(&python, READ_GO, &every("benchstat"));
     for (name, record, read) in each(&read) {
-        let summary = Summary::of(record);
+        let summary = summary(name);
         let lines = read["results"].as_array().expect("results");
         let rounds = record.rounds.iter().filter(|round| {
             summary.cells[round.cell].status == Status::Ok

@@ -2,8 +2,9 @@
 //!
 //! A suite per scenario and a test case per check. A regression is a failure; what is undecided is skipped with the reason,
 //! since it was neither found good nor bad. The case `can be told` of the suite `gate` is an error where the gate came to no
-//! decision, and a failure where what was measured is wrong, so that the report has something red exactly where the exit
-//! code is not 0; in both of these cases no check is believed, and all of them are skipped. Next: `test_report`.
+//! decision, and a failure where what was measured is wrong, so that the report has something red exactly where the
+//! verdict is not `pass`. Of a machine that was unfit, or of wrong work, no check is believed and all are skipped. Next:
+//! `test_report`.
 
 use super::super::test_report::{Case, Ending, Suite, TestReport};
 use super::{Error, File, GateFormat, are_checks_sound, finding, subject};

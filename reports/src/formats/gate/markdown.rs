@@ -66,10 +66,13 @@ fn before(report: &GateReport) -> String {
     let heading = describe::gate_heading(report.verdict);
     let mut text = format!(
         "## Gate: {heading}\n\n**Why:** {}.\n\n",
-        escaped(&report.reason)
+        escaped(report.reason.trim_end_matches('.'))
     );
     if let Some(advisory) = &report.advisory {
-        text += &format!("**Advice only:** {}.\n\n", escaped(advisory));
+        text += &format!(
+            "**Advice only:** {}.\n\n",
+            escaped(advisory.trim_end_matches('.'))
+        );
     }
     text += &format!(
         "- base: {}\n- head: {}\n\n",
