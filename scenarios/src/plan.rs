@@ -111,6 +111,14 @@ pub enum PlanError {
     /// `--arrivals` without any open load.
     #[error("`--arrivals` is for open loads, and every load of this run is closed")]
     NothingOpen,
+    /// An open load of a workload that its clients ask when they like.
+    #[error(
+        "scenario `{scenario}` takes no arrivals on a schedule: its client asks as soon as it has an answer"
+    )]
+    AskedByItsClient {
+        /// The scenario.
+        scenario: String,
+    },
     /// More arrivals in a round than can be meant.
     #[error("{rate_hz} arrivals per second over {seconds} s are too many for a round")]
     TooManyArrivals {
@@ -147,6 +155,10 @@ impl PlanError {
             }
             Self::AbsentReference { known, .. } => names(known),
             Self::NothingOpen => "add `--rate`, in arrivals per second".to_owned(),
+            Self::AskedByItsClient { .. } => {
+                "leave out rates; `--concurrency` says how many connections the client keeps"
+                    .to_owned()
+            }
             Self::TooManyArrivals { .. } => {
                 format!(
                     "a round has at most {MOST_ARRIVALS} arrivals; lower the rate or `--duration`"

@@ -80,3 +80,5 @@ mod serving;
 mod site;
 mod tallies;
 mod ws_connection;
+
+pub(crate) use serving::CLIENT;

@@ -104,6 +104,18 @@ fn an_address_that_cannot_be_listened_on_is_told_before_anything_is_measured() {
         .check(2, &["`nowhere` is no address to listen on"]);
 }
 
+#[test]
+fn a_rate_is_refused_since_the_client_asks_when_it_likes() {
+    let sandbox = Sandbox::new();
+    for rates in ["--rate=500", "--find-max=response_p99 < 10ms"] {
+        let told = [
+            "its client asks as soon as it has an answer",
+            "--concurrency",
+        ];
+        sandbox.run(&["plan", "serve-http", rates]).check(2, &told);
+    }
+}
+
 /// Goal: no client, however it behaves, ends a server or a round, whichever runtime serves. Method: `wrk`, `curl` and bytes
 /// written by hand; what failed is in the record by kind, and nothing else went wrong.
 #[test]

@@ -10,6 +10,7 @@ use photofinish_harness::load::{Load, RateHz, Stage, Stop};
 
 use super::{PlanError, PlanOptions};
 use crate::scenario::Scenario;
+use crate::workloads::CLIENT;
 
 /// The longest measurement of a quick run.
 const QUICK_DURATION: Duration = Duration::from_millis(200);
@@ -23,6 +24,11 @@ pub(super) const MOST_ARRIVALS: u64 = 1_000_000_000;
 
 /// The loads of a scenario, each once, in the order asked.
 pub(super) fn loads(scenario: &Scenario, options: &PlanOptions) -> Result<Vec<Load>, PlanError> {
+    let asks_for_rates = options.search || options.rates.is_some() || scenario.load.open.is_some();
+    if asks_for_rates && scenario.about.targets.contains(&CLIENT) {
+        let scenario = scenario.name.clone();
+        return Err(PlanError::AskedByItsClient { scenario });
+    }
     if options.search {
         let closed = |concurrency| Load::Closed { concurrency };
         return Ok(once(sessions(scenario, options).into_iter().map(closed)));

@@ -31,7 +31,7 @@ use crate::protocol::http::HttpTarget;
 use crate::protocol::http_server::{Answer, Asked};
 
 /// Name of the target that loads a worker which serves.
-pub(super) const CLIENT: &str = "client";
+pub(crate) const CLIENT: &str = "client";
 
 /// Kind of failure: nobody asked for anything in time.
 const IDLE: &str = "idle";
