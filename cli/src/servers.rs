@@ -19,6 +19,8 @@ pub struct Listed {
     pub name: &'static str,
     /// One line for people.
     pub summary: &'static str,
+    /// The JSON Schema of its behaviour.
+    pub behaviour_schema: Value,
 }
 
 /// Every server, in the order of lists.
@@ -26,6 +28,7 @@ pub fn listed() -> impl Iterator<Item = Listed> {
     SERVERS.iter().map(|kind| Listed {
         name: kind.name,
         summary: kind.summary,
+        behaviour_schema: (kind.behaviour_schema)().to_value(),
     })
 }
 

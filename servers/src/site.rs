@@ -28,7 +28,7 @@ use plan::Site;
 /// The entry in the list of servers.
 pub(crate) static KIND: ServerKind = ServerKind {
     name: "site",
-    summary: "a web site drawn from a seed: linked pages, redirects, broken links, robots.txt, documents",
+    summary: "A web site drawn from a seed: linked pages, redirects, broken links, robots.txt, documents",
     counted: &[
         Count::Requests,
         Count::BytesIn,

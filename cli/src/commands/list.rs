@@ -3,6 +3,8 @@
 //! Everything comes from the lists of the other crates; a scenario, runtime or server that joins its list shows up
 //! here.
 
+mod behaviours;
+
 use std::fmt::Write;
 
 use clap::Args;
@@ -13,6 +15,7 @@ use photofinish_scenarios::registry::{workload, workloads};
 use photofinish_scenarios::scenario::Scenario;
 use serde::Serialize;
 
+use self::behaviours::{Behaviour, behaviours};
 use crate::exit::{Exit, Failure};
 use crate::{output, servers};
 
@@ -71,6 +74,10 @@ struct Runtime {
 struct Server {
     name: &'static str,
     summary: &'static str,
+    /// What can be scripted on it.
+    behaviours: Vec<Behaviour>,
+    /// The scenarios that it stands behind.
+    scenarios: Vec<String>,
 }
 
 impl List {
@@ -88,8 +95,9 @@ impl List {
 
 impl Listing {
     fn of_everything() -> Result<Self, Failure> {
+        let scenarios = scenarios()?;
         Ok(Self {
-            scenarios: scenarios()?,
+            scenarios: scenarios.iter().map(listed_scenario).collect(),
             workloads: workloads()
                 .map(|entry| {
                     let about = entry.about;
@@ -118,6 +126,8 @@ impl Listing {
                 .map(|server| Server {
                     name: server.name,
                     summary: server.summary,
+                    behaviours: behaviours(&server.behaviour_schema),
+                    scenarios: behind(server.name, &scenarios),
                 })
                 .collect(),
         })
@@ -154,7 +164,7 @@ impl Listing {
         let servers = self
             .servers
             .iter()
-            .map(|server| (server.name, server.summary.to_owned()));
+            .map(|server| (server.name, server.described()));
         section(&mut text, "Servers", servers);
         text
     }
@@ -249,7 +259,44 @@ impl Listing {
                 refusal.scenarios.join(", ")
             );
         }
+        text.push_str(
+            "\n## Servers, and what is scripted on which\n\nA scenario names its server as `kind` in `[server.NAME]`; what \
+             stands below each goes into the same table.\n",
+        );
+        for server in &self.servers {
+            server.write_markdown(&mut text);
+        }
         text
+    }
+}
+
+impl Server {
+    /// Its summary, and what can be scripted on it by the topmost keys.
+    fn described(&self) -> String {
+        let topmost = self.behaviours.iter().map(|behaviour| &behaviour.key);
+        let topmost: Vec<&str> = topmost
+            .filter(|key| !key.contains('.'))
+            .map(|key| key.trim_end_matches("[]"))
+            .collect();
+        match topmost.is_empty() {
+            true => self.summary.to_owned(),
+            false => format!("{} (scripted by: {})", self.summary, topmost.join(", ")),
+        }
+    }
+
+    fn write_markdown(&self, text: &mut String) {
+        let _ = writeln!(text, "\n### `{}`\n\n{}.", self.name, self.summary);
+        if !self.scenarios.is_empty() {
+            let _ = writeln!(text, "It stands behind {}.", self.scenarios.join(", "));
+        }
+        if self.behaviours.is_empty() {
+            return;
+        }
+        text.push_str("\n| scripted by | what it is |\n|---|---|\n");
+        for behaviour in &self.behaviours {
+            let summary = behaviour.summary.replace('|', "\\|");
+            let _ = writeln!(text, "| `{}` | {summary} |", behaviour.key);
+        }
     }
 }
 
@@ -262,14 +309,20 @@ impl Runtime {
     }
 }
 
-fn scenarios() -> Result<Vec<ListedScenario>, Failure> {
-    let listed = catalogue().iter().map(|entry| {
-        let scenario = Scenario::parse(entry.source(), &[], &servers::check);
-        scenario.map(|scenario| listed_scenario(&scenario))
-    });
-    listed
+fn scenarios() -> Result<Vec<Scenario>, Failure> {
+    let parsed = catalogue()
+        .iter()
+        .map(|entry| Scenario::parse(entry.source(), &[], &servers::check));
+    parsed
         .collect::<Result<_, _>>()
         .map_err(|wrong| Failure::could_not_run(wrong.to_string()))
+}
+
+/// The scenarios that the server `name` stands behind.
+fn behind(name: &str, scenarios: &[Scenario]) -> Vec<String> {
+    let uses = |scenario: &&Scenario| scenario.servers.values().any(|server| server.kind == name);
+    let found = scenarios.iter().filter(uses);
+    found.map(|scenario| scenario.name.clone()).collect()
 }
 
 fn section<'a>(text: &mut String, heading: &str, entries: impl Iterator<Item = (&'a str, String)>) {
