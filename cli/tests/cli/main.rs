@@ -14,6 +14,7 @@ mod catalogue;
 mod databases;
 mod doctor;
 mod failures;
+mod foreign;
 mod help;
 mod interruption;
 mod nginx;

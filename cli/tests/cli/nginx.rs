@@ -1,4 +1,5 @@
-//! A server of others: nginx on a free port, where one is installed.
+//! A server of others: nginx on a free port, where one is installed. It serves the directory `site` of the sandbox, and
+//! writes what it was asked for to `access.log`.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,11 +21,12 @@ pub fn nginx(sandbox: &Sandbox) -> Option<(Started, String)> {
     let configuration = format!(
         "daemon off; master_process off; pid {directory}/nginx.pid; error_log stderr;\n\
          events {{}}\n\
-         http {{ access_log off; client_body_temp_path {directory}; proxy_temp_path {directory};\n\
+         http {{ log_format asked '$request_uri'; access_log {directory}/access.log asked; client_body_temp_path {directory}; proxy_temp_path {directory};\n\
          fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};\n\
          server {{ listen {address};\n\
          location = /page {{ return 200 'hello'; }}\n\
-         location = /status {{ stub_status; }} }} }}\n"
+         location = /status {{ stub_status; }}\n\
+         location / {{ root {directory}/site; types {{}} default_type text/html; }} }} }}\n"
     );
     let file = sandbox.write("nginx.conf", &configuration);
     let mut command = Command::new(nginx);

@@ -17,11 +17,15 @@ use crate::protocol::http::Method;
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct SiteReport {
     pub(super) pages: Vec<SitePage>,
+    #[serde(default)]
     pub(super) redirects: Vec<String>,
+    #[serde(default)]
     pub(super) documents: Vec<SiteDocument>,
-    /// Requests by path.
-    pub(super) requests: BTreeMap<String, u64>,
+    /// Requests by path; `None` of a site that does not count, as the two below are 0 there.
+    pub(super) requests: Option<BTreeMap<String, u64>>,
+    #[serde(default)]
     pub(super) disallowed_requests: u64,
+    #[serde(default)]
     pub(super) peak_in_flight: u64,
 }
 
@@ -31,6 +35,7 @@ pub(super) struct SitePage {
     pub(super) path: String,
     pub(super) title: Option<String>,
     pub(super) allowed: bool,
+    #[serde(default)]
     pub(super) fails_once: bool,
 }
 
@@ -52,7 +57,8 @@ impl SiteReport {
             Some(Ok(report)) => Ok(report),
             _ => Err(Failure::new(
                 Failure::STATUS,
-                "the target is no site that tells what must come out; this needs a server of kind `site`",
+                "the target is no site that tells what must come out; this needs a server of kind `site`, \
+                 or a report like its own as /site-report",
             )),
         }
     }
