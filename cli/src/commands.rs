@@ -4,9 +4,13 @@
 //! printing goes through `output`. Help texts are the doc comments, so each is written for the person who types
 //! `--help`.
 
+mod arm_server;
+mod baseline;
+mod compare;
 mod completions;
 mod doctor;
 mod export;
+mod gate;
 mod init;
 mod list;
 mod man;
@@ -31,9 +35,11 @@ Examples:
   photofinish run http-get --target http=http://127.0.0.1:8080/
   photofinish run db-select --target db=local
   photofinish report photofinish-runs/latest
+  photofinish gate http-get --base-server './old {port}' --head-server './new {port}'
 
-Exit codes: 0 done, 1 could not run, 2 wrong usage, 4 the machine is unfit,
-5 measured but wrong, 130 interrupted (what was measured is kept).";
+Exit codes: 0 done or pass, 1 could not run, 2 wrong usage, 3 regression,
+4 inconclusive, or the machine is unfit to tell, 5 measured but wrong,
+130 interrupted (what was measured is kept).";
 
 /// What to do.
 #[derive(Subcommand)]
@@ -43,6 +49,9 @@ pub enum Command {
     List(list::List),
     Init(init::Init),
     Report(report::Report),
+    Compare(compare::Compare),
+    Gate(gate::Gate),
+    Baseline(baseline::Baseline),
     Export(export::Export),
     Serve(serve::Serve),
     Doctor(doctor::Doctor),
@@ -52,6 +61,8 @@ pub enum Command {
     Man(man::Man),
     #[command(hide = true)]
     Worker(worker::Worker),
+    #[command(hide = true)]
+    ArmServer(arm_server::ArmServer),
     #[command(hide = true)]
     ThrowawayPostgres(throwaway_postgres::ThrowawayPostgres),
 }
@@ -65,6 +76,9 @@ impl Command {
             Self::List(command) => command.execute(),
             Self::Init(command) => command.execute(),
             Self::Report(command) => command.execute(),
+            Self::Compare(command) => command.execute(),
+            Self::Gate(command) => command.execute(),
+            Self::Baseline(command) => command.execute(),
             Self::Export(command) => command.execute(),
             Self::Serve(command) => command.execute(),
             Self::Doctor(command) => command.execute(),
@@ -73,6 +87,7 @@ impl Command {
             Self::Completions(command) => command.execute(),
             Self::Man(command) => command.execute(),
             Self::Worker(command) => command.execute(),
+            Self::ArmServer(command) => command.execute(),
             Self::ThrowawayPostgres(command) => command.execute(),
         }
     }

@@ -16,7 +16,9 @@ pub enum Exit {
     CouldNotRun,
     /// Wrong usage or a bad scenario file; nothing was run.
     Usage,
-    /// The machine is unfit to tell.
+    /// A gate's verdict: regression.
+    Regression,
+    /// The machine is unfit to tell, or a gate inconclusive.
     Unfit,
     /// Measured, but wrong: identity mismatch, or errors over the scenario's budget.
     Wrong,
@@ -31,6 +33,7 @@ impl Exit {
             Self::Done => 0,
             Self::CouldNotRun => 1,
             Self::Usage => 2,
+            Self::Regression => 3,
             Self::Unfit => 4,
             Self::Wrong => 5,
             Self::Interrupted => 130,
@@ -177,10 +180,11 @@ mod tests {
             Exit::Done,
             Exit::CouldNotRun,
             Exit::Usage,
+            Exit::Regression,
             Exit::Unfit,
             Exit::Wrong,
             Exit::Interrupted,
         ];
-        assert_eq!(all.map(Exit::code), [0, 1, 2, 4, 5, 130]);
+        assert_eq!(all.map(Exit::code), [0, 1, 2, 3, 4, 5, 130]);
     }
 }

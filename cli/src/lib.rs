@@ -18,6 +18,7 @@ mod exit;
 mod output;
 
 mod artifacts;
+mod baselines;
 mod fitness;
 mod next_steps;
 mod preview;
@@ -25,11 +26,15 @@ mod request;
 mod servers;
 mod warnings;
 
+mod arm_server;
+mod arms;
 mod child;
 mod conditions;
 mod course;
+mod guarding;
 mod identity;
 mod interrupt;
+mod measuring;
 mod orchestrate;
 mod progress;
 mod round;
@@ -44,6 +49,7 @@ mod dependencies;
 mod limits;
 mod placement;
 mod redact;
+mod revision;
 mod run_directory;
 mod run_id;
 

@@ -14,11 +14,14 @@ use clap::{Args, ValueEnum};
 use photofinish_harness::load::{Arrivals, RateHz};
 use photofinish_harness::os;
 use photofinish_harness::record::{Placement, PlacementKind, Plan, PlannedServer};
+use photofinish_reports::gate::terms::{self, TermError};
 use photofinish_reports::search::Objective;
 use photofinish_scenarios::catalogue::{Located, locate};
 use photofinish_scenarios::diagnostic::{Diagnostics, Source};
 use photofinish_scenarios::plan::{PlanOptions, plan};
-use photofinish_scenarios::scenario::{Override, Scenario, parse_rate, parse_time};
+use photofinish_scenarios::scenario::{
+    Checks, GateProblem, GateSpec, Override, Scenario, parse_rate, parse_time,
+};
 use photofinish_scenarios::suite::{self, Suite};
 
 use crate::exit::Failure;
@@ -222,6 +225,19 @@ pub struct Prepared {
     pub targets: Targets,
     /// What a reader must know before believing a number.
     pub warnings: Vec<String>,
+    /// What a gate asks, by scenario.
+    pub gates: Vec<(String, GateSpec)>,
+}
+
+/// What a gate has beyond what was asked for on the command line.
+#[derive(Default)]
+pub struct Beyond {
+    /// The runtimes where neither the user nor the scenario names any; all where this is empty.
+    pub runtimes: Vec<String>,
+    /// The planned looks; those of the request where this is empty.
+    pub looks: Vec<NonZeroU32>,
+    /// The URL of the arm's own server, with `{port}` in it, from the target's name.
+    pub server_url: Option<Box<dyn Fn(&str) -> Result<String, Failure>>>,
 }
 
 /// What a search looks for.
@@ -243,6 +259,11 @@ struct Chosen {
 impl Request {
     /// Checks everything and makes the plan.
     pub fn prepare(&self) -> Result<Prepared, Failure> {
+        self.prepare_with(&Beyond::default())
+    }
+
+    /// The same with what a gate has beyond it.
+    pub fn prepare_with(&self, beyond: &Beyond) -> Result<Prepared, Failure> {
         let overrides = self.overrides()?;
         let chosen = match (self.scenarios.as_slice(), self.suite.as_deref()) {
             ([], name) => self.suite(&suite_called(name), &overrides)?,
@@ -250,12 +271,31 @@ impl Request {
         };
         let targets = Targets::parse(&self.targets, self.allow_remote)?;
         let layout = self.layout(&chosen.scenarios)?;
-        let options = self.options(&chosen, layout.placement.clone(), targets.planned());
+        let mut planned = targets.planned();
+        if let Some(url) = &beyond.server_url {
+            let target = own_target(&chosen.scenarios, &planned)?;
+            let url = url(&target)?;
+            planned.insert(target, PlannedServer::Arm { url });
+        }
+        let mut options = self.options(&chosen, layout.placement.clone(), planned);
+        if !beyond.looks.is_empty() {
+            options.rounds = beyond.looks.last().copied();
+            options.looks = beyond.looks.clone();
+        }
+        let unnamed = |scenario: &Scenario| scenario.runtimes.is_none();
+        if !beyond.runtimes.is_empty() && chosen.scenarios.iter().all(unnamed) {
+            options.runtimes = options.runtimes.or(Some(beyond.runtimes.clone()));
+        }
         let plan = plan(&chosen.scenarios, &options)
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
         let warnings = layout.warning.into_iter().collect();
         Ok(Prepared {
             title: chosen.title,
+            gates: chosen
+                .scenarios
+                .iter()
+                .map(|scenario| (scenario.name.clone(), scenario.gate.clone()))
+                .collect(),
             search: self.wanted(),
             plan,
             seed: self.seed,
@@ -357,6 +397,24 @@ impl Request {
         })
     }
 
+    /// Options that a gate has no use for: its looks are planned, and its reference is the base.
+    pub fn unfit_for_a_gate(&self) -> Option<&'static str> {
+        [
+            (self.rounds.is_some(), "--rounds"),
+            (self.until_decided, "--until-decided"),
+            (self.find_max.is_some(), "--find-max"),
+            (self.reference.is_some(), "--reference"),
+            (self.suite.is_some(), "--suite"),
+        ]
+        .into_iter()
+        .find_map(|(given, name)| given.then_some(name))
+    }
+
+    /// What was asked for by name.
+    pub fn names(&self) -> &[String] {
+        &self.scenarios
+    }
+
     /// The planned looks of a run that ends when everything is decided; none of any other.
     fn looks(&self) -> Vec<NonZeroU32> {
         if !self.until_decided {
@@ -368,10 +426,50 @@ impl Request {
     }
 }
 
+/// The one target that the arms' own server stands behind.
+fn own_target(
+    scenarios: &[Scenario],
+    taken: &BTreeMap<String, PlannedServer>,
+) -> Result<String, Failure> {
+    let all = scenarios.iter().flat_map(|scenario| scenario.about.targets);
+    let mut free: Vec<&str> = all
+        .copied()
+        .filter(|target| !taken.contains_key(*target))
+        .collect();
+    free.sort_unstable();
+    free.dedup();
+    match free.as_slice() {
+        [only] => Ok((*only).to_owned()),
+        [] => Err(Failure::usage("the scenario talks to no server, so the arms cannot be two servers")
+            .hint("compare two executables with --base-exe and --head-exe, or choose a scenario with a target")),
+        several => Err(Failure::usage(format!(
+            "it is not clear which of the targets {} the arms' servers are",
+            several.join(", ")
+        ))
+        .hint("gate scenarios with the same target, or put something else behind the others with --target")),
+    }
+}
+
 /// A scenario of the catalogue with these overrides.
 fn in_scenario(name: &str, overrides: &[Override]) -> Result<Scenario, Failure> {
-    let parsed = Scenario::parse(source(name)?, overrides, &servers::check);
+    let parsed = Scenario::parse(source(name)?, overrides, CHECKS);
     parsed.map_err(|wrong| diagnosed(&wrong))
+}
+
+/// What others own, and scenarios ask them about.
+pub const CHECKS: Checks<'static> = Checks {
+    server: &servers::check,
+    gate: &check_gate,
+};
+
+fn check_gate(metric: &str, text: &str) -> Result<(), GateProblem> {
+    match terms::parse(metric, text) {
+        Ok(_) => Ok(()),
+        Err(TermError::UnknownMetric { known, .. }) => Err(GateProblem::UnknownMetric { known }),
+        Err(error) => Err(GateProblem::Text {
+            message: error.to_string(),
+        }),
+    }
 }
 
 /// The suite of this name; without one, the tour.
@@ -385,7 +483,7 @@ fn named(names: &[String], overrides: &[Override]) -> Result<Chosen, Failure> {
         .iter()
         .map(|name| source(name))
         .collect::<Result<_, _>>()?;
-    let scenarios = Scenario::parse_all(sources, overrides, &servers::check);
+    let scenarios = Scenario::parse_all(sources, overrides, CHECKS);
     let scenarios = scenarios.map_err(|wrong| diagnosed(&wrong))?;
     Ok(Chosen {
         title: None,

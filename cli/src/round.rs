@@ -8,12 +8,14 @@ use std::path::Path;
 
 use photofinish_harness::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use photofinish_harness::record::{
-    Cell, Conditions, Measured, Measurement, Outcome, Placement, PlacementKind, PlannedScenario,
-    PlannedServer, ServerCounts,
+    Arm, Cell, Conditions, Measured, Measurement, Outcome, Placement, PlacementKind,
+    PlannedScenario, PlannedServer, ServerCounts,
 };
 use photofinish_harness::runtimes::descriptor;
 use serde_json::Value;
 
+use crate::arm_server;
+use crate::arms::Arms;
 use crate::conditions::Watch;
 use crate::exit::Failure;
 use crate::identity;
@@ -35,6 +37,8 @@ pub struct Surroundings<'a> {
     pub work_dir: &'a Path,
     /// A runtime that stands in the run under two names.
     pub twin: Twin,
+    /// What differs between the two sides of a gate.
+    pub arms: &'a Arms,
     /// What is watched meanwhile.
     pub watch: Watch,
     /// Whether an end was asked for.
@@ -99,15 +103,22 @@ fn measure(
     cell: &Cell,
     around: &mut Surroundings<'_>,
 ) -> Result<Outcome, Broken> {
-    let mut servers = RoundServers::start(scenario, around)?;
+    let of_arm = |failure: Failure| match cell.arm {
+        Some(arm) => failure.during(format_args!("the {}", arm.name())),
+        None => failure,
+    };
+    let mut servers = RoundServers::start(scenario, cell.arm, around).map_err(of_arm)?;
+    let program = around.arms.worker(cell.arm).map_err(|error| {
+        of_arm(Failure::could_not_run("the worker's program cannot be found").caused_by(error))
+    })?;
     let plan = worker_plan(scenario, cell, around, servers.addresses(around.standing));
-    let result = worker_process::measure(&plan, around.interrupt, &mut || servers.live());
+    let result = worker_process::measure(&program, &plan, around.interrupt, &mut || servers.live());
     // A server that died is the cause of whatever the worker ran into, so it is asked first.
     match (result, servers.counts(around.standing)) {
         (Ok(reply), Ok(counts)) => Ok(outcome(reply, counts, scenario, &plan.runtime)?),
         (Ok(reply), Err(silent)) => Err(without_counts(reply, silent)),
-        (Err(_), Err(gone)) => Err(gone.into()),
-        (Err(trouble), Ok(_)) => Err(Failure::from(trouble).into()),
+        (Err(_), Err(gone)) => Err(of_arm(gone).into()),
+        (Err(trouble), Ok(_)) => Err(of_arm(Failure::from(trouble)).into()),
     }
 }
 
@@ -207,6 +218,8 @@ fn compared(
 struct RoundServers {
     embedded: BTreeMap<String, Embedded>,
     external: Vec<String>,
+    /// The arm's own server, with its URL.
+    of_arm: BTreeMap<String, (ServerProcess, String)>,
     before: CountsSoFar,
 }
 
@@ -243,10 +256,15 @@ impl Embedded {
 }
 
 impl RoundServers {
-    fn start(scenario: &PlannedScenario, around: &mut Surroundings<'_>) -> Result<Self, Failure> {
+    fn start(
+        scenario: &PlannedScenario,
+        arm: Option<Arm>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Self, Failure> {
         let mut servers = Self {
             embedded: BTreeMap::new(),
             external: Vec::new(),
+            of_arm: BTreeMap::new(),
             before: CountsSoFar::new(),
         };
         for (target, planned) in &scenario.servers {
@@ -256,10 +274,14 @@ impl RoundServers {
                     servers.embedded.insert(target.clone(), embedded);
                 }
                 PlannedServer::External { .. } => servers.external.push(target.clone()),
-                PlannedServer::Arm { .. } => {
-                    return Err(Failure::could_not_run(
-                        "this run has no arms to start a server of",
-                    ));
+                PlannedServer::Arm { url } => {
+                    let command = around.arms.server(arm).ok_or_else(|| {
+                        Failure::could_not_run("this run has no arms to start a server of")
+                    })?;
+                    let cpus = &around.placement.server_cpus;
+                    let process = arm_server::start(command, cpus, around.interrupt)?;
+                    let url = url.replace(arm_server::PORT, &process.address().port().to_string());
+                    servers.of_arm.insert(target.clone(), (process, url));
                 }
             }
         }
@@ -268,10 +290,12 @@ impl RoundServers {
     }
 
     fn live(&mut self) -> bool {
-        !self
-            .embedded
-            .values_mut()
-            .any(|embedded| embedded.process.is_gone())
+        let embedded = self.embedded.values_mut();
+        let of_arm = self.of_arm.values_mut();
+        let mut processes = embedded
+            .map(|embedded| &mut embedded.process)
+            .chain(of_arm.map(|(process, _)| process));
+        !processes.any(ServerProcess::is_gone)
     }
 
     fn addresses(&self, standing: &Standing) -> BTreeMap<String, TargetAddress> {
@@ -283,12 +307,19 @@ impl RoundServers {
             .external
             .iter()
             .filter_map(|target| Some((target.clone(), standing.address(target)?)));
-        embedded.chain(external).collect()
+        let of_arm = self.of_arm.iter().map(|(target, (_, url))| {
+            let url = url.clone();
+            (target.clone(), TargetAddress { url, mock: false })
+        });
+        embedded.chain(external).chain(of_arm).collect()
     }
 
     fn counts(&mut self, standing: &mut Standing) -> Result<CountsSoFar, Failure> {
         let after = standing.counts(self.external.iter())?;
         let mut counts = counted_between(&self.before, after);
+        for (process, _) in self.of_arm.values_mut() {
+            process.still_there().map_err(died_while_measured)?;
+        }
         for (target, embedded) in &mut self.embedded {
             counts.insert(
                 target.clone(),

@@ -13,6 +13,7 @@ use photofinish_harness::record::{Completion, Plan};
 use photofinish_reports::resolution::Resolution;
 use photofinish_scenarios::plan::estimate;
 
+use crate::arms::Arms;
 use crate::conditions::Watch;
 use crate::course::Planned;
 use crate::exit::{Exit, Failure};
@@ -82,6 +83,7 @@ impl Sameness {
         let mut standing = targets.stand_up(&plan.placement.server_cpus, interrupt)?;
         let mut around = Surroundings {
             twin: Twin::default(),
+            arms: &Arms::None,
             placement: &plan.placement,
             watch: Watch::over(&plan.placement, &standing),
             seed,

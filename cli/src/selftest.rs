@@ -301,7 +301,9 @@ impl Bench<'_> {
     }
 
     fn measure(&self, plan: &WorkerPlan) -> Result<(Measurement, Audit), Failure> {
-        match worker_process::measure(plan, self.interrupt, &mut || true)? {
+        let program = std::env::current_exe()
+            .map_err(|error| Failure::could_not_run("cannot find this program").caused_by(error))?;
+        match worker_process::measure(&program, plan, self.interrupt, &mut || true)? {
             WorkerResult::Ok { measurement, audit } => {
                 Ok((*measurement, audit.unwrap_or_default()))
             }

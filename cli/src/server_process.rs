@@ -168,6 +168,14 @@ impl ServerProcess {
         self.process.has_ended()
     }
 
+    /// Nothing where it lives; how it ended where it does not.
+    pub fn still_there(&mut self) -> Result<(), Trouble> {
+        match self.process.has_ended() {
+            true => Err(Trouble::broken(&self.name, self.process.how_it_ended())),
+            false => Ok(()),
+        }
+    }
+
     /// What it counted, once all its clients have left; of clients that stay it is asked no longer than two seconds.
     ///
     /// A client that has read the last byte may be ahead of the server's own count of it, hence the wait.

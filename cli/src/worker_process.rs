@@ -3,6 +3,7 @@
 //! The protocol is `harness::protocol`; nothing here knows what a worker does inside. Waiting is bounded by what the
 //! plan asks for, generously, so that a worker that hangs ends the run with a message instead of holding it up.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -51,8 +52,9 @@ impl From<Trouble> for Failure {
     }
 }
 
-/// Runs one worker to its end, as long as the servers live. It is gone when this returns.
+/// Runs one worker, which is `program`, to its end, as long as the servers live. It is gone when this returns.
 pub fn measure(
+    program: &Path,
     plan: &WorkerPlan,
     interrupt: &Interrupt,
     servers_live: &mut dyn FnMut() -> bool,
@@ -60,7 +62,7 @@ pub fn measure(
     let broken =
         |error: &dyn std::fmt::Display| Trouble::Broken(format!("cannot be started: {error}"));
     let plan_line = serde_json::to_string(plan).map_err(|error| broken(&error))?;
-    let mut command = Command::new(std::env::current_exe().map_err(|error| broken(&error))?);
+    let mut command = Command::new(program);
     command.arg("worker");
     let mut worker = LineProcess::spawn(command, interrupt).map_err(|error| broken(&error))?;
     if worker.tell(&plan_line).is_err() {

@@ -20,8 +20,10 @@ use sha2::{Digest, Sha256};
 use crate::diagnostic::{did_you_mean, listed};
 use crate::scenario::Scenario;
 
+mod arms;
 mod loads;
 
+pub use self::arms::with_arms;
 use self::loads::{MOST_ARRIVALS, loads, phases};
 
 /// Rounds per cell where nothing is said. With fewer than eight no verdict between runtimes is attainable; ten tell 10 %

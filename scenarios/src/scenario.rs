@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use photofinish_harness::load::{Arrivals, RateHz, Stage, Stop};
-use photofinish_harness::record::InFlight;
+use photofinish_harness::record::{InFlight, TextPlace};
 use photofinish_harness::runtime::Capability;
 use photofinish_harness::workload::About;
 use serde_json::Value;
@@ -57,6 +57,30 @@ pub struct Scenario {
     pub error_budget: f64,
     /// How many requests its servers may have in flight; `None` where nothing is expected of it.
     pub in_flight: Option<InFlight>,
+    /// What a gate asks of a new build.
+    pub gate: GateSpec,
+}
+
+/// What a gate asks of a new build.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GateSpec {
+    /// The slowdown that does not matter yet, as a share; `None` for what is usual.
+    pub floor: Option<f64>,
+    /// What is asked of which metric, in the order of the names.
+    pub terms: Vec<GateText>,
+    /// Where the scenario itself stands, for what is asked without being written there.
+    pub place: Option<TextPlace>,
+}
+
+/// A text about a metric; what it means is known by whoever compares records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateText {
+    /// The metric's name as it was written.
+    pub metric: String,
+    /// What is asked of it.
+    pub text: String,
+    /// Where it stands; `None` of an override.
+    pub place: Option<TextPlace>,
 }
 
 /// A mock server and its behaviour.
@@ -95,6 +119,33 @@ pub struct OpenSpec {
 /// Says whether a server of some kind could serve a behaviour; servers stand alone, so whoever knows them passes this in.
 pub type CheckServer<'a> = &'a dyn Fn(&str, &Value) -> Result<(), ServerProblem>;
 
+/// Says whether a text asks something of a metric; metrics are not known here, so whoever knows them passes this in.
+pub type CheckGate<'a> = &'a dyn Fn(&str, &str) -> Result<(), GateProblem>;
+
+/// The checks of what others own.
+#[derive(Clone, Copy)]
+pub struct Checks<'a> {
+    /// Of servers' behaviours.
+    pub server: CheckServer<'a>,
+    /// Of what a gate asks.
+    pub gate: CheckGate<'a>,
+}
+
+/// Why a text asks nothing of a metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GateProblem {
+    /// There is no such metric.
+    UnknownMetric {
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// The text is at fault.
+    Text {
+        /// What is wrong with it, and what would be right.
+        message: String,
+    },
+}
+
 /// Why a server could not serve a behaviour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerProblem {
@@ -111,9 +162,9 @@ impl Scenario {
     pub fn parse(
         source: Source,
         overrides: &[Override],
-        check_server: CheckServer<'_>,
+        checks: Checks<'_>,
     ) -> Result<Self, Diagnostics> {
-        let mut all = Self::parse_all(vec![source], overrides, check_server)?;
+        let mut all = Self::parse_all(vec![source], overrides, checks)?;
         Ok(all.pop().expect("one source gives one scenario"))
     }
 
@@ -121,9 +172,9 @@ impl Scenario {
     pub fn parse_all(
         sources: Vec<Source>,
         overrides: &[Override],
-        check_server: CheckServer<'_>,
+        checks: Checks<'_>,
     ) -> Result<Vec<Self>, Diagnostics> {
-        let read = |source| read(Arc::new(source), overrides, check_server);
+        let read = |source| read(Arc::new(source), overrides, checks);
         let readings: Vec<_> = sources.into_iter().map(read).collect();
         let mut problems: Vec<_> = readings
             .iter()

@@ -11,7 +11,9 @@ use photofinish_harness::load::Stop;
 use photofinish_scenarios::catalogue::{Located, catalogue, locate};
 use photofinish_scenarios::diagnostic::{Diagnostics, Source};
 use photofinish_scenarios::registry::WORKLOADS;
-use photofinish_scenarios::scenario::{Override, Scenario, ServerProblem, schema};
+use photofinish_scenarios::scenario::{
+    Checks, GateProblem, Override, Scenario, ServerProblem, schema,
+};
 use photofinish_scenarios::suite::{self, Suite};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -90,9 +92,29 @@ fn check_server(kind: &str, behaviour: &Value) -> Result<(), ServerProblem> {
 }
 
 /// What ships may ask of the real servers whatever they understand; that they do is tested where they are started.
-fn any_behaviour(_: &str, _: &Value) -> Result<(), ServerProblem> {
-    Ok(())
+/// Knows two metrics, and that a limit ends in a percent sign.
+fn check_gate(metric: &str, text: &str) -> Result<(), GateProblem> {
+    let known = ["throughput", "response_p99"];
+    if !known.contains(&metric) {
+        return Err(GateProblem::UnknownMetric {
+            known: known.map(str::to_owned).to_vec(),
+        });
+    }
+    let sound = text.ends_with('%') || text.starts_with('<');
+    sound.then_some(()).ok_or_else(|| GateProblem::Text {
+        message: format!("`{text}` says nothing about {metric}"),
+    })
 }
+
+const CHECKS: Checks<'static> = Checks {
+    server: &check_server,
+    gate: &check_gate,
+};
+
+const ANY: Checks<'static> = Checks {
+    server: &|_, _| Ok(()),
+    gate: &|_, _| Ok(()),
+};
 
 fn source(text: &str) -> Source {
     Source::of_file(Path::new("mine.toml"), text.to_owned())
@@ -103,7 +125,7 @@ fn parse(text: &str, overrides: &[&str]) -> Result<Scenario, Diagnostics> {
         .iter()
         .map(|argument| Override::parse(argument).expect("an override"))
         .collect();
-    Scenario::parse(source(text), &overrides, &check_server)
+    Scenario::parse(source(text), &overrides, CHECKS)
 }
 
 fn read(text: &str, overrides: &[&str]) -> Scenario {
@@ -722,7 +744,7 @@ fn an_override_applies_where_it_fits_and_must_fit_somewhere() {
             .iter()
             .map(|text| Override::parse(text).unwrap())
             .collect();
-        Scenario::parse_all(sources(), &overrides, &check_server)
+        Scenario::parse_all(sources(), &overrides, CHECKS)
     };
     let all = parse_all(&["rows=5", "server.http.delay=1ms", "load.concurrency=2"]).unwrap();
     assert_eq!(all[0].params.get("rows"), None);
@@ -763,7 +785,7 @@ fn every_scenario_of_the_catalogue_is_right_and_runs_a_workload_that_exists() {
         assert!(names.contains(&name), "{name} is missing of {names:?}");
     }
     for entry in catalogue() {
-        let scenario = Scenario::parse(entry.source(), &[], &any_behaviour);
+        let scenario = Scenario::parse(entry.source(), &[], ANY);
         let scenario = scenario.unwrap_or_else(|refused| panic!("{refused}"));
         assert_eq!(scenario.name, entry.name);
         assert!(
@@ -812,7 +834,7 @@ fn every_suite_names_scenarios_that_accept_its_overrides() {
         let Ok(Located::Catalogue(entry)) = locate(&asked.name) else {
             panic!("{} is not in the catalogue", asked.name);
         };
-        let scenario = Scenario::parse(entry.source(), &asked.overrides, &any_behaviour);
+        let scenario = Scenario::parse(entry.source(), &asked.overrides, ANY);
         scenario.unwrap_or_else(|refused| panic!("{refused}"));
     }
 }
@@ -857,7 +879,7 @@ fn the_schema_accepts_the_catalogue_and_refuses_what_the_reader_refuses() {
             .map(|error| error.to_string())
             .collect();
         assert_eq!(errors.is_empty(), expected, "{text}: {errors:?}");
-        let read = Scenario::parse(source(text), &[], &any_behaviour);
+        let read = Scenario::parse(source(text), &[], ANY);
         assert_eq!(read.is_ok(), expected, "{text}");
     };
     for entry in catalogue() {
@@ -943,7 +965,7 @@ proptest! {
         overrides in prop::collection::vec("[a-z]{1,8}(\\.[a-z0-9]{1,8}){0,3}=.*|load\\.ops=[0-9]{1,3}|unit=[0-9]m?s", 0..3),
     ) {
         let overrides: Vec<_> = overrides.iter().filter_map(|text| Override::parse(text).ok()).collect();
-        let parsed = Scenario::parse(source(&text), &overrides, &check_server);
+        let parsed = Scenario::parse(source(&text), &overrides, CHECKS);
         if let Err(refused) = parsed {
             prop_assert!(!refused.render(false).is_empty());
         }

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use self::behaviours::{Behaviour, behaviours};
 use crate::exit::{Exit, Failure};
+use crate::request::CHECKS;
 use crate::{output, servers};
 
 /// Classes of scenarios in the order of lists.
@@ -312,7 +313,7 @@ impl Runtime {
 fn scenarios() -> Result<Vec<Scenario>, Failure> {
     let parsed = catalogue()
         .iter()
-        .map(|entry| Scenario::parse(entry.source(), &[], &servers::check));
+        .map(|entry| Scenario::parse(entry.source(), &[], CHECKS));
     parsed
         .collect::<Result<_, _>>()
         .map_err(|wrong| Failure::could_not_run(wrong.to_string()))

@@ -1,40 +1,26 @@
 //! `photofinish run`: measure, record, report.
 //!
-//! The order of things, and nothing else: check everything, make the directory, stand targets up, run the plan, write
-//! what there is, say how it went. Whatever happens after the first round, what was measured ends up in a record.
+//! What measuring takes is in `measuring`; here is which course it takes (the plan's, or a search's), and how it is said
+//! how it went.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use photofinish_harness::os;
-use photofinish_harness::record::{
-    Completion, Plan, PlannedServer, RECORD_SCHEMA, Record, Round, Tool,
-};
+use photofinish_harness::record::{Completion, Plan, Record, Round};
 use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal;
 use photofinish_reports::verdict::all_decided;
-use photofinish_scenarios::plan::{estimate, plan_hash};
 
-use crate::conditions::Watch;
-use crate::course::{Course, Planned, Searching};
+use crate::arms::Arms;
+use crate::baselines::{Baselines, DIRECTORY};
+use crate::course::{Planned, Searching};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::orchestrate::{self, Finished, Keep, Redo};
-use crate::progress::Progress;
-use crate::request::{Prepared, Request, Wanted};
-use crate::round::{self, Surroundings};
+use crate::measuring::{self, Beginning, Measured, Measuring};
+use crate::request::{Request, Wanted};
 use crate::run_directory::RunDirectory;
-use crate::run_id::RunId;
-use crate::targets::Standing;
-use crate::twin::Twin;
-use crate::{
-    artifacts, dependencies, fitness, limits, next_steps, output, preview, redact, warnings,
-};
-
-/// How long the machine is watched for other work before a run.
-const WATCHED: Duration = Duration::from_millis(250);
+use crate::{next_steps, output};
 
 /// Measures scenarios under several runtimes, and reports on them
 ///
@@ -62,6 +48,14 @@ pub struct Run {
     )]
     out: PathBuf,
 
+    /// Keeps the record as a baseline of this name, to be compared with later
+    #[arg(long, value_name = "NAME", help_heading = "Output")]
+    save_baseline: Option<String>,
+
+    /// Where baselines are
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY, help_heading = "Output")]
+    baselines: PathBuf,
+
     /// How to print the results
     #[arg(long, value_enum, default_value_t = Format::Table, help_heading = "Output")]
     format: Format,
@@ -78,34 +72,24 @@ enum Format {
 impl Run {
     /// Measures.
     pub fn execute(self) -> Result<Exit, Failure> {
-        let mut prepared = self.request.prepare()?;
-        let twin = Twin::from_environment()?;
-        twin.join(&mut prepared.plan, prepared.seed);
-        limits::check_open_files(&prepared.plan, os::raise_open_files_limit())?;
+        let prepared = self.request.prepare()?;
         let interrupt = Interrupt::on_signals().map_err(|error| {
             Failure::could_not_run("cannot listen for signals").caused_by(error)
         })?;
-        let standing = stand_up(&mut prepared, &interrupt)?;
-        prepared.warnings.extend(unattributed(&standing));
-        let fitness = fitness::examine(&prepared.plan.placement, &self.out, WATCHED);
-        prepared.warnings.extend(warnings::of(&fitness));
-        self.tell(&preview::what(&prepared, output::width()))?;
-        let run = RunId::now()?;
-        let record = Record {
-            fitness,
-            ..blank_record(&prepared, run)
-        };
-        let directory = RunDirectory::make(&self.out, &record)?;
-        let redo = self.request.redo(&record.plan);
-        let measured = Measuring {
-            record,
-            directory,
-            standing,
-            redo,
-            twin,
+        let search = prepared.search.clone();
+        let beginning = Beginning {
+            redo: self.request.redo(&prepared.plan),
+            prepared,
+            arms: Arms::None,
+            out: &self.out,
             interrupt: &interrupt,
         };
-        let (record, directory, failure) = measured.by(prepared.search);
+        let measuring = Measuring::begin(beginning, &|text| self.tell(text))?;
+        let Measured {
+            record,
+            directory,
+            failure,
+        } = by(search, measuring);
         self.conclude(&record, directory, failure)
     }
 
@@ -128,7 +112,7 @@ impl Run {
         failure: Option<Failure>,
     ) -> Result<Exit, Failure> {
         let summary = Summary::of(record);
-        let written = write(record, directory);
+        let written = measuring::write(record, directory);
         match self.format {
             Format::Json => output::emit_json(&summary)?,
             Format::Table => {
@@ -148,134 +132,30 @@ impl Run {
             return Err(failure);
         }
         written?;
+        if let Some(name) = &self.save_baseline {
+            let place = Baselines::of(&self.baselines).keep(name, record)?;
+            self.tell(&format!("Baseline: {}", place.display()))?;
+        }
         ended_as(record, &summary)
     }
 }
 
-/// Probes and starts external servers, and has the plan know what they are.
-fn stand_up(prepared: &mut Prepared, interrupt: &Interrupt) -> Result<Standing, Failure> {
-    let targets = std::mem::take(&mut prepared.targets);
-    let standing = targets.stand_up(&prepared.plan.placement.server_cpus, interrupt)?;
-    let known = standing.planned();
-    for (target, server) in prepared
-        .plan
-        .scenarios
-        .iter_mut()
-        .flat_map(|scenario| &mut scenario.servers)
-    {
-        if let (PlannedServer::External { .. }, Some(planned)) = (&server, known.get(target)) {
-            *server = planned.clone();
-        }
-    }
-    Ok(standing)
-}
-
-/// Without knowing the servers' processes nobody can tell their CPU time from that of strangers.
-fn unattributed(standing: &Standing) -> Option<String> {
-    standing.processes().is_none().then(|| {
-        "the target's processes cannot be told from others (they belong to another user, or stand behind a container's \
-         port), so rounds that other processes disturb go unnoticed"
-            .to_owned()
-    })
-}
-
-/// The record of a run that has not measured anything yet; should it be killed, this is how it is found.
-fn blank_record(prepared: &Prepared, run: RunId) -> Record {
-    Record {
-        schema: RECORD_SCHEMA.to_owned(),
-        id: run.id,
-        tool: Tool {
-            name: env!("CARGO_PKG_NAME").to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            profile: warnings::PROFILE.to_owned(),
-        },
-        started_utc: run.started_utc,
-        elapsed_ns: 0,
-        completion: Completion::Failed {
-            reason: "the run was killed".to_owned(),
-        },
-        command_line: redact::command_line(std::env::args()),
-        seed: prepared.seed,
-        plan_hash: plan_hash(&prepared.plan, prepared.seed),
-        plan: prepared.plan.clone(),
-        machine: os::machine(),
-        dependencies: dependencies::versions(),
-        warnings: prepared.warnings.clone(),
-        fitness: Vec::new(),
-        search: None,
-        rounds: Vec::new(),
-    }
-}
-
-/// All that measuring takes.
-struct Measuring<'a> {
-    record: Record,
-    directory: RunDirectory,
-    standing: Standing,
-    redo: Redo,
-    twin: Twin,
-    interrupt: &'a Interrupt,
-}
-
-impl Measuring<'_> {
-    /// Goes through the plan, or searches for what is `wanted`.
-    fn by(self, wanted: Option<Wanted>) -> (Record, RunDirectory, Option<Failure>) {
-        let Some(Wanted {
-            objective,
-            arrivals,
-        }) = wanted
-        else {
-            let blank = self.record.clone();
-            let decided = |_: &Plan, rounds: &[Round]| is_decided(&blank, rounds);
-            return self.run(&mut Planned::new(&decided));
-        };
-        let mut searching =
-            Searching::new(&self.record.plan, objective, arrivals, self.record.seed);
-        let (mut record, directory, failure) = self.run(&mut searching);
-        searching.learn_last(&record.rounds);
-        record.search = Some(searching.search());
-        (record, directory, failure)
-    }
-
-    /// Runs the course on the server's CPUs: the orchestrator must not disturb the worker.
-    fn run(mut self, course: &mut dyn Course) -> (Record, RunDirectory, Option<Failure>) {
-        let all_cpus = os::allowed_cpus();
-        // Where pinning is not possible, the plan's placement holds for no process, and the worker says so.
-        let _ = os::pin_process(&self.record.plan.placement.server_cpus);
-        let work_dir = self.directory.work_dir();
-        let placement = self.record.plan.placement.clone();
-        let mut around = Surroundings {
-            twin: self.twin,
-            placement: &placement,
-            watch: Watch::over(&placement, &self.standing),
-            seed: self.record.seed,
-            standing: &mut self.standing,
-            work_dir: &work_dir,
-            interrupt: self.interrupt,
-        };
-        let mut progress = Progress::of(&self.record.plan, estimate(&self.record.plan));
-        let mut so_far = self.record.clone();
-        let finished = orchestrate::Run {
-            plan: self.record.plan.clone(),
-            course,
-            redo: self.redo,
-            interrupt: self.interrupt,
-            measure: &mut |scenario, cell| round::run(scenario, cell, &mut around),
-            keep: &mut |news| match news {
-                Keep::Round(round) => self.directory.keep(round),
-                Keep::Plan(plan) => {
-                    so_far.plan = plan.clone();
-                    self.directory.keep_plan(&so_far)
-                }
-            },
-            progress: &mut progress,
-        }
-        .execute();
-        drop(self.standing);
-        let _ = os::pin_process(&all_cpus);
-        let failure = take_in(&mut self.record, finished);
-        (self.record, self.directory, failure)
-    }
+/// Goes through the plan, or searches for what is `wanted`.
+fn by(wanted: Option<Wanted>, measuring: Measuring<'_>) -> Measured {
+    let blank = measuring.record().clone();
+    let Some(Wanted {
+        objective,
+        arrivals,
+    }) = wanted
+    else {
+        let decided = |_: &Plan, rounds: &[Round]| is_decided(&blank, rounds);
+        return measuring.run(&mut Planned::new(&decided));
+    };
+    let mut searching = Searching::new(&blank.plan, objective, arrivals, blank.seed);
+    let mut measured = measuring.run(&mut searching);
+    searching.learn_last(&measured.record.rounds);
+    measured.record.search = Some(searching.search());
+    measured
 }
 
 /// Whether every comparison of the record with these rounds is decided.
@@ -284,28 +164,6 @@ fn is_decided(blank: &Record, rounds: &[Round]) -> bool {
         rounds: rounds.to_vec(),
         ..blank.clone()
     })
-}
-
-fn take_in(record: &mut Record, finished: Finished) -> Option<Failure> {
-    // A search has made its blocks on the way.
-    record.plan_hash = plan_hash(&finished.plan, record.seed);
-    record.plan = finished.plan;
-    record.rounds = finished.rounds;
-    record.completion = finished.completion;
-    record.elapsed_ns = finished.elapsed_ns;
-    finished.failure
-}
-
-/// Writes the run; the record first, so that nothing a chart does can lose it.
-fn write(record: &Record, directory: RunDirectory) -> Result<PathBuf, Failure> {
-    // A disk that is full now is told by `complete`, which knows where else to put the record.
-    let _ = directory.keep_record(record);
-    let (files, unmade) = match artifacts::of(record) {
-        Ok(files) => (files, None),
-        Err(failure) => (Vec::new(), Some(failure)),
-    };
-    let place = directory.complete(record, &files)?;
-    unmade.map_or(Ok(place), Err)
 }
 
 /// How a run ends that was measured and written.

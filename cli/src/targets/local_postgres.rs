@@ -7,14 +7,13 @@
 //! disk, as they would anywhere.
 
 use std::fs::{self, Permissions};
-use std::io::{self, BufRead};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,7 +28,8 @@ use super::External;
 use super::postgres::Postgres;
 use super::postgres_client::Client;
 use crate::exit::Failure;
-use crate::interrupt::{Interrupt, Listener};
+use crate::guarding;
+use crate::interrupt::Interrupt;
 use crate::server_process::ServerProcess;
 use crate::{output, placement};
 
@@ -197,34 +197,13 @@ pub fn guard(cpus: &[usize], binaries: PathBuf) -> Result<(), Failure> {
         .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))?;
     os::pin_process(cpus)
         .map_err(|error| Failure::could_not_run("cannot pin PostgreSQL").caused_by(error))?;
-    let (_on_interrupt, end) = end_of_guarding(&interrupt);
+    let (_on_interrupt, end) = guarding::end(&interrupt);
     let home = Home::make(&Binaries {
         directory: binaries,
     })?;
     let mut server = Server::start(home)?;
     server.announce()?;
     server.look_after(&end)
-}
-
-/// Hears of the end of stdin, or of a signal.
-fn end_of_guarding(interrupt: &Interrupt) -> (Arc<Listener>, Receiver<()>) {
-    let (sender, end) = mpsc::channel();
-    let on_interrupt: Arc<Listener> = {
-        let sender = sender.clone();
-        Arc::new(move || {
-            let _ = sender.send(());
-        })
-    };
-    interrupt.subscribe(&on_interrupt);
-    thread::spawn(move || {
-        for line in io::stdin().lock().lines() {
-            if !line.is_ok_and(|line| line.trim() != "stop") {
-                break;
-            }
-        }
-        let _ = sender.send(());
-    });
-    (on_interrupt, end)
 }
 
 /// A directory with an initialised cluster, owned by the user the server runs as.
@@ -346,7 +325,7 @@ struct Server {
 impl Server {
     fn start(home: Home) -> Result<Self, Failure> {
         let failed = |error| Failure::could_not_run("cannot start PostgreSQL").caused_by(error);
-        let address = free_address().map_err(failed)?;
+        let address = guarding::free_address().map_err(failed)?;
         let mut command = home.command(&home.postgres);
         command
             .arg("-D")
@@ -460,11 +439,6 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// A port that is free now. Somebody may take it before the server does; then the server says so and does not start.
-fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 #[cfg(test)]

@@ -63,6 +63,19 @@ impl Document {
         self.spans.nearest(path).1 == path.len()
     }
 
+    /// The line, from 1, at which what stands at `path` begins; `None` where nothing does.
+    pub(crate) fn line(&self, path: &[String]) -> Option<u32> {
+        if !self.has(path) {
+            return None;
+        }
+        match self.place(path, Side::Key) {
+            Place::Text { source, span } => {
+                u32::try_from(source.line_and_column(span.start).0).ok()
+            }
+            _ => None,
+        }
+    }
+
     /// A flaw at its place in the text.
     pub(crate) fn diagnose(&self, flaw: Flaw) -> Diagnostic {
         Diagnostic {

@@ -52,6 +52,24 @@ pub(crate) struct ScenarioFile {
     /// What must come out.
     #[serde(default)]
     pub(crate) expect: ExpectSection,
+    /// What `photofinish gate` asks of a new build, by metric: `throughput = "5%"` is a limit of the slowdown,
+    /// `response_p99 = "< 20ms"` an objective for the new build's own value, and a list may hold both. `errors` is a share
+    /// of all operations, and `floor` the slowdown that does not matter yet, by default `"2%"`.
+    #[serde(default)]
+    pub(crate) gate: BTreeMap<String, GateEntry>,
+}
+
+/// What is asked of a metric: one text or several.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "a text such as \"5%\" or \"< 20ms\", or a list of them"
+)]
+pub(crate) enum GateEntry {
+    /// A limit or an objective.
+    One(String),
+    /// All of these.
+    All(Vec<String>),
 }
 
 /// A mock server; beside `kind` stand the keys of that server's behaviour.
@@ -163,7 +181,7 @@ pub(crate) struct InFlightSection {
 }
 
 /// Keys of the file that are tables.
-pub(crate) const SECTIONS: [&str; 4] = ["params", "server", "load", "expect"];
+pub(crate) const SECTIONS: [&str; 5] = ["params", "server", "load", "expect", "gate"];
 
 /// Keys of which only one may be given, both in `[load]`.
 pub(crate) const ALTERNATIVES: [(&str, &str); 4] = [

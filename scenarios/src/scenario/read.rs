@@ -9,18 +9,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use photofinish_harness::load::{Stage, Stop};
-use photofinish_harness::record::InFlight;
+use photofinish_harness::record::{InFlight, TextPlace};
 use photofinish_harness::runtimes::DESCRIPTORS;
 use serde_json::{Map, Value, json};
 
 use super::document::Document;
 use super::flaw::{Flaw, KeyPath, Side, check_all, typed};
 use super::format::{
-    ExpectSection, LoadSection, Model, SECTIONS, ScenarioFile, StageSection, keys_of,
+    ExpectSection, GateEntry, LoadSection, Model, SECTIONS, ScenarioFile, StageSection, keys_of,
 };
 use super::overrides::{Override, displaced};
 use super::quantity::{Ops, Rates, Time, time_text, units_of_delay};
-use super::{CheckServer, LoadSpec, OpenSpec, Scenario, ServerProblem, ServerSpec};
+use super::{
+    CheckGate, CheckServer, Checks, GateProblem, GateSpec, GateText, LoadSpec, OpenSpec, Scenario,
+    ServerProblem, ServerSpec,
+};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::registry::{Checked, ParamsError, WorkloadEntry, workload, workloads};
 
@@ -51,11 +54,7 @@ pub(super) struct Reading {
     pub(super) misfits: BTreeMap<usize, Diagnostic>,
 }
 
-pub(super) fn read(
-    source: Arc<Source>,
-    overrides: &[Override],
-    check_server: CheckServer<'_>,
-) -> Reading {
+pub(super) fn read(source: Arc<Source>, overrides: &[Override], checks: Checks<'_>) -> Reading {
     let document = match Document::parse(source) {
         Ok(document) => document,
         Err(problems) => {
@@ -73,7 +72,7 @@ pub(super) fn read(
         problems: Vec::new(),
         misfits: BTreeMap::new(),
     };
-    let scenario = reader.scenario(check_server);
+    let scenario = reader.scenario(checks);
     Reading {
         scenario: scenario.filter(|_| reader.problems.is_empty()),
         problems: reader.problems,
@@ -91,7 +90,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn scenario(&mut self, check_server: CheckServer<'_>) -> Option<Scenario> {
+    fn scenario(&mut self, checks: Checks<'_>) -> Option<Scenario> {
         self.apply_overrides();
         let known = self.dotted_keys();
         let file = self.check(self.document.value.clone(), |root| {
@@ -107,7 +106,8 @@ impl Reader<'_> {
         let load = self.load(&file.load);
         let entry = self.workload(file.workload)?;
         let params = self.params(entry, file.params, unit);
-        let servers = self.servers(entry, file.server, unit, check_server);
+        let servers = self.servers(entry, file.server, unit, checks.server);
+        let gate = self.gate(&file.gate, checks.gate);
         let about = entry.about;
         let params = params?;
         Some(Scenario {
@@ -126,6 +126,65 @@ impl Reader<'_> {
                 most: expected.most,
                 reached: expected.reached,
             }),
+            gate,
+        })
+    }
+
+    fn gate(&mut self, entries: &BTreeMap<String, GateEntry>, check: CheckGate<'_>) -> GateSpec {
+        let mut spec = GateSpec {
+            place: self.text_place(&path(["workload"])),
+            ..GateSpec::default()
+        };
+        for (metric, entry) in entries {
+            let texts = match entry {
+                GateEntry::One(text) => vec![(path(["gate", metric]), text)],
+                GateEntry::All(texts) => (0..)
+                    .map(|index: usize| path(["gate", metric, &index.to_string()]))
+                    .zip(texts)
+                    .collect(),
+            };
+            for (place, text) in texts {
+                if metric == "floor" {
+                    spec.floor = self.floor(place, text);
+                } else if let Err(problem) = check(metric, text) {
+                    self.add(gate_flaw(place, metric, problem));
+                } else {
+                    spec.terms.push(GateText {
+                        metric: metric.clone(),
+                        text: text.clone(),
+                        place: self.text_place(&place),
+                    });
+                }
+            }
+        }
+        spec
+    }
+
+    fn floor(&mut self, place: KeyPath, text: &str) -> Option<f64> {
+        let percent = text.trim().strip_suffix('%').map(str::trim);
+        let share = percent
+            .and_then(|number| number.parse::<f64>().ok())
+            .map(|percent| percent / 100.0)
+            .filter(|share| (0.0..1.0).contains(share));
+        if share.is_none() {
+            self.add(Flaw::wrong(
+                place,
+                "a floor that is no share",
+                "expected a percentage below 100, such as \"2%\"",
+            ));
+        }
+        share
+    }
+
+    /// Where in its file a value stands; nowhere if an override made it.
+    fn text_place(&self, path: &[String]) -> Option<TextPlace> {
+        if self.blamed(path).is_some() {
+            return None;
+        }
+        let line = self.document.line(path)?;
+        Some(TextPlace {
+            file: self.document.source.origin.clone(),
+            line,
         })
     }
 
@@ -544,6 +603,20 @@ fn server_flaw(target: &str, kind: &str, problem: ServerProblem) -> Flaw {
         return Flaw::unknown_name(full, "server", kind, &problem.expected);
     }
     Flaw::from_serde(full, &problem.message).or_expected(&problem.expected)
+}
+
+fn gate_flaw(place: KeyPath, metric: &str, problem: GateProblem) -> Flaw {
+    match problem {
+        GateProblem::UnknownMetric { known } => {
+            let key = place.into_iter().take(2).collect();
+            let flaw = Flaw::unknown_name(key, "metric to gate", metric, &known);
+            Flaw {
+                side: Side::Key,
+                ..flaw
+            }
+        }
+        GateProblem::Text { message } => Flaw::wrong(place, message, ""),
+    }
 }
 
 /// Turns each "3 units" of a behaviour into a plain time, wherever a string is not content.

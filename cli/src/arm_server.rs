@@ -1,0 +1,187 @@
+//! The server of an arm: a command of the user's, started anew for each round, on a free port of 127.0.0.1.
+//!
+//! The orchestrator starts this same program as a guard; the guard runs the command in a process group of its own, waits
+//! until it can be connected to, says where, and ends the whole group with its stdin. A server that dies takes its guard
+//! with it, so that the round ends with the reason. What the arms of a gate are is told in `arms`.
+
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use photofinish_harness::os;
+use serde_json::json;
+
+use crate::exit::Failure;
+use crate::interrupt::Interrupt;
+use crate::server_process::{self, ServerProcess};
+use crate::{guarding, output, placement};
+
+/// What stands for the port in a command and in a URL.
+pub const PORT: &str = "{port}";
+
+/// How long the server may take to accept connections.
+const READY: Duration = Duration::from_secs(30);
+
+/// How long it may take to end after SIGTERM.
+const LEAVING: Duration = Duration::from_secs(3);
+
+/// Pause between two looks at a server that starts or ends.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Pause between two looks at a server that runs.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
+
+/// What of its stderr is kept for an error message, in bytes.
+const LAST_WORDS: usize = 600;
+
+/// Starts `command` under a guard on the `cpus`, and waits until it can be connected to.
+pub fn start(
+    command: &str,
+    cpus: &[usize],
+    interrupt: &Interrupt,
+) -> Result<ServerProcess, server_process::Trouble> {
+    let program = std::env::current_exe().map_err(|error| {
+        server_process::Trouble::Broken(format!("cannot find this program: {error}"))
+    })?;
+    let mut guard = Command::new(program);
+    guard.args([
+        "arm-server",
+        "--cpus",
+        &placement::list(cpus),
+        "--",
+        command,
+    ]);
+    ServerProcess::start_command(command, guard, interrupt)
+}
+
+/// The guard's whole life: start the server, say where it is, wait for the end of stdin, leave nothing behind.
+pub fn guard(command: &str, cpus: &[usize]) -> Result<(), Failure> {
+    let interrupt = Interrupt::on_signals()
+        .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))?;
+    os::pin_process(cpus)
+        .map_err(|error| Failure::could_not_run("cannot pin the server").caused_by(error))?;
+    let (_on_interrupt, end) = guarding::end(&interrupt);
+    let mut server = Server::start(command)?;
+    let ready = json!({ "ready": "arm", "address": server.address });
+    output::emit(format!("{ready}\n").as_bytes())?;
+    server.look_after(&end)
+}
+
+/// A running server; dropping it ends its whole process group.
+struct Server {
+    process: Child,
+    address: SocketAddr,
+    last_words: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Server {
+    fn start(command: &str) -> Result<Self, Failure> {
+        let failed = |error| Failure::could_not_run("it cannot be started").caused_by(error);
+        let address = guarding::free_address().map_err(failed)?;
+        let line = command.replace(PORT, &address.port().to_string());
+        let mut process = Command::new("sh")
+            .args(["-c", &line])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let last_words = Arc::default();
+        if let Some(stderr) = process.stderr.take() {
+            let last_words = Arc::clone(&last_words);
+            thread::spawn(move || keep_last_words(stderr, &last_words));
+        }
+        let mut server = Self {
+            process,
+            address,
+            last_words,
+        };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), Failure> {
+        let deadline = Instant::now() + READY;
+        while Instant::now() < deadline {
+            self.lives()?;
+            if TcpStream::connect_timeout(&self.address, LOOK_AFTER).is_ok() {
+                // Another process may have taken the port: then this one has ended, or is about to.
+                return self.lives();
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        let (port, seconds) = (self.address.port(), READY.as_secs());
+        Err(Failure::could_not_run(format!(
+            "nothing accepted connections at 127.0.0.1:{port} within {seconds} s"
+        )))
+    }
+
+    fn lives(&mut self) -> Result<(), Failure> {
+        match self.process.try_wait() {
+            Ok(Some(status)) => {
+                // What it said last is on its way.
+                thread::sleep(LOOK_AGAIN);
+                let words = self
+                    .last_words
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let words = String::from_utf8_lossy(&words);
+                let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+                let said = match words.as_str() {
+                    "" => String::new(),
+                    words => format!("; its last words: {words}"),
+                };
+                Err(Failure::could_not_run(format!(
+                    "it ended with {status}{said}"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn look_after(&mut self, end: &Receiver<()>) -> Result<(), Failure> {
+        loop {
+            match end.recv_timeout(LOOK_AFTER) {
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => self.lives()?,
+            }
+        }
+    }
+
+    fn tell_group(&self, signal: Signal) {
+        let id = i32::try_from(self.process.id()).expect("process ids fit");
+        // Fails only where nobody is left, and that is what is asked for.
+        let _ = killpg(Pid::from_raw(id), signal);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.tell_group(Signal::SIGTERM);
+        let deadline = Instant::now() + LEAVING;
+        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(LOOK_AGAIN);
+        }
+        // Also what the command left behind.
+        self.tell_group(Signal::SIGKILL);
+        let _ = self.process.wait();
+    }
+}
+
+fn keep_last_words(mut stderr: ChildStderr, kept: &Mutex<Vec<u8>>) {
+    let mut buffer = [0; 1024];
+    while let Ok(read @ 1..) = stderr.read(&mut buffer) {
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend_from_slice(&buffer[..read]);
+        let surplus = kept.len().saturating_sub(LAST_WORDS);
+        kept.drain(..surplus);
+    }
+}

@@ -1,0 +1,28 @@
+//! `photofinish arm-server`: guards the server of an arm. Not for people.
+//!
+//! What it does is told in `arm_server`.
+
+use clap::Args;
+
+use crate::arm_server;
+use crate::exit::{Exit, Failure};
+use crate::placement::CpuList;
+
+/// Runs a server's command and ends it with stdin
+#[derive(Args)]
+pub struct ArmServer {
+    /// CPUs it may use
+    #[arg(long)]
+    cpus: CpuList,
+
+    /// The command, with {port} where the port goes
+    command: String,
+}
+
+impl ArmServer {
+    /// Runs until the end of stdin.
+    pub fn execute(self) -> Result<Exit, Failure> {
+        arm_server::guard(&self.command, &self.cpus.0)?;
+        Ok(Exit::Done)
+    }
+}

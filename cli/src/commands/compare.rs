@@ -1,0 +1,75 @@
+//! `photofinish compare`: two records side by side.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use photofinish_reports::compare::RecordComparison;
+use photofinish_reports::terminal;
+
+use crate::baselines::{Baselines, DIRECTORY};
+use crate::exit::{Exit, Failure};
+use crate::output;
+
+/// Compares two runs: ratios with intervals and verdicts, and what else differs between them
+///
+/// Cells whose work is not the same are refused, with the reason. Two runs were measured at different times, so verdicts
+/// hold for what the machine did meanwhile as well; `photofinish gate` measures both sides in turn.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  photofinish compare photofinish-runs/20261120T183000Z-3fa9c1 photofinish-runs/latest
+  photofinish compare main photofinish-runs/latest --format json")]
+pub struct Compare {
+    /// What to compare with: a run directory, a record.json, or the name of a baseline
+    base: String,
+
+    /// What is compared
+    head: String,
+
+    /// Where baselines are
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY)]
+    baselines: PathBuf,
+
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// One JSON document
+    Json,
+}
+
+impl Compare {
+    /// Prints it.
+    pub fn execute(self) -> Result<Exit, Failure> {
+        let baselines = Baselines::of(&self.baselines);
+        let (base, head) = (baselines.find(&self.base)?, baselines.find(&self.head)?);
+        let comparison = RecordComparison::of(&base, &head);
+        match self.format {
+            Format::Json => output::emit_json(&comparison)?,
+            Format::Table => {
+                let style = terminal::Style {
+                    width: output::width(),
+                    colour: output::stdout_has_colour(),
+                };
+                output::say(&terminal::comparison(&comparison, style))?;
+            }
+        }
+        match (comparison.cells.is_empty(), comparison.refused.first()) {
+            (false, _) => Ok(Exit::Done),
+            (true, Some(first)) => {
+                let place = format!("{} / {} ({})", first.scenario, first.runtime, first.load);
+                Err(Failure::usage(format!(
+                    "nothing in the two runs can be compared: {place}: {}",
+                    first.reason
+                ))
+                .hint("compare runs of the same scenario, runtimes, loads and placement"))
+            }
+            (true, None) => Err(Failure::usage("neither of the two runs has a cell")),
+        }
+    }
+}

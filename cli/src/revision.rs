@@ -1,0 +1,213 @@
+//! Another revision of the current project, built beside the working tree.
+//!
+//! The revision is checked out into a worktree below the project's own target directory, built there with a target
+//! directory of its own that stays for the next time, and the worktree is removed when the gate ends. The working tree
+//! is built as it stands. Nothing else of the repository is touched.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::exit::Failure;
+use crate::output;
+
+/// Which executable is meant.
+#[derive(Clone, Debug, Default)]
+pub struct Artifact {
+    /// The name of a binary; the only one where nothing is said.
+    pub bin: Option<String>,
+    /// The name of an example.
+    pub example: Option<String>,
+}
+
+/// An executable, and the commit it was built from.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Where it is.
+    pub executable: PathBuf,
+    /// Its commit, and whether the working tree differs from it.
+    pub commit: String,
+}
+
+/// A revision in a worktree of its own. Dropping it removes the worktree.
+pub struct Revision {
+    project: PathBuf,
+    tree: PathBuf,
+    target: PathBuf,
+    commit: String,
+}
+
+impl Revision {
+    /// Checks `revision` of the repository around the current directory out.
+    pub fn check_out(revision: &str) -> Result<Self, Failure> {
+        let here = std::env::current_dir().map_err(|error| {
+            Failure::could_not_run("there is no current directory").caused_by(error)
+        })?;
+        let commit = git(&here, &["rev-parse", "--verify", "--end-of-options", &format!("{revision}^{{commit}}")])
+            .map_err(|failure| {
+                Failure::usage(format!("there is no revision `{revision}` here"))
+                    .caused_by(failure.in_one_line())
+                    .hint("run this inside the project's repository; in CI, fetch the base branch (fetch-depth: 0)")
+            })?;
+        let root = PathBuf::from(git(&here, &["rev-parse", "--show-toplevel"])?);
+        // The project may be a folder of its repository.
+        let within = here.strip_prefix(&root).unwrap_or(Path::new("")).to_owned();
+        let home = here.join("target").join("photofinish-base");
+        let tree = home.join("tree");
+        remove_worktree(&root, &tree);
+        let place = tree.to_string_lossy().into_owned();
+        git(
+            &root,
+            &["worktree", "add", "--force", "--detach", &place, &commit],
+        )?;
+        Ok(Self {
+            project: tree.join(within),
+            tree,
+            target: home.join("target"),
+            commit,
+        })
+    }
+
+    /// Builds it.
+    pub fn build(&self, artifact: &Artifact) -> Result<Built, Failure> {
+        output::advise(&format!(
+            "building the base, commit {} …",
+            short(&self.commit)
+        ));
+        let executable = build(&self.project, Some(&self.target), artifact)?;
+        Ok(Built {
+            executable,
+            commit: format!("commit {}", short(&self.commit)),
+        })
+    }
+}
+
+impl Drop for Revision {
+    fn drop(&mut self) {
+        remove_worktree(&self.tree, &self.tree);
+    }
+}
+
+/// Builds the working tree as it stands.
+pub fn build_working_tree(artifact: &Artifact) -> Result<Built, Failure> {
+    let here = std::env::current_dir().map_err(|error| {
+        Failure::could_not_run("there is no current directory").caused_by(error)
+    })?;
+    output::advise("building the head, the working tree …");
+    let executable = build(&here, None, artifact)?;
+    let commit = git(&here, &["rev-parse", "HEAD"])?;
+    let changed = !git(&here, &["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    let changes = if changed { " with changes" } else { "" };
+    Ok(Built {
+        executable,
+        commit: format!("commit {}{changes}", short(&commit)),
+    })
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
+}
+
+/// A worktree that is not there any more, or never was, is as good as removed.
+fn remove_worktree(repository: &Path, tree: &Path) {
+    if !tree.exists() {
+        return;
+    }
+    let place = tree.to_string_lossy().into_owned();
+    let _ = git(repository, &["worktree", "remove", "--force", &place]);
+    let _ = std::fs::remove_dir_all(tree);
+    if let Some(parent) = tree.parent() {
+        let _ = git(parent, &["worktree", "prune"]);
+    }
+}
+
+fn git(directory: &Path, arguments: &[&str]) -> Result<String, Failure> {
+    let failed = || Failure::could_not_run(format!("git {} failed", arguments[0]));
+    let output = Command::new("git")
+        .current_dir(directory)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed().caused_by(error).hint("git must be installed"))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        false => Err(failed().caused_by(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
+}
+
+/// Builds a project with cargo, and finds the executable in what cargo says of its artifacts.
+fn build(project: &Path, target: Option<&Path>, artifact: &Artifact) -> Result<PathBuf, Failure> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo
+        .current_dir(project)
+        .args([
+            "build",
+            "--release",
+            "--message-format=json-render-diagnostics",
+        ])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    for (flag, name) in [("--bin", &artifact.bin), ("--example", &artifact.example)] {
+        if let Some(name) = name {
+            cargo.args([flag, name]);
+        }
+    }
+    if let Some(target) = target {
+        cargo.env("CARGO_TARGET_DIR", target);
+    }
+    let output = cargo.output().map_err(|error| {
+        Failure::could_not_run("cannot run cargo").caused_by(error).hint("--base-rev builds Rust projects; give other ones as --base-server and --head-server")
+    })?;
+    if !output.status.success() {
+        return Err(Failure::could_not_run(format!(
+            "cargo build failed in {}",
+            project.display()
+        )));
+    }
+    executable(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The only executable among cargo's messages.
+fn executable(messages: &str) -> Result<PathBuf, Failure> {
+    let messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut executables: Vec<PathBuf> = messages
+        .filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
+        .collect();
+    executables.sort();
+    executables.dedup();
+    match executables.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(Failure::usage("the project builds no executable")
+            .hint("name an example with --example")),
+        several => {
+            let names = several.iter().filter_map(|path| path.file_name()?.to_str());
+            Err(Failure::usage(format!(
+                "the project builds several executables: {}",
+                names.collect::<Vec<_>>().join(", ")
+            ))
+            .hint("name one with --bin or --example"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_the_one_that_cargo_names() {
+        let library = r#"{"reason":"compiler-artifact","executable":null}"#;
+        let one = r#"{"reason":"compiler-artifact","executable":"/t/release/one"}"#;
+        let two = r#"{"reason":"compiler-artifact","executable":"/t/release/two"}"#;
+        let found = executable(&[library, one, "not json"].join("\n")).expect("one");
+        assert_eq!(found, Path::new("/t/release/one"));
+        assert!(executable(library).is_err());
+        let several = executable(&[one, two].join("\n"))
+            .expect_err("two")
+            .to_string();
+        assert!(several.contains("one, two"), "{several}");
+    }
+}
