@@ -50,7 +50,7 @@ pub enum Command {
     Init(init::Init),
     Report(report::Report),
     Compare(compare::Compare),
-    Gate(gate::Gate),
+    Gate(Box<gate::Gate>),
     Baseline(baseline::Baseline),
     Export(export::Export),
     Serve(serve::Serve),

@@ -229,6 +229,9 @@ pub struct Prepared {
     pub gates: Vec<(String, GateSpec)>,
 }
 
+/// The URL of a server behind the target of that name.
+pub type ServerUrl = dyn Fn(&str) -> Result<String, Failure>;
+
 /// What a gate has beyond what was asked for on the command line.
 #[derive(Default)]
 pub struct Beyond {
@@ -237,7 +240,7 @@ pub struct Beyond {
     /// The planned looks; those of the request where this is empty.
     pub looks: Vec<NonZeroU32>,
     /// The URL of the arm's own server, with `{port}` in it, from the target's name.
-    pub server_url: Option<Box<dyn Fn(&str) -> Result<String, Failure>>>,
+    pub server_url: Option<Box<ServerUrl>>,
 }
 
 /// What a search looks for.

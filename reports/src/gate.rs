@@ -451,6 +451,9 @@ impl<'a> Sides<'a> {
             let reason = "the gate is empty: there is nothing that could fail";
             return (GateVerdict::Inconclusive, reason.to_owned());
         }
+        if let Some(reason) = self.cut_short(look) {
+            return (GateVerdict::Inconclusive, reason);
+        }
         if let Some(reason) = self.unfit() {
             return (GateVerdict::Unfit, reason);
         }
@@ -461,9 +464,6 @@ impl<'a> Sides<'a> {
                 broken => format!(" (and {} more)", broken - 1),
             };
             return (GateVerdict::Regression, describe_check(worst) + &others);
-        }
-        if let Some(reason) = self.cut_short(look) {
-            return (GateVerdict::Inconclusive, reason);
         }
         if let Some(open) = with(CheckVerdict::Inconclusive).next() {
             let reason = open.reason.clone().unwrap_or_default();

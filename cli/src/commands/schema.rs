@@ -17,12 +17,14 @@ use crate::output;
 type Named = (&'static str, fn() -> Value);
 
 /// Every schema.
-const SCHEMAS: [Named; 7] = [
+const SCHEMAS: [Named; 9] = [
     ("scenario", || {
         photofinish_scenarios::scenario::schema().to_value()
     }),
     ("record", || schema_for!(Record).to_value()),
     ("summary", photofinish_reports::summary::schema),
+    ("gate", photofinish_reports::gate::schema),
+    ("comparison", photofinish_reports::compare::schema),
     ("diagnosis", photofinish_reports::diagnosis::schema),
     ("selftest", photofinish_reports::selftest::schema),
     ("worker-plan", || schema_for!(WorkerPlan).to_value()),
@@ -32,7 +34,7 @@ const SCHEMAS: [Named; 7] = [
 /// Prints a JSON Schema
 ///
 /// scenario: a scenario file. record: the record.json of a run. summary: what `run --format json` prints.
-/// diagnosis: what `doctor --json` prints. selftest: what `selftest --json` prints. worker-plan and worker-reply: what goes into a worker process and what comes out of it.
+/// gate: what `gate --format json` prints. comparison: what `compare --format json` prints. diagnosis: what `doctor --json` prints. selftest: what `selftest --json` prints. worker-plan and worker-reply: what goes into a worker process and what comes out of it.
 #[derive(Args)]
 pub struct Schema {
     /// Which one

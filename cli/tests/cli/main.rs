@@ -15,6 +15,7 @@ mod databases;
 mod doctor;
 mod failures;
 mod foreign;
+mod gate;
 mod help;
 mod interruption;
 mod nginx;

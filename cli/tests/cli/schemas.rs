@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, TINY};
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
     "scenario",
     "record",
     "summary",
+    "gate",
+    "comparison",
     "diagnosis",
     "selftest",
     "worker-plan",

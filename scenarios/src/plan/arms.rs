@@ -29,7 +29,7 @@ pub fn with_arms(plan: Plan, gate: Gate, seed: u64) -> Plan {
 /// The two cells that a single one became, in the order in which they run in a block.
 fn in_order(single: usize, block: usize, seed: u64) -> [usize; 2] {
     let (base, head) = (2 * single, 2 * single + 1);
-    let couple = (single << 32 | block / 2) as u64;
+    let couple = ((single << 32) | (block / 2)) as u64;
     let head_first = (draw_below(seed, couple, 2) == 1) != (block % 2 == 1);
     match head_first {
         true => [head, base],
