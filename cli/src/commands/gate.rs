@@ -15,6 +15,7 @@ use photofinish_harness::load::Load;
 use photofinish_harness::record::{
     ArmKind, ArmSource, Completion, Gate as Gated, GateTerm, Plan, Record, Round,
 };
+use photofinish_reports::formats::{self, gate::GATE_FORMATS};
 use photofinish_reports::gate::rule::{FLOOR, LIMIT, LOOKS};
 use photofinish_reports::gate::{GateReport, GateVerdict, terms};
 use photofinish_reports::{describe, terminal};
@@ -33,7 +34,7 @@ use crate::measuring::{self, Beginning, Measured, Measuring};
 use crate::output;
 use crate::request::{Beyond, Prepared, Request};
 use crate::revision::{self, Artifact, Revision};
-use crate::run_directory::{self, RECORD};
+use crate::run_directory::{self, RECORD, RunFile, write_files};
 
 /// The runtime of a gate where nobody names one: what is gated is mostly a server, and its client should stay the same.
 const RUNTIME: &str = "tokio";
@@ -187,16 +188,37 @@ pub struct Gate {
     )]
     out: PathBuf,
 
+    /// Writes the verdict in another format as well, such as junit=gate.xml; repeatable
+    #[arg(long = "write", value_name = "FORMAT=FILE", help_heading = "Output")]
+    writes: Vec<String>,
+
     /// How to print the verdict
     #[arg(long, value_parser = formats(), default_value = "table", help_heading = "Output")]
     format: String,
 }
 
 fn formats() -> PossibleValuesParser {
-    PossibleValuesParser::new([
-        PossibleValue::new("table").help("Tables for people"),
-        PossibleValue::new("json").help("One JSON document"),
-    ])
+    let table = PossibleValue::new(TABLE).help("Tables for people");
+    let others = GATE_FORMATS
+        .iter()
+        .map(|format| PossibleValue::new(format.name).help(format.summary));
+    PossibleValuesParser::new([table].into_iter().chain(others))
+}
+
+/// The format for people.
+const TABLE: &str = "table";
+
+/// The verdict in a format of `reports`.
+fn rendered(report: &GateReport, name: &str) -> Result<Vec<u8>, Failure> {
+    let format = formats::gate::find(name).ok_or_else(|| {
+        let names = GATE_FORMATS.iter().map(|format| format.name);
+        Failure::usage(format!("there is no format `{name}` of a gate"))
+            .hint(names.collect::<Vec<_>>().join(", "))
+    })?;
+    let file = (format.render)(report).map_err(|error| {
+        Failure::could_not_run(format!("cannot write the verdict as {name}")).caused_by(error)
+    })?;
+    Ok(file.bytes)
 }
 
 /// What the arms are, and where they come from.
@@ -218,6 +240,8 @@ impl Gate {
                 "a gate measures pairs of base and head, with planned looks; --max-pairs bounds it",
             ));
         }
+        // What is wrong with it must not be found out after minutes of measuring.
+        self.writes()?;
         if let Some(run) = self.offline()? {
             return self.recompute(&run);
         }
@@ -491,8 +515,11 @@ impl Gate {
         place: Option<&Path>,
     ) -> Result<Exit, Failure> {
         let report = report(record, stored)?;
+        for (format, file) in self.writes()? {
+            write_whole(Path::new(file), rendered(&report, format)?)?;
+        }
         match self.format.as_str() {
-            "json" => output::emit_json(&report)?,
+            name if name != TABLE => output::emit(&rendered(&report, name)?)?,
             _ => {
                 let style = terminal::Style {
                     width: output::width(),
@@ -511,6 +538,32 @@ impl Gate {
         Ok(self.exit(&report))
     }
 
+    /// Formats and files to write.
+    fn writes(&self) -> Result<Vec<(&str, &str)>, Failure> {
+        let split = |write: &'_ String| -> Result<(), Failure> {
+            match write.split_once('=') {
+                Some((format, file))
+                    if formats::gate::find(format).is_some() && !file.is_empty() =>
+                {
+                    Ok(())
+                }
+                _ => {
+                    let names = GATE_FORMATS.iter().map(|format| format.name);
+                    Err(
+                        Failure::usage(format!("`--write {write}` is not of the form FORMAT=FILE"))
+                            .hint(format!("formats: {}", names.collect::<Vec<_>>().join(", "))),
+                    )
+                }
+            }
+        };
+        self.writes.iter().try_for_each(split)?;
+        Ok(self
+            .writes
+            .iter()
+            .filter_map(|write| write.split_once('='))
+            .collect())
+    }
+
     fn exit(&self, report: &GateReport) -> Exit {
         match (report.verdict, &report.advisory) {
             (GateVerdict::Wrong, _) => Exit::Wrong,
@@ -521,6 +574,12 @@ impl Gate {
             (GateVerdict::Inconclusive | GateVerdict::Unfit, None) => Exit::Unfit,
         }
     }
+}
+
+fn write_whole(place: &Path, contents: Vec<u8>) -> Result<(), Failure> {
+    let path = place.file_name().map(PathBuf::from).unwrap_or_default();
+    let directory = place.parent().unwrap_or(Path::new(""));
+    write_files(directory, &[RunFile { path, contents }])
 }
 
 fn report(record: &Record, stored: Option<&Record>) -> Result<GateReport, Failure> {

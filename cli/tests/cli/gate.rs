@@ -110,6 +110,18 @@ fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
     let told = ["REGRESSION", "throughput is 25% worse"];
     says(&regated(&sandbox, &record, &[]), 3, &told);
 
+    // Every format, printed and written beside.
+    for format in ["json", "csv", "markdown", "annotations", "junit"] {
+        let file = sandbox.path().join(format);
+        let write = format!("--write={format}={}", file.display());
+        let printed = regated(&sandbox, &record, &["--format", format, &write]);
+        assert_eq!(printed.code, Some(3), "{printed:#?}");
+        let written = std::fs::read_to_string(&file).expect("written");
+        assert_eq!(printed.stdout, written);
+        assert!(!written.is_empty(), "{format}");
+    }
+    regated(&sandbox, &record, &["--write=pdf=x"]).check(2, &["FORMAT=FILE", "junit"]);
+
     // Swapped arms look like an improvement, and that is said.
     with_throughput(&mut record, 5_000.0, 10_000.0);
     let told = ["PASS", "an improvement, or the arms are swapped"];
