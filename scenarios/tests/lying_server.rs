@@ -1,0 +1,119 @@
+//! HTTP workloads against a server that lies now and then: each wrong answer is told as one, and nothing else is.
+//!
+//! A whole round runs in this process, over real sockets, so that what is broken is the server and not a value handed to
+//! a function: a workload that did not look at its answers would pass here unnoticed.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use photofinish_harness::load::{Load, Stop};
+use photofinish_harness::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
+use photofinish_harness::record::Measurement;
+use photofinish_harness::workload::Failure;
+use photofinish_scenarios::registry::workload;
+use photofinish_scenarios::worker::work;
+use serde_json::json;
+
+const WORKLOADS: [&str; 6] = [
+    "http-get",
+    "http-stream",
+    "http-connect",
+    "http-fanout",
+    "http-limited",
+    "http-queue",
+];
+
+const OPERATIONS: u64 = 30;
+
+/// How often a server lies.
+#[derive(Clone, Copy)]
+enum Lies {
+    Never,
+    /// After the first hundred requests, with which a workload learns what is right, once in seven.
+    Later,
+}
+
+#[test]
+fn a_wrong_body_is_told_by_every_workload_that_asks_for_one() {
+    for name in WORKLOADS {
+        for runtime in ["sync", "tokio"] {
+            let honest = round(name, runtime, Lies::Never);
+            assert!(honest.errors.is_empty(), "{name}: {:?}", honest.errors);
+            let lied_to = round(name, runtime, Lies::Later);
+            let kinds: Vec<&String> = lied_to.errors.keys().collect();
+            assert_eq!(kinds, [Failure::WRONG_CONTENT], "{name} under {runtime}");
+        }
+    }
+}
+
+fn round(name: &str, runtime: &str, lies: Lies) -> Measurement {
+    let directory = tempfile::tempdir().expect("a directory");
+    let unit = Duration::from_millis(1);
+    let entry = workload(name).expect("it ships");
+    let params = (entry.check)(&json!({}), unit).expect("defaults").params;
+    let url = format!("http://{}/", server(lies));
+    let target = TargetAddress { url, mock: false };
+    // A request each, at the least, before the first lie and after it.
+    let warmup = NonZeroU64::new(100).expect("some");
+    let reply = work(&WorkerPlan {
+        protocol: WORKER_PROTOCOL,
+        workload: name.to_owned(),
+        params,
+        unit_ns: u64::try_from(unit.as_nanos()).expect("short"),
+        runtime: runtime.to_owned(),
+        cpus: Vec::new(),
+        worker_threads: 2,
+        load: Load::Closed {
+            concurrency: NonZeroU32::MIN,
+        },
+        warmup: Stop::Ops(warmup),
+        stop: Stop::Ops(NonZeroU64::new(OPERATIONS).expect("some")),
+        stages: Vec::new(),
+        pacer_cpu: None,
+        lag_probe: false,
+        audit: false,
+        seed: 1,
+        targets: [("http".to_owned(), target)].into(),
+        work_dir: directory.path().to_owned(),
+    });
+    match reply.result {
+        WorkerResult::Ok { measurement, .. } => *measurement,
+        other => panic!("{name} under {runtime}: {other:?}"),
+    }
+}
+
+/// A thread for each client, which ends with it.
+fn server(lies: Lies) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it listens").to_string();
+    let requests = Arc::new(AtomicU64::new(0));
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let requests = Arc::clone(&requests);
+            std::thread::spawn(move || answer(&client, &requests, lies));
+        }
+    });
+    address
+}
+
+fn answer(client: &TcpStream, requests: &AtomicU64, lies: Lies) {
+    let _ = client.set_nodelay(true);
+    let mut answers = client;
+    let lines = BufReader::new(client).lines().map_while(Result::ok);
+    for _ in lines.filter(String::is_empty) {
+        let number = requests.fetch_add(1, Ordering::Relaxed);
+        let is_lie = matches!(lies, Lies::Later) && number > 100 && number.is_multiple_of(7);
+        let body = if is_lie { "a lie" } else { "truth" };
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\n";
+        if answers
+            .write_all(format!("{head}{body}").as_bytes())
+            .is_err()
+        {
+            return;
+        }
+    }
+}
