@@ -18,6 +18,7 @@ mod foreign;
 mod gate;
 mod help;
 mod interruption;
+mod leaks;
 mod nginx;
 mod open_load;
 mod output;
