@@ -227,7 +227,7 @@ fn a_misspelt_key_gets_its_line_and_a_suggestion() {
     2 | titel = 'x'
       | ^^^^^ did you mean `title`?
       |
-      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load`, `lag_probe` or `expect`
+      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load`, `lag_probe`, `expect` or `gate`
     ");
     assert_snapshot!(refusal("workload = 'null'\n\n[load]\ndurration = '2s'\n", &[]), @r"
     error: unknown key `durration` in `load`
@@ -251,8 +251,47 @@ fn a_misspelt_key_gets_its_line_and_a_suggestion() {
      --> mine.toml:2:1
       |
     2 | foo = 1
-      | ^^^ expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load`, `lag_probe` or `expect`
+      | ^^^ expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load`, `lag_probe`, `expect` or `gate`
     ");
+}
+
+#[test]
+fn what_a_gate_asks_is_read_with_its_lines_and_checked() {
+    let text = "workload = 'null'\n[gate]\nfloor = '3%'\nthroughput = ['5%', '< 1']\nresponse_p99 = '<20ms'\n";
+    let gate = read(text, &["gate.response_p99=9%"]).gate;
+    assert_eq!(gate.floor, Some(0.03));
+    let terms: Vec<_> = gate
+        .terms
+        .iter()
+        .map(|term| {
+            (
+                term.metric.as_str(),
+                term.text.as_str(),
+                term.place.as_ref(),
+            )
+        })
+        .map(|(metric, text, place)| (metric, text, place.map(|place| place.line)))
+        .collect();
+    let expected = [
+        ("response_p99", "9%", None),
+        ("throughput", "5%", Some(4)),
+        ("throughput", "< 1", Some(4)),
+    ];
+    assert_eq!(terms, expected);
+    let refused = refusal(
+        "workload = 'null'\n[gate]\nthruput = '5%'\nthroughput = '5'\nfloor = '200%'\n",
+        &[],
+    );
+    for part in [
+        "mine.toml:3:1",
+        "throughput",
+        "mine.toml:4",
+        "says nothing about throughput",
+        "mine.toml:5",
+        "below 100",
+    ] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
 }
 
 #[test]
@@ -264,7 +303,7 @@ fn a_key_that_stands_outside_of_its_section_is_sent_there() {
     2 | duration = '2s'
       | ^^^^^^^^ did you mean `load.duration`?
       |
-      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load`, `lag_probe` or `expect`
+      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load`, `lag_probe`, `expect` or `gate`
     ");
     assert_snapshot!(without_lists(&refusal("workload = 'http-get'\npath = '/'\n", &[])), @r"
     error: unknown key `path`

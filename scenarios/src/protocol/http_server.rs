@@ -9,7 +9,7 @@
 //!
 //! let mut asked = Asked::default();
 //! let length = asked.read(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")?;
-//! assert_eq!((length, asked.target()), (Some(32), "/health"));
+//! assert_eq!((length, asked.target()), (Some(33), "/health"));
 //!
 //! let (mut answer, mut bytes) = (Answer::default(), Vec::new());
 //! answer.text(200, "fine");
