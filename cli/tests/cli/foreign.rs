@@ -5,13 +5,12 @@
 //! from its log where it has one.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use photofinish_harness::record::{Outcome, Record};
 
 use crate::nginx::nginx;
-use crate::support::{Sandbox, Started, TINY, closed_address, skip_without, wait_for};
+use crate::support::{Sandbox, Started, TINY, closed_address, python, wait_for};
 
 /// Rules as they are found in the wild: a byte-order mark, both kinds of line ends, comments, groups of others before and
 /// after, two agents over one group, names in any case, wildcards, an end mark, an escape, and rules that overlap.
@@ -165,26 +164,11 @@ async def main():
 asyncio.run(main())
 "#;
 
-/// A Python that has the module `websockets`; `.ci/run` puts it on the path.
-fn python() -> Option<PathBuf> {
-    let own = std::env::var_os("PHOTOFINISH_PYTHON");
-    let mut candidates = own.into_iter().chain(["python3".into()]).map(PathBuf::from);
-    let has = |python: &PathBuf| {
-        let output = Command::new(python)
-            .args(["-c", "import websockets.asyncio.server"])
-            .output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    let found = candidates.find(has);
-    if found.is_none() {
-        skip_without("python3 with websockets");
-    }
-    found
-}
-
 #[test]
 fn an_echo_and_a_chat_in_python_are_talked_to_like_our_own() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("websockets.asyncio.server", "the package websockets") else {
+        return;
+    };
     let sandbox = Sandbox::new();
     let script = sandbox.write("server.py", WEBSOCKETS);
     let address = closed_address();

@@ -10,6 +10,7 @@
 
 mod support;
 
+mod action;
 mod catalogue;
 mod databases;
 mod doctor;

@@ -2,6 +2,7 @@
 //!
 //! Processes are looked at through `/proc`, and only those that a test has started are ever signalled.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -291,4 +292,21 @@ pub fn skip_without(program: &str) {
     );
     // Not `eprintln!`, which is kept from those who run the tests.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {program} is not installed");
+}
+
+/// A Python that can import all of these; `package` says what it takes, for people.
+#[track_caller]
+pub fn python(imports: &str, package: &str) -> Option<PathBuf> {
+    let own = std::env::var_os("PHOTOFINISH_PYTHON");
+    let mut candidates = own.into_iter().chain(["python3".into()]);
+    let has = |python: &OsString| {
+        let import = format!("import {imports}");
+        let output = Command::new(python).args(["-c", &import]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let found = candidates.find(has).map(PathBuf::from);
+    if found.is_none() {
+        skip_without(&format!("python3 with {package}"));
+    }
+    found
 }
