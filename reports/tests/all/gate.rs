@@ -84,7 +84,7 @@ impl Machine {
 /// Noise of 2 to 6 % a round, with and without spikes and drift.
 fn machines() -> Vec<Machine> {
     let mut all = Vec::new();
-    for noise in [0.03, 0.06] {
+    for noise in [0.02, 0.03, 0.04, 0.05, 0.06] {
         for (spikes, drift) in [
             (0.0, 0.0),
             (1.0 / 24.0, 0.0),
@@ -103,6 +103,7 @@ fn machines() -> Vec<Machine> {
 }
 
 /// Every machine with a head that is slower by `slowdown`.
+#[expect(clippy::print_stdout, reason = "the figures of docs/GATE.md")]
 fn on_all_machines(slowdown: f64) -> impl Iterator<Item = (Machine, Tally)> {
     machines()
         .into_iter()
@@ -112,7 +113,9 @@ fn on_all_machines(slowdown: f64) -> impl Iterator<Item = (Machine, Tally)> {
                 slowdown,
                 ..machine
             };
-            (machine, machine.sessions(seed as u64))
+            let tally = machine.sessions(seed as u64);
+            println!("{machine:?} {tally:?}");
+            (machine, tally)
         })
 }
 
