@@ -687,7 +687,7 @@ fn stored_sources(record: &Record) -> (ArmSource, ArmSource) {
 fn program_of(command: &str) -> Option<PathBuf> {
     let first = command
         .split_whitespace()
-        .find(|word| !word.contains('='))?;
+        .find(|word| *word != "exec" && !word.contains('='))?;
     let path = PathBuf::from(first.trim_matches(['\'', '"']));
     path.is_file().then_some(path)
 }

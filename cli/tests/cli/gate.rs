@@ -4,6 +4,7 @@
 //! another's rounds; live arms are real servers and real programs, and are asked what no noise can change.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use photofinish_harness::record::Arm;
 use serde_json::{Value, json};
@@ -361,6 +362,59 @@ fn two_builds_of_a_program_are_workers_and_every_round_is_one_of_them() {
     sandbox
         .run(&[&arguments[..], &head, &SHORT].concat())
         .check(1, &["the base", "the worker"]);
+}
+
+#[test]
+fn another_revision_is_built_beside_the_working_tree_and_leaves_no_worktree() {
+    // The base answers `ok`, the working tree something else: only the two really built can tell.
+    let sandbox = Sandbox::new();
+    let project = sandbox.path().join("project");
+    std::fs::create_dir_all(project.join("src")).expect("made");
+    let server = include_str!("../../../examples/small_server.rs");
+    let write = |name: &str, text: &str| std::fs::write(project.join(name), text).expect("written");
+    write(
+        "Cargo.toml",
+        "[package]\nname = 'small'\nedition = '2024'\n[workspace]\n",
+    );
+    write(".gitignore", "target\nCargo.lock\n");
+    write("src/main.rs", server);
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"];
+        let mut git = Command::new("git");
+        git.current_dir(&project).args(identity).args(arguments);
+        Finished::of(&mut git).check(0, &[]).stdout
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "--message=first"]);
+    let changed = server.replace(
+        "content-length: 2\\r\\n\\r\\nok",
+        "content-length: 3\\r\\n\\r\\nnew",
+    );
+    assert_ne!(changed, server);
+    write("src/main.rs", &changed);
+    let gate = |more: &[&str]| {
+        let arguments = [&["gate", "http-get", "--base-rev=HEAD"], more, &SHORT[..]].concat();
+        let mut command = sandbox.command(&arguments);
+        command.current_dir(&project).env_remove("CARGO_TARGET_DIR");
+        Finished::of(&mut command)
+    };
+    let arms = [
+        "--server={exe} {port} 10",
+        "--max-pairs=10",
+        "--set=params.path=/",
+    ];
+    let finished = gate(&arms);
+    let told = [
+        "WRONG",
+        "2 bytes",
+        "of the base and 3 bytes",
+        "with changes",
+    ];
+    says(&finished, 5, &told);
+    assert_eq!(git(&["worktree", "list"]).lines().count(), 1);
+    let mut nowhere = sandbox.command(&["gate", "http-get", "--base-rev=nowhere"]);
+    Finished::of(nowhere.current_dir(&project)).check(2, &["no revision `nowhere`"]);
 }
 
 #[test]
