@@ -94,7 +94,10 @@ fn comparisons(worker: &Traffic, server: &ServerCounts) -> [Comparison; 5] {
             unseen: worker.abandoned,
             ..answered("requests", worker.requests, server.requests)
         },
-        sent("connections", worker.connections, server.connections),
+        Comparison {
+            unseen: worker.abandoned_connections,
+            ..sent("connections", worker.connections, server.connections)
+        },
         answered("transactions", worker.transactions, server.transactions),
         Comparison {
             unseen: bytes_unseen,
@@ -142,6 +145,7 @@ mod tests {
         bytes_in: 3000,
         connections: 2,
         abandoned: 0,
+        abandoned_connections: 0,
         transactions: 3,
     };
     const SAME: ServerCounts = ServerCounts {
@@ -186,6 +190,26 @@ mod tests {
 
     fn check(failure: Option<&str>, server: ServerCounts, expected: &[&str]) {
         assert_eq!(mismatches("http", &measurement(failure), &server), expected);
+    }
+
+    #[test]
+    fn a_connection_given_up_while_it_was_opened_may_be_counted_by_the_server_or_not() {
+        let worker = Traffic {
+            abandoned_connections: 1,
+            ..TRAFFIC
+        };
+        let told = |accepted| {
+            let server = ServerCounts {
+                connections: Some(accepted),
+                ..SAME
+            };
+            let compared = comparisons(&worker, &server);
+            let told = compared
+                .iter()
+                .find_map(|one| one.disagreement("http", true));
+            told.is_some()
+        };
+        assert_eq!([1, 2, 3, 4].map(told), [true, false, false, true]);
     }
 
     #[test]

@@ -602,6 +602,9 @@ pub struct Traffic {
     /// have answered them or not.
     #[serde(default)]
     pub abandoned: u64,
+    /// Connections given up while they were being opened: the server may have accepted them or not.
+    #[serde(default)]
+    pub abandoned_connections: u64,
     /// Transactions of a database that ended; 0 where there are none.
     #[serde(default)]
     pub transactions: u64,

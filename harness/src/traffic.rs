@@ -21,6 +21,7 @@ struct Totals {
     bytes_in: AtomicU64,
     connections: AtomicU64,
     abandoned: AtomicU64,
+    abandoned_connections: AtomicU64,
     transactions: AtomicU64,
 }
 
@@ -57,6 +58,13 @@ impl TrafficCounter {
         self.totals.abandoned.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A connection was given up while it was being opened.
+    pub fn abandoned_connection(&self) {
+        self.totals
+            .abandoned_connections
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A transaction of a database ended.
     #[inline]
     pub fn ended_transaction(&self) {
@@ -72,6 +80,7 @@ impl TrafficCounter {
             bytes_in: load(&self.totals.bytes_in),
             connections: load(&self.totals.connections),
             abandoned: load(&self.totals.abandoned),
+            abandoned_connections: load(&self.totals.abandoned_connections),
             transactions: load(&self.totals.transactions),
         }
     }

@@ -657,6 +657,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
                 bytes_in: requests * 120,
                 connections: u64::from(draw.sessions),
                 abandoned: 0,
+                abandoned_connections: 0,
                 transactions: 0,
             },
         )]),

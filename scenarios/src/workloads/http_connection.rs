@@ -132,9 +132,32 @@ impl<R: Runtime> Connector<R> {
 
     /// Opens one.
     pub(super) async fn connect(&self) -> Result<R::Stream, Failure> {
-        let stream = self.runtime.connect(self.address).await?;
+        let opening = Opening {
+            traffic: &self.traffic,
+        };
+        let connected = self.runtime.connect(self.address).await;
+        opening.ended();
+        let stream = connected?;
         self.traffic.connected();
         Ok(stream)
+    }
+}
+
+/// A connection that is being opened. Dropped before its end was seen, it counts as abandoned: the server may have
+/// accepted it or not.
+struct Opening<'a> {
+    traffic: &'a TrafficCounter,
+}
+
+impl Opening<'_> {
+    fn ended(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.traffic.abandoned_connection();
     }
 }
 
@@ -411,6 +434,15 @@ mod tests {
         assert_eq!(fewer_than_operations(11, totals), None);
         let told = fewer_than_operations(9, totals).expect("a violation");
         assert_eq!(told, "10 operations opened only 9 connections");
+    }
+
+    #[test]
+    fn only_a_connection_whose_opening_was_not_seen_to_its_end_is_abandoned() {
+        let traffic = TrafficCounter::default();
+        Opening { traffic: &traffic }.ended();
+        assert_eq!(traffic.snapshot().abandoned_connections, 0);
+        drop(Opening { traffic: &traffic });
+        assert_eq!(traffic.snapshot().abandoned_connections, 1);
     }
 
     #[test]
