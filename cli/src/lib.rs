@@ -20,6 +20,7 @@ mod output;
 mod artifacts;
 mod baselines;
 mod fitness;
+mod gate_terms;
 mod next_steps;
 mod preview;
 mod request;
@@ -27,6 +28,7 @@ mod servers;
 mod warnings;
 
 mod arm_server;
+mod arm_sources;
 mod arms;
 mod child;
 mod conditions;

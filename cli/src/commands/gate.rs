@@ -1,46 +1,37 @@
 //! `photofinish gate`: may the head take the place of the base? Measures both in turn, or recomputes from records.
 //!
-//! The order of things: where the arms come from, what is asked of them, whether that could fail at all, then pairs
-//! until everything is decided. What is decided, and when, is `reports::gate`'s; what an arm is when it runs, `arms`'s.
+//! The order of things: where the arms come from (`arm_sources`), what is asked of them (`gate_terms`), whether that could
+//! fail at all, then pairs until everything is decided. What is decided, and when, is `reports::gate`'s.
 
 use std::num::NonZeroU32;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clap::builder::PossibleValue;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args};
-use photofinish_harness::load::Load;
-use photofinish_harness::record::{
-    ArmKind, ArmSource, Completion, Gate as Gated, GateTerm, Plan, Record, Round,
-};
+use photofinish_harness::record::{Completion, Plan, Record, Round};
 use photofinish_reports::formats::{self, gate::GATE_FORMATS};
-use photofinish_reports::gate::rule::{FLOOR, LIMIT, LOOKS};
+use photofinish_reports::gate::rule::LOOKS;
 use photofinish_reports::gate::{GateReport, GateVerdict, terms};
-use photofinish_reports::{describe, terminal};
+use photofinish_reports::terminal;
 use photofinish_scenarios::plan::with_arms;
 use photofinish_scenarios::scenario::GateSpec;
-use sha2::{Digest, Sha256};
 
-use crate::arm_server::PORT;
-use crate::arms::{Arms, Both};
+use crate::arm_sources::{ArmArguments, Sources, stored_sources};
+use crate::arms::Arms;
 use crate::artifacts::PAGE;
-use crate::baselines::{Baselines, DIRECTORY};
 use crate::course::Planned;
 use crate::exit::{Exit, Failure};
+use crate::gate_terms::TermArguments;
 use crate::interrupt::Interrupt;
 use crate::measuring::{self, Beginning, Measured, Measuring};
 use crate::output;
 use crate::request::{Beyond, Prepared, Request};
-use crate::revision::{self, Artifact, Revision};
 use crate::run_directory::{self, RECORD, RunFile, write_files};
 
 /// The runtime of a gate where nobody names one: what is gated is mostly a server, and its client should stay the same.
 const RUNTIME: &str = "tokio";
-
-/// What stands for the built executable in a server's command.
-const EXE: &str = "{exe}";
 
 /// Set for a program that a gate has handed its work to, so that it does not hand it on.
 const HANDED_OVER: &str = "PHOTOFINISH_GATE_HANDED_OVER";
@@ -74,98 +65,11 @@ pub struct Gate {
     #[command(flatten)]
     request: Request,
 
-    /// The base: a server's command, with {port} where its port goes
-    #[arg(
-        long,
-        value_name = "CMD",
-        requires = "head_server",
-        help_heading = "Arms"
-    )]
-    base_server: Option<String>,
+    #[command(flatten)]
+    arms: ArmArguments,
 
-    /// The head: a server's command, with {port} where its port goes
-    #[arg(
-        long,
-        value_name = "CMD",
-        requires = "base_server",
-        help_heading = "Arms"
-    )]
-    head_server: Option<String>,
-
-    /// Where an arm's server is met [default: http://127.0.0.1:{port}, and the like]
-    #[arg(long, value_name = "URL", help_heading = "Arms")]
-    server_url: Option<String>,
-
-    /// The base: a build of your own workloads (a program around `photofinish::run_with`)
-    #[arg(
-        long,
-        value_name = "PATH",
-        requires = "head_exe",
-        help_heading = "Arms"
-    )]
-    base_exe: Option<PathBuf>,
-
-    /// The head: another build of the same program
-    #[arg(
-        long,
-        value_name = "PATH",
-        requires = "base_exe",
-        help_heading = "Arms"
-    )]
-    head_exe: Option<PathBuf>,
-
-    /// The base: another revision of the project around the current directory, built beside the working tree, which is
-    /// the head
-    #[arg(long, value_name = "REV", help_heading = "Arms")]
-    base_rev: Option<String>,
-
-    /// With --base-rev: the executable is a server; its command, with {exe} and {port}
-    #[arg(long, value_name = "CMD", requires = "base_rev", help_heading = "Arms")]
-    server: Option<String>,
-
-    /// With --base-rev: which binary of the project
-    #[arg(
-        long,
-        value_name = "NAME",
-        requires = "base_rev",
-        conflicts_with = "example",
-        help_heading = "Arms"
-    )]
-    bin: Option<String>,
-
-    /// With --base-rev: which example of the project
-    #[arg(
-        long,
-        value_name = "NAME",
-        requires = "base_rev",
-        help_heading = "Arms"
-    )]
-    example: Option<String>,
-
-    /// The base: a stored baseline or a record; numbers of another machine or boot make the verdict advice
-    #[arg(long, value_name = "NAME|RECORD", help_heading = "Arms")]
-    baseline: Option<String>,
-
-    /// Where baselines are
-    #[arg(long, value_name = "DIR", default_value = DIRECTORY, help_heading = "Arms")]
-    baselines: PathBuf,
-
-    /// What is asked of a metric: throughput=5% is a limit of the slowdown, "response_p99=< 20ms" an objective; goes over
-    /// the scenario's [gate]; repeatable [default: 10% of throughput, or of response_p99 under open load]
-    #[arg(
-        long = "limit",
-        value_name = "METRIC=TEXT",
-        help_heading = "What must hold"
-    )]
-    limits: Vec<String>,
-
-    /// The slowdown that does not matter yet [default: 2%]
-    #[arg(long, value_name = "PERCENT", help_heading = "What must hold")]
-    floor: Option<String>,
-
-    /// Lets the arms answer with different content
-    #[arg(long, help_heading = "What must hold")]
-    content_may_differ: bool,
+    #[command(flatten)]
+    asked: TermArguments,
 
     /// Ends with 4 where the verdict would be advice only
     #[arg(long, help_heading = "What must hold")]
@@ -221,17 +125,6 @@ fn rendered(report: &GateReport, name: &str) -> Result<Vec<u8>, Failure> {
     Ok(file.bytes)
 }
 
-/// What the arms are, and where they come from.
-struct Sources {
-    base: ArmSource,
-    head: ArmSource,
-    arms: Arms,
-    /// The record of the base, where it is none of the arms that run.
-    stored: Option<Record>,
-    /// A worktree that must outlive the gate.
-    _revision: Option<Revision>,
-}
-
 impl Gate {
     /// Decides.
     pub fn execute(self) -> Result<Exit, Failure> {
@@ -245,7 +138,7 @@ impl Gate {
         if let Some(run) = self.offline()? {
             return self.recompute(&run);
         }
-        let sources = self.sources()?;
+        let sources = self.arms.sources()?;
         let prepared = match self.prepare(&sources) {
             Ok(prepared) => prepared,
             Err(failure) => return Err(handed_over(&sources.arms, failure)),
@@ -269,8 +162,7 @@ impl Gate {
         let Some(run) = names.iter().find(is_record) else {
             return Ok(None);
         };
-        let live = self.base_server.is_some() || self.base_exe.is_some() || self.base_rev.is_some();
-        if names.len() > 1 || live {
+        if names.len() > 1 || self.arms.are_live() {
             return Err(Failure::usage(format!(
                 "{run} is a run that was measured already, which goes with no scenario and no arms"
             ))
@@ -283,7 +175,7 @@ impl Gate {
 
     fn recompute(&self, run: &Path) -> Result<Exit, Failure> {
         let mut record = run_directory::load(run)?;
-        let stored = self.stored()?;
+        let stored = self.arms.stored()?;
         if let Some(base) = &stored {
             self.regate(&mut record, base)?;
         }
@@ -296,11 +188,14 @@ impl Gate {
         let gates: Vec<_> = names
             .map(|scenario| (scenario.name.clone(), GateSpec::default()))
             .collect();
-        let asked = record.plan.gate.take().filter(|_| self.limits.is_empty());
-        let mut gated = self.gated(&gates, &record.plan, stored_sources(base))?;
+        let asked = record.plan.gate.take().filter(|_| self.asked.is_empty());
+        let mut gated = self
+            .asked
+            .gated(&gates, &record.plan, stored_sources(base))?;
         if let Some(asked) = asked {
             gated.terms = asked.terms;
             gated.floor = asked.floor;
+            gated.content_may_differ |= asked.content_may_differ;
         }
         record.plan.gate = Some(gated);
         if record.plan.looks.is_empty() {
@@ -310,75 +205,19 @@ impl Gate {
         Ok(())
     }
 
-    fn stored(&self) -> Result<Option<Record>, Failure> {
-        let baselines = Baselines::of(&self.baselines);
-        let name = self.baseline.as_ref();
-        name.map(|name| baselines.find(name)).transpose()
-    }
-
-    fn sources(&self) -> Result<Sources, Failure> {
-        if let (Some(base), Some(head)) = (&self.base_server, &self.head_server) {
-            return servers(base, head);
-        }
-        if let (Some(base), Some(head)) = (&self.base_exe, &self.head_exe) {
-            return executables(base, head);
-        }
-        if let Some(revision) = &self.base_rev {
-            return self.revisions(revision);
-        }
-        match self.stored()? {
-            Some(record) => {
-                let (base, head) = stored_sources(&record);
-                Ok(Sources {
-                    base,
-                    head,
-                    arms: Arms::None,
-                    stored: Some(record),
-                    _revision: None,
-                })
-            }
-            None => Err(Failure::usage("a gate needs two arms").hint(
-                "--base-server CMD --head-server CMD, --base-exe PATH --head-exe PATH, --base-rev REV, or --baseline NAME",
-            )),
-        }
-    }
-
-    fn revisions(&self, revision: &str) -> Result<Sources, Failure> {
-        let artifact = Artifact {
-            bin: self.bin.clone(),
-            example: self.example.clone(),
-        };
-        let revision = Revision::check_out(revision)?;
-        let base = revision.build(&artifact)?;
-        let head = revision::build_working_tree(&artifact)?;
-        let mut sources = match &self.server {
-            Some(command) => {
-                let with = |exe: &Path| command.replace(EXE, &quoted(&exe.to_string_lossy()));
-                servers(&with(&base.executable), &with(&head.executable))?
-            }
-            None => executables(&base.executable, &head.executable)?,
-        };
-        sources.base.identity = Some(base.commit);
-        sources.head.identity = Some(head.commit);
-        sources._revision = Some(revision);
-        Ok(sources)
-    }
-
     /// The plan with its arms, and with what is asked of them.
     fn prepare(&self, sources: &Sources) -> Result<Prepared, Failure> {
-        let own = self.server_url.clone();
-        let url = move |target: &str| server_url(own.as_deref(), target);
         let beyond = Beyond {
             runtimes: vec![RUNTIME.to_owned()],
             looks: self.looks(),
             server_url: match sources.arms {
-                Arms::Servers(_) => Some(Box::new(url)),
+                Arms::Servers(_) => Some(Box::new(self.arms.server_url())),
                 _ => None,
             },
         };
         let mut prepared = self.request.prepare_with(&beyond)?;
         let both = (sources.base.clone(), sources.head.clone());
-        let gated = self.gated(&prepared.gates, &prepared.plan, both)?;
+        let gated = self.asked.gated(&prepared.gates, &prepared.plan, both)?;
         match sources.stored {
             Some(_) => prepared.plan.gate = Some(gated),
             None => prepared.plan = with_arms(prepared.plan, gated, prepared.seed),
@@ -389,66 +228,6 @@ impl Gate {
                 .push("base and head are the same command: a test of the gate itself".to_owned());
         }
         Ok(prepared)
-    }
-
-    /// What is asked: each scenario's own terms, and over them those of the command line.
-    fn gated(
-        &self,
-        gates: &[(String, GateSpec)],
-        plan: &Plan,
-        (base, head): (ArmSource, ArmSource),
-    ) -> Result<Gated, Failure> {
-        let asked = self.asked()?;
-        let mut terms = Vec::new();
-        for (scenario, spec) in gates {
-            let over = |name: &str| asked.iter().any(|(metric, _)| same_metric(metric, name));
-            let own = spec.terms.iter().filter(|text| !over(&text.metric));
-            let own = own.map(|text| (text.metric.clone(), text.text.clone(), text.place.clone()));
-            let given = asked
-                .iter()
-                .map(|(metric, text)| (metric.clone(), text.clone(), spec.place.clone()));
-            let mut all: Vec<_> = own.chain(given).collect();
-            if all.is_empty() {
-                let usual = (usual_metric(plan, scenario), format!("{}%", 100.0 * LIMIT));
-                all.push((usual.0.to_owned(), usual.1, spec.place.clone()));
-            }
-            for (metric, text, place) in all {
-                let asked = terms::parse(&metric, &text).map_err(|error| {
-                    Failure::usage(error.to_string())
-                        .hint(format!("metrics to gate: {}", terms::names().join(", ")))
-                })?;
-                terms.push(GateTerm {
-                    scenario: scenario.clone(),
-                    metric: asked.metric,
-                    requirement: asked.requirement,
-                    text: format!("{metric} = \"{text}\""),
-                    place,
-                });
-            }
-        }
-        let floors = gates.iter().filter_map(|(_, spec)| spec.floor);
-        Ok(Gated {
-            base,
-            head,
-            floor: match &self.floor {
-                Some(text) => percent(text)?,
-                None => floors.reduce(f64::min).unwrap_or(FLOOR),
-            },
-            terms,
-            content_may_differ: self.content_may_differ,
-        })
-    }
-
-    /// The limits of the command line.
-    fn asked(&self) -> Result<Vec<(String, String)>, Failure> {
-        let split = |limit: &String| {
-            let (metric, text) = limit.split_once('=').ok_or_else(|| {
-                Failure::usage(format!("`--limit {limit}` is not of the form METRIC=TEXT"))
-                    .hint("such as --limit throughput=5% or --limit 'response_p99=< 20ms'")
-            })?;
-            Ok((metric.trim().to_owned(), text.trim().to_owned()))
-        };
-        self.limits.iter().map(split).collect()
     }
 
     fn looks(&self) -> Vec<NonZeroU32> {
@@ -502,7 +281,7 @@ impl Gate {
         }
         let place = written?;
         if let Some(name) = &self.save_baseline {
-            Baselines::of(&self.baselines).keep(name, &record)?;
+            self.arms.keep(name, &record)?;
         }
         self.tell(&record, stored, Some(&place))
     }
@@ -591,143 +370,6 @@ fn report(record: &Record, stored: Option<&Record>) -> Result<GateReport, Failur
         Failure::usage(error.to_string())
             .hint("`photofinish gate RUN --baseline BASE` holds a plain run against another one")
     })
-}
-
-/// The metric that is gated where nothing is said: what results are ranked by.
-fn usual_metric(plan: &Plan, scenario: &str) -> &'static str {
-    let mut loads = plan.cells.iter().filter(|cell| cell.scenario == scenario);
-    match loads.any(|cell| matches!(cell.load, Load::Open { .. })) {
-        true => "response_p99",
-        false => "throughput",
-    }
-}
-
-fn same_metric(a: &str, b: &str) -> bool {
-    let full = |name: &str| terms::find(name).map(|(metric, _)| metric.name.clone());
-    a == b || full(a).is_some_and(|name| Some(name) == full(b))
-}
-
-fn percent(text: &str) -> Result<f64, Failure> {
-    let number = text
-        .trim()
-        .strip_suffix('%')
-        .and_then(|number| number.trim().parse::<f64>().ok());
-    let share = number
-        .map(|percent| percent / 100.0)
-        .filter(|share| (0.0..1.0).contains(share));
-    share.ok_or_else(|| {
-        Failure::usage(format!("`--floor {text}` is no percentage")).hint("such as --floor 2%")
-    })
-}
-
-fn servers(base: &str, head: &str) -> Result<Sources, Failure> {
-    for (name, command) in [("--base-server", base), ("--head-server", head)] {
-        if !command.contains(PORT) {
-            return Err(Failure::usage(format!(
-                "{name}: the command has no {PORT} where its port goes"
-            ))
-            .hint("such as './server --port {port}', or 'PORT={port} ./server'"));
-        }
-    }
-    let source = |command: &str| ArmSource {
-        kind: ArmKind::Server,
-        what: command.to_owned(),
-        identity: program_of(command).and_then(|program| fingerprint(&program)),
-    };
-    Ok(Sources {
-        base: source(base),
-        head: source(head),
-        arms: Arms::Servers(Both {
-            base: base.to_owned(),
-            head: head.to_owned(),
-        }),
-        stored: None,
-        _revision: None,
-    })
-}
-
-fn executables(base: &Path, head: &Path) -> Result<Sources, Failure> {
-    let whole = |path: &Path| {
-        path.canonicalize().map_err(|error| {
-            Failure::usage(format!("there is no executable {}", path.display())).caused_by(error)
-        })
-    };
-    let source = |path: &Path| ArmSource {
-        kind: ArmKind::Executable,
-        what: path.display().to_string(),
-        identity: fingerprint(path),
-    };
-    Ok(Sources {
-        base: source(base),
-        head: source(head),
-        arms: Arms::Executables(Both {
-            base: whole(base)?,
-            head: whole(head)?,
-        }),
-        stored: None,
-        _revision: None,
-    })
-}
-
-fn stored_sources(record: &Record) -> (ArmSource, ArmSource) {
-    let base = ArmSource {
-        kind: ArmKind::Record,
-        what: record.id.clone(),
-        identity: Some(format!("measured {}", describe::time(&record.started_utc))),
-    };
-    let head = ArmSource {
-        kind: ArmKind::Now,
-        what: "measured now".to_owned(),
-        identity: None,
-    };
-    (base, head)
-}
-
-/// The file that a command begins with, where it is one.
-fn program_of(command: &str) -> Option<PathBuf> {
-    let first = command
-        .split_whitespace()
-        .find(|word| *word != "exec" && !word.contains('='))?;
-    let path = PathBuf::from(first.trim_matches(['\'', '"']));
-    path.is_file().then_some(path)
-}
-
-/// What tells one build from another.
-fn fingerprint(path: &Path) -> Option<String> {
-    let digest = Sha256::digest(std::fs::read(path).ok()?);
-    let hex: String = digest
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Some(format!("SHA-256 {hex}…"))
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// Where an arm's server is met.
-fn server_url(own: Option<&str>, target: &str) -> Result<String, Failure> {
-    let url = match (own, target) {
-        (Some(own), _) => own.to_owned(),
-        (None, "http") => "http://127.0.0.1:{port}".to_owned(),
-        (None, "ws") => "ws://127.0.0.1:{port}/".to_owned(),
-        (None, "db") => "postgres://photofinish@127.0.0.1:{port}/photofinish".to_owned(),
-        (None, other) => {
-            return Err(
-                Failure::usage(format!("it is not known how to reach `{other}`"))
-                    .hint("say it with --server-url"),
-            );
-        }
-    };
-    match url.contains(PORT) && url.contains("127.0.0.1") {
-        true => Ok(url),
-        false => Err(
-            Failure::usage("--server-url must lead to 127.0.0.1 and the port {port}")
-                .hint("such as http://127.0.0.1:{port}/items"),
-        ),
-    }
 }
 
 /// A scenario whose workload is the user's own is known to their program only: that one then does the gate's work.

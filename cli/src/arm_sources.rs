@@ -1,0 +1,299 @@
+//! Where the arms of a gate come from: two commands, two programs, two revisions of a project, or a record.
+//!
+//! The arguments that say so, and what they amount to: what the record tells of each arm, and what is started. How an arm
+//! lives when it runs is in `arms` and `arm_server`; building a revision in `revision`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use photofinish_harness::record::{ArmKind, ArmSource, Record};
+use photofinish_reports::describe;
+use sha2::{Digest, Sha256};
+
+use crate::arm_server::PORT;
+use crate::arms::{Arms, Both};
+use crate::baselines::{Baselines, DIRECTORY};
+use crate::exit::Failure;
+use crate::revision::{self, Artifact, Revision};
+
+/// What stands for the built executable in a server's command.
+const EXE: &str = "{exe}";
+
+/// What the arms are.
+#[derive(Args)]
+pub struct ArmArguments {
+    /// The base: a server's command, with {port} where its port goes
+    #[arg(
+        long,
+        value_name = "CMD",
+        requires = "head_server",
+        help_heading = "Arms"
+    )]
+    base_server: Option<String>,
+
+    /// The head: a server's command, with {port} where its port goes
+    #[arg(
+        long,
+        value_name = "CMD",
+        requires = "base_server",
+        help_heading = "Arms"
+    )]
+    head_server: Option<String>,
+
+    /// Where an arm's server is met [default: http://127.0.0.1:{port}, and the like]
+    #[arg(long, value_name = "URL", help_heading = "Arms")]
+    server_url: Option<String>,
+
+    /// The base: a build of your own workloads (a program around `photofinish::run_with`)
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "head_exe",
+        help_heading = "Arms"
+    )]
+    base_exe: Option<PathBuf>,
+
+    /// The head: another build of the same program
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "base_exe",
+        help_heading = "Arms"
+    )]
+    head_exe: Option<PathBuf>,
+
+    /// The base: another revision of the project around the current directory, built beside the working tree, which is
+    /// the head
+    #[arg(long, value_name = "REV", help_heading = "Arms")]
+    base_rev: Option<String>,
+
+    /// With --base-rev: the executable is a server; its command, with {exe} and {port}
+    #[arg(long, value_name = "CMD", requires = "base_rev", help_heading = "Arms")]
+    server: Option<String>,
+
+    /// With --base-rev: which binary of the project
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "base_rev",
+        conflicts_with = "example",
+        help_heading = "Arms"
+    )]
+    bin: Option<String>,
+
+    /// With --base-rev: which example of the project
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "base_rev",
+        help_heading = "Arms"
+    )]
+    example: Option<String>,
+
+    /// The base: a stored baseline or a record; numbers of another machine or boot make the verdict advice
+    #[arg(long, value_name = "NAME|RECORD", help_heading = "Arms")]
+    baseline: Option<String>,
+
+    /// Where baselines are
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY, help_heading = "Arms")]
+    baselines: PathBuf,
+}
+
+/// What the arms are, and where they come from.
+pub struct Sources {
+    /// What the record tells of the base.
+    pub base: ArmSource,
+    /// What the record tells of the head.
+    pub head: ArmSource,
+    /// What is started.
+    pub arms: Arms,
+    /// The record of the base, where it is none of the arms that run.
+    pub stored: Option<Record>,
+    /// A worktree that must outlive the gate.
+    _revision: Option<Revision>,
+}
+
+impl ArmArguments {
+    /// Whether both arms are to be measured now.
+    pub fn are_live(&self) -> bool {
+        self.base_server.is_some() || self.base_exe.is_some() || self.base_rev.is_some()
+    }
+
+    /// Keeps a record as a baseline.
+    pub fn keep(&self, name: &str, record: &Record) -> Result<PathBuf, Failure> {
+        Baselines::of(&self.baselines).keep(name, record)
+    }
+
+    /// The record that the base is, where one was named.
+    pub fn stored(&self) -> Result<Option<Record>, Failure> {
+        let baselines = Baselines::of(&self.baselines);
+        let name = self.baseline.as_ref();
+        name.map(|name| baselines.find(name)).transpose()
+    }
+
+    /// Checks them, and builds what is to be built.
+    pub fn sources(&self) -> Result<Sources, Failure> {
+        if let (Some(base), Some(head)) = (&self.base_server, &self.head_server) {
+            return servers(base, head);
+        }
+        if let (Some(base), Some(head)) = (&self.base_exe, &self.head_exe) {
+            return executables(base, head);
+        }
+        if let Some(revision) = &self.base_rev {
+            return self.revisions(revision);
+        }
+        match self.stored()? {
+            Some(record) => {
+                let (base, head) = stored_sources(&record);
+                Ok(Sources {
+                    base,
+                    head,
+                    arms: Arms::None,
+                    stored: Some(record),
+                    _revision: None,
+                })
+            }
+            None => Err(Failure::usage("a gate needs two arms").hint(
+                "--base-server CMD --head-server CMD, --base-exe PATH --head-exe PATH, --base-rev REV, or --baseline NAME",
+            )),
+        }
+    }
+
+    fn revisions(&self, revision: &str) -> Result<Sources, Failure> {
+        let artifact = Artifact {
+            bin: self.bin.clone(),
+            example: self.example.clone(),
+        };
+        let revision = Revision::check_out(revision)?;
+        let base = revision.build(&artifact)?;
+        let head = revision::build_working_tree(&artifact)?;
+        let mut sources = match &self.server {
+            Some(command) => {
+                let with = |exe: &Path| command.replace(EXE, &quoted(&exe.to_string_lossy()));
+                servers(&with(&base.executable), &with(&head.executable))?
+            }
+            None => executables(&base.executable, &head.executable)?,
+        };
+        sources.base.identity = Some(base.commit);
+        sources.head.identity = Some(head.commit);
+        sources._revision = Some(revision);
+        Ok(sources)
+    }
+
+    /// Where the server of an arm is met, behind the target of that name.
+    pub fn server_url(&self) -> impl Fn(&str) -> Result<String, Failure> + use<> {
+        let own = self.server_url.clone();
+        move |target| server_url(own.as_deref(), target)
+    }
+}
+
+fn servers(base: &str, head: &str) -> Result<Sources, Failure> {
+    for (name, command) in [("--base-server", base), ("--head-server", head)] {
+        if !command.contains(PORT) {
+            return Err(Failure::usage(format!(
+                "{name}: the command has no {PORT} where its port goes"
+            ))
+            .hint("such as './server --port {port}', or 'PORT={port} ./server'"));
+        }
+    }
+    let source = |command: &str| ArmSource {
+        kind: ArmKind::Server,
+        what: command.to_owned(),
+        identity: program_of(command).and_then(|program| fingerprint(&program)),
+    };
+    Ok(Sources {
+        base: source(base),
+        head: source(head),
+        arms: Arms::Servers(Both {
+            base: base.to_owned(),
+            head: head.to_owned(),
+        }),
+        stored: None,
+        _revision: None,
+    })
+}
+
+fn executables(base: &Path, head: &Path) -> Result<Sources, Failure> {
+    let whole = |path: &Path| {
+        path.canonicalize().map_err(|error| {
+            Failure::usage(format!("there is no executable {}", path.display())).caused_by(error)
+        })
+    };
+    let source = |path: &Path| ArmSource {
+        kind: ArmKind::Executable,
+        what: path.display().to_string(),
+        identity: fingerprint(path),
+    };
+    Ok(Sources {
+        base: source(base),
+        head: source(head),
+        arms: Arms::Executables(Both {
+            base: whole(base)?,
+            head: whole(head)?,
+        }),
+        stored: None,
+        _revision: None,
+    })
+}
+
+/// What a record tells of a base that is a record, and of the head beside it.
+pub fn stored_sources(record: &Record) -> (ArmSource, ArmSource) {
+    let base = ArmSource {
+        kind: ArmKind::Record,
+        what: record.id.clone(),
+        identity: Some(format!("measured {}", describe::time(&record.started_utc))),
+    };
+    let head = ArmSource {
+        kind: ArmKind::Now,
+        what: "measured now".to_owned(),
+        identity: None,
+    };
+    (base, head)
+}
+
+/// The file that a command begins with, where it is one.
+fn program_of(command: &str) -> Option<PathBuf> {
+    let first = command
+        .split_whitespace()
+        .find(|word| *word != "exec" && !word.contains('='))?;
+    let path = PathBuf::from(first.trim_matches(['\'', '"']));
+    path.is_file().then_some(path)
+}
+
+/// What tells one build from another.
+fn fingerprint(path: &Path) -> Option<String> {
+    let digest = Sha256::digest(std::fs::read(path).ok()?);
+    let hex: String = digest
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Some(format!("SHA-256 {hex}…"))
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Where an arm's server is met.
+fn server_url(own: Option<&str>, target: &str) -> Result<String, Failure> {
+    let url = match (own, target) {
+        (Some(own), _) => own.to_owned(),
+        (None, "http") => "http://127.0.0.1:{port}".to_owned(),
+        (None, "ws") => "ws://127.0.0.1:{port}/".to_owned(),
+        (None, "db") => "postgres://photofinish@127.0.0.1:{port}/photofinish".to_owned(),
+        (None, other) => {
+            return Err(
+                Failure::usage(format!("it is not known how to reach `{other}`"))
+                    .hint("say it with --server-url"),
+            );
+        }
+    };
+    match url.contains(PORT) && url.contains("127.0.0.1") {
+        true => Ok(url),
+        false => Err(
+            Failure::usage("--server-url must lead to 127.0.0.1 and the port {port}")
+                .hint("such as http://127.0.0.1:{port}/items"),
+        ),
+    }
+}
