@@ -90,7 +90,7 @@ fn results(record: &Record, summary: &Summary, benchmarks: &[Benchmark<'_>]) -> 
 
 /// Nothing of a round without a number: a line without one is an error to benchstat.
 fn line(benchmark: &Benchmark<'_>, round: &Measurement) -> String {
-    let mut values = String::new();
+    let mut values = per_op(benchmark.cell.load, round).unwrap_or_default();
     for judged in benchmark.judged() {
         if let Some(value) = judged.metric.read(round) {
             let _ = write!(values, " {value} {}", unit(judged.metric));
@@ -100,6 +100,13 @@ fn line(benchmark: &Benchmark<'_>, round: &Measurement) -> String {
         true => values,
         false => format!("{} {}{values}\n", name(benchmark.cell), round.ops),
     }
+}
+
+/// Under closed load the time for each operation as Go's own benchmarks tell it, wall time over operations: readers older
+/// than benchstat (benchcmp, and whatever parses with golang.org/x/tools) know this unit and few others.
+fn per_op(load: Load, round: &Measurement) -> Option<String> {
+    let known = matches!(load, Load::Closed { .. }) && round.throughput_ops_s > 0.0;
+    known.then(|| format!(" {} ns/op", 1e9 / round.throughput_ops_s))
 }
 
 fn name(cell: &CellSummary) -> String {

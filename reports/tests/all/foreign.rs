@@ -36,6 +36,24 @@ pub(crate) fn node(package: &str) -> Option<PathBuf> {
     found.then(|| PathBuf::from("node"))
 }
 
+/// Debian's Go tools, as `go run` with the libraries of the distribution instead of modules from the network.
+pub(crate) fn go_run(package: &str) -> Option<Command> {
+    let run = || {
+        let mut go = Command::new("go");
+        go.env("GO111MODULE", "off")
+            .env("GOPATH", "/usr/share/gocode")
+            .env("GOCACHE", env!("CARGO_TARGET_TMPDIR"))
+            .args(["run", package]);
+        go
+    };
+    let is_there = Path::new("/usr/share/gocode/src").join(package).is_dir();
+    if !is_there || !succeeds(Command::new("go").arg("version")) {
+        crate::skip(&format!("go with {package} (golang-golang-x-tools-dev)"));
+        return None;
+    }
+    Some(run())
+}
+
 fn succeeds(command: &mut Command) -> bool {
     let output = command.output();
     output.is_ok_and(|output| output.status.success())

@@ -425,6 +425,43 @@ fn the_arms_of_a_gate_are_benchmarks_of_their_own() {
     }
 }
 
+/// Goal: the Go team's own comparing tool reads our lines. Method: benchcmp over a run and one of half the speed.
+#[test]
+fn benchcmp_sees_a_run_of_half_the_speed_as_twice_the_time() {
+    let Some(mut benchcmp) = foreign::go_run("golang.org/x/tools/cmd/benchcmp") else {
+        return;
+    };
+    let fast = fixtures::tour();
+    let mut slow = fast.clone();
+    for round in &mut slow.rounds {
+        if let Outcome::Ok(measured) = &mut round.outcome {
+            measured.worker.throughput_ops_s /= 2.0;
+        }
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, record) in [("fast", &fast), ("slow", &slow)] {
+        let files = render("benchstat", record);
+        std::fs::write(folder.path().join(name), &files[0].bytes).expect("written");
+    }
+    let output = benchcmp
+        .arg("-mag")
+        .args(["fast", "slow"].map(|name| folder.path().join(name)))
+        .output()
+        .expect("go runs");
+    let told = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(told.contains("old ns/op"), "{told}");
+    let lines: Vec<&str> = told
+        .lines()
+        .filter(|line| line.starts_with("BenchmarkCell/scenario=http-get/"))
+        .collect();
+    // A line for each pair of rounds of the seven runtimes.
+    assert_eq!(lines.len(), 70, "{told}");
+    assert!(
+        lines.iter().all(|line| line.ends_with("+100.00%")),
+        "{told}"
+    );
+}
+
 /// Goal: the action takes both files. Method: its own validator, zod, with its own schema, and its own expression for the
 /// range.
 #[test]
@@ -585,7 +622,8 @@ def read(path):
             config[match[1]] = match[2]
         else:
             raise ValueError(f"no reader would make anything of {line!r}")
-    assert all(unit in units for result in results for unit in result["values"])
+    # The unit of Go itself needs no line that explains it.
+    assert all(unit in units or unit == "ns/op" for result in results for unit in result["values"])
     return {"config": config, "units": units, "results": results}
 print(json.dumps([read(path) for path in sys.argv[1:]]))
 "#;
