@@ -114,13 +114,7 @@ fn same_metric(a: &str, b: &str) -> bool {
 }
 
 fn percent(text: &str) -> Result<f64, Failure> {
-    let number = text
-        .trim()
-        .strip_suffix('%')
-        .and_then(|number| number.trim().parse::<f64>().ok());
-    let share = number
-        .map(|percent| percent / 100.0)
-        .filter(|share| (0.0..1.0).contains(share));
+    let share = terms::percent(text.trim()).filter(|share| *share < 1.0);
     share.ok_or_else(|| {
         Failure::usage(format!("`--floor {text}` is no percentage")).hint("such as --floor 2%")
     })

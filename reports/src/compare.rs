@@ -262,7 +262,7 @@ pub fn better(name: &str, load: Load) -> Option<Better> {
 }
 
 /// The cells that a record speaks for: those of a gate's base were there for comparison only.
-fn own_cells(record: &Record) -> impl Iterator<Item = usize> {
+pub(crate) fn own_cells(record: &Record) -> impl Iterator<Item = usize> {
     let cells = record.plan.cells.iter().enumerate();
     cells
         .filter(|(_, cell)| cell.arm != Some(Arm::Base))

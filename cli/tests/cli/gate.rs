@@ -94,6 +94,8 @@ fn says(finished: &Finished, code: i32, told: &[&str]) {
     for part in told {
         assert!(text.contains(part), "`{part}` is not in: {text}");
     }
+    let fits = |line: &str| line.chars().count() <= 80;
+    assert!(finished.stdout.lines().all(fits), "{}", finished.stdout);
 }
 
 #[test]
@@ -122,6 +124,15 @@ fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
         assert!(!written.is_empty(), "{format}");
     }
     regated(&sandbox, &record, &["--write=pdf=x"]).check(2, &["FORMAT=FILE", "junit"]);
+
+    // Against a record the head alone speaks: here against itself.
+    let place = sandbox.path().join("changed.json");
+    let against = format!("--baseline={}", place.display());
+    let finished = regated(&sandbox, &record, &[&against, "--format=json"]);
+    let report: Value = serde_json::from_str(&finished.stdout).expect("one document");
+    let checks = report["checks"].as_array().expect("checks");
+    assert_eq!(checks.len(), 1, "{report}");
+    assert_eq!(checks[0]["slowdown"]["estimate"], 0.0, "{report}");
 
     // Swapped arms look like an improvement, and that is said.
     with_throughput(&mut record, 5_000.0, 10_000.0);

@@ -65,7 +65,6 @@ impl<'a> Sides<'a> {
     /// A record against one that was measured before.
     pub(super) fn across(base: &'a Record, head: &'a Record) -> Self {
         let pairs = crate::compare::pairs(base, head);
-        let cells = &head.plan.cells;
         let partner = |cell: usize| {
             let pair = pairs.iter().find(|pair| pair.head == cell);
             pair.map(|pair| pair.base)
@@ -73,7 +72,10 @@ impl<'a> Sides<'a> {
         Self {
             base,
             head,
-            cells: (0..cells.len()).map(|cell| (cell, partner(cell))).collect(),
+            // Of a gate's record the head alone speaks.
+            cells: crate::compare::own_cells(head)
+                .map(|cell| (cell, partner(cell)))
+                .collect(),
             paired: false,
             summaries: [Summary::of(base), Summary::of(head)],
         }

@@ -211,8 +211,8 @@ fn requirement(metric: &Metric, better: Better, text: &str) -> Option<Requiremen
     }
 }
 
-/// `5%` as a share.
-fn percent(text: &str) -> Option<f64> {
+/// `5%` as a share; `None` of anything else, or below 0.
+pub fn percent(text: &str) -> Option<f64> {
     let number: f64 = text.strip_suffix('%')?.trim().parse().ok()?;
     (number.is_finite() && number >= 0.0).then_some(number / 100.0)
 }
