@@ -32,7 +32,7 @@ pub(super) fn section(record: &Record) -> Markup {
             div.scroll tabindex="0" role="region" aria-label="Checks" {
                 table.results {
                     thead { tr {
-                        @for heading in ["check", "base", "head", "worse by", "bounds", "must be", "verdict"] {
+                        @for heading in ["check", "verdict", "base", "head", "worse by", "bounds", "must be"] {
                             th scope="col" { (heading) }
                         }
                     } }
@@ -60,12 +60,12 @@ fn row(check: &Check) -> Markup {
             th scope="row" {
                 (check.scenario) " / " (check.runtime) " · " (check.load) " · " (short_name(&check.metric))
             }
+            td { span class={ "verdict " (check.verdict.name()) } { (check.verdict.name()) } }
             td { (value(check.base).unwrap_or_default()) }
             td { (value(check.head).unwrap_or_default()) }
             td { @if let Some(slowdown) = check.slowdown { (describe::signed_percent(slowdown.estimate)) } }
             td { (describe::gate_bounds(check)) }
             td { (describe::requirement(check)) }
-            td { span class={ "verdict " (check.verdict.name()) } { (check.verdict.name()) } }
         }
     }
 }
