@@ -1,0 +1,104 @@
+//! What all places for connections share: the door at which they take turns, and what is known of the whole round.
+//!
+//! A listener serves one caller, so one place at a time waits for the next connection. It is lent the listener, which comes
+//! back also when the wait is given up. What a place does with its connection is in `place.rs`, what the fixed client is
+//! told in `client.rs`.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use photofinish_harness::runtime::{Listener as _, Runtime, Semaphore as _};
+use photofinish_harness::traffic::TrafficCounter;
+use photofinish_harness::workload::{Env, Failure};
+
+use super::CLIENT;
+use super::client::Client;
+
+/// What all places for connections share.
+pub(super) struct House<R: Runtime> {
+    /// `None` while somebody waits for the next connection.
+    listener: Mutex<Option<R::Listener>>,
+    /// One permit: who has it may wait for the next connection.
+    turn: R::Semaphore,
+    pub(super) accepted: AtomicU32,
+    pub(super) traffic: TrafficCounter,
+    pub(super) patience: Duration,
+    pub(super) client: Option<Client<R>>,
+    /// Whether the client was told to stop.
+    pub(super) ending: AtomicBool,
+    /// What failed after the last operation.
+    broken: Mutex<Vec<String>>,
+}
+
+impl<R: Runtime> House<R> {
+    pub(super) fn new(
+        env: &Env<R>,
+        listener: R::Listener,
+        client: Option<Client<R>>,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            listener: Mutex::new(Some(listener)),
+            turn: env.runtime.semaphore(NonZeroU32::MIN),
+            accepted: AtomicU32::new(0),
+            // What others send is counted by nobody else, so it stands beside nothing.
+            traffic: match client {
+                Some(_) => env.traffic[CLIENT].clone(),
+                None => TrafficCounter::default(),
+            },
+            patience,
+            client,
+            ending: AtomicBool::new(false),
+            broken: Mutex::default(),
+        }
+    }
+
+    pub(super) fn listener(&self) -> MutexGuard<'_, Option<R::Listener>> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn broken(&self) -> MutexGuard<'_, Vec<String>> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client is to forget the warm-up: once in a round, by the session that performs the first measured operation.
+    pub(super) async fn begin_measurement(&self) -> Result<(), Failure> {
+        match &self.client {
+            Some(client) => client.say("\"measure\"").await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn accept(&self) -> Result<R::Stream, Failure> {
+        let _turn = self.turn.acquire().await;
+        let mut lent = Lent::from(self);
+        let listener = lent.listener.as_mut();
+        let listener =
+            listener.ok_or_else(|| Failure::new(Failure::IO, "nobody listens any more"))?;
+        let stream = listener.accept().await?;
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.traffic.connected();
+        Ok(stream)
+    }
+}
+
+/// The listener while somebody waits at it; back in its place also when the wait is given up.
+struct Lent<'a, R: Runtime> {
+    house: &'a House<R>,
+    listener: Option<R::Listener>,
+}
+
+impl<'a, R: Runtime> From<&'a House<R>> for Lent<'a, R> {
+    fn from(house: &'a House<R>) -> Self {
+        let listener = house.listener().take();
+        Self { house, listener }
+    }
+}
+
+impl<R: Runtime> Drop for Lent<'_, R> {
+    fn drop(&mut self) {
+        *self.house.listener() = self.listener.take();
+    }
+}
