@@ -2,26 +2,31 @@
 //!
 //! Parts take addresses from a common frontier until none waits, and all of them are joined before the next round: no part
 //! ever waits for another one, so that a crawl ends under every runtime, whatever "at once" means there. Where a crawl may
-//! go is decided in `frontier.rs`. What must be in the result file, and what may have been asked for, the site tells.
+//! go is decided in `frontier.rs`. Here is the life of a round and of each crawl in it; what a part does is in
+//! `crawl/part.rs`, what must come out in `crawl/expectations.rs`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
-use photofinish_harness::runtime::{File as _, OpenMode, Runtime, Semaphore as _, Task as _};
+use photofinish_harness::runtime::{OpenMode, Runtime, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use url::{Position, Url};
+use url::Url;
 
+use self::expectations::{check_results, check_visits, expected};
+use self::part::{Crawling, take_part};
 use super::frontier::{Frontier, Robots};
-use super::html_page::{HtmlPage, NO_TITLE};
 use super::http_connection::TARGET;
 use super::params::require;
 use super::site::{SiteReport, Visitor};
-use super::tallies::Peak;
+
+mod part;
+
+mod expectations;
 
 /// The workload.
 #[derive(Debug)]
@@ -242,271 +247,9 @@ impl<R: Runtime> Session<R> {
     }
 }
 
-/// What the parts of one crawl share.
-struct Crawling<R: Runtime> {
-    frontier: Mutex<Frontier>,
-    under_way: Arc<Peak>,
-    results: PathBuf,
-    /// One permit: a line may take several writes, and those of two parts must not mix.
-    writing: R::Semaphore,
-    tries: u32,
-    backoff: Duration,
-}
-
-impl<R: Runtime> Crawling<R> {
-    fn frontier(&self) -> MutexGuard<'_, Frontier> {
-        self.frontier.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next(&self) -> Option<Url> {
-        self.frontier().take()
-    }
-
-    /// Asks for a path, and again while the site answers with 5xx and there are tries left; gives the last status.
-    async fn get(&self, runtime: &R, visitor: &mut Visitor<R>, path: &str) -> Result<u16, Failure> {
-        let mut wait = self.backoff;
-        for _ in 1..self.tries {
-            let status = self.get_once(visitor, path).await?;
-            if status < 500 {
-                return Ok(status);
-            }
-            runtime.sleep_until(Instant::now() + wait).await;
-            wait *= 2;
-        }
-        self.get_once(visitor, path).await
-    }
-
-    async fn get_once(&self, visitor: &mut Visitor<R>, path: &str) -> Result<u16, Failure> {
-        let _under_way = self.under_way.enter();
-        visitor.get(path).await
-    }
-
-    /// Asks for what is at `address`, takes up where it leads, and gives the line for the result file if it is a page.
-    async fn visit(
-        &self,
-        runtime: &R,
-        visitor: &mut Visitor<R>,
-        address: &Url,
-    ) -> Result<Option<String>, Failure> {
-        let path = &address[Position::BeforePath..];
-        match self.get(runtime, visitor, path).await? {
-            200 if visitor.is_html() => {
-                let page = HtmlPage::read(visitor.body());
-                let mut frontier = self.frontier();
-                page.links_from(address)
-                    .for_each(|link| frontier.offer(link));
-                Ok(Some(format!("{address}\t{}\n", page.title_or_none())))
-            }
-            301 | 302 | 303 | 307 | 308 => {
-                let to = visitor.location().and_then(|to| address.join(to).ok());
-                to.into_iter().for_each(|to| self.frontier().offer(to));
-                Ok(None)
-            }
-            status @ 500.. => {
-                let answer = format!(
-                    "GET {path} answered {status} to the last of {} tries",
-                    self.tries
-                );
-                Err(Failure::new(Failure::STATUS, answer))
-            }
-            // A broken link, or something that is no page.
-            _ => Ok(None),
-        }
-    }
-}
-
-/// Visits one page after another, or a single one; gives the visitor back.
-async fn take_part<R: Runtime>(
-    runtime: R,
-    mut visitor: Visitor<R>,
-    crawl: Arc<Crawling<R>>,
-    until_empty: bool,
-) -> (Visitor<R>, Result<(), Failure>) {
-    let visited = visit_pages(&runtime, &mut visitor, &crawl, until_empty).await;
-    (visitor, visited)
-}
-
-async fn visit_pages<R: Runtime>(
-    runtime: &R,
-    visitor: &mut Visitor<R>,
-    crawl: &Crawling<R>,
-    until_empty: bool,
-) -> Result<(), Failure> {
-    let mut results = runtime.open(&crawl.results, OpenMode::Append).await?;
-    while let Some(address) = crawl.next() {
-        if let Some(line) = crawl.visit(runtime, visitor, &address).await? {
-            let _permit = crawl.writing.acquire().await;
-            results.write_all(&mut line.into_bytes()).await?;
-        }
-        if !until_empty {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// What a crawl of the site must find.
-fn expected(report: &SiteReport, root: &Url) -> BTreeMap<String, String> {
-    let allowed = report.pages.iter().filter(|page| page.allowed);
-    let entry = |page: &super::site::SitePage| {
-        let address = root.join(&page.path).ok()?;
-        let title = page.title.as_deref().unwrap_or(NO_TITLE);
-        Some((address.into(), title.to_owned()))
-    };
-    allowed.filter_map(entry).collect()
-}
-
-/// Exactly the expected pages, each once and with its title.
-fn check_results(expected: &BTreeMap<String, String>, results: &str) -> Result<(), Failure> {
-    let mut missing = expected.clone();
-    for line in results.lines() {
-        let (address, title) = line.split_once('\t').unwrap_or((line, ""));
-        let wrong = match (expected.get(address), missing.remove(address)) {
-            (None, _) => format!("{address} is in the results, and is no page to be visited"),
-            (Some(_), None) => format!("{address} is in the results twice"),
-            (Some(right), _) if right != title => {
-                format!("the title of {address} was read as `{title}`, not `{right}`")
-            }
-            _ => continue,
-        };
-        return Err(Failure::wrong_content(wrong));
-    }
-    match missing.keys().next() {
-        None => Ok(()),
-        Some(address) => Err(Failure::wrong_content(format!(
-            "{address} is not in the results, and {} more are not",
-            missing.len() - 1
-        ))),
-    }
-}
-
-/// What the site saw: nothing disallowed, and where no crawl failed everything once for each crawl.
-fn check_visits(report: &SiteReport, totals: &Totals) -> Vec<String> {
-    let mut broken = Vec::new();
-    if report.disallowed_requests > 0 {
-        broken.push(format!(
-            "{} requests of pages that robots.txt disallows",
-            report.disallowed_requests
-        ));
-    }
-    let Some(mut seen) = report.requests.clone().filter(|_| totals.failed == 0) else {
-        return broken;
-    };
-    let crawls = totals.succeeded;
-    let mut exactly = |path: &str, times: u64| {
-        let requests = seen.remove(path).unwrap_or(0);
-        (requests != times)
-            .then(|| format!("{requests} requests of {path} in {crawls} crawls, not {times}"))
-    };
-    broken.extend(exactly("/robots.txt", crawls));
-    for page in report.pages.iter().filter(|page| page.allowed) {
-        let each = if page.fails_once { 2 } else { 1 };
-        broken.extend(exactly(&page.path, each * crawls));
-    }
-    let documents = report.documents.iter().map(|document| &document.path);
-    for path in report.redirects.iter().chain(documents) {
-        broken.extend(exactly(path, crawls));
-    }
-    // What is left are broken links: there is no list of them, but none is tried twice.
-    let too_often = seen.iter().filter(|(_, requests)| **requests > crawls);
-    broken.extend(too_often.map(|(path, requests)| {
-        format!("{requests} requests of {path} in {crawls} crawls, not {crawls}")
-    }));
-    broken
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn report() -> SiteReport {
-        let json = serde_json::json!({
-            "pages": [
-                {"path": "/", "title": "Root", "allowed": true, "fails_once": false},
-                {"path": "/a", "title": null, "allowed": true, "fails_once": true},
-                {"path": "/private/x", "title": "X", "allowed": false, "fails_once": false},
-            ],
-            "redirects": ["/moved"],
-            "documents": [{"path": "/d", "length_bytes": 1, "sha256": ""}],
-            "requests": {"/robots.txt": 2, "/": 2, "/a": 4, "/moved": 2, "/d": 2, "/missing": 2},
-            "disallowed_requests": 0,
-            "peak_in_flight": 10,
-        });
-        serde_json::from_value(json).expect("a report")
-    }
-
-    #[test]
-    fn a_page_twice_a_page_missing_a_disallowed_page_and_a_wrong_title_are_caught() {
-        let root = Url::parse("http://h:1/").expect("a URL");
-        let expected = expected(&report(), &root);
-        let told = |results: &str| {
-            let verdict = check_results(&expected, results);
-            verdict.map_or_else(|failure| failure.detail, |()| String::new())
-        };
-        let (first, second) = ("http://h:1/\tRoot\n", "http://h:1/a\tno title\n");
-        assert_eq!(told(&[first, second].concat()), "");
-        assert_eq!(told(&[second, first].concat()), "", "in any order");
-        assert!(
-            told(&[first, second, first].concat()).contains("http://h:1/ is in the results twice")
-        );
-        assert!(told(first).contains("http://h:1/a is not in the results"));
-        assert!(told("http://h:1/private/x\tX\n").contains("no page to be visited"));
-        assert!(told("http://h:1/\tRooot\n").contains("read as `Rooot`, not `Root`"));
-    }
-
-    #[test]
-    fn what_the_site_saw_too_often_too_seldom_or_at_all_is_told() {
-        let check = |path: &str, requests: u64, expected: &[&str]| {
-            let mut report = report();
-            let seen = report.requests.as_mut().expect("it counts");
-            seen.insert(path.to_owned(), requests);
-            let totals = Totals {
-                sessions: 1,
-                succeeded: 2,
-                failed: 0,
-            };
-            assert_eq!(check_visits(&report, &totals), expected, "{path}");
-        };
-        check("/", 2, &[]);
-        check("/", 3, &["3 requests of / in 2 crawls, not 2"]);
-        check("/a", 2, &["2 requests of /a in 2 crawls, not 4"]);
-        check("/moved", 0, &["0 requests of /moved in 2 crawls, not 2"]);
-        check(
-            "/robots.txt",
-            0,
-            &["0 requests of /robots.txt in 2 crawls, not 2"],
-        );
-        check(
-            "/missing",
-            3,
-            &["3 requests of /missing in 2 crawls, not 2"],
-        );
-    }
-
-    #[test]
-    fn a_site_that_does_not_count_is_believed_in_what_it_holds() {
-        let mut report = report();
-        report.requests = None;
-        let totals = Totals {
-            sessions: 1,
-            succeeded: 2,
-            failed: 0,
-        };
-        assert_eq!(check_visits(&report, &totals), [""; 0]);
-    }
-
-    #[test]
-    fn a_disallowed_page_is_told_even_where_a_crawl_failed() {
-        let mut report = report();
-        report.disallowed_requests = 1;
-        let totals = Totals {
-            sessions: 1,
-            succeeded: 0,
-            failed: 1,
-        };
-        let told = check_visits(&report, &totals);
-        assert_eq!(told, ["1 requests of pages that robots.txt disallows"]);
-    }
 
     #[test]
     fn parameters_that_make_no_sense_are_refused() {

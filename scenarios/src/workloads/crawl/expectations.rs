@@ -1,0 +1,183 @@
+//! What must come out of a crawl: each allowed page once in the results, and at the site no request too many or too few.
+//!
+//! Judged from two sides, by what the crawl wrote and by what the site saw, since either alone could be right by mistake.
+//! No runtime is met here, so tests can feed it what a broken crawl would leave. The site's own report is in `site.rs`.
+
+use std::collections::BTreeMap;
+
+use photofinish_harness::workload::{Failure, Totals};
+use url::Url;
+
+use super::super::html_page::NO_TITLE;
+use super::super::site::{SitePage, SiteReport};
+
+/// What a crawl of the site must find.
+pub(super) fn expected(report: &SiteReport, root: &Url) -> BTreeMap<String, String> {
+    let allowed = report.pages.iter().filter(|page| page.allowed);
+    let entry = |page: &SitePage| {
+        let address = root.join(&page.path).ok()?;
+        let title = page.title.as_deref().unwrap_or(NO_TITLE);
+        Some((address.into(), title.to_owned()))
+    };
+    allowed.filter_map(entry).collect()
+}
+
+/// Exactly the expected pages, each once and with its title.
+pub(super) fn check_results(
+    expected: &BTreeMap<String, String>,
+    results: &str,
+) -> Result<(), Failure> {
+    let mut missing = expected.clone();
+    for line in results.lines() {
+        let (address, title) = line.split_once('\t').unwrap_or((line, ""));
+        let wrong = match (expected.get(address), missing.remove(address)) {
+            (None, _) => format!("{address} is in the results, and is no page to be visited"),
+            (Some(_), None) => format!("{address} is in the results twice"),
+            (Some(right), _) if right != title => {
+                format!("the title of {address} was read as `{title}`, not `{right}`")
+            }
+            _ => continue,
+        };
+        return Err(Failure::wrong_content(wrong));
+    }
+    match missing.keys().next() {
+        None => Ok(()),
+        Some(address) => Err(Failure::wrong_content(format!(
+            "{address} is not in the results, and {} more are not",
+            missing.len() - 1
+        ))),
+    }
+}
+
+/// What the site saw: nothing disallowed, and where no crawl failed everything once for each crawl.
+pub(super) fn check_visits(report: &SiteReport, totals: &Totals) -> Vec<String> {
+    let disallowed = (report.disallowed_requests > 0).then(|| {
+        format!(
+            "{} requests of pages that robots.txt disallows",
+            report.disallowed_requests
+        )
+    });
+    let seen = report.requests.clone().filter(|_| totals.failed == 0);
+    let counts = seen.map(|seen| check_counts(report, seen, totals.succeeded));
+    let counts = counts.into_iter().flatten();
+    disallowed.into_iter().chain(counts).collect()
+}
+
+/// Whatever a crawl has to ask for, as often as that takes in `crawls` of them.
+fn check_counts(report: &SiteReport, mut seen: BTreeMap<String, u64>, crawls: u64) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut exactly = |path: &str, times: u64| {
+        let requests = seen.remove(path).unwrap_or(0);
+        (requests != times)
+            .then(|| format!("{requests} requests of {path} in {crawls} crawls, not {times}"))
+    };
+    broken.extend(exactly("/robots.txt", crawls));
+    for page in report.pages.iter().filter(|page| page.allowed) {
+        let each = if page.fails_once { 2 } else { 1 };
+        broken.extend(exactly(&page.path, each * crawls));
+    }
+    let documents = report.documents.iter().map(|document| &document.path);
+    for path in report.redirects.iter().chain(documents) {
+        broken.extend(exactly(path, crawls));
+    }
+    // What is left are broken links: there is no list of them, but none is tried twice.
+    let too_often = seen.iter().filter(|(_, requests)| **requests > crawls);
+    broken.extend(too_often.map(|(path, requests)| {
+        format!("{requests} requests of {path} in {crawls} crawls, not {crawls}")
+    }));
+    broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> SiteReport {
+        let json = serde_json::json!({
+            "pages": [
+                {"path": "/", "title": "Root", "allowed": true, "fails_once": false},
+                {"path": "/a", "title": null, "allowed": true, "fails_once": true},
+                {"path": "/private/x", "title": "X", "allowed": false, "fails_once": false},
+            ],
+            "redirects": ["/moved"],
+            "documents": [{"path": "/d", "length_bytes": 1, "sha256": ""}],
+            "requests": {"/robots.txt": 2, "/": 2, "/a": 4, "/moved": 2, "/d": 2, "/missing": 2},
+            "disallowed_requests": 0,
+            "peak_in_flight": 10,
+        });
+        serde_json::from_value(json).expect("a report")
+    }
+
+    #[test]
+    fn a_page_twice_a_page_missing_a_disallowed_page_and_a_wrong_title_are_caught() {
+        let root = Url::parse("http://h:1/").expect("a URL");
+        let expected = expected(&report(), &root);
+        let told = |results: &str| {
+            let verdict = check_results(&expected, results);
+            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+        };
+        let (first, second) = ("http://h:1/\tRoot\n", "http://h:1/a\tno title\n");
+        assert_eq!(told(&[first, second].concat()), "");
+        assert_eq!(told(&[second, first].concat()), "", "in any order");
+        assert!(
+            told(&[first, second, first].concat()).contains("http://h:1/ is in the results twice")
+        );
+        assert!(told(first).contains("http://h:1/a is not in the results"));
+        assert!(told("http://h:1/private/x\tX\n").contains("no page to be visited"));
+        assert!(told("http://h:1/\tRooot\n").contains("read as `Rooot`, not `Root`"));
+    }
+
+    #[test]
+    fn what_the_site_saw_too_often_too_seldom_or_at_all_is_told() {
+        let check = |path: &str, requests: u64, expected: &[&str]| {
+            let mut report = report();
+            let seen = report.requests.as_mut().expect("it counts");
+            seen.insert(path.to_owned(), requests);
+            let totals = Totals {
+                sessions: 1,
+                succeeded: 2,
+                failed: 0,
+            };
+            assert_eq!(check_visits(&report, &totals), expected, "{path}");
+        };
+        check("/", 2, &[]);
+        check("/", 3, &["3 requests of / in 2 crawls, not 2"]);
+        check("/a", 2, &["2 requests of /a in 2 crawls, not 4"]);
+        check("/moved", 0, &["0 requests of /moved in 2 crawls, not 2"]);
+        check(
+            "/robots.txt",
+            0,
+            &["0 requests of /robots.txt in 2 crawls, not 2"],
+        );
+        check(
+            "/missing",
+            3,
+            &["3 requests of /missing in 2 crawls, not 2"],
+        );
+    }
+
+    #[test]
+    fn a_site_that_does_not_count_is_believed_in_what_it_holds() {
+        let mut report = report();
+        report.requests = None;
+        let totals = Totals {
+            sessions: 1,
+            succeeded: 2,
+            failed: 0,
+        };
+        assert_eq!(check_visits(&report, &totals), [""; 0]);
+    }
+
+    #[test]
+    fn a_disallowed_page_is_told_even_where_a_crawl_failed() {
+        let mut report = report();
+        report.disallowed_requests = 1;
+        let totals = Totals {
+            sessions: 1,
+            succeeded: 0,
+            failed: 1,
+        };
+        let told = check_visits(&report, &totals);
+        assert_eq!(told, ["1 requests of pages that robots.txt disallows"]);
+    }
+}
