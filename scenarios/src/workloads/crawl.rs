@@ -11,18 +11,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use photofinish_harness::runtime::{OpenMode, Runtime, Task as _};
+use photofinish_harness::runtime::{OpenMode, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use self::expectations::{check_results, check_visits, expected};
 use self::part::{Crawling, take_part};
 use super::frontier::{Frontier, Robots};
 use super::http_connection::TARGET;
 use super::params::require;
-use super::site::{SiteReport, Visitor};
+use super::site::{SiteReport, Visitor, Visitors};
 
 mod part;
 
@@ -65,8 +64,7 @@ impl Default for Params {
 pub struct Session<R: Runtime> {
     index: u32,
     crawls: u64,
-    /// `None` only while a part is under way, and after one panicked.
-    visitors: Vec<Option<Visitor<R>>>,
+    visitors: Visitors<R>,
     /// Addresses and titles, a line for each page.
     results: PathBuf,
     read: Vec<u8>,
@@ -110,16 +108,10 @@ impl Workload for Crawl {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, index: u32) -> Result<Session<R>, Failure> {
-        let mut visitors = Vec::with_capacity(self.params.limit.get() as usize);
-        for _ in 0..self.params.limit.get() {
-            let mut visitor = Visitor::new(env, "")?;
-            visitor.connect().await?;
-            visitors.push(Some(visitor));
-        }
         Ok(Session {
             index,
             crawls: 0,
-            visitors,
+            visitors: Visitors::connect(env, self.params.limit.get() as usize, "").await?,
             results: env.work_dir.join(format!("crawled-{index}.tsv")),
             read: Vec::new(),
         })
@@ -183,24 +175,20 @@ impl Crawl {
         session.crawls += 1;
         drop(env.runtime.open(&session.results, OpenMode::Create).await?);
         let name = format!("crawl-{}-{}", session.index, session.crawls);
-        for place in &mut session.visitors {
-            match place {
-                Some(visitor) => visitor.rename(&name),
-                None => *place = Some(Visitor::new(env, &name)?),
-            }
-        }
+        session.visitors.rename(&name);
+        let visitor = session.visitors.first(env)?;
+        let root = visitor.root()?;
         let mut crawl = Crawling {
-            frontier: Mutex::new(Frontier::new(session.root()?, Robots::Nothing)),
+            frontier: Mutex::new(Frontier::new(root.clone(), Robots::Nothing)),
             under_way: Arc::default(),
             results: session.results.clone(),
             writing: env.runtime.semaphore(NonZeroU32::MIN),
             tries: self.params.tries.get(),
             backoff: self.backoff,
         };
-        let visitor = session.first()?;
         let status = crawl.get(&env.runtime, visitor, "/robots.txt").await?;
         let robots = Robots::answered(status, visitor.body());
-        crawl.frontier = Mutex::new(Frontier::new(session.root()?, robots));
+        crawl.frontier = Mutex::new(Frontier::new(root, robots));
         Ok(Arc::new(crawl))
     }
 
@@ -213,37 +201,10 @@ impl Crawl {
         waiting: usize,
     ) -> Result<(), Failure> {
         // Only when all are at work do they go on with what they find: a round of few would go on being few.
-        let until_empty = waiting >= session.visitors.len();
-        let mut tasks = Vec::new();
-        for place in session.visitors.iter_mut().take(waiting) {
-            let visitor = match place.take() {
-                Some(visitor) => visitor,
-                None => continue,
-            };
-            let part = take_part(env.runtime.clone(), visitor, Arc::clone(crawl), until_empty);
-            tasks.push((place, env.runtime.spawn(part)));
-        }
-        let mut outcome = Ok(());
-        for (place, task) in tasks {
-            let part = task.join().await.map_err(Failure::from);
-            let visited = part.and_then(|(visitor, visited)| {
-                *place = Some(visitor);
-                visited
-            });
-            outcome = outcome.and(visited);
-        }
-        outcome
-    }
-}
-
-impl<R: Runtime> Session<R> {
-    fn first(&mut self) -> Result<&mut Visitor<R>, Failure> {
-        let first = self.visitors.first_mut().and_then(Option::as_mut);
-        first.ok_or_else(|| Failure::new(Failure::PANIC, "no visitor is left"))
-    }
-
-    fn root(&mut self) -> Result<Url, Failure> {
-        self.first()?.root()
+        let until_empty = waiting >= session.visitors.count();
+        let part = |visitor, crawl| take_part(env.runtime.clone(), visitor, crawl, until_empty);
+        let crawls = std::iter::repeat_n(Arc::clone(crawl), waiting);
+        session.visitors.each(env, crawls, part).await.map(drop)
     }
 }
 

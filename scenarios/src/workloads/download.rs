@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use photofinish_harness::runtime::{File as _, OpenMode, Runtime, Task as _};
+use photofinish_harness::runtime::{File as _, OpenMode, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::http_connection::TARGET;
 use super::params::{require, require_path};
-use super::site::{SiteDocument, SiteReport, Visitor};
+use super::site::{SiteDocument, SiteReport, Visitor, Visitors};
 use super::tallies::exactly;
 
 /// The workload.
@@ -52,8 +52,7 @@ const MOST_DOCUMENTS: usize = 100;
 /// One visitor for each document.
 pub struct Session<R: Runtime> {
     index: u32,
-    /// `None` only while a part is under way, and after one panicked.
-    visitors: Vec<Option<Visitor<R>>>,
+    visitors: Visitors<R>,
 }
 
 impl Workload for Download {
@@ -93,12 +92,8 @@ impl Workload for Download {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, index: u32) -> Result<Session<R>, Failure> {
-        let mut visitors = Vec::with_capacity(self.params.documents.len());
-        for _ in &self.params.documents {
-            let mut visitor = visitor(env, index)?;
-            visitor.connect().await?;
-            visitors.push(Some(visitor));
-        }
+        let name = format!("download-{index}");
+        let visitors = Visitors::connect(env, self.params.documents.len(), &name).await?;
         Ok(Session { index, visitors })
     }
 
@@ -109,26 +104,12 @@ impl Workload for Download {
         _: u64,
     ) -> Result<(), Failure> {
         let documents = self.documents.get().expect("prepared before any session");
-        let mut tasks = Vec::with_capacity(documents.len());
-        for (number, (place, document)) in session.visitors.iter_mut().zip(documents).enumerate() {
-            let visitor = match place.take() {
-                Some(visitor) => visitor,
-                None => visitor(env, session.index)?,
-            };
+        let save = |visitor, (number, document): (usize, &SiteDocument)| {
             let path = saved_path(&env.work_dir, session.index, number);
-            let part = save(env.runtime.clone(), visitor, document.clone(), path);
-            tasks.push(env.runtime.spawn(part));
-        }
-        let mut outcome = Ok(());
-        for (task, place) in tasks.into_iter().zip(&mut session.visitors) {
-            let part = task.join().await.map_err(Failure::from);
-            let saved = part.and_then(|(visitor, saved)| {
-                *place = Some(visitor);
-                saved
-            });
-            outcome = outcome.and(saved);
-        }
-        outcome?;
+            save(env.runtime.clone(), visitor, document.clone(), path)
+        };
+        let numbered = documents.iter().enumerate();
+        session.visitors.each(env, numbered, save).await?;
         let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
         saved.insert(session.index);
         Ok(())
@@ -148,10 +129,6 @@ impl Workload for Download {
         }
         Ok(broken)
     }
-}
-
-fn visitor<R: Runtime>(env: &Env<R>, session: u32) -> Result<Visitor<R>, Failure> {
-    Visitor::new(env, &format!("download-{session}"))
 }
 
 /// Where a session keeps its document of that number.

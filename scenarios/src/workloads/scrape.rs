@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::html_page::{HtmlPage, NO_TITLE};
 use super::http_connection::TARGET;
 use super::params::{require, require_path};
-use super::site::{SiteReport, Visitor};
+use super::site::{SiteReport, Visitor, Visitors};
 
 /// The workload.
 #[derive(Debug)]
@@ -44,11 +44,7 @@ impl Default for Params {
 const MOST_PAGES: usize = 100;
 
 /// One visitor for each page.
-pub struct Session<R: Runtime> {
-    name: String,
-    /// `None` only while a part is under way, and after one panicked.
-    visitors: Vec<Option<Visitor<R>>>,
-}
+pub struct Session<R: Runtime>(Visitors<R>);
 
 impl Workload for Scrape {
     const ABOUT: About = About {
@@ -90,13 +86,8 @@ impl Workload for Scrape {
 
     async fn open<R: Runtime>(&self, env: &Env<R>, index: u32) -> Result<Session<R>, Failure> {
         let name = format!("scrape-{index}");
-        let mut visitors = Vec::with_capacity(self.params.pages.len());
-        for _ in &self.params.pages {
-            let mut visitor = Visitor::new(env, &name)?;
-            visitor.connect().await?;
-            visitors.push(Some(visitor));
-        }
-        Ok(Session { name, visitors })
+        let visitors = Visitors::connect(env, self.params.pages.len(), &name).await?;
+        Ok(Session(visitors))
     }
 
     async fn operate<R: Runtime>(
@@ -105,28 +96,10 @@ impl Workload for Scrape {
         session: &mut Session<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let mut tasks = Vec::with_capacity(session.visitors.len());
-        for (visitor, path) in session.visitors.iter_mut().zip(&self.params.pages) {
-            let visitor = match visitor.take() {
-                Some(visitor) => visitor,
-                None => Visitor::new(env, &session.name)?,
-            };
-            tasks.push(env.runtime.spawn(title_of(visitor, path.clone())));
-        }
-        let mut titles: Result<_, Failure> = Ok(Vec::with_capacity(tasks.len()));
-        for (task, place) in tasks.into_iter().zip(&mut session.visitors) {
-            let title = task.join().await.map_err(Failure::from);
-            let title = title.and_then(|(visitor, title)| {
-                *place = Some(visitor);
-                title
-            });
-            titles = titles.and_then(|mut so_far: Vec<String>| {
-                so_far.push(title?);
-                Ok(so_far)
-            });
-        }
+        let pages = self.params.pages.iter().cloned();
+        let titles = session.0.each(env, pages, title_of).await?;
         let expected = self.titles.get().expect("prepared before any session");
-        check(&self.params.pages, expected, &titles?)
+        check(&self.params.pages, expected, &titles)
     }
 }
 

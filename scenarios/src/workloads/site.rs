@@ -13,6 +13,10 @@ use url::Url;
 use super::http_connection::{Connection, Endpoint};
 use crate::protocol::http::Method;
 
+mod visitors;
+
+pub(super) use visitors::Visitors;
+
 /// What the site holds, and what was asked of it.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct SiteReport {

@@ -1,0 +1,95 @@
+//! Several visitors of the mock site in the hands of one session: what `scrape`, `download` and `crawl` do at once.
+//!
+//! Each is lent to a part of an operation, which the runtime runs as it understands "at once", and comes back when the part
+//! is joined. All parts are joined whatever became of one, so that nothing is under way when an operation ends. A visitor
+//! who was lost in a panic is replaced at the next need. What a single visitor can do is in `site.rs`.
+
+use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::workload::{Env, Failure};
+
+use super::Visitor;
+
+/// The visitors of one session.
+pub(in crate::workloads) struct Visitors<R: Runtime> {
+    name: String,
+    /// `None` only while a part is under way, and after one panicked.
+    places: Vec<Option<Visitor<R>>>,
+}
+
+impl<R: Runtime> Visitors<R> {
+    /// As many as that, at least one, who tell the site this name, each over a connection that is open.
+    pub(in crate::workloads) async fn connect(
+        env: &Env<R>,
+        count: usize,
+        name: &str,
+    ) -> Result<Self, Failure> {
+        let mut places = Vec::with_capacity(count);
+        for _ in 0..count {
+            let mut visitor = Visitor::new(env, name)?;
+            visitor.connect().await?;
+            places.push(Some(visitor));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            places,
+        })
+    }
+
+    /// From now on they tell another name.
+    pub(in crate::workloads) fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+        let visitors = self.places.iter_mut().flatten();
+        visitors.for_each(|visitor| visitor.rename(name));
+    }
+
+    /// How many there are.
+    pub(in crate::workloads) fn count(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The first of them.
+    pub(in crate::workloads) fn first(&mut self, env: &Env<R>) -> Result<&mut Visitor<R>, Failure> {
+        let visitor = take(&mut self.places[0], env, &self.name)?;
+        Ok(self.places[0].insert(visitor))
+    }
+
+    /// Runs a part for each of `items`, of which there are no more than visitors, and joins all of them; gives what came of
+    /// them in their order, or the first failure.
+    pub(in crate::workloads) async fn each<I, T, P>(
+        &mut self,
+        env: &Env<R>,
+        items: impl IntoIterator<Item = I>,
+        part: impl Fn(Visitor<R>, I) -> P,
+    ) -> Result<Vec<T>, Failure>
+    where
+        T: Send + 'static,
+        P: Future<Output = (Visitor<R>, Result<T, Failure>)> + Send + 'static,
+    {
+        let mut tasks = Vec::with_capacity(self.places.len());
+        for (place, item) in self.places.iter_mut().zip(items) {
+            let visitor = take(place, env, &self.name)?;
+            tasks.push((place, env.runtime.spawn(part(visitor, item))));
+        }
+        let mut outcomes = Vec::with_capacity(tasks.len());
+        for (place, task) in tasks {
+            let joined = task.join().await.map_err(Failure::from);
+            outcomes.push(joined.and_then(|(visitor, outcome)| {
+                *place = Some(visitor);
+                outcome
+            }));
+        }
+        outcomes.into_iter().collect()
+    }
+}
+
+/// Who is in this place, or somebody new.
+fn take<R: Runtime>(
+    place: &mut Option<Visitor<R>>,
+    env: &Env<R>,
+    name: &str,
+) -> Result<Visitor<R>, Failure> {
+    match place.take() {
+        Some(visitor) => Ok(visitor),
+        None => Visitor::new(env, name),
+    }
+}
