@@ -73,6 +73,7 @@ mod fan_out;
 mod frontier;
 mod html_page;
 mod http_connection;
+mod http_session;
 mod known_file;
 mod params;
 mod parts;

@@ -142,6 +142,16 @@ impl<R: Runtime> Connection<R> {
         Ok(Connector::new(env, statements, &Census::default())?.connection())
     }
 
+    /// One that is ready: logged in, in this round's schema, with `statements` prepared.
+    pub(super) async fn open(
+        env: &Env<R>,
+        statements: &'static [Statement],
+    ) -> Result<Self, Failure> {
+        let mut connection = Self::new(env, statements)?;
+        connection.connect().await?;
+        Ok(connection)
+    }
+
     /// Connects, logs in, enters this round's schema and prepares the statements.
     pub(super) async fn connect(&mut self) -> Result<(), Failure> {
         self.log_in().await?;
@@ -335,8 +345,7 @@ fn schema() -> String {
 
 /// Makes this round's schema, empty, and gives a connection in it.
 pub(super) async fn make_schema<R: Runtime>(env: &Env<R>) -> Result<Connection<R>, Failure> {
-    let mut connection = Connection::new(env, &[])?;
-    connection.connect().await?;
+    let mut connection = Connection::open(env, &[]).await?;
     let schema = schema();
     let drop_leftover = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
     connection.simple(&drop_leftover, &mut Discard).await?;

@@ -92,9 +92,7 @@ impl Workload for DbCrud {
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
         let mut connections = Vec::with_capacity(self.inserts.get() as usize);
         for _ in 0..self.inserts.get() {
-            let mut connection = Connection::new(env, &[INSERT, SELECT])?;
-            connection.connect().await?;
-            connections.push(Some(connection));
+            connections.push(Some(Connection::open(env, &[INSERT, SELECT]).await?));
         }
         Ok(Session { connections })
     }
@@ -130,8 +128,7 @@ impl Workload for DbCrud {
         env: &Env<R>,
         totals: Totals,
     ) -> Result<Vec<String>, Failure> {
-        let mut connection = Connection::new(env, &[])?;
-        connection.connect().await?;
+        let mut connection = Connection::open(env, &[]).await?;
         let mut tally = Vec::new();
         let mut keep = |row: Row<'_>| tally = row.iter().map(number).collect();
         connection.simple(TALLY, &mut keep).await?;

@@ -157,8 +157,7 @@ impl Workload for DbPool {
         let in_use = self.census.counts();
         self.pool::<R>().close().await;
         let left = self.census.counts().open();
-        let mut connection = Connection::new(env, &[])?;
-        connection.connect().await?;
+        let connection = Connection::open(env, &[]).await?;
         drop_schema(connection).await?;
         Ok(judge(in_use, left, self.bounds(), totals))
     }

@@ -92,8 +92,7 @@ impl Workload for DbSelect {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let mut connection = Connection::new(env, &[SELECT])?;
-        connection.connect().await?;
+        let connection = Connection::open(env, &[SELECT]).await?;
         Ok(Session {
             connection,
             expected: Default::default(),
@@ -132,8 +131,7 @@ impl Workload for DbSelect {
     }
 
     async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
-        let mut connection = Connection::new(env, &[])?;
-        connection.connect().await?;
+        let connection = Connection::open(env, &[]).await?;
         drop_schema(connection).await?;
         Ok(Vec::new())
     }

@@ -99,8 +99,7 @@ impl Workload for DbTransaction {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let mut connection = Connection::new(env, &[CHANGE])?;
-        connection.connect().await?;
+        let connection = Connection::open(env, &[CHANGE]).await?;
         Ok(Session { connection })
     }
 
@@ -133,8 +132,7 @@ impl Workload for DbTransaction {
         env: &Env<R>,
         totals: Totals,
     ) -> Result<Vec<String>, Failure> {
-        let mut connection = Connection::new(env, &[])?;
-        connection.connect().await?;
+        let mut connection = Connection::open(env, &[]).await?;
         let sum = numbers(&mut connection, SUM).await?;
         let balances = numbers(&mut connection, BALANCES).await?;
         drop_schema(connection).await?;

@@ -175,6 +175,13 @@ impl<R: Runtime> Connection<R> {
         Self::over(Connector::new(env, endpoint), None)
     }
 
+    /// One that is open.
+    pub(super) async fn open(env: &Env<R>, endpoint: &Endpoint) -> Result<Self, Failure> {
+        let mut connection = Self::new(env, endpoint);
+        connection.connect().await?;
+        Ok(connection)
+    }
+
     /// One over a stream that `connector` may have opened already.
     pub(super) fn over(connector: Connector<R>, stream: Option<R::Stream>) -> Self {
         Self {

@@ -8,7 +8,8 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::http_connection::{Connection, Endpoint, Reference, TARGET};
+use super::http_connection::{Endpoint, Reference, TARGET};
+use super::http_session::HttpSession;
 use super::params::require_path;
 use crate::protocol::http::Method;
 
@@ -38,13 +39,6 @@ impl Default for Params {
     }
 }
 
-/// A connection, and the request it repeats.
-pub struct Session<R: Runtime> {
-    endpoint: Endpoint,
-    connection: Connection<R>,
-    request: Vec<u8>,
-}
-
 impl Workload for HttpGet {
     const ABOUT: About = About {
         name: "http-get",
@@ -54,7 +48,7 @@ impl Workload for HttpGet {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = Session<R>;
+    type Session<R: Runtime> = HttpSession<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
@@ -71,22 +65,16 @@ impl Workload for HttpGet {
         Ok(())
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let endpoint = Endpoint::of(env)?;
-        let request = endpoint.get(endpoint.path(&self.params.path))?;
-        let mut connection = Connection::new(env, &endpoint);
-        connection.connect().await?;
-        Ok(Session {
-            endpoint,
-            connection,
-            request,
-        })
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<HttpSession<R>, Failure> {
+        let mut session = HttpSession::open(env).await?;
+        session.get(&self.params.path)?;
+        Ok(session)
     }
 
     async fn operate<R: Runtime>(
         &self,
         _: &Env<R>,
-        session: &mut Session<R>,
+        session: &mut HttpSession<R>,
         op: u64,
     ) -> Result<(), Failure> {
         if self.params.numbered {
@@ -97,11 +85,8 @@ impl Workload for HttpGet {
                 .endpoint
                 .encode_get(&numbered, &mut session.request)?;
         }
-        let connection = &mut session.connection;
-        let status = connection
-            .exchange(Method::Get, &mut session.request)
-            .await?;
+        let status = session.exchange(Method::Get).await?;
         let reference = self.reference.get().expect("prepared before any session");
-        reference.check(status, connection.body())
+        reference.check(status, session.connection.body())
     }
 }

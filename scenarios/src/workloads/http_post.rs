@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::http_connection::{Connection, Endpoint, TARGET};
+use super::http_connection::TARGET;
+use super::http_session::HttpSession;
 use super::params::{require, require_path};
 use super::size::Size;
 use crate::protocol::http::Method;
@@ -45,13 +46,6 @@ impl Default for Params {
 /// The largest document, in bytes: what the mock echoes at the most.
 const LARGEST_BYTES: u64 = 32 << 20;
 
-/// A connection, and what it sends.
-pub struct Session<R: Runtime> {
-    endpoint: Endpoint,
-    connection: Connection<R>,
-    request: Vec<u8>,
-}
-
 impl Workload for HttpPost {
     const ABOUT: About = About {
         name: "http-post",
@@ -61,7 +55,7 @@ impl Workload for HttpPost {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = Session<R>;
+    type Session<R: Runtime> = HttpSession<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
@@ -75,21 +69,14 @@ impl Workload for HttpPost {
         })
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let endpoint = Endpoint::of(env)?;
-        let mut connection = Connection::new(env, &endpoint);
-        connection.connect().await?;
-        Ok(Session {
-            endpoint,
-            connection,
-            request: Vec::new(),
-        })
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<HttpSession<R>, Failure> {
+        HttpSession::open(env).await
     }
 
     async fn operate<R: Runtime>(
         &self,
         _: &Env<R>,
-        session: &mut Session<R>,
+        session: &mut HttpSession<R>,
         op: u64,
     ) -> Result<(), Failure> {
         let sent = json!({ "operation": op, "filling": self.filling });
@@ -98,11 +85,8 @@ impl Workload for HttpPost {
         session
             .endpoint
             .encode_post(path, body.as_bytes(), &mut session.request)?;
-        let connection = &mut session.connection;
-        let status = connection
-            .exchange(Method::Post, &mut session.request)
-            .await?;
-        check_echo(&sent, status, connection.body())
+        let status = session.exchange(Method::Post).await?;
+        check_echo(&sent, status, session.connection.body())
     }
 }
 

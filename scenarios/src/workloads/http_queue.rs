@@ -86,9 +86,7 @@ impl Workload for HttpQueue {
         let endpoint = Endpoint::of(env)?;
         let mut connections = Vec::new();
         for _ in 0..self.params.workers.get() {
-            let mut connection = Connection::new(env, &endpoint);
-            connection.connect().await?;
-            connections.push(Some(connection));
+            connections.push(Some(Connection::open(env, &endpoint).await?));
         }
         Ok(Session {
             endpoint,

@@ -11,7 +11,8 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::http_connection::{Connection, Endpoint, TARGET};
+use super::http_connection::TARGET;
+use super::http_session::HttpSession;
 use super::params::{require, require_path};
 use crate::protocol::http::Method;
 
@@ -47,13 +48,6 @@ impl Default for Params {
     }
 }
 
-/// A connection, and the words of its requests.
-pub struct Session<R: Runtime> {
-    endpoint: Endpoint,
-    connection: Connection<R>,
-    request: Vec<u8>,
-}
-
 impl Workload for HttpRetry {
     const ABOUT: About = About {
         name: "http-retry",
@@ -63,7 +57,7 @@ impl Workload for HttpRetry {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = Session<R>;
+    type Session<R: Runtime> = HttpSession<R>;
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
@@ -79,26 +73,17 @@ impl Workload for HttpRetry {
         Ok(Self { params, back_off })
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let endpoint = Endpoint::of(env)?;
-        let mut connection = Connection::new(env, &endpoint);
-        connection.connect().await?;
-        Ok(Session {
-            endpoint,
-            connection,
-            request: Vec::new(),
-        })
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<HttpSession<R>, Failure> {
+        HttpSession::open(env).await
     }
 
     async fn operate<R: Runtime>(
         &self,
         env: &Env<R>,
-        session: &mut Session<R>,
+        session: &mut HttpSession<R>,
         op: u64,
     ) -> Result<(), Failure> {
-        let path = format!("{}{op}", self.params.path);
-        let path = session.endpoint.path(&path);
-        session.endpoint.encode_get(path, &mut session.request)?;
+        session.get(&format!("{}{op}", self.params.path))?;
         let mut attempts = Vec::with_capacity(self.params.tries.get() as usize);
         let outcome = self.retry(env, session, &mut attempts).await;
         self.check(&attempts, &outcome)
@@ -127,7 +112,7 @@ impl HttpRetry {
     async fn retry<R: Runtime>(
         &self,
         env: &Env<R>,
-        session: &mut Session<R>,
+        session: &mut HttpSession<R>,
         attempts: &mut Vec<Attempt>,
     ) -> Result<(), Failure> {
         let mut outcome = Ok(());
@@ -137,8 +122,7 @@ impl HttpRetry {
                 env.runtime.sleep_until(Instant::now() + wait).await;
             }
             let begun = Instant::now();
-            let connection = &mut session.connection;
-            let answer = connection.exchange(Method::Get, &mut session.request).await;
+            let answer = session.exchange(Method::Get).await;
             let ended = Instant::now();
             attempts.push(Attempt { begun, ended });
             outcome = answer.and_then(succeeded);

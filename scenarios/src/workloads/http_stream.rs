@@ -13,7 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fan_out::references;
-use super::http_connection::{Connection, Endpoint, Reference, TARGET};
+use super::http_connection::{Reference, TARGET};
+use super::http_session::HttpSession;
 use super::params::require_path;
 use crate::protocol::http::Method;
 
@@ -71,32 +72,25 @@ impl Workload for HttpStream {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Stream<R>, Failure> {
-        let endpoint = Endpoint::of(env)?;
-        let mut connection = Connection::new(env, &endpoint);
-        connection.connect().await?;
-        Ok(Stream {
-            endpoint,
-            connection,
-            request: Vec::new(),
-            next: 0,
-        })
+        let session = HttpSession::open(env).await?;
+        Ok(Stream { session, next: 0 })
     }
 
     async fn operate<R: Runtime>(
         &self,
         _: &Env<R>,
-        session: &mut Stream<R>,
+        stream: &mut Stream<R>,
         _: u64,
     ) -> Result<(), Failure> {
         let references = self.references.get().expect("prepared before any session");
-        session.next = 0;
+        stream.next = 0;
         for reference in references {
-            match session.next(&self.paths).await? {
-                Some(status) => reference.check(status, session.connection.body())?,
+            match stream.next(&self.paths).await? {
+                Some(status) => reference.check(status, stream.session.connection.body())?,
                 None => return Err(Failure::wrong_content("the stream ended early")),
             }
         }
-        match session.next(&self.paths).await? {
+        match stream.next(&self.paths).await? {
             None => Ok(()),
             Some(_) => Err(Failure::wrong_content("the stream went on beyond its end")),
         }
@@ -105,9 +99,7 @@ impl Workload for HttpStream {
 
 /// What iterates: its next item is the next answer.
 pub struct Stream<R: Runtime> {
-    endpoint: Endpoint,
-    connection: Connection<R>,
-    request: Vec<u8>,
+    session: HttpSession<R>,
     next: usize,
 }
 
@@ -118,12 +110,7 @@ impl<R: Runtime> Stream<R> {
             return Ok(None);
         };
         self.next += 1;
-        self.endpoint
-            .encode_get(self.endpoint.path(path), &mut self.request)?;
-        let status = self
-            .connection
-            .exchange(Method::Get, &mut self.request)
-            .await?;
-        Ok(Some(status))
+        self.session.get(path)?;
+        self.session.exchange(Method::Get).await.map(Some)
     }
 }
