@@ -9,10 +9,13 @@ mod behaviour;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
+use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use ::wiremock::matchers::{any, method, path, query_param};
 use ::wiremock::{Match, Mock, MockServer, Request, ResponseTemplate};
@@ -25,7 +28,8 @@ use behaviour::{Behaviour, Response};
 /// The entry in the list of servers.
 pub(crate) static KIND: ServerKind = ServerKind {
     name: "wiremock",
-    summary: "HTTP/1.1 with scripted answers: sequences, delays, closed connections; for a bounded number of requests",
+    summary: "HTTP/1.1 with scripted answers: sequences, delays, closed or reset connections; for a bounded number of \
+              requests",
     counted: &[
         Count::Requests,
         Count::Unmatched,
@@ -69,6 +73,9 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
         .into_iter()
         .next()
         .expect("the lifecycle opens a listening socket per thread");
+    if behaviour.resets() {
+        reset_when_closed(&listener).map_err(started)?;
+    }
     let gate = Arc::new(Gate::new(behaviour.max_requests.0.get(), counts.clone()));
     let server = runtime.block_on(async {
         let server = MockServer::builder()
@@ -88,6 +95,13 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
     Ok(Running {
         threads: vec![thread],
     })
+}
+
+/// Makes every connection end with RST instead of FIN where this side closes it. Wiremock shows nobody its connections,
+/// but those that are accepted inherit the listening socket's linger time. What a response has put on its way still
+/// arrives; only what the client was too slow to make room for would be lost, and a mock's answers are short.
+fn reset_when_closed(listener: &TcpListener) -> io::Result<()> {
+    socket2::SockRef::from(listener).set_linger(Some(Duration::ZERO))
 }
 
 /// Keeps the server alive until it has to stop, or until the gate will not even refuse any more.
@@ -148,7 +162,7 @@ fn mounted(mock: &behaviour::Mock, response: &Response, turn: Turn, counts: &Arc
         let counts = counts.clone();
         return matching.respond_with_err(move |_: &Request| {
             counts.faults.fetch_add(1, Relaxed);
-            Closed
+            Ended
         });
     }
     matching.respond_with(template(response))
@@ -222,17 +236,17 @@ fn template(response: &Response) -> ResponseTemplate {
     }
 }
 
-/// Wiremock closes the connection on a responder's error, without an answer.
+/// Wiremock ends the connection on a responder's error, without an answer.
 #[derive(Debug)]
-struct Closed;
+struct Ended;
 
-impl fmt::Display for Closed {
+impl fmt::Display for Ended {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("closed on purpose")
+        formatter.write_str("ended on purpose")
     }
 }
 
-impl std::error::Error for Closed {}
+impl std::error::Error for Ended {}
 
 /// Answers 404 to what no mock matches, and says what there is.
 fn mock_of_the_rest(behaviour: &Behaviour, counts: &Arc<Counts>) -> Mock {

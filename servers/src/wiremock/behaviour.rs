@@ -72,7 +72,7 @@ pub(super) struct Response {
     pub(super) delay: Option<Duration>,
     /// How many requests get it before the next one's turn; one when left out. The last response takes none.
     pub(super) times: Option<NonZeroU64>,
-    /// In place of a response. `close` is what this server can do; the server `http` can do more.
+    /// In place of a response: `close` or `reset`, one of them for all mocks of a server; the server `http` can do more.
     pub(super) fault: Option<Fault>,
 }
 
@@ -80,11 +80,19 @@ impl Behaviour {
     /// Reads and checks a behaviour.
     pub(super) fn read(behaviour: &serde_json::Value) -> Result<Self, BehaviourError> {
         let read: Behaviour = read_behaviour(behaviour)?;
+        let mut fault = None;
         for (index, mock) in read.mocks.iter().enumerate() {
             mock.check()
+                .and_then(|()| mock.check_same_fault(&mut fault))
                 .map_err(|error| error.within(["mocks", &index.to_string()]))?;
         }
         Ok(read)
+    }
+
+    /// Whether connections that end on purpose are reset rather than closed in order.
+    pub(super) fn resets(&self) -> bool {
+        let mut responses = self.mocks.iter().flat_map(|mock| &mock.respond);
+        responses.any(|response| response.fault == Some(Fault::Reset))
     }
 }
 
@@ -110,6 +118,27 @@ impl Mock {
             response
                 .check(is_last)
                 .map_err(|error| error.within(["respond", &index.to_string()]))?;
+        }
+        Ok(())
+    }
+
+    /// How a connection ends is a matter of its socket, and all sockets of a server are made alike.
+    fn check_same_fault(&self, earlier: &mut Option<Fault>) -> Result<(), BehaviourError> {
+        for (index, response) in self.respond.iter().enumerate() {
+            let Some(fault) = response.fault else {
+                continue;
+            };
+            let first = *earlier.get_or_insert(fault);
+            if first != fault {
+                let message = format!(
+                    "one server `wiremock` ends its connections in one way, and `{first}` was asked for before; the \
+                     server `http` can do both, in its `faults`"
+                );
+                return Err(BehaviourError::at(
+                    ["respond", &index.to_string(), "fault"],
+                    message,
+                ));
+            }
         }
         Ok(())
     }
@@ -180,12 +209,12 @@ impl Response {
     }
 
     fn check_fault(&self, fault: Fault) -> Result<(), BehaviourError> {
-        if fault != Fault::Close {
+        if !matches!(fault, Fault::Close | Fault::Reset) {
             let message = format!(
                 "the server `wiremock` cannot do `{fault}`; the server `http` can, in its `faults`"
             );
             return Err(BehaviourError {
-                expected: vec!["close".into()],
+                expected: vec!["close".into(), "reset".into()],
                 ..BehaviourError::at(["fault"], message)
             });
         }
@@ -339,9 +368,21 @@ mod tests {
             "delay",
             "at once",
         );
-        for fault in ["reset", "truncate", "garbage"] {
+        for fault in ["truncate", "garbage"] {
             check_response(json!({"fault": fault}), "fault", "the server `http` can");
         }
+        let faults = json!([{"fault": "reset"}, {}, {"fault": "close"}]);
+        check(
+            json!({"mocks": [{"path": "/", "respond": faults}]}),
+            "mocks.0.respond.2.fault",
+            "`reset` was asked for before",
+        );
+        let [reset, close] = ["reset", "close"].map(|fault| json!([{"fault": fault}]));
+        check(
+            json!({"mocks": [{"path": "/a", "respond": reset}, {"path": "/b", "respond": close}]}),
+            "mocks.1.respond.0.fault",
+            "in one way",
+        );
     }
 
     #[test]

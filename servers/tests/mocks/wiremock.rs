@@ -1,5 +1,6 @@
 //! The server `wiremock` over real sockets: matching, sequences, delays, closed connections, and its bound.
 
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -110,6 +111,28 @@ fn a_connection_closed_on_purpose_answers_nothing() {
     assert_eq!(
         (server.counts().faults, server.counts().requests),
         (Some(1), Some(2))
+    );
+    server.stop().unwrap();
+}
+
+/// Goal: a client sees ECONNRESET, not the end of input, and answers before it arrive whole, also the last one of a
+/// connection that the server closes by itself.
+#[test]
+fn a_connection_reset_on_purpose_is_reset_and_no_answer_is_lost() {
+    let mut server = start(json!([
+        {"path": "/x", "respond": [{"body_bytes": 9_000}, {"fault": "reset"}, {"body": "again"}]},
+    ]));
+    let mut client = Client::connect(server.address());
+    assert_eq!(client.get("/x").text().len(), 9_000);
+    client.send(b"GET /x HTTP/1.1\r\nhost: t\r\n\r\n");
+    let met = client.rest().map_err(|error| error.kind());
+    assert_eq!(met, Err(ErrorKind::ConnectionReset));
+    let mut client = Client::connect(server.address());
+    let last = client.request("GET", "/x", "connection: close\r\n", b"");
+    assert_eq!(last.text(), "again");
+    assert_eq!(
+        (server.counts().faults, server.counts().requests),
+        (Some(1), Some(3))
     );
     server.stop().unwrap();
 }
