@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::http_connection::{
     Connection, Endpoint, Reference, TARGET, delayed_path, too_few_connections,
 };
-use super::params::require;
+use super::params::{require, require_path};
 use crate::protocol::http::Method;
 
 /// The workload.
@@ -39,7 +39,9 @@ pub struct HttpTimeout {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// After how many units the server answers.
+    /// Where the server answers late; left out, a path that the mock `http` answers after `takes_units`.
+    pub path: Option<String>,
+    /// After how many units the server answers there.
     pub takes_units: NonZeroU32,
     /// After how many units the caller gives up; before the answer.
     pub deadline_units: NonZeroU32,
@@ -50,6 +52,7 @@ pub struct Params {
 impl Default for Params {
     fn default() -> Self {
         Self {
+            path: None,
             takes_units: const { NonZeroU32::new(5).expect("not zero") },
             deadline_units: const { NonZeroU32::new(3).expect("not zero") },
             shielded: false,
@@ -91,6 +94,7 @@ impl Workload for HttpTimeout {
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
         let Params {
+            path,
             takes_units,
             deadline_units,
             shielded,
@@ -102,9 +106,11 @@ impl Workload for HttpTimeout {
             deadline: unit * deadline_units.get(),
             answer: unit * takes_units.get(),
         };
+        let path = path.unwrap_or_else(|| delayed_path(times.answer));
+        require_path("path", &path)?;
         Ok(Self {
             shielded,
-            path: delayed_path(times.answer),
+            path,
             times,
             reference: OnceLock::new(),
             answered: AtomicU64::new(0),
