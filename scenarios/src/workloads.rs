@@ -69,6 +69,8 @@ mod closed_port;
 mod connection_pool;
 mod crowd;
 mod db_connection;
+#[cfg(test)]
+mod every_runtime;
 mod fan_out;
 mod frontier;
 mod html_page;

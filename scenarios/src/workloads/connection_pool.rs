@@ -142,10 +142,10 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
-    use photofinish_harness::runtime::{Capability, RuntimeConfig, Task as _};
-    use photofinish_harness::runtimes::{DESCRIPTORS, Visitor, with_runtime};
+    use photofinish_harness::runtime::{Capability, Task as _};
 
     use super::super::census::{Census, Counts, Presence};
+    use super::super::every_runtime::under_every_runtime;
     use super::*;
 
     const BOUNDS: Bounds = Bounds {
@@ -207,160 +207,117 @@ mod tests {
         assert_eq!(fake.counts().most, 4);
     }
 
-    /// Runs a check under every runtime that can do what it `needs`.
-    fn under_every_runtime<V: Visitor + Copy>(needs: &[Capability], check: V) {
-        let able = DESCRIPTORS
-            .iter()
-            .filter(|runtime| runtime.refusal(needs).is_none());
-        for descriptor in able {
-            let worker_threads = const { NonZeroU32::new(2).expect("not zero") };
-            let config = RuntimeConfig { worker_threads };
-            // One that the machine cannot start is the business of the harness's own tests.
-            let _ = with_runtime(descriptor.name, config, check);
-        }
-    }
-
     #[test]
     fn the_minimum_is_open_from_the_start_and_more_only_on_demand() {
-        #[derive(Clone, Copy)]
-        struct Check;
-        impl Visitor for Check {
-            type Output = ();
-            fn visit<R: Runtime>(self, runtime: R) {
-                runtime.block_on(async {
-                    let fake = Fake::default();
-                    let pool = fake.pool(&runtime).await;
-                    assert_eq!(fake.counts().open(), 2);
-                    for _ in 0..10 {
-                        pool.acquire().await.map(drop).expect("a connection");
-                    }
-                    assert_eq!(fake.counts().opened, 2);
-                    has_every_place(&pool, &fake).await;
-                    // Those opened on demand stay, and are used again.
-                    has_every_place(&pool, &fake).await;
-                    let counts = fake.counts();
-                    assert_eq!((counts.opened, counts.closed, counts.fewest), (4, 0, 2));
-                    pool.close().await;
-                    assert_eq!(fake.counts().open(), 0);
-                });
-            }
-        }
-        under_every_runtime(&[], Check);
+        under_every_runtime!(&[], |runtime| {
+            runtime.block_on(async {
+                let fake = Fake::default();
+                let pool = fake.pool(&runtime).await;
+                assert_eq!(fake.counts().open(), 2);
+                for _ in 0..10 {
+                    pool.acquire().await.map(drop).expect("a connection");
+                }
+                assert_eq!(fake.counts().opened, 2);
+                has_every_place(&pool, &fake).await;
+                // Those opened on demand stay, and are used again.
+                has_every_place(&pool, &fake).await;
+                let counts = fake.counts();
+                assert_eq!((counts.opened, counts.closed, counts.fewest), (4, 0, 2));
+                pool.close().await;
+                assert_eq!(fake.counts().open(), 0);
+            });
+        });
     }
 
     #[test]
     fn a_broken_connection_is_closed_and_its_place_is_free_again() {
-        #[derive(Clone, Copy)]
-        struct Check;
-        impl Visitor for Check {
-            type Output = ();
-            fn visit<R: Runtime>(self, runtime: R) {
-                runtime.block_on(async {
-                    let fake = Fake::default();
-                    let pool = fake.pool(&runtime).await;
-                    for _ in 0..10 {
-                        let mut lease = pool.acquire().await.expect("a connection");
-                        lease.is_broken = true;
-                    }
-                    assert_eq!(fake.counts().closed, 10);
-                    has_every_place(&pool, &fake).await;
-                });
-            }
-        }
-        under_every_runtime(&[], Check);
+        under_every_runtime!(&[], |runtime| {
+            runtime.block_on(async {
+                let fake = Fake::default();
+                let pool = fake.pool(&runtime).await;
+                for _ in 0..10 {
+                    let mut lease = pool.acquire().await.expect("a connection");
+                    lease.is_broken = true;
+                }
+                assert_eq!(fake.counts().closed, 10);
+                has_every_place(&pool, &fake).await;
+            });
+        });
     }
 
     #[test]
     fn a_connection_that_cannot_be_opened_costs_no_place() {
-        #[derive(Clone, Copy)]
-        struct Check;
-        impl Visitor for Check {
-            type Output = ();
-            fn visit<R: Runtime>(self, runtime: R) {
-                runtime.block_on(async {
-                    let fake = Fake::default();
-                    let pool = fake.pool(&runtime).await;
-                    let held = [pool.acquire().await, pool.acquire().await];
-                    fake.is_down.store(true, Ordering::SeqCst);
-                    for _ in 0..10 {
-                        let refused = pool.acquire().await.err().map(|failure| failure.kind);
-                        assert_eq!(refused, Some(Failure::REFUSED));
-                    }
-                    fake.is_down.store(false, Ordering::SeqCst);
-                    drop(held);
-                    has_every_place(&pool, &fake).await;
-                });
-            }
-        }
-        under_every_runtime(&[], Check);
+        under_every_runtime!(&[], |runtime| {
+            runtime.block_on(async {
+                let fake = Fake::default();
+                let pool = fake.pool(&runtime).await;
+                let held = [pool.acquire().await, pool.acquire().await];
+                fake.is_down.store(true, Ordering::SeqCst);
+                for _ in 0..10 {
+                    let refused = pool.acquire().await.err().map(|failure| failure.kind);
+                    assert_eq!(refused, Some(Failure::REFUSED));
+                }
+                fake.is_down.store(false, Ordering::SeqCst);
+                drop(held);
+                has_every_place(&pool, &fake).await;
+            });
+        });
     }
 
     #[test]
     fn work_that_is_cancelled_or_runs_out_of_time_gives_back_what_it_held() {
-        #[derive(Clone, Copy)]
-        struct Check;
-        impl Visitor for Check {
-            type Output = ();
-            fn visit<R: Runtime>(self, runtime: R) {
-                runtime.block_on(async {
-                    let fake = Fake::default();
-                    let pool = fake.pool(&runtime).await;
-                    for _ in 0..10 {
-                        let (started, has_started) = runtime.channel(NonZeroU32::MIN);
-                        let own = pool.clone();
-                        let task = runtime.spawn(async move {
-                            let _lease = own.acquire().await;
-                            let _ = photofinish_harness::runtime::Sender::send(&started, ()).await;
-                            pending::<()>().await;
-                        });
-                        photofinish_harness::runtime::Receiver::receive(&has_started).await;
-                        task.cancel().await;
-                    }
-                    // Who waits for a place and gives up has taken none.
-                    let mut held = Vec::new();
-                    for _ in 0..BOUNDS.maximum.get() {
-                        held.push(pool.acquire().await.expect("a connection"));
-                    }
-                    let limit = Duration::from_millis(2);
-                    assert!(runtime.timeout(limit, pool.acquire()).await.is_err());
-                    drop(held);
-                    assert_eq!(fake.counts().closed, 0);
-                    has_every_place(&pool, &fake).await;
-                });
-            }
-        }
-        under_every_runtime(&[Capability::Cancellation], Check);
+        under_every_runtime!(&[Capability::Cancellation], |runtime| {
+            runtime.block_on(async {
+                let fake = Fake::default();
+                let pool = fake.pool(&runtime).await;
+                for _ in 0..10 {
+                    let (started, has_started) = runtime.channel(NonZeroU32::MIN);
+                    let own = pool.clone();
+                    let task = runtime.spawn(async move {
+                        let _lease = own.acquire().await;
+                        let _ = photofinish_harness::runtime::Sender::send(&started, ()).await;
+                        pending::<()>().await;
+                    });
+                    photofinish_harness::runtime::Receiver::receive(&has_started).await;
+                    task.cancel().await;
+                }
+                // Who waits for a place and gives up has taken none.
+                let mut held = Vec::new();
+                for _ in 0..BOUNDS.maximum.get() {
+                    held.push(pool.acquire().await.expect("a connection"));
+                }
+                let limit = Duration::from_millis(2);
+                assert!(runtime.timeout(limit, pool.acquire()).await.is_err());
+                drop(held);
+                assert_eq!(fake.counts().closed, 0);
+                has_every_place(&pool, &fake).await;
+            });
+        });
     }
 
     #[test]
     fn a_crowd_never_has_more_connections_than_there_are_places() {
-        #[derive(Clone, Copy)]
-        struct Check;
-        impl Visitor for Check {
-            type Output = ();
-            fn visit<R: Runtime>(self, runtime: R) {
-                runtime.block_on(async {
-                    let fake = Fake::default();
-                    let pool = fake.pool(&runtime).await;
-                    let work = |number: u32| {
-                        let (own, runtime) = (pool.clone(), runtime.clone());
-                        async move {
-                            let mut lease = own.acquire().await.expect("a connection");
-                            runtime
-                                .sleep_until(std::time::Instant::now() + Duration::from_millis(1))
-                                .await;
-                            lease.is_broken = number.is_multiple_of(3);
-                        }
-                    };
-                    let tasks: Vec<_> = (0..40).map(|number| runtime.spawn(work(number))).collect();
-                    for task in tasks {
-                        task.join().await.expect("no panic");
+        under_every_runtime!(&[], |runtime| {
+            runtime.block_on(async {
+                let fake = Fake::default();
+                let pool = fake.pool(&runtime).await;
+                let work = |number: u32| {
+                    let (own, runtime) = (pool.clone(), runtime.clone());
+                    async move {
+                        let mut lease = own.acquire().await.expect("a connection");
+                        runtime
+                            .sleep_until(std::time::Instant::now() + Duration::from_millis(1))
+                            .await;
+                        lease.is_broken = number.is_multiple_of(3);
                     }
-                    assert!(fake.counts().most <= 4, "{:?}", fake.counts());
-                    has_every_place(&pool, &fake).await;
-                });
-            }
-        }
-        under_every_runtime(&[], Check);
+                };
+                let tasks: Vec<_> = (0..40).map(|number| runtime.spawn(work(number))).collect();
+                for task in tasks {
+                    task.join().await.expect("no panic");
+                }
+                assert!(fake.counts().most <= 4, "{:?}", fake.counts());
+                has_every_place(&pool, &fake).await;
+            });
+        });
     }
 }

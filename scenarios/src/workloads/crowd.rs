@@ -136,9 +136,9 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use photofinish_harness::runtime::{Capability, RuntimeConfig};
-    use photofinish_harness::runtimes::{DESCRIPTORS, Visitor, with_runtime};
+    use photofinish_harness::runtime::Capability;
 
+    use super::super::every_runtime::under_every_runtime;
     use super::*;
 
     const COUNT: NonZeroU32 = NonZeroU32::new(200).unwrap();
@@ -186,66 +186,41 @@ mod tests {
         }
     }
 
-    /// Runs a check under every runtime that can have a crowd.
-    fn under_every_runtime<V: Visitor + Copy>(check: V) {
-        let able = DESCRIPTORS
-            .iter()
-            .filter(|runtime| runtime.refusal(&[Capability::ManyAtOnce]).is_none());
-        for descriptor in able {
-            let worker_threads = const { NonZeroU32::new(2).expect("not zero") };
-            let config = RuntimeConfig { worker_threads };
-            // One that the machine cannot start is the business of the harness's own tests.
-            let _ = with_runtime(descriptor.name, config, check);
-        }
-    }
-
     #[test]
     fn a_crowd_waits_whole_and_ends_one_after_another() {
-        #[derive(Clone, Copy)]
-        struct Check;
-        impl Visitor for Check {
-            type Output = ();
-            fn visit<R: Runtime>(self, runtime: R) {
-                let part = Counted::default();
-                let crowd = runtime.block_on(Crowd::gather(&runtime, COUNT, &part));
-                assert_eq!(part.counts(), [COUNT.get(), 0]);
-                let dispersed = runtime.block_on(crowd.disperse());
-                assert_eq!(dispersed, Ok(()));
-                assert_eq!(part.counts(), [COUNT.get(), COUNT.get()]);
-            }
-        }
-        under_every_runtime(Check);
+        under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
+            let part = Counted::default();
+            let crowd = runtime.block_on(Crowd::gather(&runtime, COUNT, &part));
+            assert_eq!(part.counts(), [COUNT.get(), 0]);
+            let dispersed = runtime.block_on(crowd.disperse());
+            assert_eq!(dispersed, Ok(()));
+            assert_eq!(part.counts(), [COUNT.get(), COUNT.get()]);
+        });
     }
 
     #[test]
     fn a_part_that_fails_or_panics_is_told_of_and_keeps_nobody_waiting() {
-        #[derive(Clone, Copy)]
-        struct Check;
-        impl Visitor for Check {
-            type Output = ();
-            fn visit<R: Runtime>(self, runtime: R) {
-                let check = |seen: Seen, kind| {
-                    let part = Counted {
-                        seen: Arc::new(seen),
-                    };
-                    let crowd = runtime.block_on(Crowd::gather(&runtime, COUNT, &part));
-                    let dispersed = runtime.block_on(crowd.disperse());
-                    assert_eq!(dispersed.map_err(|failure| failure.kind), Err(kind));
-                    assert_eq!(part.counts(), [COUNT.get(), COUNT.get() - 1]);
+        under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
+            let check = |seen: Seen, kind| {
+                let part = Counted {
+                    seen: Arc::new(seen),
                 };
-                let failing = Seen {
-                    failing: Some(7),
-                    ..Seen::default()
-                };
-                check(failing, Failure::REFUSED);
-                let panicking = Seen {
-                    panicking: Some(7),
-                    ..Seen::default()
-                };
-                check(panicking, Failure::PANIC);
-            }
-        }
-        under_every_runtime(Check);
+                let crowd = runtime.block_on(Crowd::gather(&runtime, COUNT, &part));
+                let dispersed = runtime.block_on(crowd.disperse());
+                assert_eq!(dispersed.map_err(|failure| failure.kind), Err(kind));
+                assert_eq!(part.counts(), [COUNT.get(), COUNT.get() - 1]);
+            };
+            let failing = Seen {
+                failing: Some(7),
+                ..Seen::default()
+            };
+            check(failing, Failure::REFUSED);
+            let panicking = Seen {
+                panicking: Some(7),
+                ..Seen::default()
+            };
+            check(panicking, Failure::PANIC);
+        });
     }
 
     /// Holds memory of which every page was touched.
@@ -290,20 +265,14 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     fn footprint_of_what_is_held() {
-        #[derive(Clone, Copy)]
-        struct Check;
-        impl Visitor for Check {
-            type Output = ();
-            fn visit<R: Runtime>(self, runtime: R) {
-                let footprint = Footprint::named("held_bytes");
-                let found = runtime.block_on(footprint.find_out(&runtime, COUNT, &Heavy));
-                assert_eq!(found, Ok(()));
-                let held = *footprint.bytes_per_part.get().expect("found out");
-                // Wide bounds: allocators round up, and keep something back.
-                let expected = HELD_BYTES as f64;
-                assert!((0.5 * expected..2.0 * expected).contains(&held), "{held}");
-            }
-        }
-        under_every_runtime(Check);
+        under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
+            let footprint = Footprint::named("held_bytes");
+            let found = runtime.block_on(footprint.find_out(&runtime, COUNT, &Heavy));
+            assert_eq!(found, Ok(()));
+            let held = *footprint.bytes_per_part.get().expect("found out");
+            // Wide bounds: allocators round up, and keep something back.
+            let expected = HELD_BYTES as f64;
+            assert!((0.5 * expected..2.0 * expected).contains(&held), "{held}");
+        });
     }
 }

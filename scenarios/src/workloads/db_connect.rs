@@ -127,14 +127,12 @@ fn judge(counts: Counts, totals: Totals) -> Vec<String> {
 mod tests {
     use std::collections::BTreeMap;
     use std::net::TcpListener;
-    use std::num::NonZeroU32;
 
     use photofinish_harness::observed::Observed;
     use photofinish_harness::protocol::TargetAddress;
-    use photofinish_harness::runtime::RuntimeConfig;
-    use photofinish_harness::runtimes::{DESCRIPTORS, Visitor, with_runtime};
     use photofinish_harness::traffic::TrafficCounter;
 
+    use super::super::every_runtime::under_every_runtime;
     use super::*;
 
     #[track_caller]
@@ -191,37 +189,27 @@ mod tests {
     /// answer: in both cases nothing stays open.
     #[test]
     fn an_operation_that_fails_or_runs_out_of_time_leaves_nothing_open() {
-        #[derive(Clone, Copy)]
-        struct Check;
-        impl Visitor for Check {
-            type Output = ();
-            fn visit<R: Runtime>(self, runtime: R) {
-                let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-                let env = environment(runtime.clone(), &listener);
-                runtime.block_on(async {
-                    let workload = DbConnect::new(Params {}, Duration::ZERO).expect("sound");
-                    let mut session = workload.open(&env, 0).await.expect("a session");
-                    let server = hang_up_once(listener);
-                    let failed = workload.operate(&env, &mut session, 0).await;
-                    let listener = server.join().expect("no panic");
-                    assert!(failed.is_err());
-                    assert_eq!(open_of(&workload), (1, 0));
-                    // Nobody accepts: the system connects, and no answer ever comes.
-                    let limit = Duration::from_millis(20);
-                    let late = env
-                        .runtime
-                        .timeout(limit, workload.operate(&env, &mut session, 1));
-                    assert!(late.await.is_err());
-                    assert_eq!(open_of(&workload), (2, 0));
-                    drop(listener);
-                });
-            }
-        }
-        for descriptor in DESCRIPTORS {
-            let worker_threads = const { NonZeroU32::new(2).expect("not zero") };
-            // One that the machine cannot start is the business of the harness's own tests.
-            let _ = with_runtime(descriptor.name, RuntimeConfig { worker_threads }, Check);
-        }
+        under_every_runtime!(&[], |runtime| {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+            let env = environment(runtime.clone(), &listener);
+            runtime.block_on(async {
+                let workload = DbConnect::new(Params {}, Duration::ZERO).expect("sound");
+                let mut session = workload.open(&env, 0).await.expect("a session");
+                let server = hang_up_once(listener);
+                let failed = workload.operate(&env, &mut session, 0).await;
+                let listener = server.join().expect("no panic");
+                assert!(failed.is_err());
+                assert_eq!(open_of(&workload), (1, 0));
+                // Nobody accepts: the system connects, and no answer ever comes.
+                let limit = Duration::from_millis(20);
+                let late = env
+                    .runtime
+                    .timeout(limit, workload.operate(&env, &mut session, 1));
+                assert!(late.await.is_err());
+                assert_eq!(open_of(&workload), (2, 0));
+                drop(listener);
+            });
+        });
     }
 
     fn open_of(workload: &DbConnect) -> (u64, u64) {
