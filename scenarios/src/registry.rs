@@ -52,6 +52,7 @@ pub static WORKLOADS: &[WorkloadEntry] = &[
     WorkloadEntry::of::<workloads::as_completed::AsCompleted>(),
     WorkloadEntry::of::<workloads::first_completed::FirstCompleted>(),
     WorkloadEntry::of::<workloads::failures::Failures>(),
+    WorkloadEntry::of::<workloads::forgotten_await::ForgottenAwait>(),
     WorkloadEntry::of::<workloads::counters::Counters>(),
     WorkloadEntry::of::<workloads::spawn::Spawn>(),
     WorkloadEntry::of::<workloads::timers::Timers>(),

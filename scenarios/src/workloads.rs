@@ -46,6 +46,7 @@ pub mod as_completed;
 pub mod counters;
 pub mod failures;
 pub mod first_completed;
+pub mod forgotten_await;
 pub mod idle_connections;
 pub mod idle_tasks;
 pub mod spawn;

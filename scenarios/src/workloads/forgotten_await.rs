@@ -1,0 +1,166 @@
+//! `forgotten-await`: a part that nobody waits for, as one forgets to in three ways of writing it.
+//!
+//! In Rust a future that is made and not polled does nothing, under whichever runtime; one that is spawned and not joined
+//! runs, some time, when its operation may long have said that all is done. How much of the work was done when its
+//! operation ended is `done_when_ended_share`. Beside them stands the operation that waits, which is the one that is right.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::tallies::exactly;
+
+/// The workload.
+#[derive(Debug)]
+pub struct ForgottenAwait {
+    params: Params,
+    made: AtomicU64,
+    done: Arc<AtomicU64>,
+}
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// How many parts an operation has.
+    pub parts: NonZeroU32,
+    /// What becomes of them.
+    pub handling: Handling,
+}
+
+/// What an operation does with the parts that it has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Handling {
+    /// Nothing: the futures are dropped, never polled.
+    Forgotten,
+    /// They are spawned, and nobody waits for them.
+    Spawned,
+    /// They are spawned, and joined.
+    Joined,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            parts: const { NonZeroU32::new(3).expect("not zero") },
+            handling: Handling::Forgotten,
+        }
+    }
+}
+
+/// How long spawned parts may take to be done when all operations have ended.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Workload for ForgottenAwait {
+    const ABOUT: About = About {
+        name: "forgotten-await",
+        class: "tasks",
+        operation: "3 parts of which nobody waits for the end: never polled, spawned, or rightly joined",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Session<R: Runtime> = ();
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        Ok(Self {
+            params,
+            made: AtomicU64::new(0),
+            done: Arc::default(),
+        })
+    }
+
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let parts = self.params.parts.get();
+        self.made.fetch_add(parts.into(), Ordering::Relaxed);
+        let mine = Arc::new(AtomicU64::new(0));
+        let futures = (0..parts).map(|_| part(env, &self.done, &mine));
+        match self.params.handling {
+            Handling::Forgotten => futures.for_each(drop),
+            Handling::Spawned => futures.for_each(|part| drop(env.runtime.spawn(part))),
+            Handling::Joined => {
+                let tasks: Vec<_> = futures.map(|part| env.runtime.spawn(part)).collect();
+                for task in tasks {
+                    task.join().await?;
+                }
+            }
+        }
+        let done = mine.load(Ordering::Relaxed);
+        let share = done as f64 / f64::from(parts);
+        env.observed.number("done_when_ended_share", share);
+        check_done(self.params.handling, done, parts)
+    }
+
+    /// What was spawned is done at last, each part once; what was never polled is not, ever.
+    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
+        let must_be = match self.params.handling {
+            Handling::Forgotten => 0,
+            Handling::Spawned | Handling::Joined => self.made.load(Ordering::Relaxed),
+        };
+        let patient = Instant::now() + PATIENCE;
+        while self.done.load(Ordering::Relaxed) < must_be && Instant::now() < patient {
+            env.runtime
+                .sleep_until(Instant::now() + Duration::from_millis(1))
+                .await;
+        }
+        let done = exactly(
+            must_be,
+            self.done.load(Ordering::Relaxed),
+            "is how many parts are done at the end",
+        );
+        Ok(done
+            .err()
+            .map(|failure| failure.detail)
+            .into_iter()
+            .collect())
+    }
+}
+
+/// A part: it gives others a turn, and then it is done.
+fn part<R: Runtime>(
+    env: &Env<R>,
+    done: &Arc<AtomicU64>,
+    mine: &Arc<AtomicU64>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let (runtime, done, mine) = (env.runtime.clone(), Arc::clone(done), Arc::clone(mine));
+    async move {
+        runtime.give_way().await;
+        mine.fetch_add(1, Ordering::Relaxed);
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What must be done when an operation ends: nothing of what was forgotten, all that was joined, and of what was spawned
+/// whatever the runtime came to.
+fn check_done(handling: Handling, done: u64, parts: u32) -> Result<(), Failure> {
+    match handling {
+        Handling::Forgotten => exactly(0, done, "is how many parts are done that nobody polled"),
+        Handling::Spawned => Ok(()),
+        Handling::Joined => exactly(parts.into(), done, "is how many joined parts are done"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_is_done_though_forgotten_or_not_done_though_joined_is_found() {
+        assert_eq!(check_done(Handling::Forgotten, 0, 3), Ok(()));
+        assert!(check_done(Handling::Forgotten, 1, 3).is_err());
+        assert_eq!(check_done(Handling::Joined, 3, 3), Ok(()));
+        assert!(check_done(Handling::Joined, 2, 3).is_err());
+        assert_eq!(check_done(Handling::Spawned, 1, 3), Ok(()));
+    }
+}
