@@ -1,0 +1,114 @@
+//! What stands below tables so that they can be read: kinds of time, marks before numbers, verdicts and spreads.
+//!
+//! A legend is there only where what it explains is shown. What it explains is said in `table` and `verdicts`.
+
+use photofinish_harness::load::Load;
+
+use super::plural;
+use crate::summary::{CellSummary, Group, Status, Summary};
+use crate::units;
+
+/// Said once wherever closed load is shown.
+pub const CLOSED_LOAD: &str = "Closed load: a session's next operation waits for its last, so these are service times; \
+    queueing is hidden (coordinated omission).";
+
+/// Said once wherever open load is shown.
+pub const OPEN_LOAD: &str = "Open load: response time runs from when an operation was due (p50, p99 and p99.9 are \
+    response times), service time from its start; lag is what lies between.";
+
+/// What `≥` before a number says.
+pub const LOWER_BOUND: &str =
+    "≥ a lower bound: operations that had not ended count as long as they had waited.";
+
+/// What `~` before a number says.
+pub const ADVISORY: &str =
+    "~ too few operations in a round for this percentile: a hint, not a result.";
+
+/// What kinds of time the tables show, for each kind of load in them.
+pub fn load_legends(summary: &Summary) -> Vec<&'static str> {
+    let open = |cell: &&CellSummary| matches!(cell.load, Load::Open { .. });
+    let measured = || shown(summary);
+    let closed = measured().any(|cell| !open(&cell));
+    let opened = measured().any(|cell| open(&cell));
+    [(closed, CLOSED_LOAD), (opened, OPEN_LOAD)]
+        .into_iter()
+        .filter_map(|(shown, sentence)| shown.then_some(sentence))
+        .collect()
+}
+
+/// What marks before numbers say, of those that there are.
+pub fn mark_legends(summary: &Summary) -> Vec<&'static str> {
+    let metrics = || shown(summary).flat_map(|cell| cell.metrics.values());
+    let advisory = metrics().any(|metric| metric.advisory.is_some() && !metric.lower_bound);
+    // The table of a search marks rates with it, and says so itself.
+    let lower_bound = summary.search.is_none() && metrics().any(|metric| metric.lower_bound);
+    [(advisory, ADVISORY), (lower_bound, LOWER_BOUND)]
+        .into_iter()
+        .filter_map(|(there, sentence)| there.then_some(sentence))
+        .collect()
+}
+
+/// The cells whose numbers are shown: all that have some, and of a search those of its rates.
+fn shown(summary: &Summary) -> impl Iterator<Item = &CellSummary> {
+    let of_search = |cell: &CellSummary| summary.search.is_none() || cell.load.rate_hz().is_some();
+    let cells = summary.cells.iter();
+    cells.filter(move |cell| cell.status == Status::Ok && of_search(cell))
+}
+
+/// What the verdicts mean, with the rule they were made by; `None` where there is none.
+pub fn verdict_legend(summary: &Summary) -> Option<String> {
+    let given = |cell: &CellSummary| {
+        cell.comparisons
+            .values()
+            .any(|comparison| comparison.verdict.is_some())
+    };
+    let floor = units::percent(summary.rule.floor);
+    let look = summary.look.map(|look| {
+        format!(
+            " This is look {} of {}, which share the error rate.",
+            look.number, look.planned
+        )
+    });
+    let there = summary.search.is_none() && summary.cells.iter().any(given);
+    there.then(|| {
+        format!(
+            "faster, slower: the whole interval lies beyond a difference of {floor}; tie: all of it within; \
+             inconclusive: neither, so this run cannot tell.{}",
+            look.unwrap_or_default()
+        )
+    })
+}
+
+/// What the spread says, with the confidence that the rounds allow; `None` where nothing was compared.
+pub fn spread_legend(summary: &Summary) -> Option<String> {
+    if summary.search.is_some() {
+        return None;
+    }
+    let groups = summary.groups();
+    let mut counts: Vec<(usize, f64)> = groups
+        .iter()
+        .flat_map(Group::comparisons)
+        .map(|(_, ratio)| (ratio.pairs, ratio.confidence))
+        .collect();
+    counts.sort_by_key(|(pairs, _)| *pairs);
+    counts.dedup_by_key(|(pairs, _)| *pairs);
+    let confidence = |(pairs, confidence): &(usize, f64)| {
+        // 99.75 % is not 100 %.
+        let percent = format!("{:.1}", 100.0 * confidence);
+        let percent = percent.strip_suffix(".0").unwrap_or(&percent);
+        format!("{percent}% over {}", plural(*pairs, "round"))
+    };
+    let several: Vec<String> = counts
+        .iter()
+        .filter(|(pairs, _)| *pairs > 1)
+        .map(confidence)
+        .collect();
+    match (counts.is_empty(), several.is_empty()) {
+        (true, _) => None,
+        (false, true) => Some("One round has no spread: repeat with more rounds.".to_owned()),
+        (false, false) => Some(format!(
+            "spread: how far the ratio's interval reaches, with confidence {}.",
+            several.join(", ")
+        )),
+    }
+}

@@ -1,0 +1,69 @@
+//! Where it was measured, in words: the machine in one line, and which CPUs server and worker had.
+//!
+//! What makes a machine unfit is found by the harness and said by `checks`; here are the facts alone.
+
+use photofinish_harness::machine::Machine;
+use photofinish_harness::record::{Placement, PlacementKind};
+
+use super::plural;
+use crate::units;
+
+/// The machine in one line: `Linux 6.1.0, x86_64, 2 CPUs (Xeon), 4.00GiB`.
+pub fn machine(machine: &Machine) -> String {
+    let model = machine
+        .cpu_model
+        .as_ref()
+        .map(|model| format!(" ({model})"))
+        .unwrap_or_default();
+    let memory = machine
+        .memory_bytes
+        .map(|bytes| format!(", {}", units::bytes(bytes as f64)))
+        .unwrap_or_default();
+    let cpus = plural(machine.cpus_online as usize, "CPU");
+    format!("{}, {}, {cpus}{model}{memory}", machine.os, machine.arch)
+}
+
+/// Which CPUs server and worker ran on.
+pub fn placement(placement: &Placement) -> String {
+    let (server, worker) = (cpus(&placement.server_cpus), cpus(&placement.worker_cpus));
+    match placement.kind {
+        PlacementKind::Split => format!("split: server on {server}, worker on {worker}"),
+        PlacementKind::Same => format!("same: server and worker on {worker}"),
+        PlacementKind::Shared => format!("shared: server and worker both on {worker}"),
+    }
+}
+
+/// `CPU 1`, `CPUs 0-3,6`.
+pub fn cpus(numbers: &[usize]) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => ranges.push((*number, *number)),
+        }
+    }
+    let range = |(first, last): &(usize, usize)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    match numbers {
+        [] => "any CPU".to_owned(),
+        [one] => format!("CPU {one}"),
+        _ => format!(
+            "CPUs {}",
+            ranges.iter().map(range).collect::<Vec<_>>().join(",")
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_cpus_are_ranges() {
+        assert_eq!(cpus(&[]), "any CPU");
+        assert_eq!(cpus(&[3]), "CPU 3");
+        assert_eq!(cpus(&[0, 1, 2, 3, 6, 8, 9]), "CPUs 0-3,6,8-9");
+    }
+}

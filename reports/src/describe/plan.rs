@@ -1,0 +1,85 @@
+//! What was asked for, in words: what stands behind a scenario, how long a phase lasts, a load point.
+//!
+//! A load point has two forms, one to be read and one to be part of a file's name. What came of it is said elsewhere; where
+//! it ran, in `machine`.
+
+use photofinish_harness::load::{Arrivals, Load, Stop};
+use photofinish_harness::record::{Arm, PlannedScenario, PlannedServer};
+
+use super::plural;
+use crate::units;
+
+/// What stands behind each target: `mock http server`, `nginx/1.22.1 at http://127.0.0.1:80/`; `no server`.
+pub fn servers(scenario: &PlannedScenario) -> String {
+    let described: Vec<String> = scenario.servers.values().map(server).collect();
+    match described.as_slice() {
+        [] => "no server".to_owned(),
+        servers => servers.join(" and "),
+    }
+}
+
+fn server(server: &PlannedServer) -> String {
+    match server {
+        PlannedServer::Mock { server, .. } => format!("mock {server} server"),
+        PlannedServer::Arm { url } => format!("the arm's own server at {url}"),
+        PlannedServer::External {
+            url,
+            software: Some(software),
+        } => format!("{software} at {url}"),
+        PlannedServer::External {
+            url,
+            software: None,
+        } => format!("server at {url}"),
+    }
+}
+
+/// When a phase ends: `2s`, `5 operations`.
+pub fn stop(stop: Stop) -> String {
+    match stop {
+        Stop::DurationNs(duration_ns) => units::tick(&units::duration(duration_ns.get() as f64)),
+        Stop::Ops(ops) if ops.get() == 1 => "1 operation".to_owned(),
+        Stop::Ops(ops) => format!("{ops} operations"),
+    }
+}
+
+/// `5 rounds of 2s`.
+pub fn rounds(rounds: usize, scenario: Option<&PlannedScenario>) -> String {
+    let count = plural(rounds, "round");
+    scenario.map_or(count.clone(), |scenario| {
+        format!("{count} of {}", stop(scenario.stop))
+    })
+}
+
+/// A load point, with its side where there are two: `closed, 16 sessions`, `closed, 16 sessions, head`.
+pub fn point(load: Load, arm: Option<Arm>) -> String {
+    match arm {
+        Some(arm) => format!("{load}, {}", arm.name()),
+        None => load.to_string(),
+    }
+}
+
+/// A load point as part of a file's name: `c64`, `c64.head`.
+pub fn point_slug(load: Load, arm: Option<Arm>) -> String {
+    match arm {
+        Some(arm) => format!("{}.{}", load_slug(load), arm.name()),
+        None => load_slug(load),
+    }
+}
+
+/// A load as part of a file's name: `c64`.
+fn load_slug(load: Load) -> String {
+    match load {
+        Load::Closed { concurrency } => format!("c{concurrency}"),
+        Load::Open {
+            arrivals,
+            rate_hz,
+            concurrency,
+        } => {
+            let spread = match arrivals {
+                Arrivals::Constant => "r",
+                Arrivals::Poisson => "p",
+            };
+            format!("{spread}{rate_hz}.c{concurrency}")
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The tables of results and of costs: which columns they have, and what a cell shows in one.
+//!
+//! The terminal gives up columns where it has no room, the page has them all; both take them from here. How wide a column
+//! is, and how a number is set, is the business of each output.
+
+use photofinish_harness::load::Load;
+
+use super::achieved;
+use crate::metrics::{ACHIEVED, OFFERED, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
+use crate::summary::{CellSummary, MetricSummary};
+use crate::units;
+
+/// A column of the table of results.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its heading.
+    pub heading: &'static str,
+    /// The metric in it.
+    pub metric: &'static str,
+    /// How much it is worth where there is no room for all: 0 is given up last.
+    pub rank: u8,
+}
+
+/// The columns of the table of results under `load`.
+pub fn columns(load: Load) -> &'static [Column] {
+    const fn column(heading: &'static str, metric: &'static str, rank: u8) -> Column {
+        Column {
+            heading,
+            metric,
+            rank,
+        }
+    }
+    const CLOSED: &[Column] = &[
+        column("ops/s", THROUGHPUT, 0),
+        column("p50", "service_p50_ns", 2),
+        column("p99", "service_p99_ns", 3),
+        column("p99.9", "service_p999_ns", 6),
+        column("CPU/op", "cpu_ns_per_op", 4),
+        column("memory", "peak_rss_bytes", 5),
+    ];
+    const OPEN: &[Column] = &[
+        column("offered/s", OFFERED, 8),
+        column("ops/s", ACHIEVED, 1),
+        column("p50", RESPONSE_P50, 2),
+        column("p99", RESPONSE_P99, 0),
+        column("p99.9", "response_p999_ns", 4),
+        column("service p99", "service_p99_ns", 3),
+        column("lag p99", "lag_p99_ns", 5),
+        column("CPU/op", "cpu_ns_per_op", 6),
+        column("memory", "peak_rss_bytes", 7),
+    ];
+    match load {
+        Load::Closed { .. } => CLOSED,
+        Load::Open { .. } => OPEN,
+    }
+}
+
+/// The columns of the table of results on a page: under open load without those that the table of costs has, and without
+/// the offered rate, which stands below the achieved one.
+pub fn page_columns(load: Load) -> impl Iterator<Item = &'static Column> {
+    let of_costs = |column: &&Column| COSTS.iter().any(|(_, metric)| *metric == column.metric);
+    let offered = |column: &&Column| column.metric == OFFERED;
+    let open = load.rate_hz().is_some();
+    let columns = columns(load).iter();
+    columns.filter(move |column| !open || !(of_costs(column) || offered(column)))
+}
+
+/// The columns of the table of costs.
+pub const COSTS: &[(&str, &str)] = &[
+    ("user CPU", "cpu_user_ns_per_op"),
+    ("system CPU", "cpu_system_ns_per_op"),
+    ("voluntary switches", "voluntary_switches_per_op"),
+    ("involuntary switches", "involuntary_switches_per_op"),
+    ("page faults", "page_faults_per_op"),
+    ("instructions", "instructions_per_op"),
+    ("system calls", "syscalls_per_op"),
+    ("peak memory", "peak_rss_bytes"),
+    ("floor of the loop", "floor_ns_per_op"),
+];
+
+/// What a cell shows in a column of the table of results; a rate that was not held is never shown without saying so.
+pub fn result(cell: &CellSummary, column: &Column) -> String {
+    match column.metric {
+        ACHIEVED => achieved(cell),
+        metric => value(cell.metric(metric)),
+    }
+}
+
+/// A metric's median for a table, `≥` before a lower bound and `~` before what else is advisory; `n/a` where it could not be known.
+pub fn value(metric: Option<&MetricSummary>) -> String {
+    metric.map_or("n/a".to_owned(), |metric| {
+        let mark = match (&metric.advisory, metric.lower_bound) {
+            (_, true) => "≥",
+            (Some(_), false) => "~",
+            (None, false) => "",
+        };
+        format!("{mark}{}", units::with_unit(metric.median, &metric.unit))
+    })
+}
