@@ -2,25 +2,29 @@
 //!
 //! Everything the record says is text here: maud escapes it, and the page's own policy forbids scripts and anything from
 //! elsewhere. Charts are inlined and repainted for a dark background by the style sheet in `page.css`. What was run and
-//! what to mind comes first, numbers next, then how it was measured and how to read it.
+//! what to mind comes first, numbers next, then how it was measured and how to read it. That order is here; each part has
+//! a file below this.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use photofinish_harness::load::Load;
 use photofinish_harness::record::{Arm, PlannedScenario, Record};
 
+mod results;
+
 mod async_pays;
 mod cost;
 mod fitness;
 mod gate;
+mod how;
 mod observed;
+mod reading;
 mod search;
 
 use crate::charts::{self, Chart};
 use crate::found::{Found, found};
-use crate::metrics::{ACHIEVED, OFFERED};
 use crate::names::{Unique, slug};
-use crate::summary::{CellSummary, Group, MetricSummary, Status, Summary};
-use crate::{describe, rounds, runtimes, units};
+use crate::summary::{Group, Summary};
+use crate::{describe, rounds};
 
 /// The page of a record: a whole HTML document.
 pub fn page(record: &Record) -> String {
@@ -77,9 +81,9 @@ impl Report<'_> {
                             &self.drawings(None, None),
                         ))
                         @for section in &sections { (self.section(section)) }
-                        (self.run())
+                        (how::run(self.record))
                         (fitness::section(&self.record.fitness))
-                        (reading(self.summary))
+                        (reading::reading(self.summary))
                     }
                     footer { (self.record.tool.name) " " (self.record.tool.version) " · run " (self.record.id) }
                 }
@@ -163,7 +167,7 @@ impl Report<'_> {
                     @let last = index + 1 == section.groups.len();
                     (self.group(group, section.scenario, last))
                 }
-                @if let Some(scenario) = section.scenario { (self.how(scenario, &section.groups)) }
+                @if let Some(scenario) = section.scenario { (how::scenario(self, scenario, &section.groups)) }
             }
         }
     }
@@ -178,8 +182,8 @@ impl Report<'_> {
         let charts = self.drawings(Some(group.scenario), Some((group.load, group.arm)));
         html! {
             h3 { (describe::point(group.load, group.arm)) small { (describe::rounds(group.rounds(), scenario)) } }
-            @if !group.ranked().is_empty() { (self.table(group)) }
-            (missing(group))
+            @if !group.ranked().is_empty() { (results::table(self.summary, group)) }
+            (results::missing(group))
             (observed::tables(group))
             (cost::details(group))
             @if !charts.is_empty() {
@@ -194,141 +198,6 @@ impl Report<'_> {
             .filter(|chart| chart.scenario.as_deref() == scenario)
             .filter(|chart| chart.load.map(|load| (load, chart.arm)) == point)
             .collect()
-    }
-
-    fn table(&self, group: &Group<'_>) -> Markup {
-        let baseline = group.baseline();
-        html! {
-            div.scroll tabindex="0" role="region" aria-label="Results" {
-                table.results {
-                    thead { tr {
-                        th scope="col" { "runtime" }
-                        @for column in describe::page_columns(group.load) { th scope="col" { (column.heading) } }
-                        @if let Some(baseline) = baseline {
-                            th scope="col" { "vs " (baseline) }
-                            th scope="col" { "verdict" }
-                        }
-                    } }
-                    tbody { @for cell in group.ranked() { (self.row(cell, group)) } }
-                }
-            }
-        }
-    }
-
-    fn row(&self, cell: &CellSummary, group: &Group<'_>) -> Markup {
-        let swatch = charts::swatch(charts::look(self.summary, &cell.runtime));
-        html! {
-            tr {
-                th scope="row" {
-                    (PreEscaped(swatch)) (cell.runtime)
-                    @if let Some(note) = runtimes::note(&cell.runtime) { small { "(" (note) ")" } }
-                }
-                @for column in describe::page_columns(group.load) { (result(cell, column)) }
-                @if group.baseline().is_some() { (compared(cell, group)) }
-            }
-        }
-    }
-
-    /// What exactly was asked for and given, for those who want to repeat or doubt it.
-    fn how(&self, scenario: &PlannedScenario, groups: &[Group<'_>]) -> Markup {
-        let params = serde_json::to_string_pretty(&scenario.params).unwrap_or_default();
-        let servers = serde_json::to_string_pretty(&scenario.servers).unwrap_or_default();
-        // Of a search the closed rounds are enough: its steps differ in nothing but the rate.
-        let shown = |cell: &&&CellSummary| {
-            cell.rounds > 0 && (self.found.is_empty() || cell.load.rate_hz().is_none())
-        };
-        let cells = groups.iter().flat_map(|group| &group.cells).filter(shown);
-        html! {
-            details {
-                summary { "How " (scenario.name) " was run" }
-                dl {
-                    dt { "workload" } dd { (scenario.workload) }
-                    dt { "parameters" } dd { pre { (params) } }
-                    @if !scenario.servers.is_empty() { dt { "servers" } dd { pre { (servers) } } }
-                    dt { "unit of delay" } dd { (units::duration(scenario.unit_ns as f64)) }
-                    dt { "warm-up" } dd { (describe::stop(scenario.warmup)) }
-                    dt { "measured" } dd { (describe::stop(scenario.stop)) }
-                    dt { "failures allowed" } dd { (units::tick(&units::count(100.0 * scenario.error_budget))) "%" }
-                }
-                div.scroll tabindex="0" role="region" aria-label="Runtimes as run" {
-                    table {
-                        thead { tr { @for heading in ["runtime", "load", "rounds", "sessions", "worker threads", "threads alive", "context switches/op", "particulars"] {
-                            th scope="col" { (heading) }
-                        } } }
-                        tbody { @for cell in cells { (self.particulars(cell)) } }
-                    }
-                }
-            }
-        }
-    }
-
-    fn particulars(&self, cell: &CellSummary) -> Markup {
-        let known =
-            |number: Option<u32>| number.map_or("n/a".to_owned(), |number| number.to_string());
-        html! {
-            tr {
-                th scope="row" { (cell.runtime) }
-                td { (describe::point(cell.load, cell.arm)) }
-                td { (cell.rounds) @if cell.rounds_failed > 0 { " (" (cell.rounds_failed) " failed)" } }
-                td { (known(cell.sessions)) }
-                td { (known(cell.worker_threads)) }
-                td { (describe::value(cell.metric("threads"))) }
-                td { (describe::value(cell.metric("context_switches_per_op"))) }
-                td { (self.facts(cell)) }
-            }
-        }
-    }
-
-    fn facts(&self, cell: &CellSummary) -> String {
-        let planned = self.record.plan.cells.iter().position(|planned| {
-            planned.scenario == cell.scenario
-                && planned.runtime == cell.runtime
-                && planned.load == cell.load
-                && planned.arm == cell.arm
-        });
-        let round = planned.and_then(|index| rounds::measured(self.record, index).next());
-        let facts = round.map(|(_, round)| &round.worker.runtime_facts);
-        let said = facts
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| format!("{name} {value}"));
-        said.collect::<Vec<_>>().join(", ")
-    }
-
-    fn run(&self) -> Markup {
-        let (record, machine) = (self.record, &self.record.machine);
-        let known = |fact: &Option<String>| fact.clone().unwrap_or("n/a".to_owned());
-        html! {
-            section id="run" {
-                h2 { "The run" }
-                dl {
-                    dt { "command" } dd { code { (record.command_line.join(" ")) } }
-                    dt { "run" } dd { (record.id) }
-                    dt { "seed" } dd { (record.seed) }
-                    dt { "plan hash" } dd { code { (record.plan_hash) } }
-                    dt { "tool" } dd { (record.tool.name) " " (record.tool.version) ", " (record.tool.profile) " build" }
-                    dt { "placement" } dd { (describe::placement(&record.plan.placement)) }
-                    dt { "operating system" } dd { (machine.os) ", " (machine.arch) }
-                    dt { "processor" } dd {
-                        (known(&machine.cpu_model)) "; " (describe::plural(machine.cpus_online as usize, "CPU")) " online, "
-                        (describe::cpus(&machine.cpus_allowed)) " allowed"
-                    }
-                    dt { "memory" } dd { (machine.memory_bytes.map_or("n/a".to_owned(), |bytes| units::bytes(bytes as f64))) }
-                    dt { "hypervisor" } dd { (known(&machine.hypervisor)) }
-                    dt { "frequency governor" } dd { (known(&machine.governor)) }
-                    dt { "clock source" } dd { (known(&machine.clock_source)) }
-                    dt { "load average" } dd { (known(&machine.load_average_1m)) }
-                    dt { "open files" } dd { (machine.open_files_limit.map_or("n/a".to_owned(), |limit| limit.to_string())) }
-                    dt { "boot" } dd { (known(&machine.boot_id)) }
-                }
-                @if !record.dependencies.is_empty() {
-                    details {
-                        summary { "Exact versions of " (record.dependencies.len()) " dependencies" }
-                        ul.versions { @for (name, version) in &record.dependencies { li { (name) " " (version) } } }
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -358,21 +227,6 @@ fn headline(group: &Group<'_>) -> String {
     }
 }
 
-/// The ratio by the headline's metric and its verdict, with what that rests on.
-fn compared(cell: &CellSummary, group: &Group<'_>) -> Markup {
-    let comparison = cell.comparisons.get(group.headline());
-    let interval = comparison.and_then(|ratio| range(ratio.low, ratio.high, units::ratio));
-    let callable = comparison.and_then(|comparison| comparison.smallest_callable);
-    let reason = comparison.and_then(|comparison| comparison.reason.as_deref());
-    html! {
-        td { (describe::ratio(cell, group)) @if let Some(interval) = interval { small { (interval) } } }
-        td title=[reason] {
-            (describe::verdict_of(cell, group))
-            @if let Some(callable) = callable { small { "from " (units::percent(callable)) " on" } }
-        }
-    }
-}
-
 fn about(scenario: &PlannedScenario) -> Markup {
     html! {
         p {
@@ -382,129 +236,8 @@ fn about(scenario: &PlannedScenario) -> Markup {
     }
 }
 
-/// What a cell shows in a column; beside what was achieved of a rate, the rate, and loudly that it was not held.
-fn result(cell: &CellSummary, column: &describe::Column) -> Markup {
-    let metric = cell.metric(column.metric);
-    if column.metric != ACHIEVED {
-        return number(metric);
-    }
-    let held = cell.rate_held != Some(false);
-    html! {
-        td.bad[!held] {
-            (describe::value(metric))
-            @if !held { strong { " not held" } }
-            small { " of " (describe::value(cell.metric(OFFERED))) }
-        }
-    }
-}
-
-fn number(metric: Option<&MetricSummary>) -> Markup {
-    let advisory = metric.and_then(|metric| metric.advisory.as_deref());
-    let interval = metric.and_then(|metric| {
-        range(metric.low, metric.high, |value| {
-            units::with_unit(value, &metric.unit)
-        })
-    });
-    html! {
-        td title=[advisory] {
-            (describe::value(metric))
-            @if let Some(interval) = interval { small { (interval) } }
-        }
-    }
-}
-
-/// `1.02–1.10`, with the unit once where both ends have the same; `None` where both ends print alike.
-fn range(low: f64, high: f64, print: impl Fn(f64) -> String) -> Option<String> {
-    let (low, high) = (print(low), print(high));
-    let unit = |text: &str| {
-        text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
-            .to_owned()
-    };
-    match (low == high, unit(&low) == unit(&high)) {
-        (true, _) => None,
-        (false, true) => Some(format!("{}–{high}", low.trim_end_matches(&unit(&high)))),
-        (false, false) => Some(format!("{low}–{high}")),
-    }
-}
-
-/// Cells without numbers, failures by kind, and what else to know of the table above.
-fn missing(group: &Group<'_>) -> Markup {
-    let ranked = group.ranked();
-    let fewer: Vec<String> = ranked
-        .iter()
-        .filter_map(|cell| describe::fewer_sessions(cell))
-        .collect();
-    let behind: Vec<String> = ranked
-        .iter()
-        .flat_map(|cell| [describe::rate_not_held(cell), describe::arrivals(cell)])
-        .flatten()
-        .collect();
-    let tool = [
-        describe::pacing(ranked.iter().copied()),
-        describe::floor(ranked.iter().copied()),
-    ];
-    let failing: Vec<&CellSummary> = group
-        .cells
-        .iter()
-        .copied()
-        .filter(|cell| !cell.errors_by_kind.is_empty())
-        .collect();
-    html! {
-        ul.missing {
-            (absent(&group.cells))
-            @for cell in failing { li { (describe::errors(cell)) } }
-            @for sentence in behind { li.bad { (sentence) } }
-            @for sentence in fewer { li { (sentence) } }
-            @for sentence in tool.into_iter().flatten() { li { (sentence) } }
-        }
-    }
-}
-
-/// Cells without numbers, as items of a list.
-fn absent(cells: &[&CellSummary]) -> Markup {
-    html! {
-        @for absent in describe::absent(cells) {
-            li.bad[absent.status != Status::Unsupported] {
-                strong { (absent.runtimes) } " " (describe::status(absent.status)) ": " (absent.reason)
-            }
-        }
-    }
-}
-
 fn figures(charts: &[&Chart]) -> Markup {
     html! { div.figures { @for chart in charts { figure { (PreEscaped(&chart.svg)) } } } }
-}
-
-fn reading(summary: &Summary) -> Markup {
-    let rule = summary.rule;
-    html! {
-        section id="reading" {
-            h2 { "How to read the numbers" }
-            ul {
-                li { "Numbers are medians over rounds; a round is a fresh process. Small print below a number is the \
-                      median's interval: exact, at 95% confidence or more from six rounds on, and from the least to \
-                      the greatest round with fewer." }
-                @for sentence in describe::load_legends(summary) { li { (sentence) } }
-                @for sentence in describe::mark_legends(summary).into_iter().filter(|mark| *mark != describe::ADVISORY) {
-                    li { (sentence) }
-                }
-                li { (describe::ADVISORY) " A p99 needs 10,000 operations, a p99.9 100,000, so that a hundred lie \
-                      beyond it. Curves stop where fewer than ten remain." }
-                li { "A ratio compares the two runtimes within each block of rounds, so that what slows the whole machine \
-                      cancels. Its interval is exact (Wilcoxon's signed ranks)." }
-                li { "A verdict is " em { "faster" } " or " em { "slower" } " where that whole interval lies beyond a \
-                      difference of " (units::percent(rule.floor)) ", " em { "tie" } " where all of it lies within, and " em { "inconclusive" } " \
-                      otherwise; two equals are called different in at most " (units::percent(rule.alpha)) " of comparisons. \
-                      Below it stands the smallest difference that this run could have called." }
-                li { "CPU per operation is user and system time of the worker process; the server's own is not in it. \
-                      Memory is the highest of the process since its start." }
-                li { "The floor of the loop is what one operation that does nothing takes under the same runtime and number \
-                      of sessions, wall-clock time over operations. A difference below it is a tie." }
-                li { "A ranking is of one metric in one scenario under one load, and of nothing else: throughput under \
-                      closed load, response time under open load." }
-            }
-        }
-    }
 }
 
 /// Charts on a dark page, by the colours that they are drawn with.

@@ -4,7 +4,7 @@
 
 use maud::{Markup, html};
 
-use super::number;
+use super::results::number;
 use crate::describe;
 use crate::describe::COSTS;
 use crate::summary::Group;

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::number;
+use super::results::number;
 use crate::observed::observed;
 use crate::summary::Group;
 

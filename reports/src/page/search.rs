@@ -5,7 +5,8 @@
 use maud::{Markup, PreEscaped, html};
 use photofinish_harness::record::{SearchRound, SearchStep};
 
-use super::{Report, Section, absent};
+use super::results::absent;
+use super::{Report, Section};
 use crate::found::{self, Found, Row, per_second};
 use crate::{charts, describe, units};
 

@@ -1,0 +1,116 @@
+//! How it was measured: what exactly was asked for and given, for those who want to repeat or doubt it.
+//!
+//! Of each scenario the parameters and how each runtime ran it; of the whole run the command, the plan, the machine and the
+//! exact versions. What of that spoils numbers is a warning at the top of the page, or in `fitness`.
+
+use maud::{Markup, html};
+use photofinish_harness::record::{PlannedScenario, Record};
+
+use super::Report;
+use crate::summary::{CellSummary, Group};
+use crate::{describe, rounds, units};
+
+/// What exactly was asked for and given, for those who want to repeat or doubt it.
+pub(super) fn scenario(
+    report: &Report<'_>,
+    scenario: &PlannedScenario,
+    groups: &[Group<'_>],
+) -> Markup {
+    let params = serde_json::to_string_pretty(&scenario.params).unwrap_or_default();
+    let servers = serde_json::to_string_pretty(&scenario.servers).unwrap_or_default();
+    // Of a search the closed rounds are enough: its steps differ in nothing but the rate.
+    let shown = |cell: &&&CellSummary| {
+        cell.rounds > 0 && (report.found.is_empty() || cell.load.rate_hz().is_none())
+    };
+    let cells = groups.iter().flat_map(|group| &group.cells).filter(shown);
+    html! {
+        details {
+            summary { "How " (scenario.name) " was run" }
+            dl {
+                dt { "workload" } dd { (scenario.workload) }
+                dt { "parameters" } dd { pre { (params) } }
+                @if !scenario.servers.is_empty() { dt { "servers" } dd { pre { (servers) } } }
+                dt { "unit of delay" } dd { (units::duration(scenario.unit_ns as f64)) }
+                dt { "warm-up" } dd { (describe::stop(scenario.warmup)) }
+                dt { "measured" } dd { (describe::stop(scenario.stop)) }
+                dt { "failures allowed" } dd { (units::tick(&units::count(100.0 * scenario.error_budget))) "%" }
+            }
+            div.scroll tabindex="0" role="region" aria-label="Runtimes as run" {
+                table {
+                    thead { tr { @for heading in ["runtime", "load", "rounds", "sessions", "worker threads", "threads alive", "context switches/op", "particulars"] {
+                        th scope="col" { (heading) }
+                    } } }
+                    tbody { @for cell in cells { (particulars(report.record, cell)) } }
+                }
+            }
+        }
+    }
+}
+
+fn particulars(record: &Record, cell: &CellSummary) -> Markup {
+    let known = |number: Option<u32>| number.map_or("n/a".to_owned(), |number| number.to_string());
+    html! {
+        tr {
+            th scope="row" { (cell.runtime) }
+            td { (describe::point(cell.load, cell.arm)) }
+            td { (cell.rounds) @if cell.rounds_failed > 0 { " (" (cell.rounds_failed) " failed)" } }
+            td { (known(cell.sessions)) }
+            td { (known(cell.worker_threads)) }
+            td { (describe::value(cell.metric("threads"))) }
+            td { (describe::value(cell.metric("context_switches_per_op"))) }
+            td { (facts(record, cell)) }
+        }
+    }
+}
+
+fn facts(record: &Record, cell: &CellSummary) -> String {
+    let planned = record.plan.cells.iter().position(|planned| {
+        planned.scenario == cell.scenario
+            && planned.runtime == cell.runtime
+            && planned.load == cell.load
+            && planned.arm == cell.arm
+    });
+    let round = planned.and_then(|index| rounds::measured(record, index).next());
+    let facts = round.map(|(_, round)| &round.worker.runtime_facts);
+    let said = facts
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name} {value}"));
+    said.collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn run(record: &Record) -> Markup {
+    let machine = &record.machine;
+    let known = |fact: &Option<String>| fact.clone().unwrap_or("n/a".to_owned());
+    html! {
+        section id="run" {
+            h2 { "The run" }
+            dl {
+                dt { "command" } dd { code { (record.command_line.join(" ")) } }
+                dt { "run" } dd { (record.id) }
+                dt { "seed" } dd { (record.seed) }
+                dt { "plan hash" } dd { code { (record.plan_hash) } }
+                dt { "tool" } dd { (record.tool.name) " " (record.tool.version) ", " (record.tool.profile) " build" }
+                dt { "placement" } dd { (describe::placement(&record.plan.placement)) }
+                dt { "operating system" } dd { (machine.os) ", " (machine.arch) }
+                dt { "processor" } dd {
+                    (known(&machine.cpu_model)) "; " (describe::plural(machine.cpus_online as usize, "CPU")) " online, "
+                    (describe::cpus(&machine.cpus_allowed)) " allowed"
+                }
+                dt { "memory" } dd { (machine.memory_bytes.map_or("n/a".to_owned(), |bytes| units::bytes(bytes as f64))) }
+                dt { "hypervisor" } dd { (known(&machine.hypervisor)) }
+                dt { "frequency governor" } dd { (known(&machine.governor)) }
+                dt { "clock source" } dd { (known(&machine.clock_source)) }
+                dt { "load average" } dd { (known(&machine.load_average_1m)) }
+                dt { "open files" } dd { (machine.open_files_limit.map_or("n/a".to_owned(), |limit| limit.to_string())) }
+                dt { "boot" } dd { (known(&machine.boot_id)) }
+            }
+            @if !record.dependencies.is_empty() {
+                details {
+                    summary { "Exact versions of " (record.dependencies.len()) " dependencies" }
+                    ul.versions { @for (name, version) in &record.dependencies { li { (name) " " (version) } } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! How to read the numbers: the page's last section, in sentences.
+//!
+//! Those of tables come from `describe`; here is what is said of the statistics behind all of them. METHOD.md has the rest.
+
+use maud::{Markup, html};
+
+use crate::summary::Summary;
+use crate::{describe, units};
+
+pub(super) fn reading(summary: &Summary) -> Markup {
+    let rule = summary.rule;
+    html! {
+        section id="reading" {
+            h2 { "How to read the numbers" }
+            ul {
+                li { "Numbers are medians over rounds; a round is a fresh process. Small print below a number is the \
+                      median's interval: exact, at 95% confidence or more from six rounds on, and from the least to \
+                      the greatest round with fewer." }
+                @for sentence in describe::load_legends(summary) { li { (sentence) } }
+                @for sentence in describe::mark_legends(summary).into_iter().filter(|mark| *mark != describe::ADVISORY) {
+                    li { (sentence) }
+                }
+                li { (describe::ADVISORY) " A p99 needs 10,000 operations, a p99.9 100,000, so that a hundred lie \
+                      beyond it. Curves stop where fewer than ten remain." }
+                li { "A ratio compares the two runtimes within each block of rounds, so that what slows the whole machine \
+                      cancels. Its interval is exact (Wilcoxon's signed ranks)." }
+                li { "A verdict is " em { "faster" } " or " em { "slower" } " where that whole interval lies beyond a \
+                      difference of " (units::percent(rule.floor)) ", " em { "tie" } " where all of it lies within, and " em { "inconclusive" } " \
+                      otherwise; two equals are called different in at most " (units::percent(rule.alpha)) " of comparisons. \
+                      Below it stands the smallest difference that this run could have called." }
+                li { "CPU per operation is user and system time of the worker process; the server's own is not in it. \
+                      Memory is the highest of the process since its start." }
+                li { "The floor of the loop is what one operation that does nothing takes under the same runtime and number \
+                      of sessions, wall-clock time over operations. A difference below it is a tie." }
+                li { "A ranking is of one metric in one scenario under one load, and of nothing else: throughput under \
+                      closed load, response time under open load." }
+            }
+        }
+    }
+}
