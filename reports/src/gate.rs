@@ -6,8 +6,16 @@
 //! `gate/terms.rs`; showing a report is the business of `terminal`, `page` and `formats`.
 
 pub mod rule;
-mod sides;
 pub mod terms;
+
+mod sides;
+
+mod checks;
+mod problems;
+mod side;
+
+mod advice;
+mod overall;
 
 use photofinish_harness::load::Load;
 use photofinish_harness::machine::Machine;
