@@ -1,12 +1,24 @@
-//! Exact versions of every dependency, from the lock file the tool was built with.
+//! Exact versions of every dependency, from the lock file the program was built with.
 //!
-//! A patch release of a runtime can move results by a third, so each record carries them all.
+//! A patch release of a runtime can move results by a third, so each record carries them all. A program of others is built
+//! with a lock file of its own, which it hands over; where it does not, no versions are told rather than wrong ones.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-const LOCK_FILE: &str = include_str!("../../Cargo.lock");
+/// This project's lock file, where this package is what was built: as a dependency, it is built with another one.
+const OWN: Option<&str> = if option_env!("CARGO_PRIMARY_PACKAGE").is_some() {
+    Some(include_str!("../../Cargo.lock"))
+} else {
+    None
+};
+
+static HANDED_OVER: OnceLock<Versions> = OnceLock::new();
+
+/// Versions by package name; where several versions of one package are in, all of them, separated by commas.
+type Versions = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
 struct Lock {
@@ -21,21 +33,34 @@ struct Package {
     source: Option<String>,
 }
 
-/// Versions by package name; where several versions of one package are in, all of them, separated by commas.
-pub fn versions() -> BTreeMap<String, String> {
-    let lock: Lock = toml::from_str(LOCK_FILE).expect("cargo wrote the lock file");
-    let mut versions = BTreeMap::<String, String>::new();
-    for package in lock
-        .package
-        .into_iter()
-        .filter(|package| package.source.is_some())
-    {
+/// The versions; none where they are not known.
+pub fn versions() -> Versions {
+    match (HANDED_OVER.get(), OWN) {
+        (Some(versions), _) => versions.clone(),
+        (None, Some(lock)) => read(lock).expect("cargo wrote the lock file"),
+        (None, None) => Versions::new(),
+    }
+}
+
+/// Takes the versions from the text of this lock file from now on.
+pub fn hand_over(lock: &str) -> Result<(), toml::de::Error> {
+    let versions = read(lock)?;
+    // A second lock file would be the same: a program is built once.
+    let _ = HANDED_OVER.set(versions);
+    Ok(())
+}
+
+fn read(lock: &str) -> Result<Versions, toml::de::Error> {
+    let lock: Lock = toml::from_str(lock)?;
+    let mut versions = Versions::new();
+    let foreign = lock.package.into_iter();
+    for package in foreign.filter(|package| package.source.is_some()) {
         versions
             .entry(package.name)
             .and_modify(|all| *all = format!("{all}, {}", package.version))
             .or_insert(package.version);
     }
-    versions
+    Ok(versions)
 }
 
 #[cfg(test)]
@@ -51,5 +76,18 @@ mod tests {
             versions["tokio"]
         );
         assert!(!versions.contains_key("photofinish"));
+    }
+
+    #[test]
+    fn all_versions_of_a_package_are_told_and_what_is_no_lock_file_is_refused() {
+        let package = |name, version| {
+            format!("[[package]]\nname = '{name}'\nversion = '{version}'\nsource = 'x'\n")
+        };
+        let lock =
+            package("tokio", "1.2.3") + &package("rand", "0.8.5") + &package("rand", "0.9.0");
+        let versions = read(&lock).expect("a lock file");
+        assert_eq!(versions["tokio"], "1.2.3");
+        assert_eq!(versions["rand"], "0.8.5, 0.9.0");
+        assert!(read("[dependencies]\ntokio = '1'").is_err());
     }
 }

@@ -104,9 +104,38 @@ pub use photofinish_scenarios::registry::WorkloadEntry;
 ///     run_with(vec![WorkloadEntry::of::<Mine>()])
 /// }
 /// ```
+///
+/// A package that depends on this one is built with a lock file of its own, from which a record's exact versions must come:
+/// use [`run_with_lock_file`] there.
 pub fn run_with(own: Vec<WorkloadEntry>) -> ExitCode {
-    let added = registry::add(own).map_err(|taken| Failure::usage(taken.to_string()));
-    match added.and_then(|()| Arguments::parse().command.execute()) {
+    ended(registered(own).and_then(execute))
+}
+
+/// As [`run_with`], in a package of its own: `lock_file` is the text of the `Cargo.lock` that the program was built with,
+/// and every record says the exact versions that stand there.
+///
+/// ```ignore
+/// run_with_lock_file(vec![WorkloadEntry::of::<Mine>()], include_str!("../Cargo.lock"))
+/// ```
+pub fn run_with_lock_file(own: Vec<WorkloadEntry>, lock_file: &str) -> ExitCode {
+    let known = dependencies::hand_over(lock_file).map_err(|error| {
+        Failure::usage(format!(
+            "what was handed over as a lock file is none: {error}"
+        ))
+    });
+    ended(known.and_then(|()| registered(own)).and_then(execute))
+}
+
+fn registered(own: Vec<WorkloadEntry>) -> Result<(), Failure> {
+    registry::add(own).map_err(|taken| Failure::usage(taken.to_string()))
+}
+
+fn execute((): ()) -> Result<exit::Exit, Failure> {
+    Arguments::parse().command.execute()
+}
+
+fn ended(done: Result<exit::Exit, Failure>) -> ExitCode {
+    match done {
         Ok(exit) => exit.into(),
         Err(failure) => {
             output::advise(&failure.to_string());

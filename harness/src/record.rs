@@ -43,7 +43,7 @@ pub struct Record {
     pub plan: Plan,
     /// Where it was measured.
     pub machine: Machine,
-    /// Exact versions of every dependency, from the lock file the tool was built with.
+    /// Exact versions of every dependency, from the lock file the program was built with; none where that is not known.
     pub dependencies: BTreeMap<String, String>,
     /// What a reader must know before believing a number: a debug build, a busy machine, one CPU for all.
     pub warnings: Vec<String>,
