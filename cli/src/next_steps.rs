@@ -2,6 +2,7 @@
 //!
 //! Pure text from the record. Commands are written so that they can be pasted: through cargo where this run was.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use photofinish_harness::record::{PlannedScenario, PlannedServer, Record};
@@ -14,12 +15,18 @@ use crate::run_directory::RECORD;
 /// Rounds that give an interval of 95 % with room for an outlier.
 const MORE_ROUNDS: usize = 15;
 
-/// Workloads that any server of their kind can answer.
-const PLAINEST: [&str; 2] = ["http-get", "db-select"];
+/// Workloads that any HTTP server can answer, the plainest first; the others ask for what only their mock has.
+const ASKS_ANY_SERVER: [&str; 5] = [
+    "http-get",
+    "http-connect",
+    "http-stream",
+    "http-fanout",
+    "http-limited",
+];
 
 /// The last words of a run that left its directory in `place`.
 pub fn after(record: &Record, place: &Path) -> String {
-    let program = program();
+    let program = &program(record);
     let report = place.join(PAGE);
     let steps = [
         (
@@ -38,11 +45,13 @@ pub fn after(record: &Record, place: &Path) -> String {
     )
 }
 
-/// Cargo tells the programs it runs where it is.
-fn program() -> &'static str {
+/// How this program was called; cargo tells the programs it runs where it is.
+fn program(record: &Record) -> String {
+    let called = record.command_line.first().map(Path::new);
+    let name = called.and_then(Path::file_name).map(OsStr::to_string_lossy);
     match std::env::var_os("CARGO") {
-        Some(_) => "cargo run --release --",
-        None => "photofinish",
+        Some(_) => "cargo run --release --".to_owned(),
+        None => quoted(&name.unwrap_or("photofinish".into())),
     }
 }
 
@@ -123,21 +132,18 @@ fn quoted(argument: &str) -> String {
 
 /// The same against a server of the user's; or, where it was one already, more of it.
 fn third(record: &Record, program: &str) -> (&'static str, String) {
-    match mock_behind(record, "http").or_else(|| mock_behind(record, "db")) {
-        Some((scenario, "db")) => (
-            "measure a real database",
-            format!(
-                "{program} run {} --target db=local",
-                as_asked(record, scenario)
-            ),
-        ),
-        Some((scenario, _)) => {
-            let scenario = as_asked(record, scenario);
-            let target = "--target http=http://127.0.0.1:8080/";
-            (
-                "measure your own server",
-                format!("{program} run {scenario} {target}"),
-            )
+    let http = mocked_http(record).map(|scenario| {
+        let target = "--target http=http://127.0.0.1:8080/";
+        ("measure your own server", scenario, target)
+    });
+    let step = http.or_else(|| {
+        let scenario = mocked(record, "db").next()?;
+        Some(("measure a real database", scenario, "--target db=local"))
+    });
+    match step {
+        Some((why, scenario, target)) => {
+            let scenario = as_asked(record, &scenario.name);
+            (why, format!("{program} run {scenario} {target}"))
         }
         None => {
             let scenarios: Vec<_> = record
@@ -162,17 +168,19 @@ fn as_asked(record: &Record, scenario: &str) -> String {
     quoted(path.map_or(scenario, String::as_str))
 }
 
-/// A scenario that ran against an embedded server, and the target's name.
-fn mock_behind<'a>(record: &'a Record, target: &'static str) -> Option<(&'a str, &'static str)> {
-    let mocked = |scenario: &&PlannedScenario| {
+/// The plainest scenario that ran against an embedded HTTP server and that another server can answer as well.
+fn mocked_http(record: &Record) -> Option<&PlannedScenario> {
+    let mut plain = ASKS_ANY_SERVER.iter();
+    plain.find_map(|workload| mocked(record, "http").find(|it| it.workload == *workload))
+}
+
+/// Scenarios that ran against an embedded server behind this target.
+fn mocked<'a>(record: &'a Record, target: &'a str) -> impl Iterator<Item = &'a PlannedScenario> {
+    let scenarios = record.plan.scenarios.iter();
+    scenarios.filter(move |scenario| {
         let server = scenario.servers.get(target);
         matches!(server, Some(PlannedServer::Mock { .. }))
-    };
-    let candidates = || record.plan.scenarios.iter().filter(mocked);
-    // The plainest asks least of a server that was not made for it.
-    let plainest = candidates().find(|scenario| PLAINEST.contains(&scenario.workload.as_str()));
-    let scenario = plainest.or_else(|| candidates().next())?;
-    Some((scenario.name.as_str(), target))
+    })
 }
 
 /// The command with the targets that this run had.
