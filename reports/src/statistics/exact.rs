@@ -1,0 +1,250 @@
+//! Exact distributions of rank statistics, and how far in an interval's bounds lie by them.
+//!
+//! Probabilities are counted out, not approximated, and held against published tables by the tests. Which distribution
+//! belongs to which estimate is said in `statistics.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Estimate;
+
+/// P(T = t) of Wilcoxon's signed-rank statistic for n values, t = 0..=n(n + 1)/2: each rank 1..=n is in the sum or not,
+/// with equal chance.
+pub fn signed_rank(n: usize) -> Vec<f64> {
+    let mut probability = vec![0.0; n * (n + 1) / 2 + 1];
+    probability[0] = 1.0;
+    for rank in 1..=n {
+        for sum in (0..probability.len()).rev() {
+            let with_rank = sum.checked_sub(rank).map_or(0.0, |rest| probability[rest]);
+            probability[sum] = (probability[sum] + with_rank) / 2.0;
+        }
+    }
+    probability
+}
+
+/// P(U = u) of Mann and Whitney's statistic for two groups of `m` and `n` values, u = 0..=m·n: the number of pairs in which
+/// the first group's value is the greater. By their own recurrence over which group holds the greatest value of all
+/// (Mann and Whitney 1947).
+pub fn rank_sum(m: usize, n: usize) -> Vec<f64> {
+    // Row by row in the first group's size, all sizes of the second at a time.
+    let mut rows: Vec<Vec<f64>> = (0..=n).map(|_| vec![1.0]).collect();
+    for ours in 1..=m {
+        let mut next: Vec<Vec<f64>> = vec![vec![1.0]];
+        for theirs in 1..=n {
+            let share = ours as f64 / (ours + theirs) as f64;
+            let greatest_ours = &rows[theirs];
+            let greatest_theirs = &next[theirs - 1];
+            let probability = (0..=ours * theirs).map(|u| {
+                let ours = u
+                    .checked_sub(theirs)
+                    .and_then(|rest| greatest_ours.get(rest));
+                let theirs = greatest_theirs.get(u);
+                share * ours.unwrap_or(&0.0) + (1.0 - share) * theirs.unwrap_or(&0.0)
+            });
+            let probability = probability.collect();
+            next.push(probability);
+        }
+        rows = next;
+    }
+    rows.pop().unwrap_or_default()
+}
+
+/// [`signed_rank`], computed once for each n: every comparison of a report has as many blocks as the next.
+pub(super) fn known_signed_rank(n: usize) -> Arc<[f64]> {
+    static KNOWN: Mutex<BTreeMap<usize, Arc<[f64]>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let table = known.entry(n).or_insert_with(|| signed_rank(n).into());
+    Arc::clone(table)
+}
+
+/// P(B = b) of a fair coin thrown n times, b = 0..=n.
+pub(super) fn binomial_half(n: usize) -> Vec<f64> {
+    let mut probability = vec![0.0; n + 1];
+    probability[0] = 1.0;
+    for _ in 0..n {
+        for heads in (0..=n).rev() {
+            let one_more = heads.checked_sub(1).map_or(0.0, |less| probability[less]);
+            probability[heads] = (probability[heads] + one_more) / 2.0;
+        }
+    }
+    probability
+}
+
+/// How far from either end of the sorted values an interval's bounds lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Depth {
+    /// 1 is the smallest and the largest value.
+    pub(super) k: usize,
+    pub(super) confidence: f64,
+}
+
+impl Depth {
+    /// The estimate `value` with the bounds that lie so deep in the sorted values.
+    pub(super) fn of(self, sorted: &[f64], value: f64) -> Estimate {
+        Estimate {
+            value,
+            low: sorted[self.k - 1],
+            high: sorted[sorted.len() - self.k],
+            confidence: self.confidence,
+        }
+    }
+}
+
+/// The largest depth k whose coverage 1 − 2·P(X ≤ k − 1) reaches `confidence`; 1 where none does.
+pub(super) fn depth(probability: &[f64], confidence: f64) -> Depth {
+    // The tolerance keeps an exactly attainable confidence (0.9375 of five values) from being lost to rounding.
+    let alpha = 1.0 - confidence + 1e-12;
+    let mut tail = probability[0];
+    let mut k = 1;
+    while k < probability.len() && 2.0 * (tail + probability[k]) <= alpha {
+        tail += probability[k];
+        k += 1;
+    }
+    Depth {
+        k,
+        confidence: (1.0 - 2.0 * tail).max(0.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(actual: f64, expected: f64) {
+        let difference = (actual - expected).abs();
+        assert!(
+            difference <= 1e-9 * expected.abs().max(1.0),
+            "{actual} is not {expected}"
+        );
+    }
+
+    #[test]
+    fn signed_rank_critical_values_are_those_of_the_published_table() {
+        // Two-sided 5 %, Wilcoxon and Wilcox (1964), as reprinted in every textbook: the largest T that is significant.
+        let table = [
+            (6, 0),
+            (7, 2),
+            (8, 3),
+            (9, 5),
+            (10, 8),
+            (11, 10),
+            (12, 13),
+            (13, 17),
+            (14, 21),
+            (15, 25),
+            (16, 29),
+            (17, 34),
+            (18, 40),
+            (19, 46),
+            (20, 52),
+            (21, 58),
+            (22, 65),
+            (23, 73),
+            (24, 81),
+            (25, 89),
+            (30, 137),
+            (40, 264),
+            (50, 434),
+        ];
+        for (n, critical) in table {
+            assert_eq!(depth(&signed_rank(n), 0.95).k - 1, critical, "n = {n}");
+        }
+        // Two-sided 1 %.
+        for (n, critical) in [
+            (8, 0),
+            (9, 1),
+            (10, 3),
+            (15, 15),
+            (20, 37),
+            (25, 68),
+            (30, 109),
+        ] {
+            assert_eq!(depth(&signed_rank(n), 0.99).k - 1, critical, "n = {n}");
+        }
+    }
+
+    #[test]
+    fn signed_rank_probabilities_count_the_subsets_of_ranks() {
+        let by_counting = |n: u32| {
+            let mut counts = vec![0.0; (n * (n + 1) / 2 + 1) as usize];
+            for subset in 0..1_u32 << n {
+                let sum: u32 = (0..n)
+                    .filter(|bit| subset >> bit & 1 == 1)
+                    .map(|bit| bit + 1)
+                    .sum();
+                counts[sum as usize] += 1.0 / f64::from(1_u32 << n);
+            }
+            counts
+        };
+        for n in 0..=12 {
+            for (exact, counted) in signed_rank(n as usize).into_iter().zip(by_counting(n)) {
+                close(exact, counted);
+            }
+        }
+        close(signed_rank(60).iter().sum(), 1.0);
+    }
+
+    #[test]
+    fn rank_sum_critical_values_are_those_of_the_published_table() {
+        // Two-sided 5 %, Mann and Whitney's U as reprinted in every textbook: the largest U that is significant.
+        for (m, n, critical) in [
+            (4, 4, 0),
+            (5, 5, 2),
+            (5, 10, 8),
+            (8, 8, 13),
+            (10, 10, 23),
+            (10, 16, 42),
+            (12, 20, 69),
+            (15, 15, 64),
+            (20, 20, 127),
+        ] {
+            assert_eq!(depth(&rank_sum(m, n), 0.95).k - 1, critical, "{m} and {n}");
+            assert_eq!(depth(&rank_sum(n, m), 0.95).k - 1, critical, "{n} and {m}");
+        }
+        close(rank_sum(40, 40).iter().sum(), 1.0);
+    }
+
+    #[test]
+    fn rank_sum_probabilities_count_the_arrangements() {
+        for (m, n) in [(1, 1), (2, 3), (4, 3), (5, 5)] {
+            let mut counts = vec![0.0; m * n + 1];
+            let mut all = 0.0;
+            for places in (0..1_u32 << (m + n)).filter(|set| set.count_ones() as usize == m) {
+                let ours = |place: &usize| places >> place & 1 == 1;
+                let u: usize = (0..m + n)
+                    .filter(ours)
+                    .map(|place| (0..place).filter(|below| !ours(below)).count())
+                    .sum();
+                counts[u] += 1.0;
+                all += 1.0;
+            }
+            for (exact, count) in rank_sum(m, n).into_iter().zip(counts) {
+                close(exact, count / all);
+            }
+        }
+    }
+
+    #[test]
+    fn median_depths_are_those_of_the_published_table() {
+        // n, k and the coverage of [x(k), x(n + 1 - k)] at 95 %, as tables print it.
+        let table = [
+            (6, 1, 0.9688),
+            (8, 1, 0.9922),
+            (9, 2, 0.9609),
+            (10, 2, 0.9785),
+            (15, 4, 0.9648),
+            (20, 6, 0.9586),
+            (25, 8, 0.9567),
+            (30, 10, 0.9572),
+        ];
+        for (n, k, coverage) in table {
+            let found = depth(&binomial_half(n), 0.95);
+            assert_eq!(found.k, k, "n = {n}");
+            assert!(
+                (found.confidence - coverage).abs() <= 5e-5,
+                "n = {n}: {}",
+                found.confidence
+            );
+        }
+    }
+}
