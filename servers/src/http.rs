@@ -6,6 +6,7 @@
 
 mod answers;
 mod behaviour;
+mod delay;
 mod draws;
 mod misbehave;
 mod payload;

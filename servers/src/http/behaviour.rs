@@ -1,21 +1,20 @@
 //! The behaviour of the server `http`: what a scenario may ask of it, and the script that comes out of it.
 //!
 //! The texts of a scenario ([`HttpBehaviour`]) are checked once into a [`Script`], which answers per operation number
-//! what that operation meets: a delay, a status, a fault. Nothing here touches a socket. Read `draws.rs` next.
+//! what that operation meets: a delay, a status, a fault. Nothing here touches a socket. How delays are spread is in
+//! `delay.rs`; read `draws.rs` next.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time;
 
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{Deserializer, MapAccess, Visitor};
 
+use super::delay::{Delay, DelayText};
 use super::draws::{Draws, Stream};
 use crate::faults::Fault;
-use crate::{BehaviourError, Duration, read_behaviour};
+use crate::{BehaviourError, read_behaviour};
 
 /// The behaviour of the server `http`. Delays hold for `/bytes`, `/text` and `/echo`; the status mix and the faults
 /// for `/bytes` and `/text`.
@@ -65,79 +64,6 @@ struct FaultShare {
     share: f64,
 }
 
-/// A fixed delay such as `20ms`, or a distribution of delays.
-#[derive(Debug, JsonSchema)]
-#[schemars(untagged)]
-enum DelayText {
-    Fixed(Duration),
-    Distributed(DelayTable),
-}
-
-/// A distribution of delays: `uniform` takes `low` and `high`, `exponential` takes `mean`, `lognormal` takes `median`
-/// and `sigma`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct DelayTable {
-    distribution: Distribution,
-    low: Option<Duration>,
-    high: Option<Duration>,
-    mean: Option<Duration>,
-    median: Option<Duration>,
-    /// The standard deviation of the delay's natural logarithm.
-    sigma: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Distribution {
-    Uniform,
-    Exponential,
-    Lognormal,
-}
-
-/// By hand, because an untagged enum would answer every mistake with "did not match any variant" and no path.
-impl<'de> Deserialize<'de> for DelayText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FixedOrTable;
-        impl<'de> Visitor<'de> for FixedOrTable {
-            type Value = DelayText;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a duration such as `20ms`, or a table with a `distribution`")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<DelayText, E> {
-                Duration::deserialize(StrDeserializer::new(text)).map(DelayText::Fixed)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<DelayText, A::Error> {
-                DelayTable::deserialize(MapAccessDeserializer::new(map)).map(DelayText::Distributed)
-            }
-        }
-        deserializer.deserialize_any(FixedOrTable)
-    }
-}
-
-/// How long answers take, checked.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Delay {
-    Fixed(time::Duration),
-    Uniform {
-        low: time::Duration,
-        high: time::Duration,
-    },
-    Exponential {
-        mean: time::Duration,
-    },
-    Lognormal {
-        median: time::Duration,
-        sigma: f64,
-    },
-}
-
-/// No drawn delay is longer; a lognormal's tail has no end.
-const LONGEST_DELAY_S: f64 = 24.0 * 3600.0;
-
 /// What one operation meets.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Fate {
@@ -168,7 +94,7 @@ impl Script {
             status,
             faults,
         } = read_behaviour(behaviour)?;
-        let delay = delay.map(check_delay).transpose()?;
+        let delay = delay.map(DelayText::check).transpose()?;
         let status = check_status(&status)?;
         check_shares("faults", faults.iter().map(|fault| fault.share))?;
         let faults: Vec<_> = faults
@@ -207,105 +133,6 @@ fn pick<T: Copy>(entries: &[(T, f64)], draw: f64) -> Option<T> {
         upper += share;
         (draw < upper).then_some(value)
     })
-}
-
-impl Delay {
-    fn draw(self, draws: Draws, op: u64) -> time::Duration {
-        let seconds = match self {
-            Delay::Fixed(delay) => return delay,
-            Delay::Uniform { low, high } => {
-                low.as_secs_f64() + (high - low).as_secs_f64() * draws.uniform(Stream::Delay, op)
-            }
-            Delay::Exponential { mean } => mean.as_secs_f64() * draws.exponential(op),
-            Delay::Lognormal { median, sigma } => {
-                median.as_secs_f64() * (sigma * draws.normal(op)).exp()
-            }
-        };
-        time::Duration::from_secs_f64(seconds.min(LONGEST_DELAY_S))
-    }
-}
-
-fn check_delay(text: DelayText) -> Result<Delay, BehaviourError> {
-    let table = match text {
-        DelayText::Fixed(delay) => return Ok(Delay::Fixed(delay.get())),
-        DelayText::Distributed(table) => table,
-    };
-    table.refuse_strangers()?;
-    match table.distribution {
-        Distribution::Uniform => {
-            let (low, high) = (
-                table.need("low", table.low)?.get(),
-                table.need("high", table.high)?.get(),
-            );
-            if high < low {
-                return Err(BehaviourError::at(
-                    ["delay", "high"],
-                    "`high` must not be below `low`",
-                ));
-            }
-            Ok(Delay::Uniform { low, high })
-        }
-        Distribution::Exponential => Ok(Delay::Exponential {
-            mean: table.need("mean", table.mean)?.get(),
-        }),
-        Distribution::Lognormal => {
-            let (median, sigma) = (
-                table.need("median", table.median)?.get(),
-                table.need("sigma", table.sigma)?,
-            );
-            if !(sigma.is_finite() && sigma >= 0.0) {
-                return Err(BehaviourError::at(
-                    ["delay", "sigma"],
-                    "`sigma` must be a number from 0 up",
-                ));
-            }
-            Ok(Delay::Lognormal { median, sigma })
-        }
-    }
-}
-
-impl Distribution {
-    fn parameters(self) -> &'static [&'static str] {
-        match self {
-            Distribution::Uniform => &["low", "high"],
-            Distribution::Exponential => &["mean"],
-            Distribution::Lognormal => &["median", "sigma"],
-        }
-    }
-}
-
-impl DelayTable {
-    /// Refuses parameters of other distributions: left in silence, they would look as if they did something.
-    fn refuse_strangers(&self) -> Result<(), BehaviourError> {
-        let given = [
-            ("low", self.low.is_some()),
-            ("high", self.high.is_some()),
-            ("mean", self.mean.is_some()),
-            ("median", self.median.is_some()),
-            ("sigma", self.sigma.is_some()),
-        ];
-        let own = self.distribution.parameters();
-        match given
-            .iter()
-            .find(|(name, given)| *given && !own.contains(name))
-        {
-            None => Ok(()),
-            Some((name, _)) => {
-                let message = format!("`{name}` is no parameter of this distribution");
-                let expected = own.iter().map(|name| (*name).to_owned()).collect();
-                Err(BehaviourError {
-                    expected,
-                    ..BehaviourError::at(["delay", name], message)
-                })
-            }
-        }
-    }
-
-    fn need<T>(&self, name: &str, value: Option<T>) -> Result<T, BehaviourError> {
-        value.ok_or_else(|| {
-            BehaviourError::at(["delay"], format!("this distribution needs `{name}`"))
-        })
-    }
 }
 
 fn check_status(entries: &[StatusShare]) -> Result<Vec<(StatusCode, f64)>, BehaviourError> {
@@ -490,24 +317,6 @@ mod tests {
         };
         assert!((2300..2700).contains(&met(503)), "{}", met(503));
         assert!((4700..5300).contains(&met(404)), "{}", met(404));
-    }
-
-    #[test]
-    fn uniform_delays_stay_between_their_bounds() {
-        let script = Script::read(
-            &json!({"delay": {"distribution": "uniform", "low": "1ms", "high": "3ms"}}),
-        )
-        .unwrap();
-        let delays: Vec<_> = (0..1000)
-            .map(|op| script.fate(Some(op)).delay.unwrap())
-            .collect();
-        let (low, high) = (
-            time::Duration::from_millis(1),
-            time::Duration::from_millis(3),
-        );
-        assert!(delays.iter().all(|delay| (low..=high).contains(delay)));
-        assert!(delays.iter().any(|delay| *delay < low + (high - low) / 10));
-        assert!(delays.iter().any(|delay| *delay > high - (high - low) / 10));
     }
 
     #[test]
