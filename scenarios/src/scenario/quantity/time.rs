@@ -1,0 +1,179 @@
+//! Times with a unit, and "N units" of delay.
+//!
+//! A time has no default unit: `5` could mean anything. Beyond a day it is a slip, and could overflow sums.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+
+use super::decimal;
+
+/// Units of time by name, in ns; the longest name first where one ends with another.
+const TIME_UNITS: [(&str, u64); 6] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+];
+
+/// Longer than any sensible measurement; what is beyond it is a slip, and could overflow sums.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a time looks like, for messages.
+const TIME_EXPECTED: &str =
+    "a time with its unit (ns, us, ms, s or m), such as \"300ms\", of a day at most";
+
+/// Reads a time with its unit: `300ms`, `1.5 s`, `250us`. Units are ns, us or µs, ms, s and m; the longest is a day.
+pub fn parse_time(text: &str) -> Result<Duration, NotATime> {
+    let wrong = || NotATime(text.to_owned());
+    let text = text.trim();
+    let ends_in_unit = |(name, _): &&(&str, u64)| text.ends_with(name);
+    let (name, unit_ns) = TIME_UNITS.iter().find(ends_in_unit).ok_or_else(wrong)?;
+    let number = decimal(text[..text.len() - name.len()].trim_end()).ok_or_else(wrong)?;
+    Some(scaled(number, Duration::from_nanos(*unit_ns)))
+        .filter(|time| *time <= LONGEST)
+        .ok_or_else(wrong)
+}
+
+/// A text that is not a time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not {TIME_EXPECTED}")]
+pub struct NotATime(String);
+
+/// `number` times `unit`, to the nearest ns; saturates.
+fn scaled(number: f64, unit: Duration) -> Duration {
+    // Casting saturates; below 2^53 ns, over a hundred days, the product is exact to the ns.
+    Duration::from_nanos((number * unit.as_nanos() as f64).round() as u64)
+}
+
+/// A time as [`parse_time`] reads it, in the largest unit that leaves a whole number.
+pub(crate) fn time_text(time: Duration) -> String {
+    let time_ns = time.as_nanos();
+    let (name, unit_ns) = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)]
+        .into_iter()
+        .find(|(_, unit_ns)| time_ns.is_multiple_of(*unit_ns))
+        .unwrap_or(("ns", 1));
+    format!("{}{name}", time_ns / unit_ns)
+}
+
+/// The time that `3 units` means, or `1 unit`, or `0.5 units`; `None` for any other text.
+pub(crate) fn units_of_delay(text: &str, unit: Duration) -> Option<Duration> {
+    let text = text.trim();
+    let number = text
+        .strip_suffix("units")
+        .or_else(|| text.strip_suffix("unit"))?;
+    let time = scaled(decimal(number.trim_end())?, unit);
+    (time <= LONGEST).then_some(time)
+}
+
+/// A time with its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Time(pub(crate) Duration);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TimeVisitor;
+        impl Visitor<'_> for TimeVisitor {
+            type Value = Time;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(TIME_EXPECTED)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Time, E> {
+                let wrong = |_| E::invalid_value(Unexpected::Str(text), &self);
+                parse_time(text).map(Time).map_err(wrong)
+            }
+        }
+        deserializer.deserialize_any(TimeVisitor)
+    }
+}
+
+impl JsonSchema for Time {
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A time with its unit, such as `300ms`, `2s` or `250us`.",
+            "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|m)\s*$",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_needs_a_number_and_a_unit_and_nothing_else() {
+        let check = |text: &str, expected: Option<Duration>| {
+            assert_eq!(parse_time(text).ok(), expected, "{text:?}");
+        };
+        check("20ms", Some(Duration::from_millis(20)));
+        check(" 1.5 s ", Some(Duration::from_millis(1500)));
+        check("250us", Some(Duration::from_micros(250)));
+        check("250µs", Some(Duration::from_micros(250)));
+        check("7ns", Some(Duration::from_nanos(7)));
+        check("2m", Some(Duration::from_secs(120)));
+        check("0s", Some(Duration::ZERO));
+        check("1440m", Some(LONGEST));
+        check("1441m", None);
+        for wrong in [
+            "",
+            "5",
+            "ms",
+            "-5ms",
+            "5 minutes",
+            "1e3s",
+            "infs",
+            "NaNs",
+            ".5s",
+            "5.s",
+            "+5s",
+            "1.2.3s",
+            "5hs",
+        ] {
+            check(wrong, None);
+        }
+        check(&format!("{}s", "9".repeat(400)), None);
+    }
+
+    #[test]
+    fn a_time_is_written_as_it_is_read() {
+        let check = |time: Duration, expected: &str| {
+            assert_eq!(time_text(time), expected);
+            assert_eq!(parse_time(expected), Ok(time));
+        };
+        check(Duration::from_millis(20), "20ms");
+        check(Duration::from_secs(3), "3s");
+        check(Duration::from_nanos(1_500), "1500ns");
+        check(Duration::from_micros(1_500), "1500us");
+        check(Duration::ZERO, "0s");
+    }
+
+    #[test]
+    fn units_of_delay_scale_with_the_unit() {
+        let check = |text: &str, expected: Option<u64>| {
+            let unit = Duration::from_millis(20);
+            let expected = expected.map(Duration::from_millis);
+            assert_eq!(units_of_delay(text, unit), expected, "{text:?}");
+        };
+        check("1 unit", Some(20));
+        check("3 units", Some(60));
+        check("2units", Some(40));
+        check("0.5 units", Some(10));
+        check("0 units", Some(0));
+        check("units", None);
+        check("three units", None);
+        check("3 units of work", None);
+        check("99999999999 units", None);
+    }
+}
