@@ -1,48 +1,33 @@
 //! Reading a scenario: from a text and overrides to a [`Scenario`], or to everything that is wrong.
 //!
 //! The order is: syntax, overrides, the format's own types, then the names and values that others own (workloads,
-//! runtimes, servers) and combinations. A flaw is blamed on the override that made it or on its place in the text.
+//! runtimes, servers) and combinations. A flaw is blamed on the override that made it or on its place in the text. What
+//! concerns a section of the file alone is in a file below this.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use photofinish_harness::load::{Stage, Stop};
 use photofinish_harness::record::{InFlight, TextPlace};
 use photofinish_harness::runtimes::DESCRIPTORS;
 use serde_json::{Map, Value, json};
 
 use super::document::Document;
-use super::flaw::{Flaw, KeyPath, Side, check_all, typed};
-use super::format::{
-    ExpectSection, GateEntry, LoadSection, Model, SECTIONS, ScenarioFile, StageSection, keys_of,
-};
-use super::overrides::{Override, displaced};
-use super::quantity::{Ops, Rates, Time, time_text, units_of_delay};
-use super::{
-    CheckGate, CheckServer, Checks, GateProblem, GateSpec, GateText, LoadSpec, OpenSpec, Scenario,
-    ServerProblem, ServerSpec,
-};
+use super::flaw::{Flaw, KeyPath, check_all, typed};
+use super::format::ScenarioFile;
+use super::overrides::Override;
+use super::{Checks, Scenario};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::registry::{Checked, ParamsError, WorkloadEntry, workload, workloads};
 
+mod overriding;
+
+mod gate;
+mod load;
+mod servers;
+
 /// The length of a unit of delay where a file says nothing.
 const DEFAULT_UNIT: Duration = Duration::from_millis(20);
-/// How long a round measures where a file says nothing.
-const DEFAULT_DURATION: Duration = Duration::from_secs(2);
-/// How long a round warms up where a file says nothing.
-const DEFAULT_WARMUP: Duration = Duration::from_millis(300);
-/// What stands behind a target where a file says nothing.
-const DEFAULT_SERVERS: [(&str, &str); 4] = [
-    ("http", "http"),
-    ("db", "postgres"),
-    ("ws", "ws"),
-    ("client", "client"),
-];
-
-/// Keys of a server's behaviour whose strings are content: there, "1 unit" is not a delay.
-const CONTENT_KEYS: [&str; 4] = ["body", "headers", "json", "query"];
 
 /// What came of reading one text.
 pub(super) struct Reading {
@@ -130,52 +115,6 @@ impl Reader<'_> {
         })
     }
 
-    fn gate(&mut self, entries: &BTreeMap<String, GateEntry>, check: CheckGate<'_>) -> GateSpec {
-        let mut spec = GateSpec {
-            place: self.text_place(&path(["workload"])),
-            ..GateSpec::default()
-        };
-        for (metric, entry) in entries {
-            let texts = match entry {
-                GateEntry::One(text) => vec![(path(["gate", metric]), text)],
-                GateEntry::All(texts) => (0..)
-                    .map(|index: usize| path(["gate", metric, &index.to_string()]))
-                    .zip(texts)
-                    .collect(),
-            };
-            for (place, text) in texts {
-                if metric == "floor" {
-                    spec.floor = self.floor(place, text);
-                } else if let Err(problem) = check(metric, text) {
-                    self.add(gate_flaw(place, metric, problem));
-                } else {
-                    spec.terms.push(GateText {
-                        metric: metric.clone(),
-                        text: text.clone(),
-                        place: self.text_place(&place),
-                    });
-                }
-            }
-        }
-        spec
-    }
-
-    fn floor(&mut self, place: KeyPath, text: &str) -> Option<f64> {
-        let percent = text.trim().strip_suffix('%').map(str::trim);
-        let share = percent
-            .and_then(|number| number.parse::<f64>().ok())
-            .map(|percent| percent / 100.0)
-            .filter(|share| (0.0..1.0).contains(share));
-        if share.is_none() {
-            self.add(Flaw::wrong(
-                place,
-                "a floor that is no share",
-                "expected a percentage below 100, such as \"2%\"",
-            ));
-        }
-        share
-    }
-
     /// Where in its file a value stands; nowhere if an override made it.
     fn text_place(&self, path: &[String]) -> Option<TextPlace> {
         if self.blamed(path).is_some() {
@@ -216,61 +155,6 @@ impl Reader<'_> {
         let (result, flaws) = check_all(&mut root, check);
         flaws.into_iter().for_each(|flaw| self.add(flaw));
         result
-    }
-
-    fn apply_overrides(&mut self) {
-        let file_keys = keys_of::<ScenarioFile>();
-        // Without a workload nobody knows the parameters; it will be complained of, and bare keys wait for it.
-        let entry = self.workload_asked();
-        let params = entry.map(param_names).unwrap_or_default();
-        for (index, asked) in self.overrides.iter().enumerate() {
-            match asked.target(&file_keys, &params) {
-                Some(path) => self.apply(index, path),
-                None if entry.is_some() => {
-                    let known = [plain_keys(&file_keys), params.clone(), section_keys()].concat();
-                    self.misfit(index, asked.misfit(&known));
-                }
-                None => {}
-            }
-        }
-    }
-
-    fn apply(&mut self, index: usize, path: KeyPath) {
-        if let Err(flaw) = self.overrides[index].put(&mut self.document.value, &path) {
-            return self.misfit(index, flaw);
-        }
-        for key in displaced(&path) {
-            let other = ["load".to_owned(), key.to_owned()];
-            // Two overrides that exclude each other are the user's mistake, and not for us to settle.
-            let settled = !self.applied.iter().any(|(path, _)| *path == other);
-            if let Some(Value::Object(load)) = self.document.value.get_mut("load")
-                && settled
-            {
-                load.remove(key);
-            }
-        }
-        self.applied.push((path, index));
-    }
-
-    fn misfit(&mut self, index: usize, flaw: Flaw) {
-        let diagnostic = self.overrides[index].diagnose(flaw);
-        self.misfits.entry(index).or_insert(diagnostic);
-    }
-
-    /// The keys of the file's sections, and the workload's parameters, as they would be dotted at the top.
-    fn dotted_keys(&self) -> Vec<String> {
-        let params = self.workload_asked().map(param_names).unwrap_or_default();
-        [section_keys(), dotted("params", params)].concat()
-    }
-
-    fn workload_asked(&self) -> Option<&'static WorkloadEntry> {
-        let overridden = self
-            .overrides
-            .iter()
-            .rev()
-            .find_map(|asked| asked.value_of("workload"));
-        let name = overridden.or_else(|| self.document.value.get("workload"))?;
-        workload(name.as_str()?)
     }
 
     fn unit(&mut self, file: &ScenarioFile) -> Duration {
@@ -341,120 +225,6 @@ impl Reader<'_> {
         Some(names)
     }
 
-    fn load(&mut self, load: &LoadSection) -> LoadSpec {
-        if load.duration.is_some_and(|duration| duration.0.is_zero()) {
-            let path = path(["load", "duration"]);
-            self.add(Flaw::wrong(
-                path,
-                "a measurement of no length",
-                "expected a time longer than zero",
-            ));
-        }
-        self.exclude(
-            load.duration.is_some() && load.ops.is_some(),
-            ["duration", "ops"],
-        );
-        self.exclude(
-            load.warmup.is_some() && load.warmup_ops.is_some(),
-            ["warmup", "warmup_ops"],
-        );
-        let one = || vec![NonZeroU32::MIN];
-        let open = self.open(load);
-        let staged = open.as_ref().and_then(|open| total(&open.stages));
-        LoadSpec {
-            concurrency: load.concurrency.clone().map_or_else(one, |sweep| sweep.0),
-            open,
-            warmup: stop(load.warmup_ops, load.warmup, DEFAULT_WARMUP),
-            stop: staged.unwrap_or_else(|| stop(load.ops, load.duration, DEFAULT_DURATION)),
-        }
-    }
-
-    fn open(&mut self, load: &LoadSection) -> Option<OpenSpec> {
-        let is_open = match load.model {
-            Some(model) => model == Model::Open,
-            None => load.rate.is_some(),
-        };
-        if !is_open {
-            self.only_open("rate", load.rate.is_some());
-            self.only_open("arrivals", load.arrivals.is_some());
-            self.only_open("stages", load.stages.is_some());
-            return None;
-        }
-        let Some(Rates(rates)) = load.rate.clone() else {
-            self.add(Flaw::wrong(
-                path(["load", "model"]),
-                "an open load without a rate",
-                "add `rate`, in arrivals per second",
-            ));
-            return None;
-        };
-        self.exclude(
-            load.stages.is_some() && load.duration.is_some(),
-            ["stages", "duration"],
-        );
-        self.exclude(
-            load.stages.is_some() && load.ops.is_some(),
-            ["stages", "ops"],
-        );
-        Some(OpenSpec {
-            rates,
-            arrivals: load.arrivals.unwrap_or_default(),
-            stages: self.stages(load.stages.as_deref()),
-        })
-    }
-
-    fn only_open(&mut self, key: &str, given: bool) {
-        if given {
-            let message = format!("`{key}` is for open loads");
-            let flaw = Flaw::wrong(path(["load", key]), message, "this load is closed");
-            self.add(Flaw {
-                side: Side::Key,
-                ..flaw
-            });
-        }
-    }
-
-    fn stages(&mut self, sections: Option<&[StageSection]>) -> Vec<Stage> {
-        let mut stages = Vec::new();
-        for (index, section) in sections.unwrap_or_default().iter().enumerate() {
-            let length = Stop::after(section.duration.0);
-            let (false, Stop::DurationNs(duration_ns)) = (section.duration.0.is_zero(), length)
-            else {
-                self.add(Flaw::wrong(
-                    path(["load", "stages", &index.to_string(), "duration"]),
-                    "a stage of no length",
-                    "expected a time longer than zero",
-                ));
-                continue;
-            };
-            stages.push(Stage {
-                duration_ns,
-                from: section.from.0,
-                to: section.to.unwrap_or(section.from).0,
-            });
-        }
-        let peak = stages.iter().map(|stage| stage.from.max(stage.to));
-        let nothing_wrong = stages.len() == sections.map_or(0, <[_]>::len);
-        if sections.is_some() && nothing_wrong && peak.fold(0.0, f64::max) <= 0.0 {
-            self.add(Flaw::wrong(
-                path(["load", "stages"]),
-                "stages without any arrival",
-                "expected at least one stage with `from` or `to` above 0",
-            ));
-        }
-        stages
-    }
-
-    fn exclude(&mut self, both: bool, [one, other]: [&str; 2]) {
-        if both {
-            let message = format!("`{one}` and `{other}` exclude each other");
-            self.add(Flaw {
-                side: Side::Key,
-                ..Flaw::wrong(path(["load", other]), message, "keep one of the two")
-            });
-        }
-    }
-
     fn params(
         &mut self,
         entry: &WorkloadEntry,
@@ -471,67 +241,6 @@ impl Reader<'_> {
                 }
             })
         })
-    }
-
-    fn servers(
-        &mut self,
-        entry: &WorkloadEntry,
-        mut sections: BTreeMap<String, Map<String, Value>>,
-        unit: Duration,
-        check_server: CheckServer<'_>,
-    ) -> BTreeMap<String, ServerSpec> {
-        let targets: Vec<_> = entry
-            .about
-            .targets
-            .iter()
-            .map(|target| (*target).to_owned())
-            .collect();
-        let foreign = sections.extract_if(.., |target, _| !targets.contains(target));
-        for (target, _) in foreign.collect::<Vec<_>>() {
-            self.add(foreign_target(entry.about.name, target, &targets));
-        }
-        let mut servers = BTreeMap::new();
-        for target in targets {
-            let section = sections.remove(&target).unwrap_or_default();
-            if let Some(server) = self.server(&target, section, unit, check_server) {
-                servers.insert(target, server);
-            }
-        }
-        servers
-    }
-
-    fn server(
-        &mut self,
-        target: &str,
-        mut section: Map<String, Value>,
-        unit: Duration,
-        check_server: CheckServer<'_>,
-    ) -> Option<ServerSpec> {
-        let default = DEFAULT_SERVERS.iter().find(|(name, _)| *name == target);
-        let kind = match (section.remove("kind"), default) {
-            (Some(Value::String(kind)), _) => kind,
-            (Some(other), _) => {
-                let message = format!("wrong type for `server.{target}.kind`: `{other}`");
-                self.add(Flaw::wrong(
-                    path(["server", target, "kind"]),
-                    message,
-                    "expected a string",
-                ));
-                return None;
-            }
-            (None, Some((_, default))) => (*default).to_owned(),
-            (None, None) => return None, // Only an external server can stand there; the plan asks for one.
-        };
-        let mut behaviour = Value::Object(section);
-        resolve_units(&mut behaviour, unit);
-        let check = |root: &Value| {
-            let behaviour = &root["server"][target];
-            let flaw = |problem| server_flaw(target, &kind, problem);
-            check_server(&kind, behaviour).map_err(flaw)?;
-            Ok(behaviour.clone())
-        };
-        let behaviour = self.check(json!({"server": {target: behaviour}}), check)?;
-        Some(ServerSpec { kind, behaviour })
     }
 }
 
@@ -551,89 +260,4 @@ fn param_names(entry: &WorkloadEntry) -> Vec<String> {
         .as_ref()
         .and_then(|complete| complete.params.as_object());
     params.map_or_else(Vec::new, |params| params.keys().cloned().collect())
-}
-
-fn dotted(section: &str, keys: Vec<String>) -> Vec<String> {
-    let dot = |key| format!("{section}.{key}");
-    keys.into_iter().map(dot).collect()
-}
-
-/// The keys of the sections that are this format's own.
-fn section_keys() -> Vec<String> {
-    let load = dotted("load", keys_of::<LoadSection>());
-    [load, dotted("expect", keys_of::<ExpectSection>())].concat()
-}
-
-/// The keys that hold a value and not a section.
-fn plain_keys(file_keys: &[String]) -> Vec<String> {
-    let plain = |key: &&String| !SECTIONS.contains(&key.as_str());
-    file_keys.iter().filter(plain).cloned().collect()
-}
-
-fn stop(ops: Option<Ops>, time: Option<Time>, default: Duration) -> Stop {
-    match ops {
-        Some(Ops(ops)) => Stop::Ops(ops),
-        None => Stop::after(time.map_or(default, |time| time.0)),
-    }
-}
-
-/// How long stages last together.
-fn total(stages: &[Stage]) -> Option<Stop> {
-    let lengths = stages.iter().map(|stage| stage.duration_ns.get());
-    let total_ns = lengths.reduce(u64::saturating_add)?;
-    Some(Stop::after(Duration::from_nanos(total_ns)))
-}
-
-fn foreign_target(workload: &str, target: String, targets: &[String]) -> Flaw {
-    let flaw = Flaw::unknown_key(path(["server", &target]), targets);
-    let none = targets.is_empty();
-    Flaw {
-        message: format!("workload `{workload}` has no target `{target}`"),
-        label: flaw
-            .label
-            .filter(|_| !none)
-            .or(Some("it talks to no server".to_owned())),
-        ..flaw
-    }
-}
-
-fn server_flaw(target: &str, kind: &str, problem: ServerProblem) -> Flaw {
-    let full = [path(["server", target]), problem.path.clone()].concat();
-    if problem.path == ["kind"] {
-        return Flaw::unknown_name(full, "server", kind, &problem.expected);
-    }
-    Flaw::from_serde(full, &problem.message).or_expected(&problem.expected)
-}
-
-fn gate_flaw(place: KeyPath, metric: &str, problem: GateProblem) -> Flaw {
-    match problem {
-        GateProblem::UnknownMetric { known } => {
-            let key = place.into_iter().take(2).collect();
-            let flaw = Flaw::unknown_name(key, "metric to gate", metric, &known);
-            Flaw {
-                side: Side::Key,
-                ..flaw
-            }
-        }
-        GateProblem::Text { message } => Flaw::wrong(place, message, ""),
-    }
-}
-
-/// Turns each "3 units" of a behaviour into a plain time, wherever a string is not content.
-fn resolve_units(behaviour: &mut Value, unit: Duration) {
-    match behaviour {
-        Value::String(text) => {
-            if let Some(delay) = units_of_delay(text, unit) {
-                *text = time_text(delay);
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(|part| resolve_units(part, unit)),
-        Value::Object(table) => {
-            let not_content =
-                |(key, _): &(&String, &mut Value)| !CONTENT_KEYS.contains(&key.as_str());
-            let parts = table.iter_mut().filter(not_content);
-            parts.for_each(|(_, part)| resolve_units(part, unit));
-        }
-        _ => {}
-    }
 }

@@ -1,0 +1,77 @@
+//! What a scenario asks of a gate: a floor, and a text for each thing that must hold of a metric.
+//!
+//! Texts are kept as they were written, with their place, and checked by whom they mean something to. What the terms of a
+//! gate mean is the business of `reports`.
+
+use std::collections::BTreeMap;
+
+use super::super::flaw::{Flaw, KeyPath, Side};
+use super::super::format::GateEntry;
+use super::super::{CheckGate, GateProblem, GateSpec, GateText};
+use super::{Reader, path};
+
+impl Reader<'_> {
+    pub(super) fn gate(
+        &mut self,
+        entries: &BTreeMap<String, GateEntry>,
+        check: CheckGate<'_>,
+    ) -> GateSpec {
+        let mut spec = GateSpec {
+            place: self.text_place(&path(["workload"])),
+            ..GateSpec::default()
+        };
+        for (metric, entry) in entries {
+            let texts = match entry {
+                GateEntry::One(text) => vec![(path(["gate", metric]), text)],
+                GateEntry::All(texts) => (0..)
+                    .map(|index: usize| path(["gate", metric, &index.to_string()]))
+                    .zip(texts)
+                    .collect(),
+            };
+            for (place, text) in texts {
+                if metric == "floor" {
+                    spec.floor = self.floor(place, text);
+                } else if let Err(problem) = check(metric, text) {
+                    self.add(gate_flaw(place, metric, problem));
+                } else {
+                    spec.terms.push(GateText {
+                        metric: metric.clone(),
+                        text: text.clone(),
+                        place: self.text_place(&place),
+                    });
+                }
+            }
+        }
+        spec
+    }
+
+    fn floor(&mut self, place: KeyPath, text: &str) -> Option<f64> {
+        let percent = text.trim().strip_suffix('%').map(str::trim);
+        let share = percent
+            .and_then(|number| number.parse::<f64>().ok())
+            .map(|percent| percent / 100.0)
+            .filter(|share| (0.0..1.0).contains(share));
+        if share.is_none() {
+            self.add(Flaw::wrong(
+                place,
+                "a floor that is no share",
+                "expected a percentage below 100, such as \"2%\"",
+            ));
+        }
+        share
+    }
+}
+
+fn gate_flaw(place: KeyPath, metric: &str, problem: GateProblem) -> Flaw {
+    match problem {
+        GateProblem::UnknownMetric { known } => {
+            let key = place.into_iter().take(2).collect();
+            let flaw = Flaw::unknown_name(key, "metric to gate", metric, &known);
+            Flaw {
+                side: Side::Key,
+                ..flaw
+            }
+        }
+        GateProblem::Text { message } => Flaw::wrong(place, message, ""),
+    }
+}

@@ -1,0 +1,150 @@
+//! The load of a scenario: closed or open, how long, and which keys exclude each other.
+//!
+//! A key that would do nothing is a flaw rather than ignored: a rate in a closed load, a duration beside stages.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use photofinish_harness::load::{Stage, Stop};
+
+use super::super::flaw::{Flaw, Side};
+use super::super::format::{LoadSection, Model, StageSection};
+use super::super::quantity::{Ops, Rates, Time};
+use super::super::{LoadSpec, OpenSpec};
+use super::{Reader, path};
+
+/// How long a round measures where a file says nothing.
+const DEFAULT_DURATION: Duration = Duration::from_secs(2);
+
+/// How long a round warms up where a file says nothing.
+const DEFAULT_WARMUP: Duration = Duration::from_millis(300);
+
+impl Reader<'_> {
+    pub(super) fn load(&mut self, load: &LoadSection) -> LoadSpec {
+        if load.duration.is_some_and(|duration| duration.0.is_zero()) {
+            let path = path(["load", "duration"]);
+            self.add(Flaw::wrong(
+                path,
+                "a measurement of no length",
+                "expected a time longer than zero",
+            ));
+        }
+        self.exclude(
+            load.duration.is_some() && load.ops.is_some(),
+            ["duration", "ops"],
+        );
+        self.exclude(
+            load.warmup.is_some() && load.warmup_ops.is_some(),
+            ["warmup", "warmup_ops"],
+        );
+        let one = || vec![NonZeroU32::MIN];
+        let open = self.open(load);
+        let staged = open.as_ref().and_then(|open| total(&open.stages));
+        LoadSpec {
+            concurrency: load.concurrency.clone().map_or_else(one, |sweep| sweep.0),
+            open,
+            warmup: stop(load.warmup_ops, load.warmup, DEFAULT_WARMUP),
+            stop: staged.unwrap_or_else(|| stop(load.ops, load.duration, DEFAULT_DURATION)),
+        }
+    }
+
+    fn open(&mut self, load: &LoadSection) -> Option<OpenSpec> {
+        let is_open = match load.model {
+            Some(model) => model == Model::Open,
+            None => load.rate.is_some(),
+        };
+        if !is_open {
+            self.only_open("rate", load.rate.is_some());
+            self.only_open("arrivals", load.arrivals.is_some());
+            self.only_open("stages", load.stages.is_some());
+            return None;
+        }
+        let Some(Rates(rates)) = load.rate.clone() else {
+            self.add(Flaw::wrong(
+                path(["load", "model"]),
+                "an open load without a rate",
+                "add `rate`, in arrivals per second",
+            ));
+            return None;
+        };
+        self.exclude(
+            load.stages.is_some() && load.duration.is_some(),
+            ["stages", "duration"],
+        );
+        self.exclude(
+            load.stages.is_some() && load.ops.is_some(),
+            ["stages", "ops"],
+        );
+        Some(OpenSpec {
+            rates,
+            arrivals: load.arrivals.unwrap_or_default(),
+            stages: self.stages(load.stages.as_deref()),
+        })
+    }
+
+    fn only_open(&mut self, key: &str, given: bool) {
+        if given {
+            let message = format!("`{key}` is for open loads");
+            let flaw = Flaw::wrong(path(["load", key]), message, "this load is closed");
+            self.add(Flaw {
+                side: Side::Key,
+                ..flaw
+            });
+        }
+    }
+
+    fn stages(&mut self, sections: Option<&[StageSection]>) -> Vec<Stage> {
+        let mut stages = Vec::new();
+        for (index, section) in sections.unwrap_or_default().iter().enumerate() {
+            let length = Stop::after(section.duration.0);
+            let (false, Stop::DurationNs(duration_ns)) = (section.duration.0.is_zero(), length)
+            else {
+                self.add(Flaw::wrong(
+                    path(["load", "stages", &index.to_string(), "duration"]),
+                    "a stage of no length",
+                    "expected a time longer than zero",
+                ));
+                continue;
+            };
+            stages.push(Stage {
+                duration_ns,
+                from: section.from.0,
+                to: section.to.unwrap_or(section.from).0,
+            });
+        }
+        let peak = stages.iter().map(|stage| stage.from.max(stage.to));
+        let nothing_wrong = stages.len() == sections.map_or(0, <[_]>::len);
+        if sections.is_some() && nothing_wrong && peak.fold(0.0, f64::max) <= 0.0 {
+            self.add(Flaw::wrong(
+                path(["load", "stages"]),
+                "stages without any arrival",
+                "expected at least one stage with `from` or `to` above 0",
+            ));
+        }
+        stages
+    }
+
+    fn exclude(&mut self, both: bool, [one, other]: [&str; 2]) {
+        if both {
+            let message = format!("`{one}` and `{other}` exclude each other");
+            self.add(Flaw {
+                side: Side::Key,
+                ..Flaw::wrong(path(["load", other]), message, "keep one of the two")
+            });
+        }
+    }
+}
+
+fn stop(ops: Option<Ops>, time: Option<Time>, default: Duration) -> Stop {
+    match ops {
+        Some(Ops(ops)) => Stop::Ops(ops),
+        None => Stop::after(time.map_or(default, |time| time.0)),
+    }
+}
+
+/// How long stages last together.
+fn total(stages: &[Stage]) -> Option<Stop> {
+    let lengths = stages.iter().map(|stage| stage.duration_ns.get());
+    let total_ns = lengths.reduce(u64::saturating_add)?;
+    Some(Stop::after(Duration::from_nanos(total_ns)))
+}
