@@ -1,0 +1,132 @@
+//! Which scenarios a request means: those of a suite, of the catalogue, or files of the user's own, with what `--set` says.
+//!
+//! Reading and checking only; a slip gets its line and column. What a suite contains is said in `scenarios`; how the chosen
+//! ones become a plan is in `request.rs`.
+
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use photofinish_reports::gate::terms::{self, TermError};
+use photofinish_scenarios::catalogue::{Located, locate};
+use photofinish_scenarios::diagnostic::{Diagnostics, Source};
+use photofinish_scenarios::scenario::{Checks, GateProblem, Override, Scenario};
+use photofinish_scenarios::suite::{self, Suite};
+
+use crate::exit::Failure;
+use crate::{output, servers};
+
+/// The scenarios of a request, and what a suite says about running them.
+pub(super) struct Chosen {
+    pub(super) title: Option<String>,
+    pub(super) rounds: Option<NonZeroU32>,
+    pub(super) scenarios: Vec<Scenario>,
+}
+
+/// The scenarios of these names; without any, those of the suite of that name, or of the tour.
+pub(super) fn choose(
+    names: &[String],
+    suite: Option<&str>,
+    overrides: &[String],
+) -> Result<Chosen, Failure> {
+    let overrides = parsed(overrides)?;
+    match names {
+        [] => of_suite(&suite_called(suite), &overrides),
+        names => named(names, &overrides),
+    }
+}
+
+fn parsed(overrides: &[String]) -> Result<Vec<Override>, Failure> {
+    let parsed = overrides.iter().map(|argument| Override::parse(argument));
+    parsed
+        .collect::<Result<_, _>>()
+        .map_err(|wrong| diagnosed(&wrong))
+}
+
+/// The scenarios of a suite. What the user sets goes over what the suite sets, in each scenario that has the key.
+fn of_suite(suite: &Suite, overrides: &[Override]) -> Result<Chosen, Failure> {
+    let mut scenarios = Vec::new();
+    let mut fits_somewhere = vec![false; overrides.len()];
+    for entry in &suite.scenarios {
+        let mut all = entry.overrides.clone();
+        for (asked, fits_somewhere) in overrides.iter().zip(&mut fits_somewhere) {
+            if in_scenario(&entry.name, std::slice::from_ref(asked)).is_ok() {
+                all.push(asked.clone());
+                *fits_somewhere = true;
+            }
+        }
+        scenarios.push(in_scenario(&entry.name, &all)?);
+    }
+    let misfit = fits_somewhere.iter().position(|fits| !fits);
+    if let (Some(index), Some(first)) = (misfit, suite.scenarios.first()) {
+        in_scenario(&first.name, &overrides[index..=index])?;
+    }
+    Ok(Chosen {
+        title: Some(suite.title.clone()),
+        rounds: suite.rounds,
+        scenarios,
+    })
+}
+
+/// What others own, and scenarios ask them about.
+pub const CHECKS: Checks<'static> = Checks {
+    server: &servers::check,
+    gate: &check_gate,
+};
+
+fn check_gate(metric: &str, text: &str) -> Result<(), GateProblem> {
+    match terms::parse(metric, text) {
+        Ok(_) => Ok(()),
+        Err(TermError::UnknownMetric { known, .. }) => Err(GateProblem::UnknownMetric { known }),
+        Err(error) => Err(GateProblem::Text {
+            message: error.to_string(),
+        }),
+    }
+}
+
+/// A scenario of the catalogue with these overrides.
+fn in_scenario(name: &str, overrides: &[Override]) -> Result<Scenario, Failure> {
+    let parsed = Scenario::parse(source(name)?, overrides, CHECKS);
+    parsed.map_err(|wrong| diagnosed(&wrong))
+}
+
+/// The suite of this name; without one, the tour.
+fn suite_called(name: Option<&str>) -> Suite {
+    let asked = name.and_then(suite::suite);
+    asked.unwrap_or_else(suite::tour)
+}
+
+fn named(names: &[String], overrides: &[Override]) -> Result<Chosen, Failure> {
+    let sources = names
+        .iter()
+        .map(|name| source(name))
+        .collect::<Result<_, _>>()?;
+    let scenarios = Scenario::parse_all(sources, overrides, CHECKS);
+    let scenarios = scenarios.map_err(|wrong| diagnosed(&wrong))?;
+    Ok(Chosen {
+        title: None,
+        rounds: None,
+        scenarios,
+    })
+}
+
+fn source(name: &str) -> Result<Source, Failure> {
+    match locate(name) {
+        Ok(Located::Catalogue(entry)) => Ok(entry.source()),
+        Ok(Located::File(path)) => read(&path),
+        Err(unknown) => Err(Failure::usage(unknown.to_string()).hint(unknown.hint())),
+    }
+}
+
+fn read(path: &Path) -> Result<Source, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Source::of_file(path, text)),
+        Err(error) => Err(Failure::usage(format!("cannot read the scenario {}", path.display()))
+            .caused_by(error)
+            .hint("`photofinish list` shows the scenarios that ship; a file of your own needs its path")),
+    }
+}
+
+fn diagnosed(wrong: &Diagnostics) -> Failure {
+    Failure::usage(wrong.render(output::stderr_has_colour()))
+}
