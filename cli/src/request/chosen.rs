@@ -1,7 +1,8 @@
-//! Which scenarios a request means: those of a suite, of the catalogue, or files of the user's own, with what `--set` says.
+//! Which scenarios a request means: those of a suite, of the catalogue, or files of the user's own, with what `--set`
+//! says.
 //!
-//! Reading and checking only; a slip gets its line and column. What a suite contains is said in `scenarios`; how the chosen
-//! ones become a plan is in `request.rs`.
+//! Reading and checking only; a slip gets its line and column. What a suite contains is said in `scenarios`; how the
+//! chosen ones become a plan is in `planning.rs`.
 
 use std::fs;
 use std::num::NonZeroU32;

@@ -1,7 +1,7 @@
 //! From a request to its plan: targets parsed, CPUs laid out, and every option that planning takes.
 //!
-//! What a gate has beyond the command line (runtimes, looks, the arms' own server) comes in here and nowhere else. The plan
-//! itself is made by `scenarios`; which scenarios are meant is said in `chosen`.
+//! What a gate has beyond the command line (runtimes, looks, the arms' own server) comes in here and nowhere else. The
+//! plan itself is made by `scenarios`; which scenarios are meant is said in `chosen`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;

@@ -1,7 +1,7 @@
 //! What a gate asks: two arms to be told apart, and what of the second one must hold.
 //!
-//! A part of the plan, so that a record alone is enough to recompute the verdict. What terms mean, and when a number decides
-//! one, is said in `reports`; how arms are started is the business of `cli`.
+//! A part of the plan, so that a record alone is enough to recompute the verdict. What terms mean, and when a number
+//! decides one, is said in `reports`; how arms are started is the business of `cli`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

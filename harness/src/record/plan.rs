@@ -1,7 +1,7 @@
 //! What was to be measured, resolved: no defaults left to look up.
 //!
-//! Scenarios with what stands behind their targets, cells, the order of blocks, and which CPUs are whose. How a plan is made
-//! from scenario files is the business of `scenarios`; what is asked of two arms is in `gate`.
+//! Scenarios with what stands behind their targets, cells, the order of blocks, and which CPUs are whose. How a plan is
+//! made from scenario files is the business of `scenarios`; what is asked of two arms is in `gate`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;

@@ -1,7 +1,7 @@
 //! A round: one fresh worker process measuring one cell, and what else went on on the machine meanwhile.
 //!
-//! Every attempt is kept, also those of a block that was redone. What the worker tells of itself is in `measurement`, beside
-//! which stands here what the servers counted.
+//! Every attempt is kept, also those of a block that was redone. What the worker tells of itself is in `measurement`,
+//! beside which stands here what the servers counted.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! The search for the highest rate that meets an objective: what was asked, every step, and what was found.
 //!
-//! Which rate comes next is decided in `reports`, from these steps; what was measured at a rate is in the rounds of its cell.
+//! Which rate comes next is decided in `reports`, from these steps; what was measured at a rate is in the rounds of its
+//! cell.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! What was asked for, in words: what stands behind a scenario, how long a phase lasts, a load point.
 //!
-//! A load point has two forms, one to be read and one to be part of a file's name. What came of it is said elsewhere; where
-//! it ran, in `machine`.
+//! A load point has two forms, one to be read and one to be part of a file's name. What came of it is said elsewhere;
+//! where it ran, in `machine`.
 
 use photofinish_harness::load::{Arrivals, Load, Stop};
 use photofinish_harness::record::{Arm, PlannedScenario, PlannedServer};

@@ -1,7 +1,8 @@
-//! What is said of runtimes against each other: who is first, how far from the reference, and whether that is a difference.
+//! What is said of runtimes against each other: who is first, how far from the reference, and whether that is a
+//! difference.
 //!
-//! All of it is by the headline's metric of a group. Runtimes of which the same is said are named together. What a verdict
-//! means is decided in `verdict.rs` of the crate, and explained by `legends`.
+//! All of it is by the headline's metric of a group. Runtimes of which the same is said are named together. What a
+//! verdict means is decided in `verdict.rs` of the crate, and explained by `legends`.
 
 use photofinish_harness::load::Load;
 

@@ -1,7 +1,7 @@
 //! The verdict of a gate over all of its checks, with the reason in one sentence.
 //!
-//! What was measured wrongly comes first, then what was cut short, then a machine that was busy: only then do checks speak,
-//! a broken one before an undecided one. How a single check is decided is in `checks`.
+//! What was measured wrongly comes first, then what was cut short, then a machine that was busy: only then do checks
+//! speak, a broken one before an undecided one. How a single check is decided is in `checks`.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! How it was measured: what exactly was asked for and given, for those who want to repeat or doubt it.
 //!
-//! Of each scenario the parameters and how each runtime ran it; of the whole run the command, the plan, the machine and the
-//! exact versions. What of that spoils numbers is a warning at the top of the page, or in `fitness`.
+//! Of each scenario the parameters and how each runtime ran it; of the whole run the command, the plan, the machine and
+//! the exact versions. What of that spoils numbers is a warning at the top of the page, or in `fitness`.
 
 use maud::{Markup, html};
 use photofinish_harness::record::{PlannedScenario, Record};

@@ -1,6 +1,7 @@
 //! How to read the numbers: the page's last section, in sentences.
 //!
-//! Those of tables come from `describe`; here is what is said of the statistics behind all of them. METHOD.md has the rest.
+//! Those of tables come from `describe`; here is what is said of the statistics behind all of them. METHOD.md has the
+//! rest.
 
 use maud::{Markup, html};
 

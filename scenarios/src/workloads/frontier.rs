@@ -2,7 +2,7 @@
 //!
 //! Pure: addresses in, addresses out. An address is taken up once, however often and in whichever form it is linked; only
 //! on the site of the root, and only where robots.txt allows. Redirects are taken up like links, so that nobody is led
-//! around the rules. The fetching is in `crawl.rs`, the reading of pages in `html_page.rs`.
+//! around the rules. The fetching is in `crawl/part.rs`, the reading of pages in `html_page.rs`.
 
 use std::collections::{HashSet, VecDeque};
 

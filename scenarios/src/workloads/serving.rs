@@ -1,13 +1,15 @@
 //! The worker as a server: what `serve-http` and `serve-gateway` share.
 //!
-//! A session is a place for one connection, and takes the next one when that is closed: so a task, a thread or an entry of
-//! a queue serves a connection, as the runtime understands sessions, and `sync` serves one at a time. An operation awaits
-//! the next request, answers it, and ends when the answer is written. Under the fixed client, which sends a request as soon
-//! as it has an answer, its time is thus the whole turn of a connection: the request, the answer, the client between them,
-//! and all waiting for the runtime to notice. What the client alone sees is told by it (`client_latency`).
+//! A session is a place for one connection, and takes the next one when that is closed: so a task, a thread or an entry
+//! of a queue serves a connection, as the runtime understands sessions, and `sync` serves one at a time. An operation
+//! awaits the next request, answers it, and ends when the answer is written. Under the fixed client, which sends a
+//! request as soon as it has an answer, its time is thus the whole turn of a connection: the request, the answer, the
+//! client between them, and all waiting for the runtime to notice. What the client alone sees is told by it
+//! (`client_latency`).
 //!
-//! Where the user says on which address to listen, the client stays away, and whoever comes is served; who asks badly, half
-//! or not at all is a failed operation. Here is the life of a round; how a connection is served is in `serving/place.rs`.
+//! Where the user says on which address to listen, the client stays away, and whoever comes is served; who asks badly,
+//! half or not at all is a failed operation. Here is the life of a round; how a connection is served is in
+//! `serving/place.rs`.
 
 use std::any::Any;
 use std::net::SocketAddr;

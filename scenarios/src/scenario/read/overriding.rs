@@ -1,7 +1,7 @@
 //! Overrides: which key of this scenario each one means, and what it displaces there.
 //!
-//! A bare key is one of the file or a parameter of the workload. One that this scenario has no key for is kept as a misfit:
-//! in a suite another scenario may have it. What an override is as a text is in `overrides.rs`.
+//! A bare key is one of the file or a parameter of the workload. One that this scenario has no key for is kept as a
+//! misfit: in a suite another scenario may have it. What an override is as a text is in `overrides.rs`.
 
 use serde_json::Value;
 

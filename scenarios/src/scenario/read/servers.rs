@@ -1,6 +1,7 @@
 //! What stands behind a scenario's targets: the kind of server, and its behaviour with delays in plain times.
 //!
-//! Targets are the workload's; a section for another one is a flaw. What a behaviour may say is asked of the server itself.
+//! Targets are the workload's; a section for another one is a flaw. What a behaviour may say is asked of the server
+//! itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

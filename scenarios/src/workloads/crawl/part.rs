@@ -1,8 +1,8 @@
 //! A part of a crawl: addresses taken from what all parts share, pages visited, lines written, until nothing waits.
 //!
-//! A page may lead to others and is tried again while it answers with 5xx; a redirect leads on; a broken link is part of
-//! the web and no failure. Which addresses may be visited is decided in `frontier.rs`. How many parts there are and when they
-//! begin is said in `crawl.rs`.
+//! A page may lead to others and is tried again while it answers with 5xx; a redirect leads on; a broken link is part
+//! of the web and no failure. Which addresses may be visited is decided in `frontier.rs`. How many parts there are and
+//! when they begin is said in `crawl.rs`.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
 //! The fixed client, as the worker that serves meets it: the connection over which it is told what to do.
 //!
-//! It is told, a line of JSON at a time, where to connect and how often, when the measurement begins, when to stop, and asked
-//! in the end what it saw. The client itself, which loads a worker and checks its answers, is a server of the `servers`
-//! crate; no request to be served passes through here.
+//! It is told, a line of JSON at a time, where to connect and how often, when the measurement begins, when to stop, and
+//! asked in the end what it saw. The client itself, which loads a worker and checks its answers, is a server of the
+//! `servers` crate; no request to be served passes through here.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::num::NonZeroU32;

@@ -1,8 +1,8 @@
 //! What all places for connections share: the door at which they take turns, and what is known of the whole round.
 //!
-//! A listener serves one caller, so one place at a time waits for the next connection. It is lent the listener, which comes
-//! back also when the wait is given up. What a place does with its connection is in `place.rs`, what the fixed client is
-//! told in `client.rs`.
+//! A listener serves one caller, so one place at a time waits for the next connection. It is lent the listener, which
+//! comes back also when the wait is given up. What a place does with its connection is in `place.rs`, what the fixed
+//! client is told in `client.rs`.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

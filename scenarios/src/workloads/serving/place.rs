@@ -1,8 +1,9 @@
-//! A place for one connection at a time: a request awaited, read and answered, and the connections it serves to the end.
+//! A place for one connection at a time: a request awaited, read and answered, and the connections it serves to the
+//! end.
 //!
-//! What fails or is given up closes its connection, because the stream is out of its place while it is in use. The end has
-//! an order, so that the counts of both sides can be equal: the client is told to stop, each connection is served until the
-//! client closes it, and so are those that nobody had taken yet.
+//! What fails or is given up closes its connection, because the stream is out of its place while it is in use. The end
+//! has an order, so that the counts of both sides can be equal: the client is told to stop, each connection is served
+//! until the client closes it, and so are those that nobody had taken yet.
 //!
 //! What all places share is in `house.rs`; what requests and answers are as bytes, in `protocol/http_server.rs`.
 

@@ -1,8 +1,8 @@
 //! Several visitors of the mock site in the hands of one session: what `scrape`, `download` and `crawl` do at once.
 //!
-//! Each is lent to a part of an operation, which the runtime runs as it understands "at once", and comes back when the part
-//! is joined. All parts are joined whatever became of one, so that nothing is under way when an operation ends. A visitor
-//! who was lost in a panic is replaced at the next need. What a single visitor can do is in `site.rs`.
+//! Each is lent to a part of an operation, which the runtime runs as it understands "at once", and comes back when the
+//! part is joined. All parts are joined whatever became of one, so that nothing is under way when an operation ends. A
+//! visitor who was lost in a panic is replaced at the next need. What a single visitor can do is in `site.rs`.
 
 use photofinish_harness::runtime::{Runtime, Task as _};
 use photofinish_harness::workload::{Env, Failure};
