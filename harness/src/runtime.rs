@@ -336,7 +336,8 @@ pub trait Task<T>: Send + 'static {
     /// Waits for its result.
     fn join(self) -> impl Future<Output = Result<T, TaskError>> + Send;
 
-    /// Stops it where it waits, and returns once its cleanup has run; `Some` where it had finished before. Only for
+    /// Stops it where it waits, and returns once its cleanup has run; `Some` where it had finished before. One that runs
+    /// at that moment, on another thread, may still finish, and its result be dropped (`async-task` does so). Only for
     /// runtimes without a refusal of [`Capability::Cancellation`].
     fn cancel(self) -> impl Future<Output = Option<T>> + Send;
 }
