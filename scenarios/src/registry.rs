@@ -1,7 +1,8 @@
 //! The list of workloads, with what can be done with one whose type is not known: check parameters, run a round.
 //!
-//! A workload is added by one file in `workloads/` and one line in [`WORKLOADS`]. Each entry is made from the `Workload`
-//! implementation alone, so there is nothing to keep in step by hand.
+//! A workload is added by one file in `workloads/` and one line in `workloads!`. Each entry of [`WORKLOADS`] is made from
+//! the `Workload` implementation alone, so there is nothing to keep in step by hand; [`visit_workloads`] is for whoever
+//! makes something else of it.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,55 +16,75 @@ use serde_json::Value;
 
 use crate::workloads;
 
-/// Every workload that ships, in the order of lists.
-pub static WORKLOADS: &[WorkloadEntry] = &[
-    WorkloadEntry::of::<workloads::null::Null>(),
-    WorkloadEntry::of::<workloads::scripted::Scripted>(),
-    WorkloadEntry::of::<workloads::http_get::HttpGet>(),
-    WorkloadEntry::of::<workloads::http_stream::HttpStream>(),
-    WorkloadEntry::of::<workloads::http_post::HttpPost>(),
-    WorkloadEntry::of::<workloads::http_connect::HttpConnect>(),
-    WorkloadEntry::of::<workloads::http_fanout::HttpFanout>(),
-    WorkloadEntry::of::<workloads::http_delay::HttpDelay>(),
-    WorkloadEntry::of::<workloads::http_limited::HttpLimited>(),
-    WorkloadEntry::of::<workloads::http_queue::HttpQueue>(),
-    WorkloadEntry::of::<workloads::http_json::HttpJson>(),
-    WorkloadEntry::of::<workloads::http_errors::HttpErrors>(),
-    WorkloadEntry::of::<workloads::http_timeout::HttpTimeout>(),
-    WorkloadEntry::of::<workloads::http_retry::HttpRetry>(),
-    WorkloadEntry::of::<workloads::scrape::Scrape>(),
-    WorkloadEntry::of::<workloads::download::Download>(),
-    WorkloadEntry::of::<workloads::crawl::Crawl>(),
-    WorkloadEntry::of::<workloads::file_read::FileRead>(),
-    WorkloadEntry::of::<workloads::file_random::FileRandom>(),
-    WorkloadEntry::of::<workloads::file_write::FileWrite>(),
-    WorkloadEntry::of::<workloads::file_lines::FileLines>(),
-    WorkloadEntry::of::<workloads::file_process::FileProcess>(),
-    WorkloadEntry::of::<workloads::db_select::DbSelect>(),
-    WorkloadEntry::of::<workloads::db_crud::DbCrud>(),
-    WorkloadEntry::of::<workloads::db_pool::DbPool>(),
-    WorkloadEntry::of::<workloads::db_connect::DbConnect>(),
-    WorkloadEntry::of::<workloads::db_transaction::DbTransaction>(),
-    WorkloadEntry::of::<workloads::ws_echo::WsEcho>(),
-    WorkloadEntry::of::<workloads::ws_chat::WsChat>(),
-    WorkloadEntry::of::<workloads::job_queue::JobQueue>(),
-    WorkloadEntry::of::<workloads::batch::Batch>(),
-    WorkloadEntry::of::<workloads::tasks::Tasks>(),
-    WorkloadEntry::of::<workloads::as_completed::AsCompleted>(),
-    WorkloadEntry::of::<workloads::first_completed::FirstCompleted>(),
-    WorkloadEntry::of::<workloads::failures::Failures>(),
-    WorkloadEntry::of::<workloads::forgotten_await::ForgottenAwait>(),
-    WorkloadEntry::of::<workloads::counters::Counters>(),
-    WorkloadEntry::of::<workloads::spawn::Spawn>(),
-    WorkloadEntry::of::<workloads::timers::Timers>(),
-    WorkloadEntry::of::<workloads::idle_tasks::IdleTasks>(),
-    WorkloadEntry::of::<workloads::idle_connections::IdleConnections>(),
-    WorkloadEntry::of::<workloads::cpu_offload::CpuOffload>(),
-    WorkloadEntry::of::<workloads::blocking_mistake::BlockingMistake>(),
-    WorkloadEntry::of::<workloads::nested_block_on::NestedBlockOn>(),
-    WorkloadEntry::of::<workloads::process::Process>(),
-    WorkloadEntry::of::<workloads::serve_http::ServeHttp>(),
-    WorkloadEntry::of::<workloads::serve_gateway::ServeGateway>(),
+/// Something to be done with each workload, whichever it is.
+pub trait Visitor {
+    /// What comes of it.
+    type Output;
+
+    /// Does it with `W`.
+    fn visit<W: Workload>(&self) -> Self::Output;
+}
+
+macro_rules! workloads {
+    ($($workload:ty),+ $(,)?) => {
+        /// Every workload that ships, in the order of lists.
+        pub static WORKLOADS: &[WorkloadEntry] = &[$(WorkloadEntry::of::<$workload>()),+];
+
+        /// What `visitor` makes of the type of every workload that ships, in the order of lists.
+        pub fn visit_workloads<V: Visitor>(visitor: &V) -> Vec<V::Output> {
+            vec![$(visitor.visit::<$workload>()),+]
+        }
+    };
+}
+
+workloads![
+    workloads::null::Null,
+    workloads::scripted::Scripted,
+    workloads::http_get::HttpGet,
+    workloads::http_stream::HttpStream,
+    workloads::http_post::HttpPost,
+    workloads::http_connect::HttpConnect,
+    workloads::http_fanout::HttpFanout,
+    workloads::http_delay::HttpDelay,
+    workloads::http_limited::HttpLimited,
+    workloads::http_queue::HttpQueue,
+    workloads::http_json::HttpJson,
+    workloads::http_errors::HttpErrors,
+    workloads::http_timeout::HttpTimeout,
+    workloads::http_retry::HttpRetry,
+    workloads::scrape::Scrape,
+    workloads::download::Download,
+    workloads::crawl::Crawl,
+    workloads::file_read::FileRead,
+    workloads::file_random::FileRandom,
+    workloads::file_write::FileWrite,
+    workloads::file_lines::FileLines,
+    workloads::file_process::FileProcess,
+    workloads::db_select::DbSelect,
+    workloads::db_crud::DbCrud,
+    workloads::db_pool::DbPool,
+    workloads::db_connect::DbConnect,
+    workloads::db_transaction::DbTransaction,
+    workloads::ws_echo::WsEcho,
+    workloads::ws_chat::WsChat,
+    workloads::job_queue::JobQueue,
+    workloads::batch::Batch,
+    workloads::tasks::Tasks,
+    workloads::as_completed::AsCompleted,
+    workloads::first_completed::FirstCompleted,
+    workloads::failures::Failures,
+    workloads::forgotten_await::ForgottenAwait,
+    workloads::counters::Counters,
+    workloads::spawn::Spawn,
+    workloads::timers::Timers,
+    workloads::idle_tasks::IdleTasks,
+    workloads::idle_connections::IdleConnections,
+    workloads::cpu_offload::CpuOffload,
+    workloads::blocking_mistake::BlockingMistake,
+    workloads::nested_block_on::NestedBlockOn,
+    workloads::process::Process,
+    workloads::serve_http::ServeHttp,
+    workloads::serve_gateway::ServeGateway,
 ];
 
 /// Workloads of the program's own, beside those that ship.
