@@ -1,127 +1,111 @@
 //! What is left of operations that cancel, give up, spawn and connect: nothing, under any runtime.
 //!
-//! A workload is wrapped so that it counts, within one round and between two of its operations, what its process holds:
-//! sockets and other descriptors, threads, child processes. What an operation leaves behind shows as growth with their
-//! number; what a runtime keeps by design (a reactor, threads for blocking work) is there after the first few. Each round
-//! is in a process of its own, and one that leaks on purpose shows that the count sees it.
+//! Every scenario of the catalogue runs with what it is made of counted: parts and offloaded work of its runtime, sockets
+//! and other descriptors, threads, child processes. How they are counted, and when, is in `leaks/watched.rs`; each round is
+//! in a process of its own. Rounds that leak on purpose (`leaks/leaky.rs`) show that the counts see it.
 
-use std::collections::BTreeMap;
-use std::future::Future;
-use std::net::TcpStream;
+mod counted_runtime;
+mod leaky;
+mod watched;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::process::Command;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use photofinish_harness::load::{Load, Stop};
 use photofinish_harness::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
-use photofinish_harness::runtime::{Descriptor, Runtime, Task as _};
+use photofinish_harness::runtime::{Capability, Descriptor};
 use photofinish_harness::runtimes::DESCRIPTORS;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use photofinish_scenarios::registry::WorkloadEntry;
-use photofinish_scenarios::workloads::{
-    as_completed, batch, counters, crawl, db_connect, db_pool, download, failures, first_completed,
-    http_connect, http_errors, http_limited, http_queue, http_timeout, job_queue, process, scrape,
-    spawn, tasks, ws_chat, ws_echo,
-};
+use photofinish_harness::workload::Workload;
+use photofinish_scenarios::catalogue::{CatalogueEntry, catalogue};
+use photofinish_scenarios::registry::{Visitor, WorkloadEntry, visit_workloads};
+use photofinish_scenarios::scenario::{Checks, Override, Scenario, ServerSpec};
 use serde_json::{Value, json};
 
+use self::leaky::Leaky;
+use self::watched::{HASTE, OPERATIONS, Watched};
 use crate::serve::served;
-use crate::support::{Finished, Sandbox};
-
-/// Operations between two counts.
-const OPERATIONS: u64 = 20;
-
-/// What may come on top of the first count: threads for blocking work come and go as work happens to meet. Far less than
-/// one for each operation.
-const SLACK: usize = 6;
-
-/// How long what was given up may take to be gone.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::{Sandbox, Started};
 
 const UNIT: Duration = Duration::from_millis(5);
 
-/// One round: a workload, its parameters, and the server that it talks to.
-struct Watch {
-    name: &'static str,
-    entry: WorkloadEntry,
-    params: fn() -> Value,
-    server: Option<(&'static str, &'static str)>,
-}
+/// Rounds at one time: they wait more than they compute.
+const LANES: usize = 4;
 
-const fn watch<W: Workload>(
-    name: &'static str,
-    params: fn() -> Value,
-    server: Option<(&'static str, &'static str)>,
-) -> Watch {
-    Watch {
-        name,
-        entry: WorkloadEntry::of::<Watched<W>>(),
-        params,
-        server,
+const LEAKY: WorkloadEntry = WorkloadEntry::of::<Watched<Leaky>>();
+
+/// Wraps each workload.
+struct Watching;
+
+impl Visitor for Watching {
+    type Output = WorkloadEntry;
+
+    fn visit<W: Workload>(&self) -> WorkloadEntry {
+        WorkloadEntry::of::<Watched<W>>()
     }
 }
 
-const HTTP: Option<(&str, &str)> = Some(("http", "http"));
-const SITE: Option<(&str, &str)> = Some(("http", "site"));
-const WS: Option<(&str, &str)> = Some(("ws", "ws"));
-const DB: Option<(&str, &str)> = Some(("db", "postgres"));
-
-fn defaults() -> Value {
-    json!({})
-}
-
-/// Everything that cancels, gives up, spawns or connects anew.
-static WATCHES: &[Watch] = &[
-    watch::<http_timeout::HttpTimeout>("http-timeout", defaults, HTTP),
-    watch::<http_timeout::HttpTimeout>("http-timeout-shielded", || json!({"shielded": true}), HTTP),
-    watch::<http_errors::HttpErrors>("http-errors", defaults, HTTP),
-    watch::<http_connect::HttpConnect>("http-connect", defaults, HTTP),
-    watch::<http_queue::HttpQueue>("http-queue", defaults, HTTP),
-    watch::<http_limited::HttpLimited>("http-limited", defaults, HTTP),
-    watch::<scrape::Scrape>("scrape", defaults, SITE),
-    watch::<download::Download>("download", defaults, SITE),
-    watch::<crawl::Crawl>("crawl", defaults, SITE),
-    watch::<ws_echo::WsEcho>("ws-echo", defaults, WS),
-    watch::<ws_chat::WsChat>("ws-chat", || json!({"leave_every": 1}), WS),
-    watch::<db_connect::DbConnect>("db-connect", defaults, DB),
-    watch::<db_pool::DbPool>("db-pool", defaults, DB),
-    watch::<first_completed::FirstCompleted>("first-completed", defaults, None),
-    watch::<as_completed::AsCompleted>("as-completed", defaults, None),
-    watch::<failures::Failures>("failures", defaults, None),
-    watch::<failures::Failures>("failures-panic", || json!({"by": "panic"}), None),
-    watch::<job_queue::JobQueue>("job-queue", defaults, None),
-    watch::<batch::Batch>("batch", defaults, None),
-    watch::<counters::Counters>("counters", defaults, None),
-    watch::<tasks::Tasks>("tasks", defaults, None),
-    watch::<spawn::Spawn>("spawn", defaults, None),
-    watch::<process::Process>("process", defaults, None),
+/// What is smaller here than in the catalogue, or happens more often.
+const OVERRIDES: &[(&str, &[&str])] = &[
+    ("batch", &["items=20", "size=5"]),
+    ("cpu-inline", &["repeats=2"]),
+    ("cpu-offload", &["repeats=2"]),
+    ("crawl", &["limit=5", "server.http.pages=40"]),
+    // As many threads for blocking work as files at once: tokio keeps each for 10 s.
+    ("file-lines", &["files=20", "limit=3"]),
+    ("file-random", &["file_size=\"1MiB\""]),
+    ("http-limited", &["urls=10"]),
+    (
+        "http-no-timeout",
+        &["server.http.mocks.0.respond.0.delay=\"2 units\""],
+    ),
+    ("http-post-large", &["size=\"256KiB\""]),
+    ("http-queue", &["urls=30"]),
+    ("idle-connections", &["count=20"]),
+    ("idle-tasks", &["count=100"]),
+    ("ws-chat", &["leave_every=1"]),
 ];
 
-/// These leak on purpose, each something else.
-static LEAKS: &[Watch] = &[
-    watch::<Leaky>("leaks a socket", || json!({"what": "socket"}), HTTP),
-    watch::<Leaky>("leaks a thread", || json!({"what": "thread"}), HTTP),
-    watch::<Leaky>("leaks a child", || json!({"what": "child"}), HTTP),
+/// What is left behind on purpose with each operation, and how that is told.
+const LEAKS: &[(&str, &str)] = &[
+    ("socket", "socket:[] grew from "),
+    ("thread", "threads grew from "),
+    ("child", "children grew from 20 to 40"),
+    ("part", "parts grew from 20 to 40"),
+    ("offloaded", "offloaded grew from 20 to 40"),
 ];
 
-/// Names the round that a fresh process is for, and where its server is.
+/// Names the round that a fresh process is for, and where its servers are.
 const ROUND: &str = "PHOTOFINISH_LEAKS_ROUND";
-const SERVER: &str = "PHOTOFINISH_LEAKS_SERVER";
+const SERVERS: &str = "PHOTOFINISH_LEAKS_SERVERS";
 
 #[test]
 fn nothing_is_left_of_what_was_cancelled_given_up_or_spawned() {
-    let told = in_fresh_processes(WATCHES, DESCRIPTORS);
-    assert_eq!(told, [""; 0]);
+    let watches = catalogue().iter().map(Watch::of_scenario).collect();
+    let rounds = Round::under_every_runtime(watches);
+    assert!(rounds.len() > catalogue().len());
+    for (name, _) in OVERRIDES {
+        assert!(
+            catalogue().iter().any(|entry| entry.name == *name),
+            "{name}"
+        );
+    }
+    assert_eq!(in_fresh_processes(rounds), [""; 0]);
 }
 
 #[test]
-fn a_socket_a_thread_and_a_child_left_behind_are_told_as_what_they_are() {
-    let (first, _) = DESCRIPTORS.split_at(1);
-    let told = in_fresh_processes(LEAKS, first);
-    assert_eq!(told.len(), LEAKS.len(), "{told:#?}");
-    for (told, what) in told.iter().zip(["socket:", "thread", "children"]) {
-        assert!(told.contains("grew") && told.contains(what), "{told}");
+fn what_is_left_behind_is_told_as_what_it_is() {
+    for (what, expected) in LEAKS {
+        let rounds = Round::under_every_runtime(vec![Watch::of_leak(what)]);
+        let expected_rounds = rounds.len();
+        let told = in_fresh_processes(rounds);
+        assert_eq!(told.len(), expected_rounds, "{told:#?}");
+        for told in told {
+            assert!(told.contains(expected), "`{expected}` is not in: {told}");
+        }
     }
 }
 
@@ -131,60 +115,67 @@ fn one_round_for_another_test() {
     let Ok(round) = std::env::var(ROUND) else {
         return;
     };
-    let (watch, runtime) = round.split_once("::").expect("a watch and a runtime");
-    let mut all = WATCHES.iter().chain(LEAKS);
-    let watch = all.find(|known| known.name == watch).expect("it is listed");
-    watch.run(runtime, std::env::var(SERVER).ok());
+    let (name, runtime) = round.split_once("::").expect("a watch and a runtime");
+    let servers = std::env::var(SERVERS).expect("where its servers are");
+    let servers = serde_json::from_str(&servers).expect("JSON");
+    Watch::called(name).run(runtime, servers);
 }
 
-/// What came of each round that failed.
-fn in_fresh_processes(watches: &[Watch], runtimes: &[&'static Descriptor]) -> Vec<String> {
-    let sandbox = Sandbox::new();
-    let mut told = Vec::new();
-    for watch in watches {
-        let checked = (watch.entry.check)(&(watch.params)(), UNIT).expect("parameters");
-        for runtime in runtimes {
-            if runtime.refusal(checked.needs).is_none() {
-                told.extend(in_fresh_process(&sandbox, watch, runtime));
-            }
-        }
-    }
-    told
-}
-
-fn in_fresh_process(sandbox: &Sandbox, watch: &Watch, runtime: &Descriptor) -> Option<String> {
-    let round = format!("{}::{}", watch.name, runtime.name);
-    // Anew for each round, as in a run: some workloads ask it for what it counted.
-    let server = watch.server.map(|(_, kind)| served(sandbox, &[kind]));
-    let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command
-        .args(["leaks::one_round_for_another_test", "--exact"])
-        .env(ROUND, &round)
-        .env("RUST_BACKTRACE", "0");
-    if let Some((_, address)) = &server {
-        command.env(SERVER, address);
-    }
-    let ended = Finished::of(&mut command);
-    (ended.code != Some(0)).then(|| format!("{round}: {}{}", ended.stdout, ended.stderr))
+/// What is run in a round: a workload with its parameters, and the servers that it talks to.
+struct Watch {
+    name: String,
+    entry: WorkloadEntry,
+    params: Value,
+    needs: &'static [Capability],
+    servers: BTreeMap<String, ServerSpec>,
 }
 
 impl Watch {
-    fn run(&self, runtime: &str, server: Option<String>) {
+    fn of_scenario(entry: &CatalogueEntry) -> Self {
+        let own = OVERRIDES.iter().filter(|(name, _)| *name == entry.name);
+        let own = own.flat_map(|(_, overrides)| overrides.iter().copied());
+        let unit = format!("unit={}ms", UNIT.as_millis());
+        let overrides = own.chain([unit.as_str()]).map(Override::parse);
+        let overrides: Vec<_> = overrides.map(|read| read.expect("an override")).collect();
+        let scenario = Scenario::parse(entry.source(), &overrides, UNCHECKED);
+        let scenario = scenario.expect("the catalogue is sound");
+        let mut watched = visit_workloads(&Watching).into_iter();
+        let entry = watched.find(|entry| entry.about.name == scenario.about.name);
+        Self {
+            name: scenario.name,
+            entry: entry.expect("it ships"),
+            params: scenario.params,
+            needs: scenario.needs,
+            servers: scenario.servers,
+        }
+    }
+
+    fn of_leak(what: &str) -> Self {
+        let checked = (LEAKY.check)(&json!({"what": what}), UNIT).expect("parameters");
+        Self {
+            name: what.to_owned(),
+            entry: LEAKY,
+            params: checked.params,
+            needs: checked.needs,
+            servers: BTreeMap::new(),
+        }
+    }
+
+    fn called(name: &str) -> Self {
+        let scenario = catalogue().iter().find(|entry| entry.name == name);
+        scenario.map_or_else(|| Self::of_leak(name), Self::of_scenario)
+    }
+
+    fn is_on_purpose(&self) -> bool {
+        self.entry.about.name == LEAKY.about.name
+    }
+
+    fn run(self, runtime: &str, targets: BTreeMap<String, TargetAddress>) {
         let directory = tempfile::tempdir().expect("a directory");
-        let checked = (self.entry.check)(&(self.params)(), UNIT).expect("parameters");
-        let target = self.server.zip(server).map(|((name, kind), address)| {
-            let scheme = match kind {
-                "postgres" => "postgres://photofinish@",
-                "ws" => "ws://",
-                _ => "http://",
-            };
-            let url = format!("{scheme}{address}/");
-            (name.to_owned(), TargetAddress { url, mock: true })
-        });
         let plan = WorkerPlan {
             protocol: WORKER_PROTOCOL,
             workload: self.entry.about.name.to_owned(),
-            params: checked.params,
+            params: self.params,
             unit_ns: u64::try_from(UNIT.as_nanos()).expect("short"),
             runtime: runtime.to_owned(),
             cpus: Vec::new(),
@@ -199,13 +190,14 @@ impl Watch {
             lag_probe: false,
             audit: false,
             seed: 1,
-            targets: target.into_iter().collect(),
+            targets,
             work_dir: directory.path().to_owned(),
         };
         match (self.entry.run)(&plan) {
             WorkerResult::Ok { measurement, .. } => {
-                assert!(measurement.errors.is_empty(), "{:#?}", measurement.errors);
-                assert_eq!(measurement.violations, [""; 0]);
+                let wrong = (&measurement.errors, &measurement.violations);
+                let none = measurement.errors.is_empty() && measurement.violations.is_empty();
+                assert!(none, "{wrong:#?}");
                 assert_eq!(measurement.ops, OPERATIONS + 2);
             }
             // Such a runtime does not start on this machine.
@@ -215,189 +207,102 @@ impl Watch {
     }
 }
 
-/// A workload that counts what its process holds before the first measured operation, and before one a good many later.
-struct Watched<W> {
-    workload: W,
-    first: Mutex<Option<Held>>,
+/// The servers check their behaviour themselves when they start, and no gate is asked for anything here.
+const UNCHECKED: Checks<'static> = Checks {
+    server: &|_, _| Ok(()),
+    gate: &|_, _| Ok(()),
+};
+
+/// A watch under one runtime.
+struct Round {
+    watch: Arc<Watch>,
+    runtime: &'static str,
 }
 
-impl<W: Workload> Workload for Watched<W> {
-    const ABOUT: About = W::ABOUT;
-    type Params = W::Params;
-    type Session<R: Runtime> = W::Session<R>;
+impl Round {
+    fn under_every_runtime(watches: Vec<Watch>) -> VecDeque<Self> {
+        let under_each = |watch: Watch| {
+            let watch = Arc::new(watch);
+            let able = |runtime: &&&Descriptor| runtime.refusal(watch.needs).is_none();
+            let runtimes: Vec<_> = DESCRIPTORS.iter().filter(able).collect();
+            runtimes.into_iter().map(move |runtime| Self {
+                watch: Arc::clone(&watch),
+                runtime: runtime.name,
+            })
+        };
+        watches.into_iter().flat_map(under_each).collect()
+    }
 
-    fn new(params: W::Params, unit: Duration) -> Result<Self, ParamError> {
-        Ok(Self {
-            workload: W::new(params, unit)?,
-            first: Mutex::default(),
+    /// Runs it; what failed, in words.
+    fn in_fresh_process(&self, sandbox: &Sandbox) -> Option<String> {
+        let round = format!("{}::{}", self.watch.name, self.runtime);
+        // Anew for each round, as in a run: some workloads ask them for what they counted.
+        let servers = self.watch.servers.iter();
+        let servers: BTreeMap<_, _> = servers
+            .map(|(target, server)| (target, Serving::start(sandbox, target, server)))
+            .collect();
+        let targets = servers
+            .iter()
+            .map(|(target, serving)| (target, &serving.target));
+        let targets: BTreeMap<_, _> = targets.collect();
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command
+            .args(["leaks::one_round_for_another_test", "--exact"])
+            .env(ROUND, &round)
+            .env(SERVERS, json!(targets).to_string())
+            .env("RUST_BACKTRACE", "0");
+        if self.watch.is_on_purpose() {
+            command.env(HASTE, "1");
+        }
+        // Into a file: a child that is left behind would hold a pipe open, and whoever reads it up.
+        let path = sandbox.path().join(&round);
+        let output = File::create(&path).expect("a file");
+        command.stderr(output.try_clone().expect("a descriptor"));
+        let ended = command.stdout(output).status().expect("it starts");
+        (!ended.success()).then(|| {
+            let output = std::fs::read_to_string(&path);
+            format!("{round}: {}", output.expect("readable"))
         })
     }
+}
 
-    fn needs(&self) -> &'static [photofinish_harness::runtime::Capability] {
-        self.workload.needs()
-    }
+/// A server of a round; it ends when dropped.
+struct Serving {
+    _process: Started,
+    target: TargetAddress,
+}
 
-    fn prepare<R: Runtime>(
-        &self,
-        env: &Env<R>,
-    ) -> impl Future<Output = Result<(), Failure>> + Send {
-        self.workload.prepare(env)
-    }
-
-    fn open<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        index: u32,
-    ) -> impl Future<Output = Result<W::Session<R>, Failure>> + Send {
-        self.workload.open(env, index)
-    }
-
-    async fn operate<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        session: &mut W::Session<R>,
-        op: u64,
-    ) -> Result<(), Failure> {
-        if op == 0 {
-            let held = settled(env).await;
-            *self.first.lock().expect("nothing panics") = Some(held);
+impl Serving {
+    fn start(sandbox: &Sandbox, target: &str, server: &ServerSpec) -> Self {
+        let behaviour = server.behaviour.to_string();
+        let (process, address) = served(sandbox, &[&server.kind, "--behaviour", &behaviour]);
+        let url = match target {
+            "db" => format!("postgres://photofinish@{address}/photofinish"),
+            "ws" => format!("ws://{address}"),
+            _ => format!("http://{address}"),
+        };
+        Self {
+            _process: process,
+            target: TargetAddress { url, mock: true },
         }
-        if op == OPERATIONS {
-            let first = self.first.lock().expect("nothing panics").clone();
-            falls_back_to(env, &first.expect("counted at 0")).await?;
-        }
-        self.workload.operate(env, session, op).await
-    }
-
-    fn close<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        session: W::Session<R>,
-    ) -> impl Future<Output = ()> + Send {
-        self.workload.close(env, session)
-    }
-
-    fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send {
-        self.workload.finish(env, totals)
     }
 }
 
-/// What a process holds, by kind, without the numbers that tell one from others of its kind.
-type Held = BTreeMap<String, usize>;
-
-fn held() -> Held {
-    let mut held = Held::new();
-    let mut one_more = |kind: String| *held.entry(kind).or_default() += 1;
-    let entries = |directory: &str| std::fs::read_dir(directory).expect("proc").flatten();
-    for descriptor in entries("/proc/self/fd") {
-        if let Ok(target) = std::fs::read_link(descriptor.path()) {
-            let target = target.to_string_lossy();
-            one_more(target.replace(|c: char| c.is_ascii_digit(), ""));
+/// What came of each round that failed.
+fn in_fresh_processes(rounds: VecDeque<Round>) -> Vec<String> {
+    let rounds = Mutex::new(rounds);
+    let told = Mutex::new(Vec::new());
+    let next = || rounds.lock().expect("nothing panics").pop_front();
+    std::thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                let sandbox = Sandbox::new();
+                while let Some(round) = next() {
+                    let failed = round.in_fresh_process(&sandbox);
+                    told.lock().expect("nothing panics").extend(failed);
+                }
+            });
         }
-    }
-    for thread in entries("/proc/self/task") {
-        one_more("threads".to_owned());
-        let children = std::fs::read_to_string(thread.path().join("children"));
-        for _ in children.unwrap_or_default().split_whitespace() {
-            one_more("children".to_owned());
-        }
-    }
-    held
-}
-
-/// As it is once it has not changed for a little.
-async fn settled<R: Runtime>(env: &Env<R>) -> Held {
-    let mut last = held();
-    for _ in 0..20 {
-        pause(env).await;
-        let now = held();
-        if now == last {
-            break;
-        }
-        last = now;
-    }
-    last
-}
-
-/// Waits through the runtime, so that what is on its way out gets its turn.
-async fn pause<R: Runtime>(env: &Env<R>) {
-    let later = Instant::now() + Duration::from_millis(30);
-    env.runtime.sleep_until(later).await;
-}
-
-async fn falls_back_to<R: Runtime>(env: &Env<R>, first: &Held) -> Result<(), Failure> {
-    let patient = patience();
-    loop {
-        let now = held();
-        let grown: Vec<String> = now
-            .iter()
-            .map(|(kind, count)| (kind, first.get(kind).copied().unwrap_or(0), *count))
-            .filter(|(_, before, after)| *after > before + SLACK)
-            .map(|(kind, before, after)| format!("{kind} grew from {before} to {after}"))
-            .collect();
-        if grown.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() > patient {
-            return Err(Failure::wrong_content(grown.join(", ")));
-        }
-        pause(env).await;
-    }
-}
-
-/// A leak that is there on purpose is not waited for that long.
-fn patience() -> Instant {
-    let on_purpose = std::env::var(ROUND).is_ok_and(|round| round.starts_with("leaks"));
-    let patience = if on_purpose { PATIENCE / 20 } else { PATIENCE };
-    Instant::now() + patience
-}
-
-/// Leaves something behind with each operation.
-struct Leaky {
-    what: String,
-}
-
-#[derive(Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct Leaking {
-    what: String,
-}
-
-impl Workload for Leaky {
-    const ABOUT: About = About {
-        name: "leaky",
-        class: "own",
-        operation: "leaves something behind",
-        targets: &["http"],
-        needs: &[],
-    };
-    type Params = Leaking;
-    type Session<R: Runtime> = ();
-
-    fn new(params: Leaking, _: Duration) -> Result<Self, ParamError> {
-        Ok(Self { what: params.what })
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
-        match self.what.as_str() {
-            "socket" => {
-                let address = env.targets["http"].url.replace("http://", "");
-                let socket = TcpStream::connect(address.trim_end_matches('/'))?;
-                std::mem::forget(socket);
-            }
-            "thread" => drop(std::thread::spawn(|| std::thread::sleep(PATIENCE))),
-            "child" => drop(Command::new("true").spawn()?),
-            other => panic!("nobody knows how to leak `{other}`"),
-        }
-        env.runtime.spawn(async {}).join().await?;
-        Ok(())
-    }
+    });
+    told.into_inner().expect("nothing panicked")
 }
