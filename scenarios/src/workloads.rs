@@ -64,6 +64,7 @@ pub mod serve_http;
 
 pub mod size;
 
+mod asked;
 mod bystander;
 mod census;
 mod closed_port;

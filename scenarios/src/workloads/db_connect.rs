@@ -12,6 +12,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::census::{Census, Counts};
 use super::db_connection::{Connection, Connector, TARGET};
 use crate::protocol::postgres::Row;
@@ -20,6 +21,7 @@ use crate::protocol::postgres::Row;
 #[derive(Debug)]
 pub struct DbConnect {
     census: Census,
+    asked: Asked,
 }
 
 /// Its parameters: none.
@@ -45,7 +47,8 @@ impl Workload for DbConnect {
 
     fn new(Params {}: Params, _: Duration) -> Result<Self, ParamError> {
         let census = Census::default();
-        Ok(Self { census })
+        let asked = Asked::of(TARGET);
+        Ok(Self { census, asked })
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
@@ -65,8 +68,14 @@ impl Workload for DbConnect {
         outcome
     }
 
-    async fn finish<R: Runtime>(&self, _: &Env<R>, totals: Totals) -> Result<Vec<String>, Failure> {
-        Ok(judge(self.census.counts(), totals))
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let mut violations = judge(self.census.counts(), totals);
+        violations.extend(self.asked.judge(env, totals, 1));
+        Ok(violations)
     }
 }
 

@@ -11,6 +11,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::db_connection::{Connection, INT4, Statement, TARGET, TEXT, drop_schema, make_schema};
 use super::params::require;
 use crate::protocol::postgres::{Discard, Parameter, Row};
@@ -19,6 +20,7 @@ use crate::protocol::postgres::{Discard, Parameter, Row};
 #[derive(Debug)]
 pub struct DbCrud {
     inserts: NonZeroU32,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -52,7 +54,8 @@ const SELECT: Statement = Statement {
     parameter_oids: &[INT4],
 };
 
-const TALLY: &str = "SELECT COUNT(*), COUNT(DISTINCT id), MIN(id), MAX(id) FROM entries";
+const TALLY: &str =
+    "SELECT COUNT(*), COUNT(DISTINCT id), MIN(id), MAX(id), SUM(amount) FROM entries";
 
 /// One connection for each insert made at once; the first one does the rest as well.
 pub struct Session<R: Runtime> {
@@ -77,7 +80,8 @@ impl Workload for DbCrud {
         require(few_enough, "inserts", || {
             format!("{inserts} is more than 100")
         })?;
-        Ok(Self { inserts })
+        let asked = Asked::of(TARGET);
+        Ok(Self { inserts, asked })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
@@ -86,6 +90,7 @@ impl Workload for DbCrud {
         // there already, and the operations find it.
         connection.simple(CREATE_IF_ABSENT, &mut Discard).await?;
         connection.close().await;
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -128,13 +133,17 @@ impl Workload for DbCrud {
         env: &Env<R>,
         totals: Totals,
     ) -> Result<Vec<String>, Failure> {
+        let inserts = u64::from(self.inserts.get());
+        // Besides the inserts at once: the table, an insert and its select.
+        let unasked = self.asked.judge_beside_logins(env, totals, inserts + 3);
         let mut connection = Connection::open(env, &[]).await?;
         let mut tally = Vec::new();
         let mut keep = |row: Row<'_>| tally = row.iter().map(number).collect();
         connection.simple(TALLY, &mut keep).await?;
         drop_schema(connection).await?;
-        let per_operation = u64::from(self.inserts.get()) + 1;
-        Ok(judge(&tally, totals, per_operation))
+        let mut violations = judge(&tally, totals, inserts);
+        violations.extend(unasked);
+        Ok(violations)
     }
 }
 
@@ -212,10 +221,10 @@ fn number(cell: Option<&[u8]>) -> Option<u64> {
     std::str::from_utf8(cell?).ok()?.parse().ok()
 }
 
-/// What must hold of the table at the end of a round.
-fn judge(tally: &[Option<u64>], totals: Totals, per_operation: u64) -> Vec<String> {
-    let expected = totals.succeeded * per_operation;
-    let [Some(count), Some(distinct), lowest, highest] = tally else {
+/// What must hold of the table at the end of a round whose operations each made `at_once` inserts beside the first one.
+fn judge(tally: &[Option<u64>], totals: Totals, at_once: u64) -> Vec<String> {
+    let expected = totals.succeeded * (at_once + 1);
+    let [Some(count), Some(distinct), lowest, highest, sum] = tally else {
         return vec![format!("the tally of entries cannot be read: {tally:?}")];
     };
     let mut violations = Vec::new();
@@ -227,6 +236,13 @@ fn judge(tally: &[Option<u64>], totals: Totals, per_operation: u64) -> Vec<Strin
     if totals.failed == 0 && *count != expected {
         violations.push(format!(
             "{count} entries are there, and {expected} were inserted"
+        ));
+    }
+    // The first one has the amount 0, the others are numbered from 1.
+    let expected_sum = totals.succeeded * at_once * (at_once + 1) / 2;
+    if totals.failed == 0 && expected > 0 && *sum != Some(expected_sum) {
+        violations.push(format!(
+            "the amounts of all entries are {sum:?} together, and {expected_sum} were inserted"
         ));
     }
     if totals.failed == 0 && expected > 0 && (*lowest, *highest) != (Some(1), Some(expected)) {
@@ -242,24 +258,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lost_doubled_and_skipped_ids_are_all_seen() {
-        let check = |tally: [u64; 4], failed: u64, expected: usize| {
+    fn lost_doubled_and_skipped_ids_and_changed_amounts_are_all_seen() {
+        let check = |tally: [u64; 5], failed: u64, expected: usize| {
             let totals = Totals {
                 sessions: 1,
                 succeeded: 2,
                 failed,
             };
-            let violations = judge(&tally.map(Some), totals, 3);
+            let violations = judge(&tally.map(Some), totals, 2);
             assert_eq!(violations.len(), expected, "{tally:?}: {violations:?}");
         };
-        check([6, 6, 1, 6], 0, 0);
-        check([5, 5, 1, 5], 0, 2);
-        check([6, 5, 1, 6], 0, 1);
-        check([6, 6, 1, 7], 0, 1);
-        check([6, 6, 2, 7], 0, 1);
+        check([6, 6, 1, 6, 6], 0, 0);
+        check([5, 5, 1, 5, 6], 0, 2);
+        check([6, 5, 1, 6, 6], 0, 1);
+        check([6, 6, 1, 7, 6], 0, 1);
+        check([6, 6, 2, 7, 6], 0, 1);
+        check([6, 6, 1, 6, 4], 0, 1);
         // A failed operation may have inserted some of its rows, or used up an id.
-        check([7, 7, 1, 9], 1, 0);
-        check([7, 6, 1, 9], 1, 1);
+        check([7, 7, 1, 9, 7], 1, 0);
+        check([7, 6, 1, 9, 7], 1, 1);
     }
 
     #[test]
@@ -271,7 +288,7 @@ mod tests {
         };
         assert_eq!(judge(&[], totals, 6).len(), 1);
         assert_eq!(
-            judge(&[Some(0), Some(0), None, None], totals, 6),
+            judge(&[Some(0), Some(0), None, None, None], totals, 6),
             Vec::<String>::new()
         );
     }

@@ -14,11 +14,13 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::census::{Census, Counts};
 use super::connection_pool::{self, Bounds};
 use super::db_connection::{Connection, Connector, Statement, TARGET, drop_schema, make_schema};
 use super::params::require;
 use super::parts::joined;
+use super::tallies::exactly;
 use crate::protocol::postgres::{Discard, Row};
 
 /// The workload.
@@ -28,6 +30,7 @@ pub struct DbPool {
     census: Census,
     /// The round's pool, whose type tells the runtime; this one's does not.
     pool: OnceLock<Box<dyn Any + Send + Sync>>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -110,6 +113,7 @@ impl Workload for DbPool {
             params,
             census: Census::default(),
             pool: OnceLock::new(),
+            asked: Asked::of(TARGET),
         })
     }
 
@@ -126,6 +130,7 @@ impl Workload for DbPool {
         let pool = Pool::open(&env.runtime, connector, self.bounds()).await?;
         self.census.watch_fewest();
         self.pool.get_or_init(|| Box::new(pool));
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -141,12 +146,17 @@ impl Workload for DbPool {
         _: u64,
     ) -> Result<(), Failure> {
         let mut tasks = Vec::with_capacity(COUNTS.len());
-        for (statement, rows) in COUNTS.iter().zip(self.rows()) {
+        for statement in COUNTS {
             let pool = session.pool.clone();
-            let counting = async move { count(&pool, statement, rows).await };
+            let counting = async move { count(&pool, statement).await };
             tasks.push(env.runtime.spawn(counting));
         }
-        joined(tasks).await.map(drop)
+        let counted = joined(tasks).await?;
+        exactly(COUNTS.len(), counted.len(), "tables were counted")?;
+        for ((statement, rows), counted) in COUNTS.iter().zip(self.rows()).zip(counted) {
+            check_count(statement, counted, rows)?;
+        }
+        Ok(())
     }
 
     async fn finish<R: Runtime>(
@@ -154,12 +164,16 @@ impl Workload for DbPool {
         env: &Env<R>,
         totals: Totals,
     ) -> Result<Vec<String>, Failure> {
+        let each = COUNTS.len() as u64;
+        let unasked = self.asked.judge_beside_logins(env, totals, each);
         let in_use = self.census.counts();
         self.pool::<R>().close().await;
         let left = self.census.counts().open();
         let connection = Connection::open(env, &[]).await?;
         drop_schema(connection).await?;
-        Ok(judge(in_use, left, self.bounds(), totals))
+        let mut violations = judge(in_use, left, self.bounds(), totals);
+        violations.extend(unasked);
+        Ok(violations)
     }
 }
 
@@ -183,16 +197,13 @@ impl DbPool {
     }
 }
 
-async fn count<R: Runtime>(
-    pool: &Pool<R>,
-    statement: &Statement,
-    rows: u32,
-) -> Result<(), Failure> {
+/// What `statement` counts; `None` where that is no number.
+async fn count<R: Runtime>(pool: &Pool<R>, statement: &Statement) -> Result<Option<u32>, Failure> {
     let mut connection = pool.acquire().await?;
     let mut counted = None;
     let mut keep = |row: Row<'_>| counted = row.get(0).flatten().and_then(number);
     connection.execute(statement, &[], &mut keep).await?;
-    check_count(statement, counted, rows)
+    Ok(counted)
 }
 
 fn check_count(statement: &Statement, counted: Option<u32>, rows: u32) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::db_connection::{Connection, INT4, Statement, TARGET, drop_schema, make_schema};
 use super::params::require;
 use crate::protocol::postgres::{Discard, Parameter, Row};
@@ -18,6 +19,7 @@ use crate::protocol::postgres::{Discard, Parameter, Row};
 #[derive(Debug)]
 pub struct DbSelect {
     rows: NonZeroU32,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -73,7 +75,8 @@ impl Workload for DbSelect {
         require(few_enough, "rows", || {
             format!("{rows} is more than {MOST_ROWS}")
         })?;
-        Ok(Self { rows })
+        let asked = Asked::of(TARGET);
+        Ok(Self { rows, asked })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
@@ -88,6 +91,7 @@ impl Workload for DbSelect {
             first = last + 1;
         }
         connection.close().await;
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -130,10 +134,15 @@ impl Workload for DbSelect {
         session.connection.close().await;
     }
 
-    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let violation = self.asked.judge_beside_logins(env, totals, 1);
         let connection = Connection::open(env, &[]).await?;
         drop_schema(connection).await?;
-        Ok(Vec::new())
+        Ok(Vec::from_iter(violation))
     }
 }
 

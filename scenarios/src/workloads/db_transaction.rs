@@ -15,15 +15,17 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::db_connection::{Connection, INT4, Statement, TARGET, drop_schema, make_schema};
 use super::params::require;
-use crate::protocol::postgres::{Discard, Parameter, Row};
+use crate::protocol::postgres::{Discard, Outcome, Parameter, Row, TransactionStatus};
 
 /// The workload.
 #[derive(Debug)]
 pub struct DbTransaction {
     accounts: NonZeroU32,
     books: Books,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -41,6 +43,9 @@ impl Default for Params {
         }
     }
 }
+
+/// BEGIN, two UPDATEs, COMMIT.
+const EXCHANGES: u64 = 4;
 
 /// What each account has in the beginning.
 const INITIAL_BALANCE: i64 = 1_000;
@@ -83,7 +88,12 @@ impl Workload for DbTransaction {
             format!("{accounts} is not from 2 to 100,000")
         })?;
         let books = Books::new(accounts);
-        Ok(Self { accounts, books })
+        let asked = Asked::of(TARGET);
+        Ok(Self {
+            accounts,
+            books,
+            asked,
+        })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
@@ -95,6 +105,7 @@ impl Workload for DbTransaction {
         );
         connection.simple(&fill, &mut Discard).await?;
         connection.close().await;
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -118,7 +129,8 @@ impl Workload for DbTransaction {
             let _ = connection.simple("ROLLBACK", &mut Discard).await;
             return Err(failure);
         }
-        connection.simple("COMMIT", &mut Discard).await?;
+        let committed = connection.simple("COMMIT", &mut Discard).await?;
+        stands("after COMMIT", committed, TransactionStatus::Idle)?;
         self.books.enter(&transfer);
         Ok(())
     }
@@ -132,11 +144,14 @@ impl Workload for DbTransaction {
         env: &Env<R>,
         totals: Totals,
     ) -> Result<Vec<String>, Failure> {
+        let unasked = self.asked.judge_beside_logins(env, totals, EXCHANGES);
         let mut connection = Connection::open(env, &[]).await?;
         let sum = numbers(&mut connection, SUM).await?;
         let balances = numbers(&mut connection, BALANCES).await?;
         drop_schema(connection).await?;
-        Ok(self.books.judge(&sum, &balances, totals))
+        let mut violations = self.books.judge(&sum, &balances, totals);
+        violations.extend(unasked);
+        Ok(violations)
     }
 }
 
@@ -182,6 +197,7 @@ async fn apply<R: Runtime>(
         let outcome = connection
             .execute(&CHANGE, &parameters, &mut Discard)
             .await?;
+        stands("after an UPDATE", outcome, TransactionStatus::Active)?;
         if outcome.rows_affected != 1 {
             let rows = outcome.rows_affected;
             return Err(Failure::wrong_content(format!(
@@ -205,6 +221,27 @@ async fn numbers<R: Runtime>(
 
 fn number(cell: &[u8]) -> Option<i64> {
     std::str::from_utf8(cell).ok()?.parse().ok()
+}
+
+/// Whether a session stands where it has to, as the server says: changes outside of a transaction are committed one by one.
+fn stands(when: &str, outcome: &Outcome, expected: TransactionStatus) -> Result<(), Failure> {
+    let status = outcome.transaction_status;
+    if status == expected {
+        return Ok(());
+    }
+    Err(Failure::wrong_content(format!(
+        "{when} the session stands {}, not {}",
+        in_words(status),
+        in_words(expected)
+    )))
+}
+
+fn in_words(status: TransactionStatus) -> &'static str {
+    match status {
+        TransactionStatus::Idle => "outside of a transaction",
+        TransactionStatus::Active => "inside of a transaction",
+        TransactionStatus::Failed => "inside of a transaction that failed",
+    }
 }
 
 /// What the worker knows to be committed: the balance of each account.
@@ -302,6 +339,28 @@ mod tests {
     }
 
     const SUM_CHANGED: &str = "the sum over all accounts was 3000, and is";
+
+    #[test]
+    fn a_change_outside_of_a_transaction_and_one_left_open_are_caught() {
+        let told = |transaction_status, expected| {
+            let outcome = Outcome {
+                transaction_status,
+                ..Outcome::default()
+            };
+            let verdict = stands("now", &outcome, expected);
+            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+        };
+        let (idle, active) = (TransactionStatus::Idle, TransactionStatus::Active);
+        assert_eq!(told(active, active), "");
+        assert_eq!(
+            told(idle, active),
+            "now the session stands outside of a transaction, not inside of a transaction"
+        );
+        assert_eq!(
+            told(TransactionStatus::Failed, idle),
+            "now the session stands inside of a transaction that failed, not outside of a transaction"
+        );
+    }
 
     #[test]
     fn transfers_that_were_all_made_pass() {

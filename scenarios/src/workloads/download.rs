@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::asked::Asked;
 use super::http_connection::TARGET;
 use super::params::{require, require_path};
 use super::site::{SiteDocument, SiteReport, Visitor, Visitors};
@@ -27,6 +28,7 @@ pub struct Download {
     documents: OnceLock<Vec<SiteDocument>>,
     /// Sessions that saved all their documents at least once.
     saved: Mutex<BTreeSet<u32>>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -78,6 +80,7 @@ impl Workload for Download {
             params,
             documents: OnceLock::new(),
             saved: Mutex::default(),
+            asked: Asked::of(TARGET),
         })
     }
 
@@ -88,6 +91,7 @@ impl Workload for Download {
         let documents = self.params.documents.iter().map(document);
         let documents = documents.collect::<Result<_, Failure>>()?;
         self.documents.get_or_init(|| documents);
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -109,16 +113,22 @@ impl Workload for Download {
             save(env.runtime.clone(), visitor, document.clone(), path)
         };
         let numbered = documents.iter().enumerate();
-        session.visitors.each(env, numbered, save).await?;
+        let done = session.visitors.each(env, numbered, save).await?;
+        exactly(documents.len(), done.len(), "documents were saved")?;
         let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
         saved.insert(session.index);
         Ok(())
     }
 
-    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
         let documents = self.documents.get().expect("prepared before any session");
         let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut broken = Vec::new();
+        let each = documents.len() as u64;
+        let mut broken = Vec::from_iter(self.asked.judge(env, totals, each));
         for session in saved.iter() {
             for (number, document) in documents.iter().enumerate() {
                 let path = saved_path(&env.work_dir, *session, number);

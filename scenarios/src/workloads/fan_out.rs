@@ -7,6 +7,7 @@ use photofinish_harness::runtime::{Runtime, Task as _};
 use photofinish_harness::workload::{Env, Failure};
 
 use super::http_connection::{Connection, Endpoint, Reference};
+use super::tallies::exactly;
 use crate::protocol::http::Method;
 
 /// One of several requests made at once.
@@ -75,7 +76,8 @@ impl<R: Runtime> FanOut<R> {
         under_way: UnderWay<R>,
         check: impl Fn(usize, u16, &[u8]) -> Result<(), Failure> + Send,
     ) -> Result<(), Failure> {
-        let mut outcome = Ok(());
+        let (parts, begun) = (self.parts.len(), under_way.tasks.len());
+        let mut outcome = exactly(parts, begun, "requests were under way");
         let places = self.parts.iter_mut().enumerate();
         for (task, (index, (_, place))) in under_way.tasks.into_iter().zip(places) {
             let checked = match task.join().await {

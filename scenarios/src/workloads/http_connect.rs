@@ -7,11 +7,13 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use photofinish_harness::record::Traffic;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET, too_few_connections};
 use super::params::require_path;
 use crate::protocol::http::Method;
@@ -21,6 +23,7 @@ use crate::protocol::http::Method;
 pub struct HttpConnect {
     path: String,
     reference: OnceLock<Reference>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -61,6 +64,7 @@ impl Workload for HttpConnect {
         Ok(Self {
             path: params.path,
             reference: OnceLock::new(),
+            asked: Asked::of(TARGET),
         })
     }
 
@@ -68,6 +72,7 @@ impl Workload for HttpConnect {
         let endpoint = Endpoint::of(env)?;
         let reference = Reference::obtain(env, &endpoint, endpoint.path(&self.path)).await?;
         self.reference.get_or_init(|| reference);
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -96,6 +101,43 @@ impl Workload for HttpConnect {
         env: &Env<R>,
         totals: Totals,
     ) -> Result<Vec<String>, Failure> {
-        Ok(too_few_connections(env, totals))
+        let mut violations = too_few_connections(env, totals);
+        violations.extend(self.asked.judge(env, totals, 1));
+        let Traffic {
+            connections,
+            requests,
+            ..
+        } = env.traffic[TARGET].snapshot();
+        violations.extend(too_many(connections, requests, totals));
+        Ok(violations)
+    }
+}
+
+/// What is wrong where a connection was opened that carried no request; a failed operation may have had one.
+fn too_many(connections: u64, requests: u64, totals: Totals) -> Option<String> {
+    (totals.failed == 0 && connections > requests)
+        .then(|| format!("{connections} connections were opened for {requests} requests"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_carried_nothing_is_caught() {
+        let told = |connections, failed| {
+            let totals = Totals {
+                sessions: 1,
+                succeeded: 10,
+                failed,
+            };
+            too_many(connections, 10, totals)
+        };
+        assert_eq!(told(10, 0), None);
+        assert_eq!(told(11, 1), None);
+        assert_eq!(
+            told(11, 0).as_deref(),
+            Some("11 connections were opened for 10 requests")
+        );
     }
 }

@@ -7,10 +7,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
 use super::params::require_path;
@@ -21,6 +22,7 @@ pub struct HttpDelay {
     /// The same path, once for each request.
     paths: Vec<String>,
     reference: OnceLock<Vec<Reference>>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -58,6 +60,7 @@ impl Workload for HttpDelay {
         Ok(Self {
             paths: vec![params.path; params.requests.get() as usize],
             reference: OnceLock::new(),
+            asked: Asked::of(TARGET),
         })
     }
 
@@ -65,6 +68,7 @@ impl Workload for HttpDelay {
         let one = references(env, &self.paths[..1]).await?;
         self.reference
             .get_or_init(|| vec![one[0].clone(); self.paths.len()]);
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -80,5 +84,14 @@ impl Workload for HttpDelay {
     ) -> Result<(), Failure> {
         let references = self.reference.get().expect("prepared before any session");
         session.exchange(env, references).await
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let each = self.paths.len() as u64;
+        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
     }
 }

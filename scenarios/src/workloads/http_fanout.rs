@@ -4,10 +4,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
 use super::params::{require, require_path};
@@ -17,6 +18,7 @@ use super::params::{require, require_path};
 pub struct HttpFanout {
     params: Params,
     references: OnceLock<Vec<Reference>>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -57,12 +59,14 @@ impl Workload for HttpFanout {
         Ok(Self {
             params,
             references: OnceLock::new(),
+            asked: Asked::of(TARGET),
         })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
         let references = references(env, &self.params.paths).await?;
         self.references.get_or_init(|| references);
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -78,5 +82,14 @@ impl Workload for HttpFanout {
     ) -> Result<(), Failure> {
         let references = self.references.get().expect("prepared before any session");
         session.exchange(env, references).await
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let each = self.params.paths.len() as u64;
+        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
     }
 }

@@ -4,10 +4,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::http_connection::{Endpoint, Reference, TARGET};
 use super::http_session::HttpSession;
 use super::params::require_path;
@@ -18,6 +19,7 @@ use crate::protocol::http::Method;
 pub struct HttpGet {
     params: Params,
     reference: OnceLock<Reference>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -55,6 +57,7 @@ impl Workload for HttpGet {
         Ok(Self {
             params,
             reference: OnceLock::new(),
+            asked: Asked::of(TARGET),
         })
     }
 
@@ -62,6 +65,7 @@ impl Workload for HttpGet {
         let endpoint = Endpoint::of(env)?;
         let reference = Reference::obtain(env, &endpoint, endpoint.path(&self.params.path)).await?;
         self.reference.get_or_init(|| reference);
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -88,5 +92,14 @@ impl Workload for HttpGet {
         let status = session.exchange(Method::Get).await?;
         let reference = self.reference.get().expect("prepared before any session");
         reference.check(status, session.connection.body())
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let each = 1;
+        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
     }
 }

@@ -7,11 +7,12 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::fan_out::{FanOut, references};
 use super::http_connection::TARGET;
 use super::params::require_path;
@@ -22,6 +23,7 @@ pub struct HttpJson {
     /// The user's, and then the posts'.
     paths: Vec<String>,
     served: OnceLock<Vec<Document>>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -87,6 +89,7 @@ impl Workload for HttpJson {
         Ok(Self {
             paths,
             served: OnceLock::new(),
+            asked: Asked::of(TARGET),
         })
     }
 
@@ -97,6 +100,7 @@ impl Workload for HttpJson {
         let served = served.collect::<Result<Vec<_>, _>>()?;
         check_authors(&served)?;
         self.served.get_or_init(|| served);
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -113,6 +117,15 @@ impl Workload for HttpJson {
         let served = self.served.get().expect("prepared before any session");
         let check = |place: usize, status, body: &[u8]| check(&served[place], place, status, body);
         session.exchange_checked(env, check).await
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let each = self.paths.len() as u64;
+        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
     }
 }
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use photofinish_harness::draw::draw_below;
 use photofinish_harness::runtime::{Runtime, Semaphore as _, Task as _};
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::fan_out::references;
 use super::http_connection::{Connection, Connector, Endpoint, Reference, TARGET, delayed_path};
 use super::tallies::Peak;
@@ -26,6 +27,7 @@ pub struct HttpLimited {
     /// One for each delay, the shortest first.
     paths: Vec<String>,
     references: OnceLock<Vec<Reference>>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -73,12 +75,14 @@ impl Workload for HttpLimited {
             paths: delays.map(|units| delayed_path(unit * units)).collect(),
             params,
             references: OnceLock::new(),
+            asked: Asked::of(TARGET),
         })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
         let references = references(env, &self.paths).await?;
         self.references.get_or_init(|| references);
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -119,6 +123,15 @@ impl Workload for HttpLimited {
         }
         let limit = self.params.at_once.get();
         outcome.and(session.in_flight.at_most(limit, "requests were in flight"))
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let each = u64::from(self.params.urls.get());
+        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
     }
 }
 

@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::asked::Asked;
 use super::http_connection::TARGET;
 use super::http_session::HttpSession;
 use super::params::{require, require_path};
@@ -22,6 +23,7 @@ use crate::protocol::http::Method;
 pub struct HttpPost {
     path: String,
     filling: String,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -66,6 +68,7 @@ impl Workload for HttpPost {
         Ok(Self {
             path: params.path,
             filling: ('a'..='z').cycle().take(params.size.as_len()).collect(),
+            asked: Asked::of(TARGET),
         })
     }
 
@@ -87,6 +90,15 @@ impl Workload for HttpPost {
             .encode_post(path, body.as_bytes(), &mut session.request)?;
         let status = session.exchange(Method::Post).await?;
         check_echo(&sent, status, session.connection.body())
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let each = 1;
+        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
     }
 }
 

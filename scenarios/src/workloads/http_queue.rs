@@ -9,10 +9,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use photofinish_harness::runtime::{Receiver, Runtime, Sender as _, Task as _};
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::fan_out::references;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
 use super::params::require_path;
@@ -24,6 +25,7 @@ use crate::protocol::http::Method;
 pub struct HttpQueue {
     params: Params,
     references: OnceLock<Arc<[Reference]>>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -71,6 +73,7 @@ impl Workload for HttpQueue {
         Ok(Self {
             params,
             references: OnceLock::new(),
+            asked: Asked::of(TARGET),
         })
     }
 
@@ -79,6 +82,7 @@ impl Workload for HttpQueue {
         let paths: Vec<_> = (1..=self.params.urls.get()).map(path).collect();
         let references = references(env, &paths).await?;
         self.references.get_or_init(|| references.into());
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -137,6 +141,15 @@ impl Workload for HttpQueue {
         fetched.each_once("URL")?;
         check_stopped(Arc::strong_count(&alive) - 1)
     }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let each = u64::from(self.params.urls.get());
+        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
+    }
 }
 
 /// Who takes URLs from the queue.
@@ -144,7 +157,7 @@ struct Worker<R: Runtime> {
     connection: Connection<R>,
     endpoint: Endpoint,
     references: Arc<[Reference]>,
-    /// The URLs that were asked for, by whomever.
+    /// The URLs whose answers came, to whomever.
     fetched: Arc<Ledger>,
     /// Shared with nobody but the other workers and who started them.
     alive: Arc<()>,
@@ -155,19 +168,24 @@ impl<R: Runtime> Worker<R> {
     async fn run(mut self, urls: impl Receiver<u32>) -> (Connection<R>, Result<(), Failure>) {
         let mut outcome = Ok(());
         while let Some(url) = urls.receive().await {
-            self.fetched.note(url);
-            outcome = outcome.and(self.fetch(url).await);
+            // Judged by what was taken from the queue, and not by what was asked for.
+            let answer = self.fetch(url).await;
+            let (reference, body) = (&self.references[url as usize], self.connection.body());
+            let checked = answer.and_then(|status| reference.check(status, body));
+            if checked.is_ok() {
+                self.fetched.note(url);
+            }
+            outcome = outcome.and(checked);
         }
         drop(self.alive);
         (self.connection, outcome)
     }
 
-    async fn fetch(&mut self, url: u32) -> Result<(), Failure> {
-        let reference = &self.references[url as usize];
-        let mut request = self.endpoint.get(reference.path())?;
-        let connection = &mut self.connection;
-        let status = connection.exchange(Method::Get, &mut request).await?;
-        reference.check(status, connection.body())
+    /// Asks for a URL; gives the status.
+    async fn fetch(&mut self, url: u32) -> Result<u16, Failure> {
+        let path = self.references[url as usize].path();
+        let mut request = self.endpoint.get(path)?;
+        self.connection.exchange(Method::Get, &mut request).await
     }
 }
 

@@ -8,10 +8,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::fan_out::references;
 use super::http_connection::{Reference, TARGET};
 use super::http_session::HttpSession;
@@ -24,6 +25,7 @@ pub struct HttpStream {
     /// One for each answer, in the order in which they are asked for.
     paths: Vec<String>,
     references: OnceLock<Vec<Reference>>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -62,12 +64,14 @@ impl Workload for HttpStream {
         Ok(Self {
             paths: (1..=params.urls.get()).map(path).collect(),
             references: OnceLock::new(),
+            asked: Asked::of(TARGET),
         })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
         let references = references(env, &self.paths).await?;
         self.references.get_or_init(|| references);
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -94,6 +98,15 @@ impl Workload for HttpStream {
             None => Ok(()),
             Some(_) => Err(Failure::wrong_content("the stream went on beyond its end")),
         }
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let each = self.paths.len() as u64;
+        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
     }
 }
 

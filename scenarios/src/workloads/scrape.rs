@@ -7,14 +7,16 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::html_page::{HtmlPage, NO_TITLE};
 use super::http_connection::TARGET;
 use super::params::{require, require_path};
 use super::site::{SiteReport, Visitor, Visitors};
+use super::tallies::exactly;
 
 /// The workload.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub struct Scrape {
     params: Params,
     /// What must come out, in the order of the pages.
     titles: OnceLock<Vec<String>>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -69,6 +72,7 @@ impl Workload for Scrape {
         Ok(Self {
             params,
             titles: OnceLock::new(),
+            asked: Asked::of(TARGET),
         })
     }
 
@@ -81,6 +85,7 @@ impl Workload for Scrape {
         let titles = self.params.pages.iter().map(title);
         let titles = titles.collect::<Result<_, Failure>>()?;
         self.titles.get_or_init(|| titles);
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -101,6 +106,15 @@ impl Workload for Scrape {
         let expected = self.titles.get().expect("prepared before any session");
         check(&self.params.pages, expected, &titles)
     }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let each = self.params.pages.len() as u64;
+        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
+    }
 }
 
 async fn title_of<R: Runtime>(
@@ -116,6 +130,7 @@ async fn title_of<R: Runtime>(
 
 /// Every title is the expected one, in the order asked.
 fn check(pages: &[String], expected: &[String], seen: &[String]) -> Result<(), Failure> {
+    exactly(pages.len(), seen.len(), "titles were read")?;
     for ((page, expected), seen) in pages.iter().zip(expected).zip(seen) {
         if seen != expected {
             return Err(Failure::wrong_content(format!(

@@ -15,6 +15,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::params::{require, require_path};
 use super::parts::joined;
 use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
@@ -31,6 +32,9 @@ pub struct WsChat {
     rooms: AtomicU64,
     /// What clients heard after the last message.
     unasked: Mutex<Vec<String>>,
+    /// Clients who had to be replaced in the rooms that were closed.
+    replaced: AtomicU64,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -82,6 +86,8 @@ impl Workload for WsChat {
             params,
             rooms: AtomicU64::new(0),
             unasked: Mutex::default(),
+            replaced: AtomicU64::new(0),
+            asked: Asked::of(TARGET),
         })
     }
 
@@ -115,6 +121,11 @@ impl Workload for WsChat {
     }
 
     async fn close<R: Runtime>(&self, env: &Env<R>, session: Session<R>) {
+        let replaced = match self.params.leave_every {
+            0 => 0,
+            every => session.operations / u64::from(every),
+        };
+        self.replaced.fetch_add(replaced, Ordering::Relaxed);
         let Some(room) = session.room else { return };
         for mut client in room.clients {
             // A server that does not say goodbye is none of this workload's business; what it sends is.
@@ -125,10 +136,21 @@ impl Workload for WsChat {
         }
     }
 
-    async fn finish<R: Runtime>(&self, _: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
-        Ok(std::mem::take(
-            &mut *self.unasked.lock().expect("nothing panics"),
-        ))
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let clients = u64::from(self.params.clients.get());
+        // Each of them said something when it came.
+        let first = self.rooms.load(Ordering::Relaxed) * clients;
+        let mut violations = std::mem::take(&mut *self.unasked.lock().expect("nothing panics"));
+        violations.extend(self.asked.judge_beside(env, totals, 1, first));
+        let came = env.traffic[TARGET].snapshot().connections;
+        let came = came.saturating_sub(first);
+        let replaced = self.replaced.load(Ordering::Relaxed);
+        violations.extend(wrong_newcomers(came, replaced, totals));
+        Ok(violations)
     }
 }
 
@@ -165,6 +187,12 @@ impl WsChat {
     fn somebody_leaves(&self, operation: u64) -> bool {
         self.params.leave_every != 0 && operation.is_multiple_of(self.params.leave_every.into())
     }
+}
+
+/// What is wrong where not as many clients came as had to be replaced; after a failure whole rooms came anew.
+fn wrong_newcomers(came: u64, replaced: u64, totals: Totals) -> Option<String> {
+    (totals.failed == 0 && came != replaced)
+        .then(|| format!("{replaced} clients had to be replaced, and {came} came"))
 }
 
 /// The clients of one room, and what was said in it.
@@ -314,6 +342,24 @@ mod tests {
     #[test]
     fn the_message_that_was_said_is_heard_once() {
         assert_eq!(heard(&["message 3"]), Ok(()));
+    }
+
+    #[test]
+    fn a_client_that_stays_when_it_should_leave_is_caught() {
+        let told = |came, failed| {
+            let totals = Totals {
+                sessions: 1,
+                succeeded: 20,
+                failed,
+            };
+            wrong_newcomers(came, 2, totals)
+        };
+        assert_eq!(told(2, 0), None);
+        assert_eq!(told(20, 1), None);
+        assert_eq!(
+            told(1, 0).as_deref(),
+            Some("2 clients had to be replaced, and 1 came")
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::params::require_path;
 use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
 
@@ -21,6 +22,7 @@ pub struct WsEcho {
     params: Params,
     /// What sessions heard after their last answer.
     unasked: Mutex<Vec<String>>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -65,6 +67,7 @@ impl Workload for WsEcho {
         Ok(Self {
             params,
             unasked: Mutex::default(),
+            asked: Asked::of(TARGET),
         })
     }
 
@@ -109,10 +112,15 @@ impl Workload for WsEcho {
         }
     }
 
-    async fn finish<R: Runtime>(&self, _: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
-        Ok(std::mem::take(
-            &mut *self.unasked.lock().expect("nothing panics"),
-        ))
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let each = self.params.messages.get().into();
+        let mut violations = std::mem::take(&mut *self.unasked.lock().expect("nothing panics"));
+        violations.extend(self.asked.judge(env, totals, each));
+        Ok(violations)
     }
 }
 
