@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::known_file::{WORD_BYTES, is_known, known_file};
 use super::params::require;
 use super::size::Size;
+use super::tallies::exactly;
 
 /// The workload.
 #[derive(Debug)]
@@ -95,10 +96,13 @@ impl Workload for FileRandom {
     ) -> Result<(), Failure> {
         let Params { file_size, block } = &self.params;
         let offset = draw_below(env.seed, op, file_size.bytes / block.bytes) * block.bytes;
+        // What the last operation read must not pass for what this one did.
+        session.block.clear();
         let read = session
             .file
             .read_at(offset, block.as_len(), &mut session.block);
         read.await?;
+        exactly(block.as_len(), session.block.len(), "bytes of a block")?;
         if is_known(&session.block, offset) {
             Ok(())
         } else {

@@ -79,6 +79,8 @@ impl Workload for FileRead {
         _: u64,
     ) -> Result<(), Failure> {
         let path = self.path.get().expect("prepared before any session");
+        // What the last operation read must not pass for what this one did.
+        contents.clear();
         env.runtime.read_file(path, contents).await?;
         let length = contents.len();
         if length != self.size.as_len() {

@@ -88,6 +88,7 @@ impl Workload for FileWrite {
             file.sync_all().await?;
         }
         drop(file);
+        session.read.clear();
         env.runtime
             .read_file(&session.path, &mut session.read)
             .await?;
