@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::params::require_waits;
 use super::parts::{joined, wait};
-use super::tallies::Ledger;
+use super::tallies::{Ledger, no_shorter};
 
 /// The workload.
 #[derive(Debug)]
@@ -72,6 +72,7 @@ impl Workload for AsCompleted {
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
         let runtime = &env.runtime;
+        let begun = Instant::now();
         // Room for all: where tasks do not run at once, all results are there before anybody takes the first.
         let (sender, receiver) = runtime.channel(self.results);
         let start = |(number, time): (u32, &Duration)| {
@@ -84,7 +85,9 @@ impl Workload for AsCompleted {
         let came = taking.join().await?;
         env.observed
             .number("shortest_first", f64::from(self.shortest_first(&came)));
-        check(&came, &sent?)
+        check(&came, &sent?)?;
+        let longest = self.waits.iter().max().copied().unwrap_or_default();
+        no_shorter(longest, begun.elapsed(), "all tasks together")
     }
 }
 

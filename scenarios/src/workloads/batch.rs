@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::params::require;
 use super::parts::{joined, wait};
-use super::tallies::{Ledger, Peak, exactly};
+use super::tallies::{Ledger, Peak, exactly, no_shorter};
 
 /// The workload.
 #[derive(Debug)]
@@ -76,9 +76,11 @@ impl Workload for Batch {
                 let part = work(env.runtime.clone(), self.unit, Arc::clone(&board), item);
                 env.runtime.spawn(part)
             };
+            let begun = Instant::now();
             let tasks = (first..end).map(start).collect();
             joined(tasks).await?;
             board.batch_ended(end)?;
+            no_shorter(self.unit, begun.elapsed(), "a batch")?;
             batches += 1;
             first = end;
         }

@@ -2,7 +2,7 @@
 //!
 //! It fails with an error that it returns or by a panic. Either comes back to whoever joins it, with its message.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{Runtime, Task as _, TaskError};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parts::wait;
+use super::tallies::no_shorter;
 
 /// The workload.
 #[derive(Debug)]
@@ -68,6 +69,7 @@ impl Workload for Failures {
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
+        let begun = Instant::now();
         let start = |number| {
             let failing = (number == FAILING).then_some(self.by);
             let task = work(env.runtime.clone(), self.unit, number, failing);
@@ -78,7 +80,8 @@ impl Workload for Failures {
         for task in tasks {
             outcomes.push(task.join().await);
         }
-        check(self.by, &outcomes)
+        check(self.by, &outcomes)?;
+        no_shorter(self.unit, begun.elapsed(), "all tasks together")
     }
 }
 

@@ -17,7 +17,7 @@ use super::known_file::{is_known, known_file};
 use super::params::require;
 use super::parts::{joined, wait};
 use super::size::Size;
-use super::tallies::exactly;
+use super::tallies::{exactly, no_shorter};
 
 /// The workload.
 #[derive(Debug)]
@@ -87,16 +87,16 @@ impl Workload for FileProcess {
             let part = process(env.runtime.clone(), path.clone(), self.unit, scope);
             env.runtime.spawn(part)
         };
-        let contents = joined(paths.iter().map(start).collect()).await?;
-        self.check(&contents)
+        let processed = joined(paths.iter().map(start).collect()).await?;
+        self.check(&processed)
     }
 }
 
 impl FileProcess {
-    /// Each file's content, in the order asked.
-    fn check(&self, contents: &[Vec<u8>]) -> Result<(), Failure> {
-        exactly(FILES as usize, contents.len(), "files")?;
-        for (longer, content) in (0..).zip(contents) {
+    /// Each file's content, in the order asked, and a unit of waiting within each scope.
+    fn check(&self, processed: &[Processed]) -> Result<(), Failure> {
+        exactly(FILES as usize, processed.len(), "files")?;
+        for (longer, Processed { content, scope }) in (0..).zip(processed) {
             let expected = self.size.bytes + longer;
             exactly(expected, content.len() as u64, "bytes of a file")?;
             if !is_known(content, 0) {
@@ -104,6 +104,7 @@ impl FileProcess {
                     "the file of {expected} bytes has another content"
                 )));
             }
+            no_shorter(self.unit, *scope, "the scope of a file")?;
         }
         Ok(())
     }
@@ -114,12 +115,20 @@ async fn process<R: Runtime>(
     path: PathBuf,
     time: Duration,
     scope: Scope,
-) -> Result<Vec<u8>, Failure> {
-    let mut contents = Vec::new();
-    runtime.read_file(&path, &mut contents).await?;
+) -> Result<Processed, Failure> {
+    let mut content = Vec::new();
+    runtime.read_file(&path, &mut content).await?;
     wait(&runtime, time).await?;
-    drop(scope);
-    Ok(contents)
+    let scope = scope.leave();
+    Ok(Processed { content, scope })
+}
+
+/// A file that was processed.
+#[derive(Clone, Debug)]
+struct Processed {
+    content: Vec<u8>,
+    /// How long its scope lasted.
+    scope: Duration,
 }
 
 /// Tells how long it was there when it is left.
@@ -134,6 +143,11 @@ impl Scope {
             entered: Instant::now(),
             observed,
         }
+    }
+
+    /// Leaves it, and gives how long it has lasted.
+    fn leave(self) -> Duration {
+        self.entered.elapsed()
     }
 }
 
@@ -150,12 +164,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_are_lost_short_swapped_or_changed_are_caught() {
+    fn files_that_are_lost_short_swapped_changed_or_not_waited_for_are_caught() {
         let params = Params { size: Size::kib(1) };
-        let workload = FileProcess::new(params, Duration::ZERO).expect("sound");
-        let sound = [1024, 1025, 1026].map(known_bytes);
-        let told = |contents: &[Vec<u8>]| {
-            let verdict = workload.check(contents);
+        let unit = Duration::from_millis(20);
+        let workload = FileProcess::new(params, unit).expect("sound");
+        let sound = [1024, 1025, 1026].map(|length| Processed {
+            content: known_bytes(length),
+            scope: unit,
+        });
+        let told = |processed: &[Processed]| {
+            let verdict = workload.check(processed);
             verdict.map_or_else(|failure| failure.detail, |()| String::new())
         };
         assert_eq!(told(&sound), "");
@@ -163,8 +181,14 @@ mod tests {
         let mut swapped = sound.clone();
         swapped.swap(0, 1);
         assert_eq!(told(&swapped), "1025 bytes of a file, not 1024");
+        let mut hasty = sound.clone();
+        hasty[1].scope = unit / 20;
+        assert_eq!(
+            told(&hasty),
+            "the scope of a file took 1ms, and takes 20ms at the least"
+        );
         let mut changed = sound;
-        changed[2][0] ^= 1;
+        changed[2].content[0] ^= 1;
         assert_eq!(told(&changed), "the file of 1026 bytes has another content");
     }
 }

@@ -7,7 +7,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{Capability, Receiver as _, Runtime, Sender as _, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{joined, wait};
+use super::tallies::no_shorter;
 
 /// The workload.
 #[derive(Debug)]
@@ -58,6 +59,7 @@ impl Workload for FirstCompleted {
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
         let runtime = &env.runtime;
+        let begun = Instant::now();
         let traces: [Arc<Trace>; RACERS as usize] = Default::default();
         let (sender, receiver) = runtime.channel(const { NonZeroU32::new(RACERS).expect("two") });
         let start = |number: u32| {
@@ -69,12 +71,14 @@ impl Workload for FirstCompleted {
         drop(sender);
         // Without a winner both have failed, and joining them says how.
         let first = receiver.receive().await.unwrap_or(0);
+        let took = begun.elapsed();
         let winner = racers.swap_remove(first as usize);
         let result = racers.remove(0).cancel().await;
         let [one, other] = &traces;
         let loser = if first == 0 { other } else { one }.seen();
         joined(vec![winner]).await?;
         result.transpose()?;
+        no_shorter(self.unit, took, "the race")?;
         // Not the result says so: of a task that finishes while it is being cancelled some runtimes drop it.
         let cancelled = u64::from(!loser.finished);
         self.cancelled.fetch_add(cancelled, Ordering::Relaxed);

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::params::require;
 use super::parts::{joined, wait};
-use super::tallies::{Ledger, Peak, exactly};
+use super::tallies::{Ledger, Peak, exactly, no_shorter};
 
 /// The workload.
 #[derive(Debug)]
@@ -114,6 +114,7 @@ impl Workload for JobQueue {
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
         let (runtime, params) = (&env.runtime, &self.params);
+        let begun = Instant::now();
         let board = Arc::new(Board::new(params));
         let limit = runtime.semaphore(params.limit);
         let (sender, receiver) = runtime.channel(params.capacity);
@@ -140,10 +141,13 @@ impl Workload for JobQueue {
         drop((sender, receiver));
         let produced = joined(producers).await;
         let consumed = joined(consumers).await;
-        produced?;
+        // Producers fail only where consumers have left them, and those say why.
         let done = consumed?;
+        produced?;
         board.observe(&env.observed);
-        board.check(params, &done)
+        board.check(params, &done)?;
+        let turns = params.all_jobs().div_ceil(params.limit.get());
+        no_shorter(self.work * turns, begun.elapsed(), "all jobs together")
     }
 }
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::os;
 use photofinish_harness::runtime::Runtime;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::params::require;
 use super::parts::{joined, wait};
+use super::tallies::no_shorter;
 
 /// The workload.
 #[derive(Debug)]
@@ -86,7 +87,13 @@ async fn talk<R: Runtime>(runtime: R, number: u64) -> Result<(), Failure> {
 
 async fn kill_at<R: Runtime>(runtime: R, deadline: Duration) -> Result<(), Failure> {
     let mut sleeper = runtime.offload(Sleeper::start).await??;
+    let begun = Instant::now();
     wait(&runtime, deadline).await?;
+    no_shorter(
+        deadline,
+        begun.elapsed(),
+        "the life of a child to be killed",
+    )?;
     runtime
         .offload(move || sleeper.end())
         .await??

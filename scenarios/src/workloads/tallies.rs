@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::workload::Failure;
 
@@ -116,6 +116,16 @@ pub(super) fn not_early(due: Instant, woke: Instant) -> Result<(), Failure> {
     )))
 }
 
+/// `what` has to take `least`, and took `took`: longer is a result, shorter is wrong.
+pub(super) fn no_shorter(least: Duration, took: Duration, what: &str) -> Result<(), Failure> {
+    if took >= least {
+        return Ok(());
+    }
+    Err(Failure::wrong_content(format!(
+        "{what} took {took:?}, and takes {least:?} at the least"
+    )))
+}
+
 /// `expected` of `things`, neither more nor less.
 pub(super) fn exactly<N: Eq + std::fmt::Display>(
     expected: N,
@@ -132,8 +142,6 @@ pub(super) fn exactly<N: Eq + std::fmt::Display>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -170,6 +178,18 @@ mod tests {
         assert!(not_early(due, due + Duration::from_secs(9)).is_ok());
         let failure = not_early(due, due - Duration::from_millis(3)).unwrap_err();
         assert!(failure.detail.contains("3ms before"), "{failure}");
+    }
+
+    #[test]
+    fn what_waits_takes_no_less_than_its_wait() {
+        let least = Duration::from_millis(20);
+        assert!(no_shorter(least, least, "a task").is_ok());
+        assert!(no_shorter(least, least * 2, "a task").is_ok());
+        let failure = no_shorter(least, least / 4, "a task").unwrap_err();
+        assert_eq!(
+            failure.detail,
+            "a task took 5ms, and takes 20ms at the least"
+        );
     }
 
     #[test]

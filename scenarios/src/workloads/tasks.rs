@@ -4,7 +4,7 @@
 //! the second as all of them together.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::params::require_waits;
 use super::parts::{joined, wait};
-use super::tallies::{Peak, exactly};
+use super::tallies::{Peak, exactly, no_shorter};
 
 /// The workload.
 #[derive(Debug)]
@@ -67,39 +67,66 @@ impl Workload for Tasks {
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
         let waiting = Arc::new(Peak::default());
         let part = |time: &Duration| wait_counted(env.runtime.clone(), *time, Arc::clone(&waiting));
-        if self.at_once {
+        let lasted = if self.at_once {
             let start = |time| env.runtime.spawn(part(time));
-            joined(self.waits.iter().map(start).collect()).await?;
+            joined(self.waits.iter().map(start).collect()).await?
         } else {
+            let mut lasted = Vec::with_capacity(self.waits.len());
             for time in &self.waits {
-                part(time).await?;
+                lasted.push(part(time).await?);
             }
-        }
+            lasted
+        };
         env.observed.number("waits_at_once", waiting.most() as f64);
-        self.check(&waiting)
+        self.check(&waiting, &lasted)
     }
 }
 
 impl Tasks {
-    fn check(&self, waiting: &Peak) -> Result<(), Failure> {
+    /// Every wait as long as it should be, `waiting` when all have ended.
+    fn check(&self, waiting: &Peak, lasted: &[Duration]) -> Result<(), Failure> {
+        exactly(self.waits.len(), lasted.len(), "waits")?;
+        for (wait, lasted) in self.waits.iter().zip(lasted) {
+            no_shorter(*wait, *lasted, "a wait")?;
+        }
         exactly(0, waiting.now(), "waits that did not end")?;
         let most = if self.at_once { self.waits.len() } else { 1 };
         waiting.at_most(u32::try_from(most).unwrap_or(u32::MAX), "waits")
     }
 }
 
+/// Waits, and tells how long it took.
 async fn wait_counted<R: Runtime>(
     runtime: R,
     time: Duration,
     waiting: Arc<Peak>,
-) -> Result<(), Failure> {
+) -> Result<Duration, Failure> {
     let _waiting = waiting.enter();
-    wait(&runtime, time).await.map(drop)
+    let begun = Instant::now();
+    wait(&runtime, time).await?;
+    Ok(begun.elapsed())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const UNIT: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn a_wait_that_is_left_out_or_too_short_is_caught() {
+        let tasks = Tasks::new(Params::default(), UNIT).expect("sound");
+        let told = |lasted: &[Duration]| {
+            let verdict = tasks.check(&Peak::default(), lasted);
+            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+        };
+        assert_eq!(told(&[UNIT, UNIT * 2]), "");
+        assert_eq!(told(&[UNIT]), "1 waits, not 2");
+        assert_eq!(
+            told(&[UNIT, UNIT]),
+            "a wait took 20ms, and takes 40ms at the least"
+        );
+    }
 
     #[test]
     fn waits_that_follow_one_another_and_yet_overlap_are_caught() {
@@ -108,11 +135,11 @@ mod tests {
                 at_once,
                 ..Params::default()
             };
-            let tasks = Tasks::new(params, Duration::ZERO).expect("sound");
+            let tasks = Tasks::new(params, UNIT).expect("sound");
             let waiting = Peak::default();
             (0..most).for_each(|_| waiting.up());
             (0..most).for_each(|_| waiting.down());
-            let verdict = tasks.check(&waiting);
+            let verdict = tasks.check(&waiting, &[UNIT, UNIT * 2]);
             let told = verdict.map_or_else(|failure| failure.detail, |()| String::new());
             assert_eq!(told, expected);
         };
