@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bystander::{Schedule, stand_by};
-use super::tallies::not_early;
+use super::tallies::{exactly, not_early};
 
 /// The workload.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Workload for BlockingMistake {
         let bystander = stand_by(env.runtime.clone(), env.observed.clone(), schedule);
         let bystander = env.runtime.spawn(bystander);
         let waited = waiting.join().await;
-        bystander.join().await??;
+        exactly(TIMES, bystander.join().await??, "times the timer woke")?;
         not_early(due, waited??)
     }
 }

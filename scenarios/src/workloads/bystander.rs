@@ -20,22 +20,24 @@ pub(super) struct Schedule {
     pub(super) times: u32,
 }
 
-/// Wakes by `schedule`; its lateness goes into `bystander_delay`, the worst of it into `stall`.
+/// Wakes by `schedule`, and tells how often it did; its lateness goes into `bystander_delay`, the worst of it into `stall`.
 pub(super) async fn stand_by<R: Runtime>(
     runtime: R,
     observed: Observed,
     schedule: Schedule,
-) -> Result<(), Failure> {
+) -> Result<u32, Failure> {
     let mut worst_ns = 0;
+    let mut woke = 0;
     for number in 1..=schedule.times {
         let due = schedule.start + schedule.period * number;
         runtime.sleep_until(due).await;
         let delay_ns = delay_ns(due, Instant::now())?;
+        woke += 1;
         observed.time_ns("bystander_delay", delay_ns);
         worst_ns = delay_ns.max(worst_ns);
     }
     observed.time_ns("stall", worst_ns);
-    Ok(())
+    Ok(woke)
 }
 
 fn delay_ns(due: Instant, woke: Instant) -> Result<u64, Failure> {

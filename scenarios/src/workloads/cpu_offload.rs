@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::bystander::{Schedule, stand_by};
 use super::params::require;
 use super::parts::joined;
+use super::tallies::exactly;
 
 /// The workload.
 #[derive(Debug)]
@@ -99,7 +100,7 @@ impl Workload for CpuOffload {
         let bystander = stand_by(env.runtime.clone(), env.observed.clone(), schedule);
         let bystander = env.runtime.spawn(bystander);
         let sums = joined(tasks).await;
-        bystander.join().await??;
+        exactly(TIMES, bystander.join().await??, "times the timer woke")?;
         check(squares, &sums?)
     }
 }

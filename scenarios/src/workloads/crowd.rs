@@ -21,6 +21,8 @@ use photofinish_harness::os;
 use photofinish_harness::runtime::{Receiver as _, Runtime, Semaphore, Sender as _, Task as _};
 use photofinish_harness::workload::Failure;
 
+use super::tallies::{Peak, exactly};
+
 /// From an announcement to waiting it is a few instructions, unless the thread loses its CPU in between.
 const UNTIL_ALL_WAIT: Duration = Duration::from_millis(10);
 
@@ -79,6 +81,21 @@ async fn wait_at<R: Runtime>(
     let _permit = gate.acquire().await;
     // In a box of its own, made now: a task is as large as the largest thing it ever does.
     Box::pin(part.end(held)).await
+}
+
+/// A crowd that gathers, waits whole and disperses; `waiting` is counted by its parts, from before they announce themselves
+/// until they were told to end.
+pub(super) async fn come_and_go<R: Runtime>(
+    runtime: &R,
+    count: NonZeroU32,
+    part: &impl Part,
+    waiting: &Peak,
+) -> Result<(), Failure> {
+    let crowd = Crowd::gather(runtime, count, part).await;
+    let gathered = waiting.now();
+    crowd.disperse().await?;
+    exactly(i64::from(count.get()), gathered, "parts waited at once")?;
+    exactly(0, waiting.now(), "parts waited when all were joined")
 }
 
 /// The memory of one part: found out before the clock starts, told after it has stopped.

@@ -13,9 +13,11 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::crowd::{Crowd, Footprint, Part};
+use super::asked::Asked;
+use super::crowd::{Footprint, Part, come_and_go};
 use super::http_connection::{Connection, Connector, Endpoint, Reference, TARGET};
 use super::params::require_path;
+use super::tallies::Peak;
 use crate::protocol::http::Method;
 
 /// The workload.
@@ -24,6 +26,7 @@ pub struct IdleConnections {
     params: Params,
     footprint: Footprint,
     reference: OnceLock<Reference>,
+    asked: Asked,
 }
 
 /// Its parameters.
@@ -54,6 +57,8 @@ struct Shared<R> {
     connector: Connector<R>,
     request: Vec<u8>,
     reference: Reference,
+    /// Connections that are open and idle.
+    waiting: Peak,
 }
 
 impl<R> Clone for Caller<R> {
@@ -72,6 +77,7 @@ impl<R: Runtime> Caller<R> {
                 connector: Connector::new(env, &endpoint),
                 request: endpoint.get(endpoint.path(path))?,
                 reference: reference.clone(),
+                waiting: Peak::default(),
             }),
         })
     }
@@ -81,7 +87,9 @@ impl<R: Runtime> Part for Caller<R> {
     type Held = R::Stream;
 
     async fn begin(&self) -> Result<R::Stream, Failure> {
-        self.shared.connector.connect().await
+        let stream = self.shared.connector.connect().await?;
+        self.shared.waiting.up();
+        Ok(stream)
     }
 
     async fn end(&self, stream: R::Stream) -> Result<(), Failure> {
@@ -89,7 +97,9 @@ impl<R: Runtime> Part for Caller<R> {
             connector,
             request,
             reference,
+            waiting,
         } = &*self.shared;
+        waiting.down();
         let mut connection = Connection::over(connector.clone(), Some(stream));
         let status = connection
             .exchange(Method::Get, &mut request.clone())
@@ -118,6 +128,7 @@ impl Workload for IdleConnections {
             params,
             footprint: Footprint::named("idle_connection_bytes"),
             reference: OnceLock::new(),
+            asked: Asked::of(TARGET),
         })
     }
 
@@ -129,7 +140,9 @@ impl Workload for IdleConnections {
         let caller = Caller::new(env, &self.params.path, reference)?;
         self.footprint
             .find_out(&env.runtime, self.params.count, &caller)
-            .await
+            .await?;
+        self.asked.begin(env);
+        Ok(())
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
@@ -143,12 +156,18 @@ impl Workload for IdleConnections {
         session: &mut Session<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let crowd = Crowd::gather(&env.runtime, self.params.count, &session.0).await;
-        crowd.disperse().await
+        let Session(caller) = session;
+        let waiting = &caller.shared.waiting;
+        come_and_go(&env.runtime, self.params.count, caller, waiting).await
     }
 
-    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
         self.footprint.tell(&env.observed);
-        Ok(Vec::new())
+        let each = self.params.count.get().into();
+        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
     }
 }

@@ -4,6 +4,7 @@
 //! who wait, and the handle to join it by. How that is measured is told in `crowd`.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use photofinish_harness::runtime::{Capability, Runtime};
@@ -11,7 +12,8 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::crowd::{Crowd, Footprint, Part};
+use super::crowd::{Footprint, Part, come_and_go};
+use super::tallies::Peak;
 
 /// The workload.
 #[derive(Debug)]
@@ -36,18 +38,22 @@ impl Default for Params {
     }
 }
 
-/// Nothing before, nothing after.
-#[derive(Clone, Copy, Debug)]
-struct Idle;
+/// Nothing before, nothing after, but that it is counted. Clones share the count, so that a part holds no more than a pointer.
+#[derive(Clone, Debug, Default)]
+pub struct Idle {
+    waiting: Arc<Peak>,
+}
 
 impl Part for Idle {
     type Held = ();
 
     async fn begin(&self) -> Result<(), Failure> {
+        self.waiting.up();
         Ok(())
     }
 
     async fn end(&self, (): ()) -> Result<(), Failure> {
+        self.waiting.down();
         Ok(())
     }
 }
@@ -61,7 +67,7 @@ impl Workload for IdleTasks {
         needs: &[Capability::ManyAtOnce],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    type Session<R: Runtime> = Idle;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         Ok(Self {
@@ -72,17 +78,21 @@ impl Workload for IdleTasks {
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
         self.footprint
-            .find_out(&env.runtime, self.params.count, &Idle)
+            .find_out(&env.runtime, self.params.count, &Idle::default())
             .await
     }
 
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
+    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<Idle, Failure> {
+        Ok(Idle::default())
     }
 
-    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
-        let crowd = Crowd::gather(&env.runtime, self.params.count, &Idle).await;
-        crowd.disperse().await
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        idle: &mut Idle,
+        _: u64,
+    ) -> Result<(), Failure> {
+        come_and_go(&env.runtime, self.params.count, idle, &idle.waiting).await
     }
 
     async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
