@@ -3,7 +3,7 @@
 //! A whole round runs in this process, over real sockets, so that what is broken is the server and not a value handed to
 //! a function: a workload that did not look at its answers would pass here unnoticed.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
@@ -18,13 +18,16 @@ use photofinish_scenarios::registry::workload;
 use photofinish_scenarios::worker::work;
 use serde_json::json;
 
-const WORKLOADS: [&str; 6] = [
+const WORKLOADS: [&str; 9] = [
     "http-get",
     "http-stream",
     "http-connect",
     "http-fanout",
+    "http-delay",
     "http-limited",
     "http-queue",
+    "http-json",
+    "http-post",
 ];
 
 const OPERATIONS: u64 = 30;
@@ -103,17 +106,46 @@ fn server(lies: Lies) -> String {
 fn answer(client: &TcpStream, requests: &AtomicU64, lies: Lies) {
     let _ = client.set_nodelay(true);
     let mut answers = client;
-    let lines = BufReader::new(client).lines().map_while(Result::ok);
-    for _ in lines.filter(String::is_empty) {
+    let mut reader = BufReader::new(client);
+    while let Some(sent) = request(&mut reader) {
         let number = requests.fetch_add(1, Ordering::Relaxed);
         let is_lie = matches!(lies, Lies::Later) && number > 100 && number.is_multiple_of(7);
-        let body = if is_lie { "a lie" } else { "truth" };
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\n";
-        if answers
-            .write_all(format!("{head}{body}").as_bytes())
-            .is_err()
-        {
+        let body = match (sent.is_empty(), is_lie) {
+            (true, false) => document("truth"),
+            (true, true) => document("a lie"),
+            // Who sends a document wants it back.
+            (false, false) => sent,
+            (false, true) => sent.replace("abc", "abd"),
+        };
+        let length = body.len();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+        if answers.write_all([head, body].concat().as_bytes()).is_err() {
             return;
         }
     }
+}
+
+/// The body of the next request; `None` where the client has gone.
+fn request(reader: &mut impl BufRead) -> Option<String> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if line.is_empty() {
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).ok()?;
+            return String::from_utf8(body).ok();
+        }
+    }
+}
+
+/// A user and a post at once, for those who look into what they are answered.
+fn document(word: &str) -> String {
+    json!({ "id": 1, "userId": 1, "name": word, "email": word, "title": word }).to_string()
 }

@@ -1,0 +1,383 @@
+//! Workloads on a runtime that breaks one promise: each notices, says which operation it was, and what it saw.
+//!
+//! What a workload must hold is checked in itself, so the check has to be shown something broken. Here that is the runtime
+//! beneath (`broken_promises/runtime.rs`): a semaphore that lets one more in breaks the workload that relies on it, as
+//! leaving the semaphore out would. Whole rounds run over real sockets, files and tasks, and the same rounds on a runtime
+//! that keeps its promises give no error at all. Workloads against servers and disks that lie are in `lying_server.rs`,
+//! `lying_disk.rs` and, with the servers that ship, in the `meddling` tests of the program.
+
+#[path = "broken_promises/runtime.rs"]
+mod runtime;
+#[path = "broken_promises/server.rs"]
+mod server;
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
+
+use photofinish_harness::load::{Load, Stop};
+use photofinish_harness::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
+use photofinish_harness::record::Measurement;
+use photofinish_harness::workload::Workload;
+use photofinish_scenarios::registry::WorkloadEntry;
+use photofinish_scenarios::workloads::{
+    as_completed::AsCompleted, batch::Batch, blocking_mistake::BlockingMistake, counters::Counters,
+    cpu_offload::CpuOffload, crawl::Crawl, download::Download, failures::Failures,
+    file_lines::FileLines, file_process::FileProcess, file_random::FileRandom, file_read::FileRead,
+    file_write::FileWrite, first_completed::FirstCompleted, http_fanout::HttpFanout,
+    http_limited::HttpLimited, http_queue::HttpQueue, http_retry::HttpRetry,
+    http_timeout::HttpTimeout, idle_connections::IdleConnections, idle_tasks::IdleTasks,
+    job_queue::JobQueue, nested_block_on::NestedBlockOn, process::Process, scrape::Scrape,
+    spawn::Spawn, tasks::Tasks, timers::Timers,
+};
+use runtime::{On, Promise};
+use serde_json::{Value, json};
+
+/// Enough for what holds over a round to be judged: one loser of ten must have been cancelled.
+const OPERATIONS: u64 = 10;
+
+/// Under which runtimes a promise matters: where nothing runs at once nothing can be one too many.
+const ALL: &[&str] = &["sync", "threads", "tokio"];
+const AT_ONCE: &[&str] = &["threads", "tokio"];
+const TASKS: &[&str] = &["tokio"];
+
+/// A workload with its parameters and the length of its unit.
+struct Subject {
+    entry: WorkloadEntry,
+    params: Value,
+    unit: Duration,
+}
+
+impl Subject {
+    fn of<W: Workload>(params: Value) -> Self {
+        Self {
+            entry: WorkloadEntry::of::<On<W>>(),
+            params,
+            unit: Duration::from_millis(2),
+        }
+    }
+
+    fn with_unit(self, unit: Duration) -> Self {
+        Self { unit, ..self }
+    }
+
+    /// Nothing is told on a runtime that keeps its promises; where one is `broken`, every sentence that belongs to it is.
+    #[track_caller]
+    fn notices(&self, runtimes: &[&str], broken: &[(Promise, &str)]) {
+        for runtime in runtimes {
+            let honest = told(&self.round(runtime, Promise::None));
+            assert_eq!(honest, [""; 0], "{} under {runtime}", self.entry.about.name);
+            for (promise, expected) in broken {
+                let told = told(&self.round(runtime, *promise));
+                let caught = told.iter().any(|sentence| sentence.contains(expected));
+                let name = self.entry.about.name;
+                assert!(
+                    caught,
+                    "{name} under {runtime}, {promise:?}: `{expected}` is not in {told:#?}"
+                );
+            }
+        }
+    }
+
+    fn round(&self, runtime: &str, broken: Promise) -> Measurement {
+        let directory = tempfile::tempdir().expect("a directory");
+        let params = json!({ "broken": broken, "params": self.params });
+        let params = (self.entry.check)(&params, self.unit)
+            .expect("sound")
+            .params;
+        let target = |name: &&str| {
+            let url = format!("http://{}/", server::start());
+            ((*name).to_owned(), TargetAddress { url, mock: false })
+        };
+        let targets: BTreeMap<_, _> = self.entry.about.targets.iter().map(target).collect();
+        let result = (self.entry.run)(&WorkerPlan {
+            protocol: WORKER_PROTOCOL,
+            workload: self.entry.about.name.to_owned(),
+            params,
+            unit_ns: u64::try_from(self.unit.as_nanos()).expect("short"),
+            runtime: runtime.to_owned(),
+            cpus: Vec::new(),
+            worker_threads: 2,
+            load: Load::Closed {
+                concurrency: NonZeroU32::MIN,
+            },
+            warmup: Stop::Ops(NonZeroU64::MIN),
+            stop: Stop::Ops(NonZeroU64::new(OPERATIONS).expect("some")),
+            stages: Vec::new(),
+            pacer_cpu: None,
+            lag_probe: false,
+            audit: false,
+            seed: 1,
+            targets,
+            work_dir: directory.path().to_owned(),
+        });
+        match result {
+            WorkerResult::Ok { measurement, .. } => *measurement,
+            other => panic!(
+                "{} under {runtime}, {broken:?}: {other:?}",
+                self.entry.about.name
+            ),
+        }
+    }
+}
+
+/// Every sentence with which a round tells that something is wrong.
+fn told(round: &Measurement) -> Vec<String> {
+    let failures = round.errors.values().map(|failures| &failures.example);
+    round.violations.iter().chain(failures).cloned().collect()
+}
+
+#[test]
+fn one_more_than_a_semaphore_allows_is_noticed() {
+    let check = |subject: Subject, runtimes, told| {
+        subject.notices(runtimes, &[(Promise::Permits, told)]);
+    };
+    check(
+        Subject::of::<HttpLimited>(json!({})),
+        AT_ONCE,
+        "operation 0: 6 requests were in flight at once, of 5 allowed",
+    );
+    check(
+        Subject::of::<JobQueue>(json!({})),
+        AT_ONCE,
+        "operation 0: 4 jobs ran at once, of 3 allowed",
+    );
+    check(
+        Subject::of::<FileLines>(json!({})),
+        TASKS,
+        "11 files were read at once, of 10 allowed",
+    );
+    // A crowd waits at a gate of one permit, which is taken: one more, and nobody has to wait.
+    check(
+        Subject::of::<IdleTasks>(json!({ "count": 50 })),
+        AT_ONCE,
+        "parts waited at once, not 50",
+    );
+    check(
+        Subject::of::<IdleConnections>(json!({ "count": 50 })),
+        AT_ONCE,
+        "parts waited at once, not 50",
+    );
+}
+
+#[test]
+fn what_a_channel_loses_doubles_swaps_or_takes_in_beyond_its_bound_is_noticed() {
+    Subject::of::<HttpQueue>(json!({})).notices(
+        ALL,
+        &[
+            (
+                Promise::ItemLost,
+                "operation 0: URL 0 was seen 0 times, not once",
+            ),
+            (
+                Promise::ItemDoubled,
+                "operation 0: URL 0 was seen 2 times, not once",
+            ),
+        ],
+    );
+    Subject::of::<JobQueue>(json!({})).notices(
+        AT_ONCE,
+        &[
+            (Promise::ItemLost, "was seen 0 times, not once"),
+            (Promise::ItemDoubled, "was seen 2 times, not once"),
+            (
+                Promise::Capacity,
+                "jobs were taken on and not done at once, of 15 allowed",
+            ),
+        ],
+    );
+    Subject::of::<AsCompleted>(json!({})).notices(
+        ALL,
+        &[
+            (Promise::ItemLost, "was seen 0 times, not once"),
+            (Promise::ItemDoubled, "was seen 2 times, not once"),
+            (Promise::ItemsSwapped, "operation 0: results came as ["),
+        ],
+    );
+    let shielded = Subject::of::<HttpTimeout>(json!({ "shielded": true }));
+    shielded.notices(
+        AT_ONCE,
+        &[(
+            Promise::ItemLost,
+            "operation 0: the work ended without a result when its caller had given up",
+        )],
+    );
+}
+
+#[test]
+fn a_part_that_never_ran_and_a_result_that_is_not_its_own_are_noticed() {
+    let never_ran = |subject: Subject, runtimes| {
+        subject.notices(runtimes, &[(Promise::TaskLost, "operation 0: cancelled")]);
+    };
+    never_ran(Subject::of::<Spawn>(json!({})), ALL);
+    never_ran(Subject::of::<Tasks>(json!({})), ALL);
+    never_ran(Subject::of::<Counters>(json!({})), ALL);
+    never_ran(Subject::of::<Batch>(json!({})), ALL);
+    never_ran(Subject::of::<FileProcess>(json!({})), ALL);
+    never_ran(Subject::of::<HttpFanout>(json!({})), ALL);
+    never_ran(
+        Subject::of::<Scrape>(json!({ "pages": ["/", "/second"] })),
+        ALL,
+    );
+    never_ran(Subject::of::<Crawl>(json!({})), ALL);
+    never_ran(Subject::of::<Process>(json!({})), ALL);
+
+    let changed = |subject: Subject, runtimes, told| {
+        subject.notices(runtimes, &[(Promise::ResultChanged, told)]);
+    };
+    let other_number = "operation 0: 1 is the number that came back, not 0";
+    changed(Subject::of::<Spawn>(json!({})), ALL, other_number);
+    changed(
+        Subject::of::<NestedBlockOn>(json!({})),
+        &["threads"],
+        other_number,
+    );
+    changed(
+        Subject::of::<CpuOffload>(json!({ "repeats": 1 })),
+        ALL,
+        "operation 0: the sums are [333283335001,",
+    );
+}
+
+#[test]
+fn a_failure_whose_message_is_lost_and_one_that_takes_others_along_are_noticed() {
+    let by_panic = Subject::of::<Failures>(json!({ "by": "panic" }));
+    let lost = [(
+        Promise::MessageChanged,
+        "operation 0: the tasks came to [Ok(Ok(0)), Err(Panicked(\"something went wrong\"))",
+    )];
+    by_panic.notices(ALL, &lost);
+    let spread = [(
+        Promise::TaskLost,
+        "operation 0: the tasks came to [Err(Cancelled), Err(Cancelled), Err(Cancelled)]",
+    )];
+    Subject::of::<Failures>(json!({})).notices(ALL, &spread);
+}
+
+#[test]
+fn cancelling_that_skips_the_cleanup_or_cancels_nothing_is_noticed() {
+    Subject::of::<FirstCompleted>(json!({}))
+        .with_unit(Duration::from_millis(10))
+        .notices(
+            TASKS,
+            &[
+                (
+                    Promise::CancelSkipped,
+                    "operation 0: the loser's cleanup had not run when cancelling it returned",
+                ),
+                (
+                    Promise::CancelWaits,
+                    "in none of 11 operations the loser was cancelled",
+                ),
+            ],
+        );
+}
+
+#[test]
+fn a_wait_that_ends_early_is_noticed_by_all_who_wait() {
+    // Half of it is more than a tick of any runtime's timer.
+    let unit = Duration::from_millis(8);
+    let check = |subject: Subject, runtimes, told| {
+        let subject = subject.with_unit(unit);
+        subject.notices(runtimes, &[(Promise::WokenEarly, told)]);
+    };
+    let early = "before it was due";
+    check(Subject::of::<Timers>(json!({})), ALL, "ns early");
+    check(Subject::of::<Tasks>(json!({})), ALL, early);
+    check(
+        Subject::of::<Tasks>(json!({ "at_once": false })),
+        ALL,
+        early,
+    );
+    check(Subject::of::<AsCompleted>(json!({})), ALL, early);
+    check(Subject::of::<FirstCompleted>(json!({})), TASKS, early);
+    check(Subject::of::<Failures>(json!({})), ALL, early);
+    check(Subject::of::<Counters>(json!({})), ALL, early);
+    check(Subject::of::<Batch>(json!({})), ALL, early);
+    check(
+        Subject::of::<JobQueue>(json!({ "work": 1.0 })),
+        AT_ONCE,
+        early,
+    );
+    check(Subject::of::<FileProcess>(json!({})), ALL, early);
+    check(Subject::of::<Process>(json!({})), ALL, early);
+    check(
+        Subject::of::<BlockingMistake>(json!({ "how": "waiting" })),
+        ALL,
+        early,
+    );
+    // Its timer wakes every millisecond, which not every runtime tells from half of one.
+    check(
+        Subject::of::<CpuOffload>(json!({ "repeats": 1 })),
+        &["threads"],
+        early,
+    );
+    check(
+        Subject::of::<HttpRetry>(json!({ "path": "/flaky/" })),
+        ALL,
+        "operation 0: attempt 2 came",
+    );
+}
+
+#[test]
+fn a_deadline_that_is_ignored_or_comes_early_is_noticed() {
+    // More than two ticks of any kernel lie between the deadline and the answer.
+    let unit = Duration::from_millis(15);
+    let ignored = (
+        Promise::DeadlineIgnored,
+        "11 of 11 operations got their answer although the deadline had passed",
+    );
+    let early = (Promise::DeadlineEarly, "operation 0: given up after");
+    Subject::of::<HttpTimeout>(json!({}))
+        .with_unit(unit)
+        .notices(ALL, &[ignored, early]);
+    Subject::of::<HttpTimeout>(json!({ "shielded": true }))
+        .with_unit(unit)
+        .notices(AT_ONCE, &[ignored, early]);
+}
+
+#[test]
+fn what_is_not_read_or_written_is_noticed_by_all_who_look_at_it() {
+    Subject::of::<FileRead>(json!({})).notices(
+        ALL,
+        &[
+            (Promise::ReadShort, "operation 0: read 65535 bytes of 65536"),
+            (Promise::ReadSkipped, "operation 0: read 0 bytes of 65536"),
+        ],
+    );
+    Subject::of::<FileRandom>(json!({ "file_size": "1MiB" }))
+        .notices(ALL, &[(Promise::ReadElsewhere, "are wrong")]);
+    let other_content = "operation 0: what was read back is not what was written";
+    Subject::of::<FileWrite>(json!({})).notices(
+        ALL,
+        &[
+            (Promise::WriteLost, other_content),
+            (Promise::ReadSkipped, other_content),
+        ],
+    );
+    Subject::of::<FileLines>(json!({})).notices(
+        ALL,
+        &[
+            (Promise::EntryLost, "operation 0: 199 files, not 200"),
+            (Promise::ReadShort, "lines in all files, not"),
+        ],
+    );
+    Subject::of::<FileProcess>(json!({})).notices(
+        ALL,
+        &[(
+            Promise::ReadShort,
+            "operation 0: 16383 bytes of a file, not 16384",
+        )],
+    );
+    Subject::of::<Download>(json!({ "documents": ["/documents/1.bin"] })).notices(
+        ALL,
+        &[(
+            Promise::WriteLost,
+            "the file of /documents/1.bin holds 0 bytes that are not the 10 served",
+        )],
+    );
+    Subject::of::<Crawl>(json!({})).notices(
+        ALL,
+        &[(Promise::WriteLost, "is not in the results, and 1 more")],
+    );
+}
