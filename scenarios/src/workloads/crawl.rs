@@ -35,6 +35,8 @@ pub struct Crawl {
     backoff: Duration,
     /// The title of each allowed page, by its address.
     expected: OnceLock<BTreeMap<String, String>>,
+    /// What the site told before the first crawl: it may have stood for longer.
+    before: OnceLock<SiteReport>,
 }
 
 /// Its parameters.
@@ -96,6 +98,7 @@ impl Workload for Crawl {
             params,
             backoff,
             expected: OnceLock::new(),
+            before: OnceLock::new(),
         })
     }
 
@@ -104,6 +107,7 @@ impl Workload for Crawl {
         let report = SiteReport::fetch(env).await?;
         let root = Visitor::new(env, "root")?.root()?;
         self.expected.get_or_init(|| expected(&report, &root));
+        self.before.get_or_init(|| report);
         Ok(())
     }
 
@@ -152,7 +156,8 @@ impl Workload for Crawl {
         env: &Env<R>,
         totals: Totals,
     ) -> Result<Vec<String>, Failure> {
-        let report = SiteReport::fetch(env).await?;
+        let before = self.before.get().expect("prepared before any session");
+        let report = SiteReport::fetch(env).await?.since(before);
         let mut broken = check_visits(&report, &totals);
         let most = u64::from(self.params.limit.get()) * u64::from(totals.sessions);
         let seen = report.peak_in_flight;
@@ -174,7 +179,9 @@ impl Crawl {
     ) -> Result<Arc<Crawling<R>>, Failure> {
         session.crawls += 1;
         drop(env.runtime.open(&session.results, OpenMode::Create).await?);
-        let name = format!("crawl-{}-{}", session.index, session.crawls);
+        // A site that stands over several rounds must not take this crawl for one of another worker's.
+        let worker = std::process::id();
+        let name = format!("crawl-{worker}-{}-{}", session.index, session.crawls);
         session.visitors.rename(&name);
         let visitor = session.visitors.first(env)?;
         let root = visitor.root()?;

@@ -67,6 +67,18 @@ impl SiteReport {
         }
     }
 
+    /// Without what the site had counted when it told `earlier`; its peak is that of its whole life.
+    pub(super) fn since(mut self, earlier: &Self) -> Self {
+        if let (Some(requests), Some(before)) = (&mut self.requests, &earlier.requests) {
+            for (path, count) in &mut *requests {
+                *count = count.saturating_sub(before.get(path).copied().unwrap_or(0));
+            }
+            requests.retain(|_, count| *count > 0);
+        }
+        self.disallowed_requests -= self.disallowed_requests.min(earlier.disallowed_requests);
+        self
+    }
+
     /// The page at `path`.
     pub(super) fn page(&self, path: &str) -> Result<&SitePage, Failure> {
         let page = self.pages.iter().find(|page| page.path == path);
@@ -160,5 +172,25 @@ impl<R: Runtime> Visitor<R> {
     /// Where the last answer sends its reader.
     pub(super) fn location(&self) -> Option<&str> {
         std::str::from_utf8(self.connection.location()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_of_a_site_before_is_taken_from_what_it_counts() {
+        let counted = |root, second, disallowed_requests| SiteReport {
+            requests: Some(BTreeMap::from([
+                ("/".to_owned(), root),
+                ("/second".to_owned(), second),
+            ])),
+            disallowed_requests,
+            ..SiteReport::default()
+        };
+        let since = counted(5, 1, 3).since(&counted(1, 1, 2));
+        let left = BTreeMap::from([("/".to_owned(), 4)]);
+        assert_eq!((since.requests, since.disallowed_requests), (Some(left), 1));
     }
 }
