@@ -20,6 +20,7 @@ mod gate;
 mod help;
 mod interruption;
 mod leaks;
+mod meddling;
 mod nginx;
 mod open_load;
 mod output;
