@@ -67,7 +67,7 @@ impl SiteReport {
         }
     }
 
-    /// Without what the site had counted when it told `earlier`; its peak is that of its whole life.
+    /// Without what the site had counted when it told `earlier`.
     pub(super) fn since(mut self, earlier: &Self) -> Self {
         if let (Some(requests), Some(before)) = (&mut self.requests, &earlier.requests) {
             for (path, count) in &mut *requests {
@@ -76,6 +76,10 @@ impl SiteReport {
             requests.retain(|_, count| *count > 0);
         }
         self.disallowed_requests -= self.disallowed_requests.min(earlier.disallowed_requests);
+        // The peak of its whole life: where it has not grown it may be somebody else's.
+        if self.peak_in_flight == earlier.peak_in_flight {
+            self.peak_in_flight = 0;
+        }
         self
     }
 
@@ -191,6 +195,14 @@ mod tests {
         };
         let since = counted(5, 1, 3).since(&counted(1, 1, 2));
         let left = BTreeMap::from([("/".to_owned(), 4)]);
+        let peaks = |earlier, peak_in_flight| {
+            let at = |peak_in_flight| SiteReport {
+                peak_in_flight,
+                ..SiteReport::default()
+            };
+            at(peak_in_flight).since(&at(earlier)).peak_in_flight
+        };
+        assert_eq!((peaks(20, 20), peaks(1, 20)), (0, 20));
         assert_eq!((since.requests, since.disallowed_requests), (Some(left), 1));
     }
 }
