@@ -19,7 +19,7 @@ pub fn nginx(sandbox: &Sandbox) -> Option<(Started, String)> {
     let address = closed_address();
     let directory = sandbox.path().display();
     let configuration = format!(
-        "daemon off; master_process off; pid {directory}/nginx.pid; error_log stderr;\n\
+        "daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/error.log;\n\
          events {{}}\n\
          http {{ log_format asked '$request_uri'; access_log {directory}/access.log asked; client_body_temp_path {directory}; proxy_temp_path {directory};\n\
          fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};\n\
