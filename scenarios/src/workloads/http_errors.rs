@@ -5,13 +5,15 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use photofinish_harness::runtime::{Runtime, Task as _};
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::closed_port::ClosedPort;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
@@ -25,6 +27,9 @@ pub struct HttpErrors {
     references: OnceLock<Vec<Reference>>,
     /// Where connections are refused; held over the round, so that nobody else listens there.
     closed: OnceLock<ClosedPort>,
+    asked: Asked,
+    /// Failures that are answers: asked for beside what succeeds.
+    answers: AtomicU64,
 }
 
 /// Its parameters.
@@ -79,6 +84,8 @@ impl Workload for HttpErrors {
             params,
             references: OnceLock::new(),
             closed: OnceLock::new(),
+            asked: Asked::of(TARGET),
+            answers: AtomicU64::new(0),
         })
     }
 
@@ -87,6 +94,7 @@ impl Workload for HttpErrors {
         let closed = ClosedPort::hold()?;
         self.references.get_or_init(|| references);
         self.closed.get_or_init(|| closed);
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -124,7 +132,22 @@ impl Workload for HttpErrors {
         let others = session.others.end(tasks, references_hold(references)).await;
         let (connection, met) = failing.join().await?;
         session.failing = Some(connection);
-        others.and_then(|()| trouble.check(&met))
+        others.and_then(|()| trouble.check(&met))?;
+        if trouble == Trouble::Status {
+            self.answers.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let others = self.params.paths.len() as u64;
+        let answers = self.answers.load(Ordering::Relaxed);
+        let wrong = self.asked.judge_beside(env, totals, others, answers);
+        Ok(Vec::from_iter(wrong))
     }
 }
 

@@ -18,6 +18,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::http_connection::{
     Connection, Endpoint, Reference, TARGET, delayed_path, too_few_connections,
 };
@@ -31,6 +32,7 @@ pub struct HttpTimeout {
     path: String,
     times: Times,
     reference: OnceLock<Reference>,
+    asked: Asked,
     /// Operations that got their answer, since their caller woke late.
     answered: AtomicU64,
 }
@@ -113,6 +115,7 @@ impl Workload for HttpTimeout {
             path,
             times,
             reference: OnceLock::new(),
+            asked: Asked::of(TARGET),
             answered: AtomicU64::new(0),
         })
     }
@@ -131,6 +134,7 @@ impl Workload for HttpTimeout {
         let endpoint = Endpoint::of(env)?;
         let reference = Reference::obtain(env, &endpoint, endpoint.path(&self.path)).await?;
         self.reference.get_or_init(|| reference);
+        self.asked.begin(env);
         Ok(())
     }
 
@@ -177,9 +181,11 @@ impl Workload for HttpTimeout {
         let answered = self.answered.load(Ordering::Relaxed);
         let mut violations =
             Vec::from_iter(ignored_deadline(answered, totals.succeeded, self.times));
-        if !self.shielded {
-            violations.extend(too_few_connections(env, totals));
-        }
+        violations.extend(match self.shielded {
+            true => self.asked.judge(env, totals, 1).into_iter().collect(),
+            // What is given up is no whole exchange, and each has a connection of its own.
+            false => too_few_connections(env, totals),
+        });
         Ok(violations)
     }
 }
