@@ -20,7 +20,6 @@ use super::tallies::exactly;
 #[derive(Debug)]
 pub struct ForgottenAwait {
     params: Params,
-    made: AtomicU64,
     done: Arc<AtomicU64>,
 }
 
@@ -72,7 +71,6 @@ impl Workload for ForgottenAwait {
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         Ok(Self {
             params,
-            made: AtomicU64::new(0),
             done: Arc::default(),
         })
     }
@@ -83,7 +81,6 @@ impl Workload for ForgottenAwait {
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
         let parts = self.params.parts.get();
-        self.made.fetch_add(parts.into(), Ordering::Relaxed);
         let mine = Arc::new(AtomicU64::new(0));
         let futures = (0..parts).map(|_| part(env, &self.done, &mine));
         match self.params.handling {
@@ -103,10 +100,15 @@ impl Workload for ForgottenAwait {
     }
 
     /// What was spawned is done at last, each part once; what was never polled is not, ever.
-    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        totals: Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let made = (totals.succeeded + totals.failed) * u64::from(self.params.parts.get());
         let must_be = match self.params.handling {
             Handling::Forgotten => 0,
-            Handling::Spawned | Handling::Joined => self.made.load(Ordering::Relaxed),
+            Handling::Spawned | Handling::Joined => made,
         };
         let patient = Instant::now() + PATIENCE;
         while self.done.load(Ordering::Relaxed) < must_be && Instant::now() < patient {
