@@ -129,7 +129,7 @@ fn median_of_sorted(sorted: &[f64]) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn close(actual: f64, expected: f64) {
+    pub(super) fn close(actual: f64, expected: f64) {
         let difference = (actual - expected).abs();
         assert!(
             difference <= 1e-9 * expected.abs().max(1.0),

@@ -108,15 +108,8 @@ pub(super) fn depth(probability: &[f64], confidence: f64) -> Depth {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::close;
     use super::*;
-
-    fn close(actual: f64, expected: f64) {
-        let difference = (actual - expected).abs();
-        assert!(
-            difference <= 1e-9 * expected.abs().max(1.0),
-            "{actual} is not {expected}"
-        );
-    }
 
     #[test]
     fn signed_rank_critical_values_are_those_of_the_published_table() {
