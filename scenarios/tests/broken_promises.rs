@@ -6,17 +6,17 @@
 //! that keeps its promises give no error at all. Workloads against servers and disks that lie are in `lying_server.rs`,
 //! `lying_disk.rs` and, with the servers that ship, in the `meddling` tests of the program.
 
+#[path = "support/rounds.rs"]
+mod rounds;
 #[path = "broken_promises/runtime.rs"]
 mod runtime;
 #[path = "broken_promises/server.rs"]
 mod server;
 
 use std::collections::BTreeMap;
-use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use photofinish_harness::load::{Load, Stop};
-use photofinish_harness::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
+use photofinish_harness::protocol::{TargetAddress, WorkerPlan};
 use photofinish_harness::record::Measurement;
 use photofinish_harness::workload::Workload;
 use photofinish_scenarios::registry::WorkloadEntry;
@@ -30,6 +30,7 @@ use photofinish_scenarios::workloads::{
     job_queue::JobQueue, nested_block_on::NestedBlockOn, process::Process, scrape::Scrape,
     spawn::Spawn, tasks::Tasks, timers::Timers,
 };
+use rounds::{measured, plan};
 use runtime::{On, Promise};
 use serde_json::{Value, json};
 
@@ -82,42 +83,17 @@ impl Subject {
     fn round(&self, runtime: &str, broken: Promise) -> Measurement {
         let directory = tempfile::tempdir().expect("a directory");
         let params = json!({ "broken": broken, "params": self.params });
-        let params = (self.entry.check)(&params, self.unit)
-            .expect("sound")
-            .params;
         let target = |name: &&str| {
             let url = format!("http://{}/", server::start());
             ((*name).to_owned(), TargetAddress { url, mock: false })
         };
         let targets: BTreeMap<_, _> = self.entry.about.targets.iter().map(target).collect();
-        let result = (self.entry.run)(&WorkerPlan {
-            protocol: WORKER_PROTOCOL,
-            workload: self.entry.about.name.to_owned(),
-            params,
-            unit_ns: u64::try_from(self.unit.as_nanos()).expect("short"),
-            runtime: runtime.to_owned(),
-            cpus: Vec::new(),
-            worker_threads: 2,
-            load: Load::Closed {
-                concurrency: NonZeroU32::MIN,
-            },
-            warmup: Stop::Ops(NonZeroU64::MIN),
-            stop: Stop::Ops(NonZeroU64::new(OPERATIONS).expect("some")),
-            stages: Vec::new(),
-            pacer_cpu: None,
-            lag_probe: false,
-            audit: false,
-            seed: 1,
+        let (entry, directory) = (&self.entry, directory.path());
+        let plan = WorkerPlan {
             targets,
-            work_dir: directory.path().to_owned(),
-        });
-        match result {
-            WorkerResult::Ok { measurement, .. } => *measurement,
-            other => panic!(
-                "{} under {runtime}, {broken:?}: {other:?}",
-                self.entry.about.name
-            ),
-        }
+            ..plan(entry, &params, self.unit, runtime, OPERATIONS, directory)
+        };
+        measured(&plan, (self.entry.run)(&plan))
     }
 }
 

@@ -3,18 +3,19 @@
 //! A whole round runs in this process, over real files, which hold something else than the workload trusts to find. The
 //! same files untouched give no error at all.
 
+#[path = "support/rounds.rs"]
+mod rounds;
+
 use std::fs;
-use std::num::{NonZeroU32, NonZeroU64};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use photofinish_harness::load::{Load, Stop};
-use photofinish_harness::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use photofinish_harness::record::Measurement;
 use photofinish_harness::workload::Failure;
 use photofinish_scenarios::registry::workload;
 use photofinish_scenarios::worker::work;
+use rounds::{measured, plan};
 use serde_json::{Value, json};
 
 const OPERATIONS: u64 = 20;
@@ -56,32 +57,8 @@ fn a_write_that_goes_nowhere_is_told_by_what_is_read_back() {
 }
 
 fn round(name: &str, params: &Value, runtime: &str, directory: &Path) -> Measurement {
-    let unit = Duration::from_millis(1);
     let entry = workload(name).expect("it ships");
-    let params = (entry.check)(params, unit).expect("sound").params;
-    let reply = work(&WorkerPlan {
-        protocol: WORKER_PROTOCOL,
-        workload: name.to_owned(),
-        params,
-        unit_ns: 1_000_000,
-        runtime: runtime.to_owned(),
-        cpus: Vec::new(),
-        worker_threads: 2,
-        load: Load::Closed {
-            concurrency: NonZeroU32::MIN,
-        },
-        warmup: Stop::Ops(NonZeroU64::MIN),
-        stop: Stop::Ops(NonZeroU64::new(OPERATIONS).expect("some")),
-        stages: Vec::new(),
-        pacer_cpu: None,
-        lag_probe: false,
-        audit: false,
-        seed: 1,
-        targets: [].into(),
-        work_dir: directory.to_owned(),
-    });
-    match reply.result {
-        WorkerResult::Ok { measurement, .. } => *measurement,
-        other => panic!("{name} under {runtime}: {other:?}"),
-    }
+    let unit = Duration::from_millis(1);
+    let plan = plan(entry, params, unit, runtime, OPERATIONS, directory);
+    measured(&plan, work(&plan).result)
 }

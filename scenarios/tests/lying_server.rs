@@ -3,19 +3,23 @@
 //! A whole round runs in this process, over real sockets, so that what is broken is the server and not a value handed to
 //! a function: a workload that did not look at its answers would pass here unnoticed.
 
+#[path = "support/rounds.rs"]
+mod rounds;
+
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use photofinish_harness::load::{Load, Stop};
-use photofinish_harness::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
+use photofinish_harness::load::Stop;
+use photofinish_harness::protocol::{TargetAddress, WorkerPlan};
 use photofinish_harness::record::Measurement;
 use photofinish_harness::workload::Failure;
 use photofinish_scenarios::registry::workload;
 use photofinish_scenarios::worker::work;
+use rounds::{measured, plan};
 use serde_json::json;
 
 const WORKLOADS: [&str; 9] = [
@@ -57,36 +61,23 @@ fn round(name: &str, runtime: &str, lies: Lies) -> Measurement {
     let directory = tempfile::tempdir().expect("a directory");
     let unit = Duration::from_millis(1);
     let entry = workload(name).expect("it ships");
-    let params = (entry.check)(&json!({}), unit).expect("defaults").params;
     let url = format!("http://{}/", server(lies));
     let target = TargetAddress { url, mock: false };
     // A request each, at the least, before the first lie and after it.
     let warmup = NonZeroU64::new(100).expect("some");
-    let reply = work(&WorkerPlan {
-        protocol: WORKER_PROTOCOL,
-        workload: name.to_owned(),
-        params,
-        unit_ns: u64::try_from(unit.as_nanos()).expect("short"),
-        runtime: runtime.to_owned(),
-        cpus: Vec::new(),
-        worker_threads: 2,
-        load: Load::Closed {
-            concurrency: NonZeroU32::MIN,
-        },
+    let plan = WorkerPlan {
         warmup: Stop::Ops(warmup),
-        stop: Stop::Ops(NonZeroU64::new(OPERATIONS).expect("some")),
-        stages: Vec::new(),
-        pacer_cpu: None,
-        lag_probe: false,
-        audit: false,
-        seed: 1,
         targets: [("http".to_owned(), target)].into(),
-        work_dir: directory.path().to_owned(),
-    });
-    match reply.result {
-        WorkerResult::Ok { measurement, .. } => *measurement,
-        other => panic!("{name} under {runtime}: {other:?}"),
-    }
+        ..plan(
+            entry,
+            &json!({}),
+            unit,
+            runtime,
+            OPERATIONS,
+            directory.path(),
+        )
+    };
+    measured(&plan, work(&plan).result)
 }
 
 /// A thread for each client, which ends with it.

@@ -1,0 +1,54 @@
+//! For tests that run a whole round in their own process: its plan, and what was measured.
+//!
+//! One session, so that operations have an order; what else a round needs is set by the test, with `..plan(…)`.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::Path;
+use std::time::Duration;
+
+use photofinish_harness::load::{Load, Stop};
+use photofinish_harness::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
+use photofinish_harness::record::Measurement;
+use photofinish_scenarios::registry::WorkloadEntry;
+use serde_json::Value;
+
+/// A round of so many operations of a workload, after one to warm up, without targets.
+pub(crate) fn plan(
+    entry: &WorkloadEntry,
+    params: &Value,
+    unit: Duration,
+    runtime: &str,
+    operations: u64,
+    work_dir: &Path,
+) -> WorkerPlan {
+    WorkerPlan {
+        protocol: WORKER_PROTOCOL,
+        workload: entry.about.name.to_owned(),
+        params: (entry.check)(params, unit).expect("sound").params,
+        unit_ns: u64::try_from(unit.as_nanos()).expect("short"),
+        runtime: runtime.to_owned(),
+        cpus: Vec::new(),
+        worker_threads: 2,
+        load: Load::Closed {
+            concurrency: NonZeroU32::MIN,
+        },
+        warmup: Stop::Ops(NonZeroU64::MIN),
+        stop: Stop::Ops(NonZeroU64::new(operations).expect("some")),
+        stages: Vec::new(),
+        pacer_cpu: None,
+        lag_probe: false,
+        audit: false,
+        seed: 1,
+        targets: [].into(),
+        work_dir: work_dir.to_owned(),
+    }
+}
+
+/// What the round measured: it has to come to its end.
+#[track_caller]
+pub(crate) fn measured(plan: &WorkerPlan, result: WorkerResult) -> Measurement {
+    match result {
+        WorkerResult::Ok { measurement, .. } => *measurement,
+        other => panic!("{} under {}: {other:?}", plan.workload, plan.runtime),
+    }
+}
