@@ -41,6 +41,9 @@ pub fn page(record: &Record) -> String {
 /// Forbids scripts and everything from elsewhere, whatever got onto the page.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
+/// Scenarios that a heading names; more are counted there, and named in the list below it.
+const MOST_NAMES: usize = 6;
+
 /// What the page is made from.
 struct Report<'a> {
     record: &'a Record,
@@ -106,13 +109,11 @@ impl Report<'_> {
     }
 
     fn subjects(&self, sections: &[Section<'_>]) -> String {
-        match sections {
-            [] => "nothing measured".to_owned(),
-            sections => sections
-                .iter()
-                .map(|section| section.name)
-                .collect::<Vec<_>>()
-                .join(", "),
+        let names: Vec<_> = sections.iter().map(|section| section.name).collect();
+        match names.len() {
+            0 => "nothing measured".to_owned(),
+            1..=MOST_NAMES => names.join(", "),
+            many => format!("{many} scenarios"),
         }
     }
 

@@ -56,6 +56,29 @@ fn every_page_is_one_file_without_script_or_anything_from_elsewhere() {
 }
 
 #[test]
+fn a_heading_names_a_few_scenarios_and_counts_many() {
+    let mut record = fixtures::tour();
+    let heading = |record: &Record| {
+        let html = page(record);
+        let (_, rest) = html.split_once("<h1>").expect("a heading");
+        rest.split_once("</h1>").expect("its end").0.to_owned()
+    };
+    assert_eq!(heading(&record), "http-get, file-read, db-select");
+    for number in 4..=7 {
+        let mut another = record.plan.scenarios[0].clone();
+        another.name = format!("another-{number}");
+        let sweep = fixtures::Sweep {
+            concurrency: &[1],
+            rounds: 1,
+            operation_ns: 1e6,
+            ops: 100,
+        };
+        fixtures::add(&mut record, another, &["sync"], sweep);
+    }
+    assert_eq!(heading(&record), "7 scenarios");
+}
+
+#[test]
 fn what_a_record_says_is_text_and_never_markup() {
     let html = page(&fixtures::hostile());
     for said in [
