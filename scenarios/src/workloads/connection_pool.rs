@@ -1,14 +1,15 @@
 //! A pool of connections with a minimum and a maximum, built on the runtime's semaphore.
 //!
 //! The minimum is opened with the pool; more are opened on demand, up to the maximum, and kept. Whoever needs a
-//! connection waits for a place, then takes the connection that was given back last, or opens one. A [`Lease`] gives
-//! both back when it is dropped, whether its work succeeded, failed or was cancelled; a connection that is not usable
-//! afterwards is closed, and its place is free for a new one. Connections do not age here. What is pooled, and how it
-//! is counted, is the business of whoever implements [`Connect`].
+//! connection waits for a place, but not for ever, then takes the connection that was given back last, or opens one. A
+//! [`Lease`] gives both back when it is dropped, whether its work succeeded, failed or was cancelled; a connection that
+//! is not usable afterwards is closed, and its place is free for a new one. Connections do not age here. What is pooled,
+//! and how it is counted, is the business of whoever implements [`Connect`].
 
 use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use photofinish_harness::runtime::{Runtime, Semaphore};
 use photofinish_harness::workload::Failure;
@@ -35,11 +36,15 @@ pub(super) struct Bounds {
     pub(super) minimum: NonZeroU32,
     /// Never more at once.
     pub(super) maximum: NonZeroU32,
+    /// How long to wait for one.
+    pub(super) patience: Duration,
 }
 
 /// The pool; clones share it.
 pub(super) struct Pool<R: Runtime, C: Connect> {
+    runtime: R,
     places: R::Semaphore,
+    patience: Duration,
     shared: Arc<Shared<C>>,
 }
 
@@ -58,7 +63,9 @@ impl<C: Connect> Shared<C> {
 impl<R: Runtime, C: Connect> Clone for Pool<R, C> {
     fn clone(&self) -> Self {
         Self {
+            runtime: self.runtime.clone(),
             places: self.places.clone(),
+            patience: self.patience,
             shared: Arc::clone(&self.shared),
         }
     }
@@ -72,7 +79,9 @@ impl<R: Runtime, C: Connect> Pool<R, C> {
             idle.push(connect.connect().await?);
         }
         Ok(Self {
+            runtime: runtime.clone(),
             places: runtime.semaphore(bounds.maximum),
+            patience: bounds.patience,
             shared: Arc::new(Shared {
                 connect,
                 idle: Mutex::new(idle),
@@ -82,7 +91,12 @@ impl<R: Runtime, C: Connect> Pool<R, C> {
 
     /// A connection for the caller alone, once there is a place.
     pub(super) async fn acquire(&self) -> Result<Lease<R, C>, Failure> {
-        let place = self.places.acquire().await;
+        let waiting = self.places.acquire();
+        let Ok(place) = self.runtime.timeout(self.patience, waiting).await else {
+            let patience_s = self.patience.as_secs_f64();
+            let told = format!("no connection became free within {patience_s} s");
+            return Err(Failure::new(Failure::TIMEOUT, told));
+        };
         // A statement of its own, so that the lock is not held while connecting.
         let idle = self.shared.idle().pop();
         // Nothing idle: all that are open are in the hands of others, who have a place each, so there is room for one.
@@ -140,7 +154,6 @@ impl<R: Runtime, C: Connect> Drop for Lease<R, C> {
 mod tests {
     use std::future::pending;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
 
     use photofinish_harness::runtime::{Capability, Task as _};
 
@@ -151,6 +164,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds {
         minimum: NonZeroU32::new(2).unwrap(),
         maximum: NonZeroU32::new(4).unwrap(),
+        patience: Duration::from_millis(20),
     };
 
     /// Connects to nothing, and fails to while it is told to.
@@ -259,6 +273,25 @@ mod tests {
                 }
                 fake.is_down.store(false, Ordering::SeqCst);
                 drop(held);
+                has_every_place(&pool, &fake).await;
+            });
+        });
+    }
+
+    #[test]
+    fn whoever_waits_in_vain_for_a_connection_is_told_so() {
+        under_every_runtime!(&[], |runtime| {
+            runtime.block_on(async {
+                let fake = Fake::default();
+                let pool = fake.pool(&runtime).await;
+                let mut held = Vec::new();
+                for _ in 0..BOUNDS.maximum.get() {
+                    held.push(pool.acquire().await.expect("a connection"));
+                }
+                let failure = pool.acquire().await.err().expect("none is left");
+                assert_eq!(failure.kind, Failure::TIMEOUT);
+                assert_eq!(failure.detail, "no connection became free within 0.02 s");
+                held.clear();
                 has_every_place(&pool, &fake).await;
             });
         });

@@ -23,6 +23,9 @@ use super::parts::joined;
 use super::tallies::exactly;
 use crate::protocol::postgres::{Discard, Row};
 
+/// The longest anybody waits for one of the pool's connections; where none comes free for so long, some were lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The workload.
 #[derive(Debug)]
 pub struct DbPool {
@@ -188,6 +191,7 @@ impl DbPool {
         Bounds {
             minimum: self.params.minimum,
             maximum: self.params.maximum,
+            patience: PATIENCE,
         }
     }
 
@@ -228,7 +232,9 @@ fn judge(in_use: Counts, left: u64, bounds: Bounds, totals: Totals) -> Vec<Strin
         fewest,
         ..
     } = in_use;
-    let Bounds { minimum, maximum } = bounds;
+    let Bounds {
+        minimum, maximum, ..
+    } = bounds;
     let mut violations = Vec::new();
     if most > u64::from(maximum.get()) {
         violations.push(format!(
@@ -259,6 +265,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds {
         minimum: NonZeroU32::new(5).unwrap(),
         maximum: NonZeroU32::new(20).unwrap(),
+        patience: PATIENCE,
     };
 
     #[track_caller]
