@@ -12,6 +12,8 @@ mod rounds;
 mod runtime;
 #[path = "broken_promises/server.rs"]
 mod server;
+#[path = "support/throwaway_postgres.rs"]
+mod throwaway_postgres;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +24,7 @@ use photofinish_harness::workload::Workload;
 use photofinish_scenarios::registry::WorkloadEntry;
 use photofinish_scenarios::workloads::{
     as_completed::AsCompleted, batch::Batch, blocking_mistake::BlockingMistake, counters::Counters,
-    cpu_offload::CpuOffload, crawl::Crawl, download::Download, failures::Failures,
+    cpu_offload::CpuOffload, crawl::Crawl, db_pool::DbPool, download::Download, failures::Failures,
     file_lines::FileLines, file_process::FileProcess, file_random::FileRandom, file_read::FileRead,
     file_write::FileWrite, first_completed::FirstCompleted, http_fanout::HttpFanout,
     http_limited::HttpLimited, http_queue::HttpQueue, http_retry::HttpRetry,
@@ -33,6 +35,7 @@ use photofinish_scenarios::workloads::{
 use rounds::{measured, plan};
 use runtime::{On, Promise};
 use serde_json::{Value, json};
+use throwaway_postgres::ThrowawayPostgres;
 
 /// Enough for what holds over a round to be judged: one loser of ten must have been cancelled.
 const OPERATIONS: u64 = 10;
@@ -47,6 +50,8 @@ struct Subject {
     entry: WorkloadEntry,
     params: Value,
     unit: Duration,
+    /// Where its database is, for those that have one.
+    database: Option<String>,
 }
 
 impl Subject {
@@ -55,6 +60,15 @@ impl Subject {
             entry: WorkloadEntry::of::<On<W>>(),
             params,
             unit: Duration::from_millis(2),
+            database: None,
+        }
+    }
+
+    fn with_database(self, server: &ThrowawayPostgres) -> Self {
+        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", server.port);
+        Self {
+            database: Some(url),
+            ..self
         }
     }
 
@@ -84,7 +98,8 @@ impl Subject {
         let directory = tempfile::tempdir().expect("a directory");
         let params = json!({ "broken": broken, "params": self.params });
         let target = |name: &&str| {
-            let url = format!("http://{}/", server::start());
+            let http = || format!("http://{}/", server::start());
+            let url = self.database.clone().unwrap_or_else(http);
             ((*name).to_owned(), TargetAddress { url, mock: false })
         };
         let targets: BTreeMap<_, _> = self.entry.about.targets.iter().map(target).collect();
@@ -134,6 +149,22 @@ fn one_more_than_a_semaphore_allows_is_noticed() {
         AT_ONCE,
         "parts waited at once, not 50",
     );
+}
+
+#[test]
+fn one_more_connection_than_a_pool_may_have_is_noticed() {
+    let Some(server) = ThrowawayPostgres::shared() else {
+        return;
+    };
+    Subject::of::<DbPool>(json!({ "minimum": 1, "maximum": 2 }))
+        .with_database(&server)
+        .notices(
+            AT_ONCE,
+            &[(
+                Promise::Permits,
+                "3 connections were open at once, of 2 allowed",
+            )],
+        );
 }
 
 #[test]
@@ -329,8 +360,11 @@ fn what_is_not_read_or_written_is_noticed_by_all_who_look_at_it() {
         &[
             (Promise::WriteLost, other_content),
             (Promise::ReadSkipped, other_content),
+            (Promise::SyncFails, "operation 0: this disk keeps nothing"),
         ],
     );
+    let unsynced = Subject::of::<FileWrite>(json!({ "sync": false }));
+    assert_eq!(told(&unsynced.round("sync", Promise::SyncFails)), [""; 0]);
     Subject::of::<FileLines>(json!({})).notices(
         ALL,
         &[

@@ -57,6 +57,23 @@ fn a_wrong_body_is_told_by_every_workload_that_asks_for_one() {
     }
 }
 
+/// One of three requests has to fail, by another kind in each operation; this server fails none of them.
+#[test]
+fn a_request_that_had_to_fail_and_did_not_is_told() {
+    for runtime in ["sync", "threads", "tokio"] {
+        let round = round("http-errors", runtime, Lies::Never);
+        let kinds: Vec<&String> = round.errors.keys().collect();
+        assert_eq!(kinds, [Failure::WRONG_CONTENT], "{runtime}");
+        // Of four operations in turn two meet the server.
+        assert_eq!(round.ops, OPERATIONS / 2, "{runtime}");
+        for told in ["`reset` succeeded", "`status` succeeded"] {
+            let told = format!("what had to fail as {told}");
+            let is_told = round.violations.iter().any(|said| said.ends_with(&told));
+            assert!(is_told, "{runtime}: {told}: {:?}", round.violations);
+        }
+    }
+}
+
 fn round(name: &str, runtime: &str, lies: Lies) -> Measurement {
     let directory = tempfile::tempdir().expect("a directory");
     let unit = Duration::from_millis(1);

@@ -64,6 +64,8 @@ pub(crate) enum Promise {
     ReadElsewhere,
     /// What is written goes nowhere.
     WriteLost,
+    /// A file that is to be safe on the disk cannot be.
+    SyncFails,
     /// A directory has an entry less.
     EntryLost,
 }
@@ -370,8 +372,11 @@ impl<F: File> File for BrokenFile<F> {
         }
     }
 
-    fn sync_all(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        self.file.sync_all()
+    async fn sync_all(&mut self) -> io::Result<()> {
+        match self.broken {
+            Promise::SyncFails => Err(io::Error::other("this disk keeps nothing")),
+            _ => self.file.sync_all().await,
+        }
     }
 }
 
