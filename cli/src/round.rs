@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::arm_server;
 use crate::arms::Arms;
 use crate::conditions::Watch;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::identity;
 use crate::interrupt::Interrupt;
 use crate::server_process::{self, ServerProcess};
@@ -133,7 +133,9 @@ fn without_counts(reply: WorkerResult, failure: Failure) -> Broken {
                 failure.in_one_line()
             )],
         }))),
-        WorkerResult::Unsupported { .. } | WorkerResult::Failed { .. } => None,
+        WorkerResult::Unsupported { .. }
+        | WorkerResult::Failed { .. }
+        | WorkerResult::Wrong { .. } => None,
     };
     Broken { failure, outcome }
 }
@@ -153,6 +155,7 @@ fn outcome(
         WorkerResult::Failed { reason, hint } => {
             Err(Failure::could_not_run(reason).maybe_hint(hint))
         }
+        WorkerResult::Wrong { reason } => Err(Failure::new(Exit::Wrong, reason)),
     }
 }
 

@@ -307,7 +307,9 @@ impl Bench<'_> {
             WorkerResult::Ok { measurement, audit } => {
                 Ok((*measurement, audit.unwrap_or_default()))
             }
-            WorkerResult::Unsupported { reason } => Err(Failure::could_not_run(reason)),
+            WorkerResult::Unsupported { reason } | WorkerResult::Wrong { reason } => {
+                Err(Failure::could_not_run(reason))
+            }
             WorkerResult::Failed { reason, hint } => {
                 Err(Failure::could_not_run(reason).maybe_hint(hint))
             }

@@ -167,7 +167,9 @@ fn round(runtime: &str, sessions: u32) -> Result<Measurement, String> {
     };
     match run_round::<Nothing>(&plan) {
         WorkerResult::Ok { measurement, .. } => Ok(*measurement),
-        WorkerResult::Unsupported { reason } | WorkerResult::Failed { reason, .. } => Err(reason),
+        WorkerResult::Unsupported { reason }
+        | WorkerResult::Failed { reason, .. }
+        | WorkerResult::Wrong { reason } => Err(reason),
     }
 }
 

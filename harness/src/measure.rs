@@ -60,7 +60,7 @@ fn run_supervised<W: Workload>(plan: &WorkerPlan, supervisor: &Supervisor) -> Wo
     };
     match with_runtime(&plan.runtime, config, round) {
         Ok(Ok(reported)) => reported.into(),
-        Ok(Err(error)) => failed(error.to_string()),
+        Ok(Err(error)) => error.into(),
         Err(SelectError::Start(StartError::Unsupported(reason))) => {
             WorkerResult::Unsupported { reason }
         }
@@ -85,6 +85,28 @@ enum RoundError {
     Session(#[source] crate::runtime::TaskError),
     #[error("checking and cleaning up failed: {0}")]
     Finish(#[source] Failure),
+}
+
+impl RoundError {
+    /// Whether the system under test gave what must not be, and not merely nothing.
+    fn is_wrong_content(&self) -> bool {
+        match self {
+            Self::Prepare(failure) | Self::Open { failure, .. } | Self::Finish(failure) => {
+                failure.kind == Failure::WRONG_CONTENT
+            }
+            Self::Params(_) | Self::Session(_) => false,
+        }
+    }
+}
+
+impl From<RoundError> for WorkerResult {
+    fn from(error: RoundError) -> Self {
+        let reason = error.to_string();
+        match error.is_wrong_content() {
+            true => Self::Wrong { reason },
+            false => failed(reason),
+        }
+    }
 }
 
 struct Round<'a, W> {

@@ -118,4 +118,9 @@ pub enum WorkerResult {
         /// What to try next, where there is something.
         hint: Option<String>,
     },
+    /// What came out before there was anything to measure must not: a session opened to the wrong content, say.
+    Wrong {
+        /// What it was, in one sentence.
+        reason: String,
+    },
 }

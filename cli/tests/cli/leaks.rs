@@ -202,7 +202,9 @@ impl Watch {
             }
             // Such a runtime does not start on this machine.
             WorkerResult::Unsupported { .. } => {}
-            WorkerResult::Failed { reason, .. } => panic!("{reason}"),
+            WorkerResult::Failed { reason, .. } | WorkerResult::Wrong { reason } => {
+                panic!("{reason}")
+            }
         }
     }
 }

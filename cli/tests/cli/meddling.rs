@@ -9,6 +9,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use photofinish_harness::record::Outcome;
+
 use crate::serve::served;
 use crate::support::Sandbox;
 
@@ -295,6 +297,27 @@ fn a_message_that_comes_in_the_place_of_another_is_told() {
     check("ws-echo", "ws", ONE_CLIENT, other(), &told);
     let told = ["operation ", "was heard instead of message "];
     check("ws-chat", "ws", ONE_ROOM, other(), &told);
+}
+
+/// A room is filled before the clock starts, and its clients talk meanwhile: what is wrong then is no failure to run.
+#[test]
+fn a_wrong_message_in_a_room_that_fills_is_wrong_too() {
+    let other = frames(|_, frame| replaced(frame, b"message 2", b"message 7"));
+    let sandbox = Sandbox::new();
+    let (_server, address) = served(&sandbox, &["ws"]);
+    let target = format!("ws=ws://{}/", other.before(&address));
+    let arguments = ["run", "ws-chat", "--target", &target];
+    let told = [
+        "opening session 0 failed: wrong-content",
+        "`message 7` was heard instead of message 2",
+    ];
+    sandbox
+        .run(&[&arguments, TINIEST, ONE_ROOM].concat())
+        .check(5, &told);
+    let record = sandbox.record();
+    assert!(
+        matches!(&record.rounds[0].outcome, Outcome::Failed { reason } if reason.contains(told[1]))
+    );
 }
 
 #[test]

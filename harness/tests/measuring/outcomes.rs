@@ -12,6 +12,7 @@ pub(crate) const CHECKS: &[Check] = listed![
     wrong_content_is_a_violation_in_words,
     an_operation_that_panics_fails_the_round_with_its_message,
     what_cannot_be_set_up_fails_the_round_with_the_reason,
+    a_session_that_opens_to_the_wrong_content_makes_the_round_wrong,
     a_promise_broken_over_the_whole_round_is_a_violation,
 ];
 
@@ -75,6 +76,17 @@ fn what_cannot_be_set_up_fails_the_round_with_the_reason(runtime: &'static Descr
         Script::FailToOpen(last),
         &format!("session {last} failed"),
     );
+}
+
+fn a_session_that_opens_to_the_wrong_content_makes_the_round_wrong(runtime: &'static Descriptor) {
+    let last = sessions(runtime, 4) - 1;
+    match round(runtime, asked(Script::OpenToWrongContent(last))) {
+        WorkerResult::Wrong { reason } => assert_eq!(
+            reason,
+            format!("opening session {last} failed: wrong-content: 7 instead of 8")
+        ),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn a_promise_broken_over_the_whole_round_is_a_violation(runtime: &'static Descriptor) {

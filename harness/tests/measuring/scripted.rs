@@ -43,6 +43,8 @@ pub(crate) enum Script {
     FailToPrepare,
     /// The session of this number does not open.
     FailToOpen(u32),
+    /// The session of this number opens to the wrong content.
+    OpenToWrongContent(u32),
     /// An expectation of the whole round is not met.
     BreakAPromise,
     /// The parameters make no sense.
@@ -105,6 +107,9 @@ impl Workload for Scripted {
         match self.script {
             Script::FailToOpen(refused) if index == refused => {
                 Err(Failure::new(Failure::REFUSED, "nobody there"))
+            }
+            Script::OpenToWrongContent(wrong) if index == wrong => {
+                Err(Failure::wrong_content("7 instead of 8"))
             }
             _ => Ok(index),
         }
