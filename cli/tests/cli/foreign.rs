@@ -80,6 +80,40 @@ fn a_crawl_of_a_site_of_others_obeys_its_rules() {
     every_operation_was_right(&sandbox.record());
     drop(server);
 
+    its_rules_were_obeyed(&sandbox);
+}
+
+/// A site that is as it is, and tells nothing of what a crawl must find; its rules lie where a redirect leads to.
+#[test]
+fn a_site_that_tells_nothing_of_itself_is_looked_at_first() {
+    let sandbox = Sandbox::new();
+    write_site(&sandbox);
+    let site = sandbox.path().join("site");
+    fs::remove_file(site.join("site-report")).expect("there");
+    fs::create_dir(site.join("rules")).expect("made");
+    fs::rename(site.join("robots.txt"), site.join("rules/robots.txt")).expect("moved");
+    let Some((server, address)) = nginx(&sandbox) else {
+        return;
+    };
+    let target = format!("http=http://{address}/");
+    let run = |scenario: &[&str]| {
+        sandbox
+            .run(&[&["run"], scenario, &["--target", &target], &TINY].concat())
+            .check(0, &[]);
+        every_operation_was_right(&sandbox.record());
+    };
+    run(&["crawl"]);
+    its_rules_were_obeyed(&sandbox);
+    run(&["scrape", "--set=pages=[\"/\", \"/pages/one\"]"]);
+    run(&["download", "--set=documents=[\"/pages/two\"]"]);
+    let there = ["run", "scrape", "--runtimes=tokio", "--target", &target];
+    let told = ["GET /pages/7 answered 404", "--set 'pages=[\"/\"]'"];
+    sandbox.run(&[&there, &TINY[..]].concat()).check(1, &told);
+    drop(server);
+}
+
+/// Every page that a crawler may read was asked for once in each crawl, and no other one.
+fn its_rules_were_obeyed(sandbox: &Sandbox) {
     let log = fs::read_to_string(sandbox.path().join("access.log")).expect("a log");
     let times = |path: &str| log.lines().filter(|line| *line == path).count();
     let crawls = times("/robots.txt");

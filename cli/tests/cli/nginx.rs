@@ -1,5 +1,5 @@
 //! A server of others: nginx on a free port, where one is installed. It serves the directory `site` of the sandbox, and
-//! writes what it was asked for to `access.log`.
+//! writes what it was asked for to `access.log`. Where the site has no `robots.txt`, it sends to `rules/robots.txt`.
 
 use std::path::Path;
 use std::process::Command;
@@ -26,7 +26,10 @@ pub fn nginx(sandbox: &Sandbox) -> Option<(Started, String)> {
          server {{ listen {address};\n\
          location = /page {{ return 200 'hello'; }}\n\
          location = /status {{ stub_status; }}\n\
-         location / {{ root {directory}/site; types {{}} default_type text/html; }} }} }}\n"
+         root {directory}/site; types {{}} default_type text/html;\n\
+         location = /robots.txt {{ try_files /robots.txt @rules; }}\n\
+         location @rules {{ return 302 rules/robots.txt; }}\n\
+         location / {{ }} }} }}\n"
     );
     let file = sandbox.write("nginx.conf", &configuration);
     let mut command = Command::new(nginx);

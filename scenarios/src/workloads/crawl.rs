@@ -3,7 +3,7 @@
 //! Parts take addresses from a common frontier until none waits, and all of them are joined before the next round: no part
 //! ever waits for another one, so that a crawl ends under every runtime, whatever "at once" means there. Where a crawl may
 //! go is decided in `frontier.rs`. Here is the life of a round and of each crawl in it; what a part does is in
-//! `crawl/part.rs`, what must come out in `crawl/expectations.rs`.
+//! `crawl/part.rs`, what must come out in `crawl/expectations.rs`, and in `crawl/survey.rs` of a site that does not tell.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use self::expectations::{check_results, check_visits, expected};
 use self::part::{Crawling, take_part};
+use self::survey::survey;
 use super::frontier::{Frontier, Robots};
 use super::http_connection::TARGET;
 use super::params::require;
@@ -26,6 +27,7 @@ use super::site::{SiteReport, Visitor, Visitors};
 mod part;
 
 mod expectations;
+mod survey;
 
 /// The workload.
 #[derive(Debug)]
@@ -35,8 +37,8 @@ pub struct Crawl {
     backoff: Duration,
     /// The title of each allowed page, by its address.
     expected: OnceLock<BTreeMap<String, String>>,
-    /// What the site told before the first crawl: it may have stood for longer.
-    before: OnceLock<SiteReport>,
+    /// What the site told before the first crawl: it may have stood for longer. `None` where it tells nothing.
+    before: OnceLock<Option<SiteReport>>,
 }
 
 /// Its parameters.
@@ -105,8 +107,15 @@ impl Workload for Crawl {
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
         std::fs::create_dir_all(&env.work_dir)?;
         let report = SiteReport::fetch(env).await?;
-        let root = Visitor::new(env, "root")?.root()?;
-        self.expected.get_or_init(|| expected(&report, &root));
+        let mut visitor = Visitor::new(env, "survey")?;
+        let expected = match &report {
+            Some(report) => expected(report, &visitor.root()?),
+            None => {
+                let crawl = self.crawling(env, &mut visitor, PathBuf::new()).await?;
+                survey(&env.runtime, &mut visitor, &crawl).await?
+            }
+        };
+        self.expected.get_or_init(|| expected);
         self.before.get_or_init(|| report);
         Ok(())
     }
@@ -157,7 +166,11 @@ impl Workload for Crawl {
         totals: Totals,
     ) -> Result<Vec<String>, Failure> {
         let before = self.before.get().expect("prepared before any session");
-        let report = SiteReport::fetch(env).await?.since(before);
+        let Some(before) = before else {
+            return Ok(Vec::new());
+        };
+        let report = SiteReport::fetch(env).await?;
+        let report = report.unwrap_or_default().since(before);
         let mut broken = check_visits(&report, &totals);
         let most = u64::from(self.params.limit.get()) * u64::from(totals.sessions);
         let seen = report.peak_in_flight;
@@ -184,19 +197,29 @@ impl Crawl {
         let name = format!("crawl-{worker}-{}-{}", session.index, session.crawls);
         session.visitors.rename(&name);
         let visitor = session.visitors.first(env)?;
+        let crawl = self.crawling(env, visitor, session.results.clone()).await?;
+        Ok(Arc::new(crawl))
+    }
+
+    /// A crawl that is about to visit the root, by the rules of the site.
+    async fn crawling<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        visitor: &mut Visitor<R>,
+        results: PathBuf,
+    ) -> Result<Crawling<R>, Failure> {
         let root = visitor.root()?;
         let mut crawl = Crawling {
             frontier: Mutex::new(Frontier::new(root.clone(), Robots::Nothing)),
             under_way: Arc::default(),
-            results: session.results.clone(),
+            results,
             writing: env.runtime.semaphore(NonZeroU32::MIN),
             tries: self.params.tries.get(),
             backoff: self.backoff,
         };
-        let status = crawl.get(&env.runtime, visitor, "/robots.txt").await?;
-        let robots = Robots::answered(status, visitor.body());
+        let robots = crawl.robots(&env.runtime, visitor, &root).await?;
         crawl.frontier = Mutex::new(Frontier::new(root, robots));
-        Ok(Arc::new(crawl))
+        Ok(crawl)
     }
 
     /// Spawns parts for those that wait, and joins all of them.

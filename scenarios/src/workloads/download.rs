@@ -1,7 +1,7 @@
 //! `download`: fetches several documents at once and saves each of them to a file.
 //!
 //! Length and connection are checked where a document arrives; what really reached the files is read back after the clock
-//! stopped, and compared with the digests that the site tells of what it serves.
+//! stopped, and compared with the digests of what the site serves, as it tells them or as they were before.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::asked::Asked;
 use super::http_connection::TARGET;
 use super::params::{require, require_path};
-use super::site::{SiteDocument, SiteReport, Visitor, Visitors};
+use super::site::{SiteDocument, SiteReport, Visitor, Visitors, not_there};
 use super::tallies::exactly;
 
 /// The workload.
@@ -86,10 +86,10 @@ impl Workload for Download {
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
         std::fs::create_dir_all(&env.work_dir)?;
-        let report = SiteReport::fetch(env).await?;
-        let document = |path: &String| report.document(path).cloned();
-        let documents = self.params.documents.iter().map(document);
-        let documents = documents.collect::<Result<_, Failure>>()?;
+        let documents = match SiteReport::fetch(env).await? {
+            Some(report) => self.told_by(&report)?,
+            None => self.fetched_before(env).await?,
+        };
         self.documents.get_or_init(|| documents);
         self.asked.begin(env);
         Ok(())
@@ -141,6 +141,36 @@ impl Workload for Download {
     }
 }
 
+impl Download {
+    /// The documents that a site tells of.
+    fn told_by(&self, report: &SiteReport) -> Result<Vec<SiteDocument>, Failure> {
+        let document = |path: &String| report.document(path).cloned();
+        self.params.documents.iter().map(document).collect()
+    }
+
+    /// The documents of a site that tells nothing.
+    async fn fetched_before<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<SiteDocument>, Failure> {
+        let mut visitor = Visitor::new(env, "before")?;
+        let mut documents = Vec::with_capacity(self.params.documents.len());
+        for path in &self.params.documents {
+            let got = visitor.get_ok(path).await;
+            got.map_err(|failure| not_there(failure, "documents"))?;
+            documents.push(SiteDocument {
+                path: path.clone(),
+                length_bytes: visitor.body().len() as u64,
+                sha256: digest(visitor.body()),
+            });
+        }
+        Ok(documents)
+    }
+}
+
+/// The SHA-256 of a document, in hexadecimal.
+fn digest(contents: &[u8]) -> String {
+    let digest = Sha256::digest(contents);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Where a session keeps its document of that number.
 fn saved_path(directory: &Path, session: u32, number: usize) -> PathBuf {
     directory.join(format!("downloaded-{session}-{number}.bin"))
@@ -175,11 +205,7 @@ fn check_file(path: &Path, document: &SiteDocument) -> Result<(), String> {
     let served = &document.path;
     let contents =
         std::fs::read(path).map_err(|error| format!("{served} was not saved: {error}"))?;
-    let digest: String = Sha256::digest(&contents)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    if contents.len() as u64 == document.length_bytes && digest == document.sha256 {
+    if contents.len() as u64 == document.length_bytes && digest(&contents) == document.sha256 {
         return Ok(());
     }
     let (length, expected) = (contents.len(), document.length_bytes);

@@ -1,7 +1,7 @@
 //! `scrape`: several pages of HTML at once; the title of each, or that it has none.
 //!
 //! Titles are read by `html_page.rs` where the page arrives, within the part that fetched it: parsing is a share of the
-//! work, and runs at once where fetching does. What the titles must be is told by the site.
+//! work, and runs at once where fetching does. What the titles must be is told by the site, or read before the clock starts.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::asked::Asked;
 use super::html_page::{HtmlPage, NO_TITLE};
 use super::http_connection::TARGET;
 use super::params::{require, require_path};
-use super::site::{SiteReport, Visitor, Visitors};
+use super::site::{SiteReport, Visitor, Visitors, not_there};
 use super::tallies::exactly;
 
 /// The workload.
@@ -77,13 +77,10 @@ impl Workload for Scrape {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
-        let report = SiteReport::fetch(env).await?;
-        let title = |path: &String| {
-            let page = report.page(path)?;
-            Ok(page.title.clone().unwrap_or_else(|| NO_TITLE.to_owned()))
+        let titles = match SiteReport::fetch(env).await? {
+            Some(report) => self.told_by(&report)?,
+            None => self.read_before(env).await?,
         };
-        let titles = self.params.pages.iter().map(title);
-        let titles = titles.collect::<Result<_, Failure>>()?;
         self.titles.get_or_init(|| titles);
         self.asked.begin(env);
         Ok(())
@@ -117,15 +114,39 @@ impl Workload for Scrape {
     }
 }
 
+impl Scrape {
+    /// The titles that a site tells.
+    fn told_by(&self, report: &SiteReport) -> Result<Vec<String>, Failure> {
+        let title = |path: &String| {
+            let page = report.page(path)?;
+            Ok(page.title.clone().unwrap_or_else(|| NO_TITLE.to_owned()))
+        };
+        self.params.pages.iter().map(title).collect()
+    }
+
+    /// The titles of a site that tells nothing.
+    async fn read_before<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<String>, Failure> {
+        let mut visitor = Visitor::new(env, "before")?;
+        let mut titles = Vec::with_capacity(self.params.pages.len());
+        for path in &self.params.pages {
+            let title = read_title(&mut visitor, path).await;
+            titles.push(title.map_err(|failure| not_there(failure, "pages"))?);
+        }
+        Ok(titles)
+    }
+}
+
 async fn title_of<R: Runtime>(
     mut visitor: Visitor<R>,
     path: String,
 ) -> (Visitor<R>, Result<String, Failure>) {
-    let title = match visitor.get_ok(&path).await {
-        Ok(()) => Ok(HtmlPage::read(visitor.body()).title_or_none().to_owned()),
-        Err(failure) => Err(failure),
-    };
+    let title = read_title(&mut visitor, &path).await;
     (visitor, title)
+}
+
+async fn read_title<R: Runtime>(visitor: &mut Visitor<R>, path: &str) -> Result<String, Failure> {
+    visitor.get_ok(path).await?;
+    Ok(HtmlPage::read(visitor.body()).title_or_none().to_owned())
 }
 
 /// Every title is the expected one, in the order asked.

@@ -1,13 +1,15 @@
 //! A visitor of the mock site, and what the site says of itself: what `scrape`, `download` and `crawl` share.
 //!
 //! What must come out is known from the site's own report, fetched before the clock starts; what was asked of the site is
-//! in the same report, fetched again after it stopped. So these workloads need the server `site` behind their target.
+//! in the same report, fetched again after it stopped. A site of others tells nothing of itself: then a workload looks
+//! for itself before the clock starts, alone and one thing after another, and what it finds must come out ever after.
 
 use std::collections::BTreeMap;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Env, Failure};
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use super::http_connection::{Connection, Endpoint};
@@ -52,19 +54,21 @@ pub(super) struct SiteDocument {
 }
 
 impl SiteReport {
-    /// Fetches it.
-    pub(super) async fn fetch<R: Runtime>(env: &Env<R>) -> Result<Self, Failure> {
+    /// Fetches it; `None` of a site that has none.
+    pub(super) async fn fetch<R: Runtime>(env: &Env<R>) -> Result<Option<Self>, Failure> {
         let mut visitor = Visitor::new(env, "report")?;
         let status = visitor.get("/site-report").await?;
-        let report = (status == 200).then(|| serde_json::from_slice(visitor.body()));
-        match report {
-            Some(Ok(report)) => Ok(report),
-            _ => Err(Failure::new(
-                Failure::STATUS,
-                "the target is no site that tells what must come out; this needs a server of kind `site`, \
-                 or a report like its own as /site-report",
-            )),
-        }
+        // Some sites answer with a page to whatever they do not know; what type a report has is not theirs to say.
+        let told = serde_json::from_slice::<Value>(visitor.body());
+        let (200, Ok(told)) = (status, told) else {
+            return Ok(None);
+        };
+        let report = serde_json::from_value(told);
+        report.map(Some).map_err(|error| {
+            Failure::wrong_content(format!(
+                "the site's own /site-report cannot be read: {error}"
+            ))
+        })
     }
 
     /// Without what the site had counted when it told `earlier`.
@@ -98,6 +102,13 @@ impl SiteReport {
 
 fn missing(thing: &str, path: &str) -> Failure {
     Failure::new(Failure::STATUS, format!("the site has no {thing} `{path}`"))
+}
+
+/// That a site of others does not have what parameter `param` names, and what to do about it.
+pub(super) fn not_there(failure: Failure, param: &str) -> Failure {
+    let Failure { kind, detail } = failure;
+    let advice = format!("name what this site has, as in --set '{param}=[\"/\"]'");
+    Failure::new(kind, format!("{detail}; {advice}"))
 }
 
 /// One who asks the site for one thing after another over a connection of its own.
@@ -173,9 +184,10 @@ impl<R: Runtime> Visitor<R> {
         content_type.to_ascii_lowercase().starts_with(b"text/html")
     }
 
-    /// Where the last answer sends its reader.
-    pub(super) fn location(&self) -> Option<&str> {
-        std::str::from_utf8(self.connection.location()?).ok()
+    /// Where the last answer, to a request of `address`, sends its reader.
+    pub(super) fn leads_to(&self, address: &Url) -> Option<Url> {
+        let location = std::str::from_utf8(self.connection.location()?).ok()?;
+        address.join(location).ok()
     }
 }
 

@@ -12,10 +12,13 @@ use photofinish_harness::runtime::{File as _, OpenMode, Runtime, Semaphore as _}
 use photofinish_harness::workload::Failure;
 use url::{Position, Url};
 
-use super::super::frontier::Frontier;
+use super::super::frontier::{Frontier, Robots};
 use super::super::html_page::HtmlPage;
 use super::super::site::Visitor;
 use super::super::tallies::Peak;
+
+/// How many redirects in a row lead to the rules of a site at the most (RFC 9309, section 2.3.1.2).
+const ROBOTS_REDIRECTS: u32 = 5;
 
 /// What the parts of one crawl share.
 pub(super) struct Crawling<R: Runtime> {
@@ -33,7 +36,7 @@ impl<R: Runtime> Crawling<R> {
         self.frontier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self) -> Option<Url> {
+    pub(super) fn next(&self) -> Option<Url> {
         self.frontier().take()
     }
 
@@ -61,8 +64,30 @@ impl<R: Runtime> Crawling<R> {
         visitor.get(path).await
     }
 
-    /// Asks for what is at `address`, takes up where it leads, and gives the line for the result file if it is a page.
-    async fn visit(
+    /// The rules of the site, wherever on it they lie.
+    pub(super) async fn robots(
+        &self,
+        runtime: &R,
+        visitor: &mut Visitor<R>,
+        root: &Url,
+    ) -> Result<Robots, Failure> {
+        let mut address = root.clone();
+        address.set_path("/robots.txt");
+        for _ in 0..=ROBOTS_REDIRECTS {
+            let path = &address[Position::BeforePath..];
+            let status = self.get(runtime, visitor, path).await?;
+            let to = visitor.leads_to(&address);
+            // Another site's rules cannot be asked for from here: what they are is not known.
+            match to.filter(|to| is_redirect(status) && to.origin() == root.origin()) {
+                Some(to) => address = to,
+                None => return Ok(Robots::answered(status, visitor.body())),
+            }
+        }
+        Ok(Robots::Nothing)
+    }
+
+    /// Asks for what is at `address`, takes up where it leads, and gives its title if it is a page.
+    pub(super) async fn visit(
         &self,
         runtime: &R,
         visitor: &mut Visitor<R>,
@@ -75,10 +100,10 @@ impl<R: Runtime> Crawling<R> {
                 let mut frontier = self.frontier();
                 page.links_from(address)
                     .for_each(|link| frontier.offer(link));
-                Ok(Some(format!("{address}\t{}\n", page.title_or_none())))
+                Ok(Some(page.title_or_none().to_owned()))
             }
-            301 | 302 | 303 | 307 | 308 => {
-                let to = visitor.location().and_then(|to| address.join(to).ok());
+            status if is_redirect(status) => {
+                let to = visitor.leads_to(address);
                 to.into_iter().for_each(|to| self.frontier().offer(to));
                 Ok(None)
             }
@@ -93,6 +118,10 @@ impl<R: Runtime> Crawling<R> {
             _ => Ok(None),
         }
     }
+}
+
+fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
 /// Visits one page after another, or a single one; gives the visitor back.
@@ -114,7 +143,8 @@ async fn visit_pages<R: Runtime>(
 ) -> Result<(), Failure> {
     let mut results = runtime.open(&crawl.results, OpenMode::Append).await?;
     while let Some(address) = crawl.next() {
-        if let Some(line) = crawl.visit(runtime, visitor, &address).await? {
+        if let Some(title) = crawl.visit(runtime, visitor, &address).await? {
+            let line = format!("{address}\t{title}\n");
             let _permit = crawl.writing.acquire().await;
             results.write_all(&mut line.into_bytes()).await?;
         }

@@ -1,0 +1,38 @@
+//! What crawls of a site that tells nothing of itself must find: what one crawl found, alone and page after page.
+//!
+//! It comes before the clock starts, in every round anew, and obeys the site's rules as every crawl does. A site without end
+//! (a calendar that links to tomorrow) is told as one. What is known of a site that does tell is in `expectations.rs`.
+
+use std::collections::BTreeMap;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::Failure;
+
+use super::super::site::Visitor;
+use super::part::Crawling;
+
+/// More pages than that are no site for one operation.
+const MOST_PAGES: usize = 10_000;
+
+/// The title of each page that may be visited, by its address.
+pub(super) async fn survey<R: Runtime>(
+    runtime: &R,
+    visitor: &mut Visitor<R>,
+    crawl: &Crawling<R>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut titles = BTreeMap::new();
+    while let Some(address) = crawl.next() {
+        if let Some(title) = crawl.visit(runtime, visitor, &address).await? {
+            titles.insert(address.into(), title);
+        }
+        if titles.len() > MOST_PAGES {
+            let told = format!("the site has more than {MOST_PAGES} pages, too many for a crawl");
+            return Err(Failure::new(Failure::IO, told));
+        }
+    }
+    if titles.is_empty() {
+        let told = "there is nothing to crawl: the root is no page of HTML, or robots.txt does not let us see it";
+        return Err(Failure::new(Failure::STATUS, told));
+    }
+    Ok(titles)
+}
