@@ -5,6 +5,9 @@
 //! open loads and reports what there is when an operation never ends. Time is stamped in one place (`session`), what a
 //! phase comes to is in `phase`, what a round comes to in `ledger`. How sessions run side by side is the runtime's
 //! business (`run_sessions`), what comes of the numbers is that of `reports`.
+//!
+//! What is generic over runtime and workload is compiled for each pair of them, some hundred times: it holds what needs
+//! their types, and the rest lies in functions that do not know them.
 
 mod floor;
 mod ledger;
@@ -13,6 +16,7 @@ mod probe;
 mod session;
 mod supervisor;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,16 +141,20 @@ fn make_workload<W: Workload>(plan: &WorkerPlan) -> Result<W, RoundError> {
 }
 
 fn environment<R: Runtime, W: Workload>(runtime: R, plan: &WorkerPlan) -> Env<R> {
-    let counter = |name: &&str| ((*name).to_owned(), TrafficCounter::default());
     Env {
         runtime,
         seed: plan.seed,
         concurrency: plan.load.concurrency().get(),
         targets: plan.targets.clone(),
         work_dir: plan.work_dir.clone(),
-        traffic: W::ABOUT.targets.iter().map(counter).collect(),
+        traffic: counters(W::ABOUT.targets),
         observed: Observed::default(),
     }
+}
+
+fn counters(targets: &[&str]) -> BTreeMap<String, TrafficCounter> {
+    let counter = |name: &&str| ((*name).to_owned(), TrafficCounter::default());
+    targets.iter().map(counter).collect()
 }
 
 async fn measure<R: Runtime, W: Workload>(
@@ -169,13 +177,11 @@ async fn measure<R: Runtime, W: Workload>(
     // After the counters, which would make each of its system calls dearer.
     ledger.floor = Some(floor::measure(&env.runtime, &ledger.recordings, count).await?);
     env.observed.clear();
-    let (before, allocated) = (os::usage(), allocations::counted());
+    let spending = Spending::begin();
     let probe = probe::start(&env.runtime, &env.observed, plan);
     let phase = PhasePlan::measured(plan);
     let (sessions, measured) = run_phase(env, sessions, &phase, &ledger, supervisor).await?;
-    let spent = os::usage().since(before).without(measured.pacer_cost());
-    let allocations = allocations::counted().zip(allocated);
-    let allocations = allocations.map(|(after, before)| after - before);
+    let (spent, allocations) = spending.end(measured.pacer_cost());
     probe::stop(probe).await;
 
     let totals = ledger.totals(&measured.recording);
@@ -192,6 +198,27 @@ async fn measure<R: Runtime, W: Workload>(
         allocations,
     };
     Ok(ledger.reported(measured, ending))
+}
+
+/// What the process had spent when the measurement began.
+struct Spending {
+    usage: os::Usage,
+    allocations: Option<u64>,
+}
+
+impl Spending {
+    fn begin() -> Self {
+        let usage = os::usage();
+        let allocations = allocations::counted();
+        Self { usage, allocations }
+    }
+
+    /// What it has spent since, without what pacing cost; and its allocations, where they are counted.
+    fn end(self, pacer_cost: os::Usage) -> (os::Usage, Option<u64>) {
+        let spent = os::usage().since(self.usage).without(pacer_cost);
+        let allocations = allocations::counted().zip(self.allocations);
+        (spent, allocations.map(|(after, before)| after - before))
+    }
 }
 
 async fn open_sessions<R: Runtime, W: Workload>(

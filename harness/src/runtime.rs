@@ -134,14 +134,14 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         sessions: Vec<S>,
     ) -> impl Future<Output = Result<Vec<S>, TaskError>> + Send {
         async move {
-            let spawn_loop = |mut session: S| {
+            let mut tasks = Vec::with_capacity(sessions.len());
+            for mut session in sessions {
                 let runtime = self.clone();
-                self.spawn(async move {
+                tasks.push(self.spawn(async move {
                     step_to_the_end(&runtime, &mut session).await;
                     session
-                })
-            };
-            let tasks: Vec<_> = sessions.into_iter().map(spawn_loop).collect();
+                }));
+            }
             let mut finished = Vec::with_capacity(tasks.len());
             for task in tasks {
                 finished.push(task.join().await?);

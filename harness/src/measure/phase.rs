@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
 use super::session::{Activity, Goal, SessionLoop};
-use super::supervisor::{Order, Paced, Supervisor};
+use super::supervisor::{Order, Paced, Supervisor, UnderWay};
 use super::{FIRST_WARMUP_OP, RoundError};
 use crate::arrivals::ArrivalQueue;
 use crate::load::{Load, Stage, Stop};
@@ -132,35 +132,17 @@ pub(super) async fn run_phase<R: Runtime, W: Workload>(
     ledger: &Ledger,
     supervisor: &Supervisor,
 ) -> Result<(Vec<SessionLoop<R, W>>, Phase), RoundError> {
-    let Some(schedule) = &plan.schedule else {
+    let Some(open) = OpenPhase::start(plan, sessions.len(), ledger, supervisor) else {
         let (sessions, ends) = run_closed(&env.runtime, sessions, plan).await?;
-        let phase = ends.phase(ledger.recordings.drain());
-        return Ok((sessions, phase));
+        return Ok((sessions, ends.phase(ledger.recordings.drain())));
     };
-    let lead = LEAD_PER_SESSION.saturating_mul(u32::try_from(sessions.len()).unwrap_or(u32::MAX));
-    // Some schedules are walked through for it, which must not eat up the lead.
-    let length = schedule.length();
-    let start = Instant::now() + lead.max(LEAD);
-    let queue = Arc::new(ArrivalQueue::new(schedule, start, sessions.len()));
-    let order = Order {
-        schedule: schedule.clone(),
-        length,
-        queue: Arc::clone(&queue),
-        // Should the operations never end, this is reported in their place.
-        ledger: plan.measured.then(|| ledger.clone()),
-    };
-    let pacing = supervisor.pace(order);
-    let goal = Goal::Arrivals(Arc::clone(&queue));
-    let halfway = start + length / 2;
-    let sessions = run(&env.runtime, sessions, plan, (goal_for_all(goal), halfway)).await;
-    if sessions.is_err() {
-        pacing.give_up();
+    match run(&env.runtime, sessions, plan, open.course()).await {
+        Ok((sessions, ends)) => Ok((sessions, open.phase(ends, ledger))),
+        Err(error) => {
+            open.pacing.give_up();
+            Err(error)
+        }
     }
-    let sessions = sessions?;
-    let paced = pacing.wait();
-    let ends = Ends::of(&sessions);
-    let phase = open_phase(ends, ledger.recordings.drain(), paced);
-    Ok((sessions, phase))
 }
 
 /// Runs all sessions through a closed phase.
@@ -169,45 +151,126 @@ pub(super) async fn run_closed<R: Runtime, W: Workload>(
     sessions: Vec<SessionLoop<R, W>>,
     plan: &PhasePlan,
 ) -> Result<(Vec<SessionLoop<R, W>>, Ends), RoundError> {
-    let now = Instant::now();
-    let goal = |index, sessions| goal(plan.stop, now, index, sessions);
-    let halfway = halfway(plan.stop, now);
-    let sessions = run(runtime, sessions, plan, (goal, halfway)).await?;
-    let ends = Ends::of(&sessions);
-    Ok((sessions, ends))
+    let course = Course::closed(plan.stop, Instant::now());
+    run(runtime, sessions, plan, course).await
 }
 
 async fn run<R: Runtime, W: Workload>(
     runtime: &R,
     mut sessions: Vec<SessionLoop<R, W>>,
     plan: &PhasePlan,
-    (goal, halfway): (impl Fn(u64, u64) -> Goal, Instant),
-) -> Result<Vec<SessionLoop<R, W>>, RoundError> {
+    course: Course,
+) -> Result<(Vec<SessionLoop<R, W>>, Ends), RoundError> {
     let alone = sessions.len() == 1 && !plan.lag_probe;
     for session in &mut sessions {
-        let goal = goal(session.index, session.stride);
+        let goal = course.goals.of(session.index, session.stride);
         session.begin(goal, plan.first_op, alone);
     }
     if let Some(first) = sessions.first_mut() {
-        first.halfway = Some(halfway);
+        first.halfway = Some(course.halfway);
     }
-    runtime
-        .run_sessions(sessions)
-        .await
-        .map_err(RoundError::Session)
+    let ran = runtime.run_sessions(sessions).await;
+    let sessions = ran.map_err(RoundError::Session)?;
+    let ends = ends_of(&sessions);
+    Ok((sessions, ends))
 }
 
-fn goal_for_all(goal: Goal) -> impl Fn(u64, u64) -> Goal {
-    move |_, _| goal.clone()
+fn ends_of<R: Runtime, W: Workload>(sessions: &[SessionLoop<R, W>]) -> Ends {
+    let mut activities = Vec::with_capacity(sessions.len());
+    let mut threads = None;
+    for session in sessions {
+        activities.push(session.activity);
+        threads = threads.or(session.threads);
+    }
+    Ends::of(&activities, threads)
 }
 
-fn goal(stop: Stop, now: Instant, index: u64, sessions: u64) -> Goal {
-    match stop {
-        Stop::DurationNs(duration_ns) => Goal::Until(now + Duration::from_nanos(duration_ns.get())),
-        Stop::Ops(ops) => {
-            let remainder = u64::from(index < ops.get() % sessions);
-            Goal::Ops(ops.get() / sessions + remainder)
+/// Where the sessions of a phase are going.
+struct Course {
+    goals: Goals,
+    /// When to look at how many threads there are.
+    halfway: Instant,
+}
+
+/// What each session of a phase has to do.
+enum Goals {
+    Closed { stop: Stop, start: Instant },
+    Arrivals(Arc<ArrivalQueue>),
+}
+
+impl Course {
+    fn closed(stop: Stop, start: Instant) -> Self {
+        Self {
+            goals: Goals::Closed { stop, start },
+            halfway: halfway(stop, start),
         }
+    }
+}
+
+impl Goals {
+    /// That of session number `index` of so many.
+    fn of(&self, index: u64, sessions: u64) -> Goal {
+        match self {
+            Self::Arrivals(queue) => Goal::Arrivals(Arc::clone(queue)),
+            Self::Closed { stop, start } => match stop {
+                Stop::DurationNs(duration_ns) => {
+                    Goal::Until(*start + Duration::from_nanos(duration_ns.get()))
+                }
+                Stop::Ops(ops) => {
+                    let remainder = u64::from(index < ops.get() % sessions);
+                    Goal::Ops(ops.get() / sessions + remainder)
+                }
+            },
+        }
+    }
+}
+
+/// An open phase whose schedule the supervisor keeps.
+struct OpenPhase {
+    queue: Arc<ArrivalQueue>,
+    halfway: Instant,
+    pacing: UnderWay,
+}
+
+impl OpenPhase {
+    /// Hands the schedule of an open phase over; `None` of a closed one.
+    fn start(
+        plan: &PhasePlan,
+        sessions: usize,
+        ledger: &Ledger,
+        supervisor: &Supervisor,
+    ) -> Option<Self> {
+        let schedule = plan.schedule.as_ref()?;
+        let lead = LEAD_PER_SESSION.saturating_mul(u32::try_from(sessions).unwrap_or(u32::MAX));
+        // Some schedules are walked through for it, which must not eat up the lead.
+        let length = schedule.length();
+        let start = Instant::now() + lead.max(LEAD);
+        let queue = Arc::new(ArrivalQueue::new(schedule, start, sessions));
+        let pacing = supervisor.pace(Order {
+            schedule: schedule.clone(),
+            length,
+            queue: Arc::clone(&queue),
+            // Should the operations never end, this is reported in their place.
+            ledger: plan.measured.then(|| ledger.clone()),
+        });
+        Some(Self {
+            queue,
+            halfway: start + length / 2,
+            pacing,
+        })
+    }
+
+    fn course(&self) -> Course {
+        Course {
+            goals: Goals::Arrivals(Arc::clone(&self.queue)),
+            halfway: self.halfway,
+        }
+    }
+
+    /// What it came to, once all sessions are done.
+    fn phase(self, ends: Ends, ledger: &Ledger) -> Phase {
+        let paced = self.pacing.wait();
+        open_phase(ends, ledger.recordings.drain(), paced)
     }
 }
 
@@ -229,19 +292,23 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    fn of<R: Runtime, W: Workload>(sessions: &[SessionLoop<R, W>]) -> Self {
-        let activities = || sessions.iter().map(|session| session.activity);
-        let first_start = activities()
+    fn of(activities: &[Activity], threads: Option<u64>) -> Self {
+        let first_start = activities
+            .iter()
             .filter_map(|activity| activity.first_start)
             .min();
         Self {
             first_start,
-            last_end: activities().filter_map(|activity| activity.last_end).max(),
-            session_time: activities().map(|activity| activity.duration()).sum(),
+            last_end: activities
+                .iter()
+                .filter_map(|activity| activity.last_end)
+                .max(),
+            session_time: activities.iter().map(Activity::duration).sum(),
             throughput_ops_s: first_start.map_or(0.0, |start| {
-                activities().map(|activity| activity.rate_hz(start)).sum()
+                let rates = activities.iter().map(|activity| activity.rate_hz(start));
+                rates.sum()
             }),
-            threads: sessions.iter().find_map(|session| session.threads),
+            threads,
         }
     }
 

@@ -264,9 +264,18 @@ impl Runtime for Pool {
         }
         let take_all =
             |finished: &mut Vec<_>| (finished.len() == expected).then(|| std::mem::take(finished));
-        let mut all = finished.wait_until_deadline(take_all).await;
-        all.sort_by_key(|(index, _)| *index);
-        all.into_iter().map(|(_, session)| session).collect()
+        let all = finished.wait_until_deadline(take_all).await;
+        // Back in their order without a sort, which would be compiled for every type of session.
+        let mut places = Vec::new();
+        places.resize_with(expected, || None);
+        for (index, session) in all {
+            places[index] = Some(session);
+        }
+        let mut sessions = Vec::with_capacity(expected);
+        for session in places.into_iter().flatten() {
+            sessions.push(session?);
+        }
+        Ok(sessions)
     }
 
     fn spawn<F>(&self, future: F) -> Self::Task<F::Output>
