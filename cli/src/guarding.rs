@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -32,7 +33,35 @@ pub fn end(interrupt: &Interrupt) -> (Arc<Listener>, Receiver<()>) {
     (on_interrupt, end)
 }
 
-/// A port that is free now. Somebody may take it before the server does; then the server says so and does not start.
+/// Ports below those that systems give to whoever asks for any, and above those of common services.
+const UNASSIGNED: RangeInclusive<u16> = 15_000..=30_000;
+
+/// How many of them are tried, before any will do.
+const TRIES: u32 = 100;
+
+/// An address that is free now. Nobody is given it by chance before the server takes it; who does all the same makes the
+/// server say so, and not start.
 pub fn free_address() -> io::Result<SocketAddr> {
+    for _ in 0..TRIES {
+        let ports = u32::from(UNASSIGNED.end() - UNASSIGNED.start()) + 1;
+        let random = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
+        let offset = u16::try_from(random % ports).expect("less than the last port");
+        let port = UNASSIGNED.start() + offset;
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return listener.local_addr();
+        }
+    }
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_address_can_be_listened_on_and_is_nobodys_by_chance() {
+        let address = free_address().expect("one of so many");
+        assert!(UNASSIGNED.contains(&address.port()), "{address}");
+        TcpListener::bind(address).expect("it is free");
+    }
 }
