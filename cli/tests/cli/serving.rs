@@ -207,7 +207,8 @@ fn misbehave(address: &str) {
     };
     let answer = |mut stream: TcpStream| {
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
+        let read = stream.read_to_string(&mut answer);
+        assert!(read.is_ok(), "{read:?} after {answer:?}");
         answer
     };
     let told = answer(send(b"GARBAGE\r\n\r\n"));

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use photofinish_harness::record::Record;
@@ -207,9 +208,15 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
+        if let Some(mut child) = self.child.take() {
             let _ = child.kill();
-            let _ = child.wait();
+            let output = child.wait_with_output();
+            // It may say why the test that waits for it has failed.
+            if std::thread::panicking()
+                && let Ok(output) = output
+            {
+                eprintln!("{:?}", Finished::from(output));
+            }
         }
     }
 }
@@ -277,10 +284,21 @@ pub fn wait_until_gone(processes: &[u32]) {
     });
 }
 
-/// An address at which nobody listens.
+/// An address at which nobody listens, and which nobody else is given: this process counts, and systems give ports away from
+/// a range above.
 pub fn closed_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").to_string()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 15_000;
+    const PORTS: u32 = 15_000;
+    // Tests of another process begin elsewhere.
+    let own = std::process::id().wrapping_mul(61);
+    loop {
+        let number = own.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let address = format!("127.0.0.1:{}", FIRST + number % PORTS);
+        if TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Says that a test cannot run without a program; where CI installs it, that is a failure.
