@@ -109,6 +109,13 @@ fn a_site_that_tells_nothing_of_itself_is_looked_at_first() {
     let there = ["run", "scrape", "--runtimes=tokio", "--target", &target];
     let told = ["GET /pages/7 answered 404", "--set 'pages=[\"/\"]'"];
     sandbox.run(&[&there, &TINY[..]].concat()).check(1, &told);
+    fs::write(site.join("robots.txt"), "user-agent: *\ndisallow: /\n").expect("written");
+    let closed = ["run", "crawl", "--runtimes=tokio", "--target", &target];
+    let told = [
+        "there is nothing to crawl",
+        "robots.txt does not let us see it",
+    ];
+    sandbox.run(&[&closed, &TINY[..]].concat()).check(1, &told);
     drop(server);
 }
 

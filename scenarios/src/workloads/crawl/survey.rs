@@ -31,7 +31,8 @@ pub(super) async fn survey<R: Runtime>(
         }
     }
     if titles.is_empty() {
-        let told = "there is nothing to crawl: the root is no page of HTML, or robots.txt does not let us see it";
+        let told = "there is nothing to crawl: the root is no page of HTML, it leads to another site, or robots.txt \
+                    does not let us see it";
         return Err(Failure::new(Failure::STATUS, told));
     }
     Ok(titles)
