@@ -169,8 +169,11 @@ impl Workload for Crawl {
         let Some(before) = before else {
             return Ok(Vec::new());
         };
-        let report = SiteReport::fetch(env).await?;
-        let report = report.unwrap_or_default().since(before);
+        let Some(report) = SiteReport::fetch(env).await? else {
+            let told = "the site does not tell any more what was asked of it";
+            return Err(Failure::new(Failure::STATUS, told));
+        };
+        let report = report.since(before);
         let mut broken = check_visits(&report, &totals);
         let most = u64::from(self.params.limit.get()) * u64::from(totals.sessions);
         let seen = report.peak_in_flight;

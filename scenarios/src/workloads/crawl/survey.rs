@@ -11,8 +11,8 @@ use photofinish_harness::workload::Failure;
 use super::super::site::Visitor;
 use super::part::Crawling;
 
-/// More pages than that are no site for one operation.
-const MOST_PAGES: usize = 10_000;
+/// More addresses than that, pages or not, are no site for one operation.
+const MOST_ADDRESSES: u32 = 10_000;
 
 /// The title of each page that may be visited, by its address.
 pub(super) async fn survey<R: Runtime>(
@@ -21,13 +21,16 @@ pub(super) async fn survey<R: Runtime>(
     crawl: &Crawling<R>,
 ) -> Result<BTreeMap<String, String>, Failure> {
     let mut titles = BTreeMap::new();
+    let mut visited = 0;
     while let Some(address) = crawl.next() {
+        visited += 1;
+        if visited > MOST_ADDRESSES {
+            let told =
+                format!("the site has more than {MOST_ADDRESSES} addresses, too many for a crawl");
+            return Err(Failure::new(Failure::IO, told));
+        }
         if let Some(title) = crawl.visit(runtime, visitor, &address).await? {
             titles.insert(address.into(), title);
-        }
-        if titles.len() > MOST_PAGES {
-            let told = format!("the site has more than {MOST_PAGES} pages, too many for a crawl");
-            return Err(Failure::new(Failure::IO, told));
         }
     }
     if titles.is_empty() {
