@@ -81,6 +81,7 @@ mod http_session;
 mod known_file;
 mod params;
 mod parts;
+mod robots;
 mod serving;
 mod site;
 mod tallies;

@@ -19,9 +19,10 @@ use serde::{Deserialize, Serialize};
 use self::expectations::{check_results, check_visits, expected};
 use self::part::{Crawling, take_part};
 use self::survey::survey;
-use super::frontier::{Frontier, Robots};
+use super::frontier::Frontier;
 use super::http_connection::TARGET;
 use super::params::require;
+use super::robots::Robots;
 use super::site::{SiteReport, Visitor, Visitors};
 
 mod part;
@@ -213,7 +214,7 @@ impl Crawl {
     ) -> Result<Crawling<R>, Failure> {
         let root = visitor.root()?;
         let mut crawl = Crawling {
-            frontier: Mutex::new(Frontier::new(root.clone(), Robots::Nothing)),
+            frontier: Mutex::new(Frontier::new(root.clone(), Robots::nothing())),
             under_way: Arc::default(),
             results,
             writing: env.runtime.semaphore(NonZeroU32::MIN),

@@ -6,60 +6,9 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use robotstxt::DefaultMatcher;
 use url::Url;
 
-/// The product token under which the crawler obeys.
-pub(super) const AGENT: &str = "photofinish";
-
-/// What a site's robots.txt allows (RFC 9309).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Robots {
-    /// There are no rules.
-    Everything,
-    /// The rules cannot be had, so nothing may be assumed.
-    Nothing,
-    /// These.
-    Rules(String),
-}
-
-/// Longer lines are no rules anybody meant, and more than this is not read: RFC 9309 asks for 500 KiB.
-const LONGEST_LINE_BYTES: usize = 8 * 1024;
-const MOST_BYTES: usize = 512 * 1024;
-
-impl Robots {
-    /// What an answer to the request of /robots.txt means (RFC 9309, section 2.3.1).
-    pub(super) fn answered(status: u16, body: &[u8]) -> Self {
-        match status {
-            200..=299 => Self::Rules(readable(body)),
-            400..=499 => Self::Everything,
-            _ => Self::Nothing,
-        }
-    }
-
-    /// Whether `address` may be asked for.
-    pub(super) fn allow(&self, address: &Url) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Nothing => false,
-            Self::Rules(rules) => DefaultMatcher::default().one_agent_allowed_by_robots(
-                rules,
-                AGENT,
-                address.as_str(),
-            ),
-        }
-    }
-}
-
-/// The rules as the matcher reads them: text without a byte-order mark, and no line that is too long for it.
-fn readable(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(MOST_BYTES)]);
-    let lines = text.trim_start_matches('\u{feff}').split(['\n', '\r']);
-    let kept: Vec<&str> = lines
-        .filter(|line| line.len() <= LONGEST_LINE_BYTES)
-        .collect();
-    kept.join("\n")
-}
+use super::robots::Robots;
 
 /// Addresses seen and addresses waiting.
 #[derive(Debug)]
@@ -118,79 +67,9 @@ mod tests {
             .expect("a path")
     }
 
-    fn allows(rules: &str, path: &str) -> bool {
-        Robots::answered(200, rules.as_bytes()).allow(&url(path))
-    }
-
-    #[test]
-    fn the_longest_rule_wins_and_of_two_as_long_the_one_that_allows() {
-        let rules =
-            "User-agent: *\nDisallow: /a\nAllow: /a/b\nDisallow: /a/b/c\nDisallow: /x\nAllow: /x\n";
-        for (path, allowed) in [
-            ("/", true),
-            ("/a", false),
-            ("/a/z", false),
-            ("/a/b", true),
-            ("/a/b/c/d", false),
-            ("/x", true),
-        ] {
-            assert_eq!(allows(rules, path), allowed, "{path}");
-        }
-        let reversed = "User-agent: *\nAllow: /a/b\nDisallow: /a\n";
-        assert!(
-            allows(reversed, "/a/b/1") && !allows(reversed, "/a/1"),
-            "whatever the order"
-        );
-    }
-
-    #[test]
-    fn the_group_of_the_agent_counts_and_the_one_for_all_only_without_it() {
-        let rules = "User-agent: other\nDisallow: /\n\nUser-agent: *\nDisallow: /b\n";
-        assert!(allows(rules, "/a") && !allows(rules, "/b"));
-        let own = "User-agent: *\nDisallow: /\n\nUser-agent: other\nUser-agent: PhotoFinish\nDisallow: /b # comment\n\n\
-                   User-agent: photofinish\nDisallow: /c\n";
-        assert!(allows(own, "/a") && !allows(own, "/b") && !allows(own, "/c"));
-    }
-
-    #[test]
-    fn wildcards_ends_queries_and_marks_are_understood() {
-        let rules =
-            "\u{feff}user-agent:*\r\ndisallow: /*.pdf$\r\nDisallow: /*?session=\r\nDisallow:\r\n";
-        for (path, allowed) in [
-            ("/a.pdf", false),
-            ("/a.pdf?x", true),
-            ("/a?session=1", false),
-            ("/a?x=1", true),
-        ] {
-            assert_eq!(allows(rules, path), allowed, "{path}");
-        }
-        assert!(
-            !allows("User-agent: *\nDisallow: /caf\u{e9}\n", "/caf\u{e9}/1"),
-            "percent-encoded or not"
-        );
-    }
-
-    #[test]
-    fn hostile_rules_are_survived() {
-        for rules in [
-            "\u{e9}".repeat(40_000),
-            "a:".repeat(9_000) + "\n\u{2014}",
-            "User-agent: *\nDisallow: /%".to_owned(),
-        ] {
-            assert!(allows(&rules, "/a"), "{}", &rules[..12]);
-        }
-    }
-
-    #[test]
-    fn without_rules_everything_is_allowed_and_with_unreadable_ones_nothing() {
-        assert!(Robots::answered(404, b"Disallow: /").allow(&url("/a")));
-        assert!(!Robots::answered(503, b"").allow(&url("/a")));
-        assert!(Robots::answered(200, b"").allow(&url("/a")));
-    }
-
     #[test]
     fn an_address_waits_once_in_whichever_form_it_is_linked() {
-        let mut frontier = Frontier::new(url("/"), Robots::Everything);
+        let mut frontier = Frontier::new(url("/"), Robots::everything());
         assert_eq!(frontier.take(), Some(url("/")));
         for form in [
             "/a",

@@ -13,6 +13,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::http_connection::{Connection, Endpoint};
+use super::robots::AGENT;
 use crate::protocol::http::Method;
 
 mod visitors;
@@ -149,7 +150,7 @@ impl<R: Runtime> Visitor<R> {
 
     /// Asks for a path with its query; gives the status. The answer is in the accessors until the next one.
     pub(super) async fn get(&mut self, path: &str) -> Result<u16, Failure> {
-        let headers = [("user-agent", "photofinish"), ("x-client", &self.name)];
+        let headers = [("user-agent", AGENT), ("x-client", &self.name)];
         self.endpoint
             .encode_get_with(path, &headers, &mut self.request)?;
         self.connection

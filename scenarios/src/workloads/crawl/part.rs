@@ -12,8 +12,9 @@ use photofinish_harness::runtime::{File as _, OpenMode, Runtime, Semaphore as _}
 use photofinish_harness::workload::Failure;
 use url::{Position, Url};
 
-use super::super::frontier::{Frontier, Robots};
+use super::super::frontier::Frontier;
 use super::super::html_page::HtmlPage;
+use super::super::robots::Robots;
 use super::super::site::Visitor;
 use super::super::tallies::Peak;
 
@@ -83,7 +84,7 @@ impl<R: Runtime> Crawling<R> {
                 None => return Ok(Robots::answered(status, visitor.body())),
             }
         }
-        Ok(Robots::Nothing)
+        Ok(Robots::nothing())
     }
 
     /// Asks for what is at `address`, takes up where it leads, and gives its title if it is a page.
