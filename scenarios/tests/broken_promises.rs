@@ -319,10 +319,11 @@ fn a_wait_that_ends_early_is_noticed_by_all_who_wait() {
         &["threads"],
         early,
     );
+    // In which operation is not said here: where the machine is busy, some attempts are late enough all the same.
     check(
         Subject::of::<HttpRetry>(json!({ "path": "/flaky/" })),
         ALL,
-        "operation 0: attempt 2 came",
+        ": attempt 2 came",
     );
 }
 
@@ -334,7 +335,7 @@ fn a_deadline_that_is_ignored_or_comes_early_is_noticed() {
         Promise::DeadlineIgnored,
         "11 of 11 operations got their answer although the deadline had passed",
     );
-    let early = (Promise::DeadlineEarly, "operation 0: given up after");
+    let early = (Promise::DeadlineEarly, ": given up after");
     Subject::of::<HttpTimeout>(json!({}))
         .with_unit(unit)
         .notices(ALL, &[ignored, early]);
