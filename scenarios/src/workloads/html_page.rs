@@ -31,6 +31,8 @@ impl HtmlPage {
         for Ok(token) in Tokenizer::new_with_emitter(html, emitter) {
             reading.take(token);
         }
+        // One that is never closed takes in all that follows.
+        reading.end_title();
         reading.page
     }
 
@@ -124,6 +126,7 @@ mod tests {
             some("First")
         );
         assert_eq!(title("<title></title>"), some(""));
+        assert_eq!(title("<title>Never <b>closed"), some("Never <b>closed"));
     }
 
     #[test]
