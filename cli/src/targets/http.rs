@@ -3,11 +3,12 @@
 //! The probe is one plain request over a socket of its own, before anything is measured: it tells a server that is not
 //! there from one that is slow, and learns its name from the `Server` header. Measuring is the worker's business.
 
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use photofinish_harness::record::ServerCounts;
+use photofinish_scenarios::protocol::http::{Limits, Method, ResponseReader};
 use url::Url;
 
 use super::{External, FORMS, loopback};
@@ -18,7 +19,7 @@ use crate::redact;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Longest answer to a probe that is read.
-const LONGEST_ANSWER: u64 = 64 * 1024;
+const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// Reads a URL that a plain HTTP client can use.
 pub fn parse(text: &str) -> Result<Url, Failure> {
@@ -123,7 +124,7 @@ fn stub_status(answer: &str) -> Option<Totals> {
 
 /// One request on a connection of its own; the answer's head and what came with it.
 fn get(url: &Url) -> Result<String, Failure> {
-    let failed = |error: std::io::Error| unreachable_at(url, &error);
+    let failed = |error: io::Error| unreachable_at(url, &error);
     let addresses = loopback::addresses(url)?;
     let mut stream = TcpStream::connect(&addresses[..]).map_err(failed)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
@@ -133,11 +134,7 @@ fn get(url: &Url) -> Result<String, Failure> {
         &url[url::Position::BeforeHost..url::Position::AfterPort],
     );
     stream.write_all(request.as_bytes()).map_err(failed)?;
-    let mut answer = Vec::new();
-    stream
-        .take(LONGEST_ANSWER)
-        .read_to_end(&mut answer)
-        .map_err(failed)?;
+    let answer = read_answer(stream).map_err(failed)?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     match answer.starts_with("HTTP/1.") {
         true => Ok(answer),
@@ -148,9 +145,36 @@ fn get(url: &Url) -> Result<String, Failure> {
     }
 }
 
-fn unreachable_at(url: &Url, error: &std::io::Error) -> Failure {
+/// All of an answer, up to its own end: not every server closes when it is asked to.
+fn read_answer(mut stream: impl Read) -> io::Result<Vec<u8>> {
+    let mut reader = ResponseReader::new(Limits::default());
+    reader.begin(Method::Get);
+    let (mut answer, mut body) = (Vec::new(), Vec::new());
+    let mut part = [0; 8 * 1024];
+    while answer.len() < LONGEST_ANSWER {
+        let part = match stream.read(&mut part)? {
+            0 => break,
+            count => &part[..count],
+        };
+        answer.extend_from_slice(part);
+        // What is wrong with it is for the worker to tell.
+        if reader
+            .advance(part, &mut body)
+            .is_ok_and(|advance| advance.done)
+        {
+            break;
+        }
+    }
+    Ok(answer)
+}
+
+fn unreachable_at(url: &Url, error: &io::Error) -> Failure {
+    let told = match error.kind() {
+        ErrorKind::WouldBlock => format!("it took longer than {} s", PATIENCE.as_secs()),
+        _ => error.to_string(),
+    };
     Failure::could_not_run(format!("no answer from {}", redact::url(url)))
-        .caused_by(std::io::Error::new(error.kind(), error.to_string()))
+        .caused_by(io::Error::new(error.kind(), told))
         .hint("start the server, or leave --target out to measure against the embedded one")
 }
 
@@ -174,6 +198,24 @@ mod tests {
             header("HTTP/1.1 200 OK\r\n\r\nServer: body", "server"),
             None
         );
+    }
+
+    /// Goal: an answer ends where it says so, and not only where its server closes. Method: what comes after it is an error.
+    #[test]
+    fn an_answer_is_read_to_its_own_end() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(ErrorKind::WouldBlock.into())
+            }
+        }
+        let whole = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        assert_eq!(read_answer(whole.chain(Broken)).expect("whole"), whole);
+        let half = &whole[..whole.len() - 1];
+        assert!(read_answer(half.chain(Broken)).is_err());
+        assert_eq!(read_answer(half).expect("closed"), half);
+        let nonsense = b"220 mail.test ESMTP\r\n";
+        assert_eq!(read_answer(&nonsense[..]).expect("closed"), nonsense);
     }
 
     #[test]

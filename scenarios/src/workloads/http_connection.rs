@@ -254,6 +254,11 @@ impl<R: Runtime> Connection<R> {
         self.reader.location()
     }
 
+    /// Whether anything came of the last response, be it whole or not.
+    pub(super) fn was_answered(&self) -> bool {
+        self.reader.has_begun()
+    }
+
     /// Whether the next exchange can go over the stream that is open now.
     pub(super) fn is_usable(&self) -> bool {
         self.stream.is_some()

@@ -149,7 +149,20 @@ impl<R: Runtime> Visitor<R> {
     }
 
     /// Asks for a path with its query; gives the status. The answer is in the accessors until the next one.
+    ///
+    /// A site may close a connection whenever it likes, and who used it before only learns of it by asking: such a
+    /// request is made once more (RFC 9110, section 9.2.2).
     pub(super) async fn get(&mut self, path: &str) -> Result<u16, Failure> {
+        let may_be_closed = self.connection.is_usable();
+        match self.get_over_this(path).await {
+            Err(_) if may_be_closed && !self.connection.was_answered() => {
+                self.get_over_this(path).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn get_over_this(&mut self, path: &str) -> Result<u16, Failure> {
         let headers = [("user-agent", AGENT), ("x-client", &self.name)];
         self.endpoint
             .encode_get_with(path, &headers, &mut self.request)?;

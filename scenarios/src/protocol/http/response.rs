@@ -144,6 +144,15 @@ impl ResponseReader {
         }
     }
 
+    /// Whether anything of the response has come.
+    pub fn has_begun(&self) -> bool {
+        match &self.state {
+            State::Head => self.interim_bytes > 0 || !self.held.is_empty(),
+            State::Failed(error) => *error != HttpError::ClosedBeforeResponse,
+            _ => true,
+        }
+    }
+
     /// Whether the head of the response is complete, so that the accessors below tell about it.
     pub fn head_done(&self) -> bool {
         !matches!(self.state, State::Head | State::Failed(_))

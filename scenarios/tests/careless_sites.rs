@@ -1,0 +1,143 @@
+//! Sites that keep to the rules no more than many do: crawled all the same, or told as what they are.
+//!
+//! Whole rounds run over real sockets against a server that closes connections without saying so, and one that tells what
+//! it holds and later does not.
+
+#[path = "support/rounds.rs"]
+mod rounds;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use photofinish_harness::protocol::{TargetAddress, WorkerPlan, WorkerResult};
+use photofinish_scenarios::registry::workload;
+use photofinish_scenarios::worker::work;
+use rounds::{measured, plan};
+use serde_json::{Value, json};
+
+const OPERATIONS: u64 = 10;
+
+/// What its site is like.
+#[derive(Clone, Copy)]
+struct Site {
+    /// A connection is closed after so many answers, of which none says so.
+    answers_per_connection: u32,
+    /// So many times it tells what it holds.
+    reports: u32,
+}
+
+#[test]
+fn a_site_that_closes_connections_without_a_word_is_asked_again() {
+    for answers_per_connection in [1, 3] {
+        for reports in [0, u32::MAX] {
+            let site = Site {
+                answers_per_connection,
+                reports,
+            };
+            for runtime in ["sync", "threads", "tokio", "smol"] {
+                let pages = json!({ "pages": ["/", "/a"] });
+                for (name, params) in [("crawl", json!({})), ("scrape", pages)] {
+                    let (plan, result) = round(name, &params, runtime, site);
+                    let round = measured(&plan, result);
+                    assert!(round.errors.is_empty(), "{name}: {:?}", round.errors);
+                    assert_eq!(round.violations, [""; 0], "{name} under {runtime}");
+                    assert_eq!(round.ops, OPERATIONS, "{name} under {runtime}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_site_that_no_longer_tells_what_it_was_asked_for_is_told() {
+    let site = Site {
+        answers_per_connection: u32::MAX,
+        reports: 1,
+    };
+    let (_, result) = round("crawl", &json!({}), "tokio", site);
+    let told = format!("{result:?}");
+    assert!(
+        told.contains("the site does not tell any more what was asked of it"),
+        "{told}"
+    );
+}
+
+fn round(name: &str, params: &Value, runtime: &str, site: Site) -> (WorkerPlan, WorkerResult) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let entry = workload(name).expect("it ships");
+    let url = format!("http://{}/", start(site));
+    let target = TargetAddress { url, mock: false };
+    let unit = Duration::from_millis(1);
+    let plan = WorkerPlan {
+        targets: [("http".to_owned(), target)].into(),
+        ..plan(entry, params, unit, runtime, OPERATIONS, directory.path())
+    };
+    let result = work(&plan).result;
+    (plan, result)
+}
+
+/// A thread for each client, which ends with it.
+fn start(site: Site) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it listens").to_string();
+    let reports = Arc::new(AtomicU32::new(0));
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let reports = Arc::clone(&reports);
+            std::thread::spawn(move || serve(&client, site, &reports));
+        }
+    });
+    address
+}
+
+fn serve(client: &TcpStream, site: Site, reports: &AtomicU32) {
+    let _ = client.set_nodelay(true);
+    let mut answers = client;
+    let (mut path, mut answered) = (String::new(), 0);
+    for line in BufReader::new(client).lines().map_while(Result::ok) {
+        if let Some(request) = line.strip_prefix("GET ") {
+            path = request.split(' ').next().unwrap_or("/").to_owned();
+        }
+        if !line.is_empty() {
+            continue;
+        }
+        let tells =
+            path == "/site-report" && reports.fetch_add(1, Ordering::Relaxed) < site.reports;
+        let answer = if tells { report() } else { page(&path) };
+        answered += 1;
+        if answers.write_all(answer.as_bytes()).is_err() || answered == site.answers_per_connection
+        {
+            return;
+        }
+    }
+}
+
+/// A ring of pages, each of which links to two more.
+const PAGES: [(&str, &str); 5] = [
+    ("/", "<title>/</title><a href=a>a</a><a href=b>b</a>"),
+    ("/a", "<title>/a</title><a href=b>b</a><a href=c>c</a>"),
+    ("/b", "<title>/b</title><a href=c>c</a><a href=d>d</a>"),
+    ("/c", "<title>/c</title><a href=d>d</a><a href=/>/</a>"),
+    ("/d", "<title>/d</title><a href=/>/</a><a href=a>a</a>"),
+];
+
+fn page(path: &str) -> String {
+    match PAGES.iter().find(|(known, _)| *known == path) {
+        Some((_, body)) => response("200 OK", "text/html", body),
+        None => response("404 Not Found", "text/plain", ""),
+    }
+}
+
+fn report() -> String {
+    let told = PAGES.map(|(path, _)| json!({ "path": path, "title": path, "allowed": true }));
+    let report = json!({ "pages": told }).to_string();
+    response("200 OK", "application/json", &report)
+}
+
+fn response(status: &str, kind: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}")
+}
