@@ -40,7 +40,7 @@ fn a_site_that_closes_connections_without_a_word_is_asked_again() {
             for runtime in ["sync", "threads", "tokio", "smol"] {
                 let pages = json!({ "pages": ["/", "/a"] });
                 for (name, params) in [("crawl", json!({})), ("scrape", pages)] {
-                    let (plan, result) = round(name, &params, runtime, site);
+                    let (plan, result) = round(name, &params, runtime, &start(site));
                     let round = measured(&plan, result);
                     assert!(round.errors.is_empty(), "{name}: {:?}", round.errors);
                     assert_eq!(round.violations, [""; 0], "{name} under {runtime}");
@@ -51,13 +51,33 @@ fn a_site_that_closes_connections_without_a_word_is_asked_again() {
     }
 }
 
+/// Goal: the path in the target's URL is where a crawl begins. Method: from a page without links, how much was asked for.
+#[test]
+fn a_crawl_begins_where_the_target_says() {
+    let site = Site {
+        answers_per_connection: u32::MAX,
+        reports: 0,
+    };
+    let (plan, result) = round(
+        "crawl",
+        &json!({}),
+        "tokio",
+        &format!("{}leaf?x=1", start(site)),
+    );
+    let round = measured(&plan, result);
+    assert!(round.errors.is_empty(), "{:?}", round.errors);
+    // Before any operation the report, then the rules and the page, as in each of those that follow.
+    let crawls = 1 + 1 + OPERATIONS;
+    assert_eq!(round.traffic["http"].requests, 1 + 2 * crawls);
+}
+
 #[test]
 fn a_site_that_no_longer_tells_what_it_was_asked_for_is_told() {
     let site = Site {
         answers_per_connection: u32::MAX,
         reports: 1,
     };
-    let (_, result) = round("crawl", &json!({}), "tokio", site);
+    let (_, result) = round("crawl", &json!({}), "tokio", &start(site));
     let told = format!("{result:?}");
     assert!(
         told.contains("the site does not tell any more what was asked of it"),
@@ -65,10 +85,10 @@ fn a_site_that_no_longer_tells_what_it_was_asked_for_is_told() {
     );
 }
 
-fn round(name: &str, params: &Value, runtime: &str, site: Site) -> (WorkerPlan, WorkerResult) {
+fn round(name: &str, params: &Value, runtime: &str, url: &str) -> (WorkerPlan, WorkerResult) {
     let directory = tempfile::tempdir().expect("a directory");
     let entry = workload(name).expect("it ships");
-    let url = format!("http://{}/", start(site));
+    let url = url.to_owned();
     let target = TargetAddress { url, mock: false };
     let unit = Duration::from_millis(1);
     let plan = WorkerPlan {
@@ -79,10 +99,10 @@ fn round(name: &str, params: &Value, runtime: &str, site: Site) -> (WorkerPlan, 
     (plan, result)
 }
 
-/// A thread for each client, which ends with it.
+/// Starts one, and gives its URL. A thread for each client, which ends with it.
 fn start(site: Site) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it listens").to_string();
+    let url = format!("http://{}/", listener.local_addr().expect("it listens"));
     let reports = Arc::new(AtomicU32::new(0));
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
@@ -90,7 +110,7 @@ fn start(site: Site) -> String {
             std::thread::spawn(move || serve(&client, site, &reports));
         }
     });
-    address
+    url
 }
 
 fn serve(client: &TcpStream, site: Site, reports: &AtomicU32) {
@@ -116,12 +136,14 @@ fn serve(client: &TcpStream, site: Site, reports: &AtomicU32) {
 }
 
 /// A ring of pages, each of which links to two more.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("/", "<title>/</title><a href=a>a</a><a href=b>b</a>"),
     ("/a", "<title>/a</title><a href=b>b</a><a href=c>c</a>"),
     ("/b", "<title>/b</title><a href=c>c</a><a href=d>d</a>"),
     ("/c", "<title>/c</title><a href=d>d</a><a href=/>/</a>"),
     ("/d", "<title>/d</title><a href=/>/</a><a href=a>a</a>"),
+    // To which none of them does.
+    ("/leaf?x=1", "<title>/leaf?x=1</title>"),
 ];
 
 fn page(path: &str) -> String {
@@ -132,7 +154,11 @@ fn page(path: &str) -> String {
 }
 
 fn report() -> String {
-    let told = PAGES.map(|(path, _)| json!({ "path": path, "title": path, "allowed": true }));
+    let linked = &PAGES[..5];
+    let told = linked
+        .iter()
+        .map(|(path, _)| json!({ "path": path, "title": path, "allowed": true }));
+    let told: Vec<Value> = told.collect();
     let report = json!({ "pages": told }).to_string();
     response("200 OK", "application/json", &report)
 }

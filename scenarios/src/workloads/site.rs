@@ -142,9 +142,10 @@ impl<R: Runtime> Visitor<R> {
         name.clone_into(&mut self.name);
     }
 
-    /// The root of the site.
+    /// Where the site begins: its top, or what the target's URL names.
     pub(super) fn root(&self) -> Result<Url, Failure> {
-        let root = Url::parse(&format!("http://{}/", self.endpoint.authority()));
+        let (authority, path) = (self.endpoint.authority(), self.endpoint.path("/"));
+        let root = Url::parse(&format!("http://{authority}{path}"));
         root.map_err(|error| Failure::new(Failure::IO, error.to_string()))
     }
 

@@ -74,6 +74,7 @@ impl<R: Runtime> Crawling<R> {
     ) -> Result<Robots, Failure> {
         let mut address = root.clone();
         address.set_path("/robots.txt");
+        address.set_query(None);
         for _ in 0..=ROBOTS_REDIRECTS {
             let path = &address[Position::BeforePath..];
             let status = self.get(runtime, visitor, path).await?;
