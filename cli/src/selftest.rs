@@ -215,16 +215,25 @@ fn loop_cost(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
     )])
 }
 
+/// Where the machine is busy a runtime may start or end by another way, and allocate once more in one round than in
+/// another. What the loop allocates it allocates in each, so the least of several rounds tells.
 fn allocations(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
     const FEW: u64 = 100_000;
     const MANY: u64 = 1_100_000;
-    let (_, few) = bench.measure(&bench.closed(runtime, FEW))?;
-    let (_, many) = bench.measure(&bench.closed(runtime, MANY))?;
-    let audits = FewAndMany {
-        few: &few,
-        many: &many,
+    const MOST_ROUNDS: u32 = 3;
+    let least = |before: Option<u64>, count| {
+        let (_, audit) = bench.measure(&bench.closed(runtime, count))?;
+        Ok::<_, Failure>(before.into_iter().chain(audit.allocations).min())
     };
-    Ok(vec![judge::allocations(runtime, audits, MANY - FEW)])
+    let (mut few, mut many) = (None, None);
+    for _ in 0..MOST_ROUNDS {
+        (few, many) = (least(few, FEW)?, least(many, MANY)?);
+        if many <= few {
+            break;
+        }
+    }
+    let counts = FewAndMany { few, many };
+    Ok(vec![judge::allocations(runtime, counts, MANY - FEW)])
 }
 
 fn memory(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
