@@ -68,8 +68,8 @@ fn each_rate_is_a_cell_and_every_arrival_is_accounted_for() {
 /// The stall test against a server of others: what arithmetic says must show in the responses, under each runtime.
 ///
 /// Method: 500 arrivals per second for 3 s; nginx is stopped for half a second in the middle, by signals. Other tests run
-/// beside this one and add to it, but never take away: without counting from the due time the 99th percentile would fall
-/// short by orders of magnitude. How exact it is on a quiet machine is the self-test's business.
+/// beside this one and may add to it, never take away; without counting from the due time the 99th percentile would be
+/// missed by orders of magnitude. How exact it is on a quiet machine is the self-test's business.
 #[test]
 fn a_stopped_nginx_shows_in_the_responses_as_arithmetic_says() {
     let sandbox = Sandbox::new();
@@ -108,8 +108,9 @@ fn a_stopped_nginx_shows_in_the_responses_as_arithmetic_says() {
         for quantile in [0.99, 1.0] {
             let expected_ns = stall.response_ns(round.ops, quantile);
             let seen_ns = open.response.quantile_ns(quantile).expect("values") as f64;
+            let ratio = seen_ns / expected_ns;
             assert!(
-                seen_ns >= 0.85 * expected_ns,
+                (0.85..=1.6).contains(&ratio),
                 "{}: {seen_ns} ns instead of {expected_ns} ns at {quantile}",
                 runtime.name
             );
@@ -127,11 +128,11 @@ fn a_stopped_nginx_shows_in_the_responses_as_arithmetic_says() {
 fn stall_in_the_middle(mut run: crate::support::Started, server: u32) -> Stall {
     run.wait_for_child("worker");
     thread::sleep(Duration::from_millis(1_300));
-    send("STOP", server);
     let stopped = Instant::now();
+    send("STOP", server);
     thread::sleep(Duration::from_millis(500));
-    let stall_ns = u64::try_from(stopped.elapsed().as_nanos()).expect("half a second");
     send("CONT", server);
+    let stall_ns = u64::try_from(stopped.elapsed().as_nanos()).expect("half a second");
     run.finish().check(0, &[]);
     Stall {
         rate_hz: 500.0,
