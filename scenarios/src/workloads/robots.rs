@@ -35,10 +35,14 @@ impl Robots {
     /// Whether `address` may be asked for.
     pub(super) fn allow(&self, address: &Url) -> bool {
         let path = &address[Position::BeforePath..Position::AfterQuery];
-        // A rule writes a star of an address as its code, and a dollar sign either way (section 2.2.3).
-        let coded = path.replace('*', "%2A").replace('$', "%24");
-        self.0.is_allowed(path) && self.0.is_allowed(&coded)
+        self.0.is_allowed(path) && coded(path).is_none_or(|path| self.0.is_allowed(&path))
     }
+}
+
+/// `path` as a rule means it that writes a star or a dollar sign by its code (section 2.2.3); `None` where it has neither.
+fn coded(path: &str) -> Option<String> {
+    path.contains(['*', '$'])
+        .then(|| path.replace('*', "%2A").replace('$', "%24"))
 }
 
 /// The same text with every line as it is meant.
@@ -75,31 +79,35 @@ fn plain_line(line: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn url(path: &str) -> Url {
-        Url::parse("http://site.test:8080/")
-            .expect("a URL")
-            .join(path)
-            .expect("a path")
+    fn allows_after(status: u16, rules: &str, path: &str) -> bool {
+        let address = Url::parse(&format!("http://site.test{path}")).expect("a URL");
+        Robots::answered(status, rules.as_bytes()).allow(&address)
     }
 
     fn allows(rules: &str, path: &str) -> bool {
-        Robots::answered(200, rules.as_bytes()).allow(&url(path))
+        allows_after(200, rules, path)
+    }
+
+    #[track_caller]
+    fn check(rules: &str, paths: &[(&str, bool)]) {
+        for (path, allowed) in paths {
+            assert_eq!(allows(rules, path), *allowed, "{path}");
+        }
     }
 
     #[test]
     fn the_longest_rule_wins_and_of_two_as_long_the_one_that_allows() {
         let rules =
             "User-agent: *\nDisallow: /a\nAllow: /a/b\nDisallow: /a/b/c\nDisallow: /x\nAllow: /x\n";
-        for (path, allowed) in [
+        let paths = [
             ("/", true),
             ("/a", false),
             ("/a/z", false),
             ("/a/b", true),
             ("/a/b/c/d", false),
             ("/x", true),
-        ] {
-            assert_eq!(allows(rules, path), allowed, "{path}");
-        }
+        ];
+        check(rules, &paths);
         let reversed = "User-agent: *\nAllow: /a/b\nDisallow: /a\n";
         assert!(
             allows(reversed, "/a/b/1") && !allows(reversed, "/a/1"),
@@ -120,14 +128,13 @@ mod tests {
     fn wildcards_ends_queries_and_marks_are_understood() {
         let rules =
             "\u{feff}user-agent:*\r\ndisallow: /*.pdf$\r\nDisallow: /*?session=\r\nDisallow:\r\n";
-        for (path, allowed) in [
+        let paths = [
             ("/a.pdf", false),
             ("/a.pdf?x", true),
             ("/a?session=1", false),
             ("/a?x=1", true),
-        ] {
-            assert_eq!(allows(rules, path), allowed, "{path}");
-        }
+        ];
+        check(rules, &paths);
         assert!(
             !allows("User-agent: *\nDisallow: /caf\u{e9}\n", "/caf\u{e9}/1"),
             "percent-encoded or not"
@@ -204,8 +211,8 @@ mod tests {
 
     #[test]
     fn without_rules_everything_is_allowed_and_with_unreadable_ones_nothing() {
-        assert!(Robots::answered(404, b"Disallow: /").allow(&url("/a")));
-        assert!(!Robots::answered(503, b"").allow(&url("/a")));
-        assert!(Robots::answered(200, b"").allow(&url("/a")));
+        assert!(allows_after(404, "User-agent: *\nDisallow: /", "/a"));
+        assert!(!allows_after(503, "", "/a"));
+        assert!(allows_after(200, "", "/a"));
     }
 }
