@@ -5,10 +5,11 @@
 
 #[path = "support/rounds.rs"]
 mod rounds;
+#[path = "support/tiny_server.rs"]
+mod tiny_server;
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -99,37 +100,20 @@ fn round(name: &str, params: &Value, runtime: &str, url: &str) -> (WorkerPlan, W
     (plan, result)
 }
 
-/// Starts one, and gives its URL. A thread for each client, which ends with it.
+/// Starts one, and gives its URL.
 fn start(site: Site) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}/", listener.local_addr().expect("it listens"));
-    let reports = Arc::new(AtomicU32::new(0));
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let reports = Arc::clone(&reports);
-            std::thread::spawn(move || serve(&client, site, &reports));
-        }
-    });
-    url
+    let reports = AtomicU32::new(0);
+    let address = tiny_server::start(move |client| serve(client, site, &reports));
+    format!("http://{address}/")
 }
 
-fn serve(client: &TcpStream, site: Site, reports: &AtomicU32) {
-    let _ = client.set_nodelay(true);
-    let mut answers = client;
-    let (mut path, mut answered) = (String::new(), 0);
-    for line in BufReader::new(client).lines().map_while(Result::ok) {
-        if let Some(request) = line.strip_prefix("GET ") {
-            path = request.split(' ').next().unwrap_or("/").to_owned();
-        }
-        if !line.is_empty() {
-            continue;
-        }
+fn serve(mut client: &TcpStream, site: Site, reports: &AtomicU32) {
+    let answers = site.answers_per_connection as usize;
+    for path in tiny_server::paths(client).take(answers) {
         let tells =
             path == "/site-report" && reports.fetch_add(1, Ordering::Relaxed) < site.reports;
         let answer = if tells { report() } else { page(&path) };
-        answered += 1;
-        if answers.write_all(answer.as_bytes()).is_err() || answered == site.answers_per_connection
-        {
+        if client.write_all(answer.as_bytes()).is_err() {
             return;
         }
     }

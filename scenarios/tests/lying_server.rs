@@ -5,11 +5,12 @@
 
 #[path = "support/rounds.rs"]
 mod rounds;
+#[path = "support/tiny_server.rs"]
+mod tiny_server;
 
 use std::io::{BufRead, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -97,22 +98,12 @@ fn round(name: &str, runtime: &str, lies: Lies) -> Measurement {
     measured(&plan, work(&plan).result)
 }
 
-/// A thread for each client, which ends with it.
 fn server(lies: Lies) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it listens").to_string();
-    let requests = Arc::new(AtomicU64::new(0));
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let requests = Arc::clone(&requests);
-            std::thread::spawn(move || answer(&client, &requests, lies));
-        }
-    });
-    address
+    let requests = AtomicU64::new(0);
+    tiny_server::start(move |client| answer(client, &requests, lies))
 }
 
 fn answer(client: &TcpStream, requests: &AtomicU64, lies: Lies) {
-    let _ = client.set_nodelay(true);
     let mut answers = client;
     let mut reader = BufReader::new(client);
     while let Some(sent) = request(&mut reader) {

@@ -1,49 +1,34 @@
 //! A small site that keeps all of its own promises: what the workloads under test talk to.
 //!
 //! It answers each path with the path itself, but for those that mean something: an answer that comes late, one that comes
-//! at the third attempt, and a site of two pages and a document with its report. A thread for each client, which ends with it.
+//! at the third attempt, and a site of two pages and a document with its report.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::io::Write as _;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use crate::tiny_server;
+
 /// What stands at `/documents/1.bin`.
 const DOCUMENT: &str = "a document";
 
 /// How often each path was asked for.
-type Asked = Arc<Mutex<HashMap<String, u32>>>;
+type Asked = Mutex<HashMap<String, u32>>;
 
 /// Starts one, and gives its address.
 pub(crate) fn start() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it listens").to_string();
-    std::thread::spawn(move || {
-        let asked = Asked::default();
-        for client in listener.incoming().flatten() {
-            let asked = Arc::clone(&asked);
-            std::thread::spawn(move || serve(&client, &asked));
+    let asked = Asked::default();
+    tiny_server::start(move |mut client| {
+        for path in tiny_server::paths(client) {
+            if client.write_all(&answer(&path, &asked)).is_err() {
+                return;
+            }
         }
-    });
-    address
-}
-
-fn serve(client: &TcpStream, asked: &Asked) {
-    let _ = client.set_nodelay(true);
-    let mut answers = client;
-    let mut path = String::new();
-    for line in BufReader::new(client).lines().map_while(Result::ok) {
-        if let Some(request) = line.strip_prefix("GET ") {
-            path = request.split(' ').next().unwrap_or("/").to_owned();
-        }
-        if line.is_empty() && answers.write_all(&answer(&path, asked)).is_err() {
-            return;
-        }
-    }
+    })
 }
 
 fn answer(path: &str, asked: &Asked) -> Vec<u8> {
