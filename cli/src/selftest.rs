@@ -215,8 +215,8 @@ fn loop_cost(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
     )])
 }
 
-/// Where the machine is busy a runtime may start or end by another way, and allocate once more in one round than in
-/// another. What the loop allocates it allocates in each, so the least of several rounds tells.
+/// On a busy machine a runtime may allocate once more in one round than in another; what the loop allocates for its
+/// operations it allocates in each. So the least of several rounds tells.
 fn allocations(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
     const FEW: u64 = 100_000;
     const MANY: u64 = 1_100_000;
