@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use photofinish_harness::record::{ArmKind, ArmSource, Record};
+use photofinish_record::{ArmKind, ArmSource, Record};
 use photofinish_reports::describe;
 use sha2::{Digest, Sha256};
 

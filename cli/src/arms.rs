@@ -6,7 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use photofinish_harness::record::Arm;
+use photofinish_record::Arm;
 
 /// What differs between the two arms.
 #[derive(Clone, Debug, Default)]

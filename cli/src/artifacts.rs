@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 use photofinish_reports::formats;
 
 use crate::exit::Failure;

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 
 use crate::exit::Failure;
 use crate::run_directory::{self, RunFile, write_files};

@@ -4,7 +4,7 @@
 //! limits, each with its reason. They are set so that a redo is the exception on a small virtual machine left to itself.
 
 use photofinish_harness::os;
-use photofinish_harness::record::{Conditions, Placement};
+use photofinish_record::{Conditions, Placement};
 
 use crate::targets::Standing;
 

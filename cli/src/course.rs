@@ -4,9 +4,9 @@
 //! a search makes its blocks as it goes, from what the last one came to. What is decided and what to try next are
 //! questions for `reports`; running a block is `orchestrate`'s business.
 
-use photofinish_harness::draw::draw_below;
-use photofinish_harness::load::{Arrivals, Load};
-use photofinish_harness::record::{Cell, Outcome, Plan, Round, SearchResult};
+use photofinish_record::draw::draw_below;
+use photofinish_record::load::{Arrivals, Load};
+use photofinish_record::{Cell, Outcome, Plan, Round, SearchResult};
 use photofinish_reports::search::{Climb, Objective, PRECISION, Try};
 
 /// Says which block comes next.
@@ -102,8 +102,8 @@ impl Searching {
     }
 
     /// The search's part of a record.
-    pub fn search(&self) -> photofinish_harness::record::Search {
-        photofinish_harness::record::Search {
+    pub fn search(&self) -> photofinish_record::Search {
+        photofinish_record::Search {
             objective: self.objective.text().to_owned(),
             precision: PRECISION,
             results: self.results(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use photofinish_harness::fitness;
 use photofinish_harness::os::fitness::{Look, readings};
-use photofinish_harness::record::{Finding, Placement};
+use photofinish_record::{Finding, Placement};
 
 /// What is found about the CPUs of `placement` and the place for a run's files, after watching for `watch`.
 pub fn examine(placement: &Placement, directory: &Path, watch: Duration) -> Vec<Finding> {
@@ -36,7 +36,7 @@ fn cpus(placement: &Placement) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use photofinish_harness::record::PlacementKind;
+    use photofinish_record::PlacementKind;
 
     #[test]
     fn cpus_that_server_and_worker_share_are_looked_at_once() {

@@ -3,8 +3,8 @@
 //! What a text means is known by `reports::gate::terms`; here is which texts count, and for which scenario.
 
 use clap::Args;
-use photofinish_harness::load::Load;
-use photofinish_harness::record::{ArmSource, Gate as Gated, GateTerm, Plan};
+use photofinish_record::load::Load;
+use photofinish_record::{ArmSource, Gate as Gated, GateTerm, Plan};
 use photofinish_reports::gate::rule::{FLOOR, LIMIT};
 use photofinish_reports::gate::terms;
 use photofinish_scenarios::scenario::GateSpec;

@@ -5,9 +5,9 @@
 //! then only that is left to compare. Where operations succeeded that gave up an exchange on purpose, the server may have
 //! answered as many more as were given up. What a scenario expects the server to see is compared here too.
 
-use photofinish_harness::record::{InFlight, Measurement, ServerCounts, Traffic};
 use photofinish_harness::runtime::{Capability, Descriptor};
 use photofinish_harness::workload::Failure;
+use photofinish_record::{InFlight, Measurement, ServerCounts, Traffic};
 
 /// Failures that are complete exchanges all the same; after any other, neither side can know how far the other one got.
 const COMPLETE_EXCHANGES: [&str; 3] = [Failure::STATUS, Failure::WRONG_CONTENT, "sql"];
@@ -136,8 +136,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    use photofinish_harness::latency::Latencies;
-    use photofinish_harness::record::{Cost, Failures};
+    use photofinish_record::latency::Latencies;
+    use photofinish_record::{Cost, Failures};
 
     const TRAFFIC: Traffic = Traffic {
         requests: 10,

@@ -3,7 +3,7 @@
 //! A lower bound only, one descriptor per session that talks to a server: a workload that needs more of them per
 //! session still finds out by itself, and says so. The soft limit has been raised to the hard one before.
 
-use photofinish_harness::record::Plan;
+use photofinish_record::Plan;
 
 use crate::exit::Failure;
 

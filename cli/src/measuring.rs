@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use photofinish_harness::os;
-use photofinish_harness::record::{Completion, PlannedServer, RECORD_SCHEMA, Record, Tool};
+use photofinish_record::{Completion, PlannedServer, RECORD_SCHEMA, Record, Tool};
 use photofinish_scenarios::plan::{estimate, plan_hash};
 
 use crate::arms::Arms;

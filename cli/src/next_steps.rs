@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use photofinish_harness::record::{PlannedScenario, PlannedServer, Record};
+use photofinish_record::{PlannedScenario, PlannedServer, Record};
 
 use photofinish_reports::found;
 

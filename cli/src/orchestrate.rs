@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use photofinish_harness::record::{Cell, Completion, Outcome, Plan, PlannedScenario, Round};
+use photofinish_record::{Cell, Completion, Outcome, Plan, PlannedScenario, Round};
 
 use crate::course::Course;
 use crate::exit::Failure;
@@ -295,7 +295,7 @@ impl SoFar {
 mod tests {
     use super::*;
     use crate::course::Planned;
-    use photofinish_harness::record::Conditions;
+    use photofinish_record::Conditions;
     use serde_json::json;
     use std::time::Duration;
 

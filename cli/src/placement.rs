@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use photofinish_harness::record::{Placement, PlacementKind};
+use photofinish_record::{Placement, PlacementKind};
 
 use crate::exit::Failure;
 

@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
-use photofinish_harness::load::Load;
-use photofinish_harness::record::{Plan, PlannedScenario};
+use photofinish_record::load::Load;
+use photofinish_record::{Plan, PlannedScenario};
 use photofinish_reports::describe;
 use photofinish_scenarios::plan::estimate;
 

@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use photofinish_harness::record::{Cell, Plan};
+use photofinish_record::{Cell, Plan};
 
 use crate::output;
 

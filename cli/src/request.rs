@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use photofinish_harness::load::{Arrivals, RateHz};
-use photofinish_harness::record::{PlacementKind, Plan};
+use photofinish_record::load::{Arrivals, RateHz};
+use photofinish_record::{PlacementKind, Plan};
 use photofinish_reports::search::Objective;
 use photofinish_scenarios::scenario::{GateSpec, parse_rate, parse_time};
 use photofinish_scenarios::suite;

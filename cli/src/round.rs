@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use photofinish_harness::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
-use photofinish_harness::record::{
+use photofinish_harness::runtimes::descriptor;
+use photofinish_record::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
+use photofinish_record::{
     Arm, Cell, Conditions, Measured, Measurement, Outcome, Placement, PlacementKind,
     PlannedScenario, PlannedServer, ServerCounts,
 };
-use photofinish_harness::runtimes::descriptor;
 use serde_json::Value;
 
 use crate::arm_server;

@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use photofinish_harness::record::{Record, Round};
+use photofinish_record::{Record, Round};
 
 use crate::exit::Failure;
 
@@ -231,7 +231,7 @@ pub fn load(path: &Path) -> Result<Record, Failure> {
 }
 
 fn understand(text: &str, file: &Path) -> Result<Record, Failure> {
-    use photofinish_harness::record::RECORD_SCHEMA;
+    use photofinish_record::RECORD_SCHEMA;
     let no_record = |cause: String| {
         Failure::could_not_run(format!("{} is no record of this version", file.display()))
             .caused_by(cause)

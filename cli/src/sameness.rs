@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use clap::Parser;
-use photofinish_harness::draw::draw_below;
 use photofinish_harness::os;
-use photofinish_harness::record::{Completion, Plan};
+use photofinish_record::draw::draw_below;
+use photofinish_record::{Completion, Plan};
 use photofinish_reports::resolution::Resolution;
 use photofinish_scenarios::plan::estimate;
 

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use photofinish_harness::load::{Arrivals, Load, RateHz, Stop};
-use photofinish_harness::protocol::{
+use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
+use photofinish_record::protocol::{
     Audit, TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult,
 };
-use photofinish_harness::record::{Measurement, Placement};
+use photofinish_record::{Measurement, Placement};
 use photofinish_reports::selftest::{self as judge, Claim, FewAndMany, Stall};
 use serde_json::{Value, json};
 

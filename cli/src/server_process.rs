@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use photofinish_harness::record::ServerCounts;
+use photofinish_record::ServerCounts;
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -13,8 +13,8 @@ mod ws;
 
 use std::collections::BTreeMap;
 
-use photofinish_harness::protocol::TargetAddress;
-use photofinish_harness::record::{PlannedServer, ServerCounts};
+use photofinish_record::protocol::TargetAddress;
+use photofinish_record::{PlannedServer, ServerCounts};
 use url::Url;
 
 use crate::exit::Failure;

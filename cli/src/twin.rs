@@ -5,8 +5,8 @@
 //! rounds of its own; with `PHOTOFINISH_TWIN_SET=work=11000` as well, parameters of the twin's workload are others. For
 //! tests and for people who doubt; docs/METHOD.md tells of both.
 
-use photofinish_harness::draw::draw_below;
-use photofinish_harness::record::Plan;
+use photofinish_record::Plan;
+use photofinish_record::draw::draw_below;
 use serde_json::Value;
 
 use crate::exit::Failure;

@@ -4,7 +4,7 @@
 //! findings are in the record and on the page only. What the rounds themselves say against believing them is found by
 //! `reports::checks`.
 
-use photofinish_harness::record::{Finding, FindingLevel};
+use photofinish_record::{Finding, FindingLevel};
 
 /// How the tool was built.
 pub const PROFILE: &str = if cfg!(debug_assertions) {

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use photofinish_harness::load::{Load, Stop};
-use photofinish_harness::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
+use photofinish_record::load::{Load, Stop};
+use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
 
 use crate::child::{LineProcess, NoLine};
 use crate::exit::{Exit, Failure};

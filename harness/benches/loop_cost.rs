@@ -15,13 +15,13 @@ use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use photofinish_harness::load::{Load, Stop};
 use photofinish_harness::measure::run_round;
-use photofinish_harness::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
-use photofinish_harness::record::Measurement;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::runtimes::DESCRIPTORS;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_record::Measurement;
+use photofinish_record::load::{Load, Stop};
+use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};

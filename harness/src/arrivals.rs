@@ -11,8 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::latency::Latencies;
-use crate::schedule::{DueTimes, Schedule};
+use photofinish_record::latency::Latencies;
+use photofinish_record::schedule::{DueTimes, Schedule};
 
 /// One operation that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +206,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{Arrivals, RateHz, Stop};
+    use photofinish_record::load::{Arrivals, RateHz, Stop};
     use std::sync::Arc;
     use std::sync::atomic::AtomicU32;
     use std::task::Wake;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::record::{Finding, FindingLevel};
+use photofinish_record::{Finding, FindingLevel};
 
 mod build;
 mod clock;

@@ -10,23 +10,16 @@ pub mod runtimes;
 
 pub mod workload;
 
-pub mod load;
 pub mod measure;
-pub mod schedule;
 
 mod arrivals;
 mod pacer;
 
 pub mod allocations;
 pub mod buffer;
-pub mod draw;
-pub mod latency;
 pub mod observed;
 pub mod recording;
 pub mod traffic;
 
 pub mod fitness;
-pub mod machine;
 pub mod os;
-pub mod protocol;
-pub mod record;

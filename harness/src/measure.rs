@@ -24,11 +24,11 @@ use std::time::Duration;
 use crate::allocations;
 use crate::observed::Observed;
 use crate::os;
-use crate::protocol::{WorkerPlan, WorkerResult};
 use crate::runtime::{Runtime, RuntimeConfig, StartError};
 use crate::runtimes::{SelectError, Visitor, with_runtime};
 use crate::traffic::TrafficCounter;
 use crate::workload::{Env, Failure, Workload};
+use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 
 pub use self::probe::PROBE_LAG;
 

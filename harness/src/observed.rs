@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::latency::Latencies;
+use photofinish_record::latency::Latencies;
 
 /// Observations of one phase; clones share them.
 #[derive(Clone, Debug, Default)]

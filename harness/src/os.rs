@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::sys::utsname::uname;
 
-use crate::machine::Machine;
+use photofinish_record::machine::Machine;
 
 #[cfg_attr(target_os = "linux", path = "os/linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "os/elsewhere.rs")]

@@ -7,8 +7,8 @@
 use std::time::{Duration, Instant};
 
 use crate::arrivals::ArrivalQueue;
-use crate::latency::Latencies;
-use crate::schedule::Schedule;
+use photofinish_record::latency::Latencies;
+use photofinish_record::schedule::Schedule;
 
 /// Before the due time, a pacer with a CPU to itself spins for this long: more than nearly every sleep overshoots (about
 /// 110 µs at its 99th percentile on virtual machines).

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::latency::Latencies;
 use crate::measure::FIRST_WARMUP_OP;
-use crate::protocol::Audit;
-use crate::record::{Failures, OpenLoad};
 use crate::workload::Failure;
+use photofinish_record::latency::Latencies;
+use photofinish_record::protocol::Audit;
+use photofinish_record::{Failures, OpenLoad};
 
 /// Violations kept in words; the rest is only counted, under [`Failure::WRONG_CONTENT`].
 const MOST_VIOLATIONS: usize = 5;

@@ -15,6 +15,8 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use photofinish_record::{RuntimeFamily, RuntimeTraits};
+
 use crate::buffer::Buffer;
 
 /// What a runtime is, for lists and reports.
@@ -24,10 +26,12 @@ pub struct Descriptor {
     pub name: &'static str,
     /// One line: what a session is under it.
     pub summary: &'static str,
-    /// What a reader must know about its future, if anything: `discontinued`.
-    pub standing: Option<&'static str>,
-    /// Whether it is an async runtime (as opposed to blocking code).
-    pub is_async: bool,
+    /// A warning shown beside its name: `discontinued`.
+    pub note: Option<&'static str>,
+    /// How it runs sessions.
+    pub family: RuntimeFamily,
+    /// True if operations wait for a thread outside their service time.
+    pub queues_before_service: bool,
     /// Whether its worker threads can be chosen; `false` where the model fixes them.
     pub takes_worker_threads: bool,
     /// What it cannot do honestly, and why.
@@ -41,6 +45,16 @@ impl Descriptor {
             needs.contains(capability).then_some(*reason)
         };
         self.cannot.iter().find_map(|entry| refused(&entry))
+    }
+
+    /// What plans tell reports of it, at `position` in the list of runtimes.
+    pub fn traits(&self, position: usize) -> RuntimeTraits {
+        RuntimeTraits {
+            family: self.family,
+            queues_before_service: self.queues_before_service,
+            note: self.note.map(str::to_owned),
+            position,
+        }
     }
 }
 

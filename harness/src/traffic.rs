@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::record::Traffic;
+use photofinish_record::Traffic;
 
 /// A shared counter of exchanges, bytes and connections.
 #[derive(Clone, Debug, Default)]

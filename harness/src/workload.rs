@@ -15,9 +15,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::observed::Observed;
-use crate::protocol::TargetAddress;
 use crate::runtime::{Capability, Runtime};
 use crate::traffic::TrafficCounter;
+use photofinish_record::protocol::TargetAddress;
 
 /// What a workload is, for lists, reports and plans.
 #[derive(Clone, Copy, Debug)]

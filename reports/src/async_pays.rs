@@ -5,9 +5,9 @@
 //! memory beside threads. "Best" is chosen by the same rounds that the ratio is made of, which flatters it by a little
 //! where several are nearly equal. Whether the work waits, and for what, is what decides: so rows go by class.
 
-use photofinish_harness::load::Load;
-use photofinish_harness::record::Record;
 use photofinish_harness::runtimes::descriptor;
+use photofinish_record::Record;
+use photofinish_record::load::Load;
 
 use crate::metrics::{METRICS, Metric, THROUGHPUT};
 use crate::summary::{CellSummary, Group, Status, Summary};
@@ -140,7 +140,9 @@ impl Against {
 
 fn best_async<'a>(group: &Group<'a>) -> Option<&'a CellSummary> {
     let is_async = |cell: &&CellSummary| {
-        cell.status == Status::Ok && descriptor(&cell.runtime).is_some_and(|known| known.is_async)
+        cell.status == Status::Ok
+            && descriptor(&cell.runtime)
+                .is_some_and(|known| known.family == photofinish_record::RuntimeFamily::Async)
     };
     let throughput =
         |cell: &CellSummary| cell.metric(THROUGHPUT).map_or(0.0, |metric| metric.median);

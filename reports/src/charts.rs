@@ -19,9 +19,9 @@ mod speedup;
 mod throughput;
 mod where_async_pays;
 
-use photofinish_harness::latency::Latencies;
-use photofinish_harness::load::Load;
-use photofinish_harness::record::{Arm, Cell, Record};
+use photofinish_record::latency::Latencies;
+use photofinish_record::load::Load;
+use photofinish_record::{Arm, Cell, Record};
 
 pub use canvas::{style_sheet, swatch};
 pub use picture::{PictureError, png};

@@ -4,8 +4,8 @@
 //! cell's numbers wrong rather than doubtful is judged in `summary`, what went on around the rounds in `validity`. A new check is
 //! a function and a line in [`warnings`].
 
-use photofinish_harness::load::{Load, Stop};
-use photofinish_harness::record::{Measurement, Outcome, Record};
+use photofinish_record::load::{Load, Stop};
+use photofinish_record::{Measurement, Outcome, Record};
 
 use crate::rounds::{measured, of_cell, redone, scenario};
 use crate::{describe, runtimes, validity};

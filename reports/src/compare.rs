@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use photofinish_harness::load::Load;
-use photofinish_harness::record::{Arm, Cell, PlannedScenario, PlannedServer, Record};
+use photofinish_record::load::Load;
+use photofinish_record::{Arm, Cell, PlannedScenario, PlannedServer, Record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -33,7 +33,7 @@ pub use verdicts::{
     first, headline, ratio, ratio_spread, verdict, verdict_of, verdict_word, verdicts,
 };
 
-use photofinish_harness::record::Completion;
+use photofinish_record::Completion;
 
 /// A time of day for people: `2026-11-20 18:27:43 UTC`; what is not RFC 3339 stays as it is.
 pub fn time(rfc3339: &str) -> String {

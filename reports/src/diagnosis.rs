@@ -4,8 +4,8 @@
 //! first, and into words no wider than the terminal. What ends with which exit code, the CLI decides.
 
 use photofinish_harness::fitness;
-use photofinish_harness::machine::Machine;
-use photofinish_harness::record::{Finding, FindingLevel};
+use photofinish_record::machine::Machine;
+use photofinish_record::{Finding, FindingLevel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -21,8 +21,8 @@ pub mod gate;
 
 use std::borrow::Cow;
 
-use photofinish_harness::latency::Latencies;
-use photofinish_harness::record::{Measurement, Record};
+use photofinish_record::latency::Latencies;
+use photofinish_record::{Measurement, Record};
 
 use crate::metrics::response;
 

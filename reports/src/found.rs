@@ -5,8 +5,8 @@
 
 use std::str::FromStr as _;
 
-use photofinish_harness::load::Load;
-use photofinish_harness::record::{Record, SearchResult, SearchRound};
+use photofinish_record::load::Load;
+use photofinish_record::{Record, SearchResult, SearchRound};
 
 use crate::search::Objective;
 use crate::statistics;

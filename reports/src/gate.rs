@@ -17,9 +17,9 @@ mod side;
 mod advice;
 mod overall;
 
-use photofinish_harness::load::Load;
-use photofinish_harness::machine::Machine;
-use photofinish_harness::record::{ArmSource, Record, Requirement, TextPlace};
+use photofinish_record::load::Load;
+use photofinish_record::machine::Machine;
+use photofinish_record::{ArmSource, Record, Requirement, TextPlace};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! Reports: pure functions from a record to what people and programs read.
 //!
-//! No clock, no socket, no runtime, no file: every function takes a [`Record`](photofinish_harness::record::Record) and
+//! No clock, no socket, no runtime, no file: every function takes a [`Record`](photofinish_record::Record) and
 //! returns text or bytes; the CLI writes them. Which rounds count and what is read from them ([`rounds`], [`metrics`]),
 //! what they say together ([`statistics`], [`verdict`], [`summary`], [`checks`]), then the words and units that it is
 //! told in, then the ways to show it.

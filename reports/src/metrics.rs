@@ -7,9 +7,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use photofinish_harness::latency::Latencies;
-use photofinish_harness::load::Load;
-use photofinish_harness::record::{Floor, Measurement, OpenLoad};
+use photofinish_record::latency::Latencies;
+use photofinish_record::load::Load;
+use photofinish_record::{Floor, Measurement, OpenLoad};
 
 use crate::rounds::failures;
 

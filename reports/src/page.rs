@@ -6,8 +6,8 @@
 //! a file below this.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use photofinish_harness::load::Load;
-use photofinish_harness::record::{Arm, PlannedScenario, Record};
+use photofinish_record::load::Load;
+use photofinish_record::{Arm, PlannedScenario, Record};
 
 mod results;
 

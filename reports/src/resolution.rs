@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use photofinish_harness::load::{Load, Stop};
-use photofinish_harness::record::{Finding, FindingLevel, Measurement, Outcome, Plan, Round};
+use photofinish_record::load::{Load, Stop};
+use photofinish_record::{Finding, FindingLevel, Measurement, Outcome, Plan, Round};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use photofinish_harness::latency::Latencies;
-use photofinish_harness::record::{Measured, Measurement, Outcome, PlannedScenario, Record, Round};
+use photofinish_record::latency::Latencies;
+use photofinish_record::{Measured, Measurement, Outcome, PlannedScenario, Record, Round};
 
 /// The rounds that count, in the order in which they ran.
 pub fn counted(record: &Record) -> impl Iterator<Item = &Round> {

@@ -7,9 +7,9 @@
 
 use std::str::FromStr;
 
-use photofinish_harness::latency::Latencies;
-use photofinish_harness::load::RateHz;
-use photofinish_harness::record::{Measured, OpenLoad, SearchRound, SearchStep};
+use photofinish_record::latency::Latencies;
+use photofinish_record::load::RateHz;
+use photofinish_record::{Measured, OpenLoad, SearchRound, SearchStep};
 
 use crate::metrics::response;
 use crate::units;

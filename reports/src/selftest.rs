@@ -4,11 +4,11 @@
 //! arithmetic on what was scripted (a stall of known length under a known rate, samples kept one by one) and know
 //! nothing of how the tool measures. Running the rounds is the CLI's business.
 
-use photofinish_harness::draw::draw;
-use photofinish_harness::latency::Latencies;
-use photofinish_harness::machine::Machine;
-use photofinish_harness::protocol::Audit;
-use photofinish_harness::record::{Measurement, OpenLoad};
+use photofinish_record::draw::draw;
+use photofinish_record::latency::Latencies;
+use photofinish_record::machine::Machine;
+use photofinish_record::protocol::Audit;
+use photofinish_record::{Measurement, OpenLoad};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use photofinish_harness::load::Load;
-use photofinish_harness::machine::Machine;
-use photofinish_harness::record::{Arm, Completion, Placement, Record, Search, Tool};
+use photofinish_record::load::Load;
+use photofinish_record::machine::Machine;
+use photofinish_record::{Arm, Completion, Placement, Record, Search, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

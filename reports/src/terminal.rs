@@ -4,7 +4,7 @@
 //! are given up from the least important one where the width is short. What a record says is printed without its control
 //! characters, so that a scenario's title cannot drive the terminal. Next: `summary` for the numbers, `describe`.
 
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 mod async_pays;

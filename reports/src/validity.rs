@@ -4,8 +4,8 @@
 //! connections. What is doubtful becomes a warning in `checks`; what misleads makes the cell invalid in `summary`. What
 //! counts as a disturbance was decided when the round ran, and stands in the record.
 
-use photofinish_harness::record::{Measured, Outcome, PlacementKind, Record, Round};
 use photofinish_harness::workload::Failure;
+use photofinish_record::{Measured, Outcome, PlacementKind, Record, Round};
 
 use crate::checks::name;
 use crate::rounds::{counted, failures, measured};

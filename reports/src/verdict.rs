@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use photofinish_harness::record::{Measured, Plan, Record};
+use photofinish_record::{Measured, Plan, Record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

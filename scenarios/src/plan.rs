@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use photofinish_harness::draw::draw_below;
-use photofinish_harness::load::{Arrivals, Load, RateHz, Stop};
-use photofinish_harness::record::{Cell, Placement, Plan, PlannedScenario, PlannedServer};
 use photofinish_harness::runtime::Descriptor;
 use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
+use photofinish_record::draw::draw_below;
+use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
+use photofinish_record::{Cell, Placement, Plan, PlannedScenario, PlannedServer, RuntimeTraits};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -197,10 +197,19 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
         reference: options.reference.clone(),
         suite: options.suite.clone(),
         looks: options.looks.iter().map(|look| look.get()).collect(),
+        runtimes: traits(&cells),
         cells,
         placement: options.placement.clone(),
         gate: None,
     })
+}
+
+/// Traits of the runtimes of `cells`, by name.
+fn traits(cells: &[Cell]) -> BTreeMap<String, RuntimeTraits> {
+    let listed = DESCRIPTORS.iter().enumerate();
+    let used = listed.filter(|(_, known)| cells.iter().any(|cell| cell.runtime == known.name));
+    used.map(|(position, known)| (known.name.to_owned(), known.traits(position)))
+        .collect()
 }
 
 fn check_names(scenarios: &[Scenario]) -> Result<(), PlanError> {

@@ -8,9 +8,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::measure::run_round;
-use photofinish_harness::protocol::{WorkerPlan, WorkerResult};
 use photofinish_harness::runtime::Capability;
 use photofinish_harness::workload::{About, ParamError, Workload};
+use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 use schemars::{Schema, schema_for};
 use serde_json::Value;
 

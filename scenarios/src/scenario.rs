@@ -16,10 +16,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use photofinish_harness::load::{Arrivals, RateHz, Stage, Stop};
-use photofinish_harness::record::{InFlight, TextPlace};
 use photofinish_harness::runtime::Capability;
 use photofinish_harness::workload::About;
+use photofinish_record::load::{Arrivals, RateHz, Stage, Stop};
+use photofinish_record::{InFlight, TextPlace};
 use serde_json::Value;
 
 pub(crate) use self::document::Document;

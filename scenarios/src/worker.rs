@@ -4,7 +4,7 @@
 //! into code, and the harness the runtime's. Reading the plan and writing the reply is the business of the process
 //! around it.
 
-use photofinish_harness::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
+use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
 
 use crate::registry::workload;
 

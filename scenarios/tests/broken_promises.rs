@@ -20,9 +20,9 @@ mod tiny_server;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use photofinish_harness::protocol::{TargetAddress, WorkerPlan};
-use photofinish_harness::record::Measurement;
 use photofinish_harness::workload::Workload;
+use photofinish_record::Measurement;
+use photofinish_record::protocol::{TargetAddress, WorkerPlan};
 use photofinish_scenarios::registry::WorkloadEntry;
 use photofinish_scenarios::workloads::{
     as_completed::AsCompleted, batch::Batch, blocking_mistake::BlockingMistake, counters::Counters,

@@ -13,7 +13,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use photofinish_harness::protocol::{TargetAddress, WorkerPlan, WorkerResult};
+use photofinish_record::protocol::{TargetAddress, WorkerPlan, WorkerResult};
 use photofinish_scenarios::registry::workload;
 use photofinish_scenarios::worker::work;
 use rounds::{measured, plan};

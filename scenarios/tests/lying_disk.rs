@@ -11,8 +11,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use photofinish_harness::record::Measurement;
 use photofinish_harness::workload::Failure;
+use photofinish_record::Measurement;
 use photofinish_scenarios::registry::workload;
 use photofinish_scenarios::worker::work;
 use rounds::{measured, plan};

@@ -14,10 +14,10 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use photofinish_harness::load::Stop;
-use photofinish_harness::protocol::{TargetAddress, WorkerPlan};
-use photofinish_harness::record::Measurement;
 use photofinish_harness::workload::Failure;
+use photofinish_record::Measurement;
+use photofinish_record::load::Stop;
+use photofinish_record::protocol::{TargetAddress, WorkerPlan};
 use photofinish_scenarios::registry::workload;
 use photofinish_scenarios::worker::work;
 use rounds::{measured, plan};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use insta::assert_snapshot;
-use photofinish_harness::load::Stop;
+use photofinish_record::load::Stop;
 use photofinish_scenarios::catalogue::{Located, catalogue, locate};
 use photofinish_scenarios::diagnostic::{Diagnostics, Source};
 use photofinish_scenarios::registry::WORKLOADS;

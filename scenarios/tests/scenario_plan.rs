@@ -7,10 +7,10 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use photofinish_harness::load::{Arrivals, RateHz, Stop};
-use photofinish_harness::record::{Placement, PlacementKind, Plan, PlannedServer};
 use photofinish_harness::runtime::Capability;
 use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
+use photofinish_record::load::{Arrivals, RateHz, Stop};
+use photofinish_record::{Placement, PlacementKind, Plan, PlannedServer};
 use photofinish_scenarios::catalogue::{Located, locate};
 use photofinish_scenarios::diagnostic::Source;
 use photofinish_scenarios::plan::{

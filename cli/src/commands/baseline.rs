@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 use photofinish_reports::{describe, terminal};
 
 use crate::baselines::{Baselines, DIRECTORY};

@@ -110,7 +110,7 @@ fn ended_as(diagnosis: &Diagnosis) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use photofinish_harness::record::{Finding, FindingLevel};
+    use photofinish_record::{Finding, FindingLevel};
 
     #[test]
     fn the_exit_code_follows_from_the_findings() {

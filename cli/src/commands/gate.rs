@@ -10,7 +10,7 @@ use std::process::Command;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args};
-use photofinish_harness::record::{Completion, Plan, Record, Round};
+use photofinish_record::{Completion, Plan, Record, Round};
 use photofinish_reports::formats::{self, gate::GATE_FORMATS};
 use photofinish_reports::gate::rule::LOOKS;
 use photofinish_reports::gate::{GateReport, GateVerdict, terms};

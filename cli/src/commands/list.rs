@@ -9,6 +9,7 @@ use std::fmt::Write;
 
 use clap::Args;
 use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_record::RuntimeFamily;
 use photofinish_scenarios::catalogue::catalogue;
 use photofinish_scenarios::plan::{ListedScenario, listed_scenario};
 use photofinish_scenarios::registry::{workload, workloads};
@@ -118,8 +119,8 @@ impl Listing {
                     Runtime {
                         name,
                         summary,
-                        standing: runtime.standing,
-                        is_async: runtime.is_async,
+                        standing: runtime.note,
+                        is_async: runtime.family == RuntimeFamily::Async,
                     }
                 })
                 .collect(),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use photofinish_harness::record::{Completion, Plan, Record, Round};
+use photofinish_record::{Completion, Plan, Record, Round};
 use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal;
 use photofinish_reports::verdict::all_decided;

@@ -5,8 +5,8 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use photofinish_harness::protocol::{WorkerPlan, WorkerReply};
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
+use photofinish_record::protocol::{WorkerPlan, WorkerReply};
 use schemars::schema_for;
 use serde_json::Value;
 

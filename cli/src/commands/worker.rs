@@ -7,8 +7,8 @@
 use std::io::{self, BufRead};
 
 use clap::Args;
-use photofinish_harness::protocol::WorkerPlan;
 use photofinish_harness::{allocations, os};
+use photofinish_record::protocol::WorkerPlan;
 use photofinish_scenarios::worker::work;
 
 use crate::exit::{Exit, Failure};

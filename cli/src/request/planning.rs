@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use photofinish_harness::load::Arrivals;
 use photofinish_harness::os;
-use photofinish_harness::record::{Placement, PlacementKind, PlannedServer};
+use photofinish_record::load::Arrivals;
+use photofinish_record::{Placement, PlacementKind, PlannedServer};
 use photofinish_scenarios::plan::{PlanOptions, plan};
 use photofinish_scenarios::scenario::Scenario;
 

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use photofinish_harness::record::ServerCounts;
+use photofinish_record::ServerCounts;
 use photofinish_scenarios::protocol::http::{Limits, Method, ResponseReader};
 use url::Url;
 

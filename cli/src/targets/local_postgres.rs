@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown, geteuid};
 use photofinish_harness::os;
-use photofinish_harness::record::ServerCounts;
+use photofinish_record::ServerCounts;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 

@@ -3,7 +3,7 @@
 //! Its URL may hold a password; without one, `PGPASSWORD` is taken from the environment. The password goes into the
 //! worker's plan and nowhere else. What it counts is not asked for: others may be using it.
 
-use photofinish_harness::record::ServerCounts;
+use photofinish_record::ServerCounts;
 use photofinish_scenarios::protocol::postgres::PgTarget;
 use url::Url;
 

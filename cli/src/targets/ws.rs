@@ -5,7 +5,7 @@
 
 use std::net::TcpStream;
 
-use photofinish_harness::record::ServerCounts;
+use photofinish_record::ServerCounts;
 use url::Url;
 
 use super::{External, FORMS, loopback};

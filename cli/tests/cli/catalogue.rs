@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use photofinish_harness::record::{Completion, Outcome, Record};
+use photofinish_record::{Completion, Outcome, Record};
 use serde_json::Value;
 
 use crate::support::{Sandbox, TINY};

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use photofinish_harness::record::{Outcome, PlannedServer};
+use photofinish_record::{Outcome, PlannedServer};
 
 use crate::serve::served;
 use crate::support::{Sandbox, TINY, children, wait_for, wait_until_gone};

@@ -6,7 +6,7 @@
 use std::fs;
 
 use photofinish_harness::fitness::CHECKS;
-use photofinish_harness::record::{Finding, FindingLevel};
+use photofinish_record::{Finding, FindingLevel};
 use photofinish_reports::diagnosis::{DIAGNOSIS_SCHEMA, Diagnosis};
 
 use crate::schemas;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use photofinish_harness::record::{Completion, Outcome};
+use photofinish_record::{Completion, Outcome};
 
 use crate::support::{
     Finished, Sandbox, Started, TINY, read_record, send, wait_for, wait_until_gone,

@@ -7,7 +7,7 @@
 use std::fs;
 use std::process::Command;
 
-use photofinish_harness::record::{Outcome, Record};
+use photofinish_record::{Outcome, Record};
 
 use crate::nginx::nginx;
 use crate::support::{Sandbox, Started, TINY, closed_address, python, wait_for};

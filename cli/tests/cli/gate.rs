@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use photofinish_harness::record::Arm;
+use photofinish_record::Arm;
 use serde_json::{Value, json};
 
 use crate::schemas;

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use photofinish_harness::record::Completion;
+use photofinish_record::Completion;
 
 use crate::support::{
     Sandbox, Started, children, is_gone, read_record, send, wait_for, wait_until_gone,

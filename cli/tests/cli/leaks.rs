@@ -15,11 +15,11 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use photofinish_harness::load::{Load, Stop};
-use photofinish_harness::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use photofinish_harness::runtime::{Capability, Descriptor};
 use photofinish_harness::runtimes::DESCRIPTORS;
 use photofinish_harness::workload::Workload;
+use photofinish_record::load::{Load, Stop};
+use photofinish_record::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use photofinish_scenarios::catalogue::{CatalogueEntry, catalogue};
 use photofinish_scenarios::registry::{Visitor, WorkloadEntry, visit_workloads};
 use photofinish_scenarios::scenario::{Checks, Override, Scenario, ServerSpec};

@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use photofinish_harness::record::Outcome;
+use photofinish_record::Outcome;
 
 use crate::serve::served;
 use crate::support::Sandbox;

@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use photofinish_harness::load::Load;
-use photofinish_harness::record::{Completion, Measurement, Outcome, Record};
 use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_record::load::Load;
+use photofinish_record::{Completion, Measurement, Outcome, Record};
 use photofinish_reports::selftest::Stall;
 
 use crate::nginx::nginx;

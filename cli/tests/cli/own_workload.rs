@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use photofinish_harness::record::{Outcome, Record};
 use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_record::{Outcome, Record};
 
 use crate::support::{Finished, Sandbox, TINY, program};
 

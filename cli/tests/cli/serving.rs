@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use photofinish_harness::record::{Measurement, Outcome, Record};
+use photofinish_record::{Measurement, Outcome, Record};
 use serde_json::Value;
 
 use crate::support::{Finished, PATIENCE, Sandbox, TINY, closed_address, skip_without, wait_for};

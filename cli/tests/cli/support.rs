@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 use tempfile::TempDir;
 
 /// Longest wait for anything; only a failing test comes near.

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use photofinish_harness::record::{Outcome, PlannedServer, Record};
+use photofinish_record::{Outcome, PlannedServer, Record};
 
 use crate::nginx::nginx;
 use crate::serve::served;

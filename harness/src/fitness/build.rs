@@ -13,7 +13,7 @@ pub(super) fn build(readings: &Readings) -> Judged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::FindingLevel;
+    use photofinish_record::FindingLevel;
 
     #[test]
     fn a_debug_build_is_bad() {

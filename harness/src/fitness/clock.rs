@@ -5,7 +5,7 @@
 
 use super::words;
 use super::{Bounds, Judged, Readings};
-use crate::record::FindingLevel;
+use photofinish_record::FindingLevel;
 
 /// Clock sources that are read from the CPU, without entering the kernel.
 const FAST: [&str; 6] = [
@@ -88,7 +88,7 @@ pub(super) fn timer(readings: &Readings) -> Judged {
 mod tests {
     use super::*;
     use crate::fitness::Clock;
-    use crate::record::FindingLevel::{Bad, Caution, Good, Unknown};
+    use photofinish_record::FindingLevel::{Bad, Caution, Good, Unknown};
 
     fn of(clock: Clock) -> Readings {
         Readings {

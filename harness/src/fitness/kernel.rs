@@ -48,7 +48,7 @@ pub(super) fn perf_events(readings: &Readings) -> Judged {
 mod tests {
     use super::*;
     use crate::fitness::Kernel;
-    use crate::record::FindingLevel::{self, Caution, Good, Unknown};
+    use photofinish_record::FindingLevel::{self, Caution, Good, Unknown};
 
     fn of(kernel: Kernel) -> Readings {
         Readings {

@@ -102,7 +102,7 @@ pub(super) fn listen_backlog(readings: &Readings) -> Judged {
 mod tests {
     use super::*;
     use crate::fitness::Limits;
-    use crate::record::FindingLevel::{self, Bad, Caution, Good, Unknown};
+    use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
 
     fn of(limits: Limits) -> Readings {
         Readings {

@@ -84,7 +84,7 @@ pub(super) fn page_cache(readings: &Readings) -> Judged {
 mod tests {
     use super::*;
     use crate::fitness::{Memory, Watched};
-    use crate::record::FindingLevel::{self, Bad, Caution, Good, Unknown};
+    use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
 
     fn of(memory: Memory) -> Readings {
         Readings {

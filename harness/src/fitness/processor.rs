@@ -95,7 +95,7 @@ pub(super) fn turbo(readings: &Readings) -> Judged {
 mod tests {
     use super::*;
     use crate::fitness::Processor;
-    use crate::record::FindingLevel::{self, Bad, Caution, Good, Unknown};
+    use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
 
     fn of(processor: Processor) -> Readings {
         Readings {

@@ -128,7 +128,7 @@ pub(super) fn steal(readings: &Readings) -> Judged {
 mod tests {
     use super::*;
     use crate::fitness::{Quota, Watched};
-    use crate::record::FindingLevel::{self, Bad, Caution, Good, Unknown};
+    use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
 
     fn of(quota: Quota, watched: Watched) -> Readings {
         Readings {

@@ -81,7 +81,7 @@ pub(super) fn disk_space(readings: &Readings) -> Judged {
 mod tests {
     use super::*;
     use crate::fitness::Storage;
-    use crate::record::FindingLevel::{self, Bad, Caution, Good, Unknown};
+    use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
 
     #[test]
     fn what_is_no_local_disk_is_a_caution() {

@@ -14,11 +14,11 @@ use super::RoundError;
 use super::ledger::Recordings;
 use super::phase::{PhasePlan, run_closed};
 use super::session::{SessionLoop, Shared};
-use crate::load::Stop;
 use crate::observed::Observed;
-use crate::record::Floor;
 use crate::runtime::Runtime;
 use crate::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_record::Floor;
+use photofinish_record::load::Stop;
 
 /// Long enough for a hundred thousand operations, short beside any round.
 const DURATION: Duration = Duration::from_millis(20);

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::phase::Phase;
 use super::{nanoseconds, os};
-use crate::load::Load;
 use crate::observed::Observed;
-use crate::protocol::{Audit, WorkerPlan, WorkerResult};
-use crate::record::{Cost, Floor, Measurement, OpenLoad};
 use crate::recording::Recording;
 use crate::runtime::Runtime;
 use crate::traffic::TrafficCounter;
 use crate::workload::{Env, Totals};
+use photofinish_record::load::Load;
+use photofinish_record::protocol::{Audit, WorkerPlan, WorkerResult};
+use photofinish_record::{Cost, Floor, Measurement, OpenLoad};
 
 /// Histograms per round at the most; sessions beyond that share one. Each takes 220 KiB, so one for each of thousands
 /// of sessions would dominate the memory that is measured. Recordings of open loads hold three.

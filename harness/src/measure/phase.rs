@@ -11,13 +11,13 @@ use super::session::{Activity, Goal, SessionLoop};
 use super::supervisor::{Order, Paced, Supervisor, UnderWay};
 use super::{FIRST_WARMUP_OP, RoundError};
 use crate::arrivals::ArrivalQueue;
-use crate::load::{Load, Stage, Stop};
 use crate::os;
-use crate::protocol::WorkerPlan;
 use crate::recording::Recording;
 use crate::runtime::Runtime;
-use crate::schedule::Schedule;
 use crate::workload::{Env, Workload};
+use photofinish_record::load::{Load, Stage, Stop};
+use photofinish_record::protocol::WorkerPlan;
+use photofinish_record::schedule::Schedule;
 
 /// Before an open phase starts, each of its sessions gets this long to be started and to wait for its first arrival.
 const LEAD_PER_SESSION: Duration = Duration::from_micros(20);

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::nanoseconds;
 use crate::observed::Observed;
-use crate::protocol::WorkerPlan;
 use crate::runtime::{Capability, Runtime, Task};
 use crate::runtimes::descriptor;
+use photofinish_record::protocol::WorkerPlan;
 
 /// Between two due times.
 const PERIOD: Duration = Duration::from_millis(1);

@@ -16,8 +16,8 @@ use super::phase::given_up_phase;
 use crate::arrivals::{ArrivalQueue, Leftover};
 use crate::os::{self, Usage};
 use crate::pacer::{self, Pace};
-use crate::protocol::{WorkerPlan, WorkerResult};
-use crate::schedule::Schedule;
+use photofinish_record::protocol::{WorkerPlan, WorkerResult};
+use photofinish_record::schedule::Schedule;
 
 /// The least time that operations get to end after the last arrival was due.
 const DRAIN: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@ use std::time::Instant;
 use nix::sys::resource::{UsageWho, getrusage};
 
 use super::{nanoseconds, system};
-use crate::record::Conditions;
+use photofinish_record::Conditions;
 
 /// Where the system's counters stood at one moment.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 //! Its own net, fs, task and channel; it runs on the parts of smol, and has neither a semaphore nor a blocking-pool
 //! limit of its own, so the semaphore is the one its users take (`async-lock`).
 
+use photofinish_record::RuntimeFamily;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -28,8 +29,9 @@ use crate::runtime::{
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "async-std",
     summary: "a task per session on the global executor",
-    standing: Some("discontinued"),
-    is_async: true,
+    note: Some("discontinued"),
+    family: RuntimeFamily::Async,
+    queues_before_service: false,
     takes_worker_threads: true,
     cannot: &[],
 };

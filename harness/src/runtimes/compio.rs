@@ -5,6 +5,7 @@
 //! the runtime: all sessions run there. The kernel owns a buffer while it fills it, so buffers are lent and given back.
 //! compio has neither a channel nor a semaphore; they are those its users take (`async-channel`, `async-lock`).
 
+use photofinish_record::RuntimeFamily;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
@@ -33,8 +34,9 @@ use crate::runtime::{
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "compio",
     summary: "a task per session, all on one thread over io_uring",
-    standing: None,
-    is_async: true,
+    note: None,
+    family: RuntimeFamily::Async,
+    queues_before_service: false,
     takes_worker_threads: false,
     cannot: &[],
 };

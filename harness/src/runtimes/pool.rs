@@ -5,6 +5,7 @@
 //! a pool thread that joins a part which no thread has begun runs it itself, since N threads all waiting for queued
 //! parts would wait for ever. Sockets and files are in `blocking`.
 
+use photofinish_record::RuntimeFamily;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -22,8 +23,9 @@ use crate::runtime::{
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "pool",
     summary: "sessions served from a queue of operations by 4 threads per CPU of the machine",
-    standing: None,
-    is_async: false,
+    note: None,
+    family: RuntimeFamily::Pool,
+    queues_before_service: true,
     takes_worker_threads: true,
     cannot: &[
         (

@@ -3,6 +3,7 @@
 //! Built from the crates smol itself is made of (`async-net`, `async-fs`, `async-io`, `blocking`), because its global
 //! executor has one thread.
 
+use photofinish_record::RuntimeFamily;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -30,8 +31,9 @@ use crate::runtime::{
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "smol",
     summary: "a task per session on an executor driven by N threads",
-    standing: None,
-    is_async: true,
+    note: None,
+    family: RuntimeFamily::Async,
+    queues_before_service: false,
     takes_worker_threads: true,
     cannot: &[],
 };

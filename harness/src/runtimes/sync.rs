@@ -3,6 +3,7 @@
 //! One session, whatever concurrency was asked; what is spawned runs to its end on the spot. The base line that the
 //! other models have to beat. Its sockets and files are in `blocking`.
 
+use photofinish_record::RuntimeFamily;
 use std::future::Future;
 use std::num::NonZeroU32;
 
@@ -12,8 +13,9 @@ use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError,
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "sync",
     summary: "one thread, one session, one thing after another",
-    standing: None,
-    is_async: false,
+    note: None,
+    family: RuntimeFamily::Sequential,
+    queues_before_service: false,
     takes_worker_threads: false,
     cannot: &[
         (

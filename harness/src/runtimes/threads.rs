@@ -3,6 +3,7 @@
 //! The classic thread-per-connection model, with an explicit, recorded stack size. Its sockets and files are in
 //! `blocking`.
 
+use photofinish_record::RuntimeFamily;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -17,8 +18,9 @@ use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError,
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "threads",
     summary: "an OS thread per session and per parallel part",
-    standing: None,
-    is_async: false,
+    note: None,
+    family: RuntimeFamily::Threads,
+    queues_before_service: false,
     takes_worker_threads: false,
     cannot: &[(
         Capability::Cancellation,

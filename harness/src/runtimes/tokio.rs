@@ -3,6 +3,7 @@
 //! tokio's own net, fs, time and sync throughout. Its file operations are hops to its blocking pool, its timer ticks in
 //! milliseconds: both are what its users get, and so what is measured.
 
+use photofinish_record::RuntimeFamily;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -24,8 +25,9 @@ use crate::runtime::{
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "tokio",
     summary: "a task per session on the multi-thread scheduler",
-    standing: None,
-    is_async: true,
+    note: None,
+    family: RuntimeFamily::Async,
+    queues_before_service: false,
     takes_worker_threads: true,
     cannot: &[],
 };

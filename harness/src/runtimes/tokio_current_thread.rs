@@ -2,6 +2,7 @@
 //!
 //! Only the scheduler differs from `tokio`; sockets, files and timers are the same, in that file.
 
+use photofinish_record::RuntimeFamily;
 use std::num::NonZeroU32;
 
 use super::tokio::Tokio;
@@ -10,8 +11,9 @@ use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError};
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "tokio-current-thread",
     summary: "a task per session on the single-thread scheduler",
-    standing: None,
-    is_async: true,
+    note: None,
+    family: RuntimeFamily::Async,
+    queues_before_service: false,
     takes_worker_threads: false,
     cannot: &[],
 };

@@ -3,8 +3,8 @@
 use std::alloc::System;
 use std::time::{Duration, Instant};
 
-use photofinish_harness::load::Stop;
 use photofinish_harness::runtime::Descriptor;
+use photofinish_record::load::Stop;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use crate::scripted::{Asked, Script, measure, ops};

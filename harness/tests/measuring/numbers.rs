@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use photofinish_harness::load::Stop;
 use photofinish_harness::runtime::Descriptor;
+use photofinish_record::load::Stop;
 
 use crate::scripted::{Asked, Script, measure, noted, ops, sessions};
 use crate::suite::{Check, listed};

@@ -3,11 +3,11 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use photofinish_harness::load::{Arrivals, Load, RateHz, Stage, Stop};
 use photofinish_harness::measure::PROBE_LAG;
-use photofinish_harness::protocol::{WorkerPlan, WorkerResult};
-use photofinish_harness::record::{Measurement, OpenLoad};
 use photofinish_harness::runtime::Descriptor;
+use photofinish_record::load::{Arrivals, Load, RateHz, Stage, Stop};
+use photofinish_record::protocol::{WorkerPlan, WorkerResult};
+use photofinish_record::{Measurement, OpenLoad};
 
 use crate::scripted::{Asked, Script, noted, ops, plan, round_of, sessions};
 use crate::suite::{Check, listed};
@@ -92,7 +92,7 @@ fn what_waited_for_a_free_session_was_late_and_is_not_lost(runtime: &'static Des
         open.unfinished,
         open.unsent
     );
-    let max_ns = |latencies: &photofinish_harness::latency::Latencies| {
+    let max_ns = |latencies: &photofinish_record::latency::Latencies| {
         latencies.quantile_ns(1.0).expect("a hundred values")
     };
     // The last one begins 240 ms after the first at the earliest, and was due after 99 ms.

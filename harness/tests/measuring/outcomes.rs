@@ -1,8 +1,8 @@
 //! What comes of operations: failures by kind and apart, violations, panics; and of a round that cannot be run.
 
-use photofinish_harness::protocol::WorkerResult;
 use photofinish_harness::runtime::Descriptor;
 use photofinish_harness::workload::Failure;
+use photofinish_record::protocol::WorkerResult;
 
 use crate::scripted::{Asked, Script, measure, ops, round, sessions};
 use crate::suite::{Check, listed};

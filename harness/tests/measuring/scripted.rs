@@ -4,12 +4,12 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use photofinish_harness::load::{Load, Stop};
 use photofinish_harness::measure::{FIRST_WARMUP_OP, run_round};
-use photofinish_harness::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
-use photofinish_harness::record::Measurement;
 use photofinish_harness::runtime::{Descriptor, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_record::Measurement;
+use photofinish_record::load::{Load, Stop};
+use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

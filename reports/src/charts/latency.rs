@@ -3,8 +3,8 @@
 //! Under open load these are response times: from when operations were due. The rounds of a cell are merged, for display only. A curve stops where fewer than ten samples remain beyond it: what
 //! would follow is the shape of a few accidents.
 
-use photofinish_harness::latency::Latencies;
-use photofinish_harness::load::Load;
+use photofinish_record::latency::Latencies;
+use photofinish_record::load::Load;
 
 use super::canvas::{Drawing, at};
 use super::curves::{Curve, Frame};

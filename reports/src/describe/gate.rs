@@ -1,6 +1,6 @@
 //! A gate's checks in words: what was asked, what was found, and how sure that is.
 
-use photofinish_harness::record::Requirement;
+use photofinish_record::Requirement;
 
 use crate::gate::{Check, GateVerdict, Interval};
 use crate::units;

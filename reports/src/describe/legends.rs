@@ -2,7 +2,7 @@
 //!
 //! A legend is there only where what it explains is shown. What it explains is said in `table` and `verdicts`.
 
-use photofinish_harness::load::Load;
+use photofinish_record::load::Load;
 
 use super::plural;
 use crate::summary::{CellSummary, Group, Status, Summary};

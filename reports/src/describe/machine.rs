@@ -2,8 +2,8 @@
 //!
 //! What makes a machine unfit is found by the harness and said by `checks`; here are the facts alone.
 
-use photofinish_harness::machine::Machine;
-use photofinish_harness::record::{Placement, PlacementKind};
+use photofinish_record::machine::Machine;
+use photofinish_record::{Placement, PlacementKind};
 
 use super::plural;
 use crate::units;

@@ -3,8 +3,8 @@
 //! A load point has two forms, one to be read and one to be part of a file's name. What came of it is said elsewhere;
 //! where it ran, in `machine`.
 
-use photofinish_harness::load::{Arrivals, Load, Stop};
-use photofinish_harness::record::{Arm, PlannedScenario, PlannedServer};
+use photofinish_record::load::{Arrivals, Load, Stop};
+use photofinish_record::{Arm, PlannedScenario, PlannedServer};
 
 use super::plural;
 use crate::units;

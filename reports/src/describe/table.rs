@@ -3,7 +3,7 @@
 //! The terminal gives up columns where it has no room, the page has them all; both take them from here. How wide a column
 //! is, and how a number is set, is the business of each output.
 
-use photofinish_harness::load::Load;
+use photofinish_record::load::Load;
 
 use super::achieved;
 use crate::metrics::{ACHIEVED, OFFERED, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};

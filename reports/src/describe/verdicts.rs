@@ -4,7 +4,7 @@
 //! All of it is by the headline's metric of a group. Runtimes of which the same is said are named together. What a
 //! verdict means is decided in `verdict.rs` of the crate, and explained by `legends`.
 
-use photofinish_harness::load::Load;
+use photofinish_record::load::Load;
 
 use super::value;
 use crate::metrics::{RESPONSE_P50, RESPONSE_P99, THROUGHPUT};

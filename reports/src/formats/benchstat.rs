@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use photofinish_harness::load::Load;
-use photofinish_harness::record::{Measurement, Outcome, Record};
+use photofinish_record::load::Load;
+use photofinish_record::{Measurement, Outcome, Record};
 
 use super::benchmarks::{Benchmark, benchmarks};
 use super::{Error, File, Format};

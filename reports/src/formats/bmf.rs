@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 use serde::Serialize;
 
 use super::benchmarks::{Judged, benchmarks};

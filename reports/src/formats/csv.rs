@@ -4,8 +4,8 @@
 //! is a number that is not known. The counts as they are come first, then every metric that is none of them. A cell that
 //! was never measured has one line with its reason.
 
-use photofinish_harness::load::{Arrivals, Load};
-use photofinish_harness::record::{Arm, Cell, Measured, Measurement, Outcome, Record, Round};
+use photofinish_record::load::{Arrivals, Load};
+use photofinish_record::{Arm, Cell, Measured, Measurement, Outcome, Record, Round};
 
 use super::{Error, File, Format};
 use crate::metrics::{self, Metric};

@@ -4,7 +4,7 @@
 //! `customSmallerIsBetter` for the other. It refuses a file without entries, so a direction that has none has no file. Its
 //! `range` is one number after `±`: the farther end of the interval. Next: `benchmarks` for what is left out.
 
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 use serde::Serialize;
 
 use super::benchmarks::{Benchmark, Judged, benchmarks};

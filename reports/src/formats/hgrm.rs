@@ -5,8 +5,8 @@
 //! Values in ms, five steps per halving of the distance to 100 %. The rounds of a cell are merged, for display only.
 //! Layout after `HistogramIterationValue` of the Java implementation, which its plotters read.
 
-use photofinish_harness::latency::Latencies;
-use photofinish_harness::record::{Cell, Record};
+use photofinish_record::latency::Latencies;
+use photofinish_record::{Cell, Record};
 
 use super::{Error, File, Format, TIMES};
 use crate::names::{Unique, slug};

@@ -6,7 +6,7 @@
 //! lag, with the kind at the end of their tags.
 
 use jiff::Timestamp;
-use photofinish_harness::record::{Cell, Measurement, Outcome, Record};
+use photofinish_record::{Cell, Measurement, Outcome, Record};
 
 use super::{Error, File, Format, TIMES, Times};
 use crate::{describe, rounds};

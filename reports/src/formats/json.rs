@@ -2,7 +2,7 @@
 //!
 //! The same that `run --format json` prints; its schema is `summary::schema`. The record itself is the other JSON.
 
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 
 use super::{Error, File, Format};
 use crate::summary::Summary;

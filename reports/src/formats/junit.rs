@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 
 use super::test_report::{Case, Ending, Suite, TestReport};
 use super::{Error, File, Format};

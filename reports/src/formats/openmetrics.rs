@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use photofinish_harness::load::{Arrivals, Load};
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
+use photofinish_record::load::{Arrivals, Load};
 
 use super::benchmarks::{is_sound, name};
 use super::{Error, File, Format};

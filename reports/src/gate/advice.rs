@@ -2,7 +2,7 @@
 //!
 //! None of it changes a verdict. What does is in `overall`; what was measured wrongly is in `problems`.
 
-use photofinish_harness::record::Requirement;
+use photofinish_record::Requirement;
 
 use super::sides::Sides;
 use super::{Check, describe_check};

@@ -4,7 +4,7 @@
 //! too few operations behind it or can only be worse than it looks. The share of failed operations needs no rule. What the
 //! checks come to all together is in `overall`.
 
-use photofinish_harness::record::{GateTerm, Requirement};
+use photofinish_record::{GateTerm, Requirement};
 
 use super::rule::{Bounds, Decided, Decision, GateRule};
 use super::side::{Pair, Side};

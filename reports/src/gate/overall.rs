@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use photofinish_harness::record::{Completion, Record};
+use photofinish_record::{Completion, Record};
 
 use super::{Check, CheckVerdict, GateVerdict, describe_check, name_of_check};
 use crate::describe;

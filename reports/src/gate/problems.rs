@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use photofinish_harness::record::{Arm, Gate};
+use photofinish_record::{Arm, Gate};
 
 use super::side::Side;
 use super::sides::Sides;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use photofinish_harness::record::{Cell, Measured, Record};
+use photofinish_record::{Cell, Measured, Record};
 
 use super::rule::Samples;
 use crate::metrics::Metric;

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use photofinish_harness::record::{Arm, Gate, GateTerm, Record};
+use photofinish_record::{Arm, Gate, GateTerm, Record};
 
 use super::advice::{advisory, warnings};
 use super::checks::check;

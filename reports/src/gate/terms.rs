@@ -4,8 +4,8 @@
 //! is a limit of the slowdown, a comparison is an objective for the head's own value, and `errors` is a share of all
 //! operations. Terms that no measurement could break are refused: a gate that cannot fail protects nothing.
 
-use photofinish_harness::load::Load;
-use photofinish_harness::record::{Plan, Requirement};
+use photofinish_record::load::Load;
+use photofinish_record::{Plan, Requirement};
 
 use super::rule::GateRule;
 use crate::metrics::{Better, METRICS, Metric};

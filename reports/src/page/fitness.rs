@@ -3,7 +3,7 @@
 //! What is as it should be is folded away. Judging is done in the harness; nothing is decided here.
 
 use maud::{Markup, html};
-use photofinish_harness::record::{Finding, FindingLevel};
+use photofinish_record::{Finding, FindingLevel};
 
 use crate::diagnosis::{self, LEVELS};
 

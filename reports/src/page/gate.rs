@@ -1,7 +1,7 @@
 //! The page's part on a gate: its verdict above everything, and a table of its checks.
 
 use maud::{Markup, html};
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 
 use crate::gate::terms::short_name;
 use crate::gate::{Check, GateReport};

@@ -4,7 +4,7 @@
 //! the exact versions. What of that spoils numbers is a warning at the top of the page, or in `fitness`.
 
 use maud::{Markup, html};
-use photofinish_harness::record::{PlannedScenario, Record};
+use photofinish_record::{PlannedScenario, Record};
 
 use super::Report;
 use crate::summary::{CellSummary, Group};

@@ -3,7 +3,7 @@
 //! The curve is a chart like any other. The steps' cells have no tables and no charts of their own: there are dozens.
 
 use maud::{Markup, PreEscaped, html};
-use photofinish_harness::record::{SearchRound, SearchStep};
+use photofinish_record::{SearchRound, SearchStep};
 
 use super::results::absent;
 use super::{Report, Section};

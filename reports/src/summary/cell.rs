@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use photofinish_harness::record::{Measured, Outcome, Record};
+use photofinish_record::{Measured, Outcome, Record};
 
 use super::judging::{judge, outcomes};
 use super::{ArrivalCounts, CellSummary, ErrorKind, MetricSummary, Status};

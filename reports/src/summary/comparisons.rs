@@ -2,7 +2,7 @@
 //!
 //! What a comparison comes to is computed in `verdict`, from the rounds of both.
 
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 
 use super::{CellSummary, Status};
 use crate::metrics;

@@ -3,8 +3,8 @@
 //! A group knows the metric it is ranked by, its order, and its reference. No number is made here; comparisons are in the
 //! cells already, and how a group is told in words is the business of `describe`.
 
-use photofinish_harness::load::Load;
-use photofinish_harness::record::Arm;
+use photofinish_record::Arm;
+use photofinish_record::load::Load;
 
 use super::{CellSummary, Status};
 use crate::metrics::{RESPONSE_P50, RESPONSE_P99, THROUGHPUT};

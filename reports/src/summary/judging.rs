@@ -3,7 +3,7 @@
 //! Mismatches of the two sides' counts, violated expectations and failures beyond the budget make a cell invalid; what was
 //! refused or never measured has no numbers to begin with. What only makes a number doubtful is a warning, in `checks`.
 
-use photofinish_harness::record::{Completion, Measured, Measurement, Outcome, Record};
+use photofinish_record::{Completion, Measured, Measurement, Outcome, Record};
 
 use super::Status;
 use crate::rounds::{failures, of_cell, scenario};

@@ -1,6 +1,6 @@
 //! The answer to where asynchronous code pays: only where it was asked, only from what was measured.
 
-use photofinish_harness::record::{Outcome, Record};
+use photofinish_record::{Outcome, Record};
 use photofinish_reports::async_pays::{QUESTION, Row, rows};
 use photofinish_reports::summary::Summary;
 use photofinish_reports::terminal::{Style, render};

@@ -1,6 +1,6 @@
 //! The diagnosis: the smallest difference from pairs of rounds, and findings in the order in which they matter.
 
-use photofinish_harness::record::{Finding, FindingLevel, Outcome, Record};
+use photofinish_record::{Finding, FindingLevel, Outcome, Record};
 use photofinish_reports::diagnosis::Diagnosis;
 use photofinish_reports::page;
 use photofinish_reports::resolution::{Resolution, Resolvable};

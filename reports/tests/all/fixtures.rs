@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::LazyLock;
 
-use photofinish_harness::latency::Latencies;
-use photofinish_harness::load::{Arrivals, Load, RateHz, Stop};
-use photofinish_harness::machine::Machine;
-use photofinish_harness::record::{
+use photofinish_record::latency::Latencies;
+use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
+use photofinish_record::machine::Machine;
+use photofinish_record::{
     Cell, Completion, Conditions, Cost, Failures, Floor, Measured, Measurement, OpenLoad, Outcome,
     Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Round,
-    Search, SearchResult, SearchRound, SearchStep, ServerCounts, Tool, Traffic,
+    RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound, SearchStep, ServerCounts,
+    Tool, Traffic,
 };
 use serde_json::json;
 
@@ -799,6 +800,24 @@ fn database() -> PlannedScenario {
     }
 }
 
+fn traits() -> BTreeMap<String, RuntimeTraits> {
+    let traits = |(position, name): (usize, &str)| RuntimeTraits {
+        family: match name {
+            "sync" => RuntimeFamily::Sequential,
+            "threads" => RuntimeFamily::Threads,
+            "pool" => RuntimeFamily::Pool,
+            _ => RuntimeFamily::Async,
+        },
+        queues_before_service: name == "pool",
+        note: (name == "async-std").then(|| "discontinued".to_owned()),
+        position,
+    };
+    let named = RUNTIMES.into_iter().enumerate();
+    named
+        .map(|entry| (entry.1.to_owned(), traits(entry)))
+        .collect()
+}
+
 fn base() -> Record {
     Record {
         schema: RECORD_SCHEMA.to_owned(),
@@ -829,6 +848,7 @@ fn base() -> Record {
             },
             reference: None,
             looks: Vec::new(),
+            runtimes: traits(),
             gate: None,
         },
         machine: Machine {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use photofinish_harness::load::Load;
-use photofinish_harness::record::{Outcome, Record, Round};
+use photofinish_record::load::Load;
+use photofinish_record::{Outcome, Record, Round};
 use photofinish_reports::formats::{self, FORMATS, File};
 use photofinish_reports::summary::{self, Summary};
 use serde_json::Value;

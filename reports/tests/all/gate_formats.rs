@@ -2,8 +2,8 @@
 //!
 //! The reports are literals: what a record comes to is tested in `gate`.
 
-use photofinish_harness::machine::Machine;
-use photofinish_harness::record::{ArmKind, ArmSource, Requirement, TextPlace};
+use photofinish_record::machine::Machine;
+use photofinish_record::{ArmKind, ArmSource, Requirement, TextPlace};
 use photofinish_reports::formats::File;
 use photofinish_reports::formats::gate::{self as gate_formats, GATE_FORMATS};
 use photofinish_reports::gate::{

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use photofinish_harness::record::{Arm, Outcome, Record};
+use photofinish_record::{Arm, Outcome, Record};
 use photofinish_reports::formats::{self, File};
 use photofinish_reports::metrics;
 use photofinish_reports::summary::{CellSummary, Status, Summary};

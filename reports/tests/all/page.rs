@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 use photofinish_reports::{charts, page};
 
 use crate::fixtures;

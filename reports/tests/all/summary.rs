@@ -1,6 +1,6 @@
 //! The summary: which cells have numbers, what they are compared with, and what is said against them.
 
-use photofinish_harness::record::{Measured, Outcome, Record};
+use photofinish_record::{Measured, Outcome, Record};
 use photofinish_reports::found::met_by_all;
 use photofinish_reports::metrics::THROUGHPUT;
 use photofinish_reports::summary::{CellSummary, Status, Summary};

@@ -1,6 +1,6 @@
 //! The tables: whole ones as snapshots, and what must hold for each of them.
 
-use photofinish_harness::record::Record;
+use photofinish_record::Record;
 use photofinish_reports::terminal::{Style, render};
 use unicode_width::UnicodeWidthStr as _;
 

@@ -1,7 +1,7 @@
 //! What went on around the rounds: told where it leaves doubt, and no number where it misleads.
 
-use photofinish_harness::record::{Measured, Outcome, PlacementKind, Record};
 use photofinish_harness::workload::Failure;
+use photofinish_record::{Measured, Outcome, PlacementKind, Record};
 use photofinish_reports::summary::{Status, Summary};
 
 use crate::fixtures::{self, Sweep, fail};

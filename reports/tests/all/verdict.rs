@@ -4,7 +4,7 @@
 //! about four standard errors from what the rule's documentation promises: a wrong confidence, a missing floor or
 //! comparing out of block breaks them.
 
-use photofinish_harness::record::{Floor, Measured, Outcome, Record};
+use photofinish_record::{Floor, Measured, Outcome, Record};
 use photofinish_reports::describe;
 use photofinish_reports::metrics::{Better, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
 use photofinish_reports::summary::{CellSummary, Summary};

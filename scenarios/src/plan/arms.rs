@@ -4,8 +4,8 @@
 //! the other order, so that over two blocks each arm goes first once. An effect of the place or of a drifting machine
 //! then weighs on both alike. What is gated is the business of whoever asks for a gate.
 
-use photofinish_harness::draw::draw_below;
-use photofinish_harness::record::{Arm, Cell, Gate, Plan};
+use photofinish_record::draw::draw_below;
+use photofinish_record::{Arm, Cell, Gate, Plan};
 
 /// The plan with a base and a head of each of its cells.
 pub fn with_arms(plan: Plan, gate: Gate, seed: u64) -> Plan {

@@ -6,7 +6,7 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use photofinish_harness::load::{Load, RateHz, Stage, Stop};
+use photofinish_record::load::{Load, RateHz, Stage, Stop};
 
 use super::{PlanError, PlanOptions};
 use crate::scenario::Scenario;

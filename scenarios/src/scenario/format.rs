@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use photofinish_harness::load::Arrivals;
+use photofinish_record::load::Arrivals;
 use schemars::transform::transform_subschemas;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use photofinish_harness::record::{InFlight, TextPlace};
 use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_record::{InFlight, TextPlace};
 use serde_json::{Map, Value, json};
 
 use super::document::Document;

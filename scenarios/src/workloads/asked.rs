@@ -7,8 +7,8 @@
 
 use std::sync::OnceLock;
 
-use photofinish_harness::record::Traffic;
 use photofinish_harness::workload::{Env, Totals};
+use photofinish_record::Traffic;
 
 /// What was asked of one target.
 #[derive(Debug)]

@@ -138,8 +138,8 @@ mod tests {
     use std::net::TcpListener;
 
     use photofinish_harness::observed::Observed;
-    use photofinish_harness::protocol::TargetAddress;
     use photofinish_harness::traffic::TrafficCounter;
+    use photofinish_record::protocol::TargetAddress;
 
     use super::super::every_runtime::under_every_runtime;
     use super::*;

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use photofinish_harness::draw::draw_below;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_record::draw::draw_below;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -9,9 +9,9 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use photofinish_harness::draw::{draw, draw_below};
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_record::draw::{draw, draw_below};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use photofinish_harness::draw::draw_below;
 use photofinish_harness::runtime::{Runtime, Semaphore as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_record::draw::draw_below;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

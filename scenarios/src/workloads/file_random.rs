@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use photofinish_harness::draw::draw_below;
 use photofinish_harness::runtime::{File as _, OpenMode, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_record::draw::draw_below;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -7,9 +7,9 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use photofinish_harness::record::Traffic;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_record::Traffic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -9,10 +9,10 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
-use photofinish_harness::record::Traffic;
 use photofinish_harness::runtime::{Runtime, Stream};
 use photofinish_harness::traffic::TrafficCounter;
 use photofinish_harness::workload::{Env, Failure, Totals};
+use photofinish_record::Traffic;
 use sha2::{Digest as _, Sha256};
 
 use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};

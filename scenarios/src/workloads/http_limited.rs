@@ -8,9 +8,9 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use photofinish_harness::draw::draw_below;
 use photofinish_harness::runtime::{Runtime, Semaphore as _, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_record::draw::draw_below;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -196,7 +196,10 @@ mod tests {
                 assert_eq!(runtime.block_on(rescued), None);
             }
         }
-        for descriptor in DESCRIPTORS.iter().filter(|runtime| runtime.is_async) {
+        for descriptor in DESCRIPTORS
+            .iter()
+            .filter(|runtime| runtime.family == photofinish_record::RuntimeFamily::Async)
+        {
             let worker_threads = NonZeroU32::MIN;
             // One that the machine cannot start is the business of the harness's own tests.
             let _ = with_runtime(descriptor.name, RuntimeConfig { worker_threads }, Check);

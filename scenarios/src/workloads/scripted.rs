@@ -7,9 +7,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use photofinish_harness::draw::draw;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_record::draw::draw;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -7,9 +7,9 @@
 
 use std::time::{Duration, Instant};
 
-use photofinish_harness::draw::draw_below;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_record::draw::draw_below;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -6,9 +6,9 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
 use std::time::Duration;
 
-use photofinish_harness::load::{Load, Stop};
-use photofinish_harness::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
-use photofinish_harness::record::Measurement;
+use photofinish_record::Measurement;
+use photofinish_record::load::{Load, Stop};
+use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use photofinish_scenarios::registry::WorkloadEntry;
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 //! RFC 4180, plain numbers in the unit that stands beside them; shares are shares, 0.1 being 10 %. An empty field is a
 //! number that is not known, or that such a check has not. The gate's verdict stands in every line; an empty gate has none.
 
-use photofinish_harness::record::Requirement;
+use photofinish_record::Requirement;
 
 use super::super::csv::{line, place_of_load};
 use super::{Error, File, GateFormat};

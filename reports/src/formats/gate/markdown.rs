@@ -10,7 +10,7 @@ use crate::describe;
 use crate::gate::terms::short_name;
 use crate::gate::{Check, GateReport};
 use crate::units;
-use photofinish_harness::record::ArmSource;
+use photofinish_record::ArmSource;
 
 pub(super) static FORMAT: GateFormat = GateFormat {
     name: "markdown",

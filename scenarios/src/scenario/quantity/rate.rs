@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use photofinish_harness::load::RateHz;
+use photofinish_record::load::RateHz;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 

@@ -5,7 +5,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use photofinish_harness::load::{Stage, Stop};
+use photofinish_record::load::{Stage, Stop};
 
 use super::super::flaw::{Flaw, Side};
 use super::super::format::{LoadSection, Model, StageSection};

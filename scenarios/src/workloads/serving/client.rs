@@ -10,10 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
-use photofinish_harness::latency::Latencies;
 use photofinish_harness::runtime::{Runtime, Stream as _};
 use photofinish_harness::traffic::TrafficCounter;
 use photofinish_harness::workload::{Env, Failure};
+use photofinish_record::latency::Latencies;
 use serde::Deserialize;
 use serde_json::json;
 

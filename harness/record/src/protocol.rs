@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Measurement;
 use crate::load::{Load, Stage, Stop};
-use crate::record::Measurement;
 
 /// Version of the worker protocol.
 pub const WORKER_PROTOCOL: u32 = 1;

@@ -1,9 +1,10 @@
-//! The record: the one JSON document that holds a run whole.
+//! The record: the one JSON document that holds a run whole, and what workers and reports share with it.
 //!
-//! Everything a later command needs (report, compare, gate, export) is in here and nowhere else: the plan with its seed
-//! and hash, the machine, the versions, and every round with its counts and histograms. The types are the schema;
-//! `photofinish schema record` prints it. Here is the document itself; what it is made of is in the files below this.
-//! Deriving numbers over rounds is the business of `reports`.
+//! Everything a later command needs (report, compare, gate, export) is in the [`Record`] and nowhere else: the plan with
+//! its seed and hash, the machine, the versions, and every round with its counts and histograms. The types are the schema;
+//! `photofinish schema record` prints it. The worker [`protocol`], the [`latency`] histograms, and the [`schedule`] and
+//! [`draw`] formulas are here too, so that reports, servers and workers in other languages need no measuring loop.
+//! Numbers over rounds are derived in `reports`.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
 
+pub mod protocol;
+
+pub mod draw;
+pub mod latency;
+pub mod load;
+pub mod machine;
+pub mod schedule;
+
 mod plan;
+mod runtime_traits;
 
 mod gate;
 
@@ -28,6 +38,7 @@ pub use gate::{Arm, ArmKind, ArmSource, Gate, GateTerm, Requirement, TextPlace};
 pub use measurement::{Cost, Failures, Floor, Measurement, OpenLoad, ServerCounts, Traffic};
 pub use plan::{Cell, InFlight, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer};
 pub use round::{Conditions, Measured, Outcome, Round};
+pub use runtime_traits::{RuntimeFamily, RuntimeTraits};
 pub use search::{Search, SearchResult, SearchRound, SearchStep};
 
 /// Name and version of the record's format.

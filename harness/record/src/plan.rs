@@ -10,7 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::gate::{Arm, Gate};
+use crate::RuntimeTraits;
+use crate::gate::{Arm, Gate};
 use crate::load::{Load, Stage, Stop};
 
 /// What was to be measured, resolved: no defaults left to look up.
@@ -34,6 +35,9 @@ pub struct Plan {
     /// of the verdicts is split over them.
     #[serde(default)]
     pub looks: Vec<u32>,
+    /// Traits of the runtimes of `cells`, by name.
+    #[serde(default)]
+    pub runtimes: BTreeMap<String, RuntimeTraits>,
     /// What is gated, where the cells come in two arms; `None` of a run that is no gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,

@@ -1,0 +1,36 @@
+//! The traits of a runtime that reports need: they travel in the plan, so that reports know no runtime by name.
+//!
+//! The harness fills them in from each runtime's descriptor; a worker in another language declares its own.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a runtime runs sessions, as far as reports tell runtimes apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuntimeFamily {
+    /// One session on one thread, one operation after another.
+    Sequential,
+    /// An OS thread per session.
+    Threads,
+    /// A fixed number of OS threads that take operations from a queue.
+    Pool,
+    /// Tasks on an event loop.
+    Async,
+}
+
+/// What distinguishes a runtime in reports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuntimeTraits {
+    /// How it runs sessions.
+    pub family: RuntimeFamily,
+    /// True if operations wait for a thread outside their service time: mean service × throughput then counts threads,
+    /// not sessions.
+    pub queues_before_service: bool,
+    /// A warning shown beside its name: `discontinued`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Its position among the runtimes of the build, from 0: selects colour and marker, so that a runtime looks the same
+    /// in every report.
+    pub position: usize,
+}
