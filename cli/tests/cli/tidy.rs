@@ -1,10 +1,15 @@
-//! Tidy: what the compiler does not check about the source tree. Crate edges, openings, leftovers, build dependencies.
+//! Tidy: rules about the source tree that the compiler does not check. Crate edges, file headers, leftovers, banned
+//! dependencies; module cycles, names and doc comments in files of their own.
+
+mod comments;
+mod cycles;
+mod names;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Who may depend on whom within the workspace; everything else is a mistake.
+/// The allowed dependencies between crates of the workspace.
 const EDGES: [(&str, &[&str]); 6] = [
     ("harness/record", &[]),
     ("harness", &["record"]),
@@ -17,7 +22,7 @@ const EDGES: [(&str, &[&str]); 6] = [
     ),
 ];
 
-/// The only files that may hold `unsafe`, each for a need of its own.
+/// The only files that may contain `unsafe`, one per need.
 const UNSAFE: [&str; 2] = [
     "harness/src/allocations.rs",
     "harness/tests/conformance/tcp_options.rs",
@@ -46,16 +51,17 @@ fn root() -> PathBuf {
         .to_owned()
 }
 
-/// Every Rust file of the workspace.
+/// Every Rust file of the workspace, once.
 fn sources() -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for (crate_name, _) in EDGES {
-        collect(&root().join(crate_name), &mut files);
+    for (folder, _) in [("examples", &[] as &[&str])].into_iter().chain(EDGES) {
+        collect(&root().join(folder), &mut files);
     }
     assert!(files.len() > 50, "{} files", files.len());
     files
 }
 
+/// Adds the Rust files of a directory, leaving out crates nested in it.
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("an entry").path();
@@ -64,7 +70,8 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        if path.is_dir() && name != "target" && !name.starts_with('.') {
+        let is_crate = path.join("Cargo.toml").exists();
+        if path.is_dir() && !is_crate && name != "target" && !name.starts_with('.') {
             collect(&path, files);
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             files.push(path);
@@ -96,13 +103,13 @@ fn crates_depend_on_each_other_in_one_direction_only() {
         let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
         assert!(
             edges.is_subset(&allowed),
-            "{name} depends on {edges:?}, and may on {allowed:?}"
+            "{name} depends on {edges:?}, expected at most {allowed:?}"
         );
     }
 }
 
 #[test]
-fn every_file_opens_by_saying_what_it_is() {
+fn every_file_opens_with_a_description() {
     for file in sources() {
         let text = fs::read_to_string(&file).expect("a source");
         assert!(
@@ -114,7 +121,7 @@ fn every_file_opens_by_saying_what_it_is() {
 }
 
 #[test]
-fn unsafe_is_only_where_it_is_known_to_be() {
+fn unsafe_stays_in_the_listed_files() {
     let word = concat!("un", "safe ");
     for file in sources() {
         let text = fs::read_to_string(&file).expect("a source");
@@ -128,7 +135,7 @@ fn unsafe_is_only_where_it_is_known_to_be() {
             });
         assert!(
             !uses || UNSAFE.contains(&shown(&file).as_str()),
-            "{} holds it",
+            "{} contains unsafe code and is not listed",
             shown(&file)
         );
     }
@@ -166,7 +173,10 @@ fn only_the_output_module_prints() {
         let prints = code
             .filter(|line| words.iter().any(|word| line.contains(word)))
             .count();
-        assert!(!is_program || prints == 0, "{path} prints by itself");
+        assert!(
+            !is_program || prints == 0,
+            "{path} prints without going through the output module"
+        );
     }
 }
 
