@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::slice;
 
 use super::{collect, root};
 
@@ -74,7 +75,7 @@ impl Graph {
                 module
                     .tests
                     .iter()
-                    .map(|test| joined(name, &[test.clone()]))
+                    .map(|test| joined(name, slice::from_ref(test)))
             })
             .collect();
         modules.retain(|name, _| !tests.iter().any(|test| name.starts_with(test)));
@@ -82,7 +83,7 @@ impl Graph {
             module.scope = module
                 .children
                 .iter()
-                .map(|child| (child.clone(), joined(name, &[child.clone()])))
+                .map(|child| (child.clone(), joined(name, slice::from_ref(child))))
                 .collect();
             for mention in &module.mentions {
                 let Some(import) = &mention.import else {
