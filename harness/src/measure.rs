@@ -6,9 +6,10 @@
 //! phase comes to is in `phase`, what a round comes to in `ledger`. How sessions run side by side is the runtime's
 //! business (`run_sessions`), what comes of the numbers is that of `reports`.
 //!
-//! What is generic over runtime and workload is compiled for each pair of them, some hundred times: it holds what needs
-//! their types, and the rest lies in functions that do not know them.
+//! Code that is generic over runtime and workload is compiled for each pair of them, some two hundred times: only the loop
+//! around `operate` is. A round is generic over the runtime alone, and `erased` hides the workload from it.
 
+mod erased;
 mod floor;
 mod ledger;
 mod phase;
@@ -32,9 +33,10 @@ use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 
 pub use self::probe::PROBE_LAG;
 
+use self::erased::AnyWorkload;
 use self::ledger::{Ending, Ledger, Recordings, Reported, Warmup};
 use self::phase::{PhasePlan, run_phase};
-use self::session::{SessionLoop, Shared};
+use self::session::{SessionClock, Shared};
 use self::supervisor::{Supervisor, supervised};
 
 /// Operations of the warm-up are numbered from here, so that those of the measurement start from 0 under every runtime
@@ -124,12 +126,21 @@ impl<W: Workload> Visitor for Round<'_, W> {
     type Output = Result<Reported, RoundError>;
 
     fn visit<R: Runtime>(self, runtime: R) -> Self::Output {
+        let env = environment(runtime.clone(), self.plan, W::ABOUT.targets);
+        let context = Context {
+            runtime: runtime.clone(),
+            observed: env.observed.clone(),
+            traffic: env.traffic.clone(),
+        };
         let workload = make_workload::<W>(self.plan)?;
-        let shared = Arc::new(Shared {
+        let workload: Arc<dyn AnyWorkload> = Arc::new(Shared { workload, env });
+        runtime.block_on(measure(
+            context,
             workload,
-            env: environment::<R, W>(runtime.clone(), self.plan),
-        });
-        runtime.block_on(measure(shared, self.plan, self.supervisor, self.counters))
+            self.plan,
+            self.supervisor,
+            self.counters,
+        ))
     }
 }
 
@@ -140,58 +151,69 @@ fn make_workload<W: Workload>(plan: &WorkerPlan) -> Result<W, RoundError> {
         .map_err(|error| RoundError::Params(error.to_string()))
 }
 
-fn environment<R: Runtime, W: Workload>(runtime: R, plan: &WorkerPlan) -> Env<R> {
+fn environment<R>(runtime: R, plan: &WorkerPlan, targets: &[&str]) -> Env<R> {
+    let counter = |name: &&str| ((*name).to_owned(), TrafficCounter::default());
     Env {
         runtime,
         seed: plan.seed,
         concurrency: plan.load.concurrency().get(),
         targets: plan.targets.clone(),
         work_dir: plan.work_dir.clone(),
-        traffic: counters(W::ABOUT.targets),
+        traffic: targets.iter().map(counter).collect(),
         observed: Observed::default(),
     }
 }
 
-fn counters(targets: &[&str]) -> BTreeMap<String, TrafficCounter> {
-    let counter = |name: &&str| ((*name).to_owned(), TrafficCounter::default());
-    targets.iter().map(counter).collect()
+/// The parts of a workload's environment that the measuring loop shares with it.
+struct Context<R> {
+    runtime: R,
+    observed: Observed,
+    traffic: BTreeMap<String, TrafficCounter>,
 }
 
-async fn measure<R: Runtime, W: Workload>(
-    shared: Arc<Shared<R, W>>,
+/// One round, whatever the workload.
+async fn measure<R: Runtime>(
+    context: Context<R>,
+    workload: Arc<dyn AnyWorkload>,
     plan: &WorkerPlan,
     supervisor: &Supervisor,
     mut counters: os::Counters,
 ) -> Result<Reported, RoundError> {
-    let Shared { workload, env } = &*shared;
-    let count = env.runtime.sessions(plan.load.concurrency());
+    let Context {
+        runtime,
+        observed,
+        traffic,
+    } = context;
+    let count = runtime.sessions(plan.load.concurrency());
     let recordings = Recordings::for_sessions(count, plan);
-    workload.prepare(env).await.map_err(RoundError::Prepare)?;
-    let sessions = open_sessions(&shared, count, &recordings).await?;
+    workload.prepare().await.map_err(RoundError::Prepare)?;
+    let mut sessions = Vec::with_capacity(count.get() as usize);
+    for index in 0..count.get() {
+        let clock = SessionClock::new(recordings.of_session(index), index, count);
+        let opened = Arc::clone(&workload).open(index, clock).await;
+        sessions.push(opened.map_err(|failure| RoundError::Open { index, failure })?);
+    }
 
-    let mut ledger = Ledger::new(env, recordings, count);
+    let mut ledger = Ledger::new(&runtime, &observed, traffic, recordings, count);
     let phase = PhasePlan::warmup(plan);
     counters.start();
-    let (sessions, warmup) = run_phase(env, sessions, &phase, &ledger, supervisor).await?;
+    let (sessions, warmup) = run_phase(&runtime, sessions, &phase, &ledger, supervisor).await?;
     ledger.warmed_up(Warmup::of(&warmup.recording, counters.stop()));
     // After the counters, which would make each of its system calls dearer.
-    ledger.floor = Some(floor::measure(&env.runtime, &ledger.recordings, count).await?);
-    env.observed.clear();
+    ledger.floor = Some(floor::measure(&runtime, &ledger.recordings, count).await?);
+    observed.clear();
     let spending = Spending::begin();
-    let probe = probe::start(&env.runtime, &env.observed, plan);
+    let probe = probe::start(&runtime, &observed, plan);
     let phase = PhasePlan::measured(plan);
-    let (sessions, measured) = run_phase(env, sessions, &phase, &ledger, supervisor).await?;
+    let (sessions, measured) = run_phase(&runtime, sessions, &phase, &ledger, supervisor).await?;
     let (spent, allocations) = spending.end(measured.pacer_cost());
     probe::stop(probe).await;
 
-    let totals = ledger.totals(&measured.recording);
     for session in sessions {
-        workload.close(env, session.state).await;
+        session.close().await;
     }
-    let broken = workload
-        .finish(env, totals)
-        .await
-        .map_err(RoundError::Finish)?;
+    let totals = ledger.totals(&measured.recording);
+    let broken = workload.finish(totals).await.map_err(RoundError::Finish)?;
     let ending = Ending {
         spent,
         broken,
@@ -219,21 +241,6 @@ impl Spending {
         let allocations = allocations::counted().zip(self.allocations);
         (spent, allocations.map(|(after, before)| after - before))
     }
-}
-
-async fn open_sessions<R: Runtime, W: Workload>(
-    shared: &Arc<Shared<R, W>>,
-    count: NonZeroU32,
-    recordings: &Recordings,
-) -> Result<Vec<SessionLoop<R, W>>, RoundError> {
-    let mut sessions = Vec::with_capacity(count.get() as usize);
-    for index in 0..count.get() {
-        let state = shared.workload.open(&shared.env, index).await;
-        let state = state.map_err(|failure| RoundError::Open { index, failure })?;
-        let recording = recordings.of_session(index);
-        sessions.push(SessionLoop::new(shared, state, recording, index, count));
-    }
-    Ok(sessions)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

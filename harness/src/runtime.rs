@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -108,6 +108,9 @@ pub enum TaskError {
 #[error("channel closed")]
 pub struct Closed;
 
+/// A boxed future: sessions are boxed once per phase, so that runtimes spawn one type of them.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// An execution model. Cheap to clone: a handle.
 pub trait Runtime: Clone + Send + Sync + 'static {
     /// A TCP connection.
@@ -141,40 +144,26 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         BTreeMap::new()
     }
 
-    /// Steps every session until each says [`Flow::Finished`], and gives them back. What "a session" is (a thread, a
-    /// task, an entry of a queue) is what tells runtimes apart; tasks are the default.
-    fn run_sessions<S: Session>(
+    /// Steps a session takes before it yields to the others on its thread; `None` if it never yields. `alone` is true if
+    /// no other session or probe wants a turn. Defaults to 128 steps, as tokio's own budget: an operation that never waits
+    /// never leaves the executor by itself, so one session would run the whole phase, and then the next one.
+    fn steps_per_turn(&self, alone: bool) -> Option<NonZeroU32> {
+        const STEPS: NonZeroU32 = NonZeroU32::new(128).unwrap();
+        (!alone).then_some(STEPS)
+    }
+
+    /// Runs all sessions to their ends, and returns what they resolve to in the same order. A session's execution model
+    /// (a thread, a task, an entry of a queue) is what tells runtimes apart; tasks are the default.
+    fn run_sessions<T: Send + 'static>(
         &self,
-        sessions: Vec<S>,
-    ) -> impl Future<Output = Result<Vec<S>, TaskError>> + Send {
-        async move {
-            let mut tasks = Vec::with_capacity(sessions.len());
-            for mut session in sessions {
-                let runtime = self.clone();
-                tasks.push(self.spawn(async move {
-                    step_to_the_end(&runtime, &mut session).await;
-                    session
-                }));
-            }
-            let mut finished = Vec::with_capacity(tasks.len());
-            for task in tasks {
-                finished.push(task.join().await?);
-            }
-            Ok(finished)
-        }
+        sessions: Vec<BoxFuture<'static, T>>,
+    ) -> impl Future<Output = Result<Vec<T>, TaskError>> + Send {
+        spawn_all(self, sessions)
     }
 
     /// Lets the other tasks of this thread have their turn. Threads have nothing to do here: the system schedules them.
     fn give_way(&self) -> impl Future<Output = ()> + Send {
-        let mut gave_way = false;
-        poll_fn(move |context| {
-            if gave_way {
-                return Poll::Ready(());
-            }
-            gave_way = true;
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
+        yield_once()
     }
 
     /// Waits until `poll` is ready, which is polled again whenever its waker was called, from whichever thread: how the
@@ -249,6 +238,22 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn semaphore(&self, permits: NonZeroU32) -> Self::Semaphore;
 }
 
+/// Spawns all of `futures`, and joins them in order.
+pub(crate) async fn spawn_all<R: Runtime, T: Send + 'static>(
+    runtime: &R,
+    futures: Vec<BoxFuture<'static, T>>,
+) -> Result<Vec<T>, TaskError> {
+    let tasks: Vec<_> = futures
+        .into_iter()
+        .map(|future| runtime.spawn(future))
+        .collect();
+    let mut results = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        results.push(task.join().await?);
+    }
+    Ok(results)
+}
+
 /// What a session wants after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -262,30 +267,35 @@ pub enum Flow {
 pub trait Session: Send + 'static {
     /// One step.
     fn step(&mut self) -> impl Future<Output = Flow> + Send;
+}
 
-    /// Whether nothing else in the process wants a turn, so that there is nobody to give way to.
-    fn is_alone(&self) -> bool {
-        false
+/// Steps `session` until it is finished, yielding after every `steps_per_turn` steps during which it never waited.
+pub async fn run_session<S: Session>(mut session: S, steps_per_turn: Option<NonZeroU32>) -> S {
+    loop {
+        let mut waited = false;
+        for _ in 0..steps_per_turn.map_or(u32::MAX, NonZeroU32::get) {
+            if noticing_waits(session.step(), &mut waited).await == Flow::Finished {
+                return session;
+            }
+        }
+        // A session that waited has yielded already; once more would be time lost between operations.
+        if !waited && steps_per_turn.is_some() {
+            yield_once().await;
+        }
     }
 }
 
-/// Steps a session takes before the others on its thread get their turn, as with tokio's own budget. An operation that
-/// never waits never leaves the executor by itself: one session would run the whole phase, and then the next one.
-const STEPS_PER_TURN: u32 = 128;
-
-async fn step_to_the_end<R: Runtime, S: Session>(runtime: &R, session: &mut S) {
-    loop {
-        let mut waited = false;
-        for _ in 0..STEPS_PER_TURN {
-            if noticing_waits(session.step(), &mut waited).await == Flow::Finished {
-                return;
-            }
+/// Pending once: lets the executor run something else.
+fn yield_once() -> impl Future<Output = ()> + Send {
+    let mut yielded = false;
+    poll_fn(move |context| {
+        if yielded {
+            return Poll::Ready(());
         }
-        // Who waited has given way already; once more would be time lost between operations.
-        if !waited && !session.is_alone() {
-            runtime.give_way().await;
-        }
-    }
+        yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
 }
 
 /// Runs `future`, and notes whether it ever had to wait.

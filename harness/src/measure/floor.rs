@@ -11,9 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RoundError;
+use super::erased::AnySession;
 use super::ledger::Recordings;
 use super::phase::{PhasePlan, run_closed};
-use super::session::{SessionLoop, Shared};
+use super::session::{SessionClock, SessionLoop, Shared};
 use crate::observed::Observed;
 use crate::runtime::Runtime;
 use crate::workload::{About, Env, Failure, ParamError, Workload};
@@ -41,9 +42,12 @@ pub(super) async fn measure<R: Runtime>(
             observed: Observed::default(),
         },
     });
-    let session = |index| {
-        let recording = recordings.of_session(index);
-        SessionLoop::new(&shared, (), recording, index, sessions)
+    let session = |index| -> AnySession {
+        Box::new(SessionLoop {
+            shared: Arc::clone(&shared),
+            state: (),
+            clock: SessionClock::new(recordings.of_session(index), index, sessions),
+        })
     };
     let all = (0..sessions.get()).map(session).collect();
     let plan = PhasePlan::floor(Stop::after(DURATION));

@@ -13,7 +13,7 @@ use crate::observed::Observed;
 use crate::recording::Recording;
 use crate::runtime::Runtime;
 use crate::traffic::TrafficCounter;
-use crate::workload::{Env, Totals};
+use crate::workload::Totals;
 use photofinish_record::load::Load;
 use photofinish_record::protocol::{Audit, WorkerPlan, WorkerResult};
 use photofinish_record::{Cost, Floor, Measurement, OpenLoad};
@@ -152,17 +152,19 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Of a round before its warm-up.
     pub(super) fn new<R: Runtime>(
-        env: &Env<R>,
+        runtime: &R,
+        observed: &Observed,
+        traffic: BTreeMap<String, TrafficCounter>,
         recordings: Recordings,
         sessions: NonZeroU32,
     ) -> Self {
         Self {
             recordings,
             sessions,
-            worker_threads: env.runtime.worker_threads(sessions),
-            runtime_facts: env.runtime.facts(),
-            traffic: env.traffic.clone(),
-            observed: env.observed.clone(),
+            worker_threads: runtime.worker_threads(sessions),
+            runtime_facts: runtime.facts(),
+            traffic,
+            observed: observed.clone(),
             floor: None,
             warmup: Warmup::default(),
         }

@@ -6,15 +6,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::erased::AnySession;
 use super::ledger::Ledger;
-use super::session::{Activity, Goal, SessionLoop};
+use super::session::{Activity, Goal, SessionClock};
 use super::supervisor::{Order, Paced, Supervisor, UnderWay};
 use super::{FIRST_WARMUP_OP, RoundError};
 use crate::arrivals::ArrivalQueue;
 use crate::os;
 use crate::recording::Recording;
 use crate::runtime::Runtime;
-use crate::workload::{Env, Workload};
 use photofinish_record::load::{Load, Stage, Stop};
 use photofinish_record::protocol::WorkerPlan;
 use photofinish_record::schedule::Schedule;
@@ -125,18 +125,18 @@ impl Phase {
 }
 
 /// Runs all sessions through one phase.
-pub(super) async fn run_phase<R: Runtime, W: Workload>(
-    env: &Env<R>,
-    sessions: Vec<SessionLoop<R, W>>,
+pub(super) async fn run_phase<R: Runtime>(
+    runtime: &R,
+    sessions: Vec<AnySession>,
     plan: &PhasePlan,
     ledger: &Ledger,
     supervisor: &Supervisor,
-) -> Result<(Vec<SessionLoop<R, W>>, Phase), RoundError> {
+) -> Result<(Vec<AnySession>, Phase), RoundError> {
     let Some(open) = OpenPhase::start(plan, sessions.len(), ledger, supervisor) else {
-        let (sessions, ends) = run_closed(&env.runtime, sessions, plan).await?;
+        let (sessions, ends) = run_closed(runtime, sessions, plan).await?;
         return Ok((sessions, ends.phase(ledger.recordings.drain())));
     };
-    match run(&env.runtime, sessions, plan, open.course()).await {
+    match run(runtime, sessions, plan, open.course()).await {
         Ok((sessions, ends)) => Ok((sessions, open.phase(ends, ledger))),
         Err(error) => {
             open.pacing.give_up();
@@ -146,43 +146,39 @@ pub(super) async fn run_phase<R: Runtime, W: Workload>(
 }
 
 /// Runs all sessions through a closed phase.
-pub(super) async fn run_closed<R: Runtime, W: Workload>(
+pub(super) async fn run_closed<R: Runtime>(
     runtime: &R,
-    sessions: Vec<SessionLoop<R, W>>,
+    sessions: Vec<AnySession>,
     plan: &PhasePlan,
-) -> Result<(Vec<SessionLoop<R, W>>, Ends), RoundError> {
+) -> Result<(Vec<AnySession>, Ends), RoundError> {
     let course = Course::closed(plan.stop, Instant::now());
     run(runtime, sessions, plan, course).await
 }
 
-async fn run<R: Runtime, W: Workload>(
+async fn run<R: Runtime>(
     runtime: &R,
-    mut sessions: Vec<SessionLoop<R, W>>,
+    mut sessions: Vec<AnySession>,
     plan: &PhasePlan,
     course: Course,
-) -> Result<(Vec<SessionLoop<R, W>>, Ends), RoundError> {
+) -> Result<(Vec<AnySession>, Ends), RoundError> {
     let alone = sessions.len() == 1 && !plan.lag_probe;
     for session in &mut sessions {
-        let goal = course.goals.of(session.index, session.stride);
-        session.begin(goal, plan.first_op, alone);
+        let clock = session.clock();
+        clock.begin(course.goals.of(clock.index, clock.stride), plan.first_op);
     }
     if let Some(first) = sessions.first_mut() {
-        first.halfway = Some(course.halfway);
+        first.clock().halfway = Some(course.halfway);
     }
-    let ran = runtime.run_sessions(sessions).await;
-    let sessions = ran.map_err(RoundError::Session)?;
-    let ends = ends_of(&sessions);
+    let steps_per_turn = runtime.steps_per_turn(alone);
+    let phases = sessions
+        .into_iter()
+        .map(|session| session.run(steps_per_turn));
+    let mut sessions = runtime
+        .run_sessions(phases.collect())
+        .await
+        .map_err(RoundError::Session)?;
+    let ends = Ends::of(sessions.iter_mut().map(|session| &*session.clock()));
     Ok((sessions, ends))
-}
-
-fn ends_of<R: Runtime, W: Workload>(sessions: &[SessionLoop<R, W>]) -> Ends {
-    let mut activities = Vec::with_capacity(sessions.len());
-    let mut threads = None;
-    for session in sessions {
-        activities.push(session.activity);
-        threads = threads.or(session.threads);
-    }
-    Ends::of(&activities, threads)
 }
 
 /// Where the sessions of a phase are going.
@@ -292,11 +288,13 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    fn of(activities: &[Activity], threads: Option<u64>) -> Self {
-        let first_start = activities
+    fn of<'a>(clocks: impl Iterator<Item = &'a SessionClock>) -> Self {
+        let (activities, threads): (Vec<_>, Vec<_>) =
+            clocks.map(|clock| (clock.activity, clock.threads)).unzip();
+        let starts = activities
             .iter()
-            .filter_map(|activity| activity.first_start)
-            .min();
+            .filter_map(|activity| activity.first_start);
+        let first_start = starts.min();
         Self {
             first_start,
             last_end: activities
@@ -305,10 +303,12 @@ impl Ends {
                 .max(),
             session_time: activities.iter().map(Activity::duration).sum(),
             throughput_ops_s: first_start.map_or(0.0, |start| {
-                let rates = activities.iter().map(|activity| activity.rate_hz(start));
-                rates.sum()
+                activities
+                    .iter()
+                    .map(|activity| activity.rate_hz(start))
+                    .sum()
             }),
-            threads,
+            threads: threads.into_iter().flatten().next(),
         }
     }
 

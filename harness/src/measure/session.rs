@@ -1,31 +1,27 @@
-//! One session with all that measuring it needs: a step is one operation.
+//! One session under measurement: a step is one operation.
 //!
 //! The only place where time is stamped: two clock reads around [`Workload::operate`] and one histogram record, the same
 //! for every runtime. Under closed load a step is the next operation; under open load it waits for the next arrival
-//! first. When a phase begins and what it comes to is the business of `phase`.
+//! first. The bookkeeping around the operation ([`SessionClock`]) does not know the workload and is compiled once. Phases
+//! begin and end in `phase`; `erased` hides the workload's type from it.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-use super::nanoseconds;
-use crate::arrivals::ArrivalQueue;
+use crate::arrivals::{Arrival, ArrivalQueue};
 use crate::os;
 use crate::recording::{ArrivalNs, Recording};
 use crate::runtime::{Flow, Runtime, Session};
 use crate::workload::{Env, Failure, Workload};
 
-/// What all sessions of a round share.
-pub(super) struct Shared<R, W> {
-    pub(super) workload: W,
-    pub(super) env: Env<R>,
-}
+use super::nanoseconds;
 
-/// When a session has done its part of a phase.
+/// The end of a session's part of a phase.
 #[derive(Clone, Debug)]
 pub(super) enum Goal {
-    /// At this instant; but one operation at least.
+    /// At this instant, after one operation at least.
     Until(Instant),
     /// After this many more operations.
     Ops(u64),
@@ -33,7 +29,7 @@ pub(super) enum Goal {
     Arrivals(Arc<ArrivalQueue>),
 }
 
-/// When a session was at work in a phase.
+/// A session's time at work in a phase.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Activity {
     /// Start of its first operation.
@@ -66,38 +62,26 @@ impl Activity {
     }
 }
 
-/// One session.
-pub(super) struct SessionLoop<R: Runtime, W: Workload> {
-    shared: Arc<Shared<R, W>>,
-    pub(super) state: W::Session<R>,
+/// The bookkeeping of one session: numbers, goal, times.
+pub(super) struct SessionClock {
     /// Locked once per operation, and shared by nobody else up to the number of recordings.
     recording: Arc<Mutex<Recording>>,
     pub(super) index: u64,
     /// Distance between the numbers of its operations under closed load: the number of sessions.
     pub(super) stride: u64,
-    /// Its next operation's number; under open load the number of the phase's first one.
+    /// Number of its next operation; under open load that of the phase's first one.
     next_op: u64,
     goal: Goal,
-    /// When to look at the number of threads: only set in the first session.
+    /// Time to count threads: only set in the first session.
     pub(super) halfway: Option<Instant>,
     pub(super) activity: Activity,
     pub(super) threads: Option<u64>,
-    /// Whether nothing but this session wants a turn.
-    alone: bool,
 }
 
-impl<R: Runtime, W: Workload> SessionLoop<R, W> {
-    /// Session number `index` of `count`, with nothing to do yet.
-    pub(super) fn new(
-        shared: &Arc<Shared<R, W>>,
-        state: W::Session<R>,
-        recording: Arc<Mutex<Recording>>,
-        index: u32,
-        count: NonZeroU32,
-    ) -> Self {
+impl SessionClock {
+    /// The clock of session `index` of `count`, with nothing to do yet.
+    pub(super) fn new(recording: Arc<Mutex<Recording>>, index: u32, count: NonZeroU32) -> Self {
         Self {
-            shared: Arc::clone(shared),
-            state,
             recording,
             index: u64::from(index),
             stride: u64::from(count.get()),
@@ -106,12 +90,11 @@ impl<R: Runtime, W: Workload> SessionLoop<R, W> {
             halfway: None,
             activity: Activity::default(),
             threads: None,
-            alone: false,
         }
     }
 
-    /// Makes it ready for a phase whose operations are numbered from `first_op`.
-    pub(super) fn begin(&mut self, goal: Goal, first_op: u64, alone: bool) {
+    /// Begins a phase whose operations are numbered from `first_op`.
+    pub(super) fn begin(&mut self, goal: Goal, first_op: u64) {
         self.next_op = match goal {
             Goal::Arrivals(_) => first_op,
             Goal::Until(_) | Goal::Ops(_) => first_op + self.index,
@@ -120,105 +103,95 @@ impl<R: Runtime, W: Workload> SessionLoop<R, W> {
         self.halfway = None;
         self.activity = Activity::default();
         self.threads = None;
-        self.alone = alone;
     }
 
-    /// Operation `op`, timed.
-    #[inline]
-    async fn timed(&mut self, op: u64) -> Timed {
-        let Shared { workload, env } = &*self.shared;
-        let start = Instant::now();
-        let result = workload.operate(env, &mut self.state, op).await;
-        let end = Instant::now();
+    /// Records an operation that ran, and says if another one follows.
+    fn ended(&mut self, op: u64, arrival: Option<Arrival>, timed: Timed) -> Flow {
+        let Timed { start, end, result } = timed;
         self.activity.first_start.get_or_insert(start);
         self.activity.last_end = Some(end);
         self.activity.succeeded += u64::from(result.is_ok());
-        Timed { start, end, result }
-    }
-
-    /// One operation of a closed load.
-    #[inline]
-    async fn next_of_its_own(&mut self) -> Flow {
-        if let Goal::Ops(0) = self.goal {
-            return Flow::Finished;
-        }
-        let op = self.next_op;
-        let timed = self.timed(op).await;
-        let service_ns = nanoseconds(timed.end - timed.start);
-        self.recording
+        let service_ns = nanoseconds(end - start);
+        let mut recording = self
+            .recording
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .record(op, service_ns, timed.result);
-        self.next_op += self.stride;
-        self.count_threads(timed.end);
-        match &mut self.goal {
-            Goal::Until(instant) if timed.end >= *instant => Flow::Finished,
-            Goal::Ops(left) => {
-                *left -= 1;
-                if *left == 0 {
-                    Flow::Finished
-                } else {
-                    Flow::Continue
+            .unwrap_or_else(PoisonError::into_inner);
+        let finished = match (&mut self.goal, arrival) {
+            (Goal::Arrivals(queue), Some(arrival)) => {
+                let lag_ns = nanoseconds(start.saturating_duration_since(arrival.due));
+                recording.record_arrival(op, ArrivalNs { lag_ns, service_ns }, result);
+                // Under the same lock, so that whoever holds it sees an operation as recorded or as in flight.
+                queue.done(self.index as usize);
+                false
+            }
+            (goal, _) => {
+                recording.record(op, service_ns, result);
+                self.next_op += self.stride;
+                match goal {
+                    Goal::Ops(left) => {
+                        *left -= 1;
+                        *left == 0
+                    }
+                    Goal::Until(instant) => end >= *instant,
+                    Goal::Arrivals(_) => unreachable!("an open phase runs arrivals only"),
                 }
             }
-            Goal::Until(_) | Goal::Arrivals(_) => Flow::Continue,
-        }
-    }
-
-    /// One operation of an open load: the arrival's, once there is one.
-    async fn next_arrival(&mut self, queue: Arc<ArrivalQueue>) -> Flow {
-        let session = self.index as usize;
-        let take = |context: &mut Context<'_>| queue.poll_take(session, context);
-        let Some(arrival) = self.shared.env.runtime.wait_for(take).await else {
-            return Flow::Finished;
         };
-        let op = self.next_op + arrival.index;
-        let timed = self.timed(op).await;
-        let times = ArrivalNs {
-            lag_ns: nanoseconds(timed.start.saturating_duration_since(arrival.due)),
-            service_ns: nanoseconds(timed.end - timed.start),
-        };
-        {
-            let mut recording = self
-                .recording
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            recording.record_arrival(op, times, timed.result);
-            // Under the same lock, so that whoever holds it sees an operation as recorded or as in flight.
-            queue.done(session);
-        }
-        self.count_threads(timed.end);
-        Flow::Continue
-    }
-
-    #[inline]
-    fn count_threads(&mut self, now: Instant) {
-        if self.halfway.is_some_and(|halfway| now >= halfway) {
+        drop(recording);
+        if self.halfway.is_some_and(|halfway| end >= halfway) {
             self.halfway = None;
             // The supervisor's own is none of the runtime's.
             self.threads = os::thread_count().map(|threads| threads.saturating_sub(1));
         }
+        if finished {
+            Flow::Finished
+        } else {
+            Flow::Continue
+        }
     }
 }
 
-/// What came of one operation, and when.
+/// One operation: its times and its result.
 struct Timed {
     start: Instant,
     end: Instant,
     result: Result<(), Failure>,
 }
 
+/// All that the sessions of a round share.
+pub(super) struct Shared<R, W> {
+    pub(super) workload: W,
+    pub(super) env: Env<R>,
+}
+
+/// One session with its workload.
+pub(super) struct SessionLoop<R: Runtime, W: Workload> {
+    pub(super) shared: Arc<Shared<R, W>>,
+    pub(super) state: W::Session<R>,
+    pub(super) clock: SessionClock,
+}
+
 impl<R: Runtime, W: Workload> Session for SessionLoop<R, W> {
     #[inline]
     async fn step(&mut self) -> Flow {
-        if let Goal::Arrivals(queue) = &self.goal {
-            let queue = Arc::clone(queue);
-            return self.next_arrival(queue).await;
-        }
-        self.next_of_its_own().await
-    }
-
-    fn is_alone(&self) -> bool {
-        self.alone
+        let Shared { workload, env } = &*self.shared;
+        let clock = &mut self.clock;
+        let arrival = match &clock.goal {
+            Goal::Ops(0) => return Flow::Finished,
+            Goal::Ops(_) | Goal::Until(_) => None,
+            Goal::Arrivals(queue) => {
+                let (queue, session) = (Arc::clone(queue), clock.index as usize);
+                let take = |context: &mut Context<'_>| queue.poll_take(session, context);
+                match env.runtime.wait_for(take).await {
+                    Some(arrival) => Some(arrival),
+                    None => return Flow::Finished,
+                }
+            }
+        };
+        let op = clock.next_op + arrival.map_or(0, |arrival| arrival.index);
+        let start = Instant::now();
+        let result = workload.operate(env, &mut self.state, op).await;
+        let end = Instant::now();
+        clock.ended(op, arrival, Timed { start, end, result })
     }
 }

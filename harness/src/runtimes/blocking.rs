@@ -1,17 +1,18 @@
-//! What the blocking runtimes (`sync`, `threads`, `pool`) share: sockets, files, deadlines, and the one-poll driver.
+//! The runtime of blocking calls behind `sync`, `threads` and `pool`: sockets, files, deadlines, and the one-poll driver.
 //!
 //! Every operation blocks the calling thread until it is done, so a future made of them is ready at its first poll.
 //! Deadlines are what a user of blocking sockets does by hand: [`timeout`] leaves a deadline in a thread-local, blocking
 //! calls wait no longer than it (`SO_RCVTIMEO` and friends), and one that reaches it stays pending; the driver in
 //! `timeout` takes that as the signal and drops the future where it stands, exactly as an async timeout does. Pending
-//! without a deadline is a bug, and panics. How threads wait for one another is in `waiting`; what differs between the three
-//! (spawning, sessions) is in their own files.
+//! without a deadline is a bug, and panics. Threads wait for one another in `waiting`; the three differ in how they spawn
+//! ([`Spawner`]), which is in their own files.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU32;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
@@ -19,11 +20,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::buffer::Buffer;
-use crate::runtime::{self, Elapsed, OpenMode, TaskError};
+use crate::runtime::{self, BoxFuture, Elapsed, OpenMode, Runtime, TaskError, spawn_all};
 
 mod waiting;
 
-pub(super) use waiting::{Monitor, Receiver, Semaphore, Sender, channel, wait_for};
+pub(super) use waiting::Monitor;
+use waiting::{Receiver, Semaphore, Sender, channel, wait_for};
+
+use super::pool::{Pool, PoolTask};
+use super::threads::ThreadTask;
 
 thread_local! {
     /// Until when the calling thread may block; the nearest of all `timeout`s around it.
@@ -31,7 +36,7 @@ thread_local! {
 }
 
 /// Runs a future made of blocking calls to its end.
-pub(super) fn run_to_end<F: Future>(future: F) -> F::Output {
+fn run_to_end<F: Future>(future: F) -> F::Output {
     match poll_once(pin!(future)) {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("a future of blocking calls was pending without a deadline"),
@@ -39,7 +44,7 @@ pub(super) fn run_to_end<F: Future>(future: F) -> F::Output {
 }
 
 /// As [`run_to_end`], free of the caller's deadline: a spawned part has its own life.
-pub(super) fn run_without_deadline<F: Future>(future: F) -> F::Output {
+fn run_without_deadline<F: Future>(future: F) -> F::Output {
     let _restored_at_the_end = DeadlineScope::enter(None);
     run_to_end(future)
 }
@@ -67,7 +72,7 @@ impl Drop for DeadlineScope {
     }
 }
 
-pub(super) async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
     let Some(due) = Instant::now().checked_add(limit) else {
         return Ok(future.await); // Beyond the end of time: the deadlines further out, if any, still hold.
     };
@@ -98,7 +103,7 @@ fn patience() -> Result<Option<Duration>, Elapsed> {
     }
 }
 
-pub(super) async fn sleep_until(due: Instant) {
+async fn sleep_until(due: Instant) {
     loop {
         let now = Instant::now();
         let wake = DEADLINE.get().map_or(due, |deadline| deadline.min(due));
@@ -226,7 +231,7 @@ impl runtime::Stream for Stream {
     }
 }
 
-pub(super) async fn connect(address: SocketAddr) -> io::Result<Stream> {
+async fn connect(address: SocketAddr) -> io::Result<Stream> {
     let socket = match unless_elapsed(patience()).await {
         None => TcpStream::connect(address),
         Some(left) => match TcpStream::connect_timeout(&address, left) {
@@ -243,11 +248,6 @@ pub(super) async fn connect(address: SocketAddr) -> io::Result<Stream> {
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: TcpListener,
-}
-
-pub(super) async fn listen(address: SocketAddr) -> io::Result<Listener> {
-    let socket = super::listen::listener(address, false)?;
-    Ok(Listener { socket })
 }
 
 impl Listener {
@@ -291,31 +291,6 @@ pub(super) struct File {
     file: std::fs::File,
 }
 
-pub(super) async fn open(path: &Path, mode: OpenMode) -> io::Result<File> {
-    let mut options = std::fs::OpenOptions::new();
-    match mode {
-        OpenMode::Read => options.read(true),
-        OpenMode::Create => options.write(true).create(true).truncate(true),
-        OpenMode::Append => options.append(true).create(true),
-    };
-    Ok(File {
-        file: options.open(path)?,
-    })
-}
-
-pub(super) async fn read_file(path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
-    contents.clear();
-    let mut file = std::fs::File::open(path)?;
-    file.read_to_end(contents)?;
-    Ok(())
-}
-
-pub(super) async fn list_directory(path: &Path) -> io::Result<Vec<PathBuf>> {
-    std::fs::read_dir(path)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect()
-}
-
 impl runtime::File for File {
     async fn read_at(&mut self, offset: u64, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
         bytes.resize(length, 0);
@@ -331,19 +306,9 @@ impl runtime::File for File {
     }
 }
 
-/// Whether the thread has a deadline now.
+/// True if the thread has a deadline now.
 pub(super) fn has_deadline() -> bool {
     DEADLINE.get().is_some()
-}
-
-pub(super) async fn offload<T>(work: impl FnOnce() -> T) -> Result<T, TaskError> {
-    // The calling thread is made for blocking: handing the work to another one would only add a switch.
-    super::panics::catch(work)
-}
-
-/// Facts of the blocking runtimes that start threads.
-pub(super) fn stack_facts() -> BTreeMap<String, String> {
-    BTreeMap::from([("stack_bytes".to_owned(), STACK_BYTES.to_string())])
 }
 
 /// Stack of each thread that runs sessions, in bytes: explicit, since 8 MiB of address space for each of thousands of
@@ -361,96 +326,190 @@ pub(super) fn start_thread(
         .spawn(work)
 }
 
-/// The part of `impl Runtime` that all blocking runtimes share word for word.
-macro_rules! blocking_operations {
-    () => {
-        type Stream = super::blocking::Stream;
-        type Listener = super::blocking::Listener;
-        type File = super::blocking::File;
-        type Sender<T: Send + 'static> = super::blocking::Sender<T>;
-        type Receiver<T: Send + 'static> = super::blocking::Receiver<T>;
-        type Semaphore = super::blocking::Semaphore;
-
-        fn block_on<F: Future>(&self, future: F) -> F::Output {
-            super::blocking::run_to_end(future)
-        }
-
-        async fn give_way(&self) {}
-
-        async fn wait_for<T, F>(&self, poll: F) -> T
-        where
-            T: Send,
-            F: FnMut(&mut std::task::Context<'_>) -> std::task::Poll<T> + Send,
-        {
-            super::blocking::wait_for(poll).await
-        }
-
-        async fn connect(&self, address: std::net::SocketAddr) -> std::io::Result<Self::Stream> {
-            super::blocking::connect(address).await
-        }
-
-        async fn listen(&self, address: std::net::SocketAddr) -> std::io::Result<Self::Listener> {
-            super::blocking::listen(address).await
-        }
-
-        async fn open(
-            &self,
-            path: &std::path::Path,
-            mode: crate::runtime::OpenMode,
-        ) -> std::io::Result<Self::File> {
-            super::blocking::open(path, mode).await
-        }
-
-        async fn read_file(
-            &self,
-            path: &std::path::Path,
-            contents: &mut Vec<u8>,
-        ) -> std::io::Result<()> {
-            super::blocking::read_file(path, contents).await
-        }
-
-        async fn list_directory(
-            &self,
-            path: &std::path::Path,
-        ) -> std::io::Result<Vec<std::path::PathBuf>> {
-            super::blocking::list_directory(path).await
-        }
-
-        async fn sleep_until(&self, due: std::time::Instant) {
-            super::blocking::sleep_until(due).await;
-        }
-
-        async fn timeout<F>(
-            &self,
-            limit: std::time::Duration,
-            future: F,
-        ) -> Result<F::Output, crate::runtime::Elapsed>
-        where
-            F: Future + Send,
-            F::Output: Send,
-        {
-            super::blocking::timeout(limit, future).await
-        }
-
-        async fn offload<T, W>(&self, work: W) -> Result<T, TaskError>
-        where
-            T: Send + 'static,
-            W: FnOnce() -> T + Send + 'static,
-        {
-            super::blocking::offload(work).await
-        }
-
-        fn channel<T: Send + 'static>(
-            &self,
-            capacity: NonZeroU32,
-        ) -> (Self::Sender<T>, Self::Receiver<T>) {
-            super::blocking::channel(capacity.get() as usize)
-        }
-
-        fn semaphore(&self, permits: NonZeroU32) -> Self::Semaphore {
-            super::blocking::Semaphore::new(permits.get())
-        }
-    };
+/// A runtime of blocking calls. Three of those under comparison are of this one type, so that workloads are compiled
+/// once for all three.
+#[derive(Clone)]
+pub(super) struct Blocking {
+    spawner: Spawner,
 }
 
-pub(super) use blocking_operations;
+/// The difference between blocking runtimes.
+#[derive(Clone)]
+pub(super) enum Spawner {
+    /// On the spot: `sync`.
+    Inline,
+    /// A thread each: `threads`.
+    Threads,
+    /// A queue served by a fixed number of threads: `pool`.
+    Pool(Pool),
+}
+
+impl Blocking {
+    pub(super) fn new(spawner: Spawner) -> Self {
+        Self { spawner }
+    }
+}
+
+/// A spawned part of a blocking runtime.
+pub(super) enum BlockingTask<T> {
+    /// It has run.
+    Inline(Result<T, TaskError>),
+    Thread(ThreadTask<T>),
+    Pooled(PoolTask<T>),
+}
+
+impl<T: Send + 'static> runtime::Task<T> for BlockingTask<T> {
+    async fn join(self) -> Result<T, TaskError> {
+        match self {
+            Self::Inline(result) => result,
+            Self::Thread(task) => task.join().await,
+            Self::Pooled(task) => task.join().await,
+        }
+    }
+
+    /// Only a part that has ended by itself can be "cancelled": the others are waited for.
+    async fn cancel(self) -> Option<T> {
+        self.join().await.ok()
+    }
+}
+
+impl Runtime for Blocking {
+    type Stream = Stream;
+    type Listener = Listener;
+    type File = File;
+    type Task<T: Send + 'static> = BlockingTask<T>;
+    type Sender<T: Send + 'static> = Sender<T>;
+    type Receiver<T: Send + 'static> = Receiver<T>;
+    type Semaphore = Semaphore;
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        run_to_end(future)
+    }
+
+    fn sessions(&self, asked: NonZeroU32) -> NonZeroU32 {
+        match self.spawner {
+            Spawner::Inline => NonZeroU32::MIN,
+            Spawner::Threads | Spawner::Pool(_) => asked,
+        }
+    }
+
+    fn worker_threads(&self, sessions: NonZeroU32) -> u32 {
+        match &self.spawner {
+            Spawner::Inline => 1,
+            Spawner::Threads => sessions.get(),
+            Spawner::Pool(pool) => pool.threads(),
+        }
+    }
+
+    fn facts(&self) -> BTreeMap<String, String> {
+        match self.spawner {
+            Spawner::Inline => BTreeMap::new(),
+            Spawner::Threads | Spawner::Pool(_) => {
+                BTreeMap::from([("stack_bytes".to_owned(), STACK_BYTES.to_string())])
+            }
+        }
+    }
+
+    /// A pool takes the next operation from its queue after each one; the system schedules threads.
+    fn steps_per_turn(&self, _: bool) -> Option<NonZeroU32> {
+        match self.spawner {
+            Spawner::Inline | Spawner::Threads => None,
+            Spawner::Pool(_) => Some(NonZeroU32::MIN),
+        }
+    }
+
+    async fn run_sessions<T: Send + 'static>(
+        &self,
+        sessions: Vec<BoxFuture<'static, T>>,
+    ) -> Result<Vec<T>, TaskError> {
+        match &self.spawner {
+            Spawner::Pool(pool) => pool.run_sessions(sessions).await,
+            Spawner::Inline | Spawner::Threads => spawn_all(self, sessions).await,
+        }
+    }
+
+    async fn give_way(&self) {}
+
+    async fn wait_for<T, F>(&self, poll: F) -> T
+    where
+        T: Send,
+        F: FnMut(&mut Context<'_>) -> Poll<T> + Send,
+    {
+        wait_for(poll).await
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
+        connect(address).await
+    }
+
+    async fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
+        let socket = super::listen::listener(address, false)?;
+        Ok(Listener { socket })
+    }
+
+    async fn open(&self, path: &Path, mode: OpenMode) -> io::Result<File> {
+        let mut options = std::fs::OpenOptions::new();
+        match mode {
+            OpenMode::Read => options.read(true),
+            OpenMode::Create => options.write(true).create(true).truncate(true),
+            OpenMode::Append => options.append(true).create(true),
+        };
+        Ok(File {
+            file: options.open(path)?,
+        })
+    }
+
+    async fn read_file(&self, path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
+        contents.clear();
+        std::fs::File::open(path)?.read_to_end(contents)?;
+        Ok(())
+    }
+
+    async fn list_directory(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        std::fs::read_dir(path)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect()
+    }
+
+    async fn sleep_until(&self, due: Instant) {
+        sleep_until(due).await;
+    }
+
+    async fn timeout<F>(&self, limit: Duration, future: F) -> Result<F::Output, Elapsed>
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        timeout(limit, future).await
+    }
+
+    fn spawn<F>(&self, future: F) -> BlockingTask<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let work = move || run_without_deadline(future);
+        match &self.spawner {
+            Spawner::Inline => BlockingTask::Inline(super::panics::catch(work)),
+            Spawner::Threads => BlockingTask::Thread(ThreadTask::start(Box::new(work))),
+            Spawner::Pool(pool) => BlockingTask::Pooled(pool.spawn(Box::new(work))),
+        }
+    }
+
+    async fn offload<T, W>(&self, work: W) -> Result<T, TaskError>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        // The calling thread is made for blocking: handing the work to another one would only add a switch.
+        super::panics::catch(work)
+    }
+
+    fn channel<T: Send + 'static>(&self, capacity: NonZeroU32) -> (Sender<T>, Receiver<T>) {
+        channel(capacity.get() as usize)
+    }
+
+    fn semaphore(&self, permits: NonZeroU32) -> Semaphore {
+        Semaphore::new(permits.get())
+    }
+}

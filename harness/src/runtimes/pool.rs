@@ -3,21 +3,18 @@
 //! What most blocking executors do: sessions are state, not threads, and each operation waits in one first-in-first-out
 //! queue for a thread. That waiting is not part of an operation's service time. Spawned parts go through the same queue;
 //! a pool thread that joins a part which no thread has begun runs it itself, since N threads all waiting for queued
-//! parts would wait for ever. Sockets and files are in `blocking`.
+//! parts would wait for ever. Everything else is in `blocking`.
 
-use photofinish_record::RuntimeFamily;
-use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
-use std::num::NonZeroU32;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
-use super::blocking::{
-    Monitor, blocking_operations, has_deadline, run_to_end, run_without_deadline, stack_facts,
-    start_thread,
-};
+use photofinish_record::RuntimeFamily;
+
+use super::blocking::{Blocking, Monitor, Spawner, has_deadline, start_thread};
 use crate::runtime::{
-    Capability, Descriptor, Flow, Runtime, RuntimeConfig, Session, StartError, Task, TaskError,
+    BoxFuture, Capability, Descriptor, Runtime, RuntimeConfig, StartError, TaskError,
 };
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -54,12 +51,9 @@ pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
     };
     let handles: Result<Vec<_>, _> = (0..threads).map(start_one).collect();
     match handles {
-        Ok(handles) => Ok(Pool {
-            inner: Arc::new(Inner {
-                queue,
-                threads: handles,
-            }),
-        }),
+        Ok(threads) => Ok(Blocking::new(Spawner::Pool(Pool {
+            inner: Arc::new(Inner { queue, threads }),
+        }))),
         Err(error) => {
             queue.close();
             Err(StartError::Threads(error))
@@ -67,8 +61,9 @@ pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
     }
 }
 
+/// A handle to the queue and its threads.
 #[derive(Clone)]
-struct Pool {
+pub(super) struct Pool {
     inner: Arc<Inner>,
 }
 
@@ -153,21 +148,22 @@ thread_local! {
 }
 
 /// A session in the queue, one operation at a time. The box goes round and round: no allocation per operation.
-struct PooledSession<S> {
-    session: Option<S>,
+struct PooledSession<T> {
+    session: BoxFuture<'static, T>,
     index: usize,
-    finished: Arc<Monitor<Vec<Finished<S>>>>,
+    finished: Arc<Monitor<Vec<Finished<T>>>>,
 }
 
-/// A session that is through, with its place among the others, or why it is not.
-type Finished<S> = (usize, Result<S, TaskError>);
+/// The index of a session that has ended, and its result.
+type Finished<T> = (usize, Result<T, TaskError>);
 
-impl<S: Session> Job for PooledSession<S> {
+impl<T: Send + 'static> Job for PooledSession<T> {
+    /// One poll is one operation: the session is pending between two of them, and only then.
     fn run(mut self: Box<Self>) -> Option<Box<dyn Job>> {
-        let session = self.session.as_mut().expect("a queued session is there");
-        let result = match super::panics::catch(|| run_to_end(session.step())) {
-            Ok(Flow::Continue) => return Some(self),
-            Ok(Flow::Finished) => Ok(self.session.take().expect("it was there a moment ago")),
+        let mut context = Context::from_waker(Waker::noop());
+        let result = match super::panics::catch(|| self.session.as_mut().poll(&mut context)) {
+            Ok(Poll::Pending) => return Some(self),
+            Ok(Poll::Ready(output)) => Ok(output),
             Err(error) => Err(error),
         };
         self.finished.lock().push((self.index, result));
@@ -215,12 +211,13 @@ impl<T: Send + 'static> Job for PartJob<T> {
     }
 }
 
-struct PoolTask<T> {
+/// A spawned part of a pool.
+pub(super) struct PoolTask<T> {
     part: Arc<Part<T>>,
 }
 
-impl<T: Send + 'static> Task<T> for PoolTask<T> {
-    async fn join(self) -> Result<T, TaskError> {
+impl<T: Send + 'static> PoolTask<T> {
+    pub(super) async fn join(self) -> Result<T, TaskError> {
         // Under a deadline the caller could not give up in the middle of somebody else's work, so it only waits.
         if ON_POOL_THREAD.get() && !has_deadline() {
             self.part.run_if_queued();
@@ -235,61 +232,44 @@ impl<T: Send + 'static> Task<T> for PoolTask<T> {
             };
         self.part.state.wait_until_deadline(take_result).await
     }
-
-    async fn cancel(self) -> Option<T> {
-        self.join().await.ok()
-    }
 }
 
-impl Runtime for Pool {
-    type Task<T: Send + 'static> = PoolTask<T>;
-
-    blocking_operations!();
-
-    fn worker_threads(&self, _: NonZeroU32) -> u32 {
+impl Pool {
+    pub(super) fn threads(&self) -> u32 {
         u32::try_from(self.inner.threads.len()).unwrap_or(u32::MAX)
     }
 
-    fn facts(&self) -> BTreeMap<String, String> {
-        stack_facts()
-    }
-
-    async fn run_sessions<S: Session>(&self, sessions: Vec<S>) -> Result<Vec<S>, TaskError> {
-        let expected = sessions.len();
-        let finished = Arc::new(Monitor::new(Vec::with_capacity(expected)));
-        for (index, session) in sessions.into_iter().enumerate() {
-            self.inner.queue.push(Box::new(PooledSession {
-                session: Some(session),
-                index,
-                finished: Arc::clone(&finished),
-            }));
-        }
-        let take_all =
-            |finished: &mut Vec<_>| (finished.len() == expected).then(|| std::mem::take(finished));
-        let all = finished.wait_until_deadline(take_all).await;
-        // Back in their order without a sort, which would be compiled for every type of session.
-        let mut places = Vec::new();
-        places.resize_with(expected, || None);
-        for (index, session) in all {
-            places[index] = Some(session);
-        }
-        let mut sessions = Vec::with_capacity(expected);
-        for session in places.into_iter().flatten() {
-            sessions.push(session?);
-        }
-        Ok(sessions)
-    }
-
-    fn spawn<F>(&self, future: F) -> Self::Task<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let work = Box::new(move || run_without_deadline(future));
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        work: Box<dyn FnOnce() -> T + Send>,
+    ) -> PoolTask<T> {
         let part = Arc::new(Part {
             state: Monitor::new(PartState::Queued(work)),
         });
         self.inner.queue.push(Box::new(PartJob(Arc::clone(&part))));
         PoolTask { part }
+    }
+
+    /// Runs sessions one operation at a time, and returns their results in order.
+    pub(super) async fn run_sessions<T: Send + 'static>(
+        &self,
+        sessions: Vec<BoxFuture<'static, T>>,
+    ) -> Result<Vec<T>, TaskError> {
+        let expected = sessions.len();
+        let finished = Arc::new(Monitor::new(Vec::with_capacity(expected)));
+        for (index, session) in sessions.into_iter().enumerate() {
+            self.inner.queue.push(Box::new(PooledSession {
+                session,
+                index,
+                finished: Arc::clone(&finished),
+            }));
+        }
+        let mut finished = finished
+            .wait_until_deadline(|finished: &mut Vec<Finished<T>>| {
+                (finished.len() == expected).then(|| std::mem::take(finished))
+            })
+            .await;
+        finished.sort_by_key(|(index, _)| *index);
+        finished.into_iter().map(|(_, result)| result).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 
-use photofinish_harness::runtime::{Flow, Runtime, Session, TaskError};
+use photofinish_harness::runtime::{BoxFuture, Flow, Runtime, Session, TaskError, run_session};
 
 use crate::peer::count;
 use crate::suite::{Check, checks};
@@ -56,6 +56,14 @@ fn countdowns(number: u32, steps: impl Fn(u32) -> u32) -> Vec<Countdown> {
     (0..number).map(session).collect()
 }
 
+/// Runs sessions as the measuring loop does, each boxed once.
+fn run<R: Runtime, S: Session>(runtime: &R, sessions: Vec<S>) -> Result<Vec<S>, TaskError> {
+    let steps_per_turn = runtime.steps_per_turn(sessions.len() == 1);
+    let boxed =
+        |session| -> BoxFuture<'static, S> { Box::pin(run_session(session, steps_per_turn)) };
+    runtime.block_on(runtime.run_sessions(sessions.into_iter().map(boxed).collect()))
+}
+
 fn check_all_finished(result: Result<Vec<Countdown>, TaskError>, number: u32) {
     let sessions = result.expect("no session panics");
     let found: Vec<_> = sessions
@@ -69,22 +77,19 @@ fn check_all_finished(result: Result<Vec<Countdown>, TaskError>, number: u32) {
 fn each_session_is_stepped_until_it_is_finished_and_all_come_back_in_order<R: Runtime>(runtime: R) {
     // The first ones take longest, so that they finish in another order than they started in.
     let sessions = countdowns(20, |index| 1 + 300 * (20 - index));
-    check_all_finished(runtime.block_on(runtime.run_sessions(sessions)), 20);
-    check_all_finished(
-        runtime.block_on(runtime.run_sessions(countdowns(1, |_| 1))),
-        1,
-    );
+    check_all_finished(run(&runtime, sessions), 20);
+    check_all_finished(run(&runtime, countdowns(1, |_| 1)), 1);
 }
 
 fn a_thousand_sessions_are_run<R: Runtime>(runtime: R) {
     let sessions = countdowns(1000, |_| 3);
-    check_all_finished(runtime.block_on(runtime.run_sessions(sessions)), 1000);
+    check_all_finished(run(&runtime, sessions), 1000);
 }
 
 fn sessions_run_on_no_more_threads_than_declared<R: Runtime>(runtime: R) {
     let sessions = countdowns(40, |_| 500);
     let threads = Arc::clone(&sessions[0].threads);
-    check_all_finished(runtime.block_on(runtime.run_sessions(sessions)), 40);
+    check_all_finished(run(&runtime, sessions), 40);
     let used = threads.lock().expect("no panic under it").len();
     let declared = runtime.worker_threads(count(40)) as usize;
     assert!(
@@ -96,15 +101,12 @@ fn sessions_run_on_no_more_threads_than_declared<R: Runtime>(runtime: R) {
 fn a_panic_in_a_session_comes_back_as_its_message_and_the_runtime_lives_on<R: Runtime>(runtime: R) {
     let mut sessions = countdowns(5, |_| 10);
     sessions[3].panics_at = Some(4);
-    match runtime.block_on(runtime.run_sessions(sessions)) {
+    match run(&runtime, sessions) {
         Err(TaskError::Panicked(message)) => assert!(message.contains("as told"), "{message}"),
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("all sessions finished"),
     }
-    check_all_finished(
-        runtime.block_on(runtime.run_sessions(countdowns(5, |_| 10))),
-        5,
-    );
+    check_all_finished(run(&runtime, countdowns(5, |_| 10)), 5);
 }
 
 fn as_many_sessions_run_as_asked_for_unless_only_one_can<R: Runtime>(runtime: R) {
@@ -145,6 +147,6 @@ fn sessions_that_never_wait_run_side_by_side<R: Runtime>(runtime: R) {
         expected: 12,
     };
     let sessions = (0..12).map(session).collect();
-    let finished = runtime.block_on(runtime.run_sessions(sessions));
+    let finished = run(&runtime, sessions);
     assert_eq!(finished.expect("no session panics").len(), 12);
 }

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{
-    Capability, Elapsed, OpenMode, Receiver as _, Runtime, RuntimeConfig, Sender as _, Session,
+    BoxFuture, Capability, Elapsed, OpenMode, Receiver as _, Runtime, RuntimeConfig, Sender as _,
     Task as _, TaskError,
 };
 use photofinish_harness::runtimes::{DESCRIPTORS, SelectError, Visitor, with_runtime};
@@ -117,10 +117,14 @@ impl<R: Runtime> Runtime for Counted<R> {
         self.runtime.facts()
     }
 
-    fn run_sessions<S: Session>(
+    fn steps_per_turn(&self, alone: bool) -> Option<NonZeroU32> {
+        self.runtime.steps_per_turn(alone)
+    }
+
+    fn run_sessions<T: Send + 'static>(
         &self,
-        sessions: Vec<S>,
-    ) -> impl Future<Output = Result<Vec<S>, TaskError>> + Send {
+        sessions: Vec<BoxFuture<'static, T>>,
+    ) -> impl Future<Output = Result<Vec<T>, TaskError>> + Send {
         self.runtime.run_sessions(sessions)
     }
 

@@ -1,0 +1,90 @@
+//! Workloads and sessions with their types erased, so that a round is compiled once per runtime and not once per pair.
+//!
+//! Each phase of a session, and each step outside the measured ones, is one boxed future; within it, the loop around
+//! `operate` knows both types and allocates nothing.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use super::session::{SessionClock, SessionLoop, Shared};
+use crate::runtime::{BoxFuture, Runtime, run_session};
+use crate::workload::{Failure, Totals, Workload};
+
+/// A workload in its environment.
+pub(super) trait AnyWorkload: Send + Sync {
+    /// [`Workload::prepare`].
+    fn prepare(&self) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// [`Workload::open`].
+    fn open(
+        self: Arc<Self>,
+        index: u32,
+        clock: SessionClock,
+    ) -> BoxFuture<'static, Result<AnySession, Failure>>;
+
+    /// [`Workload::finish`].
+    fn finish(&self, totals: Totals) -> BoxFuture<'_, Result<Vec<String>, Failure>>;
+}
+
+/// A session of any workload.
+pub(super) type AnySession = Box<dyn ErasedSession>;
+
+/// A session whose workload is not known.
+pub(super) trait ErasedSession: Send {
+    /// Its bookkeeping.
+    fn clock(&mut self) -> &mut SessionClock;
+
+    /// One phase, yielding after every `steps_per_turn` operations.
+    fn run(self: Box<Self>, steps_per_turn: Option<NonZeroU32>) -> BoxFuture<'static, AnySession>;
+
+    /// [`Workload::close`].
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+impl<R: Runtime, W: Workload> AnyWorkload for Shared<R, W> {
+    fn prepare(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(self.workload.prepare(&self.env))
+    }
+
+    fn open(
+        self: Arc<Self>,
+        index: u32,
+        clock: SessionClock,
+    ) -> BoxFuture<'static, Result<AnySession, Failure>> {
+        Box::pin(async move {
+            let state = self.workload.open(&self.env, index).await?;
+            let session: AnySession = Box::new(SessionLoop {
+                shared: self,
+                state,
+                clock,
+            });
+            Ok(session)
+        })
+    }
+
+    fn finish(&self, totals: Totals) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
+        Box::pin(self.workload.finish(&self.env, totals))
+    }
+}
+
+impl<R: Runtime, W: Workload> ErasedSession for SessionLoop<R, W> {
+    fn clock(&mut self) -> &mut SessionClock {
+        &mut self.clock
+    }
+
+    fn run(self: Box<Self>, steps_per_turn: Option<NonZeroU32>) -> BoxFuture<'static, AnySession> {
+        Box::pin(async move {
+            let session: AnySession = Box::new(run_session(*self, steps_per_turn).await);
+            session
+        })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            self.shared
+                .workload
+                .close(&self.shared.env, self.state)
+                .await
+        })
+    }
+}
