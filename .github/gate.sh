@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # The steps of action.yml, one subcommand each: program, build, measure, end.
 #
-# Everything comes by environment (GATE_…, and GitHub's GITHUB_… and RUNNER_…), and goes on as whole arguments: nothing is
-# split at spaces, expanded or evaluated. Without GitHub's variables it runs by hand:
+# All input comes from the environment (GATE_…, GITHUB_…, RUNNER_…) and is passed on as whole arguments: nothing is split at
+# spaces, expanded or evaluated. It also runs by hand, without GitHub's variables:
 #
 #   GATE_PROGRAM=photofinish GATE_SCENARIO=http-get GATE_BASE_SERVER='./old --port {port}' \
 #       GATE_HEAD_SERVER='./new --port {port}' bash .github/gate.sh measure
 set -euo pipefail
 
-# Where temporary files go that later steps still read.
+# For files that later steps read.
 temporary="${RUNNER_TEMP:-${TMPDIR:-/tmp}}"
 
-# NAME=VALUE for later steps. A line break would begin another name.
+# Sets the output NAME=VALUE. A line break in it would begin another output.
 put() {
     local value=${2//$'\n'/ }
     printf '%s=%s\n' "$1" "$value" >>"${GITHUB_OUTPUT:-/dev/stdout}"
@@ -23,7 +23,7 @@ complain() {
     printf '::error title=Photofinish gate::%s\n' "${message//$'\n'/%0A}"
 }
 
-# The lines of $2 that are not blank, into the array called $1, without the spaces around them.
+# Appends the non-blank lines of $2, trimmed, to the array named $1.
 lines_into() {
     local -n into=$1
     local line
@@ -34,12 +34,12 @@ lines_into() {
     done <<<"$2"
 }
 
-# Which program to run: the one that is named, or a build of this revision, with the key of that build in the cache.
+# Outputs the program to run: the given one, or a build of this revision with its key in the cache.
 program() {
     local named=${GATE_PHOTOFINISH:-} found sources toolchain
     if [ -n "$named" ]; then
         if ! found=$(command -v -- "$named"); then
-            complain "there is no program $named"
+            complain "program not found: $named"
             exit 1
         fi
         put program "$(realpath -- "$found")"
@@ -62,8 +62,8 @@ build() {
     cargo install --locked --path "$GITHUB_ACTION_PATH/cli" --root "${GATE_PROGRAM%/bin/photofinish}"
 }
 
-# Measures, and tells the verdict in every place where somebody looks for it. Fails only where the script itself is wrong:
-# the gate's exit code goes to the last step, so that the report is kept first.
+# Runs the gate and publishes the verdict as outputs, annotations and summary. The gate's exit code goes to the last step, so
+# that the report is uploaded first.
 measure() {
     local directory verdict name value code=0 run='' silence
     local -a scenarios=() limits=() further=() options=()
@@ -81,7 +81,7 @@ measure() {
     options+=("--out=$directory" "--write=json=$directory/gate.json" "--write=markdown=$directory/gate.md"
         "--write=junit=$directory/gate.xml" "--write=annotations=$directory/annotations.txt")
 
-    # What servers and builds print is shown, and is no command to the runner.
+    # The output of servers and builds must not be taken for commands to the runner.
     silence=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
     printf '::stop-commands::%s\n' "$silence"
     "$GATE_PROGRAM" gate "${options[@]}" "${further[@]}" -- "${scenarios[@]}" 2>&1 || code=$?
@@ -101,16 +101,16 @@ measure() {
     if [ -n "$run" ] && [ -e "$run/gate.md" ]; then
         cat -- "$run/gate.md" >>"${GITHUB_STEP_SUMMARY:-/dev/stdout}"
     else
-        printf '## Gate: %s\n\nThere is no verdict (exit code %s); the log of the step says why.\n' \
+        printf '## Gate: %s\n\nThere is no verdict (exit code %s); see the log of the step for the reason.\n' \
             "$verdict" "$code" >>"${GITHUB_STEP_SUMMARY:-/dev/stdout}"
         complain "no verdict (exit code $code): see the log of the step"
     fi
 }
 
-# The verdict in the report $1; where there is none, what the exit code $2 says.
+# The verdict in the report $1, or the one implied by the exit code $2.
 verdict() {
     local found=''
-    # The report's own verdict is the only one that is indented by two.
+    # The report's own verdict is the only one indented by two spaces.
     if [ -e "$1" ]; then found=$(sed -n 's/^  "verdict": "\([a-z]*\)",\{0,1\}$/\1/p' "$1"); fi
     if [ -z "$found" ]; then
         case $2 in

@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
-"""Photofinish beside wrk on the same nginx, and the `http` mock beside nginx under the same wrk.
+"""Compare Photofinish with wrk as load generators on one nginx, and the `http` mock with nginx as servers under one wrk.
 
-One command, no arguments needed:  python3 bench/against_wrk.py [--pairs 10] [--seconds 3]
-
-Needs nginx, wrk and two CPUs. The server runs on CPU 0, the generator on CPU 1; pairs alternate, and what is compared is
-the ratio within a pair. Everything is on loopback, bounded in time, and ended by this script.
+`python3 bench/against_wrk.py [--pairs 10] [--seconds 3]` prints the ratio of each pair, with alternating order, and the
+medians. The server runs on CPU 0, the generator on CPU 1, all on loopback. Needs nginx, wrk and two CPUs.
 """
 import argparse, json, os, pathlib, re, resource, statistics, subprocess, sys, tempfile, time, urllib.request
 
@@ -54,7 +52,7 @@ def wait_for(url):
             return urllib.request.urlopen(url, timeout=1).read()
         except OSError:
             time.sleep(0.05)
-    sys.exit(f"{url} does not answer")
+    sys.exit(f"{url} does not respond")
 
 
 def children_cpu_s():
@@ -82,7 +80,7 @@ def run_photofinish(program, url, seconds, directory):
 
 
 def server_cpu_s(process):
-    """CPU of a server and its children, from /proc."""
+    """CPU seconds of a server and its children, from /proc."""
     total, pids = 0.0, [process.pid]
     while pids:
         pid = pids.pop()
@@ -111,7 +109,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--pairs", type=int, default=10)
     arguments.add_argument("--seconds", type=int, default=3)
-    arguments.add_argument("--program", default=None, help="a built photofinish; built with cargo otherwise")
+    arguments.add_argument("--program", default=None, help="the photofinish to measure (default: build it)")
     options = arguments.parse_args()
     program = options.program
     if program is None:
@@ -130,17 +128,17 @@ def main():
                     "wrk": lambda: run_wrk(nginx_url, options.seconds),
                 }
                 order = ("ours", "wrk") if pair % 2 == 0 else ("wrk", "ours")
-                seen = {name: runs[name]() for name in order}
-                generators.append((seen["ours"], seen["wrk"]))
+                results = {name: runs[name]() for name in order}
+                generators.append((results["ours"], results["wrk"]))
 
-                def served(process, url):
+                def load(process, url):
                     before = server_cpu_s(process)
                     rate, _ = run_wrk(url, options.seconds)
                     return rate, (server_cpu_s(process) - before) * 1e6 / (rate * options.seconds)
-                runs = {"mock": lambda: served(mock, mock_url), "nginx": lambda: served(nginx, nginx_url)}
+                runs = {"mock": lambda: load(mock, mock_url), "nginx": lambda: load(nginx, nginx_url)}
                 order = ("mock", "nginx") if pair % 2 == 0 else ("nginx", "mock")
-                seen = {name: runs[name]() for name in order}
-                servers.append((seen["mock"], seen["nginx"]))
+                results = {name: runs[name]() for name in order}
+                servers.append((results["mock"], results["nginx"]))
             show("Generators on one nginx, 64 connections", generators, ("photofinish", "wrk"))
             show("Servers under one wrk, 64 connections", servers, ("http mock", "nginx"))
         finally:

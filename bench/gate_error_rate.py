@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How often does a live gate fail two equal builds, and how often does it miss one that is slower by 15 %?
+"""Measure how often a live gate fails two equal builds, and how often it misses one that is slower by 15 %.
 
-`python3 bench/gate_error_rate.py [--gates 50] [--only equal|slower]` gates two copies of `examples/small_server.rs`, with
-equal work and with 15 % more work for each request in the head. Before that wrk loads both servers in turn and tells, from
-outside, by how much the second one really is slower. Needs wrk, and a release build of the program and the example
-(`cargo build --release --bins --examples`). Takes about ten seconds a gate.
+`python3 bench/gate_error_rate.py [--gates 50] [--only equal|slower]` gates two copies of `examples/small_server.rs`, first
+with equal work, then with 15 % more work per request in the head. For the second case wrk measures the real slowdown
+independently. Needs wrk, and a release build of the program and the example (`cargo build --release --bins --examples`).
+Takes about ten seconds per gate.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def free_port():
 
 
 def wrk(server, work):
-    """Requests per second of a server with so much work, on CPU 0, with wrk on the other ones."""
+    """Requests per second of a server with `work` steps per request, on CPU 0, with wrk on CPU 1."""
     port = free_port()
     command = ["taskset", "-c", "0", server, str(port), str(work)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -42,15 +42,15 @@ def wrk(server, work):
                     break
             time.sleep(0.01)
         load = ["taskset", "-c", "1", "wrk", "-t1", "-c4", "-d1s", f"http://127.0.0.1:{port}/"]
-        said = subprocess.run(load, capture_output=True, text=True, check=True).stdout
+        output = subprocess.run(load, capture_output=True, text=True, check=True).stdout
     finally:
         process.kill()
         process.wait()
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", said).group(1))
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", output).group(1))
 
 
-def seen_from_outside(server, pairs):
-    """The slowdown that wrk sees, as the median over pairs."""
+def slowdown_by_wrk(server, pairs):
+    """The slowdown that wrk measures, as the median over pairs."""
     ratios = []
     for number in range(pairs):
         arms = [(WORK, "base"), (SLOWER, "head")]
@@ -77,13 +77,13 @@ def table(title, arguments, program, arms, work):
     for seed in range(1, arguments.gates + 1):
         report, code = gate(program, *arms, work, seed, str(arguments.concurrency))
         verdicts[report["verdict"]] += 1
-        told = report["verdict"]
+        line = report["verdict"]
         if report.get("checks"):
             slowdown = report["checks"][0]["slowdown"]
             bounds = "{low:+.1%} to {high:+.1%}".format(**slowdown)
-            told = f"{slowdown['estimate']:+.1%} ({bounds}), {report['blocks']} pairs: {told}"
+            line = f"{slowdown['estimate']:+.1%} ({bounds}), {report['blocks']} pairs: {line}"
             pairs.append(report["blocks"])
-        print(f"  {seed:3} {told}, exit {code}", flush=True)
+        print(f"  {seed:3} {line}, exit {code}", flush=True)
     counted = ", ".join(f"{count} {name}" for name, count in sorted(verdicts.items()))
     print(f"  {counted}; {statistics.mean(pairs):.1f} pairs on average" if pairs else f"  {counted}")
 
@@ -92,8 +92,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gates", type=int, default=50)
     parser.add_argument("--concurrency", type=int, default=4)
-    parser.add_argument("--release", default=RELEASE, help="where the program and the example are")
-    parser.add_argument("--only", choices=["equal", "slower"], help="one of the two tables")
+    parser.add_argument("--release", default=RELEASE, help="the directory of the program and the example")
+    parser.add_argument("--only", choices=["equal", "slower"], help="print one of the two tables")
     arguments = parser.parse_args()
     release = os.path.abspath(arguments.release)
     program = os.path.join(release, "photofinish")
@@ -105,8 +105,8 @@ def main():
         if arguments.only != "slower":
             table("equal builds", arguments, program, arms, WORK)
         if arguments.only != "equal":
-            print(f"seen by wrk: {seen_from_outside(server, 10):+.1%}", flush=True)
-            table("15 % more work for each request", arguments, program, arms, SLOWER)
+            print(f"measured by wrk: {slowdown_by_wrk(server, 10):+.1%}", flush=True)
+            table("15 % more work per request", arguments, program, arms, SLOWER)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How often does Photofinish see a difference where there is none, and how often does it miss one of ten percent?
+"""Measure how often Photofinish reports a difference where there is none, and how often it misses one of ten percent.
 
-`python3 bench/sameness.py [--comparisons 20] [--rounds 24]` compares runtimes with themselves (a twin of the same
-code, see docs/METHOD.md) and with a twin that has ten percent more work for each operation, and tells the verdicts.
-Needs a release build (`cargo build --release`). Takes about as long as comparisons x rounds x 2 s.
+`python3 bench/sameness.py [--comparisons 20] [--rounds 24]` compares runtimes with themselves (A/A comparisons) and with a
+twin that does ten percent more work per operation, and prints the verdicts. Needs a release build
+(`cargo build --release`). Takes about comparisons × rounds × 2 s.
 """
 
 import argparse
@@ -19,7 +19,7 @@ PROGRAM = os.path.join(os.path.dirname(__file__), "..", "target", "release", "ph
 
 
 def verdict(program, runtime, seed, rounds, arguments, more):
-    """The verdict on the twin by throughput, with the ratio and its interval."""
+    """The comparison of the twin by throughput: verdict, ratio and interval."""
     environment = dict(os.environ, PHOTOFINISH_TWIN=runtime)
     if more:
         environment["PHOTOFINISH_TWIN_SET"] = more
@@ -50,17 +50,17 @@ def main():
     parser.add_argument("--comparisons", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--program", default=PROGRAM)
-    parser.add_argument("--only", choices=["same", "more"], help="one of the two tables")
-    asked = parser.parse_args()
+    parser.add_argument("--only", choices=["same", "more"], help="print one of the two tables")
+    options = parser.parse_args()
     short = ["--duration", "250ms", "--set=load.warmup=50ms"]
     work = ["scripted", "--set=params.times=[]", f"--set=params.work={WORK}", *short]
     http = ["http-get", "--concurrency", "8", *short]
     same = [("http-get", http, None), ("scripted", work, None)]
     more = [("+10 % work", work, f"work={WORK * 11 // 10}")]
-    if asked.only != "more":
-        table("The same twice:", asked.program, asked.comparisons, asked.rounds, same)
-    if asked.only != "same":
-        table("Ten percent more work:", asked.program, asked.comparisons, asked.rounds, more)
+    if options.only != "more":
+        table("Equal work:", options.program, options.comparisons, options.rounds, same)
+    if options.only != "same":
+        table("Ten percent more work:", options.program, options.comparisons, options.rounds, more)
 
 
 if __name__ == "__main__":

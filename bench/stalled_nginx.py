@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""A server of others that stands still: does it show in the responses as arithmetic says?
+"""Check that a stalled server shows in the response times as arithmetic predicts.
 
-`python3 bench/stalled_nginx.py [--seconds 10] [--stall 1.4]` starts an nginx, loads it at 1000 arrivals per second under
-each runtime, stops it by a signal in the middle, continues it, and puts the 99th percentile and the maximum of the
-response beside what they must be. Needs nginx and a release build.
+`python3 bench/stalled_nginx.py [--seconds 10] [--stall 1.4]` starts nginx, loads it with 1000 arrivals per second under each
+runtime, stops it by a signal for a while, and prints the 99th percentile and the maximum of the response beside their
+expected values. Needs nginx and a release build.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def start_nginx(directory, port):
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return nginx
         time.sleep(0.05)
-    raise SystemExit("nginx does not listen")
+    raise SystemExit("nginx does not accept connections")
 
 
 def main():
@@ -49,33 +49,33 @@ def main():
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--stall", type=float, default=1.4)
     parser.add_argument("--program", default=PROGRAM)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         port = free_port()
         nginx = start_nginx(directory, port)
         try:
-            print(f"{'runtime':22} {'p99':>8} {'must be':>8} {'off':>7}   {'max':>8} {'must be':>8} {'off':>7}   service p99")
+            print(f"{'runtime':22} {'p99':>8} {'expected':>8} {'error':>7}   {'max':>8} {'expected':>8} {'error':>7}   service p99")
             for runtime in RUNTIMES:
-                command = [asked.program, "run", "http-get", "--runtimes", runtime, "--rate", str(RATE_HZ)]
-                command += ["--duration", f"{int(asked.seconds * 1000)}ms", "--rounds", "1", "--concurrency", "16"]
+                command = [options.program, "run", "http-get", "--runtimes", runtime, "--rate", str(RATE_HZ)]
+                command += ["--duration", f"{int(options.seconds * 1000)}ms", "--rounds", "1", "--concurrency", "16"]
                 command += ["--no-redo", "--target", f"http=http://127.0.0.1:{port}/page"]
                 command += ["--format", "json", "--out", os.path.join(directory, "runs")]
                 run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-                time.sleep(1.5 + asked.seconds / 3)
+                time.sleep(1.5 + options.seconds / 3)
                 stopped = time.monotonic()
                 nginx.send_signal(signal.SIGSTOP)
-                time.sleep(asked.stall)
+                time.sleep(options.stall)
                 nginx.send_signal(signal.SIGCONT)
                 stall_s = time.monotonic() - stopped
                 metrics = json.loads(run.communicate()[0])["cells"][0]["metrics"]
-                arrivals = asked.seconds * RATE_HZ
-                told = []
-                for name, longer in [("response_p99_ns", round(0.01 * arrivals)), ("response_max_ns", 0)]:
-                    must_s = stall_s - (longer + 0.5) / RATE_HZ
-                    seen_s = metrics[name]["median"] / 1e9
-                    told.append(f"{seen_s:7.3f}s {must_s:7.3f}s {abs(seen_s / must_s - 1):6.2%}")
+                arrivals = options.seconds * RATE_HZ
+                columns = []
+                for name, count_above in [("response_p99_ns", round(0.01 * arrivals)), ("response_max_ns", 0)]:
+                    expected_s = stall_s - (count_above + 0.5) / RATE_HZ
+                    measured_s = metrics[name]["median"] / 1e9
+                    columns.append(f"{measured_s:7.3f}s {expected_s:7.3f}s {abs(measured_s / expected_s - 1):6.2%}")
                 service_us = metrics["service_p99_ns"]["median"] / 1e3
-                print(f"{runtime:22} {told[0]}   {told[1]}   {service_us:.0f} us", flush=True)
+                print(f"{runtime:22} {columns[0]}   {columns[1]}   {service_us:.0f} us", flush=True)
         finally:
             nginx.terminate()
             nginx.wait()

@@ -1,7 +1,7 @@
-//! A small HTTP server to try a gate on: `small-server PORT [WORK]`.
+//! A small HTTP server to try the gate with: `small-server PORT [WORK]`.
 //!
-//! Each request of any path is answered with `ok` after `WORK` steps of arithmetic, 100,000 where nothing is said (some
-//! 100 µs). Two of them with different work are two builds of which one is slower by a known amount:
+//! It responds to every request with `ok` after `WORK` steps of arithmetic, by default 100,000 (some 100 µs). Two of them with
+//! different work stand for two builds, one slower by a known amount:
 //!
 //! ```text
 //! photofinish gate http-get --base-server 'small-server {port} 100000' --head-server 'small-server {port} 115000'
@@ -14,7 +14,7 @@ use std::thread;
 
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// Steps for each request where nothing is said.
+/// Default number of steps per request.
 const WORK: u64 = 100_000;
 
 fn main() -> io::Result<()> {
@@ -28,7 +28,7 @@ fn main() -> io::Result<()> {
     eprintln!("listening on {}", listener.local_addr()?);
     for stream in listener.incoming() {
         let stream = stream?;
-        // A client that leaves in the middle of a request ends its own thread only.
+        // A client that disconnects in the middle of a request ends only its own thread.
         thread::spawn(move || serve(&stream, work));
     }
     Ok(())
@@ -38,7 +38,7 @@ fn serve(stream: &TcpStream, work: u64) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut lines = BufReader::new(stream).lines();
     while lines.next().transpose()?.is_some() {
-        // The rest of the head, to its empty line; requests have no body.
+        // Skip the rest of the head, up to its empty line; requests have no body.
         while lines
             .next()
             .transpose()?
@@ -50,7 +50,7 @@ fn serve(stream: &TcpStream, work: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// `steps` steps of xorshift, one after another.
+/// Does `steps` dependent steps of xorshift.
 fn toil(steps: u64) -> u64 {
     let mut state = black_box(0x9E37_79B9_7F4A_7C15_u64);
     for _ in 0..steps {

@@ -318,7 +318,7 @@ fn an_action_without_a_verdict_says_so_and_fails() {
         &[("photofinish", "./not-there"), ("scenario", "null")],
     );
     assert_eq!(acted.end.code, Some(1), "{}", acted.log);
-    assert!(acted.log.contains("there is no program ./not-there"));
+    assert!(acted.log.contains("program not found: ./not-there"));
 }
 
 #[test]
