@@ -5,8 +5,9 @@ use photofinish_scenarios::plan::{estimate, plan_hash};
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
+use crate::output;
 use crate::request::Request;
-use crate::{output, preview};
+use crate::run::preview;
 
 /// Shows what `run` would do: cells, order, time it takes; runs nothing
 #[derive(Args)]

@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use photofinish_record::{Cell, Completion, Outcome, Plan, PlannedScenario, Round};
 
-use crate::course::Course;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
-use crate::progress::Progress;
-use crate::round::{Broken, Ended, Watched};
+use crate::run::course::Course;
+use crate::run::progress::Progress;
+use crate::run::round::{Broken, Ended, Watched};
 
 /// How often a single block is redone at the most: what disturbs three times in a row is there to stay.
 const REDOS_PER_BLOCK: u32 = 2;
@@ -294,7 +294,7 @@ impl SoFar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::course::Planned;
+    use crate::run::course::Planned;
     use photofinish_record::Conditions;
     use serde_json::json;
     use std::time::Duration;

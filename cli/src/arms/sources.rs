@@ -1,7 +1,7 @@
 //! Where the arms of a gate come from: two commands, two programs, two revisions of a project, or a record.
 //!
 //! The arguments that say so, and what they amount to: what the record tells of each arm, and what is started. How an arm
-//! lives when it runs is in `arms` and `arm_server`; building a revision in `revision`.
+//! lives when it runs is in `arms` and `arms::server`; building a revision in `revision`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,11 +10,11 @@ use photofinish_record::{ArmKind, ArmSource, Record};
 use photofinish_reports::describe;
 use sha2::{Digest, Sha256};
 
-use crate::arm_server::PORT;
+use crate::arms::revision::{self, Artifact, Revision};
+use crate::arms::server::PORT;
 use crate::arms::{Arms, Both};
-use crate::baselines::{Baselines, DIRECTORY};
 use crate::exit::Failure;
-use crate::revision::{self, Artifact, Revision};
+use crate::store::baselines::{Baselines, DIRECTORY};
 
 /// What stands for the built executable in a server's command.
 const EXE: &str = "{exe}";

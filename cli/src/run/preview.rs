@@ -10,8 +10,8 @@ use photofinish_reports::describe;
 use photofinish_scenarios::plan::estimate;
 
 use crate::output;
-use crate::progress::seconds;
 use crate::request::{Prepared, Wanted};
+use crate::run::progress::seconds;
 
 /// What will be measured, in a few lines no longer than `width`.
 pub fn what(prepared: &Prepared, width: usize) -> String {

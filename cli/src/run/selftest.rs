@@ -22,10 +22,10 @@ use photofinish_reports::selftest::{self as judge, Claim, FewAndMany, Stall};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
-use crate::identity;
 use crate::interrupt::Interrupt;
-use crate::server_process::ServerProcess;
-use crate::worker_process;
+use crate::process::server::ServerProcess;
+use crate::process::worker;
+use crate::run::identity;
 
 /// How long and how often things are measured.
 #[derive(Clone, Copy, Debug)]
@@ -312,7 +312,7 @@ impl Bench<'_> {
     fn measure(&self, plan: &WorkerPlan) -> Result<(Measurement, Audit), Failure> {
         let program = std::env::current_exe()
             .map_err(|error| Failure::could_not_run("cannot find this program").caused_by(error))?;
-        match worker_process::measure(&program, plan, self.interrupt, &mut || true)? {
+        match worker::measure(&program, plan, self.interrupt, &mut || true)? {
             WorkerResult::Ok { measurement, audit } => {
                 Ok((*measurement, audit.unwrap_or_default()))
             }
