@@ -28,6 +28,7 @@ use crate::runtime::{Runtime, RuntimeConfig, StartError};
 use crate::runtimes::{SelectError, Visitor, with_runtime};
 use crate::traffic::TrafficCounter;
 use crate::workload::{Env, Failure, Workload};
+use photofinish_record::nanoseconds;
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 
 pub use self::probe::PROBE_LAG;
@@ -234,8 +235,4 @@ async fn open_sessions<R: Runtime, W: Workload>(
         sessions.push(SessionLoop::new(shared, state, recording, index, count));
     }
     Ok(sessions)
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use photofinish_record::{ArmKind, ArmSource, Record};
+use photofinish_record::{ArmKind, ArmSource, Record, hex};
 use photofinish_reports::describe;
 use sha2::{Digest, Sha256};
 
@@ -263,12 +263,7 @@ fn program_of(command: &str) -> Option<PathBuf> {
 /// What tells one build from another.
 fn fingerprint(path: &Path) -> Option<String> {
     let digest = Sha256::digest(std::fs::read(path).ok()?);
-    let hex: String = digest
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Some(format!("SHA-256 {hex}…"))
+    Some(format!("SHA-256 {}…", hex(&digest[..6])))
 }
 
 fn quoted(text: &str) -> String {

@@ -141,12 +141,7 @@ pub fn order(plan: &Plan) -> String {
     for (block, cells) in plan.blocks.iter().enumerate() {
         let _ = writeln!(text, "Block {}", block + 1);
         for &index in cells {
-            let cell = &plan.cells[index];
-            let _ = writeln!(
-                text,
-                "  {} / {} ({})",
-                cell.scenario, cell.runtime, cell.load
-            );
+            let _ = writeln!(text, "  {}", plan.cells[index]);
         }
     }
     text

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
+use photofinish_record::nanoseconds;
 use photofinish_record::protocol::{
     Audit, TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult,
 };
@@ -172,7 +173,7 @@ impl Stopper {
             if kill(process, Signal::SIGSTOP).is_ok() {
                 thread::sleep(effort.stall);
                 let _ = kill(process, Signal::SIGCONT);
-                let stall_ns = u64::try_from(stopped.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                let stall_ns = nanoseconds(stopped.elapsed());
                 told.store(stall_ns, Ordering::Relaxed);
             }
         });

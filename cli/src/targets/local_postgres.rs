@@ -21,6 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown, geteuid};
 use photofinish_harness::os;
 use photofinish_record::ServerCounts;
+use photofinish_record::hex;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -313,7 +314,7 @@ fn random_password() -> Result<String, Failure> {
     getrandom::fill(&mut bytes).map_err(|error| {
         Failure::could_not_run("cannot make a password").caused_by(error.to_string())
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(bytes))
 }
 
 /// A running server; dropping it shuts it down, and with its [`Home`] goes the directory.
