@@ -1,7 +1,12 @@
 //! The arms of a gate as they are started: which server, which worker.
 //!
 //! In a run that is no gate every worker is this program, and every server one of its own or a standing one. How a
-//! server of an arm lives is told in `arm_server`; where the arms come from, in `commands::gate`.
+//! server of an arm lives is told in `arms::server`; where the arms come from, in `commands::gate`.
+
+pub mod revision;
+pub mod server;
+pub mod sources;
+pub mod terms;
 
 use std::io;
 use std::path::PathBuf;

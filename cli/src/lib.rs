@@ -3,9 +3,10 @@
 //! [`run_with`] is the whole program with workloads of your own beside those that ship: a `main` of one line gives them
 //! every runtime, load, report and exit code. `examples/own_workload.rs` is a complete one.
 //!
-//! Each subcommand is a file in `commands/`. What they share: `request` (what to measure), `orchestrate` (running a
-//! plan), `run_directory` (what stays of a run), `output` (the only place that prints) and `exit` (errors and exit
-//! codes). No measuring happens in this process: workers and servers are processes of their own.
+//! Each subcommand is a file in `commands/`. What they share: `request` (what to measure), `arms` (what a gate compares),
+//! `run` (running a plan), `process` (workers and servers), `targets` (servers that are not ours), `store` (what stays of
+//! a run), `output` (the only place that prints) and `exit` (errors and exit codes). No measuring happens in this
+//! process: workers and servers are processes of their own.
 
 #![expect(
     unreachable_pub,
@@ -14,46 +15,20 @@
 
 mod commands;
 
-mod exit;
-mod output;
-
-mod artifacts;
-mod baselines;
-mod fitness;
-mod gate_terms;
-mod next_steps;
-mod preview;
 mod request;
-mod servers;
-mod warnings;
 
-mod arm_server;
-mod arm_sources;
 mod arms;
-mod child;
-mod conditions;
-mod course;
-mod guarding;
-mod identity;
-mod interrupt;
-mod measuring;
-mod orchestrate;
-mod progress;
-mod round;
-mod sameness;
-mod selftest;
-mod server_process;
-mod targets;
-mod twin;
-mod worker_process;
+mod run;
 
-mod dependencies;
-mod limits;
-mod placement;
-mod redact;
-mod revision;
-mod run_directory;
-mod run_id;
+mod process;
+mod servers;
+mod targets;
+
+mod store;
+
+mod exit;
+mod interrupt;
+mod output;
 
 use std::process::ExitCode;
 
@@ -118,7 +93,7 @@ pub fn run_with(own: Vec<WorkloadEntry>) -> ExitCode {
 /// run_with_lock_file(vec![WorkloadEntry::of::<Mine>()], include_str!("../Cargo.lock"))
 /// ```
 pub fn run_with_lock_file(own: Vec<WorkloadEntry>, lock_file: &str) -> ExitCode {
-    let known = dependencies::hand_over(lock_file).map_err(|error| {
+    let known = run::dependencies::hand_over(lock_file).map_err(|error| {
         Failure::usage(format!(
             "what was handed over as a lock file is none: {error}"
         ))

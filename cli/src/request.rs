@@ -16,10 +16,12 @@ use photofinish_scenarios::scenario::{GateSpec, parse_rate, parse_time};
 use photofinish_scenarios::suite;
 
 use crate::exit::Failure;
-use crate::orchestrate::Redo;
-use crate::placement::CpuList;
+use crate::request::placement::CpuList;
+use crate::run::orchestrate::Redo;
 use crate::targets::Targets;
 
+pub mod limits;
+pub mod placement;
 mod planning;
 
 mod chosen;

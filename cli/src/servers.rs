@@ -1,7 +1,7 @@
 //! The meeting point with the embedded servers: names for lists, a check of behaviours, and a server's own process.
 //!
 //! The only module that knows the `servers` crate. Everybody else meets a server as a process with a ready line
-//! (`server_process`).
+//! (`process::server`).
 
 use std::io;
 use std::net::SocketAddr;

@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
-use crate::redact;
+use crate::store::redaction;
 
 pub use local_postgres::guard as guard_local_postgres;
 
@@ -98,7 +98,7 @@ impl Targets {
     pub fn planned(&self) -> BTreeMap<String, PlannedServer> {
         let mut planned = BTreeMap::new();
         if let Some(url) = &self.http {
-            planned.insert("http".to_owned(), external(redact::url(url), None));
+            planned.insert("http".to_owned(), external(redaction::url(url), None));
         }
         if let Some(db) = &self.db {
             let url = match db {
@@ -108,7 +108,7 @@ impl Targets {
             planned.insert("db".to_owned(), external(url, None));
         }
         if let Some(url) = &self.ws {
-            planned.insert("ws".to_owned(), external(redact::url(url), None));
+            planned.insert("ws".to_owned(), external(redaction::url(url), None));
         }
         planned
     }

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use photofinish_record::latency::Latencies;
+use photofinish_record::nanoseconds;
 use photofinish_record::schedule::{DueTimes, Schedule};
 
 /// One operation that is asked for.
@@ -197,10 +198,6 @@ impl ArrivalQueue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -242,7 +242,3 @@ impl Spending {
         (spent, allocations.map(|(after, before)| after - before))
     }
 }
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}

@@ -76,8 +76,8 @@ fn usage_of(who: UsageWho) -> Usage {
         return Usage::default();
     };
     Usage {
-        cpu_user_ns: nanoseconds(usage.user_time()),
-        cpu_system_ns: nanoseconds(usage.system_time()),
+        cpu_user_ns: time_val_ns(usage.user_time()),
+        cpu_system_ns: time_val_ns(usage.system_time()),
         voluntary_switches: u64::try_from(usage.voluntary_context_switches()).ok(),
         involuntary_switches: u64::try_from(usage.involuntary_context_switches()).ok(),
         minor_faults: u64::try_from(usage.minor_page_faults()).ok(),
@@ -118,7 +118,7 @@ impl Usage {
     }
 }
 
-fn nanoseconds(time: TimeVal) -> Option<u64> {
+fn time_val_ns(time: TimeVal) -> Option<u64> {
     u64::try_from(time.num_nanoseconds()).ok()
 }
 

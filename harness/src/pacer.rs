@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::arrivals::ArrivalQueue;
 use photofinish_record::latency::Latencies;
+use photofinish_record::nanoseconds;
 use photofinish_record::schedule::Schedule;
 
 /// Before the due time, a pacer with a CPU to itself spins for this long: more than nearly every sleep overshoots (about
@@ -48,7 +49,7 @@ pub(crate) fn pace(
         let mut count = 0;
         // All that are due by now, in one go: a pacer that was late must not be late again for each of them.
         while let Some(due) = due_times.next_if(|due| *due <= now) {
-            error.record_ns(u64::try_from((now - due).as_nanos()).unwrap_or(u64::MAX));
+            error.record_ns(nanoseconds(now - due));
             count += 1;
         }
         queue.release(count);

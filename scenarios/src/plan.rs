@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::Descriptor;
 use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
-use photofinish_record::draw::draw_below;
+use photofinish_record::draw::shuffle;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
-use photofinish_record::{Cell, Placement, Plan, PlannedScenario, PlannedServer, RuntimeTraits};
-use serde::Serialize;
-use serde_json::{Value, json};
+use photofinish_record::{
+    Cell, Placement, Plan, PlannedScenario, PlannedServer, RuntimeTraits, canonical_json, hex,
+    nanoseconds,
+};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{did_you_mean, listed};
@@ -319,7 +321,7 @@ fn planned(scenario: &Scenario, options: &PlanOptions) -> Result<PlannedScenario
         workload: scenario.about.name.to_owned(),
         operation: scenario.about.operation.to_owned(),
         params: scenario.params.clone(),
-        unit_ns: u64::try_from(scenario.unit.as_nanos()).unwrap_or(u64::MAX),
+        unit_ns: nanoseconds(scenario.unit),
         servers: servers.collect::<Result<_, _>>()?,
         warmup: phases.warmup,
         stop: phases.stop,
@@ -364,60 +366,20 @@ fn rounds(options: &PlanOptions) -> NonZeroU32 {
 fn blocks(cells: &[Cell], rounds: NonZeroU32, seed: u64) -> Vec<Vec<usize>> {
     let supported = |index: &usize| cells[*index].unsupported.is_none();
     let in_order: Vec<usize> = (0..cells.len()).filter(supported).collect();
-    let block = |block| shuffled(in_order.clone(), seed, block);
-    (0..rounds.get()).map(block).collect()
-}
-
-/// Fisher and Yates's shuffle, in which every order is equally likely; each block has draws of its own.
-fn shuffled(mut items: Vec<usize>, seed: u64, block: u32) -> Vec<usize> {
-    let first_draw = u64::from(block) * items.len() as u64;
-    for last in (1..items.len()).rev() {
-        let other = draw_below(seed, first_draw + last as u64, last as u64 + 1);
-        items.swap(last, other as usize);
-    }
-    items
+    (0..u64::from(rounds.get()))
+        .map(|block| {
+            let mut cells = in_order.clone();
+            shuffle(&mut cells, seed, block * in_order.len() as u64);
+            cells
+        })
+        .collect()
 }
 
 /// SHA-256 over the canonical JSON (sorted keys, no spaces) of `{"plan": …, "seed": …}`, in hex.
 pub fn plan_hash(plan: &Plan, seed: u64) -> String {
     let plan = serde_json::to_value(plan).expect("a plan is plain data");
-    let mut text = String::new();
-    write_canonical(&json!({"plan": plan, "seed": seed}), &mut text);
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Writes JSON without spaces and with sorted keys, whatever order a map keeps in this build.
-fn write_canonical(value: &Value, text: &mut String) {
-    match value {
-        Value::Object(table) => {
-            let mut parts: Vec<_> = table.iter().collect();
-            parts.sort_by_key(|(key, _)| *key);
-            write_list(text, ['{', '}'], parts, |(key, part), text| {
-                text.push_str(&Value::from(key.as_str()).to_string());
-                text.push(':');
-                write_canonical(part, text);
-            });
-        }
-        Value::Array(list) => write_list(text, ['[', ']'], list, write_canonical),
-        scalar => text.push_str(&scalar.to_string()),
-    }
-}
-
-fn write_list<T>(
-    text: &mut String,
-    [open, close]: [char; 2],
-    parts: impl IntoIterator<Item = T>,
-    write: impl Fn(T, &mut String),
-) {
-    text.push(open);
-    for (index, part) in parts.into_iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        write(part, text);
-    }
-    text.push(close);
+    let text = canonical_json(&json!({"plan": plan, "seed": seed}));
+    hex(Sha256::digest(text))
 }
 
 /// How long a plan takes: warm-up, measurement and start-up of every round. A phase that ends by count is taken at 200 µs
@@ -441,46 +403,5 @@ fn length(stop: Stop) -> Duration {
     match stop {
         Stop::DurationNs(duration_ns) => Duration::from_nanos(duration_ns.get()),
         Stop::Ops(ops) => OPERATION.saturating_mul(u32::try_from(ops.get()).unwrap_or(u32::MAX)),
-    }
-}
-
-/// A scenario as lists show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ListedScenario {
-    /// Its name.
-    pub name: String,
-    /// One line for people.
-    pub title: String,
-    /// `http`, `files`, `database`, ...
-    pub class: String,
-    /// The workload it runs.
-    pub workload: String,
-    /// The runtimes it is compared under.
-    pub runtimes: Vec<ListedRuntime>,
-}
-
-/// A runtime beside a scenario.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ListedRuntime {
-    /// Its name.
-    pub name: String,
-    /// Why it cannot do this scenario honestly; `None` where it can.
-    pub unsupported: Option<String>,
-}
-
-/// What lists say of a scenario.
-pub fn listed_scenario(scenario: &Scenario) -> ListedScenario {
-    let names = scenario.runtimes.clone().unwrap_or_else(all_runtimes);
-    let known = names.iter().filter_map(|name| descriptor(name));
-    let runtimes = known.map(|runtime| ListedRuntime {
-        name: runtime.name.to_owned(),
-        unsupported: runtime.refusal(scenario.needs).map(str::to_owned),
-    });
-    ListedScenario {
-        name: scenario.name.clone(),
-        title: scenario.title.clone(),
-        class: scenario.about.class.to_owned(),
-        workload: scenario.about.name.to_owned(),
-        runtimes: runtimes.collect(),
     }
 }

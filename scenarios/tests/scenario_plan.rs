@@ -13,9 +13,7 @@ use photofinish_record::load::{Arrivals, RateHz, Stop};
 use photofinish_record::{Placement, PlacementKind, Plan, PlannedServer};
 use photofinish_scenarios::catalogue::{Located, locate};
 use photofinish_scenarios::diagnostic::Source;
-use photofinish_scenarios::plan::{
-    PlanError, PlanOptions, estimate, listed_scenario, plan, plan_hash,
-};
+use photofinish_scenarios::plan::{PlanError, PlanOptions, estimate, plan, plan_hash};
 use photofinish_scenarios::scenario::{Checks, Scenario};
 use photofinish_scenarios::suite::tour;
 use proptest::prelude::*;
@@ -282,8 +280,6 @@ fn a_runtime_that_cannot_do_it_honestly_has_a_cell_with_the_reason_and_is_in_no_
     assert_eq!(made.cells[0].unsupported.as_deref(), reason);
     assert_eq!(made.cells[1].unsupported, None);
     assert_eq!(made.blocks, vec![vec![1]; 10]);
-    let listed = listed_scenario(&needy);
-    assert_eq!(listed.runtimes[0].unsupported.as_deref(), reason);
 }
 
 #[test]
@@ -376,19 +372,6 @@ fn the_tour_takes_less_than_a_minute() {
     let estimated = estimate(&plan(&scenarios, &asked).unwrap());
     let sensible = Duration::from_secs(30)..Duration::from_secs(56);
     assert!(sensible.contains(&estimated), "{estimated:?}");
-}
-
-#[test]
-fn a_listed_scenario_names_its_runtimes() {
-    let listed = listed_scenario(&scenario(
-        "workload = 'null'\ntitle = 'Mine'\nruntimes = ['smol']",
-    ));
-    let listed = serde_json::to_value(listed).unwrap();
-    let expected = json!({
-        "name": "mine", "title": "Mine", "class": "floor", "workload": "null",
-        "runtimes": [{"name": "smol", "unsupported": null}],
-    });
-    assert_eq!(listed, expected);
 }
 
 proptest! {

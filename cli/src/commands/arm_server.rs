@@ -1,12 +1,12 @@
 //! `photofinish arm-server`: guards the server of an arm. Not for people.
 //!
-//! What it does is told in `arm_server`.
+//! What it does is told in `arms::server`.
 
 use clap::Args;
 
-use crate::arm_server;
+use crate::arms;
 use crate::exit::{Exit, Failure};
-use crate::placement::CpuList;
+use crate::request::placement::CpuList;
 
 /// Runs a server's command and ends it with stdin
 #[derive(Args)]
@@ -22,7 +22,7 @@ pub struct ArmServer {
 impl ArmServer {
     /// Runs until the end of stdin.
     pub fn execute(self) -> Result<Exit, Failure> {
-        arm_server::guard(&self.command, &self.cpus.0)?;
+        arms::server::guard(&self.command, &self.cpus.0)?;
         Ok(Exit::Done)
     }
 }

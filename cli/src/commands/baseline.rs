@@ -6,9 +6,10 @@ use clap::{Args, Subcommand};
 use photofinish_record::Record;
 use photofinish_reports::{describe, terminal};
 
-use crate::baselines::{Baselines, DIRECTORY};
 use crate::exit::{Exit, Failure};
-use crate::{output, run_directory};
+use crate::output;
+use crate::store::baselines::{Baselines, DIRECTORY};
+use crate::store::run_directory;
 
 /// Lists, shows, promotes and removes records that are kept to be compared with
 #[derive(Args)]

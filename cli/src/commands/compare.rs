@@ -6,9 +6,9 @@ use clap::{Args, ValueEnum};
 use photofinish_reports::compare::RecordComparison;
 use photofinish_reports::terminal;
 
-use crate::baselines::{Baselines, DIRECTORY};
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::store::baselines::{Baselines, DIRECTORY};
 
 /// Compares two runs: ratios with intervals and verdicts, and what else differs between them
 ///

@@ -12,10 +12,11 @@ use photofinish_reports::terminal::Style;
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::placement::{CpuList, Wish, lay_out, list};
-use crate::progress::seconds;
-use crate::sameness::Sameness;
-use crate::{fitness, output};
+use crate::output;
+use crate::request::placement::{CpuList, Wish, lay_out, list};
+use crate::run::fitness;
+use crate::run::progress::seconds;
+use crate::run::sameness::Sameness;
 
 /// How long the machine is watched for other work: long enough that a tick of 10 ms is a small share.
 const WATCHED: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use photofinish_reports::formats::{self, FORMATS, File};
 
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::run_directory::{self, RunFile, write_files};
+use crate::store::run_directory::{self, RunFile, write_files};
 
 /// Writes a run in another format
 #[derive(Args)]

@@ -1,6 +1,6 @@
 //! `photofinish gate`: may the head take the place of the base? Measures both in turn, or recomputes from records.
 //!
-//! The order of things: where the arms come from (`arm_sources`), what is asked of them (`gate_terms`), whether that could
+//! The order of things: where the arms come from (`arms::sources`), what is asked of them (`arms::terms`), whether that could
 //! fail at all, then pairs until everything is decided. What is decided, and when, is `reports::gate`'s.
 
 use std::num::NonZeroU32;
@@ -18,17 +18,17 @@ use photofinish_reports::terminal;
 use photofinish_scenarios::plan::with_arms;
 use photofinish_scenarios::scenario::GateSpec;
 
-use crate::arm_sources::{ArmArguments, Sources, stored_sources};
 use crate::arms::Arms;
-use crate::artifacts::PAGE;
-use crate::course::Planned;
+use crate::arms::sources::{ArmArguments, Sources, stored_sources};
+use crate::arms::terms::TermArguments;
 use crate::exit::{Exit, Failure};
-use crate::gate_terms::TermArguments;
 use crate::interrupt::Interrupt;
-use crate::measuring::{self, Beginning, Measured, Measuring};
 use crate::output;
 use crate::request::{Beyond, Prepared, Request};
-use crate::run_directory::{self, RECORD, RunFile, write_files};
+use crate::run::course::Planned;
+use crate::run::measuring::{self, Beginning, Measured, Measuring};
+use crate::store::artifacts::PAGE;
+use crate::store::run_directory::{self, RECORD, RunFile, write_files};
 
 /// The runtime of a gate where nobody names one: what is gated is mostly a server, and its client should stay the same.
 const RUNTIME: &str = "tokio";

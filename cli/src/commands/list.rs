@@ -8,10 +8,9 @@ mod behaviours;
 use std::fmt::Write;
 
 use clap::Args;
-use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
 use photofinish_record::RuntimeFamily;
 use photofinish_scenarios::catalogue::catalogue;
-use photofinish_scenarios::plan::{ListedScenario, listed_scenario};
 use photofinish_scenarios::registry::{workload, workloads};
 use photofinish_scenarios::scenario::Scenario;
 use serde::Serialize;
@@ -57,6 +56,23 @@ struct Listing {
 }
 
 #[derive(Serialize)]
+struct ListedScenario {
+    name: String,
+    title: String,
+    class: &'static str,
+    workload: &'static str,
+    runtimes: Vec<ListedRuntime>,
+}
+
+/// A runtime beside a scenario.
+#[derive(Serialize)]
+struct ListedRuntime {
+    name: &'static str,
+    /// The reason it cannot run this scenario honestly; `None` where it can.
+    unsupported: Option<&'static str>,
+}
+
+#[derive(Serialize)]
 struct Workload {
     name: &'static str,
     class: &'static str,
@@ -68,7 +84,8 @@ struct Workload {
 struct Runtime {
     name: &'static str,
     summary: &'static str,
-    standing: Option<&'static str>,
+    #[serde(rename = "standing")]
+    note: Option<&'static str>,
     is_async: bool,
 }
 
@@ -76,9 +93,8 @@ struct Runtime {
 struct Server {
     name: &'static str,
     summary: &'static str,
-    /// What can be scripted on it.
     behaviours: Vec<Behaviour>,
-    /// The scenarios that it stands behind.
+    /// The scenarios that use it.
     scenarios: Vec<String>,
 }
 
@@ -99,29 +115,22 @@ impl Listing {
     fn of_everything() -> Result<Self, Failure> {
         let scenarios = scenarios()?;
         Ok(Self {
-            scenarios: scenarios.iter().map(listed_scenario).collect(),
+            scenarios: scenarios.iter().map(ListedScenario::of).collect(),
             workloads: workloads()
-                .map(|entry| {
-                    let about = entry.about;
-                    let (name, class) = (about.name, about.class);
-                    Workload {
-                        name,
-                        class,
-                        operation: about.operation,
-                        targets: about.targets,
-                    }
+                .map(|entry| Workload {
+                    name: entry.about.name,
+                    class: entry.about.class,
+                    operation: entry.about.operation,
+                    targets: entry.about.targets,
                 })
                 .collect(),
             runtimes: DESCRIPTORS
                 .iter()
-                .map(|runtime| {
-                    let (name, summary) = (runtime.name, runtime.summary);
-                    Runtime {
-                        name,
-                        summary,
-                        standing: runtime.note,
-                        is_async: runtime.family == RuntimeFamily::Async,
-                    }
+                .map(|runtime| Runtime {
+                    name: runtime.name,
+                    summary: runtime.summary,
+                    note: runtime.note,
+                    is_async: runtime.family == RuntimeFamily::Async,
                 })
                 .collect(),
             servers: servers::listed()
@@ -129,7 +138,16 @@ impl Listing {
                     name: server.name,
                     summary: server.summary,
                     behaviours: behaviours(&server.behaviour_schema),
-                    scenarios: behind(server.name, &scenarios),
+                    scenarios: scenarios
+                        .iter()
+                        .filter(|scenario| {
+                            scenario
+                                .servers
+                                .values()
+                                .any(|used| used.kind == server.name)
+                        })
+                        .map(|scenario| scenario.name.clone())
+                        .collect(),
                 })
                 .collect(),
         })
@@ -146,33 +164,25 @@ impl Listing {
         let refusals = self.refusals();
         if !refusals.is_empty() {
             let entries = refusals.iter().map(|refusal| {
-                (
-                    refusal.runtime,
-                    format!("{} ({})", refusal.reason, refusal.scenarios.join(", ")),
-                )
+                let scenarios = refusal.scenarios.join(", ");
+                (refusal.runtime, format!("{} ({scenarios})", refusal.reason))
             });
             section(&mut text, "Unsupported", entries);
         }
-        let workloads = self
-            .workloads
-            .iter()
-            .map(|workload| (workload.name, workload.operation.to_owned()));
-        section(&mut text, "Workloads", workloads);
-        let runtimes = self
-            .runtimes
-            .iter()
-            .map(|runtime| (runtime.name, runtime.described()));
-        section(&mut text, "Runtimes", runtimes);
-        let servers = self
-            .servers
-            .iter()
-            .map(|server| (server.name, server.described()));
-        section(&mut text, "Servers", servers);
+        let workloads = self.workloads.iter();
+        let entries = workloads.map(|workload| (workload.name, workload.operation.to_owned()));
+        section(&mut text, "Workloads", entries);
+        let runtimes = self.runtimes.iter();
+        let entries = runtimes.map(|runtime| (runtime.name, runtime.described()));
+        section(&mut text, "Runtimes", entries);
+        let servers = self.servers.iter();
+        let entries = servers.map(|server| (server.name, server.described()));
+        section(&mut text, "Servers", entries);
         text
     }
 }
 
-/// What a runtime cannot do, and the scenarios that ask for it.
+/// A runtime, the reason it refuses, and the scenarios it refuses for it.
 struct Refusal<'a> {
     runtime: &'a str,
     reason: &'a str,
@@ -180,20 +190,25 @@ struct Refusal<'a> {
 }
 
 impl Listing {
-    /// The scenarios by class, in the order of [`CLASSES`]; classes of nobody's own list come last.
+    /// The scenarios by class, in the order of [`CLASSES`]; other classes come last.
     fn by_class(&self) -> Vec<(&str, Vec<&ListedScenario>)> {
         let mut classes: Vec<&str> = CLASSES.to_vec();
         for scenario in &self.scenarios {
-            if !classes.contains(&scenario.class.as_str()) {
-                classes.push(&scenario.class);
+            if !classes.contains(&scenario.class) {
+                classes.push(scenario.class);
             }
         }
-        let of_class = |class: &&str| {
-            let same = |scenario: &&ListedScenario| scenario.class == *class;
-            self.scenarios.iter().filter(same).collect::<Vec<_>>()
-        };
-        let grouped = classes.into_iter().map(|class| (class, of_class(&class)));
-        grouped
+        classes
+            .into_iter()
+            .map(|class| {
+                let scenarios = self.scenarios.iter();
+                (
+                    class,
+                    scenarios
+                        .filter(|scenario| scenario.class == class)
+                        .collect::<Vec<_>>(),
+                )
+            })
             .filter(|(_, scenarios)| !scenarios.is_empty())
             .collect()
     }
@@ -202,7 +217,7 @@ impl Listing {
         let mut refusals: Vec<Refusal<'_>> = Vec::new();
         for scenario in &self.scenarios {
             for listed in &scenario.runtimes {
-                let Some(reason) = listed.unsupported.as_deref() else {
+                let Some(reason) = listed.unsupported else {
                     continue;
                 };
                 let same = |refusal: &&mut Refusal<'_>| {
@@ -211,7 +226,7 @@ impl Listing {
                 match refusals.iter_mut().find(same) {
                     Some(refusal) => refusal.scenarios.push(&scenario.name),
                     None => refusals.push(Refusal {
-                        runtime: &listed.name,
+                        runtime: listed.name,
                         reason,
                         scenarios: vec![&scenario.name],
                     }),
@@ -234,12 +249,12 @@ impl Listing {
             );
             for scenario in scenarios {
                 let operation =
-                    workload(&scenario.workload).map_or("", |entry| entry.about.operation);
+                    workload(scenario.workload).map_or("", |entry| entry.about.operation);
                 let refused = scenario
                     .runtimes
                     .iter()
                     .filter(|runtime| runtime.unsupported.is_some());
-                let refused: Vec<&str> = refused.map(|runtime| runtime.name.as_str()).collect();
+                let refused: Vec<&str> = refused.map(|runtime| runtime.name).collect();
                 let _ = writeln!(
                     text,
                     "| `{}` | {operation} | {} | {} |",
@@ -273,16 +288,17 @@ impl Listing {
 }
 
 impl Server {
-    /// Its summary, and what can be scripted on it by the topmost keys.
+    /// Its summary, and the topmost keys of its behaviour.
     fn described(&self) -> String {
         let topmost = self.behaviours.iter().map(|behaviour| &behaviour.key);
         let topmost: Vec<&str> = topmost
             .filter(|key| !key.contains('.'))
             .map(|key| key.trim_end_matches("[]"))
             .collect();
-        match topmost.is_empty() {
-            true => self.summary.to_owned(),
-            false => format!("{} (scripted by: {})", self.summary, topmost.join(", ")),
+        if topmost.is_empty() {
+            self.summary.to_owned()
+        } else {
+            format!("{} (scripted by: {})", self.summary, topmost.join(", "))
         }
     }
 
@@ -302,10 +318,33 @@ impl Server {
     }
 }
 
+impl ListedScenario {
+    fn of(scenario: &Scenario) -> Self {
+        let every = || DESCRIPTORS.iter().map(|runtime| runtime.name.to_owned());
+        let names = scenario
+            .runtimes
+            .clone()
+            .unwrap_or_else(|| every().collect());
+        let runtimes = names.iter().filter_map(|name| descriptor(name));
+        Self {
+            name: scenario.name.clone(),
+            title: scenario.title.clone(),
+            class: scenario.about.class,
+            workload: scenario.about.name,
+            runtimes: runtimes
+                .map(|runtime| ListedRuntime {
+                    name: runtime.name,
+                    unsupported: runtime.refusal(scenario.needs),
+                })
+                .collect(),
+        }
+    }
+}
+
 impl Runtime {
     fn described(&self) -> String {
-        match self.standing {
-            Some(standing) => format!("{} ({standing})", self.summary),
+        match self.note {
+            Some(note) => format!("{} ({note})", self.summary),
             None => self.summary.to_owned(),
         }
     }
@@ -318,13 +357,6 @@ fn scenarios() -> Result<Vec<Scenario>, Failure> {
     parsed
         .collect::<Result<_, _>>()
         .map_err(|wrong| Failure::could_not_run(wrong.to_string()))
-}
-
-/// The scenarios that the server `name` stands behind.
-fn behind(name: &str, scenarios: &[Scenario]) -> Vec<String> {
-    let uses = |scenario: &&Scenario| scenario.servers.values().any(|server| server.kind == name);
-    let found = scenarios.iter().filter(uses);
-    found.map(|scenario| scenario.name.clone()).collect()
 }
 
 fn section<'a>(text: &mut String, heading: &str, entries: impl Iterator<Item = (&'a str, String)>) {
@@ -342,4 +374,36 @@ fn section<'a>(text: &mut String, heading: &str, entries: impl Iterator<Item = (
         }
     }
     text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use photofinish_harness::runtime::Capability;
+    use photofinish_scenarios::diagnostic::Source;
+    use serde_json::json;
+    use std::path::Path;
+
+    #[test]
+    fn a_listed_scenario_names_its_runtimes_and_why_one_cannot_run_it() {
+        let text = "workload = 'null'\ntitle = 'Mine'\nruntimes = ['sync', 'smol']";
+        let source = Source::of_file(Path::new("mine.toml"), text.to_owned());
+        let mut scenario = Scenario::parse(source, &[], CHECKS).expect("sound");
+        let check = |scenario: &Scenario, reason: Option<&str>| {
+            let listed = serde_json::to_value(ListedScenario::of(scenario)).expect("JSON");
+            let expected = json!({
+                "name": "mine", "title": "Mine", "class": "floor", "workload": "null",
+                "runtimes": [
+                    { "name": "sync", "unsupported": reason },
+                    { "name": "smol", "unsupported": null },
+                ],
+            });
+            assert_eq!(listed, expected);
+        };
+        check(&scenario, None);
+        scenario.needs = &[Capability::Concurrency];
+        let reason = descriptor("sync").expect("known").refusal(scenario.needs);
+        assert!(reason.is_some(), "sync runs one operation after another");
+        check(&scenario, reason);
+    }
 }

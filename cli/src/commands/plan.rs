@@ -4,9 +4,12 @@ use clap::{Args, ValueEnum};
 use photofinish_scenarios::plan::{estimate, plan_hash};
 use serde_json::json;
 
+use photofinish_record::nanoseconds;
+
 use crate::exit::{Exit, Failure};
+use crate::output;
 use crate::request::Request;
-use crate::{output, preview};
+use crate::run::preview;
 
 /// Shows what `run` would do: cells, order, time it takes; runs nothing
 #[derive(Args)]
@@ -47,7 +50,7 @@ impl Plan {
                 "schema": "photofinish-plan/1",
                 "seed": prepared.seed,
                 "plan_hash": plan_hash(&prepared.plan, prepared.seed),
-                "estimate_ns": estimate(&prepared.plan).as_nanos() as u64,
+                "estimate_ns": nanoseconds(estimate(&prepared.plan)),
                 "warnings": prepared.warnings,
                 "plan": prepared.plan,
             }))?,

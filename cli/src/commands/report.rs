@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::exit::{Exit, Failure};
-use crate::run_directory::{self, write_files};
-use crate::{artifacts, output};
+use crate::output;
+use crate::store::artifacts;
+use crate::store::run_directory::{self, write_files};
 
 /// Makes the report of a run again: HTML and PNG, from its record alone
 ///

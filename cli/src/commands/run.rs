@@ -13,14 +13,15 @@ use photofinish_reports::terminal;
 use photofinish_reports::verdict::all_decided;
 
 use crate::arms::Arms;
-use crate::baselines::{Baselines, DIRECTORY};
-use crate::course::{Planned, Searching};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::measuring::{self, Beginning, Measured, Measuring};
+use crate::output;
 use crate::request::{Request, Wanted};
-use crate::run_directory::RunDirectory;
-use crate::{next_steps, output};
+use crate::run::course::{Planned, Searching};
+use crate::run::measuring::{self, Beginning, Measured, Measuring};
+use crate::store::baselines::{Baselines, DIRECTORY};
+use crate::store::next_steps;
+use crate::store::run_directory::RunDirectory;
 
 /// Measures scenarios under several runtimes, and reports on them
 ///

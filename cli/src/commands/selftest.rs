@@ -11,9 +11,10 @@ use photofinish_reports::terminal::Style;
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::placement::{CpuList, Wish, lay_out};
-use crate::selftest::{Bench, CHECKS, Effort};
-use crate::{output, warnings};
+use crate::output;
+use crate::request::placement::{CpuList, Wish, lay_out};
+use crate::run::selftest::{Bench, CHECKS, Effort};
+use crate::run::warnings;
 
 /// Proves the tool's own numbers on this machine
 ///

@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
-use crate::placement::CpuList;
+use crate::request::placement::CpuList;
 use crate::servers;
 
 /// Runs an embedded server on its own

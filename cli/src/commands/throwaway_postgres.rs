@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::exit::{Exit, Failure};
-use crate::placement::CpuList;
+use crate::request::placement::CpuList;
 use crate::targets::guard_local_postgres;
 
 /// Starts a throwaway PostgreSQL and ends it with stdin

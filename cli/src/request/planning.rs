@@ -15,7 +15,7 @@ use photofinish_scenarios::scenario::Scenario;
 use super::chosen::{Chosen, choose};
 use super::{Beyond, Prepared, Request, Wanted};
 use crate::exit::Failure;
-use crate::placement::{Layout, Wish, lay_out};
+use crate::request::placement::{Layout, Wish, lay_out};
 use crate::targets::Targets;
 
 /// After how many rounds a run looks whether everything is decided. Few and planned: looking after each round would find

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{External, FORMS, loopback};
 use crate::exit::Failure;
-use crate::redact;
+use crate::store::redaction;
 
 /// How long a server may take to answer the probe.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,7 +64,7 @@ impl External for Http {
     }
 
     fn safe_url(&self) -> String {
-        redact::url(&self.url)
+        redaction::url(&self.url)
     }
 
     fn software(&self) -> Option<String> {
@@ -96,7 +96,7 @@ impl StatusPage {
         let totals = stub_status(&answer).ok_or_else(|| {
             Failure::could_not_run(format!(
                 "{} is not a stub_status page",
-                redact::url(&self.url)
+                redaction::url(&self.url)
             ))
             .hint("in nginx's configuration: location = /status { stub_status; }")
         })?;
@@ -140,7 +140,7 @@ fn get(url: &Url) -> Result<String, Failure> {
         true => Ok(answer),
         false => Err(Failure::could_not_run(format!(
             "{} does not speak HTTP/1.1",
-            redact::url(url)
+            redaction::url(url)
         ))),
     }
 }
@@ -173,7 +173,7 @@ fn unreachable_at(url: &Url, error: &io::Error) -> Failure {
         ErrorKind::WouldBlock => format!("it took longer than {} s", PATIENCE.as_secs()),
         _ => error.to_string(),
     };
-    Failure::could_not_run(format!("no answer from {}", redact::url(url)))
+    Failure::could_not_run(format!("no answer from {}", redaction::url(url)))
         .caused_by(io::Error::new(error.kind(), told))
         .hint("start the server, or leave --target out to measure against the embedded one")
 }

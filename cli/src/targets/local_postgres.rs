@@ -21,6 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown, geteuid};
 use photofinish_harness::os;
 use photofinish_record::ServerCounts;
+use photofinish_record::hex;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -28,10 +29,11 @@ use super::External;
 use super::postgres::Postgres;
 use super::postgres_client::Client;
 use crate::exit::Failure;
-use crate::guarding;
 use crate::interrupt::Interrupt;
-use crate::server_process::ServerProcess;
-use crate::{output, placement};
+use crate::output;
+use crate::process::guard;
+use crate::process::server::ServerProcess;
+use crate::request::placement;
 
 /// How long the server may take to accept connections.
 const READY: Duration = Duration::from_secs(50);
@@ -197,7 +199,7 @@ pub fn guard(cpus: &[usize], binaries: PathBuf) -> Result<(), Failure> {
         .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))?;
     os::pin_process(cpus)
         .map_err(|error| Failure::could_not_run("cannot pin PostgreSQL").caused_by(error))?;
-    let (_on_interrupt, end) = guarding::end(&interrupt);
+    let (_on_interrupt, end) = guard::end(&interrupt);
     let home = Home::make(&Binaries {
         directory: binaries,
     })?;
@@ -312,7 +314,7 @@ fn random_password() -> Result<String, Failure> {
     getrandom::fill(&mut bytes).map_err(|error| {
         Failure::could_not_run("cannot make a password").caused_by(error.to_string())
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(bytes))
 }
 
 /// A running server; dropping it shuts it down, and with its [`Home`] goes the directory.
@@ -325,7 +327,7 @@ struct Server {
 impl Server {
     fn start(home: Home) -> Result<Self, Failure> {
         let failed = |error| Failure::could_not_run("cannot start PostgreSQL").caused_by(error);
-        let address = guarding::free_address().map_err(failed)?;
+        let address = guard::free_address().map_err(failed)?;
         let mut command = home.command(&home.postgres);
         command
             .arg("-D")

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{External, FORMS, loopback};
 use crate::exit::Failure;
-use crate::redact;
+use crate::store::redaction;
 
 /// Reads a URL that a plain WebSocket client can use.
 pub fn parse(text: &str) -> Result<Url, Failure> {
@@ -41,7 +41,7 @@ impl WebSocket {
     pub fn probe(url: Url) -> Result<Self, Failure> {
         let addresses = loopback::addresses(&url)?;
         TcpStream::connect(&addresses[..]).map_err(|error| {
-            Failure::could_not_run(format!("no answer from {}", redact::url(&url)))
+            Failure::could_not_run(format!("no answer from {}", redaction::url(&url)))
                 .caused_by(error)
                 .hint("start the server, or leave --target out to measure against the embedded one")
         })?;
@@ -55,7 +55,7 @@ impl External for WebSocket {
     }
 
     fn safe_url(&self) -> String {
-        redact::url(&self.url)
+        redaction::url(&self.url)
     }
 
     fn software(&self) -> Option<String> {

@@ -15,6 +15,15 @@ pub fn draw_below(seed: u64, index: u64, bound: u64) -> u64 {
     ((u128::from(draw(seed, index)) * u128::from(bound)) >> 64) as u64
 }
 
+/// Fisher and Yates's shuffle, in which every order is equally likely; of the draws of `seed`, it takes those from
+/// `first_draw` on, as many as there are items.
+pub fn shuffle<T>(items: &mut [T], seed: u64, first_draw: u64) {
+    for last in (1..items.len()).rev() {
+        let other = draw_below(seed, first_draw + last as u64, last as u64 + 1);
+        items.swap(last, other as usize);
+    }
+}
+
 #[inline]
 fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -7,6 +7,7 @@
 //! Numbers over rounds are derived in `reports`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use crate::machine::Machine;
 pub mod protocol;
 
 pub mod draw;
+mod encoding;
 pub mod latency;
 pub mod load;
 pub mod machine;
@@ -33,6 +35,7 @@ mod measurement;
 mod finding;
 mod search;
 
+pub use encoding::{canonical_json, hex};
 pub use finding::{Finding, FindingLevel};
 pub use gate::{Arm, ArmKind, ArmSource, Gate, GateTerm, Requirement, TextPlace};
 pub use measurement::{Cost, Failures, Floor, Measurement, OpenLoad, ServerCounts, Traffic};
@@ -43,6 +46,11 @@ pub use search::{Search, SearchResult, SearchRound, SearchStep};
 
 /// Name and version of the record's format.
 pub const RECORD_SCHEMA: &str = "photofinish-record/1";
+
+/// A duration in whole nanoseconds; saturates after 584 years.
+pub fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// A whole run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

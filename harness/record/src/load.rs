@@ -11,6 +11,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::nanoseconds;
+
 /// How operations are asked for, at one point of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "model", rename_all = "kebab-case")]
@@ -160,7 +162,7 @@ pub enum Stop {
 impl Stop {
     /// A stop rule by time; a zero duration becomes 1 ns, so that one operation per session runs.
     pub fn after(duration: Duration) -> Self {
-        let duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Self::DurationNs(NonZeroU64::new(duration_ns).unwrap_or(NonZeroU64::MIN))
+        let duration_ns = NonZeroU64::new(nanoseconds(duration));
+        Self::DurationNs(duration_ns.unwrap_or(NonZeroU64::MIN))
     }
 }

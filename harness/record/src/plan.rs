@@ -4,6 +4,7 @@
 //! made from scenario files is the business of `scenarios`; what is asked of two arms is in `gate`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
@@ -127,6 +128,21 @@ pub struct Cell {
     pub arm: Option<Arm>,
     /// Why this runtime cannot do it honestly; `None` where it can.
     pub unsupported: Option<String>,
+}
+
+/// Its name for people: `http-get / tokio (closed, 16 sessions)`; in a gate, `… (closed, 16 sessions, base)`.
+impl fmt::Display for Cell {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let arm = self.arm.map_or("", Arm::name);
+        let comma = if arm.is_empty() { "" } else { ", " };
+        let Self {
+            scenario,
+            runtime,
+            load,
+            ..
+        } = self;
+        write!(formatter, "{scenario} / {runtime} ({load}{comma}{arm})")
+    }
 }
 
 /// Which CPUs server and worker run on.

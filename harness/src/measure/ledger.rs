@@ -7,14 +7,15 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::os;
 use super::phase::Phase;
-use super::{nanoseconds, os};
 use crate::observed::Observed;
 use crate::recording::Recording;
 use crate::runtime::Runtime;
 use crate::traffic::TrafficCounter;
 use crate::workload::Totals;
 use photofinish_record::load::Load;
+use photofinish_record::nanoseconds;
 use photofinish_record::protocol::{Audit, WorkerPlan, WorkerResult};
 use photofinish_record::{Cost, Floor, Measurement, OpenLoad};
 

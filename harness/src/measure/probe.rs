@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::nanoseconds;
 use crate::observed::Observed;
 use crate::runtime::{Capability, Runtime, Task};
 use crate::runtimes::descriptor;
+use photofinish_record::nanoseconds;
 use photofinish_record::protocol::WorkerPlan;
 
 /// Between two due times.

@@ -16,7 +16,7 @@ use crate::recording::{ArrivalNs, Recording};
 use crate::runtime::{Flow, Runtime, Session};
 use crate::workload::{Env, Failure, Workload};
 
-use super::nanoseconds;
+use photofinish_record::nanoseconds;
 
 /// The end of a session's part of a phase.
 #[derive(Clone, Debug)]

@@ -9,8 +9,9 @@ use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-use super::{nanoseconds, system};
+use super::{system, time_val_ns};
 use photofinish_record::Conditions;
+use photofinish_record::nanoseconds;
 
 /// Where the system's counters stood at one moment.
 #[derive(Clone, Debug)]
@@ -61,7 +62,7 @@ impl Activity {
     pub fn since(&self, earlier: &Self) -> Conditions {
         let elapsed = self.at.saturating_duration_since(earlier.at);
         Conditions {
-            elapsed_ns: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
+            elapsed_ns: nanoseconds(elapsed),
             ..self.counters.since(&earlier.counters)
         }
     }
@@ -95,7 +96,7 @@ fn grown(earlier: Option<u64>, later: Option<u64>) -> Option<u64> {
 fn own_cpu_ns(servers: &[u32]) -> Option<u64> {
     let of = |who| {
         let usage = getrusage(who).ok()?;
-        Some(nanoseconds(usage.user_time())? + nanoseconds(usage.system_time())?)
+        Some(time_val_ns(usage.user_time())? + time_val_ns(usage.system_time())?)
     };
     let here = of(UsageWho::RUSAGE_SELF)? + of(UsageWho::RUSAGE_CHILDREN)?;
     Some(here + system::families_cpu_ns(servers)?)

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::time::{ClockId, clock_getres};
 
+use photofinish_record::nanoseconds;
+
 use super::fitness_system as system;
 use super::{activity, online_cpus, set_timer_slack_ns};
 use crate::fitness::{Clock, Limits, Processor, Readings, Watched};
@@ -96,8 +98,7 @@ fn clock() -> Clock {
     let (slack_set, late_ns) = sleeping.join().expect("sleeping does not panic");
     Clock {
         source: None,
-        resolution_ns: resolution
-            .and_then(|time| u64::try_from(Duration::from(time).as_nanos()).ok()),
+        resolution_ns: resolution.map(|time| nanoseconds(time.into())),
         read_ns: super::clock_read_ns(),
         sleep_late_p50_ns: late_ns[SLEEPS / 2],
         sleep_late_p90_ns: late_ns[SLEEPS * 9 / 10],
@@ -111,7 +112,7 @@ fn lateness_of_sleeps() -> [u64; SLEEPS] {
     for late in &mut late_ns {
         let due = Instant::now() + SLEEP;
         thread::sleep(SLEEP);
-        *late = u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        *late = nanoseconds(due.elapsed());
     }
     late_ns.sort_unstable();
     late_ns

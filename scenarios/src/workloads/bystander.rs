@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use photofinish_harness::observed::Observed;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::Failure;
+use photofinish_record::nanoseconds;
 
 use super::tallies::not_early;
 
@@ -42,7 +43,7 @@ pub(super) async fn stand_by<R: Runtime>(
 
 fn delay_ns(due: Instant, woke: Instant) -> Result<u64, Failure> {
     not_early(due, woke)?;
-    Ok(u64::try_from((woke - due).as_nanos()).unwrap_or(u64::MAX))
+    Ok(nanoseconds(woke - due))
 }
 
 #[cfg(test)]

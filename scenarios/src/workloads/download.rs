@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::{File as _, OpenMode, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_record::hex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -167,8 +168,7 @@ impl Download {
 
 /// The SHA-256 of a document, in hexadecimal.
 fn digest(contents: &[u8]) -> String {
-    let digest = Sha256::digest(contents);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(contents))
 }
 
 /// Where a session keeps its document of that number.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use photofinish_harness::observed::Observed;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_record::nanoseconds;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -153,7 +154,7 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        let time_ns = u64::try_from(self.entered.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let time_ns = nanoseconds(self.entered.elapsed());
         self.observed.time_ns("file_scope", time_ns);
     }
 }

@@ -13,6 +13,7 @@ use photofinish_harness::runtime::{Runtime, Stream};
 use photofinish_harness::traffic::TrafficCounter;
 use photofinish_harness::workload::{Env, Failure, Totals};
 use photofinish_record::Traffic;
+use photofinish_record::hex;
 use sha2::{Digest as _, Sha256};
 
 use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};
@@ -315,9 +316,11 @@ fn failure(error: HttpError) -> Failure {
 
 /// What tells one body from another, for people and records.
 fn fingerprint(body: &[u8]) -> String {
-    let digest = Sha256::digest(body);
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{} bytes, SHA-256 {hex}", body.len())
+    format!(
+        "{} bytes, SHA-256 {}",
+        body.len(),
+        hex(Sha256::digest(body))
+    )
 }
 
 /// The answer every response to one path must equal.

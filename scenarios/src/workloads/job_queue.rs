@@ -13,6 +13,7 @@ use photofinish_harness::runtime::{
     Capability, Receiver as _, Runtime, Semaphore as _, Sender as _,
 };
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_record::nanoseconds;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -162,7 +163,7 @@ async fn produce<R: Runtime>(
         let sent = sender.send(job).await;
         sent.map_err(|_| Failure::wrong_content("the consumers left before the last job"))?;
         board.unfinished.up();
-        observed.time_ns("queue_send", asked.elapsed().as_nanos() as u64);
+        observed.time_ns("queue_send", nanoseconds(asked.elapsed()));
     }
     Ok(())
 }

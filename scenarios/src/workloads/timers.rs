@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_record::draw::draw_below;
+use photofinish_record::nanoseconds;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -96,7 +97,7 @@ fn overshoot_ns(due: Instant, woke: Instant) -> Result<u64, Failure> {
         let early_ns = early.as_nanos();
         return Err(Failure::wrong_content(format!("woke {early_ns} ns early")));
     }
-    Ok(u64::try_from((woke - due).as_nanos()).unwrap_or(u64::MAX))
+    Ok(nanoseconds(woke - due))
 }
 
 #[cfg(test)]

@@ -12,10 +12,10 @@ use photofinish_record::ServerCounts;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::child::{LineProcess, NoLine};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
-use crate::placement;
+use crate::process::child::{LineProcess, NoLine};
+use crate::request::placement;
 
 /// How long a server may take to listen: loading tables of a million rows takes a while.
 const READY: Duration = Duration::from_secs(60);

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 /// This project's lock file, where this package is what was built: as a dependency, it is built with another one.
 const OWN: Option<&str> = if option_env!("CARGO_PRIMARY_PACKAGE").is_some() {
-    Some(include_str!("../../Cargo.lock"))
+    Some(include_str!("../../../Cargo.lock"))
 } else {
     None
 };

@@ -6,13 +6,13 @@
 
 use std::time::Instant;
 
-use photofinish_record::{Cell, Completion, Outcome, Plan, PlannedScenario, Round};
+use photofinish_record::{Cell, Completion, Outcome, Plan, PlannedScenario, Round, nanoseconds};
 
-use crate::course::Course;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
-use crate::progress::Progress;
-use crate::round::{Broken, Ended, Watched};
+use crate::run::course::Course;
+use crate::run::progress::Progress;
+use crate::run::round::{Broken, Ended, Watched};
 
 /// How often a single block is redone at the most: what disturbs three times in a row is there to stay.
 const REDOS_PER_BLOCK: u32 = 2;
@@ -114,7 +114,7 @@ impl Run<'_> {
             rounds: finished.rounds,
             completion: finished.completion,
             failure: finished.failure,
-            elapsed_ns: elapsed_ns(started),
+            elapsed_ns: nanoseconds(started.elapsed()),
         }
     }
 
@@ -178,7 +178,7 @@ impl Run<'_> {
         if self.interrupt.requested() {
             return Ran::NOTHING;
         }
-        let offset_ns = elapsed_ns(place.started);
+        let offset_ns = nanoseconds(place.started.elapsed());
         let cell = &self.plan.cells[index];
         let Watched { ended, conditions } = (self.measure)(scenario_of(&self.plan, cell), cell);
         let round = |outcome| Round {
@@ -198,7 +198,7 @@ impl Run<'_> {
             Ended::Broken(broken) => {
                 let Broken { failure, outcome } = *broken;
                 let reason = failure.in_one_line();
-                let place = format!("{}, block {}", name_of(cell), place.block + 1);
+                let place = format!("{cell}, block {}", place.block + 1);
                 Ran {
                     round: Some(round(outcome.unwrap_or(Outcome::Failed { reason }))),
                     failure: Some(failure.during(place)),
@@ -216,17 +216,9 @@ struct Place {
     started: Instant,
 }
 
-fn elapsed_ns(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
-}
-
 fn disturbance_of(cell: &Cell, round: &Round) -> Option<String> {
     let disturbance = round.conditions.disturbance.as_deref()?;
-    Some(format!("{disturbance} during {}", name_of(cell)))
-}
-
-fn name_of(cell: &Cell) -> String {
-    format!("{} / {} ({})", cell.scenario, cell.runtime, cell.load)
+    Some(format!("{disturbance} during {cell}"))
 }
 
 fn scenario_of<'a>(plan: &'a Plan, cell: &Cell) -> &'a PlannedScenario {
@@ -294,7 +286,7 @@ impl SoFar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::course::Planned;
+    use crate::run::course::Planned;
     use photofinish_record::Conditions;
     use serde_json::json;
     use std::time::Duration;

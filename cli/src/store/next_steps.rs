@@ -9,8 +9,8 @@ use photofinish_record::{PlannedScenario, PlannedServer, Record};
 
 use photofinish_reports::found;
 
-use crate::artifacts::PAGE;
-use crate::run_directory::RECORD;
+use crate::store::artifacts::PAGE;
+use crate::store::run_directory::RECORD;
 
 /// Rounds that give an interval of 95 % with room for an outlier.
 const MORE_ROUNDS: usize = 15;

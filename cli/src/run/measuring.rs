@@ -12,19 +12,26 @@ use photofinish_record::{Completion, PlannedServer, RECORD_SCHEMA, Record, Tool}
 use photofinish_scenarios::plan::{estimate, plan_hash};
 
 use crate::arms::Arms;
-use crate::conditions::Watch;
-use crate::course::Course;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
-use crate::orchestrate::{self, Finished, Keep, Redo};
-use crate::progress::Progress;
+use crate::output;
 use crate::request::Prepared;
-use crate::round::{self, Surroundings};
-use crate::run_directory::RunDirectory;
-use crate::run_id::RunId;
+use crate::request::limits;
+use crate::run::conditions::Watch;
+use crate::run::course::Course;
+use crate::run::dependencies;
+use crate::run::fitness;
+use crate::run::orchestrate::{self, Finished, Keep, Redo};
+use crate::run::preview;
+use crate::run::progress::Progress;
+use crate::run::round::{self, Surroundings};
+use crate::run::twin::Twin;
+use crate::run::warnings;
+use crate::store::artifacts;
+use crate::store::redaction;
+use crate::store::run_directory::RunDirectory;
+use crate::store::run_id::RunId;
 use crate::targets::Standing;
-use crate::twin::Twin;
-use crate::{artifacts, dependencies, fitness, limits, output, preview, redact, warnings};
 
 /// How long the machine is watched for other work before a run.
 const WATCHED: Duration = Duration::from_millis(250);
@@ -71,7 +78,7 @@ fn blank_record(prepared: &Prepared, run: RunId) -> Record {
         completion: Completion::Failed {
             reason: "the run was killed".to_owned(),
         },
-        command_line: redact::command_line(std::env::args()),
+        command_line: redaction::command_line(std::env::args()),
         seed: prepared.seed,
         plan_hash: plan_hash(&prepared.plan, prepared.seed),
         plan: prepared.plan.clone(),

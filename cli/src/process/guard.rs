@@ -1,7 +1,7 @@
 //! Guards: processes between the orchestrator and a server that is not ours, which end the server with their stdin.
 //!
 //! However the orchestrator ends, its end of the pipe closes, and the guard leaves nothing behind. What is guarded is the
-//! business of `targets::local_postgres` and `arm_server`.
+//! business of `targets::local_postgres` and `arms::server`.
 
 use std::io::{self, BufRead};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

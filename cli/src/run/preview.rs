@@ -10,8 +10,8 @@ use photofinish_reports::describe;
 use photofinish_scenarios::plan::estimate;
 
 use crate::output;
-use crate::progress::seconds;
 use crate::request::{Prepared, Wanted};
+use crate::run::progress::seconds;
 
 /// What will be measured, in a few lines no longer than `width`.
 pub fn what(prepared: &Prepared, width: usize) -> String {
@@ -141,12 +141,7 @@ pub fn order(plan: &Plan) -> String {
     for (block, cells) in plan.blocks.iter().enumerate() {
         let _ = writeln!(text, "Block {}", block + 1);
         for &index in cells {
-            let cell = &plan.cells[index];
-            let _ = writeln!(
-                text,
-                "  {} / {} ({})",
-                cell.scenario, cell.runtime, cell.load
-            );
+            let _ = writeln!(text, "  {}", plan.cells[index]);
         }
     }
     text

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
+use photofinish_record::nanoseconds;
 use photofinish_record::protocol::{
     Audit, TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult,
 };
@@ -22,10 +23,10 @@ use photofinish_reports::selftest::{self as judge, Claim, FewAndMany, Stall};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
-use crate::identity;
 use crate::interrupt::Interrupt;
-use crate::server_process::ServerProcess;
-use crate::worker_process;
+use crate::process::server::ServerProcess;
+use crate::process::worker;
+use crate::run::identity;
 
 /// How long and how often things are measured.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +173,7 @@ impl Stopper {
             if kill(process, Signal::SIGSTOP).is_ok() {
                 thread::sleep(effort.stall);
                 let _ = kill(process, Signal::SIGCONT);
-                let stall_ns = u64::try_from(stopped.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                let stall_ns = nanoseconds(stopped.elapsed());
                 told.store(stall_ns, Ordering::Relaxed);
             }
         });
@@ -312,7 +313,7 @@ impl Bench<'_> {
     fn measure(&self, plan: &WorkerPlan) -> Result<(Measurement, Audit), Failure> {
         let program = std::env::current_exe()
             .map_err(|error| Failure::could_not_run("cannot find this program").caused_by(error))?;
-        match worker_process::measure(&program, plan, self.interrupt, &mut || true)? {
+        match worker::measure(&program, plan, self.interrupt, &mut || true)? {
             WorkerResult::Ok { measurement, audit } => {
                 Ok((*measurement, audit.unwrap_or_default()))
             }

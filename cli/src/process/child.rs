@@ -3,7 +3,7 @@
 //! Workers, mock servers and a throwaway PostgreSQL are all met through this. Each child leads a process group of its
 //! own, so that a Ctrl-C on the terminal reaches the orchestrator alone, which still wants the children's counts.
 //! Children must be spawned from the main thread: some ask the kernel to be killed when the *thread* that started them
-//! ends. What the lines mean is the business of `worker_process` and `server_process`.
+//! ends. What the lines mean is the business of `worker` and `process::server`.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};

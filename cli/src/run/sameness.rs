@@ -14,15 +14,15 @@ use photofinish_reports::resolution::Resolution;
 use photofinish_scenarios::plan::estimate;
 
 use crate::arms::Arms;
-use crate::conditions::Watch;
-use crate::course::Planned;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::orchestrate::{self, Redo};
-use crate::progress::Progress;
 use crate::request::{Prepared, Request};
-use crate::round::{self, Surroundings};
-use crate::twin::Twin;
+use crate::run::conditions::Watch;
+use crate::run::course::Planned;
+use crate::run::orchestrate::{self, Redo};
+use crate::run::progress::Progress;
+use crate::run::round::{self, Surroundings};
+use crate::run::twin::Twin;
 
 /// What is measured, in the words of the command line: sockets, threads and both processes at work, in pairs enough for
 /// an interval and rounds short enough for a person who waits.

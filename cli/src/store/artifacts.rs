@@ -8,7 +8,7 @@ use photofinish_record::Record;
 use photofinish_reports::formats;
 
 use crate::exit::Failure;
-use crate::run_directory::RunFile;
+use crate::store::run_directory::RunFile;
 
 /// The page's name in a run directory.
 pub const PAGE: &str = "report.html";

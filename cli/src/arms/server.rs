@@ -20,8 +20,10 @@ use serde_json::json;
 
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
-use crate::server_process::{self, ServerProcess};
-use crate::{guarding, output, placement};
+use crate::output;
+use crate::process::guard;
+use crate::process::server::{self, ServerProcess};
+use crate::request::placement;
 
 /// What stands for the port in a command and in a URL.
 pub const PORT: &str = "{port}";
@@ -46,10 +48,9 @@ pub fn start(
     command: &str,
     cpus: &[usize],
     interrupt: &Interrupt,
-) -> Result<ServerProcess, server_process::Trouble> {
-    let program = std::env::current_exe().map_err(|error| {
-        server_process::Trouble::Broken(format!("cannot find this program: {error}"))
-    })?;
+) -> Result<ServerProcess, server::Trouble> {
+    let program = std::env::current_exe()
+        .map_err(|error| server::Trouble::Broken(format!("cannot find this program: {error}")))?;
     let mut guard = Command::new(program);
     guard.args([
         "arm-server",
@@ -67,7 +68,7 @@ pub fn guard(command: &str, cpus: &[usize]) -> Result<(), Failure> {
         .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))?;
     os::pin_process(cpus)
         .map_err(|error| Failure::could_not_run("cannot pin the server").caused_by(error))?;
-    let (_on_interrupt, end) = guarding::end(&interrupt);
+    let (_on_interrupt, end) = guard::end(&interrupt);
     let mut server = Server::start(command)?;
     let ready = json!({ "ready": "arm", "address": server.address });
     output::emit(format!("{ready}\n").as_bytes())?;
@@ -84,7 +85,7 @@ struct Server {
 impl Server {
     fn start(command: &str) -> Result<Self, Failure> {
         let failed = |error| Failure::could_not_run("it cannot be started").caused_by(error);
-        let address = guarding::free_address().map_err(failed)?;
+        let address = guard::free_address().map_err(failed)?;
         let line = command.replace(PORT, &address.port().to_string());
         let mut process = Command::new("sh")
             .args(["-c", &line])

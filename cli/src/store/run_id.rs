@@ -2,6 +2,8 @@
 
 use jiff::{Timestamp, Unit};
 
+use photofinish_record::hex;
+
 use crate::exit::Failure;
 
 /// A run's start and name.
@@ -22,9 +24,8 @@ impl RunId {
         getrandom::fill(&mut random).map_err(|error| {
             Failure::could_not_run("cannot name the run").caused_by(error.to_string())
         })?;
-        let [a, b, c] = random;
         Ok(Self {
-            id: format!("{}-{a:02x}{b:02x}{c:02x}", now.strftime("%Y%m%dT%H%M%SZ")),
+            id: format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), hex(random)),
             started_utc: now.to_string(),
         })
     }

@@ -1,20 +1,20 @@
 //! Where the arms of a gate come from: two commands, two programs, two revisions of a project, or a record.
 //!
 //! The arguments that say so, and what they amount to: what the record tells of each arm, and what is started. How an arm
-//! lives when it runs is in `arms` and `arm_server`; building a revision in `revision`.
+//! lives when it runs is in `arms` and `arms::server`; building a revision in `revision`.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use photofinish_record::{ArmKind, ArmSource, Record};
+use photofinish_record::{ArmKind, ArmSource, Record, hex};
 use photofinish_reports::describe;
 use sha2::{Digest, Sha256};
 
-use crate::arm_server::PORT;
+use crate::arms::revision::{self, Artifact, Revision};
+use crate::arms::server::PORT;
 use crate::arms::{Arms, Both};
-use crate::baselines::{Baselines, DIRECTORY};
 use crate::exit::Failure;
-use crate::revision::{self, Artifact, Revision};
+use crate::store::baselines::{Baselines, DIRECTORY};
 
 /// What stands for the built executable in a server's command.
 const EXE: &str = "{exe}";
@@ -263,12 +263,7 @@ fn program_of(command: &str) -> Option<PathBuf> {
 /// What tells one build from another.
 fn fingerprint(path: &Path) -> Option<String> {
     let digest = Sha256::digest(std::fs::read(path).ok()?);
-    let hex: String = digest
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Some(format!("SHA-256 {hex}…"))
+    Some(format!("SHA-256 {}…", hex(&digest[..6])))
 }
 
 fn quoted(text: &str) -> String {

@@ -14,16 +14,15 @@ use photofinish_record::{
 };
 use serde_json::Value;
 
-use crate::arm_server;
-use crate::arms::Arms;
-use crate::conditions::Watch;
+use crate::arms::{self, Arms};
 use crate::exit::{Exit, Failure};
-use crate::identity;
 use crate::interrupt::Interrupt;
-use crate::server_process::{self, ServerProcess};
+use crate::process::server::{self, ServerProcess};
+use crate::process::worker;
+use crate::run::conditions::Watch;
+use crate::run::identity;
+use crate::run::twin::Twin;
 use crate::targets::{CountsSoFar, Standing, counted_between};
-use crate::twin::Twin;
-use crate::worker_process;
 
 /// What all rounds of a run share.
 pub struct Surroundings<'a> {
@@ -72,8 +71,8 @@ impl From<Failure> for Broken {
     }
 }
 
-impl From<server_process::Trouble> for Broken {
-    fn from(trouble: server_process::Trouble) -> Self {
+impl From<server::Trouble> for Broken {
+    fn from(trouble: server::Trouble) -> Self {
         Failure::from(trouble).into()
     }
 }
@@ -112,7 +111,7 @@ fn measure(
         of_arm(Failure::could_not_run("the worker's program cannot be found").caused_by(error))
     })?;
     let plan = worker_plan(scenario, cell, around, servers.addresses(around.standing));
-    let result = worker_process::measure(&program, &plan, around.interrupt, &mut || servers.live());
+    let result = worker::measure(&program, &plan, around.interrupt, &mut || servers.live());
     // A server that died is the cause of whatever the worker ran into, so it is asked first.
     match (result, servers.counts(around.standing)) {
         (Ok(reply), Ok(counts)) => Ok(outcome(reply, counts, scenario, &plan.runtime)?),
@@ -237,7 +236,7 @@ impl Embedded {
         server: &str,
         behaviour: &Value,
         around: &Surroundings<'_>,
-    ) -> Result<Self, server_process::Trouble> {
+    ) -> Result<Self, server::Trouble> {
         let cpus = &around.placement.server_cpus;
         let mut process = ServerProcess::start(server, behaviour, cpus, around.interrupt)?;
         let when_ready = process.counts_so_far()?;
@@ -247,7 +246,7 @@ impl Embedded {
         })
     }
 
-    fn counts(&mut self) -> Result<ServerCounts, server_process::Trouble> {
+    fn counts(&mut self) -> Result<ServerCounts, server::Trouble> {
         let counts = self.process.settled_counts()?;
         let since = |now: Option<u64>, ready: Option<u64>| Some(now?.saturating_sub(ready?));
         Ok(ServerCounts {
@@ -282,8 +281,9 @@ impl RoundServers {
                         Failure::could_not_run("this run has no arms to start a server of")
                     })?;
                     let cpus = &around.placement.server_cpus;
-                    let process = arm_server::start(command, cpus, around.interrupt)?;
-                    let url = url.replace(arm_server::PORT, &process.address().port().to_string());
+                    let process = arms::server::start(command, cpus, around.interrupt)?;
+                    let url =
+                        url.replace(arms::server::PORT, &process.address().port().to_string());
                     servers.of_arm.insert(target.clone(), (process, url));
                 }
             }
@@ -342,7 +342,7 @@ fn embedded_url(target: &str, process: &ServerProcess) -> String {
     }
 }
 
-fn died_while_measured(trouble: server_process::Trouble) -> Failure {
+fn died_while_measured(trouble: server::Trouble) -> Failure {
     Failure::from(trouble).hint(
         "the rounds before are in the record; run it again, and look for what ends processes here",
     )

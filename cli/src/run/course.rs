@@ -4,7 +4,7 @@
 //! a search makes its blocks as it goes, from what the last one came to. What is decided and what to try next are
 //! questions for `reports`; running a block is `orchestrate`'s business.
 
-use photofinish_record::draw::draw_below;
+use photofinish_record::draw::shuffle;
 use photofinish_record::load::{Arrivals, Load};
 use photofinish_record::{Cell, Outcome, Plan, Round, SearchResult};
 use photofinish_reports::search::{Climb, Objective, PRECISION, Try};
@@ -178,7 +178,8 @@ impl Course for Searching {
             self.learn(last, rounds);
         }
         let mut cells = self.cells(plan);
-        shuffle(&mut cells, self.seed, block);
+        let first_draw = block * cells.len();
+        shuffle(&mut cells, self.seed, first_draw as u64);
         let any = !cells.is_empty();
         if any {
             plan.blocks.push(cells);
@@ -210,13 +211,4 @@ fn cell_with(plan: &mut Plan, place: &Place, load: Load) -> usize {
         unsupported: None,
     });
     plan.cells.len() - 1
-}
-
-/// Fisher and Yates's shuffle, with draws of the block's own.
-fn shuffle(cells: &mut [usize], seed: u64, block: usize) {
-    for last in (1..cells.len()).rev() {
-        let draw = (block * cells.len() + last) as u64;
-        let other = draw_below(seed, draw, last as u64 + 1);
-        cells.swap(last, other as usize);
-    }
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
 
-use crate::child::{LineProcess, NoLine};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
+use crate::process::child::{LineProcess, NoLine};
 
 /// Set-up: files of hundreds of megabytes are made there.
 const SET_UP: Duration = Duration::from_secs(60);

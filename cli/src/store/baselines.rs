@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use photofinish_record::Record;
 
 use crate::exit::Failure;
-use crate::run_directory::{self, RunFile, write_files};
+use crate::store::run_directory::{self, RunFile, write_files};
 
 /// Where baselines are where nothing is said.
 pub const DIRECTORY: &str = "photofinish-baselines";
