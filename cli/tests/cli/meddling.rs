@@ -2,7 +2,7 @@
 //!
 //! The servers are those that ship, and honest; a proxy in front of them meddles with the bytes on their way. The program
 //! measures through it as through any target, so that what is seen here is what a user sees: the code, the operation's
-//! number and what came. Workloads on a broken runtime are in `scenarios/tests/broken_promises.rs`.
+//! number and what came. Workloads on a broken runtime are in `scenarios/tests/all/broken_promises.rs`.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

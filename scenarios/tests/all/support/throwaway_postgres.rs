@@ -3,7 +3,6 @@
 //! One role per method of authentication (`trust_user`, `cleartext_user`, `md5_user`, `scram_user`; tests create
 //! them, with the password [`PASSWORD`]); `pg_hba.conf` tells them apart. Where no PostgreSQL is installed, a test says so and passes,
 //! except under `CI=true`, where it fails. Tests of one process share a server.
-#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpListener;

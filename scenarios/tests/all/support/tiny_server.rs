@@ -1,5 +1,4 @@
 //! For tests that bring a server of their own: the socket around it, so that what a test shows is what its server does.
-#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};

@@ -3,21 +3,15 @@
 //! Both run the same statements on connections of their own; rows, counts and SQLSTATEs must be the same. Skipped,
 //! aloud, where no PostgreSQL is installed; a failure under `CI=true`.
 
-#[path = "support/backend_messages.rs"]
-mod backend_messages;
-#[path = "support/pg_client.rs"]
-mod pg_client;
-#[path = "support/throwaway_postgres.rs"]
-mod throwaway_postgres;
-
-use backend_messages::{Event, Recorder};
-use pg_client::{Cells, PgClient};
 use photofinish_scenarios::protocol::postgres::{
     Discard, Format, Outcome, Parameter, PgConfig, PgError, Secret, TransactionStatus,
 };
-use throwaway_postgres::{PASSWORD, ThrowawayPostgres};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
+
+use crate::support::backend_messages::{Event, Recorder};
+use crate::support::pg_client::{Cells, PgClient};
+use crate::support::throwaway_postgres::{PASSWORD, ThrowawayPostgres};
 
 /// Sizes of the pieces the client reads in: awkward ones, and one that takes everything.
 const PIECES_BYTES: [usize; 4] = [1, 3, 7, 1 << 16];

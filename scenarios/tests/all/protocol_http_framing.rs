@@ -3,11 +3,9 @@
 //! Each case is a literal response and what it must be read as. Cuts and an oracle are in `protocol_http_splits.rs`
 //! and `protocol_http_oracle.rs`.
 
-#[path = "support/http_responses.rs"]
-mod http_responses;
-
-use http_responses::{Read, read};
 use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
+
+use crate::support::http_responses::{Read, read};
 
 /// Small enough to be exceeded by literals.
 const LIMITS: Limits = Limits {

@@ -3,9 +3,6 @@
 //! A whole round runs in this process, over real files, which hold something else than the workload trusts to find. The
 //! same files untouched give no error at all.
 
-#[path = "support/rounds.rs"]
-mod rounds;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -15,8 +12,9 @@ use photofinish_harness::workload::Failure;
 use photofinish_record::Measurement;
 use photofinish_scenarios::registry::workload;
 use photofinish_scenarios::worker::work;
-use rounds::{measured, plan};
 use serde_json::{Value, json};
+
+use crate::support::rounds::{measured, plan};
 
 const OPERATIONS: u64 = 20;
 

@@ -3,10 +3,6 @@
 //! The four methods of authentication meet a real server in `protocol_postgres_server.rs`; here are the answers a real
 //! server does not give. Messages are compared byte for byte with those of `postgres-protocol`.
 
-#[path = "support/backend_messages.rs"]
-mod backend_messages;
-
-use backend_messages::{cut, fields, message};
 use bytes::BytesMut;
 use photofinish_scenarios::protocol::postgres::{
     EncodeError, Format, Parameter, PgConfig, PgError, PgTarget, Secret, Startup, encode,
@@ -15,6 +11,8 @@ use postgres_protocol::IsNull;
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::message::frontend;
 use proptest::prelude::*;
+
+use crate::support::backend_messages::{cut, fields, message};
 
 fn config(password: Option<&str>) -> PgConfig {
     let password = password.map(Secret::new);

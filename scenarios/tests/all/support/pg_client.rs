@@ -1,7 +1,6 @@
 //! The sans-IO PostgreSQL client over a plain blocking socket, in few lines.
 //!
 //! It reads in pieces of a chosen size, so that a real server's bytes are met under awkward divisions, too.
-#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -2,12 +2,10 @@
 //!
 //! Whole input is the reference; every other division of the same bytes must agree with it, errors included.
 
-#[path = "support/http_responses.rs"]
-mod http_responses;
-
-use http_responses::{CORPUS, cut, mutants, read, samples};
 use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
 use proptest::prelude::*;
+
+use crate::support::http_responses::{CORPUS, cut, mutants, read, samples};
 
 /// Limits small enough for generated responses to reach them.
 fn limits(max_head_bytes: usize, max_headers: usize, max_body_bytes: u64) -> Limits {

@@ -3,11 +3,6 @@
 //! Whole rounds run over real sockets against a server that closes connections without saying so, and one that tells what
 //! it holds and later does not.
 
-#[path = "support/rounds.rs"]
-mod rounds;
-#[path = "support/tiny_server.rs"]
-mod tiny_server;
-
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,8 +11,10 @@ use std::time::Duration;
 use photofinish_record::protocol::{TargetAddress, WorkerPlan, WorkerResult};
 use photofinish_scenarios::registry::workload;
 use photofinish_scenarios::worker::work;
-use rounds::{measured, plan};
 use serde_json::{Value, json};
+
+use crate::support::rounds::{measured, plan};
+use crate::support::tiny_server;
 
 const OPERATIONS: u64 = 10;
 

@@ -2,7 +2,6 @@
 //!
 //! The bytes are put together here, independently of the code under test. Used by the `protocol_postgres_*` tests,
 //! each of which takes a part.
-#![allow(dead_code, reason = "each test binary uses its part")]
 
 use photofinish_scenarios::protocol::postgres::{
     Outcome, ParameterOids, PgError, ResponseReader, Row, RowDescription, RowSink,

@@ -3,11 +3,6 @@
 //! A whole round runs in this process, over real sockets, so that what is broken is the server and not a value handed to
 //! a function: a workload that did not look at its answers would pass here unnoticed.
 
-#[path = "support/rounds.rs"]
-mod rounds;
-#[path = "support/tiny_server.rs"]
-mod tiny_server;
-
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpStream;
 use std::num::NonZeroU64;
@@ -20,8 +15,10 @@ use photofinish_record::load::Stop;
 use photofinish_record::protocol::{TargetAddress, WorkerPlan};
 use photofinish_scenarios::registry::workload;
 use photofinish_scenarios::worker::work;
-use rounds::{measured, plan};
 use serde_json::json;
+
+use crate::support::rounds::{measured, plan};
+use crate::support::tiny_server;
 
 const WORKLOADS: [&str; 9] = [
     "http-get",

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::tiny_server;
+use crate::support::tiny_server;
 
 /// What stands at `/documents/1.bin`.
 const DOCUMENT: &str = "a document";

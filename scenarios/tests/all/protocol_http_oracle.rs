@@ -3,15 +3,13 @@
 //! On valid responses both must read the same; on broken ones ours may be stricter, but what it accepts, the oracle
 //! must accept too, with the same status, body, length and persistence.
 
-#[path = "support/http_responses.rs"]
-mod http_responses;
-
-use http_responses::{CORPUS, Read, mutants, read, samples};
 use photofinish_scenarios::protocol::http::{Limits, Method};
 use proptest::prelude::*;
 use ureq_proto::client::state::{RecvBody, RecvResponse};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
 use ureq_proto::http;
+
+use crate::support::http_responses::{CORPUS, Read, mutants, read, samples};
 
 /// Reads `bytes`, followed by a close, with the oracle; `None` where it finds no complete response.
 fn oracle(method: Method, bytes: &[u8]) -> Option<Read> {

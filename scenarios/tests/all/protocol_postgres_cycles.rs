@@ -3,17 +3,15 @@
 //! The oracle is the message parser of `postgres-protocol`, which the reader does not use. A real server is met in
 //! `protocol_postgres_server.rs`.
 
-#[path = "support/backend_messages.rs"]
-mod backend_messages;
-
-use backend_messages::{
-    Event, Read, broken_cycles, columns, cut, cycles, fields, message, read, row,
-};
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use photofinish_scenarios::protocol::postgres::{Discard, ResponseReader, Row, TransactionStatus};
 use postgres_protocol::message::backend::Message;
 use proptest::prelude::*;
+
+use crate::support::backend_messages::{
+    Event, Read, broken_cycles, columns, cut, cycles, fields, message, read, row,
+};
 
 const LIMIT_BYTES: usize = 1 << 16;
 

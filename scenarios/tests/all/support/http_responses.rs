@@ -2,7 +2,6 @@
 //!
 //! A corpus of literal byte streams for the corners, a generator of valid responses with what they must be read as,
 //! and mutations of those. Used by the `protocol_http_*` tests, each of which takes a part.
-#![allow(dead_code, reason = "each test binary uses its part")]
 
 use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
 use proptest::prelude::*;

@@ -6,16 +6,8 @@
 //! that keeps its promises give no error at all. Workloads against servers and disks that lie are in `lying_server.rs`,
 //! `lying_disk.rs` and, with the servers that ship, in the `meddling` tests of the program.
 
-#[path = "support/rounds.rs"]
-mod rounds;
-#[path = "broken_promises/runtime.rs"]
 mod runtime;
-#[path = "broken_promises/server.rs"]
 mod server;
-#[path = "support/throwaway_postgres.rs"]
-mod throwaway_postgres;
-#[path = "support/tiny_server.rs"]
-mod tiny_server;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,10 +26,11 @@ use photofinish_scenarios::workloads::{
     job_queue::JobQueue, nested_block_on::NestedBlockOn, process::Process, scrape::Scrape,
     spawn::Spawn, tasks::Tasks, timers::Timers,
 };
-use rounds::{measured, plan};
-use runtime::{On, Promise};
 use serde_json::{Value, json};
-use throwaway_postgres::ThrowawayPostgres;
+
+use self::runtime::{On, Promise};
+use crate::support::rounds::{measured, plan};
+use crate::support::throwaway_postgres::ThrowawayPostgres;
 
 /// Enough for what holds over a round to be judged: one loser of ten must have been cancelled.
 const OPERATIONS: u64 = 10;

@@ -1,0 +1,19 @@
+//! The protocol clients, the reading and planning of scenarios, and workloads on servers, disks and runtimes that misbehave.
+//!
+//! Everything goes through the public interface. Tests that need PostgreSQL print `SKIPPED` without it and fail in CI.
+
+mod broken_promises;
+mod careless_sites;
+mod lying_disk;
+mod lying_server;
+mod protocol_http_framing;
+mod protocol_http_oracle;
+mod protocol_http_requests;
+mod protocol_http_splits;
+mod protocol_postgres_cycles;
+mod protocol_postgres_login;
+mod protocol_postgres_server;
+mod protocol_websocket_splits;
+mod scenario_files;
+mod scenario_plan;
+mod support;
