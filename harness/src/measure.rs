@@ -129,7 +129,13 @@ impl<W: Workload> Visitor for Round<'_, W> {
             workload,
             env: environment::<R, W>(runtime.clone(), self.plan),
         });
-        runtime.block_on(measure(shared, self.plan, self.supervisor, self.counters))
+        runtime.block_on(async {
+            let measured = measure(&shared, self.plan, self.supervisor, self.counters).await;
+            if measured.is_err() {
+                shared.workload.abandon(&shared.env).await;
+            }
+            measured
+        })
     }
 }
 
@@ -158,16 +164,16 @@ fn counters(targets: &[&str]) -> BTreeMap<String, TrafficCounter> {
 }
 
 async fn measure<R: Runtime, W: Workload>(
-    shared: Arc<Shared<R, W>>,
+    shared: &Arc<Shared<R, W>>,
     plan: &WorkerPlan,
     supervisor: &Supervisor,
     mut counters: os::Counters,
 ) -> Result<Reported, RoundError> {
-    let Shared { workload, env } = &*shared;
+    let Shared { workload, env } = &**shared;
     let count = env.runtime.sessions(plan.load.concurrency());
     let recordings = Recordings::for_sessions(count, plan);
     workload.prepare(env).await.map_err(RoundError::Prepare)?;
-    let sessions = open_sessions(&shared, count, &recordings).await?;
+    let sessions = open_sessions(shared, count, &recordings).await?;
 
     let mut ledger = Ledger::new(env, recordings, count);
     let phase = PhasePlan::warmup(plan);

@@ -3,6 +3,8 @@
 //! A whole round runs in this process, over real sockets, so that what is broken is the server and not a value handed to
 //! a function: a workload that did not look at its answers would pass here unnoticed.
 
+#[path = "lying_server/round_schema.rs"]
+mod round_schema;
 #[path = "support/rounds.rs"]
 mod rounds;
 #[path = "support/tiny_server.rs"]
