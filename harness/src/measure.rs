@@ -134,13 +134,20 @@ impl<W: Workload> Visitor for Round<'_, W> {
         };
         let workload = make_workload::<W>(self.plan)?;
         let workload: Arc<dyn AnyWorkload> = Arc::new(Shared { workload, env });
-        runtime.block_on(measure(
-            context,
-            workload,
-            self.plan,
-            self.supervisor,
-            self.counters,
-        ))
+        runtime.block_on(async {
+            let measured = measure(
+                context,
+                &workload,
+                self.plan,
+                self.supervisor,
+                self.counters,
+            );
+            let measured = measured.await;
+            if measured.is_err() {
+                workload.abandon().await;
+            }
+            measured
+        })
     }
 }
 
@@ -174,7 +181,7 @@ struct Context<R> {
 /// One round, whatever the workload.
 async fn measure<R: Runtime>(
     context: Context<R>,
-    workload: Arc<dyn AnyWorkload>,
+    workload: &Arc<dyn AnyWorkload>,
     plan: &WorkerPlan,
     supervisor: &Supervisor,
     mut counters: os::Counters,
@@ -190,7 +197,7 @@ async fn measure<R: Runtime>(
     let mut sessions = Vec::with_capacity(count.get() as usize);
     for index in 0..count.get() {
         let clock = SessionClock::new(recordings.of_session(index), index, count);
-        let opened = Arc::clone(&workload).open(index, clock).await;
+        let opened = Arc::clone(workload).open(index, clock).await;
         sessions.push(opened.map_err(|failure| RoundError::Open { index, failure })?);
     }
 

@@ -95,6 +95,13 @@ pub trait Workload: Send + Sync + Sized + 'static {
         let _ = (env, totals);
         async { Ok(Vec::new()) }
     }
+
+    /// Removes from servers what [`prepare`](Self::prepare) put there, after a round that failed on its way to
+    /// [`finish`](Self::finish) or in it.
+    fn abandon<R: Runtime>(&self, env: &Env<R>) -> impl Future<Output = ()> + Send {
+        let _ = env;
+        async {}
+    }
 }
 
 /// Operations of a whole round, warm-up included.

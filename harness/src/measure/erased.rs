@@ -24,6 +24,9 @@ pub(super) trait AnyWorkload: Send + Sync {
 
     /// [`Workload::finish`].
     fn finish(&self, totals: Totals) -> BoxFuture<'_, Result<Vec<String>, Failure>>;
+
+    /// [`Workload::abandon`].
+    fn abandon(&self) -> BoxFuture<'_, ()>;
 }
 
 /// A session of any workload.
@@ -64,6 +67,10 @@ impl<R: Runtime, W: Workload> AnyWorkload for Shared<R, W> {
 
     fn finish(&self, totals: Totals) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
         Box::pin(self.workload.finish(&self.env, totals))
+    }
+
+    fn abandon(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.workload.abandon(&self.env))
     }
 }
 

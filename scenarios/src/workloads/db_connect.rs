@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::asked::Asked;
 use super::census::{Census, Counts};
-use super::db_connection::{Connection, Connector, TARGET};
+use super::db_connection::{Connection, Connector, Schema, TARGET};
 use crate::protocol::postgres::Row;
 
 /// The workload.
@@ -52,7 +52,8 @@ impl Workload for DbConnect {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let connection = Connector::new(env, &[], &self.census)?.connection();
+        // Its connections only log in: they enter no schema.
+        let connection = Connector::new(env, &Schema::new(), &[], &self.census)?.connection();
         Ok(Session { connection })
     }
 

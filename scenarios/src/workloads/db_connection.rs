@@ -1,11 +1,13 @@
 //! A PostgreSQL connection over whichever runtime's TCP: what all database workloads talk through.
 //!
 //! It joins the sans-IO client with the runtime's stream, counts what goes over the wire, and logs in anew when the last
-//! exchange left the connection unusable. Every round works in a schema of its own, so that it starts from nothing on a
+//! exchange left the connection unusable. Every round works in a [`Schema`] of its own, so that it starts from nothing on a
 //! server that is already there, disturbs nothing on it, and leaves nothing behind.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Runtime, Stream as _};
@@ -53,15 +55,17 @@ pub(super) struct Connector<R> {
     runtime: R,
     target: Arc<PgTarget>,
     address: SocketAddr,
+    schema: Arc<str>,
     statements: &'static [Statement],
     traffic: TrafficCounter,
     census: Census,
 }
 
 impl<R: Runtime> Connector<R> {
-    /// A connector whose connections prepare `statements` and are counted by `census`.
+    /// A connector whose connections work in `schema`, prepare `statements` and are counted by `census`.
     pub(super) fn new(
         env: &Env<R>,
+        schema: &Schema,
         statements: &'static [Statement],
         census: &Census,
     ) -> Result<Self, Failure> {
@@ -76,6 +80,7 @@ impl<R: Runtime> Connector<R> {
             runtime: env.runtime.clone(),
             target: Arc::new(target),
             address,
+            schema: Arc::clone(&schema.name),
             statements,
             traffic: env.traffic[TARGET].clone(),
             census: census.clone(),
@@ -138,16 +143,21 @@ pub(super) struct Connection<R: Runtime> {
 
 impl<R: Runtime> Connection<R> {
     /// A connection that is not open yet and will prepare `statements` when it is.
-    pub(super) fn new(env: &Env<R>, statements: &'static [Statement]) -> Result<Self, Failure> {
-        Ok(Connector::new(env, statements, &Census::default())?.connection())
-    }
-
-    /// One that is ready: logged in, in this round's schema, with `statements` prepared.
-    pub(super) async fn open(
+    pub(super) fn new(
         env: &Env<R>,
+        schema: &Schema,
         statements: &'static [Statement],
     ) -> Result<Self, Failure> {
-        let mut connection = Self::new(env, statements)?;
+        Ok(Connector::new(env, schema, statements, &Census::default())?.connection())
+    }
+
+    /// One that is ready: logged in, in `schema`, with `statements` prepared.
+    pub(super) async fn open(
+        env: &Env<R>,
+        schema: &Schema,
+        statements: &'static [Statement],
+    ) -> Result<Self, Failure> {
+        let mut connection = Self::new(env, schema, statements)?;
         connection.connect().await?;
         Ok(connection)
     }
@@ -267,7 +277,7 @@ impl<R: Runtime> Connection<R> {
 
     fn encode_entering(&mut self) -> Result<(), EncodeError> {
         const UNNAMED: &str = "";
-        let enter = format!("SET search_path TO {}", schema());
+        let enter = format!("SET search_path TO {}", self.connector.schema);
         encode::parse(UNNAMED, &enter, &[], &mut self.message)?;
         encode::bind_execute_unsynced(UNNAMED, &[], Format::Text, &mut self.message)?;
         for statement in self.connector.statements {
@@ -338,28 +348,59 @@ impl<R: Runtime> Connection<R> {
     }
 }
 
-/// Name of this round's schema: one worker process is one round.
-fn schema() -> String {
-    format!("photofinish_{}", std::process::id())
+/// A round's own schema, under a name that nobody else has.
+///
+/// `CREATE SCHEMA` refuses a name that is taken, so a schema that was there before is neither used nor dropped.
+#[derive(Debug)]
+pub(super) struct Schema {
+    name: Arc<str>,
+    /// True while it exists because this round has created it: the only licence to drop it.
+    created: AtomicBool,
 }
 
-/// Makes this round's schema, empty, and gives a connection in it.
-pub(super) async fn make_schema<R: Runtime>(env: &Env<R>) -> Result<Connection<R>, Failure> {
-    let mut connection = Connection::open(env, &[]).await?;
-    let schema = schema();
-    let drop_leftover = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
-    connection.simple(&drop_leftover, &mut Discard).await?;
-    let create = format!("CREATE SCHEMA {schema}");
-    connection.simple(&create, &mut Discard).await?;
-    Ok(connection)
-}
+/// Time for dropping the schema of a round that failed: whatever failed may fail here as well.
+const DROPPING: Duration = Duration::from_secs(5);
 
-/// Removes this round's schema and all that is in it, over `connection`, and closes that.
-pub(super) async fn drop_schema<R: Runtime>(mut connection: Connection<R>) -> Result<(), Failure> {
-    let drop_it = format!("DROP SCHEMA {} CASCADE", schema());
-    connection.simple(&drop_it, &mut Discard).await?;
-    connection.close().await;
-    Ok(())
+impl Schema {
+    pub(super) fn new() -> Self {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).expect("the system gives random bytes");
+        Self {
+            name: format!("photofinish_{:032x}", u128::from_ne_bytes(random)).into(),
+            created: AtomicBool::new(false),
+        }
+    }
+
+    /// Creates it, and gives a connection in it.
+    pub(super) async fn create<R: Runtime>(&self, env: &Env<R>) -> Result<Connection<R>, Failure> {
+        let mut connection = Connection::open(env, self, &[]).await?;
+        let create = format!("CREATE SCHEMA {}", self.name);
+        connection.simple(&create, &mut Discard).await?;
+        self.created.store(true, Ordering::Relaxed);
+        Ok(connection)
+    }
+
+    /// Drops it with all that is in it, over `connection`, and closes that.
+    pub(super) async fn drop<R: Runtime>(
+        &self,
+        mut connection: Connection<R>,
+    ) -> Result<(), Failure> {
+        if self.created.load(Ordering::Relaxed) {
+            let drop = format!("DROP SCHEMA {} CASCADE", self.name);
+            connection.simple(&drop, &mut Discard).await?;
+            self.created.store(false, Ordering::Relaxed);
+        }
+        connection.close().await;
+        Ok(())
+    }
+
+    /// Drops it after a failure, if it is there and the server still answers.
+    pub(super) async fn abandon<R: Runtime>(&self, env: &Env<R>) {
+        if self.created.load(Ordering::Relaxed) {
+            let dropping = async { self.drop(Connection::open(env, self, &[]).await?).await };
+            let _ = env.runtime.timeout(DROPPING, dropping).await;
+        }
+    }
 }
 
 fn failure(error: PgError) -> Failure {

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::asked::Asked;
-use super::db_connection::{Connection, INT4, Statement, TARGET, TEXT, drop_schema, make_schema};
+use super::db_connection::{Connection, INT4, Schema, Statement, TARGET, TEXT};
 use super::params::require;
 use crate::protocol::postgres::{Discard, Parameter, Row};
 
@@ -20,6 +20,7 @@ use crate::protocol::postgres::{Discard, Parameter, Row};
 #[derive(Debug)]
 pub struct DbCrud {
     inserts: NonZeroU32,
+    schema: Schema,
     asked: Asked,
 }
 
@@ -81,11 +82,15 @@ impl Workload for DbCrud {
             format!("{inserts} is more than 100")
         })?;
         let asked = Asked::of(TARGET);
-        Ok(Self { inserts, asked })
+        Ok(Self {
+            inserts,
+            schema: Schema::new(),
+            asked,
+        })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
-        let mut connection = make_schema(env).await?;
+        let mut connection = self.schema.create(env).await?;
         // "If absent" is not safe against itself in PostgreSQL: of several at the same moment one may fail. So it is
         // there already, and the operations find it.
         connection.simple(CREATE_IF_ABSENT, &mut Discard).await?;
@@ -97,7 +102,9 @@ impl Workload for DbCrud {
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
         let mut connections = Vec::with_capacity(self.inserts.get() as usize);
         for _ in 0..self.inserts.get() {
-            connections.push(Some(Connection::open(env, &[INSERT, SELECT]).await?));
+            connections.push(Some(
+                Connection::open(env, &self.schema, &[INSERT, SELECT]).await?,
+            ));
         }
         Ok(Session { connections })
     }
@@ -110,7 +117,7 @@ impl Workload for DbCrud {
     ) -> Result<(), Failure> {
         for place in &mut session.connections {
             if place.is_none() {
-                *place = Some(Connection::new(env, &[INSERT, SELECT])?);
+                *place = Some(Connection::new(env, &self.schema, &[INSERT, SELECT])?);
             }
         }
         let first = session.connections[0].as_mut().expect("filled above");
@@ -136,14 +143,18 @@ impl Workload for DbCrud {
         let inserts = u64::from(self.inserts.get());
         // Besides the inserts at once: the table, an insert and its select.
         let unasked = self.asked.judge_beside_logins(env, totals, inserts + 3);
-        let mut connection = Connection::open(env, &[]).await?;
+        let mut connection = Connection::open(env, &self.schema, &[]).await?;
         let mut tally = Vec::new();
         let mut keep = |row: Row<'_>| tally = row.iter().map(number).collect();
         connection.simple(TALLY, &mut keep).await?;
-        drop_schema(connection).await?;
+        self.schema.drop(connection).await?;
         let mut violations = judge(&tally, totals, inserts);
         violations.extend(unasked);
         Ok(violations)
+    }
+
+    async fn abandon<R: Runtime>(&self, env: &Env<R>) {
+        self.schema.abandon(env).await;
     }
 }
 

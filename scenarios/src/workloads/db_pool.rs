@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::asked::Asked;
 use super::census::{Census, Counts};
 use super::connection_pool::{self, Bounds};
-use super::db_connection::{Connection, Connector, Statement, TARGET, drop_schema, make_schema};
+use super::db_connection::{Connection, Connector, Schema, Statement, TARGET};
 use super::params::require;
 use super::parts::joined;
 use super::tallies::exactly;
@@ -33,6 +33,7 @@ pub struct DbPool {
     census: Census,
     /// The round's pool, whose type tells the runtime; this one's does not.
     pool: OnceLock<Box<dyn Any + Send + Sync>>,
+    schema: Schema,
     asked: Asked,
 }
 
@@ -116,12 +117,13 @@ impl Workload for DbPool {
             params,
             census: Census::default(),
             pool: OnceLock::new(),
+            schema: Schema::new(),
             asked: Asked::of(TARGET),
         })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
-        let mut connection = make_schema(env).await?;
+        let mut connection = self.schema.create(env).await?;
         for (table, rows) in TABLES.into_iter().zip(self.rows()) {
             let create = format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY)");
             connection.simple(&create, &mut Discard).await?;
@@ -129,7 +131,7 @@ impl Workload for DbPool {
             connection.simple(&fill, &mut Discard).await?;
         }
         connection.close().await;
-        let connector = Connector::new(env, COUNTS, &self.census)?;
+        let connector = Connector::new(env, &self.schema, COUNTS, &self.census)?;
         let pool = Pool::open(&env.runtime, connector, self.bounds()).await?;
         self.census.watch_fewest();
         self.pool.get_or_init(|| Box::new(pool));
@@ -174,20 +176,24 @@ impl Workload for DbPool {
         let left = self.census.counts().open();
         let mut violations = judge(in_use, left, self.bounds(), totals);
         violations.extend(unasked);
-        match clean_up(env).await {
+        match self.clean_up(env).await {
             // Connections that were never given back may be all that the server has.
             Err(failure) if violations.is_empty() => Err(failure),
             _ => Ok(violations),
         }
     }
-}
 
-async fn clean_up<R: Runtime>(env: &Env<R>) -> Result<(), Failure> {
-    let connection = Connection::open(env, &[]).await?;
-    drop_schema(connection).await
+    async fn abandon<R: Runtime>(&self, env: &Env<R>) {
+        self.schema.abandon(env).await;
+    }
 }
 
 impl DbPool {
+    async fn clean_up<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+        let connection = Connection::open(env, &self.schema, &[]).await?;
+        self.schema.drop(connection).await
+    }
+
     fn pool<R: Runtime>(&self) -> &Pool<R> {
         let pool = self.pool.get().expect("prepared before any session");
         pool.downcast_ref()

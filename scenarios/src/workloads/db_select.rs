@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::asked::Asked;
-use super::db_connection::{Connection, INT4, Statement, TARGET, drop_schema, make_schema};
+use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
 use super::params::require;
 use crate::protocol::postgres::{Discard, Parameter, Row};
 
@@ -19,6 +19,7 @@ use crate::protocol::postgres::{Discard, Parameter, Row};
 #[derive(Debug)]
 pub struct DbSelect {
     rows: NonZeroU32,
+    schema: Schema,
     asked: Asked,
 }
 
@@ -76,11 +77,15 @@ impl Workload for DbSelect {
             format!("{rows} is more than {MOST_ROWS}")
         })?;
         let asked = Asked::of(TARGET);
-        Ok(Self { rows, asked })
+        Ok(Self {
+            rows,
+            schema: Schema::new(),
+            asked,
+        })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
-        let mut connection = make_schema(env).await?;
+        let mut connection = self.schema.create(env).await?;
         connection.simple(CREATE, &mut Discard).await?;
         let mut first = 1;
         while first <= self.rows.get() {
@@ -96,7 +101,7 @@ impl Workload for DbSelect {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let connection = Connection::open(env, &[SELECT]).await?;
+        let connection = Connection::open(env, &self.schema, &[SELECT]).await?;
         Ok(Session {
             connection,
             expected: Default::default(),
@@ -140,9 +145,13 @@ impl Workload for DbSelect {
         totals: Totals,
     ) -> Result<Vec<String>, Failure> {
         let violation = self.asked.judge_beside_logins(env, totals, 1);
-        let connection = Connection::open(env, &[]).await?;
-        drop_schema(connection).await?;
+        let connection = Connection::open(env, &self.schema, &[]).await?;
+        self.schema.drop(connection).await?;
         Ok(Vec::from_iter(violation))
+    }
+
+    async fn abandon<R: Runtime>(&self, env: &Env<R>) {
+        self.schema.abandon(env).await;
     }
 }
 

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::asked::Asked;
-use super::db_connection::{Connection, INT4, Statement, TARGET, drop_schema, make_schema};
+use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
 use super::params::require;
 use crate::protocol::postgres::{Discard, Outcome, Parameter, Row, TransactionStatus};
 
@@ -25,6 +25,7 @@ use crate::protocol::postgres::{Discard, Outcome, Parameter, Row, TransactionSta
 pub struct DbTransaction {
     accounts: NonZeroU32,
     books: Books,
+    schema: Schema,
     asked: Asked,
 }
 
@@ -92,12 +93,13 @@ impl Workload for DbTransaction {
         Ok(Self {
             accounts,
             books,
+            schema: Schema::new(),
             asked,
         })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
-        let mut connection = make_schema(env).await?;
+        let mut connection = self.schema.create(env).await?;
         connection.simple(CREATE, &mut Discard).await?;
         let accounts = self.accounts;
         let fill = format!(
@@ -110,7 +112,7 @@ impl Workload for DbTransaction {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let connection = Connection::open(env, &[CHANGE]).await?;
+        let connection = Connection::open(env, &self.schema, &[CHANGE]).await?;
         Ok(Session { connection })
     }
 
@@ -145,13 +147,17 @@ impl Workload for DbTransaction {
         totals: Totals,
     ) -> Result<Vec<String>, Failure> {
         let unasked = self.asked.judge_beside_logins(env, totals, EXCHANGES);
-        let mut connection = Connection::open(env, &[]).await?;
+        let mut connection = Connection::open(env, &self.schema, &[]).await?;
         let sum = numbers(&mut connection, SUM).await?;
         let balances = numbers(&mut connection, BALANCES).await?;
-        drop_schema(connection).await?;
+        self.schema.drop(connection).await?;
         let mut violations = self.books.judge(&sum, &balances, totals);
         violations.extend(unasked);
         Ok(violations)
+    }
+
+    async fn abandon<R: Runtime>(&self, env: &Env<R>) {
+        self.schema.abandon(env).await;
     }
 }
 

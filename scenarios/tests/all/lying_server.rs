@@ -3,6 +3,8 @@
 //! A whole round runs in this process, over real sockets, so that what is broken is the server and not a value handed to
 //! a function: a workload that did not look at its answers would pass here unnoticed.
 
+mod round_schema;
+
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpStream;
 use std::num::NonZeroU64;

@@ -1,0 +1,144 @@
+//! The schema of a database round on a server that records every statement: created once, under a name of its own, and
+//! dropped by nobody but its round, whatever fails.
+//!
+//! The server knows just enough of PostgreSQL's protocol to say yes, or no where a test wants it to.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use photofinish_record::protocol::{TargetAddress, WorkerPlan, WorkerResult};
+use photofinish_scenarios::registry::workload;
+use photofinish_scenarios::worker::work;
+use serde_json::json;
+
+use crate::support::rounds::plan;
+use crate::support::tiny_server;
+
+const WORKLOADS: [&str; 4] = ["db-crud", "db-pool", "db-select", "db-transaction"];
+
+/// The statements of a round against a server that refuses all that begin with `refused`.
+fn statements(name: &str, refused: &'static str) -> Vec<String> {
+    let statements = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&statements);
+    let address = tiny_server::start(move |client| {
+        let answer = |sql: &str| {
+            kept.lock().expect("not poisoned").push(sql.to_owned());
+            !sql.starts_with(refused)
+        };
+        let _ = serve(client, &answer);
+    });
+    let directory = tempfile::tempdir().expect("a directory");
+    let entry = workload(name).expect("it ships");
+    let url = format!("postgres://photofinish@{address}/photofinish");
+    let target = TargetAddress { url, mock: false };
+    let unit = Duration::from_millis(1);
+    let plan = WorkerPlan {
+        targets: [("db".to_owned(), target)].into(),
+        ..plan(entry, &json!({}), unit, "sync", 1, directory.path())
+    };
+    let result = work(&plan).result;
+    assert!(
+        !matches!(result, WorkerResult::Ok { .. }),
+        "{name} cannot succeed here"
+    );
+    let statements = statements.lock().expect("not poisoned");
+    statements.clone()
+}
+
+/// Answers what a client sends; statements are accepted or refused as `answer` says.
+fn serve(mut client: &TcpStream, answer: &dyn Fn(&str) -> bool) -> io::Result<()> {
+    const READY: &[u8] = b"Z\0\0\0\x05I";
+    const ERROR: &[u8] = b"E\0\0\0\x17SERROR\0CXX000\0Mno\0\0";
+    let mut word = [0; 4];
+    client.read_exact(&mut word)?;
+    let mut startup = vec![0; u32::from_be_bytes(word) as usize - 4];
+    client.read_exact(&mut startup)?;
+    client.write_all(&[b"R\0\0\0\x08\0\0\0\0", READY].concat())?;
+    let mut refused = false;
+    loop {
+        let mut tag = [0];
+        client.read_exact(&mut tag)?;
+        client.read_exact(&mut word)?;
+        let mut body = vec![0; u32::from_be_bytes(word) as usize - 4];
+        client.read_exact(&mut body)?;
+        let text = String::from_utf8_lossy(&body);
+        let mut sql = |sql: &str| {
+            refused |= !answer(sql);
+            refused
+        };
+        let reply: &[u8] = match tag[0] {
+            b'Q' if sql(text.trim_end_matches('\0')) => &[ERROR, READY].concat(),
+            b'Q' => &[b"C\0\0\0\x07OK\0", READY].concat(),
+            b'P' if sql(text.split('\0').nth(1).unwrap_or_default()) => ERROR,
+            b'P' => b"1\0\0\0\x04",
+            b'B' => b"2\0\0\0\x04",
+            b'E' => b"C\0\0\0\x07OK\0",
+            b'S' => READY,
+            _ => return Ok(()),
+        };
+        if matches!(tag[0], b'Q' | b'S') {
+            refused = false;
+        }
+        client.write_all(reply)?;
+    }
+}
+
+fn beginning_with<'a>(statements: &'a [String], start: &str) -> Vec<&'a str> {
+    let all = statements.iter().map(String::as_str);
+    all.filter(|sql| sql.starts_with(start)).collect()
+}
+
+/// The name of the one schema that a round has tried to create.
+fn created(statements: &[String]) -> &str {
+    let [create] = beginning_with(statements, "CREATE SCHEMA")[..] else {
+        panic!("one schema: {statements:?}");
+    };
+    create.strip_prefix("CREATE SCHEMA ").expect("as above")
+}
+
+#[test]
+fn a_schema_that_is_there_already_is_neither_used_nor_dropped() {
+    for name in WORKLOADS {
+        let statements = statements(name, "CREATE SCHEMA");
+        created(&statements);
+        assert_eq!(beginning_with(&statements, "DROP"), [""; 0], "{name}");
+        assert_eq!(
+            beginning_with(&statements, "CREATE TABLE"),
+            [""; 0],
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_round_that_fails_on_the_way_drops_the_schema_that_it_has_created() {
+    for name in WORKLOADS {
+        // While tables are made, and while a session is opened.
+        for refused in ["CREATE TABLE", "SELECT"] {
+            let statements = statements(name, refused);
+            let drop = format!("DROP SCHEMA {} CASCADE", created(&statements));
+            assert_eq!(
+                beginning_with(&statements, "DROP"),
+                [drop],
+                "{name}: {refused}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_two_rounds_have_the_same_schema_and_nobody_guesses_its_name() {
+    let [one, other] = [(); 2].map(|()| statements("db-select", "CREATE TABLE"));
+    assert_ne!(created(&one), created(&other));
+    for statements in [one, other] {
+        let random = created(&statements).strip_prefix("photofinish_");
+        let random = random.expect("whose it is");
+        assert_eq!(random.len(), 32, "{random}");
+        assert!(
+            random.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{random}"
+        );
+    }
+}
