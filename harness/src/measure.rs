@@ -12,6 +12,7 @@
 mod erased;
 mod floor;
 mod ledger;
+mod outcome;
 mod phase;
 mod probe;
 mod session;
@@ -32,16 +33,13 @@ use crate::workload::{Env, Failure, Workload};
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 
 pub use self::probe::PROBE_LAG;
+pub use crate::recording::FIRST_WARMUP_OP;
 
 use self::erased::AnyWorkload;
 use self::ledger::{Ending, Ledger, Recordings, Reported, Warmup};
 use self::phase::{PhasePlan, run_phase};
 use self::session::{SessionClock, Shared};
 use self::supervisor::{Supervisor, supervised};
-
-/// Operations of the warm-up are numbered from here, so that those of the measurement start from 0 under every runtime
-/// and get the same draws, however far its warm-up came.
-pub const FIRST_WARMUP_OP: u64 = 1 << 48;
 
 /// Runs the round that `plan` describes, with workload `W` under whichever runtime it names.
 ///

@@ -20,6 +20,7 @@ mod system;
 
 mod contention;
 mod counters;
+mod cpu_times;
 
 pub use contention::{Activity, activity, listeners_on};
 pub use counters::{Counted, Counters};
@@ -31,6 +32,8 @@ mod fitness_cgroup;
 #[cfg_attr(target_os = "linux", path = "os/fitness_linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "os/fitness_elsewhere.rs")]
 mod fitness_system;
+#[cfg(target_os = "linux")]
+mod proc_text;
 
 /// Pins the calling thread, and with it every thread it starts from now on, to `cpus`, by number.
 ///
@@ -226,7 +229,7 @@ fn operating_system(distribution: Option<&str>) -> String {
     }
 }
 
-/// What the system tells about the machine, where it does.
+/// Facts about the machine, as far as the system knows them.
 #[derive(Default)]
 struct Facts {
     distribution: Option<String>,

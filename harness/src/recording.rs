@@ -6,11 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::measure::FIRST_WARMUP_OP;
 use crate::workload::Failure;
 use photofinish_record::latency::Latencies;
 use photofinish_record::protocol::Audit;
 use photofinish_record::{Failures, OpenLoad};
+
+/// Operations of the warm-up are numbered from here, so that those of the measurement start from 0 under every runtime
+/// and get the same draws, however far its warm-up came.
+pub const FIRST_WARMUP_OP: u64 = 1 << 48;
 
 /// Violations kept in words; the rest is only counted, under [`Failure::WRONG_CONTENT`].
 const MOST_VIOLATIONS: usize = 5;

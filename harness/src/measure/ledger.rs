@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::os;
-use super::phase::Phase;
+use super::outcome::Phase;
 use crate::observed::Observed;
 use crate::recording::Recording;
 use crate::runtime::Runtime;

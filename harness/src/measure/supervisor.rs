@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ledger::{Ending, Ledger};
-use super::phase::given_up_phase;
-use crate::arrivals::{ArrivalQueue, Leftover};
+use super::outcome::{Paced, given_up_phase};
+use crate::arrivals::ArrivalQueue;
 use crate::os::{self, Usage};
 use crate::pacer::{self, Pace};
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
@@ -34,17 +34,6 @@ pub(super) struct Order {
     pub(super) queue: Arc<ArrivalQueue>,
     /// What to report from if the phase does not end; `None` where there is nothing to report yet.
     pub(super) ledger: Option<Ledger>,
-}
-
-/// How a schedule was kept.
-pub(super) struct Paced {
-    pub(super) start: Instant,
-    pub(super) length: Duration,
-    pub(super) scheduled: u64,
-    pub(super) pace: Pace,
-    pub(super) leftover: Leftover,
-    pub(super) alone: bool,
-    pub(super) cost: Usage,
 }
 
 /// What the round says to its supervisor.

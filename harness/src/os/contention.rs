@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
+use super::cpu_times::CpuTimes;
 use super::{system, time_val_ns};
 use photofinish_record::Conditions;
 use photofinish_record::nanoseconds;
@@ -29,15 +30,6 @@ struct Counters {
     own_ns: Option<u64>,
     throttled_ns: Option<u64>,
     listen_overflows: Option<u64>,
-}
-
-/// CPU time of some CPUs, over all processes, since boot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CpuTimes {
-    /// In user mode and in the kernel on behalf of a process, in ns; without interrupts, which belong to nobody.
-    pub(super) busy_ns: u64,
-    /// Taken by the hypervisor while there was something to do, in ns.
-    pub(super) steal_ns: u64,
 }
 
 /// Reads where the counters stand, of `cpus` by number.

@@ -5,7 +5,7 @@
 use std::io;
 
 use super::Facts;
-use super::contention::CpuTimes;
+use super::cpu_times::CpuTimes;
 
 /// Whose usage is that of the calling thread alone.
 pub(super) const THREAD_USAGE: Option<nix::sys::resource::UsageWho> = None;

@@ -6,7 +6,7 @@
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
-use super::fitness_system::{Mount, field};
+use super::proc_text::{Mount, field};
 use crate::fitness::Quota;
 
 /// The quota, from the text of `/proc/self/cgroup` and what is mounted where.

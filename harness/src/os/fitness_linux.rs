@@ -10,6 +10,7 @@ use std::str::FromStr;
 use nix::sys::statvfs::statvfs;
 
 use super::fitness_cgroup as cgroup;
+use super::proc_text::{field, mount_of, mounts};
 use super::system::{kibibytes, text_of};
 use crate::fitness::{Kernel, Limits, Memory, Processor, Quota, Storage};
 
@@ -178,59 +179,8 @@ fn nearest(directory: &Path) -> PathBuf {
     existing.unwrap_or(absolute)
 }
 
-/// A line of `/proc/self/mountinfo`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mount {
-    /// What of the file system is mounted.
-    pub(super) root: PathBuf,
-    /// Where.
-    pub(super) point: PathBuf,
-    /// Type of the file system.
-    pub(super) kind: String,
-    /// Options of the file system; for a control group of version 1, its controllers.
-    pub(super) options: String,
-}
-
 fn mount_info() -> String {
     text_of("/proc/self/mountinfo").unwrap_or_default()
-}
-
-/// `36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/sda1 rw,errors=continue`, where any number of tags comes
-/// before the hyphen.
-fn mounts(info: &str) -> Vec<Mount> {
-    let mount = |line: &str| {
-        let (place, kind) = line.split_once(" - ")?;
-        let (mut place, mut kind) = (place.split(' ').skip(3), kind.split(' '));
-        Some(Mount {
-            root: unescaped(place.next()?),
-            point: unescaped(place.next()?),
-            kind: kind.next()?.to_owned(),
-            options: kind.nth(1).unwrap_or_default().to_owned(),
-        })
-    };
-    info.lines().filter_map(mount).collect()
-}
-
-/// The kernel writes blanks and backslashes in octal.
-fn unescaped(path: &str) -> PathBuf {
-    let escapes = [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ];
-    let plain = escapes.iter().fold(path.to_owned(), |path, (code, plain)| {
-        path.replace(code, plain)
-    });
-    plain.into()
-}
-
-/// The mount that holds `path`: the longest one above it, and of several on one point the last.
-fn mount_of<'a>(path: &Path, mounts: &'a [Mount]) -> Option<&'a Mount> {
-    mounts
-        .iter()
-        .filter(|mount| path.starts_with(&mount.point))
-        .max_by_key(|mount| mount.point.components().count())
 }
 
 pub(super) fn kernel() -> Kernel {
@@ -249,14 +199,6 @@ pub(super) fn kernel() -> Kernel {
 /// A file that holds one number.
 fn number<T: FromStr>(path: &str) -> Option<T> {
     text_of(path)?.parse().ok()
-}
-
-/// The value behind `key` in lines of the form `key value`, as in `/proc/vmstat` and `cpu.stat`.
-pub(super) fn field<T: FromStr>(text: &str, key: &str) -> Option<T> {
-    text.lines().find_map(|line| {
-        let (name, value) = line.split_once(' ')?;
-        (name == key).then(|| value.trim().parse().ok())?
-    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::{read_dir, read_link, read_to_string};
 use std::path::Path;
 
-use crate::os::contention::CpuTimes;
+use crate::os::cpu_times::CpuTimes;
 
 /// The unit of CPU times in `/proc` (`USER_HZ`), the same on every architecture in use.
 const TICK_NS: u64 = 10_000_000;
@@ -18,7 +18,7 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 /// Programs that hold a container's port open for a server that lives elsewhere.
 const FORWARDERS: [&str; 2] = ["docker-proxy", "rootlessport"];
 
-pub(in crate::os) fn cpu_times(cpus: &[usize]) -> Option<CpuTimes> {
+pub(crate) fn cpu_times(cpus: &[usize]) -> Option<CpuTimes> {
     times_of(&read_to_string("/proc/stat").ok()?, cpus)
 }
 
@@ -45,7 +45,7 @@ fn times_of(stat: &str, cpus: &[usize]) -> Option<CpuTimes> {
 /// threads, each with its children that have ended. Not of this process itself.
 ///
 /// A process that ends hands its time on to its parent, so that the sum over a family loses nothing by it.
-pub(in crate::os) fn families_cpu_ns(others: &[u32]) -> Option<u64> {
+pub(crate) fn families_cpu_ns(others: &[u32]) -> Option<u64> {
     let processes: Vec<Process> = pids()?.filter_map(process).collect();
     Some(family_of(&processes, std::process::id(), others))
 }
@@ -102,7 +102,7 @@ fn process_of(stat: &str) -> Option<Process> {
 }
 
 /// Over this process's control group and those around it, whichever of the two kinds there is.
-pub(in crate::os) fn throttled_ns() -> Option<u64> {
+pub(crate) fn throttled_ns() -> Option<u64> {
     let groups = read_to_string("/proc/self/cgroup").ok()?;
     let group = group_of(&groups)?;
     // In a container the path may be the host's, which is not there: its root is then the container's own group.
@@ -161,7 +161,7 @@ fn throttled_of(stat: &str) -> Option<u64> {
 }
 
 /// In this network namespace, over all listeners.
-pub(in crate::os) fn listen_overflows() -> Option<u64> {
+pub(crate) fn listen_overflows() -> Option<u64> {
     overflows_of(&read_to_string("/proc/net/netstat").ok()?)
 }
 
@@ -183,7 +183,7 @@ fn overflows_of(netstat: &str) -> Option<u64> {
     Some(value_of("ListenOverflows")? + value_of("TCPReqQFullDrop").unwrap_or(0))
 }
 
-pub(in crate::os) fn listeners_on(port: u16) -> Option<Vec<u32>> {
+pub(crate) fn listeners_on(port: u16) -> Option<Vec<u32>> {
     let sockets: BTreeSet<u64> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .filter_map(|path| read_to_string(path).ok())

@@ -19,11 +19,11 @@ const SYSCALL_ENTRY: [&str; 2] = [
 
 /// A counter over the thread that opened it and the threads started by it later.
 #[derive(Debug)]
-pub(in crate::os) struct EventCounter(Counter);
+pub(crate) struct EventCounter(Counter);
 
 impl EventCounter {
     /// Instructions, not counted yet: with the kernel's where that is permitted.
-    pub(in crate::os) fn instructions() -> Option<Self> {
+    pub(crate) fn instructions() -> Option<Self> {
         let open = |with_kernel: bool| {
             Builder::new(Hardware::INSTRUCTIONS)
                 .exclude_kernel(!with_kernel)
@@ -34,7 +34,7 @@ impl EventCounter {
     }
 
     /// System calls, not counted yet.
-    pub(in crate::os) fn syscalls() -> Option<Self> {
+    pub(crate) fn syscalls() -> Option<Self> {
         let number = |path: &&str| read_to_string(path).ok()?.trim().parse().ok();
         let tracepoint = Tracepoint::with_id(SYSCALL_ENTRY.iter().find_map(number)?);
         // The tracepoint lies in the kernel: without it nothing would ever be counted, and 0 would be a lie.
@@ -46,12 +46,12 @@ impl EventCounter {
     }
 
     /// Counts from now on.
-    pub(in crate::os) fn start(&mut self) -> io::Result<()> {
+    pub(crate) fn start(&mut self) -> io::Result<()> {
         self.0.enable()
     }
 
     /// How many so far, over all its threads.
-    pub(in crate::os) fn count(&mut self) -> Option<u64> {
+    pub(crate) fn count(&mut self) -> Option<u64> {
         self.0.read_full().ok().as_ref().and_then(whole)
     }
 }

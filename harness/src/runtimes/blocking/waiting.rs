@@ -1,14 +1,13 @@
 //! How blocking threads wait for one another: a parking place, a channel, a monitor, and a semaphore built on it.
 //!
-//! All of them wait no longer than the thread's deadline, which is kept in `blocking`, and stay pending beyond it. Waiting
-//! for sockets, files and time is there as well.
+//! All of them wait no longer than the thread's deadline (`deadline`), and stay pending beyond it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use super::{DEADLINE, patience, unless_elapsed};
+use super::deadline::{DEADLINE, patience, unless_elapsed};
 use crate::runtime::{self, Closed, Elapsed};
 
 /// Where a thread waits to be woken through a `Waker`.

@@ -1,0 +1,123 @@
+//! The outcome of one phase: its recording, its length, its throughput, and how its schedule was kept.
+//!
+//! Plain values, so that sessions, supervisor and ledger need not know each other. Next: `ledger`, which turns the outcome
+//! of the measured phase into the numbers of a round.
+
+use std::time::{Duration, Instant};
+
+use super::session::{Activity, SessionClock};
+use crate::arrivals::Leftover;
+use crate::os;
+use crate::pacer::Pace;
+use crate::recording::Recording;
+
+/// A schedule that was kept, and how closely.
+pub(super) struct Paced {
+    pub(super) start: Instant,
+    pub(super) length: Duration,
+    pub(super) scheduled: u64,
+    pub(super) pace: Pace,
+    pub(super) leftover: Leftover,
+    pub(super) alone: bool,
+    pub(super) cost: os::Usage,
+}
+
+/// One phase of a round, ended.
+pub(super) struct Phase {
+    pub(super) recording: Recording,
+    pub(super) elapsed: Duration,
+    /// Time for which sessions were at work, summed.
+    pub(super) session_time: Duration,
+    pub(super) throughput_ops_s: f64,
+    pub(super) threads: Option<u64>,
+    /// Only of an open phase.
+    pub(super) paced: Option<Paced>,
+}
+
+impl Phase {
+    /// CPU time of the pacer, which is not the runtime's.
+    pub(super) fn pacer_cost(&self) -> os::Usage {
+        self.paced
+            .as_ref()
+            .map_or_else(os::Usage::default, |paced| paced.cost)
+    }
+}
+
+/// Starts, ends and throughput of the sessions of a phase.
+pub(super) struct Ends {
+    first_start: Option<Instant>,
+    last_end: Option<Instant>,
+    session_time: Duration,
+    throughput_ops_s: f64,
+    threads: Option<u64>,
+}
+
+impl Ends {
+    pub(super) fn of<'a>(clocks: impl Iterator<Item = &'a SessionClock>) -> Self {
+        let (activities, threads): (Vec<_>, Vec<_>) =
+            clocks.map(|clock| (clock.activity, clock.threads)).unzip();
+        let starts = activities
+            .iter()
+            .filter_map(|activity| activity.first_start);
+        let first_start = starts.min();
+        Self {
+            first_start,
+            last_end: activities
+                .iter()
+                .filter_map(|activity| activity.last_end)
+                .max(),
+            session_time: activities.iter().map(Activity::duration).sum(),
+            throughput_ops_s: first_start.map_or(0.0, |start| {
+                activities
+                    .iter()
+                    .map(|activity| activity.rate_hz(start))
+                    .sum()
+            }),
+            threads: threads.into_iter().flatten().next(),
+        }
+    }
+
+    pub(super) fn phase(self, recording: Recording) -> Phase {
+        Phase {
+            recording,
+            elapsed: Activity {
+                first_start: self.first_start,
+                last_end: self.last_end,
+                succeeded: 0,
+            }
+            .duration(),
+            session_time: self.session_time,
+            throughput_ops_s: self.throughput_ops_s,
+            threads: self.threads,
+            paced: None,
+        }
+    }
+}
+
+/// An open phase lasts as long as its schedule, or longer where operations end after it.
+pub(super) fn open_phase(ends: Ends, recording: Recording, paced: Paced) -> Phase {
+    let to_last_end = ends.last_end.map_or(Duration::ZERO, |end| {
+        end.saturating_duration_since(paced.start)
+    });
+    let elapsed = to_last_end.max(paced.length);
+    Phase {
+        elapsed,
+        throughput_ops_s: recording.succeeded() as f64 / elapsed.as_secs_f64(),
+        recording,
+        session_time: ends.session_time,
+        threads: ends.threads,
+        paced: Some(paced),
+    }
+}
+
+/// An open phase whose sessions were given up at `now`.
+pub(super) fn given_up_phase(recording: Recording, paced: Paced, now: Instant) -> Phase {
+    let nothing_known = Ends {
+        first_start: None,
+        last_end: Some(now),
+        session_time: Duration::ZERO,
+        throughput_ops_s: 0.0,
+        threads: None,
+    };
+    open_phase(nothing_known, recording, paced)
+}

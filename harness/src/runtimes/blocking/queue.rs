@@ -1,0 +1,246 @@
+//! One queue of operations and spawned parts, served by a fixed number of threads.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
+
+use super::deadline::has_deadline;
+use super::thread::start_thread;
+use super::waiting::Monitor;
+use crate::runtime::{BoxFuture, TaskError};
+use crate::runtimes::panics;
+
+/// A handle to the queue and its threads.
+#[derive(Clone)]
+pub(in crate::runtimes) struct PoolQueue {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.close();
+        for thread in self.threads.drain(..) {
+            // The last handle may be dropped by a job, on a pool thread: that one ends by itself.
+            if thread.thread().id() != std::thread::current().id() {
+                thread
+                    .join()
+                    .expect("pool threads catch the panics of their jobs");
+            }
+        }
+    }
+}
+
+/// The one queue of operations and parts.
+#[derive(Default)]
+struct Queue {
+    state: Monitor<QueueState>,
+}
+
+#[derive(Default)]
+struct QueueState {
+    waiting: VecDeque<Box<dyn Job>>,
+    closed: bool,
+}
+
+/// Something a pool thread takes from the queue: a step of a session, or a spawned part.
+trait Job: Send {
+    /// Runs it; what it gives back goes to the end of the queue.
+    fn run(self: Box<Self>) -> Option<Box<dyn Job>>;
+}
+
+impl Queue {
+    fn push(&self, job: Box<dyn Job>) {
+        self.state.lock().waiting.push_back(job);
+        self.state.notify_one();
+    }
+
+    fn close(&self) {
+        self.state.lock().closed = true;
+        self.state.notify_all();
+    }
+
+    fn serve(&self) {
+        ON_POOL_THREAD.set(true);
+        let next_or_end = |state: &mut QueueState| match state.waiting.pop_front() {
+            Some(job) => Some(Some(job)),
+            None => state.closed.then_some(None),
+        };
+        let mut next = self.state.wait(next_or_end);
+        while let Some(job) = next {
+            next = match job.run() {
+                Some(again) => Some(self.exchange(again)),
+                None => self.state.wait(next_or_end),
+            };
+        }
+    }
+
+    /// Puts `again` at the end and takes what is in front, in one go: as much waits as before, so nobody need be woken.
+    fn exchange(&self, again: Box<dyn Job>) -> Box<dyn Job> {
+        let mut state = self.state.lock();
+        match state.waiting.pop_front() {
+            Some(front) => {
+                state.waiting.push_back(again);
+                front
+            }
+            None => again,
+        }
+    }
+}
+
+thread_local! {
+    static ON_POOL_THREAD: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// A session in the queue, one operation at a time. The box goes round and round: no allocation per operation.
+struct PooledSession<T> {
+    session: BoxFuture<'static, T>,
+    index: usize,
+    finished: Arc<Monitor<Vec<Finished<T>>>>,
+}
+
+/// The index of a session that has ended, and its result.
+type Finished<T> = (usize, Result<T, TaskError>);
+
+impl<T: Send + 'static> Job for PooledSession<T> {
+    /// One poll is one operation: the session is pending between two of them, and only then.
+    fn run(mut self: Box<Self>) -> Option<Box<dyn Job>> {
+        let mut context = Context::from_waker(Waker::noop());
+        let result = match panics::catch(|| self.session.as_mut().poll(&mut context)) {
+            Ok(Poll::Pending) => return Some(self),
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(error) => Err(error),
+        };
+        self.finished.lock().push((self.index, result));
+        self.finished.notify_one();
+        None
+    }
+}
+
+/// A spawned part: shared between the queue and whoever joins it.
+struct Part<T> {
+    state: Monitor<PartState<T>>,
+}
+
+enum PartState<T> {
+    Queued(Box<dyn FnOnce() -> T + Send>),
+    Running,
+    Done(Result<T, TaskError>),
+}
+
+impl<T: Send + 'static> Part<T> {
+    /// Runs it on this thread unless somebody else has begun.
+    fn run_if_queued(&self) {
+        let work = {
+            let mut state = self.state.lock();
+            match std::mem::replace(&mut *state, PartState::Running) {
+                PartState::Queued(work) => work,
+                begun => {
+                    *state = begun;
+                    return;
+                }
+            }
+        };
+        let result = panics::catch(work);
+        *self.state.lock() = PartState::Done(result);
+        self.state.notify_all();
+    }
+}
+
+struct PartJob<T>(Arc<Part<T>>);
+
+impl<T: Send + 'static> Job for PartJob<T> {
+    fn run(self: Box<Self>) -> Option<Box<dyn Job>> {
+        self.0.run_if_queued();
+        None
+    }
+}
+
+/// A spawned part of a pool.
+pub(in crate::runtimes) struct PoolTask<T> {
+    part: Arc<Part<T>>,
+}
+
+impl<T: Send + 'static> PoolTask<T> {
+    pub(super) async fn join(self) -> Result<T, TaskError> {
+        // Under a deadline the caller could not give up in the middle of somebody else's work, so it only waits.
+        if ON_POOL_THREAD.get() && !has_deadline() {
+            self.part.run_if_queued();
+        }
+        let take_result =
+            |state: &mut PartState<T>| match std::mem::replace(state, PartState::Running) {
+                PartState::Done(result) => Some(result),
+                unfinished => {
+                    *state = unfinished;
+                    None
+                }
+            };
+        self.part.state.wait_until_deadline(take_result).await
+    }
+}
+
+impl PoolQueue {
+    /// Starts `threads` threads that serve the queue.
+    pub(in crate::runtimes) fn start(threads: u32) -> io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        let handles: io::Result<Vec<_>> = (0..threads)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                start_thread("pool", move || queue.serve())
+            })
+            .collect();
+        match handles {
+            Ok(threads) => Ok(Self {
+                inner: Arc::new(Inner { queue, threads }),
+            }),
+            Err(error) => {
+                queue.close();
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn threads(&self) -> u32 {
+        u32::try_from(self.inner.threads.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        work: Box<dyn FnOnce() -> T + Send>,
+    ) -> PoolTask<T> {
+        let part = Arc::new(Part {
+            state: Monitor::new(PartState::Queued(work)),
+        });
+        self.inner.queue.push(Box::new(PartJob(Arc::clone(&part))));
+        PoolTask { part }
+    }
+
+    /// Runs sessions one operation at a time, and returns their results in order.
+    pub(super) async fn run_sessions<T: Send + 'static>(
+        &self,
+        sessions: Vec<BoxFuture<'static, T>>,
+    ) -> Result<Vec<T>, TaskError> {
+        let expected = sessions.len();
+        let finished = Arc::new(Monitor::new(Vec::with_capacity(expected)));
+        for (index, session) in sessions.into_iter().enumerate() {
+            self.inner.queue.push(Box::new(PooledSession {
+                session,
+                index,
+                finished: Arc::clone(&finished),
+            }));
+        }
+        let mut finished = finished
+            .wait_until_deadline(|finished: &mut Vec<Finished<T>>| {
+                (finished.len() == expected).then(|| std::mem::take(finished))
+            })
+            .await;
+        finished.sort_by_key(|(index, _)| *index);
+        finished.into_iter().map(|(_, result)| result).collect()
+    }
+}

@@ -1,0 +1,170 @@
+//! Blocking sockets that respect the thread's deadline (`SO_RCVTIMEO`, `SO_SNDTIMEO`, `poll`), as a user of blocking sockets
+//! makes them do by hand.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use super::deadline::{patience, unless_elapsed};
+use crate::buffer::Buffer;
+use crate::runtime::{self, Elapsed};
+
+/// A blocking TCP connection.
+#[derive(Debug)]
+pub(in crate::runtimes) struct Stream {
+    socket: TcpStream,
+    /// The socket's read timeout as it is set now.
+    read_timeout: Option<Duration>,
+    /// The socket's write timeout as it is set now.
+    write_timeout: Option<Duration>,
+}
+
+impl Stream {
+    fn new(socket: TcpStream) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        Ok(Self {
+            socket,
+            read_timeout: None,
+            write_timeout: None,
+        })
+    }
+
+    fn read_once(&mut self, spare: &mut [u8]) -> Result<io::Result<usize>, Elapsed> {
+        blocking_call(
+            || {
+                arm(&mut self.read_timeout, |limit| {
+                    self.socket.set_read_timeout(limit)
+                })
+            },
+            || (&self.socket).read(spare),
+        )
+    }
+
+    fn write_once(&mut self, bytes: &[u8]) -> Result<io::Result<usize>, Elapsed> {
+        blocking_call(
+            || {
+                arm(&mut self.write_timeout, |limit| {
+                    self.socket.set_write_timeout(limit)
+                })
+            },
+            || (&self.socket).write(bytes),
+        )
+    }
+}
+
+/// Calls `io` until it neither is interrupted nor runs into the socket's timeout before the thread's deadline.
+fn blocking_call(
+    mut arm: impl FnMut() -> Result<io::Result<()>, Elapsed>,
+    mut io: impl FnMut() -> io::Result<usize>,
+) -> Result<io::Result<usize>, Elapsed> {
+    loop {
+        if let Err(error) = arm()? {
+            return Ok(Err(error));
+        }
+        match io() {
+            Err(error) if may_be_repeated(&error) => {}
+            result => return Ok(result),
+        }
+    }
+}
+
+/// Makes the socket's timeout fit the thread's deadline; `Err(Elapsed)` when that has passed.
+///
+/// The timeout may be shorter than what is left (a call that runs into it is made again), never longer. So one that was
+/// set for an earlier operation serves the next one with the same limit too: a deadline costs a system call in the first
+/// operation, as with those who set it by hand once per connection, and none after that.
+fn arm(
+    timeout: &mut Option<Duration>,
+    set: impl FnOnce(Option<Duration>) -> io::Result<()>,
+) -> Result<io::Result<()>, Elapsed> {
+    let fitting = match (patience()?, *timeout) {
+        (None, None) => return Ok(Ok(())),
+        (Some(left), Some(now)) if now <= left && left / 2 <= now => return Ok(Ok(())),
+        // A little less than what is left, so that it fits the next operation's slightly shorter rest as well.
+        (Some(left), _) => Some((left - left / 8).max(Duration::from_micros(1))),
+        (None, Some(_)) => None,
+    };
+    *timeout = fitting;
+    Ok(set(fitting))
+}
+
+fn may_be_repeated(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut
+    )
+}
+
+impl runtime::Stream for Stream {
+    async fn read(&mut self, buffer: &mut Buffer) -> io::Result<usize> {
+        let count = unless_elapsed(self.read_once(buffer.spare())).await?;
+        buffer.commit(count);
+        Ok(count)
+    }
+
+    async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let count = unless_elapsed(self.write_once(&bytes[written..])).await?;
+            if count == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
+            written += count;
+        }
+        Ok(())
+    }
+}
+
+pub(in crate::runtimes) async fn connect(address: SocketAddr) -> io::Result<Stream> {
+    let socket = match unless_elapsed(patience()).await {
+        None => TcpStream::connect(address),
+        Some(left) => match TcpStream::connect_timeout(&address, left) {
+            Err(error) if error.kind() == ErrorKind::TimedOut && patience().is_err() => {
+                std::future::pending().await
+            }
+            result => result,
+        },
+    };
+    Stream::new(socket?)
+}
+
+/// A blocking listener.
+#[derive(Debug)]
+pub(in crate::runtimes) struct Listener {
+    pub(super) socket: TcpListener,
+}
+
+impl Listener {
+    /// Waits until a connection is there or the deadline has passed.
+    async fn wait_readable(&self) -> io::Result<()> {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        use std::os::fd::AsFd as _;
+        while let Some(left) = unless_elapsed(patience()).await {
+            let left_ms =
+                PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+            let mut watched = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut watched, left_ms) {
+                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+                Ok(_) => return Ok(()),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl runtime::Listener<Stream> for Listener {
+    async fn accept(&mut self) -> io::Result<Stream> {
+        self.wait_readable().await?;
+        loop {
+            match self.socket.accept() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return Stream::new(result?.0),
+            }
+        }
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}

@@ -1,0 +1,61 @@
+//! Threads with an explicit stack, and a spawned part that has one to itself.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::waiting::Monitor;
+use crate::runtime::TaskError;
+use crate::runtimes::panics;
+
+/// Stack of each thread that runs sessions, in bytes: explicit, since 8 MiB of address space for each of thousands of
+/// threads, and a default that differs between systems, would both spoil a comparison.
+pub(super) const STACK_BYTES: usize = 256 * 1024;
+
+/// A thread with the explicit stack.
+pub(super) fn start_thread(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(work)
+}
+
+/// A thread, and the slot for its result.
+pub(in crate::runtimes) struct ThreadTask<T> {
+    result: Arc<Monitor<Option<Result<T, TaskError>>>>,
+    /// `None` if the system refused the thread; the reason is the result then.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<T: Send + 'static> ThreadTask<T> {
+    /// Runs `work` on a thread of its own.
+    pub(super) fn start(work: Box<dyn FnOnce() -> T + Send>) -> Self {
+        let result = Arc::new(Monitor::new(None));
+        let filled_by_thread = Arc::clone(&result);
+        let started = start_thread("session", move || {
+            let outcome = panics::catch(work);
+            *filled_by_thread.lock() = Some(outcome);
+            filled_by_thread.notify_all();
+        });
+        if let Err(error) = &started {
+            let refusal = format!("the system refused another thread: {error}");
+            *result.lock() = Some(Err(TaskError::Panicked(refusal)));
+        }
+        Self {
+            result,
+            thread: started.ok(),
+        }
+    }
+
+    pub(super) async fn join(self) -> Result<T, TaskError> {
+        let result = self.result.wait_until_deadline(Option::take).await;
+        if let Some(thread) = self.thread {
+            // It has left its result and is about to end: waiting keeps the number of threads exact.
+            thread.join().expect("the thread catches its own panics");
+        }
+        result
+    }
+}
