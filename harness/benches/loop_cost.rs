@@ -1,4 +1,4 @@
-//! What measuring itself costs: the loop around an operation that does nothing, under every runtime.
+//! The cost of measuring: the loop around an operation that does nothing, under every runtime.
 //!
 //! `cargo bench -p photofinish-harness --bench loop_cost`, optionally followed by `-- RUNTIME...`. Each runtime is measured
 //! in a fresh process with one worker thread, and each line tells ns per operation, the part of it beyond the two clock
@@ -32,7 +32,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Allocations up to the first and up to the last operation of the stretch that is watched.
 static ALLOCATIONS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 
-/// Where that stretch begins: caches and queues have their size by then. Of 64 sessions the last one comes to this
+/// Its start: caches and queues have their size by then. Of 64 sessions the last one comes to this
 /// operation, so that all have been spawned.
 const FIRST_WATCHED: u64 = 100_031;
 

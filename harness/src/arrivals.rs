@@ -20,11 +20,11 @@ use photofinish_record::schedule::{DueTimes, Schedule};
 pub(crate) struct Arrival {
     /// Its number, from 0.
     pub(crate) index: u64,
-    /// When it was due.
+    /// Its due time.
     pub(crate) due: Instant,
 }
 
-/// What lies between the pacer and the sessions.
+/// The queue between pacer and sessions: two numbers, whatever waits in it.
 #[derive(Debug)]
 pub(crate) struct ArrivalQueue {
     start: Instant,
@@ -35,7 +35,7 @@ pub(crate) struct ArrivalQueue {
 
 #[derive(Debug)]
 struct State {
-    /// Where the sessions are in the schedule.
+    /// The sessions' position in the schedule.
     due_times: DueTimes,
     released: u64,
     taken: u64,
@@ -50,13 +50,13 @@ struct State {
 enum Stage {
     /// More may be released.
     Open,
-    /// What was released is all there is.
+    /// No more arrivals will be released.
     Ended,
-    /// What was released and not taken stays where it is.
+    /// Arrivals that nobody took are left.
     Cut,
 }
 
-/// What was left of a schedule when its round ended.
+/// The part of a schedule that was left when its round ended.
 #[derive(Debug)]
 pub(crate) struct Leftover {
     /// Begun with and not ended.
@@ -84,7 +84,7 @@ impl ArrivalQueue {
         }
     }
 
-    /// When the schedule starts.
+    /// Start of the schedule.
     pub(crate) fn start(&self) -> Instant {
         self.start
     }
@@ -157,12 +157,12 @@ impl ArrivalQueue {
         }
     }
 
-    /// How many were taken so far.
+    /// Number of arrivals taken so far.
     pub(crate) fn taken(&self) -> u64 {
         self.lock().taken
     }
 
-    /// What is left at `now`, after the queue was cut or all sessions are done.
+    /// The arrivals left at `now`, after the queue was cut or all sessions are done.
     pub(crate) fn leftover(&self, now: Instant) -> Leftover {
         let mut overdue = Latencies::new();
         let mut waited = |due: Duration| {

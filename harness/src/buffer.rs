@@ -13,7 +13,7 @@ pub struct Buffer {
     start: usize,
     /// One past the last unread byte.
     end: usize,
-    /// Where the unread bytes are in storage that is lent out.
+    /// Range of the unread bytes in lent storage.
     lent: (usize, usize),
 }
 

@@ -1,4 +1,4 @@
-//! Fitness: what on this machine would spoil a measurement, from readings to findings.
+//! Fitness: what on this machine would distort a measurement, from readings to findings.
 //!
 //! [`Readings`] is plain data that `os` fills in; each check is a pure function from it to a finding, with numbers as
 //! evidence and a remedy where there is one. Nothing here reads a file or changes anything. Checks live by subject in
@@ -19,7 +19,7 @@ mod sharing;
 mod storage;
 mod words;
 
-/// A look at one respect of the machine.
+/// A check of one aspect of the machine.
 pub struct Check {
     /// Its name, as findings carry it.
     pub name: &'static str,
@@ -59,7 +59,7 @@ const fn check(name: &'static str, judge: fn(&Readings) -> Judged) -> Check {
     Check { name, judge }
 }
 
-/// What every check finds, in the order of [`CHECKS`].
+/// The findings of all checks, in the order of [`CHECKS`].
 pub fn findings(readings: &Readings) -> Vec<Finding> {
     let find = |check: &Check| {
         let judged = (check.judge)(readings);
@@ -73,7 +73,7 @@ pub fn findings(readings: &Readings) -> Vec<Finding> {
     CHECKS.iter().map(find).collect()
 }
 
-/// Whether a measurement here is worth making: nothing was found that would mislead.
+/// True if nothing was found that would make a measurement misleading.
 pub fn is_fit(findings: &[Finding]) -> bool {
     findings
         .iter()
@@ -144,10 +144,10 @@ impl Bounds {
     }
 }
 
-/// What was read off the machine; `None` and empty where the system does not tell.
+/// Facts read from the machine; `None` or empty if the system does not provide them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Readings {
-    /// Whether the program that measures is a debug build.
+    /// True of a debug build.
     pub debug_build: bool,
     /// The CPUs that are to be used, by number.
     pub cpus: Vec<usize>,
@@ -155,9 +155,9 @@ pub struct Readings {
     pub cpus_online: u32,
     /// The CPUs' frequency and layout.
     pub processor: Processor,
-    /// How much CPU time the control group may use.
+    /// The control group's limits.
     pub quota: Quota,
-    /// What happened while the machine was watched.
+    /// Activity of the machine during a short observation.
     pub watched: Watched,
     /// Clocks and timers.
     pub clock: Clock,
@@ -165,7 +165,7 @@ pub struct Readings {
     pub limits: Limits,
     /// Memory, swap and the page cache.
     pub memory: Memory,
-    /// Where files of a run go.
+    /// The file system of a run's files.
     pub storage: Storage,
     /// Settings of the kernel.
     pub kernel: Kernel,
@@ -176,18 +176,18 @@ pub struct Readings {
 pub struct Processor {
     /// Frequency governors, with the CPUs that each governs.
     pub governors: BTreeMap<String, Vec<usize>>,
-    /// Whether frequencies may rise above the nominal one.
+    /// True if frequencies may rise above the nominal one.
     pub turbo: Option<bool>,
     /// The CPUs to be used, those of one core together; `None` where the layout is unknown.
     pub cores: Option<Vec<Vec<usize>>>,
-    /// What the virtual machine calls itself; `None` on a real one, or where the CPU does not tell.
+    /// The hypervisor's name for itself; `None` on a physical machine, or if the CPU does not tell.
     pub hypervisor: Option<String>,
 }
 
-/// How much CPU time the control group may use, and what was taken from it.
+/// The CPU time that the control group may use, and how often it was throttled.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Quota {
-    /// Whether the control group could be read at all.
+    /// True if the control group could be read.
     pub known: bool,
     /// The lowest quota that holds for this process, in CPUs; `None` where there is none.
     pub cpus: Option<f64>,
@@ -197,7 +197,7 @@ pub struct Quota {
     pub throttled_ns: Option<u64>,
 }
 
-/// What happened while the machine was watched and this program slept.
+/// Activity of the machine while this program slept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Watched {
     /// For how long, in ns.
@@ -221,15 +221,15 @@ pub struct Watched {
 pub struct Clock {
     /// The kernel's clock source.
     pub source: Option<String>,
-    /// What the monotonic clock claims as its resolution, in ns.
+    /// Resolution of the monotonic clock as it claims, in ns.
     pub resolution_ns: Option<u64>,
-    /// What reading it takes, in ns.
+    /// Cost of reading it, in ns.
     pub read_ns: f64,
-    /// How late a sleep of 1 ms ends, the median, in ns.
+    /// Median overshoot of a sleep of 1 ms, in ns.
     pub sleep_late_p50_ns: u64,
     /// The same, the 90th percentile, in ns.
     pub sleep_late_p90_ns: u64,
-    /// Whether the kernel was told not to put wake-ups off.
+    /// True if the kernel accepted the smallest timer slack.
     pub slack_set: bool,
 }
 
@@ -255,7 +255,7 @@ pub struct Limits {
 pub struct Memory {
     /// Physical memory.
     pub total_bytes: Option<u64>,
-    /// What can be had without swapping.
+    /// Bytes available without swapping.
     pub available_bytes: Option<u64>,
     /// Files held in memory.
     pub cached_bytes: Option<u64>,
@@ -269,14 +269,14 @@ pub struct Memory {
     pub huge_pages: Option<String>,
 }
 
-/// Where files of a run go.
+/// The file system of a run's files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Storage {
     /// The directory, or the nearest one above it that exists.
     pub directory: PathBuf,
     /// Type of its file system.
     pub file_system: Option<String>,
-    /// Where that is mounted.
+    /// Its mount point.
     pub mount_point: Option<PathBuf>,
     /// Room that is left on it, in bytes.
     pub free_bytes: Option<u64>,
@@ -289,7 +289,7 @@ pub struct Kernel {
     pub address_randomisation: Option<u64>,
     /// `perf_event_paranoid`: up to 1 everything of one's own processes may be counted, 2 what they do in user mode.
     pub perf_paranoid: Option<i64>,
-    /// Whether the CPU's own event counters are there.
+    /// True if the CPU has hardware event counters.
     pub has_hardware_counters: Option<bool>,
 }
 

@@ -3,8 +3,8 @@
 //! A round is prepare, open, warm-up, the floor, measurement, close, finish; operations in flight when a phase ends are
 //! completed and counted. It runs on a thread of its own, and the calling one supervises it (`supervisor`): that paces
 //! open loads and reports what there is when an operation never ends. Time is stamped in one place (`session`), what a
-//! phase comes to is in `phase`, what a round comes to in `ledger`. How sessions run side by side is the runtime's
-//! business (`run_sessions`), what comes of the numbers is that of `reports`.
+//! phase comes to is in `outcome`, what a round comes to in `ledger`. Runtimes decide how sessions run side by side
+//! (`run_sessions`).
 //!
 //! Code that is generic over runtime and workload is compiled for each pair of them, some two hundred times: only the loop
 //! around `operate` is. A round is generic over the runtime alone, and `erased` hides the workload from it.
@@ -43,8 +43,8 @@ use self::supervisor::{Supervisor, supervised};
 
 /// Runs the round that `plan` describes, with workload `W` under whichever runtime it names.
 ///
-/// Where operations of an open load never end, the threads and tasks that wait for them are left behind: a process is
-/// for one round.
+/// If operations of an open load never end, the threads and tasks that wait for them are left behind: a process runs one
+/// round.
 pub fn run_round<W: Workload>(plan: &WorkerPlan) -> WorkerResult {
     let on_its_thread = plan.clone();
     supervised(plan, move |supervisor| {
@@ -76,7 +76,7 @@ fn failed(reason: String) -> WorkerResult {
     WorkerResult::Failed { reason, hint: None }
 }
 
-/// Why a round gave no measurement.
+/// A round gave no measurement.
 #[derive(Debug, thiserror::Error)]
 enum RoundError {
     #[error("the parameters do not fit the workload: {0}")]
@@ -92,7 +92,7 @@ enum RoundError {
 }
 
 impl RoundError {
-    /// Whether the system under test gave what must not be, and not merely nothing.
+    /// True if the system under test returned wrong content, rather than nothing.
     fn is_wrong_content(&self) -> bool {
         match self {
             Self::Prepare(failure) | Self::Open { failure, .. } | Self::Finish(failure) => {
@@ -106,9 +106,10 @@ impl RoundError {
 impl From<RoundError> for WorkerResult {
     fn from(error: RoundError) -> Self {
         let reason = error.to_string();
-        match error.is_wrong_content() {
-            true => Self::Wrong { reason },
-            false => failed(reason),
+        if error.is_wrong_content() {
+            Self::Wrong { reason }
+        } else {
+            failed(reason)
         }
     }
 }
@@ -227,7 +228,7 @@ async fn measure<R: Runtime>(
     Ok(ledger.reported(measured, ending))
 }
 
-/// What the process had spent when the measurement began.
+/// The process's cost so far at the start of the measurement.
 struct Spending {
     usage: os::Usage,
     allocations: Option<u64>,
@@ -240,7 +241,7 @@ impl Spending {
         Self { usage, allocations }
     }
 
-    /// What it has spent since, without what pacing cost; and its allocations, where they are counted.
+    /// The cost since, without the pacer's; and the number of allocations, if they are counted.
     fn end(self, pacer_cost: os::Usage) -> (os::Usage, Option<u64>) {
         let spent = os::usage().since(self.usage).without(pacer_cost);
         let allocations = allocations::counted().zip(self.allocations);

@@ -1,4 +1,4 @@
-//! What a workload or a probe observes itself, beside what the measuring loop times: histograms and numbers by name.
+//! Observations of a workload or a probe beside the measuring loop's: histograms and numbers by name.
 //!
 //! A sleep's overshoot, the lag of a probe, the memory of an idle task: results of their own, which no time around an
 //! operation holds. They are forgotten between warm-up and measurement like everything else.
@@ -48,7 +48,7 @@ impl Observed {
         mean.count += 1;
     }
 
-    /// What is answered to a question that every operation asks: two builds of a server that answer differently are told
+    /// The answer to a request that every operation repeats: two builds of a server that answer differently are told
     /// from two that differ in speed only.
     pub fn content(&self, question: impl Into<String>, answer: impl Into<String>) {
         self.lock().contents.insert(question.into(), answer.into());

@@ -1,8 +1,8 @@
 //! Everything that depends on the operating system: pinning, limits, what the process has cost so far, machine facts.
 //!
-//! Where the system cannot know a thing the answer is `None`; where it cannot do a thing the answer is an "unsupported"
-//! error or nothing happens, as each function says. No policy lives here: who is pinned where, and what a cost means, is
-//! decided by those who call. What only Linux offers is in `os/linux.rs`, and its absence in `os/elsewhere.rs`.
+//! A fact that the system does not provide is `None`; an action that it cannot take is an "unsupported" error or does
+//! nothing, as each function says. No policy lives here. Linux's own parts are in `os/linux.rs`, their absence in
+//! `os/elsewhere.rs`.
 
 use std::hint::black_box;
 use std::io;
@@ -42,12 +42,12 @@ pub fn pin_process(cpus: &[usize]) -> io::Result<()> {
     system::pin_process(cpus)
 }
 
-/// The CPUs this process may use, ascending: what was given from outside (a container, `taskset`) is respected.
+/// The CPUs that this process may use, ascending; a set given from outside (a container, `taskset`) is respected.
 pub fn allowed_cpus() -> Vec<usize> {
     system::allowed_cpus()
 }
 
-/// What the process, all its threads together, has cost since its start.
+/// Resources that a process or thread has used since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// User CPU time, in ns.
@@ -64,12 +64,12 @@ pub struct Usage {
     pub major_faults: Option<u64>,
 }
 
-/// What the process has cost so far.
+/// Resources used by the process, all its threads together.
 pub fn usage() -> Usage {
     usage_of(UsageWho::RUSAGE_SELF)
 }
 
-/// What the calling thread has cost so far.
+/// Resources used by the calling thread.
 pub fn thread_usage() -> Usage {
     system::THREAD_USAGE.map_or_else(Usage::default, usage_of)
 }
@@ -89,12 +89,12 @@ fn usage_of(who: UsageWho) -> Usage {
 }
 
 impl Usage {
-    /// What was spent since `earlier`; unknown where either is.
+    /// The difference to `earlier`; unknown where either is.
     pub fn since(self, earlier: Self) -> Self {
         self.combined(earlier, u64::checked_sub)
     }
 
-    /// This without what `part` of it cost; where the part is unknown it counts as nothing.
+    /// The difference to a `part` of it; an unknown part counts as 0.
     pub fn without(self, part: Self) -> Self {
         let known = |field: Option<u64>| Some(field.unwrap_or(0));
         let part = Self {
@@ -139,17 +139,17 @@ pub fn resident_bytes() -> Option<u64> {
     system::resident_bytes()
 }
 
-/// Threads of the process that are alive now.
+/// Number of threads of the process.
 pub fn thread_count() -> Option<u64> {
     system::thread_count()
 }
 
-/// Whether process `pid` is a child of this one that was not waited for yet: running, or a zombie.
+/// True if process `pid` is a child of this one, running or a zombie.
 pub fn is_child(pid: u32) -> Option<bool> {
     system::is_child(pid)
 }
 
-/// Raises the soft limit of open files to the hard one, as far as the system lets it, and returns what holds now.
+/// Raises the soft limit of open files to the hard one if it can, and returns the limit now in force.
 pub fn raise_open_files_limit() -> Option<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
@@ -158,16 +158,16 @@ pub fn raise_open_files_limit() -> Option<u64> {
     }
 }
 
-/// Sets how late the kernel may fire the calling thread's timers to save wake-ups; threads started from now on inherit it.
+/// Sets the timer slack of the calling thread, inherited by threads started from now on. Returns true if it took effect.
 ///
-/// The default of 50 µs would otherwise be part of every sleep. Returns whether it took effect.
+/// The default of 50 µs would otherwise be part of every sleep.
 pub fn set_timer_slack_ns(slack_ns: u64) -> bool {
     system::set_timer_slack_ns(slack_ns)
 }
 
-/// Has the kernel kill this process when the thread that started it ends, however that comes about.
+/// Has the kernel kill this process when the thread that started it ends.
 ///
-/// Call it before anything else. An error means that the parent is gone already. Where the system cannot, nothing happens.
+/// Call it before anything else. An error means that the parent is gone already. Does nothing on systems without it.
 pub fn die_with_parent() -> io::Result<()> {
     system::die_with_parent()
 }
@@ -176,7 +176,7 @@ pub fn die_with_parent() -> io::Result<()> {
 const BATCHES: u32 = 20;
 const READS: u32 = 500;
 
-/// What a clock read takes, in ns; of several batches the fastest, which nothing interrupted.
+/// Cost of a clock read, in ns: the fastest of several batches, which nothing interrupted.
 pub fn clock_read_ns() -> f64 {
     let batch = || {
         let started = Instant::now();
@@ -194,7 +194,7 @@ pub fn online_cpus() -> u32 {
     system::online_cpus().unwrap_or_else(allowed)
 }
 
-/// Where this process runs.
+/// Facts about this machine.
 pub fn machine() -> Machine {
     let facts = system::facts();
     Machine {

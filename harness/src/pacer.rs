@@ -18,10 +18,10 @@ const SPIN: Duration = Duration::from_micros(200);
 /// Sleeps are no longer than this, so that a round that was given up ends its pacer too.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 
-/// How a pacer kept its schedule.
+/// A pacer's accuracy.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
-    /// How late arrivals were released.
+    /// Delay of each release, in ns.
     pub(crate) error: Latencies,
     /// Arrivals that a session had begun with when the schedule ended.
     pub(crate) started_in_time: u64,

@@ -1,8 +1,8 @@
-//! What the measuring loop writes down of each operation.
+//! Recordings: the measuring loop's histograms and counts.
 //!
 //! Successes go into one histogram; failures are counted by kind, each kind in a histogram of its own, never mixed into
 //! the latency of successes. Wrong content is a failure and a violation of identity as well. Nothing is kept per
-//! operation, so memory stays flat however many there are; but for rounds in which the tool itself is tested.
+//! operation, except in rounds that test the tool itself: memory stays flat however many there are.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub const FIRST_WARMUP_OP: u64 = 1 << 48;
 /// Violations kept in words; the rest is only counted, under [`Failure::WRONG_CONTENT`].
 const MOST_VIOLATIONS: usize = 5;
 
-/// What happened to the operations of one phase, in one session or in many.
+/// The operations of one phase, of one session or of many.
 #[derive(Debug)]
 pub struct Recording {
     service: Latencies,
@@ -30,14 +30,14 @@ pub struct Recording {
     violations: Vec<String>,
 }
 
-/// What an open load adds to the service times.
+/// The times that an open load adds to service times.
 #[derive(Clone, Debug, Default)]
 pub struct ArrivalTimes {
     /// From due to end, of successes.
     pub response: Latencies,
     /// From due to start, of all.
     pub lag: Latencies,
-    /// How many were begun with late.
+    /// Number of operations started late.
     pub late: u64,
 }
 
@@ -76,7 +76,7 @@ impl Recording {
         }
     }
 
-    /// An empty one for arrivals.
+    /// An empty recording for an open load.
     pub fn of_arrivals() -> Self {
         Self {
             arrivals: Some(ArrivalTimes::default()),
@@ -84,7 +84,7 @@ impl Recording {
         }
     }
 
-    /// The same, and from now on it keeps the first service times one by one, in memory that it takes at once.
+    /// The same, also keeping the first service times one by one, in memory allocated now.
     pub fn audited(self) -> Self {
         Self {
             samples: Some(Vec::with_capacity(Audit::MOST_SAMPLES)),
@@ -92,7 +92,7 @@ impl Recording {
         }
     }
 
-    /// Writes down operation number `op` of an open load. Allocates nothing for a success.
+    /// Records operation `op` of an open load. Allocates nothing for a success.
     #[inline]
     pub fn record_arrival(&mut self, op: u64, times: ArrivalNs, result: Result<(), Failure>) {
         let ArrivalNs { lag_ns, service_ns } = times;
@@ -108,7 +108,7 @@ impl Recording {
         self.record(op, service_ns, result);
     }
 
-    /// Writes down operation number `op`, which took `service_ns`. Allocates nothing for a success.
+    /// Records operation `op`, which took `service_ns`. Allocates nothing for a success.
     #[inline]
     pub fn record(&mut self, op: u64, service_ns: u64, result: Result<(), Failure>) {
         match result {
@@ -142,7 +142,7 @@ impl Recording {
         failures.service.record_ns(service_ns);
     }
 
-    /// Adds what another recording of the same phase holds.
+    /// Adds another recording of the same phase.
     pub fn merge(&mut self, other: &Self) {
         self.service.merge(&other.service);
         if let Some(theirs) = &other.arrivals {
@@ -167,7 +167,7 @@ impl Recording {
             .extend(other.violations.iter().take(room).cloned());
     }
 
-    /// Forgets all of it, for the next phase, and keeps the memory.
+    /// Empties it for the next phase, keeping its memory.
     pub fn clear(&mut self) {
         self.service.clear();
         if let Some(arrivals) = &mut self.arrivals {
@@ -202,14 +202,14 @@ impl Recording {
         self.failures.iter().map(owned).collect()
     }
 
-    /// How many failed, by kind.
+    /// Number of failures, by kind.
     pub fn failure_counts(&self) -> BTreeMap<String, u64> {
         let count =
             |(kind, failures): (&&'static str, &Failures)| ((*kind).to_owned(), failures.count);
         self.failures.iter().map(count).collect()
     }
 
-    /// What an open load adds, where this was one.
+    /// The times of arrivals, under open load.
     pub fn take_arrivals(&mut self) -> Option<ArrivalTimes> {
         self.arrivals.take()
     }

@@ -19,7 +19,7 @@ use photofinish_record::{RuntimeFamily, RuntimeTraits};
 
 use crate::buffer::Buffer;
 
-/// What a runtime is, for lists and reports.
+/// A runtime's description, for lists and reports.
 #[derive(Clone, Copy, Debug)]
 pub struct Descriptor {
     /// Its name in the glossary: `tokio-current-thread`.
@@ -28,18 +28,18 @@ pub struct Descriptor {
     pub summary: &'static str,
     /// A warning shown beside its name: `discontinued`.
     pub note: Option<&'static str>,
-    /// How it runs sessions.
+    /// Its way of running sessions.
     pub family: RuntimeFamily,
     /// True if operations wait for a thread outside their service time.
     pub queues_before_service: bool,
-    /// Whether its worker threads can be chosen; `false` where the model fixes them.
+    /// True if the number of its worker threads can be chosen.
     pub takes_worker_threads: bool,
-    /// What it cannot do honestly, and why.
+    /// Capabilities it does not have, each with the reason.
     pub cannot: &'static [(Capability, &'static str)],
 }
 
 impl Descriptor {
-    /// Why a workload with these `needs` cannot run honestly under this runtime; `None` where it can.
+    /// The reason that a workload with these `needs` cannot run honestly under this runtime; `None` if it can.
     pub fn refusal(&self, needs: &[Capability]) -> Option<&'static str> {
         let refused = |(capability, reason): &&(Capability, &'static str)| {
             needs.contains(capability).then_some(*reason)
@@ -47,7 +47,7 @@ impl Descriptor {
         self.cannot.iter().find_map(|entry| refused(&entry))
     }
 
-    /// What plans tell reports of it, at `position` in the list of runtimes.
+    /// Its traits for plans, at `position` in the list of runtimes.
     pub fn traits(&self, position: usize) -> RuntimeTraits {
         RuntimeTraits {
             family: self.family,
@@ -58,28 +58,27 @@ impl Descriptor {
     }
 }
 
-/// What a workload may need beyond reading, writing and waiting.
+/// A need of some workloads beyond reading, writing and waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Capability {
     /// Two spawned parts make progress at the same time: producers and consumers, a server and its clients.
     Concurrency,
-    /// Thousands of spawned parts wait at the same time, each in its place: more than there are threads for.
+    /// Thousands of spawned parts wait at the same time: more than there are threads.
     ManyAtOnce,
     /// A spawned part can be stopped from outside while it waits.
     Cancellation,
 }
 
-/// What a runtime is started with.
 #[derive(Clone, Copy, Debug)]
 pub struct RuntimeConfig {
     /// Threads that run sessions, where the runtime lets one choose.
     pub worker_threads: NonZeroU32,
 }
 
-/// Why a runtime did not start.
+/// A runtime did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The machine cannot do what this runtime is made of.
+    /// The machine lacks something that this runtime needs.
     #[error("{0}")]
     Unsupported(String),
     /// The operating system refused something it should have granted.
@@ -92,7 +91,7 @@ pub enum StartError {
 #[error("deadline passed")]
 pub struct Elapsed;
 
-/// Why a spawned part gave no result.
+/// A spawned part gave no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TaskError {
     /// It panicked, with this message.
@@ -131,7 +130,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Runs `future` to its end on the calling thread, driving the runtime where it needs driving.
     fn block_on<F: Future>(&self, future: F) -> F::Output;
 
-    /// Sessions that really run when `asked` are asked for: 1 under `sync`.
+    /// Number of sessions that run when `asked` are requested: 1 under `sync`.
     fn sessions(&self, asked: NonZeroU32) -> NonZeroU32 {
         asked
     }
@@ -139,7 +138,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Threads that run sessions when there are `sessions` of them.
     fn worker_threads(&self, sessions: NonZeroU32) -> u32;
 
-    /// What is particular to this runtime in this process, for the record: stack size, driver.
+    /// Particulars of this runtime in this process, for the record: stack size, driver.
     fn facts(&self) -> BTreeMap<String, String> {
         BTreeMap::new()
     }
@@ -161,13 +160,13 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         spawn_all(self, sessions)
     }
 
-    /// Lets the other tasks of this thread have their turn. Threads have nothing to do here: the system schedules them.
+    /// Yields to the other tasks of this thread. Does nothing under threads, which the system schedules.
     fn give_way(&self) -> impl Future<Output = ()> + Send {
         yield_once()
     }
 
-    /// Waits until `poll` is ready, which is polled again whenever its waker was called, from whichever thread: how the
-    /// harness hands something to a session from outside the runtime.
+    /// Waits until `poll` is ready; it is polled again whenever its waker is called, from any thread. The harness hands
+    /// arrivals to sessions this way, from outside the runtime.
     fn wait_for<T, F>(&self, poll: F) -> impl Future<Output = T> + Send
     where
         T: Send,
@@ -216,13 +215,13 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         F: Future + Send,
         F::Output: Send;
 
-    /// Starts `future` "at once", as this runtime understands it. Dropping the task lets it run on.
+    /// Starts `future` concurrently, as far as this runtime can. Dropping the task detaches it.
     fn spawn<F>(&self, future: F) -> Self::Task<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static;
 
-    /// Runs blocking `work` where it holds up no session.
+    /// Runs blocking `work` on a thread where it delays no session.
     fn offload<T, W>(&self, work: W) -> impl Future<Output = Result<T, TaskError>> + Send
     where
         T: Send + 'static,
@@ -254,7 +253,6 @@ pub(crate) async fn spawn_all<R: Runtime, T: Send + 'static>(
     Ok(results)
 }
 
-/// What a session wants after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// Another step.
@@ -298,7 +296,7 @@ fn yield_once() -> impl Future<Output = ()> + Send {
     })
 }
 
-/// Runs `future`, and notes whether it ever had to wait.
+/// Runs `future`, and sets `waited` if it was ever pending.
 async fn noticing_waits<F: Future>(future: F, waited: &mut bool) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|context| {
@@ -323,11 +321,10 @@ pub trait Listener<S: Stream>: Send + 'static {
     /// The next connection, with `TCP_NODELAY` set.
     fn accept(&mut self) -> impl Future<Output = io::Result<S>> + Send;
 
-    /// Where it listens.
+    /// Its own address.
     fn local_address(&self) -> io::Result<SocketAddr>;
 }
 
-/// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
     /// For reading; it must exist.
@@ -355,14 +352,14 @@ pub trait File: Send + 'static {
     fn sync_all(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 }
 
-/// A spawned part. Dropping it lets it run on.
+/// A spawned part. Dropping it detaches it.
 pub trait Task<T>: Send + 'static {
     /// Waits for its result.
     fn join(self) -> impl Future<Output = Result<T, TaskError>> + Send;
 
-    /// Stops it where it waits, and returns once its cleanup has run; `Some` where it had finished before. One that runs
-    /// at that moment, on another thread, may still finish, and its result be dropped (`async-task` does so). Only for
-    /// runtimes without a refusal of [`Capability::Cancellation`].
+    /// Stops it at its next await point, and returns once its cleanup has run; `Some` if it had finished before. One that
+    /// is running at that moment on another thread may still finish, with its result dropped (`async-task` does so). Only
+    /// for runtimes that have [`Capability::Cancellation`].
     fn cancel(self) -> impl Future<Output = Option<T>> + Send;
 }
 

@@ -19,22 +19,20 @@ mod tokio_current_thread;
 
 use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError};
 
-/// Something to be done under a runtime, whichever it is.
+/// Work that is generic over the runtime.
 pub trait Visitor {
-    /// What comes of it.
     type Output;
 
-    /// Does it under `runtime`.
     fn visit<R: Runtime>(self, runtime: R) -> Self::Output;
 }
 
-/// Why nothing was done under the runtime asked for.
+/// The requested runtime did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
     /// No runtime of this name is built in.
     #[error("no runtime is called `{0}`")]
     Unknown(String),
-    /// It is there and did not start.
+    /// It did not start.
     #[error(transparent)]
     Start(#[from] StartError),
 }
@@ -44,7 +42,7 @@ macro_rules! runtimes {
         /// Every runtime of this build, in the order of reports; the first is the default reference.
         pub static DESCRIPTORS: &[&Descriptor] = &[$($(#[$condition])* &$module::DESCRIPTOR),+];
 
-        /// Starts the runtime called `name` and does what `visitor` wants under it.
+        /// Starts the runtime called `name`, and visits it.
         pub fn with_runtime<V: Visitor>(
             name: &str,
             config: RuntimeConfig,

@@ -20,13 +20,13 @@ const FAST: [&str; 6] = [
 /// Clock sources that are devices.
 const SLOW: [&str; 5] = ["hpet", "acpi_pm", "pit", "jiffies", "refined-jiffies"];
 
-/// What one clock read may take, in ns.
+/// Highest acceptable cost of a clock read, in ns.
 const READ_NS: Bounds = Bounds {
     caution: 100.0,
     bad: 500.0,
 };
 
-/// How late a sleep of 1 ms may end at its median, in ns.
+/// Highest acceptable median overshoot of a sleep of 1 ms, in ns.
 const SLEEP_LATE_NS: Bounds = Bounds {
     caution: 150e3,
     bad: 1e6,

@@ -1,6 +1,6 @@
-//! Who else has a claim on the CPUs: a control group's quota, other processes, the neighbours of a virtual machine.
+//! Other claims on the CPUs: a control group's quota, other processes, the neighbours of a virtual machine.
 //!
-//! What takes a CPU away for milliseconds shows up as latency of whatever was running. These readings are of a short
+//! A CPU taken away for milliseconds shows up as latency of whatever was running. These readings are of a short
 //! look before a run; what happens in each round is sampled there.
 
 use super::words;

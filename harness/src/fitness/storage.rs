@@ -1,4 +1,4 @@
-//! Where the files of a run go: the file system below the file scenarios, and the room on it.
+//! The file system of a run's files, and the space on it.
 
 use super::words;
 use super::{Judged, Readings};

@@ -1,4 +1,4 @@
-//! What a round knows apart from its sessions: enough to report when they are stuck.
+//! The ledger of a round: enough to report when its sessions are stuck.
 //!
 //! The recordings are shared with the sessions, so whoever holds a ledger can sum a round up, whether its sessions came
 //! back or not. Nothing here depends on runtime or workload.
@@ -19,23 +19,22 @@ use photofinish_record::nanoseconds;
 use photofinish_record::protocol::{Audit, WorkerPlan, WorkerResult};
 use photofinish_record::{Cost, Floor, Measurement, OpenLoad};
 
-/// Histograms per round at the most; sessions beyond that share one. Each takes 220 KiB, so one for each of thousands
+/// Maximum number of histograms per round; sessions beyond that share one. Each takes 220 KiB, so one for each of thousands
 /// of sessions would dominate the memory that is measured. Recordings of open loads hold three.
 const MOST_RECORDINGS: u32 = 64;
 /// The same under open load, whose sessions record less often than they could.
 const MOST_RECORDINGS_OPEN: u32 = 16;
 
-/// The share of a schedule that may be begun with after its end before the rate counts as not held.
+/// Share of a schedule that may start after its end before the rate counts as not held.
 const TOLERATED_SHARE: f64 = 0.001;
 
-/// Where the sessions write to.
+/// The sessions' recordings.
 #[derive(Clone, Debug)]
 pub(super) struct Recordings {
     shards: Vec<Arc<Mutex<Recording>>>,
 }
 
 impl Recordings {
-    /// As many as `sessions` need.
     pub(super) fn for_sessions(sessions: NonZeroU32, plan: &WorkerPlan) -> Self {
         let (most, make): (_, fn() -> Recording) = match plan.load {
             Load::Closed { .. } => (MOST_RECORDINGS, Recording::new),
@@ -44,9 +43,10 @@ impl Recordings {
         let shard = |_| {
             let recording = make();
             let audited = plan.audit;
-            Arc::new(Mutex::new(match audited {
-                true => recording.audited(),
-                false => recording,
+            Arc::new(Mutex::new(if audited {
+                recording.audited()
+            } else {
+                recording
             }))
         };
         Self {
@@ -81,7 +81,7 @@ fn locked(shard: &Mutex<Recording>) -> MutexGuard<'_, Recording> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What stays of the warm-up.
+/// The part of the warm-up that is kept.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Warmup {
     succeeded: u64,
@@ -110,10 +110,9 @@ impl Warmup {
     }
 }
 
-/// How a round ended.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
-    /// What the measured phase cost.
+    /// Cost of the measured phase.
     pub(super) spent: os::Usage,
     /// Expectations over the whole round that were violated.
     pub(super) broken: Vec<String>,
@@ -121,7 +120,7 @@ pub(super) struct Ending {
     pub(super) allocations: Option<u64>,
 }
 
-/// What a round comes to.
+/// The result of a round.
 pub(super) struct Reported {
     pub(super) measurement: Measurement,
     pub(super) audit: Option<Audit>,
@@ -136,7 +135,7 @@ impl From<Reported> for WorkerResult {
     }
 }
 
-/// What a round knows apart from its sessions.
+/// All that a round knows apart from its sessions.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
     pub(super) recordings: Recordings,
@@ -145,7 +144,7 @@ pub(super) struct Ledger {
     runtime_facts: BTreeMap<String, String>,
     traffic: BTreeMap<String, TrafficCounter>,
     observed: Observed,
-    /// What the loop itself takes, once that was measured.
+    /// The loop's own cost, once measured.
     pub(super) floor: Option<Floor>,
     warmup: Warmup,
 }

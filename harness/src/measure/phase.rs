@@ -1,4 +1,4 @@
-//! One phase of a round: all sessions, from a common start to the phase's end, and what it comes to.
+//! One phase of a round: all sessions, from a common start to the phase's end.
 //!
 //! A closed phase tells each session when it is done; an open one hands the schedule to the supervisor, which paces it,
 //! and the sessions take arrivals until there are no more. Recordings are emptied at the end, for the next phase.
@@ -10,7 +10,7 @@ use super::erased::AnySession;
 use super::ledger::Ledger;
 use super::outcome::{Ends, Phase, open_phase};
 use super::session::Goal;
-use super::supervisor::{Order, Supervisor, UnderWay};
+use super::supervisor::{Conduct, Order, Supervisor};
 use super::{FIRST_WARMUP_OP, RoundError};
 use crate::arrivals::ArrivalQueue;
 use crate::runtime::Runtime;
@@ -20,24 +20,23 @@ use photofinish_record::schedule::Schedule;
 
 /// Before an open phase starts, each of its sessions gets this long to be started and to wait for its first arrival.
 const LEAD_PER_SESSION: Duration = Duration::from_micros(20);
-/// The least lead.
+/// Minimum lead.
 const LEAD: Duration = Duration::from_millis(5);
 
 /// Keeps the arrivals of the warm-up apart from those of the measurement.
 const WARMUP_SALT: u64 = 0x7761_726d_2d75_7000;
 
-/// What a phase is asked to do.
 #[derive(Clone, Debug)]
 pub(super) struct PhasePlan {
-    /// When a closed phase ends.
+    /// End of a closed phase.
     pub(super) stop: Stop,
-    /// When the arrivals of an open one are due.
+    /// Due times of the arrivals of an open phase.
     schedule: Option<Schedule>,
     /// Number of its first operation.
     first_op: u64,
-    /// Whether the sessions share their threads with a probe.
+    /// True if the sessions share their threads with a probe.
     lag_probe: bool,
-    /// Whether this is the phase that counts.
+    /// True of the phase that counts.
     measured: bool,
 }
 
@@ -159,14 +158,13 @@ async fn run<R: Runtime>(
     Ok((sessions, ends))
 }
 
-/// Where the sessions of a phase are going.
+/// The sessions' goals in a phase.
 struct Course {
     goals: Goals,
-    /// When to look at how many threads there are.
+    /// Time to count threads.
     halfway: Instant,
 }
 
-/// What each session of a phase has to do.
 enum Goals {
     Closed { stop: Stop, start: Instant },
     Arrivals(Arc<ArrivalQueue>),
@@ -182,7 +180,7 @@ impl Course {
 }
 
 impl Goals {
-    /// That of session number `index` of so many.
+    /// The goal of session `index` of `sessions`.
     fn of(&self, index: u64, sessions: u64) -> Goal {
         match self {
             Self::Arrivals(queue) => Goal::Arrivals(Arc::clone(queue)),
@@ -203,7 +201,7 @@ impl Goals {
 struct OpenPhase {
     queue: Arc<ArrivalQueue>,
     halfway: Instant,
-    pacing: UnderWay,
+    pacing: Conduct,
 }
 
 impl OpenPhase {
@@ -241,14 +239,14 @@ impl OpenPhase {
         }
     }
 
-    /// What it came to, once all sessions are done.
+    /// The outcome, once all sessions are done.
     fn phase(self, ends: Ends, ledger: &Ledger) -> Phase {
         let paced = self.pacing.wait();
         open_phase(ends, ledger.recordings.drain(), paced)
     }
 }
 
-/// The moment at which all sessions are surely running: for a phase of N operations, after the first one.
+/// A time at which all sessions are running: for a phase of N operations, after the first one.
 fn halfway(stop: Stop, now: Instant) -> Instant {
     match stop {
         Stop::DurationNs(duration_ns) => now + Duration::from_nanos(duration_ns.get() / 2),

@@ -25,7 +25,7 @@ pub(super) enum Goal {
     Until(Instant),
     /// After this many more operations.
     Ops(u64),
-    /// When there are no more arrivals.
+    /// After the last arrival.
     Arrivals(Arc<ArrivalQueue>),
 }
 

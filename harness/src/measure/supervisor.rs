@@ -1,8 +1,8 @@
 //! The supervisor: the calling thread of a round, which paces open loads and outlives operations that never end.
 //!
 //! The round itself runs on a thread of its own. For an open phase it hands the schedule over as an order; the
-//! supervisor releases the arrivals, gives what is in flight some time to end, cuts off what was not begun with, and,
-//! should even then a session be stuck in its operation (a server that was stopped, say), reports from the ledger
+//! supervisor releases the arrivals, gives operations in flight some time to end, cuts off arrivals that were not started,
+//! and, if a session is stuck in its operation even then (because a server was stopped, say), reports from the ledger
 //! instead of waiting for ever. Under closed load it only waits.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::pacer::{self, Pace};
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 use photofinish_record::schedule::Schedule;
 
-/// The least time that operations get to end after the last arrival was due.
+/// Minimum time for operations to end after the last arrival was due.
 const DRAIN: Duration = Duration::from_secs(2);
 /// The same in units of delay, for operations made of delays.
 const DRAIN_UNITS: u32 = 100;
@@ -27,41 +27,41 @@ const DRAIN_UNITS: u32 = 100;
 /// Stack of the round's thread in bytes: that of a main thread, since `sync` runs whole workloads on it.
 const STACK_BYTES: usize = 8 << 20;
 
-/// A schedule to keep.
+/// An order to keep a schedule.
 pub(super) struct Order {
     pub(super) schedule: Schedule,
     pub(super) length: Duration,
     pub(super) queue: Arc<ArrivalQueue>,
-    /// What to report from if the phase does not end; `None` where there is nothing to report yet.
+    /// Source of the report if the phase does not end; `None` if there is nothing to report yet.
     pub(super) ledger: Option<Ledger>,
 }
 
-/// What the round says to its supervisor.
+/// A message from the round to its supervisor.
 enum Message {
-    Pace(Box<Ordered>),
+    Pace(Box<PaceRequest>),
     Finished(Box<WorkerResult>),
 }
 
-struct Ordered {
+struct PaceRequest {
     order: Order,
     given_up: Arc<AtomicBool>,
     reply: Sender<Pacing>,
 }
 
-/// What the supervisor knows once the schedule has ended.
+/// The supervisor's reply once the schedule has ended.
 struct Pacing {
     pace: Pace,
     alone: bool,
     cost: Usage,
 }
 
-/// The round's line to its supervisor.
+/// The round's handle to its supervisor.
 pub(super) struct Supervisor {
     messages: Sender<Message>,
 }
 
-/// An order that is being carried out.
-pub(super) struct UnderWay {
+/// A schedule that the supervisor is keeping.
+pub(super) struct Conduct {
     length: Duration,
     queue: Arc<ArrivalQueue>,
     given_up: Arc<AtomicBool>,
@@ -69,34 +69,34 @@ pub(super) struct UnderWay {
 }
 
 impl Supervisor {
-    /// Has a schedule kept from now on.
-    pub(super) fn pace(&self, order: Order) -> UnderWay {
+    /// Has a schedule kept, from now on.
+    pub(super) fn pace(&self, order: Order) -> Conduct {
         let given_up = Arc::new(AtomicBool::new(false));
         let (reply, answer) = channel();
-        let under_way = UnderWay {
+        let conduct = Conduct {
             length: order.length,
             queue: Arc::clone(&order.queue),
             given_up: Arc::clone(&given_up),
             reply: answer,
         };
-        let ordered = Box::new(Ordered {
+        let request = Box::new(PaceRequest {
             order,
             given_up,
             reply,
         });
         // It outlives the round, unless it has given the round up: then nobody reads what comes of this.
-        let _ = self.messages.send(Message::Pace(ordered));
-        under_way
+        let _ = self.messages.send(Message::Pace(request));
+        conduct
     }
 }
 
-impl UnderWay {
+impl Conduct {
     /// The sessions are gone: nobody would take another arrival.
     pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }
 
-    /// What came of it, after all sessions are done.
+    /// The outcome, after all sessions are done.
     pub(super) fn wait(self) -> Paced {
         let pacing = self
             .reply
@@ -142,11 +142,11 @@ pub(super) fn supervised(
     let supervision = Supervision {
         inbox,
         drain,
-        alone: take_place(plan),
+        alone: move_to_pacer_cpu(plan),
     };
     match supervision.run() {
         Some(result) => result,
-        // The line went dead without a result: the round panicked.
+        // The channel closed without a result: the round panicked.
         None => match thread.join() {
             Err(panic) => std::panic::resume_unwind(panic),
             Ok(()) => unreachable!("a round that ends says so"),
@@ -154,8 +154,8 @@ pub(super) fn supervised(
     }
 }
 
-/// Moves to the CPU that is meant for the pacer; whether there is one.
-fn take_place(plan: &WorkerPlan) -> bool {
+/// Moves to the CPU reserved for the pacer, and returns true if there is one.
+fn move_to_pacer_cpu(plan: &WorkerPlan) -> bool {
     plan.load.rate_hz().is_some()
         && plan
             .pacer_cpu
@@ -175,7 +175,7 @@ impl Supervision {
         loop {
             next = match next.ok()? {
                 Message::Finished(result) => return Some(*result),
-                Message::Pace(ordered) => match self.conduct(*ordered) {
+                Message::Pace(request) => match self.conduct(*request) {
                     Ok(message) => Ok(message),
                     Err(Silence::Ended) => return None,
                     Err(Silence::Stuck(result)) => return Some(*result),
@@ -185,12 +185,12 @@ impl Supervision {
     }
 
     /// Keeps a schedule, and waits for what the round says next.
-    fn conduct(&self, ordered: Ordered) -> Result<Message, Silence> {
-        let Ordered {
+    fn conduct(&self, request: PaceRequest) -> Result<Message, Silence> {
+        let PaceRequest {
             order,
             given_up,
             reply,
-        } = ordered;
+        } = request;
         let Order {
             schedule,
             length,
@@ -218,7 +218,7 @@ impl Supervision {
             Err(RecvTimeoutError::Disconnected) => return Err(Silence::Ended),
             Err(RecvTimeoutError::Timeout) => queue.cut(),
         }
-        // What was begun with just before the cut may take as long as anything else.
+        // An operation started just before the cut may take as long as any other.
         match self.inbox.recv_timeout(self.drain) {
             Ok(message) => return Ok(message),
             Err(RecvTimeoutError::Disconnected) => return Err(Silence::Ended),
@@ -237,7 +237,6 @@ impl Supervision {
     }
 }
 
-/// Why the round says nothing more.
 enum Silence {
     /// It is gone.
     Ended,

@@ -1,4 +1,4 @@
-//! What the kernel's event counters say about this process: instructions and system calls, where it may ask.
+//! The kernel's event counters for this process: instructions and system calls, if permitted.
 //!
 //! Hardware counters are absent in most virtual machines, and others need a permission (`perf_event_paranoid`); each is
 //! probed by opening it, and `None` where that fails. What a count means per operation is for those who call. What talks
@@ -16,7 +16,7 @@ pub struct Counters {
     syscalls: Option<EventCounter>,
 }
 
-/// What was counted; `None` where the kernel does not tell.
+/// Counts; `None` if the kernel does not permit them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Instructions: in user mode and the kernel, or in user mode alone where no more is permitted. Of a counter that
@@ -45,7 +45,7 @@ impl Counters {
         }
     }
 
-    /// What was counted since the start; nothing is counted any more, and the second answer is all `None`.
+    /// The counts since the start. Counting ends: a second call returns `None` for all.
     ///
     /// The counters are closed, since stopping them would leave what they cost. Closing waits for all CPUs, some tens
     /// of milliseconds: call it outside any measured phase.
@@ -68,7 +68,7 @@ mod tests {
         }
     }
 
-    /// Where the kernel does not let itself be asked, there is nothing to check but that the answer is `None`.
+    /// If the kernel does not permit counting, the answer must be `None`.
     #[test]
     fn what_threads_started_later_do_is_counted_until_the_counters_are_stopped() {
         let mut counters = Counters::open();

@@ -1,4 +1,4 @@
-//! What is known on systems other than Linux: little, said plainly.
+//! Systems other than Linux: most facts are unknown.
 //!
 //! Every answer is `None`, "unsupported", or nothing done, as `os.rs` promises for each function.
 

@@ -1,7 +1,7 @@
 //! Taking the readings that `fitness` judges: counters before and after a short watch, limits, clocks and timers.
 //!
 //! Nothing on the machine is changed by it: the timer slack is set on a thread that ends here, and no file is written.
-//! What only Linux tells is in `fitness_linux.rs`. What a reading means is not known here.
+//! Linux's own readings are in `fitness_linux.rs`; `crate::fitness` interprets them.
 
 use std::path::Path;
 use std::thread;
@@ -16,12 +16,11 @@ use super::fitness_system as system;
 use super::{activity, online_cpus, set_timer_slack_ns};
 use crate::fitness::{Clock, Limits, Processor, Readings, Watched};
 
-/// What to look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Look<'a> {
     /// The CPUs that are to be used.
     pub cpus: &'a [usize],
-    /// Where files are to go; need not exist yet.
+    /// Directory for a run's files; need not exist yet.
     pub directory: &'a Path,
     /// For how long to watch what others do.
     pub watch: Duration,
@@ -88,7 +87,7 @@ fn limits() -> Limits {
 
 /// Sleeps that are looked at.
 const SLEEPS: usize = 40;
-/// How long each is to be: as long as waits of an open load typically are.
+/// Length of each sleep: typical of the waits of an open load.
 const SLEEP: Duration = Duration::from_millis(1);
 
 fn clock() -> Clock {
@@ -106,7 +105,7 @@ fn clock() -> Clock {
     }
 }
 
-/// How late sleeps end, ascending, in ns.
+/// Overshoot of sleeps, ascending, in ns.
 fn lateness_of_sleeps() -> [u64; SLEEPS] {
     let mut late_ns = [0; SLEEPS];
     for late in &mut late_ns {

@@ -1,4 +1,4 @@
-//! What systems other than Linux tell of their fitness: nothing that is read here.
+//! Readings for fitness on systems other than Linux: none.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What Linux tells of its fitness, out of `/proc` and `/sys`.
+//! Readings for fitness on Linux, from `/proc` and `/sys`.
 //!
 //! As in `linux.rs`, reading is split from understanding: the functions that take text are pure, and tested on literals;
 //! a file that is missing makes a reading unknown. Control groups are read in `fitness_cgroup.rs`.

@@ -1,4 +1,4 @@
-//! What Linux offers: affinity, timer slack, the death of the parent, and facts out of `/proc` and `/sys`.
+//! Linux: affinity, timer slack, the death of the parent, and facts from `/proc` and `/sys`.
 //!
 //! Reading is split from understanding: the functions that take text are pure, and tested on literals. A file that is
 //! missing (a container hides some) makes a fact unknown, never an error.
@@ -107,7 +107,7 @@ pub(super) fn facts() -> Facts {
     }
 }
 
-/// What a file says, without the white space around it; `None` for an empty one.
+/// Contents of a file without the white space around it; `None` if empty.
 pub(super) fn text_of(path: &str) -> Option<String> {
     non_empty(read_to_string(path).ok()?.trim())
 }
@@ -141,7 +141,7 @@ fn pretty_name(os_release: &str) -> Option<String> {
     })
 }
 
-/// How many CPUs a kernel list such as `0-3,6` names.
+/// Number of CPUs in a kernel list such as `0-3,6`.
 fn count_of(list: &str) -> Option<u32> {
     let mut count = 0;
     for part in list.split(',') {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use perf_event::events::{Hardware, Tracepoint};
 use perf_event::{Builder, Counter, CounterData};
 
-/// Where the number of the tracepoint at the entry of every system call may stand.
+/// Files that may hold the id of the tracepoint at the entry of every system call.
 const SYSCALL_ENTRY: [&str; 2] = [
     "/sys/kernel/tracing/events/raw_syscalls/sys_enter/id",
     "/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id",
@@ -50,7 +50,7 @@ impl EventCounter {
         self.0.enable()
     }
 
-    /// How many so far, over all its threads.
+    /// The count so far, over all threads.
     pub(crate) fn count(&mut self) -> Option<u64> {
         self.0.read_full().ok().as_ref().and_then(whole)
     }

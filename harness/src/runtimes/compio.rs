@@ -124,7 +124,7 @@ impl crate::runtime::Listener<Stream> for Listener {
 
 struct File {
     file: SendWrapper<compio::fs::File>,
-    /// Where the next write goes; the kernel knows better for a file opened to append.
+    /// Offset of the next write; the kernel chooses for a file opened to append.
     position: u64,
 }
 

@@ -1,6 +1,6 @@
 //! `pool`: N threads serving a queue of operations.
 //!
-//! What most blocking executors do: sessions are state, not threads, and each operation waits in one first-in-first-out
+//! As in most blocking executors, sessions are state, not threads, and each operation waits in one first-in-first-out
 //! queue for a thread. That waiting is not part of an operation's service time. Spawned parts go through the same queue;
 //! a pool thread that joins a part which no thread has begun runs it itself, since N threads all waiting for queued
 //! parts would wait for ever. Everything else is in `blocking`.

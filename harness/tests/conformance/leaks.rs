@@ -1,4 +1,4 @@
-//! What is left of a runtime that was started, used and dropped: nothing, or what is global by design and stays constant.
+//! Leftovers of a runtime that was started, used and dropped: none, or global by design and constant.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::suite::{self, Check, listed};
 pub(crate) const CHECKS: &[Check] =
     listed![starting_using_and_dropping_it_leaks_neither_threads_nor_descriptors];
 
-/// What keeps threads and descriptors for the life of the process, and why.
+/// Runtimes that keep threads and descriptors for the life of the process, each with the reason.
 const GLOBAL: &[(&str, &str)] = &[
     (
         "async-std",

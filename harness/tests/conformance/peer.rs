@@ -116,7 +116,6 @@ impl Cleanup {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// What runs it when dropped.
     pub(crate) fn guard(&self) -> impl Send + 'static {
         struct Guard(Cleanup);
         impl Drop for Guard {

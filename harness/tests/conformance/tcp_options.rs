@@ -42,7 +42,7 @@ fn an_accepted_stream_sends_without_delay<R: Runtime>(runtime: R) {
     });
 }
 
-/// Whether `TCP_NODELAY` is set, for each socket of this process bound to `local`, but for `excluded`.
+/// The state of `TCP_NODELAY` of each socket of this process bound to `local`, but for `excluded`.
 fn without_delay(local: SocketAddr, excluded: RawFd) -> Vec<bool> {
     let numbers: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")
         .expect("proc")

@@ -1,4 +1,4 @@
-//! What the kernel's event counters add to a round: there where they may be asked, `None` elsewhere.
+//! The kernel's event counters in a round: numbers where permitted, `None` elsewhere.
 
 use photofinish_harness::os::Counters;
 use photofinish_harness::runtime::Descriptor;

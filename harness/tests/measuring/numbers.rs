@@ -1,4 +1,4 @@
-//! Which operations are run: each number once, warm-up and measurement apart, by as many sessions as asked for.
+//! Numbers of operations: each runs once, warm-up and measurement apart, by as many sessions as asked for.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What comes of operations: failures by kind and apart, violations, panics; and of a round that cannot be run.
+//! Outcomes of operations (failures by kind and apart, violations, panics), and of a round that cannot run.
 
 use photofinish_harness::runtime::Descriptor;
 use photofinish_harness::workload::Failure;

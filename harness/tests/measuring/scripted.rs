@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::suite::WORKER_THREADS;
 
-/// What the workload does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Script {

@@ -1,4 +1,4 @@
-//! How blocking threads wait for one another: a parking place, a channel, a monitor, and a semaphore built on it.
+//! Blocking threads waiting for one another: a parker, a channel, a monitor, and a semaphore built on it.
 //!
 //! All of them wait no longer than the thread's deadline (`deadline`), and stay pending beyond it.
 
@@ -10,14 +10,14 @@ use std::thread::{self, Thread};
 use super::deadline::{DEADLINE, patience, unless_elapsed};
 use crate::runtime::{self, Closed, Elapsed};
 
-/// Where a thread waits to be woken through a `Waker`.
-struct ParkingPlace {
+/// A thread that waits to be woken through a `Waker`.
+struct Parker {
     thread: Thread,
-    /// Woken since it last parked: a park may also end for no reason, or for a wake meant for somebody before us.
+    /// Set since it last parked: a park may also end spuriously, or by a wake meant for an earlier wait.
     woken: AtomicBool,
 }
 
-impl Wake for ParkingPlace {
+impl Wake for Parker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -29,13 +29,13 @@ impl Wake for ParkingPlace {
 }
 
 thread_local! {
-    /// The thread's parking place and the waker to it: made once, so that waiting allocates nothing.
-    static PARKING_PLACE: (Arc<ParkingPlace>, Waker) = {
-        let place = Arc::new(ParkingPlace {
+    /// The thread's parker and its waker: made once, so that waiting allocates nothing.
+    static PARKER: (Arc<Parker>, Waker) = {
+        let parker = Arc::new(Parker {
             thread: thread::current(),
             woken: AtomicBool::new(false),
         });
-        (Arc::clone(&place), Waker::from(place))
+        (Arc::clone(&parker), Waker::from(parker))
     };
 }
 
@@ -45,13 +45,13 @@ pub(in crate::runtimes) async fn wait_for<T>(poll: impl FnMut(&mut Context<'_>) 
 }
 
 fn park_until_ready<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Result<T, Elapsed> {
-    PARKING_PLACE.with(|(place, waker)| {
+    PARKER.with(|(parker, waker)| {
         let mut context = Context::from_waker(waker);
         loop {
             if let Poll::Ready(value) = poll(&mut context) {
                 return Ok(value);
             }
-            while !place.woken.swap(false, Ordering::Acquire) {
+            while !parker.woken.swap(false, Ordering::Acquire) {
                 match patience()? {
                     None => thread::park(),
                     Some(left) => thread::park_timeout(left),
@@ -140,7 +140,7 @@ impl<T> Monitor<T> {
         self.changed.notify_all();
     }
 
-    /// Waits, blocking, until `take` finds what it wants.
+    /// Waits, blocking, until `take` returns something.
     pub(in crate::runtimes) fn wait<U>(&self, mut take: impl FnMut(&mut T) -> Option<U>) -> U {
         let mut value = self.lock();
         loop {
