@@ -343,8 +343,9 @@ fn blocks(cells: &[Cell], rounds: NonZeroU32, seed: u64) -> Vec<Vec<usize>> {
 
 /// SHA-256 over the canonical JSON (sorted keys, no spaces) of `{"plan": …, "seed": …}`, in hex.
 pub fn plan_hash(plan: &Plan, seed: u64) -> String {
-    let text = canonical_json(&json!({"plan": plan, "seed": seed}));
-    hex(Sha256::digest(text))
+    hex(Sha256::digest(canonical_json(
+        json!({"plan": plan, "seed": seed}),
+    )))
 }
 
 /// Estimate of a plan's duration: warm-up, measurement and start-up of every round, with 200 µs per operation for phases
