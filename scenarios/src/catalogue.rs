@@ -1,7 +1,7 @@
-//! The catalogue: the scenarios that ship, built into the tool; and how a name on the command line finds its scenario.
+//! The catalogue: the scenarios that ship, built into the tool; and the lookup of names on the command line.
 //!
-//! Each is a file in `catalogue/`, found at build time, so that adding a scenario is adding a file. What the files say
-//! is checked in `scenario`; `suite.rs` has the short tour.
+//! Each scenario is a file in `catalogue/`, found at build time, so adding a scenario is adding a file. `scenario` checks
+//! their content.
 
 use std::path::{Path, PathBuf};
 
@@ -13,14 +13,11 @@ include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
 /// A scenario that ships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CatalogueEntry {
-    /// Its name.
     pub name: &'static str,
-    /// Its file's text.
     pub text: &'static str,
 }
 
 impl CatalogueEntry {
-    /// Its text, for reading.
     pub fn source(&self) -> Source {
         Source {
             name: self.name.to_owned(),
@@ -38,27 +35,23 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
 /// A commented scenario to start from.
 pub const TEMPLATE: &str = include_str!("init.toml");
 
-/// What a name on the command line means.
+/// The scenario that a name on the command line refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Located {
-    /// A scenario that ships.
+pub enum ScenarioRef {
     Catalogue(&'static CatalogueEntry),
-    /// A file of the user's, to be read by the caller.
+    /// A user's file, to be read by the caller.
     File(PathBuf),
 }
 
-/// A name that is neither in the catalogue nor a file's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no scenario `{name}` in the catalogue")]
+#[error("no scenario `{name}` in the catalogue")]
 pub struct UnknownScenario {
-    /// The name.
     pub name: String,
-    /// What was probably meant.
+    /// The most similar name.
     pub suggestion: Option<&'static str>,
 }
 
 impl UnknownScenario {
-    /// What to type instead.
     pub fn hint(&self) -> String {
         match self.suggestion {
             Some(name) => format!("did you mean `{name}`?"),
@@ -68,24 +61,18 @@ impl UnknownScenario {
     }
 }
 
-/// Finds what a name on the command line means. Names that end in `.toml` or hold a slash are files, whether they exist or
+/// Resolves a name on the command line. A name that ends in `.toml` or contains a slash is a file, whether it exists or
 /// not.
-pub fn locate(name: &str) -> Result<Located, UnknownScenario> {
-    let entry = ENTRIES.iter().find(|entry| entry.name == name);
-    match entry {
-        Some(entry) => Ok(Located::Catalogue(entry)),
-        None if is_file(name) => Ok(Located::File(PathBuf::from(name))),
-        None => Err(UnknownScenario {
-            name: name.to_owned(),
-            suggestion: did_you_mean(name, ENTRIES.iter().map(|entry| entry.name)),
-        }),
+pub fn locate(name: &str) -> Result<ScenarioRef, UnknownScenario> {
+    if let Some(entry) = ENTRIES.iter().find(|entry| entry.name == name) {
+        return Ok(ScenarioRef::Catalogue(entry));
     }
-}
-
-fn is_file(name: &str) -> bool {
-    let in_folder = name.contains(std::path::is_separator);
-    in_folder
-        || Path::new(name)
-            .extension()
-            .is_some_and(|ending| ending == "toml")
+    let path = Path::new(name);
+    if name.contains(std::path::is_separator) || path.extension().is_some_and(|it| it == "toml") {
+        return Ok(ScenarioRef::File(path.to_owned()));
+    }
+    Err(UnknownScenario {
+        name: name.to_owned(),
+        suggestion: did_you_mean(name, ENTRIES.iter().map(|entry| entry.name)),
+    })
 }

@@ -1,8 +1,7 @@
-//! Diagnostics: what is wrong in a user's file or on the command line, and where.
+//! Diagnostics: errors in a user's file or on the command line, each with its location.
 //!
-//! A [`Diagnostic`] is data: a headline, a place, what was expected there. [`Diagnostics`] renders any number of them with
-//! the lines they speak of, in colour where a terminal shows it. What counts as wrong is the business of `scenario`; this
-//! file knows neither scenarios nor TOML.
+//! A [`Diagnostic`] is data: a message, a location, what was expected there. [`Diagnostics`] renders any number of them
+//! with the lines they refer to, in colour on a terminal. This file knows neither scenarios nor TOML.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,19 +10,17 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-/// A text somebody wrote, under the name by which they know it.
+/// A text and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// What the text is called among scenarios: the file's stem.
+    /// The name of the scenario in it: the file's stem.
     pub name: String,
-    /// What people see before the line number: the path as given, or the catalogue's own.
+    /// The path shown before the line number: as given, or in the catalogue.
     pub origin: String,
-    /// The text.
     pub text: String,
 }
 
 impl Source {
-    /// A text from a file.
     pub fn of_file(path: &Path, text: String) -> Self {
         let name = path.file_stem().unwrap_or(path.as_os_str());
         Self {
@@ -42,68 +39,62 @@ impl Source {
     }
 }
 
-/// Where something is wrong.
+/// The location of an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In a text, at these bytes.
+pub enum Location {
+    /// Bytes of a text.
     Text {
-        /// The text.
         source: Arc<Source>,
-        /// The bytes at fault.
         span: Range<usize>,
     },
-    /// In a text as a whole: something is missing from it.
-    Whole {
-        /// The text.
-        source: Arc<Source>,
-    },
-    /// In an argument on the command line, as written: `--set unit=1x`.
+    /// A text as a whole: something is missing from it.
+    Whole { source: Arc<Source> },
+    /// An argument on the command line, as written: `--set unit=1x`.
     Argument(String),
 }
 
-/// One thing that is wrong.
+/// One error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// What is wrong, in one line.
+    /// One line.
     pub message: String,
-    /// Where.
-    pub place: Place,
-    /// What was expected there, or meant.
+    pub location: Location,
+    /// The expected value, or a suggestion.
     pub label: Option<String>,
-    /// What else helps, such as all valid names.
+    /// More help, such as all valid names.
     pub help: Option<String>,
 }
 
 impl Diagnostic {
-    /// Line and column, both from 1, where the place is a text.
+    /// Line and column, both from 1, of a location in a text.
     pub fn line_and_column(&self) -> Option<(usize, usize)> {
-        match &self.place {
-            Place::Text { source, span } => Some(source.line_and_column(span.start)),
-            Place::Whole { .. } | Place::Argument(_) => None,
+        match &self.location {
+            Location::Text { source, span } => Some(source.line_and_column(span.start)),
+            Location::Whole { .. } | Location::Argument(_) => None,
         }
     }
 
-    /// Where it stands among others: texts first, from top to bottom.
+    /// Sort key: texts first, from top to bottom.
     fn position(&self) -> (bool, usize) {
-        match &self.place {
-            Place::Whole { .. } => (false, 0),
-            Place::Text { span, .. } => (false, span.start),
-            Place::Argument(_) => (true, 0),
+        match &self.location {
+            Location::Whole { .. } => (false, 0),
+            Location::Text { span, .. } => (false, span.start),
+            Location::Argument(_) => (true, 0),
         }
     }
 
     fn group(&self) -> Group<'_> {
         let group = Group::with_title(Level::ERROR.primary_title(printable(&self.message)));
-        let group = match &self.place {
-            Place::Text { source, span } => group.element(self.snippet(source, span)),
-            Place::Whole { source } => group.element(Origin::path(printable(&source.origin))),
-            Place::Argument(argument) => {
+        let group = match &self.location {
+            Location::Text { source, span } => group.element(self.snippet(source, span)),
+            Location::Whole { source } => group.element(Origin::path(printable(&source.origin))),
+            Location::Argument(argument) => {
                 group.element(Origin::path(format!("in `{}`", printable(argument))))
             }
         };
-        let label = match self.place {
-            Place::Text { .. } => None, // It stands under the line.
-            Place::Whole { .. } | Place::Argument(_) => self.label.as_deref(),
+        let label = match self.location {
+            Location::Text { .. } => None, // It is shown under the line.
+            Location::Whole { .. } | Location::Argument(_) => self.label.as_deref(),
         };
         let helps = [label, self.help.as_deref()].into_iter().flatten();
         group.elements(helps.map(|help| Level::HELP.message(printable(help))))
@@ -128,21 +119,25 @@ fn clamp(text: &str, span: &Range<usize>) -> Range<usize> {
     text.floor_char_boundary(span.start).min(end)..end
 }
 
-/// The text on one line and without control characters: a file's content must not steer a terminal.
+/// Escapes control characters: the content of a file must not control the terminal.
 fn printable(text: &str) -> String {
-    let escape = |letter: char| match letter.is_control() {
-        true => letter.escape_default().to_string(),
-        false => letter.to_string(),
-    };
-    text.chars().map(escape).collect()
+    let mut printable = String::new();
+    for letter in text.chars() {
+        if letter.is_control() {
+            printable.extend(letter.escape_default());
+        } else {
+            printable.push(letter);
+        }
+    }
+    printable
 }
 
-/// Everything that is wrong, in reading order; never empty.
+/// Errors in reading order; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// All of these, in reading order and each once. There must be at least one.
+    /// Sorts and deduplicates a non-empty list.
     pub fn new(mut all: Vec<Diagnostic>) -> Self {
         assert!(!all.is_empty(), "diagnostics without a diagnostic");
         all.sort_by_key(Diagnostic::position);
@@ -150,22 +145,21 @@ impl Diagnostics {
         Self(all)
     }
 
-    /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.0.iter()
     }
 
-    /// As text for people, each with the line it speaks of; with terminal colours if `styled`.
+    /// Text with the line of each error; with terminal colours if `styled`.
     pub fn render(&self, styled: bool) -> String {
         let renderer = if styled {
             Renderer::styled()
         } else {
             Renderer::plain()
         };
-        let each = self
-            .iter()
-            .map(|diagnostic| renderer.render(&[diagnostic.group()]));
-        each.collect::<Vec<_>>().join("\n\n")
+        self.iter()
+            .map(|diagnostic| renderer.render(&[diagnostic.group()]))
+            .collect::<Vec<_>>()
+            .join("\n\n")
     }
 }
 
@@ -177,13 +171,13 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// The candidate that `name` was probably meant to be.
+/// The candidate most similar to `name`, if any is similar enough.
 pub fn did_you_mean<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let name = folded(name);
-    // A third of the letters may be wrong; of one or two letters, none.
+    // A third of the letters may be wrong: of one or two letters, none.
     let tolerance = name.chars().count() / 3;
     let distance_to = |candidate: &str| {
         let last_key = candidate.rsplit('.').next().unwrap_or(candidate);
@@ -198,12 +192,12 @@ pub fn did_you_mean<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Case and the kind of dash are not what anybody meant.
+/// Ignores case and the kind of dash.
 fn folded(name: &str) -> String {
     name.to_lowercase().replace('-', "_")
 }
 
-/// Names for people: `` `a`, `b` or `c` ``.
+/// Lists names as text: `` `a`, `b` or `c` ``.
 pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     let quoted: Vec<_> = names
         .iter()
@@ -252,12 +246,12 @@ mod tests {
     fn control_characters_never_reach_a_terminal() {
         let diagnostic = Diagnostic {
             message: "unknown key `\u{1b}[2J\n`".to_owned(),
-            place: Place::Argument("--set \u{7}".to_owned()),
+            location: Location::Argument("--set \u{7}".to_owned()),
             label: None,
             help: None,
         };
         let rendered = Diagnostics::new(vec![diagnostic]).render(false);
-        let steering = |letter: char| letter.is_control() && letter != '\n';
-        assert!(!rendered.contains(steering), "{rendered:?}");
+        let control = |letter: char| letter.is_control() && letter != '\n';
+        assert!(!rendered.contains(control), "{rendered:?}");
     }
 }

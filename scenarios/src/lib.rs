@@ -1,9 +1,9 @@
-//! The scenarios: workloads written once for every runtime, the protocol clients they use, and the catalogue.
+//! Scenarios: workloads written once for every runtime, their protocol clients, and the catalogue.
 //!
-//! [`registry`] lists the workloads, [`worker`] runs one round of one of them. Workloads speak through the sans-IO clients
-//! in [`protocol`], which know no socket. Runtimes are met in one place only ([`worker`], by name); processes, files and
-//! the terminal are the business of the CLI. A [`scenario`] is read from TOML, the user's own or one of the [`catalogue`], and
-//! [`plan`] makes of scenarios what a run does.
+//! [`registry`] lists the workloads, [`worker`] runs one round of one of them. Workloads use the sans-IO clients in
+//! [`protocol`], which know no socket. Only [`worker`] selects a runtime, by name; processes, files and the terminal are
+//! left to the CLI. A [`scenario`] is read from TOML, the user's or one of the [`catalogue`], and [`plan`] turns scenarios
+//! into the plan of a run.
 
 pub mod catalogue;
 pub mod diagnostic;

@@ -1,17 +1,17 @@
-//! The plan: which cells a run measures, in which order, and how long that takes. Pure: it runs nothing.
+//! The plan of a run: its cells, their order, and an estimate of its duration. Pure: it runs nothing.
 //!
-//! Scenarios, runtimes and loads meet here and become the harness's `Plan`, with nothing left to look up. The order is
-//! drawn from the seed: every block holds every supported cell once, in a permutation of its own, so that drift of the
-//! machine becomes noise between blocks instead of a difference between runtimes. Running a plan is the CLI's business.
+//! Scenarios, runtimes and loads are combined into a `Plan` that leaves nothing to look up. The order is drawn from the
+//! seed: every block holds every supported cell once, in its own permutation, so that drift of the machine becomes noise
+//! between blocks instead of a difference between runtimes. The CLI runs the plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Descriptor;
 use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
 use photofinish_record::draw::shuffle;
-use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
+use photofinish_record::load::{Arrivals, RateHz, Stop};
 use photofinish_record::{
     Cell, Placement, Plan, PlannedScenario, PlannedServer, RuntimeTraits, canonical_json, hex,
     nanoseconds,
@@ -26,160 +26,117 @@ mod arms;
 mod loads;
 
 pub use self::arms::with_arms;
-use self::loads::{MOST_ARRIVALS, loads, phases};
+use self::loads::{MAX_ARRIVALS, loads, phases};
 
-/// Rounds per cell where nothing is said. With fewer than eight no verdict between runtimes is attainable; ten tell 10 %
-/// apart where two runs of the same differ by 2 to 3 %.
+/// Default rounds per cell. Fewer than eight cannot give a verdict between runtimes; ten detect a difference of 10 % if
+/// two runs of the same build differ by 2 to 3 %.
 pub const DEFAULT_ROUNDS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
-/// Rounds per cell of a quick run: two, so that a spread can be seen at all.
+/// Rounds per cell of a quick run: two, so that there is a spread at all.
 const QUICK_ROUNDS: NonZeroU32 = NonZeroU32::new(2).unwrap();
-/// What a round takes beside warm-up and measurement: starting and ending two processes.
+/// Estimate per round beside warm-up and measurement: starting and ending two processes.
 const START_UP: Duration = Duration::from_millis(60);
-/// What an operation is taken to last where a phase ends by count.
+/// Estimate per operation, for phases that end by count.
 const OPERATION: Duration = Duration::from_micros(200);
 
-/// What the command line says about a run; what it leaves out, the scenarios say.
+/// Options on the command line; the scenarios decide the rest.
 #[derive(Clone, Debug)]
 pub struct PlanOptions {
     /// The suite that the scenarios are from.
     pub suite: Option<String>,
-    /// The runtimes, in order, instead of those of the scenarios.
+    /// Replaces the runtimes of the scenarios, in order.
     pub runtimes: Option<Vec<String>>,
-    /// The points of the sweep, in order, instead of those of the scenarios.
+    /// Replaces the sweep of the scenarios, in order.
     pub concurrency: Option<Vec<NonZeroU32>>,
-    /// Arrivals per second, in order: makes every load an open one.
+    /// Arrivals per second, in order; makes every load open.
     pub rates: Option<Vec<RateHz>>,
-    /// How the arrivals of open loads are spread, instead of what the scenarios say.
+    /// Replaces the spacing of arrivals of open loads.
     pub arrivals: Option<Arrivals>,
-    /// Whether a lag probe rides along whatever the scenarios say.
+    /// Adds a lag probe to every scenario.
     pub lag_probe: bool,
-    /// Whether rates are looked for on the way: every cell is a closed one then, and there are no blocks yet.
+    /// Plans a search for rates: every cell is closed, and there are no blocks yet.
     pub search: bool,
-    /// The runtime that the others are compared with; the first where nothing is said.
+    /// The runtime to compare the others with, by default the first.
     pub reference: Option<String>,
     /// Numbers of blocks after which the run may end early, ascending; the last one is the number of blocks.
     pub looks: Vec<NonZeroU32>,
-    /// How long a round measures, instead of what the scenarios say.
+    /// Replaces the length of the measurement.
     pub duration: Option<Duration>,
-    /// Rounds per cell.
     pub rounds: Option<NonZeroU32>,
-    /// The seed of the order.
     pub seed: u64,
-    /// Few short rounds, to see whether everything works; `rounds` and `duration` go before.
+    /// Few, short rounds, as a smoke test; `rounds` and `duration` have precedence.
     pub quick: bool,
-    /// Which CPUs server and worker run on.
     pub placement: Placement,
     /// External servers by target name, in place of mocks.
     pub targets: BTreeMap<String, PlannedServer>,
 }
 
-/// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// No scenario was given.
-    #[error("there is no scenario to run")]
-    Nothing,
-    /// A name on the command line that is no runtime's.
-    #[error("`--runtimes`: there is no runtime `{name}`")]
+    #[error("no scenario to run")]
+    NoScenario,
+    #[error("`--runtimes`: unknown runtime `{name}`")]
     UnknownRuntime {
-        /// The name.
         name: String,
-        /// What was probably meant.
+        /// The most similar name.
         suggestion: Option<&'static str>,
     },
-    /// A target on the command line that no scenario has.
     #[error("`--target {name}=…`: no scenario of this run has a target `{name}`")]
-    UnknownTarget {
-        /// The target's name.
-        name: String,
-        /// The targets the scenarios have.
-        known: Vec<String>,
-    },
-    /// A target with neither mock nor external server.
-    #[error("scenario `{scenario}` has no server behind its target `{target}`")]
-    NoServer {
-        /// The scenario.
-        scenario: String,
-        /// The target.
-        target: String,
-    },
-    /// The reference is not among the runtimes.
+    UnknownTarget { name: String, known: Vec<String> },
+    #[error("scenario `{scenario}` has no server for its target `{target}`")]
+    NoServer { scenario: String, target: String },
     #[error("`--reference`: `{name}` is not among the runtimes of this run")]
-    AbsentReference {
-        /// The name.
-        name: String,
-        /// The runtimes of the run.
-        known: Vec<String>,
-    },
-    /// `--arrivals` without any open load.
-    #[error("`--arrivals` is for open loads, and every load of this run is closed")]
-    NothingOpen,
-    /// An open load of a workload that its clients ask when they like.
+    AbsentReference { name: String, known: Vec<String> },
+    #[error("`--arrivals` is for open loads, but every load of this run is closed")]
+    NoOpenLoad,
+    /// An open load of a workload that serves requests.
     #[error(
-        "scenario `{scenario}` takes no arrivals on a schedule: its client asks as soon as it has an answer"
+        "scenario `{scenario}` cannot have an open load: its client sends each request after the last response"
     )]
-    AskedByItsClient {
-        /// The scenario.
-        scenario: String,
-    },
-    /// More arrivals in a round than can be meant.
+    OpenLoadOfServer { scenario: String },
     #[error("{rate_hz} arrivals per second over {seconds} s are too many for a round")]
-    TooManyArrivals {
-        /// The rate.
-        rate_hz: RateHz,
-        /// The length of the measurement.
-        seconds: u64,
-    },
-    /// Results are told apart by the scenarios' names.
+    TooManyArrivals { rate_hz: RateHz, seconds: u64 },
+    /// Results are identified by the names of their scenarios.
     #[error("two scenarios of this run are called `{name}`")]
-    SameName {
-        /// The name.
-        name: String,
-    },
+    DuplicateName { name: String },
 }
 
 impl PlanError {
-    /// What to try instead.
     pub fn hint(&self) -> String {
-        let names = |names: &[String]| format!("expected {}", listed(names));
         match self {
-            Self::Nothing => "`photofinish list` shows all scenarios".to_owned(),
-            Self::UnknownRuntime {
-                suggestion: Some(name),
-                ..
-            } => format!("did you mean `{name}`?"),
-            Self::UnknownRuntime { .. } => names(&all_runtimes()),
+            Self::NoScenario => "`photofinish list` shows all scenarios".to_owned(),
+            Self::UnknownRuntime { suggestion, .. } => match suggestion {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("expected {}", listed(&all_runtimes())),
+            },
             Self::UnknownTarget { known, .. } if known.is_empty() => {
                 "they talk to no server at all".to_owned()
             }
-            Self::UnknownTarget { known, .. } => names(known),
+            Self::UnknownTarget { known, .. } | Self::AbsentReference { known, .. } => {
+                format!("expected {}", listed(known))
+            }
             Self::NoServer { target, .. } => {
                 format!("add `[server.{target}]` to its file, or `--target {target}=…`")
             }
-            Self::AbsentReference { known, .. } => names(known),
-            Self::NothingOpen => "add `--rate`, in arrivals per second".to_owned(),
-            Self::AskedByItsClient { .. } => {
-                "leave out rates; `--concurrency` says how many connections the client keeps"
+            Self::NoOpenLoad => "add `--rate`, in arrivals per second".to_owned(),
+            Self::OpenLoadOfServer { .. } => {
+                "leave out rates; `--concurrency` sets the number of the client's connections"
                     .to_owned()
             }
-            Self::TooManyArrivals { .. } => {
-                format!(
-                    "a round has at most {MOST_ARRIVALS} arrivals; lower the rate or `--duration`"
-                )
-            }
-            Self::SameName { .. } => {
+            Self::TooManyArrivals { .. } => format!(
+                "a round has at most {MAX_ARRIVALS} arrivals; lower the rate or `--duration`"
+            ),
+            Self::DuplicateName { .. } => {
                 "run them one after another, or rename one of the files".to_owned()
             }
         }
     }
 }
 
-/// Makes the plan of a run. Its cells are every scenario under every load point and every runtime, in the order asked.
+/// Makes the plan of a run: a cell for every scenario, load point and runtime, in the given order.
 ///
-/// A cell whose runtime cannot do the workload honestly is in the plan with the reason, and in no block. A sweep has a
-/// cell for each of its points even under `sync`, which has one session at every point: so each comparison has its
-/// partner, measured in the same block.
+/// A cell whose runtime does not support the workload is in the plan, with the reason, but in no block. `sync` has one
+/// session at every point of a sweep, but still a cell for each: so each comparison has a partner in the same block.
 pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanError> {
     check_names(scenarios)?;
     check_targets(scenarios, &options.targets)?;
@@ -189,12 +146,15 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
         cells.extend(scenario_cells(scenario, &runtimes, options)?);
     }
     check_reference(&cells, options.reference.as_ref())?;
-    let planned = scenarios.iter().map(|scenario| planned(scenario, options));
     Ok(Plan {
-        scenarios: planned.collect::<Result<_, _>>()?,
-        blocks: match options.search {
-            true => Vec::new(),
-            false => blocks(&cells, rounds(options), options.seed),
+        scenarios: scenarios
+            .iter()
+            .map(|scenario| planned(scenario, options))
+            .collect::<Result<_, _>>()?,
+        blocks: if options.search {
+            Vec::new()
+        } else {
+            blocks(&cells, rounds(options), options.seed)
         },
         reference: options.reference.clone(),
         suite: options.suite.clone(),
@@ -208,40 +168,42 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
 
 /// Traits of the runtimes of `cells`, by name.
 fn traits(cells: &[Cell]) -> BTreeMap<String, RuntimeTraits> {
-    let listed = DESCRIPTORS.iter().enumerate();
-    let used = listed.filter(|(_, known)| cells.iter().any(|cell| cell.runtime == known.name));
-    used.map(|(position, known)| (known.name.to_owned(), known.traits(position)))
+    DESCRIPTORS
+        .iter()
+        .enumerate()
+        .filter(|(_, known)| cells.iter().any(|cell| cell.runtime == known.name))
+        .map(|(position, known)| (known.name.to_owned(), known.traits(position)))
         .collect()
 }
 
 fn check_names(scenarios: &[Scenario]) -> Result<(), PlanError> {
     if scenarios.is_empty() {
-        return Err(PlanError::Nothing);
+        return Err(PlanError::NoScenario);
     }
-    for (index, scenario) in scenarios.iter().enumerate() {
-        if scenarios[..index]
-            .iter()
-            .any(|earlier| earlier.name == scenario.name)
-        {
-            let name = scenario.name.clone();
-            return Err(PlanError::SameName { name });
-        }
+    let mut names = BTreeSet::new();
+    match scenarios
+        .iter()
+        .find(|scenario| !names.insert(&scenario.name))
+    {
+        Some(second) => Err(PlanError::DuplicateName {
+            name: second.name.clone(),
+        }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn check_targets(
     scenarios: &[Scenario],
     targets: &BTreeMap<String, PlannedServer>,
 ) -> Result<(), PlanError> {
-    let all = scenarios.iter().flat_map(|scenario| scenario.about.targets);
-    let mut known: Vec<_> = all.map(|target| (*target).to_owned()).collect();
-    known.sort();
-    known.dedup();
-    match targets.keys().find(|name| !known.contains(name)) {
+    let known: BTreeSet<&str> = scenarios
+        .iter()
+        .flat_map(|scenario| scenario.about.targets.iter().copied())
+        .collect();
+    match targets.keys().find(|name| !known.contains(name.as_str())) {
         Some(name) => Err(PlanError::UnknownTarget {
             name: name.clone(),
-            known,
+            known: known.into_iter().map(str::to_owned).collect(),
         }),
         None => Ok(()),
     }
@@ -265,8 +227,10 @@ fn check_reference(cells: &[Cell], reference: Option<&String>) -> Result<(), Pla
 }
 
 fn all_runtimes() -> Vec<String> {
-    let names = DESCRIPTORS.iter().map(|known| known.name.to_owned());
-    names.collect()
+    DESCRIPTORS
+        .iter()
+        .map(|known| known.name.to_owned())
+        .collect()
 }
 
 /// The runtimes of a scenario, each once.
@@ -274,21 +238,22 @@ fn runtimes(
     scenario: &Scenario,
     options: &PlanOptions,
 ) -> Result<Vec<&'static Descriptor>, PlanError> {
-    let asked = options
+    let names = options
         .runtimes
         .clone()
-        .or_else(|| scenario.runtimes.clone());
-    let mut chosen: Vec<&'static Descriptor> = Vec::new();
-    for name in asked.unwrap_or_else(all_runtimes) {
+        .or_else(|| scenario.runtimes.clone())
+        .unwrap_or_else(all_runtimes);
+    let mut runtimes: Vec<&'static Descriptor> = Vec::new();
+    for name in names {
         let known = descriptor(&name).ok_or_else(|| PlanError::UnknownRuntime {
             suggestion: did_you_mean(&name, DESCRIPTORS.iter().map(|known| known.name)),
             name,
         })?;
-        if !chosen.iter().any(|earlier| earlier.name == known.name) {
-            chosen.push(known);
+        if !runtimes.iter().any(|earlier| earlier.name == known.name) {
+            runtimes.push(known);
         }
     }
-    Ok(chosen)
+    Ok(runtimes)
 }
 
 fn scenario_cells(
@@ -296,24 +261,25 @@ fn scenario_cells(
     runtimes: &[&'static Descriptor],
     options: &PlanOptions,
 ) -> Result<Vec<Cell>, PlanError> {
-    let loads = loads(scenario, options)?;
-    let cell = |load: Load, runtime: &Descriptor| Cell {
-        scenario: scenario.name.clone(),
-        runtime: runtime.name.to_owned(),
-        load,
-        arm: None,
-        unsupported: runtime.refusal(scenario.needs).map(str::to_owned),
-    };
-    let at_load = |load| runtimes.iter().map(move |runtime| cell(load, runtime));
-    Ok(loads.into_iter().flat_map(at_load).collect())
+    let mut cells = Vec::new();
+    for load in loads(scenario, options)? {
+        cells.extend(runtimes.iter().map(|runtime| Cell {
+            scenario: scenario.name.clone(),
+            runtime: runtime.name.to_owned(),
+            load,
+            arm: None,
+            unsupported: runtime.refusal(scenario.needs).map(str::to_owned),
+        }));
+    }
+    Ok(cells)
 }
 
 fn planned(scenario: &Scenario, options: &PlanOptions) -> Result<PlannedScenario, PlanError> {
     let phases = phases(scenario, options);
-    let servers = scenario.about.targets.iter().map(|target| {
-        let server = server(scenario, target, options)?;
-        Ok(((*target).to_owned(), server))
-    });
+    let mut servers = BTreeMap::new();
+    for target in scenario.about.targets {
+        servers.insert((*target).to_owned(), server(scenario, target, options)?);
+    }
     Ok(PlannedScenario {
         name: scenario.name.clone(),
         title: scenario.title.clone(),
@@ -322,7 +288,7 @@ fn planned(scenario: &Scenario, options: &PlanOptions) -> Result<PlannedScenario
         operation: scenario.about.operation.to_owned(),
         params: scenario.params.clone(),
         unit_ns: nanoseconds(scenario.unit),
-        servers: servers.collect::<Result<_, _>>()?,
+        servers,
         warmup: phases.warmup,
         stop: phases.stop,
         stages: phases.stages,
@@ -337,20 +303,19 @@ fn server(
     target: &str,
     options: &PlanOptions,
 ) -> Result<PlannedServer, PlanError> {
-    let external = options.targets.get(target).cloned();
-    let mock = || {
-        scenario
-            .servers
-            .get(target)
-            .map(|mock| PlannedServer::Mock {
-                server: mock.kind.clone(),
-                behaviour: mock.behaviour.clone(),
-            })
-    };
-    external.or_else(mock).ok_or_else(|| PlanError::NoServer {
-        scenario: scenario.name.clone(),
-        target: target.to_owned(),
-    })
+    if let Some(external) = options.targets.get(target) {
+        return Ok(external.clone());
+    }
+    match scenario.servers.get(target) {
+        Some(mock) => Ok(PlannedServer::Mock {
+            server: mock.kind.clone(),
+            behaviour: mock.behaviour.clone(),
+        }),
+        None => Err(PlanError::NoServer {
+            scenario: scenario.name.clone(),
+            target: target.to_owned(),
+        }),
+    }
 }
 
 fn rounds(options: &PlanOptions) -> NonZeroU32 {
@@ -364,12 +329,13 @@ fn rounds(options: &PlanOptions) -> NonZeroU32 {
 
 /// One seeded permutation of all supported cells per round.
 fn blocks(cells: &[Cell], rounds: NonZeroU32, seed: u64) -> Vec<Vec<usize>> {
-    let supported = |index: &usize| cells[*index].unsupported.is_none();
-    let in_order: Vec<usize> = (0..cells.len()).filter(supported).collect();
+    let supported: Vec<usize> = (0..cells.len())
+        .filter(|index| cells[*index].unsupported.is_none())
+        .collect();
     (0..u64::from(rounds.get()))
         .map(|block| {
-            let mut cells = in_order.clone();
-            shuffle(&mut cells, seed, block * in_order.len() as u64);
+            let mut cells = supported.clone();
+            shuffle(&mut cells, seed, block * supported.len() as u64);
             cells
         })
         .collect()
@@ -377,26 +343,28 @@ fn blocks(cells: &[Cell], rounds: NonZeroU32, seed: u64) -> Vec<Vec<usize>> {
 
 /// SHA-256 over the canonical JSON (sorted keys, no spaces) of `{"plan": …, "seed": …}`, in hex.
 pub fn plan_hash(plan: &Plan, seed: u64) -> String {
-    let plan = serde_json::to_value(plan).expect("a plan is plain data");
-    let text = canonical_json(&json!({"plan": plan, "seed": seed}));
-    hex(Sha256::digest(text))
+    hex(Sha256::digest(canonical_json(
+        json!({"plan": plan, "seed": seed}),
+    )))
 }
 
-/// How long a plan takes: warm-up, measurement and start-up of every round. A phase that ends by count is taken at 200 µs
-/// an operation, and an operation longer than its phase is not foreseen: both are known only once measured.
+/// Estimate of a plan's duration: warm-up, measurement and start-up of every round, with 200 µs per operation for phases
+/// that end by count. Operations longer than their phase are not foreseen.
 pub fn estimate(plan: &Plan) -> Duration {
-    let round = |cell: &Cell| {
-        let scenario = plan
-            .scenarios
-            .iter()
-            .find(|scenario| scenario.name == cell.scenario);
-        let phases = scenario.map_or(Duration::ZERO, |scenario| {
-            length(scenario.warmup) + length(scenario.stop)
-        });
-        START_UP + phases
-    };
     let rounds = plan.blocks.iter().flatten();
-    rounds.map(|index| round(&plan.cells[*index])).sum()
+    rounds
+        .map(|index| {
+            let name = &plan.cells[*index].scenario;
+            let scenario = plan
+                .scenarios
+                .iter()
+                .find(|scenario| scenario.name == *name);
+            START_UP
+                + scenario.map_or(Duration::ZERO, |scenario| {
+                    length(scenario.warmup) + length(scenario.stop)
+                })
+        })
+        .sum()
 }
 
 fn length(stop: Stop) -> Duration {

@@ -1,8 +1,8 @@
 //! Scenarios: a workload with parameters, servers, load and expectations, read from TOML and checked whole.
 //!
-//! [`Scenario::parse`] gives a scenario in which every name exists and every default is filled in, or all that is wrong
-//! with the text, each flaw at its line. The format is in `scenario/format.rs`; `scenario/read.rs` does the reading. What
-//! a run makes of scenarios is the business of `plan.rs`, and nothing here measures or starts anything.
+//! [`Scenario::parse`] returns a scenario in which every name exists and every default is filled in, or every error in the
+//! text, each at its line. The format is in `scenario/format.rs`; `scenario/read.rs` does the reading. Planning a run is
+//! left to `plan.rs`; nothing here measures or starts anything.
 
 mod document;
 mod flaw;
@@ -26,139 +26,122 @@ pub(crate) use self::document::Document;
 pub(crate) use self::flaw::{Side, check_all, typed};
 pub use self::format::schema;
 pub use self::overrides::Override;
-pub use self::quantity::{NotARateText, NotATime, parse_rate, parse_time};
+pub use self::quantity::{InvalidRate, InvalidTime, parse_rate, parse_time};
 use self::read::{Reading, read};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 
 /// A scenario, checked and complete.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Its name: the file's stem.
+    /// The file's stem.
     pub name: String,
-    /// One line for people.
     pub title: String,
     /// The workload it runs.
     pub about: About,
     /// The workload's parameters, complete with defaults.
     pub params: Value,
-    /// What the workload needs of a runtime with these parameters.
+    /// Capabilities the workload needs with these parameters.
     pub needs: &'static [Capability],
     /// The length of one unit of delay.
     pub unit: Duration,
-    /// The runtimes it is meant for, in order and each once; `None` for all.
+    /// Runtimes to compare, in order and each once; `None` for all.
     pub runtimes: Option<Vec<String>>,
     /// The mock behind each of the workload's targets, by target name; a target without one needs an external server.
     pub servers: BTreeMap<String, ServerSpec>,
-    /// How operations are asked for, and for how long.
     pub load: LoadSpec,
-    /// Whether a probe rides along that measures how late the runtime schedules it.
+    /// True if a lag probe runs beside the sessions.
     pub lag_probe: bool,
     /// Failed operations allowed, as a share of all operations, 0..=1.
     pub error_budget: f64,
-    /// How many requests its servers may have in flight; `None` where nothing is expected of it.
+    /// Expected number of requests in flight at its servers.
     pub in_flight: Option<InFlight>,
-    /// What a gate asks of a new build.
     pub gate: GateSpec,
 }
 
-/// What a gate asks of a new build.
+/// The conditions a new build has to meet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GateSpec {
     /// The slowdown that does not matter yet, as a share; `None` for what is usual.
     pub floor: Option<f64>,
-    /// What is asked of which metric, in the order of the names.
+    /// Conditions, by name of the metric.
     pub terms: Vec<GateText>,
-    /// Where the scenario itself stands, for what is asked without being written there.
+    /// The scenario's own line, for conditions that it does not contain.
     pub place: Option<TextPlace>,
 }
 
-/// A text about a metric; what it means is known by whoever compares records.
+/// A condition as it was written; `reports` interprets it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GateText {
-    /// The metric's name as it was written.
     pub metric: String,
-    /// What is asked of it.
     pub text: String,
-    /// Where it stands; `None` of an override.
+    /// `None` for an override.
     pub place: Option<TextPlace>,
 }
 
 /// A mock server and its behaviour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerSpec {
-    /// Which server: `http`, `wiremock`, `postgres`.
+    /// `http`, `wiremock`, `postgres`, …
     pub kind: String,
-    /// How it behaves; units of delay are resolved to times.
+    /// The server's settings, with units of delay resolved to times.
     pub behaviour: Value,
 }
 
-/// How operations are asked for, and for how long.
+/// The load of each round.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadSpec {
-    /// Sessions at one time: the points of the sweep, in order and each once; there is at least one.
+    /// Numbers of concurrent sessions: the points of the sweep, in order, each once, at least one.
     pub concurrency: Vec<NonZeroU32>,
-    /// When arrivals come; `None` under closed load.
+    /// The schedule of arrivals; `None` under closed load.
     pub open: Option<OpenSpec>,
-    /// The phase before the measurement.
     pub warmup: Stop,
-    /// When the measurement ends; where there are stages, after the last of them.
+    /// Stop rule of the measurement; where there are stages, their total length.
     pub stop: Stop,
 }
 
-/// When the arrivals of an open load come.
+/// The arrivals of an open load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenSpec {
-    /// Arrivals per second: the points of the sweep, in order and each once; there is at least one.
+    /// Arrivals per second: the points of the sweep, in order, each once, at least one.
     pub rates: Vec<RateHz>,
-    /// How they are spread.
     pub arrivals: Arrivals,
-    /// How the rate changes; empty where it stays.
+    /// Changes of the rate; empty if it is constant.
     pub stages: Vec<Stage>,
 }
 
-/// Says whether a server of some kind could serve a behaviour; servers stand alone, so whoever knows them passes this in.
+/// Checks a behaviour for a kind of server. The servers are another crate, so the caller passes the check in.
 pub type CheckServer<'a> = &'a dyn Fn(&str, &Value) -> Result<(), ServerProblem>;
 
-/// Says whether a text asks something of a metric; metrics are not known here, so whoever knows them passes this in.
+/// Checks a gate's condition for a metric. Metrics are known to `reports`, so the caller passes the check in.
 pub type CheckGate<'a> = &'a dyn Fn(&str, &str) -> Result<(), GateProblem>;
 
-/// The checks of what others own.
+/// Checks of the parts that other crates interpret.
 #[derive(Clone, Copy)]
 pub struct Checks<'a> {
-    /// Of servers' behaviours.
     pub server: CheckServer<'a>,
-    /// Of what a gate asks.
     pub gate: CheckGate<'a>,
 }
 
-/// Why a text asks nothing of a metric.
+/// An error in a gate's condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GateProblem {
-    /// There is no such metric.
-    UnknownMetric {
-        /// The names there are.
-        known: Vec<String>,
-    },
-    /// The text is at fault.
-    Text {
-        /// What is wrong with it, and what would be right.
-        message: String,
-    },
+    UnknownMetric { known: Vec<String> },
+    Text { message: String },
 }
 
-/// Why a server could not serve a behaviour.
+/// An error in a server's behaviour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerProblem {
-    /// Keys and positions from the behaviour's root to the part at fault; `["kind"]` if there is no server of that kind.
+    /// Keys and positions from the behaviour's root to the faulty part; `["kind"]` if there is no server of that kind.
     pub path: Vec<String>,
-    /// What is wrong with it; serde's words are understood and put into ours.
+    /// One of serde's messages, which is reworded, or any other.
     pub message: String,
-    /// The names that would have been right there: for an unknown kind, all kinds.
+    /// Valid names at `path`: for an unknown kind, all kinds.
     pub expected: Vec<String>,
 }
 
 impl Scenario {
-    /// Reads one scenario with overrides laid over it; an override it has no key for is an error.
+    /// Reads one scenario and applies the overrides; an override without a matching key is an error.
     pub fn parse(
         source: Source,
         overrides: &[Override],
@@ -168,35 +151,40 @@ impl Scenario {
         Ok(all.pop().expect("one source gives one scenario"))
     }
 
-    /// Reads several scenarios. An override applies to each of them that has its key; if none has, it is an error.
+    /// Reads several scenarios. An override applies to every scenario with its key; an error if there is none.
     pub fn parse_all(
         sources: Vec<Source>,
         overrides: &[Override],
         checks: Checks<'_>,
     ) -> Result<Vec<Self>, Diagnostics> {
-        let read = |source| read(Arc::new(source), overrides, checks);
-        let readings: Vec<_> = sources.into_iter().map(read).collect();
-        let mut problems: Vec<_> = readings
+        let readings: Vec<Reading> = sources
+            .into_iter()
+            .map(|source| read(Arc::new(source), overrides, checks))
+            .collect();
+        let problems: Vec<Diagnostic> = readings
             .iter()
             .flat_map(|reading| reading.problems.clone())
+            .chain((0..overrides.len()).filter_map(|index| common_misfit(&readings, index)))
             .collect();
-        let fitting_none = |index| misfit_of_all(&readings, index);
-        problems.extend((0..overrides.len()).filter_map(fitting_none));
         if !problems.is_empty() {
             return Err(Diagnostics::new(problems));
         }
-        let scenarios = readings.into_iter().map(|reading| reading.scenario);
-        Ok(scenarios
-            .map(|scenario| scenario.expect("no problems, no scenario"))
+        Ok(readings
+            .into_iter()
+            .map(|reading| reading.scenario.expect("no problems, no scenario"))
             .collect())
     }
 }
 
-/// What to say of an override that fits no scenario: where one of them has a guess at what was meant, that.
-fn misfit_of_all(readings: &[Reading], index: usize) -> Option<Diagnostic> {
-    let misfits = readings.iter().map(|reading| reading.misfits.get(&index));
-    let misfits = misfits.collect::<Option<Vec<_>>>()?;
-    let guesses = |misfit: &&&Diagnostic| misfit.label.is_some() && misfit.help.is_some();
-    let best = misfits.iter().find(guesses).or(misfits.first())?;
-    Some((*best).clone())
+/// The diagnostic of an override that matches no scenario: one with a suggestion where there is any.
+fn common_misfit(readings: &[Reading], index: usize) -> Option<Diagnostic> {
+    let misfits: Vec<&Diagnostic> = readings
+        .iter()
+        .map(|reading| reading.misfits.get(&index))
+        .collect::<Option<_>>()?;
+    misfits
+        .iter()
+        .find(|misfit| misfit.label.is_some() && misfit.help.is_some())
+        .or(misfits.first())
+        .map(|misfit| (*misfit).clone())
 }

@@ -1,34 +1,31 @@
-//! Suites: several scenarios under one title, with how often and with which overrides they run; the tour is one.
+//! Suites: several scenarios under one title, with a number of rounds and overrides; the tour is one.
 //!
 //! A suite is a TOML file like a scenario and is checked the same way, each flaw at its line. Its overrides are those of
-//! `--set`. Scenarios are named here and read by whoever runs the suite.
+//! `--set`. It names its scenarios; the caller reads them.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::catalogue::{CatalogueEntry, catalogue};
+use crate::catalogue::catalogue;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::scenario::{Document, Override, Side, check_all, typed};
 
 /// Several scenarios under one title.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Suite {
-    /// One line for people.
     pub title: String,
     /// Rounds per cell; `None` for the run's default.
     pub rounds: Option<NonZeroU32>,
-    /// The scenarios, in order.
     pub scenarios: Vec<SuiteScenario>,
 }
 
 /// A scenario of a suite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SuiteScenario {
-    /// Its name in the catalogue, or the path of its file.
+    /// Name in the catalogue, or path of a file.
     pub name: String,
-    /// What to lay over it.
     pub overrides: Vec<Override>,
 }
 
@@ -50,7 +47,6 @@ struct EntryFile {
 }
 
 impl Suite {
-    /// Reads a suite.
     pub fn parse(source: Source) -> Result<Self, Diagnostics> {
         let default_title = source.name.clone();
         let document = Document::parse(Arc::new(source)).map_err(Diagnostics::new)?;
@@ -59,19 +55,14 @@ impl Suite {
             .into_iter()
             .map(|flaw| document.diagnose(flaw))
             .collect();
-        let mut scenarios = Vec::new();
-        for (index, entry) in file
-            .iter()
-            .flat_map(|file| file.scenarios.iter().enumerate())
-        {
-            match overrides(&document, index, &entry.set) {
-                Ok(overrides) => scenarios.push(SuiteScenario {
-                    name: entry.name.clone(),
-                    overrides,
-                }),
-                Err(flawed) => problems.extend(flawed),
-            }
-        }
+        let entries = file.iter().flat_map(|file| &file.scenarios);
+        let scenarios = entries
+            .enumerate()
+            .map(|(index, entry)| SuiteScenario {
+                name: entry.name.clone(),
+                overrides: overrides(&document, index, &entry.set, &mut problems),
+            })
+            .collect();
         match file {
             Some(file) if problems.is_empty() => Ok(Self {
                 title: file.title.unwrap_or(default_title),
@@ -83,38 +74,31 @@ impl Suite {
     }
 }
 
-/// The overrides of entry number `index`, or what is wrong with them, placed in the suite's text.
+/// The overrides of the entry at `index`; errors go to `problems`, with their location in the suite's text.
 fn overrides(
     document: &Document,
     index: usize,
     set: &[String],
-) -> Result<Vec<Override>, Vec<Diagnostic>> {
-    let mut problems = Vec::new();
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Override> {
     let mut overrides = Vec::new();
     for (position, argument) in set.iter().enumerate() {
-        let path = [
-            "scenarios",
-            &index.to_string(),
-            "set",
-            &position.to_string(),
-        ]
-        .map(str::to_owned);
         match Override::parse(argument) {
-            Ok(asked) => overrides.push(asked),
-            Err(wrong) => problems.extend(wrong.iter().map(|diagnostic| Diagnostic {
-                place: document.place(&path, Side::Value),
-                ..diagnostic.clone()
-            })),
+            Ok(parsed) => overrides.push(parsed),
+            Err(errors) => {
+                let (index, position) = (index.to_string(), position.to_string());
+                let path = ["scenarios", &index, "set", &position].map(str::to_owned);
+                problems.extend(errors.iter().map(|error| Diagnostic {
+                    location: document.locate(&path, Side::Value),
+                    ..error.clone()
+                }));
+            }
         }
     }
-    if problems.is_empty() {
-        Ok(overrides)
-    } else {
-        Err(problems)
-    }
+    overrides
 }
 
-/// The suites that ship, by name; the first is what a run without arguments measures.
+/// The suites that ship, by name. A run without arguments measures the first.
 pub const SUITES: [(&str, &str); 2] = [
     ("tour", include_str!("../suites/tour.toml")),
     (
@@ -126,7 +110,7 @@ pub const SUITES: [(&str, &str); 2] = [
 /// The suite that holds the whole catalogue.
 pub const ALL: &str = "all";
 
-/// The suite called `name`, if one ships.
+/// The suite called `name`.
 pub fn suite(name: &str) -> Option<Suite> {
     if name == ALL {
         return Some(all());
@@ -140,16 +124,17 @@ pub fn suite(name: &str) -> Option<Suite> {
     Some(Suite::parse(source).expect("suites that ship are checked by a test"))
 }
 
-/// Every scenario of the catalogue, as it is.
 fn all() -> Suite {
-    let whole = |entry: &CatalogueEntry| SuiteScenario {
-        name: entry.name.to_owned(),
-        overrides: Vec::new(),
-    };
     Suite {
         title: "The whole catalogue".to_owned(),
         rounds: None,
-        scenarios: catalogue().iter().map(whole).collect(),
+        scenarios: catalogue()
+            .iter()
+            .map(|entry| SuiteScenario {
+                name: entry.name.to_owned(),
+                overrides: Vec::new(),
+            })
+            .collect(),
     }
 }
 
@@ -158,7 +143,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     SUITES.iter().map(|(name, _)| *name).chain([ALL])
 }
 
-/// What a run without arguments measures: files, HTTP and a database, in about a minute.
+/// The suite of a run without arguments: files, HTTP and a database, in about a minute.
 pub fn tour() -> Suite {
     suite(SUITES[0].0).expect("the tour ships")
 }

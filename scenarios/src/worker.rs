@@ -1,8 +1,7 @@
 //! The worker: one plan in, one reply out.
 //!
-//! The one place where workload × runtime × load meet: the plan names all three, the registry turns the workload's name
-//! into code, and the harness the runtime's. Reading the plan and writing the reply is the business of the process
-//! around it.
+//! The one place where workload × runtime × load meet: the plan names all three, the registry finds the workload by its
+//! name, and the harness the runtime. The process around it reads the plan and writes the reply.
 
 use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
 
@@ -17,15 +16,13 @@ pub fn work(plan: &WorkerPlan) -> WorkerReply {
 }
 
 fn run(plan: &WorkerPlan) -> WorkerResult {
-    let failed = |reason: String| WorkerResult::Failed { reason, hint: None };
-    if plan.protocol != WORKER_PROTOCOL {
-        let asked = plan.protocol;
-        return failed(format!(
-            "the plan is of protocol {asked}, this worker of {WORKER_PROTOCOL}"
-        ));
-    }
-    match workload(&plan.workload) {
-        Some(entry) => (entry.run)(plan),
-        None => failed(format!("no workload is called `{}`", plan.workload)),
-    }
+    let reason = match workload(&plan.workload) {
+        _ if plan.protocol != WORKER_PROTOCOL => format!(
+            "expected a plan of protocol {WORKER_PROTOCOL}, got {}",
+            plan.protocol
+        ),
+        Some(entry) => return (entry.run)(plan),
+        None => format!("unknown workload `{}`", plan.workload),
+    };
+    WorkerResult::Failed { reason, hint: None }
 }

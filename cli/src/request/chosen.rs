@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use photofinish_reports::gate::terms::{self, TermError};
-use photofinish_scenarios::catalogue::{Located, locate};
+use photofinish_scenarios::catalogue::{ScenarioRef, locate};
 use photofinish_scenarios::diagnostic::{Diagnostics, Source};
 use photofinish_scenarios::scenario::{Checks, GateProblem, Override, Scenario};
 use photofinish_scenarios::suite::{self, Suite};
@@ -113,8 +113,8 @@ fn named(names: &[String], overrides: &[Override]) -> Result<Chosen, Failure> {
 
 fn source(name: &str) -> Result<Source, Failure> {
     match locate(name) {
-        Ok(Located::Catalogue(entry)) => Ok(entry.source()),
-        Ok(Located::File(path)) => read(&path),
+        Ok(ScenarioRef::Catalogue(entry)) => Ok(entry.source()),
+        Ok(ScenarioRef::File(path)) => read(&path),
         Err(unknown) => Err(Failure::usage(unknown.to_string()).hint(unknown.hint())),
     }
 }

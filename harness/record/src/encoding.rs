@@ -12,43 +12,10 @@ pub fn hex(bytes: impl AsRef<[u8]>) -> String {
     })
 }
 
-/// JSON without spaces and with sorted keys, whatever order a map keeps in this build.
-pub fn canonical_json(value: &Value) -> String {
-    let mut text = String::new();
-    write_canonical(value, &mut text);
-    text
-}
-
-fn write_canonical(value: &Value, text: &mut String) {
-    match value {
-        Value::Object(table) => {
-            let mut parts: Vec<_> = table.iter().collect();
-            parts.sort_by_key(|(key, _)| *key);
-            write_list(text, ['{', '}'], parts, |(key, part), text| {
-                text.push_str(&Value::from(key.as_str()).to_string());
-                text.push(':');
-                write_canonical(part, text);
-            });
-        }
-        Value::Array(list) => write_list(text, ['[', ']'], list, write_canonical),
-        scalar => text.push_str(&scalar.to_string()),
-    }
-}
-
-fn write_list<T>(
-    text: &mut String,
-    [open, close]: [char; 2],
-    parts: impl IntoIterator<Item = T>,
-    write: impl Fn(T, &mut String),
-) {
-    text.push(open);
-    for (index, part) in parts.into_iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        write(part, text);
-    }
-    text.push(close);
+/// JSON without spaces and with sorted keys, even if a dependency turns on `serde_json/preserve_order`.
+pub fn canonical_json(mut value: Value) -> String {
+    value.sort_all_objects();
+    value.to_string()
 }
 
 #[cfg(test)]
@@ -60,7 +27,7 @@ mod tests {
     fn canonical_json_has_sorted_keys_and_no_spaces() {
         let value = json!({ "b": [1, { "d": null, "c": "x y" }], "a": 0.5 });
         let expected = r#"{"a":0.5,"b":[1,{"c":"x y","d":null}]}"#;
-        assert_eq!(canonical_json(&value), expected);
+        assert_eq!(canonical_json(value), expected);
     }
 
     #[test]

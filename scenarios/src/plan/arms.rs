@@ -1,39 +1,46 @@
-//! Two arms of a plan: every cell twice, and every block in pairs.
+//! Doubles a plan for a gate: a base and a head cell for every cell, run in pairs.
 //!
-//! The rounds of a pair run one after the other, base first or head first: which one is drawn, and the next block takes
-//! the other order, so that over two blocks each arm goes first once. An effect of the place or of a drifting machine
-//! then weighs on both alike. What is gated is the business of whoever asks for a gate.
+//! The two rounds of a pair run one after the other. Which one is first is drawn for every second block; the next block
+//! has the opposite order, so that effects of the order and of drift affect both arms alike.
 
 use photofinish_record::draw::draw_below;
 use photofinish_record::{Arm, Cell, Gate, Plan};
 
 /// The plan with a base and a head of each of its cells.
 pub fn with_arms(plan: Plan, gate: Gate, seed: u64) -> Plan {
-    let cell = |cell: &Cell, arm| Cell {
-        arm: Some(arm),
-        ..cell.clone()
-    };
-    let both = |single: &Cell| [cell(single, Arm::Base), cell(single, Arm::Head)];
-    let pairs = |(block, singles): (usize, &Vec<usize>)| {
-        let in_order = |single: &usize| in_order(*single, block, seed);
-        singles.iter().flat_map(in_order).collect()
-    };
+    let mut cells = Vec::new();
+    for cell in &plan.cells {
+        cells.extend([Arm::Base, Arm::Head].map(|arm| Cell {
+            arm: Some(arm),
+            ..cell.clone()
+        }));
+    }
+    let mut blocks = plan.blocks;
+    for (number, block) in blocks.iter_mut().enumerate() {
+        let singles = std::mem::take(block);
+        block.extend(
+            singles
+                .into_iter()
+                .flat_map(|cell| pair(cell, number, seed)),
+        );
+    }
     Plan {
-        cells: plan.cells.iter().flat_map(both).collect(),
-        blocks: plan.blocks.iter().enumerate().map(pairs).collect(),
+        cells,
+        blocks,
         gate: Some(gate),
         ..plan
     }
 }
 
-/// The two cells that a single one became, in the order in which they run in a block.
-fn in_order(single: usize, block: usize, seed: u64) -> [usize; 2] {
-    let (base, head) = (2 * single, 2 * single + 1);
-    let couple = ((single << 32) | (block / 2)) as u64;
-    let head_first = (draw_below(seed, couple, 2) == 1) != (block % 2 == 1);
-    match head_first {
-        true => [head, base],
-        false => [base, head],
+/// The base and head of `cell`, in the order in which they run in a block.
+fn pair(cell: usize, block: usize, seed: u64) -> [usize; 2] {
+    let (base, head) = (2 * cell, 2 * cell + 1);
+    let draw = ((cell << 32) | (block / 2)) as u64;
+    let head_first = (draw_below(seed, draw, 2) == 1) != (block % 2 == 1);
+    if head_first {
+        [head, base]
+    } else {
+        [base, head]
     }
 }
 

@@ -1,7 +1,7 @@
-//! The load points of a scenario's cells, and how long their rounds last.
+//! The load points of a scenario's cells, and the phases of their rounds.
 //!
-//! What the command line says goes before what the scenario says. Rates make a load an open one; its sessions are then
-//! the most that the scenario has, so that they are not what limits it. Which runtimes meet which loads is in `plan`.
+//! The command line has precedence over the scenario. Rates make a load open, with the scenario's maximum number of
+//! sessions, so that sessions do not limit the load.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
@@ -12,62 +12,63 @@ use super::{PlanError, PlanOptions};
 use crate::scenario::Scenario;
 use crate::workloads::CLIENT;
 
-/// The longest measurement of a quick run.
+/// Maximum length of a quick run's measurement.
 const QUICK_DURATION: Duration = Duration::from_millis(200);
-/// The longest warm-up of a quick run.
+/// Maximum length of a quick run's warm-up.
 const QUICK_WARMUP: Duration = Duration::from_millis(50);
-/// The most operations of a quick run's measurement and warm-up.
+/// Maximum number of operations in each phase of a quick run.
 const QUICK_OPS: NonZeroU64 = NonZeroU64::new(50).unwrap();
 
-/// The most arrivals in a round: a billion would take longer to count than anybody waits.
-pub(super) const MOST_ARRIVALS: u64 = 1_000_000_000;
+/// Maximum number of arrivals in a round.
+pub(super) const MAX_ARRIVALS: u64 = 1_000_000_000;
 
-/// The loads of a scenario, each once, in the order asked.
+/// The loads of a scenario, each once, in the given order.
 pub(super) fn loads(scenario: &Scenario, options: &PlanOptions) -> Result<Vec<Load>, PlanError> {
-    let asks_for_rates = options.search || options.rates.is_some() || scenario.load.open.is_some();
-    if asks_for_rates && scenario.about.targets.contains(&CLIENT) {
-        let scenario = scenario.name.clone();
-        return Err(PlanError::AskedByItsClient { scenario });
-    }
-    if options.search {
-        let closed = |concurrency| Load::Closed { concurrency };
-        return Ok(once(sessions(scenario, options).into_iter().map(closed)));
-    }
     let open = scenario.load.open.as_ref();
-    let rates = options.rates.clone().or_else(|| Some(open?.rates.clone()));
-    let Some(rates) = rates else {
-        if options.arrivals.is_some() {
-            return Err(PlanError::NothingOpen);
-        }
-        let closed = |concurrency| Load::Closed { concurrency };
-        let points = options.concurrency.as_ref();
-        let points = points.unwrap_or(&scenario.load.concurrency);
-        return Ok(once(points.iter().copied().map(closed)));
-    };
-    let arrivals = options.arrivals.or_else(|| Some(open?.arrivals));
-    let sessions = sessions(scenario, options);
-    let at = |rate_hz, concurrency| Load::Open {
-        arrivals: arrivals.unwrap_or_default(),
-        rate_hz,
-        concurrency,
-    };
-    let stop = phases(scenario, options).stop;
-    for rate_hz in &rates {
-        check_arrivals(*rate_hz, stop)?;
+    let rates = options.rates.as_ref().or(open.map(|open| &open.rates));
+    if (options.search || rates.is_some()) && scenario.about.targets.contains(&CLIENT) {
+        let scenario = scenario.name.clone();
+        return Err(PlanError::OpenLoadOfServer { scenario });
     }
-    let with_rate = |rate| sessions.iter().map(move |sessions| at(rate, *sessions));
-    Ok(once(rates.iter().flat_map(|rate| with_rate(*rate))))
+    let mut loads = Vec::new();
+    match rates {
+        _ if options.search => loads.extend(closed(&sessions(scenario, options))),
+        None if options.arrivals.is_some() => return Err(PlanError::NoOpenLoad),
+        None => {
+            let sweep = options.concurrency.as_ref();
+            loads.extend(closed(sweep.unwrap_or(&scenario.load.concurrency)));
+        }
+        Some(rates) => {
+            let arrivals = options.arrivals.or(open.map(|open| open.arrivals));
+            let stop = phases(scenario, options).stop;
+            for rate_hz in rates {
+                check_arrivals(*rate_hz, stop)?;
+                loads.extend(sessions(scenario, options).into_iter().map(|concurrency| {
+                    Load::Open {
+                        arrivals: arrivals.unwrap_or_default(),
+                        rate_hz: *rate_hz,
+                        concurrency,
+                    }
+                }));
+            }
+        }
+    }
+    Ok(each_once(loads))
 }
 
-/// Sessions for the arrivals: as asked, or as many as the scenario knows.
+fn closed(points: &[NonZeroU32]) -> impl Iterator<Item = Load> {
+    points.iter().map(|concurrency| Load::Closed {
+        concurrency: *concurrency,
+    })
+}
+
+/// Numbers of sessions under open load: as given, or the scenario's maximum if its own load is closed.
 fn sessions(scenario: &Scenario, options: &PlanOptions) -> Vec<NonZeroU32> {
-    if let Some(asked) = &options.concurrency {
-        return asked.clone();
-    }
     let sweep = &scenario.load.concurrency;
-    match scenario.load.open {
-        Some(_) => sweep.clone(),
-        None => sweep.iter().max().copied().into_iter().collect(),
+    match (&options.concurrency, &scenario.load.open) {
+        (Some(given), _) => given.clone(),
+        (None, Some(_)) => sweep.clone(),
+        (None, None) => sweep.iter().max().copied().into_iter().collect(),
     }
 }
 
@@ -76,7 +77,7 @@ fn check_arrivals(rate_hz: RateHz, stop: Stop) -> Result<(), PlanError> {
         return Ok(());
     };
     let seconds = duration_ns.get() as f64 / 1e9;
-    if rate_hz.get() * seconds <= MOST_ARRIVALS as f64 {
+    if rate_hz.get() * seconds <= MAX_ARRIVALS as f64 {
         return Ok(());
     }
     Err(PlanError::TooManyArrivals {
@@ -85,66 +86,64 @@ fn check_arrivals(rate_hz: RateHz, stop: Stop) -> Result<(), PlanError> {
     })
 }
 
-fn once(loads: impl Iterator<Item = Load>) -> Vec<Load> {
-    let mut all = Vec::new();
+fn each_once(loads: Vec<Load>) -> Vec<Load> {
+    let mut unique = Vec::new();
     for load in loads {
-        if !all.contains(&load) {
-            all.push(load);
+        if !unique.contains(&load) {
+            unique.push(load);
         }
     }
-    all
+    unique
 }
 
-/// How long the rounds of a scenario last.
+/// The phases of a scenario's rounds.
 pub(super) struct Phases {
     pub(super) warmup: Stop,
     pub(super) stop: Stop,
-    /// Together as long as `stop`; empty where the rate stays.
+    /// Together as long as `stop`; empty if the rate is constant.
     pub(super) stages: Vec<Stage>,
 }
 
-/// Warm-up, stop rule and stages of a scenario's rounds.
 pub(super) fn phases(scenario: &Scenario, options: &PlanOptions) -> Phases {
-    let (warmup, stop) = (scenario.load.warmup, scenario.load.stop);
-    let (warmup, stop) = match options.quick {
-        true => (
-            shortened(warmup, QUICK_WARMUP),
-            shortened(stop, QUICK_DURATION),
-        ),
-        false => (warmup, stop),
-    };
+    let (mut warmup, mut stop) = (scenario.load.warmup, scenario.load.stop);
+    if options.quick {
+        warmup = shortened(warmup, QUICK_WARMUP);
+        stop = shortened(stop, QUICK_DURATION);
+    }
     let stop = options.duration.map_or(stop, Stop::after);
     let stages = scenario.load.open.as_ref().map(|open| &open.stages);
     Phases {
         warmup,
         stop,
-        stages: stages.map_or_else(Vec::new, |stages| stretched(stages, stop)),
+        stages: stages.map_or_else(Vec::new, |stages| scaled(stages, stop)),
     }
 }
 
-/// The stages in the same proportions, over the whole of `stop`.
-fn stretched(stages: &[Stage], stop: Stop) -> Vec<Stage> {
-    let total_ns: u64 = stages.iter().map(|stage| stage.duration_ns.get()).sum();
-    let Stop::DurationNs(asked_ns) = stop else {
+/// The stages in the same proportions, with the total length of `stop`.
+fn scaled(stages: &[Stage], stop: Stop) -> Vec<Stage> {
+    let Stop::DurationNs(stop_ns) = stop else {
         return Vec::new();
     };
-    let share = asked_ns.get() as f64 / total_ns as f64;
-    let stretch = |stage: &Stage| {
-        let duration_ns = (stage.duration_ns.get() as f64 * share).round() as u64;
-        Stage {
-            duration_ns: NonZeroU64::new(duration_ns).unwrap_or(NonZeroU64::MIN),
-            ..*stage
-        }
-    };
-    stages.iter().map(stretch).collect()
+    let total_ns: u64 = stages.iter().map(|stage| stage.duration_ns.get()).sum();
+    let factor = stop_ns.get() as f64 / total_ns as f64;
+    stages
+        .iter()
+        .map(|stage| {
+            let duration_ns = (stage.duration_ns.get() as f64 * factor).round() as u64;
+            Stage {
+                duration_ns: NonZeroU64::new(duration_ns).unwrap_or(NonZeroU64::MIN),
+                ..*stage
+            }
+        })
+        .collect()
 }
 
-fn shortened(stop: Stop, most: Duration) -> Stop {
-    match (stop, Stop::after(most)) {
-        (Stop::DurationNs(asked_ns), Stop::DurationNs(most_ns)) => {
-            Stop::DurationNs(asked_ns.min(most_ns))
+fn shortened(stop: Stop, limit: Duration) -> Stop {
+    match (stop, Stop::after(limit)) {
+        (Stop::DurationNs(stop_ns), Stop::DurationNs(limit_ns)) => {
+            Stop::DurationNs(stop_ns.min(limit_ns))
         }
         (Stop::Ops(ops), _) => Stop::Ops(ops.min(QUICK_OPS)),
-        (asked, _) => asked,
+        (stop, _) => stop,
     }
 }

@@ -1,9 +1,8 @@
 //! A sans-IO HTTP/1.1 client: requests into a `Vec<u8>`, responses out of byte slices.
 //!
-//! `httparse` reads the head; the framing of the body (RFC 9112, section 6) is done here, strictly: what a careful
-//! client must distrust is an error, because a benchmark that misreads one response misreports every later one on
-//! that connection. Redirects, compression, cookies, TLS and connections are not here; they belong to workloads and
-//! runtimes.
+//! `httparse` reads the head; the framing of the body (RFC 9112, section 6) is done here, strictly: anything ambiguous is
+//! an error, because a benchmark that misreads one response misreports every later one on that connection. Redirects,
+//! compression, cookies, TLS and connections are left to workloads and runtimes.
 //!
 //! ```
 //! use photofinish_scenarios::protocol::http::{Limits, Method, Request, ResponseReader};

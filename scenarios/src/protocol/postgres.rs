@@ -1,16 +1,16 @@
 //! A sans-IO PostgreSQL client: protocol 3.0 without a socket, shared by every runtime.
 //!
-//! Connecting ([`Startup`]) is cold, so it leans on `postgres-protocol` for messages, MD5 and SCRAM. A query cycle is
-//! the measured path: `postgres-protocol` reads messages by splitting a `BytesMut` and counting references on each
-//! part, so the few messages of that path (rows, completions, ready) are read here in place instead, and written
-//! straight into the caller's `Vec<u8>`. TLS, COPY, cancel requests, Unix sockets and connection pools are not here.
+//! Connecting ([`Startup`]) is cold, so it uses `postgres-protocol` for messages, MD5 and SCRAM. Query cycles are the hot
+//! path: `postgres-protocol` would split a `BytesMut` and count references for each message, so the few messages of that
+//! path (rows, completions, ready) are read in place instead, and requests are written directly into the caller's
+//! `Vec<u8>`. TLS, COPY, cancel requests, Unix sockets and connection pools are not here.
 //!
 //! ```
 //! use photofinish_scenarios::protocol::postgres::{Format, Parameter, ResponseReader, Row, encode};
 //!
 //! let mut out = Vec::new();
 //! encode::bind_execute("point", &[Parameter::Int4(7)], Format::Text, &mut out)?;
-//! // … written to a socket, and what comes back:
+//! // … written to a socket; the response:
 //! let input = b"2\0\0\0\x04D\0\0\0\x0b\0\x01\0\0\0\x017C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I";
 //! let mut reader = ResponseReader::new(1 << 20);
 //! reader.begin();

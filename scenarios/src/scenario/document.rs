@@ -1,7 +1,7 @@
-//! A TOML text as a value, and where in the text each part of it stands.
+//! A TOML text as a value, with the position of each part in the text.
 //!
-//! Values are `serde_json`'s, because that is what plans carry and what workloads and servers check. TOML's numbers that
-//! JSON has not (`inf`, `nan`, more than 64 bits) are refused here. What keys mean is the business of `read.rs`.
+//! Values are `serde_json`'s, because plans carry them and workloads and servers check them. Numbers that TOML has and
+//! JSON lacks (`inf`, `nan`, more than 64 bits) are errors. `read.rs` interprets the keys.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,19 +12,17 @@ use toml::Spanned;
 use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
 
 use super::flaw::{Flaw, KeyPath, Side};
-use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::diagnostic::{Diagnostic, Location, Source};
 
-/// A TOML text, read.
+/// A parsed TOML text.
 #[derive(Debug)]
 pub(crate) struct Document {
-    /// The text.
     pub(crate) source: Arc<Source>,
-    /// What it says.
     pub(crate) value: Value,
     spans: Spans,
 }
 
-/// Where a value and the parts of it stand.
+/// The positions of a value and of its parts.
 #[derive(Debug)]
 struct Spans {
     key: Option<Range<usize>>,
@@ -33,76 +31,77 @@ struct Spans {
 }
 
 impl Document {
-    /// Reads a TOML text; a text that is none comes back with everything that is wrong about its syntax.
+    /// Parses a TOML text, or returns all of its syntax errors.
     pub(crate) fn parse(source: Arc<Source>) -> Result<Self, Vec<Diagnostic>> {
         let (table, errors) = DeTable::parse_recoverable(&source.text);
         if !errors.is_empty() {
             return Err(syntax_diagnostics(&source, &errors));
         }
-        let mut refused = Vec::new();
-        let root = table.span();
-        let (value, parts) = read_table(table.get_ref(), &mut refused);
-        let spans = Spans {
-            key: None,
-            value: root,
-            parts,
-        };
-        if refused.is_empty() {
-            return Ok(Self {
-                source,
-                value,
-                spans,
-            });
+        let mut out_of_range = Vec::new();
+        let value_span = table.span();
+        let (value, parts) = read_table(table.get_ref(), &mut out_of_range);
+        if !out_of_range.is_empty() {
+            return Err(out_of_range
+                .into_iter()
+                .map(|span| {
+                    let label = "expected a finite number of at most 64 bits";
+                    diagnostic(&source, span, OUT_OF_RANGE, label)
+                })
+                .collect());
         }
-        let diagnose = |span| diagnostic(&source, span, NUMBER_REFUSED.0, NUMBER_REFUSED.1);
-        Err(refused.into_iter().map(diagnose).collect())
+        Ok(Self {
+            source,
+            value,
+            spans: Spans {
+                key: None,
+                value: value_span,
+                parts,
+            },
+        })
     }
 
-    /// Whether the text itself has something at `path`.
+    /// True if the text itself has a value at `path`.
     pub(crate) fn has(&self, path: &[String]) -> bool {
         self.spans.nearest(path).1 == path.len()
     }
 
-    /// The line, from 1, at which what stands at `path` begins; `None` where nothing does.
+    /// The line, from 1, of the key at `path`; `None` if there is none.
     pub(crate) fn line(&self, path: &[String]) -> Option<u32> {
-        if !self.has(path) {
-            return None;
-        }
-        match self.place(path, Side::Key) {
-            Place::Text { source, span } => {
+        match self.locate(path, Side::Key) {
+            Location::Text { source, span } if self.has(path) => {
                 u32::try_from(source.line_and_column(span.start).0).ok()
             }
             _ => None,
         }
     }
 
-    /// A flaw at its place in the text.
+    /// Turns a flaw into a diagnostic with its location in the text.
     pub(crate) fn diagnose(&self, flaw: Flaw) -> Diagnostic {
         Diagnostic {
-            place: self.place(&flaw.path, flaw.side),
+            location: self.locate(&flaw.path, flaw.side),
             message: flaw.message,
             label: flaw.label,
             help: flaw.help,
         }
     }
 
-    /// The place of `path` in the text, or of the innermost part around it that is there.
-    pub(crate) fn place(&self, path: &[String], side: Side) -> Place {
+    /// The location of `path` in the text, or of the innermost existing part around it.
+    pub(crate) fn locate(&self, path: &[String], side: Side) -> Location {
         let source = self.source.clone();
         match self.spans.nearest(path) {
-            (_, 0) => Place::Whole { source },
+            (_, 0) => Location::Whole { source },
             (spans, depth) => {
                 let at_key = side == Side::Key || depth < path.len();
                 let key = spans.key.clone().filter(|_| at_key);
                 let span = key.unwrap_or_else(|| spans.value.clone());
-                Place::Text { source, span }
+                Location::Text { source, span }
             }
         }
     }
 }
 
 impl Spans {
-    /// The innermost part on the way to `path`, and how many keys deep it is.
+    /// The innermost existing part on the way to `path`, and its depth in keys.
     fn nearest(&self, path: &[String]) -> (&Spans, usize) {
         let mut spans = self;
         for (depth, key) in path.iter().enumerate() {
@@ -115,15 +114,14 @@ impl Spans {
     }
 }
 
-const NUMBER_REFUSED: (&str, &str) = (
-    "number out of range",
-    "expected a finite number of at most 64 bits",
-);
+const OUT_OF_RANGE: &str = "number out of range";
 
-/// The first error of each line: what the parser says of the rest of a line mostly follows from it.
+/// The first error of each line: later ones mostly follow from it.
 fn syntax_diagnostics(source: &Arc<Source>, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
-    let all = errors.iter().map(|error| syntax_diagnostic(source, error));
-    let mut diagnostics: Vec<_> = all.collect();
+    let mut diagnostics: Vec<_> = errors
+        .iter()
+        .map(|error| syntax_diagnostic(source, error))
+        .collect();
     diagnostics.dedup_by_key(|diagnostic| diagnostic.line_and_column().map(|(line, _)| line));
     diagnostics
 }
@@ -140,7 +138,7 @@ fn syntax_diagnostic(source: &Arc<Source>, error: &toml::de::Error) -> Diagnosti
 fn diagnostic(source: &Arc<Source>, span: Range<usize>, message: &str, label: &str) -> Diagnostic {
     Diagnostic {
         message: message.to_owned(),
-        place: Place::Text {
+        location: Location::Text {
             source: source.clone(),
             span,
         },
@@ -149,18 +147,17 @@ fn diagnostic(source: &Arc<Source>, span: Range<usize>, message: &str, label: &s
     }
 }
 
-/// Reads the value of an override: TOML where it is TOML, else the text itself.
+/// Reads the value of an override: TOML if it parses, else the text itself.
 pub(crate) fn value_or_text(text: &str) -> Value {
-    let as_text = || Value::String(text.to_owned());
-    let Ok(value) = DeValue::parse(text) else {
-        return as_text();
-    };
-    let mut refused = Vec::new();
-    let (value, _) = read_part(&value, None, &mut refused);
-    if refused.is_empty() { value } else { as_text() }
+    let mut out_of_range = Vec::new();
+    DeValue::parse(text)
+        .ok()
+        .map(|value| read_part(&value, None, &mut out_of_range).0)
+        .filter(|_| out_of_range.is_empty())
+        .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-/// Reads a dotted key, whose parts may be quoted, as TOML reads it.
+/// Reads a dotted key by TOML's rules: its parts may be quoted.
 pub(crate) fn key_path(text: &str) -> Option<KeyPath> {
     if text.contains('\n') {
         return None; // More lines could say more than a key.
@@ -182,47 +179,53 @@ pub(crate) fn key_path(text: &str) -> Option<KeyPath> {
 
 type Parts = BTreeMap<String, Spans>;
 
-fn read_table(table: &DeTable<'_>, refused: &mut Vec<Range<usize>>) -> (Value, Parts) {
+fn read_table(table: &DeTable<'_>, out_of_range: &mut Vec<Range<usize>>) -> (Value, Parts) {
     let mut values = Map::new();
     let mut parts = Parts::new();
     for (key, part) in table {
         let name = key.get_ref().to_string();
-        let (value, spans) = read_part(part, Some(key.span()), refused);
+        let (value, spans) = read_part(part, Some(key.span()), out_of_range);
         values.insert(name.clone(), value);
         parts.insert(name, spans);
     }
     (Value::Object(values), parts)
 }
 
-fn read_list(list: &[Spanned<DeValue<'_>>], refused: &mut Vec<Range<usize>>) -> (Value, Parts) {
-    let read = |(index, part)| {
-        let (value, spans) = read_part(part, None, refused);
-        (value, (usize::to_string(&index), spans))
-    };
-    let (values, parts): (Vec<_>, Parts) = list.iter().enumerate().map(read).unzip();
+fn read_list(
+    list: &[Spanned<DeValue<'_>>],
+    out_of_range: &mut Vec<Range<usize>>,
+) -> (Value, Parts) {
+    let (values, parts): (Vec<_>, Parts) = list
+        .iter()
+        .enumerate()
+        .map(|(index, part)| {
+            let (value, spans) = read_part(part, None, out_of_range);
+            (value, (index.to_string(), spans))
+        })
+        .unzip();
     (Value::Array(values), parts)
 }
 
-/// A value and its spans; the spans of numbers that JSON has not go to `refused`.
+/// A value and its spans; the spans of numbers that JSON lacks go to `out_of_range`.
 fn read_part(
     part: &Spanned<DeValue<'_>>,
     key: Option<Range<usize>>,
-    refused: &mut Vec<Range<usize>>,
+    out_of_range: &mut Vec<Range<usize>>,
 ) -> (Value, Spans) {
     let mut number = |number: Option<Number>| {
         if number.is_none() {
-            refused.push(part.span());
+            out_of_range.push(part.span());
         }
         number.map_or(Value::Null, Value::Number)
     };
     let (value, parts) = match part.get_ref() {
-        DeValue::Table(table) => read_table(table, refused),
-        DeValue::Array(list) => read_list(list, refused),
+        DeValue::Table(table) => read_table(table, out_of_range),
+        DeValue::Array(list) => read_list(list, out_of_range),
         DeValue::String(text) => (Value::String(text.to_string()), Parts::new()),
         DeValue::Boolean(truth) => (Value::Bool(*truth), Parts::new()),
         DeValue::Integer(digits) => (number(integer(digits)), Parts::new()),
         DeValue::Float(digits) => (number(float(digits)), Parts::new()),
-        // JSON has no dates; no key of a scenario is one, and a title may look like one.
+        // JSON has no dates; no key of a scenario takes one, but a title may look like one.
         DeValue::Datetime(time) => (Value::String(time.to_string()), Parts::new()),
     };
     let spans = Spans {
@@ -266,7 +269,7 @@ mod tests {
         let text = "a.b = 1\n[c]\nd = [{ e = 'x' }, { e = 'y' }]\n[[f]]\ng = true\n";
         let check = |dotted: &str, side: Side, expected: &str| {
             let document = document(text);
-            let Place::Text { span, .. } = document.place(&path(dotted), side) else {
+            let Location::Text { span, .. } = document.locate(&path(dotted), side) else {
                 panic!("{dotted} is not in the text");
             };
             assert_eq!(&text[span], expected, "{dotted}");
@@ -281,25 +284,25 @@ mod tests {
         check("c", Side::Key, "c");
         check("c.missing", Side::Value, "c");
         assert!(matches!(
-            document(text).place(&path("missing"), Side::Key),
-            Place::Whole { .. }
+            document(text).locate(&path("missing"), Side::Key),
+            Location::Whole { .. }
         ));
     }
 
     #[test]
-    fn values_are_those_that_json_has() {
+    fn values_become_json_and_numbers_beyond_it_are_errors() {
         let read = document("a = 0xff\nb = -1_000\nc = 1.5\nd = 2024-01-02\ne = [true, 'x']");
         let expected = json!({"a": 255, "b": -1000, "c": 1.5, "d": "2024-01-02", "e": [true, "x"]});
         assert_eq!(read.value, expected);
         for text in ["a = inf", "a = [1, nan]", "a = 99999999999999999999"] {
             let source = Arc::new(Source::of_file(Path::new("test.toml"), text.to_owned()));
             let refused = Document::parse(source).expect_err("out of range");
-            assert_eq!(refused[0].message, NUMBER_REFUSED.0, "{text}");
+            assert_eq!(refused[0].message, OUT_OF_RANGE, "{text}");
         }
     }
 
     #[test]
-    fn an_overrides_value_is_toml_where_it_can_be() {
+    fn the_value_of_an_override_is_toml_if_it_parses() {
         let check = |text: &str, expected: Value| {
             assert_eq!(value_or_text(text), expected, "{text:?}");
         };
@@ -317,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dotted_key_is_read_as_toml_reads_it() {
+    fn a_dotted_key_follows_the_rules_of_toml() {
         let check = |text: &str, expected: Option<&[&str]>| {
             let expected = expected.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
             assert_eq!(key_path(text), expected, "{text:?}");

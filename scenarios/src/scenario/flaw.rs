@@ -1,8 +1,8 @@
-//! Flaws: what is wrong with a value, by its path; and how to find all of them, not only the first.
+//! Flaws: the errors in a value, each with its path.
 //!
-//! Checks of values (serde, a workload's parameters, a server's behaviour) stop at their first complaint. [`check_all`]
-//! takes what was complained of out of the value and checks again, until nothing more is wrong that does not follow from
-//! the gaps. Where a path lies in a user's file is the business of `document.rs`.
+//! Checks of values (serde, a workload's parameters, a server's behaviour) stop at their first error. [`check_all`] removes
+//! the faulty part and checks again, until only errors are left that follow from the gaps. `document.rs` locates a path in
+//! a user's file.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,34 +13,29 @@ use crate::diagnostic::{did_you_mean, listed};
 /// Keys and positions from the root of a value to a part of it.
 pub(crate) type KeyPath = Vec<String>;
 
-/// Which side of `key = value` is meant.
+/// One side of `key = value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// The key.
     Key,
-    /// The value.
     Value,
 }
 
-/// Something wrong at a path.
+/// An error at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flaw {
-    /// Where.
     pub(crate) path: KeyPath,
-    /// What is wrong, in one line.
+    /// One line.
     pub(crate) message: String,
-    /// What was expected there, or meant.
+    /// The expected value, or a suggestion.
     pub(crate) label: Option<String>,
-    /// What else helps.
     pub(crate) help: Option<String>,
-    /// Which side of `key = value` it is about.
     pub(crate) side: Side,
-    /// Whether there is no such key: an override may then be meant for another scenario.
+    /// True if there is no such key: an override may then be meant for another scenario.
     pub(crate) unknown_key: bool,
 }
 
 impl Flaw {
-    /// A value that makes no sense, and what would.
+    /// An invalid value, and a description of a valid one.
     pub(crate) fn wrong(path: KeyPath, message: impl Into<String>, label: &str) -> Self {
         Self {
             path,
@@ -52,72 +47,70 @@ impl Flaw {
         }
     }
 
+    /// The same flaw, reported at the key.
+    pub(crate) fn at_key(self) -> Self {
+        let side = Side::Key;
+        Self { side, ..self }
+    }
+
     /// A key that does not exist; its name is the last part of `path`.
     pub(crate) fn unknown_key(path: KeyPath, expected: &[String]) -> Self {
         let (name, outer) = path.split_last().expect("an unknown key has a name");
         let message = format!("unknown key `{name}`{}", within(outer));
         let (label, help) = suggestions(name, expected);
         Self {
-            path,
-            message,
             label,
             help,
             side: Side::Key,
             unknown_key: true,
+            ..Self::wrong(path, message, "")
         }
     }
 
-    /// A name that names nothing, of a `thing` such as a runtime.
+    /// A name that does not exist, of a `thing` such as a runtime.
     pub(crate) fn unknown_name(path: KeyPath, thing: &str, name: &str, known: &[String]) -> Self {
         let (label, help) = suggestions(name, known);
         Self {
-            path,
-            message: format!("unknown {thing} `{name}`"),
             label,
             help,
-            side: Side::Value,
-            unknown_key: false,
+            ..Self::wrong(path, format!("unknown {thing} `{name}`"), "")
         }
     }
 
-    /// The same flaw, with a guess at what its key was meant to be where there is none yet.
-    pub(crate) fn or_meant(self, known: &[String]) -> Self {
+    /// Adds a suggestion for the key, if there is none yet.
+    pub(crate) fn or_suggest(self, known: &[String]) -> Self {
         let name = self.path.last().map_or("", String::as_str);
-        let guess = did_you_mean(name, known.iter().map(String::as_str)).map(meant);
-        match guess.filter(|_| self.help.is_none()) {
-            Some(guess) => Self {
+        match did_you_mean(name, known.iter().map(String::as_str)) {
+            Some(meant) if self.help.is_none() => Self {
                 help: self.label,
-                label: Some(guess),
+                label: Some(format!("did you mean `{meant}`?")),
                 ..self
             },
-            None => self,
+            _ => self,
         }
     }
 
-    /// The same flaw with the names that would have been right, where it tells none.
-    pub(crate) fn or_expected(self, names: &[String]) -> Self {
-        let silent = self.label.is_none() && self.help.is_none() && !names.is_empty();
-        let help = silent.then(|| format!("expected {}", listed(names)));
-        Self {
-            help: help.or(self.help),
-            ..self
+    /// Adds the valid names, if the flaw has neither label nor help.
+    pub(crate) fn or_expected(mut self, names: &[String]) -> Self {
+        if self.label.is_none() && self.help.is_none() && !names.is_empty() {
+            self.help = Some(format!("expected {}", listed(names)));
         }
+        self
     }
 
-    /// A complaint of serde's, or in its words, about the value at `path`.
+    /// An error of serde's, or in its words, about the value at `path`.
     pub(crate) fn from_serde(path: KeyPath, message: &str) -> Self {
-        let wrong_kind = |words: &str, headline: &str| {
-            let rest = message.strip_prefix(words)?;
-            let (found, expected) = rest.rsplit_once(", expected ")?;
-            let label = format!("expected {}", plain_expected(expected));
-            let headline = format!("{headline}{}: {}", at(&path), plain_found(found));
-            Some(Self::wrong(path.clone(), headline, &label))
-        };
-        if let Some(flaw) = wrong_kind("invalid type: ", "wrong type")
-            .or_else(|| wrong_kind("invalid value: ", "wrong value"))
-            .or_else(|| wrong_kind("invalid length ", "wrong length"))
-        {
-            return flaw;
+        for (prefix, headline) in [
+            ("invalid type: ", "wrong type"),
+            ("invalid value: ", "wrong value"),
+            ("invalid length ", "wrong length"),
+        ] {
+            let rest = message.strip_prefix(prefix);
+            if let Some((found, expected)) = rest.and_then(|rest| rest.rsplit_once(", expected ")) {
+                let headline = format!("{headline}{}: {}", at(&path), plain_found(found));
+                let label = format!("expected {}", plain_expected(expected));
+                return Self::wrong(path, headline, &label);
+            }
         }
         if message.starts_with("unknown field ") && !path.is_empty() {
             return Self::unknown_key(path, &names_expected(message));
@@ -150,27 +143,22 @@ fn within(path: &[String]) -> String {
     }
 }
 
-/// What to say where `name` stands, and what below: a guess and all that is valid, or only the latter.
+/// Label and help for an unknown `name`: the likeliest valid name and the list of all, or only the list.
 fn suggestions(name: &str, known: &[String]) -> (Option<String>, Option<String>) {
-    let all = (!known.is_empty()).then(|| format!("expected {}", listed(known)));
+    if known.is_empty() {
+        return (Some("no keys are valid here".to_owned()), None);
+    }
+    let all = format!("expected {}", listed(known));
     match did_you_mean(name, known.iter().map(String::as_str)) {
-        Some(meant) => {
-            let others = known.len() > 1;
-            (
-                Some(format!("did you mean `{meant}`?")),
-                all.filter(|_| others),
-            )
-        }
-        None if known.is_empty() => (Some("there are no keys here".to_owned()), None),
-        None => (all, None),
+        Some(meant) => (
+            Some(format!("did you mean `{meant}`?")),
+            (known.len() > 1).then_some(all),
+        ),
+        None => (Some(all), None),
     }
 }
 
-fn meant(guess: &str) -> String {
-    format!("did you mean `{guess}`?")
-}
-
-/// What serde found, in words that people who write TOML use.
+/// Serde's description of the value it found, in the words of TOML.
 fn plain_found(found: &str) -> String {
     match found {
         "map" => "a table".to_owned(),
@@ -179,7 +167,7 @@ fn plain_found(found: &str) -> String {
     }
 }
 
-/// What serde expected, in words that people who write TOML use.
+/// Serde's description of the value it expected, in the words of TOML.
 fn plain_expected(expected: &str) -> String {
     match expected {
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not negative".to_owned(),
@@ -194,7 +182,7 @@ fn plain_expected(expected: &str) -> String {
     }
 }
 
-/// The names serde lists in "unknown field `x`, expected one of `a`, `b`"; it offers them in no other form.
+/// The names in serde's "unknown field `x`, expected one of `a`, `b`", the only form in which it offers them.
 fn names_expected(message: &str) -> Vec<String> {
     let (_, list) = message.rsplit_once(", expected ").unwrap_or_default();
     list.split('`')
@@ -204,24 +192,21 @@ fn names_expected(message: &str) -> Vec<String> {
         .collect()
 }
 
-/// Reads a value into a type.
+/// Deserialises a value.
 pub(crate) fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Flaw> {
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().iter().filter_map(key_of).collect();
-        Flaw::from_serde(path, &error.into_inner().to_string())
+        let segments = error.path().iter();
+        let keys = segments.filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(index.to_string()),
+            Segment::Map { key } => Some(key.clone()),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        });
+        Flaw::from_serde(keys.collect(), &error.inner().to_string())
     })
 }
 
-fn key_of(segment: &Segment) -> Option<String> {
-    match segment {
-        Segment::Seq { index } => Some(index.to_string()),
-        Segment::Map { key } => Some(key.clone()),
-        Segment::Enum { .. } | Segment::Unknown => None,
-    }
-}
-
-/// Checks `value` until every independent flaw is found. The result is there whenever the value passed with all flawed
-/// parts taken out of it; whoever cares for flaws looks at them first.
+/// Checks `value` until every independent flaw is found. There is a result whenever the value passes without its flawed
+/// parts, so callers look at the flaws first.
 pub(crate) fn check_all<T>(
     value: &mut Value,
     check: impl Fn(&Value) -> Result<T, Flaw>,
@@ -233,10 +218,12 @@ pub(crate) fn check_all<T>(
             Err(flaw) => flaw,
         };
         let removed = remove(value, &flaw.path);
-        // What is said of a whole from which something was taken may follow from the gap: no flaw of its own, but a
-        // reason to take out the whole as well and to look at the rest.
-        let follows = |earlier: &Flaw| earlier.path.starts_with(&flaw.path);
-        if !flaws.iter().any(follows) {
+        // An error in a table from which a part was removed may follow from the gap. It is not reported, but the table
+        // is removed as well, so that the rest can be checked.
+        if !flaws
+            .iter()
+            .any(|earlier| earlier.path.starts_with(&flaw.path))
+        {
             flaws.push(flaw);
         }
         if !removed {
@@ -245,7 +232,7 @@ pub(crate) fn check_all<T>(
     }
 }
 
-/// Takes out the innermost keyed part that holds `path`: taking elements out of lists would renumber the others.
+/// Removes the innermost table entry around `path`: removing elements of lists would renumber the others.
 fn remove(value: &mut Value, path: &[String]) -> bool {
     let Some((last, outer)) = path.split_last() else {
         return false;
@@ -259,7 +246,7 @@ fn remove(value: &mut Value, path: &[String]) -> bool {
     }
 }
 
-/// The part of a table or list under a key or position.
+/// The part of a table or list at a key or position.
 pub(crate) fn part_mut<'a>(value: &'a mut Value, key: &str) -> Option<&'a mut Value> {
     match value {
         Value::Object(table) => table.get_mut(key),
@@ -313,7 +300,7 @@ mod tests {
 
     #[test]
     fn what_follows_from_a_gap_is_not_a_flaw_of_its_own() {
-        // Once the flawed name is out, the name is missing: that is no second flaw, and the rest is still looked at.
+        // Without the flawed name, the name is missing: that is no second flaw, and the rest is still checked.
         check(
             json!({"list": [{"name": 1}], "lst": 1}),
             &[

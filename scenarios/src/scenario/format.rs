@@ -1,8 +1,8 @@
-//! The scenario file's format: every key that a file may have, as types.
+//! The format of scenario files, as types.
 //!
-//! The doc comments here are the format's documentation: `photofinish schema scenario` prints them. Keys are optional
-//! but for `workload`. The parts that belong to others (a workload's parameters, a server's behaviour) are tables here
-//! and are checked by their owners; what keys mean together is checked in `read.rs`.
+//! The doc comments here are the format's documentation: `photofinish schema scenario` prints them. Every key but
+//! `workload` is optional. A workload's parameters and a server's behaviour are plain tables here, checked by their
+//! owners; `read.rs` checks combinations of keys.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -13,118 +13,116 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::quantity::{Factor, Ops, Rates, Share, Sweep, Time};
+use super::quantity::{Factor, Ops, Rate, SessionCount, Share, Sweep, Time};
 use crate::registry::workloads;
 
-/// A scenario: a workload with its parameters, the servers it talks to, the load, and what to expect.
+/// A scenario: a workload with its parameters, the servers it talks to, the load, and the expected outcome.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "A scenario of Photofinish")]
 pub(crate) struct ScenarioFile {
-    /// One line for lists and reports. By default, what the workload's operation does.
+    /// One line for lists and reports. By default, the workload's description of its operation.
     #[serde(default)]
     #[schemars(with = "String")]
     pub(crate) title: Option<String>,
-    /// The workload to run; `photofinish list` shows them all.
+    /// The workload to run; see `photofinish list`.
     #[schemars(with = "String")]
     pub(crate) workload: Option<String>,
-    /// The length of one unit of delay, by default `20ms`. Delays of servers and parameters may be given as `3 units`.
+    /// The length of one unit of delay, by default `20ms`. Delays of servers and parameters can be written as `3 units`.
     #[serde(default)]
     #[schemars(with = "Time")]
     pub(crate) unit: Option<Time>,
-    /// The runtimes to compare, the first one being what the others are compared with. By default, all of them.
+    /// The runtimes to compare; the first is the reference. By default, all of them.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(crate) runtimes: Option<Vec<String>>,
-    /// The workload's parameters; those that are not given have the workload's defaults.
+    /// The workload's parameters. Missing ones have the workload's defaults.
     #[serde(default)]
     pub(crate) params: Map<String, Value>,
     /// The mock servers behind the workload's targets, by target name: `[server.http]`, `[server.db]`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, ServerSection>")]
     pub(crate) server: BTreeMap<String, Map<String, Value>>,
-    /// How operations are asked for, and for how long.
+    /// The load and its duration.
     #[serde(default)]
     pub(crate) load: LoadSection,
-    /// Whether a probe rides along that measures how late the runtime schedules it, by default not.
+    /// True to run a probe beside the sessions that measures scheduling delays of the runtime. By default false.
     #[serde(default)]
     pub(crate) lag_probe: bool,
-    /// What must come out.
+    /// The expected outcome.
     #[serde(default)]
     pub(crate) expect: ExpectSection,
-    /// What `photofinish gate` asks of a new build, by metric: `throughput = "5%"` is a limit of the slowdown,
-    /// `response_p99 = "< 20ms"` an objective for the new build's own value, and a list may hold both. `errors` is a share
-    /// of all operations, and `floor` the slowdown that does not matter yet, by default `"2%"`.
+    /// Conditions that `photofinish gate` checks on a new build, by metric: `throughput = "5%"` limits the slowdown,
+    /// `response_p99 = "< 20ms"` limits the new build's own value, and a list may hold both. `errors` is a share of all
+    /// operations, and `floor` the slowdown that is tolerated, by default `"2%"`.
     #[serde(default)]
     pub(crate) gate: BTreeMap<String, GateEntry>,
 }
 
-/// What is asked of a metric: one text or several.
+/// The conditions on a metric: one or several.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "a text such as \"5%\" or \"< 20ms\", or a list of them"
 )]
 pub(crate) enum GateEntry {
-    /// A limit or an objective.
     One(String),
-    /// All of these.
     All(Vec<String>),
 }
 
-/// A mock server; beside `kind` stand the keys of that server's behaviour.
+/// A mock server: its `kind`, and the keys of that server's behaviour.
 #[derive(JsonSchema)]
 #[expect(
     dead_code,
     reason = "describes the format; servers read their behaviour themselves"
 )]
 pub(crate) struct ServerSection {
-    /// Which server: `http`, `wiremock`, `postgres`. By default `http` for the target `http`, `postgres` for `db`.
+    /// The server: `http`, `wiremock`, `postgres`. By default `http` for the target `http`, `postgres` for `db`.
     #[schemars(with = "String")]
     kind: Option<String>,
-    /// The server's behaviour. A string such as `1 unit` is a delay, and stands for as many times the scenario's `unit`.
+    /// The server's behaviour. A string such as `3 units` is a delay of that many times the scenario's `unit`.
     #[schemars(flatten)]
     behaviour: BTreeMap<String, Value>,
 }
 
-/// How operations are asked for, and for how long.
+/// The load and its duration.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LoadSection {
-    /// `closed`: each session starts its next operation when its last one ended. `open`: arrivals on a schedule, whatever
-    /// the completions do. By default `open` where there is a `rate`, else `closed`.
+    /// `closed`: each session starts its next operation when its last one has ended. `open`: arrivals on a schedule,
+    /// independent of completions. By default `open` if there is a `rate`, else `closed`.
     #[serde(default)]
     #[schemars(with = "Model")]
     pub(crate) model: Option<Model>,
-    /// Sessions at one time: a number, by default 1, or a list of numbers, each to be measured.
+    /// Number of concurrent sessions, by default 1, or a list of numbers to measure one by one.
     #[serde(default)]
-    #[schemars(with = "Sweep")]
-    pub(crate) concurrency: Option<Sweep>,
-    /// Arrivals per second of an open load: a number, or a list of numbers, each to be measured.
+    #[schemars(with = "Sweep<SessionCount>")]
+    pub(crate) concurrency: Option<Sweep<SessionCount>>,
+    /// Arrivals per second of an open load: a number, or a list of numbers to measure one by one.
     #[serde(default)]
-    #[schemars(with = "Rates")]
-    pub(crate) rate: Option<Rates>,
-    /// How the arrivals of an open load are spread: `constant`, which is the default, or `poisson`.
+    #[schemars(with = "Sweep<Rate>")]
+    pub(crate) rate: Option<Sweep<Rate>>,
+    /// Spacing of the arrivals of an open load: `constant` (the default) or `poisson`.
     #[serde(default)]
     #[schemars(with = "Arrivals")]
     pub(crate) arrivals: Option<Arrivals>,
-    /// How the rate of an open load changes, stage after stage; a step is two of them. Not beside `duration` or `ops`.
+    /// Stages of an open load, each with a constant or linearly changing rate. Excludes `duration` and `ops`.
     #[serde(default)]
     #[schemars(with = "Vec<StageSection>")]
     pub(crate) stages: Option<Vec<StageSection>>,
-    /// How long a round measures, by default `2s`. Not beside `ops`.
+    /// Length of the measurement, by default `2s`. Excludes `ops`.
     #[serde(default)]
     #[schemars(with = "Time")]
     pub(crate) duration: Option<Time>,
-    /// How many operations a round measures, over all sessions. Not beside `duration`.
+    /// Number of measured operations over all sessions. Excludes `duration`.
     #[serde(default)]
     #[schemars(with = "Ops")]
     pub(crate) ops: Option<Ops>,
-    /// How long a round runs before it measures, by default `300ms`. Not beside `warmup_ops`.
+    /// Length of the warm-up, by default `300ms`. Excludes `warmup_ops`.
     #[serde(default)]
     #[schemars(with = "Time")]
     pub(crate) warmup: Option<Time>,
-    /// How many operations a round runs before it measures, over all sessions. Not beside `warmup`.
+    /// Number of warm-up operations over all sessions. Excludes `warmup`.
     #[serde(default)]
     #[schemars(with = "Ops")]
     pub(crate) warmup_ops: Option<Ops>,
@@ -134,17 +132,16 @@ pub(crate) struct LoadSection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Model {
-    /// A fixed number of sessions; each starts its next operation when the last one ended.
+    /// A fixed number of sessions; each starts its next operation when its last one has ended.
     Closed,
-    /// Arrivals on a schedule, whatever the completions do.
+    /// Arrivals on a schedule, independent of completions.
     Open,
 }
 
-/// A stretch of an open load in which the rate stays or changes evenly.
+/// A period of an open load in which the rate is constant or changes linearly.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StageSection {
-    /// How long it lasts.
     pub(crate) duration: Time,
     /// The rate at its start, as a multiple of the load's rate.
     pub(crate) from: Factor,
@@ -154,36 +151,35 @@ pub(crate) struct StageSection {
     pub(crate) to: Option<Factor>,
 }
 
-/// What must come out.
+/// The expected outcome.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExpectSection {
-    /// Failed operations allowed, as a share of all: 0, which is the default, `"1%"` or 0.01. More fail the run.
+    /// Maximum share of failed operations: 0 (the default), `"1%"` or 0.01. The run fails above it.
     #[serde(default)]
     #[schemars(with = "Share")]
     pub(crate) errors: Option<Share>,
-    /// How many requests the server has in flight at one time, as it counts them itself; beyond that the run has failed.
+    /// Limits of the requests in flight, as counted by the server. The run fails outside of them.
     #[serde(default)]
     #[schemars(with = "InFlightSection")]
     pub(crate) in_flight: Option<InFlightSection>,
 }
 
-/// What is expected of the most requests in flight at one time.
+/// Limits of the highest number of requests in flight.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct InFlightSection {
-    /// No more than this many for each session.
+    /// Maximum per session.
     pub(crate) most: NonZeroU32,
-    /// Whether as many as one session may have must be reached, where the runtime does several things at once. By
-    /// default not.
+    /// True if one session's maximum must be reached under runtimes that do several things at once. By default false.
     #[serde(default)]
     pub(crate) reached: bool,
 }
 
-/// Keys of the file that are tables.
+/// Keys of the file whose values are tables.
 pub(crate) const SECTIONS: [&str; 5] = ["params", "server", "load", "expect", "gate"];
 
-/// Keys of which only one may be given, both in `[load]`.
+/// Pairs of keys in `[load]` that exclude each other.
 pub(crate) const ALTERNATIVES: [(&str, &str); 4] = [
     ("duration", "ops"),
     ("warmup", "warmup_ops"),
@@ -191,7 +187,7 @@ pub(crate) const ALTERNATIVES: [(&str, &str); 4] = [
     ("stages", "ops"),
 ];
 
-/// The keys a type has in the format.
+/// The keys of a type of the format.
 pub(crate) fn keys_of<T: JsonSchema>() -> Vec<String> {
     let schema = schema_for!(T);
     let properties = schema.get("properties").and_then(Value::as_object);
@@ -225,7 +221,7 @@ pub fn schema() -> Schema {
     schema
 }
 
-/// TOML has no null: what is not there is left out. (`schemars` writes down what serde puts in its place.)
+/// Removes the nulls that `schemars` writes for optional keys: TOML has no null.
 fn remove_null_defaults(schema: &mut Schema) {
     if let Some(table) = schema.as_object_mut()
         && table.get("default").is_some_and(Value::is_null)
@@ -235,7 +231,7 @@ fn remove_null_defaults(schema: &mut Schema) {
     transform_subschemas(&mut remove_null_defaults, schema);
 }
 
-/// Moves a schema's own definitions to `definitions`, under names that start with `prefix`, so that it can stand inside
+/// Moves a schema's definitions to `definitions`, under names that start with `prefix`, so that it can be nested in
 /// another schema.
 fn hoist(schema: Schema, prefix: &str, definitions: &mut Map<String, Value>) -> Value {
     let mut schema = Value::from(schema);
@@ -243,10 +239,10 @@ fn hoist(schema: Schema, prefix: &str, definitions: &mut Map<String, Value>) -> 
     if let Some(table) = schema.as_object_mut() {
         table.remove("$schema");
         if let Some(Value::Object(own)) = table.remove("$defs") {
-            let renamed = own
-                .into_iter()
-                .map(|(name, part)| (format!("{prefix}.{name}"), part));
-            definitions.extend(renamed);
+            definitions.extend(
+                own.into_iter()
+                    .map(|(name, part)| (format!("{prefix}.{name}"), part)),
+            );
         }
     }
     schema

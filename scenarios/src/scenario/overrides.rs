@@ -1,17 +1,17 @@
-//! Overrides: `--set key=value`, laid over a scenario before it is checked.
+//! Overrides: `--set key=value`, applied to a scenario before it is checked.
 //!
 //! A key without a dot is a key of the scenario file (`unit`, `title`) or else a parameter of its workload; a dotted key
 //! reaches everything (`load.warmup`, `server.http.delay`, `params.size`, and `server.http.mocks.0.path` inside a list).
-//! Values are TOML, or else plain text. What an override makes of a scenario is checked in `read.rs`, like the rest of it.
+//! Values are TOML, or else plain text. `read.rs` checks the result like any other scenario.
 
 use serde_json::{Map, Value};
 
 use super::document::{key_path, value_or_text};
 use super::flaw::{Flaw, KeyPath, part_mut};
 use super::format::ALTERNATIVES;
-use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 
-/// A value to lay over a scenario.
+/// A value to set in a scenario.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Override {
     argument: String,
@@ -23,20 +23,18 @@ impl Override {
     /// Reads `key=value`.
     pub fn parse(argument: &str) -> Result<Self, Diagnostics> {
         let malformed = |message: &str| {
+            let expected = "expected `key=value`, such as `unit=1s` or `load.concurrency=[1, 16]`";
             Diagnostics::new(vec![Diagnostic {
                 message: message.to_owned(),
-                place: place(argument),
-                label: Some(
-                    "expected `key=value`, such as `unit=1s` or `load.concurrency=[1, 16]`"
-                        .to_owned(),
-                ),
+                location: location(argument),
+                label: Some(expected.to_owned()),
                 help: None,
             }])
         };
         let (key, value) = argument
             .split_once('=')
-            .ok_or_else(|| malformed("an override without a value"))?;
-        let key = key_path(key.trim()).ok_or_else(|| malformed("an override without a key"))?;
+            .ok_or_else(|| malformed("override without a value"))?;
+        let key = key_path(key.trim()).ok_or_else(|| malformed("override without a valid key"))?;
         Ok(Self {
             argument: argument.to_owned(),
             key,
@@ -44,22 +42,22 @@ impl Override {
         })
     }
 
-    /// A flaw that this override made.
+    /// The diagnostic of a flaw that this override caused.
     pub(crate) fn diagnose(&self, flaw: Flaw) -> Diagnostic {
         Diagnostic {
             message: flaw.message,
-            place: place(&self.argument),
+            location: location(&self.argument),
             label: flaw.label,
             help: flaw.help,
         }
     }
 
-    /// The value, where it is for this key of the file itself.
+    /// The value, if it is for this key at the root of the file.
     pub(crate) fn value_of(&self, key: &str) -> Option<&Value> {
         (self.key == [key]).then_some(&self.value)
     }
 
-    /// Where it goes in a file with these keys, for a workload with these parameters.
+    /// The path to set in a file with these keys, for a workload with these parameters; `None` if nothing has the key.
     pub(crate) fn target(&self, file_keys: &[String], params: &[String]) -> Option<KeyPath> {
         match self.key.as_slice() {
             [bare] if file_keys.contains(bare) => Some(self.key.clone()),
@@ -69,13 +67,12 @@ impl Override {
         }
     }
 
-    /// That this scenario has no such key.
-    pub(crate) fn misfit(&self, known: &[String]) -> Flaw {
+    pub(crate) fn unknown_key(&self, known: &[String]) -> Flaw {
         Flaw::unknown_key(self.key.clone(), known)
     }
 
-    /// Puts the value at `path`, making tables on the way; refuses where the way leads through something else.
-    pub(crate) fn put(&self, root: &mut Value, path: &[String]) -> Result<(), Flaw> {
+    /// Sets the value at `path`, creating tables on the way; fails if something else is in the way.
+    pub(crate) fn set(&self, root: &mut Value, path: &[String]) -> Result<(), Flaw> {
         let (last, outer) = path.split_last().expect("a key has a name");
         let mut inner = root;
         for (depth, key) in outer.iter().enumerate() {
@@ -84,40 +81,39 @@ impl Override {
                     .entry(key.clone())
                     .or_insert_with(|| Value::Object(Map::new()));
             }
-            inner = part_mut(inner, key).ok_or_else(|| no_way(&path[..=depth]))?;
+            inner = part_mut(inner, key).ok_or_else(|| missing(&path[..=depth]))?;
         }
         match inner {
             Value::Object(table) => {
                 table.insert(last.clone(), self.value.clone());
             }
-            inner => *part_mut(inner, last).ok_or_else(|| no_way(path))? = self.value.clone(),
+            inner => *part_mut(inner, last).ok_or_else(|| missing(path))? = self.value.clone(),
         }
         Ok(())
     }
 }
 
-/// The keys in `[load]` that give way to the one at `path`.
-pub(crate) fn displaced(path: &[String]) -> Vec<&'static str> {
-    let other = |(a, b): &(&'static str, &'static str)| match path {
-        [load, key] if load == "load" && key == a => Some(*b),
-        [load, key] if load == "load" && key == b => Some(*a),
-        _ => None,
-    };
-    ALTERNATIVES.iter().filter_map(other).collect()
+/// The keys of `[load]` that the one at `path` replaces.
+pub(crate) fn alternatives(path: &[String]) -> Vec<&'static str> {
+    ALTERNATIVES
+        .into_iter()
+        .filter_map(|(a, b)| match path {
+            [load, key] if load == "load" && key == a => Some(b),
+            [load, key] if load == "load" && key == b => Some(a),
+            _ => None,
+        })
+        .collect()
 }
 
-fn no_way(path: &[String]) -> Flaw {
+fn missing(path: &[String]) -> Flaw {
     let (last, outer) = path.split_last().expect("a key has a name");
+    let message = format!("`{}` has no `{last}`", outer.join("."));
     Flaw {
         unknown_key: true,
-        ..Flaw::wrong(
-            path.to_vec(),
-            format!("`{}` has no `{last}`", outer.join(".")),
-            "",
-        )
+        ..Flaw::wrong(path.to_vec(), message, "")
     }
 }
 
-fn place(argument: &str) -> Place {
-    Place::Argument(format!("--set {argument}"))
+fn location(argument: &str) -> Location {
+    Location::Argument(format!("--set {argument}"))
 }

@@ -1,12 +1,15 @@
-//! Quantities as users write them: times with a unit, counts from one up, rates, shares, and "N units" of delay.
+//! Quantities as users write them: times with a unit, counts, rates, shares, and "N units" of delay.
 //!
-//! Each is a type whose deserialiser says what it expects, so that the message under a wrong value is the same wherever it
-//! stands. Each has a file below this; here is what they are all made of. Which quantity belongs to which key is said in
-//! `format.rs`.
+//! Each is a type with a text that says what is expected, so the message under a wrong value is the same wherever it
+//! occurs. This file holds their common deserialiser; `format.rs` says which quantity belongs to which key.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Error, SeqAccess};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
+use serde_json::Value;
 
 mod time;
 
@@ -14,12 +17,171 @@ mod count;
 mod rate;
 mod share;
 
-pub(crate) use count::{Ops, Sweep};
-pub(crate) use rate::{Factor, Rates};
-pub use rate::{NotARateText, parse_rate};
-pub(crate) use share::Share;
-pub use time::{NotATime, parse_time};
-pub(crate) use time::{Time, time_text, units_of_delay};
+pub(crate) use self::count::{Ops, SessionCount};
+pub(crate) use self::rate::{Factor, Rate};
+pub use self::rate::{InvalidRate, parse_rate};
+pub(crate) use self::share::Share;
+pub use self::time::{InvalidTime, parse_time};
+pub(crate) use self::time::{Time, time_text, units_of_delay};
+
+/// A value with one way of writing it, or several.
+pub(super) trait Quantity: Sized {
+    /// A description of valid values, for messages.
+    const EXPECTED: &'static str;
+
+    /// Reads a number from 0 up; a type error by default.
+    fn from_unsigned(number: u64) -> Result<Self, Mismatch> {
+        Self::from_float(number as f64)
+    }
+
+    /// Reads a number with a fraction; a type error by default.
+    fn from_float(_number: f64) -> Result<Self, Mismatch> {
+        Err(Mismatch::Type)
+    }
+
+    /// Reads a string; a type error by default.
+    fn from_text(_text: &str) -> Result<Self, Mismatch> {
+        Err(Mismatch::Type)
+    }
+
+    fn schema() -> Schema;
+}
+
+/// The reason a value is not the quantity expected.
+pub(super) enum Mismatch {
+    Type,
+    Value,
+}
+
+/// Reads one quantity and reports what was expected.
+struct QuantityVisitor<T>(PhantomData<T>);
+
+impl<T: Quantity> QuantityVisitor<T> {
+    fn read<E: Error>(self, result: Result<T, Mismatch>, given: Unexpected<'_>) -> Result<T, E> {
+        result.map_err(|mismatch| match mismatch {
+            Mismatch::Type => E::invalid_type(given, &self),
+            Mismatch::Value => E::invalid_value(given, &self),
+        })
+    }
+}
+
+impl<T: Quantity> Visitor<'_> for QuantityVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
+        self.read(T::from_unsigned(number), Unexpected::Unsigned(number))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
+        // Only negative numbers come here; no quantity has any.
+        Err(E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
+        self.read(T::from_float(number), Unexpected::Float(number))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        self.read(T::from_text(text), Unexpected::Str(text))
+    }
+}
+
+macro_rules! quantities {
+    ($($quantity:ident),+) => {$(
+        impl<'de> Deserialize<'de> for $quantity {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(QuantityVisitor(PhantomData))
+            }
+        }
+
+        impl JsonSchema for $quantity {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($quantity).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                Self::schema()
+            }
+        }
+    )+};
+}
+
+quantities!(Factor, Ops, Rate, SessionCount, Share, Time);
+
+/// The points of a sweep, written as one value or a list: in order, each once, at least one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sweep<T>(pub(crate) Vec<T>);
+
+impl<'de, T> Deserialize<'de> for Sweep<T>
+where
+    T: Quantity + Deserialize<'de> + PartialEq + fmt::Display,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SweepVisitor(PhantomData))
+    }
+}
+
+struct SweepVisitor<T>(PhantomData<T>);
+
+impl<'de, T> Visitor<'de> for SweepVisitor<T>
+where
+    T: Quantity + Deserialize<'de> + PartialEq + fmt::Display,
+{
+    type Value = Sweep<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, or a list of them", T::EXPECTED)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Sweep<T>, E> {
+        let point = QuantityVisitor(PhantomData).visit_u64(number)?;
+        Ok(Sweep(vec![point]))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Sweep<T>, E> {
+        let point = QuantityVisitor(PhantomData).visit_i64(number)?;
+        Ok(Sweep(vec![point]))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Sweep<T>, E> {
+        let point = QuantityVisitor(PhantomData).visit_f64(number)?;
+        Ok(Sweep(vec![point]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Sweep<T>, A::Error> {
+        let mut points = Vec::new();
+        while let Some(point) = list.next_element::<T>()? {
+            if points.contains(&point) {
+                return Err(A::Error::custom(format!("{point} is listed twice")));
+            }
+            points.push(point);
+        }
+        if points.is_empty() {
+            return Err(A::Error::invalid_length(0, &"at least one number"));
+        }
+        Ok(Sweep(points))
+    }
+}
+
+impl<T: Quantity + JsonSchema> JsonSchema for Sweep<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}s", T::schema_name()).into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let point = Value::from(T::schema());
+        json_schema!({
+            "anyOf": [
+                point,
+                {"type": "array", "items": point, "minItems": 1, "uniqueItems": true},
+            ]
+        })
+    }
+}
 
 /// A plain decimal number: digits, perhaps with a point between them. No sign, no exponent, no `inf`.
 fn decimal(text: &str) -> Option<f64> {
@@ -29,23 +191,4 @@ fn decimal(text: &str) -> Option<f64> {
         None => digits(text),
     };
     plain.then(|| text.parse().ok()).flatten()
-}
-
-/// The points of a sweep: each once, and at least one.
-fn each_once<'de, A: SeqAccess<'de>, T: Deserialize<'de>, P: PartialEq + fmt::Display>(
-    mut list: A,
-    point: impl Fn(T) -> P,
-) -> Result<Vec<P>, A::Error> {
-    let mut points = Vec::new();
-    while let Some(item) = list.next_element()? {
-        let point = point(item);
-        if points.contains(&point) {
-            return Err(A::Error::custom(format!("{point} stands here twice")));
-        }
-        points.push(point);
-    }
-    if points.is_empty() {
-        return Err(A::Error::invalid_length(0, &"at least one number"));
-    }
-    Ok(points)
 }

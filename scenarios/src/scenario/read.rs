@@ -1,8 +1,8 @@
-//! Reading a scenario: from a text and overrides to a [`Scenario`], or to everything that is wrong.
+//! Reads a text and overrides into a [`Scenario`], or into all of their errors.
 //!
 //! The order is: syntax, overrides, the format's own types, then the names and values that others own (workloads,
-//! runtimes, servers) and combinations. A flaw is blamed on the override that made it or on its place in the text. What
-//! concerns a section of the file alone is in a file below this.
+//! runtimes, servers) and combinations. A flaw is reported at the override that caused it, or else at its location in the
+//! text. Each section of the file has a module below this one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,16 +26,15 @@ mod gate;
 mod load;
 mod servers;
 
-/// The length of a unit of delay where a file says nothing.
 const DEFAULT_UNIT: Duration = Duration::from_millis(20);
 
-/// What came of reading one text.
+/// The result of reading one text.
+#[derive(Default)]
 pub(super) struct Reading {
-    /// The scenario, where nothing was wrong; overrides that do not fit are left out of it.
+    /// The scenario, if there are no problems. Misfits are not applied.
     pub(super) scenario: Option<Scenario>,
-    /// What is wrong.
     pub(super) problems: Vec<Diagnostic>,
-    /// Overrides, by index, for which this scenario has no key.
+    /// Overrides, by index, that match no key of this scenario.
     pub(super) misfits: BTreeMap<usize, Diagnostic>,
 }
 
@@ -44,9 +43,8 @@ pub(super) fn read(source: Arc<Source>, overrides: &[Override], checks: Checks<'
         Ok(document) => document,
         Err(problems) => {
             return Reading {
-                scenario: None,
                 problems,
-                misfits: BTreeMap::new(),
+                ..Reading::default()
             };
         }
     };
@@ -68,7 +66,7 @@ pub(super) fn read(source: Arc<Source>, overrides: &[Override], checks: Checks<'
 struct Reader<'a> {
     document: Document,
     overrides: &'a [Override],
-    /// Overrides that were applied, by index, and where.
+    /// The paths of applied overrides, with their indices.
     applied: Vec<(KeyPath, usize)>,
     problems: Vec<Diagnostic>,
     misfits: BTreeMap<usize, Diagnostic>,
@@ -79,11 +77,13 @@ impl Reader<'_> {
         self.apply_overrides();
         let known = self.dotted_keys();
         let file = self.check(self.document.value.clone(), |root| {
-            // A key of a section, or a parameter, that stands at the top is the likeliest slip of all.
-            let at_top = |flaw: &Flaw| flaw.unknown_key && flaw.path.len() == 1;
-            typed::<ScenarioFile>(root).map_err(|flaw| match at_top(&flaw) {
-                true => flaw.or_meant(&known),
-                false => flaw,
+            typed::<ScenarioFile>(root).map_err(|flaw| {
+                // Keys of sections and parameters at the root are the likeliest mistake.
+                if flaw.unknown_key && flaw.path.len() == 1 {
+                    flaw.or_suggest(&known)
+                } else {
+                    flaw
+                }
             })
         })?;
         let unit = self.unit(&file);
@@ -115,7 +115,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Where in its file a value stands; nowhere if an override made it.
+    /// The line of a value; `None` if an override made it.
     fn text_place(&self, path: &[String]) -> Option<TextPlace> {
         if self.blamed(path).is_some() {
             return None;
@@ -127,7 +127,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Files a flaw under the override that made it, or under its place in the text.
+    /// Adds a flaw, at the override that caused it or at its location in the text.
     fn add(&mut self, flaw: Flaw) {
         match self.blamed(&flaw.path) {
             None => self.problems.push(self.document.diagnose(flaw)),
@@ -136,14 +136,16 @@ impl Reader<'_> {
         }
     }
 
-    /// The override whose value lies at or around `path`, or that alone made the table there; the last such one.
+    /// The last override that set `path` or a table around it, or else that created the table at `path`.
     fn blamed(&self, path: &[String]) -> Option<usize> {
-        let around = |(target, _): &&(KeyPath, usize)| path.starts_with(target);
-        let inside = |(target, _): &&(KeyPath, usize)| target.starts_with(path);
-        let mut applied = self.applied.iter().rev();
-        let replaced = applied.clone().find(around);
-        let made = || applied.find(inside).filter(|_| !self.document.has(path));
-        replaced.or_else(made).map(|(_, index)| *index)
+        let mut latest = self.applied.iter().rev();
+        latest
+            .clone()
+            .find(|(target, _)| path.starts_with(target))
+            .or_else(|| {
+                latest.find(|(target, _)| !self.document.has(path) && target.starts_with(path))
+            })
+            .map(|(_, index)| *index)
     }
 
     /// Finds all flaws of a value whose root is the file's root.
@@ -160,19 +162,14 @@ impl Reader<'_> {
     fn unit(&mut self, file: &ScenarioFile) -> Duration {
         let unit = file.unit.map_or(DEFAULT_UNIT, |unit| unit.0);
         if unit.is_zero() {
-            let path = path(["unit"]);
-            self.add(Flaw::wrong(
-                path,
-                "a unit of no length",
-                "expected a time longer than zero",
-            ));
+            self.add(zero_time(path(["unit"])));
         }
         unit
     }
 
     fn workload(&mut self, name: Option<String>) -> Option<&'static WorkloadEntry> {
         let Some(name) = name else {
-            // One that was there and flawed was complained of already.
+            // Otherwise there is one with a flaw that was reported already.
             if self.document.value.get("workload").is_none() {
                 let label = format!("add one of: {}", workload_names().join(", "));
                 self.add(Flaw::wrong(
@@ -185,12 +182,12 @@ impl Reader<'_> {
         };
         let entry = workload(&name);
         if entry.is_none() {
-            let known = workload_names();
+            let path = path(["workload"]);
             self.add(Flaw::unknown_name(
-                path(["workload"]),
+                path,
                 "workload",
                 &name,
-                &known,
+                &workload_names(),
             ));
         }
         entry
@@ -203,21 +200,21 @@ impl Reader<'_> {
             .map(|known| known.name.to_owned())
             .collect();
         if names.is_empty() {
-            let path = path(["runtimes"]);
+            let label = "expected at least one; leave the key out to run all of them";
             self.add(Flaw::wrong(
-                path,
-                "no runtime at all",
-                "expected at least one; without this key, all of them",
+                path(["runtimes"]),
+                "`runtimes` is empty",
+                label,
             ));
         }
         for (index, name) in names.iter().enumerate() {
-            let path = vec!["runtimes".to_owned(), index.to_string()];
+            let path = path(["runtimes", &index.to_string()]);
             if !known.contains(name) {
                 self.add(Flaw::unknown_name(path, "runtime", name, &known));
             } else if names[..index].contains(name) {
                 self.add(Flaw::wrong(
                     path,
-                    format!("runtime `{name}` stands here twice"),
+                    format!("runtime `{name}` is listed twice"),
                     "",
                 ));
             }
@@ -248,16 +245,22 @@ fn path<const N: usize>(keys: [&str; N]) -> KeyPath {
     keys.map(str::to_owned).to_vec()
 }
 
-fn workload_names() -> Vec<String> {
-    let names = workloads().map(|entry| entry.about.name.to_owned());
-    names.collect()
+fn zero_time(path: KeyPath) -> Flaw {
+    let message = format!("`{}` is zero", path.join("."));
+    Flaw::wrong(path, message, "expected a time above zero")
 }
 
-/// The parameters a workload has: the keys of its complete defaults.
+fn workload_names() -> Vec<String> {
+    workloads()
+        .map(|entry| entry.about.name.to_owned())
+        .collect()
+}
+
+/// The names of a workload's parameters: the keys of its complete defaults.
 fn param_names(entry: &WorkloadEntry) -> Vec<String> {
-    let complete = (entry.check)(&json!({}), DEFAULT_UNIT).ok();
-    let params = complete
+    let defaults = (entry.check)(&json!({}), DEFAULT_UNIT).ok();
+    defaults
         .as_ref()
-        .and_then(|complete| complete.params.as_object());
-    params.map_or_else(Vec::new, |params| params.keys().cloned().collect())
+        .and_then(|defaults| defaults.params.as_object())
+        .map_or_else(Vec::new, |params| params.keys().cloned().collect())
 }

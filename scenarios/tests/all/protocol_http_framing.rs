@@ -124,7 +124,7 @@ fn interim_responses_are_skipped_and_upgrades_refused() {
     );
     check(
         "HTTP/1.1 101 Switching\r\n\r\n",
-        "status: server switched protocols (status 101) without being asked",
+        "status: server switched protocols (status 101) without a request for it",
     );
     let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(5);
     check(

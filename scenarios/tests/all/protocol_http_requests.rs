@@ -65,12 +65,13 @@ fn a_request_is_written_with_its_framing() {
 fn what_would_inject_a_line_or_break_the_framing_is_refused() {
     for target in ["", "a", "*", "/a b", "/a\r\nx: y", "/ü", "http://b.test/"] {
         let expected = format!(
-            "request target {target:?} is not a path of visible ASCII characters that begins with `/`"
+            "expected a path of visible ASCII characters that begins with `/`, got {target:?}"
         );
         check(Request { target, ..PLAIN }, &expected);
     }
     for host in ["", "a b", "a\r\nx: y", "u@a", "a/b"] {
-        let expected = format!("host {host:?} is not a host name or address with an optional port");
+        let expected =
+            format!("expected a host name or address with an optional port, got {host:?}");
         check(Request { host, ..PLAIN }, &expected);
     }
     for name in ["", "x y", "x:", "x\r\ny", "ü"] {
@@ -84,7 +85,7 @@ fn what_would_inject_a_line_or_break_the_framing_is_refused() {
         );
     }
     for value in ["secret\r\nx: y", "secret\n", "secret\0", "secret\u{7f}"] {
-        let expected = "value of header `x` holds a control character";
+        let expected = "value of header `x` contains a control character";
         check(
             Request {
                 headers: &[("x", value)],
@@ -181,17 +182,20 @@ fn a_target_is_taken_apart() {
 
 #[test]
 fn a_target_that_cannot_be_measured_is_refused_without_repeating_it() {
-    check_target("localhost:8080", "scheme is not http");
-    check_target("not a url", "not a URL of the form http://host:port/path");
+    check_target("localhost:8080", "expected the scheme http");
+    check_target(
+        "not a url",
+        "expected a URL of the form http://host:port/path",
+    );
     check_target(
         "http://u:hunter2@a.test:port/",
-        "not a URL of the form http://host:port/path",
+        "expected a URL of the form http://host:port/path",
     );
     check_target(
         "https://a.test/",
         "https is not supported: TLS would be measured along with the runtime; use http",
     );
-    check_target("ftp://a.test/", "scheme is not http");
+    check_target("ftp://a.test/", "expected the scheme http");
     check_target(
         "http://u:hunter2@a.test/",
         "user name and password in a URL are not supported; set an `authorization` header instead",
@@ -200,5 +204,5 @@ fn a_target_that_cannot_be_measured_is_refused_without_repeating_it() {
         "http://a.test/#b",
         "a fragment (`#…`) is never sent to a server; leave it out",
     );
-    check_target("http://a.test:0/", "no host and port to connect to");
+    check_target("http://a.test:0/", "expected a host and a port above 0");
 }

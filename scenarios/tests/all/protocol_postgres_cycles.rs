@@ -224,11 +224,7 @@ fn what_contradicts_the_protocol_is_an_error() {
             &format!("malformed: malformed message '{tag}': {reason}"),
         );
     };
-    malformed(
-        b"D\0\0\0\x03".to_vec(),
-        "D",
-        "length is shorter than itself",
-    );
+    malformed(b"D\0\0\0\x03".to_vec(), "D", "length below 4");
     malformed(message(b'D', b"\0"), "D", "no column count");
     malformed(
         message(b'D', b"\0\x01\0\0\0\x02x"),
@@ -248,7 +244,7 @@ fn what_contradicts_the_protocol_is_an_error() {
     );
     malformed(message(b'C', b"SELECT 1"), "C", "command tag without end");
     malformed(message(b'Z', b"X"), "Z", "unknown transaction status");
-    malformed(message(b'2', b"x"), "2", "body where none belongs");
+    malformed(message(b'2', b"x"), "2", "expected an empty body");
     malformed(message(b'E', b"Mtext"), "E", "field without end");
     check(
         &[message(b'D', &[0; 41])],

@@ -162,7 +162,7 @@ fn what_is_sent_is_a_masked_frame_that_says_the_message() {
 #[test]
 fn what_is_wrong_is_told_apart() {
     let end = |frames: &[u8]| hear(frames, &[]).end.unwrap_err();
-    assert_eq!(end(&frame(LAST | TEXT, b"x")), WebSocketError::BrokenOff);
+    assert_eq!(end(&frame(LAST | TEXT, b"x")), WebSocketError::Aborted);
     assert_eq!(end(&frame(LAST | BINARY, b"x")), WebSocketError::Binary);
     let kind = |frames: &[u8]| end(frames).kind();
     assert_eq!(kind(&frame(LAST | TEXT, b"\xff")), "malformed");

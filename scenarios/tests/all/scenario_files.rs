@@ -1,14 +1,13 @@
-//! Scenario files as users meet them: what is read, what is refused and how that looks, overrides, and the catalogue.
+//! Scenario files: reading, error messages, overrides, the catalogue and the schema.
 //!
-//! Servers stand alone, so a small stand-in checks their behaviours here, in the same words as theirs. Plans are tested
-//! in `scenario_plan.rs`.
+//! A small stand-in checks behaviours in place of the servers, which are another crate, with the same messages.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use insta::assert_snapshot;
 use photofinish_record::load::Stop;
-use photofinish_scenarios::catalogue::{Located, catalogue, locate};
+use photofinish_scenarios::catalogue::{ScenarioRef, catalogue, locate};
 use photofinish_scenarios::diagnostic::{Diagnostics, Source};
 use photofinish_scenarios::registry::WORKLOADS;
 use photofinish_scenarios::scenario::{
@@ -19,7 +18,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What the stand-in servers understand.
+/// The behaviours of the stand-in servers.
 mod behaviours {
     use super::*;
 
@@ -91,7 +90,6 @@ fn check_server(kind: &str, behaviour: &Value) -> Result<(), ServerProblem> {
     }
 }
 
-/// What ships may ask of the real servers whatever they understand; that they do is tested where they are started.
 /// Knows two metrics, and that a limit ends in a percent sign.
 fn check_gate(metric: &str, text: &str) -> Result<(), GateProblem> {
     let known = ["throughput", "response_p99"];
@@ -102,7 +100,7 @@ fn check_gate(metric: &str, text: &str) -> Result<(), GateProblem> {
     }
     let sound = text.ends_with('%') || text.starts_with('<');
     sound.then_some(()).ok_or_else(|| GateProblem::Text {
-        message: format!("`{text}` says nothing about {metric}"),
+        message: format!("`{text}` is not a condition on {metric}"),
     })
 }
 
@@ -111,6 +109,7 @@ const CHECKS: Checks<'static> = Checks {
     gate: &check_gate,
 };
 
+/// For the catalogue: the tests of the CLI check its behaviours against the real servers.
 const ANY: Checks<'static> = Checks {
     server: &|_, _| Ok(()),
     gate: &|_, _| Ok(()),
@@ -132,15 +131,18 @@ fn read(text: &str, overrides: &[&str]) -> Scenario {
     parse(text, overrides).unwrap_or_else(|refused| panic!("{refused}"))
 }
 
-/// What is said of a text that is refused, without colours.
+/// The errors of a text, without colours.
 fn refusal(text: &str, overrides: &[&str]) -> String {
     parse(text, overrides).expect_err("refused").to_string()
 }
 
-/// The same without the lists of all that would have been valid, where they grow with what others add.
+/// Removes the lists of valid names that grow with the workloads.
 fn without_lists(refused: &str) -> String {
-    let kept = |line: &&str| !line.trim_start().starts_with("= help: expected");
-    refused.lines().filter(kept).collect::<Vec<_>>().join("\n")
+    refused
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("= help: expected"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A catalogue scenario's text.
@@ -210,7 +212,7 @@ fn a_full_file_is_read_as_it_stands() {
     assert_eq!(scenario.error_budget, 0.015);
     let in_flight = scenario.in_flight.expect("an expectation");
     assert_eq!((in_flight.most.get(), in_flight.reached), (5, true));
-    // A delay in units is a time now; content that looks like one is left alone.
+    // Delays in units are times now; content that looks like one is unchanged.
     let respond = &scenario.servers["http"].behaviour["mocks"][0]["respond"][0];
     assert_eq!(
         *respond,
@@ -256,7 +258,7 @@ fn a_misspelt_key_gets_its_line_and_a_suggestion() {
 }
 
 #[test]
-fn what_a_gate_asks_is_read_with_its_lines_and_checked() {
+fn the_conditions_of_a_gate_are_read_with_their_lines_and_checked() {
     let text = "workload = 'null'\n[gate]\nfloor = '3%'\nthroughput = ['5%', '< 1']\nresponse_p99 = '<20ms'\n";
     let gate = read(text, &["gate.response_p99=9%"]).gate;
     assert_eq!(gate.floor, Some(0.03));
@@ -286,7 +288,7 @@ fn what_a_gate_asks_is_read_with_its_lines_and_checked() {
         "mine.toml:3:1",
         "throughput",
         "mine.toml:4",
-        "says nothing about throughput",
+        "is not a condition on throughput",
         "mine.toml:5",
         "below 100",
     ] {
@@ -295,7 +297,7 @@ fn what_a_gate_asks_is_read_with_its_lines_and_checked() {
 }
 
 #[test]
-fn a_key_that_stands_outside_of_its_section_is_sent_there() {
+fn a_key_outside_of_its_section_gets_a_suggestion_with_the_section() {
     assert_snapshot!(refusal("workload = 'null'\nduration = '2s'\n", &[]), @r"
     error: unknown key `duration`
      --> mine.toml:2:1
@@ -330,7 +332,7 @@ fn a_misspelt_key_deep_in_a_servers_behaviour_gets_its_line() {
 }
 
 #[test]
-fn a_wrong_type_is_told_from_a_wrong_value() {
+fn a_wrong_type_differs_from_a_wrong_value() {
     assert_snapshot!(refusal("workload = 1\n", &[]), @r"
     error: wrong type for `workload`: integer `1`
      --> mine.toml:1:12
@@ -353,7 +355,7 @@ fn a_wrong_type_is_told_from_a_wrong_value() {
       |                        ^ expected a number of sessions, from 1 up
     ");
     assert_snapshot!(refusal("workload = 'null'\nload.concurrency = [2, 2]\n", &[]), @r"
-    error: wrong value for `load.concurrency`: 2 stands here twice
+    error: wrong value for `load.concurrency`: 2 is listed twice
      --> mine.toml:2:20
       |
     2 | load.concurrency = [2, 2]
@@ -403,26 +405,26 @@ fn a_time_needs_its_unit() {
      --> mine.toml:2:17
       |
     2 | load.duration = 2
-      |                 ^ expected a time with its unit (ns, us, ms, s or m), such as "300ms", of a day at most
+      |                 ^ expected a time with its unit (ns, us, ms, s or m), such as "300ms", at most a day
 
     error: wrong value for `unit`: string "20"
      --> mine.toml:3:8
       |
     3 | unit = '20'
-      |        ^^^^ expected a time with its unit (ns, us, ms, s or m), such as "300ms", of a day at most
+      |        ^^^^ expected a time with its unit (ns, us, ms, s or m), such as "300ms", at most a day
     "#);
     assert_snapshot!(refusal("workload = 'null'\nload.duration = '0s'\nunit = '0ms'\n", &[]), @r"
-    error: a measurement of no length
+    error: `load.duration` is zero
      --> mine.toml:2:17
       |
     2 | load.duration = '0s'
-      |                 ^^^^ expected a time longer than zero
+      |                 ^^^^ expected a time above zero
 
-    error: a unit of no length
+    error: `unit` is zero
      --> mine.toml:3:8
       |
     3 | unit = '0ms'
-      |        ^^^^^ expected a time longer than zero
+      |        ^^^^^ expected a time above zero
     ");
 }
 
@@ -444,7 +446,7 @@ fn an_unknown_name_gets_a_suggestion_and_all_names() {
       |                     ^^^^^^^ did you mean `tokio`?
       |
 
-    error: runtime `sync` stands here twice
+    error: runtime `sync` is listed twice
      --> mine.toml:2:30
       |
     2 | runtimes = ['sync', 'tokyo', 'sync']
@@ -501,7 +503,7 @@ fn an_impossible_combination_is_refused() {
       |         ^^^^ it talks to no server
     ");
     assert_snapshot!(refusal("workload = 'null'\nload.model = 'open'\n", &[]), @r"
-    error: an open load without a rate
+    error: open load without a rate
      --> mine.toml:2:14
       |
     2 | load.model = 'open'
@@ -519,7 +521,7 @@ fn an_impossible_combination_is_refused() {
      --> mine.toml:2:17
       |
     2 | load = { rate = 0 }
-      |                 ^ expected a rate in arrivals per second, such as 1000, above 0 and of at most 10,000,000
+      |                 ^ expected a rate in arrivals per second, such as 1000, above 0 and at most 10,000,000
     ");
     assert_snapshot!(refusal("workload = 'null'\n[load]\nrate = 5\nduration = '1s'\nstages = [{ duration = '0s', from = 0 }]\n", &[]), @r"
     error: `stages` and `duration` exclude each other
@@ -528,30 +530,30 @@ fn an_impossible_combination_is_refused() {
     4 | duration = '1s'
       | ^^^^^^^^ keep one of the two
 
-    error: a stage of no length
+    error: `load.stages.0.duration` is zero
      --> mine.toml:5:24
       |
     5 | stages = [{ duration = '0s', from = 0 }]
-      |                        ^^^^ expected a time longer than zero
+      |                        ^^^^ expected a time above zero
     ");
     assert_snapshot!(refusal("workload = 'null'\n[load]\nrate = 5\nstages = [{ duration = '1s', from = 0 }]\n", &[]), @r"
-    error: stages without any arrival
+    error: stages without arrivals
      --> mine.toml:4:10
       |
     4 | stages = [{ duration = '1s', from = 0 }]
       |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ expected at least one stage with `from` or `to` above 0
     ");
     assert_snapshot!(refusal("workload = 'null'\nruntimes = []\n", &[]), @r"
-    error: no runtime at all
+    error: `runtimes` is empty
      --> mine.toml:2:12
       |
     2 | runtimes = []
-      |            ^^ expected at least one; without this key, all of them
+      |            ^^ expected at least one; leave the key out to run all of them
     ");
 }
 
 #[test]
-fn a_file_without_a_workload_is_told_which_there_are() {
+fn a_file_without_a_workload_gets_the_list_of_workloads() {
     let refused = refusal("title = 'x'\n", &[]);
     let first_lines: Vec<_> = refused.lines().take(2).collect();
     assert_eq!(
@@ -601,7 +603,7 @@ fn broken_syntax_looks_like_any_other_mistake() {
 }
 
 #[test]
-fn all_independent_mistakes_are_told_at_once() {
+fn all_independent_errors_are_reported_at_once() {
     let text = r#"
 titel = "x"
 workload = "http-delay"
@@ -691,7 +693,7 @@ fn overrides_reach_everything() {
 }
 
 #[test]
-fn an_override_of_a_stop_rule_takes_the_place_of_the_files_own() {
+fn an_override_of_a_stop_rule_replaces_the_one_in_the_file() {
     let text = "workload = 'null'\nload = { duration = '2s', warmup_ops = 3 }\n";
     let scenario = read(text, &["load.ops=10", "load.warmup=1s"]);
     assert_eq!(scenario.load.stop, Stop::Ops(10.try_into().unwrap()));
@@ -709,7 +711,7 @@ fn a_mistake_in_an_override_is_found_there() {
     assert_snapshot!(refusal(text, &["unit=5"]), @r#"
     error: wrong type for `unit`: integer `5`
     --> in `--set unit=5`
-     = help: expected a time with its unit (ns, us, ms, s or m), such as "300ms", of a day at most
+     = help: expected a time with its unit (ns, us, ms, s or m), such as "300ms", at most a day
     "#);
     assert_snapshot!(without_lists(&refusal(text, &["duration=5s"])), @r"
     error: unknown key `duration`
@@ -751,7 +753,7 @@ fn a_mistake_in_an_override_is_found_there() {
     assert_snapshot!(refusal(text, &["unit.x=5"]), @r#"
     error: wrong type for `unit`: a table
     --> in `--set unit.x=5`
-     = help: expected a time with its unit (ns, us, ms, s or m), such as "300ms", of a day at most
+     = help: expected a time with its unit (ns, us, ms, s or m), such as "300ms", at most a day
     "#);
 }
 
@@ -759,17 +761,17 @@ fn a_mistake_in_an_override_is_found_there() {
 fn an_override_must_have_a_key_and_a_value() {
     let refusal = |argument| Override::parse(argument).expect_err("refused").to_string();
     assert_snapshot!(refusal("unit"), @r"
-    error: an override without a value
+    error: override without a value
     --> in `--set unit`
      = help: expected `key=value`, such as `unit=1s` or `load.concurrency=[1, 16]`
     ");
     assert_snapshot!(refusal("=1s"), @r"
-    error: an override without a key
+    error: override without a valid key
     --> in `--set =1s`
      = help: expected `key=value`, such as `unit=1s` or `load.concurrency=[1, 16]`
     ");
     assert_snapshot!(refusal("a..b=1s"), @r"
-    error: an override without a key
+    error: override without a valid key
     --> in `--set a..b=1s`
      = help: expected `key=value`, such as `unit=1s` or `load.concurrency=[1, 16]`
     ");
@@ -803,7 +805,7 @@ fn an_override_applies_where_it_fits_and_must_fit_somewhere() {
     --> in `--set rws=5`
      = help: did you mean `rows`?
     ");
-    // A value that is wrong everywhere is told once.
+    // An error that occurs everywhere is reported once.
     assert_eq!(parse_all(&["unit=5"]).unwrap_err().iter().count(), 1);
 }
 
@@ -829,7 +831,7 @@ fn every_scenario_of_the_catalogue_is_right_and_runs_a_workload_that_exists() {
         assert_eq!(scenario.name, entry.name);
         assert!(
             entry.text.starts_with("# "),
-            "{} opens with what it is for",
+            "{} opens with a comment",
             entry.name
         );
     }
@@ -849,8 +851,8 @@ fn every_workload_has_a_scenario_of_its_name() {
 fn a_name_is_a_catalogue_entry_or_a_file_or_a_suggestion() {
     let check = |name: &str, expected: Result<&str, Option<&str>>| {
         let found = match locate(name) {
-            Ok(Located::Catalogue(entry)) => Ok(PathBuf::from(entry.name)),
-            Ok(Located::File(path)) => Ok(path),
+            Ok(ScenarioRef::Catalogue(entry)) => Ok(PathBuf::from(entry.name)),
+            Ok(ScenarioRef::File(path)) => Ok(path),
             Err(unknown) => Err(unknown.suggestion),
         };
         assert_eq!(found, expected.map(PathBuf::from), "{name}");
@@ -870,7 +872,7 @@ fn every_suite_names_scenarios_that_accept_its_overrides() {
     let scenarios: Vec<_> = suites.flat_map(|suite| suite.scenarios).collect();
     assert!(scenarios.len() > catalogue().len());
     for asked in scenarios {
-        let Ok(Located::Catalogue(entry)) = locate(&asked.name) else {
+        let Ok(ScenarioRef::Catalogue(entry)) = locate(&asked.name) else {
             panic!("{} is not in the catalogue", asked.name);
         };
         let scenario = Scenario::parse(entry.source(), &asked.overrides, ANY);
@@ -899,7 +901,7 @@ fn a_flawed_suite_is_refused_at_the_lines_at_fault() {
     ");
     let text = "[[scenarios]]\nname = 'null'\nset = ['unit=1s', 'unit']\n";
     assert_snapshot!(Suite::parse(source(text)).unwrap_err(), @r"
-    error: an override without a value
+    error: override without a value
      --> mine.toml:3:19
       |
     3 | set = ['unit=1s', 'unit']
@@ -944,7 +946,7 @@ fn colour_is_added_only_when_asked_for() {
     assert!(!refused.render(false).contains('\u{1b}'));
 }
 
-/// Texts that are nearly scenarios, so that more than the TOML parser is reached.
+/// Near-valid scenarios, which reach beyond the TOML parser.
 fn nearly_a_scenario() -> impl Strategy<Value = String> {
     let key = prop_oneof![
         Just("title"),

@@ -11,7 +11,7 @@ use photofinish_harness::runtime::Capability;
 use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
 use photofinish_record::load::{Arrivals, RateHz, Stop};
 use photofinish_record::{Placement, PlacementKind, Plan, PlannedServer};
-use photofinish_scenarios::catalogue::{Located, locate};
+use photofinish_scenarios::catalogue::{ScenarioRef, locate};
 use photofinish_scenarios::diagnostic::Source;
 use photofinish_scenarios::plan::{PlanError, PlanOptions, estimate, plan, plan_hash};
 use photofinish_scenarios::scenario::{Checks, Scenario};
@@ -224,13 +224,13 @@ fn what_cannot_be_planned_says_why_and_what_to_try() {
     check(
         &[serverless],
         &options(),
-        "scenario `mine` has no server behind its target `http`",
+        "scenario `mine` has no server for its target `http`",
         "add `[server.http]` to its file, or `--target http=…`",
     );
     check(
         &[],
         &options(),
-        "there is no scenario to run",
+        "no scenario to run",
         "`photofinish list` shows all scenarios",
     );
     check(
@@ -239,7 +239,7 @@ fn what_cannot_be_planned_says_why_and_what_to_try() {
             runtimes: names(&["sync", "tokyo"]),
             ..options()
         },
-        "`--runtimes`: there is no runtime `tokyo`",
+        "`--runtimes`: unknown runtime `tokyo`",
         "did you mean `tokio`?",
     );
     check(
@@ -359,7 +359,7 @@ fn the_estimate_is_the_sum_over_all_rounds() {
 fn the_tour_takes_less_than_a_minute() {
     let tour = tour();
     let read = |asked: &photofinish_scenarios::suite::SuiteScenario| {
-        let Ok(Located::Catalogue(entry)) = locate(&asked.name) else {
+        let Ok(ScenarioRef::Catalogue(entry)) = locate(&asked.name) else {
             panic!("{} is not in the catalogue", asked.name);
         };
         Scenario::parse(entry.source(), &asked.overrides, ANY).unwrap()
@@ -495,7 +495,7 @@ fn what_cannot_be_an_open_load_is_refused_with_a_hint() {
     };
     check(
         &arrivals,
-        "`--arrivals` is for open loads, and every load of this run is closed",
+        "`--arrivals` is for open loads, but every load of this run is closed",
         "add `--rate`, in arrivals per second",
     );
     let many = PlanOptions {

@@ -1,8 +1,8 @@
-//! Chunked transfer coding, decoded (RFC 9112, section 7.1).
+//! Decoder of the chunked transfer coding (RFC 9112, section 7.1).
 //!
 //! Data is copied in bulk; size lines, extensions and trailers, a few bytes each, go through a state machine byte by
-//! byte, so the result cannot depend on where the input was cut. Extensions and trailers are checked and dropped: no
-//! workload looks at them. Line ends must be CRLF: leniency here is how responses get smuggled.
+//! byte, so the result cannot depend on the splits of the input. Extensions and trailers are checked and dropped. Line
+//! ends must be CRLF: leniency here enables response smuggling.
 
 use super::error::HttpError;
 use super::limits::Limits;
@@ -52,7 +52,7 @@ impl Dechunker {
         self.body_bytes
     }
 
-    /// Appends what `input` holds of the body to `body`.
+    /// Appends the part of the body in `input` to `body`.
     pub(super) fn advance(
         &mut self,
         input: &[u8],
@@ -106,7 +106,7 @@ impl Dechunker {
             (State::TrailerValue, _) if is_text(byte) => State::TrailerValue,
             (State::TrailerLf, b'\n') => State::TrailerStart,
             (State::LastLf, b'\n') => State::Done,
-            (state, _) => return Err(self.bad(expected_in(state))),
+            (state, _) => return Err(self.bad(error_in(state))),
         };
         Ok(())
     }
@@ -121,7 +121,7 @@ impl Dechunker {
         Ok(State::SizeDigits)
     }
 
-    /// Ends a size line. The limit is checked here, before the data, so that a lie costs no memory.
+    /// Ends a size line. The limit is checked here, before the data, so that a false size costs no memory.
     fn start_chunk(&mut self, limits: &Limits) -> Result<State, HttpError> {
         let left_bytes = std::mem::take(&mut self.size_bytes);
         if left_bytes == 0 {
@@ -146,8 +146,8 @@ impl Dechunker {
     }
 }
 
-/// What should have come instead.
-fn expected_in(state: State) -> &'static str {
+/// The error in this state.
+fn error_in(state: State) -> &'static str {
     match state {
         State::SizeFirstDigit => "no hexadecimal size",
         State::SizeDigits | State::SizePadding => "size followed by neither extension nor CRLF",

@@ -1,28 +1,23 @@
-//! The head of a response: the fields that decide what follows it.
+//! The head of a response: status, framing, persistence and two fields.
 //!
-//! One pass of `httparse` into an array on the stack, then one look at each field. What is kept are facts (status,
-//! framing, persistence) and two reusable texts, so nothing is allocated once the texts have their capacity. How the
-//! bytes of a split head are collected is the business of `response.rs`.
+//! One pass of `httparse` into an array on the stack, then one look at each field. The two texts are reused, so nothing
+//! is allocated once they have their capacity. `response.rs` collects the bytes of a split head.
 
 use std::mem::MaybeUninit;
 
 use super::error::HttpError;
 use super::limits::MAX_HEADERS;
 
-/// How the end of a body is found (RFC 9112, section 6.3).
+/// The delimiter of a body (RFC 9112, section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// There is none.
     NoBody,
-    /// After this many bytes.
+    /// A number of bytes.
     Length(u64),
-    /// By the last chunk.
     Chunked,
-    /// When the connection closes.
     UntilClose,
 }
 
-/// What the head of one response said.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     pub(super) status: u16,
@@ -36,7 +31,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Forgets the last response, but keeps the capacity of its texts.
+    /// Resets everything but the capacity of the texts.
     pub(super) fn clear(&mut self) {
         self.status = 0;
         self.content_length = None;
@@ -77,23 +72,22 @@ impl Head {
         Ok(Some(head_bytes))
     }
 
-    /// Whether this is an interim response, to be followed by the real one.
+    /// True for an interim response, which precedes the final one.
     pub(super) fn is_interim(&self) -> bool {
         self.status < 200
     }
 
-    /// Whether the peer keeps the connection open after this response, as far as the head alone can tell.
+    /// True if the peer keeps the connection open after this response, according to the head alone.
     pub(super) fn is_persistent(&self) -> bool {
         !self.says_close && (self.minor_version >= 1 || self.says_keep_alive)
     }
 
-    /// How the body is delimited.
     pub(super) fn framing(&self, answers_head_request: bool) -> Result<Framing, HttpError> {
         if self.chunked && self.content_length.is_some() {
             return Err(HttpError::ConflictingFraming);
         }
         if self.chunked && self.minor_version == 0 {
-            let reason = "HTTP/1.0 has none";
+            let reason = "not allowed in HTTP/1.0";
             return Err(HttpError::BadTransferEncoding { reason });
         }
         if answers_head_request || matches!(self.status, 204 | 304) {
@@ -106,7 +100,7 @@ impl Head {
         })
     }
 
-    /// Looks at one field; the length of its name settles almost every case before a byte is compared.
+    /// Reads one field. The length of its name decides almost every case before a byte is compared.
     fn note(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
         match name.len() {
             8 if name.eq_ignore_ascii_case("location") => keep_first(&mut self.location, value),
@@ -130,7 +124,7 @@ impl Head {
         }
     }
 
-    /// Repetitions are tolerated where they agree, as RFC 9110, section 8.6, allows.
+    /// Accepts equal repetitions, as RFC 9110, section 8.6, allows.
     fn note_content_length(&mut self, value: &[u8]) -> Result<(), HttpError> {
         for digits in list(value) {
             let length_bytes = decimal(digits)?;
@@ -146,7 +140,7 @@ impl Head {
         Ok(())
     }
 
-    /// No coding but `chunked` was offered (this client sends no TE), so any other is an error, `identity` included.
+    /// Accepts `chunked` only: this client sends no TE, so any other coding is an error, even `identity`.
     fn note_transfer_encoding(&mut self, value: &[u8]) -> Result<(), HttpError> {
         for coding in list(value) {
             if self.chunked {
@@ -175,25 +169,23 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// A field that matters once: later ones are ignored, as browsers do.
+/// Ignores repetitions of a field, as browsers do.
 fn keep_first(text: &mut Vec<u8>, value: &[u8]) {
     if text.is_empty() {
         text.extend_from_slice(value);
     }
 }
 
-/// 1*DIGIT without overflow; `+5`, which the standard library would take, is refused.
+/// Parses 1*DIGIT; unlike the standard library, it does not accept `+5`.
 fn decimal(digits: &[u8]) -> Result<u64, HttpError> {
+    let bad = |reason| HttpError::BadContentLength { reason };
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        let reason = "not a decimal number";
-        return Err(HttpError::BadContentLength { reason });
+        return Err(bad("not a decimal number"));
     }
-    digits.iter().try_fold(0_u64, |number, digit| {
-        number
-            .checked_mul(10)
-            .and_then(|number| number.checked_add(u64::from(digit - b'0')))
-            .ok_or(HttpError::BadContentLength {
-                reason: "larger than 64 bits",
-            })
-    })
+    digits
+        .iter()
+        .try_fold(0_u64, |number, digit| {
+            number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+        })
+        .ok_or(bad("larger than 64 bits"))
 }

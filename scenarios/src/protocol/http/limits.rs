@@ -1,16 +1,15 @@
-//! How much of a response a client is willing to hold.
+//! Limits on the size of a response.
 //!
-//! A server under load, or a wrong address, may answer with anything; limits turn that into a counted failure instead
-//! of memory growth inside the measurement. Read next: `response.rs`.
+//! An overloaded server, or a wrong address, may send anything; limits turn that into a counted failure instead of memory
+//! growth inside the measurement.
 
-/// The most header fields any [`Limits`] may allow: the reader keeps them in an array on its stack.
+/// Upper bound of [`Limits::max_headers`]: the reader keeps the fields in an array on its stack.
 pub const MAX_HEADERS: usize = 128;
 
-/// Bounds on one response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the status line and header fields, interim (1xx) responses before it included. It bounds each
-    /// chunk-size line, and the trailer section, too.
+    /// Bytes of the status line and header fields, including those of preceding interim (1xx) responses. Also the limit
+    /// of each chunk-size line and of the trailer section.
     pub max_head_bytes: usize,
     /// Number of header fields, at most [`MAX_HEADERS`].
     pub max_headers: usize,
@@ -19,7 +18,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 64 KiB of head in up to 100 fields, 64 MiB of body: above what common servers send, far below what hurts.
+    /// 64 KiB of head in up to 100 fields, 64 MiB of body: more than common servers send.
     fn default() -> Self {
         Limits {
             max_head_bytes: 64 * 1024,

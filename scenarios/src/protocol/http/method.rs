@@ -1,14 +1,8 @@
-//! Request methods a workload may use.
+//! Request methods.
 //!
-//! CONNECT and TRACE are left out on purpose: neither is load one puts on a server, and CONNECT would change how the
-//! response is framed. Read next: `request.rs`.
+//! CONNECT and TRACE are left out on purpose: neither is a load, and CONNECT would change the framing of the response.
 
-/// An HTTP request method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(
-    missing_docs,
-    reason = "the names are the methods of RFC 9110 and RFC 5789"
-)]
 pub enum Method {
     Get,
     Head,
@@ -20,7 +14,6 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method as it stands in a request line.
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -33,7 +26,7 @@ impl Method {
         }
     }
 
-    /// Whether a request of this method announces its body even when there is none (RFC 9110, section 8.6).
+    /// True if a request without a body has a Content-Length of 0 (RFC 9110, section 8.6).
     pub(super) fn announces_empty_body(self) -> bool {
         matches!(self, Method::Post | Method::Put | Method::Patch)
     }

@@ -1,8 +1,7 @@
-//! Writes a request into a buffer the caller reuses.
+//! Writes a request into a buffer that the caller reuses.
 //!
-//! Everything that reaches the wire is checked first: a stray CR or LF in a target or a field would let a scenario's
-//! parameter become a second request. The fields that frame the message (Host, Content-Length, Transfer-Encoding) are
-//! written here and nowhere else. Read next: `response.rs`.
+//! Everything is checked first: a stray CR or LF in a target or a field would turn a scenario's parameter into a second
+//! request. The fields that frame the message (Host, Content-Length, Transfer-Encoding) are written only here.
 
 use std::io::Write as _;
 
@@ -11,7 +10,7 @@ use thiserror::Error;
 use super::method::Method;
 use super::syntax::{is_text, is_token};
 
-/// One request, borrowed from whoever holds its parts.
+/// A request.
 ///
 /// ```
 /// use photofinish_scenarios::protocol::http::{Method, Request};
@@ -28,54 +27,31 @@ use super::syntax::{is_text, is_token};
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// The method.
     pub method: Method,
-    /// Path and query as they shall stand in the request line, percent-encoded, beginning with `/`; or `*` for
-    /// OPTIONS.
+    /// Path and query, percent-encoded, beginning with `/`; or `*` for OPTIONS.
     pub target: &'a str,
     /// Value of Host: [`HttpTarget::authority`](super::HttpTarget).
     pub host: &'a str,
-    /// Further fields, in order.
+    /// Other fields, in order.
     pub headers: &'a [(&'a str, &'a str)],
-    /// The body, sent with its Content-Length.
+    /// Body, sent with its Content-Length.
     pub body: Option<&'a [u8]>,
 }
 
-/// Why a request cannot be written. The buffer is then untouched.
+/// An invalid request. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RequestError {
-    /// The target is not a percent-encoded absolute path.
-    #[error(
-        "request target {target:?} is not a path of visible ASCII characters that begins with `/`"
-    )]
-    Target {
-        /// What was given.
-        target: String,
-    },
-    /// The host is empty or holds something a Host field must not.
-    #[error("host {host:?} is not a host name or address with an optional port")]
-    Host {
-        /// What was given.
-        host: String,
-    },
-    /// A field name is not a token.
+    #[error("expected a path of visible ASCII characters that begins with `/`, got {target:?}")]
+    Target { target: String },
+    #[error("expected a host name or address with an optional port, got {host:?}")]
+    Host { host: String },
     #[error("header name {name:?} is not a token")]
-    HeaderName {
-        /// What was given.
-        name: String,
-    },
-    /// A field value holds CR, LF or another control character. It is not shown: it may be a credential.
-    #[error("value of header `{name}` holds a control character")]
-    HeaderValue {
-        /// The name of the field.
-        name: String,
-    },
-    /// A field that this client writes itself.
+    HeaderName { name: String },
+    /// The value is not shown: it may be a credential.
+    #[error("value of header `{name}` contains a control character")]
+    HeaderValue { name: String },
     #[error("header `{name}` is written by the client itself and cannot be set")]
-    ReservedHeader {
-        /// The name of the field.
-        name: String,
-    },
+    ReservedHeader { name: String },
 }
 
 impl Request<'_> {
@@ -83,7 +59,7 @@ impl Request<'_> {
     ///
     /// # Errors
     ///
-    /// A [`RequestError`] if a part may not stand in a request; `out` is then as it was.
+    /// A [`RequestError`] if a part is invalid; `out` is then unchanged.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), RequestError> {
         self.check()?;
         out.extend_from_slice(self.method.as_str().as_bytes());
@@ -99,8 +75,7 @@ impl Request<'_> {
             out.extend_from_slice(b"\r\n");
         }
         if let Some(length_bytes) = self.content_length() {
-            write!(out, "content-length: {length_bytes}\r\n")
-                .expect("writing to memory cannot fail");
+            write!(out, "content-length: {length_bytes}\r\n").expect("writing to memory");
         }
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(self.body.unwrap_or_default());
@@ -139,17 +114,14 @@ fn check_header(name: &str, value: &str) -> Result<(), RequestError> {
     if !value.bytes().all(is_text) {
         return Err(RequestError::HeaderValue { name: owned() });
     }
-    let reserved = ["host", "content-length", "transfer-encoding"];
-    if reserved
-        .iter()
-        .any(|reserved| name.eq_ignore_ascii_case(reserved))
-    {
+    let mut reserved = ["host", "content-length", "transfer-encoding"].iter();
+    if reserved.any(|reserved| name.eq_ignore_ascii_case(reserved)) {
         return Err(RequestError::ReservedHeader { name: owned() });
     }
     Ok(())
 }
 
-/// Neither space, control character nor anything beyond ASCII: those must be percent-encoded.
+/// True without spaces, control characters and non-ASCII characters, which must be percent-encoded.
 fn is_visible(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }

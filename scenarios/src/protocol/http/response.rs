@@ -1,9 +1,9 @@
-//! Reads one response after the other from bytes that arrive in any pieces.
+//! Reads responses from bytes that arrive in arbitrary pieces.
 //!
-//! A response that arrives whole (the common case under load) costs one pass of `httparse` over its head and one copy
-//! of its body. A head that arrives in pieces is collected in a buffer of the reader and parsed once its blank line
-//! is there, so that tiny pieces do not make it quadratic. Both ways give the same results, errors included.
-//! Head fields are in `head.rs`, chunks in `chunked.rs`.
+//! A response that arrives whole (the common case under load) costs one pass of `httparse` over its head and one copy of
+//! its body. A head that arrives in pieces is buffered and parsed once its blank line is there, so that small pieces do
+//! not make parsing quadratic. Both ways give the same results, errors included. Head fields are in `head.rs`, chunks in
+//! `chunked.rs`.
 
 use super::chunked::Dechunker;
 use super::error::HttpError;
@@ -46,8 +46,8 @@ pub struct ResponseReader {
     head: Head,
     /// Bytes of complete interim responses, which count towards the head's limit.
     interim_bytes: usize,
-    /// The beginning of a head that came in pieces.
-    held: Vec<u8>,
+    /// The beginning of an incomplete head.
+    partial_head: Vec<u8>,
 }
 
 impl ResponseReader {
@@ -57,10 +57,10 @@ impl ResponseReader {
     ///
     /// If `limits.max_headers` is above [`MAX_HEADERS`].
     pub fn new(limits: Limits) -> Self {
-        let asked = limits.max_headers;
+        let Limits { max_headers, .. } = limits;
         assert!(
-            asked <= MAX_HEADERS,
-            "max_headers {asked} is above {MAX_HEADERS}"
+            max_headers <= MAX_HEADERS,
+            "expected max_headers <= {MAX_HEADERS}, got {max_headers}"
         );
         ResponseReader {
             limits,
@@ -68,28 +68,27 @@ impl ResponseReader {
             state: State::Head,
             head: Head::default(),
             interim_bytes: 0,
-            held: Vec::new(),
+            partial_head: Vec::new(),
         }
     }
 
-    /// Forgets the last response and expects the one to a request of `method`.
+    /// Starts reading the response to a request of `method`.
     pub fn begin(&mut self, method: Method) {
         self.answers_head_request = method == Method::Head;
         self.state = State::Head;
         self.head.clear();
         self.interim_bytes = 0;
-        self.held.clear();
+        self.partial_head.clear();
     }
 
-    /// Reads on in `input` and appends what it holds of the body to `body`.
+    /// Reads `input` and appends the part of the body in it to `body`.
     ///
     /// All of `input` is consumed unless the response ends in it. Once done, it does nothing until the next
-    /// [`begin`](Self::begin); once failed, it repeats its error. What was appended to `body` before an error is
-    /// unspecified.
+    /// [`begin`](Self::begin); once failed, it repeats its error. The content of `body` after an error is unspecified.
     ///
     /// # Errors
     ///
-    /// Any [`HttpError`] except those of truncation, which only [`end_of_input`](Self::end_of_input) can tell.
+    /// Any [`HttpError`] except those of truncation, which only [`end_of_input`](Self::end_of_input) can detect.
     pub fn advance(&mut self, input: &[u8], body: &mut Vec<u8>) -> Result<Advance, HttpError> {
         let mut consumed = 0;
         while consumed < input.len() && !self.is_done() {
@@ -102,12 +101,12 @@ impl ResponseReader {
         Ok(Advance { consumed, done })
     }
 
-    /// Says that the peer closed the connection: the end of a body that lasts until then, a truncation of any other.
+    /// Handles the peer's close: the end of a body without a length, a truncation of any other response.
     ///
     /// # Errors
     ///
-    /// [`HttpError::ClosedBeforeResponse`], [`HttpError::TruncatedHead`] or [`HttpError::TruncatedBody`]; or what was
-    /// wrong with an unfinished head that could never have become a valid one.
+    /// [`HttpError::ClosedBeforeResponse`], [`HttpError::TruncatedHead`] or [`HttpError::TruncatedBody`], or the error of
+    /// an unfinished head that could never have become valid.
     pub fn end_of_input(&mut self) -> Result<(), HttpError> {
         let error = match &self.state {
             State::Done => return Ok(()),
@@ -136,7 +135,7 @@ impl ResponseReader {
     ///
     /// # Errors
     ///
-    /// [`HttpError::ExtraBytes`]: the server framed its response wrongly, or answered twice.
+    /// [`HttpError::ExtraBytes`]: the server framed its response wrongly, or responded twice.
     pub fn expect_no_more(&self, rest: &[u8]) -> Result<(), HttpError> {
         match rest.len() {
             0 => Ok(()),
@@ -144,16 +143,16 @@ impl ResponseReader {
         }
     }
 
-    /// Whether anything of the response has come.
+    /// True if any byte of the response has arrived.
     pub fn has_begun(&self) -> bool {
         match &self.state {
-            State::Head => self.interim_bytes > 0 || !self.held.is_empty(),
+            State::Head => self.interim_bytes > 0 || !self.partial_head.is_empty(),
             State::Failed(error) => *error != HttpError::ClosedBeforeResponse,
             _ => true,
         }
     }
 
-    /// Whether the head of the response is complete, so that the accessors below tell about it.
+    /// True once the head is complete, so that the accessors below are valid.
     pub fn head_done(&self) -> bool {
         !matches!(self.state, State::Head | State::Failed(_))
     }
@@ -163,22 +162,20 @@ impl ResponseReader {
         self.head.status
     }
 
-    /// Whether the connection can serve another request once this response is done.
+    /// True if the connection can serve another request after this response.
     pub fn keep_alive(&self) -> bool {
         self.head_done() && self.head.is_persistent() && !self.lasts_until_close()
     }
 
-    /// The announced length in bytes, also where no body follows (as after a HEAD request).
+    /// The announced length in bytes, even if no body follows (as after a HEAD request).
     pub fn content_length(&self) -> Option<u64> {
         self.head.content_length
     }
 
-    /// The value of Content-Type, if there is one.
     pub fn content_type(&self) -> Option<&[u8]> {
         Some(self.head.content_type.as_slice()).filter(|value| !value.is_empty())
     }
 
-    /// The value of Location, if there is one.
     pub fn location(&self) -> Option<&[u8]> {
         Some(self.head.location.as_slice()).filter(|value| !value.is_empty())
     }
@@ -187,7 +184,7 @@ impl ResponseReader {
         matches!(self.state, State::Done)
     }
 
-    /// Also after the close, which turned the state to done.
+    /// True even after the close, when the state is done.
     fn lasts_until_close(&self) -> bool {
         self.head.framing(self.answers_head_request) == Ok(Framing::UntilClose)
     }
@@ -197,10 +194,10 @@ impl ResponseReader {
         error
     }
 
-    /// Uses up some of a non-empty `input`; at least one byte, or it fails.
+    /// Consumes at least one byte of a non-empty `input`, or fails.
     fn step(&mut self, input: &[u8], body: &mut Vec<u8>) -> Result<usize, HttpError> {
         match &mut self.state {
-            State::Head if self.held.is_empty() => self.read_head(input),
+            State::Head if self.partial_head.is_empty() => self.read_head(input),
             State::Head => self.read_split_head(input),
             State::Length { left_bytes, .. } => {
                 let count =
@@ -221,7 +218,7 @@ impl ResponseReader {
             }
             State::UntilClose { received_bytes } => {
                 *received_bytes += input.len() as u64;
-                // One byte too many is all that is known for sure, however many came at once.
+                // One byte above the limit, to be independent of the splits of the input.
                 let at_least_bytes =
                     (*received_bytes).min(self.limits.max_body_bytes.saturating_add(1));
                 self.check_body(at_least_bytes)?;
@@ -233,7 +230,7 @@ impl ResponseReader {
         }
     }
 
-    /// Reads a head that is probably whole.
+    /// Reads a head that is probably complete.
     fn read_head(&mut self, input: &[u8]) -> Result<usize, HttpError> {
         let window = &input[..input.len().min(self.head_budget_bytes())];
         if let Some(head_bytes) = self.head.parse(window, self.limits.max_headers)? {
@@ -243,37 +240,39 @@ impl ResponseReader {
         if window.len() == self.head_budget_bytes() {
             return Err(self.head_too_large());
         }
-        self.held.extend_from_slice(window);
+        self.partial_head.extend_from_slice(window);
         Ok(window.len())
     }
 
-    /// Reads on in a head of which a part is held. Parsing waits for a blank line, wherever the cuts are.
+    /// Continues a partial head. Parsing waits for a blank line.
     fn read_split_head(&mut self, input: &[u8]) -> Result<usize, HttpError> {
-        let held_before = self.held.len();
-        let room = self.head_budget_bytes() - held_before;
-        self.held.extend_from_slice(&input[..input.len().min(room)]);
-        // A blank line may have begun in the last two bytes that were held before.
-        let mut from = held_before.saturating_sub(2);
-        while let Some(end) = end_of_blank_line(&self.held, from) {
-            // It need not be the end of the head: blank lines before the status line are skipped by the parser.
+        let buffered = self.partial_head.len();
+        let room = self.head_budget_bytes() - buffered;
+        self.partial_head
+            .extend_from_slice(&input[..input.len().min(room)]);
+        // A blank line may have begun in the last two bytes buffered before.
+        let mut from = buffered.saturating_sub(2);
+        while let Some(end) = end_of_blank_line(&self.partial_head, from) {
+            // It may not be the end of the head: the parser skips blank lines before the status line.
             if let Some(head_bytes) = self
                 .head
-                .parse(&self.held[..end], self.limits.max_headers)?
+                .parse(&self.partial_head[..end], self.limits.max_headers)?
             {
-                self.held.clear();
+                self.partial_head.clear();
                 self.end_head(head_bytes)?;
-                return Ok(head_bytes - held_before);
+                return Ok(head_bytes - buffered);
             }
             from = end;
         }
-        if self.held.len() == self.head_budget_bytes() {
-            self.head.parse(&self.held, self.limits.max_headers)?;
+        if self.partial_head.len() == self.head_budget_bytes() {
+            self.head
+                .parse(&self.partial_head, self.limits.max_headers)?;
             return Err(self.head_too_large());
         }
-        Ok(self.held.len() - held_before)
+        Ok(self.partial_head.len() - buffered)
     }
 
-    /// Decides what follows a complete head.
+    /// Selects the state after a complete head.
     fn end_head(&mut self, head_bytes: usize) -> Result<(), HttpError> {
         if self.head.status == 101 {
             return Err(HttpError::SwitchedProtocols);
@@ -300,11 +299,11 @@ impl ResponseReader {
     }
 
     fn unfinished_head(&mut self) -> HttpError {
-        let received_bytes = self.held.len();
+        let received_bytes = self.partial_head.len();
         if received_bytes == 0 && self.interim_bytes == 0 {
             return HttpError::ClosedBeforeResponse;
         }
-        let parsed = self.head.parse(&self.held, self.limits.max_headers);
+        let parsed = self.head.parse(&self.partial_head, self.limits.max_headers);
         parsed
             .err()
             .unwrap_or(HttpError::TruncatedHead { received_bytes })
@@ -331,7 +330,7 @@ impl ResponseReader {
     }
 }
 
-/// Where the first blank line ends whose preceding line ends at `from` or later.
+/// The end of the first blank line whose preceding line ends at `from` or later.
 fn end_of_blank_line(bytes: &[u8], from: usize) -> Option<usize> {
     (from..bytes.len()).find_map(|at| match &bytes[at..] {
         [b'\n', b'\n', ..] => Some(at + 2),

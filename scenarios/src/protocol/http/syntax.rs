@@ -1,8 +1,6 @@
-//! The character classes of HTTP that requests and chunks share.
-//!
-//! `httparse` has its own for response heads; these are for what it does not read. Read next: `request.rs`.
+//! Character classes shared by requests and chunks; `httparse` has its own for response heads.
 
-/// A byte that may stand in a field value or chunk extension: no control character but the tab.
+/// A byte of a field value or chunk extension: no control character but the tab.
 pub(super) fn is_text(byte: u8) -> bool {
     byte == b'\t' || !byte.is_ascii_control()
 }

@@ -1,12 +1,12 @@
-//! Where requests go: what a user writes as `--target http=http://host:port[/path]`.
+//! The URL of `--target http=http://host:port[/path]`.
 //!
-//! Only parsing; resolving the name and judging whether it is local are left to who connects. Errors never repeat
-//! what was written, because a password may be in it. Read next: `request.rs`.
+//! Only parsing; the caller resolves the name and decides whether it is local. Errors never repeat the URL, because it may
+//! contain a password.
 
 use thiserror::Error;
 use url::{Host, Url};
 
-/// An `http://` URL, taken apart.
+/// The parts of an `http://` URL.
 ///
 /// ```
 /// use photofinish_scenarios::protocol::http::HttpTarget;
@@ -18,47 +18,35 @@ use url::{Host, Url};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpTarget {
-    /// What belongs in the Host field: the host, with the port unless it is 80.
+    /// Value of the Host field: the host, with the port unless it is 80.
     pub authority: String,
-    /// Name or address to connect to; an IPv6 address without its brackets.
+    /// Name or address; an IPv6 address without brackets.
     pub host: String,
-    /// Port to connect to.
     pub port: u16,
-    /// Path and query, percent-encoded; `None` if the URL names the server only.
+    /// Path and query, percent-encoded; `None` if the URL has neither.
     pub path_and_query: Option<String>,
 }
 
-/// Why a URL is no target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TargetError {
-    /// It does not parse.
-    #[error("not a URL of the form http://host:port/path")]
+    #[error("expected a URL of the form http://host:port/path")]
     Syntax(#[source] url::ParseError),
-    /// It asks for TLS.
     #[error("https is not supported: TLS would be measured along with the runtime; use http")]
     Https,
-    /// It is of another scheme.
-    #[error("scheme is not http")]
+    #[error("expected the scheme http")]
     Scheme,
-    /// It holds a user name or password.
     #[error(
         "user name and password in a URL are not supported; set an `authorization` header instead"
     )]
     Userinfo,
-    /// It has a fragment, which is never sent.
     #[error("a fragment (`#…`) is never sent to a server; leave it out")]
     Fragment,
-    /// It names no host or the port 0.
-    #[error("no host and port to connect to")]
+    #[error("expected a host and a port above 0")]
     Address,
 }
 
 impl HttpTarget {
-    /// Takes `text` apart.
-    ///
-    /// # Errors
-    ///
-    /// A [`TargetError`] if it is not a plain `http://` URL.
+    /// Parses a plain `http://` URL.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         let url = Url::parse(text).map_err(TargetError::Syntax)?;
         match url.scheme() {

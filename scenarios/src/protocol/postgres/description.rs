@@ -1,26 +1,23 @@
-//! What a server says about a statement: its columns and its parameters.
+//! The server's description of a statement: its columns and its parameters.
 //!
-//! Views into the caller's buffer like rows, made only for the sink that looks at them, and checked before. The types
-//! behind the OIDs are not interpreted here. Read next: `row.rs`.
+//! Views into the caller's buffer, checked before the sink gets them. The OIDs are not interpreted.
 
 use super::error::PgError;
 use super::wire::{Cursor, Frame};
 
-/// The columns of the rows to come.
+/// The columns of the rows that follow.
 #[derive(Debug, Clone, Copy)]
 pub struct RowDescription<'a> {
     count: u16,
     columns: Cursor<'a>,
 }
 
-/// One column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column<'a> {
-    /// Its name, in the client's encoding, which is UTF-8.
+    /// Name in UTF-8, the client's encoding.
     pub name: &'a [u8],
-    /// OID of its type.
     pub type_oid: u32,
-    /// Whether its cells come in binary.
+    /// True if its cells are in binary.
     pub is_binary: bool,
 }
 

@@ -1,41 +1,31 @@
-//! Writes what a client says after it has logged in, into a buffer the caller reuses.
+//! Writes the client's messages after the login into a buffer that the caller reuses.
 //!
-//! Each function appends whole messages or, when it fails, nothing. They can be strung together: the server answers
-//! up to a Sync (or a simple query) with one cycle, read by [`ResponseReader`](super::ResponseReader). Messages of
-//! the login are in `startup.rs`.
+//! Each function appends whole messages or, if it fails, nothing. Everything up to a Sync (or a simple query) is one
+//! cycle, whose response is read by [`ResponseReader`](super::ResponseReader).
 
 use thiserror::Error;
 
 use super::parameter::{Format, Parameter};
 
-/// Why a message cannot be written. The buffer is then as it was.
+/// An invalid message. Nothing was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum EncodeError {
-    /// A name or statement holds a NUL, with which the protocol ends its strings.
-    #[error("text holds a NUL character")]
+    /// A NUL in a name or statement; the protocol ends its strings with it.
+    #[error("text contains a NUL character")]
     Nul,
-    /// More parameters than the protocol can count.
-    #[error("{count} parameters are more than 65535")]
-    TooManyParameters {
-        /// How many there were.
-        count: usize,
-    },
-    /// Longer than the protocol can say.
+    #[error("expected at most 65535 parameters, got {count}")]
+    TooManyParameters { count: usize },
     #[error("message is longer than 2 GiB")]
     TooLong,
 }
 
 /// Appends a simple query: one or more statements without parameters.
-///
-/// # Errors
-///
-/// [`EncodeError`] if `sql` holds a NUL or is too long.
 pub fn simple(sql: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     message(b'Q', out, |out| text(sql, out))
 }
 
-/// Appends a request to prepare `sql` under `name` (empty: the unnamed statement), without a Sync. Parameters without
-/// an OID, or with 0, get the type the server infers.
+/// Appends a request to prepare `sql` under `name` (empty: the unnamed statement), without a Sync. The server infers the
+/// types of parameters without an OID, or with 0.
 ///
 /// ```
 /// use photofinish_scenarios::protocol::postgres::encode;
@@ -46,10 +36,6 @@ pub fn simple(sql: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
 /// encode::sync(&mut out);
 /// # Ok::<(), photofinish_scenarios::protocol::postgres::EncodeError>(())
 /// ```
-///
-/// # Errors
-///
-/// [`EncodeError`] if a text holds a NUL, or something is too much for the protocol.
 pub fn parse(
     name: &str,
     sql: &str,
@@ -68,10 +54,6 @@ pub fn parse(
 }
 
 /// Appends a request for the parameters and columns of a prepared statement, without a Sync.
-///
-/// # Errors
-///
-/// [`EncodeError::Nul`] if `name` holds one.
 pub fn describe_statement(name: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     message(b'D', out, |out| {
         out.push(b'S');
@@ -79,11 +61,7 @@ pub fn describe_statement(name: &str, out: &mut Vec<u8>) -> Result<(), EncodeErr
     })
 }
 
-/// Appends the execution of a prepared statement to its end, and a Sync. Its rows come in `results`.
-///
-/// # Errors
-///
-/// [`EncodeError`] if `name` holds a NUL, or something is too much for the protocol.
+/// Appends the execution of a prepared statement and a Sync. Rows are returned in the format `results`.
 pub fn bind_execute(
     name: &str,
     parameters: &[Parameter<'_>],
@@ -95,11 +73,7 @@ pub fn bind_execute(
     Ok(())
 }
 
-/// As [`bind_execute`], without a Sync, so that more can follow in the same cycle.
-///
-/// # Errors
-///
-/// [`EncodeError`] if `name` holds a NUL, or something is too much for the protocol.
+/// Like [`bind_execute`], but without a Sync, so that more can follow in the same cycle.
 pub fn bind_execute_unsynced(
     name: &str,
     parameters: &[Parameter<'_>],
@@ -126,11 +100,7 @@ pub fn bind_execute_unsynced(
     Ok(())
 }
 
-/// Appends a request to forget a prepared statement, without a Sync.
-///
-/// # Errors
-///
-/// [`EncodeError::Nul`] if `name` holds one.
+/// Appends a request to deallocate a prepared statement, without a Sync.
 pub fn close_statement(name: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     message(b'C', out, |out| {
         out.push(b'S');
@@ -143,12 +113,12 @@ pub fn sync(out: &mut Vec<u8>) {
     out.extend_from_slice(b"S\0\0\0\x04");
 }
 
-/// Appends the farewell, after which the server closes the connection.
+/// Appends a Terminate, after which the server closes the connection.
 pub fn terminate(out: &mut Vec<u8>) {
     out.extend_from_slice(b"X\0\0\0\x04");
 }
 
-/// Appends a message whose length is known only after its body is written.
+/// Appends a message, with its length filled in after the body is written.
 fn message(
     tag: u8,
     out: &mut Vec<u8>,

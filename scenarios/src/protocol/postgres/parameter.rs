@@ -1,16 +1,15 @@
 //! Values bound to the parameters of a prepared statement.
 //!
-//! Numbers travel in binary, as drivers send them; text travels as text, which suits a parameter of any type. The
-//! statement must have been parsed with matching OIDs ([`Parameter::oid`]) where binary is used. Read next:
-//! `encode.rs`.
+//! Numbers are sent in binary, as drivers do; text is sent as text, which works for any type. Binary needs a statement
+//! parsed with matching OIDs ([`Parameter::oid`]).
 
-/// How values are written: as text, or as the type's own binary form.
+/// Encoding of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// As in SQL.
     #[default]
     Text,
-    /// Big-endian numbers, raw bytes.
+    /// The type's binary form: big-endian numbers, raw bytes.
     Binary,
 }
 
@@ -23,25 +22,21 @@ impl Format {
     }
 }
 
-/// One bound value.
+/// A bound value; numbers and `bytea` are sent in binary.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Parameter<'a> {
-    /// Null of any type.
+    /// NULL of any type.
     Null,
     /// Text, or the textual form of any other type.
     Text(&'a str),
-    /// `int4`, in binary.
     Int4(i32),
-    /// `int8`, in binary.
     Int8(i64),
-    /// `float8`, in binary.
     Float8(f64),
-    /// `bytea`, in binary.
     Bytea(&'a [u8]),
 }
 
 impl Parameter<'_> {
-    /// The OID to parse the statement with; 0, which lets the server decide, for null and text.
+    /// The OID to parse the statement with; 0 (inferred by the server) for NULL and text.
     pub fn oid(&self) -> u32 {
         match self {
             Parameter::Null | Parameter::Text(_) => 0,
@@ -59,7 +54,7 @@ impl Parameter<'_> {
         }
     }
 
-    /// Calls `write` with the value's bytes, or with `None` for a null.
+    /// Calls `write` with the value's bytes, or with `None` for NULL.
     pub(super) fn with_bytes<T>(&self, write: impl FnOnce(Option<&[u8]>) -> T) -> T {
         match self {
             Parameter::Null => write(None),

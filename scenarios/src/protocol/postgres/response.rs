@@ -1,9 +1,8 @@
-//! Reads one query cycle: everything a server answers until it is ready for the next query.
+//! Reads one query cycle: the server's messages until it is ready for the next query.
 //!
-//! Messages are dispatched on their type byte and read in place; nothing is allocated unless the server reports an
-//! error. Such an error is remembered, not returned: the server still says when it is ready, and the connection goes on.
-//! Messages a server may send at any time (notices, notifications, parameter changes) are counted or skipped.
-//! Rows are in `row.rs`, descriptions in `description.rs`.
+//! Messages are dispatched on their type byte and read in place; nothing is allocated unless the server reports an error.
+//! Such an error is stored, not returned: the server still becomes ready, and the connection remains usable. Messages
+//! that a server may send at any time (notices, notifications, parameter changes) are counted or skipped.
 
 use super::description::{ParameterOids, RowDescription};
 use super::error::{PgError, ServerError};
@@ -13,34 +12,32 @@ use crate::protocol::Advance;
 
 const DURING: &str = "the results of a query";
 
-/// Where the session stands between cycles.
+/// The state of the session between cycles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TransactionStatus {
     /// Outside of a transaction.
     #[default]
     Idle,
-    /// Inside of one.
+    /// In a transaction.
     Active,
-    /// Inside of one that failed: everything but its end will be refused.
+    /// In a failed transaction: the server accepts only its end.
     Failed,
 }
 
-/// What came of one cycle.
+/// The result of one cycle.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The first error the server reported.
+    /// The first error that the server reported.
     pub error: Option<ServerError>,
-    /// Rows that were delivered.
+    /// Rows received.
     pub rows: u64,
-    /// Rows that command tags claim, over all statements: inserted, updated, deleted, selected and so on.
+    /// Rows according to the command tags of all statements: inserted, updated, deleted, selected and so on.
     pub rows_affected: u64,
-    /// Statements that were completed, empty ones included.
+    /// Completed statements, including empty ones.
     pub statements: u32,
-    /// Notices that were skipped.
     pub notices: u32,
-    /// Notifications (of LISTEN) that were skipped.
+    /// Notifications (of LISTEN).
     pub notifications: u32,
-    /// Where the session stands now.
     pub transaction_status: TransactionStatus,
 }
 
@@ -54,8 +51,8 @@ pub struct ResponseReader {
 }
 
 impl ResponseReader {
-    /// A reader that takes no message with a body above `max_message_bytes`; the caller's buffer has to hold one
-    /// whole, plus five bytes.
+    /// A reader that accepts messages with a body of up to `max_message_bytes`; the caller's buffer has to hold a whole
+    /// one, plus five bytes.
     pub fn new(max_message_bytes: usize) -> Self {
         ResponseReader {
             max_message_bytes,
@@ -65,23 +62,23 @@ impl ResponseReader {
         }
     }
 
-    /// Forgets the last cycle and expects the next.
+    /// Starts reading the next cycle.
     pub fn begin(&mut self) {
         self.outcome = Outcome::default();
         self.done = false;
         self.failure = None;
     }
 
-    /// Reads the complete messages in `input` up to the end of the cycle, and hands what they hold to `sink`.
+    /// Reads the complete messages in `input` up to the end of the cycle, and passes their content to `sink`.
     ///
     /// An incomplete message is not consumed: the caller keeps it and calls again with more. Once done, nothing is
-    /// consumed until the next [`begin`](Self::begin); bytes may well follow, since a server can send notices at any
-    /// time, and then belong to the next cycle. Once failed, it repeats its error.
+    /// consumed until the next [`begin`](Self::begin); a server can send notices at any time, and those that follow belong
+    /// to the next cycle. Once failed, it repeats its error.
     ///
     /// # Errors
     ///
-    /// A [`PgError`] if what comes is no valid cycle; the connection cannot be used any longer. An error that the
-    /// server reports about a statement is no such thing: see [`Outcome::error`].
+    /// A [`PgError`] for an invalid cycle, after which the connection is unusable. Errors that the server reports about a
+    /// statement are in [`Outcome::error`].
     pub fn advance(
         &mut self,
         input: &[u8],
@@ -102,11 +99,11 @@ impl ResponseReader {
         Ok(Advance { consumed, done })
     }
 
-    /// Says that the peer closed the connection.
+    /// Handles the peer's close.
     ///
     /// # Errors
     ///
-    /// If the cycle was not done: [`PgError::Server`] if the server said why, [`PgError::Truncated`] otherwise.
+    /// If the cycle was not done: [`PgError::Server`] if the server reported an error, [`PgError::Truncated`] otherwise.
     pub fn end_of_input(&mut self) -> Result<(), PgError> {
         if self.done {
             return Ok(());
@@ -119,12 +116,12 @@ impl ResponseReader {
         Err(self.failure.insert(failure).clone())
     }
 
-    /// What came of the cycle; complete once [`advance`](Self::advance) said so.
+    /// The result of the cycle; complete once [`advance`](Self::advance) is done.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
     }
 
-    /// Reads the first message, if it is all there, and returns its length; 0 if it is not.
+    /// Reads the first message and returns its length; 0 if it is incomplete.
     fn step(&mut self, input: &[u8], sink: &mut (impl RowSink + ?Sized)) -> Result<usize, PgError> {
         let Some(frame) = Frame::split(input, self.max_message_bytes)? else {
             return Ok(0);
@@ -151,12 +148,14 @@ impl ResponseReader {
             }
             b'N' => self.outcome.notices += 1,
             b'A' => self.outcome.notifications += 1,
-            // ParameterStatus: some parameter was SET.
+            // ParameterStatus: a parameter was SET.
             b'S' => {}
             b'G' | b'H' | b'W' => return Err(PgError::Copy),
             tag => {
-                let during = DURING;
-                return Err(PgError::Unexpected { tag, during });
+                return Err(PgError::Unexpected {
+                    tag,
+                    during: DURING,
+                });
             }
         }
         Ok(frame.bytes.len())
@@ -194,10 +193,10 @@ fn expect_empty(frame: &Frame<'_>) -> Result<(), PgError> {
     if frame.body.is_empty() {
         return Ok(());
     }
-    Err(frame.malformed("body where none belongs"))
+    Err(frame.malformed("expected an empty body"))
 }
 
-/// The number that ends a command tag; 0 where there is none.
+/// The number at the end of a command tag, or 0.
 fn rows_affected(tag: &[u8]) -> u64 {
     let digits = tag.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
     digits

@@ -1,22 +1,21 @@
-//! Rows, in place: a view into the caller's buffer, handed to a sink while it lasts.
+//! Rows as views into the caller's buffer, passed to a sink.
 //!
-//! Collecting rows would put an allocator into the measured path; who wants to keep a value copies it. Lengths are
-//! checked once before a row is handed out, so that reading it cannot fail. What runs per cell is marked for inlining,
-//! because sinks live in other crates: 8 instead of 50 ns for a row of two. Read next: `response.rs`.
+//! Collecting rows would put an allocator into the measured path; a sink copies the values it keeps. Lengths are checked
+//! once, so reading a row cannot fail. Everything that runs per cell is marked for inlining, because sinks are in other
+//! crates: 8 instead of 50 ns for a row of two.
 
 use super::description::{ParameterOids, RowDescription};
 use super::error::PgError;
 use super::wire::{Cursor, Frame};
 
-/// What takes the results of a query cycle. A closure `FnMut(Row<'_>)` is one.
+/// Receiver of a query cycle's results, such as a closure `FnMut(Row<'_>)`.
 pub trait RowSink {
-    /// Called for each row, in order.
     fn row(&mut self, row: Row<'_>);
 
-    /// Called when the server describes the rows that follow, or the result of a statement.
+    /// Called with the description of the following rows, or of a statement's result.
     fn columns(&mut self, _description: RowDescription<'_>) {}
 
-    /// Called when the server describes the parameters of a statement.
+    /// Called with the description of a statement's parameters.
     fn parameters(&mut self, _oids: ParameterOids<'_>) {}
 
     /// Called with the command tag of each completed statement, such as `INSERT 0 1`.
@@ -29,7 +28,7 @@ impl<F: FnMut(Row<'_>)> RowSink for F {
     }
 }
 
-/// A sink for statements whose rows nobody wants; they are still counted.
+/// A sink that ignores rows; they are still counted.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Discard;
 
@@ -37,7 +36,7 @@ impl RowSink for Discard {
     fn row(&mut self, _row: Row<'_>) {}
 }
 
-/// One row: cells that are bytes in the requested format, or null.
+/// One row: its cells are bytes in the requested format, or NULL.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
     count: u16,
@@ -70,13 +69,13 @@ impl<'a> Row<'a> {
         usize::from(self.count)
     }
 
-    /// Whether it has no columns at all (`SELECT FROM t`).
+    /// True if it has no columns (`SELECT FROM t`).
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The cell at `index`, counted from 0: `None` beyond the last column, `Some(None)` for a null. Takes a step per
-    /// column; [`iter`](Self::iter) reads a whole row faster.
+    /// The cell at `index`, from 0: `None` after the last column, `Some(None)` for NULL. Takes a step per column;
+    /// [`iter`](Self::iter) reads a whole row faster.
     #[inline]
     pub fn get(&self, index: usize) -> Option<Option<&'a [u8]>> {
         self.iter().nth(index)
@@ -124,7 +123,7 @@ impl<'a> Iterator for Cells<'a> {
 
 impl ExactSizeIterator for Cells<'_> {}
 
-/// `None` if there is none; otherwise the bytes, or none of them for a null.
+/// `None` at the end, `Some(None)` for NULL.
 #[inline]
 fn next_cell<'a>(cursor: &mut Cursor<'a>) -> Option<Option<&'a [u8]>> {
     match usize::try_from(cursor.i32()?) {

@@ -1,8 +1,7 @@
-//! Logging in: from the first byte of a connection to the first ReadyForQuery.
+//! The login: from the first byte of a connection to the first ReadyForQuery.
 //!
-//! Trust, cleartext, MD5 and SCRAM-SHA-256; the arithmetic is that of `postgres-protocol`. Connecting is a phase of its
-//! own, measured apart, so this file is allowed to allocate, and SCRAM to cost the milliseconds it is meant to cost.
-//! Queries are in `encode.rs` and `response.rs`.
+//! Trust, cleartext, MD5 and SCRAM-SHA-256, computed by `postgres-protocol`. Connecting is measured separately from
+//! queries, so this file may allocate, and SCRAM may take its milliseconds.
 
 use std::fmt;
 
@@ -20,17 +19,17 @@ use crate::protocol::Advance;
 
 const DURING: &str = "the start of a connection";
 
-/// No message of a login comes near it; a peer that is no PostgreSQL server soon announces more.
+/// Far above any message of a login; a peer that is not a PostgreSQL server soon announces more.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 enum State {
-    /// The server may ask for anything, or for nothing.
-    Asked,
-    SaslBegun(sasl::ScramSha256),
-    SaslAnswered(sasl::ScramSha256),
-    /// All was said that proves the password.
-    Proven,
-    /// Logged in; the server introduces itself.
+    /// Before the server's choice of a method; it may also skip authentication.
+    Start,
+    SaslInitial(sasl::ScramSha256),
+    SaslContinue(sasl::ScramSha256),
+    /// The client has sent its proof of the password.
+    Proof,
+    /// Logged in; the server sends its parameters.
     Accepted,
     Ready,
     Failed(PgError),
@@ -43,7 +42,7 @@ enum State {
 ///
 /// let mut out = Vec::new();
 /// let mut startup = Startup::begin(&PgConfig::new("ann"), &mut out)?;
-/// // … written to a socket; a server that trusts everybody answers:
+/// // … written to a socket; a server without authentication responds:
 /// let advance = startup.advance(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I", &mut out)?;
 /// assert!(advance.done);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -66,10 +65,6 @@ impl fmt::Debug for Startup {
 
 impl Startup {
     /// Appends the first message of a connection to `out`.
-    ///
-    /// # Errors
-    ///
-    /// [`EncodeError`] if `config` holds a NUL or is too long.
     pub fn begin(config: &PgConfig, out: &mut Vec<u8>) -> Result<Self, EncodeError> {
         let password = config.password.as_ref().map_or("", Secret::expose);
         let parameters = [
@@ -87,7 +82,7 @@ impl Startup {
         Ok(Startup {
             user: config.user.clone(),
             password: config.password.clone(),
-            state: State::Asked,
+            state: State::Start,
             server_version: None,
             notices: 0,
         })
@@ -117,11 +112,11 @@ impl Startup {
         Ok(Advance { consumed, done })
     }
 
-    /// Says that the peer closed the connection.
+    /// Handles the peer's close.
     ///
     /// # Errors
     ///
-    /// [`PgError::Truncated`], or the error of before, unless the login was complete.
+    /// [`PgError::Truncated`], or the earlier error, unless the login was complete.
     pub fn end_of_input(&mut self) -> Result<(), PgError> {
         match &self.state {
             State::Ready => Ok(()),
@@ -130,12 +125,11 @@ impl Startup {
         }
     }
 
-    /// What the server calls its version, for the record.
+    /// The server's version, in its own words.
     pub fn server_version(&self) -> Option<&str> {
         self.server_version.as_deref()
     }
 
-    /// Notices that were skipped.
     pub fn notices(&self) -> u32 {
         self.notices
     }
@@ -155,7 +149,7 @@ impl Startup {
             (b'E', _) => return Err(PgError::Server(frame.server_error()?)),
             (b'N', _) => self.notices += 1,
             (b'S', State::Accepted) => self.note_parameter(&frame)?,
-            // The key for cancel requests, which nothing here sends.
+            // The key for cancel requests, which this client never sends.
             (b'K', State::Accepted) => {}
             (b'Z', State::Accepted) => self.state = State::Ready,
             (b'R', _) => self.authenticate(&frame, out)?,
@@ -176,38 +170,38 @@ impl Startup {
         Ok(())
     }
 
-    /// One step of the authentication. Only what the last step allows is accepted: a server that says OK in the middle
-    /// of SCRAM has not proved that it knows the password.
+    /// One step of the authentication. Each state accepts only its own messages: a server that sends OK in the middle of
+    /// SCRAM has not proved that it knows the password.
     fn authenticate(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<(), PgError> {
-        let state = std::mem::replace(&mut self.state, State::Asked);
+        let state = std::mem::replace(&mut self.state, State::Start);
         self.state = match (state, authentication(frame)?) {
-            (State::Asked | State::Proven, Message::AuthenticationOk) => State::Accepted,
-            (State::Asked, Message::AuthenticationCleartextPassword) => {
+            (State::Start | State::Proof, Message::AuthenticationOk) => State::Accepted,
+            (State::Start, Message::AuthenticationCleartextPassword) => {
                 let password = self.password("cleartext")?;
                 send(out, |message| frontend::password_message(password, message));
-                State::Proven
+                State::Proof
             }
-            (State::Asked, Message::AuthenticationMd5Password(body)) => {
+            (State::Start, Message::AuthenticationMd5Password(body)) => {
                 let password = self.password("MD5")?;
                 let hash = md5_hash(self.user.as_bytes(), password, body.salt());
                 send(out, |message| {
                     frontend::password_message(hash.as_bytes(), message)
                 });
-                State::Proven
+                State::Proof
             }
-            (State::Asked, Message::AuthenticationSasl(body)) => self.begin_sasl(&body, out)?,
-            (State::SaslBegun(mut scram), Message::AuthenticationSaslContinue(body)) => {
+            (State::Start, Message::AuthenticationSasl(body)) => self.begin_sasl(&body, out)?,
+            (State::SaslInitial(mut scram), Message::AuthenticationSaslContinue(body)) => {
                 scram.update(body.data()).map_err(scram_error)?;
                 send(out, |message| {
                     frontend::sasl_response(scram.message(), message)
                 });
-                State::SaslAnswered(scram)
+                State::SaslContinue(scram)
             }
-            (State::SaslAnswered(mut scram), Message::AuthenticationSaslFinal(body)) => {
+            (State::SaslContinue(mut scram), Message::AuthenticationSaslFinal(body)) => {
                 scram.finish(body.data()).map_err(scram_error)?;
-                State::Proven
+                State::Proof
             }
-            (State::Asked, other) => return Err(unsupported(&other)),
+            (State::Start, other) => return Err(unsupported(&other)),
             _ => return Err(unexpected(frame.tag)),
         };
         Ok(())
@@ -232,30 +226,29 @@ impl Startup {
         send(out, |message| {
             frontend::sasl_initial_response(sasl::SCRAM_SHA_256, scram.message(), message)
         });
-        Ok(State::SaslBegun(scram))
+        Ok(State::SaslInitial(scram))
     }
 
     fn password(&self, method: &'static str) -> Result<&[u8], PgError> {
-        let password = self
-            .password
+        self.password
             .as_ref()
-            .map(|secret| secret.expose().as_bytes());
-        password.ok_or(PgError::PasswordRequired { method })
+            .map(|secret| secret.expose().as_bytes())
+            .ok_or(PgError::PasswordRequired { method })
     }
 }
 
-/// Parses an authentication request. A copy, which the parser wants, is nothing here.
+/// Parses an authentication request, from a copy that the parser requires.
 fn authentication(frame: &Frame<'_>) -> Result<Message, PgError> {
     Message::parse(&mut BytesMut::from(frame.bytes))
         .ok()
         .flatten()
-        .ok_or(frame.malformed("no valid authentication request"))
+        .ok_or(frame.malformed("invalid authentication request"))
 }
 
-/// Appends a message that cannot fail to be written: NUL was ruled out by `begin`, and none is near 2 GiB.
+/// Appends a message. Writing cannot fail: `begin` ruled out NUL, and no message comes near 2 GiB.
 fn send(out: &mut Vec<u8>, write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>) {
     let mut message = BytesMut::new();
-    write(&mut message).expect("passwords are free of NUL since Startup::begin");
+    write(&mut message).expect("Startup::begin refuses NUL");
     out.extend_from_slice(&message);
 }
 

@@ -1,8 +1,7 @@
-//! What a user writes as `--target db=postgres://user:pw@host:port/db`.
+//! The URL of `--target db=postgres://user:pw@host:port/db`.
 //!
-//! Only parsing; resolving the host and judging whether it is local are left to who connects. No error repeats any part
-//! of what was written, because an unescaped character can turn a piece of the password into any other part of the URL.
-//! Read next: `startup.rs`.
+//! Only parsing; the caller resolves the host and decides whether it is local. No error repeats any part of the URL,
+//! because an unescaped character can turn a piece of the password into any other part.
 
 use std::fmt;
 
@@ -12,10 +11,10 @@ use url::{Host, Url};
 
 use super::config::{PgConfig, Secret};
 
-/// Where a PostgreSQL server is, and how to log in there. `Display` shows it without the password.
+/// Address and login of a PostgreSQL server. `Display` omits the password.
 ///
 /// Query parameters: `sslmode` may be `disable`, `allow` or `prefer` (all mean no TLS here), `application_name` is
-/// passed on, any other is an error, because ignoring it would measure something else than was asked for.
+/// passed on, any other is an error, because ignoring it would measure something else.
 ///
 /// ```
 /// use photofinish_scenarios::protocol::postgres::PgTarget;
@@ -28,53 +27,39 @@ use super::config::{PgConfig, Secret};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PgTarget {
-    /// Name or address to connect to; an IPv6 address without its brackets.
+    /// Name or address; an IPv6 address without brackets.
     pub host: String,
-    /// Port to connect to; 5432 if none was given.
+    /// 5432 by default.
     pub port: u16,
-    /// How to log in.
     pub config: PgConfig,
 }
 
-/// Why a URL is no target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PgTargetError {
-    /// It does not parse.
     #[error(
-        "not a URL of the form postgres://user:password@host:port/database (in user and password, write \
+        "expected a URL of the form postgres://user:password@host:port/database (in user and password, write \
          `@ : / ? # %` as %40 %3A %2F %3F %23 %25)"
     )]
     Syntax,
-    /// It is of another scheme.
-    #[error("scheme is neither postgres nor postgresql")]
+    #[error("expected the scheme postgres or postgresql")]
     Scheme,
-    /// It names no user.
-    #[error("no user: write postgres://user@host:port/database")]
+    #[error("expected a user: postgres://user@host:port/database")]
     User,
-    /// It names no host, several, a socket directory, or the port 0.
-    #[error("no single host and TCP port to connect to (Unix sockets are not supported)")]
+    /// No host, several, a socket directory, or the port 0.
+    #[error("expected a single host and a TCP port above 0 (Unix sockets are not supported)")]
     Address,
-    /// Something in it is not UTF-8 after percent-decoding.
+    /// A part that is not UTF-8 after percent-decoding, or contains NUL.
     #[error("user, password or database is not UTF-8 text")]
     Encoding,
-    /// It demands TLS.
     #[error(
-        "this sslmode demands TLS, which would be measured along with the runtime; use sslmode=disable or prefer"
+        "this sslmode requires TLS, which would be measured along with the runtime; use sslmode=disable or prefer"
     )]
     Tls,
-    /// It has a query parameter that means nothing here.
-    #[error(
-        "unsupported query parameter or value; only `sslmode` and `application_name` are known"
-    )]
+    #[error("expected no query parameters but `sslmode` and `application_name`")]
     QueryParameter,
 }
 
 impl PgTarget {
-    /// Takes `text` apart.
-    ///
-    /// # Errors
-    ///
-    /// A [`PgTargetError`], which never shows what was written.
     pub fn parse(text: &str) -> Result<Self, PgTargetError> {
         let url = Url::parse(text).map_err(|_| PgTargetError::Syntax)?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
@@ -93,23 +78,18 @@ impl PgTarget {
 impl fmt::Display for PgTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let PgConfig { user, database, .. } = &self.config;
-        match self.host.contains(':') {
-            true => write!(
-                f,
-                "postgres://{user}@[{}]:{}/{database}",
-                self.host, self.port
-            ),
-            false => write!(
-                f,
-                "postgres://{user}@{}:{}/{database}",
-                self.host, self.port
-            ),
-        }
+        let (host, port) = (&self.host, self.port);
+        let [open, close] = if host.contains(':') {
+            ["[", "]"]
+        } else {
+            ["", ""]
+        };
+        write!(f, "postgres://{user}@{open}{host}{close}:{port}/{database}")
     }
 }
 
-/// An unescaped `/`, `?` or `#` ends the authority, and the rest of the password becomes path, query or fragment. The
-/// `@` that followed the password tells; without this, it would be shown as the name of the database.
+/// An unescaped `/`, `?` or `#` ends the authority, and the rest of the password becomes path, query or fragment. The `@`
+/// after the password reveals that; otherwise it would be shown as the name of the database.
 fn refuse_misplaced_password(url: &Url) -> Result<(), PgTargetError> {
     let after_authority = [url.path(), url.query().unwrap_or_default()];
     if url.fragment().is_some() || after_authority.iter().any(|part| part.contains('@')) {
@@ -154,7 +134,7 @@ fn apply(key: &str, value: &str, config: &mut PgConfig) -> Result<(), PgTargetEr
     Ok(())
 }
 
-/// Decodes a part, which must also be free of NUL: the protocol ends its strings with it.
+/// Decodes a part. The protocol ends its strings with NUL, so there must be none.
 fn decode(part: &str) -> Result<String, PgTargetError> {
     let text = percent_decode_str(part)
         .decode_utf8()

@@ -1,7 +1,7 @@
-//! The frame every backend message comes in, and a cursor over what it holds.
+//! The frame of backend messages, and a cursor over its content.
 //!
-//! A type byte, a length that counts itself, a body. Messages are looked at in place, in the caller's buffer; an
-//! incomplete one is left there, at the price of looking at five bytes again. Read next: `response.rs`.
+//! A type byte, a length that includes itself, a body. Messages are read in place, in the caller's buffer; an incomplete
+//! one stays there, at the cost of reading five bytes again.
 
 use super::error::{PgError, ServerError};
 
@@ -13,12 +13,12 @@ const HEADER_BYTES: usize = 5;
 pub(super) struct Frame<'a> {
     pub(super) tag: u8,
     pub(super) body: &'a [u8],
-    /// The message whole, header included.
+    /// The whole message, including the header.
     pub(super) bytes: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
-    /// The message at the start of `input`, or `None` if it is not all there.
+    /// The message at the start of `input`, or `None` if it is incomplete.
     #[inline]
     pub(super) fn split(
         input: &'a [u8],
@@ -29,7 +29,7 @@ impl<'a> Frame<'a> {
         };
         let length_bytes = u32::from_be_bytes([a, b, c, d]);
         let Some(body_bytes) = length_bytes.checked_sub(4).map(|bytes| bytes as usize) else {
-            let reason = "length is shorter than itself";
+            let reason = "length below 4";
             return Err(PgError::Malformed { tag, reason });
         };
         if body_bytes > max_message_bytes {
@@ -51,7 +51,7 @@ impl<'a> Frame<'a> {
         PgError::Malformed { tag, reason }
     }
 
-    /// Reads the body of an ErrorResponse. Fields this client does not keep are skipped, as the protocol asks.
+    /// Reads the body of an ErrorResponse. Unknown fields are skipped, as the protocol requires.
     pub(super) fn server_error(&self) -> Result<ServerError, PgError> {
         let mut cursor = Cursor(self.body);
         let mut error = ServerError::default();
@@ -78,7 +78,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Reads from the front of what is left; `None` where too little is.
+/// Reads from the front; `None` if there is too little left.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
@@ -116,7 +116,7 @@ impl<'a> Cursor<'a> {
         Some(taken)
     }
 
-    /// Bytes up to a NUL, which is dropped.
+    /// Bytes up to a NUL, which is skipped.
     pub(super) fn text(&mut self) -> Option<&'a [u8]> {
         let end = self.0.iter().position(|&byte| byte == 0)?;
         let text = self.take(end)?;

@@ -1,45 +1,34 @@
-//! What can go wrong with a WebSocket connection, and under which name it is counted.
-//!
-//! The parser's own errors are told apart here, once; nobody else matches on them.
+//! Errors of a WebSocket connection, and the kinds under which they are counted.
 
 use tungstenite::Error;
 use tungstenite::error::ProtocolError;
 
-/// Why a connection did not open, or broke.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebSocketError {
-    /// Both sides have said goodbye and the server has hung up.
-    #[error("the connection is closed")]
+    /// Both sides have sent a close, and the server has closed the connection.
+    #[error("connection closed")]
     Closed,
-    /// A message was to be sent or received before the handshake or after a failure.
-    #[error("the connection is not open")]
+    /// A message before the handshake, or after a failure.
+    #[error("connection not open")]
     NotOpen,
-    /// The server hung up without a goodbye.
-    #[error("the server closed without a closing handshake")]
-    BrokenOff,
-    /// The server answered the handshake with another status than 101.
-    #[error("the handshake was answered with status {status}")]
-    Refused {
-        /// The status.
-        status: u16,
-    },
-    /// A binary message, where only text was asked for.
-    #[error("a binary message came where text was expected")]
+    #[error("connection closed without a closing handshake")]
+    Aborted,
+    #[error("expected status 101 in the handshake, got {status}")]
+    Refused { status: u16 },
+    #[error("expected a text message, got a binary one")]
     Binary,
-    /// A message longer than this client takes.
     #[error("too large: {0}")]
     TooLarge(String),
-    /// Anything that RFC 6455 does not allow.
-    #[error("broken protocol: {0}")]
+    /// A violation of RFC 6455.
+    #[error("protocol violation: {0}")]
     Malformed(String),
 }
 
 impl WebSocketError {
-    /// The name under which failures of this sort are counted, the same as for HTTP where that has one: `short`,
-    /// `status`, `wrong-content`, `too-large`, `malformed`.
+    /// The kind of failure in records: `short`, `status`, `wrong-content`, `too-large` or `malformed`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Closed | Self::NotOpen | Self::BrokenOff => "short",
+            Self::Closed | Self::NotOpen | Self::Aborted => "short",
             Self::Refused { .. } => "status",
             Self::Binary => "wrong-content",
             Self::TooLarge(_) => "too-large",
@@ -54,7 +43,7 @@ impl From<Error> for WebSocketError {
             Error::ConnectionClosed | Error::AlreadyClosed => Self::Closed,
             Error::Protocol(
                 ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete,
-            ) => Self::BrokenOff,
+            ) => Self::Aborted,
             Error::Http(response) => Self::Refused {
                 status: response.status().as_u16(),
             },

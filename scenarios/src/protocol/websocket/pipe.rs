@@ -1,15 +1,13 @@
-//! The stream in memory that stands for the socket: bytes in, bytes out, and `WouldBlock` where there are none.
-//!
-//! It knows nothing of WebSocket.
+//! A stream in memory in place of the socket: bytes in, bytes out, and `WouldBlock` if there are none.
 
 use std::io::{self, ErrorKind, Read, Write};
 
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
     incoming: Vec<u8>,
-    /// How much of `incoming` was read.
+    /// Number of bytes of `incoming` that were read.
     read: usize,
-    /// Whether nothing will come after `incoming`.
+    /// True if nothing will follow `incoming`.
     pub(super) ended: bool,
     pub(super) outgoing: Vec<u8>,
 }

@@ -1,17 +1,14 @@
 //! Times with a unit, and "N units" of delay.
 //!
-//! A time has no default unit: `5` could mean anything. Beyond a day it is a slip, and could overflow sums.
+//! A time has no default unit: `5` could mean anything.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use schemars::{Schema, json_schema};
 
-use super::decimal;
+use super::{Mismatch, Quantity, decimal};
 
-/// Units of time by name, in ns; the longest name first where one ends with another.
+/// Units of time by name, in ns; a name that ends with another comes before it.
 const TIME_UNITS: [(&str, u64); 6] = [
     ("ns", 1),
     ("us", 1_000),
@@ -21,29 +18,26 @@ const TIME_UNITS: [(&str, u64); 6] = [
     ("m", 60_000_000_000),
 ];
 
-/// Longer than any sensible measurement; what is beyond it is a slip, and could overflow sums.
+/// Longer than any sensible measurement: a time above it is a typing error, and could overflow sums.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a time looks like, for messages.
-const TIME_EXPECTED: &str =
-    "a time with its unit (ns, us, ms, s or m), such as \"300ms\", of a day at most";
-
 /// Reads a time with its unit: `300ms`, `1.5 s`, `250us`. Units are ns, us or µs, ms, s and m; the longest is a day.
-pub fn parse_time(text: &str) -> Result<Duration, NotATime> {
-    let wrong = || NotATime(text.to_owned());
-    let text = text.trim();
-    let ends_in_unit = |(name, _): &&(&str, u64)| text.ends_with(name);
-    let (name, unit_ns) = TIME_UNITS.iter().find(ends_in_unit).ok_or_else(wrong)?;
-    let number = decimal(text[..text.len() - name.len()].trim_end()).ok_or_else(wrong)?;
-    Some(scaled(number, Duration::from_nanos(*unit_ns)))
+pub fn parse_time(text: &str) -> Result<Duration, InvalidTime> {
+    let trimmed = text.trim();
+    TIME_UNITS
+        .iter()
+        .find_map(|(name, unit_ns)| Some((trimmed.strip_suffix(name)?, *unit_ns)))
+        .and_then(|(number, unit_ns)| {
+            let number = decimal(number.trim_end())?;
+            Some(scaled(number, Duration::from_nanos(unit_ns)))
+        })
         .filter(|time| *time <= LONGEST)
-        .ok_or_else(wrong)
+        .ok_or_else(|| InvalidTime(text.to_owned()))
 }
 
-/// A text that is not a time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not {TIME_EXPECTED}")]
-pub struct NotATime(String);
+#[error("expected {expected}, got `{0}`", expected = Time::EXPECTED)]
+pub struct InvalidTime(String);
 
 /// `number` times `unit`, to the nearest ns; saturates.
 fn scaled(number: f64, unit: Duration) -> Duration {
@@ -61,7 +55,7 @@ pub(crate) fn time_text(time: Duration) -> String {
     format!("{}{name}", time_ns / unit_ns)
 }
 
-/// The time that `3 units` means, or `1 unit`, or `0.5 units`; `None` for any other text.
+/// The length of `3 units`, `1 unit` or `0.5 units`; `None` for any other text.
 pub(crate) fn units_of_delay(text: &str, unit: Duration) -> Option<Duration> {
     let text = text.trim();
     let number = text
@@ -75,31 +69,15 @@ pub(crate) fn units_of_delay(text: &str, unit: Duration) -> Option<Duration> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Time(pub(crate) Duration);
 
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TimeVisitor;
-        impl Visitor<'_> for TimeVisitor {
-            type Value = Time;
+impl Quantity for Time {
+    const EXPECTED: &'static str =
+        "a time with its unit (ns, us, ms, s or m), such as \"300ms\", at most a day";
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(TIME_EXPECTED)
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Time, E> {
-                let wrong = |_| E::invalid_value(Unexpected::Str(text), &self);
-                parse_time(text).map(Time).map_err(wrong)
-            }
-        }
-        deserializer.deserialize_any(TimeVisitor)
-    }
-}
-
-impl JsonSchema for Time {
-    fn schema_name() -> Cow<'static, str> {
-        "Time".into()
+    fn from_text(text: &str) -> Result<Self, Mismatch> {
+        parse_time(text).map(Self).map_err(|_| Mismatch::Value)
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn schema() -> Schema {
         json_schema!({
             "type": "string",
             "description": "A time with its unit, such as `300ms`, `2s` or `250us`.",

@@ -1,11 +1,10 @@
-//! What a scenario asks of a gate: a floor, and a text for each thing that must hold of a metric.
+//! Reads the gate's conditions: a tolerated slowdown, and texts about metrics.
 //!
-//! Texts are kept as they were written, with their place, and checked by whom they mean something to. What the terms of a
-//! gate mean is the business of `reports`.
+//! Texts are kept as written, with their line. `reports` checks and interprets them.
 
 use std::collections::BTreeMap;
 
-use super::super::flaw::{Flaw, KeyPath, Side};
+use super::super::flaw::{Flaw, KeyPath};
 use super::super::format::GateEntry;
 use super::super::{CheckGate, GateProblem, GateSpec, GateText};
 use super::{Reader, path};
@@ -28,16 +27,16 @@ impl Reader<'_> {
                     .zip(texts)
                     .collect(),
             };
-            for (place, text) in texts {
+            for (path, text) in texts {
                 if metric == "floor" {
-                    spec.floor = self.floor(place, text);
+                    spec.floor = self.floor(path, text);
                 } else if let Err(problem) = check(metric, text) {
-                    self.add(gate_flaw(place, metric, problem));
+                    self.add(gate_flaw(path, metric, problem));
                 } else {
                     spec.terms.push(GateText {
                         metric: metric.clone(),
                         text: text.clone(),
-                        place: self.text_place(&place),
+                        place: self.text_place(&path),
                     });
                 }
             }
@@ -45,7 +44,7 @@ impl Reader<'_> {
         spec
     }
 
-    fn floor(&mut self, place: KeyPath, text: &str) -> Option<f64> {
+    fn floor(&mut self, path: KeyPath, text: &str) -> Option<f64> {
         let percent = text.trim().strip_suffix('%').map(str::trim);
         let share = percent
             .and_then(|number| number.parse::<f64>().ok())
@@ -53,8 +52,8 @@ impl Reader<'_> {
             .filter(|share| (0.0..1.0).contains(share));
         if share.is_none() {
             self.add(Flaw::wrong(
-                place,
-                "a floor that is no share",
+                path,
+                "invalid floor",
                 "expected a percentage below 100, such as \"2%\"",
             ));
         }
@@ -62,16 +61,12 @@ impl Reader<'_> {
     }
 }
 
-fn gate_flaw(place: KeyPath, metric: &str, problem: GateProblem) -> Flaw {
+fn gate_flaw(path: KeyPath, metric: &str, problem: GateProblem) -> Flaw {
     match problem {
         GateProblem::UnknownMetric { known } => {
-            let key = place.into_iter().take(2).collect();
-            let flaw = Flaw::unknown_name(key, "metric to gate", metric, &known);
-            Flaw {
-                side: Side::Key,
-                ..flaw
-            }
+            let key = path.into_iter().take(2).collect();
+            Flaw::unknown_name(key, "metric to gate", metric, &known).at_key()
         }
-        GateProblem::Text { message } => Flaw::wrong(place, message, ""),
+        GateProblem::Text { message } => Flaw::wrong(path, message, ""),
     }
 }

@@ -1,33 +1,25 @@
-//! The load of a scenario: closed or open, how long, and which keys exclude each other.
+//! Reads the load of a scenario and checks combinations of its keys.
 //!
-//! A key that would do nothing is a flaw rather than ignored: a rate in a closed load, a duration beside stages.
+//! A key without effect is a flaw: arrivals in a closed load, a duration beside stages.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use photofinish_record::load::{Stage, Stop};
 
-use super::super::flaw::{Flaw, Side};
+use super::super::flaw::Flaw;
 use super::super::format::{LoadSection, Model, StageSection};
-use super::super::quantity::{Ops, Rates, Time};
+use super::super::quantity::{Ops, Sweep, Time};
 use super::super::{LoadSpec, OpenSpec};
-use super::{Reader, path};
+use super::{Reader, path, zero_time};
 
-/// How long a round measures where a file says nothing.
 const DEFAULT_DURATION: Duration = Duration::from_secs(2);
-
-/// How long a round warms up where a file says nothing.
 const DEFAULT_WARMUP: Duration = Duration::from_millis(300);
 
 impl Reader<'_> {
     pub(super) fn load(&mut self, load: &LoadSection) -> LoadSpec {
         if load.duration.is_some_and(|duration| duration.0.is_zero()) {
-            let path = path(["load", "duration"]);
-            self.add(Flaw::wrong(
-                path,
-                "a measurement of no length",
-                "expected a time longer than zero",
-            ));
+            self.add(zero_time(path(["load", "duration"])));
         }
         self.exclude(
             load.duration.is_some() && load.ops.is_some(),
@@ -37,32 +29,33 @@ impl Reader<'_> {
             load.warmup.is_some() && load.warmup_ops.is_some(),
             ["warmup", "warmup_ops"],
         );
-        let one = || vec![NonZeroU32::MIN];
         let open = self.open(load);
-        let staged = open.as_ref().and_then(|open| total(&open.stages));
+        let stages_stop = open.as_ref().and_then(|open| total(&open.stages));
         LoadSpec {
-            concurrency: load.concurrency.clone().map_or_else(one, |sweep| sweep.0),
+            concurrency: match &load.concurrency {
+                Some(Sweep(points)) => points.iter().map(|point| point.0).collect(),
+                None => vec![NonZeroU32::MIN],
+            },
             open,
             warmup: stop(load.warmup_ops, load.warmup, DEFAULT_WARMUP),
-            stop: staged.unwrap_or_else(|| stop(load.ops, load.duration, DEFAULT_DURATION)),
+            stop: stages_stop.unwrap_or_else(|| stop(load.ops, load.duration, DEFAULT_DURATION)),
         }
     }
 
     fn open(&mut self, load: &LoadSection) -> Option<OpenSpec> {
-        let is_open = match load.model {
-            Some(model) => model == Model::Open,
-            None => load.rate.is_some(),
-        };
+        let is_open = load
+            .model
+            .map_or(load.rate.is_some(), |model| model == Model::Open);
         if !is_open {
             self.only_open("rate", load.rate.is_some());
             self.only_open("arrivals", load.arrivals.is_some());
             self.only_open("stages", load.stages.is_some());
             return None;
         }
-        let Some(Rates(rates)) = load.rate.clone() else {
+        let Some(Sweep(rates)) = &load.rate else {
             self.add(Flaw::wrong(
                 path(["load", "model"]),
-                "an open load without a rate",
+                "open load without a rate",
                 "add `rate`, in arrivals per second",
             ));
             return None;
@@ -76,7 +69,7 @@ impl Reader<'_> {
             ["stages", "ops"],
         );
         Some(OpenSpec {
-            rates,
+            rates: rates.iter().map(|rate| rate.0).collect(),
             arrivals: load.arrivals.unwrap_or_default(),
             stages: self.stages(load.stages.as_deref()),
         })
@@ -85,11 +78,7 @@ impl Reader<'_> {
     fn only_open(&mut self, key: &str, given: bool) {
         if given {
             let message = format!("`{key}` is for open loads");
-            let flaw = Flaw::wrong(path(["load", key]), message, "this load is closed");
-            self.add(Flaw {
-                side: Side::Key,
-                ..flaw
-            });
+            self.add(Flaw::wrong(path(["load", key]), message, "this load is closed").at_key());
         }
     }
 
@@ -99,11 +88,8 @@ impl Reader<'_> {
             let length = Stop::after(section.duration.0);
             let (false, Stop::DurationNs(duration_ns)) = (section.duration.0.is_zero(), length)
             else {
-                self.add(Flaw::wrong(
-                    path(["load", "stages", &index.to_string(), "duration"]),
-                    "a stage of no length",
-                    "expected a time longer than zero",
-                ));
+                let path = path(["load", "stages", &index.to_string(), "duration"]);
+                self.add(zero_time(path));
                 continue;
             };
             stages.push(Stage {
@@ -113,11 +99,11 @@ impl Reader<'_> {
             });
         }
         let peak = stages.iter().map(|stage| stage.from.max(stage.to));
-        let nothing_wrong = stages.len() == sections.map_or(0, <[_]>::len);
-        if sections.is_some() && nothing_wrong && peak.fold(0.0, f64::max) <= 0.0 {
+        let all_valid = stages.len() == sections.map_or(0, <[_]>::len);
+        if sections.is_some() && all_valid && peak.fold(0.0, f64::max) <= 0.0 {
             self.add(Flaw::wrong(
                 path(["load", "stages"]),
-                "stages without any arrival",
+                "stages without arrivals",
                 "expected at least one stage with `from` or `to` above 0",
             ));
         }
@@ -127,10 +113,8 @@ impl Reader<'_> {
     fn exclude(&mut self, both: bool, [one, other]: [&str; 2]) {
         if both {
             let message = format!("`{one}` and `{other}` exclude each other");
-            self.add(Flaw {
-                side: Side::Key,
-                ..Flaw::wrong(path(["load", other]), message, "keep one of the two")
-            });
+            let path = path(["load", other]);
+            self.add(Flaw::wrong(path, message, "keep one of the two").at_key());
         }
     }
 }
@@ -142,7 +126,7 @@ fn stop(ops: Option<Ops>, time: Option<Time>, default: Duration) -> Stop {
     }
 }
 
-/// How long stages last together.
+/// The stop rule after all stages; `None` without any.
 fn total(stages: &[Stage]) -> Option<Stop> {
     let lengths = stages.iter().map(|stage| stage.duration_ns.get());
     let total_ns = lengths.reduce(u64::saturating_add)?;

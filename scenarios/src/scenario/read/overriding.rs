@@ -1,28 +1,33 @@
-//! Overrides: which key of this scenario each one means, and what it displaces there.
+//! Applies overrides: finds the key of each, and removes the keys that it excludes.
 //!
-//! A bare key is one of the file or a parameter of the workload. One that this scenario has no key for is kept as a
-//! misfit: in a suite another scenario may have it. What an override is as a text is in `overrides.rs`.
+//! A bare key is one of the file or a parameter of the workload. An override without a matching key is kept as a misfit,
+//! because another scenario of the run may have the key. `overrides.rs` parses their text.
 
 use serde_json::Value;
 
 use super::super::flaw::{Flaw, KeyPath};
 use super::super::format::{ExpectSection, LoadSection, SECTIONS, ScenarioFile, keys_of};
-use super::super::overrides::displaced;
+use super::super::overrides::alternatives;
 use super::{Reader, param_names};
 use crate::registry::{WorkloadEntry, workload};
 
 impl Reader<'_> {
     pub(super) fn apply_overrides(&mut self) {
         let file_keys = keys_of::<ScenarioFile>();
-        // Without a workload nobody knows the parameters; it will be complained of, and bare keys wait for it.
-        let entry = self.workload_asked();
+        // Without a workload the parameters are unknown. That is reported later, so bare keys are not.
+        let entry = self.named_workload();
         let params = entry.map(param_names).unwrap_or_default();
-        for (index, asked) in self.overrides.iter().enumerate() {
-            match asked.target(&file_keys, &params) {
+        for (index, given) in self.overrides.iter().enumerate() {
+            match given.target(&file_keys, &params) {
                 Some(path) => self.apply(index, path),
                 None if entry.is_some() => {
-                    let known = [plain_keys(&file_keys), params.clone(), section_keys()].concat();
-                    self.misfit(index, asked.misfit(&known));
+                    let plain_keys = file_keys
+                        .iter()
+                        .filter(|key| !SECTIONS.contains(&key.as_str()))
+                        .cloned()
+                        .collect();
+                    let known = [plain_keys, params.clone(), section_keys()].concat();
+                    self.misfit(index, given.unknown_key(&known));
                 }
                 None => {}
             }
@@ -30,15 +35,14 @@ impl Reader<'_> {
     }
 
     fn apply(&mut self, index: usize, path: KeyPath) {
-        if let Err(flaw) = self.overrides[index].put(&mut self.document.value, &path) {
+        if let Err(flaw) = self.overrides[index].set(&mut self.document.value, &path) {
             return self.misfit(index, flaw);
         }
-        for key in displaced(&path) {
-            let other = ["load".to_owned(), key.to_owned()];
-            // Two overrides that exclude each other are the user's mistake, and not for us to settle.
-            let settled = !self.applied.iter().any(|(path, _)| *path == other);
+        for key in alternatives(&path) {
+            // Two overrides that exclude each other are the user's mistake, reported later.
+            let overridden = self.applied.iter().any(|(path, _)| *path == ["load", key]);
             if let Some(Value::Object(load)) = self.document.value.get_mut("load")
-                && settled
+                && !overridden
             {
                 load.remove(key);
             }
@@ -51,36 +55,29 @@ impl Reader<'_> {
         self.misfits.entry(index).or_insert(diagnostic);
     }
 
-    /// The keys of the file's sections, and the workload's parameters, as they would be dotted at the top.
+    /// The dotted keys of the file's sections and of the workload's parameters.
     pub(super) fn dotted_keys(&self) -> Vec<String> {
-        let params = self.workload_asked().map(param_names).unwrap_or_default();
+        let params = self.named_workload().map(param_names).unwrap_or_default();
         [section_keys(), dotted("params", params)].concat()
     }
 
-    fn workload_asked(&self) -> Option<&'static WorkloadEntry> {
-        let overridden = self
-            .overrides
-            .iter()
-            .rev()
-            .find_map(|asked| asked.value_of("workload"));
-        let name = overridden.or_else(|| self.document.value.get("workload"))?;
+    fn named_workload(&self) -> Option<&'static WorkloadEntry> {
+        let mut latest = self.overrides.iter().rev();
+        let name = latest
+            .find_map(|given| given.value_of("workload"))
+            .or_else(|| self.document.value.get("workload"))?;
         workload(name.as_str()?)
     }
 }
 
 fn dotted(section: &str, keys: Vec<String>) -> Vec<String> {
-    let dot = |key| format!("{section}.{key}");
-    keys.into_iter().map(dot).collect()
+    keys.into_iter()
+        .map(|key| format!("{section}.{key}"))
+        .collect()
 }
 
-/// The keys of the sections that are this format's own.
+/// The dotted keys of the sections that are part of the format.
 fn section_keys() -> Vec<String> {
     let load = dotted("load", keys_of::<LoadSection>());
     [load, dotted("expect", keys_of::<ExpectSection>())].concat()
-}
-
-/// The keys that hold a value and not a section.
-fn plain_keys(file_keys: &[String]) -> Vec<String> {
-    let plain = |key: &&String| !SECTIONS.contains(&key.as_str());
-    file_keys.iter().filter(plain).cloned().collect()
 }

@@ -1,7 +1,6 @@
-//! What stands behind a scenario's targets: the kind of server, and its behaviour with delays in plain times.
+//! Reads the servers behind a scenario's targets: kind, and behaviour with delays as plain times.
 //!
-//! Targets are the workload's; a section for another one is a flaw. What a behaviour may say is asked of the server
-//! itself.
+//! A section for a target that the workload does not have is a flaw. The server itself checks the behaviour.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use super::super::{CheckServer, ServerProblem, ServerSpec};
 use super::{Reader, path};
 use crate::registry::WorkloadEntry;
 
-/// What stands behind a target where a file says nothing.
+/// Kinds of server by target, for files that name none.
 const DEFAULT_SERVERS: [(&str, &str); 4] = [
     ("http", "http"),
     ("db", "postgres"),
@@ -22,7 +21,7 @@ const DEFAULT_SERVERS: [(&str, &str); 4] = [
     ("client", "client"),
 ];
 
-/// Keys of a server's behaviour whose strings are content: there, "1 unit" is not a delay.
+/// Keys of a behaviour whose strings are content: there, "1 unit" is not a delay.
 const CONTENT_KEYS: [&str; 4] = ["body", "headers", "json", "query"];
 
 impl Reader<'_> {
@@ -39,9 +38,8 @@ impl Reader<'_> {
             .iter()
             .map(|target| (*target).to_owned())
             .collect();
-        let foreign = sections.extract_if(.., |target, _| !targets.contains(target));
-        for (target, _) in foreign.collect::<Vec<_>>() {
-            self.add(foreign_target(entry.about.name, target, &targets));
+        for (target, _) in sections.extract_if(.., |target, _| !targets.contains(target)) {
+            self.add(unknown_target(entry.about.name, target, &targets));
         }
         let mut servers = BTreeMap::new();
         for target in targets {
@@ -65,40 +63,32 @@ impl Reader<'_> {
             (Some(Value::String(kind)), _) => kind,
             (Some(other), _) => {
                 let message = format!("wrong type for `server.{target}.kind`: `{other}`");
-                self.add(Flaw::wrong(
-                    path(["server", target, "kind"]),
-                    message,
-                    "expected a string",
-                ));
+                let path = path(["server", target, "kind"]);
+                self.add(Flaw::wrong(path, message, "expected a string"));
                 return None;
             }
             (None, Some((_, default))) => (*default).to_owned(),
-            (None, None) => return None, // Only an external server can stand there; the plan asks for one.
+            (None, None) => return None, // The target needs an external server; the plan checks that there is one.
         };
         let mut behaviour = Value::Object(section);
         resolve_units(&mut behaviour, unit);
-        let check = |root: &Value| {
+        let behaviour = self.check(json!({"server": {target: behaviour}}), |root| {
             let behaviour = &root["server"][target];
-            let flaw = |problem| server_flaw(target, &kind, problem);
-            check_server(&kind, behaviour).map_err(flaw)?;
-            Ok(behaviour.clone())
-        };
-        let behaviour = self.check(json!({"server": {target: behaviour}}), check)?;
+            check_server(&kind, behaviour)
+                .map(|()| behaviour.clone())
+                .map_err(|problem| server_flaw(target, &kind, problem))
+        })?;
         Some(ServerSpec { kind, behaviour })
     }
 }
 
-fn foreign_target(workload: &str, target: String, targets: &[String]) -> Flaw {
-    let flaw = Flaw::unknown_key(path(["server", &target]), targets);
-    let none = targets.is_empty();
-    Flaw {
-        message: format!("workload `{workload}` has no target `{target}`"),
-        label: flaw
-            .label
-            .filter(|_| !none)
-            .or(Some("it talks to no server".to_owned())),
-        ..flaw
+fn unknown_target(workload: &str, target: String, targets: &[String]) -> Flaw {
+    let mut flaw = Flaw::unknown_key(path(["server", &target]), targets);
+    flaw.message = format!("workload `{workload}` has no target `{target}`");
+    if targets.is_empty() {
+        flaw.label = Some("it talks to no server".to_owned());
     }
+    flaw
 }
 
 fn server_flaw(target: &str, kind: &str, problem: ServerProblem) -> Flaw {
@@ -109,7 +99,7 @@ fn server_flaw(target: &str, kind: &str, problem: ServerProblem) -> Flaw {
     Flaw::from_serde(full, &problem.message).or_expected(&problem.expected)
 }
 
-/// Turns each "3 units" of a behaviour into a plain time, wherever a string is not content.
+/// Turns each "3 units" of a behaviour into a plain time, except in content.
 fn resolve_units(behaviour: &mut Value, unit: Duration) {
     match behaviour {
         Value::String(text) => {
@@ -119,10 +109,11 @@ fn resolve_units(behaviour: &mut Value, unit: Duration) {
         }
         Value::Array(list) => list.iter_mut().for_each(|part| resolve_units(part, unit)),
         Value::Object(table) => {
-            let not_content =
-                |(key, _): &(&String, &mut Value)| !CONTENT_KEYS.contains(&key.as_str());
-            let parts = table.iter_mut().filter(not_content);
-            parts.for_each(|(_, part)| resolve_units(part, unit));
+            for (key, part) in table {
+                if !CONTENT_KEYS.contains(&key.as_str()) {
+                    resolve_units(part, unit);
+                }
+            }
         }
         _ => {}
     }
