@@ -12,7 +12,6 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish::harness::buffer::Buffer;
@@ -26,13 +25,11 @@ fn main() -> ExitCode {
     run_with(vec![WorkloadEntry::of::<Shout>()])
 }
 
-/// The workload: what all its sessions share.
 struct Shout {
     word: String,
-    server: OnceLock<SocketAddr>,
 }
 
-/// What a scenario file may set under `[params]`.
+/// The table `[params]` of a scenario file.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Params {
@@ -64,6 +61,8 @@ impl Workload for Shout {
         needs: &[],
     };
     type Params = Params;
+    /// The address of the server.
+    type Shared<R: Runtime> = SocketAddr;
     type Session<R: Runtime> = Client<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -73,21 +72,20 @@ impl Workload for Shout {
                 message: "expected one line that is not empty".to_owned(),
             });
         }
-        Ok(Self {
-            word: params.word,
-            server: OnceLock::new(),
-        })
+        Ok(Self { word: params.word })
     }
 
-    async fn prepare<R: Runtime>(&self, _: &Env<R>) -> Result<(), Failure> {
-        self.server.get_or_init(shouting_server);
-        Ok(())
+    async fn prepare<R: Runtime>(&self, _: &Env<R>) -> Result<SocketAddr, Failure> {
+        Ok(shouting_server())
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Client<R>, Failure> {
-        let address = *self.server.get().expect("prepared before any session");
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, SocketAddr>,
+        _: u32,
+    ) -> Result<Client<R>, Failure> {
         Ok(Client {
-            connection: env.runtime.connect(address).await?,
+            connection: env.runtime.connect(env.shared).await?,
             line: format!("{}\n", self.word).into_bytes(),
             received: Buffer::with_capacity(1024),
         })
@@ -95,7 +93,7 @@ impl Workload for Shout {
 
     async fn operate<R: Runtime>(
         &self,
-        _: &Env<R>,
+        _: &Env<R, SocketAddr>,
         client: &mut Client<R>,
         _: u64,
     ) -> Result<(), Failure> {
@@ -109,10 +107,12 @@ impl Workload for Shout {
         let right = answer == client.line.to_ascii_uppercase();
         let seen = String::from_utf8_lossy(answer).trim().to_owned();
         client.received.clear();
-        match right {
-            true => Ok(()),
-            false => Err(Failure::wrong_content(format!("the answer was `{seen}`"))),
+        if right {
+            return Ok(());
         }
+        Err(Failure::wrong_content(format!(
+            "expected the word in capitals, got `{seen}`"
+        )))
     }
 }
 

@@ -70,9 +70,9 @@ pub use photofinish_scenarios::registry::WorkloadEntry;
 /// # impl Workload for Mine {
 /// #     const ABOUT: About = About { name: "mine", class: "own", operation: "mine", targets: &[], needs: &[] };
 /// #     type Params = Params;
-/// #     type Session<R: Runtime> = ();
+/// #     photofinish::harness::nothing_shared!();
+/// #     photofinish::harness::no_session!();
 /// #     fn new(_: Params, _: std::time::Duration) -> Result<Self, ParamError> { Ok(Self) }
-/// #     async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> { Ok(()) }
 /// #     async fn operate<R: Runtime>(&self, _: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> { Ok(()) }
 /// # }
 /// fn main() -> std::process::ExitCode {

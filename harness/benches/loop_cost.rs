@@ -57,14 +57,11 @@ impl Workload for Nothing {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    photofinish_harness::nothing_shared!();
+    photofinish_harness::no_session!();
 
     fn new(_: Params, _: Duration) -> Result<Self, ParamError> {
         Ok(Self)
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     #[inline]

@@ -29,16 +29,16 @@ use crate::os;
 use crate::runtime::{Runtime, RuntimeConfig, StartError};
 use crate::runtimes::{SelectError, Visitor, with_runtime};
 use crate::traffic::TrafficCounter;
-use crate::workload::{Env, Failure, Workload};
+use crate::workload::{Env, Failure, RoundEnv, Workload};
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 
 pub use self::probe::PROBE_LAG;
 pub use crate::recording::FIRST_WARMUP_OP;
 
-use self::erased::AnyWorkload;
-use self::ledger::{Ending, Ledger, Recordings, Reported, Warmup};
+use self::erased::{AnyWorkload, Prepare, prepare};
+use self::ledger::{Ending, Ledger, Recordings, Reported, Warmup, snapshots};
 use self::phase::{PhasePlan, run_phase};
-use self::session::{SessionClock, Shared};
+use self::session::SessionClock;
 use self::supervisor::{Supervisor, supervised};
 
 /// Runs the round that `plan` describes, with workload `W` under whichever runtime it names.
@@ -132,21 +132,14 @@ impl<W: Workload> Visitor for Round<'_, W> {
             traffic: env.traffic.clone(),
         };
         let workload = make_workload::<W>(self.plan)?;
-        let workload: Arc<dyn AnyWorkload> = Arc::new(Shared { workload, env });
-        runtime.block_on(async {
-            let measured = measure(
-                context,
-                &workload,
-                self.plan,
-                self.supervisor,
-                self.counters,
-            );
-            let measured = measured.await;
-            if measured.is_err() {
-                workload.abandon().await;
-            }
-            measured
-        })
+        let prepare = prepare(workload, env);
+        runtime.block_on(measure(
+            context,
+            prepare,
+            self.plan,
+            self.supervisor,
+            self.counters,
+        ))
     }
 }
 
@@ -159,7 +152,7 @@ fn make_workload<W: Workload>(plan: &WorkerPlan) -> Result<W, RoundError> {
 
 fn environment<R>(runtime: R, plan: &WorkerPlan, targets: &[&str]) -> Env<R> {
     let counter = |name: &&str| ((*name).to_owned(), TrafficCounter::default());
-    Env {
+    Env::from(RoundEnv {
         runtime,
         seed: plan.seed,
         concurrency: plan.load.concurrency().get(),
@@ -167,7 +160,7 @@ fn environment<R>(runtime: R, plan: &WorkerPlan, targets: &[&str]) -> Env<R> {
         work_dir: plan.work_dir.clone(),
         traffic: targets.iter().map(counter).collect(),
         observed: Observed::default(),
-    }
+    })
 }
 
 /// The parts of a workload's environment that the measuring loop shares with it.
@@ -180,6 +173,25 @@ struct Context<R> {
 /// One round, whatever the workload.
 async fn measure<R: Runtime>(
     context: Context<R>,
+    prepare: Prepare,
+    plan: &WorkerPlan,
+    supervisor: &Supervisor,
+    counters: os::Counters,
+) -> Result<Reported, RoundError> {
+    let count = context.runtime.sessions(plan.load.concurrency());
+    let recordings = Recordings::for_sessions(count, plan);
+    let workload = prepare.await.map_err(RoundError::Prepare)?;
+    let measured = measure_prepared(context, recordings, &workload, plan, supervisor, counters);
+    let measured = measured.await;
+    if measured.is_err() {
+        workload.abandon().await;
+    }
+    measured
+}
+
+async fn measure_prepared<R: Runtime>(
+    context: Context<R>,
+    recordings: Recordings,
     workload: &Arc<dyn AnyWorkload>,
     plan: &WorkerPlan,
     supervisor: &Supervisor,
@@ -191,8 +203,7 @@ async fn measure<R: Runtime>(
         traffic,
     } = context;
     let count = runtime.sessions(plan.load.concurrency());
-    let recordings = Recordings::for_sessions(count, plan);
-    workload.prepare().await.map_err(RoundError::Prepare)?;
+    let before = snapshots(&traffic);
     let mut sessions = Vec::with_capacity(count.get() as usize);
     for index in 0..count.get() {
         let clock = SessionClock::new(recordings.of_session(index), index, count);
@@ -218,8 +229,9 @@ async fn measure<R: Runtime>(
     for session in sessions {
         session.close().await;
     }
-    let totals = ledger.totals(&measured.recording);
-    let broken = workload.finish(totals).await.map_err(RoundError::Finish)?;
+    let totals = ledger.totals(&measured.recording, &before);
+    let finished = workload.finish(&totals).await;
+    let broken = finished.map_err(RoundError::Finish)?;
     let ending = Ending {
         spent,
         broken,

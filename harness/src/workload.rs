@@ -1,4 +1,4 @@
-//! The `Workload` trait: what one operation does, written once for all runtimes.
+//! The `Workload` trait: one operation, written once for all runtimes.
 //!
 //! A workload is made from its parameters, opens sessions (connections, buffers, state) before the clock starts, and
 //! performs operations on them. It neither stamps time nor counts operations: the measuring loop in `measure` does both
@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,80 +18,90 @@ use serde::de::DeserializeOwned;
 use crate::observed::Observed;
 use crate::runtime::{Capability, Runtime};
 use crate::traffic::TrafficCounter;
+use photofinish_record::Traffic;
 use photofinish_record::protocol::TargetAddress;
 
-/// What a workload is, for lists, reports and plans.
+/// Facts about a workload for lists, reports and plans.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
     /// Its name: `http-get`.
     pub name: &'static str,
     /// Its class: `http`, `files`, `database`, `floor`, ...
     pub class: &'static str,
-    /// What one operation does, in one line.
+    /// One operation, in one line.
     pub operation: &'static str,
-    /// The targets it talks to, by name: `http`, `db`.
+    /// Names of the targets it talks to: `http`, `db`.
     pub targets: &'static [&'static str],
-    /// What it needs of a runtime beyond reading, writing and waiting.
+    /// Capabilities it requires of a runtime beyond reading, writing and waiting.
     pub needs: &'static [Capability],
 }
 
-/// What one operation does, for every runtime.
+/// One operation and the life of a round around it, for every runtime.
+///
+/// A round is [`new`](Self::new), [`prepare`](Self::prepare), [`open`](Self::open) for each session, then
+/// [`operate`](Self::operate) again and again, [`close`](Self::close) for each session, [`finish`](Self::finish). A
+/// workload whose sessions share nothing writes [`nothing_shared!`](crate::nothing_shared), one whose sessions keep no
+/// state [`no_session!`](crate::no_session).
 pub trait Workload: Send + Sync + Sized + 'static {
-    /// What it is.
+    /// Name, class and needs.
     const ABOUT: About;
-    /// Its parameters: a struct with defaults that refuses unknown fields.
+    /// A struct with defaults that refuses unknown fields.
     type Params: DeserializeOwned + Serialize + JsonSchema + Default;
+    /// State that all sessions of a round share: reference answers, a pool of connections, a listener.
+    type Shared<R: Runtime>: Send + Sync + 'static;
     /// One concurrent client: its connections, buffers and state.
     type Session<R: Runtime>: Send + 'static;
 
     /// Checks what the types cannot, before anything runs.
     fn new(params: Self::Params, unit: Duration) -> Result<Self, ParamError>;
 
-    /// What it needs of a runtime with these parameters: as its [`About`] says, where a parameter does not ask for more.
+    /// Capabilities required of a runtime with these parameters; [`About::needs`] unless a parameter asks for more.
     fn needs(&self) -> &'static [Capability] {
         Self::ABOUT.needs
     }
 
-    /// Once per round, before any session: schemas, files, reference answers.
+    /// Runs once per round, before any session: schemas, files, reference answers.
     fn prepare<R: Runtime>(
         &self,
         env: &Env<R>,
-    ) -> impl Future<Output = Result<(), Failure>> + Send {
-        let _ = env;
-        async { Ok(()) }
-    }
+    ) -> impl Future<Output = Result<Self::Shared<R>, Failure>> + Send;
 
     /// Opens session number `index`, before the clock starts.
     fn open<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Self::Shared<R>>,
         index: u32,
     ) -> impl Future<Output = Result<Self::Session<R>, Failure>> + Send;
 
     /// Performs operation number `op`. A session whose connection broke reconnects here, at the next operation.
     fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Self::Shared<R>>,
         session: &mut Self::Session<R>,
         op: u64,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Ends a session after the clock stopped, taking leave of servers politely.
+    /// Closes a session after the clock has stopped, saying goodbye to servers that expect it.
     fn close<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Self::Shared<R>>,
         session: Self::Session<R>,
     ) -> impl Future<Output = ()> + Send {
         let _ = env;
         async { drop(session) }
     }
 
-    /// Once per round, after all sessions: what must hold over the whole of it, and cleaning up. `totals` tells how
-    /// many operations ran. Violated expectations come back as sentences.
+    /// Expectations over the whole round that its totals violate, as sentences.
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        let _ = totals;
+        Vec::new()
+    }
+
+    /// Cleans up once per round, after all sessions are closed; returns violated expectations that take I/O to find.
     fn finish<R: Runtime>(
         &self,
-        env: &Env<R>,
-        totals: Totals,
+        env: &Env<R, Self::Shared<R>>,
+        totals: &Totals,
     ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send {
         let _ = (env, totals);
         async { Ok(Vec::new()) }
@@ -98,14 +109,45 @@ pub trait Workload: Send + Sync + Sized + 'static {
 
     /// Removes from servers what [`prepare`](Self::prepare) put there, after a round that failed on its way to
     /// [`finish`](Self::finish) or in it.
-    fn abandon<R: Runtime>(&self, env: &Env<R>) -> impl Future<Output = ()> + Send {
+    fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) -> impl Future<Output = ()> + Send {
         let _ = env;
         async {}
     }
 }
 
-/// Operations of a whole round, warm-up included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The members `Shared` and `prepare` of a [`Workload`] whose sessions share nothing.
+#[macro_export]
+macro_rules! nothing_shared {
+    () => {
+        type Shared<R: $crate::runtime::Runtime> = ();
+
+        async fn prepare<R: $crate::runtime::Runtime>(
+            &self,
+            _: &$crate::workload::Env<R>,
+        ) -> Result<(), $crate::workload::Failure> {
+            Ok(())
+        }
+    };
+}
+
+/// The members `Session` and `open` of a [`Workload`] whose sessions keep no state.
+#[macro_export]
+macro_rules! no_session {
+    () => {
+        type Session<R: $crate::runtime::Runtime> = ();
+
+        async fn open<R: $crate::runtime::Runtime>(
+            &self,
+            _: &$crate::workload::Env<R, Self::Shared<R>>,
+            _: u32,
+        ) -> Result<(), $crate::workload::Failure> {
+            Ok(())
+        }
+    };
+}
+
+/// Operations and traffic of a whole round, warm-up included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Sessions that ran.
     pub sessions: u32,
@@ -113,34 +155,81 @@ pub struct Totals {
     pub succeeded: u64,
     /// Operations that failed.
     pub failed: u64,
+    /// Traffic since [`Workload::prepare`] returned, by target name.
+    pub traffic: BTreeMap<String, Traffic>,
 }
 
-/// What surrounds a workload in one round.
+/// The environment of a workload: its round, and what [`Workload::prepare`] returned.
 #[derive(Debug)]
-pub struct Env<R> {
-    /// The runtime it runs under.
+pub struct Env<R, S = ()> {
+    round: RoundEnv<R>,
+    /// State that all sessions share.
+    pub shared: S,
+}
+
+impl<R> Env<R> {
+    /// The same environment with shared state.
+    pub fn share<S>(self, shared: S) -> Env<R, S> {
+        let Self { round, shared: () } = self;
+        Env { round, shared }
+    }
+}
+
+impl<R> RoundEnv<R> {
+    /// The same round under another runtime.
+    pub fn under<Q>(&self, runtime: Q) -> RoundEnv<Q> {
+        RoundEnv {
+            runtime,
+            seed: self.seed,
+            concurrency: self.concurrency,
+            targets: self.targets.clone(),
+            work_dir: self.work_dir.clone(),
+            traffic: self.traffic.clone(),
+            observed: self.observed.clone(),
+        }
+    }
+}
+
+impl<R> From<RoundEnv<R>> for Env<R> {
+    fn from(round: RoundEnv<R>) -> Self {
+        Self { round, shared: () }
+    }
+}
+
+impl<R, S> Deref for Env<R, S> {
+    type Target = RoundEnv<R>;
+
+    fn deref(&self) -> &RoundEnv<R> {
+        &self.round
+    }
+}
+
+/// The part of the environment that is the same whatever a workload shares.
+#[derive(Debug)]
+pub struct RoundEnv<R> {
+    /// The runtime under test.
     pub runtime: R,
     /// The seed of every draw.
     pub seed: u64,
-    /// Sessions asked for; `sync` runs one all the same.
+    /// Sessions requested; `sync` runs one all the same.
     pub concurrency: u32,
-    /// Where each target is, by name.
+    /// Address of each target, by name.
     pub targets: BTreeMap<String, TargetAddress>,
     /// A directory for files, reused over the rounds of a run.
     pub work_dir: PathBuf,
-    /// What went over the sockets, by target name; compared with the servers' own counts.
+    /// Counters of the traffic over sockets, by target name; compared with the servers' own counts.
     pub traffic: BTreeMap<String, TrafficCounter>,
-    /// What the workload observes itself, beside the time that is taken around its operations.
+    /// Values that the workload observes itself, beside the times of its operations.
     pub observed: Observed,
 }
 
-/// A parameter that makes no sense.
+/// An invalid parameter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ParamError {
     /// The parameter's name, dotted where nested.
     pub param: String,
-    /// What is wrong, and what would be right.
+    /// The error and a valid value.
     pub message: String,
 }
 
@@ -150,7 +239,7 @@ pub struct ParamError {
 pub struct Failure {
     /// Its kind, under which it is counted: one of the constants below or a protocol's own (`status`, `23505`).
     pub kind: &'static str,
-    /// What happened, in words, without secrets.
+    /// Description without secrets.
     pub detail: String,
 }
 

@@ -64,7 +64,6 @@ pub mod serve_http;
 
 pub mod size;
 
-mod asked;
 mod bystander;
 mod census;
 mod closed_port;
@@ -81,6 +80,7 @@ mod http_session;
 mod known_file;
 mod params;
 mod parts;
+mod request_count;
 mod robots;
 mod serving;
 mod site;

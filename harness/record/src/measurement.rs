@@ -143,6 +143,21 @@ pub struct Traffic {
     pub transactions: u64,
 }
 
+impl Traffic {
+    /// Traffic since `earlier`, a snapshot of the same counter.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            requests: self.requests - earlier.requests,
+            bytes_out: self.bytes_out - earlier.bytes_out,
+            bytes_in: self.bytes_in - earlier.bytes_in,
+            connections: self.connections - earlier.connections,
+            abandoned: self.abandoned - earlier.abandoned,
+            abandoned_connections: self.abandoned_connections - earlier.abandoned_connections,
+            transactions: self.transactions - earlier.transactions,
+        }
+    }
+}
+
 /// What a server counted; `None` where this server cannot know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerCounts {

@@ -8,13 +8,30 @@ use std::sync::Arc;
 
 use super::session::{SessionClock, SessionLoop, Shared};
 use crate::runtime::{BoxFuture, Runtime, run_session};
-use crate::workload::{Failure, Totals, Workload};
+use crate::workload::{Env, Failure, Totals, Workload};
 
-/// A workload in its environment.
+/// A workload on its way to its round.
+pub(super) type Prepare = BoxFuture<'static, Result<Arc<dyn AnyWorkload>, Failure>>;
+
+/// [`Workload::prepare`]; a workload that fails there is abandoned.
+pub(super) fn prepare<R: Runtime, W: Workload>(workload: W, env: Env<R>) -> Prepare {
+    Box::pin(async move {
+        match workload.prepare(&env).await {
+            Ok(shared) => {
+                let env = env.share(shared);
+                let prepared: Arc<dyn AnyWorkload> = Arc::new(Shared { workload, env });
+                Ok(prepared)
+            }
+            Err(failure) => {
+                workload.abandon(&env).await;
+                Err(failure)
+            }
+        }
+    })
+}
+
+/// A prepared workload in its environment.
 pub(super) trait AnyWorkload: Send + Sync {
-    /// [`Workload::prepare`].
-    fn prepare(&self) -> BoxFuture<'_, Result<(), Failure>>;
-
     /// [`Workload::open`].
     fn open(
         self: Arc<Self>,
@@ -22,8 +39,8 @@ pub(super) trait AnyWorkload: Send + Sync {
         clock: SessionClock,
     ) -> BoxFuture<'static, Result<AnySession, Failure>>;
 
-    /// [`Workload::finish`].
-    fn finish(&self, totals: Totals) -> BoxFuture<'_, Result<Vec<String>, Failure>>;
+    /// [`Workload::violations`], then [`Workload::finish`].
+    fn finish<'a>(&'a self, totals: &'a Totals) -> BoxFuture<'a, Result<Vec<String>, Failure>>;
 
     /// [`Workload::abandon`].
     fn abandon(&self) -> BoxFuture<'_, ()>;
@@ -45,10 +62,6 @@ pub(super) trait ErasedSession: Send {
 }
 
 impl<R: Runtime, W: Workload> AnyWorkload for Shared<R, W> {
-    fn prepare(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(self.workload.prepare(&self.env))
-    }
-
     fn open(
         self: Arc<Self>,
         index: u32,
@@ -65,8 +78,12 @@ impl<R: Runtime, W: Workload> AnyWorkload for Shared<R, W> {
         })
     }
 
-    fn finish(&self, totals: Totals) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
-        Box::pin(self.workload.finish(&self.env, totals))
+    fn finish<'a>(&'a self, totals: &'a Totals) -> BoxFuture<'a, Result<Vec<String>, Failure>> {
+        Box::pin(async {
+            let mut violations = self.workload.violations(totals);
+            violations.extend(self.workload.finish(&self.env, totals).await?);
+            Ok(violations)
+        })
     }
 
     fn abandon(&self) -> BoxFuture<'_, ()> {

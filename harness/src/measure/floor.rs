@@ -17,7 +17,7 @@ use super::phase::{PhasePlan, run_closed};
 use super::session::{SessionClock, SessionLoop, Shared};
 use crate::observed::Observed;
 use crate::runtime::Runtime;
-use crate::workload::{About, Env, Failure, ParamError, Workload};
+use crate::workload::{About, Env, Failure, ParamError, RoundEnv, Workload};
 use photofinish_record::Floor;
 use photofinish_record::load::Stop;
 
@@ -32,7 +32,7 @@ pub(super) async fn measure<R: Runtime>(
 ) -> Result<Floor, RoundError> {
     let shared = Arc::new(Shared {
         workload: Nothing,
-        env: Env {
+        env: Env::from(RoundEnv {
             runtime: runtime.clone(),
             seed: 0,
             concurrency: sessions.get(),
@@ -40,7 +40,7 @@ pub(super) async fn measure<R: Runtime>(
             work_dir: Default::default(),
             traffic: Default::default(),
             observed: Observed::default(),
-        },
+        }),
     });
     let session = |index| -> AnySession {
         Box::new(SessionLoop {
@@ -79,14 +79,11 @@ impl Workload for Nothing {
         needs: &[],
     };
     type Params = NoParams;
-    type Session<R: Runtime> = ();
+    crate::nothing_shared!();
+    crate::no_session!();
 
     fn new(_: NoParams, _: Duration) -> Result<Self, ParamError> {
         Ok(Self)
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     #[inline]

@@ -17,7 +17,7 @@ use crate::workload::Totals;
 use photofinish_record::load::Load;
 use photofinish_record::nanoseconds;
 use photofinish_record::protocol::{Audit, WorkerPlan, WorkerResult};
-use photofinish_record::{Cost, Floor, Measurement, OpenLoad};
+use photofinish_record::{Cost, Floor, Measurement, OpenLoad, Traffic};
 
 /// Maximum number of histograms per round; sessions beyond that share one. Each takes 220 KiB, so one for each of thousands
 /// of sessions would dominate the memory that is measured. Recordings of open loads hold three.
@@ -135,6 +135,14 @@ impl From<Reported> for WorkerResult {
     }
 }
 
+/// The counts so far.
+pub(super) fn snapshots(counters: &BTreeMap<String, TrafficCounter>) -> BTreeMap<String, Traffic> {
+    let counters = counters.iter();
+    counters
+        .map(|(target, counter)| (target.clone(), counter.snapshot()))
+        .collect()
+}
+
 /// All that a round knows apart from its sessions.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
@@ -175,12 +183,21 @@ impl Ledger {
         self.warmup = warmup;
     }
 
-    /// Operations of the whole round, with those `measured`.
-    pub(super) fn totals(&self, measured: &Recording) -> Totals {
+    /// Operations of the whole round, with those `measured`, and traffic since `before`.
+    pub(super) fn totals(
+        &self,
+        measured: &Recording,
+        before: &BTreeMap<String, Traffic>,
+    ) -> Totals {
+        let mut traffic = snapshots(&self.traffic);
+        for (target, traffic) in &mut traffic {
+            *traffic = traffic.since(&before[target]);
+        }
         Totals {
             sessions: self.sessions.get(),
             succeeded: self.warmup.succeeded + measured.succeeded(),
             failed: self.warmup.failed + measured.failed(),
+            traffic,
         }
     }
 
@@ -217,11 +234,7 @@ impl Ledger {
             observed: self.observed.all_times(),
             gauges: self.observed.gauges(),
             contents: self.observed.contents(),
-            traffic: self
-                .traffic
-                .iter()
-                .map(|(name, counter)| (name.clone(), counter.snapshot()))
-                .collect(),
+            traffic: snapshots(&self.traffic),
             cost: Cost {
                 instructions_per_op: self.warmup.per_op(self.warmup.counted.instructions),
                 syscalls_per_op: self.warmup.per_op(self.warmup.counted.syscalls),

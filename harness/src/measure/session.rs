@@ -159,9 +159,9 @@ struct Timed {
 }
 
 /// All that the sessions of a round share.
-pub(super) struct Shared<R, W> {
+pub(super) struct Shared<R: Runtime, W: Workload> {
     pub(super) workload: W,
-    pub(super) env: Env<R>,
+    pub(super) env: Env<R, W::Shared<R>>,
 }
 
 /// One session with its workload.

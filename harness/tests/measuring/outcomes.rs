@@ -92,6 +92,7 @@ fn a_session_that_opens_to_the_wrong_content_makes_the_round_wrong(runtime: &'st
 fn a_promise_broken_over_the_whole_round_is_a_violation(runtime: &'static Descriptor) {
     let measurement = measure(runtime, asked(Script::BreakAPromise));
     let sessions = sessions(runtime, 4);
-    let totals = format!("Totals {{ sessions: {sessions}, succeeded: 306, failed: 0 }}");
+    let totals =
+        format!("Totals {{ sessions: {sessions}, succeeded: 306, failed: 0, traffic: {{}} }}");
     assert_eq!(measurement.violations, [totals]);
 }

@@ -83,6 +83,7 @@ impl Workload for Scripted {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = ();
     type Session<R: Runtime> = u32;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -145,10 +146,10 @@ impl Workload for Scripted {
         Ok(())
     }
 
-    async fn finish<R: Runtime>(&self, _: &Env<R>, totals: Totals) -> Result<Vec<String>, Failure> {
+    fn violations(&self, totals: &Totals) -> Vec<String> {
         match self.script {
-            Script::BreakAPromise => Ok(vec![format!("{totals:?}")]),
-            _ => Ok(Vec::new()),
+            Script::BreakAPromise => vec![format!("{totals:?}")],
+            _ => Vec::new(),
         }
     }
 }

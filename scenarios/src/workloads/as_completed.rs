@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{Receiver as _, Runtime, Sender as _, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +56,8 @@ impl Workload for AsCompleted {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    nothing_shared!();
+    no_session!();
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
         let waits = require_waits("waits", &params.waits, unit)?;
@@ -64,10 +66,6 @@ impl Workload for AsCompleted {
             waits,
             results: NonZeroU32::new(results).expect("one at least"),
         })
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {

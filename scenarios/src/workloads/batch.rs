@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +52,8 @@ impl Workload for Batch {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    nothing_shared!();
+    no_session!();
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
         let items = params.items.get();
@@ -59,10 +61,6 @@ impl Workload for Batch {
             format!("{items} are more than {MOST_ITEMS}")
         })?;
         Ok(Self { params, unit })
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {

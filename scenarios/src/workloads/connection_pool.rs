@@ -15,7 +15,7 @@ use photofinish_harness::runtime::{Runtime, Semaphore};
 use photofinish_harness::workload::Failure;
 
 /// How a pool gets its connections, and gets rid of them.
-pub(super) trait Connect: Send + Sync + 'static {
+pub trait Connect: Send + Sync + 'static {
     /// What is pooled. Dropping it closes it.
     type Connection: Send + 'static;
 
@@ -41,7 +41,7 @@ pub(super) struct Bounds {
 }
 
 /// The pool; clones share it.
-pub(super) struct Pool<R: Runtime, C: Connect> {
+pub struct Pool<R: Runtime, C: Connect> {
     runtime: R,
     places: R::Semaphore,
     patience: Duration,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{Runtime, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +63,8 @@ impl Workload for CpuOffload {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    nothing_shared!();
+    no_session!();
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let sound = (1..=MOST_SUMS).contains(&params.squares.len())
@@ -71,10 +73,6 @@ impl Workload for CpuOffload {
             format!("expected 1 to {MOST_SUMS} sums of at most {MOST_SQUARES} squares")
         })?;
         Ok(Self { params })
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {

@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use photofinish_harness::runtime::{OpenMode, Runtime};
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +36,6 @@ pub struct Crawl {
     params: Params,
     /// Time before the first retry.
     backoff: Duration,
-    /// The title of each allowed page, by its address.
-    expected: OnceLock<BTreeMap<String, String>>,
-    /// What the site told before the first crawl: it may have stood for longer. `None` where it tells nothing.
-    before: OnceLock<Option<SiteReport>>,
 }
 
 /// Its parameters.
@@ -65,6 +61,14 @@ impl Default for Params {
     }
 }
 
+/// The expected pages, and the requests that other crawls made before.
+pub struct Shared {
+    /// The title of each allowed page, by its address.
+    expected: BTreeMap<String, String>,
+    /// The site's report before the first crawl, as it may have run for longer; `None` of a site without one.
+    before: Option<SiteReport>,
+}
+
 /// The crawls of one session, one after another.
 pub struct Session<R: Runtime> {
     index: u32,
@@ -84,6 +88,7 @@ impl Workload for Crawl {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Shared;
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
@@ -97,15 +102,10 @@ impl Workload for Crawl {
             "a back-off lasts from 0 to 1,000 units".to_owned()
         })?;
         let backoff = unit.mul_f64(params.backoff);
-        Ok(Self {
-            params,
-            backoff,
-            expected: OnceLock::new(),
-            before: OnceLock::new(),
-        })
+        Ok(Self { params, backoff })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
         std::fs::create_dir_all(&env.work_dir)?;
         let report = SiteReport::fetch(env).await?;
         let mut visitor = Visitor::new(env, "survey")?;
@@ -116,12 +116,17 @@ impl Workload for Crawl {
                 survey(&env.runtime, &mut visitor, &crawl).await?
             }
         };
-        self.expected.get_or_init(|| expected);
-        self.before.get_or_init(|| report);
-        Ok(())
+        Ok(Shared {
+            expected,
+            before: report,
+        })
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, index: u32) -> Result<Session<R>, Failure> {
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Shared>,
+        index: u32,
+    ) -> Result<Session<R>, Failure> {
         Ok(Session {
             index,
             crawls: 0,
@@ -133,7 +138,7 @@ impl Workload for Crawl {
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Shared>,
         session: &mut Session<R>,
         _: u64,
     ) -> Result<(), Failure> {
@@ -152,22 +157,20 @@ impl Workload for Crawl {
             .at_most(self.params.limit.get(), "requests were under way")?;
         let Session { results, read, .. } = session;
         env.runtime.read_file(results, read).await?;
-        let expected = self.expected.get().expect("prepared before any session");
-        check_results(expected, &String::from_utf8_lossy(read))
+        check_results(&env.shared.expected, &String::from_utf8_lossy(read))
     }
 
-    async fn close<R: Runtime>(&self, _: &Env<R>, session: Session<R>) {
+    async fn close<R: Runtime>(&self, _: &Env<R, Shared>, session: Session<R>) {
         // Nobody needs it any more; a leftover is emptied by the next round.
         let _ = std::fs::remove_file(session.results);
     }
 
     async fn finish<R: Runtime>(
         &self,
-        env: &Env<R>,
-        totals: Totals,
+        env: &Env<R, Shared>,
+        totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
-        let before = self.before.get().expect("prepared before any session");
-        let Some(before) = before else {
+        let Some(before) = &env.shared.before else {
             return Ok(Vec::new());
         };
         let Some(report) = SiteReport::fetch(env).await? else {
@@ -175,7 +178,7 @@ impl Workload for Crawl {
             return Err(Failure::new(Failure::STATUS, told));
         };
         let report = report.since(before);
-        let mut broken = check_visits(&report, &totals);
+        let mut broken = check_visits(&report, totals);
         let most = u64::from(self.params.limit.get()) * u64::from(totals.sessions);
         let seen = report.peak_in_flight;
         if seen > most {
@@ -191,7 +194,7 @@ impl Crawl {
     /// An empty result file, the rules of the site, and the root waiting.
     async fn begin<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         session: &mut Session<R>,
     ) -> Result<Arc<Crawling<R>>, Failure> {
         session.crawls += 1;
@@ -208,7 +211,7 @@ impl Crawl {
     /// A crawl that is about to visit the root, by the rules of the site.
     async fn crawling<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         visitor: &mut Visitor<R>,
         results: PathBuf,
     ) -> Result<Crawling<R>, Failure> {
@@ -229,7 +232,7 @@ impl Crawl {
     /// Spawns parts for those that wait, and joins all of them.
     async fn round<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         session: &mut Session<R>,
         crawl: &Arc<Crawling<R>>,
         waiting: usize,

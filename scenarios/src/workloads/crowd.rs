@@ -13,7 +13,6 @@
 
 use std::future::Future;
 use std::num::NonZeroU32;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use photofinish_harness::observed::Observed;
@@ -98,47 +97,37 @@ pub(super) async fn come_and_go<R: Runtime>(
     exactly(0, waiting.now(), "parts waited when all were joined")
 }
 
-/// The memory of one part: found out before the clock starts, told after it has stopped.
-#[derive(Debug)]
-pub(super) struct Footprint {
-    /// Under which it is told; the unit ends it.
-    name: &'static str,
-    bytes_per_part: OnceLock<f64>,
+/// The memory of one part, measured before the clock starts; `None` where the system does not tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Footprint {
+    bytes_per_part: Option<f64>,
 }
 
 impl Footprint {
-    pub(super) const fn named(name: &'static str) -> Self {
-        Self {
-            name,
-            bytes_per_part: OnceLock::new(),
-        }
-    }
-
     /// Gathers a crowd and another one beside it, by which the process grows.
-    pub(super) async fn find_out<R: Runtime>(
-        &self,
+    pub(super) async fn measure<R: Runtime>(
         runtime: &R,
         count: NonZeroU32,
         part: &impl Part,
-    ) -> Result<(), Failure> {
+    ) -> Result<Self, Failure> {
         let first = Crowd::gather(runtime, count, part).await;
         let before = resident_bytes(runtime).await;
         let second = Crowd::gather(runtime, count, part).await;
         let after = resident_bytes(runtime).await;
         let dispersed = second.disperse().await;
         first.disperse().await.and(dispersed)?;
-        if let (Some(before), Some(after)) = (before, after) {
-            let grown_bytes = after as f64 - before as f64;
-            self.bytes_per_part
-                .get_or_init(|| grown_bytes / f64::from(count.get()));
-        }
-        Ok(())
+        let grown_bytes = before
+            .zip(after)
+            .map(|(before, after)| after as f64 - before as f64);
+        Ok(Self {
+            bytes_per_part: grown_bytes.map(|bytes| bytes / f64::from(count.get())),
+        })
     }
 
-    /// Into what was observed, where the system let it be known.
-    pub(super) fn tell(&self, observed: &Observed) {
-        if let Some(bytes_per_part) = self.bytes_per_part.get() {
-            observed.number(self.name, *bytes_per_part);
+    /// Reports it under `name`, which ends with the unit.
+    pub(super) fn observe(&self, observed: &Observed, name: &'static str) {
+        if let Some(bytes_per_part) = self.bytes_per_part {
+            observed.number(name, bytes_per_part);
         }
     }
 }
@@ -283,10 +272,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn footprint_of_what_is_held() {
         under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
-            let footprint = Footprint::named("held_bytes");
-            let found = runtime.block_on(footprint.find_out(&runtime, COUNT, &Heavy));
-            assert_eq!(found, Ok(()));
-            let held = *footprint.bytes_per_part.get().expect("found out");
+            let footprint = runtime.block_on(Footprint::measure(&runtime, COUNT, &Heavy));
+            let held = footprint.expect("measured").bytes_per_part.expect("Linux");
             // Wide bounds: allocators round up, and keep something back.
             let expected = HELD_BYTES as f64;
             assert!((0.5 * expected..2.0 * expected).contains(&held), "{held}");

@@ -7,21 +7,21 @@
 
 use std::time::Duration;
 
+use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::census::{Census, Counts};
 use super::db_connection::{Connection, Connector, Schema, TARGET};
+use super::request_count::wrong_requests;
 use crate::protocol::postgres::Row;
 
 /// The workload.
 #[derive(Debug)]
 pub struct DbConnect {
     census: Census,
-    asked: Asked,
 }
 
 /// Its parameters: none.
@@ -43,12 +43,12 @@ impl Workload for DbConnect {
         needs: &[],
     };
     type Params = Params;
+    nothing_shared!();
     type Session<R: Runtime> = Session<R>;
 
     fn new(Params {}: Params, _: Duration) -> Result<Self, ParamError> {
         let census = Census::default();
-        let asked = Asked::of(TARGET);
-        Ok(Self { census, asked })
+        Ok(Self { census })
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
@@ -69,14 +69,10 @@ impl Workload for DbConnect {
         outcome
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
+    fn violations(&self, totals: &Totals) -> Vec<String> {
         let mut violations = judge(self.census.counts(), totals);
-        violations.extend(self.asked.judge(env, totals, 1));
-        Ok(violations)
+        violations.extend(wrong_requests(totals, TARGET, 1));
+        violations
     }
 }
 
@@ -109,7 +105,7 @@ async fn select_one<R: Runtime>(connection: &mut Connection<R>) -> Result<(), Fa
 }
 
 /// What must hold of the connections once no operation is under way.
-fn judge(counts: Counts, totals: Totals) -> Vec<String> {
+fn judge(counts: Counts, totals: &Totals) -> Vec<String> {
     let Counts { opened, most, .. } = counts;
     let mut violations = Vec::new();
     if counts.open() > 0 {
@@ -140,6 +136,7 @@ mod tests {
 
     use photofinish_harness::observed::Observed;
     use photofinish_harness::traffic::TrafficCounter;
+    use photofinish_harness::workload::RoundEnv;
     use photofinish_record::protocol::TargetAddress;
 
     use super::super::every_runtime::under_every_runtime;
@@ -157,8 +154,9 @@ mod tests {
             sessions: 2,
             succeeded: 10,
             failed,
+            ..Totals::default()
         };
-        assert_eq!(judge(counts, totals), expected);
+        assert_eq!(judge(counts, &totals), expected);
     }
 
     #[test]
@@ -240,7 +238,7 @@ mod tests {
             url: format!("postgres://somebody@{address}/somewhere"),
             mock: false,
         };
-        Env {
+        Env::from(RoundEnv {
             runtime,
             seed: 1,
             concurrency: 1,
@@ -248,6 +246,6 @@ mod tests {
             work_dir: std::path::PathBuf::new(),
             traffic: BTreeMap::from([(TARGET.to_owned(), TrafficCounter::default())]),
             observed: Observed::default(),
-        }
+        })
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Runtime, Stream as _};
 use photofinish_harness::traffic::TrafficCounter;
-use photofinish_harness::workload::{Env, Failure};
+use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::census::{Census, Presence};
 use super::connection_pool::Connect;
@@ -51,7 +51,7 @@ pub(super) const TEXT: u32 = 25;
 
 /// Where connections lead, what they prepare and by whom they are counted: found out once for all that are made of it.
 #[derive(Clone)]
-pub(super) struct Connector<R> {
+pub struct Connector<R> {
     runtime: R,
     target: Arc<PgTarget>,
     address: SocketAddr,
@@ -64,7 +64,7 @@ pub(super) struct Connector<R> {
 impl<R: Runtime> Connector<R> {
     /// A connector whose connections work in `schema`, prepare `statements` and are counted by `census`.
     pub(super) fn new(
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         schema: &Schema,
         statements: &'static [Statement],
         census: &Census,
@@ -133,7 +133,7 @@ struct Open<S> {
 }
 
 /// A connection that logs in at the first exchange, and again after one that broke it.
-pub(super) struct Connection<R: Runtime> {
+pub struct Connection<R: Runtime> {
     connector: Connector<R>,
     stream: Option<Open<R::Stream>>,
     received: Buffer,
@@ -144,7 +144,7 @@ pub(super) struct Connection<R: Runtime> {
 impl<R: Runtime> Connection<R> {
     /// A connection that is not open yet and will prepare `statements` when it is.
     pub(super) fn new(
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         schema: &Schema,
         statements: &'static [Statement],
     ) -> Result<Self, Failure> {
@@ -153,7 +153,7 @@ impl<R: Runtime> Connection<R> {
 
     /// One that is ready: logged in, in `schema`, with `statements` prepared.
     pub(super) async fn open(
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         schema: &Schema,
         statements: &'static [Statement],
     ) -> Result<Self, Failure> {
@@ -372,7 +372,10 @@ impl Schema {
     }
 
     /// Creates it, and gives a connection in it.
-    pub(super) async fn create<R: Runtime>(&self, env: &Env<R>) -> Result<Connection<R>, Failure> {
+    pub(super) async fn create<R: Runtime>(
+        &self,
+        env: &RoundEnv<R>,
+    ) -> Result<Connection<R>, Failure> {
         let mut connection = Connection::open(env, self, &[]).await?;
         let create = format!("CREATE SCHEMA {}", self.name);
         connection.simple(&create, &mut Discard).await?;
@@ -395,7 +398,7 @@ impl Schema {
     }
 
     /// Drops it after a failure, if it is there and the server still answers.
-    pub(super) async fn abandon<R: Runtime>(&self, env: &Env<R>) {
+    pub(super) async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
         if self.created.load(Ordering::Relaxed) {
             let dropping = async { self.drop(Connection::open(env, self, &[]).await?).await };
             let _ = env.runtime.timeout(DROPPING, dropping).await;

@@ -7,13 +7,13 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use photofinish_harness::runtime::{Runtime, Task as _};
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET, TEXT};
 use super::params::require;
+use super::request_count::wrong_requests_beside;
 use crate::protocol::postgres::{Discard, Parameter, Row};
 
 /// The workload.
@@ -21,7 +21,6 @@ use crate::protocol::postgres::{Discard, Parameter, Row};
 pub struct DbCrud {
     inserts: NonZeroU32,
     schema: Schema,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -73,6 +72,7 @@ impl Workload for DbCrud {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = ();
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -81,11 +81,9 @@ impl Workload for DbCrud {
         require(few_enough, "inserts", || {
             format!("{inserts} is more than 100")
         })?;
-        let asked = Asked::of(TARGET);
         Ok(Self {
             inserts,
             schema: Schema::new(),
-            asked,
         })
     }
 
@@ -95,7 +93,6 @@ impl Workload for DbCrud {
         // there already, and the operations find it.
         connection.simple(CREATE_IF_ABSENT, &mut Discard).await?;
         connection.close().await;
-        self.asked.begin(env);
         Ok(())
     }
 
@@ -135,25 +132,27 @@ impl Workload for DbCrud {
         }
     }
 
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        let logins = totals.traffic[TARGET].connections;
+        // Besides the inserts at once: the table, an insert and its select.
+        let requests = u64::from(self.inserts.get()) + 3;
+        wrong_requests_beside(totals, TARGET, requests, logins)
+    }
+
     async fn finish<R: Runtime>(
         &self,
         env: &Env<R>,
-        totals: Totals,
+        totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
-        let inserts = u64::from(self.inserts.get());
-        // Besides the inserts at once: the table, an insert and its select.
-        let unasked = self.asked.judge_beside_logins(env, totals, inserts + 3);
         let mut connection = Connection::open(env, &self.schema, &[]).await?;
         let mut tally = Vec::new();
         let mut keep = |row: Row<'_>| tally = row.iter().map(number).collect();
         connection.simple(TALLY, &mut keep).await?;
         self.schema.drop(connection).await?;
-        let mut violations = judge(&tally, totals, inserts);
-        violations.extend(unasked);
-        Ok(violations)
+        Ok(judge(&tally, totals, self.inserts.get().into()))
     }
 
-    async fn abandon<R: Runtime>(&self, env: &Env<R>) {
+    async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
         self.schema.abandon(env).await;
     }
 }
@@ -233,7 +232,7 @@ fn number(cell: Option<&[u8]>) -> Option<u64> {
 }
 
 /// What must hold of the table at the end of a round whose operations each made `at_once` inserts beside the first one.
-fn judge(tally: &[Option<u64>], totals: Totals, at_once: u64) -> Vec<String> {
+fn judge(tally: &[Option<u64>], totals: &Totals, at_once: u64) -> Vec<String> {
     let expected = totals.succeeded * (at_once + 1);
     let [Some(count), Some(distinct), lowest, highest, sum] = tally else {
         return vec![format!("the tally of entries cannot be read: {tally:?}")];
@@ -275,8 +274,9 @@ mod tests {
                 sessions: 1,
                 succeeded: 2,
                 failed,
+                ..Totals::default()
             };
-            let violations = judge(&tally.map(Some), totals, 2);
+            let violations = judge(&tally.map(Some), &totals, 2);
             assert_eq!(violations.len(), expected, "{tally:?}: {violations:?}");
         };
         check([6, 6, 1, 6, 6], 0, 0);
@@ -292,14 +292,10 @@ mod tests {
 
     #[test]
     fn a_tally_that_cannot_be_read_is_a_violation() {
-        let totals = Totals {
-            sessions: 1,
-            succeeded: 0,
-            failed: 0,
-        };
-        assert_eq!(judge(&[], totals, 6).len(), 1);
+        let totals = Totals::default();
+        assert_eq!(judge(&[], &totals, 6).len(), 1);
         assert_eq!(
-            judge(&[Some(0), Some(0), None, None, None], totals, 6),
+            judge(&[Some(0), Some(0), None, None, None], &totals, 6),
             Vec::<String>::new()
         );
     }

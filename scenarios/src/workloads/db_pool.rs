@@ -4,22 +4,21 @@
 //! price of a bounded pool once there are more sessions than it has room for. The pool is in `connection_pool`. How many
 //! connections were open is counted at the sockets, and judged at the end of the round.
 
-use std::any::Any;
 use std::num::NonZeroU32;
-use std::sync::OnceLock;
 use std::time::Duration;
 
+use photofinish_harness::no_session;
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::census::{Census, Counts};
 use super::connection_pool::{self, Bounds};
 use super::db_connection::{Connection, Connector, Schema, Statement, TARGET};
 use super::params::require;
 use super::parts::joined;
+use super::request_count::wrong_requests_beside;
 use super::tallies::exactly;
 use crate::protocol::postgres::{Discard, Row};
 
@@ -31,10 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct DbPool {
     params: Params,
     census: Census,
-    /// The round's pool, whose type tells the runtime; this one's does not.
-    pool: OnceLock<Box<dyn Any + Send + Sync>>,
     schema: Schema,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -82,11 +78,6 @@ const TABLES: [&str; 3] = ["customers", "products", "orders"];
 
 type Pool<R> = connection_pool::Pool<R, Connector<R>>;
 
-/// A client of the pool.
-pub struct Session<R: Runtime> {
-    pool: Pool<R>,
-}
-
 impl Workload for DbPool {
     const ABOUT: About = About {
         name: "db-pool",
@@ -96,7 +87,8 @@ impl Workload for DbPool {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = Session<R>;
+    type Shared<R: Runtime> = Pool<R>;
+    no_session!();
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let Params {
@@ -116,13 +108,11 @@ impl Workload for DbPool {
         Ok(Self {
             params,
             census: Census::default(),
-            pool: OnceLock::new(),
             schema: Schema::new(),
-            asked: Asked::of(TARGET),
         })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Pool<R>, Failure> {
         let mut connection = self.schema.create(env).await?;
         for (table, rows) in TABLES.into_iter().zip(self.rows()) {
             let create = format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY)");
@@ -134,25 +124,18 @@ impl Workload for DbPool {
         let connector = Connector::new(env, &self.schema, COUNTS, &self.census)?;
         let pool = Pool::open(&env.runtime, connector, self.bounds()).await?;
         self.census.watch_fewest();
-        self.pool.get_or_init(|| Box::new(pool));
-        self.asked.begin(env);
-        Ok(())
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let pool = self.pool::<R>().clone();
-        Ok(Session { pool })
+        Ok(pool)
     }
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
-        session: &mut Session<R>,
+        env: &Env<R, Pool<R>>,
+        _: &mut (),
         _: u64,
     ) -> Result<(), Failure> {
         let mut tasks = Vec::with_capacity(COUNTS.len());
         for statement in COUNTS {
-            let pool = session.pool.clone();
+            let pool = env.shared.clone();
             let counting = async move { count(&pool, statement).await };
             tasks.push(env.runtime.spawn(counting));
         }
@@ -164,18 +147,20 @@ impl Workload for DbPool {
         Ok(())
     }
 
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        let logins = totals.traffic[TARGET].connections;
+        wrong_requests_beside(totals, TARGET, COUNTS.len() as u64, logins)
+    }
+
     async fn finish<R: Runtime>(
         &self,
-        env: &Env<R>,
-        totals: Totals,
+        env: &Env<R, Pool<R>>,
+        totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
-        let each = COUNTS.len() as u64;
-        let unasked = self.asked.judge_beside_logins(env, totals, each);
         let in_use = self.census.counts();
-        self.pool::<R>().close().await;
+        env.shared.close().await;
         let left = self.census.counts().open();
-        let mut violations = judge(in_use, left, self.bounds(), totals);
-        violations.extend(unasked);
+        let violations = judge(in_use, left, self.bounds(), totals);
         match self.clean_up(env).await {
             // Connections that were never given back may be all that the server has.
             Err(failure) if violations.is_empty() => Err(failure),
@@ -183,21 +168,15 @@ impl Workload for DbPool {
         }
     }
 
-    async fn abandon<R: Runtime>(&self, env: &Env<R>) {
+    async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
         self.schema.abandon(env).await;
     }
 }
 
 impl DbPool {
-    async fn clean_up<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn clean_up<R: Runtime>(&self, env: &RoundEnv<R>) -> Result<(), Failure> {
         let connection = Connection::open(env, &self.schema, &[]).await?;
         self.schema.drop(connection).await
-    }
-
-    fn pool<R: Runtime>(&self) -> &Pool<R> {
-        let pool = self.pool.get().expect("prepared before any session");
-        pool.downcast_ref()
-            .expect("a round runs under one runtime only")
     }
 
     fn bounds(&self) -> Bounds {
@@ -238,7 +217,7 @@ fn number(cell: &[u8]) -> Option<u32> {
 }
 
 /// What must hold of a pool that was `in_use`, and of which some connections were `left` open when it was closed.
-fn judge(in_use: Counts, left: u64, bounds: Bounds, totals: Totals) -> Vec<String> {
+fn judge(in_use: Counts, left: u64, bounds: Bounds, totals: &Totals) -> Vec<String> {
     let Counts {
         closed,
         most,
@@ -293,8 +272,9 @@ mod tests {
             sessions: 16,
             succeeded: 1_000,
             failed,
+            ..Totals::default()
         };
-        assert_eq!(judge(in_use, left, BOUNDS, totals), expected);
+        assert_eq!(judge(in_use, left, BOUNDS, &totals), expected);
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use photofinish_record::draw::draw_below;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
 use super::params::require;
+use super::request_count::wrong_requests_beside;
 use crate::protocol::postgres::{Discard, Parameter, Row};
 
 /// The workload.
@@ -20,7 +20,6 @@ use crate::protocol::postgres::{Discard, Parameter, Row};
 pub struct DbSelect {
     rows: NonZeroU32,
     schema: Schema,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -68,6 +67,7 @@ impl Workload for DbSelect {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = ();
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -76,11 +76,9 @@ impl Workload for DbSelect {
         require(few_enough, "rows", || {
             format!("{rows} is more than {MOST_ROWS}")
         })?;
-        let asked = Asked::of(TARGET);
         Ok(Self {
             rows,
             schema: Schema::new(),
-            asked,
         })
     }
 
@@ -96,7 +94,6 @@ impl Workload for DbSelect {
             first = last + 1;
         }
         connection.close().await;
-        self.asked.begin(env);
         Ok(())
     }
 
@@ -139,18 +136,18 @@ impl Workload for DbSelect {
         session.connection.close().await;
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let violation = self.asked.judge_beside_logins(env, totals, 1);
-        let connection = Connection::open(env, &self.schema, &[]).await?;
-        self.schema.drop(connection).await?;
-        Ok(Vec::from_iter(violation))
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        let logins = totals.traffic[TARGET].connections;
+        wrong_requests_beside(totals, TARGET, 1, logins)
     }
 
-    async fn abandon<R: Runtime>(&self, env: &Env<R>) {
+    async fn finish<R: Runtime>(&self, env: &Env<R>, _: &Totals) -> Result<Vec<String>, Failure> {
+        let connection = Connection::open(env, &self.schema, &[]).await?;
+        self.schema.drop(connection).await?;
+        Ok(Vec::new())
+    }
+
+    async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
         self.schema.abandon(env).await;
     }
 }

@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use photofinish_record::draw::{draw, draw_below};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
 use super::params::require;
+use super::request_count::wrong_requests_beside;
 use crate::protocol::postgres::{Discard, Outcome, Parameter, Row, TransactionStatus};
 
 /// The workload.
@@ -26,7 +26,6 @@ pub struct DbTransaction {
     accounts: NonZeroU32,
     books: Books,
     schema: Schema,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -80,6 +79,7 @@ impl Workload for DbTransaction {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = ();
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -89,12 +89,10 @@ impl Workload for DbTransaction {
             format!("{accounts} is not from 2 to 100,000")
         })?;
         let books = Books::new(accounts);
-        let asked = Asked::of(TARGET);
         Ok(Self {
             accounts,
             books,
             schema: Schema::new(),
-            asked,
         })
     }
 
@@ -107,7 +105,6 @@ impl Workload for DbTransaction {
         );
         connection.simple(&fill, &mut Discard).await?;
         connection.close().await;
-        self.asked.begin(env);
         Ok(())
     }
 
@@ -141,22 +138,24 @@ impl Workload for DbTransaction {
         session.connection.close().await;
     }
 
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        let logins = totals.traffic[TARGET].connections;
+        wrong_requests_beside(totals, TARGET, EXCHANGES, logins)
+    }
+
     async fn finish<R: Runtime>(
         &self,
         env: &Env<R>,
-        totals: Totals,
+        totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
-        let unasked = self.asked.judge_beside_logins(env, totals, EXCHANGES);
         let mut connection = Connection::open(env, &self.schema, &[]).await?;
         let sum = numbers(&mut connection, SUM).await?;
         let balances = numbers(&mut connection, BALANCES).await?;
         self.schema.drop(connection).await?;
-        let mut violations = self.books.judge(&sum, &balances, totals);
-        violations.extend(unasked);
-        Ok(violations)
+        Ok(self.books.judge(&sum, &balances, totals))
     }
 
-    async fn abandon<R: Runtime>(&self, env: &Env<R>) {
+    async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
         self.schema.abandon(env).await;
     }
 }
@@ -274,7 +273,7 @@ impl Books {
 
     /// What must hold of the server's accounts: the sum always, each balance where no operation failed; one that did may
     /// have been committed all the same.
-    fn judge(&self, sum: &[Option<i64>], found: &[Option<i64>], totals: Totals) -> Vec<String> {
+    fn judge(&self, sum: &[Option<i64>], found: &[Option<i64>], totals: &Totals) -> Vec<String> {
         let expected = self.balances.len() as i64 * INITIAL_BALANCE;
         let mut violations = Vec::new();
         if *sum != [Some(expected)] {
@@ -334,10 +333,11 @@ mod tests {
             sessions: 2,
             succeeded: 100,
             failed,
+            ..Totals::default()
         };
         let sum = [Some(server.iter().sum())];
         let found: Vec<_> = server.into_iter().map(Some).collect();
-        let violations = books.judge(&sum, &found, totals);
+        let violations = books.judge(&sum, &found, &totals);
         assert_eq!(violations.len(), expected.len(), "{violations:?}");
         for (violation, start) in violations.iter().zip(expected) {
             assert!(violation.starts_with(start), "{violation}");
@@ -409,10 +409,10 @@ mod tests {
         check(gone, 0, &[SUM_CHANGED, "2 accounts are there, of 3"]);
         let totals = Totals {
             sessions: 1,
-            succeeded: 0,
             failed: 1,
+            ..Totals::default()
         };
-        let unread = Books::new(ACCOUNTS).judge(&[None], &[], totals);
+        let unread = Books::new(ACCOUNTS).judge(&[None], &[], &totals);
         assert_eq!(unread.len(), 1, "{unread:?}");
     }
 

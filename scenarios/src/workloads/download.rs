@@ -5,19 +5,19 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use photofinish_harness::runtime::{File as _, OpenMode, Runtime};
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use photofinish_record::hex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::asked::Asked;
 use super::http_connection::TARGET;
 use super::params::{require, require_path};
+use super::request_count::wrong_requests;
 use super::site::{SiteDocument, SiteReport, Visitor, Visitors, not_there};
 use super::tallies::exactly;
 
@@ -25,11 +25,8 @@ use super::tallies::exactly;
 #[derive(Debug)]
 pub struct Download {
     params: Params,
-    /// What must be in the files, in the order of the documents.
-    documents: OnceLock<Vec<SiteDocument>>,
     /// Sessions that saved all their documents at least once.
     saved: Mutex<BTreeSet<u32>>,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -67,6 +64,7 @@ impl Workload for Download {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Vec<SiteDocument>;
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -79,24 +77,24 @@ impl Workload for Download {
         }
         Ok(Self {
             params,
-            documents: OnceLock::new(),
             saved: Mutex::default(),
-            asked: Asked::of(TARGET),
         })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<SiteDocument>, Failure> {
         std::fs::create_dir_all(&env.work_dir)?;
         let documents = match SiteReport::fetch(env).await? {
             Some(report) => self.told_by(&report)?,
             None => self.fetched_before(env).await?,
         };
-        self.documents.get_or_init(|| documents);
-        self.asked.begin(env);
-        Ok(())
+        Ok(documents)
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, index: u32) -> Result<Session<R>, Failure> {
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Vec<SiteDocument>>,
+        index: u32,
+    ) -> Result<Session<R>, Failure> {
         let name = format!("download-{index}");
         let visitors = Visitors::connect(env, self.params.documents.len(), &name).await?;
         Ok(Session { index, visitors })
@@ -104,11 +102,11 @@ impl Workload for Download {
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Vec<SiteDocument>>,
         session: &mut Session<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let documents = self.documents.get().expect("prepared before any session");
+        let documents = &env.shared;
         let save = |visitor, (number, document): (usize, &SiteDocument)| {
             let path = saved_path(&env.work_dir, session.index, number);
             save(env.runtime.clone(), visitor, document.clone(), path)
@@ -121,15 +119,18 @@ impl Workload for Download {
         Ok(())
     }
 
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        wrong_requests(totals, TARGET, self.params.documents.len() as u64)
+    }
+
     async fn finish<R: Runtime>(
         &self,
-        env: &Env<R>,
-        totals: Totals,
+        env: &Env<R, Vec<SiteDocument>>,
+        _: &Totals,
     ) -> Result<Vec<String>, Failure> {
-        let documents = self.documents.get().expect("prepared before any session");
+        let documents = &env.shared;
         let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        let each = documents.len() as u64;
-        let mut broken = Vec::from_iter(self.asked.judge(env, totals, each));
+        let mut broken = Vec::new();
         for session in saved.iter() {
             for (number, document) in documents.iter().enumerate() {
                 let path = saved_path(&env.work_dir, *session, number);
@@ -150,7 +151,10 @@ impl Download {
     }
 
     /// The documents of a site that tells nothing.
-    async fn fetched_before<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<SiteDocument>, Failure> {
+    async fn fetched_before<R: Runtime>(
+        &self,
+        env: &RoundEnv<R>,
+    ) -> Result<Vec<SiteDocument>, Failure> {
         let mut visitor = Visitor::new(env, "before")?;
         let mut documents = Vec::with_capacity(self.params.documents.len());
         for path in &self.params.documents {

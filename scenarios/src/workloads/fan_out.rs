@@ -4,7 +4,7 @@
 //! asked. All parts are joined even if one failed, so that no connection is lost and nothing runs on.
 
 use photofinish_harness::runtime::{Runtime, Task as _};
-use photofinish_harness::workload::{Env, Failure};
+use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::http_connection::{Connection, Endpoint, Reference};
 use super::tallies::exactly;
@@ -25,7 +25,7 @@ pub struct FanOut<R: Runtime> {
 
 impl<R: Runtime> FanOut<R> {
     /// A session with one open connection for each of `paths`.
-    pub(super) async fn open(env: &Env<R>, paths: &[String]) -> Result<Self, Failure> {
+    pub(super) async fn open(env: &RoundEnv<R>, paths: &[String]) -> Result<Self, Failure> {
         let endpoint = Endpoint::of(env)?;
         let mut parts = Vec::with_capacity(paths.len());
         for path in paths {
@@ -40,7 +40,7 @@ impl<R: Runtime> FanOut<R> {
     /// Asks for all paths at once; every answer must equal the reference of its place.
     pub(super) async fn exchange(
         &mut self,
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         references: &[Reference],
     ) -> Result<(), Failure> {
         let check = |place: usize, status, body: &[u8]| references[place].check(status, body);
@@ -50,7 +50,7 @@ impl<R: Runtime> FanOut<R> {
     /// Asks for all paths at once; `check` is given the place, the status and the body of every answer.
     pub(super) async fn exchange_checked(
         &mut self,
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         check: impl Fn(usize, u16, &[u8]) -> Result<(), Failure> + Send,
     ) -> Result<(), Failure> {
         let under_way = self.begin(env)?;
@@ -58,7 +58,7 @@ impl<R: Runtime> FanOut<R> {
     }
 
     /// Asks for all paths, and waits for none of the answers.
-    pub(super) fn begin(&mut self, env: &Env<R>) -> Result<UnderWay<R>, Failure> {
+    pub(super) fn begin(&mut self, env: &RoundEnv<R>) -> Result<UnderWay<R>, Failure> {
         let mut tasks = Vec::with_capacity(self.parts.len());
         for (path, part) in &mut self.parts {
             let part = match part.take() {
@@ -104,7 +104,7 @@ pub(super) struct UnderWay<R: Runtime> {
 type Answered<R> = (Part<R>, Result<u16, Failure>);
 
 impl<R: Runtime> Part<R> {
-    fn new(env: &Env<R>, endpoint: &Endpoint, path: &str) -> Result<Self, Failure> {
+    fn new(env: &RoundEnv<R>, endpoint: &Endpoint, path: &str) -> Result<Self, Failure> {
         Ok(Self {
             connection: Connection::new(env, endpoint),
             request: endpoint.get(path)?,
@@ -122,7 +122,7 @@ impl<R: Runtime> Part<R> {
 
 /// The references of `paths`, in their order.
 pub(super) async fn references<R: Runtime>(
-    env: &Env<R>,
+    env: &RoundEnv<R>,
     paths: &[String],
 ) -> Result<Vec<Reference>, Failure> {
     let endpoint = Endpoint::of(env)?;

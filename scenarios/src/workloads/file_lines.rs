@@ -5,9 +5,10 @@
 use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use photofinish_harness::no_session;
 use photofinish_harness::runtime::{Runtime, Semaphore as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_record::draw::draw_below;
@@ -22,7 +23,6 @@ use super::tallies::{Peak, exactly};
 #[derive(Debug)]
 pub struct FileLines {
     params: Params,
-    directory: OnceLock<PathBuf>,
     /// Lines of all files.
     lines: u64,
 }
@@ -58,7 +58,8 @@ impl Workload for FileLines {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    type Shared<R: Runtime> = PathBuf;
+    no_session!();
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let files = params.files.get();
@@ -67,23 +68,22 @@ impl Workload for FileLines {
         })?;
         Ok(Self {
             params,
-            directory: OnceLock::new(),
             lines: (0..files).map(lines_of).sum(),
         })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<PathBuf, Failure> {
         let directory = directory_of_lines(&env.work_dir, self.params.files.get())?;
-        self.directory.get_or_init(|| directory);
-        Ok(())
+        Ok(directory)
     }
 
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
-        let directory = self.directory.get().expect("prepared before any session");
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R, PathBuf>,
+        _: &mut (),
+        _: u64,
+    ) -> Result<(), Failure> {
+        let directory = &env.shared;
         let paths = env.runtime.list_directory(directory).await?;
         let limit = env.runtime.semaphore(self.params.limit);
         let reading = Arc::new(Peak::default());

@@ -4,9 +4,9 @@
 //! takes from its start to its end, timed by a scope that tells when it is left, however that happens.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use photofinish_harness::no_session;
 use photofinish_harness::observed::Observed;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
@@ -25,7 +25,6 @@ use super::tallies::{exactly, no_shorter};
 pub struct FileProcess {
     size: Size,
     unit: Duration,
-    paths: OnceLock<Vec<PathBuf>>,
 }
 
 /// Its parameters.
@@ -55,34 +54,31 @@ impl Workload for FileProcess {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    type Shared<R: Runtime> = Vec<PathBuf>;
+    no_session!();
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
         let size = params.size;
         require((1..=1 << 20).contains(&size.bytes), "size", || {
             format!("{size} is not between 1B and 1MiB")
         })?;
-        Ok(Self {
-            size,
-            unit,
-            paths: OnceLock::new(),
-        })
+        Ok(Self { size, unit })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<PathBuf>, Failure> {
         // Each a byte longer than the one before, so that they are three.
         let path = |longer| known_file(&env.work_dir, self.size.bytes + longer);
         let paths = (0..FILES).map(path).collect::<Result<_, _>>()?;
-        self.paths.get_or_init(|| paths);
-        Ok(())
+        Ok(paths)
     }
 
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
-        let paths = self.paths.get().expect("prepared before any session");
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R, Vec<PathBuf>>,
+        _: &mut (),
+        _: u64,
+    ) -> Result<(), Failure> {
+        let paths = &env.shared;
         let start = |path: &PathBuf| {
             let scope = Scope::enter(env.observed.clone());
             let part = process(env.runtime.clone(), path.clone(), self.unit, scope);

@@ -1,7 +1,6 @@
 //! `file-random`: reads a block at a seeded random offset of a large file, and checks it by its offset.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::{File as _, OpenMode, Runtime};
@@ -19,7 +18,6 @@ use super::tallies::exactly;
 #[derive(Debug)]
 pub struct FileRandom {
     params: Params,
-    path: OnceLock<PathBuf>,
 }
 
 /// Its parameters.
@@ -56,6 +54,7 @@ impl Workload for FileRandom {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = PathBuf;
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -68,20 +67,16 @@ impl Workload for FileRandom {
         require(fits, "block", || {
             format!("{block} is more than the file's {file_size}")
         })?;
-        Ok(Self {
-            params,
-            path: OnceLock::new(),
-        })
+        Ok(Self { params })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<PathBuf, Failure> {
         let path = known_file(&env.work_dir, self.params.file_size.bytes)?;
-        self.path.get_or_init(|| path);
-        Ok(())
+        Ok(path)
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let path = self.path.get().expect("prepared before any session");
+    async fn open<R: Runtime>(&self, env: &Env<R, PathBuf>, _: u32) -> Result<Session<R>, Failure> {
+        let path = &env.shared;
         Ok(Session {
             file: env.runtime.open(path, OpenMode::Read).await?,
             block: Vec::with_capacity(self.params.block.as_len()),
@@ -90,7 +85,7 @@ impl Workload for FileRandom {
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, PathBuf>,
         session: &mut Session<R>,
         op: u64,
     ) -> Result<(), Failure> {

@@ -1,7 +1,6 @@
 //! `file-read`: reads a whole file and checks its length and checksum.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
@@ -17,7 +16,6 @@ use super::size::Size;
 #[derive(Debug)]
 pub struct FileRead {
     size: Size,
-    path: OnceLock<PathBuf>,
     checksum: u32,
 }
 
@@ -47,6 +45,7 @@ impl Workload for FileRead {
     };
     type Params = Params;
     /// What was read, kept for its room.
+    type Shared<R: Runtime> = PathBuf;
     type Session<R: Runtime> = Vec<u8>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -57,28 +56,26 @@ impl Workload for FileRead {
         })?;
         Ok(Self {
             size,
-            path: OnceLock::new(),
             checksum: crc32fast::hash(&known_bytes(size.as_len())),
         })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<PathBuf, Failure> {
         let path = known_file(&env.work_dir, self.size.bytes)?;
-        self.path.get_or_init(|| path);
-        Ok(())
+        Ok(path)
     }
 
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<Vec<u8>, Failure> {
+    async fn open<R: Runtime>(&self, _: &Env<R, PathBuf>, _: u32) -> Result<Vec<u8>, Failure> {
         Ok(Vec::with_capacity(self.size.as_len()))
     }
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, PathBuf>,
         contents: &mut Vec<u8>,
         _: u64,
     ) -> Result<(), Failure> {
-        let path = self.path.get().expect("prepared before any session");
+        let path = &env.shared;
         // What the last operation read must not pass for what this one did.
         contents.clear();
         env.runtime.read_file(path, contents).await?;

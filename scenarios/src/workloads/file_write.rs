@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::{File as _, OpenMode, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use schemars::JsonSchema;
@@ -54,6 +55,7 @@ impl Workload for FileWrite {
         needs: &[],
     };
     type Params = Params;
+    nothing_shared!();
     type Session<R: Runtime> = Session;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {

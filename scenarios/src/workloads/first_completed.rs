@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{Capability, Receiver as _, Runtime, Sender as _, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -44,17 +45,14 @@ impl Workload for FirstCompleted {
         needs: &[Capability::Concurrency, Capability::Cancellation],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    nothing_shared!();
+    no_session!();
 
     fn new(_: Params, unit: Duration) -> Result<Self, ParamError> {
         Ok(Self {
             unit,
             cancelled: AtomicU64::new(0),
         })
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
@@ -86,9 +84,9 @@ impl Workload for FirstCompleted {
         check(traces[first as usize].seen(), loser)
     }
 
-    async fn finish<R: Runtime>(&self, _: &Env<R>, totals: Totals) -> Result<Vec<String>, Failure> {
+    fn violations(&self, totals: &Totals) -> Vec<String> {
         let cancelled = self.cancelled.load(Ordering::Relaxed);
-        Ok(over_all(totals.succeeded, cancelled).into_iter().collect())
+        over_all(totals.succeeded, cancelled).into_iter().collect()
     }
 }
 

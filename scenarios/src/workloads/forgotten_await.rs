@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{Runtime, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -66,17 +67,14 @@ impl Workload for ForgottenAwait {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    nothing_shared!();
+    no_session!();
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         Ok(Self {
             params,
             done: Arc::default(),
         })
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
@@ -103,7 +101,7 @@ impl Workload for ForgottenAwait {
     async fn finish<R: Runtime>(
         &self,
         env: &Env<R>,
-        totals: Totals,
+        totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
         let made = (totals.succeeded + totals.failed) * u64::from(self.params.parts.get());
         let must_be = match self.params.handling {

@@ -4,7 +4,6 @@
 //! connections as requests. On one address the local ports run out after some 28,000 connections in a minute, so rounds
 //! are bounded by count.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
@@ -13,17 +12,15 @@ use photofinish_record::Traffic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET, too_few_connections};
 use super::params::require_path;
+use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
 /// The workload.
 #[derive(Debug)]
 pub struct HttpConnect {
     path: String,
-    reference: OnceLock<Reference>,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -57,26 +54,21 @@ impl Workload for HttpConnect {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Reference;
     type Session<R: Runtime> = Session;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
-        Ok(Self {
-            path: params.path,
-            reference: OnceLock::new(),
-            asked: Asked::of(TARGET),
-        })
+        Ok(Self { path: params.path })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Reference, Failure> {
         let endpoint = Endpoint::of(env)?;
         let reference = Reference::obtain(env, &endpoint, endpoint.path(&self.path)).await?;
-        self.reference.get_or_init(|| reference);
-        self.asked.begin(env);
-        Ok(())
+        Ok(reference)
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session, Failure> {
+    async fn open<R: Runtime>(&self, env: &Env<R, Reference>, _: u32) -> Result<Session, Failure> {
         let endpoint = Endpoint::of(env)?;
         let request = endpoint.get(endpoint.path(&self.path))?;
         Ok(Session { endpoint, request })
@@ -84,7 +76,7 @@ impl Workload for HttpConnect {
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Reference>,
         session: &mut Session,
         _: u64,
     ) -> Result<(), Failure> {
@@ -92,46 +84,50 @@ impl Workload for HttpConnect {
         let status = connection
             .exchange(Method::Get, &mut session.request)
             .await?;
-        let reference = self.reference.get().expect("prepared before any session");
+        let reference = &env.shared;
         reference.check(status, connection.body())
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let mut violations = too_few_connections(env, totals);
-        violations.extend(self.asked.judge(env, totals, 1));
-        let Traffic {
-            connections,
-            requests,
-            ..
-        } = env.traffic[TARGET].snapshot();
-        violations.extend(too_many(connections, requests, totals));
-        Ok(violations)
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        let mut violations = too_few_connections(totals);
+        violations.extend(wrong_requests(totals, TARGET, 1));
+        violations.extend(too_many(totals));
+        violations
     }
 }
 
 /// What is wrong where a connection was opened that carried no request; a failed operation may have had one.
-fn too_many(connections: u64, requests: u64, totals: Totals) -> Option<String> {
+fn too_many(totals: &Totals) -> Option<String> {
+    let Traffic {
+        connections,
+        requests,
+        ..
+    } = totals.traffic[TARGET];
     (totals.failed == 0 && connections > requests)
         .then(|| format!("{connections} connections were opened for {requests} requests"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
     fn a_connection_that_carried_nothing_is_caught() {
         let told = |connections, failed| {
+            let traffic = Traffic {
+                connections,
+                requests: 10,
+                ..Traffic::default()
+            };
             let totals = Totals {
                 sessions: 1,
                 succeeded: 10,
                 failed,
+                traffic: BTreeMap::from([(TARGET.to_owned(), traffic)]),
             };
-            too_many(connections, 10, totals)
+            too_many(&totals)
         };
         assert_eq!(told(10, 0), None);
         assert_eq!(told(11, 1), None);

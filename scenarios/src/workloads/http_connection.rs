@@ -11,8 +11,7 @@ use std::time::Duration;
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Runtime, Stream};
 use photofinish_harness::traffic::TrafficCounter;
-use photofinish_harness::workload::{Env, Failure, Totals};
-use photofinish_record::Traffic;
+use photofinish_harness::workload::{Failure, RoundEnv, Totals};
 use photofinish_record::hex;
 use sha2::{Digest as _, Sha256};
 
@@ -35,7 +34,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// The endpoint of this round.
-    pub(super) fn of<R>(env: &Env<R>) -> Result<Self, Failure> {
+    pub(super) fn of<R>(env: &RoundEnv<R>) -> Result<Self, Failure> {
         let target = &env.targets[TARGET];
         let cannot = |detail: String| Failure::new(Failure::IO, detail);
         let parsed = HttpTarget::parse(&target.url).map_err(|error| cannot(error.to_string()))?;
@@ -124,7 +123,7 @@ pub(super) struct Connector<R> {
 }
 
 impl<R: Runtime> Connector<R> {
-    pub(super) fn new(env: &Env<R>, endpoint: &Endpoint) -> Self {
+    pub(super) fn new(env: &RoundEnv<R>, endpoint: &Endpoint) -> Self {
         Self {
             runtime: env.runtime.clone(),
             address: endpoint.address,
@@ -173,12 +172,12 @@ pub(super) struct Connection<R: Runtime> {
 }
 
 impl<R: Runtime> Connection<R> {
-    pub(super) fn new(env: &Env<R>, endpoint: &Endpoint) -> Self {
+    pub(super) fn new(env: &RoundEnv<R>, endpoint: &Endpoint) -> Self {
         Self::over(Connector::new(env, endpoint), None)
     }
 
     /// One that is open.
-    pub(super) async fn open(env: &Env<R>, endpoint: &Endpoint) -> Result<Self, Failure> {
+    pub(super) async fn open(env: &RoundEnv<R>, endpoint: &Endpoint) -> Result<Self, Failure> {
         let mut connection = Self::new(env, endpoint);
         connection.connect().await?;
         Ok(connection)
@@ -325,7 +324,7 @@ fn fingerprint(body: &[u8]) -> String {
 
 /// The answer every response to one path must equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reference {
+pub struct Reference {
     path: String,
     body: Vec<u8>,
 }
@@ -333,7 +332,7 @@ pub(super) struct Reference {
 impl Reference {
     /// What `path` must answer with: known content of a mock, or else fetched now.
     pub(super) async fn obtain<R: Runtime>(
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         endpoint: &Endpoint,
         path: &str,
     ) -> Result<Self, Failure> {
@@ -391,7 +390,7 @@ impl Reference {
 }
 
 async fn fetch<R: Runtime>(
-    env: &Env<R>,
+    env: &RoundEnv<R>,
     endpoint: &Endpoint,
     path: &str,
 ) -> Result<Vec<u8>, Failure> {
@@ -421,46 +420,49 @@ fn known_body(path: &str) -> Option<Vec<u8>> {
     Some(format!("text: {name}").into_bytes())
 }
 
-/// What is wrong where each operation opens a connection of its own; preparing a round may have opened more.
-pub(super) fn too_few_connections<R>(env: &Env<R>, totals: Totals) -> Vec<String> {
-    let traffic = env.traffic[TARGET].snapshot();
-    fewer_than_operations(&traffic, totals)
-        .into_iter()
-        .collect()
-}
-
-fn fewer_than_operations(traffic: &Traffic, totals: Totals) -> Option<String> {
+/// A violation unless each operation opened a connection of its own.
+pub(super) fn too_few_connections(totals: &Totals) -> Vec<String> {
+    let traffic = &totals.traffic[TARGET];
     // A deadline may pass while a connection is being opened: that operation had one all the same.
     let connections = traffic.connections + traffic.abandoned_connections;
     let operations = totals.succeeded + totals.failed;
-    (connections < operations)
-        .then(|| format!("{operations} operations opened only {connections} connections"))
+    if connections >= operations {
+        return Vec::new();
+    }
+    vec![format!(
+        "expected a connection for each of {operations} operations, counted {connections}"
+    )]
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use photofinish_record::Traffic;
+
     use super::*;
 
     #[test]
     fn a_connection_that_served_two_operations_is_a_violation() {
-        let totals = Totals {
-            sessions: 1,
-            succeeded: 9,
-            failed: 1,
-        };
-        let told = |connections, abandoned_connections| {
+        let violations = |connections, abandoned_connections| {
             let traffic = Traffic {
                 connections,
                 abandoned_connections,
                 ..Traffic::default()
             };
-            fewer_than_operations(&traffic, totals)
+            too_few_connections(&Totals {
+                sessions: 1,
+                succeeded: 9,
+                failed: 1,
+                traffic: BTreeMap::from([(TARGET.to_owned(), traffic)]),
+            })
         };
-        assert_eq!(told(10, 0), None);
-        assert_eq!(told(11, 0), None);
-        assert_eq!(told(9, 1), None);
-        let told = told(9, 0).expect("a violation");
-        assert_eq!(told, "10 operations opened only 9 connections");
+        let none: [&str; 0] = [];
+        assert_eq!(violations(10, 0), none);
+        assert_eq!(violations(11, 0), none);
+        assert_eq!(violations(9, 1), none);
+        let expected = "expected a connection for each of 10 operations, counted 9";
+        assert_eq!(violations(9, 0), [expected]);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! The headline speed-up: one after another they take as many units as there are requests, at once about one.
 
 use std::num::NonZeroU32;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
@@ -11,18 +10,16 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
 use super::params::require_path;
+use super::request_count::wrong_requests;
 
 /// The workload.
 #[derive(Debug)]
 pub struct HttpDelay {
     /// The same path, once for each request.
     paths: Vec<String>,
-    reference: OnceLock<Vec<Reference>>,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -53,45 +50,40 @@ impl Workload for HttpDelay {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Vec<Reference>;
     type Session<R: Runtime> = FanOut<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
         Ok(Self {
             paths: vec![params.path; params.requests.get() as usize],
-            reference: OnceLock::new(),
-            asked: Asked::of(TARGET),
         })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Reference>, Failure> {
         let one = references(env, &self.paths[..1]).await?;
-        self.reference
-            .get_or_init(|| vec![one[0].clone(); self.paths.len()]);
-        self.asked.begin(env);
-        Ok(())
+        Ok(vec![one[0].clone(); self.paths.len()])
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<FanOut<R>, Failure> {
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Vec<Reference>>,
+        _: u32,
+    ) -> Result<FanOut<R>, Failure> {
         FanOut::open(env, &self.paths).await
     }
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Vec<Reference>>,
         session: &mut FanOut<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let references = self.reference.get().expect("prepared before any session");
+        let references = &env.shared;
         session.exchange(env, references).await
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let each = self.paths.len() as u64;
-        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        wrong_requests(totals, TARGET, self.paths.len() as u64)
     }
 }

@@ -4,7 +4,6 @@
 //! happened: one part's failure cancels nothing. Which failure it is, is decided by the operation's number.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,21 +12,17 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::closed_port::ClosedPort;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
 use super::params::require_path;
+use super::request_count::wrong_requests_beside;
 use crate::protocol::http::Method;
 
 /// The workload.
 #[derive(Debug)]
 pub struct HttpErrors {
     params: Params,
-    references: OnceLock<Vec<Reference>>,
-    /// Where connections are refused; held over the round, so that nobody else listens there.
-    closed: OnceLock<ClosedPort>,
-    asked: Asked,
     /// Failures that are answers: asked for beside what succeeds.
     answers: AtomicU64,
 }
@@ -54,6 +49,13 @@ impl Default for Params {
     }
 }
 
+/// Reference answers, and a port where connections are refused.
+pub struct Shared {
+    references: Vec<Reference>,
+    /// Where connections are refused; held over the round, so that nobody else listens there.
+    closed: ClosedPort,
+}
+
 /// A session: connections for those that succeed, and one for what fails.
 pub struct Session<R: Runtime> {
     endpoint: Endpoint,
@@ -72,6 +74,7 @@ impl Workload for HttpErrors {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Shared;
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -82,27 +85,21 @@ impl Workload for HttpErrors {
         require_path("failing", &params.failing)?;
         Ok(Self {
             params,
-            references: OnceLock::new(),
-            closed: OnceLock::new(),
-            asked: Asked::of(TARGET),
             answers: AtomicU64::new(0),
         })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
-        let references = references(env, &self.params.paths).await?;
-        let closed = ClosedPort::hold()?;
-        self.references.get_or_init(|| references);
-        self.closed.get_or_init(|| closed);
-        self.asked.begin(env);
-        Ok(())
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
+        Ok(Shared {
+            references: references(env, &self.params.paths).await?,
+            closed: ClosedPort::hold()?,
+        })
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let closed = self.closed.get().expect("prepared before any session");
+    async fn open<R: Runtime>(&self, env: &Env<R, Shared>, _: u32) -> Result<Session<R>, Failure> {
         Ok(Session {
             endpoint: Endpoint::of(env)?,
-            refusing: closed.address()?,
+            refusing: env.shared.closed.address()?,
             others: FanOut::open(env, &self.params.paths).await?,
             failing: None,
         })
@@ -110,11 +107,11 @@ impl Workload for HttpErrors {
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Shared>,
         session: &mut Session<R>,
         op: u64,
     ) -> Result<(), Failure> {
-        let references = self.references.get().expect("prepared before any session");
+        let references = &env.shared.references;
         let trouble = Trouble::of(op);
         let tasks = session.others.begin(env)?;
         let connection = session.failing.take();
@@ -139,15 +136,10 @@ impl Workload for HttpErrors {
         Ok(())
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
+    fn violations(&self, totals: &Totals) -> Vec<String> {
         let others = self.params.paths.len() as u64;
         let answers = self.answers.load(Ordering::Relaxed);
-        let wrong = self.asked.judge_beside(env, totals, others, answers);
-        Ok(Vec::from_iter(wrong))
+        wrong_requests_beside(totals, TARGET, others, answers)
     }
 }
 

@@ -1,6 +1,5 @@
 //! `http-fanout`: several URLs at once, joined, results in the order asked.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
@@ -8,17 +7,15 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
 use super::params::{require, require_path};
+use super::request_count::wrong_requests;
 
 /// The workload.
 #[derive(Debug)]
 pub struct HttpFanout {
     params: Params,
-    references: OnceLock<Vec<Reference>>,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -47,6 +44,7 @@ impl Workload for HttpFanout {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Vec<Reference>;
     type Session<R: Runtime> = FanOut<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -56,40 +54,33 @@ impl Workload for HttpFanout {
         for path in &params.paths {
             require_path("paths", path)?;
         }
-        Ok(Self {
-            params,
-            references: OnceLock::new(),
-            asked: Asked::of(TARGET),
-        })
+        Ok(Self { params })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Reference>, Failure> {
         let references = references(env, &self.params.paths).await?;
-        self.references.get_or_init(|| references);
-        self.asked.begin(env);
-        Ok(())
+        Ok(references)
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<FanOut<R>, Failure> {
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Vec<Reference>>,
+        _: u32,
+    ) -> Result<FanOut<R>, Failure> {
         FanOut::open(env, &self.params.paths).await
     }
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Vec<Reference>>,
         session: &mut FanOut<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let references = self.references.get().expect("prepared before any session");
+        let references = &env.shared;
         session.exchange(env, references).await
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let each = self.params.paths.len() as u64;
-        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        wrong_requests(totals, TARGET, self.params.paths.len() as u64)
     }
 }

@@ -1,6 +1,5 @@
 //! `http-get`: one keep-alive GET of a small body. The throughput scenario.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
@@ -8,18 +7,16 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::http_connection::{Endpoint, Reference, TARGET};
 use super::http_session::HttpSession;
 use super::params::require_path;
+use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
 /// The workload.
 #[derive(Debug)]
 pub struct HttpGet {
     params: Params,
-    reference: OnceLock<Reference>,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -50,26 +47,25 @@ impl Workload for HttpGet {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Reference;
     type Session<R: Runtime> = HttpSession<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
-        Ok(Self {
-            params,
-            reference: OnceLock::new(),
-            asked: Asked::of(TARGET),
-        })
+        Ok(Self { params })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Reference, Failure> {
         let endpoint = Endpoint::of(env)?;
         let reference = Reference::obtain(env, &endpoint, endpoint.path(&self.params.path)).await?;
-        self.reference.get_or_init(|| reference);
-        self.asked.begin(env);
-        Ok(())
+        Ok(reference)
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<HttpSession<R>, Failure> {
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Reference>,
+        _: u32,
+    ) -> Result<HttpSession<R>, Failure> {
         let mut session = HttpSession::open(env).await?;
         session.get(&self.params.path)?;
         Ok(session)
@@ -77,7 +73,7 @@ impl Workload for HttpGet {
 
     async fn operate<R: Runtime>(
         &self,
-        _: &Env<R>,
+        env: &Env<R, Reference>,
         session: &mut HttpSession<R>,
         op: u64,
     ) -> Result<(), Failure> {
@@ -90,16 +86,11 @@ impl Workload for HttpGet {
                 .encode_get(&numbered, &mut session.request)?;
         }
         let status = session.exchange(Method::Get).await?;
-        let reference = self.reference.get().expect("prepared before any session");
+        let reference = &env.shared;
         reference.check(status, session.connection.body())
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let each = 1;
-        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        wrong_requests(totals, TARGET, 1)
     }
 }

@@ -3,7 +3,6 @@
 //! The documents are decoded into types, as a service does it, and compared with what was served before the clock
 //! started: the user's name and e-mail address, the posts' titles, and whose they are.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
@@ -12,18 +11,16 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::fan_out::{FanOut, references};
 use super::http_connection::TARGET;
 use super::params::require_path;
+use super::request_count::wrong_requests;
 
 /// The workload.
 #[derive(Debug)]
 pub struct HttpJson {
     /// The user's, and then the posts'.
     paths: Vec<String>,
-    served: OnceLock<Vec<Document>>,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -47,7 +44,7 @@ impl Default for Params {
 
 /// Who writes posts.
 #[derive(Debug, PartialEq, Deserialize)]
-struct User {
+pub struct User {
     id: u64,
     name: String,
     email: String,
@@ -56,15 +53,17 @@ struct User {
 /// What somebody wrote.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Post {
+pub struct Post {
     user_id: u64,
     title: String,
 }
 
-/// What was decoded.
+/// A decoded document.
 #[derive(Debug, PartialEq)]
-enum Document {
+pub enum Document {
+    /// The first one.
     User(User),
+    /// All others.
     Post(Post),
 }
 
@@ -77,6 +76,7 @@ impl Workload for HttpJson {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Vec<Document>;
     type Session<R: Runtime> = FanOut<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -86,46 +86,39 @@ impl Workload for HttpJson {
         }
         let mut paths = vec![params.user];
         paths.extend(params.posts);
-        Ok(Self {
-            paths,
-            served: OnceLock::new(),
-            asked: Asked::of(TARGET),
-        })
+        Ok(Self { paths })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Document>, Failure> {
         let references = references(env, &self.paths).await?;
         let decoded = references.iter().enumerate();
         let served = decoded.map(|(place, reference)| decode(place, reference.body()));
         let served = served.collect::<Result<Vec<_>, _>>()?;
         check_authors(&served)?;
-        self.served.get_or_init(|| served);
-        self.asked.begin(env);
-        Ok(())
+        Ok(served)
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<FanOut<R>, Failure> {
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Vec<Document>>,
+        _: u32,
+    ) -> Result<FanOut<R>, Failure> {
         FanOut::open(env, &self.paths).await
     }
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Vec<Document>>,
         session: &mut FanOut<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let served = self.served.get().expect("prepared before any session");
+        let served = &env.shared;
         let check = |place: usize, status, body: &[u8]| check(&served[place], place, status, body);
         session.exchange_checked(env, check).await
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let each = self.paths.len() as u64;
-        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        wrong_requests(totals, TARGET, self.paths.len() as u64)
     }
 }
 

@@ -5,7 +5,7 @@
 //! against the scenario's `[expect] in_flight`.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use photofinish_harness::runtime::{Runtime, Semaphore as _, Task as _};
@@ -14,9 +14,9 @@ use photofinish_record::draw::draw_below;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::fan_out::references;
 use super::http_connection::{Connection, Connector, Endpoint, Reference, TARGET, delayed_path};
+use super::request_count::wrong_requests;
 use super::tallies::Peak;
 use crate::protocol::http::Method;
 
@@ -26,8 +26,6 @@ pub struct HttpLimited {
     params: Params,
     /// One for each delay, the shortest first.
     paths: Vec<String>,
-    references: OnceLock<Vec<Reference>>,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -67,6 +65,7 @@ impl Workload for HttpLimited {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Vec<Reference>;
     type Session<R: Runtime> = Arc<Limited<R>>;
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
@@ -74,19 +73,19 @@ impl Workload for HttpLimited {
         Ok(Self {
             paths: delays.map(|units| delayed_path(unit * units)).collect(),
             params,
-            references: OnceLock::new(),
-            asked: Asked::of(TARGET),
         })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Reference>, Failure> {
         let references = references(env, &self.paths).await?;
-        self.references.get_or_init(|| references);
-        self.asked.begin(env);
-        Ok(())
+        Ok(references)
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Arc<Limited<R>>, Failure> {
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Vec<Reference>>,
+        _: u32,
+    ) -> Result<Arc<Limited<R>>, Failure> {
         let endpoint = Endpoint::of(env)?;
         let limited = Limited {
             connector: Connector::new(env, &endpoint),
@@ -105,14 +104,16 @@ impl Workload for HttpLimited {
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Vec<Reference>>,
         session: &mut Arc<Limited<R>>,
         op: u64,
     ) -> Result<(), Failure> {
         let urls = u64::from(self.params.urls.get());
+        let references = &env.shared;
         let first = op.wrapping_mul(urls);
         let fetch = |url| {
-            let reference = self.reference(env.seed, first.wrapping_add(url));
+            let delay = draw_below(env.seed, first.wrapping_add(url), references.len() as u64);
+            let reference = &references[delay as usize];
             env.runtime.spawn(session.clone().fetch(reference.clone()))
         };
         let tasks: Vec<_> = (0..urls).map(fetch).collect();
@@ -125,21 +126,8 @@ impl Workload for HttpLimited {
         outcome.and(session.in_flight.at_most(limit, "requests were in flight"))
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let each = u64::from(self.params.urls.get());
-        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
-    }
-}
-
-impl HttpLimited {
-    /// What URL number `url` of a round is answered, and after how many units, as the seed says.
-    fn reference(&self, seed: u64, url: u64) -> &Reference {
-        let references = self.references.get().expect("prepared before any session");
-        &references[draw_below(seed, url, references.len() as u64) as usize]
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        wrong_requests(totals, TARGET, u64::from(self.params.urls.get()))
     }
 }
 

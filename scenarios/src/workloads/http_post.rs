@@ -5,16 +5,17 @@
 
 use std::time::Duration;
 
+use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::asked::Asked;
 use super::http_connection::TARGET;
 use super::http_session::HttpSession;
 use super::params::{require, require_path};
+use super::request_count::wrong_requests;
 use super::size::Size;
 use crate::protocol::http::Method;
 
@@ -23,7 +24,6 @@ use crate::protocol::http::Method;
 pub struct HttpPost {
     path: String,
     filling: String,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -57,6 +57,7 @@ impl Workload for HttpPost {
         needs: &[],
     };
     type Params = Params;
+    nothing_shared!();
     type Session<R: Runtime> = HttpSession<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -68,7 +69,6 @@ impl Workload for HttpPost {
         Ok(Self {
             path: params.path,
             filling: ('a'..='z').cycle().take(params.size.as_len()).collect(),
-            asked: Asked::of(TARGET),
         })
     }
 
@@ -92,13 +92,8 @@ impl Workload for HttpPost {
         check_echo(&sent, status, session.connection.body())
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let each = 1;
-        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        wrong_requests(totals, TARGET, 1)
     }
 }
 

@@ -5,7 +5,7 @@
 //! at once, the first worker takes them all.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use photofinish_harness::runtime::{Receiver, Runtime, Sender as _, Task as _};
@@ -13,10 +13,10 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::fan_out::references;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
 use super::params::require_path;
+use super::request_count::wrong_requests;
 use super::tallies::{Ledger, exactly};
 use crate::protocol::http::Method;
 
@@ -24,8 +24,6 @@ use crate::protocol::http::Method;
 #[derive(Debug)]
 pub struct HttpQueue {
     params: Params,
-    references: OnceLock<Arc<[Reference]>>,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -66,27 +64,26 @@ impl Workload for HttpQueue {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Arc<[Reference]>;
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
-        Ok(Self {
-            params,
-            references: OnceLock::new(),
-            asked: Asked::of(TARGET),
-        })
+        Ok(Self { params })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Arc<[Reference]>, Failure> {
         let path = |number| format!("{}{number}", self.params.path);
         let paths: Vec<_> = (1..=self.params.urls.get()).map(path).collect();
         let references = references(env, &paths).await?;
-        self.references.get_or_init(|| references.into());
-        self.asked.begin(env);
-        Ok(())
+        Ok(references.into())
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Arc<[Reference]>>,
+        _: u32,
+    ) -> Result<Session<R>, Failure> {
         let endpoint = Endpoint::of(env)?;
         let mut connections = Vec::new();
         for _ in 0..self.params.workers.get() {
@@ -100,11 +97,11 @@ impl Workload for HttpQueue {
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Arc<[Reference]>>,
         session: &mut Session<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let references = self.references.get().expect("prepared before any session");
+        let references = &env.shared;
         let (queue, urls) = env.runtime.channel(self.params.urls);
         for url in 0..self.params.urls.get() {
             let sent = queue.send(url).await;
@@ -142,13 +139,8 @@ impl Workload for HttpQueue {
         check_stopped(Arc::strong_count(&alive) - 1)
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let each = u64::from(self.params.urls.get());
-        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        wrong_requests(totals, TARGET, u64::from(self.params.urls.get()))
     }
 }
 

@@ -6,6 +6,7 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
+use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
@@ -57,6 +58,7 @@ impl Workload for HttpRetry {
         needs: &[],
     };
     type Params = Params;
+    nothing_shared!();
     type Session<R: Runtime> = HttpSession<R>;
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
@@ -89,14 +91,10 @@ impl Workload for HttpRetry {
         self.check(&attempts, &outcome)
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let requests = env.traffic[TARGET].snapshot().requests;
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        let requests = totals.traffic[TARGET].requests;
         let violation = wrong_attempts(requests, totals, self.params.tries);
-        Ok(violation.into_iter().collect())
+        violation.into_iter().collect()
     }
 }
 
@@ -206,7 +204,7 @@ impl BackOff {
 }
 
 /// Whether the server had to answer as many requests as operations make.
-fn wrong_attempts(requests: u64, totals: Totals, tries: NonZeroU32) -> Option<String> {
+fn wrong_attempts(requests: u64, totals: &Totals, tries: NonZeroU32) -> Option<String> {
     let tries = u64::from(tries.get());
     let least = totals.succeeded * tries;
     let most = least + totals.failed * tries;
@@ -282,11 +280,12 @@ mod tests {
             sessions: 1,
             succeeded,
             failed,
+            ..Totals::default()
         };
         let tries = NonZeroU32::new(3).expect("not zero");
-        assert_eq!(wrong_attempts(30, totals(10, 0), tries), None);
-        assert_eq!(wrong_attempts(31, totals(10, 1), tries), None);
-        assert!(wrong_attempts(29, totals(10, 0), tries).is_some());
-        assert!(wrong_attempts(31, totals(10, 0), tries).is_some());
+        assert_eq!(wrong_attempts(30, &totals(10, 0), tries), None);
+        assert_eq!(wrong_attempts(31, &totals(10, 1), tries), None);
+        assert!(wrong_attempts(29, &totals(10, 0), tries).is_some());
+        assert!(wrong_attempts(31, &totals(10, 0), tries).is_some());
     }
 }

@@ -5,7 +5,7 @@
 //! the connection, and how an answer is checked, is in `http_connection.rs`.
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{Env, Failure};
+use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::http_connection::{Connection, Endpoint};
 use crate::protocol::http::Method;
@@ -20,7 +20,7 @@ pub struct HttpSession<R: Runtime> {
 
 impl<R: Runtime> HttpSession<R> {
     /// One that is connected, with no request at hand yet.
-    pub(super) async fn open(env: &Env<R>) -> Result<Self, Failure> {
+    pub(super) async fn open(env: &RoundEnv<R>) -> Result<Self, Failure> {
         let endpoint = Endpoint::of(env)?;
         let connection = Connection::open(env, &endpoint).await?;
         Ok(Self {

@@ -4,7 +4,6 @@
 //! what it has in flight sees as many as there are sessions.
 
 use std::num::NonZeroU32;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
@@ -12,11 +11,11 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::fan_out::references;
 use super::http_connection::{Reference, TARGET};
 use super::http_session::HttpSession;
 use super::params::require_path;
+use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
 /// The workload.
@@ -24,8 +23,6 @@ use crate::protocol::http::Method;
 pub struct HttpStream {
     /// One for each answer, in the order in which they are asked for.
     paths: Vec<String>,
-    references: OnceLock<Vec<Reference>>,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -56,6 +53,7 @@ impl Workload for HttpStream {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Vec<Reference>;
     type Session<R: Runtime> = Stream<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -63,30 +61,30 @@ impl Workload for HttpStream {
         let path = |number| format!("{}{number}", params.path);
         Ok(Self {
             paths: (1..=params.urls.get()).map(path).collect(),
-            references: OnceLock::new(),
-            asked: Asked::of(TARGET),
         })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Reference>, Failure> {
         let references = references(env, &self.paths).await?;
-        self.references.get_or_init(|| references);
-        self.asked.begin(env);
-        Ok(())
+        Ok(references)
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Stream<R>, Failure> {
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Vec<Reference>>,
+        _: u32,
+    ) -> Result<Stream<R>, Failure> {
         let session = HttpSession::open(env).await?;
         Ok(Stream { session, next: 0 })
     }
 
     async fn operate<R: Runtime>(
         &self,
-        _: &Env<R>,
+        env: &Env<R, Vec<Reference>>,
         stream: &mut Stream<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let references = self.references.get().expect("prepared before any session");
+        let references = &env.shared;
         stream.next = 0;
         for reference in references {
             match stream.next(&self.paths).await? {
@@ -100,13 +98,8 @@ impl Workload for HttpStream {
         }
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let each = self.paths.len() as u64;
-        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        wrong_requests(totals, TARGET, self.paths.len() as u64)
     }
 }
 

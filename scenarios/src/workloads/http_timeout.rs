@@ -7,7 +7,6 @@
 //! after the deadline and still most operations get it, the deadline means nothing, and that is a violation.
 
 use std::num::NonZeroU32;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,11 +17,11 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::http_connection::{
     Connection, Endpoint, Reference, TARGET, delayed_path, too_few_connections,
 };
 use super::params::{require, require_path};
+use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
 /// The workload.
@@ -31,8 +30,6 @@ pub struct HttpTimeout {
     shielded: bool,
     path: String,
     times: Times,
-    reference: OnceLock<Reference>,
-    asked: Asked,
     /// Operations that got their answer, since their caller woke late.
     answered: AtomicU64,
 }
@@ -92,6 +89,7 @@ impl Workload for HttpTimeout {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Reference;
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
@@ -114,8 +112,6 @@ impl Workload for HttpTimeout {
             shielded,
             path,
             times,
-            reference: OnceLock::new(),
-            asked: Asked::of(TARGET),
             answered: AtomicU64::new(0),
         })
     }
@@ -130,15 +126,17 @@ impl Workload for HttpTimeout {
         }
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Reference, Failure> {
         let endpoint = Endpoint::of(env)?;
         let reference = Reference::obtain(env, &endpoint, endpoint.path(&self.path)).await?;
-        self.reference.get_or_init(|| reference);
-        self.asked.begin(env);
-        Ok(())
+        Ok(reference)
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Reference>,
+        _: u32,
+    ) -> Result<Session<R>, Failure> {
         let endpoint = Endpoint::of(env)?;
         Ok(Session {
             endpoint,
@@ -148,7 +146,7 @@ impl Workload for HttpTimeout {
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Reference>,
         session: &mut Session<R>,
         _: u64,
     ) -> Result<(), Failure> {
@@ -173,20 +171,16 @@ impl Workload for HttpTimeout {
         Ok(())
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let answered = self.answered.load(Ordering::Relaxed);
-        let mut violations =
-            Vec::from_iter(ignored_deadline(answered, totals.succeeded, self.times));
-        violations.extend(match self.shielded {
-            true => self.asked.judge(env, totals, 1).into_iter().collect(),
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        let mut violations = if self.shielded {
+            wrong_requests(totals, TARGET, 1)
+        } else {
             // What is given up is no whole exchange, and each has a connection of its own.
-            false => too_few_connections(env, totals),
-        });
-        Ok(violations)
+            too_few_connections(totals)
+        };
+        let answered = self.answered.load(Ordering::Relaxed);
+        violations.extend(ignored_deadline(answered, totals.succeeded, self.times));
+        violations
     }
 }
 
@@ -197,7 +191,7 @@ impl HttpTimeout {
     /// The exchange is dropped at the deadline, in the middle.
     async fn plain<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Reference>,
         (mut connection, mut request): Exchange<R>,
     ) -> Result<(Exchange<R>, Ending), Failure> {
         let begun = Instant::now();
@@ -211,7 +205,7 @@ impl HttpTimeout {
                 Ending::GaveUp
             }
             Ok(answer) => {
-                self.check_answer(answer?, &connection, after)?;
+                self.check_answer(&env.shared, answer?, &connection, after)?;
                 // As every other operation leaves it, so that the next one begins alike.
                 connection.close();
                 Ending::Answered
@@ -223,7 +217,7 @@ impl HttpTimeout {
     /// The exchange is a part of its own; only the caller's waiting for it ends at the deadline.
     async fn shielded<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Reference>,
         (mut connection, mut request): Exchange<R>,
     ) -> Result<(Exchange<R>, Ending), Failure> {
         let (sender, receiver) = env.runtime.channel(NonZeroU32::MIN);
@@ -240,7 +234,7 @@ impl HttpTimeout {
                 "the work ended without a result when its caller had given up",
             ));
         };
-        self.check_answer(answer?, &connection, begun.elapsed())?;
+        self.check_answer(&env.shared, answer?, &connection, begun.elapsed())?;
         let ending = match waited {
             Err(Elapsed) => {
                 self.times.check_giving_up(after)?;
@@ -256,11 +250,11 @@ impl HttpTimeout {
 
     fn check_answer<R: Runtime>(
         &self,
+        reference: &Reference,
         status: u16,
         connection: &Connection<R>,
         after: Duration,
     ) -> Result<(), Failure> {
-        let reference = self.reference.get().expect("prepared before any session");
         reference.check(status, connection.body())?;
         self.times.check_completing(after)
     }

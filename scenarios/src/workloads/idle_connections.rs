@@ -5,18 +5,18 @@
 //! `crowd`. In the end each connection carries one GET, whose answer is checked: so it was open all the time.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use photofinish_harness::runtime::{Capability, Runtime};
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::crowd::{Footprint, Part, come_and_go};
 use super::http_connection::{Connection, Connector, Endpoint, Reference, TARGET};
 use super::params::require_path;
+use super::request_count::wrong_requests;
 use super::tallies::Peak;
 use crate::protocol::http::Method;
 
@@ -24,9 +24,6 @@ use crate::protocol::http::Method;
 #[derive(Debug)]
 pub struct IdleConnections {
     params: Params,
-    footprint: Footprint,
-    reference: OnceLock<Reference>,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -50,10 +47,10 @@ impl Default for Params {
 
 /// One open connection. Clones share all of it, so that a part holds no more than a pointer.
 struct Caller<R> {
-    shared: Arc<Shared<R>>,
+    call: Arc<Call<R>>,
 }
 
-struct Shared<R> {
+struct Call<R> {
     connector: Connector<R>,
     request: Vec<u8>,
     reference: Reference,
@@ -64,16 +61,16 @@ struct Shared<R> {
 impl<R> Clone for Caller<R> {
     fn clone(&self) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
+            call: Arc::clone(&self.call),
         }
     }
 }
 
 impl<R: Runtime> Caller<R> {
-    fn new(env: &Env<R>, path: &str, reference: &Reference) -> Result<Self, Failure> {
+    fn new(env: &RoundEnv<R>, path: &str, reference: &Reference) -> Result<Self, Failure> {
         let endpoint = Endpoint::of(env)?;
         Ok(Self {
-            shared: Arc::new(Shared {
+            call: Arc::new(Call {
                 connector: Connector::new(env, &endpoint),
                 request: endpoint.get(endpoint.path(path))?,
                 reference: reference.clone(),
@@ -87,18 +84,18 @@ impl<R: Runtime> Part for Caller<R> {
     type Held = R::Stream;
 
     async fn begin(&self) -> Result<R::Stream, Failure> {
-        let stream = self.shared.connector.connect().await?;
-        self.shared.waiting.up();
+        let stream = self.call.connector.connect().await?;
+        self.call.waiting.up();
         Ok(stream)
     }
 
     async fn end(&self, stream: R::Stream) -> Result<(), Failure> {
-        let Shared {
+        let Call {
             connector,
             request,
             reference,
             waiting,
-        } = &*self.shared;
+        } = &*self.call;
         waiting.down();
         let mut connection = Connection::over(connector.clone(), Some(stream));
         let status = connection
@@ -106,6 +103,12 @@ impl<R: Runtime> Part for Caller<R> {
             .await?;
         reference.check(status, connection.body())
     }
+}
+
+/// The reference answer and the memory of a connection.
+pub struct Shared {
+    reference: Reference,
+    footprint: Footprint,
 }
 
 /// What a session's parts are made from.
@@ -120,54 +123,52 @@ impl Workload for IdleConnections {
         needs: &[Capability::ManyAtOnce],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Shared;
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
-        Ok(Self {
-            params,
-            footprint: Footprint::named("idle_connection_bytes"),
-            reference: OnceLock::new(),
-            asked: Asked::of(TARGET),
-        })
+        Ok(Self { params })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
         let endpoint = Endpoint::of(env)?;
         let path = endpoint.path(&self.params.path);
         let reference = Reference::obtain(env, &endpoint, path).await?;
-        let reference = self.reference.get_or_init(|| reference);
-        let caller = Caller::new(env, &self.params.path, reference)?;
-        self.footprint
-            .find_out(&env.runtime, self.params.count, &caller)
-            .await?;
-        self.asked.begin(env);
-        Ok(())
+        let caller = Caller::new(env, &self.params.path, &reference)?;
+        let footprint = Footprint::measure(&env.runtime, self.params.count, &caller).await?;
+        Ok(Shared {
+            reference,
+            footprint,
+        })
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let reference = self.reference.get().expect("prepared before any session");
-        Caller::new(env, &self.params.path, reference).map(Session)
+    async fn open<R: Runtime>(&self, env: &Env<R, Shared>, _: u32) -> Result<Session<R>, Failure> {
+        Caller::new(env, &self.params.path, &env.shared.reference).map(Session)
     }
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Shared>,
         session: &mut Session<R>,
         _: u64,
     ) -> Result<(), Failure> {
         let Session(caller) = session;
-        let waiting = &caller.shared.waiting;
+        let waiting = &caller.call.waiting;
         come_and_go(&env.runtime, self.params.count, caller, waiting).await
+    }
+
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        wrong_requests(totals, TARGET, self.params.count.get().into())
     }
 
     async fn finish<R: Runtime>(
         &self,
-        env: &Env<R>,
-        totals: Totals,
+        env: &Env<R, Shared>,
+        _: &Totals,
     ) -> Result<Vec<String>, Failure> {
-        self.footprint.tell(&env.observed);
-        let each = self.params.count.get().into();
-        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
+        let footprint = env.shared.footprint;
+        footprint.observe(&env.observed, "idle_connection_bytes");
+        Ok(Vec::new())
     }
 }

@@ -19,7 +19,6 @@ use super::tallies::Peak;
 #[derive(Debug)]
 pub struct IdleTasks {
     params: Params,
-    footprint: Footprint,
 }
 
 /// Its parameters.
@@ -67,36 +66,36 @@ impl Workload for IdleTasks {
         needs: &[Capability::ManyAtOnce],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Footprint;
     type Session<R: Runtime> = Idle;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
-        Ok(Self {
-            params,
-            footprint: Footprint::named("idle_task_bytes"),
-        })
+        Ok(Self { params })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
-        self.footprint
-            .find_out(&env.runtime, self.params.count, &Idle::default())
-            .await
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Footprint, Failure> {
+        Footprint::measure(&env.runtime, self.params.count, &Idle::default()).await
     }
 
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<Idle, Failure> {
+    async fn open<R: Runtime>(&self, _: &Env<R, Footprint>, _: u32) -> Result<Idle, Failure> {
         Ok(Idle::default())
     }
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Footprint>,
         idle: &mut Idle,
         _: u64,
     ) -> Result<(), Failure> {
         come_and_go(&env.runtime, self.params.count, idle, &idle.waiting).await
     }
 
-    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
-        self.footprint.tell(&env.observed);
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R, Footprint>,
+        _: &Totals,
+    ) -> Result<Vec<String>, Failure> {
+        env.shared.observe(&env.observed, "idle_task_bytes");
         Ok(Vec::new())
     }
 }

@@ -13,6 +13,7 @@ use photofinish_harness::runtime::{
     Capability, Receiver as _, Runtime, Semaphore as _, Sender as _,
 };
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::{no_session, nothing_shared};
 use photofinish_record::nanoseconds;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,7 +88,8 @@ impl Workload for JobQueue {
         needs: &[Capability::Concurrency, Capability::ManyAtOnce],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    nothing_shared!();
+    no_session!();
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
         for (name, parts) in [
@@ -107,10 +109,6 @@ impl Workload for JobQueue {
         })?;
         let work = unit.mul_f64(params.work);
         Ok(Self { params, work })
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use photofinish_harness::observed::Observed;
 use photofinish_harness::runtime::{Runtime, Task as _, TaskError};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -40,14 +41,11 @@ impl Workload for NestedBlockOn {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    nothing_shared!();
+    no_session!();
 
     fn new(_: Params, unit: Duration) -> Result<Self, ParamError> {
         Ok(Self { unit })
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), op: u64) -> Result<(), Failure> {

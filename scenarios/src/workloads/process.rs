@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use photofinish_harness::os;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +57,8 @@ impl Workload for Process {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    nothing_shared!();
+    no_session!();
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
         let sound = (0.0..=LONGEST).contains(&params.deadline);
@@ -66,10 +68,6 @@ impl Workload for Process {
         Ok(Self {
             deadline: unit.mul_f64(params.deadline),
         })
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), op: u64) -> Result<(), Failure> {

@@ -3,18 +3,17 @@
 //! Titles are read by `html_page.rs` where the page arrives, within the part that fetched it: parsing is a share of the
 //! work, and runs at once where fetching does. What the titles must be is told by the site, or read before the clock starts.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::html_page::{HtmlPage, NO_TITLE};
 use super::http_connection::TARGET;
 use super::params::{require, require_path};
+use super::request_count::wrong_requests;
 use super::site::{SiteReport, Visitor, Visitors, not_there};
 use super::tallies::exactly;
 
@@ -22,9 +21,6 @@ use super::tallies::exactly;
 #[derive(Debug)]
 pub struct Scrape {
     params: Params,
-    /// What must come out, in the order of the pages.
-    titles: OnceLock<Vec<String>>,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -58,6 +54,7 @@ impl Workload for Scrape {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Vec<String>;
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -69,24 +66,22 @@ impl Workload for Scrape {
         for path in &params.pages {
             require_path("pages", path)?;
         }
-        Ok(Self {
-            params,
-            titles: OnceLock::new(),
-            asked: Asked::of(TARGET),
-        })
+        Ok(Self { params })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<String>, Failure> {
         let titles = match SiteReport::fetch(env).await? {
             Some(report) => self.told_by(&report)?,
             None => self.read_before(env).await?,
         };
-        self.titles.get_or_init(|| titles);
-        self.asked.begin(env);
-        Ok(())
+        Ok(titles)
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, index: u32) -> Result<Session<R>, Failure> {
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Vec<String>>,
+        index: u32,
+    ) -> Result<Session<R>, Failure> {
         let name = format!("scrape-{index}");
         let visitors = Visitors::connect(env, self.params.pages.len(), &name).await?;
         Ok(Session(visitors))
@@ -94,23 +89,18 @@ impl Workload for Scrape {
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Vec<String>>,
         session: &mut Session<R>,
         _: u64,
     ) -> Result<(), Failure> {
         let pages = self.params.pages.iter().cloned();
         let titles = session.0.each(env, pages, title_of).await?;
-        let expected = self.titles.get().expect("prepared before any session");
+        let expected = &env.shared;
         check(&self.params.pages, expected, &titles)
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let each = self.params.pages.len() as u64;
-        Ok(Vec::from_iter(self.asked.judge(env, totals, each)))
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        wrong_requests(totals, TARGET, self.params.pages.len() as u64)
     }
 }
 
@@ -125,7 +115,7 @@ impl Scrape {
     }
 
     /// The titles of a site that tells nothing.
-    async fn read_before<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<String>, Failure> {
+    async fn read_before<R: Runtime>(&self, env: &RoundEnv<R>) -> Result<Vec<String>, Failure> {
         let mut visitor = Visitor::new(env, "before")?;
         let mut titles = Vec::with_capacity(self.params.pages.len());
         for path in &self.params.pages {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::{no_session, nothing_shared};
 use photofinish_record::draw::draw;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,7 +66,8 @@ impl Workload for Scripted {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    nothing_shared!();
+    no_session!();
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let mut sum = 0.0;
@@ -87,10 +89,6 @@ impl Workload for Scripted {
             times,
             work: params.work,
         })
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), op: u64) -> Result<(), Failure> {

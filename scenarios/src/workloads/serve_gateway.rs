@@ -5,19 +5,19 @@
 //! of an operation holds are in `serving`; asking several at once is in `fan_out`.
 
 use std::io::Write as _;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
 use super::params::{require, require_path};
-use super::serving::{self, CLIENT, Handler, Place, Serving};
+use super::serving::{self, CLIENT, Handler, House, Place, Serving};
 use crate::protocol::http_server::Answer;
 
 /// The workload.
@@ -25,7 +25,6 @@ use crate::protocol::http_server::Answer;
 pub struct ServeGateway {
     params: Params,
     serving: Serving,
-    references: OnceLock<Vec<Reference>>,
 }
 
 /// Its parameters.
@@ -59,6 +58,12 @@ impl Default for Params {
     }
 }
 
+/// Reference answers of the upstreams, and the listening side.
+pub struct Shared<R: Runtime> {
+    references: Vec<Reference>,
+    house: Arc<House<R>>,
+}
+
 /// Asks the upstreams.
 pub struct Gateway<R: Runtime> {
     references: Vec<Reference>,
@@ -69,7 +74,7 @@ pub struct Gateway<R: Runtime> {
 impl<R: Runtime> Handler<R> for Gateway<R> {
     async fn answer(
         &mut self,
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         target: &str,
         answer: &mut Answer,
     ) -> Result<(), Failure> {
@@ -118,6 +123,7 @@ impl Workload for ServeGateway {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Shared<R>;
     type Session<R: Runtime> = Place<R, Gateway<R>>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -134,22 +140,19 @@ impl Workload for ServeGateway {
             listen: params.listen.clone(),
             patience_ms: params.patience_ms,
         })?;
-        Ok(Self {
-            params,
-            serving,
-            references: OnceLock::new(),
-        })
+        Ok(Self { params, serving })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
-        let references = references(env, &self.params.upstreams).await?;
-        self.references.get_or_init(|| references);
-        self.serving.prepare(env).await
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared<R>, Failure> {
+        Ok(Shared {
+            references: references(env, &self.params.upstreams).await?,
+            house: self.serving.prepare(env).await?,
+        })
     }
 
     async fn open<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Shared<R>>,
         _: u32,
     ) -> Result<Place<R, Gateway<R>>, Failure> {
         let Params {
@@ -160,28 +163,32 @@ impl Workload for ServeGateway {
             last.clone_from(failing);
         }
         let gateway = Gateway {
-            references: self.references.get().expect("prepared").clone(),
+            references: env.shared.references.clone(),
             sound: FanOut::open(env, upstreams).await?,
             failing: FanOut::open(env, &one_failing).await?,
         };
-        self.serving.open(env, gateway).await
+        Place::open(env, Arc::clone(&env.shared.house), gateway).await
     }
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Shared<R>>,
         place: &mut Place<R, Gateway<R>>,
         op: u64,
     ) -> Result<(), Failure> {
         place.operate(env, op).await
     }
 
-    async fn close<R: Runtime>(&self, env: &Env<R>, place: Place<R, Gateway<R>>) {
+    async fn close<R: Runtime>(&self, env: &Env<R, Shared<R>>, place: Place<R, Gateway<R>>) {
         place.close(env).await;
     }
 
-    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
-        self.serving.finish(env).await
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R, Shared<R>>,
+        _: &Totals,
+    ) -> Result<Vec<String>, Failure> {
+        self.serving.finish(env, &env.shared.house).await
     }
 }
 

@@ -3,12 +3,13 @@
 //! Connections, the client that loads it, and what the time of an operation holds are in `serving`. What each path must
 //! answer is said by the scenario to the client, which checks every body.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
-use super::serving::{CLIENT, Handler, Params, Place, Serving};
+use super::serving::{CLIENT, Handler, House, Params, Place, Serving};
 use crate::protocol::http_server::Answer;
 
 /// The workload.
@@ -26,7 +27,7 @@ pub struct Greeter {
 impl<R: Runtime> Handler<R> for Greeter {
     async fn answer(
         &mut self,
-        _: &Env<R>,
+        _: &RoundEnv<R>,
         target: &str,
         answer: &mut Answer,
     ) -> Result<(), Failure> {
@@ -60,6 +61,7 @@ impl Workload for ServeHttp {
         needs: &[],
     };
     type Params = Params;
+    type Shared<R: Runtime> = Arc<House<R>>;
     type Session<R: Runtime> = Place<R, Greeter>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -67,29 +69,37 @@ impl Workload for ServeHttp {
         Ok(Self { serving })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Arc<House<R>>, Failure> {
         self.serving.prepare(env).await
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Place<R, Greeter>, Failure> {
-        self.serving.open(env, Greeter::default()).await
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Arc<House<R>>>,
+        _: u32,
+    ) -> Result<Place<R, Greeter>, Failure> {
+        Place::open(env, Arc::clone(&env.shared), Greeter::default()).await
     }
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Arc<House<R>>>,
         place: &mut Place<R, Greeter>,
         op: u64,
     ) -> Result<(), Failure> {
         place.operate(env, op).await
     }
 
-    async fn close<R: Runtime>(&self, env: &Env<R>, place: Place<R, Greeter>) {
+    async fn close<R: Runtime>(&self, env: &Env<R, Arc<House<R>>>, place: Place<R, Greeter>) {
         place.close(env).await;
     }
 
-    async fn finish<R: Runtime>(&self, env: &Env<R>, _: Totals) -> Result<Vec<String>, Failure> {
-        self.serving.finish(env).await
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R, Arc<House<R>>>,
+        _: &Totals,
+    ) -> Result<Vec<String>, Failure> {
+        self.serving.finish(env, &env.shared).await
     }
 }
 

@@ -11,19 +11,17 @@
 //! half or not at all is a failed operation. Here is the life of a round; how a connection is served is in
 //! `serving/place.rs`.
 
-use std::any::Any;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use photofinish_harness::runtime::{Listener as _, Runtime};
-use photofinish_harness::workload::{Env, Failure, ParamError};
+use photofinish_harness::workload::{Failure, ParamError, RoundEnv};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::client::Client;
-use self::house::House;
 use super::params::require;
 use crate::protocol::http_server::Answer;
 
@@ -32,6 +30,7 @@ mod place;
 mod client;
 mod house;
 
+pub(super) use house::House;
 pub(super) use place::Place;
 
 /// Name of the target that loads a worker which serves.
@@ -61,7 +60,7 @@ pub trait Handler<R: Runtime>: Send + 'static {
     /// Answers a GET of `target`.
     fn answer(
         &mut self,
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         target: &str,
         answer: &mut Answer,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
@@ -72,8 +71,6 @@ pub trait Handler<R: Runtime>: Send + 'static {
 pub(super) struct Serving {
     listen: Option<SocketAddr>,
     patience: Duration,
-    /// The `House` of whichever runtime.
-    house: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl Serving {
@@ -92,12 +89,14 @@ impl Serving {
         Ok(Self {
             listen,
             patience: Duration::from_millis(params.patience_ms.get().into()),
-            house: OnceLock::new(),
         })
     }
 
     /// Listens, and has the fixed client connect, unless others are awaited.
-    pub(super) async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    pub(super) async fn prepare<R: Runtime>(
+        &self,
+        env: &RoundEnv<R>,
+    ) -> Result<Arc<House<R>>, Failure> {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let address = self.listen.unwrap_or(any_port);
         let listener = env.runtime.listen(address).await.map_err(|error| {
@@ -108,28 +107,15 @@ impl Serving {
             Some(_) => None,
             None => Some(Client::load(env, address, self.patience).await?),
         };
-        let house = House::new(env, listener, client, self.patience);
-        self.house.get_or_init(|| Box::new(Arc::new(house)));
-        Ok(())
-    }
-
-    fn house<R: Runtime>(&self) -> &Arc<House<R>> {
-        let house = self.house.get().expect("prepared before any session");
-        house.downcast_ref().expect("one runtime in a round")
-    }
-
-    /// A place for a connection; the fixed client's connection is taken at once.
-    pub(super) async fn open<R: Runtime, H: Handler<R>>(
-        &self,
-        env: &Env<R>,
-        handler: H,
-    ) -> Result<Place<R, H>, Failure> {
-        Place::open(env, self.house::<R>().clone(), handler).await
+        Ok(Arc::new(House::new(env, listener, client, self.patience)))
     }
 
     /// Asks the client what it saw; what must not be comes back as sentences.
-    pub(super) async fn finish<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<String>, Failure> {
-        let house = self.house::<R>();
+    pub(super) async fn finish<R: Runtime>(
+        &self,
+        env: &RoundEnv<R>,
+        house: &House<R>,
+    ) -> Result<Vec<String>, Failure> {
         // Whoever waits at the door by now, after a broken connection, is not to wait for ever.
         drop(house.listener().take());
         let mut broken = std::mem::take(&mut *house.broken());

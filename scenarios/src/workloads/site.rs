@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use photofinish_harness::runtime::Runtime;
-use photofinish_harness::workload::{Env, Failure};
+use photofinish_harness::workload::{Failure, RoundEnv};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -48,7 +48,7 @@ pub(super) struct SitePage {
 
 /// Something else that the site holds.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct SiteDocument {
+pub struct SiteDocument {
     pub(super) path: String,
     pub(super) length_bytes: u64,
     pub(super) sha256: String,
@@ -56,7 +56,7 @@ pub(super) struct SiteDocument {
 
 impl SiteReport {
     /// Fetches it; `None` of a site that has none.
-    pub(super) async fn fetch<R: Runtime>(env: &Env<R>) -> Result<Option<Self>, Failure> {
+    pub(super) async fn fetch<R: Runtime>(env: &RoundEnv<R>) -> Result<Option<Self>, Failure> {
         let mut visitor = Visitor::new(env, "report")?;
         let status = visitor.get("/site-report").await?;
         // Some sites answer with a page to whatever they do not know; what type a report has is not theirs to say.
@@ -122,7 +122,7 @@ pub(super) struct Visitor<R: Runtime> {
 
 impl<R: Runtime> Visitor<R> {
     /// One who tells the site this name; the connection is opened at the first request.
-    pub(super) fn new(env: &Env<R>, name: &str) -> Result<Self, Failure> {
+    pub(super) fn new(env: &RoundEnv<R>, name: &str) -> Result<Self, Failure> {
         let endpoint = Endpoint::of(env)?;
         Ok(Self {
             connection: Connection::new(env, &endpoint),

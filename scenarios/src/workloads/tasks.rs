@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +51,8 @@ impl Workload for Tasks {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    nothing_shared!();
+    no_session!();
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
         let waits = require_waits("waits", &params.waits, unit)?;
@@ -58,10 +60,6 @@ impl Workload for Tasks {
             at_once: params.at_once,
             waits,
         })
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::{no_session, nothing_shared};
 use photofinish_record::draw::draw_below;
 use photofinish_record::nanoseconds;
 use schemars::JsonSchema;
@@ -64,7 +65,8 @@ impl Workload for Timers {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    nothing_shared!();
+    no_session!();
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let Params {
@@ -75,10 +77,6 @@ impl Workload for Timers {
             format!("{longest_us} is less than `shortest_us`, which is {shortest_us}")
         })?;
         Ok(Self { params })
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), op: u64) -> Result<(), Failure> {

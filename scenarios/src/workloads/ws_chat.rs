@@ -10,14 +10,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::params::{require, require_path};
 use super::parts::joined;
+use super::request_count::wrong_requests_beside;
 use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
 use crate::protocol::websocket::Utf8Bytes;
 
@@ -34,7 +35,6 @@ pub struct WsChat {
     unasked: Mutex<Vec<String>>,
     /// Clients who had to be replaced in the rooms that were closed.
     replaced: AtomicU64,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -75,6 +75,7 @@ impl Workload for WsChat {
         needs: &[],
     };
     type Params = Params;
+    nothing_shared!();
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -87,7 +88,6 @@ impl Workload for WsChat {
             rooms: AtomicU64::new(0),
             unasked: Mutex::default(),
             replaced: AtomicU64::new(0),
-            asked: Asked::of(TARGET),
         })
     }
 
@@ -136,21 +136,16 @@ impl Workload for WsChat {
         }
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
+    fn violations(&self, totals: &Totals) -> Vec<String> {
         let clients = u64::from(self.params.clients.get());
         // Each of them said something when it came.
         let first = self.rooms.load(Ordering::Relaxed) * clients;
         let mut violations = std::mem::take(&mut *self.unasked.lock().expect("nothing panics"));
-        violations.extend(self.asked.judge_beside(env, totals, 1, first));
-        let came = env.traffic[TARGET].snapshot().connections;
-        let came = came.saturating_sub(first);
+        violations.extend(wrong_requests_beside(totals, TARGET, 1, first));
+        let came = totals.traffic[TARGET].connections.saturating_sub(first);
         let replaced = self.replaced.load(Ordering::Relaxed);
         violations.extend(wrong_newcomers(came, replaced, totals));
-        Ok(violations)
+        violations
     }
 }
 
@@ -190,7 +185,7 @@ impl WsChat {
 }
 
 /// What is wrong where not as many clients came as had to be replaced; after a failure whole rooms came anew.
-fn wrong_newcomers(came: u64, replaced: u64, totals: Totals) -> Option<String> {
+fn wrong_newcomers(came: u64, replaced: u64, totals: &Totals) -> Option<String> {
     (totals.failed == 0 && came != replaced)
         .then(|| format!("{replaced} clients had to be replaced, and {came} came"))
 }
@@ -351,8 +346,9 @@ mod tests {
                 sessions: 1,
                 succeeded: 20,
                 failed,
+                ..Totals::default()
             };
-            wrong_newcomers(came, 2, totals)
+            wrong_newcomers(came, 2, &totals)
         };
         assert_eq!(told(2, 0), None);
         assert_eq!(told(20, 1), None);

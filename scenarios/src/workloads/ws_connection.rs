@@ -9,7 +9,7 @@ use std::time::Duration;
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Runtime, Stream as _};
 use photofinish_harness::traffic::TrafficCounter;
-use photofinish_harness::workload::{Env, Failure};
+use photofinish_harness::workload::{Failure, RoundEnv};
 use url::Url;
 
 use crate::protocol::websocket::{Client, Utf8Bytes, WebSocketError};
@@ -33,7 +33,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// The endpoint of this round.
-    pub(super) fn of<R>(env: &Env<R>) -> Result<Self, Failure> {
+    pub(super) fn of<R>(env: &RoundEnv<R>) -> Result<Self, Failure> {
         let cannot = |detail: String| Failure::new(Failure::IO, detail);
         let url =
             Url::parse(&env.targets[TARGET].url).map_err(|error| cannot(error.to_string()))?;
@@ -72,7 +72,7 @@ struct Live<R: Runtime> {
 
 impl<R: Runtime> Connection<R> {
     /// One to `uri`, which [`Endpoint::uri`] made; not open yet.
-    pub(super) fn new(env: &Env<R>, endpoint: &Endpoint, uri: String) -> Self {
+    pub(super) fn new(env: &RoundEnv<R>, endpoint: &Endpoint, uri: String) -> Self {
         Self {
             runtime: env.runtime.clone(),
             address: endpoint.address,

@@ -7,13 +7,14 @@ use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::params::require_path;
+use super::request_count::wrong_requests;
 use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
 
 /// The workload.
@@ -22,7 +23,6 @@ pub struct WsEcho {
     params: Params,
     /// What sessions heard after their last answer.
     unasked: Mutex<Vec<String>>,
-    asked: Asked,
 }
 
 /// Its parameters.
@@ -60,6 +60,7 @@ impl Workload for WsEcho {
         needs: &[],
     };
     type Params = Params;
+    nothing_shared!();
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -67,7 +68,6 @@ impl Workload for WsEcho {
         Ok(Self {
             params,
             unasked: Mutex::default(),
-            asked: Asked::of(TARGET),
         })
     }
 
@@ -112,15 +112,11 @@ impl Workload for WsEcho {
         }
     }
 
-    async fn finish<R: Runtime>(
-        &self,
-        env: &Env<R>,
-        totals: Totals,
-    ) -> Result<Vec<String>, Failure> {
-        let each = self.params.messages.get().into();
+    fn violations(&self, totals: &Totals) -> Vec<String> {
         let mut violations = std::mem::take(&mut *self.unasked.lock().expect("nothing panics"));
-        violations.extend(self.asked.judge(env, totals, each));
-        Ok(violations)
+        let each = self.params.messages.get().into();
+        violations.extend(wrong_requests(totals, TARGET, each));
+        violations
     }
 }
 

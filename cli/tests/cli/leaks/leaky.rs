@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{Capability, Runtime, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
+use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +47,8 @@ impl Workload for Leaky {
         needs: &[],
     };
     type Params = Params;
-    type Session<R: Runtime> = ();
+    nothing_shared!();
+    no_session!();
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         Ok(Self { what: params.what })
@@ -59,10 +61,6 @@ impl Workload for Leaky {
             What::Part => &[Capability::ManyAtOnce],
             What::Offloaded => &[Capability::ManyAtOnce, Capability::Cancellation],
         }
-    }
-
-    async fn open<R: Runtime>(&self, _: &Env<R>, _: u32) -> Result<(), Failure> {
-        Ok(())
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{Capability, Runtime};
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
 use super::counted_runtime::{Census, Counted};
 
@@ -29,27 +29,39 @@ pub const HASTE: &str = "PHOTOFINISH_LEAKS_HASTE";
 
 /// The workload, and what was counted.
 pub struct Watched<W> {
-    /// Until its end.
-    workload: Mutex<Option<Arc<W>>>,
+    workload: W,
     census: Census,
     before_all: OnceLock<Held>,
     before_the_first: OnceLock<Held>,
 }
 
-/// A session of the workload, in its own surroundings.
+type Inner<W, R> = Env<Counted<R>, <W as Workload>::Shared<Counted<R>>>;
+
+/// The environment of the workload; `None` once it has finished.
+pub struct Shared<W: Workload, R: Runtime>(Mutex<Option<Arc<Inner<W, R>>>>);
+
+impl<W: Workload, R: Runtime> Shared<W, R> {
+    fn inner(&self) -> Arc<Inner<W, R>> {
+        let inner = self.0.lock().expect("nothing panics").clone();
+        inner.expect("it is there until its end")
+    }
+}
+
+/// A session of the workload, in its own environment.
 pub struct Session<W: Workload, R: Runtime> {
-    env: Env<Counted<R>>,
+    env: Arc<Inner<W, R>>,
     session: W::Session<Counted<R>>,
 }
 
 impl<W: Workload> Workload for Watched<W> {
     const ABOUT: About = W::ABOUT;
     type Params = W::Params;
+    type Shared<R: Runtime> = Shared<W, R>;
     type Session<R: Runtime> = Session<W, R>;
 
     fn new(params: W::Params, unit: Duration) -> Result<Self, ParamError> {
         Ok(Self {
-            workload: Mutex::new(Some(Arc::new(W::new(params, unit)?))),
+            workload: W::new(params, unit)?,
             census: Census::default(),
             before_all: OnceLock::new(),
             before_the_first: OnceLock::new(),
@@ -57,23 +69,30 @@ impl<W: Workload> Workload for Watched<W> {
     }
 
     fn needs(&self) -> &'static [Capability] {
-        self.workload().needs()
+        self.workload.needs()
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared<W, R>, Failure> {
         self.before_all.get_or_init(|| self.held());
-        self.workload().prepare(&self.counted(env)).await
+        let runtime = Counted::new(env.runtime.clone(), self.census.clone());
+        let inner = Env::from(env.under(runtime));
+        let shared = self.workload.prepare(&inner).await?;
+        Ok(Shared(Mutex::new(Some(Arc::new(inner.share(shared))))))
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, index: u32) -> Result<Session<W, R>, Failure> {
-        let env = self.counted(env);
-        let session = self.workload().open(&env, index).await?;
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Shared<W, R>>,
+        index: u32,
+    ) -> Result<Session<W, R>, Failure> {
+        let env = env.shared.inner();
+        let session = self.workload.open(&env, index).await?;
         Ok(Session { env, session })
     }
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Shared<W, R>>,
         session: &mut Session<W, R>,
         op: u64,
     ) -> Result<(), Failure> {
@@ -87,24 +106,26 @@ impl<W: Workload> Workload for Watched<W> {
             grown.map_or(Ok(()), |told| Err(Failure::wrong_content(told)))?;
         }
         let Session { env, session } = session;
-        self.workload().operate(env, session, op).await
+        self.workload.operate(env, session, op).await
     }
 
-    async fn close<R: Runtime>(&self, _: &Env<R>, session: Session<W, R>) {
+    async fn close<R: Runtime>(&self, _: &Env<R, Shared<W, R>>, session: Session<W, R>) {
         let Session { env, session } = session;
-        self.workload().close(&env, session).await;
+        self.workload.close(&env, session).await;
+    }
+
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        self.workload.violations(totals)
     }
 
     async fn finish<R: Runtime>(
         &self,
-        env: &Env<R>,
-        totals: Totals,
+        env: &Env<R, Shared<W, R>>,
+        totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
-        let workload = self.workload();
-        let mut violations = workload.finish(&self.counted(env), totals).await?;
-        // What it keeps for all sessions goes with it.
-        *self.workload.lock().expect("nothing panics") = None;
-        drop(workload);
+        let mut violations = self.workload.finish(&env.shared.inner(), totals).await?;
+        // With all that its sessions shared.
+        *env.shared.0.lock().expect("nothing panics") = None;
         let before = self.before_all.get().expect("counted first of all");
         let grown = self.growth(env, before, slack_over_all).await;
         violations.extend(grown.map(|told| format!("over all, {told}")));
@@ -113,24 +134,6 @@ impl<W: Workload> Workload for Watched<W> {
 }
 
 impl<W: Workload> Watched<W> {
-    fn workload(&self) -> Arc<W> {
-        let workload = self.workload.lock().expect("nothing panics").clone();
-        workload.expect("it is there until its end")
-    }
-
-    /// The same surroundings, under the runtime that counts.
-    fn counted<R: Runtime>(&self, env: &Env<R>) -> Env<Counted<R>> {
-        Env {
-            runtime: Counted::new(env.runtime.clone(), self.census.clone()),
-            seed: env.seed,
-            concurrency: env.concurrency,
-            targets: env.targets.clone(),
-            work_dir: env.work_dir.clone(),
-            traffic: env.traffic.clone(),
-            observed: env.observed.clone(),
-        }
-    }
-
     fn held(&self) -> Held {
         let mut held = held_by_process();
         held.insert(PARTS.to_owned(), self.census.parts.now());
@@ -139,7 +142,7 @@ impl<W: Workload> Watched<W> {
     }
 
     /// As it is once it has not changed for a little.
-    async fn settled<R: Runtime>(&self, env: &Env<R>) -> Held {
+    async fn settled<R: Runtime>(&self, env: &RoundEnv<R>) -> Held {
         let mut last = self.held();
         for _ in 0..20 {
             pause(env).await;
@@ -155,7 +158,7 @@ impl<W: Workload> Watched<W> {
     /// What grew from `first` and does not go away again, in words.
     async fn growth<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         first: &Held,
         slack: fn(&str) -> usize,
     ) -> Option<String> {
@@ -225,7 +228,7 @@ fn held_by_process() -> Held {
 }
 
 /// Waits through the runtime, so that what is on its way out gets its turn.
-fn pause<R: Runtime>(env: &Env<R>) -> impl Future<Output = ()> + Send {
+fn pause<R: Runtime>(env: &RoundEnv<R>) -> impl Future<Output = ()> + Send {
     let later = Instant::now() + Duration::from_millis(30);
     env.runtime.sleep_until(later)
 }

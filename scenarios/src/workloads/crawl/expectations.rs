@@ -136,7 +136,7 @@ mod tests {
             let totals = Totals {
                 sessions: 1,
                 succeeded: 2,
-                failed: 0,
+                ..Totals::default()
             };
             assert_eq!(check_visits(&report, &totals), expected, "{path}");
         };
@@ -163,7 +163,7 @@ mod tests {
         let totals = Totals {
             sessions: 1,
             succeeded: 2,
-            failed: 0,
+            ..Totals::default()
         };
         assert_eq!(check_visits(&report, &totals), [""; 0]);
     }
@@ -174,8 +174,8 @@ mod tests {
         report.disallowed_requests = 1;
         let totals = Totals {
             sessions: 1,
-            succeeded: 0,
             failed: 1,
+            ..Totals::default()
         };
         let told = check_visits(&report, &totals);
         assert_eq!(told, ["1 requests of pages that robots.txt disallows"]);

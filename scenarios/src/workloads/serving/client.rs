@@ -12,7 +12,7 @@ use std::time::Duration;
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Runtime, Stream as _};
 use photofinish_harness::traffic::TrafficCounter;
-use photofinish_harness::workload::{Env, Failure};
+use photofinish_harness::workload::{Failure, RoundEnv};
 use photofinish_record::latency::Latencies;
 use serde::Deserialize;
 use serde_json::json;
@@ -56,7 +56,7 @@ enum Reply {
 impl<R: Runtime> Client<R> {
     /// Has it open a connection to `address` for each session that was asked for, and ask from then on.
     pub(super) async fn load(
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         address: SocketAddr,
         patience: Duration,
     ) -> Result<Self, Failure> {
@@ -97,7 +97,12 @@ impl<R: Runtime> Client<R> {
         Ok(())
     }
 
-    async fn ask(&self, env: &Env<R>, command: &str, patience: Duration) -> Result<Reply, Failure> {
+    async fn ask(
+        &self,
+        env: &RoundEnv<R>,
+        command: &str,
+        patience: Duration,
+    ) -> Result<Reply, Failure> {
         let mut stream = self.take_stream()?;
         self.say_over(&mut stream, command).await?;
         let replied = env.runtime.timeout(patience, self.hear(&mut stream)).await;
@@ -120,7 +125,11 @@ impl<R: Runtime> Client<R> {
         serde_json::from_slice(received.unread()).map_err(told)
     }
 
-    pub(super) async fn report(&self, env: &Env<R>, patience: Duration) -> Result<Report, Failure> {
+    pub(super) async fn report(
+        &self,
+        env: &RoundEnv<R>,
+        patience: Duration,
+    ) -> Result<Report, Failure> {
         match self.ask(env, "\"report\"", patience).await? {
             Reply::Report(report) => Ok(*report),
             other => Err(unexpected(&other)),
@@ -128,7 +137,7 @@ impl<R: Runtime> Client<R> {
     }
 }
 
-fn client_address<R>(env: &Env<R>) -> Result<SocketAddr, Failure> {
+fn client_address<R>(env: &RoundEnv<R>) -> Result<SocketAddr, Failure> {
     let cannot = |detail: String| Failure::new(Failure::IO, detail);
     let target = HttpTarget::parse(&env.targets[CLIENT].url);
     let target = target.map_err(|error| cannot(error.to_string()))?;
@@ -146,7 +155,7 @@ fn unexpected(reply: &Reply) -> Failure {
 }
 
 impl Report {
-    pub(super) fn tell<R>(&self, env: &Env<R>) {
+    pub(super) fn tell<R>(&self, env: &RoundEnv<R>) {
         env.observed.times("client_latency", &self.latency);
         env.observed
             .number("connections_left_waiting", f64::from(self.left_waiting));

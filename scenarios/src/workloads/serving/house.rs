@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::{Listener as _, Runtime, Semaphore as _};
 use photofinish_harness::traffic::TrafficCounter;
-use photofinish_harness::workload::{Env, Failure};
+use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::CLIENT;
 use super::client::Client;
 
 /// What all places for connections share.
-pub(super) struct House<R: Runtime> {
+pub struct House<R: Runtime> {
     /// `None` while somebody waits for the next connection.
     listener: Mutex<Option<R::Listener>>,
     /// One permit: who has it may wait for the next connection.
@@ -34,7 +34,7 @@ pub(super) struct House<R: Runtime> {
 
 impl<R: Runtime> House<R> {
     pub(super) fn new(
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         listener: R::Listener,
         client: Option<Client<R>>,
         patience: Duration,

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Runtime, Stream as _};
-use photofinish_harness::workload::{Env, Failure};
+use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::Handler;
 use super::house::House;
@@ -41,8 +41,8 @@ pub struct Place<R: Runtime, H> {
 
 impl<R: Runtime, H: Handler<R>> Place<R, H> {
     /// A place for a connection; the fixed client's connection is taken at once.
-    pub(super) async fn open(
-        env: &Env<R>,
+    pub(in crate::workloads) async fn open(
+        env: &RoundEnv<R>,
         house: Arc<House<R>>,
         handler: H,
     ) -> Result<Self, Failure> {
@@ -68,7 +68,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
     /// Awaits the next request, from whichever connection, and answers it.
     pub(in crate::workloads) async fn operate(
         &mut self,
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         op: u64,
     ) -> Result<(), Failure> {
         if op == 0 {
@@ -87,7 +87,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
     }
 
     /// The next connection, whose first request is awaited with patience anew.
-    async fn next_connection(&mut self, env: &Env<R>) -> Result<R::Stream, Failure> {
+    async fn next_connection(&mut self, env: &RoundEnv<R>) -> Result<R::Stream, Failure> {
         self.received.clear();
         let patience = self.house.patience;
         match env.runtime.timeout(patience, self.house.accept()).await {
@@ -99,7 +99,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
     /// The length of the next request of this connection; `None` where the client closed it.
     async fn next_request(
         &mut self,
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         stream: &mut R::Stream,
     ) -> Result<Option<usize>, Failure> {
         let patience = self.house.patience;
@@ -160,7 +160,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
     /// Answers the request that was read, and keeps the connection if the client wants that.
     async fn respond(
         &mut self,
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         mut stream: R::Stream,
         request_bytes: usize,
     ) -> Result<(), Failure> {
@@ -174,7 +174,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
     }
 
     /// What the handler makes of the request that was read, as bytes; a client is answered also where it fails.
-    async fn make_answer(&mut self, env: &Env<R>) -> Result<(), Failure> {
+    async fn make_answer(&mut self, env: &RoundEnv<R>) -> Result<(), Failure> {
         let Self {
             handler,
             asked,
@@ -196,7 +196,11 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
         handled
     }
 
-    async fn send_answer(&mut self, env: &Env<R>, stream: &mut R::Stream) -> Result<(), Failure> {
+    async fn send_answer(
+        &mut self,
+        env: &RoundEnv<R>,
+        stream: &mut R::Stream,
+    ) -> Result<(), Failure> {
         let Self { bytes, house, .. } = self;
         let written = env.runtime.timeout(house.patience, stream.write_all(bytes));
         match written.await {
@@ -209,7 +213,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
     }
 
     /// Serves what is under way to its end, after the clock has stopped.
-    pub(in crate::workloads) async fn close(mut self, env: &Env<R>) {
+    pub(in crate::workloads) async fn close(mut self, env: &RoundEnv<R>) {
         let Some(client) = &self.house.client else {
             return;
         };
@@ -223,7 +227,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
     }
 
     /// Where fewer sessions ran than were asked for, the others' connections still wait.
-    async fn serve_those_not_taken(&mut self, env: &Env<R>) {
+    async fn serve_those_not_taken(&mut self, env: &RoundEnv<R>) {
         while self.house.accepted.load(Ordering::Relaxed) < env.concurrency {
             let served = match self.next_connection(env).await {
                 Ok(stream) => {
@@ -248,7 +252,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
         }
     }
 
-    async fn serve_until_closed(&mut self, env: &Env<R>) -> Result<(), Failure> {
+    async fn serve_until_closed(&mut self, env: &RoundEnv<R>) -> Result<(), Failure> {
         while let Some(mut stream) = self.stream.take() {
             match self.next_request(env, &mut stream).await? {
                 Some(request_bytes) => self.respond(env, stream, request_bytes).await?,

@@ -5,7 +5,7 @@
 //! visitor who was lost in a panic is replaced at the next need. What a single visitor can do is in `site.rs`.
 
 use photofinish_harness::runtime::{Runtime, Task as _};
-use photofinish_harness::workload::{Env, Failure};
+use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::Visitor;
 
@@ -19,7 +19,7 @@ pub(in crate::workloads) struct Visitors<R: Runtime> {
 impl<R: Runtime> Visitors<R> {
     /// As many as that, at least one, who tell the site this name, each over a connection that is open.
     pub(in crate::workloads) async fn connect(
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         count: usize,
         name: &str,
     ) -> Result<Self, Failure> {
@@ -48,7 +48,10 @@ impl<R: Runtime> Visitors<R> {
     }
 
     /// The first of them.
-    pub(in crate::workloads) fn first(&mut self, env: &Env<R>) -> Result<&mut Visitor<R>, Failure> {
+    pub(in crate::workloads) fn first(
+        &mut self,
+        env: &RoundEnv<R>,
+    ) -> Result<&mut Visitor<R>, Failure> {
         let visitor = take(&mut self.places[0], env, &self.name)?;
         Ok(self.places[0].insert(visitor))
     }
@@ -57,7 +60,7 @@ impl<R: Runtime> Visitors<R> {
     /// them in their order, or the first failure.
     pub(in crate::workloads) async fn each<I, T, P>(
         &mut self,
-        env: &Env<R>,
+        env: &RoundEnv<R>,
         items: impl IntoIterator<Item = I>,
         part: impl Fn(Visitor<R>, I) -> P,
     ) -> Result<Vec<T>, Failure>
@@ -85,7 +88,7 @@ impl<R: Runtime> Visitors<R> {
 /// Who is in this place, or somebody new.
 fn take<R: Runtime>(
     place: &mut Option<Visitor<R>>,
-    env: &Env<R>,
+    env: &RoundEnv<R>,
     name: &str,
 ) -> Result<Visitor<R>, Failure> {
     match place.take() {

@@ -394,9 +394,13 @@ pub(crate) struct Params<P: Default> {
     pub(crate) params: P,
 }
 
+type Inner<W, R> = Env<Breaking<R>, <W as Workload>::Shared<Breaking<R>>>;
+
 impl<W: Workload> Workload for On<W> {
     const ABOUT: About = W::ABOUT;
     type Params = Params<W::Params>;
+    /// The workload's own environment.
+    type Shared<R: Runtime> = Inner<W, R>;
     type Session<R: Runtime> = W::Session<Breaking<R>>;
 
     fn new(params: Self::Params, unit: Duration) -> Result<Self, ParamError> {
@@ -410,55 +414,46 @@ impl<W: Workload> Workload for On<W> {
         self.workload.needs()
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
-        self.workload.prepare(&self.breaking(env)).await
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Inner<W, R>, Failure> {
+        let runtime = Breaking {
+            runtime: env.runtime.clone(),
+            broken: self.broken,
+        };
+        let inner = Env::from(env.under(runtime));
+        let shared = self.workload.prepare(&inner).await?;
+        Ok(inner.share(shared))
     }
 
     async fn open<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Inner<W, R>>,
         index: u32,
     ) -> Result<W::Session<Breaking<R>>, Failure> {
-        self.workload.open(&self.breaking(env), index).await
+        self.workload.open(&env.shared, index).await
     }
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R>,
+        env: &Env<R, Inner<W, R>>,
         session: &mut W::Session<Breaking<R>>,
         op: u64,
     ) -> Result<(), Failure> {
-        self.workload
-            .operate(&self.breaking(env), session, op)
-            .await
+        self.workload.operate(&env.shared, session, op).await
     }
 
-    async fn close<R: Runtime>(&self, env: &Env<R>, session: W::Session<Breaking<R>>) {
-        self.workload.close(&self.breaking(env), session).await;
+    async fn close<R: Runtime>(&self, env: &Env<R, Inner<W, R>>, session: W::Session<Breaking<R>>) {
+        self.workload.close(&env.shared, session).await;
+    }
+
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        self.workload.violations(totals)
     }
 
     async fn finish<R: Runtime>(
         &self,
-        env: &Env<R>,
-        totals: Totals,
+        env: &Env<R, Inner<W, R>>,
+        totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
-        self.workload.finish(&self.breaking(env), totals).await
-    }
-}
-
-impl<W> On<W> {
-    fn breaking<R: Runtime>(&self, env: &Env<R>) -> Env<Breaking<R>> {
-        Env {
-            runtime: Breaking {
-                runtime: env.runtime.clone(),
-                broken: self.broken,
-            },
-            seed: env.seed,
-            concurrency: env.concurrency,
-            targets: env.targets.clone(),
-            work_dir: env.work_dir.clone(),
-            traffic: env.traffic.clone(),
-            observed: env.observed.clone(),
-        }
+        self.workload.finish(&env.shared, totals).await
     }
 }

@@ -1,0 +1,69 @@
+//! Requests of a round, held against the number its operations have to make.
+//!
+//! A correct answer does not show that it was requested: one left in a buffer by the last operation is as correct as a
+//! new one. So the exchanges that the workload counted since `prepare` are compared with its operations; the comparison
+//! with the server's count is made by the program that sees both. Nothing is said once an operation failed, since nobody
+//! knows how far it got.
+
+use photofinish_harness::workload::Totals;
+
+/// A violation unless each operation made `each` requests to `target`.
+pub(super) fn wrong_requests(totals: &Totals, target: &str, each: u64) -> Vec<String> {
+    wrong_requests_beside(totals, target, each, 0)
+}
+
+/// As [`wrong_requests`], with `others` that belong to no operation, such as logins.
+pub(super) fn wrong_requests_beside(
+    totals: &Totals,
+    target: &str,
+    each: u64,
+    others: u64,
+) -> Vec<String> {
+    let Totals {
+        succeeded, failed, ..
+    } = *totals;
+    let requests = totals.traffic[target].requests.saturating_sub(others);
+    let expected = succeeded * each;
+    if failed > 0 || requests == expected {
+        return Vec::new();
+    }
+    vec![format!(
+        "expected {expected} requests to `{target}` ({succeeded} operations × {each}), counted {requests}"
+    )]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use photofinish_record::Traffic;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_without_a_request_and_one_requested_twice_are_caught() {
+        let violations = |requests, failed, others| {
+            let traffic = Traffic {
+                requests,
+                ..Traffic::default()
+            };
+            let totals = Totals {
+                sessions: 2,
+                succeeded: 10,
+                failed,
+                traffic: BTreeMap::from([("http".to_owned(), traffic)]),
+            };
+            wrong_requests_beside(&totals, "http", 3, others)
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(violations(30, 0, 0), none);
+        assert_eq!(violations(34, 0, 4), none);
+        for requests in [29, 31] {
+            let expected =
+                format!("expected 30 requests to `http` (10 operations × 3), counted {requests}");
+            assert_eq!(violations(requests, 0, 0), [expected]);
+        }
+        // Nobody knows how many requests a failed operation made.
+        assert_eq!(violations(32, 1, 0), none);
+    }
+}
