@@ -1,14 +1,14 @@
 //! A workload of your own under every runtime, as a program of its own.
 //!
-//! One operation asks a line server for a word and checks that the answer is the word in capitals. It is written once,
+//! One operation sends a word to a line server and checks that the response is the word in capitals. It is written once,
 //! against the traits `Runtime` and `Workload`, and runs as synchronous code, threads and tasks alike:
 //!
 //! ```text
 //! cargo run --release --example own-workload -- run examples/own_workload.toml
 //! ```
 //!
-//! The server is part of the workload here, spawned in `prepare`, so that there is nothing to install; against a server
-//! of your own, connect to it instead. `docs/ADDING.md` tells what a workload must keep to.
+//! `prepare` starts the server here, so that there is nothing to install; connect to your own server instead.
+//! `docs/ADDING.md` has the rules for workloads.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -45,10 +45,11 @@ impl Default for Params {
     }
 }
 
-/// One client: its connection and its buffers, made before the clock starts.
+/// The state of one session, created before the clock starts.
 struct Client<R: Runtime> {
     connection: R::Stream,
     line: Vec<u8>,
+    expected: Vec<u8>,
     received: Buffer,
 }
 
@@ -56,7 +57,7 @@ impl Workload for Shout {
     const ABOUT: About = About {
         name: "shout",
         class: "own",
-        operation: "sends a word, gets it back in capitals",
+        operation: "sends a word and receives it in capitals",
         targets: &[],
         needs: &[],
     };
@@ -69,7 +70,7 @@ impl Workload for Shout {
         if params.word.is_empty() || params.word.contains('\n') {
             return Err(ParamError {
                 param: "word".to_owned(),
-                message: "expected one line that is not empty".to_owned(),
+                message: "expected one non-empty line".to_owned(),
             });
         }
         Ok(Self { word: params.word })
@@ -84,9 +85,11 @@ impl Workload for Shout {
         env: &Env<R, SocketAddr>,
         _: u32,
     ) -> Result<Client<R>, Failure> {
+        let line = format!("{}\n", self.word).into_bytes();
         Ok(Client {
             connection: env.runtime.connect(env.shared).await?,
-            line: format!("{}\n", self.word).into_bytes(),
+            expected: line.to_ascii_uppercase(),
+            line,
             received: Buffer::with_capacity(1024),
         })
     }
@@ -100,34 +103,39 @@ impl Workload for Shout {
         client.connection.write_all(&mut client.line).await?;
         while !client.received.unread().ends_with(b"\n") {
             if client.connection.read(&mut client.received).await? == 0 {
-                return Err(Failure::new(Failure::SHORT, "the server hung up"));
+                return Err(Failure::new(
+                    Failure::SHORT,
+                    "the server closed the connection",
+                ));
             }
         }
-        let answer = client.received.unread();
-        let right = answer == client.line.to_ascii_uppercase();
-        let seen = String::from_utf8_lossy(answer).trim().to_owned();
+        let response = client.received.unread();
+        let result = if response == client.expected {
+            Ok(())
+        } else {
+            let response = String::from_utf8_lossy(response);
+            Err(Failure::wrong_content(format!(
+                "expected the word in capitals, got `{}`",
+                response.trim()
+            )))
+        };
         client.received.clear();
-        if right {
-            return Ok(());
-        }
-        Err(Failure::wrong_content(format!(
-            "expected the word in capitals, got `{seen}`"
-        )))
+        result
     }
 }
 
-/// A server of the standard library on a port of its own: a thread for each client, which ends with it.
+/// Starts a line server on a free port, with a thread per client, and returns its address.
 fn shouting_server() -> SocketAddr {
     use std::io::{BufRead as _, BufReader, Write as _};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it listens");
+    let address = listener.local_addr().expect("a listening socket");
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
             std::thread::spawn(move || {
                 let _ = client.set_nodelay(true);
-                let mut answers = &client;
+                let mut responses = &client;
                 for line in BufReader::new(&client).lines().map_while(Result::ok) {
-                    if writeln!(answers, "{}", line.to_uppercase()).is_err() {
+                    if writeln!(responses, "{}", line.to_uppercase()).is_err() {
                         return;
                     }
                 }
