@@ -1,35 +1,29 @@
-//! Lists the catalogue's files into the crate, so that adding a scenario is adding a file.
-//!
-//! Only names are written here, as `include_str!`s; the texts are checked by tests and when they are used.
+//! Lists the files of the catalogue as `include_str!`s, so that adding a scenario is adding a file.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=catalogue");
-    let folder =
-        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("catalogue");
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("catalogue.rs");
-    let mut files = fs::read_dir(folder)?
+    let mut files = fs::read_dir(fs::canonicalize("catalogue")?)?
         .map(|entry| Ok(entry?.path()))
         .collect::<io::Result<Vec<_>>>()?;
-    files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
     files.sort();
-    fs::write(out, listing(&files))
-}
-
-fn listing(files: &[PathBuf]) -> String {
-    let mut listing = String::from("static ENTRIES: &[CatalogueEntry] = &[\n");
-    for file in files {
-        let name = file.file_stem().and_then(|stem| stem.to_str());
-        let name = name.expect("catalogue files have names in UTF-8");
-        let path: &Path = file;
-        writeln!(
-            listing,
-            "    CatalogueEntry {{ name: {name:?}, text: include_str!({path:?}) }},"
-        )
-        .expect("writing to a string");
-    }
-    listing + "];\n"
+    let entries: Vec<String> = files
+        .iter()
+        .map(|path| {
+            let name = path.file_stem().expect("the file has an extension");
+            format!("CatalogueEntry {{ name: {name:?}, text: include_str!({path:?}) }},\n")
+        })
+        .collect();
+    let listing = format!(
+        "static ENTRIES: &[CatalogueEntry] = &[\n{}];\n",
+        entries.concat()
+    );
+    let out = env::var_os("OUT_DIR").expect("cargo sets it");
+    fs::write(Path::new(&out).join("catalogue.rs"), listing)
 }

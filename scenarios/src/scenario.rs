@@ -61,8 +61,8 @@ pub struct Scenario {
 /// The conditions a new build has to meet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GateSpec {
-    /// The slowdown that does not matter yet, as a share; `None` for what is usual.
-    pub floor: Option<f64>,
+    /// The slowdown that is not reported yet, as a share; `None` for the default.
+    pub tolerance: Option<f64>,
     /// Conditions, by name of the metric.
     pub terms: Vec<GateText>,
     /// The scenario's own line, for conditions that it does not contain.

@@ -73,7 +73,7 @@ impl TermArguments {
                 });
             }
         }
-        let floors = gates.iter().filter_map(|(_, spec)| spec.floor);
+        let floors = gates.iter().filter_map(|(_, spec)| spec.tolerance);
         Ok(Gated {
             base,
             head,

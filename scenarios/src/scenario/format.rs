@@ -54,7 +54,7 @@ pub(crate) struct ScenarioFile {
     pub(crate) expect: ExpectSection,
     /// Conditions that `photofinish gate` checks on a new build, by metric: `throughput = "5%"` limits the slowdown,
     /// `response_p99 = "< 20ms"` limits the new build's own value, and a list may hold both. `errors` is a share of all
-    /// operations, and `floor` the slowdown that is tolerated, by default `"2%"`.
+    /// operations, and `tolerance` the slowdown that is not reported yet, by default `"2%"`.
     #[serde(default)]
     pub(crate) gate: BTreeMap<String, GateEntry>,
 }

@@ -1,7 +1,7 @@
-//! Sites that keep to the rules no more than many do: crawled all the same, or told as what they are.
+//! Crawls of sites that violate the rules, as many do: successful nevertheless, or reported.
 //!
-//! Whole rounds run over real sockets against a server that closes connections without saying so, and one that tells what
-//! it holds and later does not.
+//! Whole rounds run over real sockets against a server that closes connections without announcing it, and one that later
+//! no longer serves the report of its pages.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -18,21 +18,20 @@ use crate::support::tiny_server;
 
 const OPERATIONS: u64 = 10;
 
-/// What its site is like.
 #[derive(Clone, Copy)]
 struct Site {
-    /// A connection is closed after so many answers, of which none says so.
-    answers_per_connection: u32,
-    /// So many times it tells what it holds.
+    /// Number of responses before a connection is closed unannounced.
+    responses_per_connection: u32,
+    /// Number of times that the report of its pages is served.
     reports: u32,
 }
 
 #[test]
-fn a_site_that_closes_connections_without_a_word_is_asked_again() {
-    for answers_per_connection in [1, 3] {
+fn requests_are_repeated_after_an_unannounced_close() {
+    for responses_per_connection in [1, 3] {
         for reports in [0, u32::MAX] {
             let site = Site {
-                answers_per_connection,
+                responses_per_connection,
                 reports,
             };
             for runtime in ["sync", "threads", "tokio", "smol"] {
@@ -49,11 +48,11 @@ fn a_site_that_closes_connections_without_a_word_is_asked_again() {
     }
 }
 
-/// Goal: the path in the target's URL is where a crawl begins. Method: from a page without links, how much was asked for.
+/// Goal: a crawl begins at the path in the target's URL. Method: count the requests from a page without links.
 #[test]
 fn a_crawl_begins_where_the_target_says() {
     let site = Site {
-        answers_per_connection: u32::MAX,
+        responses_per_connection: u32::MAX,
         reports: 0,
     };
     let (plan, result) = round(
@@ -64,15 +63,15 @@ fn a_crawl_begins_where_the_target_says() {
     );
     let round = measured(&plan, result);
     assert!(round.errors.is_empty(), "{:?}", round.errors);
-    // Before any operation the report, then the rules and the page, as in each of those that follow.
+    // One request for the report; robots.txt and the page once before the warm-up, and in each operation.
     let crawls = 1 + 1 + OPERATIONS;
     assert_eq!(round.traffic["http"].requests, 1 + 2 * crawls);
 }
 
 #[test]
-fn a_site_that_no_longer_tells_what_it_was_asked_for_is_told() {
+fn a_site_that_no_longer_serves_its_report_is_noticed() {
     let site = Site {
-        answers_per_connection: u32::MAX,
+        responses_per_connection: u32::MAX,
         reports: 1,
     };
     let (_, result) = round("crawl", &json!({}), "tokio", &start(site));
@@ -97,7 +96,7 @@ fn round(name: &str, params: &Value, runtime: &str, url: &str) -> (WorkerPlan, W
     (plan, result)
 }
 
-/// Starts one, and gives its URL.
+/// Starts a server and returns its URL.
 fn start(site: Site) -> String {
     let reports = AtomicU32::new(0);
     let address = tiny_server::start(move |client| serve(client, site, &reports));
@@ -105,12 +104,12 @@ fn start(site: Site) -> String {
 }
 
 fn serve(mut client: &TcpStream, site: Site, reports: &AtomicU32) {
-    let answers = site.answers_per_connection as usize;
-    for path in tiny_server::paths(client).take(answers) {
-        let tells =
+    let responses = site.responses_per_connection as usize;
+    for path in tiny_server::paths(client).take(responses) {
+        let reported =
             path == "/site-report" && reports.fetch_add(1, Ordering::Relaxed) < site.reports;
-        let answer = if tells { report() } else { page(&path) };
-        if client.write_all(answer.as_bytes()).is_err() {
+        let response = if reported { report() } else { page(&path) };
+        if client.write_all(response.as_bytes()).is_err() {
             return;
         }
     }
@@ -123,7 +122,7 @@ const PAGES: [(&str, &str); 6] = [
     ("/b", "<title>/b</title><a href=c>c</a><a href=d>d</a>"),
     ("/c", "<title>/c</title><a href=d>d</a><a href=/>/</a>"),
     ("/d", "<title>/d</title><a href=/>/</a><a href=a>a</a>"),
-    // To which none of them does.
+    // Not linked.
     ("/leaf?x=1", "<title>/leaf?x=1</title>"),
 ];
 
@@ -135,12 +134,11 @@ fn page(path: &str) -> String {
 }
 
 fn report() -> String {
-    let linked = &PAGES[..5];
-    let told = linked
+    let pages: Vec<Value> = PAGES[..5]
         .iter()
-        .map(|(path, _)| json!({ "path": path, "title": path, "allowed": true }));
-    let told: Vec<Value> = told.collect();
-    let report = json!({ "pages": told }).to_string();
+        .map(|(path, _)| json!({ "path": path, "title": path, "allowed": true }))
+        .collect();
+    let report = json!({ "pages": pages }).to_string();
     response("200 OK", "application/json", &report)
 }
 

@@ -1,7 +1,6 @@
-//! File workloads on a disk that lies: what is read is not what was written there, and every operation says so.
+//! File workloads on a disk with wrong content: every operation reports it.
 //!
-//! A whole round runs in this process, over real files, which hold something else than the workload trusts to find. The
-//! same files untouched give no error at all.
+//! A whole round runs in this process over real files whose content is wrong. The same round without that has no error.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -18,26 +17,26 @@ use crate::support::rounds::{measured, plan};
 
 const OPERATIONS: u64 = 20;
 
-/// Every operation of a workload succeeds on an honest disk, and none where `lie` has been at work.
+/// Every operation succeeds on an intact disk, and none after `lie` has changed it.
 #[track_caller]
 fn check(name: &str, params: &Value, lie: &dyn Fn(&Path)) {
     for runtime in ["sync", "threads", "tokio", "smol"] {
-        let honest = tempfile::tempdir().expect("a directory");
-        let round_there = round(name, params, runtime, honest.path());
-        assert!(round_there.errors.is_empty(), "{:?}", round_there.errors);
-        assert_eq!(round_there.ops, OPERATIONS, "{name} under {runtime}");
+        let directory = tempfile::tempdir().expect("a directory");
+        let intact = round(name, params, runtime, directory.path());
+        assert!(intact.errors.is_empty(), "{:?}", intact.errors);
+        assert_eq!(intact.ops, OPERATIONS, "{name} under {runtime}");
 
-        let lying = tempfile::tempdir().expect("a directory");
-        lie(lying.path());
-        let lied_to = round(name, params, runtime, lying.path());
-        let kinds: Vec<&String> = lied_to.errors.keys().collect();
+        let directory = tempfile::tempdir().expect("a directory");
+        lie(directory.path());
+        let wrong = round(name, params, runtime, directory.path());
+        let kinds: Vec<&String> = wrong.errors.keys().collect();
         assert_eq!(kinds, [Failure::WRONG_CONTENT], "{name} under {runtime}");
-        assert_eq!(lied_to.ops, 0, "{name} under {runtime}");
+        assert_eq!(wrong.ops, 0, "{name} under {runtime}");
     }
 }
 
 #[test]
-fn a_file_with_other_content_is_told_by_those_that_read_it() {
+fn wrong_content_is_noticed_by_reads() {
     let zeros = |directory: &Path| {
         fs::write(directory.join("known-65536.bin"), vec![0; 65536]).expect("written");
     };
@@ -47,7 +46,7 @@ fn a_file_with_other_content_is_told_by_those_that_read_it() {
 }
 
 #[test]
-fn a_write_that_goes_nowhere_is_told_by_what_is_read_back() {
+fn a_lost_write_is_noticed_when_it_is_read_back() {
     let into_nothing = |directory: &Path| {
         symlink("/dev/null", directory.join("written-0.bin")).expect("linked");
     };

@@ -1,7 +1,6 @@
-//! HTTP workloads against a server that lies now and then: each wrong answer is told as one, and nothing else is.
+//! HTTP workloads against a server that occasionally sends wrong content: each wrong response is reported as one.
 //!
-//! A whole round runs in this process, over real sockets, so that what is broken is the server and not a value handed to
-//! a function: a workload that did not look at its answers would pass here unnoticed.
+//! A whole round runs in this process over real sockets, to find workloads that do not check their responses at all.
 
 mod round_schema;
 
@@ -36,40 +35,41 @@ const WORKLOADS: [&str; 9] = [
 
 const OPERATIONS: u64 = 30;
 
-/// How often a server lies.
+/// Wrong responses of the server.
 #[derive(Clone, Copy)]
 enum Lies {
     Never,
-    /// After the first hundred requests, with which a workload learns what is right, once in seven.
+    /// One in seven, after the hundred requests in which a workload learns the right content.
     Later,
 }
 
 #[test]
-fn a_wrong_body_is_told_by_every_workload_that_asks_for_one() {
+fn every_workload_notices_a_wrong_body() {
     for name in WORKLOADS {
         for runtime in ["sync", "tokio"] {
-            let honest = round(name, runtime, Lies::Never);
-            assert!(honest.errors.is_empty(), "{name}: {:?}", honest.errors);
-            let lied_to = round(name, runtime, Lies::Later);
-            let kinds: Vec<&String> = lied_to.errors.keys().collect();
+            let right = round(name, runtime, Lies::Never);
+            assert!(right.errors.is_empty(), "{name}: {:?}", right.errors);
+            let wrong = round(name, runtime, Lies::Later);
+            let kinds: Vec<&String> = wrong.errors.keys().collect();
             assert_eq!(kinds, [Failure::WRONG_CONTENT], "{name} under {runtime}");
         }
     }
 }
 
-/// One of three requests has to fail, by another kind in each operation; this server fails none of them.
+/// One of three requests has to fail, in a different way in each operation; this server fails none of them.
 #[test]
-fn a_request_that_had_to_fail_and_did_not_is_told() {
+fn a_request_that_succeeds_although_it_has_to_fail_is_noticed() {
     for runtime in ["sync", "threads", "tokio"] {
         let round = round("http-errors", runtime, Lies::Never);
         let kinds: Vec<&String> = round.errors.keys().collect();
         assert_eq!(kinds, [Failure::WRONG_CONTENT], "{runtime}");
-        // Of four operations in turn two meet the server.
+        // Two of four kinds of failure involve the server.
         assert_eq!(round.ops, OPERATIONS / 2, "{runtime}");
-        for told in ["`reset` succeeded", "`status` succeeded"] {
-            let told = format!("what had to fail as {told}");
-            let is_told = round.violations.iter().any(|said| said.ends_with(&told));
-            assert!(is_told, "{runtime}: {told}: {:?}", round.violations);
+        for kind in ["reset", "status"] {
+            let expected = format!("what had to fail as `{kind}` succeeded");
+            let mut violations = round.violations.iter();
+            let noticed = violations.any(|violation| violation.ends_with(&expected));
+            assert!(noticed, "{runtime}: {expected}: {:?}", round.violations);
         }
     }
 }
@@ -80,7 +80,7 @@ fn round(name: &str, runtime: &str, lies: Lies) -> Measurement {
     let entry = workload(name).expect("it ships");
     let url = format!("http://{}/", server(lies));
     let target = TargetAddress { url, mock: false };
-    // A request each, at the least, before the first lie and after it.
+    // At least a hundred requests before the first wrong response.
     let warmup = NonZeroU64::new(100).expect("some");
     let plan = WorkerPlan {
         warmup: Stop::Ops(warmup),
@@ -99,11 +99,11 @@ fn round(name: &str, runtime: &str, lies: Lies) -> Measurement {
 
 fn server(lies: Lies) -> String {
     let requests = AtomicU64::new(0);
-    tiny_server::start(move |client| answer(client, &requests, lies))
+    tiny_server::start(move |client| serve(client, &requests, lies))
 }
 
-fn answer(client: &TcpStream, requests: &AtomicU64, lies: Lies) {
-    let mut answers = client;
+fn serve(client: &TcpStream, requests: &AtomicU64, lies: Lies) {
+    let mut output = client;
     let mut reader = BufReader::new(client);
     while let Some(sent) = request(&mut reader) {
         let number = requests.fetch_add(1, Ordering::Relaxed);
@@ -111,19 +111,19 @@ fn answer(client: &TcpStream, requests: &AtomicU64, lies: Lies) {
         let body = match (sent.is_empty(), is_lie) {
             (true, false) => document("truth"),
             (true, true) => document("a lie"),
-            // Who sends a document wants it back.
+            // A document is echoed.
             (false, false) => sent,
             (false, true) => sent.replace("abc", "abd"),
         };
         let length = body.len();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
-        if answers.write_all([head, body].concat().as_bytes()).is_err() {
+        if output.write_all([head, body].concat().as_bytes()).is_err() {
             return;
         }
     }
 }
 
-/// The body of the next request; `None` where the client has gone.
+/// The body of the next request; `None` at the end.
 fn request(reader: &mut impl BufRead) -> Option<String> {
     let mut length = 0;
     loop {
@@ -143,7 +143,7 @@ fn request(reader: &mut impl BufRead) -> Option<String> {
     }
 }
 
-/// A user and a post at once, for those who look into what they are answered.
+/// A user and a post in one document, for workloads that decode it.
 fn document(word: &str) -> String {
     json!({ "id": 1, "userId": 1, "name": word, "email": word, "title": word }).to_string()
 }

@@ -1,7 +1,4 @@
-//! What the HTTP reader makes of particular responses: statuses, framings, persistence, limits and errors.
-//!
-//! Each case is a literal response and what it must be read as. Cuts and an oracle are in `protocol_http_splits.rs`
-//! and `protocol_http_oracle.rs`.
+//! The HTTP reader on literal responses: statuses, framings, persistence, limits and errors.
 
 use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
 
@@ -260,7 +257,7 @@ fn a_response_above_its_limits_is_too_large() {
     );
 }
 
-/// A head of exactly the limit is within it; one byte less of a limit is not.
+/// A head of exactly the limit is accepted; with a limit one byte lower it is not.
 #[test]
 fn limits_are_inclusive() {
     let head = b"HTTP/1.1 204 No Content\r\n\r\n";
@@ -321,7 +318,7 @@ fn bytes_after_the_response_are_left_to_the_caller_and_can_be_refused() {
 }
 
 #[test]
-#[should_panic(expected = "max_headers 129 is above 128")]
+#[should_panic(expected = "expected max_headers <= 128, got 129")]
 fn more_headers_than_fit_on_the_stack_are_a_bug_of_the_caller() {
     let limits = Limits {
         max_headers: 129,
@@ -330,7 +327,7 @@ fn more_headers_than_fit_on_the_stack_are_a_bug_of_the_caller() {
     let _reader = ResponseReader::new(limits);
 }
 
-/// The claim the hot path rests on: after the first responses nothing is allocated, in one piece or in many.
+/// After the first responses nothing is allocated, in one piece or in many.
 #[test]
 fn steady_state_allocates_nothing() {
     let length: &[u8] =

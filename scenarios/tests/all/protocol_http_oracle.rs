@@ -1,7 +1,7 @@
 //! The HTTP reader agrees with `ureq-proto`, an independent implementation of HTTP/1.1.
 //!
-//! On valid responses both must read the same; on broken ones ours may be stricter, but what it accepts, the oracle
-//! must accept too, with the same status, body, length and persistence.
+//! Both must read valid responses equally. Ours may be stricter with invalid ones, but the oracle must accept whatever it
+//! accepts, with the same status, body, length and persistence.
 
 use photofinish_scenarios::protocol::http::{Limits, Method};
 use proptest::prelude::*;
@@ -11,13 +11,13 @@ use ureq_proto::http;
 
 use crate::support::http_responses::{CORPUS, Read, mutants, read, samples};
 
-/// Reads `bytes`, followed by a close, with the oracle; `None` where it finds no complete response.
+/// Reads `bytes`, followed by a close, with the oracle; `None` without a complete response.
 fn oracle(method: Method, bytes: &[u8]) -> Option<Read> {
     let mut call = send_request(method);
     let mut consumed = 0;
     let status = loop {
         let (used, response) = match call.try_response(&bytes[consumed..], false) {
-            // A rule of the oracle alone; RFC 9110, section 15.2, lets interim responses have fields.
+            // The oracle's own rule; RFC 9110, section 15.2, allows fields in interim responses.
             Err(ureq_proto::Error::HeadersWith100) => return Some(ours(method, bytes)),
             read => read.ok()?,
         };
@@ -42,7 +42,7 @@ fn oracle(method: Method, bytes: &[u8]) -> Option<Read> {
     })
 }
 
-/// Takes the oracle to the point where it expects a response.
+/// Brings the oracle to the state in which it expects a response.
 fn send_request(method: Method) -> Call<RecvResponse> {
     let request = http::Request::builder()
         .method(method.as_str())
@@ -62,7 +62,7 @@ fn send_request(method: Method) -> Call<RecvResponse> {
     }
 }
 
-/// Reads the body and returns whether the connection must close; `None` if the body is broken or cut short.
+/// Reads the body and returns true if the connection must close; `None` if the body is invalid or truncated.
 fn read_body(
     mut call: Call<RecvBody>,
     bytes: &[u8],
@@ -88,7 +88,7 @@ fn ours(method: Method, bytes: &[u8]) -> Read {
     read(Limits::default(), method, [bytes])
 }
 
-/// Streams the oracle takes and we do not, each for a reason of its own.
+/// Streams that the oracle accepts and our reader rejects, each with the reason.
 const STRICTER: &[(&[u8], &str)] = &[
     (
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n",

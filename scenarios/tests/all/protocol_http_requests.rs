@@ -1,6 +1,4 @@
-//! Requests and targets: what is written on the wire, and what is refused before it gets there.
-//!
-//! `httparse`, which knows nothing of the encoder, reads the requests back.
+//! Encoding of requests, and parsing of targets. `httparse` reads the requests back, independently of the encoder.
 
 use photofinish_scenarios::protocol::http::{HttpTarget, Method, Request};
 use proptest::prelude::*;
@@ -109,7 +107,7 @@ fn what_would_inject_a_line_or_break_the_framing_is_refused() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the parts: either it is refused, or a parser finds exactly these parts, one request, nothing more.
+    /// Any request is either refused, or parsed as exactly one request with the same parts.
     #[test]
     fn an_independent_parser_reads_back_what_was_written(
         target in "/?[ -~\r\n]{0,12}", host in "[a-z:\r\n@]{0,8}",

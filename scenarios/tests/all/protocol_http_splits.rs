@@ -1,6 +1,4 @@
-//! The HTTP reader gives the same result wherever its input is cut, and survives any input.
-//!
-//! Whole input is the reference; every other division of the same bytes must agree with it, errors included.
+//! The HTTP reader returns the same results and errors for any split of its input, and never panics.
 
 use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
 use proptest::prelude::*;
@@ -38,7 +36,7 @@ fn a_cut_anywhere_in_the_corpus_changes_nothing() {
     }
 }
 
-/// Three kinds of limits, so that each can be the one that is hit first.
+/// Default and small limits, so that each can be the first one exceeded.
 fn some_limits() -> impl Strategy<Value = Limits> {
     prop_oneof![
         Just(Limits::default()),
@@ -66,7 +64,7 @@ proptest! {
         prop_assert_eq!(read(limits, sample.method, cut(&sample.bytes, &at)), whole);
     }
 
-    /// `read` asserts that no more is consumed than was given.
+    /// `read` asserts that no more is consumed than there is.
     #[test]
     fn garbage_never_panics_and_is_read_the_same_in_any_division(
         bytes in prop::collection::vec(any::<u8>(), 0..300), at in prop::collection::vec(any::<usize>(), 0..12),
@@ -84,7 +82,7 @@ proptest! {
         prop_assert_eq!(read(Limits::default(), Method::Get, cut(&bytes, &at)), whole);
     }
 
-    /// A reader is used for response after response; whatever one left behind must not show in the next.
+    /// A reader is reused; one response must not affect the next.
     #[test]
     fn a_reader_forgets_the_response_before(
         first in mutants(), second in samples(), at in prop::collection::vec(any::<usize>(), 0..4),
@@ -108,7 +106,7 @@ proptest! {
     }
 }
 
-/// A failed reader is asked on: it must repeat itself rather than take what follows for a response.
+/// A failed reader must repeat its error rather than read more input as a response.
 #[test]
 fn an_error_is_repeated_until_the_next_request_begins() {
     let mut reader = ResponseReader::new(Limits::default());

@@ -1,7 +1,6 @@
-//! What the PostgreSQL reader makes of query cycles: by themselves, cut anywhere, broken, and beside an oracle.
+//! The PostgreSQL reader on query cycles: literal, split anywhere, invalid, and compared with an oracle.
 //!
-//! The oracle is the message parser of `postgres-protocol`, which the reader does not use. A real server is met in
-//! `protocol_postgres_server.rs`.
+//! The oracle is the message parser of `postgres-protocol`, which the reader does not use.
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
@@ -15,7 +14,7 @@ use crate::support::backend_messages::{
 
 const LIMIT_BYTES: usize = 1 << 16;
 
-/// Reads the events with the oracle, up to ReadyForQuery; `None` if it finds something malformed.
+/// Reads the events with the oracle, up to ReadyForQuery; `None` for malformed input.
 fn oracle(bytes: &[u8]) -> Option<Vec<Event>> {
     let mut buffer = BytesMut::from(bytes);
     let mut events = Vec::new();
@@ -31,7 +30,7 @@ fn oracle(bytes: &[u8]) -> Option<Vec<Event>> {
     }
 }
 
-/// Notices, notifications and parameter changes, whose inside the reader never looks at.
+/// The length of a notice, notification or parameter change, whose content the reader ignores.
 fn skip_unread(buffer: &[u8]) -> Option<usize> {
     let (&[tag, a, b, c, d], _) = buffer.split_first_chunk::<5>()?;
     let bytes = u32::from_be_bytes([a, b, c, d]) as usize + 1;
@@ -88,7 +87,7 @@ proptest! {
         prop_assert_eq!(read(LIMIT_BYTES, cut(&bytes, &at)), whole);
     }
 
-    /// We may be stricter than the oracle, never laxer. Names and tags that are not UTF-8 are passed on as they are.
+    /// The reader may be stricter than the oracle, never laxer. Names and tags need not be UTF-8.
     #[test]
     fn what_we_accept_of_broken_cycles_the_oracle_reads_the_same(bytes in broken_cycles()) {
         let Read { events, result } = read(LIMIT_BYTES, [bytes.as_slice()]);
@@ -111,7 +110,7 @@ proptest! {
     }
 }
 
-/// `expected` is the outcome in short, or the kind and text of the error.
+/// `expected` is a summary of the outcome, or the kind and text of the error.
 fn check(messages: &[Vec<u8>], expected: &str) {
     let actual = match read(40, [messages.concat().as_slice()]).result {
         Err(error) => format!("{}: {error}", error.kind()),
@@ -311,7 +310,6 @@ fn an_error_is_repeated_until_the_next_cycle_begins() {
     assert_eq!(reader.end_of_input(), Ok(()));
 }
 
-/// The claim the hot path rests on.
 #[test]
 fn reading_a_cycle_allocates_nothing() {
     let rows = row(&[Some(b"12345".to_vec()), None]).repeat(20);

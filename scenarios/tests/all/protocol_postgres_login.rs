@@ -1,7 +1,7 @@
-//! Logging in to a scripted PostgreSQL server, targets, and the messages a client writes.
+//! PostgreSQL logins to a scripted server, targets, and the client's messages.
 //!
-//! The four methods of authentication meet a real server in `protocol_postgres_server.rs`; here are the answers a real
-//! server does not give. Messages are compared byte for byte with those of `postgres-protocol`.
+//! `protocol_postgres_server.rs` tests authentication with a real server; this file has responses that no real server
+//! sends. Messages are compared byte for byte with those of `postgres-protocol`.
 
 use bytes::BytesMut;
 use photofinish_scenarios::protocol::postgres::{
@@ -22,7 +22,7 @@ fn config(password: Option<&str>) -> PgConfig {
     }
 }
 
-/// Feeds the pieces as a socket would and returns what was said after the first message.
+/// Feeds the pieces as a socket would, and returns the client's messages after the first.
 fn log_in<'a>(
     config: &PgConfig,
     pieces: impl IntoIterator<Item = &'a [u8]>,
@@ -54,7 +54,7 @@ fn ok() -> Vec<u8> {
     request(&[0; 4])
 }
 
-/// What follows a successful authentication.
+/// The server's messages after a successful authentication.
 fn introduction() -> Vec<u8> {
     let notice = fields(b'N', &[('M', "welcome")]);
     let version = message(b'S', b"server_version\x0017.2 (Test)\0");
@@ -68,7 +68,7 @@ fn introduction() -> Vec<u8> {
     .concat()
 }
 
-/// `expected` is what the client says (length bytes as dots), or the kind and text of the error.
+/// `expected` is the client's messages (length bytes as dots), or the kind and text of the error.
 fn check(password: Option<&str>, answers: &[Vec<u8>], expected: &str) {
     let actual = match log_in(&config(password), [answers.concat().as_slice()]) {
         Ok((said, _)) => said.escape_ascii().to_string(),
@@ -210,7 +210,7 @@ fn a_server_that_skips_its_part_of_scram_is_refused() {
     );
 }
 
-/// As above, but the impostor plays along to the end, where it would need the password.
+/// Like the test above, but the impostor continues up to the step that needs the password.
 #[test]
 fn a_server_that_does_not_know_the_password_fails_at_its_own_proof() {
     let mut said = Vec::new();
@@ -410,7 +410,7 @@ fn a_target_that_cannot_be_used_is_refused_with_a_reason() {
     );
 }
 
-/// Whatever is wrong with a URL, and wherever in it the password ends up, no text made of it holds the password.
+/// No text made from a URL contains the password, whatever the error, and wherever the password ends up.
 #[test]
 fn no_text_ever_holds_the_password() {
     let passwords = [

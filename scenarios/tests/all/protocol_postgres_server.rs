@@ -1,7 +1,6 @@
-//! The PostgreSQL client against a real server, beside `tokio-postgres`, an independent driver.
+//! The PostgreSQL client against a real server, compared with `tokio-postgres`, an independent driver.
 //!
-//! Both run the same statements on connections of their own; rows, counts and SQLSTATEs must be the same. Skipped,
-//! aloud, where no PostgreSQL is installed; a failure under `CI=true`.
+//! Both run the same statements on separate connections; rows, counts and SQLSTATEs must be the same.
 
 use photofinish_scenarios::protocol::postgres::{
     Discard, Format, Outcome, Parameter, PgConfig, PgError, Secret, TransactionStatus,
@@ -13,7 +12,7 @@ use crate::support::backend_messages::{Event, Recorder};
 use crate::support::pg_client::{Cells, PgClient};
 use crate::support::throwaway_postgres::{PASSWORD, ThrowawayPostgres};
 
-/// Sizes of the pieces the client reads in: awkward ones, and one that takes everything.
+/// Maximum sizes of the client's reads: small ones, and one for everything at once.
 const PIECES_BYTES: [usize; 4] = [1, 3, 7, 1 << 16];
 
 fn config(user: &str, password: Option<&str>) -> PgConfig {
@@ -56,7 +55,7 @@ impl Oracle {
         Ok(Oracle { runtime, client })
     }
 
-    /// Rows as text, rows affected, and the SQLSTATE of an error, which hides the rest.
+    /// Rows as text and rows affected, or the SQLSTATE of an error.
     fn simple(&self, sql: &str) -> Result<(Vec<Cells>, u64), String> {
         let messages = self
             .runtime
@@ -83,7 +82,7 @@ fn sqlstate(error: tokio_postgres::Error) -> String {
         .map_or_else(|| error.to_string(), |code| code.code().to_owned())
 }
 
-/// What of our result the oracle tells, too.
+/// The part of our result that the oracle has as well.
 fn comparable((rows, outcome): (Vec<Cells>, Outcome)) -> Result<(Vec<Cells>, u64), String> {
     match outcome.error {
         Some(error) => Err(error.code),
@@ -154,7 +153,7 @@ fn code(error: &Option<PgError>) -> Option<&str> {
     }
 }
 
-/// Runs the same statements through both, each on its own connection and temporary tables.
+/// Runs the same statements through both, each with its own connection and temporary tables.
 #[test]
 fn simple_statements_give_what_the_oracle_gets() {
     let Some(server) = ThrowawayPostgres::shared() else {
@@ -237,7 +236,7 @@ fn transaction_status_notices_and_notifications_are_told() {
     );
 }
 
-/// A statement with a parameter of every kind, executed with values at the borders, in both formats of results.
+/// A statement with a parameter of every kind, executed with boundary values, in both result formats.
 #[test]
 fn prepared_statements_give_what_the_oracle_gets() {
     let Some(server) = ThrowawayPostgres::shared() else {

@@ -1,6 +1,6 @@
-//! The WebSocket client hears the same wherever its input is cut, and says what is wrong with a broken one.
+//! The WebSocket client receives the same messages for any split of its input, and reports errors.
 //!
-//! The server's bytes are written by hand after RFC 6455, so that the client is not held against its own parser.
+//! The server's bytes follow RFC 6455 by hand, so that the client is not compared with its own parser.
 
 use photofinish_scenarios::protocol::websocket::{Client, WebSocketError};
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const LAST: u8 = 0x80;
 
-/// A frame as servers send them: not masked.
+/// An unmasked frame, as sent by servers.
 fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first_byte];
     match u8::try_from(payload.len()) {
@@ -28,7 +28,7 @@ fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The answer to the request that `client` has made.
+/// The response to `client`'s request.
 fn accepted(client: &mut Client) -> Vec<u8> {
     let request = String::from_utf8(std::mem::take(client.outgoing())).expect("a head is text");
     assert!(request.starts_with("GET /echo HTTP/1.1\r\n"), "{request}");
@@ -47,16 +47,16 @@ fn client() -> Client {
     Client::new("ws://127.0.0.1:1/echo").expect("a sound URI")
 }
 
-/// What a client heard, in its order, and how it ended.
+/// The messages a client received, in order, and its final error.
 #[derive(Debug, PartialEq, Eq)]
 struct Heard {
     messages: Vec<String>,
-    /// Bytes of the answers to pings and to the close; which they are is masked.
+    /// Number of bytes of the pongs and the close; their content is masked.
     answered_bytes: usize,
     end: Result<(), WebSocketError>,
 }
 
-/// Feeds a fresh client the server's answer and `frames`, cut at the places `cuts`, and then the end.
+/// Feeds a new client the server's response and `frames`, split at `cuts`, and then the end.
 fn hear(frames: &[u8], cuts: &[usize]) -> Heard {
     let mut client = client();
     let bytes = [&accepted(&mut client), frames].concat();

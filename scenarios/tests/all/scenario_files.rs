@@ -259,9 +259,11 @@ fn a_misspelt_key_gets_its_line_and_a_suggestion() {
 
 #[test]
 fn the_conditions_of_a_gate_are_read_with_their_lines_and_checked() {
-    let text = "workload = 'null'\n[gate]\nfloor = '3%'\nthroughput = ['5%', '< 1']\nresponse_p99 = '<20ms'\n";
+    let text = "workload = 'null'\n[gate]\ntolerance = '3%'\nthroughput = ['5%', '< 1']\nresponse_p99 = '<20ms'\n";
     let gate = read(text, &["gate.response_p99=9%"]).gate;
-    assert_eq!(gate.floor, Some(0.03));
+    assert_eq!(gate.tolerance, Some(0.03));
+    let former = read("workload = 'null'\ngate.floor = '4%'", &[]).gate;
+    assert_eq!(former.tolerance, Some(0.04));
     let terms: Vec<_> = gate
         .terms
         .iter()
@@ -281,7 +283,7 @@ fn the_conditions_of_a_gate_are_read_with_their_lines_and_checked() {
     ];
     assert_eq!(terms, expected);
     let refused = refusal(
-        "workload = 'null'\n[gate]\nthruput = '5%'\nthroughput = '5'\nfloor = '200%'\n",
+        "workload = 'null'\n[gate]\nthruput = '5%'\nthroughput = '5'\ntolerance = '200%'\n",
         &[],
     );
     for part in [
@@ -871,11 +873,11 @@ fn every_suite_names_scenarios_that_accept_its_overrides() {
     let suites = suite::names().map(|name| suite::suite(name).expect("it ships"));
     let scenarios: Vec<_> = suites.flat_map(|suite| suite.scenarios).collect();
     assert!(scenarios.len() > catalogue().len());
-    for asked in scenarios {
-        let Ok(ScenarioRef::Catalogue(entry)) = locate(&asked.name) else {
-            panic!("{} is not in the catalogue", asked.name);
+    for listed in scenarios {
+        let Ok(ScenarioRef::Catalogue(entry)) = locate(&listed.name) else {
+            panic!("{} is not in the catalogue", listed.name);
         };
-        let scenario = Scenario::parse(entry.source(), &asked.overrides, ANY);
+        let scenario = Scenario::parse(entry.source(), &listed.overrides, ANY);
         scenario.unwrap_or_else(|refused| panic!("{refused}"));
     }
 }

@@ -1,6 +1,4 @@
-//! Plans: cells and blocks, what the command line changes, and that the same input and seed give the same plan.
-//!
-//! Which files make which scenarios is tested in `scenario_files.rs`.
+//! Plans: cells and blocks, options of the command line, and equal plans for equal input and seed.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -19,7 +17,7 @@ use photofinish_scenarios::suite::tour;
 use proptest::prelude::*;
 use serde_json::json;
 
-/// Servers and gates are somebody else's.
+/// Accepts all servers and gates.
 const ANY: Checks<'static> = Checks {
     server: &|_, _| Ok(()),
     gate: &|_, _| Ok(()),
@@ -83,7 +81,7 @@ fn cells(plan: &Plan) -> Vec<(&str, &str, u32)> {
 }
 
 #[test]
-fn cells_are_scenarios_times_load_points_times_runtimes_in_the_order_asked() {
+fn cells_are_scenarios_times_load_points_times_runtimes_in_the_given_order() {
     let scenarios = [
         scenario_called(
             "b",
@@ -91,7 +89,7 @@ fn cells_are_scenarios_times_load_points_times_runtimes_in_the_order_asked() {
         ),
         scenario_called("a", "workload = 'null'\nruntimes = ['smol']"),
     ];
-    let made = plan(&scenarios, &options()).unwrap();
+    let planned = plan(&scenarios, &options()).unwrap();
     let expected = [
         ("b", "tokio", 4),
         ("b", "sync", 4),
@@ -99,64 +97,64 @@ fn cells_are_scenarios_times_load_points_times_runtimes_in_the_order_asked() {
         ("b", "sync", 1),
         ("a", "smol", 1),
     ];
-    assert_eq!(cells(&made), expected);
-    assert_eq!(made.scenarios[0].name, "b");
-    assert_eq!(made.scenarios[1].name, "a");
+    assert_eq!(cells(&planned), expected);
+    assert_eq!(planned.scenarios[0].name, "b");
+    assert_eq!(planned.scenarios[1].name, "a");
 }
 
 #[test]
-fn without_a_word_about_runtimes_all_of_them_are_compared() {
-    let made = plan(&[scenario("workload = 'null'")], &options()).unwrap();
-    let runtimes: Vec<_> = made
+fn all_runtimes_are_compared_by_default() {
+    let planned = plan(&[scenario("workload = 'null'")], &options()).unwrap();
+    let runtimes: Vec<_> = planned
         .cells
         .iter()
         .map(|cell| cell.runtime.as_str())
         .collect();
     let all: Vec<_> = DESCRIPTORS.iter().map(|known| known.name).collect();
     assert_eq!(runtimes, all);
-    assert_eq!(made.blocks.len(), 10, "rounds by default");
+    assert_eq!(planned.blocks.len(), 10, "rounds by default");
 }
 
 #[test]
-fn the_command_line_goes_before_the_scenario() {
+fn the_command_line_has_precedence_over_the_scenario() {
     let text =
         "workload = 'null'\nload = { concurrency = 1, ops = 5 }\nruntimes = ['tokio', 'sync']";
-    let asked = PlanOptions {
+    let given = PlanOptions {
         runtimes: names(&["smol", "pool", "smol"]),
         concurrency: Some(vec![count(2), count(3), count(2)]),
         duration: Some(Duration::from_millis(700)),
         rounds: Some(count(3)),
         ..options()
     };
-    let made = plan(&[scenario(text)], &asked).unwrap();
+    let planned = plan(&[scenario(text)], &given).unwrap();
     let expected = [
         ("mine", "smol", 2),
         ("mine", "pool", 2),
         ("mine", "smol", 3),
         ("mine", "pool", 3),
     ];
-    assert_eq!(cells(&made), expected);
+    assert_eq!(cells(&planned), expected);
     assert_eq!(
-        made.scenarios[0].stop,
+        planned.scenarios[0].stop,
         Stop::after(Duration::from_millis(700))
     );
-    assert_eq!(made.blocks.len(), 3);
+    assert_eq!(planned.blocks.len(), 3);
 }
 
 #[test]
-fn a_quick_plan_is_short_but_never_longer_than_asked() {
+fn a_quick_plan_shortens_but_never_lengthens() {
     let quick = PlanOptions {
         quick: true,
         ..options()
     };
     let check = |text: &str, options: &PlanOptions, warmup: Stop, stop: Stop, rounds: usize| {
-        let made = plan(&[scenario(text)], options).unwrap();
+        let planned = plan(&[scenario(text)], options).unwrap();
         assert_eq!(
-            (made.scenarios[0].warmup, made.scenarios[0].stop),
+            (planned.scenarios[0].warmup, planned.scenarios[0].stop),
             (warmup, stop),
             "{text}"
         );
-        assert_eq!(made.blocks.len(), rounds, "{text}");
+        assert_eq!(planned.blocks.len(), rounds, "{text}");
     };
     let after = |ms| Stop::after(Duration::from_millis(ms));
     let ops = |ops: u64| Stop::Ops(ops.try_into().unwrap());
@@ -184,12 +182,12 @@ fn a_quick_plan_is_short_but_never_longer_than_asked() {
 }
 
 #[test]
-fn an_external_target_takes_the_place_of_the_mock() {
+fn an_external_target_replaces_the_mock() {
     let nginx = PlannedServer::External {
         url: "http://127.0.0.1:8080/".to_owned(),
         software: Some("nginx/1.22.1".to_owned()),
     };
-    let asked = PlanOptions {
+    let given = PlanOptions {
         targets: BTreeMap::from([("http".to_owned(), nginx.clone())]),
         ..options()
     };
@@ -200,9 +198,9 @@ fn an_external_target_takes_the_place_of_the_mock() {
         ),
         scenario_called("read", "workload = 'file-read'"),
     ];
-    let made = plan(&scenarios, &asked).unwrap();
-    assert_eq!(made.scenarios[0].servers["http"], nginx);
-    assert!(made.scenarios[1].servers.is_empty());
+    let planned = plan(&scenarios, &given).unwrap();
+    assert_eq!(planned.scenarios[0].servers["http"], nginx);
+    assert!(planned.scenarios[1].servers.is_empty());
     let mocked = plan(&scenarios, &options()).unwrap();
     let mock = PlannedServer::Mock {
         server: "http".to_owned(),
@@ -212,7 +210,7 @@ fn an_external_target_takes_the_place_of_the_mock() {
 }
 
 #[test]
-fn what_cannot_be_planned_says_why_and_what_to_try() {
+fn an_impossible_plan_is_an_error_with_a_hint() {
     let check = |scenarios: &[Scenario], options: &PlanOptions, message: &str, hint: &str| {
         let error: PlanError = plan(scenarios, options).expect_err("no plan");
         assert_eq!(error.to_string(), message);
@@ -274,12 +272,12 @@ fn what_cannot_be_planned_says_why_and_what_to_try() {
 fn a_runtime_that_cannot_do_it_honestly_has_a_cell_with_the_reason_and_is_in_no_block() {
     let mut needy = scenario("workload = 'null'\nruntimes = ['sync', 'tokio']");
     needy.needs = &[Capability::Concurrency];
-    let made = plan(&[needy.clone()], &options()).unwrap();
+    let planned = plan(&[needy.clone()], &options()).unwrap();
     let reason = descriptor("sync").unwrap().refusal(needy.needs);
     assert!(reason.is_some(), "sync does one thing after another");
-    assert_eq!(made.cells[0].unsupported.as_deref(), reason);
-    assert_eq!(made.cells[1].unsupported, None);
-    assert_eq!(made.blocks, vec![vec![1]; 10]);
+    assert_eq!(planned.cells[0].unsupported.as_deref(), reason);
+    assert_eq!(planned.cells[1].unsupported, None);
+    assert_eq!(planned.blocks, vec![vec![1]; 10]);
 }
 
 #[test]
@@ -287,54 +285,57 @@ fn a_plan_and_its_hash_depend_on_input_and_seed_alone() {
     let text = "workload = 'http-get'\nserver.http = { delay = '1ms', seed = 3 }\nload.concurrency = [1, 16]";
     // The same, with every map in another order.
     let twin = "load.concurrency = [1, 16]\nserver.http = { seed = 3, delay = '1ms' }\nworkload = 'http-get'";
-    let made = |text: &str, seed: u64| {
-        let made = plan(&[scenario(text)], &PlanOptions { seed, ..options() }).unwrap();
-        let hash = plan_hash(&made, seed);
-        (serde_json::to_string(&made).unwrap(), hash)
+    let json_and_hash = |text: &str, seed: u64| {
+        let planned = plan(&[scenario(text)], &PlanOptions { seed, ..options() }).unwrap();
+        let hash = plan_hash(&planned, seed);
+        (serde_json::to_string(&planned).unwrap(), hash)
     };
-    assert_eq!(made(text, 7), made(text, 7));
-    assert_eq!(made(text, 7), made(twin, 7));
-    let (other_order, other_hash) = made(text, 8);
-    assert_ne!(made(text, 7).0, other_order);
-    assert_ne!(made(text, 7).1, other_hash);
+    assert_eq!(json_and_hash(text, 7), json_and_hash(text, 7));
+    assert_eq!(json_and_hash(text, 7), json_and_hash(twin, 7));
+    let (other_order, other_hash) = json_and_hash(text, 8);
+    assert_ne!(json_and_hash(text, 7).0, other_order);
+    assert_ne!(json_and_hash(text, 7).1, other_hash);
     assert_eq!(other_hash.len(), 64);
-    assert_ne!(made(&text.replace("3", "4"), 7).1, made(text, 7).1);
+    assert_ne!(
+        json_and_hash(&text.replace("3", "4"), 7).1,
+        json_and_hash(text, 7).1
+    );
 }
 
 #[test]
 fn the_order_of_a_plan_never_changes_between_versions() {
     // Recorded plans must be repeatable from their seed. The orders were computed from the definition of the
     // draws, outside this program.
-    let asked = PlanOptions {
+    let given = PlanOptions {
         rounds: Some(count(3)),
         seed: 42,
         ..options()
     };
     let runtimes = "runtimes = ['sync', 'threads', 'pool', 'tokio', 'smol']";
-    let made = plan(
+    let planned = plan(
         &[scenario(&format!("workload = 'null'\n{runtimes}"))],
-        &asked,
+        &given,
     )
     .unwrap();
     let expected = [[4, 2, 1, 0, 3], [1, 4, 2, 0, 3], [3, 2, 0, 1, 4]];
-    assert_eq!(made.blocks, expected.map(Vec::from));
+    assert_eq!(planned.blocks, expected.map(Vec::from));
 }
 
 #[test]
 fn every_cell_comes_equally_often_to_every_position() {
     // 6000 blocks of 5 cells: 1200 expected at each position, with a standard deviation of 31.
     let runtimes = "runtimes = ['sync', 'threads', 'pool', 'tokio', 'smol']";
-    let asked = PlanOptions {
+    let given = PlanOptions {
         rounds: Some(count(6000)),
         ..options()
     };
-    let made = plan(
+    let planned = plan(
         &[scenario(&format!("workload = 'null'\n{runtimes}"))],
-        &asked,
+        &given,
     )
     .unwrap();
     let mut seen = [[0; 5]; 5];
-    for block in &made.blocks {
+    for block in &planned.blocks {
         for (position, cell) in block.iter().enumerate() {
             seen[position][*cell] += 1;
         }
@@ -346,30 +347,30 @@ fn every_cell_comes_equally_often_to_every_position() {
 #[test]
 fn the_estimate_is_the_sum_over_all_rounds() {
     let text = "workload = 'null'\nruntimes = ['sync', 'tokio']\nload = { warmup = '100ms', duration = '400ms' }";
-    let asked = PlanOptions {
+    let given = PlanOptions {
         rounds: Some(count(3)),
         ..options()
     };
-    let made = plan(&[scenario(text)], &asked).unwrap();
+    let planned = plan(&[scenario(text)], &given).unwrap();
     // 6 rounds of 500 ms, and 60 ms around each.
-    assert_eq!(estimate(&made), Duration::from_millis(6 * 560));
+    assert_eq!(estimate(&planned), Duration::from_millis(6 * 560));
 }
 
 #[test]
 fn the_tour_takes_less_than_a_minute() {
     let tour = tour();
-    let read = |asked: &photofinish_scenarios::suite::SuiteScenario| {
-        let Ok(ScenarioRef::Catalogue(entry)) = locate(&asked.name) else {
-            panic!("{} is not in the catalogue", asked.name);
+    let read = |given: &photofinish_scenarios::suite::SuiteScenario| {
+        let Ok(ScenarioRef::Catalogue(entry)) = locate(&given.name) else {
+            panic!("{} is not in the catalogue", given.name);
         };
-        Scenario::parse(entry.source(), &asked.overrides, ANY).unwrap()
+        Scenario::parse(entry.source(), &given.overrides, ANY).unwrap()
     };
     let scenarios: Vec<_> = tour.scenarios.iter().map(read).collect();
-    let asked = PlanOptions {
+    let given = PlanOptions {
         rounds: tour.rounds,
         ..options()
     };
-    let estimated = estimate(&plan(&scenarios, &asked).unwrap());
+    let estimated = estimate(&plan(&scenarios, &given).unwrap());
     let sensible = Duration::from_secs(30)..Duration::from_secs(56);
     assert!(sensible.contains(&estimated), "{estimated:?}");
 }
@@ -381,17 +382,17 @@ proptest! {
         rounds in 1u32..20,
         points in prop::collection::btree_set(1u32..100, 1..4),
     ) {
-        let asked = PlanOptions {
+        let given = PlanOptions {
             seed,
             rounds: Some(count(rounds)),
             concurrency: Some(points.into_iter().map(count).collect()),
             ..options()
         };
-        let made = plan(&[scenario("workload = 'null'")], &asked).unwrap();
-        let supported = |index: &usize| made.cells[*index].unsupported.is_none();
-        let expected: Vec<_> = (0..made.cells.len()).filter(supported).collect();
-        prop_assert_eq!(made.blocks.len(), rounds as usize);
-        for block in &made.blocks {
+        let planned = plan(&[scenario("workload = 'null'")], &given).unwrap();
+        let supported = |index: &usize| planned.cells[*index].unsupported.is_none();
+        let expected: Vec<_> = (0..planned.cells.len()).filter(supported).collect();
+        prop_assert_eq!(planned.blocks.len(), rounds as usize);
+        for block in &planned.blocks {
             let mut block = block.clone();
             block.sort_unstable();
             prop_assert_eq!(&block, &expected);
@@ -406,8 +407,9 @@ fn rates(rates: &[f64]) -> Option<Vec<RateHz>> {
 
 /// The loads of a plan, in words.
 fn loads(text: &str, options: &PlanOptions) -> Vec<String> {
-    let made = plan(&[scenario(text)], options).unwrap();
-    made.cells
+    let planned = plan(&[scenario(text)], options).unwrap();
+    planned
+        .cells
         .iter()
         .map(|cell| cell.load.to_string())
         .collect()
@@ -416,7 +418,7 @@ fn loads(text: &str, options: &PlanOptions) -> Vec<String> {
 #[test]
 fn a_rate_makes_the_load_an_open_one_with_the_most_sessions_there_are() {
     let text = "workload = 'null'\nload.concurrency = [4, 16, 1]\nruntimes = ['sync']";
-    let asked = |concurrency: &[u32]| PlanOptions {
+    let given = |concurrency: &[u32]| PlanOptions {
         rates: rates(&[1_000.0, 20.5, 1_000.0]),
         concurrency: (!concurrency.is_empty()).then(|| {
             concurrency
@@ -427,14 +429,14 @@ fn a_rate_makes_the_load_an_open_one_with_the_most_sessions_there_are() {
         ..options()
     };
     let expected = ["open, 1000/s, 16 sessions", "open, 20.5/s, 16 sessions"];
-    assert_eq!(loads(text, &asked(&[])), expected);
+    assert_eq!(loads(text, &given(&[])), expected);
     let expected = [
         "open, 1000/s, 2 sessions",
         "open, 1000/s, 3 sessions",
         "open, 20.5/s, 2 sessions",
         "open, 20.5/s, 3 sessions",
     ];
-    assert_eq!(loads(text, &asked(&[2, 3])), expected);
+    assert_eq!(loads(text, &given(&[2, 3])), expected);
 }
 
 #[test]
@@ -457,8 +459,8 @@ fn a_scenario_may_be_open_itself() {
 fn stages_keep_their_proportions_over_another_duration() {
     let text = "workload = 'null'\n[load]\nrate = 10\nstages = [{ duration = '3s', from = 0, to = 1 }, { duration = '1s', from = 1 }]";
     let check = |options: &PlanOptions, expected_ms: [u64; 2]| {
-        let made = plan(&[scenario(text)], options).unwrap();
-        let planned = &made.scenarios[0];
+        let planned = plan(&[scenario(text)], options).unwrap();
+        let planned = &planned.scenarios[0];
         let lengths_ms = planned
             .stages
             .iter()
@@ -481,7 +483,7 @@ fn stages_keep_their_proportions_over_another_duration() {
 }
 
 #[test]
-fn what_cannot_be_an_open_load_is_refused_with_a_hint() {
+fn an_impossible_open_load_is_an_error_with_a_hint() {
     let check = |options: &PlanOptions, error: &str, hint: &str| {
         let refused = plan(&[scenario("workload = 'null'")], options).unwrap_err();
         assert_eq!(

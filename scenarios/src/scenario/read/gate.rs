@@ -28,8 +28,9 @@ impl Reader<'_> {
                     .collect(),
             };
             for (path, text) in texts {
-                if metric == "floor" {
-                    spec.floor = self.floor(path, text);
+                // `floor` is the former name of `tolerance`.
+                if matches!(metric.as_str(), "tolerance" | "floor") {
+                    spec.tolerance = self.tolerance(path, text);
                 } else if let Err(problem) = check(metric, text) {
                     self.add(gate_flaw(path, metric, problem));
                 } else {
@@ -44,7 +45,7 @@ impl Reader<'_> {
         spec
     }
 
-    fn floor(&mut self, path: KeyPath, text: &str) -> Option<f64> {
+    fn tolerance(&mut self, path: KeyPath, text: &str) -> Option<f64> {
         let percent = text.trim().strip_suffix('%').map(str::trim);
         let share = percent
             .and_then(|number| number.parse::<f64>().ok())
@@ -53,7 +54,7 @@ impl Reader<'_> {
         if share.is_none() {
             self.add(Flaw::wrong(
                 path,
-                "invalid floor",
+                "invalid tolerance",
                 "expected a percentage below 100, such as \"2%\"",
             ));
         }

@@ -1,14 +1,10 @@
-//! Query cycles as a PostgreSQL server sends them, to test the reader with, and the loop that feeds them to it.
-//!
-//! The bytes are put together here, independently of the code under test. Used by the `protocol_postgres_*` tests,
-//! each of which takes a part.
+//! Query cycles of a PostgreSQL server, built independently of the code under test, and the loop that feeds the reader.
 
 use photofinish_scenarios::protocol::postgres::{
     Outcome, ParameterOids, PgError, ResponseReader, Row, RowDescription, RowSink,
 };
 use proptest::prelude::*;
 
-/// One backend message.
 pub(crate) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).unwrap();
     [&[tag][..], &length.to_be_bytes(), body].concat()
@@ -23,7 +19,6 @@ pub(crate) fn fields(tag: u8, fields: &[(char, &str)]) -> Vec<u8> {
     message(tag, (body + "\0").as_bytes())
 }
 
-/// A DataRow.
 pub(crate) fn row(cells: &[Option<Vec<u8>>]) -> Vec<u8> {
     let mut body = u16::try_from(cells.len()).unwrap().to_be_bytes().to_vec();
     for cell in cells {
@@ -54,7 +49,7 @@ pub(crate) fn columns(columns: &[(String, u32)]) -> Vec<u8> {
     message(b'T', &body)
 }
 
-/// What a sink was given, in order.
+/// A call of a sink.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Row(Vec<Option<Vec<u8>>>),
@@ -90,7 +85,7 @@ impl RowSink for Recorder {
     }
 }
 
-/// What a reader made of a byte stream that was followed by a close.
+/// The result of reading a byte stream followed by a close.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) events: Vec<Event>,
@@ -139,7 +134,7 @@ fn feed<'a>(
     reader.end_of_input()
 }
 
-/// Valid cycles: any messages that may come during one, then ReadyForQuery.
+/// Valid cycles: any messages that may occur in one, then ReadyForQuery.
 pub(crate) fn cycles() -> impl Strategy<Value = Vec<u8>> {
     let cell = prop::option::of(prop::collection::vec(any::<u8>(), 0..12));
     let tag = prop_oneof![

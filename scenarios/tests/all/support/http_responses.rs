@@ -1,12 +1,10 @@
-//! Responses to test the HTTP reader with, and the loop that feeds them to it.
-//!
-//! A corpus of literal byte streams for the corners, a generator of valid responses with what they must be read as,
-//! and mutations of those. Used by the `protocol_http_*` tests, each of which takes a part.
+//! HTTP responses, and the loop that feeds the reader: a corpus of literal byte streams for corner cases, a generator of
+//! valid responses with the expected results, and mutations of those.
 
 use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
 use proptest::prelude::*;
 
-/// What a reader made of a byte stream that was followed by a close.
+/// The result of reading a byte stream followed by a close.
 #[derive(PartialEq, Eq)]
 pub(crate) enum Read {
     Response {
@@ -92,7 +90,7 @@ pub(crate) fn cut<'a>(bytes: &'a [u8], at: &[usize]) -> Vec<&'a [u8]> {
         .collect()
 }
 
-/// Literal streams: valid and broken heads, framings, chunks and closes.
+/// Literal streams: valid and invalid heads, framings, chunks and closes.
 pub(crate) const CORPUS: &[&[u8]] = &[
     b"",
     b"H",
@@ -147,7 +145,7 @@ pub(crate) const CORPUS: &[&[u8]] = &[
     b"\x16\x03\x01\x02\x00",
 ];
 
-/// A generated response, and what it has to be read as.
+/// A generated response and the expected result.
 #[derive(Clone)]
 pub(crate) struct Sample {
     pub(crate) method: Method,
@@ -306,7 +304,7 @@ impl Parts {
     }
 }
 
-/// Valid responses with a few bytes replaced, inserted or removed, mostly by bytes that mean something.
+/// Valid responses with a few bytes replaced, inserted or removed, mostly by significant bytes.
 pub(crate) fn mutants() -> impl Strategy<Value = Sample> {
     let byte = prop_oneof![
         prop::sample::select(b"\r\n :;,0159aFfgG+-\t\0".to_vec()),

@@ -1,6 +1,4 @@
-//! The sans-IO PostgreSQL client over a plain blocking socket, in few lines.
-//!
-//! It reads in pieces of a chosen size, so that a real server's bytes are met under awkward divisions, too.
+//! The sans-IO PostgreSQL client over a blocking socket, with a configurable maximum size of reads.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,10 +8,8 @@ use photofinish_scenarios::protocol::postgres::{
     Format, Outcome, Parameter, PgConfig, PgError, ResponseReader, Row, RowSink, Startup, encode,
 };
 
-/// A row as text or bytes, owned.
 pub(crate) type Cells = Vec<Option<Vec<u8>>>;
 
-/// One connection.
 pub(crate) struct PgClient {
     socket: TcpStream,
     piece_bytes: usize,
@@ -31,7 +27,7 @@ impl PgClient {
     ) -> Result<Self, PgError> {
         let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
         socket.set_nodelay(true).unwrap();
-        // A bound for a hang, which would otherwise keep the whole test run.
+        // Ends a hang.
         socket
             .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
@@ -57,13 +53,13 @@ impl PgClient {
         }
     }
 
-    /// Runs `sql` by the simple protocol and collects the rows.
+    /// Runs `sql` with the simple protocol and collects the rows.
     pub(crate) fn simple(&mut self, sql: &str) -> Result<(Vec<Cells>, Outcome), PgError> {
         encode::simple(sql, &mut self.output).unwrap();
         self.collect()
     }
 
-    /// Prepares `sql` under `name`, describes it, and gives what was said to `sink`.
+    /// Prepares and describes `sql` under `name`; the description goes to `sink`.
     pub(crate) fn prepare(
         &mut self,
         name: &str,
@@ -88,14 +84,13 @@ impl PgClient {
         self.collect()
     }
 
-    /// Forgets a prepared statement.
     pub(crate) fn close(&mut self, name: &str) -> Result<Outcome, PgError> {
         encode::close_statement(name, &mut self.output).unwrap();
         encode::sync(&mut self.output);
         self.collect().map(|(_, outcome)| outcome)
     }
 
-    /// Says farewell and waits until the server closes the connection.
+    /// Terminates the session and waits until the server closes the connection.
     pub(crate) fn terminate(mut self) {
         encode::terminate(&mut self.output);
         self.flush();

@@ -1,6 +1,6 @@
-//! For tests that run a whole round in their own process: its plan, and what was measured.
+//! Whole rounds in the process of a test: plan and measurement.
 //!
-//! One session, so that operations have an order; what else a round needs is set by the test, with `..plan(…)`.
+//! One session, so that operations have an order; tests change the rest with `..plan(…)`.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
@@ -12,7 +12,7 @@ use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use photofinish_scenarios::registry::WorkloadEntry;
 use serde_json::Value;
 
-/// A round of so many operations of a workload, after one to warm up, without targets.
+/// The plan of a round with one warm-up operation, without targets.
 pub(crate) fn plan(
     entry: &WorkloadEntry,
     params: &Value,
@@ -44,7 +44,7 @@ pub(crate) fn plan(
     }
 }
 
-/// What the round measured: it has to come to its end.
+/// The measurement of a round, which has to complete.
 #[track_caller]
 pub(crate) fn measured(plan: &WorkerPlan, result: WorkerResult) -> Measurement {
     match result {

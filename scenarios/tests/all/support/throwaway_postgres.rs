@@ -1,8 +1,8 @@
-//! A PostgreSQL server of a test's own: made from the installed binaries, gone with the test.
+//! A temporary PostgreSQL server from the installed binaries, shared by concurrent tests.
 //!
-//! One role per method of authentication (`trust_user`, `cleartext_user`, `md5_user`, `scram_user`; tests create
-//! them, with the password [`PASSWORD`]); `pg_hba.conf` tells them apart. Where no PostgreSQL is installed, a test says so and passes,
-//! except under `CI=true`, where it fails. Tests of one process share a server.
+//! `pg_hba.conf` has one role per method of authentication (`trust_user`, `cleartext_user`, `md5_user`, `scram_user`);
+//! tests create them with the password [`PASSWORD`]. Without PostgreSQL a test prints `SKIPPED` and passes, but fails
+//! under `CI=true`.
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpListener;
@@ -16,10 +16,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, geteuid};
 use tempfile::TempDir;
 
-/// Of every role. It needs quoting in a URL, and normalising in SCRAM.
+/// The password of every role. It needs quoting in a URL, and normalising in SCRAM.
 pub(crate) const PASSWORD: &str = "p@ss/wörd%";
 
-/// Who is let in how; the first line that fits decides.
+/// Methods of authentication by role; the first matching line counts.
 const HBA: &str = "\
     host all postgres,trust_user,limited_user 127.0.0.1/32 trust\n\
     host all cleartext_user 127.0.0.1/32 password\n\
@@ -34,8 +34,7 @@ pub(crate) struct ThrowawayPostgres {
 }
 
 impl ThrowawayPostgres {
-    /// The server that tests running at this moment share, started for the first of them; `None`, with a word on
-    /// stderr, where PostgreSQL is not installed.
+    /// The server shared by the tests running at the moment; `None`, with a line on stderr, without PostgreSQL.
     pub(crate) fn shared() -> Option<Arc<Self>> {
         static SHARED: Mutex<Weak<ThrowawayPostgres>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +53,7 @@ impl ThrowawayPostgres {
                 !ci,
                 "PostgreSQL is not installed, and CI=true asks for its tests"
             );
-            // Not by a macro of the test harness, which would keep it to itself when the test passes.
+            // Not `eprintln!`, whose output the test harness hides if the test passes.
             let skipped = "SKIPPED: no PostgreSQL on PATH or under /usr/lib/postgresql/*/bin";
             let _unheard = writeln!(std::io::stderr(), "{skipped}");
             return None;
@@ -71,7 +70,7 @@ impl ThrowawayPostgres {
         let command = |name: &str| command(&binaries.join(name), owner.as_ref(), directory.path());
         let data = directory.path().join("data");
         initialise(command("initdb"), &data);
-        // The port is free now, and could be taken before the server binds it; then starting fails, and is tried anew.
+        // The free port could be taken before the server binds it; then starting fails and is retried.
         let (process, port) = (0..5)
             .find_map(|_| listen(command("postgres"), &data))
             .unwrap();
@@ -85,7 +84,7 @@ impl ThrowawayPostgres {
 }
 
 impl Drop for ThrowawayPostgres {
-    /// SIGQUIT is PostgreSQL's immediate shutdown: its children go with it.
+    /// SIGQUIT is PostgreSQL's immediate shutdown, which includes its children.
     fn drop(&mut self) {
         let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
         let _gone_already = kill(pid, Signal::SIGQUIT);
@@ -93,7 +92,7 @@ impl Drop for ThrowawayPostgres {
     }
 }
 
-/// The directory with `initdb` and `postgres`: of the newest version installed, or on PATH.
+/// The directory with `initdb` and `postgres`: the newest installed version, or one on PATH.
 fn find_binaries() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -118,7 +117,7 @@ fn find_binaries() -> Option<PathBuf> {
     installed.chain(on_path).find(has_both)
 }
 
-/// PostgreSQL refuses to run as root; then it runs as `postgres`, or as `nobody`.
+/// The user to run PostgreSQL as, which refuses to run as root.
 fn unprivileged_user() -> Option<User> {
     if !geteuid().is_root() {
         return None;
@@ -157,11 +156,11 @@ fn initialise(mut initdb: Command, data: &Path) {
         "initdb: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    // Written in place, so that the file keeps its owner.
+    // Overwritten in place, to keep its owner.
     std::fs::write(data.join("pg_hba.conf"), HBA).unwrap();
 }
 
-/// Starts the server and waits until it says that it is ready; `None` if it stops instead.
+/// Starts the server and waits until it is ready; `None` if it stops instead.
 fn listen(mut postgres: Command, data: &Path) -> Option<(Child, u16)> {
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -189,7 +188,7 @@ fn listen(mut postgres: Command, data: &Path) -> Option<(Child, u16)> {
         process.wait().unwrap();
         return None;
     }
-    // Somebody has to empty the pipe, or a chatty server would block on it.
+    // The pipe has to be drained, or the server would block on it.
     std::thread::spawn(move || log.for_each(|_line| {}));
     Some((process, port))
 }

@@ -1,10 +1,10 @@
-//! For tests that bring a server of their own: the socket around it, so that what a test shows is what its server does.
+//! The socket around a test's own server.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
-/// Serves each client in a thread that ends with it; gives the address.
+/// Serves each client in its own thread; returns the address.
 pub(crate) fn start(serve: impl Fn(&TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it listens").to_string();
@@ -21,12 +21,12 @@ pub(crate) fn start(serve: impl Fn(&TcpStream) + Send + Sync + 'static) -> Strin
     address
 }
 
-/// What a client asks for, one path after another.
+/// The paths of a client's requests.
 pub(crate) fn paths(client: &TcpStream) -> impl Iterator<Item = String> {
     let mut lines = BufReader::new(client).lines().map_while(Result::ok);
     std::iter::from_fn(move || {
-        let asked = lines.find(|line| line.starts_with("GET "))?;
+        let request_line = lines.find(|line| line.starts_with("GET "))?;
         lines.find(String::is_empty)?;
-        asked.split(' ').nth(1).map(str::to_owned)
+        request_line.split(' ').nth(1).map(str::to_owned)
     })
 }
