@@ -126,7 +126,7 @@ fn row(rounds: &Rounds<'_>, group: &Group<'_>) -> Option<(Row, [String; 2])> {
 }
 
 impl Row {
-    /// What stands under [`Answer::headings`].
+    /// Texts under [`Answer::headings`].
     pub fn cells(&self) -> [String; 6] {
         [
             self.concurrency.to_string(),

@@ -32,7 +32,7 @@ pub struct RecordComparison {
     pub rule: VerdictRule,
     /// Reasons to take verdicts as advice only, in one sentence each: another machine, another boot, a debug build.
     pub cautions: Vec<String>,
-    /// What else differs between the two.
+    /// Further differences between the two.
     pub differences: Vec<Difference>,
     /// The cells of both that can be compared, in the head's order.
     pub cells: Vec<ComparedCell>,

@@ -55,7 +55,7 @@ pub const PASS_ALPHA: f64 = 0.03;
 /// Keeps an exactly attainable confidence from being lost to rounding.
 const ROUNDING: f64 = 1e-9;
 
-/// How differences become verdicts.
+/// The rule by which differences become verdicts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// The difference that does not matter, as a share: 0.02 is 2 %.
@@ -106,7 +106,7 @@ impl CheckVerdict {
     }
 }
 
-/// Why a comparison has no verdict, or what its verdict rests on.
+/// The reason for no verdict, or the basis of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caveat {
     TooFewPairs {

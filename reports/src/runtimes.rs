@@ -9,7 +9,7 @@ use photofinish_record::{Plan, RuntimeFamily};
 /// A colour as red, green, blue.
 pub type Rgb = (u8, u8, u8);
 
-/// How a runtime looks in charts.
+/// The look of a runtime in charts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     /// On white.

@@ -12,6 +12,7 @@ use photofinish_record::{Measurement, OpenLoad};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::response;
 use crate::terminal::{Style, Text, Tone};
 use crate::units;
 
@@ -80,18 +81,12 @@ pub enum Outcome {
     Untested,
 }
 
-impl Outcome {
-    fn of(holds: bool) -> Self {
-        if holds { Self::Holds } else { Self::Fails }
-    }
-}
-
 /// A server that stood still under an open load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stall {
     /// Arrivals per second.
     pub rate_hz: f64,
-    /// How long it stood still, in ns.
+    /// Length of the stall, in ns.
     pub stall_ns: u64,
 }
 
@@ -114,16 +109,55 @@ fn rank(count: u64, quantile: f64) -> u64 {
     (rank as u64).clamp(1, count.max(1))
 }
 
-/// The worst relative error of the histogram's quantiles against those of the samples, and where.
+impl Claim {
+    fn new(
+        name: &str,
+        claim: &str,
+        runtime: Option<&str>,
+        bound: String,
+        measured: String,
+        holds: bool,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            claim: claim.to_owned(),
+            runtime: runtime.map(str::to_owned),
+            bound,
+            measured,
+            outcome: if holds {
+                Outcome::Holds
+            } else {
+                Outcome::Fails
+            },
+        }
+    }
+}
+
+/// A claim that could not be tested.
+pub fn untested(name: &str, claim: &str, runtime: &str, reason: &str) -> Claim {
+    let claim = Claim::new(
+        name,
+        claim,
+        Some(runtime),
+        String::new(),
+        reason.to_owned(),
+        false,
+    );
+    Claim {
+        outcome: Outcome::Untested,
+        ..claim
+    }
+}
+
+/// The worst relative error of the histogram's quantiles against those of the samples, with the name of the quantile.
 fn worst_error(samples: &[u64], latencies: &Latencies) -> Option<(f64, &'static str)> {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable();
-    let error = |(name, quantile): &(&'static str, f64)| {
+    let errors = QUANTILES.iter().filter_map(|(name, quantile)| {
         let exact = *sorted.get(rank(sorted.len() as u64, *quantile) as usize - 1)?;
         let shown = latencies.quantile_ns(*quantile)?;
         Some(((shown as f64 / exact as f64 - 1.0).abs(), *name))
-    };
-    let errors = QUANTILES.iter().filter_map(error);
+    });
     errors.max_by(|a, b| a.0.total_cmp(&b.0))
 }
 
@@ -131,7 +165,7 @@ fn percent(share: f64) -> String {
     format!("{:.3}%", share * 100.0)
 }
 
-/// Percentiles of a million scripted times, written and read back as a record holds them, against the sorted times.
+/// Percentiles of a million scripted times, written and read back as in a record, against the sorted times.
 pub fn recorded_percentiles() -> Claim {
     // Three modes and a long tail, from 1 µs to seconds: exp of a uniform draw, times ten or a thousand for some.
     let sample = |index: u64| {
@@ -147,24 +181,22 @@ pub fn recorded_percentiles() -> Claim {
     let mut latencies = Latencies::new();
     samples.iter().for_each(|ns| latencies.record_ns(*ns));
     let read_back = Latencies::from_base64(&latencies.to_base64());
-    let worst = read_back.ok().and_then(|read| worst_error(&samples, &read));
     percentile_claim(
         "recorded-percentiles",
         "a million scripted times keep their percentiles through a record",
         None,
-        worst,
+        read_back.ok().and_then(|read| worst_error(&samples, &read)),
     )
 }
 
 /// Percentiles of a measured round against its service times, kept one by one.
 pub fn measured_percentiles(runtime: &str, audit: &Audit, round: &Measurement) -> Claim {
     let whole = audit.service_ns.len() as u64 == round.ops;
-    let worst = worst_error(&audit.service_ns, &round.service).filter(|_| whole);
     percentile_claim(
         "measured-percentiles",
         "percentiles agree with the raw times of the same operations",
         Some(runtime),
-        worst,
+        worst_error(&audit.service_ns, &round.service).filter(|_| whole),
     )
 }
 
@@ -174,78 +206,70 @@ fn percentile_claim(
     runtime: Option<&str>,
     worst: Option<(f64, &str)>,
 ) -> Claim {
-    Claim {
-        name: name.to_owned(),
-        claim: claim.to_owned(),
-        runtime: runtime.map(str::to_owned),
-        bound: format!("≤ {}", percent(PERCENTILE_ERROR)),
-        measured: worst.map_or("samples are missing".to_owned(), |(error, at)| {
-            format!("{} at {at}", percent(error))
-        }),
-        outcome: Outcome::of(worst.is_some_and(|(error, _)| error <= PERCENTILE_ERROR)),
-    }
+    let measured = worst.map_or("samples are missing".to_owned(), |(error, at)| {
+        format!("{} at {at}", percent(error))
+    });
+    let holds = worst.is_some_and(|(error, _)| error <= PERCENTILE_ERROR);
+    let bound = format!("≤ {}", percent(PERCENTILE_ERROR));
+    Claim::new(name, claim, runtime, bound, measured, holds)
 }
 
-/// Response times of a round with a stalled server against arithmetic.
+/// Response times of a round with a stalled server against arithmetic, and the service time that misses the stall, which is
+/// why response times are measured at all.
 pub fn stall(runtime: &str, stall: Stall, round: &Measurement) -> Vec<Claim> {
+    const P99: &str = "a stalled server shows in the response p99 as arithmetic says";
     let Some(open) = &round.open else {
-        return vec![untested("stall-p99", STALL_P99, runtime, "no open load")];
+        return vec![untested("stall-p99", P99, runtime, "the load was not open")];
     };
-    let mut response = open.response.clone();
-    response.merge(&open.overdue);
+    let response = response(open);
     let arrivals = response.count();
     let against = |name: &str, claim: &str, quantile: f64| {
         let expected_ns = stall.response_ns(arrivals.max(1), quantile);
-        let seen_ns = response.quantile_ns(quantile).unwrap_or(0) as f64;
-        let error = (seen_ns / expected_ns - 1.0).abs();
-        Claim {
-            name: name.to_owned(),
-            claim: claim.to_owned(),
-            runtime: Some(runtime.to_owned()),
-            bound: format!(
-                "{} ± {}",
-                units::duration(expected_ns),
-                percent(STALL_ERROR)
-            ),
-            measured: format!("{} ({})", units::duration(seen_ns), percent(error)),
-            outcome: Outcome::of(error <= STALL_ERROR),
-        }
+        let measured_ns = response.quantile_ns(quantile).unwrap_or(0) as f64;
+        let error = (measured_ns / expected_ns - 1.0).abs();
+        let bound = format!(
+            "{} ± {}",
+            units::duration(expected_ns),
+            percent(STALL_ERROR)
+        );
+        let measured = format!("{} ({})", units::duration(measured_ns), percent(error));
+        Claim::new(
+            name,
+            claim,
+            Some(runtime),
+            bound,
+            measured,
+            error <= STALL_ERROR,
+        )
     };
+    let bound_ns = stall.response_ns(arrivals.max(1), 0.99) / 10.0;
+    let service_ns = round.service.quantile_ns(0.99).unwrap_or(0) as f64;
     vec![
-        against("stall-p99", STALL_P99, 0.99),
+        against("stall-p99", P99, 0.99),
         against("stall-maximum", "the longest response is the stall", 1.0),
-        uncorrected(runtime, stall, round, arrivals),
+        Claim::new(
+            "stall-uncorrected",
+            "service time alone would have hidden it",
+            Some(runtime),
+            format!("< {}", units::duration(bound_ns)),
+            units::duration(service_ns),
+            service_ns < bound_ns,
+        ),
     ]
-}
-
-const STALL_P99: &str = "a stalled server shows in the response p99 as arithmetic says";
-
-/// The uncorrected percentile misses the stall, which is why response times are measured at all.
-fn uncorrected(runtime: &str, stall: Stall, round: &Measurement, arrivals: u64) -> Claim {
-    let expected_ns = stall.response_ns(arrivals.max(1), 0.99);
-    let seen_ns = round.service.quantile_ns(0.99).unwrap_or(0) as f64;
-    Claim {
-        name: "stall-uncorrected".to_owned(),
-        claim: "service time alone would have hidden it".to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: format!("< {}", units::duration(expected_ns / 10.0)),
-        measured: units::duration(seen_ns),
-        outcome: Outcome::of(seen_ns < expected_ns / 10.0),
-    }
 }
 
 /// The achieved rate against the requested one.
 pub fn rate(runtime: &str, rate_hz: f64, open: &OpenLoad) -> Claim {
     let requested = rate_hz * open.schedule_ns as f64 / 1e9;
     let error = (open.started_in_time as f64 / requested - 1.0).abs();
-    Claim {
-        name: "achieved-rate".to_owned(),
-        claim: "operations start at the requested rate".to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: format!("{rate_hz}/s ± {}", percent(RATE_ERROR)),
-        measured: format!("off by {}", percent(error)),
-        outcome: Outcome::of(error <= RATE_ERROR && open.rate_held),
-    }
+    Claim::new(
+        "achieved-rate",
+        "operations start at the requested rate",
+        Some(runtime),
+        format!("{rate_hz}/s ± {}", percent(RATE_ERROR)),
+        format!("off by {}", percent(error)),
+        error <= RATE_ERROR && open.rate_held,
+    )
 }
 
 /// The pacing error.
@@ -255,29 +279,29 @@ pub fn pacing(runtime: &str, open: &OpenLoad) -> Claim {
         return untested("pacing-error", CLAIM, runtime, "no CPU for the pacer alone");
     }
     let p99_ns = open.pacing_error.quantile_ns(0.99).unwrap_or(u64::MAX);
-    Claim {
-        name: "pacing-error".to_owned(),
-        claim: CLAIM.to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: format!("p99 ≤ {}", units::duration(PACING_ERROR_NS as f64)),
-        measured: format!("p99 {}", units::duration(p99_ns as f64)),
-        outcome: Outcome::of(p99_ns <= PACING_ERROR_NS),
-    }
+    Claim::new(
+        "pacing-error",
+        CLAIM,
+        Some(runtime),
+        format!("p99 ≤ {}", units::duration(PACING_ERROR_NS as f64)),
+        format!("p99 {}", units::duration(p99_ns as f64)),
+        p99_ns <= PACING_ERROR_NS,
+    )
 }
 
 /// The counts of both sides.
 pub fn counts(runtime: &str, requests: u64, mismatches: &[String]) -> Claim {
-    Claim {
-        name: "counts".to_owned(),
-        claim: "worker and server count the same".to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: "equal".to_owned(),
-        measured: match mismatches.first() {
+    Claim::new(
+        "counts",
+        "worker and server count the same",
+        Some(runtime),
+        "equal".to_owned(),
+        match mismatches.first() {
             None => format!("{requests} requests on both sides"),
             Some(mismatch) => mismatch.clone(),
         },
-        outcome: Outcome::of(mismatches.is_empty() && requests > 0),
-    }
+        mismatches.is_empty() && requests > 0,
+    )
 }
 
 /// The overhead of the measuring loop, from the quickest of several rounds of empty operations.
@@ -285,14 +309,14 @@ pub fn loop_cost(runtime: &str, rounds: &[Measurement], clock_read_ns: f64) -> C
     let per_op = |round: &Measurement| round.elapsed_ns as f64 / round.ops as f64;
     let best_ns = rounds.iter().map(per_op).fold(f64::INFINITY, f64::min);
     let beyond_ns = best_ns - 2.0 * clock_read_ns;
-    Claim {
-        name: "loop-cost".to_owned(),
-        claim: "the loop adds little to two clock reads".to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: format!("≤ {LOOP_COST_NS} ns per operation"),
-        measured: format!("{beyond_ns:.1} ns ({best_ns:.1} in all)"),
-        outcome: Outcome::of(beyond_ns <= LOOP_COST_NS),
-    }
+    Claim::new(
+        "loop-cost",
+        "the loop adds little to two clock reads",
+        Some(runtime),
+        format!("≤ {LOOP_COST_NS} ns per operation"),
+        format!("{beyond_ns:.1} ns ({best_ns:.1} in all)"),
+        beyond_ns <= LOOP_COST_NS,
+    )
 }
 
 /// Rounds with few and with many operations.
@@ -302,55 +326,43 @@ pub struct FewAndMany<T> {
     pub many: T,
 }
 
-/// Allocations of a round with few operations and of one with many: what is the same in both is starting and ending.
-/// `None` where they are not counted.
+/// Allocations of a round with few operations and of one with many: starting and ending cost the same in both. `None` where
+/// they are not counted.
 pub fn allocations(runtime: &str, counts: FewAndMany<Option<u64>>, more_ops: u64) -> Claim {
     const CLAIM: &str = "the loop allocates nothing in steady state";
     let Some((few, many)) = counts.few.zip(counts.many) else {
         return untested("allocations", CLAIM, runtime, "allocations are not counted");
     };
-    Claim {
-        name: "allocations".to_owned(),
-        claim: CLAIM.to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: "none".to_owned(),
-        measured: format!("{} in {more_ops} operations", many.saturating_sub(few)),
-        outcome: Outcome::of(many <= few),
-    }
+    Claim::new(
+        "allocations",
+        CLAIM,
+        Some(runtime),
+        "none".to_owned(),
+        format!("{} in {more_ops} operations", many.saturating_sub(few)),
+        many <= few,
+    )
 }
 
 /// Peak memory of a round with few operations and of one with many.
 pub fn memory(runtime: &str, rounds: FewAndMany<&Measurement>) -> Claim {
+    let FewAndMany { few, many } = rounds;
     let claim = format!(
         "memory stays flat from {} to {} operations",
-        rounds.few.ops, rounds.many.ops
+        few.ops, many.ops
     );
-    let peak = |round: &Measurement| round.cost.peak_rss_bytes;
-    let FewAndMany { few, many } = rounds;
-    let Some((few_bytes, many_bytes)) = peak(few).zip(peak(many)) else {
+    let peaks = few.cost.peak_rss_bytes.zip(many.cost.peak_rss_bytes);
+    let Some((few_bytes, many_bytes)) = peaks else {
         return untested("memory", &claim, runtime, "the system does not tell");
     };
-    let grown = many_bytes.saturating_sub(few_bytes);
-    Claim {
-        name: "memory".to_owned(),
-        claim,
-        runtime: Some(runtime.to_owned()),
-        bound: format!("≤ {}", units::bytes(MEMORY_GROWTH_BYTES as f64)),
-        measured: format!("{} more", units::bytes(grown as f64)),
-        outcome: Outcome::of(grown <= MEMORY_GROWTH_BYTES),
-    }
-}
-
-/// A claim that could not be tested.
-pub fn untested(name: &str, claim: &str, runtime: &str, why: &str) -> Claim {
-    Claim {
-        name: name.to_owned(),
-        claim: claim.to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: String::new(),
-        measured: why.to_owned(),
-        outcome: Outcome::Untested,
-    }
+    let growth_bytes = many_bytes.saturating_sub(few_bytes);
+    Claim::new(
+        "memory",
+        &claim,
+        Some(runtime),
+        format!("≤ {}", units::bytes(MEMORY_GROWTH_BYTES as f64)),
+        format!("{} more", units::bytes(growth_bytes as f64)),
+        growth_bytes <= MEMORY_GROWTH_BYTES,
+    )
 }
 
 impl Proof {

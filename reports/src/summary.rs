@@ -40,7 +40,7 @@ pub struct Summary {
     pub placement: Placement,
     /// Reasons to doubt the numbers: the record's own warnings, then those that the rounds give.
     pub warnings: Vec<String>,
-    /// How differences between runtimes became verdicts.
+    /// The rule by which differences between runtimes became verdicts.
     pub rule: VerdictRule,
     /// Position among the planned looks; `null` where the run was to measure all its blocks.
     pub look: Option<Look>,

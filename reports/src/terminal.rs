@@ -15,7 +15,7 @@ pub use gate::gate;
 pub use run::render;
 pub(crate) use text::{Indents, Text, Tone};
 
-/// How to print.
+/// Width and colours of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Maximum columns of a line; below 40 it counts as 40.

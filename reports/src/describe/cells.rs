@@ -10,7 +10,7 @@ use crate::units;
 /// Runtimes without numbers, for one and the same reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Absent {
-    /// Their names.
+    /// Names, separated by commas.
     pub runtimes: String,
     pub status: Status,
     pub reason: String,

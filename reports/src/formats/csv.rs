@@ -82,34 +82,55 @@ const COLUMNS: &[Column] = &[
     }),
 ];
 
-const HEADER: [&str; 27] = [
-    "id",
-    "gate",
-    "scenario",
-    "runtime",
-    "model",
-    "concurrency",
-    "rate_hz",
-    "arrivals",
-    "metric",
-    "unit",
-    "requirement",
-    "limit",
-    "text",
-    "file",
-    "line",
-    "verdict",
-    "reason",
-    "base",
-    "head",
-    "slowdown",
-    "slowdown_low",
-    "slowdown_high",
-    "value",
-    "value_low",
-    "value_high",
-    "samples",
-    "paired",
+/// A column of a gate's checks.
+type GateColumn = (&'static str, fn(&GateReport, &Check) -> String);
+
+const GATE_COLUMNS: [GateColumn; 27] = [
+    ("id", |report, _| report.id.clone()),
+    ("gate", |report, _| report.verdict.name().to_owned()),
+    ("scenario", |_, check| check.scenario.clone()),
+    ("runtime", |_, check| check.runtime.clone()),
+    ("model", |_, check| load_fields(check.load)[0].clone()),
+    ("concurrency", |_, check| load_fields(check.load)[1].clone()),
+    ("rate_hz", |_, check| load_fields(check.load)[2].clone()),
+    ("arrivals", |_, check| load_fields(check.load)[3].clone()),
+    ("metric", |_, check| check.metric.clone()),
+    ("unit", |_, check| check.unit.clone()),
+    ("requirement", |_, check| requirement(check).0.to_owned()),
+    ("limit", |_, check| requirement(check).1.to_string()),
+    ("text", |_, check| check.text.clone()),
+    ("file", |_, check| {
+        let place = check.place.as_ref();
+        place.map_or_else(String::new, |place| place.file.clone())
+    }),
+    ("line", |_, check| {
+        let place = check.place.as_ref();
+        place.map_or_else(String::new, |place| place.line.to_string())
+    }),
+    ("verdict", |_, check| check.verdict.name().to_owned()),
+    ("reason", |_, check| {
+        check.reason.clone().unwrap_or_default()
+    }),
+    ("base", |_, check| number(check.base)),
+    ("head", |_, check| number(check.head)),
+    ("slowdown", |_, check| {
+        part(check.slowdown, |slowdown| slowdown.estimate)
+    }),
+    ("slowdown_low", |_, check| {
+        part(check.slowdown, |slowdown| slowdown.low)
+    }),
+    ("slowdown_high", |_, check| {
+        part(check.slowdown, |slowdown| slowdown.high)
+    }),
+    ("value", |_, check| {
+        part(check.value, |value| value.estimate)
+    }),
+    ("value_low", |_, check| part(check.value, |value| value.low)),
+    ("value_high", |_, check| {
+        part(check.value, |value| value.high)
+    }),
+    ("samples", |_, check| check.samples.to_string()),
+    ("paired", |report, _| report.paired.to_string()),
 ];
 
 fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
@@ -195,63 +216,24 @@ fn round_fields(
 }
 
 fn render_gate(report: &GateReport) -> Result<File, Error> {
-    let mut text = line(HEADER.iter().map(|name| (*name).to_owned()));
+    let mut text = line(GATE_COLUMNS.iter().map(|(name, _)| (*name).to_owned()));
     for check in &report.checks {
-        text += &line(gate_fields(report, check).into_iter());
+        text += &line(GATE_COLUMNS.iter().map(|(_, field)| field(report, check)));
     }
     Ok(File::text("gate.csv", text))
 }
 
-fn gate_fields(report: &GateReport, check: &Check) -> [String; 27] {
-    let [model, concurrency, rate_hz, arrivals] = load_fields(check.load);
-    let (requirement, limit) = match check.requirement {
+fn requirement(check: &Check) -> (&'static str, f64) {
+    match check.requirement {
         Requirement::Slowdown { limit } => ("slowdown", limit),
         Requirement::Below { value } => ("below", value),
         Requirement::Above { value } => ("above", value),
         Requirement::Errors { most } => ("errors", most),
-    };
-    let place = check.place.as_ref();
-    let [slowdown, slowdown_low, slowdown_high] = parts(check.slowdown).map(number);
-    let [value, value_low, value_high] = parts(check.value).map(number);
-    [
-        report.id.clone(),
-        report.verdict.name().to_owned(),
-        check.scenario.clone(),
-        check.runtime.clone(),
-        model,
-        concurrency,
-        rate_hz,
-        arrivals,
-        check.metric.clone(),
-        check.unit.clone(),
-        requirement.to_owned(),
-        limit.to_string(),
-        check.text.clone(),
-        place.map(|place| place.file.clone()).unwrap_or_default(),
-        place
-            .map(|place| place.line.to_string())
-            .unwrap_or_default(),
-        check.verdict.name().to_owned(),
-        check.reason.clone().unwrap_or_default(),
-        number(check.base),
-        number(check.head),
-        slowdown,
-        slowdown_low,
-        slowdown_high,
-        value,
-        value_low,
-        value_high,
-        check.samples.to_string(),
-        report.paired.to_string(),
-    ]
+    }
 }
 
-fn parts(interval: Option<Interval>) -> [Option<f64>; 3] {
-    let finite = |value: f64| value.is_finite().then_some(value);
-    match interval {
-        Some(found) => [found.estimate, found.low, found.high].map(finite),
-        None => [None; 3],
-    }
+fn part(interval: Option<Interval>, read: fn(Interval) -> f64) -> String {
+    number(interval.map(read).filter(|value| value.is_finite()))
 }
 
 /// Model, concurrency, rate and arrivals of a load.

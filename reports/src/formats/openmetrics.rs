@@ -13,6 +13,7 @@ use photofinish_record::load::Load;
 use super::benchmarks::{is_sound, name};
 use super::csv::arrivals_name;
 use super::{Error, File, Format, Render};
+use crate::describe;
 use crate::metrics::{Better, METRICS, named};
 use crate::names::Unique;
 use crate::report::Report;
@@ -52,12 +53,19 @@ struct Family {
     samples: Vec<Sample>,
 }
 
-struct Sample {
-    labels: Vec<Label>,
-    value: f64,
-}
+type Sample = (Vec<Label>, f64);
 
 impl Family {
+    fn new(name: &str, kind: &'static str, unit: &str, help: &str, samples: Vec<Sample>) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            unit: unit.to_owned(),
+            help: help.to_owned(),
+            samples,
+        }
+    }
+
     fn text(&self) -> String {
         let Self { name, kind, .. } = self;
         let mut text = format!("# TYPE {name} {kind}\n");
@@ -66,10 +74,10 @@ impl Family {
         }
         text += &format!("# HELP {name} {}\n", escaped(&self.help));
         let ending = if *kind == "info" { "_info" } else { "" };
-        for sample in &self.samples {
+        for (labels, value) in &self.samples {
             let label = |(key, value): &(&str, String)| format!("{key}=\"{}\"", escaped(value));
-            let labels: Vec<String> = sample.labels.iter().map(label).collect();
-            text += &format!("{name}{ending}{{{}}} {}\n", labels.join(","), sample.value);
+            let labels: Vec<String> = labels.iter().map(label).collect();
+            text += &format!("{name}{ending}{{{}}} {value}\n", labels.join(","));
         }
         text
     }
@@ -117,75 +125,59 @@ fn labels(cell: &CellSummary) -> Vec<Label> {
 }
 
 fn run(summary: &Summary) -> Family {
-    Family {
-        name: "photofinish_run".to_owned(),
-        kind: "info",
-        unit: String::new(),
-        help: "The run and its machine.".to_owned(),
-        samples: vec![Sample {
-            labels: vec![
-                ("id", summary.id.clone()),
-                ("version", summary.tool.version.clone()),
-                ("plan_hash", summary.plan_hash.clone()),
-                ("os", summary.machine.os.clone()),
-                ("arch", summary.machine.arch.clone()),
-            ],
-            value: 1.0,
-        }],
-    }
+    let labels = vec![
+        ("id", summary.id.clone()),
+        ("version", summary.tool.version.clone()),
+        ("plan_hash", summary.plan_hash.clone()),
+        ("os", summary.machine.os.clone()),
+        ("arch", summary.machine.arch.clone()),
+    ];
+    let help = "The run and its machine.";
+    Family::new("photofinish_run", "info", "", help, vec![(labels, 1.0)])
 }
 
-/// `None` where the record's start is no time.
+/// `None` where the record's start is not a time.
 fn start(summary: &Summary) -> Option<Family> {
     let start: Timestamp = summary.started_utc.parse().ok()?;
-    Some(Family {
-        name: "photofinish_run_start_timestamp_seconds".to_owned(),
-        kind: "gauge",
-        unit: "seconds".to_owned(),
-        help: "Start of the run since the Unix epoch.".to_owned(),
-        samples: vec![Sample {
-            labels: Vec::new(),
-            value: start.as_millisecond() as f64 / 1e3,
-        }],
-    })
+    Some(Family::new(
+        "photofinish_run_start_timestamp_seconds",
+        "gauge",
+        "seconds",
+        "Start of the run since the Unix epoch.",
+        vec![(Vec::new(), start.as_millisecond() as f64 / 1e3)],
+    ))
 }
 
 fn states(cells: &[(&CellSummary, Vec<Label>)]) -> Family {
     const NAME: &str = "photofinish_cell_status";
     let states = [
-        (Status::Ok, "ok"),
-        (Status::Unsupported, "unsupported"),
-        (Status::Invalid, "invalid"),
-        (Status::Failed, "failed"),
+        Status::Ok,
+        Status::Unsupported,
+        Status::Invalid,
+        Status::Failed,
     ];
-    let of_cell = |(cell, labels): &(&CellSummary, Vec<Label>)| {
-        let (status, labels) = (cell.status, labels.clone());
-        states.map(|(state, name)| Sample {
-            labels: [labels.clone(), vec![(NAME, name.to_owned())]].concat(),
-            value: f64::from(u8::from(state == status)),
+    let samples = cells.iter().flat_map(|(cell, labels)| {
+        states.map(|state| {
+            let label = vec![(NAME, describe::status(state).to_owned())];
+            let value = f64::from(u8::from(state == cell.status));
+            ([labels.clone(), label].concat(), value)
         })
-    };
-    Family {
-        name: NAME.to_owned(),
-        kind: "stateset",
-        unit: String::new(),
-        help: "Validity of a cell's numbers.".to_owned(),
-        samples: cells.iter().flat_map(of_cell).collect(),
-    }
+    });
+    let help = "Validity of a cell's numbers.";
+    Family::new(NAME, "stateset", "", help, samples.collect())
 }
 
 fn rounds(cells: &[(&CellSummary, Vec<Label>)]) -> Family {
-    let of_cell = |(cell, labels): &(&CellSummary, Vec<Label>)| Sample {
-        labels: labels.clone(),
-        value: cell.rounds as f64,
-    };
-    Family {
-        name: "photofinish_cell_rounds".to_owned(),
-        kind: "gauge",
-        unit: "rounds".to_owned(),
-        help: "Rounds measured, each a fresh process.".to_owned(),
-        samples: cells.iter().map(of_cell).collect(),
-    }
+    let samples = cells
+        .iter()
+        .map(|(cell, labels)| (labels.clone(), cell.rounds as f64));
+    Family::new(
+        "photofinish_cell_rounds",
+        "gauge",
+        "rounds",
+        "Rounds measured, each a fresh process.",
+        samples.collect(),
+    )
 }
 
 /// A family for every metric of the cells with numbers: those of [`METRICS`] in order, then the workloads' own.
@@ -251,16 +243,15 @@ fn samples(labels: &[Label], found: &MetricSummary) -> [Sample; 3] {
         ("low", found.low),
         ("high", found.high),
     ];
-    estimates.map(|(estimate, value)| Sample {
-        labels: [labels, &[("estimate", estimate.to_owned())]].concat(),
-        value: value / factor,
+    estimates.map(|(estimate, value)| {
+        let label = ("estimate", estimate.to_owned());
+        ([labels, &[label]].concat(), value / factor)
     })
 }
 
 /// The conversion of a unit into the format's base units.
 #[derive(Clone, Copy)]
 struct Scale {
-    of: &'static str,
     /// The end of a metric's name.
     ending: &'static str,
     /// The base unit, which replaces it.
@@ -269,41 +260,20 @@ struct Scale {
     factor: f64,
 }
 
-const SCALES: [Scale; 5] = [
-    Scale {
-        of: "ns",
-        ending: "_ns",
-        unit: "seconds",
-        factor: 1e9,
-    },
-    Scale {
-        of: "ns/op",
-        ending: "_ns_per_op",
-        unit: "seconds_per_op",
-        factor: 1e9,
-    },
-    Scale {
-        of: "ops/s",
-        ending: "_ops_s",
-        unit: "ops_per_second",
-        factor: 1.0,
-    },
-    Scale {
-        of: "bytes/op",
-        ending: "_bytes_per_op",
-        unit: "bytes_per_op",
-        factor: 1.0,
-    },
-    Scale {
-        of: "Hz",
-        ending: "_hz",
-        unit: "hertz",
-        factor: 1.0,
-    },
-];
-
 fn scale(unit: &str) -> Option<Scale> {
-    SCALES.iter().find(|scale| scale.of == unit).copied()
+    let (ending, unit, factor) = match unit {
+        "ns" => ("_ns", "seconds", 1e9),
+        "ns/op" => ("_ns_per_op", "seconds_per_op", 1e9),
+        "ops/s" => ("_ops_s", "ops_per_second", 1.0),
+        "bytes/op" => ("_bytes_per_op", "bytes_per_op", 1.0),
+        "Hz" => ("_hz", "hertz", 1.0),
+        _ => return None,
+    };
+    Some(Scale {
+        ending,
+        unit,
+        factor,
+    })
 }
 
 /// Only characters that a name may have.
