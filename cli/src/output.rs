@@ -5,6 +5,7 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use photofinish_reports::terminal::Style;
 use serde::Serialize;
 
 use crate::exit::Failure;
@@ -40,17 +41,20 @@ pub fn stderr_has_colour() -> bool {
     anstream::stderr().current_choice() != anstream::ColorChoice::Never
 }
 
-/// Whether colours on stdout are seen by anybody who wants them.
-pub fn stdout_has_colour() -> bool {
-    anstream::stdout().current_choice() != anstream::ColorChoice::Never
-}
-
 fn written(outcome: io::Result<()>) -> Result<(), Failure> {
     match outcome {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::could_not_run("cannot write to stdout").caused_by(error))
         }
         _ => Ok(()),
+    }
+}
+
+/// The style of text on stdout.
+pub fn style() -> Style {
+    Style {
+        width: width(),
+        colour: anstream::stdout().current_choice() != anstream::ColorChoice::Never,
     }
 }
 

@@ -1,8 +1,8 @@
-//! The self-test: what the tool claims of its own numbers, held against ground truth.
+//! The self-test: the tool's claims about its own numbers, checked against ground truth.
 //!
-//! Pure: rounds come in as they were measured, claims come out, each with its bound and what was seen. The oracles are
-//! arithmetic on what was scripted (a stall of known length under a known rate, samples kept one by one) and know
-//! nothing of how the tool measures. Running the rounds is the CLI's business.
+//! Pure: measured rounds come in, claims come out, each with its bound and the measured value. The oracles are arithmetic on
+//! scripted behaviour (a stall of known length under a known rate, samples kept one by one) and know nothing of how the tool
+//! measures. Running the rounds is the CLI's business.
 
 use photofinish_record::draw::draw;
 use photofinish_record::latency::Latencies;
@@ -12,27 +12,28 @@ use photofinish_record::{Measurement, OpenLoad};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::terminal::{Page, Style, Tone};
+use crate::metrics::response;
+use crate::terminal::{Style, Text, Tone};
 use crate::units;
 
 /// Name and version of the proof's format.
 pub const PROOF_SCHEMA: &str = "photofinish-selftest/1";
 
-/// A percentile may be off by this share of itself.
+/// Maximum relative error of a percentile.
 const PERCENTILE_ERROR: f64 = 0.001;
-/// A stall's 99th percentile and maximum may be off by this share of the oracle's.
+/// Maximum relative error of a stall's 99th percentile and maximum.
 const STALL_ERROR: f64 = 0.01;
-/// The achieved rate may be off by this share of the one asked for.
+/// Maximum relative error of the achieved rate.
 const RATE_ERROR: f64 = 0.001;
-/// The 99th percentile of the pacing error, in ns.
+/// Maximum 99th percentile of the pacing error, in ns.
 const PACING_ERROR_NS: u64 = 100_000;
-/// What the measuring loop may cost beyond two clock reads, in ns per operation.
+/// Maximum overhead of the measuring loop beyond two clock reads, in ns per operation.
 const LOOP_COST_NS: f64 = 60.0;
-/// What memory may grow by from few operations to many, in bytes: pages that the system hands out in passing. A sample kept
+/// Maximum growth of memory from few operations to many, in bytes: pages that the system hands out in passing. A sample kept
 /// of each operation would take more than three times as much even from 100,000 to a million of them.
 const MEMORY_GROWTH_BYTES: u64 = 2 << 20;
 
-/// The quantiles that are compared.
+/// The compared quantiles.
 const QUANTILES: [(&str, f64); 5] = [
     ("p50", 0.5),
     ("p90", 0.9),
@@ -41,54 +42,43 @@ const QUANTILES: [(&str, f64); 5] = [
     ("maximum", 1.0),
 ];
 
-/// What the self-test found.
+/// The result of the self-test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Proof {
     /// Always [`PROOF_SCHEMA`].
     pub schema: String,
-    /// Where it was tested.
     pub machine: Machine,
-    /// `release` or `debug`: of a debug build the costs say nothing.
+    /// `release` or `debug`: costs of a debug build mean nothing.
     pub profile: String,
-    /// Whether every claim that could be tested holds.
+    /// True if every claim that could be tested holds.
     pub passed: bool,
-    /// Every claim.
     pub claims: Vec<Claim>,
 }
 
-/// Something the tool claims.
+/// A claim of the tool about its own numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Claim {
     /// Its name: `stall-p99`.
     pub name: String,
-    /// What it says, in words.
+    /// The claim in words.
     pub claim: String,
-    /// The runtime it was tested under; `null` where it is about none.
+    /// The runtime it was tested under; `null` of a claim about none.
     pub runtime: Option<String>,
     /// The bound, for people.
     pub bound: String,
-    /// What was measured, for people.
+    /// The measured value, for people.
     pub measured: String,
-    /// Whether it holds.
     pub outcome: Outcome,
 }
 
-/// Whether a claim holds.
+/// The outcome of testing a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It does.
     Holds,
-    /// It does not.
     Fails,
     /// It could not be tested here; `measured` says why.
     Untested,
-}
-
-impl Outcome {
-    fn of(holds: bool) -> Self {
-        if holds { Self::Holds } else { Self::Fails }
-    }
 }
 
 /// A server that stood still under an open load.
@@ -96,7 +86,7 @@ impl Outcome {
 pub struct Stall {
     /// Arrivals per second.
     pub rate_hz: f64,
-    /// How long it stood still, in ns.
+    /// Length of the stall, in ns.
     pub stall_ns: u64,
 }
 
@@ -112,23 +102,62 @@ impl Stall {
     }
 }
 
-/// Nearest rank: how many of `count` values lie at or below the one at `quantile`.
+/// Nearest rank: the number of values, of `count`, at or below the one at `quantile`.
 fn rank(count: u64, quantile: f64) -> u64 {
     // The tolerance keeps 0.99 · 1000 from becoming 991 for want of a binary 0.99.
     let rank = (quantile * count as f64 - 1e-9).ceil();
     (rank as u64).clamp(1, count.max(1))
 }
 
-/// The worst relative error of the histogram's quantiles against those of the samples, and where.
+impl Claim {
+    fn new(
+        name: &str,
+        claim: &str,
+        runtime: Option<&str>,
+        bound: String,
+        measured: String,
+        holds: bool,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            claim: claim.to_owned(),
+            runtime: runtime.map(str::to_owned),
+            bound,
+            measured,
+            outcome: if holds {
+                Outcome::Holds
+            } else {
+                Outcome::Fails
+            },
+        }
+    }
+}
+
+/// A claim that could not be tested.
+pub fn untested(name: &str, claim: &str, runtime: &str, reason: &str) -> Claim {
+    let claim = Claim::new(
+        name,
+        claim,
+        Some(runtime),
+        String::new(),
+        reason.to_owned(),
+        false,
+    );
+    Claim {
+        outcome: Outcome::Untested,
+        ..claim
+    }
+}
+
+/// The worst relative error of the histogram's quantiles against those of the samples, with the name of the quantile.
 fn worst_error(samples: &[u64], latencies: &Latencies) -> Option<(f64, &'static str)> {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable();
-    let error = |(name, quantile): &(&'static str, f64)| {
+    let errors = QUANTILES.iter().filter_map(|(name, quantile)| {
         let exact = *sorted.get(rank(sorted.len() as u64, *quantile) as usize - 1)?;
         let shown = latencies.quantile_ns(*quantile)?;
         Some(((shown as f64 / exact as f64 - 1.0).abs(), *name))
-    };
-    let errors = QUANTILES.iter().filter_map(error);
+    });
     errors.max_by(|a, b| a.0.total_cmp(&b.0))
 }
 
@@ -136,7 +165,7 @@ fn percent(share: f64) -> String {
     format!("{:.3}%", share * 100.0)
 }
 
-/// Percentiles of a million scripted times, written and read back as a record holds them, against the sorted times.
+/// Percentiles of a million scripted times, written and read back as in a record, against the sorted times.
 pub fn recorded_percentiles() -> Claim {
     // Three modes and a long tail, from 1 µs to seconds: exp of a uniform draw, times ten or a thousand for some.
     let sample = |index: u64| {
@@ -152,24 +181,22 @@ pub fn recorded_percentiles() -> Claim {
     let mut latencies = Latencies::new();
     samples.iter().for_each(|ns| latencies.record_ns(*ns));
     let read_back = Latencies::from_base64(&latencies.to_base64());
-    let worst = read_back.ok().and_then(|read| worst_error(&samples, &read));
     percentile_claim(
         "recorded-percentiles",
         "a million scripted times keep their percentiles through a record",
         None,
-        worst,
+        read_back.ok().and_then(|read| worst_error(&samples, &read)),
     )
 }
 
 /// Percentiles of a measured round against its service times, kept one by one.
 pub fn measured_percentiles(runtime: &str, audit: &Audit, round: &Measurement) -> Claim {
     let whole = audit.service_ns.len() as u64 == round.ops;
-    let worst = worst_error(&audit.service_ns, &round.service).filter(|_| whole);
     percentile_claim(
         "measured-percentiles",
         "percentiles agree with the raw times of the same operations",
         Some(runtime),
-        worst,
+        worst_error(&audit.service_ns, &round.service).filter(|_| whole),
     )
 }
 
@@ -179,189 +206,166 @@ fn percentile_claim(
     runtime: Option<&str>,
     worst: Option<(f64, &str)>,
 ) -> Claim {
-    Claim {
-        name: name.to_owned(),
-        claim: claim.to_owned(),
-        runtime: runtime.map(str::to_owned),
-        bound: format!("≤ {}", percent(PERCENTILE_ERROR)),
-        measured: worst.map_or("samples are missing".to_owned(), |(error, at)| {
-            format!("{} at {at}", percent(error))
-        }),
-        outcome: Outcome::of(worst.is_some_and(|(error, _)| error <= PERCENTILE_ERROR)),
-    }
+    let measured = worst.map_or("samples are missing".to_owned(), |(error, at)| {
+        format!("{} at {at}", percent(error))
+    });
+    let holds = worst.is_some_and(|(error, _)| error <= PERCENTILE_ERROR);
+    let bound = format!("≤ {}", percent(PERCENTILE_ERROR));
+    Claim::new(name, claim, runtime, bound, measured, holds)
 }
 
-/// What a scripted operation took against the script: the loop may add, and must not take away.
+/// Response times of a round with a stalled server against arithmetic, and the service time that misses the stall, which is
+/// why response times are measured at all.
 pub fn stall(runtime: &str, stall: Stall, round: &Measurement) -> Vec<Claim> {
+    const P99: &str = "a stalled server shows in the response p99 as arithmetic says";
     let Some(open) = &round.open else {
-        return vec![untested("stall-p99", STALL_P99, runtime, "no open load")];
+        return vec![untested("stall-p99", P99, runtime, "the load was not open")];
     };
-    let mut response = open.response.clone();
-    response.merge(&open.overdue);
+    let response = response(open);
     let arrivals = response.count();
     let against = |name: &str, claim: &str, quantile: f64| {
         let expected_ns = stall.response_ns(arrivals.max(1), quantile);
-        let seen_ns = response.quantile_ns(quantile).unwrap_or(0) as f64;
-        let error = (seen_ns / expected_ns - 1.0).abs();
-        Claim {
-            name: name.to_owned(),
-            claim: claim.to_owned(),
-            runtime: Some(runtime.to_owned()),
-            bound: format!(
-                "{} ± {}",
-                units::duration(expected_ns),
-                percent(STALL_ERROR)
-            ),
-            measured: format!("{} ({})", units::duration(seen_ns), percent(error)),
-            outcome: Outcome::of(error <= STALL_ERROR),
-        }
+        let measured_ns = response.quantile_ns(quantile).unwrap_or(0) as f64;
+        let error = (measured_ns / expected_ns - 1.0).abs();
+        let bound = format!(
+            "{} ± {}",
+            units::duration(expected_ns),
+            percent(STALL_ERROR)
+        );
+        let measured = format!("{} ({})", units::duration(measured_ns), percent(error));
+        Claim::new(
+            name,
+            claim,
+            Some(runtime),
+            bound,
+            measured,
+            error <= STALL_ERROR,
+        )
     };
+    let bound_ns = stall.response_ns(arrivals.max(1), 0.99) / 10.0;
+    let service_ns = round.service.quantile_ns(0.99).unwrap_or(0) as f64;
     vec![
-        against("stall-p99", STALL_P99, 0.99),
+        against("stall-p99", P99, 0.99),
         against("stall-maximum", "the longest response is the stall", 1.0),
-        uncorrected(runtime, stall, round, arrivals),
+        Claim::new(
+            "stall-uncorrected",
+            "service time alone would have hidden it",
+            Some(runtime),
+            format!("< {}", units::duration(bound_ns)),
+            units::duration(service_ns),
+            service_ns < bound_ns,
+        ),
     ]
 }
 
-const STALL_P99: &str = "a stalled server shows in the response p99 as arithmetic says";
-
-/// That the uncorrected percentile misses the stall: the reason for all of this.
-fn uncorrected(runtime: &str, stall: Stall, round: &Measurement, arrivals: u64) -> Claim {
-    let expected_ns = stall.response_ns(arrivals.max(1), 0.99);
-    let seen_ns = round.service.quantile_ns(0.99).unwrap_or(0) as f64;
-    Claim {
-        name: "stall-uncorrected".to_owned(),
-        claim: "service time alone would have hidden it".to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: format!("< {}", units::duration(expected_ns / 10.0)),
-        measured: units::duration(seen_ns),
-        outcome: Outcome::of(seen_ns < expected_ns / 10.0),
-    }
-}
-
-/// The rate that was achieved against the one asked for.
+/// The achieved rate against the requested one.
 pub fn rate(runtime: &str, rate_hz: f64, open: &OpenLoad) -> Claim {
-    let asked = rate_hz * open.schedule_ns as f64 / 1e9;
-    let error = (open.started_in_time as f64 / asked - 1.0).abs();
-    Claim {
-        name: "achieved-rate".to_owned(),
-        claim: "arrivals are begun with at the rate asked for".to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: format!("{rate_hz}/s ± {}", percent(RATE_ERROR)),
-        measured: format!("off by {}", percent(error)),
-        outcome: Outcome::of(error <= RATE_ERROR && open.rate_held),
-    }
+    let requested = rate_hz * open.schedule_ns as f64 / 1e9;
+    let error = (open.started_in_time as f64 / requested - 1.0).abs();
+    Claim::new(
+        "achieved-rate",
+        "operations start at the requested rate",
+        Some(runtime),
+        format!("{rate_hz}/s ± {}", percent(RATE_ERROR)),
+        format!("off by {}", percent(error)),
+        error <= RATE_ERROR && open.rate_held,
+    )
 }
 
-/// How late the pacer was.
+/// The pacing error.
 pub fn pacing(runtime: &str, open: &OpenLoad) -> Claim {
     const CLAIM: &str = "the pacer releases arrivals when they are due";
     if !open.pacer_alone {
         return untested("pacing-error", CLAIM, runtime, "no CPU for the pacer alone");
     }
     let p99_ns = open.pacing_error.quantile_ns(0.99).unwrap_or(u64::MAX);
-    Claim {
-        name: "pacing-error".to_owned(),
-        claim: CLAIM.to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: format!("p99 ≤ {}", units::duration(PACING_ERROR_NS as f64)),
-        measured: format!("p99 {}", units::duration(p99_ns as f64)),
-        outcome: Outcome::of(p99_ns <= PACING_ERROR_NS),
-    }
+    Claim::new(
+        "pacing-error",
+        CLAIM,
+        Some(runtime),
+        format!("p99 ≤ {}", units::duration(PACING_ERROR_NS as f64)),
+        format!("p99 {}", units::duration(p99_ns as f64)),
+        p99_ns <= PACING_ERROR_NS,
+    )
 }
 
-/// What both sides counted.
+/// The counts of both sides.
 pub fn counts(runtime: &str, requests: u64, mismatches: &[String]) -> Claim {
-    Claim {
-        name: "counts".to_owned(),
-        claim: "worker and server count the same".to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: "equal".to_owned(),
-        measured: match mismatches.first() {
+    Claim::new(
+        "counts",
+        "worker and server count the same",
+        Some(runtime),
+        "equal".to_owned(),
+        match mismatches.first() {
             None => format!("{requests} requests on both sides"),
             Some(mismatch) => mismatch.clone(),
         },
-        outcome: Outcome::of(mismatches.is_empty() && requests > 0),
-    }
+        mismatches.is_empty() && requests > 0,
+    )
 }
 
-/// What the measuring loop costs, from the quickest of several rounds that did nothing.
+/// The overhead of the measuring loop, from the quickest of several rounds of empty operations.
 pub fn loop_cost(runtime: &str, rounds: &[Measurement], clock_read_ns: f64) -> Claim {
     let per_op = |round: &Measurement| round.elapsed_ns as f64 / round.ops as f64;
     let best_ns = rounds.iter().map(per_op).fold(f64::INFINITY, f64::min);
     let beyond_ns = best_ns - 2.0 * clock_read_ns;
-    Claim {
-        name: "loop-cost".to_owned(),
-        claim: "the loop adds little to two clock reads".to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: format!("≤ {LOOP_COST_NS} ns per operation"),
-        measured: format!("{beyond_ns:.1} ns ({best_ns:.1} in all)"),
-        outcome: Outcome::of(beyond_ns <= LOOP_COST_NS),
-    }
+    Claim::new(
+        "loop-cost",
+        "the loop adds little to two clock reads",
+        Some(runtime),
+        format!("≤ {LOOP_COST_NS} ns per operation"),
+        format!("{beyond_ns:.1} ns ({best_ns:.1} in all)"),
+        beyond_ns <= LOOP_COST_NS,
+    )
 }
 
 /// Rounds with few and with many operations.
 #[derive(Clone, Copy, Debug)]
 pub struct FewAndMany<T> {
-    /// Of the round with few operations.
     pub few: T,
-    /// Of the one with many.
     pub many: T,
 }
 
-/// Allocations of a round with few operations and of one with many: what is the same in both is starting and ending.
-/// `None` where they are not counted.
+/// Allocations of a round with few operations and of one with many: starting and ending cost the same in both. `None` where
+/// they are not counted.
 pub fn allocations(runtime: &str, counts: FewAndMany<Option<u64>>, more_ops: u64) -> Claim {
     const CLAIM: &str = "the loop allocates nothing in steady state";
     let Some((few, many)) = counts.few.zip(counts.many) else {
         return untested("allocations", CLAIM, runtime, "allocations are not counted");
     };
-    Claim {
-        name: "allocations".to_owned(),
-        claim: CLAIM.to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: "none".to_owned(),
-        measured: format!("{} in {more_ops} operations", many.saturating_sub(few)),
-        outcome: Outcome::of(many <= few),
-    }
+    Claim::new(
+        "allocations",
+        CLAIM,
+        Some(runtime),
+        "none".to_owned(),
+        format!("{} in {more_ops} operations", many.saturating_sub(few)),
+        many <= few,
+    )
 }
 
 /// Peak memory of a round with few operations and of one with many.
 pub fn memory(runtime: &str, rounds: FewAndMany<&Measurement>) -> Claim {
+    let FewAndMany { few, many } = rounds;
     let claim = format!(
         "memory stays flat from {} to {} operations",
-        rounds.few.ops, rounds.many.ops
+        few.ops, many.ops
     );
-    let peak = |round: &Measurement| round.cost.peak_rss_bytes;
-    let FewAndMany { few, many } = rounds;
-    let Some((few_bytes, many_bytes)) = peak(few).zip(peak(many)) else {
+    let peaks = few.cost.peak_rss_bytes.zip(many.cost.peak_rss_bytes);
+    let Some((few_bytes, many_bytes)) = peaks else {
         return untested("memory", &claim, runtime, "the system does not tell");
     };
-    let grown = many_bytes.saturating_sub(few_bytes);
-    Claim {
-        name: "memory".to_owned(),
-        claim,
-        runtime: Some(runtime.to_owned()),
-        bound: format!("≤ {}", units::bytes(MEMORY_GROWTH_BYTES as f64)),
-        measured: format!("{} more", units::bytes(grown as f64)),
-        outcome: Outcome::of(grown <= MEMORY_GROWTH_BYTES),
-    }
-}
-
-/// A claim that could not be tested.
-pub fn untested(name: &str, claim: &str, runtime: &str, why: &str) -> Claim {
-    Claim {
-        name: name.to_owned(),
-        claim: claim.to_owned(),
-        runtime: Some(runtime.to_owned()),
-        bound: String::new(),
-        measured: why.to_owned(),
-        outcome: Outcome::Untested,
-    }
+    let growth_bytes = many_bytes.saturating_sub(few_bytes);
+    Claim::new(
+        "memory",
+        &claim,
+        Some(runtime),
+        format!("≤ {}", units::bytes(MEMORY_GROWTH_BYTES as f64)),
+        format!("{} more", units::bytes(growth_bytes as f64)),
+        growth_bytes <= MEMORY_GROWTH_BYTES,
+    )
 }
 
 impl Proof {
-    /// Of all claims.
     pub fn of(machine: Machine, profile: &str, claims: Vec<Claim>) -> Self {
         Self {
             schema: PROOF_SCHEMA.to_owned(),
@@ -372,15 +376,15 @@ impl Proof {
         }
     }
 
-    /// As a table for people: a line for each claim and, below it, what was seen under each runtime.
+    /// As a table for people: a line for each claim and, below it, the outcome under each runtime.
     pub fn render(&self, style: Style) -> String {
-        let mut page = Page::new(style);
+        let mut text = Text::new(style);
         for of_claim in self.claims.chunk_by(|a, b| a.name == b.name) {
-            page.paragraph(Tone::Strong, &of_claim[0].claim);
+            text.paragraph(Tone::Strong, &of_claim[0].claim);
             for claim in of_claim {
-                row(&mut page, claim);
+                row(&mut text, claim);
             }
-            page.blank();
+            text.blank();
         }
         let failing = self.with(Outcome::Fails);
         let untested = self.with(Outcome::Untested);
@@ -398,14 +402,14 @@ impl Proof {
             0 => String::new(),
             count => format!("; {count} could not be tested here"),
         };
-        page.paragraph(tone, &format!("{verdict}{untested}."));
+        text.paragraph(tone, &format!("{verdict}{untested}."));
         if self.profile != "release" {
-            page.paragraph(
+            text.paragraph(
                 Tone::Warning,
-                "This is a debug build: what the loop costs says nothing here.",
+                "This is a debug build: its overheads mean nothing.",
             );
         }
-        page.text
+        text.finish()
     }
 
     fn with(&self, outcome: Outcome) -> usize {
@@ -414,7 +418,7 @@ impl Proof {
     }
 }
 
-fn row(page: &mut Page, claim: &Claim) {
+fn row(text: &mut Text, claim: &Claim) {
     let (tone, mark) = match claim.outcome {
         Outcome::Holds => (Tone::Plain, "holds   "),
         Outcome::Fails => (Tone::Bad, "FAILS   "),
@@ -425,7 +429,7 @@ fn row(page: &mut Page, claim: &Claim) {
         "" => String::new(),
         bound => format!(" [{bound}]"),
     };
-    page.paragraph_in(
+    text.paragraph_in(
         tone,
         &format!("{mark} {runtime:<20} {}{bound}", claim.measured),
     );

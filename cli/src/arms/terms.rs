@@ -5,8 +5,8 @@
 use clap::Args;
 use photofinish_record::load::Load;
 use photofinish_record::{ArmSource, Gate as Gated, GateTerm, Plan};
-use photofinish_reports::gate::rule::{FLOOR, LIMIT};
 use photofinish_reports::gate::terms;
+use photofinish_reports::rule::{LIMIT, MARGIN};
 use photofinish_scenarios::scenario::GateSpec;
 
 use crate::exit::Failure;
@@ -79,7 +79,7 @@ impl TermArguments {
             head,
             floor: match &self.floor {
                 Some(text) => percent(text)?,
-                None => floors.reduce(f64::min).unwrap_or(FLOOR),
+                None => floors.reduce(f64::min).unwrap_or(MARGIN),
             },
             terms,
             content_may_differ: self.content_may_differ,

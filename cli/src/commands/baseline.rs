@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use photofinish_record::Record;
+use photofinish_reports::report::Report;
 use photofinish_reports::{describe, terminal};
 
 use crate::exit::{Exit, Failure};
@@ -58,13 +59,9 @@ impl Baseline {
         match self.what {
             What::List => list(&baselines)?,
             What::Show { name } => {
-                let style = terminal::Style {
-                    width: output::width(),
-                    colour: output::stdout_has_colour(),
-                };
                 let record = baselines.load(&name)?;
                 output::say(&format!("{}\n", in_short(&name, &record)))?;
-                output::say(&terminal::render(&record, style))?;
+                output::say(&terminal::render(&Report::of(&record), output::style()))?;
             }
             What::Promote { run, name } => {
                 let record = match Path::new(&run).exists() {

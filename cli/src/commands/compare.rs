@@ -52,11 +52,7 @@ impl Compare {
         match self.format {
             Format::Json => output::emit_json(&comparison)?,
             Format::Table => {
-                let style = terminal::Style {
-                    width: output::width(),
-                    colour: output::stdout_has_colour(),
-                };
-                output::say(&terminal::comparison(&comparison, style))?;
+                output::say(&terminal::comparison(&comparison, output::style()))?;
             }
         }
         match (comparison.cells.is_empty(), comparison.refused.first()) {

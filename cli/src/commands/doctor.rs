@@ -8,7 +8,6 @@ use std::time::Duration;
 use clap::Args;
 use photofinish_harness::os;
 use photofinish_reports::diagnosis::Diagnosis;
-use photofinish_reports::terminal::Style;
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -93,10 +92,7 @@ impl Doctor {
     fn tell(&self, diagnosis: &Diagnosis) -> Result<(), Failure> {
         match self.json {
             true => output::emit_json(diagnosis),
-            false => output::say(&diagnosis.render(Style {
-                width: output::width(),
-                colour: output::stdout_has_colour(),
-            })),
+            false => output::say(&diagnosis.render(output::style())),
         }
     }
 }

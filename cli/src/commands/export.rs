@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use photofinish_reports::formats::{self, FORMATS, File};
+use photofinish_reports::formats::{self, File};
+use photofinish_reports::report::Report;
 
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -32,8 +33,7 @@ pub struct Export {
 }
 
 fn names() -> PossibleValuesParser {
-    let named = FORMATS
-        .iter()
+    let named = formats::of_runs()
         .map(|format| clap::builder::PossibleValue::new(format.name).help(format.summary));
     PossibleValuesParser::new(named)
 }
@@ -42,9 +42,8 @@ impl Export {
     /// Renders and writes it.
     pub fn execute(self) -> Result<Exit, Failure> {
         let record = run_directory::load(&self.run)?;
-        let format = formats::find(&self.format).expect("the parser knows the names");
-        let files = (format.render)(&record).map_err(|error| {
-            Failure::could_not_run(format!("cannot export as {}", format.name)).caused_by(error)
+        let files = formats::export(&self.format, &Report::of(&record)).map_err(|error| {
+            Failure::could_not_run(format!("cannot export as {}", self.format)).caused_by(error)
         })?;
         match (files.as_slice(), self.out) {
             ([only], None) => output::emit(&only.bytes)?,

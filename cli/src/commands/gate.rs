@@ -11,9 +11,10 @@ use std::process::Command;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args};
 use photofinish_record::{Completion, Plan, Record, Round};
-use photofinish_reports::formats::{self, gate::GATE_FORMATS};
-use photofinish_reports::gate::rule::LOOKS;
+use photofinish_reports::formats;
 use photofinish_reports::gate::{GateReport, GateVerdict, terms};
+use photofinish_reports::report::gate_is_decided;
+use photofinish_reports::rule::LOOKS;
 use photofinish_reports::terminal;
 use photofinish_scenarios::plan::with_arms;
 use photofinish_scenarios::scenario::GateSpec;
@@ -103,9 +104,8 @@ pub struct Gate {
 
 fn formats() -> PossibleValuesParser {
     let table = PossibleValue::new(TABLE).help("Tables for people");
-    let others = GATE_FORMATS
-        .iter()
-        .map(|format| PossibleValue::new(format.name).help(format.summary));
+    let others =
+        formats::of_gates().map(|format| PossibleValue::new(format.name).help(format.summary));
     PossibleValuesParser::new([table].into_iter().chain(others))
 }
 
@@ -114,12 +114,7 @@ const TABLE: &str = "table";
 
 /// The verdict in a format of `reports`.
 fn rendered(report: &GateReport, name: &str) -> Result<Vec<u8>, Failure> {
-    let format = formats::gate::find(name).ok_or_else(|| {
-        let names = GATE_FORMATS.iter().map(|format| format.name);
-        Failure::usage(format!("there is no format `{name}` of a gate"))
-            .hint(names.collect::<Vec<_>>().join(", "))
-    })?;
-    let file = (format.render)(report).map_err(|error| {
+    let file = formats::export_gate(name, report).map_err(|error| {
         Failure::could_not_run(format!("cannot write the verdict as {name}")).caused_by(error)
     })?;
     Ok(file.bytes)
@@ -253,16 +248,8 @@ impl Gate {
             output::advise(text);
             Ok(())
         })?;
-        let blank = measuring.record().clone();
         let stored = sources.stored.as_ref();
-        let decided = |_: &Plan, rounds: &[Round]| {
-            let record = Record {
-                rounds: rounds.to_vec(),
-                completion: Completion::Complete,
-                ..blank.clone()
-            };
-            report(&record, stored).is_ok_and(|report| report.is_decided())
-        };
+        let decided = |plan: &Plan, rounds: &[Round]| gate_is_decided(plan, rounds, stored);
         let Measured {
             record,
             directory,
@@ -300,11 +287,7 @@ impl Gate {
         match self.format.as_str() {
             name if name != TABLE => output::emit(&rendered(&report, name)?)?,
             _ => {
-                let style = terminal::Style {
-                    width: output::width(),
-                    colour: output::stdout_has_colour(),
-                };
-                output::say(&terminal::gate(&report, style))?;
+                output::say(&terminal::gate(&report, output::style()))?;
             }
         }
         if let Some(place) = place {
@@ -322,12 +305,13 @@ impl Gate {
         let split = |write: &'_ String| -> Result<(), Failure> {
             match write.split_once('=') {
                 Some((format, file))
-                    if formats::gate::find(format).is_some() && !file.is_empty() =>
+                    if formats::of_gates().any(|known| known.name == format)
+                        && !file.is_empty() =>
                 {
                     Ok(())
                 }
                 _ => {
-                    let names = GATE_FORMATS.iter().map(|format| format.name);
+                    let names = formats::of_gates().map(|format| format.name);
                     Err(
                         Failure::usage(format!("`--write {write}` is not of the form FORMAT=FILE"))
                             .hint(format!("formats: {}", names.collect::<Vec<_>>().join(", "))),

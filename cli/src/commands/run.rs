@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use photofinish_record::{Completion, Plan, Record, Round};
+use photofinish_record::{Completion, Plan, Record};
+use photofinish_reports::report::{Report, all_decided};
 use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal;
-use photofinish_reports::verdict::all_decided;
 
 use crate::arms::Arms;
 use crate::exit::{Exit, Failure};
@@ -112,18 +112,14 @@ impl Run {
         directory: RunDirectory,
         failure: Option<Failure>,
     ) -> Result<Exit, Failure> {
-        let summary = Summary::of(record);
+        let report = Report::of(record);
         let written = measuring::write(record, directory);
         match self.format {
-            Format::Json => output::emit_json(&summary)?,
+            Format::Json => output::emit_json(&report.summary)?,
             Format::Table => {
                 // Apart from what was said before the run.
                 output::say("")?;
-                let style = terminal::Style {
-                    width: output::width(),
-                    colour: output::stdout_has_colour(),
-                };
-                output::say(&terminal::render(record, style))?;
+                output::say(&terminal::render(&report, output::style()))?;
             }
         }
         if let Ok(place) = &written {
@@ -137,7 +133,7 @@ impl Run {
             let place = Baselines::of(&self.baselines).keep(name, record)?;
             self.tell(&format!("Baseline: {}", place.display()))?;
         }
-        ended_as(record, &summary)
+        ended_as(record, &report.summary)
     }
 }
 
@@ -149,22 +145,13 @@ fn by(wanted: Option<Wanted>, measuring: Measuring<'_>) -> Measured {
         arrivals,
     }) = wanted
     else {
-        let decided = |_: &Plan, rounds: &[Round]| is_decided(&blank, rounds);
-        return measuring.run(&mut Planned::new(&decided));
+        return measuring.run(&mut Planned::new(&all_decided));
     };
     let mut searching = Searching::new(&blank.plan, objective, arrivals, blank.seed);
     let mut measured = measuring.run(&mut searching);
     searching.learn_last(&measured.record.rounds);
     measured.record.search = Some(searching.search());
     measured
-}
-
-/// Whether every comparison of the record with these rounds is decided.
-fn is_decided(blank: &Record, rounds: &[Round]) -> bool {
-    all_decided(&Record {
-        rounds: rounds.to_vec(),
-        ..blank.clone()
-    })
 }
 
 /// How a run ends that was measured and written.

@@ -7,7 +7,6 @@ use clap::Args;
 use photofinish_harness::os;
 use photofinish_harness::runtimes::DESCRIPTORS;
 use photofinish_reports::selftest::{Claim, Proof, recorded_percentiles};
-use photofinish_reports::terminal::Style;
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -99,11 +98,7 @@ impl Selftest {
         if self.json {
             return output::emit_json(proof);
         }
-        let style = Style {
-            width: output::width(),
-            colour: output::stdout_has_colour(),
-        };
-        output::say(&proof.render(style))
+        output::say(&proof.render(output::style()))
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use photofinish_record::Record;
 use photofinish_reports::formats;
+use photofinish_reports::report::Report;
 
 use crate::exit::Failure;
 use crate::store::run_directory::RunFile;
@@ -15,14 +16,14 @@ pub const PAGE: &str = "report.html";
 
 /// Every file that goes beside `record.json`.
 pub fn of(record: &Record) -> Result<Vec<RunFile>, Failure> {
-    let mut files = histogram_log(record)?;
-    files.extend(report(record)?);
+    let report = Report::of(record);
+    let mut files = histogram_log(&report)?;
+    files.extend(page_and_pictures(&report)?);
     Ok(files)
 }
 
-fn histogram_log(record: &Record) -> Result<Vec<RunFile>, Failure> {
-    let format = formats::find("hlog").expect("the histogram log is a format");
-    let rendered = (format.render)(record).map_err(|error| {
+fn histogram_log(report: &Report<'_>) -> Result<Vec<RunFile>, Failure> {
+    let rendered = formats::export("hlog", report).map_err(|error| {
         Failure::could_not_run("cannot make the histogram log").caused_by(error)
     })?;
     Ok(rendered
@@ -36,13 +37,17 @@ fn histogram_log(record: &Record) -> Result<Vec<RunFile>, Failure> {
 
 /// The page and its pictures.
 pub fn report(record: &Record) -> Result<Vec<RunFile>, Failure> {
-    let page = photofinish_reports::page::page(record);
+    page_and_pictures(&Report::of(record))
+}
+
+fn page_and_pictures(report: &Report<'_>) -> Result<Vec<RunFile>, Failure> {
+    let page = photofinish_reports::page(report);
     let mut files = vec![RunFile {
         path: PAGE.into(),
         contents: page.into_bytes(),
     }];
-    for chart in photofinish_reports::charts::charts(record) {
-        let picture = photofinish_reports::charts::png(&chart.svg)
+    for chart in photofinish_reports::charts(report) {
+        let picture = photofinish_reports::png(&chart.svg)
             .map_err(|error| Failure::could_not_run("cannot draw a chart").caused_by(error))?;
         files.push(RunFile {
             path: Path::new("charts").join(format!("{}.png", chart.file_stem)),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use photofinish_record::{PlannedScenario, PlannedServer, Record};
 
-use photofinish_reports::found;
+use photofinish_reports::search_table::met_by_all;
 
 use crate::store::artifacts::PAGE;
 use crate::store::run_directory::RECORD;
@@ -65,7 +65,7 @@ fn opener() -> &'static str {
 
 /// More of the same: more rounds, or, where a search found out what all runtimes hold, rounds at that rate.
 fn second(record: &Record, program: &str) -> (&'static str, String) {
-    match (&record.search, found::met_by_all(record)) {
+    match (&record.search, met_by_all(record)) {
         (None, _) => {
             let rounds = (record.plan.blocks.len() * 2).max(MORE_ROUNDS);
             let command = again(record, &[format!("--rounds {rounds}")]);

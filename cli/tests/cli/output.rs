@@ -97,7 +97,7 @@ fn every_format_exports() {
         .check(0, &[]);
     let latest = sandbox.latest();
     let latest = latest.to_str().expect("UTF-8");
-    for format in photofinish_reports::formats::FORMATS {
+    for format in photofinish_reports::formats::of_runs() {
         sandbox
             .run(&[
                 "export",

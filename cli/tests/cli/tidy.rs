@@ -15,7 +15,7 @@ const EDGES: [(&str, &[&str]); 6] = [
     ("harness", &["record"]),
     ("scenarios", &["harness", "record"]),
     ("servers", &[]),
-    ("reports", &["harness", "record"]),
+    ("reports", &["record"]),
     (
         "cli",
         &["harness", "record", "scenarios", "servers", "reports"],

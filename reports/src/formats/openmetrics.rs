@@ -1,65 +1,71 @@
 //! `openmetrics`: the run as an OpenMetrics exposition, for Prometheus and what reads its text.
 //!
-//! One gauge family per metric, in seconds and bytes as the specification wants it, with the unit at the end of its name;
-//! `estimate` says whether a sample is the median over rounds or a bound of its interval. Without timestamps: whoever
-//! scrapes or pushes it adds the time. Cells without numbers are in the `photofinish_cell_status` state set alone. Next:
-//! `benchmarks` for the percentiles that are left out.
+//! One gauge family per metric, in seconds and bytes as specified, with the unit at the end of its name; the label `estimate`
+//! tells the median over rounds from the bounds of its interval. Without timestamps: whoever scrapes or pushes it adds the
+//! time. Cells without numbers are only in the `photofinish_cell_status` state set. Next: `benchmarks` for the percentiles
+//! that are left out.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use photofinish_record::Record;
-use photofinish_record::load::{Arrivals, Load};
+use photofinish_record::load::Load;
 
 use super::benchmarks::{is_sound, name};
-use super::{Error, File, Format};
-use crate::metrics::{Better, METRICS};
+use super::csv::arrivals_name;
+use super::{Error, File, Format, Render};
+use crate::describe;
+use crate::metrics::{Better, METRICS, named};
 use crate::names::Unique;
+use crate::report::Report;
 use crate::summary::{CellSummary, MetricSummary, Status, Summary};
 
 pub(super) static FORMAT: Format = Format {
     name: "openmetrics",
     extension: "txt",
     summary: "OpenMetrics text: medians and their bounds as gauges, for Prometheus",
-    render,
+    render: Render::Run(render),
 };
 
 /// Name and value of a label.
 type Label = (&'static str, String);
 
-fn render(record: &Record) -> Result<Vec<File>, Error> {
-    let summary = Summary::of(record);
-    let cells = labelled(&summary);
-    let mut families = vec![run(&summary), states(&cells), rounds(&cells)];
-    families.extend(start(&summary));
+fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
+    let summary = &report.summary;
+    let cells = labelled(summary);
+    let mut families = vec![run(summary), states(&cells), rounds(&cells)];
+    families.extend(start(summary));
     let mut taken = Unique::default();
     for family in &families {
         taken.name(family.name.clone());
     }
     families.extend(measured(&cells, taken));
     let text: String = families.iter().map(Family::text).collect();
-    Ok(vec![File {
-        name: "openmetrics.txt".to_owned(),
-        bytes: (text + "# EOF\n").into_bytes(),
-    }])
+    Ok(vec![File::text("openmetrics.txt", text + "# EOF\n")])
 }
 
 /// Samples of one name.
 struct Family {
     name: String,
     kind: &'static str,
-    /// What the name ends in; empty of a number without a unit.
+    /// The end of the name; empty of a number without a unit.
     unit: String,
     help: String,
     samples: Vec<Sample>,
 }
 
-struct Sample {
-    labels: Vec<Label>,
-    value: f64,
-}
+type Sample = (Vec<Label>, f64);
 
 impl Family {
+    fn new(name: &str, kind: &'static str, unit: &str, help: &str, samples: Vec<Sample>) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            unit: unit.to_owned(),
+            help: help.to_owned(),
+            samples,
+        }
+    }
+
     fn text(&self) -> String {
         let Self { name, kind, .. } = self;
         let mut text = format!("# TYPE {name} {kind}\n");
@@ -68,10 +74,10 @@ impl Family {
         }
         text += &format!("# HELP {name} {}\n", escaped(&self.help));
         let ending = if *kind == "info" { "_info" } else { "" };
-        for sample in &self.samples {
+        for (labels, value) in &self.samples {
             let label = |(key, value): &(&str, String)| format!("{key}=\"{}\"", escaped(value));
-            let labels: Vec<String> = sample.labels.iter().map(label).collect();
-            text += &format!("{name}{ending}{{{}}} {}\n", labels.join(","), sample.value);
+            let labels: Vec<String> = labels.iter().map(label).collect();
+            text += &format!("{name}{ending}{{{}}} {value}\n", labels.join(","));
         }
         text
     }
@@ -84,7 +90,7 @@ fn escaped(text: &str) -> String {
         .replace('\n', "\\n")
 }
 
-/// The cells with their labels. A cell that is planned twice would make the same series twice: only the first is told.
+/// The cells with their labels; of cells of one name only the first, since each series may exist once.
 fn labelled(summary: &Summary) -> Vec<(&CellSummary, Vec<Label>)> {
     let mut seen = Vec::new();
     let mut labelled = Vec::new();
@@ -109,11 +115,7 @@ fn labels(cell: &CellSummary) -> Vec<Label> {
     } = cell.load
     {
         labels[2].1 = "open".to_owned();
-        let arrivals = match arrivals {
-            Arrivals::Constant => "constant",
-            Arrivals::Poisson => "poisson",
-        };
-        labels.push(("arrivals", arrivals.to_owned()));
+        labels.push(("arrivals", arrivals_name(arrivals).to_owned()));
         labels.push(("rate_hz", rate_hz.get().to_string()));
     }
     if let Some(arm) = cell.arm {
@@ -123,78 +125,62 @@ fn labels(cell: &CellSummary) -> Vec<Label> {
 }
 
 fn run(summary: &Summary) -> Family {
-    Family {
-        name: "photofinish_run".to_owned(),
-        kind: "info",
-        unit: String::new(),
-        help: "What was run, and where.".to_owned(),
-        samples: vec![Sample {
-            labels: vec![
-                ("id", summary.id.clone()),
-                ("version", summary.tool.version.clone()),
-                ("plan_hash", summary.plan_hash.clone()),
-                ("os", summary.machine.os.clone()),
-                ("arch", summary.machine.arch.clone()),
-            ],
-            value: 1.0,
-        }],
-    }
+    let labels = vec![
+        ("id", summary.id.clone()),
+        ("version", summary.tool.version.clone()),
+        ("plan_hash", summary.plan_hash.clone()),
+        ("os", summary.machine.os.clone()),
+        ("arch", summary.machine.arch.clone()),
+    ];
+    let help = "The run and its machine.";
+    Family::new("photofinish_run", "info", "", help, vec![(labels, 1.0)])
 }
 
-/// `None` where the record's start is no time.
+/// `None` where the record's start is not a time.
 fn start(summary: &Summary) -> Option<Family> {
     let start: Timestamp = summary.started_utc.parse().ok()?;
-    Some(Family {
-        name: "photofinish_run_start_timestamp_seconds".to_owned(),
-        kind: "gauge",
-        unit: "seconds".to_owned(),
-        help: "When the run began, since the Unix epoch.".to_owned(),
-        samples: vec![Sample {
-            labels: Vec::new(),
-            value: start.as_millisecond() as f64 / 1e3,
-        }],
-    })
+    Some(Family::new(
+        "photofinish_run_start_timestamp_seconds",
+        "gauge",
+        "seconds",
+        "Start of the run since the Unix epoch.",
+        vec![(Vec::new(), start.as_millisecond() as f64 / 1e3)],
+    ))
 }
 
 fn states(cells: &[(&CellSummary, Vec<Label>)]) -> Family {
     const NAME: &str = "photofinish_cell_status";
     let states = [
-        (Status::Ok, "ok"),
-        (Status::Unsupported, "unsupported"),
-        (Status::Invalid, "invalid"),
-        (Status::Failed, "failed"),
+        Status::Ok,
+        Status::Unsupported,
+        Status::Invalid,
+        Status::Failed,
     ];
-    let of_cell = |(cell, labels): &(&CellSummary, Vec<Label>)| {
-        let (status, labels) = (cell.status, labels.clone());
-        states.map(|(state, name)| Sample {
-            labels: [labels.clone(), vec![(NAME, name.to_owned())]].concat(),
-            value: f64::from(u8::from(state == status)),
+    let samples = cells.iter().flat_map(|(cell, labels)| {
+        states.map(|state| {
+            let label = vec![(NAME, describe::status(state).to_owned())];
+            let value = f64::from(u8::from(state == cell.status));
+            ([labels.clone(), label].concat(), value)
         })
-    };
-    Family {
-        name: NAME.to_owned(),
-        kind: "stateset",
-        unit: String::new(),
-        help: "Whether a cell has numbers to believe.".to_owned(),
-        samples: cells.iter().flat_map(of_cell).collect(),
-    }
+    });
+    let help = "Validity of a cell's numbers.";
+    Family::new(NAME, "stateset", "", help, samples.collect())
 }
 
 fn rounds(cells: &[(&CellSummary, Vec<Label>)]) -> Family {
-    let of_cell = |(cell, labels): &(&CellSummary, Vec<Label>)| Sample {
-        labels: labels.clone(),
-        value: cell.rounds as f64,
-    };
-    Family {
-        name: "photofinish_cell_rounds".to_owned(),
-        kind: "gauge",
-        unit: "rounds".to_owned(),
-        help: "Rounds measured, each a fresh process.".to_owned(),
-        samples: cells.iter().map(of_cell).collect(),
-    }
+    let samples = cells
+        .iter()
+        .map(|(cell, labels)| (labels.clone(), cell.rounds as f64));
+    Family::new(
+        "photofinish_cell_rounds",
+        "gauge",
+        "rounds",
+        "Rounds measured, each a fresh process.",
+        samples.collect(),
+    )
 }
 
-/// A family for every metric of the cells with numbers: the known ones in their order, then those with names of their own.
+/// A family for every metric of the cells with numbers: those of [`METRICS`] in order, then the workloads' own.
 fn measured(cells: &[(&CellSummary, Vec<Label>)], mut taken: Unique) -> Vec<Family> {
     let mut by_name: BTreeMap<(usize, &str), Family> = BTreeMap::new();
     for (cell, labels) in cells.iter().filter(|(cell, _)| cell.status == Status::Ok) {
@@ -213,7 +199,7 @@ fn measured(cells: &[(&CellSummary, Vec<Label>)], mut taken: Unique) -> Vec<Fami
     families
 }
 
-/// Two names of workloads' own may become one; the number that keeps them apart goes before the unit.
+/// Names of workloads may become equal; the number that keeps them apart goes before the unit.
 fn unique(taken: &mut Unique, family: &Family) -> String {
     let stem = family.name.strip_suffix(&family.unit);
     let stem = stem.unwrap_or(&family.name).trim_end_matches('_');
@@ -236,8 +222,7 @@ fn family(metric: &str, found: &MetricSummary) -> Family {
     if !unit.is_empty() && !name.ends_with(&format!("_{unit}")) {
         name += &format!("_{unit}");
     }
-    let known = METRICS.iter().find(|known| known.name == metric);
-    let better = match known.and_then(|metric| metric.compared) {
+    let better = match named(metric).and_then(|metric| metric.compared) {
         Some(compared) if compared.better == Better::Higher => " More is better.",
         Some(_) => " Less is better.",
         None => "",
@@ -258,62 +243,40 @@ fn samples(labels: &[Label], found: &MetricSummary) -> [Sample; 3] {
         ("low", found.low),
         ("high", found.high),
     ];
-    estimates.map(|(estimate, value)| Sample {
-        labels: [labels, &[("estimate", estimate.to_owned())]].concat(),
-        value: value / factor,
+    estimates.map(|(estimate, value)| {
+        let label = ("estimate", estimate.to_owned());
+        ([labels, &[label]].concat(), value / factor)
     })
 }
 
-/// How a unit is told in the format's base units.
+/// The conversion of a unit into the format's base units.
 #[derive(Clone, Copy)]
 struct Scale {
-    of: &'static str,
-    /// What a metric's name ends in for it.
+    /// The end of a metric's name.
     ending: &'static str,
-    /// What it ends in instead.
+    /// The base unit, which replaces it.
     unit: &'static str,
-    /// What its values are divided by.
+    /// Divisor of the values.
     factor: f64,
 }
 
-const SCALES: [Scale; 5] = [
-    Scale {
-        of: "ns",
-        ending: "_ns",
-        unit: "seconds",
-        factor: 1e9,
-    },
-    Scale {
-        of: "ns/op",
-        ending: "_ns_per_op",
-        unit: "seconds_per_op",
-        factor: 1e9,
-    },
-    Scale {
-        of: "ops/s",
-        ending: "_ops_s",
-        unit: "ops_per_second",
-        factor: 1.0,
-    },
-    Scale {
-        of: "bytes/op",
-        ending: "_bytes_per_op",
-        unit: "bytes_per_op",
-        factor: 1.0,
-    },
-    Scale {
-        of: "Hz",
-        ending: "_hz",
-        unit: "hertz",
-        factor: 1.0,
-    },
-];
-
 fn scale(unit: &str) -> Option<Scale> {
-    SCALES.iter().find(|scale| scale.of == unit).copied()
+    let (ending, unit, factor) = match unit {
+        "ns" => ("_ns", "seconds", 1e9),
+        "ns/op" => ("_ns_per_op", "seconds_per_op", 1e9),
+        "ops/s" => ("_ops_s", "ops_per_second", 1.0),
+        "bytes/op" => ("_bytes_per_op", "bytes_per_op", 1.0),
+        "Hz" => ("_hz", "hertz", 1.0),
+        _ => return None,
+    };
+    Some(Scale {
+        ending,
+        unit,
+        factor,
+    })
 }
 
-/// Only what a name may consist of.
+/// Only characters that a name may have.
 fn plain(text: &str) -> String {
     text.chars()
         .map(|character| match character {
