@@ -73,13 +73,6 @@ pub fn findings(readings: &Readings) -> Vec<Finding> {
     CHECKS.iter().map(find).collect()
 }
 
-/// True if nothing was found that would make a measurement misleading.
-pub fn is_fit(findings: &[Finding]) -> bool {
-    findings
-        .iter()
-        .all(|finding| finding.level != FindingLevel::Bad)
-}
-
 /// A finding that has no name yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Judged {
@@ -295,6 +288,8 @@ pub struct Kernel {
 
 #[cfg(test)]
 mod tests {
+    use photofinish_record::is_fit;
+
     use super::*;
     use std::collections::BTreeSet;
 

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::observed::Observed;
 use crate::runtime::{Capability, Runtime};
 use crate::traffic::TrafficCounter;
+use photofinish_record::Failures;
 use photofinish_record::protocol::TargetAddress;
 
 /// What a workload is, for lists, reports and plans.
@@ -166,7 +167,7 @@ impl Failure {
     /// The peer closed before the answer was complete.
     pub const SHORT: &'static str = "short";
     /// No local port was left to connect from: this machine's limit, not the peer's.
-    pub const PORTS: &'static str = "ports";
+    pub const PORTS: &'static str = Failures::PORTS;
     /// An answer with a status that means failure.
     pub const STATUS: &'static str = "status";
     /// A complete answer with the wrong content: breaks identity, whatever the error budget.

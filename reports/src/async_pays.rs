@@ -1,57 +1,56 @@
-//! Where does asynchronous code pay? Its best runtime against `sync` and against `threads`, scenario by scenario.
+//! Where does asynchronous code pay? Its best runtime against sequential code and against threads, scenario by scenario.
 //!
-//! Rows come of every scenario and closed load under which all three kinds were measured: how much faster the best async
-//! runtime is than sequential code and than threads (pairs within blocks, with a verdict), and what it costs in CPU and
-//! memory beside threads. "Best" is chosen by the same rounds that the ratio is made of, which flatters it by a little
-//! where several are nearly equal. Whether the work waits, and for what, is what decides: so rows go by class.
+//! Each closed load under which all three families were measured is a row: the throughput of the best async runtime as a
+//! ratio to the others (pairs within blocks, with a verdict), and its cost in CPU and memory as ratios to threads. "Best"
+//! is chosen by the same rounds that the ratio is made of, which flatters it a little where several are nearly equal.
+//! Whether the work waits, and for what, is what decides: so rows are sorted by class.
 
-use photofinish_harness::runtimes::descriptor;
-use photofinish_record::Record;
+use photofinish_record::RuntimeFamily;
 use photofinish_record::load::Load;
 
-use crate::metrics::{METRICS, Metric, THROUGHPUT};
-use crate::summary::{CellSummary, Group, Status, Summary};
-use crate::verdict::{Comparison, Pair, Verdict, compare};
-use crate::{describe, units};
+use crate::comparison::{CellPair, compare};
+use crate::metrics::{THROUGHPUT, named};
+use crate::rounds::Rounds;
+use crate::rule::Verdict;
+use crate::summary::{CellSummary, Comparison, Group, Status, Summary};
+use crate::{describe, runtimes, units};
 
 /// The question, as a heading.
 pub const QUESTION: &str = "Where does asynchronous code pay?";
 
-/// What the columns say.
+/// Explains the columns.
 pub const LEGEND: &str = "The async runtime with the highest throughput against sync and against threads: operations \
     per second as a ratio with its verdict, CPU time per operation and peak memory as ratios to threads (below 1: async \
     needs less).";
 
-/// What the columns are called, after the scenario's.
-pub const HEADINGS: [&str; 6] = [
-    "in flight",
-    "best async",
-    "vs sync",
-    "vs threads",
-    "CPU",
-    "memory",
-];
+/// The suite that asks the question.
+pub const SUITE: &str = "where-async-pays";
+
+/// The answer to [`QUESTION`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// The runtimes that the best async one is compared with: sequential code, then a thread per session.
+    pub references: [String; 2],
+    /// Classes together, in the plan's order; empty where nobody asked, or no load has all three families.
+    pub rows: Vec<Row>,
+}
 
 /// One scenario under one load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// The scenario's class.
     pub class: String,
-    /// Name of the scenario.
     pub scenario: String,
     /// Sessions in flight.
     pub concurrency: u32,
     /// The async runtime with the highest throughput.
     pub best: String,
-    /// The best against sequential code.
-    pub sync: Against,
-    /// The best against a thread for each session.
-    pub threads: Against,
+    pub vs_sequential: Ratios,
+    pub vs_threads: Ratios,
 }
 
-/// The best async runtime against another one, as ratios: async's number over the other's.
+/// The best async runtime's numbers over those of another one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Against {
+pub struct Ratios {
     /// Throughput, from pairs within blocks; above 1, async is faster.
     pub speed: Option<Comparison>,
     /// CPU time per operation, of the medians; below 1, async needs less.
@@ -60,75 +59,94 @@ pub struct Against {
     pub memory: Option<f64>,
 }
 
-/// The runtimes that the best async one is held against.
-pub(crate) const SYNC: &str = "sync";
-pub(crate) const THREADS: &str = "threads";
-
-/// The suite that asks the question.
-pub const SUITE: &str = "where-async-pays";
-
-/// The rows, classes together, in the plan's order; empty where that was not asked, or no load has all three kinds.
-pub fn rows(record: &Record, summary: &Summary) -> Vec<Row> {
-    if record.plan.suite.as_deref() != Some(SUITE) {
-        return Vec::new();
-    }
-    let groups = summary.groups();
-    let mut rows: Vec<Row> = groups
-        .iter()
-        .filter_map(|group| row(record, group))
-        .collect();
-    let mut classes: Vec<String> = Vec::new();
-    for row in &rows {
-        if !classes.contains(&row.class) {
-            classes.push(row.class.clone());
+impl Answer {
+    /// The answer of a run of the suite [`SUITE`].
+    pub fn of(rounds: &Rounds<'_>, summary: &Summary) -> Self {
+        if rounds.plan.suite.as_deref() != Some(SUITE) {
+            return Self::default();
         }
+        let mut answer = Self::default();
+        let mut classes: Vec<&str> = Vec::new();
+        let groups = summary.groups();
+        for group in &groups {
+            if let Some((row, references)) = row(rounds, group) {
+                let class = group.cells[0].class.as_str();
+                if !classes.contains(&class) {
+                    classes.push(class);
+                }
+                answer.rows.push(row);
+                answer.references = references;
+            }
+        }
+        let position = |row: &Row| classes.iter().position(|class| *class == row.class);
+        answer.rows.sort_by_key(position);
+        answer
     }
-    rows.sort_by_key(|row| classes.iter().position(|class| *class == row.class));
-    rows
-}
 
-fn row(record: &Record, group: &Group<'_>) -> Option<Row> {
-    let Load::Closed { concurrency } = group.load else {
-        return None;
-    };
-    let measured = |name: &str| {
-        let same = |cell: &&&CellSummary| cell.runtime == name && cell.status == Status::Ok;
-        group.cells.iter().find(same).copied()
-    };
-    let (sync, threads) = (measured(SYNC)?, measured(THREADS)?);
-    let best = best_async(group)?;
-    Some(Row {
-        class: best.class.clone(),
-        scenario: best.scenario.clone(),
-        concurrency: concurrency.get(),
-        best: best.runtime.clone(),
-        sync: Against::of(record, best, sync),
-        threads: Against::of(record, best, threads),
-    })
-}
-
-impl Row {
-    /// What stands under [`HEADINGS`].
-    pub fn cells(&self) -> [String; 6] {
+    /// Headings of [`Row::cells`].
+    pub fn headings(&self) -> [String; 6] {
+        let [sequential, threads] = &self.references;
         [
-            self.concurrency.to_string(),
-            self.best.clone(),
-            told(self.sync.speed.as_ref()),
-            told(self.threads.speed.as_ref()),
-            ratio(self.threads.cpu),
-            ratio(self.threads.memory),
+            "in flight".to_owned(),
+            "best async".to_owned(),
+            format!("vs {sequential}"),
+            format!("vs {threads}"),
+            "CPU".to_owned(),
+            "memory".to_owned(),
         ]
     }
 }
 
-impl Against {
-    fn of(record: &Record, best: &CellSummary, other: &CellSummary) -> Self {
+fn row(rounds: &Rounds<'_>, group: &Group<'_>) -> Option<(Row, [String; 2])> {
+    let Load::Closed { concurrency } = group.load else {
+        return None;
+    };
+    let of_family = |family: RuntimeFamily| {
+        let cells = group.cells.iter().copied();
+        cells.filter(move |cell| {
+            cell.status == Status::Ok
+                && runtimes::family(rounds.plan, &cell.runtime) == Some(family)
+        })
+    };
+    let throughput =
+        |cell: &CellSummary| cell.metric(THROUGHPUT).map_or(0.0, |metric| metric.median);
+    let sequential = of_family(RuntimeFamily::Sequential).next()?;
+    let threads = of_family(RuntimeFamily::Threads).next()?;
+    let best =
+        of_family(RuntimeFamily::Async).max_by(|a, b| throughput(a).total_cmp(&throughput(b)))?;
+    let row = Row {
+        class: best.class.clone(),
+        scenario: best.scenario.clone(),
+        concurrency: concurrency.get(),
+        best: best.runtime.clone(),
+        vs_sequential: Ratios::of(rounds, best, sequential),
+        vs_threads: Ratios::of(rounds, best, threads),
+    };
+    Some((row, [sequential, threads].map(|cell| cell.runtime.clone())))
+}
+
+impl Row {
+    /// What stands under [`Answer::headings`].
+    pub fn cells(&self) -> [String; 6] {
+        [
+            self.concurrency.to_string(),
+            self.best.clone(),
+            speed(self.vs_sequential.speed.as_ref()),
+            speed(self.vs_threads.speed.as_ref()),
+            ratio(self.vs_threads.cpu),
+            ratio(self.vs_threads.memory),
+        ]
+    }
+}
+
+impl Ratios {
+    fn of(rounds: &Rounds<'_>, best: &CellSummary, other: &CellSummary) -> Self {
         let speed = || {
-            let pair = Pair {
-                cell: index_of(record, best)?,
-                against: index_of(record, other)?,
+            let pair = CellPair {
+                cell: rounds.index_of(best)?,
+                reference: rounds.index_of(other)?,
             };
-            compare(record, named(THROUGHPUT)?, pair)
+            compare(rounds, named(THROUGHPUT)?, pair)
         };
         Self {
             speed: speed(),
@@ -138,33 +156,8 @@ impl Against {
     }
 }
 
-fn best_async<'a>(group: &Group<'a>) -> Option<&'a CellSummary> {
-    let is_async = |cell: &&CellSummary| {
-        cell.status == Status::Ok
-            && descriptor(&cell.runtime)
-                .is_some_and(|known| known.family == photofinish_record::RuntimeFamily::Async)
-    };
-    let throughput =
-        |cell: &CellSummary| cell.metric(THROUGHPUT).map_or(0.0, |metric| metric.median);
-    let candidates = group.cells.iter().copied().filter(is_async);
-    candidates.max_by(|a, b| throughput(a).total_cmp(&throughput(b)))
-}
-
-fn index_of(record: &Record, cell: &CellSummary) -> Option<usize> {
-    record.plan.cells.iter().position(|planned| {
-        planned.scenario == cell.scenario
-            && planned.runtime == cell.runtime
-            && planned.load == cell.load
-            && planned.arm == cell.arm
-    })
-}
-
-fn named(metric: &str) -> Option<&'static Metric> {
-    METRICS.iter().find(|known| known.name == metric)
-}
-
 /// `4.97× faster`, `1.01× tie`; without a verdict the ratio alone.
-fn told(comparison: Option<&Comparison>) -> String {
+fn speed(comparison: Option<&Comparison>) -> String {
     let Some(comparison) = comparison else {
         return "n/a".to_owned();
     };
@@ -180,7 +173,7 @@ fn ratio(share: Option<f64>) -> String {
     share.map_or("n/a".to_owned(), units::ratio)
 }
 
-/// The ratio of the medians; `None` where either is unknown or is nothing.
+/// The ratio of the medians; `None` where either is unknown or 0.
 fn share(cell: &CellSummary, of: &CellSummary, metric: &str) -> Option<f64> {
     let value = |cell: &CellSummary| cell.metric(metric).map(|metric| metric.median);
     let (own, other) = (value(cell)?, value(of)?);

@@ -19,17 +19,20 @@ mod speedup;
 mod throughput;
 mod where_async_pays;
 
+use std::borrow::Cow;
+
+use photofinish_record::Arm;
 use photofinish_record::latency::Latencies;
 use photofinish_record::load::Load;
-use photofinish_record::{Arm, Cell, Record};
 
 pub use canvas::{style_sheet, swatch};
 pub use picture::{PictureError, png};
 
 use crate::names::{Unique, slug};
+use crate::report::Report;
 use crate::runtimes::{self, Look};
-use crate::summary::{CellSummary, Group, Summary};
-use crate::{describe, metrics, rounds};
+use crate::summary::{CellSummary, Group};
+use crate::{describe, metrics};
 
 /// Every chart, in the order in which a page shows them.
 pub static CHARTS: &[&Kind] = &[
@@ -84,19 +87,15 @@ pub struct Chart {
     pub svg: String,
 }
 
-/// Where charts read from.
+/// The source of charts.
 struct Source<'a> {
-    record: &'a Record,
-    summary: &'a Summary,
+    report: &'a Report<'a>,
 }
 
-/// Every chart of a record: those of the whole, then in the order of its scenarios and loads.
-pub fn charts(record: &Record) -> Vec<Chart> {
-    let summary = Summary::of(record);
-    let source = Source {
-        record,
-        summary: &summary,
-    };
+/// Every chart of a report: those of the whole, then in the order of its scenarios and loads.
+pub fn charts(report: &Report<'_>) -> Vec<Chart> {
+    let summary = &report.summary;
+    let source = Source { report };
     let groups = summary.groups();
     let mut unique = Unique::default();
     let mut charts: Vec<Chart> = CHARTS
@@ -132,7 +131,7 @@ impl Kind {
             return None;
         };
         let drawing = draw(source)?;
-        let suite = source.record.plan.suite.as_deref().unwrap_or("run");
+        let suite = source.report.record.plan.suite.as_deref().unwrap_or("run");
         Some(Chart {
             file_stem: unique.name(format!("{}.{}", slug(suite), self.name)),
             title: format!("{}: {suite}", self.title),
@@ -192,43 +191,23 @@ impl Kind {
     }
 }
 
-/// How a runtime looks in every chart of this run.
-pub fn look(summary: &Summary, runtime: &str) -> Look {
-    let mut unlisted: Vec<&str> = Vec::new();
-    for cell in &summary.cells {
-        if !runtimes::is_known(&cell.runtime) && !unlisted.contains(&cell.runtime.as_str()) {
-            unlisted.push(&cell.runtime);
-        }
-    }
-    let position = unlisted.iter().position(|name| *name == runtime);
-    runtimes::look(runtime, position.unwrap_or(0))
-}
-
 impl Source<'_> {
     fn look(&self, runtime: &str) -> Look {
-        look(self.summary, runtime)
+        runtimes::look(&self.report.record.plan, runtime)
+    }
+
+    fn label(&self, runtime: &str) -> String {
+        runtimes::label(&self.report.record.plan, runtime)
     }
 
     /// The times that a reader of this load asks for, of all rounds: response under open load, service under closed.
     fn merged_latency(&self, cell: &CellSummary) -> Latencies {
-        let index = self.index(cell);
-        match cell.load {
-            Load::Closed { .. } => rounds::merged_service(self.record, index),
-            Load::Open { .. } => rounds::merged(self.record, index, |round| {
-                round.open.as_ref().map(metrics::response)
-            }),
-        }
-    }
-
-    fn index(&self, cell: &CellSummary) -> usize {
-        let same = |planned: &Cell| {
-            planned.scenario == cell.scenario
-                && planned.runtime == cell.runtime
-                && planned.load == cell.load
-                && planned.arm == cell.arm
-        };
-        let index = self.record.plan.cells.iter().position(same);
-        index.expect("a summarised cell is one of the plan's")
+        let index = self.report.rounds.index_of(cell);
+        let index = index.expect("a summarised cell is one of the plan's");
+        self.report.rounds.merged(index, |round| match cell.load {
+            Load::Closed { .. } => Some(Cow::Borrowed(&round.service)),
+            Load::Open { .. } => round.open.as_ref().map(metrics::response),
+        })
     }
 }
 

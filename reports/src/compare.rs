@@ -1,21 +1,22 @@
 //! Two records side by side: what became faster or slower, and what else differs between them.
 //!
-//! The rounds of two records were measured at different times, so they are compared as two groups (exact rank-sum
-//! intervals) and never pair by pair. Cells whose work is not the same are refused with the reason: a difference between
-//! them would be one of the questions, not of the answers. Two arms of one run are the business of `gate`.
+//! The rounds of two records were measured at different times, so they are compared as two groups (exact rank-sum intervals)
+//! and never pair by pair. Cells with different work are refused, with the reason. Two arms of one run are the business of
+//! `report/gate.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use photofinish_record::load::Load;
-use photofinish_record::{Arm, Cell, PlannedScenario, PlannedServer, Record};
+use photofinish_record::{Cell, Plan, PlannedScenario, PlannedServer, Record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{Better, METRICS, Metric};
-use crate::rounds::{measured, scenario};
-use crate::statistics;
-use crate::summary::{Status, Summary};
-use crate::verdict::{Rule, Verdict};
+use crate::rounds::{Rounds, own_cells, same_cell};
+use crate::rule::{Rule, Samples, Verdict};
+use crate::summary::VerdictRule;
+use crate::validity::validate;
+use crate::{describe, statistics, units};
 
 /// Name and version of the comparison's format.
 pub const COMPARISON_SCHEMA: &str = "photofinish-comparison/1";
@@ -25,56 +26,49 @@ pub const COMPARISON_SCHEMA: &str = "photofinish-comparison/1";
 pub struct RecordComparison {
     /// Always [`COMPARISON_SCHEMA`].
     pub schema: String,
-    /// The record that is compared with.
-    pub base: Compared,
+    pub base: RecordId,
     /// The record that the verdicts are about.
-    pub head: Compared,
-    /// How differences became verdicts.
-    pub rule: Rule,
-    /// Why verdicts are advice only, in one sentence each: another machine, another boot, a debug build.
+    pub head: RecordId,
+    pub rule: VerdictRule,
+    /// Reasons to take verdicts as advice only, in one sentence each: another machine, another boot, a debug build.
     pub cautions: Vec<String>,
     /// What else differs between the two.
     pub differences: Vec<Difference>,
-    /// The cells that both have and that can be compared, in the head's order.
+    /// The cells of both that can be compared, in the head's order.
     pub cells: Vec<ComparedCell>,
     /// The cells that cannot be compared, with the reason.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RefusedCell>,
 }
 
-/// A record as a side of a comparison.
+/// A side of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Compared {
+pub struct RecordId {
     /// The run's id.
     pub id: String,
-    /// Its start, RFC 3339, UTC.
+    /// Start of the run, RFC 3339, UTC.
     pub started_utc: String,
 }
 
-/// Something that the two records do not have in common.
+/// A difference between two records that is not a result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
-    /// What: `CPU`, `tokio`, `seed`.
+    /// The subject: `CPU`, `tokio`, `seed`.
     pub what: String,
-    /// As it is in the base.
     pub base: String,
-    /// As it is in the head.
     pub head: String,
 }
 
-/// A cell of both.
+/// A cell of both records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ComparedCell {
-    /// Name of the scenario.
     pub scenario: String,
-    /// Name of the runtime.
     pub runtime: String,
-    /// The load.
     pub load: Load,
     /// Every metric that both have, by name.
     pub metrics: BTreeMap<String, ComparedMetric>,
 }
 
-/// A metric of both.
+/// A metric of both records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ComparedMetric {
     /// The unit; empty of a plain number.
@@ -87,17 +81,15 @@ pub struct ComparedMetric {
     pub base_rounds: usize,
     /// Rounds of the head with a value.
     pub head_rounds: usize,
-    /// Hodges–Lehmann estimate of head / base; above 1 the head's number is the greater. `null` where either has a round
-    /// with 0.
+    /// Hodges–Lehmann estimate of head / base; above 1 the head's number is the greater. `null` without positive values.
     pub ratio: Option<Ratio>,
-    /// What came of it; `null` where rounds are too few for any, or the metric is one that nothing is judged by.
+    /// `null` where rounds are too few for any, or nothing is compared by the metric.
     pub verdict: Option<Verdict>,
 }
 
 /// A ratio with its exact interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ratio {
-    /// The estimate.
     pub median: f64,
     /// Lower bound, exact rank-sum.
     pub low: f64,
@@ -109,50 +101,27 @@ pub struct Ratio {
 
 /// A cell that cannot be compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Refused {
-    /// Name of the scenario.
+pub struct RefusedCell {
     pub scenario: String,
-    /// Name of the runtime.
     pub runtime: String,
-    /// The load.
     pub load: Load,
-    /// Why, in one sentence.
+    /// The reason, in one sentence.
     pub reason: String,
-}
-
-/// A cell of each record, by index, that measure the same work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CellPair {
-    pub(crate) base: usize,
-    pub(crate) head: usize,
-}
-
-/// The cells of both records that can be compared, in the head's order.
-pub(crate) fn pairs(base: &Record, head: &Record) -> Vec<CellPair> {
-    let matched = own_cells(head).map(|cell| (cell, matching(base, head, cell)));
-    matched
-        .filter_map(|(head, base)| {
-            Some(CellPair {
-                base: base.ok()?,
-                head,
-            })
-        })
-        .collect()
 }
 
 impl RecordComparison {
     /// Compares `head` with `base`.
     pub fn of(base: &Record, head: &Record) -> Self {
-        let side = |record: &Record| Compared {
+        let id = |record: &Record| RecordId {
             id: record.id.clone(),
             started_utc: record.started_utc.clone(),
         };
         let (cells, refused) = cells(base, head);
         Self {
             schema: COMPARISON_SCHEMA.to_owned(),
-            base: side(base),
-            head: side(head),
-            rule: Rule::RUNTIMES,
+            base: id(base),
+            head: id(head),
+            rule: (&Rule::RUNTIMES).into(),
             cautions: cautions(base, head),
             differences: differences(base, head),
             cells,
@@ -166,210 +135,170 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(RecordComparison).to_value()
 }
 
-fn cells(base: &Record, head: &Record) -> (Vec<ComparedCell>, Vec<Refused>) {
-    let summaries = [Summary::of(base), Summary::of(head)];
+fn cells(base: &Record, head: &Record) -> (Vec<ComparedCell>, Vec<RefusedCell>) {
+    let (base_rounds, head_rounds) = (Rounds::of(base), Rounds::of(head));
     let (mut compared, mut refused) = (Vec::new(), Vec::new());
-    let refusal = |cell: &Cell, reason: String| Refused {
+    let refusal = |cell: &Cell, reason: String| RefusedCell {
         scenario: cell.scenario.clone(),
         runtime: cell.runtime.clone(),
         load: cell.load,
         reason,
     };
-    for index in own_cells(head) {
+    for index in own_cells(&head.plan) {
         let cell = &head.plan.cells[index];
-        let found = matching(base, head, index).and_then(|partner| {
-            let statuses = [&summaries[0].cells[partner], &summaries[1].cells[index]];
-            let words = ["base", "head"];
-            let bad = statuses
-                .iter()
-                .zip(words)
-                .find(|(cell, _)| cell.status != Status::Ok);
-            match bad {
-                None => Ok(partner),
-                Some((cell, side)) => {
-                    let reason = cell.reason.as_deref().unwrap_or("it was not measured");
-                    Err(format!("no numbers of the {side}: {reason}"))
-                }
-            }
+        let partner = matching(&base.plan, &head.plan, index).and_then(|partner| {
+            validate(&base_rounds, &base.completion, partner)
+                .map_err(|(_, reason)| format!("no numbers of the base: {reason}"))?;
+            validate(&head_rounds, &head.completion, index)
+                .map_err(|(_, reason)| format!("no numbers of the head: {reason}"))?;
+            Ok(partner)
         });
-        match found {
+        match partner {
             Ok(partner) => compared.push(ComparedCell {
                 scenario: cell.scenario.clone(),
                 runtime: cell.runtime.clone(),
                 load: cell.load,
-                metrics: compared_metrics([(base, partner), (head, index)]),
+                metrics: compared_metrics([(&base_rounds, partner), (&head_rounds, index)]),
             }),
             Err(reason) => refused.push(refusal(cell, reason)),
         }
     }
-    for index in own_cells(base) {
+    for index in own_cells(&base.plan) {
         let cell = &base.plan.cells[index];
-        if !own_cells(head).any(|other| same_place(&head.plan.cells[other], cell)) {
+        if !own_cells(&head.plan).any(|other| same_cell(&head.plan.cells[other], cell)) {
             refused.push(refusal(cell, "the head does not have it".to_owned()));
         }
     }
     (compared, refused)
 }
 
-fn compared_metrics(sides: [(&Record, usize); 2]) -> BTreeMap<String, ComparedMetric> {
-    let of = |metric: &Metric| {
-        let [base, head] = sides.map(|(record, cell)| -> Vec<f64> {
-            measured(record, cell)
-                .filter_map(|(_, round)| metric.read(&round.worker))
-                .collect()
-        });
-        let rule = Rule::RUNTIMES;
-        let ratio = statistics::ratio_apart(&head, &base, rule.confidence());
-        let few = sides
-            .iter()
-            .any(|(record, cell)| too_few_samples(record, *cell, metric));
-        let better = metric.compared_under(sides[1].0.plan.cells[sides[1].1].load);
-        let verdict = ratio
-            .zip(better)
-            .filter(|(ratio, _)| ratio.confidence >= rule.confidence() - 1e-9 && !few)
-            .map(|(ratio, compared)| rule.verdict(ratio, compared.better));
+fn compared_metrics(sides: [(&Rounds<'_>, usize); 2]) -> BTreeMap<String, ComparedMetric> {
+    let (rounds, cell) = sides[1];
+    let load = rounds.plan.cells[cell].load;
+    let compared = |metric: &Metric| {
+        let [base, head] = sides.map(|(rounds, cell)| rounds.values(cell, metric));
+        let (base_rounds, head_rounds) = (base.len(), head.len());
+        let (base_median, head_median) = (statistics::median(&base)?, statistics::median(&head)?);
+        let samples = Samples::Apart {
+            base,
+            head: head.into_iter().map(Some).collect(),
+        };
+        let compared = metric.compared_under(load);
+        let better = compared.map_or(Better::Higher, |compared| compared.better);
+        let difference = Rule::RUNTIMES.compare(&samples, better);
+        let is_sound = || {
+            let too_few = |(rounds, cell): &(&Rounds<'_>, usize)| {
+                rounds.too_few_samples(*cell, metric).is_some()
+            };
+            compared.is_some() && !sides.iter().any(too_few)
+        };
         Some(ComparedMetric {
             unit: metric.unit.to_owned(),
-            base: statistics::median(&base)?,
-            head: statistics::median(&head)?,
-            base_rounds: base.len(),
-            head_rounds: head.len(),
-            ratio: ratio.map(|ratio| Ratio {
-                median: ratio.value,
-                low: ratio.low,
-                high: ratio.high,
-                confidence: ratio.confidence,
+            base: base_median,
+            head: head_median,
+            base_rounds,
+            head_rounds,
+            ratio: difference.map(|difference| Ratio {
+                median: difference.ratio.value,
+                low: difference.ratio.low,
+                high: difference.ratio.high,
+                confidence: difference.ratio.confidence,
             }),
-            verdict,
+            verdict: difference
+                .and_then(|difference| difference.verdict)
+                .filter(|_| is_sound()),
         })
     };
     METRICS
         .iter()
-        .filter_map(|metric| Some((metric.name.to_string(), of(metric)?)))
+        .filter_map(|metric| Some((metric.name.to_string(), compared(metric)?)))
         .collect()
 }
 
-fn too_few_samples(record: &Record, cell: usize, metric: &Metric) -> bool {
-    measured(record, cell)
-        .filter_map(|(_, round)| metric.samples(&round.worker))
-        .any(|samples| samples.there < samples.needed)
-}
-
-/// Which way a metric is better, where it is compared at all.
-pub fn better(name: &str, load: Load) -> Option<Better> {
-    let metric = METRICS.iter().find(|metric| metric.name == name)?;
-    Some(metric.compared_under(load)?.better)
-}
-
-/// The cells that a record speaks for: those of a gate's base were there for comparison only.
-pub(crate) fn own_cells(record: &Record) -> impl Iterator<Item = usize> {
-    let cells = record.plan.cells.iter().enumerate();
-    cells
-        .filter(|(_, cell)| cell.arm != Some(Arm::Base))
-        .map(|(index, _)| index)
-}
-
-fn same_place(a: &Cell, b: &Cell) -> bool {
-    a.scenario == b.scenario && a.runtime == b.runtime && a.load == b.load
-}
-
-/// The base's cell that measures the same work as a cell of the head, or why there is none.
-fn matching(base: &Record, head: &Record, index: usize) -> Result<usize, String> {
-    let cell = &head.plan.cells[index];
+/// The base's cell with the same work as a cell of the head, or the reason why there is none.
+pub(crate) fn matching(base: &Plan, head: &Plan, index: usize) -> Result<usize, String> {
+    let cell = &head.cells[index];
     let partner = own_cells(base)
-        .find(|other| same_place(&base.plan.cells[*other], cell))
+        .find(|other| same_cell(&base.cells[*other], cell))
         .ok_or("the base does not have it")?;
-    let (kinds, other) = (base.plan.placement.kind, head.plan.placement.kind);
-    if kinds != other {
+    if base.placement.kind != head.placement.kind {
         return Err(format!(
             "server and worker share the CPUs differently ({} and {}), which decides most of a result",
-            json(&kinds),
-            json(&other)
+            json(&base.placement.kind),
+            json(&head.placement.kind)
         ));
     }
-    let scenarios = [
-        scenario(base, &cell.scenario),
-        scenario(head, &cell.scenario),
-    ];
+    let scenarios = [base, head].map(|plan| scenario(plan, &cell.scenario));
     let [Some(base), Some(head)] = scenarios else {
         return Err("its scenario is not in the plan".to_owned());
     };
-    same_work(base, head).map(|()| partner)
+    match work_difference(base, head) {
+        None => Ok(partner),
+        Some(difference) => Err(difference),
+    }
 }
 
-/// Whether two scenarios of the same name ask for the same work.
-fn same_work(base: &PlannedScenario, head: &PlannedScenario) -> Result<(), String> {
+fn scenario<'a>(plan: &'a Plan, name: &str) -> Option<&'a PlannedScenario> {
+    plan.scenarios.iter().find(|scenario| scenario.name == name)
+}
+
+/// The difference in work between two scenarios of the same name.
+fn work_difference(base: &PlannedScenario, head: &PlannedScenario) -> Option<String> {
     if base.workload != head.workload {
-        return Err(format!(
+        return Some(format!(
             "the base runs the workload {}, the head {}",
             base.workload, head.workload
         ));
     }
-    let (ours, theirs) = (&head.params, &base.params);
-    if let Some(name) = first_difference(theirs, ours) {
-        return Err(format!(
+    if let Some(name) = first_difference(&base.params, &head.params) {
+        return Some(format!(
             "the parameter {name} is {} in the base and {} in the head",
-            json(&theirs[&name]),
-            json(&ours[&name])
+            json(&base.params[&name]),
+            json(&head.params[&name])
         ));
     }
     if base.unit_ns != head.unit_ns {
-        return Err("a unit of delay is not as long in both".to_owned());
+        return Some("the unit of delay has different lengths".to_owned());
     }
-    for (target, ours) in &head.servers {
-        let theirs = base.servers.get(target);
-        let mocked = |server: &PlannedServer| matches!(server, PlannedServer::Mock { .. });
-        let differ = theirs.is_none_or(|theirs| {
-            mocked(ours) != mocked(theirs) || (mocked(ours) && ours != theirs)
-        });
-        if differ {
-            return Err(format!("another server stands behind `{target}`"));
-        }
+    let is_mock = |server: &PlannedServer| matches!(server, PlannedServer::Mock { .. });
+    let other_server = head.servers.iter().find(|(target, server)| {
+        base.servers.get(*target).is_none_or(|base| {
+            is_mock(server) != is_mock(base) || (is_mock(server) && *server != base)
+        })
+    });
+    if let Some((target, _)) = other_server {
+        return Some(format!("the servers behind `{target}` differ"));
     }
     if base.stages != head.stages {
-        return Err("the rate changes differently".to_owned());
+        return Some("the rate changes differently".to_owned());
     }
-    if base.lag_probe != head.lag_probe {
-        return Err("a probe rides along in one of the two only".to_owned());
-    }
-    Ok(())
+    (base.lag_probe != head.lag_probe).then(|| "only one of the two has a lag probe".to_owned())
 }
 
-/// The first parameter that is not the same in both.
+/// The first parameter that differs.
 fn first_difference(base: &serde_json::Value, head: &serde_json::Value) -> Option<String> {
     let none = serde_json::Map::new();
-    let (base, head) = (
-        base.as_object().unwrap_or(&none),
-        head.as_object().unwrap_or(&none),
-    );
-    let names = base.keys().chain(head.keys());
-    let mut differing = names.filter(|name| base.get(*name) != head.get(*name));
-    differing.next().cloned()
+    let [base, head] = [base, head].map(|params| params.as_object().unwrap_or(&none));
+    let mut names = base.keys().chain(head.keys());
+    names
+        .find(|name| base.get(*name) != head.get(*name))
+        .cloned()
 }
 
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// Why a difference between the two may be one of circumstances.
+/// Reasons why a difference may be one of circumstances.
 fn cautions(base: &Record, head: &Record) -> Vec<String> {
-    let mut cautions = Vec::new();
-    let (ours, theirs) = (&head.machine, &base.machine);
-    if machine_differences(base, head).next().is_some() {
-        cautions.push(
-            "measured on different machines, which differ by more than most changes do: take verdicts as advice".to_owned(),
-        );
-    } else if ours.boot_id != theirs.boot_id || ours.boot_id.is_none() {
-        cautions.push(
-            "measured on different boots, or on machines that only look alike: take verdicts as advice".to_owned(),
-        );
+    let circumstances = if !machine_differences(base, head).is_empty() {
+        "measured on different machines, which differ by more than most changes do: take verdicts as advice"
+    } else if base.machine.boot_id != head.machine.boot_id || head.machine.boot_id.is_none() {
+        "measured on different boots, or on machines that only look alike: take verdicts as advice"
     } else {
-        cautions.push(
-            "measured at different times: what the machine did meanwhile is in the difference; `gate` measures both sides \
-             in turn"
-                .to_owned(),
-        );
-    }
+        "measured at different times: the difference includes what else the machine did; `gate` measures both sides in turn"
+    };
+    let mut cautions = vec![circumstances.to_owned()];
     for (side, record) in [("base", base), ("head", head)] {
         if record.tool.profile == "debug" {
             cautions.push(format!("the {side} was measured with a debug build"));
@@ -381,40 +310,37 @@ fn cautions(base: &Record, head: &Record) -> Vec<String> {
     cautions
 }
 
-/// Everything that differs and is no result.
+/// Everything that differs and is not a result.
 fn differences(base: &Record, head: &Record) -> Vec<Difference> {
-    let mut all: Vec<Difference> = machine_differences(base, head).collect();
     let tool = |record: &Record| {
         format!(
             "{} {} ({})",
             record.tool.name, record.tool.version, record.tool.profile
         )
     };
-    all.extend(difference("tool", tool(base), tool(head)));
-    all.extend(difference(
-        "seed",
-        base.seed.to_string(),
-        head.seed.to_string(),
-    ));
     let cpus = |record: &Record| {
         let placement = &record.plan.placement;
         format!(
             "server {}, worker {}",
-            crate::describe::cpus(&placement.server_cpus),
-            crate::describe::cpus(&placement.worker_cpus)
+            describe::cpus(&placement.server_cpus),
+            describe::cpus(&placement.worker_cpus)
         )
     };
+    let mut all = machine_differences(base, head);
+    all.extend(difference("tool", tool(base), tool(head)));
+    let (base_seed, head_seed) = (base.seed.to_string(), head.seed.to_string());
+    all.extend(difference("seed", base_seed, head_seed));
     all.extend(difference("CPUs", cpus(base), cpus(head)));
-    for ours in &head.plan.scenarios {
-        let Some(theirs) = scenario(base, &ours.name) else {
+    for head in &head.plan.scenarios {
+        let Some(base) = scenario(&base.plan, &head.name) else {
             continue;
         };
         all.extend(difference(
-            &format!("length of a round of {}", ours.name),
-            crate::describe::stop(theirs.stop),
-            crate::describe::stop(ours.stop),
+            &format!("length of a round of {}", head.name),
+            describe::stop(base.stop),
+            describe::stop(head.stop),
         ));
-        for (target, server) in &ours.servers {
+        for (target, server) in &head.servers {
             let software = |server: Option<&PlannedServer>| match server {
                 Some(PlannedServer::External { url, software }) => {
                     format!("{} at {url}", software.as_deref().unwrap_or("unknown"))
@@ -424,66 +350,43 @@ fn differences(base: &Record, head: &Record) -> Vec<Difference> {
             };
             all.extend(difference(
                 &format!("server behind `{target}`"),
-                software(theirs.servers.get(target)),
+                software(base.servers.get(target)),
                 software(Some(server)),
             ));
         }
     }
-    all.extend(versions(base, head));
+    let names = base.dependencies.keys().chain(head.dependencies.keys());
+    let names: BTreeSet<&String> = names.collect();
+    all.extend(names.into_iter().filter_map(|name| {
+        let [base, head] = [base, head].map(|record| {
+            let version = record.dependencies.get(name);
+            version.cloned().unwrap_or_else(|| "none".to_owned())
+        });
+        difference(name, base, head)
+    }));
     all
 }
 
-fn machine_differences<'a>(
-    base: &'a Record,
-    head: &'a Record,
-) -> impl Iterator<Item = Difference> + use<'a> {
-    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "n/a".to_owned());
-    let (theirs, ours) = (&base.machine, &head.machine);
-    [
-        difference("system", theirs.os.clone(), ours.os.clone()),
-        difference("architecture", theirs.arch.clone(), ours.arch.clone()),
-        difference("CPU", text(&theirs.cpu_model), text(&ours.cpu_model)),
-        difference(
-            "CPUs online",
-            theirs.cpus_online.to_string(),
-            ours.cpus_online.to_string(),
-        ),
-        difference(
-            "memory",
-            memory(theirs.memory_bytes),
-            memory(ours.memory_bytes),
-        ),
-        difference(
-            "hypervisor",
-            text(&theirs.hypervisor),
-            text(&ours.hypervisor),
-        ),
-        difference("governor", text(&theirs.governor), text(&ours.governor)),
-        difference(
-            "clock source",
-            text(&theirs.clock_source),
-            text(&ours.clock_source),
-        ),
-    ]
-    .into_iter()
-    .flatten()
-}
-
-fn memory(bytes: Option<u64>) -> String {
-    bytes.map_or("n/a".to_owned(), |bytes| crate::units::bytes(bytes as f64))
-}
-
-/// The libraries whose versions differ.
-fn versions<'a>(base: &'a Record, head: &'a Record) -> impl Iterator<Item = Difference> + use<'a> {
-    let names = base.dependencies.keys().chain(head.dependencies.keys());
-    let names: std::collections::BTreeSet<&String> = names.collect();
-    let version = |record: &Record, name: &String| {
-        let version = record.dependencies.get(name);
-        version.cloned().unwrap_or_else(|| "none".to_owned())
+fn machine_differences(base: &Record, head: &Record) -> Vec<Difference> {
+    let facts = |record: &Record| {
+        let machine = &record.machine;
+        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "n/a".to_owned());
+        let memory = machine.memory_bytes.map(|bytes| units::bytes(bytes as f64));
+        [
+            ("system", machine.os.clone()),
+            ("architecture", machine.arch.clone()),
+            ("CPU", text(&machine.cpu_model)),
+            ("CPUs online", machine.cpus_online.to_string()),
+            ("memory", text(&memory)),
+            ("hypervisor", text(&machine.hypervisor)),
+            ("governor", text(&machine.governor)),
+            ("clock source", text(&machine.clock_source)),
+        ]
     };
-    names
-        .into_iter()
-        .filter_map(move |name| difference(name, version(base, name), version(head, name)))
+    let facts = facts(base).into_iter().zip(facts(head));
+    facts
+        .filter_map(|((what, base), (_, head))| difference(what, base, head))
+        .collect()
 }
 
 fn difference(what: &str, base: String, head: String) -> Option<Difference> {

@@ -1,41 +1,37 @@
-//! Descriptions: parts of a plan and of its results in the few words that tables, charts and the page share.
+//! Descriptions: the phrases and sentences that tables, charts, the page and the JSON documents share.
 //!
-//! Sentences and phrases only; layout is the business of each output, and numbers go through `units`. Each subject has a
-//! file below this; here is what is said of the whole run, and how things are counted in words.
-
-mod plan;
-
-mod machine;
-
-mod table;
-mod verdicts;
+//! Words only: layout is the business of each output, decisions are made in `rule` and `report`, and numbers are printed
+//! by `units`. Each subject has a file below this one; here are counts, times, and sentences about the whole run.
 
 mod cells;
-mod legends;
-
-mod floor;
-mod open;
-
 mod gate;
+mod legends;
+mod machine;
+mod plan;
+mod table;
+mod tool;
+mod verdicts;
 
-pub use cells::{Absent, absent, errors, fewer_sessions, status};
-pub use floor::floor;
-pub use gate::{gate_bounds, gate_finding, gate_heading, gate_value, requirement, signed_percent};
+pub use cells::{Absent, absent, arrivals, errors, fewer_sessions, status};
+pub use gate::{
+    check_name, check_subject, gate_bounds, gate_finding, gate_heading, gate_rule, gate_slowdown,
+    gate_value, gate_value_or_blank, requirement, signed_percent, too_few_samples, undecided,
+    whole_check,
+};
 pub use legends::{
-    ADVISORY, CLOSED_LOAD, LOWER_BOUND, OPEN_LOAD, load_legends, mark_legends, spread_legend,
-    verdict_legend,
+    ADVISORY, UNFINISHED, load_legends, mark_legends, spread_legend, verdict_legend,
 };
 pub use machine::{cpus, machine, placement};
-pub use open::{achieved, arrivals, pacing, rate_not_held};
-pub use plan::{point, point_slug, rounds, servers, stop};
+pub use plan::{cell, point, point_slug, rounds, servers, stop};
 pub use table::{COSTS, Column, columns, page_columns, result, value};
+pub use tool::tool;
 pub use verdicts::{
-    first, headline, ratio, ratio_spread, verdict, verdict_of, verdict_word, verdicts,
+    caveat, first, headline, ratio, ratio_spread, verdict, verdict_of, verdict_word, verdicts,
 };
 
 use photofinish_record::Completion;
 
-/// A time of day for people: `2026-11-20 18:27:43 UTC`; what is not RFC 3339 stays as it is.
+/// A time of day for people: `2026-11-20 18:27:43 UTC`; anything but RFC 3339 stays as it is.
 pub fn time(rfc3339: &str) -> String {
     let time: Result<jiff::Timestamp, _> = rfc3339.parse();
     time.map_or_else(
@@ -44,7 +40,7 @@ pub fn time(rfc3339: &str) -> String {
     )
 }
 
-/// How long a run took: `48 s`, `5 min 38 s`.
+/// The length of a run: `48 s`, `5 min 38 s`.
 pub fn elapsed(elapsed_ns: u64) -> String {
     let seconds = (elapsed_ns as f64 / 1e9).round() as u64;
     match (seconds / 60, seconds % 60) {
@@ -64,13 +60,26 @@ pub fn were(count: usize, noun: &str) -> String {
     format!("{} {verb}", plural(count, noun))
 }
 
-/// `is 1`, `are 5`.
-pub fn are(count: usize) -> String {
-    let verb = if count == 1 { "is" } else { "are" };
-    format!("{verb} {count}")
+/// A list of which the first is shown and the others are counted: `a timeout (and 2 more)`.
+pub fn first_and_more(first: &str, others: usize) -> String {
+    match others {
+        0 => first.to_owned(),
+        others => format!("{first} (and {others} more)"),
+    }
 }
 
-/// Why the run did not come to its end; `None` where it did.
+/// The range of some values as printed: `2.1%`, `1.4% to 3%`; `None` of nothing.
+fn range(values: impl Iterator<Item = f64> + Clone, print: fn(f64) -> String) -> Option<String> {
+    let least = print(values.clone().reduce(f64::min)?);
+    let most = print(values.reduce(f64::max)?);
+    Some(if least == most {
+        least
+    } else {
+        format!("{least} to {most}")
+    })
+}
+
+/// The reason why a run is incomplete; `None` if it is complete.
 pub fn incomplete(completion: &Completion) -> Option<String> {
     match completion {
         Completion::Complete => None,
@@ -78,7 +87,7 @@ pub fn incomplete(completion: &Completion) -> Option<String> {
             Some("The run was interrupted; what was measured until then follows.".to_owned())
         }
         Completion::Failed { reason } => Some(format!(
-            "The run could not go on: {reason}. What was measured until then follows."
+            "The run failed: {reason}. What was measured until then follows."
         )),
     }
 }

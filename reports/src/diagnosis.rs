@@ -1,17 +1,15 @@
-//! The diagnosis: what `doctor` says of a machine, for programs and for people.
+//! The diagnosis of a machine by `doctor`, for programs and for people.
 //!
-//! Findings come judged, and the measurement of sameness as a [`Resolution`]; here they are put in order, the worst
-//! first, and into words no wider than the terminal. What ends with which exit code, the CLI decides.
+//! Findings come with their levels, and the measurement of sameness as a [`Resolution`]; here they are sorted, the worst
+//! first, and rendered as text. Exit codes are the CLI's business.
 
-use photofinish_harness::fitness;
 use photofinish_record::machine::Machine;
-use photofinish_record::{Finding, FindingLevel};
+use photofinish_record::{Finding, FindingLevel, is_fit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::THROUGHPUT;
-use crate::resolution::Resolution;
-use crate::terminal::{Indents, Page, Style, Tone};
+use crate::resolution::{HEADINGS, Resolution};
+use crate::terminal::{Indents, Style, Text, Tone};
 use crate::{describe, units};
 
 /// Name and version of the diagnosis's format.
@@ -25,23 +23,21 @@ pub const LEVELS: [FindingLevel; 4] = [
     FindingLevel::Good,
 ];
 
-/// What was found out about a machine.
+/// The diagnosis of a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnosis {
     /// Always [`DIAGNOSIS_SCHEMA`].
     pub schema: String,
-    /// The machine.
     pub machine: Machine,
-    /// Whether measuring here is worth it: no finding is bad.
+    /// True if a measurement here is worth making: no finding is bad.
     pub fit: bool,
-    /// What each check found.
     pub findings: Vec<Finding>,
     /// The smallest difference that can be told here; `null` where it was not measured.
     pub resolution: Option<Resolution>,
 }
 
 impl Diagnosis {
-    /// Puts together what was found; what was measured becomes a finding too.
+    /// Puts findings together with what was measured, which becomes a finding too.
     pub fn of(
         machine: Machine,
         mut findings: Vec<Finding>,
@@ -51,7 +47,7 @@ impl Diagnosis {
         Self {
             schema: DIAGNOSIS_SCHEMA.to_owned(),
             machine,
-            fit: fitness::is_fit(&findings),
+            fit: is_fit(&findings),
             findings,
             resolution,
         }
@@ -59,18 +55,18 @@ impl Diagnosis {
 
     /// As text for people.
     pub fn render(&self, style: Style) -> String {
-        let mut page = Page::new(style);
-        page.paragraph(Tone::Strong, &describe::machine(&self.machine));
+        let mut text = Text::new(style);
+        text.paragraph(Tone::Strong, &describe::machine(&self.machine));
         for level in LEVELS {
-            group(&mut page, level, &at(&self.findings, level));
+            group(&mut text, level, &at(&self.findings, level));
         }
         if let Some(resolution) = &self.resolution {
-            measured(&mut page, resolution);
+            measured(&mut text, resolution);
         }
-        page.blank();
+        text.blank();
         let tone = if self.fit { Tone::Strong } else { Tone::Bad };
-        page.paragraph(tone, &in_short(&self.findings));
-        page.text
+        text.paragraph(tone, &in_short(&self.findings));
+        text.finish()
     }
 }
 
@@ -85,7 +81,6 @@ pub(crate) fn at(findings: &[Finding], level: FindingLevel) -> Vec<&Finding> {
     findings.iter().filter(of_level).collect()
 }
 
-/// What a level means.
 pub(crate) fn heading(level: FindingLevel) -> &'static str {
     match level {
         FindingLevel::Bad => "Bad: numbers would mislead",
@@ -112,10 +107,10 @@ pub(crate) fn in_short(findings: &[Finding]) -> String {
     }
 }
 
-/// Where sentences begin, behind the names of the checks.
+/// The column of the sentences, behind the names of the checks.
 const SENTENCES: usize = 18;
 
-fn group(page: &mut Page, level: FindingLevel, findings: &[&Finding]) {
+fn group(text: &mut Text, level: FindingLevel, findings: &[&Finding]) {
     if findings.is_empty() {
         return;
     }
@@ -124,36 +119,23 @@ fn group(page: &mut Page, level: FindingLevel, findings: &[&Finding]) {
         FindingLevel::Caution => Tone::Warning,
         FindingLevel::Unknown | FindingLevel::Good => Tone::Faint,
     };
-    page.blank();
-    page.paragraph(tone, heading(level));
+    text.blank();
+    text.paragraph(tone, heading(level));
     for finding in findings {
         let name_width = SENTENCES - 2;
         let evidence = format!("  {:name_width$}{}", finding.check, finding.evidence);
-        page.wrapped(
-            Tone::Plain,
-            &evidence,
-            Indents {
-                first: 0,
-                rest: SENTENCES,
-            },
-        );
+        let (first, rest) = (0, SENTENCES);
+        text.wrapped(Tone::Plain, &evidence, Indents { first, rest });
         if let Some(remedy) = &finding.remedy {
-            page.wrapped(
-                Tone::Faint,
-                &format!("> {remedy}"),
-                Indents {
-                    first: SENTENCES,
-                    rest: SENTENCES + 2,
-                },
-            );
+            let (first, rest) = (SENTENCES, SENTENCES + 2);
+            text.wrapped(Tone::Faint, &format!("> {remedy}"), Indents { first, rest });
         }
     }
 }
 
-/// What was measured, and what it says of each metric.
-fn measured(page: &mut Page, resolution: &Resolution) {
-    page.blank();
-    page.paragraph(
+fn measured(text: &mut Text, resolution: &Resolution) {
+    text.blank();
+    text.paragraph(
         Tone::Strong,
         &format!(
             "The same thing measured twice: {} under {}, {}, {} of rounds of {}",
@@ -165,24 +147,16 @@ fn measured(page: &mut Page, resolution: &Resolution) {
         ),
     );
     for (name, heading) in HEADINGS {
-        let Some(metric) = resolution.metrics.get(name) else {
-            continue;
-        };
-        let told = match metric.smallest_difference {
-            Some(share) => format!("tells differences above {}", units::percent(share)),
-            None => "too few rounds to tell any".to_owned(),
-        };
-        let row = format!(
-            "{heading:<7}one was {:.3} to {:.3} times the other; {told}",
-            metric.low, metric.high
-        );
-        page.paragraph_in(Tone::Plain, &row);
+        if let Some(metric) = resolution.metrics.get(name) {
+            let smallest = match metric.smallest_difference {
+                Some(share) => format!("tells differences above {}", units::percent(share)),
+                None => "too few rounds to tell any".to_owned(),
+            };
+            let row = format!(
+                "{heading:<7}one was {:.3} to {:.3} times the other; {smallest}",
+                metric.low, metric.high
+            );
+            text.paragraph_in(Tone::Plain, &row);
+        }
     }
 }
-
-/// The metrics by heading, in the order in which they are read.
-const HEADINGS: [(&str, &str); 3] = [
-    (THROUGHPUT, "ops/s"),
-    ("service_p50_ns", "p50"),
-    ("service_p99_ns", "p99"),
-];

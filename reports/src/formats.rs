@@ -1,12 +1,10 @@
-//! Export formats: one file each, one line each in [`FORMATS`]; those of a gate are in [`gate`].
+//! Export formats: one file each, and one line in [`FORMATS`] for runs, gates, or both.
 //!
-//! A format is a pure function from a record to named files; the CLI writes them, or prints a single one. To add one,
-//! write its file and its line; the conformance tests render every fixture record through whatever is listed.
+//! A format is a pure function from a report to named files; the CLI writes them, or prints a single one. To add one, write
+//! its file and its line; the conformance tests render every fixture through whatever is listed.
 
+mod annotations;
 mod benchmarks;
-mod test_report;
-mod xml;
-
 mod benchstat;
 mod bmf;
 mod csv;
@@ -15,48 +13,133 @@ mod hgrm;
 mod hlog;
 mod json;
 mod junit;
+mod markdown;
 mod openmetrics;
-
-pub mod gate;
+mod test_report;
+mod xml;
 
 use std::borrow::Cow;
 
+use photofinish_record::Measurement;
 use photofinish_record::latency::Latencies;
-use photofinish_record::{Measurement, Record};
+use serde::Serialize;
 
+use crate::gate::GateReport;
 use crate::metrics::response;
+use crate::report::Report;
 
 /// Every format, in the order in which they are offered.
 pub static FORMATS: &[&Format] = &[
-    &json::FORMAT,
-    &csv::FORMAT,
+    &json::RUN,
+    &csv::RUN,
     &hgrm::FORMAT,
     &hlog::FORMAT,
-    &junit::FORMAT,
+    &junit::RUN,
     &openmetrics::FORMAT,
     &bmf::FORMAT,
     &github_action_benchmark::FORMAT,
     &benchstat::FORMAT,
+    &json::GATE,
+    &csv::GATE,
+    &markdown::FORMAT,
+    &annotations::FORMAT,
+    &junit::GATE,
 ];
 
-/// An export format.
+/// An export format. A run and a gate may have formats of one name.
 #[derive(Debug)]
 pub struct Format {
-    /// What a user types.
+    /// The name that users type.
     pub name: &'static str,
-    /// What its files' names end in, without the dot.
+    /// The end of its files' names, without the dot.
     pub extension: &'static str,
     /// One line for people.
     pub summary: &'static str,
-    /// The record in this format.
-    pub render: fn(&Record) -> Result<Vec<File>, Error>,
+    pub render: Render,
+}
+
+/// The subject of a format, and its rendering. A gate is rendered into one file.
+#[derive(Clone, Copy, Debug)]
+pub enum Render {
+    Run(fn(&Report<'_>) -> Result<Vec<File>, Error>),
+    Gate(fn(&GateReport) -> Result<File, Error>),
+}
+
+/// A file to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Without folders.
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+impl File {
+    fn text(name: &str, text: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            bytes: text.into_bytes(),
+        }
+    }
+
+    fn json(name: &str, value: &impl Serialize) -> Result<Self, Error> {
+        Ok(Self::text(
+            name,
+            serde_json::to_string_pretty(value)? + "\n",
+        ))
+    }
+}
+
+/// The reason why a report could not be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no such format: `{0}`")]
+    UnknownFormat(String),
+    /// The log needs the time of day at which the run started.
+    #[error("the record's start time {started_utc:?} is not an RFC 3339 time")]
+    StartTime {
+        started_utc: String,
+        source: jiff::Error,
+    },
+    /// A number that JSON cannot hold.
+    #[error("the summary is not JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The formats of runs.
+pub fn of_runs() -> impl Iterator<Item = &'static Format> {
+    let formats = FORMATS.iter().copied();
+    formats.filter(|format| matches!(format.render, Render::Run(_)))
+}
+
+/// The formats of gates.
+pub fn of_gates() -> impl Iterator<Item = &'static Format> {
+    let formats = FORMATS.iter().copied();
+    formats.filter(|format| matches!(format.render, Render::Gate(_)))
+}
+
+/// Renders a run in the format of that name.
+pub fn export(name: &str, report: &Report<'_>) -> Result<Vec<File>, Error> {
+    let render = of_runs().find(|format| format.name == name);
+    match render.map(|format| format.render) {
+        Some(Render::Run(render)) => render(report),
+        _ => Err(Error::UnknownFormat(name.to_owned())),
+    }
+}
+
+/// Renders a gate in the format of that name.
+pub fn export_gate(name: &str, report: &GateReport) -> Result<File, Error> {
+    let render = of_gates().find(|format| format.name == name);
+    match render.map(|format| format.render) {
+        Some(Render::Gate(render)) => render(report),
+        _ => Err(Error::UnknownFormat(name.to_owned())),
+    }
 }
 
 /// A kind of time with a histogram in each round.
 struct Times {
-    /// What a name ends in; nothing of service time, which every round has.
+    /// The end of its name; empty of service time, which every round has.
     ending: &'static str,
-    /// The histogram; `None` where the round has none, since its load was closed.
+    /// `None` where the round has none, since its load was closed.
     of: for<'a> fn(&'a Measurement) -> Option<Cow<'a, Latencies>>,
 }
 
@@ -75,33 +158,3 @@ const TIMES: [Times; 3] = [
         of: |round| Some(Cow::Borrowed(&round.open.as_ref()?.lag)),
     },
 ];
-
-/// A file to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
-    /// Its name, without folders.
-    pub name: String,
-    /// Its content.
-    pub bytes: Vec<u8>,
-}
-
-/// Why a record could not be exported.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The log needs the time of day at which the run started.
-    #[error("the record's start time {started_utc:?} is not an RFC 3339 time")]
-    StartTime {
-        /// What the record says.
-        started_utc: String,
-        /// What is wrong with it.
-        source: jiff::Error,
-    },
-    /// A number that JSON cannot hold.
-    #[error("the summary is not JSON")]
-    Json(#[from] serde_json::Error),
-}
-
-/// The format of that name.
-pub fn find(name: &str) -> Option<&'static Format> {
-    FORMATS.iter().copied().find(|format| format.name == name)
-}

@@ -1,37 +1,23 @@
-//! The gate: whether the head may take the place of the base, recomputed from the raw rounds of a record.
+//! The report of a gate: whether the head may take the place of the base.
 //!
-//! For each term and cell one [`Check`], decided by the rule in `gate/rule.rs`; over all of them one verdict. What was
-//! measured wrongly, or on a machine that was busy with something else, is never a pass. A live gate asks the same
-//! function after each planned look that a later, offline one asks of the whole record. What terms mean is in
-//! `gate/terms.rs`; showing a report is the business of `terminal`, `page` and `formats`.
+//! The types here are the JSON document; for each term and cell one [`Check`], over all of them one verdict. What terms mean
+//! is in `gate/terms.rs`, how they are decided in `report/gate.rs`, and their words in `describe`.
 
-pub mod rule;
 pub mod terms;
-
-mod sides;
-
-mod checks;
-mod problems;
-mod side;
-
-mod advice;
-mod overall;
 
 use photofinish_record::load::Load;
 use photofinish_record::machine::Machine;
-use photofinish_record::{ArmSource, Record, Requirement, TextPlace};
+use photofinish_record::{ArmSource, Requirement, TextPlace};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::sides::Sides;
-use crate::describe;
-use crate::metrics::Better;
-use crate::verdict::Look;
+pub use crate::rule::CheckVerdict;
+use crate::rule::{Bounds, Look};
 
 /// Name and version of the gate report's format.
 pub const GATE_SCHEMA: &str = "photofinish-gate/1";
 
-/// What a gate came to.
+/// The verdict of a gate with everything it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateReport {
     /// Always [`GATE_SCHEMA`].
@@ -40,43 +26,39 @@ pub struct GateReport {
     pub id: String,
     /// Its start, RFC 3339, UTC.
     pub started_utc: String,
-    /// Where it was measured.
     pub machine: Machine,
-    /// What it came to.
     pub verdict: GateVerdict,
-    /// Why, in one sentence.
+    /// The reason for the verdict, in one sentence.
     pub reason: String,
-    /// What was there before.
     pub base: ArmSource,
-    /// What is to take its place.
     pub head: ArmSource,
-    /// Whether both were measured side by side; otherwise the numbers of the base are stored ones.
+    /// True if both were measured side by side; otherwise the numbers of the base are stored ones.
     pub paired: bool,
-    /// Why the verdict is advice only, in one sentence; `null` where it is more.
+    /// The reason why the verdict is advice only, in one sentence; `null` where it is more.
     pub advisory: Option<String>,
     /// Blocks measured: pairs, where it is paired.
     pub blocks: usize,
-    /// Which of the planned looks it ended with.
     pub look: Look,
-    /// The slowdown that does not matter yet, as a share.
-    pub floor: f64,
+    /// The slowdown that does not matter, as a share.
+    #[serde(alias = "floor")]
+    pub tolerance: f64,
     /// Every term in every cell, the worst first.
     pub checks: Vec<Check>,
-    /// What was measured wrongly, in one sentence each.
+    /// Wrong measurements, in one sentence each.
     pub problems: Vec<String>,
-    /// What a reader must know before believing a number.
+    /// Reasons to doubt the numbers.
     pub warnings: Vec<String>,
 }
 
-/// What a gate came to.
+/// The verdict of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GateVerdict {
-    /// Every term holds: slowdowns of the limits are ruled out.
+    /// Every term certainly holds.
     Pass,
-    /// At least one term is broken for certain.
+    /// At least one term is certainly broken.
     Regression,
-    /// Nothing is broken for certain, and not everything holds for certain.
+    /// No term is certainly broken, and not all certainly hold.
     Inconclusive,
     /// The machine was too busy to tell.
     Unfit,
@@ -85,7 +67,6 @@ pub enum GateVerdict {
 }
 
 impl GateVerdict {
-    /// Its name: `pass`, `regression`, `inconclusive`, `unfit`, `wrong`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -100,31 +81,26 @@ impl GateVerdict {
 /// A term in a cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
-    /// Name of the scenario.
     pub scenario: String,
-    /// Name of the runtime.
     pub runtime: String,
-    /// The load.
     pub load: Load,
     /// The metric, with its unit; `errors` for the share of failed operations.
     pub metric: String,
     /// The metric's unit; empty of a share.
     pub unit: String,
-    /// What must hold of it.
     pub requirement: Requirement,
-    /// The same as it was written.
+    /// The term as it was written.
     pub text: String,
-    /// Where it was written.
+    /// The line it was written on; `null` of what came from the command line.
     pub place: Option<TextPlace>,
-    /// What came of it.
     pub verdict: CheckVerdict,
-    /// Why it is undecided, or what else to know, in one sentence.
+    /// The reason why it is undecided, or other information, in one sentence.
     pub reason: Option<String>,
     /// The median over the base's rounds, in the metric's unit.
     pub base: Option<f64>,
     /// The median over the head's rounds.
     pub head: Option<f64>,
-    /// By what share the head is worse, 0.1 being 10 % slower; below 0 it is better. `null` of an objective.
+    /// The share by which the head is worse, 0.1 being 10 % slower; below 0 it is better. `null` of an objective.
     pub slowdown: Option<Interval>,
     /// The head's own value, of an objective.
     pub value: Option<Interval>,
@@ -132,101 +108,63 @@ pub struct Check {
     pub samples: usize,
 }
 
-/// What came of a term in a cell.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum CheckVerdict {
-    /// It is broken for certain.
-    Regression,
-    /// Neither can be said.
-    Inconclusive,
-    /// It holds for certain.
-    Pass,
-}
-
-impl CheckVerdict {
-    /// Its name: `regression`, `inconclusive`, `pass`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Regression => "regression",
-            Self::Inconclusive => "inconclusive",
-            Self::Pass => "pass",
-        }
-    }
-}
-
-/// An estimate between the two bounds that a decision rests on.
+/// An estimate between the two bounds that decide.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// Hodges–Lehmann estimate of a slowdown; the median of a value.
     pub estimate: f64,
-    /// One-sided lower bound: with the error rate of failing at one look.
+    /// One-sided lower bound, with the error rate of failing at one look.
     pub low: f64,
-    /// One-sided upper bound: with the error rate of passing at one look.
+    /// One-sided upper bound, with the error rate of passing at one look.
     pub high: f64,
 }
 
-/// Why no gate can be made of records.
+impl Interval {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self {
+            estimate: bounds.value,
+            low: bounds.low,
+            high: bounds.high,
+        }
+    }
+
+    /// A slowdown as a share, of one as a ratio.
+    pub(crate) fn of_slowdown(bounds: Bounds) -> Self {
+        Self {
+            estimate: bounds.value - 1.0,
+            low: bounds.low - 1.0,
+            high: bounds.high - 1.0,
+        }
+    }
+}
+
+/// A record that cannot be gated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GateError {
-    /// A record of something else.
-    #[error("the record {id} is of no gate: its cells have no arms")]
-    NoGate {
-        /// The record's id.
-        id: String,
-    },
+#[error("the record {id} is not of a gate: its cells have no arms")]
+pub struct NotAGate {
+    pub id: String,
 }
 
 impl GateReport {
-    /// Recomputes a gate from the rounds of its record.
-    pub fn of(record: &Record) -> Result<Self, GateError> {
-        let gate = record.plan.gate.as_ref().ok_or_else(|| GateError::NoGate {
-            id: record.id.clone(),
-        })?;
-        Ok(Sides::within(record).report(gate))
+    /// True if the verdicts of the checks may be believed: not on a busy machine, nor of arms with different work.
+    pub(crate) fn checks_are_valid(&self) -> bool {
+        !matches!(self.verdict, GateVerdict::Unfit | GateVerdict::Wrong)
     }
 
-    /// Holds the head of `record` against stored rounds: those of `base`, measured before.
-    pub fn against(base: &Record, record: &Record) -> Result<Self, GateError> {
-        let gate = record.plan.gate.as_ref().ok_or_else(|| GateError::NoGate {
-            id: record.id.clone(),
-        })?;
-        Ok(Sides::across(base, record).report(gate))
-    }
-
-    /// Whether more rounds could change nothing: a term is broken for certain, or all of them are decided.
+    /// True if more rounds could not change the verdict: a term is certainly broken, or all are decided.
     pub fn is_decided(&self) -> bool {
-        let any = |verdict| self.checks.iter().any(|check| check.verdict == verdict);
-        !self.problems.is_empty()
-            || any(CheckVerdict::Regression)
-            || (!self.checks.is_empty() && !any(CheckVerdict::Inconclusive))
+        is_decided(&self.problems, &self.checks)
     }
+}
+
+pub(crate) fn is_decided(problems: &[String], checks: &[Check]) -> bool {
+    let any = |verdict| checks.iter().any(|check| check.verdict == verdict);
+    !problems.is_empty()
+        || any(CheckVerdict::Regression)
+        || (!checks.is_empty() && !any(CheckVerdict::Inconclusive))
 }
 
 /// The JSON Schema of [`GateReport`].
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(GateReport).to_value()
-}
-
-/// A check's place and metric: `http-get / tokio (16 sessions): throughput`.
-pub fn name_of_check(check: &Check) -> String {
-    format!(
-        "{} / {} ({}): {}",
-        check.scenario,
-        check.runtime,
-        check.load,
-        terms::short_name(&check.metric)
-    )
-}
-
-/// A check in one line: where, what, and by how much.
-pub fn describe_check(check: &Check) -> String {
-    format!("{} {}", name_of_check(check), describe::gate_finding(check))
-}
-
-/// Which way the metric of a check is better; `None` of the share of errors.
-pub fn better(check: &Check) -> Option<Better> {
-    terms::find(&check.metric).map(|(_, better)| better)
 }

@@ -1,36 +1,39 @@
 //! Reports: pure functions from a record to what people and programs read.
 //!
-//! No clock, no socket, no runtime, no file: every function takes a [`Record`](photofinish_record::Record) and
-//! returns text or bytes; the CLI writes them. Which rounds count and what is read from them ([`rounds`], [`metrics`]),
-//! what they say together ([`statistics`], [`verdict`], [`summary`], [`checks`]), then the words and units that it is
-//! told in, then the ways to show it.
+//! No clock, no socket, no runtime, no file: functions take a [`Record`](photofinish_record::Record) and return text or
+//! bytes, which the CLI writes. First the reading of rounds ([`rounds`], [`metrics`]) and the rule by which numbers decide
+//! ([`rule`], [`statistics`]), then the documents and their words, then [`report`], which computes everything once, and
+//! the renderings of it.
 
 pub mod metrics;
 pub mod rounds;
-
-pub mod async_pays;
-pub mod checks;
-pub mod compare;
-pub mod found;
-pub mod gate;
-pub mod resolution;
-pub mod search;
-pub mod selftest;
+pub mod rule;
 pub mod statistics;
+
+pub mod gate;
+pub mod search;
 pub mod summary;
-pub mod validity;
-pub mod verdict;
 
 pub mod describe;
 pub mod names;
-pub mod observed;
 pub mod runtimes;
 pub mod units;
+
+mod comparison;
+mod validity;
+
+pub mod async_pays;
+pub mod compare;
+pub mod observed;
+pub mod report;
+pub mod resolution;
+pub mod search_table;
 
 pub mod charts;
 pub mod diagnosis;
 pub mod formats;
 pub mod page;
+pub mod selftest;
 pub mod terminal;
 
 pub use charts::{Chart, charts, png};

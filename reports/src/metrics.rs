@@ -1,8 +1,8 @@
 //! Metrics: every number that a round has, in one list, [`METRICS`].
 //!
 //! A new one is a line there: its name closed by the unit, how it is read from a round, and, where runtimes are compared
-//! by it, which way is better. What a workload or a probe observed itself joins by the name it was given. Medians over
-//! rounds are taken in `summary`; what a difference means is judged in `verdict`.
+//! by it, which way is better. Observations of a workload or a probe join under the names they were given. Medians over
+//! rounds are taken in `report`; the meaning of a difference is decided in `rule`.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,18 +11,16 @@ use photofinish_record::latency::Latencies;
 use photofinish_record::load::Load;
 use photofinish_record::{Floor, Measurement, OpenLoad};
 
-use crate::rounds::failures;
-
-/// Throughput: what runtimes are ranked and compared by under closed load.
+/// The headline metric under closed load.
 pub const THROUGHPUT: &str = "throughput_ops_s";
-/// The response time that runtimes are ranked and compared by under open load.
+/// The headline metric under open load.
 pub const RESPONSE_P99: &str = "response_p99_ns";
-/// The same where there are too few samples for a 99th percentile.
+/// The headline metric under open load where there are too few samples for a 99th percentile.
 pub const RESPONSE_P50: &str = "response_p50_ns";
 
-/// Arrivals per second that were begun with in time: what was achieved of the rate of an open load.
+/// Arrivals per second that started in time: the achieved part of the rate of an open load.
 pub const ACHIEVED: &str = "achieved_ops_s";
-/// Arrivals per second in the schedule: what was asked for.
+/// Arrivals per second in the schedule.
 pub const OFFERED: &str = "offered_ops_s";
 
 /// A number that every measured round may have.
@@ -32,26 +30,23 @@ pub struct Metric {
     pub name: Cow<'static, str>,
     /// The unit on its own; empty of a plain number.
     pub unit: &'static str,
-    /// How runtimes are compared by it; `None` where they are not.
+    /// `None` where runtimes are not compared by it.
     pub compared: Option<Compared>,
-    /// Whether it still means something when the round's content was wrong.
+    /// True if it still means something when the round's content was wrong.
     pub counts_only: bool,
-    /// Where it is read.
     reading: Reading,
 }
 
 /// How runtimes are compared by a metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Compared {
-    /// Which way is better.
     pub better: Better,
-    /// Under which loads.
-    pub under: Under,
-    /// What of the measuring loop is in it: the floor below which a difference is none.
+    pub loads: Loads,
+    /// The measuring loop's part in it: a difference below that is none.
     pub overhead: Overhead,
 }
 
-/// Which way a metric is better.
+/// The better direction of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
     /// More is better: operations per second.
@@ -60,32 +55,30 @@ pub enum Better {
     Lower,
 }
 
-/// Under which loads runtimes are compared by a metric.
+/// The loads under which runtimes are compared by a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Under {
+pub enum Loads {
     /// Closed load only: under open load the schedule decides.
     Closed,
     /// Open load only, since closed load has none.
     Open,
-    /// Either.
-    Either,
+    Both,
 }
 
-/// What of the measuring loop is in a metric.
+/// The measuring loop's part in a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overhead {
     /// The loop's own time per operation, in operations per second.
     Rate,
     /// The loop's own service time, in ns.
     Time,
-    /// Not known.
     Unknown,
 }
 
 type Read = fn(&Measurement) -> Option<f64>;
 type ReadOpen = fn(&OpenLoad) -> Option<f64>;
 
-/// Where a metric is read.
+/// The source of a metric within a round.
 #[derive(Clone, Debug)]
 enum Reading {
     Number(Read),
@@ -94,7 +87,7 @@ enum Reading {
         of: Times,
         at: f64,
     },
-    /// A number found out under this name.
+    /// A number that the workload reported under this name.
     Gauge(String),
 }
 
@@ -102,11 +95,11 @@ enum Reading {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Times {
     Service,
-    /// With the operations that had not ended, as long as they had waited.
+    /// Operations that had not ended included, with the time they had waited.
     Response,
     Lag,
     PacingError,
-    /// What was observed under this name.
+    /// Times observed under this name.
     Observed(String),
 }
 
@@ -123,7 +116,7 @@ impl Times {
     }
 }
 
-/// Response times of all that was due: those of the successes, and what the unfinished and the unsent had waited.
+/// Response times of all arrivals: those of the successes, and the waits of the unfinished and the unsent.
 pub(crate) fn response(open: &OpenLoad) -> Cow<'_, Latencies> {
     if open.overdue.count() == 0 {
         return Cow::Borrowed(&open.response);
@@ -137,7 +130,7 @@ pub(crate) fn response(open: &OpenLoad) -> Cow<'_, Latencies> {
 pub const METRICS: &[Metric] = &[
     number(THROUGHPUT, "ops/s", |round| Some(round.throughput_ops_s)).compared(
         Better::Higher,
-        Under::Closed,
+        Loads::Closed,
         Overhead::Rate,
     ),
     open_number(OFFERED, "ops/s", |open| per_second(open.scheduled, open)),
@@ -146,26 +139,26 @@ pub const METRICS: &[Metric] = &[
     }),
     quantile("response_p50_ns", Times::Response, 0.5).compared(
         Better::Lower,
-        Under::Open,
+        Loads::Open,
         Overhead::Time,
     ),
     quantile("response_p90_ns", Times::Response, 0.9),
     quantile("response_p99_ns", Times::Response, 0.99).compared(
         Better::Lower,
-        Under::Open,
+        Loads::Open,
         Overhead::Time,
     ),
     quantile("response_p999_ns", Times::Response, 0.999),
     quantile("response_max_ns", Times::Response, 1.0),
     quantile("service_p50_ns", Times::Service, 0.5).compared(
         Better::Lower,
-        Under::Either,
+        Loads::Both,
         Overhead::Time,
     ),
     quantile("service_p90_ns", Times::Service, 0.9),
     quantile("service_p99_ns", Times::Service, 0.99).compared(
         Better::Lower,
-        Under::Either,
+        Loads::Both,
         Overhead::Time,
     ),
     quantile("service_p999_ns", Times::Service, 0.999),
@@ -179,7 +172,7 @@ pub const METRICS: &[Metric] = &[
     number("cpu_ns_per_op", "ns/op", |round| {
         per_op(round, sum(round.cost.cpu_user_ns, round.cost.cpu_system_ns))
     })
-    .compared(Better::Lower, Under::Either, Overhead::Unknown),
+    .compared(Better::Lower, Loads::Both, Overhead::Unknown),
     number("cpu_user_ns_per_op", "ns/op", |round| {
         per_op(round, round.cost.cpu_user_ns)
     }),
@@ -221,10 +214,23 @@ pub const METRICS: &[Metric] = &[
         Overhead::Time.of_loop_ns(round.floor.as_ref()?)
     }),
     number("ops", "ops", |round| Some(round.ops as f64)).count(),
-    number("errors", "errors", |round| Some(failures(round) as f64)).count(),
+    number("errors", "errors", |round| Some(round.failed_ops() as f64)).count(),
 ];
 
-/// Every metric of these rounds: [`METRICS`], then what was observed in any of them, by name.
+/// The metric of that name in [`METRICS`].
+pub fn named(name: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// A metric's name as people write it, without its unit: `response_p99`, `cpu_per_op`.
+pub fn short_name(name: &str) -> String {
+    let short = name.replace("_ns_per_op", "_per_op");
+    let endings = ["_ns", "_ops_s", "_bytes"];
+    let stem = endings.iter().find_map(|ending| short.strip_suffix(ending));
+    stem.unwrap_or(&short).to_owned()
+}
+
+/// Every metric of these rounds: [`METRICS`], then the observations of any of them, by name.
 pub fn all<'a>(rounds: impl Iterator<Item = &'a Measurement> + Clone) -> Vec<Metric> {
     let times: BTreeSet<&String> = rounds
         .clone()
@@ -237,7 +243,7 @@ pub fn all<'a>(rounds: impl Iterator<Item = &'a Measurement> + Clone) -> Vec<Met
     fixed.chain(observed).chain(gauges).collect()
 }
 
-/// The metric of that name, of [`METRICS`] or of what this round observed itself.
+/// The metric of that name, of [`METRICS`] or of the round's own observations.
 pub fn find(name: &str, round: &Measurement) -> Option<Metric> {
     all(std::iter::once(round))
         .into_iter()
@@ -258,18 +264,18 @@ impl Metric {
         .filter(|value| value.is_finite())
     }
 
-    /// Samples behind its value in one round, and how many it needs to be sound; `None` of what is no percentile.
-    pub fn samples(&self, round: &Measurement) -> Option<Samples> {
+    /// Samples behind its value in one round; `None` unless it is a percentile.
+    pub fn samples(&self, round: &Measurement) -> Option<SampleCount> {
         let Reading::Quantile { of, at } = &self.reading else {
             return None;
         };
-        Some(Samples {
-            there: of.of(round)?.count(),
+        Some(SampleCount {
+            present: of.of(round)?.count(),
             needed: needed(*at),
         })
     }
 
-    /// Whether its true value in this round may be more than 1 % greater, since operations that had not ended count with
+    /// True if its true value in this round may be more than 1 % greater, since operations that had not ended count with
     /// the time they had waited.
     pub fn is_lower_bound(&self, round: &Measurement) -> bool {
         let (
@@ -285,7 +291,7 @@ impl Metric {
         if open.overdue.count() == 0 {
             return false;
         }
-        // At the most they would all lie above the successes.
+        // At most they would all lie above the successes.
         let all = open.response.count() + open.overdue.count();
         let among_successes = at * all as f64 / open.response.count() as f64;
         let at_most = Some(among_successes)
@@ -295,12 +301,12 @@ impl Metric {
         at_most.is_none_or(|at_most| at_most as f64 > 1.01 * at_least)
     }
 
-    /// How runtimes are compared by it under `load`; `None` where they are not.
+    /// The comparison by it under `load`; `None` where runtimes are not compared by it.
     pub fn compared_under(&self, load: Load) -> Option<Compared> {
-        self.compared.filter(|compared| match compared.under {
-            Under::Closed => matches!(load, Load::Closed { .. }),
-            Under::Open => matches!(load, Load::Open { .. }),
-            Under::Either => true,
+        self.compared.filter(|compared| match compared.loads {
+            Loads::Closed => matches!(load, Load::Closed { .. }),
+            Loads::Open => matches!(load, Load::Open { .. }),
+            Loads::Both => true,
         })
     }
 
@@ -309,10 +315,10 @@ impl Metric {
         self
     }
 
-    const fn compared(mut self, better: Better, under: Under, overhead: Overhead) -> Self {
+    const fn compared(mut self, better: Better, loads: Loads, overhead: Overhead) -> Self {
         self.compared = Some(Compared {
             better,
-            under,
+            loads,
             overhead,
         });
         self
@@ -321,15 +327,14 @@ impl Metric {
 
 /// Samples behind a percentile in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Samples {
-    /// How many there are.
-    pub there: u64,
-    /// How many it needs to be sound.
+pub struct SampleCount {
+    pub present: u64,
+    /// The number that makes the percentile sound.
     pub needed: u64,
 }
 
 impl Overhead {
-    /// What the measuring loop takes for an operation that does nothing, in ns.
+    /// The time of the measuring loop around an operation that does nothing, in ns.
     pub fn of_loop_ns(self, floor: &Floor) -> Option<f64> {
         match self {
             Self::Rate => self.as_ns(floor.throughput_ops_s),
@@ -348,7 +353,7 @@ impl Overhead {
     }
 }
 
-/// Twice ten samples around a median; a hundred beyond any higher percentile; the highest value is what it is.
+/// Twice ten samples around a median, a hundred beyond any higher percentile, and any number for a maximum.
 fn needed(quantile: f64) -> u64 {
     match quantile {
         quantile if quantile <= 0.5 => 20,
@@ -379,7 +384,7 @@ const fn metric(name: &'static str, unit: &'static str, reading: Reading) -> Met
     }
 }
 
-/// What a workload or a probe observed under `name`, in ns.
+/// Percentiles of the times that a workload or a probe observed under `name`.
 fn observed(name: &str) -> impl Iterator<Item = Metric> {
     [("p50", 0.5), ("p99", 0.99), ("max", 1.0)]
         .map(|(percentile, at)| Metric {
@@ -396,7 +401,7 @@ fn gauge(name: &str) -> Metric {
     }
 }
 
-/// The unit that a name ends in; empty where it ends in none.
+/// The unit at the end of a name; empty if there is none.
 fn unit_of(name: &str) -> &'static str {
     let endings = [
         ("_ns_per_op", "ns/op"),
@@ -416,9 +421,9 @@ fn per_second(arrivals: u64, open: &OpenLoad) -> Option<f64> {
     (open.schedule_ns > 0).then(|| arrivals as f64 * 1e9 / open.schedule_ns as f64)
 }
 
-/// Failed operations cost too, and are operations.
+/// Failed operations cost too, and count as operations.
 fn per_op(round: &Measurement, total: Option<u64>) -> Option<f64> {
-    let ops = round.ops + failures(round);
+    let ops = round.ops + round.failed_ops();
     (ops > 0).then_some(total? as f64 / ops as f64)
 }
 

@@ -1,42 +1,41 @@
-//! What workloads and probes observed themselves, as tables: one for each thing, such as `timer overshoot` or `idle task`.
+//! Observations of workloads and probes as tables: one for each subject, such as `timer overshoot` or `idle task`.
 //!
-//! These metrics are in no list: they have the names that they were observed under, and are told from the others by not
-//! being in `metrics::METRICS`. Here are the tables' names, headings and order; how they look is up to `terminal` and
-//! `page`.
+//! These metrics are in no list: they have the names they were observed under, which are not in `metrics::METRICS`. Here are
+//! the tables' names, headings and order; `terminal` and `page` render them.
 
 use std::collections::BTreeMap;
 
-use crate::metrics::METRICS;
+use crate::metrics::named;
 use crate::summary::CellSummary;
 
-/// One thing that was observed.
+/// The table of one subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed {
-    /// What it is: `timer overshoot`.
+pub struct ObservationTable {
+    /// The subject: `timer overshoot`.
     pub name: String,
-    /// What is known of it.
     pub columns: Vec<Column>,
 }
 
-/// A number that is known of it.
+/// A metric of a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     /// `p50`, `p99`, `max`, or the unit of a number of its own.
     pub heading: String,
-    /// The metric's name.
     pub metric: String,
 }
 
-/// The percentiles of what is a time, in the order of columns.
+/// The percentiles of a time, in the order of columns.
 const PERCENTILES: [&str; 3] = ["p50", "p99", "max"];
 
-/// What was observed in any of these cells, by name.
-pub fn observed(cells: &[&CellSummary]) -> Vec<Observed> {
-    let metrics = cells.iter().flat_map(|cell| &cell.metrics);
-    let mut found: BTreeMap<String, Vec<Column>> = BTreeMap::new();
-    for (metric, summary) in metrics.filter(|(name, _)| is_observed(name)) {
+/// The observations of any of these cells, by name.
+pub fn observations(cells: &[&CellSummary]) -> Vec<ObservationTable> {
+    let mut tables: BTreeMap<String, Vec<Column>> = BTreeMap::new();
+    for (metric, summary) in cells.iter().flat_map(|cell| &cell.metrics) {
+        if named(metric).is_some() {
+            continue;
+        }
         let (name, heading) = split(metric, &summary.unit);
-        let columns = found.entry(name.replace('_', " ")).or_default();
+        let columns = tables.entry(name.replace('_', " ")).or_default();
         if columns.iter().all(|known| known.metric != *metric) {
             columns.push(Column {
                 heading: heading.to_owned(),
@@ -44,16 +43,16 @@ pub fn observed(cells: &[&CellSummary]) -> Vec<Observed> {
             });
         }
     }
-    let place = |column: &Column| PERCENTILES.iter().position(|of| *of == column.heading);
-    let ordered = |(name, mut columns): (String, Vec<Column>)| {
-        columns.sort_by_key(place);
-        Observed { name, columns }
-    };
-    found.into_iter().map(ordered).collect()
-}
-
-fn is_observed(name: &str) -> bool {
-    METRICS.iter().all(|metric| metric.name != name)
+    let tables = tables.into_iter();
+    tables
+        .map(|(name, mut columns)| {
+            columns.sort_by_key(|column| {
+                let mut order = PERCENTILES.iter();
+                order.position(|percentile| *percentile == column.heading)
+            });
+            ObservationTable { name, columns }
+        })
+        .collect()
 }
 
 /// `timer_overshoot_p99_ns` is the `p99` of `timer_overshoot`, and `idle_task_bytes` the `bytes` of `idle_task`.
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_is_a_thing_and_what_is_known_of_it() {
+    fn a_metric_is_split_into_subject_and_heading() {
         let check = |metric, unit, expected| assert_eq!(split(metric, unit), expected);
         check("probe_lag_max_ns", "ns", ("probe_lag", "max"));
         check("idle_task_bytes", "bytes", ("idle_task", "bytes"));

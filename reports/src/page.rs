@@ -1,13 +1,12 @@
 //! The page: `report.html`, one file that opens offline.
 //!
-//! Everything the record says is text here: maud escapes it, and the page's own policy forbids scripts and anything from
-//! elsewhere. Charts are inlined and repainted for a dark background by the style sheet in `page.css`. What was run and
-//! what to mind comes first, numbers next, then how it was measured and how to read it. That order is here; each part has
-//! a file below this.
+//! Everything in the record is text here: maud escapes it, and the page's own policy forbids scripts and anything from
+//! elsewhere. Charts are inlined and repainted for a dark background by the style sheet in `page.css`. The run and its
+//! warnings come first, then numbers, procedure and an explanation. That order is here; each part has a file below this one.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use photofinish_record::load::Load;
-use photofinish_record::{Arm, PlannedScenario, Record};
+use photofinish_record::{Arm, PlannedScenario};
 
 mod results;
 
@@ -21,35 +20,26 @@ mod reading;
 mod search;
 
 use crate::charts::{self, Chart};
-use crate::found::{Found, found};
+use crate::describe;
 use crate::names::{Unique, slug};
-use crate::summary::{Group, Summary};
-use crate::{describe, rounds};
+use crate::report::Report;
+use crate::summary::Group;
 
-/// The page of a record: a whole HTML document.
-pub fn page(record: &Record) -> String {
-    let summary = &Summary::of(record);
-    let report = Report {
-        record,
-        summary,
-        found: found(record, summary),
-        charts: &charts::charts(record),
-    };
-    report.document().into_string()
+/// The page of a report: a whole HTML document.
+pub fn page(report: &Report<'_>) -> String {
+    let charts = &charts::charts(report);
+    Page { report, charts }.document().into_string()
 }
 
 /// Forbids scripts and everything from elsewhere, whatever got onto the page.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
-/// Scenarios that a heading names; more are counted there, and named in the list below it.
+/// Number of scenarios named in the heading; more are counted there, and named in the list below it.
 const MOST_NAMES: usize = 6;
 
-/// What the page is made from.
-struct Report<'a> {
-    record: &'a Record,
-    summary: &'a Summary,
-    /// What a search found; the groups are then its steps, and not shown.
-    found: Vec<Found<'a>>,
+/// The page under construction.
+struct Page<'a> {
+    report: &'a Report<'a>,
     charts: &'a [Chart],
 }
 
@@ -61,7 +51,7 @@ struct Section<'a> {
     groups: Vec<Group<'a>>,
 }
 
-impl Report<'_> {
+impl Page<'_> {
     fn document(&self) -> Markup {
         let sections = self.sections();
         html! {
@@ -78,17 +68,14 @@ impl Report<'_> {
                 body {
                     (self.head(&sections))
                     main {
-                        (gate::section(self.record))
-                        (async_pays::section(
-                            &crate::async_pays::rows(self.record, self.summary),
-                            &self.drawings(None, None),
-                        ))
+                        @if let Some(report) = &self.report.gate { (gate::section(report)) }
+                        (async_pays::section(&self.report.async_pays, &self.drawings(None, None)))
                         @for section in &sections { (self.section(section)) }
-                        (how::run(self.record))
-                        (fitness::section(&self.record.fitness))
-                        (reading::reading(self.summary))
+                        (how::run(self.report.record))
+                        (fitness::section(&self.report.record.fitness))
+                        (reading::reading(&self.report.summary))
                     }
-                    footer { (self.record.tool.name) " " (self.record.tool.version) " · run " (self.record.id) }
+                    footer { (self.report.record.tool.name) " " (self.report.record.tool.version) " · run " (self.report.record.id) }
                 }
             }
         }
@@ -96,13 +83,13 @@ impl Report<'_> {
 
     fn sections(&self) -> Vec<Section<'_>> {
         let mut unique = Unique::default();
-        let groups = self.summary.groups();
+        let groups = self.report.summary.groups();
         let by_scenario = groups.chunk_by(|a, b| a.scenario == b.scenario);
         by_scenario
             .map(|groups| Section {
                 anchor: unique.name(slug(groups[0].scenario)),
                 name: groups[0].scenario,
-                scenario: rounds::scenario(self.record, groups[0].scenario),
+                scenario: self.report.rounds.scenario(groups[0].scenario),
                 groups: groups.to_vec(),
             })
             .collect()
@@ -118,7 +105,7 @@ impl Report<'_> {
     }
 
     fn head(&self, sections: &[Section<'_>]) -> Markup {
-        let record = self.record;
+        let record = self.report.record;
         html! {
             header {
                 p.brand { (mark()) "Photofinish" }
@@ -131,15 +118,15 @@ impl Report<'_> {
                 }
                 (self.alerts())
                 @if sections.is_empty() { p { "Nothing was planned, so nothing was measured." } }
-                @else if self.found.is_empty() { (headlines(sections)) }
-                @else { (search::headlines(&self.found, sections)) }
+                @else if self.report.searches.is_empty() { (headlines(sections)) }
+                @else { (search::headlines(&self.report.searches, sections)) }
             }
         }
     }
 
     fn alerts(&self) -> Markup {
-        let incomplete = describe::incomplete(&self.summary.completion);
-        let warnings = &self.summary.warnings;
+        let incomplete = describe::incomplete(&self.report.summary.completion);
+        let warnings = &self.report.summary.warnings;
         html! {
             @if let Some(sentence) = incomplete { p.alert role="alert" { (sentence) } }
             @if !warnings.is_empty() {
@@ -161,19 +148,19 @@ impl Report<'_> {
                 @if let Some(scenario) = section.scenario { (about(scenario)) }
                 @let overview = self.drawings(Some(section.name), None);
                 @if !overview.is_empty() { (figures(&overview)) }
-                @for found in self.found.iter().filter(|found| found.scenario == section.name) {
-                    (search::results(self, found))
+                @for search in self.report.searches.iter().filter(|search| search.scenario == section.name) {
+                    (search::results(self.report, search))
                 }
-                @for (index, group) in section.groups.iter().enumerate().filter(|_| self.found.is_empty()) {
+                @for (index, group) in section.groups.iter().enumerate().filter(|_| self.report.searches.is_empty()) {
                     @let last = index + 1 == section.groups.len();
                     (self.group(group, section.scenario, last))
                 }
-                @if let Some(scenario) = section.scenario { (how::scenario(self, scenario, &section.groups)) }
+                @if let Some(scenario) = section.scenario { (how::scenario(self.report, scenario, &section.groups)) }
             }
         }
     }
 
-    /// One load: the table, what is missing from it, and the charts; those of a sweep's earlier loads folded away.
+    /// One load: the table, notes, and the charts; those of a sweep's earlier loads folded away.
     fn group(
         &self,
         group: &Group<'_>,
@@ -183,8 +170,8 @@ impl Report<'_> {
         let charts = self.drawings(Some(group.scenario), Some((group.load, group.arm)));
         html! {
             h3 { (describe::point(group.load, group.arm)) small { (describe::rounds(group.rounds(), scenario)) } }
-            @if !group.ranked().is_empty() { (results::table(self.summary, group)) }
-            (results::missing(group))
+            @if !group.ranked().is_empty() { (results::table(self.report, group)) }
+            (results::notes(group))
             (observed::tables(group))
             (cost::details(group))
             @if !charts.is_empty() {
@@ -218,13 +205,13 @@ fn headlines(sections: &[Section<'_>]) -> Markup {
     }
 }
 
-/// Who is first, and what can be said of it.
+/// The best runtime and the verdicts.
 fn headline(group: &Group<'_>) -> String {
-    let said = [describe::first(group), describe::verdicts(group)];
-    let said: Vec<String> = said.into_iter().flatten().collect();
-    match said.as_slice() {
+    let sentences = [describe::first(group), describe::verdicts(group)];
+    let sentences: Vec<String> = sentences.into_iter().flatten().collect();
+    match sentences.as_slice() {
         [] => "no runtime has numbers.".to_owned(),
-        said => said.join(" "),
+        sentences => sentences.join(" "),
     }
 }
 

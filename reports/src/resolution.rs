@@ -1,94 +1,103 @@
 //! Resolution: the smallest difference a machine can tell, from measuring the same cell against itself.
 //!
-//! Two arms that are the same differ by noise alone. Within each block their log-ratio is taken; how wide the exact
-//! signed-rank interval over the blocks is, tells how far noise reaches in that many rounds. A real difference is called
-//! when the whole interval lies beyond the materiality floor: it must exceed the floor by half that width.
+//! Two arms that are the same differ by noise alone, and the interval of their ratio shows how far noise reaches in that many
+//! rounds. A real difference is called if the whole interval lies beyond the margin: it must exceed the margin by half the
+//! interval's width.
 
 use std::collections::BTreeMap;
 
 use photofinish_record::load::{Load, Stop};
-use photofinish_record::{Finding, FindingLevel, Measurement, Outcome, Plan, Round};
+use photofinish_record::{Finding, FindingLevel, Plan, Round};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{Better, METRICS, THROUGHPUT};
+use crate::metrics::{Better, THROUGHPUT, named};
+use crate::rounds::{Rounds, measured};
+use crate::rule::Rule;
 use crate::units;
-use crate::verdict::Rule;
 
-/// What tells differences apart: the verdicts' own rule.
-const RULE: Rule = Rule::RUNTIMES;
-
-/// From here on the machine tells what gates commonly ask for, as a share.
+/// Up to here a machine tells the differences that gates commonly look for, as a share.
 const FINE: f64 = 0.10;
 
 /// Beyond this only gross differences can be told, as a share.
 const COARSE: f64 = 0.25;
 
-/// The metrics that are looked at.
-const LOOKED_AT: [&str; 3] = [THROUGHPUT, "service_p50_ns", "service_p99_ns"];
+/// The metrics of a resolution, with headings in the order of reports.
+pub(crate) const HEADINGS: [(&str, &str); 3] = [
+    (THROUGHPUT, "ops/s"),
+    ("service_p50_ns", "p50"),
+    ("service_p99_ns", "p99"),
+];
 
-/// How small a difference a machine can tell.
+/// The smallest differences a machine can tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resolution {
-    /// Name of the scenario that was measured.
     pub scenario: String,
-    /// Name of the runtime.
     pub runtime: String,
-    /// How operations were asked for.
     pub load: Load,
-    /// When each round ended.
+    /// The length of each round.
     pub stop: Stop,
-    /// Pairs of rounds with numbers: rounds of each arm.
+    /// Pairs of rounds with numbers.
     pub rounds: usize,
     /// By metric.
     pub metrics: BTreeMap<String, Resolvable>,
 }
 
-/// How small a difference of one metric can be told.
+/// The smallest difference of one metric.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resolvable {
     /// Hodges-Lehmann estimate of the ratio of the two arms; 1 but for noise.
     pub ratio: f64,
-    /// Its lower bound, exact signed-rank.
+    /// Lower bound, exact signed-rank.
     pub low: f64,
-    /// Its upper bound, exact signed-rank.
+    /// Upper bound, exact signed-rank.
     pub high: f64,
     /// The interval's confidence, 0..=1.
     pub confidence: f64,
-    /// The smallest difference that so many rounds tell here, as a share; `null` where they are too few for any.
+    /// The smallest difference that so many rounds can tell here, as a share; `null` where they are too few for any.
     pub smallest_difference: Option<f64>,
 }
 
 impl Resolution {
-    /// From the rounds of a plan whose first two cells are the same. `None` where no pair was measured.
+    /// From the rounds of a plan whose first two cells are the same; `None` if no pair was measured.
     pub fn of(plan: &Plan, rounds: &[Round]) -> Option<Self> {
+        // Of a block that was redone only the last attempt, be it whole or not: the one before was disturbed.
+        let is_last = |round: &&Round| {
+            let of_block = rounds.iter().filter(|other| other.block == round.block);
+            of_block.map(|other| other.attempt).max() == Some(round.attempt)
+        };
+        let rounds = Rounds::new(plan, rounds.iter().filter(is_last));
         let cell = plan.cells.first()?;
-        let scenario = plan
-            .scenarios
+        let scenario = rounds.scenario(&cell.scenario)?;
+        let metrics: BTreeMap<String, Resolvable> = HEADINGS
             .iter()
-            .find(|planned| planned.name == cell.scenario)?;
-        let pairs = pairs(rounds);
-        let resolvable = |name: &&str| Some(((*name).to_owned(), resolvable(name, &pairs)?));
-        let metrics: BTreeMap<String, Resolvable> =
-            LOOKED_AT.iter().filter_map(resolvable).collect();
+            .filter_map(|(name, _)| Some(((*name).to_owned(), Resolvable::of(&rounds, name)?)))
+            .collect();
+        let pairs = rounds.of_cell(0).iter().filter(|round| {
+            let is_partner = |other: &&&Round| other.block == round.block;
+            let partner = rounds.of_cell(1).iter().find(is_partner);
+            measured(round)
+                .and(partner.and_then(|round| measured(round)))
+                .is_some()
+        });
         (!metrics.is_empty()).then(|| Self {
             scenario: scenario.name.clone(),
             runtime: cell.runtime.clone(),
             load: cell.load,
             stop: scenario.stop,
-            rounds: pairs.len(),
+            rounds: pairs.count(),
             metrics,
         })
     }
 
-    /// What it says about the machine.
+    /// The machine's fitness by this measure.
     pub fn finding(&self) -> Finding {
-        let throughput = self.metrics.get(THROUGHPUT);
-        let (level, evidence) = match throughput {
+        let (level, evidence) = match self.metrics.get(THROUGHPUT) {
             Some(metric) if metric.is_called() => (
                 FindingLevel::Bad,
                 format!(
-                    "the same thing measured twice came out as {:.3} to {:.3} times its own throughput, in {} rounds",
+                    "two measurements of the same thing differ: one had {:.3} to {:.3} times the throughput of the other, in {} \
+                     rounds",
                     metric.low, metric.high, self.rounds
                 ),
             ),
@@ -96,7 +105,11 @@ impl Resolution {
                 smallest_difference: Some(share),
                 ..
             }) => (
-                level(*share),
+                match *share {
+                    share if share > COARSE => FindingLevel::Bad,
+                    share if share > FINE => FindingLevel::Caution,
+                    _ => FindingLevel::Good,
+                },
                 format!(
                     "differences of throughput below {} cannot be told apart here in {} rounds",
                     units::percent(*share),
@@ -119,53 +132,27 @@ impl Resolution {
 }
 
 impl Resolvable {
-    /// Whether a difference would be called where there is none.
+    fn of(rounds: &Rounds<'_>, name: &str) -> Option<Self> {
+        let samples = rounds.pairs(1, 0, named(name)?);
+        // The direction makes no difference to the smallest one that can be told.
+        let difference = Rule::RUNTIMES.compare(&samples, Better::Higher)?;
+        let ratio = difference.ratio;
+        Some(Self {
+            ratio: ratio.value,
+            low: ratio.low,
+            high: ratio.high,
+            confidence: ratio.confidence,
+            smallest_difference: difference
+                .verdict
+                .map(|_| Rule::RUNTIMES.smallest_callable(ratio)),
+        })
+    }
+
+    /// True if a difference would be called where there is none.
     fn is_called(&self) -> bool {
-        let most = 1.0 + RULE.floor;
+        let most = 1.0 + Rule::RUNTIMES.margin;
         self.smallest_difference.is_some() && (self.low > most || self.high < 1.0 / most)
     }
-}
-
-fn level(smallest_difference: f64) -> FindingLevel {
-    match smallest_difference {
-        share if share > COARSE => FindingLevel::Bad,
-        share if share > FINE => FindingLevel::Caution,
-        _ => FindingLevel::Good,
-    }
-}
-
-/// The measurements of both arms in each block; of a block that was redone, those of its last attempt.
-fn pairs(rounds: &[Round]) -> Vec<(&Measurement, &Measurement)> {
-    let mut blocks: BTreeMap<usize, (u32, [Option<&Measurement>; 2])> = BTreeMap::new();
-    for round in rounds {
-        let (attempt, arms) = blocks.entry(round.block).or_default();
-        if round.attempt > *attempt {
-            (*attempt, *arms) = (round.attempt, [None, None]);
-        }
-        if let (Outcome::Ok(measured), Some(arm)) = (&round.outcome, arms.get_mut(round.cell)) {
-            *arm = Some(&measured.worker);
-        }
-    }
-    let both = |(_, arms): (u32, [Option<_>; 2])| arms[0].zip(arms[1]);
-    blocks.into_values().filter_map(both).collect()
-}
-
-fn resolvable(name: &str, pairs: &[(&Measurement, &Measurement)]) -> Option<Resolvable> {
-    let metric = METRICS.iter().find(|metric| metric.name == name)?;
-    let values: Vec<(f64, f64)> = pairs
-        .iter()
-        .filter_map(|(a, b)| metric.read(a).zip(metric.read(b)))
-        .collect();
-    // Which way is better makes no difference to how small a one can be told.
-    let judgement = RULE.judge(&values, Better::Higher)?;
-    let ratio = judgement.ratio;
-    Some(Resolvable {
-        ratio: ratio.value,
-        low: ratio.low,
-        high: ratio.high,
-        confidence: ratio.confidence,
-        smallest_difference: judgement.verdict.map(|_| RULE.smallest_callable(ratio)),
-    })
 }
 
 #[cfg(test)]

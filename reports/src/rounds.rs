@@ -1,121 +1,225 @@
-//! Rounds: which of a record's rounds count, and what is read from them as they are.
+//! The rounds of a record that count, and the values read from them.
 //!
-//! A disturbed block is redone whole, and of each block only the rounds of its last whole attempt count: in numbers,
-//! charts, checks and exports alike. Everything in this crate that walks over rounds goes through here, so that none forgets it.
-//! Numbers over rounds are the business of `summary`.
+//! A disturbed block is redone whole, and of each block only the rounds of its last whole attempt count: in numbers, charts,
+//! checks and exports alike. Everything that walks over rounds goes through [`Rounds`], so that nothing forgets it. It
+//! borrows plan and rounds, so that a run in progress can be looked at without copying either.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use photofinish_record::latency::Latencies;
-use photofinish_record::{Measured, Measurement, Outcome, PlannedScenario, Record, Round};
+use photofinish_record::{
+    Arm, Cell, Measured, Measurement, Outcome, Plan, PlannedScenario, Record, Round,
+};
 
-/// The rounds that count, in the order in which they ran.
-pub fn counted(record: &Record) -> impl Iterator<Item = &Round> {
-    let counting = counting_attempts(record);
-    record
-        .rounds
-        .iter()
-        .filter(move |round| counting.get(&round.block) == Some(&round.attempt))
+use crate::metrics::{Metric, SampleCount};
+use crate::rule::Samples;
+use crate::summary::CellSummary;
+
+/// The rounds that count, by cell.
+#[derive(Debug)]
+pub struct Rounds<'a> {
+    pub plan: &'a Plan,
+    all: Vec<&'a Round>,
+    /// The attempt of each block that counts.
+    attempts: BTreeMap<usize, u32>,
+    by_cell: Vec<Vec<&'a Round>>,
 }
 
-/// Blocks of which there are rounds.
-pub(crate) fn blocks(record: &Record) -> usize {
-    counting_attempts(record).len()
-}
-
-/// The number of each block's attempt that counts: the last of those with the most rounds, so that a redo that was cut
-/// short takes nothing away from what it was to replace.
-fn counting_attempts(record: &Record) -> BTreeMap<usize, u32> {
-    let mut rounds: BTreeMap<(usize, u32), usize> = BTreeMap::new();
-    for round in &record.rounds {
-        *rounds.entry((round.block, round.attempt)).or_default() += 1;
-    }
-    let mut counting: BTreeMap<usize, (usize, u32)> = BTreeMap::new();
-    for ((block, attempt), rounds) in rounds {
-        let most = counting.entry(block).or_default();
-        *most = (rounds, attempt).max(*most);
-    }
-    let attempt = |(block, (_, attempt))| (block, attempt);
-    counting.into_iter().map(attempt).collect()
-}
-
-/// The rounds of a cell that count, in the order in which they ran.
-pub(crate) fn of_cell(record: &Record, cell: usize) -> impl Iterator<Item = &Round> {
-    counted(record).filter(move |round| round.cell == cell)
-}
-
-/// The measured rounds of a cell with their blocks, in the order in which they ran.
-pub(crate) fn measured(record: &Record, cell: usize) -> impl Iterator<Item = (usize, &Measured)> {
-    of_cell(record, cell).filter_map(|round| match &round.outcome {
-        Outcome::Ok(measured) => Some((round.block, &**measured)),
-        _ => None,
-    })
-}
-
-/// What was redone.
+/// The blocks that were redone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Redone {
-    /// Blocks that were redone, each counted once.
+pub(crate) struct Retries {
+    /// Number of blocks, each counted once.
     pub(crate) blocks: usize,
-    /// Why, in one sentence each and without repetition, in the order in which it was found.
+    /// The disturbances, each once, in the order in which they were found.
     pub(crate) reasons: Vec<String>,
 }
 
-/// The blocks that were redone, and why.
-pub(crate) fn redone(record: &Record) -> Redone {
-    let counting = counting_attempts(record);
-    let discarded = record
-        .rounds
-        .iter()
-        .filter(|round| counting.get(&round.block) != Some(&round.attempt));
-    let (mut blocks, mut reasons) = (BTreeSet::new(), Vec::new());
-    for round in discarded {
-        blocks.insert(round.block);
-        reasons.extend(round.conditions.disturbance.clone());
+impl<'a> Rounds<'a> {
+    pub fn of(record: &'a Record) -> Self {
+        Self::new(&record.plan, &record.rounds)
     }
-    Redone {
-        blocks: blocks.len(),
-        reasons: without_repetition(reasons),
+
+    pub fn new(plan: &'a Plan, rounds: impl IntoIterator<Item = &'a Round>) -> Self {
+        let all: Vec<&Round> = rounds.into_iter().collect();
+        let attempts = counting_attempts(&all);
+        let mut by_cell = vec![Vec::new(); plan.cells.len()];
+        for round in &all {
+            if attempts.get(&round.block) == Some(&round.attempt)
+                && let Some(of_cell) = by_cell.get_mut(round.cell)
+            {
+                of_cell.push(*round);
+            }
+        }
+        Self {
+            plan,
+            all,
+            attempts,
+            by_cell,
+        }
+    }
+
+    fn counts(&self, round: &Round) -> bool {
+        self.attempts.get(&round.block) == Some(&round.attempt)
+    }
+
+    /// Every round, those of discarded attempts included.
+    pub(crate) fn every(&self) -> impl Iterator<Item = &'a Round> + Clone {
+        self.all.iter().copied()
+    }
+
+    /// The rounds that count, in the order in which they ran, those of no cell of the plan included.
+    pub fn counted(&self) -> impl Iterator<Item = &'a Round> + Clone {
+        self.every().filter(|round| self.counts(round))
+    }
+
+    /// Blocks with rounds.
+    pub fn blocks(&self) -> usize {
+        self.attempts.len()
+    }
+
+    /// The rounds of a cell, in the order in which they ran.
+    pub fn of_cell(&self, cell: usize) -> &[&'a Round] {
+        &self.by_cell[cell]
+    }
+
+    /// The measured rounds of a cell, in the order in which they ran.
+    pub fn measured(&self, cell: usize) -> impl Iterator<Item = &'a Measured> {
+        self.by_cell[cell]
+            .iter()
+            .filter_map(|round| measured(round))
+    }
+
+    pub(crate) fn scenario(&self, name: &str) -> Option<&'a PlannedScenario> {
+        let mut scenarios = self.plan.scenarios.iter();
+        scenarios.find(|scenario| scenario.name == name)
+    }
+
+    /// The index of a summarised cell in the plan.
+    pub(crate) fn index_of(&self, cell: &CellSummary) -> Option<usize> {
+        self.plan.cells.iter().position(|planned| {
+            planned.scenario == cell.scenario
+                && planned.runtime == cell.runtime
+                && planned.load == cell.load
+                && planned.arm == cell.arm
+        })
+    }
+
+    /// The values of a metric over the measured rounds of a cell.
+    pub(crate) fn values(&self, cell: usize, metric: &Metric) -> Vec<f64> {
+        let rounds = self.measured(cell);
+        rounds
+            .filter_map(|round| metric.read(&round.worker))
+            .collect()
+    }
+
+    /// The value of a metric in each block, in the blocks' order.
+    pub(crate) fn by_block(&self, cell: usize, metric: &Metric) -> Vec<Option<f64>> {
+        let mut values = BTreeMap::new();
+        for round in &self.by_cell[cell] {
+            if let Some(measured) = measured(round) {
+                values.insert(round.block, metric.read(&measured.worker));
+            }
+        }
+        let blocks = self.attempts.keys();
+        blocks
+            .map(|block| values.get(block).copied().flatten())
+            .collect()
+    }
+
+    /// The values of two cells in the blocks that both were measured in.
+    pub(crate) fn pairs(&self, base: usize, head: usize, metric: &Metric) -> Samples {
+        let base = self.by_block(base, metric).into_iter();
+        let pairs = base.zip(self.by_block(head, metric));
+        Samples::Paired(pairs.map(|(base, head)| base.zip(head)).collect())
+    }
+
+    /// The fewest samples behind a percentile in a round of a cell, if they are fewer than it needs.
+    pub(crate) fn too_few_samples(&self, cell: usize, metric: &Metric) -> Option<SampleCount> {
+        self.measured(cell)
+            .filter_map(|round| metric.samples(&round.worker))
+            .min_by_key(|samples| samples.present)
+            .filter(|samples| samples.present < samples.needed)
+    }
+
+    pub(crate) fn is_lower_bound(&self, cell: usize, metric: &Metric) -> bool {
+        self.measured(cell)
+            .any(|round| metric.is_lower_bound(&round.worker))
+    }
+
+    /// The answers of a cell's servers, by question.
+    pub(crate) fn contents(&self, cell: usize) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+        let mut contents: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (question, answer) in self.measured(cell).flat_map(|round| &round.worker.contents) {
+            contents.entry(question).or_default().insert(answer);
+        }
+        contents
+    }
+
+    pub(crate) fn retries(&self) -> Retries {
+        let (mut blocks, mut reasons) = (BTreeSet::new(), Vec::new());
+        for round in self.every().filter(|round| !self.counts(round)) {
+            blocks.insert(round.block);
+            if let Some(reason) = &round.conditions.disturbance
+                && !reasons.contains(reason)
+            {
+                reasons.push(reason.clone());
+            }
+        }
+        Retries {
+            blocks: blocks.len(),
+            reasons,
+        }
+    }
+
+    /// One kind of times over all rounds of a cell in one histogram: for display only, never for inference.
+    pub(crate) fn merged(
+        &self,
+        cell: usize,
+        times: impl Fn(&'a Measurement) -> Option<Cow<'a, Latencies>>,
+    ) -> Latencies {
+        let mut merged = Latencies::new();
+        self.measured(cell)
+            .filter_map(|round| times(&round.worker))
+            .for_each(|times| merged.merge(&times));
+        merged
     }
 }
 
-fn without_repetition(sentences: Vec<String>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    sentences
-        .into_iter()
-        .filter(|sentence| seen.insert(sentence.clone()))
+pub(crate) fn measured(round: &Round) -> Option<&Measured> {
+    match &round.outcome {
+        Outcome::Ok(measured) => Some(measured),
+        _ => None,
+    }
+}
+
+/// The attempt of each block that counts: the last of those with the most rounds, so that a redo that was cut short takes
+/// nothing away from the attempt before it.
+fn counting_attempts(rounds: &[&Round]) -> BTreeMap<usize, u32> {
+    let mut sizes: BTreeMap<(usize, u32), usize> = BTreeMap::new();
+    for round in rounds {
+        *sizes.entry((round.block, round.attempt)).or_default() += 1;
+    }
+    let mut largest: BTreeMap<usize, (usize, u32)> = BTreeMap::new();
+    for ((block, attempt), size) in sizes {
+        let best = largest.entry(block).or_default();
+        *best = (size, attempt).max(*best);
+    }
+    let attempts = largest.into_iter();
+    attempts
+        .map(|(block, (_, attempt))| (block, attempt))
         .collect()
 }
 
-/// The scenario of that name in the plan.
-pub(crate) fn scenario<'a>(record: &'a Record, name: &str) -> Option<&'a PlannedScenario> {
-    record
-        .plan
-        .scenarios
-        .iter()
-        .find(|scenario| scenario.name == name)
+/// True if two cells, of one record or of two, are the same but for their arms.
+pub(crate) fn same_cell(a: &Cell, b: &Cell) -> bool {
+    a.scenario == b.scenario && a.runtime == b.runtime && a.load == b.load
 }
 
-/// Failed operations of a round, of all kinds.
-pub(crate) fn failures(round: &Measurement) -> u64 {
-    round.errors.values().map(|failures| failures.count).sum()
-}
-
-/// The service times of all rounds of a cell in one histogram: for display only, never for inference.
-pub(crate) fn merged_service(record: &Record, cell: usize) -> Latencies {
-    merged(record, cell, |round| Some(Cow::Borrowed(&round.service)))
-}
-
-/// One kind of times of all rounds of a cell in one histogram: for display only, never for inference.
-pub(crate) fn merged(
-    record: &Record,
-    cell: usize,
-    times: impl for<'a> Fn(&'a Measurement) -> Option<Cow<'a, Latencies>>,
-) -> Latencies {
-    let mut merged = Latencies::new();
-    measured(record, cell)
-        .filter_map(|(_, round)| times(&round.worker))
-        .for_each(|times| merged.merge(&times));
-    merged
+/// The cells that a record speaks for: those of a gate's base are there for comparison only.
+pub(crate) fn own_cells(plan: &Plan) -> impl Iterator<Item = usize> {
+    let cells = plan.cells.iter().enumerate();
+    cells
+        .filter(|(_, cell)| cell.arm != Some(Arm::Base))
+        .map(|(index, _)| index)
 }

@@ -1,9 +1,9 @@
-//! The search for the highest rate that meets an objective: what to try next, and when it is found.
+//! The search for the highest rate that meets an objective: the next rate to try, and the end.
 //!
-//! Pure: whoever runs rounds asks for the next load, and tells what came of it. First a closed round finds roughly what
-//! there is to find; from half of that the rate is doubled or halved until a rate that met the objective lies below one
-//! that did not, and then halved in between (geometrically) until the two are near enough. Each rate is tried until two
-//! rounds agree on it, so that one disturbed round decides nothing. The curve is every round of every step.
+//! Pure: the caller runs rounds, asks for the next load and reports each round. A closed round first finds the capacity; from
+//! half of that the rate is doubled or halved until a rate that met the objective lies below one that did not, and then
+//! bisected (geometrically) until the two are near enough. Each rate is tried until two rounds agree on it, so that one
+//! disturbed round decides nothing. The curve is every round of every step.
 
 use std::str::FromStr;
 
@@ -14,7 +14,7 @@ use photofinish_record::{Measured, OpenLoad, SearchRound, SearchStep};
 use crate::metrics::response;
 use crate::units;
 
-/// How near the lowest rate that failed must come to the highest that held, as a share of it.
+/// Distance between the lowest rate that failed and the highest that held at which a search ends, as a share of the latter.
 pub const PRECISION: f64 = 0.05;
 
 /// Rounds that must agree on a rate.
@@ -23,10 +23,10 @@ const AGREEING: usize = 2;
 /// The share of the closed throughput that is tried first.
 const FIRST_SHARE: f64 = 0.5;
 
-/// Below this rate, in Hz, nothing is looked for: a round would hold no arrivals.
+/// The lowest rate to try, in Hz: below it a round would hold no arrivals.
 const LOWEST_HZ: f64 = 1.0;
 
-/// What a rate must meet: `response_p99 < 10ms`.
+/// The objective of a search: `response_p99 < 10ms`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     time: Time,
@@ -35,7 +35,7 @@ pub struct Objective {
     text: String,
 }
 
-/// Which of an operation's times.
+/// One of an operation's times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Time {
     Response,
@@ -57,19 +57,11 @@ const QUANTILES: [(&str, f64); 5] = [
     ("max", 1.0),
 ];
 
-const TIME_UNITS: [(&str, f64); 5] = [
-    ("ns", 1.0),
-    ("us", 1e3),
-    ("µs", 1e3),
-    ("ms", 1e6),
-    ("s", 1e9),
-];
-
-/// A text that is no objective.
+/// A text that is not an objective.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no objective: expected a time, `<` and a limit, such as \"response_p99 < 10ms\"; times are response, \
-     service and lag, each with _p50, _p90, _p99, _p999 or _max"
+    "expected an objective such as \"response_p99 < 10ms\", got `{0}`: a time, `<` and a limit; times are response, service \
+     and lag, each with _p50, _p90, _p99, _p999 or _max"
 )]
 pub struct NotAnObjective(String);
 
@@ -89,7 +81,7 @@ impl Objective {
         let (_, quantile) = *QUANTILES.iter().find(|entry| entry.0 == quantile)?;
         let limit = limit.trim();
         let ends = |(name, _): &&(&str, f64)| limit.ends_with(name);
-        let (unit, unit_ns) = TIME_UNITS.iter().find(ends)?;
+        let (unit, unit_ns) = units::TIMES.iter().find(ends)?;
         let number: f64 = limit[..limit.len() - unit.len()].trim().parse().ok()?;
         let limit_ns = number * unit_ns;
         let sensible = (1.0..=60e9).contains(&limit_ns);
@@ -101,7 +93,7 @@ impl Objective {
         })
     }
 
-    /// The objective as it was asked for.
+    /// The objective as it was written.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -111,15 +103,21 @@ impl Objective {
         self.limit_ns
     }
 
-    /// Whether a round met it: the time below its limit, the rate held, everything ended, and no more failures than
-    /// `error_budget`, a share of all operations.
+    /// The metric that it is about: `response_p99_ns`.
+    pub fn metric(&self) -> String {
+        let (name, _) = self.text.split_once('<').unwrap_or((&self.text, ""));
+        format!("{}_ns", name.trim().trim_end_matches("_ns"))
+    }
+
+    /// Judges a round, which meets the objective if the time is below its limit, the rate was held, everything ended, and no
+    /// more operations failed than `error_budget`, a share of all.
     pub fn judge(&self, round: &Measured, error_budget: f64) -> SearchRound {
         let Some(open) = &round.worker.open else {
-            return unmet(None, "it was no open load");
+            return unmet(None, "the load was not open");
         };
         let value_ns = self.value_ns(round, open);
         let value = value_ns.map(|value_ns| value_ns as f64);
-        let failed: u64 = round.worker.errors.values().map(|kind| kind.count).sum();
+        let failed = round.worker.failed_ops();
         let ended = round.worker.ops + failed;
         if ended == 0 {
             return unmet(value, "no operation ended");
@@ -174,10 +172,10 @@ fn unmet(value: Option<f64>, reason: &str) -> SearchRound {
     }
 }
 
-/// What to run next.
+/// The next round of a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Try {
-    /// A closed round, to know roughly what there is to find.
+    /// A closed round, to find the capacity.
     Capacity,
     /// An open round at this rate.
     Rate(RateHz),
@@ -187,7 +185,7 @@ pub enum Try {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Climb {
     steps: Vec<SearchStep>,
-    /// What the current rate's rounds said so far.
+    /// Rounds at the current rate.
     current: Vec<SearchRound>,
     next: Next,
 }
@@ -206,7 +204,6 @@ impl Default for Climb {
 }
 
 impl Climb {
-    /// A search that has tried nothing yet.
     pub fn new() -> Self {
         Self {
             steps: Vec::new(),
@@ -215,7 +212,7 @@ impl Climb {
         }
     }
 
-    /// What to run next; `None` when it is over.
+    /// The next round; `None` at the end.
     pub fn next(&self) -> Option<Try> {
         match self.next {
             Next::Try(next) => Some(next),
@@ -223,13 +220,13 @@ impl Climb {
         }
     }
 
-    /// The closed round had this throughput.
+    /// Takes the throughput of the closed round.
     pub fn capacity(&mut self, throughput_ops_s: f64) {
         let first_hz = (throughput_ops_s * FIRST_SHARE).max(LOWEST_HZ);
         self.next = at(first_hz);
     }
 
-    /// A round at the current rate came to this.
+    /// Takes a round at the current rate.
     pub fn tell(&mut self, round: SearchRound) {
         let Next::Try(Try::Rate(rate)) = self.next else {
             return;
@@ -251,7 +248,7 @@ impl Climb {
         self.next = self.after_step();
     }
 
-    /// Nothing more can be learned, for this reason.
+    /// Ends the search without an answer.
     pub fn give_up(&mut self, reason: &str) {
         self.next = Next::GivenUp(reason.to_owned());
     }
@@ -266,18 +263,17 @@ impl Climb {
         met.map(|step| step.rate_hz).reduce(f64::max)
     }
 
-    /// The lowest rate that did not meet it, in Hz.
+    /// The lowest rate that did not meet the objective, in Hz.
     pub fn lowest_failing_hz(&self) -> Option<f64> {
         let unmet = self.steps.iter().filter(|step| !step.met);
         unmet.map(|step| step.rate_hz).reduce(f64::min)
     }
 
-    /// Every step so far.
     pub fn steps(&self) -> &[SearchStep] {
         &self.steps
     }
 
-    /// Why it has no answer; `None` where it has one.
+    /// The reason for having no answer; `None` if there is one.
     pub fn unfinished(&self) -> Option<String> {
         match &self.next {
             Next::Found => None,
@@ -291,7 +287,7 @@ impl Climb {
             (Some(held), Some(failed)) if failed <= held * (1.0 + PRECISION) => Next::Found,
             (Some(held), Some(failed)) => {
                 let between = at((held * failed).sqrt());
-                // Rounded to three digits it may fall together with an end: then there is nothing in between.
+                // Rounded to three digits it may coincide with an end: then there is nothing in between.
                 match between {
                     Next::Try(Try::Rate(rate)) if rate.get() > held && rate.get() < failed => {
                         between
@@ -312,7 +308,7 @@ impl Climb {
     }
 }
 
-/// To try about this rate: rounded to three digits, and within what rates can be.
+/// The next round at about this rate: rounded to three digits, and within valid rates.
 fn at(hz: f64) -> Next {
     let hz = three_digits(hz).clamp(LOWEST_HZ, RateHz::HIGHEST);
     match RateHz::new(hz) {

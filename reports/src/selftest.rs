@@ -1,8 +1,8 @@
-//! The self-test: what the tool claims of its own numbers, held against ground truth.
+//! The self-test: the tool's claims about its own numbers, checked against ground truth.
 //!
-//! Pure: rounds come in as they were measured, claims come out, each with its bound and what was seen. The oracles are
-//! arithmetic on what was scripted (a stall of known length under a known rate, samples kept one by one) and know
-//! nothing of how the tool measures. Running the rounds is the CLI's business.
+//! Pure: measured rounds come in, claims come out, each with its bound and the measured value. The oracles are arithmetic on
+//! scripted behaviour (a stall of known length under a known rate, samples kept one by one) and know nothing of how the tool
+//! measures. Running the rounds is the CLI's business.
 
 use photofinish_record::draw::draw;
 use photofinish_record::latency::Latencies;
@@ -12,27 +12,27 @@ use photofinish_record::{Measurement, OpenLoad};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::terminal::{Page, Style, Tone};
+use crate::terminal::{Style, Text, Tone};
 use crate::units;
 
 /// Name and version of the proof's format.
 pub const PROOF_SCHEMA: &str = "photofinish-selftest/1";
 
-/// A percentile may be off by this share of itself.
+/// Maximum relative error of a percentile.
 const PERCENTILE_ERROR: f64 = 0.001;
-/// A stall's 99th percentile and maximum may be off by this share of the oracle's.
+/// Maximum relative error of a stall's 99th percentile and maximum.
 const STALL_ERROR: f64 = 0.01;
-/// The achieved rate may be off by this share of the one asked for.
+/// Maximum relative error of the achieved rate.
 const RATE_ERROR: f64 = 0.001;
-/// The 99th percentile of the pacing error, in ns.
+/// Maximum 99th percentile of the pacing error, in ns.
 const PACING_ERROR_NS: u64 = 100_000;
-/// What the measuring loop may cost beyond two clock reads, in ns per operation.
+/// Maximum overhead of the measuring loop beyond two clock reads, in ns per operation.
 const LOOP_COST_NS: f64 = 60.0;
-/// What memory may grow by from few operations to many, in bytes: pages that the system hands out in passing. A sample kept
+/// Maximum growth of memory from few operations to many, in bytes: pages that the system hands out in passing. A sample kept
 /// of each operation would take more than three times as much even from 100,000 to a million of them.
 const MEMORY_GROWTH_BYTES: u64 = 2 << 20;
 
-/// The quantiles that are compared.
+/// The compared quantiles.
 const QUANTILES: [(&str, f64); 5] = [
     ("p50", 0.5),
     ("p90", 0.9),
@@ -41,45 +41,40 @@ const QUANTILES: [(&str, f64); 5] = [
     ("maximum", 1.0),
 ];
 
-/// What the self-test found.
+/// The result of the self-test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Proof {
     /// Always [`PROOF_SCHEMA`].
     pub schema: String,
-    /// Where it was tested.
     pub machine: Machine,
-    /// `release` or `debug`: of a debug build the costs say nothing.
+    /// `release` or `debug`: costs of a debug build mean nothing.
     pub profile: String,
-    /// Whether every claim that could be tested holds.
+    /// True if every claim that could be tested holds.
     pub passed: bool,
-    /// Every claim.
     pub claims: Vec<Claim>,
 }
 
-/// Something the tool claims.
+/// A claim of the tool about its own numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Claim {
     /// Its name: `stall-p99`.
     pub name: String,
-    /// What it says, in words.
+    /// The claim in words.
     pub claim: String,
-    /// The runtime it was tested under; `null` where it is about none.
+    /// The runtime it was tested under; `null` of a claim about none.
     pub runtime: Option<String>,
     /// The bound, for people.
     pub bound: String,
-    /// What was measured, for people.
+    /// The measured value, for people.
     pub measured: String,
-    /// Whether it holds.
     pub outcome: Outcome,
 }
 
-/// Whether a claim holds.
+/// The outcome of testing a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It does.
     Holds,
-    /// It does not.
     Fails,
     /// It could not be tested here; `measured` says why.
     Untested,
@@ -112,7 +107,7 @@ impl Stall {
     }
 }
 
-/// Nearest rank: how many of `count` values lie at or below the one at `quantile`.
+/// Nearest rank: the number of values, of `count`, at or below the one at `quantile`.
 fn rank(count: u64, quantile: f64) -> u64 {
     // The tolerance keeps 0.99 · 1000 from becoming 991 for want of a binary 0.99.
     let rank = (quantile * count as f64 - 1e-9).ceil();
@@ -191,7 +186,7 @@ fn percentile_claim(
     }
 }
 
-/// What a scripted operation took against the script: the loop may add, and must not take away.
+/// Response times of a round with a stalled server against arithmetic.
 pub fn stall(runtime: &str, stall: Stall, round: &Measurement) -> Vec<Claim> {
     let Some(open) = &round.open else {
         return vec![untested("stall-p99", STALL_P99, runtime, "no open load")];
@@ -225,7 +220,7 @@ pub fn stall(runtime: &str, stall: Stall, round: &Measurement) -> Vec<Claim> {
 
 const STALL_P99: &str = "a stalled server shows in the response p99 as arithmetic says";
 
-/// That the uncorrected percentile misses the stall: the reason for all of this.
+/// The uncorrected percentile misses the stall, which is why response times are measured at all.
 fn uncorrected(runtime: &str, stall: Stall, round: &Measurement, arrivals: u64) -> Claim {
     let expected_ns = stall.response_ns(arrivals.max(1), 0.99);
     let seen_ns = round.service.quantile_ns(0.99).unwrap_or(0) as f64;
@@ -239,13 +234,13 @@ fn uncorrected(runtime: &str, stall: Stall, round: &Measurement, arrivals: u64) 
     }
 }
 
-/// The rate that was achieved against the one asked for.
+/// The achieved rate against the requested one.
 pub fn rate(runtime: &str, rate_hz: f64, open: &OpenLoad) -> Claim {
-    let asked = rate_hz * open.schedule_ns as f64 / 1e9;
-    let error = (open.started_in_time as f64 / asked - 1.0).abs();
+    let requested = rate_hz * open.schedule_ns as f64 / 1e9;
+    let error = (open.started_in_time as f64 / requested - 1.0).abs();
     Claim {
         name: "achieved-rate".to_owned(),
-        claim: "arrivals are begun with at the rate asked for".to_owned(),
+        claim: "operations start at the requested rate".to_owned(),
         runtime: Some(runtime.to_owned()),
         bound: format!("{rate_hz}/s ± {}", percent(RATE_ERROR)),
         measured: format!("off by {}", percent(error)),
@@ -253,7 +248,7 @@ pub fn rate(runtime: &str, rate_hz: f64, open: &OpenLoad) -> Claim {
     }
 }
 
-/// How late the pacer was.
+/// The pacing error.
 pub fn pacing(runtime: &str, open: &OpenLoad) -> Claim {
     const CLAIM: &str = "the pacer releases arrivals when they are due";
     if !open.pacer_alone {
@@ -270,7 +265,7 @@ pub fn pacing(runtime: &str, open: &OpenLoad) -> Claim {
     }
 }
 
-/// What both sides counted.
+/// The counts of both sides.
 pub fn counts(runtime: &str, requests: u64, mismatches: &[String]) -> Claim {
     Claim {
         name: "counts".to_owned(),
@@ -285,7 +280,7 @@ pub fn counts(runtime: &str, requests: u64, mismatches: &[String]) -> Claim {
     }
 }
 
-/// What the measuring loop costs, from the quickest of several rounds that did nothing.
+/// The overhead of the measuring loop, from the quickest of several rounds of empty operations.
 pub fn loop_cost(runtime: &str, rounds: &[Measurement], clock_read_ns: f64) -> Claim {
     let per_op = |round: &Measurement| round.elapsed_ns as f64 / round.ops as f64;
     let best_ns = rounds.iter().map(per_op).fold(f64::INFINITY, f64::min);
@@ -303,9 +298,7 @@ pub fn loop_cost(runtime: &str, rounds: &[Measurement], clock_read_ns: f64) -> C
 /// Rounds with few and with many operations.
 #[derive(Clone, Copy, Debug)]
 pub struct FewAndMany<T> {
-    /// Of the round with few operations.
     pub few: T,
-    /// Of the one with many.
     pub many: T,
 }
 
@@ -361,7 +354,6 @@ pub fn untested(name: &str, claim: &str, runtime: &str, why: &str) -> Claim {
 }
 
 impl Proof {
-    /// Of all claims.
     pub fn of(machine: Machine, profile: &str, claims: Vec<Claim>) -> Self {
         Self {
             schema: PROOF_SCHEMA.to_owned(),
@@ -372,15 +364,15 @@ impl Proof {
         }
     }
 
-    /// As a table for people: a line for each claim and, below it, what was seen under each runtime.
+    /// As a table for people: a line for each claim and, below it, the outcome under each runtime.
     pub fn render(&self, style: Style) -> String {
-        let mut page = Page::new(style);
+        let mut text = Text::new(style);
         for of_claim in self.claims.chunk_by(|a, b| a.name == b.name) {
-            page.paragraph(Tone::Strong, &of_claim[0].claim);
+            text.paragraph(Tone::Strong, &of_claim[0].claim);
             for claim in of_claim {
-                row(&mut page, claim);
+                row(&mut text, claim);
             }
-            page.blank();
+            text.blank();
         }
         let failing = self.with(Outcome::Fails);
         let untested = self.with(Outcome::Untested);
@@ -398,14 +390,14 @@ impl Proof {
             0 => String::new(),
             count => format!("; {count} could not be tested here"),
         };
-        page.paragraph(tone, &format!("{verdict}{untested}."));
+        text.paragraph(tone, &format!("{verdict}{untested}."));
         if self.profile != "release" {
-            page.paragraph(
+            text.paragraph(
                 Tone::Warning,
-                "This is a debug build: what the loop costs says nothing here.",
+                "This is a debug build: its overheads mean nothing.",
             );
         }
-        page.text
+        text.finish()
     }
 
     fn with(&self, outcome: Outcome) -> usize {
@@ -414,7 +406,7 @@ impl Proof {
     }
 }
 
-fn row(page: &mut Page, claim: &Claim) {
+fn row(text: &mut Text, claim: &Claim) {
     let (tone, mark) = match claim.outcome {
         Outcome::Holds => (Tone::Plain, "holds   "),
         Outcome::Fails => (Tone::Bad, "FAILS   "),
@@ -425,7 +417,7 @@ fn row(page: &mut Page, claim: &Claim) {
         "" => String::new(),
         bound => format!(" [{bound}]"),
     };
-    page.paragraph_in(
+    text.paragraph_in(
         tone,
         &format!("{mark} {runtime:<20} {}{bound}", claim.measured),
     );

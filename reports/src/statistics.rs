@@ -1,9 +1,9 @@
-//! Statistics over rounds: medians, ratios, and their exact intervals.
+//! Statistics over rounds: medians, shifts, and their exact intervals.
 //!
 //! The round is the statistical unit; nothing here knows what was measured. Intervals are exact (binomial for a median,
-//! Wilcoxon's signed-rank distribution for paired ratios) and never resampled. Few rounds cannot give a high confidence:
-//! then the widest attainable interval is returned with the confidence that it does have. The distributions are in
-//! `statistics/exact.rs`; deciding what a difference means is the business of `verdict`.
+//! Wilcoxon's distributions for differences) and never resampled. Few rounds cannot give a high confidence: the widest
+//! attainable interval is then returned with the confidence that it does have. The distributions are in
+//! `statistics/exact.rs`; the meaning of a difference is decided in `rule`.
 
 use exact::{binomial_half, depth, known_signed_rank};
 
@@ -11,29 +11,36 @@ mod exact;
 
 pub use exact::{rank_sum, signed_rank};
 
-/// The confidence that intervals of medians are made for, where there are rounds enough.
+/// The confidence of intervals of medians, where there are enough rounds.
 pub const CONFIDENCE: f64 = 0.95;
 
 /// An estimate with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// The estimate itself; always within the bounds.
+    /// Always within the bounds.
     pub value: f64,
-    /// Lower bound.
     pub low: f64,
-    /// Upper bound.
     pub high: f64,
-    /// The interval's own confidence, 0..=1: less than asked for where there were too few values, 0 for a single one.
+    /// The interval's own confidence, 0..=1: less than requested where there were too few values, 0 for a single one.
     pub confidence: f64,
 }
 
 impl Estimate {
     /// The same after a monotonically increasing function, such as `exp`.
-    fn map(self, function: impl Fn(f64) -> f64) -> Self {
+    pub(crate) fn map(self, function: impl Fn(f64) -> f64) -> Self {
         Self {
             value: function(self.value),
             low: function(self.low),
             high: function(self.high),
+            ..self
+        }
+    }
+
+    pub(crate) fn negated(self) -> Self {
+        Self {
+            value: -self.value,
+            low: -self.high,
+            high: -self.low,
             ..self
         }
     }
@@ -64,19 +71,8 @@ pub fn hodges_lehmann(differences: &[f64], confidence: f64) -> Option<Estimate> 
     Some(depth.of(&averages, value))
 }
 
-/// The ratio a / b over pairs measured side by side: Hodges–Lehmann over d = ln(a / b), so that the ratio of b to a is
-/// exactly the inverse. `None` without pairs of two positive numbers.
-pub fn paired_ratio(pairs: &[(f64, f64)], confidence: f64) -> Option<Estimate> {
-    let log_ratios: Vec<f64> = pairs
-        .iter()
-        .map(|(a, b)| (a / b).ln())
-        .filter(|log_ratio| log_ratio.is_finite())
-        .collect();
-    Some(hodges_lehmann(&log_ratios, confidence)?.map(f64::exp))
-}
-
-/// By how much `ours` lie above `theirs`, measured apart from each other: the Hodges–Lehmann estimate of a shift, the
-/// median of all differences, with the interval that inverts Wilcoxon's rank-sum test (Hollander and Wolfe, § 4.2 and
+/// The shift of `ours` above `theirs`, measured apart from each other: the Hodges–Lehmann estimate, the median of all
+/// differences, with the interval that inverts Wilcoxon's rank-sum test (Hollander and Wolfe, § 4.2 and
 /// 4.3). Exact for any numbers of values without ties; `None` where either is empty.
 pub fn shift(ours: &[f64], theirs: &[f64], confidence: f64) -> Option<Estimate> {
     let differences = ours
@@ -86,23 +82,6 @@ pub fn shift(ours: &[f64], theirs: &[f64], confidence: f64) -> Option<Estimate> 
     let value = median_of_sorted(&differences)?;
     let depth = depth(&rank_sum(ours.len(), theirs.len()), confidence);
     Some(depth.of(&differences, value))
-}
-
-/// The ratio a / b of two groups of positive numbers that were measured apart from each other: [`shift`] of their
-/// logarithms.
-pub fn ratio_apart(a: &[f64], b: &[f64], confidence: f64) -> Option<Estimate> {
-    let logs = |values: &[f64]| -> Vec<f64> {
-        let logs = values.iter().map(|value| value.ln());
-        logs.filter(|log| log.is_finite()).collect()
-    };
-    Some(shift(&logs(a), &logs(b), confidence)?.map(f64::exp))
-}
-
-/// The geometric mean; `None` of nothing, or where a value is not positive.
-pub fn geometric_mean(values: &[f64]) -> Option<f64> {
-    let positive = !values.is_empty() && values.iter().all(|value| *value > 0.0);
-    positive
-        .then(|| (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp())
 }
 
 fn walsh_averages(values: &[f64]) -> Vec<f64> {
@@ -153,8 +132,6 @@ mod tests {
         assert_eq!(forth.value, 2.75);
         assert_eq!((forth.low, forth.high), (-back.high, -back.low));
         assert_eq!(shift(&[], &theirs, 0.9), None);
-        let ratio = ratio_apart(&[2.0, 2.0], &[1.0, 1.0], 0.9).expect("values");
-        close(ratio.value, 2.0);
     }
 
     #[test]
@@ -204,44 +181,6 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_and_its_inverse_are_exact_inverses() {
-        let pairs = [
-            (10.0, 5.0),
-            (22.0, 10.0),
-            (9.0, 5.0),
-            (41.0, 20.0),
-            (8.0, 4.1),
-            (15.0, 7.0),
-            (3.0, 1.4),
-        ];
-        let swapped = pairs.map(|(a, b)| (b, a));
-        let ratio = paired_ratio(&pairs, 0.95).expect("pairs");
-        let inverse = paired_ratio(&swapped, 0.95).expect("pairs");
-        close(ratio.value * inverse.value, 1.0);
-        close(ratio.low * inverse.high, 1.0);
-        assert!(ratio.low > 1.7 && ratio.high < 2.3, "{ratio:?}");
-    }
-
-    #[test]
-    fn a_common_drift_cancels_in_paired_ratios() {
-        let drifting: Vec<(f64, f64)> = (1..=10)
-            .map(f64::from)
-            .map(|drift| (3.0 * drift, drift))
-            .collect();
-        let ratio = paired_ratio(&drifting, 0.95).expect("pairs");
-        close(ratio.low, 3.0);
-        close(ratio.high, 3.0);
-    }
-
-    #[test]
-    fn a_ratio_to_nothing_is_left_out() {
-        assert_eq!(
-            paired_ratio(&[(1.0, 0.0), (0.0, 1.0), (0.0, 0.0)], 0.95),
-            None
-        );
-    }
-
-    #[test]
     fn the_intervals_cover_the_truth_as_often_as_they_say() {
         // Goal: the whole chain, not only its tables. Method: 2,000 seeded samples of ten skewed values each with a
         // known median of ln 2 (exponential), and of ten symmetric ones around 0.
@@ -265,12 +204,5 @@ mod tests {
         // Exact coverages are 97.85 % and 95.12 %; four standard errors are 1.3 and 1.9 points.
         assert!((1_930..=1_983).contains(&covered[0]), "{}", covered[0]);
         assert!((1_864..=1_941).contains(&covered[1]), "{}", covered[1]);
-    }
-
-    #[test]
-    fn a_geometric_mean_is_that_of_the_logarithms() {
-        close(geometric_mean(&[1.0, 100.0]).expect("positive"), 10.0);
-        assert_eq!(geometric_mean(&[]), None);
-        assert_eq!(geometric_mean(&[1.0, 0.0]), None);
     }
 }

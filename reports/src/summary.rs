@@ -1,28 +1,21 @@
-//! The summary: one line of numbers per cell, over its rounds.
+//! The summary of a run: one line of numbers per cell, over its rounds.
 //!
 //! What `run --format json` prints and what tables and charts draw from. Per metric the median over rounds with its
-//! interval; per cell the comparisons with the reference runtime of its group. What was measured wrongly gets a reason
-//! and no number. Here are the types, which are the JSON; `cell`, `judging` and `comparisons` below fill them. Next:
-//! `metrics` for what is read, `verdict` for what a difference means, `checks` for the warnings.
+//! interval; per cell the comparisons with the reference runtime of its group. A wrong measurement gets a reason and no
+//! number. The types here are the JSON, and no number is made: that is the business of `report`.
 
 use std::collections::BTreeMap;
 
 use photofinish_record::load::Load;
 use photofinish_record::machine::Machine;
-use photofinish_record::{Arm, Completion, Placement, Record, Search, Tool};
+use photofinish_record::{Arm, Completion, Placement, Search, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::checks;
-use crate::rounds::blocks;
+use crate::rule::{Look, Rule, Verdict};
 use crate::statistics::Estimate;
-use crate::verdict::{self, Comparison, Look, Rule};
 
 mod group;
-
-mod cell;
-mod comparisons;
-mod judging;
 
 pub use group::Group;
 
@@ -34,31 +27,26 @@ pub const SUMMARY_SCHEMA: &str = "photofinish-summary/1";
 pub struct Summary {
     /// Always [`SUMMARY_SCHEMA`].
     pub schema: String,
-    /// The run's id.
     pub id: String,
     /// Start of the run, RFC 3339, UTC.
     pub started_utc: String,
-    /// What measured it.
     pub tool: Tool,
     /// The seed of every draw.
     pub seed: u64,
     /// SHA-256 of the plan, in hex.
     pub plan_hash: String,
-    /// Where it was measured.
     pub machine: Machine,
-    /// Whether the run came to its end.
     pub completion: Completion,
-    /// Which CPUs server and worker ran on.
     pub placement: Placement,
-    /// What a reader must know before believing a number: the record's own warnings, then what the rounds show.
+    /// Reasons to doubt the numbers: the record's own warnings, then those that the rounds give.
     pub warnings: Vec<String>,
     /// How differences between runtimes became verdicts.
-    pub rule: Rule,
-    /// Which of the planned looks this is; `null` where the run was to measure all its blocks.
+    pub rule: VerdictRule,
+    /// Position among the planned looks; `null` where the run was to measure all its blocks.
     pub look: Option<Look>,
     /// All cells, in the plan's order.
     pub cells: Vec<CellSummary>,
-    /// What was found where the highest rate that meets an objective was looked for; the cells are then the steps of it.
+    /// The search for the highest rate that meets an objective; the cells are then its steps.
     #[serde(default)]
     pub search: Option<Search>,
 }
@@ -66,22 +54,18 @@ pub struct Summary {
 /// A cell in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CellSummary {
-    /// Name of the scenario.
     pub scenario: String,
     /// The scenario's class: `http`, `files`, `database`, ...
     pub class: String,
     /// The scenario in one line.
     pub title: String,
-    /// Name of the runtime.
     pub runtime: String,
-    /// How operations were asked for.
     pub load: Load,
     /// The side of a gate it is on.
     #[serde(default)]
     pub arm: Option<Arm>,
-    /// Whether there are numbers to believe.
     pub status: Status,
-    /// Why not, in one sentence; `null` where `status` is `ok`.
+    /// The reason for any status but `ok`, in one sentence.
     pub reason: Option<String>,
     /// Rounds measured.
     pub rounds: usize,
@@ -91,27 +75,85 @@ pub struct CellSummary {
     pub sessions: Option<u32>,
     /// Worker threads the runtime was given; `null` where nothing was measured.
     pub worker_threads: Option<u32>,
-    /// Whether every round held the rate of its open load; `null` of a closed one, and where nothing was measured.
+    /// True if every round held the rate of its open load; `null` of a closed one, and where nothing was measured.
     pub rate_held: Option<bool>,
-    /// What became of the arrivals of an open load; `null` of a closed one, and where nothing was measured.
+    /// Arrivals of an open load; `null` of a closed one, and where nothing was measured.
     #[serde(default)]
     pub arrivals: Option<ArrivalCounts>,
     /// Failed operations over all rounds, by kind.
     pub errors_by_kind: BTreeMap<String, ErrorKind>,
     /// Numbers over rounds, by metric; units close the names. Of an `invalid` cell only counts remain.
     pub metrics: BTreeMap<String, MetricSummary>,
-    /// Against the reference runtime under the same scenario and load, by metric: the one that the plan names if it has
-    /// numbers, else the first that has. Empty for that one itself, and of metrics with too few samples.
+    /// Comparisons with the reference runtime under the same scenario and load, by metric: the runtime that the plan names
+    /// if it has numbers, else the first that has. None for that one itself, and of metrics with too few samples.
     pub comparisons: BTreeMap<String, Comparison>,
 }
 
-/// Whether a cell has numbers to believe.
+/// The rule of the verdicts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VerdictRule {
+    /// The difference that does not matter, as a share: 0.02 is 2 %.
+    #[serde(alias = "floor")]
+    pub margin: f64,
+    /// Upper bound on the rate at which one comparison of equals is called `faster` or `slower` at one look, 0..=1.
+    pub alpha: f64,
+}
+
+impl From<&Rule> for VerdictRule {
+    fn from(rule: &Rule) -> Self {
+        Self {
+            margin: rule.margin,
+            alpha: rule.alpha(),
+        }
+    }
+}
+
+/// Comparison of a runtime with the reference by one metric, from pairs within blocks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Comparison {
+    /// The reference runtime.
+    pub against: String,
+    /// Hodges–Lehmann estimate over the blocks' log-ratios; above 1 this cell's number is the greater.
+    pub median: f64,
+    /// Lower bound, exact signed-rank.
+    pub low: f64,
+    /// Upper bound, exact signed-rank.
+    pub high: f64,
+    /// The interval's confidence, 0..=1: less than the verdict's where there were too few blocks for one.
+    pub confidence: f64,
+    /// Blocks with both of the pair.
+    pub pairs: usize,
+    /// The difference up to which it is a tie, as a share: 0.02 is 2 %.
+    #[serde(alias = "floor")]
+    pub margin: f64,
+    /// `null` where no verdict is attainable, with the reason.
+    pub verdict: Option<Verdict>,
+    /// The smallest difference that this run could have called, as a share: an estimate at least that far from 1, with
+    /// this interval's width, would have been `faster` or `slower`. exp(ln(1 + margin) + ln(high / low) / 2) − 1. `null`
+    /// where no verdict is attainable.
+    pub smallest_callable: Option<f64>,
+    /// The reason for no verdict, or for a tie within the measuring loop's own time.
+    pub reason: Option<String>,
+}
+
+impl Comparison {
+    /// The ratio and its interval as an estimate.
+    pub fn estimate(&self) -> Estimate {
+        Estimate {
+            value: self.median,
+            low: self.low,
+            high: self.high,
+            confidence: self.confidence,
+        }
+    }
+}
+
+/// The validity of a cell's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// Measured.
     Ok,
-    /// The runtime cannot do it honestly.
+    /// The runtime cannot run it honestly.
     Unsupported,
     /// Measured, but wrong: an identity mismatch, a violated expectation, or errors over the budget.
     Invalid,
@@ -122,28 +164,28 @@ pub enum Status {
 /// Failed operations of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorKind {
-    /// How many, over all rounds.
+    /// Number over all rounds.
     pub count: u64,
     /// The first one, in words.
     pub example: String,
 }
 
-/// What became of the arrivals of an open load, summed over all rounds.
+/// Arrivals of an open load, summed over all rounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArrivalCounts {
     /// Arrivals in the schedules.
     pub scheduled: u64,
-    /// Those that a session had begun with when their schedule ended.
+    /// Arrivals started before their schedule ended.
     pub started_in_time: u64,
-    /// Those begun with more than 1 ms after they were due.
+    /// Arrivals started more than 1 ms after they were due.
     pub late: u64,
-    /// Those that had begun and not ended when their round was ended.
+    /// Arrivals started but not ended when their round was stopped.
     pub unfinished: u64,
-    /// Those that no session had begun with when their round was ended.
+    /// Arrivals not started when their round was stopped.
     pub unsent: u64,
     /// Rounds that did not hold the rate.
     pub rounds_not_held: usize,
-    /// Whether the pacer had a CPU to itself in every round.
+    /// True if the pacer had a CPU to itself in every round.
     pub pacer_alone: bool,
 }
 
@@ -160,66 +202,41 @@ pub struct MetricSummary {
     pub unit: String,
     /// The interval's confidence, 0..=1; less than 0.95 where there were fewer than six rounds, 0 for a single one.
     pub confidence: f64,
-    /// Why to take the number as a hint only; `null` where it is sound.
+    /// The reason to take the number as a hint only; `null` where it is sound.
     pub advisory: Option<String>,
-    /// Whether the truth can only be greater: operations that had not ended count with the time they had waited.
+    /// True if the truth can only be greater: operations that had not ended count with the time they had waited.
     #[serde(default)]
     pub lower_bound: bool,
 }
 
 impl Summary {
-    /// Summarises a record. Never fails: what does not fit together becomes a warning.
-    pub fn of(record: &Record) -> Self {
-        let cells = (0..record.plan.cells.len()).map(|index| cell::summarise(record, index));
-        let warnings = record.warnings.iter().cloned();
-        Self {
-            schema: SUMMARY_SCHEMA.to_owned(),
-            id: record.id.clone(),
-            started_utc: record.started_utc.clone(),
-            tool: record.tool.clone(),
-            seed: record.seed,
-            plan_hash: record.plan_hash.clone(),
-            machine: record.machine.clone(),
-            completion: record.completion.clone(),
-            placement: record.plan.placement.clone(),
-            warnings: warnings.chain(checks::warnings(record)).collect(),
-            rule: Rule::of(&record.plan),
-            look: verdict::look(&record.plan, blocks(record)),
-            search: record.search.clone(),
-            cells: comparisons::with_comparisons(record, cells.collect()),
-        }
-    }
-
     /// The cells by scenario and load, in the order of their first appearance.
     pub fn groups(&self) -> Vec<Group<'_>> {
-        let mut groups: Vec<Group<'_>> = Vec::new();
-        for cell in &self.cells {
-            match groups.iter_mut().find(|group| group.holds(cell)) {
-                Some(group) => group.cells.push(cell),
-                None => groups.push(Group {
-                    scenario: &cell.scenario,
-                    load: cell.load,
-                    arm: cell.arm,
-                    cells: vec![cell],
-                }),
-            }
-        }
-        groups
+        groups(&self.cells)
     }
+}
+
+/// Cells by scenario and load, in the order of their first appearance.
+pub(crate) fn groups(cells: &[CellSummary]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for cell in cells {
+        match groups.iter_mut().find(|group| group.holds(cell)) {
+            Some(group) => group.cells.push(cell),
+            None => groups.push(Group {
+                scenario: &cell.scenario,
+                load: cell.load,
+                arm: cell.arm,
+                cells: vec![cell],
+            }),
+        }
+    }
+    groups
 }
 
 impl CellSummary {
     /// A metric by name; `None` where it could not be known.
     pub fn metric(&self, name: &str) -> Option<&MetricSummary> {
         self.metrics.get(name)
-    }
-
-    /// The runtime's name with its note, such as `async-std (discontinued)`.
-    pub fn runtime_with_note(&self) -> String {
-        match crate::runtimes::note(&self.runtime) {
-            Some(note) => format!("{} ({note})", self.runtime),
-            None => self.runtime.clone(),
-        }
     }
 }
 

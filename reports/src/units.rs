@@ -3,6 +3,15 @@
 //! Every table, chart and page prints through here, so that one number looks the same everywhere. Programs read the
 //! plain numbers of `summary` instead.
 
+/// Units of time as people write them, in ns.
+pub(crate) const TIMES: [(&str, f64); 5] = [
+    ("ns", 1.0),
+    ("us", 1e3),
+    ("µs", 1e3),
+    ("ms", 1e6),
+    ("s", 1e9),
+];
+
 /// A duration in ns: `850ns`, `1.25µs`, `12.5ms`, `3.00s`.
 pub fn duration(ns: f64) -> String {
     scaled(ns, &[(1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")])
@@ -32,6 +41,11 @@ pub fn bytes(value: f64) -> String {
     scaled(value, &scales)
 }
 
+/// A rate in Hz: `16.0k/s`.
+pub fn per_second(hz: f64) -> String {
+    format!("{}/s", count(hz))
+}
+
 /// A ratio: `2.31×`, `0.0125×`.
 pub fn ratio(value: f64) -> String {
     match value {
@@ -41,15 +55,16 @@ pub fn ratio(value: f64) -> String {
     }
 }
 
-/// The same number without zeros that say nothing, for an axis: `50.0k` becomes `50k`, `0ns` becomes `0`.
+/// The same number without trailing zeros, for an axis: `50.0k` becomes `50k`, `0ns` becomes `0`.
 pub fn tick(text: &str) -> String {
     let digits = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number = match number.contains('.') {
-        true => number.trim_end_matches('0').trim_end_matches('.'),
-        false => number,
+    let number = if number.contains('.') {
+        number.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        number
     };
     match number {
         "0" => "0".to_owned(),
@@ -57,7 +72,7 @@ pub fn tick(text: &str) -> String {
     }
 }
 
-/// How far an interval reaches from its middle, the farther side, in percent of the middle: `±4%`, `±0.3%`.
+/// The reach of an interval from its middle to the farther side, in percent of the middle: `±4%`, `±0.3%`.
 pub fn spread(value: f64, low: f64, high: f64) -> String {
     let percent = 100.0 * (high - value).max(value - low) / value;
     match percent {
@@ -77,7 +92,7 @@ pub fn percent(share: f64) -> String {
     format!("{}%", text.strip_suffix(".0").unwrap_or(&text))
 }
 
-/// Picks the metric's own form by its unit.
+/// A metric's value in the form that suits its unit.
 pub fn with_unit(value: f64, unit: &str) -> String {
     match unit {
         "ns" | "ns/op" => duration(value),

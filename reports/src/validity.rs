@@ -1,132 +1,104 @@
-//! Validity: what went on around the rounds that makes their numbers tell of something else.
+//! Validity: the status of a cell, and in one sentence the reason why its numbers must not be believed.
 //!
-//! A disturbed machine, a server that had no CPU time left, local ports that ran out, listeners that dropped
-//! connections. What is doubtful becomes a warning in `checks`; what misleads makes the cell invalid in `summary`. What
-//! counts as a disturbance was decided when the round ran, and stands in the record.
+//! Mismatches of the two sides' counts, violated expectations and failures beyond the budget make a cell invalid; a cell that
+//! was refused or never measured has no numbers to begin with. What only makes a number doubtful is a warning, in
+//! `report/warnings.rs`.
 
-use photofinish_harness::workload::Failure;
-use photofinish_record::{Measured, Outcome, PlacementKind, Record, Round};
+use photofinish_record::{Completion, Failures, Measured, Measurement, Outcome};
 
-use crate::checks::name;
-use crate::rounds::{counted, failures, measured};
+use crate::describe;
+use crate::rounds::Rounds;
+use crate::summary::Status;
 
-/// Share of its CPUs' time from which on a side has nothing left to give.
-const EXHAUSTED: f64 = 0.95;
+/// Status and reason of a cell without valid numbers.
+pub(crate) type Invalidity = (Status, String);
 
-/// All that the rounds' surroundings say against them: first what concerns the run, then its cells.
-pub fn warnings(record: &Record) -> Vec<String> {
-    let cells = 0..record.plan.cells.len();
-    let of_cells = cells.flat_map(|cell| [server_bound(record, cell), overflowed(record, cell)]);
-    disturbed(record)
-        .into_iter()
-        .chain(of_cells.flatten())
-        .collect()
+/// Refuses a cell whose numbers must not be believed.
+pub(crate) fn validate(
+    rounds: &Rounds<'_>,
+    completion: &Completion,
+    cell: usize,
+) -> Result<(), Invalidity> {
+    let planned = &rounds.plan.cells[cell];
+    if let Some(reason) = &planned.unsupported {
+        return Err((Status::Unsupported, reason.clone()));
+    }
+    if rounds.measured(cell).next().is_none() {
+        return Err(not_measured(rounds, completion, cell));
+    }
+    let scenario = rounds.scenario(&planned.scenario);
+    let budget = scenario.map_or(0.0, |scenario| scenario.error_budget);
+    let errors: Vec<String> = rounds
+        .measured(cell)
+        .flat_map(|round| round_errors(round, budget))
+        .collect();
+    match errors.split_first() {
+        None => Ok(()),
+        Some((first, rest)) => Err((Status::Invalid, describe::first_and_more(first, rest.len()))),
+    }
 }
 
-/// What makes a round tell of this machine's ports instead of what was measured.
-pub(crate) fn out_of_ports(round: &Measured) -> Option<String> {
-    let failures = round.worker.errors.get(Failure::PORTS)?;
+/// The reason why a planned cell has no measured round.
+fn not_measured(rounds: &Rounds<'_>, completion: &Completion, cell: usize) -> Invalidity {
+    let reason = |outcome: &Outcome| match outcome {
+        Outcome::Unsupported { reason } => Some((Status::Unsupported, reason.clone())),
+        Outcome::Failed { reason } => Some((Status::Failed, reason.clone())),
+        Outcome::Ok(_) => None,
+    };
+    let never_begun = match completion {
+        Completion::Complete => "no round of it was planned",
+        Completion::Interrupted => "the run was interrupted before its first round",
+        Completion::Failed { .. } => "the run ended before its first round",
+    };
+    let mut outcomes = rounds.of_cell(cell).iter().map(|round| &round.outcome);
+    outcomes
+        .find_map(reason)
+        .unwrap_or((Status::Failed, never_begun.to_owned()))
+}
+
+/// Mismatches, violations and errors over the budget of one round.
+fn round_errors(round: &Measured, error_budget: f64) -> Vec<String> {
+    let recorded = round.mismatches.iter().chain(&round.worker.violations);
+    let failed = round.worker.failed_ops();
+    let all = round.worker.ops + failed;
+    let share = failed as f64 / all.max(1) as f64;
+    let mut errors: Vec<String> = recorded.cloned().collect();
+    errors.extend(out_of_ports(round));
+    if share > error_budget {
+        errors.push(over_budget(&round.worker, share, error_budget));
+    }
+    if all == 0 {
+        errors.push("no operation ended in the measured phase".to_owned());
+    }
+    errors
+}
+
+/// A round that ran out of local ports measured this machine instead of the server.
+fn out_of_ports(round: &Measured) -> Option<String> {
+    let failures = round.worker.errors.get(Failures::PORTS)?;
     Some(format!(
-        "{} operations found no local port to connect from, which says nothing about the server: closed connections hold \
-         theirs for a minute; keep connections open, or widen net.ipv4.ip_local_port_range",
+        "{} operations found no local port to connect from, which says nothing about the server: a closed connection keeps \
+         its port for a minute; keep connections open, or widen net.ipv4.ip_local_port_range",
         failures.count
     ))
 }
 
-/// Rounds that count although something disturbed them.
-fn disturbed(record: &Record) -> Option<String> {
-    let counting = counting(record);
-    let mut disturbances = counting.iter().filter_map(|round| {
-        let what = round.conditions.disturbance.as_deref()?;
-        Some(format!("{what} during {}", name(record, round.cell)))
-    });
-    let first = disturbances.next()?;
-    let count = 1 + disturbances.count();
-    Some(format!(
-        "{count} of {} rounds were disturbed and count all the same: {first}; measure again when the machine has nothing \
-         else to do",
-        counting.len()
-    ))
-}
-
-/// The measured rounds of the plan's cells that count.
-fn counting(record: &Record) -> Vec<&Round> {
-    let planned = |round: &&Round| {
-        round.cell < record.plan.cells.len() && matches!(round.outcome, Outcome::Ok(_))
-    };
-    counted(record).filter(planned).collect()
-}
-
-/// A server without CPU time left is what was measured, while the worker waited for it.
-fn server_bound(record: &Record, cell: usize) -> Option<String> {
-    let placement = &record.plan.placement;
-    // On CPUs of both, each is busy with the other's time.
-    if placement.kind != PlacementKind::Split {
-        return None;
-    }
-    let mut bound = Vec::new();
-    let mut rounds = 0;
-    for (_, round) in measured(record, cell) {
-        rounds += 1;
-        let server = server_share(round, placement.server_cpus.len());
-        let worker = worker_share(round, placement.worker_cpus.len());
-        bound.extend(
-            server
-                .zip(worker)
-                .filter(|(server, worker)| *server >= EXHAUSTED && *worker < EXHAUSTED),
-        );
-    }
-    let (server, worker) = *bound.first()?;
-    (2 * bound.len() > rounds).then(|| {
-        format!(
-            "{}: the server was the limit, with its CPUs {:.0}% busy and the worker's {:.0}%: the throughput is the \
-             server's, and a faster runtime could not show it; give the server more CPUs or less to do",
-            name(record, cell),
-            100.0 * server.min(1.0),
-            100.0 * worker
-        )
-    })
-}
-
-/// How much of its CPUs the servers used in the measured phase.
-///
-/// Their CPU time is that of the whole round. The warm-up's operations are like those that count, so they have their
-/// part of it by number; what opening the sessions took is too little to matter.
-fn server_share(round: &Measured, cpus: usize) -> Option<f64> {
-    let each: Option<Vec<u64>> = round
-        .servers
-        .values()
-        .map(|counts| Some(counts.cpu_user_ns? + counts.cpu_system_ns?))
-        .collect();
-    let cpu_ns: u64 = each?.iter().sum();
-    let ops = round.worker.ops + failures(&round.worker);
-    let measured_part = ops as f64 / (ops + round.worker.warmup_ops).max(1) as f64;
-    share(cpu_ns as f64 * measured_part, round, cpus)
-}
-
-fn worker_share(round: &Measured, cpus: usize) -> Option<f64> {
-    let cost = &round.worker.cost;
-    let cpu_ns = cost.cpu_user_ns? + cost.cpu_system_ns?;
-    share(cpu_ns as f64, round, cpus)
-}
-
-fn share(cpu_ns: f64, round: &Measured, cpus: usize) -> Option<f64> {
-    let available_ns = round.worker.elapsed_ns as f64 * cpus as f64;
-    (available_ns > 0.0).then(|| cpu_ns / available_ns)
-}
-
-/// Connections that the kernel dropped are tried again a second later.
-fn overflowed(record: &Record, cell: usize) -> Option<String> {
-    let dropped: u64 = counting(record)
+fn over_budget(round: &Measurement, share: f64, budget: f64) -> String {
+    let kinds: Vec<String> = round
+        .errors
         .iter()
-        .filter(|round| round.cell == cell)
-        .filter_map(|round| round.conditions.listen_overflows)
-        .sum();
-    (dropped > 0).then(|| {
-        format!(
-            "{}: full queues of listeners dropped {dropped} connections, each of which was tried again a second later: \
-             latencies hold those seconds; raise net.core.somaxconn and the server's own backlog",
-            name(record, cell)
-        )
-    })
+        .map(|(kind, errors)| format!("{} {kind}", errors.count))
+        .collect();
+    format!(
+        "{}% of the operations failed where {}% may: {}",
+        two_digits(100.0 * share),
+        two_digits(100.0 * budget),
+        kinds.join(", ")
+    )
+}
+
+/// At most two digits after the point, without trailing zeros.
+fn two_digits(percent: f64) -> String {
+    let text = format!("{percent:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

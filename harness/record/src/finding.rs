@@ -18,6 +18,13 @@ pub struct Finding {
     pub remedy: Option<String>,
 }
 
+/// True if a measurement is worth making: no finding says that numbers would mislead.
+pub fn is_fit(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .all(|finding| finding.level != FindingLevel::Bad)
+}
+
 /// How fit a machine is in one respect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

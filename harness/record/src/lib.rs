@@ -36,7 +36,7 @@ mod finding;
 mod search;
 
 pub use encoding::{canonical_json, hex};
-pub use finding::{Finding, FindingLevel};
+pub use finding::{Finding, FindingLevel, is_fit};
 pub use gate::{Arm, ArmKind, ArmSource, Gate, GateTerm, Requirement, TextPlace};
 pub use measurement::{Cost, Failures, Floor, Measurement, OpenLoad, ServerCounts, Traffic};
 pub use plan::{Cell, InFlight, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer};

@@ -91,6 +91,13 @@ pub struct OpenLoad {
     pub pacer_alone: bool,
 }
 
+impl Measurement {
+    /// Failed operations of all kinds.
+    pub fn failed_ops(&self) -> u64 {
+        self.errors.values().map(|failures| failures.count).sum()
+    }
+}
+
 impl OpenLoad {
     /// A start later than this after the due time is late, in ns: more than pacing and a wake-up take.
     pub const LATE_NS: u64 = 1_000_000;
@@ -118,6 +125,11 @@ pub struct Failures {
     pub example: String,
     /// Time from start to failure, in ns.
     pub service: Latencies,
+}
+
+impl Failures {
+    /// The kind of failures for want of a local port to connect from: this machine's limit, not the peer's.
+    pub const PORTS: &'static str = "ports";
 }
 
 /// What a client sent and received.

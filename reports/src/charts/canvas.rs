@@ -74,7 +74,7 @@ impl Ink {
 /// CSS rules that repaint every chart inside `scope` for a dark background.
 pub fn style_sheet(scope: &str) -> String {
     let inks = INKS.iter().map(|(_, light, dark)| (*light, *dark));
-    let looks = runtimes::looks().map(|look| (look.light, look.dark));
+    let looks = runtimes::LOOKS.iter().map(|look| (look.light, look.dark));
     let mut css = String::new();
     for (light, dark) in inks.chain(looks) {
         let (light, dark) = (hex(light), hex(dark));

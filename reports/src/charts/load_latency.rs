@@ -13,7 +13,7 @@ use crate::metrics::RESPONSE_P99;
 use crate::search::Objective;
 use crate::statistics::Estimate;
 use crate::summary::{CellSummary, Group};
-use crate::{found, units};
+use crate::{search_table, units};
 
 const TITLE: &str = "Latency by rate";
 
@@ -116,7 +116,7 @@ fn asked(source: &Source<'_>, groups: &[&Group<'_>]) -> Asked {
         metric: RESPONSE_P99.to_owned(),
         limit: None,
     };
-    let Some(search) = &source.summary.search else {
+    let Some(search) = &source.report.summary.search else {
         return response;
     };
     let objective = Objective::from_str(&search.objective).ok();
@@ -124,7 +124,7 @@ fn asked(source: &Source<'_>, groups: &[&Group<'_>]) -> Asked {
         let cells = groups.iter().flat_map(|group| &group.cells);
         cells.into_iter().any(|cell| cell.metric(name).is_some())
     };
-    let metric = found::metric(&search.objective).filter(known);
+    let metric = search_table::metric(&search.objective).filter(known);
     metric
         .zip(objective)
         .map_or(response, |(metric, objective)| Asked {
@@ -217,7 +217,7 @@ fn description(series: &[Series<'_>], asked: &Asked) -> String {
     let said = series.iter().map(|one| {
         let held = one.points.iter().filter(|place| place.held);
         let highest = held.map(|place| place.rate_hz).reduce(f64::max);
-        let highest = highest.map_or("no rate".to_owned(), found::per_second);
+        let highest = highest.map_or("no rate".to_owned(), units::per_second);
         format!("{} held {highest}", one.runtime)
     });
     let limit = asked.limit.iter().map(|(_, objective)| objective.clone());

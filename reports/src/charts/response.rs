@@ -88,7 +88,7 @@ impl Row {
         };
         let lines: Vec<Line> = LINES.iter().filter_map(line).collect();
         (!lines.is_empty()).then(|| Self {
-            label: cell.runtime_with_note(),
+            label: source.label(&cell.runtime),
             look: source.look(&cell.runtime),
             lines,
         })

@@ -44,7 +44,7 @@ impl Row {
         text: String,
     ) -> Self {
         Self {
-            label: cell.runtime_with_note(),
+            label: source.label(&cell.runtime),
             look: source.look(&cell.runtime),
             estimate,
             text,

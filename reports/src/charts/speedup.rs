@@ -6,8 +6,7 @@ use super::rows::{self, Row, Words};
 use super::{Draw, Kind, Source, subject};
 use crate::metrics::THROUGHPUT;
 use crate::statistics::Estimate;
-use crate::summary::{CellSummary, Group};
-use crate::verdict::Comparison;
+use crate::summary::{CellSummary, Comparison, Group};
 use crate::{describe, units};
 
 const TITLE: &str = "Speed-up";

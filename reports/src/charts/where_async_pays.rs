@@ -7,10 +7,10 @@
 use super::canvas::{Anchor, Canvas, Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
 use super::scale::Scale;
 use super::{Draw, Kind, Source};
-use crate::async_pays::{self, Against, Row, SYNC, THREADS};
+use crate::async_pays::{Ratios, Row};
+use crate::rule::Verdict;
 use crate::runtimes::Look;
 use crate::units;
-use crate::verdict::Verdict;
 
 pub(super) static SPEED: Kind = Kind {
     name: "speed",
@@ -36,15 +36,15 @@ struct Panel {
     subject: &'static str,
     /// What lies to the left of 1, and to the right.
     sides: [&'static str; 2],
-    read: fn(&Against) -> Option<Mark>,
+    read: fn(&Ratios) -> Option<Mark>,
 }
 
 const OF_SPEED: Panel = Panel {
     kind: &SPEED,
     subject: "operations per second as a ratio to sync and to threads; hollow: not decided",
     sides: ["async slower", "async faster"],
-    read: |against| {
-        let speed = against.speed.as_ref()?;
+    read: |ratios| {
+        let speed = ratios.speed.as_ref()?;
         let decided = speed
             .verdict
             .is_some_and(|said| said != Verdict::Inconclusive);
@@ -60,14 +60,14 @@ const OF_CPU: Panel = Panel {
     kind: &CPU,
     subject: "per operation, as a ratio to sync and to threads",
     sides: ["async needs less", "async needs more"],
-    read: |against| Mark::exactly(against.cpu?),
+    read: |ratios| Mark::exactly(ratios.cpu?),
 };
 
 const OF_MEMORY: Panel = Panel {
     kind: &MEMORY,
     subject: "peak of the process, as a ratio to sync and to threads",
     sides: ["async needs less", "async needs more"],
-    read: |against| Mark::exactly(against.memory?),
+    read: |ratios| Mark::exactly(ratios.memory?),
 };
 
 /// A ratio on its line.
@@ -111,8 +111,8 @@ const GAP: f64 = 10.0;
 const TICK: f64 = 46.0;
 
 fn draw(source: &Source<'_>, panel: &Panel) -> Option<Drawing> {
-    let rows = async_pays::rows(source.record, source.summary);
-    let lines: Vec<Line> = rows.iter().map(|row| Line::of(row, panel)).collect();
+    let answer = &source.report.async_pays;
+    let lines: Vec<Line> = answer.rows.iter().map(|row| Line::of(row, panel)).collect();
     if lines
         .iter()
         .all(|line| line.marks.iter().all(Option::is_none))
@@ -121,14 +121,14 @@ fn draw(source: &Source<'_>, panel: &Panel) -> Option<Drawing> {
     }
     let layout = Layout::of(&lines);
     let scale = Scale::logarithmic(around(&lines), (layout.left, layout.right));
-    let looks = [SYNC, THREADS].map(|runtime| source.look(runtime));
+    let looks = answer.references.each_ref().map(|name| source.look(name));
     Some(Drawing::new(
         layout.height(),
-        description(&lines),
+        description(&lines, &answer.references),
         |canvas| {
             canvas.heading(panel.kind.title, panel.subject);
             layout.axis(canvas, &scale, panel.sides);
-            layout.columns(canvas, looks);
+            layout.columns(canvas, &answer.references, looks);
             for (line, place) in lines.iter().zip(&layout.places) {
                 if let Some(y) = place.class {
                     canvas.text(at(MARGIN, y), &line.class, Type::LABEL_BOLD);
@@ -144,7 +144,7 @@ impl Line {
         Self {
             class: row.class.clone(),
             label: format!("{} · {}", row.scenario, row.concurrency),
-            marks: [&row.sync, &row.threads].map(panel.read),
+            marks: [&row.vs_sequential, &row.vs_threads].map(panel.read),
         }
     }
 }
@@ -215,9 +215,9 @@ impl Layout {
     }
 
     /// The two columns' headings, each with its mark: they are the legend too.
-    fn columns(&self, canvas: &Canvas<'_>, looks: [Look; 2]) {
+    fn columns(&self, canvas: &Canvas<'_>, names: &[String; 2], looks: [Look; 2]) {
         let y = TOP + HEADER / 2.0;
-        for (index, (name, look)) in [SYNC, THREADS].into_iter().zip(looks).enumerate() {
+        for (index, (name, look)) in names.iter().zip(looks).enumerate() {
             let end = self.column(index);
             canvas.text(at(end, y), name, Type::CAPTION.anchored(Anchor::End));
             let start = end - Type::CAPTION.width(name);
@@ -275,12 +275,15 @@ fn around(lines: &[Line]) -> (f64, f64) {
     (low / room, high * room)
 }
 
-fn description(lines: &[Line]) -> String {
+fn description(lines: &[Line], [sequential, threads]: &[String; 2]) -> String {
     let said = lines.iter().map(|line| {
-        let [sync, threads] = line
+        let [to_sequential, to_threads] = line
             .marks
             .map(|mark| mark.map_or("n/a".to_owned(), |mark| units::ratio(mark.ratio)));
-        format!("{} {sync} of {SYNC} and {threads} of {THREADS}", line.label)
+        format!(
+            "{} {to_sequential} of {sequential} and {to_threads} of {threads}",
+            line.label
+        )
     });
     said.collect::<Vec<_>>().join(", ")
 }

@@ -1,26 +1,25 @@
-//! What is said of cells that a table cannot show: those without numbers, their failures, and sessions that did not run.
+//! Sentences about single cells: those without numbers, failed operations, missing sessions, and arrivals of open loads.
 //!
-//! Runtimes that are absent for one reason are named together, so that a table of many does not drown in notes.
+//! A rate that was not held makes response times those of another load than the requested one, so it is said beside the
+//! number and again in a sentence with counts.
 
 use super::plural;
 use crate::summary::{CellSummary, ErrorKind, Status};
 use crate::units;
 
-/// Runtimes that have no numbers, for one and the same reason.
+/// Runtimes without numbers, for one and the same reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Absent {
     /// Their names.
     pub runtimes: String,
-    /// What became of them.
     pub status: Status,
-    /// Why, in one sentence.
     pub reason: String,
 }
 
 /// The runtimes among these cells that have no numbers, by reason, in the cells' order; each once.
-pub fn absent(cells: &[&CellSummary]) -> Vec<Absent> {
+pub fn absent<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> Vec<Absent> {
     let mut absent: Vec<Absent> = Vec::new();
-    for cell in cells.iter().filter(|cell| cell.status != Status::Ok) {
+    for cell in cells.into_iter().filter(|cell| cell.status != Status::Ok) {
         let reason = cell.reason.clone().unwrap_or("no reason given".to_owned());
         match absent
             .iter_mut()
@@ -38,7 +37,6 @@ pub fn absent(cells: &[&CellSummary]) -> Vec<Absent> {
     absent
 }
 
-/// A status in the word that people read.
 pub fn status(status: Status) -> &'static str {
     match status {
         Status::Ok => "ok",
@@ -48,8 +46,8 @@ pub fn status(status: Status) -> &'static str {
     }
 }
 
-/// A cell's failed operations by kind, with the first of each.
-pub fn errors(cell: &CellSummary) -> String {
+/// A cell's failed operations by kind, with the first of each; `None` if there are none.
+pub fn errors(cell: &CellSummary) -> Option<String> {
     let kind = |(kind, errors): (&String, &ErrorKind)| {
         format!(
             "{} × {kind} ({})",
@@ -58,18 +56,52 @@ pub fn errors(cell: &CellSummary) -> String {
         )
     };
     let kinds: Vec<String> = cell.errors_by_kind.iter().map(kind).collect();
-    format!("{}: errors: {}", cell.runtime, kinds.join(", "))
+    (!kinds.is_empty()).then(|| format!("{}: errors: {}", cell.runtime, kinds.join(", ")))
 }
 
-/// Said where a runtime ran another number of sessions than was asked for.
+/// The number of sessions, where it is not the requested one.
 pub fn fewer_sessions(cell: &CellSummary) -> Option<String> {
     let sessions = cell.sessions?;
-    let asked = cell.load.concurrency().get();
-    (sessions != asked).then(|| {
+    let requested = cell.load.concurrency().get();
+    (sessions != requested).then(|| {
         format!(
-            "{} ran {}, not {asked}.",
+            "{} ran {}, not {requested}.",
             cell.runtime,
             plural(sessions as usize, "session")
         )
     })
+}
+
+/// The arrivals of a cell that did not hold its rate, or whose operations did not all end.
+pub fn arrivals(cell: &CellSummary) -> Option<String> {
+    let arrivals = cell.arrivals.as_ref()?;
+    let late = arrivals.scheduled.saturating_sub(arrivals.started_in_time);
+    let counts = [
+        (late, "had not begun when the schedule ended"),
+        (arrivals.late, "began more than 1ms late"),
+        (arrivals.unfinished, "were left unfinished"),
+        (arrivals.unsent, "were never sent"),
+    ];
+    let phrases: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, phrase)| format!("{} {phrase}", units::count(*count as f64)))
+        .collect();
+    let phrases = match phrases.as_slice() {
+        [] => "all began in time".to_owned(),
+        phrases => phrases.join(", "),
+    };
+    let held = match arrivals.rounds_not_held {
+        0 if arrivals.unfinished + arrivals.unsent == 0 => return None,
+        0 => format!("{}:", cell.runtime),
+        not_held => format!(
+            "{} did not hold the rate in {not_held} of {}:",
+            cell.runtime,
+            plural(cell.rounds, "round"),
+        ),
+    };
+    let scheduled = units::count(arrivals.scheduled as f64);
+    Some(format!(
+        "{held} of {scheduled} operations that were due, {phrases}."
+    ))
 }

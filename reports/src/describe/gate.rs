@@ -1,8 +1,11 @@
-//! A gate's checks in words: what was asked, what was found, and how sure that is.
+//! A gate in words: what each check requires, what was found, and how certain that is.
 
 use photofinish_record::Requirement;
 
-use crate::gate::{Check, GateVerdict, Interval};
+use super::plural;
+use crate::gate::{Check, GateReport, GateVerdict};
+use crate::metrics::{SampleCount, short_name};
+use crate::rule::Decision;
 use crate::units;
 
 /// A share as a signed percentage: `+4.1%`, `-12%`, `0%`.
@@ -15,31 +18,46 @@ pub fn signed_percent(share: f64) -> String {
     }
 }
 
-/// What was found, with its bounds: `is 15% slower (+12% to +18%)`.
-pub fn gate_finding(check: &Check) -> String {
-    match (check.slowdown, check.value) {
-        (Some(slowdown), _) => {
-            let worse = match slowdown.estimate >= 0.0 {
-                true => "worse",
-                false => "better",
-            };
-            format!(
-                "is {} {worse} ({} to {})",
-                units::percent(slowdown.estimate.abs()),
-                signed_percent(slowdown.low),
-                signed_percent(slowdown.high)
-            )
-        }
-        (None, Some(value)) => format!(
-            "is {} where {} was asked for",
-            interval(check, value),
-            requirement(check)
-        ),
-        (None, None) => "is not known".to_owned(),
-    }
+/// A check's cell and metric: `http-get / tokio (closed, 16 in flight): throughput`.
+pub fn check_name(check: &Check) -> String {
+    format!(
+        "{} / {} ({}): {}",
+        check.scenario,
+        check.runtime,
+        check.load,
+        short_name(&check.metric)
+    )
 }
 
-/// What was asked: `< +10%`, `< 20.0ms`, `no errors`.
+/// A check within its scenario: `tokio · closed, 16 in flight · throughput`.
+pub fn check_subject(check: &Check) -> String {
+    let metric = short_name(&check.metric);
+    format!("{} · {} · {metric}", check.runtime, check.load)
+}
+
+/// A check in one line: its name and the finding.
+pub fn whole_check(check: &Check) -> String {
+    format!("{} {}", check_name(check), gate_finding(check))
+}
+
+/// The finding of a check with its bounds and the requirement: `is 15% worse (+12% to +18%), expected < +10%`.
+pub fn gate_finding(check: &Check) -> String {
+    let estimate = match (check.slowdown, check.value) {
+        (Some(slowdown), _) if slowdown.estimate >= 0.0 => {
+            format!("{} worse", units::percent(slowdown.estimate))
+        }
+        (Some(slowdown), _) => format!("{} better", units::percent(-slowdown.estimate)),
+        (None, Some(value)) => gate_value(check, value.estimate),
+        (None, None) => return "is not known".to_owned(),
+    };
+    let bounds = match gate_bounds(check) {
+        bounds if bounds.is_empty() => bounds,
+        bounds => format!(" ({bounds})"),
+    };
+    format!("is {estimate}{bounds}, expected {}", requirement(check))
+}
+
+/// The requirement of a check: `< +10%`, `< 20.0ms`, `no errors`.
 pub fn requirement(check: &Check) -> String {
     match check.requirement {
         Requirement::Slowdown { limit } => format!("< {}", signed_percent(limit)),
@@ -58,20 +76,18 @@ pub fn gate_value(check: &Check, value: f64) -> String {
     }
 }
 
-fn interval(check: &Check, value: Interval) -> String {
-    let of = |number| gate_value(check, number);
-    match value.low == value.high {
-        true => of(value.estimate),
-        false => format!(
-            "{} ({} to {})",
-            of(value.estimate),
-            of(value.low),
-            of(value.high)
-        ),
-    }
+/// A value for a table; blank where it is not known.
+pub fn gate_value_or_blank(check: &Check, value: Option<f64>) -> String {
+    value.map_or_else(String::new, |value| gate_value(check, value))
 }
 
-/// The bounds of what was found in a cell of a table: `+12% … +18%`.
+/// The slowdown for a table; blank of an objective.
+pub fn gate_slowdown(check: &Check) -> String {
+    let slowdown = check.slowdown;
+    slowdown.map_or_else(String::new, |slowdown| signed_percent(slowdown.estimate))
+}
+
+/// The bounds for a table: `+12% to +18%`.
 pub fn gate_bounds(check: &Check) -> String {
     match (check.slowdown, check.value) {
         (Some(slowdown), _) => format!(
@@ -91,4 +107,54 @@ pub fn gate_bounds(check: &Check) -> String {
 /// The verdict as a heading: `PASS`, `REGRESSION`, …
 pub fn gate_heading(verdict: GateVerdict) -> String {
     verdict.name().to_uppercase()
+}
+
+/// The procedure and the meaning of the verdicts.
+pub fn gate_rule(report: &GateReport) -> String {
+    let (block, procedure) = if report.paired {
+        ("pair", "base and head side by side in random order")
+    } else {
+        ("block", "the head now, the base from its record")
+    };
+    format!(
+        "{}, {procedure}; look {} of {}. A check fails when the lower bound is beyond {}, and passes when the upper bound \
+         meets the requirement.",
+        plural(report.blocks, block),
+        report.look.number,
+        report.look.planned,
+        units::percent(report.tolerance),
+    )
+}
+
+/// The reason why a percentile is no basis for a decision.
+pub fn too_few_samples(samples: SampleCount) -> String {
+    format!(
+        "needs {} operations in a round; the smallest round had {}",
+        samples.needed, samples.present
+    )
+}
+
+/// The reason why a check is undecided by the numbers themselves.
+pub fn undecided(check: &Check, decision: &Decision, looks: &[u32]) -> String {
+    match (decision.bounds, decision.look) {
+        (None, _) => "not known here: no round has it".to_owned(),
+        (Some(_), 0) => format!(
+            "{} so far, and the first planned look is after {}",
+            plural(decision.samples, "round"),
+            looks.first().copied().unwrap_or(0)
+        ),
+        (Some(_), look) if look == looks.len() => match check.slowdown {
+            Some(slowdown) => format!(
+                "after all {} the slowdown still lies between {} and {}: lengthen the rounds, or use a quieter machine",
+                decision.samples,
+                signed_percent(slowdown.low),
+                signed_percent(slowdown.high)
+            ),
+            None => "its bounds still lie on both sides of the objective".to_owned(),
+        },
+        (Some(_), look) => format!(
+            "undecided at look {look} of {}, when the gate ended",
+            looks.len()
+        ),
+    }
 }

@@ -1,6 +1,6 @@
-//! What stands below tables so that they can be read: kinds of time, marks before numbers, verdicts and spreads.
+//! Legends below tables: kinds of time, marks before numbers, verdicts and spreads.
 //!
-//! A legend is there only where what it explains is shown. What it explains is said in `table` and `verdicts`.
+//! A legend is shown only together with what it explains, which is in `table` and `verdicts`.
 
 use photofinish_record::load::Load;
 
@@ -8,78 +8,76 @@ use super::plural;
 use crate::summary::{CellSummary, Group, Status, Summary};
 use crate::units;
 
-/// Said once wherever closed load is shown.
-pub const CLOSED_LOAD: &str = "Closed load: a session's next operation waits for its last, so these are service times; \
+const CLOSED_LOAD: &str = "Closed load: a session's next operation waits for its last, so these are service times; \
     queueing is hidden (coordinated omission).";
 
-/// Said once wherever open load is shown.
-pub const OPEN_LOAD: &str = "Open load: response time runs from when an operation was due (p50, p99 and p99.9 are \
+const OPEN_LOAD: &str = "Open load: response time runs from when an operation was due (p50, p99 and p99.9 are \
     response times), service time from its start; lag is what lies between.";
 
-/// What `≥` before a number says.
-pub const LOWER_BOUND: &str =
-    "≥ a lower bound: operations that had not ended count as long as they had waited.";
+/// The advisory of a lower bound.
+pub const UNFINISHED: &str =
+    "a lower bound: operations that had not ended count with the time they had waited";
 
-/// What `~` before a number says.
+const LOWER_BOUND: &str =
+    "≥ a lower bound: operations that had not ended count with the time they had waited.";
+
+/// The legend of `~` before a number.
 pub const ADVISORY: &str =
     "~ too few operations in a round for this percentile: a hint, not a result.";
 
-/// What kinds of time the tables show, for each kind of load in them.
+/// The kinds of time in the tables, for each kind of load.
 pub fn load_legends(summary: &Summary) -> Vec<&'static str> {
-    let open = |cell: &&CellSummary| matches!(cell.load, Load::Open { .. });
-    let measured = || shown(summary);
-    let closed = measured().any(|cell| !open(&cell));
-    let opened = measured().any(|cell| open(&cell));
-    [(closed, CLOSED_LOAD), (opened, OPEN_LOAD)]
+    let any = |open| shown(summary).any(|cell| matches!(cell.load, Load::Open { .. }) == open);
+    [(any(false), CLOSED_LOAD), (any(true), OPEN_LOAD)]
         .into_iter()
         .filter_map(|(shown, sentence)| shown.then_some(sentence))
         .collect()
 }
 
-/// What marks before numbers say, of those that there are.
+/// The marks before numbers, as far as they are used.
 pub fn mark_legends(summary: &Summary) -> Vec<&'static str> {
     let metrics = || shown(summary).flat_map(|cell| cell.metrics.values());
     let advisory = metrics().any(|metric| metric.advisory.is_some() && !metric.lower_bound);
-    // The table of a search marks rates with it, and says so itself.
+    // The table of a search marks rates with it, and has a legend of its own.
     let lower_bound = summary.search.is_none() && metrics().any(|metric| metric.lower_bound);
     [(advisory, ADVISORY), (lower_bound, LOWER_BOUND)]
         .into_iter()
-        .filter_map(|(there, sentence)| there.then_some(sentence))
+        .filter_map(|(used, sentence)| used.then_some(sentence))
         .collect()
 }
 
-/// The cells whose numbers are shown: all that have some, and of a search those of its rates.
+/// The cells whose numbers are shown: all that have some; of a search, those of its rates.
 fn shown(summary: &Summary) -> impl Iterator<Item = &CellSummary> {
     let of_search = |cell: &CellSummary| summary.search.is_none() || cell.load.rate_hz().is_some();
     let cells = summary.cells.iter();
     cells.filter(move |cell| cell.status == Status::Ok && of_search(cell))
 }
 
-/// What the verdicts mean, with the rule they were made by; `None` where there is none.
+/// The meaning of the verdicts, with their rule; `None` if there are none.
 pub fn verdict_legend(summary: &Summary) -> Option<String> {
-    let given = |cell: &CellSummary| {
+    let has_verdicts = |cell: &CellSummary| {
         cell.comparisons
             .values()
             .any(|comparison| comparison.verdict.is_some())
     };
-    let floor = units::percent(summary.rule.floor);
+    let margin = units::percent(summary.rule.margin);
     let look = summary.look.map(|look| {
         format!(
             " This is look {} of {}, which share the error rate.",
             look.number, look.planned
         )
     });
-    let there = summary.search.is_none() && summary.cells.iter().any(given);
-    there.then(|| {
+    let any = summary.search.is_none() && summary.cells.iter().any(has_verdicts);
+    any.then(|| {
         format!(
-            "faster, slower: the whole interval lies beyond a difference of {floor}; tie: all of it within; \
+            "faster, slower: the whole interval lies beyond a difference of {margin}; tie: all of it within; \
              inconclusive: neither, so this run cannot tell.{}",
             look.unwrap_or_default()
         )
     })
 }
 
-/// What the spread says, with the confidence that the rounds allow; `None` where nothing was compared.
+/// The meaning of the spread, with the confidence that the rounds allow; `None` where nothing was compared.
 pub fn spread_legend(summary: &Summary) -> Option<String> {
     if summary.search.is_some() {
         return None;

@@ -1,6 +1,6 @@
-//! Where it was measured, in words: the machine in one line, and which CPUs server and worker had.
+//! The machine in one line, and the CPUs of server and worker.
 //!
-//! What makes a machine unfit is found by the harness and said by `checks`; here are the facts alone.
+//! Facts only: what makes a machine unfit is found by the harness.
 
 use photofinish_record::machine::Machine;
 use photofinish_record::{Placement, PlacementKind};
@@ -23,7 +23,7 @@ pub fn machine(machine: &Machine) -> String {
     format!("{}, {}, {cpus}{model}{memory}", machine.os, machine.arch)
 }
 
-/// Which CPUs server and worker ran on.
+/// The CPUs of server and worker.
 pub fn placement(placement: &Placement) -> String {
     let (server, worker) = (cpus(&placement.server_cpus), cpus(&placement.worker_cpus));
     match placement.kind {
@@ -42,9 +42,12 @@ pub fn cpus(numbers: &[usize]) -> String {
             _ => ranges.push((*number, *number)),
         }
     }
-    let range = |(first, last): &(usize, usize)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
+    let range = |(first, last): &(usize, usize)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
     };
     match numbers {
         [] => "any CPU".to_owned(),

@@ -1,15 +1,14 @@
-//! What was asked for, in words: what stands behind a scenario, how long a phase lasts, a load point.
+//! A plan in words: the servers behind a scenario, the length of a phase, a cell, a load point.
 //!
-//! A load point has two forms, one to be read and one to be part of a file's name. What came of it is said elsewhere;
-//! where it ran, in `machine`.
+//! A load point has two forms, one to be read and one to be part of a file's name.
 
 use photofinish_record::load::{Arrivals, Load, Stop};
-use photofinish_record::{Arm, PlannedScenario, PlannedServer};
+use photofinish_record::{Arm, Cell, PlannedScenario, PlannedServer};
 
 use super::plural;
 use crate::units;
 
-/// What stands behind each target: `mock http server`, `nginx/1.22.1 at http://127.0.0.1:80/`; `no server`.
+/// The servers behind the targets: `mock http server`, `nginx/1.22.1 at http://127.0.0.1:80/`; `no server`.
 pub fn servers(scenario: &PlannedScenario) -> String {
     let described: Vec<String> = scenario.servers.values().map(server).collect();
     match described.as_slice() {
@@ -33,7 +32,7 @@ fn server(server: &PlannedServer) -> String {
     }
 }
 
-/// When a phase ends: `2s`, `5 operations`.
+/// The length of a phase: `2s`, `5 operations`.
 pub fn stop(stop: Stop) -> String {
     match stop {
         Stop::DurationNs(duration_ns) => units::tick(&units::duration(duration_ns.get() as f64)),
@@ -48,6 +47,12 @@ pub fn rounds(rounds: usize, scenario: Option<&PlannedScenario>) -> String {
     scenario.map_or(count.clone(), |scenario| {
         format!("{count} of {}", stop(scenario.stop))
     })
+}
+
+/// A cell: `http-get / tokio (closed, 16 in flight, head)`.
+pub fn cell(cell: &Cell) -> String {
+    let point = point(cell.load, cell.arm);
+    format!("{} / {} ({point})", cell.scenario, cell.runtime)
 }
 
 /// A load point, with its side where there are two: `closed, 16 sessions`, `closed, 16 sessions, head`.

@@ -1,11 +1,10 @@
-//! The tables of results and of costs: which columns they have, and what a cell shows in one.
+//! The columns of the tables of results and of costs, and the text of a cell in one.
 //!
-//! The terminal gives up columns where it has no room, the page has them all; both take them from here. How wide a column
-//! is, and how a number is set, is the business of each output.
+//! The terminal drops columns where it has no room, the page has them all; both take them from here. Widths and alignment
+//! are the business of each output.
 
 use photofinish_record::load::Load;
 
-use super::achieved;
 use crate::metrics::{ACHIEVED, OFFERED, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
 use crate::summary::{CellSummary, MetricSummary};
 use crate::units;
@@ -13,11 +12,9 @@ use crate::units;
 /// A column of the table of results.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// Its heading.
     pub heading: &'static str,
-    /// The metric in it.
     pub metric: &'static str,
-    /// How much it is worth where there is no room for all: 0 is given up last.
+    /// Order in which columns are dropped where there is no room for all: 0 is dropped last.
     pub rank: u8,
 }
 
@@ -75,18 +72,21 @@ pub const COSTS: &[(&str, &str)] = &[
     ("instructions", "instructions_per_op"),
     ("system calls", "syscalls_per_op"),
     ("peak memory", "peak_rss_bytes"),
-    ("floor of the loop", "floor_ns_per_op"),
+    ("overhead of the loop", "floor_ns_per_op"),
 ];
 
-/// What a cell shows in a column of the table of results; a rate that was not held is never shown without saying so.
+/// The text of a cell in a column of the table of results; a rate that was not held is always marked.
 pub fn result(cell: &CellSummary, column: &Column) -> String {
     match column.metric {
-        ACHIEVED => achieved(cell),
+        ACHIEVED if cell.rate_held == Some(false) => {
+            format!("{} not held", value(cell.metric(ACHIEVED)))
+        }
         metric => value(cell.metric(metric)),
     }
 }
 
-/// A metric's median for a table, `≥` before a lower bound and `~` before what else is advisory; `n/a` where it could not be known.
+/// A metric's median for a table, with `≥` before a lower bound and `~` before anything else advisory; `n/a` where it is not
+/// known.
 pub fn value(metric: Option<&MetricSummary>) -> String {
     metric.map_or("n/a".to_owned(), |metric| {
         let mark = match (&metric.advisory, metric.lower_bound) {

@@ -1,18 +1,17 @@
-//! What is said of runtimes against each other: who is first, how far from the reference, and whether that is a
-//! difference.
+//! Runtimes compared: the first one, the ratios to the reference, and the verdicts.
 //!
-//! All of it is by the headline's metric of a group. Runtimes of which the same is said are named together. What a
-//! verdict means is decided in `verdict.rs` of the crate, and explained by `legends`.
+//! All by the headline metric of a group. Runtimes with the same verdict are named together. `rule` decides verdicts, and
+//! `legends` explains them.
 
 use photofinish_record::load::Load;
 
-use super::value;
-use crate::metrics::{RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
-use crate::summary::{CellSummary, Group};
+use super::{range, value};
+use crate::metrics::{Overhead, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
+use crate::rule::{Caveat, Verdict};
+use crate::summary::{CellSummary, Comparison, Group};
 use crate::units;
-use crate::verdict::{Comparison, Verdict};
 
-/// The runtime that is first by the headline's metric, as a sentence; `None` where none has numbers.
+/// The best runtime by the headline metric, as a sentence; `None` if none has numbers.
 pub fn first(group: &Group<'_>) -> Option<String> {
     let first = *group.ranked().first()?;
     let value = value(first.metric(group.headline()));
@@ -25,7 +24,7 @@ pub fn first(group: &Group<'_>) -> Option<String> {
     })
 }
 
-/// The headline's metric in words.
+/// The headline metric in words.
 pub fn headline(group: &Group<'_>) -> &'static str {
     match group.headline() {
         THROUGHPUT => "throughput",
@@ -35,92 +34,95 @@ pub fn headline(group: &Group<'_>) -> &'static str {
     }
 }
 
-/// Who is faster than the reference, who is not, and from where on this run could have told; `None` where there was
-/// nothing to compare.
+/// The verdicts on all runtimes, and the smallest difference that could have been called; `None` where there was nothing
+/// to compare.
 pub fn verdicts(group: &Group<'_>) -> Option<String> {
     let baseline = group.baseline()?;
-    let said = said_alike(group);
-    if let ([(said, _)], false) = (said.as_slice(), group.has_verdicts()) {
-        return Some(format!("No verdict against {baseline}: {}.", said.reason()));
+    let alike = grouped(group);
+    if let ([((None, reason), _)], false) = (alike.as_slice(), group.has_verdicts()) {
+        let reason = reason.unwrap_or("the record does not say why");
+        return Some(format!("No verdict against {baseline}: {reason}."));
     }
-    let phrases: Vec<String> = said
+    let phrases: Vec<String> = alike
         .iter()
-        .map(|(said, runtimes)| said.of(runtimes))
+        .map(|((verdict, reason), runtimes)| {
+            let names = runtimes.join(", ");
+            let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+            let word = match verdict {
+                Some(Verdict::Tie) => "a tie",
+                Some(verdict) => verdict_word(*verdict),
+                None => "without a verdict",
+            };
+            format!("{names} {word}{reason}")
+        })
         .collect();
-    let callable = callable(group).map(|text| format!(" {text}"));
     Some(format!(
         "By {} against {baseline}: {}.{}",
         headline(group),
         phrases.join("; "),
-        callable.unwrap_or_default()
+        callable(group)
     ))
 }
 
-/// What is said of a runtime against the reference.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Said<'a> {
-    verdict: Option<Verdict>,
-    reason: Option<&'a str>,
-}
+/// A verdict with its reason.
+type Reasoned<'a> = (Option<Verdict>, Option<&'a str>);
 
-impl Said<'_> {
-    fn reason(&self) -> &str {
-        self.reason.unwrap_or("the record does not say why")
-    }
-
-    fn of(&self, runtimes: &[&str]) -> String {
-        let names = runtimes.join(", ");
-        let reason = self.reason.map(|reason| format!(" ({reason})"));
-        let reason = reason.unwrap_or_default();
-        match self.verdict {
-            Some(Verdict::Tie) => format!("{names} a tie{reason}"),
-            Some(verdict) => format!("{names} {}{reason}", verdict_word(verdict)),
-            None => format!("{names} without a verdict{reason}"),
+/// Runtimes by their verdicts, the best first.
+fn grouped<'a>(group: &Group<'a>) -> Vec<(Reasoned<'a>, Vec<&'a str>)> {
+    let mut alike: Vec<(Reasoned<'a>, Vec<&'a str>)> = Vec::new();
+    for (cell, comparison) in group.comparisons() {
+        let reasoned = (comparison.verdict, comparison.reason.as_deref());
+        match alike.iter_mut().find(|(known, _)| *known == reasoned) {
+            Some((_, runtimes)) => runtimes.push(&cell.runtime),
+            None => alike.push((reasoned, vec![&cell.runtime])),
         }
     }
-}
-
-/// Runtimes of which the same is said, the best first.
-fn said_alike<'a>(group: &Group<'a>) -> Vec<(Said<'a>, Vec<&'a str>)> {
-    let mut alike: Vec<(Said<'a>, Vec<&'a str>)> = Vec::new();
-    let order = |said: &Said<'_>| match said.verdict {
+    alike.sort_by_key(|((verdict, _), _)| match verdict {
         Some(Verdict::Faster) => 0,
         Some(Verdict::Tie) => 1,
         Some(Verdict::Slower) => 2,
         Some(Verdict::Inconclusive) => 3,
         None => 4,
-    };
-    for (cell, comparison) in group.comparisons() {
-        let said = Said {
-            verdict: comparison.verdict,
-            reason: comparison.reason.as_deref(),
-        };
-        match alike.iter_mut().find(|(known, _)| *known == said) {
-            Some((_, runtimes)) => runtimes.push(&cell.runtime),
-            None => alike.push((said, vec![&cell.runtime])),
-        }
-    }
-    alike.sort_by_key(|(said, _)| order(said));
+    });
     alike
 }
 
-/// From which difference on this run could have told, over all comparisons of the group.
-fn callable(group: &Group<'_>) -> Option<String> {
+/// The smallest differences that could have been called, over all comparisons of the group.
+fn callable(group: &Group<'_>) -> String {
     let shares: Vec<f64> = group
         .comparisons()
         .filter_map(|(_, comparison)| comparison.smallest_callable)
         .collect();
-    let least = units::percent(shares.iter().copied().reduce(f64::min)?);
-    let most = units::percent(shares.iter().copied().reduce(f64::max)?);
-    Some(match least == most {
-        true => format!("The smallest difference that could have been called: {least}."),
-        false => {
-            format!("The smallest differences that could have been called: {least} to {most}.")
+    let noun = match range(shares.iter().copied(), units::percent) {
+        None => return String::new(),
+        Some(range) if range.contains(' ') => {
+            format!("differences that could have been called: {range}")
         }
-    })
+        Some(one) => format!("difference that could have been called: {one}"),
+    };
+    format!(" The smallest {noun}.")
 }
 
-/// A verdict in the word that people read.
+/// The reason for no verdict, or the basis of one.
+pub fn caveat(caveat: Caveat) -> String {
+    match caveat {
+        Caveat::TooFewPairs { needed, pairs } => {
+            let verb = if pairs == 1 { "is" } else { "are" };
+            format!("{needed} rounds of both are needed, and there {verb} {pairs}")
+        }
+        Caveat::LowerBound => {
+            "some operations had not ended, so the value is only a lower bound".to_owned()
+        }
+        Caveat::WithinOverhead(overhead) => {
+            let part = match overhead {
+                Overhead::Rate => "per operation",
+                Overhead::Time | Overhead::Unknown => "of service time",
+            };
+            format!("the difference is within the measuring loop's own overhead {part}")
+        }
+    }
+}
+
 pub fn verdict_word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Faster => "faster",
@@ -130,18 +132,18 @@ pub fn verdict_word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// The verdict of a comparison for a table; nothing where there is none.
+/// The verdict of a comparison for a table; blank if there is none.
 pub fn verdict(comparison: &Comparison) -> &'static str {
     comparison.verdict.map_or("", verdict_word)
 }
 
-/// The verdict on a cell by the headline's metric; nothing of the reference itself, and where there is none.
+/// The verdict on a cell by the headline metric; blank of the reference itself, and if there is none.
 pub fn verdict_of(cell: &CellSummary, group: &Group<'_>) -> String {
     let comparison = cell.comparisons.get(group.headline());
     comparison.map_or("", verdict).to_owned()
 }
 
-/// The ratio to the reference by the headline's metric; `1×` of the reference itself.
+/// The ratio to the reference by the headline metric; `1×` of the reference itself.
 pub fn ratio(cell: &CellSummary, group: &Group<'_>) -> String {
     match cell.comparisons.get(group.headline()) {
         Some(comparison) => units::ratio(comparison.median),
@@ -150,7 +152,7 @@ pub fn ratio(cell: &CellSummary, group: &Group<'_>) -> String {
     }
 }
 
-/// How far that ratio's interval reaches; nothing where one round has no spread.
+/// The reach of that ratio's interval; blank of a single round.
 pub fn ratio_spread(cell: &CellSummary, group: &Group<'_>) -> String {
     let spread = |ratio: &Comparison| units::spread(ratio.median, ratio.low, ratio.high);
     cell.comparisons

@@ -1,26 +1,25 @@
-//! Benchmarks: the cells with numbers as programs that keep or judge benchmarks know them.
+//! Benchmarks: the cells with numbers, for programs that keep or judge benchmarks.
 //!
-//! Such programs have one name per benchmark, draw conclusions from every number they are given, and cannot be told that
-//! one is a hint only. So a name is handed out once, and a percentile with too few operations behind it is left out; one
-//! that can only be greater stays, since without it an overloaded server would vanish. How each format spells the rest is
-//! in its own file.
+//! Such programs have one name per benchmark, draw conclusions from every number, and know no hints. So each name is used
+//! once, and a percentile with too few operations behind it is left out; a lower bound stays, since without it an overloaded
+//! server would vanish. The spelling of each format is in its own file.
 
 use crate::describe;
-use crate::metrics::{Compared, METRICS, Metric};
+use crate::metrics::{Better, METRICS, Metric};
 use crate::names::Unique;
 use crate::summary::{CellSummary, MetricSummary, Status, Summary};
 
 /// A cell with numbers.
 pub(super) struct Benchmark<'a> {
-    /// `http-get/tokio/c64`, as no other benchmark of the run is called.
+    /// `http-get/tokio/c64`, unique within the run.
     pub(super) name: String,
     pub(super) cell: &'a CellSummary,
 }
 
 /// A metric that runtimes are compared by, with its numbers over the rounds of one cell.
-pub(super) struct Judged<'a> {
+pub(super) struct ComparedMetric<'a> {
     pub(super) metric: &'static Metric,
-    pub(super) compared: Compared,
+    pub(super) better: Better,
     pub(super) over_rounds: &'a MetricSummary,
 }
 
@@ -45,20 +44,20 @@ pub(super) fn name(cell: &CellSummary) -> String {
     format!("{}/{}/{load}", cell.scenario, cell.runtime)
 }
 
-/// Whether a number may be handed to a program that takes every number for sound.
+/// True if a number may be given to a program that takes every number for sound.
 pub(super) fn is_sound(metric: &MetricSummary) -> bool {
     metric.advisory.is_none() || metric.lower_bound
 }
 
 impl<'a> Benchmark<'a> {
-    /// What runtimes are compared by under its load and is sound, in the order of [`METRICS`].
-    pub(super) fn judged(&self) -> impl Iterator<Item = Judged<'a>> + use<'a> {
+    /// The sound metrics that runtimes are compared by under its load, in the order of [`METRICS`].
+    pub(super) fn metrics(&self) -> impl Iterator<Item = ComparedMetric<'a>> + use<'a> {
         let cell = self.cell;
         METRICS.iter().filter_map(move |metric| {
             let over_rounds = cell.metric(&metric.name).filter(|found| is_sound(found))?;
-            Some(Judged {
+            Some(ComparedMetric {
                 metric,
-                compared: metric.compared_under(cell.load)?,
+                better: metric.compared_under(cell.load)?.better,
                 over_rounds,
             })
         })

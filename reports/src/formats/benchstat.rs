@@ -1,39 +1,36 @@
 //! `benchstat`: the Go benchmark format, one line per measured round, so that `benchstat` has the samples themselves.
 //!
 //! Names are `BenchmarkCell/scenario=…/runtime=…/load=…`, whose keys its filters and columns understand; anything but
-//! letters, digits and `-._` is percent-encoded in them, since a space would end a name. The configuration lines are only
-//! what numbers must not be compared across, since benchstat puts each combination into a table of its own. Unit lines say
-//! which way is better. Next: `benchmarks` for what is left out.
+//! letters, digits and `-._` is percent-encoded in them, since a space would end a name. The configuration lines hold only
+//! facts across which numbers must not be compared, since benchstat makes a table for each combination. Unit lines hold the
+//! better direction. Next: `benchmarks` for what is left out.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use photofinish_record::load::Load;
-use photofinish_record::{Measurement, Outcome, Record};
+use photofinish_record::{Measurement, Record};
 
 use super::benchmarks::{Benchmark, benchmarks};
-use super::{Error, File, Format};
+use super::{Error, File, Format, Render};
 use crate::describe;
 use crate::metrics::{Better, METRICS, Metric};
-use crate::rounds;
-use crate::summary::{CellSummary, Summary};
+use crate::report::Report;
+use crate::rounds::measured;
+use crate::summary::CellSummary;
 
 pub(super) static FORMAT: Format = Format {
     name: "benchstat",
     extension: "txt",
     summary: "Go benchmark format, one line per cell and round, for benchstat",
-    render,
+    render: Render::Run(render),
 };
 
-fn render(record: &Record) -> Result<Vec<File>, Error> {
-    let summary = Summary::of(record);
-    let benchmarks = benchmarks(&summary);
-    let text =
-        configuration(record) + &units(&benchmarks) + &results(record, &summary, &benchmarks);
-    Ok(vec![File {
-        name: "benchstat.txt".to_owned(),
-        bytes: text.into_bytes(),
-    }])
+fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
+    let summary = &report.summary;
+    let benchmarks = benchmarks(summary);
+    let text = configuration(report.record) + &units(&benchmarks) + &results(report, &benchmarks);
+    Ok(vec![File::text("benchstat.txt", text)])
 }
 
 /// `key: value` lines.
@@ -54,8 +51,8 @@ fn configuration(record: &Record) -> String {
 fn units(benchmarks: &[Benchmark<'_>]) -> String {
     let used: BTreeSet<&str> = benchmarks
         .iter()
-        .flat_map(Benchmark::judged)
-        .map(|judged| &*judged.metric.name)
+        .flat_map(Benchmark::metrics)
+        .map(|compared| &*compared.metric.name)
         .collect();
     let line = |metric: &Metric| {
         let better = match metric.compared?.better {
@@ -69,41 +66,36 @@ fn units(benchmarks: &[Benchmark<'_>]) -> String {
 }
 
 /// One line for each round of a benchmark, in the order in which they ran.
-fn results(record: &Record, summary: &Summary, benchmarks: &[Benchmark<'_>]) -> String {
+fn results(report: &Report<'_>, benchmarks: &[Benchmark<'_>]) -> String {
     let mut text = String::new();
-    for round in rounds::counted(record) {
-        let Outcome::Ok(measured) = &round.outcome else {
-            continue;
-        };
-        let is_its = |benchmark: &&Benchmark<'_>| {
-            summary
-                .cells
-                .get(round.cell)
-                .is_some_and(|cell| std::ptr::eq(cell, benchmark.cell))
-        };
-        if let Some(benchmark) = benchmarks.iter().find(is_its) {
+    for round in report.rounds.counted() {
+        let cell = report.summary.cells.get(round.cell);
+        let benchmark = benchmarks
+            .iter()
+            .find(|benchmark| cell.is_some_and(|cell| std::ptr::eq(cell, benchmark.cell)));
+        if let (Some(benchmark), Some(measured)) = (benchmark, measured(round)) {
             text += &line(benchmark, &measured.worker);
         }
     }
     text
 }
 
-/// Nothing of a round without a number: a line without one is an error to benchstat.
+/// Empty of a round without numbers: a line without one is an error to benchstat.
 fn line(benchmark: &Benchmark<'_>, round: &Measurement) -> String {
     let mut values = per_op(benchmark.cell.load, round).unwrap_or_default();
-    for judged in benchmark.judged() {
-        if let Some(value) = judged.metric.read(round) {
-            let _ = write!(values, " {value} {}", unit(judged.metric));
+    for compared in benchmark.metrics() {
+        if let Some(value) = compared.metric.read(round) {
+            let _ = write!(values, " {value} {}", unit(compared.metric));
         }
     }
-    match values.is_empty() {
-        true => values,
-        false => format!("{} {}{values}\n", name(benchmark.cell), round.ops),
+    if values.is_empty() {
+        return values;
     }
+    format!("{} {}{values}\n", name(benchmark.cell), round.ops)
 }
 
-/// Under closed load the time for each operation as Go's own benchmarks tell it, wall time over operations: readers older
-/// than benchstat (benchcmp, and whatever parses with golang.org/x/tools) know this unit and few others.
+/// Under closed load the time per operation as in Go's own benchmarks, wall time over operations: readers older than
+/// benchstat (benchcmp, and users of golang.org/x/tools) know this unit and few others.
 fn per_op(load: Load, round: &Measurement) -> Option<String> {
     let known = matches!(load, Load::Closed { .. }) && round.throughput_ops_s > 0.0;
     known.then(|| format!(" {} ns/op", 1e9 / round.throughput_ops_s))

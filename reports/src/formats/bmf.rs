@@ -1,24 +1,23 @@
 //! `bmf`: Bencher Metric Format, for the `json` adapter of Bencher.
 //!
-//! Benchmark, measure, then the median with its interval as `lower_value` and `upper_value`. Only what runtimes are
-//! compared by is in it. The format has no units: they close the measures' names, as in the summary. Throughput goes by the
+//! Benchmark, measure, then the median with its interval as `lower_value` and `upper_value`, for the metrics that
+//! runtimes are compared by. The format has no units: the measures' names end in them, as in the summary. Throughput has the
 //! name of Bencher's own measure, which is in operations per second too. Next: `benchmarks` for what is left out.
 
 use std::collections::BTreeMap;
 
-use photofinish_record::Record;
 use serde::Serialize;
 
-use super::benchmarks::{Judged, benchmarks};
-use super::{Error, File, Format};
+use super::benchmarks::{ComparedMetric, benchmarks};
+use super::{Error, File, Format, Render};
 use crate::metrics::THROUGHPUT;
-use crate::summary::Summary;
+use crate::report::Report;
 
 pub(super) static FORMAT: Format = Format {
     name: "bmf",
     extension: "json",
     summary: "Bencher Metric Format, for Bencher's json adapter",
-    render,
+    render: Render::Run(render),
 };
 
 /// A number of one benchmark.
@@ -29,32 +28,27 @@ struct Value {
     upper_value: f64,
 }
 
-fn render(record: &Record) -> Result<Vec<File>, Error> {
-    let summary = Summary::of(record);
-    let measures: BTreeMap<String, BTreeMap<&str, Value>> = benchmarks(&summary)
+fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
+    let summary = &report.summary;
+    let measures: BTreeMap<String, BTreeMap<&str, Value>> = benchmarks(summary)
         .into_iter()
         .map(|benchmark| {
-            let measures = benchmark.judged().map(|judged| measure(&judged)).collect();
+            let measures = benchmark.metrics().map(|metric| measure(&metric)).collect();
             (benchmark.name, measures)
         })
         .collect();
-    let mut bytes = serde_json::to_vec_pretty(&measures)?;
-    bytes.push(b'\n');
-    Ok(vec![File {
-        name: "bmf.json".to_owned(),
-        bytes,
-    }])
+    Ok(vec![File::json("bmf.json", &measures)?])
 }
 
-fn measure<'a>(judged: &Judged<'a>) -> (&'a str, Value) {
-    let name = match &*judged.metric.name {
+fn measure<'a>(compared: &ComparedMetric<'a>) -> (&'a str, Value) {
+    let name = match &*compared.metric.name {
         THROUGHPUT => "throughput",
         name => name,
     };
     let value = Value {
-        value: judged.over_rounds.median,
-        lower_value: judged.over_rounds.low,
-        upper_value: judged.over_rounds.high,
+        value: compared.over_rounds.median,
+        lower_value: compared.over_rounds.low,
+        upper_value: compared.over_rounds.high,
     };
     (name, value)
 }

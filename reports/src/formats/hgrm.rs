@@ -1,22 +1,22 @@
 //! `hgrm`: percentile distributions as HdrHistogram prints them, one file per measured cell.
 //!
 //! A cell under open load has one each for service, response and lag; the kind is at the end of the name, before the
-//! extension.
-//! Values in ms, five steps per halving of the distance to 100 %. The rounds of a cell are merged, for display only.
-//! Layout after `HistogramIterationValue` of the Java implementation, which its plotters read.
+//! extension. Values in ms, five steps per halving of the distance to 100 %. The rounds of a cell are merged, for display
+//! only. Layout after `HistogramIterationValue` of the Java implementation, which its plotters read.
 
+use photofinish_record::Cell;
 use photofinish_record::latency::Latencies;
-use photofinish_record::{Cell, Record};
 
-use super::{Error, File, Format, TIMES};
+use super::{Error, File, Format, Render, TIMES};
+use crate::describe;
 use crate::names::{Unique, slug};
-use crate::{describe, rounds};
+use crate::report::Report;
 
 pub(super) static FORMAT: Format = Format {
     name: "hgrm",
     extension: "hgrm",
     summary: "HdrHistogram percentile distribution in ms, one file per cell and kind of time",
-    render,
+    render: Render::Run(render),
 };
 
 /// Steps per halving of the distance to 100 %, as HdrHistogram's own tools use.
@@ -24,12 +24,12 @@ const STEPS_PER_HALVING: u32 = 5;
 
 const NS_PER_MS: f64 = 1e6;
 
-fn render(record: &Record) -> Result<Vec<File>, Error> {
+fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
     let mut unique = Unique::default();
     let mut files = Vec::new();
-    for (index, cell) in record.plan.cells.iter().enumerate() {
+    for (index, cell) in report.rounds.plan.cells.iter().enumerate() {
         for kind in TIMES {
-            let times = rounds::merged(record, index, kind.of);
+            let times = report.rounds.merged(index, kind.of);
             if times.count() > 0 {
                 files.push(File {
                     name: unique.name(stem(cell) + kind.ending) + ".hgrm",

@@ -6,19 +6,22 @@
 //! lag, with the kind at the end of their tags.
 
 use jiff::Timestamp;
-use photofinish_record::{Cell, Measurement, Outcome, Record};
+use photofinish_record::{Cell, Measurement, Record};
 
-use super::{Error, File, Format, TIMES, Times};
-use crate::{describe, rounds};
+use super::{Error, File, Format, Render, TIMES, Times};
+use crate::describe;
+use crate::report::Report;
+use crate::rounds::measured;
 
 pub(super) static FORMAT: Format = Format {
     name: "hlog",
     extension: "hlog",
     summary: "HdrHistogram interval log (V2, tagged), one line per round and kind of time",
-    render,
+    render: Render::Run(render),
 };
 
-fn render(record: &Record) -> Result<Vec<File>, Error> {
+fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
+    let record = report.record;
     let start = start(record)?;
     let seconds = start.as_millisecond() as f64 / 1e3;
     let mut text = format!(
@@ -29,17 +32,12 @@ fn render(record: &Record) -> Result<Vec<File>, Error> {
          \"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n",
         tag_part(&record.tool.version),
     );
-    for round in rounds::counted(record) {
-        if let (Outcome::Ok(measured), Some(cell)) =
-            (&round.outcome, record.plan.cells.get(round.cell))
-        {
+    for round in report.rounds.counted() {
+        if let (Some(measured), Some(cell)) = (measured(round), record.plan.cells.get(round.cell)) {
             text += &lines(cell, round.offset_ns, &measured.worker);
         }
     }
-    Ok(vec![File {
-        name: "rounds.hlog".to_owned(),
-        bytes: text.into_bytes(),
-    }])
+    Ok(vec![File::text("rounds.hlog", text)])
 }
 
 fn start(record: &Record) -> Result<Timestamp, Error> {

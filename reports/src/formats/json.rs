@@ -1,24 +1,19 @@
-//! `json`: the summary, one document.
+//! `json`: the summary of a run, or the report of a gate, as one document.
 //!
-//! The same that `run --format json` prints; its schema is `summary::schema`. The record itself is the other JSON.
+//! The same that `run --format json` and `gate --format json` print; the schemas are `summary::schema` and `gate::schema`.
 
-use photofinish_record::Record;
+use super::{File, Format, Render};
 
-use super::{Error, File, Format};
-use crate::summary::Summary;
-
-pub(super) static FORMAT: Format = Format {
+pub(super) static RUN: Format = Format {
     name: "json",
     extension: "json",
     summary: "the summary: every cell's metrics with their intervals, one JSON document",
-    render,
+    render: Render::Run(|report| Ok(vec![File::json("summary.json", &report.summary)?])),
 };
 
-fn render(record: &Record) -> Result<Vec<File>, Error> {
-    let mut bytes = serde_json::to_vec_pretty(&Summary::of(record))?;
-    bytes.push(b'\n');
-    Ok(vec![File {
-        name: "summary.json".to_owned(),
-        bytes,
-    }])
-}
+pub(super) static GATE: Format = Format {
+    name: "json",
+    extension: "json",
+    summary: "the verdict and every check with its bounds, one JSON document",
+    render: Render::Gate(|report| File::json("gate.json", report)),
+};

@@ -1,37 +1,51 @@
-//! `junit`: the run as a JUnit test report, for the test tabs of CI systems.
+//! `junit`: a run or a gate as a JUnit test report, for the test tabs of CI systems.
 //!
-//! A suite per scenario and a test case per cell: one that was measured passes, whatever its numbers; what the runtime
-//! cannot do is skipped with the reason; wrong content or too many errors is a failure; what was not measured is an error.
-//! A further case says whether the run came to its end, so that a run without a cell is no success. The numbers are in
-//! `system-out`. Next: `test_report` for the document.
+//! Of a run, a suite per scenario and a test case per cell: one that was measured passes, whatever its numbers; an unsupported
+//! cell is skipped with the reason; wrong content or too many errors is a failure; a cell that was not measured is an error. A
+//! further case holds the completion, so that a run without a cell is no success. The numbers are in `system-out`.
+//!
+//! Of a gate, a test case per check: a regression is a failure, an undecided check is skipped with the reason. The case
+//! `can be told` of the suite `gate` is an error where the gate came to no decision, and a failure where the measurement is
+//! wrong, so that something is red exactly where the verdict is not `pass`; the checks of such a gate are skipped. Next:
+//! `test_report` for the document.
 
 use std::fmt::Write as _;
 
-use photofinish_record::Record;
-
 use super::test_report::{Case, Ending, Suite, TestReport};
-use super::{Error, File, Format};
-use crate::describe;
+use super::{Error, File, Format, Render};
+use crate::gate::{Check, CheckVerdict, GateReport, GateVerdict};
 use crate::metrics::METRICS;
-use crate::rounds::measured;
+use crate::report::Report;
+use crate::rounds::Rounds;
 use crate::summary::{CellSummary, Status, Summary};
-use crate::units;
+use crate::{describe, units};
 
-pub(super) static FORMAT: Format = Format {
+pub(super) static RUN: Format = Format {
     name: "junit",
     extension: "xml",
     summary: "JUnit XML: one test case per cell, for the test reports of CI systems",
-    render,
+    render: Render::Run(render),
 };
 
-fn render(record: &Record) -> Result<Vec<File>, Error> {
-    let summary = Summary::of(record);
+pub(super) static GATE: Format = Format {
+    name: "junit",
+    extension: "xml",
+    summary: "JUnit XML: one test case per check, for the test reports of CI systems",
+    render: Render::Gate(render_gate),
+};
+
+fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
+    let summary = &report.summary;
     let mut suites = Vec::new();
     for (index, cell) in summary.cells.iter().enumerate() {
-        Suite::add(&mut suites, &cell.scenario, case(record, index, cell));
+        Suite::add(
+            &mut suites,
+            &cell.scenario,
+            case(&report.rounds, index, cell),
+        );
     }
-    suites.insert(0, completion(&summary));
-    let report = TestReport {
+    suites.insert(0, completion(summary));
+    let document = TestReport {
         started_utc: &summary.started_utc,
         properties: vec![
             ("id", summary.id.clone()),
@@ -41,20 +55,18 @@ fn render(record: &Record) -> Result<Vec<File>, Error> {
         ],
         suites,
     };
-    Ok(vec![File {
-        name: "junit.xml".to_owned(),
-        bytes: report.document().into_bytes(),
-    }])
+    Ok(vec![File::text("junit.xml", document.document())])
 }
 
-/// Whether the run came to its end.
+/// The run as a whole.
 fn completion(summary: &Summary) -> Suite {
     let incomplete = describe::incomplete(&summary.completion);
     let case = Case {
         name: "came to its end".to_owned(),
-        ending: match incomplete {
-            None => Ending::Passed,
-            Some(_) => Ending::Error,
+        ending: if incomplete.is_none() {
+            Ending::Passed
+        } else {
+            Ending::Error
         },
         kind: "incomplete",
         reason: incomplete.unwrap_or_default(),
@@ -67,15 +79,16 @@ fn completion(summary: &Summary) -> Suite {
     }
 }
 
-fn case(record: &Record, index: usize, cell: &CellSummary) -> Case {
+fn case(rounds: &Rounds<'_>, index: usize, cell: &CellSummary) -> Case {
     let (ending, kind) = match cell.status {
         Status::Ok => (Ending::Passed, ""),
         Status::Unsupported => (Ending::Skipped, "unsupported"),
         Status::Invalid => (Ending::Failed, "invalid"),
         Status::Failed => (Ending::Error, "failed"),
     };
-    let elapsed_ns: u64 = measured(record, index)
-        .map(|(_, round)| round.worker.elapsed_ns)
+    let elapsed_ns: u64 = rounds
+        .measured(index)
+        .map(|round| round.worker.elapsed_ns)
         .sum();
     Case {
         name: format!(
@@ -91,7 +104,7 @@ fn case(record: &Record, index: usize, cell: &CellSummary) -> Case {
     }
 }
 
-/// What runtimes are compared by, a line each.
+/// The metrics that runtimes are compared by, a line each.
 fn numbers(cell: &CellSummary) -> String {
     let mut lines = String::new();
     for metric in METRICS {
@@ -111,4 +124,80 @@ fn numbers(cell: &CellSummary) -> String {
         }
     }
     lines
+}
+
+fn render_gate(report: &GateReport) -> Result<File, Error> {
+    let mut suites = vec![Suite {
+        name: "gate".to_owned(),
+        cases: vec![gate_case(report)],
+    }];
+    let mut own = Vec::new();
+    for check in &report.checks {
+        Suite::add(&mut own, &check.scenario, check_case(report, check));
+    }
+    suites.append(&mut own);
+    let document = TestReport {
+        started_utc: &report.started_utc,
+        properties: vec![
+            ("id", report.id.clone()),
+            ("verdict", report.verdict.name().to_owned()),
+            ("base", report.base.what.clone()),
+            ("head", report.head.what.clone()),
+            ("machine", describe::machine(&report.machine)),
+        ],
+        suites,
+    };
+    Ok(File::text("gate.xml", document.document()))
+}
+
+/// The gate as a whole.
+fn gate_case(report: &GateReport) -> Case {
+    let ending = match report.verdict {
+        GateVerdict::Pass | GateVerdict::Regression => Ending::Passed,
+        GateVerdict::Inconclusive | GateVerdict::Unfit => Ending::Error,
+        GateVerdict::Wrong => Ending::Failed,
+    };
+    let advisory = report
+        .advisory
+        .iter()
+        .map(|why| format!("advice only: {why}"));
+    let lines = std::iter::once(report.reason.clone())
+        .chain(advisory)
+        .chain(report.problems.iter().cloned())
+        .chain(report.warnings.iter().cloned());
+    Case {
+        name: "can be told".to_owned(),
+        ending,
+        kind: report.verdict.name(),
+        reason: report.reason.clone(),
+        time_s: 0.0,
+        output: lines.collect::<Vec<_>>().join("\n"),
+    }
+}
+
+fn check_case(report: &GateReport, check: &Check) -> Case {
+    let found = describe::gate_finding(check);
+    let reason = check.reason.clone().unwrap_or_else(|| found.clone());
+    let (ending, kind, reason) = match check.verdict {
+        _ if !report.checks_are_valid() => (
+            Ending::Skipped,
+            report.verdict.name(),
+            report.reason.clone(),
+        ),
+        CheckVerdict::Pass => (Ending::Passed, "", String::new()),
+        CheckVerdict::Regression => (Ending::Failed, "regression", format!("it {found}")),
+        CheckVerdict::Inconclusive => (Ending::Skipped, "inconclusive", reason),
+    };
+    Case {
+        name: format!(
+            "{} {}",
+            describe::check_subject(check),
+            describe::requirement(check)
+        ),
+        ending,
+        kind,
+        reason,
+        time_s: 0.0,
+        output: format!("it {found}"),
+    }
 }

@@ -1,54 +1,52 @@
 //! `openmetrics`: the run as an OpenMetrics exposition, for Prometheus and what reads its text.
 //!
-//! One gauge family per metric, in seconds and bytes as the specification wants it, with the unit at the end of its name;
-//! `estimate` says whether a sample is the median over rounds or a bound of its interval. Without timestamps: whoever
-//! scrapes or pushes it adds the time. Cells without numbers are in the `photofinish_cell_status` state set alone. Next:
-//! `benchmarks` for the percentiles that are left out.
+//! One gauge family per metric, in seconds and bytes as specified, with the unit at the end of its name; the label `estimate`
+//! tells the median over rounds from the bounds of its interval. Without timestamps: whoever scrapes or pushes it adds the
+//! time. Cells without numbers are only in the `photofinish_cell_status` state set. Next: `benchmarks` for the percentiles
+//! that are left out.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use photofinish_record::Record;
-use photofinish_record::load::{Arrivals, Load};
+use photofinish_record::load::Load;
 
 use super::benchmarks::{is_sound, name};
-use super::{Error, File, Format};
-use crate::metrics::{Better, METRICS};
+use super::csv::arrivals_name;
+use super::{Error, File, Format, Render};
+use crate::metrics::{Better, METRICS, named};
 use crate::names::Unique;
+use crate::report::Report;
 use crate::summary::{CellSummary, MetricSummary, Status, Summary};
 
 pub(super) static FORMAT: Format = Format {
     name: "openmetrics",
     extension: "txt",
     summary: "OpenMetrics text: medians and their bounds as gauges, for Prometheus",
-    render,
+    render: Render::Run(render),
 };
 
 /// Name and value of a label.
 type Label = (&'static str, String);
 
-fn render(record: &Record) -> Result<Vec<File>, Error> {
-    let summary = Summary::of(record);
-    let cells = labelled(&summary);
-    let mut families = vec![run(&summary), states(&cells), rounds(&cells)];
-    families.extend(start(&summary));
+fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
+    let summary = &report.summary;
+    let cells = labelled(summary);
+    let mut families = vec![run(summary), states(&cells), rounds(&cells)];
+    families.extend(start(summary));
     let mut taken = Unique::default();
     for family in &families {
         taken.name(family.name.clone());
     }
     families.extend(measured(&cells, taken));
     let text: String = families.iter().map(Family::text).collect();
-    Ok(vec![File {
-        name: "openmetrics.txt".to_owned(),
-        bytes: (text + "# EOF\n").into_bytes(),
-    }])
+    Ok(vec![File::text("openmetrics.txt", text + "# EOF\n")])
 }
 
 /// Samples of one name.
 struct Family {
     name: String,
     kind: &'static str,
-    /// What the name ends in; empty of a number without a unit.
+    /// The end of the name; empty of a number without a unit.
     unit: String,
     help: String,
     samples: Vec<Sample>,
@@ -84,7 +82,7 @@ fn escaped(text: &str) -> String {
         .replace('\n', "\\n")
 }
 
-/// The cells with their labels. A cell that is planned twice would make the same series twice: only the first is told.
+/// The cells with their labels; of cells of one name only the first, since each series may exist once.
 fn labelled(summary: &Summary) -> Vec<(&CellSummary, Vec<Label>)> {
     let mut seen = Vec::new();
     let mut labelled = Vec::new();
@@ -109,11 +107,7 @@ fn labels(cell: &CellSummary) -> Vec<Label> {
     } = cell.load
     {
         labels[2].1 = "open".to_owned();
-        let arrivals = match arrivals {
-            Arrivals::Constant => "constant",
-            Arrivals::Poisson => "poisson",
-        };
-        labels.push(("arrivals", arrivals.to_owned()));
+        labels.push(("arrivals", arrivals_name(arrivals).to_owned()));
         labels.push(("rate_hz", rate_hz.get().to_string()));
     }
     if let Some(arm) = cell.arm {
@@ -127,7 +121,7 @@ fn run(summary: &Summary) -> Family {
         name: "photofinish_run".to_owned(),
         kind: "info",
         unit: String::new(),
-        help: "What was run, and where.".to_owned(),
+        help: "The run and its machine.".to_owned(),
         samples: vec![Sample {
             labels: vec![
                 ("id", summary.id.clone()),
@@ -148,7 +142,7 @@ fn start(summary: &Summary) -> Option<Family> {
         name: "photofinish_run_start_timestamp_seconds".to_owned(),
         kind: "gauge",
         unit: "seconds".to_owned(),
-        help: "When the run began, since the Unix epoch.".to_owned(),
+        help: "Start of the run since the Unix epoch.".to_owned(),
         samples: vec![Sample {
             labels: Vec::new(),
             value: start.as_millisecond() as f64 / 1e3,
@@ -175,7 +169,7 @@ fn states(cells: &[(&CellSummary, Vec<Label>)]) -> Family {
         name: NAME.to_owned(),
         kind: "stateset",
         unit: String::new(),
-        help: "Whether a cell has numbers to believe.".to_owned(),
+        help: "Validity of a cell's numbers.".to_owned(),
         samples: cells.iter().flat_map(of_cell).collect(),
     }
 }
@@ -194,7 +188,7 @@ fn rounds(cells: &[(&CellSummary, Vec<Label>)]) -> Family {
     }
 }
 
-/// A family for every metric of the cells with numbers: the known ones in their order, then those with names of their own.
+/// A family for every metric of the cells with numbers: those of [`METRICS`] in order, then the workloads' own.
 fn measured(cells: &[(&CellSummary, Vec<Label>)], mut taken: Unique) -> Vec<Family> {
     let mut by_name: BTreeMap<(usize, &str), Family> = BTreeMap::new();
     for (cell, labels) in cells.iter().filter(|(cell, _)| cell.status == Status::Ok) {
@@ -213,7 +207,7 @@ fn measured(cells: &[(&CellSummary, Vec<Label>)], mut taken: Unique) -> Vec<Fami
     families
 }
 
-/// Two names of workloads' own may become one; the number that keeps them apart goes before the unit.
+/// Names of workloads may become equal; the number that keeps them apart goes before the unit.
 fn unique(taken: &mut Unique, family: &Family) -> String {
     let stem = family.name.strip_suffix(&family.unit);
     let stem = stem.unwrap_or(&family.name).trim_end_matches('_');
@@ -236,8 +230,7 @@ fn family(metric: &str, found: &MetricSummary) -> Family {
     if !unit.is_empty() && !name.ends_with(&format!("_{unit}")) {
         name += &format!("_{unit}");
     }
-    let known = METRICS.iter().find(|known| known.name == metric);
-    let better = match known.and_then(|metric| metric.compared) {
+    let better = match named(metric).and_then(|metric| metric.compared) {
         Some(compared) if compared.better == Better::Higher => " More is better.",
         Some(_) => " Less is better.",
         None => "",
@@ -264,15 +257,15 @@ fn samples(labels: &[Label], found: &MetricSummary) -> [Sample; 3] {
     })
 }
 
-/// How a unit is told in the format's base units.
+/// The conversion of a unit into the format's base units.
 #[derive(Clone, Copy)]
 struct Scale {
     of: &'static str,
-    /// What a metric's name ends in for it.
+    /// The end of a metric's name.
     ending: &'static str,
-    /// What it ends in instead.
+    /// The base unit, which replaces it.
     unit: &'static str,
-    /// What its values are divided by.
+    /// Divisor of the values.
     factor: f64,
 }
 
@@ -313,7 +306,7 @@ fn scale(unit: &str) -> Option<Scale> {
     SCALES.iter().find(|scale| scale.of == unit).copied()
 }
 
-/// Only what a name may consist of.
+/// Only characters that a name may have.
 fn plain(text: &str) -> String {
     text.chars()
         .map(|character| match character {

@@ -1,34 +1,31 @@
 //! Test reports: JUnit XML from suites of test cases.
 //!
-//! Elements and attributes are those of the schema of Jenkins' xUnit plugin (`junit-10.xsd`), which other readers take too.
-//! What a test case is made of, and what passes, is said by the formats: `junit` of a run, `gate/junit` of a gate.
+//! Elements and attributes are those of the schema of Jenkins' xUnit plugin (`junit-10.xsd`), which other readers accept too.
+//! `junit` makes the test cases.
 
 use jiff::Timestamp;
 
 use super::xml::{element, text};
 
-/// How a test case ended.
+/// The outcome of a test case.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
     Passed,
     Skipped,
-    /// What was tested is not as it should be.
     Failed,
-    /// It could not be tested.
+    /// Not tested.
     Error,
 }
 
-/// A test case.
 pub(super) struct Case {
     pub(super) name: String,
     pub(super) ending: Ending,
     /// A class of reasons in one word: `invalid`.
     pub(super) kind: &'static str,
-    /// Why it did not pass, in one sentence.
+    /// The reason for not passing, in one sentence.
     pub(super) reason: String,
-    /// How long it took, in s.
     pub(super) time_s: f64,
-    /// What there is to say beside it, in lines.
+    /// Further lines.
     pub(super) output: String,
 }
 
@@ -38,11 +35,10 @@ pub(super) struct Suite {
     pub(super) cases: Vec<Case>,
 }
 
-/// A report.
 pub(super) struct TestReport<'a> {
-    /// RFC 3339; left out where it is no time.
+    /// RFC 3339; left out where it is not a time.
     pub(super) started_utc: &'a str,
-    /// Facts with their names, told with every suite.
+    /// Facts with their names, in every suite.
     pub(super) properties: Vec<(&'static str, String)>,
     pub(super) suites: Vec<Suite>,
 }

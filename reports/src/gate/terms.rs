@@ -1,34 +1,25 @@
-//! The terms of a gate: what a text such as `5%` or `< 20ms` asks of a metric, and whether it asks for anything.
+//! The terms of a gate: texts such as `5%` or `< 20ms` as requirements of a metric.
 //!
 //! A metric is named without its unit (`response_p99`, `cpu_per_op`, `peak_rss`, `throughput`) or with it. A percentage
-//! is a limit of the slowdown, a comparison is an objective for the head's own value, and `errors` is a share of all
-//! operations. Terms that no measurement could break are refused: a gate that cannot fail protects nothing.
+//! limits the slowdown, a comparison is an objective for the head's own value, and `errors` is a share of all operations.
+//! Terms that no measurement could break are refused: a gate that cannot fail protects nothing.
 
 use photofinish_record::load::Load;
 use photofinish_record::{Plan, Requirement};
 
-use super::rule::GateRule;
-use crate::metrics::{Better, METRICS, Metric};
+use crate::metrics::{Better, METRICS, Metric, short_name};
+use crate::rule::Rule;
+use crate::units;
 
 /// The name of the term about failed operations.
 pub const ERRORS: &str = "errors";
 
-/// No operation takes longer, in ns: beyond it a histogram holds nothing.
+/// The highest time a histogram holds, in ns.
 const LONGEST_NS: f64 = 60e9;
 
-/// Beginnings of the names of numbers that are the tool's own, or are asked for instead of found.
+/// Prefixes of metrics that are the tool's own, or given by the load.
 const NOT_GATED: [&str; 4] = ["floor_", "pacing_error_", "offered_", "achieved_"];
 
-/// Endings that a metric's name can be written without.
-const UNITS: [&str; 3] = ["_ns", "_ops_s", "_bytes"];
-
-const TIMES: [(&str, f64); 5] = [
-    ("ns", 1.0),
-    ("us", 1e3),
-    ("µs", 1e3),
-    ("ms", 1e6),
-    ("s", 1e9),
-];
 const SIZES: [(&str, f64); 8] = [
     ("KiB", 1024.0),
     ("MiB", 1024.0 * 1024.0),
@@ -41,57 +32,46 @@ const SIZES: [(&str, f64); 8] = [
 ];
 const NUMBERS: [(&str, f64); 4] = [("k", 1e3), ("M", 1e6), ("/s", 1.0), ("", 1.0)];
 
-/// What a text asks of which metric.
+/// A term without its scenario.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
+pub struct Term {
     /// The metric's full name, or [`ERRORS`].
     pub metric: String,
-    /// What must hold of it.
     pub requirement: Requirement,
 }
 
-/// Why a text is no term.
+/// A text that is not a term.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TermError {
-    /// A name that is no metric's.
     #[error("there is no metric `{name}` to gate")]
     UnknownMetric {
-        /// The name.
         name: String,
         /// The names there are, without their units.
         known: Vec<String>,
     },
-    /// A text that is neither a limit nor an objective.
-    #[error("`{text}` says nothing about {metric}: expected {expected}")]
+    #[error("expected {expected} for {metric}, got `{text}`")]
     NoRequirement {
-        /// The text.
         text: String,
-        /// The metric.
         metric: String,
-        /// What would be right.
         expected: String,
     },
-    /// A term that no measurement could break.
     #[error("`{text}` could never fail for {metric}: {why}")]
     NeverFails {
-        /// The text.
         text: String,
-        /// The metric.
         metric: String,
-        /// Why not.
         why: String,
     },
 }
 
-/// The metrics that can be gated, and which way each is better.
-pub fn gated() -> impl Iterator<Item = (&'static Metric, Better)> {
+/// The metrics that can be gated, with their better directions.
+fn gated() -> impl Iterator<Item = (&'static Metric, Better)> {
     METRICS
         .iter()
         .filter_map(|metric| Some((metric, direction(metric)?)))
 }
 
-/// Which way a metric is better; `None` of what is neither.
-pub fn direction(metric: &Metric) -> Option<Better> {
+/// The better direction of a metric; `None` where there is none.
+fn direction(metric: &Metric) -> Option<Better> {
     if NOT_GATED
         .iter()
         .any(|beginning| metric.name.starts_with(beginning))
@@ -106,15 +86,6 @@ pub fn direction(metric: &Metric) -> Option<Better> {
     }
 }
 
-/// A metric's name as people write it: without its unit.
-pub fn short_name(name: &str) -> String {
-    let short = name.replace("_ns_per_op", "_per_op");
-    let ending = UNITS.iter().find(|ending| short.ends_with(**ending));
-    ending.map_or(short.clone(), |ending| {
-        short[..short.len() - ending.len()].to_owned()
-    })
-}
-
 /// The names that can be gated, as people write them.
 pub fn names() -> Vec<String> {
     let metrics = gated().map(|(metric, _)| short_name(&metric.name));
@@ -126,8 +97,8 @@ pub fn find(name: &str) -> Option<(&'static Metric, Better)> {
     gated().find(|(metric, _)| metric.name == name || short_name(&metric.name) == name)
 }
 
-/// Reads what `text` asks of the metric called `name`.
-pub fn parse(name: &str, text: &str) -> Result<Asked, TermError> {
+/// Parses the requirement of the metric called `name`.
+pub fn parse(name: &str, text: &str) -> Result<Term, TermError> {
     let name = name.trim();
     let text = text.trim();
     if name == ERRORS {
@@ -152,12 +123,12 @@ pub fn parse(name: &str, text: &str) -> Result<Asked, TermError> {
             ),
         }
     })?;
-    let asked = Asked {
+    let term = Term {
         metric: metric.name.to_string(),
         requirement,
     };
     can_fail(metric, requirement)
-        .map(|()| asked)
+        .map(|()| term)
         .map_err(|why| TermError::NeverFails {
             text: text.to_owned(),
             metric: name.to_owned(),
@@ -173,7 +144,7 @@ fn example(unit: &str) -> &'static str {
     }
 }
 
-fn errors(text: &str) -> Result<Asked, TermError> {
+fn errors(text: &str) -> Result<Term, TermError> {
     let plain = text.trim_start_matches("<=").trim();
     let most = match plain {
         "0" => Some(0.0),
@@ -192,7 +163,7 @@ fn errors(text: &str) -> Result<Asked, TermError> {
             why: "no more than all operations can fail".to_owned(),
         });
     }
-    Ok(Asked {
+    Ok(Term {
         metric: ERRORS.to_owned(),
         requirement: Requirement::Errors { most },
     })
@@ -221,7 +192,7 @@ pub fn percent(text: &str) -> Option<f64> {
 fn quantity(text: &str, unit: &str) -> Option<f64> {
     let units: &[(&str, f64)] = match unit {
         "bytes" => &SIZES,
-        unit if unit == "ns" || unit == "ns/op" => &TIMES,
+        unit if unit == "ns" || unit == "ns/op" => &units::TIMES,
         _ => &NUMBERS,
     };
     let read = |(name, factor): &(&str, f64)| {
@@ -231,7 +202,7 @@ fn quantity(text: &str, unit: &str) -> Option<f64> {
     units.iter().find_map(read)
 }
 
-/// Why nothing that can be measured breaks it.
+/// Refuses what no measurement could break, with the reason.
 fn can_fail(metric: &Metric, requirement: Requirement) -> Result<(), String> {
     match requirement {
         Requirement::Above { value } if value <= 0.0 => {
@@ -244,26 +215,23 @@ fn can_fail(metric: &Metric, requirement: Requirement) -> Result<(), String> {
     }
 }
 
-/// Why the gate of this plan could never fail, whatever is measured; `None` where it can.
+/// The reason why the gate of this plan could never fail, whatever is measured; `None` where it can.
 pub fn toothless(plan: &Plan) -> Option<String> {
     let Some(gate) = &plan.gate else {
-        return Some("it is no gate: the run has no arms".to_owned());
+        return Some("the run has no arms, so it is not a gate".to_owned());
     };
     if gate.terms.is_empty() {
-        return Some("it has no terms: nothing is asked of any metric".to_owned());
+        return Some("it has no terms: nothing is required of any metric".to_owned());
     }
     let cells = || plan.cells.iter().filter(|cell| cell.unsupported.is_none());
     if cells().next().is_none() {
         return Some("none of its runtimes can do what it measures".to_owned());
     }
-    let rule = GateRule {
-        floor: gate.floor,
-        looks: plan.looks.clone(),
-    };
+    let rule = Rule::of_gate(gate.floor, &plan.looks);
     let most = plan.looks.last().copied().unwrap_or(0);
     if most < rule.fewest_pairs() {
         return Some(format!(
-            "with {most} pairs at the most no regression can be told from chance; it takes {}",
+            "with at most {most} pairs no regression can be told from chance; it takes {}",
             rule.fewest_pairs()
         ));
     }
@@ -271,14 +239,14 @@ pub fn toothless(plan: &Plan) -> Option<String> {
         let own = cells().filter(|cell| cell.scenario == term.scenario);
         let known = own
             .clone()
-            .any(|cell| is_known_under(&term.metric, cell.load));
+            .any(|cell| exists_under(&term.metric, cell.load));
         match (own.count(), known) {
             (0, _) => Some(format!(
-                "no runtime of it can do the scenario `{}`",
+                "none of its runtimes can run the scenario `{}`",
                 term.scenario
             )),
             (_, false) => Some(format!(
-                "`{}` is not known under the load of `{}`: response times and lag are those of an open load",
+                "`{}` does not exist under the load of `{}`: only open loads have response times and lag",
                 short_name(&term.metric),
                 term.scenario
             )),
@@ -287,8 +255,7 @@ pub fn toothless(plan: &Plan) -> Option<String> {
     })
 }
 
-/// Whether a metric exists under a load: response times and lag are those of an open one.
-fn is_known_under(name: &str, load: Load) -> bool {
+fn exists_under(name: &str, load: Load) -> bool {
     let open = name.starts_with("response_") || name.starts_with("lag_");
     !open || matches!(load, Load::Open { .. })
 }
@@ -298,7 +265,7 @@ mod tests {
     use super::*;
 
     fn check(name: &str, text: &str, metric: &str, requirement: Requirement) {
-        let expected = Asked {
+        let expected = Term {
             metric: metric.to_owned(),
             requirement,
         };

@@ -3,15 +3,15 @@
 use maud::{Markup, html};
 
 use super::figures;
-use crate::async_pays::{HEADINGS, LEGEND, QUESTION, Row};
+use crate::async_pays::{Answer, LEGEND, QUESTION, Row};
 use crate::charts::Chart;
 
-pub(super) fn section(answers: &[Row], charts: &[&Chart]) -> Markup {
+pub(super) fn section(answer: &Answer, charts: &[&Chart]) -> Markup {
     html! {
-        @if !answers.is_empty() {
+        @if !answer.rows.is_empty() {
             section id="where-async-pays" {
                 h2 { (QUESTION) }
-                (table(answers))
+                (table(answer))
                 p { (LEGEND) }
                 (figures(charts))
             }
@@ -20,17 +20,18 @@ pub(super) fn section(answers: &[Row], charts: &[&Chart]) -> Markup {
 }
 
 /// One table, so that its columns stand below each other; classes are headings in it.
-fn table(answers: &[Row]) -> Markup {
+fn table(answer: &Answer) -> Markup {
+    let headings = answer.headings();
     html! {
         div.scroll tabindex="0" role="region" aria-label=(QUESTION) {
             table.results {
                 thead { tr {
                     th scope="col" { "scenario" }
-                    @for heading in HEADINGS { th scope="col" { (heading) } }
+                    @for heading in &headings { th scope="col" { (heading) } }
                 } }
-                @for of_class in answers.chunk_by(|a, b| a.class == b.class) {
+                @for of_class in answer.rows.chunk_by(|a, b| a.class == b.class) {
                     tbody {
-                        tr.class { th scope="rowgroup" colspan=(1 + HEADINGS.len()) { (of_class[0].class) } }
+                        tr.class { th scope="rowgroup" colspan=(1 + headings.len()) { (of_class[0].class) } }
                         @for answer in of_class { (row(answer)) }
                     }
                 }

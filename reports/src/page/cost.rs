@@ -1,4 +1,4 @@
-//! The page's table of costs: what an operation took of the machine, and the floor under it, folded away below the results.
+//! The page's table of costs per operation, with the loop's overhead, folded away below the results.
 //!
 //! `n/a` stands where this machine does not tell.
 

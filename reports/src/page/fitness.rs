@@ -1,6 +1,4 @@
-//! The page's section on the machine's fitness: what was found before the run, the worst first.
-//!
-//! What is as it should be is folded away. Judging is done in the harness; nothing is decided here.
+//! The page's section on the machine's fitness: the findings before the run, the worst first, good ones folded away.
 
 use maud::{Markup, html};
 use photofinish_record::{Finding, FindingLevel};
@@ -15,11 +13,11 @@ pub(super) fn section(findings: &[Finding]) -> Markup {
                 h2 { "The machine's fitness" }
                 p { (diagnosis::in_short(findings)) }
                 @for level in LEVELS {
-                    @let found = diagnosis::at(findings, level);
-                    @if !found.is_empty() {
+                    @let of_level = diagnosis::at(findings, level);
+                    @if !of_level.is_empty() {
                         details open[matches!(level, FindingLevel::Bad | FindingLevel::Caution)] {
-                            summary { (diagnosis::heading(level)) " (" (found.len()) ")" }
-                            dl { @for finding in found { (described(finding)) } }
+                            summary { (diagnosis::heading(level)) " (" (of_level.len()) ")" }
+                            dl { @for finding in of_level { (described(finding)) } }
                         }
                     }
                 }

@@ -1,18 +1,14 @@
 //! The page's part on a gate: its verdict above everything, and a table of its checks.
 
 use maud::{Markup, html};
-use photofinish_record::Record;
 
-use crate::gate::terms::short_name;
+use crate::describe;
 use crate::gate::{Check, GateReport};
-use crate::{describe, units};
+use crate::metrics::short_name;
 
-/// The verdict, the checks, and what they rest on; nothing of a run that is no gate.
-pub(super) fn section(record: &Record) -> Markup {
-    let Ok(report) = GateReport::of(record) else {
-        return html! {};
-    };
-    // Numbers of another record are not here: what was measured against them stands in the gate's own outputs.
+/// The verdict and the checks.
+pub(super) fn section(report: &GateReport) -> Markup {
+    // A gate against another record is shown in the gate's own outputs: those numbers are not here.
     if !report
         .checks
         .iter()
@@ -44,26 +40,22 @@ pub(super) fn section(record: &Record) -> Markup {
                 @for check in report.checks.iter() {
                     @if let Some(reason) = &check.reason { li { (short_name(&check.metric)) ": " (reason) } }
                 }
-                li {
-                    "A check fails when the lower bound of the slowdown is beyond " (units::percent(report.floor))
-                    ", and passes when its upper bound is below the limit."
-                }
+                li { (describe::gate_rule(report)) }
             }
         }
     }
 }
 
 fn row(check: &Check) -> Markup {
-    let value = |value: Option<f64>| value.map(|value| describe::gate_value(check, value));
     html! {
         tr {
             th scope="row" {
                 (check.scenario) " / " (check.runtime) " · " (check.load) " · " (short_name(&check.metric))
             }
             td { span class={ "verdict " (check.verdict.name()) } { (check.verdict.name()) } }
-            td { (value(check.base).unwrap_or_default()) }
-            td { (value(check.head).unwrap_or_default()) }
-            td { @if let Some(slowdown) = check.slowdown { (describe::signed_percent(slowdown.estimate)) } }
+            td { (describe::gate_value_or_blank(check, check.base)) }
+            td { (describe::gate_value_or_blank(check, check.head)) }
+            td { (describe::gate_slowdown(check)) }
             td { (describe::gate_bounds(check)) }
             td { (describe::requirement(check)) }
         }

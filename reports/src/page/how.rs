@@ -1,16 +1,15 @@
-//! How it was measured: what exactly was asked for and given, for those who want to repeat or doubt it.
+//! The procedure: everything needed to repeat a run, or to doubt it.
 //!
-//! Of each scenario the parameters and how each runtime ran it; of the whole run the command, the plan, the machine and
-//! the exact versions. What of that spoils numbers is a warning at the top of the page, or in `fitness`.
+//! For each scenario its parameters and the particulars of each runtime; for the whole run the command, the plan, the machine
+//! and the exact versions. What distorts numbers is a warning at the top of the page, or in `fitness`.
 
 use maud::{Markup, html};
 use photofinish_record::{PlannedScenario, Record};
 
-use super::Report;
+use crate::report::Report;
 use crate::summary::{CellSummary, Group};
-use crate::{describe, rounds, units};
+use crate::{describe, units};
 
-/// What exactly was asked for and given, for those who want to repeat or doubt it.
 pub(super) fn scenario(
     report: &Report<'_>,
     scenario: &PlannedScenario,
@@ -18,9 +17,9 @@ pub(super) fn scenario(
 ) -> Markup {
     let params = serde_json::to_string_pretty(&scenario.params).unwrap_or_default();
     let servers = serde_json::to_string_pretty(&scenario.servers).unwrap_or_default();
-    // Of a search the closed rounds are enough: its steps differ in nothing but the rate.
+    // The closed rounds of a search are enough: its steps differ in nothing but the rate.
     let shown = |cell: &&&CellSummary| {
-        cell.rounds > 0 && (report.found.is_empty() || cell.load.rate_hz().is_none())
+        cell.rounds > 0 && (report.searches.is_empty() || cell.load.rate_hz().is_none())
     };
     let cells = groups.iter().flat_map(|group| &group.cells).filter(shown);
     html! {
@@ -40,14 +39,14 @@ pub(super) fn scenario(
                     thead { tr { @for heading in ["runtime", "load", "rounds", "sessions", "worker threads", "threads alive", "context switches/op", "particulars"] {
                         th scope="col" { (heading) }
                     } } }
-                    tbody { @for cell in cells { (particulars(report.record, cell)) } }
+                    tbody { @for cell in cells { (particulars(report, cell)) } }
                 }
             }
         }
     }
 }
 
-fn particulars(record: &Record, cell: &CellSummary) -> Markup {
+fn particulars(report: &Report<'_>, cell: &CellSummary) -> Markup {
     let known = |number: Option<u32>| number.map_or("n/a".to_owned(), |number| number.to_string());
     html! {
         tr {
@@ -58,25 +57,19 @@ fn particulars(record: &Record, cell: &CellSummary) -> Markup {
             td { (known(cell.worker_threads)) }
             td { (describe::value(cell.metric("threads"))) }
             td { (describe::value(cell.metric("context_switches_per_op"))) }
-            td { (facts(record, cell)) }
+            td { (facts(report, cell)) }
         }
     }
 }
 
-fn facts(record: &Record, cell: &CellSummary) -> String {
-    let planned = record.plan.cells.iter().position(|planned| {
-        planned.scenario == cell.scenario
-            && planned.runtime == cell.runtime
-            && planned.load == cell.load
-            && planned.arm == cell.arm
-    });
-    let round = planned.and_then(|index| rounds::measured(record, index).next());
-    let facts = round.map(|(_, round)| &round.worker.runtime_facts);
-    let said = facts
+fn facts(report: &Report<'_>, cell: &CellSummary) -> String {
+    let index = report.rounds.index_of(cell);
+    let round = index.and_then(|index| report.rounds.measured(index).next());
+    let facts = round
         .into_iter()
-        .flatten()
-        .map(|(name, value)| format!("{name} {value}"));
-    said.collect::<Vec<_>>().join(", ")
+        .flat_map(|round| &round.worker.runtime_facts);
+    let facts = facts.map(|(name, value)| format!("{name} {value}"));
+    facts.collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn run(record: &Record) -> Markup {

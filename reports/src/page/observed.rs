@@ -1,16 +1,16 @@
-//! The page's tables of what workloads and probes observed themselves, below the results of their group.
+//! The page's tables of observations of workloads and probes, below the results of their group.
 
 use maud::{Markup, html};
 
 use super::results::number;
-use crate::observed::observed;
+use crate::observed::observations;
 use crate::summary::Group;
 
-/// One table for each thing; nothing where nothing was observed.
+/// One table for each subject.
 pub(super) fn tables(group: &Group<'_>) -> Markup {
     let ranked = group.ranked();
     html! {
-        @for observed in observed(&ranked) {
+        @for observed in observations(&ranked) {
             div.scroll tabindex="0" role="region" aria-label=(observed.name) {
                 table {
                     thead { tr {

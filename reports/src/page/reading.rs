@@ -1,7 +1,4 @@
-//! How to read the numbers: the page's last section, in sentences.
-//!
-//! Those of tables come from `describe`; here is what is said of the statistics behind all of them. METHOD.md has the
-//! rest.
+//! The page's last section: how to read the numbers, and the statistics behind them. METHOD.md has the rest.
 
 use maud::{Markup, html};
 
@@ -26,13 +23,13 @@ pub(super) fn reading(summary: &Summary) -> Markup {
                 li { "A ratio compares the two runtimes within each block of rounds, so that what slows the whole machine \
                       cancels. Its interval is exact (Wilcoxon's signed ranks)." }
                 li { "A verdict is " em { "faster" } " or " em { "slower" } " where that whole interval lies beyond a \
-                      difference of " (units::percent(rule.floor)) ", " em { "tie" } " where all of it lies within, and " em { "inconclusive" } " \
-                      otherwise; two equals are called different in at most " (units::percent(rule.alpha)) " of comparisons. \
+                      difference of " (units::percent(rule.margin)) ", " em { "tie" } " where all of it lies within, and " em { "inconclusive" } " \
+                      otherwise; equals are called different in at most " (units::percent(rule.alpha)) " of comparisons. \
                       Below it stands the smallest difference that this run could have called." }
                 li { "CPU per operation is user and system time of the worker process; the server's own is not in it. \
                       Memory is the highest of the process since its start." }
-                li { "The floor of the loop is what one operation that does nothing takes under the same runtime and number \
-                      of sessions, wall-clock time over operations. A difference below it is a tie." }
+                li { "The overhead of the loop is the time of one empty operation under the same runtime and number of \
+                      sessions, wall-clock time over operations. A difference below it is a tie." }
                 li { "A ranking is of one metric in one scenario under one load, and of nothing else: throughput under \
                       closed load, response time under open load." }
             }

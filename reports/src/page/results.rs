@@ -1,15 +1,16 @@
-//! The results of one load on the page: the table, best runtime first, and what is missing from it.
+//! The results of one load on the page: the table, best runtime first, and notes below it.
 //!
-//! Small print below a number is its interval; beside a comparison stands its verdict, with what that rests on. What a
-//! cell shows, and in which columns, is said in `describe`; costs and what workloads observed have tables of their own.
+//! Small print below a number is its interval; beside a comparison stands its verdict with its basis. Columns and texts of
+//! cells come from `describe`; costs and observations have tables of their own.
 
 use maud::{Markup, PreEscaped, html};
 
 use crate::metrics::{ACHIEVED, OFFERED};
-use crate::summary::{CellSummary, Group, MetricSummary, Status, Summary};
+use crate::report::Report;
+use crate::summary::{CellSummary, Group, MetricSummary, Status};
 use crate::{charts, describe, runtimes, units};
 
-pub(super) fn table(summary: &Summary, group: &Group<'_>) -> Markup {
+pub(super) fn table(report: &Report<'_>, group: &Group<'_>) -> Markup {
     let baseline = group.baseline();
     html! {
         div.scroll tabindex="0" role="region" aria-label="Results" {
@@ -22,19 +23,20 @@ pub(super) fn table(summary: &Summary, group: &Group<'_>) -> Markup {
                         th scope="col" { "verdict" }
                     }
                 } }
-                tbody { @for cell in group.ranked() { (row(summary, cell, group)) } }
+                tbody { @for cell in group.ranked() { (row(report, cell, group)) } }
             }
         }
     }
 }
 
-fn row(summary: &Summary, cell: &CellSummary, group: &Group<'_>) -> Markup {
-    let swatch = charts::swatch(charts::look(summary, &cell.runtime));
+fn row(report: &Report<'_>, cell: &CellSummary, group: &Group<'_>) -> Markup {
+    let plan = &report.record.plan;
+    let swatch = charts::swatch(runtimes::look(plan, &cell.runtime));
     html! {
         tr {
             th scope="row" {
                 (PreEscaped(swatch)) (cell.runtime)
-                @if let Some(note) = runtimes::note(&cell.runtime) { small { "(" (note) ")" } }
+                @if let Some(note) = runtimes::note(plan, &cell.runtime) { small { "(" (note) ")" } }
             }
             @for column in describe::page_columns(group.load) { (result(cell, column)) }
             @if group.baseline().is_some() { (compared(cell, group)) }
@@ -42,7 +44,7 @@ fn row(summary: &Summary, cell: &CellSummary, group: &Group<'_>) -> Markup {
     }
 }
 
-/// The ratio by the headline's metric and its verdict, with what that rests on.
+/// The ratio by the headline metric and its verdict, with their basis.
 fn compared(cell: &CellSummary, group: &Group<'_>) -> Markup {
     let comparison = cell.comparisons.get(group.headline());
     let interval = comparison.and_then(|ratio| range(ratio.low, ratio.high, units::ratio));
@@ -57,7 +59,7 @@ fn compared(cell: &CellSummary, group: &Group<'_>) -> Markup {
     }
 }
 
-/// What a cell shows in a column; beside what was achieved of a rate, the rate, and loudly that it was not held.
+/// A cell in a column; beside an achieved rate the requested one, and a loud mark if it was not held.
 fn result(cell: &CellSummary, column: &describe::Column) -> Markup {
     let metric = cell.metric(column.metric);
     if column.metric != ACHIEVED {
@@ -102,35 +104,16 @@ fn range(low: f64, high: f64, print: impl Fn(f64) -> String) -> Option<String> {
     }
 }
 
-/// Cells without numbers, failures by kind, and what else to know of the table above.
-pub(super) fn missing(group: &Group<'_>) -> Markup {
+/// Cells without numbers, failures by kind, and other notes on the table above.
+pub(super) fn notes(group: &Group<'_>) -> Markup {
     let ranked = group.ranked();
-    let fewer: Vec<String> = ranked
-        .iter()
-        .filter_map(|cell| describe::fewer_sessions(cell))
-        .collect();
-    let behind: Vec<String> = ranked
-        .iter()
-        .flat_map(|cell| [describe::rate_not_held(cell), describe::arrivals(cell)])
-        .flatten()
-        .collect();
-    let tool = [
-        describe::pacing(ranked.iter().copied()),
-        describe::floor(ranked.iter().copied()),
-    ];
-    let failing: Vec<&CellSummary> = group
-        .cells
-        .iter()
-        .copied()
-        .filter(|cell| !cell.errors_by_kind.is_empty())
-        .collect();
     html! {
         ul.missing {
             (absent(&group.cells))
-            @for cell in failing { li { (describe::errors(cell)) } }
-            @for sentence in behind { li.bad { (sentence) } }
-            @for sentence in fewer { li { (sentence) } }
-            @for sentence in tool.into_iter().flatten() { li { (sentence) } }
+            @for sentence in group.cells.iter().filter_map(|cell| describe::errors(cell)) { li { (sentence) } }
+            @for sentence in ranked.iter().filter_map(|cell| describe::arrivals(cell)) { li.bad { (sentence) } }
+            @for sentence in ranked.iter().filter_map(|cell| describe::fewer_sessions(cell)) { li { (sentence) } }
+            @for sentence in describe::tool(ranked.iter().copied()) { li { (sentence) } }
         }
     }
 }
@@ -138,7 +121,7 @@ pub(super) fn missing(group: &Group<'_>) -> Markup {
 /// Cells without numbers, as items of a list.
 pub(super) fn absent(cells: &[&CellSummary]) -> Markup {
     html! {
-        @for absent in describe::absent(cells) {
+        @for absent in describe::absent(cells.iter().copied()) {
             li.bad[absent.status != Status::Unsupported] {
                 strong { (absent.runtimes) } " " (describe::status(absent.status)) ": " (absent.reason)
             }

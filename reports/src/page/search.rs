@@ -1,46 +1,43 @@
-//! The page's part on a search: who held how much, and the steps that led there, folded away.
+//! The page's part on a search: the highest rates, and the steps that led there, folded away.
 //!
-//! The curve is a chart like any other. The steps' cells have no tables and no charts of their own: there are dozens.
+//! The curve is a chart like any other. The cells of the steps, dozens of them, have no tables and charts of their own.
 
 use maud::{Markup, PreEscaped, html};
 use photofinish_record::{SearchRound, SearchStep};
 
+use super::Section;
 use super::results::absent;
-use super::{Report, Section};
-use crate::found::{self, Found, Row, per_second};
-use crate::{charts, describe, units};
+use crate::report::Report;
+use crate::search_table::{LEGEND, SearchRow, SearchTable};
+use crate::{charts, describe, runtimes, units};
 
 /// One line per scenario and number of sessions.
-pub(super) fn headlines(found: &[Found<'_>], sections: &[Section<'_>]) -> Markup {
+pub(super) fn headlines(searches: &[SearchTable<'_>], sections: &[Section<'_>]) -> Markup {
     html! {
         ul.headlines {
-            @for found in found {
-                @let section = sections.iter().find(|section| section.name == found.scenario);
-                li { a href={ "#" (section.map_or("", |section| section.anchor.as_str())) } { (found.scenario) } ": " (found.first()) }
+            @for search in searches {
+                @let section = sections.iter().find(|section| section.name == search.scenario);
+                li { a href={ "#" (section.map_or("", |section| section.anchor.as_str())) } { (search.scenario) } ": " (search.first()) }
             }
         }
     }
 }
 
-/// The table, what is missing from it, and the steps.
-pub(super) fn results(report: &Report<'_>, found: &Found<'_>) -> Markup {
-    let steps = found.cells(report.summary);
-    let tool = [
-        describe::pacing(steps.iter().copied()),
-        describe::floor(steps.iter().copied()),
-    ];
+/// The table, notes, and the steps.
+pub(super) fn results(report: &Report<'_>, search: &SearchTable<'_>) -> Markup {
+    let steps = search.cells(&report.summary);
     html! {
-        h3 { (found.question()) }
+        h3 { (search.title()) }
         div.scroll tabindex="0" role="region" aria-label="Results" {
             table.results {
                 thead { tr {
                     th scope="col" { "runtime" }
-                    @for heading in found.headings() { th scope="col" { (heading) } }
+                    @for heading in search.headings() { th scope="col" { (heading) } }
                 } }
-                tbody { @for row in &found.rows {
+                tbody { @for row in &search.rows {
                     tr {
                         th scope="row" {
-                            (PreEscaped(charts::swatch(charts::look(report.summary, &row.result.runtime))))
+                            (PreEscaped(charts::swatch(runtimes::look(&report.record.plan, &row.result.runtime))))
                             (row.result.runtime)
                         }
                         @for cell in row.cells() { td { (cell) } }
@@ -49,19 +46,19 @@ pub(super) fn results(report: &Report<'_>, found: &Found<'_>) -> Markup {
             }
         }
         ul.missing {
-            @for sentence in found.unfinished() { li.bad { (sentence) } }
+            @for sentence in search.unfinished() { li.bad { (sentence) } }
             (absent(&steps))
-            li { (found::LEGEND) }
-            @for sentence in tool.into_iter().flatten() { li { (sentence) } }
+            li { (LEGEND) }
+            @for sentence in describe::tool(steps.iter().copied()) { li { (sentence) } }
         }
         details.steps {
             summary { "Steps of the search" }
-            @for row in &found.rows { (steps_of(row)) }
+            @for row in &search.rows { (steps_of(row)) }
         }
     }
 }
 
-fn steps_of(row: &Row<'_>) -> Markup {
+fn steps_of(row: &SearchRow<'_>) -> Markup {
     html! {
         h4 { (row.result.runtime) }
         div.scroll tabindex="0" role="region" aria-label="Steps" {
@@ -77,14 +74,14 @@ fn step_row(step: &SearchStep) -> Markup {
     let rounds: Vec<String> = step.rounds.iter().map(round).collect();
     html! {
         tr {
-            th scope="row" { (per_second(step.rate_hz)) }
+            th scope="row" { (units::per_second(step.rate_hz)) }
             td { @if step.met { "met" } @else { "not met" } }
             td { (rounds.join("; ")) }
         }
     }
 }
 
-/// What a round came to; the reason of one that did not meet the objective tells the value where it is that.
+/// A round's value and the reason why it did not meet the objective, unless that is the value itself.
 fn round(round: &SearchRound) -> String {
     let value = round.value.map_or("n/a".to_owned(), units::duration);
     match &round.reason {

@@ -1,7 +1,7 @@
-//! Exact distributions of rank statistics, and how far in an interval's bounds lie by them.
+//! Exact distributions of rank statistics, and the depth of the bounds that follow from them.
 //!
-//! Probabilities are counted out, not approximated, and held against published tables by the tests. Which distribution
-//! belongs to which estimate is said in `statistics.rs`.
+//! Probabilities are counted, not approximated, and the tests compare them with published tables. `statistics.rs` says
+//! which distribution belongs to which estimate.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,7 +70,7 @@ pub(super) fn binomial_half(n: usize) -> Vec<f64> {
     probability
 }
 
-/// How far from either end of the sorted values an interval's bounds lie.
+/// Distance of an interval's bounds from either end of the sorted values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Depth {
     /// 1 is the smallest and the largest value.

@@ -1,23 +1,20 @@
 //! Groups: the cells of one scenario under one load, which are those that may be compared.
 //!
-//! A group knows the metric it is ranked by, its order, and its reference. No number is made here; comparisons are in the
-//! cells already, and how a group is told in words is the business of `describe`.
+//! A group knows its headline metric, its ranking, and its reference. No number is made here: comparisons are in the cells
+//! already, and the words for a group are in `describe`.
 
 use photofinish_record::Arm;
 use photofinish_record::load::Load;
 
-use super::{CellSummary, Status};
+use super::{CellSummary, Comparison, Status};
 use crate::metrics::{RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
-use crate::verdict::Comparison;
 
 /// The cells of one scenario under one load: those that may be compared.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
-    /// Name of the scenario.
     pub scenario: &'a str,
-    /// The load.
     pub load: Load,
-    /// The side of a gate it is; runtimes are compared within one.
+    /// The side of a gate; runtimes are compared within one.
     pub arm: Option<Arm>,
     /// The cells, in the plan's order.
     pub cells: Vec<&'a CellSummary>,
@@ -28,8 +25,8 @@ impl<'a> Group<'a> {
         self.scenario == cell.scenario && self.load == cell.load && self.arm == cell.arm
     }
 
-    /// The metric that its cells are ranked by, and that its verdicts are told by: throughput under closed load, response
-    /// under open load, at the 99th percentile where every round has the samples for it.
+    /// The metric of the ranking and of the headline's verdicts: throughput under closed load, response under open load, at
+    /// the 99th percentile where every round has the samples for it.
     pub fn headline(&self) -> &'static str {
         let too_few = |cell: &&CellSummary| {
             cell.metric(RESPONSE_P99)
@@ -69,14 +66,14 @@ impl<'a> Group<'a> {
             .collect()
     }
 
-    /// The runtime that the others are compared with by the headline's metric; `None` where there is no other.
+    /// The reference of the comparisons by the headline's metric; `None` where there is no other runtime.
     pub fn baseline(&self) -> Option<&'a str> {
         self.comparisons()
             .map(|(_, comparison)| comparison.against.as_str())
             .next()
     }
 
-    /// The comparisons by the headline's metric, with the cells they are about, the best first.
+    /// The comparisons by the headline's metric, with their cells, the best first.
     pub fn comparisons(&self) -> impl Iterator<Item = (&'a CellSummary, &'a Comparison)> + use<'a> {
         let headline = self.headline();
         self.ranked()
@@ -84,13 +81,13 @@ impl<'a> Group<'a> {
             .filter_map(move |cell| Some((cell, cell.comparisons.get(headline)?)))
     }
 
-    /// Whether any of these comparisons has a verdict.
+    /// True if any of these comparisons has a verdict.
     pub fn has_verdicts(&self) -> bool {
         self.comparisons()
             .any(|(_, comparison)| comparison.verdict.is_some())
     }
 
-    /// The most rounds any cell was measured in.
+    /// Most rounds of any cell.
     pub fn rounds(&self) -> usize {
         self.cells.iter().map(|cell| cell.rounds).max().unwrap_or(0)
     }

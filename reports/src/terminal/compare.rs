@@ -1,112 +1,116 @@
-//! Two records side by side, for people: a table of the metrics that matter for each cell, then what else differs.
+//! Two records side by side, for people: a table of the compared metrics of each cell, then what else differs.
 
-use super::{Column, Page, Row, Style, Tone, clean, table_of};
-use crate::compare::{ComparedCell, ComparedMetric, RecordComparison, better};
-use crate::describe;
-use crate::units;
-use crate::verdict::Verdict;
+use super::Style;
+use super::table::Table;
+use super::text::{Text, Tone};
+use crate::compare::{ComparedCell, ComparedMetric, RecordComparison};
+use crate::metrics::named;
+use crate::rule::Verdict;
+use crate::{describe, units};
 
-/// Differences that are shown one by one; of more only the number.
+/// Number of differences shown; of more only the count.
 const MOST_DIFFERENCES: usize = 12;
 
-/// The comparison as text, no line wider than the terminal.
-pub fn comparison(report: &RecordComparison, style: Style) -> String {
-    let mut page = Page::new(style);
-    for (side, record) in [("base", &report.base), ("head", &report.head)] {
+/// The comparison as text.
+pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
+    let mut text = Text::new(style);
+    for (side, record) in [("base", &comparison.base), ("head", &comparison.head)] {
         let time = describe::time(&record.started_utc);
-        page.paragraph(Tone::Faint, &format!("{side}  {} · {time}", record.id));
+        text.paragraph(Tone::Faint, &format!("{side}  {} · {time}", record.id));
     }
-    page.blank();
-    for cell in &report.cells {
-        block(&mut page, cell);
+    text.blank();
+    for cell in &comparison.cells {
+        table(&mut text, cell);
     }
-    for refused in &report.refused {
-        let place = format!(
-            "{} / {} ({})",
-            refused.scenario, refused.runtime, refused.load
-        );
-        page.paragraph(
+    for refused in &comparison.refused {
+        text.paragraph(
             Tone::Warning,
-            &format!("{place}: not compared: {}", refused.reason),
+            &format!(
+                "{} / {} ({}): not compared: {}",
+                refused.scenario, refused.runtime, refused.load, refused.reason
+            ),
         );
     }
-    page.blank();
-    page.paragraph(
+    text.blank();
+    text.paragraph(
         Tone::Faint,
         &format!(
             "ratio: head / base with its exact {} interval; a tie lies within {} either way.",
-            units::percent(report.rule.confidence()),
-            units::percent(report.rule.floor)
+            units::percent(1.0 - comparison.rule.alpha),
+            units::percent(comparison.rule.margin)
         ),
     );
-    page.blank();
-    differences(&mut page, report);
-    for caution in &report.cautions {
-        page.paragraph(Tone::Warning, &format!("note: {caution}"));
+    text.blank();
+    differences(&mut text, comparison);
+    for caution in &comparison.cautions {
+        text.paragraph(Tone::Warning, &format!("note: {caution}"));
     }
-    page.text
+    text.finish()
 }
 
-fn block(page: &mut Page, cell: &ComparedCell) {
-    page.paragraph(
+fn table(text: &mut Text, cell: &ComparedCell) {
+    text.paragraph(
         Tone::Strong,
         &format!("{} / {}  {}", cell.scenario, cell.runtime, cell.load),
     );
+    let is_compared =
+        |name: &str| named(name).is_some_and(|metric| metric.compared_under(cell.load).is_some());
     let shown: Vec<(&String, &ComparedMetric)> = cell
         .metrics
         .iter()
-        .filter(|(name, _)| better(name, cell.load).is_some())
+        .filter(|(name, _)| is_compared(name))
         .collect();
-    let row = |(name, metric): &(&String, &ComparedMetric)| Row {
-        name: clean(name),
-        tone: match metric.verdict {
+    let rows = shown.iter().map(|(name, metric)| {
+        let tone = match metric.verdict {
             Some(Verdict::Slower) => Tone::Bad,
             Some(Verdict::Faster) => Tone::Good,
             _ => Tone::Plain,
-        },
-    };
-    let rows: Vec<Row> = shown.iter().map(row).collect();
-    let column = |heading: &str, rank: u8, text: &dyn Fn(&ComparedMetric) -> String| Column {
-        heading: heading.to_owned(),
-        rank,
-        cells: shown.iter().map(|(_, metric)| text(metric)).collect(),
-    };
-    let of = |metric: &ComparedMetric, value| units::with_unit(value, &metric.unit);
-    let columns = vec![
-        column("base", 3, &|metric| of(metric, metric.base)),
-        column("head", 2, &|metric| of(metric, metric.head)),
-        column("ratio", 1, &|metric| {
-            let ratio = metric.ratio;
-            ratio.map_or_else(String::new, |ratio| units::ratio(ratio.median))
-        }),
-        column("interval", 5, &|metric| {
-            metric.ratio.map_or_else(String::new, |ratio| {
-                format!(
-                    "{} to {}",
-                    units::ratio(ratio.low),
-                    units::ratio(ratio.high)
-                )
-            })
-        }),
-        column("rounds", 4, &|metric| {
-            format!("{}, {}", metric.base_rounds, metric.head_rounds)
-        }),
-        column("verdict", 0, &|metric| {
-            let word = metric.verdict.map(describe::verdict_word);
-            word.unwrap_or("none").to_owned()
-        }),
-    ];
-    table_of(page, "metric", &rows, columns);
-    page.blank();
+        };
+        ((*name).clone(), tone)
+    });
+    let mut table = Table::new("metric", rows);
+    let metrics = || shown.iter().map(|(_, metric)| *metric);
+    let value = |metric: &ComparedMetric, value| units::with_unit(value, &metric.unit);
+    table.column(
+        "base",
+        3,
+        metrics().map(|metric| value(metric, metric.base)),
+    );
+    table.column(
+        "head",
+        2,
+        metrics().map(|metric| value(metric, metric.head)),
+    );
+    let ratios = metrics().map(|metric| {
+        let ratio = metric.ratio;
+        ratio.map_or_else(String::new, |ratio| units::ratio(ratio.median))
+    });
+    table.column("ratio", 1, ratios);
+    let intervals = metrics().map(|metric| {
+        metric.ratio.map_or_else(String::new, |ratio| {
+            let (low, high) = (units::ratio(ratio.low), units::ratio(ratio.high));
+            format!("{low} to {high}")
+        })
+    });
+    table.column("interval", 5, intervals);
+    let rounds = metrics().map(|metric| format!("{}, {}", metric.base_rounds, metric.head_rounds));
+    table.column("rounds", 4, rounds);
+    let verdicts = metrics().map(|metric| {
+        let word = metric.verdict.map(describe::verdict_word);
+        word.unwrap_or("none").to_owned()
+    });
+    table.column("verdict", 0, verdicts);
+    table.print(text);
 }
 
-fn differences(page: &mut Page, report: &RecordComparison) {
-    if report.differences.is_empty() {
+fn differences(text: &mut Text, comparison: &RecordComparison) {
+    let differences = &comparison.differences;
+    if differences.is_empty() {
         return;
     }
-    page.paragraph(Tone::Strong, "What else differs");
-    for difference in report.differences.iter().take(MOST_DIFFERENCES) {
-        page.paragraph_in(
+    text.paragraph(Tone::Strong, "What else differs");
+    for difference in differences.iter().take(MOST_DIFFERENCES) {
+        text.paragraph_in(
             Tone::Plain,
             &format!(
                 "{}: {} / {}",
@@ -114,12 +118,10 @@ fn differences(page: &mut Page, report: &RecordComparison) {
             ),
         );
     }
-    let more = report.differences.len().saturating_sub(MOST_DIFFERENCES);
+    let more = differences.len().saturating_sub(MOST_DIFFERENCES);
     if more > 0 {
-        page.paragraph_in(
-            Tone::Faint,
-            &format!("and {more} more, in the JSON document"),
-        );
+        let sentence = format!("and {more} more, in the JSON document");
+        text.paragraph_in(Tone::Faint, &sentence);
     }
-    page.blank();
+    text.blank();
 }

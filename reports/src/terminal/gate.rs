@@ -1,55 +1,48 @@
-//! A gate for people: the verdict first, then a table of its checks for each cell, then what to know beside it.
+//! A gate for people: the verdict first, then a table of its checks for each cell, then notes.
 
-use super::{Column, Page, Row, Style, Tone, clean, table_of, warnings};
+use super::Style;
+use super::table::Table;
+use super::text::{Text, Tone};
 use crate::describe;
-use crate::gate::terms::short_name;
 use crate::gate::{Check, CheckVerdict, GateReport, GateVerdict};
-use crate::units;
+use crate::metrics::short_name;
 
-/// The gate as text, no line wider than the terminal.
+/// The gate as text.
 pub fn gate(report: &GateReport, style: Style) -> String {
-    let mut page = Page::new(style);
-    let heading = describe::gate_heading(report.verdict);
-    page.paragraph(
-        tone(report.verdict),
-        &format!("{heading}  {}", report.reason),
-    );
-    if let Some(advisory) = &report.advisory {
-        page.paragraph(Tone::Warning, &format!("advice only: {advisory}"));
-    }
-    page.blank();
-    for (arm, source) in [("base", &report.base), ("head", &report.head)] {
-        let identity = source.identity.as_ref();
-        let identity = identity.map_or(String::new(), |identity| format!(" ({identity})"));
-        page.paragraph(Tone::Faint, &format!("{arm}  {}{identity}", source.what));
-    }
-    page.blank();
-    for cell in cells(&report.checks) {
-        table(&mut page, &cell);
-    }
-    for problem in report
-        .problems
-        .iter()
-        .filter(|problem| **problem != report.reason)
-    {
-        page.paragraph(Tone::Bad, problem);
-    }
-    page.paragraph(Tone::Faint, &said_once(report));
-    page.blank();
-    warnings(&mut page, &report.warnings);
-    page.text
-}
-
-fn tone(verdict: GateVerdict) -> Tone {
-    match verdict {
+    let mut text = Text::new(style);
+    let tone = match report.verdict {
         GateVerdict::Pass => Tone::Good,
         GateVerdict::Regression | GateVerdict::Wrong => Tone::Bad,
         GateVerdict::Inconclusive | GateVerdict::Unfit => Tone::Warning,
+    };
+    let heading = describe::gate_heading(report.verdict);
+    text.paragraph(tone, &format!("{heading}  {}", report.reason));
+    if let Some(advisory) = &report.advisory {
+        text.paragraph(Tone::Warning, &format!("advice only: {advisory}"));
     }
+    text.blank();
+    for (arm, source) in [("base", &report.base), ("head", &report.head)] {
+        let identity = source.identity.as_ref();
+        let identity = identity.map_or(String::new(), |identity| format!(" ({identity})"));
+        text.paragraph(Tone::Faint, &format!("{arm}  {}{identity}", source.what));
+    }
+    text.blank();
+    for cell in by_cell(&report.checks) {
+        table(&mut text, &cell);
+    }
+    for problem in &report.problems {
+        if *problem != report.reason {
+            text.paragraph(Tone::Bad, problem);
+        }
+    }
+    text.paragraph(Tone::Faint, &describe::gate_rule(report));
+    text.blank();
+    text.warnings(&report.warnings);
+    text.finish()
 }
 
-/// The checks by cell, each cell where its worst check stands.
-fn cells(checks: &[Check]) -> Vec<Vec<&Check>> {
+/// The checks by cell, each cell at the position of its worst check.
+fn by_cell(checks: &[Check]) -> Vec<Vec<&Check>> {
     let mut cells: Vec<Vec<&Check>> = Vec::new();
     for check in checks {
         let same = |cell: &&mut Vec<&Check>| {
@@ -66,74 +59,42 @@ fn cells(checks: &[Check]) -> Vec<Vec<&Check>> {
     cells
 }
 
-fn table(page: &mut Page, checks: &[&Check]) {
+fn table(text: &mut Text, checks: &[&Check]) {
     let first = checks[0];
-    page.paragraph(
+    text.paragraph(
         Tone::Strong,
         &format!("{} / {}  {}", first.scenario, first.runtime, first.load),
     );
-    let row = |check: &&Check| Row {
-        name: clean(&short_name(&check.metric)),
-        tone: match check.verdict {
+    let rows = checks.iter().map(|check| {
+        let tone = match check.verdict {
             CheckVerdict::Regression => Tone::Bad,
             CheckVerdict::Inconclusive => Tone::Warning,
             CheckVerdict::Pass => Tone::Plain,
-        },
-    };
-    let rows: Vec<Row> = checks.iter().map(row).collect();
-    table_of(page, "metric", &rows, columns(checks));
-    page.blank();
-    for check in checks
-        .iter()
-        .filter(|check| check.verdict != CheckVerdict::Pass)
-    {
-        if let Some(reason) = &check.reason {
+        };
+        (short_name(&check.metric), tone)
+    });
+    let mut table = Table::new("metric", rows);
+    let columns: [(&str, u8, fn(&Check) -> String); 6] = [
+        ("base", 3, |check| {
+            describe::gate_value_or_blank(check, check.base)
+        }),
+        ("head", 2, |check| {
+            describe::gate_value_or_blank(check, check.head)
+        }),
+        ("worse by", 1, describe::gate_slowdown),
+        ("bounds", 5, describe::gate_bounds),
+        ("must be", 4, describe::requirement),
+        ("verdict", 0, |check| check.verdict.name().to_owned()),
+    ];
+    for (heading, rank, cell) in columns {
+        table.column(heading, rank, checks.iter().map(|check| cell(check)));
+    }
+    table.print(text);
+    for check in checks {
+        if let (Some(reason), false) = (&check.reason, check.verdict == CheckVerdict::Pass) {
             let name = short_name(&check.metric);
-            page.paragraph_in(Tone::Warning, &format!("{name}: {reason}"));
+            text.paragraph_in(Tone::Warning, &format!("{name}: {reason}"));
         }
     }
-    page.blank();
-}
-
-fn columns(checks: &[&Check]) -> Vec<Column> {
-    let value = |check: &Check, value: Option<f64>| {
-        value.map_or_else(String::new, |value| describe::gate_value(check, value))
-    };
-    let column = |heading: &str, rank: u8, cell: &dyn Fn(&Check) -> String| Column {
-        heading: heading.to_owned(),
-        rank,
-        cells: checks.iter().map(|check| clean(&cell(check))).collect(),
-    };
-    vec![
-        column("base", 3, &|check| value(check, check.base)),
-        column("head", 2, &|check| value(check, check.head)),
-        column("worse by", 1, &|check| {
-            let slowdown = check.slowdown;
-            slowdown.map_or_else(String::new, |slowdown| {
-                describe::signed_percent(slowdown.estimate)
-            })
-        }),
-        column("bounds", 5, &describe::gate_bounds),
-        column("must be", 4, &describe::requirement),
-        column("verdict", 0, &|check| check.verdict.name().to_owned()),
-    ]
-}
-
-/// How it was measured, and what the numbers mean.
-fn said_once(report: &GateReport) -> String {
-    let measured = match report.paired {
-        true => describe::plural(report.blocks, "pair"),
-        false => describe::plural(report.blocks, "block"),
-    };
-    let side_by_side = match report.paired {
-        true => "base and head side by side in random order",
-        false => "the head now, the base from its record",
-    };
-    format!(
-        "{measured}, {side_by_side}; look {} of {}. A check fails when the lower bound is beyond {}, and passes when the \
-         upper bound is below what must be.",
-        report.look.number,
-        report.look.planned,
-        units::percent(report.floor)
-    )
+    text.blank();
 }

@@ -1,11 +1,11 @@
 //! The answer to where asynchronous code pays: only where it was asked, only from what was measured.
 
 use photofinish_record::{Outcome, Record};
-use photofinish_reports::async_pays::{QUESTION, Row, rows};
-use photofinish_reports::summary::Summary;
+use photofinish_reports::async_pays::{QUESTION, Row};
+use photofinish_reports::report::Report;
 use photofinish_reports::terminal::{Style, render};
 
-use crate::fixtures;
+use crate::{charts, fixtures, page};
 
 fn asked(mut record: Record) -> Record {
     record.plan.suite = Some("where-async-pays".to_owned());
@@ -13,7 +13,7 @@ fn asked(mut record: Record) -> Record {
 }
 
 fn answers(record: &Record) -> Vec<Row> {
-    rows(record, &Summary::of(record))
+    Report::of(record).async_pays.rows
 }
 
 #[test]
@@ -31,14 +31,14 @@ fn each_closed_load_with_all_three_kinds_has_a_row() {
         }
     }
     let text = render(
-        &record,
+        &Report::of(&record),
         Style {
             width: 80,
             colour: false,
         },
     );
     assert!(text.contains(QUESTION) && text.lines().all(|line| line.chars().count() <= 80));
-    assert!(photofinish_reports::page(&record).contains(QUESTION));
+    assert!(page(&record).contains(QUESTION));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn the_best_async_runtime_is_the_one_with_the_highest_throughput() {
 #[test]
 fn the_pictures_show_what_the_table_says() {
     let record = asked(fixtures::tour());
-    let charts = photofinish_reports::charts(&record);
+    let charts = charts(&record);
     let picture = |name: &str| {
         let stem = format!("where-async-pays.{name}");
         let found = charts.iter().find(|chart| chart.file_stem == stem);
@@ -81,7 +81,7 @@ fn the_pictures_show_what_the_table_says() {
             );
             assert!(picture(name).contains(&label));
         }
-        assert!(photofinish_reports::page(&record).contains(&speed));
+        assert!(page(&record).contains(&speed));
     }
 }
 
@@ -95,7 +95,7 @@ fn nobody_who_did_not_ask_is_answered_and_nothing_is_made_up() {
         .retain(|round| cells[round.cell].runtime != "threads");
     assert_eq!(answers(&without_threads), []);
     for record in [fixtures::tour(), without_threads] {
-        let charts = photofinish_reports::charts(&record);
+        let charts = charts(&record);
         assert!(charts.iter().all(|chart| chart.scenario.is_some()));
     }
 }

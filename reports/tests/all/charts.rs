@@ -4,14 +4,14 @@
 
 use std::path::Path;
 
-use photofinish_reports::charts::{self, CHARTS, Chart};
+use photofinish_reports::charts::{CHARTS, Chart, png};
 
-use crate::fixtures;
+use crate::{charts, fixtures};
 
 #[test]
 fn every_chart_of_every_record_is_one_svg_that_refers_to_nothing_outside() {
     for (name, record) in fixtures::all() {
-        let charts = charts::charts(record);
+        let charts = charts(record);
         let mut stems: Vec<&str> = charts
             .iter()
             .map(|chart| chart.file_stem.as_str())
@@ -42,17 +42,15 @@ fn a_closed_an_open_and_an_asked_record_have_every_kind_of_chart() {
     let mut asked = fixtures::tour();
     asked.plan.suite = Some("where-async-pays".to_owned());
     let records = [fixtures::sweep(), fixtures::open_loads(), asked];
-    let charts: Vec<Chart> = records.iter().flat_map(charts::charts).collect();
+    let all: Vec<Chart> = records.iter().flat_map(charts).collect();
     for kind in CHARTS {
         assert!(
-            charts
-                .iter()
-                .any(|chart| chart.file_stem.ends_with(kind.name)),
+            all.iter().any(|chart| chart.file_stem.ends_with(kind.name)),
             "{}",
             kind.name
         );
     }
-    assert!(charts::charts(&fixtures::empty()).is_empty());
+    assert!(charts(&fixtures::empty()).is_empty());
 }
 
 #[test]
@@ -61,19 +59,19 @@ fn every_chart_becomes_a_picture_of_twice_its_size() {
     std::fs::create_dir_all(&folder).expect("the target folder is writable");
     for (name, record) in fixtures::all() {
         // One load of a sweep looks like any other.
-        for chart in charts::charts(record).iter().rev().take(5) {
-            let png = charts::png(&chart.svg)
+        for chart in charts(record).iter().rev().take(5) {
+            let picture = png(&chart.svg)
                 .unwrap_or_else(|error| panic!("{name}: {}: {error}", chart.file_stem));
-            assert_eq!(png_width(&png), 1_120, "{name}: {}", chart.file_stem);
+            assert_eq!(png_width(&picture), 1_120, "{name}: {}", chart.file_stem);
             let path = folder.join(format!("{name}.{}.png", chart.file_stem));
-            std::fs::write(path, png).expect("the target folder is writable");
+            std::fs::write(path, picture).expect("the target folder is writable");
         }
     }
 }
 
 #[test]
 fn under_open_load_latency_is_response_and_throughput_is_no_chart() {
-    let charts = charts::charts(&fixtures::open_loads());
+    let charts = charts(&fixtures::open_loads());
     let ends = |kind: &str| {
         let of_kind = charts
             .iter()
@@ -98,7 +96,7 @@ fn under_open_load_latency_is_response_and_throughput_is_no_chart() {
 
 #[test]
 fn of_a_search_only_the_curve_is_drawn_with_its_objective() {
-    let charts = charts::charts(&fixtures::search());
+    let charts = charts(&fixtures::search());
     let stems: Vec<&str> = charts
         .iter()
         .map(|chart| chart.file_stem.as_str())
@@ -109,8 +107,8 @@ fn of_a_search_only_the_curve_is_drawn_with_its_objective() {
 
 #[test]
 fn rubbish_does_not_become_a_picture() {
-    assert!(charts::png("<svg").is_err());
-    assert!(charts::png("").is_err());
+    assert!(png("<svg").is_err());
+    assert!(png("").is_err());
 }
 
 /// The width in a PNG's first chunk.

@@ -2,11 +2,11 @@
 
 use photofinish_record::{Finding, FindingLevel, Outcome, Record};
 use photofinish_reports::diagnosis::Diagnosis;
-use photofinish_reports::page;
 use photofinish_reports::resolution::{Resolution, Resolvable};
 use photofinish_reports::terminal::Style;
 
 use crate::fixtures::{self, Sweep};
+use crate::page;
 
 /// Two arms of `http-get`, in blocks with these throughputs.
 fn twice(pairs: &[(f64, f64)]) -> Record {
@@ -189,7 +189,7 @@ fn what_was_measured_joins_the_findings() {
     check(
         &[(1500.0, 1000.0); 2],
         Bad,
-        "1.500 to 1.500 times its own throughput",
+        "1.500 to 1.500 times the throughput of the other",
     );
 }
 

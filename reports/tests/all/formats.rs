@@ -4,15 +4,15 @@ use std::path::Path;
 
 use photofinish_record::load::Load;
 use photofinish_record::{Outcome, Record, Round};
-use photofinish_reports::formats::{self, FORMATS, File};
+use photofinish_reports::formats::{self, File};
+use photofinish_reports::report::Report;
 use photofinish_reports::summary::{self, Summary};
 use serde_json::Value;
 
 use crate::{fixtures, foreign};
 
 fn render(format: &str, record: &Record) -> Vec<File> {
-    let format = formats::find(format).expect("a listed format");
-    (format.render)(record).expect("a fixture renders")
+    formats::export(format, &Report::of(record)).expect("a fixture renders")
 }
 
 fn text(format: &str, record: &Record) -> String {
@@ -23,9 +23,10 @@ fn text(format: &str, record: &Record) -> String {
 
 #[test]
 fn every_format_renders_every_record_into_plain_unique_file_names() {
-    for format in FORMATS {
-        for (name, record) in fixtures::all() {
-            let files = (format.render)(record)
+    for (name, record) in fixtures::all() {
+        let report = Report::of(record);
+        for format in formats::of_runs() {
+            let files = formats::export(format.name, &report)
                 .unwrap_or_else(|error| panic!("{} of {name}: {error}", format.name));
             let mut names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
             names.sort_unstable();
@@ -182,7 +183,7 @@ fn a_log_without_a_start_time_is_an_error_that_names_it() {
         started_utc: "yesterday".to_owned(),
         ..fixtures::single()
     };
-    let error = (formats::find("hlog").expect("listed").render)(&record).expect_err("no time");
+    let error = formats::export("hlog", &Report::of(&record)).expect_err("no time");
     assert!(error.to_string().contains("\"yesterday\""), "{error}");
 }
 

@@ -3,8 +3,8 @@
 //! A simulated session draws pairs as a noisy machine would give them, in balanced random order, and asks the rule at its
 //! planned looks as a live gate does. The bounds are those that docs/GATE.md promises.
 
-use photofinish_reports::gate::rule::{Decision, GateRule, LIMIT, LOOKS, Samples};
 use photofinish_reports::metrics::Better;
+use photofinish_reports::rule::{CheckVerdict, LIMIT, LOOKS, MARGIN, Rule, Samples};
 
 use crate::fixtures::Random;
 
@@ -64,16 +64,16 @@ impl Machine {
     }
 
     fn sessions(self, seed: u64) -> Tally {
-        let rule = GateRule::standard();
+        let rule = Rule::of_gate(MARGIN, &LOOKS);
         let mut random = Random(seed);
         let mut tally = Tally::default();
         for _ in 0..SESSIONS {
             let samples = Samples::Paired(self.pairs(&mut random));
             let decided = rule.slowdown(&samples, Better::Lower, LIMIT);
-            match decided.decision {
-                Decision::Pass => tally.passed += 1,
-                Decision::Fail => tally.failed += 1,
-                Decision::Undecided => tally.undecided += 1,
+            match decided.verdict {
+                CheckVerdict::Pass => tally.passed += 1,
+                CheckVerdict::Regression => tally.failed += 1,
+                CheckVerdict::Inconclusive => tally.undecided += 1,
             }
             tally.pairs += decided.samples;
         }

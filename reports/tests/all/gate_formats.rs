@@ -4,12 +4,11 @@
 
 use photofinish_record::machine::Machine;
 use photofinish_record::{ArmKind, ArmSource, Requirement, TextPlace};
-use photofinish_reports::formats::File;
-use photofinish_reports::formats::gate::{self as gate_formats, GATE_FORMATS};
+use photofinish_reports::formats::{self, File};
 use photofinish_reports::gate::{
     self, Check, CheckVerdict, GATE_SCHEMA, GateReport, GateVerdict, Interval,
 };
-use photofinish_reports::verdict::Look;
+use photofinish_reports::rule::Look;
 use serde_json::{Value, json};
 
 use crate::{fixtures, foreign};
@@ -110,7 +109,7 @@ fn report(verdict: GateVerdict, reason: &str, checks: Vec<Check>) -> GateReport 
             number: 2,
             planned: 4,
         },
-        floor: 0.02,
+        tolerance: 0.02,
         checks,
         problems: Vec::new(),
         warnings: vec!["The load average was 1.7 on 2 CPUs when the run began.".to_owned()],
@@ -234,8 +233,7 @@ fn hostile() -> GateReport {
 }
 
 fn render(format: &str, report: &GateReport) -> File {
-    let format = gate_formats::find(format).expect("a listed format");
-    (format.render)(report).expect("a report renders")
+    formats::export_gate(format, report).expect("a report renders")
 }
 
 fn text(format: &str, report: &GateReport) -> String {
@@ -263,9 +261,10 @@ fn list(value: &Value) -> &Vec<Value> {
 
 #[test]
 fn every_gate_format_renders_every_report_into_a_plain_file_name() {
-    for format in GATE_FORMATS {
+    for format in formats::of_gates() {
         for (name, report) in reports() {
-            let file = (format.render)(&report).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let file = formats::export_gate(format.name, &report)
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
             let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
             assert!(file.name.chars().all(plain), "{}", file.name);
             assert!(
@@ -421,7 +420,7 @@ fn junit_is_red_exactly_where_a_gate_did_not_pass() {
     );
     assert_eq!(
         first["message"],
-        "it is 15% worse (+12% to +18%) where < +10% was asked for"
+        "it is 15% worse (+12% to +18%), expected < +10%"
     );
 }
 
@@ -609,11 +608,11 @@ fn annotations_stand_on_the_lines_of_the_limits_and_the_worst_comes_first() {
     );
     assert_eq!(
         found[0].message,
-        "tokio · closed, 16 in flight · throughput is 15% worse (+12% to +18%) where < +10% was asked for"
+        "tokio · closed, 16 in flight · throughput is 15% worse (+12% to +18%), expected < +10%"
     );
     assert_eq!(
         found[1].message,
-        "tokio · closed, 16 in flight · service_p99 is 31.0ms (29.0ms to 33.0ms) where < 20.0ms was asked for"
+        "tokio · closed, 16 in flight · service_p99 is 31.0ms (29.0ms to 33.0ms), expected < 20.0ms"
     );
     assert!(commands(&find("pass")).is_empty());
     let advice = commands(&find("advisory"));

@@ -9,14 +9,14 @@ use std::sync::LazyLock;
 use photofinish_record::{Arm, Outcome, Record};
 use photofinish_reports::formats::{self, File};
 use photofinish_reports::metrics;
+use photofinish_reports::report::Report;
 use photofinish_reports::summary::{CellSummary, Status, Summary};
 use serde_json::{Value, json};
 
 use crate::{fixtures, foreign};
 
 fn render(format: &str, record: &Record) -> Vec<File> {
-    let format = formats::find(format).expect("a listed format");
-    (format.render)(record).expect("a fixture renders")
+    formats::export(format, &Report::of(record)).expect("a fixture renders")
 }
 
 /// Every fixture's file of a format that has one, by the fixture's name.
@@ -592,7 +592,7 @@ fn the_go_benchmark_format_has_every_sample_of_every_round() {
             ("service-p99-ns", "service_p99_ns"),
             ("cpu-ns/op", "cpu_ns_per_op"),
         ] {
-            let metric = metrics::find(metric, &measured.worker).expect("listed");
+            let metric = metrics::named(metric).expect("listed");
             assert_eq!(
                 line["values"][unit].as_f64(),
                 metric.read(&measured.worker),

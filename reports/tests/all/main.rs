@@ -17,6 +17,18 @@ mod terminal;
 mod validity;
 mod verdict;
 
+use photofinish_record::Record;
+use photofinish_reports::Chart;
+use photofinish_reports::report::Report;
+
+fn page(record: &Record) -> String {
+    photofinish_reports::page(&Report::of(record))
+}
+
+fn charts(record: &Record) -> Vec<Chart> {
+    photofinish_reports::charts(&Report::of(record))
+}
+
 /// Says that a test cannot run here; in CI, where everything is installed, that is a failure.
 fn skip(missing: &str) {
     assert!(std::env::var_os("CI").is_none(), "CI must have {missing}");

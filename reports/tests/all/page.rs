@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use photofinish_record::Record;
-use photofinish_reports::{charts, page};
 
-use crate::fixtures;
+use crate::{charts, fixtures, page};
 
 fn fixture(name: &str) -> &'static Record {
     let mut fixtures = fixtures::all().iter();

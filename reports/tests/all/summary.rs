@@ -1,10 +1,10 @@
 //! The summary: which cells have numbers, what they are compared with, and what is said against them.
 
 use photofinish_record::{Measured, Outcome, Record};
-use photofinish_reports::found::met_by_all;
 use photofinish_reports::metrics::THROUGHPUT;
-use photofinish_reports::summary::{CellSummary, Status, Summary};
-use photofinish_reports::verdict::{Comparison, Verdict};
+use photofinish_reports::rule::Verdict;
+use photofinish_reports::search_table::met_by_all;
+use photofinish_reports::summary::{CellSummary, Comparison, Status, Summary};
 
 use crate::fixtures::{self, Sweep};
 

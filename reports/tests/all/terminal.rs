@@ -1,7 +1,8 @@
 //! The tables: whole ones as snapshots, and what must hold for each of them.
 
 use photofinish_record::Record;
-use photofinish_reports::terminal::{Style, render};
+use photofinish_reports::report::Report;
+use photofinish_reports::terminal::{self, Style};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::fixtures;
@@ -10,6 +11,10 @@ const PLAIN: Style = Style {
     width: 80,
     colour: false,
 };
+
+fn render(record: &Record, style: Style) -> String {
+    terminal::render(&Report::of(record), style)
+}
 
 fn plain(record: &Record) -> String {
     render(record, PLAIN)
@@ -186,7 +191,7 @@ fn open_loads_are_told_by_their_response() {
       By response p50 against sync: smol, tokio, threads slower. The smallest
         differences that could have been called: 6.3% to 10%.
       The pacer had a CPU to itself; its error was 34.4µs (p99).
-      Floor of the loop, per operation: 111ns.
+      Overhead of the loop, per operation: 111ns.
 
     http-get  Small responses over keep-alive connections
     open, 6000/s Poisson, 64 sessions · mock http server · 10 rounds of 2s
@@ -216,14 +221,15 @@ fn open_loads_are_told_by_their_response() {
       By response p99 against sync: smol, tokio, threads faster. The smallest
         differences that could have been called: 6.3% to 8.6%.
       The pacer had a CPU to itself; its error was 34.4µs (p99).
-      Floor of the loop, per operation: 111ns.
+      Overhead of the loop, per operation: 111ns.
 
     spread: how far the ratio's interval reaches, with confidence 99% over 10
       rounds.
     faster, slower: the whole interval lies beyond a difference of 2%; tie: all of
       it within; inconclusive: neither, so this run cannot tell.
     ~ too few operations in a round for this percentile: a hint, not a result.
-    ≥ a lower bound: operations that had not ended count as long as they had waited.
+    ≥ a lower bound: operations that had not ended count with the time they had
+      waited.
     Open load: response time runs from when an operation was due (p50, p99 and p99.9
       are response times), service time from its start; lag is what lies between.
     "#);
@@ -246,11 +252,11 @@ fn a_search_is_one_table_of_what_was_found() {
         tried, 800/s
       sync: unsupported: one session cannot hold an open load
       The pacer had a CPU to itself; its error was 34.4µs (p99).
-      Floor of the loop, per operation: 111ns.
+      Overhead of the loop, per operation: 111ns.
 
     Search: the highest rate at which two rounds agreed that the objective is met,
       and the lowest at which two agreed that it is not. ≥ before a rate: the search
-      came to no end.
+      did not finish.
     ~ too few operations in a round for this percentile: a hint, not a result.
     Open load: response time runs from when an operation was due (p50, p99 and p99.9
       are response times), service time from its start; lag is what lies between.
@@ -274,11 +280,11 @@ fn a_search_that_was_cut_short_says_what_it_has() {
       tokio: unfinished: the run ended before the search did
       sync: unsupported: one session cannot hold an open load
       The pacer had a CPU to itself; its error was 34.4µs (p99).
-      Floor of the loop, per operation: 111ns.
+      Overhead of the loop, per operation: 111ns.
 
     Search: the highest rate at which two rounds agreed that the objective is met,
       and the lowest at which two agreed that it is not. ≥ before a rate: the search
-      came to no end.
+      did not finish.
     ~ too few operations in a round for this percentile: a hint, not a result.
     Open load: response time runs from when an operation was due (p50, p99 and p99.9
       are response times), service time from its start; lag is what lies between.
@@ -412,7 +418,7 @@ fn a_single_cell_has_nothing_to_compare() {
 #[test]
 fn an_empty_run_says_so() {
     insta::assert_snapshot!(plain(&fixtures::empty()), @r#"
-    The run could not go on: the disk is full. What was measured until then follows.
+    The run failed: the disk is full. What was measured until then follows.
 
     Nothing was planned, so nothing was measured.
     "#);

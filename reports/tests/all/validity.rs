@@ -1,7 +1,6 @@
 //! What went on around the rounds: told where it leaves doubt, and no number where it misleads.
 
-use photofinish_harness::workload::Failure;
-use photofinish_record::{Measured, Outcome, PlacementKind, Record};
+use photofinish_record::{Failures, Measured, Outcome, PlacementKind, Record};
 use photofinish_reports::summary::{Status, Summary};
 
 use crate::fixtures::{self, Sweep, fail};
@@ -124,7 +123,7 @@ fn a_cell_that_ran_out_of_ports_has_no_numbers_whatever_its_error_budget() {
     let mut record = record();
     record.plan.scenarios[0].error_budget = 1.0;
     let first = of_cell(&mut record, 1).next().expect("a round");
-    fail(&mut first.worker, Failure::PORTS, 5);
+    fail(&mut first.worker, Failures::PORTS, 5);
     let summary = Summary::of(&record);
     assert_eq!(summary.cells[0].status, Status::Ok);
     assert_eq!(summary.cells[1].status, Status::Invalid);

@@ -7,8 +7,9 @@
 use photofinish_record::{Floor, Measured, Outcome, Record};
 use photofinish_reports::describe;
 use photofinish_reports::metrics::{Better, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
-use photofinish_reports::summary::{CellSummary, Summary};
-use photofinish_reports::verdict::{ALPHA, Comparison, Look, Rule, Verdict, all_decided, look};
+use photofinish_reports::report::all_decided;
+use photofinish_reports::rule::{ALPHA, Difference, Look, Rule, Samples, Verdict};
+use photofinish_reports::summary::{CellSummary, Comparison, Summary};
 
 use crate::fixtures::{self, Random, Sweep};
 
@@ -95,13 +96,20 @@ impl Tally {
     }
 }
 
+/// The first of each pair against the second.
+fn judge(rule: &Rule, pairs: &[(f64, f64)]) -> Difference {
+    let samples = pairs.iter().map(|(first, second)| Some((*second, *first)));
+    let samples = Samples::Paired(samples.collect());
+    rule.compare(&samples, Better::Higher).expect("pairs")
+}
+
 /// `runs` runs of so many blocks on that machine.
 fn simulate(machine: Machine, blocks: usize, runs: u32) -> Tally {
     let mut random = Random(42);
     let mut tally = Tally::default();
     for _ in 0..runs {
         let pairs = machine.blocks(blocks, &mut random);
-        let judged = Rule::RUNTIMES.judge(&pairs, Better::Higher).expect("pairs");
+        let judged = judge(&Rule::RUNTIMES, &pairs);
         tally.add(judged.verdict.expect("blocks enough"));
     }
     tally
@@ -184,18 +192,15 @@ fn looks_share_the_error_rate_and_find_what_one_look_would_not() {
     let mut record = pair(10);
     record.plan.looks = vec![10, 16, 24, 40];
     let rule = Rule::of(&record.plan);
-    assert_eq!(rule.alpha, ALPHA / 4.0);
+    assert_eq!(rule.alpha(), ALPHA / 4.0);
     let until_decided = |machine: Machine, runs: u32| {
         let mut random = Random(7);
         let mut tally = Tally::default();
         for _ in 0..runs {
             let pairs = machine.blocks(40, &mut random);
             let at = |look: &u32| {
-                let judged = rule.judge(&pairs[..*look as usize], Better::Higher);
-                judged
-                    .expect("pairs")
-                    .verdict
-                    .expect("attainable at every look")
+                let judged = judge(&rule, &pairs[..*look as usize]);
+                judged.verdict.expect("attainable at every look")
             };
             let mut verdicts = record.plan.looks.iter().map(at);
             let decided = verdicts.find(|verdict| *verdict != Verdict::Inconclusive);
@@ -224,9 +229,9 @@ fn looks_share_the_error_rate_and_find_what_one_look_would_not() {
 #[test]
 fn a_look_is_known_by_the_blocks_it_comes_after() {
     let mut record = pair(1);
-    assert_eq!(look(&record.plan, 40), None);
+    assert_eq!(Summary::of(&record).look, None);
     record.plan.looks = vec![10, 16, 24, 40];
-    let number = |blocks| look(&record.plan, blocks).expect("planned").number;
+    let number = |blocks| Rule::of(&record.plan).look(blocks).number;
     assert_eq!([9, 10, 15, 16, 40].map(number), [0, 1, 1, 2, 4]);
 
     let mut record = pair(16);
@@ -243,12 +248,19 @@ fn a_look_is_known_by_the_blocks_it_comes_after() {
 
 #[test]
 fn the_fewest_rounds_are_those_with_which_a_verdict_is_attainable() {
-    let fewest = |alpha| Rule { floor: 0.02, alpha }.fewest_pairs();
+    let fewest = |alpha| {
+        let lower_alpha = alpha / 2.0;
+        let rule = Rule {
+            lower_alpha,
+            ..Rule::RUNTIMES
+        };
+        rule.fewest_pairs()
+    };
     // 2 / 2ⁿ: 0.03125, 0.0078125 and 0.00195.
     assert_eq!([0.05, 0.01, 0.0025].map(fewest), [6, 8, 10]);
     for pairs in [7, 8] {
         let apart = vec![(2.0, 1.0); pairs];
-        let judged = Rule::RUNTIMES.judge(&apart, Better::Higher).expect("pairs");
+        let judged = judge(&Rule::RUNTIMES, &apart);
         assert_eq!(judged.verdict.is_some(), pairs == 8);
     }
 }
@@ -263,10 +275,7 @@ fn the_smallest_difference_that_could_be_called_is_where_calling_begins() {
         let ratio = |noise: &f64| (noise.exp() * (1.0 + share), 1.0);
         noise.iter().map(ratio).collect()
     };
-    let judge = |share| {
-        let judged = Rule::RUNTIMES.judge(&moved(share), Better::Higher);
-        judged.expect("pairs")
-    };
+    let judge = |share| judge(&Rule::RUNTIMES, &moved(share));
     let smallest = Rule::RUNTIMES.smallest_callable(judge(0.0).ratio);
     assert!((0.03..0.08).contains(&smallest), "{smallest}");
     assert_eq!(judge(smallest + 1e-6).verdict, Some(Verdict::Faster));
@@ -374,11 +383,11 @@ fn a_difference_below_the_measuring_loops_own_time_is_a_tie_and_says_so() {
         )
     };
     let (plain, ops_s) = judged(None);
-    assert_eq!((plain.verdict, plain.floor), (Some(Verdict::Slower), 0.02));
+    assert_eq!((plain.verdict, plain.margin), (Some(Verdict::Slower), 0.02));
     // A tenth more time per operation, where the loop takes a fifth of an operation's time, and where it takes a twentieth.
     let (below, _) = judged(Some(5.0 * ops_s));
     assert_eq!(below.verdict, Some(Verdict::Tie));
-    assert!((below.floor - 0.2).abs() < 1e-9, "{below:?}");
+    assert!((below.margin - 0.2).abs() < 1e-9, "{below:?}");
     assert!(
         below
             .reason
@@ -457,23 +466,33 @@ fn two_lower_bounds_have_no_verdict() {
             .as_ref()
             .is_some_and(|reason| reason.contains("lower bound"))
     );
-    assert!(!all_decided(&record));
+    assert!(!all_decided(&record.plan, &record.rounds));
 }
 
 #[test]
 fn a_record_is_decided_when_no_comparison_is_inconclusive() {
     let mut record = pair(10);
     settle(&mut record, 1, 1.10);
-    assert!(all_decided(&record));
+    assert!(all_decided(&record.plan, &record.rounds));
     each_measured(&mut record, |cell, block, measured| {
         if cell == 2 {
             measured.worker.throughput_ops_s *= [0.8, 1.2][block % 2];
         }
     });
-    assert!(!all_decided(&record), "smol is inconclusive");
+    assert!(
+        !all_decided(&record.plan, &record.rounds),
+        "smol is inconclusive"
+    );
     record.rounds.retain(|round| round.cell != 2);
-    assert!(all_decided(&record));
+    assert!(all_decided(&record.plan, &record.rounds));
     record.rounds.retain(|round| round.block < 7);
-    assert!(!all_decided(&record), "no verdict is no decision");
-    assert!(all_decided(&fixtures::single()), "nothing to decide");
+    assert!(
+        !all_decided(&record.plan, &record.rounds),
+        "no verdict is no decision"
+    );
+    let single = fixtures::single();
+    assert!(
+        all_decided(&single.plan, &single.rounds),
+        "nothing to decide"
+    );
 }

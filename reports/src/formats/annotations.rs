@@ -1,23 +1,24 @@
-//! `annotations`: workflow commands of GitHub Actions, which show what broke on the lines where its limit is written.
+//! `annotations`: workflow commands of GitHub Actions, which mark the lines of the limits that broke.
 //!
-//! `::error file=…,line=…,title=…::message`, at most ten, the worst first: more are not shown by GitHub. What is broken is an
-//! error, what is undecided a warning, and so is all of it where the verdict is advice only. A limit from the command line
-//! has no file. A gate that came to nothing for another reason says that reason alone. Nothing at all where all checks hold.
+//! `::error file=…,line=…,title=…::message`, at most ten, the worst first, since GitHub shows no more. A broken check is an
+//! error, an undecided one a warning, and all are warnings where the verdict is advice only. A limit from the command line has
+//! no file. A gate without a decision for another reason says that reason alone, and a gate that passes says nothing.
 //!
-//! `%` and line breaks are escaped everywhere, `:` and `,` in properties too, as the documentation of workflow commands and
-//! the actions toolkit have it; otherwise a name could end a command and begin another one.
+//! `%` and line breaks are escaped everywhere, `:` and `,` in properties too, as documented for workflow commands; otherwise a
+//! name could end a command and begin another one.
 
-use super::{Error, File, GateFormat, are_checks_sound, finding, subject};
+use super::{Error, File, Format, Render};
+use crate::describe;
 use crate::gate::{Check, CheckVerdict, GateReport, GateVerdict};
 
-pub(super) static FORMAT: GateFormat = GateFormat {
+pub(super) static FORMAT: Format = Format {
     name: "annotations",
     extension: "txt",
     summary: "workflow commands for GitHub Actions: at most ten annotations, the worst first",
-    render,
+    render: Render::Gate(render),
 };
 
-/// What GitHub shows of one step.
+/// Maximum number of annotations that GitHub shows of one step.
 const MOST: usize = 10;
 
 fn render(report: &GateReport) -> Result<File, Error> {
@@ -29,29 +30,26 @@ fn render(report: &GateReport) -> Result<File, Error> {
     let room = MOST - text.lines().count();
     let left_out = shown.len().saturating_sub(room);
     for (index, check) in shown.iter().take(room).enumerate() {
-        let more = match left_out {
-            left_out if left_out > 0 && index + 1 == room => {
-                format!(" ({left_out} more in the report)")
-            }
-            _ => String::new(),
+        let more = if left_out > 0 && index + 1 == room {
+            format!(" ({left_out} more in the report)")
+        } else {
+            String::new()
         };
         text += &annotation(report, check, &more);
     }
-    Ok(File {
-        name: "annotations.txt".to_owned(),
-        bytes: text.into_bytes(),
-    })
+    Ok(File::text("annotations.txt", text))
 }
 
-/// The checks to tell of, the worst first.
+/// The checks to annotate, the worst first.
 fn checks(report: &GateReport) -> Vec<&Check> {
-    let told = |check: &&Check| are_checks_sound(report) && check.verdict != CheckVerdict::Pass;
-    let mut checks: Vec<&Check> = report.checks.iter().filter(told).collect();
+    let is_shown =
+        |check: &&Check| report.checks_are_valid() && check.verdict != CheckVerdict::Pass;
+    let mut checks: Vec<&Check> = report.checks.iter().filter(is_shown).collect();
     checks.sort_by_key(|check| check.verdict);
     checks
 }
 
-/// What no check says: the arms did other work, the machine was busy, the gate is empty.
+/// A reason that is not in any check: the arms did different work, the machine was busy, the gate is empty.
 fn whole(report: &GateReport, checks: usize) -> Option<String> {
     let level = match report.verdict {
         GateVerdict::Wrong => "error",
@@ -77,8 +75,14 @@ fn annotation(report: &GateReport, check: &Check, more: &str) -> String {
     let title = format!("{}: {}", check.verdict.name(), check.scenario);
     properties.push(("title", title));
     let message = match (&check.reason, check.verdict) {
-        (Some(reason), CheckVerdict::Inconclusive) => format!("{}: {reason}", subject(check)),
-        _ => format!("{} {}", subject(check), finding(check)),
+        (Some(reason), CheckVerdict::Inconclusive) => {
+            format!("{}: {reason}", describe::check_subject(check))
+        }
+        _ => format!(
+            "{} {}",
+            describe::check_subject(check),
+            describe::gate_finding(check)
+        ),
     };
     command(level, &properties, &(message + more))
 }

@@ -1,22 +1,22 @@
-//! `markdown`: the gate for people who look at a change, in GitHub's Markdown, as for the summary of a step.
+//! `markdown`: the gate for people who review a change, in GitHub's Markdown, for the summary of a step.
 //!
-//! The verdict and its reason first, then one table of the checks, the worst first, then what to know beside it. GitHub
-//! refuses a summary of more than 1 MiB and shows nothing of it then: so long texts are cut, lists end after twenty, and the
-//! table's last rows, which are the least important ones, are dropped until it fits; how many is said. Every character of
-//! a name that means something in Markdown is escaped.
+//! The verdict and its reason first, then one table of the checks, the worst first, then notes. GitHub refuses a summary of
+//! more than 1 MiB and shows nothing of it: so long texts are cut, lists end after twenty entries, and the table's last rows,
+//! the least important ones, are dropped and counted until it fits. Every character of a name that has a meaning in Markdown
+//! is escaped.
 
-use super::{Error, File, GateFormat};
-use crate::describe;
-use crate::gate::terms::short_name;
-use crate::gate::{Check, GateReport};
-use crate::units;
 use photofinish_record::ArmSource;
 
-pub(super) static FORMAT: GateFormat = GateFormat {
+use super::{Error, File, Format, Render};
+use crate::describe;
+use crate::gate::{Check, GateReport};
+use crate::metrics::short_name;
+
+pub(super) static FORMAT: Format = Format {
     name: "markdown",
     extension: "md",
     summary: "GitHub's Markdown for the summary of a step, below its limit of 1 MiB",
-    render,
+    render: Render::Gate(render),
 };
 
 /// GitHub's limit is 1 MiB; what else the step writes needs room too.
@@ -41,19 +41,17 @@ fn render(report: &GateReport) -> Result<File, Error> {
     }
     if kept < rows.len() {
         let left_out = describe::plural(rows.len() - kept, "further check");
-        let report = "the report has all of them";
-        text += &format!("{left_out} left out here, the least important ones: {report}.\n\n");
+        text += &format!(
+            "{left_out} left out here, the least important ones: the report has all of them.\n\n"
+        );
     }
     text += &after;
-    Ok(File {
-        name: "gate.md".to_owned(),
-        bytes: text.into_bytes(),
-    })
+    Ok(File::text("gate.md", text))
 }
 
-/// How many rows there is room for beside what takes `taken` bytes.
+/// The number of rows that fit beside `taken` bytes.
 fn fitting(rows: &[String], taken: usize) -> usize {
-    // The sentence about what was dropped.
+    // The sentence about dropped rows.
     let mut bytes = taken + 200;
     let fits = |row: &&String| {
         bytes += row.len();
@@ -89,19 +87,15 @@ fn source(source: &ArmSource) -> String {
 }
 
 fn row(check: &Check) -> String {
-    let value = |value: Option<f64>| value.map(|value| describe::gate_value(check, value));
-    let slowdown = check
-        .slowdown
-        .map(|found| describe::signed_percent(found.estimate));
     let metric = short_name(&check.metric);
     let cells = [
         format!(
             "{} / {} · {} · {metric}",
             check.scenario, check.runtime, check.load
         ),
-        value(check.base).unwrap_or_default(),
-        value(check.head).unwrap_or_default(),
-        slowdown.unwrap_or_default(),
+        describe::gate_value_or_blank(check, check.base),
+        describe::gate_value_or_blank(check, check.head),
+        describe::gate_slowdown(check),
         describe::gate_bounds(check),
         describe::requirement(check),
         check.verdict.name().to_owned(),
@@ -123,11 +117,14 @@ fn after(report: &GateReport) -> String {
         .problems
         .iter()
         .filter(|problem| **problem != report.reason);
-    let mut text = list("Measured wrongly", problems.cloned());
+    let mut text = list("Wrong measurements", problems.cloned());
     text += &list("About the checks", undecided);
-    text += &list("To know", report.warnings.iter().cloned());
-    text += &rule(report);
-    text
+    text += &list("Notes", report.warnings.iter().cloned());
+    text + &format!(
+        "{} {}.\n",
+        escaped(&describe::gate_rule(report)),
+        escaped(&describe::machine(&report.machine))
+    )
 }
 
 fn list(title: &str, entries: impl Iterator<Item = String>) -> String {
@@ -144,23 +141,6 @@ fn list(title: &str, entries: impl Iterator<Item = String>) -> String {
     }
     text.push('\n');
     text
-}
-
-/// How it was measured, and what the verdicts mean.
-fn rule(report: &GateReport) -> String {
-    let (measured, how) = match report.paired {
-        true => ("pair", "base and head side by side in random order"),
-        false => ("block", "the head now, the base from its record"),
-    };
-    format!(
-        "{}, {how}; look {} of {}. A check fails when the lower bound is beyond {}, and passes when the upper bound is below \
-         what must be. {}.\n",
-        describe::plural(report.blocks, measured),
-        report.look.number,
-        report.look.planned,
-        escaped(&units::percent(report.floor)),
-        escaped(&describe::machine(&report.machine)),
-    )
 }
 
 /// Text in which nothing is markup, on one line.

@@ -1,0 +1,96 @@
+//! The report of a record: everything that is derived from it, computed once.
+//!
+//! Terminal, page, charts and formats render a [`Report`] and compute nothing of their own. A run in progress is asked by its
+//! plan and rounds alone ([`all_decided`], [`gate_is_decided`]), so that a look copies nothing.
+
+mod cells;
+mod gate;
+mod warnings;
+
+use photofinish_record::{Completion, Plan, Record, Round};
+
+use crate::async_pays::Answer;
+use crate::gate::GateReport;
+use crate::rounds::Rounds;
+use crate::rule::{Rule, Verdict};
+use crate::search_table::{SearchTable, search_tables};
+use crate::summary::{SUMMARY_SCHEMA, Summary, groups};
+
+pub use gate::gate_is_decided;
+
+/// Everything that is derived from a record.
+#[derive(Debug)]
+pub struct Report<'a> {
+    pub record: &'a Record,
+    pub rounds: Rounds<'a>,
+    pub summary: Summary,
+    /// The results of a search; the groups of the summary are then its steps.
+    pub searches: Vec<SearchTable<'a>>,
+    pub async_pays: Answer,
+    /// `None` of a run that is not a gate.
+    pub gate: Option<GateReport>,
+}
+
+impl<'a> Report<'a> {
+    pub fn of(record: &'a Record) -> Self {
+        let rounds = Rounds::of(record);
+        let summary = summarise(record, &rounds);
+        Self {
+            searches: search_tables(record, &summary),
+            async_pays: Answer::of(&rounds, &summary),
+            gate: GateReport::of(record).ok(),
+            record,
+            rounds,
+            summary,
+        }
+    }
+}
+
+impl Summary {
+    /// Summarises a record. Never fails: inconsistencies become warnings.
+    pub fn of(record: &Record) -> Self {
+        summarise(record, &Rounds::of(record))
+    }
+}
+
+fn summarise(record: &Record, rounds: &Rounds<'_>) -> Summary {
+    let rule = Rule::of(&record.plan);
+    let look = rule.look(rounds.blocks());
+    Summary {
+        schema: SUMMARY_SCHEMA.to_owned(),
+        id: record.id.clone(),
+        started_utc: record.started_utc.clone(),
+        tool: record.tool.clone(),
+        seed: record.seed,
+        plan_hash: record.plan_hash.clone(),
+        machine: record.machine.clone(),
+        completion: record.completion.clone(),
+        placement: record.plan.placement.clone(),
+        warnings: all_warnings(record, rounds),
+        rule: (&rule).into(),
+        look: (look.planned > 0).then_some(look),
+        search: record.search.clone(),
+        cells: cells::summaries(rounds, &record.completion),
+    }
+}
+
+fn all_warnings(record: &Record, rounds: &Rounds<'_>) -> Vec<String> {
+    let own = record.warnings.iter().cloned();
+    own.chain(warnings::warnings(rounds)).collect()
+}
+
+/// True if every comparison by a headline metric has a verdict other than `inconclusive`, so that more blocks would change
+/// nothing that is told first, or if there is nothing to compare. Not by every metric: a noisy percentile is never decided.
+pub fn all_decided(plan: &Plan, rounds: &[Round]) -> bool {
+    let cells = cells::summaries(&Rounds::new(plan, rounds), &Completion::Complete);
+    groups(&cells).iter().all(|group| {
+        let comparisons = group.cells.iter();
+        comparisons
+            .filter_map(|cell| cell.comparisons.get(group.headline()))
+            .all(|comparison| {
+                comparison
+                    .verdict
+                    .is_some_and(|verdict| verdict != Verdict::Inconclusive)
+            })
+    })
+}

@@ -1,0 +1,148 @@
+//! The cells of a summary: medians with their intervals, failures by kind, arrivals, and comparisons with the reference.
+//!
+//! Each metric knows how it is read from a round and how many samples it needs; `validity` decides if a cell has numbers,
+//! `comparison` compares it.
+
+use std::collections::BTreeMap;
+
+use photofinish_record::{Completion, Measured, Outcome};
+
+use crate::comparison::{CellPair, compare};
+use crate::describe;
+use crate::metrics::{self, METRICS, Metric};
+use crate::rounds::Rounds;
+use crate::statistics::{self, CONFIDENCE};
+use crate::summary::{ArrivalCounts, CellSummary, ErrorKind, MetricSummary, Status};
+use crate::validity::validate;
+
+/// All cells, in the plan's order.
+pub(super) fn summaries(rounds: &Rounds<'_>, completion: &Completion) -> Vec<CellSummary> {
+    let indices = 0..rounds.plan.cells.len();
+    let mut cells: Vec<CellSummary> = indices
+        .map(|cell| summarise(rounds, completion, cell))
+        .collect();
+    for cell in 0..cells.len() {
+        if let Some(reference) = reference(rounds, &cells, cell) {
+            let pair = CellPair { cell, reference };
+            let comparisons = METRICS.iter().filter_map(|metric| {
+                Some((metric.name.to_string(), compare(rounds, metric, pair)?))
+            });
+            cells[cell].comparisons = comparisons.collect();
+        }
+    }
+    cells
+}
+
+fn summarise(rounds: &Rounds<'_>, completion: &Completion, index: usize) -> CellSummary {
+    let cell = &rounds.plan.cells[index];
+    let scenario = rounds.scenario(&cell.scenario);
+    let measured: Vec<&Measured> = rounds.measured(index).collect();
+    let (status, reason) = match validate(rounds, completion, index) {
+        Ok(()) => (Status::Ok, None),
+        Err((status, reason)) => (status, Some(reason)),
+    };
+    let failed = rounds.of_cell(index).iter();
+    let arrivals = arrivals(&measured);
+    CellSummary {
+        scenario: cell.scenario.clone(),
+        class: scenario
+            .map(|scenario| scenario.class.clone())
+            .unwrap_or_default(),
+        title: scenario
+            .map(|scenario| scenario.title.clone())
+            .unwrap_or_default(),
+        runtime: cell.runtime.clone(),
+        load: cell.load,
+        arm: cell.arm,
+        status,
+        reason,
+        rounds: measured.len(),
+        rounds_failed: failed
+            .filter(|round| matches!(round.outcome, Outcome::Failed { .. }))
+            .count(),
+        sessions: measured.first().map(|round| round.worker.sessions),
+        worker_threads: measured.first().map(|round| round.worker.worker_threads),
+        rate_held: arrivals.map(|arrivals| arrivals.rounds_not_held == 0),
+        arrivals,
+        errors_by_kind: errors_by_kind(&measured),
+        metrics: metrics::all(measured.iter().map(|round| &round.worker))
+            .iter()
+            // Of an invalid cell only the counts mean something.
+            .filter(|metric| status == Status::Ok || metric.counts_only)
+            .filter_map(|metric| {
+                Some((metric.name.to_string(), over_rounds(rounds, index, metric)?))
+            })
+            .collect(),
+        comparisons: BTreeMap::new(),
+    }
+}
+
+fn errors_by_kind(rounds: &[&Measured]) -> BTreeMap<String, ErrorKind> {
+    let mut kinds: BTreeMap<String, ErrorKind> = BTreeMap::new();
+    for (kind, errors) in rounds.iter().flat_map(|round| &round.worker.errors) {
+        let known = kinds.entry(kind.clone()).or_insert_with(|| ErrorKind {
+            count: 0,
+            example: errors.example.clone(),
+        });
+        known.count += errors.count;
+    }
+    kinds
+}
+
+fn arrivals(rounds: &[&Measured]) -> Option<ArrivalCounts> {
+    let open = rounds.iter().filter_map(|round| round.worker.open.as_ref());
+    let counts = open.map(|open| ArrivalCounts {
+        scheduled: open.scheduled,
+        started_in_time: open.started_in_time,
+        late: open.late,
+        unfinished: open.unfinished,
+        unsent: open.unsent,
+        rounds_not_held: usize::from(!open.rate_held),
+        pacer_alone: open.pacer_alone,
+    });
+    counts.reduce(|sum, one| ArrivalCounts {
+        scheduled: sum.scheduled + one.scheduled,
+        started_in_time: sum.started_in_time + one.started_in_time,
+        late: sum.late + one.late,
+        unfinished: sum.unfinished + one.unfinished,
+        unsent: sum.unsent + one.unsent,
+        rounds_not_held: sum.rounds_not_held + one.rounds_not_held,
+        pacer_alone: sum.pacer_alone && one.pacer_alone,
+    })
+}
+
+fn over_rounds(rounds: &Rounds<'_>, cell: usize, metric: &Metric) -> Option<MetricSummary> {
+    let estimate = statistics::median_with_interval(&rounds.values(cell, metric), CONFIDENCE)?;
+    let too_few = rounds.too_few_samples(cell, metric);
+    let lower_bound = too_few.is_none() && rounds.is_lower_bound(cell, metric);
+    Some(MetricSummary {
+        median: estimate.value,
+        low: estimate.low,
+        high: estimate.high,
+        unit: metric.unit.to_owned(),
+        confidence: estimate.confidence,
+        lower_bound,
+        advisory: match too_few {
+            Some(samples) => Some(describe::too_few_samples(samples)),
+            None => lower_bound.then(|| describe::UNFINISHED.to_owned()),
+        },
+    })
+}
+
+/// The cell that a cell is compared with: that of the plan's reference runtime if it has numbers, else the first of the
+/// group that has. `None` for that one itself, and for a cell without numbers.
+fn reference(rounds: &Rounds<'_>, cells: &[CellSummary], index: usize) -> Option<usize> {
+    let cell = &cells[index];
+    let comparable: Vec<usize> = (0..cells.len())
+        .filter(|other| {
+            let other = &cells[*other];
+            other.status == Status::Ok
+                && other.scenario == cell.scenario
+                && other.load == cell.load
+                && other.arm == cell.arm
+        })
+        .collect();
+    let named = |other: &&usize| rounds.plan.reference.as_ref() == Some(&cells[**other].runtime);
+    let reference = *comparable.iter().find(named).or(comparable.first())?;
+    (reference != index && cell.status == Status::Ok).then_some(reference)
+}

@@ -1,0 +1,155 @@
+//! Checks: a term in one cell, from its samples to a verdict with a reason.
+//!
+//! The rule decides by numbers; added here is the validity of a decision where a value has too few operations behind it, or
+//! can only be worse than it looks. The share of failed operations needs no rule.
+
+use photofinish_record::{GateTerm, Requirement};
+
+use super::{Pair, Side};
+use crate::describe;
+use crate::gate::{Check, Interval, terms};
+use crate::metrics::Metric;
+use crate::rule::{Caveat, CheckVerdict, Decision, Rule, Samples};
+use crate::statistics;
+
+pub(super) fn check(term: &GateTerm, rule: &Rule, pair: Pair<'_>) -> Check {
+    let metric = terms::find(&term.metric);
+    let blank = blank(term, metric.map(|(metric, _)| metric), pair);
+    let Some((metric, better)) = metric else {
+        return match term.requirement {
+            Requirement::Errors { most } => errors(pair.head, most, blank),
+            _ => undecided(blank, format!("there is no metric `{}`", term.metric)),
+        };
+    };
+    match (term.requirement, pair.base) {
+        (Requirement::Errors { most }, _) => errors(pair.head, most, blank),
+        (Requirement::Slowdown { .. }, None) => undecided(
+            blank,
+            "the base has no such cell to compare it with".to_owned(),
+        ),
+        (Requirement::Slowdown { limit }, Some(base)) => {
+            let decision = rule.slowdown(&samples(pair, base, metric), better, limit);
+            let check = Check {
+                slowdown: decision.bounds.map(Interval::of_slowdown),
+                ..blank
+            };
+            conclude(check, decision, rule, metric, [Some(base), Some(pair.head)])
+        }
+        (Requirement::Below { value } | Requirement::Above { value }, _) => {
+            let decision = rule.objective(&by_block(pair.head, metric), value, better);
+            let check = Check {
+                value: decision.bounds.map(Interval::new),
+                ..blank
+            };
+            conclude(check, decision, rule, metric, [None, Some(pair.head)])
+        }
+    }
+}
+
+/// A check before its decision.
+fn blank(term: &GateTerm, metric: Option<&Metric>, pair: Pair<'_>) -> Check {
+    let cell = pair.head.planned();
+    let median = |side: Side<'_>| statistics::median(&side.rounds.values(side.cell, metric?));
+    Check {
+        scenario: cell.scenario.clone(),
+        runtime: cell.runtime.clone(),
+        load: cell.load,
+        metric: term.metric.clone(),
+        unit: metric.map_or(String::new(), |metric| metric.unit.to_owned()),
+        requirement: term.requirement,
+        text: term.text.clone(),
+        place: term.place.clone(),
+        verdict: CheckVerdict::Inconclusive,
+        reason: None,
+        base: pair.base.and_then(median),
+        head: median(pair.head),
+        slowdown: None,
+        value: None,
+        samples: 0,
+    }
+}
+
+fn by_block(side: Side<'_>, metric: &Metric) -> Vec<Option<f64>> {
+    side.rounds.by_block(side.cell, metric)
+}
+
+fn samples(pair: Pair<'_>, base: Side<'_>, metric: &Metric) -> Samples {
+    if pair.paired {
+        return pair.head.rounds.pairs(base.cell, pair.head.cell, metric);
+    }
+    Samples::Apart {
+        base: base.rounds.values(base.cell, metric),
+        head: by_block(pair.head, metric),
+    }
+}
+
+/// The share of operations that failed: exact, without bounds.
+fn errors(head: Side<'_>, most: f64, blank: Check) -> Check {
+    let rounds = || head.rounds.measured(head.cell).map(|round| &round.worker);
+    let failed: u64 = rounds().map(|round| round.failed_ops()).sum();
+    let all = failed + rounds().map(|round| round.ops).sum::<u64>();
+    if all == 0 {
+        return undecided(blank, "no operation of the head ended".to_owned());
+    }
+    let share = failed as f64 / all as f64;
+    Check {
+        verdict: if share <= most {
+            CheckVerdict::Pass
+        } else {
+            CheckVerdict::Regression
+        },
+        reason: Some(format!("{failed} of {all} operations failed")),
+        head: Some(share),
+        value: Some(Interval {
+            estimate: share,
+            low: share,
+            high: share,
+        }),
+        samples: rounds().count(),
+        ..blank
+    }
+}
+
+fn undecided(check: Check, reason: String) -> Check {
+    Check {
+        verdict: CheckVerdict::Inconclusive,
+        reason: Some(reason),
+        ..check
+    }
+}
+
+/// Takes a decision into a check, unless the values of either side (base, head) are too unsound for it.
+fn conclude(
+    check: Check,
+    decision: Decision,
+    rule: &Rule,
+    metric: &Metric,
+    sides: [Option<Side<'_>>; 2],
+) -> Check {
+    let check = Check {
+        samples: decision.samples,
+        ..check
+    };
+    let too_few = |side: &Side<'_>| side.rounds.too_few_samples(side.cell, metric);
+    if let Some(samples) = sides.iter().flatten().find_map(too_few) {
+        let reason = describe::too_few_samples(samples);
+        return undecided(check, format!("it {reason}: lengthen the rounds"));
+    }
+    let is_bound = |side: Option<Side<'_>>| {
+        side.is_some_and(|side| side.rounds.is_lower_bound(side.cell, metric))
+    };
+    match decision.verdict {
+        // The truth can only be worse for the side that is a lower bound.
+        CheckVerdict::Pass if is_bound(sides[1]) => {
+            undecided(check, describe::caveat(Caveat::LowerBound))
+        }
+        CheckVerdict::Regression if is_bound(sides[0]) => {
+            undecided(check, describe::caveat(Caveat::LowerBound))
+        }
+        CheckVerdict::Inconclusive => {
+            let reason = describe::undecided(&check, &decision, &rule.looks);
+            undecided(check, reason)
+        }
+        verdict => Check { verdict, ..check },
+    }
+}

@@ -1,0 +1,271 @@
+//! A run for people: one table per scenario and load, or one per search, then legends and warnings.
+//!
+//! The cells of a search are its steps, dozens of them, and have no tables here: record and page show them.
+
+use unicode_width::UnicodeWidthStr as _;
+
+use super::Style;
+use super::table::Table;
+use super::text::{Text, Tone, clean};
+use crate::async_pays::{Answer, LEGEND, QUESTION};
+use crate::observed::observations;
+use crate::report::Report;
+use crate::search_table::{self, SearchTable};
+use crate::summary::{CellSummary, Group, Status};
+use crate::{describe, runtimes};
+
+/// A longer heading would take its room from the numbers.
+const LONGEST_VERSUS: usize = 10;
+
+/// Ranks of the columns of a search.
+const SEARCH_RANKS: [u8; 5] = [0, 1, 2, 4, 3];
+
+/// The report as text.
+pub fn render(report: &Report<'_>, style: Style) -> String {
+    let mut printer = Printer {
+        report,
+        text: Text::new(style),
+    };
+    printer.report();
+    printer.text.finish()
+}
+
+struct Printer<'a> {
+    report: &'a Report<'a>,
+    text: Text,
+}
+
+impl Printer<'_> {
+    fn report(&mut self) {
+        let report = self.report;
+        if let Some(sentence) = describe::incomplete(&report.summary.completion) {
+            self.text.paragraph(Tone::Warning, &sentence);
+            self.text.blank();
+        }
+        for search in &report.searches {
+            self.search(search);
+        }
+        if report.searches.is_empty() {
+            for group in &report.summary.groups() {
+                self.group(group);
+            }
+        }
+        self.async_pays(&report.async_pays);
+        if report.summary.cells.is_empty() {
+            let sentence = "Nothing was planned, so nothing was measured.";
+            self.text.paragraph(Tone::Plain, sentence);
+        }
+        self.legend();
+        self.text.warnings(&report.summary.warnings);
+    }
+
+    /// The scenario, the servers behind it, and facts that hold for all rows.
+    fn heading(&mut self, name: &str, before: &str, after: &str) {
+        let scenario = self.report.rounds.scenario(name);
+        let title = scenario.map_or("", |scenario| scenario.title.as_str());
+        let servers = scenario.map(describe::servers).unwrap_or_default();
+        self.text
+            .paragraph(Tone::Strong, &format!("{name}  {title}"));
+        self.text
+            .paragraph(Tone::Faint, &format!("{before} · {servers} · {after}"));
+        self.text.blank();
+    }
+
+    fn group(&mut self, group: &Group<'_>) {
+        let scenario = self.report.rounds.scenario(group.scenario);
+        let rounds = describe::rounds(group.rounds(), scenario);
+        let point = describe::point(group.load, group.arm);
+        self.heading(group.scenario, &point, &rounds);
+        let ranked = group.ranked();
+        if !ranked.is_empty() {
+            self.results(&ranked, group);
+            self.observations(&ranked);
+        }
+        self.absent(&group.unranked());
+        for sentence in group.cells.iter().filter_map(|cell| describe::errors(cell)) {
+            self.text.paragraph_in(Tone::Warning, &sentence);
+        }
+        for cell in &ranked {
+            if let Some(sentence) = describe::fewer_sessions(cell) {
+                self.text.paragraph_in(Tone::Faint, &sentence);
+            }
+            if let Some(sentence) = describe::arrivals(cell) {
+                self.text.paragraph_in(Tone::Warning, &sentence);
+            }
+        }
+        if let Some(sentence) = describe::verdicts(group) {
+            self.text.paragraph_in(Tone::Plain, &sentence);
+        }
+        self.tool(&ranked);
+    }
+
+    fn results(&mut self, ranked: &[&CellSummary], group: &Group<'_>) {
+        let cells = || ranked.iter().copied();
+        let rows = cells().map(|cell| {
+            let tone = match cell.rate_held {
+                Some(false) => Tone::Warning,
+                _ => Tone::Plain,
+            };
+            (self.name(&cell.runtime), tone)
+        });
+        let mut table = Table::new("runtime", rows);
+        for column in describe::columns(group.load) {
+            let texts = cells().map(|cell| describe::result(cell, column));
+            table.column(column.heading, column.rank, texts);
+        }
+        if let Some(baseline) = group.baseline() {
+            let versus = format!("vs {}", clean(baseline));
+            let versus = if versus.width() <= LONGEST_VERSUS {
+                &versus
+            } else {
+                "vs ref."
+            };
+            table.column(versus, 1, cells().map(|cell| describe::ratio(cell, group)));
+            let spreads = cells().map(|cell| describe::ratio_spread(cell, group));
+            table.column("spread", 1, spreads);
+            if group.has_verdicts() {
+                let verdicts = cells().map(|cell| describe::verdict_of(cell, group));
+                table.column("verdict", 1, verdicts);
+            }
+        }
+        table.print(&mut self.text);
+    }
+
+    fn observations(&mut self, ranked: &[&CellSummary]) {
+        for observed in observations(ranked) {
+            let rows = ranked
+                .iter()
+                .map(|cell| (self.name(&cell.runtime), Tone::Plain));
+            let mut table = Table::new(&observed.name, rows).keeping_columns();
+            for column in &observed.columns {
+                let values = ranked
+                    .iter()
+                    .map(|cell| describe::value(cell.metric(&column.metric)));
+                table.column(&column.heading, 0, values);
+            }
+            table.print(&mut self.text);
+        }
+    }
+
+    fn search(&mut self, search: &SearchTable<'_>) {
+        let scenario = self.report.rounds.scenario(search.scenario);
+        let rounds = scenario.map_or("rounds".to_owned(), |scenario| {
+            format!("rounds of {}", describe::stop(scenario.stop))
+        });
+        self.heading(search.scenario, &search.title(), &rounds);
+        if !search.rows.is_empty() {
+            let rows = search.rows.iter().map(|row| {
+                let tone = match row.result.unfinished {
+                    Some(_) => Tone::Warning,
+                    None => Tone::Plain,
+                };
+                (self.name(&row.result.runtime), tone)
+            });
+            let mut table = Table::new("runtime", rows);
+            for (index, heading) in search.headings().into_iter().enumerate() {
+                let texts = search.rows.iter().map(|row| row.cells()[index].clone());
+                table.column(heading, SEARCH_RANKS[index], texts);
+            }
+            table.print(&mut self.text);
+        }
+        for sentence in search.unfinished() {
+            self.text.paragraph_in(Tone::Bad, &sentence);
+        }
+        let steps = search.cells(&self.report.summary);
+        self.absent(&steps);
+        self.tool(&steps);
+    }
+
+    fn async_pays(&mut self, answer: &Answer) {
+        if answer.rows.is_empty() {
+            return;
+        }
+        self.text.paragraph(Tone::Strong, QUESTION);
+        self.text.blank();
+        for of_class in answer.rows.chunk_by(|a, b| a.class == b.class) {
+            let rows = of_class
+                .iter()
+                .map(|row| (row.scenario.clone(), Tone::Plain));
+            let mut table = Table::new(&of_class[0].class, rows);
+            for (index, heading) in answer.headings().iter().enumerate() {
+                let texts = of_class.iter().map(|row| row.cells()[index].clone());
+                table.column(heading, index as u8, texts);
+            }
+            table.print(&mut self.text);
+        }
+        self.text.paragraph_in(Tone::Faint, LEGEND);
+        self.text.blank();
+    }
+
+    /// The runtimes without numbers, with the reasons.
+    fn absent(&mut self, cells: &[&CellSummary]) {
+        for absent in describe::absent(cells.iter().copied()) {
+            let tone = if absent.status == Status::Unsupported {
+                Tone::Faint
+            } else {
+                Tone::Bad
+            };
+            let status = describe::status(absent.status);
+            self.text.paragraph_in(
+                tone,
+                &format!("{}: {status}: {}", absent.runtimes, absent.reason),
+            );
+        }
+    }
+
+    /// The tool's own part in the numbers of these cells, at the end of their block.
+    fn tool(&mut self, cells: &[&CellSummary]) {
+        for sentence in describe::tool(cells.iter().copied()) {
+            self.text.paragraph_in(Tone::Faint, &sentence);
+        }
+        self.text.blank();
+    }
+
+    /// The runtime's name, marked if the legend has a note on it.
+    fn name(&self, runtime: &str) -> String {
+        match runtimes::note(&self.report.record.plan, runtime) {
+            Some(_) => format!("{runtime}†"),
+            None => runtime.to_owned(),
+        }
+    }
+
+    fn legend(&mut self) {
+        let summary = &self.report.summary;
+        let cells = summary.cells.iter();
+        let mut runtimes: Vec<&str> = cells
+            .filter(|cell| cell.status == Status::Ok)
+            .map(|cell| cell.runtime.as_str())
+            .collect();
+        if runtimes.is_empty() {
+            return;
+        }
+        runtimes.sort_unstable();
+        runtimes.dedup();
+        let notes = runtimes.into_iter().filter_map(|runtime| {
+            let note = runtimes::note(&self.report.record.plan, runtime)?;
+            Some(format!("† {runtime} ({note})"))
+        });
+        let search = summary.search.as_ref().map(|_| search_table::LEGEND);
+        let sentences = [
+            describe::spread_legend(summary),
+            describe::verdict_legend(summary),
+            search.map(str::to_owned),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(
+            describe::mark_legends(summary)
+                .into_iter()
+                .map(str::to_owned),
+        )
+        .chain(notes)
+        .chain(
+            describe::load_legends(summary)
+                .into_iter()
+                .map(str::to_owned),
+        );
+        for sentence in sentences {
+            self.text.paragraph(Tone::Faint, &sentence);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Lines of text with colours, wrapped to a width.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::{INDENT, Style};
+
+/// The narrowest width that still holds a name and a number.
+const NARROWEST: usize = 40;
+
+/// The kind of a line, for its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Strong,
+    Faint,
+    Warning,
+    Bad,
+    Good,
+}
+
+impl Tone {
+    fn ansi(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Strong => Some("\x1b[1m"),
+            Self::Faint => Some("\x1b[2m"),
+            Self::Warning => Some("\x1b[33m"),
+            Self::Bad => Some("\x1b[31m"),
+            Self::Good => Some("\x1b[32m"),
+        }
+    }
+}
+
+/// Indentation of the first line and of those after it.
+#[derive(Clone, Copy)]
+pub(crate) struct Indents {
+    pub(crate) first: usize,
+    pub(crate) rest: usize,
+}
+
+/// Text under construction.
+pub(crate) struct Text {
+    text: String,
+    pub(super) width: usize,
+    colour: bool,
+}
+
+impl Text {
+    pub(crate) fn new(style: Style) -> Self {
+        Self {
+            text: String::new(),
+            width: style.width.max(NARROWEST),
+            colour: style.colour,
+        }
+    }
+
+    pub(crate) fn finish(self) -> String {
+        self.text
+    }
+
+    /// One empty line, never two.
+    pub(crate) fn blank(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    /// One line that already fits.
+    pub(super) fn line(&mut self, tone: Tone, line: &str) {
+        let line = line.trim_end();
+        match tone.ansi().filter(|_| self.colour) {
+            Some(ansi) => self.text.push_str(&format!("{ansi}{line}\x1b[0m\n")),
+            None => self.text.push_str(&format!("{line}\n")),
+        }
+    }
+
+    /// Wrapped text from the margin, with a hanging indent.
+    pub(crate) fn paragraph(&mut self, tone: Tone, text: &str) {
+        let (first, rest) = (0, INDENT);
+        self.wrapped(tone, text, Indents { first, rest });
+    }
+
+    /// Wrapped text below a table.
+    pub(crate) fn paragraph_in(&mut self, tone: Tone, text: &str) {
+        let (first, rest) = (INDENT, 2 * INDENT);
+        self.wrapped(tone, text, Indents { first, rest });
+    }
+
+    pub(crate) fn wrapped(&mut self, tone: Tone, text: &str, indents: Indents) {
+        for line in wrap(&clean(text), self.width, indents) {
+            self.line(tone, &line);
+        }
+    }
+
+    pub(super) fn warnings(&mut self, warnings: &[String]) {
+        if !warnings.is_empty() {
+            self.blank();
+        }
+        for warning in warnings {
+            self.paragraph(Tone::Warning, &format!("warning: {warning}"));
+        }
+    }
+}
+
+/// Breaks `text` at spaces, and within a word only if the word alone is too long.
+fn wrap(text: &str, width: usize, indents: Indents) -> Vec<String> {
+    let mut lines = vec![" ".repeat(indents.first)];
+    let mut empty = true;
+    for word in text.split_inclusive(' ') {
+        for piece in pieces(word, width - indents.rest) {
+            let line = lines.last_mut().expect("there is always a line");
+            if empty || line.width() + piece.trim_end().width() <= width {
+                line.push_str(piece);
+            } else {
+                lines.push(" ".repeat(indents.rest) + piece);
+            }
+            empty = false;
+        }
+    }
+    lines
+}
+
+/// `word` in pieces no wider than `width`.
+fn pieces(word: &str, width: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = word;
+    while rest.trim_end().width() > width {
+        let (piece, after) = rest.split_at(prefix_len(rest, width));
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces.push(rest);
+    pieces
+}
+
+/// Bytes of the longest prefix no wider than `width`, of at least one character.
+fn prefix_len(text: &str, width: usize) -> usize {
+    let mut used = 0;
+    for (index, character) in text.char_indices() {
+        used += character.width().unwrap_or(0);
+        if used > width && index > 0 {
+            return index;
+        }
+    }
+    text.len()
+}
+
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..prefix_len(text, width.saturating_sub(1))])
+}
+
+/// Without control characters: a title from a scenario file must not move the cursor.
+pub(super) fn clean(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
