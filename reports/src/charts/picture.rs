@@ -13,6 +13,9 @@ use super::{font, outline};
 /// Picture pixels per CSS pixel: sharp on dense screens and in print.
 const SCALE: f64 = 2.0;
 
+/// Steps between a pixel without and a pixel full of ink; more would double the file and cannot be seen.
+const LEVELS: f32 = 16.0;
+
 pub(super) fn png(drawing: &Drawing) -> Vec<u8> {
     let mut picture = Picture::new(drawing.height);
     for shape in &drawing.shapes {
@@ -85,14 +88,10 @@ impl Picture {
         for (from, to) in corners.iter().zip(corners.iter().cycle().skip(1)) {
             raster.draw_line(corner(from), corner(to));
         }
+        let (left, top) = (low[0] as i64, low[1] as i64);
         raster.for_each_pixel_2d(|x, y, coverage| {
-            let share = coverage.min(1.0) * opacity as f32;
-            self.blend(
-                low[0] as i64 + i64::from(x),
-                low[1] as i64 + i64::from(y),
-                ink,
-                share,
-            );
+            let share = quantized(coverage) * opacity as f32;
+            self.blend(left + i64::from(x), top + i64::from(y), ink, share);
         });
     }
 
@@ -109,12 +108,15 @@ impl Picture {
             glyph.position += origin;
             if let Some(outlined) = font::face(text_type.bold).outline_glyph(glyph) {
                 let corner = outlined.px_bounds().min;
+                let (left, top) = (corner.x as i64, corner.y as i64);
                 outlined.draw(|x, y, coverage| {
-                    let (x, y) = (
-                        corner.x as i64 + i64::from(x),
-                        corner.y as i64 + i64::from(y),
+                    let share = quantized(coverage);
+                    self.blend(
+                        left + i64::from(x),
+                        top + i64::from(y),
+                        text_type.ink,
+                        share,
                     );
-                    self.blend(x, y, text_type.ink, coverage.min(1.0));
                 });
             }
         }
@@ -140,10 +142,17 @@ impl Picture {
         let mut encoder = png::Encoder::new(&mut bytes, self.width as u32, self.height as u32);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
+        // Flat areas repeat themselves; what a filter predicts does not.
+        encoder.set_filter(png::Filter::NoFilter);
+        encoder.set_deflate_compression(png::DeflateCompression::Level(9));
         encoder
             .write_header()
             .and_then(|mut writer| writer.write_image_data(&self.rgb))
             .expect("a picture of its own size is encoded into memory");
         bytes
     }
+}
+
+fn quantized(coverage: f32) -> f32 {
+    (coverage.min(1.0) * LEVELS).round() / LEVELS
 }
