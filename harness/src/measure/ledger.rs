@@ -247,8 +247,8 @@ fn open_load(measured: &mut Phase) -> Option<OpenLoad> {
         late: times.late,
         unfinished: paced.leftover.unfinished,
         unsent: paced.leftover.unsent,
-        response: times.response,
-        lag: times.lag,
+        response: times.response.latencies(),
+        lag: times.lag.latencies(),
         overdue: paced.leftover.overdue,
         pacing_error: paced.pace.error,
         pacer_cpu_ns: paced
