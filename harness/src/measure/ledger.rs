@@ -17,7 +17,7 @@ use crate::workload::Totals;
 use photofinish_record::load::Load;
 use photofinish_record::nanoseconds;
 use photofinish_record::protocol::{Audit, WorkerPlan, WorkerResult};
-use photofinish_record::{Cost, Floor, Measurement, OpenLoad};
+use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad};
 
 /// Maximum number of histograms per round; sessions beyond that share one. Each takes 220 KiB, so one for each of thousands
 /// of sessions would dominate the memory that is measured. Recordings of open loads hold three.
@@ -145,7 +145,7 @@ pub(super) struct Ledger {
     traffic: BTreeMap<String, TrafficCounter>,
     observed: Observed,
     /// The loop's own cost, once measured.
-    pub(super) floor: Option<Floor>,
+    pub(super) overhead: Option<LoopOverhead>,
     warmup: Warmup,
 }
 
@@ -165,7 +165,7 @@ impl Ledger {
             runtime_facts: runtime.facts(),
             traffic,
             observed: observed.clone(),
-            floor: None,
+            overhead: None,
             warmup: Warmup::default(),
         }
     }
@@ -213,7 +213,7 @@ impl Ledger {
             session_ns: nanoseconds(measured.session_time),
             throughput_ops_s: measured.throughput_ops_s,
             open,
-            floor: self.floor,
+            overhead: self.overhead,
             observed: self.observed.all_times(),
             gauges: self.observed.gauges(),
             contents: self.observed.contents(),

@@ -11,10 +11,10 @@ use photofinish_record::latency::LatencyRecorder;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
 use photofinish_record::machine::Machine;
 use photofinish_record::{
-    Cell, Completion, Conditions, Cost, Failures, Floor, Measured, Measurement, OpenLoad, Outcome,
-    Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Round,
-    RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound, SearchStep, ServerCounts,
-    Tool, Traffic,
+    Cell, Completion, Conditions, Cost, Failures, LoopOverhead, Measured, Measurement, OpenLoad,
+    Outcome, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record,
+    Round, RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound, SearchStep,
+    ServerCounts, Tool, Traffic,
 };
 use serde_json::json;
 
@@ -521,7 +521,7 @@ fn open(round: &mut Measurement, rate_hz: f64) {
         pacer_cpu_ns: Some(120_000_000),
         pacer_alone: true,
     });
-    round.floor = Some(Floor {
+    round.overhead = Some(LoopOverhead {
         ops: 100_000,
         throughput_ops_s: 9e6,
         service_p50_ns: 55,
@@ -649,7 +649,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
         throughput_ops_s,
         service,
         open: None,
-        floor: None,
+        overhead: None,
         observed: BTreeMap::new(),
         gauges: BTreeMap::new(),
         contents: BTreeMap::new(),
