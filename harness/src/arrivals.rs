@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use photofinish_record::latency::Latencies;
+use photofinish_record::latency::{Latencies, LatencyRecorder};
 use photofinish_record::nanoseconds;
 use photofinish_record::schedule::{DueTimes, Schedule};
 
@@ -164,7 +164,7 @@ impl ArrivalQueue {
 
     /// The arrivals left at `now`, after the queue was cut or all sessions are done.
     pub(crate) fn leftover(&self, now: Instant) -> Leftover {
-        let mut overdue = Latencies::new();
+        let mut overdue = LatencyRecorder::new();
         let mut waited = |due: Duration| {
             let waited = now.saturating_duration_since(self.start + due);
             overdue.record_ns(nanoseconds(waited));
@@ -185,7 +185,7 @@ impl ArrivalQueue {
         Leftover {
             unfinished,
             unsent,
-            overdue,
+            overdue: overdue.latencies(),
         }
     }
 

@@ -217,7 +217,7 @@ async fn measure_prepared<R: Runtime>(
     let (sessions, warmup) = run_phase(&runtime, sessions, &phase, &ledger, supervisor).await?;
     ledger.warmed_up(Warmup::of(&warmup.recording, counters.stop()));
     // After the counters, which would make each of its system calls dearer.
-    ledger.floor = Some(floor::measure(&runtime, &ledger.recordings, count).await?);
+    ledger.overhead = Some(floor::measure(&runtime, &ledger.recordings, count).await?);
     observed.clear();
     let spending = Spending::begin();
     let probe = probe::start(&runtime, &observed, plan);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use photofinish_record::latency::Latencies;
+use photofinish_record::latency::{Latencies, LatencyRecorder};
 
 /// Observations of one phase; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +16,7 @@ pub struct Observed {
 
 #[derive(Debug, Default)]
 struct Inner {
-    times: BTreeMap<&'static str, Latencies>,
+    times: BTreeMap<&'static str, LatencyRecorder>,
     numbers: BTreeMap<&'static str, Mean>,
     /// Found out before the warm-up; never forgotten.
     contents: BTreeMap<String, String>,
@@ -37,7 +37,7 @@ impl Observed {
 
     /// Times that somebody else took, into the histogram called `name`.
     pub fn times(&self, name: &'static str, times: &Latencies) {
-        self.lock().times.entry(name).or_default().merge(times);
+        self.lock().times.entry(name).or_default().add(times);
     }
 
     /// A number whose mean is to be kept; the unit ends its name: `idle_task_bytes`.
@@ -68,9 +68,11 @@ impl Observed {
 
     /// All histograms.
     pub(crate) fn all_times(&self) -> BTreeMap<String, Latencies> {
-        let owned =
-            |(name, times): (&&'static str, &Latencies)| ((*name).to_owned(), times.clone());
-        self.lock().times.iter().map(owned).collect()
+        self.lock()
+            .times
+            .iter()
+            .map(|(name, times)| ((*name).to_owned(), times.latencies()))
+            .collect()
     }
 
     /// All means.

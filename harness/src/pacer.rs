@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::arrivals::ArrivalQueue;
-use photofinish_record::latency::Latencies;
+use photofinish_record::latency::{Latencies, LatencyRecorder};
 use photofinish_record::nanoseconds;
 use photofinish_record::schedule::Schedule;
 
@@ -36,7 +36,7 @@ pub(crate) fn pace(
     alone: bool,
     given_up: &dyn Fn() -> bool,
 ) -> Pace {
-    let mut error = Latencies::new();
+    let mut error = LatencyRecorder::new();
     let mut due_times = schedule
         .due_times()
         .map(|due| queue.start() + due)
@@ -59,7 +59,7 @@ pub(crate) fn pace(
     }
     wait_until(end, alone, given_up);
     Pace {
-        error,
+        error: error.latencies(),
         started_in_time: queue.taken(),
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::workload::Failure;
-use photofinish_record::latency::Latencies;
+use photofinish_record::latency::{Latencies, LatencyRecorder};
 use photofinish_record::protocol::Audit;
 use photofinish_record::{Failures, OpenLoad};
 
@@ -21,12 +21,12 @@ const MOST_VIOLATIONS: usize = 5;
 /// The operations of one phase, of one session or of many.
 #[derive(Debug)]
 pub struct Recording {
-    service: Latencies,
+    service: LatencyRecorder,
     /// Only under open load.
     arrivals: Option<ArrivalTimes>,
     /// Each service time of a success, only where the tool itself is tested: nothing is kept per operation otherwise.
     samples: Option<Vec<u64>>,
-    failures: BTreeMap<&'static str, Failures>,
+    failures: BTreeMap<&'static str, FailureRecorder>,
     violations: Vec<String>,
 }
 
@@ -34,11 +34,20 @@ pub struct Recording {
 #[derive(Clone, Debug, Default)]
 pub struct ArrivalTimes {
     /// From due to end, of successes.
-    pub response: Latencies,
+    pub response: LatencyRecorder,
     /// From due to start, of all.
-    pub lag: Latencies,
+    pub lag: LatencyRecorder,
     /// Number of operations started late.
     pub late: u64,
+}
+
+/// Failed operations of one kind.
+#[derive(Clone, Debug)]
+struct FailureRecorder {
+    count: u64,
+    /// The first one, in words.
+    example: String,
+    service: LatencyRecorder,
 }
 
 impl ArrivalTimes {
@@ -68,7 +77,7 @@ impl Recording {
     /// An empty one.
     pub fn new() -> Self {
         Self {
-            service: Latencies::new(),
+            service: LatencyRecorder::new(),
             arrivals: None,
             samples: None,
             failures: BTreeMap::new(),
@@ -133,10 +142,10 @@ impl Recording {
         let failures = self
             .failures
             .entry(failure.kind)
-            .or_insert_with(|| Failures {
+            .or_insert_with(|| FailureRecorder {
                 count: 0,
                 example: format!("{}: {}", named(op), failure.detail),
-                service: Latencies::new(),
+                service: LatencyRecorder::new(),
             });
         failures.count += 1;
         failures.service.record_ns(service_ns);
@@ -197,16 +206,25 @@ impl Recording {
 
     /// Failures by kind.
     pub fn failures(&self) -> BTreeMap<String, Failures> {
-        let owned =
-            |(kind, failures): (&&'static str, &Failures)| ((*kind).to_owned(), failures.clone());
-        self.failures.iter().map(owned).collect()
+        self.failures
+            .iter()
+            .map(|(kind, failures)| {
+                let failures = Failures {
+                    count: failures.count,
+                    example: failures.example.clone(),
+                    service: failures.service.latencies(),
+                };
+                ((*kind).to_owned(), failures)
+            })
+            .collect()
     }
 
     /// Number of failures, by kind.
     pub fn failure_counts(&self) -> BTreeMap<String, u64> {
-        let count =
-            |(kind, failures): (&&'static str, &Failures)| ((*kind).to_owned(), failures.count);
-        self.failures.iter().map(count).collect()
+        self.failures
+            .iter()
+            .map(|(kind, failures)| ((*kind).to_owned(), failures.count))
+            .collect()
     }
 
     /// The times of arrivals, under open load.
@@ -221,7 +239,7 @@ impl Recording {
 
     /// Service times of the successes.
     pub fn into_service(self) -> Latencies {
-        self.service
+        self.service.latencies()
     }
 }
 
@@ -289,7 +307,8 @@ mod tests {
         merged.merge(&recording);
         let arrivals = merged.take_arrivals().expect("an open load");
         assert_eq!((arrivals.response.count(), arrivals.lag.count()), (1, 2));
-        assert_eq!(arrivals.response.quantile_ns(1.0), Some(600));
+        let response = arrivals.response.latencies();
+        assert_eq!(response.quantile_ns(1.0), Some(600));
         assert_eq!(arrivals.late, 1);
     }
 

@@ -1,21 +1,23 @@
 //! Charts: one file each, one line each in [`CHARTS`].
 //!
-//! A chart is a pure function from a record to drawings: SVG that the page inlines, and that [`png`] turns into a picture
-//! with the same font, so that page and file show one thing. To add one, write its file and its line; the conformance
-//! tests draw every fixture record with whatever is listed. Next: `canvas` for what is drawn with, `rows` and `curves`
-//! for the two layouts that the charts share.
+//! A chart is a pure function from a record to a drawing, which the page shows as SVG and [`Chart::png`] paints. To add
+//! one, write its file and its line; the conformance tests draw every fixture record with all that are listed. Next:
+//! `drawing` for the shapes, `rows` and `curves` for the two layouts that the charts share.
 
-mod canvas;
 mod concurrency;
 mod cpu;
 mod curves;
+mod drawing;
+mod font;
 mod latency;
 mod load_latency;
+mod outline;
 mod picture;
 mod response;
 mod rows;
 mod scale;
 mod speedup;
+mod svg;
 mod throughput;
 mod where_async_pays;
 
@@ -25,14 +27,15 @@ use photofinish_record::Arm;
 use photofinish_record::latency::Latencies;
 use photofinish_record::load::Load;
 
-pub use canvas::{style_sheet, swatch};
-pub use picture::{PictureError, png};
+pub use svg::{style_sheet, swatch};
 
 use crate::names::{Unique, slug};
 use crate::report::Report;
 use crate::runtimes::{self, Look};
 use crate::summary::{CellSummary, Group};
 use crate::{describe, metrics};
+
+use drawing::Drawing;
 
 /// Every chart, in the order in which a page shows them.
 pub static CHARTS: &[&Kind] = &[
@@ -51,95 +54,86 @@ pub static CHARTS: &[&Kind] = &[
 /// A kind of chart.
 #[derive(Debug)]
 pub struct Kind {
-    /// What its files' names end in.
+    /// The end of its files' names.
     pub name: &'static str,
     /// Its heading.
     pub title: &'static str,
-    /// How it is drawn, and of what.
-    draw: Draw,
+    draw: Chartable,
 }
 
-/// What a chart is drawn of; `None` where there is nothing to draw.
+/// The part of a record that a chart shows, with its function; `None` where there is nothing to draw.
 #[derive(Debug)]
-enum Draw {
+enum Chartable {
     /// One scenario under one load.
-    PerLoad(fn(&Source<'_>, &Group<'_>) -> Option<canvas::Drawing>),
+    Load(fn(&Source<'_>, &Group<'_>) -> Option<Drawing>),
     /// One scenario under all its loads.
-    PerScenario(fn(&Source<'_>, &[&Group<'_>]) -> Option<canvas::Drawing>),
-    /// Everything that was measured.
-    Whole(fn(&Source<'_>) -> Option<canvas::Drawing>),
+    Scenario(fn(&Source<'_>, &[&Group<'_>]) -> Option<Drawing>),
+    Record(fn(&Source<'_>) -> Option<Drawing>),
 }
 
 /// A drawn chart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Chart {
     /// A plain file name without extension, unique within the record: `http-get.c64.latency`.
     pub file_stem: String,
     /// Heading and subject in one line, as plain text.
     pub title: String,
-    /// The scenario it shows; `None` of a chart over all of them.
+    /// The scenario; `None` for a chart over all of them.
     pub scenario: Option<String>,
-    /// The load it shows; `None` of a chart over all loads.
+    /// The load; `None` for a chart over all loads.
     pub load: Option<Load>,
-    /// The side of a gate it shows.
+    /// The side of a gate.
     pub arm: Option<Arm>,
-    /// The drawing: a whole SVG document that refers to nothing outside.
+    /// A whole SVG document that refers to nothing outside.
     pub svg: String,
+    drawing: Drawing,
 }
 
-/// The source of charts.
+impl Chart {
+    /// The drawing as PNG, at twice its size, on white.
+    pub fn png(&self) -> Vec<u8> {
+        picture::png(&self.drawing)
+    }
+}
+
+/// The input of the charts.
 struct Source<'a> {
     report: &'a Report<'a>,
 }
 
 /// Every chart of a report: those of the whole, then in the order of its scenarios and loads.
 pub fn charts(report: &Report<'_>) -> Vec<Chart> {
-    let summary = &report.summary;
     let source = Source { report };
-    let groups = summary.groups();
+    let groups = report.summary.groups();
     let mut unique = Unique::default();
-    let mut charts: Vec<Chart> = CHARTS
-        .iter()
-        .filter_map(|kind| kind.of_record(&source, &mut unique))
-        .collect();
+    let mut charts = Vec::new();
+    for kind in CHARTS {
+        charts.extend(kind.of_record(&source, &mut unique));
+    }
     for of_scenario in groups.chunk_by(|a, b| a.scenario == b.scenario) {
         // The groups of a search are its steps: dozens of them, whose curve is drawn over all loads.
-        let loads = if summary.search.is_some() {
-            &[][..]
-        } else {
-            of_scenario
-        };
-        for group in loads {
-            charts.extend(
-                CHARTS
-                    .iter()
-                    .filter_map(|kind| kind.of_load(&source, group, &mut unique)),
-            );
+        if report.summary.search.is_none() {
+            for group in of_scenario {
+                for kind in CHARTS {
+                    charts.extend(kind.of_load(&source, group, &mut unique));
+                }
+            }
         }
-        charts.extend(
-            CHARTS
-                .iter()
-                .filter_map(|kind| kind.of_scenario(&source, of_scenario, &mut unique)),
-        );
+        for kind in CHARTS {
+            charts.extend(kind.of_scenario(&source, of_scenario, &mut unique));
+        }
     }
     charts
 }
 
 impl Kind {
     fn of_record(&self, source: &Source<'_>, unique: &mut Unique) -> Option<Chart> {
-        let Draw::Whole(draw) = self.draw else {
+        let Chartable::Record(draw) = self.draw else {
             return None;
         };
         let drawing = draw(source)?;
         let suite = source.report.record.plan.suite.as_deref().unwrap_or("run");
-        Some(Chart {
-            file_stem: unique.name(format!("{}.{}", slug(suite), self.name)),
-            title: format!("{}: {suite}", self.title),
-            scenario: None,
-            load: None,
-            arm: None,
-            svg: drawing.finish(self.title, suite),
-        })
+        Some(self.chart(drawing, unique, &slug(suite), suite))
     }
 
     fn of_load(
@@ -148,23 +142,17 @@ impl Kind {
         group: &Group<'_>,
         unique: &mut Unique,
     ) -> Option<Chart> {
-        let Draw::PerLoad(draw) = self.draw else {
+        let Chartable::Load(draw) = self.draw else {
             return None;
         };
         let drawing = draw(source, group)?;
-        let subject = subject(group);
+        let point = describe::point_slug(group.load, group.arm);
+        let stem = format!("{}.{point}", slug(group.scenario));
         Some(Chart {
-            file_stem: unique.name(format!(
-                "{}.{}.{}",
-                slug(group.scenario),
-                describe::point_slug(group.load, group.arm),
-                self.name
-            )),
-            title: format!("{}: {subject}", self.title),
             scenario: Some(group.scenario.to_owned()),
             load: Some(group.load),
             arm: group.arm,
-            svg: drawing.finish(self.title, &subject),
+            ..self.chart(drawing, unique, &stem, &subject(group))
         })
     }
 
@@ -174,20 +162,32 @@ impl Kind {
         groups: &[Group<'_>],
         unique: &mut Unique,
     ) -> Option<Chart> {
-        let Draw::PerScenario(draw) = self.draw else {
+        let Chartable::Scenario(draw) = self.draw else {
             return None;
         };
         let scenario = groups.first()?.scenario;
-        let own = groups.iter().filter(|group| group.arm != Some(Arm::Base));
-        let drawing = draw(source, &own.collect::<Vec<_>>())?;
+        let head: Vec<&Group<'_>> = groups
+            .iter()
+            .filter(|group| group.arm != Some(Arm::Base))
+            .collect();
+        let drawing = draw(source, &head)?;
         Some(Chart {
-            file_stem: unique.name(format!("{}.{}", slug(scenario), self.name)),
-            title: format!("{}: {scenario}", self.title),
             scenario: Some(scenario.to_owned()),
+            ..self.chart(drawing, unique, &slug(scenario), scenario)
+        })
+    }
+
+    fn chart(&self, drawing: Drawing, unique: &mut Unique, stem: &str, subject: &str) -> Chart {
+        let title = format!("{}: {subject}", self.title);
+        Chart {
+            file_stem: unique.name(format!("{stem}.{}", self.name)),
+            svg: svg::document(&drawing, &title),
+            title,
+            scenario: None,
             load: None,
             arm: None,
-            svg: drawing.finish(self.title, scenario),
-        })
+            drawing,
+        }
     }
 }
 
@@ -200,7 +200,7 @@ impl Source<'_> {
         runtimes::label(&self.report.record.plan, runtime)
     }
 
-    /// The times that a reader of this load asks for, of all rounds: response under open load, service under closed.
+    /// The times of all rounds: response under open load, service under closed load.
     fn merged_latency(&self, cell: &CellSummary) -> Latencies {
         let index = self.report.rounds.index_of(cell);
         let index = index.expect("a summarised cell is one of the plan's");
@@ -211,7 +211,7 @@ impl Source<'_> {
     }
 }
 
-/// What a chart of one group shows: `http-get · closed, 64 in flight`.
+/// The subject of a chart of one group: `http-get · closed, 64 in flight`.
 fn subject(group: &Group<'_>) -> String {
     format!(
         "{} · {}",

@@ -92,7 +92,7 @@ fn overhead_share(
     let loops_ns = cells.map(|cell| {
         let loops_ns: Vec<f64> = rounds
             .measured(cell)
-            .filter_map(|round| overhead.of_loop_ns(round.worker.floor.as_ref()?))
+            .filter_map(|round| overhead.of_loop_ns(round.worker.overhead.as_ref()?))
             .collect();
         statistics::median(&loops_ns)
     });

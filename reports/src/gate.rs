@@ -7,7 +7,7 @@ pub mod terms;
 
 use photofinish_record::load::Load;
 use photofinish_record::machine::Machine;
-use photofinish_record::{ArmSource, Requirement, TextPlace};
+use photofinish_record::{ArmSource, Requirement, SourceLocation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +92,7 @@ pub struct Check {
     /// The term as it was written.
     pub text: String,
     /// The line it was written on; `null` of what came from the command line.
-    pub place: Option<TextPlace>,
+    pub place: Option<SourceLocation>,
     pub verdict: CheckVerdict,
     /// The reason why it is undecided, or other information, in one sentence.
     pub reason: Option<String>,

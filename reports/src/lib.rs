@@ -36,5 +36,5 @@ pub mod page;
 pub mod selftest;
 pub mod terminal;
 
-pub use charts::{Chart, charts, png};
+pub use charts::{Chart, charts};
 pub use page::page;

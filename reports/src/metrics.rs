@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use photofinish_record::latency::Latencies;
 use photofinish_record::load::Load;
-use photofinish_record::{Floor, Measurement, OpenLoad};
+use photofinish_record::{LoopOverhead, Measurement, OpenLoad};
 
 /// The headline metric under closed load.
 pub const THROUGHPUT: &str = "throughput_ops_s";
@@ -208,10 +208,10 @@ pub const METRICS: &[Metric] = &[
     }),
     number("threads", "threads", |round| whole(round.cost.threads)),
     number("floor_ns_per_op", "ns/op", |round| {
-        Overhead::Rate.of_loop_ns(round.floor.as_ref()?)
+        Overhead::Rate.of_loop_ns(round.overhead.as_ref()?)
     }),
     number("floor_service_p50_ns", "ns", |round| {
-        Overhead::Time.of_loop_ns(round.floor.as_ref()?)
+        Overhead::Time.of_loop_ns(round.overhead.as_ref()?)
     }),
     number("ops", "ops", |round| Some(round.ops as f64)).count(),
     number("errors", "errors", |round| Some(round.failed_ops() as f64)).count(),
@@ -335,10 +335,10 @@ pub struct SampleCount {
 
 impl Overhead {
     /// The time of the measuring loop around an operation that does nothing, in ns.
-    pub fn of_loop_ns(self, floor: &Floor) -> Option<f64> {
+    pub fn of_loop_ns(self, overhead: &LoopOverhead) -> Option<f64> {
         match self {
-            Self::Rate => self.as_ns(floor.throughput_ops_s),
-            Self::Time => self.as_ns(floor.service_p50_ns as f64),
+            Self::Rate => self.as_ns(overhead.throughput_ops_s),
+            Self::Time => self.as_ns(overhead.service_p50_ns as f64),
             Self::Unknown => None,
         }
     }

@@ -178,7 +178,7 @@ impl<'a> Rounds<'a> {
         cell: usize,
         times: impl Fn(&'a Measurement) -> Option<Cow<'a, Latencies>>,
     ) -> Latencies {
-        let mut merged = Latencies::new();
+        let mut merged = Latencies::default();
         self.measured(cell)
             .filter_map(|round| times(&round.worker))
             .for_each(|times| merged.merge(&times));

@@ -19,7 +19,7 @@ use std::time::Duration;
 use photofinish_harness::runtime::Capability;
 use photofinish_harness::workload::About;
 use photofinish_record::load::{Arrivals, RateHz, Stage, Stop};
-use photofinish_record::{InFlight, TextPlace};
+use photofinish_record::{InFlight, SourceLocation};
 use serde_json::Value;
 
 pub(crate) use self::document::Document;
@@ -66,7 +66,7 @@ pub struct GateSpec {
     /// Conditions, by name of the metric.
     pub terms: Vec<GateText>,
     /// The scenario's own line, for conditions that it does not contain.
-    pub place: Option<TextPlace>,
+    pub place: Option<SourceLocation>,
 }
 
 /// A condition as it was written; `reports` interprets it.
@@ -75,7 +75,7 @@ pub struct GateText {
     pub metric: String,
     pub text: String,
     /// `None` for an override.
-    pub place: Option<TextPlace>,
+    pub place: Option<SourceLocation>,
 }
 
 /// A mock server and its behaviour.

@@ -77,7 +77,7 @@ impl TermArguments {
         Ok(Gated {
             base,
             head,
-            floor: match &self.floor {
+            tolerance: match &self.floor {
                 Some(text) => percent(text)?,
                 None => floors.reduce(f64::min).unwrap_or(MARGIN),
             },

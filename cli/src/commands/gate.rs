@@ -189,7 +189,7 @@ impl Gate {
             .gated(&gates, &record.plan, stored_sources(base))?;
         if let Some(asked) = asked {
             gated.terms = asked.terms;
-            gated.floor = asked.floor;
+            gated.tolerance = asked.tolerance;
             gated.content_may_differ |= asked.content_may_differ;
         }
         record.plan.gate = Some(gated);

@@ -177,7 +177,7 @@ mod tests {
             throughput_ops_s: 1.0,
             service: Latencies::default(),
             open: None,
-            floor: None,
+            overhead: None,
             observed: BTreeMap::new(),
             gauges: BTreeMap::new(),
             contents: BTreeMap::new(),

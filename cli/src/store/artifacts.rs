@@ -47,11 +47,9 @@ fn page_and_pictures(report: &Report<'_>) -> Result<Vec<RunFile>, Failure> {
         contents: page.into_bytes(),
     }];
     for chart in photofinish_reports::charts(report) {
-        let picture = photofinish_reports::png(&chart.svg)
-            .map_err(|error| Failure::could_not_run("cannot draw a chart").caused_by(error))?;
         files.push(RunFile {
             path: Path::new("charts").join(format!("{}.png", chart.file_stem)),
-            contents: picture,
+            contents: chart.png(),
         });
     }
     Ok(files)

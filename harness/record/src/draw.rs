@@ -1,7 +1,7 @@
 //! Seeded draws indexed by number: keys, offsets, delays.
 //!
-//! A draw depends on the seed and its number alone (splitmix64 as a hash, Steele et al. 2014), never on what was drawn
-//! before, so that operation N gets the same draw under every runtime, whichever session performs it and whenever.
+//! A draw depends on the seed and its number alone (splitmix64 as a hash, Steele et al. 2014), never on earlier draws, so
+//! that operation N gets the same draw under every runtime, whichever session performs it and whenever.
 
 /// A uniformly distributed 64-bit number: draw number `index` of the sequence `seed`.
 #[inline]
@@ -9,7 +9,7 @@ pub fn draw(seed: u64, index: u64) -> u64 {
     mix(mix(seed).wrapping_add(index.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
 }
 
-/// A draw in `0..bound`, its bias below `bound` / 2^64 (Lemire's multiplication); 0 where `bound` is 0.
+/// A draw in `0..bound`, its bias below `bound` / 2^64 (Lemire's multiplication); 0 if `bound` is 0.
 #[inline]
 pub fn draw_below(seed: u64, index: u64, bound: u64) -> u64 {
     ((u128::from(draw(seed, index)) * u128::from(bound)) >> 64) as u64

@@ -1,20 +1,19 @@
-//! What was found where the machine was looked at: whether it is fit to measure on, and in which respect not.
+//! Findings about the machine's fitness for measuring.
 //!
-//! The checks that find it are in `fitness.rs`; what they read off the machine is behind `os.rs`.
+//! The harness makes them in `fitness.rs`, from facts that it reads through `os.rs`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What one look at the machine found.
+/// The result of one check of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
-    /// What was looked at: `governor`, `clock-source`, `open-files`.
+    /// Name of the check: `governor`, `clock-source`, `open-files`.
     pub check: String,
-    /// How it is.
     pub level: FindingLevel,
-    /// What was seen, in one sentence with numbers.
+    /// One sentence with numbers.
     pub evidence: String,
-    /// What to do about it, where there is something.
+    /// How to fix it, if it can be fixed.
     pub remedy: Option<String>,
 }
 
@@ -25,7 +24,7 @@ pub fn is_fit(findings: &[Finding]) -> bool {
         .all(|finding| finding.level != FindingLevel::Bad)
 }
 
-/// How fit a machine is in one respect.
+/// Fitness of the machine in one respect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingLevel {
@@ -35,6 +34,6 @@ pub enum FindingLevel {
     Caution,
     /// Numbers would mislead.
     Bad,
-    /// It cannot be known here.
+    /// Cannot be determined on this system.
     Unknown,
 }

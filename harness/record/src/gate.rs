@@ -1,41 +1,40 @@
-//! What a gate asks: two arms to be told apart, and what of the second one must hold.
+//! A gate: two arms to compare, and the requirements on the second.
 //!
-//! A part of the plan, so that a record alone is enough to recompute the verdict. What terms mean, and when a number
-//! decides one, is said in `reports`; how arms are started is the business of `cli`.
+//! Part of the plan, so that a record alone suffices to recompute the verdict. `reports` decides the requirements; `cli`
+//! starts the arms.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Two arms to be told apart, and what of the second one must hold.
+/// Two arms to compare, and the requirements on the second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Gate {
-    /// What was there before.
     pub base: ArmSource,
-    /// What is to take its place.
     pub head: ArmSource,
-    /// The slowdown that does not matter yet, as a share: 0.02 is 2 %.
-    pub floor: f64,
-    /// What must hold; a gate without any holds for nothing.
+    /// Largest slowdown that does not matter, as a share: 0.02 is 2 %.
+    #[serde(alias = "floor")]
+    pub tolerance: f64,
+    /// The requirements; a gate without any guarantees nothing.
     pub terms: Vec<GateTerm>,
-    /// Whether the arms may answer with different content.
+    /// True if the arms may respond with different content.
     #[serde(default)]
     pub content_may_differ: bool,
 }
 
-/// One of the two sides of a gate.
+/// A side of a gate.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Arm {
-    /// What was there before.
+    /// The current version.
     Base,
-    /// What is to take its place.
+    /// The proposed version.
     Head,
 }
 
 impl Arm {
-    /// Its name: `base` or `head`.
+    /// `base` or `head`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Base => "base",
@@ -44,18 +43,17 @@ impl Arm {
     }
 }
 
-/// What an arm consists of.
+/// The program or record behind an arm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArmSource {
-    /// What differs between the arms.
     pub kind: ArmKind,
-    /// The command, the executable's path, or the record's place, as given, passwords removed.
+    /// The command, or the path of the executable or record, as given, passwords removed.
     pub what: String,
-    /// What it is exactly, where that can be told: `SHA-256 …` of an executable, `commit …` of a revision.
+    /// Its exact identity, if known: `SHA-256 …` of an executable, `commit …` of a revision.
     pub identity: Option<String>,
 }
 
-/// What differs between the arms of a gate.
+/// The kind of difference between the arms of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ArmKind {
@@ -63,58 +61,56 @@ pub enum ArmKind {
     Server,
     /// The worker: an executable with the user's own workloads.
     Executable,
-    /// Nothing but the time: a record that was measured before.
+    /// Time only: a record measured earlier.
     Record,
-    /// What is measured now, beside a record.
+    /// The present measurement, compared with a record.
     Now,
 }
 
-/// Something that must hold.
+/// A requirement on one metric of one scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateTerm {
-    /// The scenario it is about.
     pub scenario: String,
     /// The metric, with its unit: `response_p99_ns`; `errors` for the share of failed operations.
     pub metric: String,
-    /// What must hold of it.
     pub requirement: Requirement,
-    /// The same as it was written: `throughput = "5%"`.
+    /// The requirement as written: `throughput = "5%"`.
     pub text: String,
-    /// Where it was written; `None` of what came from the command line.
-    pub place: Option<TextPlace>,
+    /// Its source; `None` if it came from the command line.
+    pub place: Option<SourceLocation>,
 }
 
 /// A line of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct TextPlace {
-    /// The file as it was named.
+pub struct SourceLocation {
+    /// As named by the user.
     pub file: String,
-    /// The line, from 1.
+    /// Counted from 1.
     pub line: u32,
 }
 
-/// What must hold of a metric.
+/// A requirement on a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Requirement {
-    /// The head may be slower than the base by less than this.
+    /// The head is slower than the base by less than `limit`.
     Slowdown {
         /// As a share: 0.1 is 10 %.
         limit: f64,
     },
-    /// The head's own value is below this.
+    /// The head's own value is below `value`.
     Below {
         /// In the metric's unit.
         value: f64,
     },
-    /// The head's own value is above this.
+    /// The head's own value is above `value`.
     Above {
         /// In the metric's unit.
         value: f64,
     },
-    /// No greater share of the head's operations fails.
+    /// At most this share of the head's operations fails.
     Errors {
-        /// As a share: 0 for none at all.
+        /// As a share: 0 allows no failure.
         most: f64,
     },
 }

@@ -1,8 +1,11 @@
-//! Latency histograms: what every recorder fills and every record holds.
+//! Latency histograms: a [`LatencyRecorder`] fills one, and a record holds the result as [`Latencies`].
 //!
-//! A thin owner of one `hdrhistogram::Histogram<u64>` in nanoseconds, from 1 ns to 60 s with 3 significant digits, so
-//! that its memory is fixed whatever the number of operations. It travels as HdrHistogram V2 (deflated) in base64, the
-//! form other HdrHistogram implementations read. Statistics over rounds live in `reports`, not here.
+//! Both count values in ns, from 1 ns to 60 s with 3 significant digits. The recorder is HdrHistogram's array of counts,
+//! 220 KiB whatever it holds, so that recording allocates nothing. The result keeps only the buckets that are not empty,
+//! which for most rounds is a few KiB: a record has thousands of them. It travels as HdrHistogram V2 (deflated) in base64,
+//! the form other HdrHistogram implementations read. Statistics over rounds live in `reports`.
+
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,49 +14,54 @@ use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerial
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The longest latency a histogram tells apart, in ns: 60 s. Longer ones are counted as this.
+/// Longest latency that a histogram distinguishes, in ns: 60 s. Longer ones are counted as this.
 pub const HIGHEST_LATENCY_NS: u64 = 60_000_000_000;
 
 /// Significant decimal digits kept of each value: a relative error of at most 0.1 %.
 pub const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// A latency histogram in nanoseconds.
+fn dense() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, HIGHEST_LATENCY_NS, SIGNIFICANT_DIGITS)
+        .expect("the fixed bounds are valid for HdrHistogram")
+}
+
+/// Bounds of the buckets.
+static BUCKETS: LazyLock<Histogram<u64>> = LazyLock::new(dense);
+
+/// A latency histogram that is being filled.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Latencies {
+pub struct LatencyRecorder {
     histogram: Histogram<u64>,
 }
 
-/// Why a stored histogram could not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("not an HdrHistogram V2 in base64: {reason}")]
-pub struct DecodeError {
-    reason: String,
-}
-
-impl Latencies {
-    /// An empty histogram over 1 ns ..= 60 s with 3 significant digits.
+impl LatencyRecorder {
+    /// An empty histogram.
     pub fn new() -> Self {
-        let histogram = Histogram::new_with_bounds(1, HIGHEST_LATENCY_NS, SIGNIFICANT_DIGITS)
-            .expect("the fixed bounds are valid for HdrHistogram");
-        Self { histogram }
+        Self { histogram: dense() }
     }
 
-    /// Records one latency in ns; beyond 60 s it counts as 60 s, and 0 counts as 1. Allocates nothing.
+    /// Records one latency in ns; above 60 s it counts as 60 s, and 0 counts as 1. Allocates nothing.
     #[inline]
     pub fn record_ns(&mut self, latency_ns: u64) {
         let latency_ns = latency_ns.clamp(1, HIGHEST_LATENCY_NS);
         self.histogram.saturating_record(latency_ns);
     }
 
-    /// Adds all values of `other`. For display of a whole cell only: rounds stay the unit of inference.
+    /// Adds all values of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.histogram
             .add(&other.histogram)
             .expect("histograms of equal bounds add up");
     }
 
-    /// Forgets all values and keeps the memory, which the system has handed out by then: filling it again costs no page
-    /// fault.
+    /// Adds all values of a finished histogram.
+    pub fn add(&mut self, latencies: &Latencies) {
+        for (highest_ns, count) in latencies.buckets.iter() {
+            self.histogram.saturating_record_n(*highest_ns, *count);
+        }
+    }
+
+    /// Discards all values and keeps the memory, which the system has mapped by then: filling it again costs no page fault.
     pub fn clear(&mut self) {
         self.histogram.reset();
     }
@@ -63,26 +71,119 @@ impl Latencies {
         self.histogram.len()
     }
 
-    /// The latency in ns at `quantile` in 0..=1; `None` of an empty histogram.
+    /// The recorded values.
+    pub fn latencies(&self) -> Latencies {
+        Latencies::of(&self.histogram)
+    }
+}
+
+impl Default for LatencyRecorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A finished latency histogram in nanoseconds; clones share its memory.
+#[derive(Clone, Debug, Default)]
+pub struct Latencies {
+    /// Highest value in ns and count of each bucket that is not empty, ascending.
+    buckets: Arc<[(u64, u64)]>,
+    count: u64,
+    /// The text it was read from; `None` if it was made here.
+    text: Option<Arc<str>>,
+}
+
+/// A stored histogram that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("expected an HdrHistogram V2 in base64: {reason}")]
+pub struct DecodeError {
+    reason: String,
+}
+
+impl Latencies {
+    /// The values of any histogram in ns, in the buckets of this one: a foreign worker may have chosen other bounds.
+    fn of(histogram: &Histogram<u64>) -> Self {
+        Self::from_ascending(histogram.iter_recorded().map(|value| {
+            let latency_ns = value.value_iterated_to().clamp(1, HIGHEST_LATENCY_NS);
+            (
+                BUCKETS.highest_equivalent(latency_ns),
+                value.count_at_value(),
+            )
+        }))
+    }
+
+    fn from_ascending(values: impl Iterator<Item = (u64, u64)>) -> Self {
+        let mut buckets: Vec<(u64, u64)> = Vec::new();
+        let mut total: u64 = 0;
+        for (highest_ns, count) in values {
+            total = total.saturating_add(count);
+            match buckets.last_mut() {
+                Some((last_ns, sum)) if *last_ns == highest_ns => *sum = sum.saturating_add(count),
+                _ => buckets.push((highest_ns, count)),
+            }
+        }
+        Self {
+            buckets: buckets.into(),
+            count: total,
+            text: None,
+        }
+    }
+
+    /// Adds all values of `other`. For display of a whole cell only: rounds stay the unit of inference.
+    pub fn merge(&mut self, other: &Self) {
+        let mut all = [&self.buckets[..], &other.buckets[..]].concat();
+        all.sort_unstable();
+        *self = Self::from_ascending(all.into_iter());
+    }
+
+    /// Number of recorded values.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The latency in ns at `quantile` in 0..=1, by nearest rank; `None` if the histogram is empty.
     pub fn quantile_ns(&self, quantile: f64) -> Option<u64> {
-        (self.count() > 0).then(|| self.histogram.value_at_quantile(quantile))
+        let rank = ((quantile.min(1.0) * self.count as f64).ceil() as u64).max(1);
+        let mut up_to_bucket: u64 = 0;
+        let (highest_ns, _) = self.buckets.iter().find(|(_, count)| {
+            up_to_bucket = up_to_bucket.saturating_add(*count);
+            up_to_bucket >= rank
+        })?;
+        Some(if quantile == 0.0 {
+            BUCKETS.lowest_equivalent(*highest_ns)
+        } else {
+            *highest_ns
+        })
     }
 
-    /// The arithmetic mean in ns; `None` of an empty histogram.
+    /// The arithmetic mean in ns; `None` if the histogram is empty.
     pub fn mean_ns(&self) -> Option<f64> {
-        (self.count() > 0).then(|| self.histogram.mean())
+        (self.count > 0).then(|| {
+            self.buckets
+                .iter()
+                .map(|(highest_ns, count)| {
+                    BUCKETS.median_equivalent(*highest_ns) as f64 * *count as f64
+                        / self.count as f64
+                })
+                .sum()
+        })
     }
 
-    /// The histogram itself, for exporters and charts that iterate over its values.
-    pub fn histogram(&self) -> &Histogram<u64> {
-        &self.histogram
+    /// The same as an HdrHistogram, for exporters that iterate over its values.
+    pub fn to_histogram(&self) -> Histogram<u64> {
+        let mut recorder = LatencyRecorder::new();
+        recorder.add(self);
+        recorder.histogram
     }
 
-    /// HdrHistogram V2, deflated, in base64: starts with `HISTF`.
+    /// HdrHistogram V2, deflated, in base64: starts with `HISTF`. Of a histogram that was read, the text it was read from.
     pub fn to_base64(&self) -> String {
+        if let Some(text) = &self.text {
+            return text.to_string();
+        }
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()
-            .serialize(&self.histogram, &mut bytes)
+            .serialize(&self.to_histogram(), &mut bytes)
             .expect("a histogram serializes into memory");
         STANDARD.encode(bytes)
     }
@@ -96,26 +197,36 @@ impl Latencies {
         let stored: Histogram<u64> = Deserializer::new()
             .deserialize(&mut bytes.as_slice())
             .map_err(|error| decode_error(error.to_string()))?;
-        // A foreign worker may have chosen other bounds; re-recording keeps all histograms addable.
-        let mut latencies = Self::new();
-        for value in stored.iter_recorded() {
-            latencies
-                .histogram
-                .saturating_record_n(value.value_iterated_to().max(1), value.count_at_value());
-        }
-        Ok(latencies)
+        Ok(Self {
+            text: Some(text.into()),
+            ..Self::of(&stored)
+        })
     }
 }
 
-impl Default for Latencies {
-    fn default() -> Self {
-        Self::new()
+/// Equal values are equal, however they were encoded.
+impl PartialEq for Latencies {
+    fn eq(&self, other: &Self) -> bool {
+        self.buckets == other.buckets
+    }
+}
+
+impl FromIterator<u64> for Latencies {
+    fn from_iter<I: IntoIterator<Item = u64>>(latencies_ns: I) -> Self {
+        let mut recorder = LatencyRecorder::new();
+        for latency_ns in latencies_ns {
+            recorder.record_ns(latency_ns);
+        }
+        recorder.latencies()
     }
 }
 
 impl Serialize for Latencies {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_base64())
+        match &self.text {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.serialize_str(&self.to_base64()),
+        }
     }
 }
 
@@ -143,25 +254,78 @@ impl JsonSchema for Latencies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draw::{draw, draw_below};
 
     #[test]
     fn a_histogram_survives_base64_with_every_count() {
-        let mut latencies = Latencies::new();
-        for latency_ns in [0, 1, 999, 1_000_000, 59_999_999_999, u64::MAX] {
-            latencies.record_ns(latency_ns);
-        }
+        let latencies: Latencies = [0, 1, 999, 1_000_000, 59_999_999_999, u64::MAX]
+            .into_iter()
+            .collect();
         let text = latencies.to_base64();
         assert!(text.starts_with("HISTF"), "{text}");
-        assert_eq!(
-            Latencies::from_base64(&text).expect("own output"),
-            latencies
-        );
+        let read = Latencies::from_base64(&text).expect("own output");
+        assert_eq!(read, latencies);
+        assert_eq!(read.count(), 6);
+        assert_eq!(read.to_base64(), text);
+        assert_eq!(Latencies::of(&read.to_histogram()), latencies);
     }
 
     #[test]
-    fn what_took_longer_than_a_minute_counts_as_a_minute() {
-        let mut latencies = Latencies::new();
-        latencies.record_ns(u64::MAX);
+    fn quantiles_and_means_are_those_of_hdr_histogram() {
+        // From a single value to thousands, over all magnitudes.
+        for count in [1, 2, 3, 10, 99, 1_000, 20_000] {
+            let mut recorder = LatencyRecorder::new();
+            for index in 0..count {
+                let bits = draw_below(count, 2 * index, 37) as u32;
+                recorder.record_ns(draw(count, 2 * index + 1) >> (63 - bits));
+            }
+            let (latencies, dense) = (recorder.latencies(), &recorder.histogram);
+            for quantile in [0.0, 1e-9, 0.01, 0.5, 0.9, 0.99, 0.999, 1.0, 2.0] {
+                let expected = dense.value_at_quantile(quantile);
+                assert_eq!(
+                    latencies.quantile_ns(quantile),
+                    Some(expected),
+                    "{count} {quantile}"
+                );
+            }
+            assert_eq!(latencies.mean_ns(), Some(dense.mean()), "{count}");
+            assert_eq!(&latencies.to_histogram(), dense, "{count}");
+        }
+    }
+
+    #[test]
+    fn merged_histograms_hold_the_values_of_both() {
+        let (low, high) = ([5, 70, 70, 9_000], [1, 70, 8_999_999]);
+        let mut merged: Latencies = low.into_iter().collect();
+        merged.merge(&high.into_iter().collect());
+        assert_eq!(merged, low.into_iter().chain(high).collect());
+        assert_eq!(merged.count(), 7);
+    }
+
+    #[test]
+    fn histograms_of_other_bounds_are_read_into_these_buckets() {
+        let mut foreign =
+            Histogram::<u64>::new_with_bounds(1, 3_600_000_000_000, 5).expect("valid bounds");
+        for latency_ns in [1_000_001, 1_000_002, 3_000_000_000_000] {
+            foreign.record(latency_ns).expect("in bounds");
+        }
+        let mut bytes = Vec::new();
+        let written = V2DeflateSerializer::new().serialize(&foreign, &mut bytes);
+        written.expect("a histogram serializes into memory");
+        let text = STANDARD.encode(bytes);
+        let read = Latencies::from_base64(&text).expect("another V2 histogram");
+        assert_eq!(
+            read,
+            [1_000_001, 1_000_002, HIGHEST_LATENCY_NS]
+                .into_iter()
+                .collect()
+        );
+        assert_eq!(read.to_base64(), text);
+    }
+
+    #[test]
+    fn latencies_above_a_minute_count_as_a_minute() {
+        let latencies: Latencies = [u64::MAX].into_iter().collect();
         let highest = latencies.quantile_ns(1.0).expect("one value") as f64;
         let relative_error = (highest / HIGHEST_LATENCY_NS as f64 - 1.0).abs();
         assert!(relative_error <= 1e-3, "{highest} ns");
@@ -176,7 +340,7 @@ mod tests {
 
     #[test]
     fn quantiles_of_nothing_are_unknown() {
-        assert_eq!(Latencies::new().quantile_ns(0.5), None);
-        assert_eq!(Latencies::new().mean_ns(), None);
+        assert_eq!(Latencies::default().quantile_ns(0.5), None);
+        assert_eq!(Latencies::default().mean_ns(), None);
     }
 }

@@ -1,8 +1,8 @@
-//! Loads: how operations are asked for.
+//! Loads: the rule by which operations start.
 //!
 //! A load is data: a model (closed: N sessions, each starting its next operation when the last one ended; open:
-//! arrivals on a schedule, whatever the completions do) and a stop rule. The measuring loop in `measure` gives it
-//! meaning; runtimes and workloads know nothing of it.
+//! arrivals on a schedule, independent of completions) and a stop rule. The harness's measuring loop applies it;
+//! runtimes and workloads do not know it.
 
 use std::hash::{Hash, Hasher};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -13,34 +13,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::nanoseconds;
 
-/// How operations are asked for, at one point of a sweep.
+/// The rule by which operations start, at one point of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "model", rename_all = "kebab-case")]
 pub enum Load {
     /// A fixed number of sessions; each starts its next operation when the last one ended.
     Closed {
-        /// Sessions asked for; `sync` always has one.
+        /// Sessions requested; `sync` always has one.
         concurrency: NonZeroU32,
     },
-    /// Arrivals on a schedule, whatever the completions do; each waits for a free session.
+    /// Arrivals on a schedule, independent of completions; each waits for a free session.
     Open {
-        /// How arrivals are spread.
         arrivals: Arrivals,
-        /// Arrivals per second; what a stage makes of it is the scenario's.
+        /// Arrivals per second; the scenario's stages scale it.
         rate_hz: RateHz,
-        /// Sessions asked for, which is how many arrivals can be served at one time; `sync` always has one.
+        /// Sessions requested: the maximum number of arrivals served at one time; `sync` always has one.
         concurrency: NonZeroU32,
     },
 }
 
-/// How the arrivals of an open load are spread.
+/// Distribution of the arrivals of an open load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arrivals {
-    /// Evenly: each comes as long after the one before as the rate says.
+    /// Evenly spaced by the inverse of the rate.
     #[default]
     Constant,
-    /// As from many independent users: a Poisson process, seeded.
+    /// As from many independent users: a seeded Poisson process.
     Poisson,
 }
 
@@ -50,34 +49,33 @@ pub enum Arrivals {
 #[schemars(with = "f64")]
 pub struct RateHz(f64);
 
-/// A number that is no rate.
+/// Not a valid rate.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("{0} is no rate: expected a number above 0 and of at most 10,000,000")]
-pub struct NotARate(f64);
+#[error("expected a rate above 0 and up to 10,000,000, got {0}")]
+pub struct InvalidRate(f64);
 
 impl RateHz {
-    /// The highest rate there is, in Hz: ten arrivals within a microsecond, which nothing here could keep.
+    /// Maximum, in Hz: ten arrivals per microsecond, more than any machine sustains.
     pub const HIGHEST: f64 = 10_000_000.0;
 
-    /// A rate, if `hz` is one.
-    pub fn new(hz: f64) -> Result<Self, NotARate> {
+    pub fn new(hz: f64) -> Result<Self, InvalidRate> {
         if hz > 0.0 && hz <= Self::HIGHEST {
             Ok(Self(hz))
         } else {
-            Err(NotARate(hz))
+            Err(InvalidRate(hz))
         }
     }
 
-    /// The number.
+    /// In Hz.
     pub fn get(self) -> f64 {
         self.0
     }
 }
 
 impl TryFrom<f64> for RateHz {
-    type Error = NotARate;
+    type Error = InvalidRate;
 
-    fn try_from(hz: f64) -> Result<Self, NotARate> {
+    fn try_from(hz: f64) -> Result<Self, InvalidRate> {
         Self::new(hz)
     }
 }
@@ -103,26 +101,25 @@ impl std::fmt::Display for RateHz {
     }
 }
 
-/// A stretch of an open load in which the rate stays or changes evenly. A step is two stages.
+/// A part of an open load in which the rate is constant or changes linearly. A step is two stages.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stage {
-    /// How long it lasts, in ns.
     pub duration_ns: NonZeroU64,
-    /// The rate at its start, as a share of the load's rate; 0 is no arrivals.
+    /// Rate at its start, as a share of the load's rate; 0 means no arrivals.
     pub from: f64,
-    /// The rate at its end, as a share of the load's rate.
+    /// Rate at its end, as a share of the load's rate.
     pub to: f64,
 }
 
 impl Load {
-    /// Sessions asked for.
+    /// Sessions requested.
     pub fn concurrency(self) -> NonZeroU32 {
         match self {
             Self::Closed { concurrency } | Self::Open { concurrency, .. } => concurrency,
         }
     }
 
-    /// Arrivals per second of an open load; `None` of a closed one.
+    /// Arrivals per second of an open load; `None` for a closed one.
     pub fn rate_hz(self) -> Option<RateHz> {
         match self {
             Self::Closed { .. } => None,
@@ -149,11 +146,11 @@ impl std::fmt::Display for Load {
     }
 }
 
-/// When a phase ends. Operations in flight at that moment are completed and counted.
+/// The end of a phase. Operations in flight at that moment are completed and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
-    /// After this long, in ns; every session completes at least one operation.
+    /// After this time, in ns; every session completes at least one operation.
     DurationNs(NonZeroU64),
     /// After this many operations over all sessions.
     Ops(NonZeroU64),

@@ -1,7 +1,7 @@
-//! The numbers of one round: what a worker measured, what it cost, and what each server counted.
+//! The numbers of one round: the worker's measurement, its cost, and the counts of each server.
 //!
-//! Times are histograms, counts are sums over the round, and `None` is what could not be known. The measuring loop and its
-//! supervisor fill them (`measure.rs`); medians over rounds, and all that is derived, are the business of `reports`.
+//! Times are histograms, counts are sums over the round, and `None` is a number that could not be known. The harness fills
+//! them in `measure.rs`; `reports` derives everything else.
 
 use std::collections::BTreeMap;
 
@@ -10,84 +10,82 @@ use serde::{Deserialize, Serialize};
 
 use crate::latency::Latencies;
 
-/// What a worker measured in one round.
+/// A worker's measurement in one round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measurement {
-    /// Sessions that ran.
     pub sessions: u32,
-    /// Worker threads the runtime was given.
     pub worker_threads: u32,
-    /// What else is particular to the runtime: stack size, pool size, driver.
+    /// Other settings of the runtime: stack size, pool size, driver.
     pub runtime_facts: BTreeMap<String, String>,
     /// Operations completed in the measured phase, successes only.
     pub ops: u64,
     /// Operations of the warm-up, successes and failures.
     pub warmup_ops: u64,
-    /// Failed operations of the warm-up, by kind: no result, but they tell how far `traffic` can be compared.
+    /// Failed operations of the warm-up, by kind: not a result, but a bound on the comparison of `traffic`.
     pub warmup_errors: BTreeMap<String, u64>,
     /// The measured phase, from its first start to its last end, in ns.
     pub elapsed_ns: u64,
-    /// Time for which sessions were at work, from each one's first start to its own last end, summed, in ns.
+    /// Time from each session's first start to its own last end, summed, in ns.
     pub session_ns: u64,
     /// Successful operations per second: those of each session over the time from the phase's first start to its own last
     /// end, summed.
     pub throughput_ops_s: f64,
     /// Service time of successes, in ns.
     pub service: Latencies,
-    /// What an open load adds; `None` of a closed one.
+    /// Numbers of an open load; `None` for a closed one.
     #[serde(default)]
     pub open: Option<OpenLoad>,
-    /// The same loop around an operation that does nothing, under the same runtime and number of sessions.
-    #[serde(default)]
-    pub floor: Option<Floor>,
-    /// Times in ns that the workload or a probe observed itself, by name: `timer_overshoot`, `probe_lag`.
+    /// The same loop around an empty operation, under the same runtime and number of sessions.
+    #[serde(default, alias = "floor")]
+    pub overhead: Option<LoopOverhead>,
+    /// Times in ns that the workload or a probe took itself, by name: `timer_overshoot`, `probe_lag`.
     #[serde(default)]
     pub observed: BTreeMap<String, Latencies>,
-    /// Numbers that the workload found out itself, by name with the unit at its end: `idle_task_bytes`.
+    /// Numbers that the workload determined itself, by name with the unit at its end: `idle_task_bytes`.
     #[serde(default)]
     pub gauges: BTreeMap<String, f64>,
-    /// What a server that is not embedded answers with, by what was asked for: two rounds in which the same question has
-    /// another answer did other work. `GET /` → `64 bytes, SHA-256 …`.
+    /// Responses of servers that are not embedded, by request: rounds whose responses differ did different work.
+    /// `GET /` → `64 bytes, SHA-256 …`.
     #[serde(default)]
     pub contents: BTreeMap<String, String>,
     /// Failed operations of the measured phase, by kind; their times in histograms of their own.
     pub errors: BTreeMap<String, Failures>,
-    /// What went over the sockets during the whole round (set-up, warm-up and measurement), by target name.
+    /// Socket traffic of the whole round (set-up, warm-up and measurement), by target name.
     pub traffic: BTreeMap<String, Traffic>,
     /// CPU, memory and scheduling cost of the measured phase.
     pub cost: Cost,
-    /// Violated expectations, with the operation's number and what was seen; empty when all held.
+    /// Violated expectations, with the operation's number and the actual value; empty if there are none.
     pub violations: Vec<String>,
 }
 
-/// What a round under open load has beyond one under closed load.
+/// The additional numbers of a round under open load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenLoad {
     /// Arrivals in the schedule.
     pub scheduled: u64,
     /// Length of the schedule, in ns.
     pub schedule_ns: u64,
-    /// Arrivals that a session had begun with when the schedule ended.
+    /// Arrivals started before the schedule ended.
     pub started_in_time: u64,
-    /// Whether the rate was held: all arrivals but 0.1 % (or one) were begun with when the schedule ended.
+    /// True if all arrivals but 0.1 % (or one) were started before the schedule ended.
     pub rate_held: bool,
-    /// Arrivals begun with more than [`OpenLoad::LATE_NS`] after they were due, for want of a free session or a CPU.
+    /// Arrivals started more than [`OpenLoad::LATE_NS`] after they were due, for want of a free session or a CPU.
     pub late: u64,
-    /// Operations that had begun and not ended when the round was ended.
+    /// Operations in flight when the round was cut off.
     pub unfinished: u64,
-    /// Arrivals that no session had begun with when the round was ended.
+    /// Arrivals not started when the round was cut off.
     pub unsent: u64,
     /// From due to end, of successes, in ns.
     pub response: Latencies,
-    /// From due to start, of all that started, in ns.
+    /// From due to start, of all started operations, in ns.
     pub lag: Latencies,
-    /// From due to the end of the round, of the unfinished and the unsent, in ns: their response would have been longer.
+    /// From due to the end of the round, of the unfinished and the unsent, in ns: lower bounds of their response.
     pub overdue: Latencies,
-    /// How late the pacer released arrivals, in ns.
+    /// From due to release by the pacer, in ns.
     pub pacing_error: Latencies,
     /// CPU time of the pacer, in ns; not part of the round's cost.
     pub pacer_cpu_ns: Option<u64>,
-    /// Whether the pacer had a CPU to itself, and so finished its waits by spinning.
+    /// True if the pacer had a CPU to itself, and so finished its waits by spinning.
     pub pacer_alone: bool,
 }
 
@@ -103,9 +101,9 @@ impl OpenLoad {
     pub const LATE_NS: u64 = 1_000_000;
 }
 
-/// What the measuring loop itself takes: the floor under every result.
+/// The cost of the measuring loop itself, below which no result can lie.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Floor {
+pub struct LoopOverhead {
     /// Operations measured.
     pub ops: u64,
     /// Operations per second under closed load.
@@ -119,7 +117,6 @@ pub struct Floor {
 /// Failed operations of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failures {
-    /// How many.
     pub count: u64,
     /// The first one, in words.
     pub example: String,
@@ -132,7 +129,7 @@ impl Failures {
     pub const PORTS: &'static str = "ports";
 }
 
-/// What a client sent and received.
+/// Socket traffic of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
     /// Complete exchanges: requests answered.
@@ -143,14 +140,13 @@ pub struct Traffic {
     pub bytes_in: u64,
     /// Connections opened.
     pub connections: u64,
-    /// Exchanges begun whose end the client did not see: given up at a deadline, or broken on the way. The server may
-    /// have answered them or not.
+    /// Exchanges started but not completed: a timeout or a broken connection. The server may have answered them or not.
     #[serde(default)]
     pub abandoned: u64,
-    /// Connections given up while they were being opened: the server may have accepted them or not.
+    /// Connections abandoned while being opened: the server may have accepted them or not.
     #[serde(default)]
     pub abandoned_connections: u64,
-    /// Transactions of a database that ended; 0 where there are none.
+    /// Database transactions that ended.
     #[serde(default)]
     pub transactions: u64,
 }
@@ -170,7 +166,7 @@ impl Traffic {
     }
 }
 
-/// What a server counted; `None` where this server cannot know.
+/// Counts of a server; `None` if this server cannot know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerCounts {
     /// Complete requests served.
@@ -181,10 +177,10 @@ pub struct ServerCounts {
     pub bytes_out: Option<u64>,
     /// Connections accepted.
     pub connections: Option<u64>,
-    /// Transactions of a database that ended.
+    /// Database transactions that ended.
     #[serde(default)]
     pub transactions: Option<u64>,
-    /// Most requests in flight at one time.
+    /// Maximum number of requests in flight at one time.
     pub peak_in_flight: Option<u64>,
     /// User CPU time of the server process over the round, from when it was ready, in ns.
     pub cpu_user_ns: Option<u64>,
@@ -192,29 +188,25 @@ pub struct ServerCounts {
     pub cpu_system_ns: Option<u64>,
 }
 
-/// What the measured phase cost the worker process.
+/// Cost of the measured phase to the worker process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cost {
-    /// User CPU time, in ns.
     pub cpu_user_ns: Option<u64>,
-    /// System CPU time, in ns.
     pub cpu_system_ns: Option<u64>,
-    /// Voluntary context switches.
     pub voluntary_switches: Option<u64>,
-    /// Involuntary context switches.
     pub involuntary_switches: Option<u64>,
     /// Page faults without I/O.
     pub minor_faults: Option<u64>,
     /// Page faults with I/O.
     pub major_faults: Option<u64>,
-    /// Instructions per operation, with the kernel's where that is permitted, counted in the warm-up: counting them slows
-    /// down switches between threads and the start of threads.
+    /// Instructions per operation, including the kernel's if permitted. Counted in the warm-up, since counting slows down
+    /// context switches and the start of threads.
     #[serde(default)]
     pub instructions_per_op: Option<f64>,
-    /// System calls per operation, counted in the warm-up: counting them slows every one down.
+    /// System calls per operation. Counted in the warm-up, since counting slows each one down.
     #[serde(default)]
     pub syscalls_per_op: Option<f64>,
-    /// Highest resident memory of the process since its start, in bytes.
+    /// Peak resident memory of the process since its start.
     pub peak_rss_bytes: Option<u64>,
     /// Threads alive at the end of the measured phase.
     pub threads: Option<u64>,

@@ -1,7 +1,7 @@
-//! What was to be measured, resolved: no defaults left to look up.
+//! The plan of a run, fully resolved: no defaults left to look up.
 //!
-//! Scenarios with what stands behind their targets, cells, the order of blocks, and which CPUs are whose. How a plan is
-//! made from scenario files is the business of `scenarios`; what is asked of two arms is in `gate`.
+//! Scenarios with the servers behind their targets, cells, the order of blocks, and the CPUs of each process. `scenarios`
+//! makes a plan from scenario files; the requirements on two arms are in `gate`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,101 +15,99 @@ use crate::RuntimeTraits;
 use crate::gate::{Arm, Gate};
 use crate::load::{Load, Stage, Stop};
 
-/// What was to be measured, resolved: no defaults left to look up.
+/// The plan of a run, fully resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
-    /// The suite that the scenarios are from; `None` where they were named one by one.
+    /// The suite that the scenarios are from; `None` if they were named one by one.
     #[serde(default)]
     pub suite: Option<String>,
-    /// The scenarios, in the order asked for.
+    /// In the order requested.
     pub scenarios: Vec<PlannedScenario>,
-    /// The cells; rounds refer to them by index.
+    /// Rounds refer to them by index.
     pub cells: Vec<Cell>,
-    /// For each block, the cells in the order in which they run: a seeded permutation of all supported cells.
+    /// The cells of each block in the order in which they run: a seeded permutation of all supported cells.
     pub blocks: Vec<Vec<usize>>,
-    /// Which CPUs server and worker run on.
     pub placement: Placement,
-    /// The runtime that the others are compared with; `None` for the first that was measured.
+    /// The runtime that the others are compared with; `None` for the first one measured.
     #[serde(default)]
     pub reference: Option<String>,
-    /// Blocks after which the run ends early if every comparison is decided; empty where all blocks run. The error rate
-    /// of the verdicts is split over them.
+    /// Numbers of blocks after which the run ends early if every comparison is decided; empty if all blocks run. The
+    /// error rate of the verdicts is split over them.
     #[serde(default)]
     pub looks: Vec<u32>,
-    /// Traits of the runtimes of `cells`, by name.
+    /// The runtimes of `cells`, by name.
     #[serde(default)]
     pub runtimes: BTreeMap<String, RuntimeTraits>,
-    /// What is gated, where the cells come in two arms; `None` of a run that is no gate.
+    /// The gate, if the cells come in two arms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
 }
 
-/// A scenario with everything resolved.
+/// A fully resolved scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedScenario {
-    /// Its name: the file's stem.
+    /// The file's stem.
     pub name: String,
     /// One line for people.
     pub title: String,
     /// `http`, `files`, `database`, ...
     pub class: String,
-    /// The workload it runs.
+    /// Name of the workload.
     pub workload: String,
-    /// What one operation does, in one line.
+    /// One line on what an operation does.
     pub operation: String,
     /// The workload's parameters, complete with defaults and overrides.
     pub params: Value,
-    /// The length of one `unit` of delay, in ns.
+    /// Length of one `unit` of delay, in ns.
     pub unit_ns: u64,
-    /// What stands behind each target the workload needs, by target name (`http`, `db`).
+    /// The server behind each target of the workload, by target name (`http`, `db`).
     pub servers: BTreeMap<String, PlannedServer>,
-    /// The phase before the measurement, measured and thrown away.
+    /// The phase before the measurement, whose times are discarded.
     pub warmup: Stop,
-    /// When a round's measurement ends; the arrivals of an open load, where it has no stages.
+    /// The end of a round's measurement; of the arrivals of an open load without stages.
     pub stop: Stop,
-    /// How the rate of an open load changes; empty where it stays. Their lengths together are those of the measurement.
+    /// The rate of an open load over time; empty if it is constant. Their durations add up to that of the measurement.
     #[serde(default)]
     pub stages: Vec<Stage>,
-    /// Whether a probe rides along that measures how late the runtime schedules it.
+    /// True if a probe runs beside the workload and measures the runtime's scheduling delay.
     #[serde(default)]
     pub lag_probe: bool,
-    /// Failed operations allowed, as a share of all operations, 0..=1; more ends the run with exit code 5.
+    /// Maximum share of failed operations, 0..=1; more ends the run with exit code 5.
     pub error_budget: f64,
-    /// How many requests its servers may have in flight; `None` where nothing is expected of it.
+    /// Bounds on the requests its servers have in flight; `None` if there are none.
     #[serde(default)]
     pub in_flight: Option<InFlight>,
 }
 
-/// What is expected of the most requests that a server has in flight at one time.
+/// Bounds on the maximum number of requests that a server has in flight at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InFlight {
-    /// No more than this many for each session.
+    /// Maximum per session.
     pub most: NonZeroU32,
-    /// Whether as many as one session may have must have been in flight, where the runtime does several things at once.
+    /// True if a runtime that does several things at once must reach the maximum of one session.
     pub reached: bool,
 }
 
-/// What stands behind a target.
+/// The server behind a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum PlannedServer {
-    /// One of the embedded servers, started anew for each round.
+    /// An embedded server, started anew for each round.
     Mock {
-        /// Its name: `http`, `wiremock`, `postgres`.
+        /// `http`, `wiremock`, `postgres`.
         server: String,
-        /// How it behaves.
         behaviour: Value,
     },
-    /// A server that is already there, or a throwaway one started for this run.
+    /// A running server, or a throwaway one started for this run.
     External {
-        /// Its URL, password removed; `local` for a throwaway PostgreSQL.
+        /// Password removed; `local` for a throwaway PostgreSQL.
         url: String,
-        /// What it says it is, where it says so: `nginx/1.22.1`, `PostgreSQL 15.18`.
+        /// As reported by the server: `nginx/1.22.1`, `PostgreSQL 15.18`.
         software: Option<String>,
     },
-    /// A server of the user's own, started by the arm's command anew for each round.
+    /// The user's own server, started anew by the arm's command for each round.
     Arm {
-        /// Its URL, with `{port}` where the port goes; password removed.
+        /// With `{port}` in the place of the port; password removed.
         url: String,
     },
 }
@@ -121,12 +119,11 @@ pub struct Cell {
     pub scenario: String,
     /// Name of the runtime.
     pub runtime: String,
-    /// How operations are asked for.
     pub load: Load,
-    /// The side it is on, in a gate.
+    /// Its side of a gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<Arm>,
-    /// Why this runtime cannot do it honestly; `None` where it can.
+    /// The reason why the runtime cannot run it honestly; `None` if it can.
     pub unsupported: Option<String>,
 }
 
@@ -145,21 +142,20 @@ impl fmt::Display for Cell {
     }
 }
 
-/// Which CPUs server and worker run on.
+/// The CPUs of server and worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Placement {
-    /// How they are laid out.
     pub kind: PlacementKind,
     /// CPUs of the server process, by number.
     pub server_cpus: Vec<usize>,
     /// CPUs of the worker process, by number; their count is the default number of worker threads.
     pub worker_cpus: Vec<usize>,
-    /// A CPU that neither server nor worker uses, for the pacer of open loads; `None` where there is none to spare.
+    /// A CPU that neither server nor worker uses, for the pacer of open loads; `None` if there is none to spare.
     #[serde(default)]
     pub pacer_cpu: Option<usize>,
 }
 
-/// How server and worker share the CPUs.
+/// The layout of server and worker on the CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlacementKind {

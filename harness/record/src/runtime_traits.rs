@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a runtime runs sessions, as far as reports tell runtimes apart.
+/// The way a runtime runs sessions, as far as reports distinguish runtimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuntimeFamily {
@@ -19,10 +19,9 @@ pub enum RuntimeFamily {
     Async,
 }
 
-/// What distinguishes a runtime in reports.
+/// The properties of a runtime that reports depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuntimeTraits {
-    /// How it runs sessions.
     pub family: RuntimeFamily,
     /// True if operations wait for a thread outside their service time: mean service × throughput then counts threads,
     /// not sessions.

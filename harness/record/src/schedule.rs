@@ -1,9 +1,8 @@
-//! The schedule of an open load: when each arrival is due, fixed before the first one.
+//! The schedule of an open load: the due time of each arrival, fixed before the first one.
 //!
 //! A schedule is a pure function of rate, stages and seed: nothing that happens during a run can move an arrival, and
-//! every runtime gets the same ones. It is computed as it is walked through, so that its memory is the same for a
-//! thousand arrivals and for a hundred million. Keeping to it is the business of `pacer`, handing arrivals to sessions
-//! that of `arrivals`.
+//! every runtime gets the same ones. It is computed lazily, so that its memory is the same for a thousand arrivals and for
+//! a hundred million. The harness keeps to it in `pacer` and hands arrivals to sessions in `arrivals`.
 //!
 //! With Λ(t) the number of arrivals expected up to t (the integral of the rate), arrival i of a constant schedule is due
 //! at Λ⁻¹(i), and arrival i of a Poisson one at Λ⁻¹(E₁ + … + Eᵢ) with independent standard exponential draws E (the time
@@ -20,22 +19,22 @@ use crate::load::{Arrivals, RateHz, Stage, Stop};
 /// Keeps the draws of arrivals apart from those of keys and delays with the same seed.
 const ARRIVALS_SALT: u64 = 0x6172_7269_7661_6c73;
 
-/// Arrivals nearer to the schedule's end than this share of one are not before it: what rounding leaves.
+/// Tolerance of rounding at the schedule's end, in arrivals.
 const ROUNDING: f64 = 1e-9;
 
-/// When each arrival is due.
+/// The due times of all arrivals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     arrivals: Arrivals,
     seed: u64,
-    stretches: Arc<[Stretch]>,
-    /// Arrivals at the most.
+    segments: Arc<[Segment]>,
+    /// Maximum number of arrivals.
     most: u64,
 }
 
-/// A part of the schedule in which the rate changes evenly.
+/// A part of the schedule in which the rate changes linearly.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Stretch {
+struct Segment {
     start_s: f64,
     length_s: f64,
     from_hz: f64,
@@ -44,13 +43,13 @@ struct Stretch {
     expected_before: f64,
 }
 
-impl Stretch {
+impl Segment {
     fn expected(&self) -> f64 {
         (self.from_hz + self.to_hz) / 2.0 * self.length_s
     }
 
-    /// When `arrivals` of this stretch are expected to have come, in s after the schedule's start.
-    fn when(&self, arrivals: f64) -> f64 {
+    /// The time at which `arrivals` of this segment are expected, in s after the schedule's start.
+    fn time_s(&self, arrivals: f64) -> f64 {
         if arrivals <= 0.0 {
             return self.start_s;
         }
@@ -66,13 +65,13 @@ impl Stretch {
 }
 
 impl Schedule {
-    /// Arrivals at `rate` until `stop`: over its time, or as many as it says.
+    /// Arrivals at a constant `rate` until `stop`.
     pub fn steady(arrivals: Arrivals, rate: RateHz, stop: Stop, seed: u64) -> Self {
         let (length_s, most) = match stop {
             Stop::DurationNs(duration_ns) => (seconds(duration_ns), u64::MAX),
             Stop::Ops(ops) => (f64::INFINITY, ops.get()),
         };
-        let stretch = Stretch {
+        let segment = Segment {
             start_s: 0.0,
             length_s,
             from_hz: rate.get(),
@@ -82,51 +81,51 @@ impl Schedule {
         Self {
             arrivals,
             seed: seed ^ ARRIVALS_SALT,
-            stretches: Arc::new([stretch]),
+            segments: Arc::new([segment]),
             most,
         }
     }
 
-    /// Arrivals at the shares of `rate` that the `stages` say, one after another.
+    /// Arrivals at the shares of `rate` given by consecutive `stages`.
     pub fn staged(arrivals: Arrivals, rate: RateHz, stages: &[Stage], seed: u64) -> Self {
-        let mut stretches = Vec::with_capacity(stages.len());
+        let mut segments = Vec::with_capacity(stages.len());
         let (mut start_s, mut expected_before) = (0.0, 0.0);
         for stage in stages {
-            let stretch = Stretch {
+            let segment = Segment {
                 start_s,
                 length_s: seconds(stage.duration_ns),
                 from_hz: stage.from * rate.get(),
                 to_hz: stage.to * rate.get(),
                 expected_before,
             };
-            start_s += stretch.length_s;
-            expected_before += stretch.expected();
-            stretches.push(stretch);
+            start_s += segment.length_s;
+            expected_before += segment.expected();
+            segments.push(segment);
         }
         Self {
             arrivals,
             seed: seed ^ ARRIVALS_SALT,
-            stretches: stretches.into(),
+            segments: segments.into(),
             most: u64::MAX,
         }
     }
 
-    /// The due times of all arrivals after the schedule's start, in order.
+    /// Due times relative to the schedule's start, in order.
     pub fn due_times(&self) -> DueTimes {
         DueTimes {
             schedule: self.clone(),
             next: 0,
             expected: 0.0,
-            stretch: 0,
+            segment: 0,
         }
     }
 
-    /// How long the schedule lasts: its stages or its time, or until one more arrival would be due.
+    /// Its duration, or the time until one more arrival would be due if it stops after a number of operations.
     pub fn length(&self) -> Duration {
         let last = self
-            .stretches
+            .segments
             .last()
-            .map_or(0.0, |stretch| stretch.start_s + stretch.length_s);
+            .map_or(0.0, |segment| segment.start_s + segment.length_s);
         if last.is_finite() {
             return Duration::from_secs_f64(last);
         }
@@ -144,16 +143,16 @@ fn seconds(duration_ns: NonZeroU64) -> f64 {
     duration_ns.get() as f64 / 1e9
 }
 
-/// Walks through a schedule.
+/// An iterator over the due times of a schedule.
 #[derive(Clone, Debug)]
 pub struct DueTimes {
     schedule: Schedule,
     /// Number of the next arrival.
     next: u64,
-    /// Arrivals expected up to the last one that was given out.
+    /// Arrivals expected up to the last one returned.
     expected: f64,
-    /// Where that one lies.
-    stretch: usize,
+    /// Index of the segment of that one.
+    segment: usize,
 }
 
 impl Iterator for DueTimes {
@@ -167,15 +166,15 @@ impl Iterator for DueTimes {
             Arrivals::Constant => self.next as f64,
             Arrivals::Poisson => self.expected + exponential(self.schedule.seed, self.next),
         };
-        let stretch = loop {
-            let stretch = self.schedule.stretches.get(self.stretch)?;
-            if self.expected < stretch.expected_before + stretch.expected() - ROUNDING {
-                break stretch;
+        let segment = loop {
+            let segment = self.schedule.segments.get(self.segment)?;
+            if self.expected < segment.expected_before + segment.expected() - ROUNDING {
+                break segment;
             }
-            self.stretch += 1;
+            self.segment += 1;
         };
         self.next += 1;
-        let due_s = stretch.when(self.expected - stretch.expected_before);
+        let due_s = segment.time_s(self.expected - segment.expected_before);
         Some(Duration::from_nanos((due_s * 1e9).round() as u64))
     }
 }

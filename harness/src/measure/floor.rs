@@ -18,7 +18,7 @@ use super::session::{SessionClock, SessionLoop, Shared};
 use crate::observed::Observed;
 use crate::runtime::Runtime;
 use crate::workload::{About, Env, Failure, ParamError, RoundEnv, Workload};
-use photofinish_record::Floor;
+use photofinish_record::LoopOverhead;
 use photofinish_record::load::Stop;
 
 /// Long enough for a hundred thousand operations, short beside any round.
@@ -29,7 +29,7 @@ pub(super) async fn measure<R: Runtime>(
     runtime: &R,
     recordings: &Recordings,
     sessions: NonZeroU32,
-) -> Result<Floor, RoundError> {
+) -> Result<LoopOverhead, RoundError> {
     let shared = Arc::new(Shared {
         workload: Nothing,
         env: Env::from(RoundEnv {
@@ -56,7 +56,7 @@ pub(super) async fn measure<R: Runtime>(
     let (ops, throughput_ops_s) = (phase.recording.succeeded(), phase.throughput_ops_s);
     let service = phase.recording.into_service();
     let quantile_ns = |quantile| service.quantile_ns(quantile).unwrap_or_default();
-    Ok(Floor {
+    Ok(LoopOverhead {
         ops,
         throughput_ops_s,
         service_p50_ns: quantile_ns(0.5),

@@ -17,7 +17,7 @@ use crate::workload::Totals;
 use photofinish_record::load::Load;
 use photofinish_record::nanoseconds;
 use photofinish_record::protocol::{Audit, WorkerPlan, WorkerResult};
-use photofinish_record::{Cost, Floor, Measurement, OpenLoad, Traffic};
+use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad, Traffic};
 
 /// Maximum number of histograms per round; sessions beyond that share one. Each takes 220 KiB, so one for each of thousands
 /// of sessions would dominate the memory that is measured. Recordings of open loads hold three.
@@ -153,7 +153,7 @@ pub(super) struct Ledger {
     traffic: BTreeMap<String, TrafficCounter>,
     observed: Observed,
     /// The loop's own cost, once measured.
-    pub(super) floor: Option<Floor>,
+    pub(super) overhead: Option<LoopOverhead>,
     warmup: Warmup,
 }
 
@@ -173,7 +173,7 @@ impl Ledger {
             runtime_facts: runtime.facts(),
             traffic,
             observed: observed.clone(),
-            floor: None,
+            overhead: None,
             warmup: Warmup::default(),
         }
     }
@@ -230,7 +230,7 @@ impl Ledger {
             session_ns: nanoseconds(measured.session_time),
             throughput_ops_s: measured.throughput_ops_s,
             open,
-            floor: self.floor,
+            overhead: self.overhead,
             observed: self.observed.all_times(),
             gauges: self.observed.gauges(),
             contents: self.observed.contents(),
@@ -260,8 +260,8 @@ fn open_load(measured: &mut Phase) -> Option<OpenLoad> {
         late: times.late,
         unfinished: paced.leftover.unfinished,
         unsent: paced.leftover.unsent,
-        response: times.response,
-        lag: times.lag,
+        response: times.response.latencies(),
+        lag: times.lag.latencies(),
         overdue: paced.leftover.overdue,
         pacing_error: paced.pace.error,
         pacer_cpu_ns: paced

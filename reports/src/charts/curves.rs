@@ -3,24 +3,47 @@
 //! Each curve is named at its end instead of in a legend; names are moved apart where curves end close together, and tied
 //! to their curve by a thin line. Markers tell curves apart without colour.
 
-use super::canvas::{Anchor, Canvas, Ink, MARGIN, Point, Stroke, Type, WIDTH, at};
+use std::num::NonZeroU32;
+
+use photofinish_record::load::Load;
+
+use super::drawing::{Anchor, Drawing, Ink, MARGIN, Point, Stroke, Type, WIDTH, at};
 use super::scale::{Scale, spread_apart};
 use crate::runtimes::Look;
+use crate::statistics::Estimate;
+use crate::summary::Group;
 use crate::units;
 
-/// One runtime's curve, in places of the canvas.
+/// One runtime's curve on the drawing.
 #[derive(Clone, Debug)]
 pub(super) struct Curve {
     pub(super) label: String,
     pub(super) look: Look,
     pub(super) points: Vec<Point>,
-    /// Where markers stand.
     pub(super) marks: Vec<Point>,
-    /// Where hollow markers stand instead: places that do not show what was asked for.
+    /// Positions of hollow markers.
     pub(super) hollow: Vec<Point>,
 }
 
-/// The room for curves.
+/// One runtime's estimates of one metric, at each load it was measured at.
+#[derive(Clone, Debug)]
+pub(super) struct Series<'a> {
+    pub(super) runtime: &'a str,
+    /// Sessions, where they distinguish one series from another.
+    pub(super) sessions: Option<NonZeroU32>,
+    pub(super) samples: Vec<Sample>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    /// Rate or concurrency.
+    pub(super) load: f64,
+    pub(super) estimate: Estimate,
+    /// True if the estimate is that of another load than intended.
+    pub(super) hollow: bool,
+}
+
+/// The area of the curves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     pub(super) left: f64,
@@ -40,8 +63,67 @@ const TIE: f64 = 20.0;
 /// From such a marker to its name.
 const MARK: f64 = 9.0;
 
+impl<'a> Series<'a> {
+    /// The series of all groups, each sorted by load. `place` returns the sessions that distinguish a series and the
+    /// position of the load, or `None` for a load that the chart does not show.
+    pub(super) fn of(
+        groups: &[&Group<'a>],
+        metric: &str,
+        place: fn(Load) -> Option<(Option<NonZeroU32>, f64)>,
+    ) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for cell in groups.iter().flat_map(|group| group.ranked()) {
+            let (Some((sessions, load)), Some(metric)) = (place(cell.load), cell.metric(metric))
+            else {
+                continue;
+            };
+            let sample = Sample {
+                load,
+                estimate: metric.estimate(),
+                hollow: cell.rate_held == Some(false),
+            };
+            match all
+                .iter_mut()
+                .find(|one| one.runtime == cell.runtime && one.sessions == sessions)
+            {
+                Some(series) => series.samples.push(sample),
+                None => all.push(Self {
+                    runtime: &cell.runtime,
+                    sessions,
+                    samples: vec![sample],
+                }),
+            }
+        }
+        for series in &mut all {
+            series.samples.sort_by(|a, b| a.load.total_cmp(&b.load));
+        }
+        all
+    }
+
+    pub(super) fn whiskers(&self, drawing: &mut Drawing, x: &Scale, y: &Scale, stroke: Stroke) {
+        for sample in &self.samples {
+            let (low, high) = (y.place(sample.estimate.low), y.place(sample.estimate.high));
+            let x = x.place(sample.load);
+            drawing.line(at(x, low), at(x, high), stroke);
+        }
+    }
+
+    pub(super) fn curve(&self, label: &str, look: Look, x: &Scale, y: &Scale) -> Curve {
+        let place = |sample: &Sample| at(x.place(sample.load), y.place(sample.estimate.value));
+        let (hollow, filled): (Vec<Sample>, Vec<Sample>) =
+            self.samples.iter().partition(|sample| sample.hollow);
+        Curve {
+            label: label.to_owned(),
+            look,
+            points: self.samples.iter().map(place).collect(),
+            marks: filled.iter().map(place).collect(),
+            hollow: hollow.iter().map(place).collect(),
+        }
+    }
+}
+
 impl Frame {
-    /// Room for curves of these names.
+    /// Space for curves of these names.
     pub(super) fn of(labels: &[String]) -> Self {
         let names = labels
             .iter()
@@ -62,61 +144,49 @@ impl Frame {
     }
 
     /// Horizontal grid lines with their labels on the left.
-    pub(super) fn y_axis(&self, canvas: &Canvas<'_>, scale: &Scale, tick: fn(f64) -> String) {
+    pub(super) fn y_axis(&self, drawing: &mut Drawing, scale: &Scale, tick: fn(f64) -> String) {
         for value in scale.ticks(8) {
             let y = scale.place(value);
-            canvas.line(
-                at(self.left, y),
-                at(self.right, y),
-                Stroke::new(Ink::Grid, 1.0),
-            );
-            let label = Type::CAPTION.anchored(Anchor::End);
-            canvas.text(at(self.left - 7.0, y), &units::tick(&tick(value)), label);
+            let grid = Stroke::new(Ink::GRID, 1.0);
+            drawing.line(at(self.left, y), at(self.right, y), grid);
+            let label = units::tick(&tick(value));
+            let end = Type::CAPTION.anchored(Anchor::End);
+            drawing.text(at(self.left - 7.0, y), &label, end);
         }
     }
 
     /// A vertical grid line with its label below.
-    pub(super) fn x_tick(&self, canvas: &Canvas<'_>, x: f64, label: &str) {
-        canvas.line(
-            at(x, self.top),
-            at(x, self.bottom),
-            Stroke::new(Ink::Grid, 1.0),
-        );
-        let label_type = Type::CAPTION.anchored(Anchor::Middle);
-        canvas.text(at(x, self.bottom + 14.0), label, label_type);
+    pub(super) fn x_tick(&self, drawing: &mut Drawing, x: f64, label: &str) {
+        let grid = Stroke::new(Ink::GRID, 1.0);
+        drawing.line(at(x, self.top), at(x, self.bottom), grid);
+        let middle = Type::CAPTION.anchored(Anchor::Middle);
+        drawing.text(at(x, self.bottom + 14.0), label, middle);
     }
 
-    /// What the horizontal axis is.
-    pub(super) fn x_caption(&self, canvas: &Canvas<'_>, caption: &str) {
-        let middle = Type::CAPTION.anchored(Anchor::Middle);
-        canvas.text(
-            at((self.left + self.right) / 2.0, canvas.height() - 16.0),
-            caption,
-            middle,
-        );
+    /// The name of the horizontal axis.
+    pub(super) fn x_caption(&self, drawing: &mut Drawing, caption: &str) {
+        let position = at((self.left + self.right) / 2.0, drawing.height - 16.0);
+        drawing.text(position, caption, Type::CAPTION.anchored(Anchor::Middle));
     }
 
     /// The curves, with their names at their ends.
-    pub(super) fn draw(&self, canvas: &Canvas<'_>, curves: &[Curve]) {
+    pub(super) fn draw(&self, drawing: &mut Drawing, curves: &[Curve]) {
         for curve in curves {
-            canvas.path(
-                &curve.points,
-                Stroke::new(Ink::Runtime(curve.look.light), 2.0),
-            );
+            let stroke = Stroke::new(Ink(curve.look.light), 2.0);
+            drawing.path(curve.points.clone(), stroke);
         }
         for curve in curves {
-            curve
-                .marks
-                .iter()
-                .for_each(|mark| canvas.marker(*mark, curve.look, 7.0));
+            for mark in &curve.marks {
+                drawing.marker(*mark, curve.look, 7.0);
+            }
             for mark in &curve.hollow {
-                canvas.hollow_marker(*mark, curve.look, 8.5);
+                drawing.hollow_marker(*mark, curve.look, 8.5);
             }
         }
-        self.names(canvas, curves);
+        self.names(drawing, curves);
     }
 
-    fn names(&self, canvas: &Canvas<'_>, curves: &[Curve]) {
+    fn names(&self, drawing: &mut Drawing, curves: &[Curve]) {
         let mut ends: Vec<(&Curve, Point)> = curves
             .iter()
             .filter_map(|curve| Some((curve, *curve.points.last()?)))
@@ -125,17 +195,13 @@ impl Frame {
         let mut places: Vec<f64> = ends.iter().map(|(_, end)| end.y).collect();
         spread_apart(&mut places, LINE, self.bottom);
         for ((curve, end), y) in ends.into_iter().zip(places) {
-            let name_at = at(self.right + TIE, y);
-            let ink = Ink::Runtime(curve.look.light);
+            let mark = at(self.right + TIE, y);
             let elbow = at(self.right + TIE * 0.35, end.y);
-            let tie = Stroke {
-                opacity: 0.5,
-                ..Stroke::new(ink, 1.0)
-            };
-            canvas.path(&[end, elbow, name_at], tie);
-            canvas.marker(name_at, curve.look, 7.0);
+            let tie = Stroke::new(Ink(curve.look.light), 1.0).faded(0.5);
+            drawing.path(vec![end, elbow, mark], tie);
+            drawing.marker(mark, curve.look, 7.0);
             let name = Type::LABEL.fit(&curve.label, LONGEST_NAME);
-            canvas.text(at(name_at.x + MARK, y), &name, Type::LABEL);
+            drawing.text(at(mark.x + MARK, y), &name, Type::LABEL);
         }
     }
 }

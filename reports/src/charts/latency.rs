@@ -1,34 +1,32 @@
-//! Latency by percentile: how long operations took, with each further nine of the percentile as wide as the last.
+//! Latency by percentile, each further nine as wide as the last.
 //!
-//! Under open load these are response times: from when operations were due. The rounds of a cell are merged, for display only. A curve stops where fewer than ten samples remain beyond it: what
-//! would follow is the shape of a few accidents.
+//! Under open load these are response times: from when operations were due. The rounds of a cell are merged, for display
+//! only. A curve stops where fewer than ten samples remain beyond it: the rest would be the shape of a few accidents.
 
 use photofinish_record::latency::Latencies;
 use photofinish_record::load::Load;
 
-use super::canvas::{Drawing, at};
 use super::curves::{Curve, Frame};
-use super::scale::{Scale, nines};
-use super::{Draw, Kind, Source, subject};
+use super::drawing::{Drawing, at};
+use super::scale::{Scale, doubling, nines};
+use super::{Chartable, Kind, Source, subject};
 use crate::runtimes::Look;
-use crate::summary::Group;
+use crate::summary::{CellSummary, Group};
 use crate::units;
-
-const TITLE: &str = "Latency by percentile";
 
 pub(super) static KIND: Kind = Kind {
     name: "latency",
-    title: TITLE,
-    draw: Draw::PerLoad(draw),
+    title: "Latency by percentile",
+    draw: Chartable::Load(draw),
 };
 
-/// Samples that must remain beyond the last place of a curve.
+/// Samples that must remain beyond the end of a curve.
 const LEAST_BEYOND: f64 = 10.0;
 
-/// Places of a curve per nine.
+/// Points of a curve per nine.
 const STEPS_PER_NINE: f64 = 40.0;
 
-/// Quantiles with a tick, and what it says.
+/// Quantiles with a tick, and its label.
 const TICKS: [(f64, &str); 7] = [
     (0.5, "50%"),
     (0.9, "90%"),
@@ -39,7 +37,7 @@ const TICKS: [(f64, &str); 7] = [
     (0.999999, "99.9999%"),
 ];
 
-/// A runtime's merged times, and how far its curve goes.
+/// A runtime's merged times, and the quantile at which its curve ends.
 struct Distribution {
     label: String,
     look: Look,
@@ -48,42 +46,51 @@ struct Distribution {
 }
 
 fn draw(source: &Source<'_>, group: &Group<'_>) -> Option<Drawing> {
-    let cells = group.ranked().into_iter();
-    let of_cell = |cell| Distribution::of(source, cell);
-    let distributions: Vec<Distribution> = cells.filter_map(of_cell).collect();
+    let distributions: Vec<Distribution> = group
+        .ranked()
+        .into_iter()
+        .filter_map(|cell| Distribution::of(source, cell))
+        .collect();
     let last_nine = distributions
         .iter()
         .map(|one| nines(one.last_quantile))
         .reduce(f64::max)?;
     let labels: Vec<String> = distributions.iter().map(|one| one.label.clone()).collect();
     let frame = Frame::of(&labels);
+    let x = Scale::linear((0.0, last_nine), (frame.left, frame.right));
+    let ends = distributions
+        .iter()
+        .flat_map(|one| [one.at_quantile(0.0), one.at_quantile(one.last_quantile)]);
+    let y = Scale::logarithmic(doubling(ends), (frame.bottom, frame.top));
     let time = match group.load {
         Load::Closed { .. } => "service",
         Load::Open { .. } => "response",
     };
-    let x = Scale::linear((0.0, last_nine), (frame.left, frame.right));
-    let y = Scale::logarithmic(latency_domain(&distributions), (frame.bottom, frame.top));
-    Some(Drawing::new(
-        frame.height(),
-        description(&distributions),
-        |canvas| {
-            canvas.heading(TITLE, &format!("{} · {time} time", subject(group)));
-            frame.y_axis(canvas, &y, units::duration);
-            for (quantile, label) in TICKS
-                .iter()
-                .filter(|(quantile, _)| nines(*quantile) <= last_nine + 1e-9)
-            {
-                frame.x_tick(canvas, x.place(nines(*quantile)), label);
-            }
-            frame.x_caption(canvas, "share of operations that took no longer");
-            let curves: Vec<Curve> = distributions.iter().map(|one| one.curve(&x, &y)).collect();
-            frame.draw(canvas, &curves);
-        },
-    ))
+
+    let medians: Vec<String> = distributions
+        .iter()
+        .map(|one| {
+            let median = units::duration(one.at_quantile(0.5));
+            format!("{} median {median}", one.label)
+        })
+        .collect();
+    let mut drawing = Drawing::new(frame.height(), medians.join(", "));
+    let subject = format!("{} · {time} time", subject(group));
+    drawing.heading(KIND.title, &subject);
+    frame.y_axis(&mut drawing, &y, units::duration);
+    for (quantile, label) in TICKS {
+        if nines(quantile) <= last_nine + 1e-9 {
+            frame.x_tick(&mut drawing, x.place(nines(quantile)), label);
+        }
+    }
+    frame.x_caption(&mut drawing, "share of operations that took no longer");
+    let curves: Vec<Curve> = distributions.iter().map(|one| one.curve(&x, &y)).collect();
+    frame.draw(&mut drawing, &curves);
+    Some(drawing)
 }
 
 impl Distribution {
-    fn of(source: &Source<'_>, cell: &crate::summary::CellSummary) -> Option<Self> {
+    fn of(source: &Source<'_>, cell: &CellSummary) -> Option<Self> {
         let times = source.merged_latency(cell);
         let last_quantile = 1.0 - LEAST_BEYOND / times.count() as f64;
         (last_quantile >= 0.5).then(|| Self {
@@ -100,55 +107,24 @@ impl Distribution {
 
     fn curve(&self, x: &Scale, y: &Scale) -> Curve {
         let place = |quantile: f64| {
-            at(
-                x.place(nines(quantile)),
-                y.place(self.at_quantile(quantile)),
-            )
+            let time_ns = self.at_quantile(quantile);
+            at(x.place(nines(quantile)), y.place(time_ns))
         };
         let steps = (nines(self.last_quantile) * STEPS_PER_NINE).ceil() as u32;
-        let quantiles =
-            (0..=steps).map(|step| 1.0 - 10_f64.powf(-f64::from(step) / STEPS_PER_NINE));
-        let marked = TICKS.iter().map(|(quantile, _)| *quantile);
         Curve {
             label: self.label.clone(),
             look: self.look,
-            points: quantiles
+            points: (0..=steps)
+                .map(|step| 1.0 - 10_f64.powf(-f64::from(step) / STEPS_PER_NINE))
                 .map(|quantile| place(quantile.min(self.last_quantile)))
                 .collect(),
-            marks: marked
+            marks: TICKS
+                .iter()
+                .map(|(quantile, _)| *quantile)
                 .filter(|quantile| *quantile <= self.last_quantile)
                 .map(place)
                 .collect(),
             hollow: Vec::new(),
         }
     }
-}
-
-/// From the fastest to the slowest place of any curve, at least a factor of two.
-fn latency_domain(distributions: &[Distribution]) -> (f64, f64) {
-    let low = distributions
-        .iter()
-        .map(|one| one.at_quantile(0.0))
-        .fold(f64::INFINITY, f64::min);
-    let high = distributions
-        .iter()
-        .map(|one| one.at_quantile(one.last_quantile))
-        .fold(0.0, f64::max);
-    let missing = (2.0 / (high / low)).max(1.0).sqrt();
-    (low / missing / 1.05, high * missing * 1.05)
-}
-
-fn description(distributions: &[Distribution]) -> String {
-    let said = |one: &Distribution| {
-        format!(
-            "{} median {}",
-            one.label,
-            units::duration(one.at_quantile(0.5))
-        )
-    };
-    distributions
-        .iter()
-        .map(said)
-        .collect::<Vec<_>>()
-        .join(", ")
 }

@@ -3,29 +3,30 @@
 //! A name on the left, a mark on a common axis, and the number itself on the right, so that no reader has to measure with
 //! a ruler. Bars start at zero; dots stand on a logarithmic axis around a reference line. Intervals are whiskers.
 
-use super::canvas::{Anchor, Canvas, Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
-use super::scale::Scale;
+use super::drawing::{Anchor, Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
+use super::scale::{Scale, padded};
 use super::{CellSummary, Source};
 use crate::runtimes::Look;
 use crate::statistics::Estimate;
+use crate::summary::{Group, MetricSummary};
 use crate::units;
 
 /// One runtime's line.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    pub(super) label: String,
-    pub(super) look: Look,
+    label: String,
+    look: Look,
     pub(super) estimate: Estimate,
-    /// The number as it is printed.
-    pub(super) text: String,
+    /// The number as printed.
+    text: String,
 }
 
-/// What the chart says around its rows.
+/// The texts around the rows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Words<'a> {
+pub(super) struct Labels<'a> {
     pub(super) title: &'a str,
     pub(super) subject: &'a str,
-    /// A tick's value as it is printed.
+    /// Prints the value of a tick.
     pub(super) tick: fn(f64) -> String,
 }
 
@@ -35,6 +36,8 @@ const BAR: f64 = 15.0;
 const BELOW: f64 = 34.0;
 const LONGEST_NAME: f64 = 200.0;
 const GAP: f64 = 10.0;
+/// Space for one tick's label beside the next.
+const TICK: f64 = 62.0;
 
 impl Row {
     pub(super) fn new(
@@ -50,158 +53,147 @@ impl Row {
             text,
         }
     }
+
+    /// A row for each runtime of the group that has the metric, in the order of their ranks.
+    pub(super) fn of_metric(
+        source: &Source<'_>,
+        group: &Group<'_>,
+        metric: &str,
+        print: fn(f64) -> String,
+    ) -> Vec<Self> {
+        let row = |cell: &CellSummary, metric: &MetricSummary| {
+            Self::new(source, cell, metric.estimate(), print(metric.median))
+        };
+        group
+            .ranked()
+            .into_iter()
+            .filter_map(|cell| Some(row(cell, cell.metric(metric)?)))
+            .collect()
+    }
 }
 
-/// Bars from zero, with their intervals.
-pub(super) fn bars(words: Words<'_>, rows: &[Row]) -> Drawing {
-    let highest = rows.iter().map(|row| row.estimate.high).fold(0.0, f64::max);
+/// Bars from zero, with their intervals; `None` without rows.
+pub(super) fn bars(labels: Labels<'_>, rows: &[Row]) -> Option<Drawing> {
+    let highest = rows.iter().map(|row| row.estimate.high).reduce(f64::max)?;
     let domain = (0.0, if highest > 0.0 { highest } else { 1.0 });
     let layout = Layout::of(rows);
     let scale = Scale::linear(domain, (layout.left, layout.right));
-    Drawing::new(layout.height, description(rows), |canvas| {
-        canvas.heading(words.title, words.subject);
-        axis(canvas, &layout, &scale, words.tick);
-        for (index, row) in rows.iter().enumerate() {
-            let y = layout.middle(index);
-            let end = scale.place(row.estimate.value);
-            let ink = Ink::Runtime(row.look.light);
-            canvas.rectangle(
-                at(layout.left, y - BAR / 2.0),
-                at(end.max(layout.left + 1.0), y + BAR / 2.0),
-                ink,
-                0.82,
-            );
-            whisker(canvas, &scale, row, y, Ink::Text);
-            let text_at = scale.place(row.estimate.high).max(end) + GAP;
-            names(canvas, &layout, row, index, text_at);
-        }
-    })
+    let mut drawing = layout.draw(labels, rows, &scale);
+    for (index, row) in rows.iter().enumerate() {
+        let y = layout.middle(index);
+        let end = scale.place(row.estimate.value);
+        drawing.rectangle(
+            at(layout.left, y - BAR / 2.0),
+            at(end.max(layout.left + 1.0), y + BAR / 2.0),
+            Ink(row.look.light),
+            0.82,
+        );
+        whisker(&mut drawing, &scale, row, y, Ink::TEXT);
+        let text_x = scale.place(row.estimate.high).max(end) + GAP;
+        layout.texts(&mut drawing, row, y, text_x);
+    }
+    Some(drawing)
 }
 
 /// Dots on a logarithmic axis with a line at `reference`.
-pub(super) fn dots(words: Words<'_>, rows: &[Row], reference: f64) -> Drawing {
+pub(super) fn dots(labels: Labels<'_>, rows: &[Row], reference: f64) -> Drawing {
     let layout = Layout::of(rows);
-    let scale = Scale::logarithmic(around(rows, reference), (layout.left, layout.right));
-    Drawing::new(layout.height, description(rows), |canvas| {
-        canvas.heading(words.title, words.subject);
-        axis(canvas, &layout, &scale, words.tick);
-        let x = scale.place(reference);
-        canvas.line(
-            at(x, layout.top()),
-            at(x, layout.bottom()),
-            Stroke::new(Ink::Axis, 1.5),
-        );
-        for (index, row) in rows.iter().enumerate() {
-            let y = layout.middle(index);
-            let ink = Ink::Runtime(row.look.light);
-            let reach = Stroke {
-                opacity: 0.35,
-                ..Stroke::new(ink, 2.0)
-            };
-            canvas.line(at(x, y), at(scale.place(row.estimate.value), y), reach);
-            whisker(canvas, &scale, row, y, ink);
-            canvas.marker(at(scale.place(row.estimate.value), y), row.look, 10.0);
-            names(canvas, &layout, row, index, layout.right + GAP);
-        }
-    })
+    let ends = rows
+        .iter()
+        .flat_map(|row| [row.estimate.low, row.estimate.high]);
+    let domain = padded(ends.chain([reference]), 1.05);
+    let scale = Scale::logarithmic(domain, (layout.left, layout.right));
+    let mut drawing = layout.draw(labels, rows, &scale);
+    let x = scale.place(reference);
+    let axis = Stroke::new(Ink::AXIS, 1.5);
+    drawing.line(at(x, AXIS_TOP), at(x, layout.bottom), axis);
+    for (index, row) in rows.iter().enumerate() {
+        let y = layout.middle(index);
+        let ink = Ink(row.look.light);
+        let dot = at(scale.place(row.estimate.value), y);
+        drawing.line(at(x, y), dot, Stroke::new(ink, 2.0).faded(0.35));
+        whisker(&mut drawing, &scale, row, y, ink);
+        drawing.marker(dot, row.look, 10.0);
+        layout.texts(&mut drawing, row, y, layout.right + GAP);
+    }
+    drawing
 }
 
-/// Where things are.
+const AXIS_TOP: f64 = TOP - 4.0;
+
 struct Layout {
     left: f64,
     right: f64,
-    height: f64,
-    rows: usize,
+    bottom: f64,
 }
 
 impl Layout {
     fn of(rows: &[Row]) -> Self {
-        let widest = |width: &dyn Fn(&Row) -> f64| rows.iter().map(width).fold(0.0, f64::max);
-        let names = widest(&|row| Type::LABEL.width(&row.label)).min(LONGEST_NAME);
-        let numbers = widest(&|row| Type::LABEL.width(&row.text));
+        let widest = |text: fn(&Row) -> &str| {
+            let widths = rows.iter().map(|row| Type::LABEL.width(text(row)));
+            widths.fold(0.0, f64::max)
+        };
         Self {
-            left: MARGIN + names + GAP,
-            right: WIDTH - MARGIN - numbers - GAP,
-            height: TOP + ROW * rows.len() as f64 + BELOW,
-            rows: rows.len(),
+            left: MARGIN + widest(|row| &row.label).min(LONGEST_NAME) + GAP,
+            right: WIDTH - MARGIN - widest(|row| &row.text) - GAP,
+            bottom: TOP + ROW * rows.len() as f64,
         }
-    }
-
-    fn top(&self) -> f64 {
-        TOP - 4.0
-    }
-
-    fn bottom(&self) -> f64 {
-        TOP + ROW * self.rows as f64
     }
 
     fn middle(&self, index: usize) -> f64 {
         TOP + ROW * (index as f64 + 0.5)
     }
+
+    /// A drawing with its heading and its axis.
+    fn draw(&self, labels: Labels<'_>, rows: &[Row], scale: &Scale) -> Drawing {
+        let described: Vec<String> = rows
+            .iter()
+            .map(|row| format!("{} {}", row.label, row.text))
+            .collect();
+        let mut drawing = Drawing::new(self.bottom + BELOW, described.join(", "));
+        drawing.heading(labels.title, labels.subject);
+        x_axis(
+            &mut drawing,
+            scale,
+            (AXIS_TOP, self.bottom),
+            TICK,
+            labels.tick,
+        );
+        drawing
+    }
+
+    fn texts(&self, drawing: &mut Drawing, row: &Row, y: f64, text_x: f64) {
+        let name = Type::LABEL.fit(&row.label, LONGEST_NAME);
+        let end = Type::LABEL.anchored(Anchor::End);
+        drawing.text(at(self.left - GAP, y), &name, end);
+        drawing.text(at(text_x, y), &row.text, Type::LABEL);
+    }
 }
 
-/// Room for one tick's label beside the next.
-const TICK: f64 = 62.0;
-
-fn axis(canvas: &Canvas<'_>, layout: &Layout, scale: &Scale, tick: fn(f64) -> String) {
-    let wanted = ((layout.right - layout.left) / TICK).floor().max(2.0) as usize;
-    for value in scale.ticks(wanted) {
+/// Vertical grid lines from top to bottom, with labels below that are `spacing` wide at most.
+pub(super) fn x_axis(
+    drawing: &mut Drawing,
+    scale: &Scale,
+    (top, bottom): (f64, f64),
+    spacing: f64,
+    tick: fn(f64) -> String,
+) {
+    let most = (scale.length() / spacing).floor().max(2.0) as usize;
+    for value in scale.ticks(most) {
         let x = scale.place(value);
-        canvas.line(
-            at(x, layout.top()),
-            at(x, layout.bottom()),
-            Stroke::new(Ink::Grid, 1.0),
-        );
-        let label = Type::CAPTION.anchored(Anchor::Middle);
-        canvas.text(
-            at(x, layout.bottom() + 14.0),
-            &units::tick(&tick(value)),
-            label,
-        );
+        let grid = Stroke::new(Ink::GRID, 1.0);
+        drawing.line(at(x, top), at(x, bottom), grid);
+        let label = units::tick(&tick(value));
+        let middle = Type::CAPTION.anchored(Anchor::Middle);
+        drawing.text(at(x, bottom + 14.0), &label, middle);
     }
 }
 
-fn whisker(canvas: &Canvas<'_>, scale: &Scale, row: &Row, y: f64, ink: Ink) {
-    let (low, high) = (
-        scale.place(row.estimate.low),
-        scale.place(row.estimate.high),
-    );
+fn whisker(drawing: &mut Drawing, scale: &Scale, row: &Row, y: f64, ink: Ink) {
+    let ends = [row.estimate.low, row.estimate.high].map(|end| scale.place(end));
     let stroke = Stroke::new(ink, 1.5);
-    canvas.line(at(low, y), at(high, y), stroke);
-    for x in [low, high] {
-        canvas.line(at(x, y - 4.0), at(x, y + 4.0), stroke);
+    drawing.line(at(ends[0], y), at(ends[1], y), stroke);
+    for x in ends {
+        drawing.line(at(x, y - 4.0), at(x, y + 4.0), stroke);
     }
-}
-
-fn names(canvas: &Canvas<'_>, layout: &Layout, row: &Row, index: usize, text_at: f64) {
-    let y = layout.middle(index);
-    let name = Type::LABEL.fit(&row.label, LONGEST_NAME);
-    canvas.text(
-        at(layout.left - GAP, y),
-        &name,
-        Type::LABEL.anchored(Anchor::End),
-    );
-    canvas.text(at(text_at, y), &row.text, Type::LABEL);
-}
-
-/// A domain that holds every interval and the reference, with some room on both sides.
-fn around(rows: &[Row], reference: f64) -> (f64, f64) {
-    let low = rows
-        .iter()
-        .map(|row| row.estimate.low)
-        .fold(reference, f64::min);
-    let high = rows
-        .iter()
-        .map(|row| row.estimate.high)
-        .fold(reference, f64::max);
-    let room = (high / low).powf(0.04).max(1.05);
-    (low / room, high * room)
-}
-
-fn description(rows: &[Row]) -> String {
-    let said: Vec<String> = rows
-        .iter()
-        .map(|row| format!("{} {}", row.label, row.text))
-        .collect();
-    said.join(", ")
 }

@@ -1,20 +1,18 @@
-//! Scales: from a value to a place, and the ticks that belong to them.
+//! Scales: from a value to its position on an axis, and the ticks of the axis.
 //!
-//! Linear, logarithmic, and "log-nines", on which each further nine of a percentile takes the same room. Pure
-//! arithmetic; drawing is the business of the charts.
+//! Linear, logarithmic, and "log-nines", on which each further nine of a percentile takes the same length. Pure
+//! arithmetic: charts draw.
 
-/// A scale between two values and two places.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Scale {
     /// Values at both ends, the first the smaller.
     domain: (f64, f64),
-    /// Places of both ends in CSS pixels.
+    /// Positions of both ends in CSS pixels.
     range: (f64, f64),
     logarithmic: bool,
 }
 
 impl Scale {
-    /// A linear scale.
     pub(super) fn linear(domain: (f64, f64), range: (f64, f64)) -> Self {
         Self {
             domain,
@@ -23,11 +21,11 @@ impl Scale {
         }
     }
 
-    /// A logarithmic scale; the domain must be positive.
+    /// Panics if the domain is empty or not positive.
     pub(super) fn logarithmic(domain: (f64, f64), range: (f64, f64)) -> Self {
         assert!(
             domain.0 > 0.0 && domain.1 > domain.0,
-            "no logarithms of {domain:?}"
+            "expected a positive domain, got {domain:?}"
         );
         Self {
             domain,
@@ -36,7 +34,7 @@ impl Scale {
         }
     }
 
-    /// The place of `value`; a value outside is placed at the end it is beyond.
+    /// The position of `value`; a value outside the domain is placed at the nearer end.
     pub(super) fn place(&self, value: f64) -> f64 {
         let (low, high) = self.domain;
         let value = value.clamp(low, high);
@@ -48,29 +46,55 @@ impl Scale {
         self.range.0 + share * (self.range.1 - self.range.0)
     }
 
-    /// Round values inside the domain, at most about `wanted` of them.
-    pub(super) fn ticks(&self, wanted: usize) -> Vec<f64> {
+    /// In CSS pixels.
+    pub(super) fn length(&self) -> f64 {
+        (self.range.1 - self.range.0).abs()
+    }
+
+    /// Round values inside the domain, at most about `most` of them.
+    pub(super) fn ticks(&self, most: usize) -> Vec<f64> {
         if self.logarithmic {
-            logarithmic_ticks(self.domain, wanted)
+            logarithmic_ticks(self.domain, most)
         } else {
-            linear_ticks(self.domain, wanted)
+            linear_ticks(self.domain, most)
         }
     }
 }
 
-/// The place of a quantile on a log-nines axis: 0 at 0, 1 at 0.9, 2 at 0.99.
+/// A domain that holds all of `values`, at least a factor of two wide, with a margin of 5 % on both sides.
+pub(super) fn doubling(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let (low, high) = extremes(values);
+    let missing = (2.0 / (high / low)).max(1.0).sqrt();
+    (low / missing / 1.05, high * missing * 1.05)
+}
+
+/// A domain that holds all of `values` with a margin on both sides of a factor of `margin` at least.
+pub(super) fn padded(values: impl Iterator<Item = f64> + Clone, margin: f64) -> (f64, f64) {
+    let (low, high) = extremes(values);
+    let margin = (high / low).powf(0.04).max(margin);
+    (low / margin, high * margin)
+}
+
+fn extremes(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    (
+        values.clone().fold(f64::INFINITY, f64::min),
+        values.fold(f64::NEG_INFINITY, f64::max),
+    )
+}
+
+/// The position of a quantile on a log-nines axis: 0 at 0, 1 at 0.9, 2 at 0.99.
 pub(super) fn nines(quantile: f64) -> f64 {
     -(1.0 - quantile).log10()
 }
 
-fn linear_ticks((low, high): (f64, f64), wanted: usize) -> Vec<f64> {
-    let rough = (high - low) / wanted.max(1) as f64;
+fn linear_ticks((low, high): (f64, f64), most: usize) -> Vec<f64> {
+    let rough = (high - low) / most.max(1) as f64;
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]
         .into_iter()
         .map(|digit| digit * power)
-        .find(|step| *step >= rough * 0.999);
-    let step = step.unwrap_or(10.0 * power);
+        .find(|step| *step >= rough * 0.999)
+        .unwrap_or(10.0 * power);
     let first = (low / step).ceil() as i64;
     (first..)
         .map(|index| index as f64 * step)
@@ -78,39 +102,34 @@ fn linear_ticks((low, high): (f64, f64), wanted: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The densest of a few patterns per decade that stays within `wanted`.
-fn logarithmic_ticks(domain: (f64, f64), wanted: usize) -> Vec<f64> {
+/// The densest of a few patterns per decade that has no more than `most`.
+fn logarithmic_ticks(domain: (f64, f64), most: usize) -> Vec<f64> {
     let patterns: [&[f64]; 4] = [
         &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
         &[1.0, 2.0, 3.0, 5.0],
         &[1.0, 2.0, 5.0],
         &[1.0, 3.0],
     ];
-    let fitting = patterns
+    patterns
         .into_iter()
         .map(|pattern| per_decade(domain, pattern, 1))
-        .find(|ticks| ticks.len() <= wanted);
-    let every = |decades: usize| per_decade(domain, &[1.0], decades);
-    fitting.unwrap_or_else(|| {
-        (1..40)
-            .map(every)
-            .find(|ticks| ticks.len() <= wanted)
-            .unwrap_or_default()
-    })
+        .chain((1..40).map(|decades| per_decade(domain, &[1.0], decades)))
+        .find(|ticks| ticks.len() <= most)
+        .unwrap_or_default()
 }
 
+/// Values of `digits` times a power of ten in every so many decades.
 fn per_decade((low, high): (f64, f64), digits: &[f64], decades: usize) -> Vec<f64> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
-    let powers = (first..=last)
+    (first..=last)
         .step_by(decades)
-        .map(|exponent| 10_f64.powi(exponent));
-    let all = powers.flat_map(|power| digits.iter().map(move |digit| digit * power));
-    all.filter(|tick| (low * 0.999_999..=high * 1.000_001).contains(tick))
+        .map(|exponent| 10_f64.powi(exponent))
+        .flat_map(|power| digits.iter().map(move |digit| digit * power))
+        .filter(|tick| (low * 0.999_999..=high * 1.000_001).contains(tick))
         .collect()
 }
 
-/// Moves places apart until no two are nearer than `gap`, keeping their order and staying above `bottom`; the input
-/// must be sorted.
+/// Moves sorted `places` apart until no two are nearer than `gap`, keeping their order and staying above `bottom`.
 pub(super) fn spread_apart(places: &mut [f64], gap: f64, bottom: f64) {
     for index in 1..places.len() {
         places[index] = places[index].max(places[index - 1] + gap);
@@ -127,14 +146,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_logarithmic_scale_gives_each_decade_the_same_room() {
+    fn a_logarithmic_scale_gives_each_decade_the_same_length() {
         let scale = Scale::logarithmic((1.0, 1e4), (0.0, 400.0));
         let places = [1.0, 10.0, 100.0, 1e4, 1e9].map(|value| scale.place(value).round());
         assert_eq!(places, [0.0, 100.0, 200.0, 400.0, 400.0]);
     }
 
     #[test]
-    fn each_nine_takes_the_same_room() {
+    fn each_nine_takes_the_same_length() {
         assert!((nines(0.9) - 1.0).abs() < 1e-9 && (nines(0.999) - 3.0).abs() < 1e-9);
         assert_eq!(nines(0.0), 0.0);
     }

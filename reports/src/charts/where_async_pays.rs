@@ -1,12 +1,12 @@
-//! Where asynchronous code pays, as pictures of the table's rows: speed, CPU and memory of the best async runtime as ratios.
+//! The table of where async pays as three charts: speed, CPU and memory of the best async runtime as ratios.
 //!
 //! One line per scenario and concurrency, classes under headings; on each a mark against `sync` and one against `threads`,
-//! on a logarithmic axis around 1, so that twice and half lie equally far from the line. What the ratios are made of is
-//! the business of `async_pays`.
+//! on a logarithmic axis around 1, so that twice and half lie equally far from the line. `async_pays` computes the ratios.
 
-use super::canvas::{Anchor, Canvas, Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
-use super::scale::Scale;
-use super::{Draw, Kind, Source};
+use super::drawing::{Anchor, Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
+use super::rows::x_axis;
+use super::scale::{Scale, padded};
+use super::{Chartable, Kind, Source};
 use crate::async_pays::{Ratios, Row};
 use crate::rule::Verdict;
 use crate::runtimes::Look;
@@ -15,80 +15,79 @@ use crate::units;
 pub(super) static SPEED: Kind = Kind {
     name: "speed",
     title: "Speed of the best async runtime",
-    draw: Draw::Whole(|source| draw(source, &OF_SPEED)),
+    draw: Chartable::Record(|source| draw(source, &SPEED_PANEL)),
 };
 
 pub(super) static CPU: Kind = Kind {
     name: "cpu",
     title: "CPU time of the best async runtime",
-    draw: Draw::Whole(|source| draw(source, &OF_CPU)),
+    draw: Chartable::Record(|source| draw(source, &CPU_PANEL)),
 };
 
 pub(super) static MEMORY: Kind = Kind {
     name: "memory",
     title: "Memory of the best async runtime",
-    draw: Draw::Whole(|source| draw(source, &OF_MEMORY)),
+    draw: Chartable::Record(|source| draw(source, &MEMORY_PANEL)),
 };
 
-/// What one of the pictures shows.
+/// The content of one of the charts.
 struct Panel {
     kind: &'static Kind,
     subject: &'static str,
-    /// What lies to the left of 1, and to the right.
+    /// Names of the sides to the left and to the right of 1.
     sides: [&'static str; 2],
-    read: fn(&Ratios) -> Option<Mark>,
+    mark: fn(&Ratios) -> Option<Mark>,
 }
 
-const OF_SPEED: Panel = Panel {
+const SPEED_PANEL: Panel = Panel {
     kind: &SPEED,
     subject: "operations per second as a ratio to sync and to threads; hollow: not decided",
     sides: ["async slower", "async faster"],
-    read: |ratios| {
+    mark: |ratios| {
         let speed = ratios.speed.as_ref()?;
-        let decided = speed
-            .verdict
-            .is_some_and(|said| said != Verdict::Inconclusive);
         Some(Mark {
             ratio: speed.median,
-            reach: (speed.low, speed.high),
-            decided,
+            interval: (speed.low, speed.high),
+            decided: speed
+                .verdict
+                .is_some_and(|verdict| verdict != Verdict::Inconclusive),
         })
     },
 };
 
-const OF_CPU: Panel = Panel {
+const CPU_PANEL: Panel = Panel {
     kind: &CPU,
     subject: "per operation, as a ratio to sync and to threads",
     sides: ["async needs less", "async needs more"],
-    read: |ratios| Mark::exactly(ratios.cpu?),
+    mark: |ratios| Mark::without_interval(ratios.cpu?),
 };
 
-const OF_MEMORY: Panel = Panel {
+const MEMORY_PANEL: Panel = Panel {
     kind: &MEMORY,
     subject: "peak of the process, as a ratio to sync and to threads",
     sides: ["async needs less", "async needs more"],
-    read: |ratios| Mark::exactly(ratios.memory?),
+    mark: |ratios| Mark::without_interval(ratios.memory?),
 };
 
 /// A ratio on its line.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     ratio: f64,
-    reach: (f64, f64),
+    interval: (f64, f64),
     decided: bool,
 }
 
 impl Mark {
-    fn exactly(ratio: f64) -> Option<Self> {
+    fn without_interval(ratio: f64) -> Option<Self> {
         Some(Self {
             ratio,
-            reach: (ratio, ratio),
+            interval: (ratio, ratio),
             decided: true,
         })
     }
 }
 
-/// A line of the picture.
+/// A line of the chart.
 struct Line {
     class: String,
     label: String,
@@ -97,12 +96,13 @@ struct Line {
 }
 
 const TOP: f64 = 62.0;
-/// Room for what the columns of numbers are called.
+/// Height of the heading above the columns of numbers.
 const HEADER: f64 = 22.0;
+const AXIS_TOP: f64 = TOP + HEADER;
 const CLASS: f64 = 24.0;
 const ROW: f64 = 24.0;
 const BELOW: f64 = 50.0;
-/// How far the two marks of a line stand above and below it: so they are told apart where both ratios are alike.
+/// Distance of the two marks of a line from its middle, so that equal ratios do not hide each other.
 const APART: f64 = 4.5;
 const MARKER: f64 = 8.0;
 const NUMBER: f64 = 68.0;
@@ -111,32 +111,61 @@ const GAP: f64 = 10.0;
 const TICK: f64 = 46.0;
 
 fn draw(source: &Source<'_>, panel: &Panel) -> Option<Drawing> {
-    let answer = &source.report.async_pays;
-    let lines: Vec<Line> = answer.rows.iter().map(|row| Line::of(row, panel)).collect();
-    if lines
-        .iter()
-        .all(|line| line.marks.iter().all(Option::is_none))
-    {
-        return None;
+    let table = &source.report.async_pays;
+    let lines: Vec<Line> = table.rows.iter().map(|row| Line::of(row, panel)).collect();
+    let marks = || lines.iter().flat_map(|line| line.marks.iter().flatten());
+    marks().next()?;
+    let labels = lines.iter().map(|line| Type::LABEL.width(&line.label));
+    let left = MARGIN + labels.fold(0.0, f64::max).min(LONGEST_LABEL) + GAP;
+    let right = WIDTH - MARGIN - 2.0 * NUMBER - GAP;
+    let ends = marks().flat_map(|mark| [mark.interval.0, mark.interval.1]);
+    let scale = Scale::logarithmic(padded(ends.chain([1.0]), 1.08), (left, right));
+    let classes = lines.chunk_by(|a, b| a.class == b.class);
+    let bottom = AXIS_TOP + CLASS * classes.clone().count() as f64 + ROW * lines.len() as f64;
+    let looks = table.references.each_ref().map(|name| source.look(name));
+
+    let mut drawing = Drawing::new(bottom + BELOW, description(&lines, &table.references));
+    drawing.heading(panel.kind.title, panel.subject);
+    x_axis(&mut drawing, &scale, (AXIS_TOP, bottom), TICK, units::ratio);
+    let one = scale.place(1.0);
+    let axis = Stroke::new(Ink::AXIS, 1.5);
+    drawing.line(at(one, AXIS_TOP), at(one, bottom), axis);
+    let [less, more] = panel.sides;
+    let below = bottom + 34.0;
+    drawing.text(at(left, below), &format!("← {less}"), Type::CAPTION);
+    let end = Type::CAPTION.anchored(Anchor::End);
+    drawing.text(at(right, below), &format!("{more} →"), end);
+    columns(&mut drawing, &table.references, looks);
+    let mut y = AXIS_TOP;
+    for class in classes {
+        drawing.text(
+            at(MARGIN, y + CLASS / 2.0),
+            &class[0].class,
+            Type::LABEL_BOLD,
+        );
+        y += CLASS;
+        for line in class {
+            line.draw(&mut drawing, &scale, left - GAP, y + ROW / 2.0, looks);
+            y += ROW;
+        }
     }
-    let layout = Layout::of(&lines);
-    let scale = Scale::logarithmic(around(&lines), (layout.left, layout.right));
-    let looks = answer.references.each_ref().map(|name| source.look(name));
-    Some(Drawing::new(
-        layout.height(),
-        description(&lines, &answer.references),
-        |canvas| {
-            canvas.heading(panel.kind.title, panel.subject);
-            layout.axis(canvas, &scale, panel.sides);
-            layout.columns(canvas, &answer.references, looks);
-            for (line, place) in lines.iter().zip(&layout.places) {
-                if let Some(y) = place.class {
-                    canvas.text(at(MARGIN, y), &line.class, Type::LABEL_BOLD);
-                }
-                layout.line(canvas, &scale, line, place.middle, looks);
-            }
-        },
-    ))
+    Some(drawing)
+}
+
+/// The headings of the two columns, each with its mark: they are the legend too.
+fn columns(drawing: &mut Drawing, names: &[String; 2], looks: [Look; 2]) {
+    let y = TOP + HEADER / 2.0;
+    for (index, (name, look)) in names.iter().zip(looks).enumerate() {
+        let end = column_end(index);
+        drawing.text(at(end, y), name, Type::CAPTION.anchored(Anchor::End));
+        let start = end - Type::CAPTION.width(name);
+        drawing.marker(at(start - MARKER, y), look, MARKER);
+    }
+}
+
+/// The right edge of a column of numbers.
+fn column_end(index: usize) -> f64 {
+    WIDTH - MARGIN - NUMBER * (1.0 - index as f64)
 }
 
 impl Line {
@@ -144,146 +173,56 @@ impl Line {
         Self {
             class: row.class.clone(),
             label: format!("{} · {}", row.scenario, row.concurrency),
-            marks: [&row.vs_sequential, &row.vs_threads].map(panel.read),
-        }
-    }
-}
-
-/// Where things are.
-struct Layout {
-    left: f64,
-    right: f64,
-    bottom: f64,
-    places: Vec<Place>,
-}
-
-/// Where a line is, and its class's heading where it is the first of it.
-struct Place {
-    class: Option<f64>,
-    middle: f64,
-}
-
-impl Layout {
-    fn of(lines: &[Line]) -> Self {
-        let widths = lines.iter().map(|line| Type::LABEL.width(&line.label));
-        let labels = widths.fold(0.0, f64::max).min(LONGEST_LABEL);
-        let mut y = TOP + HEADER;
-        let mut places = Vec::new();
-        let mut before = None;
-        for line in lines {
-            let class = (before != Some(&line.class)).then(|| {
-                y += CLASS;
-                y - CLASS / 2.0
-            });
-            before = Some(&line.class);
-            y += ROW;
-            places.push(Place {
-                class,
-                middle: y - ROW / 2.0,
-            });
-        }
-        Self {
-            left: MARGIN + labels + GAP,
-            right: WIDTH - MARGIN - 2.0 * NUMBER - GAP,
-            bottom: y,
-            places,
+            marks: [&row.vs_sequential, &row.vs_threads].map(panel.mark),
         }
     }
 
-    fn height(&self) -> f64 {
-        self.bottom + BELOW
+    /// The numbers of both columns as printed.
+    fn numbers(&self) -> [String; 2] {
+        self.marks
+            .map(|mark| mark.map_or("n/a".to_owned(), |mark| units::ratio(mark.ratio)))
     }
 
-    fn axis(&self, canvas: &Canvas<'_>, scale: &Scale, sides: [&str; 2]) {
-        let top = TOP + HEADER;
-        let wanted = ((self.right - self.left) / TICK).floor().max(2.0) as usize;
-        for value in scale.ticks(wanted) {
-            let x = scale.place(value);
-            canvas.line(at(x, top), at(x, self.bottom), Stroke::new(Ink::Grid, 1.0));
-            let label = Type::CAPTION.anchored(Anchor::Middle);
-            let text = units::tick(&units::ratio(value));
-            canvas.text(at(x, self.bottom + 14.0), &text, label);
-        }
-        let x = scale.place(1.0);
-        canvas.line(at(x, top), at(x, self.bottom), Stroke::new(Ink::Axis, 1.5));
-        let [less, more] = sides;
-        let below = self.bottom + 34.0;
-        let start = Type::CAPTION.anchored(Anchor::Start);
-        canvas.text(at(self.left, below), &format!("← {less}"), start);
-        let end = Type::CAPTION.anchored(Anchor::End);
-        canvas.text(at(self.right, below), &format!("{more} →"), end);
-    }
-
-    /// The two columns' headings, each with its mark: they are the legend too.
-    fn columns(&self, canvas: &Canvas<'_>, names: &[String; 2], looks: [Look; 2]) {
-        let y = TOP + HEADER / 2.0;
-        for (index, (name, look)) in names.iter().zip(looks).enumerate() {
-            let end = self.column(index);
-            canvas.text(at(end, y), name, Type::CAPTION.anchored(Anchor::End));
-            let start = end - Type::CAPTION.width(name);
-            canvas.marker(at(start - MARKER, y), look, MARKER);
-        }
-    }
-
-    /// Where a column of numbers ends.
-    fn column(&self, index: usize) -> f64 {
-        WIDTH - MARGIN - NUMBER * (1.0 - index as f64)
-    }
-
-    fn line(&self, canvas: &Canvas<'_>, scale: &Scale, line: &Line, y: f64, looks: [Look; 2]) {
-        let label = Type::LABEL.fit(&line.label, LONGEST_LABEL);
-        let anchored = Type::LABEL.anchored(Anchor::End);
-        canvas.text(at(self.left - GAP, y), &label, anchored);
-        for (index, (mark, look)) in line.marks.iter().zip(looks).enumerate() {
-            let above = y + APART * (2.0 * index as f64 - 1.0);
-            let text = mark.map_or("n/a".to_owned(), |mark| units::ratio(mark.ratio));
-            canvas.text(at(self.column(index), y), &text, anchored);
-            if let Some(mark) = mark {
-                mark.draw(canvas, scale, above, look);
+    fn draw(&self, drawing: &mut Drawing, scale: &Scale, label_end: f64, y: f64, looks: [Look; 2]) {
+        let label = Type::LABEL.fit(&self.label, LONGEST_LABEL);
+        let end = Type::LABEL.anchored(Anchor::End);
+        drawing.text(at(label_end, y), &label, end);
+        for (index, number) in self.numbers().iter().enumerate() {
+            drawing.text(at(column_end(index), y), number, end);
+            if let Some(mark) = self.marks[index] {
+                let y = y + APART * (2.0 * index as f64 - 1.0);
+                mark.draw(drawing, scale, y, looks[index]);
             }
         }
     }
 }
 
 impl Mark {
-    fn draw(self, canvas: &Canvas<'_>, scale: &Scale, y: f64, look: Look) {
-        let (low, high) = (scale.place(self.reach.0), scale.place(self.reach.1));
-        let ink = Ink::Runtime(look.light);
-        let reach = Stroke {
-            opacity: 0.3,
-            ..Stroke::new(ink, 2.0)
-        };
-        let one = scale.place(1.0);
-        canvas.line(at(one, y), at(scale.place(self.ratio), y), reach);
-        let stroke = Stroke::new(ink, 1.5);
-        canvas.line(at(low, y), at(high, y), stroke);
-        let place = at(scale.place(self.ratio), y);
+    fn draw(self, drawing: &mut Drawing, scale: &Scale, y: f64, look: Look) {
+        let ink = Ink(look.light);
+        let mark = at(scale.place(self.ratio), y);
+        let from_one = Stroke::new(ink, 2.0).faded(0.3);
+        drawing.line(at(scale.place(1.0), y), mark, from_one);
+        let (low, high) = (scale.place(self.interval.0), scale.place(self.interval.1));
+        drawing.line(at(low, y), at(high, y), Stroke::new(ink, 1.5));
         if self.decided {
-            canvas.marker(place, look, MARKER);
+            drawing.marker(mark, look, MARKER);
         } else {
-            canvas.hollow_marker(place, look, MARKER);
+            drawing.hollow_marker(mark, look, MARKER);
         }
     }
 }
 
-/// A domain that holds every interval and 1, with some room on both sides.
-fn around(lines: &[Line]) -> (f64, f64) {
-    let marks = || lines.iter().flat_map(|line| line.marks.iter().flatten());
-    let low = marks().map(|mark| mark.reach.0).fold(1.0, f64::min);
-    let high = marks().map(|mark| mark.reach.1).fold(1.0, f64::max);
-    let room = (high / low).powf(0.05).max(1.08);
-    (low / room, high * room)
-}
-
 fn description(lines: &[Line], [sequential, threads]: &[String; 2]) -> String {
-    let said = lines.iter().map(|line| {
-        let [to_sequential, to_threads] = line
-            .marks
-            .map(|mark| mark.map_or("n/a".to_owned(), |mark| units::ratio(mark.ratio)));
-        format!(
-            "{} {to_sequential} of {sequential} and {to_threads} of {threads}",
-            line.label
-        )
-    });
-    said.collect::<Vec<_>>().join(", ")
+    let described: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            let [to_sequential, to_threads] = line.numbers();
+            format!(
+                "{} {to_sequential} of {sequential} and {to_threads} of {threads}",
+                line.label
+            )
+        })
+        .collect();
+    described.join(", ")
 }

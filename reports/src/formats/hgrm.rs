@@ -51,7 +51,7 @@ fn stem(cell: &Cell) -> String {
 }
 
 fn distribution(times: &Latencies) -> String {
-    let histogram = times.histogram();
+    let histogram = times.to_histogram();
     let mut text = format!(
         "{:>12} {:>14} {:>10} {:>14}\n\n",
         "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
@@ -72,7 +72,7 @@ fn distribution(times: &Latencies) -> String {
 }
 
 fn footer(times: &Latencies) -> String {
-    let histogram = times.histogram();
+    let histogram = times.to_histogram();
     format!(
         "#[Mean    = {:12.6}, StdDeviation   = {:12.6}]\n#[Max     = {:12.6}, Total count    = {:12}]\n\
          #[Buckets = {:12}, SubBuckets     = {:12}]\n",

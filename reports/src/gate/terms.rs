@@ -227,7 +227,7 @@ pub fn toothless(plan: &Plan) -> Option<String> {
     if cells().next().is_none() {
         return Some("none of its runtimes can do what it measures".to_owned());
     }
-    let rule = Rule::of_gate(gate.floor, &plan.looks);
+    let rule = Rule::of_gate(gate.tolerance, &plan.looks);
     let most = plan.looks.last().copied().unwrap_or(0);
     if most < rule.fewest_pairs() {
         return Some(format!(

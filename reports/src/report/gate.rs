@@ -65,7 +65,7 @@ fn report(record: &Record, stored: Option<&Record>) -> Result<GateReport, NotAGa
         advisory: stored.and_then(|base| verdict::advisory(&base.machine, &record.machine)),
         blocks: head.blocks(),
         look,
-        tolerance: gate.floor,
+        tolerance: gate.tolerance,
         checks,
         problems,
         warnings,
@@ -131,7 +131,7 @@ impl<'r> Arms<'r> {
     }
 
     fn rule(&self, gate: &Gate) -> Rule {
-        Rule::of_gate(gate.floor, &self.head.plan.looks)
+        Rule::of_gate(gate.tolerance, &self.head.plan.looks)
     }
 
     fn pairs(&self) -> impl Iterator<Item = Pair<'r>> {

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::LazyLock;
 
-use photofinish_record::latency::Latencies;
+use photofinish_record::latency::LatencyRecorder;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
 use photofinish_record::machine::Machine;
 use photofinish_record::{
-    Cell, Completion, Conditions, Cost, Failures, Floor, Measured, Measurement, OpenLoad, Outcome,
-    Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Round,
-    RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound, SearchStep, ServerCounts,
-    Tool, Traffic,
+    Cell, Completion, Conditions, Cost, Failures, LoopOverhead, Measured, Measurement, OpenLoad,
+    Outcome, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record,
+    Round, RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound, SearchStep,
+    ServerCounts, Tool, Traffic,
 };
 use serde_json::json;
 
@@ -474,9 +474,13 @@ fn open(round: &mut Measurement, rate_hz: f64) {
     let scheduled = (rate_hz * SCHEDULE_NS as f64 / 1e9) as u64;
     let share = (round.throughput_ops_s / rate_hz).min(1.0);
     let started = (scheduled as f64 * share) as u64;
-    let (mut service, mut response, mut lag) =
-        (Latencies::new(), Latencies::new(), Latencies::new());
-    let (mut overdue, mut pacing_error) = (Latencies::new(), Latencies::new());
+    let [
+        mut service,
+        mut response,
+        mut lag,
+        mut overdue,
+        mut pacing_error,
+    ] = std::array::from_fn(|_| LatencyRecorder::new());
     let times: Vec<u64> = (0..100)
         .filter_map(|step| round.service.quantile_ns(f64::from(step) / 100.0))
         .collect();
@@ -495,7 +499,7 @@ fn open(round: &mut Measurement, rate_hz: f64) {
         }
     }
     round.ops = started;
-    round.service = service;
+    round.service = service.latencies();
     round.throughput_ops_s = started as f64 * 1e9 / SCHEDULE_NS as f64;
     round.elapsed_ns = SCHEDULE_NS;
     round.open = Some(OpenLoad {
@@ -510,21 +514,20 @@ fn open(round: &mut Measurement, rate_hz: f64) {
         },
         unfinished: 0,
         unsent: scheduled - started,
-        response,
-        lag,
-        overdue,
-        pacing_error,
+        response: response.latencies(),
+        lag: lag.latencies(),
+        overdue: overdue.latencies(),
+        pacing_error: pacing_error.latencies(),
         pacer_cpu_ns: Some(120_000_000),
         pacer_alone: true,
     });
-    round.floor = Some(Floor {
+    round.overhead = Some(LoopOverhead {
         ops: 100_000,
         throughput_ops_s: 9e6,
         service_p50_ns: 55,
         service_p99_ns: 90,
     });
-    let mut probe_lag = Latencies::new();
-    (0..400).for_each(|probe: u64| probe_lag.record_ns(60_000 + probe * 500));
+    let probe_lag = (0..400).map(|probe: u64| 60_000 + probe * 500).collect();
     round.observed = BTreeMap::from([("probe_lag".to_owned(), probe_lag)]);
     round.gauges = BTreeMap::from([("idle_task_bytes".to_owned(), 1_234.5)]);
 }
@@ -616,7 +619,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
     } else {
         0.012
     };
-    let mut service = Latencies::new();
+    let mut service = LatencyRecorder::new();
     let mut latency_ns = 0;
     for op in 0..draw.ops {
         if op % draw.ops.div_ceil(2_000) == 0 {
@@ -629,6 +632,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
         }
         service.record_ns(latency_ns);
     }
+    let service = service.latencies();
     let mean_ns = service.mean_ns().unwrap_or(1.0);
     let throughput_ops_s = f64::from(draw.sessions) * 1e9 / mean_ns;
     let elapsed_ns = (draw.ops as f64 / throughput_ops_s * 1e9) as u64;
@@ -645,7 +649,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
         throughput_ops_s,
         service,
         open: None,
-        floor: None,
+        overhead: None,
         observed: BTreeMap::new(),
         gauges: BTreeMap::new(),
         contents: BTreeMap::new(),
@@ -689,8 +693,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
 }
 
 pub(crate) fn fail(round: &mut Measurement, kind: &str, count: u64) {
-    let mut service = Latencies::new();
-    (0..count).for_each(|_| service.record_ns(5_000_000));
+    let service = (0..count).map(|_| 5_000_000).collect();
     let succeeded_ns = round.service.mean_ns().unwrap_or(0.0) * round.ops as f64;
     round.throughput_ops_s *= succeeded_ns / (succeeded_ns + 5e6 * count as f64);
     round.session_ns += 5_000_000 * count;

@@ -3,7 +3,7 @@
 //! The reports are literals: what a record comes to is tested in `gate`.
 
 use photofinish_record::machine::Machine;
-use photofinish_record::{ArmKind, ArmSource, Requirement, TextPlace};
+use photofinish_record::{ArmKind, ArmSource, Requirement, SourceLocation};
 use photofinish_reports::formats::{self, File};
 use photofinish_reports::gate::{
     self, Check, CheckVerdict, GATE_SCHEMA, GateReport, GateVerdict, Interval,
@@ -142,7 +142,7 @@ fn held() -> Check {
 
 fn slower(by: f64, file: &str, line: u32) -> Check {
     Check {
-        place: Some(TextPlace {
+        place: Some(SourceLocation {
             file: file.to_owned(),
             line,
         }),
@@ -162,7 +162,7 @@ fn objective() -> Check {
         unit: "ns".to_owned(),
         requirement: Requirement::Below { value: 20e6 },
         text: "service_p99 = \"< 20ms\"".to_owned(),
-        place: Some(TextPlace {
+        place: Some(SourceLocation {
             file: "./bench/a:b,c%.toml".to_owned(),
             line: 7,
         }),

@@ -4,7 +4,7 @@
 //! about four standard errors from what the rule's documentation promises: a wrong confidence, a missing floor or
 //! comparing out of block breaks them.
 
-use photofinish_record::{Floor, Measured, Outcome, Record};
+use photofinish_record::{LoopOverhead, Measured, Outcome, Record};
 use photofinish_reports::describe;
 use photofinish_reports::metrics::{Better, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
 use photofinish_reports::report::all_decided;
@@ -369,7 +369,7 @@ fn a_difference_below_the_measuring_loops_own_time_is_a_tie_and_says_so() {
         let mut record = pair(8);
         settle(&mut record, 1, 1.0 / 1.10);
         each_measured(&mut record, |_, _, measured| {
-            measured.worker.floor = loop_ops_s.map(|throughput_ops_s| Floor {
+            measured.worker.overhead = loop_ops_s.map(|throughput_ops_s| LoopOverhead {
                 ops: 1_000,
                 throughput_ops_s,
                 service_p50_ns: 50,
@@ -408,8 +408,7 @@ fn a_percentile_with_too_few_samples_is_compared_with_nothing() {
     };
     assert!(has_p99(&record));
     if let Outcome::Ok(measured) = &mut record.rounds[0].outcome {
-        measured.worker.service.clear();
-        measured.worker.service.record_ns(1_000_000);
+        measured.worker.service = [1_000_000].into_iter().collect();
     }
     assert!(!has_p99(&record));
 }

@@ -64,7 +64,7 @@ mod tests {
         let gate = json!({
             "base": { "kind": "server", "what": "a", "identity": null },
             "head": { "kind": "server", "what": "b", "identity": null },
-            "floor": 0.02, "terms": [],
+            "tolerance": 0.02, "terms": [],
         });
         with_arms(plan, serde_json::from_value(gate).expect("a gate"), 1)
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use photofinish_harness::runtimes::DESCRIPTORS;
-use photofinish_record::{InFlight, TextPlace};
+use photofinish_record::{InFlight, SourceLocation};
 use serde_json::{Map, Value, json};
 
 use super::document::Document;
@@ -116,12 +116,12 @@ impl Reader<'_> {
     }
 
     /// The line of a value; `None` if an override made it.
-    fn text_place(&self, path: &[String]) -> Option<TextPlace> {
+    fn text_place(&self, path: &[String]) -> Option<SourceLocation> {
         if self.blamed(path).is_some() {
             return None;
         }
         let line = self.document.line(path)?;
-        Some(TextPlace {
+        Some(SourceLocation {
             file: self.document.source.origin.clone(),
             line,
         })

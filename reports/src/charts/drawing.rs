@@ -1,0 +1,296 @@
+//! A drawing: the shapes of one chart, from which `svg` writes the page's figure and `picture` paints the PNG.
+//!
+//! Coordinates and sizes are CSS pixels of the finished chart. Inks are fixed colours, which the page's style sheet
+//! replaces by value on a dark background: a stand-alone file needs no style sheet, and the page no second drawing.
+
+use super::font;
+use crate::runtimes::{Look, Marker, Rgb};
+
+/// Width of every chart: two fit side by side on a page, one fills a phone.
+pub(super) const WIDTH: f64 = 560.0;
+
+/// Space around everything.
+pub(super) const MARGIN: f64 = 14.0;
+
+/// The middle of a hollow marker as a share of its size: larger than that of a ring or a frame.
+const HOLLOW: f64 = 0.66;
+
+/// Half the height of capitals and digits in DejaVu Sans, in em.
+const HALF_CAPITAL_EM: f64 = 0.3645;
+
+/// A colour on white.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Ink(pub(super) Rgb);
+
+impl Ink {
+    /// Headings, names and numbers.
+    pub(super) const TEXT: Self = Self((0x1B, 0x26, 0x33));
+    /// Captions and ticks.
+    pub(super) const FAINT: Self = Self((0x5C, 0x68, 0x76));
+    /// Axes and reference lines.
+    pub(super) const AXIS: Self = Self((0x8C, 0x98, 0xA5));
+    pub(super) const GRID: Self = Self((0xE4, 0xE8, 0xED));
+    pub(super) const PAPER: Self = Self((0xFF, 0xFF, 0xFF));
+
+    /// The inks that do not belong to a runtime, with their colours on a dark page.
+    pub(super) const DARK: [(Self, Rgb); 5] = [
+        (Self::TEXT, (0xE6, 0xEB, 0xF1)),
+        (Self::FAINT, (0x9B, 0xA7, 0xB5)),
+        (Self::AXIS, (0x6C, 0x79, 0x88)),
+        (Self::GRID, (0x2B, 0x34, 0x40)),
+        (Self::PAPER, (0x17, 0x1D, 0x26)),
+    ];
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    pub(super) x: f64,
+    pub(super) y: f64,
+}
+
+pub(super) fn at(x: f64, y: f64) -> Point {
+    Point { x, y }
+}
+
+/// The end of a text that its position refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// Size, ink and alignment of a text, which is centred vertically on its position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Type {
+    pub(super) size: f64,
+    pub(super) ink: Ink,
+    pub(super) anchor: Anchor,
+    pub(super) bold: bool,
+}
+
+impl Type {
+    /// Names and numbers.
+    pub(super) const LABEL: Self = Self {
+        size: 12.5,
+        ink: Ink::TEXT,
+        anchor: Anchor::Start,
+        bold: false,
+    };
+    /// Headings within a chart.
+    pub(super) const LABEL_BOLD: Self = Self {
+        bold: true,
+        ..Self::LABEL
+    };
+    /// Ticks and captions.
+    pub(super) const CAPTION: Self = Self {
+        size: 11.5,
+        ink: Ink::FAINT,
+        ..Self::LABEL
+    };
+    /// The chart's title.
+    pub(super) const TITLE: Self = Self {
+        size: 15.0,
+        bold: true,
+        ..Self::LABEL
+    };
+
+    pub(super) fn anchored(self, anchor: Anchor) -> Self {
+        Self { anchor, ..self }
+    }
+
+    pub(super) fn width(self, text: &str) -> f64 {
+        font::set(text, self.size, self.bold).1
+    }
+
+    /// `text`, cut to `width` with an ellipsis where it is longer.
+    pub(super) fn fit(self, text: &str, width: f64) -> String {
+        let mut cut = visible(text);
+        if self.width(&cut) <= width {
+            return cut;
+        }
+        while cut.pop().is_some() && self.width(&format!("{}…", cut.trim_end())) > width {}
+        format!("{}…", cut.trim_end())
+    }
+}
+
+/// A line's ink, width and opacity.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Stroke {
+    pub(super) ink: Ink,
+    pub(super) width: f64,
+    pub(super) opacity: f64,
+}
+
+impl Stroke {
+    pub(super) fn new(ink: Ink, width: f64) -> Self {
+        Self {
+            ink,
+            width,
+            opacity: 1.0,
+        }
+    }
+
+    pub(super) fn faded(self, opacity: f64) -> Self {
+        Self { opacity, ..self }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Shape {
+    Circle {
+        centre: Point,
+        radius: f64,
+        ink: Ink,
+    },
+    Polygon {
+        corners: Vec<Point>,
+        ink: Ink,
+        opacity: f64,
+    },
+    /// A line with round ends and joins.
+    Path { points: Vec<Point>, stroke: Stroke },
+    /// A text whose anchor stands on the baseline; free of control characters.
+    Text {
+        baseline: Point,
+        text: String,
+        text_type: Type,
+    },
+}
+
+/// The shapes of a chart, later ones on top of earlier ones.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Drawing {
+    pub(super) height: f64,
+    /// The chart's content in words, for those who cannot see it.
+    pub(super) description: String,
+    pub(super) shapes: Vec<Shape>,
+}
+
+impl Drawing {
+    /// An empty chart of this height.
+    pub(super) fn new(height: f64, description: String) -> Self {
+        let mut drawing = Self {
+            height,
+            description,
+            shapes: Vec::new(),
+        };
+        drawing.rectangle(at(0.0, 0.0), at(WIDTH, height), Ink::PAPER, 1.0);
+        drawing
+    }
+
+    /// Title and subject at the top.
+    pub(super) fn heading(&mut self, title: &str, subject: &str) {
+        self.text(at(MARGIN, 22.0), title, Type::TITLE);
+        let subject = Type::CAPTION.fit(subject, WIDTH - 2.0 * MARGIN);
+        self.text(at(MARGIN, 42.0), &subject, Type::CAPTION);
+    }
+
+    pub(super) fn text(&mut self, position: Point, text: &str, text_type: Type) {
+        self.shapes.push(Shape::Text {
+            baseline: at(position.x, position.y + text_type.size * HALF_CAPITAL_EM),
+            text: visible(text),
+            text_type,
+        });
+    }
+
+    pub(super) fn line(&mut self, from: Point, to: Point, stroke: Stroke) {
+        self.path(vec![from, to], stroke);
+    }
+
+    pub(super) fn path(&mut self, points: Vec<Point>, stroke: Stroke) {
+        self.shapes.push(Shape::Path { points, stroke });
+    }
+
+    pub(super) fn rectangle(&mut self, from: Point, to: Point, ink: Ink, opacity: f64) {
+        self.shapes.push(Shape::Polygon {
+            corners: vec![from, at(to.x, from.y), to, at(from.x, to.y)],
+            ink,
+            opacity,
+        });
+    }
+
+    /// A runtime's marker, `size` pixels across.
+    pub(super) fn marker(&mut self, centre: Point, look: Look, size: f64) {
+        self.filled_marker(centre, look.marker, size, Ink(look.light));
+    }
+
+    /// The outline of a runtime's marker, `size` pixels across.
+    pub(super) fn hollow_marker(&mut self, centre: Point, look: Look, size: f64) {
+        let marker = match look.marker {
+            Marker::Ring => Marker::Circle,
+            Marker::Frame => Marker::Square,
+            other => other,
+        };
+        self.filled_marker(centre, marker, size, Ink(look.light));
+        self.filled_marker(centre, marker, size * HOLLOW, Ink::PAPER);
+    }
+
+    fn filled_marker(&mut self, centre: Point, marker: Marker, size: f64, ink: Ink) {
+        let half = size / 2.0;
+        match marker {
+            Marker::Circle => self.circle(centre, half, ink),
+            Marker::Ring => {
+                self.circle(centre, half, ink);
+                self.circle(centre, half * 0.5, Ink::PAPER);
+            }
+            Marker::Square => self.square(centre, half * 0.9, ink),
+            Marker::Frame => {
+                self.square(centre, half * 0.95, ink);
+                self.square(centre, half * 0.45, Ink::PAPER);
+            }
+            Marker::Diamond => self.polygon(
+                centre,
+                half * 1.25,
+                &[(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)],
+                ink,
+            ),
+            Marker::Triangle => {
+                self.polygon(
+                    centre,
+                    half,
+                    &[(0.0, -1.15), (1.15, 0.85), (-1.15, 0.85)],
+                    ink,
+                );
+            }
+            Marker::TriangleDown => {
+                self.polygon(
+                    centre,
+                    half,
+                    &[(0.0, 1.15), (1.15, -0.85), (-1.15, -0.85)],
+                    ink,
+                );
+            }
+        }
+    }
+
+    fn circle(&mut self, centre: Point, radius: f64, ink: Ink) {
+        self.shapes.push(Shape::Circle {
+            centre,
+            radius,
+            ink,
+        });
+    }
+
+    fn square(&mut self, centre: Point, half: f64, ink: Ink) {
+        let corners = [(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)];
+        self.polygon(centre, half, &corners, ink);
+    }
+
+    /// A polygon with `corners` around `centre` in units of `unit`.
+    fn polygon(&mut self, centre: Point, unit: f64, corners: &[(f64, f64)], ink: Ink) {
+        self.shapes.push(Shape::Polygon {
+            corners: corners
+                .iter()
+                .map(|(x, y)| at(centre.x + x * unit, centre.y + y * unit))
+                .collect(),
+            ink,
+            opacity: 1.0,
+        });
+    }
+}
+
+/// `text` without control characters, which XML forbids even when escaped.
+fn visible(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
