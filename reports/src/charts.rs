@@ -11,7 +11,7 @@ mod drawing;
 mod font;
 mod latency;
 mod load_latency;
-mod outline;
+mod paint;
 mod picture;
 mod response;
 mod rows;

@@ -1,4 +1,4 @@
-//! A drawing: the shapes of one chart, from which `svg` writes the page's figure and `picture` paints the PNG.
+//! A drawing: the shapes of one chart, which `paint` draws for the page's SVG (`svg`) and for the PNG (`picture`).
 //!
 //! Coordinates and sizes are CSS pixels of the finished chart. Inks are fixed colours, which the page's style sheet
 //! replaces by value on a dark background: a stand-alone file needs no style sheet, and the page no second drawing.
@@ -14,9 +14,6 @@ pub(super) const MARGIN: f64 = 14.0;
 
 /// The middle of a hollow marker as a share of its size: larger than that of a ring or a frame.
 const HOLLOW: f64 = 0.66;
-
-/// Half the height of capitals and digits in DejaVu Sans, in em.
-const HALF_CAPITAL_EM: f64 = 0.3645;
 
 /// A colour on white.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -146,13 +143,21 @@ pub(super) enum Shape {
     Polygon {
         corners: Vec<Point>,
         ink: Ink,
+    },
+    Rectangle {
+        from: Point,
+        to: Point,
+        ink: Ink,
         opacity: f64,
     },
     /// A line with round ends and joins.
-    Path { points: Vec<Point>, stroke: Stroke },
-    /// A text whose anchor stands on the baseline; free of control characters.
+    Path {
+        points: Vec<Point>,
+        stroke: Stroke,
+    },
+    /// A text without control characters.
     Text {
-        baseline: Point,
+        position: Point,
         text: String,
         text_type: Type,
     },
@@ -188,7 +193,7 @@ impl Drawing {
 
     pub(super) fn text(&mut self, position: Point, text: &str, text_type: Type) {
         self.shapes.push(Shape::Text {
-            baseline: at(position.x, position.y + text_type.size * HALF_CAPITAL_EM),
+            position,
             text: visible(text),
             text_type,
         });
@@ -203,8 +208,9 @@ impl Drawing {
     }
 
     pub(super) fn rectangle(&mut self, from: Point, to: Point, ink: Ink, opacity: f64) {
-        self.shapes.push(Shape::Polygon {
-            corners: vec![from, at(to.x, from.y), to, at(from.x, to.y)],
+        self.shapes.push(Shape::Rectangle {
+            from,
+            to,
             ink,
             opacity,
         });
@@ -273,8 +279,11 @@ impl Drawing {
     }
 
     fn square(&mut self, centre: Point, half: f64, ink: Ink) {
-        let corners = [(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)];
-        self.polygon(centre, half, &corners, ink);
+        let (from, to) = (
+            at(centre.x - half, centre.y - half),
+            at(centre.x + half, centre.y + half),
+        );
+        self.rectangle(from, to, ink, 1.0);
     }
 
     /// A polygon with `corners` around `centre` in units of `unit`.
@@ -285,7 +294,6 @@ impl Drawing {
                 .map(|(x, y)| at(centre.x + x * unit, centre.y + y * unit))
                 .collect(),
             ink,
-            opacity: 1.0,
         });
     }
 }

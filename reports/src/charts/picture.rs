@@ -1,158 +1,156 @@
 //! A drawing as PNG: at twice its size, on white.
 //!
-//! The shapes are those of the page's SVG, so that page and file show one thing. Each is filled by the exact share that
-//! it covers of every pixel; glyphs stand between pixels where the text puts them, on a baseline of whole
-//! pixels.
+//! plotters' bitmap backend draws it three times as large as the picture, whose pixels are averages. Text is set here: the
+//! backend's own drops the space to the left of each glyph.
 
 use ab_glyph::{Font as _, point};
-use ab_glyph_rasterizer::Rasterizer;
+use plotters::backend::BitMapBackend;
+use plotters_backend::text_anchor::HPos;
+use plotters_backend::{
+    BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind,
+    FontStyle,
+};
 
-use super::drawing::{Anchor, Drawing, Ink, Point, Shape, Type, WIDTH};
-use super::{font, outline};
+use super::drawing::{Drawing, WIDTH};
+use super::font;
+use super::paint::{SIZE_PER_EM, paint};
 
 /// Picture pixels per CSS pixel: sharp on dense screens and in print.
-const SCALE: f64 = 2.0;
+const SCALE: usize = 2;
 
-/// Steps between a pixel without and a pixel full of ink; more would double the file and cannot be seen.
-const LEVELS: f32 = 16.0;
+/// Drawn pixels per picture pixel, in both directions.
+const OVERSAMPLING: usize = 3;
+
+/// plotters centres a text by half the height of an x, in em.
+const HALF_X_EM: f64 = 0.2735;
 
 pub(super) fn png(drawing: &Drawing) -> Vec<u8> {
-    let mut picture = Picture::new(drawing.height);
-    for shape in &drawing.shapes {
-        picture.paint(shape);
-    }
-    picture.encode()
+    let (width, height) = (
+        WIDTH as usize * SCALE,
+        (drawing.height * SCALE as f64).ceil() as usize,
+    );
+    let size = (width * OVERSAMPLING, height * OVERSAMPLING);
+    let mut large = vec![0xFF; 3 * size.0 * size.1];
+    let bitmap = BitMapBackend::with_buffer(&mut large, (size.0 as u32, size.1 as u32));
+    paint(drawing, Typesetter(bitmap), (SCALE * OVERSAMPLING) as f64);
+    encode(width, height, &scaled_down(&large, width, height))
 }
 
-struct Picture {
-    width: usize,
-    height: usize,
-    /// Rows of pixels, each red, green, blue.
-    rgb: Vec<u8>,
+/// Averages over squares of [`OVERSAMPLING`] pixels.
+fn scaled_down(large: &[u8], width: usize, height: usize) -> Vec<u8> {
+    const AREA: u32 = (OVERSAMPLING * OVERSAMPLING) as u32;
+    let row_len = 3 * width * OVERSAMPLING;
+    let mut small = Vec::with_capacity(3 * width * height);
+    for rows in large.chunks_exact(row_len * OVERSAMPLING) {
+        for x in 0..width {
+            let mut sums = [0_u32; 3];
+            for row in rows.chunks_exact(row_len) {
+                let square = &row[3 * OVERSAMPLING * x..][..3 * OVERSAMPLING];
+                for pixel in square.chunks_exact(3) {
+                    for (sum, channel) in sums.iter_mut().zip(pixel) {
+                        *sum += u32::from(*channel);
+                    }
+                }
+            }
+            small.extend(sums.map(|sum| ((sum + AREA / 2) / AREA) as u8));
+        }
+    }
+    small
 }
 
-impl Picture {
-    fn new(height: f64) -> Self {
-        let (width, height) = (
-            (WIDTH * SCALE).ceil() as usize,
-            (height * SCALE).ceil() as usize,
-        );
-        Self {
-            width,
-            height,
-            rgb: vec![0xFF; 3 * width * height],
-        }
+fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    // Flat areas repeat themselves; what a filter predicts does not.
+    encoder.set_filter(png::Filter::NoFilter);
+    encoder.set_deflate_compression(png::DeflateCompression::Level(9));
+    encoder
+        .write_header()
+        .and_then(|mut writer| writer.write_image_data(rgb))
+        .expect("a picture of its own size is encoded into memory");
+    bytes
+}
+
+/// plotters' bitmap with text of ours.
+struct Typesetter<'a>(BitMapBackend<'a>);
+
+type Drawn<'a> = Result<(), DrawingErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
+
+impl<'a> DrawingBackend for Typesetter<'a> {
+    type ErrorType = <BitMapBackend<'a> as DrawingBackend>::ErrorType;
+
+    fn get_size(&self) -> (u32, u32) {
+        self.0.get_size()
     }
 
-    fn paint(&mut self, shape: &Shape) {
-        match shape {
-            Shape::Circle {
-                centre,
-                radius,
-                ink,
-            } => self.fill(&outline::circle(*centre, *radius), *ink, 1.0),
-            Shape::Polygon {
-                corners,
-                ink,
-                opacity,
-            } => self.fill(corners, *ink, *opacity),
-            Shape::Path { points, stroke } => {
-                let outline = outline::stroke(points, stroke.width);
-                self.fill(&outline, stroke.ink, stroke.opacity);
-            }
-            Shape::Text {
-                baseline,
-                text,
-                text_type,
-            } => self.write(*baseline, text, *text_type),
-        }
+    fn ensure_prepared(&mut self) -> Drawn<'a> {
+        self.0.ensure_prepared()
     }
 
-    fn fill(&mut self, corners: &[Point], ink: Ink, opacity: f64) {
-        let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
-        for corner in corners {
-            for (axis, value) in [corner.x, corner.y].into_iter().enumerate() {
-                low[axis] = low[axis].min((value * SCALE).floor());
-                high[axis] = high[axis].max((value * SCALE).ceil());
-            }
-        }
-        // A column to the right for what the rasterizer carries over.
-        let mut raster =
-            Rasterizer::new((high[0] - low[0]) as usize + 1, (high[1] - low[1]) as usize);
-        let corner = |corner: &Point| {
-            point(
-                (corner.x * SCALE - low[0]) as f32,
-                (corner.y * SCALE - low[1]) as f32,
-            )
-        };
-        for (from, to) in corners.iter().zip(corners.iter().cycle().skip(1)) {
-            raster.draw_line(corner(from), corner(to));
-        }
-        let (left, top) = (low[0] as i64, low[1] as i64);
-        raster.for_each_pixel_2d(|x, y, coverage| {
-            let share = quantized(coverage) * opacity as f32;
-            self.blend(left + i64::from(x), top + i64::from(y), ink, share);
-        });
+    fn present(&mut self) -> Drawn<'a> {
+        self.0.present()
     }
 
-    fn write(&mut self, baseline: Point, text: &str, text_type: Type) {
-        let (glyphs, width) = font::set(text, text_type.size * SCALE, text_type.bold);
-        let start = baseline.x * SCALE
-            - match text_type.anchor {
-                Anchor::Start => 0.0,
-                Anchor::Middle => width / 2.0,
-                Anchor::End => width,
+    fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> Drawn<'a> {
+        self.0.draw_pixel(point, color)
+    }
+
+    fn draw_line<S: BackendStyle>(
+        &mut self,
+        from: BackendCoord,
+        to: BackendCoord,
+        style: &S,
+    ) -> Drawn<'a> {
+        self.0.draw_line(from, to, style)
+    }
+
+    fn draw_rect<S: BackendStyle>(
+        &mut self,
+        upper_left: BackendCoord,
+        bottom_right: BackendCoord,
+        style: &S,
+        fill: bool,
+    ) -> Drawn<'a> {
+        self.0.draw_rect(upper_left, bottom_right, style, fill)
+    }
+
+    fn draw_text<S: BackendTextStyle>(
+        &mut self,
+        text: &str,
+        style: &S,
+        (x, y): BackendCoord,
+    ) -> Drawn<'a> {
+        let em = style.size() / SIZE_PER_EM;
+        let bold = matches!(style.style(), FontStyle::Bold);
+        let (glyphs, width) = font::set(text, em, bold);
+        let start = f64::from(x)
+            - match style.anchor().h_pos {
+                HPos::Left => 0.0,
+                HPos::Center => width / 2.0,
+                HPos::Right => width,
             };
-        let origin = point(start as f32, (baseline.y * SCALE).round() as f32);
+        // On a whole pixel of the picture, so that horizontal stems are sharp.
+        let grid = OVERSAMPLING as f64;
+        let baseline = ((f64::from(y) + HALF_X_EM * em) / grid).round() * grid;
+        let origin = point(start as f32, baseline as f32);
         for mut glyph in glyphs {
             glyph.position += origin;
-            if let Some(outlined) = font::face(text_type.bold).outline_glyph(glyph) {
-                let corner = outlined.px_bounds().min;
-                let (left, top) = (corner.x as i64, corner.y as i64);
-                outlined.draw(|x, y, coverage| {
-                    let share = quantized(coverage);
-                    self.blend(
-                        left + i64::from(x),
-                        top + i64::from(y),
-                        text_type.ink,
-                        share,
-                    );
-                });
-            }
+            let Some(outlined) = font::face(bold).outline_glyph(glyph) else {
+                continue;
+            };
+            let corner = outlined.px_bounds().min;
+            let mut drawn = Ok(());
+            outlined.draw(|x, y, coverage| {
+                let pixel = (corner.x as i32 + x as i32, corner.y as i32 + y as i32);
+                if drawn.is_ok() && coverage > 0.0 {
+                    let share = f64::from(coverage.min(1.0));
+                    drawn = self.0.draw_pixel(pixel, style.color().mix(share));
+                }
+            });
+            drawn?;
         }
+        Ok(())
     }
-
-    /// Covers a `share` of a pixel with `ink`; nothing outside the picture.
-    fn blend(&mut self, x: i64, y: i64, ink: Ink, share: f32) {
-        let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else {
-            return;
-        };
-        if x >= self.width || y >= self.height || share <= 0.0 {
-            return;
-        }
-        let pixel = &mut self.rgb[3 * (y * self.width + x)..][..3];
-        for (channel, ink) in pixel.iter_mut().zip([ink.0.0, ink.0.1, ink.0.2]) {
-            let mixed = f32::from(*channel) + (f32::from(ink) - f32::from(*channel)) * share;
-            *channel = mixed.round() as u8;
-        }
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, self.width as u32, self.height as u32);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
-        // Flat areas repeat themselves; what a filter predicts does not.
-        encoder.set_filter(png::Filter::NoFilter);
-        encoder.set_deflate_compression(png::DeflateCompression::Level(9));
-        encoder
-            .write_header()
-            .and_then(|mut writer| writer.write_image_data(&self.rgb))
-            .expect("a picture of its own size is encoded into memory");
-        bytes
-    }
-}
-
-fn quantized(coverage: f32) -> f32 {
-    (coverage.min(1.0) * LEVELS).round() / LEVELS
 }

@@ -1,9 +1,17 @@
 //! A drawing as SVG: one document that refers to nothing outside.
+//!
+//! plotters' SVG has whole coordinates only, so the drawing is four times as large as the figure, behind a `viewBox`.
 
 use std::fmt::Write as _;
 
-use super::drawing::{Anchor, Drawing, Ink, Point, Shape, WIDTH, at};
+use plotters::backend::SVGBackend;
+
+use super::drawing::{Drawing, Ink, WIDTH, at};
+use super::paint::paint;
 use crate::runtimes::{self, Look, Rgb};
+
+/// Units of the drawing per CSS pixel.
+const SCALE: f64 = 4.0;
 
 /// CSS rules that repaint every chart inside `scope` for a dark background.
 pub fn style_sheet(scope: &str) -> String {
@@ -27,101 +35,42 @@ pub fn style_sheet(scope: &str) -> String {
 /// A runtime's marker as a small SVG of its own, for a legend beside text.
 pub fn swatch(look: Look) -> String {
     let mut drawing = Drawing::default();
-    drawing.marker(at(0.0, 0.0), look, 12.0);
-    let shapes: String = drawing.shapes.iter().map(element).collect();
-    format!("<svg class=\"swatch\" viewBox=\"-8 -8 16 16\" aria-hidden=\"true\">{shapes}</svg>")
+    drawing.marker(at(8.0, 8.0), look, 12.0);
+    let size = units(16.0);
+    format!(
+        "<svg class=\"swatch\" viewBox=\"0 0 {size} {size}\" aria-hidden=\"true\">{}</svg>",
+        elements(&drawing).trim()
+    )
 }
 
 pub(super) fn document(drawing: &Drawing, title: &str) -> String {
     let (title, description) = (escape(title), escape(&drawing.description));
-    let height = number(drawing.height);
-    let shapes: Vec<String> = drawing.shapes.iter().map(element).collect();
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
-         role=\"img\" aria-label=\"{title}. {description}\" font-family=\"DejaVu Sans, Verdana, sans-serif\" \
-         stroke-linejoin=\"round\" stroke-linecap=\"round\">\n<title>{title}</title>\n{}\n</svg>\n",
-        shapes.join("\n")
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
+         viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{title}. {description}\" stroke-linejoin=\"round\" \
+         stroke-linecap=\"round\">\n<title>{title}</title>{elements}</svg>\n",
+        units(WIDTH),
+        units(drawing.height),
+        height = drawing.height,
+        elements = elements(drawing),
     )
 }
 
-fn element(shape: &Shape) -> String {
-    match shape {
-        Shape::Circle {
-            centre,
-            radius,
-            ink,
-        } => format!(
-            "<circle cx=\"{}\" cy=\"{}\" r=\"{}\" fill=\"{}\"/>",
-            number(centre.x),
-            number(centre.y),
-            number(*radius),
-            hex(ink.0)
-        ),
-        Shape::Polygon {
-            corners,
-            ink,
-            opacity,
-        } => format!(
-            "<path d=\"M{}Z\" fill=\"{}\"{}/>",
-            list(corners),
-            hex(ink.0),
-            opacity_attribute(*opacity)
-        ),
-        Shape::Path { points, stroke } => format!(
-            "<path d=\"M{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\"{}/>",
-            list(points),
-            hex(stroke.ink.0),
-            number(stroke.width),
-            opacity_attribute(stroke.opacity)
-        ),
-        Shape::Text {
-            baseline,
-            text,
-            text_type,
-        } => format!(
-            "<text x=\"{}\" y=\"{}\"{} font-size=\"{}\"{} fill=\"{}\">{}</text>",
-            number(baseline.x),
-            number(baseline.y),
-            match text_type.anchor {
-                Anchor::Start => "",
-                Anchor::Middle => " text-anchor=\"middle\"",
-                Anchor::End => " text-anchor=\"end\"",
-            },
-            number(text_type.size),
-            if text_type.bold {
-                " font-weight=\"bold\""
-            } else {
-                ""
-            },
-            hex(text_type.ink.0),
-            escape(text)
-        ),
-    }
+/// The content of plotters' own document.
+fn elements(drawing: &Drawing) -> String {
+    let mut svg = String::new();
+    let size = (units(WIDTH), units(drawing.height));
+    paint(drawing, SVGBackend::with_string(&mut svg, size), SCALE);
+    let elements = svg.split_once('>').map_or("", |(_, elements)| elements);
+    let elements = elements.trim_end().trim_end_matches("</svg>");
+    elements.replace(" opacity=\"1\"", "")
 }
 
-/// Coordinates of a path's data: `1 2 3.5 4`.
-fn list(points: &[Point]) -> String {
-    let points: Vec<String> = points
-        .iter()
-        .map(|point| format!("{} {}", number(point.x), number(point.y)))
-        .collect();
-    points.join(" ")
+fn units(length: f64) -> u32 {
+    (length * SCALE).round() as u32
 }
 
-/// At most two digits after the point: a hundredth of a pixel is not seen.
-fn number(value: f64) -> String {
-    ((value * 100.0).round() / 100.0 + 0.0).to_string()
-}
-
-fn opacity_attribute(opacity: f64) -> String {
-    if opacity < 1.0 {
-        format!(" opacity=\"{}\"", number(opacity))
-    } else {
-        String::new()
-    }
-}
-
-/// In the one spelling that the style sheet's rules match.
+/// As plotters writes it, which the style sheet's rules have to match.
 fn hex((red, green, blue): Rgb) -> String {
     format!("#{red:02X}{green:02X}{blue:02X}")
 }
