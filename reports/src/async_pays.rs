@@ -31,7 +31,7 @@ pub const SUITE: &str = "where-async-pays";
 pub struct Answer {
     /// The runtimes that the best async one is compared with: sequential code, then a thread per session.
     pub references: [String; 2],
-    /// Classes together, in the plan's order; empty where nobody asked, or no load has all three families.
+    /// Classes together, in the plan's order; empty unless the suite asks the question and a load has all three families.
     pub rows: Vec<Row>,
 }
 

@@ -14,9 +14,8 @@ mod verdicts;
 
 pub use cells::{Absent, absent, arrivals, errors, fewer_sessions, status};
 pub use gate::{
-    check_name, check_subject, gate_bounds, gate_finding, gate_heading, gate_rule, gate_slowdown,
-    gate_value, gate_value_or_blank, requirement, signed_percent, too_few_samples, undecided,
-    whole_check,
+    CHECK_COLUMNS, CheckColumn, check_name, check_subject, gate_finding, gate_heading, gate_rule,
+    requirement, too_few_samples, undecided, whole_check,
 };
 pub use legends::{
     ADVISORY, UNFINISHED, load_legends, mark_legends, spread_legend, verdict_legend,

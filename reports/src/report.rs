@@ -79,8 +79,8 @@ fn all_warnings(record: &Record, rounds: &Rounds<'_>) -> Vec<String> {
     own.chain(warnings::warnings(rounds)).collect()
 }
 
-/// True if every comparison by a headline metric has a verdict other than `inconclusive`, so that more blocks would change
-/// nothing that is told first, or if there is nothing to compare. Not by every metric: a noisy percentile is never decided.
+/// True if every comparison by a headline metric has a verdict other than `inconclusive`, so that more blocks would not change
+/// the headlines, or if there is nothing to compare. Not by every metric: a noisy percentile is never decided.
 pub fn all_decided(plan: &Plan, rounds: &[Round]) -> bool {
     let cells = cells::summaries(&Rounds::new(plan, rounds), &Completion::Complete);
     groups(&cells).iter().all(|group| {

@@ -394,34 +394,38 @@ impl Rule {
         estimate: impl Fn(usize, f64) -> Option<Estimate>,
         [fails_above, passes_below]: [f64; 2],
     ) -> (usize, Decision) {
-        let mut last = Decision {
-            verdict: CheckVerdict::Inconclusive,
-            look: 0,
-            samples: 0,
-            bounds: self.bounds(|confidence| estimate(blocks, confidence)),
-        };
-        let mut reached = blocks;
+        let at = |blocks| self.bounds(|confidence| estimate(blocks, confidence));
         let looks = self.looks.iter().map(|look| *look as usize);
+        let mut last = None;
         for (index, look) in looks.enumerate().take_while(|(_, look)| *look <= blocks) {
-            let Some(bounds) = self.bounds(|confidence| estimate(look, confidence)) else {
+            let Some(bounds) = at(look) else {
                 continue;
             };
-            last = Decision {
-                verdict: match bounds {
-                    bounds if bounds.is_above(fails_above) => CheckVerdict::Regression,
-                    bounds if bounds.is_below(passes_below) => CheckVerdict::Pass,
-                    _ => CheckVerdict::Inconclusive,
-                },
+            let verdict = match bounds {
+                bounds if bounds.is_above(fails_above) => CheckVerdict::Regression,
+                bounds if bounds.is_below(passes_below) => CheckVerdict::Pass,
+                _ => CheckVerdict::Inconclusive,
+            };
+            let decision = Decision {
+                verdict,
                 look: index + 1,
                 samples: 0,
                 bounds: Some(bounds),
             };
-            reached = look;
-            if last.verdict != CheckVerdict::Inconclusive {
+            last = Some((look, decision));
+            if verdict != CheckVerdict::Inconclusive {
                 break;
             }
         }
-        (reached, last)
+        last.unwrap_or_else(|| {
+            let before_the_first = Decision {
+                verdict: CheckVerdict::Inconclusive,
+                look: 0,
+                samples: 0,
+                bounds: at(blocks),
+            };
+            (blocks, before_the_first)
+        })
     }
 
     fn bounds(&self, estimate: impl Fn(f64) -> Option<Estimate>) -> Option<Bounds> {

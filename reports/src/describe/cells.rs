@@ -1,7 +1,7 @@
 //! Sentences about single cells: those without numbers, failed operations, missing sessions, and arrivals of open loads.
 //!
-//! A rate that was not held makes response times those of another load than the requested one, so it is said beside the
-//! number and again in a sentence with counts.
+//! Response times at a rate that was not held are those of another load than the requested one: a mark beside the number and
+//! a sentence with counts say so.
 
 use super::plural;
 use crate::summary::{CellSummary, ErrorKind, Status};

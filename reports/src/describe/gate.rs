@@ -9,7 +9,7 @@ use crate::rule::Decision;
 use crate::units;
 
 /// A share as a signed percentage: `+4.1%`, `-12%`, `0%`.
-pub fn signed_percent(share: f64) -> String {
+fn signed_percent(share: f64) -> String {
     let text = units::percent(share.abs());
     match text.as_str() {
         "0%" => text,
@@ -69,26 +69,50 @@ pub fn requirement(check: &Check) -> String {
 }
 
 /// A value of the check's metric: `12.5ms`, `61.2k`, `0.3%`.
-pub fn gate_value(check: &Check, value: f64) -> String {
+fn gate_value(check: &Check, value: f64) -> String {
     match check.requirement {
         Requirement::Errors { .. } => units::percent(value),
         _ => units::with_unit(value, &check.unit),
     }
 }
 
-/// A value for a table; blank where it is not known.
-pub fn gate_value_or_blank(check: &Check, value: Option<f64>) -> String {
+/// A column of the table of checks.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckColumn {
+    pub heading: &'static str,
+    /// Order in which columns are dropped where there is no room for all: 0 is dropped last.
+    pub rank: u8,
+    pub text: fn(&Check) -> String,
+}
+
+/// The columns of the table of checks, after the checks' names. Unknown values are blank.
+pub const CHECK_COLUMNS: [CheckColumn; 6] = {
+    const fn column(heading: &'static str, rank: u8, text: fn(&Check) -> String) -> CheckColumn {
+        CheckColumn {
+            heading,
+            rank,
+            text,
+        }
+    }
+    [
+        column("base", 3, |check| value_or_blank(check, check.base)),
+        column("head", 2, |check| value_or_blank(check, check.head)),
+        column("worse by", 1, |check| match check.slowdown {
+            Some(slowdown) => signed_percent(slowdown.estimate),
+            None => String::new(),
+        }),
+        column("bounds", 5, gate_bounds),
+        column("must be", 4, requirement),
+        column("verdict", 0, |check| check.verdict.name().to_owned()),
+    ]
+};
+
+fn value_or_blank(check: &Check, value: Option<f64>) -> String {
     value.map_or_else(String::new, |value| gate_value(check, value))
 }
 
-/// The slowdown for a table; blank of an objective.
-pub fn gate_slowdown(check: &Check) -> String {
-    let slowdown = check.slowdown;
-    slowdown.map_or_else(String::new, |slowdown| signed_percent(slowdown.estimate))
-}
-
-/// The bounds for a table: `+12% to +18%`.
-pub fn gate_bounds(check: &Check) -> String {
+/// The bounds of a finding: `+12% to +18%`.
+fn gate_bounds(check: &Check) -> String {
     match (check.slowdown, check.value) {
         (Some(slowdown), _) => format!(
             "{} to {}",

@@ -6,7 +6,7 @@ use super::range;
 use crate::summary::CellSummary;
 use crate::units;
 
-/// From this factor on, overheads are told by runtime.
+/// From this factor on, overheads are listed by runtime.
 const ALIKE: f64 = 1.5;
 
 /// Sentences about pacing and overhead over some cells, as far as they were measured.

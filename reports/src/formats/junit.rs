@@ -2,10 +2,10 @@
 //!
 //! Of a run, a suite per scenario and a test case per cell: one that was measured passes, whatever its numbers; an unsupported
 //! cell is skipped with the reason; wrong content or too many errors is a failure; a cell that was not measured is an error. A
-//! further case holds the completion, so that a run without a cell is no success. The numbers are in `system-out`.
+//! further case holds the completion, so that a run without cells is not a success. The numbers are in `system-out`.
 //!
 //! Of a gate, a test case per check: a regression is a failure, an undecided check is skipped with the reason. The case
-//! `can be told` of the suite `gate` is an error where the gate came to no decision, and a failure where the measurement is
+//! `decided` of the suite `gate` is an error where the gate is undecided, and a failure where the measurement is
 //! wrong, so that something is red exactly where the verdict is not `pass`; the checks of such a gate are skipped. Next:
 //! `test_report` for the document.
 
@@ -62,7 +62,7 @@ fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
 fn completion(summary: &Summary) -> Suite {
     let incomplete = describe::incomplete(&summary.completion);
     let case = Case {
-        name: "came to its end".to_owned(),
+        name: "complete".to_owned(),
         ending: if incomplete.is_none() {
             Ending::Passed
         } else {
@@ -166,7 +166,7 @@ fn gate_case(report: &GateReport) -> Case {
         .chain(report.problems.iter().cloned())
         .chain(report.warnings.iter().cloned());
     Case {
-        name: "can be told".to_owned(),
+        name: "decided".to_owned(),
         ending,
         kind: report.verdict.name(),
         reason: report.reason.clone(),

@@ -26,16 +26,14 @@ const MOST_ENTRIES: usize = 20;
 /// Characters of one text.
 const MOST_CHARACTERS: usize = 500;
 
-const HEADER: &str = "| check | base | head | worse by | bounds | must be | verdict |\n\
-    |:--|--:|--:|--:|--:|--:|:--|\n";
-
 fn render(report: &GateReport) -> Result<File, Error> {
     let (before, after) = (before(report), after(report));
     let rows: Vec<String> = report.checks.iter().map(row).collect();
-    let kept = fitting(&rows, before.len() + after.len() + HEADER.len());
+    let header = header();
+    let kept = fitting(&rows, before.len() + after.len() + header.len());
     let mut text = before;
     if kept > 0 {
-        text += HEADER;
+        text += &header;
         text.extend(rows[..kept].iter().map(String::as_str));
         text.push('\n');
     }
@@ -86,22 +84,23 @@ fn source(source: &ArmSource) -> String {
     format!("{}{}", code(&source.what), identity.unwrap_or_default())
 }
 
+fn header() -> String {
+    let headings = describe::CHECK_COLUMNS.map(|column| column.heading);
+    format!(
+        "| check | {} |\n|:--{}|:--|\n",
+        headings.join(" | "),
+        "|--:".repeat(headings.len() - 1)
+    )
+}
+
 fn row(check: &Check) -> String {
-    let metric = short_name(&check.metric);
-    let cells = [
-        format!(
-            "{} / {} · {} · {metric}",
-            check.scenario, check.runtime, check.load
-        ),
-        describe::gate_value_or_blank(check, check.base),
-        describe::gate_value_or_blank(check, check.head),
-        describe::gate_slowdown(check),
-        describe::gate_bounds(check),
-        describe::requirement(check),
-        check.verdict.name().to_owned(),
-    ];
-    let cells = cells.map(|cell| escaped(&cell));
-    format!("| {} |\n", cells.join(" | "))
+    let texts = describe::CHECK_COLUMNS.map(|column| escaped(&(column.text)(check)));
+    let name = escaped(&format!(
+        "{} / {}",
+        check.scenario,
+        describe::check_subject(check)
+    ));
+    format!("| {name} | {} |\n", texts.join(" | "))
 }
 
 fn after(report: &GateReport) -> String {

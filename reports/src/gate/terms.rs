@@ -99,74 +99,55 @@ pub fn find(name: &str) -> Option<(&'static Metric, Better)> {
 
 /// Parses the requirement of the metric called `name`.
 pub fn parse(name: &str, text: &str) -> Result<Term, TermError> {
-    let name = name.trim();
-    let text = text.trim();
-    if name == ERRORS {
-        return errors(text);
-    }
-    let Some((metric, better)) = find(name) else {
-        return Err(TermError::UnknownMetric {
-            name: name.to_owned(),
-            known: names(),
-        });
-    };
-    let requirement = requirement(metric, better, text).ok_or_else(|| {
-        let (sign, example) = match better {
-            Better::Lower => ("<", example(metric.unit)),
-            Better::Higher => (">", "10k"),
-        };
-        TermError::NoRequirement {
-            text: text.to_owned(),
-            metric: name.to_owned(),
-            expected: format!(
-                "a limit of the slowdown such as \"5%\", or an objective such as \"{sign} {example}\""
-            ),
+    let (name, text) = (name.trim(), text.trim());
+    let gated = find(name);
+    let (full_name, requirement) = match gated {
+        Some((metric, better)) => (&*metric.name, requirement(metric, better, text)),
+        None if name == ERRORS => (ERRORS, errors(text)),
+        None => {
+            return Err(TermError::UnknownMetric {
+                name: name.to_owned(),
+                known: names(),
+            });
         }
-    })?;
-    let term = Term {
-        metric: metric.name.to_string(),
-        requirement,
     };
-    can_fail(metric, requirement)
-        .map(|()| term)
-        .map_err(|why| TermError::NeverFails {
+    let requirement = requirement.ok_or_else(|| TermError::NoRequirement {
+        text: text.to_owned(),
+        metric: name.to_owned(),
+        expected: expected(gated),
+    })?;
+    match never_fails(gated.map(|(metric, _)| metric.unit), requirement) {
+        None => Ok(Term {
+            metric: full_name.to_owned(),
+            requirement,
+        }),
+        Some(why) => Err(TermError::NeverFails {
             text: text.to_owned(),
             metric: name.to_owned(),
-            why,
-        })
-}
-
-fn example(unit: &str) -> &'static str {
-    match unit {
-        "bytes" => "200MiB",
-        unit if unit.starts_with("ns") => "20ms",
-        _ => "10",
+            why: why.to_owned(),
+        }),
     }
 }
 
-fn errors(text: &str) -> Result<Term, TermError> {
-    let plain = text.trim_start_matches("<=").trim();
-    let most = match plain {
-        "0" => Some(0.0),
-        share => percent(share),
+fn expected(gated: Option<(&Metric, Better)>) -> String {
+    let (sign, example) = match gated {
+        None => return "\"0\", or a share of all operations such as \"0.1%\"".to_owned(),
+        Some((_, Better::Higher)) => (">", "10k"),
+        Some((metric, Better::Lower)) => match metric.unit {
+            "bytes" => ("<", "200MiB"),
+            unit if unit.starts_with("ns") => ("<", "20ms"),
+            _ => ("<", "10"),
+        },
     };
-    let no_requirement = || TermError::NoRequirement {
-        text: text.to_owned(),
-        metric: ERRORS.to_owned(),
-        expected: "\"0\", or a share of all operations such as \"0.1%\"".to_owned(),
+    format!("a limit of the slowdown such as \"5%\", or an objective such as \"{sign} {example}\"")
+}
+
+fn errors(text: &str) -> Option<Requirement> {
+    let most = match text.trim_start_matches("<=").trim() {
+        "0" => 0.0,
+        share => percent(share)?,
     };
-    let most = most.ok_or_else(no_requirement)?;
-    if most >= 1.0 {
-        return Err(TermError::NeverFails {
-            text: text.to_owned(),
-            metric: ERRORS.to_owned(),
-            why: "no more than all operations can fail".to_owned(),
-        });
-    }
-    Ok(Term {
-        metric: ERRORS.to_owned(),
-        requirement: Requirement::Errors { most },
-    })
+    Some(Requirement::Errors { most })
 }
 
 fn requirement(metric: &Metric, better: Better, text: &str) -> Option<Requirement> {
@@ -202,16 +183,15 @@ fn quantity(text: &str, unit: &str) -> Option<f64> {
     units.iter().find_map(read)
 }
 
-/// Refuses what no measurement could break, with the reason.
-fn can_fail(metric: &Metric, requirement: Requirement) -> Result<(), String> {
+/// The reason why no measurement could break a requirement of a metric with this unit.
+fn never_fails(unit: Option<&str>, requirement: Requirement) -> Option<&'static str> {
     match requirement {
-        Requirement::Above { value } if value <= 0.0 => {
-            Err("everything measured is above it".to_owned())
+        Requirement::Errors { most } if most >= 1.0 => Some("no more than all operations can fail"),
+        Requirement::Above { value } if value <= 0.0 => Some("everything measured is above it"),
+        Requirement::Below { value } if unit == Some("ns") && value >= LONGEST_NS => {
+            Some("no operation is timed beyond 60 s")
         }
-        Requirement::Below { value } if metric.unit == "ns" && value >= LONGEST_NS => {
-            Err("no operation is timed beyond 60 s".to_owned())
-        }
-        _ => Ok(()),
+        _ => None,
     }
 }
 
@@ -225,7 +205,7 @@ pub fn toothless(plan: &Plan) -> Option<String> {
     }
     let cells = || plan.cells.iter().filter(|cell| cell.unsupported.is_none());
     if cells().next().is_none() {
-        return Some("none of its runtimes can do what it measures".to_owned());
+        return Some("none of its runtimes can run its scenarios".to_owned());
     }
     let rule = Rule::of_gate(gate.tolerance, &plan.looks);
     let most = plan.looks.last().copied().unwrap_or(0);

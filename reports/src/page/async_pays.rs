@@ -19,7 +19,7 @@ pub(super) fn section(answer: &Answer, charts: &[&Chart]) -> Markup {
     }
 }
 
-/// One table, so that its columns stand below each other; classes are headings in it.
+/// One table, so that its columns are aligned; classes are headings in it.
 fn table(answer: &Answer) -> Markup {
     let headings = answer.headings();
     html! {

@@ -1,6 +1,6 @@
 //! The page's table of costs per operation, with the loop's overhead, folded away below the results.
 //!
-//! `n/a` stands where this machine does not tell.
+//! `n/a` marks what the machine does not measure.
 
 use maud::{Markup, html};
 

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::describe;
+use crate::describe::{self, CHECK_COLUMNS};
 use crate::gate::{Check, GateReport};
 use crate::metrics::short_name;
 
@@ -28,9 +28,8 @@ pub(super) fn section(report: &GateReport) -> Markup {
             div.scroll tabindex="0" role="region" aria-label="Checks" {
                 table.results {
                     thead { tr {
-                        @for heading in ["check", "verdict", "base", "head", "worse by", "bounds", "must be"] {
-                            th scope="col" { (heading) }
-                        }
+                        th scope="col" { "check" }
+                        @for column in CHECK_COLUMNS { th scope="col" { (column.heading) } }
                     } }
                     tbody { @for check in &report.checks { (row(check)) } }
                 }
@@ -49,15 +48,14 @@ pub(super) fn section(report: &GateReport) -> Markup {
 fn row(check: &Check) -> Markup {
     html! {
         tr {
-            th scope="row" {
-                (check.scenario) " / " (check.runtime) " · " (check.load) " · " (short_name(&check.metric))
+            th scope="row" { (check.scenario) " / " (describe::check_subject(check)) }
+            @for column in CHECK_COLUMNS {
+                @if column.heading == "verdict" {
+                    td { span class={ "verdict " (check.verdict.name()) } { (check.verdict.name()) } }
+                } @else {
+                    td { ((column.text)(check)) }
+                }
             }
-            td { span class={ "verdict " (check.verdict.name()) } { (check.verdict.name()) } }
-            td { (describe::gate_value_or_blank(check, check.base)) }
-            td { (describe::gate_value_or_blank(check, check.head)) }
-            td { (describe::gate_slowdown(check)) }
-            td { (describe::gate_bounds(check)) }
-            td { (describe::requirement(check)) }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The results of one load on the page: the table, best runtime first, and notes below it.
 //!
-//! Small print below a number is its interval; beside a comparison stands its verdict with its basis. Columns and texts of
+//! Small print below a number is its interval; beside a comparison is its verdict with its basis. Columns and texts of
 //! cells come from `describe`; costs and observations have tables of their own.
 
 use maud::{Markup, PreEscaped, html};

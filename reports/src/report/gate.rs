@@ -1,8 +1,8 @@
 //! The decision of a gate, recomputed from the raw rounds of a record.
 //!
-//! Both arms of one record stand side by side; a record against one measured before does not, and its numbers are advice. Each
-//! pair of cells is checked against the terms in `checks`; `verdict` comes to one verdict over all checks. A live gate asks
-//! the same functions after each planned look that a later, offline one asks of the whole record.
+//! The arms of one record were measured side by side; those of two records were not, so that their numbers are advice. Each
+//! pair of cells is checked against the terms in `checks`; `verdict` decides over all checks. A live gate calls the same
+//! functions after each planned look that an offline one calls for a whole record.
 
 mod checks;
 mod verdict;

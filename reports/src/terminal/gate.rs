@@ -74,20 +74,9 @@ fn table(text: &mut Text, checks: &[&Check]) {
         (short_name(&check.metric), tone)
     });
     let mut table = Table::new("metric", rows);
-    let columns: [(&str, u8, fn(&Check) -> String); 6] = [
-        ("base", 3, |check| {
-            describe::gate_value_or_blank(check, check.base)
-        }),
-        ("head", 2, |check| {
-            describe::gate_value_or_blank(check, check.head)
-        }),
-        ("worse by", 1, describe::gate_slowdown),
-        ("bounds", 5, describe::gate_bounds),
-        ("must be", 4, describe::requirement),
-        ("verdict", 0, |check| check.verdict.name().to_owned()),
-    ];
-    for (heading, rank, cell) in columns {
-        table.column(heading, rank, checks.iter().map(|check| cell(check)));
+    for column in describe::CHECK_COLUMNS {
+        let texts = checks.iter().map(|check| (column.text)(check));
+        table.column(column.heading, column.rank, texts);
     }
     table.print(text);
     for check in checks {

@@ -16,6 +16,7 @@ use photofinish_record::{
     Round, RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound, SearchStep,
     ServerCounts, Tool, Traffic,
 };
+use photofinish_reports::summary::{CellSummary, Summary};
 use serde_json::json;
 
 pub(crate) const RUNTIMES: [&str; 7] = [
@@ -594,6 +595,25 @@ pub(crate) fn add(
         round.offset_ns = index as u64 * 2_300_000_000;
     }
     record.elapsed_ns = record.rounds.len() as u64 * 2_300_000_000;
+}
+
+/// Changes every measured round, given its cell and block.
+pub(crate) fn each_measured(
+    record: &mut Record,
+    mut change: impl FnMut(usize, usize, &mut Measured),
+) {
+    for round in &mut record.rounds {
+        if let Outcome::Ok(measured) = &mut round.outcome {
+            change(round.cell, round.block, measured);
+        }
+    }
+}
+
+/// The first cell of a runtime.
+pub(crate) fn cell<'a>(summary: &'a Summary, runtime: &str) -> &'a CellSummary {
+    let mut cells = summary.cells.iter();
+    let cell = cells.find(|cell| cell.runtime == runtime);
+    cell.expect("a planned runtime")
 }
 
 pub(crate) fn closed(concurrency: u32) -> Load {

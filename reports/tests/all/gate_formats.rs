@@ -394,7 +394,7 @@ fn junit_is_red_exactly_where_a_gate_did_not_pass() {
             if believed { broken.count() } else { 0 },
             "{name}"
         );
-        assert_eq!(cases[0]["name"], "can be told");
+        assert_eq!(cases[0]["name"], "decided");
     }
     let results = |index: usize| -> Vec<&str> {
         let cases = list(&read[index]).iter().flat_map(list);

@@ -1,12 +1,12 @@
 //! The summary: which cells have numbers, what they are compared with, and what is said against them.
 
-use photofinish_record::{Measured, Outcome, Record};
+use photofinish_record::{Outcome, Record};
 use photofinish_reports::metrics::THROUGHPUT;
 use photofinish_reports::rule::Verdict;
 use photofinish_reports::search_table::met_by_all;
-use photofinish_reports::summary::{CellSummary, Comparison, Status, Summary};
+use photofinish_reports::summary::{Comparison, Status, Summary};
 
-use crate::fixtures::{self, Sweep};
+use crate::fixtures::{self, Sweep, cell, each_measured};
 
 /// Two runtimes, five blocks.
 fn pair() -> Record {
@@ -17,22 +17,6 @@ fn pair() -> Record {
         ops: 4_000,
     };
     fixtures::of(sweep, &["threads", "tokio"])
-}
-
-fn each_measured(record: &mut Record, mut change: impl FnMut(usize, usize, &mut Measured)) {
-    for round in &mut record.rounds {
-        if let Outcome::Ok(measured) = &mut round.outcome {
-            change(round.cell, round.block, measured);
-        }
-    }
-}
-
-fn cell<'a>(summary: &'a Summary, runtime: &str) -> &'a CellSummary {
-    summary
-        .cells
-        .iter()
-        .find(|cell| cell.runtime == runtime)
-        .expect("a planned runtime")
 }
 
 fn throughput<'a>(summary: &'a Summary, runtime: &str) -> &'a Comparison {

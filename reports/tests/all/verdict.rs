@@ -4,14 +4,14 @@
 //! about four standard errors from what the rule's documentation promises: a wrong confidence, a missing floor or
 //! comparing out of block breaks them.
 
-use photofinish_record::{LoopOverhead, Measured, Outcome, Record};
+use photofinish_record::{LoopOverhead, Outcome, Record};
 use photofinish_reports::describe;
 use photofinish_reports::metrics::{Better, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
 use photofinish_reports::report::all_decided;
 use photofinish_reports::rule::{ALPHA, Difference, Look, Rule, Samples, Verdict};
-use photofinish_reports::summary::{CellSummary, Comparison, Summary};
+use photofinish_reports::summary::{Comparison, Summary};
 
-use crate::fixtures::{self, Random, Sweep};
+use crate::fixtures::{self, Random, Sweep, cell, each_measured};
 
 /// A machine, and how much better the first of two runtimes is on it.
 #[derive(Clone, Copy)]
@@ -293,14 +293,6 @@ fn pair(rounds: usize) -> Record {
     fixtures::of(sweep, &["threads", "tokio", "smol"])
 }
 
-fn each_measured(record: &mut Record, mut change: impl FnMut(usize, usize, &mut Measured)) {
-    for round in &mut record.rounds {
-        if let Outcome::Ok(measured) = &mut round.outcome {
-            change(round.cell, round.block, measured);
-        }
-    }
-}
-
 /// Makes all of the same speed but for one cell, and nothing noisy.
 fn settle(record: &mut Record, cell: usize, factor: f64) {
     let Outcome::Ok(first) = record.rounds[0].outcome.clone() else {
@@ -312,13 +304,6 @@ fn settle(record: &mut Record, cell: usize, factor: f64) {
             measured.worker.throughput_ops_s *= factor;
         }
     });
-}
-
-fn cell<'a>(summary: &'a Summary, runtime: &str) -> &'a CellSummary {
-    let mut cells = summary.cells.iter();
-    cells
-        .find(|cell| cell.runtime == runtime)
-        .expect("a planned runtime")
 }
 
 fn compared<'a>(summary: &'a Summary, runtime: &str, metric: &str) -> &'a Comparison {
