@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_name_finds_its_nearest_and_a_foreign_one_finds_nothing() {
+    fn a_misspelt_name_finds_the_nearest_and_an_unrelated_one_nothing() {
         let check = |name, expected| {
             let candidates = ["tokio", "tokio-current-thread", "load.duration", "ops"];
             assert_eq!(did_you_mean(name, candidates), expected, "{name}");

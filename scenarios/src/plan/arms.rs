@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_two_of_a_pair_are_neighbours_in_every_block() {
+    fn the_rounds_of_a_pair_are_neighbours_in_every_block() {
         let plan = planned(40);
         for block in &plan.blocks {
             let cells: Vec<_> = block.iter().map(|index| &plan.cells[*index]).collect();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn each_arm_goes_first_equally_often_at_every_look_and_in_no_fixed_turn() {
+    fn each_arm_is_first_equally_often_at_every_look_but_not_in_turns() {
         let plan = planned(40);
         let head_first: Vec<bool> = plan
             .blocks

@@ -1,19 +1,18 @@
-//! A sans-IO HTTP/1.1 server: requests out of byte slices, answers into a `Vec<u8>`.
+//! A sans-IO HTTP/1.1 server: requests out of byte slices, responses into a `Vec<u8>`.
 //!
-//! `httparse` reads the head. Bodies of requests are skipped, up to a limit: nothing here is made for them. What a careful
-//! server must distrust ends the connection with a status that says why, since nobody could tell where the next request
-//! begins. Routes, connections and time are not here. In steady state nothing is allocated.
+//! `httparse` reads the head. Bodies of requests are skipped, up to a limit. Anything ambiguous ends the connection with an
+//! error status, because the start of the next request would be unknown. In steady state nothing is allocated.
 //!
 //! ```
-//! use photofinish_scenarios::protocol::http_server::{Answer, Asked};
+//! use photofinish_scenarios::protocol::http_server::{Request, Response};
 //!
-//! let mut asked = Asked::default();
-//! let length = asked.read(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")?;
-//! assert_eq!((length, asked.target()), (Some(33), "/health"));
+//! let mut request = Request::default();
+//! let length = request.read(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")?;
+//! assert_eq!((length, request.target()), (Some(33), "/health"));
 //!
-//! let (mut answer, mut bytes) = (Answer::default(), Vec::new());
-//! answer.text(200, "fine");
-//! answer.encode(&asked, &mut bytes);
+//! let (mut response, mut bytes) = (Response::default(), Vec::new());
+//! response.text(200, "fine");
+//! response.encode(&request, &mut bytes);
 //! assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\n") && bytes.ends_with(b"\r\n\r\nfine"));
 //! # Ok::<(), photofinish_scenarios::protocol::http_server::RequestFlaw>(())
 //! ```
@@ -22,18 +21,13 @@ use std::io::Write as _;
 
 use thiserror::Error;
 
-/// Longest head of a request that is read, in bytes.
-const MOST_HEAD_BYTES: usize = 16 * 1024;
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
+const MAX_FIELDS: usize = 64;
 
-/// Longest body of a request that is skipped, in bytes.
-const MOST_BODY_BYTES: usize = 64 * 1024;
-
-/// Most fields of a request.
-const MOST_FIELDS: usize = 64;
-
-/// What one request asks for.
+/// The current request of a connection.
 #[derive(Debug, Default)]
-pub struct Asked {
+pub struct Request {
     method: Method,
     target: String,
     keep_alive: bool,
@@ -47,34 +41,26 @@ enum Method {
     Other,
 }
 
-/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RequestFlaw {
-    /// It is no HTTP/1 request.
-    #[error("a request that is no HTTP/1")]
+    #[error("request is not HTTP/1")]
     Malformed,
-    /// It speaks another version.
-    #[error("a request of another version of HTTP")]
+    #[error("request of an unsupported HTTP version")]
     Version,
-    /// Its head is longer, or has more fields, than anybody needs.
-    #[error("a request with a head of more than {MOST_HEAD_BYTES} bytes or {MOST_FIELDS} fields")]
+    #[error("request head of more than {MAX_HEAD_BYTES} bytes or {MAX_FIELDS} fields")]
     HeadTooLong,
-    /// Its body is longer than what is skipped.
-    #[error("a request with a body of more than {MOST_BODY_BYTES} bytes")]
+    #[error("request body of more than {MAX_BODY_BYTES} bytes")]
     BodyTooLong,
-    /// Its body has no length that is known beforehand.
-    #[error("a request with a transfer coding")]
+    #[error("request with a transfer coding")]
     TransferCoding,
-    /// It does not say which host is meant, or says it twice.
-    #[error("a request without its one Host field")]
+    #[error("expected exactly one Host field in the request")]
     Host,
-    /// Its body has no sound length.
-    #[error("a request with a Content-Length that is no length")]
+    #[error("request with an invalid Content-Length")]
     Length,
 }
 
 impl RequestFlaw {
-    /// The status that tells the client.
+    /// Status code of the response.
     pub fn status(self) -> u16 {
         match self {
             Self::Malformed | Self::Host | Self::Length => 400,
@@ -86,10 +72,10 @@ impl RequestFlaw {
     }
 }
 
-impl Asked {
-    /// Reads the request that `bytes` begin with and gives its length; `None` while it is not all there.
+impl Request {
+    /// Reads the request at the start of `bytes` and returns its length; `None` while it is incomplete.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, RequestFlaw> {
-        let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut request = httparse::Request::new(&mut fields);
         let parsed = request.parse(bytes).map_err(|error| match error {
             httparse::Error::Version => RequestFlaw::Version,
@@ -97,12 +83,12 @@ impl Asked {
             _ => RequestFlaw::Malformed,
         })?;
         let head_bytes = match parsed {
-            httparse::Status::Complete(length) if length <= MOST_HEAD_BYTES => length,
-            httparse::Status::Partial if bytes.len() < MOST_HEAD_BYTES => return Ok(None),
+            httparse::Status::Complete(length) if length <= MAX_HEAD_BYTES => length,
+            httparse::Status::Partial if bytes.len() < MAX_HEAD_BYTES => return Ok(None),
             _ => return Err(RequestFlaw::HeadTooLong),
         };
-        let facts = Facts::of(&request)?;
-        let length = head_bytes + facts.body_bytes;
+        let framing = Framing::of(&request)?;
+        let length = head_bytes + framing.body_bytes;
         if bytes.len() < length {
             return Ok(None);
         }
@@ -114,32 +100,26 @@ impl Asked {
         self.target.clear();
         self.target
             .push_str(origin_form(request.path.unwrap_or_default()));
-        self.keep_alive = facts.keep_alive;
+        self.keep_alive = framing.keep_alive;
         Ok(Some(length))
     }
 
-    /// The path and query that are asked for.
+    /// Path and query.
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// Whether what is asked for is to be shown, wholly or its head: GET and HEAD.
-    pub fn is_for_showing(&self) -> bool {
+    pub fn is_get_or_head(&self) -> bool {
         self.method != Method::Other
     }
 
-    /// Whether the client wants to go on over the same connection.
+    /// True if the client keeps the connection open.
     pub fn keep_alive(&self) -> bool {
         self.keep_alive
     }
-
-    /// What is answered to where a request was refused: the last thing on its connection.
-    pub fn refused() -> Self {
-        Self::default()
-    }
 }
 
-/// A proxy's form of a target leads to the same place.
+/// Path and query of a target, which proxies send with scheme and host.
 fn origin_form(target: &str) -> &str {
     match target.strip_prefix("http://") {
         None => target,
@@ -147,13 +127,12 @@ fn origin_form(target: &str) -> &str {
     }
 }
 
-/// What the fields of a head say.
-struct Facts {
+struct Framing {
     body_bytes: usize,
     keep_alive: bool,
 }
 
-impl Facts {
+impl Framing {
     fn of(request: &httparse::Request<'_, '_>) -> Result<Self, RequestFlaw> {
         let persistent = request.version == Some(1);
         let (mut hosts, mut length, mut close) = (0, None, false);
@@ -162,11 +141,11 @@ impl Facts {
             if is("host") {
                 hosts += 1;
             } else if is("content-length") {
-                let told = body_length(field.value)?;
-                if length.is_some_and(|before| before != told) {
+                let value = body_length(field.value)?;
+                if length.is_some_and(|first| first != value) {
                     return Err(RequestFlaw::Length);
                 }
-                length = Some(told);
+                length = Some(value);
             } else if is("transfer-encoding") {
                 return Err(RequestFlaw::TransferCoding);
             } else if is("connection") {
@@ -176,14 +155,16 @@ impl Facts {
         if hosts > 1 || (persistent && hosts == 0) {
             return Err(RequestFlaw::Host);
         }
-        match length.unwrap_or(0) {
-            body_bytes if body_bytes <= MOST_BODY_BYTES => Ok(Self {
-                body_bytes,
-                // What HTTP/1.0 had of keeping connections open is not worth its trouble.
-                keep_alive: persistent && !close,
-            }),
-            _ => Err(RequestFlaw::BodyTooLong),
+        let body_bytes = length.unwrap_or(0);
+        if body_bytes > MAX_BODY_BYTES {
+            return Err(RequestFlaw::BodyTooLong);
         }
+        // HTTP/1.0's keep-alive is not supported.
+        let keep_alive = persistent && !close;
+        Ok(Self {
+            body_bytes,
+            keep_alive,
+        })
     }
 }
 
@@ -192,42 +173,40 @@ fn body_length(value: &[u8]) -> Result<usize, RequestFlaw> {
         return Err(RequestFlaw::Length);
     }
     let text = std::str::from_utf8(value).map_err(|_| RequestFlaw::Length)?;
-    // Digits alone: what does not fit is too long.
+    // The text is all digits, so an overflow is the only possible error.
     Ok(text.parse().unwrap_or(usize::MAX))
 }
 
 fn lists(value: &[u8], option: &[u8]) -> bool {
-    let mut options = value.split(|byte| *byte == b',');
-    options.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(option))
+    value
+        .split(|byte| *byte == b',')
+        .any(|listed| listed.trim_ascii().eq_ignore_ascii_case(option))
 }
 
-/// What is answered.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct Response {
     status: u16,
     content_type: &'static str,
     body: Vec<u8>,
 }
 
-impl Answer {
-    /// Answers with a line of text.
+impl Response {
+    /// Sets a plain text body.
     pub fn text(&mut self, status: u16, text: &str) {
         self.begin(status, "text/plain; charset=utf-8");
         self.body.extend_from_slice(text.as_bytes());
     }
 
-    /// Answers with a JSON document, which goes into the body that is given back.
+    /// Starts a JSON response; the caller writes the document into the returned body.
     pub fn json(&mut self, status: u16) -> &mut Vec<u8> {
         self.begin(status, "application/json");
         &mut self.body
     }
 
-    /// The status.
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The body.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
@@ -238,21 +217,23 @@ impl Answer {
         self.body.clear();
     }
 
-    /// The whole answer to `asked`, in the place of what was in `bytes`.
-    pub fn encode(&self, asked: &Asked, bytes: &mut Vec<u8>) {
+    /// Replaces the content of `bytes` with the response to `request`; a default `Request` closes the connection.
+    pub fn encode(&self, request: &Request, bytes: &mut Vec<u8>) {
         bytes.clear();
         let Self {
             status,
             content_type,
             body,
         } = self;
-        let allow = match status {
-            405 => "allow: GET, HEAD\r\n",
-            _ => "",
+        let allow = if *status == 405 {
+            "allow: GET, HEAD\r\n"
+        } else {
+            ""
         };
-        let connection = match asked.keep_alive {
-            true => "",
-            false => "connection: close\r\n",
+        let connection = if request.keep_alive {
+            ""
+        } else {
+            "connection: close\r\n"
         };
         write!(
             bytes,
@@ -260,8 +241,8 @@ impl Answer {
             reason(*status),
             body.len(),
         )
-        .expect("memory takes all");
-        if asked.method != Method::Head {
+        .expect("writing to memory");
+        if request.method != Method::Head {
             bytes.extend_from_slice(body);
         }
     }
@@ -291,28 +272,28 @@ mod tests {
     const WHOLE: &[u8] = b"GET /ada?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
 
     #[test]
-    fn a_request_is_read_once_all_of_it_is_there_and_no_further() {
-        let mut asked = Asked::default();
+    fn a_request_is_read_once_it_is_complete_and_no_further() {
+        let mut request = Request::default();
         for length in 0..WHOLE.len() {
-            assert_eq!(asked.read(&WHOLE[..length]), Ok(None), "{length}");
+            assert_eq!(request.read(&WHOLE[..length]), Ok(None), "{length}");
         }
         let pipelined = [WHOLE, WHOLE].concat();
-        assert_eq!(asked.read(&pipelined), Ok(Some(WHOLE.len())));
-        assert_eq!(asked.target(), "/ada?x=1");
-        assert!(asked.keep_alive() && asked.is_for_showing());
+        assert_eq!(request.read(&pipelined), Ok(Some(WHOLE.len())));
+        assert_eq!(request.target(), "/ada?x=1");
+        assert!(request.keep_alive() && request.is_get_or_head());
     }
 
     #[test]
-    fn who_wants_to_go_on_is_understood() {
+    fn the_connection_stays_open_unless_the_client_closes_it() {
         let check = |head: &str, keep_alive| {
-            let mut asked = Asked::default();
+            let mut request = Request::default();
             let bytes = format!("{head}\r\n\r\n");
             assert_eq!(
-                asked.read(bytes.as_bytes()),
+                request.read(bytes.as_bytes()),
                 Ok(Some(bytes.len())),
                 "{head}"
             );
-            assert_eq!(asked.keep_alive(), keep_alive, "{head}");
+            assert_eq!(request.keep_alive(), keep_alive, "{head}");
         };
         check("GET / HTTP/1.1\r\nhost: a", true);
         check("GET / HTTP/1.1\r\nhost: a\r\nconnection: TE, Close", false);
@@ -320,9 +301,9 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_trusted_is_refused_with_the_status_that_says_why() {
+    fn each_flaw_has_its_status() {
         let check = |bytes: &str, flaw: RequestFlaw, status| {
-            let refused = Asked::default().read(bytes.as_bytes());
+            let refused = Request::default().read(bytes.as_bytes());
             assert_eq!(refused, Err(flaw), "{bytes:?}");
             assert_eq!(flaw.status(), status);
         };
@@ -347,38 +328,38 @@ mod tests {
             RequestFlaw::TransferCoding,
             501,
         );
-        let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(MOST_HEAD_BYTES));
+        let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(MAX_HEAD_BYTES));
         check(&long, RequestFlaw::HeadTooLong, 431);
         check(
-            &with(&"x: y\r\n".repeat(MOST_FIELDS)),
+            &with(&"x: y\r\n".repeat(MAX_FIELDS)),
             RequestFlaw::HeadTooLong,
             431,
         );
     }
 
     #[test]
-    fn an_answer_has_its_length_and_a_head_alone_no_body() {
-        let mut answer = Answer::default();
-        answer.text(405, "no");
-        let mut asked = Asked::default();
+    fn a_response_has_its_length_and_no_body_after_head() {
+        let mut response = Response::default();
+        response.text(405, "no");
+        let mut request = Request::default();
         let mut bytes = Vec::new();
         let head = "HTTP/1.1 405 Method Not Allowed\r\ncontent-type: text/plain; charset=utf-8\r\n\
                     content-length: 2\r\nallow: GET, HEAD\r\n";
-        asked
+        request
             .read(b"PUT / HTTP/1.1\r\nhost: a\r\n\r\n")
             .expect("sound");
-        assert!(!asked.is_for_showing());
-        answer.encode(&asked, &mut bytes);
+        assert!(!request.is_get_or_head());
+        response.encode(&request, &mut bytes);
         assert_eq!(bytes, format!("{head}\r\nno").as_bytes());
-        asked
+        request
             .read(b"HEAD / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
             .expect("sound");
-        answer.encode(&asked, &mut bytes);
+        response.encode(&request, &mut bytes);
         assert_eq!(bytes, format!("{head}connection: close\r\n\r\n").as_bytes());
     }
 
     #[test]
-    fn a_target_in_the_form_for_proxies_leads_to_the_same_place() {
+    fn a_target_in_the_form_for_proxies_is_reduced_to_its_path() {
         assert_eq!(origin_form("http://a:1/x?y"), "/x?y");
         assert_eq!(origin_form("http://a"), "/");
         assert_eq!(origin_form("/http://a/"), "/http://a/");
@@ -386,17 +367,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic_or_read_more_than_there_is(bytes: Vec<u8>) {
-            if let Ok(Some(length)) = Asked::default().read(&bytes) {
+        fn arbitrary_bytes_never_panic_or_overread(bytes: Vec<u8>) {
+            if let Ok(Some(length)) = Request::default().read(&bytes) {
                 prop_assert!(length <= bytes.len());
             }
         }
 
         #[test]
-        fn broken_requests_are_no_worse(place in 0..WHOLE.len(), byte: u8) {
+        fn changed_bytes_never_panic_or_overread(place in 0..WHOLE.len(), byte: u8) {
             let mut bytes = WHOLE.to_vec();
             bytes[place] = byte;
-            if let Ok(Some(length)) = Asked::default().read(&bytes) {
+            if let Ok(Some(length)) = Request::default().read(&bytes) {
                 prop_assert!(length <= bytes.len());
             }
         }

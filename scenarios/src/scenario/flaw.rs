@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_from_a_gap_is_not_a_flaw_of_its_own() {
+    fn an_error_that_follows_from_a_gap_is_not_reported() {
         // Without the flawed name, the name is missing: that is no second flaw, and the rest is still checked.
         check(
             json!({"list": [{"name": 1}], "lst": 1}),

@@ -18,7 +18,7 @@ use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
 use super::params::{require, require_path};
 use super::serving::{self, CLIENT, Handler, House, Place, Serving};
-use crate::protocol::http_server::Answer;
+use crate::protocol::http_server::Response;
 
 /// The workload.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl<R: Runtime> Handler<R> for Gateway<R> {
         &mut self,
         env: &RoundEnv<R>,
         target: &str,
-        answer: &mut Answer,
+        answer: &mut Response,
     ) -> Result<(), Failure> {
         let upstreams = match target {
             "/fetch-multiple" => &mut self.sound,

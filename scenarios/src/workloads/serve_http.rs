@@ -10,7 +10,7 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
 use super::serving::{CLIENT, Handler, House, Params, Place, Serving};
-use crate::protocol::http_server::Answer;
+use crate::protocol::http_server::Response;
 
 /// The workload.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl<R: Runtime> Handler<R> for Greeter {
         &mut self,
         _: &RoundEnv<R>,
         target: &str,
-        answer: &mut Answer,
+        answer: &mut Response,
     ) -> Result<(), Failure> {
         self.greet(target, answer);
         Ok(())
@@ -37,7 +37,7 @@ impl<R: Runtime> Handler<R> for Greeter {
 }
 
 impl Greeter {
-    fn greet(&mut self, target: &str, answer: &mut Answer) {
+    fn greet(&mut self, target: &str, answer: &mut Response) {
         let path = target.split('?').next().unwrap_or(target);
         match path.strip_prefix('/') {
             Some("") => answer.text(200, "Hello, world!"),
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn each_path_has_its_answer() {
         let check = |target: &str, status, body: &str| {
-            let mut answer = Answer::default();
+            let mut answer = Response::default();
             Greeter::default().greet(target, &mut answer);
             let answered = String::from_utf8_lossy(answer.body());
             assert_eq!((answer.status(), &*answered), (status, body), "{target}");

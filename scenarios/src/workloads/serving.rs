@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use self::client::Client;
 use super::params::require;
-use crate::protocol::http_server::Answer;
+use crate::protocol::http_server::Response;
 
 mod place;
 
@@ -62,7 +62,7 @@ pub trait Handler<R: Runtime>: Send + 'static {
         &mut self,
         env: &RoundEnv<R>,
         target: &str,
-        answer: &mut Answer,
+        answer: &mut Response,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 

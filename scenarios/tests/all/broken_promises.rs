@@ -1,10 +1,8 @@
-//! Workloads on a runtime that breaks one promise: each notices, says which operation it was, and what it saw.
+//! Workloads on a runtime that breaks one promise: each reports the operation and the observation.
 //!
-//! What a workload must hold is checked in itself, so the check has to be shown something broken. Here that is the runtime
-//! beneath (`broken_promises/runtime.rs`): a semaphore that lets one more in breaks the workload that relies on it, as
-//! leaving the semaphore out would. Whole rounds run over real sockets, files and tasks, and the same rounds on a runtime
-//! that keeps its promises give no error at all. Workloads against servers and disks that lie are in `lying_server.rs`,
-//! `lying_disk.rs` and, with the servers that ship, in the `meddling` tests of the program.
+//! A workload checks itself, so a test has to break something below it. Here that is the runtime
+//! (`broken_promises/runtime.rs`): a semaphore with one permit too many has the same effect on a workload as a missing
+//! semaphore. Whole rounds run over real sockets, files and tasks, and the same rounds on an intact runtime have no error.
 
 mod runtime;
 mod server;
@@ -32,20 +30,19 @@ use self::runtime::{On, Promise};
 use crate::support::rounds::{measured, plan};
 use crate::support::throwaway_postgres::ThrowawayPostgres;
 
-/// Enough for what holds over a round to be judged: one loser of ten must have been cancelled.
+/// Enough for checks over a whole round: one loser of ten must have been cancelled.
 const OPERATIONS: u64 = 10;
 
-/// Under which runtimes a promise matters: where nothing runs at once nothing can be one too many.
+/// Runtimes affected by a promise: without concurrency, there is never one too many.
 const ALL: &[&str] = &["sync", "threads", "tokio"];
-const AT_ONCE: &[&str] = &["threads", "tokio"];
+const CONCURRENT: &[&str] = &["threads", "tokio"];
 const TASKS: &[&str] = &["tokio"];
 
-/// A workload with its parameters and the length of its unit.
 struct Subject {
     entry: WorkloadEntry,
     params: Value,
     unit: Duration,
-    /// Where its database is, for those that have one.
+    /// URL of its database.
     database: Option<String>,
 }
 
@@ -71,19 +68,18 @@ impl Subject {
         Self { unit, ..self }
     }
 
-    /// Nothing is told on a runtime that keeps its promises; where one is `broken`, every sentence that belongs to it is.
+    /// Checks that nothing is reported on an intact runtime, and the expected text for each broken promise.
     #[track_caller]
     fn notices(&self, runtimes: &[&str], broken: &[(Promise, &str)]) {
         for runtime in runtimes {
-            let honest = told(&self.round(runtime, Promise::None));
-            assert_eq!(honest, [""; 0], "{} under {runtime}", self.entry.about.name);
+            let name = self.entry.about.name;
+            let intact = reports(&self.round(runtime, Promise::None));
+            assert_eq!(intact, [""; 0], "{name} under {runtime}");
             for (promise, expected) in broken {
-                let told = told(&self.round(runtime, *promise));
-                let caught = told.iter().any(|sentence| says(sentence, expected));
-                let name = self.entry.about.name;
+                let reports = reports(&self.round(runtime, *promise));
                 assert!(
-                    caught,
-                    "{name} under {runtime}, {promise:?}: `{expected}` is not in {told:#?}"
+                    reports.iter().any(|report| matches(report, expected)),
+                    "{name} under {runtime}, {promise:?}: `{expected}` is not in {reports:#?}"
                 );
             }
         }
@@ -107,36 +103,36 @@ impl Subject {
     }
 }
 
-/// Whether `sentence` tells what is expected; `operation N` is a measured operation, whichever it was.
-fn says(sentence: &str, expected: &str) -> bool {
+/// True if `report` contains the expected text; `operation N` stands for any measured operation.
+fn matches(report: &str, expected: &str) -> bool {
     let Some(expected) = expected.strip_prefix("operation N") else {
-        return sentence.contains(expected);
+        return report.contains(expected);
     };
-    sentence.strip_prefix("operation ").is_some_and(|rest| {
-        let behind = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
-        behind.len() < rest.len() && behind.starts_with(expected)
+    report.strip_prefix("operation ").is_some_and(|rest| {
+        let after_number = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        after_number.len() < rest.len() && after_number.starts_with(expected)
     })
 }
 
-/// Every sentence with which a round tells that something is wrong.
-fn told(round: &Measurement) -> Vec<String> {
+/// The violations and errors of a round.
+fn reports(round: &Measurement) -> Vec<String> {
     let failures = round.errors.values().map(|failures| &failures.example);
     round.violations.iter().chain(failures).cloned().collect()
 }
 
 #[test]
-fn one_more_than_a_semaphore_allows_is_noticed() {
-    let check = |subject: Subject, runtimes, told| {
-        subject.notices(runtimes, &[(Promise::Permits, told)]);
+fn an_excess_permit_is_noticed() {
+    let check = |subject: Subject, runtimes, report| {
+        subject.notices(runtimes, &[(Promise::Permits, report)]);
     };
     check(
         Subject::of::<HttpLimited>(json!({})),
-        AT_ONCE,
+        CONCURRENT,
         "operation 0: 6 requests were in flight at once, of 5 allowed",
     );
     check(
         Subject::of::<JobQueue>(json!({})),
-        AT_ONCE,
+        CONCURRENT,
         "operation 0: 4 jobs ran at once, of 3 allowed",
     );
     check(
@@ -144,28 +140,28 @@ fn one_more_than_a_semaphore_allows_is_noticed() {
         TASKS,
         "11 files were read at once, of 10 allowed",
     );
-    // A crowd waits at a gate of one permit, which is taken: one more, and nobody has to wait.
+    // All parts wait for a semaphore whose only permit is taken: with one more, they do not wait.
     check(
         Subject::of::<IdleTasks>(json!({ "count": 50 })),
-        AT_ONCE,
+        CONCURRENT,
         "parts waited at once, not 50",
     );
     check(
         Subject::of::<IdleConnections>(json!({ "count": 50 })),
-        AT_ONCE,
+        CONCURRENT,
         "parts waited at once, not 50",
     );
 }
 
 #[test]
-fn one_more_connection_than_a_pool_may_have_is_noticed() {
+fn an_excess_connection_of_a_pool_is_noticed() {
     let Some(server) = ThrowawayPostgres::shared() else {
         return;
     };
     Subject::of::<DbPool>(json!({ "minimum": 1, "maximum": 2 }))
         .with_database(&server)
         .notices(
-            AT_ONCE,
+            CONCURRENT,
             &[(
                 Promise::Permits,
                 "3 connections were open at once, of 2 allowed",
@@ -174,7 +170,7 @@ fn one_more_connection_than_a_pool_may_have_is_noticed() {
 }
 
 #[test]
-fn what_a_channel_loses_doubles_swaps_or_takes_in_beyond_its_bound_is_noticed() {
+fn a_channel_that_loses_duplicates_or_swaps_items_or_exceeds_its_capacity_is_noticed() {
     Subject::of::<HttpQueue>(json!({})).notices(
         ALL,
         &[
@@ -189,7 +185,7 @@ fn what_a_channel_loses_doubles_swaps_or_takes_in_beyond_its_bound_is_noticed() 
         ],
     );
     Subject::of::<JobQueue>(json!({})).notices(
-        AT_ONCE,
+        CONCURRENT,
         &[
             (Promise::ItemLost, "was seen 0 times, not once"),
             (Promise::ItemDoubled, "was seen 2 times, not once"),
@@ -209,7 +205,7 @@ fn what_a_channel_loses_doubles_swaps_or_takes_in_beyond_its_bound_is_noticed() 
     );
     let shielded = Subject::of::<HttpTimeout>(json!({ "shielded": true }));
     shielded.notices(
-        AT_ONCE,
+        CONCURRENT,
         &[(
             Promise::ItemLost,
             "operation 0: the work ended without a result when its caller had given up",
@@ -218,7 +214,7 @@ fn what_a_channel_loses_doubles_swaps_or_takes_in_beyond_its_bound_is_noticed() 
 }
 
 #[test]
-fn a_part_that_never_ran_and_a_result_that_is_not_its_own_are_noticed() {
+fn a_task_that_never_runs_and_a_changed_result_are_noticed() {
     let never_ran = |subject: Subject, runtimes| {
         subject.notices(runtimes, &[(Promise::TaskLost, "operation 0: cancelled")]);
     };
@@ -235,8 +231,8 @@ fn a_part_that_never_ran_and_a_result_that_is_not_its_own_are_noticed() {
     never_ran(Subject::of::<Crawl>(json!({})), ALL);
     never_ran(Subject::of::<Process>(json!({})), ALL);
 
-    let changed = |subject: Subject, runtimes, told| {
-        subject.notices(runtimes, &[(Promise::ResultChanged, told)]);
+    let changed = |subject: Subject, runtimes, report| {
+        subject.notices(runtimes, &[(Promise::ResultChanged, report)]);
     };
     let other_number = "operation 0: 1 is the number that came back, not 0";
     changed(Subject::of::<Spawn>(json!({})), ALL, other_number);
@@ -253,7 +249,7 @@ fn a_part_that_never_ran_and_a_result_that_is_not_its_own_are_noticed() {
 }
 
 #[test]
-fn a_failure_whose_message_is_lost_and_one_that_takes_others_along_are_noticed() {
+fn a_lost_panic_message_and_a_failure_of_all_tasks_are_noticed() {
     let by_panic = Subject::of::<Failures>(json!({ "by": "panic" }));
     let lost = [(
         Promise::MessageChanged,
@@ -268,7 +264,7 @@ fn a_failure_whose_message_is_lost_and_one_that_takes_others_along_are_noticed()
 }
 
 #[test]
-fn cancelling_that_skips_the_cleanup_or_cancels_nothing_is_noticed() {
+fn a_cancellation_without_cleanup_or_without_effect_is_noticed() {
     Subject::of::<FirstCompleted>(json!({}))
         .with_unit(Duration::from_millis(10))
         .notices(
@@ -287,12 +283,12 @@ fn cancelling_that_skips_the_cleanup_or_cancels_nothing_is_noticed() {
 }
 
 #[test]
-fn a_wait_that_ends_early_is_noticed_by_all_who_wait() {
-    // Half of it is more than a tick of any runtime's timer.
+fn a_wait_that_ends_early_is_noticed() {
+    // Half a unit is more than a tick of any runtime's timer.
     let unit = Duration::from_millis(8);
-    let check = |subject: Subject, runtimes, told| {
+    let check = |subject: Subject, runtimes, report| {
         let subject = subject.with_unit(unit);
-        subject.notices(runtimes, &[(Promise::WokenEarly, told)]);
+        subject.notices(runtimes, &[(Promise::WokenEarly, report)]);
     };
     let early = "before it was due";
     check(Subject::of::<Timers>(json!({})), ALL, "ns early");
@@ -309,7 +305,7 @@ fn a_wait_that_ends_early_is_noticed_by_all_who_wait() {
     check(Subject::of::<Batch>(json!({})), ALL, early);
     check(
         Subject::of::<JobQueue>(json!({ "work": 1.0 })),
-        AT_ONCE,
+        CONCURRENT,
         early,
     );
     check(Subject::of::<FileProcess>(json!({})), ALL, early);
@@ -319,13 +315,13 @@ fn a_wait_that_ends_early_is_noticed_by_all_who_wait() {
         ALL,
         early,
     );
-    // Its timer wakes every millisecond, which not every runtime tells from half of one.
+    // Its timer fires every millisecond; not every runtime's timer resolves half of that.
     check(
         Subject::of::<CpuOffload>(json!({ "repeats": 1 })),
         &["threads"],
         early,
     );
-    // In which operation depends on the machine: where it is busy, some attempts are late enough all the same.
+    // The operation depends on the machine: on a busy one, some attempts are late enough anyway.
     check(
         Subject::of::<HttpRetry>(json!({ "path": "/flaky/" })),
         ALL,
@@ -335,7 +331,7 @@ fn a_wait_that_ends_early_is_noticed_by_all_who_wait() {
 
 #[test]
 fn a_deadline_that_is_ignored_or_comes_early_is_noticed() {
-    // More than two ticks of any kernel lie between the deadline and the answer.
+    // More than two ticks of any kernel lie between the deadline and the response.
     let unit = Duration::from_millis(15);
     let ignored = (
         Promise::DeadlineIgnored,
@@ -347,11 +343,11 @@ fn a_deadline_that_is_ignored_or_comes_early_is_noticed() {
         .notices(ALL, &[ignored, early]);
     Subject::of::<HttpTimeout>(json!({ "shielded": true }))
         .with_unit(unit)
-        .notices(AT_ONCE, &[ignored, early]);
+        .notices(CONCURRENT, &[ignored, early]);
 }
 
 #[test]
-fn what_is_not_read_or_written_is_noticed_by_all_who_look_at_it() {
+fn lost_reads_and_writes_are_noticed() {
     Subject::of::<FileRead>(json!({})).notices(
         ALL,
         &[
@@ -371,7 +367,7 @@ fn what_is_not_read_or_written_is_noticed_by_all_who_look_at_it() {
         ],
     );
     let unsynced = Subject::of::<FileWrite>(json!({ "sync": false }));
-    assert_eq!(told(&unsynced.round("sync", Promise::SyncFails)), [""; 0]);
+    assert_eq!(reports(&unsynced.round("sync", Promise::SyncFails)), [""; 0]);
     Subject::of::<FileLines>(json!({})).notices(
         ALL,
         &[

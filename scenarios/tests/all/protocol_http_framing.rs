@@ -62,7 +62,7 @@ fn the_body_ends_where_its_framing_says() {
 
 /// The bytes between the chunks exceed a head's limit together, but not each by itself.
 #[test]
-fn many_chunks_may_have_more_overhead_than_a_head_is_long() {
+fn the_overhead_of_many_chunks_may_exceed_the_limit_of_a_head() {
     let chunks = "0000000000000001\r\n.\r\n".repeat(8);
     check(
         &format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"),
@@ -71,7 +71,7 @@ fn many_chunks_may_have_more_overhead_than_a_head_is_long() {
 }
 
 #[test]
-fn some_responses_have_no_body_whatever_they_announce() {
+fn some_responses_never_have_a_body() {
     check(
         "HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\n",
         "204 keeps",
@@ -131,7 +131,7 @@ fn interim_responses_are_skipped_and_upgrades_refused() {
 }
 
 #[test]
-fn a_close_before_the_end_is_short_and_says_where() {
+fn a_close_before_the_end_is_short_with_its_position() {
     check("", "short: connection closed before the response began");
     check(
         "HTTP/1.1 2",
@@ -278,7 +278,7 @@ fn limits_are_inclusive() {
 }
 
 #[test]
-fn accessors_tell_about_the_head_as_soon_as_it_is_complete() {
+fn accessors_are_valid_as_soon_as_the_head_is_complete() {
     let mut reader = ResponseReader::new(Limits::default());
     let mut body = Vec::new();
     reader.begin(Method::Get);

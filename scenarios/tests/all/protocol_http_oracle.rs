@@ -117,7 +117,7 @@ const STRICTER: &[(&[u8], &str)] = &[
 ];
 
 #[test]
-fn the_corpus_is_read_as_the_oracle_reads_it_save_for_what_we_refuse_on_purpose() {
+fn the_corpus_is_read_like_by_the_oracle_with_listed_exceptions() {
     let mut stricter = Vec::new();
     for bytes in CORPUS {
         match (ours(Method::Get, bytes), oracle(Method::Get, bytes)) {

@@ -60,7 +60,7 @@ fn a_request_is_written_with_its_framing() {
 }
 
 #[test]
-fn what_would_inject_a_line_or_break_the_framing_is_refused() {
+fn injected_lines_and_framing_fields_are_refused() {
     for target in ["", "a", "*", "/a b", "/a\r\nx: y", "/ü", "http://b.test/"] {
         let expected = format!(
             "expected a path of visible ASCII characters that begins with `/`, got {target:?}"
@@ -167,7 +167,7 @@ fn check_target(text: &str, expected: &str) {
 }
 
 #[test]
-fn a_target_is_taken_apart() {
+fn a_target_is_split_into_its_parts() {
     check_target("http://127.0.0.1:8080", "127.0.0.1:8080 127.0.0.1 8080");
     check_target("http://localhost/", "localhost localhost 80");
     check_target(
@@ -179,7 +179,7 @@ fn a_target_is_taken_apart() {
 }
 
 #[test]
-fn a_target_that_cannot_be_measured_is_refused_without_repeating_it() {
+fn an_unusable_target_is_refused_without_repeating_it() {
     check_target("localhost:8080", "expected the scheme http");
     check_target(
         "not a url",

@@ -25,7 +25,7 @@ fn check_every_cut(limits: Limits, method: Method, bytes: &[u8]) {
 }
 
 #[test]
-fn a_cut_anywhere_in_the_corpus_changes_nothing() {
+fn a_split_anywhere_in_the_corpus_changes_nothing() {
     for bytes in CORPUS {
         for method in [Method::Get, Method::Head] {
             check_every_cut(Limits::default(), method, bytes);

@@ -138,7 +138,7 @@ fn tag(tag: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_cycle_sums_its_statements_up() {
+fn the_outcome_of_a_cycle_sums_up_its_statements() {
     check(
         &[ready(b"I")],
         "0 statements, 0 rows, 0 affected, 0 notices, Idle",
@@ -196,7 +196,7 @@ fn an_error_of_a_statement_leaves_the_connection_usable() {
 }
 
 #[test]
-fn a_close_is_short_unless_the_server_said_why() {
+fn a_close_is_short_unless_the_server_reported_an_error() {
     check(
         &[],
         "short: connection closed while waiting for the results of a query",
@@ -216,7 +216,7 @@ fn a_close_is_short_unless_the_server_said_why() {
 }
 
 #[test]
-fn what_contradicts_the_protocol_is_an_error() {
+fn a_violation_of_the_protocol_is_an_error() {
     let malformed = |message: Vec<u8>, tag: &str, reason: &str| {
         check(
             &[message],

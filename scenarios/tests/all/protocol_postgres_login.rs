@@ -101,7 +101,7 @@ fn the_first_message_names_user_database_and_application() {
 }
 
 #[test]
-fn a_server_that_trusts_or_takes_a_password_lets_the_client_in() {
+fn trust_and_password_authentication_succeed() {
     let (said, startup) =
         log_in(&config(None), [[ok(), introduction()].concat().as_slice()]).unwrap();
     assert_eq!(
@@ -144,7 +144,7 @@ fn a_refusal_is_passed_on_with_its_code() {
 }
 
 #[test]
-fn an_exchange_that_cannot_go_on_is_an_error() {
+fn an_invalid_exchange_is_an_error() {
     let needs = |method| {
         format!("authentication: server asked for a password ({method}), but none was given")
     };
@@ -212,7 +212,7 @@ fn a_server_that_skips_its_part_of_scram_is_refused() {
 
 /// Like the test above, but the impostor continues up to the step that needs the password.
 #[test]
-fn a_server_that_does_not_know_the_password_fails_at_its_own_proof() {
+fn a_server_without_the_password_fails_at_its_own_proof() {
     let mut said = Vec::new();
     let mut startup = Startup::begin(&config(Some("pw")), &mut Vec::new()).unwrap();
     let mut answer = |body: &[u8], said: &mut Vec<u8>| startup.advance(&request(body), said);
@@ -349,7 +349,7 @@ fn check_target(text: &str, expected: &str) {
 }
 
 #[test]
-fn a_target_is_taken_apart() {
+fn a_target_is_split_into_its_parts() {
     check_target(
         "postgres://ann@localhost",
         "localhost 5432 ann ann photofinish",
@@ -369,7 +369,7 @@ fn a_target_is_taken_apart() {
 }
 
 #[test]
-fn a_target_that_cannot_be_used_is_refused_with_a_reason() {
+fn an_unusable_target_is_refused_with_a_reason() {
     check_target(
         "localhost:5432",
         "expected the scheme postgres or postgresql",
@@ -412,7 +412,7 @@ fn a_target_that_cannot_be_used_is_refused_with_a_reason() {
 
 /// No text made from a URL contains the password, whatever the error, and wherever the password ends up.
 #[test]
-fn no_text_ever_holds_the_password() {
+fn no_text_ever_contains_the_password() {
     let passwords = [
         "hunter2",
         "hun%74er2",

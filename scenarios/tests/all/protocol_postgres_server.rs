@@ -91,7 +91,7 @@ fn comparable((rows, outcome): (Vec<Cells>, Outcome)) -> Result<(Vec<Cells>, u64
 }
 
 #[test]
-fn each_method_of_authentication_lets_the_right_password_in_and_no_other() {
+fn each_method_of_authentication_accepts_only_the_right_password() {
     let Some(server) = ThrowawayPostgres::shared() else {
         return;
     };
@@ -155,7 +155,7 @@ fn code(error: &Option<PgError>) -> Option<&str> {
 
 /// Runs the same statements through both, each with its own connection and temporary tables.
 #[test]
-fn simple_statements_give_what_the_oracle_gets() {
+fn simple_statements_agree_with_the_oracle() {
     let Some(server) = ThrowawayPostgres::shared() else {
         return;
     };
@@ -195,7 +195,7 @@ fn simple_statements_give_what_the_oracle_gets() {
 }
 
 #[test]
-fn transaction_status_notices_and_notifications_are_told() {
+fn transaction_status_notices_and_notifications_are_reported() {
     let Some(server) = ThrowawayPostgres::shared() else {
         return;
     };
@@ -238,7 +238,7 @@ fn transaction_status_notices_and_notifications_are_told() {
 
 /// A statement with a parameter of every kind, executed with boundary values, in both result formats.
 #[test]
-fn prepared_statements_give_what_the_oracle_gets() {
+fn prepared_statements_agree_with_the_oracle() {
     let Some(server) = ThrowawayPostgres::shared() else {
         return;
     };
@@ -313,7 +313,7 @@ fn prepared_statements_give_what_the_oracle_gets() {
 }
 
 #[test]
-fn a_prepared_statement_is_described_counted_and_forgotten() {
+fn a_prepared_statement_is_described_counted_and_deallocated() {
     let Some(server) = ThrowawayPostgres::shared() else {
         return;
     };
@@ -351,7 +351,7 @@ fn a_prepared_statement_is_described_counted_and_forgotten() {
 }
 
 #[test]
-fn a_copy_is_refused_and_a_killed_session_says_why() {
+fn a_copy_is_refused_and_a_killed_session_has_an_error() {
     let Some(server) = ThrowawayPostgres::shared() else {
         return;
     };

@@ -104,7 +104,7 @@ fn conversation() -> Vec<u8> {
 }
 
 #[test]
-fn whole_input_is_heard_in_order_and_pings_and_the_close_are_answered() {
+fn messages_are_received_in_order_with_replies_to_pings_and_the_close() {
     let heard = hear(&conversation(), &[]);
     let long = format!("Stra\u{df}e {} end", "x".repeat(300));
     assert_eq!(heard.messages, ["short", &long, ""]);
@@ -114,7 +114,7 @@ fn whole_input_is_heard_in_order_and_pings_and_the_close_are_answered() {
 }
 
 #[test]
-fn a_cut_anywhere_changes_nothing() {
+fn a_split_anywhere_changes_nothing() {
     let whole = hear(&conversation(), &[]);
     let everywhere: Vec<usize> = (0..2_000).collect();
     assert_eq!(hear(&conversation(), &everywhere), whole, "byte by byte");
@@ -138,7 +138,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_sent_is_a_masked_frame_that_says_the_message() {
+fn a_sent_message_is_a_masked_frame() {
     let mut client = client();
     let answer = accepted(&mut client);
     assert_eq!(client.send("early"), Err(WebSocketError::NotOpen));
@@ -160,7 +160,7 @@ fn what_is_sent_is_a_masked_frame_that_says_the_message() {
 }
 
 #[test]
-fn what_is_wrong_is_told_apart() {
+fn each_violation_has_its_error() {
     let end = |frames: &[u8]| hear(frames, &[]).end.unwrap_err();
     assert_eq!(end(&frame(LAST | TEXT, b"x")), WebSocketError::Aborted);
     assert_eq!(end(&frame(LAST | BINARY, b"x")), WebSocketError::Binary);
@@ -172,7 +172,7 @@ fn what_is_wrong_is_told_apart() {
 }
 
 #[test]
-fn a_refused_handshake_tells_its_status_and_one_that_never_comes_is_short() {
+fn a_refused_handshake_has_its_status_and_a_missing_one_is_short() {
     let mut refused = client();
     refused.feed(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
     assert_eq!(refused.open(), Err(WebSocketError::Refused { status: 404 }));

@@ -708,7 +708,7 @@ fn an_override_of_a_stop_rule_replaces_the_one_in_the_file() {
 }
 
 #[test]
-fn a_mistake_in_an_override_is_found_there() {
+fn an_error_in_an_override_is_reported_there() {
     let text = shipped("http-get");
     assert_snapshot!(refusal(text, &["unit=5"]), @r#"
     error: wrong type for `unit`: integer `5`
@@ -812,7 +812,7 @@ fn an_override_applies_where_it_fits_and_must_fit_somewhere() {
 }
 
 #[test]
-fn every_scenario_of_the_catalogue_is_right_and_runs_a_workload_that_exists() {
+fn every_scenario_of_the_catalogue_is_valid() {
     let names: Vec<_> = catalogue().iter().map(|entry| entry.name).collect();
     for name in [
         "null",
@@ -883,7 +883,7 @@ fn every_suite_names_scenarios_that_accept_its_overrides() {
 }
 
 #[test]
-fn a_flawed_suite_is_refused_at_the_lines_at_fault() {
+fn errors_in_a_suite_have_their_lines() {
     let text =
         "rounds = 0\n[[scenarios]]\nnam = 'x'\n[[scenarios]]\nname = 'null'\nset = ['unit']\n";
     assert_snapshot!(Suite::parse(source(text)).unwrap_err(), @r"
@@ -942,7 +942,7 @@ fn the_schema_accepts_the_catalogue_and_refuses_what_the_reader_refuses() {
 }
 
 #[test]
-fn colour_is_added_only_when_asked_for() {
+fn colour_is_optional() {
     let refused = parse("workload = 1", &[]).expect_err("refused");
     assert!(refused.render(true).contains('\u{1b}'));
     assert!(!refused.render(false).contains('\u{1b}'));

@@ -269,7 +269,7 @@ fn an_impossible_plan_is_an_error_with_a_hint() {
 }
 
 #[test]
-fn a_runtime_that_cannot_do_it_honestly_has_a_cell_with_the_reason_and_is_in_no_block() {
+fn an_unsupported_cell_has_its_reason_and_is_in_no_block() {
     let mut needy = scenario("workload = 'null'\nruntimes = ['sync', 'tokio']");
     needy.needs = &[Capability::Concurrency];
     let planned = plan(&[needy.clone()], &options()).unwrap();
@@ -322,7 +322,7 @@ fn the_order_of_a_plan_never_changes_between_versions() {
 }
 
 #[test]
-fn every_cell_comes_equally_often_to_every_position() {
+fn every_cell_is_equally_often_at_every_position() {
     // 6000 blocks of 5 cells: 1200 expected at each position, with a standard deviation of 31.
     let runtimes = "runtimes = ['sync', 'threads', 'pool', 'tokio', 'smol']";
     let given = PlanOptions {
@@ -416,7 +416,7 @@ fn loads(text: &str, options: &PlanOptions) -> Vec<String> {
 }
 
 #[test]
-fn a_rate_makes_the_load_an_open_one_with_the_most_sessions_there_are() {
+fn a_rate_makes_the_load_open_with_the_maximum_of_sessions() {
     let text = "workload = 'null'\nload.concurrency = [4, 16, 1]\nruntimes = ['sync']";
     let given = |concurrency: &[u32]| PlanOptions {
         rates: rates(&[1_000.0, 20.5, 1_000.0]),
@@ -440,7 +440,7 @@ fn a_rate_makes_the_load_an_open_one_with_the_most_sessions_there_are() {
 }
 
 #[test]
-fn a_scenario_may_be_open_itself() {
+fn a_scenario_may_have_an_open_load() {
     let text = "workload = 'null'\nruntimes = ['sync']\nload = { rate = [100, 200], arrivals = 'poisson', concurrency = 8 }";
     let expected = [
         "open, 100/s Poisson, 8 sessions",

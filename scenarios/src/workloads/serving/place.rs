@@ -16,7 +16,7 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::Handler;
 use super::house::House;
-use crate::protocol::http_server::{Answer, Asked, RequestFlaw};
+use crate::protocol::http_server::{Request, RequestFlaw, Response};
 
 /// Kind of failure: nobody asked for anything in time.
 const IDLE: &str = "idle";
@@ -34,8 +34,8 @@ pub struct Place<R: Runtime, H> {
     /// Out of its place while in use: what fails or is given up closes it.
     stream: Option<R::Stream>,
     received: Buffer,
-    asked: Asked,
-    answer: Answer,
+    asked: Request,
+    answer: Response,
     bytes: Vec<u8>,
 }
 
@@ -59,8 +59,8 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
             handler,
             stream: None,
             received: Buffer::with_capacity(BUFFER_BYTES),
-            asked: Asked::default(),
-            answer: Answer::default(),
+            asked: Request::default(),
+            answer: Response::default(),
             bytes: Vec::new(),
         }
     }
@@ -137,7 +137,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
     ) -> Result<Failure, Failure> {
         let told = flaw.to_string();
         self.answer.text(flaw.status(), &told);
-        self.answer.encode(&Asked::refused(), &mut self.bytes);
+        self.answer.encode(&Request::default(), &mut self.bytes);
         stream.write_all(&mut self.bytes).await?;
         self.house.traffic.wrote(self.bytes.len());
         Ok(Failure::new(BAD_REQUEST, told))
@@ -182,7 +182,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
             bytes,
             ..
         } = self;
-        let handled = match asked.is_for_showing() {
+        let handled = match asked.is_get_or_head() {
             true => handler.answer(env, asked.target(), answer).await,
             false => {
                 answer.text(405, "GET and HEAD are all that there is");

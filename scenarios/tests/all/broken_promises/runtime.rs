@@ -1,8 +1,7 @@
-//! A runtime that keeps all of its promises but one, and a workload that runs on it without knowing.
+//! A runtime that breaks one promise, and a wrapper that runs any workload on it.
 //!
-//! Everything is done by the runtime beneath, so that what is broken is one thing and real: a semaphore that really lets one
-//! more in, a channel that really loses an item. Each promise is broken where a broken workload would show the same, so that
-//! a check that sees the one sees the other. Which workloads must notice what is the table in `broken_promises.rs`.
+//! Everything else is delegated to a real runtime: the semaphore really has one permit too many, the channel really loses
+//! an item. Each broken promise has the same effect as a broken workload, so a check that detects one detects the other.
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,55 +21,53 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is broken.
+/// The broken promise.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 pub(crate) enum Promise {
-    /// Nothing.
     #[default]
     None,
-    /// A semaphore has a permit more than it was made with.
+    /// A semaphore has one permit too many.
     Permits,
-    /// A channel has room for many more than it was made for.
+    /// A channel has a hundred times its capacity.
     Capacity,
     /// A channel loses its first item.
     ItemLost,
-    /// A channel gives its first item twice, where that is a number.
+    /// A channel returns its first item twice, if it is a number.
     ItemDoubled,
-    /// A channel gives its second item before its first one.
+    /// A channel returns its second item before its first.
     ItemsSwapped,
-    /// What is spawned never runs.
+    /// A spawned task never runs.
     TaskLost,
-    /// The number that a part ends with is another one.
+    /// The number that a task returns is changed.
     ResultChanged,
-    /// The message of a panic is another one.
+    /// The message of a panic is changed.
     MessageChanged,
-    /// Cancelling lets the part run on.
+    /// A cancelled task continues.
     CancelSkipped,
-    /// Cancelling waits for the part's own end.
+    /// Cancelling waits for the task's regular end.
     CancelWaits,
-    /// Half of a sleep is left out.
+    /// A sleep ends after half of its time.
     WokenEarly,
-    /// A deadline lies beyond all patience.
+    /// A timeout is a hundred times as long.
     DeadlineIgnored,
-    /// A deadline passes after a third of its time.
+    /// A timeout expires after a third of its time.
     DeadlineEarly,
-    /// A file is read without the last of its bytes.
+    /// A file is read without its last byte.
     ReadShort,
     /// A file is not read at all.
     ReadSkipped,
-    /// Another place of a file is read.
+    /// A file is read at another offset.
     ReadElsewhere,
-    /// What is written goes nowhere.
+    /// A write is lost.
     WriteLost,
-    /// A file that is to be safe on the disk cannot be.
+    /// A sync fails.
     SyncFails,
-    /// A directory has an entry less.
+    /// An entry of a directory is missing.
     EntryLost,
 }
 
-/// The runtime; what is broken is shared by its clones.
 #[derive(Clone, Debug)]
 pub(crate) struct Breaking<R> {
     runtime: R,
@@ -218,7 +215,7 @@ impl<R: Runtime> Runtime for Breaking<R> {
 }
 
 impl Promise {
-    /// A number that a part ended with, or another one.
+    /// The result of a task, possibly changed.
     fn result<T: 'static>(self, mut result: T) -> T {
         if let Some(number) = (&mut result as &mut dyn Any).downcast_mut::<u64>()
             && self == Self::ResultChanged
@@ -229,7 +226,7 @@ impl Promise {
     }
 }
 
-/// A spawned part, or the lack of one.
+/// A spawned task; `None` if it was lost.
 pub(crate) struct BrokenTask<K> {
     task: Option<K>,
     broken: Promise,
@@ -261,7 +258,6 @@ impl<T: Send + 'static, K: Task<T>> Task<T> for BrokenTask<K> {
     }
 }
 
-/// Sending side of a channel.
 #[derive(Clone)]
 pub(crate) struct BrokenSender<S> {
     sender: S,
@@ -279,12 +275,11 @@ impl<T: Send + 'static, S: Sender<T>> Sender<T> for BrokenSender<S> {
     }
 }
 
-/// Receiving side of a channel.
 pub(crate) struct BrokenReceiver<S, T> {
     receiver: S,
     broken: Promise,
     received: Arc<AtomicU64>,
-    /// What comes before the next item.
+    /// Items to return before the next one.
     held_back: Arc<Mutex<VecDeque<T>>>,
 }
 
@@ -325,7 +320,7 @@ impl<T: Send + 'static, S: Receiver<T>> Receiver<T> for BrokenReceiver<S, T> {
 }
 
 impl<S, T> BrokenReceiver<S, T> {
-    /// Holds `item` back, or gives what was held back before.
+    /// Stores `item`, or without one returns the oldest stored item.
     fn hold_back(&self, item: Option<T>) -> Option<T> {
         let mut held_back = self.held_back.lock().expect("nothing panics");
         match item {
@@ -338,14 +333,13 @@ impl<S, T> BrokenReceiver<S, T> {
     }
 }
 
-/// The same number once more.
+/// A copy of the item, if it is a number.
 fn copied<T: 'static>(item: &T) -> Option<T> {
     let number: u32 = *(item as &dyn Any).downcast_ref()?;
     let again: Box<dyn Any> = Box::new(number);
     again.downcast().ok().map(|again| *again)
 }
 
-/// An open file.
 pub(crate) struct BrokenFile<F> {
     file: F,
     broken: Promise,
@@ -386,7 +380,6 @@ pub(crate) struct On<W> {
     broken: Promise,
 }
 
-/// Its parameters: those of the workload, and what is broken.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Params<P: Default> {

@@ -1,7 +1,7 @@
-//! A small site that keeps all of its own promises: what the workloads under test talk to.
+//! A small, correct site for the workloads under test.
 //!
-//! It answers each path with the path itself, but for those that mean something: an answer that comes late, one that comes
-//! at the third attempt, and a site of two pages and a document with its report.
+//! The response to most paths is the path itself; others have a delay, succeed at the third attempt, or belong to a site
+//! of two pages and a document with its report.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -13,33 +13,33 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::tiny_server;
 
-/// What stands at `/documents/1.bin`.
+/// The content of `/documents/1.bin`.
 const DOCUMENT: &str = "a document";
 
-/// How often each path was asked for.
-type Asked = Mutex<HashMap<String, u32>>;
+/// The number of requests for each path.
+type RequestCounts = Mutex<HashMap<String, u32>>;
 
-/// Starts one, and gives its address.
+/// Starts a server and returns its address.
 pub(crate) fn start() -> String {
-    let asked = Asked::default();
+    let counts = RequestCounts::default();
     tiny_server::start(move |mut client| {
         for path in tiny_server::paths(client) {
-            if client.write_all(&answer(&path, &asked)).is_err() {
+            if client.write_all(&respond(&path, &counts)).is_err() {
                 return;
             }
         }
     })
 }
 
-fn answer(path: &str, asked: &Asked) -> Vec<u8> {
-    let times = {
-        let mut asked = asked.lock().expect("nothing panics");
-        let times = asked.entry(path.to_owned()).or_default();
-        *times += 1;
-        *times
+fn respond(path: &str, counts: &RequestCounts) -> Vec<u8> {
+    let count = {
+        let mut counts = counts.lock().expect("nothing panics");
+        let count = counts.entry(path.to_owned()).or_default();
+        *count += 1;
+        *count
     };
-    let late = path.strip_prefix("/delay/");
-    if let Some(ns) = late.and_then(|path| path.strip_suffix("ns")?.parse().ok()) {
+    let delay = path.strip_prefix("/delay/");
+    if let Some(ns) = delay.and_then(|path| path.strip_suffix("ns")?.parse().ok()) {
         std::thread::sleep(Duration::from_nanos(ns));
     }
     let (status, kind, body) = match path {
@@ -52,7 +52,7 @@ fn answer(path: &str, asked: &Asked) -> Vec<u8> {
             "<title>Home</title><a href=/second>more</a>".to_owned(),
         ),
         "/second" => (200, "text/html", "<title>Second</title>".to_owned()),
-        _ if path.starts_with("/flaky/") && times <= 2 => (503, "text/plain", String::new()),
+        _ if path.starts_with("/flaky/") && count <= 2 => (503, "text/plain", String::new()),
         _ => (200, "text/plain", path.to_owned()),
     };
     let length = body.len();
