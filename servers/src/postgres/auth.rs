@@ -1,72 +1,159 @@
-//! Who may connect: no password, one in the clear, MD5 (salted), or SCRAM-SHA-256 (RFC 5802, RFC 7677).
+//! Logins: no password, one in the clear, MD5 (salted), or SCRAM-SHA-256 (RFC 5802, RFC 7677).
 //!
-//! The verifiers are those of PostgreSQL's own `pg_authid`, made once when the server starts: 4,096 rounds of hashing
-//! per connection are the client's to pay. A wrong user name fails like a wrong password, at the same point.
+//! Verifiers are those of PostgreSQL's own `pg_authid`, computed once at the start: 4,096 rounds of hashing per
+//! connection are left to the client. A wrong user name fails like a wrong password, at the same point.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
-use pgwire::messages::PgWireFrontendMessage;
-use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::password::scram_sha_256;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::{SqlError, SqlResult};
-use super::wire::{Wire, WireError};
+use super::wire::{Body, MAX_LOGIN_BYTES, Wire, WireError, authentication, malformed};
 
 const MECHANISM: &str = "SCRAM-SHA-256";
 
-/// Bytes of a block of SHA-256, which HMAC pads its key to.
+/// Bytes in a block of SHA-256, to which HMAC pads its key.
 const BLOCK_BYTES: usize = 64;
 
-/// How a client proves who it is.
-#[derive(Debug)]
-pub(crate) enum Authenticator {
+/// How clients log in.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Auth {
+    /// Without a password.
+    #[default]
     Trust,
-    Cleartext(Login),
-    Md5(Login),
-    Scram(Login, Verifier),
+    /// With the password in the clear.
+    Cleartext,
+    /// With a salted MD5 hash of the password.
+    Md5,
+    /// With SCRAM, PostgreSQL's default.
+    #[serde(rename = "scram-sha-256")]
+    Scram,
 }
 
-/// The one user, or any user if there is no name, and the password.
-#[derive(Clone)]
-pub(crate) struct Login {
-    pub(crate) user: Option<String>,
-    pub(crate) password: String,
+/// Decides who may connect.
+pub(crate) struct Authenticator {
+    auth: Auth,
+    /// The only user; any user without it.
+    user: Option<String>,
+    password: String,
+    verifier: Verifier,
 }
 
-impl std::fmt::Debug for Login {
+impl std::fmt::Debug for Authenticator {
     /// Without the password, which must reach no log.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("Login")
-            .field("user", &self.user)
+            .debug_struct("Authenticator")
+            .field("auth", &self.auth)
             .finish_non_exhaustive()
     }
 }
 
-/// What a server keeps of a password under SCRAM.
-pub(crate) struct Verifier {
+/// A number that nobody can foresee, for salts and nonces.
+pub(crate) fn random() -> u64 {
+    // Each state is keyed by the operating system's random numbers.
+    RandomState::new().build_hasher().finish()
+}
+
+impl Authenticator {
+    pub(crate) fn new(auth: Auth, user: Option<String>, password: String) -> Self {
+        let verifier = if auth == Auth::Scram {
+            Verifier::of(&password)
+        } else {
+            Verifier::default()
+        };
+        Authenticator {
+            auth,
+            user,
+            password,
+            verifier,
+        }
+    }
+
+    /// Returns once the client has proved to be `user`.
+    pub(crate) async fn log_in(&self, wire: &mut Wire, user: &str) -> Result<(), WireError> {
+        let mut last = None;
+        let is_proved = match self.auth {
+            Auth::Trust => true,
+            Auth::Cleartext => {
+                authentication(&mut wire.out, 3, &[]);
+                password(wire).await? == self.password
+            }
+            Auth::Md5 => {
+                let [a, b, c, d, ..] = random().to_be_bytes();
+                authentication(&mut wire.out, 5, &[a, b, c, d]);
+                password(wire).await?
+                    == md5_hash(user.as_bytes(), self.password.as_bytes(), [a, b, c, d])
+            }
+            Auth::Scram => {
+                last = self.scram(wire).await?;
+                last.is_some()
+            }
+        };
+        let is_known = self.user.as_ref().is_none_or(|known| known == user);
+        if self.auth != Auth::Trust && !(is_known && is_proved) {
+            let message = format!("password authentication failed for user \"{user}\"");
+            return Err(SqlError::fatal("28P01", message).into());
+        }
+        if let Some(last) = last {
+            authentication(&mut wire.out, 12, last.as_bytes());
+        }
+        authentication(&mut wire.out, 0, &[]);
+        Ok(())
+    }
+
+    /// The exchange up to the client's proof; returns the server's own proof if the client's was right.
+    async fn scram(&self, wire: &mut Wire) -> Result<Option<String>, WireError> {
+        authentication(&mut wire.out, 10, format!("{MECHANISM}\0\0").as_bytes());
+        let first = answer(wire).await?;
+        let mut body = Body(&first);
+        if body.text()? != MECHANISM {
+            return Err(malformed("the client selected an invalid SASL mechanism").into());
+        }
+        let length = body.i32()?;
+        let client_first = body.bytes(usize::try_from(length).unwrap_or(0))?;
+        let nonce = BASE64.encode([random().to_be_bytes(), random().to_be_bytes()].concat());
+        let exchange = Exchange::begin(client_first, &nonce, &self.verifier)?;
+        authentication(&mut wire.out, 11, exchange.server_first.as_bytes());
+        let client_final = answer(wire).await?;
+        Ok(exchange.end(&client_final, &self.verifier)?)
+    }
+}
+
+/// What the client sends when it is asked for a proof.
+async fn answer(wire: &mut Wire) -> Result<Vec<u8>, WireError> {
+    match wire.next(MAX_LOGIN_BYTES).await? {
+        Some((b'p', body)) => Ok(wire.input[body].to_vec()),
+        Some(_) => Err(malformed("expected a password").into()),
+        None => Err(WireError::Io),
+    }
+}
+
+async fn password(wire: &mut Wire) -> Result<String, WireError> {
+    let answer = answer(wire).await?;
+    Ok(Body(&answer).text()?.to_owned())
+}
+
+/// A server's knowledge of a password under SCRAM.
+#[derive(Default)]
+struct Verifier {
     iterations: u32,
     salt: String,
     stored_key: Vec<u8>,
     server_key: Vec<u8>,
 }
 
-impl std::fmt::Debug for Verifier {
-    /// Without the keys, from which the password could be guessed.
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Verifier")
-            .field("iterations", &self.iterations)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Verifier {
     /// Reads `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`.
-    pub(crate) fn of(password: &str) -> Self {
+    fn of(password: &str) -> Self {
         let text = scram_sha_256(password.as_bytes());
         let parse = || {
             let mut parts = text.split('$').skip(1);
@@ -86,11 +173,8 @@ impl Verifier {
 /// HMAC-SHA-256 (RFC 2104).
 fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut block = [0u8; BLOCK_BYTES];
-    if key.len() > BLOCK_BYTES {
-        block[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
+    // Keys here are digests, which fit into a block.
+    block[..key.len()].copy_from_slice(key);
     let inner = Sha256::new()
         .chain_update(block.map(|byte| byte ^ 0x36))
         .chain_update(message)
@@ -100,127 +184,6 @@ fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
         .chain_update(inner)
         .finalize()
         .into()
-}
-
-fn failed(user: &str) -> SqlError {
-    SqlError::fatal(
-        "28P01",
-        format!("password authentication failed for user \"{user}\""),
-    )
-}
-
-fn malformed() -> SqlError {
-    SqlError::fatal("08P01", "malformed SCRAM message")
-}
-
-/// Why a client is not let in.
-pub(crate) enum Refusal {
-    /// It is told.
-    Told(SqlError),
-    /// It is gone.
-    Gone,
-}
-
-impl From<SqlError> for Refusal {
-    fn from(error: SqlError) -> Self {
-        Refusal::Told(error)
-    }
-}
-
-impl From<WireError> for Refusal {
-    fn from(error: WireError) -> Self {
-        match error {
-            WireError::Protocol(error) => Refusal::Told(error),
-            WireError::Io => Refusal::Gone,
-        }
-    }
-}
-
-impl Authenticator {
-    /// Asks the client for what it takes; returns once it has proved to be `user`.
-    pub(crate) async fn admit(
-        &self,
-        wire: &mut Wire,
-        user: &str,
-        random: impl Fn() -> u64,
-    ) -> Result<(), Refusal> {
-        let admitted = |login: &Login, proved: bool| {
-            let known = login.user.as_ref().is_none_or(|known| known == user);
-            if known && proved {
-                Ok(())
-            } else {
-                Err(failed(user))
-            }
-        };
-        match self {
-            Authenticator::Trust => (),
-            Authenticator::Cleartext(login) => {
-                wire.send(&Authentication::CleartextPassword)?;
-                let given = password(wire).await?;
-                admitted(login, given == login.password)?;
-            }
-            Authenticator::Md5(login) => {
-                let salt: [u8; 4] = [0, 1, 2, 3].map(|at| random().to_be_bytes()[at]);
-                wire.send(&Authentication::MD5Password(salt.to_vec()))?;
-                let expected = md5_hash(user.as_bytes(), login.password.as_bytes(), salt);
-                let given = password(wire).await?;
-                admitted(login, given == expected)?;
-            }
-            Authenticator::Scram(login, verifier) => {
-                let proved = scram(wire, verifier, &random).await?;
-                admitted(login, proved.is_some())?;
-                if let Some(last) = proved {
-                    wire.send(&Authentication::SASLFinal(last))?;
-                }
-            }
-        }
-        wire.send(&Authentication::Ok)?;
-        Ok(())
-    }
-}
-
-async fn answer(wire: &mut Wire) -> Result<PasswordMessageFamily, Refusal> {
-    match wire.next().await? {
-        Some(PgWireFrontendMessage::PasswordMessageFamily(answer)) => Ok(answer),
-        Some(_) => Err(SqlError::fatal("08P01", "expected a password").into()),
-        None => Err(Refusal::Gone),
-    }
-}
-
-async fn password(wire: &mut Wire) -> Result<String, Refusal> {
-    let answer = answer(wire).await?.into_password();
-    Ok(answer
-        .map_err(|_| SqlError::fatal("08P01", "malformed password message"))?
-        .password)
-}
-
-/// The exchange up to the client's proof; gives the server's own proof if the client's was right.
-async fn scram(
-    wire: &mut Wire,
-    verifier: &Verifier,
-    random: &impl Fn() -> u64,
-) -> Result<Option<Bytes>, Refusal> {
-    wire.send(&Authentication::SASL(vec![MECHANISM.into()]))?;
-    let first = answer(wire)
-        .await?
-        .into_sasl_initial_response()
-        .map_err(|_| malformed())?;
-    if first.auth_method != MECHANISM {
-        return Err(
-            SqlError::fatal("08P01", "the client selected an invalid SASL mechanism").into(),
-        );
-    }
-    let first = first.data.ok_or_else(malformed)?;
-    let nonce = BASE64.encode([random().to_be_bytes(), random().to_be_bytes()].concat());
-    let exchange = Exchange::begin(&first, &nonce, verifier)?;
-    wire.send(&Authentication::SASLContinue(
-        exchange.server_first.clone().into(),
-    ))?;
-    let last = answer(wire)
-        .await?
-        .into_sasl_response()
-        .map_err(|_| malformed())?;
-    Ok(exchange.end(&last.data, verifier)?)
 }
 
 /// A SCRAM exchange, without its transport.
@@ -233,18 +196,19 @@ struct Exchange {
 
 impl Exchange {
     fn begin(client_first: &[u8], server_nonce: &str, verifier: &Verifier) -> SqlResult<Self> {
-        let text = std::str::from_utf8(client_first).map_err(|_| malformed())?;
+        let invalid = || malformed("malformed SCRAM message");
+        let text = std::str::from_utf8(client_first).map_err(|_| invalid())?;
         // The header is `n,,` or `y,,`; `p=` would bind to a TLS channel, which there is none of.
         let mut parts = text.splitn(3, ',');
-        let (binding, identity, bare) = (parts.next(), parts.next(), parts.next());
-        let (Some(binding @ ("n" | "y")), Some(identity), Some(bare)) = (binding, identity, bare)
+        let (Some(binding @ ("n" | "y")), Some(identity), Some(bare)) =
+            (parts.next(), parts.next(), parts.next())
         else {
-            return Err(malformed());
+            return Err(invalid());
         };
         let client_nonce = bare
             .split(',')
             .find_map(|part| part.strip_prefix("r="))
-            .ok_or_else(malformed)?;
+            .ok_or_else(invalid)?;
         let nonce = format!("{client_nonce}{server_nonce}");
         Ok(Exchange {
             header: format!("{binding},{identity},"),
@@ -255,13 +219,14 @@ impl Exchange {
     }
 
     /// The server's final message, if the client has proved that it knows the password.
-    fn end(&self, client_final: &[u8], verifier: &Verifier) -> SqlResult<Option<Bytes>> {
-        let text = std::str::from_utf8(client_final).map_err(|_| malformed())?;
-        let (without_proof, proof) = text.rsplit_once(",p=").ok_or_else(malformed)?;
-        let proof = BASE64.decode(proof).map_err(|_| malformed())?;
+    fn end(&self, client_final: &[u8], verifier: &Verifier) -> SqlResult<Option<String>> {
+        let invalid = || malformed("malformed SCRAM message");
+        let text = std::str::from_utf8(client_final).map_err(|_| invalid())?;
+        let (without_proof, proof) = text.rsplit_once(",p=").ok_or_else(invalid)?;
+        let proof = BASE64.decode(proof).map_err(|_| invalid())?;
         let expected = format!("c={},r={}", BASE64.encode(&self.header), self.nonce);
         if without_proof != expected || proof.len() != 32 {
-            return Err(malformed());
+            return Err(invalid());
         }
         let message = format!(
             "{},{},{without_proof}",
@@ -276,8 +241,10 @@ impl Exchange {
         if Sha256::digest(&client_key).as_slice() != verifier.stored_key {
             return Ok(None);
         }
-        let server_signature = BASE64.encode(hmac(&verifier.server_key, message.as_bytes()));
-        Ok(Some(format!("v={server_signature}").into()))
+        Ok(Some(format!(
+            "v={}",
+            BASE64.encode(hmac(&verifier.server_key, message.as_bytes()))
+        )))
     }
 }
 
@@ -297,7 +264,8 @@ mod tests {
         );
     }
 
-    /// Goal: both sides accept each other exactly when the passwords are the same. The other side is a client library.
+    /// Both sides accept each other exactly if the passwords are the same. The other side is a client library.
+    #[track_caller]
     fn check_scram(servers: &str, clients: &str, expected: bool) {
         let verifier = Verifier::of(servers);
         let mut client = ScramSha256::new(clients.as_bytes(), ChannelBinding::unrequested());
@@ -316,7 +284,7 @@ mod tests {
         );
         if let Some(last) = last {
             client
-                .finish(&last)
+                .finish(last.as_bytes())
                 .expect("the client believes the server");
         }
     }

@@ -1,106 +1,87 @@
-//! Settings of a session: SHOW, SET and RESET, and what is reported when a session starts.
+//! Settings of a session, for SHOW, SET and RESET.
 //!
-//! Few settings change anything here: the search path, the isolation level and the statement timeout. The others are
-//! kept so that a client reads back what it wrote; one that would change the form of values (time zone, date style,
-//! encoding) is refused unless it says what is true anyway.
+//! Three of them change anything: the search path, the default isolation level and the statement timeout. The others
+//! are kept so that a client reads back what it wrote; one that would change the form of values (time zone, date style,
+//! encoding) is refused unless it asks for the form they have anyway.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::error::{SqlError, SqlResult};
-use super::schema::PUBLIC;
 
-/// Settings with their defaults, and whether each is reported to the client when a session starts.
-static DEFAULTS: &[(&str, &str, bool)] = &[
-    ("application_name", "", true),
-    ("bytea_output", "hex", false),
-    ("client_encoding", "UTF8", true),
-    ("client_min_messages", "notice", false),
-    ("datestyle", "ISO, MDY", true),
-    ("default_transaction_isolation", "read committed", false),
-    ("default_transaction_read_only", "off", true),
-    ("extra_float_digits", "1", false),
-    ("in_hot_standby", "off", true),
-    ("idle_in_transaction_session_timeout", "0", false),
-    ("integer_datetimes", "on", true),
-    ("intervalstyle", "postgres", true),
-    ("is_superuser", "on", true),
-    ("lc_collate", "C", false),
-    ("lc_ctype", "C", false),
-    ("lock_timeout", "0", false),
-    ("max_identifier_length", "63", false),
-    ("search_path", "\"$user\", public", false),
-    ("server_encoding", "UTF8", true),
-    ("server_version", "15.0", true),
-    ("server_version_num", "150000", false),
-    ("standard_conforming_strings", "on", true),
-    ("statement_timeout", "0", false),
-    ("synchronous_commit", "on", false),
-    ("timezone", "UTC", true),
-    ("transaction_isolation", "read committed", false),
-    ("transaction_read_only", "off", false),
-    ("work_mem", "4MB", false),
+/// Name, default, and the name under which clients are told of the value, if they are.
+static KNOWN: [(&str, &str, Option<&str>); 27] = [
+    ("application_name", "", Some("application_name")),
+    ("bytea_output", "hex", None),
+    ("client_encoding", "UTF8", Some("client_encoding")),
+    ("client_min_messages", "notice", None),
+    ("datestyle", "ISO, MDY", Some("DateStyle")),
+    ("default_transaction_isolation", "read committed", None),
+    (
+        "default_transaction_read_only",
+        "off",
+        Some("default_transaction_read_only"),
+    ),
+    ("extra_float_digits", "1", None),
+    ("idle_in_transaction_session_timeout", "0", None),
+    ("in_hot_standby", "off", Some("in_hot_standby")),
+    ("integer_datetimes", "on", Some("integer_datetimes")),
+    ("intervalstyle", "postgres", Some("IntervalStyle")),
+    ("is_superuser", "on", Some("is_superuser")),
+    ("jit", "off", None),
+    ("lock_timeout", "0", None),
+    ("max_identifier_length", "63", None),
+    ("search_path", "\"$user\", public", None),
+    ("server_encoding", "UTF8", Some("server_encoding")),
+    ("server_version", "15.0", Some("server_version")),
+    ("server_version_num", "150000", None),
+    (
+        "standard_conforming_strings",
+        "on",
+        Some("standard_conforming_strings"),
+    ),
+    ("statement_timeout", "0", None),
+    ("synchronous_commit", "on", None),
+    ("timezone", "UTC", Some("TimeZone")),
+    ("transaction_isolation", "read committed", None),
+    ("transaction_read_only", "off", None),
+    ("work_mem", "4MB", None),
 ];
 
-/// Settings that the server decides.
-const READ_ONLY: [&str; 7] = [
+const READ_ONLY: [&str; 6] = [
     "integer_datetimes",
     "is_superuser",
-    "lc_collate",
     "max_identifier_length",
     "server_encoding",
     "server_version",
     "server_version_num",
 ];
 
-/// The name of a setting as the client is told it.
-pub(crate) fn shown_name(name: &str) -> &str {
-    match name {
-        "time zone" => "TimeZone",
-        "datestyle" => "DateStyle",
-        "intervalstyle" => "IntervalStyle",
-        "timezone" => "TimeZone",
-        other => other,
-    }
-}
+const UTC: [&str; 9] = [
+    "utc", "gmt", "etc/utc", "etc/gmt", "uct", "zulu", "0", "+00:00", "default",
+];
 
-/// Whether a time zone is UTC, by any of its names.
-pub(crate) fn is_utc(name: &str) -> bool {
-    [
-        "utc",
-        "gmt",
-        "etc/utc",
-        "etc/gmt",
-        "uct",
-        "zulu",
-        "z",
-        "0",
-        "+00",
-        "+00:00",
-        "gmt0",
-        "universal",
-        "default",
-    ]
-    .contains(&name.to_lowercase().as_str())
-}
+const LEVELS: [&str; 4] = [
+    "read uncommitted",
+    "read committed",
+    "repeatable read",
+    "serializable",
+];
 
-/// The settings of one session that differ from the defaults.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
+    /// Values other than the defaults.
     changed: BTreeMap<String, String>,
-    /// What the client asked for when it connected, to which RESET goes back.
+    /// Values the session started with, to which RESET goes back.
     initial: BTreeMap<String, String>,
-    /// Counts changes, so that what follows from settings is known to be out of date.
-    pub(crate) revision: u64,
-    /// What SET LOCAL has hidden until the end of the transaction.
+    /// Values that SET LOCAL has hidden until the end of the transaction.
     local: BTreeMap<String, Option<String>>,
+    /// Counts changes.
+    pub(crate) revision: u64,
 }
 
-fn default_of(name: &str) -> Option<&'static str> {
-    DEFAULTS
-        .iter()
-        .find(|(known, _, _)| *known == name)
-        .map(|(_, value, _)| *value)
+fn known(name: &str) -> Option<&'static (&'static str, &'static str, Option<&'static str>)> {
+    KNOWN.iter().find(|(known, ..)| *known == name)
 }
 
 fn unknown(name: &str) -> SqlError {
@@ -110,41 +91,36 @@ fn unknown(name: &str) -> SqlError {
     )
 }
 
-/// SET knows two names that are written as phrases.
-fn canonical(name: &str) -> String {
-    match name.to_lowercase().as_str() {
-        "time zone" | "time.zone" | "time_zone" => "timezone".into(),
-        "transaction isolation level" | "transaction.isolation.level" => {
-            "transaction_isolation".into()
-        }
-        "names" => "client_encoding".into(),
-        lower => lower.into(),
-    }
-}
-
 impl Settings {
-    /// Takes a setting from the start of the session; names that nobody knows are let pass, as drivers send many.
+    /// Sets a value at the start of the session; names that nobody knows pass, as drivers send many.
     pub(crate) fn start_with(&mut self, name: &str, value: &str) {
-        if self.set(name, value).is_ok() {
+        if self.set(name, value, false).is_ok() {
             self.initial = self.changed.clone();
         }
     }
 
-    /// The value that SHOW gives.
-    pub(crate) fn show(&self, name: &str) -> SqlResult<String> {
-        let name = canonical(name);
-        let value = self
-            .changed
-            .get(&name)
-            .map(String::as_str)
-            .or_else(|| default_of(&name));
-        value.map(str::to_owned).ok_or_else(|| unknown(&name))
+    /// The value of a setting; empty if there is none of this name.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        let default = || known(name).map_or("", |(_, default, _)| default);
+        self.changed.get(name).map_or_else(default, String::as_str)
     }
 
-    /// SET; a name with a dot is the user's own.
-    pub(crate) fn set(&mut self, name: &str, value: &str) -> SqlResult<()> {
-        let name = canonical(name);
-        if default_of(&name).is_none() && !name.contains('.') {
+    pub(crate) fn show(&self, name: &str) -> SqlResult<String> {
+        let name = name.to_ascii_lowercase();
+        if known(&name).is_none() && !self.changed.contains_key(&name) {
+            return Err(unknown(&name));
+        }
+        Ok(self.get(&name).to_owned())
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        KNOWN.iter().map(|(name, ..)| (*name, self.get(name)))
+    }
+
+    /// Sets a value, until the end of the transaction if it is local; a name with a dot is the user's own.
+    pub(crate) fn set(&mut self, name: &str, value: &str, is_local: bool) -> SqlResult<()> {
+        let name = name.to_ascii_lowercase();
+        if known(&name).is_none() && !name.contains('.') {
             return Err(unknown(&name));
         }
         if READ_ONLY.contains(&name.as_str()) {
@@ -154,38 +130,31 @@ impl Settings {
             ));
         }
         let value = checked(&name, value)?;
-        self.changed.insert(name, value);
+        let before = self.changed.insert(name.clone(), value);
+        if is_local {
+            self.local.entry(name).or_insert(before);
+        }
         self.revision += 1;
         Ok(())
     }
 
-    /// SET LOCAL: like SET, until the end of the transaction.
-    pub(crate) fn set_local(&mut self, name: &str, value: &str) -> SqlResult<()> {
-        let key = canonical(name);
-        let before = self.changed.get(&key).cloned();
-        self.set(name, value)?;
-        self.local.entry(key).or_insert(before);
-        Ok(())
-    }
-
-    /// RESET of one setting, or of all.
+    /// Undoes the changes of one setting, or of all.
     pub(crate) fn reset(&mut self, name: Option<&str>) -> SqlResult<()> {
         self.revision += 1;
-        let Some(name) = name.map(canonical) else {
+        let Some(name) = name.map(str::to_ascii_lowercase) else {
             self.changed = self.initial.clone();
             return Ok(());
         };
-        if default_of(&name).is_none() && !self.changed.contains_key(&name) {
+        if known(&name).is_none() && !self.changed.contains_key(&name) {
             return Err(unknown(&name));
         }
-        match self.initial.get(&name) {
-            Some(initial) => self.changed.insert(name, initial.clone()),
+        match self.initial.get(&name).cloned() {
+            Some(initial) => self.changed.insert(name, initial),
             None => self.changed.remove(&name),
         };
         Ok(())
     }
 
-    /// The end of a transaction.
     pub(crate) fn end_transaction(&mut self) {
         for (name, before) in std::mem::take(&mut self.local) {
             self.revision += 1;
@@ -196,76 +165,28 @@ impl Settings {
         }
     }
 
-    /// All settings in the order of their names.
-    pub(crate) fn all(&self) -> Vec<(String, String)> {
-        let mut all: BTreeMap<String, String> = DEFAULTS
+    /// Names and values that a client is told when it connects.
+    pub(crate) fn reported(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        KNOWN
             .iter()
-            .map(|(name, value, _)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        all.extend(self.changed.clone());
-        all.into_iter().collect()
+            .filter_map(|(name, _, reported)| Some(((*reported)?, self.get(name))))
     }
 
-    /// What the client is told when the session starts.
-    pub(crate) fn reported(&self) -> Vec<(String, String)> {
-        let reported = DEFAULTS.iter().filter(|(_, _, reported)| *reported);
-        reported
-            .map(|(name, value, _)| {
-                (
-                    shown_name(name).to_owned(),
-                    self.changed
-                        .get(*name)
-                        .cloned()
-                        .unwrap_or_else(|| (*value).to_owned()),
-                )
-            })
-            .collect()
-    }
-
-    /// The name under which the client is told of a change, if it is.
-    pub(crate) fn report_of(&self, name: &str) -> Option<(String, String)> {
-        let name = canonical(name);
-        let is_reported = DEFAULTS
-            .iter()
-            .any(|(known, _, reported)| *known == name && *reported);
-        is_reported.then(|| {
-            (
-                shown_name(&name).to_owned(),
-                self.show(&name).unwrap_or_default(),
-            )
-        })
-    }
-
-    /// The schemas in which names are looked for.
-    pub(crate) fn search_path(&self, user: &str) -> Vec<String> {
-        let value = self.show("search_path").unwrap_or_else(|_| PUBLIC.into());
-        let schema = |part: &str| {
-            let part = part.trim().trim_matches(['"', '\'']);
-            if part == "$user" {
-                user.to_owned()
-            } else {
-                part.to_owned()
-            }
-        };
-        value
-            .split(',')
-            .map(schema)
-            .filter(|schema| !schema.is_empty())
-            .collect()
+    /// Name and value as a client is told after a change, if it is.
+    pub(crate) fn report(&self, name: &str) -> Option<(&'static str, &str)> {
+        let (name, _, reported) = known(&name.to_ascii_lowercase())?;
+        Some(((*reported)?, self.get(name)))
     }
 
     /// How long a statement may run; `None` is for ever.
     pub(crate) fn statement_timeout(&self) -> Option<Duration> {
-        let value = self.changed.get("statement_timeout")?;
-        milliseconds(value)
-            .filter(|millis| *millis > 0)
+        let timeout = self
+            .changed
+            .get("statement_timeout")
+            .and_then(|value| milliseconds(value));
+        timeout
+            .filter(|&millis| millis > 0)
             .map(Duration::from_millis)
-    }
-
-    /// Whether transactions must see one state of the database from their first statement on.
-    pub(crate) fn is_strict_by_default(&self) -> bool {
-        self.show("default_transaction_isolation")
-            .is_ok_and(|level| super::plan::is_strict(&level))
     }
 }
 
@@ -283,44 +204,34 @@ fn milliseconds(value: &str) -> Option<u64> {
     }
 }
 
+/// The value as it is kept.
 fn checked(name: &str, value: &str) -> SqlResult<String> {
-    let invalid = || {
+    let lower = value.to_ascii_lowercase();
+    let lower = lower.as_str();
+    let kept = match name {
+        "timezone" => UTC.contains(&lower).then_some("UTC"),
+        "client_encoding" => ["utf8", "utf-8", "unicode", "default"]
+            .contains(&lower)
+            .then_some("UTF8"),
+        "datestyle" => lower.starts_with("iso").then_some("ISO, MDY"),
+        "intervalstyle" => (lower == "postgres").then_some(lower),
+        "bytea_output" => (lower == "hex").then_some(lower),
+        "standard_conforming_strings" => {
+            ["on", "true", "1", "yes"].contains(&lower).then_some("on")
+        }
+        "transaction_isolation" | "default_transaction_isolation" => {
+            LEVELS.contains(&lower).then_some(lower)
+        }
+        "statement_timeout" | "lock_timeout" | "idle_in_transaction_session_timeout" => {
+            milliseconds(lower).map(|_| lower)
+        }
+        _ => Some(value),
+    };
+    kept.map(str::to_owned).ok_or_else(|| {
         SqlError::new(
             "22023",
             format!("invalid value for parameter \"{name}\": \"{value}\""),
         )
-    };
-    let lower = value.to_lowercase();
-    let fits = match name {
-        "timezone" => is_utc(value),
-        "client_encoding" => {
-            ["utf8", "utf-8", "unicode", "default"].contains(&lower.trim_matches('\''))
-        }
-        "datestyle" => lower.starts_with("iso"),
-        "intervalstyle" => lower == "postgres",
-        "bytea_output" => lower == "hex",
-        "standard_conforming_strings" => ["on", "true", "1", "yes"].contains(&lower.as_str()),
-        "transaction_isolation" | "default_transaction_isolation" => [
-            "read uncommitted",
-            "read committed",
-            "repeatable read",
-            "serializable",
-        ]
-        .contains(&lower.as_str()),
-        "statement_timeout" | "lock_timeout" | "idle_in_transaction_session_timeout" => {
-            milliseconds(&lower).is_some()
-        }
-        _ => true,
-    };
-    if !fits {
-        return Err(invalid());
-    }
-    Ok(match name {
-        "timezone" => "UTC".into(),
-        "client_encoding" => "UTF8".into(),
-        "datestyle" => "ISO, MDY".into(),
-        "transaction_isolation" | "default_transaction_isolation" => lower,
-        _ => value.to_owned(),
     })
 }
 
@@ -331,25 +242,24 @@ mod tests {
     #[test]
     fn a_local_setting_ends_with_its_transaction() {
         let mut settings = Settings::default();
-        settings.set("application_name", "before").expect("valid");
         settings
-            .set_local("application_name", "within")
+            .set("application_name", "before", false)
             .expect("valid");
-        assert_eq!(settings.show("application_name").as_deref(), Ok("within"));
+        settings
+            .set("application_name", "within", true)
+            .expect("valid");
+        assert_eq!(settings.get("application_name"), "within");
         settings.end_transaction();
-        assert_eq!(settings.show("application_name").as_deref(), Ok("before"));
+        assert_eq!(settings.get("application_name"), "before");
     }
 
     #[test]
     fn a_time_zone_other_than_utc_is_refused() {
         let mut settings = Settings::default();
-        assert_eq!(
-            settings
-                .set("TimeZone", "Europe/Berlin")
-                .expect_err("not UTC")
-                .state(),
-            "22023"
-        );
-        assert_eq!(settings.set("time zone", "Etc/UTC"), Ok(()));
+        let refused = settings
+            .set("TimeZone", "Europe/Berlin", false)
+            .expect_err("not UTC");
+        assert_eq!(refused.state(), "22023");
+        assert_eq!(settings.set("TimeZone", "Etc/UTC", false), Ok(()));
     }
 }

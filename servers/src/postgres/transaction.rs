@@ -1,21 +1,21 @@
-//! A session's transaction: its status, and when it has the engine for itself.
+//! A session's transaction: its status, and when it is alone with the engine.
 //!
-//! Under READ COMMITTED, the default, reads take the engine one statement at a time, and the first change (or FOR
-//! UPDATE, or LOCK TABLE) keeps it until the end. Under REPEATABLE READ and SERIALIZABLE the first statement keeps it.
-//! BEGIN alone keeps nothing, so that an idle transaction holds up nobody. A transaction that is dropped is undone.
+//! Under READ COMMITTED, the default, a read takes the engine for one statement, and the first change (or FOR UPDATE, or
+//! LOCK TABLE) keeps it until the end. Under REPEATABLE READ and SERIALIZABLE the first statement keeps it. BEGIN alone
+//! keeps nothing, so an idle transaction holds up nobody. A transaction that is dropped is undone.
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::engine::{Database, Engine, User};
+use super::database::{Database, Engine};
 use super::error::{SqlError, SqlResult};
-use super::plan::Modes;
+use super::names::quote;
 
-/// Where a session stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Status {
     /// Each statement is a transaction.
+    #[default]
     Idle,
-    /// The statements of one message, or up to the next Sync, are one transaction.
+    /// The statements of one message, or up to the next Sync, are a transaction.
     Implicit,
     /// Between BEGIN and COMMIT.
     Open,
@@ -23,118 +23,92 @@ pub(crate) enum Status {
     Failed,
 }
 
-/// The transaction of one session.
-#[derive(Debug)]
+/// What BEGIN and SET TRANSACTION may ask for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Modes {
+    pub(crate) level: Option<&'static str>,
+    pub(crate) is_read_only: Option<bool>,
+}
+
+#[derive(Debug, Default)]
 pub(crate) struct Transaction {
     pub(crate) status: Status,
     lease: Option<OwnedMutexGuard<Engine>>,
-    strict: bool,
-    read_only: bool,
+    /// True if all its statements see one state.
+    is_strict: bool,
+    pub(crate) is_read_only: bool,
     savepoints: Vec<String>,
-    /// When it began; `now()` stands still within it.
-    pub(crate) now_micros: Option<i64>,
+}
+
+/// True for the levels under which all statements see one state.
+pub(crate) fn is_strict(level: &str) -> bool {
+    matches!(level, "repeatable read" | "serializable")
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
         if let Some(mut engine) = self.lease.take() {
-            // An engine that cannot undo a transaction would refuse the next BEGIN, and say so to its user.
+            // An engine that cannot undo a transaction refuses the next BEGIN, whose session is told.
             let _ = engine.rollback();
         }
     }
 }
 
 impl Transaction {
-    pub(crate) fn new() -> Self {
-        Transaction {
-            status: Status::Idle,
-            lease: None,
-            strict: false,
-            read_only: false,
-            savepoints: Vec::new(),
-            now_micros: None,
-        }
-    }
-
     /// The engine, if this transaction has it.
-    pub(crate) fn lease(&mut self) -> Option<&mut Engine> {
+    pub(crate) fn leased(&mut self) -> Option<&mut Engine> {
         self.lease.as_deref_mut()
     }
 
-    /// Whether a change is forbidden.
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.read_only
-    }
-
-    /// Whether a statement that takes the lease, or does not, needs it now.
-    pub(crate) fn needs_lease(&self, takes_lease: bool) -> bool {
-        self.status != Status::Idle && self.lease.is_none() && (takes_lease || self.strict)
-    }
-
-    /// Takes the engine until the end of the transaction.
-    pub(crate) async fn take_lease(&mut self, database: &Database, user: &User) -> SqlResult<()> {
-        let mut engine = database.engine().await?;
-        engine.enter(user);
-        engine.begin()?;
-        // From here on the guard's owner undoes it, whatever happens.
-        let engine = self.lease.insert(engine);
+    /// Takes the engine until the end of the transaction, if a statement that may need it does.
+    pub(crate) async fn lease_for(
+        &mut self,
+        database: &Database,
+        takes_lease: bool,
+    ) -> SqlResult<()> {
+        if self.status == Status::Idle || self.lease.is_some() || !(takes_lease || self.is_strict) {
+            return Ok(());
+        }
+        let engine = self.lease.insert(database.lease().await?);
+        engine.execute("BEGIN")?;
         self.savepoints
             .iter()
-            .try_for_each(|name| engine.savepoint(name))
+            .try_for_each(|name| engine.execute(&format!("SAVEPOINT {}", quote(name))))
     }
 
-    /// BEGIN, or what a message of several statements begins.
-    pub(crate) fn begin(
-        &mut self,
-        status: Status,
-        modes: Modes,
-        strict_by_default: bool,
-        now_micros: i64,
-    ) {
+    pub(crate) fn begin(&mut self, status: Status, modes: Modes, default_level: &str) {
         self.status = status;
-        self.now_micros.get_or_insert(now_micros);
-        self.strict = modes.strict().unwrap_or(strict_by_default);
-        self.read_only = modes.read_only.unwrap_or(false);
+        self.is_strict = is_strict(default_level);
+        self.set_modes(modes);
     }
 
-    /// SET TRANSACTION.
     pub(crate) fn set_modes(&mut self, modes: Modes) {
-        self.strict = modes.strict().unwrap_or(self.strict);
-        self.read_only = modes.read_only.unwrap_or(self.read_only);
+        self.is_strict = modes.level.map_or(self.is_strict, is_strict);
+        self.is_read_only = modes.is_read_only.unwrap_or(self.is_read_only);
     }
 
-    /// Ends the transaction well; a failure to commit ends it too, undone.
-    pub(crate) fn commit(&mut self, database: &Database) -> SqlResult<()> {
-        let result = match self.lease.take() {
-            None => Ok(()),
-            Some(mut engine) => {
-                let committed = engine.commit();
-                match &committed {
-                    Ok(()) => database.publish(&engine),
-                    Err(_) => engine.rollback()?,
-                }
-                committed
-            }
+    /// Ends the transaction; a failure to commit undoes it.
+    pub(crate) fn commit(&mut self) -> SqlResult<()> {
+        let Some(engine) = self.lease.as_deref_mut() else {
+            *self = Transaction::default();
+            return Ok(());
         };
-        self.end();
+        let result = engine.execute("COMMIT");
+        if result.is_ok() {
+            self.lease = None;
+        }
+        // What is left of the lease is undone as it is dropped.
+        *self = Transaction::default();
         result
     }
 
-    /// Ends the transaction as if it had never been.
-    pub(crate) fn rollback(&mut self) -> SqlResult<()> {
-        let result = self
-            .lease
-            .take()
-            .map_or(Ok(()), |mut engine| engine.rollback());
-        self.end();
-        result
+    /// Undoes the transaction and ends it.
+    pub(crate) fn rollback(&mut self) {
+        *self = Transaction::default();
     }
 
-    fn end(&mut self) {
-        *self = Transaction::new();
-    }
-
-    /// Notes an error. Without a savepoint to go back to nothing can be saved, so the engine is given back at once.
+    /// Marks an open transaction as failed. Without a savepoint to go back to nothing can be saved, so the engine is given
+    /// back at once.
     pub(crate) fn fail(&mut self) {
         if self.status == Status::Open {
             self.status = Status::Failed;
@@ -148,12 +122,12 @@ impl Transaction {
         }
     }
 
-    fn inside(&self, what: &str) -> SqlResult<()> {
+    fn check_open(&self, command: &str) -> SqlResult<()> {
         match self.status {
             Status::Open | Status::Failed => Ok(()),
             _ => Err(SqlError::new(
                 "25P01",
-                format!("{what} can only be used in transaction blocks"),
+                format!("{command} can only be used in transaction blocks"),
             )),
         }
     }
@@ -163,31 +137,35 @@ impl Transaction {
         found.ok_or_else(|| SqlError::new("3B001", format!("savepoint \"{name}\" does not exist")))
     }
 
-    pub(crate) fn savepoint(&mut self, name: &str) -> SqlResult<()> {
-        self.inside("SAVEPOINT")?;
-        if let Some(engine) = self.lease.as_deref_mut() {
-            engine.savepoint(name)?;
+    fn execute(&mut self, command: &str, name: &str) -> SqlResult<()> {
+        match self.lease.as_deref_mut() {
+            Some(engine) => engine.execute(&format!("{command} {}", quote(name))),
+            None => Ok(()),
         }
+    }
+
+    pub(crate) fn savepoint(&mut self, name: &str) -> SqlResult<()> {
+        self.check_open("SAVEPOINT")?;
+        self.execute("SAVEPOINT", name)?;
         self.savepoints.push(name.to_owned());
         Ok(())
     }
 
     pub(crate) fn release(&mut self, name: &str) -> SqlResult<()> {
-        self.inside("RELEASE SAVEPOINT")?;
+        self.check_open("RELEASE SAVEPOINT")?;
         let at = self.position(name)?;
-        if let Some(engine) = self.lease.as_deref_mut() {
-            engine.release(name)?;
-        }
+        self.execute("RELEASE", name)?;
         self.savepoints.truncate(at);
         Ok(())
     }
 
-    /// Goes back to a savepoint, which also mends a transaction that has failed.
+    /// Goes back to a savepoint, after which the transaction is no longer failed.
     pub(crate) fn rollback_to(&mut self, name: &str) -> SqlResult<()> {
-        self.inside("ROLLBACK TO SAVEPOINT")?;
+        self.check_open("ROLLBACK TO SAVEPOINT")?;
         let at = self.position(name)?;
-        if let Some(engine) = self.lease.as_deref_mut() {
-            engine.rollback_to(name)?;
+        self.execute("ROLLBACK TO", name)?;
+        if let Some(engine) = self.leased() {
+            engine.definitions_changed();
         }
         self.savepoints.truncate(at + 1);
         self.status = Status::Open;

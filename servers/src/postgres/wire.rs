@@ -1,153 +1,317 @@
-//! One connection's messages: read whole, written in bulk.
+//! One connection's messages: framed and bounded on the way in, appended to a buffer on the way out.
 //!
-//! Messages are pgwire's. What is written stays in a buffer until the server would have to wait for the client, so an
-//! answer leaves in one piece however many messages it has. What messages mean is in `session.rs`.
+//! The buffer is sent when everything that has arrived is answered, so a pipeline of messages gets its answers in one
+//! write. A message is read where it arrived; nothing is copied. What messages mean is in `session.rs`.
 
 use std::io;
+use std::ops::Range;
 
-use bytes::BytesMut;
-use pgwire::messages::response::{GssEncResponse, NoticeResponse, SslResponse};
-use pgwire::messages::{
-    DecodeContext, Message, PgWireFrontendMessage, ProtocolVersion, SslNegotiationMetaMessage,
-};
+use bytes::BufMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::error::SqlError;
+use super::error::{SqlError, SqlResult};
 use crate::CountedStream;
 
-/// Where a new connection's buffers start.
-const BUFFER_BYTES: usize = 8 << 10;
+/// Read from the socket at once.
+const READ_BYTES: usize = 8 << 10;
 
-/// Answers larger than this leave before they are complete.
+/// Answers are sent early once they are longer than this.
 const FLUSH_BYTES: usize = 256 << 10;
 
-/// Why a connection has to end.
+/// A buffer that has grown beyond this is given back once it is empty.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// Longest message of a client that has not logged in, as in PostgreSQL.
+pub(crate) const MAX_LOGIN_BYTES: usize = 10_000;
+
+/// Longest message of one that has.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// Why a connection ends.
 #[derive(Debug)]
 pub(crate) enum WireError {
-    /// The socket failed or closed in the middle.
+    /// The client is gone.
     Io,
-    /// The client does not speak the protocol.
+    /// The client is told, and disconnected.
     Protocol(SqlError),
 }
 
 impl From<io::Error> for WireError {
     fn from(_: io::Error) -> Self {
-        // Whatever the reason, the client is gone, and nobody is left to be told.
         WireError::Io
     }
 }
 
-/// A connection.
+impl From<SqlError> for WireError {
+    fn from(error: SqlError) -> Self {
+        WireError::Protocol(error)
+    }
+}
+
+pub(crate) fn malformed(message: &str) -> SqlError {
+    SqlError::fatal("08P01", message)
+}
+
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: CountedStream,
-    input: BytesMut,
-    /// What will be sent.
-    pub(crate) output: BytesMut,
-    context: DecodeContext,
+    /// Received; a message in it is given by its range.
+    pub(crate) input: Vec<u8>,
+    /// Bytes of `input` that have been dealt with.
+    consumed: usize,
+    /// To be sent.
+    pub(crate) out: Vec<u8>,
 }
 
 impl Wire {
     pub(crate) fn new(stream: CountedStream) -> Self {
         Wire {
             stream,
-            input: BytesMut::with_capacity(BUFFER_BYTES),
-            output: BytesMut::with_capacity(BUFFER_BYTES),
-            context: DecodeContext::new(ProtocolVersion::PROTOCOL3_0),
+            input: Vec::new(),
+            consumed: 0,
+            out: Vec::new(),
         }
     }
 
-    /// The first real message: a startup or a cancel request. Encryption is declined on the way.
-    pub(crate) async fn first(&mut self) -> Result<Option<PgWireFrontendMessage>, WireError> {
+    /// The next message of a client that has started: its type, and the range of its body in `input`; `None` at the end.
+    pub(crate) async fn next(
+        &mut self,
+        max_bytes: usize,
+    ) -> Result<Option<(u8, Range<usize>)>, WireError> {
         loop {
-            match self.next().await? {
-                Some(PgWireFrontendMessage::SslNegotiation(asked)) => match asked {
-                    SslNegotiationMetaMessage::PostgresSsl(_) => self.send(&SslResponse::Refuse)?,
-                    SslNegotiationMetaMessage::PostgresGss(_) => {
-                        self.send(&GssEncResponse::Refuse)?
-                    }
-                    SslNegotiationMetaMessage::None => self.context.awaiting_frontend_ssl = false,
-                },
-                first => {
-                    self.context.awaiting_frontend_ssl = false;
-                    self.context.awaiting_frontend_startup = false;
-                    return Ok(first);
-                }
+            if let Some(&kind) = self.input.get(self.consumed)
+                && let Some(body) = self.framed(self.consumed + 1, max_bytes)?
+            {
+                self.consumed = body.end;
+                return Ok(Some((kind, body)));
             }
-        }
-    }
-
-    /// The next message; `None` when the client has closed. What was written goes out before waiting.
-    pub(crate) async fn next(&mut self) -> Result<Option<PgWireFrontendMessage>, WireError> {
-        loop {
-            let decoded = PgWireFrontendMessage::decode(&mut self.input, &self.context);
-            let decoded = decoded.map_err(|error| {
-                WireError::Protocol(SqlError::fatal(
-                    "08P01",
-                    format!("invalid message: {error}"),
-                ))
-            })?;
-            if let Some(message) = decoded {
-                return Ok(Some(message));
-            }
-            self.flush().await?;
-            self.input.reserve(BUFFER_BYTES);
-            if self.stream.read_buf(&mut self.input).await? == 0 {
+            if !self.receive().await? {
                 return Ok(None);
             }
         }
     }
 
-    /// Whether the message that has arrived next is of this type.
-    pub(crate) fn is_next(&self, message_type: u8) -> bool {
-        self.input.first() == Some(&message_type)
-    }
-
-    /// Puts a message into the buffer.
-    pub(crate) fn send(&mut self, message: &impl Message) -> Result<(), WireError> {
-        // It fails only for a message of more than 2 GiB.
-        message.encode(&mut self.output).map_err(|_| WireError::Io)
-    }
-
-    /// Tells the client of an error; the caller decides what happens to the session.
-    pub(crate) fn send_error(&mut self, error: &SqlError) -> Result<(), WireError> {
-        self.send(&error.to_response())
-    }
-
-    /// A remark that changes nothing.
-    pub(crate) fn send_warning(&mut self, state: &str, message: &str) -> Result<(), WireError> {
-        let field = |code: u8, text: &str| (code, text.to_owned());
-        let fields = vec![
-            field(b'S', "WARNING"),
-            field(b'V', "WARNING"),
-            field(b'C', state),
-            field(b'M', message),
-        ];
-        self.send(&NoticeResponse::new(fields))
-    }
-
-    /// Sends early what has grown large.
-    pub(crate) async fn flush_if_large(&mut self) -> Result<(), WireError> {
-        if self.output.len() > FLUSH_BYTES {
-            self.flush().await
-        } else {
-            Ok(())
+    /// The next message of a client that has not started, which has no type.
+    pub(crate) async fn next_untyped(&mut self) -> Result<Option<Range<usize>>, WireError> {
+        loop {
+            if let Some(body) = self.framed(self.consumed, MAX_LOGIN_BYTES)? {
+                self.consumed = body.end;
+                return Ok(Some(body));
+            }
+            if !self.receive().await? {
+                return Ok(None);
+            }
         }
     }
 
-    /// Sends what is in the buffer.
-    pub(crate) async fn flush(&mut self) -> Result<(), WireError> {
-        if !self.output.is_empty() {
-            self.stream.write_all(&self.output).await?;
-            self.output.clear();
+    /// The body after the length at `at`, if all of it is there.
+    fn framed(&self, at: usize, max_bytes: usize) -> SqlResult<Option<Range<usize>>> {
+        let Some(length) = self.input.get(at..at + 4) else {
+            return Ok(None);
+        };
+        let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize;
+        if !(4..=max_bytes).contains(&length) {
+            return Err(malformed("invalid message length"));
+        }
+        Ok((self.input.len() >= at + length).then_some(at + 4..at + length))
+    }
+
+    /// Sends what is there, then waits for more; false at the end.
+    async fn receive(&mut self) -> Result<bool, WireError> {
+        self.flush().await?;
+        self.input.drain(..self.consumed);
+        self.consumed = 0;
+        if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
+            self.input = Vec::new();
+        }
+        self.input.reserve(READ_BYTES);
+        Ok(self.stream.read_buf(&mut self.input).await? > 0)
+    }
+
+    pub(crate) async fn flush_if_large(&mut self) -> Result<(), WireError> {
+        if self.out.len() > FLUSH_BYTES {
+            self.flush().await?;
         }
         Ok(())
     }
 
-    /// Sends all, and says that nothing more will come.
+    pub(crate) async fn flush(&mut self) -> Result<(), WireError> {
+        if !self.out.is_empty() {
+            self.stream.write_all(&self.out).await?;
+            self.out.clear();
+            if self.out.capacity() > KEPT_BYTES {
+                self.out = Vec::new();
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is there and ends the connection.
     pub(crate) async fn close(&mut self) {
         // The client may have gone first.
         let _ = self.flush().await;
         let _ = self.stream.shutdown().await;
     }
+}
+
+/// The body of a message, read from its start.
+pub(crate) struct Body<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Body<'a> {
+    pub(crate) fn bytes(&mut self, count: usize) -> SqlResult<&'a [u8]> {
+        let (bytes, rest) = self
+            .0
+            .split_at_checked(count)
+            .ok_or_else(|| malformed("a message is shorter than its contents"))?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
+    pub(crate) fn u8(&mut self) -> SqlResult<u8> {
+        Ok(self.bytes(1)?[0])
+    }
+
+    pub(crate) fn i16(&mut self) -> SqlResult<i16> {
+        let bytes = self.bytes(2)?;
+        Ok(i16::from_be_bytes([bytes[0], bytes[1]]))
+    }
+
+    pub(crate) fn i32(&mut self) -> SqlResult<i32> {
+        let bytes = self.bytes(4)?;
+        Ok(i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
+    /// The text up to the next zero byte.
+    pub(crate) fn text(&mut self) -> SqlResult<&'a str> {
+        let end = self.0.iter().position(|&byte| byte == 0);
+        let bytes = self.bytes(end.ok_or_else(|| malformed("a text without its end"))?)?;
+        self.0 = &self.0[1..];
+        std::str::from_utf8(bytes)
+            .map_err(|_| SqlError::new("22021", "invalid byte sequence for encoding \"UTF8\""))
+    }
+
+    /// A list with its count before it.
+    pub(crate) fn list<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> SqlResult<T>,
+    ) -> SqlResult<Vec<T>> {
+        let count = self.i16()?;
+        (0..count as u16).map(|_| item(self)).collect()
+    }
+}
+
+/// Appends a message whose body `write` appends.
+pub(crate) fn message(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    out.put_u8(kind);
+    let start = out.len();
+    out.put_u32(0);
+    write(out);
+    let length = (out.len() - start) as u32;
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.put_slice(text.as_bytes());
+    out.put_u8(0);
+}
+
+/// A message that is no more than its type.
+pub(crate) fn empty(out: &mut Vec<u8>, kind: u8) {
+    message(out, kind, |_| ());
+}
+
+pub(crate) fn authentication(out: &mut Vec<u8>, code: i32, data: &[u8]) {
+    message(out, b'R', |out| {
+        out.put_i32(code);
+        out.put_slice(data);
+    });
+}
+
+pub(crate) fn parameter_status(out: &mut Vec<u8>, name: &str, value: &str) {
+    message(out, b'S', |out| {
+        put_text(out, name);
+        put_text(out, value);
+    });
+}
+
+pub(crate) fn backend_key(out: &mut Vec<u8>, pid: i32, secret: i32) {
+    message(out, b'K', |out| {
+        out.put_i32(pid);
+        out.put_i32(secret);
+    });
+}
+
+/// Says which minor version of the protocol is spoken, and which options are not known.
+pub(crate) fn negotiate_version(out: &mut Vec<u8>, unknown_options: &[&str]) {
+    message(out, b'v', |out| {
+        out.put_i32(3 << 16);
+        out.put_i32(unknown_options.len() as i32);
+        unknown_options.iter().for_each(|name| put_text(out, name));
+    });
+}
+
+pub(crate) fn command_complete(out: &mut Vec<u8>, tag: &str) {
+    message(out, b'C', |out| put_text(out, tag));
+}
+
+pub(crate) fn error(out: &mut Vec<u8>, error: &SqlError) {
+    notice_or_error(out, b'E', error.fields());
+}
+
+/// A remark that changes nothing.
+pub(crate) fn notice(out: &mut Vec<u8>, severity: &str, state: &str, message: &str) {
+    let fields = [
+        (b'S', severity),
+        (b'V', severity),
+        (b'C', state),
+        (b'M', message),
+    ];
+    notice_or_error(out, b'N', fields.into_iter());
+}
+
+fn notice_or_error<'a>(out: &mut Vec<u8>, kind: u8, fields: impl Iterator<Item = (u8, &'a str)>) {
+    message(out, kind, |out| {
+        for (code, text) in fields {
+            out.put_u8(code);
+            // A zero byte would end the text early.
+            put_text(out, &text.replace('\0', ""));
+        }
+        out.put_u8(0);
+    });
+}
+
+/// Describes the columns of rows to come: name, type, and whether values are binary.
+pub(crate) fn row_description<'a>(
+    out: &mut Vec<u8>,
+    columns: impl ExactSizeIterator<Item = (&'a str, super::types::Type, bool)>,
+) {
+    message(out, b'T', |out| {
+        out.put_i16(columns.len() as i16);
+        for (name, ty, is_binary) in columns {
+            put_text(out, name);
+            // No table and no column of it.
+            out.put_i32(0);
+            out.put_i16(0);
+            out.put_u32(ty.oid());
+            out.put_i16(ty.width());
+            out.put_i32(-1);
+            out.put_i16(is_binary.into());
+        }
+    });
+}
+
+pub(crate) fn parameter_description(out: &mut Vec<u8>, oids: &[u32]) {
+    message(out, b't', |out| {
+        out.put_i16(oids.len() as i16);
+        oids.iter().for_each(|&oid| out.put_u32(oid));
+    });
+}
+
+/// Asks for the rows of a COPY in text form.
+pub(crate) fn copy_in(out: &mut Vec<u8>, columns: usize) {
+    message(out, b'G', |out| {
+        out.put_u8(0);
+        out.put_i16(columns as i16);
+        (0..columns).for_each(|_| out.put_i16(0));
+    });
 }
