@@ -118,9 +118,9 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
         server: NAME,
         source: std::io::Error::other(error),
     };
-    let mut engine = Engine::new().map_err(failed)?;
+    let engine = Engine::new().map_err(failed)?;
     let scale = behaviour.pgbench_scale.map_or(1, NonZeroU32::get);
-    preload::fill(&mut engine, &behaviour.preload, scale, &behaviour.seed_sql).map_err(failed)?;
+    preload::fill(&engine, &behaviour.preload, scale, &behaviour.seed_sql).map_err(failed)?;
     let password = behaviour.password.unwrap_or_default();
     let server = Arc::new(Server {
         database: Database::new(engine),
@@ -159,15 +159,11 @@ async fn serve(server: Arc<Server>, stream: CountedStream) {
     let mut wire = Wire::new(stream);
     let mut permit = None;
     match open(&server, &mut wire, &mut permit).await {
-        Ok(Some(scope)) => {
-            let session = Session::new(
-                wire,
-                server.database.clone(),
-                server.counts.clone(),
-                scope,
-                server.delay,
-            );
-            session.serve().await;
+        Ok(Some(opened)) => {
+            let (database, counts) = (server.database.clone(), server.counts.clone());
+            Session::new(wire, database, counts, opened, server.delay)
+                .serve()
+                .await;
         }
         Ok(None) | Err(WireError::Io) => (),
         Err(WireError::Protocol(error)) => {
@@ -186,7 +182,7 @@ async fn open<'a>(
     server: &'a Server,
     wire: &mut Wire,
     permit: &mut Option<Permit<'a>>,
-) -> Result<Option<Scope>, WireError> {
+) -> Result<Option<(Scope, Settings)>, WireError> {
     let (version, body) = loop {
         let Some(body) = wire.next_untyped().await? else {
             return Ok(None);
@@ -204,27 +200,25 @@ async fn open<'a>(
         let message = "unsupported frontend protocol; the server supports 3.0";
         return Err(SqlError::fatal("0A000", message).into());
     }
-    let mut scope = scope(server, wire, version, body)?;
+    let (scope, settings) = read_startup(server, wire, version, body)?;
     server.authenticator.log_in(wire, &scope.user).await?;
-    scope.update_path();
-    for (name, value) in scope.settings.reported() {
+    for (name, value) in settings.reported() {
         wire::parameter_status(&mut wire.out, name, value);
     }
     wire::parameter_status(&mut wire.out, "session_authorization", &scope.user);
     wire::backend_key(&mut wire.out, scope.pid, random() as i32);
-    Ok(Some(scope))
+    Ok(Some((scope, settings)))
 }
 
-/// Reads the parameters of a startup message.
-fn scope(
+/// Reads the parameters of a startup message. Settings that nobody knows pass, as drivers send many.
+fn read_startup(
     server: &Server,
     wire: &mut Wire,
     version: i32,
     body: Range<usize>,
-) -> Result<Scope, SqlError> {
+) -> Result<(Scope, Settings), SqlError> {
     let mut body = Body(&wire.input[body]);
-    let mut settings = Settings::default();
-    let (mut user, mut database) = (None, None);
+    let (mut scope, mut settings) = (Scope::default(), Settings::default());
     let mut unknown_options = Vec::new();
     loop {
         let name = body.text()?;
@@ -233,35 +227,28 @@ fn scope(
         }
         let value = body.text()?;
         match name {
-            "user" => user = Some(value.to_owned()),
-            "database" => database = Some(value.to_owned()),
-            "options" => {
-                command_line(value).for_each(|(name, value)| settings.start_with(name, value))
-            }
+            "user" => value.clone_into(&mut scope.user),
+            "database" => value.clone_into(&mut scope.database),
+            "options" => command_line(value).for_each(|(name, value)| {
+                let _ = settings.set(name, Some(value));
+            }),
             _ if name.starts_with("_pq_.") => unknown_options.push(name),
-            _ => settings.start_with(name, value),
+            _ => drop(settings.set(name, Some(value))),
         }
     }
     if version & 0xffff > 0 || !unknown_options.is_empty() {
         wire::negotiate_version(&mut wire.out, &unknown_options);
     }
-    let missing = || {
-        SqlError::fatal(
-            "28000",
-            "no PostgreSQL user name specified in startup packet",
-        )
-    };
-    let user = user.filter(|user| !user.is_empty()).ok_or_else(missing)?;
-    let database = database.unwrap_or_else(|| user.clone());
-    let pid = server.next_pid.fetch_add(1, Relaxed);
-    Ok(Scope {
-        user,
-        database,
-        pid,
-        settings,
-        has_temporary: false,
-        path: Vec::new(),
-    })
+    if scope.user.is_empty() {
+        let message = "no PostgreSQL user name specified in startup packet";
+        return Err(SqlError::fatal("28000", message));
+    }
+    if scope.database.is_empty() {
+        scope.database.clone_from(&scope.user);
+    }
+    scope.pid = server.next_pid.fetch_add(1, Relaxed);
+    scope.set_path(settings.get("search_path"));
+    Ok((scope, settings))
 }
 
 /// Settings given as `-c name=value` or `--name=value`.

@@ -1,7 +1,6 @@
 //! SQL errors as PostgreSQL reports them, and the translation of SQLite's.
 //!
-//! An error carries a SQLSTATE, a message, and where known a hint, table, column and constraint. A check that stands for
-//! a rule of a PostgreSQL type is named after its error, such as `22003 integer out of range`; see `ddl.rs`.
+//! A check that stands for a rule of a PostgreSQL type is named after its error, such as `22003 out of range`.
 
 use rusqlite::ffi;
 
@@ -39,12 +38,11 @@ impl std::error::Error for SqlError {}
 impl From<rusqlite::Error> for SqlError {
     fn from(error: rusqlite::Error) -> Self {
         match error {
-            rusqlite::Error::SqliteFailure(code, message) => from_failure(
-                code.extended_code,
-                message.as_deref().unwrap_or("the SQL engine failed"),
-            ),
+            rusqlite::Error::SqliteFailure(code, message) => {
+                from_sqlite(code.extended_code, message.as_deref().unwrap_or("unknown"))
+            }
             rusqlite::Error::SqlInputError { error, msg, .. } => {
-                from_failure(error.extended_code, &msg)
+                from_sqlite(error.extended_code, &msg)
             }
             other => SqlError::new("XX000", other.to_string()),
         }
@@ -69,22 +67,16 @@ impl SqlError {
 
     /// Refuses what PostgreSQL has and this server does not.
     pub(crate) fn unsupported(feature: impl std::fmt::Display) -> Self {
-        SqlError::new(
-            "0A000",
-            format!("{feature} is not supported by this mock server"),
-        )
-        .with_hint()
+        let message = format!("{feature} is not supported by this mock server");
+        SqlError::new("0A000", message).with_hint()
     }
 
     pub(crate) fn syntax(message: impl Into<String>) -> Self {
         SqlError::new("42601", message).with_hint()
     }
 
-    pub(crate) fn invalid_text(type_name: &str, input: &str) -> Self {
-        SqlError::new(
-            "22P02",
-            format!("invalid input syntax for type {type_name}: \"{input}\""),
-        )
+    pub(crate) fn syntax_at(token: &str) -> Self {
+        SqlError::syntax(format!("syntax error at or near \"{token}\""))
     }
 
     pub(crate) fn with_hint(mut self) -> Self {
@@ -103,7 +95,7 @@ impl SqlError {
     /// The fields of an ErrorResponse, each with its code.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (u8, &str)> {
         let severity = if self.0.is_fatal { "FATAL" } else { "ERROR" };
-        [
+        let fields = [
             (b'S', Some(severity)),
             (b'V', Some(severity)),
             (b'C', Some(self.0.state.as_str())),
@@ -112,25 +104,21 @@ impl SqlError {
             (b't', self.0.table.as_deref()),
             (b'c', self.0.column.as_deref()),
             (b'n', self.0.constraint.as_deref()),
-        ]
-        .into_iter()
-        .filter_map(|(code, value)| Some((code, value?)))
+        ];
+        fields
+            .into_iter()
+            .filter_map(|(code, value)| Some((code, value?)))
     }
 }
 
-fn from_failure(code: i32, text: &str) -> SqlError {
+fn from_sqlite(code: i32, text: &str) -> SqlError {
     match code {
         ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => duplicate(text, true),
         ffi::SQLITE_CONSTRAINT_UNIQUE => duplicate(text, false),
         ffi::SQLITE_CONSTRAINT_NOTNULL => null(text),
         ffi::SQLITE_CONSTRAINT_CHECK => check(text),
-        ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => SqlError::new(
-            "23503",
-            "insert, update or delete violates a foreign key constraint",
-        ),
-        ffi::SQLITE_INTERRUPT => {
-            SqlError::new("57014", "canceling statement due to statement timeout")
-        }
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => SqlError::new("23503", "foreign key violated"),
+        ffi::SQLITE_INTERRUPT => SqlError::new("57014", "canceling statement: it ran too long"),
         ffi::SQLITE_FULL | ffi::SQLITE_NOMEM => SqlError::new("53200", "out of memory"),
         ffi::SQLITE_TOOBIG => SqlError::new("54000", "a value or statement is too big"),
         _ => from_text(text),
@@ -138,85 +126,68 @@ fn from_failure(code: i32, text: &str) -> SqlError {
 }
 
 fn from_text(text: &str) -> SqlError {
-    const STATES: [(&str, &str); 13] = [
+    const STATES: [(&str, &str); 14] = [
         (DIVISION_BY_ZERO, "22012"),
         ("no such table", "42P01"),
         ("no such column", "42703"),
         ("has no column named", "42703"),
         ("ambiguous column", "42702"),
         ("no such function", "42883"),
+        ("no such savepoint", "3B001"),
         ("misuse of ", "42803"),
         ("integer overflow", "22003"),
         ("maximum depth", "54001"),
         ("stack overflow", "54001"),
         ("too many", "54000"),
         ("already exists", "42P07"),
-        ("ON CONFLICT clause does not match", "42P10"),
+        ("malformed JSON", "22P02"),
     ];
     let known = STATES.iter().find(|(part, _)| text.contains(part));
-    match known {
-        Some((_, "42883")) => SqlError::new("42883", text).with_hint(),
-        Some((_, state)) => SqlError::new(state, text),
-        None => SqlError::syntax(text),
-    }
+    SqlError::new(known.map_or("42601", |(_, state)| state), text).with_hint()
 }
 
 /// Splits "UNIQUE constraint failed: public.t.a, public.t.b" into the table's name and the columns.
-fn failed_columns(text: &str) -> Option<(String, Vec<&str>)> {
-    let (_, listed) = text.split_once("failed: ")?;
-    let (table, _) = listed.split(", ").next()?.rsplit_once('.')?;
+fn failed_columns(text: &str) -> (Option<String>, Vec<&str>) {
+    let listed = text.split_once("failed: ").map_or("", |(_, listed)| listed);
+    let table = listed.split('.').nth(1).map(str::to_owned);
     let columns = listed
         .split(", ")
         .filter_map(|part| part.rsplit('.').next());
-    let (_, name) = table.split_once('.')?;
-    Some((name.to_owned(), columns.collect()))
+    (table, columns.collect())
 }
 
 fn duplicate(text: &str, is_primary: bool) -> SqlError {
-    let (table, constraint) = match failed_columns(text) {
-        Some((table, _)) if is_primary => (Some(table.clone()), format!("{table}_pkey")),
-        Some((table, columns)) => (
-            Some(table.clone()),
-            format!("{table}_{}_key", columns.join("_")),
-        ),
-        None => (None, "unique".to_owned()),
+    let (table, columns) = failed_columns(text);
+    let name = table.as_deref().unwrap_or_default();
+    let constraint = if is_primary {
+        format!("{name}_pkey")
+    } else {
+        format!("{name}_{}_key", columns.join("_"))
     };
-    let mut error = SqlError::new(
-        "23505",
-        format!("duplicate key value violates unique constraint \"{constraint}\""),
-    );
+    let message = format!("duplicate key value violates unique constraint \"{constraint}\"");
+    let mut error = SqlError::new("23505", message);
     error.0.table = table;
     error.0.constraint = Some(constraint);
     error
 }
 
 fn null(text: &str) -> SqlError {
-    let Some((table, columns)) = failed_columns(text) else {
-        return SqlError::new("23502", text);
-    };
-    let column = columns[0];
-    let mut error = SqlError::new(
-        "23502",
-        format!(
-            "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
-        ),
-    );
-    error.0.column = Some(column.to_owned());
-    error.0.table = Some(table);
+    let (table, columns) = failed_columns(text);
+    let column = columns.first().copied().unwrap_or_default().to_owned();
+    let message = format!("null value in column \"{column}\" violates not-null constraint");
+    let mut error = SqlError::new("23502", message);
+    error.0.table = table;
+    error.0.column = Some(column);
     error
 }
 
 fn check(text: &str) -> SqlError {
-    let name = text
-        .split_once("failed: ")
-        .map_or("check", |(_, name)| name);
-    match name.split_once(' ') {
-        Some((state @ ("22001" | "22003" | "22P02"), message)) => SqlError::new(state, message),
-        _ => {
-            let message = format!("new row violates check constraint \"{name}\"");
-            let mut error = SqlError::new("23514", message);
-            error.0.constraint = Some(name.to_owned());
-            error
-        }
+    let name = text.split_once("failed: ").map_or(text, |(_, name)| name);
+    if let Some((state @ ("22001" | "22003" | "22P02"), message)) = name.split_once(' ') {
+        return SqlError::new(state, message);
     }
+    let message = format!("new row violates check constraint \"{name}\"");
+    let mut error = SqlError::new("23514", message);
+    error.0.constraint = Some(name.to_owned());
+    error
 }

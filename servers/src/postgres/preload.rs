@@ -2,16 +2,14 @@
 //!
 //! Rows are a function of their key, so that a client can check what it gets.
 
-use rusqlite::types::Value;
 use serde::{Deserialize, Serialize};
 
-use super::database::{Engine, Sink};
+use super::database::Engine;
 use super::ddl::define;
 use super::error::{SqlError, SqlResult};
 use super::names::Scope;
 use super::rewrite::Verb;
 use super::session::check_command;
-use super::settings::Settings;
 use super::token::statements;
 
 /// A set of tables that a server can start with.
@@ -41,7 +39,7 @@ const PGBENCH: &str = "
 
 /// Makes what a new database starts with.
 pub(crate) fn fill(
-    engine: &mut Engine,
+    engine: &Engine,
     preloads: &[Preload],
     pgbench_scale: u32,
     seed_sql: &[String],
@@ -57,54 +55,33 @@ pub(crate) fn fill(
         }
     }
     for sql in seed_sql {
-        run(engine, sql)
-            .map_err(|error| SqlError::new(error.state(), format!("in `{sql}`: {error}")))?;
+        let within = |error: SqlError| SqlError::new(error.state(), format!("in `{sql}`: {error}"));
+        run(engine, sql).map_err(within)?;
     }
     engine.execute("COMMIT")
 }
 
 /// Checks a script as far as that is possible before it runs.
 pub(crate) fn check_script(sql: &str) -> SqlResult<()> {
-    for statement in statements(sql)? {
-        if Verb::of(&statement).is_none() {
-            check_command(&statement)?;
-        }
-    }
-    Ok(())
+    let statements = statements(sql)?;
+    let mut commands = statements
+        .iter()
+        .filter(|statement| Verb::of(statement).is_none());
+    commands.try_for_each(|command| check_command(command).map(|_| ()))
 }
 
-fn run(engine: &mut Engine, sql: &str) -> SqlResult<()> {
-    let mut scope = Scope {
-        user: "postgres".into(),
-        database: "postgres".into(),
-        pid: 0,
-        settings: Settings::default(),
-        has_temporary: false,
-        path: Vec::new(),
-    };
-    scope.update_path();
+fn run(engine: &Engine, sql: &str) -> SqlResult<()> {
+    let mut scope = Scope::default();
+    scope.set_path("public");
     for statement in statements(sql)? {
         engine.enter(None);
         if let Some(verb) = Verb::of(&statement) {
-            let mut out = Vec::new();
-            engine.once(&statement, verb, &scope, |plan, prepared| {
-                engine.step(
-                    plan,
-                    prepared,
-                    &[] as &[Value],
-                    &mut Sink {
-                        out: &mut out,
-                        ends: None,
-                        formats: &[],
-                    },
-                )
+            engine.plan(&statement, verb, &scope, &[], false, |plan, prepared| {
+                engine.step(&plan, prepared, &[], &[], 0, &mut Vec::new())
             })?;
-            continue;
+        } else {
+            engine.define(&define(&statement, &engine.connection, &scope)?.0)?;
         }
-        let definition = define(&statement, &engine.connection, &scope)?;
-        let definition =
-            definition.ok_or_else(|| SqlError::unsupported("this statement in a seed"))?;
-        engine.define(&definition.sql)?;
     }
     Ok(())
 }

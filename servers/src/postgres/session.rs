@@ -1,11 +1,9 @@
 //! A session: both protocols, simple and extended, and the rules around statements.
 //!
 //! Here is what an error does to a transaction, what belongs to one, and what is counted. A statement that reads or
-//! changes rows is planned and run by `database.rs`; every other one is a command, see `session/commands.rs`. A portal's
-//! statement runs as a whole at its first Execute; rows that were not asked for yet wait as they will be sent.
+//! changes rows is planned and run by `database.rs`; every other one is a command, see `session/commands.rs`.
 
 mod commands;
-mod copy;
 
 pub(crate) use commands::check_command;
 
@@ -14,21 +12,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bytes::BufMut;
 use rusqlite::types::Value;
 
-use super::database::{Database, Engine, Plan, Sink, is_binary};
+use super::database::{Database, Engine, Plan};
 use super::error::{SqlError, SqlResult};
-use super::names::{Scope, quote, tables_of};
-use super::rewrite::{Verb, takes_lease};
+use super::names::Scope;
+use super::rewrite::Verb;
+use super::settings::Settings;
 use super::token::{Statement, statements};
-use super::transaction::{Modes, Status, Transaction};
-use super::types::{Type, read_value};
-use super::wire::{self, Body, MAX_MESSAGE_BYTES, Wire, WireError, malformed};
+use super::transaction::{Status, Transaction};
+use super::types::read_value;
+use super::wire::{self, Body, MAX_MESSAGE_BYTES, Wire, WireError, is_binary, malformed};
 use crate::Counts;
-use commands::command_column;
-use copy::Copy;
 
-/// Prepared statements and portals of one session at most.
+/// Most prepared statements, and most portals, of one session.
 const MAX_NAMED: usize = 10_000;
 
 #[derive(Debug)]
@@ -37,16 +35,15 @@ pub(crate) struct Session {
     database: Database,
     counts: Arc<Counts>,
     scope: Scope,
+    settings: Settings,
     /// Waited for before each request.
     delay: Duration,
     transaction: Transaction,
     /// By name; the unnamed one has the empty name.
     prepared: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
-    /// After an error in the extended protocol all is ignored up to the next Sync.
+    /// True after an error in the extended protocol: all is ignored up to the next Sync.
     skips_to_sync: bool,
-    /// The COPY whose rows are being received.
-    copy: Option<Copy>,
 }
 
 /// A statement that was parsed.
@@ -54,16 +51,8 @@ pub(crate) struct Session {
 struct Prepared {
     sql: String,
     declared: Vec<u32>,
-    action: Action,
-}
-
-#[derive(Debug)]
-enum Action {
-    /// There is no statement in the text.
-    Nothing,
-    /// Parsed again when it runs; a column's name if it gives rows.
-    Command(Option<String>),
-    Run(Arc<Plan>),
+    /// None for a command, and until the plan is needed if the engine is busy.
+    plan: Option<Plan>,
 }
 
 /// A statement with values for its parameters.
@@ -72,24 +61,7 @@ struct Portal {
     prepared: Arc<Prepared>,
     values: Vec<Value>,
     formats: Vec<bool>,
-    progress: Progress,
-}
-
-#[derive(Debug)]
-enum Progress {
-    Bound,
-    Suspended(Rows),
-    Done,
-}
-
-/// Rows that have not been asked for yet, as messages.
-#[derive(Debug)]
-struct Rows {
-    messages: Vec<u8>,
-    /// Where each row ends.
-    ends: Vec<usize>,
-    sent: usize,
-    tag: String,
+    has_run: bool,
 }
 
 impl Session {
@@ -97,7 +69,7 @@ impl Session {
         wire: Wire,
         database: Database,
         counts: Arc<Counts>,
-        scope: Scope,
+        (scope, settings): (Scope, Settings),
         delay: Duration,
     ) -> Self {
         Session {
@@ -105,12 +77,12 @@ impl Session {
             database,
             counts,
             scope,
+            settings,
             delay,
             transaction: Transaction::default(),
             prepared: HashMap::new(),
             portals: HashMap::new(),
             skips_to_sync: false,
-            copy: None,
         }
     }
 
@@ -120,8 +92,6 @@ impl Session {
             wire::error(&mut self.wire.out, &error);
         }
         self.transaction.rollback();
-        // Whoever waits too long for the engine leaves empty names behind, which no other session looks at.
-        let _ = self.drop_temporary().await;
         self.wire.close().await;
     }
 
@@ -148,70 +118,50 @@ impl Session {
         mut body: Body<'_>,
         is_sync_next: bool,
     ) -> Result<bool, WireError> {
-        match kind {
+        let result = match kind {
             b'X' => return Ok(false),
-            b'd' | b'c' | b'f' => return Ok(self.copy_message(kind, body)),
-            b'S' | b'H' if self.copy.is_some() => return Ok(true),
-            _ if self.copy.is_some() => return Err(malformed("expected the rows of a COPY").into()),
             b'Q' => return Ok(self.query(body).await),
             b'S' => {
                 self.skips_to_sync = false;
-                self.end_implicit();
+                let result = self.end_implicit();
+                let goes_on = self.told(result);
                 self.ready();
-                return Ok(true);
+                return Ok(goes_on);
             }
             _ if self.skips_to_sync => return Ok(true),
-            b'H' => {
-                self.wire.flush().await?;
-                return Ok(true);
-            }
-            _ => (),
-        }
-        let result = match kind {
             b'P' => self.parse(&mut body).await,
             b'B' => self.bind(&mut body).await,
             b'D' => self.describe(&mut body).await,
             b'E' => self.execute(&mut body, is_sync_next).await,
             b'C' => self.close(&mut body),
+            b'H' => return self.wire.flush().await.map(|()| true),
             _ => Err(malformed("unexpected message")),
         };
-        if let Err(error) = result {
-            self.skips_to_sync = true;
-            return Ok(self.refuse(&error));
-        }
-        Ok(true)
+        self.skips_to_sync = result.is_err();
+        Ok(self.told(result))
     }
 
     /// Tells the client of an error, and lets it have its effect on the transaction; false ends the connection.
-    fn refuse(&mut self, error: &SqlError) -> bool {
-        wire::error(&mut self.wire.out, error);
-        if self.transaction.status == Status::Implicit {
-            self.transaction.rollback();
-            self.transaction_ended();
-        } else {
-            self.transaction.fail();
+    fn told(&mut self, result: SqlResult<()>) -> bool {
+        let Err(error) = result else {
+            return true;
+        };
+        wire::error(&mut self.wire.out, &error);
+        match self.transaction.status {
+            Status::Implicit => self.transaction.rollback(),
+            Status::Open => self.transaction.status = Status::Failed,
+            Status::Idle | Status::Failed => (),
         }
         !error.is_fatal()
     }
 
-    /// Ends what lasts as long as a transaction.
-    fn transaction_ended(&mut self) {
-        self.scope.settings.end_transaction();
-        self.scope.update_path();
-        self.portals.clear();
-    }
-
-    fn end_implicit(&mut self) {
-        match self.transaction.status {
-            Status::Implicit => {
-                if let Err(error) = self.transaction.commit() {
-                    wire::error(&mut self.wire.out, &error);
-                }
-                self.transaction_ended();
-            }
-            Status::Idle => self.portals.clear(),
-            Status::Open | Status::Failed => (),
+    /// Ends what a message, or a series up to a Sync, has begun.
+    fn end_implicit(&mut self) -> SqlResult<()> {
+        if matches!(self.transaction.status, Status::Open | Status::Failed) {
+            return Ok(());
         }
+        self.portals.clear();
+        self.transaction.commit()
     }
 
     fn ready(&mut self) {
@@ -220,21 +170,13 @@ impl Session {
             Status::Open => b'T',
             Status::Failed => b'E',
         };
-        wire::message(&mut self.wire.out, b'Z', |out| out.push(status));
-    }
-
-    /// Begins a transaction with the session's defaults.
-    fn begin(&mut self, status: Status, modes: Modes) {
-        let level = self.scope.settings.get("default_transaction_isolation");
-        self.transaction.begin(status, modes, level);
+        wire::message(&mut self.wire.out, b'Z', |out| out.put_u8(status));
     }
 
     /// Refuses whatever does not end a transaction that has failed.
     fn check_usable(&self, ends_transaction: bool) -> SqlResult<()> {
         if self.transaction.status == Status::Failed && !ends_transaction {
-            let message =
-                "current transaction is aborted, commands ignored until end of transaction block";
-            return Err(SqlError::new("25P02", message));
+            return Err(SqlError::new("25P02", "current transaction is aborted"));
         }
         Ok(())
     }
@@ -256,18 +198,14 @@ impl Session {
         let counts = self.counts.clone();
         let _in_flight = counts.enter();
         self.delay().await;
-        let result = match body.text() {
+        let mut result = match body.text() {
             Ok(sql) => self.run_all(sql).await,
             Err(error) => Err(error),
         };
-        let goes_on = match result {
-            Ok(()) if self.copy.is_some() => return true,
-            Ok(()) => {
-                self.end_implicit();
-                true
-            }
-            Err(error) => self.refuse(&error),
-        };
+        if result.is_ok() {
+            result = self.end_implicit();
+        }
+        let goes_on = self.told(result);
         self.ready();
         goes_on
     }
@@ -275,28 +213,18 @@ impl Session {
     async fn run_all(&mut self, sql: &str) -> SqlResult<()> {
         let statements = statements(sql)?;
         if statements.is_empty() {
-            wire::empty(&mut self.wire.out, b'I');
+            wire::message(&mut self.wire.out, b'I', |_| ());
             return Ok(());
         }
         self.counts.requests.fetch_add(1, Relaxed);
-        for (at, statement) in statements.iter().enumerate() {
+        for statement in &statements {
             // A COMMIT among them ends a transaction, and the rest is the next one.
             if statements.len() > 1 && self.transaction.status == Status::Idle {
-                self.begin(Status::Implicit, Modes::default());
+                self.transaction.status = Status::Implicit;
             }
             match Verb::of(statement) {
                 Some(verb) => self.run_once(statement, verb).await?,
-                None => {
-                    if let Some(tag) = self.command(statement, true).await? {
-                        self.complete(&tag);
-                    }
-                }
-            }
-            if self.copy.is_some() && at + 1 < statements.len() {
-                self.copy = None;
-                return Err(SqlError::unsupported(
-                    "a statement after COPY in one message",
-                ));
+                None => self.command(statement, true).await?,
             }
         }
         Ok(())
@@ -306,63 +234,48 @@ impl Session {
     async fn with_engine<T>(
         &mut self,
         takes_lease: bool,
-        use_it: impl FnOnce(&mut Engine, &Scope, &mut Vec<u8>) -> SqlResult<T>,
+        use_it: impl FnOnce(&Engine, &Scope, &mut Vec<u8>) -> SqlResult<T>,
     ) -> SqlResult<T> {
-        let Session {
-            wire,
-            database,
-            scope,
-            transaction,
-            ..
-        } = self;
-        transaction.lease_for(database, takes_lease).await?;
-        let mut turn;
-        let engine = match transaction.leased() {
+        self.transaction
+            .lease_for(&self.database, takes_lease)
+            .await?;
+        let turn;
+        let engine = match self.transaction.leased() {
             Some(engine) => engine,
             None => {
-                turn = database.turn().await?;
-                &mut *turn
+                turn = self.database.turn().await?;
+                &*turn
             }
         };
-        engine.enter(scope.settings.statement_timeout());
-        use_it(engine, scope, &mut wire.out)
+        engine.enter(self.settings.statement_timeout());
+        use_it(engine, &self.scope, &mut self.wire.out)
     }
 
-    fn check_writable(&self, verb: Verb) -> SqlResult<()> {
+    fn check_runnable(&self, verb: Verb) -> SqlResult<()> {
         if self.transaction.is_read_only && verb != Verb::Select {
             return Err(SqlError::new(
                 "25006",
                 "cannot change rows in a read-only transaction",
             ));
         }
-        Ok(())
+        self.check_usable(false)
     }
 
     /// Runs one statement of a Query message.
     async fn run_once(&mut self, statement: &Statement<'_>, verb: Verb) -> SqlResult<()> {
-        self.check_usable(false)?;
-        self.check_writable(verb)?;
-        let run = |engine: &mut Engine, scope: &Scope, out: &mut Vec<u8>| {
-            engine.once(statement, verb, scope, |plan, prepared| {
+        self.check_runnable(verb)?;
+        let run = |engine: &Engine, scope: &Scope, out: &mut Vec<u8>| {
+            engine.plan(statement, verb, scope, &[], false, |plan, prepared| {
                 if !plan.parameters.is_empty() {
                     return Err(SqlError::new("42P02", "there is no parameter $1"));
                 }
                 if !plan.columns.is_empty() {
-                    describe_rows(out, plan, &[]);
+                    wire::row_description(out, &plan.columns, &[]);
                 }
-                engine.step(
-                    plan,
-                    prepared,
-                    &[],
-                    &mut Sink {
-                        out,
-                        ends: None,
-                        formats: &[],
-                    },
-                )
+                engine.step(&plan, prepared, &[], &[], usize::MAX, out)
             })
         };
-        let count = self.with_engine(takes_lease(statement, verb), run).await?;
+        let count = self.with_engine(verb.takes_lease(statement), run).await?;
         self.complete(&tag(verb, count));
         Ok(())
     }
@@ -371,130 +284,109 @@ impl Session {
         let (name, sql) = (body.text()?, body.text()?);
         let declared = body.list(|body| Ok(body.i32()? as u32))?;
         if !name.is_empty() && self.prepared.contains_key(name) {
-            return Err(SqlError::new(
-                "42P05",
-                format!("prepared statement \"{name}\" already exists"),
-            ));
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(SqlError::new("42P05", message));
         }
         check_named(self.prepared.len())?;
-        let action = self.action(sql, &declared).await?;
-        let prepared = Arc::new(Prepared {
+        let statements = statements(sql)?;
+        let mut plan = None;
+        if let [statement] = statements.as_slice() {
+            let verb = Verb::of(statement);
+            let ends = if verb.is_some() {
+                false
+            } else {
+                check_command(statement)?
+            };
+            self.check_usable(ends)?;
+            // Whoever waited here for the transaction of another connection could be the one that has to end it.
+            let turn = self.database.try_turn();
+            let engine = self.transaction.leased().or(turn.as_deref());
+            if let (Some(verb), Some(engine)) = (verb, engine) {
+                plan = Some(engine.plan(
+                    statement,
+                    verb,
+                    &self.scope,
+                    &declared,
+                    true,
+                    |plan, _| Ok(plan),
+                )?);
+            }
+        } else if !statements.is_empty() {
+            let message = "cannot insert multiple commands into a prepared statement";
+            return Err(SqlError::new("42601", message));
+        }
+        let prepared = Prepared {
             sql: sql.to_owned(),
             declared,
-            action,
-        });
-        self.prepared.insert(name.to_owned(), prepared);
-        wire::empty(&mut self.wire.out, b'1');
+            plan,
+        };
+        self.prepared.insert(name.to_owned(), Arc::new(prepared));
+        wire::message(&mut self.wire.out, b'1', |_| ());
         Ok(())
     }
 
-    /// What a text of one statement asks for.
-    async fn action(&mut self, sql: &str, declared: &[u32]) -> SqlResult<Action> {
-        if self.transaction.status != Status::Failed {
-            let known = self
-                .with_engine(false, |engine, scope, _| {
-                    Ok(engine.known_plan(sql, scope, declared))
-                })
-                .await?;
-            if let Some(plan) = known {
-                return Ok(Action::Run(plan));
-            }
+    /// A prepared statement, planned if it is not, or if definitions or the search path have changed since.
+    async fn current(&mut self, name: &str) -> SqlResult<Arc<Prepared>> {
+        let missing = || no_such_statement(name);
+        let prepared = self.prepared.get(name).ok_or_else(missing)?.clone();
+        let generation = self.database.generation.load(Relaxed);
+        let holds = |plan: &Plan| plan.generation == generation && plan.path == self.scope.path;
+        if prepared.plan.as_ref().is_some_and(holds) {
+            return Ok(prepared);
         }
-        let statements = statements(sql)?;
-        let [statement] = statements.as_slice() else {
-            if statements.is_empty() {
-                return Ok(Action::Nothing);
-            }
-            return Err(SqlError::new(
-                "42601",
-                "cannot insert multiple commands into a prepared statement",
-            ));
-        };
-        let Some(verb) = Verb::of(statement) else {
-            self.check_usable(check_command(statement)?)?;
-            return Ok(Action::Command(command_column(statement)));
+        let statements = statements(&prepared.sql)?;
+        let Some((statement, verb)) = statements
+            .first()
+            .and_then(|first| Some((first, Verb::of(first)?)))
+        else {
+            return Ok(prepared);
         };
         self.check_usable(false)?;
-        let plan = self
-            .with_engine(false, |engine, scope, _| {
-                engine.plan(sql, statement, verb, scope, declared)
-            })
-            .await?;
-        Ok(Action::Run(plan))
-    }
-
-    /// A prepared statement, planned again if definitions or the search path have changed since.
-    async fn current(&mut self, name: &str) -> SqlResult<Arc<Prepared>> {
-        let missing = || {
-            SqlError::new(
-                "26000",
-                format!("prepared statement \"{name}\" does not exist"),
-            )
-        };
-        let prepared = self.prepared.get(name).ok_or_else(missing)?.clone();
-        match &prepared.action {
-            Action::Run(plan) if !self.database.holds(plan, &self.scope) => {
-                let (sql, declared) = (prepared.sql.clone(), prepared.declared.clone());
-                let action = self.action(&sql, &declared).await?;
-                let renewed = Arc::new(Prepared {
-                    sql,
-                    declared,
-                    action,
-                });
-                self.prepared.insert(name.to_owned(), renewed.clone());
-                Ok(renewed)
-            }
-            _ => Ok(prepared),
-        }
+        let declared = &prepared.declared;
+        let plan = self.with_engine(false, |engine, scope, _| {
+            engine.plan(statement, verb, scope, declared, true, |plan, _| Ok(plan))
+        });
+        let plan = Some(plan.await?);
+        let (sql, declared) = (prepared.sql.clone(), prepared.declared.clone());
+        let renewed = Arc::new(Prepared {
+            sql,
+            declared,
+            plan,
+        });
+        self.prepared.insert(name.to_owned(), renewed.clone());
+        Ok(renewed)
     }
 
     async fn bind(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
         let (portal, name) = (body.text()?, body.text()?);
         let prepared = self.current(name).await?;
-        let parameters = match &prepared.action {
-            Action::Run(plan) => plan.parameters.as_slice(),
-            _ => &[],
-        };
-        if matches!(prepared.action, Action::Run(_)) {
-            self.check_usable(false)?;
-        }
-        let formats = formats(body)?;
+        let parameters = prepared
+            .plan
+            .as_ref()
+            .map_or(&[][..], |plan| &plan.parameters);
+        let formats = body.list(Body::is_binary)?;
         let count = usize::from(body.i16()? as u16);
         if count != parameters.len() || formats.len() > 1 && formats.len() != count {
-            let message = format!(
-                "bind message supplies {count} parameters, but prepared statement \"{name}\" requires {}",
-                parameters.len()
-            );
+            let message = format!("expected {} parameters, got {count}", parameters.len());
             return Err(SqlError::new("08P01", message));
         }
         let mut values = Vec::with_capacity(count);
-        for (at, parameter) in parameters.iter().enumerate() {
-            let length = body.i32()?;
-            values.push(match usize::try_from(length) {
+        for (at, &(ty, oid)) in parameters.iter().enumerate() {
+            values.push(match usize::try_from(body.i32()?) {
+                Ok(length) => read_value(body.bytes(length)?, ty, oid, is_binary(&formats, at))?,
                 Err(_) => Value::Null,
-                Ok(length) => {
-                    let data = body.bytes(length)?;
-                    read_value(
-                        data,
-                        parameter.ty,
-                        is_binary(&formats, at),
-                        Type::is_native(parameter.oid),
-                    )?
-                }
             });
         }
-        let formats = self::formats(body)?;
+        let formats = body.list(Body::is_binary)?;
         check_named(self.portals.len())?;
-        self.portals.insert(
-            portal.to_owned(),
-            Portal {
-                prepared,
-                values,
-                formats,
-                progress: Progress::Bound,
-            },
-        );
-        wire::empty(&mut self.wire.out, b'2');
+        let bound = Portal {
+            prepared,
+            values,
+            formats,
+            has_run: false,
+        };
+        self.portals.insert(portal.to_owned(), bound);
+        wire::message(&mut self.wire.out, b'2', |_| ());
         Ok(())
     }
 
@@ -505,165 +397,91 @@ impl Session {
 
     async fn describe(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
         let (target, name) = (body.u8()?, body.text()?);
-        let (prepared, formats) = match target {
-            b'S' => (self.current(name).await?, Vec::new()),
-            b'P' => {
-                let portal = self.portal(name)?;
-                (portal.prepared.clone(), portal.formats.clone())
-            }
-            _ => return Err(malformed("invalid target of Describe")),
+        let (prepared, formats) = if target == b'S' {
+            (self.current(name).await?, Vec::new())
+        } else {
+            let portal = self.portal(name)?;
+            (portal.prepared.clone(), portal.formats.clone())
         };
         let out = &mut self.wire.out;
+        let plan = prepared.plan.as_ref();
         if target == b'S' {
-            let oids: Vec<u32> = match &prepared.action {
-                Action::Run(plan) => plan
-                    .parameters
-                    .iter()
-                    .map(|parameter| parameter.oid)
-                    .collect(),
-                _ => Vec::new(),
-            };
-            wire::parameter_description(out, &oids);
+            let parameters = plan.map_or(&[][..], |plan| &plan.parameters);
+            wire::message(out, b't', |out| {
+                out.put_i16(parameters.len() as i16);
+                parameters.iter().for_each(|(_, oid)| out.put_u32(*oid));
+            });
         }
-        match &prepared.action {
-            Action::Run(plan) if !plan.columns.is_empty() => describe_rows(out, plan, &formats),
-            Action::Command(Some(column)) => {
-                wire::row_description(out, [(column.as_str(), Type::Text, false)].into_iter())
-            }
-            _ => wire::empty(out, b'n'),
+        let shown = commands::shown(&prepared.sql);
+        let columns = plan.map_or(&shown, |plan| &plan.columns);
+        if columns.is_empty() {
+            wire::message(out, b'n', |_| ());
+        } else {
+            wire::row_description(out, columns, &formats);
         }
         Ok(())
     }
 
     async fn execute(&mut self, body: &mut Body<'_>, is_sync_next: bool) -> SqlResult<()> {
-        let (name, limit) = (body.text()?, body.i32()?);
-        let limit = usize::try_from(limit).unwrap_or(0);
+        let (name, max_rows) = (body.text()?, body.i32()?);
         let portal = self.portal(name)?;
-        let prepared = portal.prepared.clone();
-        match std::mem::replace(&mut portal.progress, Progress::Done) {
-            Progress::Suspended(rows) => {
-                self.send_rows(name, rows, limit);
-                return Ok(());
-            }
-            Progress::Done => {
-                return Err(SqlError::new(
-                    "55000",
-                    format!("portal \"{name}\" cannot be run"),
-                ));
-            }
-            Progress::Bound => (),
+        if std::mem::replace(&mut portal.has_run, true) {
+            return Err(SqlError::unsupported("a second Execute of a portal"));
         }
+        let prepared = portal.prepared.clone();
         let (values, formats) = (
             std::mem::take(&mut portal.values),
             std::mem::take(&mut portal.formats),
         );
-        if matches!(prepared.action, Action::Nothing) {
-            wire::empty(&mut self.wire.out, b'I');
-            return Ok(());
-        }
         let counts = self.counts.clone();
         let _in_flight = counts.enter();
-        counts.requests.fetch_add(1, Relaxed);
         self.delay().await;
         // Followed by Sync it is a transaction by itself; otherwise what comes up to the next Sync belongs to it.
         if self.transaction.status == Status::Idle && !is_sync_next {
-            self.begin(Status::Implicit, Modes::default());
+            self.transaction.status = Status::Implicit;
         }
-        let Action::Run(plan) = &prepared.action else {
-            let statements = statements(&prepared.sql)?;
-            if let Some(tag) = self.command(&statements[0], false).await? {
-                self.complete(&tag);
-            }
-            return Ok(());
+        let Some(plan) = &prepared.plan else {
+            return self.run_command(&prepared.sql).await;
         };
-        self.check_usable(false)?;
-        self.check_writable(plan.verb)?;
-        let start = self.wire.out.len();
-        let mut ends = Vec::new();
-        let limits_rows = limit > 0 && !plan.columns.is_empty();
-        let run = |engine: &mut Engine, _: &Scope, out: &mut Vec<u8>| {
-            let ends = limits_rows.then_some(&mut ends);
-            engine.run(
-                plan,
-                &values,
-                &mut Sink {
-                    out,
-                    ends,
-                    formats: &formats,
-                },
-            )
+        counts.requests.fetch_add(1, Relaxed);
+        self.check_runnable(plan.verb)?;
+        let max_rows = usize::try_from(max_rows)
+            .ok()
+            .filter(|&rows| rows > 0)
+            .unwrap_or(usize::MAX);
+        let run = |engine: &Engine, _: &Scope, out: &mut Vec<u8>| {
+            engine.run(plan, &values, &formats, max_rows, out)
         };
         let count = self.with_engine(plan.takes_lease, run).await?;
-        let tag = tag(plan.verb, count);
-        if !limits_rows {
-            self.complete(&tag);
-            return Ok(());
+        if plan.columns.is_empty() || count < max_rows {
+            self.complete(&tag(plan.verb, count));
+        } else {
+            // Nobody has looked whether there are more.
+            counts.statements.fetch_add(1, Relaxed);
+            wire::message(&mut self.wire.out, b's', |_| ());
         }
-        counts.statements.fetch_add(1, Relaxed);
-        let messages = self.wire.out.split_off(start);
-        ends.iter_mut().for_each(|end| *end -= start);
-        self.send_rows(
-            name,
-            Rows {
-                messages,
-                ends,
-                sent: 0,
-                tag,
-            },
-            limit,
-        );
         Ok(())
     }
 
-    /// Sends the next rows of a portal.
-    fn send_rows(&mut self, name: &str, mut rows: Rows, limit: usize) {
-        let left = rows.ends.len() - rows.sent;
-        let count = if limit == 0 { left } else { left.min(limit) };
-        let end_of = |row: usize| if row == 0 { 0 } else { rows.ends[row - 1] };
-        let messages = &rows.messages[end_of(rows.sent)..end_of(rows.sent + count)];
-        self.wire.out.extend_from_slice(messages);
-        rows.sent += count;
-        // As in PostgreSQL: when as many rows came as were asked for, nobody has looked whether there are more.
-        if limit == 0 || count < limit {
-            let tag = if rows.tag.starts_with("SELECT") {
-                format!("SELECT {count}")
-            } else {
-                rows.tag
-            };
-            wire::command_complete(&mut self.wire.out, &tag);
-            return;
-        }
-        if let Ok(portal) = self.portal(name) {
-            portal.progress = Progress::Suspended(rows);
-        }
-        wire::empty(&mut self.wire.out, b's');
+    /// Executes a command of the extended protocol, if there is one in the text.
+    async fn run_command(&mut self, sql: &str) -> SqlResult<()> {
+        let Some(statement) = statements(sql)?.pop() else {
+            wire::message(&mut self.wire.out, b'I', |_| ());
+            return Ok(());
+        };
+        self.counts.requests.fetch_add(1, Relaxed);
+        self.command(&statement, false).await
     }
 
     fn close(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
         let (target, name) = (body.u8()?, body.text()?);
-        match target {
-            b'S' => drop(self.prepared.remove(name)),
-            b'P' => drop(self.portals.remove(name)),
-            _ => return Err(malformed("invalid target of Close")),
+        if target == b'S' {
+            self.prepared.remove(name);
+        } else {
+            self.portals.remove(name);
         }
-        wire::empty(&mut self.wire.out, b'3');
+        wire::message(&mut self.wire.out, b'3', |_| ());
         Ok(())
-    }
-
-    /// Drops the temporary tables of the session.
-    async fn drop_temporary(&mut self) -> SqlResult<()> {
-        if !self.scope.has_temporary {
-            return Ok(());
-        }
-        let drop_all = |engine: &mut Engine, scope: &Scope, _: &mut Vec<u8>| {
-            let tables = tables_of(&engine.connection, &scope.temporary_schema())?;
-            let drops: Vec<String> = tables
-                .iter()
-                .map(|table| format!("DROP TABLE {}", quote(table)))
-                .collect();
-            engine.define(&drops)
-        };
-        self.with_engine(true, drop_all).await
     }
 }
 
@@ -671,38 +489,20 @@ fn check_named(count: usize) -> SqlResult<()> {
     if count >= MAX_NAMED {
         return Err(SqlError::new(
             "53400",
-            format!("a session has {MAX_NAMED} statements or portals at most"),
+            format!("more than {MAX_NAMED} statements or portals"),
         ));
     }
     Ok(())
 }
 
-/// True for each format that is binary.
-fn formats(body: &mut Body<'_>) -> SqlResult<Vec<bool>> {
-    body.list(|body| match body.i16()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        other => Err(SqlError::new(
-            "08P01",
-            format!("unsupported format code {other}"),
-        )),
-    })
+fn no_such_statement(name: &str) -> SqlError {
+    SqlError::new(
+        "26000",
+        format!("prepared statement \"{name}\" does not exist"),
+    )
 }
 
-fn describe_rows(out: &mut Vec<u8>, plan: &Plan, formats: &[bool]) {
-    let column = |(at, column): (usize, &'_ super::database::Column)| {
-        (column.name.clone(), column.ty, is_binary(formats, at))
-    };
-    let columns: Vec<_> = plan.columns.iter().enumerate().map(column).collect();
-    wire::row_description(
-        out,
-        columns
-            .iter()
-            .map(|(name, ty, is_binary)| (name.as_str(), *ty, *is_binary)),
-    );
-}
-
-fn tag(verb: Verb, count: u64) -> String {
+fn tag(verb: Verb, count: usize) -> String {
     match verb {
         Verb::Select => format!("SELECT {count}"),
         Verb::Insert => format!("INSERT 0 {count}"),

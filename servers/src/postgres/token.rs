@@ -28,23 +28,20 @@ pub(crate) enum Kind {
     Operator,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Token<'a> {
     pub(crate) kind: Kind,
-    /// Decoded: without quotes and escapes.
+    /// Without quotes.
     pub(crate) text: Cow<'a, str>,
 }
 
 impl Token<'_> {
-    pub(crate) fn is_word(&self, word: &str) -> bool {
+    pub(crate) fn is(&self, word: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(word)
     }
 
     pub(crate) fn is_one_of(&self, words: &[&str]) -> bool {
-        self.kind == Kind::Word
-            && words
-                .iter()
-                .any(|word| self.text.eq_ignore_ascii_case(word))
+        words.iter().any(|word| self.is(word))
     }
 
     pub(crate) fn is_operator(&self, operator: &str) -> bool {
@@ -57,10 +54,9 @@ impl Token<'_> {
 
     /// The name this token stands for: in lower case unless quoted.
     pub(crate) fn name(&self) -> String {
-        if self.kind == Kind::Word {
-            self.text.to_ascii_lowercase()
-        } else {
-            self.text.clone().into_owned()
+        match self.kind {
+            Kind::Word => self.text.to_ascii_lowercase(),
+            _ => self.text.to_string(),
         }
     }
 }
@@ -71,8 +67,6 @@ pub(crate) struct Statement<'a> {
     pub(crate) tokens: Vec<Token<'a>>,
     /// For each bracket the position of its partner, for any other token its own.
     pub(crate) partner: Vec<usize>,
-    /// For each token the bracket it is in, if any, and the number of commas between the two.
-    pub(crate) enclosing: Vec<(Option<usize>, usize)>,
 }
 
 static NOTHING: Token<'static> = Token {
@@ -81,12 +75,11 @@ static NOTHING: Token<'static> = Token {
 };
 
 impl<'a> Statement<'a> {
-    /// The token at `at`; an empty operator beyond the end.
+    /// The token at `at`; an empty operator outside of the statement.
     pub(crate) fn at(&self, at: usize) -> &Token<'a> {
         self.tokens.get(at).unwrap_or(&NOTHING)
     }
 
-    /// The token before `at`; an empty operator before the first.
     pub(crate) fn before(&self, at: usize) -> &Token<'a> {
         self.at(at.wrapping_sub(1))
     }
@@ -95,12 +88,11 @@ impl<'a> Statement<'a> {
         self.tokens.len()
     }
 
-    /// True if the tokens from `at` on are these words.
-    pub(crate) fn has_words(&self, at: usize, words: &[&str]) -> bool {
-        words
-            .iter()
-            .enumerate()
-            .all(|(offset, word)| self.at(at + offset).is_word(word))
+    /// The position after these words, if they are at `at`.
+    pub(crate) fn skip(&self, at: usize, words: &[&str]) -> Option<usize> {
+        let mut pairs = words.iter().enumerate();
+        let found = pairs.all(|(offset, word)| self.at(at + offset).is(word));
+        found.then_some(at + words.len())
     }
 
     /// The position after the token at `at`, or after its partner if it opens a bracket.
@@ -108,11 +100,11 @@ impl<'a> Statement<'a> {
         self.partner.get(at).map_or(at, |&partner| partner.max(at)) + 1
     }
 
-    /// The positions in `range` that are not inside a nested bracket; a bracket counts by its opening.
+    /// The positions in `range` that are not inside a bracket there; a bracket counts by its opening.
     pub(crate) fn top_level(&self, range: Range<usize>) -> impl Iterator<Item = usize> + '_ {
         let end = range.end;
-        std::iter::successors(Some(range.start), |&at| Some(self.after(at)))
-            .take_while(move |&at| at < end)
+        let next = |&at: &usize| Some(self.after(at));
+        std::iter::successors(Some(range.start), next).take_while(move |&at| at < end)
     }
 
     /// The parts of `range` between its commas; none if it is empty.
@@ -125,69 +117,52 @@ impl<'a> Statement<'a> {
                 start = at + 1;
             }
         }
-        if range.end > range.start {
+        if start < range.end {
             parts.push(start..range.end);
         }
         parts
     }
 
-    /// A name, and how many tokens it takes: `t`, or `s.t` with the schema first.
-    pub(crate) fn qualified_name(&self, at: usize) -> SqlResult<(Option<String>, String, usize)> {
+    /// The parts in the brackets that open at `at`.
+    pub(crate) fn listed(&self, at: usize) -> Vec<Range<usize>> {
+        self.split_commas(at + 1..self.after(at) - 1)
+    }
+
+    /// A name with its schema, if it has one, and the position after both.
+    pub(crate) fn qualified(&self, at: usize) -> SqlResult<(Option<String>, String, usize)> {
         if !self.at(at).is_name() {
-            return Err(SqlError::syntax("expected a name"));
+            return Err(SqlError::syntax_at(&self.at(at).text));
         }
         let first = self.at(at).name();
-        if !(self.at(at + 1).is_operator(".") && self.at(at + 2).is_name()) {
-            return Ok((None, first, 1));
+        if self.at(at + 1).is_operator(".") && self.at(at + 2).is_name() {
+            return Ok((Some(first), self.at(at + 2).name(), at + 3));
         }
-        Ok((Some(first), self.at(at + 2).name(), 3))
+        Ok((None, first, at + 1))
     }
 
     fn pair_brackets(mut self) -> SqlResult<Self> {
-        // Brackets that are open, each with the commas since.
-        let mut open: Vec<(usize, usize)> = Vec::new();
+        self.partner = (0..self.len()).collect();
+        let mut open: Vec<usize> = Vec::new();
         for at in 0..self.len() {
-            self.partner.push(at);
-            self.enclosing.push(
-                open.last()
-                    .map_or((None, 0), |&(start, commas)| (Some(start), commas)),
-            );
-            let token = self.at(at);
-            let opens = token.is_operator("(") || token.is_operator("[") || token.is_word("case");
-            let is_end = token.is_word("end")
-                && open
-                    .last()
-                    .is_some_and(|&(start, _)| self.at(start).is_word("case"));
-            if token.is_operator(",")
-                && let Some((_, commas)) = open.last_mut()
-            {
-                *commas += 1;
-            } else if opens {
-                open.push((at, 0));
-                if open.len() > MAX_DEPTH {
-                    return Err(SqlError::new("54001", "the statement is nested too deeply"));
-                }
-            } else if is_end || token.is_operator(")") || token.is_operator("]") {
-                let unbalanced = || {
-                    SqlError::syntax(format!("syntax error at or near \"{}\"", self.at(at).text))
-                };
-                let (start, _) = open.pop().ok_or_else(unbalanced)?;
-                let expected = match self.at(start).text.as_ref() {
-                    "(" => ")",
-                    "[" => "]",
-                    _ => "end",
-                };
-                if !is_end && self.at(at).text != expected {
-                    return Err(unbalanced());
-                }
-                self.partner[start] = at;
-                self.partner[at] = start;
+            let token = &self.tokens[at];
+            let in_case = open
+                .last()
+                .is_some_and(|&start| self.tokens[start].is("case"));
+            if token.is_operator("(") || token.is("case") {
+                open.push(at);
+            } else if token.is_operator(")") || in_case && token.is("end") {
+                let start = open.pop().filter(|_| in_case == token.is("end"));
+                let start = start.ok_or_else(|| SqlError::syntax_at(&token.text))?;
+                (self.partner[start], self.partner[at]) = (at, start);
+            }
+            if open.len() > MAX_DEPTH {
+                return Err(SqlError::new("54001", "the statement is nested too deeply"));
             }
         }
         if open.is_empty() {
             Ok(self)
         } else {
-            Err(SqlError::syntax("syntax error at end of input"))
+            Err(SqlError::syntax_at("end of input"))
         }
     }
 }
@@ -198,18 +173,15 @@ pub(crate) fn statements(sql: &str) -> SqlResult<Vec<Statement<'_>>> {
         let message = format!("the text is longer than {MAX_SQL_BYTES} bytes");
         return Err(SqlError::new("54000", message));
     }
-    let mut statements = Vec::new();
-    let mut statement = Statement::default();
+    let mut statements = vec![Statement::default()];
     let mut rest = sql;
-    while let Some((token, behind)) = next(rest)? {
-        rest = behind;
-        if token.is_operator(";") {
-            statements.push(std::mem::take(&mut statement));
-        } else {
-            statement.tokens.push(token);
+    while let Some((token, length)) = next(&mut rest)? {
+        rest = &rest[length..];
+        match statements.last_mut() {
+            Some(statement) if !token.is_operator(";") => statement.tokens.push(token),
+            _ => statements.push(Statement::default()),
         }
     }
-    statements.push(statement);
     statements.retain(|statement| statement.len() > 0);
     statements
         .into_iter()
@@ -217,177 +189,105 @@ pub(crate) fn statements(sql: &str) -> SqlResult<Vec<Statement<'_>>> {
         .collect()
 }
 
-/// The first token of `sql` and what follows it.
-fn next(sql: &str) -> SqlResult<Option<(Token<'_>, &str)>> {
-    let sql = skip_space(sql)?;
-    let bytes = sql.as_bytes();
+const LONG_OPERATORS: [&str; 8] = ["->>", "::", "->", "||", "<>", "<=", ">=", "!="];
+
+/// Skips space before the first token, and gives that token with its length.
+fn next<'a>(sql: &mut &'a str) -> SqlResult<Option<(Token<'a>, usize)>> {
+    skip_space(sql)?;
+    let text: &'a str = sql;
+    let bytes = text.as_bytes();
     let Some(&first) = bytes.first() else {
         return Ok(None);
     };
     let second = bytes.get(1).copied().unwrap_or(0);
-    let token = |kind, length: usize| Token {
-        kind,
-        text: Cow::Borrowed(&sql[..length]),
-    };
-    let (token, length) = match first {
-        b'\'' => quoted(sql, 0, '\'', false)?,
-        b'"' => quoted(sql, 0, '"', false)?,
-        b'e' | b'E' if second == b'\'' => quoted(sql, 1, '\'', true)?,
-        b'b' | b'B' | b'x' | b'X' if second == b'\'' => {
-            return Err(SqlError::unsupported("a bit string"));
+    let (kind, length) = match first {
+        b'\'' | b'"' => return quoted(text, first.into()).map(Some),
+        _ if second == b'\'' && first.is_ascii_alphabetic() => {
+            return Err(SqlError::unsupported("a string with a prefix"));
         }
-        b'$' if second.is_ascii_digit() => {
-            let length = 1 + run(&bytes[1..], |byte| byte.is_ascii_digit());
-            let mut token = token(Kind::Parameter, length);
-            token.text = Cow::Borrowed(&sql[1..length]);
-            (token, length)
+        b'$' if second.is_ascii_digit() => (Kind::Parameter, 1 + digits(bytes, 1)),
+        b'0'..=b'9' | b'.' if first != b'.' || second.is_ascii_digit() => {
+            (Kind::Number, number(bytes))
         }
-        b'$' => dollar_quoted(sql)?,
-        b'0'..=b'9' => (token(Kind::Number, number(bytes)), number(bytes)),
-        b'.' if second.is_ascii_digit() => (token(Kind::Number, number(bytes)), number(bytes)),
         _ if is_name_byte(first) => {
-            let length = run(bytes, |byte| {
-                is_name_byte(byte) || byte.is_ascii_digit() || byte == b'$'
-            });
-            (token(Kind::Word, length), length)
+            let belongs =
+                |&&byte: &&u8| is_name_byte(byte) || byte.is_ascii_digit() || byte == b'$';
+            (Kind::Word, bytes.iter().take_while(belongs).count())
         }
-        b'(' | b')' | b'[' | b']' | b',' | b';' | b'.' => (token(Kind::Operator, 1), 1),
+        b'(' | b')' | b',' | b';' | b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'=' | b'<'
+        | b'>' | b'|' | b'&' | b'!' | b':' => {
+            let long = LONG_OPERATORS.iter().find(|known| text.starts_with(*known));
+            (Kind::Operator, long.map_or(1, |known| known.len()))
+        }
         _ => {
-            let length = operator(sql);
-            (token(Kind::Operator, length), length)
+            let letter = text.chars().next().unwrap_or(' ');
+            return Err(SqlError::unsupported(format_args!("the operator {letter}")));
         }
     };
-    Ok(Some((token, &sql[length..])))
+    let start = usize::from(kind == Kind::Parameter);
+    let text = Cow::Borrowed(&text[start..length]);
+    Ok(Some((Token { kind, text }, length)))
 }
 
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
 
-fn run(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
-    bytes.iter().take_while(|&&byte| belongs(byte)).count()
-}
-
-fn skip_space(mut sql: &str) -> SqlResult<&str> {
+fn skip_space(sql: &mut &str) -> SqlResult<()> {
     loop {
-        sql = sql.trim_ascii_start();
+        *sql = sql.trim_ascii_start();
         if sql.starts_with("--") {
-            sql = sql.find('\n').map_or("", |end| &sql[end..]);
-        } else if sql.starts_with("/*") {
-            sql = skip_comment(sql)?;
+            *sql = sql.find('\n').map_or("", |end| &sql[end..]);
+        } else if let Some(comment) = sql.strip_prefix("/*") {
+            let end = comment.find("*/");
+            *sql = &comment[end.ok_or_else(|| SqlError::syntax_at("/*"))? + 2..];
         } else {
-            return Ok(sql);
+            return Ok(());
         }
     }
 }
 
-/// Comments of this kind nest.
-fn skip_comment(sql: &str) -> SqlResult<&str> {
-    let bytes = sql.as_bytes();
-    let (mut depth, mut at) = (0, 0);
-    while at + 1 < bytes.len() {
-        match &bytes[at..at + 2] {
-            b"/*" => (depth, at) = (depth + 1, at + 2),
-            b"*/" => (depth, at) = (depth - 1, at + 2),
-            _ => at += 1,
-        }
-        if depth == 0 {
-            return Ok(&sql[at..]);
-        }
-    }
-    Err(SqlError::syntax("unterminated /* comment"))
+/// How many digits there are from `at` on.
+fn digits(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 fn number(bytes: &[u8]) -> usize {
-    let digits = |from: usize| from + run(&bytes[from..], |byte| byte.is_ascii_digit());
-    let mut end = digits(0);
+    let mut end = digits(bytes, 0);
     if bytes.get(end) == Some(&b'.') {
-        end = digits(end + 1);
+        end += 1 + digits(bytes, end + 1);
     }
-    if matches!(bytes.get(end), Some(b'e' | b'E')) {
-        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
-        if bytes.get(end + 1 + sign).is_some_and(u8::is_ascii_digit) {
-            end = digits(end + 1 + sign);
-        }
+    let is_signed = matches!(bytes.get(end + 1), Some(b'+' | b'-'));
+    let exponent = digits(bytes, end + 1 + usize::from(is_signed));
+    if matches!(bytes.get(end), Some(b'e' | b'E')) && exponent > 0 {
+        end += 1 + usize::from(is_signed) + exponent;
     }
     end
 }
 
-fn operator(sql: &str) -> usize {
-    let bytes = sql.as_bytes();
-    if sql.starts_with("::") {
-        return 2;
+/// A string or name in quotes, in which a doubled quote stands for one.
+fn quoted(sql: &str, quote: char) -> SqlResult<(Token<'_>, usize)> {
+    let doubled = String::from_iter([quote, quote]);
+    let mut end = 1;
+    loop {
+        let found = sql[end..].find(quote);
+        end += found.ok_or_else(|| SqlError::syntax("unterminated quoted string"))?;
+        if !sql[end..].starts_with(&doubled) {
+            break;
+        }
+        end += 2;
     }
-    let length = run(bytes, |byte| b"+-*/<>=~!@#%^&|`?".contains(&byte));
-    if length == 0 {
-        return sql.chars().next().map_or(1, char::len_utf8);
+    let mut text = Cow::Borrowed(&sql[1..end]);
+    if text.contains(quote) {
+        text = text.replace(&doubled, &sql[..1]).into();
     }
-    // A comment may follow at once; and `=-1` is two operators, as in PostgreSQL.
-    let comment = ["--", "/*"]
-        .iter()
-        .filter_map(|start| sql[..length].find(start))
-        .min();
-    let length = comment.unwrap_or(length);
-    let is_special = sql[..length].contains(['~', '!', '@', '#', '%', '^', '&', '|', '`', '?']);
-    let is_arrow = matches!(&sql[..length], "->" | "->>");
-    if is_special || is_arrow {
-        return length;
-    }
-    let trimmed = sql[..length].trim_end_matches(['+', '-']).len();
-    trimmed.max(1)
-}
-
-/// A string or name in quotes, which begin after `prefix` bytes.
-fn quoted(sql: &str, prefix: usize, quote: char, escapes: bool) -> SqlResult<(Token<'_>, usize)> {
     let kind = if quote == '"' {
         Kind::Quoted
     } else {
         Kind::Text
     };
-    let start = prefix + 1;
-    let body = &sql[start..];
-    if !escapes
-        && let Some(end) = body.find(quote)
-        && !body[end + 1..].starts_with(quote)
-    {
-        let text = Cow::Borrowed(&body[..end]);
-        return Ok((Token { kind, text }, start + end + 1));
-    }
-    let mut text = String::new();
-    let mut letters = body.char_indices().peekable();
-    while let Some((at, letter)) = letters.next() {
-        if letter == quote && letters.next_if(|&(_, next)| next == quote).is_none() {
-            let text = Cow::Owned(text);
-            return Ok((Token { kind, text }, start + at + 1));
-        }
-        match letter {
-            '\\' if escapes => match letters.next() {
-                Some((_, 'n')) => text.push('\n'),
-                Some((_, 't')) => text.push('\t'),
-                Some((_, 'r')) => text.push('\r'),
-                Some((_, digit)) if digit.is_alphanumeric() => {
-                    return Err(SqlError::unsupported(format_args!("the escape \\{digit}")));
-                }
-                Some((_, other)) => text.push(other),
-                None => break,
-            },
-            _ => text.push(letter),
-        }
-    }
-    Err(SqlError::syntax("unterminated quoted string"))
-}
-
-/// `$$text$$` or `$tag$text$tag$`.
-fn dollar_quoted(sql: &str) -> SqlResult<(Token<'_>, usize)> {
-    let unterminated = || SqlError::syntax("unterminated dollar-quoted string");
-    let tag_end = sql[1..].find('$').ok_or_else(unterminated)? + 2;
-    let (tag, body) = sql.split_at(tag_end);
-    let end = body.find(tag).ok_or_else(unterminated)?;
-    let token = Token {
-        kind: Kind::Text,
-        text: Cow::Borrowed(&body[..end]),
-    };
-    Ok((token, tag_end * 2 + end))
+    Ok((Token { kind, text }, end + 1))
 }
 
 #[cfg(test)]
@@ -396,39 +296,27 @@ mod tests {
 
     #[track_caller]
     fn check(sql: &str, expected: &[&str]) {
-        let texts: Vec<String> = statements(sql)
-            .unwrap_or_else(|error| panic!("{sql}: {error}"))
-            .iter()
-            .flat_map(|statement| statement.tokens.iter())
-            .map(|token| token.text.clone().into_owned())
-            .collect();
+        let statements = statements(sql).expect("a text that can be read");
+        let tokens = statements.iter().flat_map(|statement| &statement.tokens);
+        let texts: Vec<&str> = tokens.map(|token| token.text.as_ref()).collect();
         assert_eq!(texts, expected, "{sql}");
     }
 
     #[test]
     fn a_text_is_cut_into_its_tokens() {
-        check(
-            "SELECT a.b,$1 FROM t",
-            &["SELECT", "a", ".", "b", ",", "1", "FROM", "t"],
-        );
+        check("SELECT a.b,$1", &["SELECT", "a", ".", "b", ",", "1"]);
         check("x=-1.5e3+.5", &["x", "=", "-", "1.5e3", "+", ".5"]);
+        check("'it''s' \"Na\"\"me\" ''", &["it's", "Na\"me", ""]);
         check(
-            "'it''s' E'a\\'b\\n' \"Na\"\"me\" $$a'b$$ $t$x$t$",
-            &["it's", "a'b\n", "Na\"me", "a'b", "x"],
+            "a::int->>b <>'ü'",
+            &["a", "::", "int", "->>", "b", "<>", "ü"],
         );
-        check(
-            "a::int -> b ->> c <> d",
-            &["a", "::", "int", "->", "b", "->>", "c", "<>", "d"],
-        );
-        check("1 -- one\n/* a /* b */ c */ +2; ;3", &["1", "+", "2", "3"]);
-        check("ä = 'ü'", &["ä", "=", "ü"]);
+        check("1 -- one\n/* b */ +2; ;3", &["1", "+", "2", "3"]);
     }
 
     #[test]
     fn what_is_cut_off_is_refused() {
-        for sql in [
-            "'a", "\"a", "$$a", "/* a", "(1", "1)", "(1]", "CASE 1", "E'\\",
-        ] {
+        for sql in ["'a", "\"a", "/* a", "(1", "1)", "CASE 1", "(CASE 1)"] {
             let error = statements(sql).expect_err(sql);
             assert_eq!(error.state(), "42601", "{sql}");
         }

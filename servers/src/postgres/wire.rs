@@ -10,6 +10,7 @@ use bytes::BufMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::error::{SqlError, SqlResult};
+use super::types::Type;
 use crate::CountedStream;
 
 /// Read from the socket at once.
@@ -190,6 +191,14 @@ impl<'a> Body<'a> {
             .map_err(|_| SqlError::new("22021", "invalid byte sequence for encoding \"UTF8\""))
     }
 
+    /// True if the format that comes next is binary.
+    pub(crate) fn is_binary(&mut self) -> SqlResult<bool> {
+        match self.i16()? {
+            code @ (0 | 1) => Ok(code == 1),
+            other => Err(malformed(&format!("unsupported format code {other}"))),
+        }
+    }
+
     /// A list with its count before it.
     pub(crate) fn list<T>(
         &mut self,
@@ -201,23 +210,19 @@ impl<'a> Body<'a> {
 }
 
 /// Appends a message whose body `write` appends.
-pub(crate) fn message(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn message<T>(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     out.put_u8(kind);
     let start = out.len();
     out.put_u32(0);
-    write(out);
+    let written = write(out);
     let length = (out.len() - start) as u32;
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    written
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
     out.put_slice(text.as_bytes());
     out.put_u8(0);
-}
-
-/// A message that is no more than its type.
-pub(crate) fn empty(out: &mut Vec<u8>, kind: u8) {
-    message(out, kind, |_| ());
 }
 
 pub(crate) fn authentication(out: &mut Vec<u8>, code: i32, data: &[u8]) {
@@ -255,63 +260,48 @@ pub(crate) fn command_complete(out: &mut Vec<u8>, tag: &str) {
 }
 
 pub(crate) fn error(out: &mut Vec<u8>, error: &SqlError) {
-    notice_or_error(out, b'E', error.fields());
+    message(out, b'E', |out| put_fields(out, error.fields()));
 }
 
 /// A remark that changes nothing.
-pub(crate) fn notice(out: &mut Vec<u8>, severity: &str, state: &str, message: &str) {
+pub(crate) fn warning(out: &mut Vec<u8>, state: &str, text: &str) {
+    let severity = "WARNING";
     let fields = [
         (b'S', severity),
         (b'V', severity),
         (b'C', state),
-        (b'M', message),
+        (b'M', text),
     ];
-    notice_or_error(out, b'N', fields.into_iter());
+    message(out, b'N', |out| put_fields(out, fields.into_iter()));
 }
 
-fn notice_or_error<'a>(out: &mut Vec<u8>, kind: u8, fields: impl Iterator<Item = (u8, &'a str)>) {
-    message(out, kind, |out| {
-        for (code, text) in fields {
-            out.put_u8(code);
-            // A zero byte would end the text early.
-            put_text(out, &text.replace('\0', ""));
-        }
-        out.put_u8(0);
-    });
+fn put_fields<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = (u8, &'a str)>) {
+    for (code, text) in fields {
+        out.put_u8(code);
+        // A zero byte would end the text early.
+        put_text(out, &text.replace('\0', ""));
+    }
+    out.put_u8(0);
 }
 
-/// Describes the columns of rows to come: name, type, and whether values are binary.
-pub(crate) fn row_description<'a>(
-    out: &mut Vec<u8>,
-    columns: impl ExactSizeIterator<Item = (&'a str, super::types::Type, bool)>,
-) {
+/// Describes the columns of rows to come.
+pub(crate) fn row_description(out: &mut Vec<u8>, columns: &[(String, Type)], formats: &[bool]) {
     message(out, b'T', |out| {
         out.put_i16(columns.len() as i16);
-        for (name, ty, is_binary) in columns {
+        for (at, (name, ty)) in columns.iter().enumerate() {
             put_text(out, name);
             // No table and no column of it.
-            out.put_i32(0);
-            out.put_i16(0);
+            out.put_slice(&[0; 6]);
             out.put_u32(ty.oid());
             out.put_i16(ty.width());
             out.put_i32(-1);
-            out.put_i16(is_binary.into());
+            out.put_i16(is_binary(formats, at).into());
         }
     });
 }
 
-pub(crate) fn parameter_description(out: &mut Vec<u8>, oids: &[u32]) {
-    message(out, b't', |out| {
-        out.put_i16(oids.len() as i16);
-        oids.iter().for_each(|&oid| out.put_u32(oid));
-    });
-}
-
-/// Asks for the rows of a COPY in text form.
-pub(crate) fn copy_in(out: &mut Vec<u8>, columns: usize) {
-    message(out, b'G', |out| {
-        out.put_u8(0);
-        out.put_i16(columns as i16);
-        (0..columns).for_each(|_| out.put_i16(0));
-    });
+/// The format of a value: none means text, one is for all, or there is one for each.
+pub(crate) fn is_binary(formats: &[bool], at: usize) -> bool {
+    let at = if formats.len() == 1 { 0 } else { at };
+    formats.get(at).copied().unwrap_or(false)
 }
