@@ -16,14 +16,13 @@ mod rewrite;
 mod session;
 mod settings;
 mod token;
-mod transaction;
 mod types;
 mod wire;
 
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +36,7 @@ use error::SqlError;
 use names::Scope;
 use preload::Preload;
 use session::Session;
-use settings::Settings;
-use wire::{Body, Wire, WireError};
+use wire::{Body, MAX_LOGIN_BYTES, Wire, WireError};
 
 const NAME: &str = "postgres";
 
@@ -101,14 +99,12 @@ fn read(behaviour: &serde_json::Value) -> Result<Behaviour, BehaviourError> {
 }
 
 /// The state that all connections share.
-#[derive(Debug)]
 struct Server {
     database: Database,
     authenticator: Authenticator,
     counts: Arc<Counts>,
     delay: std::time::Duration,
     max_connections: Option<u32>,
-    connected: AtomicU32,
     next_pid: AtomicI32,
 }
 
@@ -128,42 +124,18 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
         counts: startup.counts.clone(),
         delay: behaviour.delay.get(),
         max_connections: behaviour.max_connections.map(NonZeroU32::get),
-        connected: AtomicU32::new(0),
         next_pid: AtomicI32::new(1),
     });
     serve_connections(NAME, startup, move |stream| serve(server.clone(), stream))
 }
 
-/// A connection that counts against the bound, until it is dropped.
-struct Permit<'a>(&'a Server);
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        self.0.connected.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Server {
-    fn admit(&self) -> Result<Permit<'_>, SqlError> {
-        let before = self.connected.fetch_add(1, Relaxed);
-        let permit = Permit(self);
-        if self.max_connections.is_some_and(|most| before >= most) {
-            self.counts.refused.fetch_add(1, Relaxed);
-            return Err(SqlError::fatal("53300", "sorry, too many clients already"));
-        }
-        Ok(permit)
-    }
-}
-
 async fn serve(server: Arc<Server>, stream: CountedStream) {
     let mut wire = Wire::new(stream);
-    let mut permit = None;
-    match open(&server, &mut wire, &mut permit).await {
-        Ok(Some(opened)) => {
+    match open(&server, &mut wire).await {
+        Ok(Some(scope)) => {
             let (database, counts) = (server.database.clone(), server.counts.clone());
-            Session::new(wire, database, counts, opened, server.delay)
-                .serve()
-                .await;
+            let session = Session::new(wire, database, counts, scope, server.delay);
+            session.serve().await;
         }
         Ok(None) | Err(WireError::Io) => (),
         Err(WireError::Protocol(error)) => {
@@ -178,13 +150,9 @@ const GSS_REQUEST: i32 = 80_877_104;
 const CANCEL_REQUEST: i32 = 80_877_102;
 
 /// From the first message to the point where the client may send statements; none if it leaves before.
-async fn open<'a>(
-    server: &'a Server,
-    wire: &mut Wire,
-    permit: &mut Option<Permit<'a>>,
-) -> Result<Option<(Scope, Settings)>, WireError> {
+async fn open(server: &Server, wire: &mut Wire) -> Result<Option<Scope>, WireError> {
     let (version, body) = loop {
-        let Some(body) = wire.next_untyped().await? else {
+        let Some(body) = wire.next_untyped(MAX_LOGIN_BYTES).await? else {
             return Ok(None);
         };
         match Body(&wire.input[body.clone()]).i32()? {
@@ -195,30 +163,30 @@ async fn open<'a>(
             version => break (version, body.start + 4..body.end),
         }
     };
-    *permit = Some(server.admit()?);
+    let counts = &server.counts;
+    let is_one_too_many = |most| counts.open_connections.load(Relaxed) > u64::from(most);
+    if server.max_connections.is_some_and(is_one_too_many) {
+        counts.refused.fetch_add(1, Relaxed);
+        return Err(SqlError::fatal("53300", "sorry, too many clients already").into());
+    }
     if version >> 16 != 3 {
-        let message = "unsupported frontend protocol; the server supports 3.0";
-        return Err(SqlError::fatal("0A000", message).into());
+        return Err(SqlError::fatal("0A000", "only version 3 of the protocol is spoken").into());
     }
-    let (scope, settings) = read_startup(server, wire, version, body)?;
+    let mut scope = read_startup(wire, version, body)?;
+    scope.pid = server.next_pid.fetch_add(1, Relaxed);
     server.authenticator.log_in(wire, &scope.user).await?;
-    for (name, value) in settings.reported() {
-        wire::parameter_status(&mut wire.out, name, value);
+    for (name, value) in scope.settings.reported() {
+        wire::texts(&mut wire.out, b'S', &[name, value]);
     }
-    wire::parameter_status(&mut wire.out, "session_authorization", &scope.user);
-    wire::backend_key(&mut wire.out, scope.pid, random() as i32);
-    Ok(Some((scope, settings)))
+    let key = [scope.pid, random() as i32].map(i32::to_be_bytes);
+    wire::message(&mut wire.out, b'K', |out| out.extend(key.as_flattened()));
+    Ok(Some(scope))
 }
 
 /// Reads the parameters of a startup message. Settings that nobody knows pass, as drivers send many.
-fn read_startup(
-    server: &Server,
-    wire: &mut Wire,
-    version: i32,
-    body: Range<usize>,
-) -> Result<(Scope, Settings), SqlError> {
+fn read_startup(wire: &mut Wire, version: i32, body: Range<usize>) -> Result<Scope, SqlError> {
     let mut body = Body(&wire.input[body]);
-    let (mut scope, mut settings) = (Scope::default(), Settings::default());
+    let mut scope = Scope::default();
     let mut unknown_options = Vec::new();
     loop {
         let name = body.text()?;
@@ -230,25 +198,26 @@ fn read_startup(
             "user" => value.clone_into(&mut scope.user),
             "database" => value.clone_into(&mut scope.database),
             "options" => command_line(value).for_each(|(name, value)| {
-                let _ = settings.set(name, Some(value));
+                let _ = scope.settings.set(name, Some(value));
             }),
             _ if name.starts_with("_pq_.") => unknown_options.push(name),
-            _ => drop(settings.set(name, Some(value))),
+            _ => drop(scope.settings.set(name, Some(value))),
         }
     }
     if version & 0xffff > 0 || !unknown_options.is_empty() {
         wire::negotiate_version(&mut wire.out, &unknown_options);
     }
     if scope.user.is_empty() {
-        let message = "no PostgreSQL user name specified in startup packet";
-        return Err(SqlError::fatal("28000", message));
+        return Err(SqlError::fatal(
+            "28000",
+            "no user name in the startup packet",
+        ));
     }
     if scope.database.is_empty() {
         scope.database.clone_from(&scope.user);
     }
-    scope.pid = server.next_pid.fetch_add(1, Relaxed);
-    scope.set_path(settings.get("search_path"));
-    Ok((scope, settings))
+    scope.update_path();
+    Ok(scope)
 }
 
 /// Settings given as `-c name=value` or `--name=value`.

@@ -2,7 +2,7 @@
 //!
 //! Whoever holds the engine's lock is alone with it: for one statement, or from the first change of a transaction to its
 //! end. That makes transactions serializable, at the price that others wait. Waiting is in turn, and bounded. A statement
-//! takes microseconds, so it runs on the thread of its connection. Who holds the lock is decided in `transaction.rs`.
+//! takes microseconds, so it runs on the thread of its connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
 use super::error::{DIVISION_BY_ZERO, SqlError, SqlResult};
 use super::names::Scope;
-use super::rewrite::{Rewritten, Verb, rewrite};
+use super::rewrite::{Verb, rewrite};
 use super::token::Statement;
 use super::types::{Type, write_value};
 use super::wire::is_binary;
@@ -46,7 +46,7 @@ const MAX_RESULT_BYTES: usize = 256 << 20;
 pub(crate) struct Database {
     engine: Arc<Mutex<Engine>>,
     /// The engine's, read without it.
-    pub(crate) generation: Arc<AtomicU64>,
+    generation: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub(crate) struct Engine {
     /// When the statement that runs has to end, in microseconds after `start`.
     deadline: Arc<AtomicU64>,
     start: Instant,
-    /// Counts changes of definitions, after which plans no longer hold.
+    /// Counts changes of definitions and settings, after which plans no longer hold.
     generation: Arc<AtomicU64>,
 }
 
@@ -70,9 +70,87 @@ pub(crate) struct Plan {
     /// Types and oids.
     pub(crate) parameters: Vec<(Type, u32)>,
     pub(crate) columns: Vec<(String, Type)>,
-    /// The state of definitions, and the search path, for which it holds.
+    /// The state of definitions and settings for which it holds.
     pub(crate) generation: u64,
-    pub(crate) path: Vec<String>,
+}
+
+/// What a plan is run with.
+#[derive(Debug, Default)]
+pub(crate) struct Bound {
+    pub(crate) values: Vec<Value>,
+    /// Of the columns: true if binary.
+    pub(crate) formats: Vec<bool>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Each statement is a transaction.
+    #[default]
+    Idle,
+    /// The statements of one message, or up to the next Sync, are a transaction.
+    Implicit,
+    /// Between BEGIN and COMMIT.
+    Open,
+    /// After an error in an open transaction.
+    Failed,
+}
+
+/// The transaction of a session. Under READ COMMITTED, the default, a read takes the engine for one statement, and the
+/// first change (or FOR UPDATE, or SAVEPOINT) keeps it until the end. BEGIN alone keeps nothing, so an idle transaction
+/// holds up nobody. A transaction that is dropped is undone.
+#[derive(Debug, Default)]
+pub(crate) struct Transaction {
+    pub(crate) status: Status,
+    /// True under REPEATABLE READ and SERIALIZABLE: the first statement keeps the engine.
+    pub(crate) is_strict: bool,
+    pub(crate) is_read_only: bool,
+    lease: Option<OwnedMutexGuard<Engine>>,
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(engine) = &self.lease {
+            engine.definitions_changed();
+            // SQLite may have undone it after an error; an engine that cannot refuses the next BEGIN.
+            let _ = engine.execute("ROLLBACK");
+        }
+    }
+}
+
+impl Transaction {
+    /// The engine, if this transaction has it.
+    pub(crate) fn leased(&self) -> Option<&Engine> {
+        self.lease.as_deref()
+    }
+
+    /// Takes the engine until the end of the transaction, if a statement needs that.
+    pub(crate) async fn lease_for(&mut self, database: &Database, wants: bool) -> SqlResult<()> {
+        if self.status == Status::Idle || self.lease.is_some() || !(wants || self.is_strict) {
+            return Ok(());
+        }
+        let waiting = tokio::time::timeout(LONGEST_WAIT, database.engine.clone().lock_owned());
+        let engine = waiting.await.map_err(|_| waited())?;
+        engine.execute("BEGIN")?;
+        self.lease = Some(engine);
+        Ok(())
+    }
+
+    /// Ends the transaction; a failure to commit undoes it.
+    pub(crate) fn commit(&mut self) -> SqlResult<()> {
+        if let Some(engine) = &self.lease {
+            let committed = engine.execute("COMMIT");
+            self.lease.take_if(|_| committed.is_ok());
+            self.rollback();
+            return committed;
+        }
+        self.rollback();
+        Ok(())
+    }
+
+    /// Undoes the transaction and ends it.
+    pub(crate) fn rollback(&mut self) {
+        *self = Transaction::default();
+    }
 }
 
 impl Database {
@@ -80,6 +158,14 @@ impl Database {
         let generation = engine.generation.clone();
         let engine = Arc::new(Mutex::new(engine));
         Database { engine, generation }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
+    pub(crate) fn plans_outdated(&self) {
+        self.generation.fetch_add(1, Relaxed);
     }
 
     /// The engine for one statement, if nobody has it.
@@ -93,12 +179,6 @@ impl Database {
             return Ok(engine);
         }
         let waiting = tokio::time::timeout(LONGEST_WAIT, self.engine.lock());
-        waiting.await.map_err(|_| waited())
-    }
-
-    /// The engine until the guard is dropped, in turn.
-    pub(crate) async fn lease(&self) -> SqlResult<OwnedMutexGuard<Engine>> {
-        let waiting = tokio::time::timeout(LONGEST_WAIT, self.engine.clone().lock_owned());
         waiting.await.map_err(|_| waited())
     }
 }
@@ -144,78 +224,57 @@ impl Engine {
         self.deadline.store(deadline.as_micros() as u64, Relaxed);
     }
 
-    /// Plans a statement, and runs `use_it` with it, prepared. It stays prepared if it is `kept`.
-    pub(crate) fn plan<T>(
+    /// Plans a statement; the client may have declared the types of parameters, by oid.
+    pub(crate) fn plan(
         &self,
         statement: &Statement<'_>,
         verb: Verb,
         scope: &Scope,
         declared: &[u32],
-        kept: bool,
-        use_it: impl FnOnce(Plan, &mut Prepared<'_>) -> SqlResult<T>,
-    ) -> SqlResult<T> {
-        let Rewritten {
-            sql,
-            parameters,
-            results,
-        } = rewrite(statement, &self.connection, scope, declared)?;
-        let plan = |prepared: &Prepared<'_>| Plan {
+    ) -> SqlResult<Plan> {
+        let rewritten = rewrite(statement, &self.connection, scope, declared)?;
+        let results = &rewritten.results;
+        let columns = |prepared: &mut Prepared<'_>| Ok(columns(prepared, results));
+        Ok(Plan {
             verb,
             takes_lease: verb.takes_lease(statement),
-            sql: sql.clone(),
-            parameters,
-            columns: columns(prepared, &results),
+            columns: self.with_prepared(&rewritten.sql, columns)?,
+            sql: rewritten.sql,
+            parameters: rewritten.parameters,
             generation: self.generation.load(Relaxed),
-            path: scope.path.clone(),
-        };
-        self.with_prepared(&sql, kept, |prepared| use_it(plan(prepared), prepared))
+        })
     }
 
     fn with_prepared<T>(
         &self,
         sql: &str,
-        kept: bool,
         use_it: impl FnOnce(&mut Prepared<'_>) -> SqlResult<T>,
     ) -> SqlResult<T> {
-        if kept && sql.len() <= KEPT_BYTES {
-            use_it(&mut *self.connection.prepare_cached(sql)?)
-        } else {
-            use_it(&mut self.connection.prepare(sql)?)
+        if sql.len() > KEPT_BYTES {
+            return use_it(&mut self.connection.prepare(sql)?);
         }
+        use_it(&mut *self.connection.prepare_cached(sql)?)
     }
 
-    /// Runs a plan, appends its rows, and returns how many it gave or changed.
+    /// Runs a plan, appends its rows up to `max_rows`, and returns how many it gave or changed.
     pub(crate) fn run(
         &self,
         plan: &Plan,
-        values: &[Value],
-        formats: &[bool],
-        max_rows: usize,
-        out: &mut Vec<u8>,
-    ) -> SqlResult<usize> {
-        self.with_prepared(&plan.sql, true, |prepared| {
-            self.step(plan, prepared, values, formats, max_rows, out)
-        })
-    }
-
-    /// Runs a prepared plan, appends its rows, and returns how many it gave or changed.
-    pub(crate) fn step(
-        &self,
-        plan: &Plan,
-        prepared: &mut Prepared<'_>,
-        values: &[Value],
-        formats: &[bool],
+        bound: &Bound,
         max_rows: usize,
         out: &mut Vec<u8>,
     ) -> SqlResult<usize> {
         // A change that gives rows must be undone if one of them cannot be sent.
         let gives_rows = plan.verb != Verb::Select && !plan.columns.is_empty();
-        if !gives_rows || !self.connection.is_autocommit() {
-            return step(plan, prepared, values, formats, max_rows, out);
+        let is_own = gives_rows && self.connection.is_autocommit();
+        if is_own {
+            self.execute("BEGIN")?;
         }
-        self.execute("BEGIN")?;
-        let result = step(plan, prepared, values, formats, max_rows, out);
-        self.execute(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+        let step = |prepared: &mut Prepared<'_>| step(plan, prepared, bound, max_rows, out);
+        let result = self.with_prepared(&plan.sql, step);
+        if is_own {
+            self.execute(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+        }
         result
     }
 
@@ -247,13 +306,12 @@ impl Engine {
 fn step(
     plan: &Plan,
     prepared: &mut Prepared<'_>,
-    values: &[Value],
-    formats: &[bool],
+    bound: &Bound,
     max_rows: usize,
     out: &mut Vec<u8>,
 ) -> SqlResult<usize> {
     let wanted = prepared.parameter_count();
-    for (at, value) in values.iter().enumerate().take(wanted) {
+    for (at, value) in bound.values.iter().enumerate().take(wanted) {
         prepared.raw_bind_parameter(at + 1, value)?;
     }
     if plan.columns.is_empty() {
@@ -271,8 +329,8 @@ fn step(
         out.put_slice(b"D\0\0\0\0");
         out.put_i16(plan.columns.len() as i16);
         for (at, (_, ty)) in plan.columns.iter().enumerate() {
-            write_value(out, row.get_ref(at)?, *ty, is_binary(formats, at))
-                .inspect_err(|_| out.truncate(start))?;
+            let written = write_value(out, row.get_ref(at)?, *ty, is_binary(&bound.formats, at));
+            written.inspect_err(|_| out.truncate(start))?;
         }
         let length = (out.len() - start - 1) as u32;
         out[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
@@ -289,50 +347,39 @@ fn step(
 /// The columns of a result with their types, which SQLite tells if they are columns of tables.
 fn columns(prepared: &Prepared<'_>, results: &[Option<Option<Type>>]) -> Vec<(String, Type)> {
     let count = prepared.column_count();
-    // Results after the last `*` count from the end.
-    let stars = results.iter().filter(|result| result.is_none()).count();
-    let star = results
-        .iter()
-        .rposition(Option::is_none)
-        .filter(|_| stars > 0);
-    let inferred = |at: usize| {
-        let from_end = (at + results.len())
-            .checked_sub(count)
-            .filter(|&from| star.is_some_and(|star| from > star));
-        results
-            .get(from_end.unwrap_or(at))
-            .copied()
-            .flatten()
-            .flatten()
-    };
+    let star = results.iter().rposition(Option::is_none);
     let column = |at: usize| {
         let metadata = prepared.column_metadata(at).ok().flatten();
         let declared = metadata.and_then(|column| Type::of_column((column.3, column.4)));
-        let name = prepared.column_name(at).unwrap_or_default();
-        (
-            label(name),
-            declared.or_else(|| inferred(at)).unwrap_or(Type::Text),
-        )
+        // Results after the last `*` count from the end.
+        let from_end = (at + results.len())
+            .checked_sub(count)
+            .filter(|&at| Some(at) > star);
+        let inferred = results
+            .get(from_end.unwrap_or(at))
+            .copied()
+            .flatten()
+            .flatten();
+        let name = label(prepared.column_name(at).unwrap_or_default());
+        (name, declared.or(inferred).unwrap_or(Type::Text))
     };
     (0..count).map(column).collect()
 }
 
 /// The name of a result: where SQLite shows the expression, PostgreSQL shows the function, or nothing.
 fn label(name: &str) -> String {
-    let function = name.split(['(', ' ']).next().unwrap_or_default();
+    let (first, rest) = name.split_once('(').unwrap_or((name, ""));
     let is_word = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    match name {
-        _ if name.contains('(') && is_word(function) => function.to_ascii_lowercase(),
-        _ if name.starts_with(['(', '\'', '?', '-'])
-            || name.starts_with(|first: char| first.is_ascii_digit()) =>
-        {
-            "?column?".to_owned()
-        }
-        _ => name.to_owned(),
+    let is_expression =
+        name.starts_with(|first: char| first.is_ascii_digit() || "('?-".contains(first));
+    if is_expression {
+        "?column?".to_owned()
+    } else if !rest.is_empty() && is_word(first.trim_end()) {
+        first.trim_end().to_ascii_lowercase()
+    } else {
+        name.to_owned()
     }
 }

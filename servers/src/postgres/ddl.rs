@@ -57,14 +57,14 @@ pub(crate) fn define(
 impl Definer<'_> {
     /// The position after IF EXISTS or IF NOT EXISTS at `at`, and whether it is there.
     fn lenient(&self, at: usize) -> (usize, bool) {
-        let exists = self.statement.skip(at, &["if", "exists"]);
-        let end = exists.or_else(|| self.statement.skip(at, &["if", "not", "exists"]));
+        let exists = self.statement.skip(at, "if exists");
+        let end = exists.or_else(|| self.statement.skip(at, "if not exists"));
         (end.unwrap_or(at), end.is_some())
     }
 
     /// The listed names, up to CASCADE or RESTRICT.
     fn names(&self, start: usize) -> Vec<Range<usize>> {
-        let ends = |&at: &usize| self.statement.at(at).is_one_of(&["cascade", "restrict"]);
+        let ends = |&at: &usize| self.statement.at(at).is_any("cascade restrict");
         let end = (start..self.statement.len()).find(ends);
         self.statement
             .split_commas(start..end.unwrap_or(self.statement.len()))
@@ -166,7 +166,7 @@ impl Definer<'_> {
 
     fn create_index(&self, at: usize) -> SqlResult<Definition> {
         let (name, lenient) = self.lenient(at);
-        let on = self.statement.skip(name + 1, &["on"]);
+        let on = self.statement.skip(name + 1, "on");
         let on = on.ok_or_else(|| SqlError::unsupported("CREATE INDEX without a name"))?;
         let (table, columns) = self.table(on)?;
         let schema = table.split('.').next().unwrap_or("public");
@@ -221,14 +221,14 @@ impl Definer<'_> {
         let new_table = Some((name.as_str(), table.as_str()));
         let mut items = Vec::new();
         for item in statement.listed(open) {
-            let constraints = ["constraint", "primary", "unique", "check", "foreign"];
-            items.push(if statement.at(item.start).is_one_of(&constraints) {
+            let constraints = "constraint primary unique check foreign";
+            items.push(if statement.at(item.start).is_any(constraints) {
                 self.written(item, new_table)?
             } else {
                 self.column(item, new_table)?
             });
         }
-        let has_key = (open..end).any(|at| statement.skip(at, &["primary", "key"]).is_some());
+        let has_key = (open..end).any(|at| statement.skip(at, "primary key").is_some());
         let has_rowid = !has_key || items.iter().any(|item| item.contains(SERIAL));
         let ending = if has_rowid { "" } else { "WITHOUT ROWID" };
         let (table, items) = (quote(&table), items.join(", "));
@@ -248,7 +248,7 @@ impl Definer<'_> {
             let constraints = self.written(end..item.end, new_table)?;
             return Ok(ty.column(&name, &constraints, length));
         }
-        let rest = self.statement.skip(end, &["primary", "key"]);
+        let rest = self.statement.skip(end, "primary key");
         let rest = rest.ok_or_else(|| SqlError::unsupported("serial other than as PRIMARY KEY"))?;
         let collation = if ty == Type::Int8 {
             "COLLATE RTRIM"
@@ -262,7 +262,7 @@ impl Definer<'_> {
     /// ALTER TABLE as `pgbench -i` needs it.
     fn alter_table(&self) -> SqlResult<Definition> {
         let (table, at) = self.table(self.lenient(2).0)?;
-        let columns = self.statement.skip(at, &["add", "primary", "key"]);
+        let columns = self.statement.skip(at, "add primary key");
         let columns = columns.ok_or_else(|| SqlError::unsupported("this ALTER TABLE"))?;
         let columns = self.written(columns..self.statement.len(), None)?;
         let (index, table) = (quote(&format!("{table}_pkey")), quote(&table));

@@ -27,29 +27,15 @@ pub(crate) struct Query<'q> {
 }
 
 /// Words that end a list of results.
-const AFTER_RESULTS: [&str; 10] = [
-    "from",
-    "where",
-    "group",
-    "having",
-    "order",
-    "limit",
-    "union",
-    "except",
-    "intersect",
-    "window",
-];
+const AFTER_RESULTS: &str = "from where group having order limit union except intersect window";
 
-fn is_condition(token: &Token<'_>) -> bool {
-    const WORDS: [&str; 9] = [
-        "and", "or", "not", "is", "in", "like", "between", "glob", "exists",
-    ];
-    is_comparison(token) || token.is_one_of(&WORDS)
-}
+const CONDITIONS: &str = "and or not is in like between exists";
 
 fn is_comparison(token: &Token<'_>) -> bool {
-    let text = token.text.as_ref();
-    token.kind == Kind::Operator && matches!(text, "=" | "<" | ">" | "<=" | ">=" | "<>" | "!=")
+    token.kind == Kind::Operator
+        && "= < > <= >= <> !="
+            .split(' ')
+            .any(|known| known == token.text)
 }
 
 fn is_arithmetic(token: &Token<'_>) -> bool {
@@ -69,75 +55,57 @@ impl Query<'_> {
     /// The results of the statement: of its first SELECT, its first row of VALUES, or its RETURNING.
     pub(crate) fn results(&self) -> Vec<Range<usize>> {
         let statement = self.statement;
-        let find = |words: &[&str]| {
-            let mut positions = statement.top_level(0..statement.len());
-            positions.find(|&at| statement.at(at).is_one_of(words))
-        };
-        let verb = find(&["select", "values", "insert", "update", "delete"]);
-        let mut start = match verb {
+        let end = statement.len();
+        let find = |words: &str| statement.find(0..end, |at| statement.at(at).is_any(words));
+        let mut start = match find("select values insert update delete") {
             Some(verb) if statement.at(verb).is("values") => return statement.listed(verb + 1),
             Some(verb) if statement.at(verb).is("select") => verb + 1,
-            _ => find(&["returning"]).map_or(statement.len(), |at| at + 1),
+            _ => find("returning").map_or(end, |at| at + 1),
         };
-        while statement.at(start).is_one_of(&["distinct", "all"]) {
+        while statement.at(start).is_any("distinct all") {
             start += 1;
         }
-        let ends = |&at: &usize| {
-            statement.at(at).is_one_of(&AFTER_RESULTS) && !statement.before(at).is("distinct")
-        };
-        let end = statement.top_level(start..statement.len()).find(ends);
+        let end = statement.find(start..end, |at| {
+            statement.at(at).is_any(AFTER_RESULTS) && !statement.before(at).is("distinct")
+        });
         statement.split_commas(start..end.unwrap_or(statement.len()))
     }
 
     /// The type of the expression in `range`, which an alias may follow.
     pub(crate) fn type_of(&self, range: Range<usize>) -> Option<Type> {
         let statement = self.statement;
-        let mut at_top = statement.top_level(range.clone());
-        if at_top.any(|at| is_condition(statement.at(at))) {
+        let is_condition = |at| {
+            let token = statement.at(at);
+            is_comparison(token) || token.is_any(CONDITIONS)
+        };
+        if statement.find(range.clone(), is_condition).is_some() {
             return Some(Type::Bool);
         }
         if range.len() > MAX_TOKENS {
             return None;
         }
-        if statement.at(range.start).is("case") {
-            let mut inside = statement.top_level(range.start + 1..range.end);
-            let then = inside.find(|&at| statement.at(at).is("then"))?;
-            let end = inside.find(|&at| statement.at(at).is_one_of(&["when", "else", "end"]))?;
-            return self.type_of(then + 1..end);
+        let (first, inside) = (statement.at(range.start), range.start + 1..range.end);
+        if first.is("case") {
+            let then = statement.find(inside.clone(), |at| statement.at(at).is("then"))?;
+            let ends = |at| statement.at(at).is_any("when else end");
+            return self.type_of(then + 1..statement.find(then + 1..range.end, ends)?);
         }
-        let is_call = statement.at(range.start + 1).is_operator("(");
-        match statement.at(range.start).name().as_str() {
-            "count" | "row_number" | "rank" | "dense_rank" if is_call => Some(Type::Int8),
-            "length" if is_call => Some(Type::Int4),
-            "avg" | "random" | "round" if is_call => Some(Type::Float8),
-            "sum" if is_call => wider(self.type_of_parts(range), Some(Type::Int8)),
-            _ => self.type_of_parts(range),
-        }
-    }
-
-    /// The type that the casts, literals and columns in `range` have in common.
-    fn type_of_parts(&self, range: Range<usize>) -> Option<Type> {
-        let statement = self.statement;
-        let cast = range
-            .clone()
-            .rev()
-            .find(|&at| statement.at(at).is_operator("::"));
-        let cast = cast.or_else(|| {
-            statement
-                .at(range.start)
-                .is("cast")
-                .then(|| self.as_of(range.start))?
+        let cast = range.clone().rev().find(|&at| {
+            let is_as = first.is("cast") && statement.at(at).is("as");
+            is_as || statement.at(at).is_operator("::")
         });
-        if let Some(at) = cast {
-            return Some(written_type(statement, at + 1).ok()?.0);
+        if let Some(cast) = cast {
+            return Some(written_type(statement, cast + 1).ok()?.0);
         }
-        range.fold(None, |ty, at| wider(ty, self.type_of_token(at)))
-    }
-
-    /// The position of AS in the CAST at `at`.
-    fn as_of(&self, at: usize) -> Option<usize> {
-        let inside = at + 2..self.statement.after(at + 1);
-        inside.rev().find(|&at| self.statement.at(at).is("as"))
+        let parts = || range.fold(None, |ty, at| wider(ty, self.type_of_token(at)));
+        match first.name().as_str() {
+            _ if !statement.at(inside.start).is_operator("(") => parts(),
+            "count" | "row_number" | "rank" | "dense_rank" => Some(Type::Int8),
+            "length" => Some(Type::Int4),
+            "avg" | "random" | "round" => Some(Type::Float8),
+            "sum" => wider(parts(), Some(Type::Int8)),
+            _ => parts(),
+        }
     }
 
     fn type_of_token(&self, at: usize) -> Option<Type> {
@@ -152,31 +120,28 @@ impl Query<'_> {
                 .declared
                 .get(text.parse::<usize>().ok()?.checked_sub(1)?)?,
             Kind::Operator => matches!(text, "||" | "->" | "->>").then_some(Type::Text),
-            _ if token.is_one_of(&["true", "false"]) => Some(Type::Bool),
+            _ if token.is_any("true false") => Some(Type::Bool),
             _ if self.statement.at(at + 1).is_operator("(") => None,
-            _ => self.column(at),
+            _ => self
+                .tables
+                .iter()
+                .find_map(|table| match &table.engine_name {
+                    Some(engine_name) => column_type(self.connection, engine_name, &token.name()),
+                    // A series is the only function of rows whose column has a type.
+                    None => (table.name == "generate_series").then_some(Type::Int4),
+                }),
         }
-    }
-
-    /// The type of the column that the name at `at` means. An alias in front of it is not looked at.
-    fn column(&self, at: usize) -> Option<Type> {
-        let name = self.statement.at(at).name();
-        let mut tables = self.tables.iter();
-        tables.find_map(|table| match &table.engine_name {
-            Some(engine_name) => column_type(self.connection, engine_name, &name),
-            // A series is the only function of rows whose column has a type.
-            None => (table.name == "generate_series").then_some(Type::Int4),
-        })
     }
 
     /// The type that the string or parameter at `at` stands for.
     pub(crate) fn wanted(&self, at: usize) -> Option<Type> {
         let statement = self.statement;
         let (before, after) = (statement.before(at), statement.at(at + 1));
-        if after.is_operator("::") || after.is("as") && at > 1 && statement.at(at - 2).is("cast") {
+        let is_cast = after.is("as") && at > 1 && statement.at(at - 2).is("cast");
+        if after.is_operator("::") || is_cast {
             return Some(written_type(statement, at + 2).ok()?.0);
         }
-        if before.is_one_of(&["limit", "offset"]) {
+        if before.is_any("limit offset") {
             return Some(Type::Int8);
         }
         if is_comparison(before) || is_arithmetic(before) || before.is("between") {
@@ -186,12 +151,8 @@ impl Query<'_> {
             return self.compared(at - 3);
         }
         if is_comparison(after) || is_arithmetic(after) {
-            let end = if statement.at(at + 3).is_operator(".") {
-                at + 5
-            } else {
-                at + 3
-            };
-            return self.type_of(at + 2..end);
+            let is_qualified = statement.at(at + 3).is_operator(".");
+            return self.type_of_token(if is_qualified { at + 4 } else { at + 2 });
         }
         let open = self.opening(at)?;
         let opener = statement.before(open);
@@ -199,9 +160,7 @@ impl Query<'_> {
             return self.compared(open - 1);
         }
         if opener.is("coalesce") {
-            return self
-                .type_of_parts(open..at)
-                .or_else(|| self.type_of_parts(at + 1..statement.partner[open]));
+            return self.type_of(open + 1..at);
         }
         let is_row = opener.is("values") || opener.is_operator(",");
         let position = statement.split_commas(open + 1..at + 1).len() - 1;
@@ -225,30 +184,9 @@ impl Query<'_> {
         None
     }
 
-    /// The type of what is before the operator at `at`, which NOT may precede.
+    /// The type of the column or literal before the operator at `at`, which NOT may precede.
     fn compared(&self, at: usize) -> Option<Type> {
-        let end = if self.statement.before(at).is("not") {
-            at - 1
-        } else {
-            at
-        };
-        self.type_of(self.operand_start(end)..end)
-    }
-
-    /// Where the operand begins that ends before `end`.
-    fn operand_start(&self, end: usize) -> usize {
-        let statement = self.statement;
-        let last = end.saturating_sub(1);
-        let mut start = statement.partner[last].min(last);
-        if start < last
-            && statement.before(start).is_name()
-            && !is_condition(statement.before(start))
-        {
-            start -= 1;
-        }
-        while start >= 2 && statement.before(start).is_operator(".") {
-            start -= 2;
-        }
-        start
+        let is_negated = self.statement.before(at).is("not");
+        self.type_of_token(at.checked_sub(if is_negated { 2 } else { 1 })?)
     }
 }

@@ -6,6 +6,7 @@
 use rusqlite::Connection;
 
 use super::error::{SqlError, SqlResult};
+use super::settings::Settings;
 use super::token::Statement;
 use super::types::Type;
 
@@ -15,14 +16,17 @@ pub(crate) struct Scope {
     pub(crate) user: String,
     pub(crate) database: String,
     pub(crate) pid: i32,
+    pub(crate) settings: Settings,
     /// The schemas in which names are looked for.
     pub(crate) path: Vec<String>,
 }
 
 impl Scope {
-    /// Sets the search path; the schema of the user's own name is not looked at unless it is named.
-    pub(crate) fn set_path(&mut self, search_path: &str) {
-        let schemas = search_path
+    /// Takes the path from its setting.
+    pub(crate) fn update_path(&mut self) {
+        let schemas = self
+            .settings
+            .get("search_path")
             .split(',')
             .map(|schema| schema.trim().trim_matches('"'));
         self.path = schemas.map(str::to_owned).collect();
@@ -79,8 +83,10 @@ pub(crate) fn resolve(
             "the system catalog {name}"
         )));
     }
-    let message = format!("relation \"{name}\" does not exist");
-    Err(SqlError::new("42P01", message))
+    Err(SqlError::new(
+        "42P01",
+        format!("relation \"{name}\" does not exist"),
+    ))
 }
 
 /// A place in a statement that names a table.
@@ -95,19 +101,7 @@ pub(crate) struct TableUse {
 }
 
 /// Words after which a comma is not followed by a table.
-const CLAUSES: [&str; 11] = [
-    "where",
-    "group",
-    "order",
-    "having",
-    "limit",
-    "union",
-    "except",
-    "intersect",
-    "returning",
-    "set",
-    "select",
-];
+const CLAUSES: &str = "where group order having limit union except intersect returning set select";
 
 /// Finds the tables that a statement names; `new_table` is one that it is about to make.
 pub(crate) fn table_uses(
@@ -123,11 +117,8 @@ pub(crate) fn table_uses(
     let mut at = 0;
     while at < statement.len() {
         let (token, before) = (statement.at(at), statement.before(at));
-        let next_is_query = statement
-            .at(at + 1)
-            .is_one_of(&["select", "values", "with"]);
         if token.is_operator("(") {
-            expects_table &= !next_is_query;
+            expects_table &= !statement.at(at + 1).is_any("select values with");
             lists.push(expects_table);
         } else if token.is_operator(")") {
             lists.pop();
@@ -135,12 +126,11 @@ pub(crate) fn table_uses(
             expects_table = lists.last() == Some(&true);
         } else if expects_table && token.is_name() && !token.is("only") {
             let (schema, name, end) = statement.qualified(at)?;
-            let is_call = statement.at(end).is_operator("(");
-            let is_call = is_call && !before.is_one_of(&["into", "references", "on"]);
+            let is_call = statement.at(end).is_operator("(") && !before.is_any("into references");
             let engine_name = match new_table {
-                _ if is_call && ["generate_series", "json_each"].contains(&name.as_str()) => None,
+                _ if is_call && matches!(&*name, "generate_series" | "json_each") => None,
                 _ if is_call => return Err(SqlError::unsupported(format_args!("{name} in FROM"))),
-                _ if schema.is_none() && is_expression(statement, &name) => None,
+                _ if schema.is_none() && is_defined_by_with(statement, &name) => None,
                 Some((new, engine_name)) if new == name => Some(engine_name.to_owned()),
                 _ => Some(resolve(connection, scope, schema.as_deref(), &name)?),
             };
@@ -155,34 +145,30 @@ pub(crate) fn table_uses(
             continue;
         } else if token.is("from") && !before.is("distinct") {
             expects_table = true;
-            lists.pop();
-            lists.push(true);
-        } else if token.is_one_of(&["join", "into", "references"]) {
+            lists.last_mut().into_iter().for_each(|list| *list = true);
+        } else if token.is_any("join into references") {
             expects_table = true;
         } else if token.is("update") {
-            expects_table = !before.is_one_of(&["for", "do", "on", "key"]);
-        } else if token.is_one_of(&CLAUSES) {
-            lists.pop();
-            lists.push(false);
+            expects_table = !before.is_any("for do on key");
+        } else if token.is_any(CLAUSES) {
+            lists.last_mut().into_iter().for_each(|list| *list = false);
         }
         at += 1;
     }
     Ok(uses)
 }
 
-/// True if WITH defines this name.
-fn is_expression(statement: &Statement<'_>, name: &str) -> bool {
+fn is_defined_by_with(statement: &Statement<'_>, name: &str) -> bool {
     let defines = |at: usize| {
-        let columns = statement.at(at + 1).is_operator("(");
-        let end = if columns {
+        let has_columns = statement.at(at + 1).is_operator("(");
+        let end = if has_columns {
             statement.after(at + 1)
         } else {
             at + 1
         };
         let before = statement.before(at);
-        (before.is_one_of(&["with", "recursive"]) || before.is_operator(","))
-            && statement.at(end).is("as")
-            && statement.at(at).name() == name
+        let follows = before.is_any("with recursive") || before.is_operator(",");
+        follows && statement.at(end).is("as") && statement.at(at).name() == name
     };
     let has_with = statement.tokens.iter().any(|token| token.is("with"));
     has_with && (1..statement.len()).any(defines)

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::database::Engine;
+use super::database::{Bound, Engine};
 use super::ddl::define;
 use super::error::{SqlError, SqlResult};
 use super::names::Scope;
@@ -72,13 +72,12 @@ pub(crate) fn check_script(sql: &str) -> SqlResult<()> {
 
 fn run(engine: &Engine, sql: &str) -> SqlResult<()> {
     let mut scope = Scope::default();
-    scope.set_path("public");
+    scope.update_path();
     for statement in statements(sql)? {
         engine.enter(None);
         if let Some(verb) = Verb::of(&statement) {
-            engine.plan(&statement, verb, &scope, &[], false, |plan, prepared| {
-                engine.step(&plan, prepared, &[], &[], 0, &mut Vec::new())
-            })?;
+            let plan = engine.plan(&statement, verb, &scope, &[])?;
+            engine.run(&plan, &Bound::default(), 0, &mut Vec::new())?;
         } else {
             engine.define(&define(&statement, &engine.connection, &scope)?.0)?;
         }

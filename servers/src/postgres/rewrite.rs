@@ -12,6 +12,7 @@ use rusqlite::types::Value;
 use super::error::{SqlError, SqlResult};
 use super::infer::Query;
 use super::names::{Scope, TableUse, column_type, quote, schema_exists, table_uses};
+use super::settings::setting;
 use super::token::{Kind, Statement};
 use super::types::{Type, parse, written_type};
 
@@ -40,14 +41,15 @@ impl Verb {
     /// The verb of a statement that begins with one, or with WITH.
     pub(crate) fn of(statement: &Statement<'_>) -> Option<Self> {
         let verb = |at| match statement.at(at).text.to_ascii_lowercase().as_str() {
-            "select" | "values" => Some(Verb::Select),
+            "select" | "values" | "show" => Some(Verb::Select),
             "insert" => Some(Verb::Insert),
             "update" => Some(Verb::Update),
             "delete" => Some(Verb::Delete),
             _ => None,
         };
         if statement.at(0).is("with") {
-            return statement.top_level(1..statement.len()).find_map(verb);
+            let at = statement.find(1..statement.len(), |at| verb(at).is_some());
+            return at.and_then(verb);
         }
         verb(0)
     }
@@ -60,9 +62,7 @@ impl Verb {
 }
 
 fn is_lock(statement: &Statement<'_>, at: usize) -> bool {
-    statement
-        .at(at)
-        .is_one_of(&["update", "share", "no", "key"])
+    statement.at(at).is_any("update share no key")
 }
 
 /// Rewrites a statement; the client may have declared the types of parameters, by oid.
@@ -72,42 +72,46 @@ pub(crate) fn rewrite(
     scope: &Scope,
     declared: &[u32],
 ) -> SqlResult<Rewritten> {
+    if statement.at(0).is("show") {
+        let (name, _) = setting(statement, 1);
+        let value = scope.settings.show(&name)?.replace('\'', "''");
+        let sql = format!("SELECT '{value}' AS {}", quote(&name));
+        let (parameters, results) = (Vec::new(), Vec::new());
+        return Ok(Rewritten {
+            sql,
+            parameters,
+            results,
+        });
+    }
     let tables = table_uses(statement, connection, scope, None)?;
+    let inserted = inserted_types(statement, connection, &tables)?;
+    let oids = declared;
+    let declared = declared.iter().map(|&oid| Type::of_oid(oid)).collect();
     let query = Query {
         statement,
         connection,
-        inserted: inserted_types(statement, connection, &tables)?,
         tables,
-        declared: declared.iter().map(|&oid| Type::of_oid(oid)).collect(),
+        inserted,
+        declared,
     };
     let mut writer = Writer::new(&query, scope);
     writer.write(0..statement.len())?;
-    let (sql, inferred) = (writer.sql, writer.parameters);
-    let parameter = |at: usize| {
-        let known = query.declared.get(at).copied().flatten();
-        let ty = known
-            .or(inferred.get(at).copied().flatten())
-            .unwrap_or(Type::Text);
-        (
-            ty,
-            if known.is_some() {
-                declared[at]
-            } else {
-                ty.oid()
-            },
-        )
-    };
-    let result = |range: Range<usize>| {
+    let (sql, mut parameters) = (writer.sql, writer.parameters);
+    parameters.resize(parameters.len().max(oids.len()), None);
+    let parameters = parameters.into_iter().enumerate().map(|(at, inferred)| {
+        let declared = query.declared.get(at).copied().flatten();
+        let ty = declared.or(inferred).unwrap_or(Type::Text);
+        (ty, declared.map_or(ty.oid(), |_| oids[at]))
+    });
+    let results = query.results().into_iter().map(|range| {
         let is_star = statement.before(range.end).is_operator("*");
         (!is_star).then(|| query.type_of(range))
-    };
-    let results = query.results();
+    });
+    let (parameters, results) = (parameters.collect(), results.collect());
     Ok(Rewritten {
         sql,
-        parameters: (0..inferred.len().max(declared.len()))
-            .map(parameter)
-            .collect(),
-        results: results.into_iter().map(result).collect(),
+        parameters,
+        results,
     })
 }
 
@@ -117,55 +121,31 @@ fn inserted_types(
     connection: &Connection,
     tables: &[TableUse],
 ) -> SqlResult<Vec<Option<Type>>> {
-    let target = tables
+    let mut targets = tables
         .iter()
-        .find(|table| statement.before(table.at).is("into"));
-    let Some(TableUse {
-        end,
-        engine_name: Some(table),
-        ..
-    }) = target
+        .filter(|table| statement.before(table.at).is("into"));
+    let Some((end, Some(table))) = targets.next().map(|table| (table.end, &table.engine_name))
     else {
         return Ok(Vec::new());
     };
-    if statement.at(*end).is_operator("(") {
-        let name = |column: Range<usize>| statement.at(column.start).name();
-        let columns = statement.listed(*end).into_iter().map(name);
+    let ty = |column: &str| column_type(connection, table, column);
+    if statement.at(end).is_operator("(") {
+        let columns = statement.listed(end).into_iter();
         return Ok(columns
-            .map(|column| column_type(connection, table, &column))
+            .map(|column| ty(&statement.at(column.start).name()))
             .collect());
     }
     let all = connection.prepare(&format!("SELECT * FROM {}", quote(table)))?;
-    Ok(all
-        .column_names()
-        .map(|column| column_type(connection, table, column))
-        .collect())
+    Ok(all.column_names().map(ty).collect())
 }
 
 /// Words that an opening bracket may follow without being the call of a function.
-const NO_FUNCTIONS: [&str; 15] = [
-    "and", "or", "not", "in", "is", "values", "on", "where", "when", "then", "else", "select",
-    "as", "like", "set",
-];
+const NO_FUNCTIONS: &str = "and or not in is values on where when then else select as like set";
 
-/// Words of PostgreSQL that SQLite would stumble over or misunderstand, alone or before another one.
-const REFUSED: [&str; 15] = [
-    "lateral",
-    "ilike",
-    "similar",
-    "fetch",
-    "array",
-    "extract (",
-    "any (",
-    "all (",
-    "some (",
-    "row (",
-    "rollup (",
-    "cube (",
-    "distinct on",
-    "at time",
-    "on constraint",
-];
+/// Words of PostgreSQL that SQLite would stumble over or misunderstand: alone, before a bracket, or before another word.
+const REFUSED: &str = "lateral ilike similar fetch array";
+const REFUSED_CALLS: &str = "extract any all some row rollup cube";
+const REFUSED_PAIRS: [(&str, &str); 3] = [("distinct", "on"), ("at", "time"), ("on", "constraint")];
 
 /// Writes parts of a statement as SQLite's SQL.
 pub(crate) struct Writer<'w> {
@@ -236,13 +216,8 @@ impl<'w> Writer<'w> {
     }
 
     fn write_parameter(&mut self, at: usize) -> SqlResult<usize> {
-        let number = self
-            .query
-            .statement
-            .at(at)
-            .text
-            .parse()
-            .unwrap_or(usize::MAX);
+        let text = &self.query.statement.at(at).text;
+        let number = text.parse().unwrap_or(usize::MAX);
         if !(1..=MAX_PARAMETERS).contains(&number) {
             let message = format!("parameters are numbered from 1 to {MAX_PARAMETERS}");
             return Err(SqlError::new("54000", message));
@@ -259,7 +234,7 @@ impl<'w> Writer<'w> {
         let before = statement.before(at);
         match statement.at(at).text.as_ref() {
             "(" => {
-                let is_call = before.is_name() && !before.is_one_of(&NO_FUNCTIONS);
+                let is_call = before.is_name() && !before.is_any(NO_FUNCTIONS);
                 let start = if is_call {
                     self.operand
                 } else {
@@ -310,12 +285,13 @@ impl<'w> Writer<'w> {
         if token.kind == Kind::Quoted {
             return Ok(self.push(&quote(&token.text), at + 1));
         }
-        let is_refused = |words: &&str| match words.split_once(' ') {
-            Some((first, second)) => token.is(first) && next.text.eq_ignore_ascii_case(second),
-            None => token.is(words),
-        };
-        let is_default = token.is("default") && matches!(&*statement.before(at).text, "(" | ",");
-        if is_default || REFUSED.iter().any(is_refused) {
+        let is_refused = token.is_any(REFUSED)
+            || token.is_any(REFUSED_CALLS) && next.is_operator("(")
+            || REFUSED_PAIRS
+                .iter()
+                .any(|(first, second)| token.is(first) && next.is(second))
+            || token.is("default") && matches!(&*statement.before(at).text, "(" | ",");
+        if is_refused {
             let words = format!("{} {}", token.text, next.text).to_ascii_uppercase();
             return Err(SqlError::unsupported(words));
         }
@@ -354,7 +330,7 @@ impl<'w> Writer<'w> {
         let end = statement.after(open);
         let alias = end + usize::from(statement.at(end).is("as"));
         let has_alias = statement.at(alias).is_name();
-        if high.is_empty() || has_alias && statement.at(alias).is_one_of(&["where", "order"]) {
+        if high.is_empty() || has_alias && statement.at(alias).is_any("where order") {
             return Err(SqlError::unsupported(
                 "generate_series with a step, or without an alias",
             ));

@@ -15,19 +15,14 @@ use std::time::Duration;
 use bytes::BufMut;
 use rusqlite::types::Value;
 
-use super::database::{Database, Engine, Plan};
+use super::database::{Bound, Database, Engine, Plan, Status, Transaction};
 use super::error::{SqlError, SqlResult};
 use super::names::Scope;
 use super::rewrite::Verb;
-use super::settings::Settings;
 use super::token::{Statement, statements};
-use super::transaction::{Status, Transaction};
 use super::types::read_value;
 use super::wire::{self, Body, MAX_MESSAGE_BYTES, Wire, WireError, is_binary, malformed};
 use crate::Counts;
-
-/// Most prepared statements, and most portals, of one session.
-const MAX_NAMED: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -35,7 +30,6 @@ pub(crate) struct Session {
     database: Database,
     counts: Arc<Counts>,
     scope: Scope,
-    settings: Settings,
     /// Waited for before each request.
     delay: Duration,
     transaction: Transaction,
@@ -51,17 +45,15 @@ pub(crate) struct Session {
 struct Prepared {
     sql: String,
     declared: Vec<u32>,
-    /// None for a command, and until the plan is needed if the engine is busy.
+    /// None for a command, and until it is needed if the engine is busy.
     plan: Option<Plan>,
 }
 
-/// A statement with values for its parameters.
+/// A statement with values for its parameters; they are gone once it has run.
 #[derive(Debug)]
 struct Portal {
     prepared: Arc<Prepared>,
-    values: Vec<Value>,
-    formats: Vec<bool>,
-    has_run: bool,
+    bound: Option<Bound>,
 }
 
 impl Session {
@@ -69,7 +61,7 @@ impl Session {
         wire: Wire,
         database: Database,
         counts: Arc<Counts>,
-        (scope, settings): (Scope, Settings),
+        scope: Scope,
         delay: Duration,
     ) -> Self {
         Session {
@@ -77,7 +69,6 @@ impl Session {
             database,
             counts,
             scope,
-            settings,
             delay,
             transaction: Transaction::default(),
             prepared: HashMap::new(),
@@ -101,61 +92,53 @@ impl Session {
             // The message is borrowed from the buffer while it is dealt with.
             let input = std::mem::take(&mut self.wire.input);
             let is_sync_next = input.get(body.end) == Some(&b'S');
-            let goes_on = self.message(kind, Body(&input[body]), is_sync_next).await;
+            let result = self.message(kind, Body(&input[body]), is_sync_next).await;
             self.wire.input = input;
-            if !goes_on? {
-                return Ok(());
+            match result {
+                Err(error) if error.is_fatal() => return Err(error.into()),
+                Err(error) => self.fail(kind, &error),
+                Ok(()) if kind == b'X' => return Ok(()),
+                Ok(()) if kind == b'H' => self.wire.flush().await?,
+                Ok(()) => (),
+            }
+            if kind == b'Q' || kind == b'S' {
+                self.ready();
             }
             self.wire.flush_if_large().await?;
         }
         Ok(())
     }
 
-    /// Deals with a message; false ends the connection.
-    async fn message(
-        &mut self,
-        kind: u8,
-        mut body: Body<'_>,
-        is_sync_next: bool,
-    ) -> Result<bool, WireError> {
-        let result = match kind {
-            b'X' => return Ok(false),
-            b'Q' => return Ok(self.query(body).await),
-            b'S' => {
-                self.skips_to_sync = false;
-                let result = self.end_implicit();
-                let goes_on = self.told(result);
-                self.ready();
-                return Ok(goes_on);
-            }
-            _ if self.skips_to_sync => return Ok(true),
+    async fn message(&mut self, kind: u8, mut body: Body<'_>, is_sync_next: bool) -> SqlResult<()> {
+        if matches!(kind, b'Q' | b'S') {
+            self.skips_to_sync = false;
+        }
+        match kind {
+            _ if self.skips_to_sync => Ok(()),
+            b'Q' => self.query(&mut body).await,
+            b'S' => self.end_implicit(),
             b'P' => self.parse(&mut body).await,
             b'B' => self.bind(&mut body).await,
             b'D' => self.describe(&mut body).await,
             b'E' => self.execute(&mut body, is_sync_next).await,
             b'C' => self.close(&mut body),
-            b'H' => return self.wire.flush().await.map(|()| true),
+            b'H' | b'X' => Ok(()),
             _ => Err(malformed("unexpected message")),
-        };
-        self.skips_to_sync = result.is_err();
-        Ok(self.told(result))
+        }
     }
 
-    /// Tells the client of an error, and lets it have its effect on the transaction; false ends the connection.
-    fn told(&mut self, result: SqlResult<()>) -> bool {
-        let Err(error) = result else {
-            return true;
-        };
-        wire::error(&mut self.wire.out, &error);
+    /// Tells the client of an error, and lets it have its effect on what follows.
+    fn fail(&mut self, kind: u8, error: &SqlError) {
+        wire::error(&mut self.wire.out, error);
+        self.skips_to_sync = !matches!(kind, b'Q' | b'S');
         match self.transaction.status {
             Status::Implicit => self.transaction.rollback(),
             Status::Open => self.transaction.status = Status::Failed,
             Status::Idle | Status::Failed => (),
         }
-        !error.is_fatal()
     }
 
-    /// Ends what a message, or a series up to a Sync, has begun.
+    /// Ends what a Query message, or a series of others up to a Sync, has begun.
     fn end_implicit(&mut self) -> SqlResult<()> {
         if matches!(self.transaction.status, Status::Open | Status::Failed) {
             return Ok(());
@@ -173,10 +156,13 @@ impl Session {
         wire::message(&mut self.wire.out, b'Z', |out| out.put_u8(status));
     }
 
-    /// Refuses whatever does not end a transaction that has failed.
-    fn check_usable(&self, ends_transaction: bool) -> SqlResult<()> {
+    /// Refuses a change in a read-only transaction, and whatever does not end one that has failed.
+    fn check_usable(&self, is_change: bool, ends_transaction: bool) -> SqlResult<()> {
         if self.transaction.status == Status::Failed && !ends_transaction {
             return Err(SqlError::new("25P02", "current transaction is aborted"));
+        }
+        if self.transaction.is_read_only && is_change {
+            return Err(SqlError::new("25006", "the transaction is read-only"));
         }
         Ok(())
     }
@@ -189,34 +175,20 @@ impl Session {
 
     fn complete(&mut self, tag: &str) {
         self.counts.statements.fetch_add(1, Relaxed);
-        wire::command_complete(&mut self.wire.out, tag);
+        wire::texts(&mut self.wire.out, b'C', &[tag]);
     }
 
     /// A Query message: any number of statements in one text.
-    async fn query(&mut self, mut body: Body<'_>) -> bool {
-        self.skips_to_sync = false;
+    async fn query(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
         let counts = self.counts.clone();
         let _in_flight = counts.enter();
         self.delay().await;
-        let mut result = match body.text() {
-            Ok(sql) => self.run_all(sql).await,
-            Err(error) => Err(error),
-        };
-        if result.is_ok() {
-            result = self.end_implicit();
-        }
-        let goes_on = self.told(result);
-        self.ready();
-        goes_on
-    }
-
-    async fn run_all(&mut self, sql: &str) -> SqlResult<()> {
-        let statements = statements(sql)?;
+        let statements = statements(body.text()?)?;
         if statements.is_empty() {
-            wire::message(&mut self.wire.out, b'I', |_| ());
-            return Ok(());
+            wire::texts(&mut self.wire.out, b'I', &[]);
+            return self.end_implicit();
         }
-        self.counts.requests.fetch_add(1, Relaxed);
+        counts.requests.fetch_add(1, Relaxed);
         for statement in &statements {
             // A COMMIT among them ends a transaction, and the rest is the next one.
             if statements.len() > 1 && self.transaction.status == Status::Idle {
@@ -224,10 +196,10 @@ impl Session {
             }
             match Verb::of(statement) {
                 Some(verb) => self.run_once(statement, verb).await?,
-                None => self.command(statement, true).await?,
+                None => self.command(statement).await?,
             }
         }
-        Ok(())
+        self.end_implicit()
     }
 
     /// Takes the engine as the transaction needs it, then runs `use_it`.
@@ -236,44 +208,38 @@ impl Session {
         takes_lease: bool,
         use_it: impl FnOnce(&Engine, &Scope, &mut Vec<u8>) -> SqlResult<T>,
     ) -> SqlResult<T> {
-        self.transaction
-            .lease_for(&self.database, takes_lease)
-            .await?;
+        let Session {
+            wire,
+            database,
+            scope,
+            transaction,
+            ..
+        } = self;
+        transaction.lease_for(database, takes_lease).await?;
         let turn;
-        let engine = match self.transaction.leased() {
+        let engine = match transaction.leased() {
             Some(engine) => engine,
             None => {
-                turn = self.database.turn().await?;
+                turn = database.turn().await?;
                 &*turn
             }
         };
-        engine.enter(self.settings.statement_timeout());
-        use_it(engine, &self.scope, &mut self.wire.out)
-    }
-
-    fn check_runnable(&self, verb: Verb) -> SqlResult<()> {
-        if self.transaction.is_read_only && verb != Verb::Select {
-            return Err(SqlError::new(
-                "25006",
-                "cannot change rows in a read-only transaction",
-            ));
-        }
-        self.check_usable(false)
+        engine.enter(scope.settings.statement_timeout());
+        use_it(engine, scope, &mut wire.out)
     }
 
     /// Runs one statement of a Query message.
     async fn run_once(&mut self, statement: &Statement<'_>, verb: Verb) -> SqlResult<()> {
-        self.check_runnable(verb)?;
+        self.check_usable(verb != Verb::Select, false)?;
         let run = |engine: &Engine, scope: &Scope, out: &mut Vec<u8>| {
-            engine.plan(statement, verb, scope, &[], false, |plan, prepared| {
-                if !plan.parameters.is_empty() {
-                    return Err(SqlError::new("42P02", "there is no parameter $1"));
-                }
-                if !plan.columns.is_empty() {
-                    wire::row_description(out, &plan.columns, &[]);
-                }
-                engine.step(&plan, prepared, &[], &[], usize::MAX, out)
-            })
+            let plan = engine.plan(statement, verb, scope, &[])?;
+            if !plan.parameters.is_empty() {
+                return Err(SqlError::new("42P02", "there is no parameter $1"));
+            }
+            if !plan.columns.is_empty() {
+                wire::row_description(out, &plan.columns, &[]);
+            }
+            engine.run(&plan, &Bound::default(), usize::MAX, out)
         };
         let count = self.with_engine(verb.takes_lease(statement), run).await?;
         self.complete(&tag(verb, count));
@@ -287,67 +253,55 @@ impl Session {
             let message = format!("prepared statement \"{name}\" already exists");
             return Err(SqlError::new("42P05", message));
         }
-        check_named(self.prepared.len())?;
         let statements = statements(sql)?;
+        if statements.len() > 1 {
+            return Err(SqlError::syntax("cannot prepare more than one statement"));
+        }
         let mut plan = None;
-        if let [statement] = statements.as_slice() {
+        if let Some(statement) = statements.first() {
             let verb = Verb::of(statement);
-            let ends = if verb.is_some() {
-                false
-            } else {
-                check_command(statement)?
-            };
-            self.check_usable(ends)?;
+            let ends_transaction = verb.is_none() && check_command(statement)?;
+            self.check_usable(false, ends_transaction)?;
             // Whoever waited here for the transaction of another connection could be the one that has to end it.
             let turn = self.database.try_turn();
             let engine = self.transaction.leased().or(turn.as_deref());
             if let (Some(verb), Some(engine)) = (verb, engine) {
-                plan = Some(engine.plan(
-                    statement,
-                    verb,
-                    &self.scope,
-                    &declared,
-                    true,
-                    |plan, _| Ok(plan),
-                )?);
+                plan = Some(engine.plan(statement, verb, &self.scope, &declared)?);
             }
-        } else if !statements.is_empty() {
-            let message = "cannot insert multiple commands into a prepared statement";
-            return Err(SqlError::new("42601", message));
         }
-        let prepared = Prepared {
-            sql: sql.to_owned(),
+        let sql = sql.to_owned();
+        let prepared = Arc::new(Prepared {
+            sql,
             declared,
             plan,
-        };
-        self.prepared.insert(name.to_owned(), Arc::new(prepared));
-        wire::message(&mut self.wire.out, b'1', |_| ());
+        });
+        self.prepared.insert(name.to_owned(), prepared);
+        wire::texts(&mut self.wire.out, b'1', &[]);
         Ok(())
     }
 
-    /// A prepared statement, planned if it is not, or if definitions or the search path have changed since.
+    /// A prepared statement, planned if it is not, or if definitions or settings have changed since.
     async fn current(&mut self, name: &str) -> SqlResult<Arc<Prepared>> {
         let missing = || no_such_statement(name);
         let prepared = self.prepared.get(name).ok_or_else(missing)?.clone();
-        let generation = self.database.generation.load(Relaxed);
-        let holds = |plan: &Plan| plan.generation == generation && plan.path == self.scope.path;
+        let generation = self.database.generation();
+        let holds = |plan: &Plan| plan.generation == generation;
         if prepared.plan.as_ref().is_some_and(holds) {
             return Ok(prepared);
         }
         let statements = statements(&prepared.sql)?;
         let Some((statement, verb)) = statements
             .first()
-            .and_then(|first| Some((first, Verb::of(first)?)))
+            .zip(statements.first().and_then(Verb::of))
         else {
             return Ok(prepared);
         };
-        self.check_usable(false)?;
-        let declared = &prepared.declared;
-        let plan = self.with_engine(false, |engine, scope, _| {
-            engine.plan(statement, verb, scope, declared, true, |plan, _| Ok(plan))
-        });
-        let plan = Some(plan.await?);
+        self.check_usable(false, false)?;
         let (sql, declared) = (prepared.sql.clone(), prepared.declared.clone());
+        let plan = |engine: &Engine, scope: &Scope, _: &mut Vec<u8>| {
+            engine.plan(statement, verb, scope, &declared)
+        };
+        let plan = Some(self.with_engine(false, plan).await?);
         let renewed = Arc::new(Prepared {
             sql,
             declared,
@@ -364,8 +318,8 @@ impl Session {
             .plan
             .as_ref()
             .map_or(&[][..], |plan| &plan.parameters);
-        let formats = body.list(Body::is_binary)?;
-        let count = usize::from(body.i16()? as u16);
+        let formats = body.formats()?;
+        let count = usize::from(body.u16()?);
         if count != parameters.len() || formats.len() > 1 && formats.len() != count {
             let message = format!("expected {} parameters, got {count}", parameters.len());
             return Err(SqlError::new("08P01", message));
@@ -377,16 +331,11 @@ impl Session {
                 Err(_) => Value::Null,
             });
         }
-        let formats = body.list(Body::is_binary)?;
-        check_named(self.portals.len())?;
-        let bound = Portal {
-            prepared,
-            values,
-            formats,
-            has_run: false,
-        };
-        self.portals.insert(portal.to_owned(), bound);
-        wire::message(&mut self.wire.out, b'2', |_| ());
+        let formats = body.formats()?;
+        let bound = Some(Bound { values, formats });
+        self.portals
+            .insert(portal.to_owned(), Portal { prepared, bound });
+        wire::texts(&mut self.wire.out, b'2', &[]);
         Ok(())
     }
 
@@ -401,7 +350,8 @@ impl Session {
             (self.current(name).await?, Vec::new())
         } else {
             let portal = self.portal(name)?;
-            (portal.prepared.clone(), portal.formats.clone())
+            let formats = portal.bound.as_ref().map(|bound| bound.formats.clone());
+            (portal.prepared.clone(), formats.unwrap_or_default())
         };
         let out = &mut self.wire.out;
         let plan = prepared.plan.as_ref();
@@ -412,12 +362,9 @@ impl Session {
                 parameters.iter().for_each(|(_, oid)| out.put_u32(*oid));
             });
         }
-        let shown = commands::shown(&prepared.sql);
-        let columns = plan.map_or(&shown, |plan| &plan.columns);
-        if columns.is_empty() {
-            wire::message(out, b'n', |_| ());
-        } else {
-            wire::row_description(out, columns, &formats);
+        match plan.filter(|plan| !plan.columns.is_empty()) {
+            Some(plan) => wire::row_description(out, &plan.columns, &formats),
+            None => wire::texts(out, b'n', &[]),
         }
         Ok(())
     }
@@ -425,13 +372,10 @@ impl Session {
     async fn execute(&mut self, body: &mut Body<'_>, is_sync_next: bool) -> SqlResult<()> {
         let (name, max_rows) = (body.text()?, body.i32()?);
         let portal = self.portal(name)?;
-        if std::mem::replace(&mut portal.has_run, true) {
-            return Err(SqlError::unsupported("a second Execute of a portal"));
-        }
-        let prepared = portal.prepared.clone();
-        let (values, formats) = (
-            std::mem::take(&mut portal.values),
-            std::mem::take(&mut portal.formats),
+        let again = || SqlError::unsupported("a second Execute of a portal");
+        let (bound, prepared) = (
+            portal.bound.take().ok_or_else(again)?,
+            portal.prepared.clone(),
         );
         let counts = self.counts.clone();
         let _in_flight = counts.enter();
@@ -441,36 +385,31 @@ impl Session {
             self.transaction.status = Status::Implicit;
         }
         let Some(plan) = &prepared.plan else {
-            return self.run_command(&prepared.sql).await;
+            let Some(command) = statements(&prepared.sql)?.pop() else {
+                wire::texts(&mut self.wire.out, b'I', &[]);
+                return Ok(());
+            };
+            counts.requests.fetch_add(1, Relaxed);
+            return self.command(&command).await;
         };
         counts.requests.fetch_add(1, Relaxed);
-        self.check_runnable(plan.verb)?;
-        let max_rows = usize::try_from(max_rows)
-            .ok()
-            .filter(|&rows| rows > 0)
-            .unwrap_or(usize::MAX);
-        let run = |engine: &Engine, _: &Scope, out: &mut Vec<u8>| {
-            engine.run(plan, &values, &formats, max_rows, out)
+        self.check_usable(plan.verb != Verb::Select, false)?;
+        let max_rows = if max_rows > 0 {
+            max_rows as usize
+        } else {
+            usize::MAX
         };
+        let run =
+            |engine: &Engine, _: &Scope, out: &mut Vec<u8>| engine.run(plan, &bound, max_rows, out);
         let count = self.with_engine(plan.takes_lease, run).await?;
         if plan.columns.is_empty() || count < max_rows {
             self.complete(&tag(plan.verb, count));
         } else {
-            // Nobody has looked whether there are more.
+            // There may be more.
             counts.statements.fetch_add(1, Relaxed);
-            wire::message(&mut self.wire.out, b's', |_| ());
+            wire::texts(&mut self.wire.out, b's', &[]);
         }
         Ok(())
-    }
-
-    /// Executes a command of the extended protocol, if there is one in the text.
-    async fn run_command(&mut self, sql: &str) -> SqlResult<()> {
-        let Some(statement) = statements(sql)?.pop() else {
-            wire::message(&mut self.wire.out, b'I', |_| ());
-            return Ok(());
-        };
-        self.counts.requests.fetch_add(1, Relaxed);
-        self.command(&statement, false).await
     }
 
     fn close(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
@@ -480,19 +419,9 @@ impl Session {
         } else {
             self.portals.remove(name);
         }
-        wire::message(&mut self.wire.out, b'3', |_| ());
+        wire::texts(&mut self.wire.out, b'3', &[]);
         Ok(())
     }
-}
-
-fn check_named(count: usize) -> SqlResult<()> {
-    if count >= MAX_NAMED {
-        return Err(SqlError::new(
-            "53400",
-            format!("more than {MAX_NAMED} statements or portals"),
-        ));
-    }
-    Ok(())
 }
 
 fn no_such_statement(name: &str) -> SqlError {

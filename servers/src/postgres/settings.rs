@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::error::{SqlError, SqlResult};
+use super::token::Statement;
 
 /// Names as clients are told them, and defaults. Those before `bytea_output` are told when a session starts.
 static KNOWN: [(&str, &str); 19] = [
@@ -34,17 +35,7 @@ static KNOWN: [(&str, &str); 19] = [
 const REPORTED: usize = 11;
 
 /// Settings whose values are fixed, since they say how values look.
-const FIXED: [&str; 9] = [
-    "client_encoding",
-    "datestyle",
-    "integer_datetimes",
-    "intervalstyle",
-    "server_encoding",
-    "server_version",
-    "standard_conforming_strings",
-    "timezone",
-    "bytea_output",
-];
+const FIXED: &str = "client_encoding datestyle integer_datetimes intervalstyle server_encoding server_version standard_conforming_strings timezone bytea_output";
 
 /// Values that differ from the defaults, by lower-case name.
 #[derive(Debug, Clone, Default)]
@@ -88,7 +79,7 @@ impl Settings {
             self.0.remove(&name);
             return Ok(());
         };
-        if FIXED.contains(&name.as_str()) {
+        if FIXED.split(' ').any(|fixed| fixed == name) {
             let is_utc = name == "timezone" && value.to_ascii_lowercase().ends_with("utc");
             let plain = |text: &str| text.replace('-', "").to_ascii_lowercase();
             if !is_utc && !plain(self.get(&name)).starts_with(&plain(value)) {
@@ -137,4 +128,23 @@ fn milliseconds(value: &str) -> Option<u64> {
         "min" => number.checked_mul(60_000),
         _ => None,
     }
+}
+
+/// The name of the setting at `at`, which may have a dot or be a phrase, and the position after it.
+pub(crate) fn setting(statement: &Statement<'_>, at: usize) -> (String, usize) {
+    const PHRASES: [(&str, &str); 3] = [
+        ("time zone", "timezone"),
+        ("names", "client_encoding"),
+        ("transaction isolation level", "transaction_isolation"),
+    ];
+    for (words, name) in PHRASES {
+        if let Some(end) = statement.skip(at, words) {
+            return (name.to_owned(), end);
+        }
+    }
+    let name = statement.at(at).name();
+    if statement.at(at + 1).is_operator(".") {
+        return (format!("{name}.{}", statement.at(at + 2).name()), at + 3);
+    }
+    (name, at + 1)
 }

@@ -40,8 +40,9 @@ impl Token<'_> {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(word)
     }
 
-    pub(crate) fn is_one_of(&self, words: &[&str]) -> bool {
-        words.iter().any(|word| self.is(word))
+    /// True for any of these words, which have spaces between them.
+    pub(crate) fn is_any(&self, words: &str) -> bool {
+        self.kind == Kind::Word && words.split(' ').any(|word| self.is(word))
     }
 
     pub(crate) fn is_operator(&self, operator: &str) -> bool {
@@ -89,10 +90,9 @@ impl<'a> Statement<'a> {
     }
 
     /// The position after these words, if they are at `at`.
-    pub(crate) fn skip(&self, at: usize, words: &[&str]) -> Option<usize> {
-        let mut pairs = words.iter().enumerate();
-        let found = pairs.all(|(offset, word)| self.at(at + offset).is(word));
-        found.then_some(at + words.len())
+    pub(crate) fn skip(&self, at: usize, words: &str) -> Option<usize> {
+        let mut words = words.split(' ');
+        words.try_fold(at, |at, word| self.at(at).is(word).then_some(at + 1))
     }
 
     /// The position after the token at `at`, or after its partner if it opens a bracket.
@@ -101,10 +101,15 @@ impl<'a> Statement<'a> {
     }
 
     /// The positions in `range` that are not inside a bracket there; a bracket counts by its opening.
-    pub(crate) fn top_level(&self, range: Range<usize>) -> impl Iterator<Item = usize> + '_ {
+    fn top_level(&self, range: Range<usize>) -> impl Iterator<Item = usize> + '_ {
         let end = range.end;
         let next = |&at: &usize| Some(self.after(at));
         std::iter::successors(Some(range.start), next).take_while(move |&at| at < end)
+    }
+
+    /// The first of those positions for which `is_it` holds.
+    pub(crate) fn find(&self, range: Range<usize>, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+        self.top_level(range).find(|&at| is_it(at))
     }
 
     /// The parts of `range` between its commas; none if it is empty.
@@ -189,7 +194,7 @@ pub(crate) fn statements(sql: &str) -> SqlResult<Vec<Statement<'_>>> {
         .collect()
 }
 
-const LONG_OPERATORS: [&str; 8] = ["->>", "::", "->", "||", "<>", "<=", ">=", "!="];
+const LONG_OPERATORS: &str = "->> :: -> || <> <= >= !=";
 
 /// Skips space before the first token, and gives that token with its length.
 fn next<'a>(sql: &mut &'a str) -> SqlResult<Option<(Token<'a>, usize)>> {
@@ -216,7 +221,9 @@ fn next<'a>(sql: &mut &'a str) -> SqlResult<Option<(Token<'a>, usize)>> {
         }
         b'(' | b')' | b',' | b';' | b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'=' | b'<'
         | b'>' | b'|' | b'&' | b'!' | b':' => {
-            let long = LONG_OPERATORS.iter().find(|known| text.starts_with(*known));
+            let long = LONG_OPERATORS
+                .split(' ')
+                .find(|known| text.starts_with(known));
             (Kind::Operator, long.map_or(1, |known| known.len()))
         }
         _ => {
@@ -288,37 +295,4 @@ fn quoted(sql: &str, quote: char) -> SqlResult<(Token<'_>, usize)> {
         Kind::Text
     };
     Ok((Token { kind, text }, end + 1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(sql: &str, expected: &[&str]) {
-        let statements = statements(sql).expect("a text that can be read");
-        let tokens = statements.iter().flat_map(|statement| &statement.tokens);
-        let texts: Vec<&str> = tokens.map(|token| token.text.as_ref()).collect();
-        assert_eq!(texts, expected, "{sql}");
-    }
-
-    #[test]
-    fn a_text_is_cut_into_its_tokens() {
-        check("SELECT a.b,$1", &["SELECT", "a", ".", "b", ",", "1"]);
-        check("x=-1.5e3+.5", &["x", "=", "-", "1.5e3", "+", ".5"]);
-        check("'it''s' \"Na\"\"me\" ''", &["it's", "Na\"me", ""]);
-        check(
-            "a::int->>b <>'ü'",
-            &["a", "::", "int", "->>", "b", "<>", "ü"],
-        );
-        check("1 -- one\n/* b */ +2; ;3", &["1", "+", "2", "3"]);
-    }
-
-    #[test]
-    fn what_is_cut_off_is_refused() {
-        for sql in ["'a", "\"a", "/* a", "(1", "1)", "CASE 1", "(CASE 1)"] {
-            let error = statements(sql).expect_err(sql);
-            assert_eq!(error.state(), "42601", "{sql}");
-        }
-    }
 }

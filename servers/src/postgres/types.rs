@@ -135,15 +135,13 @@ pub(crate) fn written_type(statement: &Statement<'_>, at: usize) -> SqlResult<(T
         "timestamp" | "timestamptz" | "date" | "time" | "timetz" => Type::Text,
         _ => return Err(SqlError::unsupported(format_args!("type {name}"))),
     };
-    for words in [&["precision"][..], &["varying"]] {
-        end = statement.skip(end, words).unwrap_or(end);
-    }
+    end = statement.skip(end, "precision").unwrap_or(end);
+    end = statement.skip(end, "varying").unwrap_or(end);
     if statement.at(end).is_operator("(") {
         end = statement.after(end);
     }
-    for words in [["with", "time", "zone"], ["without", "time", "zone"]] {
-        end = statement.skip(end, &words).unwrap_or(end);
-    }
+    end = statement.skip(end, "with time zone").unwrap_or(end);
+    end = statement.skip(end, "without time zone").unwrap_or(end);
     Ok((ty, end, name.contains("serial")))
 }
 

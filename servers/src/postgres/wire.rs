@@ -19,9 +19,6 @@ const READ_BYTES: usize = 8 << 10;
 /// Answers are sent early once they are longer than this.
 const FLUSH_BYTES: usize = 256 << 10;
 
-/// A buffer that has grown beyond this is given back once it is empty.
-const KEPT_BYTES: usize = 1 << 20;
-
 /// Longest message of a client that has not logged in, as in PostgreSQL.
 pub(crate) const MAX_LOGIN_BYTES: usize = 10_000;
 
@@ -66,55 +63,54 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(stream: CountedStream) -> Self {
+        let (input, out) = (Vec::new(), Vec::new());
         Wire {
             stream,
-            input: Vec::new(),
+            input,
             consumed: 0,
-            out: Vec::new(),
+            out,
         }
     }
 
-    /// The next message of a client that has started: its type, and the range of its body in `input`; `None` at the end.
+    /// The next message: its type, and the range of its body in `input`; `None` at the end.
     pub(crate) async fn next(
         &mut self,
         max_bytes: usize,
     ) -> Result<Option<(u8, Range<usize>)>, WireError> {
+        while self.consumed == self.input.len() {
+            if !self.receive().await? {
+                return Ok(None);
+            }
+        }
+        let kind = self.input[self.consumed];
+        self.consumed += 1;
+        let body = self.next_untyped(max_bytes).await?;
+        Ok(body.map(|body| (kind, body)))
+    }
+
+    /// The next message without a type, as the first ones are.
+    pub(crate) async fn next_untyped(
+        &mut self,
+        max_bytes: usize,
+    ) -> Result<Option<Range<usize>>, WireError> {
         loop {
-            if let Some(&kind) = self.input.get(self.consumed)
-                && let Some(body) = self.framed(self.consumed + 1, max_bytes)?
-            {
-                self.consumed = body.end;
-                return Ok(Some((kind, body)));
+            let rest = &self.input[self.consumed..];
+            let length = rest
+                .first_chunk()
+                .map_or(4, |length| u32::from_be_bytes(*length));
+            let length = length as usize;
+            if !(4..=max_bytes).contains(&length) {
+                return Err(malformed("invalid message length").into());
+            }
+            if rest.len() >= length {
+                let start = self.consumed + 4;
+                self.consumed += length;
+                return Ok(Some(start..self.consumed));
             }
             if !self.receive().await? {
                 return Ok(None);
             }
         }
-    }
-
-    /// The next message of a client that has not started, which has no type.
-    pub(crate) async fn next_untyped(&mut self) -> Result<Option<Range<usize>>, WireError> {
-        loop {
-            if let Some(body) = self.framed(self.consumed, MAX_LOGIN_BYTES)? {
-                self.consumed = body.end;
-                return Ok(Some(body));
-            }
-            if !self.receive().await? {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// The body after the length at `at`, if all of it is there.
-    fn framed(&self, at: usize, max_bytes: usize) -> SqlResult<Option<Range<usize>>> {
-        let Some(length) = self.input.get(at..at + 4) else {
-            return Ok(None);
-        };
-        let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize;
-        if !(4..=max_bytes).contains(&length) {
-            return Err(malformed("invalid message length"));
-        }
-        Ok((self.input.len() >= at + length).then_some(at + 4..at + length))
     }
 
     /// Sends what is there, then waits for more; false at the end.
@@ -122,8 +118,8 @@ impl Wire {
         self.flush().await?;
         self.input.drain(..self.consumed);
         self.consumed = 0;
-        if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
-            self.input = Vec::new();
+        if self.input.is_empty() {
+            self.input.shrink_to(FLUSH_BYTES);
         }
         self.input.reserve(READ_BYTES);
         Ok(self.stream.read_buf(&mut self.input).await? > 0)
@@ -131,18 +127,17 @@ impl Wire {
 
     pub(crate) async fn flush_if_large(&mut self) -> Result<(), WireError> {
         if self.out.len() > FLUSH_BYTES {
-            self.flush().await?;
+            self.flush().await
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     pub(crate) async fn flush(&mut self) -> Result<(), WireError> {
         if !self.out.is_empty() {
             self.stream.write_all(&self.out).await?;
             self.out.clear();
-            if self.out.capacity() > KEPT_BYTES {
-                self.out = Vec::new();
-            }
+            self.out.shrink_to(FLUSH_BYTES);
         }
         Ok(())
     }
@@ -160,43 +155,40 @@ pub(crate) struct Body<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Body<'a> {
     pub(crate) fn bytes(&mut self, count: usize) -> SqlResult<&'a [u8]> {
-        let (bytes, rest) = self
-            .0
-            .split_at_checked(count)
-            .ok_or_else(|| malformed("a message is shorter than its contents"))?;
+        let split = self.0.split_at_checked(count);
+        let (bytes, rest) = split.ok_or_else(|| malformed("a message is cut off"))?;
         self.0 = rest;
         Ok(bytes)
     }
 
-    pub(crate) fn u8(&mut self) -> SqlResult<u8> {
-        Ok(self.bytes(1)?[0])
+    fn array<const N: usize>(&mut self) -> SqlResult<[u8; N]> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.bytes(N)?);
+        Ok(array)
     }
 
-    pub(crate) fn i16(&mut self) -> SqlResult<i16> {
-        let bytes = self.bytes(2)?;
-        Ok(i16::from_be_bytes([bytes[0], bytes[1]]))
+    pub(crate) fn u8(&mut self) -> SqlResult<u8> {
+        self.array().map(u8::from_be_bytes)
+    }
+
+    pub(crate) fn u16(&mut self) -> SqlResult<u16> {
+        self.array().map(u16::from_be_bytes)
     }
 
     pub(crate) fn i32(&mut self) -> SqlResult<i32> {
-        let bytes = self.bytes(4)?;
-        Ok(i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        self.array().map(i32::from_be_bytes)
     }
 
     /// The text up to the next zero byte.
     pub(crate) fn text(&mut self) -> SqlResult<&'a str> {
-        let end = self.0.iter().position(|&byte| byte == 0);
-        let bytes = self.bytes(end.ok_or_else(|| malformed("a text without its end"))?)?;
-        self.0 = &self.0[1..];
-        std::str::from_utf8(bytes)
-            .map_err(|_| SqlError::new("22021", "invalid byte sequence for encoding \"UTF8\""))
-    }
-
-    /// True if the format that comes next is binary.
-    pub(crate) fn is_binary(&mut self) -> SqlResult<bool> {
-        match self.i16()? {
-            code @ (0 | 1) => Ok(code == 1),
-            other => Err(malformed(&format!("unsupported format code {other}"))),
-        }
+        let end = self
+            .0
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(self.0.len());
+        let bytes = self.bytes(end)?;
+        self.u8()?;
+        std::str::from_utf8(bytes).map_err(|_| SqlError::new("22021", "invalid UTF-8"))
     }
 
     /// A list with its count before it.
@@ -204,9 +196,23 @@ impl<'a> Body<'a> {
         &mut self,
         mut item: impl FnMut(&mut Self) -> SqlResult<T>,
     ) -> SqlResult<Vec<T>> {
-        let count = self.i16()?;
-        (0..count as u16).map(|_| item(self)).collect()
+        let count = self.u16()?;
+        (0..count).map(|_| item(self)).collect()
     }
+
+    /// True for each format that is binary.
+    pub(crate) fn formats(&mut self) -> SqlResult<Vec<bool>> {
+        self.list(|body| match body.u16()? {
+            code @ (0 | 1) => Ok(code == 1),
+            _ => Err(malformed("unsupported format code")),
+        })
+    }
+}
+
+/// The format of a value: none means text, one is for all, or there is one for each.
+pub(crate) fn is_binary(formats: &[bool], at: usize) -> bool {
+    let at = if formats.len() == 1 { 0 } else { at };
+    formats.get(at).copied().unwrap_or(false)
 }
 
 /// Appends a message whose body `write` appends.
@@ -220,9 +226,17 @@ pub(crate) fn message<T>(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Ve
     written
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    out.put_slice(text.as_bytes());
-    out.put_u8(0);
+/// Appends texts, each with a zero byte after it; one in the middle would end it early.
+fn put_texts<'a>(out: &mut Vec<u8>, texts: impl IntoIterator<Item = &'a str>) {
+    for text in texts {
+        out.extend(text.bytes().filter(|&byte| byte != 0));
+        out.put_u8(0);
+    }
+}
+
+/// A message that consists of texts.
+pub(crate) fn texts(out: &mut Vec<u8>, kind: u8, texts: &[&str]) {
+    message(out, kind, |out| put_texts(out, texts.iter().copied()));
 }
 
 pub(crate) fn authentication(out: &mut Vec<u8>, code: i32, data: &[u8]) {
@@ -232,56 +246,39 @@ pub(crate) fn authentication(out: &mut Vec<u8>, code: i32, data: &[u8]) {
     });
 }
 
-pub(crate) fn parameter_status(out: &mut Vec<u8>, name: &str, value: &str) {
-    message(out, b'S', |out| {
-        put_text(out, name);
-        put_text(out, value);
-    });
-}
-
-pub(crate) fn backend_key(out: &mut Vec<u8>, pid: i32, secret: i32) {
-    message(out, b'K', |out| {
-        out.put_i32(pid);
-        out.put_i32(secret);
-    });
-}
-
 /// Says which minor version of the protocol is spoken, and which options are not known.
 pub(crate) fn negotiate_version(out: &mut Vec<u8>, unknown_options: &[&str]) {
     message(out, b'v', |out| {
         out.put_i32(3 << 16);
         out.put_i32(unknown_options.len() as i32);
-        unknown_options.iter().for_each(|name| put_text(out, name));
+        put_texts(out, unknown_options.iter().copied());
     });
 }
 
-pub(crate) fn command_complete(out: &mut Vec<u8>, tag: &str) {
-    message(out, b'C', |out| put_text(out, tag));
-}
-
 pub(crate) fn error(out: &mut Vec<u8>, error: &SqlError) {
-    message(out, b'E', |out| put_fields(out, error.fields()));
+    fields(out, b'E', error.fields());
 }
 
 /// A remark that changes nothing.
 pub(crate) fn warning(out: &mut Vec<u8>, state: &str, text: &str) {
     let severity = "WARNING";
-    let fields = [
+    let warning = [
         (b'S', severity),
         (b'V', severity),
         (b'C', state),
         (b'M', text),
     ];
-    message(out, b'N', |out| put_fields(out, fields.into_iter()));
+    fields(out, b'N', warning.into_iter());
 }
 
-fn put_fields<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = (u8, &'a str)>) {
-    for (code, text) in fields {
-        out.put_u8(code);
-        // A zero byte would end the text early.
-        put_text(out, &text.replace('\0', ""));
-    }
-    out.put_u8(0);
+fn fields<'a>(out: &mut Vec<u8>, kind: u8, fields: impl Iterator<Item = (u8, &'a str)>) {
+    message(out, kind, |out| {
+        for (code, text) in fields {
+            out.put_u8(code);
+            put_texts(out, [text]);
+        }
+        out.put_u8(0);
+    });
 }
 
 /// Describes the columns of rows to come.
@@ -289,7 +286,7 @@ pub(crate) fn row_description(out: &mut Vec<u8>, columns: &[(String, Type)], for
     message(out, b'T', |out| {
         out.put_i16(columns.len() as i16);
         for (at, (name, ty)) in columns.iter().enumerate() {
-            put_text(out, name);
+            put_texts(out, [name.as_str()]);
             // No table and no column of it.
             out.put_slice(&[0; 6]);
             out.put_u32(ty.oid());
@@ -298,10 +295,4 @@ pub(crate) fn row_description(out: &mut Vec<u8>, columns: &[(String, Type)], for
             out.put_i16(is_binary(formats, at).into());
         }
     });
-}
-
-/// The format of a value: none means text, one is for all, or there is one for each.
-pub(crate) fn is_binary(formats: &[bool], at: usize) -> bool {
-    let at = if formats.len() == 1 { 0 } else { at };
-    formats.get(at).copied().unwrap_or(false)
 }

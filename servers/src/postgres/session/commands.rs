@@ -1,127 +1,41 @@
 //! Commands: transactions, settings, definitions, and what cleans a session up.
 
-use super::super::database::Engine;
+use super::super::database::{Engine, Status};
 use super::super::ddl::define;
 use super::super::error::{SqlError, SqlResult};
-use super::super::names::Scope;
-use super::super::token::{Statement, statements};
-use super::super::transaction::Status;
-use super::super::types::{Type, write_value};
+use super::super::names::{Scope, quote};
+use super::super::settings::setting;
+use super::super::token::Statement;
 use super::super::wire;
 use super::{Session, no_such_statement};
 
 /// First words of commands that are carried out.
-const SUPPORTED: [&str; 20] = [
-    "begin",
-    "start",
-    "commit",
-    "end",
-    "rollback",
-    "abort",
-    "savepoint",
-    "release",
-    "set",
-    "reset",
-    "show",
-    "deallocate",
-    "vacuum",
-    "analyze",
-    "close",
-    "unlisten",
-    "create",
-    "drop",
-    "alter",
-    "truncate",
-];
+const SUPPORTED: &str = "begin start commit end rollback abort savepoint release set reset deallocate vacuum analyze close unlisten create drop alter truncate";
 
 /// First words of commands that PostgreSQL has and this server does not.
-const UNSUPPORTED: [&str; 25] = [
-    "call",
-    "checkpoint",
-    "cluster",
-    "comment",
-    "copy",
-    "declare",
-    "discard",
-    "do",
-    "execute",
-    "explain",
-    "fetch",
-    "grant",
-    "import",
-    "listen",
-    "load",
-    "lock",
-    "merge",
-    "move",
-    "notify",
-    "prepare",
-    "reassign",
-    "refresh",
-    "reindex",
-    "revoke",
-    "table",
-];
+const UNSUPPORTED: &str = "call checkpoint cluster comment copy declare discard do execute explain fetch grant import listen load lock merge move notify prepare reassign refresh reindex revoke table";
 
 /// What CREATE, DROP and ALTER can be followed by.
-const DEFINED: [&str; 4] = ["schema", "table", "index", "unique"];
+const DEFINED: &str = "schema table index unique";
 
 /// Refuses what is no command of this server; true if it ends a transaction.
 pub(crate) fn check_command(statement: &Statement<'_>) -> SqlResult<bool> {
     let (first, second) = (statement.at(0), statement.at(1));
-    let is_definition = first.is_one_of(&["create", "drop", "alter"]);
-    if first.is_one_of(&UNSUPPORTED) || is_definition && !second.is_one_of(&DEFINED) {
+    let is_definition = first.is_any("create drop alter");
+    if first.is_any(UNSUPPORTED) || is_definition && !second.is_any(DEFINED) {
         let command = format!("{} {}", first.text, second.text).to_ascii_uppercase();
         return Err(SqlError::unsupported(command));
     }
-    if !first.is_one_of(&SUPPORTED) {
+    if !first.is_any(SUPPORTED) {
         return Err(SqlError::syntax_at(&first.text));
     }
-    Ok(first.is_one_of(&["commit", "end", "rollback", "abort"]))
-}
-
-/// The columns of a command's rows: SHOW has one.
-pub(super) fn shown(sql: &str) -> Vec<(String, Type)> {
-    let statements = statements(sql).unwrap_or_default();
-    let mut shows = statements
-        .iter()
-        .filter(|statement| statement.at(0).is("show"));
-    shows
-        .next()
-        .map(|show| (setting(show, 1).0, Type::Text))
-        .into_iter()
-        .collect()
-}
-
-/// The name of the setting at `at`, which may have a dot or be a phrase, and the position after it.
-fn setting(statement: &Statement<'_>, at: usize) -> (String, usize) {
-    for (words, name) in [
-        (&["time", "zone"][..], "timezone"),
-        (&["names"], "client_encoding"),
-        (
-            &["transaction", "isolation", "level"],
-            "transaction_isolation",
-        ),
-    ] {
-        if let Some(end) = statement.skip(at, words) {
-            return (name.to_owned(), end);
-        }
-    }
-    let name = statement.at(at).name();
-    if statement.at(at + 1).is_operator(".") {
-        return (format!("{name}.{}", statement.at(at + 2).name()), at + 3);
-    }
-    (name, at + 1)
+    Ok(first.is_any("commit end rollback abort"))
 }
 
 impl Session {
-    /// Carries out a command. Only a Query message `describes` rows.
-    pub(super) async fn command(
-        &mut self,
-        statement: &Statement<'_>,
-        describes: bool,
-    ) -> SqlResult<()> {
-        self.check_usable(check_command(statement)?)?;
+    /// Carries out a command.
+    pub(super) async fn command(&mut self, statement: &Statement<'_>) -> SqlResult<()> {
+        self.check_usable(false, check_command(statement)?)?;
         let mut tag = statement.at(0).text.to_ascii_uppercase();
         let last = statement.at(statement.len() - 1).name();
         let is_all = statement.at(1).is("all");
@@ -153,25 +67,13 @@ impl Session {
             "SAVEPOINT" | "RELEASE" => self.savepoint(&tag, &last).await?,
             "SET" => self.set(statement)?,
             "RESET" if is_all => {
-                self.settings.reset();
+                self.scope.settings.reset();
                 self.setting_changed("search_path");
             }
             "RESET" => {
                 let name = setting(statement, 1).0;
-                self.settings.set(&name, None)?;
+                self.scope.settings.set(&name, None)?;
                 self.setting_changed(&name);
-            }
-            "SHOW" => {
-                let name = setting(statement, 1).0;
-                let value = self.settings.show(&name)?;
-                let out = &mut self.wire.out;
-                if describes {
-                    wire::row_description(out, &[(name, Type::Text)], &[]);
-                }
-                wire::message(out, b'D', |out| {
-                    out.extend_from_slice(&[0, 1]);
-                    write_value(out, value.into(), Type::Text, false)
-                })?;
             }
             "DEALLOCATE" if last == "all" => self.prepared.clear(),
             "DEALLOCATE" => {
@@ -196,12 +98,11 @@ impl Session {
             );
             return Ok(());
         }
-        let has =
-            |words: &[&str]| (1..statement.len()).any(|at| statement.skip(at, words).is_some());
+        let has = |words: &str| (1..statement.len()).any(|at| statement.skip(at, words).is_some());
         let transaction = &mut self.transaction;
         transaction.status = Status::Open;
-        transaction.is_strict = has(&["serializable"]) || has(&["repeatable", "read"]);
-        transaction.is_read_only = has(&["read", "only"]);
+        transaction.is_strict = has("serializable") || has("repeatable read");
+        transaction.is_read_only = has("read only");
         Ok(())
     }
 
@@ -221,7 +122,7 @@ impl Session {
             let message = format!("{command} can only be used in transaction blocks");
             return Err(SqlError::new("25P01", message));
         }
-        let sql = format!("{command} {}", super::super::names::quote(name));
+        let sql = format!("{command} {}", quote(name));
         self.with_engine(true, |engine, _, _| {
             engine.definitions_changed();
             engine.execute(&sql)
@@ -230,14 +131,12 @@ impl Session {
     }
 
     fn set(&mut self, statement: &Statement<'_>) -> SqlResult<()> {
-        let is_refused = statement
-            .at(1)
-            .is_one_of(&["local", "constraints", "transaction"]);
+        let is_refused = statement.at(1).is_any("local constraints transaction");
         if is_refused || statement.at(2).is("characteristics") {
             let words = format!("SET {}", statement.at(1).text).to_ascii_uppercase();
             return Err(SqlError::unsupported(words));
         }
-        let (name, at) = setting(statement, statement.skip(1, &["session"]).unwrap_or(1));
+        let (name, at) = setting(statement, statement.skip(1, "session").unwrap_or(1));
         let is_followed = statement.at(at).is("to") || statement.at(at).is_operator("=");
         let at = at + usize::from(is_followed);
         let values = statement.tokens.get(at..).unwrap_or_default();
@@ -246,26 +145,24 @@ impl Session {
             return Err(SqlError::syntax("expected a value"));
         }
         let is_default = value.eq_ignore_ascii_case("default");
-        self.settings.set(&name, (!is_default).then_some(&value))?;
+        self.scope
+            .settings
+            .set(&name, (!is_default).then_some(&value))?;
         self.setting_changed(&name);
         Ok(())
     }
 
     fn setting_changed(&mut self, name: &str) {
-        self.scope.set_path(self.settings.get("search_path"));
-        if let Some((name, value)) = self.settings.report(name) {
-            wire::parameter_status(&mut self.wire.out, name, value);
+        self.scope.update_path();
+        self.database.plans_outdated();
+        if let Some((name, value)) = self.scope.settings.report(name) {
+            wire::texts(&mut self.wire.out, b'S', &[name, value]);
         }
     }
 
     /// Makes, changes or drops a schema, table or index.
     async fn define(&mut self, statement: &Statement<'_>) -> SqlResult<String> {
-        if self.transaction.is_read_only {
-            return Err(SqlError::new(
-                "25006",
-                "cannot change definitions in a read-only transaction",
-            ));
-        }
+        self.check_usable(true, false)?;
         let run = |engine: &Engine, scope: &Scope, _: &mut Vec<u8>| {
             let (sql, tag) = define(statement, &engine.connection, scope)?;
             if !sql.is_empty() {
