@@ -1,63 +1,49 @@
-//! The server `postgres`: PostgreSQL's protocol, over an SQL engine in memory.
+//! The server `postgres`: PostgreSQL's protocol over SQLite in memory.
 //!
-//! A client meets what it would meet at a real server as far as its own statements go: both protocols, types in text
-//! and binary, prepared statements, transactions, errors with their SQLSTATE, passwords. What is not there is refused
-//! with SQLSTATE 0A000. Here live the behaviour and the way from a connection to a session; then read
-//! `postgres/session.rs` for a session, `postgres/translate.rs` for the SQL, `postgres/engine.rs` for the database.
+//! A thin mock, for runs without a PostgreSQL: both protocols, scalar types in text and binary, prepared statements,
+//! transactions, logins, errors with their SQLSTATE. SQL is SQLite's, with names, casts and types rewritten; what SQLite
+//! cannot do is refused with SQLSTATE 0A000. Here are the behaviour and the way from a connection to a session; read
+//! `postgres/session.rs` next for a session, `postgres/rewrite.rs` for the SQL, `postgres/database.rs` for the database.
 
-mod arrays;
 mod auth;
-mod casts;
-mod catalog;
-mod commands;
-mod datetime;
+mod database;
 mod ddl;
-mod engine;
 mod error;
-mod functions;
-mod numeric;
-mod plan;
-mod portals;
+mod infer;
+mod names;
 mod preload;
-mod schema;
+mod rewrite;
 mod session;
 mod settings;
-mod transaction;
-mod translate;
+mod token;
 mod types;
-mod value;
 mod wire;
 
-use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-use pgwire::messages::PgWireFrontendMessage;
-use pgwire::messages::startup::{
-    BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey, Startup as StartupMessage,
-};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     BehaviourError, Count, CountedStream, Counts, Duration, Running, ServeError, ServerKind,
     Startup, read_behaviour, serve_connections,
 };
-use auth::{Authenticator, Login, Refusal, Verifier};
-use engine::Database;
+use auth::{Auth, Authenticator, random};
+use database::{Database, Engine};
 use error::SqlError;
+use names::Scope;
 use preload::Preload;
-use session::{Opening, Session};
-use settings::Settings;
-use wire::{Wire, WireError};
+use session::Session;
+use wire::{Body, MAX_LOGIN_BYTES, Wire, WireError};
 
 const NAME: &str = "postgres";
 
 /// The server `postgres`.
 pub(crate) static KIND: ServerKind = ServerKind {
     name: NAME,
-    summary: "PostgreSQL's protocol over an SQL engine in memory",
+    summary: "PostgreSQL's protocol over SQLite in memory, for simple statements",
     counted: &[
         Count::Requests,
         Count::Statements,
@@ -74,29 +60,11 @@ pub(crate) static KIND: ServerKind = ServerKind {
     start,
 };
 
-/// How clients prove who they are.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-enum Auth {
-    /// Not at all.
-    #[default]
-    Trust,
-    /// With the password in the clear.
-    Cleartext,
-    /// With a salted MD5 hash of it.
-    Md5,
-    /// With SCRAM, as PostgreSQL does by default.
-    #[serde(rename = "scram-sha-256")]
-    Scram,
-}
-
 /// The behaviour of the server `postgres`. Any database name is accepted, and means the same database.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Behaviour {
-    /// How clients prove who they are.
+    /// How clients log in.
     auth: Auth,
     /// The only user; any user without it.
     user: Option<String>,
@@ -130,15 +98,13 @@ fn read(behaviour: &serde_json::Value) -> Result<Behaviour, BehaviourError> {
     Ok(behaviour)
 }
 
-/// What all connections share.
-#[derive(Debug)]
+/// The state that all connections share.
 struct Server {
-    database: Arc<Database>,
+    database: Database,
     authenticator: Authenticator,
     counts: Arc<Counts>,
     delay: std::time::Duration,
     max_connections: Option<u32>,
-    admitted: AtomicU32,
     next_pid: AtomicI32,
 }
 
@@ -148,162 +114,110 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
         server: NAME,
         source: std::io::Error::other(error),
     };
-    let database = Database::new().map_err(failed)?;
+    let engine = Engine::new().map_err(failed)?;
     let scale = behaviour.pgbench_scale.map_or(1, NonZeroU32::get);
-    // Nobody else has the engine yet, so this waits for nothing and needs no runtime of its own.
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|source| ServeError::Start {
-        server: NAME,
-        source,
-    })?;
-    runtime
-        .block_on(preload::fill(
-            &database,
-            &behaviour.preload,
-            scale,
-            &behaviour.seed_sql,
-        ))
-        .map_err(failed)?;
+    preload::fill(&engine, &behaviour.preload, scale, &behaviour.seed_sql).map_err(failed)?;
+    let password = behaviour.password.unwrap_or_default();
     let server = Arc::new(Server {
-        database: Arc::new(database),
-        authenticator: authenticator(&behaviour),
+        database: Database::new(engine),
+        authenticator: Authenticator::new(behaviour.auth, behaviour.user, password),
         counts: startup.counts.clone(),
         delay: behaviour.delay.get(),
         max_connections: behaviour.max_connections.map(NonZeroU32::get),
-        admitted: AtomicU32::new(0),
         next_pid: AtomicI32::new(1),
     });
     serve_connections(NAME, startup, move |stream| serve(server.clone(), stream))
 }
 
-fn authenticator(behaviour: &Behaviour) -> Authenticator {
-    let password = behaviour.password.clone().unwrap_or_default();
-    let login = Login {
-        user: behaviour.user.clone(),
-        password,
-    };
-    match behaviour.auth {
-        Auth::Trust => Authenticator::Trust,
-        Auth::Cleartext => Authenticator::Cleartext(login),
-        Auth::Md5 => Authenticator::Md5(login),
-        Auth::Scram => {
-            let verifier = Verifier::of(&login.password);
-            Authenticator::Scram(login, verifier)
-        }
-    }
-}
-
-/// A connection that counts against the bound, until it is dropped.
-struct Admitted<'a>(&'a Server);
-
-impl Drop for Admitted<'_> {
-    fn drop(&mut self) {
-        self.0.admitted.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Server {
-    fn admit(&self) -> Result<Admitted<'_>, SqlError> {
-        let before = self.admitted.fetch_add(1, Relaxed);
-        let admitted = Admitted(self);
-        if self.max_connections.is_some_and(|most| before >= most) {
-            self.counts.refused.fetch_add(1, Relaxed);
-            return Err(SqlError::fatal("53300", "sorry, too many clients already"));
-        }
-        Ok(admitted)
-    }
-}
-
-/// A number that nobody can foresee, for salts and nonces.
-fn random() -> u64 {
-    // Each state is keyed by the operating system's random numbers.
-    RandomState::new().build_hasher().finish()
-}
-
 async fn serve(server: Arc<Server>, stream: CountedStream) {
     let mut wire = Wire::new(stream);
-    let message = match wire.first().await {
-        Ok(Some(PgWireFrontendMessage::Startup(message))) => message,
-        Err(WireError::Protocol(error)) => return refuse(&mut wire, &error).await,
-        // A cancel request has no answer. No statement can be interrupted from outside, since its thread is busy with it.
-        _ => return,
-    };
-    let _admitted = match server.admit() {
-        Ok(admitted) => admitted,
-        Err(error) => return refuse(&mut wire, &error).await,
-    };
-    match open(&server, &mut wire, message).await {
-        Ok(opening) => Session::new(wire, opening).serve().await,
-        Err(Refusal::Told(error)) => refuse(&mut wire, &error).await,
-        Err(Refusal::Gone) => (),
+    match open(&server, &mut wire).await {
+        Ok(Some(scope)) => {
+            let (database, counts) = (server.database.clone(), server.counts.clone());
+            let session = Session::new(wire, database, counts, scope, server.delay);
+            session.serve().await;
+        }
+        Ok(None) | Err(WireError::Io) => (),
+        Err(WireError::Protocol(error)) => {
+            wire::error(&mut wire.out, &error);
+            wire.close().await;
+        }
     }
 }
 
-async fn refuse(wire: &mut Wire, error: &SqlError) {
-    // Gone or told, the connection ends.
-    let _ = wire.send_error(error);
-    wire.close().await;
+const SSL_REQUEST: i32 = 80_877_103;
+const GSS_REQUEST: i32 = 80_877_104;
+const CANCEL_REQUEST: i32 = 80_877_102;
+
+/// From the first message to the point where the client may send statements; none if it leaves before.
+async fn open(server: &Server, wire: &mut Wire) -> Result<Option<Scope>, WireError> {
+    let (version, body) = loop {
+        let Some(body) = wire.next_untyped(MAX_LOGIN_BYTES).await? else {
+            return Ok(None);
+        };
+        match Body(&wire.input[body.clone()]).i32()? {
+            // Encryption is declined.
+            SSL_REQUEST | GSS_REQUEST => wire.out.push(b'N'),
+            // A cancel request has no answer. No statement can be interrupted from outside, since it keeps the thread.
+            CANCEL_REQUEST => return Ok(None),
+            version => break (version, body.start + 4..body.end),
+        }
+    };
+    let counts = &server.counts;
+    let is_one_too_many = |most| counts.open_connections.load(Relaxed) > u64::from(most);
+    if server.max_connections.is_some_and(is_one_too_many) {
+        counts.refused.fetch_add(1, Relaxed);
+        return Err(SqlError::fatal("53300", "sorry, too many clients already").into());
+    }
+    if version >> 16 != 3 {
+        return Err(SqlError::fatal("0A000", "only version 3 of the protocol is spoken").into());
+    }
+    let mut scope = read_startup(wire, version, body)?;
+    scope.pid = server.next_pid.fetch_add(1, Relaxed);
+    server.authenticator.log_in(wire, &scope.user).await?;
+    for (name, value) in scope.settings.reported() {
+        wire::texts(&mut wire.out, b'S', &[name, value]);
+    }
+    let key = [scope.pid, random() as i32].map(i32::to_be_bytes);
+    wire::message(&mut wire.out, b'K', |out| out.extend(key.as_flattened()));
+    Ok(Some(scope))
 }
 
-/// From the first message to the point where the client may send statements.
-async fn open(
-    server: &Server,
-    wire: &mut Wire,
-    message: StartupMessage,
-) -> Result<Opening, Refusal> {
-    let mut parameters: BTreeMap<String, String> = message.parameters;
-    if message.protocol_number_major != 3 {
+/// Reads the parameters of a startup message. Settings that nobody knows pass, as drivers send many.
+fn read_startup(wire: &mut Wire, version: i32, body: Range<usize>) -> Result<Scope, SqlError> {
+    let mut body = Body(&wire.input[body]);
+    let mut scope = Scope::default();
+    let mut unknown_options = Vec::new();
+    loop {
+        let name = body.text()?;
+        if name.is_empty() {
+            break;
+        }
+        let value = body.text()?;
+        match name {
+            "user" => value.clone_into(&mut scope.user),
+            "database" => value.clone_into(&mut scope.database),
+            "options" => command_line(value).for_each(|(name, value)| {
+                let _ = scope.settings.set(name, Some(value));
+            }),
+            _ if name.starts_with("_pq_.") => unknown_options.push(name),
+            _ => drop(scope.settings.set(name, Some(value))),
+        }
+    }
+    if version & 0xffff > 0 || !unknown_options.is_empty() {
+        wire::negotiate_version(&mut wire.out, &unknown_options);
+    }
+    if scope.user.is_empty() {
         return Err(SqlError::fatal(
-            "0A000",
-            "unsupported frontend protocol; the server supports 3.0",
-        )
-        .into());
-    }
-    let strange: Vec<String> = parameters
-        .keys()
-        .filter(|name| name.starts_with("_pq_."))
-        .cloned()
-        .collect();
-    if message.protocol_number_minor > 0 || !strange.is_empty() {
-        wire.send(&NegotiateProtocolVersion::new(3 << 16, strange))?;
-    }
-    let user = parameters.remove("user").ok_or_else(|| {
-        SqlError::fatal(
             "28000",
-            "no PostgreSQL user name specified in startup packet",
-        )
-    })?;
-    let database_name = parameters
-        .remove("database")
-        .unwrap_or_else(|| user.clone());
-    server.authenticator.admit(wire, &user, random).await?;
-    let mut settings = Settings::default();
-    let options = parameters.remove("options").unwrap_or_default();
-    for (name, value) in parameters
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .chain(command_line(&options))
-    {
-        settings.start_with(name, value);
+            "no user name in the startup packet",
+        ));
     }
-    for (name, value) in settings.reported() {
-        wire.send(&ParameterStatus::new(name, value))?;
+    if scope.database.is_empty() {
+        scope.database.clone_from(&scope.user);
     }
-    wire.send(&ParameterStatus::new(
-        "session_authorization".into(),
-        user.clone(),
-    ))?;
-    let pid = server.next_pid.fetch_add(1, Relaxed);
-    wire.send(&BackendKeyData::new(pid, SecretKey::I32(random() as i32)))?;
-    Ok(Opening {
-        database: server.database.clone(),
-        counts: server.counts.clone(),
-        pid,
-        settings,
-        delay: server.delay,
-        user,
-        database_name,
-    })
+    scope.update_path();
+    Ok(scope)
 }
 
 /// Settings given as `-c name=value` or `--name=value`.

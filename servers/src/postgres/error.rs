@@ -1,29 +1,27 @@
-//! SQL errors as PostgreSQL tells them: a SQLSTATE, a message, and where known the table, column and constraint.
+//! SQL errors as PostgreSQL reports them, and the translation of SQLite's.
 //!
-//! Here lives the one way from the engine's errors to those of PostgreSQL. Functions that run inside the engine can
-//! hand over a text only, so theirs carries the SQLSTATE before a separator. When errors are sent, and what they do
-//! to a transaction, is in `session.rs`.
+//! A check that stands for a rule of a PostgreSQL type is named after its error, such as `22003 out of range`.
 
-use pgwire::messages::response::ErrorResponse;
 use rusqlite::ffi;
-
-use super::schema::{Schema, Table};
-
-/// Between SQLSTATE and message in what a function inside the engine throws; no statement can contain it by accident.
-const STATE_SEPARATOR: char = '\u{1}';
 
 pub(crate) type SqlResult<T> = Result<T, SqlError>;
 
-/// An error of a statement, or of the session where it is fatal. Boxed, since results carry it everywhere.
+/// Where to find what this server leaves out.
+const HINT: &str = "use --target db=local for a real PostgreSQL";
+
+/// Raised inside SQLite by the function that guards divisors.
+pub(crate) const DIVISION_BY_ZERO: &str = "division by zero";
+
+/// An error of a statement, or of the session if it is fatal. Boxed, since every result carries one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SqlError(Box<Fields>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Fields {
+    is_fatal: bool,
     state: String,
     message: String,
-    fatal: bool,
-    schema: Option<String>,
+    hint: Option<&'static str>,
     table: Option<String>,
     column: Option<String>,
     constraint: Option<String>,
@@ -37,8 +35,21 @@ impl std::fmt::Display for SqlError {
 
 impl std::error::Error for SqlError {}
 
+impl From<rusqlite::Error> for SqlError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::SqliteFailure(code, message) => {
+                from_sqlite(code.extended_code, message.as_deref().unwrap_or("unknown"))
+            }
+            rusqlite::Error::SqlInputError { error, msg, .. } => {
+                from_sqlite(error.extended_code, &msg)
+            }
+            other => SqlError::new("XX000", other.to_string()),
+        }
+    }
+}
+
 impl SqlError {
-    /// An error with this SQLSTATE.
     pub(crate) fn new(state: &str, message: impl Into<String>) -> Self {
         SqlError(Box::new(Fields {
             state: state.to_owned(),
@@ -47,226 +58,136 @@ impl SqlError {
         }))
     }
 
-    /// An error after which the connection is closed.
+    /// An error that ends the connection.
     pub(crate) fn fatal(state: &str, message: impl Into<String>) -> Self {
         let mut error = SqlError::new(state, message);
-        error.0.fatal = true;
+        error.0.is_fatal = true;
         error
     }
 
-    /// The statement is understood, and honestly refused.
-    pub(crate) fn unsupported(what: impl std::fmt::Display) -> Self {
-        SqlError::new("0A000", format!("{what} is not supported by this server"))
+    /// Refuses what PostgreSQL has and this server does not.
+    pub(crate) fn unsupported(feature: impl std::fmt::Display) -> Self {
+        let message = format!("{feature} is not supported by this mock server");
+        SqlError::new("0A000", message).with_hint()
     }
 
-    /// Refuses the text `input` as a value of type `type_name`.
-    pub(crate) fn invalid_text(type_name: &str, input: &str) -> Self {
-        let message = format!("invalid input syntax for type {type_name}: \"{input}\"");
-        SqlError::new("22P02", message)
+    pub(crate) fn syntax(message: impl Into<String>) -> Self {
+        SqlError::new("42601", message).with_hint()
     }
 
-    /// A value beyond the range of type `type_name`.
-    pub(crate) fn out_of_range(type_name: &str) -> Self {
-        SqlError::new("22003", format!("{type_name} out of range"))
+    pub(crate) fn syntax_at(token: &str) -> Self {
+        SqlError::syntax(format!("syntax error at or near \"{token}\""))
     }
 
-    /// A statement other than ROLLBACK after an error in the transaction.
-    pub(crate) fn in_failed_transaction() -> Self {
-        let message =
-            "current transaction is aborted, commands ignored until end of transaction block";
-        SqlError::new("25P02", message)
+    pub(crate) fn with_hint(mut self) -> Self {
+        self.0.hint = Some(HINT);
+        self
     }
 
-    /// The five letters.
     pub(crate) fn state(&self) -> &str {
         &self.0.state
     }
 
-    /// Whether the connection ends with it.
     pub(crate) fn is_fatal(&self) -> bool {
-        self.0.fatal
+        self.0.is_fatal
     }
 
-    fn about_table(
-        mut self,
-        table: &Table,
-        column: Option<&str>,
-        constraint: Option<&str>,
-    ) -> Self {
-        self.0.schema = Some(table.schema.clone());
-        self.0.table = Some(table.name.clone());
-        self.0.column = column.map(str::to_owned);
-        self.0.constraint = constraint.map(str::to_owned);
-        self
-    }
-
-    /// As the message that tells the client.
-    pub(crate) fn to_response(&self) -> ErrorResponse {
-        let severity = if self.0.fatal { "FATAL" } else { "ERROR" };
-        let mut fields = vec![
-            (b'S', severity.to_owned()),
-            (b'V', severity.to_owned()),
-            (b'C', self.0.state.clone()),
-            (b'M', self.0.message.clone()),
+    /// The fields of an ErrorResponse, each with its code.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (u8, &str)> {
+        let severity = if self.0.is_fatal { "FATAL" } else { "ERROR" };
+        let fields = [
+            (b'S', Some(severity)),
+            (b'V', Some(severity)),
+            (b'C', Some(self.0.state.as_str())),
+            (b'M', Some(self.0.message.as_str())),
+            (b'H', self.0.hint),
+            (b't', self.0.table.as_deref()),
+            (b'c', self.0.column.as_deref()),
+            (b'n', self.0.constraint.as_deref()),
         ];
-        let named = [
-            (b's', &self.0.schema),
-            (b't', &self.0.table),
-            (b'c', &self.0.column),
-            (b'n', &self.0.constraint),
-        ];
-        fields.extend(
-            named
-                .into_iter()
-                .filter_map(|(code, name)| name.clone().map(|name| (code, name))),
-        );
-        ErrorResponse::new(fields)
-    }
-
-    /// As an error that a function inside the engine may throw.
-    pub(crate) fn into_engine(self) -> rusqlite::Error {
-        let text = format!("{}{STATE_SEPARATOR}{}", self.0.state, self.0.message);
-        rusqlite::Error::UserFunctionError(text.into())
-    }
-
-    /// Translates an error of the engine, with the names of `schema`.
-    pub(crate) fn from_engine(error: &rusqlite::Error, schema: &Schema) -> Self {
-        match error {
-            rusqlite::Error::SqliteFailure(code, message) => {
-                let text = message.as_deref().unwrap_or("the engine failed");
-                from_failure(code.extended_code, text, schema)
-            }
-            rusqlite::Error::SqlInputError { error, msg, .. } => {
-                from_failure(error.extended_code, msg, schema)
-            }
-            other => from_text(&other.to_string()),
-        }
+        fields
+            .into_iter()
+            .filter_map(|(code, value)| Some((code, value?)))
     }
 }
 
-fn from_failure(code: i32, text: &str, schema: &Schema) -> SqlError {
+fn from_sqlite(code: i32, text: &str) -> SqlError {
     match code {
-        ffi::SQLITE_CONSTRAINT_UNIQUE
-        | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-        | ffi::SQLITE_CONSTRAINT_ROWID => unique_violation(text, schema),
-        ffi::SQLITE_CONSTRAINT_NOTNULL => not_null_violation(text, schema),
-        ffi::SQLITE_CONSTRAINT_CHECK => check_violation(text, schema),
-        ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => SqlError::new(
-            "23503",
-            "insert, update or delete violates a foreign key constraint",
-        ),
-        ffi::SQLITE_INTERRUPT => {
-            SqlError::new("57014", "canceling statement due to statement timeout")
-        }
+        ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => duplicate(text, true),
+        ffi::SQLITE_CONSTRAINT_UNIQUE => duplicate(text, false),
+        ffi::SQLITE_CONSTRAINT_NOTNULL => null(text),
+        ffi::SQLITE_CONSTRAINT_CHECK => check(text),
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => SqlError::new("23503", "foreign key violated"),
+        ffi::SQLITE_INTERRUPT => SqlError::new("57014", "canceling statement: it ran too long"),
         ffi::SQLITE_FULL | ffi::SQLITE_NOMEM => SqlError::new("53200", "out of memory"),
-        ffi::SQLITE_TOOBIG => SqlError::new("54000", "a value or a statement is too big"),
+        ffi::SQLITE_TOOBIG => SqlError::new("54000", "a value or statement is too big"),
         _ => from_text(text),
     }
 }
 
 fn from_text(text: &str) -> SqlError {
-    // What a function threw may come wrapped; the five letters are just before the separator.
-    if let Some((before, message)) = text.split_once(STATE_SEPARATOR) {
-        let start = before.len().saturating_sub(5);
-        return SqlError::new(before.get(start..).unwrap_or("XX000"), message);
-    }
-    let state = match text {
-        _ if text.contains("syntax error") => "42601",
-        _ if text.contains("no such table") => "42P01",
-        _ if text.contains("no such column") => "42703",
-        _ if text.contains("no such function") => "42883",
-        _ if text.contains("misuse of aggregate") || text.contains("misuse of window") => "42803",
-        _ if text.contains("integer overflow") => "22003",
-        _ if text.contains("too many") || text.contains("maximum depth") => "54001",
-        _ if text.contains("already exists") => "42P07",
-        _ if text.contains("ON CONFLICT clause does not match") => "42P10",
-        _ => "XX000",
-    };
-    SqlError::new(state, text)
+    const STATES: [(&str, &str); 14] = [
+        (DIVISION_BY_ZERO, "22012"),
+        ("no such table", "42P01"),
+        ("no such column", "42703"),
+        ("has no column named", "42703"),
+        ("ambiguous column", "42702"),
+        ("no such function", "42883"),
+        ("no such savepoint", "3B001"),
+        ("misuse of ", "42803"),
+        ("integer overflow", "22003"),
+        ("maximum depth", "54001"),
+        ("stack overflow", "54001"),
+        ("too many", "54000"),
+        ("already exists", "42P07"),
+        ("malformed JSON", "22P02"),
+    ];
+    let known = STATES.iter().find(|(part, _)| text.contains(part));
+    SqlError::new(known.map_or("42601", |(_, state)| state), text).with_hint()
 }
 
-/// Splits "UNIQUE constraint failed: t.a, t.b" into the table and its columns.
-fn failed_columns<'a>(
-    text: &'a str,
-    schema: &Schema,
-) -> Option<(std::sync::Arc<Table>, Vec<&'a str>)> {
-    let (_, listed) = text.split_once("failed: ")?;
-    let mut table_name = None;
-    let mut columns = Vec::new();
-    for part in listed.split(", ") {
-        let (table, column) = part.rsplit_once('.')?;
-        table_name = Some(table);
-        columns.push(column);
-    }
-    let table = schema.table_by_engine_name(table_name?)?;
-    Some((table, columns))
+/// Splits "UNIQUE constraint failed: public.t.a, public.t.b" into the table's name and the columns.
+fn failed_columns(text: &str) -> (Option<String>, Vec<&str>) {
+    let listed = text.split_once("failed: ").map_or("", |(_, listed)| listed);
+    let table = listed.split('.').nth(1).map(str::to_owned);
+    let columns = listed
+        .split(", ")
+        .filter_map(|part| part.rsplit('.').next());
+    (table, columns.collect())
 }
 
-fn unique_violation(text: &str, schema: &Schema) -> SqlError {
-    let named_index = text
-        .split_once("index '")
-        .and_then(|(_, rest)| rest.split_once('\''));
-    let Some((table, columns)) = failed_columns(text, schema) else {
-        let name = named_index.map_or("unknown", |(name, _)| name);
-        let message = format!("duplicate key value violates unique constraint \"{name}\"");
-        return SqlError::new("23505", message);
-    };
-    // Every unique constraint has an index of its name.
-    let is_it = |index: &&super::schema::Index| {
-        index.unique
-            && index
-                .columns
-                .iter()
-                .map(String::as_str)
-                .eq(columns.iter().copied())
-    };
-    let constraint = match table.indexes.iter().find(is_it) {
-        Some(index) => index.name.clone(),
-        None => format!("{}_{}_key", table.name, columns.join("_")),
+fn duplicate(text: &str, is_primary: bool) -> SqlError {
+    let (table, columns) = failed_columns(text);
+    let name = table.as_deref().unwrap_or_default();
+    let constraint = if is_primary {
+        format!("{name}_pkey")
+    } else {
+        format!("{name}_{}_key", columns.join("_"))
     };
     let message = format!("duplicate key value violates unique constraint \"{constraint}\"");
-    SqlError::new("23505", message).about_table(&table, None, Some(&constraint))
+    let mut error = SqlError::new("23505", message);
+    error.0.table = table;
+    error.0.constraint = Some(constraint);
+    error
 }
 
-fn not_null_violation(text: &str, schema: &Schema) -> SqlError {
-    match failed_columns(text, schema) {
-        Some((table, columns)) => null_in_column(&table, columns[0]),
-        None => SqlError::new("23502", text),
+fn null(text: &str) -> SqlError {
+    let (table, columns) = failed_columns(text);
+    let column = columns.first().copied().unwrap_or_default().to_owned();
+    let message = format!("null value in column \"{column}\" violates not-null constraint");
+    let mut error = SqlError::new("23502", message);
+    error.0.table = table;
+    error.0.column = Some(column);
+    error
+}
+
+fn check(text: &str) -> SqlError {
+    let name = text.split_once("failed: ").map_or(text, |(_, name)| name);
+    if let Some((state @ ("22001" | "22003" | "22P02"), message)) = name.split_once(' ') {
+        return SqlError::new(state, message);
     }
-}
-
-/// The error of a NULL in a column that must have a value.
-pub(crate) fn null_in_column(table: &Table, column: &str) -> SqlError {
-    let message = format!(
-        "null value in column \"{column}\" of relation \"{}\" violates not-null constraint",
-        table.name
-    );
-    SqlError::new("23502", message).about_table(table, Some(column), None)
-}
-
-fn check_violation(text: &str, schema: &Schema) -> SqlError {
-    let name = text
-        .split_once("failed: ")
-        .map_or("check", |(_, name)| name);
-    let has_it = |table: &&std::sync::Arc<Table>| {
-        table
-            .constraints
-            .iter()
-            .any(|constraint| constraint.name == name)
-    };
-    // The engine tells the constraint only, and two tables may have one of that name.
-    let mut tables = schema.tables.values().filter(has_it);
-    match (tables.next(), tables.next()) {
-        (Some(table), None) => {
-            let message = format!(
-                "new row for relation \"{}\" violates check constraint \"{name}\"",
-                table.name
-            );
-            SqlError::new("23514", message).about_table(table, None, Some(name))
-        }
-        _ => SqlError::new(
-            "23514",
-            format!("new row violates check constraint \"{name}\""),
-        ),
-    }
+    let message = format!("new row violates check constraint \"{name}\"");
+    let mut error = SqlError::new("23514", message);
+    error.0.constraint = Some(name.to_owned());
+    error
 }

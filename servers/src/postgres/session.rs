@@ -1,449 +1,441 @@
-//! A session: from the client's messages to plans, and from their results to answers.
+//! A session: both protocols, simple and extended, and the rules around statements.
 //!
-//! Both protocols are here, simple and extended, with the rules that surround statements: what an error does to a
-//! transaction, what belongs to one, what is counted. How a plan is carried out is in `commands.rs`, prepared
-//! statements and portals are in `portals.rs`.
+//! Here is what an error does to a transaction, what belongs to one, and what is counted. A statement that reads or
+//! changes rows is planned and run by `database.rs`; every other one is a command, see `session/commands.rs`.
 
+mod commands;
+
+pub(crate) use commands::check_command;
+
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pgwire::messages::PgWireFrontendMessage;
-use pgwire::messages::data::{FieldDescription, NoData, RowDescription};
-use pgwire::messages::extendedquery::MESSAGE_TYPE_BYTE_SYNC;
-use pgwire::messages::response::{
-    CommandComplete, EmptyQueryResponse, ReadyForQuery, TransactionStatus,
-};
-use sqlparser::ast::Statement;
+use bytes::BufMut;
+use rusqlite::types::Value;
 
-use super::datetime;
-use super::engine::{Database, User, format_at};
+use super::database::{Bound, Database, Engine, Plan, Status, Transaction};
 use super::error::{SqlError, SqlResult};
-use super::functions::lock;
-use super::plan::{self, Modes, Plan};
-use super::portals::Portals;
-use super::schema::Schema;
-use super::settings::Settings;
-use super::transaction::{Status, Transaction};
-use super::translate::{Names, Output};
-use super::types::PgType;
-use super::value::Format;
-use super::wire::{Wire, WireError};
+use super::names::Scope;
+use super::rewrite::Verb;
+use super::token::{Statement, statements};
+use super::types::read_value;
+use super::wire::{self, Body, MAX_MESSAGE_BYTES, Wire, WireError, is_binary, malformed};
 use crate::Counts;
 
-/// Why a message could not be dealt with.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The statement failed, and the client is told.
-    Sql(SqlError),
-    /// The connection did.
-    Wire(WireError),
-}
-
-impl From<SqlError> for Failure {
-    fn from(error: SqlError) -> Self {
-        Failure::Sql(error)
-    }
-}
-
-impl From<WireError> for Failure {
-    fn from(error: WireError) -> Self {
-        Failure::Wire(error)
-    }
-}
-
-/// One client, once it has been let in.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(super) wire: Wire,
-    pub(super) database: Arc<Database>,
-    pub(super) counts: Arc<Counts>,
-    pub(super) pid: i32,
-    pub(super) settings: Arc<Mutex<Settings>>,
-    pub(super) transaction: Transaction,
-    pub(super) portals: Portals,
+    wire: Wire,
+    database: Database,
+    counts: Arc<Counts>,
+    scope: Scope,
     /// Waited for before each request.
-    pub(super) delay: Duration,
-    names: Arc<Names>,
-    /// The revision of the settings that the names follow from.
-    names_revision: u64,
-    /// Whether it has made temporary tables, which its names then begin with.
-    pub(super) has_temporary: bool,
-    /// After an error in the extended protocol all is ignored up to the next Sync.
+    delay: Duration,
+    transaction: Transaction,
+    /// By name; the unnamed one has the empty name.
+    prepared: HashMap<String, Arc<Prepared>>,
+    portals: HashMap<String, Portal>,
+    /// True after an error in the extended protocol: all is ignored up to the next Sync.
     skips_to_sync: bool,
 }
 
-/// What a session starts with.
+/// A statement that was parsed.
 #[derive(Debug)]
-pub(crate) struct Opening {
-    pub(crate) database: Arc<Database>,
-    pub(crate) counts: Arc<Counts>,
-    pub(crate) pid: i32,
-    pub(crate) settings: Settings,
-    pub(crate) delay: Duration,
-    pub(crate) user: String,
-    pub(crate) database_name: String,
+struct Prepared {
+    sql: String,
+    declared: Vec<u32>,
+    /// None for a command, and until it is needed if the engine is busy.
+    plan: Option<Plan>,
+}
+
+/// A statement with values for its parameters; they are gone once it has run.
+#[derive(Debug)]
+struct Portal {
+    prepared: Arc<Prepared>,
+    bound: Option<Bound>,
 }
 
 impl Session {
-    pub(crate) fn new(wire: Wire, opening: Opening) -> Self {
-        let path = opening.settings.search_path(&opening.user);
-        let names_revision = opening.settings.revision;
+    pub(crate) fn new(
+        wire: Wire,
+        database: Database,
+        counts: Arc<Counts>,
+        scope: Scope,
+        delay: Duration,
+    ) -> Self {
         Session {
             wire,
-            database: opening.database,
-            counts: opening.counts,
-            pid: opening.pid,
-            names: Arc::new(Names {
-                path,
-                user: opening.user,
-                database: opening.database_name,
-            }),
-            names_revision,
-            settings: Arc::new(Mutex::new(opening.settings)),
-            transaction: Transaction::new(),
-            portals: Portals::default(),
-            delay: opening.delay,
-            has_temporary: false,
+            database,
+            counts,
+            scope,
+            delay,
+            transaction: Transaction::default(),
+            prepared: HashMap::new(),
+            portals: HashMap::new(),
             skips_to_sync: false,
         }
     }
 
-    /// Serves the client until it goes.
+    /// Serves the client until it leaves.
     pub(crate) async fn serve(mut self) {
-        let end = self.serve_messages().await;
-        if let Err(WireError::Protocol(error)) = end {
-            // It may not even be listening any more.
-            let _ = self.wire.send_error(&error);
+        if let Err(WireError::Protocol(error)) = self.serve_messages().await {
+            wire::error(&mut self.wire.out, &error);
         }
-        self.clean_up().await;
+        self.transaction.rollback();
         self.wire.close().await;
     }
 
     async fn serve_messages(&mut self) -> Result<(), WireError> {
-        self.ready()?;
-        while let Some(message) = self.wire.next().await? {
-            match message {
-                PgWireFrontendMessage::Terminate(_) => return Ok(()),
-                PgWireFrontendMessage::Query(query) => {
-                    self.skips_to_sync = false;
-                    self.query(&query.query).await?;
-                }
-                PgWireFrontendMessage::Sync(_) => {
-                    self.skips_to_sync = false;
-                    self.sync()?;
-                }
-                _ if self.skips_to_sync => (),
-                message => self.extended(message).await?,
+        self.ready();
+        while let Some((kind, body)) = self.wire.next(MAX_MESSAGE_BYTES).await? {
+            // The message is borrowed from the buffer while it is dealt with.
+            let input = std::mem::take(&mut self.wire.input);
+            let is_sync_next = input.get(body.end) == Some(&b'S');
+            let result = self.message(kind, Body(&input[body]), is_sync_next).await;
+            self.wire.input = input;
+            match result {
+                Err(error) if error.is_fatal() => return Err(error.into()),
+                Err(error) => self.fail(kind, &error),
+                Ok(()) if kind == b'X' => return Ok(()),
+                Ok(()) if kind == b'H' => self.wire.flush().await?,
+                Ok(()) => (),
+            }
+            if kind == b'Q' || kind == b'S' {
+                self.ready();
             }
             self.wire.flush_if_large().await?;
         }
         Ok(())
     }
 
-    async fn extended(&mut self, message: PgWireFrontendMessage) -> Result<(), WireError> {
-        let dealt = match message {
-            PgWireFrontendMessage::Parse(parse) => self.parse(parse),
-            PgWireFrontendMessage::Bind(bind) => self.bind(bind),
-            PgWireFrontendMessage::Describe(describe) => self.describe(describe),
-            PgWireFrontendMessage::Execute(execute) => self.execute(execute).await,
-            PgWireFrontendMessage::Close(close) => self.close(close),
-            PgWireFrontendMessage::Flush(_) => self.wire.flush().await.map_err(Failure::from),
-            // What a client may still send after its COPY was refused.
-            PgWireFrontendMessage::CopyData(_)
-            | PgWireFrontendMessage::CopyDone(_)
-            | PgWireFrontendMessage::CopyFail(_) => Ok(()),
-            _ => Err(WireError::Protocol(SqlError::fatal("08P01", "unexpected message")).into()),
-        };
-        match dealt {
-            Ok(()) => Ok(()),
-            Err(Failure::Wire(error)) => Err(error),
-            Err(Failure::Sql(error)) => {
-                self.skips_to_sync = true;
-                self.refuse(&error)
-            }
+    async fn message(&mut self, kind: u8, mut body: Body<'_>, is_sync_next: bool) -> SqlResult<()> {
+        if matches!(kind, b'Q' | b'S') {
+            self.skips_to_sync = false;
+        }
+        match kind {
+            _ if self.skips_to_sync => Ok(()),
+            b'Q' => self.query(&mut body).await,
+            b'S' => self.end_implicit(),
+            b'P' => self.parse(&mut body).await,
+            b'B' => self.bind(&mut body).await,
+            b'D' => self.describe(&mut body).await,
+            b'E' => self.execute(&mut body, is_sync_next).await,
+            b'C' => self.close(&mut body),
+            b'H' | b'X' => Ok(()),
+            _ => Err(malformed("unexpected message")),
         }
     }
 
-    /// Tells of an error, and lets it have its effect on the transaction.
-    fn refuse(&mut self, error: &SqlError) -> Result<(), WireError> {
-        self.wire.send_error(error)?;
-        if self.transaction.status == Status::Implicit {
-            self.rollback_silently();
-        } else {
-            self.transaction.fail();
-        }
-        if error.is_fatal() {
-            Err(WireError::Io)
-        } else {
-            Ok(())
+    /// Tells the client of an error, and lets it have its effect on what follows.
+    fn fail(&mut self, kind: u8, error: &SqlError) {
+        wire::error(&mut self.wire.out, error);
+        self.skips_to_sync = !matches!(kind, b'Q' | b'S');
+        match self.transaction.status {
+            Status::Implicit => self.transaction.rollback(),
+            Status::Open => self.transaction.status = Status::Failed,
+            Status::Idle | Status::Failed => (),
         }
     }
 
-    fn rollback_silently(&mut self) {
-        // The client is being told of the error that led here; a second one would not fit the protocol.
-        let _ = self.transaction.rollback();
-        self.end_of_transaction();
+    /// Ends what a Query message, or a series of others up to a Sync, has begun.
+    fn end_implicit(&mut self) -> SqlResult<()> {
+        if matches!(self.transaction.status, Status::Open | Status::Failed) {
+            return Ok(());
+        }
+        self.portals.clear();
+        self.transaction.commit()
     }
 
-    /// What ends with a transaction, however it ended.
-    pub(super) fn end_of_transaction(&mut self) {
-        lock(&self.settings).end_transaction();
-        self.portals.end_of_transaction();
-    }
-
-    fn ready(&mut self) -> Result<(), WireError> {
+    fn ready(&mut self) {
         let status = match self.transaction.status {
-            Status::Idle | Status::Implicit => TransactionStatus::Idle,
-            Status::Open => TransactionStatus::Transaction,
-            Status::Failed => TransactionStatus::Error,
+            Status::Idle | Status::Implicit => b'I',
+            Status::Open => b'T',
+            Status::Failed => b'E',
         };
-        self.wire.send(&ReadyForQuery::new(status))
+        wire::message(&mut self.wire.out, b'Z', |out| out.put_u8(status));
     }
 
-    /// The end of a series of extended messages, and of the transaction they made.
-    fn sync(&mut self) -> Result<(), WireError> {
-        self.end_implicit()?;
-        self.ready()
-    }
-
-    fn end_implicit(&mut self) -> Result<(), WireError> {
-        if self.transaction.status == Status::Implicit {
-            let committed = self.transaction.commit(&self.database);
-            self.end_of_transaction();
-            if let Err(error) = committed {
-                self.wire.send_error(&error)?;
-            }
-        } else if self.transaction.status == Status::Idle {
-            self.portals.end_of_transaction();
+    /// Refuses a change in a read-only transaction, and whatever does not end one that has failed.
+    fn check_usable(&self, is_change: bool, ends_transaction: bool) -> SqlResult<()> {
+        if self.transaction.status == Status::Failed && !ends_transaction {
+            return Err(SqlError::new("25P02", "current transaction is aborted"));
+        }
+        if self.transaction.is_read_only && is_change {
+            return Err(SqlError::new("25006", "the transaction is read-only"));
         }
         Ok(())
+    }
+
+    async fn delay(&mut self) {
+        if !self.delay.is_zero() {
+            crate::sleep(self.delay).await;
+        }
+    }
+
+    fn complete(&mut self, tag: &str) {
+        self.counts.statements.fetch_add(1, Relaxed);
+        wire::texts(&mut self.wire.out, b'C', &[tag]);
     }
 
     /// A Query message: any number of statements in one text.
-    async fn query(&mut self, sql: &str) -> Result<(), WireError> {
+    async fn query(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
         let counts = self.counts.clone();
-        let in_flight = counts.enter();
-        self.wait().await;
-        match self.statements(sql).await {
-            Ok(()) => self.end_implicit()?,
-            Err(Failure::Sql(error)) => self.refuse(&error)?,
-            Err(Failure::Wire(error)) => return Err(error),
-        }
-        drop(in_flight);
-        self.ready()
-    }
-
-    /// The delay that the behaviour asks for.
-    pub(super) async fn wait(&mut self) {
-        if !self.delay.is_zero() {
-            tokio::time::sleep(self.delay).await;
-        }
-    }
-
-    async fn statements(&mut self, sql: &str) -> Result<(), Failure> {
-        if let Some(plan) = self.known_plan(sql, &[]) {
-            self.counts.requests.fetch_add(1, Relaxed);
-            return self.simple(&plan).await;
-        }
-        let mut statements = plan::parse(sql)?;
+        let _in_flight = counts.enter();
+        self.delay().await;
+        let statements = statements(body.text()?)?;
         if statements.is_empty() {
-            return Ok(self.wire.send(&EmptyQueryResponse::new())?);
+            wire::texts(&mut self.wire.out, b'I', &[]);
+            return self.end_implicit();
         }
-        self.counts.requests.fetch_add(1, Relaxed);
-        if let [_] = statements.as_slice()
-            && let Some(only) = statements.pop()
-        {
-            let plan = self.new_plan(Arc::new(only), Vec::new())?;
-            self.remember(sql, Vec::new(), &plan);
-            return self.simple(&plan).await;
-        }
-        if self.transaction.status == Status::Idle {
-            self.begin(Status::Implicit, Modes::default());
-        }
-        for statement in statements {
-            // A COMMIT among them ends one transaction, and the rest is the next one.
-            if self.transaction.status == Status::Idle {
-                self.begin(Status::Implicit, Modes::default());
+        counts.requests.fetch_add(1, Relaxed);
+        for statement in &statements {
+            // A COMMIT among them ends a transaction, and the rest is the next one.
+            if statements.len() > 1 && self.transaction.status == Status::Idle {
+                self.transaction.status = Status::Implicit;
             }
-            let plan = self.new_plan(Arc::new(statement), Vec::new())?;
-            self.simple(&plan).await?;
+            match Verb::of(statement) {
+                Some(verb) => self.run_once(statement, verb).await?,
+                None => self.command(statement).await?,
+            }
         }
-        Ok(())
+        self.end_implicit()
     }
 
-    /// One statement of a Query message, with its answer.
-    async fn simple(&mut self, plan: &Arc<Plan>) -> Result<(), Failure> {
-        if !plan.parameters.is_empty() {
-            return Err(SqlError::new("42P02", "there is no parameter $1").into());
-        }
-        self.check_usable(plan)?;
-        if plan.returns_rows() {
-            self.describe_rows(&plan.outputs, &[])?;
-        }
-        let tag = self.perform(plan, &[], &[], None).await?;
-        Ok(self.complete(&tag)?)
-    }
-
-    /// Begins a transaction with the session's defaults.
-    pub(super) fn begin(&mut self, status: Status, modes: Modes) {
-        let strict = lock(&self.settings).is_strict_by_default();
-        self.transaction
-            .begin(status, modes, strict, datetime::now_micros());
-        self.show_level(modes);
-    }
-
-    /// Lets SHOW tell the level of the transaction while it lasts.
-    pub(super) fn show_level(&mut self, modes: Modes) {
-        if let Some(level) = modes.level {
-            // The level is one of those that the setting takes.
-            let _ = lock(&self.settings).set_local("transaction_isolation", level);
-        }
-    }
-
-    /// Refuses what may not run after an error in the transaction.
-    pub(super) fn check_usable(&self, plan: &Plan) -> SqlResult<()> {
-        if self.transaction.status == Status::Failed && !plan.ends_failure() {
-            return Err(SqlError::in_failed_transaction());
-        }
-        Ok(())
-    }
-
-    /// Counts a statement as done, and says so.
-    pub(super) fn complete(&mut self, tag: &str) -> Result<(), WireError> {
-        self.counts.statements.fetch_add(1, Relaxed);
-        self.wire.send(&CommandComplete::new(tag.to_owned()))
-    }
-
-    /// Describes the columns of rows, or says that there are none.
-    pub(super) fn describe_rows(
+    /// Takes the engine as the transaction needs it, then runs `use_it`.
+    async fn with_engine<T>(
         &mut self,
-        outputs: &[Output],
-        formats: &[Format],
-    ) -> Result<(), WireError> {
-        let field = |(at, output): (usize, &Output)| {
-            let (table, column) = output.origin.unwrap_or((0, 0));
-            let format = format_at(formats, at).code();
-            let (oid, width, modifier) = (output.ty.oid(), output.ty.width(), output.modifier);
-            // A modifier of 0 is how an assignment without one is marked inside.
-            let modifier = if modifier < 4 { -1 } else { modifier };
-            FieldDescription::new(
-                output.name.clone(),
-                table as i32,
-                column,
-                oid,
-                width,
-                modifier,
-                format,
-            )
-        };
-        self.wire.send(&RowDescription::new(
-            outputs.iter().enumerate().map(field).collect(),
-        ))
-    }
-
-    /// Says that there will be no rows.
-    pub(super) fn describe_nothing(&mut self) -> Result<(), WireError> {
-        self.wire.send(&NoData::new())
-    }
-
-    /// Whether the client ends its series of messages right here.
-    pub(super) fn is_sync_next(&self) -> bool {
-        self.wire.is_next(MESSAGE_TYPE_BYTE_SYNC)
-    }
-
-    /// The definitions as this session sees them.
-    pub(super) fn schema(&mut self) -> Arc<Schema> {
-        match self.transaction.lease() {
-            Some(engine) => engine.schema.clone(),
-            None => self.database.schema(),
-        }
-    }
-
-    /// What names mean in this session now.
-    pub(super) fn names(&mut self) -> Arc<Names> {
-        let settings = lock(&self.settings);
-        let with_temporary = self
-            .names
-            .path
-            .first()
-            .is_some_and(|first| first.starts_with("pg_temp_"));
-        if settings.revision != self.names_revision || with_temporary != self.has_temporary {
-            let mut path = settings.search_path(&self.names.user);
-            if self.has_temporary {
-                path.insert(0, self.temporary_schema());
+        takes_lease: bool,
+        use_it: impl FnOnce(&Engine, &Scope, &mut Vec<u8>) -> SqlResult<T>,
+    ) -> SqlResult<T> {
+        let Session {
+            wire,
+            database,
+            scope,
+            transaction,
+            ..
+        } = self;
+        transaction.lease_for(database, takes_lease).await?;
+        let turn;
+        let engine = match transaction.leased() {
+            Some(engine) => engine,
+            None => {
+                turn = database.turn().await?;
+                &*turn
             }
-            self.names_revision = settings.revision;
-            self.names = Arc::new(Names {
-                path,
-                ..Names::clone(&self.names)
+        };
+        engine.enter(scope.settings.statement_timeout());
+        use_it(engine, scope, &mut wire.out)
+    }
+
+    /// Runs one statement of a Query message.
+    async fn run_once(&mut self, statement: &Statement<'_>, verb: Verb) -> SqlResult<()> {
+        self.check_usable(verb != Verb::Select, false)?;
+        let run = |engine: &Engine, scope: &Scope, out: &mut Vec<u8>| {
+            let plan = engine.plan(statement, verb, scope, &[])?;
+            if !plan.parameters.is_empty() {
+                return Err(SqlError::new("42P02", "there is no parameter $1"));
+            }
+            if !plan.columns.is_empty() {
+                wire::row_description(out, &plan.columns, &[]);
+            }
+            engine.run(&plan, &Bound::default(), usize::MAX, out)
+        };
+        let count = self.with_engine(verb.takes_lease(statement), run).await?;
+        self.complete(&tag(verb, count));
+        Ok(())
+    }
+
+    async fn parse(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
+        let (name, sql) = (body.text()?, body.text()?);
+        let declared = body.list(|body| Ok(body.i32()? as u32))?;
+        if !name.is_empty() && self.prepared.contains_key(name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(SqlError::new("42P05", message));
+        }
+        let statements = statements(sql)?;
+        if statements.len() > 1 {
+            return Err(SqlError::syntax("cannot prepare more than one statement"));
+        }
+        let mut plan = None;
+        if let Some(statement) = statements.first() {
+            let verb = Verb::of(statement);
+            let ends_transaction = verb.is_none() && check_command(statement)?;
+            self.check_usable(false, ends_transaction)?;
+            // Whoever waited here for the transaction of another connection could be the one that has to end it.
+            let turn = self.database.try_turn();
+            let engine = self.transaction.leased().or(turn.as_deref());
+            if let (Some(verb), Some(engine)) = (verb, engine) {
+                plan = Some(engine.plan(statement, verb, &self.scope, &declared)?);
+            }
+        }
+        let sql = sql.to_owned();
+        let prepared = Arc::new(Prepared {
+            sql,
+            declared,
+            plan,
+        });
+        self.prepared.insert(name.to_owned(), prepared);
+        wire::texts(&mut self.wire.out, b'1', &[]);
+        Ok(())
+    }
+
+    /// A prepared statement, planned if it is not, or if definitions or settings have changed since.
+    async fn current(&mut self, name: &str) -> SqlResult<Arc<Prepared>> {
+        let missing = || no_such_statement(name);
+        let prepared = self.prepared.get(name).ok_or_else(missing)?.clone();
+        let generation = self.database.generation();
+        let holds = |plan: &Plan| plan.generation == generation;
+        if prepared.plan.as_ref().is_some_and(holds) {
+            return Ok(prepared);
+        }
+        let statements = statements(&prepared.sql)?;
+        let Some((statement, verb)) = statements
+            .first()
+            .zip(statements.first().and_then(Verb::of))
+        else {
+            return Ok(prepared);
+        };
+        self.check_usable(false, false)?;
+        let (sql, declared) = (prepared.sql.clone(), prepared.declared.clone());
+        let plan = |engine: &Engine, scope: &Scope, _: &mut Vec<u8>| {
+            engine.plan(statement, verb, scope, &declared)
+        };
+        let plan = Some(self.with_engine(false, plan).await?);
+        let renewed = Arc::new(Prepared {
+            sql,
+            declared,
+            plan,
+        });
+        self.prepared.insert(name.to_owned(), renewed.clone());
+        Ok(renewed)
+    }
+
+    async fn bind(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
+        let (portal, name) = (body.text()?, body.text()?);
+        let prepared = self.current(name).await?;
+        let parameters = prepared
+            .plan
+            .as_ref()
+            .map_or(&[][..], |plan| &plan.parameters);
+        let formats = body.formats()?;
+        let count = usize::from(body.u16()?);
+        if count != parameters.len() || formats.len() > 1 && formats.len() != count {
+            let message = format!("expected {} parameters, got {count}", parameters.len());
+            return Err(SqlError::new("08P01", message));
+        }
+        let mut values = Vec::with_capacity(count);
+        for (at, &(ty, oid)) in parameters.iter().enumerate() {
+            values.push(match usize::try_from(body.i32()?) {
+                Ok(length) => read_value(body.bytes(length)?, ty, oid, is_binary(&formats, at))?,
+                Err(_) => Value::Null,
             });
         }
-        drop(settings);
-        self.names.clone()
+        let formats = body.formats()?;
+        let bound = Some(Bound { values, formats });
+        self.portals
+            .insert(portal.to_owned(), Portal { prepared, bound });
+        wire::texts(&mut self.wire.out, b'2', &[]);
+        Ok(())
     }
 
-    /// The schema of this session's temporary tables.
-    pub(super) fn temporary_schema(&self) -> String {
-        format!("pg_temp_{}", self.pid)
+    fn portal(&mut self, name: &str) -> SqlResult<&mut Portal> {
+        let missing = || SqlError::new("34000", format!("portal \"{name}\" does not exist"));
+        self.portals.get_mut(name).ok_or_else(missing)
     }
 
-    /// Who uses the engine.
-    pub(super) fn user(&self) -> User {
-        let now_micros = self
-            .transaction
-            .now_micros
-            .unwrap_or_else(datetime::now_micros);
-        User {
-            pid: self.pid,
-            now_micros,
-            settings: self.settings.clone(),
-        }
-    }
-
-    /// The remembered plan of a text, if it holds for this session now.
-    pub(super) fn known_plan(
-        &mut self,
-        sql: &str,
-        declared: &[Option<PgType>],
-    ) -> Option<Arc<Plan>> {
-        let (schema, names) = (self.schema(), self.names());
-        self.database.plans().get(sql, &schema, &names, declared)
-    }
-
-    pub(super) fn new_plan(
-        &mut self,
-        statement: Arc<Statement>,
-        declared: Vec<Option<PgType>>,
-    ) -> SqlResult<Arc<Plan>> {
-        let (schema, names) = (self.schema(), self.names());
-        plan::plan(statement, &schema, &names, declared).map(Arc::new)
-    }
-
-    /// Remembers the plan of a text for all sessions.
-    pub(super) fn remember(&mut self, sql: &str, declared: Vec<Option<PgType>>, plan: &Arc<Plan>) {
-        let names = self.names();
-        self.database
-            .plans()
-            .put(sql, names, declared, plan.clone());
-    }
-
-    /// Gives back whatever the session still has.
-    async fn clean_up(&mut self) {
-        self.rollback_silently();
-        let user = self.user();
-        let Ok(mut engine) = self.database.engine().await else {
-            return;
+    async fn describe(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
+        let (target, name) = (body.u8()?, body.text()?);
+        let (prepared, formats) = if target == b'S' {
+            (self.current(name).await?, Vec::new())
+        } else {
+            let portal = self.portal(name)?;
+            let formats = portal.bound.as_ref().map(|bound| bound.formats.clone());
+            (portal.prepared.clone(), formats.unwrap_or_default())
         };
-        engine.enter(&user);
-        lock(&engine.shared).forget_session(self.pid);
-        if self.has_temporary {
-            // A failure leaves tables that nobody can name any more.
-            let _ = super::commands::drop_temporary(
-                &self.database,
-                &mut engine,
-                &self.temporary_schema(),
-            );
+        let out = &mut self.wire.out;
+        let plan = prepared.plan.as_ref();
+        if target == b'S' {
+            let parameters = plan.map_or(&[][..], |plan| &plan.parameters);
+            wire::message(out, b't', |out| {
+                out.put_i16(parameters.len() as i16);
+                parameters.iter().for_each(|(_, oid)| out.put_u32(*oid));
+            });
         }
+        match plan.filter(|plan| !plan.columns.is_empty()) {
+            Some(plan) => wire::row_description(out, &plan.columns, &formats),
+            None => wire::texts(out, b'n', &[]),
+        }
+        Ok(())
+    }
+
+    async fn execute(&mut self, body: &mut Body<'_>, is_sync_next: bool) -> SqlResult<()> {
+        let (name, max_rows) = (body.text()?, body.i32()?);
+        let portal = self.portal(name)?;
+        let again = || SqlError::unsupported("a second Execute of a portal");
+        let (bound, prepared) = (
+            portal.bound.take().ok_or_else(again)?,
+            portal.prepared.clone(),
+        );
+        let counts = self.counts.clone();
+        let _in_flight = counts.enter();
+        self.delay().await;
+        // Followed by Sync it is a transaction by itself; otherwise what comes up to the next Sync belongs to it.
+        if self.transaction.status == Status::Idle && !is_sync_next {
+            self.transaction.status = Status::Implicit;
+        }
+        let Some(plan) = &prepared.plan else {
+            let Some(command) = statements(&prepared.sql)?.pop() else {
+                wire::texts(&mut self.wire.out, b'I', &[]);
+                return Ok(());
+            };
+            counts.requests.fetch_add(1, Relaxed);
+            return self.command(&command).await;
+        };
+        counts.requests.fetch_add(1, Relaxed);
+        self.check_usable(plan.verb != Verb::Select, false)?;
+        let max_rows = if max_rows > 0 {
+            max_rows as usize
+        } else {
+            usize::MAX
+        };
+        let run =
+            |engine: &Engine, _: &Scope, out: &mut Vec<u8>| engine.run(plan, &bound, max_rows, out);
+        let count = self.with_engine(plan.takes_lease, run).await?;
+        if plan.columns.is_empty() || count < max_rows {
+            self.complete(&tag(plan.verb, count));
+        } else {
+            // There may be more.
+            counts.statements.fetch_add(1, Relaxed);
+            wire::texts(&mut self.wire.out, b's', &[]);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
+        let (target, name) = (body.u8()?, body.text()?);
+        if target == b'S' {
+            self.prepared.remove(name);
+        } else {
+            self.portals.remove(name);
+        }
+        wire::texts(&mut self.wire.out, b'3', &[]);
+        Ok(())
+    }
+}
+
+fn no_such_statement(name: &str) -> SqlError {
+    SqlError::new(
+        "26000",
+        format!("prepared statement \"{name}\" does not exist"),
+    )
+}
+
+fn tag(verb: Verb, count: usize) -> String {
+    match verb {
+        Verb::Select => format!("SELECT {count}"),
+        Verb::Insert => format!("INSERT 0 {count}"),
+        Verb::Update => format!("UPDATE {count}"),
+        Verb::Delete => format!("DELETE {count}"),
     }
 }

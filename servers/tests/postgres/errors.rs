@@ -5,23 +5,26 @@ use serde_json::json;
 use crate::connect::{state, text, with_client};
 
 const TABLES: &str = "
-    CREATE TABLE parent (id int PRIMARY KEY, name text NOT NULL, n int CHECK (n > 0), v varchar(3), p numeric(4,2), s smallint);
+    CREATE TABLE parent (id int PRIMARY KEY, name text NOT NULL, n int CHECK (n > 0), v varchar(3), b bool, s smallint);
     CREATE TABLE child (id int UNIQUE, parent int REFERENCES parent(id));
-    INSERT INTO parent VALUES (1, 'one', 1);
+    INSERT INTO parent (id, name, n) VALUES (1, 'one', 1);
     INSERT INTO child VALUES (1, 1)";
 
-const ERRORS: [(&str, &str); 44] = [
+const ERRORS: [(&str, &str); 37] = [
     ("SELEC 1", "42601"),
     ("SELECT * FROM parent WHERE", "42601"),
     ("SELECT 'open", "42601"),
+    ("SELECT (1", "42601"),
     ("SELECT * FROM nope", "42P01"),
-    ("SELECT nope.id FROM parent", "42P01"),
+    ("INSERT INTO nope VALUES (1)", "42P01"),
+    ("DROP TABLE nope", "42P01"),
     ("SELECT nope FROM parent", "42703"),
+    ("SELECT \"nope\" FROM parent", "42703"),
+    ("SELECT parent.nope FROM parent", "42703"),
     ("INSERT INTO parent (nope) VALUES (1)", "42703"),
     ("UPDATE parent SET nope = 1", "42703"),
     ("SELECT id FROM parent, child", "42702"),
     ("SELECT nope(1)", "42883"),
-    ("SELECT true + 1", "42883"),
     ("INSERT INTO parent (id, name) VALUES (1, 'again')", "23505"),
     ("INSERT INTO child VALUES (1, 1)", "23505"),
     ("INSERT INTO parent (id) VALUES (2)", "23502"),
@@ -35,22 +38,14 @@ const ERRORS: [(&str, &str); 44] = [
     ("INSERT INTO child VALUES (2, 99)", "23503"),
     ("DELETE FROM parent", "23503"),
     ("SELECT 1/0", "22012"),
-    ("SELECT 1.5 / 0", "22012"),
-    ("SELECT 1.5::float8 / 0", "22012"),
+    ("SELECT 1.5 / (n - n) FROM parent", "22012"),
     ("SELECT id % 0 FROM parent", "22012"),
     ("SELECT 'abc'::int", "22P02"),
     ("SELECT * FROM parent WHERE id = 'abc'", "22P02"),
+    ("INSERT INTO parent (id, name) VALUES ('x', 'x')", "22P02"),
     ("SELECT 'x'::boolean", "22P02"),
-    ("SELECT 'x'::uuid", "22P02"),
-    ("SELECT '{'::jsonb", "22P02"),
-    ("SELECT '2023-02-30'::date", "22008"),
-    ("SELECT 'soon'::timestamp", "22007"),
     (
         "INSERT INTO parent (id, name, s) VALUES (2, 'x', 40000)",
-        "22003",
-    ),
-    (
-        "INSERT INTO parent (id, name, p) VALUES (2, 'x', 123)",
         "22003",
     ),
     ("SELECT 2147483647 + id FROM parent", "22003"),
@@ -59,15 +54,59 @@ const ERRORS: [(&str, &str); 44] = [
         "22001",
     ),
     ("CREATE TABLE parent (id int)", "42P07"),
-    ("CREATE TABLE t (x nosuchtype)", "42704"),
-    ("DROP TABLE parent", "2BP01"),
-    ("COPY parent TO STDOUT", "0A000"),
-    ("LISTEN x", "0A000"),
-    ("INSERT INTO pg_class (relname) VALUES ('x')", "42501"),
+    ("CREATE TABLE nope.t (id int)", "3F000"),
     ("SET nosuchsetting = 1", "42704"),
-    ("EXECUTE nosuchstatement", "26000"),
     ("SAVEPOINT outside", "25P01"),
 ];
+
+/// What PostgreSQL has and the mock does not: some of each kind.
+const UNSUPPORTED: [&str; 30] = [
+    "COPY parent TO STDOUT",
+    "COPY parent FROM STDIN",
+    "LISTEN x",
+    "PREPARE p AS SELECT 1",
+    "EXPLAIN SELECT 1",
+    "DO 'BEGIN END'",
+    "DECLARE c CURSOR FOR SELECT 1",
+    "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE VIEW v AS SELECT 1",
+    "CREATE TEMP TABLE t (x int)",
+    "CREATE TABLE t (x numeric(4,2))",
+    "CREATE TABLE t (x uuid)",
+    "CREATE TABLE t AS SELECT 1",
+    "CREATE TABLE t (x int, y serial)",
+    "ALTER TABLE parent ADD COLUMN x int",
+    "SELECT 1::numeric",
+    "SELECT ARRAY[1, 2]",
+    "SELECT id FROM parent WHERE id = ANY ($$1$$)",
+    "SELECT name ILIKE 'O%' FROM parent",
+    "SELECT name ~ 'o' FROM parent",
+    "SELECT DISTINCT ON (id) name FROM parent",
+    "SELECT x.* FROM parent, LATERAL (SELECT 1) AS x",
+    "SELECT now() AT TIME ZONE 'UTC'",
+    "SELECT id FROM parent FETCH FIRST 1 ROW ONLY",
+    "SELECT E'a\\n'",
+    "SELECT relname FROM pg_class",
+    "SELECT * FROM information_schema.tables",
+    "INSERT INTO parent (id, name) VALUES (DEFAULT, 'x')",
+    "SET LOCAL work_mem = '1MB'",
+    "DROP SCHEMA public CASCADE",
+];
+
+#[test]
+fn what_only_postgresql_can_do_is_refused_with_a_hint() {
+    with_client(json!({}), async |client, _| {
+        client.batch_execute(TABLES).await.unwrap();
+        for sql in UNSUPPORTED {
+            let error = client.simple_query(sql).await.expect_err(sql);
+            let told = error.as_db_error().expect(sql);
+            assert_eq!(told.code().code(), "0A000", "{sql}: {}", told.message());
+            let hint = "use --target db=local for a real PostgreSQL";
+            assert_eq!(told.hint(), Some(hint), "{sql}");
+        }
+        assert_eq!(text(&client, "SELECT count(*) FROM parent").await, "1");
+    });
+}
 
 #[test]
 fn a_mistake_is_told_by_its_sqlstate_and_the_connection_lives_on() {
@@ -90,10 +129,7 @@ fn a_mistake_is_told_by_its_sqlstate_and_the_connection_lives_on() {
 fn prepared_statements_tell_the_same_errors() {
     with_client(json!({}), async |client, _| {
         client.batch_execute(TABLES).await.unwrap();
-        for (sql, expected) in ERRORS
-            .into_iter()
-            .filter(|(sql, _)| !sql.starts_with("EXECUTE"))
-        {
+        for (sql, expected) in ERRORS {
             let error = client.execute(sql, &[]).await.expect_err(sql);
             assert_eq!(crate::connect::state_of(&error), expected, "{sql}");
         }
@@ -124,7 +160,7 @@ fn a_statement_too_deep_or_too_long_to_be_run_is_refused() {
             );
         }
         assert_eq!(
-            text(&client, &format!("SELECT true{}", " AND true".repeat(1500))).await,
+            text(&client, &format!("SELECT true{}", " AND true".repeat(900))).await,
             "t"
         );
         assert_eq!(
