@@ -14,32 +14,31 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::crowd::{Footprint, Part, come_and_go};
-use super::http_connection::{Connection, Connector, Endpoint, Reference, TARGET};
-use super::params::require_path;
+use super::http_connection::{Connection, Endpoint, Reference, TARGET, dialer};
+use super::params::{count, require_path};
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
+use super::wire::{Dialer, Link};
 use crate::protocol::http::Method;
 
-/// The workload.
 #[derive(Debug)]
 pub struct IdleConnections {
     params: Params,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How many are open at the same time; twice as many while memory is measured.
+    /// Connections open at once; twice as many while memory is measured.
     pub count: NonZeroU32,
-    /// What each asks for before it is closed; a path in the target's URL wins.
+    /// Path that each requests before it is closed; a path in the target's URL wins.
     pub path: String,
 }
 
 impl Default for Params {
     fn default() -> Self {
         Self {
-            count: const { NonZeroU32::new(1_000).expect("not zero") },
+            count: count(1_000),
             path: "/bytes/64".to_owned(),
         }
     }
@@ -51,7 +50,7 @@ struct Caller<R> {
 }
 
 struct Call<R> {
-    connector: Connector<R>,
+    dialer: Dialer<R>,
     request: Vec<u8>,
     reference: Reference,
     /// Connections that are open and idle.
@@ -71,7 +70,7 @@ impl<R: Runtime> Caller<R> {
         let endpoint = Endpoint::of(env)?;
         Ok(Self {
             call: Arc::new(Call {
-                connector: Connector::new(env, &endpoint),
+                dialer: dialer(env, &endpoint),
                 request: endpoint.get(endpoint.path(path))?,
                 reference: reference.clone(),
                 waiting: Peak::default(),
@@ -81,23 +80,24 @@ impl<R: Runtime> Caller<R> {
 }
 
 impl<R: Runtime> Part for Caller<R> {
-    type Held = R::Stream;
+    type Resource = Link<R>;
 
-    async fn begin(&self) -> Result<R::Stream, Failure> {
-        let stream = self.call.connector.connect().await?;
+    async fn begin(&self) -> Result<Link<R>, Failure> {
+        let stream = self.call.dialer.dial().await?;
         self.call.waiting.up();
         Ok(stream)
     }
 
-    async fn end(&self, stream: R::Stream) -> Result<(), Failure> {
+    async fn end(&self, stream: Link<R>) -> Result<(), Failure> {
         let Call {
-            connector,
+            dialer,
             request,
             reference,
             waiting,
         } = &*self.call;
         waiting.down();
-        let mut connection = Connection::over(connector.clone(), Some(stream));
+        let mut connection = Connection::over(dialer.clone());
+        connection.attach(stream);
         let status = connection
             .exchange(Method::Get, &mut request.clone())
             .await?;
@@ -111,7 +111,7 @@ pub struct Shared {
     footprint: Footprint,
 }
 
-/// What a session's parts are made from.
+/// The origin of a session's parts.
 pub struct Session<R>(Caller<R>);
 
 impl Workload for IdleConnections {
@@ -132,9 +132,7 @@ impl Workload for IdleConnections {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
-        let endpoint = Endpoint::of(env)?;
-        let path = endpoint.path(&self.params.path);
-        let reference = Reference::obtain(env, &endpoint, path).await?;
+        let reference = Reference::obtain(env, &self.params.path).await?;
         let caller = Caller::new(env, &self.params.path, &reference)?;
         let footprint = Footprint::measure(&env.runtime, self.params.count, &caller).await?;
         Ok(Shared {
