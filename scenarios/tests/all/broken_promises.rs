@@ -367,7 +367,10 @@ fn lost_reads_and_writes_are_noticed() {
         ],
     );
     let unsynced = Subject::of::<FileWrite>(json!({ "sync": false }));
-    assert_eq!(reports(&unsynced.round("sync", Promise::SyncFails)), [""; 0]);
+    assert_eq!(
+        reports(&unsynced.round("sync", Promise::SyncFails)),
+        [""; 0]
+    );
     Subject::of::<FileLines>(json!({})).notices(
         ALL,
         &[
