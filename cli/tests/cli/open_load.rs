@@ -307,7 +307,7 @@ fn what_is_no_open_load_is_refused_before_anything_runs() {
     };
     check(
         &["--rate", "0"],
-        &["`0` is not a rate in arrivals per second"],
+        &["expected a rate in arrivals per second"],
     );
     check(
         &["--arrivals", "poisson"],

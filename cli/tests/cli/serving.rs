@@ -110,7 +110,7 @@ fn a_rate_is_refused_since_the_client_asks_when_it_likes() {
     let sandbox = Sandbox::new();
     for rates in ["--rate=500", "--find-max=response_p99 < 10ms"] {
         let told = [
-            "its client asks as soon as it has an answer",
+            "its client sends each request after the last response",
             "--concurrency",
         ];
         sandbox.run(&["plan", "serve-http", rates]).check(2, &told);
