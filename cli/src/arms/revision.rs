@@ -2,8 +2,9 @@
 //!
 //! The revision is checked out into a worktree below the project's own target directory, built there with a target
 //! directory of its own that stays for the next time, and the worktree is removed when the gate ends. The working tree
-//! is built as it stands. Nothing else of the repository is touched.
+//! is built as it stands. Nothing else of the repository is touched: in a git hook, the index is the user's.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -122,31 +123,42 @@ fn remove_worktree(repository: &Path, tree: &Path) {
     }
 }
 
+/// `program`, in `directory`, without what a git hook around this program has in its environment: `GIT_DIR` and
+/// `GIT_INDEX_FILE` would lead git, and whatever calls it, to the user's repository and index wherever it runs.
+fn command(program: impl AsRef<OsStr>, directory: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(directory).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"GIT_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 fn git(directory: &Path, arguments: &[&str]) -> Result<String, Failure> {
     let failed = || Failure::could_not_run(format!("git {} failed", arguments[0]));
-    let output = Command::new("git")
-        .current_dir(directory)
+    // Even `git status` writes to the index, to keep what it has found out about files.
+    let output = command("git", directory)
+        .arg("--no-optional-locks")
         .args(arguments)
-        .stdin(Stdio::null())
         .output()
         .map_err(|error| failed().caused_by(error).hint("git must be installed"))?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-        false => Err(failed().caused_by(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    if !output.status.success() {
+        return Err(failed().caused_by(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Builds a project with cargo, and finds the executable in what cargo says of its artifacts.
 fn build(project: &Path, target: Option<&Path>, artifact: &Artifact) -> Result<PathBuf, Failure> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or("cargo".into()), project);
     cargo
-        .current_dir(project)
         .args([
             "build",
             "--release",
             "--message-format=json-render-diagnostics",
         ])
-        .stdin(Stdio::null())
         .stderr(Stdio::inherit());
     for (flag, name) in [("--bin", &artifact.bin), ("--example", &artifact.example)] {
         if let Some(name) = name {
