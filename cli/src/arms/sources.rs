@@ -109,14 +109,62 @@ pub struct Sources {
     pub arms: Arms,
     /// The record of the base, where it is none of the arms that run.
     pub stored: Option<Record>,
+    /// True if both arms run the same program, byte for byte, from two files.
+    pub same_program: bool,
     /// A worktree that must outlive the gate.
     _revision: Option<Revision>,
 }
 
 impl ArmArguments {
-    /// Whether both arms are to be measured now.
+    /// True if both arms are measured now.
     pub fn are_live(&self) -> bool {
-        self.base_server.is_some() || self.base_exe.is_some() || self.base_rev.is_some()
+        self.are_servers() || self.are_executables()
+    }
+
+    /// True if the arms are two servers, measured by the same worker.
+    pub fn are_servers(&self) -> bool {
+        self.base_server.is_some() || self.server.is_some()
+    }
+
+    /// True if the arms are two workers.
+    pub fn are_executables(&self) -> bool {
+        self.base_exe.is_some() || self.are_built() && self.server.is_none()
+    }
+
+    /// True if the arms have to be built.
+    pub fn are_built(&self) -> bool {
+        self.base_rev.is_some()
+    }
+
+    /// Checks what can be checked before anything is built.
+    pub fn check(&self) -> Result<(), Failure> {
+        if !self.are_live() && self.baseline.is_none() {
+            return Err(Failure::usage("a gate needs two arms").hint(
+                "--base-server CMD --head-server CMD, --base-exe PATH --head-exe PATH, --base-rev REV, or --baseline NAME",
+            ));
+        }
+        let commands = [
+            ("--base-server", &self.base_server, "./server"),
+            ("--head-server", &self.head_server, "./server"),
+            ("--server", &self.server, EXE),
+        ];
+        for (name, command, program) in commands {
+            let Some(command) = command else { continue };
+            let hint = format!("such as '{program} --port {PORT}', or 'PORT={PORT} {program}'");
+            if program == EXE && !command.contains(EXE) {
+                return Err(Failure::usage(format!(
+                    "{name}: the command has no {EXE}, so it would start the same program for both revisions"
+                ))
+                .hint(hint));
+            }
+            if !command.contains(PORT) {
+                return Err(Failure::usage(format!(
+                    "{name}: the command has no {PORT} where its port goes"
+                ))
+                .hint(hint));
+            }
+        }
+        Ok(())
     }
 
     /// Keeps a record as a baseline.
@@ -131,10 +179,11 @@ impl ArmArguments {
         name.map(|name| baselines.find(name)).transpose()
     }
 
-    /// Checks them, and builds what is to be built.
+    /// Finds the arms, and builds what is to be built.
     pub fn sources(&self) -> Result<Sources, Failure> {
+        self.check()?;
         if let (Some(base), Some(head)) = (&self.base_server, &self.head_server) {
-            return servers(base, head);
+            return Ok(servers(base, head));
         }
         if let (Some(base), Some(head)) = (&self.base_exe, &self.head_exe) {
             return executables(base, head);
@@ -142,21 +191,16 @@ impl ArmArguments {
         if let Some(revision) = &self.base_rev {
             return self.revisions(revision);
         }
-        match self.stored()? {
-            Some(record) => {
-                let (base, head) = stored_sources(&record);
-                Ok(Sources {
-                    base,
-                    head,
-                    arms: Arms::None,
-                    stored: Some(record),
-                    _revision: None,
-                })
-            }
-            None => Err(Failure::usage("a gate needs two arms").hint(
-                "--base-server CMD --head-server CMD, --base-exe PATH --head-exe PATH, --base-rev REV, or --baseline NAME",
-            )),
-        }
+        let stored = self.stored()?;
+        let (base, head) = stored_sources(stored.as_ref());
+        Ok(Sources {
+            base,
+            head,
+            arms: Arms::None,
+            stored,
+            same_program: false,
+            _revision: None,
+        })
     }
 
     fn revisions(&self, revision: &str) -> Result<Sources, Failure> {
@@ -170,10 +214,11 @@ impl ArmArguments {
         let mut sources = match &self.server {
             Some(command) => {
                 let with = |exe: &Path| command.replace(EXE, &quoted(&exe.to_string_lossy()));
-                servers(&with(&base.executable), &with(&head.executable))?
+                servers(&with(&base.executable), &with(&head.executable))
             }
             None => executables(&base.executable, &head.executable)?,
         };
+        sources.same_program = are_copies(&base.executable, &head.executable);
         sources.base.identity = Some(base.commit);
         sources.head.identity = Some(head.commit);
         sources._revision = Some(revision);
@@ -187,21 +232,14 @@ impl ArmArguments {
     }
 }
 
-fn servers(base: &str, head: &str) -> Result<Sources, Failure> {
-    for (name, command) in [("--base-server", base), ("--head-server", head)] {
-        if !command.contains(PORT) {
-            return Err(Failure::usage(format!(
-                "{name}: the command has no {PORT} where its port goes"
-            ))
-            .hint("such as './server --port {port}', or 'PORT={port} ./server'"));
-        }
-    }
+fn servers(base: &str, head: &str) -> Sources {
     let source = |command: &str| ArmSource {
         kind: ArmKind::Server,
         what: command.to_owned(),
         identity: program_of(command).and_then(|program| fingerprint(&program)),
     };
-    Ok(Sources {
+    let programs = program_of(base).zip(program_of(head));
+    Sources {
         base: source(base),
         head: source(head),
         arms: Arms::Servers(Both {
@@ -209,8 +247,9 @@ fn servers(base: &str, head: &str) -> Result<Sources, Failure> {
             head: head.to_owned(),
         }),
         stored: None,
+        same_program: programs.is_some_and(|(base, head)| are_copies(&base, &head)),
         _revision: None,
-    })
+    }
 }
 
 fn executables(base: &Path, head: &Path) -> Result<Sources, Failure> {
@@ -232,16 +271,18 @@ fn executables(base: &Path, head: &Path) -> Result<Sources, Failure> {
             head: whole(head)?,
         }),
         stored: None,
+        same_program: are_copies(base, head),
         _revision: None,
     })
 }
 
-/// What a record tells of a base that is a record, and of the head beside it.
-pub fn stored_sources(record: &Record) -> (ArmSource, ArmSource) {
+/// A base that is a record, where it is known by now, and the head beside it.
+pub fn stored_sources(record: Option<&Record>) -> (ArmSource, ArmSource) {
+    let measured = |record: &Record| format!("measured {}", describe::time(&record.started_utc));
     let base = ArmSource {
         kind: ArmKind::Record,
-        what: record.id.clone(),
-        identity: Some(format!("measured {}", describe::time(&record.started_utc))),
+        what: record.map_or_else(String::new, |record| record.id.clone()),
+        identity: record.map(measured),
     };
     let head = ArmSource {
         kind: ArmKind::Now,
@@ -258,6 +299,12 @@ fn program_of(command: &str) -> Option<PathBuf> {
         .find(|word| *word != "exec" && !word.contains('='))?;
     let path = PathBuf::from(first.trim_matches(['\'', '"']));
     path.is_file().then_some(path)
+}
+
+/// True of two files with the same contents.
+fn are_copies(one: &Path, other: &Path) -> bool {
+    let contents = |path| std::fs::read(path).ok();
+    one != other && contents(one).is_some_and(|one| contents(other) == Some(one))
 }
 
 /// What tells one build from another.
