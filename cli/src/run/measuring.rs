@@ -47,8 +47,10 @@ fn stand_up(prepared: &mut Prepared, interrupt: &Interrupt) -> Result<Standing, 
         .iter_mut()
         .flat_map(|scenario| &mut scenario.servers)
     {
-        if let (PlannedServer::External { .. }, Some(planned)) = (&server, known.get(target)) {
-            *server = planned.clone();
+        if let PlannedServer::External { software, .. } = server
+            && let Some(PlannedServer::External { software: told, .. }) = known.get(target)
+        {
+            software.clone_from(told);
         }
     }
     Ok(standing)
@@ -173,6 +175,8 @@ impl<'a> Measuring<'a> {
 impl Measuring<'_> {
     /// Runs the course on the server's CPUs: the orchestrator must not disturb the worker.
     pub fn run(mut self, course: &mut dyn Course) -> Measured {
+        // What a server or a worker leaves behind is no stranger.
+        os::adopt_orphans();
         let all_cpus = os::allowed_cpus();
         // Where pinning is not possible, the plan's placement holds for no process, and the worker says so.
         let _ = os::pin_process(&self.record.plan.placement.server_cpus);
