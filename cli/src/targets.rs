@@ -184,9 +184,13 @@ impl Standing {
         planned
     }
 
-    /// Where the worker finds the target of that name.
-    pub fn address(&self, name: &str) -> Option<TargetAddress> {
-        let url = self.targets.get(name)?.url().to_owned();
+    /// Where the worker finds the target of that name, which the plan has at `planned`: a path is there in both or in
+    /// none.
+    pub fn address(&self, name: &str, planned: &str) -> Option<TargetAddress> {
+        let mut url = self.targets.get(name)?.url().to_owned();
+        if !planned.ends_with('/') && url.strip_suffix('/') == Some(planned) {
+            url.pop();
+        }
         Some(TargetAddress { url, mock: false })
     }
 

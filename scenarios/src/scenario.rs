@@ -40,6 +40,7 @@ pub struct Scenario {
     pub about: About,
     /// The workload's parameters, complete with defaults.
     pub params: Value,
+    pub paths: PathParams,
     /// Capabilities the workload needs with these parameters.
     pub needs: &'static [Capability],
     /// The length of one unit of delay.
@@ -56,6 +57,15 @@ pub struct Scenario {
     /// Expected number of requests in flight at its servers.
     pub in_flight: Option<InFlight>,
     pub gate: GateSpec,
+}
+
+/// Names of the parameters that are paths on a server.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PathParams {
+    /// Set in a file of the user's or with `--set`: valid on whatever server is measured.
+    pub named: Vec<String>,
+    /// Left at the scenario's own value, which only the embedded server knows.
+    pub defaults: Vec<String>,
 }
 
 /// The conditions a new build has to meet.

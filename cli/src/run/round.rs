@@ -114,7 +114,9 @@ fn measure(
     let result = worker::measure(&program, &plan, around.interrupt, &mut || servers.live());
     // A server that died is the cause of whatever the worker ran into, so it is asked first.
     match (result, servers.counts(around.standing)) {
-        (Ok(reply), Ok(counts)) => Ok(outcome(reply, counts, scenario, &plan.runtime)?),
+        (Ok(reply), Ok(counts)) => {
+            Ok(outcome(reply, counts, scenario, &plan.runtime).map_err(of_arm)?)
+        }
         (Ok(reply), Err(silent)) => Err(without_counts(reply, silent)),
         (Err(_), Err(gone)) => Err(of_arm(gone).into()),
         (Err(trouble), Ok(_)) => Err(of_arm(Failure::from(trouble)).into()),
@@ -219,7 +221,8 @@ fn compared(
 /// The servers of one round, by target name. Dropping them ends the embedded ones.
 struct RoundServers {
     embedded: BTreeMap<String, Embedded>,
-    external: Vec<String>,
+    /// Those that are there already, with their URLs in the plan.
+    external: BTreeMap<String, String>,
     /// The arm's own server, with its URL.
     of_arm: BTreeMap<String, (ServerProcess, String)>,
     before: CountsSoFar,
@@ -265,7 +268,7 @@ impl RoundServers {
     ) -> Result<Self, Failure> {
         let mut servers = Self {
             embedded: BTreeMap::new(),
-            external: Vec::new(),
+            external: BTreeMap::new(),
             of_arm: BTreeMap::new(),
             before: CountsSoFar::new(),
         };
@@ -275,7 +278,9 @@ impl RoundServers {
                     let embedded = Embedded::start(server, behaviour, around)?;
                     servers.embedded.insert(target.clone(), embedded);
                 }
-                PlannedServer::External { .. } => servers.external.push(target.clone()),
+                PlannedServer::External { url, .. } => {
+                    servers.external.insert(target.clone(), url.clone());
+                }
                 PlannedServer::Arm { url } => {
                     let command = around.arms.server(arm).ok_or_else(|| {
                         Failure::could_not_run("this run has no arms to start a server of")
@@ -288,7 +293,7 @@ impl RoundServers {
                 }
             }
         }
-        servers.before = around.standing.counts(servers.external.iter())?;
+        servers.before = around.standing.counts(servers.external.keys())?;
         Ok(servers)
     }
 
@@ -309,7 +314,7 @@ impl RoundServers {
         let external = self
             .external
             .iter()
-            .filter_map(|target| Some((target.clone(), standing.address(target)?)));
+            .filter_map(|(target, url)| Some((target.clone(), standing.address(target, url)?)));
         let of_arm = self.of_arm.iter().map(|(target, (_, url))| {
             let url = url.clone();
             (target.clone(), TargetAddress { url, mock: false })
@@ -318,7 +323,7 @@ impl RoundServers {
     }
 
     fn counts(&mut self, standing: &mut Standing) -> Result<CountsSoFar, Failure> {
-        let after = standing.counts(self.external.iter())?;
+        let after = standing.counts(self.external.keys())?;
         let mut counts = counted_between(&self.before, after);
         for (process, _) in self.of_arm.values_mut() {
             process.still_there().map_err(died_while_measured)?;

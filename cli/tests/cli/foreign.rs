@@ -106,7 +106,17 @@ fn a_site_that_tells_nothing_of_itself_is_looked_at_first() {
     its_rules_were_obeyed(&sandbox);
     run(&["scrape", "--set=pages=[\"/\", \"/pages/one\"]"]);
     run(&["download", "--set=documents=[\"/pages/two\"]"]);
-    let there = ["run", "scrape", "--runtimes=tokio", "--target", &target];
+    // Without a page of the user's, it is the address that is asked for.
+    run(&["scrape"]);
+    let nowhere = "--set=pages=['/pages/7']";
+    let there = [
+        "run",
+        "scrape",
+        "--runtimes=tokio",
+        "--target",
+        &target,
+        nowhere,
+    ];
     let told = ["GET /pages/7 answered 404", "--set 'pages=[\"/\"]'"];
     sandbox.run(&[&there, &TINY[..]].concat()).check(1, &told);
     fs::write(site.join("robots.txt"), "user-agent: *\ndisallow: /\n").expect("written");

@@ -351,7 +351,7 @@ fn titles_documents_and_rules_that_are_not_those_of_the_site_are_told() {
     check(
         "download",
         "site",
-        SYNC_AND_TASKS,
+        &[SYNC_AND_TASKS, &["--set=documents=['/documents/1.bin']"]].concat(),
         Meddling::down(changed_document),
         &["the file of /documents/", "bytes that are not the"],
     );

@@ -23,7 +23,7 @@ pub(super) const TARGET: &str = "http";
 /// Room for a common response to arrive whole in one read.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Where the HTTP target is, and what a user said of its path.
+/// Where the HTTP target is, and the path that its URL names.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     address: SocketAddr,
@@ -53,6 +53,29 @@ impl Endpoint {
     /// The path to ask for where the scenario says `path`: a path in the target's URL wins.
     pub(super) fn path<'a>(&'a self, path: &'a str) -> &'a str {
         self.path.as_deref().unwrap_or(path)
+    }
+
+    /// The same for several.
+    pub(super) fn paths(&self, paths: &[String]) -> Vec<String> {
+        paths
+            .iter()
+            .map(|path| self.path(path).to_owned())
+            .collect()
+    }
+
+    /// Refuses a URL that names one path where each of `params` has to be a path at which the server behaves in a way of
+    /// its own.
+    pub(super) fn require_server_only(&self, params: &str) -> Result<(), Failure> {
+        match &self.path {
+            None => Ok(()),
+            Some(path) => Err(Failure::new(
+                Failure::PATHS,
+                format!(
+                    "expected paths of this server in {params}, got `{path}` for all of them; name them with --set, and \
+                     only host and port in --target"
+                ),
+            )),
+        }
     }
 
     /// The bytes of a GET request of `path`.

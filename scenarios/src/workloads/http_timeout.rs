@@ -128,6 +128,9 @@ impl Workload for HttpTimeout {
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Reference, Failure> {
         let endpoint = Endpoint::of(env)?;
+        if endpoint.path(&self.path) == "/" {
+            endpoint.require_server_only("`path`")?;
+        }
         let reference = Reference::obtain(env, &endpoint, endpoint.path(&self.path)).await?;
         Ok(reference)
     }

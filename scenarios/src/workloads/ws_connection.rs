@@ -12,6 +12,7 @@ use photofinish_harness::traffic::TrafficCounter;
 use photofinish_harness::workload::{Failure, RoundEnv};
 use url::Url;
 
+use crate::protocol::http::path_and_query;
 use crate::protocol::websocket::{Client, Utf8Bytes, WebSocketError};
 
 /// Name of the target that WebSocket workloads talk to.
@@ -23,7 +24,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Room for several short messages to arrive in one read.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Where the target is, and what a user said of its path.
+/// Where the target is, and the path that its URL names.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     address: SocketAddr,
@@ -35,14 +36,14 @@ impl Endpoint {
     /// The endpoint of this round.
     pub(super) fn of<R>(env: &RoundEnv<R>) -> Result<Self, Failure> {
         let cannot = |detail: String| Failure::new(Failure::IO, detail);
-        let url =
-            Url::parse(&env.targets[TARGET].url).map_err(|error| cannot(error.to_string()))?;
+        let text = &env.targets[TARGET].url;
+        let url = Url::parse(text).map_err(|error| cannot(error.to_string()))?;
         let address = url.socket_addrs(|| None)?.into_iter().next();
         Ok(Self {
             address: address
                 .ok_or_else(|| cannot(format!("`{}` has no address", url.authority())))?,
             authority: url.authority().to_owned(),
-            path: (url.path() != "/").then(|| url.path().to_owned()),
+            path: path_and_query(&url, text),
         })
     }
 

@@ -89,7 +89,7 @@ impl Subject {
         let directory = tempfile::tempdir().expect("a directory");
         let params = json!({ "broken": broken, "params": self.params });
         let target = |name: &&str| {
-            let http = || format!("http://{}/", server::start());
+            let http = || format!("http://{}", server::start());
             let url = self.database.clone().unwrap_or_else(http);
             ((*name).to_owned(), TargetAddress { url, mock: false })
         };
@@ -367,7 +367,10 @@ fn lost_reads_and_writes_are_noticed() {
         ],
     );
     let unsynced = Subject::of::<FileWrite>(json!({ "sync": false }));
-    assert_eq!(reports(&unsynced.round("sync", Promise::SyncFails)), [""; 0]);
+    assert_eq!(
+        reports(&unsynced.round("sync", Promise::SyncFails)),
+        [""; 0]
+    );
     Subject::of::<FileLines>(json!({})).notices(
         ALL,
         &[
