@@ -230,8 +230,10 @@ fn an_echo_and_a_chat_in_python_are_talked_to_like_our_own() {
     wait_for("the Python server", || {
         std::net::TcpStream::connect(&address).ok().map(drop)
     });
-    let target = format!("ws=ws://{address}");
-    let workloads = ["run", "ws-echo", "ws-chat", "--target", &target];
-    sandbox.run(&[&workloads, &TINY[..]].concat()).check(0, &[]);
-    every_operation_was_right(&sandbox.record());
+    for (workload, path) in [("ws-echo", "echo"), ("ws-chat", "chat")] {
+        let target = format!("ws=ws://{address}/{path}");
+        let run = ["run", workload, "--target", &target];
+        sandbox.run(&[&run, &TINY[..]].concat()).check(0, &[]);
+        every_operation_was_right(&sandbox.record());
+    }
 }
