@@ -122,13 +122,17 @@ pub struct OpenSpec {
 /// Checks a behaviour for a kind of server. The servers are another crate, so the caller passes the check in.
 pub type CheckServer<'a> = &'a dyn Fn(&str, &Value) -> Result<(), ServerProblem>;
 
+/// Kind of server for a target of which a file names none; `None` if it needs a server of the user's.
+pub type DefaultServer<'a> = &'a dyn Fn(&str) -> Option<&'static str>;
+
 /// Checks a gate's condition for a metric. Metrics are known to `reports`, so the caller passes the check in.
 pub type CheckGate<'a> = &'a dyn Fn(&str, &str) -> Result<(), GateProblem>;
 
-/// Checks of the parts that other crates interpret.
+/// Checks and defaults of the parts that other crates interpret.
 #[derive(Clone, Copy)]
 pub struct Checks<'a> {
     pub server: CheckServer<'a>,
+    pub default_server: DefaultServer<'a>,
     pub gate: CheckGate<'a>,
 }
 

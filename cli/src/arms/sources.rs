@@ -15,6 +15,7 @@ use crate::arms::server::PORT;
 use crate::arms::{Arms, Both};
 use crate::exit::Failure;
 use crate::store::baselines::{Baselines, DIRECTORY};
+use crate::targets;
 
 /// What stands for the built executable in a server's command.
 const EXE: &str = "{exe}";
@@ -317,25 +318,17 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Where an arm's server is met.
+/// URL of an arm's server, with [`PORT`] in the place of its port.
 fn server_url(own: Option<&str>, target: &str) -> Result<String, Failure> {
-    let url = match (own, target) {
-        (Some(own), _) => own.to_owned(),
-        (None, "http") => "http://127.0.0.1:{port}".to_owned(),
-        (None, "ws") => "ws://127.0.0.1:{port}/".to_owned(),
-        (None, "db") => "postgres://photofinish@127.0.0.1:{port}/photofinish".to_owned(),
-        (None, other) => {
-            return Err(
-                Failure::usage(format!("it is not known how to reach `{other}`"))
-                    .hint("say it with --server-url"),
-            );
-        }
-    };
-    match url.contains(PORT) && url.contains("127.0.0.1") {
-        true => Ok(url),
-        false => Err(
+    let usual = || targets::url_at(target, &format!("127.0.0.1:{PORT}"));
+    let url = own.map(str::to_owned).or_else(usual).ok_or_else(|| {
+        Failure::usage(format!("no default URL for target `{target}`")).hint("add --server-url")
+    })?;
+    if !url.contains(PORT) || !url.contains("127.0.0.1") {
+        return Err(
             Failure::usage("--server-url must lead to 127.0.0.1 and the port {port}")
                 .hint("such as http://127.0.0.1:{port}/items"),
-        ),
+        );
     }
+    Ok(url)
 }

@@ -24,10 +24,11 @@ use photofinish_record::ServerCounts;
 use photofinish_record::hex;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
+use url::Url;
 
-use super::External;
 use super::postgres::Postgres;
 use super::postgres_client::Client;
+use super::{Target, TargetServer};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::output;
@@ -68,8 +69,30 @@ const TRANSACTIONS: &str =
 /// The one role and its database.
 const ROLE: &str = "photofinish";
 
+/// The request for a throwaway server.
+#[derive(Debug)]
+pub struct ThrowawayPostgres;
+
+impl Target for ThrowawayPostgres {
+    fn urls(&self) -> Vec<&Url> {
+        Vec::new()
+    }
+
+    fn safe_url(&self) -> String {
+        "local".to_owned()
+    }
+
+    fn start(
+        self: Box<Self>,
+        cpus: &[usize],
+        interrupt: &Interrupt,
+    ) -> Result<Box<dyn TargetServer>, Failure> {
+        Ok(Box::new(LocalPostgres::start(cpus, interrupt)?))
+    }
+}
+
 /// A throwaway server, seen from the orchestrator.
-pub struct LocalPostgres {
+struct LocalPostgres {
     server: Postgres,
     /// A session in a database that nothing is measured in, so that its own doings are not counted.
     monitor: Client,
@@ -79,7 +102,7 @@ pub struct LocalPostgres {
 
 impl LocalPostgres {
     /// Starts one on the `cpus`, and waits until it accepts connections.
-    pub fn start(cpus: &[usize], interrupt: &Interrupt) -> Result<Self, Failure> {
+    fn start(cpus: &[usize], interrupt: &Interrupt) -> Result<Self, Failure> {
         // Found here as well as by the guard, so that what is missing is said plainly.
         let binaries = Binaries::find()?;
         let program = std::env::current_exe()
@@ -108,7 +131,7 @@ impl LocalPostgres {
     }
 }
 
-impl External for LocalPostgres {
+impl TargetServer for LocalPostgres {
     fn url(&self) -> &str {
         self.server.url()
     }

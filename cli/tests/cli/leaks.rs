@@ -212,7 +212,11 @@ impl Watch {
 /// The servers check their behaviour themselves when they start, and no gate is asked for anything here.
 const UNCHECKED: Checks<'static> = Checks {
     server: &|_, _| Ok(()),
-    gate: &|_, _| Ok(()),
+    default_server: &|target| match target {
+        "db" => Some("postgres"),
+        "ws" => Some("ws"),
+        _ => Some("http"),
+    },
 };
 
 /// A watch under one runtime.

@@ -91,7 +91,7 @@ impl Reader<'_> {
         let load = self.load(&file.load);
         let entry = self.workload(file.workload)?;
         let params = self.params(entry, file.params, unit);
-        let servers = self.servers(entry, file.server, unit, checks.server);
+        let servers = self.servers(entry, file.server, unit, checks);
         let gate = self.gate(&file.gate, checks.gate);
         let about = entry.about;
         let params = params?;
