@@ -13,21 +13,19 @@ use serde_json::Value;
 use crate::exit::Failure;
 use crate::output;
 
-/// Which executable is meant.
+/// The executable of a project.
 #[derive(Clone, Debug, Default)]
 pub struct Artifact {
-    /// The name of a binary; the only one where nothing is said.
+    /// Name of a binary; without any name, the project's only executable.
     pub bin: Option<String>,
-    /// The name of an example.
     pub example: Option<String>,
 }
 
 /// An executable, and the commit it was built from.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// Where it is.
     pub executable: PathBuf,
-    /// Its commit, and whether the working tree differs from it.
+    /// The commit, with a word about changes of the working tree.
     pub commit: String,
 }
 
@@ -40,7 +38,7 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// Checks `revision` of the repository around the current directory out.
+    /// Checks out `revision` of the repository around the current directory.
     pub fn check_out(revision: &str) -> Result<Self, Failure> {
         let here = std::env::current_dir().map_err(|error| {
             Failure::could_not_run("there is no current directory").caused_by(error)
@@ -70,7 +68,6 @@ impl Revision {
         })
     }
 
-    /// Builds it.
     pub fn build(&self, artifact: &Artifact) -> Result<Built, Failure> {
         output::advise(&format!(
             "building the base, commit {} …",
@@ -110,7 +107,7 @@ fn short(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
 }
 
-/// A worktree that is not there any more, or never was, is as good as removed.
+/// Does nothing for a worktree that does not exist.
 fn remove_worktree(repository: &Path, tree: &Path) {
     if !tree.exists() {
         return;
@@ -150,7 +147,7 @@ fn git(directory: &Path, arguments: &[&str]) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Builds a project with cargo, and finds the executable in what cargo says of its artifacts.
+/// Builds a project with cargo, and finds the executable among the artifacts that cargo reports.
 fn build(project: &Path, target: Option<&Path>, artifact: &Artifact) -> Result<PathBuf, Failure> {
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or("cargo".into()), project);
     cargo

@@ -1,9 +1,9 @@
 //! The server of an arm: a command of the user's, started anew for each round, on a free port of 127.0.0.1.
 //!
-//! The orchestrator starts this same program as a guard; the guard runs the command in a process group of its own, waits
-//! until it can be connected to, says where, and ends all of it with its stdin. It adopts what the command leaves behind:
-//! a shell that dies before its server would else hand the server, and the CPU time of it, to a stranger. A server that
-//! dies takes its guard with it, so that the round ends with the reason. What the arms of a gate are is told in `arms`.
+//! The orchestrator starts this same program as a guard. The guard runs the command in a process group of its own, waits
+//! until it accepts connections, reports the address, and ends the command and all that it has started at the end of stdin.
+//! It adopts orphans: a shell that dies before its server would otherwise hand the server and its CPU time to init. A
+//! server that dies takes its guard with it, so that the round ends with the reason.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -28,25 +28,25 @@ use crate::process::guard;
 use crate::process::server::{self, ServerProcess};
 use crate::request::placement;
 
-/// What stands for the port in a command and in a URL.
+/// Placeholder for the port in a command and in a URL.
 pub const PORT: &str = "{port}";
 
-/// How long the server may take to accept connections.
+/// Timeout for the server to accept connections.
 const READY: Duration = Duration::from_secs(30);
 
-/// How long all of it may take to end after SIGTERM, and once more after SIGKILL.
+/// Timeout for all processes to end after SIGTERM, and again after SIGKILL.
 const LEAVING: Duration = Duration::from_secs(3);
 
-/// Pause between two looks at a server that starts or ends.
+/// Polling interval while the server starts or ends.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Pause between two looks at a server that runs.
+/// Polling interval while the server runs.
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 
-/// What of its stderr is kept for an error message, in bytes.
+/// Bytes of stderr kept for an error message.
 const LAST_WORDS: usize = 600;
 
-/// Starts `command` under a guard on the `cpus`, and waits until it can be connected to.
+/// Starts `command` under a guard on the `cpus`, and waits until it accepts connections.
 pub fn start(
     command: &str,
     cpus: &[usize],
@@ -65,7 +65,7 @@ pub fn start(
     ServerProcess::start_command(command, guard, interrupt)
 }
 
-/// The guard's whole life: start the server, say where it is, wait for the end of stdin, leave nothing behind.
+/// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
 pub fn guard(command: &str, cpus: &[usize]) -> Result<(), Failure> {
     let interrupt = Interrupt::on_signals()
         .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))?;
@@ -132,7 +132,7 @@ impl Server {
     fn lives(&mut self) -> Result<(), Failure> {
         match self.process.try_wait() {
             Ok(Some(status)) => {
-                // What it said last is on its way.
+                // The rest of stderr may still be on its way.
                 thread::sleep(LOOK_AGAIN);
                 let words = self
                     .last_words
@@ -169,14 +169,14 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let group = self.group();
-        // Fails only where nobody is left, and that is what is asked for.
+        // Fails only if no process is left.
         let _ = killpg(group, Signal::SIGTERM);
         let deadline = Instant::now() + LEAVING;
-        let mut told = BTreeSet::new();
+        let mut signalled = BTreeSet::new();
         while reap() && Instant::now() < deadline {
             for child in children() {
-                // A server that has left the group was not told yet; one that was told twice may leave without tidying up.
-                if getpgid(Some(child)) != Ok(group) && told.insert(child) {
+                // A process outside of the group has not had the signal yet. A second one would cut clean-up short.
+                if getpgid(Some(child)) != Ok(group) && signalled.insert(child) {
                     let _ = kill(child, Signal::SIGTERM);
                 }
             }

@@ -1,7 +1,6 @@
-//! Where the arms of a gate come from: two commands, two programs, two revisions of a project, or a record.
+//! Sources of a gate's arms: two commands, two programs, two revisions of a project, or a record.
 //!
-//! The arguments that say so, and what they amount to: what the record tells of each arm, and what is started. How an arm
-//! lives when it runs is in `arms` and `arms::server`; building a revision in `revision`.
+//! The arguments, and what they amount to: a description of each arm for the record, and the programs to start.
 
 use std::path::{Path, PathBuf};
 
@@ -12,15 +11,15 @@ use sha2::{Digest, Sha256};
 
 use crate::arms::revision::{self, Artifact, Revision};
 use crate::arms::server::PORT;
-use crate::arms::{Arms, Both};
+use crate::arms::{Arms, PerArm};
 use crate::exit::Failure;
 use crate::store::baselines::{Baselines, DIRECTORY};
 use crate::targets;
 
-/// What stands for the built executable in a server's command.
+/// Placeholder for the built executable in a server's command.
 const EXE: &str = "{exe}";
 
-/// What the arms are.
+/// Arguments that name the arms.
 #[derive(Args)]
 pub struct ArmArguments {
     /// The base: a server's command, with {port} where its port goes
@@ -41,7 +40,7 @@ pub struct ArmArguments {
     )]
     head_server: Option<String>,
 
-    /// Where an arm's server is met [default: http://127.0.0.1:{port}, and the like]
+    /// URL of an arm's server [default: http://127.0.0.1:{port}, and the like]
     #[arg(long, value_name = "URL", help_heading = "Arms")]
     server_url: Option<String>,
 
@@ -72,7 +71,7 @@ pub struct ArmArguments {
     #[arg(long, value_name = "CMD", requires = "base_rev", help_heading = "Arms")]
     server: Option<String>,
 
-    /// With --base-rev: which binary of the project
+    /// With --base-rev: the binary of the project
     #[arg(
         long,
         value_name = "NAME",
@@ -82,7 +81,7 @@ pub struct ArmArguments {
     )]
     bin: Option<String>,
 
-    /// With --base-rev: which example of the project
+    /// With --base-rev: the example of the project
     #[arg(
         long,
         value_name = "NAME",
@@ -95,20 +94,17 @@ pub struct ArmArguments {
     #[arg(long, value_name = "NAME|RECORD", help_heading = "Arms")]
     baseline: Option<String>,
 
-    /// Where baselines are
+    /// Directory of the baselines
     #[arg(long, value_name = "DIR", default_value = DIRECTORY, help_heading = "Arms")]
     baselines: PathBuf,
 }
 
-/// What the arms are, and where they come from.
+/// The arms: their description for the record, and the programs to start.
 pub struct Sources {
-    /// What the record tells of the base.
     pub base: ArmSource,
-    /// What the record tells of the head.
     pub head: ArmSource,
-    /// What is started.
     pub arms: Arms,
-    /// The record of the base, where it is none of the arms that run.
+    /// The base, if it is a record.
     pub stored: Option<Record>,
     /// True if both arms run the same program, byte for byte, from two files.
     pub same_program: bool,
@@ -168,12 +164,12 @@ impl ArmArguments {
         Ok(())
     }
 
-    /// Keeps a record as a baseline.
+    /// Stores a record as a baseline.
     pub fn keep(&self, name: &str, record: &Record) -> Result<PathBuf, Failure> {
         Baselines::of(&self.baselines).keep(name, record)
     }
 
-    /// The record that the base is, where one was named.
+    /// The base, if it is a record.
     pub fn stored(&self) -> Result<Option<Record>, Failure> {
         let baselines = Baselines::of(&self.baselines);
         let name = self.baseline.as_ref();
@@ -226,7 +222,7 @@ impl ArmArguments {
         Ok(sources)
     }
 
-    /// Where the server of an arm is met, behind the target of that name.
+    /// URL of an arm's server, by the target's name.
     pub fn server_url(&self) -> impl Fn(&str) -> Result<String, Failure> + use<> {
         let own = self.server_url.clone();
         move |target| server_url(own.as_deref(), target)
@@ -243,7 +239,7 @@ fn servers(base: &str, head: &str) -> Sources {
     Sources {
         base: source(base),
         head: source(head),
-        arms: Arms::Servers(Both {
+        arms: Arms::Servers(PerArm {
             base: base.to_owned(),
             head: head.to_owned(),
         }),
@@ -267,7 +263,7 @@ fn executables(base: &Path, head: &Path) -> Result<Sources, Failure> {
     Ok(Sources {
         base: source(base),
         head: source(head),
-        arms: Arms::Executables(Both {
+        arms: Arms::Executables(PerArm {
             base: whole(base)?,
             head: whole(head)?,
         }),
@@ -277,7 +273,7 @@ fn executables(base: &Path, head: &Path) -> Result<Sources, Failure> {
     })
 }
 
-/// A base that is a record, where it is known by now, and the head beside it.
+/// Descriptions of a base that is a record, empty until it is read, and of the head.
 pub fn stored_sources(record: Option<&Record>) -> (ArmSource, ArmSource) {
     let measured = |record: &Record| format!("measured {}", describe::time(&record.started_utc));
     let base = ArmSource {
@@ -293,7 +289,7 @@ pub fn stored_sources(record: Option<&Record>) -> (ArmSource, ArmSource) {
     (base, head)
 }
 
-/// The file that a command begins with, where it is one.
+/// The program of a command, if it is a file.
 fn program_of(command: &str) -> Option<PathBuf> {
     let first = command
         .split_whitespace()
@@ -308,7 +304,7 @@ fn are_copies(one: &Path, other: &Path) -> bool {
     one != other && contents(one).is_some_and(|one| contents(other) == Some(one))
 }
 
-/// What tells one build from another.
+/// A fingerprint of a build.
 fn fingerprint(path: &Path) -> Option<String> {
     let digest = Sha256::digest(std::fs::read(path).ok()?);
     Some(format!("SHA-256 {}…", hex(&digest[..6])))

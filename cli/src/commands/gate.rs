@@ -238,9 +238,9 @@ impl Gate {
         }
         let head = match self.arms.sources() {
             Ok(Sources {
-                arms: Arms::Executables(both),
+                arms: Arms::Executables(programs),
                 ..
-            }) => both.head,
+            }) => programs.head,
             Ok(_) => return failure,
             Err(unbuilt) => return unbuilt,
         };
