@@ -1,7 +1,7 @@
-//! The arms of a gate as they are started: which server, which worker.
+//! The arms of a gate: the server or worker that is started for each.
 //!
-//! In a run that is no gate every worker is this program, and every server one of its own or a standing one. How a
-//! server of an arm lives is told in `arms::server`; where the arms come from, in `commands::gate`.
+//! Outside of a gate every worker is this program, and every server is embedded or a target. `arms::server` starts a server
+//! of the user's, `arms::sources` reads what the arms are from the command line, `arms::revision` builds one from git.
 
 pub mod revision;
 pub mod server;
@@ -13,28 +13,26 @@ use std::path::PathBuf;
 
 use photofinish_record::Arm;
 
-/// What differs between the two arms.
+/// The difference between the two arms.
 #[derive(Clone, Debug, Default)]
 pub enum Arms {
-    /// Nothing: no gate, or a gate against a record.
+    /// None: not a gate, or a gate against a record.
     #[default]
     None,
-    /// The server's command.
-    Servers(Both<String>),
-    /// The worker's executable.
-    Executables(Both<PathBuf>),
+    /// Commands of servers.
+    Servers(PerArm<String>),
+    /// Executables of workers.
+    Executables(PerArm<PathBuf>),
 }
 
-/// One of each arm.
+/// A value for each arm.
 #[derive(Clone, Debug)]
-pub struct Both<T> {
-    /// That of the base.
+pub struct PerArm<T> {
     pub base: T,
-    /// That of the head.
     pub head: T,
 }
 
-impl<T> Both<T> {
+impl<T> PerArm<T> {
     fn of(&self, arm: Arm) -> &T {
         match arm {
             Arm::Base => &self.base,
@@ -44,18 +42,18 @@ impl<T> Both<T> {
 }
 
 impl Arms {
-    /// The program that a worker of this arm is.
+    /// Executable of this arm's worker.
     pub fn worker(&self, arm: Option<Arm>) -> io::Result<PathBuf> {
         match (self, arm) {
-            (Self::Executables(both), Some(arm)) => Ok(both.of(arm).clone()),
+            (Self::Executables(arms), Some(arm)) => Ok(arms.of(arm).clone()),
             _ => std::env::current_exe(),
         }
     }
 
-    /// The command of this arm's server; `None` where the arms have none of their own.
+    /// Command of this arm's server; `None` if the arms are not servers.
     pub fn server(&self, arm: Option<Arm>) -> Option<&str> {
         match (self, arm) {
-            (Self::Servers(both), Some(arm)) => Some(both.of(arm)),
+            (Self::Servers(arms), Some(arm)) => Some(arms.of(arm)),
             _ => None,
         }
     }

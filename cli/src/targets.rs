@@ -1,9 +1,11 @@
-//! Targets: what `--target` puts in the place of the embedded servers.
+//! Targets: servers that are measured in the place of the embedded ones.
 //!
-//! A target is parsed and checked here before anything runs: that its URL makes sense, that it is a loopback address
-//! unless `--allow-remote` says otherwise. Then it is stood up: an HTTP server is probed, a database logged in to, a
-//! throwaway PostgreSQL started. Passwords stay in [`Standing`] and go nowhere but into the worker's plan.
+//! A kind of target is a file with a [`TargetKind`] and a line in [`KINDS`]. [`Targets`] are parsed and checked before
+//! anything runs: the URL must make sense, and lead to this machine unless `--allow-remote` is given. [`ReadyTargets`] have
+//! been probed, logged in to or started. A password is kept here and handed to nobody but the worker.
 
+mod client;
+mod db;
 mod http;
 mod local_postgres;
 mod loopback;
@@ -12,6 +14,7 @@ mod postgres_client;
 mod ws;
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use photofinish_record::protocol::TargetAddress;
 use photofinish_record::{PlannedServer, ServerCounts};
@@ -19,126 +22,162 @@ use url::Url;
 
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
-use crate::store::redaction;
 
 pub use local_postgres::guard as guard_local_postgres;
 
-/// What was asked for with `--target`, checked.
-#[derive(Debug, Default)]
-pub struct Targets {
-    http: Option<Url>,
-    http_status: Option<Url>,
-    db: Option<Database>,
-    ws: Option<Url>,
+/// All kinds of targets.
+const KINDS: [&TargetKind; 4] = [&http::KIND, &db::KIND, &ws::KIND, &client::KIND];
+
+/// A kind of target: a protocol, seen from the orchestrator.
+struct TargetKind {
+    /// Name in scenario files and after `--target`.
+    name: &'static str,
+    /// Embedded server of a scenario that names none.
+    server: &'static str,
+    /// URL of a server of which only the address is known, with [`ADDRESS`] in the place of that.
+    url: &'static str,
+    /// Options beside the URL: `status` makes it `--target http-status=…`.
+    options: &'static [&'static str],
+    /// What to write after `--target`.
+    forms: &'static str,
+    /// Reads what `--target` says; `None` if nothing can take the place of the embedded server. Errors never repeat a
+    /// value: it may hold a password.
+    parse: Option<fn(&Values<'_>) -> Result<Box<dyn Target>, Failure>>,
 }
 
-#[derive(Debug)]
-enum Database {
-    There(Box<postgres::Database>),
-    Local,
+/// Placeholder in [`TargetKind::url`].
+const ADDRESS: &str = "{address}";
+
+/// Values of the `--target` options of one kind.
+struct Values<'a> {
+    url: &'a str,
+    options: BTreeMap<&'static str, &'a str>,
+}
+
+/// A target as requested: checked, but not reached yet.
+trait Target: Debug {
+    /// URLs that have to lead to this machine.
+    fn urls(&self) -> Vec<&Url>;
+
+    /// Its URL without a password.
+    fn safe_url(&self) -> String;
+
+    /// Probes or starts it, on the `cpus` if it runs for this program only.
+    fn start(
+        self: Box<Self>,
+        cpus: &[usize],
+        interrupt: &Interrupt,
+    ) -> Result<Box<dyn TargetServer>, Failure>;
+}
+
+/// A server that lives as long as the run, in contrast to those that are started for each round.
+trait TargetServer {
+    /// Its URL for the worker; may hold a password.
+    fn url(&self) -> &str;
+
+    /// Its name and version, as it tells them.
+    fn software(&self) -> Option<String> {
+        None
+    }
+
+    /// Its processes, unless they are children of this one; `None` if they cannot be known.
+    fn processes(&self) -> Option<Vec<u32>> {
+        loopback::listeners(&Url::parse(self.url()).ok()?)
+    }
+
+    /// Its counts so far; `None` if it has none. Asking does not count.
+    fn counts(&mut self) -> Result<Option<ServerCounts>, Failure> {
+        Ok(None)
+    }
+}
+
+fn kind(name: &str) -> Option<&'static TargetKind> {
+    KINDS.into_iter().find(|kind| kind.name == name)
+}
+
+/// The embedded server of a scenario that names none for `target`.
+pub fn default_server(target: &str) -> Option<&'static str> {
+    Some(kind(target)?.server)
+}
+
+/// URL of a server at `address` that is the `target`; `None` if the kind of target is unknown.
+pub fn url_at(target: &str, address: &str) -> Option<String> {
+    Some(kind(target)?.url.replace(ADDRESS, address))
 }
 
 /// What to write after `--target`.
-const FORMS: &str = "write http=http://HOST:PORT[/PATH], db=postgres://USER:PASSWORD@HOST:PORT/DATABASE, db=local, \
-                     ws=ws://HOST:PORT[/PATH], or http-status=URL of nginx's stub_status";
+fn forms() -> String {
+    let forms = KINDS.map(|kind| kind.forms);
+    let forms: Vec<_> = forms
+        .into_iter()
+        .filter(|forms| !forms.is_empty())
+        .collect();
+    format!("write {}", forms.join(", "))
+}
+
+/// The requested targets, by name.
+#[derive(Debug, Default)]
+pub struct Targets(BTreeMap<&'static str, Box<dyn Target>>);
 
 impl Targets {
     /// Reads the values of all `--target` options. Errors never repeat a value: it may hold a password.
     pub fn parse(values: &[String], allow_remote: bool) -> Result<Self, Failure> {
-        let mut targets = Self::default();
+        let refused = |message: String| Err(Failure::usage(message).hint(forms()));
+        let mut given = BTreeMap::new();
         for value in values {
-            targets.add(value)?;
+            let Some((name, rest)) = value.split_once('=') else {
+                return refused("--target needs a name and a URL".to_owned());
+            };
+            if given.insert(name.to_owned(), rest).is_some() {
+                return refused(format!("--target {name}=… was given twice"));
+            }
         }
-        if targets.http_status.is_some() && targets.http.is_none() {
-            return Err(Failure::usage(
-                "--target http-status=… says nothing without --target http=…",
-            )
-            .hint(FORMS));
+        let mut targets = Self::default();
+        for kind in KINDS {
+            let Some(parse) = kind.parse else { continue };
+            let url = given.remove(kind.name);
+            let mut options = BTreeMap::new();
+            for option in kind.options {
+                let name = format!("{}-{option}", kind.name);
+                let Some(value) = given.remove(&name) else {
+                    continue;
+                };
+                if url.is_none() {
+                    return refused(format!("--target {name}=… needs --target {}=…", kind.name));
+                }
+                options.insert(*option, value);
+            }
+            if let Some(url) = url {
+                targets
+                    .0
+                    .insert(kind.name, parse(&Values { url, options })?);
+            }
+        }
+        if let Some((name, _)) = given.first_key_value() {
+            return refused(format!("there is no target `{name}`"));
         }
         if !allow_remote {
-            targets.urls().try_for_each(loopback::require)?;
+            let mut urls = targets.0.values().flat_map(|target| target.urls());
+            urls.try_for_each(loopback::require)?;
         }
         Ok(targets)
     }
 
-    fn add(&mut self, value: &str) -> Result<(), Failure> {
-        let (name, rest) = value
-            .split_once('=')
-            .ok_or_else(|| Failure::usage("--target needs a name and a URL").hint(FORMS))?;
-        let taken = match name {
-            "http" => self.http.replace(http::parse(rest)?).is_some(),
-            "http-status" => self.http_status.replace(http::parse(rest)?).is_some(),
-            "db" if rest == "local" => self.db.replace(Database::Local).is_some(),
-            "db" => self
-                .db
-                .replace(Database::There(Box::new(postgres::parse(rest)?)))
-                .is_some(),
-            "ws" => self.ws.replace(ws::parse(rest)?).is_some(),
-            _ => return Err(Failure::usage(format!("there is no target `{name}`")).hint(FORMS)),
-        };
-        match taken {
-            true => Err(Failure::usage(format!("--target {name}=… was given twice"))),
-            false => Ok(()),
-        }
-    }
-
-    fn urls(&self) -> impl Iterator<Item = &Url> {
-        let db = self.db.as_ref().and_then(|db| match db {
-            Database::There(database) => Some(database.url()),
-            Database::Local => None,
-        });
-        self.http
-            .iter()
-            .chain(&self.http_status)
-            .chain(&self.ws)
-            .chain(db)
-    }
-
-    /// What the plan says about them before they are stood up.
+    /// Their places in a plan.
     pub fn planned(&self) -> BTreeMap<String, PlannedServer> {
-        let mut planned = BTreeMap::new();
-        if let Some(url) = &self.http {
-            planned.insert("http".to_owned(), external(redaction::url(url), None));
-        }
-        if let Some(db) = &self.db {
-            let url = match db {
-                Database::There(database) => database.safe_url(),
-                Database::Local => "local".to_owned(),
-            };
-            planned.insert("db".to_owned(), external(url, None));
-        }
-        if let Some(url) = &self.ws {
-            planned.insert("ws".to_owned(), external(redaction::url(url), None));
-        }
-        planned
+        let planned = |(name, target): (&&str, &Box<dyn Target>)| {
+            ((*name).to_owned(), external(target.safe_url(), None))
+        };
+        self.0.iter().map(planned).collect()
     }
 
     /// Probes and starts them.
-    pub fn stand_up(
-        self,
-        server_cpus: &[usize],
-        interrupt: &Interrupt,
-    ) -> Result<Standing, Failure> {
-        let mut standing = BTreeMap::new();
-        if let Some(url) = self.http {
-            let target = http::Http::probe(url, self.http_status)?;
-            standing.insert("http".to_owned(), Box::new(target) as Box<dyn External>);
-        }
-        match self.db {
-            None => {}
-            Some(Database::There(database)) => {
-                let target = postgres::Postgres::probe(*database)?;
-                standing.insert("db".to_owned(), Box::new(target));
-            }
-            Some(Database::Local) => {
-                let target = local_postgres::LocalPostgres::start(server_cpus, interrupt)?;
-                standing.insert("db".to_owned(), Box::new(target));
-            }
-        }
-        if let Some(url) = self.ws {
-            standing.insert("ws".to_owned(), Box::new(ws::WebSocket::probe(url)?));
-        }
-        Ok(Standing { targets: standing })
+    pub fn start(self, cpus: &[usize], interrupt: &Interrupt) -> Result<ReadyTargets, Failure> {
+        let started = self
+            .0
+            .into_iter()
+            .map(|(name, target)| Ok((name, target.start(cpus, interrupt)?)));
+        Ok(ReadyTargets(started.collect::<Result<_, Failure>>()?))
     }
 }
 
@@ -146,80 +185,51 @@ fn external(url: String, software: Option<String>) -> PlannedServer {
     PlannedServer::External { url, software }
 }
 
-/// A server that was not started for a round but stands over the whole run.
-trait External {
-    /// Where the worker finds it; may hold a password.
-    fn url(&self) -> &str;
+/// The targets of a run, ready to be measured, by name.
+pub struct ReadyTargets(BTreeMap<&'static str, Box<dyn TargetServer>>);
 
-    /// Where it is, for people and records.
-    fn safe_url(&self) -> String;
+/// Counts of targets at some moment, by name.
+pub type TargetCounts = BTreeMap<String, ServerCounts>;
 
-    /// What it says it is.
-    fn software(&self) -> Option<String>;
-
-    /// The processes it consists of, where they are not children of this one; `None` where nobody can tell.
-    fn processes(&self) -> Option<Vec<u32>> {
-        loopback::listeners(&Url::parse(self.url()).ok()?)
+impl ReadyTargets {
+    /// Name and version of the target `name`, as it tells them.
+    pub fn software(&self, name: &str) -> Option<String> {
+        self.0.get(name)?.software()
     }
 
-    /// What it has counted so far, where it can be asked; asking does not count.
-    fn counts(&mut self) -> Result<Option<ServerCounts>, Failure>;
-}
-
-/// The targets of a run, ready to be measured.
-pub struct Standing {
-    targets: BTreeMap<String, Box<dyn External>>,
-}
-
-/// What the standing targets had counted at some moment.
-pub type CountsSoFar = BTreeMap<String, ServerCounts>;
-
-impl Standing {
-    /// What the plan says about them.
-    pub fn planned(&self) -> BTreeMap<String, PlannedServer> {
-        let mut planned = BTreeMap::new();
-        for (name, target) in &self.targets {
-            planned.insert(name.clone(), external(target.safe_url(), target.software()));
+    /// Address of the target `name` for the worker. The URL has a path where the one in the plan, `planned`, has one.
+    pub fn address(&self, name: &str, planned: &str) -> Option<TargetAddress> {
+        let mut url = self.0.get(name)?.url().to_owned();
+        if !planned.ends_with('/') && url.strip_suffix('/') == Some(planned) {
+            url.pop();
         }
-        planned
-    }
-
-    /// Where the worker finds the target of that name.
-    pub fn address(&self, name: &str) -> Option<TargetAddress> {
-        let url = self.targets.get(name)?.url().to_owned();
         Some(TargetAddress { url, mock: false })
     }
 
-    /// The processes of all targets; `None` where those of one cannot be told.
+    /// The processes of all targets; `None` if those of one cannot be known.
     pub fn processes(&self) -> Option<Vec<u32>> {
-        let each: Option<Vec<_>> = self
-            .targets
-            .values()
-            .map(|target| target.processes())
-            .collect();
+        let each: Option<Vec<_>> = self.0.values().map(|target| target.processes()).collect();
         Some(each?.concat())
     }
 
-    /// What those among `names` that can be asked have counted so far.
+    /// Counts so far of those among `names` that have any.
     pub fn counts<'a>(
         &mut self,
         names: impl Iterator<Item = &'a String>,
-    ) -> Result<CountsSoFar, Failure> {
-        let mut so_far = CountsSoFar::new();
+    ) -> Result<TargetCounts, Failure> {
+        let mut all = TargetCounts::new();
         for name in names {
-            let Some(target) = self.targets.get_mut(name) else {
-                continue;
-            };
-            if let Some(counts) = target.counts()? {
-                so_far.insert(name.clone(), counts);
+            let target = self.0.get_mut(name.as_str());
+            if let Some(counts) = target.map(|target| target.counts()).transpose()?.flatten() {
+                all.insert(name.clone(), counts);
             }
         }
-        Ok(so_far)
+        Ok(all)
     }
 }
 
-/// What was counted between two moments.
-pub fn counted_between(before: &CountsSoFar, after: CountsSoFar) -> CountsSoFar {
+/// Counts between two moments.
+pub fn counted_between(before: &TargetCounts, after: TargetCounts) -> TargetCounts {
     after
         .into_iter()
         .filter_map(|(name, after)| {
@@ -274,6 +284,41 @@ mod tests {
             let failure = refusal(values);
             assert_eq!(failure.exit(), crate::exit::Exit::Usage, "{values:?}");
             assert!(!failure.to_string().contains("s3cret"), "{failure}");
+        }
+    }
+
+    /// Every kind in the list keeps the rules that the rest of the program relies on.
+    #[test]
+    fn each_kind_of_target_reads_its_own_url_and_no_other() {
+        let parse = |value: String, allow_remote| Targets::parse(&[value], allow_remote);
+        for kind in KINDS {
+            let name = kind.name;
+            assert!(photofinish_servers::find(kind.server).is_some(), "{name}");
+            assert!(KINDS.iter().filter(|other| other.name == name).count() == 1);
+            let url = url_at(name, "127.0.0.1:1").expect("it is in the list");
+            assert_eq!(url.matches("127.0.0.1:1").count(), 1, "{url}");
+            let Some(_) = kind.parse else {
+                parse(format!("{name}={url}"), false).expect_err("only the embedded server");
+                continue;
+            };
+            assert!(forms().contains(&format!("{name}=")), "{}", forms());
+            let planned = parse(format!("{name}={url}"), false).expect(name).planned();
+            assert_eq!(planned.keys().collect::<Vec<_>>(), [name]);
+            let elsewhere = format!("{name}={}", url_at(name, "192.0.2.1:1").expect("as above"));
+            parse(elsewhere.clone(), false).expect_err("another machine");
+            parse(elsewhere, true).expect(name);
+            for wrong in ["gopher://127.0.0.1:1", "127.0.0.1:1", ""] {
+                let failure = parse(format!("{name}={wrong}"), false).expect_err("no such URL");
+                assert_eq!(failure.exit(), crate::exit::Exit::Usage, "{name}={wrong}");
+            }
+            for option in kind.options {
+                let alone = parse(format!("{name}-{option}={url}"), false).expect_err("alone");
+                assert!(
+                    alone
+                        .to_string()
+                        .contains(&format!("needs --target {name}="))
+                );
+            }
         }
     }
 

@@ -172,6 +172,23 @@ pub fn die_with_parent() -> io::Result<()> {
     system::die_with_parent()
 }
 
+/// Makes this process the parent of descendants whose own parent dies, in the place of init, so that their CPU time is
+/// counted where it belongs and they can be ended. Where the system cannot, nothing happens.
+pub fn adopt_orphans() {
+    system::adopt_orphans();
+}
+
+/// Waits for adopted orphans that have ended. Children that this process has started itself are left alone, provided that
+/// each leads a process group.
+pub fn reap_orphans() {
+    system::reap_orphans();
+}
+
+/// The children of this process, adopted ones too; none where the system does not tell.
+pub fn children() -> Vec<u32> {
+    system::children()
+}
+
 /// Batches of clock reads, of which the fastest counts, and reads in each.
 const BATCHES: u32 = 20;
 const READS: u32 = 500;

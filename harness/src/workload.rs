@@ -260,6 +260,8 @@ impl Failure {
     pub const STATUS: &'static str = "status";
     /// A complete answer with the wrong content: breaks identity, whatever the error budget.
     pub const WRONG_CONTENT: &'static str = "wrong-content";
+    /// The workload needs particular paths of a server, and does not know them.
+    pub const PATHS: &'static str = "paths";
     /// A spawned part panicked.
     pub const PANIC: &'static str = "panic";
     /// Another error of the operating system.

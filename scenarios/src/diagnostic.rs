@@ -18,6 +18,8 @@ pub struct Source {
     /// The path shown before the line number: as given, or in the catalogue.
     pub origin: String,
     pub text: String,
+    /// True of a text that is built into this program.
+    pub ships: bool,
 }
 
 impl Source {
@@ -27,6 +29,7 @@ impl Source {
             name: name.to_string_lossy().into_owned(),
             origin: path.display().to_string(),
             text,
+            ships: false,
         }
     }
 

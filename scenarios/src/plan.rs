@@ -20,7 +20,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{did_you_mean, listed};
-use crate::scenario::Scenario;
+use crate::scenario::{PathParams, Scenario};
 
 mod arms;
 mod loads;
@@ -85,6 +85,14 @@ pub enum PlanError {
     UnknownTarget { name: String, known: Vec<String> },
     #[error("scenario `{scenario}` has no server for its target `{target}`")]
     NoServer { scenario: String, target: String },
+    #[error(
+        "scenario `{scenario}`: expected paths of the target in {}, got those of the embedded server",
+        listed(params)
+    )]
+    DefaultPaths {
+        scenario: String,
+        params: Vec<String>,
+    },
     #[error("`--reference`: `{name}` is not among the runtimes of this run")]
     AbsentReference { name: String, known: Vec<String> },
     #[error("`--arrivals` is for open loads, but every load of this run is closed")]
@@ -117,6 +125,9 @@ impl PlanError {
             }
             Self::NoServer { target, .. } => {
                 format!("add `[server.{target}]` to its file, or `--target {target}=…`")
+            }
+            Self::DefaultPaths { params, .. } => {
+                format!("name all of them, as in --set {}=/x", params[0])
             }
             Self::NoOpenLoad => "add `--rate`, in arrivals per second".to_owned(),
             Self::OpenLoadOfServer { .. } => {
@@ -304,7 +315,7 @@ fn server(
     options: &PlanOptions,
 ) -> Result<PlannedServer, PlanError> {
     if let Some(external) = options.targets.get(target) {
-        return Ok(external.clone());
+        return addressed(scenario, external);
     }
     match scenario.servers.get(target) {
         Some(mock) => Ok(PlannedServer::Mock {
@@ -316,6 +327,36 @@ fn server(
             target: target.to_owned(),
         }),
     }
+}
+
+/// `server` with its address as the workers of `scenario` get it. One that ends with host and port leaves the path to the
+/// scenario, so it stands for paths that the user has named; a path of the address goes before those, and without
+/// either `/` is asked for, never a path of the embedded server.
+fn addressed(scenario: &Scenario, server: &PlannedServer) -> Result<PlannedServer, PlanError> {
+    let mut server = server.clone();
+    let (PlannedServer::External { url, .. } | PlannedServer::Arm { url }) = &mut server else {
+        return Ok(server);
+    };
+    let (PathParams { named, defaults }, Some((_, rest))) =
+        (&scenario.paths, url.split_once("://"))
+    else {
+        return Ok(server);
+    };
+    let in_url = rest.find(['/', '?']).map(|start| &rest[start..]);
+    let takes_paths = url.starts_with("http:") || url.starts_with("ws:");
+    if takes_paths && matches!(in_url, None | Some("/")) {
+        if !named.is_empty() && !defaults.is_empty() {
+            return Err(PlanError::DefaultPaths {
+                scenario: scenario.name.clone(),
+                params: defaults.clone(),
+            });
+        }
+        url.truncate(url.trim_end_matches('/').len());
+        if named.is_empty() {
+            url.push('/');
+        }
+    }
+    Ok(server)
 }
 
 fn rounds(options: &PlanOptions) -> NonZeroU32 {

@@ -40,6 +40,7 @@ pub struct Scenario {
     pub about: About,
     /// The workload's parameters, complete with defaults.
     pub params: Value,
+    pub paths: PathParams,
     /// Capabilities the workload needs with these parameters.
     pub needs: &'static [Capability],
     /// The length of one unit of delay.
@@ -56,6 +57,15 @@ pub struct Scenario {
     /// Expected number of requests in flight at its servers.
     pub in_flight: Option<InFlight>,
     pub gate: GateSpec,
+}
+
+/// Names of the parameters that are paths on a server.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PathParams {
+    /// Set in a file of the user's or with `--set`: valid on whatever server is measured.
+    pub named: Vec<String>,
+    /// Left at the scenario's own value, which only the embedded server knows.
+    pub defaults: Vec<String>,
 }
 
 /// The conditions a new build has to meet.
@@ -112,13 +122,17 @@ pub struct OpenSpec {
 /// Checks a behaviour for a kind of server. The servers are another crate, so the caller passes the check in.
 pub type CheckServer<'a> = &'a dyn Fn(&str, &Value) -> Result<(), ServerProblem>;
 
+/// Kind of server for a target of which a file names none; `None` if it needs a server of the user's.
+pub type DefaultServer<'a> = &'a dyn Fn(&str) -> Option<&'static str>;
+
 /// Checks a gate's condition for a metric. Metrics are known to `reports`, so the caller passes the check in.
 pub type CheckGate<'a> = &'a dyn Fn(&str, &str) -> Result<(), GateProblem>;
 
-/// Checks of the parts that other crates interpret.
+/// Checks and defaults of the parts that other crates interpret.
 #[derive(Clone, Copy)]
 pub struct Checks<'a> {
     pub server: CheckServer<'a>,
+    pub default_server: DefaultServer<'a>,
     pub gate: CheckGate<'a>,
 }
 

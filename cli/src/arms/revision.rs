@@ -2,8 +2,9 @@
 //!
 //! The revision is checked out into a worktree below the project's own target directory, built there with a target
 //! directory of its own that stays for the next time, and the worktree is removed when the gate ends. The working tree
-//! is built as it stands. Nothing else of the repository is touched.
+//! is built as it stands. Nothing else of the repository is touched: in a git hook, the index is the user's.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,21 +13,19 @@ use serde_json::Value;
 use crate::exit::Failure;
 use crate::output;
 
-/// Which executable is meant.
+/// The executable of a project.
 #[derive(Clone, Debug, Default)]
 pub struct Artifact {
-    /// The name of a binary; the only one where nothing is said.
+    /// Name of a binary; without any name, the project's only executable.
     pub bin: Option<String>,
-    /// The name of an example.
     pub example: Option<String>,
 }
 
 /// An executable, and the commit it was built from.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// Where it is.
     pub executable: PathBuf,
-    /// Its commit, and whether the working tree differs from it.
+    /// The commit, with a word about changes of the working tree.
     pub commit: String,
 }
 
@@ -39,7 +38,7 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// Checks `revision` of the repository around the current directory out.
+    /// Checks out `revision` of the repository around the current directory.
     pub fn check_out(revision: &str) -> Result<Self, Failure> {
         let here = std::env::current_dir().map_err(|error| {
             Failure::could_not_run("there is no current directory").caused_by(error)
@@ -69,7 +68,6 @@ impl Revision {
         })
     }
 
-    /// Builds it.
     pub fn build(&self, artifact: &Artifact) -> Result<Built, Failure> {
         output::advise(&format!(
             "building the base, commit {} …",
@@ -109,7 +107,7 @@ fn short(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
 }
 
-/// A worktree that is not there any more, or never was, is as good as removed.
+/// Does nothing for a worktree that does not exist.
 fn remove_worktree(repository: &Path, tree: &Path) {
     if !tree.exists() {
         return;
@@ -122,31 +120,42 @@ fn remove_worktree(repository: &Path, tree: &Path) {
     }
 }
 
-fn git(directory: &Path, arguments: &[&str]) -> Result<String, Failure> {
-    let failed = || Failure::could_not_run(format!("git {} failed", arguments[0]));
-    let output = Command::new("git")
-        .current_dir(directory)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed().caused_by(error).hint("git must be installed"))?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-        false => Err(failed().caused_by(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+/// `program`, in `directory`, without what a git hook around this program has in its environment: `GIT_DIR` and
+/// `GIT_INDEX_FILE` would lead git, and whatever calls it, to the user's repository and index wherever it runs.
+fn command(program: impl AsRef<OsStr>, directory: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(directory).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"GIT_") {
+            command.env_remove(name);
+        }
     }
+    command
 }
 
-/// Builds a project with cargo, and finds the executable in what cargo says of its artifacts.
+fn git(directory: &Path, arguments: &[&str]) -> Result<String, Failure> {
+    let failed = || Failure::could_not_run(format!("git {} failed", arguments[0]));
+    // Even `git status` writes to the index, to keep what it has found out about files.
+    let output = command("git", directory)
+        .arg("--no-optional-locks")
+        .args(arguments)
+        .output()
+        .map_err(|error| failed().caused_by(error).hint("git must be installed"))?;
+    if !output.status.success() {
+        return Err(failed().caused_by(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Builds a project with cargo, and finds the executable among the artifacts that cargo reports.
 fn build(project: &Path, target: Option<&Path>, artifact: &Artifact) -> Result<PathBuf, Failure> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or("cargo".into()), project);
     cargo
-        .current_dir(project)
         .args([
             "build",
             "--release",
             "--message-format=json-render-diagnostics",
         ])
-        .stdin(Stdio::null())
         .stderr(Stdio::inherit());
     for (flag, name) in [("--bin", &artifact.bin), ("--example", &artifact.example)] {
         if let Some(name) = name {

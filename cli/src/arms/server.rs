@@ -1,9 +1,11 @@
 //! The server of an arm: a command of the user's, started anew for each round, on a free port of 127.0.0.1.
 //!
-//! The orchestrator starts this same program as a guard; the guard runs the command in a process group of its own, waits
-//! until it can be connected to, says where, and ends the whole group with its stdin. A server that dies takes its guard
-//! with it, so that the round ends with the reason. What the arms of a gate are is told in `arms`.
+//! The orchestrator starts this same program as a guard. The guard runs the command in a process group of its own, waits
+//! until it accepts connections, reports the address, and ends the command and all that it has started at the end of stdin.
+//! It adopts orphans: a shell that dies before its server would otherwise hand the server and its CPU time to init. A
+//! server that dies takes its guard with it, so that the round ends with the reason.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -13,8 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpgid};
 use photofinish_harness::os;
 use serde_json::json;
 
@@ -25,25 +28,25 @@ use crate::process::guard;
 use crate::process::server::{self, ServerProcess};
 use crate::request::placement;
 
-/// What stands for the port in a command and in a URL.
+/// Placeholder for the port in a command and in a URL.
 pub const PORT: &str = "{port}";
 
-/// How long the server may take to accept connections.
+/// Timeout for the server to accept connections.
 const READY: Duration = Duration::from_secs(30);
 
-/// How long it may take to end after SIGTERM.
+/// Timeout for all processes to end after SIGTERM, and again after SIGKILL.
 const LEAVING: Duration = Duration::from_secs(3);
 
-/// Pause between two looks at a server that starts or ends.
+/// Polling interval while the server starts or ends.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Pause between two looks at a server that runs.
+/// Polling interval while the server runs.
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 
-/// What of its stderr is kept for an error message, in bytes.
+/// Bytes of stderr kept for an error message.
 const LAST_WORDS: usize = 600;
 
-/// Starts `command` under a guard on the `cpus`, and waits until it can be connected to.
+/// Starts `command` under a guard on the `cpus`, and waits until it accepts connections.
 pub fn start(
     command: &str,
     cpus: &[usize],
@@ -62,12 +65,13 @@ pub fn start(
     ServerProcess::start_command(command, guard, interrupt)
 }
 
-/// The guard's whole life: start the server, say where it is, wait for the end of stdin, leave nothing behind.
+/// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
 pub fn guard(command: &str, cpus: &[usize]) -> Result<(), Failure> {
     let interrupt = Interrupt::on_signals()
         .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))?;
     os::pin_process(cpus)
         .map_err(|error| Failure::could_not_run("cannot pin the server").caused_by(error))?;
+    os::adopt_orphans();
     let (_on_interrupt, end) = guard::end(&interrupt);
     let mut server = Server::start(command)?;
     let ready = json!({ "ready": "arm", "address": server.address });
@@ -75,7 +79,7 @@ pub fn guard(command: &str, cpus: &[usize]) -> Result<(), Failure> {
     server.look_after(&end)
 }
 
-/// A running server; dropping it ends its whole process group.
+/// A running server; dropping it ends it with all that it has started.
 struct Server {
     process: Child,
     address: SocketAddr,
@@ -128,7 +132,7 @@ impl Server {
     fn lives(&mut self) -> Result<(), Failure> {
         match self.process.try_wait() {
             Ok(Some(status)) => {
-                // What it said last is on its way.
+                // The rest of stderr may still be on its way.
                 thread::sleep(LOOK_AGAIN);
                 let words = self
                     .last_words
@@ -157,23 +161,49 @@ impl Server {
         }
     }
 
-    fn tell_group(&self, signal: Signal) {
-        let id = i32::try_from(self.process.id()).expect("process ids fit");
-        // Fails only where nobody is left, and that is what is asked for.
-        let _ = killpg(Pid::from_raw(id), signal);
+    fn group(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.process.id()).expect("process ids fit"))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.tell_group(Signal::SIGTERM);
+        let group = self.group();
+        // Fails only if no process is left.
+        let _ = killpg(group, Signal::SIGTERM);
         let deadline = Instant::now() + LEAVING;
-        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
+        let mut signalled = BTreeSet::new();
+        while reap() && Instant::now() < deadline {
+            for child in children() {
+                // A process outside of the group has not had the signal yet. A second one would cut clean-up short.
+                if getpgid(Some(child)) != Ok(group) && signalled.insert(child) {
+                    let _ = kill(child, Signal::SIGTERM);
+                }
+            }
             thread::sleep(LOOK_AGAIN);
         }
-        // Also what the command left behind.
-        self.tell_group(Signal::SIGKILL);
-        let _ = self.process.wait();
+        while reap() && Instant::now() < deadline + LEAVING {
+            for child in children() {
+                let _ = kill(child, Signal::SIGKILL);
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+}
+
+fn children() -> impl Iterator<Item = Pid> {
+    let all = os::children().into_iter();
+    all.filter_map(|pid| Some(Pid::from_raw(i32::try_from(pid).ok()?)))
+}
+
+/// Waits for all children that have ended, adopted ones too; true if any live on.
+fn reap() -> bool {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => return true,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
     }
 }
 

@@ -1,7 +1,6 @@
-//! Where the arms of a gate come from: two commands, two programs, two revisions of a project, or a record.
+//! Sources of a gate's arms: two commands, two programs, two revisions of a project, or a record.
 //!
-//! The arguments that say so, and what they amount to: what the record tells of each arm, and what is started. How an arm
-//! lives when it runs is in `arms` and `arms::server`; building a revision in `revision`.
+//! The arguments, and what they amount to: a description of each arm for the record, and the programs to start.
 
 use std::path::{Path, PathBuf};
 
@@ -12,14 +11,15 @@ use sha2::{Digest, Sha256};
 
 use crate::arms::revision::{self, Artifact, Revision};
 use crate::arms::server::PORT;
-use crate::arms::{Arms, Both};
+use crate::arms::{Arms, PerArm};
 use crate::exit::Failure;
 use crate::store::baselines::{Baselines, DIRECTORY};
+use crate::targets;
 
-/// What stands for the built executable in a server's command.
+/// Placeholder for the built executable in a server's command.
 const EXE: &str = "{exe}";
 
-/// What the arms are.
+/// Arguments that name the arms.
 #[derive(Args)]
 pub struct ArmArguments {
     /// The base: a server's command, with {port} where its port goes
@@ -40,7 +40,7 @@ pub struct ArmArguments {
     )]
     head_server: Option<String>,
 
-    /// Where an arm's server is met [default: http://127.0.0.1:{port}, and the like]
+    /// URL of an arm's server [default: http://127.0.0.1:{port}, and the like]
     #[arg(long, value_name = "URL", help_heading = "Arms")]
     server_url: Option<String>,
 
@@ -71,7 +71,7 @@ pub struct ArmArguments {
     #[arg(long, value_name = "CMD", requires = "base_rev", help_heading = "Arms")]
     server: Option<String>,
 
-    /// With --base-rev: which binary of the project
+    /// With --base-rev: the binary of the project
     #[arg(
         long,
         value_name = "NAME",
@@ -81,7 +81,7 @@ pub struct ArmArguments {
     )]
     bin: Option<String>,
 
-    /// With --base-rev: which example of the project
+    /// With --base-rev: the example of the project
     #[arg(
         long,
         value_name = "NAME",
@@ -94,47 +94,93 @@ pub struct ArmArguments {
     #[arg(long, value_name = "NAME|RECORD", help_heading = "Arms")]
     baseline: Option<String>,
 
-    /// Where baselines are
+    /// Directory of the baselines
     #[arg(long, value_name = "DIR", default_value = DIRECTORY, help_heading = "Arms")]
     baselines: PathBuf,
 }
 
-/// What the arms are, and where they come from.
+/// The arms: their description for the record, and the programs to start.
 pub struct Sources {
-    /// What the record tells of the base.
     pub base: ArmSource,
-    /// What the record tells of the head.
     pub head: ArmSource,
-    /// What is started.
     pub arms: Arms,
-    /// The record of the base, where it is none of the arms that run.
+    /// The base, if it is a record.
     pub stored: Option<Record>,
+    /// True if both arms run the same program, byte for byte, from two files.
+    pub same_program: bool,
     /// A worktree that must outlive the gate.
     _revision: Option<Revision>,
 }
 
 impl ArmArguments {
-    /// Whether both arms are to be measured now.
+    /// True if both arms are measured now.
     pub fn are_live(&self) -> bool {
-        self.base_server.is_some() || self.base_exe.is_some() || self.base_rev.is_some()
+        self.are_servers() || self.are_executables()
     }
 
-    /// Keeps a record as a baseline.
+    /// True if the arms are two servers, measured by the same worker.
+    pub fn are_servers(&self) -> bool {
+        self.base_server.is_some() || self.server.is_some()
+    }
+
+    /// True if the arms are two workers.
+    pub fn are_executables(&self) -> bool {
+        self.base_exe.is_some() || self.are_built() && self.server.is_none()
+    }
+
+    /// True if the arms have to be built.
+    pub fn are_built(&self) -> bool {
+        self.base_rev.is_some()
+    }
+
+    /// Checks what can be checked before anything is built.
+    pub fn check(&self) -> Result<(), Failure> {
+        if !self.are_live() && self.baseline.is_none() {
+            return Err(Failure::usage("a gate needs two arms").hint(
+                "--base-server CMD --head-server CMD, --base-exe PATH --head-exe PATH, --base-rev REV, or --baseline NAME",
+            ));
+        }
+        let commands = [
+            ("--base-server", &self.base_server, "./server"),
+            ("--head-server", &self.head_server, "./server"),
+            ("--server", &self.server, EXE),
+        ];
+        for (name, command, program) in commands {
+            let Some(command) = command else { continue };
+            let hint = format!("such as '{program} --port {PORT}', or 'PORT={PORT} {program}'");
+            if program == EXE && !command.contains(EXE) {
+                return Err(Failure::usage(format!(
+                    "{name}: the command has no {EXE}, so it would start the same program for both revisions"
+                ))
+                .hint(hint));
+            }
+            if !command.contains(PORT) {
+                return Err(Failure::usage(format!(
+                    "{name}: the command has no {PORT} where its port goes"
+                ))
+                .hint(hint));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a record as a baseline.
     pub fn keep(&self, name: &str, record: &Record) -> Result<PathBuf, Failure> {
         Baselines::of(&self.baselines).keep(name, record)
     }
 
-    /// The record that the base is, where one was named.
+    /// The base, if it is a record.
     pub fn stored(&self) -> Result<Option<Record>, Failure> {
         let baselines = Baselines::of(&self.baselines);
         let name = self.baseline.as_ref();
         name.map(|name| baselines.find(name)).transpose()
     }
 
-    /// Checks them, and builds what is to be built.
+    /// Finds the arms, and builds what is to be built.
     pub fn sources(&self) -> Result<Sources, Failure> {
+        self.check()?;
         if let (Some(base), Some(head)) = (&self.base_server, &self.head_server) {
-            return servers(base, head);
+            return Ok(servers(base, head));
         }
         if let (Some(base), Some(head)) = (&self.base_exe, &self.head_exe) {
             return executables(base, head);
@@ -142,21 +188,16 @@ impl ArmArguments {
         if let Some(revision) = &self.base_rev {
             return self.revisions(revision);
         }
-        match self.stored()? {
-            Some(record) => {
-                let (base, head) = stored_sources(&record);
-                Ok(Sources {
-                    base,
-                    head,
-                    arms: Arms::None,
-                    stored: Some(record),
-                    _revision: None,
-                })
-            }
-            None => Err(Failure::usage("a gate needs two arms").hint(
-                "--base-server CMD --head-server CMD, --base-exe PATH --head-exe PATH, --base-rev REV, or --baseline NAME",
-            )),
-        }
+        let stored = self.stored()?;
+        let (base, head) = stored_sources(stored.as_ref());
+        Ok(Sources {
+            base,
+            head,
+            arms: Arms::None,
+            stored,
+            same_program: false,
+            _revision: None,
+        })
     }
 
     fn revisions(&self, revision: &str) -> Result<Sources, Failure> {
@@ -170,47 +211,42 @@ impl ArmArguments {
         let mut sources = match &self.server {
             Some(command) => {
                 let with = |exe: &Path| command.replace(EXE, &quoted(&exe.to_string_lossy()));
-                servers(&with(&base.executable), &with(&head.executable))?
+                servers(&with(&base.executable), &with(&head.executable))
             }
             None => executables(&base.executable, &head.executable)?,
         };
+        sources.same_program = are_copies(&base.executable, &head.executable);
         sources.base.identity = Some(base.commit);
         sources.head.identity = Some(head.commit);
         sources._revision = Some(revision);
         Ok(sources)
     }
 
-    /// Where the server of an arm is met, behind the target of that name.
+    /// URL of an arm's server, by the target's name.
     pub fn server_url(&self) -> impl Fn(&str) -> Result<String, Failure> + use<> {
         let own = self.server_url.clone();
         move |target| server_url(own.as_deref(), target)
     }
 }
 
-fn servers(base: &str, head: &str) -> Result<Sources, Failure> {
-    for (name, command) in [("--base-server", base), ("--head-server", head)] {
-        if !command.contains(PORT) {
-            return Err(Failure::usage(format!(
-                "{name}: the command has no {PORT} where its port goes"
-            ))
-            .hint("such as './server --port {port}', or 'PORT={port} ./server'"));
-        }
-    }
+fn servers(base: &str, head: &str) -> Sources {
     let source = |command: &str| ArmSource {
         kind: ArmKind::Server,
         what: command.to_owned(),
         identity: program_of(command).and_then(|program| fingerprint(&program)),
     };
-    Ok(Sources {
+    let programs = program_of(base).zip(program_of(head));
+    Sources {
         base: source(base),
         head: source(head),
-        arms: Arms::Servers(Both {
+        arms: Arms::Servers(PerArm {
             base: base.to_owned(),
             head: head.to_owned(),
         }),
         stored: None,
+        same_program: programs.is_some_and(|(base, head)| are_copies(&base, &head)),
         _revision: None,
-    })
+    }
 }
 
 fn executables(base: &Path, head: &Path) -> Result<Sources, Failure> {
@@ -227,21 +263,23 @@ fn executables(base: &Path, head: &Path) -> Result<Sources, Failure> {
     Ok(Sources {
         base: source(base),
         head: source(head),
-        arms: Arms::Executables(Both {
+        arms: Arms::Executables(PerArm {
             base: whole(base)?,
             head: whole(head)?,
         }),
         stored: None,
+        same_program: are_copies(base, head),
         _revision: None,
     })
 }
 
-/// What a record tells of a base that is a record, and of the head beside it.
-pub fn stored_sources(record: &Record) -> (ArmSource, ArmSource) {
+/// Descriptions of a base that is a record, empty until it is read, and of the head.
+pub fn stored_sources(record: Option<&Record>) -> (ArmSource, ArmSource) {
+    let measured = |record: &Record| format!("measured {}", describe::time(&record.started_utc));
     let base = ArmSource {
         kind: ArmKind::Record,
-        what: record.id.clone(),
-        identity: Some(format!("measured {}", describe::time(&record.started_utc))),
+        what: record.map_or_else(String::new, |record| record.id.clone()),
+        identity: record.map(measured),
     };
     let head = ArmSource {
         kind: ArmKind::Now,
@@ -251,7 +289,7 @@ pub fn stored_sources(record: &Record) -> (ArmSource, ArmSource) {
     (base, head)
 }
 
-/// The file that a command begins with, where it is one.
+/// The program of a command, if it is a file.
 fn program_of(command: &str) -> Option<PathBuf> {
     let first = command
         .split_whitespace()
@@ -260,7 +298,13 @@ fn program_of(command: &str) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-/// What tells one build from another.
+/// True of two files with the same contents.
+fn are_copies(one: &Path, other: &Path) -> bool {
+    let contents = |path| std::fs::read(path).ok();
+    one != other && contents(one).is_some_and(|one| contents(other) == Some(one))
+}
+
+/// A fingerprint of a build.
 fn fingerprint(path: &Path) -> Option<String> {
     let digest = Sha256::digest(std::fs::read(path).ok()?);
     Some(format!("SHA-256 {}…", hex(&digest[..6])))
@@ -270,25 +314,17 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Where an arm's server is met.
+/// URL of an arm's server, with [`PORT`] in the place of its port.
 fn server_url(own: Option<&str>, target: &str) -> Result<String, Failure> {
-    let url = match (own, target) {
-        (Some(own), _) => own.to_owned(),
-        (None, "http") => "http://127.0.0.1:{port}".to_owned(),
-        (None, "ws") => "ws://127.0.0.1:{port}/".to_owned(),
-        (None, "db") => "postgres://photofinish@127.0.0.1:{port}/photofinish".to_owned(),
-        (None, other) => {
-            return Err(
-                Failure::usage(format!("it is not known how to reach `{other}`"))
-                    .hint("say it with --server-url"),
-            );
-        }
-    };
-    match url.contains(PORT) && url.contains("127.0.0.1") {
-        true => Ok(url),
-        false => Err(
+    let usual = || targets::url_at(target, &format!("127.0.0.1:{PORT}"));
+    let url = own.map(str::to_owned).or_else(usual).ok_or_else(|| {
+        Failure::usage(format!("no default URL for target `{target}`")).hint("add --server-url")
+    })?;
+    if !url.contains(PORT) || !url.contains("127.0.0.1") {
+        return Err(
             Failure::usage("--server-url must lead to 127.0.0.1 and the port {port}")
                 .hint("such as http://127.0.0.1:{port}/items"),
-        ),
+        );
     }
+    Ok(url)
 }

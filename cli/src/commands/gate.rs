@@ -133,10 +133,10 @@ impl Gate {
         if let Some(run) = self.offline()? {
             return self.recompute(&run);
         }
-        let sources = self.arms.sources()?;
-        let prepared = match self.prepare(&sources) {
+        self.arms.check()?;
+        let mut prepared = match self.prepare() {
             Ok(prepared) => prepared,
-            Err(failure) => return Err(handed_over(&sources.arms, failure)),
+            Err(failure) => return Err(self.handed_over(failure)),
         };
         if let Some(why) = terms::toothless(&prepared.plan) {
             return Err(
@@ -144,6 +144,9 @@ impl Gate {
                     .hint("what is asked is in the scenario's [gate] table and in --limit"),
             );
         }
+        // Building comes last: what is wrong with the scenario must not cost minutes of compiling.
+        let sources = self.arms.sources()?;
+        name_arms(&mut prepared, &sources);
         self.measure(sources, prepared)
     }
 
@@ -186,7 +189,7 @@ impl Gate {
         let asked = record.plan.gate.take().filter(|_| self.asked.is_empty());
         let mut gated = self
             .asked
-            .gated(&gates, &record.plan, stored_sources(base))?;
+            .gated(&gates, &record.plan, stored_sources(Some(base)))?;
         if let Some(asked) = asked {
             gated.terms = asked.terms;
             gated.tolerance = asked.tolerance;
@@ -200,29 +203,56 @@ impl Gate {
         Ok(())
     }
 
-    /// The plan with its arms, and with what is asked of them.
-    fn prepare(&self, sources: &Sources) -> Result<Prepared, Failure> {
+    /// The plan with what is asked of the arms; what they are is not known before they are built.
+    fn prepare(&self) -> Result<Prepared, Failure> {
         let beyond = Beyond {
             runtimes: vec![RUNTIME.to_owned()],
             looks: self.looks(),
-            server_url: match sources.arms {
-                Arms::Servers(_) => Some(Box::new(self.arms.server_url())),
-                _ => None,
+            server_url: if self.arms.are_servers() {
+                Some(Box::new(self.arms.server_url()))
+            } else {
+                None
             },
         };
         let mut prepared = self.request.prepare_with(&beyond)?;
-        let both = (sources.base.clone(), sources.head.clone());
-        let gated = self.asked.gated(&prepared.gates, &prepared.plan, both)?;
-        match sources.stored {
-            Some(_) => prepared.plan.gate = Some(gated),
-            None => prepared.plan = with_arms(prepared.plan, gated, prepared.seed),
-        }
-        if sources.base.what == sources.head.what {
-            prepared
-                .warnings
-                .push("base and head are the same command: a test of the gate itself".to_owned());
+        let gates = &prepared.gates;
+        let gated = self
+            .asked
+            .gated(gates, &prepared.plan, stored_sources(None))?;
+        if self.arms.are_live() {
+            prepared.plan = with_arms(prepared.plan, gated, prepared.seed);
+        } else {
+            prepared.plan.gate = Some(gated);
         }
         Ok(prepared)
+    }
+
+    /// A scenario whose workload is the user's own is known to their program only: that one then does the gate's work.
+    fn handed_over(&self, failure: Failure) -> Failure {
+        // Nothing else that is wrong is worth a build.
+        let may_be_known =
+            !self.arms.are_built() || failure.to_string().contains("unknown workload");
+        let asked_already = std::env::var_os(HANDED_OVER).is_some();
+        if asked_already || !self.arms.are_executables() || !may_be_known {
+            return failure;
+        }
+        let head = match self.arms.sources() {
+            Ok(Sources {
+                arms: Arms::Executables(programs),
+                ..
+            }) => programs.head,
+            Ok(_) => return failure,
+            Err(unbuilt) => return unbuilt,
+        };
+        let here = std::env::current_exe().and_then(|path| path.canonicalize());
+        if here.is_ok_and(|here| here == head) {
+            return failure;
+        }
+        let error = Command::new(&head)
+            .args(std::env::args_os().skip(1))
+            .env(HANDED_OVER, "1")
+            .exec();
+        Failure::could_not_run(format!("{} cannot be started", head.display())).caused_by(error)
     }
 
     fn looks(&self) -> Vec<NonZeroU32> {
@@ -356,21 +386,19 @@ fn report(record: &Record, stored: Option<&Record>) -> Result<GateReport, Failur
     })
 }
 
-/// A scenario whose workload is the user's own is known to their program only: that one then does the gate's work.
-fn handed_over(arms: &Arms, failure: Failure) -> Failure {
-    let Arms::Executables(both) = arms else {
-        return failure;
-    };
-    let here = std::env::current_exe()
-        .ok()
-        .and_then(|path| path.canonicalize().ok());
-    let same = here.as_deref() == Some(both.head.as_path());
-    if same || std::env::var_os(HANDED_OVER).is_some() {
-        return failure;
+/// Enters what the arms are, once that is known.
+fn name_arms(prepared: &mut Prepared, sources: &Sources) {
+    let Sources { base, head, .. } = sources;
+    if let Some(gate) = &mut prepared.plan.gate {
+        gate.base = base.clone();
+        gate.head = head.clone();
     }
-    let error = Command::new(&both.head)
-        .args(std::env::args_os().skip(1))
-        .env(HANDED_OVER, "1")
-        .exec();
-    Failure::could_not_run(format!("{} cannot be started", both.head.display())).caused_by(error)
+    let warning = if base.what == head.what {
+        "base and head are the same command: a test of the gate itself"
+    } else if sources.same_program {
+        "base and head are the same program, byte for byte: what differs between them is noise"
+    } else {
+        return;
+    };
+    prepared.warnings.push(warning.to_owned());
 }

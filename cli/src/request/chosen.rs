@@ -15,7 +15,7 @@ use photofinish_scenarios::scenario::{Checks, GateProblem, Override, Scenario};
 use photofinish_scenarios::suite::{self, Suite};
 
 use crate::exit::Failure;
-use crate::{output, servers};
+use crate::{output, servers, targets};
 
 /// The scenarios of a request, and what a suite says about running them.
 pub(super) struct Chosen {
@@ -72,6 +72,7 @@ fn of_suite(suite: &Suite, overrides: &[Override]) -> Result<Chosen, Failure> {
 /// What others own, and scenarios ask them about.
 pub const CHECKS: Checks<'static> = Checks {
     server: &servers::check,
+    default_server: &targets::default_server,
     gate: &check_gate,
 };
 

@@ -6,7 +6,7 @@
 use photofinish_harness::os;
 use photofinish_record::{Conditions, Placement};
 
-use crate::targets::Standing;
+use crate::targets::ReadyTargets;
 
 /// CPU time the hypervisor may give to others, as a share of what the run's CPUs have.
 ///
@@ -35,15 +35,15 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Over all CPUs of `placement`; the processes behind `standing` targets are no strangers.
-    pub fn over(placement: &Placement, standing: &Standing) -> Self {
+    /// Over all CPUs of `placement`; the processes of `targets` belong to the run.
+    pub fn over(placement: &Placement, targets: &ReadyTargets) -> Self {
         let mut cpus = [&placement.server_cpus[..], &placement.worker_cpus[..]].concat();
         cpus.extend(placement.pacer_cpu);
         cpus.sort_unstable();
         cpus.dedup();
         Self {
             cpus,
-            servers: standing.processes(),
+            servers: targets.processes(),
         }
     }
 
@@ -53,6 +53,8 @@ impl Watch {
         let before = sample();
         let done = work();
         let conditions = sample().since(&before);
+        // After the reading, in which they have their time still.
+        os::reap_orphans();
         (done, judged(conditions, self.cpus.len()))
     }
 }

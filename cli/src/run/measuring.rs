@@ -31,32 +31,27 @@ use crate::store::artifacts;
 use crate::store::redaction;
 use crate::store::run_directory::RunDirectory;
 use crate::store::run_id::RunId;
-use crate::targets::Standing;
+use crate::targets::ReadyTargets;
 
 /// How long the machine is watched for other work before a run.
 const WATCHED: Duration = Duration::from_millis(250);
 
-/// Probes and starts external servers, and has the plan know what they are.
-fn stand_up(prepared: &mut Prepared, interrupt: &Interrupt) -> Result<Standing, Failure> {
-    let targets = std::mem::take(&mut prepared.targets);
-    let standing = targets.stand_up(&prepared.plan.placement.server_cpus, interrupt)?;
-    let known = standing.planned();
-    for (target, server) in prepared
-        .plan
-        .scenarios
-        .iter_mut()
-        .flat_map(|scenario| &mut scenario.servers)
-    {
-        if let (PlannedServer::External { .. }, Some(planned)) = (&server, known.get(target)) {
-            *server = planned.clone();
+/// Probes and starts external servers, and enters into the plan what they are.
+fn start_targets(prepared: &mut Prepared, interrupt: &Interrupt) -> Result<ReadyTargets, Failure> {
+    let requested = std::mem::take(&mut prepared.targets);
+    let targets = requested.start(&prepared.plan.placement.server_cpus, interrupt)?;
+    let scenarios = prepared.plan.scenarios.iter_mut();
+    for (target, server) in scenarios.flat_map(|scenario| &mut scenario.servers) {
+        if let PlannedServer::External { software, .. } = server {
+            *software = targets.software(target);
         }
     }
-    Ok(standing)
+    Ok(targets)
 }
 
 /// Without knowing the servers' processes nobody can tell their CPU time from that of strangers.
-fn unattributed(standing: &Standing) -> Option<String> {
-    standing.processes().is_none().then(|| {
+fn unattributed(targets: &ReadyTargets) -> Option<String> {
+    targets.processes().is_none().then(|| {
         "the target's processes cannot be told from others (they belong to another user, or stand behind a container's \
          port), so rounds that other processes disturb go unnoticed"
             .to_owned()
@@ -95,7 +90,7 @@ fn blank_record(prepared: &Prepared, run: RunId) -> Record {
 pub struct Measuring<'a> {
     record: Record,
     directory: RunDirectory,
-    standing: Standing,
+    targets: ReadyTargets,
     arms: Arms,
     redo: Redo,
     twin: Twin,
@@ -142,8 +137,8 @@ impl<'a> Measuring<'a> {
         let twin = Twin::from_environment()?;
         twin.join(&mut prepared.plan, prepared.seed);
         limits::check_open_files(&prepared.plan, os::raise_open_files_limit())?;
-        let standing = stand_up(&mut prepared, interrupt)?;
-        prepared.warnings.extend(unattributed(&standing));
+        let targets = start_targets(&mut prepared, interrupt)?;
+        prepared.warnings.extend(unattributed(&targets));
         let fitness = fitness::examine(&prepared.plan.placement, out, WATCHED);
         prepared.warnings.extend(warnings::of(&fitness));
         tell(&preview::what(&prepared, output::width()))?;
@@ -156,7 +151,7 @@ impl<'a> Measuring<'a> {
         Ok(Self {
             record,
             directory,
-            standing,
+            targets,
             arms,
             redo,
             twin,
@@ -173,6 +168,8 @@ impl<'a> Measuring<'a> {
 impl Measuring<'_> {
     /// Runs the course on the server's CPUs: the orchestrator must not disturb the worker.
     pub fn run(mut self, course: &mut dyn Course) -> Measured {
+        // What a server or a worker leaves behind is no stranger.
+        os::adopt_orphans();
         let all_cpus = os::allowed_cpus();
         // Where pinning is not possible, the plan's placement holds for no process, and the worker says so.
         let _ = os::pin_process(&self.record.plan.placement.server_cpus);
@@ -182,9 +179,9 @@ impl Measuring<'_> {
             twin: self.twin,
             arms: &self.arms,
             placement: &placement,
-            watch: Watch::over(&placement, &self.standing),
+            watch: Watch::over(&placement, &self.targets),
             seed: self.record.seed,
-            standing: &mut self.standing,
+            targets: &mut self.targets,
             work_dir: &work_dir,
             interrupt: self.interrupt,
         };
@@ -206,7 +203,7 @@ impl Measuring<'_> {
             progress: &mut progress,
         }
         .execute();
-        drop(self.standing);
+        drop(self.targets);
         let _ = os::pin_process(&all_cpus);
         let failure = take_in(&mut self.record, finished);
         Measured {

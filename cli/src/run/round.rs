@@ -22,7 +22,7 @@ use crate::process::worker;
 use crate::run::conditions::Watch;
 use crate::run::identity;
 use crate::run::twin::Twin;
-use crate::targets::{CountsSoFar, Standing, counted_between};
+use crate::targets::{self, ReadyTargets, TargetCounts, counted_between};
 
 /// What all rounds of a run share.
 pub struct Surroundings<'a> {
@@ -31,7 +31,7 @@ pub struct Surroundings<'a> {
     /// The seed of every draw.
     pub seed: u64,
     /// What stands behind targets that are not embedded.
-    pub standing: &'a mut Standing,
+    pub targets: &'a mut ReadyTargets,
     /// Where workloads make their files.
     pub work_dir: &'a Path,
     /// A runtime that stands in the run under two names.
@@ -110,11 +110,13 @@ fn measure(
     let program = around.arms.worker(cell.arm).map_err(|error| {
         of_arm(Failure::could_not_run("the worker's program cannot be found").caused_by(error))
     })?;
-    let plan = worker_plan(scenario, cell, around, servers.addresses(around.standing));
+    let plan = worker_plan(scenario, cell, around, servers.addresses(around.targets));
     let result = worker::measure(&program, &plan, around.interrupt, &mut || servers.live());
     // A server that died is the cause of whatever the worker ran into, so it is asked first.
-    match (result, servers.counts(around.standing)) {
-        (Ok(reply), Ok(counts)) => Ok(outcome(reply, counts, scenario, &plan.runtime)?),
+    match (result, servers.counts(around.targets)) {
+        (Ok(reply), Ok(counts)) => {
+            Ok(outcome(reply, counts, scenario, &plan.runtime).map_err(of_arm)?)
+        }
         (Ok(reply), Err(silent)) => Err(without_counts(reply, silent)),
         (Err(_), Err(gone)) => Err(of_arm(gone).into()),
         (Err(trouble), Ok(_)) => Err(of_arm(Failure::from(trouble)).into()),
@@ -141,7 +143,7 @@ fn without_counts(reply: WorkerResult, failure: Failure) -> Broken {
 
 fn outcome(
     reply: WorkerResult,
-    counts: CountsSoFar,
+    counts: TargetCounts,
     scenario: &PlannedScenario,
     runtime: &str,
 ) -> Result<Outcome, Failure> {
@@ -219,10 +221,11 @@ fn compared(
 /// The servers of one round, by target name. Dropping them ends the embedded ones.
 struct RoundServers {
     embedded: BTreeMap<String, Embedded>,
-    external: Vec<String>,
+    /// Those that are there already, with their URLs in the plan.
+    external: BTreeMap<String, String>,
     /// The arm's own server, with its URL.
     of_arm: BTreeMap<String, (ServerProcess, String)>,
-    before: CountsSoFar,
+    before: TargetCounts,
 }
 
 /// An embedded server, and what it had counted when it was ready: filling tables costs it more CPU time than a round.
@@ -265,9 +268,9 @@ impl RoundServers {
     ) -> Result<Self, Failure> {
         let mut servers = Self {
             embedded: BTreeMap::new(),
-            external: Vec::new(),
+            external: BTreeMap::new(),
             of_arm: BTreeMap::new(),
-            before: CountsSoFar::new(),
+            before: TargetCounts::new(),
         };
         for (target, planned) in &scenario.servers {
             match planned {
@@ -275,7 +278,9 @@ impl RoundServers {
                     let embedded = Embedded::start(server, behaviour, around)?;
                     servers.embedded.insert(target.clone(), embedded);
                 }
-                PlannedServer::External { .. } => servers.external.push(target.clone()),
+                PlannedServer::External { url, .. } => {
+                    servers.external.insert(target.clone(), url.clone());
+                }
                 PlannedServer::Arm { url } => {
                     let command = around.arms.server(arm).ok_or_else(|| {
                         Failure::could_not_run("this run has no arms to start a server of")
@@ -288,7 +293,7 @@ impl RoundServers {
                 }
             }
         }
-        servers.before = around.standing.counts(servers.external.iter())?;
+        servers.before = around.targets.counts(servers.external.keys())?;
         Ok(servers)
     }
 
@@ -301,15 +306,18 @@ impl RoundServers {
         !processes.any(ServerProcess::is_gone)
     }
 
-    fn addresses(&self, standing: &Standing) -> BTreeMap<String, TargetAddress> {
+    fn addresses(&self, targets: &ReadyTargets) -> BTreeMap<String, TargetAddress> {
         let embedded = self.embedded.iter().map(|(target, embedded)| {
-            let url = embedded_url(target, &embedded.process);
+            // A workload of the user's own may have a target of another kind.
+            let address = embedded.process.address().to_string();
+            let url = targets::url_at(target, &address);
+            let url = url.unwrap_or_else(|| format!("http://{address}"));
             (target.clone(), TargetAddress { url, mock: true })
         });
         let external = self
             .external
             .iter()
-            .filter_map(|target| Some((target.clone(), standing.address(target)?)));
+            .filter_map(|(target, url)| Some((target.clone(), targets.address(target, url)?)));
         let of_arm = self.of_arm.iter().map(|(target, (_, url))| {
             let url = url.clone();
             (target.clone(), TargetAddress { url, mock: false })
@@ -317,8 +325,8 @@ impl RoundServers {
         embedded.chain(external).chain(of_arm).collect()
     }
 
-    fn counts(&mut self, standing: &mut Standing) -> Result<CountsSoFar, Failure> {
-        let after = standing.counts(self.external.iter())?;
+    fn counts(&mut self, targets: &mut ReadyTargets) -> Result<TargetCounts, Failure> {
+        let after = targets.counts(self.external.keys())?;
         let mut counts = counted_between(&self.before, after);
         for (process, _) in self.of_arm.values_mut() {
             process.still_there().map_err(died_while_measured)?;
@@ -330,15 +338,6 @@ impl RoundServers {
             );
         }
         Ok(counts)
-    }
-}
-
-/// An embedded database takes any user; the name is for its own log lines only.
-fn embedded_url(target: &str, process: &ServerProcess) -> String {
-    match target {
-        "db" => format!("postgres://photofinish@{}/photofinish", process.address()),
-        "ws" => format!("ws://{}", process.address()),
-        _ => format!("http://{}", process.address()),
     }
 }
 

@@ -80,14 +80,14 @@ impl Sameness {
         let directory = tempfile::tempdir().map_err(|error| {
             Failure::could_not_run("cannot make a temporary directory").caused_by(error)
         })?;
-        let mut standing = targets.stand_up(&plan.placement.server_cpus, interrupt)?;
+        let mut targets = targets.start(&plan.placement.server_cpus, interrupt)?;
         let mut around = Surroundings {
             twin: Twin::default(),
             arms: &Arms::None,
             placement: &plan.placement,
-            watch: Watch::over(&plan.placement, &standing),
+            watch: Watch::over(&plan.placement, &targets),
             seed,
-            standing: &mut standing,
+            targets: &mut targets,
             work_dir: directory.path(),
             interrupt,
         };

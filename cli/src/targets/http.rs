@@ -11,8 +11,9 @@ use photofinish_record::ServerCounts;
 use photofinish_scenarios::protocol::http::{Limits, Method, ResponseReader};
 use url::Url;
 
-use super::{External, FORMS, loopback};
+use super::{Target, TargetKind, TargetServer, Values, forms, loopback};
 use crate::exit::Failure;
+use crate::interrupt::Interrupt;
 use crate::store::redaction;
 
 /// How long a server may take to answer the probe.
@@ -21,9 +22,54 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest answer to a probe that is read.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
+pub(super) static KIND: TargetKind = TargetKind {
+    name: "http",
+    server: "http",
+    url: "http://{address}",
+    options: &[STATUS],
+    forms: "http=http://HOST:PORT[/PATH], http-status=URL of nginx's stub_status",
+    parse: Some(parse),
+};
+
+/// Option for the URL of a status page.
+const STATUS: &str = "status";
+
+fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
+    let status = values.options.get(STATUS);
+    Ok(Box::new(HttpUrls {
+        page: parse_url(values.url)?,
+        status: status.map(|url| parse_url(url)).transpose()?,
+    }))
+}
+
+/// A server and its status page.
+#[derive(Debug)]
+struct HttpUrls {
+    page: Url,
+    status: Option<Url>,
+}
+
+impl Target for HttpUrls {
+    fn urls(&self) -> Vec<&Url> {
+        [&self.page].into_iter().chain(&self.status).collect()
+    }
+
+    fn safe_url(&self) -> String {
+        redaction::url(&self.page)
+    }
+
+    fn start(
+        self: Box<Self>,
+        _: &[usize],
+        _: &Interrupt,
+    ) -> Result<Box<dyn TargetServer>, Failure> {
+        Ok(Box::new(Http::probe(self.page, self.status)?))
+    }
+}
+
 /// Reads a URL that a plain HTTP client can use.
-pub fn parse(text: &str) -> Result<Url, Failure> {
-    let wrong = |message: &str| Failure::usage(format!("--target http: {message}")).hint(FORMS);
+fn parse_url(text: &str) -> Result<Url, Failure> {
+    let wrong = |message: &str| Failure::usage(format!("--target http: {message}")).hint(forms());
     let url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
     match url.scheme() {
         "http" if url.password().is_some() || !url.username().is_empty() => {
@@ -38,15 +84,14 @@ pub fn parse(text: &str) -> Result<Url, Failure> {
 }
 
 /// A server that answered the probe.
-pub struct Http {
+struct Http {
     url: Url,
     software: Option<String>,
     status: Option<StatusPage>,
 }
 
 impl Http {
-    /// Finds out whether it is there, and what it is.
-    pub fn probe(url: Url, status: Option<Url>) -> Result<Self, Failure> {
+    fn probe(url: Url, status: Option<Url>) -> Result<Self, Failure> {
         let answer = get(&url)?;
         let software = header(&answer, "server").map(str::to_owned);
         let status = status.map(StatusPage::probe).transpose()?;
@@ -58,13 +103,9 @@ impl Http {
     }
 }
 
-impl External for Http {
+impl TargetServer for Http {
     fn url(&self) -> &str {
         self.url.as_str()
-    }
-
-    fn safe_url(&self) -> String {
-        redaction::url(&self.url)
     }
 
     fn software(&self) -> Option<String> {
@@ -232,7 +273,7 @@ mod tests {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/", closed.local_addr().expect("an address"));
         drop(closed);
-        let failure = Http::probe(parse(&url).expect("a URL"), None)
+        let failure = Http::probe(parse_url(&url).expect("a URL"), None)
             .err()
             .expect("refused");
         assert_eq!(failure.exit(), crate::exit::Exit::CouldNotRun);

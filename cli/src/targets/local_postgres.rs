@@ -24,10 +24,11 @@ use photofinish_record::ServerCounts;
 use photofinish_record::hex;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
+use url::Url;
 
-use super::External;
 use super::postgres::Postgres;
 use super::postgres_client::Client;
+use super::{Target, TargetServer};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::output;
@@ -35,41 +36,63 @@ use crate::process::guard;
 use crate::process::server::ServerProcess;
 use crate::request::placement;
 
-/// How long the server may take to accept connections.
+/// Timeout for the server to accept connections.
 const READY: Duration = Duration::from_secs(50);
 
-/// How long it may take to shut down in order.
+/// Timeout for an orderly shutdown.
 const LEAVING: Duration = Duration::from_secs(8);
 
-/// Pause between two looks at a server that starts or ends.
+/// Polling interval while the server starts or ends.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Pause between two looks at a server that runs.
+/// Polling interval while the server runs.
 const LOOK_AFTER: Duration = Duration::from_millis(500);
 
-/// Sessions it serves at most; its default of 100 is fewer than a sweep may ask for.
+/// Maximum number of sessions; the default of 100 is fewer than a sweep may need.
 const MOST_CONNECTIONS: u32 = 1000;
 
-/// The server's version as a number: 150018 is 15.18.
+/// Query for the server's version as a number: 150018 is 15.18.
 const VERSION: &str = "SELECT current_setting('server_version_num')";
 
-/// From this version on a session's counts are there when its connection is seen closed; before, a collector process
-/// adds them at some later time, which would look like a lost request.
+/// First version that has counted a session by the time its connection is closed; earlier ones leave that to a collector
+/// process, and the delay would look like a lost request.
 const FIRST_THAT_COUNTS_AT_ONCE: u64 = 150_000;
 
-/// Sessions that were opened in the measured database and are closed by now.
+/// Query for the number of closed sessions of the measured database.
 const SESSIONS: &str = "SELECT sessions FROM pg_stat_database WHERE datname = 'postgres'";
 
-/// Transactions that sessions closed by now have ended; one of them is the server's own, for each login. Exchanges it
-/// does not count.
+/// Query for the number of transactions of closed sessions, one of which is the server's own for each login. The server
+/// does not count exchanges.
 const TRANSACTIONS: &str =
     "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'postgres'";
 
 /// The one role and its database.
 const ROLE: &str = "photofinish";
 
+/// The request for a throwaway server.
+#[derive(Debug)]
+pub struct ThrowawayPostgres;
+
+impl Target for ThrowawayPostgres {
+    fn urls(&self) -> Vec<&Url> {
+        Vec::new()
+    }
+
+    fn safe_url(&self) -> String {
+        "local".to_owned()
+    }
+
+    fn start(
+        self: Box<Self>,
+        cpus: &[usize],
+        interrupt: &Interrupt,
+    ) -> Result<Box<dyn TargetServer>, Failure> {
+        Ok(Box::new(LocalPostgres::start(cpus, interrupt)?))
+    }
+}
+
 /// A throwaway server, seen from the orchestrator.
-pub struct LocalPostgres {
+struct LocalPostgres {
     server: Postgres,
     /// A session in a database that nothing is measured in, so that its own doings are not counted.
     monitor: Client,
@@ -79,7 +102,7 @@ pub struct LocalPostgres {
 
 impl LocalPostgres {
     /// Starts one on the `cpus`, and waits until it accepts connections.
-    pub fn start(cpus: &[usize], interrupt: &Interrupt) -> Result<Self, Failure> {
+    fn start(cpus: &[usize], interrupt: &Interrupt) -> Result<Self, Failure> {
         // Found here as well as by the guard, so that what is missing is said plainly.
         let binaries = Binaries::find()?;
         let program = std::env::current_exe()
@@ -108,13 +131,9 @@ impl LocalPostgres {
     }
 }
 
-impl External for LocalPostgres {
+impl TargetServer for LocalPostgres {
     fn url(&self) -> &str {
         self.server.url()
-    }
-
-    fn safe_url(&self) -> String {
-        "local".to_owned()
     }
 
     fn software(&self) -> Option<String> {
@@ -141,7 +160,7 @@ impl External for LocalPostgres {
     }
 }
 
-/// Where PostgreSQL's programs are.
+/// The directory of PostgreSQL's programs.
 struct Binaries {
     directory: PathBuf,
 }
@@ -184,7 +203,7 @@ fn newest(root: &Path) -> Option<PathBuf> {
         .map(|(_, directory)| directory)
 }
 
-/// What the guard says once the server accepts connections.
+/// The guard's line once the server accepts connections.
 #[derive(Serialize, Deserialize)]
 struct Ready {
     ready: String,
@@ -193,23 +212,23 @@ struct Ready {
     url: String,
 }
 
-/// The guard's whole life: start the server, say where it is, wait for the end of stdin, leave nothing behind.
+/// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
 pub fn guard(cpus: &[usize], binaries: PathBuf) -> Result<(), Failure> {
     let interrupt = Interrupt::on_signals()
         .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))?;
     os::pin_process(cpus)
         .map_err(|error| Failure::could_not_run("cannot pin PostgreSQL").caused_by(error))?;
     let (_on_interrupt, end) = guard::end(&interrupt);
-    let home = Home::make(&Binaries {
+    let cluster = Cluster::create(&Binaries {
         directory: binaries,
     })?;
-    let mut server = Server::start(home)?;
+    let mut server = Server::start(cluster)?;
     server.announce()?;
     server.look_after(&end)
 }
 
 /// A directory with an initialised cluster, owned by the user the server runs as.
-struct Home {
+struct Cluster {
     /// `None` where this process is not root and needs no other user.
     user: Option<User>,
     directory: TempDir,
@@ -217,8 +236,8 @@ struct Home {
     postgres: PathBuf,
 }
 
-impl Home {
-    fn make(binaries: &Binaries) -> Result<Self, Failure> {
+impl Cluster {
+    fn create(binaries: &Binaries) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             Failure::could_not_run("cannot make a directory for PostgreSQL").caused_by(error)
         };
@@ -227,28 +246,28 @@ impl Home {
             .prefix("photofinish-postgres-")
             .tempdir()
             .map_err(failed)?;
-        let home = Self {
+        let cluster = Self {
             user,
             directory,
             password: random_password()?,
             postgres: binaries.program("postgres"),
         };
-        fs::set_permissions(home.path(), Permissions::from_mode(0o700)).map_err(failed)?;
-        let password_file = home.path().join("password");
-        fs::write(&password_file, &home.password).map_err(failed)?;
-        for path in [home.path(), &password_file] {
-            home.hand_over(path).map_err(failed)?;
+        fs::set_permissions(cluster.path(), Permissions::from_mode(0o700)).map_err(failed)?;
+        let password_file = cluster.path().join("password");
+        fs::write(&password_file, &cluster.password).map_err(failed)?;
+        for path in [cluster.path(), &password_file] {
+            cluster.hand_over(path).map_err(failed)?;
         }
-        home.initialise(&binaries.program("initdb"), &password_file)?;
+        cluster.initialise(&binaries.program("initdb"), &password_file)?;
         fs::remove_file(&password_file).map_err(failed)?;
-        Ok(home)
+        Ok(cluster)
     }
 
     fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    fn cluster(&self) -> PathBuf {
+    fn data(&self) -> PathBuf {
         self.path().join("cluster")
     }
 
@@ -272,7 +291,7 @@ impl Home {
         let mut command = self.command(initdb);
         command
             .arg("--pgdata")
-            .arg(self.cluster())
+            .arg(self.data())
             .arg("--pwfile")
             .arg(password_file);
         command.args([
@@ -317,23 +336,23 @@ fn random_password() -> Result<String, Failure> {
     Ok(hex(bytes))
 }
 
-/// A running server; dropping it shuts it down, and with its [`Home`] goes the directory.
+/// A running server; dropping it shuts it down, and with its [`Cluster`] goes the directory.
 struct Server {
     process: Child,
     address: SocketAddr,
-    home: Home,
+    cluster: Cluster,
 }
 
 impl Server {
-    fn start(home: Home) -> Result<Self, Failure> {
+    fn start(cluster: Cluster) -> Result<Self, Failure> {
         let failed = |error| Failure::could_not_run("cannot start PostgreSQL").caused_by(error);
         let address = guard::free_address().map_err(failed)?;
-        let mut command = home.command(&home.postgres);
+        let mut command = cluster.command(&cluster.postgres);
         command
             .arg("-D")
-            .arg(home.cluster())
+            .arg(cluster.data())
             .arg("-k")
-            .arg(home.path());
+            .arg(cluster.path());
         command.args(["-h", "127.0.0.1", "-p", &address.port().to_string()]);
         command.args(["-c", &format!("max_connections={MOST_CONNECTIONS}")]);
         // It would come at a moment of its own, into some rounds and not into others, and its transactions would be
@@ -344,7 +363,7 @@ impl Server {
         let mut server = Self {
             process,
             address,
-            home,
+            cluster,
         };
         server.wait_until_ready()?;
         Ok(server)
@@ -352,7 +371,7 @@ impl Server {
 
     /// The server writes its state into the last line of its lock file.
     fn wait_until_ready(&mut self) -> Result<(), Failure> {
-        let lock_file = self.home.cluster().join("postmaster.pid");
+        let lock_file = self.cluster.data().join("postmaster.pid");
         let deadline = Instant::now() + READY;
         while Instant::now() < deadline {
             let state = fs::read_to_string(&lock_file).unwrap_or_default();
@@ -379,7 +398,7 @@ impl Server {
     fn announce(&self) -> Result<(), Failure> {
         let Self {
             address,
-            home: Home { password, .. },
+            cluster: Cluster { password, .. },
             ..
         } = self;
         let url = format!("postgres://{ROLE}:{password}@{address}/postgres");
@@ -409,9 +428,9 @@ impl Server {
     }
 
     /// SIGINT ends every session and shuts down in order; SIGQUIT does so at once.
-    fn ask_to_end(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.process.id()).expect("process ids fit");
-        // Fails only for a process that is gone, and that one was asked for.
+        // Fails only if the process is gone.
         let _ = kill(Pid::from_raw(id), signal);
     }
 
@@ -433,7 +452,7 @@ impl Drop for Server {
             if !matches!(self.process.try_wait(), Ok(None)) {
                 return;
             }
-            self.ask_to_end(signal);
+            self.signal(signal);
             if self.ended_within(LEAVING) {
                 return;
             }

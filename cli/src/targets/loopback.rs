@@ -1,6 +1,6 @@
-//! Loopback or not: load goes to this machine alone unless somebody says otherwise.
+//! Loopback addresses: without `--allow-remote`, load goes to this machine only.
 //!
-//! A name is resolved, and every address it stands for must be a loopback address. Nothing is connected to here.
+//! A name is resolved, and all of its addresses must be loopback addresses. Nothing is connected to here.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -12,14 +12,14 @@ use crate::exit::Failure;
 /// The port of a URL whose scheme has no default one known to the parser.
 const POSTGRES_PORT: u16 = 5432;
 
-/// Every address the URL's host stands for.
+/// All addresses of the URL's host.
 pub fn addresses(url: &Url) -> Result<Vec<SocketAddr>, Failure> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or(POSTGRES_PORT);
     resolve(host.trim_start_matches('[').trim_end_matches(']'), port)
 }
 
-/// Every address a host stands for; there is at least one.
+/// All addresses of a host; there is at least one.
 pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     let unknown =
         || Failure::could_not_run(format!("the host `{host}` is not known")).hint("check its name");
@@ -34,7 +34,7 @@ pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     }
 }
 
-/// The processes that serve the URL on this machine, none where that is another one; `None` where nobody can tell.
+/// Processes on this machine that serve the URL; none if that is another machine, `None` if they cannot be known.
 pub fn listeners(url: &Url) -> Option<Vec<u32>> {
     let addresses = addresses(url).ok()?;
     let found = os::listeners_on(addresses.first()?.port());
@@ -45,7 +45,7 @@ pub fn listeners(url: &Url) -> Option<Vec<u32>> {
     }
 }
 
-/// Refuses a URL that leads anywhere but to this machine.
+/// Refuses a URL of another machine.
 pub fn require(url: &Url) -> Result<(), Failure> {
     let remote = addresses(url)?
         .into_iter()

@@ -3,18 +3,18 @@
 //! Its URL may hold a password; without one, `PGPASSWORD` is taken from the environment. The password goes into the
 //! worker's plan and nowhere else. What it counts is not asked for: others may be using it.
 
-use photofinish_record::ServerCounts;
 use photofinish_scenarios::protocol::postgres::PgTarget;
 use url::Url;
 
 use super::postgres_client::Client;
-use super::{External, FORMS};
+use super::{Target, TargetServer, forms};
 use crate::exit::Failure;
+use crate::interrupt::Interrupt;
 
 /// Reads a URL that names a host, a user and a database.
-pub fn parse(text: &str) -> Result<Database, Failure> {
+pub(super) fn parse(text: &str) -> Result<Database, Failure> {
     // Neither message shows what was written, which may hold a password.
-    let wrong = |message: String| Failure::usage(format!("--target db: {message}")).hint(FORMS);
+    let wrong = |message: String| Failure::usage(format!("--target db: {message}")).hint(forms());
     let mut url = Url::parse(text).map_err(|error| wrong(format!("not a URL: {error}")))?;
     if url.password().is_none()
         && let Ok(password) = std::env::var("PGPASSWORD")
@@ -34,21 +34,29 @@ pub struct Database {
 }
 
 impl Database {
-    /// Its URL, password and all.
-    pub fn url(&self) -> &Url {
-        &self.url
-    }
-
-    /// Its URL without the password.
-    pub fn safe_url(&self) -> String {
-        self.target.to_string()
-    }
-
     /// Logs in to another database of the same server.
     pub fn connect_to(&self, database: &str) -> Result<Client, Failure> {
         let mut target = self.target.clone();
         database.clone_into(&mut target.config.database);
         Client::connect(&target)
+    }
+}
+
+impl Target for Database {
+    fn urls(&self) -> Vec<&Url> {
+        vec![&self.url]
+    }
+
+    fn safe_url(&self) -> String {
+        self.target.to_string()
+    }
+
+    fn start(
+        self: Box<Self>,
+        _: &[usize],
+        _: &Interrupt,
+    ) -> Result<Box<dyn TargetServer>, Failure> {
+        Ok(Box::new(Postgres::probe(*self)?))
     }
 }
 
@@ -59,7 +67,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Finds out whether it is there, lets us in, and what it is.
+    /// Logs in.
     pub fn probe(database: Database) -> Result<Self, Failure> {
         let client = Client::connect(&database.target)?;
         // Distributions put their own build's name behind it.
@@ -76,20 +84,12 @@ impl Postgres {
     }
 }
 
-impl External for Postgres {
+impl TargetServer for Postgres {
     fn url(&self) -> &str {
         self.database.url.as_str()
     }
 
-    fn safe_url(&self) -> String {
-        self.database.safe_url()
-    }
-
     fn software(&self) -> Option<String> {
         self.software.clone()
-    }
-
-    fn counts(&mut self) -> Result<Option<ServerCounts>, Failure> {
-        Ok(None)
     }
 }

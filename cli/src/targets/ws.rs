@@ -5,16 +5,31 @@
 
 use std::net::TcpStream;
 
-use photofinish_record::ServerCounts;
 use url::Url;
 
-use super::{External, FORMS, loopback};
+use super::{Target, TargetKind, TargetServer, Values, forms, loopback};
 use crate::exit::Failure;
+use crate::interrupt::Interrupt;
 use crate::store::redaction;
 
+pub(super) static KIND: TargetKind = TargetKind {
+    name: "ws",
+    server: "ws",
+    url: "ws://{address}",
+    options: &[],
+    forms: "ws=ws://HOST:PORT[/PATH]",
+    parse: Some(parse),
+};
+
+fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
+    Ok(Box::new(WebSocket {
+        url: parse_url(values.url)?,
+    }))
+}
+
 /// Reads a URL that a plain WebSocket client can use.
-pub fn parse(text: &str) -> Result<Url, Failure> {
-    let wrong = |message: &str| Failure::usage(format!("--target ws: {message}")).hint(FORMS);
+fn parse_url(text: &str) -> Result<Url, Failure> {
+    let wrong = |message: &str| Failure::usage(format!("--target ws: {message}")).hint(forms());
     let url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
     match url.scheme() {
         "ws" if url.password().is_some() || !url.username().is_empty() => {
@@ -31,39 +46,38 @@ pub fn parse(text: &str) -> Result<Url, Failure> {
     }
 }
 
-/// A server that took a connection.
-pub struct WebSocket {
+#[derive(Debug)]
+struct WebSocket {
     url: Url,
 }
 
-impl WebSocket {
-    /// Finds out whether it is there.
-    pub fn probe(url: Url) -> Result<Self, Failure> {
-        let addresses = loopback::addresses(&url)?;
-        TcpStream::connect(&addresses[..]).map_err(|error| {
-            Failure::could_not_run(format!("no answer from {}", redaction::url(&url)))
-                .caused_by(error)
-                .hint("start the server, or leave --target out to measure against the embedded one")
-        })?;
-        Ok(Self { url })
-    }
-}
-
-impl External for WebSocket {
-    fn url(&self) -> &str {
-        self.url.as_str()
+impl Target for WebSocket {
+    fn urls(&self) -> Vec<&Url> {
+        vec![&self.url]
     }
 
     fn safe_url(&self) -> String {
         redaction::url(&self.url)
     }
 
-    fn software(&self) -> Option<String> {
-        None
+    fn start(
+        self: Box<Self>,
+        _: &[usize],
+        _: &Interrupt,
+    ) -> Result<Box<dyn TargetServer>, Failure> {
+        let addresses = loopback::addresses(&self.url)?;
+        TcpStream::connect(&addresses[..]).map_err(|error| {
+            Failure::could_not_run(format!("no answer from {}", redaction::url(&self.url)))
+                .caused_by(error)
+                .hint("start the server, or leave --target out to measure against the embedded one")
+        })?;
+        Ok(self)
     }
+}
 
-    fn counts(&mut self) -> Result<Option<ServerCounts>, Failure> {
-        Ok(None)
+impl TargetServer for WebSocket {
+    fn url(&self) -> &str {
+        self.url.as_str()
     }
 }
 
@@ -76,7 +90,11 @@ mod tests {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("ws://{}/", closed.local_addr().expect("an address"));
         drop(closed);
-        let failure = WebSocket::probe(parse(&url).expect("a URL"))
+        let target = Box::new(WebSocket {
+            url: parse_url(&url).expect("a URL"),
+        });
+        let failure = target
+            .start(&[], &Interrupt::default())
             .err()
             .expect("refused");
         assert_eq!(failure.exit(), crate::exit::Exit::CouldNotRun);

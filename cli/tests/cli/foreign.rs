@@ -106,7 +106,17 @@ fn a_site_that_tells_nothing_of_itself_is_looked_at_first() {
     its_rules_were_obeyed(&sandbox);
     run(&["scrape", "--set=pages=[\"/\", \"/pages/one\"]"]);
     run(&["download", "--set=documents=[\"/pages/two\"]"]);
-    let there = ["run", "scrape", "--runtimes=tokio", "--target", &target];
+    // Without a page of the user's, it is the address that is asked for.
+    run(&["scrape"]);
+    let nowhere = "--set=pages=['/pages/7']";
+    let there = [
+        "run",
+        "scrape",
+        "--runtimes=tokio",
+        "--target",
+        &target,
+        nowhere,
+    ];
     let told = ["GET /pages/7 answered 404", "--set 'pages=[\"/\"]'"];
     sandbox.run(&[&there, &TINY[..]].concat()).check(1, &told);
     fs::write(site.join("robots.txt"), "user-agent: *\ndisallow: /\n").expect("written");
@@ -220,8 +230,10 @@ fn an_echo_and_a_chat_in_python_are_talked_to_like_our_own() {
     wait_for("the Python server", || {
         std::net::TcpStream::connect(&address).ok().map(drop)
     });
-    let target = format!("ws=ws://{address}");
-    let workloads = ["run", "ws-echo", "ws-chat", "--target", &target];
-    sandbox.run(&[&workloads, &TINY[..]].concat()).check(0, &[]);
-    every_operation_was_right(&sandbox.record());
+    for (workload, path) in [("ws-echo", "echo"), ("ws-chat", "chat")] {
+        let target = format!("ws=ws://{address}/{path}");
+        let run = ["run", workload, "--target", &target];
+        sandbox.run(&[&run, &TINY[..]].concat()).check(0, &[]);
+        every_operation_was_right(&sandbox.record());
+    }
 }

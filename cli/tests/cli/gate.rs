@@ -10,7 +10,7 @@ use photofinish_record::Arm;
 use serde_json::{Value, json};
 
 use crate::schemas;
-use crate::support::{Finished, Sandbox, program, wait_for, wait_until_gone};
+use crate::support::{Finished, Sandbox, is_gone, program, python, wait_for, wait_until_gone};
 
 /// Rounds so short that forty pairs take seconds.
 const SHORT: [&str; 5] = [
@@ -298,6 +298,23 @@ fn arms_that_make_no_sense_are_usage_errors() {
         &["null", "--rounds=3", "--baseline=x"],
         &["--rounds is not for a gate"],
     );
+    refused(
+        &["http-get", "--base-rev=HEAD", "--server=./a {port}"],
+        &[
+            "--server: the command has no {exe}",
+            "'{exe} --port {port}'",
+        ],
+    );
+    refused(
+        &["http-get", "--base-rev=HEAD", "--server={exe}"],
+        &["--server: the command has no {port}"],
+    );
+    // Here is no repository: the scenario is looked at before anything of a revision is.
+    sandbox.write("typo.toml", "workload = 'http-gte'\n");
+    refused(
+        &["typo.toml", "--base-rev=HEAD", "--server={exe} {port}"],
+        &["typo.toml:1", "unknown workload `http-gte`"],
+    );
     let elsewhere = ["--server-url=http://192.0.2.1:{port}/"];
     let arms = [
         "http-get",
@@ -366,6 +383,8 @@ fn two_builds_of_a_program_are_workers_and_every_round_is_one_of_them() {
     let gated = record.plan.gate.as_ref().expect("a gate");
     assert!(gated.base.identity.is_some(), "{gated:?}");
     assert_eq!(gated.base.identity, gated.head.identity);
+    let copies = |warning: &String| warning.contains("the same program, byte for byte");
+    assert!(record.warnings.iter().any(copies), "{:?}", record.warnings);
     assert_eq!(record.rounds.len(), 20);
     // An arm that is no such program is told as what it is.
     let arguments = ["gate", "null", "--base-exe", "/bin/true", "--head-exe"];
@@ -404,10 +423,17 @@ fn another_revision_is_built_beside_the_working_tree_and_leaves_no_worktree() {
     );
     assert_ne!(changed, server);
     write("src/main.rs", &changed);
+    // As in a pre-commit hook: there is staged work, and git's variables lead to it.
+    write("staged", "");
+    git(&["add", "staged"]);
+    let index = project.join(".git/index");
+    let staged = std::fs::read(&index).expect("an index");
     let gate = |more: &[&str]| {
         let arguments = [&["gate", "http-get", "--base-rev=HEAD"], more, &SHORT[..]].concat();
         let mut command = sandbox.command(&arguments);
         command.current_dir(&project).env_remove("CARGO_TARGET_DIR");
+        command.env("GIT_DIR", project.join(".git"));
+        command.env("GIT_INDEX_FILE", &index);
         Finished::of(&mut command)
     };
     let arms = [
@@ -423,9 +449,87 @@ fn another_revision_is_built_beside_the_working_tree_and_leaves_no_worktree() {
         "with changes",
     ];
     says(&finished, 5, &told);
+    assert!(std::fs::read(&index).is_ok_and(|after| after == staged));
     assert_eq!(git(&["worktree", "list"]).lines().count(), 1);
     let mut nowhere = sandbox.command(&["gate", "http-get", "--base-rev=nowhere"]);
     Finished::of(nowhere.current_dir(&project)).check(2, &["no revision `nowhere`"]);
+}
+
+/// A server that works, does not replace the shell that starts it, and takes a while to leave: it writes down the CPU time
+/// that it has taken then.
+const WORKING_SERVER: &str = r#"
+import os, signal, socket, sys, threading, time
+def leave(*_):
+    time.sleep(0.1)
+    with open("spent", "a") as spent:
+        spent.write(f"{time.process_time_ns()}\n")
+    os._exit(0)
+def serve(client):
+    unread = b""
+    while True:
+        while b"\r\n\r\n" not in unread:
+            more = client.recv(65536)
+            if not more:
+                return
+            unread += more
+        unread = unread.split(b"\r\n\r\n", 1)[1]
+        total = 0
+        for number in range(20000):
+            total += number
+        client.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+signal.signal(signal.SIGTERM, leave)
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    client, _ = listener.accept()
+    threading.Thread(target=serve, args=(client,), daemon=True).start()
+"#;
+
+/// The CPU time of an arm's server is the gate's own, though the shell between the two dies first: otherwise every round
+/// would be disturbed by its own server. Counted where the system counts it, in the gate and all that it has waited for,
+/// beside what the servers themselves say: no other process of a busy machine has a part in it.
+#[test]
+fn the_cpu_time_of_an_arms_server_is_the_gates_own() {
+    let Some(python) = python("socket", "its standard library") else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    sandbox.write("server.py", WORKING_SERVER);
+    // What follows keeps any shell from replacing itself with the server; the other arm's leaves the process group as well.
+    let server = format!("'{}' server.py {{port}}; true", python.display());
+    let leaves = format!("setsid {server} & wait");
+    let arms = [
+        "gate",
+        "http-get",
+        "--base-server",
+        &server,
+        "--head-server",
+        &leaves,
+    ];
+    let more = ["--max-pairs=10", "--limit=throughput=50%", "--set=path=/x"];
+    let mut gate = sandbox.start(&[&arms[..], &more, &SHORT].concat());
+    let process = gate.id();
+    wait_for("the end of the gate", || is_gone(process).then_some(()));
+    let (own, spent) = (cpu_ns(process), sandbox.path().join("spent"));
+    let finished = gate.finish();
+    assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
+    let spent = std::fs::read_to_string(spent).expect("every server leaves in its own time");
+    let spent: Vec<u64> = spent
+        .lines()
+        .map(|line| line.parse().expect("ns"))
+        .collect();
+    assert_eq!(spent.len(), sandbox.record().rounds.len(), "{spent:?}");
+    let spent: u64 = spent.iter().sum();
+    assert!(own >= spent, "{own} ns in all, {spent} ns in the servers");
+}
+
+/// CPU time of a process that nobody has waited for yet, and of all that it has waited for.
+fn cpu_ns(process: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("not waited for");
+    let (_, after_name) = stat.rsplit_once(')').expect("a name");
+    let times = after_name.split_whitespace().skip(11).take(4);
+    times
+        .map(|ticks| ticks.parse::<u64>().expect("ticks") * 10_000_000)
+        .sum()
 }
 
 #[test]

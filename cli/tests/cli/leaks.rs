@@ -213,6 +213,11 @@ impl Watch {
 const UNCHECKED: Checks<'static> = Checks {
     server: &|_, _| Ok(()),
     gate: &|_, _| Ok(()),
+    default_server: &|target| match target {
+        "db" => Some("postgres"),
+        "ws" => Some("ws"),
+        _ => Some("http"),
+    },
 };
 
 /// A watch under one runtime.

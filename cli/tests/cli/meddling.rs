@@ -99,7 +99,7 @@ fn check(scenario: &str, kind: &str, more: &[&str], meddling: Meddling, told: &[
     let run = |address: &str| {
         let target = match kind {
             "postgres" => format!("db=postgres://photofinish@{address}/"),
-            "ws" => format!("ws=ws://{address}/"),
+            "ws" => format!("ws=ws://{address}/{}", scenario.replace("ws-", "")),
             _ => format!("http=http://{address}/"),
         };
         let arguments = ["run", scenario, "--target", &target, "--set=unit=1ms"];
@@ -304,7 +304,7 @@ fn a_wrong_message_in_a_room_that_fills_is_wrong_too() {
     let other = frames(|_, frame| replaced(frame, b"message 2", b"message 7"));
     let sandbox = Sandbox::new();
     let (_server, address) = served(&sandbox, &["ws"]);
-    let target = format!("ws=ws://{}/", other.before(&address));
+    let target = format!("ws=ws://{}/chat", other.before(&address));
     let arguments = ["run", "ws-chat", "--target", &target];
     let told = [
         "opening session 0 failed: wrong-content",
@@ -351,7 +351,7 @@ fn titles_documents_and_rules_that_are_not_those_of_the_site_are_told() {
     check(
         "download",
         "site",
-        SYNC_AND_TASKS,
+        &[SYNC_AND_TASKS, &["--set=documents=['/documents/1.bin']"]].concat(),
         Meddling::down(changed_document),
         &["the file of /documents/", "bytes that are not the"],
     );

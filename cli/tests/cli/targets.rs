@@ -1,8 +1,10 @@
 //! Servers that are already there: probed before anything is measured, named in the record, measured by the same
 //! scenarios.
 
-use std::io::{Read, Write};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 
 use photofinish_record::{Outcome, PlannedServer, Record};
 
@@ -75,6 +77,127 @@ fn a_server_that_is_already_there_is_measured_and_named() {
         panic!("an external server");
     };
     assert_eq!(*url, format!("http://{address}/bytes/64"));
+}
+
+/// A server that answers every request with the same, and keeps what it was asked for.
+fn listening_server() -> (String, Arc<Mutex<BTreeSet<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let asked = Arc::new(Mutex::new(BTreeSet::new()));
+    let all = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let asked = Arc::clone(&all);
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().expect("a stream")).lines();
+                while let Some(Ok(line)) = lines.next() {
+                    let mut words = line.split(' ');
+                    let is_request = matches!(words.next(), Some("GET" | "POST"));
+                    if let Some(path) = words.next().filter(|_| is_request) {
+                        asked.lock().expect("not poisoned").insert(path.to_owned());
+                    }
+                    let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 18\r\n\r\n<title>One</title>";
+                    if line.is_empty() && stream.write_all(page.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn an_address_is_asked_for_as_it_was_written() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "mine.toml",
+        "workload = 'http-get'\nparams.path = '/mine'\n",
+    );
+    sandbox.write("pathless.toml", "workload = 'http-get'\n");
+    let check = |scenario: &[&str], path: &str, code: i32, expected: &[&str]| {
+        let (address, asked) = listening_server();
+        let target = format!("--target=http=http://{address}{path}");
+        let short = [
+            "--rounds=1",
+            "--set=load.ops=3",
+            "--set=load.warmup_ops=1",
+            "--runtimes=sync",
+            "--no-redo",
+        ];
+        let finished = sandbox.run(&[&["run"], scenario, &[&target], &short].concat());
+        assert_eq!(
+            finished.code,
+            Some(code),
+            "{scenario:?} {path}: {finished:#?}"
+        );
+        // The probe asks for the address itself.
+        let probe = if path.is_empty() { "/" } else { path };
+        let mut expected: BTreeSet<_> = expected.iter().map(ToString::to_string).collect();
+        expected.insert(probe.to_owned());
+        assert_eq!(
+            *asked.lock().expect("not poisoned"),
+            expected,
+            "{scenario:?} {path}"
+        );
+    };
+    for address in ["", "/"] {
+        check(&["http-get"], address, 0, &[]);
+        check(&["pathless.toml"], address, 0, &[]);
+        check(&["http-get", "--set=path=/x"], address, 0, &["/x"]);
+        check(&["mine.toml"], address, 0, &["/mine"]);
+    }
+    check(&["http-get"], "/a?b", 0, &[]);
+    check(&["mine.toml"], "/a?b", 0, &[]);
+    // Nor does any other workload ask for what only the embedded server has.
+    for scenario in [
+        "http-connect",
+        "http-delay",
+        "http-fanout",
+        "http-limited",
+        "http-queue",
+        "http-stream",
+        "idle-connections",
+    ] {
+        check(&[scenario], "/", 0, &[]);
+    }
+    for scenario in ["scrape", "download"] {
+        check(&[scenario], "/", 0, &["/site-report"]);
+    }
+    check(&["crawl"], "/", 0, &["/robots.txt", "/site-report"]);
+    check(&["http-post"], "/", 5, &[]);
+    for scenario in ["http-errors", "http-json", "http-retry", "http-timeout"] {
+        check(&[scenario], "/", 1, &[]);
+    }
+    check(
+        &["http-json", "--set=user=/u", "--set=posts=['/p']"],
+        "/",
+        5,
+        &["/p", "/u"],
+    );
+}
+
+#[test]
+fn a_workload_that_needs_paths_of_its_own_says_which() {
+    let sandbox = Sandbox::new();
+    let (address, _) = listening_server();
+    let target = format!("--target=http=http://{address}/");
+    let run =
+        |scenario: &[&str]| sandbox.run(&[&["run"], scenario, &[&target], &TINY[..]].concat());
+    run(&["http-errors"]).check(
+        1,
+        &[
+            "expected paths of this server in `paths`, `reset` and `failing`",
+            "--set",
+        ],
+    );
+    run(&["http-errors", "--set=reset=/r"]).check(
+        2,
+        &[
+            "expected paths of the target in `failing` or `paths`",
+            "--set failing=/x",
+        ],
+    );
 }
 
 #[test]

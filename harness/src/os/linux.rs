@@ -8,7 +8,7 @@ use std::io;
 
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::sys::prctl::{set_pdeathsig, set_timerslack};
+use nix::sys::prctl::{set_child_subreaper, set_pdeathsig, set_timerslack};
 use nix::sys::resource::UsageWho;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -22,7 +22,8 @@ mod contention;
 mod perf;
 
 pub(super) use contention::{
-    cpu_times, families_cpu_ns, listen_overflows, listeners_on, throttled_ns,
+    children, cpu_times, families_cpu_ns, listen_overflows, listeners_on, reap_orphans,
+    throttled_ns,
 };
 pub(super) use perf::EventCounter;
 
@@ -86,6 +87,10 @@ pub(super) fn die_with_parent() -> io::Result<()> {
         return Err(io::Error::other("the parent process is already gone"));
     }
     Ok(())
+}
+
+pub(super) fn adopt_orphans() {
+    let _ = set_child_subreaper(true);
 }
 
 pub(super) fn online_cpus() -> Option<u32> {

@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 use std::fs::{read_dir, read_link, read_to_string};
 use std::path::Path;
 
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
 use crate::os::cpu_times::CpuTimes;
 
 /// The unit of CPU times in `/proc` (`USER_HZ`), the same on every architecture in use.
@@ -44,10 +47,41 @@ fn times_of(stat: &str, cpus: &[usize]) -> Option<CpuTimes> {
 /// CPU time of the processes that descend from this one, of `others` with their descendants, and of the kernel's
 /// threads, each with its children that have ended. Not of this process itself.
 ///
-/// A process that ends hands its time on to its parent, so that the sum over a family loses nothing by it.
+/// A process that ends hands its time on to its parent, so that the sum over a family loses nothing by it, as long as
+/// orphans stay in the family (`adopt_orphans`).
 pub(crate) fn families_cpu_ns(others: &[u32]) -> Option<u64> {
-    let processes: Vec<Process> = pids()?.filter_map(process).collect();
-    Some(family_of(&processes, std::process::id(), others))
+    Some(family_of(&processes()?, std::process::id(), others))
+}
+
+pub(crate) fn children() -> Vec<u32> {
+    let own = std::process::id();
+    let all = processes().unwrap_or_default().into_iter();
+    all.filter(|process| process.parent == own)
+        .map(|process| process.pid)
+        .collect()
+}
+
+pub(crate) fn reap_orphans() {
+    for pid in ended_orphans(&processes().unwrap_or_default(), std::process::id()) {
+        if let Ok(pid) = i32::try_from(pid) {
+            let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+        }
+    }
+}
+
+/// Children of `own` that have ended and that it has not started itself: those lead a group each.
+fn ended_orphans(processes: &[Process], own: u32) -> Vec<u32> {
+    let orphans = processes
+        .iter()
+        .filter(|process| process.parent == own && process.group != process.pid);
+    orphans
+        .filter(|orphan| orphan.has_ended)
+        .map(|orphan| orphan.pid)
+        .collect()
+}
+
+fn processes() -> Option<Vec<Process>> {
+    Some(pids()?.filter_map(process).collect())
 }
 
 fn family_of(processes: &[Process], own: u32, others: &[u32]) -> u64 {
@@ -81,7 +115,10 @@ fn process(pid: u32) -> Option<Process> {
 struct Process {
     pid: u32,
     parent: u32,
+    group: u32,
     of_kernel: bool,
+    /// True of a process that nobody has waited for yet.
+    has_ended: bool,
     /// Its own and that of its children that have ended.
     cpu_ns: u64,
 }
@@ -96,6 +133,8 @@ fn process_of(stat: &str) -> Option<Process> {
     Some(Process {
         pid: pid.parse().ok()?,
         parent: fields.get(1)?.parse().ok()?,
+        group: fields.get(2)?.parse().ok()?,
+        has_ended: fields.first() == Some(&"Z"),
         of_kernel: number(6)? & KERNEL_THREAD != 0,
         cpu_ns: ticks?.checked_mul(TICK_NS)?,
     })
@@ -258,7 +297,9 @@ mod tests {
             Some(Process {
                 pid: 42,
                 parent: 7,
+                group: 42,
                 of_kernel,
+                has_ended: false,
                 cpu_ns: 37 * TICK_NS,
             })
         };
@@ -274,7 +315,9 @@ mod tests {
         let process = |pid: u32, parent: u32, of_kernel: bool| Process {
             pid,
             parent,
+            group: pid,
             of_kernel,
+            has_ended: false,
             cpu_ns: 10_u64.pow(pid),
         };
         let processes = [
@@ -289,6 +332,32 @@ mod tests {
         assert_eq!(family_of(&processes, 4, &[]), 100_101);
         assert_eq!(family_of(&processes, 4, &[1]), 101_111);
         assert_eq!(family_of(&processes, 4, &[1, 0]), 101_111);
+    }
+
+    #[test]
+    fn an_orphan_stays_in_the_family_that_adopts_it_and_is_reaped_there_once_it_has_ended() {
+        // A shell (3) that this process (1) started has died; what it started (4, 5) has the shell's group still.
+        let orphan = |pid: u32, parent: u32, has_ended| Process {
+            pid,
+            parent,
+            group: 3,
+            of_kernel: false,
+            has_ended,
+            cpu_ns: 10_u64.pow(pid),
+        };
+        let init = 0;
+        let lost = [orphan(4, init, false), orphan(5, init, true)];
+        assert_eq!(family_of(&lost, 1, &[]), 0);
+        let adopted = [orphan(4, 1, false), orphan(5, 1, true)];
+        assert_eq!(family_of(&adopted, 1, &[]), 110_000);
+        assert_eq!(ended_orphans(&lost, 1), [0; 0]);
+        assert_eq!(ended_orphans(&adopted, 1), [5]);
+        // One that this process started itself is waited for by whoever started it.
+        let own = Process {
+            group: 5,
+            ..orphan(5, 1, true)
+        };
+        assert_eq!(ended_orphans(&[own], 1), [0; 0]);
     }
 
     #[test]

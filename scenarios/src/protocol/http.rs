@@ -38,4 +38,5 @@ pub use limits::{Limits, MAX_HEADERS};
 pub use method::Method;
 pub use request::{Request, RequestError};
 pub use response::ResponseReader;
+pub(crate) use target::path_and_query;
 pub use target::{HttpTarget, TargetError};

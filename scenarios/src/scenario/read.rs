@@ -16,7 +16,7 @@ use super::document::Document;
 use super::flaw::{Flaw, KeyPath, check_all, typed};
 use super::format::ScenarioFile;
 use super::overrides::Override;
-use super::{Checks, Scenario};
+use super::{Checks, PathParams, Scenario};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::registry::{Checked, ParamsError, WorkloadEntry, workload, workloads};
 
@@ -91,15 +91,17 @@ impl Reader<'_> {
         let load = self.load(&file.load);
         let entry = self.workload(file.workload)?;
         let params = self.params(entry, file.params, unit);
-        let servers = self.servers(entry, file.server, unit, checks.server);
+        let servers = self.servers(entry, file.server, unit, checks);
         let gate = self.gate(&file.gate, checks.gate);
         let about = entry.about;
         let params = params?;
+        let paths = self.path_params(entry);
         Some(Scenario {
             name: self.document.source.name.clone(),
             title: file.title.unwrap_or_else(|| about.operation.to_owned()),
             about,
             params: params.params,
+            paths,
             needs: params.needs,
             unit,
             runtimes,
@@ -113,6 +115,27 @@ impl Reader<'_> {
             }),
             gate,
         })
+    }
+
+    /// The parameters that are paths: those with a path for a default, and `path` itself.
+    fn path_params(&self, entry: &WorkloadEntry) -> PathParams {
+        let defaults = (entry.check)(&json!({}), DEFAULT_UNIT).map(|complete| complete.params);
+        let is_path = |value: &Value| value.as_str().is_some_and(|text| text.starts_with('/'));
+        let is_named = |name: &String| {
+            let key = path(["params", name]);
+            let overridden = self
+                .applied
+                .iter()
+                .any(|(target, _)| target.starts_with(&key));
+            overridden || (!self.document.source.ships && self.document.has(&key))
+        };
+        let params = defaults.as_ref().ok().and_then(Value::as_object);
+        let paths = params.into_iter().flatten().filter(|(name, value)| {
+            let all_paths = |list: &Vec<Value>| list.iter().any(is_path);
+            *name == "path" || is_path(value) || value.as_array().is_some_and(all_paths)
+        });
+        let (named, defaults) = paths.map(|(name, _)| name.clone()).partition(is_named);
+        PathParams { named, defaults }
     }
 
     /// The line of a value; `None` if an override made it.

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::http_connection::TARGET;
+use super::http_connection::{Endpoint, TARGET};
 use super::params::{require, require_paths};
 use super::request_count::wrong_requests;
 use super::site::{SiteDocument, SiteReport, Visitor, Visitors, not_there};
@@ -79,10 +79,12 @@ impl Workload for Download {
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<SiteDocument>, Failure> {
         std::fs::create_dir_all(&env.work_dir)?;
-        match SiteReport::fetch(env).await? {
-            Some(report) => self.reported_by(&report),
-            None => self.fetch_before(env).await,
-        }
+        let paths = Endpoint::of(env)?.paths(&self.params.documents);
+        let documents = match SiteReport::fetch(env).await? {
+            Some(report) => reported_by(&report, &paths),
+            None => fetched_before(env, paths).await,
+        };
+        documents.map_err(|failure| not_there(failure, "documents"))
     }
 
     async fn open<R: Runtime>(
@@ -138,31 +140,28 @@ impl Workload for Download {
     }
 }
 
-impl Download {
-    /// The documents that a site tells of.
-    fn reported_by(&self, report: &SiteReport) -> Result<Vec<SiteDocument>, Failure> {
-        let document = |path: &String| report.document(path).cloned();
-        self.params.documents.iter().map(document).collect()
-    }
+/// The documents in the site's own report.
+fn reported_by(report: &SiteReport, paths: &[String]) -> Result<Vec<SiteDocument>, Failure> {
+    let document = |path: &String| report.document(path).cloned();
+    paths.iter().map(document).collect()
+}
 
-    /// The documents of a site that tells nothing.
-    async fn fetch_before<R: Runtime>(
-        &self,
-        env: &RoundEnv<R>,
-    ) -> Result<Vec<SiteDocument>, Failure> {
-        let mut visitor = Visitor::new(env, "before")?;
-        let mut documents = Vec::with_capacity(self.params.documents.len());
-        for path in &self.params.documents {
-            let got = visitor.get_ok(path).await;
-            got.map_err(|failure| not_there(failure, "documents"))?;
-            documents.push(SiteDocument {
-                path: path.clone(),
-                length_bytes: visitor.body().len() as u64,
-                sha256: digest(visitor.body()),
-            });
-        }
-        Ok(documents)
+/// The documents of a site without a report.
+async fn fetched_before<R: Runtime>(
+    env: &RoundEnv<R>,
+    paths: Vec<String>,
+) -> Result<Vec<SiteDocument>, Failure> {
+    let mut visitor = Visitor::new(env, "before")?;
+    let mut documents = Vec::with_capacity(paths.len());
+    for path in paths {
+        visitor.get_ok(&path).await?;
+        documents.push(SiteDocument {
+            path,
+            length_bytes: visitor.body().len() as u64,
+            sha256: digest(visitor.body()),
+        });
     }
+    Ok(documents)
 }
 
 /// The SHA-256 of a document, in hexadecimal.

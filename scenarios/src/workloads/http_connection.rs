@@ -50,6 +50,29 @@ impl Endpoint {
         self.path.as_deref().unwrap_or(path)
     }
 
+    /// The same for several.
+    pub(super) fn paths(&self, paths: &[String]) -> Vec<String> {
+        paths
+            .iter()
+            .map(|path| self.path(path).to_owned())
+            .collect()
+    }
+
+    /// Refuses a URL that names one path where each of `params` has to be a path at which the server behaves in a way of
+    /// its own.
+    pub(super) fn require_server_only(&self, params: &str) -> Result<(), Failure> {
+        match &self.path {
+            None => Ok(()),
+            Some(path) => Err(Failure::new(
+                Failure::PATHS,
+                format!(
+                    "expected paths of this server in {params}, got `{path}` for all of them; name them with --set, and \
+                     only host and port in --target"
+                ),
+            )),
+        }
+    }
+
     /// The bytes of a GET request of `path`.
     pub(super) fn get(&self, path: &str) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();

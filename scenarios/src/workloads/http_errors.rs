@@ -86,6 +86,7 @@ impl Workload for HttpErrors {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
+        Endpoint::of(env)?.require_server_only("`paths`, `reset` and `failing`")?;
         Ok(Shared {
             references: references(env, &self.params.paths).await?,
             closed: ClosedPort::hold()?,

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::fan_out::{FanOut, references};
-use super::http_connection::TARGET;
+use super::http_connection::{Endpoint, TARGET};
 use super::params::{require_path, require_paths};
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
@@ -87,6 +87,7 @@ impl Workload for HttpJson {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Document>, Failure> {
+        Endpoint::of(env)?.require_server_only("`user` and `posts`")?;
         let references = references(env, &self.paths).await?;
         let decoded = references.iter().enumerate();
         let served = decoded.map(|(place, reference)| decode(place, reference.body()));

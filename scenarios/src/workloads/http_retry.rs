@@ -74,7 +74,11 @@ impl Workload for HttpRetry {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<HttpSession<R>, Failure> {
-        HttpSession::open(env).await
+        let session = HttpSession::open(env).await?;
+        if session.endpoint.path(&self.params.path) == "/" {
+            session.endpoint.require_server_only("`path`")?;
+        }
+        Ok(session)
     }
 
     async fn operate<R: Runtime>(

@@ -126,6 +126,10 @@ impl Workload for HttpTimeout {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Reference, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        if endpoint.path(&self.path) == "/" {
+            endpoint.require_server_only("`path`")?;
+        }
         Reference::obtain(env, &self.path).await
     }
 

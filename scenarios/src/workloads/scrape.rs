@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::html_page::{HtmlPage, NO_TITLE};
-use super::http_connection::TARGET;
+use super::http_connection::{Endpoint, TARGET};
 use super::params::{require, require_paths};
 use super::request_count::wrong_requests;
 use super::site::{SiteReport, Visitor, Visitors, not_there};
@@ -52,7 +52,8 @@ impl Workload for Scrape {
         needs: &[],
     };
     type Params = Params;
-    type Shared<R: Runtime> = Vec<String>;
+    /// The pages, and the title of each.
+    type Shared<R: Runtime> = Vec<(String, String)>;
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -65,16 +66,19 @@ impl Workload for Scrape {
         Ok(Self { params })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<String>, Failure> {
-        match SiteReport::fetch(env).await? {
-            Some(report) => self.reported_by(&report),
-            None => self.read_before(env).await,
-        }
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<(String, String)>, Failure> {
+        let pages = Endpoint::of(env)?.paths(&self.params.pages);
+        let titles = match SiteReport::fetch(env).await? {
+            Some(report) => reported_by(&report, &pages),
+            None => read_before(env, &pages).await,
+        };
+        let titles = titles.map_err(|failure| not_there(failure, "pages"))?;
+        Ok(pages.into_iter().zip(titles).collect())
     }
 
     async fn open<R: Runtime>(
         &self,
-        env: &Env<R, Vec<String>>,
+        env: &Env<R, Vec<(String, String)>>,
         index: u32,
     ) -> Result<Session<R>, Failure> {
         let name = format!("scrape-{index}");
@@ -84,14 +88,14 @@ impl Workload for Scrape {
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R, Vec<String>>,
+        env: &Env<R, Vec<(String, String)>>,
         session: &mut Session<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let pages = self.params.pages.iter().cloned();
-        let titles = session.0.each(env, pages, title_of).await?;
         let expected = &env.shared;
-        check(&self.params.pages, expected, &titles)
+        let pages = expected.iter().map(|(page, _)| page.clone());
+        let titles = session.0.each(env, pages, title_of).await?;
+        check(expected, &titles)
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
@@ -99,26 +103,26 @@ impl Workload for Scrape {
     }
 }
 
-impl Scrape {
-    /// The titles that a site tells.
-    fn reported_by(&self, report: &SiteReport) -> Result<Vec<String>, Failure> {
-        let title = |path: &String| {
-            let page = report.page(path)?;
-            Ok(page.title.clone().unwrap_or_else(|| NO_TITLE.to_owned()))
-        };
-        self.params.pages.iter().map(title).collect()
-    }
+/// The titles in the site's own report.
+fn reported_by(report: &SiteReport, pages: &[String]) -> Result<Vec<String>, Failure> {
+    let title = |path: &String| {
+        let page = report.page(path)?;
+        Ok(page.title.clone().unwrap_or_else(|| NO_TITLE.to_owned()))
+    };
+    pages.iter().map(title).collect()
+}
 
-    /// The titles of a site that tells nothing.
-    async fn read_before<R: Runtime>(&self, env: &RoundEnv<R>) -> Result<Vec<String>, Failure> {
-        let mut visitor = Visitor::new(env, "before")?;
-        let mut titles = Vec::with_capacity(self.params.pages.len());
-        for path in &self.params.pages {
-            let title = read_title(&mut visitor, path).await;
-            titles.push(title.map_err(|failure| not_there(failure, "pages"))?);
-        }
-        Ok(titles)
+/// The titles of a site without a report.
+async fn read_before<R: Runtime>(
+    env: &RoundEnv<R>,
+    pages: &[String],
+) -> Result<Vec<String>, Failure> {
+    let mut visitor = Visitor::new(env, "before")?;
+    let mut titles = Vec::with_capacity(pages.len());
+    for path in pages {
+        titles.push(read_title(&mut visitor, path).await?);
     }
+    Ok(titles)
 }
 
 async fn title_of<R: Runtime>(
@@ -135,9 +139,9 @@ async fn read_title<R: Runtime>(visitor: &mut Visitor<R>, path: &str) -> Result<
 }
 
 /// Every title is the expected one, in the order asked.
-fn check(pages: &[String], expected: &[String], seen: &[String]) -> Result<(), Failure> {
-    exactly(pages.len(), seen.len(), "titles")?;
-    for ((page, expected), seen) in pages.iter().zip(expected).zip(seen) {
+fn check(expected: &[(String, String)], seen: &[String]) -> Result<(), Failure> {
+    exactly(expected.len(), seen.len(), "titles")?;
+    for ((page, expected), seen) in expected.iter().zip(seen) {
         if seen != expected {
             return Err(Failure::wrong_content(format!(
                 "expected `{expected}` as the title of {page}, got `{seen}`"
@@ -157,8 +161,9 @@ mod tests {
         let pages = Params::default().pages;
         let titles = |titles: [&str; 3]| titles.map(str::to_owned);
         let expected = titles(["Page 0", "Page 7 & more", NO_TITLE]);
+        let expected: Vec<_> = pages.into_iter().zip(expected).collect();
         let message = |seen: [&str; 3]| {
-            let verdict = check(&pages, &expected, &titles(seen));
+            let verdict = check(&expected, &titles(seen));
             detail(verdict)
         };
         assert_eq!(message(["Page 0", "Page 7 & more", NO_TITLE]), "");

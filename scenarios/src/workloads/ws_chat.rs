@@ -160,7 +160,8 @@ impl WsChat {
         let number = self.rooms.fetch_add(1, Ordering::Relaxed);
         // A server that stands over several rounds must not take this room for one of another worker's.
         let name = format!("{}-{number}", std::process::id());
-        let uri = format!("{}/{name}", endpoint.uri(&self.params.path));
+        let rooms = endpoint.uri(&self.params.path);
+        let uri = format!("{}/{name}", rooms.trim_end_matches('/'));
         let mut room = Room {
             endpoint,
             uri,

@@ -10,6 +10,7 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 use url::Url;
 
 use super::wire::{Address, Dialer, Transfer, Wire, invalid};
+use crate::protocol::http::path_and_query;
 use crate::protocol::websocket::{Client, Utf8Bytes, WebSocketError};
 
 /// Name of the target that WebSocket workloads talk to.
@@ -32,12 +33,13 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// The endpoint of this round.
     pub(super) fn of<R>(env: &RoundEnv<R>) -> Result<Self, Failure> {
-        let url = Url::parse(&env.targets[TARGET].url).map_err(invalid)?;
+        let text = &env.targets[TARGET].url;
+        let url = Url::parse(text).map_err(invalid)?;
         let port = url.port_or_known_default().unwrap_or_default();
         Ok(Self {
             address: Address::resolve(url.host_str().unwrap_or_default(), port)?,
             authority: url.authority().to_owned(),
-            path: (url.path() != "/").then(|| url.path().to_owned()),
+            path: path_and_query(&url, text),
         })
     }
 

@@ -89,7 +89,7 @@ impl Subject {
         let directory = tempfile::tempdir().expect("a directory");
         let params = json!({ "broken": broken, "params": self.params });
         let target = |name: &&str| {
-            let http = || format!("http://{}/", server::start());
+            let http = || format!("http://{}", server::start());
             let url = self.database.clone().unwrap_or_else(http);
             ((*name).to_owned(), TargetAddress { url, mock: false })
         };

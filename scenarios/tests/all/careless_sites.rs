@@ -100,7 +100,7 @@ fn round(name: &str, params: &Value, runtime: &str, url: &str) -> (WorkerPlan, W
 fn start(site: Site) -> String {
     let reports = AtomicU32::new(0);
     let address = tiny_server::start(move |client| serve(client, site, &reports));
-    format!("http://{address}/")
+    format!("http://{address}")
 }
 
 fn serve(mut client: &TcpStream, site: Site, reports: &AtomicU32) {

@@ -169,7 +169,7 @@ fn check_target(text: &str, expected: &str) {
 #[test]
 fn a_target_is_split_into_its_parts() {
     check_target("http://127.0.0.1:8080", "127.0.0.1:8080 127.0.0.1 8080");
-    check_target("http://localhost/", "localhost localhost 80");
+    check_target("http://localhost/", "localhost localhost 80 /");
     check_target(
         "http://localhost:80/a/b?c=d",
         "localhost localhost 80 /a/b?c=d",

@@ -106,14 +106,25 @@ fn check_gate(metric: &str, text: &str) -> Result<(), GateProblem> {
 
 const CHECKS: Checks<'static> = Checks {
     server: &check_server,
+    default_server: &default_server,
     gate: &check_gate,
 };
 
 /// For the catalogue: the tests of the CLI check its behaviours against the real servers.
 const ANY: Checks<'static> = Checks {
     server: &|_, _| Ok(()),
+    default_server: &default_server,
     gate: &|_, _| Ok(()),
 };
+
+pub(crate) fn default_server(target: &str) -> Option<&'static str> {
+    match target {
+        "http" => Some("http"),
+        "db" => Some("postgres"),
+        "ws" => Some("ws"),
+        _ => Some("client"),
+    }
+}
 
 fn source(text: &str) -> Source {
     Source::of_file(Path::new("mine.toml"), text.to_owned())

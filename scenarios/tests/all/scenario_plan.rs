@@ -20,6 +20,7 @@ use serde_json::json;
 /// Accepts all servers and gates.
 const ANY: Checks<'static> = Checks {
     server: &|_, _| Ok(()),
+    default_server: &super::scenario_files::default_server,
     gate: &|_, _| Ok(()),
 };
 
@@ -207,6 +208,39 @@ fn an_external_target_replaces_the_mock() {
         behaviour: json!({"delay": "40ms"}),
     };
     assert_eq!(mocked.scenarios[0].servers["http"], mock);
+}
+
+#[test]
+fn a_servers_address_ends_with_the_path_that_is_asked_for_or_leaves_it_to_the_scenario() {
+    let check = |params: &str, written: &str, expected: &str| {
+        let external = |url: &str| PlannedServer::External {
+            url: url.to_owned(),
+            software: None,
+        };
+        let asked = PlanOptions {
+            targets: BTreeMap::from([("http".to_owned(), external(written))]),
+            ..options()
+        };
+        let made = plan(
+            &[scenario(&format!("workload = 'http-get'\n{params}"))],
+            &asked,
+        )
+        .unwrap();
+        assert_eq!(
+            made.scenarios[0].servers["http"],
+            external(expected),
+            "{params} {written}"
+        );
+    };
+    let named = "params.path = '/x'";
+    for written in ["http://h:1", "http://h:1/"] {
+        check("", written, "http://h:1/");
+        check(named, written, "http://h:1");
+    }
+    for written in ["http://h:1/a", "http://h:1/?b", "http://h:1/a/"] {
+        check("", written, written);
+        check(named, written, written);
+    }
 }
 
 #[test]

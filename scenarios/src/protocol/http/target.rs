@@ -4,7 +4,7 @@
 //! contain a password.
 
 use thiserror::Error;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 /// The parts of an `http://` URL.
 ///
@@ -23,7 +23,7 @@ pub struct HttpTarget {
     /// Name or address; an IPv6 address without brackets.
     pub host: String,
     pub port: u16,
-    /// Path and query, percent-encoded; `None` if the URL has neither.
+    /// Path and query, percent-encoded; `None` if the URL ends with host and port.
     pub path_and_query: Option<String>,
 }
 
@@ -65,7 +65,7 @@ impl HttpTarget {
             authority: url.authority().to_owned(),
             host: host(&url).ok_or(TargetError::Address)?,
             port: port.ok_or(TargetError::Address)?,
-            path_and_query: path_and_query(&url),
+            path_and_query: path_and_query(&url, text),
         })
     }
 }
@@ -78,10 +78,11 @@ fn host(url: &Url) -> Option<String> {
     })
 }
 
-fn path_and_query(url: &Url) -> Option<String> {
-    match (url.path(), url.query()) {
-        ("/" | "", None) => None,
-        (path, None) => Some(path.to_owned()),
-        (path, Some(query)) => Some(format!("{path}?{query}")),
-    }
+/// Path and query of a URL that was written as `text`; `None` where it ends with host and port.
+///
+/// The difference between `http://host` and `http://host/` is in the text alone: parsing makes them the same.
+pub(crate) fn path_and_query(url: &Url, text: &str) -> Option<String> {
+    let asked = &url[Position::BeforePath..Position::AfterQuery];
+    let server_only = asked == "/" && !text.trim_end().ends_with('/');
+    (!server_only).then(|| asked.to_owned())
 }

@@ -9,17 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::flaw::Flaw;
 use super::super::quantity::{time_text, units_of_delay};
-use super::super::{CheckServer, ServerProblem, ServerSpec};
+use super::super::{Checks, ServerProblem, ServerSpec};
 use super::{Reader, path};
 use crate::registry::WorkloadEntry;
-
-/// Kinds of server by target, for files that name none.
-const DEFAULT_SERVERS: [(&str, &str); 4] = [
-    ("http", "http"),
-    ("db", "postgres"),
-    ("ws", "ws"),
-    ("client", "client"),
-];
 
 /// Keys of a behaviour whose strings are content: there, "1 unit" is not a delay.
 const CONTENT_KEYS: [&str; 4] = ["body", "headers", "json", "query"];
@@ -30,7 +22,7 @@ impl Reader<'_> {
         entry: &WorkloadEntry,
         mut sections: BTreeMap<String, Map<String, Value>>,
         unit: Duration,
-        check_server: CheckServer<'_>,
+        checks: Checks<'_>,
     ) -> BTreeMap<String, ServerSpec> {
         let targets: Vec<_> = entry
             .about
@@ -44,7 +36,7 @@ impl Reader<'_> {
         let mut servers = BTreeMap::new();
         for target in targets {
             let section = sections.remove(&target).unwrap_or_default();
-            if let Some(server) = self.server(&target, section, unit, check_server) {
+            if let Some(server) = self.server(&target, section, unit, checks) {
                 servers.insert(target, server);
             }
         }
@@ -56,10 +48,9 @@ impl Reader<'_> {
         target: &str,
         mut section: Map<String, Value>,
         unit: Duration,
-        check_server: CheckServer<'_>,
+        checks: Checks<'_>,
     ) -> Option<ServerSpec> {
-        let default = DEFAULT_SERVERS.iter().find(|(name, _)| *name == target);
-        let kind = match (section.remove("kind"), default) {
+        let kind = match (section.remove("kind"), (checks.default_server)(target)) {
             (Some(Value::String(kind)), _) => kind,
             (Some(other), _) => {
                 let message = format!("wrong type for `server.{target}.kind`: `{other}`");
@@ -67,14 +58,14 @@ impl Reader<'_> {
                 self.add(Flaw::wrong(path, message, "expected a string"));
                 return None;
             }
-            (None, Some((_, default))) => (*default).to_owned(),
+            (None, Some(default)) => (*default).to_owned(),
             (None, None) => return None, // The target needs an external server; the plan checks that there is one.
         };
         let mut behaviour = Value::Object(section);
         resolve_units(&mut behaviour, unit);
         let behaviour = self.check(json!({"server": {target: behaviour}}), |root| {
             let behaviour = &root["server"][target];
-            check_server(&kind, behaviour)
+            (checks.server)(&kind, behaviour)
                 .map(|()| behaviour.clone())
                 .map_err(|problem| server_flaw(target, &kind, problem))
         })?;

@@ -1,0 +1,12 @@
+//! The target `client`: an embedded client, which sends requests to a worker that serves. Nothing can take its place.
+
+use super::TargetKind;
+
+pub(super) static KIND: TargetKind = TargetKind {
+    name: "client",
+    server: "client",
+    url: "http://{address}",
+    options: &[],
+    forms: "",
+    parse: None,
+};

@@ -1,0 +1,22 @@
+//! The target `db`: a PostgreSQL that is already there, or a throwaway one.
+
+use super::local_postgres::ThrowawayPostgres;
+use super::{Target, TargetKind, Values, postgres};
+use crate::exit::Failure;
+
+pub(super) static KIND: TargetKind = TargetKind {
+    name: "db",
+    server: "postgres",
+    // The embedded server lets anybody in; the name shows up in its log.
+    url: "postgres://photofinish@{address}/photofinish",
+    options: &[],
+    forms: "db=postgres://USER:PASSWORD@HOST:PORT/DATABASE, db=local",
+    parse: Some(parse),
+};
+
+fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
+    if values.url == "local" {
+        return Ok(Box::new(ThrowawayPostgres));
+    }
+    Ok(Box::new(postgres::parse(values.url)?))
+}
