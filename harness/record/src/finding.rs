@@ -13,7 +13,7 @@ pub struct Finding {
     pub level: FindingLevel,
     /// One sentence with numbers.
     pub evidence: String,
-    /// How to fix it, if it can be fixed.
+    /// Remedy, if there is one.
     pub remedy: Option<String>,
 }
 
