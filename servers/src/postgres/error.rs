@@ -71,6 +71,14 @@ impl SqlError {
         SqlError::new("0A000", message).with_hint()
     }
 
+    pub(crate) fn missing(state: &str, kind: &str, name: &str) -> Self {
+        SqlError::new(state, format!("{kind} \"{name}\" does not exist"))
+    }
+
+    pub(crate) fn exists(state: &str, kind: &str, name: &str) -> Self {
+        SqlError::new(state, format!("{kind} \"{name}\" already exists"))
+    }
+
     pub(crate) fn syntax(message: impl Into<String>) -> Self {
         SqlError::new("42601", message).with_hint()
     }
