@@ -18,7 +18,7 @@ use super::types::{Type, written_type};
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' \
                       AND substr(name, 1, length(?1)) = ?1 ORDER BY rowid DESC";
 
-/// How a serial column goes on after its type.
+/// Continuation of a serial column after its type.
 const SERIAL: &str = "PRIMARY KEY AUTOINCREMENT";
 
 /// Translates a definition.

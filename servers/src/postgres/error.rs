@@ -6,7 +6,7 @@ use rusqlite::ffi;
 
 pub(crate) type SqlResult<T> = Result<T, SqlError>;
 
-/// Where to find what this server leaves out.
+/// The way to a PostgreSQL with every feature.
 const HINT: &str = "use --target db=local for a real PostgreSQL";
 
 /// Raised inside SQLite by the function that guards divisors.

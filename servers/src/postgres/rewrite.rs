@@ -144,7 +144,7 @@ pub(crate) struct Writer<'w> {
     query: &'w Query<'w>,
     pub(crate) sql: String,
     parameters: Vec<Option<Type>>,
-    /// Where the last operand begins in `sql`: a cast, which comes after it, is wrapped around it.
+    /// Start of the last operand in `sql`: a cast, which comes after it, is wrapped around it.
     operand: usize,
     /// The same for each open bracket.
     brackets: Vec<usize>,
@@ -368,7 +368,7 @@ impl<'w> Writer<'w> {
         Ok(self.push(&qualified, at + 3))
     }
 
-    /// What only the session knows, as a word or as a call without arguments.
+    /// The value of a word, or of a call without arguments, that depends on the session.
     fn session_value(&self, name: &str, is_call: bool) -> Option<String> {
         let text = |text: &str| Some(format!("'{}'", text.replace('\'', "''")));
         match (name, is_call) {

@@ -103,7 +103,7 @@ impl Settings {
         self.0.clear();
     }
 
-    /// How long a statement may run; `None` is for ever.
+    /// Time limit of a statement; `None` if unlimited.
     pub(crate) fn statement_timeout(&self) -> Option<Duration> {
         let millis = milliseconds(self.0.get("statement_timeout")?)?;
         (millis > 0).then(|| Duration::from_millis(millis))

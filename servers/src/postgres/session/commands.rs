@@ -15,7 +15,7 @@ const SUPPORTED: &str = "begin start commit end rollback abort savepoint release
 /// First words of commands that PostgreSQL has and this server does not.
 const UNSUPPORTED: &str = "call checkpoint cluster comment copy declare discard do execute explain fetch grant import listen load lock merge move notify prepare reassign refresh reindex revoke table";
 
-/// What CREATE, DROP and ALTER can be followed by.
+/// Words that can follow CREATE, DROP and ALTER.
 const DEFINED: &str = "schema table index unique";
 
 /// Refuses what is no command of this server; true if it ends a transaction.
