@@ -10,10 +10,14 @@ use super::super::wire;
 use super::Session;
 
 /// First words of commands that are carried out.
-const SUPPORTED: &str = "begin start commit end rollback abort savepoint release set reset deallocate vacuum analyze close unlisten create drop alter truncate";
+const SUPPORTED: &str = "\
+    begin start commit end rollback abort savepoint release set reset deallocate vacuum \
+    analyze close unlisten create drop alter truncate";
 
 /// First words of commands that PostgreSQL has and this server does not.
-const UNSUPPORTED: &str = "call checkpoint cluster comment copy declare discard do execute explain fetch grant import listen load lock merge move notify prepare reassign refresh reindex revoke table";
+const UNSUPPORTED: &str = "\
+    call checkpoint cluster comment copy declare discard do execute explain fetch grant \
+    import listen load lock merge move notify prepare reassign refresh reindex revoke table";
 
 /// Words that can follow CREATE, DROP and ALTER.
 const DEFINED: &str = "schema table index unique";
