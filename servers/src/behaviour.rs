@@ -13,15 +13,14 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_path_to_error::Segment;
 
-/// What is wrong with a behaviour, and where.
+/// An error in a behaviour, with its path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("behaviour{}: {message}", path.iter().map(|key| format!(".{key}")).collect::<String>())]
 pub struct BehaviourError {
     /// The keys (and positions, counted from 0) from the behaviour's root to the value at fault.
     pub path: Vec<String>,
-    /// What is wrong with it.
     pub message: String,
-    /// The names that would have been valid there, for a did-you-mean; empty where that is not the trouble.
+    /// The valid names there, for a suggestion; empty if the error is another.
     pub expected: Vec<String>,
 }
 

@@ -46,7 +46,7 @@ pub(crate) static KIND: ServerKind = ServerKind {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct ClientBehaviour {
-    /// What is asked for, one after another and over again; each connection begins at another one.
+    /// Requests to send in turn, repeatedly; each connection begins at another one.
     requests: Vec<Expectation>,
 }
 
@@ -111,7 +111,7 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
     })
 }
 
-/// What a worker says.
+/// A command of a worker.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Command {

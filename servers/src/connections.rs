@@ -1,7 +1,7 @@
 //! The accept loop that servers on tokio share, and the stream that counts wire bytes.
 //!
 //! Each server thread runs a current-thread tokio runtime over a listening socket of its own, so that no request ever
-//! crosses threads. What is said on a connection is the server's business and not here. Read `http.rs` next for a
+//! crosses threads. Protocols are not handled here. Read `http.rs` next for a
 //! handler.
 
 use std::future::Future;
@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::{Counts, Running, ServeError, Startup, Stop};
 
-/// How long accepting pauses when the process is out of descriptors; without a pause the loop would spin on the error.
+/// Pause before accepting again when the process is out of descriptors; without it the loop would spin on the error.
 const ACCEPT_RETRY: Duration = Duration::from_millis(10);
 
 /// Serves each listener of `startup` on a thread of its own, calling `handle` for every accepted connection.
@@ -95,12 +95,12 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// An accepted connection whose wire bytes, and whose being open, are counted.
+/// An accepted connection, counted as open, with its bytes on the wire counted.
 #[derive(Debug)]
 pub struct CountedStream {
     stream: TcpStream,
     counts: Arc<Counts>,
-    /// Where the pieces of a small response are joined; nothing is allocated before the first one.
+    /// Buffer that joins the pieces of a small response; not allocated before the first one.
     joined: Vec<u8>,
 }
 
@@ -199,7 +199,7 @@ impl AsyncWrite for CountedStream {
     }
 }
 
-/// Bytes that were counted as written before the write.
+/// Bytes counted as written before the write.
 ///
 /// Counting afterwards would let a client hold the whole response, and have the counts asked for, before the last of
 /// its bytes were counted. This way the count is exact as soon as a client has all that it will get.
@@ -208,7 +208,7 @@ struct CountedBeforehand {
 }
 
 impl CountedBeforehand {
-    /// Takes back what was not written after all.
+    /// Subtracts the bytes that were not written.
     fn settle(self, counts: &Counts, polled: &Poll<io::Result<usize>>) {
         let written_bytes = match polled {
             Poll::Ready(Ok(written)) => *written,

@@ -1,4 +1,4 @@
-//! What a server counts about itself, so that a worker's numbers can be proved against it.
+//! A server's counts of its own work, against which a worker's numbers are checked.
 //!
 //! Counters are relaxed atomics: they are read after the load has ended, when every count has long settled, so no
 //! ordering is bought for them on the hot path. Nothing is measured here; times are the process's CPU time only.
@@ -24,15 +24,15 @@ pub enum Count {
     Connections,
     /// Connections open now.
     OpenConnections,
-    /// The most requests that were being processed at once.
+    /// Maximum number of requests processed at once.
     PeakInFlight,
     /// SQL statements executed.
     Statements,
     /// Requests for which nothing was scripted.
     Unmatched,
-    /// Requests turned away because the server had reached its bound.
+    /// Requests refused because a limit was reached.
     Refused,
-    /// Faults done on purpose.
+    /// Faults injected on purpose.
     Faults,
     /// Requests whose client left before they were answered; they are not among the requests.
     Abandoned,
@@ -110,7 +110,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// The counts of a server at one moment; null is "this server cannot know".
+/// A server's counts at one moment; null if this server does not keep a count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CountsSnapshot {

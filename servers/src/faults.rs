@@ -1,8 +1,7 @@
-//! The ways in which a mock server can misbehave on purpose.
+//! Faults that a mock server can inject.
 //!
-//! Only the names live here, so that every server's behaviour spells them alike; how a fault is done is each server's
-//! own affair, and one that it cannot do honestly is refused when its behaviour is checked. Read `http/misbehave.rs`
-//! next.
+//! Only their names are here, so that every server spells them alike. Each server implements its own, and refuses a
+//! behaviour with a fault that it cannot inject. Read `http/misbehave.rs` next.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! What a server is to the rest of the crate: a name, a check of its behaviour, and a function that starts it.
+//! The interface of a server: a name, a check of its behaviour, and a function that starts it.
 //!
 //! The lifecycle in `serve.rs` binds the listening sockets and hands them over in a [`Startup`]; the server answers
 //! with its [`Running`] threads. No protocol lives here. Read `connections.rs` next for the accept loop that servers
@@ -22,9 +22,9 @@ pub struct ServerKind {
     pub summary: &'static str,
     /// The counts it keeps; every other field of its snapshot is null.
     pub counted: &'static [Count],
-    /// The most threads it can serve with; `None` where there is no such limit.
+    /// Maximum number of serving threads; `None` if unlimited.
     pub most_threads: Option<NonZeroUsize>,
-    /// Says whether a behaviour could be served, without starting anything.
+    /// Checks a behaviour without starting anything.
     pub check_behaviour: fn(&serde_json::Value) -> Result<(), BehaviourError>,
     /// The JSON Schema of its behaviour.
     pub behaviour_schema: fn() -> schemars::Schema,
@@ -37,14 +37,14 @@ pub fn find(name: &str) -> Option<&'static ServerKind> {
     SERVERS.iter().copied().find(|kind| kind.name == name)
 }
 
-/// What the lifecycle hands to a server.
+/// Input to [`ServerKind::start`].
 #[derive(Debug)]
 pub struct Startup {
     /// The behaviour, as JSON; `{}` asks for every default.
     pub behaviour: serde_json::Value,
     /// One listening, non-blocking socket per thread, all of one address; there is at least one.
     pub listeners: Vec<TcpListener>,
-    /// Where the server counts what it does.
+    /// Counters that the server updates.
     pub counts: Arc<Counts>,
     /// Tells the server's threads to end.
     pub stop: Stop,
@@ -68,7 +68,7 @@ impl Stop {
         (sender, Stop(receiver))
     }
 
-    /// Returns once the server has to stop; also when nobody is left who could say so.
+    /// Returns once the stop signal was sent, or its sender was dropped.
     pub async fn stopped(&mut self) {
         // An error means that the sender is gone, which is as good a reason to stop.
         let _ = self.0.wait_for(|stopped| *stopped).await;

@@ -1,11 +1,11 @@
-//! The mock servers, each met by the rest of the project as a process with a ready line.
+//! The mock servers. The rest of the project starts each as a process that prints a ready line.
 //!
 //! Here live the list of servers ([`SERVERS`]), the lifecycle they share ([`serve`]: bind, pin, announce, count, stop)
-//! and the servers themselves, one file each. What never lives here is measuring: a server counts what it served and
-//! leaves every judgement to those who ask it. Only `client`, which loads a worker that serves, takes times.
+//! and the servers themselves, one file each. Nothing is measured here: a server counts what it served. Only
+//! `client`, which loads a worker that serves, takes times.
 //!
 //! A server is added by one file with a `static KIND: ServerKind` and one line in [`SERVERS`].
-//! Read `kind.rs` next for what a server must offer, `serve.rs` for the life of its process, then `http.rs`.
+//! Read `kind.rs` next for the interface of a server, `serve.rs` for the life of its process, then `http.rs`.
 
 mod kind;
 mod serve;
@@ -13,6 +13,7 @@ mod serve;
 mod behaviour;
 mod connections;
 mod counts;
+mod error;
 mod faults;
 mod os;
 mod timers;
@@ -27,9 +28,10 @@ mod ws;
 pub use behaviour::{BehaviourError, Duration, read_behaviour};
 pub use connections::{CountedStream, serve_connections};
 pub use counts::{Count, Counts, CountsSnapshot, InFlight};
+pub use error::ServeError;
 pub use faults::Fault;
 pub use kind::{Running, ServerKind, Startup, Stop, find};
-pub use serve::{PROTOCOL, Ready, ServeError, ServeOptions, serve};
+pub use serve::{PROTOCOL, Ready, ServeOptions, serve};
 pub use timers::sleep;
 
 /// Every server, in the order in which lists show them.

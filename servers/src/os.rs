@@ -1,7 +1,7 @@
 //! Everything that depends on the operating system: pinning, limits, CPU time, alarms, the death of the parent,
 //! listening.
 //!
-//! Where the system cannot know or do a thing the answer is `None` or a plain "unsupported" error, never a guess.
+//! If the system cannot provide something, the result is `None` or an "unsupported" error, never a guess.
 //! No protocol and no policy live here. Read `serve.rs` next for when each of these is called.
 
 use std::io;
@@ -21,7 +21,7 @@ pub(crate) struct CpuTime {
     pub(crate) system_ns: u64,
 }
 
-/// CPU time so far, where the system tells.
+/// CPU time so far, if the system provides it.
 pub(crate) fn cpu_time() -> Option<CpuTime> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
     Some(CpuTime {
@@ -30,7 +30,7 @@ pub(crate) fn cpu_time() -> Option<CpuTime> {
     })
 }
 
-/// Raises the soft limit of open files to the hard one; a refusal leaves things as they were.
+/// Raises the soft limit of open files to the hard limit, if permitted.
 pub(crate) fn raise_open_files_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         // Failing here costs nothing yet: a server that runs out of descriptors says so when it accepts.

@@ -64,7 +64,7 @@ pub(crate) static KIND: ServerKind = ServerKind {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Behaviour {
-    /// How clients log in.
+    /// Methods of authentication.
     auth: Auth,
     /// The only user; any user without it.
     user: Option<String>,
@@ -74,11 +74,11 @@ struct Behaviour {
     preload: Vec<Preload>,
     /// The scale of pgbench's tables; 1 is 100,000 accounts.
     pgbench_scale: Option<NonZeroU32>,
-    /// Waited for before each request is dealt with.
+    /// Delay before each request is processed.
     delay: Duration,
-    /// Connections at once; more are refused with SQLSTATE 53300. No bound without it.
+    /// Maximum number of connections; more are refused with SQLSTATE 53300. Unlimited by default.
     max_connections: Option<NonZeroU32>,
-    /// Statements that are run before the first client is let in.
+    /// Statements that run before the first client connects.
     seed_sql: Vec<String>,
 }
 

@@ -16,24 +16,24 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::{
-    BehaviourError, Counts, CountsSnapshot, Running, SERVERS, ServerKind, Startup, Stop, find, os,
+    Counts, CountsSnapshot, Running, SERVERS, ServeError, ServerKind, Startup, Stop, find, os,
 };
 
 /// The version of the lines on stdin and stdout.
 pub const PROTOCOL: u32 = 1;
 
-/// How a server is to be run.
+/// Options of a server process.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
-    /// Where to listen; port 0 asks for any free port, which the ready line then tells.
+    /// Address to listen on; port 0 takes any free port, reported in the ready line.
     pub listen: SocketAddr,
     /// The server's own script, as JSON; `{}` or null asks for every default.
     pub behaviour: serde_json::Value,
     /// Threads that serve.
     pub threads: NonZeroUsize,
-    /// The CPUs the process may use; `None` leaves that as it is.
+    /// CPUs that the process may use; `None` for no change.
     pub cpus: Option<Vec<usize>>,
-    /// Whether a parent holds stdin as a control channel, and the server has to end with it.
+    /// True if a parent uses stdin as a control channel; the server ends with it.
     pub with_parent: bool,
 }
 
@@ -49,107 +49,6 @@ impl Default for ServeOptions {
     }
 }
 
-/// Why a server could not start, or did not live on.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// No server of that name is in the list.
-    #[error("there is no server `{name}`")]
-    UnknownServer {
-        /// The name asked for.
-        name: String,
-        /// The names there are.
-        expected: Vec<&'static str>,
-    },
-    /// The behaviour cannot be served.
-    #[error(transparent)]
-    Behaviour(#[from] BehaviourError),
-    /// More threads were asked for than the server can use.
-    #[error("the server `{server}` serves with at most {most} thread(s), not {asked}")]
-    TooManyThreads {
-        /// The server.
-        server: &'static str,
-        /// The threads asked for.
-        asked: usize,
-        /// The most it can use.
-        most: usize,
-    },
-    /// The address could not be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The process could not be pinned.
-    #[error("cannot pin the server to the CPUs {cpus:?}")]
-    Pin {
-        /// The CPUs asked for.
-        cpus: Vec<usize>,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The process could not be tied to its parent.
-    #[error("cannot tie the server to the life of its parent")]
-    Parent {
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The server could not start its threads.
-    #[error("cannot start the server `{server}`")]
-    Start {
-        /// The server.
-        server: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Nobody reads what the server has to say.
-    #[error("cannot write to the control channel")]
-    Control {
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A thread of the server panicked.
-    #[error("the server `{server}` died while serving")]
-    Died {
-        /// The server.
-        server: &'static str,
-    },
-}
-
-impl ServeError {
-    /// What to do about it, where that is known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            ServeError::UnknownServer { expected, .. } => {
-                Some(format!("the servers are {}", expected.join(", ")))
-            }
-            ServeError::TooManyThreads { most, .. } => Some(format!("ask for {most} thread(s)")),
-            ServeError::Listen { address, source } => Some(listen_hint(*address, source.kind())),
-            ServeError::Pin { .. } => {
-                Some("name CPUs that exist and that this process may use".into())
-            }
-            _ => None,
-        }
-    }
-}
-
-fn listen_hint(address: SocketAddr, kind: io::ErrorKind) -> String {
-    let port = address.port();
-    match kind {
-        io::ErrorKind::AddrInUse => {
-            format!("port {port} is in use; choose another, or port 0 for any free one")
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            format!("{} is no address of this machine", address.ip())
-        }
-        io::ErrorKind::PermissionDenied => {
-            format!("port {port} needs privileges; choose one above 1023, or port 0")
-        }
-        _ => "choose another address, or 127.0.0.1:0 for any free port".into(),
-    }
-}
-
 /// The one line that says that the server listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
@@ -157,9 +56,8 @@ pub struct Ready {
     pub ready: String,
     /// The version of the lines on stdin and stdout; see [`PROTOCOL`].
     pub protocol: u32,
-    /// Where it listens.
+    /// Address it listens on.
     pub address: SocketAddr,
-    /// Its process.
     pub pid: u32,
     /// The threads it serves with.
     pub threads: usize,
@@ -178,7 +76,7 @@ struct UnknownCommandLine<'a> {
     expected: &'a [&'a str],
 }
 
-/// What can happen to a server process.
+/// An event in the life of a server process.
 enum Event {
     Command(String),
     StdinEnded,

@@ -1,8 +1,8 @@
 //! The server `site`: a web site drawn from a seed, for those who crawl, scrape and download.
 //!
-//! What the site is made of is decided once at the start (`site/plan.rs`, `site/html.rs`); requests are answered and
-//! counted per path in `site/answers.rs`. `/site-report` tells as JSON what the site holds and what was asked of it
-//! (`site/report.rs`), so that a crawler can be judged. Framing is hyper's; accepting is in `connections.rs`.
+//! The content of the site is chosen once at the start (`site/plan.rs`, `site/html.rs`); requests are answered and
+//! counted per path in `site/answers.rs`. `/site-report` reports as JSON what the site contains and what was requested
+//! (`site/report.rs`), so that a crawler can be checked. Framing is hyper's; accepting is in `connections.rs`.
 
 mod answers;
 mod html;
@@ -53,7 +53,7 @@ struct SiteBehaviour {
     /// Pages that robots.txt allows, up to 10,000; those that it disallows come on top.
     #[schemars(range(max = 10_000))]
     pages: NonZeroU32,
-    /// How long the slow page takes.
+    /// Delay of the slow page.
     slow: Duration,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Tokio's own timers tick in milliseconds and round up: a delay of 1 ms would last 2 ms, and many sessions would be
 //! released in bursts at the ticks. So each server thread keeps its own queue of those who wait, and one kernel timer
-//! set to the earliest of them. Where there is no such timer, tokio's serve. How long to wait is not decided here; read
+//! set to the earliest of them. Where there is no such timer, tokio's serve. Delays are chosen elsewhere; read
 //! `http/answers.rs` next.
 
 use std::cell::RefCell;
@@ -26,20 +26,20 @@ pub async fn sleep(delay: Duration) {
 }
 
 thread_local! {
-    /// Those who wait on this thread; there is no queue before the first of them.
+    /// Sleepers of this thread; created with the first of them.
     static QUEUE: RefCell<Option<Queue>> = const { RefCell::new(None) };
 }
 
-/// Those who wait, by the time at which they are due; the number tells apart those due at the same time.
+/// Sleepers by due time; a number distinguishes those due at the same time.
 struct Queue {
     waiting: BTreeMap<(Instant, u64), Waker>,
     next_number: u64,
     alarm: Arc<Alarm>,
-    /// When the alarm will ring, if it is set.
+    /// Time at which the alarm is set to ring, if any.
     rings_at: Option<Instant>,
 }
 
-/// Acts on this thread's queue, made if need be; `None` where there can be no queue.
+/// Runs `act` on this thread's queue, created if needed; `None` if there cannot be one.
 fn with_queue<T>(act: impl FnOnce(&mut Queue) -> T) -> Option<T> {
     QUEUE.with_borrow_mut(|queue| {
         if queue.is_none() {

@@ -50,7 +50,7 @@ const PRIORITY_OF_REST: u8 = 255;
 /// The most memory that kept requests may take, whatever their number: bodies are kept too.
 const MOST_KEPT_BYTES: u64 = 256 << 20;
 
-/// What a kept request takes beside its own bytes, roughly.
+/// Approximate memory overhead of a kept request.
 const KEPT_OVERHEAD_BYTES: u64 = 512;
 
 fn start(startup: Startup) -> Result<Running, ServeError> {
@@ -177,7 +177,7 @@ impl Match for Beginning {
     }
 }
 
-/// Whose turn it is in one mock's sequence of responses: of each whole path on its own.
+/// Position in one mock's sequence of responses, kept per path.
 struct Turns {
     /// After how many requests each response has had its turns, counted from the sequence's beginning.
     ends: Vec<u64>,

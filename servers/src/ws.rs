@@ -1,7 +1,7 @@
 //! The server `ws`: WebSocket, as an echo at `/echo` and as rooms at `/chat/{room}`.
 //!
-//! What is said in a room goes to all of its members, the speaker too, in one order for all of them. Handshake and
-//! frames are tungstenite's. A request is a message received; pings, pongs and closes are none. Who is in which room is
+//! A message goes to all members of its room, the sender too, in one order for all of them. Handshake and
+//! frames are tungstenite's. A request is a message received; pings, pongs and closes are none. Rooms are
 //! in `ws/rooms.rs`; accepting and counting bytes is in `connections.rs`, which all servers share.
 
 mod rooms;
@@ -66,7 +66,7 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
     })
 }
 
-/// What a path stands for.
+/// The handler that a path selects.
 enum Place {
     Echo,
     Room(Membership),

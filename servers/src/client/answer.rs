@@ -12,9 +12,9 @@ const MOST_FIELDS: usize = 64;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// Where the body stands in the bytes that were read.
+    /// Range of the body in the bytes read.
     pub(super) body: Range<usize>,
-    /// Whether the server keeps the connection open.
+    /// True if the server keeps the connection open.
     pub(super) keep_alive: bool,
 }
 

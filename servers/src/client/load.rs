@@ -43,7 +43,7 @@ pub(super) struct Load {
     connections: JoinSet<()>,
 }
 
-/// What the connections of a load share.
+/// State shared by the connections of a load.
 struct Shared {
     address: SocketAddr,
     expectations: Arc<[Expectation]>,
@@ -53,12 +53,12 @@ struct Shared {
     seen: Mutex<Seen>,
 }
 
-/// What was seen.
+/// Observations of a load.
 struct Seen {
     phase: Phase,
-    /// How long answers took, in ns.
+    /// Latencies in ns.
     latency: Histogram<u64>,
-    /// Which connections had an answer in the measurement.
+    /// Per connection, true if it had an answer during the measurement.
     served: Vec<bool>,
     wrong: Tally,
     broken: Tally,
@@ -71,7 +71,7 @@ enum Phase {
     End { measured_since: Option<Instant> },
 }
 
-/// How often something happened, and the first time it did.
+/// Number of occurrences, and a description of the first.
 #[derive(Debug, Clone, Default, Serialize)]
 struct Tally {
     count: u64,
@@ -87,14 +87,14 @@ impl Tally {
     }
 }
 
-/// What a worker is told in the end.
+/// The report at the end of a load.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     /// Answers that were not as they must be, of the whole load.
     wrong: Tally,
     /// Connections that broke while an answer was due, of the whole load.
     broken: Tally,
-    /// How long answers took in the measurement, in ns: HdrHistogram V2 in base64.
+    /// Latencies during the measurement in ns: HdrHistogram V2 in base64.
     latency: String,
     /// Connections that had no answer in the measurement.
     left_waiting: usize,
@@ -153,7 +153,7 @@ impl Load {
         seen.phase = Phase::End { measured_since };
     }
 
-    /// What was seen, once all connections are closed.
+    /// The report, once all connections are closed.
     pub(super) async fn report(&mut self) -> Report {
         self.end();
         while self.connections.join_next().await.is_some() {}
@@ -245,7 +245,7 @@ async fn read_answer(stream: &mut CountedStream, received: &mut Vec<u8>) -> io::
     }
 }
 
-/// What is wrong with an answer.
+/// The difference between an answer and its expectation.
 fn difference(expected: &Expectation, status: u16, body: &[u8]) -> Option<String> {
     let path = &expected.path;
     if status != expected.status {

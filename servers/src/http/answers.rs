@@ -25,7 +25,7 @@ use super::routes::{ENDPOINTS, LARGEST_BODY_BYTES, Query, Refusal, Route, read_q
 use crate::faults::Fault;
 use crate::{Counts, sleep};
 
-/// What all connections share.
+/// State shared by all connections.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) counts: Arc<Counts>,
@@ -294,7 +294,7 @@ fn too_large() -> Refusal {
     }
 }
 
-/// Why a body is not there.
+/// Reasons why a body could not be read.
 enum Uncollected {
     TooLarge,
     Broken,

@@ -23,7 +23,7 @@ use crate::{BehaviourError, read_behaviour};
 pub(super) struct HttpBehaviour {
     /// Seeds every draw.
     seed: u64,
-    /// How long an answer takes; nothing by default.
+    /// Delay of a response; none by default.
     delay: Option<DelayText>,
     /// Other answers than 200, with their shares of all operations.
     status: Vec<StatusShare>,
@@ -64,7 +64,7 @@ struct FaultShare {
     share: f64,
 }
 
-/// What one operation meets.
+/// The delay, status or fault of one operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Fate {
     pub(super) delay: Option<time::Duration>,
@@ -112,7 +112,7 @@ impl Script {
         })
     }
 
-    /// What operation `op` meets; without a number, its place in the order of arrival stands in.
+    /// The fate of operation `op`; without a number, its position in order of arrival is used.
     pub(super) fn fate(&self, op: Option<u64>) -> Fate {
         if self.plain {
             return Fate::default();

@@ -1,7 +1,7 @@
-//! How long answers take: a fixed time, or a distribution that every operation draws from.
+//! Delays of responses: fixed, or drawn from a distribution per operation.
 //!
-//! What a scenario says ([`DelayText`]) is checked once into a [`Delay`]; a parameter of another distribution is refused,
-//! for it would look as if it did something. When a delay is waited for is the business of `answers.rs`.
+//! The text in a scenario ([`DelayText`]) is checked once and becomes a [`Delay`]. A parameter of another distribution is
+//! refused, because it would have no effect. Waiting happens in `answers.rs`.
 
 use std::{fmt, time};
 
@@ -66,7 +66,7 @@ impl<'de> Deserialize<'de> for DelayText {
     }
 }
 
-/// How long answers take, checked.
+/// A checked delay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Delay {
     Fixed(time::Duration),
@@ -87,7 +87,7 @@ pub(super) enum Delay {
 const LONGEST_DELAY_S: f64 = 24.0 * 3600.0;
 
 impl Delay {
-    /// How long operation `op` waits.
+    /// The delay of operation `op`.
     pub(super) fn draw(self, draws: Draws, op: u64) -> time::Duration {
         let seconds = match self {
             Delay::Fixed(delay) => return delay,
@@ -132,7 +132,7 @@ impl Distribution {
 }
 
 impl DelayTable {
-    /// Refuses parameters of other distributions: left in silence, they would look as if they did something.
+    /// Refuses parameters of other distributions, which would have no effect.
     fn refuse_strangers(&self) -> Result<(), BehaviourError> {
         let given = [
             ("low", self.low.is_some()),

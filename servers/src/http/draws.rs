@@ -8,7 +8,7 @@
 /// The increment of SplitMix64: 2^64 divided by the golden ratio, made odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// What a draw is for; draws of different streams are independent.
+/// The purpose of a draw; draws of different streams are independent.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stream {
     Delay,

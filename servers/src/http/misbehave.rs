@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use crate::CountedStream;
 use crate::faults::Fault;
 
-/// What comes back in place of a response: neither a status line nor text.
+/// Sent in place of a response: neither a status line nor text.
 const GARBAGE: &[u8] = b"\x16\x03\xff\x00\x17 this is no HTTP \xfe\xff\r\n\r\n";
 
 /// The fault that ended a connection, if it was one.

@@ -41,11 +41,11 @@ pub(super) enum Payload {
     },
 }
 
-/// Where a body that is to be cut stands.
+/// Progress of a body that will be cut.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum CutStage {
     Sending,
-    /// What was sent so far is being flushed: an error right now would take it back out of the buffer.
+    /// The sent part is being flushed: an error now would drop it from the buffer.
     Flushing,
     Cutting,
 }

@@ -1,4 +1,4 @@
-//! What a request asks for: method, path and query, turned into a [`Route`] or a refusal that says what would work.
+//! Routing: method, path and query become a [`Route`], or a refusal that says what would work.
 //!
 //! Pure text in, value out; nothing is answered here. The list of endpoints is also the page that a browser gets and
 //! the hint in a 404. Read `answers.rs` next.
@@ -115,7 +115,7 @@ pub(super) fn read_query(query: Option<&str>) -> Result<Query, Refusal> {
     Ok(read)
 }
 
-/// What the request asks for.
+/// The route of a request.
 pub(super) fn route<'a>(
     method: &Method,
     path: &'a str,

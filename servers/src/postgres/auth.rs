@@ -17,7 +17,7 @@ use super::wire::{Body, MAX_LOGIN_BYTES, Wire, WireError, authentication, malfor
 
 const MECHANISM: &str = "SCRAM-SHA-256";
 
-/// How clients log in.
+/// Methods of authentication.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -149,7 +149,7 @@ impl Authenticator {
     }
 }
 
-/// What the client sends when it is asked for a proof.
+/// The client's answer to a request for a proof.
 async fn answer(wire: &mut Wire) -> Result<Vec<u8>, WireError> {
     match wire.next(MAX_LOGIN_BYTES).await? {
         Some((b'p', body)) => Ok(wire.input[body].to_vec()),

@@ -23,10 +23,10 @@ use super::token::Statement;
 use super::types::{Type, write_value};
 use super::wire::is_binary;
 
-/// How long a session waits for the transaction of another one.
+/// Longest wait for the transaction of another session.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// How long a statement runs at most: it holds up every session of its thread.
+/// Longest run of a statement, which blocks every session of its thread.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(60);
 
 /// Instructions of SQLite between two looks at the clock.
@@ -52,7 +52,7 @@ pub(crate) struct Database {
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) connection: Connection,
-    /// When the statement that runs has to end, in microseconds after `start`.
+    /// Time limit of the running statement, in microseconds after `start`.
     deadline: Arc<AtomicU64>,
     start: Instant,
     /// Counts changes of definitions and settings, after which plans no longer hold.
@@ -74,7 +74,7 @@ pub(crate) struct Plan {
     pub(crate) generation: u64,
 }
 
-/// What a plan is run with.
+/// Input of a plan.
 #[derive(Debug, Default)]
 pub(crate) struct Bound {
     pub(crate) values: Vec<Value>,

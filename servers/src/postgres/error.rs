@@ -6,7 +6,7 @@ use rusqlite::ffi;
 
 pub(crate) type SqlResult<T> = Result<T, SqlError>;
 
-/// Where to find what this server leaves out.
+/// The way to a PostgreSQL with every feature.
 const HINT: &str = "use --target db=local for a real PostgreSQL";
 
 /// Raised inside SQLite by the function that guards divisors.
@@ -69,6 +69,14 @@ impl SqlError {
     pub(crate) fn unsupported(feature: impl std::fmt::Display) -> Self {
         let message = format!("{feature} is not supported by this mock server");
         SqlError::new("0A000", message).with_hint()
+    }
+
+    pub(crate) fn missing(state: &str, kind: &str, name: &str) -> Self {
+        SqlError::new(state, format!("{kind} \"{name}\" does not exist"))
+    }
+
+    pub(crate) fn exists(state: &str, kind: &str, name: &str) -> Self {
+        SqlError::new(state, format!("{kind} \"{name}\" already exists"))
     }
 
     pub(crate) fn syntax(message: impl Into<String>) -> Self {

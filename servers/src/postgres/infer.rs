@@ -6,25 +6,12 @@
 
 use std::ops::Range;
 
-use rusqlite::Connection;
-
-use super::names::{TableUse, column_type};
-use super::token::{Kind, Statement, Token};
+use super::names::Query;
+use super::token::{Kind, Token};
 use super::types::{Type, written_type};
 
 /// Longest expression that is looked at: the time for a hostile statement stays in proportion to its length.
 const MAX_TOKENS: usize = 500;
-
-/// A statement with what is known about its names.
-pub(crate) struct Query<'q> {
-    pub(crate) statement: &'q Statement<'q>,
-    pub(crate) connection: &'q Connection,
-    pub(crate) tables: Vec<TableUse>,
-    /// Types of the columns that an INSERT fills, in order.
-    pub(crate) inserted: Vec<Option<Type>>,
-    /// Types of the parameters that the client has declared.
-    pub(crate) declared: Vec<Option<Type>>,
-}
 
 /// Words that end a list of results.
 const AFTER_RESULTS: &str = "from where group having order limit union except intersect window";
@@ -126,7 +113,7 @@ impl Query<'_> {
                 .tables
                 .iter()
                 .find_map(|table| match &table.engine_name {
-                    Some(engine_name) => column_type(self.connection, engine_name, &token.name()),
+                    Some(engine_name) => self.column_type(engine_name, &token.name()),
                     // A series is the only function of rows whose column has a type.
                     None => (table.name == "generate_series").then_some(Type::Int4),
                 }),

@@ -79,7 +79,7 @@ fn run(engine: &Engine, sql: &str) -> SqlResult<()> {
             let plan = engine.plan(&statement, verb, &scope, &[])?;
             engine.run(&plan, &Bound::default(), 0, &mut Vec::new())?;
         } else {
-            engine.define(&define(&statement, &engine.connection, &scope)?.0)?;
+            engine.define(&define(&statement, &engine.connection, &scope)?)?;
         }
     }
     Ok(())

@@ -10,8 +10,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::error::{SqlError, SqlResult};
-use super::infer::Query;
-use super::names::{Scope, TableUse, column_type, quote, schema_exists, table_uses};
+use super::names::{Query, Scope, TableUse, quote};
 use super::settings::setting;
 use super::token::{Kind, Statement};
 use super::types::{Type, parse, written_type};
@@ -83,25 +82,18 @@ pub(crate) fn rewrite(
             results,
         });
     }
-    let tables = table_uses(statement, connection, scope, None)?;
-    let inserted = inserted_types(statement, connection, &tables)?;
-    let oids = declared;
-    let declared = declared.iter().map(|&oid| Type::of_oid(oid)).collect();
-    let query = Query {
-        statement,
-        connection,
-        tables,
-        inserted,
-        declared,
-    };
-    let mut writer = Writer::new(&query, scope);
+    let mut query = Query::new(statement, connection, scope);
+    query.find_tables(None)?;
+    query.inserted = inserted_types(&query)?;
+    query.declared = declared.iter().map(|&oid| Type::of_oid(oid)).collect();
+    let mut writer = Writer::new(&query);
     writer.write(0..statement.len())?;
     let (sql, mut parameters) = (writer.sql, writer.parameters);
-    parameters.resize(parameters.len().max(oids.len()), None);
+    parameters.resize(parameters.len().max(declared.len()), None);
     let parameters = parameters.into_iter().enumerate().map(|(at, inferred)| {
-        let declared = query.declared.get(at).copied().flatten();
-        let ty = declared.or(inferred).unwrap_or(Type::Text);
-        (ty, declared.map_or(ty.oid(), |_| oids[at]))
+        let known = query.declared.get(at).copied().flatten();
+        let ty = known.or(inferred).unwrap_or(Type::Text);
+        (ty, known.map_or(ty.oid(), |_| declared[at]))
     });
     let results = query.results().into_iter().map(|range| {
         let is_star = statement.before(range.end).is_operator("*");
@@ -116,26 +108,26 @@ pub(crate) fn rewrite(
 }
 
 /// The types of the columns that an INSERT fills.
-fn inserted_types(
-    statement: &Statement<'_>,
-    connection: &Connection,
-    tables: &[TableUse],
-) -> SqlResult<Vec<Option<Type>>> {
-    let mut targets = tables
+fn inserted_types(query: &Query<'_>) -> SqlResult<Vec<Option<Type>>> {
+    let statement = query.statement;
+    let mut targets = query
+        .tables
         .iter()
         .filter(|table| statement.before(table.at).is("into"));
     let Some((end, Some(table))) = targets.next().map(|table| (table.end, &table.engine_name))
     else {
         return Ok(Vec::new());
     };
-    let ty = |column: &str| column_type(connection, table, column);
+    let ty = |column: &str| query.column_type(table, column);
     if statement.at(end).is_operator("(") {
         let columns = statement.listed(end).into_iter();
         return Ok(columns
             .map(|column| ty(&statement.at(column.start).name()))
             .collect());
     }
-    let all = connection.prepare(&format!("SELECT * FROM {}", quote(table)))?;
+    let all = query
+        .connection
+        .prepare(&format!("SELECT * FROM {}", quote(table)))?;
     Ok(all.column_names().map(ty).collect())
 }
 
@@ -150,10 +142,9 @@ const REFUSED_PAIRS: [(&str, &str); 3] = [("distinct", "on"), ("at", "time"), ("
 /// Writes parts of a statement as SQLite's SQL.
 pub(crate) struct Writer<'w> {
     query: &'w Query<'w>,
-    scope: &'w Scope,
     pub(crate) sql: String,
     parameters: Vec<Option<Type>>,
-    /// Where the last operand begins in `sql`: a cast, which comes after it, is wrapped around it.
+    /// Start of the last operand in `sql`: a cast, which comes after it, is wrapped around it.
     operand: usize,
     /// The same for each open bracket.
     brackets: Vec<usize>,
@@ -162,15 +153,16 @@ pub(crate) struct Writer<'w> {
 }
 
 impl<'w> Writer<'w> {
-    pub(crate) fn new(query: &'w Query<'w>, scope: &'w Scope) -> Self {
+    pub(crate) fn new(query: &'w Query<'w>) -> Self {
+        let (sql, parameters) = (String::new(), Vec::new());
+        let (operand, brackets, divisors) = (0, Vec::new(), Vec::new());
         Writer {
             query,
-            scope,
-            sql: String::new(),
-            parameters: Vec::new(),
-            operand: 0,
-            brackets: Vec::new(),
-            divisors: Vec::new(),
+            sql,
+            parameters,
+            operand,
+            brackets,
+            divisors,
         }
     }
 
@@ -376,24 +368,21 @@ impl<'w> Writer<'w> {
         Ok(self.push(&qualified, at + 3))
     }
 
-    /// What only the session knows, as a word or as a call without arguments.
+    /// The value of a word, or of a call without arguments, that depends on the session.
     fn session_value(&self, name: &str, is_call: bool) -> Option<String> {
         let text = |text: &str| Some(format!("'{}'", text.replace('\'', "''")));
         match (name, is_call) {
-            ("current_user" | "session_user" | "user", false) => text(&self.scope.user),
-            ("current_catalog", false) | ("current_database", true) => text(&self.scope.database),
+            ("current_user" | "session_user" | "user", false) => text(&self.query.scope.user),
+            ("current_catalog", false) | ("current_database", true) => {
+                text(&self.query.scope.database)
+            }
             ("current_schema", _) => {
-                let exists = |schema: &&String| schema_exists(self.query.connection, schema);
-                text(
-                    self.scope
-                        .path
-                        .iter()
-                        .find(exists)
-                        .map_or("", String::as_str),
-                )
+                let mut path = self.query.scope.path.iter();
+                let schema = path.find(|schema| self.query.schema_exists(schema));
+                text(schema.map_or("", String::as_str))
             }
             ("version", true) => text("PostgreSQL 15.0 (a mock server over SQLite)"),
-            ("pg_backend_pid", true) => Some(self.scope.pid.to_string()),
+            ("pg_backend_pid", true) => Some(self.query.scope.pid.to_string()),
             // A part of what asyncpg's pool asks for between two users of a connection.
             ("pg_advisory_unlock_all", true) => Some("NULL".to_owned()),
             ("now", true) | ("localtimestamp", false) => Some("CURRENT_TIMESTAMP".to_owned()),

@@ -250,8 +250,7 @@ impl Session {
         let (name, sql) = (body.text()?, body.text()?);
         let declared = body.list(|body| Ok(body.i32()? as u32))?;
         if !name.is_empty() && self.prepared.contains_key(name) {
-            let message = format!("prepared statement \"{name}\" already exists");
-            return Err(SqlError::new("42P05", message));
+            return Err(SqlError::exists("42P05", "prepared statement", name));
         }
         let statements = statements(sql)?;
         if statements.len() > 1 {
@@ -282,7 +281,7 @@ impl Session {
 
     /// A prepared statement, planned if it is not, or if definitions or settings have changed since.
     async fn current(&mut self, name: &str) -> SqlResult<Arc<Prepared>> {
-        let missing = || no_such_statement(name);
+        let missing = || SqlError::missing("26000", "prepared statement", name);
         let prepared = self.prepared.get(name).ok_or_else(missing)?.clone();
         let generation = self.database.generation();
         let holds = |plan: &Plan| plan.generation == generation;
@@ -340,8 +339,8 @@ impl Session {
     }
 
     fn portal(&mut self, name: &str) -> SqlResult<&mut Portal> {
-        let missing = || SqlError::new("34000", format!("portal \"{name}\" does not exist"));
-        self.portals.get_mut(name).ok_or_else(missing)
+        let portal = self.portals.get_mut(name);
+        portal.ok_or_else(|| SqlError::missing("34000", "portal", name))
     }
 
     async fn describe(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
@@ -422,13 +421,6 @@ impl Session {
         wire::texts(&mut self.wire.out, b'3', &[]);
         Ok(())
     }
-}
-
-fn no_such_statement(name: &str) -> SqlError {
-    SqlError::new(
-        "26000",
-        format!("prepared statement \"{name}\" does not exist"),
-    )
 }
 
 fn tag(verb: Verb, count: usize) -> String {

@@ -35,7 +35,9 @@ static KNOWN: [(&str, &str); 19] = [
 const REPORTED: usize = 11;
 
 /// Settings whose values are fixed, since they say how values look.
-const FIXED: &str = "client_encoding datestyle integer_datetimes intervalstyle server_encoding server_version standard_conforming_strings timezone bytea_output";
+const FIXED: &str = "\
+    client_encoding datestyle integer_datetimes intervalstyle server_encoding server_version \
+    standard_conforming_strings timezone bytea_output";
 
 /// Values that differ from the defaults, by lower-case name.
 #[derive(Debug, Clone, Default)]
@@ -103,7 +105,7 @@ impl Settings {
         self.0.clear();
     }
 
-    /// How long a statement may run; `None` is for ever.
+    /// Time limit of a statement; `None` if unlimited.
     pub(crate) fn statement_timeout(&self) -> Option<Duration> {
         let millis = milliseconds(self.0.get("statement_timeout")?)?;
         (millis > 0).then(|| Duration::from_millis(millis))

@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     Word,
     /// A name in double quotes.
     Quoted,
-    /// A string.
+    /// A string literal.
     Text,
     Number,
     /// The number of a parameter, without its `$`.
@@ -254,7 +254,7 @@ fn skip_space(sql: &mut &str) -> SqlResult<()> {
     }
 }
 
-/// How many digits there are from `at` on.
+/// Number of digits from `at` on.
 fn digits(bytes: &[u8], at: usize) -> usize {
     let rest = bytes.get(at..).unwrap_or_default();
     rest.iter().take_while(|byte| byte.is_ascii_digit()).count()

@@ -25,7 +25,7 @@ pub(crate) const MAX_LOGIN_BYTES: usize = 10_000;
 /// Longest message of one that has.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
-/// Why a connection ends.
+/// Reasons to end a connection.
 #[derive(Debug)]
 pub(crate) enum WireError {
     /// The client is gone.

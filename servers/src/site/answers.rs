@@ -2,7 +2,7 @@
 //!
 //! Every request is counted under its path and query. A client says who it is in `x-client`; for each of them the page
 //! that fails once fails and succeeds in turn, so that one server serves many crawls and remembers only those who have
-//! yet to come back. What there is to serve is decided in `plan.rs`. Read `report.rs` next.
+//! yet to come back. The content is chosen in `plan.rs`. Read `report.rs` next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,9 +19,9 @@ use super::plan::{Manner, Page, ROBOTS, Served, Site};
 use super::report::Report;
 use crate::{Counts, sleep};
 
-/// Where the report is.
+/// Path of the report.
 const REPORT: &str = "/site-report";
-/// Where a client says who it is.
+/// Header in which a client identifies itself.
 const CLIENT: &str = "x-client";
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -109,7 +109,7 @@ impl Answers {
         with(StatusCode::OK, HTML, html.into())
     }
 
-    /// Whether this client comes for the first time, or for the first time since it succeeded.
+    /// True on the first visit of this client, and on the first after a success.
     fn is_first_visit(&self, asked: &str, headers: &HeaderMap) -> bool {
         let client = headers.get(CLIENT).and_then(|client| client.to_str().ok());
         let visit = (client.unwrap_or_default().to_owned(), asked.to_owned());

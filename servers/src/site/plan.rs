@@ -31,7 +31,7 @@ pub(super) const DOCUMENTS: [(&str, usize); 3] = [
     ("/documents/3.bin", 256 << 10),
 ];
 
-/// What is served at one path.
+/// The resource at one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Served {
     /// A page of HTML.
@@ -47,14 +47,14 @@ pub(super) enum Served {
 pub(super) struct Page {
     /// Its title, as a reader sees it.
     pub(super) title: Option<String>,
-    /// Whether robots.txt allows it.
+    /// True if robots.txt allows it.
     pub(super) allowed: bool,
     pub(super) manner: Manner,
     /// With [`super::html::ORIGIN`] where the site's own address belongs.
     pub(super) html: String,
 }
 
-/// How a page is served.
+/// Ways of serving a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manner {
     AtOnce,
@@ -71,7 +71,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// The site of this seed with so many allowed pages.
+    /// The site for this seed, with `pages` allowed pages.
     pub(super) fn draw(seed: u64, pages: u32) -> Self {
         Drawing::new(seed, pages).site()
     }

@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 
 use super::plan::{Manner, Served, Site};
 
-/// The report.
 #[derive(Debug, Serialize)]
 pub(super) struct Report<'a> {
     /// Every page, those that robots.txt disallows included.
@@ -23,7 +22,7 @@ pub(super) struct Report<'a> {
     pub(super) requests: BTreeMap<String, u64>,
     /// Requests of pages that robots.txt disallows, all together.
     pub(super) disallowed_requests: u64,
-    /// The most requests that were being processed at once.
+    /// Maximum number of requests processed at once.
     pub(super) peak_in_flight: u64,
 }
 
@@ -33,7 +32,7 @@ pub(super) struct PageReport<'a> {
     /// As a reader sees it; null where the page has none.
     title: Option<&'a str>,
     allowed: bool,
-    /// Whether each client's first request of it is answered with 503.
+    /// True if each client's first request is answered with 503.
     fails_once: bool,
 }
 

@@ -37,7 +37,7 @@ impl Default for MaxRequests {
     }
 }
 
-/// What a request has to look like, and what it is answered.
+/// A pattern of requests, and the responses to them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Mock {
@@ -70,7 +70,7 @@ pub(super) struct Response {
     /// `text/plain`, or `application/json` for `json`, when left out.
     pub(super) content_type: Option<String>,
     pub(super) delay: Option<Duration>,
-    /// How many requests get it before the next one's turn; one when left out. The last response takes none.
+    /// Number of requests that get it before the next one; 1 by default. Not for the last response.
     pub(super) times: Option<NonZeroU64>,
     /// In place of a response: `close` or `reset`, one of them for all mocks of a server; the server `http` can do more.
     pub(super) fault: Option<Fault>,
@@ -89,7 +89,7 @@ impl Behaviour {
         Ok(read)
     }
 
-    /// Whether connections that end on purpose are reset rather than closed in order.
+    /// True if faults reset connections rather than close them in order.
     pub(super) fn resets(&self) -> bool {
         let mut responses = self.mocks.iter().flat_map(|mock| &mock.respond);
         responses.any(|response| response.fault == Some(Fault::Reset))
@@ -97,7 +97,7 @@ impl Behaviour {
 }
 
 impl Mock {
-    /// What a path has to begin with, where any rest of it will do.
+    /// The prefix of a path that ends with `*`.
     pub(super) fn prefix(&self) -> Option<&str> {
         self.path.strip_suffix('*')
     }
@@ -122,7 +122,7 @@ impl Mock {
         Ok(())
     }
 
-    /// How a connection ends is a matter of its socket, and all sockets of a server are made alike.
+    /// All mocks of a server must use the same fault, because all of its sockets are configured alike.
     fn check_same_fault(&self, earlier: &mut Option<Fault>) -> Result<(), BehaviourError> {
         for (index, response) in self.respond.iter().enumerate() {
             let Some(fault) = response.fault else {

@@ -1,4 +1,4 @@
-//! Who is in which room of the server `ws`, and what waits to be heard by whom.
+//! The rooms of the server `ws`, their members, and the queue of messages of each member.
 //!
 //! One lock is held while a message is put into the queues of all members, which is what gives a room one order. A queue
 //! is bounded: a member that falls too far behind is put out, so that it costs the others neither time nor memory. No
@@ -65,7 +65,7 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    /// Says `message` to everybody in the room, oneself too.
+    /// Sends `message` to all members of the room, the sender included.
     pub(super) fn say(&self, message: &Message) {
         let mut open = self.rooms.lock();
         if let Some(members) = open.rooms.get_mut(&self.room) {

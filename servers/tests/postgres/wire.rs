@@ -199,3 +199,64 @@ fn a_newer_minor_version_is_talked_down() {
     assert!(start.starts_with('v'), "{start}");
     server.stop().unwrap();
 }
+
+#[test]
+fn bodies_that_make_no_sense_are_refused_and_harm_nobody() {
+    let server = server(json!({}));
+    let lengths = [u32::MAX, 1 << 30, 3, 0];
+    for length in lengths {
+        let mut bytes = Bytes::connect(&server);
+        bytes.send(&[&length.to_be_bytes()[..], &[0; 8]].concat());
+        assert_eq!(bytes.message().0, 'E', "a startup packet of {length}");
+        let mut bytes = Bytes::started(&server);
+        bytes.send(&[&b"Q"[..], &length.to_be_bytes(), b"SELECT 1"].concat());
+        assert_eq!(bytes.message().0, 'E', "a query of {length}");
+    }
+    let bodies: [&[u8]; 6] = [
+        b"",
+        b"\0",
+        b"\xff\xff",
+        b"\0\0\xff\xff",
+        b"\0\0\0\x01\0\x09",
+        b"S\xc3\x28\0",
+    ];
+    for kind in ['P', 'B', 'D', 'E', 'C', 'Q', 'F', 'p', 'd'] {
+        for body in bodies {
+            let mut bytes = Bytes::started(&server);
+            bytes.send(&[typed(kind, body), typed('S', b""), typed('X', b"")].concat());
+            // Whatever the answer is, the connection ends as it was asked to.
+            bytes.0.read_to_end(&mut Vec::new()).unwrap();
+        }
+    }
+    assert_eq!(Bytes::started(&server).query("SELECT 1"), "TDCZI");
+    server.stop().unwrap();
+}
+
+#[test]
+fn statements_of_random_words_are_answered() {
+    // Goal: no text ends the connection. Method: 4,000 statements of up to 12 words, from a fixed seed.
+    const WORDS: &str = "SELECT ( ) , 'x' $1 :: int FROM t a . * AS CASE WHEN THEN END IN VALUES INSERT INTO UPDATE \
+        SET CAST BETWEEN AND NOT / 1 generate_series WITH RETURNING LIMIT CREATE TABLE serial PRIMARY KEY DROP SCHEMA \
+        ALTER ADD COALESCE ON INDEX EXISTS IF ROLLBACK TO SHOW BEGIN DEFAULT - = ; sum now TIME ZONE FOR [ \"a UNION";
+    let words: Vec<&str> = WORDS.split_ascii_whitespace().collect();
+    let server = server(json!({}));
+    let mut bytes = Bytes::started(&server);
+    bytes.query("CREATE TABLE t (a int PRIMARY KEY, b text)");
+    let mut state: u64 = 1;
+    let mut draw = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    for _ in 0..4_000 {
+        let drawn: Vec<&str> = (0..=draw(12)).map(|_| words[draw(words.len())]).collect();
+        let sql = drawn.join(" ");
+        bytes.send(&[execution(&sql), typed('S', b"")].concat());
+        bytes.until_ready();
+        bytes.query(&sql);
+    }
+    bytes.query("ROLLBACK");
+    assert_eq!(bytes.query("SELECT 1"), "TDCZI");
+    server.stop().unwrap();
+}

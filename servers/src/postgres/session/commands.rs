@@ -7,15 +7,19 @@ use super::super::names::{Scope, quote};
 use super::super::settings::setting;
 use super::super::token::Statement;
 use super::super::wire;
-use super::{Session, no_such_statement};
+use super::Session;
 
 /// First words of commands that are carried out.
-const SUPPORTED: &str = "begin start commit end rollback abort savepoint release set reset deallocate vacuum analyze close unlisten create drop alter truncate";
+const SUPPORTED: &str = "\
+    begin start commit end rollback abort savepoint release set reset deallocate vacuum \
+    analyze close unlisten create drop alter truncate";
 
 /// First words of commands that PostgreSQL has and this server does not.
-const UNSUPPORTED: &str = "call checkpoint cluster comment copy declare discard do execute explain fetch grant import listen load lock merge move notify prepare reassign refresh reindex revoke table";
+const UNSUPPORTED: &str = "\
+    call checkpoint cluster comment copy declare discard do execute explain fetch grant \
+    import listen load lock merge move notify prepare reassign refresh reindex revoke table";
 
-/// What CREATE, DROP and ALTER can be followed by.
+/// Words that can follow CREATE, DROP and ALTER.
 const DEFINED: &str = "schema table index unique";
 
 /// Refuses what is no command of this server; true if it ends a transaction.
@@ -77,13 +81,21 @@ impl Session {
             }
             "DEALLOCATE" if last == "all" => self.prepared.clear(),
             "DEALLOCATE" => {
-                let known = self.prepared.remove(&last);
-                known.ok_or_else(|| no_such_statement(&last))?;
+                let missing = || SqlError::missing("26000", "prepared statement", &last);
+                self.prepared.remove(&last).ok_or_else(missing)?;
             }
             "CLOSE" if is_all => self.portals.clear(),
             "CLOSE" => return Err(SqlError::unsupported("a cursor")),
             "VACUUM" | "ANALYZE" | "UNLISTEN" => (),
-            _ => tag = self.define(statement).await?,
+            _ => {
+                self.define(statement).await?;
+                let kind = statement.at(1).text.to_ascii_uppercase();
+                tag = match kind.as_str() {
+                    _ if tag == "TRUNCATE" => "TRUNCATE TABLE".to_owned(),
+                    "UNIQUE" => "CREATE INDEX".to_owned(),
+                    _ => format!("{tag} {kind}"),
+                };
+            }
         }
         self.complete(&tag);
         Ok(())
@@ -161,14 +173,15 @@ impl Session {
     }
 
     /// Makes, changes or drops a schema, table or index.
-    async fn define(&mut self, statement: &Statement<'_>) -> SqlResult<String> {
+    async fn define(&mut self, statement: &Statement<'_>) -> SqlResult<()> {
         self.check_usable(true, false)?;
         let run = |engine: &Engine, scope: &Scope, _: &mut Vec<u8>| {
-            let (sql, tag) = define(statement, &engine.connection, scope)?;
-            if !sql.is_empty() {
-                engine.define(&sql)?;
+            let sql = define(statement, &engine.connection, scope)?;
+            if sql.is_empty() {
+                Ok(())
+            } else {
+                engine.define(&sql)
             }
-            Ok(tag.to_owned())
         };
         self.with_engine(true, run).await
     }
