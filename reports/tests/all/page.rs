@@ -170,7 +170,7 @@ fn a_rate_that_was_not_held_is_loud_and_costs_are_known_or_said_not_to_be() {
     assert_eq!(html.matches("<strong> not held</strong>").count(), 1);
     assert!(html.contains("sync did not hold the rate in 10 of 10 rounds"));
     assert_eq!(html.matches("Cost per operation").count(), 2);
-    assert!(html.contains("floor of the loop</th>") && html.contains("<td>n/a</td>"));
+    assert!(html.contains("overhead of the loop</th>") && html.contains("<td>n/a</td>"));
     let closed = page(fixture("tour"));
     assert!(!closed.contains("Open load:") && closed.contains("Closed load:"));
     assert!(html.contains("Open load:") && !html.contains("Closed load:"));
