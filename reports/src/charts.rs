@@ -56,7 +56,6 @@ pub static CHARTS: &[&Kind] = &[
 pub struct Kind {
     /// The end of its files' names.
     pub name: &'static str,
-    /// Its heading.
     pub title: &'static str,
     draw: Chartable,
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use photofinish_record::latency::Latencies;
 use photofinish_record::load::Load;
-use photofinish_record::{LoopOverhead, Measurement, OpenLoad};
+use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad};
 
 /// The headline metric under closed load.
 pub const THROUGHPUT: &str = "throughput_ops_s";
@@ -37,7 +37,7 @@ pub struct Metric {
     reading: Reading,
 }
 
-/// How runtimes are compared by a metric.
+/// The comparison of runtimes by a metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Compared {
     pub better: Better,
@@ -76,12 +76,15 @@ pub enum Overhead {
 }
 
 type Read = fn(&Measurement) -> Option<f64>;
+type ReadCost = fn(&Cost) -> Option<u64>;
 type ReadOpen = fn(&OpenLoad) -> Option<f64>;
 
 /// The source of a metric within a round.
 #[derive(Clone, Debug)]
 enum Reading {
     Number(Read),
+    /// A cost of the whole round, over its operations.
+    PerOp(ReadCost),
     OpenNumber(ReadOpen),
     Quantile {
         of: Times,
@@ -169,33 +172,23 @@ pub const METRICS: &[Metric] = &[
     open_number("late", "ops", |open| Some(open.late as f64)).count(),
     open_number("unfinished", "ops", |open| Some(open.unfinished as f64)).count(),
     open_number("unsent", "ops", |open| Some(open.unsent as f64)).count(),
-    number("cpu_ns_per_op", "ns/op", |round| {
-        per_op(round, sum(round.cost.cpu_user_ns, round.cost.cpu_system_ns))
+    per_op("cpu_ns_per_op", "ns/op", |cost| {
+        sum(cost.cpu_user_ns, cost.cpu_system_ns)
     })
     .compared(Better::Lower, Loads::Both, Overhead::Unknown),
-    number("cpu_user_ns_per_op", "ns/op", |round| {
-        per_op(round, round.cost.cpu_user_ns)
+    per_op("cpu_user_ns_per_op", "ns/op", |cost| cost.cpu_user_ns),
+    per_op("cpu_system_ns_per_op", "ns/op", |cost| cost.cpu_system_ns),
+    per_op("context_switches_per_op", "switches/op", |cost| {
+        sum(cost.voluntary_switches, cost.involuntary_switches)
     }),
-    number("cpu_system_ns_per_op", "ns/op", |round| {
-        per_op(round, round.cost.cpu_system_ns)
+    per_op("voluntary_switches_per_op", "switches/op", |cost| {
+        cost.voluntary_switches
     }),
-    number("context_switches_per_op", "switches/op", |round| {
-        per_op(
-            round,
-            sum(
-                round.cost.voluntary_switches,
-                round.cost.involuntary_switches,
-            ),
-        )
+    per_op("involuntary_switches_per_op", "switches/op", |cost| {
+        cost.involuntary_switches
     }),
-    number("voluntary_switches_per_op", "switches/op", |round| {
-        per_op(round, round.cost.voluntary_switches)
-    }),
-    number("involuntary_switches_per_op", "switches/op", |round| {
-        per_op(round, round.cost.involuntary_switches)
-    }),
-    number("page_faults_per_op", "faults/op", |round| {
-        per_op(round, sum(round.cost.minor_faults, round.cost.major_faults))
+    per_op("page_faults_per_op", "faults/op", |cost| {
+        sum(cost.minor_faults, cost.major_faults)
     }),
     number("instructions_per_op", "instructions/op", |round| {
         round.cost.instructions_per_op
@@ -207,10 +200,10 @@ pub const METRICS: &[Metric] = &[
         whole(round.cost.peak_rss_bytes)
     }),
     number("threads", "threads", |round| whole(round.cost.threads)),
-    number("floor_ns_per_op", "ns/op", |round| {
+    number("overhead_ns_per_op", "ns/op", |round| {
         Overhead::Rate.of_loop_ns(round.overhead.as_ref()?)
     }),
-    number("floor_service_p50_ns", "ns", |round| {
+    number("overhead_service_p50_ns", "ns", |round| {
         Overhead::Time.of_loop_ns(round.overhead.as_ref()?)
     }),
     number("ops", "ops", |round| Some(round.ops as f64)).count(),
@@ -255,6 +248,13 @@ impl Metric {
     pub fn read(&self, round: &Measurement) -> Option<f64> {
         match &self.reading {
             Reading::Number(read) => read(round),
+            Reading::PerOp(read) => {
+                // Failed operations cost too, and count as operations.
+                let ops = round.ops + round.failed_ops();
+                read(&round.cost)
+                    .filter(|_| ops > 0)
+                    .map(|cost| cost as f64 / ops as f64)
+            }
             Reading::OpenNumber(read) => round.open.as_ref().and_then(read),
             Reading::Quantile { of, at } => {
                 of.of(round)?.quantile_ns(*at).map(|time_ns| time_ns as f64)
@@ -366,6 +366,10 @@ const fn number(name: &'static str, unit: &'static str, read: Read) -> Metric {
     metric(name, unit, Reading::Number(read))
 }
 
+const fn per_op(name: &'static str, unit: &'static str, read: ReadCost) -> Metric {
+    metric(name, unit, Reading::PerOp(read))
+}
+
 const fn open_number(name: &'static str, unit: &'static str, read: ReadOpen) -> Metric {
     metric(name, unit, Reading::OpenNumber(read))
 }
@@ -419,12 +423,6 @@ fn unit_of(name: &str) -> &'static str {
 
 fn per_second(arrivals: u64, open: &OpenLoad) -> Option<f64> {
     (open.schedule_ns > 0).then(|| arrivals as f64 * 1e9 / open.schedule_ns as f64)
-}
-
-/// Failed operations cost too, and count as operations.
-fn per_op(round: &Measurement, total: Option<u64>) -> Option<f64> {
-    let ops = round.ops + round.failed_ops();
-    (ops > 0).then_some(total? as f64 / ops as f64)
 }
 
 fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {

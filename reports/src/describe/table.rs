@@ -72,7 +72,7 @@ pub const COSTS: &[(&str, &str)] = &[
     ("instructions", "instructions_per_op"),
     ("system calls", "syscalls_per_op"),
     ("peak memory", "peak_rss_bytes"),
-    ("overhead of the loop", "floor_ns_per_op"),
+    ("overhead of the loop", "overhead_ns_per_op"),
 ];
 
 /// The text of a cell in a column of the table of results; a rate that was not held is always marked.

@@ -40,7 +40,7 @@ fn overhead<'a>(cells: impl Iterator<Item = &'a CellSummary>) -> Option<String> 
         let known = overheads
             .iter()
             .any(|(runtime, _)| *runtime == cell.runtime);
-        if let Some(metric) = cell.metric("floor_ns_per_op").filter(|_| !known) {
+        if let Some(metric) = cell.metric("overhead_ns_per_op").filter(|_| !known) {
             overheads.push((&cell.runtime, metric.median));
         }
     }

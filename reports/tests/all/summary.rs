@@ -323,8 +323,8 @@ fn arrivals_are_counted_over_rounds_and_a_search_travels_with_the_summary() {
         arrivals.scheduled - arrivals.started_in_time
     );
     assert_eq!(slow.and_then(|cell| cell.rate_held), Some(false));
-    let floor = slow.and_then(|cell| cell.metric("floor_ns_per_op"));
-    assert!((floor.expect("measured").median - 1e9 / 9e6).abs() < 1e-9);
+    let overhead = slow.and_then(|cell| cell.metric("overhead_ns_per_op"));
+    assert!((overhead.expect("measured").median - 1e9 / 9e6).abs() < 1e-9);
     assert_eq!(summary.search, None);
     assert_eq!(Summary::of(&fixtures::tour()).cells[0].arrivals, None);
     let record = fixtures::search();
