@@ -85,6 +85,7 @@ mod robots;
 mod serving;
 mod site;
 mod tallies;
+mod wire;
 mod ws_connection;
 
 pub(crate) use serving::CLIENT;

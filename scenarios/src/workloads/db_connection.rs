@@ -4,18 +4,17 @@
 //! exchange left the connection unusable. Every round works in a [`Schema`] of its own, so that it starts from nothing on a
 //! server that is already there, disturbs nothing on it, and leaves nothing behind.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
-use photofinish_harness::runtime::{Runtime, Stream as _};
-use photofinish_harness::traffic::TrafficCounter;
+use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 
-use super::census::{Census, Presence};
+use super::census::Census;
 use super::connection_pool::Connect;
+use super::wire::{Address, Dialer, Wire, invalid};
 use crate::protocol::postgres::{
     Discard, EncodeError, Format, Outcome, Parameter, PgError, PgTarget, ResponseReader, RowSink,
     Startup, TransactionStatus, encode,
@@ -49,16 +48,13 @@ pub(super) const INT4: u32 = 23;
 /// OID of `text`.
 pub(super) const TEXT: u32 = 25;
 
-/// Where connections lead, what they prepare and by whom they are counted: found out once for all that are made of it.
+/// All that connections have in common: the target, the schema, the statements they prepare.
 #[derive(Clone)]
 pub struct Connector<R> {
-    runtime: R,
+    dialer: Dialer<R>,
     target: Arc<PgTarget>,
-    address: SocketAddr,
     schema: Arc<str>,
     statements: &'static [Statement],
-    traffic: TrafficCounter,
-    census: Census,
 }
 
 impl<R: Runtime> Connector<R> {
@@ -69,42 +65,24 @@ impl<R: Runtime> Connector<R> {
         statements: &'static [Statement],
         census: &Census,
     ) -> Result<Self, Failure> {
-        let cannot = |detail: String| Failure::new(Failure::IO, detail);
-        let target =
-            PgTarget::parse(&env.targets[TARGET].url).map_err(|error| cannot(error.to_string()))?;
-        let address = (target.host.as_str(), target.port)
-            .to_socket_addrs()?
-            .next()
-            .ok_or_else(|| cannot(format!("`{}` has no address", target.host)))?;
+        let target = PgTarget::parse(&env.targets[TARGET].url).map_err(invalid)?;
+        let address = Address::resolve(&target.host, target.port)?;
         Ok(Self {
-            runtime: env.runtime.clone(),
+            dialer: Dialer::new(env, TARGET, address).counted_by(census),
             target: Arc::new(target),
-            address,
             schema: Arc::clone(&schema.name),
             statements,
-            traffic: env.traffic[TARGET].clone(),
-            census: census.clone(),
         })
     }
 
     /// A connection that is not open yet.
     pub(super) fn connection(&self) -> Connection<R> {
         Connection {
+            wire: self.dialer.wire(BUFFER_BYTES),
             connector: self.clone(),
-            stream: None,
-            received: Buffer::with_capacity(BUFFER_BYTES),
             message: Vec::new(),
             reader: ResponseReader::new(MAX_MESSAGE_BYTES),
         }
-    }
-
-    async fn open_stream(&self) -> Result<Open<R::Stream>, Failure> {
-        let stream = self.runtime.connect(self.address).await?;
-        self.traffic.connected();
-        Ok(Open {
-            stream,
-            _counted: self.census.enter(),
-        })
     }
 }
 
@@ -126,17 +104,10 @@ impl<R: Runtime> Connect for Connector<R> {
     }
 }
 
-/// A stream, counted as long as it is open: fields are dropped in their order, so it is closed before it is counted.
-struct Open<S> {
-    stream: S,
-    _counted: Presence,
-}
-
 /// A connection that logs in at the first exchange, and again after one that broke it.
 pub struct Connection<R: Runtime> {
     connector: Connector<R>,
-    stream: Option<Open<R::Stream>>,
-    received: Buffer,
+    wire: Wire<R>,
     message: Vec<u8>,
     reader: ResponseReader,
 }
@@ -151,7 +122,7 @@ impl<R: Runtime> Connection<R> {
         Ok(Connector::new(env, schema, statements, &Census::default())?.connection())
     }
 
-    /// One that is ready: logged in, in `schema`, with `statements` prepared.
+    /// A connection that is ready: logged in, in `schema`, with `statements` prepared.
     pub(super) async fn open(
         env: &RoundEnv<R>,
         schema: &Schema,
@@ -162,177 +133,117 @@ impl<R: Runtime> Connection<R> {
         Ok(connection)
     }
 
-    /// Connects, logs in, enters this round's schema and prepares the statements.
+    /// Connects, logs in, enters the schema and prepares the statements.
     pub(super) async fn connect(&mut self) -> Result<(), Failure> {
         self.log_in().await?;
-        self.enter_schema_and_prepare().await
+        // One cycle: one transaction for the server and one exchange for both sides' counts.
+        let Connector {
+            schema, statements, ..
+        } = &self.connector;
+        encode_entry(schema, statements, &mut self.message).map_err(encode_failure)?;
+        self.cycle(&mut Discard).await.map(drop)
     }
 
-    /// Connects and logs in, and no more: outside of this round's schema, with nothing prepared.
+    /// Connects and logs in, and no more: outside of the schema, with nothing prepared.
     pub(super) async fn log_in(&mut self) -> Result<(), Failure> {
-        self.abandon();
-        self.received.clear();
-        let mut open = self.connector.open_stream().await?;
-        self.start_up(&mut open.stream).await?;
-        self.stream = Some(open);
-        Ok(())
+        let Connector { dialer, target, .. } = &self.connector;
+        self.wire.open(dialer).await?;
+        let message = &mut self.message;
+        message.clear();
+        let mut startup = Startup::begin(&target.config, message).map_err(encode_failure)?;
+        let mut login = self.wire.transfer();
+        loop {
+            if !message.is_empty() {
+                login.write(message).await?;
+                message.clear();
+            }
+            if !login.read().await? {
+                return startup.end_of_input().map_err(failure);
+            }
+            let received = login.received();
+            let advance = startup.advance(received.unread(), message);
+            let advance = advance.map_err(failure)?;
+            received.consume(advance.consumed);
+            if advance.done {
+                login.end();
+                return Ok(());
+            }
+        }
     }
 
     /// Runs statements without parameters.
-    pub(super) async fn simple<S: RowSink + Send>(
+    pub(super) async fn simple(
         &mut self,
         sql: &str,
-        sink: &mut S,
+        sink: &mut (dyn RowSink + Send),
     ) -> Result<&Outcome, Failure> {
         self.message.clear();
         encode::simple(sql, &mut self.message).map_err(encode_failure)?;
-        self.cycle(sink).await?;
-        self.executed()
+        self.cycle(sink).await
     }
 
     /// Runs a prepared statement; its rows come as text.
-    pub(super) async fn execute<S: RowSink + Send>(
+    pub(super) async fn execute(
         &mut self,
         statement: &Statement,
         parameters: &[Parameter<'_>],
-        sink: &mut S,
+        sink: &mut (dyn RowSink + Send),
     ) -> Result<&Outcome, Failure> {
         self.message.clear();
         encode::bind_execute(statement.name, parameters, Format::Text, &mut self.message)
             .map_err(encode_failure)?;
-        self.cycle(sink).await?;
-        self.executed()
+        self.cycle(sink).await
     }
 
-    /// Takes leave, and waits until the server has gone: then it has counted all there was.
+    /// Says goodbye, and waits until the server has gone: then it has counted all there was.
     pub(super) async fn close(mut self) {
         self.disconnect().await;
     }
 
     /// As [`close`](Self::close), but its buffers serve the next login.
     pub(super) async fn disconnect(&mut self) {
-        let Some(Open {
-            mut stream,
-            _counted,
-        }) = self.stream.take()
-        else {
+        if !self.wire.is_open() {
             return;
-        };
+        }
         self.message.clear();
         encode::terminate(&mut self.message);
-        if stream.write_all(&mut self.message).await.is_err() {
-            return;
-        }
-        self.connector.traffic.wrote(self.message.len());
-        while let Ok(count @ 1..) = stream.read(&mut self.received).await {
-            self.connector.traffic.read(count);
-            self.received.clear();
+        let mut goodbye = self.wire.transfer();
+        if goodbye.write(&mut self.message).await.is_ok() {
+            while let Ok(true) = goodbye.read().await {
+                goodbye.received().clear();
+            }
         }
     }
 
-    /// Closes it where it stands, without a word to the server.
+    /// Closes the connection, without a word to the server.
     pub(super) fn abandon(&mut self) {
-        self.stream = None;
+        self.wire.close();
     }
 
-    /// Whether another exchange may follow: the last one ended well, and outside of a transaction.
+    /// True if another exchange may follow: the last one ended well, and outside of a transaction.
     pub(super) fn is_usable(&self) -> bool {
         let status = self.reader.outcome().transaction_status;
-        self.stream.is_some() && status == TransactionStatus::Idle
-    }
-
-    async fn start_up(&mut self, stream: &mut R::Stream) -> Result<(), Failure> {
-        self.message.clear();
-        let config = &self.connector.target.config;
-        let mut startup = Startup::begin(config, &mut self.message).map_err(encode_failure)?;
-        loop {
-            if !self.message.is_empty() {
-                stream.write_all(&mut self.message).await?;
-                self.connector.traffic.wrote(self.message.len());
-                self.message.clear();
-            }
-            let count = stream.read(&mut self.received).await?;
-            if count == 0 {
-                return startup.end_of_input().map_err(failure);
-            }
-            self.connector.traffic.read(count);
-            let advance = startup
-                .advance(self.received.unread(), &mut self.message)
-                .map_err(failure)?;
-            self.received.consume(advance.consumed);
-            if advance.done {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Enters this round's schema and prepares the statements, in one cycle: one transaction for the server and one
-    /// exchange for both sides' counts.
-    async fn enter_schema_and_prepare(&mut self) -> Result<(), Failure> {
-        self.message.clear();
-        self.encode_entering().map_err(encode_failure)?;
-        self.cycle(&mut Discard).await?;
-        self.executed().map(drop)
-    }
-
-    fn encode_entering(&mut self) -> Result<(), EncodeError> {
-        const UNNAMED: &str = "";
-        let enter = format!("SET search_path TO {}", self.connector.schema);
-        encode::parse(UNNAMED, &enter, &[], &mut self.message)?;
-        encode::bind_execute_unsynced(UNNAMED, &[], Format::Text, &mut self.message)?;
-        for statement in self.connector.statements {
-            let Statement {
-                name,
-                sql,
-                parameter_oids,
-            } = statement;
-            encode::parse(name, sql, parameter_oids, &mut self.message)?;
-        }
-        encode::sync(&mut self.message);
-        Ok(())
+        self.wire.is_open() && status == TransactionStatus::Idle
     }
 
     /// Sends the message and reads until the server is ready again.
-    async fn cycle<S: RowSink + Send>(&mut self, sink: &mut S) -> Result<(), Failure> {
-        // Out of its place while in use: a failed or cancelled exchange leaves a connection nobody may use again.
-        let mut open = self
-            .stream
-            .take()
-            .ok_or_else(|| Failure::new(Failure::IO, "the connection is not open"))?;
-        let stream = &mut open.stream;
+    async fn cycle(&mut self, sink: &mut (dyn RowSink + Send)) -> Result<&Outcome, Failure> {
         self.reader.begin();
-        stream.write_all(&mut self.message).await?;
-        self.connector.traffic.wrote(self.message.len());
+        let mut cycle = self.wire.request();
+        cycle.write(&mut self.message).await?;
         loop {
-            let count = stream.read(&mut self.received).await?;
-            if count == 0 {
-                return self.reader.end_of_input().map_err(failure);
-            }
-            self.connector.traffic.read(count);
-            let advance = self
-                .reader
-                .advance(self.received.unread(), sink)
-                .map_err(failure)?;
-            self.received.consume(advance.consumed);
-            if advance.done {
-                self.stream = Some(open);
-                return Ok(());
+            let more = cycle.read().await?;
+            if advance(&mut self.reader, cycle.received(), more, sink)? {
+                break;
             }
         }
-    }
-
-    /// Counts a cycle that executed something, whatever came of it. Outside of a transaction afterwards, it ended one:
-    /// its own, or the one that it was the last part of.
-    fn executed(&self) -> Result<&Outcome, Failure> {
-        self.connector.traffic.answered();
-        if self.reader.outcome().transaction_status == TransactionStatus::Idle {
-            self.connector.traffic.ended_transaction();
-        }
-        self.outcome()
-    }
-
-    fn outcome(&self) -> Result<&Outcome, Failure> {
+        // Counted whatever the server makes of the statement.
+        cycle.end();
         let outcome = self.reader.outcome();
+        // A cycle that leaves no transaction open has ended one: its own, or the one that it was the last part of.
+        if outcome.transaction_status == TransactionStatus::Idle {
+            self.wire.traffic().ended_transaction();
+        }
         match &outcome.error {
             Some(error) => Err(Failure::new(SQL, error.to_string())),
             None => Ok(outcome),
@@ -346,6 +257,49 @@ impl<R: Runtime> Connection<R> {
         }
         self.connect().await
     }
+}
+
+/// Takes in what was `received`, or the end of input unless there is `more`; true at the end of the cycle.
+fn advance(
+    reader: &mut ResponseReader,
+    received: &mut Buffer,
+    more: bool,
+    sink: &mut dyn RowSink,
+) -> Result<bool, Failure> {
+    if !more {
+        reader.end_of_input().map_err(failure)?;
+        return Ok(true);
+    }
+    let advance = reader.advance(received.unread(), sink).map_err(failure)?;
+    received.consume(advance.consumed);
+    Ok(advance.done)
+}
+
+/// Messages that enter a schema and prepare statements, in one cycle.
+fn encode_entry(
+    schema: &str,
+    statements: &[Statement],
+    message: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    const UNNAMED: &str = "";
+    message.clear();
+    encode::parse(
+        UNNAMED,
+        &format!("SET search_path TO {schema}"),
+        &[],
+        message,
+    )?;
+    encode::bind_execute_unsynced(UNNAMED, &[], Format::Text, message)?;
+    for statement in statements {
+        let Statement {
+            name,
+            sql,
+            parameter_oids,
+        } = statement;
+        encode::parse(name, sql, parameter_oids, message)?;
+    }
+    encode::sync(message);
+    Ok(())
 }
 
 /// A round's own schema, under a name that nobody else has.

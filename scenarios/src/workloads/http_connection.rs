@@ -5,16 +5,15 @@
 //! embedded mock with known content stands behind the target, fetched once before the clock starts where another server
 //! does. What must hold of the number of connections over a round is here too.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
-use photofinish_harness::runtime::{Runtime, Stream};
-use photofinish_harness::traffic::TrafficCounter;
+use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv, Totals};
 use photofinish_record::hex;
 use sha2::{Digest as _, Sha256};
 
+use super::wire::{Address, Dialer, Link, Wire, invalid};
 use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};
 
 /// Name of the target that HTTP workloads talk to.
@@ -26,7 +25,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// Where the HTTP target is, and what a user said of its path.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
-    address: SocketAddr,
+    address: Address,
     authority: String,
     path: Option<String>,
     mock: bool,
@@ -36,14 +35,9 @@ impl Endpoint {
     /// The endpoint of this round.
     pub(super) fn of<R>(env: &RoundEnv<R>) -> Result<Self, Failure> {
         let target = &env.targets[TARGET];
-        let cannot = |detail: String| Failure::new(Failure::IO, detail);
-        let parsed = HttpTarget::parse(&target.url).map_err(|error| cannot(error.to_string()))?;
-        let address = (parsed.host.as_str(), parsed.port)
-            .to_socket_addrs()?
-            .next()
-            .ok_or_else(|| cannot(format!("`{}` has no address", parsed.host)))?;
+        let parsed = HttpTarget::parse(&target.url).map_err(invalid)?;
         Ok(Self {
-            address,
+            address: Address::resolve(&parsed.host, parsed.port)?,
             authority: parsed.authority,
             path: parsed.path_and_query,
             mock: target.mock,
@@ -114,92 +108,49 @@ fn encode(request: &Request<'_>, bytes: &mut Vec<u8>) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Failure::IO, error.to_string()))
 }
 
-/// What opens connections, and counts them.
-#[derive(Clone, Debug)]
-pub(super) struct Connector<R> {
-    runtime: R,
-    address: SocketAddr,
-    traffic: TrafficCounter,
-}
-
-impl<R: Runtime> Connector<R> {
-    pub(super) fn new(env: &RoundEnv<R>, endpoint: &Endpoint) -> Self {
-        Self {
-            runtime: env.runtime.clone(),
-            address: endpoint.address,
-            traffic: env.traffic[TARGET].clone(),
-        }
-    }
-
-    /// Opens one.
-    pub(super) async fn connect(&self) -> Result<R::Stream, Failure> {
-        let opening = Opening {
-            traffic: &self.traffic,
-        };
-        let connected = self.runtime.connect(self.address).await;
-        opening.ended();
-        let stream = connected?;
-        self.traffic.connected();
-        Ok(stream)
-    }
-}
-
-/// A connection that is being opened. Dropped before its end was seen, it counts as abandoned: the server may have
-/// accepted it or not.
-struct Opening<'a> {
-    traffic: &'a TrafficCounter,
-}
-
-impl Opening<'_> {
-    fn ended(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Opening<'_> {
-    fn drop(&mut self) {
-        self.traffic.abandoned_connection();
-    }
+/// A dialer of the HTTP target.
+pub(super) fn dialer<R: Runtime>(env: &RoundEnv<R>, endpoint: &Endpoint) -> Dialer<R> {
+    Dialer::new(env, TARGET, endpoint.address)
 }
 
 /// A connection that is opened at the first exchange, and again after one that broke it.
 pub(super) struct Connection<R: Runtime> {
-    connector: Connector<R>,
-    stream: Option<R::Stream>,
-    received: Buffer,
+    dialer: Dialer<R>,
+    wire: Wire<R>,
     reader: ResponseReader,
     body: Vec<u8>,
 }
 
 impl<R: Runtime> Connection<R> {
     pub(super) fn new(env: &RoundEnv<R>, endpoint: &Endpoint) -> Self {
-        Self::over(Connector::new(env, endpoint), None)
+        Self::over(dialer(env, endpoint))
     }
 
-    /// One that is open.
+    /// A connection that is open.
     pub(super) async fn open(env: &RoundEnv<R>, endpoint: &Endpoint) -> Result<Self, Failure> {
         let mut connection = Self::new(env, endpoint);
         connection.connect().await?;
         Ok(connection)
     }
 
-    /// One over a stream that `connector` may have opened already.
-    pub(super) fn over(connector: Connector<R>, stream: Option<R::Stream>) -> Self {
+    /// A connection that `dialer` will open.
+    pub(super) fn over(dialer: Dialer<R>) -> Self {
         Self {
-            connector,
-            stream,
-            received: Buffer::with_capacity(BUFFER_BYTES),
+            wire: dialer.wire(BUFFER_BYTES),
+            dialer,
             reader: ResponseReader::new(Limits::default()),
             body: Vec::new(),
         }
     }
 
+    /// Goes on over a stream that the dialer opened.
+    pub(super) fn attach(&mut self, stream: Link<R>) {
+        self.wire.attach(stream);
+    }
+
     /// Opens the connection now rather than at the first exchange.
     pub(super) async fn connect(&mut self) -> Result<(), Failure> {
-        self.stream = None;
-        self.received.clear();
-        self.stream = Some(self.connector.connect().await?);
-        Ok(())
+        self.wire.open(&self.dialer).await
     }
 
     /// Sends one encoded request and reads its response to the end; gives the status. The body is in
@@ -209,29 +160,24 @@ impl<R: Runtime> Connection<R> {
         method: Method,
         request: &mut Vec<u8>,
     ) -> Result<u16, Failure> {
-        if self.stream.is_none() {
+        if !self.wire.is_open() {
             self.connect().await?;
         }
-        let Self {
-            connector: Connector { traffic, .. },
-            stream: place,
-            received,
-            reader,
-            body,
-        } = self;
-        // Out of its place while in use: a failed or cancelled exchange leaves a connection nobody may use again.
-        let mut stream = place.take().expect("it was connected above");
-        reader.begin(method);
-        body.clear();
-        let under_way = UnderWay { traffic };
-        stream.write_all(request).await?;
-        traffic.wrote(request.len());
-        read_response(&mut stream, received, reader, body, traffic).await?;
-        under_way.ended();
-        if reader.keep_alive() {
-            *place = Some(stream);
+        self.reader.begin(method);
+        self.body.clear();
+        let mut exchange = self.wire.request();
+        exchange.write(request).await?;
+        loop {
+            let more = exchange.read().await?;
+            if advance(&mut self.reader, &mut self.body, exchange.received(), more)? {
+                break;
+            }
         }
-        Ok(reader.status())
+        exchange.end();
+        if !self.reader.keep_alive() {
+            self.wire.close();
+        }
+        Ok(self.reader.status())
     }
 
     /// The body of the last response.
@@ -254,59 +200,39 @@ impl<R: Runtime> Connection<R> {
         self.reader.location()
     }
 
-    /// Whether anything came of the last response, be it whole or not.
+    /// True if any part of the last response came.
     pub(super) fn was_answered(&self) -> bool {
         self.reader.has_begun()
     }
 
-    /// Whether the next exchange can go over the stream that is open now.
+    /// True if the next exchange can go over the stream that is open now.
     pub(super) fn is_usable(&self) -> bool {
-        self.stream.is_some()
+        self.wire.is_open()
     }
 
     /// Closes the stream; the next exchange opens another one.
     pub(super) fn close(&mut self) {
-        self.stream = None;
+        self.wire.close();
     }
 }
 
-/// An exchange that has begun. Dropped before its end was seen, it counts as abandoned: the server may answer it or not.
-struct UnderWay<'a> {
-    traffic: &'a TrafficCounter,
-}
-
-impl UnderWay<'_> {
-    fn ended(self) {
-        self.traffic.answered();
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.traffic.abandoned();
-    }
-}
-
-async fn read_response<S: Stream>(
-    stream: &mut S,
-    received: &mut Buffer,
+/// Takes in what was `received`, or the end of input unless there is `more`; true at the end of the response.
+fn advance(
     reader: &mut ResponseReader,
     body: &mut Vec<u8>,
-    traffic: &TrafficCounter,
-) -> Result<(), Failure> {
-    loop {
-        let count = stream.read(received).await?;
-        if count == 0 {
-            return reader.end_of_input().map_err(failure);
-        }
-        traffic.read(count);
-        let advance = reader.advance(received.unread(), body).map_err(failure)?;
-        received.consume(advance.consumed);
-        if advance.done {
-            return reader.expect_no_more(received.unread()).map_err(failure);
-        }
+    received: &mut Buffer,
+    more: bool,
+) -> Result<bool, Failure> {
+    if !more {
+        reader.end_of_input().map_err(failure)?;
+        return Ok(true);
     }
+    let advance = reader.advance(received.unread(), body).map_err(failure)?;
+    received.consume(advance.consumed);
+    if advance.done {
+        reader.expect_no_more(received.unread()).map_err(failure)?;
+    }
+    Ok(advance.done)
 }
 
 fn failure(error: HttpError) -> Failure {
@@ -463,30 +389,6 @@ mod tests {
         assert_eq!(violations(9, 1), none);
         let expected = "expected a connection for each of 10 operations, counted 9";
         assert_eq!(violations(9, 0), [expected]);
-    }
-
-    #[test]
-    fn only_a_connection_whose_opening_was_not_seen_to_its_end_is_abandoned() {
-        let traffic = TrafficCounter::default();
-        Opening { traffic: &traffic }.ended();
-        assert_eq!(traffic.snapshot().abandoned_connections, 0);
-        drop(Opening { traffic: &traffic });
-        assert_eq!(traffic.snapshot().abandoned_connections, 1);
-    }
-
-    #[test]
-    fn only_an_exchange_whose_end_was_not_seen_is_abandoned() {
-        let traffic = TrafficCounter::default();
-        UnderWay { traffic: &traffic }.ended();
-        assert_eq!(
-            (traffic.snapshot().requests, traffic.snapshot().abandoned),
-            (1, 0)
-        );
-        drop(UnderWay { traffic: &traffic });
-        assert_eq!(
-            (traffic.snapshot().requests, traffic.snapshot().abandoned),
-            (1, 1)
-        );
     }
 
     #[test]

@@ -15,9 +15,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fan_out::references;
-use super::http_connection::{Connection, Connector, Endpoint, Reference, TARGET, delayed_path};
+use super::http_connection::{Connection, Endpoint, Reference, TARGET, delayed_path, dialer};
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
+use super::wire::Dialer;
 use crate::protocol::http::Method;
 
 /// The workload.
@@ -88,7 +89,7 @@ impl Workload for HttpLimited {
     ) -> Result<Arc<Limited<R>>, Failure> {
         let endpoint = Endpoint::of(env)?;
         let limited = Limited {
-            connector: Connector::new(env, &endpoint),
+            dialer: dialer(env, &endpoint),
             endpoint,
             permits: env.runtime.semaphore(self.params.at_once),
             idle: Mutex::new(Vec::new()),
@@ -134,7 +135,7 @@ impl Workload for HttpLimited {
 /// A session: connections, and the permits to use them.
 pub struct Limited<R: Runtime> {
     endpoint: Endpoint,
-    connector: Connector<R>,
+    dialer: Dialer<R>,
     permits: R::Semaphore,
     /// Those that are not in use; each of the others is with somebody who has a permit.
     idle: Mutex<Vec<Connection<R>>>,
@@ -158,7 +159,7 @@ impl<R: Runtime> Limited<R> {
     }
 
     fn connection(&self) -> Connection<R> {
-        Connection::over(self.connector.clone(), None)
+        Connection::over(self.dialer.clone())
     }
 
     /// A panic elsewhere leaves the list valid: it is only pushed to and popped from.

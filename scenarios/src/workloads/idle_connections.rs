@@ -14,10 +14,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::crowd::{Footprint, Part, come_and_go};
-use super::http_connection::{Connection, Connector, Endpoint, Reference, TARGET};
+use super::http_connection::{Connection, Endpoint, Reference, TARGET, dialer};
 use super::params::require_path;
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
+use super::wire::{Dialer, Link};
 use crate::protocol::http::Method;
 
 /// The workload.
@@ -51,7 +52,7 @@ struct Caller<R> {
 }
 
 struct Call<R> {
-    connector: Connector<R>,
+    dialer: Dialer<R>,
     request: Vec<u8>,
     reference: Reference,
     /// Connections that are open and idle.
@@ -71,7 +72,7 @@ impl<R: Runtime> Caller<R> {
         let endpoint = Endpoint::of(env)?;
         Ok(Self {
             call: Arc::new(Call {
-                connector: Connector::new(env, &endpoint),
+                dialer: dialer(env, &endpoint),
                 request: endpoint.get(endpoint.path(path))?,
                 reference: reference.clone(),
                 waiting: Peak::default(),
@@ -81,23 +82,24 @@ impl<R: Runtime> Caller<R> {
 }
 
 impl<R: Runtime> Part for Caller<R> {
-    type Held = R::Stream;
+    type Held = Link<R>;
 
-    async fn begin(&self) -> Result<R::Stream, Failure> {
-        let stream = self.call.connector.connect().await?;
+    async fn begin(&self) -> Result<Link<R>, Failure> {
+        let stream = self.call.dialer.dial().await?;
         self.call.waiting.up();
         Ok(stream)
     }
 
-    async fn end(&self, stream: R::Stream) -> Result<(), Failure> {
+    async fn end(&self, stream: Link<R>) -> Result<(), Failure> {
         let Call {
-            connector,
+            dialer,
             request,
             reference,
             waiting,
         } = &*self.call;
         waiting.down();
-        let mut connection = Connection::over(connector.clone(), Some(stream));
+        let mut connection = Connection::over(dialer.clone());
+        connection.attach(stream);
         let status = connection
             .exchange(Method::Get, &mut request.clone())
             .await?;

@@ -3,15 +3,13 @@
 //! It joins the sans-IO client with the runtime's stream and counts what goes over the wire. Whatever fails or is
 //! cancelled on the way leaves a connection that is not used again. What must be heard is said by the workloads.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use photofinish_harness::buffer::Buffer;
-use photofinish_harness::runtime::{Runtime, Stream as _};
-use photofinish_harness::traffic::TrafficCounter;
+use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 use url::Url;
 
+use super::wire::{Address, Dialer, Transfer, Wire, invalid};
 use crate::protocol::websocket::{Client, Utf8Bytes, WebSocketError};
 
 /// Name of the target that WebSocket workloads talk to.
@@ -26,7 +24,7 @@ const BUFFER_BYTES: usize = 4 * 1024;
 /// Where the target is, and what a user said of its path.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
-    address: SocketAddr,
+    address: Address,
     authority: String,
     path: Option<String>,
 }
@@ -34,13 +32,10 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// The endpoint of this round.
     pub(super) fn of<R>(env: &RoundEnv<R>) -> Result<Self, Failure> {
-        let cannot = |detail: String| Failure::new(Failure::IO, detail);
-        let url =
-            Url::parse(&env.targets[TARGET].url).map_err(|error| cannot(error.to_string()))?;
-        let address = url.socket_addrs(|| None)?.into_iter().next();
+        let url = Url::parse(&env.targets[TARGET].url).map_err(invalid)?;
+        let port = url.port_or_known_default().unwrap_or_default();
         Ok(Self {
-            address: address
-                .ok_or_else(|| cannot(format!("`{}` has no address", url.authority())))?,
+            address: Address::resolve(url.host_str().unwrap_or_default(), port)?,
             authority: url.authority().to_owned(),
             path: (url.path() != "/").then(|| url.path().to_owned()),
         })
@@ -55,93 +50,83 @@ impl Endpoint {
 
 /// A connection that is opened when asked to, and not used again after a failure.
 pub(super) struct Connection<R: Runtime> {
-    runtime: R,
-    address: SocketAddr,
+    dialer: Dialer<R>,
     uri: String,
-    traffic: TrafficCounter,
-    live: Option<Box<Live<R>>>,
-}
-
-/// What there is of a connection while it is open.
-struct Live<R: Runtime> {
-    stream: R::Stream,
-    client: Client,
-    received: Buffer,
-    traffic: TrafficCounter,
+    wire: Wire<R>,
+    /// `None` until it is opened.
+    client: Option<Client>,
 }
 
 impl<R: Runtime> Connection<R> {
-    /// One to `uri`, which [`Endpoint::uri`] made; not open yet.
+    /// A connection to `uri`, which [`Endpoint::uri`] made; not open yet.
     pub(super) fn new(env: &RoundEnv<R>, endpoint: &Endpoint, uri: String) -> Self {
+        let dialer = Dialer::new(env, TARGET, endpoint.address);
         Self {
-            runtime: env.runtime.clone(),
-            address: endpoint.address,
+            wire: dialer.wire(BUFFER_BYTES),
+            dialer,
             uri,
-            traffic: env.traffic[TARGET].clone(),
-            live: None,
+            client: None,
         }
     }
 
-    /// Whether it can be used.
+    /// True if it can be used.
     pub(super) fn is_open(&self) -> bool {
-        self.live.is_some()
+        self.wire.is_open()
     }
 
-    /// Leaves without goodbye what answered wrongly: what still comes over it is of no use.
+    /// Closes without goodbye: what still comes over it is of no use.
     pub(super) fn abandon(&mut self) {
-        self.live = None;
+        self.wire.close();
     }
 
     /// Connects, and shakes hands.
     pub(super) async fn open(&mut self) -> Result<(), Failure> {
-        self.live = None;
-        let client = Client::new(&self.uri).map_err(failure)?;
-        let stream = self.runtime.connect(self.address).await?;
-        self.traffic.connected();
-        // Boxed: it moves in and out of its place with every exchange.
-        let mut live = Box::new(Live {
-            stream,
-            client,
-            received: Buffer::with_capacity(BUFFER_BYTES),
-            traffic: self.traffic.clone(),
-        });
-        live.shake_hands().await?;
-        self.live = Some(live);
+        self.wire.close();
+        let client = self.client.insert(Client::new(&self.uri).map_err(failure)?);
+        self.wire.open(&self.dialer).await?;
+        let mut handshake = self.wire.transfer();
+        flush(&mut handshake, client).await?;
+        while !client.open().map_err(failure)? {
+            feed(&mut handshake, client).await?;
+        }
+        handshake.end();
         Ok(())
     }
 
     /// Sends one message.
     pub(super) async fn say(&mut self, text: &str) -> Result<(), Failure> {
-        let mut live = self.take()?;
-        live.client.send(text).map_err(failure)?;
-        live.write().await?;
-        self.live = Some(live);
+        let (mut transfer, client) = self.transfer()?;
+        client.send(text).map_err(failure)?;
+        flush(&mut transfer, client).await?;
+        transfer.end();
         Ok(())
     }
 
     /// Waits for the next message.
     pub(super) async fn hear(&mut self) -> Result<Utf8Bytes, Failure> {
-        let mut live = self.take()?;
-        let text = live.hear().await.map_err(Broken::into_failure)?;
-        self.live = Some(live);
+        let (mut transfer, client) = self.transfer()?;
+        let text = receive(&mut transfer, client)
+            .await
+            .map_err(Broken::into_failure)?;
+        transfer.end();
         Ok(text)
     }
 
-    /// A message that has arrived together with the last one, where there is one.
+    /// A message that has arrived together with the last one, if there is one.
     pub(super) fn overhear(&mut self) -> Result<Option<Utf8Bytes>, Failure> {
-        let mut live = self.take()?;
-        let more = live.client.receive().map_err(failure)?;
-        self.live = Some(live);
+        let (transfer, client) = self.transfer()?;
+        let more = client.receive().map_err(failure)?;
+        transfer.end();
         Ok(more)
     }
 
     /// Says goodbye and waits for the server's; gives the messages that still came.
     pub(super) async fn leave(&mut self) -> Result<Vec<Utf8Bytes>, Failure> {
-        let mut live = self.take()?;
-        live.client.close().map_err(failure)?;
+        let (mut transfer, client) = self.transfer()?;
+        client.close().map_err(failure)?;
         let mut late = Vec::new();
         loop {
-            match live.hear().await {
+            match receive(&mut transfer, client).await {
                 Ok(text) => late.push(text),
                 Err(Broken::Protocol(WebSocketError::Closed)) => return Ok(late),
                 Err(broken) => return Err(broken.into_failure()),
@@ -149,56 +134,56 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    /// Out of its place while in use: a failed or cancelled exchange leaves a connection nobody may use again.
-    fn take(&mut self) -> Result<Box<Live<R>>, Failure> {
-        let gone = || Failure::new(Failure::SHORT, "the connection was not open any more");
-        self.live.take().ok_or_else(gone)
+    fn transfer(&mut self) -> Result<(Transfer<'_, R>, &mut Client), Failure> {
+        match &mut self.client {
+            Some(client) if self.wire.is_open() => Ok((self.wire.transfer(), client)),
+            _ => Err(Failure::new(
+                Failure::SHORT,
+                "the connection is not open any more",
+            )),
+        }
     }
 }
 
-impl<R: Runtime> Live<R> {
-    async fn shake_hands(&mut self) -> Result<(), Failure> {
-        self.write().await?;
-        while !self.client.open().map_err(failure)? {
-            self.read().await?;
-        }
-        Ok(())
-    }
-
-    async fn hear(&mut self) -> Result<Utf8Bytes, Broken> {
-        loop {
-            let heard = self.client.receive();
-            // Also after an error: the answer to the server's close wants to be sent.
-            self.write().await.map_err(Broken::Other)?;
-            match heard {
-                Ok(Some(text)) => return Ok(text),
-                Ok(None) => self.read().await.map_err(Broken::Other)?,
-                Err(error) => return Err(Broken::Protocol(error)),
-            }
+async fn receive<R: Runtime>(
+    transfer: &mut Transfer<'_, R>,
+    client: &mut Client,
+) -> Result<Utf8Bytes, Broken> {
+    loop {
+        let received = client.receive();
+        // Also after an error: the answer to the server's close has to be sent.
+        flush(transfer, client).await.map_err(Broken::Other)?;
+        match received {
+            Ok(Some(text)) => return Ok(text),
+            Ok(None) => feed(transfer, client).await.map_err(Broken::Other)?,
+            Err(error) => return Err(Broken::Protocol(error)),
         }
     }
+}
 
-    async fn write(&mut self) -> Result<(), Failure> {
-        let outgoing = self.client.outgoing();
-        if outgoing.is_empty() {
-            return Ok(());
-        }
-        self.stream.write_all(outgoing).await?;
-        self.traffic.wrote(outgoing.len());
+async fn flush<R: Runtime>(
+    transfer: &mut Transfer<'_, R>,
+    client: &mut Client,
+) -> Result<(), Failure> {
+    let outgoing = client.outgoing();
+    if !outgoing.is_empty() {
+        transfer.write(outgoing).await?;
         outgoing.clear();
-        Ok(())
     }
+    Ok(())
+}
 
-    async fn read(&mut self) -> Result<(), Failure> {
-        let count = self.stream.read(&mut self.received).await?;
-        if count == 0 {
-            self.client.end_of_input();
-        }
-        self.traffic.read(count);
-        self.client.feed(self.received.unread());
-        self.received.clear();
-        Ok(())
+async fn feed<R: Runtime>(
+    transfer: &mut Transfer<'_, R>,
+    client: &mut Client,
+) -> Result<(), Failure> {
+    if !transfer.read().await? {
+        client.end_of_input();
     }
+    let received = transfer.received();
+    client.feed(received.unread());
+    received.clear();
+    Ok(())
 }
 
 /// Why nothing was heard.

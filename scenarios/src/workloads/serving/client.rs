@@ -4,19 +4,18 @@
 //! asked in the end what it saw. The client itself, which loads a worker and checks its answers, is a server of the
 //! `servers` crate; no request to be served passes through here.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use photofinish_harness::buffer::Buffer;
-use photofinish_harness::runtime::{Runtime, Stream as _};
-use photofinish_harness::traffic::TrafficCounter;
+use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 use photofinish_record::latency::Latencies;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::super::wire::{Address, Dialer, Wire, invalid};
 use super::CLIENT;
 use crate::protocol::http::HttpTarget;
 
@@ -26,8 +25,7 @@ const BUFFER_BYTES: usize = 4 * 1024;
 /// The fixed client, at the other end of the connection over which it is told what to do.
 pub(super) struct Client<R: Runtime> {
     /// `None` while it is in use, and after a failure.
-    stream: Mutex<Option<R::Stream>>,
-    traffic: TrafficCounter,
+    wire: Mutex<Option<Wire<R>>>,
 }
 
 /// What the client tells in the end.
@@ -54,18 +52,18 @@ enum Reply {
 }
 
 impl<R: Runtime> Client<R> {
-    /// Has it open a connection to `address` for each session that was asked for, and ask from then on.
+    /// Has it open a connection to `address` for each session that was requested, and send requests from then on.
     pub(super) async fn load(
         env: &RoundEnv<R>,
         address: SocketAddr,
         patience: Duration,
     ) -> Result<Self, Failure> {
-        let traffic = env.traffic[CLIENT].clone();
-        let stream = env.runtime.connect(client_address(env)?).await?;
-        traffic.connected();
+        let target = HttpTarget::parse(&env.targets[CLIENT].url).map_err(invalid)?;
+        let dialer = Dialer::new(env, CLIENT, Address::resolve(&target.host, target.port)?);
+        let mut wire = dialer.wire(BUFFER_BYTES);
+        wire.open(&dialer).await?;
         let client = Self {
-            stream: Mutex::new(Some(stream)),
-            traffic,
+            wire: Mutex::new(Some(wire)),
         };
         let command = json!({"load": {"address": address, "connections": env.concurrency}});
         match client.ask(env, &command.to_string(), patience).await? {
@@ -74,26 +72,19 @@ impl<R: Runtime> Client<R> {
         }
     }
 
-    fn stream(&self) -> MutexGuard<'_, Option<R::Stream>> {
-        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    fn place(&self) -> MutexGuard<'_, Option<Wire<R>>> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_stream(&self) -> Result<R::Stream, Failure> {
-        let stream = self.stream().take();
-        stream.ok_or_else(|| Failure::new(Failure::IO, "the client cannot be reached any more"))
+    fn take_wire(&self) -> Result<Wire<R>, Failure> {
+        let wire = self.place().take();
+        wire.ok_or_else(|| Failure::new(Failure::IO, "the client cannot be reached any more"))
     }
 
     pub(super) async fn say(&self, command: &str) -> Result<(), Failure> {
-        let mut stream = self.take_stream()?;
-        self.say_over(&mut stream, command).await?;
-        *self.stream() = Some(stream);
-        Ok(())
-    }
-
-    async fn say_over(&self, stream: &mut R::Stream, command: &str) -> Result<(), Failure> {
-        let mut line = format!("{command}\n").into_bytes();
-        stream.write_all(&mut line).await?;
-        self.traffic.wrote(line.len());
+        let mut wire = self.take_wire()?;
+        say_over(&mut wire, command).await?;
+        *self.place() = Some(wire);
         Ok(())
     }
 
@@ -103,26 +94,13 @@ impl<R: Runtime> Client<R> {
         command: &str,
         patience: Duration,
     ) -> Result<Reply, Failure> {
-        let mut stream = self.take_stream()?;
-        self.say_over(&mut stream, command).await?;
-        let replied = env.runtime.timeout(patience, self.hear(&mut stream)).await;
+        let mut wire = self.take_wire()?;
+        say_over(&mut wire, command).await?;
+        let replied = env.runtime.timeout(patience, hear(&mut wire)).await;
         let reply =
             replied.map_err(|_| Failure::new(Failure::TIMEOUT, "the client is silent"))??;
-        *self.stream() = Some(stream);
+        *self.place() = Some(wire);
         Ok(reply)
-    }
-
-    async fn hear(&self, stream: &mut R::Stream) -> Result<Reply, Failure> {
-        let mut received = Buffer::with_capacity(BUFFER_BYTES);
-        while !received.unread().ends_with(b"\n") {
-            let count = stream.read(&mut received).await?;
-            self.traffic.read(count);
-            if count == 0 {
-                return Err(Failure::new(Failure::SHORT, "the client left"));
-            }
-        }
-        let told = |error| Failure::new(Failure::IO, format!("the client told nonsense: {error}"));
-        serde_json::from_slice(received.unread()).map_err(told)
     }
 
     pub(super) async fn report(
@@ -137,13 +115,29 @@ impl<R: Runtime> Client<R> {
     }
 }
 
-fn client_address<R>(env: &RoundEnv<R>) -> Result<SocketAddr, Failure> {
-    let cannot = |detail: String| Failure::new(Failure::IO, detail);
-    let target = HttpTarget::parse(&env.targets[CLIENT].url);
-    let target = target.map_err(|error| cannot(error.to_string()))?;
-    let mut addresses = (target.host.as_str(), target.port).to_socket_addrs()?;
-    let address = addresses.next();
-    address.ok_or_else(|| cannot(format!("`{}` has no address", target.host)))
+async fn say_over<R: Runtime>(wire: &mut Wire<R>, command: &str) -> Result<(), Failure> {
+    let mut transfer = wire.transfer();
+    let mut line = format!("{command}\n").into_bytes();
+    transfer.write(&mut line).await?;
+    transfer.end();
+    Ok(())
+}
+
+async fn hear<R: Runtime>(wire: &mut Wire<R>) -> Result<Reply, Failure> {
+    let mut transfer = wire.transfer();
+    while !transfer.received().unread().ends_with(b"\n") {
+        if !transfer.read().await? {
+            return Err(Failure::new(Failure::SHORT, "the client left"));
+        }
+    }
+    let received = transfer.received();
+    let reply = serde_json::from_slice(received.unread());
+    received.clear();
+    transfer.end();
+    reply.map_err(|error| {
+        let detail = format!("expected a reply of the client, got nonsense: {error}");
+        Failure::new(Failure::IO, detail)
+    })
 }
 
 fn unexpected(reply: &Reply) -> Failure {

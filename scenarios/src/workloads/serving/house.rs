@@ -13,6 +13,7 @@ use photofinish_harness::runtime::{Listener as _, Runtime, Semaphore as _};
 use photofinish_harness::traffic::TrafficCounter;
 use photofinish_harness::workload::{Failure, RoundEnv};
 
+use super::super::wire::Link;
 use super::CLIENT;
 use super::client::Client;
 
@@ -71,7 +72,7 @@ impl<R: Runtime> House<R> {
         }
     }
 
-    pub(super) async fn accept(&self) -> Result<R::Stream, Failure> {
+    pub(super) async fn accept(&self) -> Result<Link<R>, Failure> {
         let _turn = self.turn.acquire().await;
         let mut lent = Lent::from(self);
         let listener = lent.listener.as_mut();

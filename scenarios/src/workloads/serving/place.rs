@@ -10,13 +10,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use photofinish_harness::buffer::Buffer;
-use photofinish_harness::runtime::{Runtime, Stream as _};
+use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 
+use super::super::wire::Wire;
 use super::Handler;
 use super::house::House;
-use crate::protocol::http_server::{Request, RequestFlaw, Response};
+use crate::protocol::http_server::{Request, Response};
 
 /// Kind of failure: nobody asked for anything in time.
 const IDLE: &str = "idle";
@@ -31,9 +31,7 @@ const BUFFER_BYTES: usize = 4 * 1024;
 pub struct Place<R: Runtime, H> {
     house: Arc<House<R>>,
     handler: H,
-    /// Out of its place while in use: what fails or is given up closes it.
-    stream: Option<R::Stream>,
-    received: Buffer,
+    wire: Wire<R>,
     asked: Request,
     answer: Response,
     bytes: Vec<u8>,
@@ -46,23 +44,18 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
         house: Arc<House<R>>,
         handler: H,
     ) -> Result<Self, Failure> {
-        let mut place = Self::new(house, handler);
-        if place.house.client.is_some() {
-            place.stream = Some(place.next_connection(env).await?);
-        }
-        Ok(place)
-    }
-
-    fn new(house: Arc<House<R>>, handler: H) -> Self {
-        Self {
+        let mut place = Self {
+            wire: Wire::new(&house.traffic, BUFFER_BYTES),
             house,
             handler,
-            stream: None,
-            received: Buffer::with_capacity(BUFFER_BYTES),
             asked: Request::default(),
             answer: Response::default(),
             bytes: Vec::new(),
+        };
+        if place.house.client.is_some() {
+            place.next_connection(env).await?;
         }
+        Ok(place)
     }
 
     /// Awaits the next request, from whichever connection, and answers it.
@@ -75,100 +68,88 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
             self.house.begin_measurement().await?;
         }
         loop {
-            let mut stream = match self.stream.take() {
-                Some(stream) => stream,
-                None => self.next_connection(env).await?,
-            };
+            if !self.wire.is_open() {
+                self.next_connection(env).await?;
+            }
             // `None` where the client closed it: the request to be answered comes over another one.
-            if let Some(request_bytes) = self.next_request(env, &mut stream).await? {
-                return self.respond(env, stream, request_bytes).await;
+            if let Some(request_bytes) = self.next_request(env).await? {
+                return self.respond(env, request_bytes).await;
             }
         }
     }
 
-    /// The next connection, whose first request is awaited with patience anew.
-    async fn next_connection(&mut self, env: &RoundEnv<R>) -> Result<R::Stream, Failure> {
-        self.received.clear();
-        let patience = self.house.patience;
-        match env.runtime.timeout(patience, self.house.accept()).await {
-            Ok(accepted) => accepted,
-            Err(_) => Err(self.waited_in_vain()),
+    /// Takes the next connection, whose first request is awaited with patience anew.
+    async fn next_connection(&mut self, env: &RoundEnv<R>) -> Result<(), Failure> {
+        self.wire.received().clear();
+        let accepted = env
+            .runtime
+            .timeout(self.house.patience, self.house.accept());
+        match accepted.await {
+            Ok(accepted) => self.wire.attach(accepted?),
+            Err(_) => return Err(self.waited_in_vain()),
         }
+        Ok(())
     }
 
     /// The length of the next request of this connection; `None` where the client closed it.
-    async fn next_request(
-        &mut self,
-        env: &RoundEnv<R>,
-        stream: &mut R::Stream,
-    ) -> Result<Option<usize>, Failure> {
+    async fn next_request(&mut self, env: &RoundEnv<R>) -> Result<Option<usize>, Failure> {
         let patience = self.house.patience;
-        let read = env.runtime.timeout(patience, self.read_request(stream));
-        match read.await {
+        match env.runtime.timeout(patience, self.read_request()).await {
             Ok(read) => read,
             Err(_) => Err(self.waited_in_vain()),
         }
     }
 
     /// Reads one request; `None` where the client closed the connection before it.
-    async fn read_request(&mut self, stream: &mut R::Stream) -> Result<Option<usize>, Failure> {
+    async fn read_request(&mut self) -> Result<Option<usize>, Failure> {
+        let mut transfer = self.wire.transfer();
         loop {
-            match self.asked.read(self.received.unread()) {
-                Ok(Some(request_bytes)) => return Ok(Some(request_bytes)),
+            match self.asked.read(transfer.received().unread()) {
+                Ok(Some(request_bytes)) => {
+                    transfer.end();
+                    return Ok(Some(request_bytes));
+                }
                 Ok(None) => {}
-                Err(flaw) => return Err(self.refuse(stream, &flaw).await?),
+                Err(flaw) => {
+                    // Refused with the reason; the transfer's end closes the connection.
+                    let detail = flaw.to_string();
+                    self.answer.text(flaw.status(), &detail);
+                    self.answer.encode(&Request::default(), &mut self.bytes);
+                    transfer.write(&mut self.bytes).await?;
+                    return Err(Failure::new(BAD_REQUEST, detail));
+                }
             }
-            let count = stream.read(&mut self.received).await?;
-            self.house.traffic.read(count);
-            if count == 0 && self.received.unread().is_empty() {
+            let more = transfer.read().await?;
+            if !more && transfer.received().unread().is_empty() {
                 return Ok(None);
             }
-            if count == 0 {
+            if !more {
                 return Err(Failure::new(Failure::SHORT, "a client left in mid-request"));
             }
         }
     }
 
-    /// Tells a client what is wrong with its request; gives the failure that the request is.
-    async fn refuse(
-        &mut self,
-        stream: &mut R::Stream,
-        flaw: &RequestFlaw,
-    ) -> Result<Failure, Failure> {
-        let told = flaw.to_string();
-        self.answer.text(flaw.status(), &told);
-        self.answer.encode(&Request::default(), &mut self.bytes);
-        stream.write_all(&mut self.bytes).await?;
-        self.house.traffic.wrote(self.bytes.len());
-        Ok(Failure::new(BAD_REQUEST, told))
-    }
-
     /// Why there is no request, after the patience with it is at an end.
     fn waited_in_vain(&mut self) -> Failure {
         let waited = format!("within {} ms", self.house.patience.as_millis());
-        let begun = !self.received.unread().is_empty();
-        self.received.clear();
-        match begun {
-            true => Failure::new(
-                Failure::TIMEOUT,
-                format!("a request was not whole {waited}"),
-            ),
-            false => Failure::new(IDLE, format!("nobody asked for anything {waited}")),
+        let received = self.wire.received();
+        let is_partial = !received.unread().is_empty();
+        received.clear();
+        if is_partial {
+            let detail = format!("expected the rest of a request {waited}");
+            Failure::new(Failure::TIMEOUT, detail)
+        } else {
+            Failure::new(IDLE, format!("no request {waited}"))
         }
     }
 
     /// Answers the request that was read, and keeps the connection if the client wants that.
-    async fn respond(
-        &mut self,
-        env: &RoundEnv<R>,
-        mut stream: R::Stream,
-        request_bytes: usize,
-    ) -> Result<(), Failure> {
+    async fn respond(&mut self, env: &RoundEnv<R>, request_bytes: usize) -> Result<(), Failure> {
         let handled = self.make_answer(env).await;
-        self.send_answer(env, &mut stream).await?;
-        self.received.consume(request_bytes);
-        if self.asked.keep_alive() {
-            self.stream = Some(stream);
+        self.send_answer(env).await?;
+        self.wire.received().consume(request_bytes);
+        if !self.asked.keep_alive() {
+            self.wire.close();
         }
         handled
     }
@@ -182,12 +163,11 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
             bytes,
             ..
         } = self;
-        let handled = match asked.is_get_or_head() {
-            true => handler.answer(env, asked.target(), answer).await,
-            false => {
-                answer.text(405, "GET and HEAD are all that there is");
-                Ok(())
-            }
+        let handled = if asked.is_get_or_head() {
+            handler.answer(env, asked.target(), answer).await
+        } else {
+            answer.text(405, "GET and HEAD are all that there is");
+            Ok(())
         };
         if handled.is_err() {
             answer.text(502, "this went wrong");
@@ -196,19 +176,14 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
         handled
     }
 
-    async fn send_answer(
-        &mut self,
-        env: &RoundEnv<R>,
-        stream: &mut R::Stream,
-    ) -> Result<(), Failure> {
-        let Self { bytes, house, .. } = self;
-        let written = env.runtime.timeout(house.patience, stream.write_all(bytes));
-        match written.await {
+    async fn send_answer(&mut self, env: &RoundEnv<R>) -> Result<(), Failure> {
+        let mut transfer = self.wire.request();
+        let write = transfer.write(&mut self.bytes);
+        match env.runtime.timeout(self.house.patience, write).await {
             Ok(written) => written?,
             Err(_) => return Err(Failure::new(Failure::TIMEOUT, "an answer was not taken")),
         }
-        house.traffic.wrote(bytes.len());
-        house.traffic.answered();
+        transfer.end();
         Ok(())
     }
 
@@ -230,10 +205,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
     async fn serve_those_not_taken(&mut self, env: &RoundEnv<R>) {
         while self.house.accepted.load(Ordering::Relaxed) < env.concurrency {
             let served = match self.next_connection(env).await {
-                Ok(stream) => {
-                    self.stream = Some(stream);
-                    self.serve_until_closed(env).await
-                }
+                Ok(()) => self.serve_until_closed(env).await,
                 Err(failure) => Err(failure),
             };
             let failed = served.is_err();
@@ -253,9 +225,9 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
     }
 
     async fn serve_until_closed(&mut self, env: &RoundEnv<R>) -> Result<(), Failure> {
-        while let Some(mut stream) = self.stream.take() {
-            match self.next_request(env, &mut stream).await? {
-                Some(request_bytes) => self.respond(env, stream, request_bytes).await?,
+        while self.wire.is_open() {
+            match self.next_request(env).await? {
+                Some(request_bytes) => self.respond(env, request_bytes).await?,
                 None => return Ok(()),
             }
         }

@@ -1,0 +1,278 @@
+//! A byte stream to a peer under whichever runtime: the only place that connects, reads and writes.
+//!
+//! An [`Address`] is resolved once, a [`Dialer`] connects to it, and a [`Wire`] is one stream with its read buffer, opened
+//! again as often as needed. Bytes, connections and requests are counted here. A [`Transfer`] is the use of a wire for one
+//! exchange: dropped before its end, by an error or because it was cancelled, it closes the wire, since a late answer
+//! must not pass for the next one. Protocols are in `http_connection.rs`, `db_connection.rs` and `ws_connection.rs`.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+
+use photofinish_harness::buffer::Buffer;
+use photofinish_harness::runtime::{Runtime, Stream as _};
+use photofinish_harness::traffic::TrafficCounter;
+use photofinish_harness::workload::{Failure, RoundEnv};
+
+use super::census::{Census, Presence};
+
+/// The address of a peer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Address(SocketAddr);
+
+impl Address {
+    /// The first address of `host`.
+    pub(super) fn resolve(host: &str, port: u16) -> Result<Self, Failure> {
+        // A URL writes an IPv6 address in brackets.
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let first = (bare, port).to_socket_addrs()?.next();
+        let first = first.ok_or_else(|| invalid(format!("`{host}` has no address")))?;
+        Ok(Self(first))
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self(address)
+    }
+}
+
+/// A failure to understand the address of a target.
+pub(super) fn invalid(error: impl ToString) -> Failure {
+    Failure::new(Failure::IO, error.to_string())
+}
+
+/// The stream under a wire.
+pub(super) type Link<R> = <R as Runtime>::Stream;
+
+/// Connects to one address.
+#[derive(Clone, Debug)]
+pub(super) struct Dialer<R> {
+    runtime: R,
+    address: Address,
+    traffic: TrafficCounter,
+    census: Option<Census>,
+}
+
+impl<R: Runtime> Dialer<R> {
+    /// A dialer of `address`, counted as traffic of `target`.
+    pub(super) fn new(env: &RoundEnv<R>, target: &str, address: Address) -> Self {
+        Self {
+            runtime: env.runtime.clone(),
+            address,
+            traffic: env.traffic[target].clone(),
+            census: None,
+        }
+    }
+
+    /// The same dialer, whose wires `census` counts while they are open.
+    pub(super) fn counted_by(self, census: &Census) -> Self {
+        let census = Some(census.clone());
+        Self { census, ..self }
+    }
+
+    /// A wire that is not open yet, with room for `buffer_bytes` in one read.
+    pub(super) fn wire(&self, buffer_bytes: usize) -> Wire<R> {
+        Wire::new(&self.traffic, buffer_bytes)
+    }
+
+    /// Connects.
+    pub(super) async fn dial(&self) -> Result<Link<R>, Failure> {
+        let dialing = Dialing(&self.traffic);
+        let connected = self.runtime.connect(self.address.0).await;
+        std::mem::forget(dialing);
+        let stream = connected?;
+        self.traffic.connected();
+        Ok(stream)
+    }
+}
+
+/// Counts a connection as abandoned if dropped: the server may have accepted it or not.
+struct Dialing<'a>(&'a TrafficCounter);
+
+impl Drop for Dialing<'_> {
+    fn drop(&mut self) {
+        self.0.abandoned_connection();
+    }
+}
+
+/// A stream that may be closed and opened again, with its read buffer.
+pub(super) struct Wire<R: Runtime> {
+    stream: Option<Link<R>>,
+    presence: Option<Presence>,
+    received: Buffer,
+    traffic: TrafficCounter,
+}
+
+impl<R: Runtime> Wire<R> {
+    /// A wire that is not open yet.
+    pub(super) fn new(traffic: &TrafficCounter, buffer_bytes: usize) -> Self {
+        Self {
+            stream: None,
+            presence: None,
+            received: Buffer::with_capacity(buffer_bytes),
+            traffic: traffic.clone(),
+        }
+    }
+
+    /// Closes the wire and opens it anew.
+    pub(super) async fn open(&mut self, dialer: &Dialer<R>) -> Result<(), Failure> {
+        self.close();
+        self.attach(dialer.dial().await?);
+        self.presence = dialer.census.as_ref().map(Census::enter);
+        Ok(())
+    }
+
+    /// Goes on over `stream`, which somebody else opened.
+    pub(super) fn attach(&mut self, stream: Link<R>) {
+        self.received.clear();
+        self.stream = Some(stream);
+    }
+
+    /// True if the next transfer can begin.
+    pub(super) fn is_open(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Closes the stream, without a word to the peer.
+    pub(super) fn close(&mut self) {
+        self.stream = None;
+        // After the stream: a connection that is open is counted.
+        self.presence = None;
+    }
+
+    /// Bytes that were read and not consumed; those of a closed wire stay until it is opened again.
+    pub(super) fn received(&mut self) -> &mut Buffer {
+        &mut self.received
+    }
+
+    /// The counter of its traffic.
+    pub(super) fn traffic(&self) -> &TrafficCounter {
+        &self.traffic
+    }
+
+    /// Begins a transfer that is no request of its own.
+    pub(super) fn transfer(&mut self) -> Transfer<'_, R> {
+        Transfer {
+            wire: self,
+            is_request: false,
+        }
+    }
+
+    /// Begins a request, which counts as answered at its end and as abandoned if dropped before.
+    pub(super) fn request(&mut self) -> Transfer<'_, R> {
+        Transfer {
+            wire: self,
+            is_request: true,
+        }
+    }
+}
+
+/// The use of a wire for one exchange; it closes the wire unless it [ends](Self::end).
+pub(super) struct Transfer<'a, R: Runtime> {
+    wire: &'a mut Wire<R>,
+    is_request: bool,
+}
+
+impl<R: Runtime> Transfer<'_, R> {
+    /// Writes all of `bytes`, which come back unchanged.
+    #[inline]
+    pub(super) async fn write(&mut self, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+        let stream = self.wire.stream.as_mut().ok_or_else(closed)?;
+        stream.write_all(bytes).await?;
+        self.wire.traffic.wrote(bytes.len());
+        Ok(())
+    }
+
+    /// Reads what is there; false at the end of input.
+    #[inline]
+    pub(super) async fn read(&mut self) -> Result<bool, Failure> {
+        let Wire {
+            stream,
+            received,
+            traffic,
+            ..
+        } = &mut *self.wire;
+        let stream = stream.as_mut().ok_or_else(closed)?;
+        let count = stream.read(received).await?;
+        traffic.read(count);
+        Ok(count > 0)
+    }
+
+    /// Bytes that were read and not consumed.
+    pub(super) fn received(&mut self) -> &mut Buffer {
+        &mut self.wire.received
+    }
+
+    /// Ends the transfer with the wire in order.
+    #[inline]
+    pub(super) fn end(self) {
+        if self.is_request {
+            self.wire.traffic.answered();
+        }
+        std::mem::forget(self);
+    }
+}
+
+impl<R: Runtime> Drop for Transfer<'_, R> {
+    fn drop(&mut self) {
+        self.wire.close();
+        if self.is_request {
+            self.wire.traffic.abandoned();
+        }
+    }
+}
+
+#[cold]
+fn closed() -> Failure {
+    Failure::new(Failure::SHORT, "the connection is closed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::every_runtime::under_every_runtime;
+    use super::*;
+
+    #[test]
+    fn only_a_connection_that_is_not_seen_to_open_is_abandoned() {
+        let traffic = TrafficCounter::default();
+        drop(Dialing(&traffic));
+        assert_eq!(traffic.snapshot().abandoned_connections, 1);
+    }
+
+    #[test]
+    fn only_a_request_without_its_end_is_abandoned_and_closes_the_wire() {
+        under_every_runtime!(&[], |runtime| {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+            let address = Address::from(listener.local_addr().expect("an address"));
+            let traffic = TrafficCounter::default();
+            let dialer = Dialer {
+                runtime: runtime.clone(),
+                address,
+                traffic: traffic.clone(),
+                census: Some(Census::default()),
+            };
+            let counts = || {
+                let seen = traffic.snapshot();
+                (seen.connections, seen.requests, seen.abandoned)
+            };
+            runtime.block_on(async {
+                let mut wire = dialer.wire(16);
+                wire.open(&dialer).await.expect("a connection");
+                wire.request().end();
+                wire.transfer().end();
+                assert!(wire.is_open());
+                assert_eq!(counts(), (1, 1, 0));
+                drop(wire.request());
+                assert!(!wire.is_open());
+                assert_eq!(counts(), (1, 1, 1));
+                let kind = wire.transfer().read().await.map_err(|failure| failure.kind);
+                assert_eq!(kind, Err(Failure::SHORT));
+                wire.open(&dialer).await.expect("a connection");
+                drop(wire.transfer());
+                assert!(!wire.is_open());
+                assert_eq!(counts(), (2, 1, 1));
+                let census = dialer.census.as_ref().expect("counted").counts();
+                assert_eq!((census.opened, census.closed), (2, 2));
+            });
+        });
+    }
+}
