@@ -169,7 +169,7 @@ fn another_row_than_the_one_that_was_inserted_is_told() {
         Meddling::down(one_more),
         &[
             "operation 0",
-            "`SELECT COUNT(*) FROM orders` gave Some(301), and there are 300 rows",
+            "expected 300 rows from `SELECT COUNT(*) FROM orders`, got Some(301)",
         ],
     );
 }
@@ -185,7 +185,7 @@ fn rows_that_somebody_else_inserts_among_those_of_a_workload_are_told() {
         "postgres",
         SYNC_AND_TASKS,
         Meddling::up(one_more),
-        &["entries are there, and"],
+        &[" entries, got "],
     );
 }
 
@@ -201,7 +201,7 @@ fn transfers_without_a_transaction_and_those_that_are_lost_or_incomplete_are_tol
         instead("BEGIN", "SELECT 1"),
         &[
             "operation 0",
-            "after an UPDATE the session stands outside of a transaction",
+            "expected the session inside of a transaction after an UPDATE, got outside of",
         ],
     );
     check(
@@ -219,7 +219,7 @@ fn transfers_without_a_transaction_and_those_that_are_lost_or_incomplete_are_tol
             "COMMIT",
             "UPDATE accounts SET balance = balance + 1 WHERE id = 7; COMMIT",
         ),
-        &["the sum over all accounts was 100000, and is"],
+        &["expected a sum of 100000 over all accounts, got"],
     );
 }
 
@@ -330,7 +330,7 @@ fn titles_documents_and_rules_that_are_not_those_of_the_site_are_told() {
         other_title(),
         &[
             "operation 0",
-            "the title of / was read as `Pace 0`, not `Page 0`",
+            "expected `Page 0` as the title of /, got `Pace 0`",
         ],
     );
     check(
@@ -338,7 +338,7 @@ fn titles_documents_and_rules_that_are_not_those_of_the_site_are_told() {
         "site",
         SYNC_AND_TASKS,
         other_title(),
-        &["operation 0", "was read as `Pace "],
+        &["operation 0", ", got `Pace "],
     );
     let other_rules = |bytes: Vec<u8>| replaced(&bytes, b"/private/ ", b"/privacy/ ");
     check(

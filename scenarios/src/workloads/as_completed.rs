@@ -17,18 +17,16 @@ use super::params::require_waits;
 use super::parts::{joined, wait};
 use super::tallies::{Ledger, no_shorter};
 
-/// The workload.
 #[derive(Debug)]
 pub struct AsCompleted {
     waits: Vec<Duration>,
     results: NonZeroU32,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How long each task takes, in units.
+    /// Duration of each task, in units.
     pub waits: Vec<f64>,
 }
 
@@ -40,7 +38,7 @@ impl Default for Params {
     }
 }
 
-/// When the result of a task was sent: from the last moment before to the first one after.
+/// The interval in which a task's result was sent.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     before: Instant,
@@ -137,6 +135,7 @@ fn check(came: &[u32], sent: &[Sent]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tallies::detail;
     use super::*;
 
     /// Three results, sent one after another in the order of `completed`.
@@ -150,17 +149,17 @@ mod tests {
         })
     }
 
-    fn told(came: &[u32], completed: [u32; 3]) -> String {
+    fn message(came: &[u32], completed: [u32; 3]) -> String {
         let verdict = check(came, &sent_in_order(completed));
-        verdict.map_or_else(|failure| failure.detail, |()| String::new())
+        detail(verdict)
     }
 
     #[test]
     fn results_come_in_the_order_of_completion_or_are_caught() {
-        assert_eq!(told(&[2, 1, 0], [2, 1, 0]), "");
-        assert_eq!(told(&[0, 1, 2], [0, 1, 2]), "");
+        assert_eq!(message(&[2, 1, 0], [2, 1, 0]), "");
+        assert_eq!(message(&[0, 1, 2], [0, 1, 2]), "");
         assert_eq!(
-            told(&[2, 0, 1], [2, 1, 0]),
+            message(&[2, 0, 1], [2, 1, 0]),
             "results came as [2, 0, 1], though 1 was complete before 0"
         );
     }
@@ -168,12 +167,12 @@ mod tests {
     #[test]
     fn a_lost_result_and_a_doubled_one_are_caught() {
         assert_eq!(
-            told(&[2, 1], [2, 1, 0]),
-            "result 0 was seen 0 times, not once"
+            message(&[2, 1], [2, 1, 0]),
+            "expected result 0 once, got it 0 times"
         );
         assert_eq!(
-            told(&[2, 2, 1, 0], [2, 1, 0]),
-            "result 2 was seen 2 times, not once"
+            message(&[2, 2, 1, 0], [2, 1, 0]),
+            "expected result 2 once, got it 2 times"
         );
     }
 

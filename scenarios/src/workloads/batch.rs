@@ -10,18 +10,16 @@ use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::params::require;
+use super::params::{count, require};
 use super::parts::{joined, wait};
 use super::tallies::{Ledger, Peak, exactly, no_shorter};
 
-/// The workload.
 #[derive(Debug)]
 pub struct Batch {
     params: Params,
     unit: Duration,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -33,7 +31,6 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        let count = |count| NonZeroU32::new(count).expect("not zero");
         Self {
             items: count(100),
             size: count(15),
@@ -100,7 +97,7 @@ async fn work<R: Runtime>(
     Ok(())
 }
 
-/// What is counted over one operation.
+/// The counts of one operation.
 #[derive(Debug)]
 struct Board {
     ledger: Ledger,
@@ -117,13 +114,17 @@ impl Board {
 
     /// Between two batches nothing is under way: all items before `end` are done, and nothing else has begun.
     fn batch_ended(&self, end: u32) -> Result<(), Failure> {
-        exactly(0, self.running.now(), "items under way between two batches")?;
+        exactly(
+            0,
+            self.running.now(),
+            "items in progress between two batches",
+        )?;
         exactly(end, self.ledger.noted(), "items done at the end of a batch")
     }
 
     fn check(&self, params: &Params, batches: u32) -> Result<(), Failure> {
         self.ledger.each_once("item")?;
-        self.running.at_most(params.size.get(), "items ran")?;
+        self.running.at_most(params.size.get(), "items")?;
         exactly(
             params.items.get().div_ceil(params.size.get()),
             batches,
@@ -134,6 +135,7 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tallies::detail;
     use super::*;
 
     fn board_with(items: impl Iterator<Item = u32>) -> Board {
@@ -142,34 +144,30 @@ mod tests {
         board
     }
 
-    fn told(verdict: Result<(), Failure>) -> String {
-        verdict.map_or_else(|failure| failure.detail, |()| String::new())
-    }
-
     #[test]
     fn a_hundred_items_in_batches_of_fifteen_are_seven_batches() {
         let params = Params::default();
         let board = board_with(0..100);
-        assert_eq!(told(board.check(&params, 7)), "");
-        assert_eq!(told(board.check(&params, 6)), "6 batches, not 7");
+        assert_eq!(detail(board.check(&params, 7)), "");
+        assert_eq!(detail(board.check(&params, 6)), "expected 7 batches, got 6");
         assert_eq!(
-            told(board_with(1..100).check(&params, 7)),
-            "item 0 was seen 0 times, not once"
+            detail(board_with(1..100).check(&params, 7)),
+            "expected item 0 once, got it 0 times"
         );
     }
 
     #[test]
     fn a_batch_that_begins_before_the_last_one_ended_is_caught() {
         let board = board_with(0..15);
-        assert_eq!(told(board.batch_ended(15)), "");
+        assert_eq!(detail(board.batch_ended(15)), "");
         assert_eq!(
-            told(board.batch_ended(30)),
-            "15 items done at the end of a batch, not 30"
+            detail(board.batch_ended(30)),
+            "expected 30 items done at the end of a batch, got 15"
         );
         board.running.up();
         assert_eq!(
-            told(board.batch_ended(15)),
-            "1 items under way between two batches, not 0"
+            detail(board.batch_ended(15)),
+            "expected 0 items in progress between two batches, got 1"
         );
     }
 
@@ -178,8 +176,8 @@ mod tests {
         let board = board_with(0..100);
         (0..16).for_each(|_| board.running.up());
         assert_eq!(
-            told(board.check(&Params::default(), 7)),
-            "16 items ran at once, of 15 allowed"
+            detail(board.check(&Params::default(), 7)),
+            "expected at most 15 items at once, got 16"
         );
     }
 }

@@ -14,25 +14,23 @@ use serde::{Deserialize, Serialize};
 use super::bystander::{Schedule, stand_by};
 use super::tallies::{exactly, not_early};
 
-/// The workload.
 #[derive(Debug)]
 pub struct BlockingMistake {
-    how: How,
+    how: WaitMethod,
     unit: Duration,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How the task waits for a unit.
-    pub how: How,
+    /// The way the task waits for a unit.
+    pub how: WaitMethod,
 }
 
-/// How a task waits.
+/// A way of waiting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum How {
+pub enum WaitMethod {
     /// The mistake: it blocks the thread on which it runs.
     #[default]
     Blocking,
@@ -42,7 +40,7 @@ pub enum How {
     Waiting,
 }
 
-/// How often the bystander wakes in a unit.
+/// Wake-ups of the bystander in a unit.
 const TIMES: u32 = 10;
 
 impl Workload for BlockingMistake {
@@ -78,17 +76,21 @@ impl Workload for BlockingMistake {
         let bystander = stand_by(env.runtime.clone(), env.observed.clone(), schedule);
         let bystander = env.runtime.spawn(bystander);
         let waited = waiting.join().await;
-        exactly(TIMES, bystander.join().await??, "times the timer woke")?;
+        exactly(TIMES, bystander.join().await??, "wake-ups of the timer")?;
         not_early(due, waited??)
     }
 }
 
 /// Waits, and tells when that was over.
-async fn wait_until<R: Runtime>(runtime: R, due: Instant, how: How) -> Result<Instant, Failure> {
+async fn wait_until<R: Runtime>(
+    runtime: R,
+    due: Instant,
+    how: WaitMethod,
+) -> Result<Instant, Failure> {
     match how {
-        How::Blocking => block_until(due),
-        How::Offloaded => runtime.offload(move || block_until(due)).await?,
-        How::Waiting => runtime.sleep_until(due).await,
+        WaitMethod::Blocking => block_until(due),
+        WaitMethod::Offloaded => runtime.offload(move || block_until(due)).await?,
+        WaitMethod::Waiting => runtime.sleep_until(due).await,
     }
     Ok(Instant::now())
 }

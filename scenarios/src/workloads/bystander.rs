@@ -13,7 +13,7 @@ use photofinish_record::nanoseconds;
 
 use super::tallies::not_early;
 
-/// When a bystander wants to be woken: `times` times, `period` apart, from `start` on.
+/// The wake-ups of a bystander: `times` of them, `period` apart, from `start` on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Schedule {
     pub(super) start: Instant,

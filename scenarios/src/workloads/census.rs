@@ -12,7 +12,7 @@ pub(super) struct Census {
     counts: Arc<Mutex<Counts>>,
 }
 
-/// What a [`Census`] has seen.
+/// The numbers of a [`Census`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     /// Opened so far.
@@ -34,11 +34,11 @@ impl Counts {
 
 impl Census {
     /// One is open until the guard is dropped.
-    pub(super) fn enter(&self) -> Presence {
+    pub(super) fn enter(&self) -> CensusGuard {
         let mut counts = self.lock();
         counts.opened += 1;
         counts.most = counts.most.max(counts.open());
-        Presence(self.clone())
+        CensusGuard(self.clone())
     }
 
     /// From now on the fewest are noted: those that a start-up takes time to open are open.
@@ -59,9 +59,9 @@ impl Census {
 
 /// One of those that a [`Census`] counts.
 #[derive(Debug)]
-pub(super) struct Presence(Census);
+pub(super) struct CensusGuard(Census);
 
-impl Drop for Presence {
+impl Drop for CensusGuard {
     fn drop(&mut self) {
         let mut counts = self.0.lock();
         counts.closed += 1;

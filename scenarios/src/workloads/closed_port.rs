@@ -15,14 +15,14 @@ pub(super) struct ClosedPort {
 }
 
 impl ClosedPort {
-    /// Takes one.
+    /// Takes a free port.
     pub(super) fn hold() -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         socket.bind(&SocketAddr::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).into())?;
         Ok(Self { socket })
     }
 
-    /// Where connections are refused.
+    /// The address at which connections are refused.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         let address = self.socket.local_addr()?;
         let unknown = || io::Error::other("a socket of IPv4 has no address of it");

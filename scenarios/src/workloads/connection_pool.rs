@@ -14,29 +14,29 @@ use std::time::Duration;
 use photofinish_harness::runtime::{Runtime, Semaphore};
 use photofinish_harness::workload::Failure;
 
-/// How a pool gets its connections, and gets rid of them.
+/// Opens, checks and closes the connections of a pool.
 pub trait Connect: Send + Sync + 'static {
-    /// What is pooled. Dropping it closes it.
+    /// A pooled connection, closed when dropped.
     type Connection: Send + 'static;
 
-    /// Opens one.
+    /// Opens a connection.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
 
-    /// Whether it can be given to somebody else.
+    /// True if it can be leased again.
     fn is_usable(connection: &Self::Connection) -> bool;
 
-    /// Closes one, taking leave.
+    /// Closes a connection, saying goodbye.
     fn close(connection: Self::Connection) -> impl Future<Output = ()> + Send;
 }
 
-/// How many connections a pool has.
+/// The size of a pool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Open from the beginning.
+    /// Connections opened with the pool.
     pub(super) minimum: NonZeroU32,
-    /// Never more at once.
+    /// Connections at once.
     pub(super) maximum: NonZeroU32,
-    /// How long to wait for one.
+    /// Timeout of waiting for a connection.
     pub(super) patience: Duration,
 }
 
@@ -94,8 +94,8 @@ impl<R: Runtime, C: Connect> Pool<R, C> {
         let waiting = self.places.acquire();
         let Ok(place) = self.runtime.timeout(self.patience, waiting).await else {
             let patience_s = self.patience.as_secs_f64();
-            let told = format!("no connection became free within {patience_s} s");
-            return Err(Failure::new(Failure::TIMEOUT, told));
+            let message = format!("no connection became free within {patience_s} s");
+            return Err(Failure::new(Failure::TIMEOUT, message));
         };
         // A statement of its own, so that the lock is not held while connecting.
         let idle = self.shared.idle().pop();
@@ -157,7 +157,7 @@ mod tests {
 
     use photofinish_harness::runtime::{Capability, Task as _};
 
-    use super::super::census::{Census, Counts, Presence};
+    use super::super::census::{Census, CensusGuard, Counts};
     use super::super::every_runtime::under_every_runtime;
     use super::*;
 
@@ -177,7 +177,7 @@ mod tests {
 
     struct FakeConnection {
         is_broken: bool,
-        _counted: Presence,
+        _counted: CensusGuard,
     }
 
     impl Connect for Fake {

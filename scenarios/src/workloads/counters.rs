@@ -10,22 +10,15 @@ use std::time::{Duration, Instant};
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
+use super::params::NoParams;
 use super::parts::{joined, wait};
 use super::tallies::exactly;
 
-/// The workload.
 #[derive(Debug)]
 pub struct Counters {
     unit: Duration,
 }
-
-/// It has none.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Params {}
 
 const COUNTERS: u32 = 3;
 const TICKS: u32 = 3;
@@ -36,7 +29,7 @@ struct Tick {
     counter: u32,
     count: u32,
     /// Of a counter's first tick: when it began to wait for it. Of a later one: when it had written down the last.
-    asked: Instant,
+    begun: Instant,
     written: Instant,
 }
 
@@ -51,11 +44,11 @@ impl Workload for Counters {
         targets: &[],
         needs: &[],
     };
-    type Params = Params;
+    type Params = NoParams;
     nothing_shared!();
     no_session!();
 
-    fn new(_: Params, unit: Duration) -> Result<Self, ParamError> {
+    fn new(_: NoParams, unit: Duration) -> Result<Self, ParamError> {
         Ok(Self { unit })
     }
 
@@ -79,7 +72,7 @@ async fn count<R: Runtime>(
     counter: u32,
     ticks: Ticks,
 ) -> Result<(), Failure> {
-    let mut asked = Instant::now();
+    let mut begun = Instant::now();
     for count in 1..=TICKS {
         wait(&runtime, unit).await?;
         let mut ticks = ticks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,10 +81,10 @@ async fn count<R: Runtime>(
         ticks.push(Tick {
             counter,
             count,
-            asked,
+            begun,
             written,
         });
-        asked = written;
+        begun = written;
     }
     Ok(())
 }
@@ -108,12 +101,12 @@ fn check(ticks: &[Tick], unit: Duration) -> Result<(), Failure> {
         let counts: Vec<u32> = own.map(|tick| tick.count).collect();
         if counts != [1, 2, 3] {
             return Err(Failure::wrong_content(format!(
-                "counter {counter} ticked {counts:?}, not [1, 2, 3]"
+                "expected counter {counter} to tick [1, 2, 3], got {counts:?}"
             )));
         }
     }
-    if let Some(early) = ticks.iter().find(|tick| tick.written < tick.asked + unit) {
-        let after = early.written - early.asked;
+    if let Some(early) = ticks.iter().find(|tick| tick.written < tick.begun + unit) {
+        let after = early.written - early.begun;
         return Err(Failure::wrong_content(format!(
             "counter {} ticked {after:?} after its last tick, which is less than a unit",
             early.counter
@@ -128,11 +121,11 @@ fn check(ticks: &[Tick], unit: Duration) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether nothing but a mistake can have kept the ticks from interleaving: all counters had begun before the first tick
+/// True if only a mistake can have kept the ticks from interleaving: all counters had begun before the first tick
 /// of any, and each tick came in the unit in which it was due.
 fn must_interleave(ticks: &[Tick], unit: Duration) -> bool {
     let begins = ticks.iter().filter(|tick| tick.count == 1);
-    let begins: Vec<Instant> = begins.map(|tick| tick.asked).collect();
+    let begins: Vec<Instant> = begins.map(|tick| tick.begun).collect();
     let (Some(first), Some(last)) = (begins.iter().min(), begins.iter().max()) else {
         return false;
     };
@@ -142,6 +135,7 @@ fn must_interleave(ticks: &[Tick], unit: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tallies::detail;
     use super::*;
 
     const UNIT: Duration = Duration::from_millis(20);
@@ -149,23 +143,23 @@ mod tests {
     /// The ticks of these counters in this order, each as late in its unit as its place says; all begun together.
     fn at_once(order: [(u32, u32); 9]) -> Vec<Tick> {
         let start = Instant::now();
-        let mut asked = [start; COUNTERS as usize];
+        let mut begun = [start; COUNTERS as usize];
         let tick = |(place, (counter, count)): (u32, (u32, u32))| {
             let written = start + UNIT * count + Duration::from_millis(1) * place;
-            let asked = std::mem::replace(&mut asked[counter as usize], written);
+            let begun = std::mem::replace(&mut begun[counter as usize], written);
             Tick {
                 counter,
                 count,
-                asked,
+                begun,
                 written,
             }
         };
         (0..).zip(order).map(tick).collect()
     }
 
-    fn told(ticks: &[Tick]) -> String {
+    fn message(ticks: &[Tick]) -> String {
         let verdict = check(ticks, UNIT);
-        verdict.map_or_else(|failure| failure.detail, |()| String::new())
+        detail(verdict)
     }
 
     const INTERLEAVED: [(u32, u32); 9] = [
@@ -184,7 +178,7 @@ mod tests {
     fn ticks_interleave_whichever_counter_is_first_in_its_unit() {
         let ticks = at_once(INTERLEAVED);
         assert!(interleaved(&ticks));
-        assert_eq!(told(&ticks), "");
+        assert_eq!(message(&ticks), "");
     }
 
     #[test]
@@ -193,12 +187,12 @@ mod tests {
         let tick = |index: u32| Tick {
             counter: index / TICKS,
             count: index % TICKS + 1,
-            asked: start + UNIT * index,
+            begun: start + UNIT * index,
             written: start + UNIT * (index + 1),
         };
         let ticks: Vec<_> = (0..COUNTERS * TICKS).map(tick).collect();
         assert!(!interleaved(&ticks));
-        assert_eq!(told(&ticks), "");
+        assert_eq!(message(&ticks), "");
     }
 
     #[test]
@@ -206,20 +200,27 @@ mod tests {
         let mut ticks = at_once(INTERLEAVED);
         ticks.swap(2, 3);
         ticks.swap(2, 4);
-        let told = told(&ticks);
-        assert!(told.contains("ran at once were [1, 1, 2"), "{told}");
+        let message = message(&ticks);
+        assert!(message.contains("ran at once were [1, 1, 2"), "{message}");
     }
 
     #[test]
     fn a_lost_tick_a_wrong_count_and_a_tick_too_soon_are_caught() {
         let mut lost = at_once(INTERLEAVED);
         lost.pop();
-        assert_eq!(told(&lost), "8 ticks, not 9");
+        assert_eq!(message(&lost), "expected 9 ticks, got 8");
         let mut doubled = at_once(INTERLEAVED);
         doubled[8].count = 2;
-        assert_eq!(told(&doubled), "counter 2 ticked [1, 2, 2], not [1, 2, 3]");
+        assert_eq!(
+            message(&doubled),
+            "expected counter 2 to tick [1, 2, 3], got [1, 2, 2]"
+        );
         let mut soon = at_once(INTERLEAVED);
-        soon[3].written = soon[3].asked + UNIT / 2;
-        assert!(told(&soon).contains("less than a unit"), "{}", told(&soon));
+        soon[3].written = soon[3].begun + UNIT / 2;
+        assert!(
+            message(&soon).contains("less than a unit"),
+            "{}",
+            message(&soon)
+        );
     }
 }

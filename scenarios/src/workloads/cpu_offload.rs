@@ -14,25 +14,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bystander::{Schedule, stand_by};
-use super::params::require;
+use super::params::{count, require};
 use super::parts::joined;
-use super::tallies::exactly;
+use super::tallies::{ensure, exactly};
 
-/// The workload.
 #[derive(Debug)]
 pub struct CpuOffload {
     params: Params,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How many squares each sum has: those of 0, 1, 2, and so on.
+    /// The number of squares in each sum: those of 0, 1, 2, and so on.
     pub squares: Vec<u32>,
-    /// How often each sum is computed.
+    /// Repetitions of each sum.
     pub repeats: NonZeroU32,
-    /// Whether the sums go to threads for blocking work; else each task computes its own.
+    /// Computes the sums on threads for blocking work instead of in the tasks.
     pub offload: bool,
 }
 
@@ -40,7 +38,7 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             squares: vec![10_000, 20_000, 15_000],
-            repeats: const { NonZeroU32::new(200).expect("not zero") },
+            repeats: count(200),
             offload: true,
         }
     }
@@ -98,7 +96,7 @@ impl Workload for CpuOffload {
         let bystander = stand_by(env.runtime.clone(), env.observed.clone(), schedule);
         let bystander = env.runtime.spawn(bystander);
         let sums = joined(tasks).await;
-        exactly(TIMES, bystander.join().await??, "times the timer woke")?;
+        exactly(TIMES, bystander.join().await??, "wake-ups of the timer")?;
         check(squares, &sums?)
     }
 }
@@ -143,12 +141,9 @@ fn known_sum(count: u32) -> u64 {
 
 fn check(squares: &[u32], sums: &[u64]) -> Result<(), Failure> {
     let expected: Vec<u64> = squares.iter().map(|count| known_sum(*count)).collect();
-    if sums == expected {
-        return Ok(());
-    }
-    Err(Failure::wrong_content(format!(
-        "the sums are {sums:?}, not {expected:?}"
-    )))
+    ensure(sums == expected, || {
+        format!("expected the sums {expected:?}, got {sums:?}")
+    })
 }
 
 #[cfg(test)]

@@ -17,11 +17,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::expectations::{check_results, check_visits, expected};
-use self::part::{Crawling, take_part};
+use self::part::{CrawlState, take_part};
 use self::survey::survey;
 use super::frontier::Frontier;
 use super::http_connection::TARGET;
-use super::params::require;
+use super::params::{count, require};
 use super::robots::Robots;
 use super::site::{SiteReport, Visitor, Visitors};
 
@@ -30,7 +30,6 @@ mod part;
 mod expectations;
 mod survey;
 
-/// The workload.
 #[derive(Debug)]
 pub struct Crawl {
     params: Params,
@@ -38,21 +37,19 @@ pub struct Crawl {
     backoff: Duration,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// The most requests of one crawl that are under way at the same time, up to 1,000.
+    /// Requests of one crawl in flight at once, 1,000 at most.
     pub limit: NonZeroU32,
-    /// How often a page is asked for that answers with 5xx, up to 10.
+    /// Requests for a page that answers with 5xx, 10 at most.
     pub tries: NonZeroU32,
-    /// How long to wait before the second try, in units; twice as long before each further one.
+    /// Wait before the second request for such a page, in units; it doubles before each further one.
     pub backoff: f64,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        let count = |count| NonZeroU32::new(count).expect("not zero");
         Self {
             limit: count(10),
             tries: count(3),
@@ -112,7 +109,7 @@ impl Workload for Crawl {
         let expected = match &report {
             Some(report) => expected(report, &visitor.root()?),
             None => {
-                let crawl = self.crawling(env, &mut visitor, PathBuf::new()).await?;
+                let crawl = self.start(env, &mut visitor, PathBuf::new()).await?;
                 survey(&env.runtime, &mut visitor, &crawl).await?
             }
         };
@@ -154,7 +151,7 @@ impl Workload for Crawl {
             .number("requests_at_once", crawl.under_way.most() as f64);
         crawl
             .under_way
-            .at_most(self.params.limit.get(), "requests were under way")?;
+            .at_most(self.params.limit.get(), "requests in flight")?;
         let Session { results, read, .. } = session;
         env.runtime.read_file(results, read).await?;
         check_results(&env.shared.expected, &String::from_utf8_lossy(read))
@@ -174,8 +171,8 @@ impl Workload for Crawl {
             return Ok(Vec::new());
         };
         let Some(report) = SiteReport::fetch(env).await? else {
-            let told = "the site does not tell any more what was asked of it";
-            return Err(Failure::new(Failure::STATUS, told));
+            let message = "the site does not tell any more what was asked of it";
+            return Err(Failure::new(Failure::STATUS, message));
         };
         let report = report.since(before);
         let mut broken = check_visits(&report, totals);
@@ -183,7 +180,7 @@ impl Workload for Crawl {
         let seen = report.peak_in_flight;
         if seen > most {
             broken.push(format!(
-                "the site saw {seen} requests at once, of {most} allowed"
+                "expected at most {most} requests in flight at the site, got {seen}"
             ));
         }
         Ok(broken)
@@ -196,7 +193,7 @@ impl Crawl {
         &self,
         env: &RoundEnv<R>,
         session: &mut Session<R>,
-    ) -> Result<Arc<Crawling<R>>, Failure> {
+    ) -> Result<Arc<CrawlState<R>>, Failure> {
         session.crawls += 1;
         drop(env.runtime.open(&session.results, OpenMode::Create).await?);
         // A site that stands over several rounds must not take this crawl for one of another worker's.
@@ -204,19 +201,19 @@ impl Crawl {
         let name = format!("crawl-{worker}-{}-{}", session.index, session.crawls);
         session.visitors.rename(&name);
         let visitor = session.visitors.first(env)?;
-        let crawl = self.crawling(env, visitor, session.results.clone()).await?;
+        let crawl = self.start(env, visitor, session.results.clone()).await?;
         Ok(Arc::new(crawl))
     }
 
     /// A crawl that is about to visit the root, by the rules of the site.
-    async fn crawling<R: Runtime>(
+    async fn start<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
         visitor: &mut Visitor<R>,
         results: PathBuf,
-    ) -> Result<Crawling<R>, Failure> {
+    ) -> Result<CrawlState<R>, Failure> {
         let root = visitor.root()?;
-        let mut crawl = Crawling {
+        let mut crawl = CrawlState {
             frontier: Mutex::new(Frontier::new(root.clone(), Robots::nothing())),
             under_way: Arc::default(),
             results,
@@ -234,7 +231,7 @@ impl Crawl {
         &self,
         env: &RoundEnv<R>,
         session: &mut Session<R>,
-        crawl: &Arc<Crawling<R>>,
+        crawl: &Arc<CrawlState<R>>,
         waiting: usize,
     ) -> Result<(), Failure> {
         // Only when all are at work do they go on with what they find: a round of few would go on being few.

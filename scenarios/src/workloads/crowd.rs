@@ -7,7 +7,7 @@
 //! Memory is that which is resident, read while all wait, and it misleads in three ways that [`Footprint`] avoids. What a
 //! process needs once (threads of a pool, arenas of the allocator, pages of code) is no part's: so a first crowd pays for
 //! it, and a second one beside it is what is measured. Memory that was freed is used again, and a crowd that fits into it
-//! grows nothing: so it is measured before the clock starts, in a process that never held as much. And parts that have
+//! grows nothing: so it is measured before the clock starts, in a process that never resource as much. And parts that have
 //! just announced themselves may not wait yet: so a moment passes first. Of a thread's stack only the pages that were
 //! touched are resident; what the kernel keeps for threads and sockets is not in there at all.
 
@@ -25,16 +25,16 @@ use super::tallies::{Peak, exactly};
 /// From an announcement to waiting it is a few instructions, unless the thread loses its CPU in between.
 const UNTIL_ALL_WAIT: Duration = Duration::from_millis(10);
 
-/// What one part of a crowd does before it waits and after.
+/// The work of one part of a crowd before and after it waits.
 pub(super) trait Part: Clone + Send + Sync + 'static {
-    /// What it holds while it waits.
-    type Held: Send;
+    /// Resources resource while it waits.
+    type Resource: Send;
 
     /// Before it waits.
-    fn begin(&self) -> impl Future<Output = Result<Self::Held, Failure>> + Send;
+    fn begin(&self) -> impl Future<Output = Result<Self::Resource, Failure>> + Send;
 
     /// After it was told to end, alone among all parts.
-    fn end(&self, held: Self::Held) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn end(&self, resource: Self::Resource) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// Parts that wait until the crowd is dispersed.
@@ -73,13 +73,13 @@ async fn wait_at<R: Runtime>(
     announce: R::Sender<()>,
     part: impl Part,
 ) -> Result<(), Failure> {
-    let held = part.begin().await?;
+    let resource = part.begin().await?;
     // Only a crowd that was given up listens no more; the gate is open then.
     let _ = announce.send(()).await;
     drop(announce);
     let _permit = gate.acquire().await;
     // In a box of its own, made now: a task is as large as the largest thing it ever does.
-    Box::pin(part.end(held)).await
+    Box::pin(part.end(resource)).await
 }
 
 /// A crowd that gathers, waits whole and disperses; `waiting` is counted by its parts, from before they announce themselves
@@ -93,8 +93,8 @@ pub(super) async fn come_and_go<R: Runtime>(
     let crowd = Crowd::gather(runtime, count, part).await;
     let gathered = waiting.now();
     crowd.disperse().await?;
-    exactly(i64::from(count.get()), gathered, "parts waited at once")?;
-    exactly(0, waiting.now(), "parts waited when all were joined")
+    exactly(i64::from(count.get()), gathered, "parts waiting at once")?;
+    exactly(0, waiting.now(), "parts waiting after all were joined")
 }
 
 /// The memory of one part, measured before the clock starts; `None` where the system does not tell.
@@ -152,11 +152,11 @@ mod tests {
     /// Counts those who wait and those who end, and fails or panics before it waits where told to.
     #[derive(Clone, Default)]
     struct Counted {
-        seen: Arc<Seen>,
+        counts: Arc<Counts>,
     }
 
     #[derive(Default)]
-    struct Seen {
+    struct Counts {
         begun: AtomicU32,
         ending: AtomicU32,
         ended: AtomicU32,
@@ -165,29 +165,29 @@ mod tests {
     }
 
     impl Counted {
-        fn counts(&self) -> [u32; 2] {
-            let Seen { begun, ended, .. } = &*self.seen;
+        fn begun_and_ended(&self) -> [u32; 2] {
+            let Counts { begun, ended, .. } = &*self.counts;
             [begun, ended].map(|count| count.load(Ordering::SeqCst))
         }
     }
 
     impl Part for Counted {
-        type Held = ();
+        type Resource = ();
 
         async fn begin(&self) -> Result<(), Failure> {
-            let number = Some(self.seen.begun.fetch_add(1, Ordering::SeqCst));
-            assert_ne!(number, self.seen.panicking, "as asked");
-            if number == self.seen.failing {
+            let number = Some(self.counts.begun.fetch_add(1, Ordering::SeqCst));
+            assert_ne!(number, self.counts.panicking, "as asked");
+            if number == self.counts.failing {
                 return Err(Failure::new(Failure::REFUSED, "as asked"));
             }
             Ok(())
         }
 
         async fn end(&self, (): ()) -> Result<(), Failure> {
-            let others = self.seen.ending.fetch_add(1, Ordering::SeqCst);
+            let others = self.counts.ending.fetch_add(1, Ordering::SeqCst);
             assert_eq!(others, 0, "parts end one after another");
-            self.seen.ended.fetch_add(1, Ordering::SeqCst);
-            self.seen.ending.fetch_sub(1, Ordering::SeqCst);
+            self.counts.ended.fetch_add(1, Ordering::SeqCst);
+            self.counts.ending.fetch_sub(1, Ordering::SeqCst);
             Ok(())
         }
     }
@@ -197,33 +197,33 @@ mod tests {
         under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
             let part = Counted::default();
             let crowd = runtime.block_on(Crowd::gather(&runtime, COUNT, &part));
-            assert_eq!(part.counts(), [COUNT.get(), 0]);
+            assert_eq!(part.begun_and_ended(), [COUNT.get(), 0]);
             let dispersed = runtime.block_on(crowd.disperse());
             assert_eq!(dispersed, Ok(()));
-            assert_eq!(part.counts(), [COUNT.get(), COUNT.get()]);
+            assert_eq!(part.begun_and_ended(), [COUNT.get(), COUNT.get()]);
         });
     }
 
     #[test]
     fn a_part_that_fails_or_panics_is_told_of_and_keeps_nobody_waiting() {
         under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
-            let check = |seen: Seen, kind| {
+            let check = |counts: Counts, kind| {
                 let part = Counted {
-                    seen: Arc::new(seen),
+                    counts: Arc::new(counts),
                 };
                 let crowd = runtime.block_on(Crowd::gather(&runtime, COUNT, &part));
                 let dispersed = runtime.block_on(crowd.disperse());
                 assert_eq!(dispersed.map_err(|failure| failure.kind), Err(kind));
-                assert_eq!(part.counts(), [COUNT.get(), COUNT.get() - 1]);
+                assert_eq!(part.begun_and_ended(), [COUNT.get(), COUNT.get() - 1]);
             };
-            let failing = Seen {
+            let failing = Counts {
                 failing: Some(7),
-                ..Seen::default()
+                ..Counts::default()
             };
             check(failing, Failure::REFUSED);
-            let panicking = Seen {
+            let panicking = Counts {
                 panicking: Some(7),
-                ..Seen::default()
+                ..Counts::default()
             };
             check(panicking, Failure::PANIC);
         });
@@ -236,7 +236,7 @@ mod tests {
     const HELD_BYTES: usize = 128 * 1024;
 
     impl Part for Heavy {
-        type Held = Vec<u8>;
+        type Resource = Vec<u8>;
 
         async fn begin(&self) -> Result<Vec<u8>, Failure> {
             Ok(std::hint::black_box(vec![1; HELD_BYTES]))
@@ -265,18 +265,24 @@ mod tests {
             .env(ALONE, "1")
             .output()
             .expect("it starts");
-        let told = String::from_utf8_lossy(&ran.stdout);
-        assert!(ran.status.success() && told.contains("1 passed"), "{told}");
+        let message = String::from_utf8_lossy(&ran.stdout);
+        assert!(
+            ran.status.success() && message.contains("1 passed"),
+            "{message}"
+        );
     }
 
     #[cfg(target_os = "linux")]
     fn footprint_of_what_is_held() {
         under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
             let footprint = runtime.block_on(Footprint::measure(&runtime, COUNT, &Heavy));
-            let held = footprint.expect("measured").bytes_per_part.expect("Linux");
+            let resource = footprint.expect("measured").bytes_per_part.expect("Linux");
             // Wide bounds: allocators round up, and keep something back.
             let expected = HELD_BYTES as f64;
-            assert!((0.5 * expected..2.0 * expected).contains(&held), "{held}");
+            assert!(
+                (0.5 * expected..2.0 * expected).contains(&resource),
+                "{resource}"
+            );
         });
     }
 }

@@ -10,28 +10,17 @@ use std::time::Duration;
 use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::census::{Census, Counts};
 use super::db_connection::{Connection, Connector, Schema, TARGET};
+use super::params::NoParams;
 use super::request_count::wrong_requests;
+use super::tallies::ensure;
 use crate::protocol::postgres::Row;
 
-/// The workload.
 #[derive(Debug)]
 pub struct DbConnect {
     census: Census,
-}
-
-/// Its parameters: none.
-#[derive(Debug, Default, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {}
-
-/// A connection that is closed between operations; its buffers are used again.
-pub struct Session<R: Runtime> {
-    connection: Connection<R>,
 }
 
 impl Workload for DbConnect {
@@ -42,28 +31,28 @@ impl Workload for DbConnect {
         targets: &[TARGET],
         needs: &[],
     };
-    type Params = Params;
+    type Params = NoParams;
     nothing_shared!();
-    type Session<R: Runtime> = Session<R>;
+    /// Closed between operations; its buffers are used again.
+    type Session<R: Runtime> = Connection<R>;
 
-    fn new(Params {}: Params, _: Duration) -> Result<Self, ParamError> {
+    fn new(_: NoParams, _: Duration) -> Result<Self, ParamError> {
         let census = Census::default();
         Ok(Self { census })
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Connection<R>, Failure> {
         // Its connections only log in: they enter no schema.
-        let connection = Connector::new(env, &Schema::new(), &[], &self.census)?.connection();
-        Ok(Session { connection })
+        Ok(Connector::new(env, &Schema::new(), &[], &self.census)?.connection())
     }
 
     async fn operate<R: Runtime>(
         &self,
         _: &Env<R>,
-        session: &mut Session<R>,
+        connection: &mut Connection<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let scope = Scope(&mut session.connection);
+        let scope = Scope(connection);
         let outcome = select_one(scope.0).await;
         scope.leave().await;
         outcome
@@ -96,15 +85,12 @@ async fn select_one<R: Runtime>(connection: &mut Connection<R>) -> Result<(), Fa
     let mut is_one = false;
     let mut check = |row: Row<'_>| is_one = row.get(0) == Some(Some(b"1"));
     let rows = connection.simple("SELECT 1", &mut check).await?.rows;
-    if rows == 1 && is_one {
-        return Ok(());
-    }
-    Err(Failure::wrong_content(format!(
-        "SELECT 1 gave {rows} rows, which are not 1"
-    )))
+    ensure(rows == 1 && is_one, || {
+        format!("SELECT 1 gave {rows} rows, which are not 1")
+    })
 }
 
-/// What must hold of the connections once no operation is under way.
+/// Expectations of the connections that are violated once no operation is in flight.
 fn judge(counts: Counts, totals: &Totals) -> Vec<String> {
     let Counts { opened, most, .. } = counts;
     let mut violations = Vec::new();
@@ -116,13 +102,13 @@ fn judge(counts: Counts, totals: &Totals) -> Vec<String> {
     }
     if most > u64::from(totals.sessions) {
         violations.push(format!(
-            "{most} connections were open at once, for {} sessions",
+            "expected at most {} open connections (one per session), got {most}",
             totals.sessions
         ));
     }
     if totals.failed == 0 && opened != totals.succeeded {
         violations.push(format!(
-            "{opened} connections were opened for {} operations",
+            "expected a connection for each of {} operations, got {opened}",
             totals.succeeded
         ));
     }
@@ -169,9 +155,9 @@ mod tests {
 
     #[test]
     fn a_leak_is_caught_whether_or_not_something_failed() {
-        let told = "1 of 10 connections were never closed";
-        check([10, 9, 2], 0, &[told]);
-        check([10, 9, 2], 3, &[told]);
+        let message = "1 of 10 connections were never closed";
+        check([10, 9, 2], 0, &[message]);
+        check([10, 9, 2], 3, &[message]);
     }
 
     #[test]
@@ -179,17 +165,17 @@ mod tests {
         check(
             [12, 12, 2],
             0,
-            &["12 connections were opened for 10 operations"],
+            &["expected a connection for each of 10 operations, got 12"],
         );
         check(
             [2, 2, 2],
             0,
-            &["2 connections were opened for 10 operations"],
+            &["expected a connection for each of 10 operations, got 2"],
         );
         check(
             [10, 10, 3],
             0,
-            &["3 connections were open at once, for 2 sessions"],
+            &["expected at most 2 open connections (one per session), got 3"],
         );
     }
 
@@ -201,7 +187,7 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
             let env = environment(runtime.clone(), &listener);
             runtime.block_on(async {
-                let workload = DbConnect::new(Params {}, Duration::ZERO).expect("sound");
+                let workload = DbConnect::new(NoParams {}, Duration::ZERO).expect("sound");
                 let mut session = workload.open(&env, 0).await.expect("a session");
                 let server = hang_up_once(listener);
                 let failed = workload.operate(&env, &mut session, 0).await;

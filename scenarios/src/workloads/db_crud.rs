@@ -12,18 +12,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET, TEXT};
-use super::params::require;
-use super::request_count::wrong_requests_beside;
+use super::params::{count, require};
+use super::request_count::wrong_requests_beside_logins;
+use super::tallies::ensure;
 use crate::protocol::postgres::{Discard, Parameter, Row};
 
-/// The workload.
 #[derive(Debug)]
 pub struct DbCrud {
     inserts: NonZeroU32,
     schema: Schema,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -33,9 +32,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self {
-            inserts: const { NonZeroU32::new(5).expect("not zero") },
-        }
+        Self { inserts: count(5) }
     }
 }
 
@@ -133,10 +130,9 @@ impl Workload for DbCrud {
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
-        let logins = totals.traffic[TARGET].connections;
         // Besides the inserts at once: the table, an insert and its select.
         let requests = u64::from(self.inserts.get()) + 3;
-        wrong_requests_beside(totals, TARGET, requests, logins)
+        wrong_requests_beside_logins(totals, TARGET, requests)
     }
 
     async fn finish<R: Runtime>(
@@ -186,13 +182,7 @@ async fn select<R: Runtime>(
     connection
         .execute(&SELECT, &[Parameter::Int4(id)], &mut check)
         .await?;
-    if is_right {
-        Ok(())
-    } else {
-        Err(Failure::wrong_content(format!(
-            "entry {id} is not as it was inserted"
-        )))
-    }
+    ensure(is_right, || format!("entry {id} is not as it was inserted"))
 }
 
 /// Spawns one insert per connection and joins them all; the first failure is the operation's.
@@ -231,7 +221,7 @@ fn number(cell: Option<&[u8]>) -> Option<u64> {
     std::str::from_utf8(cell?).ok()?.parse().ok()
 }
 
-/// What must hold of the table at the end of a round whose operations each made `at_once` inserts beside the first one.
+/// Violations by the table at the end of a round whose operations each made `at_once` inserts beside the first one.
 fn judge(tally: &[Option<u64>], totals: &Totals, at_once: u64) -> Vec<String> {
     let expected = totals.succeeded * (at_once + 1);
     let [Some(count), Some(distinct), lowest, highest, sum] = tally else {
@@ -244,20 +234,18 @@ fn judge(tally: &[Option<u64>], totals: &Totals, at_once: u64) -> Vec<String> {
         ));
     }
     if totals.failed == 0 && *count != expected {
-        violations.push(format!(
-            "{count} entries are there, and {expected} were inserted"
-        ));
+        violations.push(format!("expected {expected} entries, got {count}"));
     }
     // The first one has the amount 0, the others are numbered from 1.
     let expected_sum = totals.succeeded * at_once * (at_once + 1) / 2;
     if totals.failed == 0 && expected > 0 && *sum != Some(expected_sum) {
         violations.push(format!(
-            "the amounts of all entries are {sum:?} together, and {expected_sum} were inserted"
+            "expected a sum of {expected_sum} over all amounts, got {sum:?}"
         ));
     }
     if totals.failed == 0 && expected > 0 && (*lowest, *highest) != (Some(1), Some(expected)) {
         violations.push(format!(
-            "ids run from {lowest:?} to {highest:?}, not from 1 to {expected}"
+            "expected ids from 1 to {expected}, got {lowest:?} to {highest:?}"
         ));
     }
     violations

@@ -16,16 +16,15 @@ use serde::{Deserialize, Serialize};
 use super::census::{Census, Counts};
 use super::connection_pool::{self, Bounds};
 use super::db_connection::{Connection, Connector, Schema, Statement, TARGET};
-use super::params::require;
+use super::params::{count, require};
 use super::parts::joined;
-use super::request_count::wrong_requests_beside;
+use super::request_count::wrong_requests_beside_logins;
 use super::tallies::exactly;
 use crate::protocol::postgres::{Discard, Row};
 
-/// The longest anybody waits for one of the pool's connections; where none comes free for so long, some were lost.
+/// Timeout of waiting for one of the pool's connections; if none comes free for so long, some were lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The workload.
 #[derive(Debug)]
 pub struct DbPool {
     params: Params,
@@ -33,7 +32,6 @@ pub struct DbPool {
     schema: Schema,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -48,14 +46,14 @@ pub struct Params {
 impl Default for Params {
     fn default() -> Self {
         Self {
-            minimum: const { NonZeroU32::new(5).expect("not zero") },
-            maximum: const { NonZeroU32::new(20).expect("not zero") },
-            rows: const { NonZeroU32::new(100).expect("not zero") },
+            minimum: count(5),
+            maximum: count(20),
+            rows: count(100),
         }
     }
 }
 
-/// What is counted, one statement for each table.
+/// A statement for each table.
 const COUNTS: &[Statement] = &[
     Statement {
         name: "count_customers",
@@ -136,11 +134,11 @@ impl Workload for DbPool {
         let mut tasks = Vec::with_capacity(COUNTS.len());
         for statement in COUNTS {
             let pool = env.shared.clone();
-            let counting = async move { count(&pool, statement).await };
+            let counting = async move { count_rows(&pool, statement).await };
             tasks.push(env.runtime.spawn(counting));
         }
         let counted = joined(tasks).await?;
-        exactly(COUNTS.len(), counted.len(), "tables were counted")?;
+        exactly(COUNTS.len(), counted.len(), "counts of tables")?;
         for ((statement, rows), counted) in COUNTS.iter().zip(self.rows()).zip(counted) {
             check_count(statement, counted, rows)?;
         }
@@ -148,8 +146,7 @@ impl Workload for DbPool {
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
-        let logins = totals.traffic[TARGET].connections;
-        wrong_requests_beside(totals, TARGET, COUNTS.len() as u64, logins)
+        wrong_requests_beside_logins(totals, TARGET, COUNTS.len() as u64)
     }
 
     async fn finish<R: Runtime>(
@@ -187,14 +184,17 @@ impl DbPool {
         }
     }
 
-    /// Rows of each table.
+    /// The number of rows in each table.
     fn rows(&self) -> [u32; 3] {
         [1, 2, 3].map(|times| times * self.params.rows.get())
     }
 }
 
-/// What `statement` counts; `None` where that is no number.
-async fn count<R: Runtime>(pool: &Pool<R>, statement: &Statement) -> Result<Option<u32>, Failure> {
+/// The count that `statement` returns; `None` if it is not a number.
+async fn count_rows<R: Runtime>(
+    pool: &Pool<R>,
+    statement: &Statement,
+) -> Result<Option<u32>, Failure> {
     let mut connection = pool.acquire().await?;
     let mut counted = None;
     let mut keep = |row: Row<'_>| counted = row.get(0).flatten().and_then(number);
@@ -208,7 +208,7 @@ fn check_count(statement: &Statement, counted: Option<u32>, rows: u32) -> Result
     }
     let sql = statement.sql;
     Err(Failure::wrong_content(format!(
-        "`{sql}` gave {counted:?}, and there are {rows} rows"
+        "expected {rows} rows from `{sql}`, got {counted:?}"
     )))
 }
 
@@ -216,7 +216,7 @@ fn number(cell: &[u8]) -> Option<u32> {
     std::str::from_utf8(cell).ok()?.parse().ok()
 }
 
-/// What must hold of a pool that was `in_use`, and of which some connections were `left` open when it was closed.
+/// Violations by a pool with these counts while it was `in_use`, and connections `left` open after it was closed.
 fn judge(in_use: Counts, left: u64, bounds: Bounds, totals: &Totals) -> Vec<String> {
     let Counts {
         closed,
@@ -230,13 +230,13 @@ fn judge(in_use: Counts, left: u64, bounds: Bounds, totals: &Totals) -> Vec<Stri
     let mut violations = Vec::new();
     if most > u64::from(maximum.get()) {
         violations.push(format!(
-            "{most} connections were open at once, of {maximum} allowed"
+            "expected at most {maximum} open connections, got {most}"
         ));
     }
     // A broken one is closed at once, and replaced when it is needed.
     if fewest + closed < u64::from(minimum.get()) {
         violations.push(format!(
-            "only {fewest} connections were open at one time, of {minimum} at least"
+            "expected at least {minimum} open connections, got {fewest}"
         ));
     }
     if totals.failed == 0 && closed > 0 {
@@ -285,23 +285,23 @@ mod tests {
 
     #[test]
     fn a_twenty_first_connection_is_caught() {
-        let told = "21 connections were open at once, of 20 allowed";
-        check([0, 21, 5, 0], 0, &[told]);
-        check([2, 21, 5, 0], 2, &[told]);
+        let message = "expected at most 20 open connections, got 21";
+        check([0, 21, 5, 0], 0, &[message]);
+        check([2, 21, 5, 0], 2, &[message]);
     }
 
     #[test]
     fn a_pool_that_starts_or_falls_below_its_minimum_is_caught() {
-        let told = "only 4 connections were open at one time, of 5 at least";
-        check([0, 20, 4, 0], 0, &[told]);
+        let message = "expected at least 5 open connections, got 4";
+        check([0, 20, 4, 0], 0, &[message]);
         // One that broke may be missing until it is needed.
         check([1, 20, 4, 0], 1, &[]);
     }
 
     #[test]
     fn a_pool_that_gives_up_sound_connections_is_caught() {
-        let told = "the pool gave up 3 connections, and nothing had failed";
-        check([3, 20, 5, 0], 0, &[told]);
+        let message = "the pool gave up 3 connections, and nothing had failed";
+        check([3, 20, 5, 0], 0, &[message]);
         check([3, 20, 5, 0], 1, &[]);
     }
 
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn a_minimum_above_the_maximum_is_refused() {
         let params = Params {
-            minimum: const { NonZeroU32::new(21).expect("not zero") },
+            minimum: count(21),
             ..Params::default()
         };
         let refused = DbPool::new(params, Duration::ZERO).unwrap_err();

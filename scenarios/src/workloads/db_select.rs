@@ -11,18 +11,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
-use super::params::require;
-use super::request_count::wrong_requests_beside;
+use super::params::{count, require};
+use super::request_count::wrong_requests_beside_logins;
+use super::tallies::ensure;
 use crate::protocol::postgres::{Discard, Parameter, Row};
 
-/// The workload.
 #[derive(Debug)]
 pub struct DbSelect {
     rows: NonZeroU32,
     schema: Schema,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -33,7 +32,7 @@ pub struct Params {
 impl Default for Params {
     fn default() -> Self {
         Self {
-            rows: const { NonZeroU32::new(10_000).expect("not zero") },
+            rows: count(10_000),
         }
     }
 }
@@ -123,13 +122,9 @@ impl Workload for DbSelect {
         let mut check = |row: Row<'_>| is_right = row_equals(row, expected);
         let key = Parameter::Int4(id.cast_signed());
         let rows = connection.execute(&SELECT, &[key], &mut check).await?.rows;
-        if rows == 1 && is_right {
-            Ok(())
-        } else {
-            Err(Failure::wrong_content(format!(
-                "SELECT of id {id} gave {rows} rows, which are not the one that was inserted"
-            )))
-        }
+        ensure(rows == 1 && is_right, || {
+            format!("SELECT of id {id} gave {rows} rows, which are not the one that was inserted")
+        })
     }
 
     async fn close<R: Runtime>(&self, _: &Env<R>, session: Session<R>) {
@@ -137,8 +132,7 @@ impl Workload for DbSelect {
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
-        let logins = totals.traffic[TARGET].connections;
-        wrong_requests_beside(totals, TARGET, 1, logins)
+        wrong_requests_beside_logins(totals, TARGET, 1)
     }
 
     async fn finish<R: Runtime>(&self, env: &Env<R>, _: &Totals) -> Result<Vec<String>, Failure> {

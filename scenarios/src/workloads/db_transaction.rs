@@ -16,11 +16,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
-use super::params::require;
-use super::request_count::wrong_requests_beside;
+use super::params::{count, require};
+use super::request_count::wrong_requests_beside_logins;
+use super::tallies::ensure;
 use crate::protocol::postgres::{Discard, Outcome, Parameter, Row, TransactionStatus};
 
-/// The workload.
 #[derive(Debug)]
 pub struct DbTransaction {
     accounts: NonZeroU32,
@@ -28,7 +28,6 @@ pub struct DbTransaction {
     schema: Schema,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -39,7 +38,7 @@ pub struct Params {
 impl Default for Params {
     fn default() -> Self {
         Self {
-            accounts: const { NonZeroU32::new(100).expect("not zero") },
+            accounts: count(100),
         }
     }
 }
@@ -47,7 +46,7 @@ impl Default for Params {
 /// BEGIN, two UPDATEs, COMMIT.
 const EXCHANGES: u64 = 4;
 
-/// What each account has in the beginning.
+/// The balance of each account at the start.
 const INITIAL_BALANCE: i64 = 1_000;
 
 /// The most that is transferred at once. Balances may become negative: overdrafts are not the subject.
@@ -65,11 +64,6 @@ const SUM: &str = "SELECT SUM(balance) FROM accounts";
 
 const BALANCES: &str = "SELECT balance FROM accounts ORDER BY id";
 
-/// A connection.
-pub struct Session<R: Runtime> {
-    connection: Connection<R>,
-}
-
 impl Workload for DbTransaction {
     const ABOUT: About = About {
         name: "db-transaction",
@@ -80,7 +74,7 @@ impl Workload for DbTransaction {
     };
     type Params = Params;
     type Shared<R: Runtime> = ();
-    type Session<R: Runtime> = Session<R>;
+    type Session<R: Runtime> = Connection<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let accounts = params.accounts;
@@ -108,18 +102,16 @@ impl Workload for DbTransaction {
         Ok(())
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let connection = Connection::open(env, &self.schema, &[CHANGE]).await?;
-        Ok(Session { connection })
+    async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Connection<R>, Failure> {
+        Connection::open(env, &self.schema, &[CHANGE]).await
     }
 
     async fn operate<R: Runtime>(
         &self,
         env: &Env<R>,
-        session: &mut Session<R>,
+        connection: &mut Connection<R>,
         op: u64,
     ) -> Result<(), Failure> {
-        let connection = &mut session.connection;
         connection.ensure_connected().await?;
         let transfer = Transfer::drawn(env.seed, op, self.accounts);
         connection.simple("BEGIN", &mut Discard).await?;
@@ -129,18 +121,17 @@ impl Workload for DbTransaction {
             return Err(failure);
         }
         let committed = connection.simple("COMMIT", &mut Discard).await?;
-        stands("after COMMIT", committed, TransactionStatus::Idle)?;
+        check_status("after COMMIT", committed, TransactionStatus::Idle)?;
         self.books.enter(&transfer);
         Ok(())
     }
 
-    async fn close<R: Runtime>(&self, _: &Env<R>, session: Session<R>) {
-        session.connection.close().await;
+    async fn close<R: Runtime>(&self, _: &Env<R>, connection: Connection<R>) {
+        connection.close().await;
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
-        let logins = totals.traffic[TARGET].connections;
-        wrong_requests_beside(totals, TARGET, EXCHANGES, logins)
+        wrong_requests_beside_logins(totals, TARGET, EXCHANGES)
     }
 
     async fn finish<R: Runtime>(
@@ -185,7 +176,7 @@ impl Transfer {
         }
     }
 
-    /// What happens to which account, the lower id first.
+    /// The change of each account's balance, the lower id first.
     fn changes(&self) -> [(u32, i32); 2] {
         let mut changes = [(self.from, -self.amount), (self.to, self.amount)];
         changes.sort_unstable();
@@ -202,7 +193,7 @@ async fn apply<R: Runtime>(
         let outcome = connection
             .execute(&CHANGE, &parameters, &mut Discard)
             .await?;
-        stands("after an UPDATE", outcome, TransactionStatus::Active)?;
+        check_status("after an UPDATE", outcome, TransactionStatus::Active)?;
         if outcome.rows_affected != 1 {
             let rows = outcome.rows_affected;
             return Err(Failure::wrong_content(format!(
@@ -228,17 +219,16 @@ fn number(cell: &[u8]) -> Option<i64> {
     std::str::from_utf8(cell).ok()?.parse().ok()
 }
 
-/// Whether a session stands where it has to, as the server says: changes outside of a transaction are committed one by one.
-fn stands(when: &str, outcome: &Outcome, expected: TransactionStatus) -> Result<(), Failure> {
+/// Checks a session's transaction status, as the server reports it: outside of a transaction, changes are committed one by one.
+fn check_status(when: &str, outcome: &Outcome, expected: TransactionStatus) -> Result<(), Failure> {
     let status = outcome.transaction_status;
-    if status == expected {
-        return Ok(());
-    }
-    Err(Failure::wrong_content(format!(
-        "{when} the session stands {}, not {}",
-        in_words(status),
-        in_words(expected)
-    )))
+    ensure(status == expected, || {
+        format!(
+            "expected the session {} {when}, got {}",
+            in_words(expected),
+            in_words(status)
+        )
+    })
 }
 
 fn in_words(status: TransactionStatus) -> &'static str {
@@ -249,7 +239,7 @@ fn in_words(status: TransactionStatus) -> &'static str {
     }
 }
 
-/// What the worker knows to be committed: the balance of each account.
+/// The balance of each account, as far as the worker knows it committed.
 #[derive(Debug)]
 struct Books {
     balances: Vec<AtomicI64>,
@@ -271,14 +261,14 @@ impl Books {
         }
     }
 
-    /// What must hold of the server's accounts: the sum always, each balance where no operation failed; one that did may
+    /// Violations by the server's accounts: of the sum always, of balances if no operation failed; one that did may
     /// have been committed all the same.
     fn judge(&self, sum: &[Option<i64>], found: &[Option<i64>], totals: &Totals) -> Vec<String> {
         let expected = self.balances.len() as i64 * INITIAL_BALANCE;
         let mut violations = Vec::new();
         if *sum != [Some(expected)] {
             violations.push(format!(
-                "the sum over all accounts was {expected}, and is {sum:?}"
+                "expected a sum of {expected} over all accounts, got {sum:?}"
             ));
         }
         if totals.failed == 0 {
@@ -294,7 +284,7 @@ impl Books {
             .collect();
         if found.len() != booked.len() {
             let (found, booked) = (found.len(), booked.len());
-            return Some(format!("{found} accounts are there, of {booked}"));
+            return Some(format!("expected {booked} accounts, got {found}"));
         }
         let differing: Vec<_> = (0..booked.len())
             .filter(|&index| found[index] != booked[index])
@@ -312,11 +302,12 @@ impl Books {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tallies::detail;
     use super::*;
 
     const ACCOUNTS: NonZeroU32 = NonZeroU32::new(3).unwrap();
 
-    /// What the books say after 100 drawn transfers of which the server made something else: `change` gets its accounts.
+    /// Checks the violations after 100 drawn transfers and a `change` of the server's accounts.
     #[track_caller]
     fn check(change: impl Fn(&mut Vec<i64>), failed: u64, expected: &[&str]) {
         let books = Books::new(ACCOUNTS);
@@ -344,27 +335,27 @@ mod tests {
         }
     }
 
-    const SUM_CHANGED: &str = "the sum over all accounts was 3000, and is";
+    const SUM_CHANGED: &str = "expected a sum of 3000 over all accounts, got";
 
     #[test]
     fn a_change_outside_of_a_transaction_and_one_left_open_are_caught() {
-        let told = |transaction_status, expected| {
+        let message = |transaction_status, expected| {
             let outcome = Outcome {
                 transaction_status,
                 ..Outcome::default()
             };
-            let verdict = stands("now", &outcome, expected);
-            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+            let verdict = check_status("now", &outcome, expected);
+            detail(verdict)
         };
         let (idle, active) = (TransactionStatus::Idle, TransactionStatus::Active);
-        assert_eq!(told(active, active), "");
+        assert_eq!(message(active, active), "");
         assert_eq!(
-            told(idle, active),
-            "now the session stands outside of a transaction, not inside of a transaction"
+            message(idle, active),
+            "expected the session inside of a transaction now, got outside of a transaction"
         );
         assert_eq!(
-            told(TransactionStatus::Failed, idle),
-            "now the session stands inside of a transaction that failed, not outside of a transaction"
+            message(TransactionStatus::Failed, idle),
+            "expected the session outside of a transaction now, got inside of a transaction that failed"
         );
     }
 
@@ -406,7 +397,7 @@ mod tests {
     #[test]
     fn an_account_that_is_gone_and_a_sum_that_cannot_be_read_are_caught() {
         let gone = |accounts: &mut Vec<i64>| accounts.truncate(2);
-        check(gone, 0, &[SUM_CHANGED, "2 accounts are there, of 3"]);
+        check(gone, 0, &[SUM_CHANGED, "expected 3 accounts, got 2"]);
         let totals = Totals {
             sessions: 1,
             failed: 1,

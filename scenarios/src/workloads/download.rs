@@ -16,12 +16,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::http_connection::TARGET;
-use super::params::{require, require_path};
+use super::params::{require, require_paths};
 use super::request_count::wrong_requests;
 use super::site::{SiteDocument, SiteReport, Visitor, Visitors, not_there};
 use super::tallies::exactly;
 
-/// The workload.
 #[derive(Debug)]
 pub struct Download {
     params: Params,
@@ -29,7 +28,6 @@ pub struct Download {
     saved: Mutex<BTreeSet<u32>>,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -72,9 +70,7 @@ impl Workload for Download {
         require((1..=MOST_DOCUMENTS).contains(&count), "documents", || {
             format!("from 1 to {MOST_DOCUMENTS} documents are needed")
         })?;
-        for path in &params.documents {
-            require_path("documents", path)?;
-        }
+        require_paths("documents", &params.documents)?;
         Ok(Self {
             params,
             saved: Mutex::default(),
@@ -83,11 +79,10 @@ impl Workload for Download {
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<SiteDocument>, Failure> {
         std::fs::create_dir_all(&env.work_dir)?;
-        let documents = match SiteReport::fetch(env).await? {
-            Some(report) => self.told_by(&report)?,
-            None => self.fetched_before(env).await?,
-        };
-        Ok(documents)
+        match SiteReport::fetch(env).await? {
+            Some(report) => self.reported_by(&report),
+            None => self.fetch_before(env).await,
+        }
     }
 
     async fn open<R: Runtime>(
@@ -113,7 +108,7 @@ impl Workload for Download {
         };
         let numbered = documents.iter().enumerate();
         let done = session.visitors.each(env, numbered, save).await?;
-        exactly(documents.len(), done.len(), "documents were saved")?;
+        exactly(documents.len(), done.len(), "saved documents")?;
         let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
         saved.insert(session.index);
         Ok(())
@@ -145,13 +140,13 @@ impl Workload for Download {
 
 impl Download {
     /// The documents that a site tells of.
-    fn told_by(&self, report: &SiteReport) -> Result<Vec<SiteDocument>, Failure> {
+    fn reported_by(&self, report: &SiteReport) -> Result<Vec<SiteDocument>, Failure> {
         let document = |path: &String| report.document(path).cloned();
         self.params.documents.iter().map(document).collect()
     }
 
     /// The documents of a site that tells nothing.
-    async fn fetched_before<R: Runtime>(
+    async fn fetch_before<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
     ) -> Result<Vec<SiteDocument>, Failure> {
@@ -175,7 +170,7 @@ fn digest(contents: &[u8]) -> String {
     hex(Sha256::digest(contents))
 }
 
-/// Where a session keeps its document of that number.
+/// The file of a session's document of this number.
 fn saved_path(directory: &Path, session: u32, number: usize) -> PathBuf {
     directory.join(format!("downloaded-{session}-{number}.bin"))
 }
@@ -231,13 +226,13 @@ mod tests {
             length_bytes: 3,
             sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned(),
         };
-        let told = |contents: &[u8]| {
+        let message = |contents: &[u8]| {
             std::fs::write(&path, contents).expect("written");
             check_file(&path, &document).err().unwrap_or_default()
         };
-        assert_eq!(told(b"abc"), "");
-        assert!(told(b"abd").contains("3 bytes that are not the 3 served"));
-        assert!(told(b"ab").contains("2 bytes that are not the 3 served"));
+        assert_eq!(message(b"abc"), "");
+        assert!(message(b"abd").contains("3 bytes that are not the 3 served"));
+        assert!(message(b"ab").contains("2 bytes that are not the 3 served"));
         std::fs::remove_file(&path).expect("there");
         let missing = check_file(&path, &document).unwrap_err();
         assert!(

@@ -11,24 +11,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parts::wait;
-use super::tallies::no_shorter;
+use super::tallies::{ensure, no_shorter};
 
-/// The workload.
 #[derive(Debug)]
 pub struct Failures {
     by: By,
     unit: Duration,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How the middle task fails.
+    /// The way the middle task fails.
     pub by: By,
 }
 
-/// How a task fails.
+/// A way to fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
@@ -39,12 +37,12 @@ pub enum By {
     Panic,
 }
 
-/// What the failing task says.
+/// The message of the failing task.
 const MESSAGE: &str = "task 1 failed, as asked";
 const TASKS: u32 = 3;
 const FAILING: u32 = 1;
 
-/// What a task came to: its number, or the message of its error; or how it ended without either.
+/// A task's number, or the message of its error; or its end without either.
 type Outcome = Result<Result<u32, String>, TaskError>;
 
 impl Workload for Failures {
@@ -106,12 +104,9 @@ fn check(by: By, outcomes: &[Outcome]) -> Result<(), Failure> {
         By::Panic => Err(TaskError::Panicked(MESSAGE.to_owned())),
     };
     let expected = [Ok(Ok(0)), failed, Ok(Ok(2))];
-    if *outcomes == expected {
-        return Ok(());
-    }
-    Err(Failure::wrong_content(format!(
-        "the tasks came to {outcomes:?}, not {expected:?}"
-    )))
+    ensure(*outcomes == expected, || {
+        format!("expected the outcomes {expected:?}, got {outcomes:?}")
+    })
 }
 
 #[cfg(test)]

@@ -53,12 +53,12 @@ impl<R: Runtime> FanOut<R> {
         env: &RoundEnv<R>,
         check: impl Fn(usize, u16, &[u8]) -> Result<(), Failure> + Send,
     ) -> Result<(), Failure> {
-        let under_way = self.begin(env)?;
-        self.end(under_way, check).await
+        let pending = self.begin(env)?;
+        self.end(pending, check).await
     }
 
     /// Asks for all paths, and waits for none of the answers.
-    pub(super) fn begin(&mut self, env: &RoundEnv<R>) -> Result<UnderWay<R>, Failure> {
+    pub(super) fn begin(&mut self, env: &RoundEnv<R>) -> Result<PendingRequests<R>, Failure> {
         let mut tasks = Vec::with_capacity(self.parts.len());
         for (path, part) in &mut self.parts {
             let part = match part.take() {
@@ -67,19 +67,19 @@ impl<R: Runtime> FanOut<R> {
             };
             tasks.push(env.runtime.spawn(part.exchange()));
         }
-        Ok(UnderWay { tasks })
+        Ok(PendingRequests { tasks })
     }
 
     /// Waits for the answers, and has `check` judge each.
     pub(super) async fn end(
         &mut self,
-        under_way: UnderWay<R>,
+        pending: PendingRequests<R>,
         check: impl Fn(usize, u16, &[u8]) -> Result<(), Failure> + Send,
     ) -> Result<(), Failure> {
-        let (parts, begun) = (self.parts.len(), under_way.tasks.len());
-        let mut outcome = exactly(parts, begun, "requests were under way");
+        let (parts, begun) = (self.parts.len(), pending.tasks.len());
+        let mut outcome = exactly(parts, begun, "requests in flight");
         let places = self.parts.iter_mut().enumerate();
-        for (task, (index, (_, place))) in under_way.tasks.into_iter().zip(places) {
+        for (task, (index, (_, place))) in pending.tasks.into_iter().zip(places) {
             let checked = match task.join().await {
                 Ok((part, answer)) => {
                     let checked =
@@ -96,12 +96,12 @@ impl<R: Runtime> FanOut<R> {
 }
 
 /// Requests that were made and whose answers nobody has waited for.
-pub(super) struct UnderWay<R: Runtime> {
-    tasks: Vec<R::Task<Answered<R>>>,
+pub(super) struct PendingRequests<R: Runtime> {
+    tasks: Vec<R::Task<PartOutcome<R>>>,
 }
 
 /// A part with its answer's status.
-type Answered<R> = (Part<R>, Result<u16, Failure>);
+type PartOutcome<R> = (Part<R>, Result<u16, Failure>);
 
 impl<R: Runtime> Part<R> {
     fn new(env: &RoundEnv<R>, endpoint: &Endpoint, path: &str) -> Result<Self, Failure> {
@@ -111,7 +111,7 @@ impl<R: Runtime> Part<R> {
         })
     }
 
-    async fn exchange(mut self) -> Answered<R> {
+    async fn exchange(mut self) -> PartOutcome<R> {
         let answer = self
             .connection
             .exchange(Method::Get, &mut self.request)
@@ -125,10 +125,9 @@ pub(super) async fn references<R: Runtime>(
     env: &RoundEnv<R>,
     paths: &[String],
 ) -> Result<Vec<Reference>, Failure> {
-    let endpoint = Endpoint::of(env)?;
     let mut references = Vec::with_capacity(paths.len());
     for path in paths {
-        references.push(Reference::obtain(env, &endpoint, endpoint.path(path)).await?);
+        references.push(Reference::obtain(env, path).await?);
     }
     Ok(references)
 }

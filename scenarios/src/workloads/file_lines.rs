@@ -15,11 +15,10 @@ use photofinish_record::draw::draw_below;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::params::require;
+use super::params::{count, require};
 use super::parts::joined;
 use super::tallies::{Peak, exactly};
 
-/// The workload.
 #[derive(Debug)]
 pub struct FileLines {
     params: Params,
@@ -27,19 +26,17 @@ pub struct FileLines {
     lines: u64,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
     /// Files in the directory.
     pub files: NonZeroU32,
-    /// How many are read at the same time.
+    /// Files read at the same time.
     pub limit: NonZeroU32,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        let count = |count| NonZeroU32::new(count).expect("not zero");
         Self {
             files: count(200),
             limit: count(10),
@@ -73,8 +70,7 @@ impl Workload for FileLines {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<PathBuf, Failure> {
-        let directory = directory_of_lines(&env.work_dir, self.params.files.get())?;
-        Ok(directory)
+        Ok(directory_of_lines(&env.work_dir, self.params.files.get())?)
     }
 
     async fn operate<R: Runtime>(
@@ -88,7 +84,7 @@ impl Workload for FileLines {
         let limit = env.runtime.semaphore(self.params.limit);
         let reading = Arc::new(Peak::default());
         let start = |path| {
-            let part = count(
+            let part = count_lines(
                 env.runtime.clone(),
                 limit.clone(),
                 Arc::clone(&reading),
@@ -106,11 +102,11 @@ impl FileLines {
     fn check(&self, counts: &[u64], reading: &Peak) -> Result<(), Failure> {
         exactly(self.params.files.get() as usize, counts.len(), "files")?;
         exactly(self.lines, counts.iter().sum(), "lines in all files")?;
-        reading.at_most(self.params.limit.get(), "files were read")
+        reading.at_most(self.params.limit.get(), "files")
     }
 }
 
-async fn count<R: Runtime>(
+async fn count_lines<R: Runtime>(
     runtime: R,
     limit: R::Semaphore,
     reading: Arc<Peak>,
@@ -152,6 +148,7 @@ fn directory_of_lines(parent: &Path, files: u32) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tallies::detail;
     use super::*;
 
     fn workload() -> FileLines {
@@ -179,20 +176,20 @@ mod tests {
     #[test]
     fn a_lost_line_a_lost_file_and_an_eleventh_file_at_once_are_caught() {
         let sound: Vec<u64> = (0..200).map(lines_of).collect();
-        let told = |counts: &[u64], at_once: u32| {
+        let message = |counts: &[u64], at_once: u32| {
             let reading = Peak::default();
             (0..at_once).for_each(|_| reading.up());
             let verdict = workload().check(counts, &reading);
-            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+            detail(verdict)
         };
-        assert_eq!(told(&sound, 10), "");
-        assert_eq!(told(&sound[1..], 10), "199 files, not 200");
+        assert_eq!(message(&sound, 10), "");
+        assert_eq!(message(&sound[1..], 10), "expected 200 files, got 199");
         assert_eq!(
-            told(&sound, 11),
-            "11 files were read at once, of 10 allowed"
+            message(&sound, 11),
+            "expected at most 10 files at once, got 11"
         );
         let mut short = sound;
         short[7] -= 1;
-        assert!(told(&short, 10).contains("lines in all files, not"));
+        assert!(message(&short, 10).contains("lines in all files, got"));
     }
 }

@@ -20,14 +20,12 @@ use super::parts::{joined, wait};
 use super::size::Size;
 use super::tallies::{exactly, no_shorter};
 
-/// The workload.
 #[derive(Debug)]
 pub struct FileProcess {
     size: Size,
     unit: Duration,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -91,9 +89,9 @@ impl Workload for FileProcess {
 
 impl FileProcess {
     /// Each file's content, in the order asked, and a unit of waiting within each scope.
-    fn check(&self, processed: &[Processed]) -> Result<(), Failure> {
+    fn check(&self, processed: &[ProcessedFile]) -> Result<(), Failure> {
         exactly(FILES as usize, processed.len(), "files")?;
-        for (longer, Processed { content, scope }) in (0..).zip(processed) {
+        for (longer, ProcessedFile { content, scope }) in (0..).zip(processed) {
             let expected = self.size.bytes + longer;
             exactly(expected, content.len() as u64, "bytes of a file")?;
             if !is_known(content, 0) {
@@ -112,19 +110,19 @@ async fn process<R: Runtime>(
     path: PathBuf,
     time: Duration,
     scope: Scope,
-) -> Result<Processed, Failure> {
+) -> Result<ProcessedFile, Failure> {
     let mut content = Vec::new();
     runtime.read_file(&path, &mut content).await?;
     wait(&runtime, time).await?;
     let scope = scope.leave();
-    Ok(Processed { content, scope })
+    Ok(ProcessedFile { content, scope })
 }
 
 /// A file that was processed.
 #[derive(Clone, Debug)]
-struct Processed {
+struct ProcessedFile {
     content: Vec<u8>,
-    /// How long its scope lasted.
+    /// The duration of its scope.
     scope: Duration,
 }
 
@@ -158,6 +156,7 @@ impl Drop for Scope {
 #[cfg(test)]
 mod tests {
     use super::super::known_file::known_bytes;
+    use super::super::tallies::detail;
     use super::*;
 
     #[test]
@@ -165,27 +164,30 @@ mod tests {
         let params = Params { size: Size::kib(1) };
         let unit = Duration::from_millis(20);
         let workload = FileProcess::new(params, unit).expect("sound");
-        let sound = [1024, 1025, 1026].map(|length| Processed {
+        let sound = [1024, 1025, 1026].map(|length| ProcessedFile {
             content: known_bytes(length),
             scope: unit,
         });
-        let told = |processed: &[Processed]| {
+        let message = |processed: &[ProcessedFile]| {
             let verdict = workload.check(processed);
-            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+            detail(verdict)
         };
-        assert_eq!(told(&sound), "");
-        assert_eq!(told(&sound[..2]), "2 files, not 3");
+        assert_eq!(message(&sound), "");
+        assert_eq!(message(&sound[..2]), "expected 3 files, got 2");
         let mut swapped = sound.clone();
         swapped.swap(0, 1);
-        assert_eq!(told(&swapped), "1025 bytes of a file, not 1024");
+        assert_eq!(message(&swapped), "expected 1024 bytes of a file, got 1025");
         let mut hasty = sound.clone();
         hasty[1].scope = unit / 20;
         assert_eq!(
-            told(&hasty),
-            "the scope of a file took 1ms, and takes 20ms at the least"
+            message(&hasty),
+            "expected the scope of a file to take at least 20ms, took 1ms"
         );
         let mut changed = sound;
         changed[2].content[0] ^= 1;
-        assert_eq!(told(&changed), "the file of 1026 bytes has another content");
+        assert_eq!(
+            message(&changed),
+            "the file of 1026 bytes has another content"
+        );
     }
 }

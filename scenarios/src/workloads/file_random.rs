@@ -12,15 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::known_file::{WORD_BYTES, is_known, known_file};
 use super::params::require;
 use super::size::Size;
-use super::tallies::exactly;
+use super::tallies::{ensure, exactly};
 
-/// The workload.
 #[derive(Debug)]
 pub struct FileRandom {
     params: Params,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -71,8 +69,7 @@ impl Workload for FileRandom {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<PathBuf, Failure> {
-        let path = known_file(&env.work_dir, self.params.file_size.bytes)?;
-        Ok(path)
+        Ok(known_file(&env.work_dir, self.params.file_size.bytes)?)
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R, PathBuf>, _: u32) -> Result<Session<R>, Failure> {
@@ -98,12 +95,8 @@ impl Workload for FileRandom {
             .read_at(offset, block.as_len(), &mut session.block);
         read.await?;
         exactly(block.as_len(), session.block.len(), "bytes of a block")?;
-        if is_known(&session.block, offset) {
-            Ok(())
-        } else {
-            Err(Failure::wrong_content(format!(
-                "the {block} at offset {offset} are wrong"
-            )))
-        }
+        ensure(is_known(&session.block, offset), || {
+            format!("the {block} at offset {offset} are wrong")
+        })
     }
 }

@@ -12,14 +12,12 @@ use super::known_file::{known_bytes, known_file};
 use super::params::require;
 use super::size::Size;
 
-/// The workload.
 #[derive(Debug)]
 pub struct FileRead {
     size: Size,
     checksum: u32,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -44,7 +42,7 @@ impl Workload for FileRead {
         needs: &[],
     };
     type Params = Params;
-    /// What was read, kept for its room.
+    /// A buffer for the contents, used again.
     type Shared<R: Runtime> = PathBuf;
     type Session<R: Runtime> = Vec<u8>;
 
@@ -61,8 +59,7 @@ impl Workload for FileRead {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<PathBuf, Failure> {
-        let path = known_file(&env.work_dir, self.size.bytes)?;
-        Ok(path)
+        Ok(known_file(&env.work_dir, self.size.bytes)?)
     }
 
     async fn open<R: Runtime>(&self, _: &Env<R, PathBuf>, _: u32) -> Result<Vec<u8>, Failure> {
@@ -83,7 +80,7 @@ impl Workload for FileRead {
         if length != self.size.as_len() {
             let expected = self.size.as_len();
             return Err(Failure::wrong_content(format!(
-                "read {length} bytes of {expected}"
+                "expected {expected} bytes, got {length}"
             )));
         }
         if crc32fast::hash(contents) != self.checksum {

@@ -12,20 +12,19 @@ use serde::{Deserialize, Serialize};
 use super::known_file::known_bytes;
 use super::params::require;
 use super::size::Size;
+use super::tallies::ensure;
 
-/// The workload.
 #[derive(Debug)]
 pub struct FileWrite {
     params: Params,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
     /// Size of the file, 8 B to 1 GiB.
     pub size: Size,
-    /// Whether each write waits for the device; without, it ends in the page cache.
+    /// Waits for the device after each write; without, data may stay in the page cache.
     pub sync: bool,
 }
 
@@ -94,13 +93,9 @@ impl Workload for FileWrite {
         env.runtime
             .read_file(&session.path, &mut session.read)
             .await?;
-        if session.read == session.written {
-            Ok(())
-        } else {
-            Err(Failure::wrong_content(
-                "what was read back is not what was written",
-            ))
-        }
+        ensure(session.read == session.written, || {
+            "what was read back is not what was written".to_owned()
+        })
     }
 
     async fn close<R: Runtime>(&self, _: &Env<R>, session: Session) {

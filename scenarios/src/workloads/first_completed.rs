@@ -12,24 +12,17 @@ use std::time::{Duration, Instant};
 use photofinish_harness::runtime::{Capability, Receiver as _, Runtime, Sender as _, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
+use super::params::NoParams;
 use super::parts::{joined, wait};
 use super::tallies::no_shorter;
 
-/// The workload.
 #[derive(Debug)]
 pub struct FirstCompleted {
     unit: Duration,
     /// Operations whose loser was cancelled.
     cancelled: AtomicU64,
 }
-
-/// It has none.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Params {}
 
 const RACERS: u32 = 2;
 
@@ -44,11 +37,11 @@ impl Workload for FirstCompleted {
         targets: &[],
         needs: &[Capability::Concurrency, Capability::Cancellation],
     };
-    type Params = Params;
+    type Params = NoParams;
     nothing_shared!();
     no_session!();
 
-    fn new(_: Params, unit: Duration) -> Result<Self, ParamError> {
+    fn new(_: NoParams, unit: Duration) -> Result<Self, ParamError> {
         Ok(Self {
             unit,
             cancelled: AtomicU64::new(0),
@@ -73,7 +66,7 @@ impl Workload for FirstCompleted {
         let winner = racers.swap_remove(first as usize);
         let result = racers.remove(0).cancel().await;
         let [one, other] = &traces;
-        let loser = if first == 0 { other } else { one }.seen();
+        let loser = if first == 0 { other } else { one }.state();
         joined(vec![winner]).await?;
         result.transpose()?;
         no_shorter(self.unit, took, "the race")?;
@@ -81,7 +74,7 @@ impl Workload for FirstCompleted {
         let cancelled = u64::from(!loser.finished);
         self.cancelled.fetch_add(cancelled, Ordering::Relaxed);
         env.observed.number("losers_cancelled", cancelled as f64);
-        check(traces[first as usize].seen(), loser)
+        check(traces[first as usize].state(), loser)
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
@@ -103,30 +96,30 @@ async fn race<R: Runtime>(
     Ok(())
 }
 
-/// What a racer leaves behind.
+/// The traces of a racer.
 #[derive(Debug, Default)]
 struct Trace {
     finished: AtomicBool,
     cleaned_up: AtomicBool,
 }
 
-/// What was left behind at some time.
+/// A [`Trace`] at one time.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct TraceState {
     finished: bool,
     cleaned_up: bool,
 }
 
 impl Trace {
-    fn seen(&self) -> Seen {
-        Seen {
+    fn state(&self) -> TraceState {
+        TraceState {
             finished: self.finished.load(Ordering::Acquire),
             cleaned_up: self.cleaned_up.load(Ordering::Acquire),
         }
     }
 }
 
-/// What a racer holds; dropping it is its cleanup, whether it finished or not.
+/// A racer's resource; dropping it is its cleanup, finished or not.
 #[derive(Debug)]
 struct Racer(Arc<Trace>);
 
@@ -142,10 +135,10 @@ impl Drop for Racer {
     }
 }
 
-/// What must hold of the `winner` once it was joined, and of the `loser` when cancelling it returned. A loser that has
+/// Checks the `winner` once it was joined, and the `loser` when cancelling it returned. A loser that has
 /// cleaned up by then does not run on: what it would run with is gone.
-fn check(winner: Seen, loser: Seen) -> Result<(), Failure> {
-    let told = if !loser.cleaned_up {
+fn check(winner: TraceState, loser: TraceState) -> Result<(), Failure> {
+    let message = if !loser.cleaned_up {
         "the loser's cleanup had not run when cancelling it returned"
     } else if !winner.finished {
         "the winner had not finished when it was joined"
@@ -154,10 +147,10 @@ fn check(winner: Seen, loser: Seen) -> Result<(), Failure> {
     } else {
         return Ok(());
     };
-    Err(Failure::wrong_content(told))
+    Err(Failure::wrong_content(message))
 }
 
-/// What must hold over all operations.
+/// A violation over all operations.
 fn over_all(operations: u64, cancelled: u64) -> Option<String> {
     (operations >= ENOUGH_OPS && cancelled == 0)
         .then(|| format!("in none of {operations} operations the loser was cancelled"))
@@ -165,30 +158,31 @@ fn over_all(operations: u64, cancelled: u64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tallies::detail;
     use super::*;
 
     #[test]
     fn a_loser_that_runs_on_and_a_cleanup_that_is_skipped_are_caught() {
-        let seen = |finished, cleaned_up| Seen {
+        let state = |finished, cleaned_up| TraceState {
             finished,
             cleaned_up,
         };
-        let told = |winner, loser| {
+        let message = |winner, loser| {
             let verdict = check(winner, loser);
-            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+            detail(verdict)
         };
-        assert_eq!(told(seen(true, true), seen(false, true)), "");
-        assert_eq!(told(seen(true, true), seen(true, true)), "");
+        assert_eq!(message(state(true, true), state(false, true)), "");
+        assert_eq!(message(state(true, true), state(true, true)), "");
         assert_eq!(
-            told(seen(true, true), seen(false, false)),
+            message(state(true, true), state(false, false)),
             "the loser's cleanup had not run when cancelling it returned"
         );
         assert_eq!(
-            told(seen(false, true), seen(false, true)),
+            message(state(false, true), state(false, true)),
             "the winner had not finished when it was joined"
         );
         assert_eq!(
-            told(seen(true, false), seen(false, true)),
+            message(state(true, false), state(false, true)),
             "the winner's cleanup had not run when it was joined"
         );
     }
@@ -197,7 +191,7 @@ mod tests {
     fn a_runtime_that_never_cancels_is_caught() {
         assert_eq!(over_all(10, 1), None);
         assert_eq!(over_all(9, 0), None);
-        let told = over_all(10, 0).expect("caught");
-        assert!(told.contains("none of 10 operations"), "{told}");
+        let message = over_all(10, 0).expect("caught");
+        assert!(message.contains("none of 10 operations"), "{message}");
     }
 }

@@ -15,26 +15,25 @@ use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::params::count;
 use super::tallies::exactly;
 
-/// The workload.
 #[derive(Debug)]
 pub struct ForgottenAwait {
     params: Params,
     done: Arc<AtomicU64>,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How many parts an operation has.
+    /// Parts of an operation.
     pub parts: NonZeroU32,
-    /// What becomes of them.
+    /// The treatment of the parts.
     pub handling: Handling,
 }
 
-/// What an operation does with the parts that it has made.
+/// The treatment of an operation's parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Handling {
@@ -49,13 +48,13 @@ pub enum Handling {
 impl Default for Params {
     fn default() -> Self {
         Self {
-            parts: const { NonZeroU32::new(3).expect("not zero") },
+            parts: count(3),
             handling: Handling::Forgotten,
         }
     }
 }
 
-/// How long spawned parts may take to be done when all operations have ended.
+/// Time for spawned parts to finish after all operations have ended.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Workload for ForgottenAwait {
@@ -97,7 +96,7 @@ impl Workload for ForgottenAwait {
         check_done(self.params.handling, done, parts)
     }
 
-    /// What was spawned is done at last, each part once; what was never polled is not, ever.
+    /// Every spawned part runs in the end, once; a part that is never polled never does.
     async fn finish<R: Runtime>(
         &self,
         env: &Env<R>,
@@ -117,7 +116,7 @@ impl Workload for ForgottenAwait {
         let done = exactly(
             must_be,
             self.done.load(Ordering::Relaxed),
-            "is how many parts are done at the end",
+            "parts done at the end",
         );
         Ok(done
             .err()
@@ -141,13 +140,13 @@ fn part<R: Runtime>(
     }
 }
 
-/// What must be done when an operation ends: nothing of what was forgotten, all that was joined, and of what was spawned
-/// whatever the runtime came to.
+/// Checks the parts done when an operation ends: none that were forgotten, all that were joined, and of those spawned
+/// any number.
 fn check_done(handling: Handling, done: u64, parts: u32) -> Result<(), Failure> {
     match handling {
-        Handling::Forgotten => exactly(0, done, "is how many parts are done that nobody polled"),
+        Handling::Forgotten => exactly(0, done, "parts done that were never polled"),
         Handling::Spawned => Ok(()),
-        Handling::Joined => exactly(parts.into(), done, "is how many joined parts are done"),
+        Handling::Joined => exactly(parts.into(), done, "joined parts done"),
     }
 }
 

@@ -49,7 +49,7 @@ impl Frontier {
         self.waiting.pop_front()
     }
 
-    /// How many wait.
+    /// The number of addresses that wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }

@@ -7,18 +7,18 @@
 use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
 use url::Url;
 
-/// What was read of one page.
+/// The contents of one page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct HtmlPage {
     /// The text of the first title, entities decoded, white space as in `document.title`; `None` where there is none.
     pub(super) title: Option<String>,
     /// The targets of its links, as written.
     links: Vec<String>,
-    /// What relative links are relative to, where the page itself says.
+    /// The page's own base for relative links.
     base: Option<String>,
 }
 
-/// What a page without a title is called.
+/// Stands for the title of a page without one.
 pub(super) const NO_TITLE: &str = "no title";
 
 impl HtmlPage {
@@ -41,7 +41,7 @@ impl HtmlPage {
         self.title.as_deref().unwrap_or(NO_TITLE)
     }
 
-    /// Where its links lead when it was found at `address`; what is no URL is left out, as browsers do.
+    /// The targets of the links of a page at `address`; invalid URLs are left out, as browsers do.
     pub(super) fn links_from(&self, address: &Url) -> impl Iterator<Item = Url> {
         let base = self.base.as_ref().and_then(|base| address.join(base).ok());
         let base = base.unwrap_or_else(|| address.clone());
@@ -56,7 +56,7 @@ struct Reading {
     page: HtmlPage,
     /// The title so far, while within one.
     title: Option<String>,
-    /// How many pictures the reader is within.
+    /// Depth of nested pictures.
     pictures: u32,
 }
 

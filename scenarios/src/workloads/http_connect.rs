@@ -17,17 +17,15 @@ use super::params::require_path;
 use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
-/// The workload.
 #[derive(Debug)]
 pub struct HttpConnect {
     path: String,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// What to ask for; a path in the target's URL wins.
+    /// Path of the request; a path in the target's URL wins.
     pub path: String,
 }
 
@@ -39,7 +37,7 @@ impl Default for Params {
     }
 }
 
-/// What a session keeps between its connections: the words of its request.
+/// The request that a session repeats.
 pub struct Session {
     endpoint: Endpoint,
     request: Vec<u8>,
@@ -63,9 +61,7 @@ impl Workload for HttpConnect {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Reference, Failure> {
-        let endpoint = Endpoint::of(env)?;
-        let reference = Reference::obtain(env, &endpoint, endpoint.path(&self.path)).await?;
-        Ok(reference)
+        Reference::obtain(env, &self.path).await
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R, Reference>, _: u32) -> Result<Session, Failure> {
@@ -96,15 +92,16 @@ impl Workload for HttpConnect {
     }
 }
 
-/// What is wrong where a connection was opened that carried no request; a failed operation may have had one.
+/// A violation if connections carried no request; a failed operation may have had one.
 fn too_many(totals: &Totals) -> Option<String> {
     let Traffic {
         connections,
         requests,
         ..
     } = totals.traffic[TARGET];
-    (totals.failed == 0 && connections > requests)
-        .then(|| format!("{connections} connections were opened for {requests} requests"))
+    (totals.failed == 0 && connections > requests).then(|| {
+        format!("expected a request for each of {connections} connections, got {requests}")
+    })
 }
 
 #[cfg(test)]
@@ -115,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_carried_nothing_is_caught() {
-        let told = |connections, failed| {
+        let message = |connections, failed| {
             let traffic = Traffic {
                 connections,
                 requests: 10,
@@ -129,11 +126,11 @@ mod tests {
             };
             too_many(&totals)
         };
-        assert_eq!(told(10, 0), None);
-        assert_eq!(told(11, 1), None);
+        assert_eq!(message(10, 0), None);
+        assert_eq!(message(11, 1), None);
         assert_eq!(
-            told(11, 0).as_deref(),
-            Some("11 connections were opened for 10 requests")
+            message(11, 0).as_deref(),
+            Some("expected a request for each of 11 connections, got 10")
         );
     }
 }

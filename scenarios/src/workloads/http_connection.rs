@@ -13,6 +13,7 @@ use photofinish_harness::workload::{Failure, RoundEnv, Totals};
 use photofinish_record::hex;
 use sha2::{Digest as _, Sha256};
 
+use super::tallies::ensure;
 use super::wire::{Address, Dialer, Link, Wire, invalid};
 use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};
 
@@ -22,7 +23,7 @@ pub(super) const TARGET: &str = "http";
 /// Room for a common response to arrive whole in one read.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Where the HTTP target is, and what a user said of its path.
+/// The HTTP target: its address, and a path if its URL has one.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     address: Address,
@@ -44,7 +45,7 @@ impl Endpoint {
         })
     }
 
-    /// The path to ask for where the scenario says `path`: a path in the target's URL wins.
+    /// The path of a request for `path`: a path in the target's URL wins.
     pub(super) fn path<'a>(&'a self, path: &'a str) -> &'a str {
         self.path.as_deref().unwrap_or(path)
     }
@@ -56,17 +57,17 @@ impl Endpoint {
         Ok(bytes)
     }
 
-    /// Host and port as the server is asked for them.
+    /// The value of the `Host` field.
     pub(super) fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// As [`Endpoint::get`], into a vector that is used again.
+    /// As [`Endpoint::get`], into a reused vector.
     pub(super) fn encode_get(&self, path: &str, bytes: &mut Vec<u8>) -> Result<(), Failure> {
         self.encode_get_with(path, &[], bytes)
     }
 
-    /// As [`Endpoint::encode_get`], with further fields.
+    /// As [`Endpoint::encode_get`], with more header fields.
     pub(super) fn encode_get_with(
         &self,
         path: &str,
@@ -83,7 +84,7 @@ impl Endpoint {
         encode(&request, bytes)
     }
 
-    /// The bytes of a POST request that sends a JSON document to `path`, into a vector that is used again.
+    /// The bytes of a POST request that sends a JSON document to `path`, into a reused vector.
     pub(super) fn encode_post(
         &self,
         path: &str,
@@ -185,7 +186,7 @@ impl<R: Runtime> Connection<R> {
         &self.body
     }
 
-    /// The same, for whoever hands it on to be written; the next exchange overwrites it.
+    /// The same, to be passed on and written; the next exchange overwrites it.
     pub(super) fn body_mut(&mut self) -> &mut Vec<u8> {
         &mut self.body
     }
@@ -239,7 +240,7 @@ fn failure(error: HttpError) -> Failure {
     Failure::new(error.kind(), error.to_string())
 }
 
-/// What tells one body from another, for people and records.
+/// Length and digest of a body, for people and records.
 fn fingerprint(body: &[u8]) -> String {
     format!(
         "{} bytes, SHA-256 {}",
@@ -248,7 +249,7 @@ fn fingerprint(body: &[u8]) -> String {
     )
 }
 
-/// The answer every response to one path must equal.
+/// The expected response to one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     path: String,
@@ -256,16 +257,14 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// What `path` must answer with: known content of a mock, or else fetched now.
-    pub(super) async fn obtain<R: Runtime>(
-        env: &RoundEnv<R>,
-        endpoint: &Endpoint,
-        path: &str,
-    ) -> Result<Self, Failure> {
+    /// The expected response to `path`: the known content of a mock, or fetched now.
+    pub(super) async fn obtain<R: Runtime>(env: &RoundEnv<R>, path: &str) -> Result<Self, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let path = endpoint.path(path);
         let body = match known_body(path).filter(|_| endpoint.mock) {
             Some(body) => body,
             None => {
-                let body = fetch(env, endpoint, path).await?;
+                let body = fetch(env, &endpoint, path).await?;
                 env.observed
                     .content(format!("GET {path}"), fingerprint(&body));
                 body
@@ -275,29 +274,22 @@ impl Reference {
         Ok(Self { path, body })
     }
 
-    /// What is asked for.
+    /// The path of the request.
     pub(super) fn path(&self) -> &str {
         &self.path
     }
 
-    /// What the body must be.
+    /// The expected body.
     pub(super) fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// Whether a response is the right one: status 200 and the same body.
+    /// Checks that a response has status 200 and the same body.
     pub(super) fn check(&self, status: u16, body: &[u8]) -> Result<(), Failure> {
         if status != 200 {
-            let path = &self.path;
-            return Err(Failure::new(
-                Failure::STATUS,
-                format!("GET {path} answered {status}"),
-            ));
+            return Err(wrong_status(&self.path, status));
         }
-        if body != self.body {
-            return Err(Failure::wrong_content(self.difference(body)));
-        }
-        Ok(())
+        ensure(body == self.body, || self.difference(body))
     }
 
     fn difference(&self, body: &[u8]) -> String {
@@ -315,6 +307,11 @@ impl Reference {
     }
 }
 
+/// The failure of a GET that had to answer 200.
+pub(super) fn wrong_status(path: &str, status: u16) -> Failure {
+    Failure::new(Failure::STATUS, format!("GET {path} answered {status}"))
+}
+
 async fn fetch<R: Runtime>(
     env: &RoundEnv<R>,
     endpoint: &Endpoint,
@@ -324,18 +321,17 @@ async fn fetch<R: Runtime>(
     let mut request = endpoint.get(path)?;
     let status = connection.exchange(Method::Get, &mut request).await?;
     if status != 200 {
-        let answer = format!("GET {path} must answer 200, and answered {status}");
-        return Err(Failure::new(Failure::STATUS, answer));
+        return Err(wrong_status(path, status));
     }
     Ok(connection.body().to_vec())
 }
 
-/// Where the `http` mock answers after `delay`.
+/// The path at which the `http` mock answers after `delay`.
 pub(super) fn delayed_path(delay: Duration) -> String {
     format!("/delay/{}ns", delay.as_nanos())
 }
 
-/// What the `http` mock serves at `path`, where that follows from the path alone.
+/// The body that the `http` mock serves at `path`, if that follows from the path alone.
 fn known_body(path: &str) -> Option<Vec<u8>> {
     let path = path.split('?').next().unwrap_or(path);
     if let Some(count) = path.strip_prefix("/bytes/") {

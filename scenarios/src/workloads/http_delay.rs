@@ -12,23 +12,21 @@ use serde::{Deserialize, Serialize};
 
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
-use super::params::require_path;
+use super::params::{count, require_path};
 use super::request_count::wrong_requests;
 
-/// The workload.
 #[derive(Debug)]
 pub struct HttpDelay {
     /// The same path, once for each request.
     paths: Vec<String>,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// The endpoint that answers late; how late is the server's behaviour.
+    /// The endpoint with a delay, which the server's behaviour sets.
     pub path: String,
-    /// How many requests are made at once.
+    /// Requests made at once.
     pub requests: NonZeroU32,
 }
 
@@ -36,7 +34,7 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             path: "/delay".to_owned(),
-            requests: const { NonZeroU32::new(5).expect("not zero") },
+            requests: count(5),
         }
     }
 }

@@ -15,27 +15,25 @@ use serde::{Deserialize, Serialize};
 use super::closed_port::ClosedPort;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
-use super::params::require_path;
+use super::params::{require_path, require_paths};
 use super::request_count::wrong_requests_beside;
 use crate::protocol::http::Method;
 
-/// The workload.
 #[derive(Debug)]
 pub struct HttpErrors {
     params: Params,
-    /// Failures that are answers: asked for beside what succeeds.
+    /// Failures that are responses: requests beside those that succeed.
     answers: AtomicU64,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// What is asked for beside the failure, each over a connection of its own.
+    /// Paths requested beside the failing one, each over a connection of its own.
     pub paths: Vec<String>,
-    /// Where the server resets the connection.
+    /// Path at which the server resets the connection.
     pub reset: String,
-    /// Where the server answers with a status other than 200.
+    /// Path at which the server answers with a status other than 200.
     pub failing: String,
 }
 
@@ -52,11 +50,11 @@ impl Default for Params {
 /// Reference answers, and a port where connections are refused.
 pub struct Shared {
     references: Vec<Reference>,
-    /// Where connections are refused; held over the round, so that nobody else listens there.
+    /// A port that refuses connections; held over the round, so that nobody else listens there.
     closed: ClosedPort,
 }
 
-/// A session: connections for those that succeed, and one for what fails.
+/// Connections for the requests that succeed, and one for that which fails.
 pub struct Session<R: Runtime> {
     endpoint: Endpoint,
     refusing: SocketAddr,
@@ -78,9 +76,7 @@ impl Workload for HttpErrors {
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
-        for path in &params.paths {
-            require_path("paths", path)?;
-        }
+        require_paths("paths", &params.paths)?;
         require_path("reset", &params.reset)?;
         require_path("failing", &params.failing)?;
         Ok(Self {
@@ -112,25 +108,25 @@ impl Workload for HttpErrors {
         op: u64,
     ) -> Result<(), Failure> {
         let references = &env.shared.references;
-        let trouble = Trouble::of(op);
+        let fault = Fault::of(op);
         let tasks = session.others.begin(env)?;
         let connection = session.failing.take();
-        let seeker = Seeker {
-            trouble,
+        let faulty = FaultyRequest {
+            fault,
             runtime: env.runtime.clone(),
             connection: connection.unwrap_or_else(|| Connection::new(env, &session.endpoint)),
             refusing: session.refusing,
-            request: match trouble {
-                Trouble::Reset => session.endpoint.get(&self.params.reset)?,
+            request: match fault {
+                Fault::Reset => session.endpoint.get(&self.params.reset)?,
                 _ => session.endpoint.get(&self.params.failing)?,
             },
         };
-        let failing = env.runtime.spawn(seeker.seek());
+        let failing = env.runtime.spawn(faulty.run());
         let others = session.others.end(tasks, references_hold(references)).await;
         let (connection, met) = failing.join().await?;
         session.failing = Some(connection);
-        others.and_then(|()| trouble.check(&met))?;
-        if trouble == Trouble::Status {
+        others.and_then(|()| fault.check(&met))?;
+        if fault == Fault::Status {
             self.answers.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
@@ -149,16 +145,16 @@ fn references_hold(
     |place, status, body| references[place].check(status, body)
 }
 
-/// What one of the three meets.
+/// The failure that one of the three meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    /// Nobody listens.
+enum Fault {
+    /// No one listens.
     Refused,
-    /// The server breaks the connection off.
+    /// The server resets the connection.
     Reset,
     /// The name has no address.
     UnknownHost,
-    /// The server answers that it cannot.
+    /// The server answers with an error status.
     Status,
 }
 
@@ -166,13 +162,13 @@ enum Trouble {
 /// asked to know it.
 const UNKNOWN_HOST: &str = "a234567890123456789012345678901234567890123456789012345678901234";
 
-impl Trouble {
-    /// The trouble of operation number `op`.
+impl Fault {
+    /// The fault of operation number `op`.
     fn of(op: u64) -> Self {
         [Self::Refused, Self::Reset, Self::UnknownHost, Self::Status][(op % 4) as usize]
     }
 
-    /// The kind of failure that it is.
+    /// Its kind of failure.
     fn kind(self) -> &'static str {
         match self {
             Self::Refused => Failure::REFUSED,
@@ -182,45 +178,45 @@ impl Trouble {
         }
     }
 
-    /// Whether what was met is this, by its kind.
+    /// Checks the kind of failure that was met.
     fn check(self, met: &Result<(), Failure>) -> Result<(), Failure> {
         let kind = self.kind();
         match met {
             Err(failure) if failure.kind == kind => Ok(()),
             Err(failure) => Err(Failure::wrong_content(format!(
-                "what had to fail as `{kind}` failed as `{}`: {}",
+                "expected failure `{kind}`, got `{}`: {}",
                 failure.kind, failure.detail
             ))),
             Ok(()) => Err(Failure::wrong_content(format!(
-                "what had to fail as `{kind}` succeeded"
+                "expected failure `{kind}`, got success"
             ))),
         }
     }
 }
 
-/// The part that looks for trouble.
-struct Seeker<R: Runtime> {
-    trouble: Trouble,
+/// The part that meets the failure.
+struct FaultyRequest<R: Runtime> {
+    fault: Fault,
     runtime: R,
     connection: Connection<R>,
     refusing: SocketAddr,
     request: Vec<u8>,
 }
 
-impl<R: Runtime> Seeker<R> {
-    async fn seek(mut self) -> (Connection<R>, Result<(), Failure>) {
+impl<R: Runtime> FaultyRequest<R> {
+    async fn run(mut self) -> (Connection<R>, Result<(), Failure>) {
         let met = self.meet().await;
         (self.connection, met)
     }
 
     async fn meet(&mut self) -> Result<(), Failure> {
-        match self.trouble {
-            Trouble::Refused => {
+        match self.fault {
+            Fault::Refused => {
                 self.runtime.connect(self.refusing).await?;
                 Ok(())
             }
-            Trouble::UnknownHost => resolve(&self.runtime).await,
-            Trouble::Reset | Trouble::Status => self.ask().await,
+            Fault::UnknownHost => resolve(&self.runtime).await,
+            Fault::Reset | Fault::Status => self.ask().await,
         }
     }
 
@@ -250,18 +246,18 @@ mod tests {
     #[test]
     fn a_failure_of_another_kind_or_none_is_found() {
         let met = |kind| Err(Failure::new(kind, "as seen"));
-        assert_eq!(Trouble::Reset.check(&met(Failure::RESET)), Ok(()));
-        let told = |met| Trouble::Reset.check(&met).unwrap_err().detail;
+        assert_eq!(Fault::Reset.check(&met(Failure::RESET)), Ok(()));
+        let message = |met| Fault::Reset.check(&met).unwrap_err().detail;
         assert_eq!(
-            told(met(Failure::SHORT)),
-            "what had to fail as `reset` failed as `short`: as seen"
+            message(met(Failure::SHORT)),
+            "expected failure `reset`, got `short`: as seen"
         );
-        assert_eq!(told(Ok(())), "what had to fail as `reset` succeeded");
+        assert_eq!(message(Ok(())), "expected failure `reset`, got success");
     }
 
     #[test]
     fn each_kind_has_its_turn() {
-        let kinds: Vec<_> = (0..5).map(|op| Trouble::of(op).kind()).collect();
+        let kinds: Vec<_> = (0..5).map(|op| Fault::of(op).kind()).collect();
         assert_eq!(
             kinds,
             ["refused", "reset", "unknown-host", "status", "refused"]

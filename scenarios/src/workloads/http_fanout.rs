@@ -9,20 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
-use super::params::{require, require_path};
+use super::params::{require, require_paths};
 use super::request_count::wrong_requests;
 
-/// The workload.
 #[derive(Debug)]
 pub struct HttpFanout {
     params: Params,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// What to ask for at once, each over a connection of its own.
+    /// Paths requested at once, each over a connection of its own.
     pub paths: Vec<String>,
 }
 
@@ -51,15 +49,12 @@ impl Workload for HttpFanout {
         require(!params.paths.is_empty(), "paths", || {
             "at least one path is needed".to_owned()
         })?;
-        for path in &params.paths {
-            require_path("paths", path)?;
-        }
+        require_paths("paths", &params.paths)?;
         Ok(Self { params })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Reference>, Failure> {
-        let references = references(env, &self.params.paths).await?;
-        Ok(references)
+        references(env, &self.params.paths).await
     }
 
     async fn open<R: Runtime>(

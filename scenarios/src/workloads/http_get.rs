@@ -7,23 +7,21 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::http_connection::{Endpoint, Reference, TARGET};
+use super::http_connection::{Reference, TARGET};
 use super::http_session::HttpSession;
 use super::params::require_path;
 use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
-/// The workload.
 #[derive(Debug)]
 pub struct HttpGet {
     params: Params,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// What to ask for; a path in the target's URL wins.
+    /// Path of the request; a path in the target's URL wins.
     pub path: String,
     /// Appends `op=N` to the query, so that a mock's seeded draws follow the operation's number.
     pub numbered: bool,
@@ -56,9 +54,7 @@ impl Workload for HttpGet {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Reference, Failure> {
-        let endpoint = Endpoint::of(env)?;
-        let reference = Reference::obtain(env, &endpoint, endpoint.path(&self.params.path)).await?;
-        Ok(reference)
+        Reference::obtain(env, &self.params.path).await
     }
 
     async fn open<R: Runtime>(

@@ -13,23 +13,22 @@ use serde::{Deserialize, Serialize};
 
 use super::fan_out::{FanOut, references};
 use super::http_connection::TARGET;
-use super::params::require_path;
+use super::params::{require_path, require_paths};
 use super::request_count::wrong_requests;
+use super::tallies::ensure;
 
-/// The workload.
 #[derive(Debug)]
 pub struct HttpJson {
-    /// The user's, and then the posts'.
+    /// The user's path, then those of the posts.
     paths: Vec<String>,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// Where the user is.
+    /// Path of the user.
     pub user: String,
-    /// Where the posts are, all of that user.
+    /// Paths of the posts, all by that user.
     pub posts: Vec<String>,
 }
 
@@ -42,7 +41,7 @@ impl Default for Params {
     }
 }
 
-/// Who writes posts.
+/// An author of posts.
 #[derive(Debug, PartialEq, Deserialize)]
 pub struct User {
     id: u64,
@@ -50,7 +49,7 @@ pub struct User {
     email: String,
 }
 
-/// What somebody wrote.
+/// A post of a user.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Post {
@@ -81,9 +80,7 @@ impl Workload for HttpJson {
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("user", &params.user)?;
-        for path in &params.posts {
-            require_path("posts", path)?;
-        }
+        require_paths("posts", &params.posts)?;
         let mut paths = vec![params.user];
         paths.extend(params.posts);
         Ok(Self { paths })
@@ -122,7 +119,7 @@ impl Workload for HttpJson {
     }
 }
 
-/// The document at a place: the user first, posts behind.
+/// The document number `place`: the user first, then the posts.
 fn decode(place: usize, body: &[u8]) -> Result<Document, Failure> {
     match place {
         0 => decoded(body).map(Document::User),
@@ -135,7 +132,7 @@ fn decoded<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
         .map_err(|error| Failure::wrong_content(format!("the document cannot be decoded: {error}")))
 }
 
-/// Whether the posts are those of the user.
+/// Checks that the posts are by the user.
 fn check_authors(documents: &[Document]) -> Result<(), Failure> {
     let users = documents.iter().filter_map(|document| match document {
         Document::User(user) => Some(user.id),
@@ -149,25 +146,22 @@ fn check_authors(documents: &[Document]) -> Result<(), Failure> {
     match foreign {
         None => Ok(()),
         Some(post) => Err(Failure::wrong_content(format!(
-            "`{}` is a post of user {}, who was not asked for",
+            "expected posts of the requested user, got `{}` of user {}",
             post.title, post.user_id
         ))),
     }
 }
 
-/// Whether an answer is the document that was served at its place before.
+/// Checks that a response is the document that was served before.
 fn check(served: &Document, place: usize, status: u16, body: &[u8]) -> Result<(), Failure> {
     if status != 200 {
         let detail = format!("document {place} was answered with {status}");
         return Err(Failure::new(Failure::STATUS, detail));
     }
     let answered = decode(place, body)?;
-    if answered == *served {
-        return Ok(());
-    }
-    Err(Failure::wrong_content(format!(
-        "document {place} is {answered:?}, and {served:?} was served before"
-    )))
+    ensure(answered == *served, || {
+        format!("expected {served:?} as document {place}, got {answered:?}")
+    })
 }
 
 #[cfg(test)]
@@ -204,7 +198,7 @@ mod tests {
         let foreign = foreign.unwrap_err().detail;
         assert_eq!(
             foreign,
-            "`Looms` is a post of user 2, who was not asked for"
+            "expected posts of the requested user, got `Looms` of user 2"
         );
     }
 }

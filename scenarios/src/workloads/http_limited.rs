@@ -21,23 +21,21 @@ use super::tallies::Peak;
 use super::wire::Dialer;
 use crate::protocol::http::Method;
 
-/// The workload.
 #[derive(Debug)]
 pub struct HttpLimited {
     params: Params,
-    /// One for each delay, the shortest first.
+    /// A path for each delay, the shortest first.
     paths: Vec<String>,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How many URLs there are.
+    /// Number of URLs.
     pub urls: NonZeroU32,
-    /// How many may be in flight at one time.
+    /// Requests in flight at once.
     pub at_once: NonZeroU32,
-    /// The longest delay of an answer, in units; the shortest is one.
+    /// Longest delay of a response, in units; the shortest is one.
     pub longest_units: NonZeroU32,
 }
 
@@ -124,7 +122,7 @@ impl Workload for HttpLimited {
             outcome = outcome.and(fetched.unwrap_or_else(|error| Err(error.into())));
         }
         let limit = self.params.at_once.get();
-        outcome.and(session.in_flight.at_most(limit, "requests were in flight"))
+        outcome.and(session.in_flight.at_most(limit, "requests in flight"))
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
@@ -132,12 +130,12 @@ impl Workload for HttpLimited {
     }
 }
 
-/// A session: connections, and the permits to use them.
+/// Connections, and the permits to use them.
 pub struct Limited<R: Runtime> {
     endpoint: Endpoint,
     dialer: Dialer<R>,
     permits: R::Semaphore,
-    /// Those that are not in use; each of the others is with somebody who has a permit.
+    /// Connections not in use; each of the others belongs to a holder of a permit.
     idle: Mutex<Vec<Connection<R>>>,
     in_flight: Arc<Peak>,
 }

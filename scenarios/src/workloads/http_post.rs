@@ -17,22 +17,21 @@ use super::http_session::HttpSession;
 use super::params::{require, require_path};
 use super::request_count::wrong_requests;
 use super::size::Size;
+use super::tallies::ensure;
 use crate::protocol::http::Method;
 
-/// The workload.
 #[derive(Debug)]
 pub struct HttpPost {
     path: String,
     filling: String,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// The endpoint that answers with what it was sent; a path in the target's URL wins.
+    /// Path of an endpoint that echoes the body; a path in the target's URL wins.
     pub path: String,
-    /// About how large the document is.
+    /// Approximate size of the document.
     pub size: Size,
 }
 
@@ -45,7 +44,7 @@ impl Default for Params {
     }
 }
 
-/// The largest document, in bytes: what the mock echoes at the most.
+/// The largest document that the mock echoes, in bytes.
 const LARGEST_BYTES: u64 = 32 << 20;
 
 impl Workload for HttpPost {
@@ -97,7 +96,7 @@ impl Workload for HttpPost {
     }
 }
 
-/// Whether the answer is the document that was sent.
+/// Checks that the response is the document that was sent.
 fn check_echo(sent: &Value, status: u16, body: &[u8]) -> Result<(), Failure> {
     if status != 200 {
         return Err(Failure::new(
@@ -107,13 +106,12 @@ fn check_echo(sent: &Value, status: u16, body: &[u8]) -> Result<(), Failure> {
     }
     let echoed: Value = serde_json::from_slice(body)
         .map_err(|error| Failure::wrong_content(format!("the echo is no JSON: {error}")))?;
-    if echoed == *sent {
-        return Ok(());
-    }
-    Err(Failure::wrong_content(format!(
-        "sent the document of operation {}, and got back that of {}",
-        sent["operation"], echoed["operation"]
-    )))
+    ensure(echoed == *sent, || {
+        format!(
+            "expected the document of operation {}, got that of {}",
+            sent["operation"], echoed["operation"]
+        )
+    })
 }
 
 #[cfg(test)]
@@ -134,7 +132,7 @@ mod tests {
         let other = check(200, r#"{"operation":8,"filling":"abc"}"#).unwrap_err();
         assert_eq!(
             other.detail,
-            "sent the document of operation 7, and got back that of 8"
+            "expected the document of operation 7, got that of 8"
         );
     }
 }

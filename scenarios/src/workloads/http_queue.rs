@@ -15,26 +15,24 @@ use serde::{Deserialize, Serialize};
 
 use super::fan_out::references;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
-use super::params::require_path;
+use super::params::{count, require_path};
 use super::request_count::wrong_requests;
 use super::tallies::{Ledger, exactly};
 use crate::protocol::http::Method;
 
-/// The workload.
 #[derive(Debug)]
 pub struct HttpQueue {
     params: Params,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// What all paths begin with; the number of the URL follows, from 1.
+    /// Prefix of all paths, followed by the URL's number, from 1.
     pub path: String,
-    /// How many URLs there are.
+    /// Number of URLs.
     pub urls: NonZeroU32,
-    /// How many workers take them from the queue.
+    /// Workers that take URLs from the queue.
     pub workers: NonZeroU32,
 }
 
@@ -42,13 +40,13 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             path: "/text/page-".to_owned(),
-            urls: const { NonZeroU32::new(100).expect("not zero") },
-            workers: const { NonZeroU32::new(10).expect("not zero") },
+            urls: count(100),
+            workers: count(10),
         }
     }
 }
 
-/// A session: the connections of its workers.
+/// The connections of a session's workers.
 pub struct Session<R: Runtime> {
     endpoint: Endpoint,
     /// `None` only while a worker has it, and after one panicked.
@@ -144,19 +142,19 @@ impl Workload for HttpQueue {
     }
 }
 
-/// Who takes URLs from the queue.
+/// A worker that takes URLs from the queue.
 struct Worker<R: Runtime> {
     connection: Connection<R>,
     endpoint: Endpoint,
     references: Arc<[Reference]>,
-    /// The URLs whose answers came, to whomever.
+    /// The URLs that were answered, to any worker.
     fetched: Arc<Ledger>,
-    /// Shared with nobody but the other workers and who started them.
+    /// Counts the workers that are alive.
     alive: Arc<()>,
 }
 
 impl<R: Runtime> Worker<R> {
-    /// Takes URLs until there are none; a failed one does not keep the others from their turn.
+    /// Takes URLs until there are none; a failed one does not stop it.
     async fn run(mut self, urls: impl Receiver<u32>) -> (Connection<R>, Result<(), Failure>) {
         let mut outcome = Ok(());
         while let Some(url) = urls.receive().await {
@@ -173,7 +171,7 @@ impl<R: Runtime> Worker<R> {
         (self.connection, outcome)
     }
 
-    /// Asks for a URL; gives the status.
+    /// Requests a URL and returns the status.
     async fn fetch(&mut self, url: u32) -> Result<u16, Failure> {
         let path = self.references[url as usize].path();
         let mut request = self.endpoint.get(path)?;
@@ -181,9 +179,9 @@ impl<R: Runtime> Worker<R> {
     }
 }
 
-/// Whether all workers have stopped.
+/// Checks that all workers have stopped.
 fn check_stopped(left: usize) -> Result<(), Failure> {
-    exactly(0, left, "workers were left when all were joined")
+    exactly(0, left, "workers after all were joined")
 }
 
 #[cfg(test)]
@@ -195,7 +193,7 @@ mod tests {
         assert_eq!(check_stopped(0), Ok(()));
         assert_eq!(
             check_stopped(1).unwrap_err().detail,
-            "1 workers were left when all were joined, not 0"
+            "expected 0 workers after all were joined, got 1"
         );
     }
 }

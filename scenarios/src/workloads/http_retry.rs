@@ -14,27 +14,25 @@ use serde::{Deserialize, Serialize};
 
 use super::http_connection::TARGET;
 use super::http_session::HttpSession;
-use super::params::{require, require_path};
+use super::params::{count, require, require_path};
 use crate::protocol::http::Method;
 
-/// The workload.
 #[derive(Debug)]
 pub struct HttpRetry {
     params: Params,
     back_off: BackOff,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// What all paths begin with; the operation's number follows.
+    /// Prefix of all paths, followed by the operation's number.
     pub path: String,
-    /// How many attempts there are, all of which the server has to see.
+    /// Attempts per operation, all of which the server has to see.
     pub tries: NonZeroU32,
-    /// The longest wait between two attempts, in units; the first one is one unit, and each is twice the one before.
+    /// Longest wait between two attempts, in units; the first is one unit, and each doubles.
     pub cap_units: NonZeroU32,
-    /// What the last attempt is answered with: 200, or in a hopeless case the error that is to be reported.
+    /// Status of the last response: 200, or in a hopeless case the error to be reported.
     pub last_status: u16,
 }
 
@@ -42,8 +40,8 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             path: "/flaky/".to_owned(),
-            tries: const { NonZeroU32::new(3).expect("not zero") },
-            cap_units: const { NonZeroU32::new(4).expect("not zero") },
+            tries: count(3),
+            cap_units: count(4),
             last_status: 200,
         }
     }
@@ -98,7 +96,7 @@ impl Workload for HttpRetry {
     }
 }
 
-/// One of the attempts at something.
+/// One attempt.
 #[derive(Clone, Copy, Debug)]
 struct Attempt {
     begun: Instant,
@@ -106,7 +104,7 @@ struct Attempt {
 }
 
 impl HttpRetry {
-    /// Asks until there is a 200 or no attempt is left; the last error is the one that counts.
+    /// Repeats the request until it is answered with 200 or no attempt is left; the last error counts.
     async fn retry<R: Runtime>(
         &self,
         env: &Env<R>,
@@ -131,7 +129,7 @@ impl HttpRetry {
         outcome
     }
 
-    /// Whether attempts, their distances and what came of them are as they should be.
+    /// Checks the number of attempts, the waits between them and the outcome.
     fn check(&self, attempts: &[Attempt], outcome: &Result<(), Failure>) -> Result<(), Failure> {
         let expected = match self.params.last_status {
             200 => Ok(()),
@@ -142,16 +140,16 @@ impl HttpRetry {
                 // What went wrong beside the script (a reset, a deadline) is a failure like any other.
                 Err(failure) if failure.kind != Failure::STATUS => failure.clone(),
                 _ => Failure::wrong_content(format!(
-                    "retrying ended with {}, and {} was to come",
-                    in_words(outcome),
-                    in_words(&expected)
+                    "expected {}, got {}",
+                    in_words(&expected),
+                    in_words(outcome)
                 )),
             });
         }
         let tries = self.params.tries;
         if attempts.len() != tries.get() as usize {
             let made = attempts.len();
-            let detail = format!("{made} attempts were made, and {tries} were to be");
+            let detail = format!("expected {tries} attempts, got {made}");
             return Err(Failure::wrong_content(detail));
         }
         self.back_off.check(attempts)
@@ -183,19 +181,19 @@ struct BackOff {
 }
 
 impl BackOff {
-    /// How long to wait before attempt number `number`, counted from 1; the first one comes after no other.
+    /// The wait before attempt `number`, counted from 1; the first one has none.
     fn before(self, number: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(number.saturating_sub(2));
         self.unit * doubled.min(self.cap_units)
     }
 
-    /// Whether no attempt came too early after the one before.
+    /// Checks that no attempt came too early after the one before.
     fn check(self, attempts: &[Attempt]) -> Result<(), Failure> {
         for (number, pair) in (2..).zip(attempts.windows(2)) {
             let (distance, wait) = (pair[1].begun - pair[0].ended, self.before(number));
             if distance < wait {
                 return Err(Failure::wrong_content(format!(
-                    "attempt {number} came {distance:?} after the one before, and {wait:?} were to be waited"
+                    "expected attempt {number} at least {wait:?} after the one before, got {distance:?}"
                 )));
             }
         }
@@ -203,13 +201,13 @@ impl BackOff {
     }
 }
 
-/// Whether the server had to answer as many requests as operations make.
+/// A violation if the number of requests does not fit the operations.
 fn wrong_attempts(requests: u64, totals: &Totals, tries: NonZeroU32) -> Option<String> {
     let tries = u64::from(tries.get());
     let least = totals.succeeded * tries;
     let most = least + totals.failed * tries;
     (!(least..=most).contains(&requests)).then(|| {
-        format!("{requests} requests were answered, and operations of {tries} attempts each make {least} to {most}")
+        format!("expected {least} to {most} requests ({tries} attempts per operation), counted {requests}")
     })
 }
 
@@ -248,11 +246,11 @@ mod tests {
         let check = |at_ms: &[u64]| retry(200).check(&attempts(at_ms), &Ok(()));
         assert_eq!(check(&[0, 10, 30]), Ok(()));
         assert_eq!(check(&[0, 15, 100]), Ok(()));
-        let told = |at_ms| check(at_ms).unwrap_err().detail;
-        assert_eq!(told(&[0, 10]), "2 attempts were made, and 3 were to be");
+        let message = |at_ms| check(at_ms).unwrap_err().detail;
+        assert_eq!(message(&[0, 10]), "expected 3 attempts, got 2");
         assert_eq!(
-            told(&[0, 10, 29]),
-            "attempt 3 came 19ms after the one before, and 20ms were to be waited"
+            message(&[0, 10, 29]),
+            "expected attempt 3 at least 20ms after the one before, got 19ms"
         );
     }
 
@@ -261,14 +259,14 @@ mod tests {
         let three = attempts(&[0, 10, 30]);
         let hopeless = retry(500);
         assert_eq!(hopeless.check(&three, &succeeded(500)), Ok(()));
-        let told = |outcome| hopeless.check(&three, &outcome).unwrap_err().detail;
+        let message = |outcome| hopeless.check(&three, &outcome).unwrap_err().detail;
         assert_eq!(
-            told(succeeded(503)),
-            "retrying ended with an error (answered with 503), and an error (answered with 500) was to come"
+            message(succeeded(503)),
+            "expected an error (answered with 500), got an error (answered with 503)"
         );
         assert_eq!(
-            told(Ok(())),
-            "retrying ended with success, and an error (answered with 500) was to come"
+            message(Ok(())),
+            "expected an error (answered with 500), got success"
         );
         let reset = Failure::new(Failure::RESET, "reset");
         assert_eq!(hopeless.check(&three, &Err(reset.clone())), Err(reset));

@@ -14,24 +14,22 @@ use serde::{Deserialize, Serialize};
 use super::fan_out::references;
 use super::http_connection::{Reference, TARGET};
 use super::http_session::HttpSession;
-use super::params::require_path;
+use super::params::{count, require_path};
 use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
-/// The workload.
 #[derive(Debug)]
 pub struct HttpStream {
-    /// One for each answer, in the order in which they are asked for.
+    /// A path for each response, in the order of the requests.
     paths: Vec<String>,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// What all paths begin with; the number of the URL follows, from 1.
+    /// Prefix of all paths, followed by the URL's number, from 1.
     pub path: String,
-    /// How many URLs there are.
+    /// Number of URLs.
     pub urls: NonZeroU32,
 }
 
@@ -39,7 +37,7 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             path: "/text/page-".to_owned(),
-            urls: const { NonZeroU32::new(10).expect("not zero") },
+            urls: count(10),
         }
     }
 }
@@ -65,8 +63,7 @@ impl Workload for HttpStream {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Reference>, Failure> {
-        let references = references(env, &self.paths).await?;
-        Ok(references)
+        references(env, &self.paths).await
     }
 
     async fn open<R: Runtime>(
@@ -103,14 +100,14 @@ impl Workload for HttpStream {
     }
 }
 
-/// What iterates: its next item is the next answer.
+/// An iterator over responses.
 pub struct Stream<R: Runtime> {
     session: HttpSession<R>,
     next: usize,
 }
 
 impl<R: Runtime> Stream<R> {
-    /// The status of the next answer, whose body is with the connection; `None` at the end.
+    /// The status of the next response, whose body is in the connection; `None` at the end.
     async fn next(&mut self, paths: &[String]) -> Result<Option<u16>, Failure> {
         let Some(path) = paths.get(self.next) else {
             return Ok(None);

@@ -20,11 +20,11 @@ use serde::{Deserialize, Serialize};
 use super::http_connection::{
     Connection, Endpoint, Reference, TARGET, delayed_path, too_few_connections,
 };
-use super::params::{require, require_path};
+use super::params::{count, require, require_path};
 use super::request_count::wrong_requests;
+use super::tallies::ensure;
 use crate::protocol::http::Method;
 
-/// The workload.
 #[derive(Debug)]
 pub struct HttpTimeout {
     shielded: bool,
@@ -34,17 +34,16 @@ pub struct HttpTimeout {
     answered: AtomicU64,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// Where the server answers late; left out, a path that the mock `http` answers after `takes_units`.
+    /// Path with a late response; left out, one that the mock `http` answers after `takes_units`.
     pub path: Option<String>,
-    /// After how many units the server answers there.
+    /// Delay of the response, in units.
     pub takes_units: NonZeroU32,
-    /// After how many units the caller gives up; before the answer.
+    /// Deadline of the caller, in units; before the response.
     pub deadline_units: NonZeroU32,
-    /// Whether the work goes on to its end when its caller has given up.
+    /// Lets the work go on to its end after its caller has given up.
     pub shielded: bool,
 }
 
@@ -52,14 +51,14 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             path: None,
-            takes_units: const { NonZeroU32::new(5).expect("not zero") },
-            deadline_units: const { NonZeroU32::new(3).expect("not zero") },
+            takes_units: count(5),
+            deadline_units: count(3),
             shielded: false,
         }
     }
 }
 
-/// When what has to happen.
+/// The times of an operation, from its start.
 #[derive(Clone, Copy, Debug)]
 struct Times {
     deadline: Duration,
@@ -73,7 +72,7 @@ pub struct Session<R: Runtime> {
     exchange: Option<(Connection<R>, Vec<u8>)>,
 }
 
-/// How an operation ended, seen from its caller.
+/// The end of an operation, as its caller sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     GaveUp,
@@ -127,9 +126,7 @@ impl Workload for HttpTimeout {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Reference, Failure> {
-        let endpoint = Endpoint::of(env)?;
-        let reference = Reference::obtain(env, &endpoint, endpoint.path(&self.path)).await?;
-        Ok(reference)
+        Reference::obtain(env, &self.path).await
     }
 
     async fn open<R: Runtime>(
@@ -184,7 +181,7 @@ impl Workload for HttpTimeout {
     }
 }
 
-/// What an exchange needs: lent to shielded work, and given back.
+/// A connection with its request: moved into shielded work, and back.
 type Exchange<R> = (Connection<R>, Vec<u8>);
 
 impl HttpTimeout {
@@ -261,40 +258,35 @@ impl HttpTimeout {
 }
 
 impl Times {
-    /// Whether the caller gave up no earlier than it should. Later is the machine's doing, and measured.
+    /// Checks that the caller did not give up early. Late is the machine's doing, and measured.
     fn check_giving_up(&self, after: Duration) -> Result<(), Failure> {
-        if after >= self.deadline {
-            return Ok(());
-        }
-        Err(Failure::wrong_content(format!(
-            "given up after {after:?}, before the deadline of {:?}",
-            self.deadline
-        )))
+        ensure(after >= self.deadline, || {
+            format!(
+                "given up after {after:?}, before the deadline of {:?}",
+                self.deadline
+            )
+        })
     }
 
-    /// Whether the work took as long as the server takes.
+    /// Checks that the work took as long as the server takes.
     fn check_completing(&self, after: Duration) -> Result<(), Failure> {
-        if after >= self.answer {
-            return Ok(());
-        }
-        Err(Failure::wrong_content(format!(
-            "answered after {after:?}, and the server takes {:?}",
-            self.answer
-        )))
+        ensure(after >= self.answer, || {
+            format!(
+                "answered after {after:?}, and the server takes {:?}",
+                self.answer
+            )
+        })
     }
 }
 
-/// Whether a connection in the middle of an exchange is out of use.
+/// Checks that a connection in the middle of an exchange is out of use.
 fn check_given_up(usable: bool) -> Result<(), Failure> {
-    if !usable {
-        return Ok(());
-    }
-    Err(Failure::wrong_content(
-        "a connection whose exchange was given up would be used again",
-    ))
+    ensure(!usable, || {
+        "a connection whose exchange was given up would be used again".to_owned()
+    })
 }
 
-/// How late the kernel may end a socket's timeout: two of its ticks, where they are coarsest (100 a second).
+/// Latest end of a socket's timeout in the kernel: two ticks, where they are coarsest (100 a second).
 const TWO_TICKS: Duration = Duration::from_millis(20);
 
 /// Answers to most operations are more than late callers, where they come later than any tick explains.

@@ -15,32 +15,30 @@ use serde::{Deserialize, Serialize};
 
 use super::crowd::{Footprint, Part, come_and_go};
 use super::http_connection::{Connection, Endpoint, Reference, TARGET, dialer};
-use super::params::require_path;
+use super::params::{count, require_path};
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
 use super::wire::{Dialer, Link};
 use crate::protocol::http::Method;
 
-/// The workload.
 #[derive(Debug)]
 pub struct IdleConnections {
     params: Params,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How many are open at the same time; twice as many while memory is measured.
+    /// Connections open at once; twice as many while memory is measured.
     pub count: NonZeroU32,
-    /// What each asks for before it is closed; a path in the target's URL wins.
+    /// Path that each requests before it is closed; a path in the target's URL wins.
     pub path: String,
 }
 
 impl Default for Params {
     fn default() -> Self {
         Self {
-            count: const { NonZeroU32::new(1_000).expect("not zero") },
+            count: count(1_000),
             path: "/bytes/64".to_owned(),
         }
     }
@@ -82,7 +80,7 @@ impl<R: Runtime> Caller<R> {
 }
 
 impl<R: Runtime> Part for Caller<R> {
-    type Held = Link<R>;
+    type Resource = Link<R>;
 
     async fn begin(&self) -> Result<Link<R>, Failure> {
         let stream = self.call.dialer.dial().await?;
@@ -113,7 +111,7 @@ pub struct Shared {
     footprint: Footprint,
 }
 
-/// What a session's parts are made from.
+/// The origin of a session's parts.
 pub struct Session<R>(Caller<R>);
 
 impl Workload for IdleConnections {
@@ -134,9 +132,7 @@ impl Workload for IdleConnections {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
-        let endpoint = Endpoint::of(env)?;
-        let path = endpoint.path(&self.params.path);
-        let reference = Reference::obtain(env, &endpoint, path).await?;
+        let reference = Reference::obtain(env, &self.params.path).await?;
         let caller = Caller::new(env, &self.params.path, &reference)?;
         let footprint = Footprint::measure(&env.runtime, self.params.count, &caller).await?;
         Ok(Shared {

@@ -13,26 +13,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::crowd::{Footprint, Part, come_and_go};
+use super::params::count;
 use super::tallies::Peak;
 
-/// The workload.
 #[derive(Debug)]
 pub struct IdleTasks {
     params: Params,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How many wait at the same time; twice as many while memory is measured.
+    /// Parts that wait at once; twice as many while memory is measured.
     pub count: NonZeroU32,
 }
 
 impl Default for Params {
     fn default() -> Self {
         Self {
-            count: const { NonZeroU32::new(1_000).expect("not zero") },
+            count: count(1_000),
         }
     }
 }
@@ -44,7 +43,7 @@ pub struct Idle {
 }
 
 impl Part for Idle {
-    type Held = ();
+    type Resource = ();
 
     async fn begin(&self) -> Result<(), Failure> {
         self.waiting.up();

@@ -18,39 +18,36 @@ use photofinish_record::nanoseconds;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::params::require;
+use super::params::{count, require};
 use super::parts::{joined, wait};
 use super::tallies::{Ledger, Peak, exactly, no_shorter};
 
-/// The workload.
 #[derive(Debug)]
 pub struct JobQueue {
     params: Params,
-    /// How long a job takes.
+    /// Duration of a job.
     work: Duration,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How many put jobs into the queue.
+    /// Producers, which put jobs into the queue.
     pub producers: NonZeroU32,
     /// Jobs of each producer.
     pub jobs: NonZeroU32,
     /// Places in the queue.
     pub capacity: NonZeroU32,
-    /// How many take jobs out of it.
+    /// Consumers, which take jobs from the queue.
     pub consumers: NonZeroU32,
-    /// How many jobs may be worked on at the same time.
+    /// Jobs in progress at once.
     pub limit: NonZeroU32,
-    /// How long a job takes, in units.
+    /// Duration of a job, in units.
     pub work: f64,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        let count = |count| NonZeroU32::new(count).expect("not zero");
         Self {
             producers: count(3),
             jobs: count(10),
@@ -67,7 +64,7 @@ impl Params {
         self.producers.get().saturating_mul(self.jobs.get())
     }
 
-    /// How many jobs can be taken on and not done: as many as there are places for them.
+    /// Largest number of unfinished jobs: one in each place of the queue and with each consumer.
     fn places(&self) -> u32 {
         self.capacity.get().saturating_add(self.consumers.get())
     }
@@ -157,11 +154,11 @@ async fn produce<R: Runtime>(
     observed: Observed,
 ) -> Result<(), Failure> {
     for job in jobs {
-        let asked = Instant::now();
+        let start = Instant::now();
         let sent = sender.send(job).await;
         sent.map_err(|_| Failure::wrong_content("the consumers left before the last job"))?;
         board.unfinished.up();
-        observed.time_ns("queue_send", nanoseconds(asked.elapsed()));
+        observed.time_ns("queue_send", nanoseconds(start.elapsed()));
     }
     Ok(())
 }
@@ -190,7 +187,7 @@ async fn consume<R: Runtime>(
     Ok(done)
 }
 
-/// What is counted over one operation.
+/// The counts of one operation.
 #[derive(Debug)]
 struct Board {
     ledger: Ledger,
@@ -221,17 +218,18 @@ impl Board {
         exactly(
             params.all_jobs(),
             done.iter().sum(),
-            "jobs told as done by consumers",
+            "jobs reported by consumers",
         )?;
-        self.running.at_most(params.limit.get(), "jobs ran")?;
+        self.running.at_most(params.limit.get(), "jobs")?;
         self.unfinished
-            .at_most(params.places(), "jobs were taken on and not done")?;
-        exactly(0, self.consumers.now(), "consumers that did not stop")
+            .at_most(params.places(), "unfinished jobs")?;
+        exactly(0, self.consumers.now(), "consumers after the last job")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tallies::detail;
     use super::*;
 
     /// A board after all jobs went through as they should, one after another; `change` is told of each.
@@ -247,8 +245,8 @@ mod tests {
             board.unfinished.down();
         }
         let verdict = board.check(&params, &[6; 5]);
-        let told = verdict.map_or_else(|failure| failure.detail, |()| String::new());
-        assert_eq!(told, expected);
+        let message = detail(verdict);
+        assert_eq!(message, expected);
     }
 
     #[test]
@@ -263,7 +261,7 @@ mod tests {
                 board.ledger.note(job);
             }
         };
-        check(double, "job 7 was seen 2 times, not once");
+        check(double, "expected job 7 once, got it 2 times");
     }
 
     #[test]
@@ -273,7 +271,7 @@ mod tests {
                 drop([(); 3].map(|()| board.running.enter()));
             }
         };
-        check(three_more, "4 jobs ran at once, of 3 allowed");
+        check(three_more, "expected at most 3 jobs at once, got 4");
     }
 
     #[test]
@@ -286,7 +284,7 @@ mod tests {
         };
         check(
             fifteen_more,
-            "16 jobs were taken on and not done at once, of 15 allowed",
+            "expected at most 15 unfinished jobs at once, got 16",
         );
     }
 
@@ -297,7 +295,7 @@ mod tests {
                 board.consumers.up();
             }
         };
-        check(stay, "1 consumers that did not stop, not 0");
+        check(stay, "expected 0 consumers after the last job, got 1");
     }
 
     #[test]
@@ -306,7 +304,7 @@ mod tests {
         let board = Board::new(&params);
         (1..30).for_each(|job| board.ledger.note(job));
         let failure = board.check(&params, &[6, 6, 6, 6, 5]).unwrap_err();
-        assert_eq!(failure.detail, "job 0 was seen 0 times, not once");
+        assert_eq!(failure.detail, "expected job 0 once, got it 0 times");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(super) fn known_bytes(length: usize) -> Vec<u8> {
     (0..).flat_map(word).take(length).collect()
 }
 
-/// Whether `bytes` are what stands at `offset` (a multiple of [`WORD_BYTES`]) of a known file.
+/// True if `bytes` are the content of a known file at `offset`, a multiple of [`WORD_BYTES`].
 pub(super) fn is_known(bytes: &[u8], offset: u64) -> bool {
     let first = offset / WORD_BYTES;
     let (words, rest) = bytes.as_chunks::<8>();

@@ -16,21 +16,14 @@ use photofinish_harness::observed::Observed;
 use photofinish_harness::runtime::{Runtime, Task as _, TaskError};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
+use super::params::NoParams;
 use super::tallies::exactly;
 
-/// The workload.
 #[derive(Debug)]
 pub struct NestedBlockOn {
     unit: Duration,
 }
-
-/// It has none.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Params {}
 
 impl Workload for NestedBlockOn {
     const ABOUT: About = About {
@@ -40,11 +33,11 @@ impl Workload for NestedBlockOn {
         targets: &[],
         needs: &[],
     };
-    type Params = Params;
+    type Params = NoParams;
     nothing_shared!();
     no_session!();
 
-    fn new(_: Params, unit: Duration) -> Result<Self, ParamError> {
+    fn new(_: NoParams, unit: Duration) -> Result<Self, ParamError> {
         Ok(Self { unit })
     }
 
@@ -76,7 +69,7 @@ async fn unless_rescued<F: Future>(future: F, rescue: Rescue) -> Option<F::Outpu
     .await
 }
 
-/// What came of it.
+/// The outcome of blocking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Worked,
@@ -91,7 +84,7 @@ impl Outcome {
     ) -> Result<Self, Failure> {
         match joined {
             Ok(Some(came_back)) => {
-                exactly(number, came_back?, "is the number that came back")?;
+                exactly(number, came_back?, "as the result of a task")?;
                 Ok(Self::Worked)
             }
             Ok(None) => Ok(Self::Starved),

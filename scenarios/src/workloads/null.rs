@@ -7,17 +7,11 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-/// The workload.
+use super::params::NoParams;
+
 #[derive(Debug)]
 pub struct Null;
-
-/// It has none.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Params {}
 
 impl Workload for Null {
     const ABOUT: About = About {
@@ -27,11 +21,11 @@ impl Workload for Null {
         targets: &[],
         needs: &[],
     };
-    type Params = Params;
+    type Params = NoParams;
     nothing_shared!();
     no_session!();
 
-    fn new(_: Params, _: Duration) -> Result<Self, ParamError> {
+    fn new(_: NoParams, _: Duration) -> Result<Self, ParamError> {
         Ok(Self)
     }
 

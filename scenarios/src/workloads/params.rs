@@ -1,18 +1,36 @@
-//! Checks of parameters that several workloads share.
+//! Checks and defaults of parameters that several workloads share.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use photofinish_harness::workload::ParamError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// A path to ask a server for.
+/// The parameters of a workload that has none.
+#[derive(Debug, Default, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NoParams {}
+
+/// A default that is not zero.
+pub(super) const fn count(count: u32) -> NonZeroU32 {
+    NonZeroU32::new(count).expect("not zero")
+}
+
+/// Paths to request from a server.
+pub(super) fn require_paths(param: &str, paths: &[String]) -> Result<(), ParamError> {
+    paths.iter().try_for_each(|path| require_path(param, path))
+}
+
+/// A path to request from a server.
 pub(super) fn require_path(param: &str, path: &str) -> Result<(), ParamError> {
     let sound = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
     require(sound, param, || {
-        format!("`{path}` is no path: it must start with `/` and hold no spaces")
+        format!("expected a path that starts with `/` and has no spaces, got `{path}`")
     })
 }
 
-/// `message` about `param` unless `holds`.
+/// An error about `param` unless `holds`.
 pub(super) fn require(
     holds: bool,
     param: &str,
@@ -34,11 +52,11 @@ pub(super) fn require_waits(
     unit: Duration,
 ) -> Result<Vec<Duration>, ParamError> {
     require((1..=1_000).contains(&waits.len()), param, || {
-        "from 1 to 1,000 waits are needed".to_owned()
+        format!("expected 1 to 1,000 waits, got {}", waits.len())
     })?;
     let sound = waits.iter().all(|units| (0.0..=1_000.0).contains(units));
     require(sound, param, || {
-        "a wait lasts from 0 to 1,000 units".to_owned()
+        "expected waits from 0 to 1,000 units".to_owned()
     })?;
     Ok(waits.iter().map(|units| unit.mul_f64(*units)).collect())
 }

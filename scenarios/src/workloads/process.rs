@@ -19,13 +19,11 @@ use super::params::require;
 use super::parts::{joined, wait};
 use super::tallies::no_shorter;
 
-/// The workload.
 #[derive(Debug)]
 pub struct Process {
     deadline: Duration,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -43,7 +41,7 @@ impl Default for Params {
 const LONGEST: f64 = 1_000.0;
 const LIFE_S: &str = "3600";
 
-/// What the first child runs: it tells its argument, and ends with a status of its own.
+/// The script of the first child: it prints its argument, and ends with a status of its own.
 const SCRIPT: &str = "echo \"operation $0\"; exit 7";
 const STATUS: i32 = 7;
 const SIGKILL: i32 = 9;
@@ -79,8 +77,8 @@ impl Workload for Process {
 }
 
 async fn talk<R: Runtime>(runtime: R, number: u64) -> Result<(), Failure> {
-    let ended = runtime.offload(move || run_to_its_end(number)).await??;
-    ended.check_talked(number)
+    let exit = runtime.offload(move || run_to_its_end(number)).await??;
+    exit.check_output(number)
 }
 
 async fn kill_at<R: Runtime>(runtime: R, deadline: Duration) -> Result<(), Failure> {
@@ -98,7 +96,7 @@ async fn kill_at<R: Runtime>(runtime: R, deadline: Duration) -> Result<(), Failu
         .check_killed()
 }
 
-fn run_to_its_end(number: u64) -> io::Result<Ended> {
+fn run_to_its_end(number: u64) -> io::Result<ChildExit> {
     let child = Command::new("/bin/sh")
         .args(["-c", SCRIPT, &number.to_string()])
         .stdin(Stdio::null())
@@ -106,7 +104,7 @@ fn run_to_its_end(number: u64) -> io::Result<Ended> {
         .spawn()?;
     let pid = child.id();
     let output = child.wait_with_output()?;
-    Ok(Ended {
+    Ok(ChildExit {
         status: output.status,
         output: output.stdout,
         left_behind: os::is_child(pid) == Some(true),
@@ -123,10 +121,10 @@ impl Sleeper {
         command.stdout(Stdio::null()).spawn().map(Self)
     }
 
-    fn end(&mut self) -> io::Result<Ended> {
+    fn end(&mut self) -> io::Result<ChildExit> {
         self.0.kill()?;
         let status = self.0.wait()?;
-        Ok(Ended {
+        Ok(ChildExit {
             status,
             output: Vec::new(),
             left_behind: os::is_child(self.0.id()) == Some(true),
@@ -142,17 +140,17 @@ impl Drop for Sleeper {
     }
 }
 
-/// What is known of a child that has ended.
+/// The end of a child.
 #[derive(Debug)]
-struct Ended {
+struct ChildExit {
     status: ExitStatus,
     output: Vec<u8>,
-    /// Whether nobody has waited for it.
+    /// True if nobody has waited for it.
     left_behind: bool,
 }
 
-impl Ended {
-    fn check_talked(&self, number: u64) -> Result<(), Failure> {
+impl ChildExit {
+    fn check_output(&self, number: u64) -> Result<(), Failure> {
         let said = String::from_utf8_lossy(&self.output);
         if said != format!("operation {number}\n") {
             return Err(Failure::wrong_content(format!(
@@ -162,7 +160,7 @@ impl Ended {
         if self.status.code() != Some(STATUS) {
             let status = self.status;
             return Err(Failure::wrong_content(format!(
-                "the child ended with {status}, not with exit status {STATUS}"
+                "the child exit with {status}, not with exit status {STATUS}"
             )));
         }
         self.check_waited_for()
@@ -172,7 +170,7 @@ impl Ended {
         if self.status.signal() != Some(SIGKILL) {
             let status = self.status;
             return Err(Failure::wrong_content(format!(
-                "the child to be killed ended with {status}"
+                "the child to be killed exit with {status}"
             )));
         }
         self.check_waited_for()
@@ -188,27 +186,24 @@ impl Ended {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tallies::detail;
     use super::*;
-
-    fn told(verdict: Result<(), Failure>) -> String {
-        verdict.map_or_else(|failure| failure.detail, |()| String::new())
-    }
 
     #[test]
     fn a_child_that_says_or_ends_otherwise_is_caught() {
         let sound = run_to_its_end(5).expect("a shell");
-        assert_eq!(told(sound.check_talked(5)), "");
+        assert_eq!(detail(sound.check_output(5)), "");
         assert_eq!(
-            told(sound.check_talked(6)),
+            detail(sound.check_output(6)),
             "the child of operation 6 said \"operation 5\\n\""
         );
-        let other = Ended {
+        let other = ChildExit {
             status: ExitStatus::from_raw(0),
             ..sound
         };
         assert_eq!(
-            told(other.check_talked(5)),
-            "the child ended with exit status: 0, not with exit status 7"
+            detail(other.check_output(5)),
+            "the child exit with exit status: 0, not with exit status 7"
         );
     }
 
@@ -216,19 +211,22 @@ mod tests {
     fn a_child_that_was_not_killed_or_not_waited_for_is_caught() {
         let killed = Sleeper::start().and_then(|mut sleeper| sleeper.end());
         let killed = killed.expect("a child");
-        assert_eq!(told(killed.check_killed()), "");
-        let zombie = Ended {
+        assert_eq!(detail(killed.check_killed()), "");
+        let zombie = ChildExit {
             left_behind: true,
             ..killed
         };
-        assert_eq!(told(zombie.check_killed()), "a child was left as a zombie");
-        let by_itself = Ended {
+        assert_eq!(
+            detail(zombie.check_killed()),
+            "a child was left as a zombie"
+        );
+        let by_itself = ChildExit {
             status: ExitStatus::from_raw(0),
             ..zombie
         };
         assert_eq!(
-            told(by_itself.check_killed()),
-            "the child to be killed ended with exit status: 0"
+            detail(by_itself.check_killed()),
+            "the child to be killed exit with exit status: 0"
         );
     }
 }

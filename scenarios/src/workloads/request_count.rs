@@ -32,6 +32,16 @@ pub(super) fn wrong_requests_beside(
     )]
 }
 
+/// As [`wrong_requests`], where each connection begins with a request of its own.
+pub(super) fn wrong_requests_beside_logins(
+    totals: &Totals,
+    target: &str,
+    each: u64,
+) -> Vec<String> {
+    let logins = totals.traffic[target].connections;
+    wrong_requests_beside(totals, target, each, logins)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -23,7 +23,7 @@ impl Robots {
         Self(robotxt::Robots::disallow_all())
     }
 
-    /// What an answer to the request of /robots.txt means (section 2.3.1).
+    /// The rules in a response to a request of /robots.txt (section 2.3.1).
     pub(super) fn answered(status: u16, body: &[u8]) -> Self {
         match status {
             200..=299 => Self(robotxt::Robots::parse(&plain(body), AGENT)),
@@ -32,7 +32,7 @@ impl Robots {
         }
     }
 
-    /// Whether `address` may be asked for.
+    /// True if `address` may be requested.
     pub(super) fn allow(&self, address: &Url) -> bool {
         let path = &address[Position::BeforePath..Position::AfterQuery];
         self.0.is_allowed(path) && coded(path).is_none_or(|path| self.0.is_allowed(&path))

@@ -12,18 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use super::html_page::{HtmlPage, NO_TITLE};
 use super::http_connection::TARGET;
-use super::params::{require, require_path};
+use super::params::{require, require_paths};
 use super::request_count::wrong_requests;
 use super::site::{SiteReport, Visitor, Visitors, not_there};
 use super::tallies::exactly;
 
-/// The workload.
 #[derive(Debug)]
 pub struct Scrape {
     params: Params,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -63,18 +61,15 @@ impl Workload for Scrape {
             "pages",
             || format!("from 1 to {MOST_PAGES} pages are needed"),
         )?;
-        for path in &params.pages {
-            require_path("pages", path)?;
-        }
+        require_paths("pages", &params.pages)?;
         Ok(Self { params })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<String>, Failure> {
-        let titles = match SiteReport::fetch(env).await? {
-            Some(report) => self.told_by(&report)?,
-            None => self.read_before(env).await?,
-        };
-        Ok(titles)
+        match SiteReport::fetch(env).await? {
+            Some(report) => self.reported_by(&report),
+            None => self.read_before(env).await,
+        }
     }
 
     async fn open<R: Runtime>(
@@ -106,7 +101,7 @@ impl Workload for Scrape {
 
 impl Scrape {
     /// The titles that a site tells.
-    fn told_by(&self, report: &SiteReport) -> Result<Vec<String>, Failure> {
+    fn reported_by(&self, report: &SiteReport) -> Result<Vec<String>, Failure> {
         let title = |path: &String| {
             let page = report.page(path)?;
             Ok(page.title.clone().unwrap_or_else(|| NO_TITLE.to_owned()))
@@ -141,11 +136,11 @@ async fn read_title<R: Runtime>(visitor: &mut Visitor<R>, path: &str) -> Result<
 
 /// Every title is the expected one, in the order asked.
 fn check(pages: &[String], expected: &[String], seen: &[String]) -> Result<(), Failure> {
-    exactly(pages.len(), seen.len(), "titles were read")?;
+    exactly(pages.len(), seen.len(), "titles")?;
     for ((page, expected), seen) in pages.iter().zip(expected).zip(seen) {
         if seen != expected {
             return Err(Failure::wrong_content(format!(
-                "the title of {page} was read as `{seen}`, not `{expected}`"
+                "expected `{expected}` as the title of {page}, got `{seen}`"
             )));
         }
     }
@@ -154,6 +149,7 @@ fn check(pages: &[String], expected: &[String], seen: &[String]) -> Result<(), F
 
 #[cfg(test)]
 mod tests {
+    use super::super::tallies::detail;
     use super::*;
 
     #[test]
@@ -161,17 +157,17 @@ mod tests {
         let pages = Params::default().pages;
         let titles = |titles: [&str; 3]| titles.map(str::to_owned);
         let expected = titles(["Page 0", "Page 7 & more", NO_TITLE]);
-        let told = |seen: [&str; 3]| {
+        let message = |seen: [&str; 3]| {
             let verdict = check(&pages, &expected, &titles(seen));
-            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+            detail(verdict)
         };
-        assert_eq!(told(["Page 0", "Page 7 & more", NO_TITLE]), "");
+        assert_eq!(message(["Page 0", "Page 7 & more", NO_TITLE]), "");
         assert_eq!(
-            told(["Page 0", "Page 7 &amp; more", NO_TITLE]),
-            "the title of /pages/7 was read as `Page 7 &amp; more`, not `Page 7 & more`"
+            message(["Page 0", "Page 7 &amp; more", NO_TITLE]),
+            "expected `Page 7 & more` as the title of /pages/7, got `Page 7 &amp; more`"
         );
-        assert!(told(["Page 0", NO_TITLE, "Page 7 & more"]).contains("/pages/7"));
-        assert!(told(["Page 0", "Page 7 & more", "A picture"]).contains("not `no title`"));
+        assert!(message(["Page 0", NO_TITLE, "Page 7 & more"]).contains("/pages/7"));
+        assert!(message(["Page 0", "Page 7 & more", "A picture"]).contains("expected `no title`"));
     }
 
     #[test]

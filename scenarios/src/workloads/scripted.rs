@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use super::params::require;
 
-/// The workload.
 #[derive(Debug)]
 pub struct Scripted {
     /// Ascending sums of the shares, and the time that each stands for.
@@ -24,11 +23,10 @@ pub struct Scripted {
     work: u64,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How long operations are busy: each line's time with its share of all operations, which together are 1.
+    /// Busy times of operations, each with its share; the shares sum to 1.
     pub times: Vec<ScriptedTime>,
     /// Steps of work after that, about a nanosecond each.
     pub work: u64,

@@ -16,28 +16,26 @@ use serde::{Deserialize, Serialize};
 
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
-use super::params::{require, require_path};
-use super::serving::{self, CLIENT, Handler, House, Place, Serving};
+use super::params::{require, require_path, require_paths};
+use super::serving::{self, Acceptor, CLIENT, Handler, Serving, Slot};
 use crate::protocol::http_server::Response;
 
-/// The workload.
 #[derive(Debug)]
 pub struct ServeGateway {
     params: Params,
     serving: Serving,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// What is asked for upstream, at once, for every request; up to 100.
+    /// Paths requested upstream, at once, for every request; 100 at most.
     pub upstreams: Vec<String>,
-    /// What is asked for in the last one's place where that is to fail.
+    /// Path that replaces the last one for a request with `?failing`.
     pub failing: String,
-    /// Where to listen for clients of one's own, such as `127.0.0.1:8080`; empty for the fixed client and any free port.
+    /// Address to listen on for your own clients, such as `127.0.0.1:8080`; empty for the fixed client and any free port.
     pub listen: String,
-    /// How long to wait for a request, and for an answer to be taken, in ms; a connection is given up then.
+    /// Timeout of waiting for a request, and of writing a response, in ms; it closes the connection.
     pub patience_ms: std::num::NonZeroU32,
 }
 
@@ -61,7 +59,7 @@ impl Default for Params {
 /// Reference answers of the upstreams, and the listening side.
 pub struct Shared<R: Runtime> {
     references: Vec<Reference>,
-    house: Arc<House<R>>,
+    acceptor: Arc<Acceptor<R>>,
 }
 
 /// Asks the upstreams.
@@ -124,7 +122,7 @@ impl Workload for ServeGateway {
     };
     type Params = Params;
     type Shared<R: Runtime> = Shared<R>;
-    type Session<R: Runtime> = Place<R, Gateway<R>>;
+    type Session<R: Runtime> = Slot<R, Gateway<R>>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require(
@@ -132,9 +130,7 @@ impl Workload for ServeGateway {
             "upstreams",
             || "from 1 to 100 upstreams are needed".to_owned(),
         )?;
-        for path in &params.upstreams {
-            require_path("upstreams", path)?;
-        }
+        require_paths("upstreams", &params.upstreams)?;
         require_path("failing", &params.failing)?;
         let serving = Serving::new(&serving::Params {
             listen: params.listen.clone(),
@@ -146,7 +142,7 @@ impl Workload for ServeGateway {
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared<R>, Failure> {
         Ok(Shared {
             references: references(env, &self.params.upstreams).await?,
-            house: self.serving.prepare(env).await?,
+            acceptor: self.serving.prepare(env).await?,
         })
     }
 
@@ -154,7 +150,7 @@ impl Workload for ServeGateway {
         &self,
         env: &Env<R, Shared<R>>,
         _: u32,
-    ) -> Result<Place<R, Gateway<R>>, Failure> {
+    ) -> Result<Slot<R, Gateway<R>>, Failure> {
         let Params {
             upstreams, failing, ..
         } = &self.params;
@@ -167,20 +163,20 @@ impl Workload for ServeGateway {
             sound: FanOut::open(env, upstreams).await?,
             failing: FanOut::open(env, &one_failing).await?,
         };
-        Place::open(env, Arc::clone(&env.shared.house), gateway).await
+        Slot::open(env, Arc::clone(&env.shared.acceptor), gateway).await
     }
 
     async fn operate<R: Runtime>(
         &self,
         env: &Env<R, Shared<R>>,
-        place: &mut Place<R, Gateway<R>>,
+        slot: &mut Slot<R, Gateway<R>>,
         op: u64,
     ) -> Result<(), Failure> {
-        place.operate(env, op).await
+        slot.operate(env, op).await
     }
 
-    async fn close<R: Runtime>(&self, env: &Env<R, Shared<R>>, place: Place<R, Gateway<R>>) {
-        place.close(env).await;
+    async fn close<R: Runtime>(&self, env: &Env<R, Shared<R>>, slot: Slot<R, Gateway<R>>) {
+        slot.close(env).await;
     }
 
     async fn finish<R: Runtime>(
@@ -188,7 +184,7 @@ impl Workload for ServeGateway {
         env: &Env<R, Shared<R>>,
         _: &Totals,
     ) -> Result<Vec<String>, Failure> {
-        self.serving.finish(env, &env.shared.house).await
+        self.serving.finish(env, &env.shared.acceptor).await
     }
 }
 

@@ -9,10 +9,9 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
-use super::serving::{CLIENT, Handler, House, Params, Place, Serving};
+use super::serving::{Acceptor, CLIENT, Handler, Params, Serving, Slot};
 use crate::protocol::http_server::Response;
 
-/// The workload.
 #[derive(Debug)]
 pub struct ServeHttp {
     serving: Serving,
@@ -61,42 +60,42 @@ impl Workload for ServeHttp {
         needs: &[],
     };
     type Params = Params;
-    type Shared<R: Runtime> = Arc<House<R>>;
-    type Session<R: Runtime> = Place<R, Greeter>;
+    type Shared<R: Runtime> = Arc<Acceptor<R>>;
+    type Session<R: Runtime> = Slot<R, Greeter>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let serving = Serving::new(&params)?;
         Ok(Self { serving })
     }
 
-    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Arc<House<R>>, Failure> {
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Arc<Acceptor<R>>, Failure> {
         self.serving.prepare(env).await
     }
 
     async fn open<R: Runtime>(
         &self,
-        env: &Env<R, Arc<House<R>>>,
+        env: &Env<R, Arc<Acceptor<R>>>,
         _: u32,
-    ) -> Result<Place<R, Greeter>, Failure> {
-        Place::open(env, Arc::clone(&env.shared), Greeter::default()).await
+    ) -> Result<Slot<R, Greeter>, Failure> {
+        Slot::open(env, Arc::clone(&env.shared), Greeter::default()).await
     }
 
     async fn operate<R: Runtime>(
         &self,
-        env: &Env<R, Arc<House<R>>>,
-        place: &mut Place<R, Greeter>,
+        env: &Env<R, Arc<Acceptor<R>>>,
+        slot: &mut Slot<R, Greeter>,
         op: u64,
     ) -> Result<(), Failure> {
-        place.operate(env, op).await
+        slot.operate(env, op).await
     }
 
-    async fn close<R: Runtime>(&self, env: &Env<R, Arc<House<R>>>, place: Place<R, Greeter>) {
-        place.close(env).await;
+    async fn close<R: Runtime>(&self, env: &Env<R, Arc<Acceptor<R>>>, slot: Slot<R, Greeter>) {
+        slot.close(env).await;
     }
 
     async fn finish<R: Runtime>(
         &self,
-        env: &Env<R, Arc<House<R>>>,
+        env: &Env<R, Arc<Acceptor<R>>>,
         _: &Totals,
     ) -> Result<Vec<String>, Failure> {
         self.serving.finish(env, &env.shared).await

@@ -1,6 +1,6 @@
 //! The worker as a server: what `serve-http` and `serve-gateway` share.
 //!
-//! A session is a place for one connection, and takes the next one when that is closed: so a task, a thread or an entry
+//! A session is a slot for one connection, and takes the next one when that is closed: so a task, a thread or an entry
 //! of a queue serves a connection, as the runtime understands sessions, and `sync` serves one at a time. An operation
 //! awaits the next request, answers it, and ends when the answer is written. Under the fixed client, which sends a
 //! request as soon as it has an answer, its time is thus the whole turn of a connection: the request, the answer, the
@@ -9,7 +9,7 @@
 //!
 //! Where the user says on which address to listen, the client stays away, and whoever comes is served; who asks badly,
 //! half or not at all is a failed operation. Here is the life of a round; how a connection is served is in
-//! `serving/place.rs`.
+//! `serving/slot.rs`.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -22,16 +22,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::client::Client;
-use super::params::require;
+use super::params::{count, require};
 use crate::protocol::http_server::Response;
 
-mod place;
+mod slot;
 
+mod acceptor;
 mod client;
-mod house;
 
-pub(super) use house::House;
-pub(super) use place::Place;
+pub(super) use acceptor::Acceptor;
+pub(super) use slot::Slot;
 
 /// Name of the target that loads a worker which serves.
 pub(crate) const CLIENT: &str = "client";
@@ -40,9 +40,9 @@ pub(crate) const CLIENT: &str = "client";
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// Where to listen for clients of one's own, such as `127.0.0.1:8080`; empty for the fixed client and any free port.
+    /// Address to listen on for your own clients, such as `127.0.0.1:8080`; empty for the fixed client and any free port.
     pub listen: String,
-    /// How long to wait for a request, and for an answer to be taken, in ms; a connection is given up then.
+    /// Timeout of waiting for a request, and of writing a response, in ms; it closes the connection.
     pub patience_ms: NonZeroU32,
 }
 
@@ -50,12 +50,12 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             listen: String::new(),
-            patience_ms: const { NonZeroU32::new(10_000).expect("not zero") },
+            patience_ms: count(10_000),
         }
     }
 }
 
-/// What a connection is answered with.
+/// Makes the responses of a connection.
 pub trait Handler<R: Runtime>: Send + 'static {
     /// Answers a GET of `target`.
     fn answer(
@@ -96,7 +96,7 @@ impl Serving {
     pub(super) async fn prepare<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
-    ) -> Result<Arc<House<R>>, Failure> {
+    ) -> Result<Arc<Acceptor<R>>, Failure> {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let address = self.listen.unwrap_or(any_port);
         let listener = env.runtime.listen(address).await.map_err(|error| {
@@ -107,19 +107,24 @@ impl Serving {
             Some(_) => None,
             None => Some(Client::load(env, address, self.patience).await?),
         };
-        Ok(Arc::new(House::new(env, listener, client, self.patience)))
+        Ok(Arc::new(Acceptor::new(
+            env,
+            listener,
+            client,
+            self.patience,
+        )))
     }
 
     /// Asks the client what it saw; what must not be comes back as sentences.
     pub(super) async fn finish<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
-        house: &House<R>,
+        acceptor: &Acceptor<R>,
     ) -> Result<Vec<String>, Failure> {
         // Whoever waits at the door by now, after a broken connection, is not to wait for ever.
-        drop(house.listener().take());
-        let mut broken = std::mem::take(&mut *house.broken());
-        if let Some(client) = &house.client {
+        drop(acceptor.listener().take());
+        let mut broken = std::mem::take(&mut *acceptor.broken());
+        if let Some(client) = &acceptor.client {
             let report = client.report(env, self.patience).await?;
             report.tell(env);
             broken.extend(report.violations());

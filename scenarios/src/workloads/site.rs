@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::http_connection::{Connection, Endpoint};
+use super::http_connection::{Connection, Endpoint, wrong_status};
 use super::robots::AGENT;
 use crate::protocol::http::Method;
 
@@ -20,7 +20,7 @@ mod visitors;
 
 pub(super) use visitors::Visitors;
 
-/// What the site holds, and what was asked of it.
+/// The contents of a site, and the requests it has seen.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct SiteReport {
     pub(super) pages: Vec<SitePage>,
@@ -60,11 +60,11 @@ impl SiteReport {
         let mut visitor = Visitor::new(env, "report")?;
         let status = visitor.get("/site-report").await?;
         // Some sites answer with a page to whatever they do not know; what type a report has is not theirs to say.
-        let told = serde_json::from_slice::<Value>(visitor.body());
-        let (200, Ok(told)) = (status, told) else {
+        let message = serde_json::from_slice::<Value>(visitor.body());
+        let (200, Ok(message)) = (status, message) else {
             return Ok(None);
         };
-        let report = serde_json::from_value(told);
+        let report = serde_json::from_value(message);
         report.map(Some).map_err(|error| {
             Failure::wrong_content(format!(
                 "the site's own /site-report cannot be read: {error}"
@@ -142,7 +142,7 @@ impl<R: Runtime> Visitor<R> {
         name.clone_into(&mut self.name);
     }
 
-    /// Where the site begins: its top, or what the target's URL names.
+    /// The root of the site: its top, or the path in the target's URL.
     pub(super) fn root(&self) -> Result<Url, Failure> {
         let (authority, path) = (self.endpoint.authority(), self.endpoint.path("/"));
         let root = Url::parse(&format!("http://{authority}{path}"));
@@ -176,10 +176,7 @@ impl<R: Runtime> Visitor<R> {
     pub(super) async fn get_ok(&mut self, path: &str) -> Result<(), Failure> {
         match self.get(path).await? {
             200 => Ok(()),
-            status => {
-                let answer = format!("GET {path} answered {status}");
-                Err(Failure::new(Failure::STATUS, answer))
-            }
+            status => Err(wrong_status(path, status)),
         }
     }
 
@@ -193,13 +190,13 @@ impl<R: Runtime> Visitor<R> {
         self.connection.body_mut()
     }
 
-    /// Whether the last answer was a page.
+    /// True if the last response was a page.
     pub(super) fn is_html(&self) -> bool {
         let content_type = self.connection.content_type().unwrap_or_default();
         content_type.to_ascii_lowercase().starts_with(b"text/html")
     }
 
-    /// Where the last answer, to a request of `address`, sends its reader.
+    /// The target of a redirect in the last response, to a request of `address`.
     pub(super) fn leads_to(&self, address: &Url) -> Option<Url> {
         let location = std::str::from_utf8(self.connection.location()?).ok()?;
         address.join(location).ok()

@@ -8,19 +8,12 @@ use std::time::Duration;
 use photofinish_harness::runtime::{Runtime, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
+use super::params::NoParams;
 use super::tallies::exactly;
 
-/// The workload.
 #[derive(Debug)]
 pub struct Spawn;
-
-/// It has none.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Params {}
 
 impl Workload for Spawn {
     const ABOUT: About = About {
@@ -30,16 +23,16 @@ impl Workload for Spawn {
         targets: &[],
         needs: &[],
     };
-    type Params = Params;
+    type Params = NoParams;
     nothing_shared!();
     no_session!();
 
-    fn new(_: Params, _: Duration) -> Result<Self, ParamError> {
+    fn new(_: NoParams, _: Duration) -> Result<Self, ParamError> {
         Ok(Self)
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), op: u64) -> Result<(), Failure> {
         let came_back = env.runtime.spawn(async move { op }).join().await?;
-        exactly(op, came_back, "is the number that came back")
+        exactly(op, came_back, "as the result of a task")
     }
 }

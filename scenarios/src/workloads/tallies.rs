@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::workload::Failure;
 
-/// Which of a number of items were seen, and how often.
+/// Counts how often each of a number of items was seen.
 #[derive(Debug)]
 pub(super) struct Ledger {
     seen: Vec<AtomicU32>,
@@ -28,7 +28,7 @@ impl Ledger {
         self.seen[item as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often items were seen, all together.
+    /// The sum over all items.
     pub(super) fn noted(&self) -> u32 {
         let counts = self.seen.iter();
         counts.map(|count| count.load(Ordering::Relaxed)).sum()
@@ -40,7 +40,7 @@ impl Ledger {
             let count = count.load(Ordering::Relaxed);
             if count != 1 {
                 return Err(Failure::wrong_content(format!(
-                    "{thing} {item} was seen {count} times, not once"
+                    "expected {thing} {item} once, got it {count} times"
                 )));
             }
         }
@@ -48,7 +48,7 @@ impl Ledger {
     }
 }
 
-/// How many there are at the same time, now and at the most.
+/// A gauge with its maximum.
 #[derive(Debug, Default)]
 pub(super) struct Peak {
     now: AtomicI64,
@@ -68,17 +68,17 @@ impl Peak {
     }
 
     /// One more until the guard is dropped.
-    pub(super) fn enter(self: &Arc<Self>) -> Inside {
+    pub(super) fn enter(self: &Arc<Self>) -> PeakGuard {
         self.up();
-        Inside(Arc::clone(self))
+        PeakGuard(Arc::clone(self))
     }
 
-    /// How many there are.
+    /// The value now.
     pub(super) fn now(&self) -> i64 {
         self.now.load(Ordering::Acquire)
     }
 
-    /// How many there ever were at once.
+    /// The maximum so far.
     pub(super) fn most(&self) -> i64 {
         self.most.load(Ordering::Acquire)
     }
@@ -86,20 +86,17 @@ impl Peak {
     /// Never more than `limit`; `things` is what is counted, with what it does: `jobs ran`.
     pub(super) fn at_most(&self, limit: u32, things: &str) -> Result<(), Failure> {
         let most = self.most();
-        if most <= i64::from(limit) {
-            return Ok(());
-        }
-        Err(Failure::wrong_content(format!(
-            "{most} {things} at once, of {limit} allowed"
-        )))
+        ensure(most <= i64::from(limit), || {
+            format!("expected at most {limit} {things} at once, got {most}")
+        })
     }
 }
 
 /// One of those that a [`Peak`] counts.
 #[derive(Debug)]
-pub(super) struct Inside(Arc<Peak>);
+pub(super) struct PeakGuard(Arc<Peak>);
 
-impl Drop for Inside {
+impl Drop for PeakGuard {
     fn drop(&mut self) {
         self.0.down();
     }
@@ -118,12 +115,24 @@ pub(super) fn not_early(due: Instant, woke: Instant) -> Result<(), Failure> {
 
 /// `what` has to take `least`, and took `took`: longer is a result, shorter is wrong.
 pub(super) fn no_shorter(least: Duration, took: Duration, what: &str) -> Result<(), Failure> {
-    if took >= least {
-        return Ok(());
+    ensure(took >= least, || {
+        format!("expected {what} to take at least {least:?}, took {took:?}")
+    })
+}
+
+/// Wrong content unless `holds`.
+pub(super) fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failure> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Failure::wrong_content(message()))
     }
-    Err(Failure::wrong_content(format!(
-        "{what} took {took:?}, and takes {least:?} at the least"
-    )))
+}
+
+/// The detail of a failure, or nothing.
+#[cfg(test)]
+pub(super) fn detail<T>(verdict: Result<T, Failure>) -> String {
+    verdict.map_or_else(|failure| failure.detail, |_| String::new())
 }
 
 /// `expected` of `things`, neither more nor less.
@@ -132,12 +141,9 @@ pub(super) fn exactly<N: Eq + std::fmt::Display>(
     seen: N,
     things: &str,
 ) -> Result<(), Failure> {
-    if seen == expected {
-        return Ok(());
-    }
-    Err(Failure::wrong_content(format!(
-        "{seen} {things}, not {expected}"
-    )))
+    ensure(seen == expected, || {
+        format!("expected {expected} {things}, got {seen}")
+    })
 }
 
 #[cfg(test)]
@@ -154,21 +160,21 @@ mod tests {
             assert_eq!(found, expected.map_err(str::to_owned), "{noted:?}");
         };
         check(&[2, 0, 1], Ok(()));
-        check(&[2, 0], Err("job 1 was seen 0 times, not once"));
-        check(&[0, 1, 2, 1], Err("job 1 was seen 2 times, not once"));
+        check(&[2, 0], Err("expected job 1 once, got it 0 times"));
+        check(&[0, 1, 2, 1], Err("expected job 1 once, got it 2 times"));
     }
 
     #[test]
     fn one_too_many_at_once_is_seen_even_after_it_left() {
         let peak = Arc::new(Peak::default());
         let three = [peak.enter(), peak.enter(), peak.enter()];
-        assert!(peak.at_most(3, "jobs ran").is_ok());
+        assert!(peak.at_most(3, "jobs").is_ok());
         drop(peak.enter());
         drop(three);
         assert_eq!((peak.now(), peak.most()), (0, 4));
-        let failure = peak.at_most(3, "jobs ran").unwrap_err();
+        let failure = peak.at_most(3, "jobs").unwrap_err();
         assert_eq!(failure.kind, Failure::WRONG_CONTENT);
-        assert_eq!(failure.detail, "4 jobs ran at once, of 3 allowed");
+        assert_eq!(failure.detail, "expected at most 3 jobs at once, got 4");
     }
 
     #[test]
@@ -188,7 +194,7 @@ mod tests {
         let failure = no_shorter(least, least / 4, "a task").unwrap_err();
         assert_eq!(
             failure.detail,
-            "a task took 5ms, and takes 20ms at the least"
+            "expected a task to take at least 20ms, took 5ms"
         );
     }
 
@@ -196,6 +202,6 @@ mod tests {
     fn a_count_that_is_off_is_told_with_what_it_should_be() {
         assert!(exactly(7, 7, "batches").is_ok());
         let failure = exactly(7, 6, "batches").unwrap_err();
-        assert_eq!(failure.detail, "6 batches, not 7");
+        assert_eq!(failure.detail, "expected 7 batches, got 6");
     }
 }

@@ -16,20 +16,18 @@ use super::params::require_waits;
 use super::parts::{joined, wait};
 use super::tallies::{Peak, exactly, no_shorter};
 
-/// The workload.
 #[derive(Debug)]
 pub struct Tasks {
     at_once: bool,
     waits: Vec<Duration>,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How long each wait lasts, in units.
+    /// Duration of each wait, in units.
     pub waits: Vec<f64>,
-    /// Whether each wait is a task, all of them started before the first is joined; else they follow one another.
+    /// Starts a task for each wait before it joins the first; without, the waits follow one another.
     pub at_once: bool,
 }
 
@@ -87,7 +85,7 @@ impl Tasks {
         for (wait, lasted) in self.waits.iter().zip(lasted) {
             no_shorter(*wait, *lasted, "a wait")?;
         }
-        exactly(0, waiting.now(), "waits that did not end")?;
+        exactly(0, waiting.now(), "waits after all have ended")?;
         let most = if self.at_once { self.waits.len() } else { 1 };
         waiting.at_most(u32::try_from(most).unwrap_or(u32::MAX), "waits")
     }
@@ -107,6 +105,7 @@ async fn wait_counted<R: Runtime>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tallies::detail;
     use super::*;
 
     const UNIT: Duration = Duration::from_millis(20);
@@ -114,15 +113,15 @@ mod tests {
     #[test]
     fn a_wait_that_is_left_out_or_too_short_is_caught() {
         let tasks = Tasks::new(Params::default(), UNIT).expect("sound");
-        let told = |lasted: &[Duration]| {
+        let message = |lasted: &[Duration]| {
             let verdict = tasks.check(&Peak::default(), lasted);
-            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+            detail(verdict)
         };
-        assert_eq!(told(&[UNIT, UNIT * 2]), "");
-        assert_eq!(told(&[UNIT]), "1 waits, not 2");
+        assert_eq!(message(&[UNIT, UNIT * 2]), "");
+        assert_eq!(message(&[UNIT]), "expected 2 waits, got 1");
         assert_eq!(
-            told(&[UNIT, UNIT]),
-            "a wait took 20ms, and takes 40ms at the least"
+            message(&[UNIT, UNIT]),
+            "expected a wait to take at least 40ms, took 20ms"
         );
     }
 
@@ -138,12 +137,12 @@ mod tests {
             (0..most).for_each(|_| waiting.up());
             (0..most).for_each(|_| waiting.down());
             let verdict = tasks.check(&waiting, &[UNIT, UNIT * 2]);
-            let told = verdict.map_or_else(|failure| failure.detail, |()| String::new());
-            assert_eq!(told, expected);
+            let message = detail(verdict);
+            assert_eq!(message, expected);
         };
         check(true, 2, "");
         check(false, 1, "");
-        check(false, 2, "2 waits at once, of 1 allowed");
+        check(false, 2, "expected at most 1 waits at once, got 2");
     }
 
     #[test]

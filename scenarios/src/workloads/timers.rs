@@ -22,13 +22,11 @@ const OVERSHOOT: &str = "timer_overshoot";
 
 const NS_PER_US: u64 = 1_000;
 
-/// The workload.
 #[derive(Debug)]
 pub struct Timers {
     params: Params,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -88,7 +86,7 @@ impl Workload for Timers {
     }
 }
 
-/// How long after its due time a sleep ended; one that ended before it has broken its promise.
+/// The time from the due time to the end of a sleep; an end before it breaks the promise.
 fn overshoot_ns(due: Instant, woke: Instant) -> Result<u64, Failure> {
     let early = due.saturating_duration_since(woke);
     if !early.is_zero() {

@@ -12,7 +12,7 @@ use photofinish_harness::runtime::{Runtime, Stream as _};
 use photofinish_harness::traffic::TrafficCounter;
 use photofinish_harness::workload::{Failure, RoundEnv};
 
-use super::census::{Census, Presence};
+use super::census::{Census, CensusGuard};
 
 /// The address of a peer.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +97,7 @@ impl Drop for Dialing<'_> {
 /// A stream that may be closed and opened again, with its read buffer.
 pub(super) struct Wire<R: Runtime> {
     stream: Option<Link<R>>,
-    presence: Option<Presence>,
+    presence: Option<CensusGuard>,
     received: Buffer,
     traffic: TrafficCounter,
 }

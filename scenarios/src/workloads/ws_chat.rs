@@ -16,7 +16,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::params::{require, require_path};
+use super::params::{count, require, require_path};
 use super::parts::joined;
 use super::request_count::wrong_requests_beside;
 use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
@@ -25,23 +25,21 @@ use crate::protocol::websocket::Utf8Bytes;
 /// The most clients in a room.
 const MOST_CLIENTS: u32 = 1_000;
 
-/// The workload.
 #[derive(Debug)]
 pub struct WsChat {
     params: Params,
     /// Rooms so far: no two sessions share one.
     rooms: AtomicU64,
-    /// What clients heard after the last message.
-    unasked: Mutex<Vec<String>>,
+    /// Messages received after the last one was sent.
+    unexpected: Mutex<Vec<String>>,
     /// Clients who had to be replaced in the rooms that were closed.
     replaced: AtomicU64,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// What the rooms' names are appended to, after a `/`; a path in the target's URL wins.
+    /// Prefix of the rooms' paths, followed by `/` and a name; a path in the target's URL wins.
     pub path: String,
     /// Clients in a room.
     pub clients: NonZeroU32,
@@ -53,7 +51,7 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             path: "/chat".to_owned(),
-            clients: const { NonZeroU32::new(20).expect("not zero") },
+            clients: count(20),
             leave_every: 10,
         }
     }
@@ -86,7 +84,7 @@ impl Workload for WsChat {
         Ok(Self {
             params,
             rooms: AtomicU64::new(0),
-            unasked: Mutex::default(),
+            unexpected: Mutex::default(),
             replaced: AtomicU64::new(0),
         })
     }
@@ -129,9 +127,12 @@ impl Workload for WsChat {
         let Some(room) = session.room else { return };
         for mut client in room.clients {
             // A server that does not say goodbye is none of this workload's business; what it sends is.
-            if let Ok(Ok(late)) = env.runtime.timeout(PATIENCE, client.leave()).await {
-                let unasked = late.iter().map(|text| room.log.unasked(text).detail);
-                self.unasked.lock().expect("nothing panics").extend(unasked);
+            if let Ok(Ok(late)) = env.runtime.timeout(PATIENCE, client.close()).await {
+                let unexpected = late.iter().map(|text| room.log.unexpected(text).detail);
+                self.unexpected
+                    .lock()
+                    .expect("nothing panics")
+                    .extend(unexpected);
             }
         }
     }
@@ -140,7 +141,7 @@ impl Workload for WsChat {
         let clients = u64::from(self.params.clients.get());
         // Each of them said something when it came.
         let first = self.rooms.load(Ordering::Relaxed) * clients;
-        let mut violations = std::mem::take(&mut *self.unasked.lock().expect("nothing panics"));
+        let mut violations = std::mem::take(&mut *self.unexpected.lock().expect("nothing panics"));
         violations.extend(wrong_requests_beside(totals, TARGET, 1, first));
         let came = totals.traffic[TARGET].connections.saturating_sub(first);
         let replaced = self.replaced.load(Ordering::Relaxed);
@@ -184,10 +185,10 @@ impl WsChat {
     }
 }
 
-/// What is wrong where not as many clients came as had to be replaced; after a failure whole rooms came anew.
+/// A violation unless as many clients came as had to be replaced; after a failure whole rooms came anew.
 fn wrong_newcomers(came: u64, replaced: u64, totals: &Totals) -> Option<String> {
     (totals.failed == 0 && came != replaced)
-        .then(|| format!("{replaced} clients had to be replaced, and {came} came"))
+        .then(|| format!("expected {replaced} new clients, got {came}"))
 }
 
 /// The clients of one room, and what was said in it.
@@ -207,10 +208,10 @@ impl<R: Runtime> Room<R> {
 
     /// Has client `index` leave, and a new one take its place.
     async fn replace(&mut self, env: &Env<R>, index: usize) -> Result<(), Failure> {
-        let leaving = self.clients[index].leave();
+        let leaving = self.clients[index].close();
         let late = in_time(env, "a client's goodbye was not answered", leaving).await?;
         if let Some(text) = late.first() {
-            return Err(self.log.unasked(text));
+            return Err(self.log.unexpected(text));
         }
         self.clients[index] = self.newcomer(env).await?;
         Ok(())
@@ -219,7 +220,7 @@ impl<R: Runtime> Room<R> {
     /// Has client `speaker` say the next message, and everybody hear it.
     async fn say(&mut self, env: &Env<R>, speaker: usize) -> Result<(), Failure> {
         let message = self.log.next();
-        self.clients[speaker].say(&message).await?;
+        self.clients[speaker].send(&message).await?;
         let lost = format!("`{message}` was not heard");
         let listening = self.clients.drain(..).map(|client| {
             let (runtime, lost) = (env.runtime.clone(), lost.clone());
@@ -241,12 +242,12 @@ async fn listen<R: Runtime>(
     mut client: Connection<R>,
     lost: String,
 ) -> Result<(Connection<R>, Vec<Utf8Bytes>), Failure> {
-    let first = match runtime.timeout(PATIENCE, client.hear()).await {
+    let first = match runtime.timeout(PATIENCE, client.receive()).await {
         Ok(heard) => heard?,
         Err(_) => return Err(too_late(&lost)),
     };
     let mut texts = vec![first];
-    while let Some(more) = client.overhear()? {
+    while let Some(more) = client.try_receive()? {
         texts.push(more);
     }
     Ok((client, texts))
@@ -259,19 +260,19 @@ async fn in_time<R: Runtime, T: Send>(
 ) -> Result<T, Failure> {
     match env.runtime.timeout(PATIENCE, exchange).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Failure::new(Failure::TIMEOUT, told(what))),
+        Err(_) => Err(Failure::new(Failure::TIMEOUT, message(what))),
     }
 }
 
 fn too_late(lost: &str) -> Failure {
-    Failure::wrong_content(told(lost))
+    Failure::wrong_content(message(lost))
 }
 
-fn told(what: &str) -> String {
+fn message(what: &str) -> String {
     format!("{what} within {} s", PATIENCE.as_secs())
 }
 
-/// What was said in a room, against which is held what its clients hear.
+/// The messages of a room, to check those that its clients receive.
 #[derive(Debug, Default)]
 struct Log {
     said: u64,
@@ -284,7 +285,7 @@ impl Log {
         format!("message {}", self.said)
     }
 
-    /// What one client heard since the message before the last must be the last one, once.
+    /// Checks that a client received the last message once, and nothing else since the one before.
     fn check(&self, heard: &[Utf8Bytes]) -> Result<(), Failure> {
         let [first, more @ ..] = heard else {
             return Err(Failure::wrong_content(format!(
@@ -293,10 +294,10 @@ impl Log {
             )));
         };
         match number(first) {
-            Some(number) if number == self.said => {
-                more.first().map_or(Ok(()), |more| Err(self.unasked(more)))
-            }
-            Some(number) if number < self.said => Err(self.unasked(first)),
+            Some(number) if number == self.said => more
+                .first()
+                .map_or(Ok(()), |more| Err(self.unexpected(more))),
+            Some(number) if number < self.said => Err(self.unexpected(first)),
             _ => Err(Failure::wrong_content(format!(
                 "`{first}` was heard instead of message {}",
                 self.said
@@ -304,8 +305,8 @@ impl Log {
         }
     }
 
-    /// What is wrong with `text`, which came though nothing was to be heard.
-    fn unasked(&self, text: &str) -> Failure {
+    /// The failure that `text` came although no message was due.
+    fn unexpected(&self, text: &str) -> Failure {
         let wrong = match number(text) {
             Some(number) if (1..=self.said).contains(&number) => "twice or out of order",
             _ => "and was never said",
@@ -325,7 +326,7 @@ fn number(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// What a client hears of a room in which three messages were said, at the third.
+    /// Checks what a client receives with the third message of a room.
     fn heard(texts: &[&'static str]) -> Result<(), Failure> {
         let mut log = Log::default();
         let said: Vec<String> = std::iter::repeat_with(|| log.next()).take(3).collect();
@@ -341,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_client_that_stays_when_it_should_leave_is_caught() {
-        let told = |came, failed| {
+        let message = |came, failed| {
             let totals = Totals {
                 sessions: 1,
                 succeeded: 20,
@@ -350,17 +351,17 @@ mod tests {
             };
             wrong_newcomers(came, 2, &totals)
         };
-        assert_eq!(told(2, 0), None);
-        assert_eq!(told(20, 1), None);
+        assert_eq!(message(2, 0), None);
+        assert_eq!(message(20, 1), None);
         assert_eq!(
-            told(1, 0).as_deref(),
-            Some("2 clients had to be replaced, and 1 came")
+            message(1, 0).as_deref(),
+            Some("expected 2 new clients, got 1")
         );
     }
 
     #[test]
     fn a_message_lost_doubled_out_of_order_or_never_said_is_told_as_what_it_is() {
-        for (texts, told) in [
+        for (texts, message) in [
             (&[][..], "message 3 was not heard"),
             (&["message 3", "message 3"], "`message 3` was heard twice"),
             (
@@ -376,7 +377,7 @@ mod tests {
         ] {
             let failure = heard(texts).unwrap_err();
             assert_eq!(failure.kind, Failure::WRONG_CONTENT, "{texts:?}");
-            assert!(failure.detail.starts_with(told), "{failure}");
+            assert!(failure.detail.starts_with(message), "{failure}");
         }
     }
 }

@@ -15,13 +15,13 @@ use crate::protocol::websocket::{Client, Utf8Bytes, WebSocketError};
 /// Name of the target that WebSocket workloads talk to.
 pub(super) const TARGET: &str = "ws";
 
-/// How long a message may take before it counts as lost; without a limit, a lost one would hold up the round for ever.
+/// Time after which a message counts as lost; without a limit, a lost one would hold up the round for ever.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Room for several short messages to arrive in one read.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Where the target is, and what a user said of its path.
+/// The WebSocket target: its address, and a path if its URL has one.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     address: Address,
@@ -41,7 +41,7 @@ impl Endpoint {
         })
     }
 
-    /// What to ask for where the scenario says `path`: a path in the target's URL wins.
+    /// The URI of `path`: a path in the target's URL wins.
     pub(super) fn uri(&self, path: &str) -> String {
         let path = self.path.as_deref().unwrap_or(path);
         format!("ws://{}{path}", self.authority)
@@ -94,7 +94,7 @@ impl<R: Runtime> Connection<R> {
     }
 
     /// Sends one message.
-    pub(super) async fn say(&mut self, text: &str) -> Result<(), Failure> {
+    pub(super) async fn send(&mut self, text: &str) -> Result<(), Failure> {
         let (mut transfer, client) = self.transfer()?;
         client.send(text).map_err(failure)?;
         flush(&mut transfer, client).await?;
@@ -103,17 +103,17 @@ impl<R: Runtime> Connection<R> {
     }
 
     /// Waits for the next message.
-    pub(super) async fn hear(&mut self) -> Result<Utf8Bytes, Failure> {
+    pub(super) async fn receive(&mut self) -> Result<Utf8Bytes, Failure> {
         let (mut transfer, client) = self.transfer()?;
         let text = receive(&mut transfer, client)
             .await
-            .map_err(Broken::into_failure)?;
+            .map_err(ReceiveError::into_failure)?;
         transfer.end();
         Ok(text)
     }
 
     /// A message that has arrived together with the last one, if there is one.
-    pub(super) fn overhear(&mut self) -> Result<Option<Utf8Bytes>, Failure> {
+    pub(super) fn try_receive(&mut self) -> Result<Option<Utf8Bytes>, Failure> {
         let (transfer, client) = self.transfer()?;
         let more = client.receive().map_err(failure)?;
         transfer.end();
@@ -121,15 +121,15 @@ impl<R: Runtime> Connection<R> {
     }
 
     /// Says goodbye and waits for the server's; gives the messages that still came.
-    pub(super) async fn leave(&mut self) -> Result<Vec<Utf8Bytes>, Failure> {
+    pub(super) async fn close(&mut self) -> Result<Vec<Utf8Bytes>, Failure> {
         let (mut transfer, client) = self.transfer()?;
         client.close().map_err(failure)?;
         let mut late = Vec::new();
         loop {
             match receive(&mut transfer, client).await {
                 Ok(text) => late.push(text),
-                Err(Broken::Protocol(WebSocketError::Closed)) => return Ok(late),
-                Err(broken) => return Err(broken.into_failure()),
+                Err(ReceiveError::Protocol(WebSocketError::Closed)) => return Ok(late),
+                Err(error) => return Err(error.into_failure()),
             }
         }
     }
@@ -148,15 +148,15 @@ impl<R: Runtime> Connection<R> {
 async fn receive<R: Runtime>(
     transfer: &mut Transfer<'_, R>,
     client: &mut Client,
-) -> Result<Utf8Bytes, Broken> {
+) -> Result<Utf8Bytes, ReceiveError> {
     loop {
         let received = client.receive();
         // Also after an error: the answer to the server's close has to be sent.
-        flush(transfer, client).await.map_err(Broken::Other)?;
+        flush(transfer, client).await.map_err(ReceiveError::Other)?;
         match received {
             Ok(Some(text)) => return Ok(text),
-            Ok(None) => feed(transfer, client).await.map_err(Broken::Other)?,
-            Err(error) => return Err(Broken::Protocol(error)),
+            Ok(None) => feed(transfer, client).await.map_err(ReceiveError::Other)?,
+            Err(error) => return Err(ReceiveError::Protocol(error)),
         }
     }
 }
@@ -186,13 +186,13 @@ async fn feed<R: Runtime>(
     Ok(())
 }
 
-/// Why nothing was heard.
-enum Broken {
+/// The reason why no message came.
+enum ReceiveError {
     Protocol(WebSocketError),
     Other(Failure),
 }
 
-impl Broken {
+impl ReceiveError {
     fn into_failure(self) -> Failure {
         match self {
             Self::Protocol(error) => failure(error),

@@ -1,7 +1,7 @@
 //! `ws-echo`: messages to an echo server over one WebSocket, one after another.
 //!
 //! Each message is unlike any other of its session, so that an answer that is lost, doubled or out of order shows as
-//! what it is. An answer that came unasked for is found with the message before it, with the next one, or at the end.
+//! what it is. An answer that came unexpected for is found with the message before it, with the next one, or at the end.
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
@@ -13,19 +13,18 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::params::require_path;
+use super::params::{count, require_path};
 use super::request_count::wrong_requests;
+use super::tallies::ensure;
 use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
 
-/// The workload.
 #[derive(Debug)]
 pub struct WsEcho {
     params: Params,
-    /// What sessions heard after their last answer.
-    unasked: Mutex<Vec<String>>,
+    /// Messages received after the last echo.
+    unexpected: Mutex<Vec<String>>,
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
@@ -39,7 +38,7 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             path: "/echo".to_owned(),
-            messages: const { NonZeroU32::new(5).expect("not zero") },
+            messages: count(5),
         }
     }
 }
@@ -67,7 +66,7 @@ impl Workload for WsEcho {
         require_path("path", &params.path)?;
         Ok(Self {
             params,
-            unasked: Mutex::default(),
+            unexpected: Mutex::default(),
         })
     }
 
@@ -104,16 +103,19 @@ impl Workload for WsEcho {
         // A server that does not say goodbye is none of this workload's business; its answers are.
         if let Ok(Ok(late)) = env
             .runtime
-            .timeout(PATIENCE, session.connection.leave())
+            .timeout(PATIENCE, session.connection.close())
             .await
         {
-            let unasked = late.iter().map(|text| unasked(text).detail);
-            self.unasked.lock().expect("nothing panics").extend(unasked);
+            let unexpected = late.iter().map(|text| unexpected(text).detail);
+            self.unexpected
+                .lock()
+                .expect("nothing panics")
+                .extend(unexpected);
         }
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
-        let mut violations = std::mem::take(&mut *self.unasked.lock().expect("nothing panics"));
+        let mut violations = std::mem::take(&mut *self.unexpected.lock().expect("nothing panics"));
         let each = self.params.messages.get().into();
         violations.extend(wrong_requests(totals, TARGET, each));
         violations
@@ -129,27 +131,24 @@ impl<R: Runtime> Session<R> {
         for _ in 0..messages {
             self.said += 1;
             let message = format!("message {}", self.said);
-            self.connection.say(&message).await?;
-            let answer = self.connection.hear().await?;
+            self.connection.send(&message).await?;
+            let answer = self.connection.receive().await?;
             env.traffic[TARGET].answered();
             check(&message, &answer)?;
         }
         self.connection
-            .overhear()?
-            .map_or(Ok(()), |text| Err(unasked(&text)))
+            .try_receive()?
+            .map_or(Ok(()), |text| Err(unexpected(&text)))
     }
 }
 
 fn check(message: &str, answer: &str) -> Result<(), Failure> {
-    if answer == message {
-        return Ok(());
-    }
-    Err(Failure::wrong_content(format!(
-        "`{message}` was answered with `{answer}`"
-    )))
+    ensure(answer == message, || {
+        format!("`{message}` was answered with `{answer}`")
+    })
 }
 
-fn unasked(text: &str) -> Failure {
+fn unexpected(text: &str) -> Failure {
     Failure::wrong_content(format!("`{text}` came once more than it was sent"))
 }
 

@@ -127,29 +127,29 @@ fn an_excess_permit_is_noticed() {
     };
     check(
         Subject::of::<HttpLimited>(json!({})),
-        CONCURRENT,
-        "operation 0: 6 requests were in flight at once, of 5 allowed",
+        AT_ONCE,
+        "operation 0: expected at most 5 requests in flight at once, got 6",
     );
     check(
         Subject::of::<JobQueue>(json!({})),
-        CONCURRENT,
-        "operation 0: 4 jobs ran at once, of 3 allowed",
+        AT_ONCE,
+        "operation 0: expected at most 3 jobs at once, got 4",
     );
     check(
         Subject::of::<FileLines>(json!({})),
         TASKS,
-        "11 files were read at once, of 10 allowed",
+        "expected at most 10 files at once, got 11",
     );
     // All parts wait for a semaphore whose only permit is taken: with one more, they do not wait.
     check(
         Subject::of::<IdleTasks>(json!({ "count": 50 })),
-        CONCURRENT,
-        "parts waited at once, not 50",
+        AT_ONCE,
+        "expected 50 parts waiting at once, got ",
     );
     check(
         Subject::of::<IdleConnections>(json!({ "count": 50 })),
-        CONCURRENT,
-        "parts waited at once, not 50",
+        AT_ONCE,
+        "expected 50 parts waiting at once, got ",
     );
 }
 
@@ -164,7 +164,7 @@ fn an_excess_connection_of_a_pool_is_noticed() {
             CONCURRENT,
             &[(
                 Promise::Permits,
-                "3 connections were open at once, of 2 allowed",
+                "expected at most 2 open connections, got 3",
             )],
         );
 }
@@ -176,30 +176,30 @@ fn a_channel_that_loses_duplicates_or_swaps_items_or_exceeds_its_capacity_is_not
         &[
             (
                 Promise::ItemLost,
-                "operation 0: URL 0 was seen 0 times, not once",
+                "operation 0: expected URL 0 once, got it 0 times",
             ),
             (
                 Promise::ItemDoubled,
-                "operation 0: URL 0 was seen 2 times, not once",
+                "operation 0: expected URL 0 once, got it 2 times",
             ),
         ],
     );
     Subject::of::<JobQueue>(json!({})).notices(
         CONCURRENT,
         &[
-            (Promise::ItemLost, "was seen 0 times, not once"),
-            (Promise::ItemDoubled, "was seen 2 times, not once"),
+            (Promise::ItemLost, "once, got it 0 times"),
+            (Promise::ItemDoubled, "once, got it 2 times"),
             (
                 Promise::Capacity,
-                "jobs were taken on and not done at once, of 15 allowed",
+                "expected at most 15 unfinished jobs at once, got ",
             ),
         ],
     );
     Subject::of::<AsCompleted>(json!({})).notices(
         ALL,
         &[
-            (Promise::ItemLost, "was seen 0 times, not once"),
-            (Promise::ItemDoubled, "was seen 2 times, not once"),
+            (Promise::ItemLost, "once, got it 0 times"),
+            (Promise::ItemDoubled, "once, got it 2 times"),
             (Promise::ItemsSwapped, "operation 0: results came as ["),
         ],
     );
@@ -234,7 +234,7 @@ fn a_task_that_never_runs_and_a_changed_result_are_noticed() {
     let changed = |subject: Subject, runtimes, report| {
         subject.notices(runtimes, &[(Promise::ResultChanged, report)]);
     };
-    let other_number = "operation 0: 1 is the number that came back, not 0";
+    let other_number = "operation 0: expected 0 as the result of a task, got 1";
     changed(Subject::of::<Spawn>(json!({})), ALL, other_number);
     changed(
         Subject::of::<NestedBlockOn>(json!({})),
@@ -244,7 +244,7 @@ fn a_task_that_never_runs_and_a_changed_result_are_noticed() {
     changed(
         Subject::of::<CpuOffload>(json!({ "repeats": 1 })),
         ALL,
-        "operation 0: the sums are [333283335001,",
+        "got [333283335001,",
     );
 }
 
@@ -253,12 +253,12 @@ fn a_lost_panic_message_and_a_failure_of_all_tasks_are_noticed() {
     let by_panic = Subject::of::<Failures>(json!({ "by": "panic" }));
     let lost = [(
         Promise::MessageChanged,
-        "operation 0: the tasks came to [Ok(Ok(0)), Err(Panicked(\"something went wrong\"))",
+        "got [Ok(Ok(0)), Err(Panicked(\"something went wrong\"))",
     )];
     by_panic.notices(ALL, &lost);
     let spread = [(
         Promise::TaskLost,
-        "operation 0: the tasks came to [Err(Cancelled), Err(Cancelled), Err(Cancelled)]",
+        "got [Err(Cancelled), Err(Cancelled), Err(Cancelled)]",
     )];
     Subject::of::<Failures>(json!({})).notices(ALL, &spread);
 }
@@ -325,7 +325,7 @@ fn a_wait_that_ends_early_is_noticed() {
     check(
         Subject::of::<HttpRetry>(json!({ "path": "/flaky/" })),
         ALL,
-        "operation N: attempt 2 came",
+        "operation N: expected attempt 2 at least",
     );
 }
 
@@ -351,8 +351,14 @@ fn lost_reads_and_writes_are_noticed() {
     Subject::of::<FileRead>(json!({})).notices(
         ALL,
         &[
-            (Promise::ReadShort, "operation 0: read 65535 bytes of 65536"),
-            (Promise::ReadSkipped, "operation 0: read 0 bytes of 65536"),
+            (
+                Promise::ReadShort,
+                "operation 0: expected 65536 bytes, got 65535",
+            ),
+            (
+                Promise::ReadSkipped,
+                "operation 0: expected 65536 bytes, got 0",
+            ),
         ],
     );
     Subject::of::<FileRandom>(json!({ "file_size": "1MiB" }))
@@ -371,15 +377,18 @@ fn lost_reads_and_writes_are_noticed() {
     Subject::of::<FileLines>(json!({})).notices(
         ALL,
         &[
-            (Promise::EntryLost, "operation 0: 199 files, not 200"),
-            (Promise::ReadShort, "lines in all files, not"),
+            (
+                Promise::EntryLost,
+                "operation 0: expected 200 files, got 199",
+            ),
+            (Promise::ReadShort, "lines in all files, got"),
         ],
     );
     Subject::of::<FileProcess>(json!({})).notices(
         ALL,
         &[(
             Promise::ReadShort,
-            "operation 0: 16383 bytes of a file, not 16384",
+            "operation 0: expected 16384 bytes of a file, got 16383",
         )],
     );
     Subject::of::<Download>(json!({ "documents": ["/documents/1.bin"] })).notices(

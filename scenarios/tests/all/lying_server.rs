@@ -66,7 +66,7 @@ fn a_request_that_succeeds_although_it_has_to_fail_is_noticed() {
         // Two of four kinds of failure involve the server.
         assert_eq!(round.ops, OPERATIONS / 2, "{runtime}");
         for kind in ["reset", "status"] {
-            let expected = format!("what had to fail as `{kind}` succeeded");
+            let expected = format!("expected failure `{kind}`, got success");
             let mut violations = round.violations.iter();
             let noticed = violations.any(|violation| violation.ends_with(&expected));
             assert!(noticed, "{runtime}: {expected}: {:?}", round.violations);

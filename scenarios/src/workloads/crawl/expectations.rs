@@ -11,7 +11,7 @@ use url::Url;
 use super::super::html_page::NO_TITLE;
 use super::super::site::{SitePage, SiteReport};
 
-/// What a crawl of the site must find.
+/// The pages that a crawl of the site must find.
 pub(super) fn expected(report: &SiteReport, root: &Url) -> BTreeMap<String, String> {
     let allowed = report.pages.iter().filter(|page| page.allowed);
     let entry = |page: &SitePage| {
@@ -34,7 +34,7 @@ pub(super) fn check_results(
             (None, _) => format!("{address} is in the results, and is no page to be visited"),
             (Some(_), None) => format!("{address} is in the results twice"),
             (Some(right), _) if right != title => {
-                format!("the title of {address} was read as `{title}`, not `{right}`")
+                format!("expected `{right}` as the title of {address}, got `{title}`")
             }
             _ => continue,
         };
@@ -49,7 +49,7 @@ pub(super) fn check_results(
     }
 }
 
-/// What the site saw: nothing disallowed, and where no crawl failed everything once for each crawl.
+/// Violations in the requests that the site saw: none disallowed, and if no crawl failed each once per crawl.
 pub(super) fn check_visits(report: &SiteReport, totals: &Totals) -> Vec<String> {
     let disallowed = (report.disallowed_requests > 0).then(|| {
         format!(
@@ -63,13 +63,14 @@ pub(super) fn check_visits(report: &SiteReport, totals: &Totals) -> Vec<String> 
     disallowed.into_iter().chain(counts).collect()
 }
 
-/// Whatever a crawl has to ask for, as often as that takes in `crawls` of them.
+/// Checks that the site saw each request as often as `crawls` make it.
 fn check_counts(report: &SiteReport, mut seen: BTreeMap<String, u64>, crawls: u64) -> Vec<String> {
     let mut broken = Vec::new();
     let mut exactly = |path: &str, times: u64| {
         let requests = seen.remove(path).unwrap_or(0);
-        (requests != times)
-            .then(|| format!("{requests} requests of {path} in {crawls} crawls, not {times}"))
+        (requests != times).then(|| {
+            format!("expected {times} requests of {path} in {crawls} crawls, got {requests}")
+        })
     };
     broken.extend(exactly("/robots.txt", crawls));
     for page in report.pages.iter().filter(|page| page.allowed) {
@@ -83,13 +84,14 @@ fn check_counts(report: &SiteReport, mut seen: BTreeMap<String, u64>, crawls: u6
     // What is left are broken links: there is no list of them, but none is tried twice.
     let too_often = seen.iter().filter(|(_, requests)| **requests > crawls);
     broken.extend(too_often.map(|(path, requests)| {
-        format!("{requests} requests of {path} in {crawls} crawls, not {crawls}")
+        format!("expected at most {crawls} requests of {path} in {crawls} crawls, got {requests}")
     }));
     broken
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::tallies::detail;
     use super::*;
 
     fn report() -> SiteReport {
@@ -112,19 +114,20 @@ mod tests {
     fn a_page_twice_a_page_missing_a_disallowed_page_and_a_wrong_title_are_caught() {
         let root = Url::parse("http://h:1/").expect("a URL");
         let expected = expected(&report(), &root);
-        let told = |results: &str| {
+        let message = |results: &str| {
             let verdict = check_results(&expected, results);
-            verdict.map_or_else(|failure| failure.detail, |()| String::new())
+            detail(verdict)
         };
         let (first, second) = ("http://h:1/\tRoot\n", "http://h:1/a\tno title\n");
-        assert_eq!(told(&[first, second].concat()), "");
-        assert_eq!(told(&[second, first].concat()), "", "in any order");
+        assert_eq!(message(&[first, second].concat()), "");
+        assert_eq!(message(&[second, first].concat()), "", "in any order");
         assert!(
-            told(&[first, second, first].concat()).contains("http://h:1/ is in the results twice")
+            message(&[first, second, first].concat())
+                .contains("http://h:1/ is in the results twice")
         );
-        assert!(told(first).contains("http://h:1/a is not in the results"));
-        assert!(told("http://h:1/private/x\tX\n").contains("no page to be visited"));
-        assert!(told("http://h:1/\tRooot\n").contains("read as `Rooot`, not `Root`"));
+        assert!(message(first).contains("http://h:1/a is not in the results"));
+        assert!(message("http://h:1/private/x\tX\n").contains("no page to be visited"));
+        assert!(message("http://h:1/\tRooot\n").contains("expected `Root` as the title"));
     }
 
     #[test]
@@ -141,18 +144,22 @@ mod tests {
             assert_eq!(check_visits(&report, &totals), expected, "{path}");
         };
         check("/", 2, &[]);
-        check("/", 3, &["3 requests of / in 2 crawls, not 2"]);
-        check("/a", 2, &["2 requests of /a in 2 crawls, not 4"]);
-        check("/moved", 0, &["0 requests of /moved in 2 crawls, not 2"]);
+        check("/", 3, &["expected 2 requests of / in 2 crawls, got 3"]);
+        check("/a", 2, &["expected 4 requests of /a in 2 crawls, got 2"]);
+        check(
+            "/moved",
+            0,
+            &["expected 2 requests of /moved in 2 crawls, got 0"],
+        );
         check(
             "/robots.txt",
             0,
-            &["0 requests of /robots.txt in 2 crawls, not 2"],
+            &["expected 2 requests of /robots.txt in 2 crawls, got 0"],
         );
         check(
             "/missing",
             3,
-            &["3 requests of /missing in 2 crawls, not 2"],
+            &["expected at most 2 requests of /missing in 2 crawls, got 3"],
         );
     }
 
@@ -177,7 +184,7 @@ mod tests {
             failed: 1,
             ..Totals::default()
         };
-        let told = check_visits(&report, &totals);
-        assert_eq!(told, ["1 requests of pages that robots.txt disallows"]);
+        let message = check_visits(&report, &totals);
+        assert_eq!(message, ["1 requests of pages that robots.txt disallows"]);
     }
 }

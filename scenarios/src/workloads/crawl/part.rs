@@ -18,11 +18,11 @@ use super::super::robots::Robots;
 use super::super::site::Visitor;
 use super::super::tallies::Peak;
 
-/// How many redirects in a row lead to the rules of a site at the most (RFC 9309, section 2.3.1.2).
+/// Maximum number of redirects to the rules of a site (RFC 9309, section 2.3.1.2).
 const ROBOTS_REDIRECTS: u32 = 5;
 
-/// What the parts of one crawl share.
-pub(super) struct Crawling<R: Runtime> {
+/// The state that the parts of one crawl share.
+pub(super) struct CrawlState<R: Runtime> {
     pub(super) frontier: Mutex<Frontier>,
     pub(super) under_way: Arc<Peak>,
     pub(super) results: PathBuf,
@@ -32,7 +32,7 @@ pub(super) struct Crawling<R: Runtime> {
     pub(super) backoff: Duration,
 }
 
-impl<R: Runtime> Crawling<R> {
+impl<R: Runtime> CrawlState<R> {
     pub(super) fn frontier(&self) -> MutexGuard<'_, Frontier> {
         self.frontier.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,7 +130,7 @@ fn is_redirect(status: u16) -> bool {
 pub(super) async fn take_part<R: Runtime>(
     runtime: R,
     mut visitor: Visitor<R>,
-    crawl: Arc<Crawling<R>>,
+    crawl: Arc<CrawlState<R>>,
     until_empty: bool,
 ) -> (Visitor<R>, Result<(), Failure>) {
     let visited = visit_pages(&runtime, &mut visitor, &crawl, until_empty).await;
@@ -140,7 +140,7 @@ pub(super) async fn take_part<R: Runtime>(
 async fn visit_pages<R: Runtime>(
     runtime: &R,
     visitor: &mut Visitor<R>,
-    crawl: &Crawling<R>,
+    crawl: &CrawlState<R>,
     until_empty: bool,
 ) -> Result<(), Failure> {
     let mut results = runtime.open(&crawl.results, OpenMode::Append).await?;

@@ -9,7 +9,7 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::Failure;
 
 use super::super::site::Visitor;
-use super::part::Crawling;
+use super::part::CrawlState;
 
 /// More addresses than that, pages or not, are no site for one operation.
 const MOST_ADDRESSES: u32 = 10_000;
@@ -18,25 +18,25 @@ const MOST_ADDRESSES: u32 = 10_000;
 pub(super) async fn survey<R: Runtime>(
     runtime: &R,
     visitor: &mut Visitor<R>,
-    crawl: &Crawling<R>,
+    crawl: &CrawlState<R>,
 ) -> Result<BTreeMap<String, String>, Failure> {
     let mut titles = BTreeMap::new();
     let mut visited = 0;
     while let Some(address) = crawl.next() {
         visited += 1;
         if visited > MOST_ADDRESSES {
-            let told =
+            let message =
                 format!("the site has more than {MOST_ADDRESSES} addresses, too many for a crawl");
-            return Err(Failure::new(Failure::IO, told));
+            return Err(Failure::new(Failure::IO, message));
         }
         if let Some(title) = crawl.visit(runtime, visitor, &address).await? {
             titles.insert(address.into(), title);
         }
     }
     if titles.is_empty() {
-        let told = "there is nothing to crawl: the root is no page of HTML, it leads to another site, or robots.txt \
+        let message = "there is nothing to crawl: the root is no page of HTML, it leads to another site, or robots.txt \
                     does not let us see it";
-        return Err(Failure::new(Failure::STATUS, told));
+        return Err(Failure::new(Failure::STATUS, message));
     }
     Ok(titles)
 }

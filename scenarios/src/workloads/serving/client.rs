@@ -28,7 +28,7 @@ pub(super) struct Client<R: Runtime> {
     wire: Mutex<Option<Wire<R>>>,
 }
 
-/// What the client tells in the end.
+/// The client's report on a round.
 #[derive(Debug, Deserialize)]
 pub(super) struct Report {
     wrong: Tally,
@@ -66,7 +66,7 @@ impl<R: Runtime> Client<R> {
             wire: Mutex::new(Some(wire)),
         };
         let command = json!({"load": {"address": address, "connections": env.concurrency}});
-        match client.ask(env, &command.to_string(), patience).await? {
+        match client.request(env, &command.to_string(), patience).await? {
             Reply::Loading(connections) if connections.get() == env.concurrency => Ok(client),
             other => Err(unexpected(&other)),
         }
@@ -81,22 +81,22 @@ impl<R: Runtime> Client<R> {
         wire.ok_or_else(|| Failure::new(Failure::IO, "the client cannot be reached any more"))
     }
 
-    pub(super) async fn say(&self, command: &str) -> Result<(), Failure> {
+    pub(super) async fn send(&self, command: &str) -> Result<(), Failure> {
         let mut wire = self.take_wire()?;
-        say_over(&mut wire, command).await?;
+        send_over(&mut wire, command).await?;
         *self.place() = Some(wire);
         Ok(())
     }
 
-    async fn ask(
+    async fn request(
         &self,
         env: &RoundEnv<R>,
         command: &str,
         patience: Duration,
     ) -> Result<Reply, Failure> {
         let mut wire = self.take_wire()?;
-        say_over(&mut wire, command).await?;
-        let replied = env.runtime.timeout(patience, hear(&mut wire)).await;
+        send_over(&mut wire, command).await?;
+        let replied = env.runtime.timeout(patience, receive(&mut wire)).await;
         let reply =
             replied.map_err(|_| Failure::new(Failure::TIMEOUT, "the client is silent"))??;
         *self.place() = Some(wire);
@@ -108,14 +108,14 @@ impl<R: Runtime> Client<R> {
         env: &RoundEnv<R>,
         patience: Duration,
     ) -> Result<Report, Failure> {
-        match self.ask(env, "\"report\"", patience).await? {
+        match self.request(env, "\"report\"", patience).await? {
             Reply::Report(report) => Ok(*report),
             other => Err(unexpected(&other)),
         }
     }
 }
 
-async fn say_over<R: Runtime>(wire: &mut Wire<R>, command: &str) -> Result<(), Failure> {
+async fn send_over<R: Runtime>(wire: &mut Wire<R>, command: &str) -> Result<(), Failure> {
     let mut transfer = wire.transfer();
     let mut line = format!("{command}\n").into_bytes();
     transfer.write(&mut line).await?;
@@ -123,7 +123,7 @@ async fn say_over<R: Runtime>(wire: &mut Wire<R>, command: &str) -> Result<(), F
     Ok(())
 }
 
-async fn hear<R: Runtime>(wire: &mut Wire<R>) -> Result<Reply, Failure> {
+async fn receive<R: Runtime>(wire: &mut Wire<R>) -> Result<Reply, Failure> {
     let mut transfer = wire.transfer();
     while !transfer.received().unread().ends_with(b"\n") {
         if !transfer.read().await? {
@@ -141,11 +141,11 @@ async fn hear<R: Runtime>(wire: &mut Wire<R>) -> Result<Reply, Failure> {
 }
 
 fn unexpected(reply: &Reply) -> Failure {
-    let told = match reply {
+    let message = match reply {
         Reply::Error(error) => format!("the client refused: {error}"),
         Reply::Loading(_) | Reply::Report(_) => "the client answered something else".to_owned(),
     };
-    Failure::new(Failure::IO, told)
+    Failure::new(Failure::IO, message)
 }
 
 impl Report {
@@ -156,12 +156,12 @@ impl Report {
     }
 
     pub(super) fn violations(&self) -> Vec<String> {
-        let told = |tally: &Tally, what: &str| {
+        let message = |tally: &Tally, what: &str| {
             let Tally { count, example } = tally;
             (*count > 0).then(|| format!("the client saw {count} {what}, such as: {example}"))
         };
-        let wrong = told(&self.wrong, "wrong answers");
-        let broken = told(&self.broken, "connections break");
+        let wrong = message(&self.wrong, "wrong answers");
+        let broken = message(&self.broken, "connections break");
         wrong.into_iter().chain(broken).collect()
     }
 }

@@ -42,7 +42,7 @@ impl<R: Runtime> Visitors<R> {
         visitors.for_each(|visitor| visitor.rename(name));
     }
 
-    /// How many there are.
+    /// The number of visitors.
     pub(in crate::workloads) fn count(&self) -> usize {
         self.places.len()
     }
@@ -85,7 +85,7 @@ impl<R: Runtime> Visitors<R> {
     }
 }
 
-/// Who is in this place, or somebody new.
+/// The visitor in this slot, or a new one.
 fn take<R: Runtime>(
     place: &mut Option<Visitor<R>>,
     env: &RoundEnv<R>,

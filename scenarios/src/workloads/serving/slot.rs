@@ -1,11 +1,11 @@
-//! A place for one connection at a time: a request awaited, read and answered, and the connections it serves to the
+//! A slot for one connection at a time: a request awaited, read and answered, and the connections it serves to the
 //! end.
 //!
-//! What fails or is given up closes its connection, because the stream is out of its place while it is in use. The end
+//! What fails or is given up closes its connection, because the stream is out of its slot while it is in use. The end
 //! has an order, so that the counts of both sides can be equal: the client is told to stop, each connection is served
 //! until the client closes it, and so are those that nobody had taken yet.
 //!
-//! What all places share is in `house.rs`; what requests and answers are as bytes, in `protocol/http_server.rs`.
+//! What all places share is in `acceptor.rs`; what requests and answers are as bytes, in `protocol/http_server.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::super::wire::Wire;
 use super::Handler;
-use super::house::House;
+use super::acceptor::Acceptor;
 use crate::protocol::http_server::{Request, Response};
 
 /// Kind of failure: nobody asked for anything in time.
@@ -27,9 +27,9 @@ const BAD_REQUEST: &str = "bad-request";
 /// Room for several common requests to arrive in one read.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// A place for one connection at a time.
-pub struct Place<R: Runtime, H> {
-    house: Arc<House<R>>,
+/// A slot for one connection at a time.
+pub struct Slot<R: Runtime, H> {
+    acceptor: Arc<Acceptor<R>>,
     handler: H,
     wire: Wire<R>,
     asked: Request,
@@ -37,35 +37,31 @@ pub struct Place<R: Runtime, H> {
     bytes: Vec<u8>,
 }
 
-impl<R: Runtime, H: Handler<R>> Place<R, H> {
-    /// A place for a connection; the fixed client's connection is taken at once.
-    pub(in crate::workloads) async fn open(
+impl<R: Runtime, H: Handler<R>> Slot<R, H> {
+    /// A slot for a connection; the fixed client's connection is taken at once.
+    pub async fn open(
         env: &RoundEnv<R>,
-        house: Arc<House<R>>,
+        acceptor: Arc<Acceptor<R>>,
         handler: H,
     ) -> Result<Self, Failure> {
-        let mut place = Self {
-            wire: Wire::new(&house.traffic, BUFFER_BYTES),
-            house,
+        let mut slot = Self {
+            wire: Wire::new(&acceptor.traffic, BUFFER_BYTES),
+            acceptor,
             handler,
             asked: Request::default(),
             answer: Response::default(),
             bytes: Vec::new(),
         };
-        if place.house.client.is_some() {
-            place.next_connection(env).await?;
+        if slot.acceptor.client.is_some() {
+            slot.next_connection(env).await?;
         }
-        Ok(place)
+        Ok(slot)
     }
 
     /// Awaits the next request, from whichever connection, and answers it.
-    pub(in crate::workloads) async fn operate(
-        &mut self,
-        env: &RoundEnv<R>,
-        op: u64,
-    ) -> Result<(), Failure> {
+    pub async fn operate(&mut self, env: &RoundEnv<R>, op: u64) -> Result<(), Failure> {
         if op == 0 {
-            self.house.begin_measurement().await?;
+            self.acceptor.begin_measurement().await?;
         }
         loop {
             if !self.wire.is_open() {
@@ -83,7 +79,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
         self.wire.received().clear();
         let accepted = env
             .runtime
-            .timeout(self.house.patience, self.house.accept());
+            .timeout(self.acceptor.patience, self.acceptor.accept());
         match accepted.await {
             Ok(accepted) => self.wire.attach(accepted?),
             Err(_) => return Err(self.waited_in_vain()),
@@ -93,7 +89,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
 
     /// The length of the next request of this connection; `None` where the client closed it.
     async fn next_request(&mut self, env: &RoundEnv<R>) -> Result<Option<usize>, Failure> {
-        let patience = self.house.patience;
+        let patience = self.acceptor.patience;
         match env.runtime.timeout(patience, self.read_request()).await {
             Ok(read) => read,
             Err(_) => Err(self.waited_in_vain()),
@@ -129,9 +125,9 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
         }
     }
 
-    /// Why there is no request, after the patience with it is at an end.
+    /// The failure of a wait for a request that timed out.
     fn waited_in_vain(&mut self) -> Failure {
-        let waited = format!("within {} ms", self.house.patience.as_millis());
+        let waited = format!("within {} ms", self.acceptor.patience.as_millis());
         let received = self.wire.received();
         let is_partial = !received.unread().is_empty();
         received.clear();
@@ -154,7 +150,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
         handled
     }
 
-    /// What the handler makes of the request that was read, as bytes; a client is answered also where it fails.
+    /// Encodes the handler's response to the request; a client gets one even if the handler fails.
     async fn make_answer(&mut self, env: &RoundEnv<R>) -> Result<(), Failure> {
         let Self {
             handler,
@@ -179,7 +175,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
     async fn send_answer(&mut self, env: &RoundEnv<R>) -> Result<(), Failure> {
         let mut transfer = self.wire.request();
         let write = transfer.write(&mut self.bytes);
-        match env.runtime.timeout(self.house.patience, write).await {
+        match env.runtime.timeout(self.acceptor.patience, write).await {
             Ok(written) => written?,
             Err(_) => return Err(Failure::new(Failure::TIMEOUT, "an answer was not taken")),
         }
@@ -188,22 +184,22 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
     }
 
     /// Serves what is under way to its end, after the clock has stopped.
-    pub(in crate::workloads) async fn close(mut self, env: &RoundEnv<R>) {
-        let Some(client) = &self.house.client else {
+    pub async fn close(mut self, env: &RoundEnv<R>) {
+        let Some(client) = &self.acceptor.client else {
             return;
         };
-        if !self.house.ending.swap(true, Ordering::Relaxed) {
-            let told = client.say("\"end\"").await;
-            self.note(told);
+        if !self.acceptor.ending.swap(true, Ordering::Relaxed) {
+            let message = client.send("\"end\"").await;
+            self.note(message);
         }
         let served = self.serve_until_closed(env).await;
         self.note(served);
         self.serve_those_not_taken(env).await;
     }
 
-    /// Where fewer sessions ran than were asked for, the others' connections still wait.
+    /// Serves the connections that still wait because fewer sessions ran than were requested.
     async fn serve_those_not_taken(&mut self, env: &RoundEnv<R>) {
-        while self.house.accepted.load(Ordering::Relaxed) < env.concurrency {
+        while self.acceptor.accepted.load(Ordering::Relaxed) < env.concurrency {
             let served = match self.next_connection(env).await {
                 Ok(()) => self.serve_until_closed(env).await,
                 Err(failure) => Err(failure),
@@ -218,7 +214,7 @@ impl<R: Runtime, H: Handler<R>> Place<R, H> {
 
     fn note(&self, outcome: Result<(), Failure>) {
         if let Err(failure) = outcome {
-            self.house
+            self.acceptor
                 .broken()
                 .push(format!("after the last operation: {failure}"));
         }

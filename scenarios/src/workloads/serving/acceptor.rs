@@ -1,7 +1,7 @@
 //! What all places for connections share: the door at which they take turns, and what is known of the whole round.
 //!
-//! A listener serves one caller, so one place at a time waits for the next connection. It is lent the listener, which
-//! comes back also when the wait is given up. What a place does with its connection is in `place.rs`, what the fixed
+//! A listener serves one caller, so one slot at a time waits for the next connection. It is lease the listener, which
+//! comes back also when the wait is given up. What a slot does with its connection is in `slot.rs`, what the fixed
 //! client is told in `client.rs`.
 
 use std::num::NonZeroU32;
@@ -17,8 +17,8 @@ use super::super::wire::Link;
 use super::CLIENT;
 use super::client::Client;
 
-/// What all places for connections share.
-pub struct House<R: Runtime> {
+/// Accepts connections for all slots of a round.
+pub struct Acceptor<R: Runtime> {
     /// `None` while somebody waits for the next connection.
     listener: Mutex<Option<R::Listener>>,
     /// One permit: who has it may wait for the next connection.
@@ -27,13 +27,13 @@ pub struct House<R: Runtime> {
     pub(super) traffic: TrafficCounter,
     pub(super) patience: Duration,
     pub(super) client: Option<Client<R>>,
-    /// Whether the client was told to stop.
+    /// True once the client was told to stop.
     pub(super) ending: AtomicBool,
-    /// What failed after the last operation.
+    /// Failures after the last operation.
     broken: Mutex<Vec<String>>,
 }
 
-impl<R: Runtime> House<R> {
+impl<R: Runtime> Acceptor<R> {
     pub(super) fn new(
         env: &RoundEnv<R>,
         listener: R::Listener,
@@ -67,15 +67,15 @@ impl<R: Runtime> House<R> {
     /// The client is to forget the warm-up: once in a round, by the session that performs the first measured operation.
     pub(super) async fn begin_measurement(&self) -> Result<(), Failure> {
         match &self.client {
-            Some(client) => client.say("\"measure\"").await,
+            Some(client) => client.send("\"measure\"").await,
             None => Ok(()),
         }
     }
 
     pub(super) async fn accept(&self) -> Result<Link<R>, Failure> {
         let _turn = self.turn.acquire().await;
-        let mut lent = Lent::from(self);
-        let listener = lent.listener.as_mut();
+        let mut lease = ListenerLease::from(self);
+        let listener = lease.listener.as_mut();
         let listener =
             listener.ok_or_else(|| Failure::new(Failure::IO, "nobody listens any more"))?;
         let stream = listener.accept().await?;
@@ -85,21 +85,21 @@ impl<R: Runtime> House<R> {
     }
 }
 
-/// The listener while somebody waits at it; back in its place also when the wait is given up.
-struct Lent<'a, R: Runtime> {
-    house: &'a House<R>,
+/// The listener while somebody waits at it; back in its slot also when the wait is given up.
+struct ListenerLease<'a, R: Runtime> {
+    acceptor: &'a Acceptor<R>,
     listener: Option<R::Listener>,
 }
 
-impl<'a, R: Runtime> From<&'a House<R>> for Lent<'a, R> {
-    fn from(house: &'a House<R>) -> Self {
-        let listener = house.listener().take();
-        Self { house, listener }
+impl<'a, R: Runtime> From<&'a Acceptor<R>> for ListenerLease<'a, R> {
+    fn from(acceptor: &'a Acceptor<R>) -> Self {
+        let listener = acceptor.listener().take();
+        Self { acceptor, listener }
     }
 }
 
-impl<R: Runtime> Drop for Lent<'_, R> {
+impl<R: Runtime> Drop for ListenerLease<'_, R> {
     fn drop(&mut self) {
-        *self.house.listener() = self.listener.take();
+        *self.acceptor.listener() = self.listener.take();
     }
 }
