@@ -1,8 +1,7 @@
-//! `as-completed`: tasks that take different times, their results taken in the order in which they come.
+//! `as-completed`: tasks of different durations, their results taken as they come.
 //!
-//! The results go through a channel to one part that takes them. In which order they come is a result (the shortest first
-//! where tasks run at once, else as started); that each comes once, none before its time, and none before one that was
-//! sent earlier, is checked.
+//! The results go through a channel to one part that takes them. Their order is a result: the shortest first if tasks
+//! run at once, else as started. Checked: each result comes once, none before its time, none before one sent earlier.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};

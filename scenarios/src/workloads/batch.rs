@@ -1,4 +1,4 @@
-//! `batch`: many items in batches, each batch at once, the next one when the last item of it is done.
+//! `batch`: items in batches; a batch runs at once, and the next one starts when its last item is done.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! `blocking-mistake`: a task that blocks its thread while it waits, beside another one; and the same done right.
 //!
-//! The operation takes about a unit either way. What differs is the neighbour: a bystander tells how late it was woken,
-//! which is the stall. Where a task has a thread of its own nothing is stalled, and the mistake is none.
+//! The operation takes about a unit either way. The neighbour shows the difference: a bystander records how late it was
+//! woken, which is the stall. If each task has a thread of its own, nothing is stalled.
 
 use std::time::{Duration, Instant};
 

@@ -1,10 +1,9 @@
 //! A pool of connections with a minimum and a maximum, built on the runtime's semaphore.
 //!
-//! The minimum is opened with the pool; more are opened on demand, up to the maximum, and kept. Whoever needs a
-//! connection waits for a place, but not for ever, then takes the connection that was given back last, or opens one. A
-//! [`Lease`] gives both back when it is dropped, whether its work succeeded, failed or was cancelled; a connection that
-//! is not usable afterwards is closed, and its place is free for a new one. Connections do not age here. What is pooled,
-//! and how it is counted, is the business of whoever implements [`Connect`].
+//! The minimum is opened with the pool; more are opened on demand, up to the maximum, and kept. A caller waits for a
+//! permit, with a timeout, then takes the connection returned last, or opens one. A [`Lease`] returns both when
+//! dropped, whether its work succeeded, failed or was cancelled; a connection that is not usable by then is closed.
+//! Connections do not age. [`Connect`] opens and counts them.
 
 use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};

@@ -1,7 +1,7 @@
-//! `cpu-offload`: sums of squares, handed to threads for blocking work or computed in the tasks themselves.
+//! `cpu-offload`: sums of squares, on threads for blocking work or in the tasks themselves.
 //!
-//! A bystander tells how late it was woken meanwhile: a task that computes holds up whoever shares its thread. Each sum is
-//! computed many times over, since one of them takes microseconds.
+//! A bystander records how late it was woken meanwhile: a task that computes holds up all others on its thread. Each
+//! sum is computed many times over, since one takes microseconds.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;

@@ -1,9 +1,9 @@
 //! `crawl`: a whole site from its root, obeying robots.txt, a limited number of requests at once, each page once.
 //!
-//! Parts take addresses from a common frontier until none waits, and all of them are joined before the next round: no part
-//! ever waits for another one, so that a crawl ends under every runtime, whatever "at once" means there. Where a crawl may
-//! go is decided in `frontier.rs`. Here is the life of a round and of each crawl in it; what a part does is in
-//! `crawl/part.rs`, what must come out in `crawl/expectations.rs`, and in `crawl/survey.rs` of a site that does not tell.
+//! Parts take addresses from a shared frontier until it is empty, and all are joined before the next turn: no part
+//! waits for another one, so a crawl ends under every runtime. This file has the life of a round and of each crawl.
+//! `crawl/part.rs` has a part, `crawl/expectations.rs` the checks, `crawl/survey.rs` the expected pages of a site
+//! without a report, `frontier.rs` the rules for addresses.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;

@@ -1,8 +1,8 @@
-//! `db-pool`: three COUNT(*) on three tables at once, through a pool of connections that all sessions share.
+//! `db-pool`: COUNT(*) on three tables at once, through a pool of connections that all sessions share.
 //!
-//! Each of the three waits for a connection of its own and gives it back: what they wait beside the database is the
-//! price of a bounded pool once there are more sessions than it has room for. The pool is in `connection_pool`. How many
-//! connections were open is counted at the sockets, and judged at the end of the round.
+//! Each of the three waits for a connection of its own and returns it; waiting is the price of a bounded pool with more
+//! sessions than connections. The pool is in `connection_pool.rs`. Open connections are counted at the sockets and
+//! checked at the end of the round.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

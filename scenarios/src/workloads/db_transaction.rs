@@ -1,9 +1,9 @@
 //! `db-transaction`: a transfer between two accounts in a transaction: BEGIN, two UPDATEs, COMMIT, an exchange each.
 //!
 //! The row with the lower id is changed first, whichever way the money goes: transfers that need the same two rows wait
-//! for one another in one order, so they cannot deadlock, and nothing has to be tried again. Under PostgreSQL's default
-//! isolation each UPDATE works on the balance as last committed, so none is lost. The worker keeps books of what it has
-//! committed; at the end of the round the server's accounts must agree with them.
+//! for each other in one order, so they cannot deadlock, and nothing is retried. Under PostgreSQL's default isolation
+//! each UPDATE works on the balance as last committed, so none is lost. The worker keeps books of its commits; at the
+//! end of the round the server's accounts must agree with them.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, Ordering};

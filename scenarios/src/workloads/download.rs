@@ -1,7 +1,7 @@
 //! `download`: fetches several documents at once and saves each of them to a file.
 //!
-//! Length and connection are checked where a document arrives; what really reached the files is read back after the clock
-//! stopped, and compared with the digests of what the site serves, as it tells them or as they were before.
+//! The length is checked on arrival. After the clock has stopped, the files are read back and compared with the digests
+//! of the site's documents, taken from its report or from a download before the clock started.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

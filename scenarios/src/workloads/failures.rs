@@ -1,6 +1,6 @@
-//! `failures`: three tasks at once, of which the middle one fails; the others succeed, and the process lives.
+//! `failures`: three tasks at once, of which the middle one fails; the others succeed, and the process survives.
 //!
-//! It fails with an error that it returns or by a panic. Either comes back to whoever joins it, with its message.
+//! It fails by returning an error or by a panic. Either reaches the joining task, with its message.
 
 use std::time::{Duration, Instant};
 

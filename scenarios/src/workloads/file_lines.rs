@@ -1,6 +1,7 @@
 //! `file-lines`: counts the lines of all files of a directory, a limited number of them at once.
 //!
-//! The directory is made once and reused over the rounds of a run; how many lines a file has follows from its number.
+//! The directory is created once and reused over the rounds of a run; the number of lines of a file follows from its
+//! number.
 
 use std::io;
 use std::num::NonZeroU32;

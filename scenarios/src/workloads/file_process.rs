@@ -1,7 +1,7 @@
-//! `file-process`: three files at once, each read and then waited for, as if something were done with it.
+//! `file-process`: three files at once, each read and followed by a wait, as if it were processed.
 //!
-//! About one unit where they are processed at once, about three where one after the other. `file_scope` is what each file
-//! takes from its start to its end, timed by a scope that tells when it is left, however that happens.
+//! It takes about one unit if files are processed at once, about three in sequence. `file_scope` is the time of each
+//! file from start to end, measured by a scope when it is dropped.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
-//! `forgotten-await`: a part that nobody waits for, as one forgets to in three ways of writing it.
+//! `forgotten-await`: parts that nobody waits for, in two ways, and the right way beside them.
 //!
-//! In Rust a future that is made and not polled does nothing, under whichever runtime; one that is spawned and not joined
-//! runs, some time, when its operation may long have said that all is done. How much of the work was done when its
-//! operation ended is `done_when_ended_share`. Beside them stands the operation that waits, which is the one that is right.
+//! In Rust a future that is never polled does nothing, under every runtime; one that is spawned and not joined runs
+//! some time, perhaps after its operation has ended. `done_when_ended_share` is the share of the parts done by then.
+//! The third way joins them.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

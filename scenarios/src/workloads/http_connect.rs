@@ -1,8 +1,7 @@
-//! `http-connect`: a new connection for each request.
+//! `http-connect`: a new connection for each request: the cost of not keeping connections.
 //!
-//! What a client pays that keeps no connections: a handshake, a request, a goodbye. The server must have seen as many
-//! connections as requests. On one address the local ports run out after some 28,000 connections in a minute, so rounds
-//! are bounded by count.
+//! The server must have seen as many connections as requests. To one address, local ports run out after some 28,000
+//! connections in a minute, so rounds are bounded by count.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! `http-post`: a JSON document posted to an endpoint that echoes it.
 //!
-//! The document names its operation and is filled up to its size; what comes back must be the same document. Small by
+//! The document names its operation and is filled up to its size; the response must be the same document. Small by
 //! default; `size = "1MiB"` sends one that no socket buffer takes at once.
 
 use std::time::Duration;

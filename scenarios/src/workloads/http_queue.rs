@@ -1,14 +1,14 @@
 //! `http-queue`: many URLs through a queue to a few workers, which are joined when the queue is empty.
 //!
-//! The queue takes all URLs before the first worker starts, and is closed then: a model whose threads are few must not
-//! wait for room in it. Each worker has a connection of its own and takes URLs until there are none. Where nothing runs
-//! at once, the first worker takes them all.
+//! The queue takes all URLs before the first worker starts, and is closed then: a runtime with few threads must not
+//! wait for room in it. Each worker has a connection of its own and takes URLs until there are none. If nothing runs at
+//! once, the first worker takes them all.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use photofinish_harness::runtime::{Receiver, Runtime, Sender as _, Task as _};
+use photofinish_harness::runtime::{Receiver, Runtime, Sender as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::fan_out::references;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
 use super::params::{count, require_path};
+use super::parts::join_into;
 use super::request_count::wrong_requests;
 use super::tallies::{Ledger, exactly};
 use crate::protocol::http::Method;
@@ -123,14 +124,7 @@ impl Workload for HttpQueue {
         let tasks: Vec<_> = session.connections.iter_mut().map(start).collect();
         let mut outcome = Ok(());
         for (task, place) in tasks.into_iter().zip(&mut session.connections) {
-            let done = match task.join().await {
-                Ok((connection, done)) => {
-                    *place = Some(connection);
-                    done
-                }
-                Err(error) => Err(error.into()),
-            };
-            outcome = outcome.and(done);
+            outcome = outcome.and(join_into(task, place).await);
         }
         outcome?;
         fetched.each_once("URL")?;

@@ -1,6 +1,6 @@
-//! `http-retry`: an endpoint that fails before it succeeds, tried again after waits that double up to a cap.
+//! `http-retry`: an endpoint that fails before it succeeds, retried after waits that double up to a cap.
 //!
-//! Each operation has a path of its own, so that the server's sequence of answers is not shared. The attempts and the
+//! Each operation has a path of its own, so that the server's sequence of responses is not shared. The attempts and the
 //! waits between them are checked; a twin whose last attempt fails too must report that last error, and no other.
 
 use std::num::NonZeroU32;

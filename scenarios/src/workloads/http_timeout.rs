@@ -1,10 +1,10 @@
 //! `http-timeout`: a request that takes longer than its deadline; and its shielded twin.
 //!
-//! At the deadline the caller gives up, and the connection in the middle of its exchange is not used again. Where the work
-//! is shielded it is a part of its own: the caller gives up all the same, and the work goes on to its end, with its
-//! connection whole. A caller may wake so late that the answer is there already: on a busy machine, or where the kernel
-//! rounds a socket's timeout up to its tick. How often is `answered_past_deadline_share`; where the answer comes long
-//! after the deadline and still most operations get it, the deadline means nothing, and that is a violation.
+//! At the deadline the caller gives up, and the connection in the middle of its exchange is not used again. Shielded
+//! work is a part of its own: the caller gives up all the same, and the work goes on to its end with its connection
+//! intact. A caller may wake so late that the response is there already: on a busy machine, or because the kernel
+//! rounds a socket's timeout up to its tick. `answered_past_deadline_share` says how often; if the response comes long
+//! after the deadline and most operations still get it, the deadline is ignored, which is a violation.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};

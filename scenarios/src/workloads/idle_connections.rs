@@ -1,8 +1,8 @@
-//! `idle-connections`: many open connections at once that nothing goes over, and the memory that each takes.
+//! `idle-connections`: many open, idle connections at once, and the memory of each.
 //!
-//! The result is `idle_connection_bytes`: an idle part as in `idle-tasks`, with a connection of the runtime's in it, on the
-//! client's side alone, without a buffer to read into and without what the kernel keeps. How that is measured is told in
-//! `crowd`. In the end each connection carries one GET, whose answer is checked: so it was open all the time.
+//! The result is `idle_connection_bytes`: an idle part as in `idle-tasks` that holds a connection, on the client's side
+//! alone, without a read buffer and without the kernel's memory, as `crowd.rs` measures it. In the end each connection
+//! carries one GET, whose response is checked, so it was open all the time.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! `idle-tasks`: many parts at once that only wait, and the memory that each takes.
+//! `idle-tasks`: many parts at once that only wait, and the memory of each.
 //!
-//! The result is `idle_task_bytes`: the part as the runtime starts it (a task, a thread), its place in the queue of those
-//! who wait, and the handle to join it by. How that is measured is told in `crowd`.
+//! The result is `idle_task_bytes`: the part as the runtime starts it (a task, a thread), its entry in the queue of the
+//! gate, and its join handle, as `crowd.rs` measures it.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! `job-queue`: producers fill a bounded queue, consumers empty it, and only some of them may work at the same time.
+//! `job-queue`: producers fill a bounded queue, consumers empty it, and a semaphore limits the jobs in progress.
 //!
-//! The consumers end by themselves once the queue is empty and the producers are gone. Back-pressure is checked without a
-//! clock: a job that was taken on is in the queue or with a consumer until it is done, so never more of them than there
-//! are places in the queue and consumers; all further jobs must have waited.
+//! The consumers end once the queue is empty and the producers are gone. Back-pressure is checked without a clock: an
+//! unfinished job is in the queue or with a consumer, so there are never more of them than places in the queue and
+//! consumers; all further jobs must have waited.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

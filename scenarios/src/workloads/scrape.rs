@@ -1,7 +1,7 @@
-//! `scrape`: several pages of HTML at once; the title of each, or that it has none.
+//! `scrape`: several HTML pages at once; the title of each, or that it has none.
 //!
-//! Titles are read by `html_page.rs` where the page arrives, within the part that fetched it: parsing is a share of the
-//! work, and runs at once where fetching does. What the titles must be is told by the site, or read before the clock starts.
+//! `html_page.rs` reads the title within the part that fetched the page: parsing is a share of the work, and runs at
+//! once if fetching does. The expected titles come from the site's report, or from requests before the clock starts.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! `serve-gateway`: the worker is a server that asks three others at once for every `GET /fetch-multiple`.
+//! `serve-gateway`: the worker is a server that requests three others at once for every `GET /fetch-multiple`.
 //!
-//! One of the three may fail, and does where the request says `?failing`: the answer tells how many succeeded. Each place
-//! for a connection keeps connections of its own to the upstreams. Connections, the client that loads it, and what the time
-//! of an operation holds are in `serving`; asking several at once is in `fan_out`.
+//! One of the three may fail, and does for `?failing`: the response contains the number that succeeded. Each slot keeps
+//! connections of its own to the upstreams. `serving.rs` has the connections, the client that loads it and the meaning
+//! of an operation's time; `fan_out.rs` has the requests.
 
 use std::io::Write as _;
 use std::sync::Arc;

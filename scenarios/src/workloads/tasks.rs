@@ -1,7 +1,6 @@
-//! `tasks`: waits, as tasks at once or one after the other.
+//! `tasks`: waits, as tasks at once or in sequence.
 //!
-//! The difference between starting a task and waiting for it on the spot: the first takes as long as the longest wait,
-//! the second as all of them together.
+//! At once they take as long as the longest wait, in sequence as long as all of them together.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

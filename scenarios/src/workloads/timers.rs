@@ -1,9 +1,9 @@
-//! `timers`: sleep until a due time with the runtime's own timer, and see how late it wakes.
+//! `timers`: sleeps until a due time with the runtime's own timer, and records how late it wakes.
 //!
 //! The result is the distribution of `timer_overshoot`: from the due time to the first instruction after the sleep. It
-//! holds the resolution of the runtime's timer (some tick in milliseconds), the kernel's wake-up, and the turn that a task
-//! waits for behind others. Waits are drawn evenly, in nanoseconds, so that none of them beats with a tick. Waking before
-//! the due time breaks the runtime's promise, and with it the round.
+//! includes the resolution of the runtime's timer (some tick in milliseconds), the kernel's wake-up, and the task's
+//! wait for its turn. Waits are drawn evenly, in nanoseconds, so that none of them beats with a tick. Waking before the
+//! due time breaks the runtime's promise, and fails the round.
 
 use std::time::{Duration, Instant};
 

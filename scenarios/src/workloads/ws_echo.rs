@@ -1,7 +1,7 @@
-//! `ws-echo`: messages to an echo server over one WebSocket, one after another.
+//! `ws-echo`: messages to an echo server over one WebSocket, in sequence.
 //!
-//! Each message is unlike any other of its session, so that an answer that is lost, doubled or out of order shows as
-//! what it is. An answer that came unexpected for is found with the message before it, with the next one, or at the end.
+//! Each message of a session is unique, so that a lost, doubled or misplaced echo shows as what it is. An unexpected
+//! message is found with the echo before it, with the next one, or at the end.
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
@@ -100,7 +100,7 @@ impl Workload for WsEcho {
     }
 
     async fn close<R: Runtime>(&self, env: &Env<R>, mut session: Session<R>) {
-        // A server that does not say goodbye is none of this workload's business; its answers are.
+        // A server that does not close properly is not checked here; its messages are.
         if let Ok(Ok(late)) = env
             .runtime
             .timeout(PATIENCE, session.connection.close())
@@ -125,7 +125,7 @@ impl Workload for WsEcho {
 impl<R: Runtime> Session<R> {
     async fn converse(&mut self, env: &Env<R>, messages: u32) -> Result<(), Failure> {
         if !self.connection.is_open() {
-            // Boxed, being seldom: in place, it would make every operation need its stack.
+            // Rare, so boxed: inline, every operation would need its stack.
             Box::pin(self.connection.open()).await?;
         }
         for _ in 0..messages {

@@ -1,8 +1,7 @@
-//! A part of a crawl: addresses taken from what all parts share, pages visited, lines written, until nothing waits.
+//! A part of a crawl: it takes addresses, visits pages and writes lines until no address waits.
 //!
-//! A page may lead to others and is tried again while it answers with 5xx; a redirect leads on; a broken link is part
-//! of the web and no failure. Which addresses may be visited is decided in `frontier.rs`. How many parts there are and
-//! when they begin is said in `crawl.rs`.
+//! A page may link to others, and is requested again while it answers with 5xx; redirects are followed; a broken link
+//! is no failure. `frontier.rs` decides which addresses may be visited, `crawl.rs` starts the parts.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
