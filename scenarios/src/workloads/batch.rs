@@ -112,7 +112,7 @@ impl Board {
         }
     }
 
-    /// Between two batches nothing is under way: all items before `end` are done, and nothing else has begun.
+    /// Checks that nothing is in progress between two batches: all items before `end` are done, and nothing else has begun.
     fn batch_ended(&self, end: u32) -> Result<(), Failure> {
         exactly(
             0,

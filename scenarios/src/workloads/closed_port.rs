@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// A port of this machine where nobody listens.
+/// A local port without a listener.
 #[derive(Debug)]
 pub(super) struct ClosedPort {
     socket: Socket,

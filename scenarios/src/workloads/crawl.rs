@@ -158,7 +158,7 @@ impl Workload for Crawl {
     }
 
     async fn close<R: Runtime>(&self, _: &Env<R, Shared>, session: Session<R>) {
-        // Nobody needs it any more; a leftover is emptied by the next round.
+        // No longer needed; a leftover is emptied by the next round.
         let _ = std::fs::remove_file(session.results);
     }
 
@@ -196,7 +196,7 @@ impl Crawl {
     ) -> Result<Arc<CrawlState<R>>, Failure> {
         session.crawls += 1;
         drop(env.runtime.open(&session.results, OpenMode::Create).await?);
-        // A site that stands over several rounds must not take this crawl for one of another worker's.
+        // On a site that runs for several rounds, crawls of different workers must differ.
         let worker = std::process::id();
         let name = format!("crawl-{worker}-{}-{}", session.index, session.crawls);
         session.visitors.rename(&name);

@@ -273,12 +273,12 @@ mod tests {
     fn footprint_of_what_is_held() {
         under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
             let footprint = runtime.block_on(Footprint::measure(&runtime, COUNT, &Heavy));
-            let resource = footprint.expect("measured").bytes_per_part.expect("Linux");
+            let measured = footprint.expect("measured").bytes_per_part.expect("Linux");
             // Wide bounds: allocators round up, and keep something back.
             let expected = HELD_BYTES as f64;
             assert!(
-                (0.5 * expected..2.0 * expected).contains(&resource),
-                "{resource}"
+                (0.5 * expected..2.0 * expected).contains(&measured),
+                "{measured}"
             );
         });
     }

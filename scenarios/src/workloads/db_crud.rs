@@ -57,7 +57,7 @@ const TALLY: &str =
 
 /// One connection for each insert made at once; the first one does the rest as well.
 pub struct Session<R: Runtime> {
-    /// `None` only while an insert is under way, and after one panicked.
+    /// `None` only while an insert is in flight, and after one panicked.
     connections: Vec<Option<Connection<R>>>,
 }
 

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use photofinish_harness::runtime::{Capability, RuntimeConfig};
 use photofinish_harness::runtimes::{DESCRIPTORS, Visitor, with_runtime};
 
-/// Runs the block of `|runtime| { … }` under every runtime that can do what stands before it. The block sees no variables
+/// Runs the block of `|runtime| { … }` under every runtime with the capabilities before it. The block sees no variables
 /// of the test around it.
 macro_rules! under_every_runtime {
     ($needs:expr, |$runtime:ident| $check:block) => {{

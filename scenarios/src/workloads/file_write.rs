@@ -99,7 +99,7 @@ impl Workload for FileWrite {
     }
 
     async fn close<R: Runtime>(&self, _: &Env<R>, session: Session) {
-        // Nobody needs it any more; a leftover is overwritten by the next round.
+        // No longer needed; a leftover is overwritten by the next round.
         let _ = std::fs::remove_file(session.path);
     }
 }

@@ -152,7 +152,7 @@ impl<R: Runtime> Worker<R> {
     async fn run(mut self, urls: impl Receiver<u32>) -> (Connection<R>, Result<(), Failure>) {
         let mut outcome = Ok(());
         while let Some(url) = urls.receive().await {
-            // Judged by what was taken from the queue, and not by what was asked for.
+            // Checked against the URL from the queue, not the one requested.
             let answer = self.fetch(url).await;
             let (reference, body) = (&self.references[url as usize], self.connection.body());
             let checked = answer.and_then(|status| reference.check(status, body));

@@ -221,7 +221,7 @@ impl HttpTimeout {
         let begun = Instant::now();
         let work = env.runtime.spawn(async move {
             let answer = connection.exchange(Method::Get, &mut request).await;
-            // Whoever receives it waits for it in any case.
+            // The receiver waits for it in any case.
             let _ = sender.send((connection, request, answer)).await;
         });
         let waited = env.runtime.timeout(self.times.deadline, work.join()).await;

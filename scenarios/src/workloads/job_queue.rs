@@ -212,7 +212,7 @@ impl Board {
         observed.number("jobs_taken_on", self.unfinished.most() as f64);
     }
 
-    /// Everything that must hold once all parts have ended, each consumer having done as many jobs as it told.
+    /// Checks all expectations once all parts have ended; `done` are the jobs that each consumer reported.
     fn check(&self, params: &Params, done: &[u32]) -> Result<(), Failure> {
         self.ledger.each_once("job")?;
         exactly(
@@ -232,7 +232,7 @@ mod tests {
     use super::super::tallies::detail;
     use super::*;
 
-    /// A board after all jobs went through as they should, one after another; `change` is told of each.
+    /// Checks a board after all jobs went through in sequence; `change` is called for each.
     fn check(change: impl Fn(&Board, u32), expected: &str) {
         let params = Params::default();
         let board = Board::new(&params);

@@ -145,7 +145,7 @@ impl Drop for Sleeper {
 struct ChildExit {
     status: ExitStatus,
     output: Vec<u8>,
-    /// True if nobody has waited for it.
+    /// True if it was not waited for.
     left_behind: bool,
 }
 

@@ -81,7 +81,7 @@ impl SiteReport {
             requests.retain(|_, count| *count > 0);
         }
         self.disallowed_requests -= self.disallowed_requests.min(earlier.disallowed_requests);
-        // The peak of its whole life: where it has not grown it may be somebody else's.
+        // The peak since it started: unless it has grown, it may stem from another client.
         if self.peak_in_flight == earlier.peak_in_flight {
             self.peak_in_flight = 0;
         }

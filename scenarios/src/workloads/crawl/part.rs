@@ -40,7 +40,7 @@ impl<R: Runtime> CrawlState<R> {
         self.frontier().take()
     }
 
-    /// Asks for a path, and again while the site answers with 5xx and there are tries left; gives the last status.
+    /// Requests a path, and again while the site answers with 5xx and there are tries left; returns the last status.
     pub(super) async fn get(
         &self,
         runtime: &R,
@@ -78,7 +78,7 @@ impl<R: Runtime> CrawlState<R> {
             let path = &address[Position::BeforePath..];
             let status = self.get(runtime, visitor, path).await?;
             let to = visitor.leads_to(&address);
-            // Another site's rules cannot be asked for from here: what they are is not known.
+            // Another site's rules cannot be fetched from here.
             match to.filter(|to| is_redirect(status) && to.origin() == root.origin()) {
                 Some(to) => address = to,
                 None => return Ok(Robots::answered(status, visitor.body())),
@@ -87,7 +87,7 @@ impl<R: Runtime> CrawlState<R> {
         Ok(Robots::nothing())
     }
 
-    /// Asks for what is at `address`, takes up where it leads, and gives its title if it is a page.
+    /// Requests `address`, offers its links to the frontier, and returns its title if it is a page.
     pub(super) async fn visit(
         &self,
         runtime: &R,

@@ -181,7 +181,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         Ok(())
     }
 
-    /// Serves what is under way to its end, after the clock has stopped.
+    /// Serves the open connections to their end, after the clock has stopped.
     pub async fn close(mut self, env: &RoundEnv<R>) {
         let Some(client) = &self.acceptor.client else {
             return;

@@ -12,7 +12,7 @@ use super::Visitor;
 /// The visitors of one session.
 pub(in crate::workloads) struct Visitors<R: Runtime> {
     name: String,
-    /// `None` only while a part is under way, and after one panicked.
+    /// `None` only while a part is in flight, and after one panicked.
     places: Vec<Option<Visitor<R>>>,
 }
 
