@@ -127,12 +127,12 @@ fn an_excess_permit_is_noticed() {
     };
     check(
         Subject::of::<HttpLimited>(json!({})),
-        AT_ONCE,
+        CONCURRENT,
         "operation 0: expected at most 5 requests in flight at once, got 6",
     );
     check(
         Subject::of::<JobQueue>(json!({})),
-        AT_ONCE,
+        CONCURRENT,
         "operation 0: expected at most 3 jobs at once, got 4",
     );
     check(
@@ -143,12 +143,12 @@ fn an_excess_permit_is_noticed() {
     // All parts wait for a semaphore whose only permit is taken: with one more, they do not wait.
     check(
         Subject::of::<IdleTasks>(json!({ "count": 50 })),
-        AT_ONCE,
+        CONCURRENT,
         "expected 50 parts waiting at once, got ",
     );
     check(
         Subject::of::<IdleConnections>(json!({ "count": 50 })),
-        AT_ONCE,
+        CONCURRENT,
         "expected 50 parts waiting at once, got ",
     );
 }
@@ -373,7 +373,10 @@ fn lost_reads_and_writes_are_noticed() {
         ],
     );
     let unsynced = Subject::of::<FileWrite>(json!({ "sync": false }));
-    assert_eq!(reports(&unsynced.round("sync", Promise::SyncFails)), [""; 0]);
+    assert_eq!(
+        reports(&unsynced.round("sync", Promise::SyncFails)),
+        [""; 0]
+    );
     Subject::of::<FileLines>(json!({})).notices(
         ALL,
         &[

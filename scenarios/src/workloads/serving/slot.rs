@@ -107,8 +107,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
                     // Refused with the reason; the transfer's end closes the connection.
                     let detail = flaw.to_string();
                     self.answer.text(flaw.status(), &detail);
-                    self.answer
-                        .encode(&Request::default(), &mut self.bytes);
+                    self.answer.encode(&Request::default(), &mut self.bytes);
                     transfer.write(&mut self.bytes).await?;
                     return Err(Failure::new(BAD_REQUEST, detail));
                 }
