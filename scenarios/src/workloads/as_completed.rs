@@ -9,10 +9,8 @@ use std::time::{Duration, Instant};
 use photofinish_harness::runtime::{Receiver as _, Runtime, Sender as _, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::require_waits;
+use super::params::{params, require_waits};
 use super::parts::{joined, wait};
 use super::tallies::{Ledger, no_shorter};
 
@@ -22,19 +20,9 @@ pub struct AsCompleted {
     results: NonZeroU32,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Duration of each task, in units.
-    pub waits: Vec<f64>,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            waits: vec![3.0, 2.0, 1.0],
-        }
-    }
+    waits: Vec<f64> = vec![3.0, 2.0, 1.0],
 }
 
 /// The interval in which a task's result was sent.

@@ -13,15 +13,13 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::{OpenMode, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use self::expectations::{check_results, check_visits, expected};
 use self::part::{CrawlState, take_part};
 use self::survey::survey;
 use super::frontier::Frontier;
 use super::http_connection::TARGET;
-use super::params::{count, require};
+use super::params::{count, params, require};
 use super::robots::Robots;
 use super::site::{SiteReport, Visitor, Visitors};
 
@@ -37,25 +35,13 @@ pub struct Crawl {
     backoff: Duration,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Requests of one crawl in flight at once, 1,000 at most.
-    pub limit: NonZeroU32,
+    limit: NonZeroU32 = count(10),
     /// Requests for a page that answers with 5xx, 10 at most.
-    pub tries: NonZeroU32,
+    tries: NonZeroU32 = count(3),
     /// Wait before the second request for such a page, in units; it doubles before each further one.
-    pub backoff: f64,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            limit: count(10),
-            tries: count(3),
-            backoff: 0.25,
-        }
-    }
+    backoff: f64 = 0.25,
 }
 
 /// The expected pages, and the requests that other crawls made before.

@@ -8,11 +8,9 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET, TEXT};
-use super::params::{count, require};
+use super::params::{count, params, require};
 use super::parts::join_into;
 use super::request_count::wrong_requests_beside_logins;
 use super::tallies::ensure;
@@ -24,17 +22,9 @@ pub struct DbCrud {
     schema: Schema,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Inserts made at once, each over a connection of its own; 100 at most.
-    pub inserts: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self { inserts: count(5) }
-    }
+    inserts: NonZeroU32 = count(5),
 }
 
 const CREATE_IF_ABSENT: &str = "CREATE TABLE IF NOT EXISTS entries \

@@ -15,7 +15,7 @@ use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::params::count;
+use super::params::{count, params};
 use super::tallies::exactly;
 
 #[derive(Debug)]
@@ -24,13 +24,11 @@ pub struct ForgottenAwait {
     done: Arc<AtomicU64>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Parts of an operation.
-    pub parts: NonZeroU32,
+    parts: NonZeroU32 = count(3),
     /// The treatment of the parts.
-    pub handling: Handling,
+    handling: Handling = Handling::Forgotten,
 }
 
 /// The treatment of an operation's parts.
@@ -43,15 +41,6 @@ pub enum Handling {
     Spawned,
     /// They are spawned, and joined.
     Joined,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            parts: count(3),
-            handling: Handling::Forgotten,
-        }
-    }
 }
 
 /// Time for spawned parts to finish after all operations have ended.

@@ -8,11 +8,9 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use photofinish_record::Traffic;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::http_connection::{Connection, Endpoint, Reference, TARGET, too_few_connections};
-use super::params::require_path;
+use super::params::{params, require_path};
 use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
@@ -21,19 +19,9 @@ pub struct HttpConnect {
     path: String,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Path of the request; a path in the target's URL wins.
-    pub path: String,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/bytes/64".to_owned(),
-        }
-    }
+    path: String = "/bytes/64".to_owned(),
 }
 
 /// The request that a session repeats.

@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::{Runtime, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::closed_port::ClosedPort;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
-use super::params::{require_path, require_paths};
+use super::params::{params, require_path, require_paths};
 use super::request_count::wrong_requests_beside;
 use crate::protocol::http::Method;
 
@@ -26,25 +24,13 @@ pub struct HttpErrors {
     answers: AtomicU64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Paths requested beside the failing one, each over a connection of its own.
-    pub paths: Vec<String>,
+    paths: Vec<String> = ["/text/alpha", "/text/gamma"].map(str::to_owned).to_vec(),
     /// Path at which the server resets the connection.
-    pub reset: String,
+    reset: String = "/fault/reset".to_owned(),
     /// Path at which the server answers with a status other than 200.
-    pub failing: String,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            paths: ["/text/alpha", "/text/gamma"].map(str::to_owned).to_vec(),
-            reset: "/fault/reset".to_owned(),
-            failing: "/status/503".to_owned(),
-        }
-    }
+    failing: String = "/status/503".to_owned(),
 }
 
 /// Reference answers, and a port where connections are refused.

@@ -11,11 +11,10 @@ use std::time::Duration;
 use photofinish_harness::runtime::{Runtime, Semaphore as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use photofinish_record::draw::draw_below;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::fan_out::references;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET, delayed_path, dialer};
+use super::params::{count, params};
 use super::parts::joined;
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
@@ -29,31 +28,13 @@ pub struct HttpLimited {
     paths: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Number of URLs.
-    pub urls: NonZeroU32,
+    urls: NonZeroU32 = count(20),
     /// Requests in flight at once.
-    pub at_once: NonZeroU32,
+    at_once: NonZeroU32 = count(5),
     /// Longest delay of a response, in units; the shortest is one.
-    pub longest_units: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        const { Self::of(20, 5, 3) }
-    }
-}
-
-impl Params {
-    const fn of(urls: u32, at_once: u32, longest_units: u32) -> Self {
-        Self {
-            urls: NonZeroU32::new(urls).expect("not zero"),
-            at_once: NonZeroU32::new(at_once).expect("not zero"),
-            longest_units: NonZeroU32::new(longest_units).expect("not zero"),
-        }
-    }
+    longest_units: NonZeroU32 = count(3),
 }
 
 impl Workload for HttpLimited {

@@ -10,12 +10,10 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::{Receiver, Runtime, Sender as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::fan_out::references;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
-use super::params::{count, require_path};
+use super::params::{count, params, require_path};
 use super::parts::join_into;
 use super::request_count::wrong_requests;
 use super::tallies::{Ledger, exactly};
@@ -26,25 +24,13 @@ pub struct HttpQueue {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Prefix of all paths, followed by the URL's number, from 1.
-    pub path: String,
+    path: String = "/text/page-".to_owned(),
     /// Number of URLs.
-    pub urls: NonZeroU32,
+    urls: NonZeroU32 = count(100),
     /// Workers that take URLs from the queue.
-    pub workers: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/text/page-".to_owned(),
-            urls: count(100),
-            workers: count(10),
-        }
-    }
+    workers: NonZeroU32 = count(10),
 }
 
 /// The connections of a session's workers.

@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::fan_out::references;
 use super::http_connection::{Reference, TARGET};
 use super::http_session::HttpSession;
-use super::params::{count, require_path};
+use super::params::{count, params, require_path};
 use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
@@ -24,22 +22,11 @@ pub struct HttpStream {
     paths: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Prefix of all paths, followed by the URL's number, from 1.
-    pub path: String,
+    path: String = "/text/page-".to_owned(),
     /// Number of URLs.
-    pub urls: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/text/page-".to_owned(),
-            urls: count(10),
-        }
-    }
+    urls: NonZeroU32 = count(10),
 }
 
 impl Workload for HttpStream {

@@ -14,13 +14,11 @@ use photofinish_harness::runtime::{
     Capability, Elapsed, Receiver as _, Runtime, Sender as _, Task as _,
 };
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::http_connection::{
     Connection, Endpoint, Reference, TARGET, delayed_path, too_few_connections,
 };
-use super::params::{count, require, require_path};
+use super::params::{count, params, require, require_path};
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
 use crate::protocol::http::Method;
@@ -34,28 +32,15 @@ pub struct HttpTimeout {
     answered: AtomicU64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Path with a late response; left out, one that the mock `http` answers after `takes_units`.
-    pub path: Option<String>,
+    path: Option<String> = None,
     /// Delay of the response, in units.
-    pub takes_units: NonZeroU32,
+    takes_units: NonZeroU32 = count(5),
     /// Deadline of the caller, in units; before the response.
-    pub deadline_units: NonZeroU32,
+    deadline_units: NonZeroU32 = count(3),
     /// Lets the work go on to its end after its caller has given up.
-    pub shielded: bool,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: None,
-            takes_units: count(5),
-            deadline_units: count(3),
-            shielded: false,
-        }
-    }
+    shielded: bool = false,
 }
 
 /// The times of an operation, from its start.

@@ -15,10 +15,8 @@ use photofinish_harness::runtime::{
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
 use photofinish_record::nanoseconds;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::{count, require};
+use super::params::{count, params, require};
 use super::parts::{joined, wait};
 use super::tallies::{Ledger, Peak, exactly, no_shorter};
 
@@ -29,34 +27,19 @@ pub struct JobQueue {
     work: Duration,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Producers, which put jobs into the queue.
-    pub producers: NonZeroU32,
+    producers: NonZeroU32 = count(3),
     /// Jobs of each producer.
-    pub jobs: NonZeroU32,
+    jobs: NonZeroU32 = count(10),
     /// Places in the queue.
-    pub capacity: NonZeroU32,
+    capacity: NonZeroU32 = count(10),
     /// Consumers, which take jobs from the queue.
-    pub consumers: NonZeroU32,
+    consumers: NonZeroU32 = count(5),
     /// Jobs in progress at once.
-    pub limit: NonZeroU32,
+    limit: NonZeroU32 = count(3),
     /// Duration of a job, in units.
-    pub work: f64,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            producers: count(3),
-            jobs: count(10),
-            capacity: count(10),
-            consumers: count(5),
-            limit: count(3),
-            work: 0.25,
-        }
-    }
+    work: f64 = 0.25,
 }
 
 impl Params {

@@ -12,10 +12,8 @@ use photofinish_harness::os;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::require;
+use super::params::{params, require};
 use super::parts::{joined, wait};
 use super::tallies::no_shorter;
 
@@ -24,17 +22,9 @@ pub struct Process {
     deadline: Duration,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Deadline at which the second child is killed, in units.
-    pub deadline: f64,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self { deadline: 1.0 }
-    }
+    deadline: f64 = 1.0,
 }
 
 /// The longest deadline, in units, and the lifetime of the second child.

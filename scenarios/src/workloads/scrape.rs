@@ -7,12 +7,10 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::html_page::{HtmlPage, NO_TITLE};
 use super::http_connection::TARGET;
-use super::params::{require, require_paths};
+use super::params::{params, require, require_paths};
 use super::request_count::wrong_requests;
 use super::site::{SiteReport, Visitor, Visitors, not_there};
 use super::tallies::exactly;
@@ -22,19 +20,9 @@ pub struct Scrape {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// The pages to be fetched at once, each over a connection of its own.
-    pub pages: Vec<String>,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            pages: ["/", "/pages/7", "/pages/5"].map(str::to_owned).to_vec(),
-        }
-    }
+    pages: Vec<String> = ["/", "/pages/7", "/pages/5"].map(str::to_owned).to_vec(),
 }
 
 /// Most pages at once: each takes a connection of every session.

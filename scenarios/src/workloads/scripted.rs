@@ -14,7 +14,7 @@ use photofinish_record::draw::draw;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::params::require;
+use super::params::{params, require};
 
 #[derive(Debug)]
 pub struct Scripted {
@@ -23,13 +23,11 @@ pub struct Scripted {
     work: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Busy times of operations, each with its share; the shares sum to 1.
-    pub times: Vec<ScriptedTime>,
+    times: Vec<ScriptedTime> = script(),
     /// Steps of work after that, about a nanosecond each.
-    pub work: u64,
+    work: u64 = 0,
 }
 
 /// A line of the script.
@@ -45,14 +43,9 @@ pub struct ScriptedTime {
 /// The longest time of a line, in µs: ten seconds.
 const LONGEST_US: f64 = 1e7;
 
-impl Default for Params {
-    fn default() -> Self {
-        let line = |share, time_us| ScriptedTime { share, time_us };
-        Self {
-            times: vec![line(0.9, 50.0), line(0.09, 200.0), line(0.01, 1_000.0)],
-            work: 0,
-        }
-    }
+fn script() -> Vec<ScriptedTime> {
+    let line = |share, time_us| ScriptedTime { share, time_us };
+    vec![line(0.9, 50.0), line(0.09, 200.0), line(0.01, 1_000.0)]
 }
 
 impl Workload for Scripted {

@@ -11,12 +11,10 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
-use super::params::{require, require_path, require_paths};
+use super::params::{params, require, require_path, require_paths};
 use super::serving::{self, Acceptor, CLIENT, Handler, Serving, Slot};
 use crate::protocol::http_server::Response;
 
@@ -26,34 +24,15 @@ pub struct ServeGateway {
     serving: Serving,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Paths requested upstream, at once, for every request; 100 at most.
-    pub upstreams: Vec<String>,
+    upstreams: Vec<String> = ["/text/alpha", "/text/beta", "/text/gamma"].map(str::to_owned).to_vec(),
     /// Path that replaces the last one for a request with `?failing`.
-    pub failing: String,
+    failing: String = "/status/503".to_owned(),
     /// Address to listen on for your own clients, such as `127.0.0.1:8080`; empty for the fixed client and any free port.
-    pub listen: String,
+    listen: String = serving::Params::default().listen,
     /// Timeout of waiting for a request, and of writing a response, in ms; it closes the connection.
-    pub patience_ms: std::num::NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        let serving::Params {
-            listen,
-            patience_ms,
-        } = serving::Params::default();
-        Self {
-            upstreams: ["/text/alpha", "/text/beta", "/text/gamma"]
-                .map(str::to_owned)
-                .into(),
-            failing: "/status/503".to_owned(),
-            listen,
-            patience_ms,
-        }
-    }
+    patience_ms: std::num::NonZeroU32 = serving::Params::default().patience_ms,
 }
 
 /// Reference answers of the upstreams, and the listening side.

@@ -16,11 +16,9 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::{Listener as _, Runtime};
 use photofinish_harness::workload::{Failure, ParamError, RoundEnv};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use self::client::Client;
-use super::params::{count, require};
+use super::params::{count, params, require};
 use crate::protocol::http_server::Response;
 
 mod slot;
@@ -34,23 +32,11 @@ pub(super) use slot::Slot;
 /// Name of the target that loads a serving worker.
 pub(crate) const CLIENT: &str = "client";
 
-/// Parameters of all workloads that serve.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Address to listen on for your own clients, such as `127.0.0.1:8080`; empty for the fixed client and any free port.
-    pub listen: String,
+    listen: String = String::new(),
     /// Timeout of waiting for a request, and of writing a response, in ms; it closes the connection.
-    pub patience_ms: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            listen: String::new(),
-            patience_ms: count(10_000),
-        }
-    }
+    patience_ms: NonZeroU32 = count(10_000),
 }
 
 /// Makes the responses of a connection.

@@ -8,10 +8,8 @@ use std::time::{Duration, Instant};
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::require_waits;
+use super::params::{params, require_waits};
 use super::parts::{joined, wait};
 use super::tallies::{Peak, exactly, no_shorter};
 
@@ -21,22 +19,11 @@ pub struct Tasks {
     waits: Vec<Duration>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Duration of each wait, in units.
-    pub waits: Vec<f64>,
+    waits: Vec<f64> = vec![1.0, 2.0],
     /// Starts a task for each wait before it joins the first; without, the waits follow one another.
-    pub at_once: bool,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            waits: vec![1.0, 2.0],
-            at_once: true,
-        }
-    }
+    at_once: bool = true,
 }
 
 impl Workload for Tasks {

@@ -12,10 +12,8 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
 use photofinish_record::draw::draw_below;
 use photofinish_record::nanoseconds;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::require;
+use super::params::{params, require};
 
 /// The name of the histogram.
 const OVERSHOOT: &str = "timer_overshoot";
@@ -27,22 +25,11 @@ pub struct Timers {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// The shortest wait that is drawn, in µs.
-    pub shortest_us: u32,
+    shortest_us: u32 = 500,
     /// The longest one, in µs.
-    pub longest_us: u32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            shortest_us: 500,
-            longest_us: 5_000,
-        }
-    }
+    longest_us: u32 = 5_000,
 }
 
 impl Params {

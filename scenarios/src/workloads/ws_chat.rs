@@ -13,10 +13,8 @@ use std::time::Duration;
 use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::{count, require, require_path};
+use super::params::{count, params, require, require_path};
 use super::parts::joined;
 use super::request_count::wrong_requests_beside;
 use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
@@ -36,25 +34,13 @@ pub struct WsChat {
     replaced: AtomicU64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Prefix of the rooms' paths, followed by `/` and a name; a path in the target's URL wins.
-    pub path: String,
+    path: String = "/chat".to_owned(),
     /// Clients in a room.
-    pub clients: NonZeroU32,
+    clients: NonZeroU32 = count(20),
     /// In every operation of this number one client leaves and a new one comes; 0 for never.
-    pub leave_every: u32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/chat".to_owned(),
-            clients: count(20),
-            leave_every: 10,
-        }
-    }
+    leave_every: u32 = 10,
 }
 
 /// One room, with all of its clients.

@@ -10,10 +10,8 @@ use std::time::Duration;
 use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::{count, require_path};
+use super::params::{count, params, require_path};
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
 use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
@@ -25,22 +23,11 @@ pub struct WsEcho {
     unexpected: Mutex<Vec<String>>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// The echo; a path in the target's URL wins.
-    pub path: String,
+    path: String = "/echo".to_owned(),
     /// Messages in one operation.
-    pub messages: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/echo".to_owned(),
-            messages: count(5),
-        }
-    }
+    messages: NonZeroU32 = count(5),
 }
 
 /// One client.
