@@ -1,8 +1,7 @@
-//! `as-completed`: tasks that take different times, their results taken in the order in which they come.
+//! `as-completed`: tasks of different durations, their results taken as they come.
 //!
-//! The results go through a channel to one part that takes them. In which order they come is a result (the shortest first
-//! where tasks run at once, else as started); that each comes once, none before its time, and none before one that was
-//! sent earlier, is checked.
+//! The results go through a channel to one part that takes them. Their order is a result: the shortest first if tasks
+//! run at once, else as started. Checked: each result comes once, none before its time, none before one sent earlier.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -10,10 +9,8 @@ use std::time::{Duration, Instant};
 use photofinish_harness::runtime::{Receiver as _, Runtime, Sender as _, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::require_waits;
+use super::params::{params, require_waits};
 use super::parts::{joined, wait};
 use super::tallies::{Ledger, no_shorter};
 
@@ -23,19 +20,9 @@ pub struct AsCompleted {
     results: NonZeroU32,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Duration of each task, in units.
-    pub waits: Vec<f64>,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            waits: vec![3.0, 2.0, 1.0],
-        }
-    }
+    waits: Vec<f64> = vec![3.0, 2.0, 1.0],
 }
 
 /// The interval in which a task's result was sent.

@@ -1,4 +1,4 @@
-//! `batch`: many items in batches, each batch at once, the next one when the last item of it is done.
+//! `batch`: items in batches; a batch runs at once, and the next one starts when its last item is done.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,10 +7,8 @@ use std::time::{Duration, Instant};
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::{count, require};
+use super::params::{count, params, require};
 use super::parts::{joined, wait};
 use super::tallies::{Ledger, Peak, exactly, no_shorter};
 
@@ -20,22 +18,11 @@ pub struct Batch {
     unit: Duration,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Items of an operation.
-    pub items: NonZeroU32,
+    items: NonZeroU32 = count(100),
     /// Items of a batch, which are worked on at once.
-    pub size: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            items: count(100),
-            size: count(15),
-        }
-    }
+    size: NonZeroU32 = count(15),
 }
 
 const MOST_ITEMS: u32 = 1_000_000;
@@ -112,7 +99,7 @@ impl Board {
         }
     }
 
-    /// Between two batches nothing is under way: all items before `end` are done, and nothing else has begun.
+    /// Checks that nothing is in progress between two batches: all items before `end` are done, and nothing else has begun.
     fn batch_ended(&self, end: u32) -> Result<(), Failure> {
         exactly(
             0,

@@ -1,7 +1,7 @@
 //! `blocking-mistake`: a task that blocks its thread while it waits, beside another one; and the same done right.
 //!
-//! The operation takes about a unit either way. What differs is the neighbour: a bystander tells how late it was woken,
-//! which is the stall. Where a task has a thread of its own nothing is stalled, and the mistake is none.
+//! The operation takes about a unit either way. The neighbour shows the difference: a bystander records how late it was
+//! woken, which is the stall. If each task has a thread of its own, nothing is stalled.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bystander::{Schedule, stand_by};
+use super::params::params;
 use super::tallies::{exactly, not_early};
 
 #[derive(Debug)]
@@ -20,19 +21,16 @@ pub struct BlockingMistake {
     unit: Duration,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// The way the task waits for a unit.
-    pub how: WaitMethod,
+    how: WaitMethod = WaitMethod::Blocking,
 }
 
 /// A way of waiting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitMethod {
     /// The mistake: it blocks the thread on which it runs.
-    #[default]
     Blocking,
     /// Right: blocking work goes to a thread that is there for it.
     Offloaded,

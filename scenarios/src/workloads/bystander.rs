@@ -1,8 +1,8 @@
-//! A bystander: a part beside the others that only wants to be woken at fixed times, and tells how late it was.
+//! A part beside the others that is woken at fixed times and records how late.
 //!
-//! What a task that does not give way costs is not seen in its own time but in that of its neighbours. The due times are
-//! fixed before anything starts, so that a stall shows in as many of them as fall into it, under a runtime that does one
-//! thing after another as well. The lag probe of the harness does the same over a whole round.
+//! A task that does not yield costs its neighbours time, not itself. The due times are fixed before anything starts, so
+//! a stall shows in all that fall into it, even under a runtime that runs parts in sequence. The lag probe of the
+//! harness does the same over a whole round.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,7 @@
-//! How many connections are open, counted where they begin and where they end.
+//! Counts of open connections, taken at the socket.
 //!
-//! The count belongs to the socket, not to whoever manages it: a pool that loses track of its connections cannot lose
-//! track of these numbers as well. A mutex keeps them consistent; it is taken once to open and once to close. What the
-//! numbers must be is said by the workloads.
+//! A pool that loses track of its connections cannot lose track of these numbers as well. A mutex, locked once to open
+//! and once to close, keeps them consistent. Workloads check the numbers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -33,7 +32,7 @@ impl Counts {
 }
 
 impl Census {
-    /// One is open until the guard is dropped.
+    /// Counts a connection as open until the guard is dropped.
     pub(super) fn enter(&self) -> CensusGuard {
         let mut counts = self.lock();
         counts.opened += 1;
@@ -41,7 +40,7 @@ impl Census {
         CensusGuard(self.clone())
     }
 
-    /// From now on the fewest are noted: those that a start-up takes time to open are open.
+    /// Starts to record the fewest, once those of a start-up are open.
     pub(super) fn watch_fewest(&self) {
         let mut counts = self.lock();
         counts.fewest = counts.open();
@@ -57,7 +56,7 @@ impl Census {
     }
 }
 
-/// One of those that a [`Census`] counts.
+/// A connection that a [`Census`] counts.
 #[derive(Debug)]
 pub(super) struct CensusGuard(Census);
 

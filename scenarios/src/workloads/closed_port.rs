@@ -1,14 +1,14 @@
-//! A port at which connections are refused, surely and for as long as it is held.
+//! A port that refuses connections for as long as it is held.
 //!
-//! The socket is bound, so that nobody else can get the port (an outgoing connection neither, which might otherwise
-//! connect to itself), and does not listen, so that every connection to it is refused.
+//! The socket is bound, so that no one else gets the port (nor does an outgoing connection, which might connect to
+//! itself), and does not listen, so that connections are refused.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// A port of this machine where nobody listens.
+/// A local port without a listener.
 #[derive(Debug)]
 pub(super) struct ClosedPort {
     socket: Socket,

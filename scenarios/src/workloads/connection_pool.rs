@@ -1,10 +1,9 @@
 //! A pool of connections with a minimum and a maximum, built on the runtime's semaphore.
 //!
-//! The minimum is opened with the pool; more are opened on demand, up to the maximum, and kept. Whoever needs a
-//! connection waits for a place, but not for ever, then takes the connection that was given back last, or opens one. A
-//! [`Lease`] gives both back when it is dropped, whether its work succeeded, failed or was cancelled; a connection that
-//! is not usable afterwards is closed, and its place is free for a new one. Connections do not age here. What is pooled,
-//! and how it is counted, is the business of whoever implements [`Connect`].
+//! The minimum is opened with the pool; more are opened on demand, up to the maximum, and kept. A caller waits for a
+//! permit, with a timeout, then takes the connection returned last, or opens one. A [`Lease`] returns both when
+//! dropped, whether its work succeeded, failed or was cancelled; a connection that is not usable by then is closed.
+//! Connections do not age. [`Connect`] opens and counts them.
 
 use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
@@ -43,14 +42,14 @@ pub(super) struct Bounds {
 /// The pool; clones share it.
 pub struct Pool<R: Runtime, C: Connect> {
     runtime: R,
-    places: R::Semaphore,
+    permits: R::Semaphore,
     patience: Duration,
     shared: Arc<Shared<C>>,
 }
 
 struct Shared<C: Connect> {
     connect: C,
-    /// Open and in nobody's hands. The last one given back is the first one taken: its caches are warm.
+    /// Open and not leased. The last one returned is the first one leased: its caches are warm.
     idle: Mutex<Vec<C::Connection>>,
 }
 
@@ -64,7 +63,7 @@ impl<R: Runtime, C: Connect> Clone for Pool<R, C> {
     fn clone(&self) -> Self {
         Self {
             runtime: self.runtime.clone(),
-            places: self.places.clone(),
+            permits: self.permits.clone(),
             patience: self.patience,
             shared: Arc::clone(&self.shared),
         }
@@ -80,7 +79,7 @@ impl<R: Runtime, C: Connect> Pool<R, C> {
         }
         Ok(Self {
             runtime: runtime.clone(),
-            places: runtime.semaphore(bounds.maximum),
+            permits: runtime.semaphore(bounds.maximum),
             patience: bounds.patience,
             shared: Arc::new(Shared {
                 connect,
@@ -89,17 +88,17 @@ impl<R: Runtime, C: Connect> Pool<R, C> {
         })
     }
 
-    /// A connection for the caller alone, once there is a place.
+    /// A connection for the caller alone, once there is a permit.
     pub(super) async fn acquire(&self) -> Result<Lease<R, C>, Failure> {
-        let waiting = self.places.acquire();
-        let Ok(place) = self.runtime.timeout(self.patience, waiting).await else {
+        let waiting = self.permits.acquire();
+        let Ok(permit) = self.runtime.timeout(self.patience, waiting).await else {
             let patience_s = self.patience.as_secs_f64();
             let message = format!("no connection became free within {patience_s} s");
             return Err(Failure::new(Failure::TIMEOUT, message));
         };
         // A statement of its own, so that the lock is not held while connecting.
         let idle = self.shared.idle().pop();
-        // Nothing idle: all that are open are in the hands of others, who have a place each, so there is room for one.
+        // Nothing idle: every open connection is leased, and each lease holds a permit, so there is room for one.
         let connection = match idle {
             Some(connection) => connection,
             None => self.shared.connect.connect().await?,
@@ -107,11 +106,11 @@ impl<R: Runtime, C: Connect> Pool<R, C> {
         Ok(Lease {
             connection: Some(connection),
             shared: Arc::clone(&self.shared),
-            _place: place,
+            _permit: permit,
         })
     }
 
-    /// Closes the connections that are in nobody's hands.
+    /// Closes the connections that are not leased.
     pub(super) async fn close(&self) {
         let idle = std::mem::take(&mut *self.shared.idle());
         for connection in idle {
@@ -120,13 +119,13 @@ impl<R: Runtime, C: Connect> Pool<R, C> {
     }
 }
 
-/// A connection in somebody's hands; dropping it gives it back.
+/// A leased connection; dropping the lease returns it.
 pub(super) struct Lease<R: Runtime, C: Connect> {
     /// `None` only while it is dropped.
     connection: Option<C::Connection>,
     shared: Arc<Shared<C>>,
-    /// Given back last, after the connection: whoever gets the place must find the connection, or room for another.
-    _place: <R::Semaphore as Semaphore>::Permit,
+    /// Returned last, after the connection: the next holder must find the connection, or room for another.
+    _permit: <R::Semaphore as Semaphore>::Permit,
 }
 
 impl<R: Runtime, C: Connect> Deref for Lease<R, C> {
@@ -168,7 +167,7 @@ mod tests {
         patience: Duration::from_secs(60),
     };
 
-    /// Connects to nothing, and fails to while it is told to.
+    /// Connects to nothing, and fails while it is down.
     #[derive(Clone, Default)]
     struct Fake {
         census: Census,
@@ -212,8 +211,8 @@ mod tests {
         }
     }
 
-    /// All places taken: every one of them is there, and no more connections than places are open.
-    async fn has_every_place<R: Runtime>(pool: &Pool<R, Fake>, fake: &Fake) {
+    /// All permits taken: every one of them is there, and no more connections than permits are open.
+    async fn has_every_permit<R: Runtime>(pool: &Pool<R, Fake>, fake: &Fake) {
         let mut leases = Vec::new();
         for _ in 0..BOUNDS.maximum.get() {
             leases.push(pool.acquire().await.expect("a connection"));
@@ -233,9 +232,9 @@ mod tests {
                     pool.acquire().await.map(drop).expect("a connection");
                 }
                 assert_eq!(fake.counts().opened, 2);
-                has_every_place(&pool, &fake).await;
+                has_every_permit(&pool, &fake).await;
                 // Those opened on demand stay, and are used again.
-                has_every_place(&pool, &fake).await;
+                has_every_permit(&pool, &fake).await;
                 let counts = fake.counts();
                 assert_eq!((counts.opened, counts.closed, counts.fewest), (4, 0, 2));
                 pool.close().await;
@@ -255,7 +254,7 @@ mod tests {
                     lease.is_broken = true;
                 }
                 assert_eq!(fake.counts().closed, 10);
-                has_every_place(&pool, &fake).await;
+                has_every_permit(&pool, &fake).await;
             });
         });
     }
@@ -274,7 +273,7 @@ mod tests {
                 }
                 fake.is_down.store(false, Ordering::SeqCst);
                 drop(held);
-                has_every_place(&pool, &fake).await;
+                has_every_permit(&pool, &fake).await;
             });
         });
     }
@@ -297,7 +296,7 @@ mod tests {
                 assert_eq!(failure.kind, Failure::TIMEOUT);
                 assert_eq!(failure.detail, "no connection became free within 0.02 s");
                 held.clear();
-                has_every_place(&pool, &fake).await;
+                has_every_permit(&pool, &fake).await;
             });
         });
     }
@@ -319,7 +318,7 @@ mod tests {
                     photofinish_harness::runtime::Receiver::receive(&has_started).await;
                     task.cancel().await;
                 }
-                // Who waits for a place and gives up has taken none.
+                // Who waits for a permit and gives up has taken none.
                 let mut held = Vec::new();
                 for _ in 0..BOUNDS.maximum.get() {
                     held.push(pool.acquire().await.expect("a connection"));
@@ -328,7 +327,7 @@ mod tests {
                 assert!(runtime.timeout(limit, pool.acquire()).await.is_err());
                 drop(held);
                 assert_eq!(fake.counts().closed, 0);
-                has_every_place(&pool, &fake).await;
+                has_every_permit(&pool, &fake).await;
             });
         });
     }
@@ -354,7 +353,7 @@ mod tests {
                     task.join().await.expect("no panic");
                 }
                 assert!(fake.counts().most <= 4, "{:?}", fake.counts());
-                has_every_place(&pool, &fake).await;
+                has_every_permit(&pool, &fake).await;
             });
         });
     }

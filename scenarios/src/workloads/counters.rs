@@ -1,8 +1,8 @@
-//! `counters`: three counters tick three times, one unit apart, and write down each tick.
+//! `counters`: three counters tick three times, one unit apart, and log each tick.
 //!
-//! Where they run at once the ticks interleave (1 1 1 2 2 2 3 3 3), where they do not each counter ticks through before
-//! the next begins. A runtime that wakes them late may mix this up, which is a result; so the order is held against the
-//! ticks' due times, and demanded where no tick was late by a unit.
+//! If they run at once, the ticks interleave (1 1 1 2 2 2 3 3 3); otherwise each counter finishes before the next
+//! begins. A runtime that wakes them late may mix this up, which is a result; so the order is checked only if no tick
+//! was late by a unit.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,17 +23,17 @@ pub struct Counters {
 const COUNTERS: u32 = 3;
 const TICKS: u32 = 3;
 
-/// A tick, as written down: `count` is 1 for a counter's first one.
+/// A logged tick; `count` is 1 for a counter's first one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tick {
     counter: u32,
     count: u32,
-    /// Of a counter's first tick: when it began to wait for it. Of a later one: when it had written down the last.
+    /// Start of the wait: the counter's start, or the log time of its previous tick.
     begun: Instant,
     written: Instant,
 }
 
-/// The ticks of one operation, in the order in which they were written down.
+/// The ticks of one operation, in the order of the log.
 type Ticks = Arc<Mutex<Vec<Tick>>>;
 
 impl Workload for Counters {
@@ -89,7 +89,7 @@ async fn count<R: Runtime>(
     Ok(())
 }
 
-/// 1 1 1 2 2 2 3 3 3, whichever counter is first in each three.
+/// True for 1 1 1 2 2 2 3 3 3, in any order of counters.
 fn interleaved(ticks: &[Tick]) -> bool {
     ticks.is_sorted_by_key(|tick| tick.count)
 }

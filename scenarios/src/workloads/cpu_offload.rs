@@ -1,7 +1,7 @@
-//! `cpu-offload`: sums of squares, handed to threads for blocking work or computed in the tasks themselves.
+//! `cpu-offload`: sums of squares, on threads for blocking work or in the tasks themselves.
 //!
-//! A bystander tells how late it was woken meanwhile: a task that computes holds up whoever shares its thread. Each sum is
-//! computed many times over, since one of them takes microseconds.
+//! A bystander records how late it was woken meanwhile: a task that computes holds up all others on its thread. Each
+//! sum is computed many times over, since one takes microseconds.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
@@ -10,11 +10,9 @@ use std::time::{Duration, Instant};
 use photofinish_harness::runtime::{Runtime, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::bystander::{Schedule, stand_by};
-use super::params::{count, require};
+use super::params::{count, params, require};
 use super::parts::joined;
 use super::tallies::{ensure, exactly};
 
@@ -23,25 +21,13 @@ pub struct CpuOffload {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// The number of squares in each sum: those of 0, 1, 2, and so on.
-    pub squares: Vec<u32>,
+    squares: Vec<u32> = vec![10_000, 20_000, 15_000],
     /// Repetitions of each sum.
-    pub repeats: NonZeroU32,
+    repeats: NonZeroU32 = count(200),
     /// Computes the sums on threads for blocking work instead of in the tasks.
-    pub offload: bool,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            squares: vec![10_000, 20_000, 15_000],
-            repeats: count(200),
-            offload: true,
-        }
-    }
+    offload: bool = true,
 }
 
 /// The bystander's period and how often it wakes: about as long as the sums take.

@@ -1,9 +1,9 @@
 //! `crawl`: a whole site from its root, obeying robots.txt, a limited number of requests at once, each page once.
 //!
-//! Parts take addresses from a common frontier until none waits, and all of them are joined before the next round: no part
-//! ever waits for another one, so that a crawl ends under every runtime, whatever "at once" means there. Where a crawl may
-//! go is decided in `frontier.rs`. Here is the life of a round and of each crawl in it; what a part does is in
-//! `crawl/part.rs`, what must come out in `crawl/expectations.rs`, and in `crawl/survey.rs` of a site that does not tell.
+//! Parts take addresses from a shared frontier until it is empty, and all are joined before the next turn: no part
+//! waits for another one, so a crawl ends under every runtime. This file has the life of a round and of each crawl.
+//! `crawl/part.rs` has a part, `crawl/expectations.rs` the checks, `crawl/survey.rs` the expected pages of a site
+//! without a report, `frontier.rs` the rules for addresses.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -13,15 +13,13 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::{OpenMode, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use self::expectations::{check_results, check_visits, expected};
 use self::part::{CrawlState, take_part};
 use self::survey::survey;
 use super::frontier::Frontier;
 use super::http_connection::TARGET;
-use super::params::{count, require};
+use super::params::{count, params, require};
 use super::robots::Robots;
 use super::site::{SiteReport, Visitor, Visitors};
 
@@ -37,25 +35,13 @@ pub struct Crawl {
     backoff: Duration,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Requests of one crawl in flight at once, 1,000 at most.
-    pub limit: NonZeroU32,
+    limit: NonZeroU32 = count(10),
     /// Requests for a page that answers with 5xx, 10 at most.
-    pub tries: NonZeroU32,
+    tries: NonZeroU32 = count(3),
     /// Wait before the second request for such a page, in units; it doubles before each further one.
-    pub backoff: f64,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            limit: count(10),
-            tries: count(3),
-            backoff: 0.25,
-        }
-    }
+    backoff: f64 = 0.25,
 }
 
 /// The expected pages, and the requests that other crawls made before.
@@ -158,7 +144,7 @@ impl Workload for Crawl {
     }
 
     async fn close<R: Runtime>(&self, _: &Env<R, Shared>, session: Session<R>) {
-        // Nobody needs it any more; a leftover is emptied by the next round.
+        // No longer needed; a leftover is emptied by the next round.
         let _ = std::fs::remove_file(session.results);
     }
 
@@ -196,7 +182,7 @@ impl Crawl {
     ) -> Result<Arc<CrawlState<R>>, Failure> {
         session.crawls += 1;
         drop(env.runtime.open(&session.results, OpenMode::Create).await?);
-        // A site that stands over several rounds must not take this crawl for one of another worker's.
+        // On a site that runs for several rounds, crawls of different workers must differ.
         let worker = std::process::id();
         let name = format!("crawl-{worker}-{}-{}", session.index, session.crawls);
         session.visitors.rename(&name);

@@ -1,15 +1,15 @@
-//! Many parts that wait at the same time, and the memory each of them takes: what `idle-tasks` and `idle-connections` share.
+//! Many parts that wait at the same time, and the memory of each: shared by `idle-tasks` and `idle-connections`.
 //!
-//! Every part announces itself over a channel and then waits at a gate: a semaphore whose one permit is taken. The
-//! channel closes once every part has announced itself or failed, so that a crowd is complete or known not to be. When the
-//! permit is given back the parts pass one after another, which keeps what ending takes from piling up.
+//! Each part announces itself over a channel and then waits at a gate: a semaphore whose one permit is taken. The
+//! channel closes once every part has announced itself or failed. When the permit is returned, the parts pass one by
+//! one, so that their cleanup does not pile up.
 //!
-//! Memory is that which is resident, read while all wait, and it misleads in three ways that [`Footprint`] avoids. What a
-//! process needs once (threads of a pool, arenas of the allocator, pages of code) is no part's: so a first crowd pays for
-//! it, and a second one beside it is what is measured. Memory that was freed is used again, and a crowd that fits into it
-//! grows nothing: so it is measured before the clock starts, in a process that never resource as much. And parts that have
-//! just announced themselves may not wait yet: so a moment passes first. Of a thread's stack only the pages that were
-//! touched are resident; what the kernel keeps for threads and sockets is not in there at all.
+//! The memory is the resident set, read while all wait. It misleads in three ways, which [`Footprint`] avoids. A
+//! process needs some memory once (threads of a pool, arenas of the allocator, code): a first crowd pays for it, and a
+//! second one beside it is measured. Freed memory is used again: so it is measured before the clock starts, in a
+//! process that never held as much. Parts that have just announced themselves may not wait yet: so a moment passes
+//! first. Of a thread's stack, only touched pages are resident; the kernel's own memory for threads and sockets is not
+//! included.
 
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -17,9 +17,10 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::observed::Observed;
 use photofinish_harness::os;
-use photofinish_harness::runtime::{Receiver as _, Runtime, Semaphore, Sender as _, Task as _};
+use photofinish_harness::runtime::{Receiver as _, Runtime, Semaphore, Sender as _};
 use photofinish_harness::workload::Failure;
 
+use super::parts::joined;
 use super::tallies::{Peak, exactly};
 
 /// From an announcement to waiting it is a few instructions, unless the thread loses its CPU in between.
@@ -27,13 +28,13 @@ const UNTIL_ALL_WAIT: Duration = Duration::from_millis(10);
 
 /// The work of one part of a crowd before and after it waits.
 pub(super) trait Part: Clone + Send + Sync + 'static {
-    /// Resources resource while it waits.
+    /// Resources held while it waits.
     type Resource: Send;
 
-    /// Before it waits.
+    /// Runs before it waits.
     fn begin(&self) -> impl Future<Output = Result<Self::Resource, Failure>> + Send;
 
-    /// After it was told to end, alone among all parts.
+    /// Runs after the gate has opened, one part at a time.
     fn end(&self, resource: Self::Resource) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
@@ -57,14 +58,10 @@ impl<R: Runtime> Crowd<R> {
         Self { tasks, closed_gate }
     }
 
-    /// Tells all parts to end, and waits until they have. The first failure of any is the crowd's.
+    /// Opens the gate, and waits until all parts have ended; returns the first failure.
     pub(super) async fn disperse(self) -> Result<(), Failure> {
         drop(self.closed_gate);
-        let mut outcome = Ok(());
-        for task in self.tasks {
-            outcome = outcome.and(task.join().await.map_err(Failure::from).flatten());
-        }
-        outcome
+        joined(self.tasks).await.map(drop)
     }
 }
 
@@ -74,7 +71,7 @@ async fn wait_at<R: Runtime>(
     part: impl Part,
 ) -> Result<(), Failure> {
     let resource = part.begin().await?;
-    // Only a crowd that was given up listens no more; the gate is open then.
+    // Fails only if the crowd was given up; then the gate is open.
     let _ = announce.send(()).await;
     drop(announce);
     let _permit = gate.acquire().await;
@@ -82,8 +79,8 @@ async fn wait_at<R: Runtime>(
     Box::pin(part.end(resource)).await
 }
 
-/// A crowd that gathers, waits whole and disperses; `waiting` is counted by its parts, from before they announce themselves
-/// until they were told to end.
+/// Gathers a crowd, and disperses it once all wait; its parts count `waiting`, from before they announce themselves
+/// until the gate opens.
 pub(super) async fn come_and_go<R: Runtime>(
     runtime: &R,
     count: NonZeroU32,
@@ -97,7 +94,7 @@ pub(super) async fn come_and_go<R: Runtime>(
     exactly(0, waiting.now(), "parts waiting after all were joined")
 }
 
-/// The memory of one part, measured before the clock starts; `None` where the system does not tell.
+/// The memory of one part, measured before the clock starts; `None` if the system does not report it.
 #[derive(Clone, Copy, Debug)]
 pub struct Footprint {
     bytes_per_part: Option<f64>,
@@ -149,7 +146,7 @@ mod tests {
 
     const COUNT: NonZeroU32 = NonZeroU32::new(200).unwrap();
 
-    /// Counts those who wait and those who end, and fails or panics before it waits where told to.
+    /// Counts parts that wait and that end; fails or panics before it waits on request.
     #[derive(Clone, Default)]
     struct Counted {
         counts: Arc<Counts>,
@@ -251,7 +248,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     const ALONE: &str = "PHOTOFINISH_FOOTPRINT_ALONE";
 
-    /// In a process of its own, started by itself: what other tests hold and let go meanwhile is memory too.
+    /// Runs in a process of its own, which it starts itself: other tests allocate and free memory too.
     #[cfg(target_os = "linux")]
     #[test]
     fn the_memory_that_parts_hold_is_their_footprint() {
@@ -276,12 +273,12 @@ mod tests {
     fn footprint_of_what_is_held() {
         under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
             let footprint = runtime.block_on(Footprint::measure(&runtime, COUNT, &Heavy));
-            let resource = footprint.expect("measured").bytes_per_part.expect("Linux");
+            let measured = footprint.expect("measured").bytes_per_part.expect("Linux");
             // Wide bounds: allocators round up, and keep something back.
             let expected = HELD_BYTES as f64;
             assert!(
-                (0.5 * expected..2.0 * expected).contains(&resource),
-                "{resource}"
+                (0.5 * expected..2.0 * expected).contains(&measured),
+                "{measured}"
             );
         });
     }

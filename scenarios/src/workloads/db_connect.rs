@@ -1,9 +1,9 @@
-//! `db-connect`: connect, SELECT 1, disconnect: what a program pays that keeps no connections.
+//! `db-connect`: connect, SELECT 1, disconnect: the cost of not keeping connections.
 //!
 //! On a real server most of it is the login: SCRAM hashes the password thousands of times on either side, which takes
-//! milliseconds, and a process is forked for each connection. The mock asks for no password unless it is told to. The
-//! connection lives in a scope that closes it in any case: politely after success and failure, abruptly if the operation
-//! itself is cut off. The server closes first, so that local ports do not stay occupied after their use.
+//! milliseconds, and a process is forked for each connection. The mock requires no password by default. A scope closes
+//! the connection in any case: with a goodbye after success and failure, abruptly if the operation is cut off. The
+//! server closes first, so that local ports do not stay occupied.
 
 use std::time::Duration;
 

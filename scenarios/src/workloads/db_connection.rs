@@ -1,8 +1,8 @@
-//! A PostgreSQL connection over whichever runtime's TCP: what all database workloads talk through.
+//! A PostgreSQL connection over a [`Wire`], for all database workloads.
 //!
-//! It joins the sans-IO client with the runtime's stream, counts what goes over the wire, and logs in anew when the last
-//! exchange left the connection unusable. Every round works in a [`Schema`] of its own, so that it starts from nothing on a
-//! server that is already there, disturbs nothing on it, and leaves nothing behind.
+//! It joins the sans-IO client with the wire and logs in again after an exchange that left the connection unusable.
+//! Every round works in a [`Schema`] of its own, so that it starts from nothing on an existing server, disturbs nothing
+//! and leaves nothing behind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ pub(super) const TARGET: &str = "db";
 /// The server reported an error about a statement; the detail has its SQLSTATE.
 const SQL: &str = "sql";
 
-/// The client was asked to say something the protocol cannot.
+/// The protocol cannot encode a request.
 const ENCODE: &str = "encode";
 
 const BUFFER_BYTES: usize = 16 * 1024;

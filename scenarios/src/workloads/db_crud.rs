@@ -1,18 +1,17 @@
 //! `db-crud`: create the table if absent, insert returning the id, select it, then several inserts at once.
 //!
-//! Over the whole round ids are unique and, where nothing failed, contiguous from 1: the schema is fresh. Each of the
-//! inserts made at once has a connection of its own.
+//! Over a round, ids are unique and, if nothing failed, contiguous from 1, since the schema is new. Each of the inserts
+//! made at once has a connection of its own.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET, TEXT};
-use super::params::{count, require};
+use super::params::{count, params, require};
+use super::parts::join_into;
 use super::request_count::wrong_requests_beside_logins;
 use super::tallies::ensure;
 use crate::protocol::postgres::{Discard, Parameter, Row};
@@ -23,17 +22,9 @@ pub struct DbCrud {
     schema: Schema,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Inserts made at once, each over a connection of its own; 100 at most.
-    pub inserts: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self { inserts: count(5) }
-    }
+    inserts: NonZeroU32 = count(5),
 }
 
 const CREATE_IF_ABSENT: &str = "CREATE TABLE IF NOT EXISTS entries \
@@ -56,7 +47,7 @@ const TALLY: &str =
 
 /// One connection for each insert made at once; the first one does the rest as well.
 pub struct Session<R: Runtime> {
-    /// `None` only while an insert is under way, and after one panicked.
+    /// `None` only while an insert is in flight, and after one panicked.
     connections: Vec<Option<Connection<R>>>,
 }
 
@@ -205,14 +196,7 @@ async fn insert_at_once<R: Runtime>(
     }
     let mut outcome = Ok(());
     for (task, place) in tasks.into_iter().zip(connections) {
-        let inserted = match task.join().await {
-            Ok((connection, result)) => {
-                *place = Some(connection);
-                result.map(drop)
-            }
-            Err(error) => Err(error.into()),
-        };
-        outcome = outcome.and(inserted);
+        outcome = outcome.and(join_into(task, place).await.map(drop));
     }
     outcome
 }

@@ -1,8 +1,8 @@
-//! `db-pool`: three COUNT(*) on three tables at once, through a pool of connections that all sessions share.
+//! `db-pool`: COUNT(*) on three tables at once, through a pool of connections that all sessions share.
 //!
-//! Each of the three waits for a connection of its own and gives it back: what they wait beside the database is the
-//! price of a bounded pool once there are more sessions than it has room for. The pool is in `connection_pool`. How many
-//! connections were open is counted at the sockets, and judged at the end of the round.
+//! Each of the three waits for a connection of its own and returns it; waiting is the price of a bounded pool with more
+//! sessions than connections. The pool is in `connection_pool.rs`. Open connections are counted at the sockets and
+//! checked at the end of the round.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,13 +10,11 @@ use std::time::Duration;
 use photofinish_harness::no_session;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::census::{Census, Counts};
 use super::connection_pool::{self, Bounds};
 use super::db_connection::{Connection, Connector, Schema, Statement, TARGET};
-use super::params::{count, require};
+use super::params::{count, params, require};
 use super::parts::joined;
 use super::request_count::wrong_requests_beside_logins;
 use super::tallies::exactly;
@@ -32,25 +30,13 @@ pub struct DbPool {
     schema: Schema,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Connections that the pool opens before the clock starts.
-    pub minimum: NonZeroU32,
+    minimum: NonZeroU32 = count(5),
     /// Connections that it opens at most, 1,000 or fewer.
-    pub maximum: NonZeroU32,
+    maximum: NonZeroU32 = count(20),
     /// Rows of the first table, 100,000 at most; the second one has twice as many, the third one three times.
-    pub rows: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            minimum: count(5),
-            maximum: count(20),
-            rows: count(100),
-        }
-    }
+    rows: NonZeroU32 = count(100),
 }
 
 /// A statement for each table.

@@ -7,11 +7,9 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use photofinish_record::draw::draw_below;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
-use super::params::{count, require};
+use super::params::{count, params, require};
 use super::request_count::wrong_requests_beside_logins;
 use super::tallies::ensure;
 use crate::protocol::postgres::{Discard, Parameter, Row};
@@ -22,19 +20,9 @@ pub struct DbSelect {
     schema: Schema,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Rows of the table, 1,000,000 at most; keys are drawn from all of them.
-    pub rows: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            rows: count(10_000),
-        }
-    }
+    rows: NonZeroU32 = count(10_000),
 }
 
 const MOST_ROWS: u32 = 1_000_000;

@@ -1,9 +1,9 @@
 //! `db-transaction`: a transfer between two accounts in a transaction: BEGIN, two UPDATEs, COMMIT, an exchange each.
 //!
 //! The row with the lower id is changed first, whichever way the money goes: transfers that need the same two rows wait
-//! for one another in one order, so they cannot deadlock, and nothing has to be tried again. Under PostgreSQL's default
-//! isolation each UPDATE works on the balance as last committed, so none is lost. The worker keeps books of what it has
-//! committed; at the end of the round the server's accounts must agree with them.
+//! for each other in one order, so they cannot deadlock, and nothing is retried. Under PostgreSQL's default isolation
+//! each UPDATE works on the balance as last committed, so none is lost. The worker keeps books of its commits; at the
+//! end of the round the server's accounts must agree with them.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,11 +12,9 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use photofinish_record::draw::{draw, draw_below};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
-use super::params::{count, require};
+use super::params::{count, params, require};
 use super::request_count::wrong_requests_beside_logins;
 use super::tallies::ensure;
 use crate::protocol::postgres::{Discard, Outcome, Parameter, Row, TransactionStatus};
@@ -28,19 +26,9 @@ pub struct DbTransaction {
     schema: Schema,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Accounts, from 2 to 100,000; the fewer there are, the more often transfers wait for one another.
-    pub accounts: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            accounts: count(100),
-        }
-    }
+    accounts: NonZeroU32 = count(100),
 }
 
 /// BEGIN, two UPDATEs, COMMIT.

@@ -1,7 +1,7 @@
 //! `download`: fetches several documents at once and saves each of them to a file.
 //!
-//! Length and connection are checked where a document arrives; what really reached the files is read back after the clock
-//! stopped, and compared with the digests of what the site serves, as it tells them or as they were before.
+//! The length is checked on arrival. After the clock has stopped, the files are read back and compared with the digests
+//! of the site's documents, taken from its report or from a download before the clock started.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,10 @@ use std::time::Duration;
 use photofinish_harness::runtime::{File as _, OpenMode, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use photofinish_record::hex;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::http_connection::{Endpoint, TARGET};
-use super::params::{require, require_paths};
+use super::params::{params, require, require_paths};
 use super::request_count::wrong_requests;
 use super::site::{SiteDocument, SiteReport, Visitor, Visitors, not_there};
 use super::tallies::exactly;
@@ -28,20 +26,9 @@ pub struct Download {
     saved: Mutex<BTreeSet<u32>>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// The documents to be fetched at once, each over a connection of its own.
-    pub documents: Vec<String>,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        let paths = ["/documents/1.bin", "/documents/2.bin", "/documents/3.bin"];
-        Self {
-            documents: paths.map(str::to_owned).to_vec(),
-        }
-    }
+    documents: Vec<String> = (1..=3).map(|number| format!("/documents/{number}.bin")).collect(),
 }
 
 /// Most documents at once: each takes a connection of every session.

@@ -1,15 +1,14 @@
-//! For tests: a check made once and run under every runtime that can do what it needs.
+//! Runs a check of a test under every runtime with the required capabilities.
 //!
-//! A runtime's type is known only where it is visited, so a check that meets it cannot be a plain closure:
-//! `under_every_runtime!` writes the visitor around one. Checks of whole workloads are made elsewhere, by running the
-//! catalogue.
+//! A runtime's type is known only inside a visitor, so such a check cannot be a plain closure: `under_every_runtime!`
+//! writes the visitor around one. Whole workloads are tested by running the catalogue.
 
 use std::num::NonZeroU32;
 
 use photofinish_harness::runtime::{Capability, RuntimeConfig};
 use photofinish_harness::runtimes::{DESCRIPTORS, Visitor, with_runtime};
 
-/// Runs the block of `|runtime| { … }` under every runtime that can do what stands before it. The block sees no variables
+/// Runs the block of `|runtime| { … }` under every runtime with the capabilities before it. The block sees no variables
 /// of the test around it.
 macro_rules! under_every_runtime {
     ($needs:expr, |$runtime:ident| $check:block) => {{

@@ -1,6 +1,6 @@
-//! `failures`: three tasks at once, of which the middle one fails; the others succeed, and the process lives.
+//! `failures`: three tasks at once, of which the middle one fails; the others succeed, and the process survives.
 //!
-//! It fails with an error that it returns or by a panic. Either comes back to whoever joins it, with its message.
+//! It fails by returning an error or by a panic. Either reaches the joining task, with its message.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::params::params;
 use super::parts::wait;
 use super::tallies::{ensure, no_shorter};
 
@@ -19,19 +20,16 @@ pub struct Failures {
     unit: Duration,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// The way the middle task fails.
-    pub by: By,
+    by: By = By::Error,
 }
 
 /// A way to fail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     /// It returns an error.
-    #[default]
     Error,
     /// It panics.
     Panic,

@@ -1,12 +1,13 @@
-//! Several GETs at once: what `http-fanout`, `http-delay`, `http-json` and `http-errors` share.
+//! Several GETs at once, for `http-fanout`, `http-delay`, `http-json`, `http-errors` and `serve-gateway`.
 //!
-//! Each part has a connection of its own, is spawned as the runtime understands "at once", and is joined in the order
-//! asked. All parts are joined even if one failed, so that no connection is lost and nothing runs on.
+//! Each part has a connection of its own, is spawned, and is joined in the order of the requests. All parts are joined
+//! even if one failed, so that no connection is lost and nothing runs on.
 
-use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::http_connection::{Connection, Endpoint, Reference};
+use super::parts::join_into;
 use super::tallies::exactly;
 use crate::protocol::http::Method;
 
@@ -19,7 +20,7 @@ pub(super) struct Part<R: Runtime> {
 /// A session that makes several requests at once.
 pub struct FanOut<R: Runtime> {
     endpoint: Endpoint,
-    /// `None` only while a part is under way, and after one panicked.
+    /// `None` only while a part is in flight, and after one panicked.
     parts: Vec<(String, Option<Part<R>>)>,
 }
 
@@ -37,7 +38,7 @@ impl<R: Runtime> FanOut<R> {
         Ok(Self { endpoint, parts })
     }
 
-    /// Asks for all paths at once; every answer must equal the reference of its place.
+    /// Requests all paths at once; every response must equal the reference at its index.
     pub(super) async fn exchange(
         &mut self,
         env: &RoundEnv<R>,
@@ -47,7 +48,7 @@ impl<R: Runtime> FanOut<R> {
         self.exchange_checked(env, check).await
     }
 
-    /// Asks for all paths at once; `check` is given the place, the status and the body of every answer.
+    /// Requests all paths at once; `check` gets the index, the status and the body of every response.
     pub(super) async fn exchange_checked(
         &mut self,
         env: &RoundEnv<R>,
@@ -57,7 +58,7 @@ impl<R: Runtime> FanOut<R> {
         self.end(pending, check).await
     }
 
-    /// Asks for all paths, and waits for none of the answers.
+    /// Requests all paths, without waiting for the responses.
     pub(super) fn begin(&mut self, env: &RoundEnv<R>) -> Result<PendingRequests<R>, Failure> {
         let mut tasks = Vec::with_capacity(self.parts.len());
         for (path, part) in &mut self.parts {
@@ -70,7 +71,7 @@ impl<R: Runtime> FanOut<R> {
         Ok(PendingRequests { tasks })
     }
 
-    /// Waits for the answers, and has `check` judge each.
+    /// Waits for the responses, and has `check` judge each.
     pub(super) async fn end(
         &mut self,
         pending: PendingRequests<R>,
@@ -80,14 +81,10 @@ impl<R: Runtime> FanOut<R> {
         let mut outcome = exactly(parts, begun, "requests in flight");
         let places = self.parts.iter_mut().enumerate();
         for (task, (index, (_, place))) in pending.tasks.into_iter().zip(places) {
-            let checked = match task.join().await {
-                Ok((part, answer)) => {
-                    let checked =
-                        answer.and_then(|status| check(index, status, part.connection.body()));
-                    *place = Some(part);
-                    checked
-                }
-                Err(error) => Err(error.into()),
+            let answer = join_into(task, place).await;
+            let checked = match (answer, place) {
+                (Ok(status), Some(part)) => check(index, status, part.connection.body()),
+                (answer, _) => answer.map(drop),
             };
             outcome = outcome.and(checked);
         }
@@ -95,12 +92,12 @@ impl<R: Runtime> FanOut<R> {
     }
 }
 
-/// Requests that were made and whose answers nobody has waited for.
+/// Requests in flight.
 pub(super) struct PendingRequests<R: Runtime> {
     tasks: Vec<R::Task<PartOutcome<R>>>,
 }
 
-/// A part with its answer's status.
+/// A part with its response's status.
 type PartOutcome<R> = (Part<R>, Result<u16, Failure>);
 
 impl<R: Runtime> Part<R> {

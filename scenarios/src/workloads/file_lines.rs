@@ -1,6 +1,7 @@
 //! `file-lines`: counts the lines of all files of a directory, a limited number of them at once.
 //!
-//! The directory is made once and reused over the rounds of a run; how many lines a file has follows from its number.
+//! The directory is created once and reused over the rounds of a run; the number of lines of a file follows from its
+//! number.
 
 use std::io;
 use std::num::NonZeroU32;
@@ -12,10 +13,8 @@ use photofinish_harness::no_session;
 use photofinish_harness::runtime::{Runtime, Semaphore as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_record::draw::draw_below;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::{count, require};
+use super::params::{count, params, require};
 use super::parts::joined;
 use super::tallies::{Peak, exactly};
 
@@ -26,22 +25,11 @@ pub struct FileLines {
     lines: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Files in the directory.
-    pub files: NonZeroU32,
+    files: NonZeroU32 = count(200),
     /// Files read at the same time.
-    pub limit: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            files: count(200),
-            limit: count(10),
-        }
-    }
+    limit: NonZeroU32 = count(10),
 }
 
 const MOST_FILES: u32 = 10_000;

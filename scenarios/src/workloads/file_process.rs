@@ -1,7 +1,7 @@
-//! `file-process`: three files at once, each read and then waited for, as if something were done with it.
+//! `file-process`: three files at once, each read and followed by a wait, as if it were processed.
 //!
-//! About one unit where they are processed at once, about three where one after the other. `file_scope` is what each file
-//! takes from its start to its end, timed by a scope that tells when it is left, however that happens.
+//! It takes about one unit if files are processed at once, about three in sequence. `file_scope` is the time of each
+//! file from start to end, measured by a scope when it is dropped.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,11 +11,9 @@ use photofinish_harness::observed::Observed;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_record::nanoseconds;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::known_file::{is_known, known_file};
-use super::params::require;
+use super::params::{params, require};
 use super::parts::{joined, wait};
 use super::size::Size;
 use super::tallies::{exactly, no_shorter};
@@ -26,19 +24,9 @@ pub struct FileProcess {
     unit: Duration,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Size of each file, 1 MiB at most.
-    pub size: Size,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            size: Size::kib(16),
-        }
-    }
+    size: Size = Size::kib(16),
 }
 
 const FILES: u64 = 3;

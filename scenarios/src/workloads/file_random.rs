@@ -6,11 +6,9 @@ use std::time::Duration;
 use photofinish_harness::runtime::{File as _, OpenMode, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_record::draw::draw_below;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::known_file::{WORD_BYTES, is_known, known_file};
-use super::params::require;
+use super::params::{params, require};
 use super::size::Size;
 use super::tallies::{ensure, exactly};
 
@@ -19,22 +17,11 @@ pub struct FileRandom {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Size of the file, made once and reused.
-    pub file_size: Size,
+    file_size: Size = Size::mib(256),
     /// Bytes of one read; offsets are multiples of it.
-    pub block: Size,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            file_size: Size::mib(256),
-            block: Size::kib(4),
-        }
-    }
+    block: Size = Size::kib(4),
 }
 
 /// An open file and the block read last.

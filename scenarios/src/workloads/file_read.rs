@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::known_file::{known_bytes, known_file};
-use super::params::require;
+use super::params::{params, require};
 use super::size::Size;
 
 #[derive(Debug)]
@@ -18,19 +16,9 @@ pub struct FileRead {
     checksum: u32,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Size of the file, 1 GiB at most.
-    pub size: Size,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            size: Size::kib(64),
-        }
-    }
+    size: Size = Size::kib(64),
 }
 
 impl Workload for FileRead {

@@ -6,11 +6,9 @@ use std::time::Duration;
 use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::{File as _, OpenMode, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::known_file::known_bytes;
-use super::params::require;
+use super::params::{params, require};
 use super::size::Size;
 use super::tallies::ensure;
 
@@ -19,22 +17,11 @@ pub struct FileWrite {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Size of the file, 8 B to 1 GiB.
-    pub size: Size,
+    size: Size = Size::kib(64),
     /// Waits for the device after each write; without, data may stay in the page cache.
-    pub sync: bool,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            size: Size::kib(64),
-            sync: true,
-        }
-    }
+    sync: bool = true,
 }
 
 /// A file of the session's own, what goes into it, and what came out.
@@ -99,7 +86,7 @@ impl Workload for FileWrite {
     }
 
     async fn close<R: Runtime>(&self, _: &Env<R>, session: Session) {
-        // Nobody needs it any more; a leftover is overwritten by the next round.
+        // No longer needed; a leftover is overwritten by the next round.
         let _ = std::fs::remove_file(session.path);
     }
 }

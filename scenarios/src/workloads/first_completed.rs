@@ -1,8 +1,8 @@
 //! `first-completed`: two tasks race; the first one wins, the other is cancelled, and its cleanup runs.
 //!
-//! Whether the loser could still be cancelled is a result, since a stalled runtime may let it finish before anybody looks.
-//! That a cancelled task stops, and that its cleanup has run when cancelling returns, is checked each time; and over a
-//! round at least one must have been cancelled.
+//! Cancelling the loser in time is a result, since a stalled runtime may let it finish first. Each operation checks
+//! that a cancelled task stops and that its cleanup has run when cancelling returns; over a round at least one must
+//! have been cancelled.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Workload for FirstCompleted {
         };
         let mut racers: Vec<_> = (0..RACERS).map(start).collect();
         drop(sender);
-        // Without a winner both have failed, and joining them says how.
+        // Without a winner both have failed, and joining them returns the failure.
         let first = receiver.receive().await.unwrap_or(0);
         let took = begun.elapsed();
         let winner = racers.swap_remove(first as usize);
@@ -70,7 +70,7 @@ impl Workload for FirstCompleted {
         joined(vec![winner]).await?;
         result.transpose()?;
         no_shorter(self.unit, took, "the race")?;
-        // Not the result says so: of a task that finishes while it is being cancelled some runtimes drop it.
+        // The result does not show it: some runtimes drop that of a task that finishes while it is being cancelled.
         let cancelled = u64::from(!loser.finished);
         self.cancelled.fetch_add(cancelled, Ordering::Relaxed);
         env.observed.number("losers_cancelled", cancelled as f64);
@@ -90,7 +90,7 @@ async fn race<R: Runtime>(
     (sender, number): (R::Sender<u32>, u32),
 ) -> Result<(), Failure> {
     wait(&runtime, time).await?;
-    // Who comes in second may find nobody waiting any more.
+    // Nobody may wait for the second one any more.
     let _ = sender.send(number).await;
     racer.finish();
     Ok(())

@@ -1,8 +1,8 @@
-//! `forgotten-await`: a part that nobody waits for, as one forgets to in three ways of writing it.
+//! `forgotten-await`: parts that nobody waits for, in two ways, and the right way beside them.
 //!
-//! In Rust a future that is made and not polled does nothing, under whichever runtime; one that is spawned and not joined
-//! runs, some time, when its operation may long have said that all is done. How much of the work was done when its
-//! operation ended is `done_when_ended_share`. Beside them stands the operation that waits, which is the one that is right.
+//! In Rust a future that is never polled does nothing, under every runtime; one that is spawned and not joined runs
+//! some time, perhaps after its operation has ended. `done_when_ended_share` is the share of the parts done by then.
+//! The third way joins them.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use photofinish_harness::{no_session, nothing_shared};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::params::count;
+use super::params::{count, params};
 use super::tallies::exactly;
 
 #[derive(Debug)]
@@ -24,13 +24,11 @@ pub struct ForgottenAwait {
     done: Arc<AtomicU64>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Parts of an operation.
-    pub parts: NonZeroU32,
+    parts: NonZeroU32 = count(3),
     /// The treatment of the parts.
-    pub handling: Handling,
+    handling: Handling = Handling::Forgotten,
 }
 
 /// The treatment of an operation's parts.
@@ -43,15 +41,6 @@ pub enum Handling {
     Spawned,
     /// They are spawned, and joined.
     Joined,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            parts: count(3),
-            handling: Handling::Forgotten,
-        }
-    }
 }
 
 /// Time for spawned parts to finish after all operations have ended.

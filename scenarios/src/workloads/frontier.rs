@@ -1,8 +1,8 @@
-//! Where a crawl may go, where it has been, and where it goes next.
+//! Addresses of a crawl: visited, waiting, allowed.
 //!
-//! Pure: addresses in, addresses out. An address is taken up once, however often and in whichever form it is linked; only
-//! on the site of the root, and only where robots.txt allows. Redirects are taken up like links, so that nobody is led
-//! around the rules. The fetching is in `crawl/part.rs`, the reading of pages in `html_page.rs`.
+//! Pure: addresses in, addresses out. An address is taken up once, however often and in whichever form it is linked;
+//! only on the site of the root, and only if robots.txt allows it. Redirects are taken up like links, so that they
+//! cannot lead around the rules. `crawl/part.rs` fetches, `html_page.rs` reads pages.
 
 use std::collections::{HashSet, VecDeque};
 

@@ -1,8 +1,7 @@
-//! What a page of HTML says of itself: its title, and where it links to.
+//! The title and the links of an HTML page.
 //!
-//! The tokenizer is html5gum's, which follows the WHATWG standard, so that comments, scripts and entities are what a
-//! browser takes them for. No tree is built: a title and links need none, except that a picture's own title is not the
-//! page's. Which links are followed is decided in `frontier.rs`.
+//! The tokenizer is html5gum's, which follows the WHATWG standard, so that comments, scripts and entities are read as a
+//! browser reads them. Title and links need no tree, except that a picture's own title is not the page's.
 
 use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
 use url::Url;

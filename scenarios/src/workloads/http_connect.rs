@@ -1,19 +1,16 @@
-//! `http-connect`: a new connection for each request.
+//! `http-connect`: a new connection for each request: the cost of not keeping connections.
 //!
-//! What a client pays that keeps no connections: a handshake, a request, a goodbye. The server must have seen as many
-//! connections as requests. On one address the local ports run out after some 28,000 connections in a minute, so rounds
-//! are bounded by count.
+//! The server must have seen as many connections as requests. To one address, local ports run out after some 28,000
+//! connections in a minute, so rounds are bounded by count.
 
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use photofinish_record::Traffic;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::http_connection::{Connection, Endpoint, Reference, TARGET, too_few_connections};
-use super::params::require_path;
+use super::params::{params, require_path};
 use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
@@ -22,19 +19,9 @@ pub struct HttpConnect {
     path: String,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Path of the request; a path in the target's URL wins.
-    pub path: String,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/bytes/64".to_owned(),
-        }
-    }
+    path: String = "/bytes/64".to_owned(),
 }
 
 /// The request that a session repeats.

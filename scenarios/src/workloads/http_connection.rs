@@ -1,9 +1,8 @@
-//! A keep-alive HTTP connection over whichever runtime's TCP: what all HTTP workloads talk through.
+//! A keep-alive HTTP connection over a [`Wire`], for all HTTP workloads.
 //!
-//! It joins the sans-IO client with the runtime's stream, counts what goes over the wire, and connects anew when the
-//! last exchange left the connection unusable. What an answer must hold is said by [`Reference`]: computed where an
-//! embedded mock with known content stands behind the target, fetched once before the clock starts where another server
-//! does. What must hold of the number of connections over a round is here too.
+//! It joins the sans-IO client with the wire and connects again after an exchange that left the connection unusable. A
+//! [`Reference`] is the expected response: computed for an embedded mock with known content, fetched once before the
+//! clock starts from any other server.
 
 use std::time::Duration;
 
@@ -177,7 +176,7 @@ impl<R: Runtime> Connection<R> {
         self.wire.open(&self.dialer).await
     }
 
-    /// Sends one encoded request and reads its response to the end; gives the status. The body is in
+    /// Sends one encoded request and reads its response to the end; returns the status. The body is in
     /// [`Connection::body`] until the next exchange.
     pub(super) async fn exchange(
         &mut self,
@@ -368,7 +367,7 @@ fn known_body(path: &str) -> Option<Vec<u8>> {
 /// A violation unless each operation opened a connection of its own.
 pub(super) fn too_few_connections(totals: &Totals) -> Vec<String> {
     let traffic = &totals.traffic[TARGET];
-    // A deadline may pass while a connection is being opened: that operation had one all the same.
+    // A deadline may pass while a connection is being opened; that operation still had one.
     let connections = traffic.connections + traffic.abandoned_connections;
     let operations = totals.succeeded + totals.failed;
     if connections >= operations {

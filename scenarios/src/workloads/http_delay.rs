@@ -1,18 +1,16 @@
 //! `http-delay`: several requests at once to an endpoint that answers after one unit.
 //!
-//! The headline speed-up: one after another they take as many units as there are requests, at once about one.
+//! The headline speed-up: in sequence they take as many units as there are requests, at once about one.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
-use super::params::{count, require_path};
+use super::params::{count, params, require_path};
 use super::request_count::wrong_requests;
 
 #[derive(Debug)]
@@ -21,22 +19,11 @@ pub struct HttpDelay {
     paths: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// The endpoint with a delay, which the server's behaviour sets.
-    pub path: String,
+    path: String = "/delay".to_owned(),
     /// Requests made at once.
-    pub requests: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/delay".to_owned(),
-            requests: count(5),
-        }
-    }
+    requests: NonZeroU32 = count(5),
 }
 
 impl Workload for HttpDelay {

@@ -1,7 +1,7 @@
 //! `http-errors`: three URLs at once, of which one fails: refused, reset, an unknown host, or an error status, in turn.
 //!
-//! The operation succeeds when the failure comes back as what it is, and the other two come back as if nothing had
-//! happened: one part's failure cancels nothing. Which failure it is, is decided by the operation's number.
+//! The operation succeeds if the failure is reported as what it is and the other two succeed: one part's failure
+//! cancels nothing. The operation's number selects the failure.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::{Runtime, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::closed_port::ClosedPort;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
-use super::params::{require_path, require_paths};
+use super::params::{params, require_path, require_paths};
 use super::request_count::wrong_requests_beside;
 use crate::protocol::http::Method;
 
@@ -26,25 +24,13 @@ pub struct HttpErrors {
     answers: AtomicU64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Paths requested beside the failing one, each over a connection of its own.
-    pub paths: Vec<String>,
+    paths: Vec<String> = ["/text/alpha", "/text/gamma"].map(str::to_owned).to_vec(),
     /// Path at which the server resets the connection.
-    pub reset: String,
+    reset: String = "/fault/reset".to_owned(),
     /// Path at which the server answers with a status other than 200.
-    pub failing: String,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            paths: ["/text/alpha", "/text/gamma"].map(str::to_owned).to_vec(),
-            reset: "/fault/reset".to_owned(),
-            failing: "/status/503".to_owned(),
-        }
-    }
+    failing: String = "/status/503".to_owned(),
 }
 
 /// Reference answers, and a port where connections are refused.
@@ -123,7 +109,8 @@ impl Workload for HttpErrors {
             },
         };
         let failing = env.runtime.spawn(faulty.run());
-        let others = session.others.end(tasks, references_hold(references)).await;
+        let check = |place: usize, status, body: &[u8]| references[place].check(status, body);
+        let others = session.others.end(tasks, check).await;
         let (connection, met) = failing.join().await?;
         session.failing = Some(connection);
         others.and_then(|()| fault.check(&met))?;
@@ -138,12 +125,6 @@ impl Workload for HttpErrors {
         let answers = self.answers.load(Ordering::Relaxed);
         wrong_requests_beside(totals, TARGET, others, answers)
     }
-}
-
-fn references_hold(
-    references: &[Reference],
-) -> impl Fn(usize, u16, &[u8]) -> Result<(), Failure> + Send {
-    |place, status, body| references[place].check(status, body)
 }
 
 /// The failure that one of the three meets.

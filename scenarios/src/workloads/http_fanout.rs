@@ -1,15 +1,13 @@
-//! `http-fanout`: several URLs at once, joined, results in the order asked.
+//! `http-fanout`: several URLs at once, joined; results in the order of the requests.
 
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
-use super::params::{require, require_paths};
+use super::params::{params, require, require_paths};
 use super::request_count::wrong_requests;
 
 #[derive(Debug)]
@@ -17,20 +15,9 @@ pub struct HttpFanout {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Paths requested at once, each over a connection of its own.
-    pub paths: Vec<String>,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        let paths = ["/text/alpha", "/text/beta", "/text/gamma"];
-        Self {
-            paths: paths.map(str::to_owned).to_vec(),
-        }
-    }
+    paths: Vec<String> = ["/text/alpha", "/text/beta", "/text/gamma"].map(str::to_owned).to_vec(),
 }
 
 impl Workload for HttpFanout {

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::http_connection::{Reference, TARGET};
 use super::http_session::HttpSession;
-use super::params::require_path;
+use super::params::{params, require_path};
 use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
@@ -18,22 +16,11 @@ pub struct HttpGet {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Path of the request; a path in the target's URL wins.
-    pub path: String,
+    path: String = "/bytes/64".to_owned(),
     /// Appends `op=N` to the query, so that a mock's seeded draws follow the operation's number.
-    pub numbered: bool,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/bytes/64".to_owned(),
-            numbered: false,
-        }
-    }
+    numbered: bool = false,
 }
 
 impl Workload for HttpGet {

@@ -1,19 +1,18 @@
-//! `http-json`: a user and some posts, asked for at once and decoded.
+//! `http-json`: a user and some posts, requested at once and decoded.
 //!
-//! The documents are decoded into types, as a service does it, and compared with what was served before the clock
-//! started: the user's name and e-mail address, the posts' titles, and whose they are.
+//! The documents are decoded into types, as a service does it, and compared with those served before the clock started:
+//! the user's name and e-mail address, the posts' titles and authors.
 
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Endpoint, TARGET};
-use super::params::{require_path, require_paths};
+use super::params::{params, require_path, require_paths};
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
 
@@ -23,22 +22,11 @@ pub struct HttpJson {
     paths: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Path of the user.
-    pub user: String,
+    user: String = "/users/1".to_owned(),
     /// Paths of the posts, all by that user.
-    pub posts: Vec<String>,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            user: "/users/1".to_owned(),
-            posts: (1..=5).map(|number| format!("/posts/{number}")).collect(),
-        }
-    }
+    posts: Vec<String> = (1..=5).map(|number| format!("/posts/{number}")).collect(),
 }
 
 /// An author of posts.

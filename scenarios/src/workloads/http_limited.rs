@@ -1,21 +1,21 @@
 //! `http-limited`: many URLs at once, of which a semaphore lets only a few be in flight.
 //!
-//! Each URL is answered after a seeded number of units. Who has a permit takes one of the session's connections, so there
-//! are never more of those than permits. The workload counts what is in flight itself; the server's own count stands
-//! against the scenario's `[expect] in_flight`.
+//! Each URL is answered after a seeded number of units. A permit comes with one of the session's connections, so there
+//! are never more of those than permits. The workload counts requests in flight itself; the server's own count is
+//! compared with the scenario's `[expect] in_flight`.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use photofinish_harness::runtime::{Runtime, Semaphore as _, Task as _};
+use photofinish_harness::runtime::{Runtime, Semaphore as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use photofinish_record::draw::draw_below;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::fan_out::references;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET, delayed_path, dialer};
+use super::params::{count, params};
+use super::parts::joined;
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
 use super::wire::Dialer;
@@ -28,31 +28,13 @@ pub struct HttpLimited {
     paths: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Number of URLs.
-    pub urls: NonZeroU32,
+    urls: NonZeroU32 = count(20),
     /// Requests in flight at once.
-    pub at_once: NonZeroU32,
+    at_once: NonZeroU32 = count(5),
     /// Longest delay of a response, in units; the shortest is one.
-    pub longest_units: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        const { Self::of(20, 5, 3) }
-    }
-}
-
-impl Params {
-    const fn of(urls: u32, at_once: u32, longest_units: u32) -> Self {
-        Self {
-            urls: NonZeroU32::new(urls).expect("not zero"),
-            at_once: NonZeroU32::new(at_once).expect("not zero"),
-            longest_units: NonZeroU32::new(longest_units).expect("not zero"),
-        }
-    }
+    longest_units: NonZeroU32 = count(3),
 }
 
 impl Workload for HttpLimited {
@@ -65,7 +47,7 @@ impl Workload for HttpLimited {
     };
     type Params = Params;
     type Shared<R: Runtime> = Vec<Reference>;
-    type Session<R: Runtime> = Arc<Limited<R>>;
+    type Session<R: Runtime> = Arc<Session<R>>;
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
         let delays = 1..=params.longest_units.get();
@@ -84,9 +66,9 @@ impl Workload for HttpLimited {
         &self,
         env: &Env<R, Vec<Reference>>,
         _: u32,
-    ) -> Result<Arc<Limited<R>>, Failure> {
+    ) -> Result<Arc<Session<R>>, Failure> {
         let endpoint = Endpoint::of(env)?;
-        let limited = Limited {
+        let session = Session {
             dialer: dialer(env, &endpoint),
             endpoint,
             permits: env.runtime.semaphore(self.params.at_once),
@@ -94,17 +76,17 @@ impl Workload for HttpLimited {
             in_flight: Arc::default(),
         };
         for _ in 0..self.params.at_once.get() {
-            let mut connection = limited.connection();
+            let mut connection = session.connection();
             connection.connect().await?;
-            limited.idle().push(connection);
+            session.idle().push(connection);
         }
-        Ok(Arc::new(limited))
+        Ok(Arc::new(session))
     }
 
     async fn operate<R: Runtime>(
         &self,
         env: &Env<R, Vec<Reference>>,
-        session: &mut Arc<Limited<R>>,
+        session: &mut Arc<Session<R>>,
         op: u64,
     ) -> Result<(), Failure> {
         let urls = u64::from(self.params.urls.get());
@@ -115,14 +97,9 @@ impl Workload for HttpLimited {
             let reference = &references[delay as usize];
             env.runtime.spawn(session.clone().fetch(reference.clone()))
         };
-        let tasks: Vec<_> = (0..urls).map(fetch).collect();
-        let mut outcome = Ok(());
-        for task in tasks {
-            let fetched = task.join().await;
-            outcome = outcome.and(fetched.unwrap_or_else(|error| Err(error.into())));
-        }
+        let fetched = joined((0..urls).map(fetch).collect()).await;
         let limit = self.params.at_once.get();
-        outcome.and(session.in_flight.at_most(limit, "requests in flight"))
+        fetched.and(session.in_flight.at_most(limit, "requests in flight"))
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
@@ -131,7 +108,7 @@ impl Workload for HttpLimited {
 }
 
 /// Connections, and the permits to use them.
-pub struct Limited<R: Runtime> {
+pub struct Session<R: Runtime> {
     endpoint: Endpoint,
     dialer: Dialer<R>,
     permits: R::Semaphore,
@@ -140,7 +117,7 @@ pub struct Limited<R: Runtime> {
     in_flight: Arc<Peak>,
 }
 
-impl<R: Runtime> Limited<R> {
+impl<R: Runtime> Session<R> {
     async fn fetch(self: Arc<Self>, reference: Reference) -> Result<(), Failure> {
         let path = self.endpoint.path(reference.path());
         let mut request = self.endpoint.get(path)?;

@@ -1,6 +1,6 @@
 //! `http-post`: a JSON document posted to an endpoint that echoes it.
 //!
-//! The document names its operation and is filled up to its size; what comes back must be the same document. Small by
+//! The document names its operation and is filled up to its size; the response must be the same document. Small by
 //! default; `size = "1MiB"` sends one that no socket buffer takes at once.
 
 use std::time::Duration;
@@ -8,13 +8,11 @@ use std::time::Duration;
 use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::http_connection::TARGET;
 use super::http_session::HttpSession;
-use super::params::{require, require_path};
+use super::params::{params, require, require_path};
 use super::request_count::wrong_requests;
 use super::size::Size;
 use super::tallies::ensure;
@@ -26,22 +24,11 @@ pub struct HttpPost {
     filling: String,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Path of an endpoint that echoes the body; a path in the target's URL wins.
-    pub path: String,
+    path: String = "/echo".to_owned(),
     /// Approximate size of the document.
-    pub size: Size,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/echo".to_owned(),
-            size: Size { bytes: 256 },
-        }
-    }
+    size: Size = Size { bytes: 256 },
 }
 
 /// The largest document that the mock echoes, in bytes.

@@ -1,21 +1,20 @@
 //! `http-queue`: many URLs through a queue to a few workers, which are joined when the queue is empty.
 //!
-//! The queue takes all URLs before the first worker starts, and is closed then: a model whose threads are few must not
-//! wait for room in it. Each worker has a connection of its own and takes URLs until there are none. Where nothing runs
-//! at once, the first worker takes them all.
+//! The queue takes all URLs before the first worker starts, and is closed then: a runtime with few threads must not
+//! wait for room in it. Each worker has a connection of its own and takes URLs until there are none. If nothing runs at
+//! once, the first worker takes them all.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use photofinish_harness::runtime::{Receiver, Runtime, Sender as _, Task as _};
+use photofinish_harness::runtime::{Receiver, Runtime, Sender as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::fan_out::references;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
-use super::params::{count, require_path};
+use super::params::{count, params, require_path};
+use super::parts::join_into;
 use super::request_count::wrong_requests;
 use super::tallies::{Ledger, exactly};
 use crate::protocol::http::Method;
@@ -25,25 +24,13 @@ pub struct HttpQueue {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Prefix of all paths, followed by the URL's number, from 1.
-    pub path: String,
+    path: String = "/text/page-".to_owned(),
     /// Number of URLs.
-    pub urls: NonZeroU32,
+    urls: NonZeroU32 = count(100),
     /// Workers that take URLs from the queue.
-    pub workers: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/text/page-".to_owned(),
-            urls: count(100),
-            workers: count(10),
-        }
-    }
+    workers: NonZeroU32 = count(10),
 }
 
 /// The connections of a session's workers.
@@ -123,14 +110,7 @@ impl Workload for HttpQueue {
         let tasks: Vec<_> = session.connections.iter_mut().map(start).collect();
         let mut outcome = Ok(());
         for (task, place) in tasks.into_iter().zip(&mut session.connections) {
-            let done = match task.join().await {
-                Ok((connection, done)) => {
-                    *place = Some(connection);
-                    done
-                }
-                Err(error) => Err(error.into()),
-            };
-            outcome = outcome.and(done);
+            outcome = outcome.and(join_into(task, place).await);
         }
         outcome?;
         fetched.each_once("URL")?;
@@ -158,7 +138,7 @@ impl<R: Runtime> Worker<R> {
     async fn run(mut self, urls: impl Receiver<u32>) -> (Connection<R>, Result<(), Failure>) {
         let mut outcome = Ok(());
         while let Some(url) = urls.receive().await {
-            // Judged by what was taken from the queue, and not by what was asked for.
+            // Checked against the URL from the queue, not the one requested.
             let answer = self.fetch(url).await;
             let (reference, body) = (&self.references[url as usize], self.connection.body());
             let checked = answer.and_then(|status| reference.check(status, body));

@@ -1,6 +1,6 @@
-//! `http-retry`: an endpoint that fails before it succeeds, tried again after waits that double up to a cap.
+//! `http-retry`: an endpoint that fails before it succeeds, retried after waits that double up to a cap.
 //!
-//! Each operation has a path of its own, so that the server's sequence of answers is not shared. The attempts and the
+//! Each operation has a path of its own, so that the server's sequence of responses is not shared. The attempts and the
 //! waits between them are checked; a twin whose last attempt fails too must report that last error, and no other.
 
 use std::num::NonZeroU32;
@@ -9,12 +9,10 @@ use std::time::{Duration, Instant};
 use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::http_connection::TARGET;
 use super::http_session::HttpSession;
-use super::params::{count, require, require_path};
+use super::params::{count, params, require, require_path};
 use crate::protocol::http::Method;
 
 #[derive(Debug)]
@@ -23,28 +21,15 @@ pub struct HttpRetry {
     back_off: BackOff,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Prefix of all paths, followed by the operation's number.
-    pub path: String,
+    path: String = "/flaky/".to_owned(),
     /// Attempts per operation, all of which the server has to see.
-    pub tries: NonZeroU32,
+    tries: NonZeroU32 = count(3),
     /// Longest wait between two attempts, in units; the first is one unit, and each doubles.
-    pub cap_units: NonZeroU32,
+    cap_units: NonZeroU32 = count(4),
     /// Status of the last response: 200, or in a hopeless case the error to be reported.
-    pub last_status: u16,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/flaky/".to_owned(),
-            tries: count(3),
-            cap_units: count(4),
-            last_status: 200,
-        }
-    }
+    last_status: u16 = 200,
 }
 
 impl Workload for HttpRetry {

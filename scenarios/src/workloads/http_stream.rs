@@ -1,20 +1,18 @@
-//! `http-stream`: URLs one after another over one connection, as an async iterator would ask for them.
+//! `http-stream`: URLs in sequence over one connection, as an async iterator would request them.
 //!
-//! The next URL is asked for when the last answer is there: strictly in order, never two in flight. A server that counts
-//! what it has in flight sees as many as there are sessions.
+//! The next URL is requested after the last response: strictly in order, never two in flight. A server that counts
+//! requests in flight sees as many as there are sessions.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::fan_out::references;
 use super::http_connection::{Reference, TARGET};
 use super::http_session::HttpSession;
-use super::params::{count, require_path};
+use super::params::{count, params, require_path};
 use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
@@ -24,22 +22,11 @@ pub struct HttpStream {
     paths: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Prefix of all paths, followed by the URL's number, from 1.
-    pub path: String,
+    path: String = "/text/page-".to_owned(),
     /// Number of URLs.
-    pub urls: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/text/page-".to_owned(),
-            urls: count(10),
-        }
-    }
+    urls: NonZeroU32 = count(10),
 }
 
 impl Workload for HttpStream {
@@ -52,7 +39,7 @@ impl Workload for HttpStream {
     };
     type Params = Params;
     type Shared<R: Runtime> = Vec<Reference>;
-    type Session<R: Runtime> = Stream<R>;
+    type Session<R: Runtime> = Responses<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
@@ -70,15 +57,15 @@ impl Workload for HttpStream {
         &self,
         env: &Env<R, Vec<Reference>>,
         _: u32,
-    ) -> Result<Stream<R>, Failure> {
+    ) -> Result<Responses<R>, Failure> {
         let session = HttpSession::open(env).await?;
-        Ok(Stream { session, next: 0 })
+        Ok(Responses { session, next: 0 })
     }
 
     async fn operate<R: Runtime>(
         &self,
         env: &Env<R, Vec<Reference>>,
-        stream: &mut Stream<R>,
+        stream: &mut Responses<R>,
         _: u64,
     ) -> Result<(), Failure> {
         let references = &env.shared;
@@ -101,12 +88,12 @@ impl Workload for HttpStream {
 }
 
 /// An iterator over responses.
-pub struct Stream<R: Runtime> {
+pub struct Responses<R: Runtime> {
     session: HttpSession<R>,
     next: usize,
 }
 
-impl<R: Runtime> Stream<R> {
+impl<R: Runtime> Responses<R> {
     /// The status of the next response, whose body is in the connection; `None` at the end.
     async fn next(&mut self, paths: &[String]) -> Result<Option<u16>, Failure> {
         let Some(path) = paths.get(self.next) else {

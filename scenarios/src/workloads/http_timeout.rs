@@ -1,10 +1,10 @@
 //! `http-timeout`: a request that takes longer than its deadline; and its shielded twin.
 //!
-//! At the deadline the caller gives up, and the connection in the middle of its exchange is not used again. Where the work
-//! is shielded it is a part of its own: the caller gives up all the same, and the work goes on to its end, with its
-//! connection whole. A caller may wake so late that the answer is there already: on a busy machine, or where the kernel
-//! rounds a socket's timeout up to its tick. How often is `answered_past_deadline_share`; where the answer comes long
-//! after the deadline and still most operations get it, the deadline means nothing, and that is a violation.
+//! At the deadline the caller gives up, and the connection in the middle of its exchange is not used again. Shielded
+//! work is a part of its own: the caller gives up all the same, and the work goes on to its end with its connection
+//! intact. A caller may wake so late that the response is there already: on a busy machine, or because the kernel
+//! rounds a socket's timeout up to its tick. `answered_past_deadline_share` says how often; if the response comes long
+//! after the deadline and most operations still get it, the deadline is ignored, which is a violation.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,13 +14,11 @@ use photofinish_harness::runtime::{
     Capability, Elapsed, Receiver as _, Runtime, Sender as _, Task as _,
 };
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::http_connection::{
     Connection, Endpoint, Reference, TARGET, delayed_path, too_few_connections,
 };
-use super::params::{count, require, require_path};
+use super::params::{count, params, require, require_path};
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
 use crate::protocol::http::Method;
@@ -34,28 +32,15 @@ pub struct HttpTimeout {
     answered: AtomicU64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Path with a late response; left out, one that the mock `http` answers after `takes_units`.
-    pub path: Option<String>,
+    path: Option<String> = None,
     /// Delay of the response, in units.
-    pub takes_units: NonZeroU32,
+    takes_units: NonZeroU32 = count(5),
     /// Deadline of the caller, in units; before the response.
-    pub deadline_units: NonZeroU32,
+    deadline_units: NonZeroU32 = count(3),
     /// Lets the work go on to its end after its caller has given up.
-    pub shielded: bool,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: None,
-            takes_units: count(5),
-            deadline_units: count(3),
-            shielded: false,
-        }
-    }
+    shielded: bool = false,
 }
 
 /// The times of an operation, from its start.
@@ -225,7 +210,7 @@ impl HttpTimeout {
         let begun = Instant::now();
         let work = env.runtime.spawn(async move {
             let answer = connection.exchange(Method::Get, &mut request).await;
-            // Whoever receives it waits for it in any case.
+            // The receiver waits for it in any case.
             let _ = sender.send((connection, request, answer)).await;
         });
         let waited = env.runtime.timeout(self.times.deadline, work.join()).await;

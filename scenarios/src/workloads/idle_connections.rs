@@ -1,8 +1,8 @@
-//! `idle-connections`: many open connections at once that nothing goes over, and the memory that each takes.
+//! `idle-connections`: many open, idle connections at once, and the memory of each.
 //!
-//! The result is `idle_connection_bytes`: an idle part as in `idle-tasks`, with a connection of the runtime's in it, on the
-//! client's side alone, without a buffer to read into and without what the kernel keeps. How that is measured is told in
-//! `crowd`. In the end each connection carries one GET, whose answer is checked: so it was open all the time.
+//! The result is `idle_connection_bytes`: an idle part as in `idle-tasks` that holds a connection, on the client's side
+//! alone, without a read buffer and without the kernel's memory, as `crowd.rs` measures it. In the end each connection
+//! carries one GET, whose response is checked, so it was open all the time.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,12 +10,10 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::{Capability, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::crowd::{Footprint, Part, come_and_go};
 use super::http_connection::{Connection, Endpoint, Reference, TARGET, dialer};
-use super::params::{count, require_path};
+use super::params::{count, params, require_path};
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
 use super::wire::{Dialer, Link};
@@ -26,22 +24,11 @@ pub struct IdleConnections {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Connections open at once; twice as many while memory is measured.
-    pub count: NonZeroU32,
+    count: NonZeroU32 = count(1_000),
     /// Path that each requests before it is closed; a path in the target's URL wins.
-    pub path: String,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            count: count(1_000),
-            path: "/bytes/64".to_owned(),
-        }
-    }
+    path: String = "/bytes/64".to_owned(),
 }
 
 /// One open connection. Clones share all of it, so that a part holds no more than a pointer.

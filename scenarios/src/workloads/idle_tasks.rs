@@ -1,7 +1,7 @@
-//! `idle-tasks`: many parts at once that only wait, and the memory that each takes.
+//! `idle-tasks`: many parts at once that only wait, and the memory of each.
 //!
-//! The result is `idle_task_bytes`: the part as the runtime starts it (a task, a thread), its place in the queue of those
-//! who wait, and the handle to join it by. How that is measured is told in `crowd`.
+//! The result is `idle_task_bytes`: the part as the runtime starts it (a task, a thread), its entry in the queue of the
+//! gate, and its join handle, as `crowd.rs` measures it.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::{Capability, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::crowd::{Footprint, Part, come_and_go};
-use super::params::count;
+use super::params::{count, params};
 use super::tallies::Peak;
 
 #[derive(Debug)]
@@ -21,19 +19,9 @@ pub struct IdleTasks {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Parts that wait at once; twice as many while memory is measured.
-    pub count: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            count: count(1_000),
-        }
-    }
+    count: NonZeroU32 = count(1_000),
 }
 
 /// Nothing before, nothing after, but that it is counted. Clones share the count, so that a part holds no more than a pointer.

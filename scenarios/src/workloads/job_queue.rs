@@ -1,8 +1,8 @@
-//! `job-queue`: producers fill a bounded queue, consumers empty it, and only some of them may work at the same time.
+//! `job-queue`: producers fill a bounded queue, consumers empty it, and a semaphore limits the jobs in progress.
 //!
-//! The consumers end by themselves once the queue is empty and the producers are gone. Back-pressure is checked without a
-//! clock: a job that was taken on is in the queue or with a consumer until it is done, so never more of them than there
-//! are places in the queue and consumers; all further jobs must have waited.
+//! The consumers end once the queue is empty and the producers are gone. Back-pressure is checked without a clock: an
+//! unfinished job is in the queue or with a consumer, so there are never more of them than places in the queue and
+//! consumers; all further jobs must have waited.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -15,10 +15,8 @@ use photofinish_harness::runtime::{
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
 use photofinish_record::nanoseconds;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::{count, require};
+use super::params::{count, params, require};
 use super::parts::{joined, wait};
 use super::tallies::{Ledger, Peak, exactly, no_shorter};
 
@@ -29,34 +27,19 @@ pub struct JobQueue {
     work: Duration,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Producers, which put jobs into the queue.
-    pub producers: NonZeroU32,
+    producers: NonZeroU32 = count(3),
     /// Jobs of each producer.
-    pub jobs: NonZeroU32,
+    jobs: NonZeroU32 = count(10),
     /// Places in the queue.
-    pub capacity: NonZeroU32,
+    capacity: NonZeroU32 = count(10),
     /// Consumers, which take jobs from the queue.
-    pub consumers: NonZeroU32,
+    consumers: NonZeroU32 = count(5),
     /// Jobs in progress at once.
-    pub limit: NonZeroU32,
+    limit: NonZeroU32 = count(3),
     /// Duration of a job, in units.
-    pub work: f64,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            producers: count(3),
-            jobs: count(10),
-            capacity: count(10),
-            consumers: count(5),
-            limit: count(3),
-            work: 0.25,
-        }
-    }
+    work: f64 = 0.25,
 }
 
 impl Params {
@@ -212,7 +195,7 @@ impl Board {
         observed.number("jobs_taken_on", self.unfinished.most() as f64);
     }
 
-    /// Everything that must hold once all parts have ended, each consumer having done as many jobs as it told.
+    /// Checks all expectations once all parts have ended; `done` are the jobs that each consumer reported.
     fn check(&self, params: &Params, done: &[u32]) -> Result<(), Failure> {
         self.ledger.each_once("job")?;
         exactly(
@@ -232,7 +215,7 @@ mod tests {
     use super::super::tallies::detail;
     use super::*;
 
-    /// A board after all jobs went through as they should, one after another; `change` is told of each.
+    /// Checks a board after all jobs went through in sequence; `change` is called for each.
     fn check(change: impl Fn(&Board, u32), expected: &str) {
         let params = Params::default();
         let board = Board::new(&params);

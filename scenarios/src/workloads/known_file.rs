@@ -1,7 +1,7 @@
-//! Files with known content: made once, reused over rounds and runs, checkable at any offset.
+//! Files with known content: created once, reused over rounds and runs, checkable at any offset.
 //!
-//! The content is a sequence of 8-byte words, each a function of its place alone, so that any block read at any offset
-//! can be checked without the file. A file appears whole or not at all (temporary name, then rename), and synced, so that
+//! The content is a sequence of 8-byte words, each a function of its position, so that a block read at any offset can
+//! be checked without the file. A file appears whole or not at all (temporary name, then rename), and synced, so that
 //! writing it back disturbs no later measurement. This is preparation, outside the clock: plain blocking code.
 
 use std::fs::File;

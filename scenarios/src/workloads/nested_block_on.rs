@@ -1,8 +1,8 @@
 //! `nested-block-on`: a task that blocks its thread on another task of its own runtime.
 //!
-//! What each runtime makes of it is the result: it works where another thread runs the other task, it is refused where the
-//! runtime notices (by a panic, which reaches whoever joins the task), and it starves where the blocked thread was the
-//! one to run the other task. That would be for ever; so a thread outside the runtime ends the blocking after a unit.
+//! The outcome is the result: it works if another thread runs the other task, is refused if the runtime notices (by a
+//! panic, which reaches the joining task), and starves if the blocked thread was the one to run the other task. That
+//! would last for ever; so a thread outside the runtime ends it after a unit.
 
 use std::future::{Future, poll_fn};
 use std::io;

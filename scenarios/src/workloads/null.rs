@@ -1,6 +1,4 @@
-//! `null`: nothing.
-//!
-//! Measures the measuring loop itself under a runtime: the floor below which no difference means anything.
+//! `null`: nothing: the cost of the measuring loop itself under a runtime.
 
 use std::time::Duration;
 

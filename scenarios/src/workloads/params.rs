@@ -7,6 +7,25 @@ use photofinish_harness::workload::ParamError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The struct `Params` of a workload, each field with its default; it refuses unknown fields.
+macro_rules! params {
+    ($($(#[$doc:meta])* $field:ident: $type:ty = $default:expr,)+) => {
+        #[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct Params {
+            $($(#[$doc])* pub $field: $type,)+
+        }
+
+        impl Default for Params {
+            fn default() -> Self {
+                Self { $($field: $default,)+ }
+            }
+        }
+    };
+}
+
+pub(super) use params;
+
 /// The parameters of a workload that has none.
 #[derive(Debug, Default, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

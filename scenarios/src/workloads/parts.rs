@@ -1,7 +1,6 @@
-//! Parts of an operation: waiting for all of them, and for units of time.
+//! Parts of an operation: joining all of them, and waiting.
 //!
-//! Every part is joined even if one failed, so that none runs on into the next operation. What the parts do is in the
-//! files of the workloads, what is counted of them in `tallies`.
+//! Every part is joined even if one failed, so that none runs on into the next operation. `tallies.rs` counts them.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use photofinish_harness::workload::Failure;
 
 use super::tallies::not_early;
 
-/// The results of all `tasks`, in their order; the first failure where there is one, after all have ended.
+/// The results of all `tasks`, in their order, or the first failure, after all have ended.
 pub(super) async fn joined<T, K>(tasks: Vec<K>) -> Result<Vec<T>, Failure>
 where
     T: Send + 'static,
@@ -27,7 +26,19 @@ where
     results
 }
 
-/// Waits for `time` from now, and tells when that was due; a wait that ends early is a failure.
+/// The result of a task that had taken something out of `slot`, and puts it back; after a panic the slot stays empty.
+pub(super) async fn join_into<L, T, K>(task: K, slot: &mut Option<L>) -> Result<T, Failure>
+where
+    L: Send + 'static,
+    T: Send + 'static,
+    K: Task<(L, Result<T, Failure>)>,
+{
+    let (taken, result) = task.join().await?;
+    *slot = Some(taken);
+    result
+}
+
+/// Waits for `time` from now, and returns the due time; a wait that ends early is a failure.
 pub(super) async fn wait<R: Runtime>(runtime: &R, time: Duration) -> Result<Instant, Failure> {
     let due = Instant::now() + time;
     runtime.sleep_until(due).await;

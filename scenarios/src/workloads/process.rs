@@ -1,7 +1,7 @@
-//! `process`: one child process whose output is read and whose end is awaited, beside one that is killed at a deadline.
+//! `process`: a child process that runs to its end, beside one that is killed at a deadline.
 //!
-//! Starting and waiting block, so both are handed to threads for blocking work. Who is killed is waited for as well: a
-//! child that nobody waits for stays behind as a zombie, which is checked of each.
+//! Starting and waiting block, so both are offloaded. The killed child is waited for as well: otherwise it stays behind
+//! as a zombie, which is checked of both.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -12,10 +12,8 @@ use photofinish_harness::os;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::require;
+use super::params::{params, require};
 use super::parts::{joined, wait};
 use super::tallies::no_shorter;
 
@@ -24,20 +22,12 @@ pub struct Process {
     deadline: Duration,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
-    /// After how long the second child is killed, in units.
-    pub deadline: f64,
+params! {
+    /// Deadline at which the second child is killed, in units.
+    deadline: f64 = 1.0,
 }
 
-impl Default for Params {
-    fn default() -> Self {
-        Self { deadline: 1.0 }
-    }
-}
-
-/// The longest deadline in units, and how long the second child would live.
+/// The longest deadline, in units, and the lifetime of the second child.
 const LONGEST: f64 = 1_000.0;
 const LIFE_S: &str = "3600";
 
@@ -111,7 +101,7 @@ fn run_to_its_end(number: u64) -> io::Result<ChildExit> {
     })
 }
 
-/// A child that would live for an hour; it never outlives this.
+/// A child that would live for an hour; dropping this kills it.
 struct Sleeper(Child);
 
 impl Sleeper {
@@ -134,7 +124,7 @@ impl Sleeper {
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
-        // Of one that has been waited for neither does anything.
+        // Neither does anything to a child that has been waited for.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -145,7 +135,7 @@ impl Drop for Sleeper {
 struct ChildExit {
     status: ExitStatus,
     output: Vec<u8>,
-    /// True if nobody has waited for it.
+    /// True if it was not waited for.
     left_behind: bool,
 }
 

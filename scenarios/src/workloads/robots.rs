@@ -1,7 +1,7 @@
-//! What a site's robots.txt allows (RFC 9309).
+//! The rules of a site's robots.txt (RFC 9309).
 //!
-//! The crate `robotxt` reads and matches the rules. Two habits of sites are made plain for it first: a version behind the
-//! name of a crawler, as in `photofinish/1.0`, and a delay among the names of a group, which must not end it.
+//! The crate `robotxt` reads and matches the rules. Two habits of sites are normalised first: a version after the name
+//! of a crawler, as in `photofinish/1.0`, and a delay among the names of a group, which must not end it.
 
 use url::{Position, Url};
 

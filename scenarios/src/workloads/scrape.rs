@@ -1,18 +1,16 @@
-//! `scrape`: several pages of HTML at once; the title of each, or that it has none.
+//! `scrape`: several HTML pages at once; the title of each, or that it has none.
 //!
-//! Titles are read by `html_page.rs` where the page arrives, within the part that fetched it: parsing is a share of the
-//! work, and runs at once where fetching does. What the titles must be is told by the site, or read before the clock starts.
+//! `html_page.rs` reads the title within the part that fetched the page: parsing is a share of the work, and runs at
+//! once if fetching does. The expected titles come from the site's report, or from requests before the clock starts.
 
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::html_page::{HtmlPage, NO_TITLE};
 use super::http_connection::{Endpoint, TARGET};
-use super::params::{require, require_paths};
+use super::params::{params, require, require_paths};
 use super::request_count::wrong_requests;
 use super::site::{SiteReport, Visitor, Visitors, not_there};
 use super::tallies::exactly;
@@ -22,19 +20,9 @@ pub struct Scrape {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// The pages to be fetched at once, each over a connection of its own.
-    pub pages: Vec<String>,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            pages: ["/", "/pages/7", "/pages/5"].map(str::to_owned).to_vec(),
-        }
-    }
+    pages: Vec<String> = ["/", "/pages/7", "/pages/5"].map(str::to_owned).to_vec(),
 }
 
 /// Most pages at once: each takes a connection of every session.

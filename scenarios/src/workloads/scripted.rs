@@ -1,8 +1,8 @@
 //! `scripted`: operations that take known times, or a known amount of work.
 //!
-//! Ground truth for the tool itself: what a report must show of it is known beforehand. Each operation draws its time
-//! from the script by its number and is busy for as long, on the clock; then it does its work, which is counted in steps
-//! and not in time, so that ten percent more of it is ten percent more.
+//! Ground truth for the tool itself: the report must show it. Each operation draws its time from the script by its
+//! number and is busy for as long, on the clock; then it does its work, which is counted in steps and not in time, so
+//! that ten percent more of it is ten percent more.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use photofinish_record::draw::draw;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::params::require;
+use super::params::{params, require};
 
 #[derive(Debug)]
 pub struct Scripted {
@@ -23,13 +23,11 @@ pub struct Scripted {
     work: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Busy times of operations, each with its share; the shares sum to 1.
-    pub times: Vec<ScriptedTime>,
+    times: Vec<ScriptedTime> = script(),
     /// Steps of work after that, about a nanosecond each.
-    pub work: u64,
+    work: u64 = 0,
 }
 
 /// A line of the script.
@@ -45,14 +43,9 @@ pub struct ScriptedTime {
 /// The longest time of a line, in µs: ten seconds.
 const LONGEST_US: f64 = 1e7;
 
-impl Default for Params {
-    fn default() -> Self {
-        let line = |share, time_us| ScriptedTime { share, time_us };
-        Self {
-            times: vec![line(0.9, 50.0), line(0.09, 200.0), line(0.01, 1_000.0)],
-            work: 0,
-        }
-    }
+fn script() -> Vec<ScriptedTime> {
+    let line = |share, time_us| ScriptedTime { share, time_us };
+    vec![line(0.9, 50.0), line(0.09, 200.0), line(0.01, 1_000.0)]
 }
 
 impl Workload for Scripted {

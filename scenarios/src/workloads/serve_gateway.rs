@@ -1,8 +1,8 @@
-//! `serve-gateway`: the worker is a server that asks three others at once for every `GET /fetch-multiple`.
+//! `serve-gateway`: the worker is a server that requests three others at once for every `GET /fetch-multiple`.
 //!
-//! One of the three may fail, and does where the request says `?failing`: the answer tells how many succeeded. Each place
-//! for a connection keeps connections of its own to the upstreams. Connections, the client that loads it, and what the time
-//! of an operation holds are in `serving`; asking several at once is in `fan_out`.
+//! One of the three may fail, and does for `?failing`: the response contains the number that succeeded. Each slot keeps
+//! connections of its own to the upstreams. `serving.rs` has the connections, the client that loads it and the meaning
+//! of an operation's time; `fan_out.rs` has the requests.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -11,12 +11,10 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
-use super::params::{require, require_path, require_paths};
+use super::params::{params, require, require_path, require_paths};
 use super::serving::{self, Acceptor, CLIENT, Handler, Serving, Slot};
 use crate::protocol::http_server::Response;
 
@@ -26,34 +24,15 @@ pub struct ServeGateway {
     serving: Serving,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Paths requested upstream, at once, for every request; 100 at most.
-    pub upstreams: Vec<String>,
+    upstreams: Vec<String> = ["/text/alpha", "/text/beta", "/text/gamma"].map(str::to_owned).to_vec(),
     /// Path that replaces the last one for a request with `?failing`.
-    pub failing: String,
+    failing: String = "/status/503".to_owned(),
     /// Address to listen on for your own clients, such as `127.0.0.1:8080`; empty for the fixed client and any free port.
-    pub listen: String,
+    listen: String = serving::Params::default().listen,
     /// Timeout of waiting for a request, and of writing a response, in ms; it closes the connection.
-    pub patience_ms: std::num::NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        let serving::Params {
-            listen,
-            patience_ms,
-        } = serving::Params::default();
-        Self {
-            upstreams: ["/text/alpha", "/text/beta", "/text/gamma"]
-                .map(str::to_owned)
-                .into(),
-            failing: "/status/503".to_owned(),
-            listen,
-            patience_ms,
-        }
-    }
+    patience_ms: std::num::NonZeroU32 = serving::Params::default().patience_ms,
 }
 
 /// Reference answers of the upstreams, and the listening side.

@@ -1,7 +1,7 @@
 //! `serve-http`: the worker is the server, and answers `GET /`, `/{name}` and `/health`.
 //!
-//! Connections, the client that loads it, and what the time of an operation holds are in `serving`. What each path must
-//! answer is said by the scenario to the client, which checks every body.
+//! `serving.rs` has the connections, the client that loads it and the meaning of an operation's time. The scenario
+//! tells the client the expected response of each path, and the client checks every body.
 
 use std::sync::Arc;
 use std::time::Duration;

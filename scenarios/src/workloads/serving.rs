@@ -1,15 +1,13 @@
-//! The worker as a server: what `serve-http` and `serve-gateway` share.
+//! The worker as a server, for `serve-http` and `serve-gateway`.
 //!
-//! A session is a slot for one connection, and takes the next one when that is closed: so a task, a thread or an entry
-//! of a queue serves a connection, as the runtime understands sessions, and `sync` serves one at a time. An operation
-//! awaits the next request, answers it, and ends when the answer is written. Under the fixed client, which sends a
-//! request as soon as it has an answer, its time is thus the whole turn of a connection: the request, the answer, the
-//! client between them, and all waiting for the runtime to notice. What the client alone sees is told by it
-//! (`client_latency`).
+//! A session is a slot for one connection, and takes the next one when that is closed: a task, a thread or an entry of
+//! a queue serves a connection, as the runtime defines sessions, and `sync` serves one at a time. An operation awaits
+//! the next request, answers it, and ends when the response is written. The fixed client sends a request as soon as it
+//! has a response, so the operation's time is the whole turn of a connection: request, response, the client between
+//! them, and the time until the runtime notices. The client reports its own view as `client_latency`.
 //!
-//! Where the user says on which address to listen, the client stays away, and whoever comes is served; who asks badly,
-//! half or not at all is a failed operation. Here is the life of a round; how a connection is served is in
-//! `serving/slot.rs`.
+//! With an address to listen on, the fixed client stays away, and any client is served; a request that is invalid,
+//! incomplete or missing is a failed operation. `serving/slot.rs` serves a connection.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -18,11 +16,9 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::{Listener as _, Runtime};
 use photofinish_harness::workload::{Failure, ParamError, RoundEnv};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use self::client::Client;
-use super::params::{count, require};
+use super::params::{count, params, require};
 use crate::protocol::http_server::Response;
 
 mod slot;
@@ -33,26 +29,14 @@ mod client;
 pub(super) use acceptor::Acceptor;
 pub(super) use slot::Slot;
 
-/// Name of the target that loads a worker which serves.
+/// Name of the target that loads a serving worker.
 pub(crate) const CLIENT: &str = "client";
 
-/// Parameters of all workloads that serve.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Address to listen on for your own clients, such as `127.0.0.1:8080`; empty for the fixed client and any free port.
-    pub listen: String,
+    listen: String = String::new(),
     /// Timeout of waiting for a request, and of writing a response, in ms; it closes the connection.
-    pub patience_ms: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            listen: String::new(),
-            patience_ms: count(10_000),
-        }
-    }
+    patience_ms: NonZeroU32 = count(10_000),
 }
 
 /// Makes the responses of a connection.
@@ -66,7 +50,7 @@ pub trait Handler<R: Runtime>: Send + 'static {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// The serving side of one round, in the hands of a workload.
+/// The serving side of one round.
 #[derive(Debug)]
 pub(super) struct Serving {
     listen: Option<SocketAddr>,
@@ -92,7 +76,7 @@ impl Serving {
         })
     }
 
-    /// Listens, and has the fixed client connect, unless others are awaited.
+    /// Listens, and has the fixed client connect unless an address to listen on was given.
     pub(super) async fn prepare<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
@@ -115,13 +99,13 @@ impl Serving {
         )))
     }
 
-    /// Asks the client what it saw; what must not be comes back as sentences.
+    /// Collects the client's report; returns violations.
     pub(super) async fn finish<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
         acceptor: &Acceptor<R>,
     ) -> Result<Vec<String>, Failure> {
-        // Whoever waits at the door by now, after a broken connection, is not to wait for ever.
+        // A client that still waits to be accepted, after a broken connection, must not wait for ever.
         drop(acceptor.listener().take());
         let mut broken = std::mem::take(&mut *acceptor.broken());
         if let Some(client) = &acceptor.client {

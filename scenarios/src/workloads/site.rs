@@ -1,8 +1,8 @@
-//! A visitor of the mock site, and what the site says of itself: what `scrape`, `download` and `crawl` share.
+//! A visitor of the mock site, and the site's report, for `scrape`, `download` and `crawl`.
 //!
-//! What must come out is known from the site's own report, fetched before the clock starts; what was asked of the site is
-//! in the same report, fetched again after it stopped. A site of others tells nothing of itself: then a workload looks
-//! for itself before the clock starts, alone and one thing after another, and what it finds must come out ever after.
+//! The report, fetched before the clock starts, gives the expected results; fetched again after it stopped, it gives
+//! the requests that the site saw. Another site has no report: then a workload visits it before the clock starts, alone
+//! and in sequence, and expects the same results ever after.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub(super) struct SitePage {
     pub(super) fails_once: bool,
 }
 
-/// Something else that the site holds.
+/// A document of the site.
 #[derive(Clone, Debug, Deserialize)]
 pub struct SiteDocument {
     pub(super) path: String,
@@ -55,11 +55,11 @@ pub struct SiteDocument {
 }
 
 impl SiteReport {
-    /// Fetches it; `None` of a site that has none.
+    /// Fetches the report; `None` of a site without one.
     pub(super) async fn fetch<R: Runtime>(env: &RoundEnv<R>) -> Result<Option<Self>, Failure> {
         let mut visitor = Visitor::new(env, "report")?;
         let status = visitor.get("/site-report").await?;
-        // Some sites answer with a page to whatever they do not know; what type a report has is not theirs to say.
+        // Some sites answer unknown paths with a page, so the content decides, not the type.
         let message = serde_json::from_slice::<Value>(visitor.body());
         let (200, Ok(message)) = (status, message) else {
             return Ok(None);
@@ -72,7 +72,7 @@ impl SiteReport {
         })
     }
 
-    /// Without what the site had counted when it told `earlier`.
+    /// The counts since the `earlier` report.
     pub(super) fn since(mut self, earlier: &Self) -> Self {
         if let (Some(requests), Some(before)) = (&mut self.requests, &earlier.requests) {
             for (path, count) in &mut *requests {
@@ -81,7 +81,7 @@ impl SiteReport {
             requests.retain(|_, count| *count > 0);
         }
         self.disallowed_requests -= self.disallowed_requests.min(earlier.disallowed_requests);
-        // The peak of its whole life: where it has not grown it may be somebody else's.
+        // The peak since it started: unless it has grown, it may stem from another client.
         if self.peak_in_flight == earlier.peak_in_flight {
             self.peak_in_flight = 0;
         }
@@ -105,14 +105,14 @@ fn missing(thing: &str, path: &str) -> Failure {
     Failure::new(Failure::STATUS, format!("the site has no {thing} `{path}`"))
 }
 
-/// That a site of others does not have what parameter `param` names, and what to do about it.
+/// The failure that a site lacks a path of parameter `param`, with advice.
 pub(super) fn not_there(failure: Failure, param: &str) -> Failure {
     let Failure { kind, detail } = failure;
     let advice = format!("name what this site has, as in --set '{param}=[\"/\"]'");
     Failure::new(kind, format!("{detail}; {advice}"))
 }
 
-/// One who asks the site for one thing after another over a connection of its own.
+/// A client of the site with a connection of its own.
 pub(super) struct Visitor<R: Runtime> {
     connection: Connection<R>,
     endpoint: Endpoint,
@@ -121,7 +121,7 @@ pub(super) struct Visitor<R: Runtime> {
 }
 
 impl<R: Runtime> Visitor<R> {
-    /// One who tells the site this name; the connection is opened at the first request.
+    /// A visitor of this name; the connection is opened at the first request.
     pub(super) fn new(env: &RoundEnv<R>, name: &str) -> Result<Self, Failure> {
         let endpoint = Endpoint::of(env)?;
         Ok(Self {
@@ -137,7 +137,7 @@ impl<R: Runtime> Visitor<R> {
         self.connection.connect().await
     }
 
-    /// From now on it tells another name.
+    /// Changes its name.
     pub(super) fn rename(&mut self, name: &str) {
         name.clone_into(&mut self.name);
     }
@@ -149,9 +149,9 @@ impl<R: Runtime> Visitor<R> {
         root.map_err(|error| Failure::new(Failure::IO, error.to_string()))
     }
 
-    /// Asks for a path with its query; gives the status. The answer is in the accessors until the next one.
+    /// Requests a path with its query; returns the status. The accessors give the response until the next one.
     ///
-    /// A site may close a connection whenever it likes, and who used it before only learns of it by asking: such a
+    /// A site may close a kept connection at any time, which only the next request shows: such a
     /// request is made once more (RFC 9110, section 9.2.2).
     pub(super) async fn get(&mut self, path: &str) -> Result<u16, Failure> {
         let may_be_closed = self.connection.is_usable();

@@ -1,7 +1,7 @@
 //! `spawn`: starts a task that does nothing, and joins it.
 //!
-//! The cost of a task: its memory, its way through the scheduler and back. What a task costs that only waits is
-//! `idle-tasks`.
+//! The cost of a task: its memory, its way through the scheduler and back. `idle-tasks` measures a task that only
+//! waits.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! What workloads count of their own parts: each item once, how many at the same time, nobody before its time.
+//! Counts and checks of the parts of an operation: each item once, a limited number at once, no wait cut short.
 //!
-//! Counting is shared by all parts of one operation and costs an atomic each; judging happens once, when they are
-//! through. No runtime is met here, so tests can feed a tally what a broken workload would.
+//! Counting is shared by all parts of one operation and costs an atomic each; the check comes once, after they are
+//! joined. Pure functions, so that tests can feed them the counts of a broken workload.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -23,7 +23,7 @@ impl Ledger {
         }
     }
 
-    /// Item number `item` was seen, once more.
+    /// Counts item number `item` once more.
     pub(super) fn note(&self, item: u32) {
         self.seen[item as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -34,7 +34,7 @@ impl Ledger {
         counts.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// Each item once, or the first one that was not; `thing` is what an item is called.
+    /// Checks that each item was seen once; `thing` is the word for an item.
     pub(super) fn each_once(&self, thing: &str) -> Result<(), Failure> {
         for (item, count) in self.seen.iter().enumerate() {
             let count = count.load(Ordering::Relaxed);
@@ -83,7 +83,7 @@ impl Peak {
         self.most.load(Ordering::Acquire)
     }
 
-    /// Never more than `limit`; `things` is what is counted, with what it does: `jobs ran`.
+    /// Checks that there were never more than `limit`; `things` are the counted items, such as `jobs`.
     pub(super) fn at_most(&self, limit: u32, things: &str) -> Result<(), Failure> {
         let most = self.most();
         ensure(most <= i64::from(limit), || {
@@ -92,7 +92,7 @@ impl Peak {
     }
 }
 
-/// One of those that a [`Peak`] counts.
+/// A unit of a [`Peak`].
 #[derive(Debug)]
 pub(super) struct PeakGuard(Arc<Peak>);
 
@@ -102,7 +102,7 @@ impl Drop for PeakGuard {
     }
 }
 
-/// A wait that was to last until `due` and ended at `woke`: late is a result, early is wrong.
+/// Checks that a wait until `due` did not end before; late is a result, early is wrong.
 pub(super) fn not_early(due: Instant, woke: Instant) -> Result<(), Failure> {
     if woke >= due {
         return Ok(());
@@ -113,7 +113,7 @@ pub(super) fn not_early(due: Instant, woke: Instant) -> Result<(), Failure> {
     )))
 }
 
-/// `what` has to take `least`, and took `took`: longer is a result, shorter is wrong.
+/// Checks that `what` took at least `least`; longer is a result, shorter is wrong.
 pub(super) fn no_shorter(least: Duration, took: Duration, what: &str) -> Result<(), Failure> {
     ensure(took >= least, || {
         format!("expected {what} to take at least {least:?}, took {took:?}")
@@ -135,7 +135,7 @@ pub(super) fn detail<T>(verdict: Result<T, Failure>) -> String {
     verdict.map_or_else(|failure| failure.detail, |_| String::new())
 }
 
-/// `expected` of `things`, neither more nor less.
+/// Checks that there are exactly `expected` `things`.
 pub(super) fn exactly<N: Eq + std::fmt::Display>(
     expected: N,
     seen: N,

@@ -1,7 +1,6 @@
-//! `tasks`: waits, as tasks at once or one after the other.
+//! `tasks`: waits, as tasks at once or in sequence.
 //!
-//! The difference between starting a task and waiting for it on the spot: the first takes as long as the longest wait,
-//! the second as all of them together.
+//! At once they take as long as the longest wait, in sequence as long as all of them together.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,10 +8,8 @@ use std::time::{Duration, Instant};
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::require_waits;
+use super::params::{params, require_waits};
 use super::parts::{joined, wait};
 use super::tallies::{Peak, exactly, no_shorter};
 
@@ -22,22 +19,11 @@ pub struct Tasks {
     waits: Vec<Duration>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Duration of each wait, in units.
-    pub waits: Vec<f64>,
+    waits: Vec<f64> = vec![1.0, 2.0],
     /// Starts a task for each wait before it joins the first; without, the waits follow one another.
-    pub at_once: bool,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            waits: vec![1.0, 2.0],
-            at_once: true,
-        }
-    }
+    at_once: bool = true,
 }
 
 impl Workload for Tasks {

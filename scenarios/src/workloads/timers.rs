@@ -1,9 +1,9 @@
-//! `timers`: sleep until a due time with the runtime's own timer, and see how late it wakes.
+//! `timers`: sleeps until a due time with the runtime's own timer, and records how late it wakes.
 //!
 //! The result is the distribution of `timer_overshoot`: from the due time to the first instruction after the sleep. It
-//! holds the resolution of the runtime's timer (some tick in milliseconds), the kernel's wake-up, and the turn that a task
-//! waits for behind others. Waits are drawn evenly, in nanoseconds, so that none of them beats with a tick. Waking before
-//! the due time breaks the runtime's promise, and with it the round.
+//! includes the resolution of the runtime's timer (some tick in milliseconds), the kernel's wake-up, and the task's
+//! wait for its turn. Waits are drawn evenly, in nanoseconds, so that none of them beats with a tick. Waking before the
+//! due time breaks the runtime's promise, and fails the round.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,8 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
 use photofinish_record::draw::draw_below;
 use photofinish_record::nanoseconds;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::require;
+use super::params::{params, require};
 
 /// The name of the histogram.
 const OVERSHOOT: &str = "timer_overshoot";
@@ -27,22 +25,11 @@ pub struct Timers {
     params: Params,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// The shortest wait that is drawn, in µs.
-    pub shortest_us: u32,
+    shortest_us: u32 = 500,
     /// The longest one, in µs.
-    pub longest_us: u32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            shortest_us: 500,
-            longest_us: 5_000,
-        }
-    }
+    longest_us: u32 = 5_000,
 }
 
 impl Params {

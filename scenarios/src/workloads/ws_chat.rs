@@ -1,9 +1,9 @@
-//! `ws-chat`: a room of clients, each with a WebSocket of its own; what one says everybody hears.
+//! `ws-chat`: a room of clients, each with a WebSocket of its own; all receive each message.
 //!
-//! The speaker's message is sent before anybody listens, so that no part waits for another one and a runtime that runs
-//! parts one after another can do it too. Every so many operations one client leaves and a new one speaks in its place.
-//! Messages of a room are numbered, which tells a lost one from a doubled one. After a failure the whole room is given
-//! up: nobody knows any more who has heard what.
+//! The message is sent before any client waits for it, so that no part waits for another one and a runtime that runs
+//! parts in sequence can do it too. At a fixed number of operations one client leaves and a new one speaks in its
+//! place. Messages of a room are numbered, so that a lost one differs from a doubled one. A failure ends the room,
+//! since nobody knows any more who has received what.
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
@@ -13,10 +13,8 @@ use std::time::Duration;
 use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::{count, require, require_path};
+use super::params::{count, params, require, require_path};
 use super::parts::joined;
 use super::request_count::wrong_requests_beside;
 use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
@@ -28,7 +26,7 @@ const MOST_CLIENTS: u32 = 1_000;
 #[derive(Debug)]
 pub struct WsChat {
     params: Params,
-    /// Rooms so far: no two sessions share one.
+    /// Rooms so far; no two sessions share one.
     rooms: AtomicU64,
     /// Messages received after the last one was sent.
     unexpected: Mutex<Vec<String>>,
@@ -36,25 +34,13 @@ pub struct WsChat {
     replaced: AtomicU64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// Prefix of the rooms' paths, followed by `/` and a name; a path in the target's URL wins.
-    pub path: String,
+    path: String = "/chat".to_owned(),
     /// Clients in a room.
-    pub clients: NonZeroU32,
+    clients: NonZeroU32 = count(20),
     /// In every operation of this number one client leaves and a new one comes; 0 for never.
-    pub leave_every: u32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/chat".to_owned(),
-            clients: count(20),
-            leave_every: 10,
-        }
-    }
+    leave_every: u32 = 10,
 }
 
 /// One room, with all of its clients.
@@ -102,10 +88,10 @@ impl Workload for WsChat {
         session: &mut Session<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        // Out of its place while in use: after a failure nobody knows who has heard what.
+        // Taken out while in use: after a failure nobody knows who has received what.
         let mut room = match session.room.take() {
             Some(room) => room,
-            // What happens seldom is boxed here and below: in place, it would make every operation need its stack.
+            // Rare work is boxed here and below; inline, every operation would need its stack.
             None => Box::pin(self.fill_room(env)).await?,
         };
         session.operations += 1;
@@ -126,7 +112,7 @@ impl Workload for WsChat {
         self.replaced.fetch_add(replaced, Ordering::Relaxed);
         let Some(room) = session.room else { return };
         for mut client in room.clients {
-            // A server that does not say goodbye is none of this workload's business; what it sends is.
+            // A server that does not close properly is not checked here; its messages are.
             if let Ok(Ok(late)) = env.runtime.timeout(PATIENCE, client.close()).await {
                 let unexpected = late.iter().map(|text| room.log.unexpected(text).detail);
                 self.unexpected
@@ -139,7 +125,7 @@ impl Workload for WsChat {
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
         let clients = u64::from(self.params.clients.get());
-        // Each of them said something when it came.
+        // Each of them sent a message when it came.
         let first = self.rooms.load(Ordering::Relaxed) * clients;
         let mut violations = std::mem::take(&mut *self.unexpected.lock().expect("nothing panics"));
         violations.extend(wrong_requests_beside(totals, TARGET, 1, first));
@@ -153,12 +139,12 @@ impl Workload for WsChat {
 impl WsChat {
     /// A new room with all of its clients in it.
     ///
-    /// Each speaks as soon as it has come, and is heard by all who are there: a server that lets clients into a room only
-    /// after it has answered their handshake would otherwise let the first message pass some of them by.
+    /// Each sends a message as soon as it has come, and all present receive it: a server that lets clients into a room only
+    /// after their handshake would otherwise not deliver the first message to some of them.
     async fn fill_room<R: Runtime>(&self, env: &Env<R>) -> Result<Room<R>, Failure> {
         let endpoint = Endpoint::of(env)?;
         let number = self.rooms.fetch_add(1, Ordering::Relaxed);
-        // A server that stands over several rounds must not take this room for one of another worker's.
+        // On a server that runs for several rounds, rooms of different workers must differ.
         let name = format!("{}-{number}", std::process::id());
         let rooms = endpoint.uri(&self.params.path);
         let uri = format!("{}/{name}", rooms.trim_end_matches('/'));
@@ -192,7 +178,7 @@ fn wrong_newcomers(came: u64, replaced: u64, totals: &Totals) -> Option<String> 
         .then(|| format!("expected {replaced} new clients, got {came}"))
 }
 
-/// The clients of one room, and what was said in it.
+/// The clients of one room, and its messages.
 struct Room<R: Runtime> {
     endpoint: Endpoint,
     uri: String,
@@ -218,7 +204,7 @@ impl<R: Runtime> Room<R> {
         Ok(())
     }
 
-    /// Has client `speaker` say the next message, and everybody hear it.
+    /// Has client `speaker` send the next message, and all receive it.
     async fn say(&mut self, env: &Env<R>, speaker: usize) -> Result<(), Failure> {
         let message = self.log.next();
         self.clients[speaker].send(&message).await?;
@@ -237,7 +223,7 @@ impl<R: Runtime> Room<R> {
     }
 }
 
-/// A client hears the next message, and what came together with it.
+/// Receives the next message, and those that came together with it.
 async fn listen<R: Runtime>(
     runtime: R,
     mut client: Connection<R>,

@@ -1,7 +1,7 @@
-//! A WebSocket connection over whichever runtime's TCP: what the real-time workloads talk through.
+//! A WebSocket connection over a [`Wire`], for the real-time workloads.
 //!
-//! It joins the sans-IO client with the runtime's stream and counts what goes over the wire. Whatever fails or is
-//! cancelled on the way leaves a connection that is not used again. What must be heard is said by the workloads.
+//! It joins the sans-IO client with the wire. After a failure or a cancelled exchange the connection is not used again.
+//! The workloads check the messages.
 
 use std::time::Duration;
 

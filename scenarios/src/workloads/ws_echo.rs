@@ -1,7 +1,7 @@
-//! `ws-echo`: messages to an echo server over one WebSocket, one after another.
+//! `ws-echo`: messages to an echo server over one WebSocket, in sequence.
 //!
-//! Each message is unlike any other of its session, so that an answer that is lost, doubled or out of order shows as
-//! what it is. An answer that came unexpected for is found with the message before it, with the next one, or at the end.
+//! Each message of a session is unique, so that a lost, doubled or misplaced echo shows as what it is. An unexpected
+//! message is found with the echo before it, with the next one, or at the end.
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
@@ -10,10 +10,8 @@ use std::time::Duration;
 use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::params::{count, require_path};
+use super::params::{count, params, require_path};
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
 use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
@@ -25,22 +23,11 @@ pub struct WsEcho {
     unexpected: Mutex<Vec<String>>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
+params! {
     /// The echo; a path in the target's URL wins.
-    pub path: String,
+    path: String = "/echo".to_owned(),
     /// Messages in one operation.
-    pub messages: NonZeroU32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            path: "/echo".to_owned(),
-            messages: count(5),
-        }
-    }
+    messages: NonZeroU32 = count(5),
 }
 
 /// One client.
@@ -100,7 +87,7 @@ impl Workload for WsEcho {
     }
 
     async fn close<R: Runtime>(&self, env: &Env<R>, mut session: Session<R>) {
-        // A server that does not say goodbye is none of this workload's business; its answers are.
+        // A server that does not close properly is not checked here; its messages are.
         if let Ok(Ok(late)) = env
             .runtime
             .timeout(PATIENCE, session.connection.close())
@@ -125,7 +112,7 @@ impl Workload for WsEcho {
 impl<R: Runtime> Session<R> {
     async fn converse(&mut self, env: &Env<R>, messages: u32) -> Result<(), Failure> {
         if !self.connection.is_open() {
-            // Boxed, being seldom: in place, it would make every operation need its stack.
+            // Rare, so boxed: inline, every operation would need its stack.
             Box::pin(self.connection.open()).await?;
         }
         for _ in 0..messages {

@@ -1,7 +1,7 @@
-//! What must come out of a crawl: each allowed page once in the results, and at the site no request too many or too few.
+//! Checks of a crawl: each allowed page once in the results, and no request too many or too few at the site.
 //!
-//! Judged from two sides, by what the crawl wrote and by what the site saw, since either alone could be right by mistake.
-//! No runtime is met here, so tests can feed it what a broken crawl would leave. The site's own report is in `site.rs`.
+//! Both the crawl's results and the site's counts are checked, since either alone could be right by mistake. Pure
+//! functions, so that tests can feed them the results of a broken crawl. `site.rs` reads the site's report.
 
 use std::collections::BTreeMap;
 

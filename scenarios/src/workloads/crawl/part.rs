@@ -1,8 +1,7 @@
-//! A part of a crawl: addresses taken from what all parts share, pages visited, lines written, until nothing waits.
+//! A part of a crawl: it takes addresses, visits pages and writes lines until no address waits.
 //!
-//! A page may lead to others and is tried again while it answers with 5xx; a redirect leads on; a broken link is part
-//! of the web and no failure. Which addresses may be visited is decided in `frontier.rs`. How many parts there are and
-//! when they begin is said in `crawl.rs`.
+//! A page may link to others, and is requested again while it answers with 5xx; redirects are followed; a broken link
+//! is no failure. `frontier.rs` decides which addresses may be visited, `crawl.rs` starts the parts.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,7 +40,7 @@ impl<R: Runtime> CrawlState<R> {
         self.frontier().take()
     }
 
-    /// Asks for a path, and again while the site answers with 5xx and there are tries left; gives the last status.
+    /// Requests a path, and again while the site answers with 5xx and there are tries left; returns the last status.
     pub(super) async fn get(
         &self,
         runtime: &R,
@@ -79,7 +78,7 @@ impl<R: Runtime> CrawlState<R> {
             let path = &address[Position::BeforePath..];
             let status = self.get(runtime, visitor, path).await?;
             let to = visitor.leads_to(&address);
-            // Another site's rules cannot be asked for from here: what they are is not known.
+            // Another site's rules cannot be fetched from here.
             match to.filter(|to| is_redirect(status) && to.origin() == root.origin()) {
                 Some(to) => address = to,
                 None => return Ok(Robots::answered(status, visitor.body())),
@@ -88,7 +87,7 @@ impl<R: Runtime> CrawlState<R> {
         Ok(Robots::nothing())
     }
 
-    /// Asks for what is at `address`, takes up where it leads, and gives its title if it is a page.
+    /// Requests `address`, offers its links to the frontier, and returns its title if it is a page.
     pub(super) async fn visit(
         &self,
         runtime: &R,

@@ -1,7 +1,7 @@
-//! What crawls of a site that tells nothing of itself must find: what one crawl found, alone and page after page.
+//! The expected pages of a site without a report: those found by one crawl, alone and page by page.
 //!
-//! It comes before the clock starts, in every round anew, and obeys the site's rules as every crawl does. A site without end
-//! (a calendar that links to tomorrow) is told as one. What is known of a site that does tell is in `expectations.rs`.
+//! It runs before the clock starts, in every round, and obeys robots.txt. A site without end (a calendar that links to
+//! tomorrow) is an error.
 
 use std::collections::BTreeMap;
 

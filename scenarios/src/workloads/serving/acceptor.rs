@@ -1,8 +1,7 @@
-//! What all places for connections share: the door at which they take turns, and what is known of the whole round.
+//! Accepts the connections of a round, one slot at a time.
 //!
-//! A listener serves one caller, so one slot at a time waits for the next connection. It is lease the listener, which
-//! comes back also when the wait is given up. What a slot does with its connection is in `slot.rs`, what the fixed
-//! client is told in `client.rs`.
+//! A listener serves one caller, so a slot leases it, and returns it also if the wait is given up. `slot.rs` serves a
+//! connection, `client.rs` talks to the fixed client.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -19,9 +18,9 @@ use super::client::Client;
 
 /// Accepts connections for all slots of a round.
 pub struct Acceptor<R: Runtime> {
-    /// `None` while somebody waits for the next connection.
+    /// `None` while a slot waits for the next connection.
     listener: Mutex<Option<R::Listener>>,
-    /// One permit: who has it may wait for the next connection.
+    /// One permit: its holder may wait for the next connection.
     turn: R::Semaphore,
     pub(super) accepted: AtomicU32,
     pub(super) traffic: TrafficCounter,
@@ -44,7 +43,7 @@ impl<R: Runtime> Acceptor<R> {
             listener: Mutex::new(Some(listener)),
             turn: env.runtime.semaphore(NonZeroU32::MIN),
             accepted: AtomicU32::new(0),
-            // What others send is counted by nobody else, so it stands beside nothing.
+            // Other clients do not count, so there is nothing to compare with.
             traffic: match client {
                 Some(_) => env.traffic[CLIENT].clone(),
                 None => TrafficCounter::default(),
@@ -64,7 +63,7 @@ impl<R: Runtime> Acceptor<R> {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The client is to forget the warm-up: once in a round, by the session that performs the first measured operation.
+    /// Has the client forget the warm-up: once in a round, by the session with the first measured operation.
     pub(super) async fn begin_measurement(&self) -> Result<(), Failure> {
         match &self.client {
             Some(client) => client.send("\"measure\"").await,
@@ -85,7 +84,7 @@ impl<R: Runtime> Acceptor<R> {
     }
 }
 
-/// The listener while somebody waits at it; back in its slot also when the wait is given up.
+/// The listener while a slot waits at it; returned also if the wait is given up.
 struct ListenerLease<'a, R: Runtime> {
     acceptor: &'a Acceptor<R>,
     listener: Option<R::Listener>,

@@ -1,8 +1,8 @@
-//! The fixed client, as the worker that serves meets it: the connection over which it is told what to do.
+//! The control connection to the fixed client.
 //!
-//! It is told, a line of JSON at a time, where to connect and how often, when the measurement begins, when to stop, and
-//! asked in the end what it saw. The client itself, which loads a worker and checks its answers, is a server of the
-//! `servers` crate; no request to be served passes through here.
+//! Commands are lines of JSON: connect this often to this address, the measurement begins, stop, report. The client
+//! itself, which loads the worker and checks its responses, is a server of the `servers` crate; requests to be served
+//! do not pass through here.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -22,7 +22,7 @@ use crate::protocol::http::HttpTarget;
 /// Room for a common report to arrive in one read.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// The fixed client, at the other end of the connection over which it is told what to do.
+/// The control connection to the fixed client.
 pub(super) struct Client<R: Runtime> {
     /// `None` while it is in use, and after a failure.
     wire: Mutex<Option<Wire<R>>>,
@@ -52,7 +52,7 @@ enum Reply {
 }
 
 impl<R: Runtime> Client<R> {
-    /// Has it open a connection to `address` for each session that was requested, and send requests from then on.
+    /// Has it open a connection to `address` for each requested session, and send requests from then on.
     pub(super) async fn load(
         env: &RoundEnv<R>,
         address: SocketAddr,

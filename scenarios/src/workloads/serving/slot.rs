@@ -1,11 +1,8 @@
-//! A slot for one connection at a time: a request awaited, read and answered, and the connections it serves to the
-//! end.
+//! A slot serves one connection at a time: it awaits, reads and answers requests.
 //!
-//! What fails or is given up closes its connection, because the stream is out of its slot while it is in use. The end
-//! has an order, so that the counts of both sides can be equal: the client is told to stop, each connection is served
-//! until the client closes it, and so are those that nobody had taken yet.
-//!
-//! What all places share is in `acceptor.rs`; what requests and answers are as bytes, in `protocol/http_server.rs`.
+//! Failures and timeouts close the connection. The end is ordered, so that the counts of both sides can be equal: the
+//! client is told to stop, each connection is served until the client closes it, and so are those not accepted yet.
+//! `acceptor.rs` is shared by all slots; `protocol/http_server.rs` has requests and responses as bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,10 +15,10 @@ use super::Handler;
 use super::acceptor::Acceptor;
 use crate::protocol::http_server::{Request, Response};
 
-/// Kind of failure: nobody asked for anything in time.
+/// Kind of failure: no request came in time.
 const IDLE: &str = "idle";
 
-/// Kind of failure: a request that was refused with a status that says why.
+/// Kind of failure: an invalid request, refused with a status that says why.
 const BAD_REQUEST: &str = "bad-request";
 
 /// Room for several common requests to arrive in one read.
@@ -32,7 +29,7 @@ pub struct Slot<R: Runtime, H> {
     acceptor: Arc<Acceptor<R>>,
     handler: H,
     wire: Wire<R>,
-    asked: Request,
+    request: Request,
     answer: Response,
     bytes: Vec<u8>,
 }
@@ -48,7 +45,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
             wire: Wire::new(&acceptor.traffic, BUFFER_BYTES),
             acceptor,
             handler,
-            asked: Request::default(),
+            request: Request::default(),
             answer: Response::default(),
             bytes: Vec::new(),
         };
@@ -100,7 +97,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
     async fn read_request(&mut self) -> Result<Option<usize>, Failure> {
         let mut transfer = self.wire.transfer();
         loop {
-            match self.asked.read(transfer.received().unread()) {
+            match self.request.read(transfer.received().unread()) {
                 Ok(Some(request_bytes)) => {
                     transfer.end();
                     return Ok(Some(request_bytes));
@@ -144,7 +141,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         let handled = self.make_answer(env).await;
         self.send_answer(env).await?;
         self.wire.received().consume(request_bytes);
-        if !self.asked.keep_alive() {
+        if !self.request.keep_alive() {
             self.wire.close();
         }
         handled
@@ -154,13 +151,13 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
     async fn make_answer(&mut self, env: &RoundEnv<R>) -> Result<(), Failure> {
         let Self {
             handler,
-            asked,
+            request,
             answer,
             bytes,
             ..
         } = self;
-        let handled = if asked.is_get_or_head() {
-            handler.answer(env, asked.target(), answer).await
+        let handled = if request.is_get_or_head() {
+            handler.answer(env, request.target(), answer).await
         } else {
             answer.text(405, "GET and HEAD are all that there is");
             Ok(())
@@ -168,7 +165,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         if handled.is_err() {
             answer.text(502, "this went wrong");
         }
-        answer.encode(asked, bytes);
+        answer.encode(request, bytes);
         handled
     }
 
@@ -183,7 +180,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         Ok(())
     }
 
-    /// Serves what is under way to its end, after the clock has stopped.
+    /// Serves the open connections to their end, after the clock has stopped.
     pub async fn close(mut self, env: &RoundEnv<R>) {
         let Some(client) = &self.acceptor.client else {
             return;

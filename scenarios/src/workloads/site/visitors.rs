@@ -1,23 +1,23 @@
-//! Several visitors of the mock site in the hands of one session: what `scrape`, `download` and `crawl` do at once.
+//! The visitors of one session: the requests that `scrape`, `download` and `crawl` make at once.
 //!
-//! Each is lent to a part of an operation, which the runtime runs as it understands "at once", and comes back when the
-//! part is joined. All parts are joined whatever became of one, so that nothing is under way when an operation ends. A
-//! visitor who was lost in a panic is replaced at the next need. What a single visitor can do is in `site.rs`.
+//! Each visitor moves into a part of an operation and back when the part is joined. All parts are joined, whatever
+//! happened to one. A visitor that is lost in a panic is replaced when needed.
 
-use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 
+use super::super::parts::join_into;
 use super::Visitor;
 
 /// The visitors of one session.
 pub(in crate::workloads) struct Visitors<R: Runtime> {
     name: String,
-    /// `None` only while a part is under way, and after one panicked.
+    /// `None` only while a part is in flight, and after one panicked.
     places: Vec<Option<Visitor<R>>>,
 }
 
 impl<R: Runtime> Visitors<R> {
-    /// As many as that, at least one, who tell the site this name, each over a connection that is open.
+    /// `count` visitors of this name, at least one, each over an open connection.
     pub(in crate::workloads) async fn connect(
         env: &RoundEnv<R>,
         count: usize,
@@ -35,7 +35,7 @@ impl<R: Runtime> Visitors<R> {
         })
     }
 
-    /// From now on they tell another name.
+    /// Changes their name.
     pub(in crate::workloads) fn rename(&mut self, name: &str) {
         name.clone_into(&mut self.name);
         let visitors = self.places.iter_mut().flatten();
@@ -56,8 +56,8 @@ impl<R: Runtime> Visitors<R> {
         Ok(self.places[0].insert(visitor))
     }
 
-    /// Runs a part for each of `items`, of which there are no more than visitors, and joins all of them; gives what came of
-    /// them in their order, or the first failure.
+    /// Runs a part for each of `items`, of which there are no more than visitors, and joins all of them; returns their results
+    /// in their order, or the first failure.
     pub(in crate::workloads) async fn each<I, T, P>(
         &mut self,
         env: &RoundEnv<R>,
@@ -75,11 +75,7 @@ impl<R: Runtime> Visitors<R> {
         }
         let mut outcomes = Vec::with_capacity(tasks.len());
         for (place, task) in tasks {
-            let joined = task.join().await.map_err(Failure::from);
-            outcomes.push(joined.and_then(|(visitor, outcome)| {
-                *place = Some(visitor);
-                outcome
-            }));
+            outcomes.push(join_into(task, place).await);
         }
         outcomes.into_iter().collect()
     }
