@@ -20,13 +20,11 @@ PROGRAM = os.path.join(os.path.dirname(__file__), "..", "target", "release", "ph
 
 def verdict(program, runtime, seed, rounds, arguments, more):
     """The comparison of the twin by throughput: verdict, ratio and interval."""
-    environment = dict(os.environ, PHOTOFINISH_TWIN=runtime)
-    if more:
-        environment["PHOTOFINISH_TWIN_SET"] = more
     with tempfile.TemporaryDirectory() as directory:
-        command = [program, "run", *arguments, "--runtimes", runtime, "--seed", str(seed)]
+        twin = f"{runtime},{more}" if more else runtime
+        command = [program, "run", *arguments, "--runtimes", runtime, "--twin", twin, "--seed", str(seed)]
         command += ["--rounds", str(rounds), "--format", "json", "--out", directory]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
     summary = json.loads(done.stdout)
     twin = next(cell for cell in summary["cells"] if cell["runtime"].endswith("-twin"))
     return twin["comparisons"]["throughput_ops_s"]

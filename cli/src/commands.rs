@@ -1,8 +1,7 @@
 //! The subcommands: one file each, and one line each in the three lists below: `mod`, [`Command`], its `execute`.
 //!
-//! A command is a struct of arguments with `execute`. It returns how the program ends, or a failure that says it;
-//! printing goes through `output`. Help texts are the doc comments, so each is written for the person who types
-//! `--help`.
+//! A command is a struct of arguments with `execute`, which returns the exit code or a failure; `output` prints. The doc
+//! comments are the help texts, written for the person who types `--help`.
 
 mod arm_server;
 mod baseline;
@@ -23,12 +22,12 @@ mod serve;
 mod throwaway_postgres;
 mod worker;
 
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
 
 use crate::exit::{Exit, Failure};
 
-/// Shown at the end of `photofinish --help`.
-pub const EXAMPLES: &str = "\
+/// The end of `photofinish --help`.
+const EXAMPLES: &str = "\
 Examples:
   photofinish run                          a short tour over HTTP, files and a database
   photofinish run http-get --runtimes threads,tokio
@@ -38,10 +37,20 @@ Examples:
   photofinish gate http-get --base-server './old {port}' --head-server './new {port}'
 
 Exit codes: 0 done or pass, 1 could not run, 2 wrong usage, 3 regression,
-4 inconclusive, or the machine is unfit to tell, 5 measured but wrong,
+4 inconclusive, or the machine is unfit to measure, 5 measured but wrong,
 130 interrupted (what was measured is kept).";
 
-/// What to do.
+/// The same file, HTTP and database work under every execution model, measured honestly.
+///
+/// Photofinish runs identical workloads as synchronous code, threads and several async runtimes, against embedded or
+/// real servers, each round in a fresh process, and reports which is faster, by how much, and at what cost.
+#[derive(Parser)]
+#[command(name = "photofinish", version, max_term_width = 80, after_long_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
 #[derive(Subcommand)]
 pub enum Command {
     Run(run::Run),
@@ -68,7 +77,6 @@ pub enum Command {
 }
 
 impl Command {
-    /// Does it.
     pub fn execute(self) -> Result<Exit, Failure> {
         match self {
             Self::Run(command) => command.execute(),

@@ -1,7 +1,7 @@
-//! How the program ends: the exit codes of the documentation, and the one error type that leads to them.
+//! The documented exit codes, and the error type that carries one.
 //!
-//! Libraries keep errors of their own; what reaches a person passes through [`Failure`], which adds the exit code and a
-//! hint. It is printed once, in `main`, with the chain of its causes.
+//! Libraries have errors of their own; an error that reaches the user is a [`Failure`], which adds the exit code and a
+//! hint. It is printed once, in [`crate::run_with`], with the chain of its causes.
 
 use std::error::Error;
 use std::fmt;
@@ -10,24 +10,21 @@ use std::process::ExitCode;
 /// The documented exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done.
     Done,
-    /// It could not run: a server died, a disk is full.
+    /// A server died, a disk is full, and the like.
     CouldNotRun,
     /// Wrong usage or a bad scenario file; nothing was run.
     Usage,
-    /// A gate's verdict: regression.
     Regression,
-    /// The machine is unfit to tell, or a gate inconclusive.
+    /// The machine is unfit to measure, or a gate is inconclusive.
     Unfit,
-    /// Measured, but wrong: identity mismatch, or errors over the scenario's budget.
+    /// Measured, but wrong: the identity check failed, or errors exceed the scenario's budget.
     Wrong,
     /// Interrupted; partial results kept.
     Interrupted,
 }
 
 impl Exit {
-    /// The number the shell sees.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -47,7 +44,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not end well: what to print, and how to end.
+/// An error for the user, with an exit code and a hint.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
@@ -57,7 +54,6 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that ends the program with `exit`.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self {
             exit,
@@ -67,41 +63,37 @@ impl Failure {
         }
     }
 
-    /// It could not run.
     pub fn could_not_run(message: impl Into<String>) -> Self {
         Self::new(Exit::CouldNotRun, message)
     }
 
-    /// Wrong usage.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
 
-    /// What to do about it.
+    /// Advice on what to do.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// What to do about it, where that is known.
+    /// Advice on what to do, if there is any.
     pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint.or(self.hint);
         self
     }
 
-    /// What caused it.
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// The same failure, saying what was being done.
+    /// Prefixes the message with what was being done.
     pub fn during(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
     }
 
-    /// How the program ends.
     pub fn exit(&self) -> Exit {
         self.exit
     }
@@ -111,7 +103,7 @@ impl Failure {
         self.chain().join(": ")
     }
 
-    /// The message, then its causes; a cause that repeats the one before it is left out.
+    /// The message and its causes, without repetitions.
     fn chain(&self) -> Vec<String> {
         let mut lines = vec![self.message.clone()];
         let mut cause = self.source.as_deref().map(|source| source as &dyn Error);
@@ -130,10 +122,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let chain = self.chain();
         let message = &chain[0];
-        // Diagnostics of scenario files come rendered, with their own `error:`.
-        match message.starts_with("error") {
-            true => write!(f, "{}", message.trim_end())?,
-            false => write!(f, "error: {message}")?,
+        // Diagnostics of scenario files are rendered already, with their own `error:`.
+        if message.starts_with("error") {
+            write!(f, "{}", message.trim_end())?;
+        } else {
+            write!(f, "error: {message}")?;
         }
         for cause in &chain[1..] {
             write!(f, "\n  caused by: {cause}")?;

@@ -1,8 +1,7 @@
-//! Ctrl-C and its relatives: the first asks for an orderly end, the second ends the program at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends the program at once.
 //!
-//! A thread waits for the signals, raises a flag and wakes whoever waits for a child. What an orderly end is, the
-//! orchestrator decides. After the second signal nothing is tidied up here: children end by themselves with their
-//! parent.
+//! A thread waits for the signals, raises a flag and wakes those who wait for a child; the orchestrator ends the run.
+//! After the second signal nothing is cleaned up: children end by themselves with their parent.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +11,12 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 
-/// Called, on the signals' thread, when an end is asked for.
+/// Called on the signals' thread at the first signal.
 pub type Listener = dyn Fn() + Send + Sync;
 
-/// Whether an end was asked for. Clones share it.
+/// The request to end the run. Clones share it.
 #[derive(Clone, Default)]
 pub struct Interrupt {
     state: Arc<State>,
@@ -26,13 +25,18 @@ pub struct Interrupt {
 #[derive(Default)]
 struct State {
     requested: AtomicBool,
-    /// Weak, so that a child that is gone is not woken for ever.
+    /// Weak, so that listeners of ended children go away.
     listeners: Mutex<Vec<Weak<Listener>>>,
 }
 
 impl Interrupt {
-    /// Takes over SIGINT, SIGTERM and SIGHUP from now on.
-    pub fn on_signals() -> io::Result<Self> {
+    /// Handles SIGINT, SIGTERM and SIGHUP from now on.
+    pub fn on_signals() -> Result<Self, Failure> {
+        Self::listen()
+            .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))
+    }
+
+    fn listen() -> io::Result<Self> {
         let interrupt = Self::default();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         let for_thread = interrupt.clone();
@@ -40,18 +44,18 @@ impl Interrupt {
             .name("signals".into())
             .spawn(move || {
                 for _ in signals.forever() {
-                    for_thread.happened();
+                    for_thread.raise();
                 }
             })?;
         Ok(interrupt)
     }
 
-    /// Whether an end was asked for.
+    /// True after the first signal.
     pub fn requested(&self) -> bool {
         self.state.requested.load(Ordering::SeqCst)
     }
 
-    /// Has `listener` called when an end is asked for, as long as somebody holds it.
+    /// Calls `listener` at the first signal, if it still exists then.
     pub fn subscribe(&self, listener: &Arc<Listener>) {
         let mut listeners = self
             .state
@@ -62,7 +66,7 @@ impl Interrupt {
         listeners.push(Arc::downgrade(listener));
     }
 
-    fn happened(&self) {
+    fn raise(&self) {
         if self.state.requested.swap(true, Ordering::SeqCst) {
             std::process::exit(i32::from(Exit::Interrupted.code()));
         }
@@ -96,7 +100,7 @@ mod tests {
         interrupt.subscribe(&dropped);
         drop(dropped);
         assert!(!interrupt.requested());
-        interrupt.happened();
+        interrupt.raise();
         assert!(interrupt.requested());
         assert_eq!(woken.try_iter().collect::<Vec<_>>(), ["kept"]);
     }

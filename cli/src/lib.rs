@@ -1,7 +1,7 @@
-//! The command line of Photofinish: parse, do, say how it went; and how a program of your own becomes one.
+//! The command line of Photofinish, and the library that adds workloads of your own to it.
 //!
-//! [`run_with`] is the whole program with workloads of your own beside those that ship: a `main` of one line gives them
-//! every runtime, load, report and exit code. `examples/own_workload.rs` is a complete one.
+//! [`run_with`] is the whole program with workloads of your own beside the included ones: a `main` of one line gives them
+//! every runtime, load, report and exit code. `examples/own_workload.rs` is complete.
 //!
 //! Each subcommand is a file in `commands/`. What they share: `request` (what to measure), `arms` (what a gate compares),
 //! `run` (running a plan), `process` (workers and servers), `targets` (servers that are not ours), `store` (what stays of
@@ -10,7 +10,7 @@
 
 #![expect(
     unreachable_pub,
-    reason = "what is for others is re-exported here; elsewhere `pub` is what a module offers to its neighbours"
+    reason = "public items are re-exported here; elsewhere `pub` marks what other modules of this crate use"
 )]
 
 mod commands;
@@ -32,34 +32,23 @@ mod output;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::Parser as _;
 use photofinish_harness::allocations::CountingAllocator;
 use photofinish_scenarios::registry;
 
 use crate::exit::Failure;
 
-/// Off but in rounds that test the tool itself.
+/// Counts only in the rounds of `photofinish selftest`.
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
-
-/// The same file, HTTP and database work under every execution model, measured honestly.
-///
-/// Photofinish runs identical workloads as synchronous code, threads and several async runtimes, against embedded or
-/// real servers, each round in a fresh process, and reports who is faster, by how much, and at what cost.
-#[derive(Parser)]
-#[command(name = "photofinish", version, max_term_width = 80, after_long_help = commands::EXAMPLES)]
-struct Arguments {
-    #[command(subcommand)]
-    command: commands::Command,
-}
 
 pub use photofinish_harness as harness;
 pub use photofinish_scenarios::registry::WorkloadEntry;
 
-/// Runs the program with workloads of your own beside those that ship, and returns how it ended.
+/// Runs the program with workloads of your own beside the included ones. Returns its exit code.
 ///
-/// Workers are this same program, started anew for each round, so this must be all that `main` does: whatever came
-/// before it would be done in each worker as well.
+/// Workers are this same program, started anew for each round, so this must be all that `main` does: code before it would
+/// run in each worker as well.
 ///
 /// ```no_run
 /// use photofinish::{WorkloadEntry, run_with};
@@ -80,37 +69,32 @@ pub use photofinish_scenarios::registry::WorkloadEntry;
 /// }
 /// ```
 ///
-/// A package that depends on this one is built with a lock file of its own, from which a record's exact versions must come:
-/// use [`run_with_lock_file`] there.
+/// In a package of your own, use [`run_with_lock_file`]: a record's exact versions come from the lock file of that package.
 pub fn run_with(own: Vec<WorkloadEntry>) -> ExitCode {
-    ended(registered(own).and_then(execute))
+    exit_code(register(own).and_then(execute))
 }
 
-/// As [`run_with`], in a package of its own: `lock_file` is the text of the `Cargo.lock` that the program was built with,
-/// and every record says the exact versions that stand there.
+/// As [`run_with`], with the text of the `Cargo.lock` that the program was built with, whose versions go into every record.
 ///
 /// ```ignore
 /// run_with_lock_file(vec![WorkloadEntry::of::<Mine>()], include_str!("../Cargo.lock"))
 /// ```
 pub fn run_with_lock_file(own: Vec<WorkloadEntry>, lock_file: &str) -> ExitCode {
-    let known = run::dependencies::hand_over(lock_file).map_err(|error| {
-        Failure::usage(format!(
-            "what was handed over as a lock file is none: {error}"
-        ))
-    });
-    ended(known.and_then(|()| registered(own)).and_then(execute))
+    let known = run::dependencies::set_lock_file(lock_file)
+        .map_err(|error| Failure::usage(format!("expected the text of a lock file: {error}")));
+    exit_code(known.and_then(|()| register(own)).and_then(execute))
 }
 
-fn registered(own: Vec<WorkloadEntry>) -> Result<(), Failure> {
+fn register(own: Vec<WorkloadEntry>) -> Result<(), Failure> {
     registry::add(own).map_err(|taken| Failure::usage(taken.to_string()))
 }
 
 fn execute((): ()) -> Result<exit::Exit, Failure> {
-    Arguments::parse().command.execute()
+    commands::Arguments::parse().command.execute()
 }
 
-fn ended(done: Result<exit::Exit, Failure>) -> ExitCode {
-    match done {
+fn exit_code(result: Result<exit::Exit, Failure>) -> ExitCode {
+    match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
             output::advise(&failure.to_string());

@@ -1,4 +1,4 @@
-//! The program with the workloads that ship. All of it is in the library, which programs of others use as well.
+//! The program with the included workloads. All of it is in the library, which other programs use as well.
 
 use std::process::ExitCode;
 

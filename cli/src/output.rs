@@ -1,7 +1,7 @@
-//! Talking to people and programs: the only module that writes to stdout and stderr.
+//! Output: the only module that writes to stdout and stderr.
 //!
 //! Results go to stdout, progress and advice to stderr. A reader that goes away (`photofinish list | head -1`) is no
-//! error: what is left to say is dropped in silence. Colour is left out where nobody sees it, or `NO_COLOR` is set.
+//! error: the rest of the output is dropped. There is colour only on a terminal, and not if `NO_COLOR` is set.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::exit::Failure;
 
-/// Writes text for people to stdout.
+/// Writes text to stdout.
 pub fn say(text: &str) -> Result<(), Failure> {
     let mut stdout = anstream::stdout().lock();
     written(writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()))
@@ -31,14 +31,22 @@ pub fn emit_json(value: &impl Serialize) -> Result<(), Failure> {
     emit(text.as_bytes())
 }
 
-/// Writes progress or advice to stderr. Where stderr is gone nobody misses it.
+/// Writes progress or advice to stderr, and ignores errors.
 pub fn advise(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{}", text.trim_end());
 }
 
-/// Whether colours on stderr are seen by anybody who wants them.
+/// True if stderr shows colour.
 pub fn stderr_has_colour() -> bool {
     anstream::stderr().current_choice() != anstream::ColorChoice::Never
+}
+
+/// The style of a report on stdout.
+pub fn style() -> Style {
+    Style {
+        width: width(),
+        colour: anstream::stdout().current_choice() != anstream::ColorChoice::Never,
+    }
 }
 
 fn written(outcome: io::Result<()>) -> Result<(), Failure> {
@@ -50,15 +58,7 @@ fn written(outcome: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// The style of text on stdout.
-pub fn style() -> Style {
-    Style {
-        width: width(),
-        colour: anstream::stdout().current_choice() != anstream::ColorChoice::Never,
-    }
-}
-
-/// Columns of the terminal; 80 where there is none.
+/// Columns of the terminal, or 80.
 pub fn width() -> usize {
     match terminal_size::terminal_size() {
         Some((terminal_size::Width(columns), _)) if columns >= 40 => usize::from(columns),
@@ -66,7 +66,7 @@ pub fn width() -> usize {
     }
 }
 
-/// The text in lines no longer than `width`, broken between words.
+/// Breaks text between words into lines no longer than `width`.
 pub fn wrapped(text: &str, width: usize) -> impl Iterator<Item = String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {

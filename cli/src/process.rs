@@ -1,7 +1,7 @@
-//! Processes that the orchestrator starts and ends: a child that speaks in lines, and what is built on it.
+//! Processes that the orchestrator starts and ends.
 //!
-//! Workers (`worker`) and embedded servers (`server`) are this same program. Servers that are not ours live under a guard
-//! (`guard`), which ends them with its stdin.
+//! Workers (`worker`) and embedded servers (`server`) are this same program. Other servers run under a guard (`guard`),
+//! which ends them with its stdin.
 
 mod child;
 pub mod guard;

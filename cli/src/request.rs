@@ -1,8 +1,7 @@
-//! What to measure: the arguments that `run` and `plan` share, and the plan they amount to.
+//! A request: the arguments that `run`, `plan` and `gate` share, and the plan they amount to.
 //!
-//! Here are the arguments and what comes of them. Scenarios are read and checked (`request/chosen.rs`), targets parsed and
-//! CPUs laid out (`request/planning.rs`), all without running anything; whatever is wrong here ends with exit code 2.
-//! Standing the targets up and running the plan is the business of `commands::run`.
+//! Scenarios are read and checked (`selection`), targets parsed and CPUs laid out (`planning`), all without running
+//! anything; whatever is wrong here ends with exit code 2. `run::measuring` takes over from there.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -12,30 +11,31 @@ use clap::{Args, ValueEnum};
 use photofinish_record::load::{Arrivals, RateHz};
 use photofinish_record::{PlacementKind, Plan};
 use photofinish_reports::search::Objective;
+use photofinish_scenarios::plan::Twin;
 use photofinish_scenarios::scenario::{GateSpec, parse_rate, parse_time};
 use photofinish_scenarios::suite;
 
 use crate::exit::Failure;
 use crate::request::placement::CpuList;
-use crate::run::orchestrate::Redo;
+use crate::request::redo::RedoBudget;
 use crate::targets::Targets;
 
 pub mod limits;
 pub mod placement;
+pub mod redo;
+
 mod planning;
+mod selection;
+mod twin;
 
-mod chosen;
+pub use selection::CHECKS;
 
-pub use chosen::CHECKS;
-
-/// The seed where none is given: the same command makes the same plan, with the same hash.
+/// The default seed: the same command makes the same plan, with the same hash.
 const DEFAULT_SEED: u64 = 1;
 
-/// What to measure.
 #[derive(Args, Debug)]
 pub struct Request {
-    /// Scenarios by name, or files of your own ending in .toml; without any, a short tour over HTTP, files and a
-    /// database
+    /// Scenarios by name, or your own files ending in .toml [default: a short tour of HTTP, files and a database]
     #[arg(value_name = "SCENARIO|FILE.toml")]
     scenarios: Vec<String>,
 
@@ -49,7 +49,7 @@ pub struct Request {
     )]
     suite: Option<String>,
 
-    /// Runtimes to compare, the first being what the others are compared with [default: all]
+    /// Runtimes to compare; the first is the reference [default: all]
     #[arg(
         long,
         value_delimiter = ',',
@@ -58,7 +58,7 @@ pub struct Request {
     )]
     runtimes: Option<Vec<String>>,
 
-    /// Sessions at one time; several numbers make a sweep
+    /// Number of concurrent sessions; several numbers make a sweep
     #[arg(
         long,
         value_delimiter = ',',
@@ -67,8 +67,8 @@ pub struct Request {
     )]
     concurrency: Option<Vec<NonZeroU32>>,
 
-    /// Arrivals per second, whatever the completions do: makes the load an open one, whose responses are timed from when
-    /// they were due; several numbers make a sweep (20k is 20000)
+    /// Makes the load open, with this many arrivals per second, and responses timed from when they were due; several
+    /// numbers make a sweep (20k is 20000)
     #[arg(
         long,
         value_delimiter = ',',
@@ -78,17 +78,33 @@ pub struct Request {
     )]
     rate: Option<Vec<RateHz>>,
 
-    /// How the arrivals of an open load are spread [default: what the scenario says, or constant]
-    #[arg(long, value_enum, value_name = "HOW", help_heading = "What to measure")]
+    /// Spacing of the arrivals of an open load [default: the scenario's, or constant]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "KIND",
+        help_heading = "What to measure"
+    )]
     arrivals: Option<ArrivalsArgument>,
 
-    /// Has a probe ride along that measures how late each runtime schedules it
+    /// Adds a probe that measures the scheduling delay of each runtime
     #[arg(long, help_heading = "What to measure")]
     lag_probe: bool,
 
-    /// The runtime that the others are compared with [default: the first]
+    /// The runtime to compare the others with [default: the first]
     #[arg(long, value_name = "RUNTIME", help_heading = "What to measure")]
     reference: Option<String>,
+
+    /// Measures one of the runtimes a second time as RUNTIME-twin, in rounds of its own, to see how often the tool tells
+    /// equals apart; given parameters of the workload, such as tokio,work=11000, how often it misses a difference
+    #[arg(
+        long,
+        value_name = "RUNTIME[,KEY=VALUE]",
+        value_parser = twin::parse,
+        hide_short_help = true,
+        help_heading = "What to measure"
+    )]
+    twin: Option<Twin>,
 
     /// Overrides a key of the scenario or a parameter of its workload, such as unit=1s or params.size=4KiB; repeatable
     #[arg(
@@ -98,7 +114,7 @@ pub struct Request {
     )]
     overrides: Vec<String>,
 
-    /// Measures a server that is there already instead of the embedded one: http=URL,
+    /// Measures an existing server instead of the embedded one: http=URL,
     /// db=postgres://USER:PASSWORD@HOST:PORT/DB (or PGPASSWORD), db=local for a throwaway PostgreSQL,
     /// ws=ws://HOST:PORT, http-status=URL of nginx's stub_status to compare its counts
     #[arg(
@@ -108,15 +124,15 @@ pub struct Request {
     )]
     targets: Vec<String>,
 
-    /// Allows targets that are not on this machine; load only what is yours to load
+    /// Allows targets that are not on this machine; load only servers that you may load
     #[arg(long, help_heading = "What to measure")]
     allow_remote: bool,
 
-    /// Rounds per runtime and load, each in a fresh process [default: 10, or what the tour says]
+    /// Rounds per runtime and load, each in a fresh process [default: 10, or the suite's]
     #[arg(long, value_name = "N", help_heading = "How long")]
     rounds: Option<NonZeroU32>,
 
-    /// Looks for the highest rate that meets an objective, such as "response_p99 < 10ms", under each runtime
+    /// Searches for the highest rate that meets an objective, such as "response_p99 < 10ms", under each runtime
     #[arg(
         long,
         value_name = "OBJECTIVE",
@@ -125,11 +141,11 @@ pub struct Request {
     )]
     find_max: Option<Objective>,
 
-    /// Measures on until every comparison is decided, looking after 10, 16, 24 and 40 rounds
+    /// Measures until every comparison is decided, with looks after 10, 16, 24 and 40 rounds
     #[arg(long, conflicts_with_all = ["rounds", "quick"], help_heading = "How long")]
     until_decided: bool,
 
-    /// The most rounds that --until-decided comes to
+    /// Maximum number of rounds of --until-decided
     #[arg(
         long,
         value_name = "N",
@@ -138,23 +154,23 @@ pub struct Request {
     )]
     max_rounds: Option<NonZeroU32>,
 
-    /// How long a round measures, such as 500ms or 10s [default: what the scenario says]
+    /// Length of a round's measurement, such as 500ms or 10s [default: the scenario's]
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "How long")]
     duration: Option<Duration>,
 
-    /// Few short rounds, to see whether everything works
+    /// Few, short rounds, as a smoke test
     #[arg(long, help_heading = "How long")]
     quick: bool,
 
-    /// Keeps rounds that something disturbed, instead of redoing their block; so does --quick
+    /// Keeps disturbed rounds, instead of redoing their block; so does --quick
     #[arg(long, help_heading = "How long")]
     no_redo: bool,
 
-    /// Seeds the order of rounds, delays, keys and offsets
+    /// Seed of the order of rounds, delays, keys and offsets
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, help_heading = "How long")]
     pub seed: u64,
 
-    /// How server and worker share the CPUs [default: split where there are two or more, else same]
+    /// Distribution of server and worker over the CPUs [default: split for two CPUs or more, else same]
     #[arg(long, value_enum, value_name = "KIND", help_heading = "Where")]
     placement: Option<PlacementArgument>,
 
@@ -185,9 +201,9 @@ impl From<PlacementArgument> for PlacementKind {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ArrivalsArgument {
-    /// Evenly
+    /// Evenly spaced
     Constant,
-    /// As from many independent users
+    /// At random, as from many independent users
     Poisson,
 }
 
@@ -200,69 +216,59 @@ impl From<ArrivalsArgument> for Arrivals {
     }
 }
 
-/// What is to be measured, checked, with nothing started yet.
-pub struct Prepared {
-    /// A title for people, where the run has one.
+/// A run that is planned and checked, with nothing started yet.
+pub struct PreparedRun {
+    /// A title for people, if the run has one.
     pub title: Option<String>,
-    /// The plan; of external servers it does not know yet what they are.
+    /// The plan, in which the software of external servers is still unknown.
     pub plan: Plan,
-    /// The seed of every draw.
     pub seed: u64,
-    /// What the highest rate is looked for, where one is.
-    pub search: Option<Wanted>,
+    pub search: Option<SearchGoal>,
     /// External servers to stand up.
     pub targets: Targets,
-    /// What a reader must know before believing a number.
+    pub redos: RedoBudget,
+    /// Reasons to doubt the numbers.
     pub warnings: Vec<String>,
-    /// What a gate asks, by scenario.
+    /// The `[gate]` tables, by scenario.
     pub gates: Vec<(String, GateSpec)>,
 }
 
 /// The URL of a server behind the target of that name.
 pub type ServerUrl = dyn Fn(&str) -> Result<String, Failure>;
 
-/// What a gate has beyond what was asked for on the command line.
+/// Additions of a gate to a request.
 #[derive(Default)]
-pub struct Beyond {
-    /// The runtimes where neither the user nor the scenario names any; all where this is empty.
+pub struct GateDefaults {
+    /// The runtimes if neither the user nor the scenario names any; empty for all.
     pub runtimes: Vec<String>,
-    /// The planned looks; those of the request where this is empty.
+    /// The planned looks; empty for those of the request.
     pub looks: Vec<NonZeroU32>,
     /// The URL of the arm's own server, with `{port}` in it, from the target's name.
     pub server_url: Option<Box<ServerUrl>>,
 }
 
-/// What a search looks for.
+/// The goal of a search for the highest rate.
 #[derive(Clone, Debug)]
-pub struct Wanted {
-    /// What a rate must meet.
+pub struct SearchGoal {
     pub objective: Objective,
-    /// How arrivals are spread.
     pub arrivals: Arrivals,
 }
 
 impl Request {
-    /// How often blocks may be redone.
-    pub fn redo(&self, plan: &Plan) -> Redo {
-        match self.quick || self.no_redo {
-            true => Redo::NEVER,
-            false => Redo::of_blocks(plan.blocks.len()),
-        }
-    }
-
-    /// What was asked for by name.
+    /// The scenarios as they were named.
     pub fn names(&self) -> &[String] {
         &self.scenarios
     }
 
-    /// Options that a gate has no use for: its looks are planned, and its reference is the base.
-    pub fn unfit_for_a_gate(&self) -> Option<&'static str> {
+    /// An option that a gate cannot take, if one was given: its looks are planned, and its reference is the base.
+    pub fn option_unfit_for_a_gate(&self) -> Option<&'static str> {
         [
             (self.rounds.is_some(), "--rounds"),
             (self.until_decided, "--until-decided"),
             (self.find_max.is_some(), "--find-max"),
             (self.reference.is_some(), "--reference"),
             (self.suite.is_some(), "--suite"),
+            (self.twin.is_some(), "--twin"),
         ]
         .into_iter()
         .find_map(|(given, name)| given.then_some(name))

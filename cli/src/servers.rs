@@ -1,6 +1,6 @@
-//! The meeting point with the embedded servers: names for lists, a check of behaviours, and a server's own process.
+//! The embedded servers: their names, a check of behaviours, and the life of one in this process.
 //!
-//! The only module that knows the `servers` crate. Everybody else meets a server as a process with a ready line
+//! The only module that uses the `servers` crate. To all others a server is a process with a ready line
 //! (`process::server`).
 
 use std::io;
@@ -13,36 +13,28 @@ use serde_json::Value;
 
 use crate::exit::Failure;
 
-/// A server, for lists.
-pub struct Listed {
-    /// Its name.
+pub struct ServerKind {
     pub name: &'static str,
-    /// One line for people.
     pub summary: &'static str,
     /// The JSON Schema of its behaviour.
     pub behaviour_schema: Value,
 }
 
 /// Every server, in the order of lists.
-pub fn listed() -> impl Iterator<Item = Listed> {
-    SERVERS.iter().map(|kind| Listed {
+pub fn kinds() -> impl Iterator<Item = ServerKind> {
+    SERVERS.iter().map(|kind| ServerKind {
         name: kind.name,
         summary: kind.summary,
         behaviour_schema: (kind.behaviour_schema)().to_value(),
     })
 }
 
-/// The names of all servers.
-pub fn names() -> Vec<&'static str> {
-    listed().map(|server| server.name).collect()
-}
-
-/// Says whether the server `name` could serve `behaviour`, for the check of scenario files.
+/// Checks the behaviour of server `name` in a scenario file.
 pub fn check(name: &str, behaviour: &Value) -> Result<(), ServerProblem> {
     let kind = find(name).ok_or_else(|| ServerProblem {
         path: vec!["kind".to_owned()],
         message: format!("there is no server `{name}`"),
-        expected: names().into_iter().map(str::to_owned).collect(),
+        expected: SERVERS.iter().map(|kind| kind.name.to_owned()).collect(),
     })?;
     (kind.check_behaviour)(behaviour).map_err(|error| ServerProblem {
         path: error.path,
@@ -51,25 +43,23 @@ pub fn check(name: &str, behaviour: &Value) -> Result<(), ServerProblem> {
     })
 }
 
-/// How a server is to be run.
 pub struct Options {
-    /// Where to listen.
     pub listen: SocketAddr,
-    /// Its script; null asks for every default.
+    /// Null for the default behaviour.
     pub behaviour: Value,
-    /// Threads that serve; by default one per CPU given, as far as the server can use them.
+    /// By default one per CPU in `cpus`, up to the server's maximum.
     pub threads: Option<NonZeroUsize>,
-    /// The CPUs it may use; `None` leaves that as it is.
+    /// The CPUs to pin it to, if any.
     pub cpus: Option<Vec<usize>>,
-    /// Whether stdin is a control channel and its end the server's.
+    /// True if stdin is a control channel, and ends the server when it ends.
     pub with_parent: bool,
 }
 
-/// Runs the server `name` in this process until it is told to stop.
+/// Runs the server `name` in this process until it is stopped.
 pub fn run(name: &str, options: Options) -> Result<(), Failure> {
     let threads = options
         .threads
-        .unwrap_or_else(|| sensible_threads(name, options.cpus.as_deref()));
+        .unwrap_or_else(|| default_threads(name, options.cpus.as_deref()));
     let options = ServeOptions {
         listen: options.listen,
         behaviour: options.behaviour,
@@ -80,14 +70,11 @@ pub fn run(name: &str, options: Options) -> Result<(), Failure> {
     serve(name, options, io::stdin(), io::stdout()).map_err(failure)
 }
 
-fn sensible_threads(name: &str, cpus: Option<&[usize]>) -> NonZeroUsize {
-    let wished = cpus
-        .and_then(|cpus| NonZeroUsize::new(cpus.len()))
-        .unwrap_or(NonZeroUsize::MIN);
-    let most = find(name)
-        .and_then(|kind| kind.most_threads)
-        .unwrap_or(NonZeroUsize::MAX);
-    wished.min(most)
+fn default_threads(name: &str, cpus: Option<&[usize]>) -> NonZeroUsize {
+    let cpus = cpus.and_then(|cpus| NonZeroUsize::new(cpus.len()));
+    let threads = cpus.unwrap_or(NonZeroUsize::MIN);
+    let max = find(name).and_then(|kind| kind.most_threads);
+    max.map_or(threads, |max| threads.min(max))
 }
 
 fn failure(error: ServeError) -> Failure {

@@ -1,6 +1,4 @@
-//! What stays of a run: its directory and record, baselines, artifacts, and how a reader gets to them.
-//!
-//! Passwords never get here: `redaction` takes them out.
+//! The files of a run: its directory and record, baselines and artifacts. `redaction` keeps passwords out of them.
 
 pub mod artifacts;
 pub mod baselines;

@@ -13,10 +13,10 @@ use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
 use photofinish_record::draw::shuffle;
 use photofinish_record::load::{Arrivals, RateHz, Stop};
 use photofinish_record::{
-    Cell, Placement, Plan, PlannedScenario, PlannedServer, RuntimeTraits, canonical_json, hex,
-    nanoseconds,
+    Cell, Placement, Plan, PlannedScenario, PlannedServer, RuntimeTraits, Variant, canonical_json,
+    hex, nanoseconds,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{did_you_mean, listed};
@@ -25,7 +25,7 @@ use crate::scenario::{PathParams, Scenario};
 mod arms;
 mod loads;
 
-pub use self::arms::with_arms;
+pub use self::arms::in_pairs;
 use self::loads::{MAX_ARRIVALS, loads, phases};
 
 /// Default rounds per cell. Fewer than eight cannot give a verdict between runtimes; ten detect a difference of 10 % if
@@ -58,6 +58,8 @@ pub struct PlanOptions {
     pub search: bool,
     /// The runtime to compare the others with, by default the first.
     pub reference: Option<String>,
+    /// A runtime to measure twice.
+    pub twin: Option<Twin>,
     /// Numbers of blocks after which the run may end early, ascending; the last one is the number of blocks.
     pub looks: Vec<NonZeroU32>,
     /// Replaces the length of the measurement.
@@ -69,6 +71,28 @@ pub struct PlanOptions {
     pub placement: Placement,
     /// External servers by target name, in place of mocks.
     pub targets: BTreeMap<String, PlannedServer>,
+}
+
+/// A runtime to measure twice, the second time as `RUNTIME-twin`: an A/A comparison, or one with a known difference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Twin {
+    pub runtime: String,
+    /// Parameters of the workload that differ.
+    pub params: BTreeMap<String, Value>,
+}
+
+impl Twin {
+    fn of(&self, cell: &Cell) -> Option<Cell> {
+        (cell.runtime == self.runtime).then(|| Cell {
+            runtime: format!("{}-twin", self.runtime),
+            variant: Some(Variant {
+                runtime: Some(self.runtime.clone()),
+                params: self.params.clone(),
+                ..Variant::default()
+            }),
+            ..cell.clone()
+        })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,8 +117,12 @@ pub enum PlanError {
         scenario: String,
         params: Vec<String>,
     },
-    #[error("`--reference`: `{name}` is not among the runtimes of this run")]
-    AbsentReference { name: String, known: Vec<String> },
+    #[error("`{option}`: `{name}` is not among the runtimes of this run")]
+    AbsentRuntime {
+        option: &'static str,
+        name: String,
+        known: Vec<String>,
+    },
     #[error("`--arrivals` is for open loads, but every load of this run is closed")]
     NoOpenLoad,
     /// An open load of a workload that serves requests.
@@ -120,7 +148,7 @@ impl PlanError {
             Self::UnknownTarget { known, .. } if known.is_empty() => {
                 "they talk to no server at all".to_owned()
             }
-            Self::UnknownTarget { known, .. } | Self::AbsentReference { known, .. } => {
+            Self::UnknownTarget { known, .. } | Self::AbsentRuntime { known, .. } => {
                 format!("expected {}", listed(known))
             }
             Self::NoServer { target, .. } => {
@@ -156,7 +184,9 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
         let runtimes = runtimes(scenario, options)?;
         cells.extend(scenario_cells(scenario, &runtimes, options)?);
     }
-    check_reference(&cells, options.reference.as_ref())?;
+    check_among(&cells, "--reference", options.reference.as_ref())?;
+    let twin = options.twin.as_ref().map(|twin| &twin.runtime);
+    check_among(&cells, "--twin", twin)?;
     Ok(Plan {
         scenarios: scenarios
             .iter()
@@ -220,8 +250,12 @@ fn check_targets(
     }
 }
 
-fn check_reference(cells: &[Cell], reference: Option<&String>) -> Result<(), PlanError> {
-    let Some(name) = reference else {
+fn check_among(
+    cells: &[Cell],
+    option: &'static str,
+    name: Option<&String>,
+) -> Result<(), PlanError> {
+    let Some(name) = name else {
         return Ok(());
     };
     let mut known: Vec<String> = Vec::new();
@@ -233,8 +267,11 @@ fn check_reference(cells: &[Cell], reference: Option<&String>) -> Result<(), Pla
     if known.contains(name) {
         return Ok(());
     }
-    let name = name.clone();
-    Err(PlanError::AbsentReference { name, known })
+    Err(PlanError::AbsentRuntime {
+        option,
+        name: name.clone(),
+        known,
+    })
 }
 
 fn all_runtimes() -> Vec<String> {
@@ -274,13 +311,19 @@ fn scenario_cells(
 ) -> Result<Vec<Cell>, PlanError> {
     let mut cells = Vec::new();
     for load in loads(scenario, options)? {
-        cells.extend(runtimes.iter().map(|runtime| Cell {
-            scenario: scenario.name.clone(),
-            runtime: runtime.name.to_owned(),
-            load,
-            arm: None,
-            unsupported: runtime.refusal(scenario.needs).map(str::to_owned),
-        }));
+        for runtime in runtimes {
+            let cell = Cell {
+                scenario: scenario.name.clone(),
+                runtime: runtime.name.to_owned(),
+                load,
+                arm: None,
+                variant: None,
+                unsupported: runtime.refusal(scenario.needs).map(str::to_owned),
+            };
+            let twin = options.twin.as_ref().and_then(|twin| twin.of(&cell));
+            cells.push(cell);
+            cells.extend(twin);
+        }
     }
     Ok(cells)
 }

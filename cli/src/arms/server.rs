@@ -25,7 +25,7 @@ use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::process::guard;
-use crate::process::server::{self, ServerProcess};
+use crate::process::server::{ServerError, ServerProcess};
 use crate::request::placement;
 
 /// Placeholder for the port in a command and in a URL.
@@ -51,9 +51,9 @@ pub fn start(
     command: &str,
     cpus: &[usize],
     interrupt: &Interrupt,
-) -> Result<ServerProcess, server::Trouble> {
+) -> Result<ServerProcess, ServerError> {
     let program = std::env::current_exe()
-        .map_err(|error| server::Trouble::Broken(format!("cannot find this program: {error}")))?;
+        .map_err(|error| ServerError::Failed(format!("cannot find this program: {error}")))?;
     let mut guard = Command::new(program);
     guard.args([
         "arm-server",
@@ -67,8 +67,7 @@ pub fn start(
 
 /// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
 pub fn guard(command: &str, cpus: &[usize]) -> Result<(), Failure> {
-    let interrupt = Interrupt::on_signals()
-        .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))?;
+    let interrupt = Interrupt::on_signals()?;
     os::pin_process(cpus)
         .map_err(|error| Failure::could_not_run("cannot pin the server").caused_by(error))?;
     os::adopt_orphans();

@@ -1,18 +1,18 @@
 //! Sources of a gate's arms: two commands, two programs, two revisions of a project, or a record.
 //!
-//! The arguments, and what they amount to: a description of each arm for the record, and the programs to start.
+//! The arguments, and for each arm its description in the record and the variant that it runs.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use photofinish_record::{ArmKind, ArmSource, Record, hex};
+use photofinish_record::{ArmKind, ArmSource, Record, Variant, hex};
 use photofinish_reports::describe;
 use sha2::{Digest, Sha256};
 
-use crate::arms::revision::{self, Artifact, Revision};
+use crate::arms::revision::{self, Artifact, Built, Revision};
 use crate::arms::server::PORT;
-use crate::arms::{Arms, PerArm};
 use crate::exit::Failure;
+use crate::request::ServerUrl;
 use crate::store::baselines::{Baselines, DIRECTORY};
 use crate::targets;
 
@@ -99,11 +99,15 @@ pub struct ArmArguments {
     baselines: PathBuf,
 }
 
-/// The arms: their description for the record, and the programs to start.
+/// An arm: its description in the record, and what it runs.
+pub struct GateArm {
+    pub source: ArmSource,
+    pub variant: Variant,
+}
+
 pub struct Sources {
-    pub base: ArmSource,
-    pub head: ArmSource,
-    pub arms: Arms,
+    pub base: GateArm,
+    pub head: GateArm,
     /// The base, if it is a record.
     pub stored: Option<Record>,
     /// True if both arms run the same program, byte for byte, from two files.
@@ -180,23 +184,29 @@ impl ArmArguments {
     pub fn sources(&self) -> Result<Sources, Failure> {
         self.check()?;
         if let (Some(base), Some(head)) = (&self.base_server, &self.head_server) {
-            return Ok(servers(base, head));
+            let programs = program_of(base).zip(program_of(head));
+            return Ok(Sources {
+                same_program: programs.is_some_and(|(base, head)| are_copies(&base, &head)),
+                ..Sources::live(server(base), server(head))
+            });
         }
         if let (Some(base), Some(head)) = (&self.base_exe, &self.head_exe) {
-            return executables(base, head);
+            return Ok(Sources {
+                same_program: are_copies(base, head),
+                ..Sources::live(executable(base)?, executable(head)?)
+            });
         }
         if let Some(revision) = &self.base_rev {
             return self.revisions(revision);
         }
         let stored = self.stored()?;
-        let (base, head) = stored_sources(stored.as_ref());
+        let [base, head] = stored_sources(stored.as_ref()).map(|source| GateArm {
+            source,
+            variant: Variant::default(),
+        });
         Ok(Sources {
-            base,
-            head,
-            arms: Arms::None,
             stored,
-            same_program: false,
-            _revision: None,
+            ..Sources::live(base, head)
         })
     }
 
@@ -208,73 +218,80 @@ impl ArmArguments {
         let revision = Revision::check_out(revision)?;
         let base = revision.build(&artifact)?;
         let head = revision::build_working_tree(&artifact)?;
-        let mut sources = match &self.server {
-            Some(command) => {
-                let with = |exe: &Path| command.replace(EXE, &quoted(&exe.to_string_lossy()));
-                servers(&with(&base.executable), &with(&head.executable))
-            }
-            None => executables(&base.executable, &head.executable)?,
+        let same_program = are_copies(&base.executable, &head.executable);
+        let arm = |built: Built| {
+            let mut arm = match &self.server {
+                Some(command) => {
+                    let program = quoted(&built.executable.to_string_lossy());
+                    server(&command.replace(EXE, &program))
+                }
+                None => executable(&built.executable)?,
+            };
+            arm.source.identity = Some(built.commit);
+            Ok::<_, Failure>(arm)
         };
-        sources.same_program = are_copies(&base.executable, &head.executable);
-        sources.base.identity = Some(base.commit);
-        sources.head.identity = Some(head.commit);
-        sources._revision = Some(revision);
-        Ok(sources)
-    }
-
-    /// URL of an arm's server, by the target's name.
-    pub fn server_url(&self) -> impl Fn(&str) -> Result<String, Failure> + use<> {
-        let own = self.server_url.clone();
-        move |target| server_url(own.as_deref(), target)
-    }
-}
-
-fn servers(base: &str, head: &str) -> Sources {
-    let source = |command: &str| ArmSource {
-        kind: ArmKind::Server,
-        what: command.to_owned(),
-        identity: program_of(command).and_then(|program| fingerprint(&program)),
-    };
-    let programs = program_of(base).zip(program_of(head));
-    Sources {
-        base: source(base),
-        head: source(head),
-        arms: Arms::Servers(PerArm {
-            base: base.to_owned(),
-            head: head.to_owned(),
-        }),
-        stored: None,
-        same_program: programs.is_some_and(|(base, head)| are_copies(&base, &head)),
-        _revision: None,
-    }
-}
-
-fn executables(base: &Path, head: &Path) -> Result<Sources, Failure> {
-    let whole = |path: &Path| {
-        path.canonicalize().map_err(|error| {
-            Failure::usage(format!("there is no executable {}", path.display())).caused_by(error)
+        Ok(Sources {
+            same_program,
+            _revision: Some(revision),
+            ..Sources::live(arm(base)?, arm(head)?)
         })
-    };
-    let source = |path: &Path| ArmSource {
-        kind: ArmKind::Executable,
-        what: path.display().to_string(),
-        identity: fingerprint(path),
-    };
-    Ok(Sources {
-        base: source(base),
-        head: source(head),
-        arms: Arms::Executables(PerArm {
-            base: whole(base)?,
-            head: whole(head)?,
-        }),
-        stored: None,
-        same_program: are_copies(base, head),
-        _revision: None,
+    }
+
+    /// The URL of an arm's server behind a target; `None` if the arms are no servers.
+    pub fn server_url(&self) -> Option<Box<ServerUrl>> {
+        if !self.are_servers() {
+            return None;
+        }
+        let own = self.server_url.clone();
+        Some(Box::new(move |target| server_url(own.as_deref(), target)))
+    }
+}
+
+impl Sources {
+    fn live(base: GateArm, head: GateArm) -> Self {
+        Self {
+            base,
+            head,
+            stored: None,
+            same_program: false,
+            _revision: None,
+        }
+    }
+}
+
+fn server(command: &str) -> GateArm {
+    GateArm {
+        source: ArmSource {
+            kind: ArmKind::Server,
+            what: command.to_owned(),
+            identity: program_of(command).and_then(|program| fingerprint(&program)),
+        },
+        variant: Variant {
+            server: Some(command.to_owned()),
+            ..Variant::default()
+        },
+    }
+}
+
+fn executable(path: &Path) -> Result<GateArm, Failure> {
+    let program = path.canonicalize().map_err(|error| {
+        Failure::usage(format!("there is no executable {}", path.display())).caused_by(error)
+    })?;
+    Ok(GateArm {
+        source: ArmSource {
+            kind: ArmKind::Executable,
+            what: path.display().to_string(),
+            identity: fingerprint(path),
+        },
+        variant: Variant {
+            program: Some(program),
+            ..Variant::default()
+        },
     })
 }
 
 /// Descriptions of a base that is a record, empty until it is read, and of the head.
-pub fn stored_sources(record: Option<&Record>) -> (ArmSource, ArmSource) {
+pub fn stored_sources(record: Option<&Record>) -> [ArmSource; 2] {
     let measured = |record: &Record| format!("measured {}", describe::time(&record.started_utc));
     let base = ArmSource {
         kind: ArmKind::Record,
@@ -286,7 +303,7 @@ pub fn stored_sources(record: Option<&Record>) -> (ArmSource, ArmSource) {
         what: "measured now".to_owned(),
         identity: None,
     };
-    (base, head)
+    [base, head]
 }
 
 /// The program of a command, if it is a file.

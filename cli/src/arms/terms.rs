@@ -1,20 +1,19 @@
-//! What a gate asks: the terms of its scenarios, those of the command line over them, and what is usual.
+//! The terms of a gate: those of its scenarios, replaced by those of the command line, or else the default.
 //!
-//! What a text means is known by `reports::gate::terms`; here is which texts count, and for which scenario.
+//! Only the choice of texts is here; `reports::gate::terms` parses them.
 
 use clap::Args;
 use photofinish_record::load::Load;
-use photofinish_record::{ArmSource, Gate as Gated, GateTerm, Plan};
+use photofinish_record::{ArmSource, Gate, GateTerm, Plan};
 use photofinish_reports::gate::terms;
 use photofinish_reports::rule::{LIMIT, MARGIN};
 use photofinish_scenarios::scenario::GateSpec;
 
 use crate::exit::Failure;
 
-/// What must hold.
 #[derive(Args)]
 pub struct TermArguments {
-    /// What is asked of a metric: throughput=5% is a limit of the slowdown, "response_p99=< 20ms" an objective; goes over
+    /// Holds a metric to a limit: throughput=5% of the slowdown, "response_p99=< 20ms" of the head's own value; replaces
     /// the scenario's [gate]; repeatable [default: 10% of throughput, or of response_p99 under open load]
     #[arg(
         long = "limit",
@@ -23,9 +22,14 @@ pub struct TermArguments {
     )]
     limits: Vec<String>,
 
-    /// The slowdown that does not matter yet [default: 2%]
-    #[arg(long, value_name = "PERCENT", help_heading = "What must hold")]
-    floor: Option<String>,
+    /// Largest slowdown that does not matter [default: 2%]
+    #[arg(
+        long,
+        alias = "floor",
+        value_name = "PERCENT",
+        help_heading = "What must hold"
+    )]
+    tolerance: Option<String>,
 
     /// Lets the arms answer with different content
     #[arg(long, help_heading = "What must hold")]
@@ -33,53 +37,53 @@ pub struct TermArguments {
 }
 
 impl TermArguments {
-    /// Whether nothing is asked on the command line.
+    /// True if the command line has no limit.
     pub fn is_empty(&self) -> bool {
         self.limits.is_empty()
     }
 
-    /// What is asked: each scenario's own terms, and over them those of the command line.
-    pub fn gated(
+    /// The gate over a plan: each scenario's own terms, replaced by those of the command line.
+    pub fn gate(
         &self,
-        gates: &[(String, GateSpec)],
+        specs: &[(String, GateSpec)],
         plan: &Plan,
-        (base, head): (ArmSource, ArmSource),
-    ) -> Result<Gated, Failure> {
-        let asked = self.asked()?;
+        [base, head]: [ArmSource; 2],
+    ) -> Result<Gate, Failure> {
+        let limits = self.limits()?;
         let mut terms = Vec::new();
-        for (scenario, spec) in gates {
-            let over = |name: &str| asked.iter().any(|(metric, _)| same_metric(metric, name));
-            let own = spec.terms.iter().filter(|text| !over(&text.metric));
+        for (scenario, spec) in specs {
+            let replaced = |name: &str| limits.iter().any(|(metric, _)| same_metric(metric, name));
+            let own = spec.terms.iter().filter(|text| !replaced(&text.metric));
             let own = own.map(|text| (text.metric.clone(), text.text.clone(), text.place.clone()));
-            let given = asked
+            let given = limits
                 .iter()
                 .map(|(metric, text)| (metric.clone(), text.clone(), spec.place.clone()));
             let mut all: Vec<_> = own.chain(given).collect();
             if all.is_empty() {
-                let usual = (usual_metric(plan, scenario), format!("{}%", 100.0 * LIMIT));
-                all.push((usual.0.to_owned(), usual.1, spec.place.clone()));
+                let metric = default_metric(plan, scenario).to_owned();
+                all.push((metric, format!("{}%", 100.0 * LIMIT), spec.place.clone()));
             }
             for (metric, text, place) in all {
-                let asked = terms::parse(&metric, &text).map_err(|error| {
+                let term = terms::parse(&metric, &text).map_err(|error| {
                     Failure::usage(error.to_string())
                         .hint(format!("metrics to gate: {}", terms::names().join(", ")))
                 })?;
                 terms.push(GateTerm {
                     scenario: scenario.clone(),
-                    metric: asked.metric,
-                    requirement: asked.requirement,
+                    metric: term.metric,
+                    requirement: term.requirement,
                     text: format!("{metric} = \"{text}\""),
                     place,
                 });
             }
         }
-        let floors = gates.iter().filter_map(|(_, spec)| spec.tolerance);
-        Ok(Gated {
+        let tolerances = specs.iter().filter_map(|(_, spec)| spec.tolerance);
+        Ok(Gate {
             base,
             head,
-            tolerance: match &self.floor {
+            tolerance: match &self.tolerance {
                 Some(text) => percent(text)?,
-                None => floors.reduce(f64::min).unwrap_or(MARGIN),
+                None => tolerances.reduce(f64::min).unwrap_or(MARGIN),
             },
             terms,
             content_may_differ: self.content_may_differ,
@@ -87,7 +91,7 @@ impl TermArguments {
     }
 
     /// The limits of the command line.
-    fn asked(&self) -> Result<Vec<(String, String)>, Failure> {
+    fn limits(&self) -> Result<Vec<(String, String)>, Failure> {
         let split = |limit: &String| {
             let (metric, text) = limit.split_once('=').ok_or_else(|| {
                 Failure::usage(format!("`--limit {limit}` is not of the form METRIC=TEXT"))
@@ -99,12 +103,13 @@ impl TermArguments {
     }
 }
 
-/// The metric that is gated where nothing is said: what results are ranked by.
-fn usual_metric(plan: &Plan, scenario: &str) -> &'static str {
+/// The metric that results are ranked by.
+fn default_metric(plan: &Plan, scenario: &str) -> &'static str {
     let mut loads = plan.cells.iter().filter(|cell| cell.scenario == scenario);
-    match loads.any(|cell| matches!(cell.load, Load::Open { .. })) {
-        true => "response_p99",
-        false => "throughput",
+    if loads.any(|cell| matches!(cell.load, Load::Open { .. })) {
+        "response_p99"
+    } else {
+        "throughput"
     }
 }
 
@@ -116,6 +121,9 @@ fn same_metric(a: &str, b: &str) -> bool {
 fn percent(text: &str) -> Result<f64, Failure> {
     let share = terms::percent(text.trim()).filter(|share| *share < 1.0);
     share.ok_or_else(|| {
-        Failure::usage(format!("`--floor {text}` is no percentage")).hint("such as --floor 2%")
+        Failure::usage(format!(
+            "`--tolerance`: expected a percentage, got `{text}`"
+        ))
+        .hint("such as --tolerance 2%")
     })
 }

@@ -1,6 +1,6 @@
 //! `photofinish arm-server`: guards the server of an arm. Not for people.
 //!
-//! What it does is told in `arms::server`.
+//! See `arms::server`.
 
 use clap::Args;
 
@@ -11,7 +11,7 @@ use crate::request::placement::CpuList;
 /// Runs a server's command and ends it with stdin
 #[derive(Args)]
 pub struct ArmServer {
-    /// CPUs it may use
+    /// CPUs to use
     #[arg(long)]
     cpus: CpuList,
 
@@ -20,7 +20,6 @@ pub struct ArmServer {
 }
 
 impl ArmServer {
-    /// Runs until the end of stdin.
     pub fn execute(self) -> Result<Exit, Failure> {
         arms::server::guard(&self.command, &self.cpus.0)?;
         Ok(Exit::Done)

@@ -1,4 +1,4 @@
-//! `photofinish baseline`: records with a name, listed, shown, promoted and removed.
+//! `photofinish baseline`: lists, shows, promotes and removes named records.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::output;
 use crate::store::baselines::{Baselines, DIRECTORY};
 use crate::store::run_directory;
 
-/// Lists, shows, promotes and removes records that are kept to be compared with
+/// Lists, shows, promotes and removes records kept for comparisons
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -22,56 +22,57 @@ Examples:
   photofinish compare main photofinish-runs/latest")]
 pub struct Baseline {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 
-    /// Where baselines are
+    /// Directory of the baselines
     #[arg(long, value_name = "DIR", default_value = DIRECTORY, global = true)]
     baselines: PathBuf,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Lists them with their age and machine
+enum Action {
+    /// Lists the baselines with their time and machine
     List,
-    /// Shows the numbers of one
+    /// Shows the results of a baseline
     Show {
-        /// Its name
+        #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Keeps a run, or another baseline, under a name; one of that name is replaced
+    /// Keeps a run, or another baseline, under a name, in place of an older one
     Promote {
         /// A run directory, a record.json, or the name of a baseline
         run: String,
         /// The name to keep it under
         name: String,
     },
-    /// Removes one
+    /// Removes a baseline
     Remove {
-        /// Its name
+        #[arg(value_name = "NAME")]
         name: String,
     },
 }
 
 impl Baseline {
-    /// Does it.
     pub fn execute(self) -> Result<Exit, Failure> {
         let baselines = Baselines::of(&self.baselines);
-        match self.what {
-            What::List => list(&baselines)?,
-            What::Show { name } => {
+        match self.action {
+            Action::List => list(&baselines)?,
+            Action::Show { name } => {
                 let record = baselines.load(&name)?;
-                output::say(&format!("{}\n", in_short(&name, &record)))?;
+                output::say(&format!("{}\n", line(&name, &record)))?;
                 output::say(&terminal::render(&Report::of(&record), output::style()))?;
             }
-            What::Promote { run, name } => {
-                let record = match Path::new(&run).exists() {
-                    true => run_directory::load(Path::new(&run))?,
-                    false => baselines.load(&run)?,
+            Action::Promote { run, name } => {
+                let path = Path::new(&run);
+                let record = if path.exists() {
+                    run_directory::load(path)?
+                } else {
+                    baselines.load(&run)?
                 };
-                let place = baselines.keep(&name, &record)?;
-                output::say(&place.display().to_string())?;
+                let file = baselines.keep(&name, &record)?;
+                output::say(&file.display().to_string())?;
             }
-            What::Remove { name } => baselines.remove(&name)?,
+            Action::Remove { name } => baselines.remove(&name)?,
         }
         Ok(Exit::Done)
     }
@@ -85,20 +86,18 @@ fn list(baselines: &Baselines<'_>) -> Result<(), Failure> {
         );
     }
     for name in names {
-        let line = match baselines.load(&name) {
-            Ok(record) => in_short(&name, &record),
+        let text = match baselines.load(&name) {
+            Ok(record) => line(&name, &record),
             Err(failure) => format!("{name}  unreadable: {}", failure.in_one_line()),
         };
-        output::say(&line)?;
+        output::say(&text)?;
     }
     Ok(())
 }
 
-fn in_short(name: &str, record: &Record) -> String {
-    let mut scenarios: Vec<&str> = Vec::new();
-    for scenario in &record.plan.scenarios {
-        scenarios.push(&scenario.name);
-    }
+fn line(name: &str, record: &Record) -> String {
+    let scenarios = record.plan.scenarios.iter();
+    let scenarios: Vec<&str> = scenarios.map(|scenario| &*scenario.name).collect();
     format!(
         "{name}  {} · {} · {} · {}",
         describe::time(&record.started_utc),

@@ -10,27 +10,27 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::store::baselines::{Baselines, DIRECTORY};
 
-/// Compares two runs: ratios with intervals and verdicts, and what else differs between them
+/// Compares two runs: ratios with intervals and verdicts, and other differences between them
 ///
-/// Cells whose work is not the same are refused, with the reason. Two runs were measured at different times, so verdicts
-/// hold for what the machine did meanwhile as well; `photofinish gate` measures both sides in turn.
+/// Cells whose work is not the same are not compared; the output gives the reason. The two runs were measured at different
+/// times, so differences between them include changes of the machine; `photofinish gate` measures both sides in turn.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   photofinish compare photofinish-runs/20261120T183000Z-3fa9c1 photofinish-runs/latest
   photofinish compare main photofinish-runs/latest --format json")]
 pub struct Compare {
-    /// What to compare with: a run directory, a record.json, or the name of a baseline
+    /// The run to compare with: a run directory, a record.json, or the name of a baseline
     base: String,
 
-    /// What is compared
+    /// The run to compare, in the same forms
     head: String,
 
-    /// Where baselines are
+    /// Directory of the baselines
     #[arg(long, value_name = "DIR", default_value = DIRECTORY)]
     baselines: PathBuf,
 
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
@@ -44,7 +44,6 @@ enum Format {
 }
 
 impl Compare {
-    /// Prints it.
     pub fn execute(self) -> Result<Exit, Failure> {
         let baselines = Baselines::of(&self.baselines);
         let (base, head) = (baselines.find(&self.base)?, baselines.find(&self.head)?);
@@ -58,9 +57,9 @@ impl Compare {
         match (comparison.cells.is_empty(), comparison.refused.first()) {
             (false, _) => Ok(Exit::Done),
             (true, Some(first)) => {
-                let place = format!("{} / {} ({})", first.scenario, first.runtime, first.load);
+                let cell = format!("{} / {} ({})", first.scenario, first.runtime, first.load);
                 Err(Failure::usage(format!(
-                    "nothing in the two runs can be compared: {place}: {}",
+                    "nothing in the two runs can be compared: {cell}: {}",
                     first.reason
                 ))
                 .hint("compare runs of the same scenario, runtimes, loads and placement"))

@@ -3,8 +3,9 @@
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
+use super::Arguments;
 use crate::exit::{Exit, Failure};
-use crate::{Arguments, output};
+use crate::output;
 
 /// Prints a completion script for a shell
 #[derive(Args)]
@@ -12,13 +13,12 @@ use crate::{Arguments, output};
 Example:
   photofinish completions bash > ~/.local/share/bash-completion/completions/photofinish")]
 pub struct Completions {
-    /// For which shell
+    /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
 impl Completions {
-    /// Prints it.
     pub fn execute(self) -> Result<Exit, Failure> {
         let mut script = Vec::new();
         generate(

@@ -1,6 +1,6 @@
 //! `photofinish export`: a run in another format, for other programs.
 //!
-//! The formats are `reports::formats::FORMATS`; one that joins that list can be asked for here.
+//! The formats are those of `reports::formats::FORMATS`.
 
 use std::path::PathBuf;
 
@@ -23,11 +23,11 @@ pub struct Export {
     /// A run directory or a record.json file
     run: PathBuf,
 
-    /// Which format
+    /// Output format
     #[arg(long, value_parser = names())]
     format: String,
 
-    /// Where to write [default: a single file goes to stdout, several into the current directory]
+    /// Output directory [default: stdout for a single file, the current directory for several]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -39,7 +39,6 @@ fn names() -> PossibleValuesParser {
 }
 
 impl Export {
-    /// Renders and writes it.
     pub fn execute(self) -> Result<Exit, Failure> {
         let record = run_directory::load(&self.run)?;
         let files = formats::export(&self.format, &Report::of(&record)).map_err(|error| {

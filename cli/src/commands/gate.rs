@@ -1,7 +1,7 @@
-//! `photofinish gate`: may the head take the place of the base? Measures both in turn, or recomputes from records.
+//! `photofinish gate`: the verdict on whether a head may replace its base, measured in turn or recomputed from records.
 //!
-//! The order of things: where the arms come from (`arms::sources`), what is asked of them (`arms::terms`), whether that could
-//! fail at all, then pairs until everything is decided. What is decided, and when, is `reports::gate`'s.
+//! The order of steps: plan, sources of the arms (`arms::sources`), terms (`arms::terms`), a check that the terms can fail
+//! at all, then pairs until `reports::gate` finds everything decided.
 
 use std::num::NonZeroU32;
 use std::os::unix::process::CommandExt;
@@ -10,38 +10,36 @@ use std::process::Command;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args};
-use photofinish_record::{Completion, Plan, Record, Round};
+use photofinish_record::{Completion, Record};
 use photofinish_reports::formats;
 use photofinish_reports::gate::{GateReport, GateVerdict, terms};
-use photofinish_reports::report::gate_is_decided;
+use photofinish_reports::report::{Report, gate_is_decided};
 use photofinish_reports::rule::LOOKS;
 use photofinish_reports::terminal;
-use photofinish_scenarios::plan::with_arms;
+use photofinish_scenarios::plan::in_pairs;
 use photofinish_scenarios::scenario::GateSpec;
 
-use crate::arms::Arms;
 use crate::arms::sources::{ArmArguments, Sources, stored_sources};
 use crate::arms::terms::TermArguments;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output;
-use crate::request::{Beyond, Prepared, Request};
-use crate::run::course::Planned;
-use crate::run::measuring::{self, Beginning, Measured, Measuring};
+use crate::request::{GateDefaults, PreparedRun, Request};
+use crate::run::course::PlannedCourse;
+use crate::run::measuring::{self, FinishedRun, ReadyRun};
 use crate::store::artifacts::PAGE;
 use crate::store::run_directory::{self, RECORD, RunFile, write_files};
 
-/// The runtime of a gate where nobody names one: what is gated is mostly a server, and its client should stay the same.
+/// The default runtime: a gate is mostly about a server, and its client should stay the same.
 const RUNTIME: &str = "tokio";
 
-/// Set for a program that a gate has handed its work to, so that it does not hand it on.
+/// Environment variable of a program that a gate was handed over to, so that it does not hand over again.
 const HANDED_OVER: &str = "PHOTOFINISH_GATE_HANDED_OVER";
 
-/// Says whether a new build is slower than an old one, with an exit code for CI
+/// Decides whether a new build is slower than an old one, with an exit code for CI
 ///
-/// Both arms are measured now, in pairs of fresh processes and balanced random order, with looks after 10, 16, 24 and 40
-/// pairs. A metric fails when its slowdown is certainly beyond 2 %, and passes when a slowdown of the limit (10 %) is
-/// ruled out. Exit codes: 0 pass, 3 regression, 4 inconclusive or unfit machine, 5 measured but wrong.
+/// Measures both arms now, in pairs of fresh processes and balanced random order, with looks after 10, 16, 24 and 40 pairs.
+/// A metric fails if its slowdown is certainly more than 2 %, and passes if a slowdown of the limit (10 %) is ruled out. Exit codes: 0 pass, 3 regression, 4 inconclusive or unfit machine, 5 measured but wrong.
 ///
 /// With a run directory instead of a scenario, the verdict is recomputed from its raw rounds.
 #[derive(Args)]
@@ -52,6 +50,7 @@ const HANDED_OVER: &str = "PHOTOFINISH_GATE_HANDED_OVER";
     mut_arg("max_rounds", |arg| arg.hide(true)),
     mut_arg("find_max", |arg| arg.hide(true)),
     mut_arg("reference", |arg| arg.hide(true)),
+    mut_arg("twin", |arg| arg.hide(true)),
     mut_arg("suite", |arg| arg.hide(true)),
     after_help = "\
 Examples:
@@ -70,13 +69,13 @@ pub struct Gate {
     arms: ArmArguments,
 
     #[command(flatten)]
-    asked: TermArguments,
+    terms: TermArguments,
 
-    /// Ends with 4 where the verdict would be advice only
+    /// Ends with 4 if the verdict would be advice only
     #[arg(long, help_heading = "What must hold")]
     strict: bool,
 
-    /// The most pairs; looks are after 10, 16, 24 and 40, and after this many
+    /// Maximum number of pairs; looks are after 10, 16, 24 and 40, and after this many
     #[arg(long, value_name = "N", help_heading = "How long")]
     max_pairs: Option<NonZeroU32>,
 
@@ -84,7 +83,7 @@ pub struct Gate {
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     save_baseline: Option<String>,
 
-    /// Where run directories go
+    /// Parent of the run directories
     #[arg(
         long,
         value_name = "DIR",
@@ -97,7 +96,7 @@ pub struct Gate {
     #[arg(long = "write", value_name = "FORMAT=FILE", help_heading = "Output")]
     writes: Vec<String>,
 
-    /// How to print the verdict
+    /// Output format
     #[arg(long, value_parser = formats(), default_value = "table", help_heading = "Output")]
     format: String,
 }
@@ -112,7 +111,6 @@ fn formats() -> PossibleValuesParser {
 /// The format for people.
 const TABLE: &str = "table";
 
-/// The verdict in a format of `reports`.
 fn rendered(report: &GateReport, name: &str) -> Result<Vec<u8>, Failure> {
     let file = formats::export_gate(name, report).map_err(|error| {
         Failure::could_not_run(format!("cannot write the verdict as {name}")).caused_by(error)
@@ -121,14 +119,13 @@ fn rendered(report: &GateReport, name: &str) -> Result<Vec<u8>, Failure> {
 }
 
 impl Gate {
-    /// Decides.
     pub fn execute(self) -> Result<Exit, Failure> {
-        if let Some(name) = self.request.unfit_for_a_gate() {
+        if let Some(name) = self.request.option_unfit_for_a_gate() {
             return Err(Failure::usage(format!("{name} is not for a gate")).hint(
                 "a gate measures pairs of base and head, with planned looks; --max-pairs bounds it",
             ));
         }
-        // What is wrong with it must not be found out after minutes of measuring.
+        // Wrong arguments must not come to light after minutes of building and measuring.
         self.writes()?;
         if let Some(run) = self.offline()? {
             return self.recompute(&run);
@@ -136,21 +133,21 @@ impl Gate {
         self.arms.check()?;
         let mut prepared = match self.prepare() {
             Ok(prepared) => prepared,
-            Err(failure) => return Err(self.handed_over(failure)),
+            Err(failure) => return Err(self.hand_over(failure)),
         };
-        if let Some(why) = terms::toothless(&prepared.plan) {
+        if let Some(reason) = terms::toothless(&prepared.plan) {
             return Err(
-                Failure::new(Exit::Unfit, format!("this gate could never fail: {why}"))
-                    .hint("what is asked is in the scenario's [gate] table and in --limit"),
+                Failure::new(Exit::Unfit, format!("this gate could never fail: {reason}"))
+                    .hint("its terms are in the scenario's [gate] table and in --limit"),
             );
         }
-        // Building comes last: what is wrong with the scenario must not cost minutes of compiling.
+        // Errors in the scenario must not cost minutes of compiling, so building comes last.
         let sources = self.arms.sources()?;
-        name_arms(&mut prepared, &sources);
+        enter_arms(&mut prepared, &sources);
         self.measure(sources, prepared)
     }
 
-    /// The run whose verdict is to be recomputed.
+    /// The run whose verdict is to be recomputed, if one was named.
     fn offline(&self) -> Result<Option<PathBuf>, Failure> {
         let is_record = |name: &&String| {
             let path = Path::new(name.as_str());
@@ -162,7 +159,7 @@ impl Gate {
         };
         if names.len() > 1 || self.arms.are_live() {
             return Err(Failure::usage(format!(
-                "{run} is a run that was measured already, which goes with no scenario and no arms"
+                "{run} is a finished run, which goes with no scenario and no arms"
             ))
             .hint(
                 "`photofinish gate RUN` recomputes its verdict, with --baseline against a record",
@@ -180,79 +177,67 @@ impl Gate {
         self.tell(&record, stored.as_ref(), None)
     }
 
-    /// Has a record that was no gate, or another one, answer to what is asked now.
+    /// Holds a record to the terms of this gate, whatever it was held to before.
     fn regate(&self, record: &mut Record, base: &Record) -> Result<(), Failure> {
-        let names = record.plan.scenarios.iter();
-        let gates: Vec<_> = names
+        let scenarios = record.plan.scenarios.iter();
+        let specs: Vec<_> = scenarios
             .map(|scenario| (scenario.name.clone(), GateSpec::default()))
             .collect();
-        let asked = record.plan.gate.take().filter(|_| self.asked.is_empty());
-        let mut gated = self
-            .asked
-            .gated(&gates, &record.plan, stored_sources(Some(base)))?;
-        if let Some(asked) = asked {
-            gated.terms = asked.terms;
-            gated.tolerance = asked.tolerance;
-            gated.content_may_differ |= asked.content_may_differ;
+        let own = record.plan.gate.take().filter(|_| self.terms.is_empty());
+        let mut gate = self
+            .terms
+            .gate(&specs, &record.plan, stored_sources(Some(base)))?;
+        if let Some(own) = own {
+            gate.terms = own.terms;
+            gate.tolerance = own.tolerance;
+            gate.content_may_differ |= own.content_may_differ;
         }
-        record.plan.gate = Some(gated);
+        record.plan.gate = Some(gate);
         if record.plan.looks.is_empty() {
-            // It was measured to its end, and is looked at once.
+            // It was measured to its end: one look.
             record.plan.looks = vec![u32::try_from(record.plan.blocks.len()).unwrap_or(u32::MAX)];
         }
         Ok(())
     }
 
-    /// The plan with what is asked of the arms; what they are is not known before they are built.
-    fn prepare(&self) -> Result<Prepared, Failure> {
-        let beyond = Beyond {
+    /// The plan with its terms; its arms are not known before they are built.
+    fn prepare(&self) -> Result<PreparedRun, Failure> {
+        let mut prepared = self.request.prepare_with(&GateDefaults {
             runtimes: vec![RUNTIME.to_owned()],
             looks: self.looks(),
-            server_url: if self.arms.are_servers() {
-                Some(Box::new(self.arms.server_url()))
-            } else {
-                None
-            },
-        };
-        let mut prepared = self.request.prepare_with(&beyond)?;
-        let gates = &prepared.gates;
-        let gated = self
-            .asked
-            .gated(gates, &prepared.plan, stored_sources(None))?;
-        if self.arms.are_live() {
-            prepared.plan = with_arms(prepared.plan, gated, prepared.seed);
-        } else {
-            prepared.plan.gate = Some(gated);
-        }
+            server_url: self.arms.server_url(),
+        })?;
+        let gate = self
+            .terms
+            .gate(&prepared.gates, &prepared.plan, stored_sources(None))?;
+        prepared.plan.gate = Some(gate);
         Ok(prepared)
     }
 
-    /// A scenario whose workload is the user's own is known to their program only: that one then does the gate's work.
-    fn handed_over(&self, failure: Failure) -> Failure {
-        // Nothing else that is wrong is worth a build.
+    /// Replaces this process by the head, if it is another program: its scenario may have a workload that only it knows.
+    /// Returns a failure if that is not possible.
+    fn hand_over(&self, failure: Failure) -> Failure {
+        // No other error is worth a build.
         let may_be_known =
             !self.arms.are_built() || failure.to_string().contains("unknown workload");
-        let asked_already = std::env::var_os(HANDED_OVER).is_some();
-        if asked_already || !self.arms.are_executables() || !may_be_known {
+        let handed_over = std::env::var_os(HANDED_OVER).is_some();
+        if handed_over || !self.arms.are_executables() || !may_be_known {
             return failure;
         }
-        let head = match self.arms.sources() {
-            Ok(Sources {
-                arms: Arms::Executables(programs),
-                ..
-            }) => programs.head,
-            Ok(_) => return failure,
-            Err(unbuilt) => return unbuilt,
+        let program = match self.arms.sources() {
+            Ok(sources) => sources.head.variant.program,
+            Err(not_built) => return not_built,
         };
-        let here = std::env::current_exe().and_then(|path| path.canonicalize());
-        if here.is_ok_and(|here| here == head) {
+        let this = std::env::current_exe().and_then(|path| path.canonicalize());
+        let Some(program) = program.filter(|program| !this.is_ok_and(|this| this == *program))
+        else {
             return failure;
-        }
-        let error = Command::new(&head)
+        };
+        let error = Command::new(&program)
             .args(std::env::args_os().skip(1))
             .env(HANDED_OVER, "1")
             .exec();
-        Failure::could_not_run(format!("{} cannot be started", head.display())).caused_by(error)
+        Failure::could_not_run(format!("{} cannot be started", program.display())).caused_by(error)
     }
 
     fn looks(&self) -> Vec<NonZeroU32> {
@@ -263,29 +248,21 @@ impl Gate {
         }
     }
 
-    fn measure(&self, sources: Sources, prepared: Prepared) -> Result<Exit, Failure> {
-        let interrupt = Interrupt::on_signals().map_err(|error| {
-            Failure::could_not_run("cannot listen for signals").caused_by(error)
-        })?;
-        let beginning = Beginning {
-            redo: self.request.redo(&prepared.plan),
-            prepared,
-            arms: sources.arms.clone(),
-            out: &self.out,
-            interrupt: &interrupt,
-        };
-        let measuring = Measuring::begin(beginning, &|text| {
+    fn measure(&self, sources: Sources, prepared: PreparedRun) -> Result<Exit, Failure> {
+        let interrupt = Interrupt::on_signals()?;
+        let run = ReadyRun::begin(prepared, &self.out, &interrupt, &|text| {
             output::advise(text);
             Ok(())
         })?;
         let stored = sources.stored.as_ref();
-        let decided = |plan: &Plan, rounds: &[Round]| gate_is_decided(plan, rounds, stored);
-        let Measured {
+        let FinishedRun {
             record,
             directory,
             failure,
-        } = measuring.run(&mut Planned::new(&decided));
-        let written = measuring::write(&record, directory);
+        } = run.run(&mut PlannedCourse::new(&|record| {
+            gate_is_decided(&record.plan, &record.rounds, stored)
+        }));
+        let written = measuring::write(&Report::of(&record), directory);
         if let Some(failure) = failure {
             return Err(failure);
         }
@@ -296,19 +273,19 @@ impl Gate {
                 "interrupted before the verdict; what was measured is kept",
             ));
         }
-        let place = written?;
+        let path = written?;
         if let Some(name) = &self.save_baseline {
             self.arms.keep(name, &record)?;
         }
-        self.tell(&record, stored, Some(&place))
+        self.tell(&record, stored, Some(&path))
     }
 
-    /// Prints the verdict, and ends as it says.
+    /// Prints the verdict. Returns its exit code.
     fn tell(
         &self,
         record: &Record,
         stored: Option<&Record>,
-        place: Option<&Path>,
+        path: Option<&Path>,
     ) -> Result<Exit, Failure> {
         let report = report(record, stored)?;
         for (format, file) in self.writes()? {
@@ -320,11 +297,11 @@ impl Gate {
                 output::say(&terminal::gate(&report, output::style()))?;
             }
         }
-        if let Some(place) = place {
+        if let Some(path) = path {
             output::advise(&format!(
                 "Report: {}\nRecord: {}",
-                place.join(PAGE).display(),
-                place.join(RECORD).display()
+                path.join(PAGE).display(),
+                path.join(RECORD).display()
             ));
         }
         Ok(self.exit(&report))
@@ -332,29 +309,7 @@ impl Gate {
 
     /// Formats and files to write.
     fn writes(&self) -> Result<Vec<(&str, &str)>, Failure> {
-        let split = |write: &'_ String| -> Result<(), Failure> {
-            match write.split_once('=') {
-                Some((format, file))
-                    if formats::of_gates().any(|known| known.name == format)
-                        && !file.is_empty() =>
-                {
-                    Ok(())
-                }
-                _ => {
-                    let names = formats::of_gates().map(|format| format.name);
-                    Err(
-                        Failure::usage(format!("`--write {write}` is not of the form FORMAT=FILE"))
-                            .hint(format!("formats: {}", names.collect::<Vec<_>>().join(", "))),
-                    )
-                }
-            }
-        };
-        self.writes.iter().try_for_each(split)?;
-        Ok(self
-            .writes
-            .iter()
-            .filter_map(|write| write.split_once('='))
-            .collect())
+        self.writes.iter().map(|write| split_write(write)).collect()
     }
 
     fn exit(&self, report: &GateReport) -> Exit {
@@ -369,9 +324,26 @@ impl Gate {
     }
 }
 
-fn write_whole(place: &Path, contents: Vec<u8>) -> Result<(), Failure> {
-    let path = place.file_name().map(PathBuf::from).unwrap_or_default();
-    let directory = place.parent().unwrap_or(Path::new(""));
+fn split_write(write: &str) -> Result<(&str, &str), Failure> {
+    match write.split_once('=') {
+        Some((format, file))
+            if !file.is_empty() && formats::of_gates().any(|known| known.name == format) =>
+        {
+            Ok((format, file))
+        }
+        _ => {
+            let names = formats::of_gates().map(|format| format.name);
+            Err(
+                Failure::usage(format!("`--write {write}` is not of the form FORMAT=FILE"))
+                    .hint(format!("formats: {}", names.collect::<Vec<_>>().join(", "))),
+            )
+        }
+    }
+}
+
+fn write_whole(file: &Path, contents: Vec<u8>) -> Result<(), Failure> {
+    let path = file.file_name().map(PathBuf::from).unwrap_or_default();
+    let directory = file.parent().unwrap_or(Path::new(""));
     write_files(directory, &[RunFile { path, contents }])
 }
 
@@ -386,14 +358,19 @@ fn report(record: &Record, stored: Option<&Record>) -> Result<GateReport, Failur
     })
 }
 
-/// Enters what the arms are, once that is known.
-fn name_arms(prepared: &mut Prepared, sources: &Sources) {
+/// Puts the arms into the plan, once they are known.
+fn enter_arms(prepared: &mut PreparedRun, sources: &Sources) {
     let Sources { base, head, .. } = sources;
     if let Some(gate) = &mut prepared.plan.gate {
-        gate.base = base.clone();
-        gate.head = head.clone();
+        gate.base = base.source.clone();
+        gate.head = head.source.clone();
     }
-    let warning = if base.what == head.what {
+    if sources.stored.is_none() {
+        let plan = prepared.plan.clone();
+        let (base, head) = (Some(&base.variant), Some(&head.variant));
+        prepared.plan = in_pairs(plan, base, head, prepared.seed);
+    }
+    let warning = if base.source.what == head.source.what {
         "base and head are the same command: a test of the gate itself"
     } else if sources.same_program {
         "base and head are the same program, byte for byte: what differs between them is noise"

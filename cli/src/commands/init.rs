@@ -1,4 +1,4 @@
-//! `photofinish init`: a commented scenario to start from.
+//! `photofinish init`: writes a commented scenario to start from.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -13,37 +13,36 @@ use crate::output;
 /// Writes a commented scenario to start from
 #[derive(Args)]
 pub struct Init {
-    /// Where to; ends in .toml, and must not be there yet
+    /// The new file; its name ends in .toml
     #[arg(value_name = "FILE.toml")]
     file: PathBuf,
 }
 
 impl Init {
-    /// Writes it.
     pub fn execute(self) -> Result<Exit, Failure> {
-        let place = self.file.display();
+        let file = self.file.display();
         if self.file.extension().is_none_or(|ending| ending != "toml") {
-            return Err(Failure::usage(format!("{place} does not end in .toml"))
-                .hint("scenario files do, which is how `run` tells them from names"));
+            return Err(Failure::usage(format!("{file} does not end in .toml"))
+                .hint("`run` tells scenario files from names by this ending"));
         }
-        let made = OpenOptions::new()
+        let written = OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(&self.file)
-            .and_then(|mut file| file.write_all(TEMPLATE.as_bytes()));
-        match made {
+            .and_then(|mut opened| opened.write_all(TEMPLATE.as_bytes()));
+        match written {
             Ok(()) => {
                 output::say(&format!(
-                    "Wrote {place}. Next:\n  photofinish plan {place}\n  photofinish run {place}"
+                    "Wrote {file}. Next:\n  photofinish plan {file}\n  photofinish run {file}"
                 ))?;
                 Ok(Exit::Done)
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                Err(Failure::usage(format!("{place} is there already"))
-                    .hint("nothing was written; name a file that is not"))
+                Err(Failure::usage(format!("{file} already exists"))
+                    .hint("nothing was written; name a new file"))
             }
             Err(error) => {
-                Err(Failure::could_not_run(format!("cannot write {place}")).caused_by(error))
+                Err(Failure::could_not_run(format!("cannot write {file}")).caused_by(error))
             }
         }
     }

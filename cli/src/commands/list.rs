@@ -99,7 +99,6 @@ struct Server {
 }
 
 impl List {
-    /// Prints it.
     pub fn execute(self) -> Result<Exit, Failure> {
         let listing = Listing::of_everything()?;
         match (self.json, self.markdown) {
@@ -133,7 +132,7 @@ impl Listing {
                     is_async: runtime.family == RuntimeFamily::Async,
                 })
                 .collect(),
-            servers: servers::listed()
+            servers: servers::kinds()
                 .map(|server| Server {
                     name: server.name,
                     summary: server.summary,

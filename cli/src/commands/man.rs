@@ -1,11 +1,12 @@
 //! `photofinish man`: the manual page, made from the arguments themselves.
 //!
-//! One page holds the program and every subcommand that is for people.
+//! One page with the program and every subcommand that is not hidden.
 
 use clap::{Args, CommandFactory};
 
+use super::Arguments;
 use crate::exit::{Exit, Failure};
-use crate::{Arguments, output};
+use crate::output;
 
 /// Prints the manual page
 #[derive(Args)]
@@ -15,7 +16,6 @@ Example:
 pub struct Man {}
 
 impl Man {
-    /// Prints it.
     pub fn execute(self) -> Result<Exit, Failure> {
         let failed = |error: std::io::Error| {
             Failure::could_not_run("cannot make the manual page").caused_by(error)

@@ -1,17 +1,16 @@
-//! `photofinish plan`: what `run` would do. Runs nothing, starts nothing, connects to nothing.
+//! `photofinish plan`: shows the plan of a `run`. Runs nothing, starts nothing, connects to nothing.
 
 use clap::{Args, ValueEnum};
+use photofinish_record::nanoseconds;
 use photofinish_scenarios::plan::{estimate, plan_hash};
 use serde_json::json;
-
-use photofinish_record::nanoseconds;
 
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::request::Request;
 use crate::run::preview;
 
-/// Shows what `run` would do: cells, order, time it takes; runs nothing
+/// Shows the plan of a run (cells, order, duration) without running it
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -21,7 +20,7 @@ pub struct Plan {
     #[command(flatten)]
     request: Request,
 
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
@@ -30,12 +29,11 @@ pub struct Plan {
 enum Format {
     /// For people
     Table,
-    /// One JSON document: the plan as it will stand in the record
+    /// One JSON document: the plan as the record will hold it
     Json,
 }
 
 impl Plan {
-    /// Prints it.
     pub fn execute(self) -> Result<Exit, Failure> {
         let prepared = self.request.prepare()?;
         match self.format {
@@ -43,7 +41,7 @@ impl Plan {
                 let order = preview::order(&prepared.plan);
                 output::say(&format!(
                     "{}\n{order}",
-                    preview::what(&prepared, output::width())
+                    preview::summary(&prepared, output::width())
                 ))?;
             }
             Format::Json => output::emit_json(&json!({

@@ -1,17 +1,18 @@
-//! `photofinish report`: the page and the pictures again, from records alone.
+//! `photofinish report`: renders page and pictures from records alone.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use photofinish_reports::report;
 
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::store::artifacts;
 use crate::store::run_directory::{self, write_files};
 
-/// Makes the report of a run again: HTML and PNG, from its record alone
+/// Renders the report of a run, HTML and PNG, from its record alone
 ///
-/// Also of a run that was killed: its rounds so far are in the hidden directory beside the others.
+/// Works for a run that was killed, too: its rounds are in a hidden directory beside the others.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -22,18 +23,20 @@ pub struct Report {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
 
-    /// Where to write [default: into the run's own directory]
+    /// Output directory [default: the run's own]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 impl Report {
-    /// Renders each run.
     pub fn execute(self) -> Result<Exit, Failure> {
         for run in &self.runs {
             let record = run_directory::load(run)?;
             let directory = self.directory(run, &record.id);
-            write_files(&directory, &artifacts::report(&record)?)?;
+            write_files(
+                &directory,
+                &artifacts::page_and_pictures(&report::Report::of(&record))?,
+            )?;
             output::say(&directory.join(artifacts::PAGE).display().to_string())?;
         }
         Ok(Exit::Done)

@@ -1,7 +1,7 @@
 //! `photofinish run`: measure, record, report.
 //!
-//! What measuring takes is in `measuring`; here is which course it takes (the plan's, or a search's), and how it is said
-//! how it went.
+//! `run::measuring` does the measuring; here are the course it takes (the plan's, or a search's), the output and the exit
+//! code.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,13 +12,12 @@ use photofinish_reports::report::{Report, all_decided};
 use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal;
 
-use crate::arms::Arms;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output;
-use crate::request::{Request, Wanted};
-use crate::run::course::{Planned, Searching};
-use crate::run::measuring::{self, Beginning, Measured, Measuring};
+use crate::request::{Request, SearchGoal};
+use crate::run::course::{PlannedCourse, SearchCourse};
+use crate::run::measuring::{self, FinishedRun, ReadyRun};
 use crate::store::baselines::{Baselines, DIRECTORY};
 use crate::store::next_steps;
 use crate::store::run_directory::RunDirectory;
@@ -40,7 +39,7 @@ pub struct Run {
     #[command(flatten)]
     request: Request,
 
-    /// Where run directories go
+    /// Parent of the run directories
     #[arg(
         long,
         value_name = "DIR",
@@ -49,15 +48,15 @@ pub struct Run {
     )]
     out: PathBuf,
 
-    /// Keeps the record as a baseline of this name, to be compared with later
+    /// Keeps the record as a baseline of this name, for later comparisons
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     save_baseline: Option<String>,
 
-    /// Where baselines are
+    /// Directory of the baselines
     #[arg(long, value_name = "DIR", default_value = DIRECTORY, help_heading = "Output")]
     baselines: PathBuf,
 
-    /// How to print the results
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table, help_heading = "Output")]
     format: Format,
 }
@@ -71,30 +70,25 @@ enum Format {
 }
 
 impl Run {
-    /// Measures.
     pub fn execute(self) -> Result<Exit, Failure> {
         let prepared = self.request.prepare()?;
-        let interrupt = Interrupt::on_signals().map_err(|error| {
-            Failure::could_not_run("cannot listen for signals").caused_by(error)
-        })?;
+        let interrupt = Interrupt::on_signals()?;
         let search = prepared.search.clone();
-        let beginning = Beginning {
-            redo: self.request.redo(&prepared.plan),
-            prepared,
-            arms: Arms::None,
-            out: &self.out,
-            interrupt: &interrupt,
-        };
-        let measuring = Measuring::begin(beginning, &|text| self.tell(text))?;
-        let Measured {
+        let run = ReadyRun::begin(prepared, &self.out, &interrupt, &|text| self.tell(text))?;
+        let FinishedRun {
             record,
             directory,
             failure,
-        } = by(search, measuring);
+        } = match search {
+            Some(goal) => search_for(goal, run),
+            None => run.run(&mut PlannedCourse::new(&|record| {
+                all_decided(&record.plan, &record.rounds)
+            })),
+        };
         self.conclude(&record, directory, failure)
     }
 
-    /// Text for people; with JSON on stdout it goes to stderr.
+    /// Prints text for people; with JSON on stdout it goes to stderr.
     fn tell(&self, text: &str) -> Result<(), Failure> {
         match self.format {
             Format::Table => output::say(text),
@@ -105,7 +99,7 @@ impl Run {
         }
     }
 
-    /// Writes and prints what there is, and ends as the run did.
+    /// Writes and prints the results. Returns the exit code.
     fn conclude(
         &self,
         record: &Record,
@@ -113,7 +107,7 @@ impl Run {
         failure: Option<Failure>,
     ) -> Result<Exit, Failure> {
         let report = Report::of(record);
-        let written = measuring::write(record, directory);
+        let written = measuring::write(&report, directory);
         match self.format {
             Format::Json => output::emit_json(&report.summary)?,
             Format::Table => {
@@ -122,69 +116,59 @@ impl Run {
                 output::say(&terminal::render(&report, output::style()))?;
             }
         }
-        if let Ok(place) = &written {
-            self.tell(&format!("\n{}", next_steps::after(record, place)))?;
+        if let Ok(path) = &written {
+            self.tell(&format!("\n{}", next_steps::after(record, path)))?;
         }
         if let Some(failure) = failure {
             return Err(failure);
         }
         written?;
         if let Some(name) = &self.save_baseline {
-            let place = Baselines::of(&self.baselines).keep(name, record)?;
-            self.tell(&format!("Baseline: {}", place.display()))?;
+            let path = Baselines::of(&self.baselines).keep(name, record)?;
+            self.tell(&format!("Baseline: {}", path.display()))?;
         }
-        ended_as(record, &report.summary)
+        exit(record, &report.summary)
     }
 }
 
-/// Goes through the plan, or searches for what is `wanted`.
-fn by(wanted: Option<Wanted>, measuring: Measuring<'_>) -> Measured {
-    let blank = measuring.record().clone();
-    let Some(Wanted {
-        objective,
-        arrivals,
-    }) = wanted
-    else {
-        return measuring.run(&mut Planned::new(&all_decided));
-    };
-    let mut searching = Searching::new(&blank.plan, objective, arrivals, blank.seed);
-    let mut measured = measuring.run(&mut searching);
-    searching.learn_last(&measured.record.rounds);
-    measured.record.search = Some(searching.search());
-    measured
+fn search_for(goal: SearchGoal, run: ReadyRun<'_>) -> FinishedRun {
+    let (plan, seed) = (&run.record.plan, run.record.seed);
+    let mut course = SearchCourse::new(plan, goal.objective, goal.arrivals, seed);
+    let mut finished = run.run(&mut course);
+    finished.record.search = Some(course.search(&finished.record.rounds));
+    finished
 }
 
-/// How a run ends that was measured and written.
-fn ended_as(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
+/// The exit code of a run that was measured and written.
+fn exit(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
     if record.completion == Completion::Interrupted {
         let (done, all) = (finished_rounds(record), planned_rounds(&record.plan));
         let message =
             format!("interrupted after {done} of {all} rounds; what was measured is kept");
         return Err(Failure::new(Exit::Interrupted, message));
     }
-    let mut invalid = summary
-        .cells
-        .iter()
-        .filter(|cell| cell.status == Status::Invalid);
+    let cells = summary.cells.iter();
+    let mut invalid = cells.filter(|cell| cell.status == Status::Invalid);
     let Some(first) = invalid.next() else {
         return Ok(Exit::Done);
     };
-    let others = invalid.count();
     let reason = first.reason.as_deref().unwrap_or("its content was wrong");
-    let place = format!("{} / {} ({})", first.scenario, first.runtime, first.load);
-    let others = if others > 0 {
-        format!(" (and {others} more cells)")
-    } else {
-        String::new()
+    let cell = format!("{} / {} ({})", first.scenario, first.runtime, first.load);
+    let others = match invalid.count() {
+        0 => String::new(),
+        others => format!(" (and {others} more cells)"),
     };
-    Err(Failure::new(Exit::Wrong, format!("measured, but wrong: {place}: {reason}{others}"))
-        .hint("the record has every round's counts; `mismatches`, `violations` and `errors` tell what was seen"))
+    Err(Failure::new(
+        Exit::Wrong,
+        format!("measured, but wrong: {cell}: {reason}{others}"),
+    )
+    .hint("the record has every round's counts; see its `mismatches`, `violations` and `errors`"))
 }
 
-/// Each once, however often its block was redone.
+/// The number of finished rounds; retries do not count.
 fn finished_rounds(record: &Record) -> usize {
-    let places = record.rounds.iter().map(|round| (round.block, round.cell));
-    places.collect::<BTreeSet<_>>().len()
+    let rounds = record.rounds.iter().map(|round| (round.block, round.cell));
+    rounds.collect::<BTreeSet<_>>().len()
 }
 
 fn planned_rounds(plan: &Plan) -> usize {

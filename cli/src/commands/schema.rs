@@ -1,7 +1,6 @@
-//! `photofinish schema`: the JSON Schemas of what the program reads and writes.
+//! `photofinish schema`: the JSON Schemas of the program's inputs and outputs.
 //!
-//! The types are the schemas; the copies in `docs/schemas` are kept current by a test. One line per schema in
-//! [`SCHEMAS`].
+//! They are derived from the types; a test keeps the copies in `docs/schemas` current. One line per schema in [`SCHEMAS`].
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -13,11 +12,9 @@ use serde_json::Value;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// A schema by name.
-type Named = (&'static str, fn() -> Value);
+type NamedSchema = (&'static str, fn() -> Value);
 
-/// Every schema.
-const SCHEMAS: [Named; 9] = [
+const SCHEMAS: [NamedSchema; 9] = [
     ("scenario", || {
         photofinish_scenarios::scenario::schema().to_value()
     }),
@@ -33,17 +30,17 @@ const SCHEMAS: [Named; 9] = [
 
 /// Prints a JSON Schema
 ///
-/// scenario: a scenario file. record: the record.json of a run. summary: what `run --format json` prints.
-/// gate: what `gate --format json` prints. comparison: what `compare --format json` prints. diagnosis: what `doctor --json` prints. selftest: what `selftest --json` prints. worker-plan and worker-reply: what goes into a worker process and what comes out of it.
+/// scenario: a scenario file. record: the record.json of a run. summary: the output of `run --format json`. gate: of
+/// `gate --format json`. comparison: of `compare --format json`. diagnosis: of `doctor --json`. selftest: of
+/// `selftest --json`. worker-plan and worker-reply: input and output of a worker process.
 #[derive(Args)]
 pub struct Schema {
-    /// Which one
+    /// The name of the schema
     #[arg(value_parser = PossibleValuesParser::new(SCHEMAS.map(|(name, _)| name)))]
     name: String,
 }
 
 impl Schema {
-    /// Prints it.
     pub fn execute(self) -> Result<Exit, Failure> {
         let named = SCHEMAS.iter().find(|(name, _)| *name == self.name);
         let (_, schema) = named.expect("the parser knows the names");

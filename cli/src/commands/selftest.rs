@@ -1,7 +1,7 @@
 //! `photofinish selftest`: proves the tool's own numbers on this machine.
 //!
-//! Runs every check under every runtime asked for, prints claim, bound and what was measured. What is run is in
-//! `selftest`, what is claimed in `reports::selftest`.
+//! Runs every check under the given runtimes, and prints each claim with its bound and its measurement. The checks are in
+//! `run::selftest`, the claims in `reports::selftest`.
 
 use clap::Args;
 use photofinish_harness::os;
@@ -11,22 +11,22 @@ use photofinish_reports::selftest::{Claim, Proof, recorded_percentiles};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output;
-use crate::request::placement::{CpuList, Wish, lay_out};
+use crate::request::placement::{CpuList, PlacementRequest, lay_out};
 use crate::run::selftest::{Bench, CHECKS, Effort};
 use crate::run::warnings;
 
 /// Proves the tool's own numbers on this machine
 ///
-/// Percentiles against raw samples, a stopped server against arithmetic, rate and pacing, counts, and what measuring
-/// itself costs: each claim with its bound and what was measured. Takes about half a minute for each runtime. Ends with 0
-/// when every claim holds, and with 4 when one does not: then the machine is too busy, or the tool is wrong.
+/// Checks percentiles against raw samples, a stopped server against arithmetic, rate and pacing, counts, and the cost of
+/// measuring: prints each claim with its bound and its measurement. Takes about half a minute for each runtime. Exit code 0
+/// if every claim holds, 4 if one does not: then the machine is too busy, or the tool is wrong.
 #[derive(Args)]
 pub struct Selftest {
     /// Runtimes to test under [default: all]
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     runtimes: Option<Vec<String>>,
 
-    /// Shorter and fewer rounds, to see whether everything works
+    /// Shorter and fewer rounds, as a smoke test
     #[arg(long)]
     quick: bool,
 
@@ -40,18 +40,15 @@ pub struct Selftest {
 }
 
 impl Selftest {
-    /// Tests and tells.
     pub fn execute(self) -> Result<Exit, Failure> {
         let runtimes = self.runtimes()?;
-        let interrupt = Interrupt::on_signals().map_err(|error| {
-            Failure::could_not_run("cannot listen for signals").caused_by(error)
-        })?;
-        let wish = Wish {
+        let interrupt = Interrupt::on_signals()?;
+        let request = PlacementRequest {
             cpus: self.cpus.clone(),
             pacer: true,
-            ..Wish::default()
+            ..PlacementRequest::default()
         };
-        let layout = lay_out(&wish, &os::allowed_cpus())?;
+        let layout = lay_out(&request, &os::allowed_cpus())?;
         let work_dir = tempfile::tempdir().map_err(|error| {
             Failure::could_not_run("cannot make a temporary directory").caused_by(error)
         })?;
@@ -78,15 +75,15 @@ impl Selftest {
 
     fn runtimes(&self) -> Result<Vec<String>, Failure> {
         let all = || DESCRIPTORS.iter().map(|known| known.name.to_owned());
-        let asked = self.runtimes.clone().unwrap_or_else(|| all().collect());
-        match asked
+        let runtimes = self.runtimes.clone().unwrap_or_else(|| all().collect());
+        match runtimes
             .iter()
             .find(|name| !all().any(|known| known == **name))
         {
-            None => Ok(asked),
+            None => Ok(runtimes),
             Some(unknown) => {
                 Err(
-                    Failure::usage(format!("`--runtimes`: there is no runtime `{unknown}`")).hint(
+                    Failure::usage(format!("`--runtimes`: unknown runtime `{unknown}`")).hint(
                         format!("expected some of {}", all().collect::<Vec<_>>().join(", ")),
                     ),
                 )
@@ -102,7 +99,7 @@ impl Selftest {
     }
 }
 
-/// Every claim, those of one name together.
+/// Every claim, grouped by name.
 fn claims(bench: &Bench<'_>, runtimes: &[String]) -> Result<Vec<Claim>, Failure> {
     let all_cpus = os::allowed_cpus();
     // As in a run: this process must not disturb the worker.

@@ -1,7 +1,7 @@
 //! `photofinish serve`: an embedded server on its own, in this process.
 //!
-//! For people, to point other tools at; and for the orchestrator, which starts it with `--with-parent`. What a server
-//! does is told in the `servers` crate.
+//! For other tools to load, and for the orchestrator, which starts it with `--with-parent`. The servers are in the `servers`
+//! crate.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -17,8 +17,8 @@ use crate::servers;
 
 /// Runs an embedded server on its own
 ///
-/// Prints one line of JSON once it listens, with its address, and runs until Ctrl-C. Each server understands a
-/// behaviour of its own: the [server.NAME] table of a scenario file, as JSON.
+/// Prints one line of JSON with its address once it listens, and runs until Ctrl-C. A behaviour is the [server.NAME] table
+/// of a scenario file, as JSON.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -26,26 +26,26 @@ Examples:
   photofinish serve postgres --listen 127.0.0.1:5433
   photofinish serve http --behaviour '{\"delay\": \"5ms\"}'")]
 pub struct Serve {
-    /// Which server, as in `photofinish list`
+    /// The server, one of `photofinish list`
     server: String,
 
-    /// Where to listen; port 0 takes any free port
+    /// Address to listen on; port 0 takes any free port
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 
-    /// How it behaves, as JSON
+    /// Behaviour, as JSON
     #[arg(long, value_name = "JSON", conflicts_with = "behaviour_file")]
     behaviour: Option<String>,
 
-    /// How it behaves, as a file of JSON
+    /// Behaviour, as a file of JSON
     #[arg(long, value_name = "FILE")]
     behaviour_file: Option<PathBuf>,
 
-    /// Threads that serve [default: one per CPU in --cpus, else 1]
+    /// Number of threads [default: one per CPU in --cpus, else 1]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 
-    /// CPUs it may use, such as 0,2-3
+    /// CPUs to use, such as 0,2-3
     #[arg(long, value_name = "LIST")]
     cpus: Option<CpuList>,
 
@@ -55,7 +55,6 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Serves until told to stop.
     pub fn execute(self) -> Result<Exit, Failure> {
         let options = servers::Options {
             listen: self.listen,
@@ -70,13 +69,13 @@ impl Serve {
 }
 
 fn behaviour(text: Option<&str>, file: Option<&Path>) -> Result<Value, Failure> {
-    let (text, from) = match (text, file) {
+    let (text, source) = match (text, file) {
         (None, None) => return Ok(Value::Null),
         (Some(text), _) => (text.to_owned(), "--behaviour".to_owned()),
         (None, Some(file)) => (read(file)?, file.display().to_string()),
     };
     serde_json::from_str(&text)
-        .map_err(|error| Failure::usage(format!("{from} is not JSON")).caused_by(error))
+        .map_err(|error| Failure::usage(format!("{source} is not JSON")).caused_by(error))
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

@@ -1,6 +1,6 @@
 //! `photofinish throwaway-postgres`: guards the server behind `--target db=local`. Not for people.
 //!
-//! What it does is told in `targets::local_postgres`.
+//! See `targets::local_postgres`.
 
 use std::path::PathBuf;
 
@@ -13,17 +13,16 @@ use crate::targets::guard_local_postgres;
 /// Starts a throwaway PostgreSQL and ends it with stdin
 #[derive(Args)]
 pub struct ThrowawayPostgres {
-    /// CPUs it may use
+    /// CPUs to use
     #[arg(long)]
     cpus: CpuList,
 
-    /// Where its programs are
+    /// Directory of its programs
     #[arg(long)]
     binaries: PathBuf,
 }
 
 impl ThrowawayPostgres {
-    /// Runs until the end of stdin.
     pub fn execute(self) -> Result<Exit, Failure> {
         guard_local_postgres(&self.cpus.0, self.binaries)?;
         Ok(Exit::Done)

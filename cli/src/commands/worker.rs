@@ -1,8 +1,7 @@
 //! `photofinish worker`: one round in this process, for the orchestrator. Not for people.
 //!
-//! Reads one plan from stdin and writes one reply to stdout (`harness::protocol`). Everything that must hold for the
-//! whole process is arranged before the first thread is started: CPUs, timer slack, open files, the end with the
-//! parent.
+//! Reads one plan from stdin and writes one reply to stdout (`record::protocol`). Settings of the whole process (CPUs, timer
+//! slack, open files, the end with the parent) come before the first thread starts.
 
 use std::io::{self, BufRead};
 
@@ -14,15 +13,14 @@ use photofinish_scenarios::worker::work;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// The finest slack there is: a sleep then ends when it should, as far as the kernel can tell.
+/// The minimum: sleeps end as precisely as the kernel can.
 const TIMER_SLACK_NS: u64 = 1;
 
-/// Measures one round in this process: a plan on stdin, a reply on stdout
+/// Measures one round in this process, with its plan on stdin and its reply on stdout
 #[derive(Args)]
 pub struct Worker {}
 
 impl Worker {
-    /// Runs the round.
     pub fn execute(self) -> Result<Exit, Failure> {
         os::die_with_parent()
             .map_err(|error| failed("cannot be tied to its parent").caused_by(error))?;
@@ -57,6 +55,6 @@ fn read_plan() -> Result<WorkerPlan, Failure> {
     })
 }
 
-fn failed(what: &str) -> Failure {
-    Failure::could_not_run(format!("the worker {what}"))
+fn failed(problem: &str) -> Failure {
+    Failure::could_not_run(format!("the worker {problem}"))
 }

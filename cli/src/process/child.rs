@@ -1,9 +1,8 @@
-//! A child process that speaks in lines: spawned, listened to with a deadline, and gone when dropped.
+//! A child process with a protocol of lines: reads have a deadline, and dropping it kills it.
 //!
-//! Workers, mock servers and a throwaway PostgreSQL are all met through this. Each child leads a process group of its
-//! own, so that a Ctrl-C on the terminal reaches the orchestrator alone, which still wants the children's counts.
-//! Children must be spawned from the main thread: some ask the kernel to be killed when the *thread* that started them
-//! ends. What the lines mean is the business of `worker` and `process::server`.
+//! Each child leads a process group of its own, so that a Ctrl-C on the terminal reaches the orchestrator alone, which
+//! still needs the children's counts. Children must be spawned from the main thread: some ask the kernel to be killed when
+//! the *thread* that started them ends. `worker` and `server` define the lines.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -21,22 +20,22 @@ use crate::interrupt::{Interrupt, Listener};
 /// Lines of stderr that are kept for an error message.
 const LAST_LINES: usize = 8;
 
-/// How long a child that has closed its stdout may take to end.
+/// Time in which a child that has closed its stdout must end.
 const ENDING: Duration = Duration::from_secs(10);
 
-/// How long the last words of a child that has ended may take to arrive. They are in the pipe already; only a process of
-/// its own that it left behind can hold the pipe open for longer.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Time to read the rest of stderr of a child that has ended. It is in the pipe already; only a process that the child
+/// left behind can hold the pipe open for longer.
+const STDERR_END: Duration = Duration::from_secs(1);
 
-/// Longest pause between two looks at whether a child has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// Pause between two checks that a child has ended.
+const POLL: Duration = Duration::from_millis(2);
 
 /// A running child. Dropping it kills it.
 pub struct LineProcess {
     child: Child,
     stdin: Option<ChildStdin>,
-    heard: Receiver<Heard>,
-    last_words: Arc<Mutex<VecDeque<String>>>,
+    events: Receiver<Event>,
+    last_lines: Arc<Mutex<VecDeque<String>>>,
     /// Disconnected once stderr has been read to its end.
     stderr_ended: Receiver<()>,
     /// Held so that the interrupt can wake this process's listener.
@@ -44,21 +43,20 @@ pub struct LineProcess {
     interrupt: Interrupt,
 }
 
-/// What there is to hear while waiting for a child.
-enum Heard {
+enum Event {
     Line(String),
     StdoutEnded,
     Interrupted,
 }
 
-/// Why there was no line.
+/// The reason there is no line.
 #[derive(Debug)]
 pub enum NoLine {
     /// The deadline passed.
     TimedOut(Duration),
-    /// The child is gone; how it ended, in words.
+    /// The child has ended: `was killed by SIGKILL`.
     Ended(String),
-    /// An end of the whole run was asked for.
+    /// The user asked the whole run to end.
     Interrupted,
 }
 
@@ -71,38 +69,37 @@ impl LineProcess {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()?;
-        let (sender, heard) = mpsc::channel();
+        let (sender, events) = mpsc::channel();
         let on_interrupt = wake_by(sender.clone());
         interrupt.subscribe(&on_interrupt);
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || forward_lines(stdout, &sender));
         }
-        let last_words = Arc::default();
+        let last_lines = Arc::default();
         let (reading_stderr, stderr_ended) = mpsc::channel();
         if let Some(stderr) = child.stderr.take() {
-            let last_words = Arc::clone(&last_words);
+            let last_lines = Arc::clone(&last_lines);
             thread::spawn(move || {
-                keep_last_lines(stderr, &last_words);
+                keep_last_lines(stderr, &last_lines);
                 drop(reading_stderr);
             });
         }
         Ok(Self {
             stdin: child.stdin.take(),
             child,
-            heard,
-            last_words,
+            events,
+            last_lines,
             stderr_ended,
             _on_interrupt: on_interrupt,
             interrupt: interrupt.clone(),
         })
     }
 
-    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Writes a line to the child's stdin. An error means that it does not listen any more.
+    /// Writes a line to the child's stdin. An error means that it has closed it.
     pub fn tell(&mut self, line: &str) -> io::Result<()> {
         let stdin = self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         stdin.write_all(line.as_bytes())?;
@@ -110,37 +107,37 @@ impl LineProcess {
         stdin.flush()
     }
 
-    /// Ends the child's stdin.
+    /// Closes the child's stdin.
     pub fn hang_up(&mut self) {
         self.stdin = None;
     }
 
-    /// The child's next line, for which it may take as long as `patience`.
+    /// The child's next line, within `patience`.
     pub fn next_line(&mut self, patience: Duration) -> Result<String, NoLine> {
         if self.interrupt.requested() {
             return Err(NoLine::Interrupted);
         }
-        match self.heard.recv_timeout(patience) {
-            Ok(Heard::Line(line)) => Ok(line),
-            Ok(Heard::Interrupted) => Err(NoLine::Interrupted),
-            Ok(Heard::StdoutEnded) | Err(RecvTimeoutError::Disconnected) => {
+        match self.events.recv_timeout(patience) {
+            Ok(Event::Line(line)) => Ok(line),
+            Ok(Event::Interrupted) => Err(NoLine::Interrupted),
+            Ok(Event::StdoutEnded) | Err(RecvTimeoutError::Disconnected) => {
                 Err(NoLine::Ended(self.how_it_ended()))
             }
             Err(RecvTimeoutError::Timeout) => Err(NoLine::TimedOut(patience)),
         }
     }
 
-    /// Whether the child has ended already.
+    /// True if the child has ended.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits until the child has ended, at most for `patience`, and kills it beyond that; whether it ended by itself.
+    /// Waits for `patience` until the child has ended, then kills it. True if it ended by itself.
     pub fn end_within(&mut self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         loop {
             match self.child.try_wait() {
-                Ok(None) if Instant::now() < deadline => thread::sleep(LOOK_AGAIN),
+                Ok(None) if Instant::now() < deadline => thread::sleep(POLL),
                 Ok(Some(_)) => return true,
                 Ok(None) | Err(_) => {
                     self.kill();
@@ -150,28 +147,29 @@ impl LineProcess {
         }
     }
 
-    /// How the child ended, with its last words: `was killed by SIGKILL`. Waits for its end.
+    /// The end of the child, with the end of its stderr: `was killed by SIGKILL`. Waits for it.
     pub fn how_it_ended(&mut self) -> String {
         self.end_within(ENDING);
         let ended = match self.child.wait() {
             Ok(status) => describe(status),
             Err(error) => format!("cannot be waited for: {error}"),
         };
-        // Nothing is ever sent: this returns when the reader is done, or gives up on it.
-        let _ = self.stderr_ended.recv_timeout(LAST_WORDS);
-        let last_words = self
-            .last_words
+        // Nothing is ever sent: this returns when the reader is done, or at the deadline.
+        let _ = self.stderr_ended.recv_timeout(STDERR_END);
+        let last_lines = self
+            .last_lines
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let last_words = Vec::from_iter(last_words.iter().map(String::as_str)).join("; ");
-        match last_words.is_empty() {
-            true => ended,
-            false => format!("{ended}; its last words: {last_words}"),
+        let last_lines = Vec::from_iter(last_lines.iter().map(String::as_str)).join("; ");
+        if last_lines.is_empty() {
+            ended
+        } else {
+            format!("{ended}; its last words: {last_lines}")
         }
     }
 
     fn kill(&mut self) {
-        // Both fail only for a child that is gone already.
+        // Both fail only for a child that has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -183,21 +181,21 @@ impl Drop for LineProcess {
     }
 }
 
-fn wake_by(sender: Sender<Heard>) -> Arc<Listener> {
+fn wake_by(sender: Sender<Event>) -> Arc<Listener> {
     Arc::new(move || {
-        // Nobody waits any more: then nobody needs waking.
-        let _ = sender.send(Heard::Interrupted);
+        // Fails if nobody waits any more.
+        let _ = sender.send(Event::Interrupted);
     })
 }
 
-fn forward_lines(stdout: impl Read, sender: &Sender<Heard>) {
+fn forward_lines(stdout: impl Read, sender: &Sender<Event>) {
     for line in BufReader::new(stdout).lines() {
         let Ok(line) = line else { break };
-        if sender.send(Heard::Line(line)).is_err() {
+        if sender.send(Event::Line(line)).is_err() {
             return;
         }
     }
-    let _ = sender.send(Heard::StdoutEnded);
+    let _ = sender.send(Event::StdoutEnded);
 }
 
 fn keep_last_lines(stderr: impl Read, kept: &Mutex<VecDeque<String>>) {

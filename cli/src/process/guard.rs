@@ -1,7 +1,7 @@
-//! Guards: processes between the orchestrator and a server that is not ours, which end the server with their stdin.
+//! Guards: processes between the orchestrator and a foreign server, which end the server with their stdin.
 //!
-//! However the orchestrator ends, its end of the pipe closes, and the guard leaves nothing behind. What is guarded is the
-//! business of `targets::local_postgres` and `arms::server`.
+//! However the orchestrator ends, its end of the pipe closes, and the guard leaves nothing behind. `targets::local_postgres`
+//! and `arms::server` are guarded.
 
 use std::io::{self, BufRead};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -12,7 +12,7 @@ use std::thread;
 
 use crate::interrupt::{Interrupt, Listener};
 
-/// Hears of the end of stdin, or of a signal, as long as the listener is held.
+/// Reports the end of stdin, or a signal, while the listener exists.
 pub fn end(interrupt: &Interrupt) -> (Arc<Listener>, Receiver<()>) {
     let (sender, end) = mpsc::channel();
     let on_interrupt: Arc<Listener> = {
@@ -33,16 +33,16 @@ pub fn end(interrupt: &Interrupt) -> (Arc<Listener>, Receiver<()>) {
     (on_interrupt, end)
 }
 
-/// Ports below those that systems give to whoever asks for any, and above those of common services.
+/// Ports below the ephemeral ones of common systems, and above those of common services.
 const UNASSIGNED: RangeInclusive<u16> = 15_000..=30_000;
 
-/// How many of them are tried, before any will do.
-const TRIES: u32 = 100;
+/// Number of these ports to try before taking any.
+const ATTEMPTS: u32 = 100;
 
-/// An address that is free now. Nobody is given it by chance before the server takes it; who does all the same makes the
-/// server say so, and not start.
+/// An address that is free now, on a port that systems assign to nobody; a server that finds it taken reports that and
+/// does not start.
 pub fn free_address() -> io::Result<SocketAddr> {
-    for _ in 0..TRIES {
+    for _ in 0..ATTEMPTS {
         let ports = u32::from(UNASSIGNED.end() - UNASSIGNED.start()) + 1;
         let random = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
         let offset = u16::try_from(random % ports).expect("less than the last port");

@@ -1,8 +1,8 @@
-//! An embedded server as the orchestrator sees it: a child with a ready line that answers for its counts.
+//! The orchestrator's side of an embedded server: a child that prints a ready line and answers requests for its counts.
 //!
-//! It is this same program, started as `photofinish serve`, so that nothing needs installing and versions always match.
-//! A throwaway PostgreSQL (`targets::local_postgres`) speaks the same lines. Waiting is bounded everywhere; dropping
-//! the process ends it.
+//! The child is this same program, started as `photofinish serve`, so that nothing needs installing and versions always
+//! match. A throwaway PostgreSQL (`targets::local_postgres`) speaks the same protocol. Every wait is bounded; dropping the
+//! process ends it.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -17,19 +17,19 @@ use crate::interrupt::Interrupt;
 use crate::process::child::{LineProcess, NoLine};
 use crate::request::placement;
 
-/// How long a server may take to listen: loading tables of a million rows takes a while.
+/// Time in which a server must listen: loading tables of a million rows takes a while.
 const READY: Duration = Duration::from_secs(60);
 
-/// How long a server may take to answer a question.
+/// Time in which a server must answer a question.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// How long a server may take to notice that its clients have left.
+/// Time in which a server must notice that its clients have left.
 const SETTLING: Duration = Duration::from_secs(2);
 
-/// How long a server may take to end; a database has files to put away.
+/// Time in which a server must end; a database has files to write.
 const ENDING: Duration = Duration::from_secs(20);
 
-/// Pause between two questions whether it has noticed.
+/// Pause between two requests for the number of clients left.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A server that listens.
@@ -40,37 +40,36 @@ pub struct ServerProcess {
     ready: Value,
 }
 
-/// What went wrong with a server.
 #[derive(Debug)]
-pub enum Trouble {
-    /// An end of the whole run was asked for.
+pub enum ServerError {
+    /// The user asked the whole run to end.
     Interrupted,
     /// It did not start, or died, or fell silent; in one sentence.
-    Broken(String),
+    Failed(String),
 }
 
-impl Trouble {
-    fn from_silence(name: &str, no_line: NoLine) -> Self {
+impl ServerError {
+    fn silence(name: &str, no_line: NoLine) -> Self {
         match no_line {
             NoLine::Interrupted => Self::Interrupted,
-            NoLine::Ended(how) => Self::Broken(format!("the server `{name}` {how}")),
-            NoLine::TimedOut(patience) => Self::Broken(format!(
-                "the server `{name}` gave no answer for {} s",
-                patience.as_secs()
-            )),
+            NoLine::Ended(how) => Self::of(name, how),
+            NoLine::TimedOut(patience) => Self::of(
+                name,
+                format_args!("gave no answer for {} s", patience.as_secs()),
+            ),
         }
     }
 
-    fn broken(name: &str, what: impl std::fmt::Display) -> Self {
-        Self::Broken(format!("the server `{name}` {what}"))
+    fn of(name: &str, problem: impl std::fmt::Display) -> Self {
+        Self::Failed(format!("the server `{name}` {problem}"))
     }
 }
 
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Interrupted => Self::new(crate::exit::Exit::Interrupted, "interrupted"),
-            Trouble::Broken(what) => Self::could_not_run(what),
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Interrupted => Self::new(crate::exit::Exit::Interrupted, "interrupted"),
+            ServerError::Failed(message) => Self::could_not_run(message),
         }
     }
 }
@@ -82,12 +81,12 @@ struct ReadyLine {
 
 #[derive(Deserialize)]
 struct CountsLine {
-    counts: Counted,
+    counts: SettlingCounts,
 }
 
 #[derive(Deserialize)]
-struct Counted {
-    /// Clients that have not left yet, where the server knows.
+struct SettlingCounts {
+    /// Clients that have not left yet, if the server knows.
     open_connections: Option<u64>,
     #[serde(flatten)]
     counts: ServerCounts,
@@ -100,8 +99,8 @@ impl ServerProcess {
         behaviour: &Value,
         cpus: &[usize],
         interrupt: &Interrupt,
-    ) -> Result<Self, Trouble> {
-        let program = std::env::current_exe().map_err(|error| Trouble::broken(name, error))?;
+    ) -> Result<Self, ServerError> {
+        let program = std::env::current_exe().map_err(|error| ServerError::of(name, error))?;
         let mut command = Command::new(program);
         command.args([
             "serve",
@@ -121,16 +120,16 @@ impl ServerProcess {
         name: &str,
         command: Command,
         interrupt: &Interrupt,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, ServerError> {
         let mut process = LineProcess::spawn(command, interrupt)
-            .map_err(|error| Trouble::broken(name, format_args!("cannot be started: {error}")))?;
+            .map_err(|error| ServerError::of(name, format_args!("cannot be started: {error}")))?;
         let line = process.next_line(READY).map_err(|no_line| {
-            // It may be in the middle of something that has to be put away.
+            // Its start may have left files that only it can remove.
             end(&mut process);
-            Trouble::from_silence(name, no_line)
+            ServerError::silence(name, no_line)
         })?;
-        // What it said instead is not repeated: the ready line of a database holds a password.
-        let unready = |_| Trouble::broken(name, "said something else instead of where it listens");
+        // The line is not repeated: the ready line of a database holds a password.
+        let unready = |_| ServerError::of(name, "printed no ready line");
         let ready: Value = serde_json::from_str(&line).map_err(unready)?;
         let ReadyLine { address } = ReadyLine::deserialize(&ready).map_err(unready)?;
         Ok(Self {
@@ -141,45 +140,41 @@ impl ServerProcess {
         })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Its whole ready line.
     pub fn ready(&self) -> &Value {
         &self.ready
     }
 
-    fn tell(&mut self, line: &str) -> Result<(), Trouble> {
-        match self.process.tell(line) {
-            Ok(()) => Ok(()),
-            Err(_) => Err(Trouble::broken(&self.name, self.process.how_it_ended())),
-        }
+    fn tell(&mut self, line: &str) -> Result<(), ServerError> {
+        self.process
+            .tell(line)
+            .map_err(|_| ServerError::of(&self.name, self.process.how_it_ended()))
     }
 
-    /// Whether it has died.
+    /// True if it has died.
     pub fn is_gone(&mut self) -> bool {
         self.process.has_ended()
     }
 
-    /// Nothing where it lives; how it ended where it does not.
-    pub fn still_there(&mut self) -> Result<(), Trouble> {
-        match self.process.has_ended() {
-            true => Err(Trouble::broken(&self.name, self.process.how_it_ended())),
-            false => Ok(()),
+    /// An error that says how it ended, if it did.
+    pub fn check_alive(&mut self) -> Result<(), ServerError> {
+        if self.process.has_ended() {
+            return Err(ServerError::of(&self.name, self.process.how_it_ended()));
         }
+        Ok(())
     }
 
-    /// What it counted, once all its clients have left; of clients that stay it is asked no longer than two seconds.
+    /// Its counts once all clients have left, or after two seconds.
     ///
-    /// A client that has read the last byte may be ahead of the server's own count of it, hence the wait.
-    pub fn settled_counts(&mut self) -> Result<ServerCounts, Trouble> {
+    /// A client that has read the last byte may be ahead of the server's count of it, hence the wait.
+    pub fn settled_counts(&mut self) -> Result<ServerCounts, ServerError> {
         let deadline = Instant::now() + SETTLING;
         loop {
             let counted = self.ask_counts()?;
@@ -191,28 +186,27 @@ impl ServerProcess {
         }
     }
 
-    /// What it has counted so far.
-    pub fn counts_so_far(&mut self) -> Result<ServerCounts, Trouble> {
+    pub fn counts_so_far(&mut self) -> Result<ServerCounts, ServerError> {
         Ok(self.ask_counts()?.counts)
     }
 
-    fn ask_counts(&mut self) -> Result<Counted, Trouble> {
+    fn ask_counts(&mut self) -> Result<SettlingCounts, ServerError> {
         self.tell("counts")?;
         let line = self
             .process
             .next_line(ANSWER)
-            .map_err(|no_line| Trouble::from_silence(&self.name, no_line))?;
+            .map_err(|no_line| ServerError::silence(&self.name, no_line))?;
         let line: CountsLine = serde_json::from_str(&line).map_err(|_| {
-            Trouble::broken(
+            ServerError::of(
                 &self.name,
-                format_args!("answered `{line}` instead of its counts"),
+                format_args!("was asked for its counts and answered `{line}`"),
             )
         })?;
         Ok(line.counts)
     }
 }
 
-/// The end of its stdin has a server tidy up and end; beyond some patience it is killed.
+/// Ends the server's stdin, at which it ends by itself, and kills it if it does not.
 fn end(process: &mut LineProcess) {
     process.hang_up();
     process.end_within(ENDING);

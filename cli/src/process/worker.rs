@@ -1,7 +1,7 @@
-//! A worker as the orchestrator sees it: a fresh process, a plan on its stdin, one line of JSON for an answer.
+//! The orchestrator's side of a worker: a fresh process that gets a plan on stdin and answers with one line of JSON.
 //!
-//! The protocol is `harness::protocol`; nothing here knows what a worker does inside. Waiting is bounded by what the
-//! plan asks for, generously, so that a worker that hangs ends the run with a message instead of holding it up.
+//! The protocol is `record::protocol`. Every wait is bounded by a generous multiple of the plan's phases, so that a worker
+//! that hangs ends the run with a message.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,64 +14,64 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::process::child::{LineProcess, NoLine};
 
-/// Set-up: files of hundreds of megabytes are made there.
+/// Time for set-up, which may write files of hundreds of megabytes.
 const SET_UP: Duration = Duration::from_secs(60);
 
-/// How many times longer than planned the phases may take.
+/// Maximum ratio of the actual to the planned length of a phase.
 const SLACK: u32 = 10;
 
-/// How many units of delay the operations that are in flight at the end may wait for.
+/// Units of delay that the operations in flight at the end may wait for.
 const UNITS: u32 = 600;
 
-/// What a phase that is bounded by operations may take: its speed cannot be known beforehand.
+/// Time for a phase that ends by count: its speed cannot be known beforehand.
 const COUNTED_PHASE: Duration = Duration::from_secs(1800);
 
-/// Pause between two looks at whether the servers still live.
-const LOOK_AFTER_SERVERS: Duration = Duration::from_millis(250);
+/// Pause between two checks that the servers are alive.
+const SERVER_CHECK: Duration = Duration::from_millis(250);
 
-/// Why a worker gave no result.
+/// The reason a worker gave no result.
 #[derive(Debug)]
-pub enum Trouble {
-    /// An end of the whole run was asked for.
+pub enum WorkerError {
+    /// The user asked the whole run to end.
     Interrupted,
-    /// A server it talks to is gone; the worker was ended, for it would have measured nothing but that.
+    /// A server has died; the worker was ended, as it would have measured only that.
     ServerGone,
-    /// It died or fell silent, in words: `was killed by SIGKILL`.
-    Broken(String),
+    /// It died or fell silent: `was killed by SIGKILL`.
+    Failed(String),
 }
 
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Interrupted => Self::new(Exit::Interrupted, "interrupted"),
-            Trouble::ServerGone => Self::could_not_run("a server is gone"),
-            Trouble::Broken(how) => Self::could_not_run(format!("the worker {how}")).hint(
+impl From<WorkerError> for Failure {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::Interrupted => Self::new(Exit::Interrupted, "interrupted"),
+            WorkerError::ServerGone => Self::could_not_run("a server is gone"),
+            WorkerError::Failed(how) => Self::could_not_run(format!("the worker {how}")).hint(
                 "the rounds before are in the record; `dmesg` tells of processes killed for want of memory",
             ),
         }
     }
 }
 
-/// Runs one worker, which is `program`, to its end, as long as the servers live. It is gone when this returns.
+/// Runs `program` as a worker to its end, or to that of a server. The process has ended when this returns.
 pub fn measure(
     program: &Path,
     plan: &WorkerPlan,
     interrupt: &Interrupt,
     servers_live: &mut dyn FnMut() -> bool,
-) -> Result<WorkerResult, Trouble> {
-    let broken =
-        |error: &dyn std::fmt::Display| Trouble::Broken(format!("cannot be started: {error}"));
-    let plan_line = serde_json::to_string(plan).map_err(|error| broken(&error))?;
+) -> Result<WorkerResult, WorkerError> {
+    let failed =
+        |error: &dyn std::fmt::Display| WorkerError::Failed(format!("cannot be started: {error}"));
+    let plan_line = serde_json::to_string(plan).map_err(|error| failed(&error))?;
     let mut command = Command::new(program);
     command.arg("worker");
-    let mut worker = LineProcess::spawn(command, interrupt).map_err(|error| broken(&error))?;
+    let mut worker = LineProcess::spawn(command, interrupt).map_err(|error| failed(&error))?;
     if worker.tell(&plan_line).is_err() {
-        return Err(Trouble::Broken(worker.how_it_ended()));
+        return Err(WorkerError::Failed(worker.how_it_ended()));
     }
     worker.hang_up();
     let line = answer(&mut worker, patience(plan), servers_live)?;
     let result = understand(&line)?;
-    // Its whole cost and all its sockets end with it; only then are the servers asked for their counts.
+    // Its sockets close with it; only then are the servers asked for their counts.
     worker.end_within(SET_UP);
     Ok(result)
 }
@@ -80,13 +80,13 @@ fn answer(
     worker: &mut LineProcess,
     patience: Duration,
     servers_live: &mut dyn FnMut() -> bool,
-) -> Result<String, Trouble> {
+) -> Result<String, WorkerError> {
     let deadline = Instant::now() + patience;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match worker.next_line(left.min(LOOK_AFTER_SERVERS)) {
+        match worker.next_line(left.min(SERVER_CHECK)) {
             Ok(line) => return Ok(line),
-            Err(NoLine::TimedOut(_)) if !servers_live() => return Err(Trouble::ServerGone),
+            Err(NoLine::TimedOut(_)) if !servers_live() => return Err(WorkerError::ServerGone),
             Err(NoLine::TimedOut(_)) if !left.is_zero() => {}
             Err(NoLine::TimedOut(_)) => return Err(silence(NoLine::TimedOut(patience))),
             Err(no_line) => return Err(silence(no_line)),
@@ -94,23 +94,23 @@ fn answer(
     }
 }
 
-fn silence(no_line: NoLine) -> Trouble {
+fn silence(no_line: NoLine) -> WorkerError {
     match no_line {
-        NoLine::Interrupted => Trouble::Interrupted,
-        NoLine::Ended(how) => Trouble::Broken(how),
+        NoLine::Interrupted => WorkerError::Interrupted,
+        NoLine::Ended(how) => WorkerError::Failed(how),
         NoLine::TimedOut(patience) => {
-            Trouble::Broken(format!("gave no answer for {} s", patience.as_secs()))
+            WorkerError::Failed(format!("gave no answer for {} s", patience.as_secs()))
         }
     }
 }
 
-fn understand(line: &str) -> Result<WorkerResult, Trouble> {
+fn understand(line: &str) -> Result<WorkerResult, WorkerError> {
     let reply: WorkerReply = serde_json::from_str(line)
-        .map_err(|error| Trouble::Broken(format!("answered what is no reply: {error}")))?;
+        .map_err(|error| WorkerError::Failed(format!("sent an invalid reply: {error}")))?;
     match reply.protocol {
         WORKER_PROTOCOL => Ok(reply.result),
-        other => Err(Trouble::Broken(format!(
-            "speaks version {other} of the protocol instead of {WORKER_PROTOCOL}"
+        other => Err(WorkerError::Failed(format!(
+            "speaks another version of the protocol: expected {WORKER_PROTOCOL}, got {other}"
         ))),
     }
 }

@@ -1,7 +1,7 @@
-//! Laying server and worker out on CPUs: a pure function from what is allowed and what was asked for.
+//! The CPUs of server, worker and pacer: a pure function of the allowed and the requested ones.
 //!
 //! Waking an idle CPU can be most of a latency, so the layout is part of every result: it is printed, recorded, and
-//! never chosen by the operating system. Pinning itself is done by each process, through `harness::os`.
+//! never left to the operating system. Each process pins itself, through `harness::os`.
 
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ use photofinish_record::{Placement, PlacementKind};
 
 use crate::exit::Failure;
 
-/// A list of CPUs as people write it: `0,2-3`.
+/// CPUs, written `0,2-3`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuList(pub Vec<usize>);
 
@@ -29,16 +29,16 @@ impl FromStr for CpuList {
     }
 }
 
-/// More CPUs than any kernel numbers: beyond it a range is a typing error, and would only fill memory.
-const MOST_CPUS: usize = 8192;
+/// More CPUs than any kernel has: a larger range is a typing error, and would only fill memory.
+const MAX_CPUS: usize = 8192;
 
 fn range(part: &str) -> Option<std::ops::RangeInclusive<usize>> {
     let (first, last) = part.split_once('-').unwrap_or((part, part));
     let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-    (first <= last && last < MOST_CPUS).then_some(first..=last)
+    (first <= last && last < MAX_CPUS).then_some(first..=last)
 }
 
-/// CPUs as people write them: `0,2-3`.
+/// Formats CPUs as `0,2-3`.
 pub fn list(cpus: &[usize]) -> String {
     let mut parts: Vec<(usize, usize)> = Vec::new();
     for &cpu in cpus {
@@ -47,37 +47,39 @@ pub fn list(cpus: &[usize]) -> String {
             _ => parts.push((cpu, cpu)),
         }
     }
-    let write = |(first, last): &(usize, usize)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    };
-    parts.iter().map(write).collect::<Vec<_>>().join(",")
+    let parts = parts.iter().map(|(first, last)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
+    });
+    parts.collect::<Vec<_>>().join(",")
 }
 
-/// What was asked for.
+/// The placement that was asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct PlacementRequest {
     /// `--placement`; without it, `split` where there are two CPUs or more.
     pub kind: Option<PlacementKind>,
     /// `--cpus`; without it, every allowed CPU.
     pub cpus: Option<CpuList>,
-    /// Whether there is an open load, whose pacer wants a CPU to itself.
+    /// True if there is an open load, whose pacer needs a CPU to itself.
     pub pacer: bool,
 }
 
-/// A layout, and what a reader must know about it.
+/// The CPUs of each process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The CPUs.
     pub placement: Placement,
-    /// A warning for the record, where the layout is a poor one.
+    /// A warning for the record, if the layout is a poor one.
     pub warning: Option<String>,
 }
 
-/// Lays server and worker out on those of the `allowed` CPUs that were asked for.
-pub fn lay_out(wish: &Wish, allowed: &[usize]) -> Result<Layout, Failure> {
-    let cpus = choose(wish.cpus.as_ref(), allowed)?;
-    let kind = match wish.kind {
+/// Lays server and worker out on the requested ones of the `allowed` CPUs.
+pub fn lay_out(request: &PlacementRequest, allowed: &[usize]) -> Result<Layout, Failure> {
+    let cpus = select(request.cpus.as_ref(), allowed)?;
+    let kind = match request.kind {
         Some(kind) => kind,
         None if cpus.len() >= 2 => PlacementKind::Split,
         None => PlacementKind::Same,
@@ -88,16 +90,16 @@ pub fn lay_out(wish: &Wish, allowed: &[usize]) -> Result<Layout, Failure> {
         PlacementKind::Same => (vec![cpus[0]], vec![cpus[0]]),
         PlacementKind::Shared => (cpus.clone(), cpus.clone()),
     };
-    // A pacer gets what is left over: of three CPUs or more the last one, of two only where server and worker share one.
+    // The pacer gets a CPU that is left: the last of three or more, or the second if server and worker share the first.
     let (worker_cpus, pacer_cpu) = match kind {
-        PlacementKind::Split if wish.pacer && worker_cpus.len() >= 2 => {
+        PlacementKind::Split if request.pacer && worker_cpus.len() >= 2 => {
             let (last, others) = worker_cpus.split_last().expect("there are two or more");
             (others.to_vec(), Some(*last))
         }
-        PlacementKind::Same if wish.pacer => (worker_cpus, cpus.get(1).copied()),
+        PlacementKind::Same if request.pacer => (worker_cpus, cpus.get(1).copied()),
         _ => (worker_cpus, None),
     };
-    let alone = wish.kind.is_none() && kind == PlacementKind::Same;
+    let alone = request.kind.is_none() && kind == PlacementKind::Same;
     Ok(Layout {
         placement: Placement {
             kind,
@@ -111,16 +113,16 @@ pub fn lay_out(wish: &Wish, allowed: &[usize]) -> Result<Layout, Failure> {
     })
 }
 
-fn choose(asked: Option<&CpuList>, allowed: &[usize]) -> Result<Vec<usize>, Failure> {
-    let Some(CpuList(asked)) = asked else {
+fn select(requested: Option<&CpuList>, allowed: &[usize]) -> Result<Vec<usize>, Failure> {
+    let Some(CpuList(requested)) = requested else {
         return Ok(allowed.to_vec());
     };
-    match asked.iter().find(|cpu| !allowed.contains(cpu)) {
+    match requested.iter().find(|cpu| !allowed.contains(cpu)) {
         Some(cpu) => Err(
-            Failure::usage(format!("CPU {cpu} is not there for this process"))
+            Failure::usage(format!("CPU {cpu} is not available to this process"))
                 .hint(format!("it may use the CPUs {}", list(allowed))),
         ),
-        None => Ok(asked.clone()),
+        None => Ok(requested.clone()),
     }
 }
 
@@ -162,9 +164,9 @@ mod tests {
         worker: &[usize],
     ) -> Layout {
         let layout = lay_out(
-            &Wish {
+            &PlacementRequest {
                 kind,
-                ..Wish::default()
+                ..PlacementRequest::default()
             },
             allowed,
         )
@@ -196,12 +198,12 @@ mod tests {
     #[test]
     fn a_pacer_gets_a_cpu_that_nobody_else_needs() {
         let check = |kind, allowed: &[usize], worker: &[usize], pacer| {
-            let wish = Wish {
+            let request = PlacementRequest {
                 kind,
                 pacer: true,
-                ..Wish::default()
+                ..PlacementRequest::default()
             };
-            let placement = lay_out(&wish, allowed).expect("a layout").placement;
+            let placement = lay_out(&request, allowed).expect("a layout").placement;
             assert_eq!(placement.worker_cpus, worker);
             assert_eq!(placement.pacer_cpu, pacer, "{kind:?} on {allowed:?}");
         };
@@ -213,14 +215,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_laid_out_is_a_usage_error() {
-        let split_one = Wish {
+        let split_one = PlacementRequest {
             kind: Some(PlacementKind::Split),
-            ..Wish::default()
+            ..PlacementRequest::default()
         };
         assert!(lay_out(&split_one, &[0]).is_err());
-        let not_there = Wish {
+        let not_there = PlacementRequest {
             cpus: Some(CpuList(vec![7])),
-            ..Wish::default()
+            ..PlacementRequest::default()
         };
         assert!(lay_out(&not_there, &[0, 1]).is_err());
     }

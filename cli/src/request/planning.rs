@@ -1,7 +1,6 @@
-//! From a request to its plan: targets parsed, CPUs laid out, and every option that planning takes.
+//! From a request to its plan: targets parsed, CPUs laid out, and the options of `scenarios::plan` filled in.
 //!
-//! What a gate has beyond the command line (runtimes, looks, the arms' own server) comes in here and nowhere else. The
-//! plan itself is made by `scenarios`; which scenarios are meant is said in `chosen`.
+//! What a gate adds to the command line (runtimes, looks, the arms' own server) is added here and nowhere else.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -12,14 +11,15 @@ use photofinish_record::{Placement, PlacementKind, PlannedServer};
 use photofinish_scenarios::plan::{PlanOptions, plan};
 use photofinish_scenarios::scenario::Scenario;
 
-use super::chosen::{Chosen, choose};
-use super::{Beyond, Prepared, Request, Wanted};
+use super::selection::{Selection, select};
+use super::{GateDefaults, PreparedRun, Request, SearchGoal};
 use crate::exit::Failure;
-use crate::request::placement::{Layout, Wish, lay_out};
+use crate::request::placement::{Layout, PlacementRequest, lay_out};
+use crate::request::redo::RedoBudget;
 use crate::targets::Targets;
 
-/// After how many rounds a run looks whether everything is decided. Few and planned: looking after each round would find
-/// a difference sooner or later where there is none.
+/// Numbers of rounds after which a run ends if everything is decided. Few and planned: looking after each round would
+/// sooner or later find a difference between equals.
 const LOOKS: [NonZeroU32; 4] = [
     NonZeroU32::new(10).unwrap(),
     NonZeroU32::new(16).unwrap(),
@@ -29,45 +29,58 @@ const LOOKS: [NonZeroU32; 4] = [
 
 impl Request {
     /// Checks everything and makes the plan.
-    pub fn prepare(&self) -> Result<Prepared, Failure> {
-        self.prepare_with(&Beyond::default())
+    pub fn prepare(&self) -> Result<PreparedRun, Failure> {
+        self.prepare_with(&GateDefaults::default())
     }
 
-    /// The same with what a gate has beyond it.
-    pub fn prepare_with(&self, beyond: &Beyond) -> Result<Prepared, Failure> {
-        let chosen = choose(&self.scenarios, self.suite.as_deref(), &self.overrides)?;
+    /// As [`Self::prepare`], for a gate.
+    pub fn prepare_with(&self, gate: &GateDefaults) -> Result<PreparedRun, Failure> {
+        let selection = select(&self.scenarios, self.suite.as_deref(), &self.overrides)?;
+        let scenarios = &selection.scenarios;
         let targets = Targets::parse(&self.targets, self.allow_remote)?;
-        let layout = self.layout(&chosen.scenarios)?;
-        let servers = beyond.servers(&chosen.scenarios, targets.planned())?;
-        let mut options = self.options(&chosen, layout.placement.clone(), servers);
-        beyond.refine(&mut options, &chosen.scenarios);
-        let plan = plan(&chosen.scenarios, &options)
+        let Layout { placement, warning } = self.layout(scenarios)?;
+        let servers = gate.servers(scenarios, targets.planned())?;
+        let mut options = self.options(&selection, placement, servers);
+        gate.refine(&mut options, scenarios);
+        let plan = plan(scenarios, &options)
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
-        let gate = |scenario: &Scenario| (scenario.name.clone(), scenario.gate.clone());
-        Ok(Prepared {
-            gates: chosen.scenarios.iter().map(gate).collect(),
-            title: chosen.title,
-            search: self.wanted(),
+        Ok(PreparedRun {
+            redos: if self.quick || self.no_redo {
+                RedoBudget::NONE
+            } else {
+                RedoBudget::of_blocks(plan.blocks.len())
+            },
+            gates: scenarios
+                .iter()
+                .map(|scenario| (scenario.name.clone(), scenario.gate.clone()))
+                .collect(),
+            title: selection.title,
+            search: self.find_max.clone().map(|objective| SearchGoal {
+                objective,
+                arrivals: self.arrivals.map(Arrivals::from).unwrap_or_default(),
+            }),
             plan,
             seed: self.seed,
             targets,
-            warnings: layout.warning.into_iter().collect(),
+            warnings: warning.into_iter().collect(),
         })
     }
 
     fn layout(&self, scenarios: &[Scenario]) -> Result<Layout, Failure> {
-        let is_open = |scenario: &Scenario| scenario.load.open.is_some();
-        let wish = Wish {
-            pacer: self.rate.is_some() || self.find_max.is_some() || scenarios.iter().any(is_open),
+        let open = scenarios
+            .iter()
+            .any(|scenario| scenario.load.open.is_some());
+        let request = PlacementRequest {
+            pacer: self.rate.is_some() || self.find_max.is_some() || open,
             kind: self.placement.map(PlacementKind::from),
             cpus: self.cpus.clone(),
         };
-        lay_out(&wish, &os::allowed_cpus())
+        lay_out(&request, &os::allowed_cpus())
     }
 
     fn options(
         &self,
-        chosen: &Chosen,
+        selection: &Selection,
         placement: Placement,
         targets: BTreeMap<String, PlannedServer>,
     ) -> PlanOptions {
@@ -83,11 +96,12 @@ impl Request {
             lag_probe: self.lag_probe,
             search: self.find_max.is_some(),
             reference: self.reference.clone(),
+            twin: self.twin.clone(),
             looks: self.looks(),
             duration: self.duration,
             rounds: match self.looks().last() {
                 Some(most) => Some(*most),
-                None => self.rounds.or(chosen.rounds.filter(|_| !self.quick)),
+                None => self.rounds.or(selection.rounds.filter(|_| !self.quick)),
             },
             seed: self.seed,
             quick: self.quick,
@@ -96,14 +110,7 @@ impl Request {
         }
     }
 
-    fn wanted(&self) -> Option<Wanted> {
-        Some(Wanted {
-            objective: self.find_max.clone()?,
-            arrivals: self.arrivals.map(Arrivals::from).unwrap_or_default(),
-        })
-    }
-
-    /// The planned looks of a run that ends when everything is decided; none of any other.
+    /// The planned looks of a run with `--until-decided`.
     fn looks(&self) -> Vec<NonZeroU32> {
         if !self.until_decided {
             return Vec::new();
@@ -114,8 +121,8 @@ impl Request {
     }
 }
 
-impl Beyond {
-    /// What stands behind targets: with the arms' own server, where there is one, behind the target that is left for it.
+impl GateDefaults {
+    /// The servers behind targets; the arms' own server, if they have one, behind the target that is left.
     fn servers(
         &self,
         scenarios: &[Scenario],
@@ -142,7 +149,7 @@ impl Beyond {
     }
 }
 
-/// The one target that the arms' own server stands behind.
+/// The one target left for the arms' own server.
 fn own_target(
     scenarios: &[Scenario],
     taken: &BTreeMap<String, PlannedServer>,

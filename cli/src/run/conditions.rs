@@ -1,33 +1,33 @@
-//! What went on beside a round, and whether it disturbed the round: blind to what the round measured.
+//! The limits beyond which other activity on the machine disturbs a round, whatever the round measured.
 //!
-//! Reading the system is the business of `harness::os`, redoing what was disturbed that of `orchestrate`. Here are the
-//! limits, each with its reason. They are set so that a redo is the exception on a small virtual machine left to itself.
+//! `harness::os` reads the system, and `blocks` redoes disturbed blocks. The limits make a redo the exception on a small,
+//! otherwise idle virtual machine.
 
 use photofinish_harness::os;
 use photofinish_record::{Conditions, Placement};
 
 use crate::targets::ReadyTargets;
 
-/// CPU time the hypervisor may give to others, as a share of what the run's CPUs have.
+/// Limit of CPU time that the hypervisor takes, as a share of the time of the run's CPUs.
 ///
-/// It is missing in slices of milliseconds, which show in the tail of latencies before they do in throughput. Half a
-/// percent is usual for a virtual machine among others.
+/// It is lost in slices of milliseconds, which affect the tail of latencies before throughput. Half a percent is usual on
+/// a shared host.
 const STEAL_SHARE: f64 = 0.03;
 
-/// CPU time other processes may take, as a share of what the run's CPUs have.
+/// Limit of CPU time of other processes, as a share of the time of the run's CPUs.
 ///
-/// Two runs of the same thing differ by about as much. A machine left to itself stays below a third of it, with what
-/// sampling at each tick misjudges; one that compiles something meanwhile is at ten times as much.
+/// Two runs of the same plan differ by about as much. An idle machine stays below a third of it, sampling errors included;
+/// a compiler takes ten times as much.
 const FOREIGN_SHARE: f64 = 0.05;
 
-/// Time for which the run's control group may be throttled, as a share of the round.
+/// Limit of the time for which the run's control group is throttled, as a share of the round.
 const THROTTLED_SHARE: f64 = 0.01;
 
-/// What is never held against a round: a few ticks of 10 ms are the error of the reading itself. In a round of 200 ms
-/// one tick of sampling too much would else be a disturbance.
-const ALWAYS_ALLOWED_NS: u64 = 50_000_000;
+/// Time that never counts as a disturbance: the readings are off by a few ticks of 10 ms, and in a round of 200 ms one
+/// tick would exceed a limit.
+const READING_ERROR_NS: u64 = 50_000_000;
 
-/// What is watched during each round of a run.
+/// The CPUs and processes to observe during each round of a run.
 #[derive(Clone)]
 pub struct Watch {
     cpus: Vec<usize>,
@@ -35,7 +35,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Over all CPUs of `placement`; the processes of `targets` belong to the run.
+    /// All CPUs of `placement`; the processes of `targets` belong to the run.
     pub fn over(placement: &Placement, targets: &ReadyTargets) -> Self {
         let mut cpus = [&placement.server_cpus[..], &placement.worker_cpus[..]].concat();
         cpus.extend(placement.pacer_cpu);
@@ -47,26 +47,26 @@ impl Watch {
         }
     }
 
-    /// Does `work`, and tells what went on meanwhile.
+    /// Runs `work`. Returns its result and the conditions meanwhile.
     pub fn during<T>(&self, work: impl FnOnce() -> T) -> (T, Conditions) {
         let sample = || os::activity(&self.cpus, self.servers.as_deref());
         let before = sample();
-        let done = work();
+        let result = work();
         let conditions = sample().since(&before);
-        // After the reading, in which they have their time still.
+        // Only now: until then the readings include their time.
         os::reap_orphans();
-        (done, judged(conditions, self.cpus.len()))
+        let disturbance = disturbance(&conditions, self.cpus.len());
+        (
+            result,
+            Conditions {
+                disturbance,
+                ..conditions
+            },
+        )
     }
 }
 
-fn judged(conditions: Conditions, cpus: usize) -> Conditions {
-    Conditions {
-        disturbance: disturbance(&conditions, cpus),
-        ..conditions
-    }
-}
-
-/// What disturbed a round that ran under `conditions` on `cpus` CPUs, in one sentence.
+/// Disturbances of a round on `cpus` CPUs, in one sentence.
 fn disturbance(conditions: &Conditions, cpus: usize) -> Option<String> {
     let round_ns = conditions.elapsed_ns as f64;
     let cpu_ns = round_ns * cpus as f64;
@@ -84,13 +84,13 @@ fn disturbance(conditions: &Conditions, cpus: usize) -> Option<String> {
     .reduce(|all, one| format!("{all}, and {one}"))
 }
 
-/// The share in words where it is beyond what is allowed.
-fn share(taken_ns: Option<u64>, of_ns: f64, allowed: f64) -> Option<String> {
-    let taken_ns = taken_ns.filter(|&taken| taken > ALWAYS_ALLOWED_NS)? as f64;
-    (taken_ns > allowed * of_ns).then(|| format!("{:.0}%", 100.0 * taken_ns / of_ns))
+/// The share in percent, if it exceeds the limit.
+fn share(taken_ns: Option<u64>, of_ns: f64, limit: f64) -> Option<String> {
+    let taken_ns = taken_ns.filter(|&taken| taken > READING_ERROR_NS)? as f64;
+    (taken_ns > limit * of_ns).then(|| format!("{:.0}%", 100.0 * taken_ns / of_ns))
 }
 
-/// One is too many: a dropped connection is tried again a whole second later.
+/// One is too many: a client retries a dropped connection after a whole second.
 fn overflow(dropped: Option<u64>) -> Option<String> {
     match dropped? {
         0 => None,
@@ -123,13 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_round_and_one_of_which_nothing_is_known_are_not_disturbed() {
+    fn a_quiet_round_and_one_without_readings_are_not_disturbed() {
         check(&quiet(), None);
         check(&Conditions::default(), None);
     }
 
     #[test]
-    fn each_disturbance_is_told_with_its_size() {
+    fn each_disturbance_is_reported_with_its_size() {
         let steal = Conditions {
             steal_ns: Some(200 * MS),
             ..quiet()
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_ticks_in_a_short_round_are_not_held_against_it() {
+    fn a_few_ticks_in_a_short_round_are_no_disturbance() {
         let short = |foreign_ms| Conditions {
             elapsed_ns: 200 * MS,
             foreign_cpu_ns: Some(foreign_ms * MS),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_watched_tells_how_long_it_took() {
+    fn conditions_include_the_elapsed_time() {
         let watch = Watch {
             cpus: os::allowed_cpus(),
             servers: Some(Vec::new()),

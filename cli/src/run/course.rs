@@ -1,161 +1,150 @@
-//! The course of a run: which block comes next, and when there is none.
+//! The course of a run: the order of its blocks, and its end.
 //!
 //! Most runs go through the blocks of their plan; some end early, when a planned look finds every comparison decided;
-//! a search makes its blocks as it goes, from what the last one came to. What is decided and what to try next are
-//! questions for `reports`; running a block is `orchestrate`'s business.
+//! a search makes its blocks as it goes, from the results of the last one. `reports` says what is decided and which rate
+//! to try next; `blocks` runs them.
 
 use photofinish_record::draw::shuffle;
 use photofinish_record::load::{Arrivals, Load};
-use photofinish_record::{Cell, Outcome, Plan, Round, SearchResult};
+use photofinish_record::{Cell, Outcome, Plan, Record, Round, Search, SearchResult};
 use photofinish_reports::search::{Climb, Objective, PRECISION, Try};
 
-/// Says which block comes next.
 pub trait Course {
-    /// The number of the next block, which the plan holds when this returns; `None` at the end. `rounds` are all so far.
-    fn next_block(&mut self, plan: &mut Plan, rounds: &[Round]) -> Option<usize>;
+    /// The number of the next block, which the record's plan holds when this returns; `None` at the end.
+    fn next_block(&mut self, record: &mut Record) -> Option<usize>;
 }
 
-/// Through the plan, and to its end unless everything is decided at a planned look.
-pub struct Planned<'a> {
+/// The blocks of the plan, to the last one unless everything is decided at a planned look.
+pub struct PlannedCourse<'a> {
     next: usize,
-    /// Whether every comparison is decided.
-    decided: &'a dyn Fn(&Plan, &[Round]) -> bool,
+    /// True if every comparison of the record is decided.
+    decided: &'a dyn Fn(&Record) -> bool,
 }
 
-impl<'a> Planned<'a> {
-    /// From the first block on.
-    pub fn new(decided: &'a dyn Fn(&Plan, &[Round]) -> bool) -> Self {
+impl<'a> PlannedCourse<'a> {
+    pub fn new(decided: &'a dyn Fn(&Record) -> bool) -> Self {
         Self { next: 0, decided }
     }
 }
 
-impl Course for Planned<'_> {
-    fn next_block(&mut self, plan: &mut Plan, rounds: &[Round]) -> Option<usize> {
+impl Course for PlannedCourse<'_> {
+    fn next_block(&mut self, record: &mut Record) -> Option<usize> {
         let done = u32::try_from(self.next).unwrap_or(u32::MAX);
-        if plan.looks.contains(&done) && (self.decided)(plan, rounds) {
+        if record.plan.looks.contains(&done) && (self.decided)(record) {
             return None;
         }
         let block = self.next;
         self.next += 1;
-        (block < plan.blocks.len()).then_some(block)
+        (block < record.plan.blocks.len()).then_some(block)
     }
 }
 
 /// Up and down in rates until each runtime's highest is found. The runtimes take their steps side by side, in one block
-/// and in random order, so that a slow minute of the machine meets all of them.
-pub struct Searching {
+/// and in random order, so that a slow minute of the machine affects all of them.
+pub struct SearchCourse {
     objective: Objective,
     arrivals: Arrivals,
     seed: u64,
-    climbs: Vec<Place>,
-    /// Blocks that were learned from.
+    climbs: Vec<CellClimb>,
+    /// Number of blocks whose results the climbs know.
     learned: usize,
 }
 
-/// One search: a scenario under a runtime.
-struct Place {
+/// The search of a scenario under a runtime.
+struct CellClimb {
     scenario: String,
     runtime: String,
     error_budget: f64,
     climb: Climb,
-    /// The cell of the last block that was its own.
+    /// Its cell in the last block.
     cell: usize,
 }
 
-impl Searching {
-    /// A search in every supported cell of the plan, each of which has a closed load.
+impl SearchCourse {
+    /// A search for every supported cell of the plan, each of which has a closed load.
     pub fn new(plan: &Plan, objective: Objective, arrivals: Arrivals, seed: u64) -> Self {
-        let supported = |(_, cell): &(usize, &Cell)| cell.unsupported.is_none();
-        let place = |(index, cell): (usize, &Cell)| Place {
-            scenario: cell.scenario.clone(),
-            runtime: cell.runtime.clone(),
-            error_budget: error_budget(plan, &cell.scenario),
-            climb: Climb::new(),
-            cell: index,
-        };
+        let cells = plan.cells.iter().enumerate();
         Self {
             objective,
             arrivals,
             seed,
             learned: 0,
-            climbs: plan
-                .cells
-                .iter()
-                .enumerate()
-                .filter(supported)
-                .map(place)
+            climbs: cells
+                .filter(|(_, cell)| cell.unsupported.is_none())
+                .map(|(index, cell)| CellClimb {
+                    scenario: cell.scenario.clone(),
+                    runtime: cell.runtime.clone(),
+                    error_budget: error_budget(plan, &cell.scenario),
+                    climb: Climb::new(),
+                    cell: index,
+                })
                 .collect(),
         }
     }
 
-    /// What came of it, for the record.
-    pub fn results(&self) -> Vec<SearchResult> {
-        let result = |place: &Place| SearchResult {
-            scenario: place.scenario.clone(),
-            runtime: place.runtime.clone(),
-            highest_hz: place.climb.highest_hz(),
-            lowest_failing_hz: place.climb.lowest_failing_hz(),
-            steps: place.climb.steps().to_vec(),
-            unfinished: place.climb.unfinished(),
-        };
-        self.climbs.iter().map(result).collect()
-    }
-
-    /// The search's part of a record.
-    pub fn search(&self) -> photofinish_record::Search {
-        photofinish_record::Search {
-            objective: self.objective.text().to_owned(),
-            precision: PRECISION,
-            results: self.results(),
-        }
-    }
-
-    /// Learns from the last block of a run that has come to its end.
-    pub fn learn_last(&mut self, rounds: &[Round]) {
+    /// The search's part of the record of a run that has ended; its last block counts too.
+    pub fn search(&mut self, rounds: &[Round]) -> Search {
         if let Some(last) = rounds.last() {
             self.learn(last.block, rounds);
         }
+        let climbs = self.climbs.iter();
+        Search {
+            objective: self.objective.text().to_owned(),
+            precision: PRECISION,
+            results: climbs
+                .map(|cell| SearchResult {
+                    scenario: cell.scenario.clone(),
+                    runtime: cell.runtime.clone(),
+                    highest_hz: cell.climb.highest_hz(),
+                    lowest_failing_hz: cell.climb.lowest_failing_hz(),
+                    steps: cell.climb.steps().to_vec(),
+                    unfinished: cell.climb.unfinished(),
+                })
+                .collect(),
+        }
     }
 
-    /// Learns from the rounds of the last block, of each the last attempt.
+    /// Passes the rounds of the last block to the climbs; of each round the last attempt.
     fn learn(&mut self, block: usize, rounds: &[Round]) {
         if block < self.learned {
             return;
         }
         self.learned = block + 1;
-        for place in &mut self.climbs {
-            if place.climb.next().is_none() {
+        for cell in &mut self.climbs {
+            if cell.climb.next().is_none() {
                 continue;
             }
-            let own = |round: &&Round| round.block == block && round.cell == place.cell;
-            let Some(round) = rounds.iter().rev().find(own) else {
+            let mut latest_first = rounds.iter().rev();
+            let Some(round) =
+                latest_first.find(|round| round.block == block && round.cell == cell.cell)
+            else {
                 continue;
             };
             match &round.outcome {
-                Outcome::Ok(measured) => match place.climb.next() {
+                Outcome::Ok(measured) => match cell.climb.next() {
                     Some(Try::Capacity) => {
-                        place.climb.capacity(measured.worker.throughput_ops_s);
+                        cell.climb.capacity(measured.worker.throughput_ops_s);
                     }
                     _ => {
-                        let said = self.objective.judge(measured, place.error_budget);
-                        place.climb.tell(said);
+                        let judgement = self.objective.judge(measured, cell.error_budget);
+                        cell.climb.tell(judgement);
                     }
                 },
                 Outcome::Unsupported { reason } | Outcome::Failed { reason } => {
-                    place.climb.give_up(reason);
+                    cell.climb.give_up(reason);
                 }
             }
         }
     }
 
-    /// The cells of the next block, made where they are not in the plan yet.
+    /// The cells of the next block, added to the plan if they are new.
     fn cells(&mut self, plan: &mut Plan) -> Vec<usize> {
         let mut cells = Vec::new();
-        for place in &mut self.climbs {
-            let Some(next) = place.climb.next() else {
+        for cell in &mut self.climbs {
+            let Some(next) = cell.climb.next() else {
                 continue;
             };
-            let concurrency = plan.cells[place.cell].load.concurrency();
+            let concurrency = plan.cells[cell.cell].load.concurrency();
             let load = match next {
                 Try::Capacity => Load::Closed { concurrency },
                 Try::Rate(rate_hz) => Load::Open {
@@ -164,27 +153,27 @@ impl Searching {
                     concurrency,
                 },
             };
-            place.cell = cell_with(plan, place, load);
-            cells.push(place.cell);
+            cell.cell = cell_with(plan, cell.cell, load);
+            cells.push(cell.cell);
         }
         cells
     }
 }
 
-impl Course for Searching {
-    fn next_block(&mut self, plan: &mut Plan, rounds: &[Round]) -> Option<usize> {
+impl Course for SearchCourse {
+    fn next_block(&mut self, record: &mut Record) -> Option<usize> {
+        let plan = &mut record.plan;
         let block = plan.blocks.len();
         if let Some(last) = block.checked_sub(1) {
-            self.learn(last, rounds);
+            self.learn(last, &record.rounds);
         }
         let mut cells = self.cells(plan);
-        let first_draw = block * cells.len();
-        shuffle(&mut cells, self.seed, first_draw as u64);
-        let any = !cells.is_empty();
-        if any {
+        let first_draw = (block * cells.len()) as u64;
+        shuffle(&mut cells, self.seed, first_draw);
+        (!cells.is_empty()).then(|| {
             plan.blocks.push(cells);
-        }
-        any.then_some(block)
+            block
+        })
     }
 }
 
@@ -196,19 +185,14 @@ fn error_budget(plan: &Plan, scenario: &str) -> f64 {
     named.map_or(0.0, |planned| planned.error_budget)
 }
 
-fn cell_with(plan: &mut Plan, place: &Place, load: Load) -> usize {
-    let same = |cell: &Cell| {
-        cell.scenario == place.scenario && cell.runtime == place.runtime && cell.load == load
+fn cell_with(plan: &mut Plan, from: usize, load: Load) -> usize {
+    let cell = Cell {
+        load,
+        ..plan.cells[from].clone()
     };
-    if let Some(index) = plan.cells.iter().position(same) {
+    if let Some(index) = plan.cells.iter().position(|known| *known == cell) {
         return index;
     }
-    plan.cells.push(Cell {
-        scenario: place.scenario.clone(),
-        runtime: place.runtime.clone(),
-        load,
-        arm: None,
-        unsupported: None,
-    });
+    plan.cells.push(cell);
     plan.cells.len() - 1
 }

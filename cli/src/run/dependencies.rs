@@ -1,23 +1,23 @@
 //! Exact versions of every dependency, from the lock file the program was built with.
 //!
-//! A patch release of a runtime can move results by a third, so each record carries them all. A program of others is built
-//! with a lock file of its own, which it hands over; where it does not, no versions are told rather than wrong ones.
+//! A patch release of a runtime can change results by a third, so each record has them all. A program in another package is
+//! built with a lock file of its own, and passes it; if it does not, the record has no versions rather than wrong ones.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-/// This project's lock file, where this package is what was built: as a dependency, it is built with another one.
+/// This project's lock file, if this package itself was built: a dependency is built with another one.
 const OWN: Option<&str> = if option_env!("CARGO_PRIMARY_PACKAGE").is_some() {
     Some(include_str!("../../../Cargo.lock"))
 } else {
     None
 };
 
-static HANDED_OVER: OnceLock<Versions> = OnceLock::new();
+static PASSED: OnceLock<Versions> = OnceLock::new();
 
-/// Versions by package name; where several versions of one package are in, all of them, separated by commas.
+/// Versions by package name; several versions of one package are separated by commas.
 type Versions = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
@@ -33,20 +33,20 @@ struct Package {
     source: Option<String>,
 }
 
-/// The versions; none where they are not known.
+/// The versions; empty if they are not known.
 pub fn versions() -> Versions {
-    match (HANDED_OVER.get(), OWN) {
+    match (PASSED.get(), OWN) {
         (Some(versions), _) => versions.clone(),
         (None, Some(lock)) => read(lock).expect("cargo wrote the lock file"),
         (None, None) => Versions::new(),
     }
 }
 
-/// Takes the versions from the text of this lock file from now on.
-pub fn hand_over(lock: &str) -> Result<(), toml::de::Error> {
+/// Reads the versions from the text of a lock file, to be used from now on.
+pub fn set_lock_file(lock: &str) -> Result<(), toml::de::Error> {
     let versions = read(lock)?;
-    // A second lock file would be the same: a program is built once.
-    let _ = HANDED_OVER.set(versions);
+    // A second lock file would be the same: a program is built with one.
+    let _ = PASSED.set(versions);
     Ok(())
 }
 
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn all_versions_of_a_package_are_told_and_what_is_no_lock_file_is_refused() {
+    fn all_versions_of_a_package_are_listed_and_other_files_are_refused() {
         let package = |name, version| {
             format!("[[package]]\nname = '{name}'\nversion = '{version}'\nsource = 'x'\n")
         };

@@ -1,7 +1,6 @@
-//! Looking at the machine before anything is measured on it: what `doctor` shows and every record keeps.
+//! The examination of the machine that `doctor` shows and every record holds.
 //!
-//! Which CPUs and which directory a run uses is known here; reading is the business of `harness::os`, judging that of
-//! `harness::fitness`.
+//! `harness::os` reads the machine and `harness::fitness` judges it, for the CPUs and the directory of the run.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use photofinish_harness::fitness;
 use photofinish_harness::os::fitness::{Look, readings};
 use photofinish_record::{Finding, Placement};
 
-/// What is found about the CPUs of `placement` and the place for a run's files, after watching for `watch`.
+/// Findings about the CPUs of `placement` and the file system of `directory`, after watching them for `watch`.
 pub fn examine(placement: &Placement, directory: &Path, watch: Duration) -> Vec<Finding> {
     let cpus = cpus(placement);
     fitness::findings(&readings(&Look {
@@ -39,7 +38,7 @@ mod tests {
     use photofinish_record::PlacementKind;
 
     #[test]
-    fn cpus_that_server_and_worker_share_are_looked_at_once() {
+    fn cpus_that_server_and_worker_share_are_examined_once() {
         let placement = Placement {
             kind: PlacementKind::Shared,
             server_cpus: vec![2, 0],

@@ -1,18 +1,17 @@
-//! Proving identity: the server's counts of a round beside the worker's.
+//! The identity check: a comparison of the server's counts with the worker's.
 //!
-//! A pure comparison. Only what both sides know is compared. Where operations failed on the way (a reset, a deadline)
-//! or were cut off with the round, the server may rightly have answered more than the worker got to see, but never less;
-//! then only that is left to compare. Where operations succeeded that gave up an exchange on purpose, the server may have
-//! answered as many more as were given up. What a scenario expects the server to see is compared here too.
+//! Only counts that both sides have are compared. If operations failed (a reset, a deadline) or were cut off by the end of
+//! the round, the server may have answered more than the worker saw, but never less. If operations abandoned exchanges on
+//! purpose, the server may have answered that many more. A scenario's limit of requests in flight is checked here too.
 
 use photofinish_harness::runtime::{Capability, Descriptor};
 use photofinish_harness::workload::Failure;
 use photofinish_record::{InFlight, Measurement, ServerCounts, Traffic};
 
-/// Failures that are complete exchanges all the same; after any other, neither side can know how far the other one got.
+/// Failures that are complete exchanges; after any other, neither side knows how far the other got.
 const COMPLETE_EXCHANGES: [&str; 3] = [Failure::STATUS, Failure::WRONG_CONTENT, "sql"];
 
-/// Every disagreement about the target, in one sentence each; none proves identity.
+/// Every disagreement about the target, in one sentence each; empty if the counts agree.
 pub fn mismatches(target: &str, worker: &Measurement, server: &ServerCounts) -> Vec<String> {
     let Some(traffic) = worker.traffic.get(target) else {
         return Vec::new();
@@ -26,7 +25,7 @@ pub fn mismatches(target: &str, worker: &Measurement, server: &ServerCounts) -> 
         .collect()
 }
 
-/// How the most requests in flight that a server saw differ from what its scenario expects, in one sentence.
+/// The difference between the maximum of requests in flight and the scenario's expectation, in one sentence.
 pub fn unexpected_in_flight(
     target: &str,
     expected: InFlight,
@@ -41,7 +40,7 @@ pub fn unexpected_in_flight(
             "requests in flight ({target}): the server saw {seen} at one time, and {sessions} sessions may have {most} each"
         ));
     }
-    let reachable = most.min(at_once(runtime, worker));
+    let reachable = most.min(parallel_parts(runtime, worker));
     (expected.reached && seen < u64::from(reachable)).then(|| {
         format!(
             "requests in flight ({target}): the server never saw more than {seen} at one time, and {reachable} were to be \
@@ -50,8 +49,8 @@ pub fn unexpected_in_flight(
     })
 }
 
-/// How many parts of an operation this runtime can have under way at one time.
-fn at_once(runtime: &Descriptor, worker: &Measurement) -> u32 {
+/// Maximum number of parts of an operation that the runtime can run at a time.
+fn parallel_parts(runtime: &Descriptor, worker: &Measurement) -> u32 {
     let refuses = |capability| runtime.refusal(&[capability]).is_some();
     if refuses(Capability::Concurrency) {
         1
@@ -62,15 +61,15 @@ fn at_once(runtime: &Descriptor, worker: &Measurement) -> u32 {
     }
 }
 
-/// One quantity as both sides saw it.
+/// One quantity on both sides.
 struct Comparison {
     what: &'static str,
     worker: u64,
     server: Option<u64>,
-    /// Whether this is something that travels from the server to the worker.
+    /// True if it counts what the server sends.
     answers: bool,
-    /// How much more the server may have counted, since the worker did not see the end of what it gave up.
-    unseen: u64,
+    /// Maximum surplus of the server's count, from exchanges that the worker abandoned.
+    surplus: u64,
 }
 
 fn comparisons(worker: &Traffic, server: &ServerCounts) -> [Comparison; 5] {
@@ -79,28 +78,28 @@ fn comparisons(worker: &Traffic, server: &ServerCounts) -> [Comparison; 5] {
         worker,
         server,
         answers: false,
-        unseen: 0,
+        surplus: 0,
     };
     let answered = |what, worker, server| Comparison {
         answers: true,
         ..sent(what, worker, server)
     };
-    let bytes_unseen = match worker.abandoned {
+    let bytes_surplus = match worker.abandoned {
         0 => 0,
         _ => u64::MAX,
     };
     [
         Comparison {
-            unseen: worker.abandoned,
+            surplus: worker.abandoned,
             ..answered("requests", worker.requests, server.requests)
         },
         Comparison {
-            unseen: worker.abandoned_connections,
+            surplus: worker.abandoned_connections,
             ..sent("connections", worker.connections, server.connections)
         },
         answered("transactions", worker.transactions, server.transactions),
         Comparison {
-            unseen: bytes_unseen,
+            surplus: bytes_surplus,
             ..sent(
                 "bytes sent to the server",
                 worker.bytes_out,
@@ -108,7 +107,7 @@ fn comparisons(worker: &Traffic, server: &ServerCounts) -> [Comparison; 5] {
             )
         },
         Comparison {
-            unseen: bytes_unseen,
+            surplus: bytes_surplus,
             ..answered(
                 "bytes sent by the server",
                 worker.bytes_in,
@@ -122,7 +121,7 @@ impl Comparison {
     fn disagreement(&self, target: &str, clean: bool) -> Option<String> {
         let (what, worker, server) = (self.what, self.worker, self.server?);
         let agrees = match (clean, self.answers) {
-            (true, _) => (worker..=worker.saturating_add(self.unseen)).contains(&server),
+            (true, _) => (worker..=worker.saturating_add(self.surplus)).contains(&server),
             (false, true) => worker <= server,
             (false, false) => true,
         };
@@ -198,22 +197,21 @@ mod tests {
             abandoned_connections: 1,
             ..TRAFFIC
         };
-        let told = |accepted| {
+        let disagrees = |accepted| {
             let server = ServerCounts {
                 connections: Some(accepted),
                 ..SAME
             };
             let compared = comparisons(&worker, &server);
-            let told = compared
+            compared
                 .iter()
-                .find_map(|one| one.disagreement("http", true));
-            told.is_some()
+                .any(|one| one.disagreement("http", true).is_some())
         };
-        assert_eq!([1, 2, 3, 4].map(told), [true, false, false, true]);
+        assert_eq!([1, 2, 3, 4].map(disagrees), [true, false, false, true]);
     }
 
     #[test]
-    fn equal_counts_prove_identity() {
+    fn equal_counts_agree() {
         check(None, SAME, &[]);
         check(Some("reset"), SAME, &[]);
     }
@@ -230,12 +228,12 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_cannot_know_is_not_compared() {
+    fn missing_counts_are_not_compared() {
         check(None, ServerCounts::default(), &[]);
     }
 
     #[test]
-    fn a_difference_is_told_with_both_numbers() {
+    fn a_difference_is_reported_with_both_numbers() {
         let server = ServerCounts {
             requests: Some(11),
             ..SAME
@@ -332,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn more_or_fewer_requests_in_flight_than_expected_are_told() {
+    fn more_or_fewer_requests_in_flight_than_expected_are_reported() {
         let runtime = |name| photofinish_harness::runtimes::descriptor(name).expect("a runtime");
         let most = std::num::NonZeroU32::new(5).expect("not zero");
         let worker = Measurement {
@@ -346,8 +344,9 @@ mod tests {
                 ..SAME
             };
             let expectation = InFlight { most, reached };
-            let told = unexpected_in_flight("http", expectation, runtime(name), &worker, &server);
-            assert_eq!(told.as_deref(), expected, "{name} {seen:?}");
+            let mismatch =
+                unexpected_in_flight("http", expectation, runtime(name), &worker, &server);
+            assert_eq!(mismatch.as_deref(), expected, "{name} {seen:?}");
         };
         check("tokio", true, Some(10), None);
         check("tokio", true, Some(5), None);

@@ -1,6 +1,6 @@
-//! Saying what will be measured before it is: scenarios, runtimes, rounds, placement, and the time it takes.
+//! A preview of a run: scenarios, runtimes, rounds, placement, and the time it takes.
 //!
-//! Pure text from a plan; `run` prints it before it starts, `plan` prints it instead.
+//! Pure text from a plan; `run` prints it before it starts, `plan` prints it instead of running.
 
 use std::fmt::Write;
 
@@ -10,11 +10,11 @@ use photofinish_reports::describe;
 use photofinish_scenarios::plan::estimate;
 
 use crate::output;
-use crate::request::{Prepared, Wanted};
+use crate::request::{PreparedRun, SearchGoal};
 use crate::run::progress::seconds;
 
-/// What will be measured, in a few lines no longer than `width`.
-pub fn what(prepared: &Prepared, width: usize) -> String {
+/// A few lines no longer than `width`.
+pub fn summary(prepared: &PreparedRun, width: usize) -> String {
     let plan = &prepared.plan;
     let mut page = Page {
         width,
@@ -25,8 +25,8 @@ pub fn what(prepared: &Prepared, width: usize) -> String {
         page.text.push('\n');
     }
     match &prepared.search {
-        Some(wanted) => page.line(&search_in_short(plan, wanted), 0),
-        None => page.line(&in_short(plan), 0),
+        Some(goal) => page.line(&search_line(plan, goal), 0),
+        None => page.line(&cells_line(plan), 0),
     }
     for scenario in &plan.scenarios {
         page.line(&scenario_line(plan, scenario), 2);
@@ -45,14 +45,14 @@ pub fn what(prepared: &Prepared, width: usize) -> String {
     page.text
 }
 
-/// Text in the making.
+/// Text with a maximum width.
 struct Page {
     width: usize,
     text: String,
 }
 
 impl Page {
-    /// Adds a line that stands `indent` columns in, and continues two columns further in where it is too long.
+    /// Adds a line, indented; its continuation lines are indented by two more columns.
     fn line(&mut self, line: &str, indent: usize) {
         for (index, part) in output::wrapped(line, self.width - indent - 2).enumerate() {
             let indent = if index == 0 { indent } else { indent + 2 };
@@ -61,7 +61,7 @@ impl Page {
     }
 }
 
-fn in_short(plan: &Plan) -> String {
+fn cells_line(plan: &Plan) -> String {
     let rounds: usize = plan.blocks.iter().map(Vec::len).sum();
     let blocks = describe::plural(plan.blocks.len(), "round");
     let cells = describe::plural(plan.blocks.first().map_or(0, Vec::len), "cell");
@@ -71,12 +71,12 @@ fn in_short(plan: &Plan) -> String {
     )
 }
 
-fn search_in_short(plan: &Plan, wanted: &Wanted) -> String {
+fn search_line(plan: &Plan, goal: &SearchGoal) -> String {
     let supported = plan.cells.iter().filter(|cell| cell.unsupported.is_none());
     let cells = describe::plural(supported.count(), "cell");
     format!(
         "{cells}, each searched for the highest rate with {}: about 6 rates, each until two rounds agree.",
-        wanted.objective.text()
+        goal.objective.text()
     )
 }
 
@@ -124,7 +124,7 @@ fn unsupported(plan: &Plan) -> Vec<String> {
     distinct(refused)
 }
 
-/// Each once, in the order of first appearance.
+/// Removes duplicates; keeps the order.
 fn distinct(items: impl Iterator<Item = String>) -> Vec<String> {
     let mut all = Vec::new();
     for item in items {

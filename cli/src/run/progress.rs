@@ -1,8 +1,7 @@
-//! Telling how far a run is: one live line on a terminal, a plain line per block elsewhere.
+//! The progress of a run: one live line on a terminal, a plain line per block elsewhere.
 //!
-//! Everything goes to stderr. The live line is redrawn four times a second at most: drawing costs CPU time, on the
-//! CPUs of the servers. The time left comes from the plan at first, and from the rounds that ran as soon as there are
-//! any.
+//! Everything goes to stderr. The live line is redrawn at most four times a second: drawing costs CPU time, on the CPUs of
+//! the servers. The time left is estimated from the plan, and from finished rounds as soon as there are any.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -15,11 +14,10 @@ use crate::output;
 /// Redraws per second.
 const REDRAWS_HZ: u8 = 4;
 
-/// How far a run is.
 pub struct Progress {
-    /// `None` where stderr is no terminal.
+    /// `None` if stderr is no terminal.
     bar: Option<ProgressBar>,
-    /// `None` where it is found out on the way.
+    /// `None` for a search.
     blocks: Option<usize>,
     rounds: u32,
     done: u32,
@@ -28,7 +26,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a run of `plan` that takes about as long as `planned`.
+    /// The progress of a run of `plan` that takes about `planned`.
     pub fn of(plan: &Plan, planned: Duration) -> Self {
         let rounds = plan.blocks.iter().map(Vec::len).sum::<usize>();
         let is_live = std::io::stderr().is_terminal();
@@ -42,7 +40,6 @@ impl Progress {
         }
     }
 
-    /// A round of `cell` is about to run.
     pub fn round_begins(&self, block: usize, cell: &Cell) {
         let Some(bar) = &self.bar else { return };
         let so_far = match self.blocks {
@@ -59,7 +56,6 @@ impl Progress {
         });
     }
 
-    /// The round ran.
     pub fn round_ended(&mut self) {
         self.done += 1;
         if let Some(bar) = &self.bar {
@@ -67,7 +63,7 @@ impl Progress {
         }
     }
 
-    /// The block of `rounds` rounds runs again, for this reason.
+    /// Announces that the block of `rounds` rounds is redone.
     pub fn block_again(&mut self, block: usize, rounds: usize, reason: &str) {
         self.more_rounds(rounds);
         let message = format!("block {} is redone: {reason}", block + 1);
@@ -77,7 +73,7 @@ impl Progress {
         }
     }
 
-    /// So many rounds more than were known of will run.
+    /// Adds rounds to run.
     pub fn more_rounds(&mut self, rounds: usize) {
         self.rounds = self
             .rounds
@@ -87,7 +83,6 @@ impl Progress {
         }
     }
 
-    /// Every round of the block ran.
     pub fn block_ended(&self, block: usize) {
         if self.bar.is_some() {
             return;
@@ -96,13 +91,13 @@ impl Progress {
             return output::advise(&format!("step {} done", block + 1));
         };
         let so_far = format!("block {} of {blocks} done", block + 1);
-        match self.done < self.rounds {
-            true => output::advise(&format!("{so_far}, about {} left", seconds(self.left()))),
-            false => output::advise(&so_far),
+        if self.done < self.rounds {
+            output::advise(&format!("{so_far}, about {} left", seconds(self.left())));
+        } else {
+            output::advise(&so_far);
         }
     }
 
-    /// Nothing more will run.
     pub fn ended(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -127,7 +122,7 @@ fn bar(rounds: u64) -> ProgressBar {
     bar
 }
 
-/// A duration as people say it: `0.4 s`, `12 s`, `3 min 20 s`.
+/// Formats a duration: `0.4 s`, `12 s`, `3 min 20 s`.
 pub fn seconds(duration: Duration) -> String {
     let whole = duration.as_secs_f64().round() as u64;
     match whole {
@@ -143,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_as_people_say_them() {
+    fn durations_are_formatted_for_people() {
         let check = |milliseconds, expected| {
             assert_eq!(seconds(Duration::from_millis(milliseconds)), expected);
         };

@@ -1,7 +1,7 @@
-//! One round: fresh servers, a fresh worker, and the counts of both put side by side.
+//! One round: fresh servers, a fresh worker, and a comparison of their counts.
 //!
 //! The order matters: the servers listen before the worker starts, and are asked for their counts after it has ended.
-//! What the rounds are and in which order they run is `orchestrate`'s business; what counts prove is `identity`'s.
+//! `blocks` decides which rounds run in which order; `identity` compares the counts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,60 +9,50 @@ use std::path::Path;
 use photofinish_harness::runtimes::descriptor;
 use photofinish_record::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use photofinish_record::{
-    Arm, Cell, Conditions, Measured, Measurement, Outcome, Placement, PlacementKind,
-    PlannedScenario, PlannedServer, ServerCounts,
+    Cell, Conditions, Measured, Measurement, Outcome, Placement, PlacementKind, PlannedScenario,
+    PlannedServer, ServerCounts, Variant,
 };
 use serde_json::Value;
 
-use crate::arms::{self, Arms};
+use crate::arms;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::process::server::{self, ServerProcess};
+use crate::process::server::{ServerError, ServerProcess};
 use crate::process::worker;
 use crate::run::conditions::Watch;
 use crate::run::identity;
-use crate::run::twin::Twin;
 use crate::targets::{self, ReadyTargets, TargetCounts, counted_between};
 
-/// What all rounds of a run share.
-pub struct Surroundings<'a> {
-    /// Which CPUs server and worker run on.
+/// Everything that the rounds of a run share.
+pub struct RoundContext<'a> {
     pub placement: &'a Placement,
-    /// The seed of every draw.
     pub seed: u64,
-    /// What stands behind targets that are not embedded.
+    /// Targets that outlive a round.
     pub targets: &'a mut ReadyTargets,
-    /// Where workloads make their files.
+    /// The directory for files that workloads make.
     pub work_dir: &'a Path,
-    /// A runtime that stands in the run under two names.
-    pub twin: Twin,
-    /// What differs between the two sides of a gate.
-    pub arms: &'a Arms,
-    /// What is watched meanwhile.
     pub watch: Watch,
-    /// Whether an end was asked for.
     pub interrupt: &'a Interrupt,
 }
 
-/// How a round ended.
-pub enum Ended {
-    /// With an outcome for the record.
-    Outcome(Outcome),
-    /// So that there is nothing to go on for; perhaps with numbers all the same.
-    Broken(Box<Broken>),
-    /// Before there was an outcome.
-    Interrupted,
-}
-
-/// A round after which a run cannot go on.
-pub struct Broken {
-    /// Why.
-    pub failure: Failure,
-    /// What the worker measured before, with what is missing beside it.
+/// A round that has ended.
+pub struct RoundResult {
+    /// `None` if the run was interrupted before there was an outcome.
     pub outcome: Option<Outcome>,
+    /// The reason the run cannot go on, if it cannot.
+    pub failure: Option<Failure>,
+    /// From the start of the servers to their end.
+    pub conditions: Conditions,
 }
 
-impl From<Failure> for Broken {
+/// A failure that ends the run.
+struct FatalFailure {
+    failure: Failure,
+    /// The worker's measurement, if it came before the failure.
+    outcome: Option<Outcome>,
+}
+
+impl From<Failure> for FatalFailure {
     fn from(failure: Failure) -> Self {
         Self {
             failure,
@@ -71,60 +61,60 @@ impl From<Failure> for Broken {
     }
 }
 
-impl From<server::Trouble> for Broken {
-    fn from(trouble: server::Trouble) -> Self {
-        Failure::from(trouble).into()
-    }
-}
-
-/// A round that ended, and what went on meanwhile.
-pub struct Watched {
-    /// How it ended.
-    pub ended: Ended,
-    /// What went on from the servers' start to their end.
-    pub conditions: Conditions,
-}
-
 /// Runs one round of `cell`.
-pub fn run(scenario: &PlannedScenario, cell: &Cell, around: &mut Surroundings<'_>) -> Watched {
-    let watch = around.watch.clone();
-    let (outcome, conditions) = watch.during(|| measure(scenario, cell, around));
-    let ended = match outcome {
-        Ok(outcome) => Ended::Outcome(outcome),
-        Err(_) if around.interrupt.requested() => Ended::Interrupted,
-        Err(broken) => Ended::Broken(Box::new(broken)),
+pub fn run(scenario: &PlannedScenario, cell: &Cell, context: &mut RoundContext<'_>) -> RoundResult {
+    let watch = context.watch.clone();
+    let (result, conditions) = watch.during(|| measure(scenario, cell, context));
+    let (outcome, failure) = match result {
+        Ok(outcome) => (Some(outcome), None),
+        Err(_) if context.interrupt.requested() => (None, None),
+        Err(FatalFailure { failure, outcome }) => {
+            let reason = failure.in_one_line();
+            let outcome = outcome.unwrap_or(Outcome::Failed { reason });
+            (Some(outcome), Some(failure))
+        }
     };
-    Watched { ended, conditions }
+    RoundResult {
+        outcome,
+        failure,
+        conditions,
+    }
 }
 
 fn measure(
     scenario: &PlannedScenario,
     cell: &Cell,
-    around: &mut Surroundings<'_>,
-) -> Result<Outcome, Broken> {
+    context: &mut RoundContext<'_>,
+) -> Result<Outcome, FatalFailure> {
     let of_arm = |failure: Failure| match cell.arm {
         Some(arm) => failure.during(format_args!("the {}", arm.name())),
         None => failure,
     };
-    let mut servers = RoundServers::start(scenario, cell.arm, around).map_err(of_arm)?;
-    let program = around.arms.worker(cell.arm).map_err(|error| {
-        of_arm(Failure::could_not_run("the worker's program cannot be found").caused_by(error))
+    let variant = cell.variant.clone().unwrap_or_default();
+    let mut servers = RoundServers::start(scenario, &variant, context).map_err(of_arm)?;
+    let program = variant
+        .program
+        .clone()
+        .map_or_else(std::env::current_exe, Ok);
+    let program = program.map_err(|error| {
+        of_arm(Failure::could_not_run("cannot find the worker's program").caused_by(error))
     })?;
-    let plan = worker_plan(scenario, cell, around, servers.addresses(around.targets));
-    let result = worker::measure(&program, &plan, around.interrupt, &mut || servers.live());
-    // A server that died is the cause of whatever the worker ran into, so it is asked first.
-    match (result, servers.counts(around.targets)) {
+    let targets = servers.addresses(context.targets);
+    let plan = worker_plan(scenario, cell, variant, context, targets);
+    let result = worker::measure(&program, &plan, context.interrupt, &mut || servers.live());
+    // A server that died is the cause of any failure of the worker, so its error comes first.
+    match (result, servers.counts(context.targets)) {
         (Ok(reply), Ok(counts)) => {
             Ok(outcome(reply, counts, scenario, &plan.runtime).map_err(of_arm)?)
         }
-        (Ok(reply), Err(silent)) => Err(without_counts(reply, silent)),
-        (Err(_), Err(gone)) => Err(of_arm(gone).into()),
-        (Err(trouble), Ok(_)) => Err(of_arm(Failure::from(trouble)).into()),
+        (Ok(reply), Err(failure)) => Err(without_counts(reply, failure)),
+        (Err(_), Err(failure)) => Err(of_arm(failure).into()),
+        (Err(error), Ok(_)) => Err(of_arm(Failure::from(error)).into()),
     }
 }
 
-/// What the worker measured against a server that does not answer any more.
-fn without_counts(reply: WorkerResult, failure: Failure) -> Broken {
+/// The worker's measurement against a server that no longer answers.
+fn without_counts(reply: WorkerResult, failure: Failure) -> FatalFailure {
     let outcome = match reply {
         WorkerResult::Ok { measurement, .. } => Some(Outcome::Ok(Box::new(Measured {
             worker: *measurement,
@@ -138,7 +128,7 @@ fn without_counts(reply: WorkerResult, failure: Failure) -> Broken {
         | WorkerResult::Failed { .. }
         | WorkerResult::Wrong { .. } => None,
     };
-    Broken { failure, outcome }
+    FatalFailure { failure, outcome }
 }
 
 fn outcome(
@@ -163,33 +153,37 @@ fn outcome(
 fn worker_plan(
     scenario: &PlannedScenario,
     cell: &Cell,
-    around: &Surroundings<'_>,
+    variant: Variant,
+    context: &RoundContext<'_>,
     targets: BTreeMap<String, TargetAddress>,
 ) -> WorkerPlan {
-    let cpus = around.placement.worker_cpus.clone();
-    let (runtime, params) = around.twin.resolve(&cell.runtime, &scenario.params);
+    let cpus = context.placement.worker_cpus.clone();
+    let mut params = scenario.params.clone();
+    for (name, value) in variant.params {
+        params[name] = value;
+    }
     WorkerPlan {
         protocol: WORKER_PROTOCOL,
         workload: scenario.workload.clone(),
         params,
         unit_ns: scenario.unit_ns,
-        runtime,
+        runtime: variant.runtime.unwrap_or_else(|| cell.runtime.clone()),
         worker_threads: u32::try_from(cpus.len()).expect("CPUs are counted in thousands at most"),
         cpus,
         load: cell.load,
         warmup: scenario.warmup,
         stop: scenario.stop,
         stages: scenario.stages.clone(),
-        pacer_cpu: pacer_cpu(scenario, around.placement),
+        pacer_cpu: pacer_cpu(scenario, context.placement),
         lag_probe: scenario.lag_probe,
         audit: false,
-        seed: around.seed,
+        seed: context.seed,
         targets,
-        work_dir: around.work_dir.to_owned(),
+        work_dir: context.work_dir.to_owned(),
     }
 }
 
-/// The pacer's CPU: one that was set apart for it, or the server's where no server runs.
+/// The pacer's own CPU, or the server's if no server runs.
 fn pacer_cpu(scenario: &PlannedScenario, placement: &Placement) -> Option<usize> {
     let idle = scenario.servers.is_empty() && placement.kind == PlacementKind::Split;
     let servers = || placement.server_cpus.first().copied().filter(|_| idle);
@@ -228,7 +222,7 @@ struct RoundServers {
     before: TargetCounts,
 }
 
-/// An embedded server, and what it had counted when it was ready: filling tables costs it more CPU time than a round.
+/// An embedded server, with its counts when it was ready: filling tables takes more CPU time than a round.
 struct Embedded {
     process: ServerProcess,
     when_ready: ServerCounts,
@@ -238,10 +232,10 @@ impl Embedded {
     fn start(
         server: &str,
         behaviour: &Value,
-        around: &Surroundings<'_>,
-    ) -> Result<Self, server::Trouble> {
-        let cpus = &around.placement.server_cpus;
-        let mut process = ServerProcess::start(server, behaviour, cpus, around.interrupt)?;
+        context: &RoundContext<'_>,
+    ) -> Result<Self, ServerError> {
+        let cpus = &context.placement.server_cpus;
+        let mut process = ServerProcess::start(server, behaviour, cpus, context.interrupt)?;
         let when_ready = process.counts_so_far()?;
         Ok(Self {
             process,
@@ -249,7 +243,7 @@ impl Embedded {
         })
     }
 
-    fn counts(&mut self) -> Result<ServerCounts, server::Trouble> {
+    fn counts(&mut self) -> Result<ServerCounts, ServerError> {
         let counts = self.process.settled_counts()?;
         let since = |now: Option<u64>, ready: Option<u64>| Some(now?.saturating_sub(ready?));
         Ok(ServerCounts {
@@ -263,8 +257,8 @@ impl Embedded {
 impl RoundServers {
     fn start(
         scenario: &PlannedScenario,
-        arm: Option<Arm>,
-        around: &mut Surroundings<'_>,
+        variant: &Variant,
+        context: &mut RoundContext<'_>,
     ) -> Result<Self, Failure> {
         let mut servers = Self {
             embedded: BTreeMap::new(),
@@ -275,25 +269,26 @@ impl RoundServers {
         for (target, planned) in &scenario.servers {
             match planned {
                 PlannedServer::Mock { server, behaviour } => {
-                    let embedded = Embedded::start(server, behaviour, around)?;
+                    let embedded = Embedded::start(server, behaviour, context)?;
                     servers.embedded.insert(target.clone(), embedded);
                 }
                 PlannedServer::External { url, .. } => {
                     servers.external.insert(target.clone(), url.clone());
                 }
                 PlannedServer::Arm { url } => {
-                    let command = around.arms.server(arm).ok_or_else(|| {
-                        Failure::could_not_run("this run has no arms to start a server of")
-                    })?;
-                    let cpus = &around.placement.server_cpus;
-                    let process = arms::server::start(command, cpus, around.interrupt)?;
+                    let command = variant
+                        .server
+                        .as_ref()
+                        .ok_or_else(|| Failure::could_not_run("no command for the arm's server"))?;
+                    let cpus = &context.placement.server_cpus;
+                    let process = arms::server::start(command, cpus, context.interrupt)?;
                     let url =
                         url.replace(arms::server::PORT, &process.address().port().to_string());
                     servers.of_arm.insert(target.clone(), (process, url));
                 }
             }
         }
-        servers.before = around.targets.counts(servers.external.keys())?;
+        servers.before = context.targets.counts(servers.external.keys())?;
         Ok(servers)
     }
 
@@ -329,7 +324,7 @@ impl RoundServers {
         let after = targets.counts(self.external.keys())?;
         let mut counts = counted_between(&self.before, after);
         for (process, _) in self.of_arm.values_mut() {
-            process.still_there().map_err(died_while_measured)?;
+            process.check_alive().map_err(died_while_measured)?;
         }
         for (target, embedded) in &mut self.embedded {
             counts.insert(
@@ -341,8 +336,8 @@ impl RoundServers {
     }
 }
 
-fn died_while_measured(trouble: server::Trouble) -> Failure {
-    Failure::from(trouble).hint(
+fn died_while_measured(error: ServerError) -> Failure {
+    Failure::from(error).hint(
         "the rounds before are in the record; run it again, and look for what ends processes here",
     )
 }

@@ -1,32 +1,24 @@
-//! Measuring the same thing twice, to find out how small a difference this machine can tell.
+//! An A/A comparison, to find the smallest difference that can be detected on this machine.
 //!
-//! An ordinary plan, as `photofinish run` would make it from the same words, with its one cell in each block twice; so
-//! the pairs go through the very machinery that comparisons go through. What the rounds say is the business of
-//! `reports::resolution`.
+//! The run that `photofinish run` would do with the same arguments, as two arms of a gate that are the same. What follows
+//! from its rounds is computed by `reports::resolution`.
 
 use std::time::Duration;
 
 use clap::Parser;
-use photofinish_harness::os;
-use photofinish_record::draw::draw_below;
-use photofinish_record::{Completion, Plan};
+use photofinish_record::Completion;
 use photofinish_reports::resolution::Resolution;
-use photofinish_scenarios::plan::estimate;
+use photofinish_scenarios::plan::{estimate, in_pairs};
 
-use crate::arms::Arms;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::request::{Prepared, Request};
-use crate::run::conditions::Watch;
-use crate::run::course::Planned;
-use crate::run::orchestrate::{self, Redo};
-use crate::run::progress::Progress;
-use crate::run::round::{self, Surroundings};
-use crate::run::twin::Twin;
+use crate::request::{PreparedRun, Request};
+use crate::run::course::PlannedCourse;
+use crate::run::measuring::{FinishedRun, ReadyRun};
 
-/// What is measured, in the words of the command line: sockets, threads and both processes at work, in pairs enough for
-/// an interval and rounds short enough for a person who waits.
-const MEASURED: [&str; 11] = [
+/// The arguments of the run: sockets, threads and both processes at work, enough pairs for an interval, and rounds short
+/// enough for a person who waits.
+const ARGUMENTS: [&str; 11] = [
     "sameness",
     "http-get",
     "--runtimes",
@@ -41,104 +33,64 @@ const MEASURED: [&str; 11] = [
 ];
 
 #[derive(Parser)]
-struct Words {
+struct Arguments {
     #[command(flatten)]
     request: Request,
 }
 
 /// Two arms that are the same, ready to run.
-pub struct Sameness {
-    prepared: Prepared,
-    redo: Redo,
-}
+pub struct Sameness(PreparedRun);
 
 impl Sameness {
-    /// The plan on the CPUs that `--cpus` names, or on all.
+    /// On the CPUs that `--cpus` names, or on all.
     pub fn plan(cpus: Option<&str>) -> Result<Self, Failure> {
         let cpus = cpus.map(|cpus| format!("--cpus={cpus}"));
-        let words = MEASURED.iter().map(|word| (*word).to_owned()).chain(cpus);
-        let request = Words::parse_from(words).request;
-        let mut prepared = request.prepare()?;
-        duplicate(&mut prepared.plan, prepared.seed);
-        let redo = request.redo(&prepared.plan);
-        Ok(Self { prepared, redo })
+        let words = ARGUMENTS.iter().map(|word| (*word).to_owned()).chain(cpus);
+        let mut prepared = Arguments::parse_from(words).request.prepare()?;
+        prepared.plan = in_pairs(prepared.plan, None, None, prepared.seed);
+        Ok(Self(prepared))
     }
 
     /// About how long it takes.
     pub fn estimate(&self) -> Duration {
-        estimate(&self.prepared.plan)
+        estimate(&self.0.plan)
     }
 
-    /// Runs it, in a directory that is gone afterwards. `None` where no pair has numbers.
+    /// Runs it, in a directory that is removed afterwards. `None` if no pair has numbers.
     pub fn measure(self, interrupt: &Interrupt) -> Result<Option<Resolution>, Failure> {
-        let Prepared {
-            plan,
-            seed,
-            targets,
-            ..
-        } = self.prepared;
         let directory = tempfile::tempdir().map_err(|error| {
             Failure::could_not_run("cannot make a temporary directory").caused_by(error)
         })?;
-        let mut targets = targets.start(&plan.placement.server_cpus, interrupt)?;
-        let mut around = Surroundings {
-            twin: Twin::default(),
-            arms: &Arms::None,
-            placement: &plan.placement,
-            watch: Watch::over(&plan.placement, &targets),
-            seed,
-            targets: &mut targets,
-            work_dir: directory.path(),
-            interrupt,
-        };
-        let mut progress = Progress::of(&plan, estimate(&plan));
-        let all_cpus = os::allowed_cpus();
-        // As in a run: this process must not disturb the worker.
-        let _ = os::pin_process(&plan.placement.server_cpus);
-        let finished = orchestrate::Run {
-            plan: plan.clone(),
-            course: &mut Planned::new(&|_, _| false),
-            redo: self.redo,
-            interrupt,
-            measure: &mut |scenario, cell| round::run(scenario, cell, &mut around),
-            keep: &mut |_| Ok(()),
-            progress: &mut progress,
-        }
-        .execute();
-        let _ = os::pin_process(&all_cpus);
-        match (finished.failure, finished.completion) {
+        let run = ReadyRun::begin(self.0, directory.path(), interrupt, &|_| Ok(()))?;
+        let FinishedRun {
+            record, failure, ..
+        } = run.run(&mut PlannedCourse::new(&|_| false));
+        match (failure, &record.completion) {
             (Some(failure), _) => Err(failure),
             (None, Completion::Interrupted) => Err(Failure::new(
                 Exit::Interrupted,
-                "interrupted before the same thing was measured often enough",
+                "interrupted before the A/A comparison had enough rounds",
             )
-            .hint("`photofinish doctor --no-measure` looks at the machine without measuring")),
-            (None, _) => Ok(Resolution::of(&plan, &finished.rounds)),
+            .hint("`photofinish doctor --no-measure` examines the machine without measuring")),
+            (None, _) => Ok(Resolution::of(&record.plan, &record.rounds)),
         }
-    }
-}
-
-/// Puts the plan's only cell into each block twice, under two indices; which goes first is drawn for every two blocks,
-/// so that each goes first equally often.
-fn duplicate(plan: &mut Plan, seed: u64) {
-    let cell = plan.cells[0].clone();
-    plan.cells = vec![cell.clone(), cell];
-    for (index, block) in plan.blocks.iter_mut().enumerate() {
-        let drawn = draw_below(seed, index as u64 / 2, 2) as usize;
-        let first = (drawn + index) % 2;
-        *block = vec![first, 1 - first];
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use photofinish_record::Cell;
 
     #[test]
     fn both_arms_are_the_same_and_go_first_equally_often() {
-        let plan = Sameness::plan(None).expect("a plan").prepared.plan;
+        let plan = Sameness::plan(None).expect("a plan").0.plan;
         assert_eq!(plan.cells.len(), 2);
-        assert_eq!(plan.cells[0], plan.cells[1]);
+        let unnamed = |cell: &Cell| Cell {
+            arm: None,
+            ..cell.clone()
+        };
+        assert_eq!(unnamed(&plan.cells[0]), unnamed(&plan.cells[1]));
         let first = plan.blocks.iter().filter(|block| **block == [0, 1]);
         let second = plan.blocks.iter().filter(|block| **block == [1, 0]);
         assert_eq!((first.count(), second.count()), (6, 6));

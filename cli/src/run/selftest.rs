@@ -1,7 +1,7 @@
-//! Running what the self-test judges: rounds of scripted workloads, and a server that is stopped and continued.
+//! The measurements of the self-test: rounds of scripted workloads, and a server that is stopped and continued.
 //!
-//! Rounds go through ordinary worker processes, as those of `run` do, only that they are audited. One function per
-//! claim or group of claims; what must come out is `reports::selftest`'s.
+//! Rounds run in ordinary worker processes, with an audit. One function per claim or group of claims; `reports::selftest`
+//! has the bounds.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -28,25 +28,24 @@ use crate::process::server::ServerProcess;
 use crate::process::worker;
 use crate::run::identity;
 
-/// How long and how often things are measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     /// Length of the open load in which the server is stopped.
     pub stalled_load: Duration,
-    /// How long it stands still.
+    /// Length of the stop.
     pub stall: Duration,
     /// Operations of the long round that memory is compared over.
     pub many_ops: u64,
-    /// Operations of the short one.
+    /// Operations of the short round.
     pub few_ops: u64,
-    /// Rounds of which the quickest tells what the loop costs.
+    /// Rounds, of which the fastest gives the cost of the loop.
     pub loop_rounds: usize,
-    /// Operations whose times are kept one by one.
+    /// Operations whose times are kept individually.
     pub sampled_ops: u64,
 }
 
 impl Effort {
-    /// What the claims are made for.
+    /// The effort that the claims hold for.
     pub const WHOLE: Self = Self {
         stalled_load: Duration::from_secs(10),
         stall: Duration::from_millis(1_400),
@@ -55,7 +54,7 @@ impl Effort {
         loop_rounds: 7,
         sampled_ops: 600,
     };
-    /// Enough to see whether everything works.
+    /// A smoke test.
     pub const QUICK: Self = Self {
         stalled_load: Duration::from_secs(3),
         stall: Duration::from_millis(420),
@@ -66,37 +65,31 @@ impl Effort {
     };
 }
 
-/// Arrivals per second while the server is stopped: close enough together that a stall is cut finely.
+/// Arrivals per second while the server is stopped, many during a stop.
 const STALLED_RATE_HZ: f64 = 1_000.0;
-/// Sessions for them.
 const STALLED_SESSIONS: NonZeroU32 = NonZeroU32::new(16).unwrap();
-/// Arrivals per second at which the pacer is tested.
+/// Arrivals per second in the test of the pacer.
 const PACED_RATE_HZ: f64 = 10_000.0;
-/// For how long.
+/// Length of the test of the pacer.
 const PACED: Duration = Duration::from_secs(2);
-/// Before an open load is measured.
 const WARMUP: Duration = Duration::from_millis(300);
-/// Between the worker's start and the moment at which its open load has surely begun: set-up and warm-up.
-const UNDER_WAY: Duration = Duration::from_millis(700);
+/// Time after the worker's start by which its open load has begun: set-up and warm-up.
+const LOAD_BEGUN: Duration = Duration::from_millis(700);
 
-/// What all claims are tested with.
 pub struct Bench<'a> {
-    /// Which CPUs server, worker and pacer use.
     pub placement: &'a Placement,
-    /// How much.
     pub effort: Effort,
-    /// What a clock read takes here, in ns.
+    /// Cost of a clock read on this machine.
     pub clock_read_ns: f64,
-    /// For workloads' files; they make none.
+    /// Directory for workloads' files; they make none.
     pub work_dir: PathBuf,
-    /// Whether an end was asked for.
     pub interrupt: &'a Interrupt,
 }
 
 /// Tests one claim or several under a runtime.
 pub type Check = fn(&Bench<'_>, &str) -> Result<Vec<Claim>, Failure>;
 
-/// Every check that is made under each runtime, in the order in which they are told.
+/// The checks under each runtime, in the order of the report.
 pub const CHECKS: &[Check] = &[
     percentiles,
     stalled_server,
@@ -164,23 +157,22 @@ struct Stopper {
 impl Stopper {
     fn start(process: u32, effort: Effort) -> Self {
         let stalled_ns = Arc::new(AtomicU64::new(0));
-        let told = Arc::clone(&stalled_ns);
+        let stored = Arc::clone(&stalled_ns);
         let thread = thread::spawn(move || {
             let process = Pid::from_raw(i32::try_from(process).expect("process ids fit"));
-            // A third into the load, so that it begins and ends well within it.
-            thread::sleep(UNDER_WAY + effort.stalled_load / 3);
+            // A third into the load, well within it.
+            thread::sleep(LOAD_BEGUN + effort.stalled_load / 3);
             let stopped = Instant::now();
             if kill(process, Signal::SIGSTOP).is_ok() {
                 thread::sleep(effort.stall);
                 let _ = kill(process, Signal::SIGCONT);
                 let stall_ns = nanoseconds(stopped.elapsed());
-                told.store(stall_ns, Ordering::Relaxed);
+                stored.store(stall_ns, Ordering::Relaxed);
             }
         });
         Self { thread, stalled_ns }
     }
 
-    /// How long the process stood still, in ns.
     fn stalled_ns(self) -> u64 {
         self.thread.join().expect("stopping does not panic");
         self.stalled_ns.load(Ordering::Relaxed)
@@ -216,18 +208,18 @@ fn loop_cost(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
     )])
 }
 
-/// On a busy machine a runtime may allocate once more in one round than in another; what the loop allocates for its
-/// operations it allocates in each. So the least of several rounds tells.
+/// A busy machine may cause a runtime to allocate once more in a round; the loop's own allocations happen in every round.
+/// So the minimum over several rounds counts.
 fn allocations(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
     const FEW: u64 = 100_000;
     const MANY: u64 = 1_100_000;
-    const MOST_ROUNDS: u32 = 3;
+    const MAX_ROUNDS: u32 = 3;
     let least = |before: Option<u64>, count| {
         let (_, audit) = bench.measure(&bench.closed(runtime, count))?;
         Ok::<_, Failure>(before.into_iter().chain(audit.allocations).min())
     };
     let (mut few, mut many) = (None, None);
-    for _ in 0..MOST_ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         (few, many) = (least(few, FEW)?, least(many, MANY)?);
         if many <= few {
             break;
@@ -254,7 +246,7 @@ fn memory(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
 }
 
 impl Bench<'_> {
-    /// So many operations that do nothing, one after another, audited.
+    /// Audited operations that do nothing, one after another.
     fn closed(&self, runtime: &str, count: u64) -> WorkerPlan {
         let load = Load::Closed {
             concurrency: NonZeroU32::MIN,
@@ -265,7 +257,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Arrivals that come evenly, each to do nothing.
+    /// Evenly spaced arrivals that do nothing.
     fn open(
         &self,
         runtime: &str,
@@ -286,7 +278,7 @@ impl Bench<'_> {
 
     fn plan(&self, runtime: &str, load: Load, stop: Stop) -> WorkerPlan {
         let cpus = &self.placement.worker_cpus;
-        // Where there is no server, its CPU is the pacer's.
+        // Without a server, its CPU is free for the pacer.
         let server_cpu = self.placement.server_cpus.first();
         let spare = server_cpu.filter(|cpu| !cpus.contains(cpu)).copied();
         WorkerPlan {

@@ -1,12 +1,10 @@
-//! What a reader must know about the tool and the machine before believing a number.
+//! Warnings about the tool and the machine: the bad findings, in sentences printed before the run and kept in the record.
 //!
-//! What was found bad about the machine, in sentences that are printed before the run and kept in the record; lesser
-//! findings are in the record and on the page only. What the rounds themselves say against believing them is found by
-//! `reports::checks`.
+//! Lesser findings are in the record and on the page only; `reports::checks` finds reasons to doubt in the rounds.
 
 use photofinish_record::{Finding, FindingLevel};
 
-/// How the tool was built.
+/// The build profile of this program.
 pub const PROFILE: &str = if cfg!(debug_assertions) {
     "debug"
 } else {
@@ -31,8 +29,8 @@ mod tests {
     use photofinish_harness::fitness::{Readings, Watched, findings};
 
     #[test]
-    fn a_debug_build_and_a_busy_machine_are_told_and_a_quiet_one_is_not() {
-        let told = |debug_build, busy_share| {
+    fn a_debug_build_and_a_busy_machine_cause_warnings_and_an_idle_one_does_not() {
+        let warnings = |debug_build, busy_share| {
             let watched = Watched {
                 busy_share: Some(busy_share),
                 ..Watched::default()
@@ -43,11 +41,15 @@ mod tests {
                 ..Readings::default()
             }))
         };
-        assert_eq!(told(false, 0.02), [""; 0]);
+        assert_eq!(warnings(false, 0.02), [""; 0]);
         assert_eq!(
-            told(true, 0.02),
+            warnings(true, 0.02),
             ["this is a debug build: its numbers mislead; build with `cargo build --release`"]
         );
-        assert!(told(false, 0.34).iter().any(|told| told.contains("34%")));
+        assert!(
+            warnings(false, 0.34)
+                .iter()
+                .any(|warning| warning.contains("34%"))
+        );
     }
 }

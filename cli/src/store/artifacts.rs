@@ -1,24 +1,22 @@
-//! What is made of a record: the page, the pictures, the histogram log. The same for a new run and an old one.
+//! Artifacts rendered from a record: page, pictures and histogram log. The same for a new run and an old one.
 //!
-//! Rendering is pure and the business of `reports`; writing is `run_directory`'s.
+//! `reports` renders, `run_directory` writes.
 
 use std::path::Path;
 
-use photofinish_record::Record;
 use photofinish_reports::formats;
 use photofinish_reports::report::Report;
 
 use crate::exit::Failure;
 use crate::store::run_directory::RunFile;
 
-/// The page's name in a run directory.
+/// The name of the page in a run directory.
 pub const PAGE: &str = "report.html";
 
 /// Every file that goes beside `record.json`.
-pub fn of(record: &Record) -> Result<Vec<RunFile>, Failure> {
-    let report = Report::of(record);
-    let mut files = histogram_log(&report)?;
-    files.extend(page_and_pictures(&report)?);
+pub fn all(report: &Report<'_>) -> Result<Vec<RunFile>, Failure> {
+    let mut files = histogram_log(report)?;
+    files.extend(page_and_pictures(report)?);
     Ok(files)
 }
 
@@ -35,12 +33,7 @@ fn histogram_log(report: &Report<'_>) -> Result<Vec<RunFile>, Failure> {
         .collect())
 }
 
-/// The page and its pictures.
-pub fn report(record: &Record) -> Result<Vec<RunFile>, Failure> {
-    page_and_pictures(&Report::of(record))
-}
-
-fn page_and_pictures(report: &Report<'_>) -> Result<Vec<RunFile>, Failure> {
+pub fn page_and_pictures(report: &Report<'_>) -> Result<Vec<RunFile>, Failure> {
     let page = photofinish_reports::page(report);
     let mut files = vec![RunFile {
         path: PAGE.into(),

@@ -1,7 +1,7 @@
-//! Baselines: records with a name, kept to be compared with later.
+//! Baselines: named records for later comparisons.
 //!
-//! A baseline is a whole record, with its raw rounds and the machine, in one file of its own: `NAME.json` in a directory
-//! that can be put under version control. Comparing with one is the business of `commands::gate` and `commands::compare`.
+//! A baseline is a whole record, with its raw rounds and the machine, in a file of its own: `NAME.json` in a directory that
+//! can be put under version control. `commands::gate` and `commands::compare` compare with it.
 
 use std::fs;
 use std::io;
@@ -12,31 +12,29 @@ use photofinish_record::Record;
 use crate::exit::Failure;
 use crate::store::run_directory::{self, RunFile, write_files};
 
-/// Where baselines are where nothing is said.
+/// The default directory of baselines.
 pub const DIRECTORY: &str = "photofinish-baselines";
 
-/// The baselines in a directory.
 pub struct Baselines<'a> {
     directory: &'a Path,
 }
 
 impl<'a> Baselines<'a> {
-    /// Those in `directory`, which need not be there yet.
+    /// The baselines in `directory`, which need not exist.
     pub fn of(directory: &'a Path) -> Self {
         Self { directory }
     }
 
-    /// Where the baseline of that name is.
-    pub fn place(&self, name: &str) -> Result<PathBuf, Failure> {
+    /// The file of the baseline `name`.
+    pub fn path(&self, name: &str) -> Result<PathBuf, Failure> {
         let plain = |character: char| character.is_alphanumeric() || "-_.".contains(character);
-        let sound = !name.is_empty() && !name.starts_with('.') && name.chars().all(plain);
-        match sound {
-            true => Ok(self.directory.join(format!("{name}.json"))),
-            false => Err(
-                Failure::usage(format!("`{name}` is no name for a baseline"))
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+            return Err(
+                Failure::usage(format!("`{name}` is not a valid name for a baseline"))
                     .hint("use letters, digits, `-`, `_` and `.`, such as `main`"),
-            ),
+            );
         }
+        Ok(self.directory.join(format!("{name}.json")))
     }
 
     /// All names, in order.
@@ -45,21 +43,15 @@ impl<'a> Baselines<'a> {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => {
-                let place = self.directory.display();
-                return Err(Failure::could_not_run(format!("cannot read {place}")).caused_by(error));
+                let directory = self.directory.display();
+                let message = format!("cannot read {directory}");
+                return Err(Failure::could_not_run(message).caused_by(error));
             }
         };
         let mut names: Vec<String> = entries
             .filter_map(Result::ok)
-            .filter_map(|entry| {
-                Some(
-                    entry
-                        .file_name()
-                        .to_str()?
-                        .strip_suffix(".json")?
-                        .to_owned(),
-                )
-            })
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter_map(|name| Some(name.strip_suffix(".json")?.to_owned()))
             .collect();
         names.sort();
         Ok(names)
@@ -67,47 +59,43 @@ impl<'a> Baselines<'a> {
 
     /// The record of the baseline of that name.
     pub fn load(&self, name: &str) -> Result<Record, Failure> {
-        let place = self.place(name)?;
-        match place.is_file() {
-            true => run_directory::load(&place),
-            false => Err(self.absent(name)),
+        let path = self.path(name)?;
+        if !path.is_file() {
+            return Err(self.absent(name));
         }
+        run_directory::load(&path)
     }
 
-    /// A record by a baseline's name, or by its place.
-    pub fn find(&self, name_or_place: &str) -> Result<Record, Failure> {
-        let named = self
-            .place(name_or_place)
-            .ok()
-            .filter(|place| place.is_file());
-        match named {
-            Some(place) => run_directory::load(&place),
-            None if Path::new(name_or_place).exists() => {
-                run_directory::load(Path::new(name_or_place))
-            }
-            None => Err(self.absent(name_or_place)),
+    /// The baseline of that name, or the record at that path.
+    pub fn find(&self, name_or_path: &str) -> Result<Record, Failure> {
+        let named = self.path(name_or_path).ok().filter(|path| path.is_file());
+        let path = named.unwrap_or_else(|| PathBuf::from(name_or_path));
+        if !path.exists() {
+            return Err(self.absent(name_or_path));
         }
+        run_directory::load(&path)
     }
 
-    /// Keeps a record under a name; one of that name is replaced whole. Returns where it is.
+    /// Keeps a record under a name, in place of an older one. Returns its path.
     pub fn keep(&self, name: &str, record: &Record) -> Result<PathBuf, Failure> {
-        let place = self.place(name)?;
+        let file = self.path(name)?;
         let mut contents = serde_json::to_vec(record).map_err(|error| {
             Failure::could_not_run("cannot write the record as JSON").caused_by(error)
         })?;
         contents.push(b'\n');
-        let path = place.file_name().map(PathBuf::from).unwrap_or_default();
+        let path = file.file_name().map(PathBuf::from).unwrap_or_default();
         write_files(self.directory, &[RunFile { path, contents }])?;
-        Ok(place)
+        Ok(file)
     }
 
     /// Removes the baseline of that name.
     pub fn remove(&self, name: &str) -> Result<(), Failure> {
-        let place = self.place(name)?;
-        fs::remove_file(&place).map_err(|error| match error.kind() {
+        let path = self.path(name)?;
+        fs::remove_file(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => self.absent(name),
-            _ => Failure::could_not_run(format!("cannot remove {}", place.display()))
-                .caused_by(error),
+            _ => {
+                Failure::could_not_run(format!("cannot remove {}", path.display())).caused_by(error)
+            }
         })
     }
 
@@ -117,9 +105,10 @@ impl<'a> Baselines<'a> {
             "there is no baseline `{name}` in {}",
             self.directory.display()
         ));
-        match known.is_empty() {
-            true => failure.hint("`photofinish run … --save-baseline NAME` keeps one"),
-            false => failure.hint(format!("there are: {}", known.join(", "))),
+        if known.is_empty() {
+            failure.hint("`photofinish run … --save-baseline NAME` keeps one")
+        } else {
+            failure.hint(format!("there are: {}", known.join(", ")))
         }
     }
 }
@@ -132,15 +121,15 @@ mod tests {
     fn a_name_that_could_lead_elsewhere_is_refused() {
         let baselines = Baselines::of(Path::new("there"));
         for name in ["", "../x", "a/b", ".hidden", "a b"] {
-            let failure = baselines.place(name).expect_err(name);
+            let failure = baselines.path(name).expect_err(name);
             assert_eq!(failure.exit(), crate::exit::Exit::Usage, "{name}");
         }
-        let place = baselines.place("main-1.0").expect("a name");
-        assert_eq!(place, Path::new("there/main-1.0.json"));
+        let path = baselines.path("main-1.0").expect("a name");
+        assert_eq!(path, Path::new("there/main-1.0.json"));
     }
 
     #[test]
-    fn of_a_baseline_that_is_not_there_those_that_are_get_told() {
+    fn an_unknown_name_is_refused_with_the_known_ones() {
         let directory = tempfile::tempdir().expect("a directory");
         fs::write(directory.path().join("main.json"), "{}").expect("written");
         let baselines = Baselines::of(directory.path());

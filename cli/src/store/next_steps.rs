@@ -1,6 +1,6 @@
-//! What to do after a run: where the report is, and three commands that are most likely wanted next.
+//! The end of a run's output: the path of the report, and three commands to try next.
 //!
-//! Pure text from the record. Commands are written so that they can be pasted: through cargo where this run was.
+//! Pure text from the record. Commands can be pasted: they go through cargo if this run did.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,11 +12,11 @@ use photofinish_reports::search_table::met_by_all;
 use crate::store::artifacts::PAGE;
 use crate::store::run_directory::RECORD;
 
-/// Rounds that give an interval of 95 % with room for an outlier.
+/// Rounds for an interval of 95 % that tolerates an outlier.
 const MORE_ROUNDS: usize = 15;
 
-/// Workloads that any HTTP server can answer, the plainest first; the others ask for what only their mock has.
-const ASKS_ANY_SERVER: [&str; 5] = [
+/// Workloads that any HTTP server can answer, the plainest first; the others need their mock.
+const FOR_ANY_SERVER: [&str; 5] = [
     "http-get",
     "http-connect",
     "http-stream",
@@ -24,10 +24,10 @@ const ASKS_ANY_SERVER: [&str; 5] = [
     "http-limited",
 ];
 
-/// The last words of a run that left its directory in `place`.
-pub fn after(record: &Record, place: &Path) -> String {
+/// The end of the output of a run whose directory is `directory`.
+pub fn after(record: &Record, directory: &Path) -> String {
     let program = &program(record);
-    let report = place.join(PAGE);
+    let report = directory.join(PAGE);
     let steps = [
         (
             "look at the report",
@@ -40,12 +40,12 @@ pub fn after(record: &Record, place: &Path) -> String {
     format!(
         "Report: {}\nRecord: {}\n\nNext:\n{}",
         report.display(),
-        place.join(RECORD).display(),
+        directory.join(RECORD).display(),
         steps.join("\n")
     )
 }
 
-/// How this program was called; cargo tells the programs it runs where it is.
+/// This program as it was called; cargo sets `CARGO` for the programs it runs.
 fn program(record: &Record) -> String {
     let called = record.command_line.first().map(Path::new);
     let name = called.and_then(Path::file_name).map(OsStr::to_string_lossy);
@@ -63,7 +63,7 @@ fn opener() -> &'static str {
     }
 }
 
-/// More of the same: more rounds, or, where a search found out what all runtimes hold, rounds at that rate.
+/// More rounds, or, after a search, rounds at a rate that all runtimes meet.
 fn second(record: &Record, program: &str) -> (&'static str, String) {
     match (&record.search, met_by_all(record)) {
         (None, _) => {
@@ -88,8 +88,8 @@ fn second(record: &Record, program: &str) -> (&'static str, String) {
     }
 }
 
-/// Options that say how much is measured, and whether an argument follows.
-const HOW_MUCH: [(&str, bool); 5] = [
+/// Options for the number of rounds; true for those with a value.
+const ROUND_OPTIONS: [(&str, bool); 5] = [
     ("--rounds", true),
     ("--max-rounds", true),
     ("--find-max", true),
@@ -97,11 +97,11 @@ const HOW_MUCH: [(&str, bool); 5] = [
     ("--quick", false),
 ];
 
-/// The same command with these options instead of those that say how much is measured, which they might contradict.
+/// The same command with these options in place of its [`ROUND_OPTIONS`], which they might contradict.
 fn again(record: &Record, options: &[String]) -> String {
     let replaced = |argument: &str| {
         let name = argument.split('=').next().unwrap_or(argument);
-        let known = HOW_MUCH.iter().find(|(option, _)| *option == name);
+        let known = ROUND_OPTIONS.iter().find(|(option, _)| *option == name);
         let added = |option: &&String| option.split(' ').next() == Some(name);
         let known = known
             .copied()
@@ -121,16 +121,17 @@ fn again(record: &Record, options: &[String]) -> String {
     command.join(" ")
 }
 
-/// Quotes what a shell would take apart.
+/// Quotes an argument for a shell, if necessary.
 fn quoted(argument: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "-_=.,:/@%+[]".contains(letter);
-    match !argument.is_empty() && argument.chars().all(plain) {
-        true => argument.to_owned(),
-        false => format!("'{}'", argument.replace('\'', r"'\''")),
+    if !argument.is_empty() && argument.chars().all(plain) {
+        argument.to_owned()
+    } else {
+        format!("'{}'", argument.replace('\'', r"'\''"))
     }
 }
 
-/// The same against a server of the user's; or, where it was one already, more of it.
+/// The same against the user's own server; or, if it was one already, at several levels of concurrency.
 fn third(record: &Record, program: &str) -> (&'static str, String) {
     let http = mocked_http(record).map(|scenario| {
         let target = "--target http=http://127.0.0.1:8080/";
@@ -142,7 +143,7 @@ fn third(record: &Record, program: &str) -> (&'static str, String) {
     });
     match step {
         Some((why, scenario, target)) => {
-            let scenario = as_asked(record, &scenario.name);
+            let scenario = as_named(record, &scenario.name);
             (why, format!("{program} run {scenario} {target}"))
         }
         None => {
@@ -150,7 +151,7 @@ fn third(record: &Record, program: &str) -> (&'static str, String) {
                 .plan
                 .scenarios
                 .iter()
-                .map(|scenario| as_asked(record, &scenario.name))
+                .map(|scenario| as_named(record, &scenario.name))
                 .collect();
             let command = format!("{program} run {} --concurrency 1,8,64", scenarios.join(" "));
             ("see how it scales", with_targets(record, command))
@@ -158,8 +159,8 @@ fn third(record: &Record, program: &str) -> (&'static str, String) {
     }
 }
 
-/// The scenario as it was asked for: a file of the user's has its name's stem for a name, and is found by its path.
-fn as_asked(record: &Record, scenario: &str) -> String {
+/// The scenario as it was named on the command line: a user's file by its path.
+fn as_named(record: &Record, scenario: &str) -> String {
     let mut arguments = record.command_line.iter();
     let path = arguments.find(|argument| {
         let path = Path::new(argument);
@@ -168,13 +169,13 @@ fn as_asked(record: &Record, scenario: &str) -> String {
     quoted(path.map_or(scenario, String::as_str))
 }
 
-/// The plainest scenario that ran against an embedded HTTP server and that another server can answer as well.
+/// The plainest scenario on an embedded HTTP server that another server can answer as well.
 fn mocked_http(record: &Record) -> Option<&PlannedScenario> {
-    let mut plain = ASKS_ANY_SERVER.iter();
+    let mut plain = FOR_ANY_SERVER.iter();
     plain.find_map(|workload| mocked(record, "http").find(|it| it.workload == *workload))
 }
 
-/// Scenarios that ran against an embedded server behind this target.
+/// Scenarios with an embedded server behind this target.
 fn mocked<'a>(record: &'a Record, target: &'a str) -> impl Iterator<Item = &'a PlannedScenario> {
     let scenarios = record.plan.scenarios.iter();
     scenarios.filter(move |scenario| {
@@ -183,7 +184,7 @@ fn mocked<'a>(record: &'a Record, target: &'a str) -> impl Iterator<Item = &'a P
     })
 }
 
-/// The command with the targets that this run had.
+/// Adds the targets of this run to the command.
 fn with_targets(record: &Record, mut command: String) -> String {
     let servers = record
         .plan
@@ -209,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_are_quoted_where_a_shell_would_take_them_apart() {
+    fn arguments_are_quoted_for_a_shell_if_necessary() {
         let check = |given, expected| assert_eq!(quoted(given), expected);
         check("--set=unit=1s", "--set=unit=1s");
         check("title=a b", "'title=a b'");

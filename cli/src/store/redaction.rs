@@ -1,14 +1,14 @@
-//! Keeping passwords out of records, reports, errors and process lists.
+//! Removal of passwords from records, reports, errors and process lists.
 //!
 //! A URL with a password is needed in two places only: in the worker's plan, which travels through a pipe, and in the
-//! orchestrator's memory. Everything else gets what comes out of here.
+//! orchestrator's memory. Everything else gets the result of these functions.
 
 use url::Url;
 
 /// The URL without its password: neither as part of the authority nor as a `password` parameter.
 pub fn url(url: &Url) -> String {
     let mut safe = url.clone();
-    // Only URLs that cannot have an authority refuse; those have no password either.
+    // Fails only for URLs without an authority, which have no password either.
     let _ = safe.set_password(None);
     if url.query().is_some() {
         let kept = url.query_pairs().filter(|(key, _)| key != "password");
@@ -34,13 +34,13 @@ fn argument(text: &str) -> String {
     let Some(scheme_end) = text.find("://") else {
         return text.to_owned();
     };
-    // What stands before the scheme: `db=`, `--target=db=`.
+    // Before the scheme there may be `db=` or `--target=db=`.
     let start = text[..scheme_end].rfind('=').map_or(0, |equals| equals + 1);
     let (prefix, rest) = text.split_at(start);
     match Url::parse(rest) {
         Ok(parsed) if !is_secret_free(&parsed) => format!("{prefix}{}", url(&parsed)),
         Ok(_) => text.to_owned(),
-        // Whatever it is, it may hold a password; its scheme tells enough.
+        // It may hold a password; the scheme is enough.
         Err(_) => format!("{prefix}{}://…", &text[start..scheme_end]),
     }
 }

@@ -1,9 +1,8 @@
-//! The directory of a run: made before anything is measured, complete when it gets its name.
+//! The directory of a run: made before anything is measured, renamed when it is complete.
 //!
-//! Until the end everything is in a hidden directory beside the final place; a rename makes it visible, so a run
-//! directory is whole or not there. Each finished round is appended to a file there at once: a run whose orchestrator
-//! was killed can still be reported on. When the disk is full at the end, the record goes to the directory for
-//! temporary files instead.
+//! Until the end everything is in a hidden directory beside the final one, so a run directory is whole or absent. Each
+//! finished round is appended to a file there at once: a run whose orchestrator was killed can still be reported on. If the
+//! disk is full at the end, the record goes to the directory for temporary files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -16,32 +15,30 @@ use crate::exit::Failure;
 /// The name of the record in a run directory.
 pub const RECORD: &str = "record.json";
 
-/// Rounds so far, one JSON document per line; only in the hidden directory of a run that goes on or was killed.
+/// Finished rounds, one JSON document per line; only in the hidden directory of a run that is not complete.
 const PARTIAL_ROUNDS: &str = "rounds.partial.jsonl";
 
-/// Files that workloads make; removed when the run ends.
+/// The directory for workloads' files; removed when the run ends.
 const WORK: &str = "work";
 
-/// The name under which the newest run is found.
+/// A link to the newest run.
 const LATEST: &str = "latest";
 
-/// A run directory in the making. Dropping it leaves what was written so far.
+/// The hidden directory of a run. Dropping it leaves its files in place.
 pub struct RunDirectory {
     hidden: PathBuf,
     destination: PathBuf,
     partial_rounds: File,
 }
 
-/// A file of a run directory: its path in there, and its contents.
 pub struct RunFile {
     /// Relative to the run directory.
     pub path: PathBuf,
-    /// What is in it.
     pub contents: Vec<u8>,
 }
 
 impl RunDirectory {
-    /// Makes the directory of the run `id` below `parent`; `record` is the record so far, without rounds.
+    /// Makes the directory of a run below `parent`; `record` has no rounds yet.
     pub fn make(parent: &Path, record: &Record) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             Failure::could_not_run(format!(
@@ -53,7 +50,7 @@ impl RunDirectory {
         };
         let hidden = parent.join(format!(".{}.partial", record.id));
         fs::create_dir_all(hidden.join(WORK)).map_err(failed)?;
-        // Links and working directories must not change where it is.
+        // Later changes of links and the working directory must not matter.
         let hidden = hidden.canonicalize().map_err(failed)?;
         let made = Self::begin(&hidden, record).map_err(failed);
         match made {
@@ -78,12 +75,12 @@ impl RunDirectory {
             .open(hidden.join(PARTIAL_ROUNDS))
     }
 
-    /// Where workloads make their files.
+    /// The directory for workloads' files.
     pub fn work_dir(&self) -> PathBuf {
         self.hidden.join(WORK)
     }
 
-    /// Puts a finished round where a killed orchestrator leaves it behind.
+    /// Stores a finished round, so that it survives this process.
     pub fn keep(&mut self, round: &Round) -> Result<(), Failure> {
         let append = || -> io::Result<()> {
             let mut line = serde_json::to_vec(round)?;
@@ -94,31 +91,26 @@ impl RunDirectory {
     }
 
     fn full(&self, error: io::Error) -> Failure {
-        let place = self.hidden.display();
-        Failure::could_not_run(format!("cannot write to {place}, so the run was ended"))
+        let directory = self.hidden.display();
+        Failure::could_not_run(format!("cannot write to {directory}, so the run was ended"))
             .caused_by(error)
             .hint("make room, or name a directory on another disk with --out")
     }
 
-    /// Puts the plan, which has grown, where a killed orchestrator leaves it behind.
+    /// Stores the record with a plan that has grown.
     pub fn keep_plan(&self, record: &Record) -> Result<(), Failure> {
         self.keep_record(record).map_err(|error| self.full(error))
     }
 
-    /// Writes the record where it stays behind even if nothing else can be made of it.
+    /// Writes the record, so that it survives a failure to render it.
     pub fn keep_record(&self, record: &Record) -> io::Result<()> {
         write_file(&self.hidden.join(RECORD), &json(record)?)
     }
 
-    /// Removes what the workloads made.
-    fn remove_work(&self) {
-        // What stays behind is seen by the user and does no harm.
-        let _ = fs::remove_dir_all(self.work_dir());
-    }
-
-    /// Writes the record and the other `files`, and gives the directory its name; returns where it is.
+    /// Writes the record and `files`, and renames the directory. Returns its path.
     pub fn complete(self, record: &Record, files: &[RunFile]) -> Result<PathBuf, Failure> {
-        self.remove_work();
+        // Files that cannot be removed do no harm.
+        let _ = fs::remove_dir_all(self.work_dir());
         match self.write_whole(record, files) {
             Ok(()) => {
                 // A link is a convenience; a run without it is complete.
@@ -168,7 +160,7 @@ fn json(record: &Record) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Puts a file in its place whole: what stood there stays until the new one is complete.
+/// Writes a file whole: an older one stays until the new one is complete.
 fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
@@ -178,7 +170,7 @@ fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     let fresh = PathBuf::from(fresh);
     let written = fill(&fresh, contents).and_then(|()| fs::rename(&fresh, path));
     written.inspect_err(|_| {
-        // On a full disk, what was written of it is in the way.
+        // Part of a file is in the way on a full disk.
         let _ = fs::remove_file(&fresh);
     })
 }
@@ -201,7 +193,7 @@ fn point_latest_to(destination: &Path) -> io::Result<()> {
     })
 }
 
-/// Writes files below `directory`, for people who asked for them there.
+/// Writes files below `directory`, named by the user.
 pub fn write_files(directory: &Path, files: &[RunFile]) -> Result<(), Failure> {
     let mut each = files.iter();
     each.try_for_each(|file| write_file(&directory.join(&file.path), &file.contents))
@@ -214,40 +206,43 @@ pub fn write_files(directory: &Path, files: &[RunFile]) -> Result<(), Failure> {
 
 /// Reads the record of a run: from its directory, or from the file itself.
 pub fn load(path: &Path) -> Result<Record, Failure> {
-    let file = match path.is_dir() {
-        true => path.join(RECORD),
-        false => path.to_owned(),
+    let file = if path.is_dir() {
+        path.join(RECORD)
+    } else {
+        path.to_owned()
     };
     let text = fs::read_to_string(&file).map_err(|error| {
         Failure::could_not_run(format!("cannot read {}", file.display()))
             .caused_by(error)
             .hint("name a run directory, such as photofinish-runs/latest, or a record.json")
     })?;
-    let mut record = understand(&text, &file)?;
+    let mut record = parse(&text, &file)?;
     if record.rounds.is_empty() {
         record.rounds = partial_rounds(&file.with_file_name(PARTIAL_ROUNDS));
     }
     Ok(record)
 }
 
-fn understand(text: &str, file: &Path) -> Result<Record, Failure> {
+fn parse(text: &str, file: &Path) -> Result<Record, Failure> {
     use photofinish_record::RECORD_SCHEMA;
-    let no_record = |cause: String| {
-        Failure::could_not_run(format!("{} is no record of this version", file.display()))
-            .caused_by(cause)
-            .hint(format!(
-                "this version reads `{RECORD_SCHEMA}`; `photofinish schema record` describes it"
-            ))
+    let failed = |cause: String| {
+        Failure::could_not_run(format!(
+            "{} is not a record of this version",
+            file.display()
+        ))
+        .caused_by(cause)
+        .hint(format!(
+            "this version reads `{RECORD_SCHEMA}`; `photofinish schema record` describes it"
+        ))
     };
-    let record: Record =
-        serde_json::from_str(text).map_err(|error| no_record(error.to_string()))?;
+    let record: Record = serde_json::from_str(text).map_err(|error| failed(error.to_string()))?;
     match record.schema.as_str() {
         RECORD_SCHEMA => Ok(record),
-        other => Err(no_record(format!("its schema is `{other}`"))),
+        other => Err(failed(format!("its schema is `{other}`"))),
     }
 }
 
-/// The rounds a killed orchestrator left behind; the last line may be cut off.
+/// The rounds of a killed run; the last line may be incomplete.
 fn partial_rounds(file: &Path) -> Vec<Round> {
     let Ok(file) = File::open(file) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! When a run began, and the name it has from that.
+//! The start of a run, and the id derived from it.
 
 use jiff::{Timestamp, Unit};
 
@@ -6,7 +6,6 @@ use photofinish_record::hex;
 
 use crate::exit::Failure;
 
-/// A run's start and name.
 pub struct RunId {
     /// UTC start time and a short random suffix: `20261120T183000Z-3fa9c1`. Sorts by time.
     pub id: String,
@@ -15,7 +14,7 @@ pub struct RunId {
 }
 
 impl RunId {
-    /// Of a run that begins now.
+    /// The id of a run that starts now.
     pub fn now() -> Result<Self, Failure> {
         let now = Timestamp::now()
             .round(Unit::Millisecond)

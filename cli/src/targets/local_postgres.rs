@@ -214,8 +214,7 @@ struct Ready {
 
 /// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
 pub fn guard(cpus: &[usize], binaries: PathBuf) -> Result<(), Failure> {
-    let interrupt = Interrupt::on_signals()
-        .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))?;
+    let interrupt = Interrupt::on_signals()?;
     os::pin_process(cpus)
         .map_err(|error| Failure::could_not_run("cannot pin PostgreSQL").caused_by(error))?;
     let (_on_interrupt, end) = guard::end(&interrupt);

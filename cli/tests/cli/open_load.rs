@@ -268,11 +268,13 @@ fn a_search_leaves_its_steps_in_the_record_and_the_highest_rate_between_them() {
 fn a_run_ends_at_the_first_look_that_finds_everything_decided() {
     // A twin with ten times the work: ten rounds tell them apart on any machine.
     let sandbox = Sandbox::new();
-    let mut command = sandbox.command(&[
+    let arguments = [
         "run",
         "scripted",
         "--runtimes",
         "sync",
+        "--twin",
+        "sync,work=100000",
         "--until-decided",
         "--duration",
         "10ms",
@@ -280,11 +282,8 @@ fn a_run_ends_at_the_first_look_that_finds_everything_decided() {
         "--set=params.times=[]",
         "--set=params.work=10000",
         "--no-redo",
-    ]);
-    command
-        .env("PHOTOFINISH_TWIN", "sync")
-        .env("PHOTOFINISH_TWIN_SET", "work=100000");
-    crate::support::Finished::of(&mut command).check(0, &[]);
+    ];
+    sandbox.run(&arguments).check(0, &[]);
     let record = sandbox.record();
     assert_eq!(record.plan.looks, [10, 16, 24, 40]);
     assert_eq!(record.completion, Completion::Complete);

@@ -34,7 +34,9 @@ pub use encoding::{canonical_json, hex};
 pub use finding::{Finding, FindingLevel, is_fit};
 pub use gate::{Arm, ArmKind, ArmSource, Gate, GateTerm, Requirement, SourceLocation};
 pub use measurement::{Cost, Failures, LoopOverhead, Measurement, OpenLoad, ServerCounts, Traffic};
-pub use plan::{Cell, InFlight, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer};
+pub use plan::{
+    Cell, InFlight, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, Variant,
+};
 pub use round::{Conditions, Measured, Outcome, Round};
 pub use runtime_traits::{RuntimeFamily, RuntimeTraits};
 pub use search::{Search, SearchResult, SearchRound, SearchStep};

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -123,8 +124,29 @@ pub struct Cell {
     /// Its side of a gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<Arm>,
+    /// What it runs instead, where it differs from what its scenario and runtime name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
     /// The reason why the runtime cannot run it honestly; `None` if it can.
     pub unsupported: Option<String>,
+}
+
+/// What a cell runs in place of the program, server, runtime and parameters of any other cell: an arm of a gate, or the
+/// twin in an A/A comparison.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Variant {
+    /// The worker's executable, in place of the program that started the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<PathBuf>,
+    /// The command of the server behind [`PlannedServer::Arm`], with `{port}` where its port goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The runtime, where the cell's own is only a name to compare it under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Parameters of the workload that replace those of the scenario.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, Value>,
 }
 
 /// Its name for people: `http-get / tokio (closed, 16 sessions)`; in a gate, `… (closed, 16 sessions, base)`.

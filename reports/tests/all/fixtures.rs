@@ -566,6 +566,7 @@ pub(crate) fn add(
                 runtime: (*runtime).to_owned(),
                 load: closed(*concurrency),
                 arm: None,
+                variant: None,
                 unsupported: None,
             });
             for block in 0..sweep.rounds {

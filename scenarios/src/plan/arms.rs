@@ -1,19 +1,22 @@
-//! Doubles a plan for a gate: a base and a head cell for every cell, run in pairs.
+//! Doubles a plan for a gate or an A/A comparison: a base and a head cell for every cell, run in pairs.
 //!
 //! The two rounds of a pair run one after the other. Which one is first is drawn for every second block; the next block
 //! has the opposite order, so that effects of the order and of drift affect both arms alike.
 
 use photofinish_record::draw::draw_below;
-use photofinish_record::{Arm, Cell, Gate, Plan};
+use photofinish_record::{Arm, Cell, Plan, Variant};
 
-/// The plan with a base and a head of each of its cells.
-pub fn with_arms(plan: Plan, gate: Gate, seed: u64) -> Plan {
+/// The plan with a base and a head of each of its cells, which run these variants.
+pub fn in_pairs(plan: Plan, base: Option<&Variant>, head: Option<&Variant>, seed: u64) -> Plan {
     let mut cells = Vec::new();
     for cell in &plan.cells {
-        cells.extend([Arm::Base, Arm::Head].map(|arm| Cell {
-            arm: Some(arm),
-            ..cell.clone()
-        }));
+        cells.extend(
+            [(Arm::Base, base), (Arm::Head, head)].map(|(arm, variant)| Cell {
+                arm: Some(arm),
+                variant: variant.cloned(),
+                ..cell.clone()
+            }),
+        );
     }
     let mut blocks = plan.blocks;
     for (number, block) in blocks.iter_mut().enumerate() {
@@ -27,7 +30,6 @@ pub fn with_arms(plan: Plan, gate: Gate, seed: u64) -> Plan {
     Plan {
         cells,
         blocks,
-        gate: Some(gate),
         ..plan
     }
 }
@@ -61,12 +63,7 @@ mod tests {
             "placement": { "kind": "same", "server_cpus": [0], "worker_cpus": [0] },
         }))
         .expect("a plan");
-        let gate = json!({
-            "base": { "kind": "server", "what": "a", "identity": null },
-            "head": { "kind": "server", "what": "b", "identity": null },
-            "tolerance": 0.02, "terms": [],
-        });
-        with_arms(plan, serde_json::from_value(gate).expect("a gate"), 1)
+        in_pairs(plan, None, None, 1)
     }
 
     #[test]

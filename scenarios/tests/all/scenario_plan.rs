@@ -11,7 +11,7 @@ use photofinish_record::load::{Arrivals, RateHz, Stop};
 use photofinish_record::{Placement, PlacementKind, Plan, PlannedServer};
 use photofinish_scenarios::catalogue::{ScenarioRef, locate};
 use photofinish_scenarios::diagnostic::Source;
-use photofinish_scenarios::plan::{PlanError, PlanOptions, estimate, plan, plan_hash};
+use photofinish_scenarios::plan::{PlanError, PlanOptions, Twin, estimate, plan, plan_hash};
 use photofinish_scenarios::scenario::{Checks, Scenario};
 use photofinish_scenarios::suite::tour;
 use proptest::prelude::*;
@@ -44,6 +44,7 @@ fn options() -> PlanOptions {
         lag_probe: false,
         search: false,
         reference: None,
+        twin: None,
         looks: Vec::new(),
         duration: None,
         rounds: None,
@@ -312,6 +313,39 @@ fn an_unsupported_cell_has_its_reason_and_is_in_no_block() {
     assert_eq!(planned.cells[0].unsupported.as_deref(), reason);
     assert_eq!(planned.cells[1].unsupported, None);
     assert_eq!(planned.blocks, vec![vec![1]; 10]);
+}
+
+#[test]
+fn a_twin_joins_each_block_of_its_runtime_once_and_goes_first_about_half_the_time() {
+    let params = BTreeMap::from([("work".to_owned(), json!(11_000))]);
+    let twin = Twin {
+        runtime: "tokio".to_owned(),
+        params: params.clone(),
+    };
+    let asked = PlanOptions {
+        runtimes: Some(vec!["tokio".to_owned()]),
+        rounds: Some(count(100)),
+        twin: Some(twin),
+        ..options()
+    };
+    let made = plan(&[scenario("workload = 'null'")], &asked).unwrap();
+    assert_eq!(made.cells[1].runtime, "tokio-twin");
+    let variant = made.cells[1].variant.as_ref().unwrap();
+    assert_eq!(variant.runtime.as_deref(), Some("tokio"));
+    assert_eq!((&variant.params, &made.cells[0].variant), (&params, &None));
+    let first = made.blocks.iter().filter(|block| **block == [1, 0]).count();
+    let second = made.blocks.iter().filter(|block| **block == [0, 1]).count();
+    assert_eq!(first + second, 100);
+    assert!((30..=70).contains(&first), "{first}");
+    let without = PlanOptions {
+        runtimes: Some(vec!["smol".to_owned()]),
+        ..asked
+    };
+    let refused = plan(&[scenario("workload = 'null'")], &without).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "`--twin`: `tokio` is not among the runtimes of this run"
+    );
 }
 
 #[test]

@@ -1,27 +1,24 @@
-//! What can be scripted on a server, told from the JSON Schema of its behaviour.
+//! The keys of a server's behaviour, from its JSON Schema.
 //!
-//! The schema is made from the types that read a behaviour, so that a list made from it cannot fall behind. What a
-//! behaviour means is the business of the servers; what a scenario may ask of them is checked by them.
+//! The schema is derived from the types that parse a behaviour, so that the list is always current.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Something that a scenario can ask of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Behaviour {
-    /// Where it stands in the server's table: `mocks[].respond[].delay`.
+    /// The path in the server's table: `mocks[].respond[].delay`.
     pub key: String,
-    /// What it does, in one sentence; empty where its name says it all.
+    /// One sentence; empty if the key says it all.
     pub summary: String,
 }
 
-/// No behaviour is nested deeper.
-const DEEPEST: usize = 6;
+const MAX_DEPTH: usize = 6;
 
-/// Every key that `schema` describes, the containing before the contained.
+/// Every key of `schema`, tables before their contents.
 pub fn behaviours(schema: &Value) -> Vec<Behaviour> {
     let mut found = Vec::new();
-    collect(schema, schema, "", &mut found, DEEPEST);
+    collect(schema, schema, "", &mut found, MAX_DEPTH);
     found
 }
 
@@ -30,7 +27,7 @@ fn collect(root: &Value, of: &Value, prefix: &str, found: &mut Vec<Behaviour>, d
         return;
     }
     for (name, property) in properties(root, of) {
-        let (inner, brackets) = inside(root, property);
+        let (inner, brackets) = item(root, property);
         let key = format!("{prefix}{name}{brackets}");
         found.push(Behaviour {
             summary: summary(property, inner),
@@ -40,7 +37,7 @@ fn collect(root: &Value, of: &Value, prefix: &str, found: &mut Vec<Behaviour>, d
     }
 }
 
-/// The properties of an object, and of whichever objects it may be instead.
+/// The properties of an object, and of its alternatives.
 fn properties<'a>(root: &'a Value, of: &'a Value) -> Vec<(&'a String, &'a Value)> {
     let own = of["properties"].as_object().into_iter().flatten();
     let choices = ["anyOf", "oneOf"].map(|word| of[word].as_array().into_iter().flatten());
@@ -49,8 +46,8 @@ fn properties<'a>(root: &'a Value, of: &'a Value) -> Vec<(&'a String, &'a Value)
     own.chain(of_others).collect()
 }
 
-/// What an array holds, and the brackets that say it is one; anything else as it is.
-fn inside<'a>(root: &'a Value, property: &'a Value) -> (&'a Value, &'static str) {
+/// The items of an array, with `[]`; anything else as it is.
+fn item<'a>(root: &'a Value, property: &'a Value) -> (&'a Value, &'static str) {
     let property = resolved(root, property);
     match property.get("items") {
         Some(items) => (resolved(root, items), "[]"),
@@ -58,9 +55,9 @@ fn inside<'a>(root: &'a Value, property: &'a Value) -> (&'a Value, &'static str)
     }
 }
 
-/// What stands behind a reference, or behind the one choice that is no null.
+/// Follows references, and choices with one alternative to null.
 fn resolved<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_DEPTH {
         let choices = schema["anyOf"].as_array();
         let is_something = |choice: &&Value| choice["type"] != "null";
         let optional = choices.filter(|choices| choices.iter().filter(is_something).count() == 1);
@@ -75,7 +72,7 @@ fn resolved<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
     schema
 }
 
-/// The first sentence of its description, else of its type's.
+/// The first sentence of the property's description, or of its type's.
 fn summary(property: &Value, inner: &Value) -> String {
     let described = [property, inner].map(|schema| schema["description"].as_str());
     let text = described.into_iter().flatten().next().unwrap_or_default();
@@ -121,6 +118,6 @@ mod tests {
     #[test]
     fn a_schema_that_refers_to_itself_comes_to_an_end() {
         let schema = json!({"properties": {"again": {"$ref": "#"}}});
-        assert_eq!(behaviours(&schema).len(), DEEPEST);
+        assert_eq!(behaviours(&schema).len(), MAX_DEPTH);
     }
 }

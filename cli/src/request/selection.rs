@@ -1,8 +1,6 @@
-//! Which scenarios a request means: those of a suite, of the catalogue, or files of the user's own, with what `--set`
-//! says.
+//! The scenarios of a request: from a suite, the catalogue or the user's files, with the overrides of `--set`.
 //!
-//! Reading and checking only; a slip gets its line and column. What a suite contains is said in `scenarios`; how the
-//! chosen ones become a plan is in `planning.rs`.
+//! Reading and checking only; errors point at line and column. `planning` makes the plan.
 
 use std::fs;
 use std::num::NonZeroU32;
@@ -17,23 +15,25 @@ use photofinish_scenarios::suite::{self, Suite};
 use crate::exit::Failure;
 use crate::{output, servers, targets};
 
-/// The scenarios of a request, and what a suite says about running them.
-pub(super) struct Chosen {
+/// The scenarios of a request, with the title and rounds of their suite.
+pub(super) struct Selection {
     pub(super) title: Option<String>,
     pub(super) rounds: Option<NonZeroU32>,
     pub(super) scenarios: Vec<Scenario>,
 }
 
-/// The scenarios of these names; without any, those of the suite of that name, or of the tour.
-pub(super) fn choose(
+/// The scenarios of these names; without names, those of the suite, or of the tour.
+pub(super) fn select(
     names: &[String],
     suite: Option<&str>,
     overrides: &[String],
-) -> Result<Chosen, Failure> {
+) -> Result<Selection, Failure> {
     let overrides = parsed(overrides)?;
-    match names {
-        [] => of_suite(&suite_called(suite), &overrides),
-        names => named(names, &overrides),
+    if names.is_empty() {
+        let suite = suite.and_then(suite::suite).unwrap_or_else(suite::tour);
+        of_suite(&suite, &overrides)
+    } else {
+        named(names, &overrides)
     }
 }
 
@@ -44,16 +44,16 @@ fn parsed(overrides: &[String]) -> Result<Vec<Override>, Failure> {
         .map_err(|wrong| diagnosed(&wrong))
 }
 
-/// The scenarios of a suite. What the user sets goes over what the suite sets, in each scenario that has the key.
-fn of_suite(suite: &Suite, overrides: &[Override]) -> Result<Chosen, Failure> {
+/// The scenarios of a suite. The user's overrides replace those of the suite in each scenario that has the key.
+fn of_suite(suite: &Suite, overrides: &[Override]) -> Result<Selection, Failure> {
     let mut scenarios = Vec::new();
     let mut fits_somewhere = vec![false; overrides.len()];
     for entry in &suite.scenarios {
         let mut all = entry.overrides.clone();
-        for (asked, fits_somewhere) in overrides.iter().zip(&mut fits_somewhere) {
-            if in_scenario(&entry.name, std::slice::from_ref(asked)).is_ok() {
-                all.push(asked.clone());
-                *fits_somewhere = true;
+        for (own, fits) in overrides.iter().zip(&mut fits_somewhere) {
+            if in_scenario(&entry.name, std::slice::from_ref(own)).is_ok() {
+                all.push(own.clone());
+                *fits = true;
             }
         }
         scenarios.push(in_scenario(&entry.name, &all)?);
@@ -62,14 +62,14 @@ fn of_suite(suite: &Suite, overrides: &[Override]) -> Result<Chosen, Failure> {
     if let (Some(index), Some(first)) = (misfit, suite.scenarios.first()) {
         in_scenario(&first.name, &overrides[index..=index])?;
     }
-    Ok(Chosen {
+    Ok(Selection {
         title: Some(suite.title.clone()),
         rounds: suite.rounds,
         scenarios,
     })
 }
 
-/// What others own, and scenarios ask them about.
+/// Checks of the parts of a scenario that servers and `reports` define.
 pub const CHECKS: Checks<'static> = Checks {
     server: &servers::check,
     default_server: &targets::default_server,
@@ -92,20 +92,14 @@ fn in_scenario(name: &str, overrides: &[Override]) -> Result<Scenario, Failure> 
     parsed.map_err(|wrong| diagnosed(&wrong))
 }
 
-/// The suite of this name; without one, the tour.
-fn suite_called(name: Option<&str>) -> Suite {
-    let asked = name.and_then(suite::suite);
-    asked.unwrap_or_else(suite::tour)
-}
-
-fn named(names: &[String], overrides: &[Override]) -> Result<Chosen, Failure> {
+fn named(names: &[String], overrides: &[Override]) -> Result<Selection, Failure> {
     let sources = names
         .iter()
         .map(|name| source(name))
         .collect::<Result<_, _>>()?;
     let scenarios = Scenario::parse_all(sources, overrides, CHECKS);
     let scenarios = scenarios.map_err(|wrong| diagnosed(&wrong))?;
-    Ok(Chosen {
+    Ok(Selection {
         title: None,
         rounds: None,
         scenarios,

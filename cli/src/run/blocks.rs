@@ -1,0 +1,321 @@
+//! Running a plan: block after block, cell after cell, until the end, a failure or an interruption.
+//!
+//! Takes a record whose plan says what to run, and fills in its rounds; the [`Course`] picks the next block. Every
+//! finished round goes to the run directory at once, so that nothing measured depends on this process living on. A block
+//! in which something disturbed a round is redone whole, whatever it measured. `round` runs one round, and `conditions`
+//! says what disturbs one.
+
+use std::mem;
+use std::time::Instant;
+
+use photofinish_record::{Cell, Completion, PlannedScenario, Record, Round, nanoseconds};
+
+use crate::exit::Failure;
+use crate::interrupt::Interrupt;
+use crate::request::redo::RedoBudget;
+use crate::run::course::Course;
+use crate::run::progress::Progress;
+use crate::run::round::RoundResult;
+use crate::store::run_directory::RunDirectory;
+
+/// A run: its record, and everything that takes part in filling it.
+pub struct Run<'a> {
+    /// The plan to run; gets the rounds, the blocks that the course adds, the completion and the time it took.
+    pub record: &'a mut Record,
+    pub directory: &'a mut RunDirectory,
+    pub course: &'a mut dyn Course,
+    pub redos: RedoBudget,
+    pub interrupt: &'a Interrupt,
+    pub measure: &'a mut dyn FnMut(&PlannedScenario, &Cell) -> RoundResult,
+    pub progress: Progress,
+}
+
+/// The end of a run before that of its course.
+enum Stop {
+    Interrupted,
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl Run<'_> {
+    /// Runs every round. Returns the failure that ended the run, if one did.
+    pub fn execute(mut self) -> Option<Failure> {
+        let started = Instant::now();
+        let result = self.blocks(started);
+        self.progress.ended();
+        self.record.elapsed_ns = nanoseconds(started.elapsed());
+        let (completion, failure) = match result {
+            Ok(()) => (Completion::Complete, None),
+            Err(Stop::Interrupted) => (Completion::Interrupted, None),
+            Err(Stop::Failed(failure)) => {
+                let reason = failure.in_one_line();
+                (Completion::Failed { reason }, Some(failure))
+            }
+        };
+        self.record.completion = completion;
+        failure
+    }
+
+    fn blocks(&mut self, started: Instant) -> Result<(), Stop> {
+        while let Some(block) = self.next_block()? {
+            for attempt in 0.. {
+                match self.attempt(block, attempt, started)? {
+                    Some(disturbance) if self.redos.take(attempt) => {
+                        let rounds = self.record.plan.blocks[block].len();
+                        self.progress.block_again(block, rounds, &disturbance);
+                    }
+                    _ => break,
+                }
+            }
+            self.progress.block_ended(block);
+        }
+        Ok(())
+    }
+
+    fn next_block(&mut self) -> Result<Option<usize>, Failure> {
+        let known = self.record.plan.blocks.len();
+        let next = self.course.next_block(self.record);
+        if let Some(block) = next
+            && self.record.plan.blocks.len() > known
+        {
+            self.progress
+                .more_rounds(self.record.plan.blocks[block].len());
+            self.keep_plan()?;
+        }
+        Ok(next)
+    }
+
+    /// Stores the plan, which has grown, without the rounds, which are stored already.
+    fn keep_plan(&mut self) -> Result<(), Failure> {
+        let rounds = mem::take(&mut self.record.rounds);
+        let kept = self.directory.keep_plan(self.record);
+        self.record.rounds = rounds;
+        kept
+    }
+
+    /// Runs each cell of a block once. Returns the first disturbance of a round, if there was one.
+    fn attempt(
+        &mut self,
+        block: usize,
+        attempt: u32,
+        started: Instant,
+    ) -> Result<Option<String>, Stop> {
+        let mut disturbance = None;
+        for index in self.record.plan.blocks[block].clone() {
+            let plan = &self.record.plan;
+            let cell = &plan.cells[index];
+            self.progress.round_begins(block, cell);
+            if self.interrupt.requested() {
+                return Err(Stop::Interrupted);
+            }
+            let offset_ns = nanoseconds(started.elapsed());
+            let scenario = plan
+                .scenarios
+                .iter()
+                .find(|scenario| scenario.name == cell.scenario)
+                .expect("a cell's scenario is in its plan");
+            let result = (self.measure)(scenario, cell);
+            let Some(outcome) = result.outcome else {
+                return Err(Stop::Interrupted);
+            };
+            let first = result.conditions.disturbance.as_ref();
+            disturbance =
+                disturbance.or_else(|| first.map(|reason| format!("{reason} during {cell}")));
+            let failure = result
+                .failure
+                .map(|failure| failure.during(format_args!("{cell}, block {}", block + 1)));
+            let round = Round {
+                cell: index,
+                block,
+                attempt,
+                offset_ns,
+                conditions: result.conditions,
+                outcome,
+            };
+            let kept = self.directory.keep(&round);
+            self.record.rounds.push(round);
+            failure.map_or(kept, Err)?;
+            self.progress.round_ended();
+        }
+        Ok(disturbance)
+    }
+}
+
+/// The completion of a run that nobody is alive to complete.
+pub fn killed() -> Completion {
+    Completion::Failed {
+        reason: "the run was killed".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::course::PlannedCourse;
+    use crate::store::run_directory;
+    use photofinish_harness::os;
+    use photofinish_record::{Conditions, Outcome, RECORD_SCHEMA};
+    use serde_json::json;
+    use std::time::Duration;
+
+    /// Two cells in each of `blocks` blocks, in alternating order.
+    fn record(blocks: usize) -> Record {
+        let cell = |runtime: &str| {
+            json!({
+                "scenario": "null", "runtime": runtime,
+                "load": { "model": "closed", "concurrency": 1 }, "unsupported": null,
+            })
+        };
+        let stop = json!({ "ops": 1 });
+        let scenario = json!({
+            "name": "null", "title": "", "class": "floor", "workload": "null", "operation": "", "params": {},
+            "unit_ns": 1, "servers": {}, "warmup": stop, "stop": stop, "error_budget": 0.0,
+        });
+        let orders = [[0, 1], [1, 0]];
+        let blocks: Vec<_> = (0..blocks).map(|block| orders[block % 2]).collect();
+        serde_json::from_value(json!({
+            "schema": RECORD_SCHEMA, "id": "run", "tool": { "name": "", "version": "", "profile": "" },
+            "started_utc": "2026-11-20T18:30:00Z", "elapsed_ns": 0, "completion": killed(), "command_line": [],
+            "seed": 1, "plan_hash": "", "machine": os::machine(), "dependencies": {}, "warnings": [],
+            "rounds": [],
+            "plan": {
+                "scenarios": [scenario],
+                "cells": [cell("sync"), cell("threads")],
+                "blocks": blocks,
+                "placement": { "kind": "same", "server_cpus": [0], "worker_cpus": [0] },
+            },
+        }))
+        .expect("a record")
+    }
+
+    /// The rounds that are disturbed and the one that is interrupted, by their number in the order in which they run.
+    struct Script<'a> {
+        blocks: usize,
+        redos: RedoBudget,
+        disturbed: &'a dyn Fn(usize) -> bool,
+        interrupted: Option<usize>,
+    }
+
+    /// The finished run. What a killed orchestrator would have left behind holds the same rounds.
+    fn run(script: &Script<'_>) -> Record {
+        let mut record = record(script.blocks);
+        let parent = tempfile::tempdir().expect("a directory");
+        let mut directory = RunDirectory::make(parent.path(), &record).expect("made");
+        let mut number = 0;
+        let mut measure = |_: &PlannedScenario, _: &Cell| {
+            let disturbed = (script.disturbed)(number);
+            let result = RoundResult {
+                outcome: (script.interrupted != Some(number)).then(|| Outcome::Unsupported {
+                    reason: number.to_string(),
+                }),
+                failure: None,
+                conditions: Conditions {
+                    disturbance: disturbed.then(|| format!("disturbed {number}")),
+                    ..Conditions::default()
+                },
+            };
+            number += 1;
+            result
+        };
+        let progress = Progress::of(&record.plan, Duration::ZERO);
+        let failure = Run {
+            record: &mut record,
+            directory: &mut directory,
+            course: &mut PlannedCourse::new(&|_| false),
+            redos: script.redos,
+            interrupt: &Interrupt::default(),
+            measure: &mut measure,
+            progress,
+        }
+        .execute();
+        assert!(failure.is_none());
+        let left_behind = directory.work_dir().with_file_name(run_directory::RECORD);
+        let left_behind = run_directory::load(&left_behind).expect("a record");
+        assert_eq!(left_behind.rounds, record.rounds);
+        assert_eq!(left_behind.completion, killed());
+        record
+    }
+
+    /// Block, attempt and cell of each round.
+    fn positions(record: &Record) -> Vec<(usize, u32, usize)> {
+        let position = |round: &Round| (round.block, round.attempt, round.cell);
+        record.rounds.iter().map(position).collect()
+    }
+
+    fn script(blocks: usize, disturbed: &dyn Fn(usize) -> bool) -> Script<'_> {
+        Script {
+            blocks,
+            redos: RedoBudget::of_blocks(blocks),
+            disturbed,
+            interrupted: None,
+        }
+    }
+
+    #[test]
+    fn a_disturbed_block_is_redone_whole_in_the_same_order_and_both_attempts_are_kept() {
+        // The second block's first round is disturbed, once.
+        let finished = run(&script(2, &|number| number == 2));
+        let expected = [
+            (0, 0, 0),
+            (0, 0, 1),
+            (1, 0, 1),
+            (1, 0, 0),
+            (1, 1, 1),
+            (1, 1, 0),
+        ];
+        assert_eq!(positions(&finished), expected);
+        assert_eq!(finished.completion, Completion::Complete);
+        let disturbed = finished
+            .rounds
+            .iter()
+            .filter(|round| round.conditions.disturbance.is_some());
+        assert_eq!(disturbed.count(), 1);
+    }
+
+    #[test]
+    fn a_block_is_redone_twice_at_the_most_and_stays_as_it_is_then() {
+        let finished = run(&script(1, &|_| true));
+        let attempts: Vec<u32> = finished.rounds.iter().map(|round| round.attempt).collect();
+        assert_eq!(attempts, [0, 0, 1, 1, 2, 2]);
+        assert_eq!(finished.completion, Completion::Complete);
+        let last = finished.rounds.last().expect("rounds");
+        assert!(last.conditions.disturbance.is_some());
+    }
+
+    #[test]
+    fn no_more_than_a_quarter_of_the_blocks_are_redone_and_two_where_there_are_few() {
+        let check = |blocks: usize, redone: usize| {
+            let finished = run(&script(blocks, &|_| true));
+            assert_eq!(finished.rounds.len(), 2 * (blocks + redone), "{blocks}");
+        };
+        check(1, 2);
+        check(5, 2);
+        check(12, 3);
+        check(40, 10);
+    }
+
+    #[test]
+    fn nothing_is_redone_where_that_was_not_asked_for() {
+        let finished = run(&Script {
+            redos: RedoBudget::NONE,
+            ..script(3, &|_| true)
+        });
+        assert_eq!(finished.rounds.len(), 6);
+    }
+
+    #[test]
+    fn an_interruption_during_a_redo_keeps_every_round_before_it() {
+        // Rounds 0 and 1 are the disturbed first attempt; 3 is the second round of the redo.
+        let finished = run(&Script {
+            interrupted: Some(3),
+            ..script(2, &|number| number == 0)
+        });
+        assert_eq!(positions(&finished), [(0, 0, 0), (0, 0, 1), (0, 1, 0)]);
+        assert_eq!(finished.completion, Completion::Interrupted);
+    }
+}
