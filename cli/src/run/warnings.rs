@@ -26,7 +26,7 @@ pub fn of(findings: &[Finding]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use photofinish_harness::fitness::{Readings, Background, findings};
+    use photofinish_harness::fitness::{Background, Readings, findings};
 
     #[test]
     fn a_debug_build_and_a_busy_machine_cause_warnings_and_an_idle_one_does_not() {
