@@ -23,7 +23,7 @@ mod words;
 pub struct Check {
     /// Its name, as findings carry it.
     pub name: &'static str,
-    judge: fn(&Readings) -> Judged,
+    assess: fn(&Readings) -> Assessment,
 }
 
 /// Every check, in the order in which a report of them is read.
@@ -55,33 +55,33 @@ pub const CHECKS: &[Check] = &[
     check("perf-events", kernel::perf_events),
 ];
 
-const fn check(name: &'static str, judge: fn(&Readings) -> Judged) -> Check {
-    Check { name, judge }
+const fn check(name: &'static str, assess: fn(&Readings) -> Assessment) -> Check {
+    Check { name, assess }
 }
 
 /// The findings of all checks, in the order of [`CHECKS`].
 pub fn findings(readings: &Readings) -> Vec<Finding> {
     let find = |check: &Check| {
-        let judged = (check.judge)(readings);
+        let assessment = (check.assess)(readings);
         Finding {
             check: check.name.to_owned(),
-            level: judged.level,
-            evidence: judged.evidence,
-            remedy: judged.remedy,
+            level: assessment.level,
+            evidence: assessment.evidence,
+            remedy: assessment.remedy,
         }
     };
     CHECKS.iter().map(find).collect()
 }
 
-/// A finding that has no name yet.
+/// A finding without its check's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Judged {
+struct Assessment {
     level: FindingLevel,
     evidence: String,
     remedy: Option<String>,
 }
 
-impl Judged {
+impl Assessment {
     fn good(evidence: impl Into<String>) -> Self {
         Self::at(FindingLevel::Good, evidence)
     }
@@ -119,7 +119,7 @@ impl Judged {
     }
 }
 
-/// From where on a reading is a caution, and from where on it is bad; the higher, the worse.
+/// The thresholds above which a reading is a caution, and bad.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     caution: f64,
@@ -127,7 +127,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// The level of a reading that is better the lower it is.
+    /// The level of a reading; lower is better.
     fn level(self, reading: f64) -> FindingLevel {
         match reading {
             reading if reading > self.bad => FindingLevel::Bad,
@@ -142,7 +142,7 @@ impl Bounds {
 pub struct Readings {
     /// True of a debug build.
     pub debug_build: bool,
-    /// The CPUs that are to be used, by number.
+    /// The CPUs to use, by number.
     pub cpus: Vec<usize>,
     /// CPUs of the machine that are online.
     pub cpus_online: u32,
@@ -151,7 +151,7 @@ pub struct Readings {
     /// The control group's limits.
     pub quota: Quota,
     /// Activity of the machine during a short observation.
-    pub watched: Watched,
+    pub background: Background,
     /// Clocks and timers.
     pub clock: Clock,
     /// Limits of the process and of the network stack.
@@ -167,13 +167,13 @@ pub struct Readings {
 /// The frequency and layout of the CPUs to be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Processor {
-    /// Frequency governors, with the CPUs that each governs.
+    /// Frequency governors, each with its CPUs.
     pub governors: BTreeMap<String, Vec<usize>>,
     /// True if frequencies may rise above the nominal one.
     pub turbo: Option<bool>,
-    /// The CPUs to be used, those of one core together; `None` where the layout is unknown.
+    /// The CPUs to use, grouped by core; `None` if the layout is unknown.
     pub cores: Option<Vec<Vec<usize>>>,
-    /// The hypervisor's name for itself; `None` on a physical machine, or if the CPU does not tell.
+    /// The hypervisor's name for itself; `None` on a physical machine, or if unknown.
     pub hypervisor: Option<String>,
 }
 
@@ -182,28 +182,28 @@ pub struct Processor {
 pub struct Quota {
     /// True if the control group could be read.
     pub known: bool,
-    /// The lowest quota that holds for this process, in CPUs; `None` where there is none.
+    /// The lowest quota on this process, in CPUs; `None` without a quota.
     pub cpus: Option<f64>,
-    /// Periods in which the group was throttled, so far.
+    /// Number of periods in which the group was throttled.
     pub throttled_periods: Option<u64>,
-    /// Time for which the group was throttled, so far, in ns.
+    /// Total time for which the group was throttled, in ns.
     pub throttled_ns: Option<u64>,
 }
 
 /// Activity of the machine while this program slept.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Watched {
-    /// For how long, in ns.
+pub struct Background {
+    /// Length of the observation, in ns.
     pub elapsed_ns: u64,
-    /// Share of the time of the CPUs to be used that other work took, 0..=1.
+    /// Share of the CPU time that other processes took, 0..=1.
     pub busy_share: Option<f64>,
-    /// Share of their time that the hypervisor gave to others, 0..=1.
+    /// Share of the CPU time that the hypervisor took, 0..=1.
     pub steal_share: Option<f64>,
-    /// The same since the machine's boot.
+    /// The same since boot.
     pub steal_share_since_boot: Option<f64>,
     /// Time for which the control group was throttled, in ns.
     pub throttled_ns: Option<u64>,
-    /// Pages that went to swap or came from it.
+    /// Pages swapped in or out.
     pub swapped_pages: Option<u64>,
     /// Load average over the last minute.
     pub load_average_1m: Option<f64>,
@@ -214,13 +214,13 @@ pub struct Watched {
 pub struct Clock {
     /// The kernel's clock source.
     pub source: Option<String>,
-    /// Resolution of the monotonic clock as it claims, in ns.
+    /// Claimed resolution of the monotonic clock, in ns.
     pub resolution_ns: Option<u64>,
     /// Cost of reading it, in ns.
     pub read_ns: f64,
     /// Median overshoot of a sleep of 1 ms, in ns.
     pub sleep_late_p50_ns: u64,
-    /// The same, the 90th percentile, in ns.
+    /// 90th percentile of the same, in ns.
     pub sleep_late_p90_ns: u64,
     /// True if the kernel accepted the smallest timer slack.
     pub slack_set: bool,
@@ -233,13 +233,13 @@ pub struct Limits {
     pub open_files_soft: Option<u64>,
     /// Hard limit of open files; a run raises the soft one to it.
     pub open_files_hard: Option<u64>,
-    /// First and last local port that a connection may be given.
+    /// First and last ephemeral port.
     pub local_ports: Option<(u32, u32)>,
-    /// Closed connections whose ports still rest.
+    /// Connections in TIME_WAIT.
     pub time_wait: Option<u64>,
     /// `tcp_tw_reuse`: 0 never, 1 always, 2 on loopback.
     pub time_wait_reuse: Option<u64>,
-    /// The longest queue of connections that wait to be accepted.
+    /// Maximum length of an accept queue (`somaxconn`).
     pub listen_backlog: Option<u64>,
 }
 
@@ -252,9 +252,9 @@ pub struct Memory {
     pub available_bytes: Option<u64>,
     /// Files held in memory.
     pub cached_bytes: Option<u64>,
-    /// Files' contents that wait to be written to disk.
+    /// Dirty pages: file contents not yet written to disk.
     pub dirty_bytes: Option<u64>,
-    /// Swap there is.
+    /// Size of the swap space.
     pub swap_total_bytes: Option<u64>,
     /// Swap in use.
     pub swap_used_bytes: Option<u64>,
@@ -271,7 +271,7 @@ pub struct Storage {
     pub file_system: Option<String>,
     /// Its mount point.
     pub mount_point: Option<PathBuf>,
-    /// Room that is left on it, in bytes.
+    /// Free space on it, in bytes.
     pub free_bytes: Option<u64>,
 }
 
@@ -280,7 +280,7 @@ pub struct Storage {
 pub struct Kernel {
     /// `randomize_va_space`: 0 is off.
     pub address_randomisation: Option<u64>,
-    /// `perf_event_paranoid`: up to 1 everything of one's own processes may be counted, 2 what they do in user mode.
+    /// `perf_event_paranoid`: up to 1 allows counting own processes in user and kernel mode, 2 in user mode only.
     pub perf_paranoid: Option<i64>,
     /// True if the CPU has hardware event counters.
     pub has_hardware_counters: Option<bool>,

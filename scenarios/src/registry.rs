@@ -108,7 +108,6 @@ pub fn add(own: Vec<WorkloadEntry>) -> Result<(), NameTaken> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a workload `{name}` cannot be added: its name is taken, or workloads were added before")]
 pub struct NameTaken {
-    /// The name.
     pub name: &'static str,
 }
 
@@ -125,7 +124,6 @@ pub fn workload(name: &str) -> Option<&'static WorkloadEntry> {
 /// A workload behind function pointers.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkloadEntry {
-    /// What it is.
     pub about: About,
     /// Completes a table of parameters with defaults and checks it, given the scenario's `unit`.
     pub check: fn(&Value, Duration) -> Result<Checked, ParamsError>,
@@ -162,7 +160,6 @@ pub enum ParamsError {
     /// A parameter the workload does not have.
     #[error("unknown parameter `{name}`")]
     Unknown {
-        /// Its name.
         name: String,
         /// The names it does have.
         expected: Vec<String>,

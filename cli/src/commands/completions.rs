@@ -13,7 +13,7 @@ use crate::output;
 Example:
   photofinish completions bash > ~/.local/share/bash-completion/completions/photofinish")]
 pub struct Completions {
-    /// The shell
+    /// Shell to generate completions for
     #[arg(value_enum)]
     shell: Shell,
 }

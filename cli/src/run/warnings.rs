@@ -26,18 +26,18 @@ pub fn of(findings: &[Finding]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use photofinish_harness::fitness::{Readings, Watched, findings};
+    use photofinish_harness::fitness::{Background, Readings, findings};
 
     #[test]
     fn a_debug_build_and_a_busy_machine_cause_warnings_and_an_idle_one_does_not() {
         let warnings = |debug_build, busy_share| {
-            let watched = Watched {
+            let background = Background {
                 busy_share: Some(busy_share),
-                ..Watched::default()
+                ..Background::default()
             };
             of(&findings(&Readings {
                 debug_build,
-                watched,
+                background,
                 ..Readings::default()
             }))
         };

@@ -244,16 +244,16 @@ mod tests {
     /// Goal: an answer ends where it says so, and not only where its server closes. Method: what comes after it is an error.
     #[test]
     fn an_answer_is_read_to_its_own_end() {
-        struct Broken;
-        impl Read for Broken {
+        struct Stalled;
+        impl Read for Stalled {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
                 Err(ErrorKind::WouldBlock.into())
             }
         }
         let whole = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-        assert_eq!(read_answer(whole.chain(Broken)).expect("whole"), whole);
+        assert_eq!(read_answer(whole.chain(Stalled)).expect("whole"), whole);
         let half = &whole[..whole.len() - 1];
-        assert!(read_answer(half.chain(Broken)).is_err());
+        assert!(read_answer(half.chain(Stalled)).is_err());
         assert_eq!(read_answer(half).expect("closed"), half);
         let nonsense = b"220 mail.test ESMTP\r\n";
         assert_eq!(read_answer(&nonsense[..]).expect("closed"), nonsense);

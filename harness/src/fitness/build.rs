@@ -1,12 +1,13 @@
-//! The tool itself: a debug build measures the compiler's laziness.
+//! The build: a debug build measures unoptimised code.
 
-use super::{Judged, Readings};
+use super::{Assessment, Readings};
 
-pub(super) fn build(readings: &Readings) -> Judged {
-    match readings.debug_build {
-        true => Judged::bad("this is a debug build: its numbers mislead")
-            .remedy("build with `cargo build --release`"),
-        false => Judged::good("a release build"),
+pub(super) fn build(readings: &Readings) -> Assessment {
+    if readings.debug_build {
+        Assessment::bad("this is a debug build: its numbers mislead")
+            .remedy("build with `cargo build --release`")
+    } else {
+        Assessment::good("a release build")
     }
 }
 

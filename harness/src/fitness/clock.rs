@@ -1,10 +1,9 @@
-//! Clocks and timers: what every operation is timed with, and what an open load is paced by.
+//! Clocks and timers: they time every operation and pace open loads.
 //!
-//! A clock that is read from a device takes a microsecond where one read from the CPU takes some 20 ns, and an operation
-//! is timed by two reads.
+//! Reading a clock takes some 20 ns from the CPU but a microsecond from a device, and an operation takes two reads.
 
 use super::words;
-use super::{Bounds, Judged, Readings};
+use super::{Assessment, Bounds, Readings};
 use photofinish_record::FindingLevel;
 
 /// Clock sources that are read from the CPU, without entering the kernel.
@@ -32,45 +31,46 @@ const SLEEP_LATE_NS: Bounds = Bounds {
     bad: 1e6,
 };
 
-pub(super) fn clock_source(readings: &Readings) -> Judged {
+pub(super) fn clock_source(readings: &Readings) -> Assessment {
     let Some(source) = &readings.clock.source else {
-        return Judged::unknown("the kernel's clock source is not told");
+        return Assessment::unknown("the clock source is unknown");
     };
     let evidence = format!("the clock source is {source}");
     match source.as_str() {
-        source if FAST.contains(&source) => Judged::good(evidence),
-        source if SLOW.contains(&source) => Judged::bad(format!(
-            "{evidence}, a device: each operation is timed by two slow reads"
+        source if FAST.contains(&source) => Assessment::good(evidence),
+        source if SLOW.contains(&source) => Assessment::bad(format!(
+            "{evidence}, a device: every operation pays for two slow reads"
         ))
         .remedy("echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        _ => Judged::caution(format!("{evidence}, which may be read by way of the kernel"))
-            .remedy("see whether another is in /sys/devices/system/clocksource/clocksource0/available_clocksource"),
+        _ => Assessment::caution(format!("{evidence}, which may need a system call"))
+            .remedy("choose another from /sys/devices/system/clocksource/clocksource0/available_clocksource"),
     }
 }
 
-pub(super) fn clock_read(readings: &Readings) -> Judged {
+pub(super) fn clock_read(readings: &Readings) -> Assessment {
     let read_ns = readings.clock.read_ns;
-    Judged::at(
+    Assessment::at(
         READ_NS.level(read_ns),
         format!(
             "reading the clock takes {}, twice per operation",
             words::time(read_ns)
         ),
     )
-    .remedy_unless_good("look at the clock source; a virtual machine may trap the read")
+    .remedy_unless_good("check the clock source; a virtual machine may trap the read")
 }
 
-pub(super) fn timer(readings: &Readings) -> Judged {
+pub(super) fn timer(readings: &Readings) -> Assessment {
     let clock = &readings.clock;
-    let slack = match clock.slack_set {
-        true => "",
-        false => ", with the default timer slack",
+    let slack = if clock.slack_set {
+        ""
+    } else {
+        ", with the default timer slack"
     };
     let resolution = clock.resolution_ns.map_or(String::new(), |ns| {
-        format!(" (step {})", words::time(ns as f64))
+        format!(" (timer resolution {})", words::time(ns as f64))
     });
     let evidence = format!(
-        "a sleep of 1 ms ends {} late, one in ten {}{slack}{resolution}",
+        "a sleep of 1 ms ends {} late at the median, {} at the 90th percentile{slack}{resolution}",
         words::time(clock.sleep_late_p50_ns as f64),
         words::time(clock.sleep_late_p90_ns as f64),
     );
@@ -79,8 +79,8 @@ pub(super) fn timer(readings: &Readings) -> Judged {
         Some(resolution_ns) if resolution_ns >= 1_000_000 => FindingLevel::Bad,
         _ => SLEEP_LATE_NS.level(clock.sleep_late_p50_ns as f64),
     };
-    Judged::at(level, evidence).remedy_unless_good(
-        "keep CPUs out of deep idle states while measuring: `sudo cpupower idle-set -D 10`",
+    Assessment::at(level, evidence).remedy_unless_good(
+        "disable deep idle states while measuring: `sudo cpupower idle-set -D 10`",
     )
 }
 
@@ -101,11 +101,11 @@ mod tests {
     fn a_clock_read_from_a_device_is_bad() {
         let check = |source: Option<&str>, expected| {
             let source = source.map(str::to_owned);
-            let judged = clock_source(&of(Clock {
+            let assessment = clock_source(&of(Clock {
                 source,
                 ..Clock::default()
             }));
-            assert_eq!(judged.level, expected, "{judged:?}");
+            assert_eq!(assessment.level, expected, "{assessment:?}");
         };
         check(None, Unknown);
         check(Some("tsc"), Good);

@@ -1,99 +1,105 @@
-//! Limits that a load of many connections runs into: descriptors, local ports, the queue of a listener.
+//! Limits on many connections: file descriptors, local ports, the accept queue.
 //!
-//! Beyond them connections fail or wait for a second and more, which looks like a slow server.
+//! Beyond them connections fail, or wait for a second or more, which looks like a slow server.
 
-use super::{Judged, Readings};
+use super::{Assessment, Readings};
+use photofinish_record::FindingLevel;
 
-/// Open files for a load of some thousand sessions, and for hardly any.
+/// Enough open files for thousands of sessions, and too few for any load.
 const MANY_FILES: u64 = 16_384;
 const FEW_FILES: u64 = 256;
 
-/// Free local ports for workloads that reconnect, and for hardly any.
+/// Enough free local ports for workloads that reconnect, and too few for any load.
 const MANY_PORTS: u64 = 10_000;
 const FEW_PORTS: u64 = 1_000;
 
-/// The backlog that the servers ask for.
+/// The backlog that the servers request.
 const BACKLOG: u64 = 4096;
 const SHORT_BACKLOG: u64 = 128;
 
-pub(super) fn open_files(readings: &Readings) -> Judged {
+pub(super) fn open_files(readings: &Readings) -> Assessment {
     let Some(hard) = readings.limits.open_files_hard else {
-        return Judged::unknown("the limit of open files is not told");
+        return Assessment::unknown("the limit on open files is unknown");
     };
     let soft = match readings.limits.open_files_soft {
-        Some(soft) if soft != hard => format!(" (a run raises its {} to it)", files(soft)),
+        Some(soft) if soft != hard => {
+            format!(" (the soft limit of {} is raised for a run)", files(soft))
+        }
         _ => String::new(),
     };
-    let evidence = format!("a process may have {} files open{soft}", files(hard));
-    let judged = match hard {
-        hard if hard < FEW_FILES => Judged::bad(evidence),
-        hard if hard < MANY_FILES => Judged::caution(evidence),
-        _ => Judged::good(evidence),
+    let evidence = format!("a process may open {} files{soft}", files(hard));
+    let assessment = match hard {
+        hard if hard < FEW_FILES => Assessment::bad(evidence),
+        hard if hard < MANY_FILES => Assessment::caution(evidence),
+        _ => Assessment::good(evidence),
     };
-    judged.remedy_unless_good(format!(
+    assessment.remedy_unless_good(format!(
         "`ulimit -Hn {MANY_FILES}` as root, LimitNOFILE= of the service, or `docker run --ulimit nofile={MANY_FILES}`"
     ))
 }
 
-/// A limit of open files as people write it.
+/// A limit on open files as text.
 fn files(limit: u64) -> String {
     match limit {
-        u64::MAX => "any number of".to_owned(),
+        u64::MAX => "unlimited".to_owned(),
         some => some.to_string(),
     }
 }
 
-pub(super) fn ports(readings: &Readings) -> Judged {
+pub(super) fn ports(readings: &Readings) -> Assessment {
     let Some((first, last)) = readings.limits.local_ports else {
-        return Judged::unknown("which local ports connections are given is not told");
+        return Assessment::unknown("the range of local ports is unknown");
     };
     let all = u64::from(last.saturating_sub(first)) + 1;
     let resting = readings.limits.time_wait.unwrap_or(0);
     let free = all.saturating_sub(resting);
     let evidence =
-        format!("{all} local ports ({first}-{last}), and {resting} closed connections that rest");
-    // A port rests towards the server it was used for, and is free for all others: whether that is this one, nobody told.
-    let judged = match free {
-        _ if all < FEW_PORTS => Judged::bad(evidence),
-        free if free < MANY_PORTS => Judged::caution(evidence),
-        _ => Judged::good(evidence),
+        format!("{all} local ports ({first}-{last}), {resting} connections in TIME_WAIT");
+    // A port in TIME_WAIT is blocked only for the server that it was used with, which is unknown here.
+    let assessment = match free {
+        _ if all < FEW_PORTS => Assessment::bad(evidence),
+        free if free < MANY_PORTS => Assessment::caution(evidence),
+        _ => Assessment::good(evidence),
     };
-    judged.remedy_unless_good(match all < MANY_PORTS {
-        true => "sudo sysctl net.ipv4.ip_local_port_range=\"10240 65535\"",
-        false => "wait a minute before you load the same server again: ports rest for 60 s",
+    assessment.remedy_unless_good(if all < MANY_PORTS {
+        "sudo sysctl net.ipv4.ip_local_port_range=\"10240 65535\""
+    } else {
+        "wait a minute before loading the same server again: TIME_WAIT lasts 60 s"
     })
 }
 
-pub(super) fn port_reuse(readings: &Readings) -> Judged {
+pub(super) fn port_reuse(readings: &Readings) -> Assessment {
     match readings.limits.time_wait_reuse {
-        None => Judged::unknown("whether resting ports may be used again is not told"),
-        Some(0) => Judged::caution(
-            "a closed connection's port rests for 60 s: a workload that reconnects may run out of them",
+        None => Assessment::unknown("the reuse of ports in TIME_WAIT is unknown"),
+        Some(0) => Assessment::caution(
+            "a closed connection's port is blocked for 60 s: a workload that reconnects may run out of ports",
         )
         .remedy("sudo sysctl net.ipv4.tcp_tw_reuse=2"),
-        Some(2) => Judged::good("resting ports are used again on loopback (tcp_tw_reuse is 2)"),
-        Some(mode) => Judged::good(format!(
-            "resting ports are used again (tcp_tw_reuse is {mode})"
+        Some(2) => Assessment::good("ports in TIME_WAIT are reused on loopback (tcp_tw_reuse is 2)"),
+        Some(mode) => Assessment::good(format!(
+            "ports in TIME_WAIT are reused (tcp_tw_reuse is {mode})"
         )),
     }
 }
 
-pub(super) fn listen_backlog(readings: &Readings) -> Judged {
+pub(super) fn listen_backlog(readings: &Readings) -> Assessment {
     let remedy = format!("sudo sysctl net.core.somaxconn={BACKLOG}");
     match readings.limits.listen_backlog {
-        None => Judged::unknown("how many connections may wait to be accepted is not told"),
+        None => Assessment::unknown("the limit on accept queues is unknown"),
         Some(longest) if longest >= BACKLOG => {
-            Judged::good(format!("{longest} connections may wait to be accepted"))
+            Assessment::good(format!("accept queues hold up to {longest} connections"))
         }
         Some(longest) => {
             let evidence = format!(
-                "{longest} connections may wait to be accepted, and {BACKLOG} are wanted: of a larger burst some wait a \
+                "accept queues hold up to {longest} connections, fewer than the {BACKLOG} requested: larger bursts wait a \
                  second"
             );
-            match longest < SHORT_BACKLOG {
-                true => Judged::bad(evidence).remedy(remedy),
-                false => Judged::caution(evidence).remedy(remedy),
-            }
+            let level = if longest < SHORT_BACKLOG {
+                FindingLevel::Bad
+            } else {
+                FindingLevel::Caution
+            };
+            Assessment::at(level, evidence).remedy(remedy)
         }
     }
 }
@@ -102,7 +108,7 @@ pub(super) fn listen_backlog(readings: &Readings) -> Judged {
 mod tests {
     use super::*;
     use crate::fitness::Limits;
-    use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
+    use photofinish_record::FindingLevel::{Bad, Caution, Good, Unknown};
 
     fn of(limits: Limits) -> Readings {
         Readings {
@@ -114,12 +120,12 @@ mod tests {
     #[test]
     fn the_hard_limit_of_open_files_is_what_counts() {
         let check = |hard: Option<u64>, expected: FindingLevel| {
-            let judged = open_files(&of(Limits {
+            let assessment = open_files(&of(Limits {
                 open_files_soft: Some(64),
                 open_files_hard: hard,
                 ..Limits::default()
             }));
-            assert_eq!(judged.level, expected, "{judged:?}");
+            assert_eq!(assessment.level, expected, "{assessment:?}");
         };
         check(None, Unknown);
         check(Some(100), Bad);
@@ -131,14 +137,14 @@ mod tests {
     #[test]
     fn resting_ports_are_not_free() {
         let check = |range, time_wait, expected: FindingLevel, remedy: &str| {
-            let judged = ports(&of(Limits {
+            let assessment = ports(&of(Limits {
                 local_ports: range,
                 time_wait,
                 ..Limits::default()
             }));
-            assert_eq!(judged.level, expected, "{judged:?}");
-            let told = judged.remedy.unwrap_or_default();
-            assert!(told.contains(remedy), "{told}");
+            assert_eq!(assessment.level, expected, "{assessment:?}");
+            let actual = assessment.remedy.unwrap_or_default();
+            assert!(actual.contains(remedy), "{actual}");
         };
         check(None, None, Unknown, "");
         check(Some((32_768, 60_999)), Some(0), Good, "");
@@ -166,11 +172,11 @@ mod tests {
             (Some(1), Good),
             (Some(2), Good),
         ] {
-            let judged = port_reuse(&of(Limits {
+            let assessment = port_reuse(&of(Limits {
                 time_wait_reuse: mode,
                 ..Limits::default()
             }));
-            assert_eq!(judged.level, expected, "{mode:?}");
+            assert_eq!(assessment.level, expected, "{mode:?}");
         }
     }
 
@@ -182,11 +188,11 @@ mod tests {
             (Some(128), Caution),
             (Some(64), Bad),
         ] {
-            let judged = listen_backlog(&of(Limits {
+            let assessment = listen_backlog(&of(Limits {
                 listen_backlog: longest,
                 ..Limits::default()
             }));
-            assert_eq!(judged.level, expected, "{longest:?}");
+            assert_eq!(assessment.level, expected, "{longest:?}");
         }
     }
 }

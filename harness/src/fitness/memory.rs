@@ -1,89 +1,91 @@
-//! Memory: what is left of it, what was swapped out, how it is paged, and what files are read from it.
+//! Memory: available memory, swap, huge pages and the page cache.
 //!
-//! The page cache is why a file scenario measures memory as long as its files fit: said here, since a reader of numbers
-//! may think of the disk.
+//! File scenarios measure the page cache as long as their files fit in it; the finding says so, since readers may expect
+//! the disk.
 
 use super::words;
-use super::{Judged, Readings};
+use super::{Assessment, Readings};
 
-/// Memory that must be left for servers and sessions.
+/// Memory that servers and sessions need.
 const ROOMY_BYTES: u64 = 1 << 30;
 const CRAMPED_BYTES: u64 = 256 << 20;
 
-/// Contents that wait to be written, beyond which writing them competes with what is measured.
+/// Dirty pages above which writing them out competes with the measurement.
 const MUCH_DIRTY_BYTES: u64 = 256 << 20;
 
-pub(super) fn memory(readings: &Readings) -> Judged {
+pub(super) fn memory(readings: &Readings) -> Assessment {
     let Some(available) = readings.memory.available_bytes else {
-        return Judged::unknown("how much memory is left is not told");
+        return Assessment::unknown("the available memory is unknown");
     };
     let total = readings.memory.total_bytes.map_or(String::new(), |total| {
         format!(" of {}", words::bytes(total))
     });
-    let evidence = format!("{}{total} of memory can be had", words::bytes(available));
-    let judged = match available {
-        available if available < CRAMPED_BYTES => Judged::bad(evidence),
-        available if available < ROOMY_BYTES => Judged::caution(evidence),
-        _ => Judged::good(evidence),
+    let evidence = format!("{}{total} of memory is available", words::bytes(available));
+    let assessment = match available {
+        available if available < CRAMPED_BYTES => Assessment::bad(evidence),
+        available if available < ROOMY_BYTES => Assessment::caution(evidence),
+        _ => Assessment::good(evidence),
     };
-    judged.remedy_unless_good("end what uses it; `ps aux --sort=-rss | head` shows who that is")
+    assessment
+        .remedy_unless_good("end the processes that use it; `ps aux --sort=-rss | head` lists them")
 }
 
-pub(super) fn swap(readings: &Readings) -> Judged {
-    let moved = readings.watched.swapped_pages.unwrap_or(0);
+pub(super) fn swap(readings: &Readings) -> Assessment {
+    let moved = readings.background.swapped_pages.unwrap_or(0);
     let used = readings.memory.swap_used_bytes;
     match (readings.memory.swap_total_bytes, used) {
-        _ if moved > 0 => Judged::bad(format!(
-            "{moved} pages went to swap or came from it while the machine was watched"
-        ))
-        .remedy("free memory first; `vmstat 1` shows when it is over"),
-        (Some(0), _) => Judged::good("there is no swap"),
-        (_, Some(0)) => Judged::good("nothing is swapped out"),
-        (_, Some(used)) => Judged::caution(format!(
-            "{} are swapped out: what needs them waits for the disk",
+        _ if moved > 0 => {
+            Assessment::bad(format!("{moved} pages were swapped during the observation"))
+                .remedy("free memory first; `vmstat 1` shows when the swapping ends")
+        }
+        (Some(0), _) => Assessment::good("there is no swap"),
+        (_, Some(0)) => Assessment::good("nothing is swapped out"),
+        (_, Some(used)) => Assessment::caution(format!(
+            "{} are swapped out: their next use waits for the disk",
             words::bytes(used)
         ))
-        .remedy("sudo swapoff -a && sudo swapon -a, where memory is left for it"),
-        _ => Judged::unknown("how much is swapped out is not told"),
+        .remedy("sudo swapoff -a && sudo swapon -a, if enough memory is free"),
+        _ => Assessment::unknown("the use of swap is unknown"),
     }
 }
 
-pub(super) fn huge_pages(readings: &Readings) -> Judged {
+pub(super) fn huge_pages(readings: &Readings) -> Assessment {
     match readings.memory.huge_pages.as_deref() {
-        None => Judged::unknown("whether transparent huge pages are used is not told"),
-        Some("always") => Judged::caution(
-            "transparent huge pages are `always`: memory per session looks larger, and the kernel stops threads to \
-             make them",
+        None => Assessment::unknown("the setting of transparent huge pages is unknown"),
+        Some("always") => Assessment::caution(
+            "transparent huge pages are `always`: sessions appear to use more memory, and the kernel stalls \
+             threads to assemble them",
         )
         .remedy("echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled"),
-        Some(mode) => Judged::good(format!("transparent huge pages are `{mode}`")),
+        Some(mode) => Assessment::good(format!("transparent huge pages are `{mode}`")),
     }
 }
 
-pub(super) fn page_cache(readings: &Readings) -> Judged {
+pub(super) fn page_cache(readings: &Readings) -> Assessment {
     let memory = &readings.memory;
     let (Some(available), Some(dirty)) = (memory.available_bytes, memory.dirty_bytes) else {
-        return Judged::unknown("what the page cache holds is not told");
+        return Assessment::unknown("the page cache is unknown");
     };
     let cached = memory.cached_bytes.map_or(String::new(), |cached| {
-        format!(" ({} hold some now)", words::bytes(cached))
+        format!(" ({} cached now)", words::bytes(cached))
     });
     let evidence = format!(
-        "files up to {} in all are read from memory, not from the disk{cached}; {} wait to be written",
+        "files of up to {} in total are read from memory, not from the disk{cached}; {} are dirty",
         words::bytes(available),
         words::bytes(dirty)
     );
-    match dirty > MUCH_DIRTY_BYTES {
-        true => Judged::caution(evidence)
-            .remedy("`sync` first: writing them disturbs the file scenarios"),
-        false => Judged::good(evidence),
+    if dirty > MUCH_DIRTY_BYTES {
+        Assessment::caution(evidence)
+            .remedy("run `sync` first: writing dirty pages disturbs the file scenarios")
+    } else {
+        Assessment::good(evidence)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fitness::{Memory, Watched};
+    use crate::fitness::{Background, Memory};
     use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
 
     fn of(memory: Memory) -> Readings {
@@ -101,11 +103,11 @@ mod tests {
             (Some(512 << 20), Caution),
             (Some(100 << 20), Bad),
         ] {
-            let judged = memory(&of(Memory {
+            let assessment = memory(&of(Memory {
                 available_bytes: available,
                 ..Memory::default()
             }));
-            assert_eq!(judged.level, expected, "{judged:?}");
+            assert_eq!(assessment.level, expected, "{assessment:?}");
         }
     }
 
@@ -118,9 +120,9 @@ mod tests {
                     swap_used_bytes: used,
                     ..Memory::default()
                 },
-                watched: Watched {
+                background: Background {
                     swapped_pages: pages,
-                    ..Watched::default()
+                    ..Background::default()
                 },
                 ..Readings::default()
             };
@@ -141,11 +143,11 @@ mod tests {
             (Some("never"), Good),
             (Some("always"), Caution),
         ] {
-            let judged = huge_pages(&of(Memory {
+            let assessment = huge_pages(&of(Memory {
                 huge_pages: mode.map(str::to_owned),
                 ..Memory::default()
             }));
-            assert_eq!(judged.level, expected, "{mode:?}");
+            assert_eq!(assessment.level, expected, "{mode:?}");
         }
     }
 
@@ -156,12 +158,12 @@ mod tests {
             (Some(1 << 20), Good),
             (Some(1 << 30), Caution),
         ] {
-            let judged = page_cache(&of(Memory {
+            let assessment = page_cache(&of(Memory {
                 available_bytes: Some(8 << 30),
                 dirty_bytes: dirty,
                 ..Memory::default()
             }));
-            assert_eq!(judged.level, expected, "{judged:?}");
+            assert_eq!(assessment.level, expected, "{assessment:?}");
         }
     }
 }

@@ -1,67 +1,66 @@
 //! Other claims on the CPUs: a control group's quota, other processes, the neighbours of a virtual machine.
 //!
-//! A CPU taken away for milliseconds shows up as latency of whatever was running. These readings are of a short
-//! look before a run; what happens in each round is sampled there.
+//! A CPU taken away for milliseconds shows up as latency. These readings come from a short observation before a run;
+//! each round is sampled on its own.
 
 use super::words;
-use super::{Bounds, Judged, Readings};
+use super::{Assessment, Bounds, Readings};
 
-/// Shares of CPU time that others may use.
+/// Shares of CPU time that other processes may use.
 const BUSY: Bounds = Bounds {
     caution: 0.03,
     bad: 0.10,
 };
 
-/// Shares of CPU time that the hypervisor may give to others.
+/// Shares of CPU time that the hypervisor may take.
 const STEAL: Bounds = Bounds {
     caution: 0.005,
     bad: 0.05,
 };
 
-pub(super) fn cpu_quota(readings: &Readings) -> Judged {
+pub(super) fn cpu_quota(readings: &Readings) -> Assessment {
     let used = readings.cpus.len();
     match readings.quota.cpus {
-        _ if !readings.quota.known => Judged::unknown("the CPU quota of the control group is not told"),
-        None => Judged::good("no CPU quota"),
-        Some(quota) if quota + 1e-9 >= used as f64 => Judged::good(format!(
-            "a CPU quota of {quota:.2} CPUs, for {used} that are to be used"
+        _ if !readings.quota.known => Assessment::unknown("the CPU quota of the control group is unknown"),
+        None => Assessment::good("no CPU quota"),
+        Some(quota) if quota + 1e-9 >= used as f64 => Assessment::good(format!(
+            "a CPU quota of {quota:.2}, for {used} CPUs to use"
         )),
-        Some(quota) => Judged::bad(format!(
-            "a CPU quota of {quota:.2} CPUs for {used} that are to be used: whoever reaches it stands still for up to \
-             100 ms"
+        Some(quota) => Assessment::bad(format!(
+            "a CPU quota of {quota:.2} for {used} CPUs to use: processes that reach it are stopped for up to 100 ms"
         ))
         .remedy(quota_remedy(quota, &readings.cpus)),
     }
 }
 
 fn quota_remedy(quota: f64, cpus: &[usize]) -> String {
-    let lift = "lift it (docker run --cpus, limits.cpu, CPUQuota=)";
+    let lift = "lift the quota (docker run --cpus, limits.cpu, CPUQuota=)";
     let whole = quota.floor() as usize;
     match cpus.get(..whole) {
         None | Some([]) => lift.to_owned(),
         Some(fewer) => format!(
-            "{lift}, or use no more CPUs than that: `--cpus {}`",
+            "{lift}, or use no more CPUs than it allows: `--cpus {}`",
             words::cpus(fewer)
         ),
     }
 }
 
-pub(super) fn throttling(readings: &Readings) -> Judged {
+pub(super) fn throttling(readings: &Readings) -> Assessment {
     let (so_far, now_ns) = (
         readings.quota.throttled_periods,
-        readings.watched.throttled_ns.unwrap_or(0),
+        readings.background.throttled_ns.unwrap_or(0),
     );
-    let remedy = "lift the CPU quota, or end what else runs in the control group";
+    let remedy = "lift the CPU quota, or end other processes in the control group";
     match so_far {
-        _ if now_ns > 0 => Judged::bad(format!(
-            "the control group was throttled for {} just now, while this program slept",
+        _ if now_ns > 0 => Assessment::bad(format!(
+            "the control group was throttled for {} during the observation",
             words::time(now_ns as f64)
         ))
         .remedy(remedy),
-        None if readings.quota.known => Judged::good("nothing throttles the control group"),
-        None => Judged::unknown("whether the control group is throttled is not told"),
-        Some(0) => Judged::good("the control group was never throttled"),
-        Some(periods) => Judged::caution(format!(
+        None if readings.quota.known => Assessment::good("the control group has no quota"),
+        None => Assessment::unknown("the throttling of the control group is unknown"),
+        Some(0) => Assessment::good("the control group was never throttled"),
+        Some(periods) => Assessment::caution(format!(
             "the control group was throttled in {periods} periods so far{}",
             readings
                 .quota
@@ -75,48 +74,50 @@ pub(super) fn throttling(readings: &Readings) -> Judged {
     }
 }
 
-pub(super) fn other_work(readings: &Readings) -> Judged {
-    let watched = &readings.watched;
-    let average = watched
+pub(super) fn other_work(readings: &Readings) -> Assessment {
+    let background = &readings.background;
+    let average = background
         .load_average_1m
         .map_or(String::new(), |load| format!("; load average {load:.2}"));
-    match watched.busy_share {
-        None => Judged::unknown(format!("what others use of the CPUs is not told{average}")),
-        Some(share) => Judged::at(
+    match background.busy_share {
+        None => Assessment::unknown(format!(
+            "the CPU use of other processes is unknown{average}"
+        )),
+        Some(share) => Assessment::at(
             BUSY.level(share),
             format!(
-                "others use {} of CPU {} now{average}",
+                "other processes use {} of CPU {}{average}",
                 words::percent(share),
                 words::cpus(&readings.cpus)
             ),
         )
-        .remedy_unless_good("end it or wait for it; `top` shows who it is"),
+        .remedy_unless_good("end them or wait for them; `top` lists them"),
     }
 }
 
-pub(super) fn virtual_machine(readings: &Readings) -> Judged {
+pub(super) fn virtual_machine(readings: &Readings) -> Assessment {
     match &readings.processor.hypervisor {
-        None => Judged::good("no hypervisor shows itself"),
-        Some(name) => Judged::caution(format!(
-            "hypervisor: {name}; neighbours and the host disturb unseen, and waking a CPU costs more"
+        None => Assessment::good("no hypervisor is visible"),
+        Some(name) => Assessment::caution(format!(
+            "hypervisor: {name}; neighbours and the host disturb invisibly, and waking a CPU costs more"
         ))
-        .remedy("use more rounds here, and a machine of your own where much depends on it"),
+        .remedy("use more rounds here, and a dedicated machine for important results"),
     }
 }
 
-pub(super) fn steal(readings: &Readings) -> Judged {
+pub(super) fn steal(readings: &Readings) -> Assessment {
     let since_boot = readings
-        .watched
+        .background
         .steal_share_since_boot
         .map_or(String::new(), |share| {
             format!(", {} since boot", words::percent(share))
         });
-    match readings.watched.steal_share {
-        None => Judged::unknown("whether a hypervisor takes CPU time away is not told"),
-        Some(share) => Judged::at(
+    match readings.background.steal_share {
+        None => Assessment::unknown("the CPU time taken by a hypervisor is unknown"),
+        Some(share) => Assessment::at(
             STEAL.level(share),
             format!(
-                "a hypervisor took {} of the CPU time now{since_boot}",
+                "the hypervisor took {} of the CPU time{since_boot}",
                 words::percent(share)
             ),
         )
@@ -127,14 +128,14 @@ pub(super) fn steal(readings: &Readings) -> Judged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fitness::{Quota, Watched};
+    use crate::fitness::{Background, Quota};
     use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
 
-    fn of(quota: Quota, watched: Watched) -> Readings {
+    fn of(quota: Quota, background: Background) -> Readings {
         Readings {
             cpus: vec![0, 1, 2, 3],
             quota,
-            watched,
+            background,
             ..Readings::default()
         }
     }
@@ -147,16 +148,16 @@ mod tests {
                 cpus,
                 ..Quota::default()
             };
-            let judged = cpu_quota(&of(quota, Watched::default()));
-            assert_eq!(judged.level, expected, "{judged:?}");
-            let told = judged.remedy.unwrap_or_default();
-            assert!(told.contains(remedy.unwrap_or_default()), "{told}");
+            let assessment = cpu_quota(&of(quota, Background::default()));
+            assert_eq!(assessment.level, expected, "{assessment:?}");
+            let actual = assessment.remedy.unwrap_or_default();
+            assert!(actual.contains(remedy.unwrap_or_default()), "{actual}");
         };
         check(false, None, Unknown, None);
         check(true, None, Good, None);
         check(true, Some(4.0), Good, None);
         check(true, Some(2.5), Bad, Some("`--cpus 0-1`"));
-        check(true, Some(0.5), Bad, Some("lift it"));
+        check(true, Some(0.5), Bad, Some("lift the quota"));
     }
 
     #[test]
@@ -167,11 +168,11 @@ mod tests {
                 throttled_periods: so_far,
                 ..Quota::default()
             };
-            let watched = Watched {
+            let background = Background {
                 throttled_ns: now_ns,
-                ..Watched::default()
+                ..Background::default()
             };
-            assert_eq!(throttling(&of(quota, watched)).level, expected);
+            assert_eq!(throttling(&of(quota, background)).level, expected);
         };
         check(None, None, Unknown);
         check(Some(0), Some(0), Good);
@@ -184,10 +185,10 @@ mod tests {
         let check = |share: Option<f64>, expected: [FindingLevel; 2]| {
             let readings = of(
                 Quota::default(),
-                Watched {
+                Background {
                     busy_share: share,
                     steal_share: share,
-                    ..Watched::default()
+                    ..Background::default()
                 },
             );
             assert_eq!(
@@ -207,8 +208,8 @@ mod tests {
         let mut readings = Readings::default();
         assert_eq!(virtual_machine(&readings).level, Good);
         readings.processor.hypervisor = Some("KVM".into());
-        let judged = virtual_machine(&readings);
-        assert_eq!(judged.level, Caution);
-        assert!(judged.evidence.contains("KVM"));
+        let assessment = virtual_machine(&readings);
+        assert_eq!(assessment.level, Caution);
+        assert!(assessment.evidence.contains("KVM"));
     }
 }

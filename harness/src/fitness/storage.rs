@@ -1,15 +1,15 @@
 //! The file system of a run's files, and the space on it.
 
 use super::words;
-use super::{Judged, Readings};
+use super::{Assessment, Readings};
 
 /// File systems in memory.
 const IN_MEMORY: [&str; 2] = ["tmpfs", "ramfs"];
 
-/// File systems in layers, as containers have them.
+/// Layered file systems, as in containers.
 const LAYERED: [&str; 3] = ["overlay", "aufs", "unionfs"];
 
-/// File systems behind a network or another process; `fuse` and its kinds as well.
+/// File systems behind a network or another process, beside all kinds of `fuse`.
 const REMOTE: [&str; 13] = [
     "nfs",
     "nfs4",
@@ -26,16 +26,16 @@ const REMOTE: [&str; 13] = [
     "prl_fs",
 ];
 
-/// Room for a run's files and record.
+/// Enough space for a run's files and record, and too little.
 const ROOMY_BYTES: u64 = 1 << 30;
 const CRAMPED_BYTES: u64 = 64 << 20;
 
 const ELSEWHERE: &str = "for file scenarios, put runs on a local disk with --out DIR";
 
-pub(super) fn file_system(readings: &Readings) -> Judged {
+pub(super) fn file_system(readings: &Readings) -> Assessment {
     let storage = &readings.storage;
     let Some(kind) = storage.file_system.as_deref() else {
-        return Judged::unknown("the file system of the work directory is not told");
+        return Assessment::unknown("the file system of the work directory is unknown");
     };
     let place = match &storage.mount_point {
         Some(mount) => format!(
@@ -45,7 +45,8 @@ pub(super) fn file_system(readings: &Readings) -> Judged {
         ),
         None => format!("{} is {kind}", storage.directory.display()),
     };
-    let cautious = |why: &str| Judged::caution(format!("{place}: {why}")).remedy(ELSEWHERE);
+    let cautious =
+        |reason: &str| Assessment::caution(format!("{place}: {reason}")).remedy(ELSEWHERE);
     match kind {
         kind if IN_MEMORY.contains(&kind) => {
             cautious("file scenarios measure memory, and syncing costs nothing")
@@ -56,25 +57,26 @@ pub(super) fn file_system(readings: &Readings) -> Judged {
         kind if REMOTE.contains(&kind) || kind.starts_with("fuse") => {
             cautious("file scenarios wait for a network or another process")
         }
-        _ => Judged::good(place),
+        _ => Assessment::good(place),
     }
 }
 
-pub(super) fn disk_space(readings: &Readings) -> Judged {
+pub(super) fn disk_space(readings: &Readings) -> Assessment {
     let Some(free) = readings.storage.free_bytes else {
-        return Judged::unknown("how much room the work directory has is not told");
+        return Assessment::unknown("the free space of the work directory is unknown");
     };
     let evidence = format!(
-        "{} are left for {}",
+        "{} are free for {}",
         words::bytes(free),
         readings.storage.directory.display()
     );
-    let judged = match free {
-        free if free < CRAMPED_BYTES => Judged::bad(evidence),
-        free if free < ROOMY_BYTES => Judged::caution(evidence),
-        _ => Judged::good(evidence),
+    let assessment = match free {
+        free if free < CRAMPED_BYTES => Assessment::bad(evidence),
+        free if free < ROOMY_BYTES => Assessment::caution(evidence),
+        _ => Assessment::good(evidence),
     };
-    judged.remedy_unless_good("make room, or name a directory on another disk with --out")
+    assessment
+        .remedy_unless_good("free some space, or choose a directory on another disk with --out")
 }
 
 #[cfg(test)]
@@ -85,8 +87,8 @@ mod tests {
 
     #[test]
     fn what_is_no_local_disk_is_a_caution() {
-        let check = |kind: Option<&str>, expected: FindingLevel, told: &str| {
-            let judged = file_system(&Readings {
+        let check = |kind: Option<&str>, expected: FindingLevel, evidence: &str| {
+            let assessment = file_system(&Readings {
                 storage: Storage {
                     directory: "/work".into(),
                     file_system: kind.map(str::to_owned),
@@ -95,10 +97,10 @@ mod tests {
                 },
                 ..Readings::default()
             });
-            assert_eq!(judged.level, expected, "{judged:?}");
-            assert!(judged.evidence.contains(told), "{judged:?}");
+            assert_eq!(assessment.level, expected, "{assessment:?}");
+            assert!(assessment.evidence.contains(evidence), "{assessment:?}");
         };
-        check(None, Unknown, "not told");
+        check(None, Unknown, "unknown");
         check(Some("ext4"), Good, "/work is ext4 (mounted on /)");
         check(Some("tmpfs"), Caution, "memory");
         check(Some("overlay"), Caution, "layers");
@@ -114,14 +116,14 @@ mod tests {
             (Some(500 << 20), Caution),
             (Some(1 << 20), Bad),
         ] {
-            let judged = disk_space(&Readings {
+            let assessment = disk_space(&Readings {
                 storage: Storage {
                     free_bytes,
                     ..Storage::default()
                 },
                 ..Readings::default()
             });
-            assert_eq!(judged.level, expected, "{judged:?}");
+            assert_eq!(assessment.level, expected, "{assessment:?}");
         }
     }
 }

@@ -1,6 +1,4 @@
-//! Numbers for the sentences of findings: few digits, a unit that fits.
-//!
-//! Reports have their own forms for results, with more care; a finding is one sentence in a record.
+//! Numbers in the sentences of findings: few digits, with a fitting unit. Reports format results in their own way.
 
 /// `12 ns`, `54 µs`, `1.2 ms`, `3.4 s`.
 pub(super) fn time(ns: f64) -> String {

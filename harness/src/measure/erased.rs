@@ -51,7 +51,7 @@ pub(super) type AnySession = Box<dyn ErasedSession>;
 
 /// A session whose workload is not known.
 pub(super) trait ErasedSession: Send {
-    /// Its bookkeeping.
+    /// Counters and clock of the session.
     fn clock(&mut self) -> &mut SessionClock;
 
     /// One phase, yielding after every `steps_per_turn` operations.

@@ -14,7 +14,7 @@ use photofinish_record::nanoseconds;
 
 use super::fitness_system as system;
 use super::{activity, online_cpus, set_timer_slack_ns};
-use crate::fitness::{Clock, Limits, Processor, Readings, Watched};
+use crate::fitness::{Background, Clock, Limits, Processor, Readings};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Look<'a> {
@@ -34,7 +34,7 @@ pub fn readings(look: &Look<'_>) -> Readings {
         ..clock()
     };
     let average = facts.load_average_1m.and_then(|text| text.parse().ok());
-    let watched = watch(look);
+    let background = watch(look);
     Readings {
         debug_build: cfg!(debug_assertions),
         cpus: look.cpus.to_vec(),
@@ -44,9 +44,9 @@ pub fn readings(look: &Look<'_>) -> Readings {
             ..system::processor(look.cpus)
         },
         quota: system::quota(),
-        watched: Watched {
+        background: Background {
             load_average_1m: average,
-            ..watched
+            ..background
         },
         clock,
         limits: limits(),
@@ -57,7 +57,7 @@ pub fn readings(look: &Look<'_>) -> Readings {
 }
 
 /// Sleeps, and sees what happened meanwhile. This process is the only one of ours, and it does nothing.
-fn watch(look: &Look<'_>) -> Watched {
+fn watch(look: &Look<'_>) -> Background {
     let (before, swapped_before) = (activity(look.cpus, Some(&[])), system::swapped_pages());
     thread::sleep(look.watch);
     let (after, swapped_after) = (activity(look.cpus, Some(&[])), system::swapped_pages());
@@ -65,7 +65,7 @@ fn watch(look: &Look<'_>) -> Watched {
     let given_ns = seen.elapsed_ns as f64 * look.cpus.len() as f64;
     let share = |ns: Option<u64>| Some(ns? as f64 / given_ns).filter(|share| share.is_finite());
     let swapped = swapped_before.zip(swapped_after);
-    Watched {
+    Background {
         elapsed_ns: seen.elapsed_ns,
         busy_share: share(seen.foreign_cpu_ns),
         steal_share: share(seen.steal_ns),
@@ -132,7 +132,7 @@ mod tests {
             watch: Duration::from_millis(20),
         });
         assert_eq!(read.cpus, cpus);
-        assert!(read.watched.elapsed_ns >= 20_000_000);
+        assert!(read.background.elapsed_ns >= 20_000_000);
         assert!(
             read.clock.read_ns > 0.0 && read.clock.slack_set,
             "{:?}",

@@ -1,6 +1,6 @@
-//! The CPU quota of this process's control group, of version 2 or 1, along the way up to the root.
+//! The CPU quota of this process's control group, of version 2 or 1, along the hierarchy up to the root.
 //!
-//! A quota anywhere above holds too, so the lowest counts. Where a namespace hides the way, what is mounted is the root
+//! A quota anywhere above holds too, so the lowest counts. Where a namespace hides the hierarchy, what is mounted is the root
 //! as far as this process can see.
 
 use std::fs::read_to_string;
@@ -12,10 +12,10 @@ use crate::fitness::Quota;
 /// The quota, from the text of `/proc/self/cgroup` and what is mounted where.
 pub(super) fn quota(groups: &str, mounts: &[Mount]) -> Quota {
     let mut quota = Quota::default();
-    for way in ways(groups, mounts) {
-        for directory in &way.directories {
+    for hierarchy in hierarchies(groups, mounts) {
+        for directory in &hierarchy.directories {
             let text_of = |name: &str| read_to_string(directory.join(name)).ok();
-            let (limit, told) = match way.version {
+            let (limit, known) = match hierarchy.version {
                 Version::Two => unified(text_of("cpu.max").as_deref()),
                 Version::One => legacy(
                     text_of("cpu.cfs_quota_us").as_deref(),
@@ -23,7 +23,7 @@ pub(super) fn quota(groups: &str, mounts: &[Mount]) -> Quota {
                 ),
             };
             let stat = text_of("cpu.stat").unwrap_or_default();
-            quota.known |= told || way.version == Version::Two && !stat.is_empty();
+            quota.known |= known || hierarchy.version == Version::Two && !stat.is_empty();
             quota.cpus = lowest(quota.cpus, limit);
             quota.add_throttling(&stat);
         }
@@ -61,14 +61,14 @@ enum Version {
 
 /// The directories of a control group, its own first, the root last.
 #[derive(Debug, PartialEq, Eq)]
-struct Way {
+struct Hierarchy {
     version: Version,
     directories: Vec<PathBuf>,
 }
 
 /// The groups of both versions that may limit CPU time: `0::/a/b` of version 2, `2:cpu,cpuacct:/a/b` of version 1.
-fn ways(groups: &str, mounts: &[Mount]) -> Vec<Way> {
-    let way = |line: &str| {
+fn hierarchies(groups: &str, mounts: &[Mount]) -> Vec<Hierarchy> {
+    let hierarchy = |line: &str| {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, path) = (parts.next()?, parts.next()?);
         let has_cpu = |list: &str| list.split(',').any(|controller| controller == "cpu");
@@ -84,12 +84,12 @@ fn ways(groups: &str, mounts: &[Mount]) -> Vec<Way> {
             _ => return None,
         };
         let directories = directories(Path::new(path), mount);
-        Some(Way {
+        Some(Hierarchy {
             version,
             directories,
         })
     };
-    groups.lines().filter_map(way).collect()
+    groups.lines().filter_map(hierarchy).collect()
 }
 
 fn directories(path: &Path, mount: &Mount) -> Vec<PathBuf> {

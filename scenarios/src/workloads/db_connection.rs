@@ -37,7 +37,6 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 pub(super) struct Statement {
     /// Its name on the server.
     pub(super) name: &'static str,
-    /// Its text.
     pub(super) sql: &'static str,
     /// Types of its parameters, by OID; 0 lets the server decide.
     pub(super) parameter_oids: &'static [u32],

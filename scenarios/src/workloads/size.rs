@@ -24,7 +24,6 @@ const EXPECTED: &str = "a size such as \"64KiB\", \"256MiB\" or a number of byte
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size {
-    /// The number.
     pub bytes: u64,
 }
 
