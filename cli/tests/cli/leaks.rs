@@ -218,6 +218,7 @@ const UNCHECKED: Checks<'static> = Checks {
         "ws" => Some("ws"),
         _ => Some("http"),
     },
+    gate: &|_, _| Ok(()),
 };
 
 /// A watch under one runtime.
