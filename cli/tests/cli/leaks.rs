@@ -218,7 +218,6 @@ const UNCHECKED: Checks<'static> = Checks {
         "ws" => Some("ws"),
         _ => Some("http"),
     },
-    gate: &|_, _| Ok(()),
 };
 
 /// A watch under one runtime.
