@@ -15,10 +15,10 @@ pub enum ServeError {
     },
     #[error(transparent)]
     Behaviour(#[from] BehaviourError),
-    #[error("the server `{server}` serves with at most {most} thread(s), not {asked}")]
+    #[error("the server `{server}` serves with at most {most} thread(s), not {requested}")]
     TooManyThreads {
         server: &'static str,
-        asked: usize,
+        requested: usize,
         most: usize,
     },
     #[error("cannot listen on {address}")]

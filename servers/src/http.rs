@@ -23,7 +23,7 @@ use crate::{
     BehaviourError, Count, CountedStream, Running, ServeError, ServerKind, Startup,
     serve_connections,
 };
-use answers::{Answers, Shared};
+use answers::{HttpService, Shared};
 use behaviour::{HttpBehaviour, Script};
 
 /// The entry in the list of servers.
@@ -60,11 +60,11 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
         script,
     });
     serve_connections(KIND.name, startup, move |stream| {
-        serve_connection(protocol.clone(), Answers(shared.clone()), stream)
+        serve_connection(protocol.clone(), HttpService(shared.clone()), stream)
     })
 }
 
-async fn serve_connection(protocol: http1::Builder, answers: Answers, stream: CountedStream) {
+async fn serve_connection(protocol: http1::Builder, answers: HttpService, stream: CountedStream) {
     let mut connection = protocol.serve_connection(TokioIo::new(stream), answers);
     let ended = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
     let mut stream = connection.into_parts().io.into_inner();

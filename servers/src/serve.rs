@@ -84,7 +84,7 @@ enum Event {
     ServerDied,
 }
 
-/// Runs the server named `kind` and returns once it was told to stop.
+/// Runs the server named `kind` and returns once it has to stop.
 ///
 /// Pins the calling thread, from which all others inherit, so call it from a process's main thread.
 pub fn serve(
@@ -120,11 +120,11 @@ fn unknown_server(name: &str) -> ServeError {
 }
 
 fn check(kind: &ServerKind, options: &ServeOptions) -> Result<(), ServeError> {
-    let asked = options.threads.get();
+    let requested = options.threads.get();
     match kind.most_threads.map(NonZeroUsize::get) {
-        Some(most) if asked > most => Err(ServeError::TooManyThreads {
+        Some(most) if requested > most => Err(ServeError::TooManyThreads {
             server: kind.name,
-            asked,
+            requested,
             most,
         }),
         _ => Ok((kind.check_behaviour)(&options.behaviour)?),

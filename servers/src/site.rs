@@ -22,7 +22,7 @@ use crate::{
     BehaviourError, Count, CountedStream, Duration, Running, ServeError, ServerKind, Startup,
     read_behaviour, serve_connections,
 };
-use answers::Answers;
+use answers::SiteService;
 use plan::Site;
 
 /// The entry in the list of servers.
@@ -86,7 +86,7 @@ fn check_behaviour(behaviour: &serde_json::Value) -> Result<(), BehaviourError> 
 fn start(startup: Startup) -> Result<Running, ServeError> {
     let behaviour = read(&startup.behaviour)?;
     let site = Site::draw(behaviour.seed, behaviour.pages.get());
-    let answers = Arc::new(Answers::new(
+    let answers = Arc::new(SiteService::new(
         site,
         behaviour.slow.get(),
         startup.counts.clone(),
@@ -96,7 +96,7 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
     })
 }
 
-async fn serve_connection(answers: Arc<Answers>, stream: CountedStream) {
+async fn serve_connection(answers: Arc<SiteService>, stream: CountedStream) {
     let service = service_fn(move |request| {
         let answers = answers.clone();
         async move { Ok::<_, std::convert::Infallible>(answers.answer(request).await) }

@@ -162,7 +162,7 @@ fn mounted(mock: &behaviour::Mock, response: &Response, turn: Turn, counts: &Arc
         let counts = counts.clone();
         return matching.respond_with_err(move |_: &Request| {
             counts.faults.fetch_add(1, Relaxed);
-            Ended
+            EndConnection
         });
     }
     matching.respond_with(template(response))
@@ -181,7 +181,7 @@ impl Match for Beginning {
 struct Turns {
     /// After how many requests each response has had its turns, counted from the sequence's beginning.
     ends: Vec<u64>,
-    asked: Mutex<HashMap<String, u64>>,
+    requests: Mutex<HashMap<String, u64>>,
 }
 
 impl Turns {
@@ -192,7 +192,7 @@ impl Turns {
         });
         Turns {
             ends: ends.collect(),
-            asked: Mutex::new(HashMap::new()),
+            requests: Mutex::new(HashMap::new()),
         }
     }
 
@@ -204,7 +204,7 @@ impl Turns {
 
     /// Takes the turn of a path, if it is that of `response`.
     fn take(&self, path: &str, response: usize) -> bool {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let before = asked.get(path).copied().unwrap_or(0);
         let is_its_turn = self.response_after(before) == response;
         if is_its_turn {
@@ -238,15 +238,15 @@ fn template(response: &Response) -> ResponseTemplate {
 
 /// Wiremock ends the connection on a responder's error, without an answer.
 #[derive(Debug)]
-struct Ended;
+struct EndConnection;
 
-impl fmt::Display for Ended {
+impl fmt::Display for EndConnection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("ended on purpose")
     }
 }
 
-impl std::error::Error for Ended {}
+impl std::error::Error for EndConnection {}
 
 /// Answers 404 to what no mock matches, and says what there is.
 fn mock_of_the_rest(behaviour: &Behaviour, counts: &Arc<Counts>) -> Mock {

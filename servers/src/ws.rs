@@ -67,7 +67,7 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
 }
 
 /// The handler that a path selects.
-enum Place {
+enum Endpoint {
     Echo,
     Room(Membership),
 }
@@ -76,7 +76,7 @@ enum Place {
 /// answer misses nothing that is said from then on.
 struct Enter<'a> {
     rooms: &'a Arc<Rooms>,
-    place: &'a mut Option<Place>,
+    place: &'a mut Option<Endpoint>,
 }
 
 impl Callback for Enter<'_> {
@@ -84,8 +84,8 @@ impl Callback for Enter<'_> {
         let path = request.uri().path();
         let room = path.strip_prefix("/chat/").filter(|room| !room.is_empty());
         *self.place = match room {
-            Some(room) => Some(Place::Room(Rooms::join(self.rooms, room))),
-            None => (path == "/echo").then_some(Place::Echo),
+            Some(room) => Some(Endpoint::Room(Rooms::join(self.rooms, room))),
+            None => (path == "/echo").then_some(Endpoint::Echo),
         };
         match self.place {
             Some(_) => Ok(response),
@@ -117,8 +117,8 @@ async fn serve_connection(rooms: Arc<Rooms>, counts: Arc<Counts>, stream: Counte
         return;
     };
     match place {
-        Some(Place::Echo) => echo(socket, &counts).await,
-        Some(Place::Room(membership)) => chat(socket, membership, &counts).await,
+        Some(Endpoint::Echo) => echo(socket, &counts).await,
+        Some(Endpoint::Room(membership)) => chat(socket, membership, &counts).await,
         None => (),
     }
 }

@@ -34,7 +34,7 @@ const BUFFER_BYTES: usize = 4096;
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER_BYTES: usize = 1 << 20;
 
-/// The longest wait that is told apart, in ns: 60 s, as far as everything else here measures.
+/// The longest wait that is distinguished, in ns: 60 s, as far as everything else here measures.
 const LONGEST_NS: u64 = 60_000_000_000;
 
 /// A load under way. Dropping it closes its connections.
@@ -50,11 +50,11 @@ struct Shared {
     /// Each expectation's request, encoded.
     requests: Vec<Vec<u8>>,
     counts: Arc<Counts>,
-    seen: Mutex<Seen>,
+    seen: Mutex<Observations>,
 }
 
 /// Observations of a load.
-struct Seen {
+struct Observations {
     phase: Phase,
     /// Latencies in ns.
     latency: Histogram<u64>,
@@ -117,7 +117,7 @@ impl Load {
             expectations: expectations.clone(),
             requests: expectations.iter().map(request).collect(),
             counts: counts.clone(),
-            seen: Mutex::new(Seen::nothing(connections)),
+            seen: Mutex::new(Observations::nothing(connections)),
         });
         let mut streams = Vec::with_capacity(connections);
         for _ in 0..connections {
@@ -162,7 +162,7 @@ impl Load {
 }
 
 impl Shared {
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, Observations> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -261,9 +261,9 @@ fn difference(expected: &Expectation, status: u16, body: &[u8]) -> Option<String
     })
 }
 
-impl Seen {
+impl Observations {
     fn nothing(connections: usize) -> Self {
-        Seen {
+        Observations {
             phase: Phase::WarmUp,
             latency: Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("sound bounds"),
             served: vec![false; connections],
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn waits_count_from_the_measurement_on_and_none_as_long_as_that_is_left_out() {
         let start = Instant::now();
-        let mut seen = Seen::nothing(3);
+        let mut seen = Observations::nothing(3);
         seen.answered(0, start, start + second(5));
         assert_eq!(seen.latency.len(), 0, "of the warm-up nothing is kept");
         let since = start + second(10);
@@ -344,8 +344,11 @@ mod tests {
             status: 200,
             body: Some("right".to_owned()),
         };
-        let check = |status, body: &[u8], told: Option<&str>| {
-            assert_eq!(difference(&expected, status, body).as_deref(), told);
+        let check = |status, body: &[u8], expected_text: Option<&str>| {
+            assert_eq!(
+                difference(&expected, status, body).as_deref(),
+                expected_text
+            );
         };
         check(200, b"right", None);
         check(

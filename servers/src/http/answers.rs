@@ -2,7 +2,7 @@
 //!
 //! Answers that need no waiting are built in the call itself, without a future on the heap, in the header map that the
 //! request came in, and from static bodies: that keeps a small response near the cost of its system calls. What
-//! operations meet is decided in `behaviour.rs`, what was asked in `routes.rs`. Read `payload.rs` next.
+//! operations meet is decided in `behaviour.rs`, routing is in `routes.rs`. Read `payload.rs` next.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,20 +34,20 @@ pub(super) struct Shared {
 
 /// The service of one connection.
 #[derive(Debug, Clone)]
-pub(super) struct Answers(pub(super) Arc<Shared>);
+pub(super) struct HttpService(pub(super) Arc<Shared>);
 
-type Answered = Result<Response<Payload>, Fault>;
+type Outcome = Result<Response<Payload>, Fault>;
 
 /// An answer that is there already, or one that takes time.
 pub(super) enum Answer {
-    Now(Option<Answered>),
-    Later(Pin<Box<dyn Future<Output = Answered> + Send>>),
+    Now(Option<Outcome>),
+    Later(Pin<Box<dyn Future<Output = Outcome> + Send>>),
 }
 
 impl Future for Answer {
-    type Output = Answered;
+    type Output = Outcome;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         match self.get_mut() {
             Answer::Now(answered) => Poll::Ready(
                 answered
@@ -59,23 +59,23 @@ impl Future for Answer {
     }
 }
 
-impl Service<Request<Incoming>> for Answers {
+impl Service<Request<Incoming>> for HttpService {
     type Response = Response<Payload>;
     type Error = Fault;
     type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         let (parts, body) = request.into_parts();
-        let asked = read_query(parts.uri.query())
+        let query = read_query(parts.uri.query())
             .and_then(|query| Ok((route(&parts.method, parts.uri.path(), &query)?, query)));
-        match asked {
+        match query {
             Ok((route, query)) => self.answer(route, &query, parts.headers, body),
             Err(refusal) => self.now(Ok(refuse(refusal, parts.headers))),
         }
     }
 }
 
-impl Answers {
+impl HttpService {
     fn answer(
         &self,
         route: Route<'_>,
@@ -151,14 +151,14 @@ impl Answers {
         }
     }
 
-    fn now(&self, answered: Answered) -> Answer {
+    fn now(&self, answered: Outcome) -> Answer {
         let counts = &*self.0.counts;
         drop(counts.enter());
         count(counts, &answered);
         Answer::Now(Some(answered))
     }
 
-    fn later(&self, delay: Duration, answered: Answered) -> Answer {
+    fn later(&self, delay: Duration, answered: Outcome) -> Answer {
         let shared = self.0.clone();
         Answer::Later(Box::pin(async move {
             let processing = Processing::of(&shared.counts);
@@ -174,9 +174,9 @@ impl Answers {
             let content_type = headers.remove(CONTENT_TYPE).unwrap_or(BINARY);
             let response = match collect(body).await {
                 Ok(whole) => respond(headers, StatusCode::OK, content_type, Payload::Whole(whole)),
-                Err(Uncollected::TooLarge) => refuse(too_large(), headers),
+                Err(BodyError::TooLarge) => refuse(too_large(), headers),
                 // The client went away in the middle of its body; nobody is left to answer.
-                Err(Uncollected::Broken) => return Err(Fault::Close),
+                Err(BodyError::Disconnected) => return Err(Fault::Close),
             };
             if let Some(delay) = fate.delay {
                 sleep(delay).await;
@@ -201,7 +201,7 @@ impl<'a> Processing<'a> {
         }
     }
 
-    fn done(mut self, answered: Answered) -> Answered {
+    fn done(mut self, answered: Outcome) -> Outcome {
         self.done = true;
         count(self.counts, &answered);
         answered
@@ -217,7 +217,7 @@ impl Drop for Processing<'_> {
     }
 }
 
-fn count(counts: &Counts, answered: &Answered) {
+fn count(counts: &Counts, answered: &Outcome) {
     counts.requests.fetch_add(1, Relaxed);
     if answered.is_err() {
         counts.faults.fetch_add(1, Relaxed);
@@ -295,15 +295,15 @@ fn too_large() -> Refusal {
 }
 
 /// Reasons why a body could not be read.
-enum Uncollected {
+enum BodyError {
     TooLarge,
-    Broken,
+    Disconnected,
 }
 
 /// The whole body; one that came in one piece is not copied.
-async fn collect(mut body: Incoming) -> Result<Bytes, Uncollected> {
+async fn collect(mut body: Incoming) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > LARGEST_BODY_BYTES as u64 {
-        return Err(Uncollected::TooLarge);
+        return Err(BodyError::TooLarge);
     }
     let first = next_piece(&mut body).await?.unwrap_or_default();
     let Some(second) = next_piece(&mut body).await? else {
@@ -315,7 +315,7 @@ async fn collect(mut body: Incoming) -> Result<Bytes, Uncollected> {
     whole.extend_from_slice(&second);
     while let Some(piece) = next_piece(&mut body).await? {
         if whole.len() + piece.len() > LARGEST_BODY_BYTES {
-            return Err(Uncollected::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         whole.extend_from_slice(&piece);
     }
@@ -323,9 +323,9 @@ async fn collect(mut body: Incoming) -> Result<Bytes, Uncollected> {
 }
 
 /// The next bytes of a body; trailers are passed over.
-async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Uncollected> {
+async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
     while let Some(frame) = body.frame().await {
-        if let Ok(bytes) = frame.map_err(|_| Uncollected::Broken)?.into_data() {
+        if let Ok(bytes) = frame.map_err(|_| BodyError::Disconnected)?.into_data() {
             return Ok(Some(bytes));
         }
     }

@@ -321,8 +321,11 @@ fn step(
     let mut count = 0;
     while let Some(row) = rows.next()? {
         count += 1;
+        if count > max_rows && plan.verb == Verb::Select {
+            break;
+        }
         if count > max_rows {
-            // Nobody asked for it, but a change goes on to its end.
+            // Nobody asked for this row, but the change goes on to its end.
             continue;
         }
         let start = out.len();

@@ -227,12 +227,8 @@ impl<'w> Writer<'w> {
         match statement.at(at).text.as_ref() {
             "(" => {
                 let is_call = before.is_name() && !before.is_any(NO_FUNCTIONS);
-                let start = if is_call {
-                    self.operand
-                } else {
-                    self.sql.len()
-                };
-                self.brackets.push(start);
+                let (operand, end) = (self.operand, self.sql.len());
+                self.brackets.push(if is_call { operand } else { end });
                 self.sql.push('(');
             }
             ")" => {
@@ -250,8 +246,8 @@ impl<'w> Writer<'w> {
                 // SQLite gives NULL for a division by zero.
                 let next = statement.at(at + 1);
                 if next.kind != Kind::Number || next.text.parse() == Ok(0.0) {
-                    self.divisors
-                        .push((operand_end(statement, at + 1), self.sql.len()));
+                    let end = operand_end(statement, at + 1);
+                    self.divisors.push((end, self.sql.len()));
                     self.sql.push_str("divisor(");
                 }
             }
@@ -277,11 +273,10 @@ impl<'w> Writer<'w> {
         if token.kind == Kind::Quoted {
             return Ok(self.push(&quote(&token.text), at + 1));
         }
+        let mut pairs = REFUSED_PAIRS.iter();
         let is_refused = token.is_any(REFUSED)
             || token.is_any(REFUSED_CALLS) && next.is_operator("(")
-            || REFUSED_PAIRS
-                .iter()
-                .any(|(first, second)| token.is(first) && next.is(second))
+            || pairs.any(|(first, second)| token.is(first) && next.is(second))
             || token.is("default") && matches!(&*statement.before(at).text, "(" | ",");
         if is_refused {
             let words = format!("{} {}", token.text, next.text).to_ascii_uppercase();
@@ -332,12 +327,8 @@ impl<'w> Writer<'w> {
         let low = self.sql.split_off(start);
         self.write(high)?;
         let high = self.sql.split_off(start);
-        let name = if has_alias {
-            statement.at(alias).name()
-        } else {
-            "generate_series".to_owned()
-        };
-        let name = quote(&name);
+        let name = has_alias.then(|| statement.at(alias).name());
+        let name = quote(name.as_deref().unwrap_or("generate_series"));
         let series = format!(
             "(WITH RECURSIVE series(n) AS (SELECT {low} WHERE {low} <= {high} UNION ALL \
              SELECT n + 1 FROM series WHERE n < {high}) SELECT n AS {name} FROM series) AS {name}"
@@ -359,11 +350,8 @@ impl<'w> Writer<'w> {
         let table = tables.find(|table| table.name == name);
         let engine_name = table.and_then(|table| table.engine_name.as_ref());
         let column = statement.at(at + 2);
-        let column = if column.is_name() {
-            quote(&column.name())
-        } else {
-            "*".to_owned()
-        };
+        let column = column.is_name().then(|| quote(&column.name()));
+        let column = column.as_deref().unwrap_or("*");
         let qualified = format!("{}.{column}", quote(engine_name.unwrap_or(&name)));
         Ok(self.push(&qualified, at + 3))
     }

@@ -150,9 +150,8 @@ impl<'a> Statement<'a> {
         let mut open: Vec<usize> = Vec::new();
         for at in 0..self.len() {
             let token = &self.tokens[at];
-            let in_case = open
-                .last()
-                .is_some_and(|&start| self.tokens[start].is("case"));
+            let last = open.last();
+            let in_case = last.is_some_and(|&start| self.tokens[start].is("case"));
             if token.is_operator("(") || token.is("case") {
                 open.push(at);
             } else if token.is_operator(")") || in_case && token.is("end") {
@@ -164,11 +163,8 @@ impl<'a> Statement<'a> {
                 return Err(SqlError::new("54001", "the statement is nested too deeply"));
             }
         }
-        if open.is_empty() {
-            Ok(self)
-        } else {
-            Err(SqlError::syntax_at("end of input"))
-        }
+        let is_complete = open.is_empty().then_some(self);
+        is_complete.ok_or_else(|| SqlError::syntax_at("end of input"))
     }
 }
 
@@ -188,10 +184,8 @@ pub(crate) fn statements(sql: &str) -> SqlResult<Vec<Statement<'_>>> {
         }
     }
     statements.retain(|statement| statement.len() > 0);
-    statements
-        .into_iter()
-        .map(Statement::pair_brackets)
-        .collect()
+    let statements = statements.into_iter();
+    statements.map(Statement::pair_brackets).collect()
 }
 
 const LONG_OPERATORS: &str = "->> :: -> || <> <= >= !=";
@@ -219,11 +213,9 @@ fn next<'a>(sql: &mut &'a str) -> SqlResult<Option<(Token<'a>, usize)>> {
                 |&&byte: &&u8| is_name_byte(byte) || byte.is_ascii_digit() || byte == b'$';
             (Kind::Word, bytes.iter().take_while(belongs).count())
         }
-        b'(' | b')' | b',' | b';' | b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'=' | b'<'
-        | b'>' | b'|' | b'&' | b'!' | b':' => {
-            let long = LONG_OPERATORS
-                .split(' ')
-                .find(|known| text.starts_with(known));
+        _ if b"(),;.+-*/%=<>|&!:".contains(&first) => {
+            let mut known = LONG_OPERATORS.split(' ');
+            let long = known.find(|known| text.starts_with(known));
             (Kind::Operator, long.map_or(1, |known| known.len()))
         }
         _ => {

@@ -103,15 +103,10 @@ impl Type {
     }
 
     fn check_range(self, number: i64) -> SqlResult<i64> {
-        let fits = match self {
-            Type::Int2 => i16::try_from(number).is_ok(),
-            Type::Int4 => i32::try_from(number).is_ok(),
-            _ => true,
-        };
-        if fits {
-            Ok(number)
-        } else {
-            Err(self.out_of_range())
+        match self {
+            Type::Int2 if i16::try_from(number).is_err() => Err(self.out_of_range()),
+            Type::Int4 if i32::try_from(number).is_err() => Err(self.out_of_range()),
+            _ => Ok(number),
         }
     }
 
@@ -181,18 +176,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn write_integer(out: &mut Vec<u8>, number: i64, ty: Type, is_binary: bool) {
-    if ty == Type::Bool {
-        let letter = if number == 0 { b'f' } else { b't' };
-        out.push(if is_binary {
-            (number != 0).into()
-        } else {
-            letter
-        });
-    } else if is_binary && ty.is_integer() {
-        out.extend_from_slice(&number.to_be_bytes()[8 - ty.width() as usize..]);
-    } else {
+    match ty {
+        Type::Bool if is_binary => out.push((number != 0).into()),
+        Type::Bool => out.push(if number == 0 { b'f' } else { b't' }),
+        _ if is_binary && ty.is_integer() => {
+            out.extend_from_slice(&number.to_be_bytes()[8 - ty.width() as usize..]);
+        }
         // Writing to a vector does not fail.
-        let _ = write!(out, "{number}");
+        _ => drop(write!(out, "{number}")),
     }
 }
 
@@ -222,30 +213,19 @@ fn write_real(out: &mut Vec<u8>, number: f64, ty: Type, is_binary: bool) {
 pub(crate) fn read_value(data: &[u8], ty: Type, oid: u32, is_binary: bool) -> SqlResult<Value> {
     const NAME_BPCHAR_VARCHAR: [u32; 3] = [19, 1042, 1043];
     if !is_binary {
-        let text = std::str::from_utf8(data);
-        return parse(
-            text.map_err(|_| SqlError::new("22021", "invalid UTF-8"))?,
-            ty,
-        );
+        let invalid = |_| SqlError::new("22021", "invalid UTF-8");
+        return parse(std::str::from_utf8(data).map_err(invalid)?, ty);
     }
     if oid != ty.oid() && !NAME_BPCHAR_VARCHAR.contains(&oid) {
         return Err(SqlError::unsupported("a binary parameter of this type"));
     }
     if ty.width() >= 0 && data.len() != ty.width() as usize {
-        return Err(SqlError::new(
-            "22P03",
-            format!("incorrect binary data for type {ty:?}"),
-        ));
+        let message = format!("incorrect binary data for type {ty:?}");
+        return Err(SqlError::new("22P03", message));
     }
-    let sign = if data.first().is_some_and(|byte| *byte >= 0x80) {
-        -1
-    } else {
-        0
-    };
-    let integer = || {
-        data.iter()
-            .fold(sign, |number: i64, &byte| number << 8 | i64::from(byte))
-    };
+    let sign = -i64::from(data.first().is_some_and(|byte| *byte >= 0x80));
+    let append = |number: i64, byte: &u8| number << 8 | i64::from(*byte);
+    let integer = || data.iter().fold(sign, append);
     match ty {
         Type::Text => read_value(data, ty, oid, false),
         Type::Bytea => Ok(Value::Blob(data.to_vec())),

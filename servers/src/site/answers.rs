@@ -15,7 +15,7 @@ use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::html::ORIGIN;
-use super::plan::{Manner, Page, ROBOTS, Served, Site};
+use super::plan::{Page, ROBOTS, Served, Serving, Site};
 use super::report::Report;
 use crate::{Counts, sleep};
 
@@ -33,7 +33,7 @@ type Answer = Response<Full<Bytes>>;
 
 /// The site, and what is remembered about its visitors.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(super) struct SiteService {
     site: Site,
     slow: Duration,
     counts: Arc<Counts>,
@@ -42,9 +42,9 @@ pub(super) struct Answers {
     failed: Mutex<BTreeSet<(String, String)>>,
 }
 
-impl Answers {
+impl SiteService {
     pub(super) fn new(site: Site, slow: Duration, counts: Arc<Counts>) -> Self {
-        Answers {
+        SiteService {
             site,
             slow,
             counts,
@@ -56,13 +56,13 @@ impl Answers {
     /// The answer to one request, when its time has come.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
         let in_flight = self.counts.enter();
-        let asked = request.uri().path_and_query();
-        let asked = asked.map_or("/", |asked| asked.as_str());
-        let answer = match (request.method(), asked) {
+        let path = request.uri().path_and_query();
+        let path = path.map_or("/", |path| path.as_str());
+        let answer = match (request.method(), path) {
             (&Method::GET | &Method::HEAD, REPORT) => self.report(),
             (&Method::GET | &Method::HEAD, _) => {
-                self.note(asked);
-                self.visit(asked, request.headers()).await
+                self.note(path);
+                self.visit(path, request.headers()).await
             }
             _ => with(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".into()),
         };
@@ -71,37 +71,37 @@ impl Answers {
         answer
     }
 
-    fn note(&self, asked: &str) {
+    fn note(&self, path: &str) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        match requests.get_mut(asked) {
+        match requests.get_mut(path) {
             Some(count) => *count += 1,
-            None => drop(requests.insert(asked.to_owned(), 1)),
+            None => drop(requests.insert(path.to_owned(), 1)),
         }
     }
 
-    async fn visit(&self, asked: &str, headers: &HeaderMap) -> Answer {
-        if asked == "/robots.txt" {
+    async fn visit(&self, path: &str, headers: &HeaderMap) -> Answer {
+        if path == "/robots.txt" {
             return with(StatusCode::OK, TEXT, ROBOTS.into());
         }
-        match self.site.served.get(asked) {
+        match self.site.served.get(path) {
             None => with(StatusCode::NOT_FOUND, HTML, NOTHING_HERE.into()),
             Some(Served::Document(bytes)) => {
                 with(StatusCode::OK, BINARY, Bytes::copy_from_slice(bytes))
             }
             Some(Served::Redirect { status, to }) => redirect(*status, to),
-            Some(Served::Page(page)) => self.page(page, asked, headers).await,
+            Some(Served::Page(page)) => self.page(page, path, headers).await,
         }
     }
 
-    async fn page(&self, page: &Page, asked: &str, headers: &HeaderMap) -> Answer {
-        match page.manner {
-            Manner::AtOnce => {}
-            Manner::Slowly => sleep(self.slow).await,
-            Manner::FailingOnce if self.is_first_visit(asked, headers) => {
+    async fn page(&self, page: &Page, path: &str, headers: &HeaderMap) -> Answer {
+        match page.serving {
+            Serving::AtOnce => {}
+            Serving::Slowly => sleep(self.slow).await,
+            Serving::FailingOnce if self.is_first_visit(path, headers) => {
                 self.counts.faults.fetch_add(1, Relaxed);
                 return unavailable();
             }
-            Manner::FailingOnce => {}
+            Serving::FailingOnce => {}
         }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let origin = format!("http://{}", host.unwrap_or("localhost"));
@@ -110,9 +110,9 @@ impl Answers {
     }
 
     /// True on the first visit of this client, and on the first after a success.
-    fn is_first_visit(&self, asked: &str, headers: &HeaderMap) -> bool {
+    fn is_first_visit(&self, path: &str, headers: &HeaderMap) -> bool {
         let client = headers.get(CLIENT).and_then(|client| client.to_str().ok());
-        let visit = (client.unwrap_or_default().to_owned(), asked.to_owned());
+        let visit = (client.unwrap_or_default().to_owned(), path.to_owned());
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         let again = failed.remove(&visit);
         if !again {

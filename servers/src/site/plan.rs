@@ -49,14 +49,14 @@ pub(super) struct Page {
     pub(super) title: Option<String>,
     /// True if robots.txt allows it.
     pub(super) allowed: bool,
-    pub(super) manner: Manner,
+    pub(super) serving: Serving,
     /// With [`super::html::ORIGIN`] where the site's own address belongs.
     pub(super) html: String,
 }
 
 /// Ways of serving a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum Serving {
     AtOnce,
     /// After the delay of the behaviour.
     Slowly,
@@ -79,11 +79,11 @@ impl Site {
 
 /// A page before its HTML is written.
 #[derive(Debug)]
-struct Sketch {
+struct PageDraft {
     path: String,
     title: Option<String>,
     allowed: bool,
-    manner: Manner,
+    serving: Serving,
     links: Vec<Link>,
 }
 
@@ -95,7 +95,7 @@ const OTHER_LINKS: u64 = 3;
 struct Drawing {
     draws: Draws,
     allowed: u32,
-    sketches: Vec<Sketch>,
+    sketches: Vec<PageDraft>,
     served: BTreeMap<String, Served>,
 }
 
@@ -121,7 +121,7 @@ impl Drawing {
             let page = Page {
                 title: sketch.title.clone(),
                 allowed: sketch.allowed,
-                manner: sketch.manner,
+                serving: sketch.serving,
                 html,
             };
             self.served.insert(sketch.path.clone(), Served::Page(page));
@@ -140,16 +140,16 @@ impl Drawing {
                 17 => format!("/pages/{number}?view=full"),
                 _ => format!("/pages/{number}"),
             };
-            let manner = match number {
-                1 => Manner::Slowly,
-                2 => Manner::FailingOnce,
-                _ => Manner::AtOnce,
+            let serving = match number {
+                1 => Serving::Slowly,
+                2 => Serving::FailingOnce,
+                _ => Serving::AtOnce,
             };
-            self.sketches.push(Sketch {
+            self.sketches.push(PageDraft {
                 path,
                 title: title(number),
                 allowed: true,
-                manner,
+                serving,
                 links: Vec::new(),
             });
         }
@@ -195,11 +195,11 @@ impl Drawing {
                 let redirect = self.redirect("/moved/private".to_owned(), path.clone());
                 self.link(0, redirect);
             }
-            self.sketches.push(Sketch {
+            self.sketches.push(PageDraft {
                 path,
                 title: Some(format!("Not for robots {number}")),
                 allowed: false,
-                manner: Manner::AtOnce,
+                serving: Serving::AtOnce,
                 links,
             });
         }
@@ -356,10 +356,10 @@ mod tests {
             served,
             Served::Redirect { status: 302, .. }
         )));
-        for manner in [Manner::Slowly, Manner::FailingOnce] {
+        for serving in [Serving::Slowly, Serving::FailingOnce] {
             let so =
-                |served: &&Served| matches!(served, Served::Page(page) if page.manner == manner);
-            assert_eq!(site.served.values().filter(so).count(), 1, "{manner:?}");
+                |served: &&Served| matches!(served, Served::Page(page) if page.serving == serving);
+            assert_eq!(site.served.values().filter(so).count(), 1, "{serving:?}");
         }
         assert!(has(
             |served| matches!(served, Served::Page(page) if page.title.is_none())

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::plan::{Manner, Served, Site};
+use super::plan::{Served, Serving, Site};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report<'a> {
@@ -58,7 +58,7 @@ impl<'a> Report<'a> {
                         path,
                         title: page.title.as_deref(),
                         allowed: page.allowed,
-                        fails_once: page.manner == Manner::FailingOnce,
+                        fails_once: page.serving == Serving::FailingOnce,
                     });
                 }
                 Served::Redirect { .. } => redirects.push(path.as_str()),

@@ -196,7 +196,7 @@ fn what_cannot_be_served_is_refused_before_anything_listens() {
         matches!(
             error,
             ServeError::TooManyThreads {
-                asked: 2,
+                requested: 2,
                 most: 1,
                 ..
             }
