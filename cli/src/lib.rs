@@ -43,6 +43,7 @@ use crate::exit::Failure;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 pub use photofinish_harness as harness;
+pub use photofinish_record as record;
 pub use photofinish_scenarios::registry::WorkloadEntry;
 
 /// Runs the program with workloads of your own beside the included ones. Returns its exit code.
