@@ -42,8 +42,10 @@ struct TargetKind {
     forms: &'static str,
     /// Reads what `--target` says; `None` if nothing can take the place of the embedded server. Errors never repeat a
     /// value: it may hold a password.
-    parse: Option<fn(&Values<'_>) -> Result<Box<dyn Target>, Failure>>,
+    parse: Option<Parse>,
 }
+
+type Parse = fn(&Values<'_>) -> Result<Box<dyn Target>, Failure>;
 
 /// Placeholder in [`TargetKind::url`].
 const ADDRESS: &str = "{address}";
@@ -165,10 +167,10 @@ impl Targets {
 
     /// Their places in a plan.
     pub fn planned(&self) -> BTreeMap<String, PlannedServer> {
-        let planned = |(name, target): (&&str, &Box<dyn Target>)| {
-            ((*name).to_owned(), external(target.safe_url(), None))
-        };
-        self.0.iter().map(planned).collect()
+        self.0
+            .iter()
+            .map(|(name, target)| ((*name).to_owned(), external(target.safe_url(), None)))
+            .collect()
     }
 
     /// Probes and starts them.

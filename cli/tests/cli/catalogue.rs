@@ -159,7 +159,7 @@ fn a_scenario_to_start_from_runs_as_it_is_and_is_never_written_over() {
         .check(0, &[]);
     sandbox
         .run(&["init", "mine.toml"])
-        .check(2, &["is there already"]);
+        .check(2, &["already exists"]);
     sandbox
         .run(&["init", "mine"])
         .check(2, &["does not end in .toml"]);

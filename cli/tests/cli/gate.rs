@@ -191,7 +191,7 @@ fn a_record_that_was_cut_off_is_no_record() {
     let place = place.to_str().expect("UTF-8");
     sandbox
         .run(&["gate", place])
-        .check(1, &["is no record of this version", "hint:"]);
+        .check(1, &["is not a record of this version", "hint:"]);
 }
 
 #[test]
@@ -559,7 +559,7 @@ fn baselines_are_kept_listed_shown_promoted_and_removed() {
         .check(1, &["no baseline `other`", "main, release"]);
     sandbox
         .run(&["baseline", "show", "../main"])
-        .check(2, &["no name"]);
+        .check(2, &["is not a valid name"]);
 
     // The same machine and boot: the verdict is no mere advice.
     let now = [

@@ -314,7 +314,7 @@ fn what_is_no_open_load_is_refused_before_anything_runs() {
     );
     check(
         &["--find-max", "p99 < 10"],
-        &["no objective", "response_p99 < 10ms"],
+        &["expected an objective", "response_p99 < 10ms"],
     );
     check(
         &["--find-max", "lag_p99 < 1ms", "--rate", "5"],

@@ -45,7 +45,7 @@ fn what_does_not_depend_on_time_holds() {
 
 #[test]
 fn a_runtime_that_is_not_there_is_a_usage_error() {
-    let told = ["there is no runtime `tokyo`", "expected some of sync"];
+    let told = ["unknown runtime `tokyo`", "expected some of sync"];
     Sandbox::new()
         .run(&["selftest", "--runtimes", "tokyo"])
         .check(2, &told);

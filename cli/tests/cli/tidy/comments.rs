@@ -60,10 +60,6 @@ fn doc_comments_say_the_thing() {
             count += comments.len();
             questions.extend(comments.into_iter().filter(|comment| is_question(comment)));
         }
-        println!(
-            "{crate_name}: {} of {count} doc comments begin with a question word",
-            questions.len()
-        );
         assert!(
             questions.len() * 100 <= count * QUESTIONS_PERCENT,
             "{crate_name}: {questions:#?}"
