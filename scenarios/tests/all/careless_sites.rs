@@ -59,7 +59,7 @@ fn a_crawl_begins_where_the_target_says() {
         "crawl",
         &json!({}),
         "tokio",
-        &format!("{}leaf?x=1", start(site)),
+        &format!("{}/leaf?x=1", start(site)),
     );
     let round = measured(&plan, result);
     assert!(round.errors.is_empty(), "{:?}", round.errors);
