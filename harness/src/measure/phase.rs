@@ -246,7 +246,7 @@ impl OpenPhase {
     }
 }
 
-/// A time at which all sessions are running; for a phase of N operations, any time after the first one.
+/// A time at which all sessions are running; for a phase of N operations, the end of the first one.
 fn halfway(stop: Stop, now: Instant) -> Instant {
     match stop {
         Stop::DurationNs(duration_ns) => now + Duration::from_nanos(duration_ns.get() / 2),
