@@ -46,14 +46,14 @@ pub struct Startup {
     pub listeners: Vec<TcpListener>,
     /// Counters that the server updates.
     pub counts: Arc<Counts>,
-    /// Tells the server's threads to end.
+    /// Tells the server's threads to stop.
     pub stop: Stop,
 }
 
-/// The threads of a started server; they end after [`Stop`] was signalled.
+/// The threads of a started server; they end once [`Stop`] is signalled.
 #[derive(Debug)]
 pub struct Running {
-    /// Joined at the end of the process's life.
+    /// Joined at the end of the process.
     pub threads: Vec<JoinHandle<()>>,
 }
 
@@ -68,9 +68,9 @@ impl Stop {
         (sender, Stop(receiver))
     }
 
-    /// Returns once the stop signal was sent, or its sender was dropped.
+    /// Returns once the stop signal is sent, or its sender is dropped.
     pub async fn stopped(&mut self) {
-        // An error means that the sender is gone, which is as good a reason to stop.
+        // An error means that the sender is gone, which is also a reason to stop.
         let _ = self.0.wait_for(|stopped| *stopped).await;
     }
 }
