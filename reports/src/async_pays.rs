@@ -174,7 +174,7 @@ fn ratio(share: Option<f64>) -> String {
     share.map_or("n/a".to_owned(), units::ratio)
 }
 
-/// The ratio of the medians; `None` where either is unknown or 0.
+/// The ratio of the medians; `None` if either is unknown or 0.
 fn share(cell: &CellSummary, of: &CellSummary, metric: &str) -> Option<f64> {
     let value = |cell: &CellSummary| cell.metric(metric).map(|metric| metric.median);
     let (own, other) = (value(cell)?, value(of)?);

@@ -39,7 +39,7 @@ impl Robots {
     }
 }
 
-/// `path` as a rule means it that writes a star or a dollar sign by its code (section 2.2.3); `None` where it has neither.
+/// `path` with stars and dollar signs percent-encoded, as rules may write them (section 2.2.3); `None` if it has none.
 fn coded(path: &str) -> Option<String> {
     path.contains(['*', '$'])
         .then(|| path.replace('*', "%2A").replace('$', "%24"))

@@ -105,7 +105,7 @@ impl Serving {
         env: &RoundEnv<R>,
         acceptor: &Acceptor<R>,
     ) -> Result<Vec<String>, Failure> {
-        // A client that still waits to be accepted, after a broken connection, must not wait for ever.
+        // A client that still waits to be accepted, after a broken connection, must not wait forever.
         drop(acceptor.listener().take());
         let mut broken = std::mem::take(&mut *acceptor.broken());
         if let Some(client) = &acceptor.client {

@@ -64,7 +64,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
             if !self.wire.is_open() {
                 self.next_connection(env).await?;
             }
-            // `None` where the client closed it: the request to be answered comes over another one.
+            // `None` if the client closed it: the next request comes over another connection.
             if let Some(request_bytes) = self.next_request(env).await? {
                 return self.respond(env, request_bytes).await;
             }
@@ -84,7 +84,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         Ok(())
     }
 
-    /// The length of the next request of this connection; `None` where the client closed it.
+    /// The length of the next request of this connection; `None` if the client closed it.
     async fn next_request(&mut self, env: &RoundEnv<R>) -> Result<Option<usize>, Failure> {
         let patience = self.acceptor.patience;
         match env.runtime.timeout(patience, self.read_request()).await {
@@ -93,7 +93,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         }
     }
 
-    /// Reads one request; `None` where the client closed the connection before it.
+    /// Reads one request; `None` if the client closed the connection before it.
     async fn read_request(&mut self) -> Result<Option<usize>, Failure> {
         let mut transfer = self.wire.transfer();
         loop {
