@@ -75,7 +75,7 @@ async fn wait_at<R: Runtime>(
     let _ = announce.send(()).await;
     drop(announce);
     let _permit = gate.acquire().await;
-    // Boxed separately, when it is needed: a task is as large as the largest thing it ever does.
+    // Boxed separately, and only now: a task is as large as the largest future it ever holds.
     Box::pin(part.end(resource)).await
 }
 

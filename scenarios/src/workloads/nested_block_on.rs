@@ -104,7 +104,7 @@ impl Outcome {
     }
 }
 
-/// Becomes ready after a time, by a thread that no runtime can hold up.
+/// Becomes ready after a time, through a thread that no runtime can block.
 struct Rescue {
     state: Arc<Mutex<RescueState>>,
     /// Ends the thread when dropped.
@@ -192,7 +192,7 @@ mod tests {
             .filter(|runtime| runtime.family == photofinish_record::RuntimeFamily::Async)
         {
             let worker_threads = NonZeroU32::MIN;
-            // One that the machine cannot start is the business of the harness's own tests.
+            // A runtime that the machine cannot start is covered by the harness's own tests.
             let _ = with_runtime(descriptor.name, RuntimeConfig { worker_threads }, Check);
         }
     }
