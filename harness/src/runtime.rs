@@ -24,7 +24,7 @@ use crate::buffer::Buffer;
 pub struct Descriptor {
     /// Its name in the glossary: `tokio-current-thread`.
     pub name: &'static str,
-    /// What a session is under this runtime, in one line.
+    /// A session under this runtime, in one line.
     pub summary: &'static str,
     /// A warning shown next to its name: `discontinued`.
     pub note: Option<&'static str>,

@@ -146,7 +146,7 @@ impl LineProcess {
         }
     }
 
-    /// How the child ended, with the last lines of its stderr: `was killed by SIGKILL`. Waits for it.
+    /// The way in which the child ended, with the last lines of its stderr: `was killed by SIGKILL`. Waits for it.
     pub fn how_it_ended(&mut self) -> String {
         self.end_within(ENDING);
         let ended = match self.child.wait() {

@@ -1,6 +1,6 @@
 //! From a request to its plan: targets parsed, CPUs laid out, and the options of `scenarios::plan` filled in.
 //!
-//! What a gate adds to the command line (runtimes, looks, the arms' own server) is added here and nowhere else.
+//! A gate's additions to the command line (runtimes, looks, the arms' own server) are made here and nowhere else.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;

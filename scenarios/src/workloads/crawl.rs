@@ -220,7 +220,7 @@ impl Crawl {
         crawl: &Arc<CrawlState<R>>,
         waiting: usize,
     ) -> Result<(), Failure> {
-        // They continue with new addresses only if every visitor has a part: otherwise a turn with few would stay small.
+        // They take new addresses only if every visitor has a part: otherwise a turn with few would stay small.
         let until_empty = waiting >= session.visitors.count();
         let part = |visitor, crawl| take_part(env.runtime.clone(), visitor, crawl, until_empty);
         let crawls = std::iter::repeat_n(Arc::clone(crawl), waiting);
