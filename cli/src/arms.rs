@@ -1,6 +1,6 @@
-//! The arms of a gate: their sources, revisions and servers, and the terms they are held to.
+//! The arms of a gate: their sources, revisions and servers, and the terms that apply to them.
 //!
-//! In the plan an arm is a [`Variant`](photofinish_record::Variant) of each cell, which runs as any other cell.
+//! In the plan an arm is a [`Variant`](photofinish_record::Variant) of each cell, which runs like any other cell.
 
 pub mod revision;
 pub mod server;

@@ -1,7 +1,7 @@
 //! The documented exit codes, and the error type that carries one.
 //!
-//! Libraries have errors of their own; an error that reaches the user is a [`Failure`], which adds the exit code and a
-//! hint. It is printed once, in [`crate::run_with`], with the chain of its causes.
+//! Libraries have their own error types; an error that reaches the user is a [`Failure`], which adds the exit code and
+//! a hint. It is printed once, in [`crate::run_with`], with its chain of causes.
 
 use std::error::Error;
 use std::fmt;
@@ -71,13 +71,13 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
-    /// Advice on what to do.
+    /// Adds advice on how to fix it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Advice on what to do, if there is any.
+    /// Adds advice on how to fix it, if there is any.
     pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint.or(self.hint);
         self
@@ -122,7 +122,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let chain = self.chain();
         let message = &chain[0];
-        // Diagnostics of scenario files are rendered already, with their own `error:`.
+        // Diagnostics of scenario files are already rendered, with their own `error:`.
         if message.starts_with("error") {
             write!(f, "{}", message.trim_end())?;
         } else {

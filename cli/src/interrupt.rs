@@ -1,7 +1,7 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends the program at once.
+//! SIGINT, SIGTERM and SIGHUP: the first signal requests an orderly end, the second ends the program at once.
 //!
-//! A thread waits for the signals, raises a flag and wakes those who wait for a child; the orchestrator ends the run.
-//! After the second signal nothing is cleaned up: children end by themselves with their parent.
+//! A thread waits for the signals, raises a flag and wakes the code that waits for a child; the orchestrator ends the
+//! run. After the second signal nothing is cleaned up: children end by themselves with their parent.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ pub struct Interrupt {
 #[derive(Default)]
 struct State {
     requested: AtomicBool,
-    /// Weak, so that listeners of ended children go away.
+    /// Weak references, so that listeners of ended children are dropped.
     listeners: Mutex<Vec<Weak<Listener>>>,
 }
 

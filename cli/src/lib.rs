@@ -1,12 +1,12 @@
 //! The command line of Photofinish, and the library that adds workloads of your own to it.
 //!
-//! [`run_with`] is the whole program with workloads of your own beside the included ones: a `main` of one line gives them
-//! every runtime, load, report and exit code. `examples/own_workload.rs` is complete.
+//! [`run_with`] is the whole program with your own workloads alongside the built-in ones: a one-line `main` gives them
+//! every runtime, load, report and exit code. `examples/own_workload.rs` is a complete example.
 //!
 //! Each subcommand is a file in `commands/`. What they share: `request` (what to measure), `arms` (what a gate compares),
-//! `run` (running a plan), `process` (workers and servers), `targets` (servers that are not ours), `store` (what stays of
-//! a run), `output` (the only place that prints) and `exit` (errors and exit codes). No measuring happens in this
-//! process: workers and servers are processes of their own.
+//! `run` (running a plan), `process` (workers and servers), `targets` (servers that are not ours), `store` (files kept
+//! from a run), `output` (the only place that prints) and `exit` (errors and exit codes). Nothing is measured in this
+//! process: workers and servers are separate processes.
 
 #![expect(
     unreachable_pub,
@@ -38,7 +38,7 @@ use photofinish_scenarios::registry;
 
 use crate::exit::Failure;
 
-/// Counts only in the rounds of `photofinish selftest`.
+/// Counts only in rounds of `photofinish selftest`.
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
@@ -46,10 +46,10 @@ pub use photofinish_harness as harness;
 pub use photofinish_record as record;
 pub use photofinish_scenarios::registry::WorkloadEntry;
 
-/// Runs the program with workloads of your own beside the included ones. Returns its exit code.
+/// Runs the program with your own workloads alongside the built-in ones. Returns its exit code.
 ///
-/// Workers are this same program, started anew for each round, so this must be all that `main` does: code before it would
-/// run in each worker as well.
+/// Workers are this same program, started afresh for each round, so this must be all that `main` does: code before it
+/// would run in each worker as well.
 ///
 /// ```no_run
 /// use photofinish::{WorkloadEntry, run_with};
@@ -70,12 +70,14 @@ pub use photofinish_scenarios::registry::WorkloadEntry;
 /// }
 /// ```
 ///
-/// In a package of your own, use [`run_with_lock_file`]: a record's exact versions come from the lock file of that package.
+/// In a separate package, use [`run_with_lock_file`]: a record's exact versions come from the lock file of that
+/// package.
 pub fn run_with(own: Vec<WorkloadEntry>) -> ExitCode {
     exit_code(register(own).and_then(execute))
 }
 
-/// As [`run_with`], with the text of the `Cargo.lock` that the program was built with, whose versions go into every record.
+/// Like [`run_with`], with the text of the `Cargo.lock` that the program was built with; its versions go into every
+/// record.
 ///
 /// ```ignore
 /// run_with_lock_file(vec![WorkloadEntry::of::<Mine>()], include_str!("../Cargo.lock"))

@@ -1,4 +1,4 @@
-//! The program with the included workloads. All of it is in the library, which other programs use as well.
+//! The program with the built-in workloads. All of it is in the library, which other programs use as well.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! Output: the only module that writes to stdout and stderr.
 //!
-//! Results go to stdout, progress and advice to stderr. A reader that goes away (`photofinish list | head -1`) is no
-//! error: the rest of the output is dropped. There is colour only on a terminal, and not if `NO_COLOR` is set.
+//! Results go to stdout, progress and advice to stderr. A reader that goes away (`photofinish list | head -1`) is not
+//! an error: the rest of the output is dropped. Colour is used only on a terminal, and not if `NO_COLOR` is set.
 
 use std::io::{self, ErrorKind, Write};
 

@@ -1,7 +1,7 @@
-//! A request: the arguments that `run`, `plan` and `gate` share, and the plan they amount to.
+//! A request: the arguments shared by `run`, `plan` and `gate`, and the plan made from them.
 //!
 //! Scenarios are read and checked (`selection`), targets parsed and CPUs laid out (`planning`), all without running
-//! anything; whatever is wrong here ends with exit code 2. `run::measuring` takes over from there.
+//! anything; any error found here ends with exit code 2. `run::measuring` takes over from there.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -224,7 +224,7 @@ pub struct PreparedRun {
     pub plan: Plan,
     pub seed: u64,
     pub search: Option<SearchGoal>,
-    /// External servers to stand up.
+    /// External servers to start.
     pub targets: Targets,
     pub redos: RedoBudget,
     /// Reasons to doubt the numbers.
@@ -236,7 +236,7 @@ pub struct PreparedRun {
 /// The URL of a server behind the target of that name.
 pub type ServerUrl = dyn Fn(&str) -> Result<String, Failure>;
 
-/// Additions of a gate to a request.
+/// A gate's additions to a request.
 #[derive(Default)]
 pub struct GateDefaults {
     /// The runtimes if neither the user nor the scenario names any; empty for all.
@@ -255,12 +255,12 @@ pub struct SearchGoal {
 }
 
 impl Request {
-    /// The scenarios as they were named.
+    /// The scenarios, as the user named them.
     pub fn names(&self) -> &[String] {
         &self.scenarios
     }
 
-    /// An option that a gate cannot take, if one was given: its looks are planned, and its reference is the base.
+    /// An option that was given but that a gate cannot take: its looks are planned, and its reference is the base.
     pub fn option_unfit_for_a_gate(&self) -> Option<&'static str> {
         [
             (self.rounds.is_some(), "--rounds"),

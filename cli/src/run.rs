@@ -1,7 +1,7 @@
-//! Running a plan: its blocks and rounds, and what is recorded beside them.
+//! Running a plan: its blocks and rounds, and everything recorded with them.
 //!
-//! `measuring` leads from a checked request to a complete run directory. `blocks` runs blocks in the order that a
-//! `course` gives, `round` one round. `conditions` and `identity` say whether a round was disturbed or wrong.
+//! `measuring` takes a checked request to a complete run directory. `blocks` runs blocks in the order given by a
+//! `course`, `round` runs one round. `conditions` and `identity` decide whether a round was disturbed or wrong.
 
 mod blocks;
 pub mod course;

@@ -1,6 +1,6 @@
-//! The embedded servers: their names, a check of behaviours, and the life of one in this process.
+//! The embedded servers: their names, the validation of behaviours, and running one in this process.
 //!
-//! The only module that uses the `servers` crate. To all others a server is a process with a ready line
+//! The only module that uses the `servers` crate. For all others a server is a process with a ready line
 //! (`process::server`).
 
 use std::io;
@@ -20,7 +20,7 @@ pub struct ServerKind {
     pub behaviour_schema: Value,
 }
 
-/// Every server, in the order of lists.
+/// All servers, in display order.
 pub fn kinds() -> impl Iterator<Item = ServerKind> {
     SERVERS.iter().map(|kind| ServerKind {
         name: kind.name,
@@ -51,7 +51,7 @@ pub struct Options {
     pub threads: Option<NonZeroUsize>,
     /// The CPUs to pin it to, if any.
     pub cpus: Option<Vec<usize>>,
-    /// True if stdin is a control channel, and ends the server when it ends.
+    /// True if stdin is a control channel; the server then exits when stdin closes.
     pub with_parent: bool,
 }
 

@@ -1,8 +1,8 @@
-//! Targets: servers that are measured in the place of the embedded ones.
+//! Targets: servers that are measured instead of the embedded ones.
 //!
 //! A kind of target is a file with a [`TargetKind`] and a line in [`KINDS`]. [`Targets`] are parsed and checked before
-//! anything runs: the URL must make sense, and lead to this machine unless `--allow-remote` is given. [`ReadyTargets`] have
-//! been probed, logged in to or started. A password is kept here and handed to nobody but the worker.
+//! anything runs: the URL must be valid, and lead to this machine unless `--allow-remote` is given. [`ReadyTargets`]
+//! have been probed, logged in to or started. A password is kept here and passed only to the worker.
 
 mod client;
 mod db;
@@ -32,16 +32,16 @@ const KINDS: [&TargetKind; 4] = [&http::KIND, &db::KIND, &ws::KIND, &client::KIN
 struct TargetKind {
     /// Name in scenario files and after `--target`.
     name: &'static str,
-    /// Embedded server of a scenario that names none.
+    /// Embedded server for a scenario that names none.
     server: &'static str,
-    /// URL of a server of which only the address is known, with [`ADDRESS`] in the place of that.
+    /// URL template for a server known only by its address, which replaces [`ADDRESS`].
     url: &'static str,
-    /// Options beside the URL: `status` makes it `--target http-status=…`.
+    /// Options in addition to the URL: `status` makes it `--target http-status=…`.
     options: &'static [&'static str],
-    /// What to write after `--target`.
+    /// Accepted values of `--target`, for messages.
     forms: &'static str,
-    /// Reads what `--target` says; `None` if nothing can take the place of the embedded server. Errors never repeat a
-    /// value: it may hold a password.
+    /// Parses the value of `--target`; `None` if nothing can replace the embedded server. Errors never repeat a value:
+    /// it may hold a password.
     parse: Option<Parse>,
 }
 
@@ -64,7 +64,7 @@ trait Target: Debug {
     /// Its URL without a password.
     fn safe_url(&self) -> String;
 
-    /// Probes or starts it, on the `cpus` if it runs for this program only.
+    /// Probes or starts it, on the `cpus` if it runs only for this program.
     fn start(
         self: Box<Self>,
         cpus: &[usize],
@@ -72,12 +72,12 @@ trait Target: Debug {
     ) -> Result<Box<dyn TargetServer>, Failure>;
 }
 
-/// A server that lives as long as the run, in contrast to those that are started for each round.
+/// A server that lives as long as the run, in contrast to those that are restarted for each round.
 trait TargetServer {
     /// Its URL for the worker; may hold a password.
     fn url(&self) -> &str;
 
-    /// Its name and version, as it tells them.
+    /// The name and version that it reports.
     fn software(&self) -> Option<String> {
         None
     }
@@ -87,7 +87,7 @@ trait TargetServer {
         loopback::listeners(&Url::parse(self.url()).ok()?)
     }
 
-    /// Its counts so far; `None` if it has none. Asking does not count.
+    /// Its counts so far; `None` if it has none. The request for them is not counted.
     fn counts(&mut self) -> Result<Option<ServerCounts>, Failure> {
         Ok(None)
     }
@@ -97,17 +97,17 @@ fn kind(name: &str) -> Option<&'static TargetKind> {
     KINDS.into_iter().find(|kind| kind.name == name)
 }
 
-/// The embedded server of a scenario that names none for `target`.
+/// The embedded server for a scenario that names none for `target`.
 pub fn default_server(target: &str) -> Option<&'static str> {
     Some(kind(target)?.server)
 }
 
-/// URL of a server at `address` that is the `target`; `None` if the kind of target is unknown.
+/// URL of a server at `address` for the `target`; `None` if the kind of target is unknown.
 pub fn url_at(target: &str, address: &str) -> Option<String> {
     Some(kind(target)?.url.replace(ADDRESS, address))
 }
 
-/// What to write after `--target`.
+/// Accepted values of `--target`, for messages.
 fn forms() -> String {
     let forms = KINDS.map(|kind| kind.forms);
     let forms: Vec<_> = forms
@@ -165,7 +165,7 @@ impl Targets {
         Ok(targets)
     }
 
-    /// Their places in a plan.
+    /// Their entries in a plan.
     pub fn planned(&self) -> BTreeMap<String, PlannedServer> {
         self.0
             .iter()
@@ -194,12 +194,12 @@ pub struct ReadyTargets(BTreeMap<&'static str, Box<dyn TargetServer>>);
 pub type TargetCounts = BTreeMap<String, ServerCounts>;
 
 impl ReadyTargets {
-    /// Name and version of the target `name`, as it tells them.
+    /// The name and version that the target `name` reports.
     pub fn software(&self, name: &str) -> Option<String> {
         self.0.get(name)?.software()
     }
 
-    /// Address of the target `name` for the worker. The URL has a path where the one in the plan, `planned`, has one.
+    /// Address of the target `name` for the worker. The URL has a path if the URL in the plan, `planned`, has one.
     pub fn address(&self, name: &str, planned: &str) -> Option<TargetAddress> {
         let mut url = self.0.get(name)?.url().to_owned();
         if !planned.ends_with('/') && url.strip_suffix('/') == Some(planned) {
@@ -214,7 +214,7 @@ impl ReadyTargets {
         Some(each?.concat())
     }
 
-    /// Counts so far of those among `names` that have any.
+    /// Counts so far of those targets among `names` that have any.
     pub fn counts<'a>(
         &mut self,
         names: impl Iterator<Item = &'a String>,
@@ -249,7 +249,7 @@ fn difference(before: &ServerCounts, after: &ServerCounts) -> ServerCounts {
         bytes_out: minus(after.bytes_out, before.bytes_out),
         connections: minus(after.connections, before.connections),
         transactions: minus(after.transactions, before.transactions),
-        // A peak is no sum: that of an earlier round cannot be taken away from it.
+        // A peak is not a sum: that of an earlier round cannot be subtracted from it.
         peak_in_flight: None,
         cpu_user_ns: minus(after.cpu_user_ns, before.cpu_user_ns),
         cpu_system_ns: minus(after.cpu_system_ns, before.cpu_system_ns),
@@ -289,7 +289,7 @@ mod tests {
         }
     }
 
-    /// Every kind in the list keeps the rules that the rest of the program relies on.
+    /// Every kind in the list obeys the rules on which the rest of the program relies.
     #[test]
     fn each_kind_of_target_reads_its_own_url_and_no_other() {
         let parse = |value: String, allow_remote| Targets::parse(&[value], allow_remote);

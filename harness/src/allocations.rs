@@ -1,7 +1,7 @@
-//! Counting allocations: the proof that the measuring loop makes none.
+//! Allocation counting: the proof that the measuring loop does not allocate.
 //!
-//! The program that measures installs [`CountingAllocator`] and turns it on for rounds that ask for it. While it is off
-//! it costs one load of a flag per allocation, which no measurement here can see; while it is on, one shared counter.
+//! The measuring program installs [`CountingAllocator`] and turns it on for rounds that ask for it. While off, it costs
+//! one load of a flag per allocation, too little to affect any measurement here; while on, one shared counter.
 
 #![expect(
     unsafe_code,
@@ -15,7 +15,7 @@ static COUNTING: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-/// The system's allocator, with a counter beside it.
+/// The system allocator, with a counter.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CountingAllocator;
 
@@ -47,7 +47,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count();
-        // SAFETY: `block` came from this allocator, which is to say from the system's.
+        // SAFETY: `block` came from this allocator, and therefore from the system's.
         unsafe { System.realloc(block, layout, new_size) }
     }
 
@@ -58,12 +58,12 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
-/// Counts from now on.
+/// Starts counting.
 pub fn start_counting() {
     COUNTING.store(true, Ordering::Relaxed);
 }
 
-/// Allocations and reallocations since counting started; `None` where nothing was ever counted, since this program has
+/// Allocations and reallocations since counting started; `None` if nothing was ever counted, because this program has
 /// another allocator or counting is off.
 pub fn counted() -> Option<u64> {
     INSTALLED

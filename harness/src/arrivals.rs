@@ -1,9 +1,9 @@
-//! Arrivals between the pacer and the sessions: released by the one, taken by the others, in order.
+//! Arrivals between the pacer and the sessions: released by the pacer, taken by the sessions, in order.
 //!
-//! Both sides walk through the same immutable schedule, so what waits between them is two numbers and not a list: memory
-//! stays flat however far the sessions fall behind, and nothing is ever dropped. A session without an arrival leaves its
-//! waker; how it waits (parked thread, pending task) is its runtime's business. One lock for all: it is held for a few
-//! dozen ns, and what it costs is part of an operation's lag, never of its service time.
+//! Both sides walk through the same immutable schedule, so the backlog is two numbers and not a list: memory stays flat
+//! however far the sessions fall behind, and nothing is ever dropped. A session without an arrival leaves its waker;
+//! how it waits (parked thread, pending task) is up to its runtime. There is a single lock, held for a few dozen ns;
+//! its cost is part of an operation's lag, never of its service time.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use photofinish_record::latency::{Latencies, LatencyRecorder};
 use photofinish_record::nanoseconds;
 use photofinish_record::schedule::{DueTimes, Schedule};
 
-/// One operation that is asked for.
+/// One scheduled operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
     /// Its number, from 0.
@@ -24,12 +24,12 @@ pub(crate) struct Arrival {
     pub(crate) due: Instant,
 }
 
-/// The queue between pacer and sessions: two numbers, whatever waits in it.
+/// The queue between pacer and sessions: two numbers, regardless of the backlog.
 #[derive(Debug)]
 pub(crate) struct ArrivalQueue {
     start: Instant,
     state: Mutex<State>,
-    /// For each session the arrival that it is at work on, as ns after the start plus one; 0 for none.
+    /// The arrival that each session is working on, as ns after the start plus one; 0 for none.
     in_flight: Vec<AtomicU64>,
 }
 
@@ -39,7 +39,7 @@ struct State {
     due_times: DueTimes,
     released: u64,
     taken: u64,
-    /// Sessions without an arrival, the longest waiting one first.
+    /// Sessions waiting for an arrival, longest wait first.
     waiting: VecDeque<usize>,
     /// Each session's waker, while it waits.
     wakers: Vec<Option<Waker>>,
@@ -48,27 +48,27 @@ struct State {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// More may be released.
+    /// More arrivals may be released.
     Open,
     /// No more arrivals will be released.
     Ended,
-    /// Arrivals that nobody took are left.
+    /// Arrivals that have not been taken stay in the queue.
     Cut,
 }
 
-/// The part of a schedule that was left when its round ended.
+/// The part of a schedule that was left over when its round ended.
 #[derive(Debug)]
 pub(crate) struct Leftover {
-    /// Begun with and not ended.
+    /// Started but not ended.
     pub(crate) unfinished: u64,
-    /// Never begun with.
+    /// Never started.
     pub(crate) unsent: u64,
-    /// From due until now, of both.
+    /// Time from due until now, of both.
     pub(crate) overdue: Latencies,
 }
 
 impl ArrivalQueue {
-    /// A queue for `sessions` that walk through `schedule` from `start` on.
+    /// A queue for `sessions` that walk through `schedule` from `start`.
     pub(crate) fn new(schedule: &Schedule, start: Instant, sessions: usize) -> Self {
         Self {
             start,
@@ -89,7 +89,7 @@ impl ArrivalQueue {
         self.start
     }
 
-    /// The next arrival for `session`, which is at work on it from now on; `None` when there will be no more.
+    /// Takes the next arrival for `session`, which is in flight from then on; `None` when there will be no more.
     pub(crate) fn poll_take(
         &self,
         session: usize,
@@ -123,16 +123,16 @@ impl ArrivalQueue {
         Poll::Pending
     }
 
-    /// `session` is through with its arrival.
+    /// Marks the arrival of `session` as done.
     pub(crate) fn done(&self, session: usize) {
         self.in_flight[session].store(0, Ordering::Relaxed);
     }
 
-    /// Lets the sessions take `count` more.
+    /// Lets the sessions take `count` more arrivals.
     pub(crate) fn release(&self, count: u64) {
         self.lock().released += count;
         for _ in 0..count {
-            // Woken one by one and outside the lock: the first is at work while the next one is called.
+            // Woken one by one and outside the lock: the first session is working while the next one is being woken.
             let Some(waker) = self.longest_waiting() else {
                 return;
             };
@@ -140,12 +140,12 @@ impl ArrivalQueue {
         }
     }
 
-    /// Nothing more will be released. Sessions that find nothing left are done.
+    /// Ends the releases. Sessions that find nothing left are done.
     pub(crate) fn end(&self) {
         self.close(Stage::Ended);
     }
 
-    /// Nothing more will be taken.
+    /// Prevents any more arrivals from being taken.
     pub(crate) fn cut(&self) {
         self.close(Stage::Cut);
     }
@@ -255,7 +255,7 @@ mod tests {
             let mut context = Context::from_waker(&wakers[session]);
             assert!(queue.poll_take(session, &mut context).is_pending());
         };
-        // Polled twice without being woken: it still has one place in the line.
+        // Polled twice without being woken: it still has only one place in the queue.
         wait(1);
         wait(0);
         wait(1);

@@ -52,14 +52,14 @@ impl Buffer {
         self.end = 0;
     }
 
-    /// Room to read into; at least one byte, moving or growing the storage where it is full.
+    /// Room to read into; at least one byte, moving or growing the storage if it is full.
     #[inline]
     pub fn spare(&mut self) -> &mut [u8] {
         self.make_room();
         &mut self.storage[self.end..]
     }
 
-    /// Declares the first `count` bytes of [`Buffer::spare`] as read.
+    /// Marks the first `count` bytes of [`Buffer::spare`] as read.
     #[inline]
     pub fn commit(&mut self, count: usize) {
         let spare = self.storage.len() - self.end;
@@ -67,9 +67,9 @@ impl Buffer {
         self.end += count;
     }
 
-    /// Hands out the storage and the offset from which it may be overwritten, for kernels that own a buffer while
-    /// they fill it. Unread bytes stay in it; a read that is cancelled loses them, and its connection with them: what
-    /// is left is an empty buffer that makes itself new storage.
+    /// Lends out the storage and the offset from which it may be overwritten, for kernels that own a buffer while they
+    /// fill it. Unread bytes stay in it; a cancelled read loses them together with its connection, and leaves an empty
+    /// buffer that allocates new storage.
     pub fn lend(&mut self) -> (Vec<u8>, usize) {
         self.make_room();
         self.lent = (self.start, self.end);
@@ -77,7 +77,7 @@ impl Buffer {
         (std::mem::take(&mut self.storage), self.lent.1)
     }
 
-    /// Takes the storage back after `count` bytes were read behind the offset.
+    /// Takes the storage back after `count` bytes were read at the offset.
     pub fn give_back(&mut self, storage: Vec<u8>, count: usize) {
         self.storage = storage;
         (self.start, self.end) = self.lent;

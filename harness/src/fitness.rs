@@ -1,8 +1,8 @@
 //! Fitness: what on this machine would distort a measurement, from readings to findings.
 //!
-//! [`Readings`] is plain data that `os` fills in; each check is a pure function from it to a finding, with numbers as
-//! evidence and a remedy where there is one. Nothing here reads a file or changes anything. Checks live by subject in
-//! `fitness/`, and join by one line in [`CHECKS`]. What a bad finding leads to, the CLI decides.
+//! [`Readings`] is plain data filled in by `os`; each check is a pure function from it to a finding, with numbers as
+//! evidence and a remedy if there is one. Nothing here reads a file or changes anything. Checks are grouped by subject
+//! in `fitness/`, and registered with one line in [`CHECKS`]. The CLI decides what to do about a bad finding.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,12 +21,12 @@ mod words;
 
 /// A check of one aspect of the machine.
 pub struct Check {
-    /// Its name, as findings carry it.
+    /// Its name, as used in findings.
     pub name: &'static str,
     assess: fn(&Readings) -> Assessment,
 }
 
-/// Every check, in the order in which a report of them is read.
+/// Every check, in report order.
 pub const CHECKS: &[Check] = &[
     check("build", build::build),
     check("cpus", processor::cpus),
@@ -140,7 +140,7 @@ impl Bounds {
 /// Facts read from the machine; `None` or empty if the system does not provide them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Readings {
-    /// True of a debug build.
+    /// True for a debug build.
     pub debug_build: bool,
     /// The CPUs to use, by number.
     pub cpus: Vec<usize>,
@@ -199,7 +199,7 @@ pub struct Background {
     pub busy_share: Option<f64>,
     /// Share of the CPU time that the hypervisor took, 0..=1.
     pub steal_share: Option<f64>,
-    /// The same since boot.
+    /// Steal share since boot, 0..=1.
     pub steal_share_since_boot: Option<f64>,
     /// Time for which the control group was throttled, in ns.
     pub throttled_ns: Option<u64>,
@@ -220,7 +220,7 @@ pub struct Clock {
     pub read_ns: f64,
     /// Median overshoot of a sleep of 1 ms, in ns.
     pub sleep_late_p50_ns: u64,
-    /// 90th percentile of the same, in ns.
+    /// 90th percentile of that overshoot, in ns.
     pub sleep_late_p90_ns: u64,
     /// True if the kernel accepted the smallest timer slack.
     pub slack_set: bool,

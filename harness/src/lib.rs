@@ -1,8 +1,8 @@
 //! The harness: execution models, the measuring loop, and the record.
 //!
-//! Three traits carry it: [`runtime::Runtime`] (what an execution model must offer), [`workload::Workload`] (what one
-//! operation does, written once for all of them) and [`runtime::Session`] (what is stepped). [`measure::run_round`]
-//! brings a workload and a runtime together for one round, as a [`protocol::WorkerPlan`] asks. No protocol, no chart and
+//! Three traits carry it: [`runtime::Runtime`] (an execution model), [`workload::Workload`] (one kind of operation,
+//! written once for all of them) and [`runtime::Session`] (something that is stepped). [`measure::run_round`] brings a
+//! workload and a runtime together for one round, as specified by a [`protocol::WorkerPlan`]. No protocol, no chart and
 //! no scenario's name lives here. Read `runtime` first, then `workload`, then `measure`.
 
 pub mod runtime;

@@ -1,13 +1,14 @@
 //! The measuring loop: one round of one workload under one runtime.
 //!
-//! A round is prepare, open, warm-up, the floor, measurement, close, finish; operations in flight when a phase ends are
-//! completed and counted. It runs on a thread of its own, and the calling one supervises it (`supervisor`): that paces
-//! open loads and reports what there is when an operation never ends. Time is stamped in one place (`session`), what a
-//! phase comes to is in `outcome`, what a round comes to in `ledger`. Runtimes decide how sessions run side by side
+//! A round is prepare, open, warm-up, overhead, measurement, close, finish; operations in flight when a phase ends are
+//! completed and counted. It runs on its own thread, supervised by the calling thread (`supervisor`), which paces open
+//! loads and reports what there is if an operation never ends. Time is stamped in one place (`session`); `outcome`
+//! holds the result of a phase, `ledger` that of a round. Runtimes decide how sessions run concurrently
 //! (`run_sessions`).
 //!
-//! Code that is generic over runtime and workload is compiled for each pair of them, some two hundred times: only the loop
-//! around `operate` is. A round is generic over the runtime alone, and `erased` hides the workload from it.
+//! Code that is generic over runtime and workload is compiled for each pair of them, about two hundred times, so only
+//! the loop around `operate` is generic over both. A round is generic over the runtime alone, and `erased` hides the
+//! workload from it.
 
 mod erased;
 mod floor;
@@ -41,7 +42,7 @@ use self::phase::{PhasePlan, run_phase};
 use self::session::SessionClock;
 use self::supervisor::{Supervisor, supervised};
 
-/// Runs the round that `plan` describes, with workload `W` under whichever runtime it names.
+/// Runs the round that `plan` describes: workload `W` under the runtime named in the plan.
 ///
 /// If operations of an open load never end, the threads and tasks that wait for them are left behind: a process runs one
 /// round.
@@ -58,7 +59,7 @@ fn run_supervised<W: Workload>(plan: &WorkerPlan, supervisor: &Supervisor) -> Wo
     let round = Round::<'_, W> {
         plan,
         supervisor,
-        // On this thread and before the runtime starts its own, so that those are counted and the pacer is not.
+        // Opened on this thread, before the runtime starts its own threads: those are counted and the pacer is not.
         counters: os::Counters::open(),
         workload: std::marker::PhantomData,
     };
@@ -76,7 +77,7 @@ fn failed(reason: String) -> WorkerResult {
     WorkerResult::Failed { reason, hint: None }
 }
 
-/// A round gave no measurement.
+/// Reasons a round gave no measurement.
 #[derive(Debug, thiserror::Error)]
 enum RoundError {
     #[error("the parameters do not fit the workload: {0}")]
@@ -170,7 +171,7 @@ struct Context<R> {
     traffic: BTreeMap<String, TrafficCounter>,
 }
 
-/// One round, whatever the workload.
+/// Measures one round of any workload.
 async fn measure<R: Runtime>(
     context: Context<R>,
     prepare: Prepare,
@@ -216,7 +217,7 @@ async fn measure_prepared<R: Runtime>(
     counters.start();
     let (sessions, warmup) = run_phase(&runtime, sessions, &phase, &ledger, supervisor).await?;
     ledger.warmed_up(Warmup::of(&warmup.recording, counters.stop()));
-    // After the counters, which would make each of its system calls dearer.
+    // After closing the counters, which would make each of its system calls more expensive.
     ledger.overhead = Some(floor::measure(&runtime, &ledger.recordings, count).await?);
     observed.clear();
     let spending = Spending::begin();
@@ -240,7 +241,7 @@ async fn measure_prepared<R: Runtime>(
     Ok(ledger.reported(measured, ending))
 }
 
-/// The process's cost so far at the start of the measurement.
+/// The cost of the process so far, at the start of the measurement.
 struct Spending {
     usage: os::Usage,
     allocations: Option<u64>,
@@ -253,7 +254,7 @@ impl Spending {
         Self { usage, allocations }
     }
 
-    /// The cost since, without the pacer's; and the number of allocations, if they are counted.
+    /// The cost since then, without the pacer's; and the number of allocations, if they are counted.
     fn end(self, pacer_cost: os::Usage) -> (os::Usage, Option<u64>) {
         let spent = os::usage().since(self.usage).without(pacer_cost);
         let allocations = allocations::counted().zip(self.allocations);

@@ -1,7 +1,7 @@
-//! Observations of a workload or a probe beside the measuring loop's: histograms and numbers by name.
+//! Observations made by a workload or a probe, in addition to the measuring loop's: named histograms and numbers.
 //!
-//! A sleep's overshoot, the lag of a probe, the memory of an idle task: results of their own, which no time around an
-//! operation holds. They are forgotten between warm-up and measurement like everything else.
+//! A sleep's overshoot, the lag of a probe, the memory of an idle task: results that the time around an operation
+//! cannot express. They are cleared between warm-up and measurement like everything else.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ pub struct Observed {
 struct Inner {
     times: BTreeMap<&'static str, LatencyRecorder>,
     numbers: BTreeMap<&'static str, Mean>,
-    /// Found out before the warm-up; never forgotten.
+    /// Determined before the warm-up; never cleared.
     contents: BTreeMap<String, String>,
 }
 
@@ -29,18 +29,18 @@ struct Mean {
 }
 
 impl Observed {
-    /// A time in ns, into the histogram called `name`: `timer_overshoot`.
+    /// Records a time in ns, in the histogram called `name`: `timer_overshoot`.
     pub fn time_ns(&self, name: &'static str, time_ns: u64) {
         let mut inner = self.lock();
         inner.times.entry(name).or_default().record_ns(time_ns);
     }
 
-    /// Times that somebody else took, into the histogram called `name`.
+    /// Adds times that were measured elsewhere to the histogram called `name`.
     pub fn times(&self, name: &'static str, times: &Latencies) {
         self.lock().times.entry(name).or_default().add(times);
     }
 
-    /// A number whose mean is to be kept; the unit ends its name: `idle_task_bytes`.
+    /// Records a number whose mean is kept; the unit ends its name: `idle_task_bytes`.
     pub fn number(&self, name: &'static str, value: f64) {
         let mut inner = self.lock();
         let mean = inner.numbers.entry(name).or_default();
@@ -48,13 +48,13 @@ impl Observed {
         mean.count += 1;
     }
 
-    /// The answer to a request that every operation repeats: two builds of a server that answer differently are told
-    /// from two that differ in speed only.
+    /// Records the answer to a request that every operation repeats, so that two builds of a server that answer
+    /// differently can be told apart from two that differ only in speed.
     pub fn content(&self, question: impl Into<String>, answer: impl Into<String>) {
         self.lock().contents.insert(question.into(), answer.into());
     }
 
-    /// Forgets what belongs to a phase: times and numbers.
+    /// Clears what belongs to a phase: times and numbers.
     pub(crate) fn clear(&self) {
         let mut inner = self.lock();
         inner.times.clear();

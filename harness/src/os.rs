@@ -1,8 +1,8 @@
-//! Everything that depends on the operating system: pinning, limits, what the process has cost so far, machine facts.
+//! Everything that depends on the operating system: pinning, limits, resource usage, machine facts.
 //!
 //! A fact that the system does not provide is `None`; an action that it cannot take is an "unsupported" error or does
-//! nothing, as each function says. No policy lives here. Linux's own parts are in `os/linux.rs`, their absence in
-//! `os/elsewhere.rs`.
+//! nothing, as documented for each function. No policy lives here. Linux's implementation is in `os/linux.rs`, that of
+//! other systems in `os/elsewhere.rs`.
 
 use std::hint::black_box;
 use std::io;
@@ -35,9 +35,10 @@ mod fitness_system;
 #[cfg(target_os = "linux")]
 mod proc_text;
 
-/// Pins the calling thread, and with it every thread it starts from now on, to `cpus`, by number.
+/// Pins the calling thread, and every thread it starts from now on, to `cpus`, by number.
 ///
-/// Pinning to no CPU at all, or to one that does not exist, is an error; so is pinning where the system cannot.
+/// Pinning to an empty set or to a CPU that does not exist is an error; so is pinning on a system that does not support
+/// it.
 pub fn pin_process(cpus: &[usize]) -> io::Result<()> {
     system::pin_process(cpus)
 }
@@ -54,9 +55,9 @@ pub struct Usage {
     pub cpu_user_ns: Option<u64>,
     /// System CPU time, in ns.
     pub cpu_system_ns: Option<u64>,
-    /// Times a thread gave up its CPU to wait.
+    /// Number of times a thread gave up its CPU to wait.
     pub voluntary_switches: Option<u64>,
-    /// Times a thread was made to give up its CPU.
+    /// Number of times a thread was forced to give up its CPU.
     pub involuntary_switches: Option<u64>,
     /// Page faults without I/O.
     pub minor_faults: Option<u64>,
@@ -64,7 +65,7 @@ pub struct Usage {
     pub major_faults: Option<u64>,
 }
 
-/// Resources used by the process, all its threads together.
+/// Resources used by all threads of the process together.
 pub fn usage() -> Usage {
     usage_of(UsageWho::RUSAGE_SELF)
 }
@@ -89,12 +90,12 @@ fn usage_of(who: UsageWho) -> Usage {
 }
 
 impl Usage {
-    /// The difference to `earlier`; unknown where either is.
+    /// The difference from `earlier`; unknown if either is unknown.
     pub fn since(self, earlier: Self) -> Self {
         self.combined(earlier, u64::checked_sub)
     }
 
-    /// The difference to a `part` of it; an unknown part counts as 0.
+    /// Subtracts a `part` of it; an unknown part counts as 0.
     pub fn without(self, part: Self) -> Self {
         let known = |field: Option<u64>| Some(field.unwrap_or(0));
         let part = Self {
@@ -125,16 +126,17 @@ fn time_val_ns(time: TimeVal) -> Option<u64> {
     u64::try_from(time.num_nanoseconds()).ok()
 }
 
-/// The highest resident memory of this program so far, in bytes.
+/// The peak resident memory of this program so far, in bytes.
 ///
-/// Not `ru_maxrss`: that one survives `exec`, so that a child starts with its parent's peak.
+/// Not `ru_maxrss`: that survives `exec`, so a child would start with its parent's peak.
 pub fn peak_rss_bytes() -> Option<u64> {
     system::peak_rss_bytes()
 }
 
-/// The memory of this process that is resident now, in bytes: heap, stacks and code, counted page by page.
+/// The current resident memory of this process, in bytes: heap, stacks and code, counted page by page.
 ///
-/// Not the `VmRSS` of `/proc/self/status`: its counters are kept per CPU or per thread, and lag by dozens of pages each.
+/// Not the `VmRSS` of `/proc/self/status`: its counters are kept per CPU or per thread, and lag by dozens of pages
+/// each.
 pub fn resident_bytes() -> Option<u64> {
     system::resident_bytes()
 }
@@ -167,29 +169,30 @@ pub fn set_timer_slack_ns(slack_ns: u64) -> bool {
 
 /// Has the kernel kill this process when the thread that started it ends.
 ///
-/// Call it before anything else. An error means that the parent is gone already. Does nothing on systems without it.
+/// Call it before anything else. An error means that the parent is already gone. Does nothing on systems without this
+/// feature.
 pub fn die_with_parent() -> io::Result<()> {
     system::die_with_parent()
 }
 
-/// Makes this process the parent of descendants whose own parent dies, in the place of init, so that their CPU time is
-/// counted where it belongs and they can be ended. Where the system cannot, nothing happens.
+/// Makes this process, instead of init, the parent of descendants whose own parent dies, so that their CPU time is
+/// counted as the run's and they can be ended. Does nothing if the system does not support it.
 pub fn adopt_orphans() {
     system::adopt_orphans();
 }
 
-/// Waits for adopted orphans that have ended. Children that this process has started itself are left alone, provided that
-/// each leads a process group.
+/// Reaps adopted orphans that have ended. Children that this process started itself are left alone, provided that each
+/// leads a process group.
 pub fn reap_orphans() {
     system::reap_orphans();
 }
 
-/// The children of this process, adopted ones too; none where the system does not tell.
+/// The children of this process, including adopted ones; empty if the system does not provide them.
 pub fn children() -> Vec<u32> {
     system::children()
 }
 
-/// Batches of clock reads, of which the fastest counts, and reads in each.
+/// Number of batches of clock reads, the fastest of which counts, and of reads per batch.
 const BATCHES: u32 = 20;
 const READS: u32 = 500;
 
@@ -205,7 +208,7 @@ pub fn clock_read_ns() -> f64 {
     (0..BATCHES).map(|_| batch()).fold(f64::INFINITY, f64::min)
 }
 
-/// CPUs of the machine that are online, whether this process may use them or not.
+/// Online CPUs of the machine, whether or not this process may use them.
 pub fn online_cpus() -> u32 {
     let allowed = || u32::try_from(allowed_cpus().len()).unwrap_or(u32::MAX);
     system::online_cpus().unwrap_or_else(allowed)
@@ -263,7 +266,7 @@ struct Facts {
 mod tests {
     use super::*;
 
-    /// Each test that changes its thread does so on a thread of its own, so that the others are left alone.
+    /// Runs `work` on its own thread, since tests that change thread settings must not affect the others.
     fn on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             scope
@@ -314,7 +317,7 @@ mod tests {
     #[test]
     fn resident_memory_comes_and_goes_with_what_was_touched() {
         const TOUCHED_BYTES: u64 = 256 << 20;
-        // More than all other tests of this process use together, and given back at once: too large for a heap.
+        // More than all other tests of this process use together, and freed at once: too large to come from the heap.
         let without = resident_bytes().expect("known");
         let touched = std::hint::black_box(vec![1_u8; TOUCHED_BYTES as usize]);
         let with = resident_bytes().expect("known");

@@ -1,8 +1,8 @@
-//! The pacer: releases arrivals when they are due, on a thread of its own, by a clock that is no runtime's timer.
+//! The pacer: releases arrivals when they are due, on its own thread and by its own clock.
 //!
-//! Runtimes' timers tick in milliseconds and burst; an arrival that waits for one would be the load generator's delay
-//! and look like the system's. The pacer sleeps towards the due time and, where it has a CPU to itself, spins through
-//! the last stretch. However late it is, every arrival keeps its due time, and how late the pacer was is recorded.
+//! Runtimes' timers tick in milliseconds and fire in bursts; if arrivals waited for one, the load generator's delay
+//! would look like the system's. The pacer sleeps until shortly before the due time and, if it has a CPU to itself,
+//! spins through the rest. However late it is, every arrival keeps its due time, and the pacer's error is recorded.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use photofinish_record::latency::{Latencies, LatencyRecorder};
 use photofinish_record::nanoseconds;
 use photofinish_record::schedule::Schedule;
 
-/// Before the due time, a pacer with a CPU to itself spins for this long: more than nearly every sleep overshoots (about
-/// 110 µs at its 99th percentile on virtual machines).
+/// Spinning time before the due time for a pacer with a CPU to itself: more than almost any sleep overshoots (about 110
+/// µs at the 99th percentile on virtual machines).
 const SPIN: Duration = Duration::from_micros(200);
 
-/// Sleeps are no longer than this, so that a round that was given up ends its pacer too.
+/// Sleeps are no longer than this, so that the pacer of an abandoned round ends too.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 
 /// A pacer's accuracy.
@@ -23,12 +23,12 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 pub(crate) struct Pace {
     /// Delay of each release, in ns.
     pub(crate) error: Latencies,
-    /// Arrivals that a session had begun with when the schedule ended.
+    /// Arrivals started before the schedule ended.
     pub(crate) started_in_time: u64,
 }
 
-/// Releases every arrival of `schedule` into `queue` when it is due, and returns at its `end`; or earlier, once `given_up`
-/// says so.
+/// Releases every arrival of `schedule` into `queue` when it is due, and returns at its `end`, or as soon as `given_up`
+/// returns true.
 pub(crate) fn pace(
     schedule: &Schedule,
     queue: &ArrivalQueue,
@@ -47,7 +47,7 @@ pub(crate) fn pace(
         }
         let now = Instant::now();
         let mut count = 0;
-        // All that are due by now, in one go: a pacer that was late must not be late again for each of them.
+        // Releases all arrivals due by now at once: a pacer that was late must not be late again for each of them.
         while let Some(due) = due_times.next_if(|due| *due <= now) {
             error.record_ns(nanoseconds(now - due));
             count += 1;
@@ -64,7 +64,7 @@ pub(crate) fn pace(
     }
 }
 
-/// Waits until `due`; whether it came to that.
+/// Waits until `due`. Returns false if the round was given up first.
 fn wait_until(due: Instant, alone: bool, given_up: &dyn Fn() -> bool) -> bool {
     let spin = if alone { SPIN } else { Duration::ZERO };
     loop {

@@ -1,7 +1,7 @@
 //! Recordings: the measuring loop's histograms and counts.
 //!
-//! Successes go into one histogram; failures are counted by kind, each kind in a histogram of its own, never mixed into
-//! the latency of successes. Wrong content is a failure and a violation of identity as well. Nothing is kept per
+//! Successes go into one histogram; failures are counted by kind, each kind in a separate histogram, never mixed into
+//! the latency of successes. Wrong content is both a failure and a violation of identity. Nothing is kept per
 //! operation, except in rounds that test the tool itself: memory stays flat however many there are.
 
 use std::collections::BTreeMap;
@@ -11,20 +11,20 @@ use photofinish_record::latency::{Latencies, LatencyRecorder};
 use photofinish_record::protocol::Audit;
 use photofinish_record::{Failures, OpenLoad};
 
-/// Operations of the warm-up are numbered from here, so that those of the measurement start from 0 under every runtime
-/// and get the same draws, however far its warm-up came.
+/// Warm-up operations are numbered from here, so that those of the measurement start from 0 under every runtime and get
+/// the same draws, however many operations the warm-up performed.
 pub const FIRST_WARMUP_OP: u64 = 1 << 48;
 
-/// Violations kept in words; the rest is only counted, under [`Failure::WRONG_CONTENT`].
+/// Maximum number of violations kept as text; the rest are only counted, under [`Failure::WRONG_CONTENT`].
 const MOST_VIOLATIONS: usize = 5;
 
 /// The operations of one phase, of one session or of many.
 #[derive(Debug)]
 pub struct Recording {
     service: LatencyRecorder,
-    /// Only under open load.
+    /// Present only under open load.
     arrivals: Option<ArrivalTimes>,
-    /// Each service time of a success, only where the tool itself is tested: nothing is kept per operation otherwise.
+    /// Service times of all successes, kept only when the tool itself is tested.
     samples: Option<Vec<u64>>,
     failures: BTreeMap<&'static str, FailureRecorder>,
     violations: Vec<String>,
@@ -45,7 +45,7 @@ pub struct ArrivalTimes {
 #[derive(Clone, Debug)]
 struct FailureRecorder {
     count: u64,
-    /// The first one, in words.
+    /// Description of the first one.
     example: String,
     service: LatencyRecorder,
 }
@@ -74,7 +74,7 @@ pub struct ArrivalNs {
 }
 
 impl Recording {
-    /// An empty one.
+    /// An empty recording.
     pub fn new() -> Self {
         Self {
             service: LatencyRecorder::new(),
@@ -93,7 +93,7 @@ impl Recording {
         }
     }
 
-    /// The same, also keeping the first service times one by one, in memory allocated now.
+    /// Makes it also keep the first service times individually, in memory allocated now.
     pub fn audited(self) -> Self {
         Self {
             samples: Some(Vec::with_capacity(Audit::MOST_SAMPLES)),
@@ -176,7 +176,7 @@ impl Recording {
             .extend(other.violations.iter().take(room).cloned());
     }
 
-    /// Empties it for the next phase, keeping its memory.
+    /// Clears it for the next phase, keeping its memory.
     pub fn clear(&mut self) {
         self.service.clear();
         if let Some(arrivals) = &mut self.arrivals {
@@ -199,7 +199,7 @@ impl Recording {
         self.failures.values().map(|failures| failures.count).sum()
     }
 
-    /// The first violations of identity, in words.
+    /// Descriptions of the first violations of identity.
     pub fn violations(&self) -> &[String] {
         &self.violations
     }
@@ -232,7 +232,7 @@ impl Recording {
         self.arrivals.take()
     }
 
-    /// Service times one by one, where they were kept.
+    /// Individual service times, if they were kept.
     pub fn take_samples(&mut self) -> Option<Vec<u64>> {
         self.samples.take()
     }
@@ -243,7 +243,7 @@ impl Recording {
     }
 }
 
-/// An operation as people are told of it.
+/// The name of an operation in messages.
 fn named(op: u64) -> String {
     match op.checked_sub(FIRST_WARMUP_OP) {
         Some(op) => format!("operation {op} of the warm-up"),

@@ -1,9 +1,9 @@
-//! The `Runtime` trait: the least an execution model must offer for every workload to run on it unchanged.
+//! The `Runtime` trait: the minimum that an execution model must offer for every workload to run on it unchanged.
 //!
 //! Every future is `Send`. Blocking runtimes implement the same `async fn`s with blocking calls: such a future is ready
-//! at its first poll, and the one-poll driver in `runtimes::blocking` runs it. Each runtime answers with what its own
-//! users would use. What it cannot do honestly it declares ([`Descriptor::cannot`]), so that the cell is reported as
-//! `unsupported` with the reason. The runtimes themselves are one file each in `runtimes`.
+//! at its first poll, and the one-poll driver in `runtimes::blocking` runs it. Each runtime implements an operation the
+//! way its own users would. It declares what it cannot do honestly ([`Descriptor::cannot`]), so that the cell is
+//! reported as `unsupported` with the reason. The runtimes themselves are one file each in `runtimes`.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -24,9 +24,9 @@ use crate::buffer::Buffer;
 pub struct Descriptor {
     /// Its name in the glossary: `tokio-current-thread`.
     pub name: &'static str,
-    /// One line: what a session is under it.
+    /// A session under this runtime, in one line.
     pub summary: &'static str,
-    /// A warning shown beside its name: `discontinued`.
+    /// A warning shown next to its name: `discontinued`.
     pub note: Option<&'static str>,
     /// Its way of running sessions.
     pub family: RuntimeFamily,
@@ -58,7 +58,7 @@ impl Descriptor {
     }
 }
 
-/// A need of some workloads beyond reading, writing and waiting.
+/// A requirement of some workloads beyond reading, writing and waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Capability {
     /// Two spawned parts make progress at the same time: producers and consumers, a server and its clients.
@@ -71,7 +71,7 @@ pub enum Capability {
 
 #[derive(Clone, Copy, Debug)]
 pub struct RuntimeConfig {
-    /// Threads that run sessions, where the runtime lets one choose.
+    /// Threads that run sessions, if the runtime lets the user choose.
     pub worker_threads: NonZeroU32,
 }
 
@@ -81,7 +81,7 @@ pub enum StartError {
     /// The machine lacks something that this runtime needs.
     #[error("{0}")]
     Unsupported(String),
-    /// The operating system refused something it should have granted.
+    /// The operating system refused a request that should have succeeded.
     #[error("cannot start the runtime's threads")]
     Threads(#[source] io::Error),
 }
@@ -94,10 +94,9 @@ pub struct Elapsed;
 /// A spawned part gave no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TaskError {
-    /// It panicked, with this message.
+    /// Panicked, with this message.
     #[error("panicked: {0}")]
     Panicked(String),
-    /// It was cancelled.
     #[error("cancelled")]
     Cancelled,
 }
@@ -107,10 +106,10 @@ pub enum TaskError {
 #[error("channel closed")]
 pub struct Closed;
 
-/// A boxed future: sessions are boxed once per phase, so that runtimes spawn one type of them.
+/// A boxed future: sessions are boxed once per phase, so that all spawned sessions have the same type.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// An execution model. Cheap to clone: a handle.
+/// An execution model. A handle, cheap to clone.
 pub trait Runtime: Clone + Send + Sync + 'static {
     /// A TCP connection.
     type Stream: Stream;
@@ -127,10 +126,10 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// A counting semaphore.
     type Semaphore: Semaphore;
 
-    /// Runs `future` to its end on the calling thread, driving the runtime where it needs driving.
+    /// Runs `future` to completion on the calling thread, driving the runtime if necessary.
     fn block_on<F: Future>(&self, future: F) -> F::Output;
 
-    /// Number of sessions that run when `asked` are requested: 1 under `sync`.
+    /// Number of sessions that run if `asked` are requested: 1 under `sync`.
     fn sessions(&self, asked: NonZeroU32) -> NonZeroU32 {
         asked
     }
@@ -143,16 +142,17 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         BTreeMap::new()
     }
 
-    /// Steps a session takes before it yields to the others on its thread; `None` if it never yields. `alone` is true if
-    /// no other session or probe wants a turn. Defaults to 128 steps, as tokio's own budget: an operation that never waits
-    /// never leaves the executor by itself, so one session would run the whole phase, and then the next one.
+    /// Steps a session takes before it yields to the others on its thread; `None` if it never yields. `alone` is true
+    /// if no other session or probe shares the executor. Defaults to 128 steps, like tokio's own budget: an operation
+    /// that never waits never returns to the executor by itself, so one session would run the whole phase, and then the
+    /// next one.
     fn steps_per_turn(&self, alone: bool) -> Option<NonZeroU32> {
         const STEPS: NonZeroU32 = NonZeroU32::new(128).unwrap();
         (!alone).then_some(STEPS)
     }
 
-    /// Runs all sessions to their ends, and returns what they resolve to in the same order. A session's execution model
-    /// (a thread, a task, an entry of a queue) is what tells runtimes apart; tasks are the default.
+    /// Runs all sessions to completion, and returns their results in the same order. The execution model of a session
+    /// (a thread, a task, a queue entry) is what distinguishes runtimes; a task is the default.
     fn run_sessions<T: Send + 'static>(
         &self,
         sessions: Vec<BoxFuture<'static, T>>,
@@ -160,7 +160,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         spawn_all(self, sessions)
     }
 
-    /// Yields to the other tasks of this thread. Does nothing under threads, which the system schedules.
+    /// Yields to the other tasks of this thread. Does nothing if sessions are threads, which the system schedules.
     fn give_way(&self) -> impl Future<Output = ()> + Send {
         yield_once()
     }
@@ -192,7 +192,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         mode: OpenMode,
     ) -> impl Future<Output = io::Result<Self::File>> + Send;
 
-    /// Reads a whole file into `contents`, replacing what was there.
+    /// Reads a whole file into `contents`, replacing any previous contents.
     fn read_file(
         &self,
         path: &Path,
@@ -205,7 +205,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Returns no earlier than `due`.
     fn sleep_until(&self, due: Instant) -> impl Future<Output = ()> + Send;
 
-    /// Runs `future` for at most `limit`; beyond it the future is dropped where it waits, and its cleanup runs.
+    /// Runs `future` for at most `limit`; after that the future is dropped at its current await, and its cleanup runs.
     fn timeout<F>(
         &self,
         limit: Duration,
@@ -221,7 +221,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         F: Future + Send + 'static,
         F::Output: Send + 'static;
 
-    /// Runs blocking `work` on a thread where it delays no session.
+    /// Runs blocking `work` on a thread on which it does not delay any session.
     fn offload<T, W>(&self, work: W) -> impl Future<Output = Result<T, TaskError>> + Send
     where
         T: Send + 'static,
@@ -255,13 +255,12 @@ pub(crate) async fn spawn_all<R: Runtime, T: Send + 'static>(
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// Another step.
     Continue,
     /// Nothing more.
     Finished,
 }
 
-/// Something that is stepped until it is finished: one session of the measuring loop, one operation a step.
+/// Something that is stepped until it is finished: a session of the measuring loop, one operation per step.
 pub trait Session: Send + 'static {
     /// One step.
     fn step(&mut self) -> impl Future<Output = Flow> + Send;
@@ -276,14 +275,14 @@ pub async fn run_session<S: Session>(mut session: S, steps_per_turn: Option<NonZ
                 return session;
             }
         }
-        // A session that waited has yielded already; once more would be time lost between operations.
+        // A session that waited has already yielded; yielding again would only lose time between operations.
         if !waited && steps_per_turn.is_some() {
             yield_once().await;
         }
     }
 }
 
-/// Pending once: lets the executor run something else.
+/// Pending once, so that the executor can run something else.
 fn yield_once() -> impl Future<Output = ()> + Send {
     let mut yielded = false;
     poll_fn(move |context| {
@@ -309,10 +308,10 @@ async fn noticing_waits<F: Future>(future: F, waited: &mut bool) -> F::Output {
 
 /// A TCP connection. Dropping it closes it.
 pub trait Stream: Send + 'static {
-    /// Reads what is there into the buffer's spare room; 0 at the end of input.
+    /// Reads available bytes into the buffer's spare room; returns 0 at the end of input.
     fn read(&mut self, buffer: &mut Buffer) -> impl Future<Output = io::Result<usize>> + Send;
 
-    /// Writes all of `bytes`. A completion runtime may take the vector meanwhile; it is back, unchanged, at the end.
+    /// Writes all of `bytes`. A completion runtime may take the vector temporarily; it is back, unchanged, on return.
     fn write_all(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send;
 }
 
@@ -329,15 +328,15 @@ pub trait Listener<S: Stream>: Send + 'static {
 pub enum OpenMode {
     /// For reading; it must exist.
     Read,
-    /// For writing from its start; made or emptied.
+    /// For writing from its start; created or truncated.
     Create,
-    /// For writing at its end; made where missing.
+    /// For writing at its end; created if missing.
     Append,
 }
 
 /// An open file. Dropping it closes it.
 pub trait File: Send + 'static {
-    /// Fills `bytes` with exactly `length` bytes from `offset` on, replacing what was there.
+    /// Fills `bytes` with exactly `length` bytes from `offset`, replacing any previous contents.
     fn read_at(
         &mut self,
         offset: u64,
@@ -345,7 +344,7 @@ pub trait File: Send + 'static {
         bytes: &mut Vec<u8>,
     ) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Writes all of `bytes` at the file's position, handed to the operating system when this returns.
+    /// Writes all of `bytes` at the file's position; the operating system has them when this returns.
     fn write_all(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Returns once contents and metadata are on the device.
@@ -357,9 +356,9 @@ pub trait Task<T>: Send + 'static {
     /// Waits for its result.
     fn join(self) -> impl Future<Output = Result<T, TaskError>> + Send;
 
-    /// Stops it at its next await point, and returns once its cleanup has run; `Some` if it had finished before. One that
-    /// is running at that moment on another thread may still finish, with its result dropped (`async-task` does so). Only
-    /// for runtimes that have [`Capability::Cancellation`].
+    /// Stops it at its next await point, and returns once its cleanup has run; `Some` if it had already finished. A
+    /// task that is running on another thread at that moment may still finish, with its result dropped (`async-task`
+    /// does so). Only for runtimes that have [`Capability::Cancellation`].
     fn cancel(self) -> impl Future<Output = Option<T>> + Send;
 }
 

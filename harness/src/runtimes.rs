@@ -1,8 +1,8 @@
-//! The runtimes under comparison: one file each, and the list in which they meet.
+//! The runtimes under comparison: one file each, and the list of all of them.
 //!
-//! A new runtime is one file (its `DESCRIPTOR` and its `start`) and one line in the list below; joining the list joins
-//! the conformance suite in `tests/conformance`. [`with_runtime`] is how a name becomes a type: the visitor is
-//! compiled once for each runtime, so that the same source runs under all of them.
+//! A new runtime is one file (its `DESCRIPTOR` and its `start`) and one line in the list below; a runtime in the list
+//! is also run by the conformance suite in `tests/conformance`. [`with_runtime`] turns a name into a type: the visitor
+//! is compiled once for each runtime, so that the same source runs under all of them.
 
 mod async_std;
 mod blocking;
@@ -32,7 +32,7 @@ pub enum SelectError {
     /// No runtime of this name is built in.
     #[error("no runtime is called `{0}`")]
     Unknown(String),
-    /// It did not start.
+    /// The runtime did not start.
     #[error(transparent)]
     Start(#[from] StartError),
 }
@@ -71,7 +71,7 @@ runtimes![
     compio,
 ];
 
-/// The runtime called `name`, if this build has it.
+/// The descriptor of the runtime `name`, if this build includes it.
 pub fn descriptor(name: &str) -> Option<&'static Descriptor> {
     DESCRIPTORS
         .iter()

@@ -1,6 +1,6 @@
-//! Counting what a workload sends and receives, to be compared with the server's own count.
+//! Counts what a workload sends and receives, for comparison with the server's own counts.
 //!
-//! One counter per target and process, of relaxed atomics: it is touched once per exchange, by whichever session.
+//! One counter per target and process, made of relaxed atomics: it is updated once per exchange, by any session.
 //! Workloads share it through [`crate::workload::Env`].
 
 use std::sync::Arc;
@@ -26,12 +26,12 @@ struct Totals {
 }
 
 impl TrafficCounter {
-    /// A connection was opened.
+    /// Counts a connection.
     pub fn connected(&self) {
         self.totals.connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Bytes were written to a socket.
+    /// Counts bytes written to a socket.
     #[inline]
     pub fn wrote(&self, bytes: usize) {
         self.totals
@@ -39,7 +39,7 @@ impl TrafficCounter {
             .fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Bytes were read from a socket.
+    /// Counts bytes read from a socket.
     #[inline]
     pub fn read(&self, bytes: usize) {
         self.totals
@@ -47,25 +47,25 @@ impl TrafficCounter {
             .fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// A request was answered completely.
+    /// Counts a completely answered request.
     #[inline]
     pub fn answered(&self) {
         self.totals.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An exchange was begun whose end will not be seen: given up, or broken on the way.
+    /// Counts an exchange that was started but whose end will not be seen: abandoned, or broken.
     pub fn abandoned(&self) {
         self.totals.abandoned.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A connection was given up while it was being opened.
+    /// Counts a connection that was abandoned while it was being opened.
     pub fn abandoned_connection(&self) {
         self.totals
             .abandoned_connections
             .fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A transaction of a database ended.
+    /// Counts a completed database transaction.
     #[inline]
     pub fn ended_transaction(&self) {
         self.totals.transactions.fetch_add(1, Ordering::Relaxed);

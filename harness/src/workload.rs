@@ -1,8 +1,9 @@
 //! The `Workload` trait: one operation, written once for all runtimes.
 //!
-//! A workload is made from its parameters, opens sessions (connections, buffers, state) before the clock starts, and
-//! performs operations on them. It neither stamps time nor counts operations: the measuring loop in `measure` does both
-//! around [`Workload::operate`], the same for every runtime. Failures of the system under test are values, by kind.
+//! A workload is constructed from its parameters, opens sessions (connections, buffers, state) before the clock starts,
+//! and performs operations on them. It neither stamps time nor counts operations: the measuring loop in `measure` does
+//! both around [`Workload::operate`], the same for every runtime. Failures of the system under test are values, by
+//! kind.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -39,9 +40,9 @@ pub struct About {
 /// One operation and the life of a round around it, for every runtime.
 ///
 /// A round is [`new`](Self::new), [`prepare`](Self::prepare), [`open`](Self::open) for each session, then
-/// [`operate`](Self::operate) again and again, [`close`](Self::close) for each session, [`finish`](Self::finish). A
-/// workload whose sessions share nothing writes [`nothing_shared!`](crate::nothing_shared), one whose sessions keep no
-/// state [`no_session!`](crate::no_session).
+/// [`operate`](Self::operate) repeatedly, [`close`](Self::close) for each session, [`finish`](Self::finish). A workload
+/// whose sessions share nothing writes [`nothing_shared!`](crate::nothing_shared), one whose sessions keep no state
+/// [`no_session!`](crate::no_session).
 pub trait Workload: Send + Sync + Sized + 'static {
     /// Name, class and needs.
     const ABOUT: About;
@@ -52,7 +53,7 @@ pub trait Workload: Send + Sync + Sized + 'static {
     /// One concurrent client: its connections, buffers and state.
     type Session<R: Runtime>: Send + 'static;
 
-    /// Checks what the types cannot, before anything runs.
+    /// Checks before anything runs what the types cannot check.
     fn new(params: Self::Params, unit: Duration) -> Result<Self, ParamError>;
 
     /// Capabilities required of a runtime with these parameters; [`About::needs`] unless a parameter asks for more.
@@ -73,7 +74,7 @@ pub trait Workload: Send + Sync + Sized + 'static {
         index: u32,
     ) -> impl Future<Output = Result<Self::Session<R>, Failure>> + Send;
 
-    /// Performs operation number `op`. A session whose connection broke reconnects here, at the next operation.
+    /// Performs operation number `op`. A session whose connection has broken reconnects here, in the next operation.
     fn operate<R: Runtime>(
         &self,
         env: &Env<R, Self::Shared<R>>,
@@ -81,7 +82,7 @@ pub trait Workload: Send + Sync + Sized + 'static {
         op: u64,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Closes a session after the clock has stopped, saying goodbye to servers that expect it.
+    /// Closes a session after the clock has stopped, with a proper goodbye for servers that expect it.
     fn close<R: Runtime>(
         &self,
         env: &Env<R, Self::Shared<R>>,
@@ -91,13 +92,13 @@ pub trait Workload: Send + Sync + Sized + 'static {
         async { drop(session) }
     }
 
-    /// Expectations over the whole round that its totals violate, as sentences.
+    /// Descriptions of the expectations over the whole round that its totals violate.
     fn violations(&self, totals: &Totals) -> Vec<String> {
         let _ = totals;
         Vec::new()
     }
 
-    /// Cleans up once per round, after all sessions are closed; returns violated expectations that take I/O to find.
+    /// Cleans up once per round, after all sessions are closed; returns violated expectations that only I/O can detect.
     fn finish<R: Runtime>(
         &self,
         env: &Env<R, Self::Shared<R>>,
@@ -107,8 +108,8 @@ pub trait Workload: Send + Sync + Sized + 'static {
         async { Ok(Vec::new()) }
     }
 
-    /// Removes from servers what [`prepare`](Self::prepare) put there, after a round that failed on its way to
-    /// [`finish`](Self::finish) or in it.
+    /// Removes from servers what [`prepare`](Self::prepare) put there, after a round that failed before or during
+    /// [`finish`](Self::finish).
     fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) -> impl Future<Output = ()> + Send {
         let _ = env;
         async {}
@@ -204,14 +205,14 @@ impl<R, S> Deref for Env<R, S> {
     }
 }
 
-/// The part of the environment that is the same whatever a workload shares.
+/// The part of the environment that does not depend on what a workload shares.
 #[derive(Debug)]
 pub struct RoundEnv<R> {
     /// The runtime under test.
     pub runtime: R,
     /// The seed of every draw.
     pub seed: u64,
-    /// Sessions requested; `sync` runs one all the same.
+    /// Requested number of sessions; `sync` runs only one.
     pub concurrency: u32,
     /// Address of each target, by name.
     pub targets: BTreeMap<String, TargetAddress>,
@@ -219,7 +220,7 @@ pub struct RoundEnv<R> {
     pub work_dir: PathBuf,
     /// Counters of the traffic over sockets, by target name; compared with the servers' own counts.
     pub traffic: BTreeMap<String, TrafficCounter>,
-    /// Values that the workload observes itself, beside the times of its operations.
+    /// Values that the workload observes itself, in addition to the times of its operations.
     pub observed: Observed,
 }
 
@@ -227,7 +228,7 @@ pub struct RoundEnv<R> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ParamError {
-    /// The parameter's name, dotted where nested.
+    /// The parameter's name, dotted if nested.
     pub param: String,
     /// The error and a valid value.
     pub message: String,
@@ -239,7 +240,7 @@ pub struct ParamError {
 pub struct Failure {
     /// Its kind, under which it is counted: one of the constants below or a protocol's own (`status`, `23505`).
     pub kind: &'static str,
-    /// Description without secrets.
+    /// Description, free of secrets.
     pub detail: String,
 }
 
@@ -258,9 +259,9 @@ impl Failure {
     pub const PORTS: &'static str = Failures::PORTS;
     /// An answer with a status that means failure.
     pub const STATUS: &'static str = "status";
-    /// A complete answer with the wrong content: breaks identity, whatever the error budget.
+    /// A complete answer with the wrong content: violates identity, regardless of the error budget.
     pub const WRONG_CONTENT: &'static str = "wrong-content";
-    /// The workload needs particular paths of a server, and does not know them.
+    /// The workload needs certain paths of a server, and does not know them.
     pub const PATHS: &'static str = "paths";
     /// A spawned part panicked.
     pub const PANIC: &'static str = "panic";

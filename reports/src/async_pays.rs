@@ -1,9 +1,9 @@
-//! Where does asynchronous code pay? Its best runtime against sequential code and against threads, scenario by scenario.
+//! Answers where asynchronous code pays: its best runtime against sequential code and against threads, by scenario.
 //!
-//! Each closed load under which all three families were measured is a row: the throughput of the best async runtime as a
-//! ratio to the others (pairs within blocks, with a verdict), and its cost in CPU and memory as ratios to threads. "Best"
-//! is chosen by the same rounds that the ratio is made of, which flatters it a little where several are nearly equal.
-//! Whether the work waits, and for what, is what decides: so rows are sorted by class.
+//! Each closed load under which all three families were measured is a row: the throughput of the best async runtime as
+//! a ratio to the others (pairs within blocks, with a verdict), and its cost in CPU and memory as ratios to threads.
+//! "Best" is chosen from the same rounds that the ratio is computed from, which flatters it a little if several
+//! runtimes are nearly equal. The deciding factor is whether the work waits, and for what, so rows are sorted by class.
 
 use photofinish_record::RuntimeFamily;
 use photofinish_record::load::Load;
@@ -31,7 +31,8 @@ pub const SUITE: &str = "where-async-pays";
 pub struct Answer {
     /// The runtimes that the best async one is compared with: sequential code, then a thread per session.
     pub references: [String; 2],
-    /// Classes together, in the plan's order; empty unless the suite asks the question and a load has all three families.
+    /// Rows grouped by class, in the plan's order; empty unless the suite asks the question and a load has all three
+    /// families.
     pub rows: Vec<Row>,
 }
 
@@ -40,7 +41,7 @@ pub struct Answer {
 pub struct Row {
     pub class: String,
     pub scenario: String,
-    /// Sessions in flight.
+    /// Number of concurrent sessions.
     pub concurrency: u32,
     /// The async runtime with the highest throughput.
     pub best: String,
@@ -48,14 +49,14 @@ pub struct Row {
     pub vs_threads: Ratios,
 }
 
-/// The best async runtime's numbers over those of another one.
+/// The best async runtime's numbers relative to those of another runtime.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ratios {
     /// Throughput, from pairs within blocks; above 1, async is faster.
     pub speed: Option<Comparison>,
-    /// CPU time per operation, of the medians; below 1, async needs less.
+    /// Ratio of the medians of CPU time per operation; below 1, async needs less.
     pub cpu: Option<f64>,
-    /// Peak memory, of the medians; below 1, async needs less.
+    /// Ratio of the medians of peak memory; below 1, async needs less.
     pub memory: Option<f64>,
 }
 
@@ -173,7 +174,7 @@ fn ratio(share: Option<f64>) -> String {
     share.map_or("n/a".to_owned(), units::ratio)
 }
 
-/// The ratio of the medians; `None` where either is unknown or 0.
+/// The ratio of the medians; `None` if either is unknown or 0.
 fn share(cell: &CellSummary, of: &CellSummary, metric: &str) -> Option<f64> {
     let value = |cell: &CellSummary| cell.metric(metric).map(|metric| metric.median);
     let (own, other) = (value(cell)?, value(of)?);

@@ -1,7 +1,7 @@
 //! Charts: one file each, one line each in [`CHARTS`].
 //!
 //! A chart is a pure function from a record to a drawing, which the page shows as SVG and [`Chart::png`] paints. To add
-//! one, write its file and its line; the conformance tests draw every fixture record with all that are listed. Next:
+//! one, write its file and its line; the conformance tests draw every listed chart for every fixture record. Next:
 //! `drawing` for the shapes, `rows` and `curves` for the two layouts that the charts share.
 
 mod concurrency;
@@ -37,7 +37,7 @@ use crate::{describe, metrics};
 
 use drawing::Drawing;
 
-/// Every chart, in the order in which a page shows them.
+/// Every chart, in page order.
 pub static CHARTS: &[&Kind] = &[
     &where_async_pays::SPEED,
     &where_async_pays::CPU,
@@ -54,13 +54,13 @@ pub static CHARTS: &[&Kind] = &[
 /// A kind of chart.
 #[derive(Debug)]
 pub struct Kind {
-    /// The end of its files' names.
+    /// The suffix of its file names.
     pub name: &'static str,
     pub title: &'static str,
     draw: Chartable,
 }
 
-/// The part of a record that a chart shows, with its function; `None` where there is nothing to draw.
+/// The part of a record that a chart shows, with its function; `None` if there is nothing to draw.
 #[derive(Debug)]
 enum Chartable {
     /// One scenario under one load.
@@ -83,7 +83,7 @@ pub struct Chart {
     pub load: Option<Load>,
     /// The side of a gate.
     pub arm: Option<Arm>,
-    /// A whole SVG document that refers to nothing outside.
+    /// A complete SVG document without external references.
     pub svg: String,
     drawing: Drawing,
 }
@@ -100,7 +100,7 @@ struct Source<'a> {
     report: &'a Report<'a>,
 }
 
-/// Every chart of a report: those of the whole, then in the order of its scenarios and loads.
+/// Every chart of a report: first those over the whole run, then in the order of its scenarios and loads.
 pub fn charts(report: &Report<'_>) -> Vec<Chart> {
     let source = Source { report };
     let groups = report.summary.groups();

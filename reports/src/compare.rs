@@ -1,8 +1,8 @@
-//! Two records side by side: what became faster or slower, and what else differs between them.
+//! Compares two records: the changes in speed, and all other differences between them.
 //!
-//! The rounds of two records were measured at different times, so they are compared as two groups (exact rank-sum intervals)
-//! and never pair by pair. Cells with different work are refused, with the reason. Two arms of one run are the business of
-//! `report/gate.rs`.
+//! The rounds of two records were measured at different times, so they are compared as two groups (exact rank-sum
+//! intervals) and never pair by pair. Cells with different work are not compared, and the reason is given.
+//! `report/gate.rs` compares the two arms of one run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -215,7 +215,7 @@ fn compared_metrics(sides: [(&Rounds<'_>, usize); 2]) -> BTreeMap<String, Compar
         .collect()
 }
 
-/// The base's cell with the same work as a cell of the head, or the reason why there is none.
+/// The base's cell with the same work as a cell of the head, or the reason that there is none.
 pub(crate) fn matching(base: &Plan, head: &Plan, index: usize) -> Result<usize, String> {
     let cell = &head.cells[index];
     let partner = own_cells(base)
@@ -289,7 +289,7 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// Reasons why a difference may be one of circumstances.
+/// Reasons a difference may be due to circumstances.
 fn cautions(base: &Record, head: &Record) -> Vec<String> {
     let circumstances = if !machine_differences(base, head).is_empty() {
         "measured on different machines, which differ by more than most changes do: take verdicts as advice"
@@ -310,7 +310,7 @@ fn cautions(base: &Record, head: &Record) -> Vec<String> {
     cautions
 }
 
-/// Everything that differs and is not a result.
+/// All differences that are not results.
 fn differences(base: &Record, head: &Record) -> Vec<Difference> {
     let tool = |record: &Record| {
         format!(

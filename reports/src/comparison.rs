@@ -1,7 +1,7 @@
 //! Comparison of two cells by one metric, block by block.
 //!
-//! The rule decides (`rule`); added here is what only cells know: the measuring loop's own time, which widens the margin,
-//! and operations that had not ended, which make a value a lower bound.
+//! The rule decides (`rule`); this module adds what only cells know: the measuring loop's overhead, which widens the
+//! margin, and operations that had not ended, which make a value a lower bound.
 
 use crate::describe;
 use crate::metrics::{Metric, Overhead};
@@ -17,7 +17,7 @@ pub(crate) struct CellPair {
     pub(crate) reference: usize,
 }
 
-/// Compares a cell with its reference; `None` where no block has the metric of both, or a round of either has too few
+/// Compares a cell with its reference; `None` if no block has the metric for both, or if a round of either has too few
 /// samples for it.
 pub(crate) fn compare(rounds: &Rounds<'_>, metric: &Metric, pair: CellPair) -> Option<Comparison> {
     let CellPair { cell, reference } = pair;
@@ -65,7 +65,7 @@ pub(crate) fn compare(rounds: &Rounds<'_>, metric: &Metric, pair: CellPair) -> O
     })
 }
 
-/// True if a verdict holds although a side is a lower bound: the truth can only be worse for that side.
+/// True if a verdict holds although one side is a lower bound: its true value can only be worse.
 fn survives(verdict: Verdict, [cell_is_bound, reference_is_bound]: [bool; 2]) -> bool {
     match (cell_is_bound, reference_is_bound) {
         (false, false) => true,
@@ -75,8 +75,8 @@ fn survives(verdict: Verdict, [cell_is_bound, reference_is_bound]: [bool; 2]) ->
     }
 }
 
-/// The measuring loop's time as a share of the lesser of the two medians: |a − b| < loop is the same as
-/// max(a, b) / min(a, b) < 1 + loop / min(a, b). The greater of the two runtimes' loops counts.
+/// The measuring loop's overhead as a share of the smaller of the two medians: |a − b| < loop is the same as max(a, b)
+/// / min(a, b) < 1 + loop / min(a, b). The larger overhead of the two runtimes counts.
 fn overhead_share(
     rounds: &Rounds<'_>,
     metric: &Metric,

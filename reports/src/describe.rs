@@ -1,7 +1,7 @@
-//! Descriptions: the phrases and sentences that tables, charts, the page and the JSON documents share.
+//! Descriptions: the phrases and sentences shared by tables, charts, the page and the JSON documents.
 //!
-//! Words only: layout is the business of each output, decisions are made in `rule` and `report`, and numbers are printed
-//! by `units`. Each subject has a file below this one; here are counts, times, and sentences about the whole run.
+//! Only words: each output does its own layout, `rule` and `report` make decisions, and `units` prints numbers. Each
+//! subject has a file in the directory of this module; this one has counts, times, and sentences about the whole run.
 
 mod cells;
 mod gate;
@@ -30,7 +30,7 @@ pub use verdicts::{
 
 use photofinish_record::Completion;
 
-/// A time of day for people: `2026-11-20 18:27:43 UTC`; anything but RFC 3339 stays as it is.
+/// A human-readable time of day: `2026-11-20 18:27:43 UTC`; anything but RFC 3339 is left unchanged.
 pub fn time(rfc3339: &str) -> String {
     let time: Result<jiff::Timestamp, _> = rfc3339.parse();
     time.map_or_else(
@@ -59,7 +59,7 @@ pub fn were(count: usize, noun: &str) -> String {
     format!("{} {verb}", plural(count, noun))
 }
 
-/// A list of which the first is shown and the others are counted: `a timeout (and 2 more)`.
+/// A list whose first item is shown and whose others are counted: `a timeout (and 2 more)`.
 pub fn first_and_more(first: &str, others: usize) -> String {
     match others {
         0 => first.to_owned(),
@@ -67,7 +67,7 @@ pub fn first_and_more(first: &str, others: usize) -> String {
     }
 }
 
-/// The range of some values as printed: `2.1%`, `1.4% to 3%`; `None` of nothing.
+/// The printed range of some values: `2.1%`, `1.4% to 3%`; `None` if there are none.
 fn range(values: impl Iterator<Item = f64> + Clone, print: fn(f64) -> String) -> Option<String> {
     let least = print(values.clone().reduce(f64::min)?);
     let most = print(values.reduce(f64::max)?);
@@ -78,7 +78,7 @@ fn range(values: impl Iterator<Item = f64> + Clone, print: fn(f64) -> String) ->
     })
 }
 
-/// The reason why a run is incomplete; `None` if it is complete.
+/// The reason a run is incomplete; `None` if it is complete.
 pub fn incomplete(completion: &Completion) -> Option<String> {
     match completion {
         Completion::Complete => None,

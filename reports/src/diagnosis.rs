@@ -1,7 +1,7 @@
-//! The diagnosis of a machine by `doctor`, for programs and for people.
+//! The diagnosis of a machine by `doctor`, as JSON and as text.
 //!
-//! Findings come with their levels, and the measurement of sameness as a [`Resolution`]; here they are sorted, the worst
-//! first, and rendered as text. Exit codes are the CLI's business.
+//! Findings come with their levels, and the measurement of sameness as a [`Resolution`]; here they are sorted, worst
+//! first, and rendered as text. The CLI decides on exit codes.
 
 use photofinish_record::machine::Machine;
 use photofinish_record::{Finding, FindingLevel, is_fit};
@@ -15,7 +15,7 @@ use crate::{describe, units};
 /// Name and version of the diagnosis's format.
 pub const DIAGNOSIS_SCHEMA: &str = "photofinish-diagnosis/1";
 
-/// The levels in the order in which they are read.
+/// The levels in report order.
 pub const LEVELS: [FindingLevel; 4] = [
     FindingLevel::Bad,
     FindingLevel::Caution,
@@ -37,7 +37,7 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Puts findings together with what was measured, which becomes a finding too.
+    /// Combines findings with the measured resolution, which becomes a finding too.
     pub fn of(
         machine: Machine,
         mut findings: Vec<Finding>,
@@ -53,7 +53,7 @@ impl Diagnosis {
         }
     }
 
-    /// As text for people.
+    /// Renders it as text.
     pub fn render(&self, style: Style) -> String {
         let mut text = Text::new(style);
         text.paragraph(Tone::Strong, &describe::machine(&self.machine));
@@ -107,7 +107,7 @@ pub(crate) fn in_short(findings: &[Finding]) -> String {
     }
 }
 
-/// The column of the sentences, behind the names of the checks.
+/// The column at which sentences start, after the names of the checks.
 const SENTENCES: usize = 18;
 
 fn group(text: &mut Text, level: FindingLevel, findings: &[&Finding]) {

@@ -1,7 +1,7 @@
 //! Export formats: one file each, and one line in [`FORMATS`] for runs, gates, or both.
 //!
-//! A format is a pure function from a report to named files; the CLI writes them, or prints a single one. To add one, write
-//! its file and its line; the conformance tests render every fixture through whatever is listed.
+//! A format is a pure function from a report to named files; the CLI writes them, or prints a single one. To add one,
+//! write its file and its line; the conformance tests render every fixture in every listed format.
 
 mod annotations;
 mod benchmarks;
@@ -28,7 +28,7 @@ use crate::gate::GateReport;
 use crate::metrics::response;
 use crate::report::Report;
 
-/// Every format, in the order in which they are offered.
+/// Every format, in display order.
 pub static FORMATS: &[&Format] = &[
     &json::RUN,
     &csv::RUN,
@@ -46,14 +46,14 @@ pub static FORMATS: &[&Format] = &[
     &junit::GATE,
 ];
 
-/// An export format. A run and a gate may have formats of one name.
+/// An export format. A run format and a gate format may have the same name.
 #[derive(Debug)]
 pub struct Format {
     /// The name that users type.
     pub name: &'static str,
-    /// The end of its files' names, without the dot.
+    /// The extension of its files, without the dot.
     pub extension: &'static str,
-    /// One line for people.
+    /// A one-line description.
     pub summary: &'static str,
     pub render: Render,
 }
@@ -68,7 +68,7 @@ pub enum Render {
 /// A file to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Without folders.
+    /// Name without directories.
     pub name: String,
     pub bytes: Vec<u8>,
 }
@@ -89,7 +89,7 @@ impl File {
     }
 }
 
-/// The reason why a report could not be exported.
+/// Reasons a report could not be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("there is no such format: `{0}`")]
@@ -100,7 +100,7 @@ pub enum Error {
         started_utc: String,
         source: jiff::Error,
     },
-    /// A number that JSON cannot hold.
+    /// A number that JSON cannot represent.
     #[error("the summary is not JSON")]
     Json(#[from] serde_json::Error),
 }
@@ -117,7 +117,7 @@ pub fn of_gates() -> impl Iterator<Item = &'static Format> {
     formats.filter(|format| matches!(format.render, Render::Gate(_)))
 }
 
-/// Renders a run in the format of that name.
+/// Renders a run in the format called `name`.
 pub fn export(name: &str, report: &Report<'_>) -> Result<Vec<File>, Error> {
     let render = of_runs().find(|format| format.name == name);
     match render.map(|format| format.render) {
@@ -126,7 +126,7 @@ pub fn export(name: &str, report: &Report<'_>) -> Result<Vec<File>, Error> {
     }
 }
 
-/// Renders a gate in the format of that name.
+/// Renders a gate in the format called `name`.
 pub fn export_gate(name: &str, report: &GateReport) -> Result<File, Error> {
     let render = of_gates().find(|format| format.name == name);
     match render.map(|format| format.render) {
@@ -135,11 +135,11 @@ pub fn export_gate(name: &str, report: &GateReport) -> Result<File, Error> {
     }
 }
 
-/// A kind of time with a histogram in each round.
+/// A kind of time for which each round has a histogram.
 struct Times {
-    /// The end of its name; empty of service time, which every round has.
+    /// The suffix of its name; empty for service time, which every round has.
     ending: &'static str,
-    /// `None` where the round has none, since its load was closed.
+    /// `None` if the round has none because its load was closed.
     of: for<'a> fn(&'a Measurement) -> Option<Cow<'a, Latencies>>,
 }
 

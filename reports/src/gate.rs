@@ -1,7 +1,7 @@
-//! The report of a gate: whether the head may take the place of the base.
+//! The report of a gate: the verdict on whether the head may replace the base.
 //!
-//! The types here are the JSON document; for each term and cell one [`Check`], over all of them one verdict. What terms mean
-//! is in `gate/terms.rs`, how they are decided in `report/gate.rs`, and their words in `describe`.
+//! The types here are the JSON document: one [`Check`] for each term and cell, and one verdict over all of them.
+//! `gate/terms.rs` defines the meaning of terms, `report/gate.rs` decides them, and `describe` puts them into words.
 
 pub mod terms;
 
@@ -128,7 +128,7 @@ impl Interval {
         }
     }
 
-    /// A slowdown as a share, of one as a ratio.
+    /// Converts a slowdown from a ratio to a share.
     pub(crate) fn of_slowdown(bounds: Bounds) -> Self {
         Self {
             estimate: bounds.value - 1.0,
@@ -146,7 +146,7 @@ pub struct NotAGate {
 }
 
 impl GateReport {
-    /// True if the verdicts of the checks may be believed: not on a busy machine, nor of arms with different work.
+    /// True if the verdicts of the checks can be trusted: not on a busy machine, nor if the arms did different work.
     pub(crate) fn checks_are_valid(&self) -> bool {
         !matches!(self.verdict, GateVerdict::Unfit | GateVerdict::Wrong)
     }

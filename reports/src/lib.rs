@@ -1,9 +1,9 @@
-//! Reports: pure functions from a record to what people and programs read.
+//! Reports: pure functions from a record to output for people and programs.
 //!
 //! No clock, no socket, no runtime, no file: functions take a [`Record`](photofinish_record::Record) and return text or
-//! bytes, which the CLI writes. First the reading of rounds ([`rounds`], [`metrics`]) and the rule by which numbers decide
-//! ([`rule`], [`statistics`]), then the documents and their words, then [`report`], which computes everything once, and
-//! the renderings of it.
+//! bytes, which the CLI writes. First come the reading of rounds ([`rounds`], [`metrics`]) and the rule by which
+//! numbers decide ([`rule`], [`statistics`]), then the documents and their words, then [`report`], which computes
+//! everything once, and finally its renderings.
 
 pub mod metrics;
 pub mod rounds;

@@ -1,8 +1,8 @@
-//! Metrics: every number that a round has, in one list, [`METRICS`].
+//! Metrics: every number of a round, in one list, [`METRICS`].
 //!
-//! A new one is a line there: its name closed by the unit, how it is read from a round, and, where runtimes are compared
-//! by it, which way is better. Observations of a workload or a probe join under the names they were given. Medians over
-//! rounds are taken in `report`; the meaning of a difference is decided in `rule`.
+//! A new metric is one line there: its name ending in the unit, how to read it from a round, and, if runtimes are
+//! compared by it, which direction is better. Observations of a workload or a probe are added under their own names.
+//! `report` takes medians over rounds; `rule` decides what a difference means.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -15,10 +15,10 @@ use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad};
 pub const THROUGHPUT: &str = "throughput_ops_s";
 /// The headline metric under open load.
 pub const RESPONSE_P99: &str = "response_p99_ns";
-/// The headline metric under open load where there are too few samples for a 99th percentile.
+/// The headline metric under open load if there are too few samples for a 99th percentile.
 pub const RESPONSE_P50: &str = "response_p50_ns";
 
-/// Arrivals per second that started in time: the achieved part of the rate of an open load.
+/// Arrivals per second that started in time: the achieved rate of an open load.
 pub const ACHIEVED: &str = "achieved_ops_s";
 /// Arrivals per second in the schedule.
 pub const OFFERED: &str = "offered_ops_s";
@@ -26,13 +26,13 @@ pub const OFFERED: &str = "offered_ops_s";
 /// A number that every measured round may have.
 #[derive(Clone, Debug)]
 pub struct Metric {
-    /// Its name, closed by the unit.
+    /// Its name, ending in the unit.
     pub name: Cow<'static, str>,
-    /// The unit on its own; empty of a plain number.
+    /// The unit alone; empty for a plain number.
     pub unit: &'static str,
-    /// `None` where runtimes are not compared by it.
+    /// `None` if runtimes are not compared by it.
     pub compared: Option<Compared>,
-    /// True if it still means something when the round's content was wrong.
+    /// True if it is meaningful even if the round's content was wrong.
     pub counts_only: bool,
     reading: Reading,
 }
@@ -42,7 +42,7 @@ pub struct Metric {
 pub struct Compared {
     pub better: Better,
     pub loads: Loads,
-    /// The measuring loop's part in it: a difference below that is none.
+    /// The part of the measuring loop's overhead in it: a smaller difference does not count.
     pub overhead: Overhead,
 }
 
@@ -65,7 +65,7 @@ pub enum Loads {
     Both,
 }
 
-/// The measuring loop's part in a metric.
+/// The measuring loop's overhead in a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overhead {
     /// The loop's own time per operation, in operations per second.
@@ -83,7 +83,7 @@ type ReadOpen = fn(&OpenLoad) -> Option<f64>;
 #[derive(Clone, Debug)]
 enum Reading {
     Number(Read),
-    /// A cost of the whole round, over its operations.
+    /// A cost of the whole round, divided by its operations.
     PerOp(ReadCost),
     OpenNumber(ReadOpen),
     Quantile {
@@ -98,7 +98,7 @@ enum Reading {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Times {
     Service,
-    /// Operations that had not ended included, with the time they had waited.
+    /// Includes operations that had not ended, with the time they had waited.
     Response,
     Lag,
     PacingError,
@@ -129,7 +129,7 @@ pub(crate) fn response(open: &OpenLoad) -> Cow<'_, Latencies> {
     Cow::Owned(all)
 }
 
-/// Every metric, apart from those that workloads and probes name themselves.
+/// Every metric, apart from those named by workloads and probes.
 pub const METRICS: &[Metric] = &[
     number(THROUGHPUT, "ops/s", |round| Some(round.throughput_ops_s)).compared(
         Better::Higher,
@@ -215,7 +215,7 @@ pub fn named(name: &str) -> Option<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == name)
 }
 
-/// A metric's name as people write it, without its unit: `response_p99`, `cpu_per_op`.
+/// A metric's name as users write it, without its unit: `response_p99`, `cpu_per_op`.
 pub fn short_name(name: &str) -> String {
     let short = name.replace("_ns_per_op", "_per_op");
     let endings = ["_ns", "_ops_s", "_bytes"];
@@ -223,7 +223,7 @@ pub fn short_name(name: &str) -> String {
     stem.unwrap_or(&short).to_owned()
 }
 
-/// Every metric of these rounds: [`METRICS`], then the observations of any of them, by name.
+/// Every metric of these rounds: [`METRICS`], then all observations, by name.
 pub fn all<'a>(rounds: impl Iterator<Item = &'a Measurement> + Clone) -> Vec<Metric> {
     let times: BTreeSet<&String> = rounds
         .clone()
@@ -236,7 +236,7 @@ pub fn all<'a>(rounds: impl Iterator<Item = &'a Measurement> + Clone) -> Vec<Met
     fixed.chain(observed).chain(gauges).collect()
 }
 
-/// The metric of that name, of [`METRICS`] or of the round's own observations.
+/// The metric of that name, from [`METRICS`] or the round's own observations.
 pub fn find(name: &str, round: &Measurement) -> Option<Metric> {
     all(std::iter::once(round))
         .into_iter()
@@ -244,7 +244,7 @@ pub fn find(name: &str, round: &Measurement) -> Option<Metric> {
 }
 
 impl Metric {
-    /// Its value in one round; `None` where it cannot be known.
+    /// Its value in one round; `None` if unknown.
     pub fn read(&self, round: &Measurement) -> Option<f64> {
         match &self.reading {
             Reading::Number(read) => read(round),
@@ -275,8 +275,8 @@ impl Metric {
         })
     }
 
-    /// True if its true value in this round may be more than 1 % greater, since operations that had not ended count with
-    /// the time they had waited.
+    /// True if its true value in this round may be more than 1 % greater, because operations that had not ended count
+    /// with the time they had waited.
     pub fn is_lower_bound(&self, round: &Measurement) -> bool {
         let (
             Reading::Quantile {
@@ -291,7 +291,7 @@ impl Metric {
         if open.overdue.count() == 0 {
             return false;
         }
-        // At most they would all lie above the successes.
+        // In the worst case they would all lie above the successes.
         let all = open.response.count() + open.overdue.count();
         let among_successes = at * all as f64 / open.response.count() as f64;
         let at_most = Some(among_successes)
@@ -301,7 +301,7 @@ impl Metric {
         at_most.is_none_or(|at_most| at_most as f64 > 1.01 * at_least)
     }
 
-    /// The comparison by it under `load`; `None` where runtimes are not compared by it.
+    /// The way runtimes are compared by it under `load`; `None` if they are not.
     pub fn compared_under(&self, load: Load) -> Option<Compared> {
         self.compared.filter(|compared| match compared.loads {
             Loads::Closed => matches!(load, Load::Closed { .. }),
@@ -353,7 +353,7 @@ impl Overhead {
     }
 }
 
-/// Twice ten samples around a median, a hundred beyond any higher percentile, and any number for a maximum.
+/// Twenty samples for a median, a hundred beyond any higher percentile, and any number for a maximum.
 fn needed(quantile: f64) -> u64 {
     match quantile {
         quantile if quantile <= 0.5 => 20,

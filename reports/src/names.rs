@@ -1,7 +1,7 @@
-//! Names that are safe where they go: in files, in log tags.
+//! Names that are safe in file names and log tags.
 //!
-//! Scenario and runtime names come from files that users write, so anything may be in them. Two different names may
-//! become one; [`Unique`] keeps them apart.
+//! Scenario and runtime names come from user-written files, so they may contain anything. Two different names may
+//! become the same; [`Unique`] keeps them apart.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ pub struct Unique {
 }
 
 impl Unique {
-    /// `name`, or `name-2` and so on where it is taken.
+    /// `name`, or `name-2` and so on if it is taken.
     pub fn name(&mut self, name: String) -> String {
         let numbered = (2..).map(|number| format!("{name}-{number}"));
         let free = std::iter::once(name.clone())

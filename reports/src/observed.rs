@@ -1,7 +1,7 @@
 //! Observations of workloads and probes as tables: one for each subject, such as `timer overshoot` or `idle task`.
 //!
-//! These metrics are in no list: they have the names they were observed under, which are not in `metrics::METRICS`. Here are
-//! the tables' names, headings and order; `terminal` and `page` render them.
+//! These metrics are not in `metrics::METRICS`: they have the names under which they were observed. This module has the
+//! tables' names, headings and order; `terminal` and `page` render them.
 
 use std::collections::BTreeMap;
 
@@ -19,12 +19,12 @@ pub struct ObservationTable {
 /// A metric of a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// `p50`, `p99`, `max`, or the unit of a number of its own.
+    /// `p50`, `p99`, `max`, or the unit of a plain number.
     pub heading: String,
     pub metric: String,
 }
 
-/// The percentiles of a time, in the order of columns.
+/// The percentiles of a time, in column order.
 const PERCENTILES: [&str; 3] = ["p50", "p99", "max"];
 
 /// The observations of any of these cells, by name.

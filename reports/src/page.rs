@@ -1,8 +1,9 @@
 //! The page: `report.html`, one file that opens offline.
 //!
-//! Everything in the record is text here: maud escapes it, and the page's own policy forbids scripts and anything from
-//! elsewhere. Charts are inlined and repainted for a dark background by the style sheet in `page.css`. The run and its
-//! warnings come first, then numbers, procedure and an explanation. That order is here; each part has a file below this one.
+//! Everything from the record is treated as text: maud escapes it, and the page's content security policy forbids
+//! scripts and external resources. Charts are inlined, and the style sheet in `page.css` repaints them for a dark
+//! background. The run and its warnings come first, then numbers, procedure and an explanation. That order is defined
+//! here; each part has its own file in `page/`.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use photofinish_record::load::Load;
@@ -31,10 +32,10 @@ pub fn page(report: &Report<'_>) -> String {
     Page { report, charts }.document().into_string()
 }
 
-/// Forbids scripts and everything from elsewhere, whatever got onto the page.
+/// Forbids scripts and external resources, no matter what ends up on the page.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
-/// Number of scenarios named in the heading; more are counted there, and named in the list below it.
+/// Number of scenarios named in the heading; the rest are counted there and named in the list below it.
 const MOST_NAMES: usize = 6;
 
 /// The page under construction.
@@ -160,7 +161,7 @@ impl Page<'_> {
         }
     }
 
-    /// One load: the table, notes, and the charts; those of a sweep's earlier loads folded away.
+    /// One load: the table, notes, and charts; a sweep's earlier loads are collapsed.
     fn group(
         &self,
         group: &Group<'_>,
@@ -236,7 +237,7 @@ fn dark_charts() -> String {
     )
 }
 
-/// Three runners and the line.
+/// The logo: three runners and the finish line.
 fn mark() -> Markup {
     PreEscaped(
         "<svg class=\"mark\" viewBox=\"0 0 20 20\" aria-hidden=\"true\"><path d=\"M1 5h11M1 10h15M1 15h8\" fill=\"none\" \

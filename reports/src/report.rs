@@ -1,7 +1,7 @@
-//! The report of a record: everything that is derived from it, computed once.
+//! The report of a record: everything derived from it, computed once.
 //!
-//! Terminal, page, charts and formats render a [`Report`] and compute nothing of their own. A run in progress is asked by its
-//! plan and rounds alone ([`all_decided`], [`gate_is_decided`]), so that a look copies nothing.
+//! Terminal, page, charts and formats render a [`Report`] and compute nothing of their own. A run in progress is judged
+//! by its plan and rounds alone ([`all_decided`], [`gate_is_decided`]), so that a look copies nothing.
 
 mod cells;
 mod gate;
@@ -18,7 +18,7 @@ use crate::summary::{SUMMARY_SCHEMA, Summary, groups};
 
 pub use gate::gate_is_decided;
 
-/// Everything that is derived from a record.
+/// Everything derived from a record.
 #[derive(Debug)]
 pub struct Report<'a> {
     pub record: &'a Record,
@@ -27,7 +27,7 @@ pub struct Report<'a> {
     /// The results of a search; the groups of the summary are then its steps.
     pub searches: Vec<SearchTable<'a>>,
     pub async_pays: Answer,
-    /// `None` of a run that is not a gate.
+    /// `None` if the run is not a gate.
     pub gate: Option<GateReport>,
 }
 
@@ -79,8 +79,9 @@ fn all_warnings(record: &Record, rounds: &Rounds<'_>) -> Vec<String> {
     own.chain(warnings::warnings(rounds)).collect()
 }
 
-/// True if every comparison by a headline metric has a verdict other than `inconclusive`, so that more blocks would not change
-/// the headlines, or if there is nothing to compare. Not by every metric: a noisy percentile is never decided.
+/// True if every comparison by a headline metric has a verdict other than `inconclusive`, so that more blocks would not
+/// change the headlines, or if there is nothing to compare. Other metrics do not matter: a noisy percentile is never
+/// decided.
 pub fn all_decided(plan: &Plan, rounds: &[Round]) -> bool {
     let cells = cells::summaries(&Rounds::new(plan, rounds), &Completion::Complete);
     groups(&cells).iter().all(|group| {

@@ -1,8 +1,8 @@
-//! Resolution: the smallest difference a machine can tell, from measuring the same cell against itself.
+//! Resolution: the smallest difference a machine can detect, from measuring the same cell against itself.
 //!
-//! Two arms that are the same differ by noise alone, and the interval of their ratio shows how far noise reaches in that many
-//! rounds. A real difference is called if the whole interval lies beyond the margin: it must exceed the margin by half the
-//! interval's width.
+//! Two identical arms differ only by noise, and the interval of their ratio shows how large noise is for that number of
+//! rounds. A real difference is called if the whole interval lies beyond the margin: it must exceed the margin by half
+//! the interval's width.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use crate::rounds::{Rounds, measured};
 use crate::rule::Rule;
 use crate::units;
 
-/// Up to here a machine tells the differences that gates commonly look for, as a share.
+/// Resolution, as a share, up to which a machine detects the differences that gates commonly look for.
 const FINE: f64 = 0.10;
 
-/// Beyond this only gross differences can be told, as a share.
+/// Resolution, as a share, beyond which only gross differences can be detected.
 const COARSE: f64 = 0.25;
 
 /// The metrics of a resolution, with headings in the order of reports.
@@ -59,9 +59,9 @@ pub struct Resolvable {
 }
 
 impl Resolution {
-    /// From the rounds of a plan whose first two cells are the same; `None` if no pair was measured.
+    /// Computed from the rounds of a plan whose first two cells are the same; `None` if no pair was measured.
     pub fn of(plan: &Plan, rounds: &[Round]) -> Option<Self> {
-        // Of a block that was redone only the last attempt, be it whole or not: the one before was disturbed.
+        // Only the last attempt of a redone block, whether complete or not: the one before was disturbed.
         let is_last = |round: &&Round| {
             let of_block = rounds.iter().filter(|other| other.block == round.block);
             of_block.map(|other| other.attempt).max() == Some(round.attempt)
@@ -134,7 +134,7 @@ impl Resolution {
 impl Resolvable {
     fn of(rounds: &Rounds<'_>, name: &str) -> Option<Self> {
         let samples = rounds.pairs(1, 0, named(name)?);
-        // The direction makes no difference to the smallest one that can be told.
+        // The direction does not affect the smallest detectable difference.
         let difference = Rule::RUNTIMES.compare(&samples, Better::Higher)?;
         let ratio = difference.ratio;
         Some(Self {
@@ -148,7 +148,7 @@ impl Resolvable {
         })
     }
 
-    /// True if a difference would be called where there is none.
+    /// True if a difference would be called although there is none.
     fn is_called(&self) -> bool {
         let most = 1.0 + Rule::RUNTIMES.margin;
         self.smallest_difference.is_some() && (self.low > most || self.high < 1.0 / most)

@@ -1,8 +1,8 @@
 //! The rounds of a record that count, and the values read from them.
 //!
-//! A disturbed block is redone whole, and of each block only the rounds of its last whole attempt count: in numbers, charts,
-//! checks and exports alike. Everything that walks over rounds goes through [`Rounds`], so that nothing forgets it. It
-//! borrows plan and rounds, so that a run in progress can be looked at without copying either.
+//! A disturbed block is redone as a whole, and only the rounds of each block's last complete attempt count: in numbers,
+//! charts, checks and exports alike. All code that iterates over rounds goes through [`Rounds`], so that none can
+//! forget this. It borrows plan and rounds, so that a run in progress can be examined without copying either.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,7 @@ pub struct Rounds<'a> {
 pub(crate) struct Retries {
     /// Number of blocks, each counted once.
     pub(crate) blocks: usize,
-    /// The disturbances, each once, in the order in which they were found.
+    /// The distinct disturbances, in the order in which they were found.
     pub(crate) reasons: Vec<String>,
 }
 
@@ -63,27 +63,27 @@ impl<'a> Rounds<'a> {
         self.attempts.get(&round.block) == Some(&round.attempt)
     }
 
-    /// Every round, those of discarded attempts included.
+    /// Every round, including those of discarded attempts.
     pub(crate) fn every(&self) -> impl Iterator<Item = &'a Round> + Clone {
         self.all.iter().copied()
     }
 
-    /// The rounds that count, in the order in which they ran, those of no cell of the plan included.
+    /// The rounds that count, in execution order, including those of cells that are not in the plan.
     pub fn counted(&self) -> impl Iterator<Item = &'a Round> + Clone {
         self.every().filter(|round| self.counts(round))
     }
 
-    /// Blocks with rounds.
+    /// Number of blocks with rounds.
     pub fn blocks(&self) -> usize {
         self.attempts.len()
     }
 
-    /// The rounds of a cell, in the order in which they ran.
+    /// The rounds of a cell, in execution order.
     pub fn of_cell(&self, cell: usize) -> &[&'a Round] {
         &self.by_cell[cell]
     }
 
-    /// The measured rounds of a cell, in the order in which they ran.
+    /// The measured rounds of a cell, in execution order.
     pub fn measured(&self, cell: usize) -> impl Iterator<Item = &'a Measured> {
         self.by_cell[cell]
             .iter()
@@ -113,7 +113,7 @@ impl<'a> Rounds<'a> {
             .collect()
     }
 
-    /// The value of a metric in each block, in the blocks' order.
+    /// The value of a metric in each block, in block order.
     pub(crate) fn by_block(&self, cell: usize, metric: &Metric) -> Vec<Option<f64>> {
         let mut values = BTreeMap::new();
         for round in &self.by_cell[cell] {
@@ -127,7 +127,7 @@ impl<'a> Rounds<'a> {
             .collect()
     }
 
-    /// The values of two cells in the blocks that both were measured in.
+    /// The values of two cells in the blocks in which both were measured.
     pub(crate) fn pairs(&self, base: usize, head: usize, metric: &Metric) -> Samples {
         let base = self.by_block(base, metric).into_iter();
         let pairs = base.zip(self.by_block(head, metric));
@@ -172,7 +172,7 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// One kind of times over all rounds of a cell in one histogram: for display only, never for inference.
+    /// Merges one kind of time over all rounds of a cell into one histogram: for display only, never for inference.
     pub(crate) fn merged(
         &self,
         cell: usize,
@@ -193,8 +193,8 @@ pub(crate) fn measured(round: &Round) -> Option<&Measured> {
     }
 }
 
-/// The attempt of each block that counts: the last of those with the most rounds, so that a redo that was cut short takes
-/// nothing away from the attempt before it.
+/// The attempt of each block that counts: the last of those with the most rounds, so that a redo that was cut short
+/// does not replace the attempt before it.
 fn counting_attempts(rounds: &[&Round]) -> BTreeMap<usize, u32> {
     let mut sizes: BTreeMap<(usize, u32), usize> = BTreeMap::new();
     for round in rounds {
@@ -216,7 +216,7 @@ pub(crate) fn same_cell(a: &Cell, b: &Cell) -> bool {
     a.scenario == b.scenario && a.runtime == b.runtime && a.load == b.load
 }
 
-/// The cells that a record speaks for: those of a gate's base are there for comparison only.
+/// The cells that a record is about: those of a gate's base are there for comparison only.
 pub(crate) fn own_cells(plan: &Plan) -> impl Iterator<Item = usize> {
     let cells = plan.cells.iter().enumerate();
     cells

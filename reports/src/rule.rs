@@ -1,10 +1,11 @@
 //! The rule by which differences become verdicts: one margin, two error rates, planned looks.
 //!
-//! Everything that is compared (runtimes within a run, two records, the arms of a gate, a machine with itself) goes through
-//! [`Rule`]: exact intervals of log-ratios, whose bounds decide by where they lie. A bound decides nothing unless it has the
-//! confidence that its error rate asks for, and the error rates are split evenly over the looks (Bonferroni), so that
-//! looking four times errs no more often than looking once. No p-value beside an interval, and no composite. Numbers in,
-//! data out: values are read in `rounds`, words are in `describe`. The tests simulate how often the rule errs.
+//! Everything that is compared (runtimes within a run, two records, the arms of a gate, a machine with itself) goes
+//! through [`Rule`]: exact intervals of log-ratios decide by the position of their bounds. A bound decides nothing
+//! unless it has the confidence that its error rate requires, and the error rates are split evenly over the looks
+//! (Bonferroni), so that looking four times errs no more often than looking once. There are no p-values next to
+//! intervals, and no composite. Numbers in, data out: `rounds` reads values, `describe` has the words. The tests
+//! simulate how often the rule errs.
 
 use photofinish_record::Plan;
 use schemars::JsonSchema;
@@ -45,8 +46,8 @@ pub const LOOKS: [u32; 4] = [10, 16, 24, 40];
 /// Default limit of a gate, as a share: a slowdown of 10 %.
 pub const LIMIT: f64 = 0.10;
 
-/// Upper bound, over all looks, on the rate at which one metric of a gate fails although the head is slower by no more than
-/// the tolerance. Of two equal arms far fewer fail: see `tests/all/gate.rs`.
+/// Upper bound, over all looks, on the rate at which one metric of a gate fails although the head is slower by no more
+/// than the tolerance. With equal arms far fewer fail: see `tests/all/gate.rs`.
 pub const FAIL_ALPHA: f64 = 0.005;
 
 /// Upper bound, over all looks, on the rate at which one metric of a gate passes although the head is slower by the limit.
@@ -64,7 +65,7 @@ pub struct Rule {
     pub lower_alpha: f64,
     /// Error rate of the upper bound, likewise.
     pub upper_alpha: f64,
-    /// Numbers of blocks after which is looked, ascending; none for one look at all there is.
+    /// Numbers of blocks after which there is a look, ascending; empty for a single look at all blocks.
     pub looks: Vec<u32>,
 }
 
@@ -106,16 +107,16 @@ impl CheckVerdict {
     }
 }
 
-/// The reason for no verdict, or the basis of one.
+/// The reason that there is no verdict, or the basis of the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caveat {
     TooFewPairs {
         needed: u32,
         pairs: usize,
     },
-    /// Operations had not ended, and the truth could turn the verdict.
+    /// Some operations had not ended, and their true values could change the verdict.
     LowerBound,
-    /// A tie within the time of the measuring loop itself.
+    /// A tie within the measuring loop's overhead.
     WithinOverhead(Overhead),
 }
 
@@ -128,12 +129,12 @@ pub struct Look {
     pub planned: usize,
 }
 
-/// The values of two sides, in the order in which they were measured.
+/// The values of two sides, in the order of measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Samples {
-    /// Side by side in blocks: base and head of each block, `None` where either is missing.
+    /// Measured side by side in blocks: base and head of each block, `None` if either is missing.
     Paired(Vec<Option<(f64, f64)>>),
-    /// At different times.
+    /// Measured at different times.
     Apart {
         base: Vec<f64>,
         /// By block.
@@ -163,7 +164,7 @@ impl Samples {
         Some(log_ratio.map(f64::exp))
     }
 
-    /// `sign` × ln(head / base) over the first `blocks` blocks. Values that have no logarithm are left out.
+    /// `sign` × ln(head / base) over the first `blocks` blocks. Values without a logarithm are left out.
     fn log_ratio(&self, blocks: usize, sign: f64, confidence: f64) -> Option<Estimate> {
         match self {
             Self::Paired(pairs) => {
@@ -185,7 +186,7 @@ impl Samples {
     }
 }
 
-/// A number between the bounds that decide, which have error rates of their own.
+/// A number between the bounds that decide, each of which has its own error rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
     pub value: f64,
@@ -231,7 +232,7 @@ pub struct Difference {
     pub ratio: Estimate,
     /// Pairs of two positive numbers, or values of the head.
     pub samples: usize,
-    /// `None` where there are too few samples for any.
+    /// `None` if there are too few samples for a verdict.
     pub verdict: Option<Verdict>,
 }
 
@@ -239,11 +240,11 @@ pub struct Difference {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
     pub verdict: CheckVerdict,
-    /// The deciding look, from 1, or the last one that was reached; 0 before the first.
+    /// The deciding look, from 1, or the last one reached; 0 before the first.
     pub look: usize,
     /// Values, or pairs of them, up to that look.
     pub samples: usize,
-    /// The slowdown as a ratio, 1.1 being 10 % slower, or the head's own value; `None` before any value.
+    /// The slowdown as a ratio (1.1 is 10 % slower), or the head's own value; `None` before any value.
     pub bounds: Option<Bounds>,
 }
 
@@ -274,12 +275,12 @@ impl Rule {
         }
     }
 
-    /// The two-sided error rate of one look whose one side errs with `alpha` over all looks.
+    /// The two-sided error rate at one look, if one side errs with `alpha` over all looks.
     fn at_one_look(&self, alpha: f64) -> f64 {
         2.0 * alpha / self.looks.len().max(1) as f64
     }
 
-    /// Upper bound on the rate at which equals are called different at one look.
+    /// Upper bound on the false-positive rate at one look.
     pub fn alpha(&self) -> f64 {
         self.at_one_look(self.lower_alpha)
     }
@@ -289,14 +290,14 @@ impl Rule {
         1.0 - self.alpha()
     }
 
-    /// The fewest pairs with which a difference can be certain: with fewer, even all of one sign have a two-sided p of
-    /// 2 / 2ⁿ above alpha.
+    /// The fewest pairs with which a difference can be certain: with fewer, even if all have the same sign, the
+    /// two-sided p of 2 / 2ⁿ is above alpha.
     pub fn fewest_pairs(&self) -> u32 {
         let enough = |pairs: &u32| 2.0 * 0.5_f64.powi(*pairs as i32) <= self.alpha();
         (1..).find(enough).expect("alpha is above 0")
     }
 
-    /// The look that so many blocks reach.
+    /// The look reached after `blocks` blocks.
     pub fn look(&self, blocks: usize) -> Look {
         let reached = |look: &&u32| **look as usize <= blocks;
         Look {
@@ -323,7 +324,7 @@ impl Rule {
         })
     }
 
-    /// The verdict by where the whole interval lies.
+    /// The verdict by the position of the whole interval.
     fn verdict(&self, ratio: Estimate, better: Better) -> Verdict {
         let most = 1.0 + self.margin;
         let (above, below) = match better {
@@ -368,7 +369,7 @@ impl Rule {
             let known: Vec<f64> = head[..blocks].iter().flatten().copied().collect();
             statistics::median_with_interval(&known, confidence)
         };
-        // Mirrored where more is better: each side must be read with its own confidence.
+        // Mirrored if more is better: each side must be read with its own confidence.
         let (blocks, decision) = match better {
             Better::Lower => self.look_by_look(head.len(), median, [value; 2]),
             Better::Higher => {
@@ -386,8 +387,9 @@ impl Rule {
         }
     }
 
-    /// The decision of the first look that is certain, else of the last one reached, with the blocks that it rests on: a
-    /// regression where the lower bound is above the first threshold, a pass where the upper one is below the second.
+    /// The decision of the first look that is certain, else of the last one reached, with the number of blocks that it
+    /// is based on: a regression if the lower bound is above the first threshold, a pass if the upper bound is below
+    /// the second.
     fn look_by_look(
         &self,
         blocks: usize,

@@ -1,8 +1,8 @@
-//! The traits of runtimes as a plan carries them, and how each runtime looks in every chart.
+//! The traits of runtimes as stored in a plan, and each runtime's look in charts.
 //!
-//! No runtime is known by name here. A record without traits (an older one, or one of unknown runtimes) is reported like
-//! any other: no notes, and looks in the order of the plan. Colours are those of Okabe and Ito, chosen for colour-blind
-//! readers; the marker's shape repeats the distinction.
+//! No runtime is known by name here. A record without traits (an older one, or one of unknown runtimes) is reported
+//! like any other: without notes, and with looks in the order of the plan. Colours are those of Okabe and Ito, chosen
+//! for colour-blind readers; the marker's shape repeats the distinction.
 
 use photofinish_record::{Plan, RuntimeFamily};
 
@@ -35,7 +35,7 @@ pub enum Marker {
     Frame,
 }
 
-/// The note that belongs beside the runtime's name wherever it is shown: `discontinued`.
+/// The note shown with the runtime's name: `discontinued`.
 pub fn note<'a>(plan: &'a Plan, runtime: &str) -> Option<&'a str> {
     plan.runtimes.get(runtime)?.note.as_deref()
 }
@@ -48,13 +48,13 @@ pub fn label(plan: &Plan, runtime: &str) -> String {
     }
 }
 
-/// The family of a runtime; `None` where the plan does not tell.
+/// The family of a runtime; `None` if the plan does not have it.
 pub fn family(plan: &Plan, runtime: &str) -> Option<RuntimeFamily> {
     Some(plan.runtimes.get(runtime)?.family)
 }
 
-/// The look of a runtime: that of its position among the runtimes of the build. Runtimes without traits take looks from
-/// the end of the list, in the order of the plan's cells; from its beginning where the plan has no traits at all.
+/// The look of a runtime, by its position among the runtimes of the build. Runtimes without traits take looks from the
+/// end of the list, in the order of the plan's cells; from its start if the plan has no traits at all.
 pub fn look(plan: &Plan, runtime: &str) -> Look {
     let position = plan.runtimes.get(runtime).map_or_else(
         || {

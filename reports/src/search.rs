@@ -1,9 +1,9 @@
 //! The search for the highest rate that meets an objective: the next rate to try, and the end.
 //!
-//! Pure: the caller runs rounds, asks for the next load and reports each round. A closed round first finds the capacity; from
-//! half of that the rate is doubled or halved until a rate that met the objective lies below one that did not, and then
-//! bisected (geometrically) until the two are near enough. Each rate is tried until two rounds agree on it, so that one
-//! disturbed round decides nothing. The curve is every round of every step.
+//! Pure: the caller runs rounds, asks for the next load and reports each round. A closed round first finds the
+//! capacity; starting from half of that, the rate is doubled or halved until a rate that met the objective lies below
+//! one that did not, and then bisected (geometrically) until the two are close enough. Each rate is tried until two
+//! rounds agree on it, so that one disturbed round decides nothing. The curve shows every round of every step.
 
 use std::str::FromStr;
 
@@ -14,13 +14,13 @@ use photofinish_record::{Measured, OpenLoad, SearchRound, SearchStep};
 use crate::metrics::response;
 use crate::units;
 
-/// Distance between the lowest rate that failed and the highest that held at which a search ends, as a share of the latter.
+/// A search ends when the lowest rate that failed is within this share of the highest one that held.
 pub const PRECISION: f64 = 0.05;
 
-/// Rounds that must agree on a rate.
+/// Number of rounds that must agree on a rate.
 const AGREEING: usize = 2;
 
-/// The share of the closed throughput that is tried first.
+/// The first rate to try, as a share of the closed throughput.
 const FIRST_SHARE: f64 = 0.5;
 
 /// The lowest rate to try, in Hz: below it a round would hold no arrivals.
@@ -109,8 +109,8 @@ impl Objective {
         format!("{}_ns", name.trim().trim_end_matches("_ns"))
     }
 
-    /// Judges a round, which meets the objective if the time is below its limit, the rate was held, everything ended, and no
-    /// more operations failed than `error_budget`, a share of all.
+    /// Judges a round. It meets the objective if the time is below its limit, the rate was held, all operations ended,
+    /// and no more than a share of `error_budget` of them failed.
     pub fn judge(&self, round: &Measured, error_budget: f64) -> SearchRound {
         let Some(open) = &round.worker.open else {
             return unmet(None, "the load was not open");
@@ -220,13 +220,13 @@ impl Climb {
         }
     }
 
-    /// Takes the throughput of the closed round.
+    /// Records the throughput of the closed round.
     pub fn capacity(&mut self, throughput_ops_s: f64) {
         let first_hz = (throughput_ops_s * FIRST_SHARE).max(LOWEST_HZ);
         self.next = at(first_hz);
     }
 
-    /// Takes a round at the current rate.
+    /// Records a round at the current rate.
     pub fn tell(&mut self, round: SearchRound) {
         let Next::Try(Try::Rate(rate)) = self.next else {
             return;
@@ -253,7 +253,7 @@ impl Climb {
         self.next = Next::GivenUp(reason.to_owned());
     }
 
-    /// The highest rate that met the objective, in Hz, and below every one that did not.
+    /// The highest rate, in Hz, that met the objective and is below every rate that did not.
     pub fn highest_hz(&self) -> Option<f64> {
         let failing = self.lowest_failing_hz().unwrap_or(f64::INFINITY);
         let met = self
@@ -273,7 +273,7 @@ impl Climb {
         &self.steps
     }
 
-    /// The reason for having no answer; `None` if there is one.
+    /// The reason there is no answer; `None` if there is one.
     pub fn unfinished(&self) -> Option<String> {
         match &self.next {
             Next::Found => None,
@@ -287,7 +287,7 @@ impl Climb {
             (Some(held), Some(failed)) if failed <= held * (1.0 + PRECISION) => Next::Found,
             (Some(held), Some(failed)) => {
                 let between = at((held * failed).sqrt());
-                // Rounded to three digits it may coincide with an end: then there is nothing in between.
+                // Rounded to three digits, it may equal one of the ends: then there is no rate in between.
                 match between {
                     Next::Try(Try::Rate(rate)) if rate.get() > held && rate.get() < failed => {
                         between
@@ -308,7 +308,7 @@ impl Climb {
     }
 }
 
-/// The next round at about this rate: rounded to three digits, and within valid rates.
+/// The next round at about this rate, rounded to three digits and limited to valid rates.
 fn at(hz: f64) -> Next {
     let hz = three_digits(hz).clamp(LOWEST_HZ, RateHz::HIGHEST);
     match RateHz::new(hz) {
@@ -320,7 +320,7 @@ fn at(hz: f64) -> Next {
 fn three_digits(hz: f64) -> f64 {
     let scale = 10_f64.powf(hz.log10().floor() - 2.0);
     let rounded = (hz / scale).round() * scale;
-    // Above a thousand the scale is whole, and so is the rate.
+    // Above a thousand the scale is an integer, and so is the rate.
     if rounded >= 100.0 {
         rounded.round()
     } else {
@@ -340,7 +340,7 @@ mod tests {
         }
     }
 
-    /// Searches where `met` says which rates meet the objective; the rates that were tried, round by round.
+    /// Runs a search in which `met` decides which rates meet the objective; returns the rates tried, round by round.
     fn climb(capacity: f64, mut met: impl FnMut(f64) -> bool) -> (Climb, Vec<f64>) {
         let mut climb = Climb::new();
         let mut tried = Vec::new();
@@ -386,7 +386,7 @@ mod tests {
 
     #[test]
     fn one_disturbed_round_decides_nothing() {
-        // Every fifth round fails for no fault of the rate.
+        // Every fifth round fails for reasons unrelated to the rate.
         let mut number = 0;
         let (climb, _) = climb(10_000.0, |rate| {
             number += 1;

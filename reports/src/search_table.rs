@@ -1,7 +1,8 @@
-//! The results of a search as the rows that every output shows: per scenario and load, the runtimes ranked by rate.
+//! The results of a search as the rows that every output shows: for each scenario and load, the runtimes ranked by
+//! rate.
 //!
-//! The search itself is in `search`; this reads its results off the record. The cells of a search are its steps, so outputs
-//! show these tables instead of them. Next: `charts/load_latency.rs` for the curve.
+//! The search itself is in `search`; this module reads its results from the record. The cells of a search are its
+//! steps, so outputs show these tables instead of them. Next: `charts/load_latency.rs` for the curve.
 
 use std::str::FromStr as _;
 
@@ -25,9 +26,9 @@ pub struct SearchTable<'a> {
     pub objective: &'a str,
     /// The objective's time in words: `response p99`.
     time: String,
-    /// Requested sessions; `None` where the record does not tell.
+    /// Requested sessions; `None` if the record does not have them.
     pub sessions: Option<u32>,
-    /// The runtimes, that with the highest rate first.
+    /// The runtimes, highest rate first.
     pub rows: Vec<SearchRow<'a>>,
 }
 
@@ -35,13 +36,13 @@ pub struct SearchTable<'a> {
 #[derive(Clone, Debug)]
 pub struct SearchRow<'a> {
     pub result: &'a SearchResult,
-    /// The objective's time at the highest rate that met it, the median over its rounds, in ns.
+    /// The objective's time at the highest rate that met it: the median over its rounds, in ns.
     value_ns: Option<f64>,
     /// True if a round had too few operations for that percentile.
     advisory: bool,
 }
 
-/// The results of a record's search, in the plan's order; none without a search.
+/// The results of a record's search, in the plan's order; empty without a search.
 pub fn search_tables<'a>(record: &'a Record, summary: &Summary) -> Vec<SearchTable<'a>> {
     let Some(search) = &record.search else {
         return Vec::new();
@@ -73,19 +74,19 @@ pub fn search_tables<'a>(record: &'a Record, summary: &Summary) -> Vec<SearchTab
     tables
 }
 
-/// A rate in Hz at which every runtime of a search met the objective; `None` if one of them met it at none.
+/// A rate in Hz at which every runtime of a search met the objective; `None` if one of them met it at no rate.
 pub fn met_by_all(record: &Record) -> Option<f64> {
     let results = &record.search.as_ref()?.results;
     let highest: Option<Vec<f64>> = results.iter().map(|result| result.highest_hz).collect();
     highest?.into_iter().reduce(f64::min)
 }
 
-/// The metric of an objective: `response_p99_ns`; `None` of a text that is not an objective.
+/// The metric of an objective: `response_p99_ns`; `None` if the text is not an objective.
 pub fn metric(objective: &str) -> Option<String> {
     Some(Objective::from_str(objective).ok()?.metric())
 }
 
-/// The requested sessions of the search of this index: the searches are those of the plan's closed loads, in order.
+/// The requested sessions of the search at this index; searches are in the order of the plan's closed loads.
 fn sessions(record: &Record, index: usize) -> Option<u32> {
     let mut requested = record.plan.cells.iter().filter_map(|cell| match cell.load {
         Load::Closed { concurrency } if cell.unsupported.is_none() => Some(concurrency.get()),
@@ -134,7 +135,7 @@ impl SearchTable<'_> {
         })
     }
 
-    /// The cells of its steps, but for those that were planned and never ran: their searches are unfinished.
+    /// The cells of its steps, except those that were planned and never ran: their searches are unfinished.
     pub fn cells<'s>(&self, summary: &'s Summary) -> Vec<&'s CellSummary> {
         let cells = summary.cells.iter().filter(|cell| {
             let sessions = cell.load.concurrency().get();

@@ -1,8 +1,8 @@
 //! The self-test: the tool's claims about its own numbers, checked against ground truth.
 //!
-//! Pure: measured rounds come in, claims come out, each with its bound and the measured value. The oracles are arithmetic on
-//! scripted behaviour (a stall of known length under a known rate, samples kept one by one) and know nothing of how the tool
-//! measures. Running the rounds is the CLI's business.
+//! Pure: measured rounds in, claims out, each with its bound and the measured value. The oracles are arithmetic on
+//! scripted behaviour (a stall of known length under a known rate, samples kept individually) and know nothing of how
+//! the tool measures. The CLI runs the rounds.
 
 use photofinish_record::draw::draw;
 use photofinish_record::latency::Latencies;
@@ -29,8 +29,8 @@ const RATE_ERROR: f64 = 0.001;
 const PACING_ERROR_NS: u64 = 100_000;
 /// Maximum overhead of the measuring loop beyond two clock reads, in ns per operation.
 const LOOP_COST_NS: f64 = 60.0;
-/// Maximum growth of memory from few operations to many, in bytes: pages that the system hands out in passing. A sample kept
-/// of each operation would take more than three times as much even from 100,000 to a million of them.
+/// Maximum growth of memory from few operations to many, in bytes: pages that the system happens to allocate. Keeping
+/// one sample per operation would take more than three times as much even from 100,000 to a million operations.
 const MEMORY_GROWTH_BYTES: u64 = 2 << 20;
 
 /// The compared quantiles.
@@ -81,7 +81,7 @@ pub enum Outcome {
     Untested,
 }
 
-/// A server that stood still under an open load.
+/// A server that stalled under an open load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stall {
     /// Arrivals per second.
@@ -91,9 +91,10 @@ pub struct Stall {
 }
 
 impl Stall {
-    /// The response time at `quantile` of `arrivals` that come evenly, in ns, where everything but the stall takes no time:
-    /// arrival number k after its beginning waits for the rest of it, so the longest response is the stall and each next one
-    /// shorter by the distance between arrivals. The stall begins midway between two arrivals, on average.
+    /// The response time at `quantile` of `arrivals` evenly spaced arrivals, in ns, if everything but the stall takes
+    /// no time: arrival number k after the start of the stall waits for the rest of it, so the longest response is the
+    /// stall, and each following one is shorter by the distance between arrivals. The stall starts midway between two
+    /// arrivals, on average.
     pub fn response_ns(&self, arrivals: u64, quantile: f64) -> f64 {
         let longer = arrivals - rank(arrivals, quantile);
         let distance_ns = 1e9 / self.rate_hz;
@@ -104,7 +105,7 @@ impl Stall {
 
 /// Nearest rank: the number of values, of `count`, at or below the one at `quantile`.
 fn rank(count: u64, quantile: f64) -> u64 {
-    // The tolerance keeps 0.99 · 1000 from becoming 991 for want of a binary 0.99.
+    // The tolerance keeps 0.99 · 1000 from becoming 991, since 0.99 has no exact binary form.
     let rank = (quantile * count as f64 - 1e-9).ceil();
     (rank as u64).clamp(1, count.max(1))
 }
@@ -213,8 +214,8 @@ fn percentile_claim(
     Claim::new(name, claim, runtime, bound, measured, holds)
 }
 
-/// Response times of a round with a stalled server against arithmetic, and the service time that misses the stall, which is
-/// why response times are measured at all.
+/// Response times of a round with a stalled server against arithmetic, and the service time, which misses the stall:
+/// the reason that response times are measured at all.
 pub fn stall(runtime: &str, stall: Stall, round: &Measurement) -> Vec<Claim> {
     const P99: &str = "a stalled server shows in the response p99 as arithmetic says";
     let Some(open) = &round.open else {
@@ -325,8 +326,8 @@ pub struct FewAndMany<T> {
     pub many: T,
 }
 
-/// Allocations of a round with few operations and of one with many: starting and ending cost the same in both. `None` where
-/// they are not counted.
+/// Allocations of a round with few operations and of one with many: starting and ending cost the same in both. `None`
+/// if they are not counted.
 pub fn allocations(runtime: &str, counts: FewAndMany<Option<u64>>, more_ops: u64) -> Claim {
     const CLAIM: &str = "the loop allocates nothing in steady state";
     let Some((few, many)) = counts.few.zip(counts.many) else {
@@ -375,7 +376,7 @@ impl Proof {
         }
     }
 
-    /// As a table for people: a line for each claim and, below it, the outcome under each runtime.
+    /// Renders a table: a line for each claim and, below it, the outcome under each runtime.
     pub fn render(&self, style: Style) -> String {
         let mut text = Text::new(style);
         for of_claim in self.claims.chunk_by(|a, b| a.name == b.name) {
@@ -458,7 +459,7 @@ mod tests {
 
     #[test]
     fn the_oracle_agrees_with_a_simulated_queue() {
-        // Method: arrivals each millisecond, a server that takes no time and stands still from 3.2003 s to 4.6003 s.
+        // Method: an arrival each millisecond, and a server that takes no time and stalls from 3.2003 s to 4.6003 s.
         let (from, until) = (3_200_300_000_u64, 4_600_300_000_u64);
         let mut response: Vec<u64> = (0..10_000_u64)
             .map(|arrival| arrival * 1_000_000)

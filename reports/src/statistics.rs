@@ -1,9 +1,9 @@
 //! Statistics over rounds: medians, shifts, and their exact intervals.
 //!
-//! The round is the statistical unit; nothing here knows what was measured. Intervals are exact (binomial for a median,
-//! Wilcoxon's distributions for differences) and never resampled. Few rounds cannot give a high confidence: the widest
-//! attainable interval is then returned with the confidence that it does have. The distributions are in
-//! `statistics/exact.rs`; the meaning of a difference is decided in `rule`.
+//! The round is the statistical unit; this module knows nothing about the measured quantities. Intervals are exact
+//! (binomial for a median, Wilcoxon's distributions for differences) and never resampled. Few rounds cannot give a high
+//! confidence: the widest attainable interval is then returned with its actual confidence. The distributions are in
+//! `statistics/exact.rs`; `rule` decides what a difference means.
 
 use exact::{binomial_half, depth, known_signed_rank};
 
@@ -11,7 +11,7 @@ mod exact;
 
 pub use exact::{rank_sum, signed_rank};
 
-/// The confidence of intervals of medians, where there are enough rounds.
+/// The confidence of intervals of medians, if there are enough rounds.
 pub const CONFIDENCE: f64 = 0.95;
 
 /// An estimate with its interval.
@@ -21,12 +21,12 @@ pub struct Estimate {
     pub value: f64,
     pub low: f64,
     pub high: f64,
-    /// The interval's own confidence, 0..=1: less than requested where there were too few values, 0 for a single one.
+    /// The interval's actual confidence, 0..=1: less than requested if there were too few values, 0 for a single one.
     pub confidence: f64,
 }
 
 impl Estimate {
-    /// The same after a monotonically increasing function, such as `exp`.
+    /// The estimate under a monotonically increasing function, such as `exp`.
     pub(crate) fn map(self, function: impl Fn(f64) -> f64) -> Self {
         Self {
             value: function(self.value),
@@ -46,7 +46,7 @@ impl Estimate {
     }
 }
 
-/// The median; of an even number of values the mean of the middle two. `None` of nothing. Values must be finite.
+/// The median; for an even number of values the mean of the middle two. `None` if empty. Values must be finite.
 pub fn median(values: &[f64]) -> Option<f64> {
     median_of_sorted(&sorted(values))
 }
@@ -71,9 +71,9 @@ pub fn hodges_lehmann(differences: &[f64], confidence: f64) -> Option<Estimate> 
     Some(depth.of(&averages, value))
 }
 
-/// The shift of `ours` above `theirs`, measured apart from each other: the Hodges–Lehmann estimate, the median of all
-/// differences, with the interval that inverts Wilcoxon's rank-sum test (Hollander and Wolfe, § 4.2 and
-/// 4.3). Exact for any numbers of values without ties; `None` where either is empty.
+/// The shift of `ours` relative to `theirs`, measured independently: the Hodges–Lehmann estimate, the median of all
+/// differences, with the interval that inverts Wilcoxon's rank-sum test (Hollander and Wolfe, § 4.2 and 4.3). Exact for
+/// any numbers of values without ties; `None` if either is empty.
 pub fn shift(ours: &[f64], theirs: &[f64], confidence: f64) -> Option<Estimate> {
     let differences = ours
         .iter()

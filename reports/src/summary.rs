@@ -1,8 +1,8 @@
 //! The summary of a run: one line of numbers per cell, over its rounds.
 //!
-//! What `run --format json` prints and what tables and charts draw from. Per metric the median over rounds with its
-//! interval; per cell the comparisons with the reference runtime of its group. A wrong measurement gets a reason and no
-//! number. The types here are the JSON, and no number is made: that is the business of `report`.
+//! This is the output of `run --format json` and the input of tables and charts. For each metric it has the median over
+//! rounds with its interval; for each cell, the comparisons with the reference runtime of its group. A wrong
+//! measurement gets a reason and no number. The types here are the JSON; `report` computes the numbers.
 
 use std::collections::BTreeMap;
 
@@ -234,7 +234,7 @@ pub(crate) fn groups(cells: &[CellSummary]) -> Vec<Group<'_>> {
 }
 
 impl CellSummary {
-    /// A metric by name; `None` where it could not be known.
+    /// A metric by name; `None` if unknown.
     pub fn metric(&self, name: &str) -> Option<&MetricSummary> {
         self.metrics.get(name)
     }

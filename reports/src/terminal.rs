@@ -1,8 +1,8 @@
-//! Text for people: a report, a gate, or a comparison as tables that are never wider than the terminal.
+//! Terminal output: a report, a gate, or a comparison as tables that are never wider than the terminal.
 //!
-//! Plain or with ANSI colours, as requested: the caller knows the terminal. Where the width is short, columns are dropped from
-//! the least important one. Texts of a record are printed without control characters, so that a scenario's title cannot
-//! drive the terminal.
+//! Plain or with ANSI colours, as requested: the caller knows the terminal. If the width is too small, columns are
+//! dropped, least important first. Texts from a record are printed without control characters, so that a scenario's
+//! title cannot drive the terminal.
 
 mod compare;
 mod gate;

@@ -1,9 +1,9 @@
-//! Numbers for people: three significant digits and a unit that fits.
+//! Human-readable numbers: three significant digits and a suitable unit.
 //!
-//! Every table, chart and page prints through here, so that one number looks the same everywhere. Programs read the
-//! plain numbers of `summary` instead.
+//! Every table, chart and page prints through here, so that a number looks the same everywhere. Programs read the plain
+//! numbers of `summary` instead.
 
-/// Units of time as people write them, in ns.
+/// Units of time as printed, in ns.
 pub(crate) const TIMES: [(&str, f64); 5] = [
     ("ns", 1.0),
     ("us", 1e3),
@@ -55,7 +55,7 @@ pub fn ratio(value: f64) -> String {
     }
 }
 
-/// The same number without trailing zeros, for an axis: `50.0k` becomes `50k`, `0ns` becomes `0`.
+/// Removes trailing zeros from a number, for an axis: `50.0k` becomes `50k`, `0ns` becomes `0`.
 pub fn tick(text: &str) -> String {
     let digits = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -92,7 +92,7 @@ pub fn percent(share: f64) -> String {
     format!("{}%", text.strip_suffix(".0").unwrap_or(&text))
 }
 
-/// A metric's value in the form that suits its unit.
+/// Formats a metric's value according to its unit.
 pub fn with_unit(value: f64, unit: &str) -> String {
     match unit {
         "ns" | "ns/op" => duration(value),

@@ -1,8 +1,8 @@
-//! Validity: the status of a cell, and in one sentence the reason why its numbers must not be believed.
+//! Validity: the status of a cell, and the reason, in one sentence, that its numbers must not be trusted.
 //!
-//! Mismatches of the two sides' counts, violated expectations and failures beyond the budget make a cell invalid; a cell that
-//! was refused or never measured has no numbers to begin with. What only makes a number doubtful is a warning, in
-//! `report/warnings.rs`.
+//! Mismatches between the counts of the two sides, violated expectations and failures beyond the budget make a cell
+//! invalid; a cell that was unsupported or never measured has no numbers in the first place. Anything that only makes a
+//! number doubtful is a warning, in `report/warnings.rs`.
 
 use photofinish_record::{Completion, Failures, Measured, Measurement, Outcome};
 
@@ -13,7 +13,7 @@ use crate::summary::Status;
 /// Status and reason of a cell without valid numbers.
 pub(crate) type Invalidity = (Status, String);
 
-/// Refuses a cell whose numbers must not be believed.
+/// Rejects a cell whose numbers must not be trusted.
 pub(crate) fn validate(
     rounds: &Rounds<'_>,
     completion: &Completion,
@@ -38,7 +38,7 @@ pub(crate) fn validate(
     }
 }
 
-/// The reason why a planned cell has no measured round.
+/// The reason a planned cell has no measured round.
 fn not_measured(rounds: &Rounds<'_>, completion: &Completion, cell: usize) -> Invalidity {
     let reason = |outcome: &Outcome| match outcome {
         Outcome::Unsupported { reason } => Some((Status::Unsupported, reason.clone())),

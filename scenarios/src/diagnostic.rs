@@ -18,7 +18,7 @@ pub struct Source {
     /// The path shown before the line number: as given, or in the catalogue.
     pub origin: String,
     pub text: String,
-    /// True of a text that is built into this program.
+    /// True for a text that is built into this program.
     pub ships: bool,
 }
 

@@ -34,7 +34,7 @@ pub const DEFAULT_ROUNDS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// Rounds per cell of a quick run: two, so that there is a spread at all.
 const QUICK_ROUNDS: NonZeroU32 = NonZeroU32::new(2).unwrap();
-/// Estimate per round beside warm-up and measurement: starting and ending two processes.
+/// Estimate per round in addition to warm-up and measurement: starting and ending two processes.
 const START_UP: Duration = Duration::from_millis(60);
 /// Estimate per operation, for phases that end by count.
 const OPERATION: Duration = Duration::from_micros(200);
@@ -69,7 +69,7 @@ pub struct PlanOptions {
     /// Few, short rounds, as a smoke test; `rounds` and `duration` have precedence.
     pub quick: bool,
     pub placement: Placement,
-    /// External servers by target name, in place of mocks.
+    /// External servers by target name, instead of mocks.
     pub targets: BTreeMap<String, PlannedServer>,
 }
 
@@ -372,9 +372,9 @@ fn server(
     }
 }
 
-/// `server` with its address as the workers of `scenario` get it. One that ends with host and port leaves the path to the
-/// scenario, so it stands for paths that the user has named; a path of the address goes before those, and without
-/// either `/` is asked for, never a path of the embedded server.
+/// `server` with its address as passed to the workers of `scenario`. If the address ends with host and port, the
+/// scenario supplies the path: only paths named by the user are used. A path in the address takes precedence over
+/// those; without either, `/` is requested, never a path of the embedded server.
 fn addressed(scenario: &Scenario, server: &PlannedServer) -> Result<PlannedServer, PlanError> {
     let mut server = server.clone();
     let (PlannedServer::External { url, .. } | PlannedServer::Arm { url }) = &mut server else {

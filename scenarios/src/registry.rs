@@ -1,8 +1,8 @@
-//! The list of workloads, with what can be done with one whose type is not known: check parameters, run a round.
+//! The list of workloads, and operations on a workload whose type is erased: checking parameters, running a round.
 //!
-//! A workload is added by one file in `workloads/` and one line in `workloads!`. Each entry of [`WORKLOADS`] is made from
-//! the `Workload` implementation alone, so there is nothing to keep in step by hand; [`visit_workloads`] is for whoever
-//! makes something else of it.
+//! A workload is added by one file in `workloads/` and one line in `workloads!`. Each entry of [`WORKLOADS`] is derived
+//! from the `Workload` implementation alone, so nothing has to be kept in step by hand; [`visit_workloads`] is for
+//! other uses of the types.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use serde_json::Value;
 
 use crate::workloads;
 
-/// Something to be done with each workload, whichever it is.
+/// An operation on the type of any workload.
 pub trait Visitor {
-    /// What comes of it.
+    /// The result of the visit.
     type Output;
 
-    /// Does it with `W`.
+    /// Visits `W`.
     fn visit<W: Workload>(&self) -> Self::Output;
 }
 
 macro_rules! workloads {
     ($($workload:ty),+ $(,)?) => {
-        /// Every workload that ships, in the order of lists.
+        /// Every built-in workload, in display order.
         pub static WORKLOADS: &[WorkloadEntry] = &[$(WorkloadEntry::of::<$workload>()),+];
 
-        /// What `visitor` makes of the type of every workload that ships, in the order of lists.
+        /// Applies `visitor` to the type of every built-in workload, in display order.
         pub fn visit_workloads<V: Visitor>(visitor: &V) -> Vec<V::Output> {
             vec![$(visitor.visit::<$workload>()),+]
         }
@@ -87,10 +87,10 @@ workloads![
     workloads::serve_gateway::ServeGateway,
 ];
 
-/// Workloads of the program's own, beside those that ship.
+/// The program's own workloads, in addition to the built-in ones.
 static OWN: OnceLock<Vec<WorkloadEntry>> = OnceLock::new();
 
-/// Adds a program's own workloads, once and before anything is asked for; refuses a name that is taken.
+/// Adds a program's own workloads, once and before any lookup; rejects a name that is taken.
 pub fn add(own: Vec<WorkloadEntry>) -> Result<(), NameTaken> {
     for (index, entry) in own.iter().enumerate() {
         let name = entry.about.name;
@@ -104,14 +104,14 @@ pub fn add(own: Vec<WorkloadEntry>) -> Result<(), NameTaken> {
     })
 }
 
-/// A workload of this name is there already, or workloads were added before.
+/// A workload of this name exists, or workloads were added before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a workload `{name}` cannot be added: its name is taken, or workloads were added before")]
 pub struct NameTaken {
     pub name: &'static str,
 }
 
-/// Every workload: those that ship, then the program's own.
+/// Every workload: the built-in ones, then the program's own.
 pub fn workloads() -> impl Iterator<Item = &'static WorkloadEntry> {
     WORKLOADS.iter().chain(OWN.get().into_iter().flatten())
 }
@@ -129,12 +129,12 @@ pub struct WorkloadEntry {
     pub check: fn(&Value, Duration) -> Result<Checked, ParamsError>,
     /// JSON Schema of its parameters.
     pub schema: fn() -> Schema,
-    /// Runs one round with it.
+    /// Runs one round of it.
     pub run: fn(&WorkerPlan) -> WorkerResult,
 }
 
 impl WorkloadEntry {
-    /// The entry of `W`.
+    /// The entry for `W`.
     pub const fn of<W: Workload>() -> Self {
         Self {
             about: W::ABOUT,
@@ -145,31 +145,31 @@ impl WorkloadEntry {
     }
 }
 
-/// A table of parameters that makes sense.
+/// A valid table of parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checked {
     /// The parameters, complete with defaults.
     pub params: Value,
-    /// What the workload needs of a runtime with them.
+    /// The capabilities that the workload needs with these parameters.
     pub needs: &'static [Capability],
 }
 
-/// What is wrong with a table of parameters.
+/// An error in a table of parameters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParamsError {
-    /// A parameter the workload does not have.
+    /// A parameter that the workload does not have.
     #[error("unknown parameter `{name}`")]
     Unknown {
         name: String,
-        /// The names it does have.
+        /// The valid names.
         expected: Vec<String>,
     },
-    /// A parameter with a wrong type or a value that makes no sense.
+    /// A parameter with a wrong type or an invalid value.
     #[error("{message}")]
     Invalid {
-        /// Where it stands.
+        /// Its location in the table.
         path: Vec<String>,
-        /// What is wrong, and what was expected.
+        /// The error, and the expected value.
         message: String,
     },
 }

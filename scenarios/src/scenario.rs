@@ -50,7 +50,7 @@ pub struct Scenario {
     /// The mock behind each of the workload's targets, by target name; a target without one needs an external server.
     pub servers: BTreeMap<String, ServerSpec>,
     pub load: LoadSpec,
-    /// True if a lag probe runs beside the sessions.
+    /// True if a lag probe runs alongside the sessions.
     pub lag_probe: bool,
     /// Failed operations allowed, as a share of all operations, 0..=1.
     pub error_budget: f64,
@@ -71,7 +71,7 @@ pub struct PathParams {
 /// The conditions a new build has to meet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GateSpec {
-    /// The slowdown that is not reported yet, as a share; `None` for the default.
+    /// The slowdown up to which no regression is reported, as a share; `None` for the default.
     pub tolerance: Option<f64>,
     /// Conditions, by name of the metric.
     pub terms: Vec<GateText>,
@@ -105,7 +105,7 @@ pub struct LoadSpec {
     /// The schedule of arrivals; `None` under closed load.
     pub open: Option<OpenSpec>,
     pub warmup: Stop,
-    /// Stop rule of the measurement; where there are stages, their total length.
+    /// Stop rule of the measurement; if there are stages, their total length.
     pub stop: Stop,
 }
 
@@ -122,7 +122,7 @@ pub struct OpenSpec {
 /// Checks a behaviour for a kind of server. The servers are another crate, so the caller passes the check in.
 pub type CheckServer<'a> = &'a dyn Fn(&str, &Value) -> Result<(), ServerProblem>;
 
-/// Kind of server for a target of which a file names none; `None` if it needs a server of the user's.
+/// Kind of server for a target if the file names none; `None` if it needs the user's own server.
 pub type DefaultServer<'a> = &'a dyn Fn(&str) -> Option<&'static str>;
 
 /// Checks a gate's condition for a metric. Metrics are known to `reports`, so the caller passes the check in.
@@ -190,7 +190,7 @@ impl Scenario {
     }
 }
 
-/// The diagnostic of an override that matches no scenario: one with a suggestion where there is any.
+/// The diagnostic of an override that matches no scenario; prefers one with a suggestion.
 fn common_misfit(readings: &[Reading], index: usize) -> Option<Diagnostic> {
     let misfits: Vec<&Diagnostic> = readings
         .iter()

@@ -98,7 +98,7 @@ fn overrides(
     overrides
 }
 
-/// The suites that ship, by name. A run without arguments measures the first.
+/// The built-in suites, by name. A run without arguments measures the first.
 pub const SUITES: [(&str, &str); 2] = [
     ("tour", include_str!("../suites/tour.toml")),
     (

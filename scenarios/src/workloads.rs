@@ -1,8 +1,8 @@
-//! The workloads, one file each, and what several of them share.
+//! The workloads, one file each, and code shared by several of them.
 //!
-//! Each file holds one `Workload`: its parameters, its session and its one operation, the same source for every runtime.
-//! The list is `registry`. Shared parts have no operation of their own: connections that speak a protocol, requests made
-//! at once, parts that wait, what is counted of parts, files with known content, sizes and checks of parameters.
+//! Each file holds one `Workload`: its parameters, its session and its operation, the same source for every runtime.
+//! The list is in `registry`. Shared files have no operation of their own: connections that speak a protocol,
+//! concurrent requests, parts that wait, counts of parts, files with known content, sizes and checks of parameters.
 
 pub mod null;
 pub mod scripted;

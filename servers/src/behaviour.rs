@@ -1,8 +1,8 @@
-//! Reading a server's behaviour: from JSON, with the path of the key at fault and the names that would have been valid.
+//! Reads a server's behaviour from JSON; errors have the path of the wrong key and the names that would be valid.
 //!
-//! The behaviour comes out of a user's scenario file, so an error here ends up as a line and a column there; that is
-//! why it is data ([`BehaviourError`]) and not a sentence. What a behaviour means is each server's own business.
-//! Read `http.rs` next for a behaviour.
+//! The behaviour comes from a user's scenario file, in which an error is shown with its line and column; hence it is
+//! data ([`BehaviourError`]) and not a sentence. Each server defines the meaning of its behaviour. Read `http.rs` next
+//! for a behaviour.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -35,7 +35,7 @@ impl BehaviourError {
         }
     }
 
-    /// The same error with `outer` put before its path.
+    /// Prepends `outer` to the error's path.
     pub fn within<const N: usize>(mut self, outer: [&str; N]) -> Self {
         self.path.splice(0..0, outer.into_iter().map(String::from));
         self
@@ -72,7 +72,8 @@ fn segment_name(segment: &Segment) -> Option<String> {
     }
 }
 
-/// The names serde lists in "unknown field `x`, expected one of `a`, `b`"; it offers them in no other form.
+/// The names that serde lists in "unknown field `x`, expected one of `a`, `b`"; it does not provide them in any other
+/// form.
 fn valid_names(message: &str) -> Vec<String> {
     if !message.starts_with("unknown field") && !message.starts_with("unknown variant") {
         return Vec::new();
@@ -104,11 +105,11 @@ const UNITS: [(&str, f64); 6] = [
     ("m", 60e9),
 ];
 
-/// A day: beyond it a delay is a typing error, and arithmetic on it could overflow.
+/// A day: a longer delay is a typo, and arithmetic on it could overflow.
 const LONGEST_NS: f64 = 24.0 * 3600.0 * 1e9;
 
 impl Duration {
-    /// As the standard library's duration.
+    /// Converts it to the standard library's duration.
     pub fn get(self) -> std::time::Duration {
         self.0
     }

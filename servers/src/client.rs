@@ -1,13 +1,13 @@
-//! The server `client`: it is told where a server is, and loads that one, so that a worker can be the server under test.
+//! The server `client`: loads another server, whose address it is given, so that a worker can be the server under test.
 //!
-//! What it asks for, and what must be answered, is its behaviour; it is the same for every runtime that is loaded. A worker
-//! connects and says lines of JSON: `{"load": {"address": …, "connections": N}}` opens N keep-alive connections, each with
-//! one request under way at any time; `"measure"` forgets what was seen so far; `"end"` has every connection close after the
-//! answer it waits for; `"report"` is answered when all have. What happens on those connections is in `client/load.rs`, how
-//! an answer is read in `client/answer.rs`.
+//! Its behaviour lists the requests and the expected answers; it is the same for every runtime under load. A worker
+//! connects and sends lines of JSON: `{"load": {"address": …, "connections": N}}` opens N keep-alive connections, each
+//! with one request in flight at any time; `"measure"` clears the observations so far; `"end"` has every connection
+//! close after the answer it is waiting for; `"report"` is answered when all have closed. `client/load.rs` handles
+//! those connections, `client/answer.rs` reads an answer.
 //!
-//! All of it runs on the thread that took the worker's connection. Unlike the other servers it takes times: how long an
-//! answer took can only be seen from here. Its counts hold the connection to the worker as well.
+//! All of it runs on the thread that accepted the worker's connection. Unlike the other servers it measures times: only
+//! the client can see how long an answer took. Its counts include the connection to the worker.
 
 mod answer;
 mod load;
@@ -115,16 +115,16 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Command {
-    /// Begin.
+    /// Starts the load.
     Load {
         address: SocketAddr,
         connections: NonZeroU32,
     },
-    /// Forget what was seen so far.
+    /// Clears the observations so far.
     Measure,
-    /// Ask for nothing more.
+    /// Ends the load: no more requests are sent.
     End,
-    /// Tell what was seen, once all connections are closed.
+    /// Requests the report, sent once all connections are closed.
     Report,
 }
 
@@ -137,7 +137,7 @@ enum Reply {
     Error(String),
 }
 
-/// The connections end with the worker's own: dropping a load closes them.
+/// The load's connections end with the worker's own: dropping a load closes them.
 async fn serve_worker(
     expectations: Arc<[Expectation]>,
     counts: Arc<Counts>,
@@ -146,7 +146,7 @@ async fn serve_worker(
     let mut stream = BufReader::new(stream);
     let mut load = None;
     let mut line = String::new();
-    // A worker that broke off has nothing more to say either.
+    // A worker whose connection broke has nothing more to say either.
     while matches!(stream.read_line(&mut line).await, Ok(1..)) {
         let reply = obey(&line, &mut load, &expectations, &counts).await;
         line.clear();

@@ -1,8 +1,7 @@
-//! The accept loop that servers on tokio share, and the stream that counts wire bytes.
+//! The accept loop shared by servers on tokio, and the stream that counts wire bytes.
 //!
-//! Each server thread runs a current-thread tokio runtime over a listening socket of its own, so that no request ever
-//! crosses threads. Protocols are not handled here. Read `http.rs` next for a
-//! handler.
+//! Each server thread runs a current-thread tokio runtime over its own listening socket, so that no request ever
+//! crosses threads. Protocols are not handled here. Read `http.rs` next for a handler.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -21,7 +20,7 @@ use crate::{Counts, Running, ServeError, Startup, Stop};
 /// Pause before accepting again when the process is out of descriptors; without it the loop would spin on the error.
 const ACCEPT_RETRY: Duration = Duration::from_millis(10);
 
-/// Serves each listener of `startup` on a thread of its own, calling `handle` for every accepted connection.
+/// Serves each listener of `startup` on its own thread, calling `handle` for every accepted connection.
 ///
 /// A connection is over when its future ends; the stop signal drops those still open.
 pub fn serve_connections<H, F>(
@@ -77,7 +76,7 @@ where
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // Inherited on Linux; elsewhere it has to be asked for. A refusal means that the peer is gone already.
+                // Inherited on Linux; elsewhere it has to be set. An error means that the peer is already gone.
                 let _ = stream.set_nodelay(true);
                 tokio::spawn(handle(CountedStream::new(stream, counts.clone())));
             }
@@ -100,12 +99,12 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 pub struct CountedStream {
     stream: TcpStream,
     counts: Arc<Counts>,
-    /// Buffer that joins the pieces of a small response; not allocated before the first one.
+    /// Buffer for joining the pieces of a small response; not allocated before the first one.
     joined: Vec<u8>,
 }
 
-/// Pieces that are no longer than this together are copied and sent as one: `sendto` of one buffer takes the kernel
-/// less than `writev` of two, by some 2 % of a small response. Longer ones cost less when they are not copied.
+/// Pieces up to this total length are copied and sent as one: `sendto` of one buffer takes the kernel less time than
+/// `writev` of two, by about 2 % for a small response. Longer ones are cheaper without copying.
 const LONGEST_JOINED_BYTES: usize = 4096;
 
 impl CountedStream {
@@ -125,7 +124,7 @@ impl CountedStream {
         CountedBeforehand { asked_bytes }
     }
 
-    /// The socket itself, for its options and addresses; bytes moved through it directly would go uncounted.
+    /// The socket itself, for its options and addresses; bytes transferred through it directly are not counted.
     pub fn socket(&self) -> &TcpStream {
         &self.stream
     }
@@ -201,8 +200,8 @@ impl AsyncWrite for CountedStream {
 
 /// Bytes counted as written before the write.
 ///
-/// Counting afterwards would let a client hold the whole response, and have the counts asked for, before the last of
-/// its bytes were counted. This way the count is exact as soon as a client has all that it will get.
+/// If they were counted afterwards, a client could have the whole response, and the counts could be requested, before
+/// its last bytes were counted. This way the count is exact as soon as a client has everything that it will get.
 struct CountedBeforehand {
     asked_bytes: usize,
 }

@@ -1,8 +1,8 @@
 //! A server's counts of its own work, against which a worker's numbers are checked.
 //!
-//! Counters are relaxed atomics: they are read after the load has ended, when every count has long settled, so no
-//! ordering is bought for them on the hot path. Nothing is measured here; times are the process's CPU time only.
-//! A count that a server cannot keep is absent (null), never zero. Read `serve.rs` next for the line that prints them.
+//! Counters are relaxed atomics: they are read after the load has ended, when all counts have long settled, so the hot
+//! path need not pay for ordering. Nothing is measured here; the only times are the process's CPU time. A count that a
+//! server cannot keep is absent (null), never zero. Read `serve.rs` next for the line that prints them.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -51,7 +51,7 @@ pub struct Counts {
     pub connections: AtomicU64,
     /// See [`Count::OpenConnections`].
     pub open_connections: AtomicU64,
-    /// Requests being processed now; the source of [`Count::PeakInFlight`].
+    /// Requests currently being processed; the source of [`Count::PeakInFlight`].
     pub in_flight: AtomicU64,
     /// See [`Count::PeakInFlight`].
     pub peak_in_flight: AtomicU64,
@@ -71,14 +71,15 @@ impl Counts {
     /// Marks a request as being processed until the guard is dropped.
     pub fn enter(&self) -> InFlight<'_> {
         let now = self.in_flight.fetch_add(1, Relaxed) + 1;
-        // A plain load first: the peak moves a few times in a run, while a read-modify-write would cost every request.
+        // A plain load first: the peak only changes a few times in a run, while a read-modify-write would cost every
+        // request.
         if now > self.peak_in_flight.load(Relaxed) {
             self.peak_in_flight.fetch_max(now, Relaxed);
         }
         InFlight(self)
     }
 
-    /// The values now; those not in `counted` are absent.
+    /// The current values; those not in `counted` are absent.
     pub fn snapshot(&self, counted: &[Count]) -> CountsSnapshot {
         let kept = |count, value: &AtomicU64| counted.contains(&count).then(|| value.load(Relaxed));
         let cpu = os::cpu_time();
@@ -100,7 +101,7 @@ impl Counts {
     }
 }
 
-/// One request being processed; dropping it ends that.
+/// A request being processed; dropping it marks the end.
 #[derive(Debug)]
 pub struct InFlight<'a>(&'a Counts);
 

@@ -1,6 +1,6 @@
 //! Faults that a mock server can inject.
 //!
-//! Only their names are here, so that every server spells them alike. Each server implements its own, and refuses a
+//! Only their names are here, so that every server spells them alike. Each server implements its own, and rejects a
 //! behaviour with a fault that it cannot inject. Read `http/misbehave.rs` next.
 
 use std::fmt;
@@ -24,7 +24,6 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// All of them.
     pub const ALL: [Fault; 4] = [Fault::Reset, Fault::Close, Fault::Truncate, Fault::Garbage];
 }
 
@@ -51,5 +50,5 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A fault leaves a service as its error: that is how it ends the connection.
+/// A service returns a fault as its error, which makes hyper end the connection.
 impl std::error::Error for Fault {}

@@ -1,8 +1,8 @@
 //! The server `http`: small answers as fast as possible, and delays, statuses and faults drawn from a seed.
 //!
-//! HTTP/1.1 framing is hyper's. This file ties the parts together: the behaviour (`http/behaviour.rs`), what is asked
-//! (`http/routes.rs`), what is answered (`http/answers.rs`, `http/payload.rs`) and how a fault ends a connection
-//! (`http/misbehave.rs`). Accepting and counting bytes is in `connections.rs`, which all servers share.
+//! hyper does the HTTP/1.1 framing. This file ties the parts together: the behaviour (`http/behaviour.rs`), requests
+//! (`http/routes.rs`), answers (`http/answers.rs`, `http/payload.rs`) and the ways in which a fault ends a connection
+//! (`http/misbehave.rs`). `connections.rs`, shared by all servers, accepts connections and counts bytes.
 
 mod answers;
 mod behaviour;
@@ -52,8 +52,8 @@ fn check_behaviour(behaviour: &serde_json::Value) -> Result<(), BehaviourError> 
 
 fn start(startup: Startup) -> Result<Running, ServeError> {
     let script = Script::read(&startup.behaviour)?;
-    // Not with `pipeline_flush`: it holds an answer back for as long as half a request waits behind it, and loses the
-    // 400 to a broken one.
+    // Without `pipeline_flush`: it holds an answer back for as long as half a request waits behind it, and loses the
+    // 400 for a broken one.
     let protocol = http1::Builder::new();
     let shared = Arc::new(Shared {
         counts: startup.counts.clone(),
@@ -70,10 +70,10 @@ async fn serve_connection(protocol: http1::Builder, answers: HttpService, stream
     let mut stream = connection.into_parts().io.into_inner();
     match ended {
         Ok(()) => {
-            // A client that has gone already cannot be told that this is the end.
+            // Fails if the client is already gone.
             let _ = stream.shutdown().await;
         }
-        // Anything else is the client's doing (a reset, a broken request, to which hyper has answered 400).
+        // Anything else is caused by the client (a reset, or a broken request, to which hyper has answered 400).
         Err(error) => {
             if let Some(fault) = misbehave::fault_in(&error) {
                 misbehave::close_with(fault, stream).await;

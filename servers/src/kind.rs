@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::{BehaviourError, Count, Counts, SERVERS, ServeError};
 
-/// One kind of mock server: what it is called, how it is scripted, and how it starts.
+/// One kind of mock server: its name, its behaviour, and the function that starts it.
 #[derive(Debug)]
 pub struct ServerKind {
     /// The name on the command line, in scenarios and in the ready line.
@@ -28,11 +28,11 @@ pub struct ServerKind {
     pub check_behaviour: fn(&serde_json::Value) -> Result<(), BehaviourError>,
     /// The JSON Schema of its behaviour.
     pub behaviour_schema: fn() -> schemars::Schema,
-    /// Starts serving in threads of its own and returns at once.
+    /// Starts serving on its own threads and returns at once.
     pub start: fn(Startup) -> Result<Running, ServeError>,
 }
 
-/// The server of that name.
+/// The server called `name`.
 pub fn find(name: &str) -> Option<&'static ServerKind> {
     SERVERS.iter().copied().find(|kind| kind.name == name)
 }
@@ -40,20 +40,20 @@ pub fn find(name: &str) -> Option<&'static ServerKind> {
 /// Input to [`ServerKind::start`].
 #[derive(Debug)]
 pub struct Startup {
-    /// The behaviour, as JSON; `{}` asks for every default.
+    /// The behaviour, as JSON; `{}` selects every default.
     pub behaviour: serde_json::Value,
-    /// One listening, non-blocking socket per thread, all of one address; there is at least one.
+    /// One listening, non-blocking socket per thread, all with the same address; there is at least one.
     pub listeners: Vec<TcpListener>,
     /// Counters that the server updates.
     pub counts: Arc<Counts>,
-    /// Tells the server's threads to end.
+    /// Tells the server's threads to stop.
     pub stop: Stop,
 }
 
-/// The threads of a started server; they end after [`Stop`] was signalled.
+/// The threads of a started server; they end once [`Stop`] is signalled.
 #[derive(Debug)]
 pub struct Running {
-    /// Joined at the end of the process's life.
+    /// Joined at the end of the process.
     pub threads: Vec<JoinHandle<()>>,
 }
 
@@ -68,9 +68,9 @@ impl Stop {
         (sender, Stop(receiver))
     }
 
-    /// Returns once the stop signal was sent, or its sender was dropped.
+    /// Returns once the stop signal is sent, or its sender is dropped.
     pub async fn stopped(&mut self) {
-        // An error means that the sender is gone, which is as good a reason to stop.
+        // An error means that the sender is gone, which is also a reason to stop.
         let _ = self.0.wait_for(|stopped| *stopped).await;
     }
 }

@@ -1,11 +1,11 @@
 //! The mock servers. The rest of the project starts each as a process that prints a ready line.
 //!
-//! Here live the list of servers ([`SERVERS`]), the lifecycle they share ([`serve`]: bind, pin, announce, count, stop)
-//! and the servers themselves, one file each. Nothing is measured here: a server counts what it served. Only
-//! `client`, which loads a worker that serves, takes times.
+//! This crate has the list of servers ([`SERVERS`]), their common lifecycle ([`serve`]: bind, pin, announce, count,
+//! stop) and the servers themselves, one file each. Nothing is measured here: a server counts what it served. Only
+//! `client`, which loads a worker that serves, measures times.
 //!
-//! A server is added by one file with a `static KIND: ServerKind` and one line in [`SERVERS`].
-//! Read `kind.rs` next for the interface of a server, `serve.rs` for the life of its process, then `http.rs`.
+//! A server is added by one file with a `static KIND: ServerKind` and one line in [`SERVERS`]. Read `kind.rs` next for
+//! the interface of a server, `serve.rs` for the life of its process, then `http.rs`.
 
 mod kind;
 mod serve;
@@ -34,7 +34,7 @@ pub use kind::{Running, ServerKind, Startup, Stop, find};
 pub use serve::{PROTOCOL, Ready, ServeOptions, serve};
 pub use timers::sleep;
 
-/// Every server, in the order in which lists show them.
+/// Every server, in display order.
 pub static SERVERS: &[&ServerKind] = &[
     &http::KIND,
     &wiremock::KIND,

@@ -1,8 +1,7 @@
-//! Everything that depends on the operating system: pinning, limits, CPU time, alarms, the death of the parent,
-//! listening.
+//! Everything that depends on the operating system: pinning, limits, CPU time, alarms, parent-death signal, listening.
 //!
-//! If the system cannot provide something, the result is `None` or an "unsupported" error, never a guess.
-//! No protocol and no policy live here. Read `serve.rs` next for when each of these is called.
+//! If the system cannot provide something, the result is `None` or an "unsupported" error, never a guess. No protocol
+//! and no policy live here. Read `serve.rs` next for the callers.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -33,12 +32,12 @@ pub(crate) fn cpu_time() -> Option<CpuTime> {
 /// Raises the soft limit of open files to the hard limit, if permitted.
 pub(crate) fn raise_open_files_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Failing here costs nothing yet: a server that runs out of descriptors says so when it accepts.
+        // A failure here costs nothing yet: a server that runs out of descriptors reports it when it accepts.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 
-/// Pins the calling thread, and with it every thread it starts from now on, to `cpus`.
+/// Pins the calling thread, and every thread it starts from now on, to `cpus`.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn pin_to_cpus(cpus: &[usize]) -> io::Result<()> {
     use nix::sched::{CpuSet, sched_setaffinity};
@@ -50,20 +49,20 @@ pub(crate) fn pin_to_cpus(cpus: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
-/// Pins the calling thread, and with it every thread it starts from now on, to `cpus`.
+/// Pins the calling thread, and every thread it starts from now on, to `cpus`.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn pin_to_cpus(_cpus: &[usize]) -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
-/// Has the kernel kill this process when its parent dies, for the deaths that close no pipe in time.
+/// Has the kernel kill this process when its parent dies, since not every death closes the pipe in time.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn die_with_parent() -> io::Result<()> {
     use nix::sys::{prctl::set_pdeathsig, signal::Signal};
     use nix::unistd::getppid;
     let parent = getppid();
     set_pdeathsig(Signal::SIGKILL)?;
-    // A parent that died before the request was made sends nothing any more, but shows as a new parent.
+    // A parent that died before the request sends no signal, but shows up as a new parent.
     if getppid() != parent {
         return Err(io::Error::other("the parent process is already gone"));
     }
@@ -76,13 +75,13 @@ pub(crate) fn die_with_parent() -> io::Result<()> {
     Ok(())
 }
 
-/// An alarm on the kernel's high-resolution clock, awaited in a tokio runtime, where the system has one.
+/// An alarm on the kernel's high-resolution clock, awaited in a tokio runtime, if the system has one.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) struct Alarm(tokio::io::unix::AsyncFd<Timer>);
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 impl Alarm {
-    /// An alarm that is not set, for the runtime this is called in.
+    /// An alarm that is not set yet, for the current runtime.
     #[allow(
         deprecated,
         reason = "its successor is unsafe, for types whose descriptor may change; this one owns its descriptor"
@@ -97,10 +96,10 @@ impl Alarm {
         )?))
     }
 
-    /// Sets the alarm, in place of what it was set to before.
+    /// Sets the alarm, replacing any previous setting.
     pub(crate) fn ring_after(&self, delay: std::time::Duration) -> io::Result<()> {
         use nix::sys::timerfd::{Expiration, TimerSetTimeFlags};
-        // A timer set to nothing would never ring.
+        // A timer set to zero would never fire.
         let delay = delay.max(std::time::Duration::from_nanos(1));
         Ok(self.0.get_ref().0.set(
             Expiration::OneShot(delay.into()),
@@ -108,9 +107,9 @@ impl Alarm {
         )?)
     }
 
-    /// Returns when the alarm rings.
+    /// Returns when the alarm fires.
     pub(crate) async fn rings(&self) -> io::Result<()> {
-        // The timer need not be read: setting it again clears what it had to say.
+        // The timer need not be read: setting it again clears its expiration.
         self.0.readable().await?.clear_ready();
         Ok(())
     }
@@ -128,7 +127,7 @@ impl std::os::fd::AsRawFd for Timer {
     }
 }
 
-/// An alarm on the kernel's high-resolution clock: there is none here.
+/// An alarm on the kernel's high-resolution clock: not available here.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) enum Alarm {}
 
@@ -165,7 +164,7 @@ pub(crate) fn listen(address: SocketAddr, how_many: usize) -> io::Result<Vec<Tcp
     Ok(listeners)
 }
 
-/// SO_REUSEPORT would let a second server join a taken port in silence and share its connections; a plain bind fails.
+/// With SO_REUSEPORT a second server could silently join a taken port and share its connections; a plain bind fails.
 fn refuse_taken_port(address: SocketAddr) -> io::Result<()> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -186,7 +185,7 @@ fn listen_once(address: SocketAddr, share_port: bool) -> io::Result<TcpListener>
     if share_port {
         socket.set_reuse_port(true)?;
     }
-    // On Linux accepted sockets inherit it, also those of servers whose accept loop is not ours.
+    // On Linux accepted sockets inherit it, including those of servers with another accept loop.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;

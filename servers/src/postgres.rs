@@ -1,9 +1,10 @@
 //! The server `postgres`: PostgreSQL's protocol over SQLite in memory.
 //!
 //! A thin mock, for runs without a PostgreSQL: both protocols, scalar types in text and binary, prepared statements,
-//! transactions, logins, errors with their SQLSTATE. SQL is SQLite's, with names, casts and types rewritten; what SQLite
-//! cannot do is refused with SQLSTATE 0A000. Here are the behaviour and the way from a connection to a session; read
-//! `postgres/session.rs` next for a session, `postgres/rewrite.rs` for the SQL, `postgres/database.rs` for the database.
+//! transactions, logins, errors with their SQLSTATE. SQL is SQLite's, with names, casts and types rewritten; anything
+//! that SQLite cannot do is rejected with SQLSTATE 0A000. This file has the behaviour and the steps from a connection
+//! to a session; read `postgres/session.rs` next for a session, `postgres/rewrite.rs` for the SQL,
+//! `postgres/database.rs` for the database.
 
 mod auth;
 mod database;
@@ -98,7 +99,7 @@ fn read(behaviour: &serde_json::Value) -> Result<Behaviour, BehaviourError> {
     Ok(behaviour)
 }
 
-/// The state that all connections share.
+/// State shared by all connections.
 struct Server {
     database: Database,
     authenticator: Authenticator,
@@ -149,7 +150,7 @@ const SSL_REQUEST: i32 = 80_877_103;
 const GSS_REQUEST: i32 = 80_877_104;
 const CANCEL_REQUEST: i32 = 80_877_102;
 
-/// From the first message to the point where the client may send statements; none if it leaves before.
+/// Handles a connection from the first message until the client may send statements; `None` if it leaves before that.
 async fn open(server: &Server, wire: &mut Wire) -> Result<Option<Scope>, WireError> {
     let (version, body) = loop {
         let Some(body) = wire.next_untyped(MAX_LOGIN_BYTES).await? else {
@@ -183,7 +184,7 @@ async fn open(server: &Server, wire: &mut Wire) -> Result<Option<Scope>, WireErr
     Ok(Some(scope))
 }
 
-/// Reads the parameters of a startup message. Settings that nobody knows pass, as drivers send many.
+/// Reads the parameters of a startup message. Unknown settings are accepted, since drivers send many.
 fn read_startup(wire: &mut Wire, version: i32, body: Range<usize>) -> Result<Scope, SqlError> {
     let mut body = Body(&wire.input[body]);
     let mut scope = Scope::default();

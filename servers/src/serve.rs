@@ -1,7 +1,7 @@
 //! The life of a server process: bind, pin, start, announce, answer for its counts, stop.
 //!
 //! With a parent, stdin is a control channel (`counts`, `stop`; its end stops the server), so that the server ends with
-//! whoever started it, however that one ends. Without, the server runs until SIGINT or SIGTERM. Everything said on
+//! the process that started it, however that ends. Without one, the server runs until SIGINT or SIGTERM. All output on
 //! stdout is one JSON document per line. No protocol of any server lives here. Read `kind.rs` next.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -19,7 +19,7 @@ use crate::{
     Counts, CountsSnapshot, Running, SERVERS, ServeError, ServerKind, Startup, Stop, find, os,
 };
 
-/// The version of the lines on stdin and stdout.
+/// Protocol version of the lines on stdin and stdout.
 pub const PROTOCOL: u32 = 1;
 
 /// Options of a server process.
@@ -49,7 +49,7 @@ impl Default for ServeOptions {
     }
 }
 
-/// The one line that says that the server listens.
+/// The line that announces that the server is listening.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     /// The server's name.
@@ -63,13 +63,13 @@ pub struct Ready {
     pub threads: usize,
 }
 
-/// A line that answers `counts`.
+/// The response to `counts`.
 #[derive(Debug, Serialize)]
 struct CountsLine {
     counts: CountsSnapshot,
 }
 
-/// A line that answers a command which does not exist.
+/// The response to an unknown command.
 #[derive(Debug, Serialize)]
 struct UnknownCommandLine<'a> {
     error: String,
@@ -146,7 +146,7 @@ fn prepare_process(options: &ServeOptions) -> Result<(), ServeError> {
 }
 
 /// Turns SIGTERM, and SIGINT without a parent, into an event. With a parent, a Ctrl-C that reaches the whole process
-/// group is swallowed: the parent still wants the counts, and says `stop` itself.
+/// group is ignored: the parent still needs the counts, and sends `stop` itself.
 fn watch_signals(events: &Sender<Event>, with_parent: bool) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -171,7 +171,7 @@ fn watch_signals(events: &Sender<Event>, with_parent: bool) -> io::Result<()> {
         .name("signals".into())
         .spawn(move || {
             runtime.block_on(wait);
-            // The receiver is gone when the server is stopping already.
+            // The receiver is gone if the server is already stopping.
             let _ = events.send(Event::StopSignal);
         })?;
     Ok(())
@@ -194,7 +194,7 @@ struct Server {
     threads: usize,
     counts: Arc<Counts>,
     stop: watch::Sender<bool>,
-    /// One per thread of the server: it waits for the thread's end, and reports it if it was a death.
+    /// One per thread of the server: waits for the thread to end, and reports it if it panicked.
     watchers: Vec<thread::JoinHandle<()>>,
 }
 
@@ -283,7 +283,7 @@ impl Server {
     }
 
     fn stop(self) {
-        // Nobody listening any more means that every thread has ended already.
+        // If nobody is listening any more, every thread has already ended.
         let _ = self.stop.send(true);
         for watcher in self.watchers {
             // A watcher itself cannot panic; a death among the server's threads has reached `live` as an event.
@@ -292,7 +292,7 @@ impl Server {
     }
 }
 
-/// Only a panic is news: threads end by themselves after the stop signal.
+/// Only a panic is reported: threads end normally after the stop signal.
 fn watch_threads(running: Running, events: &Sender<Event>) -> Vec<thread::JoinHandle<()>> {
     let watch = |server_thread: thread::JoinHandle<()>| {
         let events = events.clone();

@@ -1,4 +1,4 @@
-//! The server `site`: a web site drawn from a seed, for those who crawl, scrape and download.
+//! The server `site`: a web site drawn from a seed, for crawling, scraping and downloading.
 //!
 //! The content of the site is chosen once at the start (`site/plan.rs`, `site/html.rs`); requests are answered and
 //! counted per path in `site/answers.rs`. `/site-report` reports as JSON what the site contains and what was requested
@@ -101,7 +101,7 @@ async fn serve_connection(answers: Arc<SiteService>, stream: CountedStream) {
         let answers = answers.clone();
         async move { Ok::<_, std::convert::Infallible>(answers.answer(request).await) }
     });
-    // An error is the client's doing: a reset, or a broken request, to which hyper has answered 400.
+    // An error is caused by the client: a reset, or a broken request, to which hyper has answered 400.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;

@@ -56,7 +56,7 @@ fn with_queue<T>(act: impl FnOnce(&mut Queue) -> T) -> Option<T> {
     })
 }
 
-/// Runs beside the connections of a thread for as long as its runtime.
+/// Runs alongside the connections of a thread for as long as its runtime.
 async fn wake_when_due(alarm: Arc<Alarm>) {
     let _forget_queue = ForgetQueue;
     while alarm.rings().await.is_ok() {

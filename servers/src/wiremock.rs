@@ -1,6 +1,6 @@
 //! The server `wiremock`: scripted answers by the crate of that name, for scenarios whose number of requests is bounded.
 //!
-//! Wiremock serves with one thread and keeps every matched request in memory for ever, so a gate in front of all mocks
+//! Wiremock serves with one thread and keeps every matched request in memory forever, so a gate in front of all mocks
 //! counts requests and turns them away beyond a bound. What wiremock does not show (bytes, connections, requests in
 //! flight) is not counted. The behaviour is read in `wiremock/behaviour.rs`; for throughput and more faults there is
 //! `http.rs`.

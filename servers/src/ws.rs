@@ -140,7 +140,7 @@ async fn chat(mut socket: Socket, mut membership: Membership, counts: &Counts) {
         tokio::select! {
             said = socket.next() => match said {
                 Some(Ok(message)) if is_data(&message) => {
-                    // Counted first: whoever hears it may ask for the counts.
+                    // Counted first: a client that receives it may request the counts.
                     counts.requests.fetch_add(1, Relaxed);
                     membership.say(&message);
                 }

@@ -1,8 +1,8 @@
-//! Another revision of the current project, built beside the working tree.
+//! Another revision of the current project, built in addition to the working tree.
 //!
-//! The revision is checked out into a worktree below the project's own target directory, built there with a target
-//! directory of its own that stays for the next time, and the worktree is removed when the gate ends. The working tree
-//! is built as it stands. Nothing else of the repository is touched: in a git hook, the index is the user's.
+//! The revision is checked out into a worktree below the project's own target directory and built there, with its own
+//! target directory, which is kept for the next time; the worktree is removed when the gate ends. The working tree is
+//! built as it is. Nothing else in the repository is touched: in a git hook, the index is the user's.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -120,8 +120,8 @@ fn remove_worktree(repository: &Path, tree: &Path) {
     }
 }
 
-/// `program`, in `directory`, without what a git hook around this program has in its environment: `GIT_DIR` and
-/// `GIT_INDEX_FILE` would lead git, and whatever calls it, to the user's repository and index wherever it runs.
+/// A command for `program` in `directory`, without the environment of a surrounding git hook: `GIT_DIR` and
+/// `GIT_INDEX_FILE` would point git, and anything that calls it, to the user's repository and index from any directory.
 fn command(program: impl AsRef<OsStr>, directory: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory).stdin(Stdio::null());
@@ -135,7 +135,7 @@ fn command(program: impl AsRef<OsStr>, directory: &Path) -> Command {
 
 fn git(directory: &Path, arguments: &[&str]) -> Result<String, Failure> {
     let failed = || Failure::could_not_run(format!("git {} failed", arguments[0]));
-    // Even `git status` writes to the index, to keep what it has found out about files.
+    // Even `git status` writes to the index, as a cache.
     let output = command("git", directory)
         .arg("--no-optional-locks")
         .args(arguments)

@@ -1,9 +1,9 @@
-//! The server of an arm: a command of the user's, started anew for each round, on a free port of 127.0.0.1.
+//! The server of an arm: a command supplied by the user, restarted for each round on a free port of 127.0.0.1.
 //!
-//! The orchestrator starts this same program as a guard. The guard runs the command in a process group of its own, waits
-//! until it accepts connections, reports the address, and ends the command and all that it has started at the end of stdin.
-//! It adopts orphans: a shell that dies before its server would otherwise hand the server and its CPU time to init. A
-//! server that dies takes its guard with it, so that the round ends with the reason.
+//! The orchestrator starts this same program as a guard. The guard runs the command in its own process group, waits
+//! until it accepts connections, reports the address, and at the end of stdin ends the command and everything that it
+//! has started. It adopts orphans: a shell that dies before its server would otherwise hand the server and its CPU time
+//! to init. If the server dies, the guard ends too, so that the round fails with the reason.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -78,7 +78,7 @@ pub fn guard(command: &str, cpus: &[usize]) -> Result<(), Failure> {
     server.look_after(&end)
 }
 
-/// A running server; dropping it ends it with all that it has started.
+/// A running server; dropping it ends it and everything that it has started.
 struct Server {
     process: Child,
     address: SocketAddr,
@@ -117,7 +117,7 @@ impl Server {
         while Instant::now() < deadline {
             self.lives()?;
             if TcpStream::connect_timeout(&self.address, LOOK_AFTER).is_ok() {
-                // Another process may have taken the port: then this one has ended, or is about to.
+                // If another process has taken the port, this one has ended or is about to.
                 return self.lives();
             }
             thread::sleep(LOOK_AGAIN);
@@ -174,7 +174,8 @@ impl Drop for Server {
         let mut signalled = BTreeSet::new();
         while reap() && Instant::now() < deadline {
             for child in children() {
-                // A process outside of the group has not had the signal yet. A second one would cut clean-up short.
+                // A process outside the group has not received the signal yet. A second signal would cut its clean-up
+                // short.
                 if getpgid(Some(child)) != Ok(group) && signalled.insert(child) {
                     let _ = kill(child, Signal::SIGTERM);
                 }
@@ -195,7 +196,7 @@ fn children() -> impl Iterator<Item = Pid> {
     all.filter_map(|pid| Some(Pid::from_raw(i32::try_from(pid).ok()?)))
 }
 
-/// Waits for all children that have ended, adopted ones too; true if any live on.
+/// Reaps all children that have ended, including adopted ones; true if any are still running.
 fn reap() -> bool {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {

@@ -1,6 +1,6 @@
 //! Sources of a gate's arms: two commands, two programs, two revisions of a project, or a record.
 //!
-//! The arguments, and for each arm its description in the record and the variant that it runs.
+//! Defines the arguments, and for each arm its description in the record and the variant that it runs.
 
 use std::path::{Path, PathBuf};
 
@@ -180,7 +180,7 @@ impl ArmArguments {
         name.map(|name| baselines.find(name)).transpose()
     }
 
-    /// Finds the arms, and builds what is to be built.
+    /// Finds the arms, and builds them if necessary.
     pub fn sources(&self) -> Result<Sources, Failure> {
         self.check()?;
         if let (Some(base), Some(head)) = (&self.base_server, &self.head_server) {
@@ -237,7 +237,7 @@ impl ArmArguments {
         })
     }
 
-    /// The URL of an arm's server behind a target; `None` if the arms are no servers.
+    /// The URL of an arm's server behind a target; `None` if the arms are not servers.
     pub fn server_url(&self) -> Option<Box<ServerUrl>> {
         if !self.are_servers() {
             return None;
@@ -290,7 +290,7 @@ fn executable(path: &Path) -> Result<GateArm, Failure> {
     })
 }
 
-/// Descriptions of a base that is a record, empty until it is read, and of the head.
+/// Arm sources for a stored base and the head. The base's is empty until its record is read.
 pub fn stored_sources(record: Option<&Record>) -> [ArmSource; 2] {
     let measured = |record: &Record| format!("measured {}", describe::time(&record.started_utc));
     let base = ArmSource {
@@ -315,7 +315,7 @@ fn program_of(command: &str) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-/// True of two files with the same contents.
+/// True if both files have the same contents.
 fn are_copies(one: &Path, other: &Path) -> bool {
     let contents = |path| std::fs::read(path).ok();
     one != other && contents(one).is_some_and(|one| contents(other) == Some(one))
@@ -331,7 +331,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// URL of an arm's server, with [`PORT`] in the place of its port.
+/// URL of an arm's server, with [`PORT`] in place of its port.
 fn server_url(own: Option<&str>, target: &str) -> Result<String, Failure> {
     let usual = || targets::url_at(target, &format!("127.0.0.1:{PORT}"));
     let url = own.map(str::to_owned).or_else(usual).ok_or_else(|| {

@@ -1,6 +1,6 @@
 //! The terms of a gate: those of its scenarios, replaced by those of the command line, or else the default.
 //!
-//! Only the choice of texts is here; `reports::gate::terms` parses them.
+//! This module only chooses the texts; `reports::gate::terms` parses them.
 
 use clap::Args;
 use photofinish_record::load::Load;

@@ -1,4 +1,4 @@
-//! `photofinish completions`: a completion script for a shell, made from the arguments themselves.
+//! `photofinish completions`: a completion script for a shell, generated from the argument definitions.
 
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};

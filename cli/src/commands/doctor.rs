@@ -1,6 +1,6 @@
 //! `photofinish doctor`: what on this machine would distort a measurement, and how to fix it.
 //!
-//! Examines the machine and runs an A/A comparison. Changes nothing: remedies are printed for people to apply.
+//! Examines the machine and runs an A/A comparison. Changes nothing: it prints remedies for the user to apply.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::run::fitness;
 use crate::run::progress::seconds;
 use crate::run::sameness::Sameness;
 
-/// Time for which the machine is watched for other work, in which a tick of 10 ms is a small share.
+/// Time for which the machine is observed for other activity; long enough that a tick of 10 ms is a small share.
 const WATCH_TIME: Duration = Duration::from_secs(1);
 
 /// Finds what on this machine would distort a measurement, and how to fix it
@@ -52,7 +52,7 @@ impl Doctor {
             ..PlacementRequest::default()
         };
         let placement = lay_out(&request, &os::allowed_cpus())?.placement;
-        // First, while nothing of ours is running.
+        // Examined first, while nothing of ours is running.
         let findings = fitness::examine(&placement, &self.work_dir, WATCH_TIME);
         let resolution = if self.no_measure {
             None
@@ -64,7 +64,7 @@ impl Doctor {
         Ok(exit(&diagnosis))
     }
 
-    /// A mistyped name must not lead to the findings of another file system.
+    /// A mistyped name must not yield findings about another file system.
     fn check_work_dir(&self) -> Result<(), Failure> {
         if self.work_dir.is_dir() {
             return Ok(());

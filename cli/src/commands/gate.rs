@@ -33,7 +33,7 @@ use crate::store::run_directory::{self, RECORD, RunFile, write_files};
 /// The default runtime: a gate is mostly about a server, and its client should stay the same.
 const RUNTIME: &str = "tokio";
 
-/// Environment variable of a program that a gate was handed over to, so that it does not hand over again.
+/// Environment variable set for the program that a gate hands over to, so that it does not hand over again.
 const HANDED_OVER: &str = "PHOTOFINISH_GATE_HANDED_OVER";
 
 /// Decides whether a new build is slower than an old one, with an exit code for CI
@@ -108,7 +108,7 @@ fn formats() -> PossibleValuesParser {
     PossibleValuesParser::new([table].into_iter().chain(others))
 }
 
-/// The format for people.
+/// The human-readable format.
 const TABLE: &str = "table";
 
 fn rendered(report: &GateReport, name: &str) -> Result<Vec<u8>, Failure> {
@@ -125,7 +125,7 @@ impl Gate {
                 "a gate measures pairs of base and head, with planned looks; --max-pairs bounds it",
             ));
         }
-        // Wrong arguments must not come to light after minutes of building and measuring.
+        // Wrong arguments must be reported before minutes of building and measuring.
         self.writes()?;
         if let Some(run) = self.offline()? {
             return self.recompute(&run);
@@ -141,7 +141,7 @@ impl Gate {
                     .hint("its terms are in the scenario's [gate] table and in --limit"),
             );
         }
-        // Errors in the scenario must not cost minutes of compiling, so building comes last.
+        // Errors in the scenario must be reported before minutes of compiling, so building comes last.
         let sources = self.arms.sources()?;
         enter_arms(&mut prepared, &sources);
         self.measure(sources, prepared)
@@ -177,7 +177,7 @@ impl Gate {
         self.tell(&record, stored.as_ref(), None)
     }
 
-    /// Holds a record to the terms of this gate, whatever it was held to before.
+    /// Applies the terms of this gate to a record, replacing any that it had before.
     fn regate(&self, record: &mut Record, base: &Record) -> Result<(), Failure> {
         let scenarios = record.plan.scenarios.iter();
         let specs: Vec<_> = scenarios
@@ -194,7 +194,7 @@ impl Gate {
         }
         record.plan.gate = Some(gate);
         if record.plan.looks.is_empty() {
-            // It was measured to its end: one look.
+            // It was measured to its end, which is one look.
             record.plan.looks = vec![u32::try_from(record.plan.blocks.len()).unwrap_or(u32::MAX)];
         }
         Ok(())
@@ -214,10 +214,10 @@ impl Gate {
         Ok(prepared)
     }
 
-    /// Replaces this process by the head, if it is another program: its scenario may have a workload that only it knows.
-    /// Returns a failure if that is not possible.
+    /// Replaces this process with the head, if it is another program: its scenario may use a workload that only the
+    /// head knows. Returns a failure if that is not possible.
     fn hand_over(&self, failure: Failure) -> Failure {
-        // No other error is worth a build.
+        // For any other error a build would be wasted.
         let may_be_known =
             !self.arms.are_built() || failure.to_string().contains("unknown workload");
         let handed_over = std::env::var_os(HANDED_OVER).is_some();

@@ -1,4 +1,4 @@
-//! `photofinish list`: what there is to choose from.
+//! `photofinish list`: the available scenarios, workloads, runtimes and servers.
 //!
 //! Everything comes from the lists of the other crates; a scenario, runtime or server that joins its list shows up
 //! here.
@@ -20,7 +20,7 @@ use crate::exit::{Exit, Failure};
 use crate::request::CHECKS;
 use crate::{output, servers};
 
-/// Classes of scenarios in the order of lists.
+/// Scenario classes, in display order.
 const CLASSES: [&str; 11] = [
     "http",
     "web",
@@ -64,11 +64,11 @@ struct ListedScenario {
     runtimes: Vec<ListedRuntime>,
 }
 
-/// A runtime beside a scenario.
+/// A runtime, as listed for one scenario.
 #[derive(Serialize)]
 struct ListedRuntime {
     name: &'static str,
-    /// The reason it cannot run this scenario honestly; `None` where it can.
+    /// The reason it cannot run this scenario honestly; `None` if it can.
     unsupported: Option<&'static str>,
 }
 
@@ -181,7 +181,7 @@ impl Listing {
     }
 }
 
-/// A runtime, the reason it refuses, and the scenarios it refuses for it.
+/// A runtime, the reason for which it refuses, and the scenarios it refuses for that reason.
 struct Refusal<'a> {
     runtime: &'a str,
     reason: &'a str,

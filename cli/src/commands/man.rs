@@ -1,6 +1,6 @@
-//! `photofinish man`: the manual page, made from the arguments themselves.
+//! `photofinish man`: the manual page, generated from the argument definitions.
 //!
-//! One page with the program and every subcommand that is not hidden.
+//! A single page covers the program and every subcommand that is not hidden.
 
 use clap::{Args, CommandFactory};
 

@@ -42,7 +42,7 @@ impl Report {
         Ok(Exit::Done)
     }
 
-    /// Several runs must not overwrite each other's pages.
+    /// Output directory of a run's page. Several runs must not overwrite each other's pages.
     fn directory(&self, run: &Path, id: &str) -> PathBuf {
         match &self.out {
             Some(out) if self.runs.len() > 1 => out.join(id),

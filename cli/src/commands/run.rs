@@ -1,7 +1,7 @@
 //! `photofinish run`: measure, record, report.
 //!
-//! `run::measuring` does the measuring; here are the course it takes (the plan's, or a search's), the output and the exit
-//! code.
+//! `run::measuring` does the measuring; this module has the choice of the course (the plan's, or a search's), the
+//! output and the exit code.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -88,7 +88,7 @@ impl Run {
         self.conclude(&record, directory, failure)
     }
 
-    /// Prints text for people; with JSON on stdout it goes to stderr.
+    /// Prints human-readable text; with JSON on stdout it goes to stderr.
     fn tell(&self, text: &str) -> Result<(), Failure> {
         match self.format {
             Format::Table => output::say(text),
@@ -111,7 +111,7 @@ impl Run {
         match self.format {
             Format::Json => output::emit_json(&report.summary)?,
             Format::Table => {
-                // Apart from what was said before the run.
+                // Separates it from the output before the run.
                 output::say("")?;
                 output::say(&terminal::render(&report, output::style()))?;
             }
@@ -139,7 +139,7 @@ fn search_for(goal: SearchGoal, run: ReadyRun<'_>) -> FinishedRun {
     finished
 }
 
-/// The exit code of a run that was measured and written.
+/// The exit code of a run that has been measured and written.
 fn exit(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
     if record.completion == Completion::Interrupted {
         let (done, all) = (finished_rounds(record), planned_rounds(&record.plan));

@@ -1,7 +1,7 @@
 //! `photofinish serve`: an embedded server on its own, in this process.
 //!
-//! For other tools to load, and for the orchestrator, which starts it with `--with-parent`. The servers are in the `servers`
-//! crate.
+//! Used by other tools that need a server to load, and by the orchestrator, which starts it with `--with-parent`. The
+//! servers are in the `servers` crate.
 
 use std::fs;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! `photofinish worker`: one round in this process, for the orchestrator. Not for people.
 //!
-//! Reads one plan from stdin and writes one reply to stdout (`record::protocol`). Settings of the whole process (CPUs, timer
-//! slack, open files, the end with the parent) come before the first thread starts.
+//! Reads one plan from stdin and writes one reply to stdout (`record::protocol`). Process-wide settings (CPUs, timer
+//! slack, open files, exiting with the parent) are applied before the first thread starts.
 
 use std::io::{self, BufRead};
 

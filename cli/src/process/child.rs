@@ -1,7 +1,6 @@
-//! A child process with a protocol of lines: reads have a deadline, and dropping it kills it.
+//! A child process with a line-based protocol: reads have a deadline, and dropping it kills it.
 //!
-//! Each child leads a process group of its own, so that a Ctrl-C on the terminal reaches the orchestrator alone, which
-//! still needs the children's counts. Children must be spawned from the main thread: some ask the kernel to be killed when
+//! Each child leads its own process group, so that a Ctrl-C on the terminal reaches only the orchestrator, which
 //! the *thread* that started them ends. `worker` and `server` define the lines.
 
 use std::collections::VecDeque;
@@ -20,10 +19,10 @@ use crate::interrupt::{Interrupt, Listener};
 /// Lines of stderr that are kept for an error message.
 const LAST_LINES: usize = 8;
 
-/// Time in which a child that has closed its stdout must end.
+/// Time within which a child that has closed its stdout must exit.
 const ENDING: Duration = Duration::from_secs(10);
 
-/// Time to read the rest of stderr of a child that has ended. It is in the pipe already; only a process that the child
+/// Time to read the rest of stderr of a child that has exited. It is already in the pipe; only a process that the child
 /// left behind can hold the pipe open for longer.
 const STDERR_END: Duration = Duration::from_secs(1);
 
@@ -49,7 +48,7 @@ enum Event {
     Interrupted,
 }
 
-/// The reason there is no line.
+/// The reason no line was read.
 #[derive(Debug)]
 pub enum NoLine {
     /// The deadline passed.
@@ -99,7 +98,7 @@ impl LineProcess {
         self.child.id()
     }
 
-    /// Writes a line to the child's stdin. An error means that it has closed it.
+    /// Writes a line to the child's stdin. An error means that the child has closed it.
     pub fn tell(&mut self, line: &str) -> io::Result<()> {
         let stdin = self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         stdin.write_all(line.as_bytes())?;
@@ -132,7 +131,7 @@ impl LineProcess {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits for `patience` until the child has ended, then kills it. True if it ended by itself.
+    /// Waits up to `patience` for the child to end, then kills it. True if it ended by itself.
     pub fn end_within(&mut self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         loop {
@@ -147,7 +146,7 @@ impl LineProcess {
         }
     }
 
-    /// The end of the child, with the end of its stderr: `was killed by SIGKILL`. Waits for it.
+    /// The way in which the child ended, with the last lines of its stderr: `was killed by SIGKILL`. Waits for it.
     pub fn how_it_ended(&mut self) -> String {
         self.end_within(ENDING);
         let ended = match self.child.wait() {
@@ -169,7 +168,7 @@ impl LineProcess {
     }
 
     fn kill(&mut self) {
-        // Both fail only for a child that has ended.
+        // Both fail only if the child has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -183,7 +182,7 @@ impl Drop for LineProcess {
 
 fn wake_by(sender: Sender<Event>) -> Arc<Listener> {
     Arc::new(move || {
-        // Fails if nobody waits any more.
+        // Fails if the receiver is gone.
         let _ = sender.send(Event::Interrupted);
     })
 }

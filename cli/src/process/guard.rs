@@ -1,7 +1,7 @@
-//! Guards: processes between the orchestrator and a foreign server, which end the server with their stdin.
+//! Guards: processes between the orchestrator and an external server, which end the server when their stdin closes.
 //!
-//! However the orchestrator ends, its end of the pipe closes, and the guard leaves nothing behind. `targets::local_postgres`
-//! and `arms::server` are guarded.
+//! However the orchestrator ends, its end of the pipe closes, and the guard leaves nothing behind.
+//! `targets::local_postgres` and `arms::server` run under guards.
 
 use std::io::{self, BufRead};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -12,7 +12,7 @@ use std::thread;
 
 use crate::interrupt::{Interrupt, Listener};
 
-/// Reports the end of stdin, or a signal, while the listener exists.
+/// Reports the end of stdin, or a signal, for as long as the listener exists.
 pub fn end(interrupt: &Interrupt) -> (Arc<Listener>, Receiver<()>) {
     let (sender, end) = mpsc::channel();
     let on_interrupt: Arc<Listener> = {
@@ -39,8 +39,8 @@ const UNASSIGNED: RangeInclusive<u16> = 15_000..=30_000;
 /// Number of these ports to try before taking any.
 const ATTEMPTS: u32 = 100;
 
-/// An address that is free now, on a port that systems assign to nobody; a server that finds it taken reports that and
-/// does not start.
+/// An address that is currently free, on a port that systems do not assign automatically; a server that finds it taken
+/// reports that and does not start.
 pub fn free_address() -> io::Result<SocketAddr> {
     for _ in 0..ATTEMPTS {
         let ports = u32::from(UNASSIGNED.end() - UNASSIGNED.start()) + 1;

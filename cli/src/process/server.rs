@@ -1,8 +1,8 @@
 //! The orchestrator's side of an embedded server: a child that prints a ready line and answers requests for its counts.
 //!
-//! The child is this same program, started as `photofinish serve`, so that nothing needs installing and versions always
-//! match. A throwaway PostgreSQL (`targets::local_postgres`) speaks the same protocol. Every wait is bounded; dropping the
-//! process ends it.
+//! The child is this same program, started as `photofinish serve`, so nothing has to be installed and versions always
+//! match. A throwaway PostgreSQL (`targets::local_postgres`) speaks the same protocol. Every wait is bounded; dropping
+//! the process ends it.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -17,19 +17,19 @@ use crate::interrupt::Interrupt;
 use crate::process::child::{LineProcess, NoLine};
 use crate::request::placement;
 
-/// Time in which a server must listen: loading tables of a million rows takes a while.
+/// Time within which a server must listen: loading tables of a million rows takes a while.
 const READY: Duration = Duration::from_secs(60);
 
-/// Time in which a server must answer a question.
+/// Time within which a server must answer a request.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Time in which a server must notice that its clients have left.
+/// Time within which a server must notice that its clients have left.
 const SETTLING: Duration = Duration::from_secs(2);
 
-/// Time in which a server must end; a database has files to write.
+/// Time within which a server must exit; a database has files to write.
 const ENDING: Duration = Duration::from_secs(20);
 
-/// Pause between two requests for the number of clients left.
+/// Interval between requests for the number of clients left.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A server that listens.
@@ -44,7 +44,7 @@ pub struct ServerProcess {
 pub enum ServerError {
     /// The user asked the whole run to end.
     Interrupted,
-    /// It did not start, or died, or fell silent; in one sentence.
+    /// It did not start, or died, or stopped responding; in one sentence.
     Failed(String),
 }
 
@@ -115,7 +115,7 @@ impl ServerProcess {
         Self::start_command(name, command, interrupt)
     }
 
-    /// Starts a server by any command that speaks the same lines.
+    /// Starts a server with any command that speaks the same protocol.
     pub fn start_command(
         name: &str,
         command: Command,
@@ -124,11 +124,11 @@ impl ServerProcess {
         let mut process = LineProcess::spawn(command, interrupt)
             .map_err(|error| ServerError::of(name, format_args!("cannot be started: {error}")))?;
         let line = process.next_line(READY).map_err(|no_line| {
-            // Its start may have left files that only it can remove.
+            // Its startup may have left files that only it can remove.
             end(&mut process);
             ServerError::silence(name, no_line)
         })?;
-        // The line is not repeated: the ready line of a database holds a password.
+        // The error does not quote the line: a database's ready line contains a password.
         let unready = |_| ServerError::of(name, "printed no ready line");
         let ready: Value = serde_json::from_str(&line).map_err(unready)?;
         let ReadyLine { address } = ReadyLine::deserialize(&ready).map_err(unready)?;
@@ -163,7 +163,7 @@ impl ServerProcess {
         self.process.has_ended()
     }
 
-    /// An error that says how it ended, if it did.
+    /// Fails with the way it ended, if it has.
     pub fn check_alive(&mut self) -> Result<(), ServerError> {
         if self.process.has_ended() {
             return Err(ServerError::of(&self.name, self.process.how_it_ended()));
@@ -206,7 +206,7 @@ impl ServerProcess {
     }
 }
 
-/// Ends the server's stdin, at which it ends by itself, and kills it if it does not.
+/// Closes the server's stdin, which makes it exit, and kills it if it does not.
 fn end(process: &mut LineProcess) {
     process.hang_up();
     process.end_within(ENDING);

@@ -20,13 +20,13 @@ const SET_UP: Duration = Duration::from_secs(60);
 /// Maximum ratio of the actual to the planned length of a phase.
 const SLACK: u32 = 10;
 
-/// Units of delay that the operations in flight at the end may wait for.
+/// Maximum wait, in units of delay, for operations in flight at the end.
 const UNITS: u32 = 600;
 
-/// Time for a phase that ends by count: its speed cannot be known beforehand.
+/// Timeout for a phase that ends by count: its speed cannot be known in advance.
 const COUNTED_PHASE: Duration = Duration::from_secs(1800);
 
-/// Pause between two checks that the servers are alive.
+/// Interval between checks that the servers are alive.
 const SERVER_CHECK: Duration = Duration::from_millis(250);
 
 /// The reason a worker gave no result.
@@ -34,9 +34,9 @@ const SERVER_CHECK: Duration = Duration::from_millis(250);
 pub enum WorkerError {
     /// The user asked the whole run to end.
     Interrupted,
-    /// A server has died; the worker was ended, as it would have measured only that.
+    /// A server has died; the worker was ended, since it would have measured only that.
     ServerGone,
-    /// It died or fell silent: `was killed by SIGKILL`.
+    /// It died or stopped responding: `was killed by SIGKILL`.
     Failed(String),
 }
 
@@ -52,7 +52,7 @@ impl From<WorkerError> for Failure {
     }
 }
 
-/// Runs `program` as a worker to its end, or to that of a server. The process has ended when this returns.
+/// Runs `program` as a worker until it ends, or until a server dies. The process has ended when this returns.
 pub fn measure(
     program: &Path,
     plan: &WorkerPlan,
@@ -71,7 +71,7 @@ pub fn measure(
     worker.hang_up();
     let line = answer(&mut worker, patience(plan), servers_live)?;
     let result = understand(&line)?;
-    // Its sockets close with it; only then are the servers asked for their counts.
+    // Its sockets close when it exits; only then are the servers asked for their counts.
     worker.end_within(SET_UP);
     Ok(result)
 }

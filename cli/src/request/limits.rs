@@ -1,16 +1,16 @@
 //! The limit of open files, checked before anything is measured.
 //!
-//! The need is a lower bound, one descriptor per session that talks to a server; a workload that needs more per session
-//! reports it by itself. The soft limit has been raised to the hard one before.
+//! The requirement is a lower bound, one descriptor per session that talks to a server; a workload that needs more per
+//! session reports it itself. The soft limit has already been raised to the hard one.
 
 use photofinish_record::{Cell, Plan};
 
 use crate::exit::Failure;
 
-/// Descriptors of the process itself: streams, event queues, files being read.
+/// Descriptors used by the process itself: streams, event queues, files being read.
 const OWN_FILES: u64 = 32;
 
-/// Refuses a plan that needs more open files than `limit`.
+/// Rejects a plan that needs more open files than `limit`.
 pub fn check_open_files(plan: &Plan, limit: Option<u64>) -> Result<(), Failure> {
     let Some(limit) = limit else { return Ok(()) };
     let needed = OWN_FILES + max_connections(plan);

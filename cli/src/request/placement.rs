@@ -1,6 +1,6 @@
-//! The CPUs of server, worker and pacer: a pure function of the allowed and the requested ones.
+//! The CPUs of server, worker and pacer: a pure function of the allowed and the requested CPUs.
 //!
-//! Waking an idle CPU can be most of a latency, so the layout is part of every result: it is printed, recorded, and
+//! Waking an idle CPU can dominate a latency, so the layout is part of every result: it is printed, recorded, and
 //! never left to the operating system. Each process pins itself, through `harness::os`.
 
 use std::str::FromStr;
@@ -29,7 +29,7 @@ impl FromStr for CpuList {
     }
 }
 
-/// More CPUs than any kernel has: a larger range is a typing error, and would only fill memory.
+/// More CPUs than any kernel supports: a larger range is a typo, and would only fill memory.
 const MAX_CPUS: usize = 8192;
 
 fn range(part: &str) -> Option<std::ops::RangeInclusive<usize>> {
@@ -57,10 +57,10 @@ pub fn list(cpus: &[usize]) -> String {
     parts.collect::<Vec<_>>().join(",")
 }
 
-/// The placement that was asked for.
+/// The requested placement.
 #[derive(Clone, Debug, Default)]
 pub struct PlacementRequest {
-    /// `--placement`; without it, `split` where there are two CPUs or more.
+    /// `--placement`; without it, `split` if there are two CPUs or more.
     pub kind: Option<PlacementKind>,
     /// `--cpus`; without it, every allowed CPU.
     pub cpus: Option<CpuList>,
@@ -72,11 +72,11 @@ pub struct PlacementRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub placement: Placement,
-    /// A warning for the record, if the layout is a poor one.
+    /// A warning for the record, if the layout is a bad one.
     pub warning: Option<String>,
 }
 
-/// Lays server and worker out on the requested ones of the `allowed` CPUs.
+/// Assigns the requested ones of the `allowed` CPUs to server and worker.
 pub fn lay_out(request: &PlacementRequest, allowed: &[usize]) -> Result<Layout, Failure> {
     let cpus = select(request.cpus.as_ref(), allowed)?;
     let kind = match request.kind {
@@ -90,7 +90,7 @@ pub fn lay_out(request: &PlacementRequest, allowed: &[usize]) -> Result<Layout, 
         PlacementKind::Same => (vec![cpus[0]], vec![cpus[0]]),
         PlacementKind::Shared => (cpus.clone(), cpus.clone()),
     };
-    // The pacer gets a CPU that is left: the last of three or more, or the second if server and worker share the first.
+    // The pacer gets a spare CPU: the last of three or more, or the second if server and worker share the first.
     let (worker_cpus, pacer_cpu) = match kind {
         PlacementKind::Split if request.pacer && worker_cpus.len() >= 2 => {
             let (last, others) = worker_cpus.split_last().expect("there are two or more");

@@ -1,6 +1,6 @@
 //! From a request to its plan: targets parsed, CPUs laid out, and the options of `scenarios::plan` filled in.
 //!
-//! What a gate adds to the command line (runtimes, looks, the arms' own server) is added here and nowhere else.
+//! A gate's additions to the command line (runtimes, looks, the arms' own server) are made here and nowhere else.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -18,8 +18,8 @@ use crate::request::placement::{Layout, PlacementRequest, lay_out};
 use crate::request::redo::RedoBudget;
 use crate::targets::Targets;
 
-/// Numbers of rounds after which a run ends if everything is decided. Few and planned: looking after each round would
-/// sooner or later find a difference between equals.
+/// Numbers of rounds after which a run ends if everything is decided. Few and planned: looking after every round would
+/// sooner or later find a difference between identical runtimes.
 const LOOKS: [NonZeroU32; 4] = [
     NonZeroU32::new(10).unwrap(),
     NonZeroU32::new(16).unwrap(),
@@ -33,7 +33,7 @@ impl Request {
         self.prepare_with(&GateDefaults::default())
     }
 
-    /// As [`Self::prepare`], for a gate.
+    /// Like [`Self::prepare`], for a gate.
     pub fn prepare_with(&self, gate: &GateDefaults) -> Result<PreparedRun, Failure> {
         let selection = select(&self.scenarios, self.suite.as_deref(), &self.overrides)?;
         let scenarios = &selection.scenarios;

@@ -16,13 +16,13 @@ pub struct RedoBudget(u32);
 impl RedoBudget {
     pub const NONE: Self = Self(0);
 
-    /// As many as a plan of so many blocks allows.
+    /// The redos allowed for a plan of `blocks` blocks.
     pub fn of_blocks(blocks: usize) -> Self {
         let share = u32::try_from(blocks / BLOCKS_PER_REDO).unwrap_or(u32::MAX);
         Self(share.max(MIN_REDOS))
     }
 
-    /// Takes one for a block whose attempt number `attempt` was disturbed; false if there is none.
+    /// Takes one redo for a block whose attempt number `attempt` was disturbed; false if none is left.
     pub fn take(&mut self, attempt: u32) -> bool {
         let granted = attempt < REDOS_PER_BLOCK && self.0 > 0;
         self.0 -= u32::from(granted);

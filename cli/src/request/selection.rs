@@ -1,6 +1,6 @@
 //! The scenarios of a request: from a suite, the catalogue or the user's files, with the overrides of `--set`.
 //!
-//! Reading and checking only; errors point at line and column. `planning` makes the plan.
+//! Only reads and checks; errors point at line and column. `planning` makes the plan.
 
 use std::fs;
 use std::num::NonZeroU32;

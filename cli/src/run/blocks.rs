@@ -1,9 +1,9 @@
 //! Running a plan: block after block, cell after cell, until the end, a failure or an interruption.
 //!
 //! Takes a record whose plan says what to run, and fills in its rounds; the [`Course`] picks the next block. Every
-//! finished round goes to the run directory at once, so that nothing measured depends on this process living on. A block
-//! in which something disturbed a round is redone whole, whatever it measured. `round` runs one round, and `conditions`
-//! says what disturbs one.
+//! finished round goes to the run directory at once, so that no measurement depends on this process staying alive. A
+//! block in which a round was disturbed is redone as a whole, whatever it measured. `round` runs one round, and
+//! `conditions` defines what counts as a disturbance.
 
 use std::mem;
 use std::time::Instant;
@@ -20,7 +20,8 @@ use crate::store::run_directory::RunDirectory;
 
 /// A run: its record, and everything that takes part in filling it.
 pub struct Run<'a> {
-    /// The plan to run; gets the rounds, the blocks that the course adds, the completion and the time it took.
+    /// The plan to run; filled in with the rounds, the blocks that the course adds, the completion and the elapsed
+    /// time.
     pub record: &'a mut Record,
     pub directory: &'a mut RunDirectory,
     pub course: &'a mut dyn Course,
@@ -30,7 +31,7 @@ pub struct Run<'a> {
     pub progress: Progress,
 }
 
-/// The end of a run before that of its course.
+/// Reasons for a run to end before its course does.
 enum Stop {
     Interrupted,
     Failed(Failure),
@@ -43,7 +44,7 @@ impl From<Failure> for Stop {
 }
 
 impl Run<'_> {
-    /// Runs every round. Returns the failure that ended the run, if one did.
+    /// Runs every round. Returns the failure that ended the run, if any.
     pub fn execute(mut self) -> Option<Failure> {
         let started = Instant::now();
         let result = self.blocks(started);
@@ -90,7 +91,7 @@ impl Run<'_> {
         Ok(next)
     }
 
-    /// Stores the plan, which has grown, without the rounds, which are stored already.
+    /// Stores the plan, which has grown, without the rounds, which are already stored.
     fn keep_plan(&mut self) -> Result<(), Failure> {
         let rounds = mem::take(&mut self.record.rounds);
         let kept = self.directory.keep_plan(self.record);
@@ -98,7 +99,7 @@ impl Run<'_> {
         kept
     }
 
-    /// Runs each cell of a block once. Returns the first disturbance of a round, if there was one.
+    /// Runs each cell of a block once. Returns the first disturbance of a round, if any.
     fn attempt(
         &mut self,
         block: usize,
@@ -146,7 +147,7 @@ impl Run<'_> {
     }
 }
 
-/// The completion of a run that nobody is alive to complete.
+/// The completion recorded in advance for a run whose process gets killed.
 pub fn killed() -> Completion {
     Completion::Failed {
         reason: "the run was killed".to_owned(),
@@ -193,7 +194,7 @@ mod tests {
         .expect("a record")
     }
 
-    /// The rounds that are disturbed and the one that is interrupted, by their number in the order in which they run.
+    /// The disturbed rounds and the interrupted one, by number in execution order.
     struct Script<'a> {
         blocks: usize,
         redos: RedoBudget,

@@ -23,8 +23,8 @@ const FOREIGN_SHARE: f64 = 0.05;
 /// Limit of the time for which the run's control group is throttled, as a share of the round.
 const THROTTLED_SHARE: f64 = 0.01;
 
-/// Time that never counts as a disturbance: the readings are off by a few ticks of 10 ms, and in a round of 200 ms one
-/// tick would exceed a limit.
+/// CPU time that never counts as a disturbance: the readings are off by a few ticks of 10 ms, and in a round of 200 ms
+/// a single tick would exceed a limit.
 const READING_ERROR_NS: u64 = 50_000_000;
 
 /// The CPUs and processes to observe during each round of a run.
@@ -47,13 +47,13 @@ impl Watch {
         }
     }
 
-    /// Runs `work`. Returns its result and the conditions meanwhile.
+    /// Runs `work`. Returns its result and the conditions during it.
     pub fn during<T>(&self, work: impl FnOnce() -> T) -> (T, Conditions) {
         let sample = || os::activity(&self.cpus, self.servers.as_deref());
         let before = sample();
         let result = work();
         let conditions = sample().since(&before);
-        // Only now: until then the readings include their time.
+        // Reap only now: until they are reaped, the readings include their time.
         os::reap_orphans();
         let disturbance = disturbance(&conditions, self.cpus.len());
         (
@@ -90,7 +90,7 @@ fn share(taken_ns: Option<u64>, of_ns: f64, limit: f64) -> Option<String> {
     (taken_ns > limit * of_ns).then(|| format!("{:.0}%", 100.0 * taken_ns / of_ns))
 }
 
-/// One is too many: a client retries a dropped connection after a whole second.
+/// Even one is too many: a client retries a dropped connection only after a whole second.
 fn overflow(dropped: Option<u64>) -> Option<String> {
     match dropped? {
         0 => None,

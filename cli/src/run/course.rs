@@ -1,8 +1,8 @@
 //! The course of a run: the order of its blocks, and its end.
 //!
-//! Most runs go through the blocks of their plan; some end early, when a planned look finds every comparison decided;
-//! a search makes its blocks as it goes, from the results of the last one. `reports` says what is decided and which rate
-//! to try next; `blocks` runs them.
+//! Most runs go through the blocks of their plan. Some end early, when a planned look finds every comparison decided; a
+//! search creates blocks as it goes, from the results of the last one. `reports` determines what is decided and which
+//! rate to try next; `blocks` runs them.
 
 use photofinish_record::draw::shuffle;
 use photofinish_record::load::{Arrivals, Load};
@@ -10,7 +10,7 @@ use photofinish_record::{Cell, Outcome, Plan, Record, Round, Search, SearchResul
 use photofinish_reports::search::{Climb, Objective, PRECISION, Try};
 
 pub trait Course {
-    /// The number of the next block, which the record's plan holds when this returns; `None` at the end.
+    /// The number of the next block, which is in the record's plan when this returns; `None` at the end.
     fn next_block(&mut self, record: &mut Record) -> Option<usize>;
 }
 
@@ -39,14 +39,14 @@ impl Course for PlannedCourse<'_> {
     }
 }
 
-/// Up and down in rates until each runtime's highest is found. The runtimes take their steps side by side, in one block
-/// and in random order, so that a slow minute of the machine affects all of them.
+/// Raises and lowers rates until the highest one of each runtime is found. All runtimes advance together, one step per
+/// block and in random order, so that a slow minute of the machine affects all of them.
 pub struct SearchCourse {
     objective: Objective,
     arrivals: Arrivals,
     seed: u64,
     climbs: Vec<CellClimb>,
-    /// Number of blocks whose results the climbs know.
+    /// Number of blocks whose results have been passed to the climbs.
     learned: usize,
 }
 
@@ -82,7 +82,7 @@ impl SearchCourse {
         }
     }
 
-    /// The search's part of the record of a run that has ended; its last block counts too.
+    /// The search's part of the record of a run that has ended, including its last block.
     pub fn search(&mut self, rounds: &[Round]) -> Search {
         if let Some(last) = rounds.last() {
             self.learn(last.block, rounds);
@@ -104,7 +104,7 @@ impl SearchCourse {
         }
     }
 
-    /// Passes the rounds of the last block to the climbs; of each round the last attempt.
+    /// Passes the rounds of the last block to the climbs, only the last attempt of each.
     fn learn(&mut self, block: usize, rounds: &[Round]) {
         if block < self.learned {
             return;

@@ -1,14 +1,16 @@
 //! Exact versions of every dependency, from the lock file the program was built with.
 //!
-//! A patch release of a runtime can change results by a third, so each record has them all. A program in another package is
-//! built with a lock file of its own, and passes it; if it does not, the record has no versions rather than wrong ones.
+//! A patch release of a runtime can change results by a third, so each record lists them all. A program in another
+//! package is built with its own lock file, and passes it; if it does not, the record has no versions rather than wrong
+//! ones.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-/// This project's lock file, if this package itself was built: a dependency is built with another one.
+/// This project's lock file, if this package is the one being built: as a dependency it is built with another lock
+/// file.
 const OWN: Option<&str> = if option_env!("CARGO_PRIMARY_PACKAGE").is_some() {
     Some(include_str!("../../../Cargo.lock"))
 } else {
@@ -42,10 +44,10 @@ pub fn versions() -> Versions {
     }
 }
 
-/// Reads the versions from the text of a lock file, to be used from now on.
+/// Reads the versions from the text of a lock file, and uses them from then on.
 pub fn set_lock_file(lock: &str) -> Result<(), toml::de::Error> {
     let versions = read(lock)?;
-    // A second lock file would be the same: a program is built with one.
+    // A second call cannot pass a different lock file: a program is built with one.
     let _ = PASSED.set(versions);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The examination of the machine that `doctor` shows and every record holds.
+//! The examination of the machine, shown by `doctor` and stored in every record.
 //!
 //! `harness::os` reads the machine and `harness::fitness` judges it, for the CPUs and the directory of the run.
 
@@ -9,7 +9,7 @@ use photofinish_harness::fitness;
 use photofinish_harness::os::fitness::{Look, readings};
 use photofinish_record::{Finding, Placement};
 
-/// Findings about the CPUs of `placement` and the file system of `directory`, after watching them for `watch`.
+/// Findings about the CPUs of `placement` and the file system of `directory`, after observing them for `watch`.
 pub fn examine(placement: &Placement, directory: &Path, watch: Duration) -> Vec<Finding> {
     let cpus = cpus(placement);
     fitness::findings(&readings(&Look {

@@ -49,7 +49,7 @@ pub fn unexpected_in_flight(
     })
 }
 
-/// Maximum number of parts of an operation that the runtime can run at a time.
+/// Maximum number of parts of an operation that the runtime can run concurrently.
 fn parallel_parts(runtime: &Descriptor, worker: &Measurement) -> u32 {
     let refuses = |capability| runtime.refusal(&[capability]).is_some();
     if refuses(Capability::Concurrency) {
@@ -356,7 +356,7 @@ mod tests {
         check("tokio", false, Some(11), Some(too_many));
         let too_few = "requests in flight (http): the server never saw more than 4 at one time, and 5 were to be reached";
         check("tokio", true, Some(4), Some(too_few));
-        // Its four threads cannot have more than four under way.
+        // Four threads cannot have more than four requests in flight.
         check("pool", true, Some(4), None);
         check("sync", true, Some(1), None);
     }

@@ -1,6 +1,6 @@
 //! Measuring a plan, from a checked request to a complete run directory: shared by `run`, `gate` and `doctor`.
 //!
-//! Only the order of steps is here: examine the machine, stand targets up, make the directory, run the course, write the
+//! Only the order of steps is here: examine the machine, start targets, create the directory, run the course, write the
 //! results. Whatever happens after the first round, its measurements end up in a record.
 
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ fn unattributed(targets: &ReadyTargets) -> Option<String> {
     })
 }
 
-/// The record of a run that has measured nothing yet, as a killed run leaves it behind.
+/// The record of a run that has not measured anything yet, in the form that a killed run leaves behind.
 fn blank_record(prepared: PreparedRun, run: RunId, fitness: Vec<Finding>) -> Record {
     Record {
         schema: RECORD_SCHEMA.to_owned(),
@@ -86,7 +86,7 @@ fn blank_record(prepared: PreparedRun, run: RunId, fitness: Vec<Finding>) -> Rec
     }
 }
 
-/// A run about to begin: the machine checked, targets up, the directory made.
+/// A run about to begin: the machine checked, targets up, the directory created.
 pub struct ReadyRun<'a> {
     pub record: Record,
     directory: RunDirectory,
@@ -95,17 +95,17 @@ pub struct ReadyRun<'a> {
     interrupt: &'a Interrupt,
 }
 
-/// A run that has ended, not yet complete on disk.
+/// A run that has ended but is not complete on disk yet.
 pub struct FinishedRun {
     pub record: Record,
     pub directory: RunDirectory,
-    /// The reason it could not go on, if it could not.
+    /// The reason the run was cut short, if it was.
     pub failure: Option<Failure>,
 }
 
 impl<'a> ReadyRun<'a> {
-    /// Checks the machine, stands targets up and makes the run's directory in `out`; `tell` gets what people should know
-    /// beforehand.
+    /// Checks the machine, starts targets and creates the run's directory in `out`; `tell` receives what the user
+    /// should know before the run starts.
     pub fn begin(
         mut prepared: PreparedRun,
         out: &Path,
@@ -135,7 +135,7 @@ impl<'a> ReadyRun<'a> {
         os::adopt_orphans();
         let all_cpus = os::allowed_cpus();
         let placement = self.record.plan.placement.clone();
-        // Where pinning is not possible, the plan's placement holds for no process, and the worker says so.
+        // If pinning is not possible, the plan's placement applies to no process, and the worker says so.
         let _ = os::pin_process(&placement.server_cpus);
         let work_dir = self.directory.work_dir();
         let mut context = RoundContext {
@@ -168,7 +168,7 @@ impl<'a> ReadyRun<'a> {
     }
 }
 
-/// Writes the run; the record first, so that nothing a chart does can lose it.
+/// Writes the run; the record first, so that a failing chart cannot lose it.
 pub fn write(report: &Report<'_>, directory: RunDirectory) -> Result<PathBuf, Failure> {
     // If the disk is full, `complete` reports it, and finds another place for the record.
     let _ = directory.keep_record(report.record);

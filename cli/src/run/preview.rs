@@ -135,7 +135,7 @@ fn distinct(items: impl Iterator<Item = String>) -> Vec<String> {
     all
 }
 
-/// The order of all rounds, block by block.
+/// The order of all rounds, one block after another.
 pub fn order(plan: &Plan) -> String {
     let mut text = String::new();
     for (block, cells) in plan.blocks.iter().enumerate() {

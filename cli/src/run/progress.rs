@@ -15,7 +15,7 @@ use crate::output;
 const REDRAWS_HZ: u8 = 4;
 
 pub struct Progress {
-    /// `None` if stderr is no terminal.
+    /// `None` if stderr is not a terminal.
     bar: Option<ProgressBar>,
     /// `None` for a search.
     blocks: Option<usize>,
@@ -63,7 +63,7 @@ impl Progress {
         }
     }
 
-    /// Announces that the block of `rounds` rounds is redone.
+    /// Announces that the block of `rounds` rounds will be redone.
     pub fn block_again(&mut self, block: usize, rounds: usize, reason: &str) {
         self.more_rounds(rounds);
         let message = format!("block {} is redone: {reason}", block + 1);

@@ -23,7 +23,7 @@ use crate::run::conditions::Watch;
 use crate::run::identity;
 use crate::targets::{self, ReadyTargets, TargetCounts, counted_between};
 
-/// Everything that the rounds of a run share.
+/// Everything shared by the rounds of a run.
 pub struct RoundContext<'a> {
     pub placement: &'a Placement,
     pub seed: u64,
@@ -39,7 +39,7 @@ pub struct RoundContext<'a> {
 pub struct RoundResult {
     /// `None` if the run was interrupted before there was an outcome.
     pub outcome: Option<Outcome>,
-    /// The reason the run cannot go on, if it cannot.
+    /// The reason the run cannot go on, if any.
     pub failure: Option<Failure>,
     /// From the start of the servers to their end.
     pub conditions: Conditions,
@@ -48,7 +48,7 @@ pub struct RoundResult {
 /// A failure that ends the run.
 struct FatalFailure {
     failure: Failure,
-    /// The worker's measurement, if it came before the failure.
+    /// The worker's measurement, if there was one before the failure.
     outcome: Option<Outcome>,
 }
 
@@ -215,7 +215,7 @@ fn compared(
 /// The servers of one round, by target name. Dropping them ends the embedded ones.
 struct RoundServers {
     embedded: BTreeMap<String, Embedded>,
-    /// Those that are there already, with their URLs in the plan.
+    /// Servers that are already running, with their URLs as in the plan.
     external: BTreeMap<String, String>,
     /// The arm's own server, with its URL.
     of_arm: BTreeMap<String, (ServerProcess, String)>,

@@ -1,7 +1,7 @@
 //! An A/A comparison, to find the smallest difference that can be detected on this machine.
 //!
-//! The run that `photofinish run` would do with the same arguments, as two arms of a gate that are the same. What follows
-//! from its rounds is computed by `reports::resolution`.
+//! Performs the run that `photofinish run` would do with the same arguments, as two identical arms of a gate.
+//! `reports::resolution` interprets its rounds.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::request::{PreparedRun, Request};
 use crate::run::course::PlannedCourse;
 use crate::run::measuring::{FinishedRun, ReadyRun};
 
-/// The arguments of the run: sockets, threads and both processes at work, enough pairs for an interval, and rounds short
-/// enough for a person who waits.
+/// The arguments of the run: sockets, threads and both processes in use, enough pairs for an interval, and rounds short
+/// enough for a waiting user.
 const ARGUMENTS: [&str; 11] = [
     "sameness",
     "http-get",
@@ -38,11 +38,11 @@ struct Arguments {
     request: Request,
 }
 
-/// Two arms that are the same, ready to run.
+/// Two identical arms, ready to run.
 pub struct Sameness(PreparedRun);
 
 impl Sameness {
-    /// On the CPUs that `--cpus` names, or on all.
+    /// Plans it for the CPUs that `--cpus` names, or for all.
     pub fn plan(cpus: Option<&str>) -> Result<Self, Failure> {
         let cpus = cpus.map(|cpus| format!("--cpus={cpus}"));
         let words = ARGUMENTS.iter().map(|word| (*word).to_owned()).chain(cpus);
@@ -51,7 +51,7 @@ impl Sameness {
         Ok(Self(prepared))
     }
 
-    /// About how long it takes.
+    /// Approximate duration.
     pub fn estimate(&self) -> Duration {
         estimate(&self.0.plan)
     }

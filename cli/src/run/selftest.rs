@@ -1,7 +1,7 @@
-//! The measurements of the self-test: rounds of scripted workloads, and a server that is stopped and continued.
+//! The measurements of the self-test: rounds of scripted workloads, and a server that is stopped and resumed.
 //!
-//! Rounds run in ordinary worker processes, with an audit. One function per claim or group of claims; `reports::selftest`
-//! has the bounds.
+//! Rounds run in ordinary worker processes, with an audit. One function per claim or group of claims; the bounds are in
+//! `reports::selftest`.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -34,18 +34,18 @@ pub struct Effort {
     pub stalled_load: Duration,
     /// Length of the stop.
     pub stall: Duration,
-    /// Operations of the long round that memory is compared over.
+    /// Number of operations of the long round, for comparing memory.
     pub many_ops: u64,
-    /// Operations of the short round.
+    /// Number of operations of the short round.
     pub few_ops: u64,
-    /// Rounds, of which the fastest gives the cost of the loop.
+    /// Number of rounds, the fastest of which gives the cost of the loop.
     pub loop_rounds: usize,
-    /// Operations whose times are kept individually.
+    /// Number of operations whose times are kept individually.
     pub sampled_ops: u64,
 }
 
 impl Effort {
-    /// The effort that the claims hold for.
+    /// The effort for which the claims hold.
     pub const WHOLE: Self = Self {
         stalled_load: Duration::from_secs(10),
         stall: Duration::from_millis(1_400),
@@ -65,7 +65,7 @@ impl Effort {
     };
 }
 
-/// Arrivals per second while the server is stopped, many during a stop.
+/// Arrivals per second while the server is stopped: enough that many fall within the stop.
 const STALLED_RATE_HZ: f64 = 1_000.0;
 const STALLED_SESSIONS: NonZeroU32 = NonZeroU32::new(16).unwrap();
 /// Arrivals per second in the test of the pacer.
@@ -73,7 +73,7 @@ const PACED_RATE_HZ: f64 = 10_000.0;
 /// Length of the test of the pacer.
 const PACED: Duration = Duration::from_secs(2);
 const WARMUP: Duration = Duration::from_millis(300);
-/// Time after the worker's start by which its open load has begun: set-up and warm-up.
+/// Time after the worker's start by which its open load has started: set-up and warm-up.
 const LOAD_BEGUN: Duration = Duration::from_millis(700);
 
 pub struct Bench<'a> {
@@ -81,12 +81,12 @@ pub struct Bench<'a> {
     pub effort: Effort,
     /// Cost of a clock read on this machine.
     pub clock_read_ns: f64,
-    /// Directory for workloads' files; they make none.
+    /// Directory for workloads' files; these workloads create none.
     pub work_dir: PathBuf,
     pub interrupt: &'a Interrupt,
 }
 
-/// Tests one claim or several under a runtime.
+/// Tests one or more claims under a runtime.
 pub type Check = fn(&Bench<'_>, &str) -> Result<Vec<Claim>, Failure>;
 
 /// The checks under each runtime, in the order of the report.
@@ -148,7 +148,7 @@ fn stalled_server(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failur
     Ok(claims)
 }
 
-/// A thread that stops a process in the middle of a load, and continues it.
+/// A thread that stops a process in the middle of a load, and resumes it.
 struct Stopper {
     thread: thread::JoinHandle<()>,
     stalled_ns: Arc<AtomicU64>,
@@ -208,8 +208,8 @@ fn loop_cost(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
     )])
 }
 
-/// A busy machine may cause a runtime to allocate once more in a round; the loop's own allocations happen in every round.
-/// So the minimum over several rounds counts.
+/// A busy machine may make a runtime allocate once more in some round, but the loop's own allocations happen in every
+/// round. So the minimum over several rounds counts.
 fn allocations(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
     const FEW: u64 = 100_000;
     const MANY: u64 = 1_100_000;

@@ -1,6 +1,7 @@
 //! Warnings about the tool and the machine: the bad findings, in sentences printed before the run and kept in the record.
 //!
-//! Lesser findings are in the record and on the page only; `reports::checks` finds reasons to doubt in the rounds.
+//! Less severe findings are only in the record and on the page; `reports::checks` finds reasons for doubt in the
+//! rounds.
 
 use photofinish_record::{Finding, FindingLevel};
 

@@ -13,7 +13,7 @@ use crate::store::run_directory::RunFile;
 /// The name of the page in a run directory.
 pub const PAGE: &str = "report.html";
 
-/// Every file that goes beside `record.json`.
+/// Every file stored next to `record.json`.
 pub fn all(report: &Report<'_>) -> Result<Vec<RunFile>, Failure> {
     let mut files = histogram_log(report)?;
     files.extend(page_and_pictures(report)?);

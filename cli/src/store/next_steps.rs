@@ -1,6 +1,6 @@
 //! The end of a run's output: the path of the report, and three commands to try next.
 //!
-//! Pure text from the record. Commands can be pasted: they go through cargo if this run did.
+//! Pure text from the record. Commands can be pasted: they use cargo if this run did.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,10 +12,10 @@ use photofinish_reports::search_table::met_by_all;
 use crate::store::artifacts::PAGE;
 use crate::store::run_directory::RECORD;
 
-/// Rounds for an interval of 95 % that tolerates an outlier.
+/// Number of rounds for a 95 % interval that tolerates an outlier.
 const MORE_ROUNDS: usize = 15;
 
-/// Workloads that any HTTP server can answer, the plainest first; the others need their mock.
+/// Workloads that any HTTP server can answer, simplest first; the others need their mock.
 const FOR_ANY_SERVER: [&str; 5] = [
     "http-get",
     "http-connect",
@@ -45,7 +45,7 @@ pub fn after(record: &Record, directory: &Path) -> String {
     )
 }
 
-/// This program as it was called; cargo sets `CARGO` for the programs it runs.
+/// The command that started this program; cargo sets `CARGO` for the programs it runs.
 fn program(record: &Record) -> String {
     let called = record.command_line.first().map(Path::new);
     let name = called.and_then(Path::file_name).map(OsStr::to_string_lossy);
@@ -63,7 +63,7 @@ fn opener() -> &'static str {
     }
 }
 
-/// More rounds, or, after a search, rounds at a rate that all runtimes meet.
+/// More rounds, or, after a search, rounds at a rate that all runtimes can sustain.
 fn second(record: &Record, program: &str) -> (&'static str, String) {
     match (&record.search, met_by_all(record)) {
         (None, _) => {
@@ -131,7 +131,7 @@ fn quoted(argument: &str) -> String {
     }
 }
 
-/// The same against the user's own server; or, if it was one already, at several levels of concurrency.
+/// The same against the user's own server; or, if it already was one, at several levels of concurrency.
 fn third(record: &Record, program: &str) -> (&'static str, String) {
     let http = mocked_http(record).map(|scenario| {
         let target = "--target http=http://127.0.0.1:8080/";
@@ -159,7 +159,7 @@ fn third(record: &Record, program: &str) -> (&'static str, String) {
     }
 }
 
-/// The scenario as it was named on the command line: a user's file by its path.
+/// The scenario as named on the command line: a user's file by its path.
 fn as_named(record: &Record, scenario: &str) -> String {
     let mut arguments = record.command_line.iter();
     let path = arguments.find(|argument| {
@@ -169,7 +169,7 @@ fn as_named(record: &Record, scenario: &str) -> String {
     quoted(path.map_or(scenario, String::as_str))
 }
 
-/// The plainest scenario on an embedded HTTP server that another server can answer as well.
+/// The simplest scenario on an embedded HTTP server that another server can answer as well.
 fn mocked_http(record: &Record) -> Option<&PlannedScenario> {
     let mut plain = FOR_ANY_SERVER.iter();
     plain.find_map(|workload| mocked(record, "http").find(|it| it.workload == *workload))

@@ -1,11 +1,11 @@
 //! Removal of passwords from records, reports, errors and process lists.
 //!
-//! A URL with a password is needed in two places only: in the worker's plan, which travels through a pipe, and in the
+//! A URL with a password is needed in only two places: the worker's plan, which travels through a pipe, and the
 //! orchestrator's memory. Everything else gets the result of these functions.
 
 use url::Url;
 
-/// The URL without its password: neither as part of the authority nor as a `password` parameter.
+/// The URL without its password, both in the authority and as a `password` parameter.
 pub fn url(url: &Url) -> String {
     let mut safe = url.clone();
     // Fails only for URLs without an authority, which have no password either.
@@ -40,7 +40,7 @@ fn argument(text: &str) -> String {
     match Url::parse(rest) {
         Ok(parsed) if !is_secret_free(&parsed) => format!("{prefix}{}", url(&parsed)),
         Ok(_) => text.to_owned(),
-        // It may hold a password; the scheme is enough.
+        // It may contain a password, so only the scheme is kept.
         Err(_) => format!("{prefix}{}://…", &text[start..scheme_end]),
     }
 }

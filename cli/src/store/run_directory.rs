@@ -1,8 +1,8 @@
-//! The directory of a run: made before anything is measured, renamed when it is complete.
+//! The directory of a run: created before anything is measured, renamed when it is complete.
 //!
-//! Until the end everything is in a hidden directory beside the final one, so a run directory is whole or absent. Each
-//! finished round is appended to a file there at once: a run whose orchestrator was killed can still be reported on. If the
-//! disk is full at the end, the record goes to the directory for temporary files.
+//! Until the end everything is in a hidden directory next to the final one, so a run directory is either complete or
+//! absent. Each finished round is immediately appended to a file there: a run whose orchestrator was killed can still
+//! be reported on. If the disk is full at the end, the record goes to the directory for temporary files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -38,7 +38,7 @@ pub struct RunFile {
 }
 
 impl RunDirectory {
-    /// Makes the directory of a run below `parent`; `record` has no rounds yet.
+    /// Creates the directory of a run in `parent`; `record` has no rounds yet.
     pub fn make(parent: &Path, record: &Record) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             Failure::could_not_run(format!(
@@ -50,7 +50,7 @@ impl RunDirectory {
         };
         let hidden = parent.join(format!(".{}.partial", record.id));
         fs::create_dir_all(hidden.join(WORK)).map_err(failed)?;
-        // Later changes of links and the working directory must not matter.
+        // Later changes to links and the working directory must not matter.
         let hidden = hidden.canonicalize().map_err(failed)?;
         let made = Self::begin(&hidden, record).map_err(failed);
         match made {
@@ -160,7 +160,7 @@ fn json(record: &Record) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Writes a file whole: an older one stays until the new one is complete.
+/// Writes a file atomically: an older version stays until the new one is complete.
 fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
@@ -170,7 +170,7 @@ fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     let fresh = PathBuf::from(fresh);
     let written = fill(&fresh, contents).and_then(|()| fs::rename(&fresh, path));
     written.inspect_err(|_| {
-        // Part of a file is in the way on a full disk.
+        // On a full disk, an incomplete file would only take up space.
         let _ = fs::remove_file(&fresh);
     })
 }
@@ -193,7 +193,7 @@ fn point_latest_to(destination: &Path) -> io::Result<()> {
     })
 }
 
-/// Writes files below `directory`, named by the user.
+/// Writes files into the user's `directory`.
 pub fn write_files(directory: &Path, files: &[RunFile]) -> Result<(), Failure> {
     let mut each = files.iter();
     each.try_for_each(|file| write_file(&directory.join(&file.path), &file.contents))

@@ -1,4 +1,4 @@
-//! The target `client`: an embedded client, which sends requests to a worker that serves. Nothing can take its place.
+//! The target `client`: an embedded client, which sends requests to a worker that serves. It cannot be replaced.
 
 use super::TargetKind;
 

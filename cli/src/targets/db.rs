@@ -1,4 +1,4 @@
-//! The target `db`: a PostgreSQL that is already there, or a throwaway one.
+//! The target `db`: an existing PostgreSQL, or a throwaway one.
 
 use super::local_postgres::ThrowawayPostgres;
 use super::{Target, TargetKind, Values, postgres};
@@ -7,7 +7,7 @@ use crate::exit::Failure;
 pub(super) static KIND: TargetKind = TargetKind {
     name: "db",
     server: "postgres",
-    // The embedded server lets anybody in; the name shows up in its log.
+    // The embedded server accepts any user; the name appears in its log.
     url: "postgres://photofinish@{address}/photofinish",
     options: &[],
     forms: "db=postgres://USER:PASSWORD@HOST:PORT/DATABASE, db=local",

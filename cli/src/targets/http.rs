@@ -1,7 +1,7 @@
-//! An HTTP server that is already there: probed once, and asked for nginx's own counts where it offers them.
+//! An existing HTTP server: probed once, and asked for nginx's own counts if it offers them.
 //!
-//! The probe is one plain request over a socket of its own, before anything is measured: it tells a server that is not
-//! there from one that is slow, and learns its name from the `Server` header. Measuring is the worker's business.
+//! The probe is one plain request over a separate socket, before anything is measured: it distinguishes a server that
+//! is not running from one that is slow, and reads its name from the `Server` header. The worker does the measuring.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,10 +16,10 @@ use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::store::redaction;
 
-/// How long a server may take to answer the probe.
+/// Timeout for the answer to the probe.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Longest answer to a probe that is read.
+/// Maximum length of an answer to a probe.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 pub(super) static KIND: TargetKind = TargetKind {
@@ -117,10 +117,10 @@ impl TargetServer for Http {
     }
 }
 
-/// nginx's `stub_status`, which counts what this program alone asks of it.
+/// nginx's `stub_status`. Its counts include the requests of this program for the page.
 struct StatusPage {
     url: Url,
-    /// Requests for the page itself so far: one connection and one request each.
+    /// Number of requests for the page itself so far: one connection and one request each.
     own: u64,
 }
 
@@ -154,7 +154,7 @@ struct Totals {
     requests: u64,
 }
 
-/// The three totals that stand below `server accepts handled requests`.
+/// The three totals below `server accepts handled requests`.
 fn stub_status(answer: &str) -> Option<Totals> {
     let (_, below) = answer.split_once("server accepts handled requests")?;
     let mut totals = below.split_whitespace().map_while(|word| word.parse().ok());
@@ -163,7 +163,7 @@ fn stub_status(answer: &str) -> Option<Totals> {
     Some(Totals { accepts, requests })
 }
 
-/// One request on a connection of its own; the answer's head and what came with it.
+/// Sends one request on a separate connection; returns the head of the answer and anything received with it.
 fn get(url: &Url) -> Result<String, Failure> {
     let failed = |error: io::Error| unreachable_at(url, &error);
     let addresses = loopback::addresses(url)?;
@@ -186,7 +186,7 @@ fn get(url: &Url) -> Result<String, Failure> {
     }
 }
 
-/// All of an answer, up to its own end: not every server closes when it is asked to.
+/// Reads an answer up to its own end: not every server closes the connection when asked to.
 fn read_answer(mut stream: impl Read) -> io::Result<Vec<u8>> {
     let mut reader = ResponseReader::new(Limits::default());
     reader.begin(Method::Get);
@@ -198,7 +198,7 @@ fn read_answer(mut stream: impl Read) -> io::Result<Vec<u8>> {
             count => &part[..count],
         };
         answer.extend_from_slice(part);
-        // What is wrong with it is for the worker to tell.
+        // Any errors in it are reported by the worker.
         if reader
             .advance(part, &mut body)
             .is_ok_and(|advance| advance.done)
@@ -241,7 +241,8 @@ mod tests {
         );
     }
 
-    /// Goal: an answer ends where it says so, and not only where its server closes. Method: what comes after it is an error.
+    /// Goal: an answer ends at its declared length, not only when its server closes. Method: anything after it is an
+    /// error.
     #[test]
     fn an_answer_is_read_to_its_own_end() {
         struct Stalled;

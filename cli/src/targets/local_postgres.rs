@@ -1,9 +1,9 @@
 //! A throwaway PostgreSQL: `--target db=local`.
 //!
-//! The orchestrator starts this same program as a guard, and the guard starts the server from the binaries of the
-//! machine: in a directory of its own, on a free port of 127.0.0.1, with a random password, as another user where it
-//! would be root. The guard speaks the lines of an embedded server and ends with its stdin, so the server and its
-//! directory are gone afterwards however the orchestrator ends. Durability keeps its defaults: commits wait for the
+//! The orchestrator starts this same program as a guard, and the guard starts the server from the machine's binaries:
+//! in its own directory, on a free port of 127.0.0.1, with a random password, and as another user if it would otherwise
+//! be root. The guard speaks the protocol of an embedded server and ends with its stdin, so the server and its
+//! directory are gone afterwards, however the orchestrator ends. Durability keeps its defaults: commits wait for the
 //! disk, as they would anywhere.
 
 use std::fs::{self, Permissions};
@@ -54,8 +54,8 @@ const MOST_CONNECTIONS: u32 = 1000;
 /// Query for the server's version as a number: 150018 is 15.18.
 const VERSION: &str = "SELECT current_setting('server_version_num')";
 
-/// First version that has counted a session by the time its connection is closed; earlier ones leave that to a collector
-/// process, and the delay would look like a lost request.
+/// First version in which a session has been counted by the time its connection is closed; earlier ones leave that to a
+/// collector process, and the delay would look like a lost request.
 const FIRST_THAT_COUNTS_AT_ONCE: u64 = 150_000;
 
 /// Query for the number of closed sessions of the measured database.
@@ -94,7 +94,7 @@ impl Target for ThrowawayPostgres {
 /// A throwaway server, seen from the orchestrator.
 struct LocalPostgres {
     server: Postgres,
-    /// A session in a database that nothing is measured in, so that its own doings are not counted.
+    /// A session in a database in which nothing is measured, so that its own activity is not counted.
     monitor: Client,
     /// Ends the server when dropped.
     _guard: ServerProcess,
@@ -103,7 +103,7 @@ struct LocalPostgres {
 impl LocalPostgres {
     /// Starts one on the `cpus`, and waits until it accepts connections.
     fn start(cpus: &[usize], interrupt: &Interrupt) -> Result<Self, Failure> {
-        // Found here as well as by the guard, so that what is missing is said plainly.
+        // Searched for here as well as by the guard, so that the error message can name what is missing.
         let binaries = Binaries::find()?;
         let program = std::env::current_exe()
             .map_err(|error| Failure::could_not_run("cannot find this program").caused_by(error))?;
@@ -166,7 +166,7 @@ struct Binaries {
 }
 
 impl Binaries {
-    /// On `PATH`, or where distributions keep them; the newest version there.
+    /// Searches `PATH`, then the places where distributions keep them; takes the newest version there.
     fn find() -> Result<Self, Failure> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let on_path = std::env::split_paths(&path).find(|directory| holds_server(directory));
@@ -208,7 +208,7 @@ fn newest(root: &Path) -> Option<PathBuf> {
 struct Ready {
     ready: String,
     address: SocketAddr,
-    /// With the password: this line travels through a pipe alone.
+    /// Contains the password: this line only travels through a pipe.
     url: String,
 }
 
@@ -228,7 +228,7 @@ pub fn guard(cpus: &[usize], binaries: PathBuf) -> Result<(), Failure> {
 
 /// A directory with an initialised cluster, owned by the user the server runs as.
 struct Cluster {
-    /// `None` where this process is not root and needs no other user.
+    /// `None` if this process is not root and needs no other user.
     user: Option<User>,
     directory: TempDir,
     password: String,
@@ -303,7 +303,7 @@ impl Cluster {
             "--locale",
             "C",
         ]);
-        // Only the making of the cluster skips the disk; the server itself does not.
+        // Only the creation of the cluster skips the disk; the server itself does not.
         command.arg("--no-sync");
         let output = command
             .output()
@@ -335,7 +335,7 @@ fn random_password() -> Result<String, Failure> {
     Ok(hex(bytes))
 }
 
-/// A running server; dropping it shuts it down, and with its [`Cluster`] goes the directory.
+/// A running server; dropping it shuts it down, and its [`Cluster`] removes the directory.
 struct Server {
     process: Child,
     address: SocketAddr,
@@ -354,8 +354,8 @@ impl Server {
             .arg(cluster.path());
         command.args(["-h", "127.0.0.1", "-p", &address.port().to_string()]);
         command.args(["-c", &format!("max_connections={MOST_CONNECTIONS}")]);
-        // It would come at a moment of its own, into some rounds and not into others, and its transactions would be
-        // counted among those of the workload.
+        // Autovacuum would start at unpredictable times, in some rounds and not in others, and its transactions would
+        // be counted with those of the workload.
         command.args(["-c", "autovacuum=off"]);
         command.stdout(Stdio::null());
         let process = command.spawn().map_err(failed)?;
@@ -426,7 +426,7 @@ impl Server {
         }
     }
 
-    /// SIGINT ends every session and shuts down in order; SIGQUIT does so at once.
+    /// SIGINT ends every session and shuts down cleanly; SIGQUIT shuts down at once.
     fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.process.id()).expect("process ids fit");
         // Fails only if the process is gone.

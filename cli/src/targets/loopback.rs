@@ -1,6 +1,6 @@
 //! Loopback addresses: without `--allow-remote`, load goes to this machine only.
 //!
-//! A name is resolved, and all of its addresses must be loopback addresses. Nothing is connected to here.
+//! A name is resolved, and all of its addresses must be loopback addresses. No connection is made here.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::exit::Failure;
 
-/// The port of a URL whose scheme has no default one known to the parser.
+/// The port for a URL whose scheme has no default port known to the parser.
 const POSTGRES_PORT: u16 = 5432;
 
 /// All addresses of the URL's host.
@@ -34,18 +34,18 @@ pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     }
 }
 
-/// Processes on this machine that serve the URL; none if that is another machine, `None` if they cannot be known.
+/// Processes on this machine that serve the URL; empty if that is another machine, `None` if they cannot be known.
 pub fn listeners(url: &Url) -> Option<Vec<u32>> {
     let addresses = addresses(url).ok()?;
     let found = os::listeners_on(addresses.first()?.port());
     match addresses.iter().all(|address| address.ip().is_loopback()) {
         true => found,
-        // An address of this machine that leads around the loopback interface finds its listener too.
+        // An address of this machine on another interface finds its listener too.
         false => Some(found.unwrap_or_default()),
     }
 }
 
-/// Refuses a URL of another machine.
+/// Rejects a URL of another machine.
 pub fn require(url: &Url) -> Result<(), Failure> {
     let remote = addresses(url)?
         .into_iter()

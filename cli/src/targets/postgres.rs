@@ -1,7 +1,7 @@
-//! A PostgreSQL that is already there: logged in to once, before anything is measured.
+//! An existing PostgreSQL: logged in to once, before anything is measured.
 //!
-//! Its URL may hold a password; without one, `PGPASSWORD` is taken from the environment. The password goes into the
-//! worker's plan and nowhere else. What it counts is not asked for: others may be using it.
+//! Its URL may contain a password; without one, `PGPASSWORD` is taken from the environment. The password goes into the
+//! worker's plan and nowhere else. Its counts are not read: other clients may be using it.
 
 use photofinish_scenarios::protocol::postgres::PgTarget;
 use url::Url;
@@ -13,20 +13,20 @@ use crate::interrupt::Interrupt;
 
 /// Reads a URL that names a host, a user and a database.
 pub(super) fn parse(text: &str) -> Result<Database, Failure> {
-    // Neither message shows what was written, which may hold a password.
+    // Neither message repeats the input, which may contain a password.
     let wrong = |message: String| Failure::usage(format!("--target db: {message}")).hint(forms());
     let mut url = Url::parse(text).map_err(|error| wrong(format!("not a URL: {error}")))?;
     if url.password().is_none()
         && let Ok(password) = std::env::var("PGPASSWORD")
     {
-        // Refused only for URLs without a host, which the next line refuses as well.
+        // Fails only for URLs without a host, which the next line rejects as well.
         let _ = url.set_password(Some(&password));
     }
     let target = PgTarget::parse(url.as_str()).map_err(|error| wrong(error.to_string()))?;
     Ok(Database { url, target })
 }
 
-/// Where a database is, and how to log in.
+/// The location of a database, and the credentials for it.
 #[derive(Debug)]
 pub struct Database {
     url: Url,
@@ -60,7 +60,7 @@ impl Target for Database {
     }
 }
 
-/// A server that let us in.
+/// A server that accepted the login.
 pub struct Postgres {
     database: Database,
     software: Option<String>,
@@ -70,7 +70,7 @@ impl Postgres {
     /// Logs in.
     pub fn probe(database: Database) -> Result<Self, Failure> {
         let client = Client::connect(&database.target)?;
-        // Distributions put their own build's name behind it.
+        // Distributions append the name of their own build.
         let version = client
             .server_version()
             .and_then(|version| version.split(' ').next());
@@ -78,7 +78,7 @@ impl Postgres {
         Ok(Self { database, software })
     }
 
-    /// Where it is.
+    /// Its location and credentials.
     pub fn database(&self) -> &Database {
         &self.database
     }

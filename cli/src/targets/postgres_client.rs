@@ -1,6 +1,6 @@
-//! A few questions to a PostgreSQL over plain blocking I/O: who are you, what have you counted.
+//! Sends a few queries to a PostgreSQL over plain blocking I/O: its version, its counts.
 //!
-//! The orchestrator's own connection, on no measured path: the same sans-IO client that workloads use, driven by a
+//! The orchestrator's own connection, never on a measured path: the same sans-IO client that workloads use, driven by a
 //! standard socket with deadlines.
 
 use std::io::{Read, Write};
@@ -12,10 +12,10 @@ use photofinish_scenarios::protocol::postgres::{PgTarget, ResponseReader, Row, S
 use super::loopback;
 use crate::exit::Failure;
 
-/// How long a server may take over each step.
+/// Timeout for each step.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Longest answer to a question.
+/// Maximum length of an answer.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// A connection that is logged in.
@@ -41,7 +41,7 @@ impl Client {
         Ok(client)
     }
 
-    /// What the server calls its version.
+    /// The server's name for its version.
     pub fn server_version(&self) -> Option<&str> {
         self.server_version.as_deref()
     }
@@ -65,7 +65,7 @@ impl Client {
         }
     }
 
-    /// The one number that `sql` asks for; `None` where the server does not know what is asked.
+    /// The single number selected by `sql`; `None` if the server does not know it.
     pub fn number(&mut self, sql: &str) -> Result<Option<u64>, Failure> {
         let failed = || Failure::could_not_run("PostgreSQL does not answer for its counts");
         let mut message = Vec::new();
@@ -94,7 +94,7 @@ impl Client {
         }
     }
 
-    /// Sends `message`, which may be empty, and takes in what comes next.
+    /// Sends `message`, which may be empty, and reads the response.
     fn exchange(&mut self, message: &[u8]) -> std::io::Result<()> {
         self.stream.write_all(message)?;
         let mut chunk = [0; 4096];
@@ -112,7 +112,7 @@ impl Drop for Client {
     fn drop(&mut self) {
         let mut leave = Vec::new();
         encode::terminate(&mut leave);
-        // Politeness only; a server that is gone needs no leave taken.
+        // A courtesy only; a server that is gone does not need it.
         let _ = self.stream.write_all(&leave);
     }
 }

@@ -1,7 +1,6 @@
-//! A WebSocket server that is already there: connected to once, so that one that is not there is told before anything
-//! is measured.
+//! An existing WebSocket server: connected to once, so that a missing server is reported before anything is measured.
 //!
-//! Handshakes and messages are the worker's business; such a server has no counts to be asked for.
+//! The worker does handshakes and messages; such a server has no counts to read.
 
 use std::net::TcpStream;
 
@@ -27,7 +26,7 @@ fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
     }))
 }
 
-/// Reads a URL that a plain WebSocket client can use.
+/// Parses a URL that a plain WebSocket client can use.
 fn parse_url(text: &str) -> Result<Url, Failure> {
     let wrong = |message: &str| Failure::usage(format!("--target ws: {message}")).hint(forms());
     let url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;

@@ -1,6 +1,7 @@
 //! Clocks and timers: they time every operation and pace open loads.
 //!
-//! Reading a clock takes some 20 ns from the CPU but a microsecond from a device, and an operation takes two reads.
+//! Reading the clock takes about 20 ns if the CPU provides it but a microsecond if a device does, and an operation
+//! takes two reads.
 
 use super::words;
 use super::{Assessment, Bounds, Readings};

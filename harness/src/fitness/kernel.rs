@@ -5,7 +5,7 @@ use super::{Assessment, Readings};
 pub(super) fn address_layout(readings: &Readings) -> Assessment {
     match readings.kernel.address_randomisation {
         None => Assessment::unknown("address space randomisation is unknown"),
-        // The layout of code and stacks changes speed by some percent; a fixed one is never averaged out.
+        // The layout of code and stacks changes speed by a few percent; a fixed layout is never averaged out.
         Some(0) => Assessment::caution(
             "address space randomisation is off: all rounds share one memory layout, lucky or not",
         )

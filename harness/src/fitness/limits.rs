@@ -1,4 +1,4 @@
-//! Limits on many connections: file descriptors, local ports, the accept queue.
+//! Limits on the number of connections: file descriptors, local ports, the accept queue.
 //!
 //! Beyond them connections fail, or wait for a second or more, which looks like a slow server.
 
@@ -55,7 +55,7 @@ pub(super) fn ports(readings: &Readings) -> Assessment {
     let free = all.saturating_sub(resting);
     let evidence =
         format!("{all} local ports ({first}-{last}), {resting} connections in TIME_WAIT");
-    // A port in TIME_WAIT is blocked only for the server that it was used with, which is unknown here.
+    // A port in TIME_WAIT is blocked only for the server with which it was used, which is unknown here.
     let assessment = match free {
         _ if all < FEW_PORTS => Assessment::bad(evidence),
         free if free < MANY_PORTS => Assessment::caution(evidence),

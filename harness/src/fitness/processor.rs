@@ -1,7 +1,7 @@
 //! CPUs: their number, shared cores, and the steadiness of their frequency.
 //!
-//! A frequency that follows load or heat makes the same code faster or slower from one round to the next; two CPUs of one
-//! core slow each other down by a third and more. Other users of the CPUs are in `sharing`.
+//! A frequency that follows load or heat makes the same code faster or slower from one round to the next; two CPUs that
+//! share a core slow each other down by a third or more. Other users of the CPUs are in `sharing`.
 
 use super::words;
 use super::{Assessment, Readings};

@@ -1,7 +1,7 @@
 //! Other claims on the CPUs: a control group's quota, other processes, the neighbours of a virtual machine.
 //!
 //! A CPU taken away for milliseconds shows up as latency. These readings come from a short observation before a run;
-//! each round is sampled on its own.
+//! each round is also sampled separately.
 
 use super::words;
 use super::{Assessment, Bounds, Readings};

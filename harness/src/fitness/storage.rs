@@ -9,7 +9,7 @@ const IN_MEMORY: [&str; 2] = ["tmpfs", "ramfs"];
 /// Layered file systems, as in containers.
 const LAYERED: [&str; 3] = ["overlay", "aufs", "unionfs"];
 
-/// File systems behind a network or another process, beside all kinds of `fuse`.
+/// File systems behind a network or another process, in addition to all kinds of `fuse`.
 const REMOTE: [&str; 13] = [
     "nfs",
     "nfs4",

@@ -1,4 +1,4 @@
-//! Numbers in the sentences of findings: few digits, with a fitting unit. Reports format results in their own way.
+//! Numbers in the sentences of findings: few digits, with a suitable unit. Reports format results in their own way.
 
 /// `12 ns`, `54 µs`, `1.2 ms`, `3.4 s`.
 pub(super) fn time(ns: f64) -> String {
@@ -30,7 +30,7 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
-/// CPUs as options take them: `0,2-3`.
+/// CPUs in the form that options take: `0,2-3`.
 pub(super) fn cpus(cpus: &[usize]) -> String {
     let follows = |a: &usize, b: &usize| a + 1 == *b;
     let written = cpus.chunk_by(follows).map(|range| match range {

@@ -1,6 +1,6 @@
 //! Workloads and sessions with their types erased, so that a round is compiled once per runtime and not once per pair.
 //!
-//! Each phase of a session, and each step outside the measured ones, is one boxed future; within it, the loop around
+//! Each phase of a session, and each step outside the measured phases, is one boxed future; inside it, the loop around
 //! `operate` knows both types and allocates nothing.
 
 use std::num::NonZeroU32;
@@ -10,7 +10,7 @@ use super::session::{SessionClock, SessionLoop, Shared};
 use crate::runtime::{BoxFuture, Runtime, run_session};
 use crate::workload::{Env, Failure, Totals, Workload};
 
-/// A workload on its way to its round.
+/// A workload being prepared for its round.
 pub(super) type Prepare = BoxFuture<'static, Result<Arc<dyn AnyWorkload>, Failure>>;
 
 /// [`Workload::prepare`]; a workload that fails there is abandoned.
@@ -49,12 +49,12 @@ pub(super) trait AnyWorkload: Send + Sync {
 /// A session of any workload.
 pub(super) type AnySession = Box<dyn ErasedSession>;
 
-/// A session whose workload is not known.
+/// A session whose workload type is erased.
 pub(super) trait ErasedSession: Send {
     /// Counters and clock of the session.
     fn clock(&mut self) -> &mut SessionClock;
 
-    /// One phase, yielding after every `steps_per_turn` operations.
+    /// Runs one phase, yielding after every `steps_per_turn` operations.
     fn run(self: Box<Self>, steps_per_turn: Option<NonZeroU32>) -> BoxFuture<'static, AnySession>;
 
     /// [`Workload::close`].

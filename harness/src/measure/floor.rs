@@ -1,7 +1,7 @@
-//! The floor: what the measuring loop itself takes, under the same runtime and with as many sessions.
+//! The overhead: the cost of the measuring loop itself, under the same runtime and with as many sessions.
 //!
-//! A short closed phase of a workload that does nothing, between warm-up and measurement. A difference between
-//! runtimes that is smaller than this is none.
+//! A short closed phase of a workload that does nothing, between warm-up and measurement. A difference between runtimes
+//! that is smaller than the overhead is not a difference.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::workload::{About, Env, Failure, ParamError, RoundEnv, Workload};
 use photofinish_record::LoopOverhead;
 use photofinish_record::load::Stop;
 
-/// Long enough for a hundred thousand operations, short beside any round.
+/// Long enough for a hundred thousand operations, short compared with any round.
 const DURATION: Duration = Duration::from_millis(20);
 
-/// Measures the floor with sessions that write to `recordings`, which are empty again afterwards.
+/// Measures the overhead with sessions that write to `recordings`, which are empty again afterwards.
 pub(super) async fn measure<R: Runtime>(
     runtime: &R,
     recordings: &Recordings,

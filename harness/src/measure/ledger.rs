@@ -1,7 +1,7 @@
-//! The ledger of a round: enough to report when its sessions are stuck.
+//! The ledger of a round: enough to report on it even if its sessions are stuck.
 //!
-//! The recordings are shared with the sessions, so whoever holds a ledger can sum a round up, whether its sessions came
-//! back or not. Nothing here depends on runtime or workload.
+//! The recordings are shared with the sessions, so the holder of a ledger can sum a round up whether or not its
+//! sessions returned. Nothing here depends on runtime or workload.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -19,10 +19,10 @@ use photofinish_record::nanoseconds;
 use photofinish_record::protocol::{Audit, WorkerPlan, WorkerResult};
 use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad, Traffic};
 
-/// Maximum number of histograms per round; sessions beyond that share one. Each takes 220 KiB, so one for each of thousands
-/// of sessions would dominate the memory that is measured. Recordings of open loads hold three.
+/// Maximum number of histograms per round; sessions beyond that share one. Each takes 220 KiB, so one for each of
+/// thousands of sessions would dominate the measured memory. Recordings of open loads hold three.
 const MOST_RECORDINGS: u32 = 64;
-/// The same under open load, whose sessions record less often than they could.
+/// Maximum under open load, whose sessions record less often than under closed load.
 const MOST_RECORDINGS_OPEN: u32 = 16;
 
 /// Share of a schedule that may start after its end before the rate counts as not held.
@@ -54,17 +54,17 @@ impl Recordings {
         }
     }
 
-    /// The one that session number `index` writes to.
+    /// The recording of session number `index`.
     pub(super) fn of_session(&self, index: u32) -> Arc<Mutex<Recording>> {
         Arc::clone(&self.shards[index as usize % self.shards.len()])
     }
 
-    /// All of them as one, and each emptied for the next phase.
+    /// Merges all recordings, and empties each for the next phase.
     pub(super) fn drain(&self) -> Recording {
         self.drain_after(|| ()).0
     }
 
-    /// The same, after something was done while nobody could write.
+    /// Like [`Self::drain`], after running `work` while no session can record.
     pub(super) fn drain_after<T>(&self, work: impl FnOnce() -> T) -> (Recording, T) {
         let mut shards: Vec<_> = self.shards.iter().map(|shard| locked(shard)).collect();
         let done = work();
@@ -92,7 +92,7 @@ pub(super) struct Warmup {
 }
 
 impl Warmup {
-    /// Of what was recorded in it, and what the kernel counted meanwhile.
+    /// Sums up the warm-up's recording and the kernel's counts during it.
     pub(super) fn of(recording: &Recording, counted: os::Counted) -> Self {
         Self {
             succeeded: recording.succeeded(),
@@ -103,7 +103,7 @@ impl Warmup {
         }
     }
 
-    /// By its operations, whether they succeeded or not; `None` where there were none.
+    /// A count per operation, successful or not; `None` if there were no operations.
     fn per_op(&self, counted: Option<u64>) -> Option<f64> {
         let ops = self.succeeded + self.failed;
         (ops > 0).then_some(counted? as f64 / ops as f64)
@@ -114,9 +114,9 @@ impl Warmup {
 pub(super) struct Ending {
     /// Cost of the measured phase.
     pub(super) spent: os::Usage,
-    /// Expectations over the whole round that were violated.
+    /// Violated expectations over the whole round.
     pub(super) broken: Vec<String>,
-    /// Allocations of the measured phase, where they were counted.
+    /// Allocations in the measured phase, if they were counted.
     pub(super) allocations: Option<u64>,
 }
 
@@ -143,7 +143,7 @@ pub(super) fn snapshots(counters: &BTreeMap<String, TrafficCounter>) -> BTreeMap
         .collect()
 }
 
-/// All that a round knows apart from its sessions.
+/// Everything that a round knows apart from its sessions.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
     pub(super) recordings: Recordings,
@@ -158,7 +158,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Of a round before its warm-up.
+    /// The ledger of a round before its warm-up.
     pub(super) fn new<R: Runtime>(
         runtime: &R,
         observed: &Observed,
@@ -178,12 +178,12 @@ impl Ledger {
         }
     }
 
-    /// The warm-up is over.
+    /// Ends the warm-up.
     pub(super) fn warmed_up(&mut self, warmup: Warmup) {
         self.warmup = warmup;
     }
 
-    /// Operations of the whole round, with those `measured`, and traffic since `before`.
+    /// Totals of the whole round: its operations including those `measured`, and traffic since `before`.
     pub(super) fn totals(
         &self,
         measured: &Recording,
@@ -201,7 +201,7 @@ impl Ledger {
         }
     }
 
-    /// The round in numbers, and what they can be checked against where that was asked for.
+    /// The measurement, with the audit if one was requested.
     pub(super) fn reported(&self, mut measured: Phase, ending: Ending) -> Reported {
         let audit = measured.recording.take_samples().map(|service_ns| Audit {
             service_ns,
@@ -213,7 +213,7 @@ impl Ledger {
         }
     }
 
-    /// The round in numbers.
+    /// The measurement of the round.
     fn measurement(&self, mut measured: Phase, ending: Ending) -> Measurement {
         let open = open_load(&mut measured);
         let mut violations = self.warmup.violations.clone();

@@ -1,7 +1,7 @@
-//! The outcome of one phase: its recording, its length, its throughput, and how its schedule was kept.
+//! The outcome of one phase: its recording, its length, its throughput, and how well its schedule was kept.
 //!
-//! Plain values, so that sessions, supervisor and ledger need not know each other. Next: `ledger`, which turns the outcome
-//! of the measured phase into the numbers of a round.
+//! Plain values, so that sessions, supervisor and ledger need not know each other. Next: `ledger`, which turns the
+//! outcome of the measured phase into the numbers of a round.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::os;
 use crate::pacer::Pace;
 use crate::recording::Recording;
 
-/// A schedule that was kept, and how closely.
+/// A schedule, and how well it was kept.
 pub(super) struct Paced {
     pub(super) start: Instant,
     pub(super) length: Duration,
@@ -22,15 +22,15 @@ pub(super) struct Paced {
     pub(super) cost: os::Usage,
 }
 
-/// One phase of a round, ended.
+/// A completed phase of a round.
 pub(super) struct Phase {
     pub(super) recording: Recording,
     pub(super) elapsed: Duration,
-    /// Time for which sessions were at work, summed.
+    /// Total time that sessions spent working.
     pub(super) session_time: Duration,
     pub(super) throughput_ops_s: f64,
     pub(super) threads: Option<u64>,
-    /// Only of an open phase.
+    /// Present for an open phase only.
     pub(super) paced: Option<Paced>,
 }
 
@@ -94,7 +94,7 @@ impl Ends {
     }
 }
 
-/// An open phase lasts as long as its schedule, or longer where operations end after it.
+/// An open phase; it lasts as long as its schedule, or longer if operations end after it.
 pub(super) fn open_phase(ends: Ends, recording: Recording, paced: Paced) -> Phase {
     let to_last_end = ends.last_end.map_or(Duration::ZERO, |end| {
         end.saturating_duration_since(paced.start)
@@ -110,7 +110,7 @@ pub(super) fn open_phase(ends: Ends, recording: Recording, paced: Paced) -> Phas
     }
 }
 
-/// An open phase whose sessions were given up at `now`.
+/// An open phase whose sessions were abandoned at `now`.
 pub(super) fn given_up_phase(recording: Recording, paced: Paced, now: Instant) -> Phase {
     let nothing_known = Ends {
         first_start: None,

@@ -1,6 +1,6 @@
 //! One phase of a round: all sessions, from a common start to the phase's end.
 //!
-//! A closed phase tells each session when it is done; an open one hands the schedule to the supervisor, which paces it,
+//! A closed phase tells each session when to stop; an open one hands the schedule to the supervisor, which paces it,
 //! and the sessions take arrivals until there are no more. Recordings are emptied at the end, for the next phase.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use photofinish_record::load::{Load, Stage, Stop};
 use photofinish_record::protocol::WorkerPlan;
 use photofinish_record::schedule::Schedule;
 
-/// Before an open phase starts, each of its sessions gets this long to be started and to wait for its first arrival.
+/// Lead time per session before an open phase starts, for the session to be started and to wait for its first arrival.
 const LEAD_PER_SESSION: Duration = Duration::from_micros(20);
 /// Minimum lead.
 const LEAD: Duration = Duration::from_millis(5);
@@ -36,12 +36,12 @@ pub(super) struct PhasePlan {
     first_op: u64,
     /// True if the sessions share their threads with a probe.
     lag_probe: bool,
-    /// True of the phase that counts.
+    /// True for the measured phase.
     measured: bool,
 }
 
 impl PhasePlan {
-    /// The phase before the measurement. Under open load it has the rate with which the measurement begins.
+    /// The phase before the measurement. Under open load it has the rate with which the measurement starts.
     pub(super) fn warmup(plan: &WorkerPlan) -> Self {
         let seed = plan.seed ^ WARMUP_SALT;
         let steady = |arrivals, rate| Schedule::steady(arrivals, rate, plan.warmup, seed);
@@ -69,7 +69,7 @@ impl PhasePlan {
         }
     }
 
-    /// The phase that counts.
+    /// The measured phase.
     pub(super) fn measured(plan: &WorkerPlan) -> Self {
         Self {
             stop: plan.stop,
@@ -89,7 +89,7 @@ impl PhasePlan {
         }
     }
 
-    /// A short closed phase that only the loop itself is measured in.
+    /// A short closed phase that measures only the loop itself.
     pub(super) fn floor(stop: Stop) -> Self {
         Self {
             stop,
@@ -205,7 +205,7 @@ struct OpenPhase {
 }
 
 impl OpenPhase {
-    /// Hands the schedule of an open phase over; `None` of a closed one.
+    /// Hands over the schedule of an open phase; `None` for a closed one.
     fn start(
         plan: &PhasePlan,
         sessions: usize,
@@ -214,7 +214,7 @@ impl OpenPhase {
     ) -> Option<Self> {
         let schedule = plan.schedule.as_ref()?;
         let lead = LEAD_PER_SESSION.saturating_mul(u32::try_from(sessions).unwrap_or(u32::MAX));
-        // Some schedules are walked through for it, which must not eat up the lead.
+        // Some schedules have to be walked to find their length, which must not use up the lead.
         let length = schedule.length();
         let start = Instant::now() + lead.max(LEAD);
         let queue = Arc::new(ArrivalQueue::new(schedule, start, sessions));
@@ -222,7 +222,7 @@ impl OpenPhase {
             schedule: schedule.clone(),
             length,
             queue: Arc::clone(&queue),
-            // Should the operations never end, this is reported in their place.
+            // Reported instead if the operations never end.
             ledger: plan.measured.then(|| ledger.clone()),
         });
         Some(Self {
@@ -246,7 +246,7 @@ impl OpenPhase {
     }
 }
 
-/// A time at which all sessions are running: for a phase of N operations, after the first one.
+/// A time at which all sessions are running; for a phase of N operations, the end of the first one.
 fn halfway(stop: Stop, now: Instant) -> Instant {
     match stop {
         Stop::DurationNs(duration_ns) => now + Duration::from_nanos(duration_ns.get() / 2),

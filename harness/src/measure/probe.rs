@@ -1,8 +1,8 @@
-//! The lag probe: a part that rides along any workload and measures how late the runtime schedules it.
+//! The lag probe: a part that runs alongside any workload and measures how late the runtime schedules it.
 //!
-//! It wants to run every millisecond, on due times fixed beforehand, so that a stall of the event loop shows in as many
-//! samples as it lasted milliseconds. It waits with the runtime's own timer and is spawned as the runtime spawns: what it
-//! sees is what any other part would. `sync` has nobody who could run it beside the workload.
+//! It asks to run every millisecond, at due times fixed in advance, so that a stall of the event loop shows up in one
+//! sample per millisecond of its length. It waits with the runtime's own timer and is spawned the runtime's usual way:
+//! it experiences the same delays as any other part. `sync` cannot run it alongside the workload.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +14,13 @@ use crate::runtimes::descriptor;
 use photofinish_record::nanoseconds;
 use photofinish_record::protocol::WorkerPlan;
 
-/// Between two due times.
+/// Interval between due times.
 const PERIOD: Duration = Duration::from_millis(1);
 
 /// The name of its histogram.
 pub const PROBE_LAG: &str = "probe_lag";
 
-/// A probe that rides along.
+/// A running probe.
 pub(super) struct Probe<T> {
     task: T,
     stop: Arc<AtomicBool>,
@@ -56,7 +56,7 @@ async fn watch<R: Runtime>(runtime: R, observed: Observed, stop: Arc<AtomicBool>
 pub(super) async fn stop<T: Task<()>>(probe: Option<Probe<T>>) {
     if let Some(probe) = probe {
         probe.stop.store(true, Ordering::Relaxed);
-        // What it saw is written down already, however it ended.
+        // Its samples are already recorded, however it ended.
         let _ = probe.task.join().await;
     }
 }

@@ -18,10 +18,10 @@ use crate::workload::{Env, Failure, Workload};
 
 use photofinish_record::nanoseconds;
 
-/// The end of a session's part of a phase.
+/// The condition that ends a session's part of a phase.
 #[derive(Clone, Debug)]
 pub(super) enum Goal {
-    /// At this instant, after one operation at least.
+    /// At this instant, but after at least one operation.
     Until(Instant),
     /// After this many more operations.
     Ops(u64),
@@ -49,9 +49,9 @@ impl Activity {
         }
     }
 
-    /// Successful operations per second from the phase's `start` to the end of its own last one. From the phase's start,
-    /// since a session that had to wait for its turn has been slow, not fast; to its own end, since a session that is
-    /// done while others finish a long operation has not been slow.
+    /// Successful operations per second from the phase's `start` to the end of this session's last one. It counts from
+    /// the phase's start because a session that had to wait for its turn was slow, not fast; and to its own end because
+    /// a session that is done while others finish a long operation was not slow.
     pub(super) fn rate_hz(&self, start: Instant) -> f64 {
         let active = self.last_end.map_or(Duration::ZERO, |end| end - start);
         if active.is_zero() {
@@ -64,15 +64,15 @@ impl Activity {
 
 /// The bookkeeping of one session: numbers, goal, times.
 pub(super) struct SessionClock {
-    /// Locked once per operation, and shared by nobody else up to the number of recordings.
+    /// Locked once per operation. Sessions share one only if there are more of them than recordings.
     recording: Arc<Mutex<Recording>>,
     pub(super) index: u64,
-    /// Distance between the numbers of its operations under closed load: the number of sessions.
+    /// Distance between the numbers of its operations under closed load, which is the number of sessions.
     pub(super) stride: u64,
-    /// Number of its next operation; under open load that of the phase's first one.
+    /// Number of its next operation; under open load, of the phase's first one.
     next_op: u64,
     goal: Goal,
-    /// Time to count threads: only set in the first session.
+    /// Time at which to count threads: set only in the first session.
     pub(super) halfway: Option<Instant>,
     pub(super) activity: Activity,
     pub(super) threads: Option<u64>,
@@ -105,7 +105,7 @@ impl SessionClock {
         self.threads = None;
     }
 
-    /// Records an operation that ran, and says if another one follows.
+    /// Records an operation that ran. Returns true if another one follows.
     fn ended(&mut self, op: u64, arrival: Option<Arrival>, timed: Timed) -> Flow {
         let Timed { start, end, result } = timed;
         self.activity.first_start.get_or_insert(start);
@@ -120,7 +120,8 @@ impl SessionClock {
             (Goal::Arrivals(queue), Some(arrival)) => {
                 let lag_ns = nanoseconds(start.saturating_duration_since(arrival.due));
                 recording.record_arrival(op, ArrivalNs { lag_ns, service_ns }, result);
-                // Under the same lock, so that whoever holds it sees an operation as recorded or as in flight.
+                // Under the same lock, so that a reader holding it sees an operation either as recorded or as in
+                // flight.
                 queue.done(self.index as usize);
                 false
             }
@@ -140,7 +141,7 @@ impl SessionClock {
         drop(recording);
         if self.halfway.is_some_and(|halfway| end >= halfway) {
             self.halfway = None;
-            // The supervisor's own is none of the runtime's.
+            // The supervisor's own thread does not belong to the runtime.
             self.threads = os::thread_count().map(|threads| threads.saturating_sub(1));
         }
         if finished {
@@ -158,7 +159,7 @@ struct Timed {
     result: Result<(), Failure>,
 }
 
-/// All that the sessions of a round share.
+/// Everything shared by the sessions of a round.
 pub(super) struct Shared<R: Runtime, W: Workload> {
     pub(super) workload: W,
     pub(super) env: Env<R, W::Shared<R>>,

@@ -1,9 +1,9 @@
 //! The supervisor: the calling thread of a round, which paces open loads and outlives operations that never end.
 //!
-//! The round itself runs on a thread of its own. For an open phase it hands the schedule over as an order; the
-//! supervisor releases the arrivals, gives operations in flight some time to end, cuts off arrivals that were not started,
-//! and, if a session is stuck in its operation even then (because a server was stopped, say), reports from the ledger
-//! instead of waiting for ever. Under closed load it only waits.
+//! The round itself runs on its own thread. For an open phase it hands the schedule over as an order; the supervisor
+//! releases the arrivals, gives operations in flight some time to end, cuts off arrivals that were not started, and, if
+//! a session is still stuck in its operation (because a server was stopped, for example), reports from the ledger
+//! instead of waiting forever. Under closed load it only waits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,10 +21,10 @@ use photofinish_record::schedule::Schedule;
 
 /// Minimum time for operations to end after the last arrival was due.
 const DRAIN: Duration = Duration::from_secs(2);
-/// The same in units of delay, for operations made of delays.
+/// Minimum in units of delay, for operations made of delays.
 const DRAIN_UNITS: u32 = 100;
 
-/// Stack of the round's thread in bytes: that of a main thread, since `sync` runs whole workloads on it.
+/// Stack size of the round's thread, in bytes: that of a main thread, since `sync` runs whole workloads on it.
 const STACK_BYTES: usize = 8 << 20;
 
 /// An order to keep a schedule.
@@ -69,7 +69,7 @@ pub(super) struct Conduct {
 }
 
 impl Supervisor {
-    /// Has a schedule kept, from now on.
+    /// Starts pacing a schedule.
     pub(super) fn pace(&self, order: Order) -> Conduct {
         let given_up = Arc::new(AtomicBool::new(false));
         let (reply, answer) = channel();
@@ -84,14 +84,14 @@ impl Supervisor {
             given_up,
             reply,
         });
-        // It outlives the round, unless it has given the round up: then nobody reads what comes of this.
+        // The supervisor outlives the round unless it has abandoned it, in which case the result is unused.
         let _ = self.messages.send(Message::Pace(request));
         conduct
     }
 }
 
 impl Conduct {
-    /// The sessions are gone: nobody would take another arrival.
+    /// Reports that the sessions are gone: nothing would take another arrival.
     pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }
@@ -120,7 +120,7 @@ impl Pacing {
     }
 }
 
-/// Runs `round` on a thread of its own and supervises it.
+/// Runs `round` on its own thread and supervises it.
 pub(super) fn supervised(
     plan: &WorkerPlan,
     round: impl FnOnce(Supervisor) -> WorkerResult + Send + 'static,
@@ -184,7 +184,7 @@ impl Supervision {
         }
     }
 
-    /// Keeps a schedule, and waits for what the round says next.
+    /// Paces a schedule, and waits for the next message from the round.
     fn conduct(&self, request: PaceRequest) -> Result<Message, Silence> {
         let PaceRequest {
             order,
@@ -238,14 +238,14 @@ impl Supervision {
 }
 
 enum Silence {
-    /// It is gone.
+    /// The round has ended.
     Ended,
-    /// Its sessions are stuck; this is what there is.
+    /// The round's sessions are stuck; this is the result so far.
     Stuck(Box<WorkerResult>),
 }
 
-/// The round in numbers, without its sessions. Nothing is written down while it is concluded, so that an operation which
-/// ends just now is either recorded or unfinished, and not lost in between.
+/// The measurement of a round without its sessions. Nothing is recorded during `conclude`, so that an operation which
+/// ends at that moment is either recorded or unfinished, and not lost in between.
 fn report(ledger: &Ledger, conclude: impl FnOnce() -> Paced, now: Instant) -> WorkerResult {
     let (recording, paced) = ledger.recordings.drain_after(conclude);
     let phase = given_up_phase(recording, paced, now);

@@ -1,9 +1,9 @@
-//! What else the machine does: CPU time taken by others, throttling, listeners' full queues.
+//! Other activity on the machine: CPU time taken by others, throttling, full accept queues.
 //!
-//! [`activity`] reads where the system's counters stand; [`Activity::since`] tells what went on between two readings.
-//! CPU time here is in ticks of 10 ms, and who was busy is found out by sampling at each tick of the kernel (1-10 ms):
-//! a second on two CPUs is told within some 30 ms, and less than that is noise. What is too much is decided by those
-//! who read. Understanding the files is the business of `os/linux_contention.rs`.
+//! [`activity`] reads the system's counters; [`Activity::since`] returns the activity between two readings. CPU time
+//! here is in ticks of 10 ms, and the kernel attributes it by sampling at each of its own ticks (1-10 ms): one second
+//! on two CPUs is accurate to about 30 ms, and anything less is noise. The callers decide how much is too much.
+//! `os/linux_contention.rs` parses the files.
 
 use std::time::Instant;
 
@@ -14,17 +14,17 @@ use super::{system, time_val_ns};
 use photofinish_record::Conditions;
 use photofinish_record::nanoseconds;
 
-/// Where the system's counters stood at one moment.
+/// The system's counters at one moment.
 #[derive(Clone, Debug)]
 pub struct Activity {
     at: Instant,
     counters: Counters,
 }
 
-/// Counters since some moment before; `None` where the system does not tell.
+/// Counters since some earlier moment; `None` if the system does not provide them.
 #[derive(Clone, Debug, Default)]
 struct Counters {
-    /// CPU time of all processes on the watched CPUs, and what the hypervisor kept from them.
+    /// CPU time of all processes on the watched CPUs, and the time that the hypervisor withheld from them.
     cpus: Option<CpuTimes>,
     /// CPU time of this run's own processes.
     own_ns: Option<u64>,
@@ -32,10 +32,10 @@ struct Counters {
     listen_overflows: Option<u64>,
 }
 
-/// Reads where the counters stand, of `cpus` by number.
+/// Reads the counters of `cpus`, by number.
 ///
-/// This process, its children and theirs, and those of the processes `servers` are this run's own; so are the kernel's
-/// threads, which write back what somebody has written. With `servers` unknown, what is foreign is unknown.
+/// This process and the processes `servers`, with all their descendants, belong to this run; so do kernel threads,
+/// which write back what somebody has written. If `servers` is unknown, foreign CPU time is unknown.
 pub fn activity(cpus: &[usize], servers: Option<&[u32]>) -> Activity {
     let counters = Counters {
         cpus: system::cpu_times(cpus),
@@ -50,7 +50,7 @@ pub fn activity(cpus: &[usize], servers: Option<&[u32]>) -> Activity {
 }
 
 impl Activity {
-    /// What went on since `earlier`; nothing is said yet about whether it disturbed.
+    /// The activity since `earlier`; whether it is a disturbance is decided elsewhere.
     pub fn since(&self, earlier: &Self) -> Conditions {
         let elapsed = self.at.saturating_duration_since(earlier.at);
         Conditions {
@@ -68,7 +68,7 @@ impl Counters {
         Conditions {
             elapsed_ns: 0,
             steal_ns: grown(|counters| Some(counters.cpus?.steal_ns)),
-            // Sampling may give us less than we had: then there is nothing left for others.
+            // Sampling may attribute less to us than we used: then nothing is left for others.
             foreign_cpu_ns: busy_ns
                 .zip(own_ns)
                 .map(|(busy, own)| busy.saturating_sub(own)),
@@ -79,12 +79,12 @@ impl Counters {
     }
 }
 
-/// Counters do not run backwards, but a process that leaves without a parent takes its time with it.
+/// Counters do not run backwards, but a process that ends without a parent takes its time with it.
 fn grown(earlier: Option<u64>, later: Option<u64>) -> Option<u64> {
     Some(later?.saturating_sub(earlier?))
 }
 
-/// This process to the microsecond, with its children that have ended; the others in ticks.
+/// CPU time of this process and its ended children to the microsecond; of the others in ticks.
 fn own_cpu_ns(servers: &[u32]) -> Option<u64> {
     let of = |who| {
         let usage = getrusage(who).ok()?;
@@ -94,10 +94,10 @@ fn own_cpu_ns(servers: &[u32]) -> Option<u64> {
     Some(here + system::families_cpu_ns(servers)?)
 }
 
-/// The processes that listen on `port` on this machine, in whatever way; `None` where that cannot be told.
+/// The processes that listen on `port` on this machine, on any address; `None` if that cannot be determined.
 ///
-/// Listeners of other users are told to root alone; behind a forwarder of a container's port is a server that cannot
-/// be told either.
+/// Only root can see the listeners of other users; nor can the server behind a forwarder of a container's port be
+/// determined.
 pub fn listeners_on(port: u16) -> Option<Vec<u32>> {
     system::listeners_on(port)
 }

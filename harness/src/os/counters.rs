@@ -1,15 +1,15 @@
 //! The kernel's event counters for this process: instructions and system calls, if permitted.
 //!
 //! Hardware counters are absent in most virtual machines, and others need a permission (`perf_event_paranoid`); each is
-//! probed by opening it, and `None` where that fails. What a count means per operation is for those who call. What talks
-//! to the kernel is in `os/perf.rs`.
+//! probed by opening it, and is `None` if that fails. Callers decide what a count means per operation. The code that
+//! talks to the kernel is in `os/perf.rs`.
 
 use super::system::EventCounter;
 
 /// Counters of the thread that opened them and of all threads that it and they start from then on.
 ///
-/// Open them before the runtime starts its threads, on the thread that starts it: threads that are there already are
-/// not counted. A thread that must not count (a pacer that spins) is to be started before.
+/// Open them before the runtime starts its threads, on the thread that starts it: existing threads are not counted. A
+/// thread that must not be counted (a pacer that spins) has to be started earlier.
 #[derive(Debug)]
 pub struct Counters {
     instructions: Option<EventCounter>,
@@ -19,18 +19,18 @@ pub struct Counters {
 /// Counts; `None` if the kernel does not permit them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Instructions: in user mode and the kernel, or in user mode alone where no more is permitted. Of a counter that
-    /// had to share its place in the hardware, what it would have counted alone.
+    /// Instructions, in user mode and the kernel, or in user mode alone if no more is permitted. If the counter had to
+    /// share its hardware slot, the count is extrapolated to the whole time.
     pub instructions: Option<u64>,
     /// System calls.
     pub syscalls: Option<u64>,
 }
 
 impl Counters {
-    /// Opens what can be opened; it does not count yet.
+    /// Opens all permitted counters, without starting them.
     ///
-    /// As long as they are open, even stopped, each system call of every process takes some 100 ns longer, a switch
-    /// between two of the counted threads 200 ns, and the start of one 3 µs (measured on a virtual machine).
+    /// As long as they are open, even stopped, each system call of every process takes about 100 ns longer, a switch
+    /// between two of the counted threads 200 ns, and starting a thread 3 µs (measured on a virtual machine).
     pub fn open() -> Self {
         Self {
             instructions: EventCounter::instructions(),
@@ -38,7 +38,7 @@ impl Counters {
         }
     }
 
-    /// Counts from now on.
+    /// Starts counting.
     pub fn start(&mut self) {
         for counter in [&mut self.instructions, &mut self.syscalls] {
             counter.take_if(|counter| counter.start().is_err());
@@ -47,8 +47,8 @@ impl Counters {
 
     /// The counts since the start. Counting ends: a second call returns `None` for all.
     ///
-    /// The counters are closed, since stopping them would leave what they cost. Closing waits for all CPUs, some tens
-    /// of milliseconds: call it outside any measured phase.
+    /// The counters are closed, since merely stopping them would leave their cost in place. Closing waits for all CPUs,
+    /// some tens of milliseconds: call it outside any measured phase.
     pub fn stop(&mut self) -> Counted {
         let count = |counter: &mut Option<EventCounter>| counter.take()?.count();
         Counted {

@@ -1,13 +1,13 @@
 //! Systems other than Linux: most facts are unknown.
 //!
-//! Every answer is `None`, "unsupported", or nothing done, as `os.rs` promises for each function.
+//! Every function returns `None` or "unsupported", or does nothing, as `os.rs` documents.
 
 use std::io;
 
 use super::Facts;
 use super::cpu_times::CpuTimes;
 
-/// Whose usage is that of the calling thread alone.
+/// Argument of `getrusage` for the calling thread alone.
 pub(super) const THREAD_USAGE: Option<nix::sys::resource::UsageWho> = None;
 
 pub(super) fn pin_process(_cpus: &[usize]) -> io::Result<()> {
@@ -79,7 +79,7 @@ pub(super) fn listeners_on(_port: u16) -> Option<Vec<u32>> {
     None
 }
 
-/// There is none: no value of it can be made.
+/// Not available here: no value of it can be constructed.
 #[derive(Debug)]
 pub(super) enum EventCounter {}
 

@@ -1,6 +1,6 @@
-//! Taking the readings that `fitness` judges: counters before and after a short watch, limits, clocks and timers.
+//! Takes the readings that `fitness` judges: counters before and after a short observation, limits, clocks and timers.
 //!
-//! Nothing on the machine is changed by it: the timer slack is set on a thread that ends here, and no file is written.
+//! Nothing on the machine is changed: the timer slack is set on a thread that ends here, and no file is written.
 //! Linux's own readings are in `fitness_linux.rs`; `crate::fitness` interprets them.
 
 use std::path::Path;
@@ -18,15 +18,15 @@ use crate::fitness::{Background, Clock, Limits, Processor, Readings};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Look<'a> {
-    /// The CPUs that are to be used.
+    /// The CPUs to use.
     pub cpus: &'a [usize],
-    /// Directory for a run's files; need not exist yet.
+    /// Directory for a run's files; it need not exist yet.
     pub directory: &'a Path,
-    /// For how long to watch what others do.
+    /// Length of the observation of other activity.
     pub watch: Duration,
 }
 
-/// Looks at the machine; takes as long as the watch, and some 100 ms.
+/// Examines the machine; takes as long as the observation, plus about 100 ms.
 pub fn readings(look: &Look<'_>) -> Readings {
     let facts = super::system::facts();
     let clock = Clock {
@@ -56,7 +56,7 @@ pub fn readings(look: &Look<'_>) -> Readings {
     }
 }
 
-/// Sleeps, and sees what happened meanwhile. This process is the only one of ours, and it does nothing.
+/// Sleeps, and reads the activity meanwhile. All of it is foreign: this process is the only one of ours, and it sleeps.
 fn watch(look: &Look<'_>) -> Background {
     let (before, swapped_before) = (activity(look.cpus, Some(&[])), system::swapped_pages());
     thread::sleep(look.watch);
@@ -85,14 +85,14 @@ fn limits() -> Limits {
     }
 }
 
-/// Sleeps that are looked at.
+/// Number of sleeps to time.
 const SLEEPS: usize = 40;
 /// Length of each sleep: typical of the waits of an open load.
 const SLEEP: Duration = Duration::from_millis(1);
 
 fn clock() -> Clock {
     let resolution = clock_getres(ClockId::CLOCK_MONOTONIC).ok();
-    // On a thread of its own, since the slack stays with the thread.
+    // On its own thread, since the slack stays with the thread.
     let sleeping = thread::spawn(|| (set_timer_slack_ns(1), lateness_of_sleeps()));
     let (slack_set, late_ns) = sleeping.join().expect("sleeping does not panic");
     Clock {

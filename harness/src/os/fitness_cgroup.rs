@@ -1,7 +1,7 @@
-//! The CPU quota of this process's control group, of version 2 or 1, along the hierarchy up to the root.
+//! The CPU quota of this process's control group (version 1 or 2), along the hierarchy up to the root.
 //!
-//! A quota anywhere above holds too, so the lowest counts. Where a namespace hides the hierarchy, what is mounted is the root
-//! as far as this process can see.
+//! Quotas of ancestors apply too, so the lowest counts. If a namespace hides the hierarchy, the mounted part is the
+//! root as far as this process can see.
 
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::proc_text::{Mount, field};
 use crate::fitness::Quota;
 
-/// The quota, from the text of `/proc/self/cgroup` and what is mounted where.
+/// The quota, from the text of `/proc/self/cgroup` and the mounts.
 pub(super) fn quota(groups: &str, mounts: &[Mount]) -> Quota {
     let mut quota = Quota::default();
     for hierarchy in hierarchies(groups, mounts) {
@@ -93,7 +93,7 @@ fn hierarchies(groups: &str, mounts: &[Mount]) -> Vec<Hierarchy> {
 }
 
 fn directories(path: &Path, mount: &Mount) -> Vec<PathBuf> {
-    // A path that is not below what is mounted belongs to another namespace.
+    // A path that is not below the mounted root belongs to another namespace.
     let below = path.strip_prefix(&mount.root).unwrap_or(Path::new(""));
     let own = mount.point.join(below);
     own.ancestors()
@@ -102,7 +102,7 @@ fn directories(path: &Path, mount: &Mount) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The quota in CPUs of `cpu.max` (`50000 100000`, or `max 100000`), and whether there was one to be read.
+/// The quota in CPUs from `cpu.max` (`50000 100000`, or `max 100000`), and true if the file could be read.
 fn unified(max: Option<&str>) -> (Option<f64>, bool) {
     let Some(max) = max else { return (None, false) };
     let numbers: Vec<f64> = max
@@ -115,7 +115,7 @@ fn unified(max: Option<&str>) -> (Option<f64>, bool) {
     }
 }
 
-/// The quota in CPUs of version 1's two files, where -1 is none.
+/// The quota in CPUs from version 1's two files, in which -1 means none.
 fn legacy(quota_us: Option<&str>, period_us: Option<&str>) -> (Option<f64>, bool) {
     let number = |text: Option<&str>| text?.trim().parse::<f64>().ok();
     match (number(quota_us), number(period_us)) {
@@ -167,7 +167,7 @@ mod tests {
             throttled_ns: Some(60_000),
         };
         assert_eq!(found, expected);
-        // From a namespace of its own, the group is where the mount is.
+        // In a separate namespace, the group is at the mount point.
         assert_eq!(quota("0::/../../x\n", &mounts).cpus, None);
         assert!(quota("0::/\n", &mounts).known);
     }

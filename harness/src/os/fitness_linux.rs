@@ -1,7 +1,7 @@
 //! Readings for fitness on Linux, from `/proc` and `/sys`.
 //!
-//! As in `linux.rs`, reading is split from understanding: the functions that take text are pure, and tested on literals;
-//! a file that is missing makes a reading unknown. Control groups are read in `fitness_cgroup.rs`.
+//! As in `linux.rs`, reading is separate from parsing: the functions that take text are pure, and tested on literals; a
+//! missing file makes a reading unknown. Control groups are read in `fitness_cgroup.rs`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ fn governors(cpus: &[usize]) -> BTreeMap<String, Vec<usize>> {
     governors
 }
 
-/// Intel's driver says when turbo is off, others say when it is on.
+/// Intel's driver reports that turbo is off, others that it is on.
 fn turbo(no_turbo: Option<u64>, boost: Option<u64>) -> Option<bool> {
     match no_turbo {
         Some(no_turbo) => Some(no_turbo == 0),
@@ -46,7 +46,7 @@ fn turbo(no_turbo: Option<u64>, boost: Option<u64>) -> Option<bool> {
     }
 }
 
-/// The CPUs to be used, those of one core together.
+/// The CPUs to use, grouped by core.
 fn cores(cpus: &[usize]) -> Option<Vec<Vec<usize>>> {
     let mut cores: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for &cpu in cpus {
@@ -57,7 +57,7 @@ fn cores(cpus: &[usize]) -> Option<Vec<Vec<usize>>> {
     Some(cores.into_values().collect())
 }
 
-/// The CPUs that a kernel list such as `0-3,6` names.
+/// The CPUs in a kernel list such as `0-3,6`.
 fn cpu_list(text: &str) -> Option<Vec<usize>> {
     let mut cpus = Vec::new();
     for part in text.split(',') {
@@ -81,7 +81,7 @@ pub(super) fn steal_share_since_boot(cpus: &[usize]) -> Option<f64> {
     steal_share(&text_of("/proc/stat")?, cpus)
 }
 
-/// Of the time of those `cpus` in `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal.
+/// Share of steal in the time of `cpus` in `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal.
 fn steal_share(stat: &str, cpus: &[usize]) -> Option<f64> {
     let (mut steal, mut total) = (0, 0);
     for line in stat.lines().filter_map(|line| line.strip_prefix("cpu")) {
@@ -170,7 +170,7 @@ pub(super) fn storage(directory: &Path) -> Storage {
     }
 }
 
-/// The directory, or the nearest one above it that exists, without links.
+/// The directory, or its nearest existing ancestor, with links resolved.
 fn nearest(directory: &Path) -> PathBuf {
     let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     let existing = absolute
@@ -184,7 +184,7 @@ fn mount_info() -> String {
 }
 
 pub(super) fn kernel() -> Kernel {
-    // Elsewhere than on x86 the device has the processor's name.
+    // On architectures other than x86 the device has the processor's name.
     let devices = ["cpu", "cpu_core", "armv8_pmuv3", "armv8_pmuv3_0"];
     let sources = Path::new("/sys/bus/event_source/devices");
     Kernel {
@@ -196,7 +196,7 @@ pub(super) fn kernel() -> Kernel {
     }
 }
 
-/// A file that holds one number.
+/// Reads a file that holds one number.
 fn number<T: FromStr>(path: &str) -> Option<T> {
     text_of(path)?.parse().ok()
 }

@@ -1,7 +1,7 @@
-//! Linux: affinity, timer slack, the death of the parent, and facts from `/proc` and `/sys`.
+//! Linux: affinity, timer slack, parent-death signal, and facts from `/proc` and `/sys`.
 //!
-//! Reading is split from understanding: the functions that take text are pure, and tested on literals. A file that is
-//! missing (a container hides some) makes a fact unknown, never an error.
+//! Reading is separate from parsing: the functions that take text are pure, and tested on literals. A missing file (a
+//! container hides some) makes a fact unknown, never an error.
 
 use std::fs::read_to_string;
 use std::io;
@@ -27,10 +27,10 @@ pub(super) use contention::{
 };
 pub(super) use perf::EventCounter;
 
-/// To the affinity calls, 0 is the calling thread.
+/// The affinity calls take 0 for the calling thread.
 const THIS_THREAD: Pid = Pid::from_raw(0);
 
-/// Whose usage is that of the calling thread alone.
+/// Argument of `getrusage` for the calling thread alone.
 pub(super) const THREAD_USAGE: Option<UsageWho> = Some(UsageWho::RUSAGE_THREAD);
 
 pub(super) fn pin_process(cpus: &[usize]) -> io::Result<()> {
@@ -66,7 +66,7 @@ pub(super) fn thread_count() -> Option<u64> {
 
 pub(super) fn is_child(pid: u32) -> Option<bool> {
     let pid = Pid::from_raw(i32::try_from(pid).ok()?);
-    // It only looks: a child that has ended can still be waited for.
+    // `WNOWAIT` only looks: a child that has ended can still be waited for.
     let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     match waitid(Id::Pid(pid), look) {
         Ok(_) => Some(true),
@@ -82,7 +82,7 @@ pub(super) fn set_timer_slack_ns(slack_ns: u64) -> bool {
 pub(super) fn die_with_parent() -> io::Result<()> {
     let parent = getppid();
     set_pdeathsig(Signal::SIGKILL)?;
-    // A parent that died before the request was made sends nothing any more, but shows as a new parent.
+    // A parent that died before the request sends no signal, but shows up as a new parent.
     if getppid() != parent {
         return Err(io::Error::other("the parent process is already gone"));
     }
@@ -112,7 +112,7 @@ pub(super) fn facts() -> Facts {
     }
 }
 
-/// Contents of a file without the white space around it; `None` if empty.
+/// Contents of a file with surrounding white space removed; `None` if empty.
 pub(super) fn text_of(path: &str) -> Option<String> {
     non_empty(read_to_string(path).ok()?.trim())
 }
@@ -121,7 +121,7 @@ fn non_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The value behind `key` in lines of the form `key: value`, as in `/proc/cpuinfo` and `/proc/self/status`.
+/// The value after `key` in lines of the form `key: value`, as in `/proc/cpuinfo` and `/proc/self/status`.
 fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -157,7 +157,7 @@ fn count_of(list: &str) -> Option<u32> {
     Some(count)
 }
 
-/// The virtual machine's name for itself, where the CPU says that there is one.
+/// The virtual machine's name for itself, if the CPU reports that there is one.
 fn hypervisor(cpuinfo: &str, product_name: Option<String>) -> Option<String> {
     let flags = value_of(cpuinfo, "flags")?;
     let is_virtual = flags.split(' ').any(|flag| flag == "hypervisor");

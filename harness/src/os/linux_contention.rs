@@ -1,7 +1,7 @@
-//! Linux's files about what others do: `/proc/stat`, processes, control groups, TCP.
+//! Linux's files about other activity: `/proc/stat`, processes, control groups, TCP.
 //!
-//! As in `os/linux.rs`, reading is split from understanding, and what takes text is pure. A file that is missing or
-//! closed to this user makes a number unknown, never an error.
+//! As in `os/linux.rs`, reading is separate from parsing, and functions that take text are pure. A file that is missing
+//! or not readable by this user makes a number unknown, never an error.
 
 use std::collections::BTreeSet;
 use std::fs::{read_dir, read_link, read_to_string};
@@ -25,7 +25,7 @@ pub(crate) fn cpu_times(cpus: &[usize]) -> Option<CpuTimes> {
     times_of(&read_to_string("/proc/stat").ok()?, cpus)
 }
 
-/// The columns of a CPU are user (guests are in there), nice, system, idle, iowait, irq, softirq and steal.
+/// The columns of a CPU are user (which includes guests), nice, system, idle, iowait, irq, softirq and steal.
 fn times_of(stat: &str, cpus: &[usize]) -> Option<CpuTimes> {
     let mut sum = CpuTimes {
         busy_ns: 0,
@@ -44,11 +44,11 @@ fn times_of(stat: &str, cpus: &[usize]) -> Option<CpuTimes> {
     Some(sum)
 }
 
-/// CPU time of the processes that descend from this one, of `others` with their descendants, and of the kernel's
-/// threads, each with its children that have ended. Not of this process itself.
+/// CPU time of the descendants of this process, of `others` with their descendants, and of the kernel's threads, each
+/// with its ended children. Excludes this process itself.
 ///
-/// A process that ends hands its time on to its parent, so that the sum over a family loses nothing by it, as long as
-/// orphans stay in the family (`adopt_orphans`).
+/// A process that ends passes its time on to its parent, so the sum over a family loses nothing as long as orphans stay
+/// in the family (`adopt_orphans`).
 pub(crate) fn families_cpu_ns(others: &[u32]) -> Option<u64> {
     Some(family_of(&processes()?, std::process::id(), others))
 }
@@ -69,7 +69,7 @@ pub(crate) fn reap_orphans() {
     }
 }
 
-/// Children of `own` that have ended and that it has not started itself: those lead a group each.
+/// Ended children of `own` that it has not started itself: the ones it has started are group leaders.
 fn ended_orphans(processes: &[Process], own: u32) -> Vec<u32> {
     let orphans = processes
         .iter()
@@ -89,7 +89,7 @@ fn family_of(processes: &[Process], own: u32, others: &[u32]) -> u64 {
     let joins = |family: &BTreeSet<u32>, process: &Process| {
         family.contains(&process.parent) && !family.contains(&process.pid)
     };
-    // Children may stand before their parents: numbers are used again.
+    // Children may be listed before their parents, since process ids are reused.
     while let Some(child) = processes.iter().find(|process| joins(&family, process)) {
         family.insert(child.pid);
     }
@@ -106,7 +106,7 @@ fn pids() -> Option<impl Iterator<Item = u32>> {
     Some(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
 }
 
-/// `None` for one that has just left.
+/// `None` if it has just ended.
 fn process(pid: u32) -> Option<Process> {
     process_of(&read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
@@ -117,13 +117,13 @@ struct Process {
     parent: u32,
     group: u32,
     of_kernel: bool,
-    /// True of a process that nobody has waited for yet.
+    /// True for a zombie.
     has_ended: bool,
-    /// Its own and that of its children that have ended.
+    /// CPU time of the process and of its ended children.
     cpu_ns: u64,
 }
 
-/// `/proc/<pid>/stat`: the name in parentheses may hold anything, parentheses too.
+/// Parses `/proc/<pid>/stat`: the name in parentheses may contain anything, including parentheses.
 fn process_of(stat: &str) -> Option<Process> {
     let (pid, rest) = stat.split_once(" (")?;
     let (_name, rest) = rest.rsplit_once(") ")?;
@@ -140,11 +140,12 @@ fn process_of(stat: &str) -> Option<Process> {
     })
 }
 
-/// Over this process's control group and those around it, whichever of the two kinds there is.
+/// Throttled time of this process's control group and its ancestors, for either version of control groups.
 pub(crate) fn throttled_ns() -> Option<u64> {
     let groups = read_to_string("/proc/self/cgroup").ok()?;
     let group = group_of(&groups)?;
-    // In a container the path may be the host's, which is not there: its root is then the container's own group.
+    // In a container the path may be the host's, which does not exist there: the container's root is then its own
+    // group.
     let known: Vec<u64> = group
         .path
         .ancestors()
@@ -167,7 +168,7 @@ struct Group<'a> {
     mounts: &'static [&'static str],
 }
 
-/// The group that limits CPU time: that of the `cpu` controller where it is one of version 1, else the unified one.
+/// The group that limits CPU time: that of a version 1 `cpu` controller if there is one, else the unified one.
 fn group_of(cgroup: &str) -> Option<Group<'_>> {
     let lines = || {
         cgroup.lines().filter_map(|line| {
@@ -190,7 +191,7 @@ fn group_of(cgroup: &str) -> Option<Group<'_>> {
     }
 }
 
-/// `throttled_usec` in version 2, `throttled_time` in ns in version 1; neither where nothing limits the group.
+/// `throttled_usec` in version 2, `throttled_time` in ns in version 1; neither if nothing limits the group.
 fn throttled_of(stat: &str) -> Option<u64> {
     stat.lines().find_map(|line| match line.split_once(' ')? {
         ("throttled_usec", value) => value.parse::<u64>().ok()?.checked_mul(1000),
@@ -199,13 +200,13 @@ fn throttled_of(stat: &str) -> Option<u64> {
     })
 }
 
-/// In this network namespace, over all listeners.
+/// Counted over all listeners in this network namespace.
 pub(crate) fn listen_overflows() -> Option<u64> {
     overflows_of(&read_to_string("/proc/net/netstat").ok()?)
 }
 
-/// Names stand in one line, their values in the next one. A queue overflows with connections that wait to be accepted
-/// (`ListenOverflows`) or with ones half open (`TCPReqQFullDrop`); `ListenDrops` has other causes too.
+/// Names are on one line, their values on the next one. A queue overflows with connections that wait to be accepted
+/// (`ListenOverflows`) or with half-open ones (`TCPReqQFullDrop`); `ListenDrops` has other causes too.
 fn overflows_of(netstat: &str) -> Option<u64> {
     let mut lines = netstat
         .lines()
@@ -236,7 +237,7 @@ pub(crate) fn listeners_on(port: u16) -> Option<Vec<u32>> {
     (!owners.is_empty() && !owners.iter().any(forwards)).then_some(owners)
 }
 
-/// The inodes of the sockets that listen on `port`, out of `/proc/net/tcp`.
+/// The inodes of the sockets that listen on `port`, from `/proc/net/tcp`.
 fn listening_sockets(table: &str, port: u16) -> Vec<u64> {
     const LISTENING: &str = "0A";
     let inode = |line: &str| {
@@ -259,7 +260,7 @@ fn holds_any(pid: u32, sockets: &BTreeSet<u64>) -> bool {
         .any(|socket| sockets.contains(&socket))
 }
 
-/// A descriptor's target such as `socket:[4711]`.
+/// The inode in a descriptor's target such as `socket:[4711]`.
 fn socket_of(target: &str) -> Option<u64> {
     target
         .strip_prefix("socket:[")?
@@ -311,7 +312,7 @@ mod tests {
 
     #[test]
     fn families_are_told_from_strangers_whatever_the_order() {
-        // Each process has spent its own power of ten.
+        // The CPU time of each process is a distinct power of ten.
         let process = |pid: u32, parent: u32, of_kernel: bool| Process {
             pid,
             parent,
@@ -328,7 +329,7 @@ mod tests {
             process(4, 9, false),
             process(5, 4, false),
         ];
-        // 4 is this process, 5 its child and 0 that one's; 1 has the child 3; 2 is the kernel's.
+        // 4 is this process, 5 its child and 0 its grandchild; 1 has the child 3; 2 is the kernel's.
         assert_eq!(family_of(&processes, 4, &[]), 100_101);
         assert_eq!(family_of(&processes, 4, &[1]), 101_111);
         assert_eq!(family_of(&processes, 4, &[1, 0]), 101_111);
@@ -336,7 +337,8 @@ mod tests {
 
     #[test]
     fn an_orphan_stays_in_the_family_that_adopts_it_and_is_reaped_there_once_it_has_ended() {
-        // A shell (3) that this process (1) started has died; what it started (4, 5) has the shell's group still.
+        // A shell (3) that this process (1) started has died; the processes it started (4, 5) still have the shell's
+        // group.
         let orphan = |pid: u32, parent: u32, has_ended| Process {
             pid,
             parent,
@@ -352,7 +354,7 @@ mod tests {
         assert_eq!(family_of(&adopted, 1, &[]), 110_000);
         assert_eq!(ended_orphans(&lost, 1), [0; 0]);
         assert_eq!(ended_orphans(&adopted, 1), [5]);
-        // One that this process started itself is waited for by whoever started it.
+        // A child that this process started itself is waited for by the code that started it.
         let own = Process {
             group: 5,
             ..orphan(5, 1, true)

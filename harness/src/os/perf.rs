@@ -1,8 +1,9 @@
-//! Event counters of the Linux kernel (`perf_event_open`): one that is open counts, one that cannot be opened is `None`.
+//! Event counters of the Linux kernel (`perf_event_open`): a counter that is open counts, one that cannot be opened is
+//! `None`.
 //!
-//! Only opening, starting and reading live here; which counters there are and when they count is decided in
-//! `os/counters.rs`. The tracepoint's number is read from tracefs, which is mounted on most machines and readable by
-//! root alone on many; nothing is mounted here.
+//! Only opening, starting and reading live here; `os/counters.rs` decides which counters there are and when they count.
+//! The tracepoint's number is read from tracefs, which is mounted on most machines but often readable by root alone;
+//! nothing is mounted here.
 
 use std::fs::read_to_string;
 use std::io;
@@ -22,7 +23,7 @@ const SYSCALL_ENTRY: [&str; 2] = [
 pub(crate) struct EventCounter(Counter);
 
 impl EventCounter {
-    /// Instructions, not counted yet: with the kernel's where that is permitted.
+    /// Opens an instruction counter, not started yet: including the kernel's instructions if that is permitted.
     pub(crate) fn instructions() -> Option<Self> {
         let open = |with_kernel: bool| {
             Builder::new(Hardware::INSTRUCTIONS)
@@ -33,11 +34,12 @@ impl EventCounter {
         open(true).or_else(|_| open(false)).ok().map(Self)
     }
 
-    /// System calls, not counted yet.
+    /// Opens a system call counter, not started yet.
     pub(crate) fn syscalls() -> Option<Self> {
         let number = |path: &&str| read_to_string(path).ok()?.trim().parse().ok();
         let tracepoint = Tracepoint::with_id(SYSCALL_ENTRY.iter().find_map(number)?);
-        // The tracepoint lies in the kernel: without it nothing would ever be counted, and 0 would be a lie.
+        // The tracepoint is in the kernel: with the kernel excluded nothing would ever be counted, and 0 would be a
+        // lie.
         let opened = Builder::new(tracepoint)
             .include_kernel()
             .inherit(true)
@@ -45,7 +47,7 @@ impl EventCounter {
         opened.ok().map(Self)
     }
 
-    /// Counts from now on.
+    /// Starts counting.
     pub(crate) fn start(&mut self) -> io::Result<()> {
         self.0.enable()
     }
@@ -56,7 +58,7 @@ impl EventCounter {
     }
 }
 
-/// The count, scaled up by the time in which the counter had no place in the hardware; `None` if it never had one.
+/// The count, scaled up for the time in which the counter had no hardware slot; `None` if it never had one.
 fn whole(data: &CounterData) -> Option<u64> {
     let (enabled, running) = (data.time_enabled()?, data.time_running()?);
     scaled(data.count(), enabled, running)

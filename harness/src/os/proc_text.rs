@@ -32,7 +32,7 @@ pub(super) fn mounts(info: &str) -> Vec<Mount> {
     info.lines().filter_map(mount).collect()
 }
 
-/// The kernel writes blanks and backslashes in octal.
+/// Decodes blanks and backslashes, which the kernel writes in octal.
 fn unescaped(path: &str) -> PathBuf {
     let escapes = [
         ("\\040", " "),
@@ -46,7 +46,7 @@ fn unescaped(path: &str) -> PathBuf {
     plain.into()
 }
 
-/// The mount that holds `path`: the longest one above it, and of several on one point the last.
+/// The mount that holds `path`: the longest mount point above it, and the last of several mounts on one point.
 pub(super) fn mount_of<'a>(path: &Path, mounts: &'a [Mount]) -> Option<&'a Mount> {
     mounts
         .iter()
@@ -54,7 +54,7 @@ pub(super) fn mount_of<'a>(path: &Path, mounts: &'a [Mount]) -> Option<&'a Mount
         .max_by_key(|mount| mount.point.components().count())
 }
 
-/// The value behind `key` in lines of the form `key value`, as in `/proc/vmstat` and `cpu.stat`.
+/// The value after `key` in lines of the form `key value`, as in `/proc/vmstat` and `cpu.stat`.
 pub(super) fn field<T: FromStr>(text: &str, key: &str) -> Option<T> {
     text.lines().find_map(|line| {
         let (name, value) = line.split_once(' ')?;

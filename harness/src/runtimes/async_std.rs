@@ -1,8 +1,8 @@
-//! `async-std`: tasks on its global executor. Discontinued (RUSTSEC-2025-0052), and still here because its users ask
-//! what moving away would gain.
+//! `async-std`: tasks on its global executor. Discontinued (RUSTSEC-2025-0052), and still included because its users
+//! want to know what moving away would gain.
 //!
-//! Its own net, fs, task and channel; it runs on the parts of smol, and has neither a semaphore nor a blocking-pool
-//! limit of its own, so the semaphore is the one its users take (`async-lock`).
+//! Its own net, fs, task and channel. It is built on smol's components and has no semaphore and no limit for its
+//! blocking pool, so the semaphore is the one its users take (`async-lock`).
 
 use photofinish_record::RuntimeFamily;
 use std::future::Future;
@@ -36,14 +36,15 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     cannot: &[],
 };
 
-/// Asked for as the variable that overrides the number of threads: nobody sets it, so the number here holds.
+/// Passed as the name of the variable that overrides the number of threads: nobody sets it, so the number given here
+/// applies.
 const NO_OVERRIDE: &str = "PHOTOFINISH_ASYNC_STD_THREADS";
 
 /// Worker threads of the global executor, once it is started.
 static WORKER_THREADS: OnceLock<NonZeroU32> = OnceLock::new();
 
 pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
-    // The executor is global and is started once: in a worker process, here.
+    // The executor is global and is started once: here, since this is a worker process.
     let started = *WORKER_THREADS.get_or_init(|| config.worker_threads);
     if started != config.worker_threads {
         let asked = config.worker_threads;
@@ -102,7 +103,7 @@ impl File for async_std::fs::File {
 
     async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         async_std::io::WriteExt::write_all(self, bytes).await?;
-        // Without it the last write may still be on its way to the blocking pool.
+        // Without the flush the last write may still be on its way to the blocking pool.
         self.flush().await
     }
 
@@ -111,7 +112,7 @@ impl File for async_std::fs::File {
     }
 }
 
-/// A task whose panic is its result.
+/// A task whose result is an error if it panics.
 struct Spawned<T>(async_std::task::JoinHandle<Result<T, TaskError>>);
 
 impl<T: Send + 'static> Task<T> for Spawned<T> {
@@ -146,7 +147,8 @@ impl Runtime for AsyncStd {
     type Semaphore = Arc<async_lock::Semaphore>;
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
-        // Parked, not polling the reactor: the executor's own threads do that, as beside a busy `main`.
+        // Parks instead of polling the reactor: the executor's own threads do that, as they do in a program with a busy
+        // `main`.
         futures_lite::future::block_on(future)
     }
 
@@ -189,7 +191,7 @@ impl Runtime for AsyncStd {
     }
 
     async fn sleep_until(&self, due: Instant) {
-        // Its `sleep` takes a duration only; the timer behind it may then be set a moment before, never after, `due`.
+        // Its `sleep` only takes a duration; the timer behind it may then be set a moment before, never after, `due`.
         while let Some(left) = due
             .checked_duration_since(Instant::now())
             .filter(|left| !left.is_zero())

@@ -1,8 +1,8 @@
 //! The runtime of blocking calls behind `sync`, `threads` and `pool`.
 //!
-//! Every operation blocks the calling thread until it is done, so a future made of them is ready at its first poll
-//! (`deadline`). The three differ in how they spawn ([`Spawner`]): on the spot, on a `thread` each, or through a `queue`
-//! served by a fixed number of threads. Threads wait for one another in `waiting`.
+//! Every operation blocks the calling thread until it is done, so a future made of such operations is ready at its
+//! first poll (`deadline`). The three differ in how they spawn ([`Spawner`]): inline, on a new `thread`, or through a
+//! `queue` served by a fixed number of threads. Threads wait for one another in `waiting`.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -31,7 +31,7 @@ use socket::{Listener, Stream};
 use thread::{STACK_BYTES, ThreadTask};
 use waiting::{Receiver, Semaphore, Sender, channel};
 
-/// A runtime of blocking calls. Three of those under comparison are of this one type, so that workloads are compiled
+/// A runtime of blocking calls. Three of the runtimes under comparison share this type, so that workloads are compiled
 /// once for all three.
 #[derive(Clone)]
 pub(super) struct Blocking {
@@ -41,9 +41,9 @@ pub(super) struct Blocking {
 /// The difference between blocking runtimes.
 #[derive(Clone)]
 pub(super) enum Spawner {
-    /// On the spot: `sync`.
+    /// Run inline: `sync`.
     Inline,
-    /// A thread each: `threads`.
+    /// A new thread for each: `threads`.
     Threads,
     /// A queue served by a fixed number of threads: `pool`.
     Pool(PoolQueue),
@@ -72,7 +72,7 @@ impl<T: Send + 'static> runtime::Task<T> for BlockingTask<T> {
         }
     }
 
-    /// Only a part that has ended by itself can be "cancelled": the others are waited for.
+    /// Only a part that has ended can be "cancelled": the others are waited for.
     async fn cancel(self) -> Option<T> {
         self.join().await.ok()
     }
@@ -115,7 +115,7 @@ impl Runtime for Blocking {
         }
     }
 
-    /// A pool takes the next operation from its queue after each one; the system schedules threads.
+    /// The pool takes the next operation from its queue after each step; threads are scheduled by the system.
     fn steps_per_turn(&self, _: bool) -> Option<NonZeroU32> {
         match self.spawner {
             Spawner::Inline | Spawner::Threads => None,
@@ -206,7 +206,7 @@ impl Runtime for Blocking {
         T: Send + 'static,
         W: FnOnce() -> T + Send + 'static,
     {
-        // The calling thread is made for blocking: handing the work to another one would only add a switch.
+        // The calling thread may block: handing the work to another one would only add a switch.
         super::panics::catch(work)
     }
 

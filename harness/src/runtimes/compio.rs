@@ -1,9 +1,10 @@
 //! `compio`: tasks on a thread-per-core runtime over io_uring, behind the cargo feature of the same name.
 //!
-//! Its futures, sockets and files belong to the thread that started it; `send_wrapper` carries them through a trait whose
-//! futures are `Send`, and panics if they ever ran elsewhere. In this version that is one thread, the one that blocks on
-//! the runtime: all sessions run there. The kernel owns a buffer while it fills it, so buffers are lent and given back.
-//! compio has neither a channel nor a semaphore; they are those its users take (`async-channel`, `async-lock`).
+//! Its futures, sockets and files belong to the thread that started it; `send_wrapper` carries them through a trait
+//! whose futures are `Send`, and panics if they ever run elsewhere. In this version that is one thread, the one that
+//! blocks on the runtime: all sessions run there. The kernel owns a buffer while it fills it, so buffers are lent and
+//! given back. compio has neither a channel nor a semaphore, so those are the ones its users take (`async-channel`,
+//! `async-lock`).
 
 use photofinish_record::RuntimeFamily;
 use std::collections::BTreeMap;
@@ -41,7 +42,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     cannot: &[],
 };
 
-/// Longer than any process runs: compio adds a limit to now, and the longest limits would overflow.
+/// Longer than any process runs: compio adds a limit to the current time, and the longest limits would overflow.
 const LONGEST_LIMIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
@@ -51,7 +52,7 @@ pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
         .with_proactor(driver)
         .build();
     let runtime = built.map_err(start_error)?;
-    // Where io_uring is not there compio may fall back to polling without a word, and that is another runtime.
+    // Without io_uring compio may silently fall back to polling, and that would be a different runtime.
     if !runtime.driver_type().is_iouring() {
         let driver = runtime.driver_type();
         let reason = format!("it needs io_uring, and fell back to {driver:?}");
@@ -62,7 +63,7 @@ pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
     })
 }
 
-/// Tells a kernel that has no io_uring, or does not let this process have it, from one that is out of something.
+/// Distinguishes a kernel that has no io_uring, or denies it to this process, from one that has run out of a resource.
 fn start_error(error: io::Error) -> StartError {
     let errno = error.raw_os_error().map(Errno::from_raw);
     match errno {
@@ -124,7 +125,7 @@ impl crate::runtime::Listener<Stream> for Listener {
 
 struct File {
     file: SendWrapper<compio::fs::File>,
-    /// Offset of the next write; the kernel chooses for a file opened to append.
+    /// Offset of the next write; for a file opened to append, the kernel chooses it.
     position: u64,
 }
 
@@ -168,10 +169,10 @@ impl crate::runtime::File for File {
     }
 }
 
-/// A task that runs on when its handle is dropped: compio's own would be cancelled.
+/// A task that keeps running when its handle is dropped: compio's own would be cancelled.
 struct Spawned<T> {
     task: Option<JoinHandle<T>>,
-    /// Upgrades as long as the future is there.
+    /// Upgrades as long as the future exists.
     future: Weak<()>,
 }
 
@@ -185,7 +186,7 @@ impl<T> Drop for Spawned<T> {
 
 impl<T: Send + 'static> Task<T> for Spawned<T> {
     async fn join(mut self) -> Result<T, TaskError> {
-        // Waited for where it is, so that a join which is itself dropped leaves it running.
+        // Awaited in place, so that dropping the join leaves the task running.
         let task = self.task.as_mut().expect("it is there until dropped");
         task.await.map_err(task_error)
     }
@@ -193,7 +194,7 @@ impl<T: Send + 'static> Task<T> for Spawned<T> {
     async fn cancel(mut self) -> Option<T> {
         let task = self.task.take().expect("a handle is used once");
         let result = task.cancel().await;
-        // compio answers at once, and drops the future in one of the executor's next turns.
+        // compio answers at once, and drops the future in a later turn of the executor.
         while self.future.strong_count() > 0 {
             yield_now().await;
         }
@@ -268,7 +269,7 @@ impl Runtime for Compio {
     }
 
     async fn list_directory(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        // The kernel lists no directory over io_uring: compio's users offload it, as its own helpers do.
+        // io_uring cannot list a directory: compio's users offload it, as its own helpers do.
         let path = path.to_owned();
         let listed = self.offload(move || {
             std::fs::read_dir(path)?
@@ -320,7 +321,7 @@ impl Runtime for Compio {
         W: FnOnce() -> T + Send + 'static,
     {
         SendWrapper::new(async move {
-            // A panic must not reach compio's pool: nobody there would hand it on.
+            // A panic must not reach compio's pool, which would not pass it on.
             let working = self.runtime.spawn_blocking(|| super::panics::catch(work));
             working.await.map_err(task_error)?
         })

@@ -1,4 +1,4 @@
-//! A listening socket as every runtime gets it: backlog 4096, address reusable at once.
+//! A listening socket as every runtime gets it: backlog 4096, address reusable immediately.
 //!
 //! The standard library's backlog is too small for a load generator's connection bursts, and each runtime would choose
 //! its own; so the socket is made here, and each runtime wraps it in its own type.

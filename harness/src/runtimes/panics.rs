@@ -1,4 +1,4 @@
-//! Turning a panic of a spawned part into a value, the same for every runtime.
+//! Turns a panic of a spawned part into a value, the same for every runtime.
 
 use std::any::Any;
 use std::future::Future;
@@ -8,7 +8,7 @@ use futures_lite::FutureExt as _;
 
 use crate::runtime::TaskError;
 
-/// The message of a panic, as far as it is text.
+/// The message of a panic, if it is text.
 pub(super) fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload
         .downcast_ref::<&str>()
@@ -23,8 +23,8 @@ pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, TaskError> {
         .map_err(|payload| TaskError::Panicked(message(&*payload)))
 }
 
-/// Runs `future`; a panic in it becomes an error. Executors differ in what a panic does to their threads, so for those
-/// that would not keep it to the task it never reaches them.
+/// Runs `future`; a panic in it becomes an error. Executors differ in what a panic does to their threads, so it never
+/// reaches those that would not confine it to the task.
 pub(super) async fn catch_future<F: Future>(future: F) -> Result<F::Output, TaskError> {
     AssertUnwindSafe(future)
         .catch_unwind()

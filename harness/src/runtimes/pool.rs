@@ -1,9 +1,9 @@
 //! `pool`: N threads serving a queue of operations.
 //!
 //! As in most blocking executors, sessions are state, not threads, and each operation waits in one first-in-first-out
-//! queue for a thread. That waiting is not part of an operation's service time. Spawned parts go through the same queue;
-//! a pool thread that joins a part which no thread has begun runs it itself, since N threads all waiting for queued
-//! parts would wait for ever. Everything else is in `blocking`.
+//! queue for a thread. That wait is not part of an operation's service time. Spawned parts go through the same queue; a
+//! pool thread that joins a part which has not been started runs it itself, since N threads all waiting for queued
+//! parts would wait forever. Everything else is in `blocking`.
 
 use photofinish_record::RuntimeFamily;
 
@@ -33,8 +33,8 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 const THREADS_PER_CPU: u32 = 4;
 
 pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
-    // The machine's CPUs, not those left to this process: what bounds a pool of blocking threads is how much waits, and
-    // that does not shrink with the CPUs.
+    // The machine's CPUs, not only those available to this process: the size of a pool of blocking threads depends on
+    // how much waits, which does not shrink with the CPUs.
     let cpus = crate::os::online_cpus().max(config.worker_threads.get());
     let queue =
         PoolQueue::start(cpus.saturating_mul(THREADS_PER_CPU)).map_err(StartError::Threads)?;

@@ -1,7 +1,7 @@
 //! `smol`: tasks on an `async-executor` driven by N threads.
 //!
-//! Built from the crates smol itself is made of (`async-net`, `async-fs`, `async-io`, `blocking`), because its global
-//! executor has one thread.
+//! Built from smol's own components (`async-net`, `async-fs`, `async-io`, `blocking`), because its global executor has
+//! only one thread.
 
 use photofinish_record::RuntimeFamily;
 use std::future::Future;
@@ -47,7 +47,7 @@ pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
         std::thread::Builder::new()
             .name(format!("smol-{index}"))
             .spawn(move || {
-                // Ends, by an error, when the sender is dropped.
+                // Ends, with an error, when the sender is dropped.
                 let _ = async_io::block_on(executor.run(stopped.recv()));
             })
     };
@@ -72,7 +72,7 @@ struct Smol {
     _threads: Arc<Threads>,
 }
 
-/// The threads that drive the executor; they end with the last handle.
+/// The threads that drive the executor; they end when the last handle is dropped.
 struct Threads {
     stop: Option<async_channel::Sender<()>>,
     handles: Vec<JoinHandle<()>>,
@@ -82,7 +82,7 @@ impl Drop for Threads {
     fn drop(&mut self) {
         drop(self.stop.take());
         for handle in self.handles.drain(..) {
-            // The last handle may be dropped by a task, on one of these threads: that one ends by itself.
+            // The last handle may be dropped by a task, on one of these threads, which cannot join itself.
             if handle.thread().id() != std::thread::current().id() {
                 handle
                     .join()
@@ -125,7 +125,7 @@ impl File for async_fs::File {
 
     async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         futures_lite::AsyncWriteExt::write_all(self, bytes).await?;
-        // Without it the last write may still be on its way to the blocking pool.
+        // Without the flush the last write may still be on its way to the blocking pool.
         self.flush().await
     }
 
@@ -134,7 +134,8 @@ impl File for async_fs::File {
     }
 }
 
-/// A task that runs on when its handle is dropped (smol's own would be cancelled), and whose panic is its result.
+/// A task that keeps running when its handle is dropped (smol's own would be cancelled), and whose result is an error
+/// if it panics.
 struct Spawned<T>(Option<async_executor::Task<Result<T, TaskError>>>);
 
 impl<T> Spawned<T> {
@@ -153,7 +154,7 @@ impl<T> Drop for Spawned<T> {
 
 impl<T: Send + 'static> Task<T> for Spawned<T> {
     async fn join(mut self) -> Result<T, TaskError> {
-        // Waited for where it is, so that a join which is itself dropped leaves it running.
+        // Awaited in place, so that dropping the join leaves the task running.
         self.0.as_mut().expect("it is there until dropped").await
     }
 
@@ -194,7 +195,8 @@ impl Runtime for Smol {
     type Semaphore = Arc<async_lock::Semaphore>;
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
-        // Parked, not polling the reactor: the executor's own threads do that, as beside a busy `main`.
+        // Parks instead of polling the reactor: the executor's own threads do that, as they do in a program with a busy
+        // `main`.
         futures_lite::future::block_on(future)
     }
 

@@ -1,7 +1,7 @@
 //! `sync`: sequential code on one thread.
 //!
-//! One session, whatever concurrency was asked; a spawned part runs to its end on the spot. The baseline that the other
-//! models have to beat. Everything it does is in `blocking`.
+//! One session, regardless of the requested concurrency; a spawned part runs to completion inline. The baseline that
+//! the other models have to beat. The implementation is in `blocking`.
 
 use photofinish_record::RuntimeFamily;
 

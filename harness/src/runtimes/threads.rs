@@ -1,4 +1,4 @@
-//! `threads`: an OS thread for each session and for each part that is spawned.
+//! `threads`: an OS thread for each session and for each spawned part.
 //!
 //! The classic thread-per-connection model, with an explicit, recorded stack size. Everything else is in `blocking`.
 

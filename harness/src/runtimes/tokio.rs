@@ -1,7 +1,7 @@
-//! `tokio`: tasks on its multi-thread scheduler; and everything `tokio-current-thread` shares with it.
+//! `tokio`: tasks on its multi-thread scheduler, and everything that `tokio-current-thread` shares with it.
 //!
-//! tokio's own net, fs, time and sync throughout. Its file operations are hops to its blocking pool, its timer ticks in
-//! milliseconds: both are what its users get, and so what is measured.
+//! tokio's own net, fs, time and sync throughout. Its file operations run on its blocking pool and its timer ticks in
+//! milliseconds: its users get both, so both are measured.
 
 use photofinish_record::RuntimeFamily;
 use std::future::Future;
@@ -48,8 +48,8 @@ pub(super) struct Tokio {
     worker_threads: NonZeroU32,
 }
 
-/// Ends the runtime without waiting when the last handle goes: that may be on one of its own threads, where waiting is
-/// not allowed.
+/// Ends the runtime without waiting when the last handle is dropped: that may happen on one of its own threads, where
+/// waiting is not allowed.
 struct Owner {
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -113,7 +113,7 @@ impl File for tokio::fs::File {
 
     async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         AsyncWriteExt::write_all(self, bytes).await?;
-        // Without it the last write may still be on its way to the blocking pool.
+        // Without the flush the last write may still be on its way to the blocking pool.
         self.flush().await
     }
 

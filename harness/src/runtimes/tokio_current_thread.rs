@@ -1,6 +1,6 @@
 //! `tokio-current-thread`: tasks on tokio's single-thread scheduler, driven by the thread that blocks on it.
 //!
-//! Only the scheduler differs from `tokio`; sockets, files and timers are the same, in that file.
+//! Only the scheduler differs from `tokio`; sockets, files and timers are shared with it.
 
 use photofinish_record::RuntimeFamily;
 use std::num::NonZeroU32;

@@ -50,7 +50,7 @@ fn draw(source: &Source<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
     frame.y_axis(&mut drawing, &y, units::count);
     let mut free_from = f64::NEG_INFINITY;
     for level in levels {
-        // Labels of levels that lie close together would run into each other.
+        // The labels of levels that lie close together would overlap.
         let place = x.place(level);
         if place >= free_from {
             frame.x_tick(&mut drawing, place, &units::count(level));

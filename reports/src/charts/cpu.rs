@@ -1,4 +1,4 @@
-//! CPU per operation: user and system time of the worker process, the least first, each with its interval over rounds.
+//! CPU per operation: user and system time of the worker process, lowest first, each with its interval over rounds.
 
 use super::drawing::Drawing;
 use super::rows::{self, Labels, Row};

@@ -1,7 +1,7 @@
 //! Curves: the layout of charts with one line per runtime over a common axis.
 //!
-//! Each curve is named at its end instead of in a legend; names are moved apart where curves end close together, and tied
-//! to their curve by a thin line. Markers tell curves apart without colour.
+//! Each curve is named at its end instead of in a legend; names of curves that end close together are moved apart, and
+//! connected to their curves by thin lines. Markers distinguish curves without colour.
 
 use std::num::NonZeroU32;
 
@@ -25,11 +25,11 @@ pub(super) struct Curve {
     pub(super) hollow: Vec<Point>,
 }
 
-/// One runtime's estimates of one metric, at each load it was measured at.
+/// One runtime's estimates of one metric, for each load at which it was measured.
 #[derive(Clone, Debug)]
 pub(super) struct Series<'a> {
     pub(super) runtime: &'a str,
-    /// Sessions, where they distinguish one series from another.
+    /// Number of sessions, if it distinguishes one series from another.
     pub(super) sessions: Option<NonZeroU32>,
     pub(super) samples: Vec<Sample>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Sample {
     /// Rate or concurrency.
     pub(super) load: f64,
     pub(super) estimate: Estimate,
-    /// True if the estimate is that of another load than intended.
+    /// True if the estimate is for a different load than intended.
     pub(super) hollow: bool,
 }
 
@@ -58,9 +58,9 @@ const LEFT: f64 = MARGIN + 46.0;
 const LONGEST_NAME: f64 = 150.0;
 const LEAST_PLOT: f64 = 270.0;
 const LINE: f64 = 15.5;
-/// From the plot to the markers beside the names.
+/// Distance from the plot to the markers next to the names.
 const TIE: f64 = 20.0;
-/// From such a marker to its name.
+/// Distance from such a marker to its name.
 const MARK: f64 = 9.0;
 
 impl<'a> Series<'a> {

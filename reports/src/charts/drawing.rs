@@ -1,7 +1,8 @@
 //! A drawing: the shapes of one chart, which `paint` draws for the page's SVG (`svg`) and for the PNG (`picture`).
 //!
 //! Coordinates and sizes are CSS pixels of the finished chart. Inks are fixed colours, which the page's style sheet
-//! replaces by value on a dark background: a stand-alone file needs no style sheet, and the page no second drawing.
+//! replaces by value on a dark background: a stand-alone file needs no style sheet, and the page needs no second
+//! drawing.
 
 use super::font;
 use crate::runtimes::{Look, Marker, Rgb};
@@ -100,7 +101,7 @@ impl Type {
         font::set(text, self.size, self.bold).1
     }
 
-    /// `text`, cut to `width` with an ellipsis where it is longer.
+    /// `text`, cut to `width` with an ellipsis if it is longer.
     pub(super) fn fit(self, text: &str, width: f64) -> String {
         let mut cut = visible(text);
         if self.width(&cut) <= width {
@@ -167,7 +168,7 @@ pub(super) enum Shape {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Drawing {
     pub(super) height: f64,
-    /// The chart's content in words, for those who cannot see it.
+    /// A textual description of the chart, for readers who cannot see it.
     pub(super) description: String,
     pub(super) shapes: Vec<Shape>,
 }

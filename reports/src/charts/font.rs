@@ -1,4 +1,4 @@
-//! The embedded font, DejaVu Sans: measures and sets text. No system font is looked for.
+//! The embedded font, DejaVu Sans: measures and sets text. System fonts are not used.
 
 use std::sync::LazyLock;
 

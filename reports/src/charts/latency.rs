@@ -1,7 +1,8 @@
-//! Latency by percentile, each further nine as wide as the last.
+//! Latency by percentile, on an axis that gives each further nine the same width.
 //!
-//! Under open load these are response times: from when operations were due. The rounds of a cell are merged, for display
-//! only. A curve stops where fewer than ten samples remain beyond it: the rest would be the shape of a few accidents.
+//! Under open load these are response times, counted from when operations were due. The rounds of a cell are merged,
+//! for display only. A curve stops when fewer than ten samples remain beyond it: the rest would be the shape of a few
+//! accidents.
 
 use photofinish_record::latency::Latencies;
 use photofinish_record::load::Load;

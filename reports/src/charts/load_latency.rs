@@ -1,7 +1,7 @@
-//! Latency by rate: response times as more is requested, for scenarios measured at several rates.
+//! Latency by rate: response times as the requested rate grows, for scenarios measured at several rates.
 //!
-//! Of a sweep and of a search alike; of a search the time is that of its objective, with a line at its limit. A hollow
-//! marker is a rate that was not held: the load measured there is another one.
+//! Used for a sweep and for a search; for a search, the time is that of its objective, with a line at its limit. A
+//! hollow marker is a rate that was not held: the load measured there is a different one.
 
 use std::str::FromStr as _;
 
@@ -20,7 +20,7 @@ pub(super) static KIND: Kind = Kind {
     draw: Chartable::Scenario(draw),
 };
 
-/// The axis of rates is logarithmic from this factor between them.
+/// The axis of rates is logarithmic if the highest rate is at least this multiple of the lowest.
 const WIDE: f64 = 4.0;
 
 /// Space between the axes and the first and last rate.
@@ -98,7 +98,7 @@ fn draw(source: &Source<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
 }
 
 impl TimeAxis {
-    /// The objective's time of a search, else the response.
+    /// The time of a search's objective, else the response time.
     fn of(source: &Source<'_>, groups: &[&Group<'_>]) -> Self {
         Self::of_search(source, groups).unwrap_or(Self {
             metric: RESPONSE_P99.to_owned(),

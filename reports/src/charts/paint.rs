@@ -1,4 +1,4 @@
-//! Draws a drawing on any of plotters' backends: the page's SVG and the pictures' bitmap come from this one function.
+//! Draws a drawing on any of plotters' backends: both the page's SVG and the bitmaps come from this function.
 
 use plotters::backend::DrawingBackend;
 use plotters::drawing::IntoDrawingArea as _;
@@ -14,7 +14,7 @@ const FONT: &str = "DejaVu Sans";
 /// plotters' font sizes per em: its SVG backend divides by this.
 pub(super) const SIZE_PER_EM: f64 = 1.24;
 
-/// plotters centres a text by half an x-height; digits and capitals are taller than that.
+/// plotters centres text by half an x-height; digits and capitals are taller than that.
 const LOWER_EM: f64 = 0.09;
 
 /// Draws all shapes, at `scale` units of the backend per CSS pixel.

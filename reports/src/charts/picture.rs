@@ -1,7 +1,7 @@
 //! A drawing as PNG: at twice its size, on white.
 //!
-//! plotters' bitmap backend draws it three times as large as the picture, whose pixels are averages. Text is set here: the
-//! backend's own drops the space to the left of each glyph.
+//! plotters' bitmap backend draws it three times as large as the picture, whose pixels are averages. Text is set here,
+//! because the backend's own code drops the space to the left of each glyph.
 
 use ab_glyph::{Font as _, point};
 use plotters::backend::BitMapBackend;
@@ -21,7 +21,7 @@ const SCALE: usize = 2;
 /// Drawn pixels per picture pixel, in both directions.
 const OVERSAMPLING: usize = 3;
 
-/// plotters centres a text by half the height of an x, in em.
+/// plotters centres text by half the height of an x, in em.
 const HALF_X_EM: f64 = 0.2735;
 
 pub(super) fn png(drawing: &Drawing) -> Vec<u8> {
@@ -63,7 +63,7 @@ fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    // Flat areas repeat themselves; what a filter predicts does not.
+    // Flat areas repeat themselves and compress well; filter predictions do not.
     encoder.set_filter(png::Filter::NoFilter);
     encoder.set_deflate_compression(png::DeflateCompression::Level(9));
     encoder
@@ -73,7 +73,7 @@ fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// plotters' bitmap with text of ours.
+/// plotters' bitmap with our own text.
 struct Typesetter<'a>(BitMapBackend<'a>);
 
 type Drawn<'a> = Result<(), DrawingErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
@@ -131,7 +131,7 @@ impl<'a> DrawingBackend for Typesetter<'a> {
                 HPos::Center => width / 2.0,
                 HPos::Right => width,
             };
-        // On a whole pixel of the picture, so that horizontal stems are sharp.
+        // Placed on a whole pixel of the picture, so that horizontal stems are sharp.
         let grid = OVERSAMPLING as f64;
         let baseline = ((f64::from(y) + HALF_X_EM * em) / grid).round() * grid;
         let origin = point(start as f32, baseline as f32);

@@ -1,7 +1,8 @@
 //! Response and service time side by side, for open loads: the gap between them is the waiting that service time hides.
 //!
-//! One runtime has two lines, its median and its 99th percentile; on each the hollow marker is the service time and the
-//! filled one the response. The axis is logarithmic, since under overload the two lie orders of magnitude apart.
+//! Each runtime has two lines, its median and its 99th percentile; on each the hollow marker is the service time and
+//! the filled one the response time. The axis is logarithmic, since under overload the two are orders of magnitude
+//! apart.
 
 use super::drawing::{Anchor, Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
 use super::rows::x_axis;
@@ -29,7 +30,7 @@ const LINE: f64 = 18.0;
 const BELOW: f64 = 34.0;
 const GAP: f64 = 10.0;
 const LONGEST_NAME: f64 = 170.0;
-/// Space for one tick's label beside the next.
+/// Width of one tick's label.
 const TICK: f64 = 62.0;
 
 /// A runtime's lines.

@@ -1,7 +1,7 @@
 //! Rows: the layout of charts with one line per runtime.
 //!
-//! A name on the left, a mark on a common axis, and the number itself on the right, so that no reader has to measure with
-//! a ruler. Bars start at zero; dots stand on a logarithmic axis around a reference line. Intervals are whiskers.
+//! A name on the left, a mark on a common axis, and the number itself on the right, so that no reader has to measure
+//! with a ruler. Bars start at zero; dots are on a logarithmic axis around a reference line. Intervals are whiskers.
 
 use super::drawing::{Anchor, Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
 use super::scale::{Scale, padded};
@@ -36,7 +36,7 @@ const BAR: f64 = 15.0;
 const BELOW: f64 = 34.0;
 const LONGEST_NAME: f64 = 200.0;
 const GAP: f64 = 10.0;
-/// Space for one tick's label beside the next.
+/// Width of one tick's label.
 const TICK: f64 = 62.0;
 
 impl Row {

@@ -1,7 +1,7 @@
 //! Scales: from a value to its position on an axis, and the ticks of the axis.
 //!
 //! Linear, logarithmic, and "log-nines", on which each further nine of a percentile takes the same length. Pure
-//! arithmetic: charts draw.
+//! arithmetic; the charts do the drawing.
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Scale {
@@ -46,12 +46,12 @@ impl Scale {
         self.range.0 + share * (self.range.1 - self.range.0)
     }
 
-    /// In CSS pixels.
+    /// Length in CSS pixels.
     pub(super) fn length(&self) -> f64 {
         (self.range.1 - self.range.0).abs()
     }
 
-    /// Round values inside the domain, at most about `most` of them.
+    /// Round values inside the domain, about `most` of them at most.
     pub(super) fn ticks(&self, most: usize) -> Vec<f64> {
         if self.logarithmic {
             logarithmic_ticks(self.domain, most)
@@ -61,14 +61,14 @@ impl Scale {
     }
 }
 
-/// A domain that holds all of `values`, at least a factor of two wide, with a margin of 5 % on both sides.
+/// A domain that holds all `values`, at least a factor of two wide, with a margin of 5 % on both sides.
 pub(super) fn doubling(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let (low, high) = extremes(values);
     let missing = (2.0 / (high / low)).max(1.0).sqrt();
     (low / missing / 1.05, high * missing * 1.05)
 }
 
-/// A domain that holds all of `values` with a margin on both sides of a factor of `margin` at least.
+/// A domain that holds all `values`, with a margin of at least a factor of `margin` on both sides.
 pub(super) fn padded(values: impl Iterator<Item = f64> + Clone, margin: f64) -> (f64, f64) {
     let (low, high) = extremes(values);
     let margin = (high / low).powf(0.04).max(margin);
@@ -102,7 +102,7 @@ fn linear_ticks((low, high): (f64, f64), most: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The densest of a few patterns per decade that has no more than `most`.
+/// The densest of a few patterns per decade with at most `most` ticks.
 fn logarithmic_ticks(domain: (f64, f64), most: usize) -> Vec<f64> {
     let patterns: [&[f64]; 4] = [
         &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
@@ -118,7 +118,7 @@ fn logarithmic_ticks(domain: (f64, f64), most: usize) -> Vec<f64> {
         .unwrap_or_default()
 }
 
-/// Values of `digits` times a power of ten in every so many decades.
+/// Values of `digits` times a power of ten, in every n-th decade.
 fn per_decade((low, high): (f64, f64), digits: &[f64], decades: usize) -> Vec<f64> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     (first..=last)
@@ -129,7 +129,7 @@ fn per_decade((low, high): (f64, f64), digits: &[f64], decades: usize) -> Vec<f6
         .collect()
 }
 
-/// Moves sorted `places` apart until no two are nearer than `gap`, keeping their order and staying above `bottom`.
+/// Moves sorted `places` apart until none are closer than `gap`, keeping their order and staying above `bottom`.
 pub(super) fn spread_apart(places: &mut [f64], gap: f64, bottom: f64) {
     for index in 1..places.len() {
         places[index] = places[index].max(places[index - 1] + gap);

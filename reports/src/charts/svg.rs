@@ -1,6 +1,6 @@
-//! A drawing as SVG: one document that refers to nothing outside.
+//! A drawing as SVG: one document without external references.
 //!
-//! plotters' SVG has whole coordinates only, so the drawing is four times as large as the figure, behind a `viewBox`.
+//! plotters' SVG only has integer coordinates, so the drawing is four times as large as the figure, behind a `viewBox`.
 
 use std::fmt::Write as _;
 
@@ -32,7 +32,7 @@ pub fn style_sheet(scope: &str) -> String {
     css
 }
 
-/// A runtime's marker as a small SVG of its own, for a legend beside text.
+/// A runtime's marker as a small separate SVG, for a legend within text.
 pub fn swatch(look: Look) -> String {
     let mut drawing = Drawing::default();
     drawing.marker(at(8.0, 8.0), look, 12.0);
@@ -70,7 +70,7 @@ fn units(length: f64) -> u32 {
     (length * SCALE).round() as u32
 }
 
-/// As plotters writes it, which the style sheet's rules have to match.
+/// The colour as plotters writes it; the style sheet's rules have to match.
 fn hex((red, green, blue): Rgb) -> String {
     format!("#{red:02X}{green:02X}{blue:02X}")
 }

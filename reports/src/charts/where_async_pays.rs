@@ -1,7 +1,8 @@
 //! The table of where async pays as three charts: speed, CPU and memory of the best async runtime as ratios.
 //!
-//! One line per scenario and concurrency, classes under headings; on each a mark against `sync` and one against `threads`,
-//! on a logarithmic axis around 1, so that twice and half lie equally far from the line. `async_pays` computes the ratios.
+//! One line per scenario and concurrency, classes under headings; on each a mark against `sync` and one against
+//! `threads`, on a logarithmic axis around 1, so that twice and half are equally far from the line. `async_pays`
+//! computes the ratios.
 
 use super::drawing::{Anchor, Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
 use super::rows::x_axis;
@@ -152,7 +153,7 @@ fn draw(source: &Source<'_>, panel: &Panel) -> Option<Drawing> {
     Some(drawing)
 }
 
-/// The headings of the two columns, each with its mark: they are the legend too.
+/// The headings of the two columns, each with its mark; they also serve as the legend.
 fn columns(drawing: &mut Drawing, names: &[String; 2], looks: [Look; 2]) {
     let y = TOP + HEADER / 2.0;
     for (index, (name, look)) in names.iter().zip(looks).enumerate() {

@@ -1,13 +1,13 @@
 //! Sentences about single cells: those without numbers, failed operations, missing sessions, and arrivals of open loads.
 //!
-//! Response times at a rate that was not held are those of another load than the requested one: a mark beside the number and
-//! a sentence with counts say so.
+//! Response times at a rate that was not held belong to a different load than the requested one; a mark next to the
+//! number and a sentence with counts say so.
 
 use super::plural;
 use crate::summary::{CellSummary, ErrorKind, Status};
 use crate::units;
 
-/// Runtimes without numbers, for one and the same reason.
+/// Runtimes without numbers for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Absent {
     /// Names, separated by commas.
@@ -16,7 +16,7 @@ pub struct Absent {
     pub reason: String,
 }
 
-/// The runtimes among these cells that have no numbers, by reason, in the cells' order; each once.
+/// The runtimes among these cells that have no numbers, by reason, in the cells' order, each once.
 pub fn absent<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> Vec<Absent> {
     let mut absent: Vec<Absent> = Vec::new();
     for cell in cells.into_iter().filter(|cell| cell.status != Status::Ok) {
@@ -46,7 +46,7 @@ pub fn status(status: Status) -> &'static str {
     }
 }
 
-/// A cell's failed operations by kind, with the first of each; `None` if there are none.
+/// A cell's failed operations by kind, with the first example of each; `None` if there are none.
 pub fn errors(cell: &CellSummary) -> Option<String> {
     let kind = |(kind, errors): (&String, &ErrorKind)| {
         format!(
@@ -59,7 +59,7 @@ pub fn errors(cell: &CellSummary) -> Option<String> {
     (!kinds.is_empty()).then(|| format!("{}: errors: {}", cell.runtime, kinds.join(", ")))
 }
 
-/// The number of sessions, where it is not the requested one.
+/// The number of sessions, if it differs from the requested one.
 pub fn fewer_sessions(cell: &CellSummary) -> Option<String> {
     let sessions = cell.sessions?;
     let requested = cell.load.concurrency().get();

@@ -1,4 +1,4 @@
-//! A gate in words: what each check requires, what was found, and how certain that is.
+//! A gate in words: the requirement of each check, the finding, and its certainty.
 
 use photofinish_record::Requirement;
 
@@ -80,7 +80,7 @@ fn gate_value(check: &Check, value: f64) -> String {
 #[derive(Clone, Copy, Debug)]
 pub struct CheckColumn {
     pub heading: &'static str,
-    /// Order in which columns are dropped where there is no room for all: 0 is dropped last.
+    /// Order in which columns are dropped if there is no room for all: 0 is dropped last.
     pub rank: u8,
     pub text: fn(&Check) -> String,
 }
@@ -150,7 +150,7 @@ pub fn gate_rule(report: &GateReport) -> String {
     )
 }
 
-/// The reason why a percentile is no basis for a decision.
+/// The reason that a percentile cannot support a decision.
 pub fn too_few_samples(samples: SampleCount) -> String {
     format!(
         "needs {} operations in a round; the smallest round had {}",
@@ -158,7 +158,7 @@ pub fn too_few_samples(samples: SampleCount) -> String {
     )
 }
 
-/// The reason why a check is undecided by the numbers themselves.
+/// The reason that the numbers leave a check undecided.
 pub fn undecided(check: &Check, decision: &Decision, looks: &[u32]) -> String {
     match (decision.bounds, decision.look) {
         (None, _) => "not known here: no round has it".to_owned(),

@@ -1,6 +1,6 @@
 //! Legends below tables: kinds of time, marks before numbers, verdicts and spreads.
 //!
-//! A legend is shown only together with what it explains, which is in `table` and `verdicts`.
+//! A legend is shown only if the thing that it explains is shown; those are in `table` and `verdicts`.
 
 use photofinish_record::load::Load;
 
@@ -34,11 +34,11 @@ pub fn load_legends(summary: &Summary) -> Vec<&'static str> {
         .collect()
 }
 
-/// The marks before numbers, as far as they are used.
+/// The legends of the marks before numbers that are in use.
 pub fn mark_legends(summary: &Summary) -> Vec<&'static str> {
     let metrics = || shown(summary).flat_map(|cell| cell.metrics.values());
     let advisory = metrics().any(|metric| metric.advisory.is_some() && !metric.lower_bound);
-    // The table of a search marks rates with it, and has a legend of its own.
+    // The table of a search uses the mark for rates, and has its own legend.
     let lower_bound = summary.search.is_none() && metrics().any(|metric| metric.lower_bound);
     [(advisory, ADVISORY), (lower_bound, LOWER_BOUND)]
         .into_iter()
@@ -46,7 +46,7 @@ pub fn mark_legends(summary: &Summary) -> Vec<&'static str> {
         .collect()
 }
 
-/// The cells whose numbers are shown: all that have some; of a search, those of its rates.
+/// The cells whose numbers are shown: all that have numbers; for a search, those of its rates.
 fn shown(summary: &Summary) -> impl Iterator<Item = &CellSummary> {
     let of_search = |cell: &CellSummary| summary.search.is_none() || cell.load.rate_hz().is_some();
     let cells = summary.cells.iter();
@@ -77,7 +77,7 @@ pub fn verdict_legend(summary: &Summary) -> Option<String> {
     })
 }
 
-/// The meaning of the spread, with the confidence that the rounds allow; `None` where nothing was compared.
+/// The meaning of the spread, with the confidence that the rounds allow; `None` if nothing was compared.
 pub fn spread_legend(summary: &Summary) -> Option<String> {
     if summary.search.is_some() {
         return None;

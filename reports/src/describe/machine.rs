@@ -1,6 +1,6 @@
 //! The machine in one line, and the CPUs of server and worker.
 //!
-//! Facts only: what makes a machine unfit is found by the harness.
+//! Facts only: the harness determines whether a machine is unfit.
 
 use photofinish_record::machine::Machine;
 use photofinish_record::{Placement, PlacementKind};

@@ -1,6 +1,6 @@
 //! A plan in words: the servers behind a scenario, the length of a phase, a cell, a load point.
 //!
-//! A load point has two forms, one to be read and one to be part of a file's name.
+//! A load point has two forms, one for readers and one for file names.
 
 use photofinish_record::load::{Arrivals, Load, Stop};
 use photofinish_record::{Arm, Cell, PlannedScenario, PlannedServer};
@@ -55,7 +55,7 @@ pub fn cell(cell: &Cell) -> String {
     format!("{} / {} ({point})", cell.scenario, cell.runtime)
 }
 
-/// A load point, with its side where there are two: `closed, 16 sessions`, `closed, 16 sessions, head`.
+/// A load point, with its side if there are two: `closed, 16 sessions`, `closed, 16 sessions, head`.
 pub fn point(load: Load, arm: Option<Arm>) -> String {
     match arm {
         Some(arm) => format!("{load}, {}", arm.name()),
@@ -63,7 +63,7 @@ pub fn point(load: Load, arm: Option<Arm>) -> String {
     }
 }
 
-/// A load point as part of a file's name: `c64`, `c64.head`.
+/// A load point as part of a file name: `c64`, `c64.head`.
 pub fn point_slug(load: Load, arm: Option<Arm>) -> String {
     match arm {
         Some(arm) => format!("{}.{}", load_slug(load), arm.name()),
@@ -71,7 +71,7 @@ pub fn point_slug(load: Load, arm: Option<Arm>) -> String {
     }
 }
 
-/// A load as part of a file's name: `c64`.
+/// A load as part of a file name: `c64`.
 fn load_slug(load: Load) -> String {
     match load {
         Load::Closed { concurrency } => format!("c{concurrency}"),

@@ -1,7 +1,7 @@
-//! The columns of the tables of results and of costs, and the text of a cell in one.
+//! The columns of the tables of results and of costs, and the text of a cell in each column.
 //!
-//! The terminal drops columns where it has no room, the page has them all; both take them from here. Widths and alignment
-//! are the business of each output.
+//! The terminal drops columns if there is no room, the page has all of them; both take them from here. Each output
+//! decides on widths and alignment.
 
 use photofinish_record::load::Load;
 
@@ -14,7 +14,7 @@ use crate::units;
 pub struct Column {
     pub heading: &'static str,
     pub metric: &'static str,
-    /// Order in which columns are dropped where there is no room for all: 0 is dropped last.
+    /// Order in which columns are dropped if there is no room for all: 0 is dropped last.
     pub rank: u8,
 }
 
@@ -52,8 +52,8 @@ pub fn columns(load: Load) -> &'static [Column] {
     }
 }
 
-/// The columns of the table of results on a page: under open load without those that the table of costs has, and without
-/// the offered rate, which stands below the achieved one.
+/// The columns of the table of results on a page: under open load without those in the table of costs, and without the
+/// offered rate, which is shown below the achieved one.
 pub fn page_columns(load: Load) -> impl Iterator<Item = &'static Column> {
     let of_costs = |column: &&Column| COSTS.iter().any(|(_, metric)| *metric == column.metric);
     let offered = |column: &&Column| column.metric == OFFERED;
@@ -85,8 +85,8 @@ pub fn result(cell: &CellSummary, column: &Column) -> String {
     }
 }
 
-/// A metric's median for a table, with `≥` before a lower bound and `~` before anything else advisory; `n/a` where it is not
-/// known.
+/// A metric's median for a table, with `≥` before a lower bound and `~` before anything else advisory; `n/a` if
+/// unknown.
 pub fn value(metric: Option<&MetricSummary>) -> String {
     metric.map_or("n/a".to_owned(), |metric| {
         let mark = match (&metric.advisory, metric.lower_bound) {

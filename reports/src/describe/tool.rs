@@ -1,15 +1,15 @@
-//! The tool's own part in the numbers: how well arrivals were paced, and the overhead of the measuring loop.
+//! The tool's own influence on the numbers: how well arrivals were paced, and the overhead of the measuring loop.
 //!
-//! Both stand beside every result, so that nobody takes the tool's time for the runtime's.
+//! Both are shown with every result, so that nobody mistakes the tool's time for the runtime's.
 
 use super::range;
 use crate::summary::CellSummary;
 use crate::units;
 
-/// From this factor on, overheads are listed by runtime.
+/// Overheads that differ by at least this factor are listed by runtime.
 const ALIKE: f64 = 1.5;
 
-/// Sentences about pacing and overhead over some cells, as far as they were measured.
+/// Sentences about pacing and overhead for some cells, as far as they were measured.
 pub fn tool<'a>(cells: impl Iterator<Item = &'a CellSummary> + Clone) -> Vec<String> {
     [pacing(cells.clone()), overhead(cells)]
         .into_iter()

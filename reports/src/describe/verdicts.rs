@@ -1,7 +1,7 @@
-//! Runtimes compared: the first one, the ratios to the reference, and the verdicts.
+//! Runtimes compared: the best one, the ratios to the reference, and the verdicts.
 //!
-//! All by the headline metric of a group. Runtimes with the same verdict are named together. `rule` decides verdicts, and
-//! `legends` explains them.
+//! All use the headline metric of a group. Runtimes with the same verdict are named together. `rule` decides verdicts,
+//! and `legends` explains them.
 
 use photofinish_record::load::Load;
 
@@ -34,7 +34,7 @@ pub fn headline(group: &Group<'_>) -> &'static str {
     }
 }
 
-/// The verdicts on all runtimes, and the smallest difference that could have been called; `None` where there was nothing
+/// The verdicts on all runtimes, and the smallest difference that could have been detected; `None` if there was nothing
 /// to compare.
 pub fn verdicts(group: &Group<'_>) -> Option<String> {
     let baseline = group.baseline()?;
@@ -87,7 +87,7 @@ fn grouped<'a>(group: &Group<'a>) -> Vec<(Reasoned<'a>, Vec<&'a str>)> {
     alike
 }
 
-/// The smallest differences that could have been called, over all comparisons of the group.
+/// The smallest differences that could have been detected, over all comparisons of the group.
 fn callable(group: &Group<'_>) -> String {
     let shares: Vec<f64> = group
         .comparisons()
@@ -103,7 +103,7 @@ fn callable(group: &Group<'_>) -> String {
     format!(" The smallest {noun}.")
 }
 
-/// The reason for no verdict, or the basis of one.
+/// The reason that there is no verdict, or the basis of the verdict.
 pub fn caveat(caveat: Caveat) -> String {
     match caveat {
         Caveat::TooFewPairs { needed, pairs } => {
@@ -137,13 +137,13 @@ pub fn verdict(comparison: &Comparison) -> &'static str {
     comparison.verdict.map_or("", verdict_word)
 }
 
-/// The verdict on a cell by the headline metric; blank of the reference itself, and if there is none.
+/// The verdict on a cell by the headline metric; blank for the reference itself, and if there is none.
 pub fn verdict_of(cell: &CellSummary, group: &Group<'_>) -> String {
     let comparison = cell.comparisons.get(group.headline());
     comparison.map_or("", verdict).to_owned()
 }
 
-/// The ratio to the reference by the headline metric; `1×` of the reference itself.
+/// The ratio to the reference by the headline metric; `1×` for the reference itself.
 pub fn ratio(cell: &CellSummary, group: &Group<'_>) -> String {
     match cell.comparisons.get(group.headline()) {
         Some(comparison) => units::ratio(comparison.median),
@@ -152,7 +152,7 @@ pub fn ratio(cell: &CellSummary, group: &Group<'_>) -> String {
     }
 }
 
-/// The reach of that ratio's interval; blank of a single round.
+/// The spread of that ratio's interval; blank for a single round.
 pub fn ratio_spread(cell: &CellSummary, group: &Group<'_>) -> String {
     let spread = |ratio: &Comparison| units::spread(ratio.median, ratio.low, ratio.high);
     cell.comparisons

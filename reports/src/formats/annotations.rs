@@ -1,11 +1,12 @@
 //! `annotations`: workflow commands of GitHub Actions, which mark the lines of the limits that broke.
 //!
-//! `::error file=…,line=…,title=…::message`, at most ten, the worst first, since GitHub shows no more. A broken check is an
-//! error, an undecided one a warning, and all are warnings where the verdict is advice only. A limit from the command line has
-//! no file. A gate without a decision for another reason says that reason alone, and a gate that passes says nothing.
+//! `::error file=…,line=…,title=…::message`, at most ten, worst first, since GitHub shows no more. A broken check is an
+//! error, an undecided one a warning, and all are warnings if the verdict is advice only. A limit from the command line
+//! has no file. A gate that is undecided for another reason gives only that reason, and a gate that passes prints
+//! nothing.
 //!
-//! `%` and line breaks are escaped everywhere, `:` and `,` in properties too, as documented for workflow commands; otherwise a
-//! name could end a command and begin another one.
+//! `%` and line breaks are escaped everywhere, `:` and `,` in properties too, as documented for workflow commands;
+//! otherwise a name could end a command and start another one.
 
 use super::{Error, File, Format, Render};
 use crate::describe;
@@ -18,7 +19,7 @@ pub(super) static FORMAT: Format = Format {
     render: Render::Gate(render),
 };
 
-/// Maximum number of annotations that GitHub shows of one step.
+/// Maximum number of annotations that GitHub shows for one step.
 const MOST: usize = 10;
 
 fn render(report: &GateReport) -> Result<File, Error> {

@@ -1,8 +1,8 @@
-//! Benchmarks: the cells with numbers, for programs that keep or judge benchmarks.
+//! Benchmarks: the cells with numbers, for programs that store or judge benchmarks.
 //!
-//! Such programs have one name per benchmark, draw conclusions from every number, and know no hints. So each name is used
-//! once, and a percentile with too few operations behind it is left out; a lower bound stays, since without it an overloaded
-//! server would vanish. The spelling of each format is in its own file.
+//! Such programs have one name per benchmark, draw conclusions from every number, and have no notion of a hint. So each
+//! name is used once, and a percentile with too few operations behind it is omitted; a lower bound stays, since without
+//! it an overloaded server would vanish. The spelling of each format is in its own file.
 
 use crate::describe;
 use crate::metrics::{Better, METRICS, Metric};
@@ -44,7 +44,7 @@ pub(super) fn name(cell: &CellSummary) -> String {
     format!("{}/{}/{load}", cell.scenario, cell.runtime)
 }
 
-/// True if a number may be given to a program that takes every number for sound.
+/// True if a number may be passed to a program that considers every number sound.
 pub(super) fn is_sound(metric: &MetricSummary) -> bool {
     metric.advisory.is_none() || metric.lower_bound
 }

@@ -1,9 +1,9 @@
 //! `benchstat`: the Go benchmark format, one line per measured round, so that `benchstat` has the samples themselves.
 //!
 //! Names are `BenchmarkCell/scenario=…/runtime=…/load=…`, whose keys its filters and columns understand; anything but
-//! letters, digits and `-._` is percent-encoded in them, since a space would end a name. The configuration lines hold only
-//! facts across which numbers must not be compared, since benchstat makes a table for each combination. Unit lines hold the
-//! better direction. Next: `benchmarks` for what is left out.
+//! letters, digits and `-._` is percent-encoded in them, since a space would end a name. The configuration lines only
+//! hold facts across which numbers must not be compared, since benchstat makes a table for each combination. Unit lines
+//! hold the better direction. Next: `benchmarks`, which decides what is omitted.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -80,7 +80,7 @@ fn results(report: &Report<'_>, benchmarks: &[Benchmark<'_>]) -> String {
     text
 }
 
-/// Empty of a round without numbers: a line without one is an error to benchstat.
+/// Empty for a round without numbers: benchstat considers a line without any an error.
 fn line(benchmark: &Benchmark<'_>, round: &Measurement) -> String {
     let mut values = per_op(benchmark.cell.load, round).unwrap_or_default();
     for compared in benchmark.metrics() {
@@ -94,7 +94,7 @@ fn line(benchmark: &Benchmark<'_>, round: &Measurement) -> String {
     format!("{} {}{values}\n", name(benchmark.cell), round.ops)
 }
 
-/// Under closed load the time per operation as in Go's own benchmarks, wall time over operations: readers older than
+/// Under closed load, the time per operation as in Go's own benchmarks: wall time over operations. Readers older than
 /// benchstat (benchcmp, and users of golang.org/x/tools) know this unit and few others.
 fn per_op(load: Load, round: &Measurement) -> Option<String> {
     let known = matches!(load, Load::Closed { .. }) && round.throughput_ops_s > 0.0;
@@ -108,13 +108,13 @@ fn name(cell: &CellSummary) -> String {
         Load::Closed { .. } => "closed",
         Load::Open { .. } => "open",
     };
-    // `load` comes last, since a name that ends in a hyphen and digits says how many processors it ran on.
+    // `load` comes last, since a name that ends in a hyphen and digits states the number of processors.
     let arm = cell.arm.map(|arm| format!("/arm={}", arm.name()));
     let arm = arm.unwrap_or_default();
     format!("BenchmarkCell/scenario={scenario}/runtime={runtime}/model={model}{arm}/load={load}")
 }
 
-/// `service-p50-ns` of `service_p50_ns`: benchstat scales what stands between hyphens, and puts `sec` for `ns`.
+/// `service-p50-ns` for `service_p50_ns`: benchstat scales the parts between hyphens, and replaces `ns` by `sec`.
 fn unit(metric: &Metric) -> String {
     match metric.name.strip_suffix("_ns_per_op") {
         Some(what) => format!("{}-ns/op", what.replace('_', "-")),

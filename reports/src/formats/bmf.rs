@@ -1,8 +1,9 @@
 //! `bmf`: Bencher Metric Format, for the `json` adapter of Bencher.
 //!
-//! Benchmark, measure, then the median with its interval as `lower_value` and `upper_value`, for the metrics that
-//! runtimes are compared by. The format has no units: the measures' names end in them, as in the summary. Throughput has the
-//! name of Bencher's own measure, which is in operations per second too. Next: `benchmarks` for what is left out.
+//! Benchmark, measure, then the median with its interval as `lower_value` and `upper_value`, for the metrics by which
+//! runtimes are compared. The format has no units: the measures' names end in them, as in the summary. Throughput has
+//! the name of Bencher's own measure, which is also in operations per second. Next: `benchmarks`, which decides what is
+//! omitted.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! `csv`: one line per cell and round, or per check of a gate, for spreadsheets and statistics programs.
 //!
-//! RFC 4180: commas, quotes where needed, CRLF. Plain numbers in the units that their columns' names end in (or the unit
-//! beside them, in a gate); an empty field is an unknown number. The counts of a round come first, then every other metric;
-//! a cell that was never measured has one line with the reason. The verdict of a gate is in every line; an empty gate has
-//! none.
+//! RFC 4180: commas, quotes if needed, CRLF. Plain numbers in the units given by the suffix of the column names (or by
+//! the column next to them, in a gate); an empty field is an unknown number. The counts of a round come first, then
+//! every other metric; a cell that was never measured has one line with the reason. Every line has the verdict of a
+//! gate; an empty gate has no lines.
 
 use photofinish_record::load::{Arrivals, Load};
 use photofinish_record::{Arm, Cell, Measured, Measurement, Outcome, Requirement, Traffic};
@@ -169,7 +169,7 @@ fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
     Ok(vec![File::text("rounds.csv", text)])
 }
 
-/// Every metric of the record's rounds that is no column of its own.
+/// Every metric of the record's rounds that does not have its own column.
 fn further_metrics(rounds: &Rounds<'_>) -> Vec<Metric> {
     let measured: Vec<&Measured> = rounds.counted().filter_map(measured).collect();
     let mut metrics = metrics::all(measured.iter().map(|round| &round.worker));
@@ -187,7 +187,7 @@ fn validity(measured: &Measured) -> (&'static str, String) {
     (status, errors.join("; "))
 }
 
-/// The fields of a line; all numbers are unknown of a round that was not measured.
+/// The fields of a line; if the round was not measured, all numbers are unknown.
 fn round_fields(
     cell: &Cell,
     block: Option<usize>,
@@ -258,7 +258,7 @@ pub(super) fn arrivals_name(arrivals: Arrivals) -> &'static str {
     }
 }
 
-/// A line of a file, its fields quoted where they must be.
+/// A line of a file, its fields quoted if necessary.
 fn line(fields: impl Iterator<Item = String>) -> String {
     fields
         .map(|field| quoted(&field))
@@ -275,7 +275,7 @@ fn quoted(field: &str) -> String {
     }
 }
 
-/// A number, or an empty field if it is not known.
+/// A number, or an empty field if unknown.
 fn number(value: Option<f64>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }

@@ -1,8 +1,9 @@
-//! `github-action-benchmark`: what the GitHub Action of that name reads, one file per direction.
+//! `github-action-benchmark`: input for the GitHub Action of that name, one file per direction.
 //!
-//! The action's `tool` input gives the better direction, once per file: `customBiggerIsBetter` for the one,
-//! `customSmallerIsBetter` for the other. It refuses a file without entries, so a direction without any has no file. Its
-//! `range` is one number after `±`: the farther end of the interval. Next: `benchmarks` for what is left out.
+//! The action's `tool` input sets the better direction, once per file: `customBiggerIsBetter` or
+//! `customSmallerIsBetter`. It rejects a file without entries, so a direction without any has no file. Its `range` is
+//! one number after `±`: the distance to the farther end of the interval. Next: `benchmarks`, which decides what is
+//! omitted.
 
 use serde::Serialize;
 

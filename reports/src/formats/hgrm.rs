@@ -1,8 +1,8 @@
 //! `hgrm`: percentile distributions as HdrHistogram prints them, one file per measured cell.
 //!
 //! A cell under open load has one each for service, response and lag; the kind is at the end of the name, before the
-//! extension. Values in ms, five steps per halving of the distance to 100 %. The rounds of a cell are merged, for display
-//! only. Layout after `HistogramIterationValue` of the Java implementation, which its plotters read.
+//! extension. Values in ms, five steps per halving of the distance to 100 %. The rounds of a cell are merged, for
+//! display only. The layout is that of `HistogramIterationValue` in the Java implementation, which its plotters read.
 
 use photofinish_record::Cell;
 use photofinish_record::latency::Latencies;

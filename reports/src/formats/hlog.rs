@@ -1,9 +1,9 @@
 //! `hlog`: an HdrHistogram interval log, one line per measured round and kind of time.
 //!
 //! Version 1.3 with tags, as the HdrHistogram implementations of other languages read and its tools split. A line's
-//! timestamp is the round's start after the run's; its length that of the measured phase; its maximum in ms; the
-//! histogram itself in ns. Failed operations are not in it. A round under open load has further lines for response and
-//! lag, with the kind at the end of their tags.
+//! timestamp is the round's start relative to the run's; its length is that of the measured phase; its maximum is in
+//! ms; the histogram itself is in ns. Failed operations are not included. A round under open load has further lines for
+//! response and lag, with the kind at the end of their tags.
 
 use jiff::Timestamp;
 use photofinish_record::{Cell, Measurement, Record};

@@ -1,6 +1,7 @@
 //! `json`: the summary of a run, or the report of a gate, as one document.
 //!
-//! The same that `run --format json` and `gate --format json` print; the schemas are `summary::schema` and `gate::schema`.
+//! The same documents as `run --format json` and `gate --format json`; the schemas are `summary::schema` and
+//! `gate::schema`.
 
 use super::{File, Format, Render};
 

@@ -1,12 +1,13 @@
 //! `junit`: a run or a gate as a JUnit test report, for the test tabs of CI systems.
 //!
-//! Of a run, a suite per scenario and a test case per cell: one that was measured passes, whatever its numbers; an unsupported
-//! cell is skipped with the reason; wrong content or too many errors is a failure; a cell that was not measured is an error. A
-//! further case holds the completion, so that a run without cells is not a success. The numbers are in `system-out`.
+//! A run has a suite per scenario and a test case per cell: a measured cell passes, whatever its numbers; an
+//! unsupported cell is skipped with the reason; wrong content or too many errors is a failure; a cell that was not
+//! measured is an error. A further case holds the completion, so that a run without cells is not a success. The numbers
+//! are in `system-out`.
 //!
-//! Of a gate, a test case per check: a regression is a failure, an undecided check is skipped with the reason. The case
-//! `decided` of the suite `gate` is an error where the gate is undecided, and a failure where the measurement is
-//! wrong, so that something is red exactly where the verdict is not `pass`; the checks of such a gate are skipped. Next:
+//! A gate has a test case per check: a regression is a failure, an undecided check is skipped with the reason. The case
+//! `decided` of the suite `gate` is an error if the gate is undecided, and a failure if the measurement is wrong, so
+//! that something is red exactly if the verdict is not `pass`; the checks of such a gate are skipped. Next:
 //! `test_report` for the document.
 
 use std::fmt::Write as _;
@@ -104,7 +105,7 @@ fn case(rounds: &Rounds<'_>, index: usize, cell: &CellSummary) -> Case {
     }
 }
 
-/// The metrics that runtimes are compared by, a line each.
+/// The metrics by which runtimes are compared, one per line.
 fn numbers(cell: &CellSummary) -> String {
     let mut lines = String::new();
     for metric in METRICS {

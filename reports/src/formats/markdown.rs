@@ -1,9 +1,9 @@
-//! `markdown`: the gate for people who review a change, in GitHub's Markdown, for the summary of a step.
+//! `markdown`: the gate for reviewers of a change, in GitHub's Markdown, for a step summary.
 //!
-//! The verdict and its reason first, then one table of the checks, the worst first, then notes. GitHub refuses a summary of
-//! more than 1 MiB and shows nothing of it: so long texts are cut, lists end after twenty entries, and the table's last rows,
-//! the least important ones, are dropped and counted until it fits. Every character of a name that has a meaning in Markdown
-//! is escaped.
+//! The verdict and its reason first, then one table of the checks, worst first, then notes. GitHub rejects a summary of
+//! more than 1 MiB and shows none of it, so long texts are cut, lists end after twenty entries, and the table's last
+//! rows, the least important ones, are dropped and counted until it fits. Every character of a name that has a meaning
+//! in Markdown is escaped.
 
 use photofinish_record::ArmSource;
 
@@ -19,11 +19,11 @@ pub(super) static FORMAT: Format = Format {
     render: Render::Gate(render),
 };
 
-/// GitHub's limit is 1 MiB; what else the step writes needs room too.
+/// GitHub's limit is 1 MiB; the step's other output needs room too.
 const MOST_BYTES: usize = 1_000_000;
-/// Entries of a list.
+/// Maximum number of entries of a list.
 const MOST_ENTRIES: usize = 20;
-/// Characters of one text.
+/// Maximum length of a text, in characters.
 const MOST_CHARACTERS: usize = 500;
 
 fn render(report: &GateReport) -> Result<File, Error> {
@@ -47,7 +47,7 @@ fn render(report: &GateReport) -> Result<File, Error> {
     Ok(File::text("gate.md", text))
 }
 
-/// The number of rows that fit beside `taken` bytes.
+/// The number of rows that fit in addition to `taken` bytes.
 fn fitting(rows: &[String], taken: usize) -> usize {
     // The sentence about dropped rows.
     let mut bytes = taken + 200;
@@ -154,7 +154,7 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// Text as it is, between more backticks than it has anywhere.
+/// Verbatim text, between more backticks than it contains in a row.
 fn code(text: &str) -> String {
     let text = short(text);
     let longest = text.split(|character| character != '`').map(str::len).max();

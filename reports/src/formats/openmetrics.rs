@@ -1,9 +1,9 @@
-//! `openmetrics`: the run as an OpenMetrics exposition, for Prometheus and what reads its text.
+//! `openmetrics`: the run as an OpenMetrics exposition, for Prometheus and other readers of its text format.
 //!
-//! One gauge family per metric, in seconds and bytes as specified, with the unit at the end of its name; the label `estimate`
-//! tells the median over rounds from the bounds of its interval. Without timestamps: whoever scrapes or pushes it adds the
-//! time. Cells without numbers are only in the `photofinish_cell_status` state set. Next: `benchmarks` for the percentiles
-//! that are left out.
+//! One gauge family per metric, in seconds and bytes as specified, with the unit at the end of its name; the label
+//! `estimate` distinguishes the median over rounds from the bounds of its interval. Without timestamps: the program
+//! that scrapes or pushes it adds the time. Cells without numbers are only in the `photofinish_cell_status` state set.
+//! Next: `benchmarks`, which decides which percentiles are omitted.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
 struct Family {
     name: String,
     kind: &'static str,
-    /// The end of the name; empty of a number without a unit.
+    /// The suffix of the name; empty for a number without a unit.
     unit: String,
     help: String,
     samples: Vec<Sample>,
@@ -83,14 +83,14 @@ impl Family {
     }
 }
 
-/// Backslashes, quotes and line breaks, in a label or a help text alike.
+/// Escapes backslashes, quotes and line breaks, both in labels and in help texts.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('"', "\\\"")
         .replace('\n', "\\n")
 }
 
-/// The cells with their labels; of cells of one name only the first, since each series may exist once.
+/// The cells with their labels; of cells with the same name only the first, since each series may exist only once.
 fn labelled(summary: &Summary) -> Vec<(&CellSummary, Vec<Label>)> {
     let mut seen = Vec::new();
     let mut labelled = Vec::new();
@@ -136,7 +136,7 @@ fn run(summary: &Summary) -> Family {
     Family::new("photofinish_run", "info", "", help, vec![(labels, 1.0)])
 }
 
-/// `None` where the record's start is not a time.
+/// `None` if the record's start is not a valid time.
 fn start(summary: &Summary) -> Option<Family> {
     let start: Timestamp = summary.started_utc.parse().ok()?;
     Some(Family::new(
@@ -199,7 +199,7 @@ fn measured(cells: &[(&CellSummary, Vec<Label>)], mut taken: Unique) -> Vec<Fami
     families
 }
 
-/// Names of workloads may become equal; the number that keeps them apart goes before the unit.
+/// Names of workloads may become equal; the number that distinguishes them goes before the unit.
 fn unique(taken: &mut Unique, family: &Family) -> String {
     let stem = family.name.strip_suffix(&family.unit);
     let stem = stem.unwrap_or(&family.name).trim_end_matches('_');
@@ -252,7 +252,7 @@ fn samples(labels: &[Label], found: &MetricSummary) -> [Sample; 3] {
 /// The conversion of a unit into the format's base units.
 #[derive(Clone, Copy)]
 struct Scale {
-    /// The end of a metric's name.
+    /// The suffix of a metric's name.
     ending: &'static str,
     /// The base unit, which replaces it.
     unit: &'static str,
@@ -276,7 +276,7 @@ fn scale(unit: &str) -> Option<Scale> {
     })
 }
 
-/// Only characters that a name may have.
+/// Replaces characters that a name must not have.
 fn plain(text: &str) -> String {
     text.chars()
         .map(|character| match character {

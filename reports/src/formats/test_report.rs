@@ -36,7 +36,7 @@ pub(super) struct Suite {
 }
 
 pub(super) struct TestReport<'a> {
-    /// RFC 3339; left out where it is not a time.
+    /// RFC 3339; omitted if it is not a valid time.
     pub(super) started_utc: &'a str,
     /// Facts with their names, in every suite.
     pub(super) properties: Vec<(&'static str, String)>,
@@ -44,7 +44,7 @@ pub(super) struct TestReport<'a> {
 }
 
 impl Suite {
-    /// Puts a case into the suite of that name.
+    /// Adds a case to the suite of that name.
     pub(super) fn add(suites: &mut Vec<Self>, name: &str, case: Case) {
         match suites.iter_mut().find(|suite| suite.name == name) {
             Some(suite) => suite.cases.push(case),

@@ -1,9 +1,9 @@
 //! XML: text and attributes that no name can break out of.
 //!
-//! Only what the JUnit formats need. XML 1.0 has no way at all to write most control characters, so these become U+FFFD;
-//! line breaks and tabs in attributes become references, since a reader would turn them into spaces.
+//! Only what the JUnit formats need. XML 1.0 cannot represent most control characters, so these become U+FFFD; line
+//! breaks and tabs in attributes become references, since a reader would turn them into spaces.
 
-/// An element with its attributes and what is inside it, which must be XML already.
+/// An element with its attributes and its content, which must already be XML.
 pub(super) fn element(name: &str, attributes: &[(&str, &str)], inside: &str) -> String {
     let attributes: String = attributes
         .iter()

@@ -1,8 +1,8 @@
 //! The terms of a gate: texts such as `5%` or `< 20ms` as requirements of a metric.
 //!
-//! A metric is named without its unit (`response_p99`, `cpu_per_op`, `peak_rss`, `throughput`) or with it. A percentage
-//! limits the slowdown, a comparison is an objective for the head's own value, and `errors` is a share of all operations.
-//! Terms that no measurement could break are refused: a gate that cannot fail protects nothing.
+//! A metric is named with or without its unit (`response_p99`, `cpu_per_op`, `peak_rss`, `throughput`). A percentage
+//! limits the slowdown, a comparison is an objective for the head's own value, and `errors` is a share of all
+//! operations. Terms that no measurement could break are rejected: a gate that cannot fail protects nothing.
 
 use photofinish_record::load::Load;
 use photofinish_record::{Plan, Requirement};
@@ -11,13 +11,13 @@ use crate::metrics::{Better, METRICS, Metric, short_name};
 use crate::rule::Rule;
 use crate::units;
 
-/// The name of the term about failed operations.
+/// The name of the term for failed operations.
 pub const ERRORS: &str = "errors";
 
-/// The highest time a histogram holds, in ns.
+/// The longest time that a histogram holds, in ns.
 const LONGEST_NS: f64 = 60e9;
 
-/// Prefixes of metrics that are the tool's own, or given by the load.
+/// Prefixes of metrics that belong to the tool itself or are given by the load.
 const NOT_GATED: [&str; 4] = ["overhead_", "pacing_error_", "offered_", "achieved_"];
 
 const SIZES: [(&str, f64); 8] = [
@@ -46,7 +46,7 @@ pub enum TermError {
     #[error("there is no metric `{name}` to gate")]
     UnknownMetric {
         name: String,
-        /// The names there are, without their units.
+        /// The valid names, without their units.
         known: Vec<String>,
     },
     #[error("expected {expected} for {metric}, got `{text}`")]
@@ -70,7 +70,7 @@ fn gated() -> impl Iterator<Item = (&'static Metric, Better)> {
         .filter_map(|metric| Some((metric, direction(metric)?)))
 }
 
-/// The better direction of a metric; `None` where there is none.
+/// The better direction of a metric; `None` if it has none.
 fn direction(metric: &Metric) -> Option<Better> {
     if NOT_GATED
         .iter()
@@ -86,7 +86,7 @@ fn direction(metric: &Metric) -> Option<Better> {
     }
 }
 
-/// The names that can be gated, as people write them.
+/// The names of the metrics that can be gated, as users write them.
 pub fn names() -> Vec<String> {
     let metrics = gated().map(|(metric, _)| short_name(&metric.name));
     metrics.chain([ERRORS.to_owned()]).collect()
@@ -163,13 +163,13 @@ fn requirement(metric: &Metric, better: Better, text: &str) -> Option<Requiremen
     }
 }
 
-/// `5%` as a share; `None` of anything else, or below 0.
+/// Parses `5%` as a share; `None` for anything else, and for negative values.
 pub fn percent(text: &str) -> Option<f64> {
     let number: f64 = text.strip_suffix('%')?.trim().parse().ok()?;
     (number.is_finite() && number >= 0.0).then_some(number / 100.0)
 }
 
-/// `20ms`, `200MiB`, `10k` in the metric's unit.
+/// Parses `20ms`, `200MiB`, `10k` in the metric's unit.
 fn quantity(text: &str, unit: &str) -> Option<f64> {
     let units: &[(&str, f64)] = match unit {
         "bytes" => &SIZES,
@@ -183,7 +183,7 @@ fn quantity(text: &str, unit: &str) -> Option<f64> {
     units.iter().find_map(read)
 }
 
-/// The reason why no measurement could break a requirement of a metric with this unit.
+/// The reason that no measurement could break a requirement of a metric with this unit.
 fn never_fails(unit: Option<&str>, requirement: Requirement) -> Option<&'static str> {
     match requirement {
         Requirement::Errors { most } if most >= 1.0 => Some("no more than all operations can fail"),
@@ -195,7 +195,7 @@ fn never_fails(unit: Option<&str>, requirement: Requirement) -> Option<&'static 
     }
 }
 
-/// The reason why the gate of this plan could never fail, whatever is measured; `None` where it can.
+/// The reason that the gate of this plan could never fail, whatever is measured; `None` if it can.
 pub fn toothless(plan: &Plan) -> Option<String> {
     let Some(gate) = &plan.gate else {
         return Some("the run has no arms, so it is not a gate".to_owned());

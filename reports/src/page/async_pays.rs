@@ -1,4 +1,5 @@
-//! The page's answer to where asynchronous code pays: a table by class and its charts, above the scenarios it is made of.
+//! The page's section on where asynchronous code pays: a table by class and its charts, above the scenarios they are
+//! based on.
 
 use maud::{Markup, html};
 
@@ -19,7 +20,7 @@ pub(super) fn section(answer: &Answer, charts: &[&Chart]) -> Markup {
     }
 }
 
-/// One table, so that its columns are aligned; classes are headings in it.
+/// A single table, so that its columns are aligned; classes are headings in it.
 fn table(answer: &Answer) -> Markup {
     let headings = answer.headings();
     html! {

@@ -1,6 +1,6 @@
-//! The page's table of costs per operation, with the loop's overhead, folded away below the results.
+//! The page's table of costs per operation, with the loop's overhead, collapsed below the results.
 //!
-//! `n/a` marks what the machine does not measure.
+//! `n/a` marks values that the machine does not measure.
 
 use maud::{Markup, html};
 
@@ -9,7 +9,7 @@ use crate::describe;
 use crate::describe::COSTS;
 use crate::summary::Group;
 
-/// The costs of a group's cells; nothing where none was measured.
+/// The costs of a group's cells; empty if none were measured.
 pub(super) fn details(group: &Group<'_>) -> Markup {
     let ranked = group.ranked();
     html! {

@@ -1,11 +1,11 @@
-//! The page's section on the machine's fitness: the findings before the run, the worst first, good ones folded away.
+//! The page's section on the machine's fitness: the findings before the run, worst first, good ones collapsed.
 
 use maud::{Markup, html};
 use photofinish_record::{Finding, FindingLevel};
 
 use crate::diagnosis::{self, LEVELS};
 
-/// The findings of a record; nothing where it has none.
+/// The findings of a record; empty if it has none.
 pub(super) fn section(findings: &[Finding]) -> Markup {
     html! {
         @if !findings.is_empty() {

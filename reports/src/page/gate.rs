@@ -8,7 +8,7 @@ use crate::metrics::short_name;
 
 /// The verdict and the checks.
 pub(super) fn section(report: &GateReport) -> Markup {
-    // A gate against another record is shown in the gate's own outputs: those numbers are not here.
+    // A gate against another record is shown in the gate's own outputs, since those numbers are not in this record.
     if !report
         .checks
         .iter()

@@ -1,7 +1,7 @@
 //! The procedure: everything needed to repeat a run, or to doubt it.
 //!
-//! For each scenario its parameters and the particulars of each runtime; for the whole run the command, the plan, the machine
-//! and the exact versions. What distorts numbers is a warning at the top of the page, or in `fitness`.
+//! For each scenario its parameters and details of each runtime; for the whole run the command, the plan, the machine
+//! and the exact versions. Anything that distorts numbers is a warning at the top of the page, or in `fitness`.
 
 use maud::{Markup, html};
 use photofinish_record::{PlannedScenario, Record};
@@ -17,7 +17,7 @@ pub(super) fn scenario(
 ) -> Markup {
     let params = serde_json::to_string_pretty(&scenario.params).unwrap_or_default();
     let servers = serde_json::to_string_pretty(&scenario.servers).unwrap_or_default();
-    // The closed rounds of a search are enough: its steps differ in nothing but the rate.
+    // For a search, the closed rounds are enough: its steps differ only in the rate.
     let shown = |cell: &&&CellSummary| {
         cell.rounds > 0 && (report.searches.is_empty() || cell.load.rate_hz().is_none())
     };

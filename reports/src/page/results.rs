@@ -1,7 +1,7 @@
 //! The results of one load on the page: the table, best runtime first, and notes below it.
 //!
-//! Small print below a number is its interval; beside a comparison is its verdict with its basis. Columns and texts of
-//! cells come from `describe`; costs and observations have tables of their own.
+//! The small print below a number is its interval; next to a comparison is its verdict with its basis. Columns and cell
+//! texts come from `describe`; costs and observations have separate tables.
 
 use maud::{Markup, PreEscaped, html};
 
@@ -59,7 +59,7 @@ fn compared(cell: &CellSummary, group: &Group<'_>) -> Markup {
     }
 }
 
-/// A cell in a column; beside an achieved rate the requested one, and a loud mark if it was not held.
+/// A cell in a column; next to an achieved rate the requested one, and a prominent mark if it was not held.
 fn result(cell: &CellSummary, column: &describe::Column) -> Markup {
     let metric = cell.metric(column.metric);
     if column.metric != ACHIEVED {
@@ -90,7 +90,7 @@ pub(super) fn number(metric: Option<&MetricSummary>) -> Markup {
     }
 }
 
-/// `1.02–1.10`, with the unit once where both ends have the same; `None` where both ends print alike.
+/// `1.02–1.10`, with the unit only once if both ends have the same; `None` if both ends print the same.
 fn range(low: f64, high: f64, print: impl Fn(f64) -> String) -> Option<String> {
     let (low, high) = (print(low), print(high));
     let unit = |text: &str| {

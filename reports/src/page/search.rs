@@ -1,6 +1,6 @@
-//! The page's part on a search: the highest rates, and the steps that led there, folded away.
+//! The page's section on a search: the highest rates, and the steps that led there, collapsed.
 //!
-//! The curve is a chart like any other. The cells of the steps, dozens of them, have no tables and charts of their own.
+//! The curve is a chart like any other. The dozens of cells of the steps have no tables and charts of their own.
 
 use maud::{Markup, PreEscaped, html};
 use photofinish_record::{SearchRound, SearchStep};
@@ -81,7 +81,7 @@ fn step_row(step: &SearchStep) -> Markup {
     }
 }
 
-/// A round's value and the reason why it did not meet the objective, unless that is the value itself.
+/// A round's value and the reason it did not meet the objective, unless that is the value itself.
 fn round(round: &SearchRound) -> String {
     let value = round.value.map_or("n/a".to_owned(), units::duration);
     match &round.reason {

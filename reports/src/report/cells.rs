@@ -1,7 +1,7 @@
 //! The cells of a summary: medians with their intervals, failures by kind, arrivals, and comparisons with the reference.
 //!
-//! Each metric knows how it is read from a round and how many samples it needs; `validity` decides if a cell has numbers,
-//! `comparison` compares it.
+//! Each metric knows how to read it from a round and how many samples it needs; `validity` decides whether a cell has
+//! numbers, `comparison` compares it.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ fn summarise(rounds: &Rounds<'_>, completion: &Completion, index: usize) -> Cell
         errors_by_kind: errors_by_kind(&measured),
         metrics: metrics::all(measured.iter().map(|round| &round.worker))
             .iter()
-            // Of an invalid cell only the counts mean something.
+            // For an invalid cell only the counts are meaningful.
             .filter(|metric| status == Status::Ok || metric.counts_only)
             .filter_map(|metric| {
                 Some((metric.name.to_string(), over_rounds(rounds, index, metric)?))
@@ -129,8 +129,8 @@ fn over_rounds(rounds: &Rounds<'_>, cell: usize, metric: &Metric) -> Option<Metr
     })
 }
 
-/// The cell that a cell is compared with: that of the plan's reference runtime if it has numbers, else the first of the
-/// group that has. `None` for that one itself, and for a cell without numbers.
+/// The cell with which a cell is compared: that of the plan's reference runtime if it has numbers, else the first cell
+/// of the group that has. `None` for that cell itself, and for a cell without numbers.
 fn reference(rounds: &Rounds<'_>, cells: &[CellSummary], index: usize) -> Option<usize> {
     let cell = &cells[index];
     let comparable: Vec<usize> = (0..cells.len())

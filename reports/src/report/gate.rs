@@ -1,8 +1,8 @@
 //! The decision of a gate, recomputed from the raw rounds of a record.
 //!
-//! The arms of one record were measured side by side; those of two records were not, so that their numbers are advice. Each
-//! pair of cells is checked against the terms in `checks`; `verdict` decides over all checks. A live gate calls the same
-//! functions after each planned look that an offline one calls for a whole record.
+//! The arms of one record were measured side by side; those of two records were not, so their numbers are advice. Each
+//! pair of cells is checked against the terms in `checks`; `verdict` decides over all checks. A live gate, after each
+//! planned look, calls the same functions as an offline gate does for a whole record.
 
 mod checks;
 mod verdict;
@@ -23,13 +23,13 @@ impl GateReport {
         report(record, None)
     }
 
-    /// Compares the head of `record` with rounds of `base`, measured before.
+    /// Compares the head of `record` with rounds of `base`, which were measured earlier.
     pub fn against(base: &Record, record: &Record) -> Result<Self, NotAGate> {
         report(record, Some(base))
     }
 }
 
-/// True if more rounds could not change the verdict of the gate that `plan` is of; `base` holds the stored rounds of a gate
+/// True if more rounds could not change the verdict of the gate in `plan`; `base` holds the stored rounds of a gate
 /// against a record.
 pub fn gate_is_decided(plan: &Plan, rounds: &[Round], base: Option<&Record>) -> bool {
     let head = Rounds::new(plan, rounds);
@@ -78,7 +78,7 @@ struct Arms<'r> {
     head: &'r Rounds<'r>,
     /// True if rounds of the same block were measured side by side.
     paired: bool,
-    /// Cells of the head, each with that of the base where there is one.
+    /// Cells of the head, each with the base's if there is one.
     cells: Vec<(usize, Option<usize>)>,
 }
 
@@ -98,14 +98,14 @@ impl<'r> Side<'r> {
 /// The same cell on both sides.
 #[derive(Clone, Copy)]
 struct Pair<'r> {
-    /// `None` where the base has no such cell.
+    /// `None` if the base has no such cell.
     base: Option<Side<'r>>,
     head: Side<'r>,
     paired: bool,
 }
 
 impl<'r> Arms<'r> {
-    /// Both arms of one record, or a head against the rounds of a record that was measured before.
+    /// Both arms of one record, or a head and the rounds of a record that was measured earlier.
     fn of(head: &'r Rounds<'r>, stored: Option<&'r Rounds<'r>>) -> Self {
         let plan = head.plan;
         let cells: Vec<(usize, Option<usize>)> = match stored {
@@ -143,7 +143,7 @@ impl<'r> Arms<'r> {
         })
     }
 
-    /// Each term in each cell of its scenario, the worst first.
+    /// Each term in each cell of its scenario, worst first.
     fn checks(&self, gate: &Gate) -> Vec<Check> {
         let rule = self.rule(gate);
         let mut checks: Vec<Check> = Vec::new();
@@ -162,7 +162,7 @@ impl<'r> Arms<'r> {
         checks
     }
 
-    /// Invalid cells, and arms that answer with different content: such numbers are not compared at all.
+    /// Invalid cells, and arms that answer with different content: their numbers are not compared at all.
     fn problems(&self, gate: &Gate) -> Vec<String> {
         let mut problems = Vec::new();
         for pair in self.pairs() {

@@ -1,8 +1,8 @@
-//! Warnings: the reasons that the rounds themselves give to doubt their numbers.
+//! Warnings: reasons to doubt the numbers, derived from the rounds themselves.
 //!
-//! Disturbed and redone blocks, failed rounds, exhausted servers, dropped connections, and a broken law of Little. What makes
-//! a cell's numbers wrong rather than doubtful is in `validity`; what counts as a disturbance was decided when the round ran,
-//! and is in the record. A new warning is a function and a line in [`warnings`].
+//! Disturbed and redone blocks, failed rounds, exhausted servers, dropped connections, and violations of Little's law.
+//! Anything that makes a cell's numbers wrong rather than doubtful is in `validity`; disturbances were determined when
+//! the round ran, and are in the record. A new warning is a function and a line in [`warnings`].
 
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::{Measured, Measurement, Outcome, PlacementKind};
@@ -16,8 +16,8 @@ const EXHAUSTED: f64 = 0.95;
 /// Tolerance of mean service × throughput against the sessions in flight.
 const LITTLE_TOLERANCE: f64 = 0.02;
 
-/// Time of the measuring loop between two operations of a session (two clock reads and a record), in ns; in no operation's
-/// service time.
+/// Time of the measuring loop between two operations of a session (two clock reads and a record), in ns; it is in no
+/// operation's service time.
 const BETWEEN_OPERATIONS_NS: f64 = 150.0;
 
 /// With fewer operations per session the first and the last one weigh too much for Little's law.
@@ -45,7 +45,7 @@ fn name(rounds: &Rounds<'_>, cell: usize) -> String {
     describe::cell(&rounds.plan.cells[cell])
 }
 
-/// Rounds that count although something disturbed them.
+/// Rounds that count although they were disturbed.
 fn disturbed(rounds: &Rounds<'_>) -> Option<String> {
     let cells = rounds.plan.cells.len();
     let counted = rounds
@@ -64,7 +64,7 @@ fn disturbed(rounds: &Rounds<'_>) -> Option<String> {
     ))
 }
 
-/// Blocks that were disturbed: their last attempt counts, whatever the others measured.
+/// Disturbed blocks: their last attempt counts, whatever the others measured.
 fn redone_blocks(rounds: &Rounds<'_>) -> Option<String> {
     let retries = rounds.retries();
     let (first, others) = match retries.reasons.split_first() {
@@ -80,7 +80,7 @@ fn redone_blocks(rounds: &Rounds<'_>) -> Option<String> {
     })
 }
 
-/// Rounds that failed beside others that were measured: those left may be the lucky ones.
+/// Failed rounds of a cell that has measured ones too: the remaining rounds may be the lucky ones.
 fn failed_rounds(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let mut reasons = rounds
         .of_cell(cell)
@@ -101,8 +101,8 @@ fn failed_rounds(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     })
 }
 
-/// In a closed load every session is always inside an operation, so mean service × throughput must be their number. Not
-/// where operations may wait outside their service time.
+/// In a closed load every session is always inside an operation, so mean service × throughput must equal the number of
+/// sessions. Does not apply if operations may wait outside their service time.
 fn littles_law(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let planned = &rounds.plan.cells[cell];
     let scenario = rounds.scenario(&planned.scenario)?;
@@ -138,7 +138,7 @@ fn littles_gap(round: &Measurement) -> Option<LittlesGap> {
     if round.ops < FEWEST_OPS_PER_SESSION * u64::from(round.sessions) {
         return None;
     }
-    // A session that waits for an operation to fail is in flight as well.
+    // A session that waits for an operation which then fails is in flight as well.
     let failed_ns: f64 = round
         .errors
         .values()
@@ -146,7 +146,7 @@ fn littles_gap(round: &Measurement) -> Option<LittlesGap> {
         .sum();
     let elapsed_ns = round.elapsed_ns as f64;
     let in_flight = (round.service.mean_ns()? * round.ops as f64 + failed_ns) / elapsed_ns;
-    // Less than the requested number by those that began late or ended early.
+    // Smaller than the requested number by the sessions that started late or ended early.
     let sessions = round.session_ns as f64 / elapsed_ns;
     let tolerance =
         LITTLE_TOLERANCE * sessions + BETWEEN_OPERATIONS_NS * round.ops as f64 / elapsed_ns;
@@ -157,10 +157,10 @@ fn littles_gap(round: &Measurement) -> Option<LittlesGap> {
     })
 }
 
-/// A server without CPU time left was itself measured, while the worker waited for it.
+/// A server without CPU time left was the bottleneck: the round measured the server.
 fn server_bound(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let placement = &rounds.plan.placement;
-    // On shared CPUs each is busy with the other's time.
+    // On shared CPUs, the usage of each side includes the other's.
     if placement.kind != PlacementKind::Split {
         return None;
     }
@@ -186,8 +186,8 @@ fn server_bound(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
 
 /// The share of their CPUs that the servers used in the measured phase.
 ///
-/// Their CPU time is that of the whole round. The operations of the warm-up are like those that count, so they get their part
-/// of it by number; opening the sessions takes too little to matter.
+/// Their CPU time is that of the whole round. Warm-up operations are like the measured ones, so each gets the same
+/// share of it; opening the sessions takes too little to matter.
 fn server_share(round: &Measured, cpus: usize) -> Option<f64> {
     let each: Option<Vec<u64>> = round
         .servers
@@ -211,7 +211,7 @@ fn share(cpu_ns: f64, round: &Measured, cpus: usize) -> Option<f64> {
     (available_ns > 0.0).then(|| cpu_ns / available_ns)
 }
 
-/// Connections that the kernel dropped are tried again a second later.
+/// Connections that the kernel dropped are retried a second later.
 fn overflowed(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let of_cell = rounds.of_cell(cell).iter();
     let dropped: u64 = of_cell
@@ -227,7 +227,7 @@ fn overflowed(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     })
 }
 
-/// Rounds of cells that the plan does not have: the record was put together wrongly.
+/// Rounds of cells that are not in the plan: the record was assembled incorrectly.
 fn strays(rounds: &Rounds<'_>) -> Option<String> {
     let cells = rounds.plan.cells.len();
     let strays = rounds.every().filter(|round| round.cell >= cells).count();

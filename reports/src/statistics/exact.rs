@@ -1,7 +1,7 @@
 //! Exact distributions of rank statistics, and the depth of the bounds that follow from them.
 //!
-//! Probabilities are counted, not approximated, and the tests compare them with published tables. `statistics.rs` says
-//! which distribution belongs to which estimate.
+//! Probabilities are counted, not approximated, and the tests compare them with published tables. `statistics.rs`
+//! defines which distribution belongs to which estimate.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,8 +22,8 @@ pub fn signed_rank(n: usize) -> Vec<f64> {
     probability
 }
 
-/// P(U = u) of Mann and Whitney's statistic for two groups of `m` and `n` values, u = 0..=m·n: the number of pairs in which
-/// the first group's value is the greater. By their own recurrence over which group holds the greatest value of all
+/// P(U = u) of Mann and Whitney's statistic for two groups of `m` and `n` values, u = 0..=m·n: the number of pairs in
+/// which the first group's value is greater. Uses their own recurrence over which group holds the greatest value of all
 /// (Mann and Whitney 1947).
 pub fn rank_sum(m: usize, n: usize) -> Vec<f64> {
     // Row by row in the first group's size, all sizes of the second at a time.
@@ -49,7 +49,7 @@ pub fn rank_sum(m: usize, n: usize) -> Vec<f64> {
     rows.pop().unwrap_or_default()
 }
 
-/// [`signed_rank`], computed once for each n: every comparison of a report has as many blocks as the next.
+/// [`signed_rank`], computed once for each n: all comparisons of a report have the same number of blocks.
 pub(super) fn known_signed_rank(n: usize) -> Arc<[f64]> {
     static KNOWN: Mutex<BTreeMap<usize, Arc<[f64]>>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +79,7 @@ pub(super) struct Depth {
 }
 
 impl Depth {
-    /// The estimate `value` with the bounds that lie so deep in the sorted values.
+    /// The estimate `value` with the bounds at this depth in the sorted values.
     pub(super) fn of(self, sorted: &[f64], value: f64) -> Estimate {
         Estimate {
             value,
@@ -90,7 +90,7 @@ impl Depth {
     }
 }
 
-/// The largest depth k whose coverage 1 − 2·P(X ≤ k − 1) reaches `confidence`; 1 where none does.
+/// The largest depth k whose coverage 1 − 2·P(X ≤ k − 1) reaches `confidence`; 1 if none does.
 pub(super) fn depth(probability: &[f64], confidence: f64) -> Depth {
     // The tolerance keeps an exactly attainable confidence (0.9375 of five values) from being lost to rounding.
     let alpha = 1.0 - confidence + 1e-12;

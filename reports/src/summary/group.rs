@@ -1,7 +1,7 @@
-//! Groups: the cells of one scenario under one load, which are those that may be compared.
+//! Groups: the cells of one scenario under one load, which may be compared with each other.
 //!
-//! A group knows its headline metric, its ranking, and its reference. No number is made here: comparisons are in the cells
-//! already, and the words for a group are in `describe`.
+//! A group knows its headline metric, its ranking, and its reference. No number is computed here: comparisons are
+//! already in the cells, and the words for a group are in `describe`.
 
 use photofinish_record::Arm;
 use photofinish_record::load::Load;
@@ -25,8 +25,8 @@ impl<'a> Group<'a> {
         self.scenario == cell.scenario && self.load == cell.load && self.arm == cell.arm
     }
 
-    /// The metric of the ranking and of the headline's verdicts: throughput under closed load, response under open load, at
-    /// the 99th percentile where every round has the samples for it.
+    /// The metric of the ranking and of the headline's verdicts: throughput under closed load, response under open
+    /// load, at the 99th percentile if every round has the samples for it.
     pub fn headline(&self) -> &'static str {
         let too_few = |cell: &&CellSummary| {
             cell.metric(RESPONSE_P99)
@@ -39,7 +39,7 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The cells with numbers, the best by the headline's metric first.
+    /// The cells with numbers, best first by the headline metric.
     pub fn ranked(&self) -> Vec<&'a CellSummary> {
         let mut ranked: Vec<&CellSummary> = self
             .cells
@@ -66,14 +66,14 @@ impl<'a> Group<'a> {
             .collect()
     }
 
-    /// The reference of the comparisons by the headline's metric; `None` where there is no other runtime.
+    /// The reference of the comparisons by the headline metric; `None` if there is no other runtime.
     pub fn baseline(&self) -> Option<&'a str> {
         self.comparisons()
             .map(|(_, comparison)| comparison.against.as_str())
             .next()
     }
 
-    /// The comparisons by the headline's metric, with their cells, the best first.
+    /// The comparisons by the headline metric, with their cells, best first.
     pub fn comparisons(&self) -> impl Iterator<Item = (&'a CellSummary, &'a Comparison)> + use<'a> {
         let headline = self.headline();
         self.ranked()
@@ -87,7 +87,7 @@ impl<'a> Group<'a> {
             .any(|(_, comparison)| comparison.verdict.is_some())
     }
 
-    /// Most rounds of any cell.
+    /// Maximum number of rounds over all cells.
     pub fn rounds(&self) -> usize {
         self.cells.iter().map(|cell| cell.rounds).max().unwrap_or(0)
     }

@@ -1,4 +1,5 @@
-//! Two records side by side, for people: a table of the compared metrics of each cell, then what else differs.
+//! Terminal output of a comparison of two records: a table of the compared metrics of each cell, then all other
+//! differences.
 
 use super::Style;
 use super::table::Table;
@@ -8,7 +9,7 @@ use crate::metrics::named;
 use crate::rule::Verdict;
 use crate::{describe, units};
 
-/// Number of differences shown; of more only the count.
+/// Maximum number of differences shown; the rest are only counted.
 const MOST_DIFFERENCES: usize = 12;
 
 /// The comparison as text.

@@ -1,4 +1,4 @@
-//! A gate for people: the verdict first, then a table of its checks for each cell, then notes.
+//! Terminal output of a gate: the verdict first, then a table of its checks for each cell, then notes.
 
 use super::Style;
 use super::table::Table;

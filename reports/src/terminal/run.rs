@@ -1,4 +1,4 @@
-//! A run for people: one table per scenario and load, or one per search, then legends and warnings.
+//! Terminal output of a run: one table per scenario and load, or one per search, then legends and warnings.
 //!
 //! The cells of a search are its steps, dozens of them, and have no tables here: record and page show them.
 
@@ -14,7 +14,7 @@ use crate::search_table::{self, SearchTable};
 use crate::summary::{CellSummary, Group, Status};
 use crate::{describe, runtimes};
 
-/// A longer heading would take its room from the numbers.
+/// A longer heading would take space from the numbers.
 const LONGEST_VERSUS: usize = 10;
 
 /// Ranks of the columns of a search.
@@ -213,7 +213,7 @@ impl Printer<'_> {
         }
     }
 
-    /// The tool's own part in the numbers of these cells, at the end of their block.
+    /// The tool's own influence on the numbers of these cells, at the end of their block.
     fn tool(&mut self, cells: &[&CellSummary]) {
         for sentence in describe::tool(cells.iter().copied()) {
             self.text.paragraph_in(Tone::Faint, &sentence);

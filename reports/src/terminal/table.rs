@@ -1,4 +1,4 @@
-//! Tables: a column of names, then columns of numbers, dropped from the least important one where there is no room.
+//! Tables: a column of names, then columns of numbers, dropped least important first if there is no room.
 
 use unicode_width::UnicodeWidthStr as _;
 
@@ -8,7 +8,7 @@ use super::text::{Text, Tone, clean, cut};
 /// A runtime's name is cut to this width before a column is dropped.
 const SHORTEST_NAME: usize = 20;
 
-/// Spaces between columns, where there is room and where there is little.
+/// Spaces between columns, if there is room and if there is little.
 const WIDE_GAP: usize = 2;
 const NARROW_GAP: usize = 1;
 
@@ -36,7 +36,7 @@ impl Column {
 }
 
 impl Table {
-    /// A table of named rows; the names stand under `heading`.
+    /// A table of named rows; the names are below `heading`.
     pub(super) fn new(heading: &str, rows: impl Iterator<Item = (String, Tone)>) -> Self {
         Self {
             heading: clean(heading),

@@ -58,14 +58,14 @@ impl Text {
         self.text
     }
 
-    /// One empty line, never two.
+    /// Adds an empty line, but never two in a row.
     pub(crate) fn blank(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with("\n\n") {
             self.text.push('\n');
         }
     }
 
-    /// One line that already fits.
+    /// Adds a line that already fits.
     pub(super) fn line(&mut self, tone: Tone, line: &str) {
         let line = line.trim_end();
         match tone.ansi().filter(|_| self.colour) {
@@ -152,7 +152,7 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     format!("{}…", &text[..prefix_len(text, width.saturating_sub(1))])
 }
 
-/// Without control characters: a title from a scenario file must not move the cursor.
+/// Removes control characters: a title from a scenario file must not move the cursor.
 pub(super) fn clean(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

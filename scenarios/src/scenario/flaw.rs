@@ -47,7 +47,7 @@ impl Flaw {
         }
     }
 
-    /// The same flaw, reported at the key.
+    /// Reports the same flaw at the key.
     pub(crate) fn at_key(self) -> Self {
         let side = Side::Key;
         Self { side, ..self }
@@ -98,7 +98,7 @@ impl Flaw {
         self
     }
 
-    /// An error of serde's, or in its words, about the value at `path`.
+    /// An error from serde, or worded like one, about the value at `path`.
     pub(crate) fn from_serde(path: KeyPath, message: &str) -> Self {
         for (prefix, headline) in [
             ("invalid type: ", "wrong type"),

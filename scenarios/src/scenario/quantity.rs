@@ -77,7 +77,7 @@ impl<T: Quantity> Visitor<'_> for QuantityVisitor<T> {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
-        // Only negative numbers come here; no quantity has any.
+        // Only negative numbers reach this point; no quantity accepts any.
         Err(E::invalid_value(Unexpected::Signed(number), &self))
     }
 

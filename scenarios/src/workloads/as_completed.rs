@@ -1,7 +1,8 @@
-//! `as-completed`: tasks of different durations, their results taken as they come.
+//! `as-completed`: tasks of different durations, whose results are taken as they complete.
 //!
-//! The results go through a channel to one part that takes them. Their order is a result: the shortest first if tasks
-//! run at once, else as started. Checked: each result comes once, none before its time, none before one sent earlier.
+//! The results go through a channel to one receiver. Their order is a result: the shortest first if tasks run
+//! concurrently, else as started. Checked: each result arrives once, none before its time, none before one sent
+//! earlier.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -56,7 +57,7 @@ impl Workload for AsCompleted {
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
         let runtime = &env.runtime;
         let begun = Instant::now();
-        // Room for all: where tasks do not run at once, all results are there before anybody takes the first.
+        // Room for all: if tasks do not run concurrently, all results are sent before the first is received.
         let (sender, receiver) = runtime.channel(self.results);
         let start = |(number, time): (u32, &Duration)| {
             runtime.spawn(complete(runtime.clone(), sender.clone(), number, *time))
@@ -88,7 +89,7 @@ async fn complete<R: Runtime>(
     Ok(Sent { before, after })
 }
 
-/// The numbers of the tasks, in the order in which their results came.
+/// The numbers of the tasks, in order of arrival of their results.
 async fn take<R: Runtime>(receiver: R::Receiver<u32>) -> Vec<u32> {
     let mut came = Vec::new();
     while let Some(number) = receiver.receive().await {
@@ -103,7 +104,7 @@ impl AsCompleted {
     }
 }
 
-/// Every result once, and none before one whose sending had ended when its own began.
+/// Checks that every result arrives once, and none before one whose send had ended when its own started.
 fn check(came: &[u32], sent: &[Sent]) -> Result<(), Failure> {
     let ledger = Ledger::new(u32::try_from(sent.len()).unwrap_or(u32::MAX));
     came.iter().for_each(|number| ledger.note(*number));

@@ -1,4 +1,5 @@
-//! `batch`: items in batches; a batch runs at once, and the next one starts when its last item is done.
+//! `batch`: items in batches; the items of a batch run concurrently, and the next batch starts when the last one is
+//! done.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -99,7 +100,8 @@ impl Board {
         }
     }
 
-    /// Checks that nothing is in progress between two batches: all items before `end` are done, and nothing else has begun.
+    /// Checks that nothing is in progress between two batches: all items before `end` are done, and no other has
+    /// started.
     fn batch_ended(&self, end: u32) -> Result<(), Failure> {
         exactly(
             0,

@@ -1,7 +1,7 @@
-//! `blocking-mistake`: a task that blocks its thread while it waits, beside another one; and the same done right.
+//! `blocking-mistake`: a task that blocks its thread while it waits, next to another task; and the correct versions.
 //!
-//! The operation takes about a unit either way. The neighbour shows the difference: a bystander records how late it was
-//! woken, which is the stall. If each task has a thread of its own, nothing is stalled.
+//! The operation takes about a unit either way. The other task shows the difference: a bystander records how late it
+//! was woken, which is the stall. If each task has its own thread, nothing is stalled.
 
 use std::time::{Duration, Instant};
 
@@ -79,7 +79,7 @@ impl Workload for BlockingMistake {
     }
 }
 
-/// Waits, and tells when that was over.
+/// Waits, and returns the time at which the wait ended.
 async fn wait_until<R: Runtime>(
     runtime: R,
     due: Instant,

@@ -1,7 +1,7 @@
-//! A part beside the others that is woken at fixed times and records how late.
+//! A part that runs alongside others, is woken at fixed times and records how late.
 //!
 //! A task that does not yield costs its neighbours time, not itself. The due times are fixed before anything starts, so
-//! a stall shows in all that fall into it, even under a runtime that runs parts in sequence. The lag probe of the
+//! a stall shows up in every due time within it, even under a runtime that runs parts in sequence. The lag probe of the
 //! harness does the same over a whole round.
 
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub(super) struct Schedule {
     pub(super) times: u32,
 }
 
-/// Wakes by `schedule`, and tells how often it did; its lateness goes into `bystander_delay`, the worst of it into `stall`.
+/// Wakes by `schedule`, and returns how often it did; its lateness goes into `bystander_delay`, the worst into `stall`.
 pub(super) async fn stand_by<R: Runtime>(
     runtime: R,
     observed: Observed,

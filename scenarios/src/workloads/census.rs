@@ -1,11 +1,11 @@
 //! Counts of open connections, taken at the socket.
 //!
-//! A pool that loses track of its connections cannot lose track of these numbers as well. A mutex, locked once to open
-//! and once to close, keeps them consistent. Workloads check the numbers.
+//! Even if a pool loses track of its connections, these numbers stay correct. A mutex, locked once to open and once to
+//! close, keeps them consistent. Workloads check the numbers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counts what is open; clones share the counts.
+/// Counts open connections; clones share the counts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Census {
     counts: Arc<Mutex<Counts>>,
@@ -18,9 +18,9 @@ pub(super) struct Counts {
     pub(super) opened: u64,
     /// Closed so far.
     pub(super) closed: u64,
-    /// The most that were open at once.
+    /// Maximum number open at once.
     pub(super) most: u64,
-    /// The fewest that were open since [`Census::watch_fewest`]; 0 before.
+    /// Minimum number open since [`Census::watch_fewest`]; 0 before.
     pub(super) fewest: u64,
 }
 
@@ -40,7 +40,7 @@ impl Census {
         CensusGuard(self.clone())
     }
 
-    /// Starts to record the fewest, once those of a start-up are open.
+    /// Starts to record the minimum, once the initial connections are open.
     pub(super) fn watch_fewest(&self) {
         let mut counts = self.lock();
         counts.fewest = counts.open();

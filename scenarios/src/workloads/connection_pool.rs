@@ -24,7 +24,7 @@ pub trait Connect: Send + Sync + 'static {
     /// True if it can be leased again.
     fn is_usable(connection: &Self::Connection) -> bool;
 
-    /// Closes a connection, saying goodbye.
+    /// Closes a connection gracefully.
     fn close(connection: Self::Connection) -> impl Future<Output = ()> + Send;
 }
 
@@ -33,9 +33,9 @@ pub trait Connect: Send + Sync + 'static {
 pub(super) struct Bounds {
     /// Connections opened with the pool.
     pub(super) minimum: NonZeroU32,
-    /// Connections at once.
+    /// Maximum number of open connections.
     pub(super) maximum: NonZeroU32,
-    /// Timeout of waiting for a connection.
+    /// Timeout for acquiring a connection.
     pub(super) patience: Duration,
 }
 
@@ -49,7 +49,7 @@ pub struct Pool<R: Runtime, C: Connect> {
 
 struct Shared<C: Connect> {
     connect: C,
-    /// Open and not leased. The last one returned is the first one leased: its caches are warm.
+    /// Open but not leased. The last one returned is the first one leased: its caches are warm.
     idle: Mutex<Vec<C::Connection>>,
 }
 
@@ -71,7 +71,7 @@ impl<R: Runtime, C: Connect> Clone for Pool<R, C> {
 }
 
 impl<R: Runtime, C: Connect> Pool<R, C> {
-    /// A pool with the minimum of connections open.
+    /// Opens a pool with its minimum of connections.
     pub(super) async fn open(runtime: &R, connect: C, bounds: Bounds) -> Result<Self, Failure> {
         let mut idle = Vec::with_capacity(bounds.maximum.get() as usize);
         for _ in 0..bounds.minimum.get() {
@@ -88,7 +88,7 @@ impl<R: Runtime, C: Connect> Pool<R, C> {
         })
     }
 
-    /// A connection for the caller alone, once there is a permit.
+    /// Waits for a permit, then leases a connection to the caller.
     pub(super) async fn acquire(&self) -> Result<Lease<R, C>, Failure> {
         let waiting = self.permits.acquire();
         let Ok(permit) = self.runtime.timeout(self.patience, waiting).await else {
@@ -96,7 +96,7 @@ impl<R: Runtime, C: Connect> Pool<R, C> {
             let message = format!("no connection became free within {patience_s} s");
             return Err(Failure::new(Failure::TIMEOUT, message));
         };
-        // A statement of its own, so that the lock is not held while connecting.
+        // A separate statement, so that the lock is not held while connecting.
         let idle = self.shared.idle().pop();
         // Nothing idle: every open connection is leased, and each lease holds a permit, so there is room for one.
         let connection = match idle {
@@ -121,10 +121,10 @@ impl<R: Runtime, C: Connect> Pool<R, C> {
 
 /// A leased connection; dropping the lease returns it.
 pub(super) struct Lease<R: Runtime, C: Connect> {
-    /// `None` only while it is dropped.
+    /// `None` only while it is being dropped.
     connection: Option<C::Connection>,
     shared: Arc<Shared<C>>,
-    /// Returned last, after the connection: the next holder must find the connection, or room for another.
+    /// Dropped after the connection is returned: the next holder must find the connection, or room for another.
     _permit: <R::Semaphore as Semaphore>::Permit,
 }
 
@@ -163,7 +163,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds {
         minimum: NonZeroU32::new(2).unwrap(),
         maximum: NonZeroU32::new(4).unwrap(),
-        // Nothing here waits for anything but another task's turn, which a busy machine may give late.
+        // Every wait here is only for another task's turn, which may come late on a busy machine.
         patience: Duration::from_secs(60),
     };
 
@@ -211,7 +211,7 @@ mod tests {
         }
     }
 
-    /// All permits taken: every one of them is there, and no more connections than permits are open.
+    /// Acquires all permits, which checks that none is lost and that no more connections than permits are open.
     async fn has_every_permit<R: Runtime>(pool: &Pool<R, Fake>, fake: &Fake) {
         let mut leases = Vec::new();
         for _ in 0..BOUNDS.maximum.get() {
@@ -233,7 +233,7 @@ mod tests {
                 }
                 assert_eq!(fake.counts().opened, 2);
                 has_every_permit(&pool, &fake).await;
-                // Those opened on demand stay, and are used again.
+                // Connections opened on demand are kept and reused.
                 has_every_permit(&pool, &fake).await;
                 let counts = fake.counts();
                 assert_eq!((counts.opened, counts.closed, counts.fewest), (4, 0, 2));
@@ -318,7 +318,7 @@ mod tests {
                     photofinish_harness::runtime::Receiver::receive(&has_started).await;
                     task.cancel().await;
                 }
-                // Who waits for a permit and gives up has taken none.
+                // A caller that gives up waiting for a permit has taken none.
                 let mut held = Vec::new();
                 for _ in 0..BOUNDS.maximum.get() {
                     held.push(pool.acquire().await.expect("a connection"));

@@ -1,7 +1,7 @@
 //! `counters`: three counters tick three times, one unit apart, and log each tick.
 //!
-//! If they run at once, the ticks interleave (1 1 1 2 2 2 3 3 3); otherwise each counter finishes before the next
-//! begins. A runtime that wakes them late may mix this up, which is a result; so the order is checked only if no tick
+//! If they run concurrently, the ticks interleave (1 1 1 2 2 2 3 3 3); otherwise each counter finishes before the next
+//! starts. A runtime that wakes them late may mix this up, which is a result; so the order is checked only if no tick
 //! was late by a unit.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,8 +121,8 @@ fn check(ticks: &[Tick], unit: Duration) -> Result<(), Failure> {
     Ok(())
 }
 
-/// True if only a mistake can have kept the ticks from interleaving: all counters had begun before the first tick
-/// of any, and each tick came in the unit in which it was due.
+/// True if only a mistake can have kept the ticks from interleaving: all counters had started before the first tick of
+/// any, and each tick came in the unit in which it was due.
 fn must_interleave(ticks: &[Tick], unit: Duration) -> bool {
     let begins = ticks.iter().filter(|tick| tick.count == 1);
     let begins: Vec<Instant> = begins.map(|tick| tick.begun).collect();
@@ -140,7 +140,8 @@ mod tests {
 
     const UNIT: Duration = Duration::from_millis(20);
 
-    /// The ticks of these counters in this order, each as late in its unit as its place says; all begun together.
+    /// The ticks of these counters in this order, each later in its unit than the previous ones; all counters start
+    /// together.
     fn at_once(order: [(u32, u32); 9]) -> Vec<Tick> {
         let start = Instant::now();
         let mut begun = [start; COUNTERS as usize];

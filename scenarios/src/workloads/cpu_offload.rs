@@ -1,7 +1,7 @@
 //! `cpu-offload`: sums of squares, on threads for blocking work or in the tasks themselves.
 //!
-//! A bystander records how late it was woken meanwhile: a task that computes holds up all others on its thread. Each
-//! sum is computed many times over, since one takes microseconds.
+//! A bystander records how late it was woken meanwhile: a task that computes delays all others on its thread. Each sum
+//! is computed many times over, since one takes microseconds.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;

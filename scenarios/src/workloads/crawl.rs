@@ -44,11 +44,11 @@ params! {
     backoff: f64 = 0.25,
 }
 
-/// The expected pages, and the requests that other crawls made before.
+/// The expected pages, and the number of requests made earlier by other crawls.
 pub struct Shared {
     /// The title of each allowed page, by its address.
     expected: BTreeMap<String, String>,
-    /// The site's report before the first crawl, as it may have run for longer; `None` of a site without one.
+    /// The site's report before the first crawl, since it may have run for longer; `None` if the site has none.
     before: Option<SiteReport>,
 }
 
@@ -174,7 +174,7 @@ impl Workload for Crawl {
 }
 
 impl Crawl {
-    /// An empty result file, the rules of the site, and the root waiting.
+    /// The initial state: an empty result file, the site's rules, and the root in the frontier.
     async fn begin<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
@@ -212,7 +212,7 @@ impl Crawl {
         Ok(crawl)
     }
 
-    /// Spawns parts for those that wait, and joins all of them.
+    /// Spawns a part for each waiting address, and joins all of them.
     async fn round<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
@@ -220,7 +220,7 @@ impl Crawl {
         crawl: &Arc<CrawlState<R>>,
         waiting: usize,
     ) -> Result<(), Failure> {
-        // Only when all are at work do they go on with what they find: a round of few would go on being few.
+        // They take new addresses only if every visitor has a part: otherwise a turn with few would stay small.
         let until_empty = waiting >= session.visitors.count();
         let part = |visitor, crawl| take_part(env.runtime.clone(), visitor, crawl, until_empty);
         let crawls = std::iter::repeat_n(Arc::clone(crawl), waiting);

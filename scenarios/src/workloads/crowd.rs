@@ -5,11 +5,11 @@
 //! one, so that their cleanup does not pile up.
 //!
 //! The memory is the resident set, read while all wait. It misleads in three ways, which [`Footprint`] avoids. A
-//! process needs some memory once (threads of a pool, arenas of the allocator, code): a first crowd pays for it, and a
-//! second one beside it is measured. Freed memory is used again: so it is measured before the clock starts, in a
-//! process that never held as much. Parts that have just announced themselves may not wait yet: so a moment passes
-//! first. Of a thread's stack, only touched pages are resident; the kernel's own memory for threads and sockets is not
-//! included.
+//! process needs some memory only once (threads of a pool, arenas of the allocator, code): a first crowd pays for it,
+//! and a second one, added to the first, is measured. Freed memory is reused: so it is measured before the clock
+//! starts, in a process that has never held that much. Parts that have just announced themselves may not be waiting
+//! yet: so there is a short pause first. Of a thread's stack, only touched pages are resident; the kernel's own memory
+//! for threads and sockets is not included.
 
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -23,7 +23,7 @@ use photofinish_harness::workload::Failure;
 use super::parts::joined;
 use super::tallies::{Peak, exactly};
 
-/// From an announcement to waiting it is a few instructions, unless the thread loses its CPU in between.
+/// An announced part is a few instructions away from waiting, unless its thread loses its CPU in between.
 const UNTIL_ALL_WAIT: Duration = Duration::from_millis(10);
 
 /// The work of one part of a crowd before and after it waits.
@@ -49,7 +49,7 @@ impl<R: Runtime> Crowd<R> {
     pub(super) async fn gather(runtime: &R, count: NonZeroU32, part: &impl Part) -> Self {
         let gate = runtime.semaphore(NonZeroU32::MIN);
         let closed_gate = gate.acquire().await;
-        // Room for all: no announcement waits.
+        // Room for all, so that no announcement waits.
         let (announce, announced) = runtime.channel(count);
         let start = |_| runtime.spawn(wait_at::<R>(gate.clone(), announce.clone(), part.clone()));
         let tasks = (0..count.get()).map(start).collect();
@@ -71,11 +71,11 @@ async fn wait_at<R: Runtime>(
     part: impl Part,
 ) -> Result<(), Failure> {
     let resource = part.begin().await?;
-    // Fails only if the crowd was given up; then the gate is open.
+    // Fails only if the crowd was abandoned, in which case the gate is open.
     let _ = announce.send(()).await;
     drop(announce);
     let _permit = gate.acquire().await;
-    // In a box of its own, made now: a task is as large as the largest thing it ever does.
+    // Boxed separately, and only now: a task is as large as the largest future it ever holds.
     Box::pin(part.end(resource)).await
 }
 
@@ -101,7 +101,7 @@ pub struct Footprint {
 }
 
 impl Footprint {
-    /// Gathers a crowd and another one beside it, by which the process grows.
+    /// Gathers a crowd and then a second one, and measures the growth of the process for the second.
     pub(super) async fn measure<R: Runtime>(
         runtime: &R,
         count: NonZeroU32,
@@ -226,7 +226,7 @@ mod tests {
         });
     }
 
-    /// Holds memory of which every page was touched.
+    /// Holds memory whose pages have all been touched.
     #[derive(Clone, Copy)]
     struct Heavy;
 
@@ -244,11 +244,11 @@ mod tests {
         }
     }
 
-    /// Set where the check below has its process to itself.
+    /// Set if the check below has its process to itself.
     #[cfg(target_os = "linux")]
     const ALONE: &str = "PHOTOFINISH_FOOTPRINT_ALONE";
 
-    /// Runs in a process of its own, which it starts itself: other tests allocate and free memory too.
+    /// Runs in a separate process, which it starts itself: other tests allocate and free memory too.
     #[cfg(target_os = "linux")]
     #[test]
     fn the_memory_that_parts_hold_is_their_footprint() {
@@ -274,7 +274,7 @@ mod tests {
         under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
             let footprint = runtime.block_on(Footprint::measure(&runtime, COUNT, &Heavy));
             let measured = footprint.expect("measured").bytes_per_part.expect("Linux");
-            // Wide bounds: allocators round up, and keep something back.
+            // Wide bounds: allocators round up, and retain some memory.
             let expected = HELD_BYTES as f64;
             assert!(
                 (0.5 * expected..2.0 * expected).contains(&measured),

@@ -33,7 +33,7 @@ impl Workload for DbConnect {
     };
     type Params = NoParams;
     nothing_shared!();
-    /// Closed between operations; its buffers are used again.
+    /// Closed between operations; its buffers are reused.
     type Session<R: Runtime> = Connection<R>;
 
     fn new(_: NoParams, _: Duration) -> Result<Self, ParamError> {
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_connection_for_each_operation_and_none_left_passes() {
         check([10, 10, 2], 0, &[]);
-        // A login that failed had a connection; one that was refused had none.
+        // A failed login had a connection; a refused one had none.
         check([11, 11, 2], 1, &[]);
         check([10, 10, 1], 1, &[]);
     }
@@ -179,8 +179,8 @@ mod tests {
         );
     }
 
-    /// A server that hangs up during login, met by every runtime; then an operation that is cut off while it waits for an
-    /// answer: in both cases nothing stays open.
+    /// Under every runtime: a server that hangs up during login, then an operation that is cut off while it waits for
+    /// an answer. In both cases nothing stays open.
     #[test]
     fn an_operation_that_fails_or_runs_out_of_time_leaves_nothing_open() {
         under_every_runtime!(&[], |runtime| {

@@ -1,8 +1,8 @@
 //! A PostgreSQL connection over a [`Wire`], for all database workloads.
 //!
-//! It joins the sans-IO client with the wire and logs in again after an exchange that left the connection unusable.
-//! Every round works in a [`Schema`] of its own, so that it starts from nothing on an existing server, disturbs nothing
-//! and leaves nothing behind.
+//! It combines the sans-IO client with the wire and logs in again after an exchange that left the connection unusable.
+//! Every round works in its own [`Schema`], so that it starts from nothing on an existing server, disturbs nothing and
+//! leaves nothing behind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use crate::protocol::postgres::{
     Startup, TransactionStatus, encode,
 };
 
-/// Name of the target that database workloads talk to.
+/// Name of the target of database workloads.
 pub(super) const TARGET: &str = "db";
 
 /// The server reported an error about a statement; the detail has its SQLSTATE.
@@ -47,7 +47,7 @@ pub(super) const INT4: u32 = 23;
 /// OID of `text`.
 pub(super) const TEXT: u32 = 25;
 
-/// All that connections have in common: the target, the schema, the statements they prepare.
+/// Everything that connections have in common: the target, the schema, the statements they prepare.
 #[derive(Clone)]
 pub struct Connector<R> {
     dialer: Dialer<R>,
@@ -57,7 +57,7 @@ pub struct Connector<R> {
 }
 
 impl<R: Runtime> Connector<R> {
-    /// A connector whose connections work in `schema`, prepare `statements` and are counted by `census`.
+    /// A connector for connections that work in `schema`, prepare `statements` and are counted by `census`.
     pub(super) fn new(
         env: &RoundEnv<R>,
         schema: &Schema,
@@ -143,7 +143,7 @@ impl<R: Runtime> Connection<R> {
         self.cycle(&mut Discard).await.map(drop)
     }
 
-    /// Connects and logs in, and no more: outside of the schema, with nothing prepared.
+    /// Only connects and logs in: outside the schema, with nothing prepared.
     pub(super) async fn log_in(&mut self) -> Result<(), Failure> {
         let Connector { dialer, target, .. } = &self.connector;
         self.wire.open(dialer).await?;
@@ -194,12 +194,12 @@ impl<R: Runtime> Connection<R> {
         self.cycle(sink).await
     }
 
-    /// Says goodbye, and waits until the server has gone: then it has counted all there was.
+    /// Says goodbye, and waits until the server has closed: then it has counted everything.
     pub(super) async fn close(mut self) {
         self.disconnect().await;
     }
 
-    /// As [`close`](Self::close), but its buffers serve the next login.
+    /// Like [`close`](Self::close), but its buffers are reused for the next login.
     pub(super) async fn disconnect(&mut self) {
         if !self.wire.is_open() {
             return;
@@ -214,7 +214,7 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    /// Closes the connection, without a word to the server.
+    /// Closes the connection without telling the server.
     pub(super) fn abandon(&mut self) {
         self.wire.close();
     }
@@ -236,10 +236,10 @@ impl<R: Runtime> Connection<R> {
                 break;
             }
         }
-        // Counted whatever the server makes of the statement.
+        // Counted even if the statement fails on the server.
         cycle.end();
         let outcome = self.reader.outcome();
-        // A cycle that leaves no transaction open has ended one: its own, or the one that it was the last part of.
+        // A cycle that leaves no transaction open has ended one: its own, or one that was started earlier.
         if outcome.transaction_status == TransactionStatus::Idle {
             self.wire.traffic().ended_transaction();
         }
@@ -258,7 +258,7 @@ impl<R: Runtime> Connection<R> {
     }
 }
 
-/// Takes in what was `received`, or the end of input unless there is `more`; true at the end of the cycle.
+/// Processes the bytes in `received`, or the end of input unless there is `more`; true at the end of the cycle.
 fn advance(
     reader: &mut ResponseReader,
     received: &mut Buffer,
@@ -301,17 +301,17 @@ fn encode_entry(
     Ok(())
 }
 
-/// A round's own schema, under a name that nobody else has.
+/// A round's own schema, under a unique name.
 ///
-/// `CREATE SCHEMA` refuses a name that is taken, so a schema that was there before is neither used nor dropped.
+/// `CREATE SCHEMA` rejects an existing name, so a schema that was there before is neither used nor dropped.
 #[derive(Debug)]
 pub(super) struct Schema {
     name: Arc<str>,
-    /// True while it exists because this round has created it: the only licence to drop it.
+    /// True while it exists because this round has created it; only then may it be dropped.
     created: AtomicBool,
 }
 
-/// Time for dropping the schema of a round that failed: whatever failed may fail here as well.
+/// Timeout for dropping the schema of a failed round: the cause of the failure may also affect this.
 const DROPPING: Duration = Duration::from_secs(5);
 
 impl Schema {
@@ -324,7 +324,7 @@ impl Schema {
         }
     }
 
-    /// Creates it, and gives a connection in it.
+    /// Creates it, and returns a connection in it.
     pub(super) async fn create<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
@@ -336,7 +336,7 @@ impl Schema {
         Ok(connection)
     }
 
-    /// Drops it with all that is in it, over `connection`, and closes that.
+    /// Drops it with all its contents over `connection`, and closes that.
     pub(super) async fn drop<R: Runtime>(
         &self,
         mut connection: Connection<R>,
@@ -350,7 +350,7 @@ impl Schema {
         Ok(())
     }
 
-    /// Drops it after a failure, if it is there and the server still answers.
+    /// Drops it after a failure, if it exists and the server still answers.
     pub(super) async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
         if self.created.load(Ordering::Relaxed) {
             let dropping = async { self.drop(Connection::open(env, self, &[]).await?).await };

@@ -1,7 +1,7 @@
-//! `db-crud`: create the table if absent, insert returning the id, select it, then several inserts at once.
+//! `db-crud`: create the table if absent, insert returning the id, select it, then several concurrent inserts.
 //!
-//! Over a round, ids are unique and, if nothing failed, contiguous from 1, since the schema is new. Each of the inserts
-//! made at once has a connection of its own.
+//! Over a round, ids are unique and, if nothing failed, contiguous from 1, since the schema is new. Each of the
+//! concurrent inserts has its own connection.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -45,9 +45,9 @@ const SELECT: Statement = Statement {
 const TALLY: &str =
     "SELECT COUNT(*), COUNT(DISTINCT id), MIN(id), MAX(id), SUM(amount) FROM entries";
 
-/// One connection for each insert made at once; the first one does the rest as well.
+/// One connection for each concurrent insert; the first one does the rest as well.
 pub struct Session<R: Runtime> {
-    /// `None` only while an insert is in flight, and after one panicked.
+    /// `None` only while an insert is in flight, and after one has panicked.
     connections: Vec<Option<Connection<R>>>,
 }
 
@@ -77,8 +77,8 @@ impl Workload for DbCrud {
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
         let mut connection = self.schema.create(env).await?;
-        // "If absent" is not safe against itself in PostgreSQL: of several at the same moment one may fail. So it is
-        // there already, and the operations find it.
+        // "If absent" is not safe against concurrent use in PostgreSQL: one of several simultaneous statements may
+        // fail. So the table is created here, and the operations find it.
         connection.simple(CREATE_IF_ABSENT, &mut Discard).await?;
         connection.close().await;
         Ok(())
@@ -121,7 +121,7 @@ impl Workload for DbCrud {
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
-        // Besides the inserts at once: the table, an insert and its select.
+        // In addition to the concurrent inserts: the table, an insert and its select.
         let requests = u64::from(self.inserts.get()) + 3;
         wrong_requests_beside_logins(totals, TARGET, requests)
     }
@@ -205,7 +205,7 @@ fn number(cell: Option<&[u8]>) -> Option<u64> {
     std::str::from_utf8(cell?).ok()?.parse().ok()
 }
 
-/// Violations by the table at the end of a round whose operations each made `at_once` inserts beside the first one.
+/// Violations by the table at the end of a round whose operations each made `at_once` inserts in addition to the first.
 fn judge(tally: &[Option<u64>], totals: &Totals, at_once: u64) -> Vec<String> {
     let expected = totals.succeeded * (at_once + 1);
     let [Some(count), Some(distinct), lowest, highest, sum] = tally else {
@@ -257,7 +257,7 @@ mod tests {
         check([6, 6, 1, 7, 6], 0, 1);
         check([6, 6, 2, 7, 6], 0, 1);
         check([6, 6, 1, 6, 4], 0, 1);
-        // A failed operation may have inserted some of its rows, or used up an id.
+        // A failed operation may have inserted some of its rows, or consumed an id.
         check([7, 7, 1, 9, 7], 1, 0);
         check([7, 6, 1, 9, 7], 1, 1);
     }

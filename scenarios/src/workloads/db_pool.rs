@@ -1,6 +1,6 @@
-//! `db-pool`: COUNT(*) on three tables at once, through a pool of connections that all sessions share.
+//! `db-pool`: COUNT(*) on three tables concurrently, through a connection pool shared by all sessions.
 //!
-//! Each of the three waits for a connection of its own and returns it; waiting is the price of a bounded pool with more
+//! Each of the three waits for its own connection and returns it; waiting is the price of a bounded pool with more
 //! sessions than connections. The pool is in `connection_pool.rs`. Open connections are counted at the sockets and
 //! checked at the end of the round.
 
@@ -20,7 +20,7 @@ use super::request_count::wrong_requests_beside_logins;
 use super::tallies::exactly;
 use crate::protocol::postgres::{Discard, Row};
 
-/// Timeout of waiting for one of the pool's connections; if none comes free for so long, some were lost.
+/// Timeout for acquiring one of the pool's connections; if none becomes free in that time, some were lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -145,7 +145,7 @@ impl Workload for DbPool {
         let left = self.census.counts().open();
         let violations = judge(in_use, left, self.bounds(), totals);
         match self.clean_up(env).await {
-            // Connections that were never given back may be all that the server has.
+            // Connections that were never returned may be all that the server has.
             Err(failure) if violations.is_empty() => Err(failure),
             _ => Ok(violations),
         }
@@ -219,7 +219,7 @@ fn judge(in_use: Counts, left: u64, bounds: Bounds, totals: &Totals) -> Vec<Stri
             "expected at most {maximum} open connections, got {most}"
         ));
     }
-    // A broken one is closed at once, and replaced when it is needed.
+    // A broken connection is closed at once, and replaced when needed.
     if fewest + closed < u64::from(minimum.get()) {
         violations.push(format!(
             "expected at least {minimum} open connections, got {fewest}"
@@ -280,7 +280,7 @@ mod tests {
     fn a_pool_that_starts_or_falls_below_its_minimum_is_caught() {
         let message = "expected at least 5 open connections, got 4";
         check([0, 20, 4, 0], 0, &[message]);
-        // One that broke may be missing until it is needed.
+        // A broken connection may be missing until it is needed.
         check([1, 20, 4, 0], 1, &[]);
     }
 

@@ -148,7 +148,7 @@ fn quantity(id: u32) -> u32 {
     id % 97
 }
 
-/// Rewrites the expected cells, in the room they already have.
+/// Rewrites the expected cells in place, reusing their capacity.
 fn expect_item(expected: &mut [String; 3], id: u32) {
     let [id_cell, name, quantity_cell] = expected;
     let rewrite = |cell: &mut String, value: std::fmt::Arguments<'_>| {

@@ -104,7 +104,7 @@ impl Workload for DbTransaction {
         let transfer = Transfer::drawn(env.seed, op, self.accounts);
         connection.simple("BEGIN", &mut Discard).await?;
         if let Err(failure) = apply(connection, &transfer).await {
-            // Where this fails too, the connection is not usable and will not be used again: closing it undoes as much.
+            // If this fails too, the connection is unusable and will not be used again: closing it also rolls back.
             let _ = connection.simple("ROLLBACK", &mut Discard).await;
             return Err(failure);
         }
@@ -154,7 +154,7 @@ impl Transfer {
         let accounts = u64::from(accounts.get());
         let small = |number: u64| u32::try_from(number).expect("below a u32");
         let from = draw_below(own, 0, accounts);
-        // Counted from the first one's neighbour and around, so that it is never the same.
+        // Counted from the neighbour of the first account, modulo their number, so that the two always differ.
         let to = (from + 1 + draw_below(own, 1, accounts - 1)) % accounts;
         let amount = 1 + draw_below(own, 2, MOST_TRANSFERRED);
         Self {
@@ -192,7 +192,7 @@ async fn apply<R: Runtime>(
     Ok(())
 }
 
-/// The first column of what `sql` gives; `None` where it is no number.
+/// The first column of the result of `sql`; `None` if it is not a number.
 async fn numbers<R: Runtime>(
     connection: &mut Connection<R>,
     sql: &str,
@@ -227,7 +227,7 @@ fn in_words(status: TransactionStatus) -> &'static str {
     }
 }
 
-/// The balance of each account, as far as the worker knows it committed.
+/// The balance of each account, as far as the worker knows about its commits.
 #[derive(Debug)]
 struct Books {
     balances: Vec<AtomicI64>,
@@ -249,8 +249,8 @@ impl Books {
         }
     }
 
-    /// Violations by the server's accounts: of the sum always, of balances if no operation failed; one that did may
-    /// have been committed all the same.
+    /// Violations by the server's accounts: always of the sum, and of balances if no operation failed, since a failed
+    /// one may have been committed all the same.
     fn judge(&self, sum: &[Option<i64>], found: &[Option<i64>], totals: &Totals) -> Vec<String> {
         let expected = self.balances.len() as i64 * INITIAL_BALANCE;
         let mut violations = Vec::new();
@@ -378,7 +378,7 @@ mod tests {
             0,
             &["2 accounts are not as their transfers left them: number 1 has"],
         );
-        // A failed operation may have been committed, and only its answer lost.
+        // A failed operation may have been committed, with only its answer lost.
         check(both_sides, 1, &[]);
     }
 

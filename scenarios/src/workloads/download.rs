@@ -1,4 +1,4 @@
-//! `download`: fetches several documents at once and saves each of them to a file.
+//! `download`: fetches several documents concurrently and saves each of them to a file.
 //!
 //! The length is checked on arrival. After the clock has stopped, the files are read back and compared with the digests
 //! of the site's documents, taken from its report or from a download before the clock started.
@@ -31,7 +31,7 @@ params! {
     documents: Vec<String> = (1..=3).map(|number| format!("/documents/{number}.bin")).collect(),
 }
 
-/// Most documents at once: each takes a connection of every session.
+/// Maximum number of concurrent documents: each takes a connection of every session.
 const MOST_DOCUMENTS: usize = 100;
 
 /// One visitor for each document.
@@ -185,7 +185,7 @@ async fn fetch_and_save<R: Runtime>(
     Ok(())
 }
 
-/// The file holds what the site serves, or a sentence that says what it holds instead.
+/// Checks that the file holds what the site serves; the error describes its actual contents.
 fn check_file(path: &Path, document: &SiteDocument) -> Result<(), String> {
     let served = &document.path;
     let contents =

@@ -1,4 +1,4 @@
-//! Runs a check of a test under every runtime with the required capabilities.
+//! Runs a test's check under every runtime with the required capabilities.
 //!
 //! A runtime's type is known only inside a visitor, so such a check cannot be a plain closure: `under_every_runtime!`
 //! writes the visitor around one. Whole workloads are tested by running the catalogue.
@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 use photofinish_harness::runtime::{Capability, RuntimeConfig};
 use photofinish_harness::runtimes::{DESCRIPTORS, Visitor, with_runtime};
 
-/// Runs the block of `|runtime| { … }` under every runtime with the capabilities before it. The block sees no variables
-/// of the test around it.
+/// Runs the block of `|runtime| { … }` under every runtime with the capabilities before it. The block cannot use
+/// variables of the surrounding test.
 macro_rules! under_every_runtime {
     ($needs:expr, |$runtime:ident| $check:block) => {{
         #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ macro_rules! under_every_runtime {
 
 pub(super) use under_every_runtime;
 
-/// Has every runtime visited that can do what the check `needs`.
+/// Visits every runtime that has the capabilities that the check `needs`.
 pub(super) fn visit<V: Visitor + Copy>(needs: &[Capability], check: V) {
     let able = DESCRIPTORS
         .iter()
@@ -34,7 +34,7 @@ pub(super) fn visit<V: Visitor + Copy>(needs: &[Capability], check: V) {
     for descriptor in able {
         let worker_threads = const { NonZeroU32::new(2).expect("not zero") };
         let config = RuntimeConfig { worker_threads };
-        // One that the machine cannot start is the business of the harness's own tests.
+        // A runtime that the machine cannot start is covered by the harness's own tests.
         let _ = with_runtime(descriptor.name, config, check);
     }
 }

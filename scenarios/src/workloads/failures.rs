@@ -1,4 +1,4 @@
-//! `failures`: three tasks at once, of which the middle one fails; the others succeed, and the process survives.
+//! `failures`: three concurrent tasks, of which the middle one fails; the others succeed, and the process survives.
 //!
 //! It fails by returning an error or by a panic. Either reaches the joining task, with its message.
 
@@ -90,7 +90,7 @@ async fn work<R: Runtime>(
     match failing {
         None => Ok(number),
         Some(By::Error) => Err(MESSAGE.to_owned()),
-        // A panic like any other, but for the hook, which would tell each of thousands on stderr.
+        // A panic like any other, but without the hook, which would report each of thousands on stderr.
         Some(By::Panic) => std::panic::resume_unwind(Box::new(MESSAGE)),
     }
 }

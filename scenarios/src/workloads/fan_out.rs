@@ -1,7 +1,7 @@
-//! Several GETs at once, for `http-fanout`, `http-delay`, `http-json`, `http-errors` and `serve-gateway`.
+//! Several concurrent GETs, for `http-fanout`, `http-delay`, `http-json`, `http-errors` and `serve-gateway`.
 //!
-//! Each part has a connection of its own, is spawned, and is joined in the order of the requests. All parts are joined
-//! even if one failed, so that no connection is lost and nothing runs on.
+//! Each part has its own connection, is spawned, and is joined in the order of the requests. All parts are joined even
+//! if one failed, so that no connection is lost and nothing keeps running.
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
@@ -11,16 +11,16 @@ use super::parts::join_into;
 use super::tallies::exactly;
 use crate::protocol::http::Method;
 
-/// One of several requests made at once.
+/// One of several concurrent requests.
 pub(super) struct Part<R: Runtime> {
     connection: Connection<R>,
     request: Vec<u8>,
 }
 
-/// A session that makes several requests at once.
+/// A session that makes several concurrent requests.
 pub struct FanOut<R: Runtime> {
     endpoint: Endpoint,
-    /// `None` only while a part is in flight, and after one panicked.
+    /// `None` only while a part is in flight, and after one has panicked.
     parts: Vec<(String, Option<Part<R>>)>,
 }
 
@@ -38,7 +38,7 @@ impl<R: Runtime> FanOut<R> {
         Ok(Self { endpoint, parts })
     }
 
-    /// Requests all paths at once; every response must equal the reference at its index.
+    /// Requests all paths concurrently; every response must equal the reference at its index.
     pub(super) async fn exchange(
         &mut self,
         env: &RoundEnv<R>,
@@ -48,7 +48,7 @@ impl<R: Runtime> FanOut<R> {
         self.exchange_checked(env, check).await
     }
 
-    /// Requests all paths at once; `check` gets the index, the status and the body of every response.
+    /// Requests all paths concurrently; `check` gets the index, the status and the body of every response.
     pub(super) async fn exchange_checked(
         &mut self,
         env: &RoundEnv<R>,
@@ -71,7 +71,7 @@ impl<R: Runtime> FanOut<R> {
         Ok(PendingRequests { tasks })
     }
 
-    /// Waits for the responses, and has `check` judge each.
+    /// Waits for the responses, and applies `check` to each.
     pub(super) async fn end(
         &mut self,
         pending: PendingRequests<R>,

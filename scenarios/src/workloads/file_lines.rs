@@ -1,4 +1,4 @@
-//! `file-lines`: counts the lines of all files of a directory, a limited number of them at once.
+//! `file-lines`: counts the lines of all files of a directory, a limited number of them concurrently.
 //!
 //! The directory is created once and reused over the rounds of a run; the number of lines of a file follows from its
 //! number.
@@ -101,7 +101,7 @@ async fn count_lines<R: Runtime>(
     path: PathBuf,
 ) -> Result<u64, Failure> {
     let _permit = limit.acquire().await;
-    // Dropped before the permit: who has given that back no longer reads.
+    // Dropped before the permit: a part without a permit no longer reads.
     let _reading = reading.enter();
     let mut contents = Vec::new();
     runtime.read_file(&path, &mut contents).await?;
@@ -117,7 +117,7 @@ fn lines_of(file: u32) -> u64 {
     20 + draw_below(0, u64::from(file), 80)
 }
 
-/// The path of a directory with `files` files of known numbers of lines, made if it is not there: whole or not at all.
+/// The path of a directory with `files` files of known numbers of lines, created atomically if missing.
 fn directory_of_lines(parent: &Path, files: u32) -> io::Result<PathBuf> {
     let path = parent.join(format!("lines-{files}"));
     if path.is_dir() {

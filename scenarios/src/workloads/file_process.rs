@@ -1,7 +1,7 @@
-//! `file-process`: three files at once, each read and followed by a wait, as if it were processed.
+//! `file-process`: three files concurrently, each read and followed by a wait that stands for processing.
 //!
-//! It takes about one unit if files are processed at once, about three in sequence. `file_scope` is the time of each
-//! file from start to end, measured by a scope when it is dropped.
+//! It takes about one unit if files are processed concurrently, about three in sequence. `file_scope` is the time of
+//! each file from start to end, measured by a scope when it is dropped.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ impl Workload for FileProcess {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<PathBuf>, Failure> {
-        // Each a byte longer than the one before, so that they are three.
+        // Each a byte longer than the one before, so that all three differ.
         let path = |longer| known_file(&env.work_dir, self.size.bytes + longer);
         let paths = (0..FILES).map(path).collect::<Result<_, _>>()?;
         Ok(paths)
@@ -76,7 +76,7 @@ impl Workload for FileProcess {
 }
 
 impl FileProcess {
-    /// Each file's content, in the order asked, and a unit of waiting within each scope.
+    /// Checks each file's content, in the requested order, and for a wait of one unit within each scope.
     fn check(&self, processed: &[ProcessedFile]) -> Result<(), Failure> {
         exactly(FILES as usize, processed.len(), "files")?;
         for (longer, ProcessedFile { content, scope }) in (0..).zip(processed) {
@@ -106,7 +106,7 @@ async fn process<R: Runtime>(
     Ok(ProcessedFile { content, scope })
 }
 
-/// A file that was processed.
+/// A processed file.
 #[derive(Clone, Debug)]
 struct ProcessedFile {
     content: Vec<u8>,
@@ -114,7 +114,7 @@ struct ProcessedFile {
     scope: Duration,
 }
 
-/// Tells how long it was there when it is left.
+/// Measures its own lifetime.
 struct Scope {
     entered: Instant,
     observed: Observed,
@@ -128,7 +128,7 @@ impl Scope {
         }
     }
 
-    /// Leaves it, and gives how long it has lasted.
+    /// Ends the scope, and returns its duration.
     fn leave(self) -> Duration {
         self.entered.elapsed()
     }

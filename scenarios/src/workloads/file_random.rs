@@ -75,7 +75,7 @@ impl Workload for FileRandom {
     ) -> Result<(), Failure> {
         let Params { file_size, block } = &self.params;
         let offset = draw_below(env.seed, op, file_size.bytes / block.bytes) * block.bytes;
-        // What the last operation read must not pass for what this one did.
+        // The result of the previous read must not pass for that of this one.
         session.block.clear();
         let read = session
             .file

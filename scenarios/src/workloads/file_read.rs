@@ -30,7 +30,7 @@ impl Workload for FileRead {
         needs: &[],
     };
     type Params = Params;
-    /// A buffer for the contents, used again.
+    /// A reusable buffer for the contents.
     type Shared<R: Runtime> = PathBuf;
     type Session<R: Runtime> = Vec<u8>;
 
@@ -61,7 +61,7 @@ impl Workload for FileRead {
         _: u64,
     ) -> Result<(), Failure> {
         let path = &env.shared;
-        // What the last operation read must not pass for what this one did.
+        // The result of the previous read must not pass for that of this one.
         contents.clear();
         env.runtime.read_file(path, contents).await?;
         let length = contents.len();

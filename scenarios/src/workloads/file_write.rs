@@ -24,7 +24,7 @@ params! {
     sync: bool = true,
 }
 
-/// A file of the session's own, what goes into it, and what came out.
+/// The session's own file, the data written to it, and the data read back.
 #[derive(Debug)]
 pub struct Session {
     path: PathBuf,
@@ -68,7 +68,7 @@ impl Workload for FileWrite {
         session: &mut Session,
         op: u64,
     ) -> Result<(), Failure> {
-        // Each operation writes something else, so that reading back an older one is seen.
+        // Each operation writes different data, so that reading back older data is detected.
         session.written[..8].copy_from_slice(&op.to_le_bytes());
         let mut file = env.runtime.open(&session.path, OpenMode::Create).await?;
         file.write_all(&mut session.written).await?;

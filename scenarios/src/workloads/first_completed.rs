@@ -26,7 +26,7 @@ pub struct FirstCompleted {
 
 const RACERS: u32 = 2;
 
-/// With fewer operations it may be chance that every loser finished all the same.
+/// With fewer operations, it may be by chance that every loser finished.
 const ENOUGH_OPS: u64 = 10;
 
 impl Workload for FirstCompleted {
@@ -70,7 +70,8 @@ impl Workload for FirstCompleted {
         joined(vec![winner]).await?;
         result.transpose()?;
         no_shorter(self.unit, took, "the race")?;
-        // The result does not show it: some runtimes drop that of a task that finishes while it is being cancelled.
+        // The result does not show it: some runtimes drop the result of a task that finishes while it is being
+        // cancelled.
         let cancelled = u64::from(!loser.finished);
         self.cancelled.fetch_add(cancelled, Ordering::Relaxed);
         env.observed.number("losers_cancelled", cancelled as f64);
@@ -90,7 +91,7 @@ async fn race<R: Runtime>(
     (sender, number): (R::Sender<u32>, u32),
 ) -> Result<(), Failure> {
     wait(&runtime, time).await?;
-    // Nobody may wait for the second one any more.
+    // The second one can no longer be waited for.
     let _ = sender.send(number).await;
     racer.finish();
     Ok(())
@@ -119,7 +120,7 @@ impl Trace {
     }
 }
 
-/// A racer's resource; dropping it is its cleanup, finished or not.
+/// A racer's resource, whose drop is its cleanup, whether it finished or not.
 #[derive(Debug)]
 struct Racer(Arc<Trace>);
 

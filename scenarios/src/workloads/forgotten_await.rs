@@ -1,8 +1,8 @@
-//! `forgotten-await`: parts that nobody waits for, in two ways, and the right way beside them.
+//! `forgotten-await`: parts that are not waited for, in two ways, and the correct way for comparison.
 //!
-//! In Rust a future that is never polled does nothing, under every runtime; one that is spawned and not joined runs
-//! some time, perhaps after its operation has ended. `done_when_ended_share` is the share of the parts done by then.
-//! The third way joins them.
+//! In Rust a future that is never polled does nothing, under every runtime; a future that is spawned and not joined
+//! runs eventually, perhaps after its operation has ended. `done_when_ended_share` is the share of the parts done by
+//! then. The third way joins them.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl Workload for ForgottenAwait {
         check_done(self.params.handling, done, parts)
     }
 
-    /// Every spawned part runs in the end, once; a part that is never polled never does.
+    /// Every spawned part runs exactly once in the end; a part that is never polled never does.
     async fn finish<R: Runtime>(
         &self,
         env: &Env<R>,
@@ -115,7 +115,7 @@ impl Workload for ForgottenAwait {
     }
 }
 
-/// A part: it gives others a turn, and then it is done.
+/// A part: it yields, and then it is done.
 fn part<R: Runtime>(
     env: &Env<R>,
     done: &Arc<AtomicU64>,

@@ -1,8 +1,8 @@
 //! Addresses of a crawl: visited, waiting, allowed.
 //!
-//! Pure: addresses in, addresses out. An address is taken up once, however often and in whichever form it is linked;
-//! only on the site of the root, and only if robots.txt allows it. Redirects are taken up like links, so that they
-//! cannot lead around the rules. `crawl/part.rs` fetches, `html_page.rs` reads pages.
+//! Pure: addresses in, addresses out. An address is taken only once, however often and in whichever form it is linked;
+//! only on the site of the root, and only if robots.txt allows it. Redirects are treated like links, so that they
+//! cannot circumvent the rules. `crawl/part.rs` fetches, `html_page.rs` reads pages.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -20,7 +20,7 @@ pub(super) struct Frontier {
 }
 
 impl Frontier {
-    /// A crawl that begins at `root`.
+    /// A crawl that starts at `root`.
     pub(super) fn new(root: Url, robots: Robots) -> Self {
         let mut frontier = Self {
             root: root.clone(),
@@ -32,7 +32,7 @@ impl Frontier {
         frontier
     }
 
-    /// A link to `address` was found: it waits for its turn if it is to be visited and was not seen before.
+    /// Adds a link to `address`, which waits for its turn if it may be visited and has not been seen before.
     pub(super) fn offer(&mut self, mut address: Url) {
         address.set_fragment(None);
         if address.origin() != self.root.origin() || self.seen.contains(&address) {
@@ -44,12 +44,12 @@ impl Frontier {
         self.seen.insert(address);
     }
 
-    /// The next one to be visited.
+    /// The next address to visit.
     pub(super) fn take(&mut self) -> Option<Url> {
         self.waiting.pop_front()
     }
 
-    /// The number of addresses that wait.
+    /// The number of waiting addresses.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }

@@ -9,7 +9,7 @@ use url::Url;
 /// The contents of one page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct HtmlPage {
-    /// The text of the first title, entities decoded, white space as in `document.title`; `None` where there is none.
+    /// The text of the first title, entities decoded, white space as in `document.title`; `None` if there is none.
     pub(super) title: Option<String>,
     /// The targets of its links, as written.
     links: Vec<String>,
@@ -21,7 +21,7 @@ pub(super) struct HtmlPage {
 pub(super) const NO_TITLE: &str = "no title";
 
 impl HtmlPage {
-    /// Reads the bytes of a page; whatever they are, there is something to be read.
+    /// Reads the bytes of a page; any bytes are valid input.
     pub(super) fn read(html: &[u8]) -> Self {
         let mut emitter = DefaultEmitter::default();
         // Into the text of scripts, styles and titles, where `<` begins no tag.
@@ -30,12 +30,12 @@ impl HtmlPage {
         for Ok(token) in Tokenizer::new_with_emitter(html, emitter) {
             reading.take(token);
         }
-        // One that is never closed takes in all that follows.
+        // An element that is never closed includes everything after it.
         reading.end_title();
         reading.page
     }
 
-    /// The title for people: that of the page, or that it has none.
+    /// The title for display: that of the page, or a note that it has none.
     pub(super) fn title_or_none(&self) -> &str {
         self.title.as_deref().unwrap_or(NO_TITLE)
     }

@@ -1,7 +1,7 @@
 //! A keep-alive HTTP connection over a [`Wire`], for all HTTP workloads.
 //!
-//! It joins the sans-IO client with the wire and connects again after an exchange that left the connection unusable. A
-//! [`Reference`] is the expected response: computed for an embedded mock with known content, fetched once before the
+//! It combines the sans-IO client with the wire and connects again after an exchange that left the connection unusable.
+//! A [`Reference`] is the expected response: computed for an embedded mock with known content, fetched once before the
 //! clock starts from any other server.
 
 use std::time::Duration;
@@ -16,10 +16,10 @@ use super::tallies::ensure;
 use super::wire::{Address, Dialer, Link, Wire, invalid};
 use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};
 
-/// Name of the target that HTTP workloads talk to.
+/// Name of the target of HTTP workloads.
 pub(super) const TARGET: &str = "http";
 
-/// Room for a common response to arrive whole in one read.
+/// Buffer size, so that a common response arrives in a single read.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// The HTTP target: its address, and a path if its URL has one.
@@ -49,7 +49,7 @@ impl Endpoint {
         self.path.as_deref().unwrap_or(path)
     }
 
-    /// The same for several.
+    /// The paths of several requests.
     pub(super) fn paths(&self, paths: &[String]) -> Vec<String> {
         paths
             .iter()
@@ -57,8 +57,8 @@ impl Endpoint {
             .collect()
     }
 
-    /// Refuses a URL that names one path where each of `params` has to be a path at which the server behaves in a way of
-    /// its own.
+    /// Rejects a URL with a path, if each of `params` has to be a different path at which the server behaves in a
+    /// specific way.
     pub(super) fn require_server_only(&self, params: &str) -> Result<(), Failure> {
         match &self.path {
             None => Ok(()),
@@ -84,12 +84,12 @@ impl Endpoint {
         &self.authority
     }
 
-    /// As [`Endpoint::get`], into a reused vector.
+    /// Like [`Endpoint::get`], into a reused vector.
     pub(super) fn encode_get(&self, path: &str, bytes: &mut Vec<u8>) -> Result<(), Failure> {
         self.encode_get_with(path, &[], bytes)
     }
 
-    /// As [`Endpoint::encode_get`], with more header fields.
+    /// Like [`Endpoint::encode_get`], with additional header fields.
     pub(super) fn encode_get_with(
         &self,
         path: &str,
@@ -166,7 +166,7 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    /// Goes on over a stream that the dialer opened.
+    /// Continues on a stream that the dialer opened.
     pub(super) fn attach(&mut self, stream: Link<R>) {
         self.wire.attach(stream);
     }
@@ -208,7 +208,7 @@ impl<R: Runtime> Connection<R> {
         &self.body
     }
 
-    /// The same, to be passed on and written; the next exchange overwrites it.
+    /// The body of the last response, mutable so that it can be passed on; the next exchange overwrites it.
     pub(super) fn body_mut(&mut self) -> &mut Vec<u8> {
         &mut self.body
     }
@@ -223,7 +223,7 @@ impl<R: Runtime> Connection<R> {
         self.reader.location()
     }
 
-    /// True if any part of the last response came.
+    /// True if any part of the last response has arrived.
     pub(super) fn was_answered(&self) -> bool {
         self.reader.has_begun()
     }
@@ -239,7 +239,7 @@ impl<R: Runtime> Connection<R> {
     }
 }
 
-/// Takes in what was `received`, or the end of input unless there is `more`; true at the end of the response.
+/// Processes the bytes in `received`, or the end of input unless there is `more`; true at the end of the response.
 fn advance(
     reader: &mut ResponseReader,
     body: &mut Vec<u8>,
@@ -262,7 +262,7 @@ fn failure(error: HttpError) -> Failure {
     Failure::new(error.kind(), error.to_string())
 }
 
-/// Length and digest of a body, for people and records.
+/// Length and digest of a body, for messages and records.
 fn fingerprint(body: &[u8]) -> String {
     format!(
         "{} bytes, SHA-256 {}",
@@ -367,7 +367,7 @@ fn known_body(path: &str) -> Option<Vec<u8>> {
 /// A violation unless each operation opened a connection of its own.
 pub(super) fn too_few_connections(totals: &Totals) -> Vec<String> {
     let traffic = &totals.traffic[TARGET];
-    // A deadline may pass while a connection is being opened; that operation still had one.
+    // A deadline may pass while a connection is being opened; that operation still counts as having one.
     let connections = traffic.connections + traffic.abandoned_connections;
     let operations = totals.succeeded + totals.failed;
     if connections >= operations {

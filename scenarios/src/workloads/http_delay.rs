@@ -1,6 +1,6 @@
-//! `http-delay`: several requests at once to an endpoint that answers after one unit.
+//! `http-delay`: several concurrent requests to an endpoint that answers after one unit.
 //!
-//! The headline speed-up: in sequence they take as many units as there are requests, at once about one.
+//! The headline speed-up: in sequence they take as many units as there are requests, concurrently about one.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -1,7 +1,8 @@
-//! `http-errors`: three URLs at once, of which one fails: refused, reset, an unknown host, or an error status, in turn.
+//! `http-errors`: three concurrent requests, one of which fails: refused, reset, unknown host, or error status, in
+//! turn.
 //!
-//! The operation succeeds if the failure is reported as what it is and the other two succeed: one part's failure
-//! cancels nothing. The operation's number selects the failure.
+//! The operation succeeds if the failure is reported correctly and the other two succeed: a failing part cancels
+//! nothing. The operation's number selects the failure.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,7 @@ use crate::protocol::http::Method;
 #[derive(Debug)]
 pub struct HttpErrors {
     params: Params,
-    /// Failures that are responses: requests beside those that succeed.
+    /// Failures that are responses, and so count as requests like those that succeed.
     answers: AtomicU64,
 }
 
@@ -36,7 +37,7 @@ params! {
 /// Reference answers, and a port where connections are refused.
 pub struct Shared {
     references: Vec<Reference>,
-    /// A port that refuses connections; held over the round, so that nobody else listens there.
+    /// A port that refuses connections; held for the whole round, so that nobody else listens there.
     closed: ClosedPort,
 }
 
@@ -127,10 +128,10 @@ impl Workload for HttpErrors {
     }
 }
 
-/// The failure that one of the three meets.
+/// The failure of one of the three requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    /// No one listens.
+    /// Nobody listens.
     Refused,
     /// The server resets the connection.
     Reset,
@@ -140,8 +141,8 @@ enum Fault {
     Status,
 }
 
-/// A label of a name has at most 63 letters (RFC 1035, section 2.3.4): this one has no address, and no name server need be
-/// asked to know it.
+/// A label of a name has at most 63 letters (RFC 1035, section 2.3.4): this name has no address, and resolving it needs
+/// no name server.
 const UNKNOWN_HOST: &str = "a234567890123456789012345678901234567890123456789012345678901234";
 
 impl Fault {
@@ -160,7 +161,7 @@ impl Fault {
         }
     }
 
-    /// Checks the kind of failure that was met.
+    /// Checks the kind of failure.
     fn check(self, met: &Result<(), Failure>) -> Result<(), Failure> {
         let kind = self.kind();
         match met {
@@ -214,7 +215,7 @@ impl<R: Runtime> FaultyRequest<R> {
     }
 }
 
-/// Names are resolved by a call that blocks, whatever the runtime.
+/// Names are resolved by a blocking call under every runtime.
 async fn resolve<R: Runtime>(runtime: &R) -> Result<(), Failure> {
     let look_up = || (UNKNOWN_HOST, 80).to_socket_addrs().map(drop);
     let found = runtime.offload(look_up).await?;

@@ -1,4 +1,4 @@
-//! `http-fanout`: several URLs at once, joined; results in the order of the requests.
+//! `http-fanout`: several concurrent requests, joined; results in the order of the requests.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! `http-json`: a user and some posts, requested at once and decoded.
+//! `http-json`: a user and some posts, requested concurrently and decoded.
 //!
-//! The documents are decoded into types, as a service does it, and compared with those served before the clock started:
-//! the user's name and e-mail address, the posts' titles and authors.
+//! The documents are decoded into types, as in a service, and compared with those served before the clock started: the
+//! user's name and e-mail address, the posts' titles and authors.
 
 use std::time::Duration;
 

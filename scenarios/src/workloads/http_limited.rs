@@ -1,7 +1,7 @@
-//! `http-limited`: many URLs at once, of which a semaphore lets only a few be in flight.
+//! `http-limited`: many URLs, of which a semaphore allows only a few in flight.
 //!
 //! Each URL is answered after a seeded number of units. A permit comes with one of the session's connections, so there
-//! are never more of those than permits. The workload counts requests in flight itself; the server's own count is
+//! are never more connections than permits. The workload counts requests in flight itself; the server's own count is
 //! compared with the scenario's `[expect] in_flight`.
 
 use std::num::NonZeroU32;

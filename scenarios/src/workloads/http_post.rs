@@ -1,7 +1,7 @@
 //! `http-post`: a JSON document posted to an endpoint that echoes it.
 //!
-//! The document names its operation and is filled up to its size; the response must be the same document. Small by
-//! default; `size = "1MiB"` sends one that no socket buffer takes at once.
+//! The document names its operation and is padded to its size; the response must be the same document. Small by
+//! default; `size = "1MiB"` sends one that does not fit into a socket buffer at once.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! `http-queue`: many URLs through a queue to a few workers, which are joined when the queue is empty.
 //!
-//! The queue takes all URLs before the first worker starts, and is closed then: a runtime with few threads must not
-//! wait for room in it. Each worker has a connection of its own and takes URLs until there are none. If nothing runs at
-//! once, the first worker takes them all.
+//! The queue receives all URLs before the first worker starts, and is then closed: a runtime with few threads must not
+//! wait for room in it. Each worker has its own connection and takes URLs until there are none. If nothing runs
+//! concurrently, the first worker takes them all.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ params! {
 /// The connections of a session's workers.
 pub struct Session<R: Runtime> {
     endpoint: Endpoint,
-    /// `None` only while a worker has it, and after one panicked.
+    /// `None` only while a worker has it, and after one has panicked.
     connections: Vec<Option<Connection<R>>>,
 }
 

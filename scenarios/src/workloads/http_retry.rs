@@ -1,7 +1,7 @@
 //! `http-retry`: an endpoint that fails before it succeeds, retried after waits that double up to a cap.
 //!
-//! Each operation has a path of its own, so that the server's sequence of responses is not shared. The attempts and the
-//! waits between them are checked; a twin whose last attempt fails too must report that last error, and no other.
+//! Each operation has its own path, so that the server's sequence of responses is not shared. The attempts and the
+//! waits between them are checked; in a twin whose last attempt fails too, exactly that last error must be reported.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -126,7 +126,7 @@ impl HttpRetry {
         };
         if *outcome != expected {
             return Err(match outcome {
-                // What went wrong beside the script (a reset, a deadline) is a failure like any other.
+                // Anything outside the script (a reset, a deadline) is a failure like any other.
                 Err(failure) if failure.kind != Failure::STATUS => failure.clone(),
                 _ => Failure::wrong_content(format!(
                     "expected {}, got {}",
@@ -176,7 +176,7 @@ impl BackOff {
         self.unit * doubled.min(self.cap_units)
     }
 
-    /// Checks that no attempt came too early after the one before.
+    /// Checks that no attempt came too early after the previous one.
     fn check(self, attempts: &[Attempt]) -> Result<(), Failure> {
         for (number, pair) in (2..).zip(attempts.windows(2)) {
             let (distance, wait) = (pair[1].begun - pair[0].ended, self.before(number));
@@ -190,7 +190,7 @@ impl BackOff {
     }
 }
 
-/// A violation if the number of requests does not fit the operations.
+/// A violation if the number of requests does not match the operations.
 fn wrong_attempts(requests: u64, totals: &Totals, tries: NonZeroU32) -> Option<String> {
     let tries = u64::from(tries.get());
     let least = totals.succeeded * tries;
@@ -212,7 +212,7 @@ mod tests {
         HttpRetry::new(params, Duration::from_millis(10)).expect("parameters")
     }
 
-    /// Attempts of no length at these milliseconds.
+    /// Zero-length attempts at these milliseconds.
     fn attempts(at_ms: &[u64]) -> Vec<Attempt> {
         let start = Instant::now();
         let at = |ms: &u64| start + Duration::from_millis(*ms);

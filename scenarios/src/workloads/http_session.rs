@@ -1,7 +1,7 @@
 //! The session of workloads with one request at a time: an endpoint, one kept connection, and the current request.
 //!
 //! The connection is open before the clock starts; a failed exchange closes it, and the next one opens another.
-//! `fan_out.rs` has the session for several requests at once.
+//! `fan_out.rs` has the session for several concurrent requests.
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
@@ -35,7 +35,7 @@ impl<R: Runtime> HttpSession<R> {
         self.endpoint.encode_get(path, &mut self.request)
     }
 
-    /// Sends the current request, as often as it is called; returns the status.
+    /// Sends the current request, which may be repeated; returns the status.
     pub(super) async fn exchange(&mut self, method: Method) -> Result<u16, Failure> {
         self.connection.exchange(method, &mut self.request).await
     }

@@ -1,10 +1,11 @@
 //! `http-timeout`: a request that takes longer than its deadline; and its shielded twin.
 //!
 //! At the deadline the caller gives up, and the connection in the middle of its exchange is not used again. Shielded
-//! work is a part of its own: the caller gives up all the same, and the work goes on to its end with its connection
-//! intact. A caller may wake so late that the response is there already: on a busy machine, or because the kernel
-//! rounds a socket's timeout up to its tick. `answered_past_deadline_share` says how often; if the response comes long
-//! after the deadline and most operations still get it, the deadline is ignored, which is a violation.
+//! work is a separate part: the caller gives up all the same, and the work continues to its end with its connection
+//! intact. A caller may wake so late that the response is already there: on a busy machine, or because the kernel
+//! rounds a socket's timeout up to its tick. `answered_past_deadline_share` is the share of such operations; if the
+//! response comes long after the deadline and most operations still get it, the deadline is ignored, which is a
+//! violation.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +29,7 @@ pub struct HttpTimeout {
     shielded: bool,
     path: String,
     times: Times,
-    /// Operations that got their answer, since their caller woke late.
+    /// Operations that got their answer because their caller woke late.
     answered: AtomicU64,
 }
 
@@ -53,7 +54,7 @@ struct Times {
 /// A connection, and the request it repeats.
 pub struct Session<R: Runtime> {
     endpoint: Endpoint,
-    /// `None` only while shielded work has them, and after that panicked.
+    /// `None` only while shielded work has them, and after that has panicked.
     exchange: Option<(Connection<R>, Vec<u8>)>,
 }
 
@@ -100,8 +101,8 @@ impl Workload for HttpTimeout {
         })
     }
 
-    /// Shielded work and its caller go on side by side, each in its place: one after the other there is nothing to give
-    /// up, and with as many parts as threads the callers would keep the work from beginning.
+    /// Shielded work and its caller run concurrently, each as its own part: in sequence there is nothing to give up,
+    /// and with as many parts as threads the callers would keep the work from starting.
     fn needs(&self) -> &'static [Capability] {
         if self.shielded {
             &[Capability::Concurrency, Capability::ManyAtOnce]
@@ -161,7 +162,7 @@ impl Workload for HttpTimeout {
         let mut violations = if self.shielded {
             wrong_requests(totals, TARGET, 1)
         } else {
-            // What is given up is no whole exchange, and each has a connection of its own.
+            // An abandoned request is not a complete exchange, and each has its own connection.
             too_few_connections(totals)
         };
         let answered = self.answered.load(Ordering::Relaxed);
@@ -174,7 +175,7 @@ impl Workload for HttpTimeout {
 type Exchange<R> = (Connection<R>, Vec<u8>);
 
 impl HttpTimeout {
-    /// The exchange is dropped at the deadline, in the middle.
+    /// The exchange is dropped at the deadline, before it is complete.
     async fn plain<R: Runtime>(
         &self,
         env: &Env<R, Reference>,
@@ -192,7 +193,7 @@ impl HttpTimeout {
             }
             Ok(answer) => {
                 self.check_answer(&env.shared, answer?, &connection, after)?;
-                // As every other operation leaves it, so that the next one begins alike.
+                // Leaves the same state as every other operation, so that the next one starts alike.
                 connection.close();
                 Ending::Answered
             }
@@ -200,7 +201,7 @@ impl HttpTimeout {
         Ok(((connection, request), ending))
     }
 
-    /// The exchange is a part of its own; only the caller's waiting for it ends at the deadline.
+    /// The exchange is a separate part; only the caller's wait for it ends at the deadline.
     async fn shielded<R: Runtime>(
         &self,
         env: &Env<R, Reference>,
@@ -210,7 +211,7 @@ impl HttpTimeout {
         let begun = Instant::now();
         let work = env.runtime.spawn(async move {
             let answer = connection.exchange(Method::Get, &mut request).await;
-            // The receiver waits for it in any case.
+            // The receiver waits for it in either case.
             let _ = sender.send((connection, request, answer)).await;
         });
         let waited = env.runtime.timeout(self.times.deadline, work.join()).await;
@@ -247,7 +248,7 @@ impl HttpTimeout {
 }
 
 impl Times {
-    /// Checks that the caller did not give up early. Late is the machine's doing, and measured.
+    /// Checks that the caller did not give up early. Lateness is caused by the machine, and is measured.
     fn check_giving_up(&self, after: Duration) -> Result<(), Failure> {
         ensure(after >= self.deadline, || {
             format!(
@@ -275,10 +276,10 @@ fn check_given_up(usable: bool) -> Result<(), Failure> {
     })
 }
 
-/// Latest end of a socket's timeout in the kernel: two ticks, where they are coarsest (100 a second).
+/// Latest end of a socket's timeout in the kernel: two ticks at the coarsest setting (100 a second).
 const TWO_TICKS: Duration = Duration::from_millis(20);
 
-/// Answers to most operations are more than late callers, where they come later than any tick explains.
+/// If most operations get an answer later than any tick explains, late callers are not the cause.
 fn ignored_deadline(answered: u64, operations: u64, times: Times) -> Option<String> {
     let explained = times.answer - times.deadline <= TWO_TICKS;
     (!explained && answered > operations / 2).then(|| {

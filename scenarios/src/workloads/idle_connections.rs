@@ -1,8 +1,8 @@
-//! `idle-connections`: many open, idle connections at once, and the memory of each.
+//! `idle-connections`: many concurrent idle connections, and the memory of each.
 //!
 //! The result is `idle_connection_bytes`: an idle part as in `idle-tasks` that holds a connection, on the client's side
-//! alone, without a read buffer and without the kernel's memory, as `crowd.rs` measures it. In the end each connection
-//! carries one GET, whose response is checked, so it was open all the time.
+//! alone, without a read buffer and without the kernel's memory, as `crowd.rs` measures it. At the end each connection
+//! carries one GET, whose response is checked, which shows that it was open all the time.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

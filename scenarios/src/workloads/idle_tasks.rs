@@ -1,4 +1,4 @@
-//! `idle-tasks`: many parts at once that only wait, and the memory of each.
+//! `idle-tasks`: many concurrent parts that only wait, and the memory of each.
 //!
 //! The result is `idle_task_bytes`: the part as the runtime starts it (a task, a thread), its entry in the queue of the
 //! gate, and its join handle, as `crowd.rs` measures it.
@@ -24,7 +24,7 @@ params! {
     count: NonZeroU32 = count(1_000),
 }
 
-/// Nothing before, nothing after, but that it is counted. Clones share the count, so that a part holds no more than a pointer.
+/// A part that does nothing but be counted. Clones share the count, so that a part holds no more than a pointer.
 #[derive(Clone, Debug, Default)]
 pub struct Idle {
     waiting: Arc<Peak>,

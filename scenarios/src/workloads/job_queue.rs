@@ -1,7 +1,7 @@
 //! `job-queue`: producers fill a bounded queue, consumers empty it, and a semaphore limits the jobs in progress.
 //!
 //! The consumers end once the queue is empty and the producers are gone. Back-pressure is checked without a clock: an
-//! unfinished job is in the queue or with a consumer, so there are never more of them than places in the queue and
+//! unfinished job is in the queue or with a consumer, so there are never more of them than places in the queue plus
 //! consumers; all further jobs must have waited.
 
 use std::num::NonZeroU32;
@@ -53,7 +53,7 @@ impl Params {
     }
 }
 
-/// Most producers and consumers, and most jobs of all.
+/// Maximum number of producers and consumers, and of jobs in total.
 const MOST_PARTS: u32 = 1_000;
 const MOST_JOBS: u32 = 1_000_000;
 
@@ -63,8 +63,8 @@ impl Workload for JobQueue {
         class: "queues",
         operation: "3 producers, 30 jobs through a queue of 10, 5 consumers, 3 at work at once",
         targets: &[],
-        // Each part waits for others, so that all of them must have begun: a pool whose threads are taken by those who
-        // wait for room in the queue never comes to the one who would make it.
+        // Each part waits for others, so all of them must have started: a pool whose threads are all taken by parts
+        // that wait for room in the queue never runs the part that would make room.
         needs: &[Capability::Concurrency, Capability::ManyAtOnce],
     };
     type Params = Params;
@@ -116,11 +116,11 @@ impl Workload for JobQueue {
             runtime.spawn(produce::<R>(sender, jobs, board, env.observed.clone()))
         };
         let producers: Vec<_> = (0..params.producers.get()).map(produce).collect();
-        // The parts have their own: the queue closes when the last producer ends, or the last consumer.
+        // The parts have their own clones: the queue closes when the last producer ends, or the last consumer.
         drop((sender, receiver));
         let produced = joined(producers).await;
         let consumed = joined(consumers).await;
-        // Producers fail only where consumers have left them, and those say why.
+        // Producers fail only if the consumers have left, and the consumers' errors give the reason.
         let done = consumed?;
         produced?;
         board.observe(&env.observed);
@@ -146,7 +146,7 @@ async fn produce<R: Runtime>(
     Ok(())
 }
 
-/// Takes jobs until there are no more; tells how many it did.
+/// Takes jobs until there are no more; returns the number done.
 async fn consume<R: Runtime>(
     runtime: R,
     receiver: R::Receiver<u32>,
@@ -163,7 +163,7 @@ async fn consume<R: Runtime>(
         board.ledger.note(job);
         done += 1;
         board.unfinished.down();
-        // In this order: who has given the permit back no longer works.
+        // The order matters: a part that has returned its permit is no longer working.
         drop(running);
         drop(permit);
     }
@@ -175,7 +175,7 @@ async fn consume<R: Runtime>(
 struct Board {
     ledger: Ledger,
     running: Arc<Peak>,
-    /// Jobs taken on and not done.
+    /// Jobs started and not done.
     unfinished: Peak,
     consumers: Arc<Peak>,
 }

@@ -1,8 +1,8 @@
 //! Files with known content: created once, reused over rounds and runs, checkable at any offset.
 //!
 //! The content is a sequence of 8-byte words, each a function of its position, so that a block read at any offset can
-//! be checked without the file. A file appears whole or not at all (temporary name, then rename), and synced, so that
-//! writing it back disturbs no later measurement. This is preparation, outside the clock: plain blocking code.
+//! be checked without the file. A file is created atomically (temporary name, then rename) and synced, so that writing
+//! it back disturbs no later measurement. This is preparation, outside the clock: plain blocking code.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 /// Bytes of a word; offsets are multiples of it.
 pub(super) const WORD_BYTES: u64 = 8;
 
-/// Odd and without pattern (2^64 over the golden ratio), so that neighbouring words differ in all their bytes.
+/// Odd and without a pattern (2^64 divided by the golden ratio), so that neighbouring words differ in all their bytes.
 const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// The path of a known file of `size_bytes` in `directory`, made if it is not there.
+/// The path of a known file of `size_bytes` in `directory`, created if missing.
 pub(super) fn known_file(directory: &Path, size_bytes: u64) -> io::Result<PathBuf> {
     let path = directory.join(format!("known-{size_bytes}.bin"));
     let is_there = std::fs::metadata(&path).is_ok_and(|found| found.len() == size_bytes);

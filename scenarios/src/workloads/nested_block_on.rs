@@ -2,7 +2,7 @@
 //!
 //! The outcome is the result: it works if another thread runs the other task, is refused if the runtime notices (by a
 //! panic, which reaches the joining task), and starves if the blocked thread was the one to run the other task. That
-//! would last for ever; so a thread outside the runtime ends it after a unit.
+//! would last forever; so a thread outside the runtime ends it after a unit.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -50,7 +50,7 @@ impl Workload for NestedBlockOn {
     }
 }
 
-/// Blocks on a task that only gives `number` back; `None` where it had to be rescued.
+/// Blocks on a task that only returns `number`; `None` if it had to be rescued.
 async fn block<R: Runtime>(
     runtime: R,
     number: u64,
@@ -104,7 +104,7 @@ impl Outcome {
     }
 }
 
-/// Becomes ready after a time, by a thread that no runtime can hold up.
+/// Becomes ready after a time, through a thread that no runtime can block.
 struct Rescue {
     state: Arc<Mutex<RescueState>>,
     /// Ends the thread when dropped.
@@ -192,7 +192,7 @@ mod tests {
             .filter(|runtime| runtime.family == photofinish_record::RuntimeFamily::Async)
         {
             let worker_threads = NonZeroU32::MIN;
-            // One that the machine cannot start is the business of the harness's own tests.
+            // A runtime that the machine cannot start is covered by the harness's own tests.
             let _ = with_runtime(descriptor.name, RuntimeConfig { worker_threads }, Check);
         }
     }

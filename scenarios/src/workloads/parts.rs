@@ -1,6 +1,7 @@
 //! Parts of an operation: joining all of them, and waiting.
 //!
-//! Every part is joined even if one failed, so that none runs on into the next operation. `tallies.rs` counts them.
+//! Every part is joined even if one failed, so that none keeps running into the next operation. `tallies.rs` counts
+//! them.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ where
     results
 }
 
-/// The result of a task that had taken something out of `slot`, and puts it back; after a panic the slot stays empty.
+/// The result of a task that borrowed the content of `slot`, which is put back; after a panic the slot stays empty.
 pub(super) async fn join_into<L, T, K>(task: K, slot: &mut Option<L>) -> Result<T, Failure>
 where
     L: Send + 'static,

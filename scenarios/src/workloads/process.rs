@@ -1,7 +1,7 @@
-//! `process`: a child process that runs to its end, beside one that is killed at a deadline.
+//! `process`: a child process that runs to its end, and another one that is killed at a deadline.
 //!
-//! Starting and waiting block, so both are offloaded. The killed child is waited for as well: otherwise it stays behind
-//! as a zombie, which is checked of both.
+//! Starting and waiting block, so both are offloaded. The killed child is waited for as well, since it would otherwise
+//! remain as a zombie; this is checked for both.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -124,7 +124,7 @@ impl Sleeper {
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
-        // Neither does anything to a child that has been waited for.
+        // Neither has an effect on a child that has been waited for.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -135,7 +135,7 @@ impl Drop for Sleeper {
 struct ChildExit {
     status: ExitStatus,
     output: Vec<u8>,
-    /// True if it was not waited for.
+    /// True if it has not been waited for.
     left_behind: bool,
 }
 

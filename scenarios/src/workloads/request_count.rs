@@ -1,9 +1,9 @@
-//! Requests of a round, held against the number its operations have to make.
+//! Compares the requests of a round with the number that its operations have to make.
 //!
-//! A correct answer does not show that it was requested: one left in a buffer by the last operation is as correct as a
-//! new one. So the exchanges that the workload counted since `prepare` are compared with its operations; the comparison
-//! with the server's count is made by the program that sees both. Nothing is said once an operation failed, since nobody
-//! knows how far it got.
+//! A correct answer does not show that it was requested: one left in a buffer by the previous operation is as correct
+//! as a new one. So the exchanges that the workload counted since `prepare` are compared with its operations; the
+//! comparison with the server's count is made by the program that sees both. Nothing is checked once an operation has
+//! failed, since it is unknown how far it got.
 
 use photofinish_harness::workload::Totals;
 
@@ -12,7 +12,7 @@ pub(super) fn wrong_requests(totals: &Totals, target: &str, each: u64) -> Vec<St
     wrong_requests_beside(totals, target, each, 0)
 }
 
-/// As [`wrong_requests`], with `others` that belong to no operation, such as logins.
+/// Like [`wrong_requests`], with `others` that belong to no operation, such as logins.
 pub(super) fn wrong_requests_beside(
     totals: &Totals,
     target: &str,
@@ -32,7 +32,7 @@ pub(super) fn wrong_requests_beside(
     )]
 }
 
-/// As [`wrong_requests`], where each connection begins with a request of its own.
+/// Like [`wrong_requests`], if each connection starts with an additional request.
 pub(super) fn wrong_requests_beside_logins(
     totals: &Totals,
     target: &str,
@@ -73,7 +73,7 @@ mod tests {
                 format!("expected 30 requests to `http` (10 operations × 3), counted {requests}");
             assert_eq!(violations(requests, 0, 0), [expected]);
         }
-        // Nobody knows how many requests a failed operation made.
+        // The number of requests made by a failed operation is unknown.
         assert_eq!(violations(32, 1, 0), none);
     }
 }

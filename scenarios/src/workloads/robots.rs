@@ -5,7 +5,7 @@
 
 use url::{Position, Url};
 
-/// The product token under which the crawler obeys.
+/// The product token of the crawler in robots.txt.
 pub(super) const AGENT: &str = "photofinish";
 
 /// The rules that apply to this crawler.
@@ -18,12 +18,12 @@ impl Robots {
         Self(robotxt::Robots::allow_all())
     }
 
-    /// The rules cannot be had, so nothing may be assumed.
+    /// The rules are unavailable, so nothing may be assumed.
     pub(super) fn nothing() -> Self {
         Self(robotxt::Robots::disallow_all())
     }
 
-    /// The rules in a response to a request of /robots.txt (section 2.3.1).
+    /// The rules in a response to a request for /robots.txt (section 2.3.1).
     pub(super) fn answered(status: u16, body: &[u8]) -> Self {
         match status {
             200..=299 => Self(robotxt::Robots::parse(&plain(body), AGENT)),
@@ -39,13 +39,13 @@ impl Robots {
     }
 }
 
-/// `path` as a rule means it that writes a star or a dollar sign by its code (section 2.2.3); `None` where it has neither.
+/// `path` with stars and dollar signs percent-encoded, as rules may write them (section 2.2.3); `None` if it has none.
 fn coded(path: &str) -> Option<String> {
     path.contains(['*', '$'])
         .then(|| path.replace('*', "%2A").replace('$', "%24"))
 }
 
-/// The same text with every line as it is meant.
+/// Normalises every line.
 fn plain(body: &[u8]) -> Vec<u8> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let lines = body.split(|byte| matches!(byte, b'\n' | b'\r'));
@@ -141,7 +141,7 @@ mod tests {
         );
     }
 
-    /// The first place where a piece of a pattern fits need not be the one where the rest fits.
+    /// The first place at which a piece of a pattern fits need not be the one at which the rest fits.
     #[test]
     fn a_wildcard_is_tried_at_every_place() {
         for (pattern, path) in [

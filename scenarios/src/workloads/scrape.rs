@@ -1,7 +1,8 @@
-//! `scrape`: several HTML pages at once; the title of each, or that it has none.
+//! `scrape`: several HTML pages concurrently; the title of each, or that it has none.
 //!
-//! `html_page.rs` reads the title within the part that fetched the page: parsing is a share of the work, and runs at
-//! once if fetching does. The expected titles come from the site's report, or from requests before the clock starts.
+//! `html_page.rs` reads the title within the part that fetched the page: parsing is a share of the work, and runs
+//! concurrently if fetching does. The expected titles come from the site's report, or from requests before the clock
+//! starts.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ params! {
     pages: Vec<String> = ["/", "/pages/7", "/pages/5"].map(str::to_owned).to_vec(),
 }
 
-/// Most pages at once: each takes a connection of every session.
+/// Maximum number of concurrent pages: each takes a connection of every session.
 const MOST_PAGES: usize = 100;
 
 /// One visitor for each page.
@@ -126,7 +127,7 @@ async fn read_title<R: Runtime>(visitor: &mut Visitor<R>, path: &str) -> Result<
     Ok(HtmlPage::read(visitor.body()).title_or_none().to_owned())
 }
 
-/// Every title is the expected one, in the order asked.
+/// Checks that every title is the expected one, in the requested order.
 fn check(expected: &[(String, String)], seen: &[String]) -> Result<(), Failure> {
     exactly(expected.len(), seen.len(), "titles")?;
     for ((page, expected), seen) in expected.iter().zip(seen) {

@@ -1,8 +1,8 @@
 //! `scripted`: operations that take known times, or a known amount of work.
 //!
-//! Ground truth for the tool itself: the report must show it. Each operation draws its time from the script by its
-//! number and is busy for as long, on the clock; then it does its work, which is counted in steps and not in time, so
-//! that ten percent more of it is ten percent more.
+//! Ground truth for the tool itself, which the report must reproduce. Each operation draws its time from the script by
+//! its number and is busy for that long, on the clock; then it does its work, which is counted in steps and not in
+//! time, so that ten percent more steps are ten percent more work.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -1,8 +1,9 @@
-//! `serve-gateway`: the worker is a server that requests three others at once for every `GET /fetch-multiple`.
+//! `serve-gateway`: the worker is a server that makes three concurrent requests to others for every `GET
+//! /fetch-multiple`.
 //!
 //! One of the three may fail, and does for `?failing`: the response contains the number that succeeded. Each slot keeps
-//! connections of its own to the upstreams. `serving.rs` has the connections, the client that loads it and the meaning
-//! of an operation's time; `fan_out.rs` has the requests.
+//! its own connections to the upstreams. `serving.rs` has the connections, the client that loads it and the meaning of
+//! an operation's time; `fan_out.rs` has the requests.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub struct Shared<R: Runtime> {
     acceptor: Arc<Acceptor<R>>,
 }
 
-/// Asks the upstreams.
+/// Requests the upstreams.
 pub struct Gateway<R: Runtime> {
     references: Vec<Reference>,
     sound: FanOut<R>,
@@ -81,7 +82,7 @@ impl<R: Runtime> Handler<R> for Gateway<R> {
     }
 }
 
-/// That an upstream fails is what a gateway lives with; that it answers something else, or a part panics, is not.
+/// A gateway has to tolerate a failing upstream, but not a wrong answer or a panic of a part.
 fn tolerate(outcome: Result<(), Failure>) -> Result<(), Failure> {
     match outcome {
         Err(failure) if [Failure::WRONG_CONTENT, Failure::PANIC].contains(&failure.kind) => {

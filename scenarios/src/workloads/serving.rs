@@ -1,12 +1,12 @@
 //! The worker as a server, for `serve-http` and `serve-gateway`.
 //!
-//! A session is a slot for one connection, and takes the next one when that is closed: a task, a thread or an entry of
-//! a queue serves a connection, as the runtime defines sessions, and `sync` serves one at a time. An operation awaits
-//! the next request, answers it, and ends when the response is written. The fixed client sends a request as soon as it
-//! has a response, so the operation's time is the whole turn of a connection: request, response, the client between
-//! them, and the time until the runtime notices. The client reports its own view as `client_latency`.
+//! A session is a slot for one connection, and takes the next one when that is closed: a connection is served by a
+//! task, a thread or a queue entry, as the runtime defines sessions, and `sync` serves one at a time. An operation
+//! awaits the next request, answers it, and ends when the response is written. The fixed client sends a request as soon
+//! as it has a response, so the operation's time is the whole turn of a connection: request, response, the client
+//! between them, and the time until the runtime notices. The client reports its own view as `client_latency`.
 //!
-//! With an address to listen on, the fixed client stays away, and any client is served; a request that is invalid,
+//! With an address to listen on, the fixed client is not used, and any client is served; a request that is invalid,
 //! incomplete or missing is a failed operation. `serving/slot.rs` serves a connection.
 
 use std::net::SocketAddr;
@@ -105,7 +105,7 @@ impl Serving {
         env: &RoundEnv<R>,
         acceptor: &Acceptor<R>,
     ) -> Result<Vec<String>, Failure> {
-        // A client that still waits to be accepted, after a broken connection, must not wait for ever.
+        // A client that still waits to be accepted, after a broken connection, must not wait forever.
         drop(acceptor.listener().take());
         let mut broken = std::mem::take(&mut *acceptor.broken());
         if let Some(client) = &acceptor.client {

@@ -1,8 +1,8 @@
 //! A visitor of the mock site, and the site's report, for `scrape`, `download` and `crawl`.
 //!
-//! The report, fetched before the clock starts, gives the expected results; fetched again after it stopped, it gives
-//! the requests that the site saw. Another site has no report: then a workload visits it before the clock starts, alone
-//! and in sequence, and expects the same results ever after.
+//! The report, fetched before the clock starts, gives the expected results; fetched again after it has stopped, it
+//! gives the requests that the site received. Other sites have no report: a workload then visits the site before the
+//! clock starts, alone and in sequence, and expects the same results from then on.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ mod visitors;
 
 pub(super) use visitors::Visitors;
 
-/// The contents of a site, and the requests it has seen.
+/// The contents of a site, and the requests it has received.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct SiteReport {
     pub(super) pages: Vec<SitePage>,
@@ -28,7 +28,7 @@ pub(super) struct SiteReport {
     pub(super) redirects: Vec<String>,
     #[serde(default)]
     pub(super) documents: Vec<SiteDocument>,
-    /// Requests by path; `None` of a site that does not count, as the two below are 0 there.
+    /// Requests by path; `None` if the site does not count, in which case the two below are 0.
     pub(super) requests: Option<BTreeMap<String, u64>>,
     #[serde(default)]
     pub(super) disallowed_requests: u64,
@@ -55,7 +55,7 @@ pub struct SiteDocument {
 }
 
 impl SiteReport {
-    /// Fetches the report; `None` of a site without one.
+    /// Fetches the report; `None` if the site has none.
     pub(super) async fn fetch<R: Runtime>(env: &RoundEnv<R>) -> Result<Option<Self>, Failure> {
         let mut visitor = Visitor::new(env, "report")?;
         let status = visitor.get("/site-report").await?;
@@ -81,7 +81,7 @@ impl SiteReport {
             requests.retain(|_, count| *count > 0);
         }
         self.disallowed_requests -= self.disallowed_requests.min(earlier.disallowed_requests);
-        // The peak since it started: unless it has grown, it may stem from another client.
+        // The peak since the site started: unless it has grown, it may be due to another client.
         if self.peak_in_flight == earlier.peak_in_flight {
             self.peak_in_flight = 0;
         }
@@ -112,7 +112,7 @@ pub(super) fn not_there(failure: Failure, param: &str) -> Failure {
     Failure::new(kind, format!("{detail}; {advice}"))
 }
 
-/// A client of the site with a connection of its own.
+/// A client of the site with its own connection.
 pub(super) struct Visitor<R: Runtime> {
     connection: Connection<R>,
     endpoint: Endpoint,
@@ -121,7 +121,7 @@ pub(super) struct Visitor<R: Runtime> {
 }
 
 impl<R: Runtime> Visitor<R> {
-    /// A visitor of this name; the connection is opened at the first request.
+    /// A visitor called `name`; the connection is opened at the first request.
     pub(super) fn new(env: &RoundEnv<R>, name: &str) -> Result<Self, Failure> {
         let endpoint = Endpoint::of(env)?;
         Ok(Self {
@@ -151,8 +151,8 @@ impl<R: Runtime> Visitor<R> {
 
     /// Requests a path with its query; returns the status. The accessors give the response until the next one.
     ///
-    /// A site may close a kept connection at any time, which only the next request shows: such a
-    /// request is made once more (RFC 9110, section 9.2.2).
+    /// A site may close a kept connection at any time, which only the next request detects: such a request is repeated
+    /// once (RFC 9110, section 9.2.2).
     pub(super) async fn get(&mut self, path: &str) -> Result<u16, Failure> {
         let may_be_closed = self.connection.is_usable();
         match self.get_over_this(path).await {
@@ -172,7 +172,7 @@ impl<R: Runtime> Visitor<R> {
             .await
     }
 
-    /// As [`Visitor::get`], and anything but 200 is a failure.
+    /// Like [`Visitor::get`], but anything but 200 is a failure.
     pub(super) async fn get_ok(&mut self, path: &str) -> Result<(), Failure> {
         match self.get(path).await? {
             200 => Ok(()),
@@ -185,7 +185,7 @@ impl<R: Runtime> Visitor<R> {
         self.connection.body()
     }
 
-    /// The body of the last answer, to be handed on and overwritten by the next one.
+    /// The body of the last answer, mutable so that it can be passed on; the next answer overwrites it.
     pub(super) fn body_mut(&mut self) -> &mut Vec<u8> {
         self.connection.body_mut()
     }

@@ -1,6 +1,6 @@
-//! `tasks`: waits, as tasks at once or in sequence.
+//! `tasks`: several waits, as concurrent tasks or in sequence.
 //!
-//! At once they take as long as the longest wait, in sequence as long as all of them together.
+//! Concurrently they take as long as the longest wait, in sequence as long as all of them together.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,7 +77,7 @@ impl Tasks {
     }
 }
 
-/// Waits, and tells how long it took.
+/// Waits, and returns how long it took.
 async fn wait_counted<R: Runtime>(
     runtime: R,
     time: Duration,

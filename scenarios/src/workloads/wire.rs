@@ -113,7 +113,7 @@ impl<R: Runtime> Wire<R> {
         }
     }
 
-    /// Closes the wire and opens it anew.
+    /// Closes the wire and reopens it.
     pub(super) async fn open(&mut self, dialer: &Dialer<R>) -> Result<(), Failure> {
         self.close();
         self.attach(dialer.dial().await?);

@@ -16,7 +16,7 @@ use crate::protocol::websocket::{Client, Utf8Bytes, WebSocketError};
 /// Name of the target that WebSocket workloads talk to.
 pub(super) const TARGET: &str = "ws";
 
-/// Time after which a message counts as lost; without a limit, a lost one would hold up the round for ever.
+/// Time after which a message counts as lost; without a limit, a lost one would block the round forever.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Room for several short messages to arrive in one read.

@@ -1,14 +1,14 @@
-//! Reading one answer of the server that is loaded: bytes in, status and place of the body out; no socket.
+//! Reads one answer of the server under load: bytes in, status and position of the body out; no socket.
 //!
-//! Only what an answer to a GET over a connection that stays open may be: with a Content-Length. Anything else is told as
-//! wrong, since nobody could say where the next answer begins. Read next: `load.rs`.
+//! Only accepts answers to a GET over a connection that stays open: those with a Content-Length. Anything else is
+//! reported as wrong, since the start of the next answer would be unknown. Read next: `load.rs`.
 
 use std::ops::Range;
 
-/// Most fields of one answer.
+/// Maximum number of header fields of an answer.
 const MOST_FIELDS: usize = 64;
 
-/// One whole answer.
+/// One complete answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -18,7 +18,7 @@ pub(super) struct Answer {
     pub(super) keep_alive: bool,
 }
 
-/// The answer that `bytes` begin with; `None` while it is not all there.
+/// The answer at the start of `bytes`; `None` if it is incomplete.
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<Answer>, String> {
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut head = httparse::Response::new(&mut fields);

@@ -1,9 +1,10 @@
-//! A load under way: its connections, what each asks for, and what was seen.
+//! A running load: its connections, their requests, and the observations.
 //!
-//! Every connection has one request under way at any time, and sends the next one as soon as an answer was read and checked.
-//! One that the server closed is opened again, until the end. How long an answer took is kept of the measurement alone; of
-//! a request that waited already when that began, it counts from then. An answer that comes after the end is kept only where
-//! its connection had none before: that wait is as long as the measurement itself, and leaving it out would hide it.
+//! Every connection has one request in flight at any time, and sends the next one as soon as an answer has been read
+//! and checked. A connection that the server closed is reopened, until the end. Latencies are only kept for the
+//! measurement; for a request that was already waiting when it started, the latency counts from that moment. An answer
+//! that arrives after the end is only kept if its connection had none before: that wait is as long as the measurement
+//! itself, and leaving it out would hide it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,19 +26,19 @@ use super::Expectation;
 use super::answer::{self, Answer};
 use crate::{CountedStream, Counts};
 
-/// Before a connection that broke is opened again.
+/// Pause before a broken connection is reopened.
 const AFTER_A_BREAK: Duration = Duration::from_millis(10);
 
-/// Room for a common answer to arrive whole in one read.
+/// Buffer size, so that a common answer arrives in a single read.
 const BUFFER_BYTES: usize = 4096;
 
-/// The longest answer that is read, in bytes.
+/// Maximum length of an answer, in bytes.
 const LONGEST_ANSWER_BYTES: usize = 1 << 20;
 
-/// The longest wait that is distinguished, in ns: 60 s, as far as everything else here measures.
+/// Maximum recorded latency, in ns: 60 s, like all other histograms.
 const LONGEST_NS: u64 = 60_000_000_000;
 
-/// A load under way. Dropping it closes its connections.
+/// A running load. Dropping it closes its connections.
 pub(super) struct Load {
     shared: Arc<Shared>,
     connections: JoinSet<()>,
@@ -58,7 +59,7 @@ struct Observations {
     phase: Phase,
     /// Latencies in ns.
     latency: Histogram<u64>,
-    /// Per connection, true if it had an answer during the measurement.
+    /// For each connection, true if it received an answer during the measurement.
     served: Vec<bool>,
     wrong: Tally,
     broken: Tally,
@@ -90,18 +91,18 @@ impl Tally {
 /// The report at the end of a load.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// Answers that were not as they must be, of the whole load.
+    /// Answers that differed from their expectation, over the whole load.
     wrong: Tally,
-    /// Connections that broke while an answer was due, of the whole load.
+    /// Connections that broke while waiting for an answer, over the whole load.
     broken: Tally,
     /// Latencies during the measurement in ns: HdrHistogram V2 in base64.
     latency: String,
-    /// Connections that had no answer in the measurement.
+    /// Connections that received no answer during the measurement.
     left_waiting: usize,
 }
 
 impl Load {
-    /// Opens all connections, and has each ask from then on.
+    /// Opens all connections, each of which then starts sending requests.
     pub(super) async fn open(
         address: SocketAddr,
         connections: NonZeroU32,
@@ -133,7 +134,7 @@ impl Load {
         })
     }
 
-    /// Begins the measurement.
+    /// Starts the measurement.
     pub(super) fn measure(&self) {
         let mut seen = self.shared.seen();
         let since = Instant::now();
@@ -142,7 +143,7 @@ impl Load {
         seen.served.fill(false);
     }
 
-    /// Has every connection close after the answer it waits for.
+    /// Makes every connection close after the answer that it is waiting for.
     pub(super) fn end(&self) {
         let mut seen = self.shared.seen();
         let measured_since = match seen.phase {
@@ -194,7 +195,7 @@ impl Shared {
         }
     }
 
-    /// Asks over one connection until the end, or until the server closes it between two answers.
+    /// Sends requests over one connection until the end, or until the server closes it between two answers.
     async fn converse(
         &self,
         mut stream: CountedStream,
@@ -276,7 +277,7 @@ impl Observations {
         matches!(self.phase, Phase::End { .. })
     }
 
-    /// Connection `index` was answered.
+    /// Records an answer on connection `index`.
     fn answered(&mut self, index: usize, sent: Instant, answered: Instant) {
         let since = match self.phase {
             Phase::Measurement { since } => {

@@ -1,8 +1,8 @@
 //! The answers of the server `http`: a request in, a response (now or later) or a fault out.
 //!
-//! Answers that need no waiting are built in the call itself, without a future on the heap, in the header map that the
-//! request came in, and from static bodies: that keeps a small response near the cost of its system calls. What
-//! operations meet is decided in `behaviour.rs`, routing is in `routes.rs`. Read `payload.rs` next.
+//! Answers without a delay are built directly, without a heap-allocated future, in the request's own header map and
+//! from static bodies, which keeps a small response close to the cost of its system calls. `behaviour.rs` decides the
+//! fate of operations, `routes.rs` does the routing. Read `payload.rs` next.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -38,7 +38,7 @@ pub(super) struct HttpService(pub(super) Arc<Shared>);
 
 type Outcome = Result<Response<Payload>, Fault>;
 
-/// An answer that is there already, or one that takes time.
+/// An answer that is ready, or one that takes time.
 pub(super) enum Answer {
     Now(Option<Outcome>),
     Later(Pin<Box<dyn Future<Output = Outcome> + Send>>),
@@ -134,7 +134,7 @@ impl HttpService {
         }
     }
 
-    /// The answer of an endpoint on which the status mix and the faults hold.
+    /// The answer of an endpoint to which the status mix and the faults apply.
     fn scripted(&self, fate: Fate, response: Response<Payload>) -> Answer {
         let answered = match (fate.fault, fate.status) {
             (Some(Fault::Truncate), _) => {
@@ -175,7 +175,7 @@ impl HttpService {
             let response = match collect(body).await {
                 Ok(whole) => respond(headers, StatusCode::OK, content_type, Payload::Whole(whole)),
                 Err(BodyError::TooLarge) => refuse(too_large(), headers),
-                // The client went away in the middle of its body; nobody is left to answer.
+                // The client left in the middle of its body; there is nobody to answer.
                 Err(BodyError::Disconnected) => return Err(Fault::Close),
             };
             if let Some(delay) = fate.delay {
@@ -186,7 +186,7 @@ impl HttpService {
     }
 }
 
-/// A request whose answer takes time. Dropped before it is done, it counts as abandoned: its client has gone.
+/// A request whose answer takes time. If dropped before it is done, it counts as abandoned: its client has left.
 struct Processing<'a> {
     counts: &'a Counts,
     done: bool,
@@ -259,7 +259,7 @@ fn ok(headers: HeaderMap, text: &'static str) -> Response<Payload> {
     respond(headers, StatusCode::OK, TEXT, Payload::fixed(text))
 }
 
-/// A response that is its status: the body names it, where a body may be.
+/// A response with just a status; its body is the status text, if it may have a body.
 fn with_status(headers: HeaderMap, status: StatusCode) -> Response<Payload> {
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         let mut response = respond(headers, status, TEXT, Payload::empty());
@@ -294,13 +294,13 @@ fn too_large() -> Refusal {
     }
 }
 
-/// Reasons why a body could not be read.
+/// Reasons a body could not be read.
 enum BodyError {
     TooLarge,
     Disconnected,
 }
 
-/// The whole body; one that came in one piece is not copied.
+/// Reads a whole body; a body that arrived in one piece is not copied.
 async fn collect(mut body: Incoming) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > LARGEST_BODY_BYTES as u64 {
         return Err(BodyError::TooLarge);
@@ -322,7 +322,7 @@ async fn collect(mut body: Incoming) -> Result<Bytes, BodyError> {
     Ok(whole.freeze())
 }
 
-/// The next bytes of a body; trailers are passed over.
+/// The next bytes of a body; trailers are skipped.
 async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
     while let Some(frame) = body.frame().await {
         if let Ok(bytes) = frame.map_err(|_| BodyError::Disconnected)?.into_data() {
@@ -332,7 +332,7 @@ async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
     Ok(None)
 }
 
-/// A page for those who come with a browser.
+/// A page for visitors with a browser.
 fn index_page() -> Bytes {
     let rows: String = ENDPOINTS
         .iter()

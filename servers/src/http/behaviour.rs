@@ -1,7 +1,7 @@
-//! The behaviour of the server `http`: what a scenario may ask of it, and the script that comes out of it.
+//! The behaviour of the server `http`: the options of a scenario, and the script made from them.
 //!
-//! The texts of a scenario ([`HttpBehaviour`]) are checked once into a [`Script`], which answers per operation number
-//! what that operation meets: a delay, a status, a fault. Nothing here touches a socket. How delays are spread is in
+//! The texts of a scenario ([`HttpBehaviour`]) are checked once and become a [`Script`], which returns the fate of each
+//! operation by its number: a delay, a status, a fault. Nothing here touches a socket. Distributions of delays are in
 //! `delay.rs`; read `draws.rs` next.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -72,16 +72,16 @@ pub(super) struct Fate {
     pub(super) fault: Option<Fault>,
 }
 
-/// A behaviour, checked and ready to be asked per operation.
+/// A checked behaviour, ready to be queried for each operation.
 #[derive(Debug)]
 pub(super) struct Script {
     draws: Draws,
     delay: Option<Delay>,
     status: Vec<(StatusCode, f64)>,
     faults: Vec<(Fault, f64)>,
-    /// Nothing is scripted, so no request pays for a draw.
+    /// True if nothing is scripted, so that no request pays for a draw.
     plain: bool,
-    /// Operations that came without a number of their own.
+    /// Number of operations that arrived without a number.
     arrivals: AtomicU64,
 }
 
@@ -153,7 +153,7 @@ fn check_status(entries: &[StatusShare]) -> Result<Vec<(StatusCode, f64)>, Behav
     entries.iter().enumerate().map(check).collect()
 }
 
-/// The status of that code, if it can end an exchange: 1xx only announce one.
+/// The status with that code, if it can end an exchange: 1xx statuses only announce one.
 pub(super) fn final_status(code: u16) -> Option<StatusCode> {
     if (200..=599).contains(&code) {
         StatusCode::from_u16(code).ok()
@@ -174,7 +174,7 @@ fn check_shares(list: &str, shares: impl Iterator<Item = f64>) -> Result<(), Beh
         }
         sum += share;
     }
-    // Shares such as ten times 0.1 add up to a little more than 1 in binary.
+    // Shares such as ten times 0.1 add up to slightly more than 1 in binary.
     if sum > 1.0 + 1e-9 {
         return Err(BehaviourError::at(
             [list],

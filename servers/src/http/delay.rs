@@ -1,7 +1,7 @@
 //! Delays of responses: fixed, or drawn from a distribution per operation.
 //!
-//! The text in a scenario ([`DelayText`]) is checked once and becomes a [`Delay`]. A parameter of another distribution is
-//! refused, because it would have no effect. Waiting happens in `answers.rs`.
+//! The text in a scenario ([`DelayText`]) is checked once and becomes a [`Delay`]. A parameter of another distribution
+//! is rejected, because it would have no effect. Waiting happens in `answers.rs`.
 
 use std::{fmt, time};
 
@@ -43,7 +43,7 @@ enum Distribution {
     Lognormal,
 }
 
-/// By hand, because an untagged enum would answer every mistake with "did not match any variant" and no path.
+/// Written by hand, because an untagged enum would answer every mistake with "did not match any variant" and no path.
 impl<'de> Deserialize<'de> for DelayText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct FixedOrTable;
@@ -83,7 +83,7 @@ pub(super) enum Delay {
     },
 }
 
-/// No drawn delay is longer; a lognormal's tail has no end.
+/// Upper bound on drawn delays; a lognormal's tail is unbounded.
 const LONGEST_DELAY_S: f64 = 24.0 * 3600.0;
 
 impl Delay {
@@ -104,7 +104,6 @@ impl Delay {
 }
 
 impl DelayText {
-    /// Checks it.
     pub(super) fn check(self) -> Result<Delay, BehaviourError> {
         let table = match self {
             DelayText::Fixed(delay) => return Ok(Delay::Fixed(delay.get())),
@@ -132,7 +131,7 @@ impl Distribution {
 }
 
 impl DelayTable {
-    /// Refuses parameters of other distributions, which would have no effect.
+    /// Rejects parameters of other distributions, which would have no effect.
     fn refuse_strangers(&self) -> Result<(), BehaviourError> {
         let given = [
             ("low", self.low.is_some()),

@@ -1,9 +1,9 @@
 //! Random draws that depend on a seed and an operation's number alone, never on the order of arrival.
 //!
-//! A stateful generator would hand its numbers out in the order in which requests happen to arrive, and two clients of
-//! different concurrency would then meet different servers. Here every draw is a pure function: SplitMix64 (Steele, Lea
-//! and Flood, "Fast Splittable Pseudorandom Number Generators", 2014) of seed, stream and operation number.
-//! No policy lives here; read `behaviour.rs` next for what is drawn.
+//! A stateful generator would give out its numbers in the order in which requests happen to arrive, and two clients
+//! with different concurrency would then see different servers. Here every draw is a pure function: SplitMix64 (Steele,
+//! Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014) of seed, stream and operation number. No
+//! policy lives here; read `behaviour.rs` next for the draws that are made.
 
 /// The increment of SplitMix64: 2^64 divided by the golden ratio, made odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn draws_have_the_moments_of_their_distributions() {
-        // Goal: a wrong formula shows; method: means over 100,000 fixed draws, within several standard errors.
+        // Goal: detect a wrong formula; method: means over 100,000 fixed draws, within several standard errors.
         let draws = Draws::new(7);
         let mean = |draw: &dyn Fn(u64) -> f64| (0..100_000).map(draw).sum::<f64>() / 100_000.0;
         let check = |name: &str, measured: f64, expected: f64| {

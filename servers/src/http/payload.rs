@@ -1,7 +1,7 @@
 //! The bodies that the server `http` sends, as one concrete type: whole, streamed from a shared block, or cut short.
 //!
 //! A boxed body would cost every small response an allocation and two virtual calls; here the common body is a slice of
-//! static memory. Nothing here knows why a body is sent. Read `answers.rs` next.
+//! static memory. Read `answers.rs` next for the uses of each body.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -29,11 +29,11 @@ static BLOCK: [u8; BLOCK_BYTES] = {
 pub(super) enum Payload {
     /// In one piece.
     Whole(Bytes),
-    /// So many bytes of the alphabet, block by block, of a length known beforehand.
+    /// This many bytes of the alphabet, block by block, with a length known in advance.
     Blocks { left_bytes: usize },
-    /// The same without telling the length, which makes it chunked.
+    /// The same without announcing the length, which makes it chunked.
     Chunks { left_bytes: usize },
-    /// Some bytes of a longer body, and then the connection's end.
+    /// Some bytes of a longer body, followed by the end of the connection.
     Cut {
         sent: Bytes,
         promised_bytes: u64,
@@ -83,7 +83,7 @@ impl Payload {
             Payload::Cut { .. } => return self,
         };
         let sent = whole.slice(..whole.len() / 2);
-        // An empty body cannot be cut, so one byte is promised that never comes.
+        // An empty body cannot be cut, so one byte is announced that never comes.
         Payload::Cut {
             sent,
             promised_bytes: promised_bytes.max(1) as u64,
@@ -92,7 +92,7 @@ impl Payload {
     }
 }
 
-/// The first bytes of the block: as many as asked, or all of it.
+/// The first `length_bytes` bytes of the block, or all of it.
 fn block(length_bytes: usize) -> Bytes {
     Bytes::from_static(&BLOCK[..length_bytes.min(BLOCK_BYTES)])
 }

@@ -1,6 +1,6 @@
 //! Routing: method, path and query become a [`Route`], or a refusal that says what would work.
 //!
-//! Pure text in, value out; nothing is answered here. The list of endpoints is also the page that a browser gets and
+//! Pure: text in, value out; nothing is answered here. The list of endpoints is also the page shown to a browser and
 //! the hint in a 404. Read `answers.rs` next.
 
 use hyper::{Method, StatusCode};
@@ -12,7 +12,7 @@ use crate::faults::Fault;
 /// The largest body sent or echoed.
 pub(super) const LARGEST_BODY_BYTES: usize = 64 << 20;
 
-/// The endpoints, each with an example that a browser can follow and what it answers.
+/// The endpoints, each with an example that a browser can follow and a description of its answer.
 pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: "/health",
@@ -64,7 +64,7 @@ pub(super) struct Endpoint {
     pub(super) answer: &'static str,
 }
 
-/// Something that can be answered.
+/// A request that can be answered.
 #[derive(Debug, PartialEq)]
 pub(super) enum Route<'a> {
     Bytes { length_bytes: usize, chunked: bool },
@@ -79,7 +79,7 @@ pub(super) enum Route<'a> {
     Favicon,
 }
 
-/// Something that cannot, and why.
+/// A request that cannot be answered, and the reason.
 #[derive(Debug, PartialEq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -88,7 +88,7 @@ pub(super) struct Refusal {
     pub(super) reason: String,
 }
 
-/// The query of a request, as far as it means anything here; other keys are the client's own.
+/// The recognised parts of a request's query; other keys are up to the client.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Query {
     /// The number of the operation.

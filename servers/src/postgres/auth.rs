@@ -1,7 +1,7 @@
-//! Logins: no password, one in the clear, MD5 (salted), or SCRAM-SHA-256 (RFC 5802, RFC 7677).
+//! Logins: no password, cleartext, MD5 (salted), or SCRAM-SHA-256 (RFC 5802, RFC 7677).
 //!
-//! The verifier is that of PostgreSQL's own `pg_authid`, computed once at the start: 4,096 rounds of hashing per
-//! connection are left to the client. A wrong user name fails like a wrong password, at the same point.
+//! The verifier has the format of PostgreSQL's own `pg_authid` and is computed once at startup: only the client hashes
+//! 4,096 times per connection. A wrong user name fails like a wrong password, at the same point.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -35,19 +35,19 @@ pub(crate) enum Auth {
     Scram,
 }
 
-/// Decides who may connect. It has no `Debug`, since a password must reach no log.
+/// Decides who may connect. It has no `Debug`, since a password must never reach a log.
 pub(crate) struct Authenticator {
     auth: Auth,
-    /// The only user; any user without it.
+    /// The only accepted user; `None` accepts any.
     user: Option<String>,
     password: String,
     /// Iterations, salt, StoredKey and ServerKey of SCRAM.
     verifier: Vec<String>,
 }
 
-/// A number that nobody can foresee, for salts and nonces.
+/// An unpredictable number, for salts and nonces.
 pub(crate) fn random() -> u64 {
-    // Each state is keyed by the operating system's random numbers.
+    // Each state is keyed with random numbers from the operating system.
     RandomState::new().build_hasher().finish()
 }
 
@@ -68,7 +68,7 @@ impl Authenticator {
         }
     }
 
-    /// Returns once the client has proved to be `user`.
+    /// Returns once the client has authenticated as `user`.
     pub(crate) async fn log_in(&self, wire: &mut Wire, user: &str) -> Result<(), WireError> {
         let mut server_proof = None;
         let is_right = match self.auth {
@@ -114,7 +114,7 @@ impl Authenticator {
         }
         let length = usize::try_from(body.i32()?).unwrap_or(0);
         let first = std::str::from_utf8(body.bytes(length)?).map_err(|_| invalid())?;
-        // The header is `n,,` or `y,,`; `p=` would bind to a TLS channel, which there is none of.
+        // The header is `n,,` or `y,,`; `p=` would bind to a TLS channel, and there is no TLS here.
         let mut parts = first.splitn(3, ',');
         let (Some("n" | "y"), Some(_), Some(bare)) = (parts.next(), parts.next(), parts.next())
         else {

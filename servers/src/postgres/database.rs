@@ -1,8 +1,8 @@
 //! The database: one SQLite in memory, one connection, one user at a time.
 //!
-//! Whoever holds the engine's lock is alone with it: for one statement, or from the first change of a transaction to its
-//! end. That makes transactions serializable, at the price that others wait. Waiting is in turn, and bounded. A statement
-//! takes microseconds, so it runs on the thread of its connection.
+//! The holder of the engine's lock has exclusive access: for one statement, or from the first change of a transaction
+//! to its end. That makes transactions serializable, at the price of waiting. Waiting is in turn, and bounded. A
+//! statement takes microseconds, so it runs on the thread of its connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -23,13 +23,13 @@ use super::token::Statement;
 use super::types::{Type, write_value};
 use super::wire::is_binary;
 
-/// Longest wait for the transaction of another session.
+/// Maximum wait for another session's transaction.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Longest run of a statement, which blocks every session of its thread.
+/// Maximum run time of a statement, which blocks every session of its thread.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(60);
 
-/// Instructions of SQLite between two looks at the clock.
+/// SQLite instructions between checks of the clock.
 const STEPS_PER_LOOK: i32 = 20_000;
 
 /// Statements that SQLite keeps prepared, and the longest text of one.
@@ -38,10 +38,10 @@ const KEPT_BYTES: usize = 4096;
 
 const MAX_VALUE_BYTES: i32 = 64 << 20;
 
-/// Longest result of one statement.
+/// Maximum size of the result of a statement.
 const MAX_RESULT_BYTES: usize = 256 << 20;
 
-/// The database as all sessions share it.
+/// The database, shared by all sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     engine: Arc<Mutex<Engine>>,
@@ -55,7 +55,7 @@ pub(crate) struct Engine {
     /// Time limit of the running statement, in microseconds after `start`.
     deadline: Arc<AtomicU64>,
     start: Instant,
-    /// Counts changes of definitions and settings, after which plans no longer hold.
+    /// Counts changes of definitions and settings, which invalidate plans.
     generation: Arc<AtomicU64>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Engine {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) verb: Verb,
-    /// True if a transaction that runs it must be alone from then on.
+    /// True if a transaction that runs it needs exclusive access from then on.
     pub(crate) takes_lease: bool,
     /// In SQLite's SQL.
     sql: String,
@@ -97,7 +97,7 @@ pub(crate) enum Status {
 
 /// The transaction of a session. Under READ COMMITTED, the default, a read takes the engine for one statement, and the
 /// first change (or FOR UPDATE, or SAVEPOINT) keeps it until the end. BEGIN alone keeps nothing, so an idle transaction
-/// holds up nobody. A transaction that is dropped is undone.
+/// blocks nobody. Dropping a transaction rolls it back.
 #[derive(Debug, Default)]
 pub(crate) struct Transaction {
     pub(crate) status: Status,
@@ -111,7 +111,7 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         if let Some(engine) = &self.lease {
             engine.definitions_changed();
-            // SQLite may have undone it after an error; an engine that cannot refuses the next BEGIN.
+            // SQLite may have rolled it back after an error; an engine that cannot roll back rejects the next BEGIN.
             let _ = engine.execute("ROLLBACK");
         }
     }
@@ -135,7 +135,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Ends the transaction; a failure to commit undoes it.
+    /// Ends the transaction; if the commit fails, it is rolled back.
     pub(crate) fn commit(&mut self) -> SqlResult<()> {
         if let Some(engine) = &self.lease {
             let committed = engine.execute("COMMIT");
@@ -147,7 +147,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Undoes the transaction and ends it.
+    /// Rolls the transaction back and ends it.
     pub(crate) fn rollback(&mut self) {
         *self = Transaction::default();
     }
@@ -168,7 +168,7 @@ impl Database {
         self.generation.fetch_add(1, Relaxed);
     }
 
-    /// The engine for one statement, if nobody has it.
+    /// The engine for one statement, if it is free.
     pub(crate) fn try_turn(&self) -> Option<MutexGuard<'_, Engine>> {
         self.engine.try_lock().ok()
     }
@@ -256,7 +256,7 @@ impl Engine {
         use_it(&mut *self.connection.prepare_cached(sql)?)
     }
 
-    /// Runs a plan, appends its rows up to `max_rows`, and returns how many it gave or changed.
+    /// Runs a plan, appends its rows up to `max_rows`, and returns how many it returned or changed.
     pub(crate) fn run(
         &self,
         plan: &Plan,
@@ -264,7 +264,7 @@ impl Engine {
         max_rows: usize,
         out: &mut Vec<u8>,
     ) -> SqlResult<usize> {
-        // A change that gives rows must be undone if one of them cannot be sent.
+        // A change that returns rows must be rolled back if one of them cannot be sent.
         let gives_rows = plan.verb != Verb::Select && !plan.columns.is_empty();
         let is_own = gives_rows && self.connection.is_autocommit();
         if is_own {
@@ -278,13 +278,13 @@ impl Engine {
         result
     }
 
-    /// Runs a statement of this server's own.
+    /// Runs one of this server's own statements.
     pub(crate) fn execute(&self, sql: &str) -> SqlResult<()> {
         self.connection.prepare_cached(sql)?.raw_execute()?;
         Ok(())
     }
 
-    /// Runs the statements of a definition, all or none.
+    /// Runs the statements of a definition, all or nothing.
     pub(crate) fn define(&self, sql: &[String]) -> SqlResult<()> {
         self.execute("SAVEPOINT definition")?;
         let mut statements = sql.iter();
@@ -325,7 +325,7 @@ fn step(
             break;
         }
         if count > max_rows {
-            // Nobody asked for this row, but the change goes on to its end.
+            // The client does not want this row, but the change still has to complete.
             continue;
         }
         let start = out.len();
@@ -347,7 +347,7 @@ fn step(
     Ok(count)
 }
 
-/// The columns of a result with their types, which SQLite tells if they are columns of tables.
+/// The columns of a result with their types, which SQLite provides if they are columns of tables.
 fn columns(prepared: &Prepared<'_>, results: &[Option<Option<Type>>]) -> Vec<(String, Type)> {
     let count = prepared.column_count();
     let star = results.iter().rposition(Option::is_none);
@@ -369,7 +369,7 @@ fn columns(prepared: &Prepared<'_>, results: &[Option<Option<Type>>]) -> Vec<(St
     (0..count).map(column).collect()
 }
 
-/// The name of a result: where SQLite shows the expression, PostgreSQL shows the function, or nothing.
+/// The name of a result column: SQLite shows the expression, but PostgreSQL shows the function, or nothing.
 fn label(name: &str) -> String {
     let (first, rest) = name.split_once('(').unwrap_or((name, ""));
     let is_word = |text: &str| {

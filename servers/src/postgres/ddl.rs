@@ -14,7 +14,7 @@ use super::rewrite::Writer;
 use super::token::Statement;
 use super::types::{Type, written_type};
 
-/// The tables of a schema. What was made last comes first: it may refer to what was made before.
+/// The tables of a schema, newest first: a table may refer to older ones.
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' \
                       AND substr(name, 1, length(?1)) = ?1 ORDER BY rowid DESC";
 
@@ -47,7 +47,7 @@ pub(crate) fn define(
 }
 
 impl Query<'_> {
-    /// The position after IF EXISTS or IF NOT EXISTS at `at`, and whether it is there.
+    /// The position after IF EXISTS or IF NOT EXISTS at `at`, and true if it is there.
     fn lenient(&self, at: usize) -> (usize, bool) {
         let exists = self.statement.skip(at, "if exists");
         let end = exists.or_else(|| self.statement.skip(at, "if not exists"));
@@ -158,7 +158,7 @@ impl Query<'_> {
                 Err(exists)
             };
         }
-        // Options of storage mean nothing here.
+        // Storage options have no meaning here.
         let close = statement.after(open);
         let end = statement
             .skip(close, "with")

@@ -6,7 +6,7 @@ use rusqlite::ffi;
 
 pub(crate) type SqlResult<T> = Result<T, SqlError>;
 
-/// The way to a PostgreSQL with every feature.
+/// Hint on how to get a PostgreSQL with every feature.
 const HINT: &str = "use --target db=local for a real PostgreSQL";
 
 /// Raised inside SQLite by the function that guards divisors.
@@ -65,7 +65,7 @@ impl SqlError {
         error
     }
 
-    /// Refuses what PostgreSQL has and this server does not.
+    /// Rejects a feature that PostgreSQL has and this server does not.
     pub(crate) fn unsupported(feature: impl std::fmt::Display) -> Self {
         let message = format!("{feature} is not supported by this mock server");
         SqlError::new("0A000", message).with_hint()

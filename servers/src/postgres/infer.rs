@@ -1,8 +1,8 @@
-//! Types that SQLite does not tell: of expressions, of parameters, and of string literals.
+//! Types that SQLite does not provide: of expressions, of parameters, and of string literals.
 //!
-//! SQLite tells the declared type of a result that is a column. The type of any other result follows from the operators,
-//! functions, columns and literals in it; what a parameter or a string stands for follows from its neighbours, as in
-//! PostgreSQL. Where nothing is known the answer is `None`, and the value travels as text.
+//! SQLite provides the declared type of a result that is a column. The type of any other result follows from the
+//! operators, functions, columns and literals in it; the type of a parameter or a string follows from its neighbours,
+//! as in PostgreSQL. If nothing is known the answer is `None`, and the value is sent as text.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::names::Query;
 use super::token::{Kind, Token};
 use super::types::{Type, written_type};
 
-/// Longest expression that is looked at: the time for a hostile statement stays in proportion to its length.
+/// Maximum length of an expression to examine, so that time stays proportional to length for a hostile statement.
 const MAX_TOKENS: usize = 500;
 
 /// Words that end a list of results.
@@ -120,7 +120,7 @@ impl Query<'_> {
         }
     }
 
-    /// The type that the string or parameter at `at` stands for.
+    /// The type of the string or parameter at `at`.
     pub(crate) fn wanted(&self, at: usize) -> Option<Type> {
         let statement = self.statement;
         let (before, after) = (statement.before(at), statement.at(at + 1));

@@ -10,14 +10,14 @@ use super::settings::Settings;
 use super::token::Statement;
 use super::types::Type;
 
-/// A session as its statements see it.
+/// A session from the point of view of its statements.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
     pub(crate) user: String,
     pub(crate) database: String,
     pub(crate) pid: i32,
     pub(crate) settings: Settings,
-    /// The schemas in which names are looked for.
+    /// The schemas to search for names.
     pub(crate) path: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ impl Scope {
     }
 }
 
-/// A statement with what its names mean.
+/// A statement with its names resolved.
 pub(crate) struct Query<'q> {
     pub(crate) statement: &'q Statement<'q>,
     pub(crate) connection: &'q Connection,
@@ -106,7 +106,7 @@ impl<'q> Query<'q> {
         Type::of_column((metadata.0, metadata.1))
     }
 
-    /// The table that the name at `at` means, by its name in SQLite, and the position after it.
+    /// The SQLite name of the table named at `at`, and the position after it.
     pub(crate) fn table(&self, at: usize) -> SqlResult<(String, usize)> {
         let (schema, name, end) = self.statement.qualified(at)?;
         let path = self.scope.path.iter().filter(|_| schema.is_none());
@@ -125,7 +125,7 @@ impl<'q> Query<'q> {
         Err(SqlError::missing("42P01", "relation", &name))
     }
 
-    /// Finds the tables that the statement names; `new_table` is one that it is about to make.
+    /// Finds the tables that the statement names; `new_table` is one that it is about to create.
     pub(crate) fn find_tables(&mut self, new_table: Option<(&str, &str)>) -> SqlResult<()> {
         let statement = self.statement;
         // For each open bracket: true if a comma in it is followed by a table.

@@ -1,6 +1,6 @@
 //! The tables and rows that a new server starts with: those that scenarios and `pgbench` read, and a behaviour's own.
 //!
-//! Rows are a function of their key, so that a client can check what it gets.
+//! Rows are a function of their key, so that a client can check them.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ const PGBENCH: &str = "
     INSERT INTO pgbench_accounts SELECT aid, (aid - 1) / 100000 + 1, 0, printf('%84s', '')
         FROM generate_series(1, SCALE * 100000) AS aid";
 
-/// Makes what a new database starts with.
+/// Creates the initial contents of a new database.
 pub(crate) fn fill(
     engine: &Engine,
     preloads: &[Preload],
@@ -61,7 +61,7 @@ pub(crate) fn fill(
     engine.execute("COMMIT")
 }
 
-/// Checks a script as far as that is possible before it runs.
+/// Checks a script as far as possible before it runs.
 pub(crate) fn check_script(sql: &str) -> SqlResult<()> {
     let statements = statements(sql)?;
     let mut commands = statements

@@ -1,8 +1,8 @@
 //! From PostgreSQL's SQL to SQLite's, token by token.
 //!
-//! Rewritten are names of tables, casts, parameters, string literals that stand for other types, `generate_series`,
-//! divisors (SQLite divides by zero without an error), and what only a session knows. Everything else is SQLite's to
-//! understand; what PostgreSQL alone would understand is refused.
+//! Rewrites names of tables, casts, parameters, string literals of other types, `generate_series`, divisors (SQLite
+//! divides by zero without an error), and anything that only a session knows. SQLite has to understand everything else;
+//! what only PostgreSQL would understand is rejected.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use super::settings::setting;
 use super::token::{Kind, Statement};
 use super::types::{Type, parse, written_type};
 
-/// Most parameters of one statement; the bound is SQLite's.
+/// Maximum number of parameters of a statement, which is SQLite's limit.
 const MAX_PARAMETERS: usize = 32_766;
 
 /// A statement that reads or changes rows, in SQLite's SQL.
@@ -53,7 +53,7 @@ impl Verb {
         verb(0)
     }
 
-    /// True if a transaction that runs the statement must be alone from then on.
+    /// True if a transaction that runs the statement needs exclusive access from then on.
     pub(crate) fn takes_lease(self, statement: &Statement<'_>) -> bool {
         let locks = |at| statement.at(at).is("for") && is_lock(statement, at + 1);
         self != Verb::Select || (0..statement.len()).any(locks)
@@ -134,7 +134,7 @@ fn inserted_types(query: &Query<'_>) -> SqlResult<Vec<Option<Type>>> {
 /// Words that an opening bracket may follow without being the call of a function.
 const NO_FUNCTIONS: &str = "and or not in is values on where when then else select as like set";
 
-/// Words of PostgreSQL that SQLite would stumble over or misunderstand: alone, before a bracket, or before another word.
+/// PostgreSQL words that SQLite would reject or misinterpret: alone, before a bracket, or before another word.
 const REFUSED: &str = "lateral ilike similar fetch array";
 const REFUSED_CALLS: &str = "extract any all some row rollup cube";
 const REFUSED_PAIRS: [(&str, &str); 3] = [("distinct", "on"), ("at", "time"), ("on", "constraint")];
@@ -243,7 +243,7 @@ impl<'w> Writer<'w> {
             }
             text @ ("/" | "%") => {
                 self.sql.push_str(text);
-                // SQLite gives NULL for a division by zero.
+                // SQLite returns NULL for a division by zero.
                 let next = statement.at(at + 1);
                 if next.kind != Kind::Number || next.text.parse() == Ok(0.0) {
                     let end = operand_end(statement, at + 1);
@@ -296,7 +296,7 @@ impl<'w> Writer<'w> {
             return Ok(at + 1);
         }
         if token.is("for") && is_lock(statement, at + 1) {
-            // Whoever says so is alone with the database, so there is nothing to wait for.
+            // A session that requests this has exclusive access to the database, so there is nothing to wait for.
             return Ok(statement.len());
         }
         Ok(self.push(&token.text, at + 1))
@@ -342,7 +342,7 @@ impl<'w> Writer<'w> {
         if statement.at(at).is("pg_catalog") && statement.at(at + 3).is_operator("(") {
             return self.write_name(at + 2);
         }
-        // A schema in front of a table says nothing new.
+        // A schema in front of a table adds no information.
         let is_long = statement.at(at + 3).is_operator(".");
         let at = if is_long { at + 2 } else { at };
         let name = statement.at(at).name();
@@ -371,7 +371,7 @@ impl<'w> Writer<'w> {
             }
             ("version", true) => text("PostgreSQL 15.0 (a mock server over SQLite)"),
             ("pg_backend_pid", true) => Some(self.query.scope.pid.to_string()),
-            // A part of what asyncpg's pool asks for between two users of a connection.
+            // Part of the query that asyncpg's pool sends between two users of a connection.
             ("pg_advisory_unlock_all", true) => Some("NULL".to_owned()),
             ("now", true) | ("localtimestamp", false) => Some("CURRENT_TIMESTAMP".to_owned()),
             ("random", true) => Some("(0.5 + random() / 18446744073709551616.0)".to_owned()),

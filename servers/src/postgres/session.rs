@@ -1,7 +1,7 @@
 //! A session: both protocols, simple and extended, and the rules around statements.
 //!
-//! Here is what an error does to a transaction, what belongs to one, and what is counted. A statement that reads or
-//! changes rows is planned and run by `database.rs`; every other one is a command, see `session/commands.rs`.
+//! This file decides what an error does to a transaction, what belongs to one, and what is counted. A statement that
+//! reads or changes rows is planned and run by `database.rs`; all others are commands, see `session/commands.rs`.
 
 mod commands;
 
@@ -36,11 +36,11 @@ pub(crate) struct Session {
     /// By name; the unnamed one has the empty name.
     prepared: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
-    /// True after an error in the extended protocol: all is ignored up to the next Sync.
+    /// True after an error in the extended protocol: everything up to the next Sync is ignored.
     skips_to_sync: bool,
 }
 
-/// A statement that was parsed.
+/// A parsed statement.
 #[derive(Debug)]
 struct Prepared {
     sql: String,
@@ -89,7 +89,7 @@ impl Session {
     async fn serve_messages(&mut self) -> Result<(), WireError> {
         self.ready();
         while let Some((kind, body)) = self.wire.next(MAX_MESSAGE_BYTES).await? {
-            // The message is borrowed from the buffer while it is dealt with.
+            // The message is borrowed from the buffer while it is processed.
             let input = std::mem::take(&mut self.wire.input);
             let is_sync_next = input.get(body.end) == Some(&b'S');
             let result = self.message(kind, Body(&input[body]), is_sync_next).await;
@@ -127,7 +127,7 @@ impl Session {
         }
     }
 
-    /// Tells the client of an error, and lets it have its effect on what follows.
+    /// Reports an error to the client, and applies its effect on what follows.
     fn fail(&mut self, kind: u8, error: &SqlError) {
         wire::error(&mut self.wire.out, error);
         self.skips_to_sync = !matches!(kind, b'Q' | b'S');
@@ -138,7 +138,7 @@ impl Session {
         }
     }
 
-    /// Ends what a Query message, or a series of others up to a Sync, has begun.
+    /// Ends the transaction started by a Query message, or by a series of other messages up to a Sync.
     fn end_implicit(&mut self) -> SqlResult<()> {
         if matches!(self.transaction.status, Status::Open | Status::Failed) {
             return Ok(());
@@ -156,7 +156,7 @@ impl Session {
         wire::message(&mut self.wire.out, b'Z', |out| out.put_u8(status));
     }
 
-    /// Refuses a change in a read-only transaction, and whatever does not end one that has failed.
+    /// Rejects a change in a read-only transaction, and any statement that does not end a failed one.
     fn check_usable(&self, is_change: bool, ends_transaction: bool) -> SqlResult<()> {
         if self.transaction.status == Status::Failed && !ends_transaction {
             return Err(SqlError::new("25P02", "current transaction is aborted"));
@@ -261,7 +261,7 @@ impl Session {
             let verb = Verb::of(statement);
             let ends_transaction = verb.is_none() && check_command(statement)?;
             self.check_usable(false, ends_transaction)?;
-            // Whoever waited here for the transaction of another connection could be the one that has to end it.
+            // Waiting here for another connection's transaction could block the session that has to end it.
             let turn = self.database.try_turn();
             let engine = self.transaction.leased().or(turn.as_deref());
             if let (Some(verb), Some(engine)) = (verb, engine) {
@@ -379,7 +379,7 @@ impl Session {
         let counts = self.counts.clone();
         let _in_flight = counts.enter();
         self.delay().await;
-        // Followed by Sync it is a transaction by itself; otherwise what comes up to the next Sync belongs to it.
+        // If Sync follows, it is a transaction by itself; otherwise everything up to the next Sync belongs to it.
         if self.transaction.status == Status::Idle && !is_sync_next {
             self.transaction.status = Status::Implicit;
         }

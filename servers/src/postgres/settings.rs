@@ -1,7 +1,8 @@
 //! Settings of a session, for SHOW, SET and RESET.
 //!
-//! Two of them change anything: the search path and the statement timeout. The others are kept so that a client reads
-//! back what it wrote; one that would change the form of values is refused unless it asks for the form they have anyway.
+//! Only two of them have an effect: the search path and the statement timeout. The others are kept so that a client
+//! reads back what it wrote; a setting that would change the format of values is rejected unless it requests the format
+//! they already have.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use super::error::{SqlError, SqlResult};
 use super::token::Statement;
 
-/// Names as clients are told them, and defaults. Those before `bytea_output` are told when a session starts.
+/// Names as reported to clients, and defaults. Those before `bytea_output` are reported when a session starts.
 static KNOWN: [(&str, &str); 19] = [
     ("application_name", ""),
     ("client_encoding", "UTF8"),
@@ -34,7 +35,7 @@ static KNOWN: [(&str, &str); 19] = [
 
 const REPORTED: usize = 11;
 
-/// Settings whose values are fixed, since they say how values look.
+/// Settings whose values are fixed, since they define the format of values.
 const FIXED: &str = "\
     client_encoding datestyle integer_datetimes intervalstyle server_encoding server_version \
     standard_conforming_strings timezone bytea_output";
@@ -49,13 +50,13 @@ fn known(name: &str) -> Option<(&'static str, &'static str)> {
 }
 
 impl Settings {
-    /// Names and values that a client is told when it connects.
+    /// Names and values reported to a client when it connects.
     pub(crate) fn reported(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let names = KNOWN[..REPORTED].iter().map(|(name, _)| *name);
         names.map(|name| (name, self.get(name)))
     }
 
-    /// Name and value as a client is told after a change, if it is.
+    /// Name and value to report to a client after a change, if any.
     pub(crate) fn report(&self, name: &str) -> Option<(&'static str, &str)> {
         self.reported()
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
@@ -73,7 +74,7 @@ impl Settings {
         Ok(self.get(name))
     }
 
-    /// Sets a value, or goes back to the default.
+    /// Sets a value, or restores the default.
     pub(crate) fn set(&mut self, name: &str, value: Option<&str>) -> SqlResult<()> {
         check_known(name)?;
         let name = name.to_ascii_lowercase();
@@ -100,7 +101,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Goes back to all defaults.
+    /// Restores all defaults.
     pub(crate) fn reset(&mut self) {
         self.0.clear();
     }

@@ -1,17 +1,17 @@
 //! Tokens of PostgreSQL's SQL, and the statements they form.
 //!
 //! Quoted text is decoded here, comments are dropped, and every bracket knows its partner (`CASE` and `END` count as
-//! brackets), so that readers of a statement can step over a nested part. What tokens mean is in `rewrite.rs`.
+//! brackets), so that code which reads a statement can skip a nested part. `rewrite.rs` interprets the tokens.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::error::{SqlError, SqlResult};
 
-/// Longest text of one message.
+/// Maximum length of the text of a message.
 const MAX_SQL_BYTES: usize = 4 << 20;
 
-/// Deepest nesting of brackets.
+/// Maximum nesting depth of brackets.
 const MAX_DEPTH: usize = 200;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
-//! The types this server knows, and their values on the wire in text and binary.
+//! The supported types, and their values on the wire in text and binary.
 //!
-//! A column is declared to SQLite under a name that chooses the affinity and tells the type again when a result is
-//! described. Dates, times and JSON are text. Where the types of expressions come from is in `infer.rs`.
+//! A column is declared to SQLite under a name that selects the affinity and identifies the type again when a result is
+//! described. Dates, times and JSON are text. `infer.rs` finds the types of expressions.
 
 use std::ffi::CStr;
 use std::io::Write;
@@ -60,7 +60,7 @@ impl Type {
         matches!(self, Type::Float4 | Type::Float8)
     }
 
-    /// The type of SQLite that a cast goes to.
+    /// The SQLite type for a cast.
     pub(crate) fn affinity(self) -> &'static str {
         match self {
             Type::Text => "TEXT",
@@ -83,8 +83,8 @@ impl Type {
         format!("{name} {declaration}{constraints} CONSTRAINT \"{error}\" CHECK ({check})")
     }
 
-    /// The type of a column as SQLite tells it. Only a serial one is declared `INTEGER`; one of eight bytes has the
-    /// collation `RTRIM`, which means nothing for a number.
+    /// The type of a column as SQLite reports it. Only a serial column is declared `INTEGER`; one of eight bytes has
+    /// the collation `RTRIM`, which has no meaning for a number.
     pub(crate) fn of_column(
         (declaration, collation): (Option<&CStr>, Option<&CStr>),
     ) -> Option<Self> {
@@ -95,7 +95,7 @@ impl Type {
         }
     }
 
-    /// The type that a client declared for a parameter, if any; of the others only the text form is understood.
+    /// The type that a client declared for a parameter, if any; for unknown types only the text form is understood.
     pub(crate) fn of_oid(oid: u32) -> Option<Self> {
         const UNKNOWN: [u32; 2] = [0, 705];
         let known = Type::ALL.into_iter().find(|ty| ty.oid() == oid);
@@ -115,7 +115,7 @@ impl Type {
     }
 }
 
-/// Reads the type at `at`, and gives the position after it; true if it is serial.
+/// Reads the type at `at`, and returns the position after it; true if it is serial.
 pub(crate) fn written_type(statement: &Statement<'_>, at: usize) -> SqlResult<(Type, usize, bool)> {
     let (_, name, mut end) = statement.qualified(at)?;
     let ty = match name.as_str() {
@@ -198,7 +198,7 @@ fn write_real(out: &mut Vec<u8>, number: f64, ty: Type, is_binary: bool) {
         ),
         _ => (format!("{number}"), format!("{number:e}"), 15),
     };
-    // PostgreSQL writes an exponent where more digits than these would be needed.
+    // PostgreSQL writes an exponent if more digits than these would be needed.
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&plain, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let _ = if (-4..precision).contains(&exponent) {

@@ -13,16 +13,16 @@ use super::error::{SqlError, SqlResult};
 use super::types::Type;
 use crate::CountedStream;
 
-/// Read from the socket at once.
+/// Bytes to read from the socket at once.
 const READ_BYTES: usize = 8 << 10;
 
-/// Answers are sent early once they are longer than this.
+/// Length of pending answers above which they are sent early.
 const FLUSH_BYTES: usize = 256 << 10;
 
-/// Longest message of a client that has not logged in, as in PostgreSQL.
+/// Maximum length of a message before login, as in PostgreSQL.
 pub(crate) const MAX_LOGIN_BYTES: usize = 10_000;
 
-/// Longest message of one that has.
+/// Maximum length of a message after login.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// Reasons to end a connection.
@@ -30,7 +30,7 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
 pub(crate) enum WireError {
     /// The client is gone.
     Io,
-    /// The client is told, and disconnected.
+    /// The client is sent the error, and disconnected.
     Protocol(SqlError),
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Wire {
     stream: CountedStream,
     /// Received; a message in it is given by its range.
     pub(crate) input: Vec<u8>,
-    /// Bytes of `input` that have been dealt with.
+    /// Number of bytes of `input` that have been processed.
     consumed: usize,
     /// To be sent.
     pub(crate) out: Vec<u8>,
@@ -113,7 +113,7 @@ impl Wire {
         }
     }
 
-    /// Sends what is there, then waits for more; false at the end.
+    /// Sends the pending answers, then waits for more input; false at the end.
     async fn receive(&mut self) -> Result<bool, WireError> {
         self.flush().await?;
         self.input.drain(..self.consumed);
@@ -142,9 +142,9 @@ impl Wire {
         Ok(())
     }
 
-    /// Sends what is there and ends the connection.
+    /// Sends the pending answers and ends the connection.
     pub(crate) async fn close(&mut self) {
-        // The client may have gone first.
+        // Fails if the client has left first.
         let _ = self.flush().await;
         let _ = self.stream.shutdown().await;
     }
@@ -246,7 +246,7 @@ pub(crate) fn authentication(out: &mut Vec<u8>, code: i32, data: &[u8]) {
     });
 }
 
-/// Says which minor version of the protocol is spoken, and which options are not known.
+/// Reports the minor version of the protocol, and the unknown options.
 pub(crate) fn negotiate_version(out: &mut Vec<u8>, unknown_options: &[&str]) {
     message(out, b'v', |out| {
         out.put_i32(3 << 16);
@@ -259,7 +259,7 @@ pub(crate) fn error(out: &mut Vec<u8>, error: &SqlError) {
     fields(out, b'E', error.fields());
 }
 
-/// A remark that changes nothing.
+/// A notice without any effect.
 pub(crate) fn warning(out: &mut Vec<u8>, state: &str, text: &str) {
     let severity = "WARNING";
     let warning = [
@@ -281,7 +281,7 @@ fn fields<'a>(out: &mut Vec<u8>, kind: u8, fields: impl Iterator<Item = (u8, &'a
     });
 }
 
-/// Describes the columns of rows to come.
+/// Describes the columns of the rows that follow.
 pub(crate) fn row_description(out: &mut Vec<u8>, columns: &[(String, Type)], formats: &[bool]) {
     message(out, b'T', |out| {
         out.put_i16(columns.len() as i16);

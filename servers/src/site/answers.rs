@@ -1,8 +1,8 @@
-//! Requests of the site answered: at once, slowly, with a failure the first time, with a redirect, or with 404.
+//! Answers requests for the site: at once, slowly, with a failure the first time, with a redirect, or with 404.
 //!
-//! Every request is counted under its path and query. A client says who it is in `x-client`; for each of them the page
-//! that fails once fails and succeeds in turn, so that one server serves many crawls and remembers only those who have
-//! yet to come back. The content is chosen in `plan.rs`. Read `report.rs` next.
+//! Every request is counted under its path and query. A client identifies itself in `x-client`; for each client the
+//! page that fails once fails and succeeds in turn, so that one server serves many crawls and remembers only the
+//! clients that have yet to come back. The content is chosen in `plan.rs`. Read `report.rs` next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,14 +31,14 @@ const BINARY: &str = "application/octet-stream";
 
 type Answer = Response<Full<Bytes>>;
 
-/// The site, and what is remembered about its visitors.
+/// The site, and the state of its visitors.
 #[derive(Debug)]
 pub(super) struct SiteService {
     site: Site,
     slow: Duration,
     counts: Arc<Counts>,
     requests: Mutex<BTreeMap<String, u64>>,
-    /// Clients that met the page that fails once, and not yet again.
+    /// Clients for which the page that fails once has failed and not succeeded yet.
     failed: Mutex<BTreeSet<(String, String)>>,
 }
 
@@ -53,7 +53,7 @@ impl SiteService {
         }
     }
 
-    /// The answer to one request, when its time has come.
+    /// The answer to one request, after its delay.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
         let in_flight = self.counts.enter();
         let path = request.uri().path_and_query();

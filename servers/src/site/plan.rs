@@ -1,16 +1,16 @@
-//! The site itself: what is served at which path, drawn from a seed, and nothing else.
+//! The site itself: the content of each path, drawn from a seed, and nothing else.
 //!
 //! Pure: a seed and a number of pages in, paths and their contents out. Every allowed page can be reached from the root
-//! along allowed links, some of them only through a redirect; everything that misleads a careless crawler is there too:
-//! cycles, relative and absolute links, broken ones, links in comments and scripts, pages that robots.txt disallows, and
-//! redirects to them. HTML is written in `html.rs`; how and when it is sent is in `answers.rs`.
+//! along allowed links, some of them only through a redirect. Everything that misleads a careless crawler is there too:
+//! cycles, relative and absolute links, broken links, links in comments and scripts, pages that robots.txt disallows,
+//! and redirects to them. `html.rs` writes the HTML; `answers.rs` decides how and when it is sent.
 
 use std::collections::BTreeMap;
 
 use super::html::{Link, page_html};
 
-/// The rules of the site. Precedence matters (`/private/open/` is allowed by the longer rule), and so does the group:
-/// the first one disallows everything, to another agent.
+/// The site's robots.txt. Precedence matters (`/private/open/` is allowed by the longer rule), and so does the group:
+/// the first one disallows everything, but for another agent.
 pub(super) const ROBOTS: &str = "\
 # Rules of the mock site. The last group is for everybody else.
 User-agent: hasty-bot  # not welcome
@@ -24,7 +24,7 @@ Disallow:                # an empty rule disallows nothing
 Sitemap: /sitemap.xml
 ";
 
-/// Documents that are no pages, with their sizes in bytes.
+/// Documents that are not pages, with their sizes in bytes.
 pub(super) const DOCUMENTS: [(&str, usize); 3] = [
     ("/documents/1.bin", 4 << 10),
     ("/documents/2.bin", 64 << 10),
@@ -36,7 +36,7 @@ pub(super) const DOCUMENTS: [(&str, usize); 3] = [
 pub(super) enum Served {
     /// A page of HTML.
     Page(Page),
-    /// To another path.
+    /// A redirect to another path.
     Redirect { status: u16, to: String },
     /// Bytes without a title.
     Document(Vec<u8>),
@@ -50,7 +50,7 @@ pub(super) struct Page {
     /// True if robots.txt allows it.
     pub(super) allowed: bool,
     pub(super) serving: Serving,
-    /// With [`super::html::ORIGIN`] where the site's own address belongs.
+    /// Contains [`super::html::ORIGIN`] in place of the site's own address.
     pub(super) html: String,
 }
 
@@ -64,7 +64,7 @@ pub(super) enum Serving {
     FailingOnce,
 }
 
-/// A whole site by path; what is not there is answered with 404.
+/// A whole site by path; any other path is answered with 404.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Site {
     pub(super) served: BTreeMap<String, Served>,
@@ -87,7 +87,7 @@ struct PageDraft {
     links: Vec<Link>,
 }
 
-/// Pages linked from the root, so that a crawler soon has something to do at once.
+/// Links on the root page, enough for a crawler to have concurrent work early on.
 const LINKS_OF_ROOT: u32 = 12;
 /// Links of each page beyond those that make it reachable.
 const OTHER_LINKS: u64 = 3;
@@ -155,7 +155,7 @@ impl Drawing {
         }
     }
 
-    /// Makes each page reachable; one in ten only through a redirect.
+    /// Makes each page reachable, one in ten only through a redirect.
     fn link_each_to_an_earlier_one(&mut self) {
         for number in 1..self.allowed {
             let parent = match number {
@@ -170,7 +170,7 @@ impl Drawing {
         }
     }
 
-    /// Links between pages drawn at random, so that there are cycles and pages met more than once.
+    /// Links between random pages, so that there are cycles and pages reached more than once.
     fn link_across(&mut self) {
         for from in 0..self.sketches.len() {
             for _ in 0..OTHER_LINKS {
@@ -181,7 +181,7 @@ impl Drawing {
         }
     }
 
-    /// Pages that robots.txt disallows, linked like all others, one of them through a redirect too.
+    /// Adds pages that robots.txt disallows, linked like all others, one of them through a redirect as well.
     fn add_disallowed(&mut self) {
         for number in 0..self.allowed / 20 + 2 {
             let path = match number % 2 {
@@ -220,7 +220,7 @@ impl Drawing {
         }
     }
 
-    /// One of the allowed pages.
+    /// A random allowed page.
     fn any_page(&mut self) -> usize {
         self.draws.below(u64::from(self.allowed)) as usize
     }
@@ -230,7 +230,7 @@ impl Drawing {
         self.sketches[from].links.push(link);
     }
 
-    /// A redirect at `path`; gives the path back.
+    /// Adds a redirect at `path`; returns the path.
     fn redirect(&mut self, path: String, to: String) -> String {
         let status = [301, 302][self.draws.below(2) as usize];
         self.served
@@ -270,7 +270,7 @@ impl Draws {
         self.next() % bound
     }
 
-    /// A link in one of the ways in which links are written.
+    /// A link to `to` in a random notation.
     fn form(&mut self, to: String) -> Link {
         match self.below(4) {
             0 => Link::Absolute(to),
@@ -288,7 +288,7 @@ mod tests {
     use super::super::html::ORIGIN;
     use super::*;
 
-    /// The paths that the list of links of a page leads to.
+    /// The paths in a page's list of links.
     fn linked(html: &str) -> impl Iterator<Item = String> {
         let written = html.split("<li><a href=\"").skip(1);
         written.map(|rest| {
@@ -305,7 +305,7 @@ mod tests {
         })
     }
 
-    /// Paths that a patient reader finds from the root who follows every link and redirect but enters no disallowed page.
+    /// Paths reachable from the root by following every link and redirect without entering a disallowed page.
     fn reachable(site: &Site) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let mut waiting = vec!["/".to_owned()];

@@ -1,7 +1,7 @@
-//! `/site-report`: what the site holds and what was asked of it, as JSON.
+//! `/site-report`: the site's contents and the requests it received, as JSON.
 //!
-//! Counts are by path and from the start of the server on; reading the report is not among them. Nothing is judged here:
-//! what a crawler should have asked for is the business of whoever reads the report.
+//! Counts are per path, since the server started; requests for the report are not counted. Nothing is judged here:
+//! which requests a crawler should have made is up to the reader of the report.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use super::plan::{Served, Serving, Site};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report<'a> {
-    /// Every page, those that robots.txt disallows included.
+    /// Every page, including those that robots.txt disallows.
     pub(super) pages: Vec<PageReport<'a>>,
     /// The paths that redirect.
     pub(super) redirects: Vec<&'a str>,
-    /// Everything that is no page.
+    /// Everything that is not a page.
     pub(super) documents: Vec<DocumentReport<'a>>,
-    /// Requests by path, whether anything is there or not.
+    /// Requests by path, including paths that do not exist.
     pub(super) requests: BTreeMap<String, u64>,
-    /// Requests of pages that robots.txt disallows, all together.
+    /// Total requests for pages that robots.txt disallows.
     pub(super) disallowed_requests: u64,
     /// Maximum number of requests processed at once.
     pub(super) peak_in_flight: u64,
@@ -29,7 +29,7 @@ pub(super) struct Report<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct PageReport<'a> {
     path: &'a str,
-    /// As a reader sees it; null where the page has none.
+    /// Decoded title; null if the page has none.
     title: Option<&'a str>,
     allowed: bool,
     /// True if each client's first request is answered with 503.
@@ -40,7 +40,7 @@ pub(super) struct PageReport<'a> {
 pub(super) struct DocumentReport<'a> {
     path: &'a str,
     length_bytes: usize,
-    /// Of its content, in lower-case hexadecimal.
+    /// Hash of the content, in lower-case hexadecimal.
     sha256: String,
 }
 

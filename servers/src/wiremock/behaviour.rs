@@ -1,6 +1,6 @@
 //! The behaviour of the server `wiremock`: mocks, and the sequence of responses that each of them goes through.
 //!
-//! What is read here is checked so far that mounting it cannot fail (wiremock itself answers mistakes with panics).
+//! Everything read here is checked so that mounting it cannot fail (wiremock itself answers mistakes with panics).
 //! Faults that wiremock cannot do honestly are refused by name. Nothing here talks to wiremock; read `../wiremock.rs`
 //! next.
 

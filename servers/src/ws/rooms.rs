@@ -1,8 +1,8 @@
 //! The rooms of the server `ws`, their members, and the queue of messages of each member.
 //!
-//! One lock is held while a message is put into the queues of all members, which is what gives a room one order. A queue
-//! is bounded: a member that falls too far behind is put out, so that it costs the others neither time nor memory. No
-//! socket lives here. Read `ws.rs` for the connections.
+//! A single lock is held while a message is put into the queues of all members, which gives every room one total order.
+//! Queues are bounded: a member that falls too far behind is removed, so that it costs the others neither time nor
+//! memory. There are no sockets here; connections are in `ws.rs`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Messages that may wait for one member.
+/// Maximum number of messages queued for one member.
 const MOST_WAITING: usize = 1024;
 
-/// All rooms that somebody is in.
+/// All rooms with at least one member.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
     open: Mutex<Open>,
@@ -22,7 +22,7 @@ pub(super) struct Rooms {
 #[derive(Debug, Default)]
 struct Open {
     rooms: HashMap<String, Vec<Member>>,
-    /// Members so far, for their numbers.
+    /// Number of members so far; the next member's number.
     members: u64,
 }
 
@@ -33,7 +33,7 @@ struct Member {
 }
 
 impl Rooms {
-    /// Enters `room`, which is made where it is not there.
+    /// Enters `room`, which is created if it does not exist.
     pub(super) fn join(rooms: &Arc<Self>, room: &str) -> Membership {
         let (queue, heard) = channel(MOST_WAITING);
         let mut open = rooms.lock();
@@ -50,12 +50,12 @@ impl Rooms {
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
-        // What is done under the lock leaves the lists whole at every step.
+        // Code under the lock keeps the lists consistent at every step, so poisoning is harmless.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Being in a room; dropping it leaves.
+/// Membership of a room; dropping it leaves the room.
 #[derive(Debug)]
 pub(super) struct Membership {
     rooms: Arc<Rooms>,
@@ -73,12 +73,12 @@ impl Membership {
         }
     }
 
-    /// The next message; `None` once this member was put out for falling behind.
+    /// Waits for the next message; `None` once this member was removed for falling behind.
     pub(super) async fn hear(&mut self) -> Option<Message> {
         self.heard.recv().await
     }
 
-    /// The next message that is there already.
+    /// The next message, if it is already queued.
     pub(super) fn hear_now(&mut self) -> Option<Message> {
         self.heard.try_recv().ok()
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 pub struct Behaviour {
     /// The path in the server's table: `mocks[].respond[].delay`.
     pub key: String,
-    /// One sentence; empty if the key says it all.
+    /// One sentence; empty if the key is self-explanatory.
     pub summary: String,
 }
 
@@ -46,7 +46,7 @@ fn properties<'a>(root: &'a Value, of: &'a Value) -> Vec<(&'a String, &'a Value)
     own.chain(of_others).collect()
 }
 
-/// The items of an array, with `[]`; anything else as it is.
+/// The items of an array, with `[]`; anything else unchanged.
 fn item<'a>(root: &'a Value, property: &'a Value) -> (&'a Value, &'static str) {
     let property = resolved(root, property);
     match property.get("items") {

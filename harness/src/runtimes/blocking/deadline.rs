@@ -1,8 +1,8 @@
 //! Deadlines of blocking calls, and the one-poll driver.
 //!
-//! [`timeout`] leaves a deadline in a thread-local; blocking calls wait no longer than it, and one that reaches it stays
-//! pending. The driver in `timeout` takes that as the signal and drops the future where it stands, exactly as an async
-//! timeout does. Pending without a deadline is a bug, and panics.
+//! [`timeout`] leaves a deadline in a thread-local; blocking calls wait no longer than that, and a call that reaches it
+//! stays pending. The driver in `timeout` takes that as the signal and drops the future at that point, exactly as an
+//! async timeout does. Pending without a deadline is a bug, and panics.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use crate::runtime::Elapsed;
 
 thread_local! {
-    /// The calling thread's deadline; the nearest of all `timeout`s around it.
+    /// The calling thread's deadline: the nearest of all enclosing `timeout`s.
     pub(super) static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Runs a future made of blocking calls to its end.
+/// Runs a future made of blocking calls to completion.
 pub(super) fn run_to_end<F: Future>(future: F) -> F::Output {
     match poll_once(pin!(future)) {
         Poll::Ready(output) => output,
@@ -25,7 +25,7 @@ pub(super) fn run_to_end<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// As [`run_to_end`], free of the caller's deadline: a spawned part has its own life.
+/// Like [`run_to_end`], without the caller's deadline: a spawned part is independent of it.
 pub(super) fn run_without_deadline<F: Future>(future: F) -> F::Output {
     let _restored_at_the_end = DeadlineScope::enter(None);
     run_to_end(future)
@@ -35,7 +35,7 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Sets the thread's deadline, and the one before again when dropped (also by a panic).
+/// Sets the thread's deadline, and restores the previous one when dropped (also by a panic).
 struct DeadlineScope {
     outer: Option<Instant>,
 }
@@ -56,13 +56,13 @@ impl Drop for DeadlineScope {
 
 pub(super) async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
     let Some(due) = Instant::now().checked_add(limit) else {
-        return Ok(future.await); // Beyond the end of time: the deadlines further out, if any, still hold.
+        return Ok(future.await); // Too far away to represent; outer deadlines, if any, still hold.
     };
     let outer = DEADLINE.get();
     let polled = {
         let nearest = outer.map_or(due, |outer| outer.min(due));
         let _restored_at_the_end = DeadlineScope::enter(Some(nearest));
-        // The future is dropped here if it did not finish: its cleanup runs before anybody hears of the timeout.
+        // The future is dropped here if it did not finish: its cleanup runs before the caller sees the timeout.
         poll_once(pin!(future))
     };
     match polled {
@@ -72,7 +72,7 @@ pub(super) async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::
     }
 }
 
-/// Time for which a call may still block: `Ok(None)` is for ever, `Err` means the deadline has passed.
+/// Time for which a call may still block: `Ok(None)` means forever, `Err` that the deadline has passed.
 pub(super) fn patience() -> Result<Option<Duration>, Elapsed> {
     let Some(deadline) = DEADLINE.get() else {
         return Ok(None);
@@ -99,7 +99,7 @@ pub(super) async fn sleep_until(due: Instant) {
     }
 }
 
-/// Gives up, as far as the future is concerned, once the deadline has passed: `timeout` sees it pending and drops it.
+/// Stays pending forever once the deadline has passed: `timeout` sees that and drops the future.
 pub(super) async fn unless_elapsed<T>(result: Result<T, Elapsed>) -> T {
     match result {
         Ok(output) => output,

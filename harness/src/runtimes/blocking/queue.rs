@@ -27,7 +27,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.queue.close();
         for thread in self.threads.drain(..) {
-            // The last handle may be dropped by a job, on a pool thread: that one ends by itself.
+            // The last handle may be dropped by a job, on a pool thread, which cannot join itself.
             if thread.thread().id() != std::thread::current().id() {
                 thread
                     .join()
@@ -37,7 +37,7 @@ impl Drop for Inner {
     }
 }
 
-/// The one queue of operations and parts.
+/// The queue of operations and parts.
 #[derive(Default)]
 struct Queue {
     state: Monitor<QueueState>,
@@ -51,7 +51,7 @@ struct QueueState {
 
 /// Something a pool thread takes from the queue: a step of a session, or a spawned part.
 trait Job: Send {
-    /// Runs it; what it gives back goes to the end of the queue.
+    /// Runs the job; a job that it returns goes to the end of the queue.
     fn run(self: Box<Self>) -> Option<Box<dyn Job>>;
 }
 
@@ -81,7 +81,7 @@ impl Queue {
         }
     }
 
-    /// Puts `again` at the end and takes what is in front, in one go: as much waits as before, so nobody need be woken.
+    /// Appends `again` and takes the first job in one step: the queue keeps its length, so no thread needs to be woken.
     fn exchange(&self, again: Box<dyn Job>) -> Box<dyn Job> {
         let mut state = self.state.lock();
         match state.waiting.pop_front() {
@@ -98,7 +98,8 @@ thread_local! {
     static ON_POOL_THREAD: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// A session in the queue, one operation at a time. The box goes round and round: no allocation per operation.
+/// A session in the queue, one operation at a time. The same box is queued again and again: no allocation per
+/// operation.
 struct PooledSession<T> {
     session: BoxFuture<'static, T>,
     index: usize,
@@ -109,7 +110,7 @@ struct PooledSession<T> {
 type Finished<T> = (usize, Result<T, TaskError>);
 
 impl<T: Send + 'static> Job for PooledSession<T> {
-    /// One poll is one operation: the session is pending between two of them, and only then.
+    /// One poll is one operation: the session is pending between two operations, and only then.
     fn run(mut self: Box<Self>) -> Option<Box<dyn Job>> {
         let mut context = Context::from_waker(Waker::noop());
         let result = match panics::catch(|| self.session.as_mut().poll(&mut context)) {
@@ -123,7 +124,7 @@ impl<T: Send + 'static> Job for PooledSession<T> {
     }
 }
 
-/// A spawned part: shared between the queue and whoever joins it.
+/// A spawned part, shared between the queue and the joining thread.
 struct Part<T> {
     state: Monitor<PartState<T>>,
 }
@@ -135,7 +136,7 @@ enum PartState<T> {
 }
 
 impl<T: Send + 'static> Part<T> {
-    /// Runs it on this thread unless somebody else has begun.
+    /// Runs it on this thread unless another thread has started it.
     fn run_if_queued(&self) {
         let work = {
             let mut state = self.state.lock();
@@ -169,7 +170,7 @@ pub(in crate::runtimes) struct PoolTask<T> {
 
 impl<T: Send + 'static> PoolTask<T> {
     pub(super) async fn join(self) -> Result<T, TaskError> {
-        // Under a deadline the caller could not give up in the middle of somebody else's work, so it only waits.
+        // Under a deadline, the caller could not give up in the middle of another job's work, so it only waits.
         if ON_POOL_THREAD.get() && !has_deadline() {
             self.part.run_if_queued();
         }

@@ -1,5 +1,5 @@
-//! Blocking sockets that respect the thread's deadline (`SO_RCVTIMEO`, `SO_SNDTIMEO`, `poll`), as a user of blocking sockets
-//! makes them do by hand.
+//! Blocking sockets that respect the thread's deadline (`SO_RCVTIMEO`, `SO_SNDTIMEO`, `poll`), as users of blocking
+//! sockets set them up by hand.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,9 +13,9 @@ use crate::runtime::{self, Elapsed};
 #[derive(Debug)]
 pub(in crate::runtimes) struct Stream {
     socket: TcpStream,
-    /// The socket's read timeout as it is set now.
+    /// The socket's current read timeout.
     read_timeout: Option<Duration>,
-    /// The socket's write timeout as it is set now.
+    /// The socket's current write timeout.
     write_timeout: Option<Duration>,
 }
 
@@ -52,7 +52,7 @@ impl Stream {
     }
 }
 
-/// Calls `io` until it neither is interrupted nor runs into the socket's timeout before the thread's deadline.
+/// Calls `io` again if it is interrupted, or if it runs into the socket's timeout before the thread's deadline.
 fn blocking_call(
     mut arm: impl FnMut() -> Result<io::Result<()>, Elapsed>,
     mut io: impl FnMut() -> io::Result<usize>,
@@ -68,11 +68,11 @@ fn blocking_call(
     }
 }
 
-/// Makes the socket's timeout fit the thread's deadline; `Err(Elapsed)` when that has passed.
+/// Sets the socket's timeout to fit the thread's deadline; `Err(Elapsed)` if that has passed.
 ///
-/// The timeout may be shorter than what is left (a call that runs into it is made again), never longer. So one that was
-/// set for an earlier operation serves the next one with the same limit too: a deadline costs a system call in the first
-/// operation, as with those who set it by hand once per connection, and none after that.
+/// The timeout may be shorter than the time left (a call that runs into it is repeated), never longer. So a timeout set
+/// for an earlier operation also serves the next one with the same limit: a deadline costs a system call in the first
+/// operation, as it does for users who set it once per connection, and none after that.
 fn arm(
     timeout: &mut Option<Duration>,
     set: impl FnOnce(Option<Duration>) -> io::Result<()>,
@@ -80,7 +80,7 @@ fn arm(
     let fitting = match (patience()?, *timeout) {
         (None, None) => return Ok(Ok(())),
         (Some(left), Some(now)) if now <= left && left / 2 <= now => return Ok(Ok(())),
-        // A little less than what is left, so that it fits the next operation's slightly shorter rest as well.
+        // A little less than the time left, so that it also fits the next operation's slightly shorter time.
         (Some(left), _) => Some((left - left / 8).max(Duration::from_micros(1))),
         (None, Some(_)) => None,
     };
@@ -135,7 +135,7 @@ pub(in crate::runtimes) struct Listener {
 }
 
 impl Listener {
-    /// Waits until a connection is there or the deadline has passed.
+    /// Waits until there is a connection or the deadline has passed.
     async fn wait_readable(&self) -> io::Result<()> {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
         use std::os::fd::AsFd as _;

@@ -1,4 +1,4 @@
-//! Threads with an explicit stack, and a spawned part that has one to itself.
+//! Threads with an explicit stack size, and a spawned part that has its own thread.
 
 use std::io;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use super::waiting::Monitor;
 use crate::runtime::TaskError;
 use crate::runtimes::panics;
 
-/// Stack of each thread that runs sessions, in bytes: explicit, since 8 MiB of address space for each of thousands of
-/// threads, and a default that differs between systems, would both spoil a comparison.
+/// Stack of each thread that runs sessions, in bytes. Explicit, since 8 MiB of address space for each of thousands of
+/// threads, or a default that differs between systems, would distort a comparison.
 pub(super) const STACK_BYTES: usize = 256 * 1024;
 
-/// A thread with the explicit stack.
+/// Starts a thread with the explicit stack size.
 pub(super) fn start_thread(
     name: &str,
     work: impl FnOnce() + Send + 'static,
@@ -26,12 +26,12 @@ pub(super) fn start_thread(
 /// A thread, and the slot for its result.
 pub(in crate::runtimes) struct ThreadTask<T> {
     result: Arc<Monitor<Option<Result<T, TaskError>>>>,
-    /// `None` if the system refused the thread; the reason is the result then.
+    /// `None` if the system refused to start the thread; the reason is then the result.
     thread: Option<JoinHandle<()>>,
 }
 
 impl<T: Send + 'static> ThreadTask<T> {
-    /// Runs `work` on a thread of its own.
+    /// Runs `work` on its own thread.
     pub(super) fn start(work: Box<dyn FnOnce() -> T + Send>) -> Self {
         let result = Arc::new(Monitor::new(None));
         let filled_by_thread = Arc::clone(&result);
@@ -53,7 +53,7 @@ impl<T: Send + 'static> ThreadTask<T> {
     pub(super) async fn join(self) -> Result<T, TaskError> {
         let result = self.result.wait_until_deadline(Option::take).await;
         if let Some(thread) = self.thread {
-            // It has left its result and is about to end: waiting keeps the number of threads exact.
+            // It has stored its result and is about to end: waiting keeps the number of threads exact.
             thread.join().expect("the thread catches its own panics");
         }
         result

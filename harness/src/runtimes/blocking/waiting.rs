@@ -1,6 +1,6 @@
 //! Blocking threads waiting for one another: a parker, a channel, a monitor, and a semaphore built on it.
 //!
-//! All of them wait no longer than the thread's deadline (`deadline`), and stay pending beyond it.
+//! All of them wait until the thread's deadline (`deadline`) at most, and stay pending beyond it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ impl Wake for Parker {
 }
 
 thread_local! {
-    /// The thread's parker and its waker: made once, so that waiting allocates nothing.
+    /// The thread's parker and its waker: created once, so that waiting does not allocate.
     static PARKER: (Arc<Parker>, Waker) = {
         let parker = Arc::new(Parker {
             thread: thread::current(),
@@ -39,7 +39,7 @@ thread_local! {
     };
 }
 
-/// Parks the thread until `poll` is ready; pending for ever once the thread's deadline has passed.
+/// Parks the thread until `poll` is ready; pending forever once the thread's deadline has passed.
 pub(in crate::runtimes) async fn wait_for<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
     unless_elapsed(park_until_ready(poll)).await
 }
@@ -65,7 +65,7 @@ fn park_until_ready<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Res
 #[derive(Debug)]
 pub(in crate::runtimes) struct Sender<T>(crossbeam_channel::Sender<T>);
 
-/// The other end of [`Sender`].
+/// The receiving end of [`Sender`].
 #[derive(Debug)]
 pub(in crate::runtimes) struct Receiver<T>(crossbeam_channel::Receiver<T>);
 
@@ -112,7 +112,7 @@ impl<T: Send + 'static> runtime::Receiver<T> for Receiver<T> {
     }
 }
 
-/// A mutex and a condition variable: waiting for a value to change, no longer than the deadline.
+/// A mutex and a condition variable: waits for a value to change, until the deadline at most.
 #[derive(Debug, Default)]
 pub(in crate::runtimes) struct Monitor<T> {
     value: Mutex<T>,
@@ -127,7 +127,7 @@ impl<T> Monitor<T> {
         }
     }
 
-    /// The value. A panic elsewhere leaves it valid: it is only ever replaced whole.
+    /// Locks the value. A panic elsewhere leaves it valid: it is only ever replaced as a whole.
     pub(in crate::runtimes) fn lock(&self) -> MutexGuard<'_, T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -154,7 +154,7 @@ impl<T> Monitor<T> {
         }
     }
 
-    /// As [`Monitor::wait`], and pending for ever once the thread's deadline has passed.
+    /// Like [`Monitor::wait`], but pending forever once the thread's deadline has passed.
     pub(in crate::runtimes) async fn wait_until_deadline<U>(
         &self,
         take: impl FnMut(&mut T) -> Option<U>,
@@ -184,7 +184,7 @@ impl<T> Monitor<T> {
     }
 }
 
-/// A counting semaphore of a mutex and a condition variable.
+/// A counting semaphore made of a mutex and a condition variable.
 #[derive(Clone, Debug)]
 pub(in crate::runtimes) struct Semaphore {
     permits: Arc<Monitor<u32>>,

@@ -1,7 +1,7 @@
 //! Checks: a term in one cell, from its samples to a verdict with a reason.
 //!
-//! The rule decides by numbers; added here is the validity of a decision where a value has too few operations behind it, or
-//! can only be worse than it looks. The share of failed operations needs no rule.
+//! The rule decides by numbers; this module adds the validity of a decision if a value has too few operations behind
+//! it, or can only be worse than it looks. The share of failed operations needs no rule.
 
 use photofinish_record::{GateTerm, Requirement};
 
@@ -118,7 +118,7 @@ fn undecided(check: Check, reason: String) -> Check {
     }
 }
 
-/// Takes a decision into a check, unless the values of either side (base, head) are too unsound for it.
+/// Applies a decision to a check, unless the values of either side (base, head) are too unsound for it.
 fn conclude(
     check: Check,
     decision: Decision,
@@ -139,7 +139,7 @@ fn conclude(
         side.is_some_and(|side| side.rounds.is_lower_bound(side.cell, metric))
     };
     match decision.verdict {
-        // The truth can only be worse for the side that is a lower bound.
+        // The true value can only be worse for the side that is a lower bound.
         CheckVerdict::Pass if is_bound(sides[1]) => {
             undecided(check, describe::caveat(Caveat::LowerBound))
         }

@@ -1,7 +1,7 @@
 //! The verdict of a gate over all of its checks, and reasons to take it as advice only.
 //!
-//! Wrong measurements come first, then a run that was cut short, then a machine that was busy: only then do checks speak, a
-//! broken one before an undecided one.
+//! Wrong measurements come first, then a run that was cut short, then a machine that was busy; only then do the checks
+//! count, a broken one before an undecided one.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::gate::{Check, GateVerdict};
 use crate::rounds::Rounds;
 use crate::rule::{CheckVerdict, Look};
 
-/// The share of blocks that may stay disturbed after all retries; beyond it the machine was too busy to tell.
+/// The share of blocks that may stay disturbed after all retries; beyond it the machine was too busy to judge.
 const DISTURBED_SHARE: f64 = 0.25;
 
-/// The verdict and its reason, from the head's record and its checks, the worst first.
+/// The verdict and its reason, from the head's record and its checks, sorted worst first.
 pub(super) fn verdict(
     record: &Record,
     rounds: &Rounds<'_>,
@@ -65,7 +65,7 @@ pub(super) fn verdict(
     (GateVerdict::Pass, reason)
 }
 
-/// The reason why nothing can be said although there are numbers: the run did not reach the first look.
+/// The reason that the numbers allow no verdict: the run did not reach the first look.
 fn cut_short(record: &Record, rounds: &Rounds<'_>, look: Look) -> Option<String> {
     match (&record.completion, look.number) {
         (Completion::Interrupted, _) => Some("the run was interrupted".to_owned()),
@@ -97,7 +97,7 @@ fn unfit(rounds: &Rounds<'_>) -> Option<String> {
     })
 }
 
-/// The reason why numbers of another time are advice only.
+/// The reason that numbers from another time are advice only.
 pub(super) fn advisory(base: &Machine, head: &Machine) -> Option<String> {
     let same_machine = base.cpu_model == head.cpu_model
         && base.cpus_online == head.cpus_online
@@ -116,7 +116,7 @@ pub(super) fn advisory(base: &Machine, head: &Machine) -> Option<String> {
     ))
 }
 
-/// Warnings of arms that seem to be swapped.
+/// Warnings that the arms seem to be swapped.
 pub(super) fn swapped(record: &Record, stored: Option<&Record>, checks: &[Check]) -> Vec<String> {
     let mut warnings = Vec::new();
     if stored.is_some_and(|base| base.started_utc > record.started_utc) {

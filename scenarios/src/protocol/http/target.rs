@@ -78,9 +78,9 @@ fn host(url: &Url) -> Option<String> {
     })
 }
 
-/// Path and query of a URL that was written as `text`; `None` where it ends with host and port.
+/// Path and query of a URL that was written as `text`; `None` if it ends with host and port.
 ///
-/// The difference between `http://host` and `http://host/` is in the text alone: parsing makes them the same.
+/// The difference between `http://host` and `http://host/` is only in the text: parsing makes them the same.
 pub(crate) fn path_and_query(url: &Url, text: &str) -> Option<String> {
     let asked = &url[Position::BeforePath..Position::AfterQuery];
     let server_only = asked == "/" && !text.trim_end().ends_with('/');

@@ -95,7 +95,7 @@ impl Startup {
     /// # Errors
     ///
     /// [`PgError::Server`] if the server refuses (`28P01` wrong password, `53300` too many connections, …), another
-    /// [`PgError`] if the exchange cannot go on. The connection is of no use then; further calls repeat the error.
+    /// [`PgError`] if the exchange cannot go on. The connection is then unusable; further calls repeat the error.
     pub fn advance(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Advance, PgError> {
         let mut consumed = 0;
         while !self.is_ready() {
@@ -237,7 +237,7 @@ impl Startup {
     }
 }
 
-/// Parses an authentication request, from a copy that the parser requires.
+/// Parses an authentication request, from a copy because the parser needs to own its input.
 fn authentication(frame: &Frame<'_>) -> Result<Message, PgError> {
     Message::parse(&mut BytesMut::from(frame.bytes))
         .ok()

@@ -1,6 +1,6 @@
 //! Reads the load of a scenario and checks combinations of its keys.
 //!
-//! A key without effect is a flaw: arrivals in a closed load, a duration beside stages.
+//! A key without effect is a flaw: arrivals in a closed load, a duration in addition to stages.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

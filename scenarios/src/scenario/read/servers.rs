@@ -13,7 +13,7 @@ use super::super::{Checks, ServerProblem, ServerSpec};
 use super::{Reader, path};
 use crate::registry::WorkloadEntry;
 
-/// Keys of a behaviour whose strings are content: there, "1 unit" is not a delay.
+/// Keys of a behaviour whose strings are content: in them, "1 unit" is not a delay.
 const CONTENT_KEYS: [&str; 4] = ["body", "headers", "json", "query"];
 
 impl Reader<'_> {

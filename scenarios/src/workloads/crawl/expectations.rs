@@ -1,6 +1,6 @@
-//! Checks of a crawl: each allowed page once in the results, and no request too many or too few at the site.
+//! Checks of a crawl: each allowed page once in the results, and the right number of requests at the site.
 //!
-//! Both the crawl's results and the site's counts are checked, since either alone could be right by mistake. Pure
+//! Both the crawl's results and the site's counts are checked, since either alone could be right by accident. Pure
 //! functions, so that tests can feed them the results of a broken crawl. `site.rs` reads the site's report.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub(super) fn expected(report: &SiteReport, root: &Url) -> BTreeMap<String, Stri
     allowed.filter_map(entry).collect()
 }
 
-/// Exactly the expected pages, each once and with its title.
+/// Checks for exactly the expected pages, each once and with its title.
 pub(super) fn check_results(
     expected: &BTreeMap<String, String>,
     results: &str,
@@ -49,7 +49,8 @@ pub(super) fn check_results(
     }
 }
 
-/// Violations in the requests that the site saw: none disallowed, and if no crawl failed each once per crawl.
+/// Violations in the requests received by the site: none may be disallowed, and if no crawl failed each must occur once
+/// per crawl.
 pub(super) fn check_visits(report: &SiteReport, totals: &Totals) -> Vec<String> {
     let disallowed = (report.disallowed_requests > 0).then(|| {
         format!(
@@ -63,7 +64,7 @@ pub(super) fn check_visits(report: &SiteReport, totals: &Totals) -> Vec<String> 
     disallowed.into_iter().chain(counts).collect()
 }
 
-/// Checks that the site saw each request as often as `crawls` make it.
+/// Checks that the site received each request as often as `crawls` crawls make it.
 fn check_counts(report: &SiteReport, mut seen: BTreeMap<String, u64>, crawls: u64) -> Vec<String> {
     let mut broken = Vec::new();
     let mut exactly = |path: &str, times: u64| {
@@ -81,7 +82,7 @@ fn check_counts(report: &SiteReport, mut seen: BTreeMap<String, u64>, crawls: u6
     for path in report.redirects.iter().chain(documents) {
         broken.extend(exactly(path, crawls));
     }
-    // What is left are broken links: there is no list of them, but none is tried twice.
+    // The remaining requests are broken links: there is no list of them, but none is tried twice.
     let too_often = seen.iter().filter(|(_, requests)| **requests > crawls);
     broken.extend(too_often.map(|(path, requests)| {
         format!("expected at most {crawls} requests of {path} in {crawls} crawls, got {requests}")

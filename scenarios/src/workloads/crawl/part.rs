@@ -1,7 +1,7 @@
-//! A part of a crawl: it takes addresses, visits pages and writes lines until no address waits.
+//! A part of a crawl: it takes addresses, visits pages and writes lines until no address is left.
 //!
 //! A page may link to others, and is requested again while it answers with 5xx; redirects are followed; a broken link
-//! is no failure. `frontier.rs` decides which addresses may be visited, `crawl.rs` starts the parts.
+//! is not a failure. `frontier.rs` decides which addresses may be visited, `crawl.rs` starts the parts.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,12 +20,12 @@ use super::super::tallies::Peak;
 /// Maximum number of redirects to the rules of a site (RFC 9309, section 2.3.1.2).
 const ROBOTS_REDIRECTS: u32 = 5;
 
-/// The state that the parts of one crawl share.
+/// State shared by the parts of one crawl.
 pub(super) struct CrawlState<R: Runtime> {
     pub(super) frontier: Mutex<Frontier>,
     pub(super) under_way: Arc<Peak>,
     pub(super) results: PathBuf,
-    /// One permit: a line may take several writes, and those of two parts must not mix.
+    /// A single permit: a line may take several writes, and lines of two parts must not mix.
     pub(super) writing: R::Semaphore,
     pub(super) tries: u32,
     pub(super) backoff: Duration,
@@ -40,7 +40,7 @@ impl<R: Runtime> CrawlState<R> {
         self.frontier().take()
     }
 
-    /// Requests a path, and again while the site answers with 5xx and there are tries left; returns the last status.
+    /// Requests a path, again if the site answers with 5xx and there are tries left; returns the last status.
     pub(super) async fn get(
         &self,
         runtime: &R,
@@ -64,7 +64,7 @@ impl<R: Runtime> CrawlState<R> {
         visitor.get(path).await
     }
 
-    /// The rules of the site, wherever on it they lie.
+    /// The rules of the site, following redirects within it.
     pub(super) async fn robots(
         &self,
         runtime: &R,
@@ -115,7 +115,7 @@ impl<R: Runtime> CrawlState<R> {
                 );
                 Err(Failure::new(Failure::STATUS, answer))
             }
-            // A broken link, or something that is no page.
+            // A broken link, or a resource that is not a page.
             _ => Ok(None),
         }
     }
@@ -125,7 +125,7 @@ fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
-/// Visits one page after another, or a single one; gives the visitor back.
+/// Visits one page after another, or a single one; returns the visitor.
 pub(super) async fn take_part<R: Runtime>(
     runtime: R,
     mut visitor: Visitor<R>,

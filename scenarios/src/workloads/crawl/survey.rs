@@ -1,6 +1,6 @@
 //! The expected pages of a site without a report: those found by one crawl, alone and page by page.
 //!
-//! It runs before the clock starts, in every round, and obeys robots.txt. A site without end (a calendar that links to
+//! It runs before the clock starts, in every round, and obeys robots.txt. An infinite site (a calendar that links to
 //! tomorrow) is an error.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use photofinish_harness::workload::Failure;
 use super::super::site::Visitor;
 use super::part::CrawlState;
 
-/// More addresses than that, pages or not, are no site for one operation.
+/// Maximum number of addresses, pages or not; a larger site is too much for one operation.
 const MOST_ADDRESSES: u32 = 10_000;
 
 /// The title of each page that may be visited, by its address.

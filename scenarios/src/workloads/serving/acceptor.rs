@@ -1,6 +1,6 @@
 //! Accepts the connections of a round, one slot at a time.
 //!
-//! A listener serves one caller, so a slot leases it, and returns it also if the wait is given up. `slot.rs` serves a
+//! A listener serves one caller, so a slot leases it, and returns it even if the wait is abandoned. `slot.rs` serves a
 //! connection, `client.rs` talks to the fixed client.
 
 use std::num::NonZeroU32;
@@ -43,7 +43,7 @@ impl<R: Runtime> Acceptor<R> {
             listener: Mutex::new(Some(listener)),
             turn: env.runtime.semaphore(NonZeroU32::MIN),
             accepted: AtomicU32::new(0),
-            // Other clients do not count, so there is nothing to compare with.
+            // Other clients do not report counts, so there is nothing to compare with.
             traffic: match client {
                 Some(_) => env.traffic[CLIENT].clone(),
                 None => TrafficCounter::default(),
@@ -63,7 +63,8 @@ impl<R: Runtime> Acceptor<R> {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the client forget the warm-up: once in a round, by the session with the first measured operation.
+    /// Makes the client clear its observations of the warm-up: once per round, by the session with the first measured
+    /// operation.
     pub(super) async fn begin_measurement(&self) -> Result<(), Failure> {
         match &self.client {
             Some(client) => client.send("\"measure\"").await,
@@ -84,7 +85,7 @@ impl<R: Runtime> Acceptor<R> {
     }
 }
 
-/// The listener while a slot waits at it; returned also if the wait is given up.
+/// The listener while a slot waits for it; returned even if the wait is abandoned.
 struct ListenerLease<'a, R: Runtime> {
     acceptor: &'a Acceptor<R>,
     listener: Option<R::Listener>,

@@ -1,8 +1,8 @@
 //! The control connection to the fixed client.
 //!
-//! Commands are lines of JSON: connect this often to this address, the measurement begins, stop, report. The client
-//! itself, which loads the worker and checks its responses, is a server of the `servers` crate; requests to be served
-//! do not pass through here.
+//! Commands are lines of JSON: open this many connections to this address, start the measurement, stop, report. The
+//! client itself, which loads the worker and checks its responses, is a server of the `servers` crate; requests to be
+//! served do not pass through here.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -19,7 +19,7 @@ use super::super::wire::{Address, Dialer, Wire, invalid};
 use super::CLIENT;
 use crate::protocol::http::HttpTarget;
 
-/// Room for a common report to arrive in one read.
+/// Buffer size, so that a common report arrives in one read.
 const BUFFER_BYTES: usize = 4 * 1024;
 
 /// The control connection to the fixed client.

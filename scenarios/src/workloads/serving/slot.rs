@@ -1,7 +1,7 @@
 //! A slot serves one connection at a time: it awaits, reads and answers requests.
 //!
-//! Failures and timeouts close the connection. The end is ordered, so that the counts of both sides can be equal: the
-//! client is told to stop, each connection is served until the client closes it, and so are those not accepted yet.
+//! Failures and timeouts close the connection. The end is orderly, so that the counts of both sides can be equal: the
+//! client is told to stop, and each connection, including those not accepted yet, is served until the client closes it.
 //! `acceptor.rs` is shared by all slots; `protocol/http_server.rs` has requests and responses as bytes.
 
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::protocol::http_server::{Request, Response};
 /// Kind of failure: no request came in time.
 const IDLE: &str = "idle";
 
-/// Kind of failure: an invalid request, refused with a status that says why.
+/// Kind of failure: an invalid request, refused with a status that gives the reason.
 const BAD_REQUEST: &str = "bad-request";
 
-/// Room for several common requests to arrive in one read.
+/// Buffer size, so that several common requests arrive in one read.
 const BUFFER_BYTES: usize = 4 * 1024;
 
 /// A slot for one connection at a time.
@@ -55,7 +55,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         Ok(slot)
     }
 
-    /// Awaits the next request, from whichever connection, and answers it.
+    /// Awaits the next request, on any connection, and answers it.
     pub async fn operate(&mut self, env: &RoundEnv<R>, op: u64) -> Result<(), Failure> {
         if op == 0 {
             self.acceptor.begin_measurement().await?;
@@ -64,14 +64,14 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
             if !self.wire.is_open() {
                 self.next_connection(env).await?;
             }
-            // `None` where the client closed it: the request to be answered comes over another one.
+            // `None` if the client closed it: the next request comes over another connection.
             if let Some(request_bytes) = self.next_request(env).await? {
                 return self.respond(env, request_bytes).await;
             }
         }
     }
 
-    /// Takes the next connection, whose first request is awaited with patience anew.
+    /// Takes the next connection, and restarts the timeout for its first request.
     async fn next_connection(&mut self, env: &RoundEnv<R>) -> Result<(), Failure> {
         self.wire.received().clear();
         let accepted = env
@@ -84,7 +84,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         Ok(())
     }
 
-    /// The length of the next request of this connection; `None` where the client closed it.
+    /// The length of the next request of this connection; `None` if the client closed it.
     async fn next_request(&mut self, env: &RoundEnv<R>) -> Result<Option<usize>, Failure> {
         let patience = self.acceptor.patience;
         match env.runtime.timeout(patience, self.read_request()).await {
@@ -93,7 +93,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         }
     }
 
-    /// Reads one request; `None` where the client closed the connection before it.
+    /// Reads one request; `None` if the client closed the connection before it.
     async fn read_request(&mut self) -> Result<Option<usize>, Failure> {
         let mut transfer = self.wire.transfer();
         loop {

@@ -1,4 +1,4 @@
-//! Commands: transactions, settings, definitions, and what cleans a session up.
+//! Commands: transactions, settings, definitions, and the clean-up of a session.
 
 use super::super::database::{Engine, Status};
 use super::super::ddl::define;
@@ -9,7 +9,7 @@ use super::super::token::Statement;
 use super::super::wire;
 use super::Session;
 
-/// First words of commands that are carried out.
+/// First words of supported commands.
 const SUPPORTED: &str = "\
     begin start commit end rollback abort savepoint release set reset deallocate vacuum \
     analyze close unlisten create drop alter truncate";
@@ -22,7 +22,7 @@ const UNSUPPORTED: &str = "\
 /// Words that can follow CREATE, DROP and ALTER.
 const DEFINED: &str = "schema table index unique";
 
-/// Refuses what is no command of this server; true if it ends a transaction.
+/// Rejects anything that is not a command of this server; true if it ends a transaction.
 pub(crate) fn check_command(statement: &Statement<'_>) -> SqlResult<bool> {
     let (first, second) = (statement.at(0), statement.at(1));
     let is_definition = first.is_any("create drop alter");
@@ -172,7 +172,7 @@ impl Session {
         }
     }
 
-    /// Makes, changes or drops a schema, table or index.
+    /// Creates, changes or drops a schema, table or index.
     async fn define(&mut self, statement: &Statement<'_>) -> SqlResult<()> {
         self.check_usable(true, false)?;
         let run = |engine: &Engine, scope: &Scope, _: &mut Vec<u8>| {
