@@ -38,7 +38,7 @@ Examples:
 
 Exit codes: 0 done or pass, 1 could not run, 2 wrong usage, 3 regression,
 4 inconclusive, or the machine is unfit to measure, 5 measured but wrong,
-130 interrupted (what was measured is kept).";
+130 interrupted (results so far are kept).";
 
 /// The same file, HTTP and database work under every execution model, measured honestly.
 ///

@@ -223,7 +223,7 @@ pub(crate) fn matching(base: &Plan, head: &Plan, index: usize) -> Result<usize, 
         .ok_or("the base does not have it")?;
     if base.placement.kind != head.placement.kind {
         return Err(format!(
-            "server and worker share the CPUs differently ({} and {}), which decides most of a result",
+            "server and worker are placed differently ({} and {}), which dominates the result",
             json(&base.placement.kind),
             json(&head.placement.kind)
         ));

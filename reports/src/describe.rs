@@ -83,10 +83,10 @@ pub fn incomplete(completion: &Completion) -> Option<String> {
     match completion {
         Completion::Complete => None,
         Completion::Interrupted => {
-            Some("The run was interrupted; what was measured until then follows.".to_owned())
+            Some("The run was interrupted; partial results follow.".to_owned())
         }
         Completion::Failed { reason } => Some(format!(
-            "The run failed: {reason}. What was measured until then follows."
+            "The run failed: {reason}. Partial results follow."
         )),
     }
 }

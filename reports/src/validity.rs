@@ -90,7 +90,7 @@ fn over_budget(round: &Measurement, share: f64, budget: f64) -> String {
         .map(|(kind, errors)| format!("{} {kind}", errors.count))
         .collect();
     format!(
-        "{}% of the operations failed where {}% may: {}",
+        "{}% of operations failed; the limit is {}%: {}",
         two_digits(100.0 * share),
         two_digits(100.0 * budget),
         kinds.join(", ")

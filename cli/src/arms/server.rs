@@ -141,7 +141,7 @@ impl Server {
                 let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
                 let said = match words.as_str() {
                     "" => String::new(),
-                    words => format!("; its last words: {words}"),
+                    words => format!("; end of its stderr: {words}"),
                 };
                 Err(Failure::could_not_run(format!(
                     "it ended with {status}{said}"

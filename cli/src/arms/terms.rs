@@ -13,7 +13,7 @@ use crate::exit::Failure;
 
 #[derive(Args)]
 pub struct TermArguments {
-    /// Holds a metric to a limit: throughput=5% of the slowdown, "response_p99=< 20ms" of the head's own value; replaces
+    /// Limits a metric: throughput=5% of the slowdown, "response_p99=< 20ms" of the head's own value; replaces
     /// the scenario's [gate]; repeatable [default: 10% of throughput, or of response_p99 under open load]
     #[arg(
         long = "limit",

@@ -8,7 +8,7 @@ use crate::arms;
 use crate::exit::{Exit, Failure};
 use crate::request::placement::CpuList;
 
-/// Runs a server's command and ends it with stdin
+/// Runs a server's command, and stops it when stdin closes
 #[derive(Args)]
 pub struct ArmServer {
     /// CPUs to use

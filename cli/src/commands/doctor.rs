@@ -72,7 +72,7 @@ impl Doctor {
         let directory = self.work_dir.display();
         Err(
             Failure::usage(format!("--work-dir: {directory} is not a directory"))
-                .hint("name the directory that runs are to go to, or one above it"),
+                .hint("pass the parent of the run directories, or an ancestor"),
         )
     }
 

@@ -159,7 +159,7 @@ impl Gate {
         };
         if names.len() > 1 || self.arms.are_live() {
             return Err(Failure::usage(format!(
-                "{run} is a finished run, which goes with no scenario and no arms"
+                "{run} is a finished run; it cannot be combined with scenarios or arms"
             ))
             .hint(
                 "`photofinish gate RUN` recomputes its verdict, with --baseline against a record",
@@ -270,7 +270,7 @@ impl Gate {
             self.tell(&record, stored, None)?;
             return Err(Failure::new(
                 Exit::Interrupted,
-                "interrupted before the verdict; what was measured is kept",
+                "interrupted before the verdict; results so far are kept",
             ));
         }
         let path = written?;
@@ -354,7 +354,7 @@ fn report(record: &Record, stored: Option<&Record>) -> Result<GateReport, Failur
     };
     report.map_err(|error| {
         Failure::usage(error.to_string())
-            .hint("`photofinish gate RUN --baseline BASE` holds a plain run against another one")
+            .hint("`photofinish gate RUN --baseline BASE` compares a plain run with another one")
     })
 }
 

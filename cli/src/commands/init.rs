@@ -23,7 +23,7 @@ impl Init {
         let file = self.file.display();
         if self.file.extension().is_none_or(|ending| ending != "toml") {
             return Err(Failure::usage(format!("{file} does not end in .toml"))
-                .hint("`run` tells scenario files from names by this ending"));
+                .hint("`run` recognises scenario files by this extension"));
         }
         let written = OpenOptions::new()
             .write(true)

@@ -143,8 +143,7 @@ fn search_for(goal: SearchGoal, run: ReadyRun<'_>) -> FinishedRun {
 fn exit(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
     if record.completion == Completion::Interrupted {
         let (done, all) = (finished_rounds(record), planned_rounds(&record.plan));
-        let message =
-            format!("interrupted after {done} of {all} rounds; what was measured is kept");
+        let message = format!("interrupted after {done} of {all} rounds; results so far are kept");
         return Err(Failure::new(Exit::Interrupted, message));
     }
     let cells = summary.cells.iter();

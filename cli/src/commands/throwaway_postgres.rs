@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::request::placement::CpuList;
 use crate::targets::guard_local_postgres;
 
-/// Starts a throwaway PostgreSQL and ends it with stdin
+/// Starts a throwaway PostgreSQL, and stops it when stdin closes
 #[derive(Args)]
 pub struct ThrowawayPostgres {
     /// CPUs to use

@@ -163,7 +163,7 @@ impl LineProcess {
         if last_lines.is_empty() {
             ended
         } else {
-            format!("{ended}; its last words: {last_lines}")
+            format!("{ended}; end of its stderr: {last_lines}")
         }
     }
 
@@ -249,7 +249,7 @@ mod tests {
         check("exit 3", "ended with exit code 3");
         check(
             "echo oops >&2; exit 3",
-            "ended with exit code 3; its last words: oops",
+            "ended with exit code 3; end of its stderr: oops",
         );
     }
 

@@ -45,9 +45,8 @@ impl From<WorkerError> for Failure {
         match error {
             WorkerError::Interrupted => Self::new(Exit::Interrupted, "interrupted"),
             WorkerError::ServerGone => Self::could_not_run("a server is gone"),
-            WorkerError::Failed(how) => Self::could_not_run(format!("the worker {how}")).hint(
-                "the rounds before are in the record; `dmesg` tells of processes killed for want of memory",
-            ),
+            WorkerError::Failed(how) => Self::could_not_run(format!("the worker {how}"))
+                .hint("earlier rounds are in the record; check `dmesg` for out-of-memory kills"),
         }
     }
 }

@@ -18,7 +18,7 @@ pub fn check_open_files(plan: &Plan, limit: Option<u64>) -> Result<(), Failure> 
         return Ok(());
     }
     Err(Failure::could_not_run(format!(
-        "this run needs {needed} open files, and this process may have {limit} at most"
+        "this run needs {needed} open files; the limit is {limit}"
     ))
     .hint(format!(
         "raise the limit with `ulimit -n {needed}`, or ask for a lower --concurrency"

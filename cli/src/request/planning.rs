@@ -163,10 +163,10 @@ fn own_target(
     free.dedup();
     match free.as_slice() {
         [only] => Ok((*only).to_owned()),
-        [] => Err(Failure::usage("the scenario talks to no server, so the arms cannot be two servers")
+        [] => Err(Failure::usage("the scenario uses no server, so its arms cannot be servers")
             .hint("compare two executables with --base-exe and --head-exe, or choose a scenario with a target")),
         several => Err(Failure::usage(format!(
-            "it is not clear which of the targets {} the arms' servers are",
+            "cannot tell which of the targets {} the arms' servers replace",
             several.join(", ")
         ))
         .hint("gate scenarios with the same target, or put something else behind the others with --target")),

@@ -72,7 +72,7 @@ fn disturbance(conditions: &Conditions, cpus: usize) -> Option<String> {
     let cpu_ns = round_ns * cpus as f64;
     [
         share(conditions.steal_ns, cpu_ns, STEAL_SHARE)
-            .map(|percent| format!("the hypervisor kept {percent} of the CPU time for others")),
+            .map(|percent| format!("the hypervisor took {percent} of the CPU time")),
         share(conditions.foreign_cpu_ns, cpu_ns, FOREIGN_SHARE)
             .map(|percent| format!("other processes took {percent} of the CPU time")),
         share(conditions.throttled_ns, round_ns, THROTTLED_SHARE)
@@ -94,9 +94,7 @@ fn share(taken_ns: Option<u64>, of_ns: f64, limit: f64) -> Option<String> {
 fn overflow(dropped: Option<u64>) -> Option<String> {
     match dropped? {
         0 => None,
-        dropped => Some(format!(
-            "full queues of listeners dropped {dropped} connections"
-        )),
+        dropped => Some(format!("full accept queues dropped {dropped} connections")),
     }
 }
 
@@ -136,7 +134,7 @@ mod tests {
         };
         check(
             &steal,
-            Some("the hypervisor kept 10% of the CPU time for others"),
+            Some("the hypervisor took 10% of the CPU time"),
         );
         let foreign = Conditions {
             foreign_cpu_ns: Some(1000 * MS),
@@ -159,7 +157,7 @@ mod tests {
         check(
             &overflow,
             Some(
-                "other processes took 50% of the CPU time, and full queues of listeners dropped 3 connections",
+                "other processes took 50% of the CPU time, and full accept queues dropped 3 connections",
             ),
         );
     }

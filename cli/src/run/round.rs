@@ -338,6 +338,6 @@ impl RoundServers {
 
 fn died_while_measured(error: ServerError) -> Failure {
     Failure::from(error).hint(
-        "the rounds before are in the record; run it again, and look for what ends processes here",
+        "earlier rounds are in the record; run it again, and find out what ends processes here",
     )
 }

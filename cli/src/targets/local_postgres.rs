@@ -407,7 +407,7 @@ impl Server {
             url,
         };
         let line = serde_json::to_string(&ready).map_err(|error| {
-            Failure::could_not_run("cannot say where PostgreSQL is").caused_by(error)
+            Failure::could_not_run("cannot report PostgreSQL's address").caused_by(error)
         })?;
         output::emit(format!("{line}\n").as_bytes())
     }

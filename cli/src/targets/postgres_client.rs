@@ -67,7 +67,7 @@ impl Client {
 
     /// The single number selected by `sql`; `None` if the server does not know it.
     pub fn number(&mut self, sql: &str) -> Result<Option<u64>, Failure> {
-        let failed = || Failure::could_not_run("PostgreSQL does not answer for its counts");
+        let failed = || Failure::could_not_run("cannot read PostgreSQL's counts");
         let mut message = Vec::new();
         encode::simple(sql, &mut message).map_err(|error| failed().caused_by(error))?;
         let mut reader = ResponseReader::new(LONGEST_ANSWER);

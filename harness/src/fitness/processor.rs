@@ -19,7 +19,7 @@ pub(super) fn cpus(readings: &Readings) -> Assessment {
         ))
         .remedy("allow more CPUs (--cpus, taskset, the container's cpuset)"),
         _ if used < ENOUGH_CPUS => Assessment::caution(format!(
-            "{used} of {online} online CPUs ({list}): beside the server, a runtime's threads share {}",
+            "{used} of {online} online CPUs ({list}): next to the server, the runtime's threads share {}",
             match used { 2 => "one CPU", _ => "two" }
         ))
         .remedy("use 4 or more, for runtimes on several CPUs and a pacer with its own"),

@@ -161,7 +161,7 @@ pub fn too_few_samples(samples: SampleCount) -> String {
 /// The reason that the numbers leave a check undecided.
 pub fn undecided(check: &Check, decision: &Decision, looks: &[u32]) -> String {
     match (decision.bounds, decision.look) {
-        (None, _) => "not known here: no round has it".to_owned(),
+        (None, _) => "unavailable: no round recorded it".to_owned(),
         (Some(_), 0) => format!(
             "{} so far, and the first planned look is after {}",
             plural(decision.samples, "round"),

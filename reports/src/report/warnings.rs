@@ -119,7 +119,7 @@ fn littles_law(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
         .max_by(|a, b| a.excess.total_cmp(&b.excess))?;
     (worst.excess > 0.0).then(|| {
         format!(
-            "{}: mean service × throughput is {:.1} where {:.1} sessions were in flight; the two should agree within 2%",
+            "{}: mean service × throughput is {:.1}, but {:.1} sessions were in flight; the two should agree within 2%",
             name(rounds, cell),
             worst.in_flight,
             worst.sessions
@@ -220,7 +220,7 @@ fn overflowed(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
         .sum();
     (dropped > 0).then(|| {
         format!(
-            "{}: full queues of listeners dropped {dropped} connections, each of which was tried again a second later: \
+            "{}: full accept queues dropped {dropped} connections, each of which was tried again a second later: \
              latencies hold those seconds; raise net.core.somaxconn and the server's own backlog",
             name(rounds, cell)
         )

@@ -138,7 +138,7 @@ fn cells_without_numbers_are_on_the_page_with_their_reasons() {
         "producers and consumers at once need more than one thread",
         "the server was gone: connection refused",
         "the server counted 4003 requests, the worker 4002",
-        "18.37% of the operations failed where 1% may",
+        "18.37% of operations failed; the limit is 1%",
         "operation 17: expected 2 bytes, got 3",
         "1 of 5 rounds failed: the worker was killed by signal 9",
     ] {

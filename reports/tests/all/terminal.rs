@@ -266,7 +266,7 @@ fn a_search_is_one_table_of_what_was_found() {
 #[test]
 fn a_search_that_was_cut_short_says_what_it_has() {
     insta::assert_snapshot!(plain(&fixtures::search_cut_short()), @r#"
-    The run was interrupted; what was measured until then follows.
+    The run was interrupted; partial results follow.
 
     http-get  Small responses over keep-alive connections
     highest rate with response_p99 < 50ms, 64 sessions · mock http server · rounds
@@ -317,7 +317,7 @@ fn whatever_goes_wrong_is_said_beside_the_numbers() {
       pool: failed: the server was gone: connection refused (os error 111)
       tokio: invalid: http: the server counted 4003 requests, the worker 4002 (and 4
         more)
-      tokio-current-thread: invalid: 18.37% of the operations failed where 1% may:
+      tokio-current-thread: invalid: 18.37% of operations failed; the limit is 1%:
         900 timeout (and 4 more)
       smol: invalid: operation 17: expected 2 bytes, got 3
       tokio-current-thread: errors: 4.50k × timeout (operation 12: timeout after 5
@@ -341,7 +341,7 @@ fn whatever_goes_wrong_is_said_beside_the_numbers() {
 #[test]
 fn an_interrupted_run_shows_what_it_has() {
     insta::assert_snapshot!(plain(&fixtures::interrupted()), @r#"
-    The run was interrupted; what was measured until then follows.
+    The run was interrupted; partial results follow.
 
     http-get  Small responses over keep-alive connections
     closed, 64 in flight · mock http server · 2 rounds of 2s
@@ -418,7 +418,7 @@ fn a_single_cell_has_nothing_to_compare() {
 #[test]
 fn an_empty_run_says_so() {
     insta::assert_snapshot!(plain(&fixtures::empty()), @r#"
-    The run failed: the disk is full. What was measured until then follows.
+    The run failed: the disk is full. Partial results follow.
 
     Nothing was planned, so nothing was measured.
     "#);

@@ -113,7 +113,7 @@ fn dropped_connections_are_told_of_their_cell() {
     for round in record.rounds.iter_mut().filter(|round| round.cell == 0) {
         round.conditions.listen_overflows = Some(3);
     }
-    let told = warning(&record, "full queues").expect("told");
+    let told = warning(&record, "full accept queues").expect("told");
     assert!(told.contains("threads"), "{told}");
     assert!(told.contains("dropped 12 connections"), "{told}");
 }
