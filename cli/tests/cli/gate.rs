@@ -288,7 +288,7 @@ fn arms_that_make_no_sense_are_usage_errors() {
             "--base-server=./a {port}",
             "--head-server=./b {port}",
         ],
-        &["talks to no server"],
+        &["uses no server"],
     );
     refused(
         &["null", "--base-exe=./not-there", "--head-exe=./neither"],
