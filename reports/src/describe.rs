@@ -85,8 +85,8 @@ pub fn incomplete(completion: &Completion) -> Option<String> {
         Completion::Interrupted => {
             Some("The run was interrupted; partial results follow.".to_owned())
         }
-        Completion::Failed { reason } => Some(format!(
-            "The run failed: {reason}. Partial results follow."
-        )),
+        Completion::Failed { reason } => {
+            Some(format!("The run failed: {reason}. Partial results follow."))
+        }
     }
 }

@@ -132,10 +132,7 @@ mod tests {
             steal_ns: Some(200 * MS),
             ..quiet()
         };
-        check(
-            &steal,
-            Some("the hypervisor took 10% of the CPU time"),
-        );
+        check(&steal, Some("the hypervisor took 10% of the CPU time"));
         let foreign = Conditions {
             foreign_cpu_ns: Some(1000 * MS),
             ..quiet()
