@@ -105,7 +105,7 @@ impl SessionClock {
         self.threads = None;
     }
 
-    /// Records an operation that ran. Returns true if another one follows.
+    /// Records an operation that ran, and returns whether another one follows.
     fn ended(&mut self, op: u64, arrival: Option<Arrival>, timed: Timed) -> Flow {
         let Timed { start, end, result } = timed;
         self.activity.first_start.get_or_insert(start);
