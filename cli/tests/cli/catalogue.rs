@@ -11,7 +11,7 @@ use crate::support::{Sandbox, TINY};
 /// All scenarios that ship, from the program's own list.
 fn scenarios(sandbox: &Sandbox) -> Vec<String> {
     let listed = sandbox.run(&["list", "--json"]).check(0, &[]);
-    let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
+    let listed: Value = listed.json();
     let scenarios = listed["scenarios"].as_array().expect("scenarios").clone();
     scenarios
         .iter()

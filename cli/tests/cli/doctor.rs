@@ -25,7 +25,7 @@ fn every_check() -> Vec<&'static str> {
 
 #[track_caller]
 fn diagnosis(finished: &Finished) -> Diagnosis {
-    let document = serde_json::from_str(&finished.stdout).expect("one JSON document");
+    let document = finished.json();
     schemas::check("diagnosis", &document);
     let diagnosis: Diagnosis = serde_json::from_value(document).expect("a diagnosis");
     assert_eq!(diagnosis.schema, DIAGNOSIS_SCHEMA);

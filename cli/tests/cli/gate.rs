@@ -129,7 +129,7 @@ fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
     let place = sandbox.path().join("changed.json");
     let against = format!("--baseline={}", place.display());
     let finished = regated(&sandbox, &record, &[&against, "--format=json"]);
-    let report: Value = serde_json::from_str(&finished.stdout).expect("one document");
+    let report: Value = finished.json();
     let checks = report["checks"].as_array().expect("checks");
     assert_eq!(checks.len(), 1, "{report}");
     assert_eq!(checks[0]["slowdown"]["estimate"], 0.0, "{report}");
@@ -200,7 +200,7 @@ fn live_arms_are_measured_in_balanced_pairs_and_what_is_printed_is_in_the_record
     let equal = server("same");
     let more = ["--max-pairs=10", "--limit=throughput=50%", "--format=json"];
     let live = gate(&sandbox, &equal, &equal, &more);
-    let report: Value = serde_json::from_str(&live.stdout).expect("one document");
+    let report: Value = live.json();
     schemas::check("gate", &report);
     assert_eq!(report["blocks"], 10);
     let record = sandbox.record();
@@ -341,7 +341,7 @@ fn a_scenarios_own_gate_is_checked_with_its_file_and_asked_by_its_line() {
     ];
     let more = ["--max-pairs=10", "--format=json"];
     let finished = sandbox.run(&[&arms[..], &SHORT, &more].concat());
-    let report: Value = serde_json::from_str(&finished.stdout).expect("one document");
+    let report: Value = finished.json();
     let checks = report["checks"].as_array().expect("checks");
     let of = |metric: &str| checks.iter().find(|check| check["metric"] == metric);
     let throughput = of("throughput_ops_s").expect("asked");
@@ -570,7 +570,7 @@ fn baselines_are_kept_listed_shown_promoted_and_removed() {
         "--format=json",
     ];
     let finished = sandbox.run(&[&now[..], &SHORT].concat());
-    let report: Value = serde_json::from_str(&finished.stdout).expect("one document");
+    let report: Value = finished.json();
     assert_eq!(report["paired"], false);
     assert_eq!(report["advisory"], Value::Null);
 
@@ -606,7 +606,7 @@ fn two_runs_are_compared_and_what_is_not_the_same_work_is_refused() {
     let compared = sandbox
         .run(&[&["compare", "one", "two"][..], &json].concat())
         .check(0, &[]);
-    let document: Value = serde_json::from_str(&compared.stdout).expect("one document");
+    let document: Value = compared.json();
     schemas::check("comparison", &document);
     let ratio = &document["cells"][0]["metrics"]["throughput_ops_s"]["ratio"];
     assert!(ratio["low"].as_f64() <= ratio["median"].as_f64(), "{ratio}");

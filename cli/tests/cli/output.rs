@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::support::{Finished, Sandbox, TINY};
 
 fn json(finished: &Finished) -> Value {
-    serde_json::from_str(&finished.stdout).expect("stdout is exactly one JSON document")
+    finished.json()
 }
 
 #[test]

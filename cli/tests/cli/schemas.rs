@@ -74,10 +74,7 @@ fn a_real_record_and_a_real_summary_are_valid() {
     ]
     .concat();
     let finished = sandbox.run(&arguments).check(0, &[]);
-    check(
-        "summary",
-        &serde_json::from_str(&finished.stdout).expect("JSON"),
-    );
+    check("summary", &finished.json());
     check("record", &read(&sandbox.latest().join("record.json")));
 }
 
@@ -112,7 +109,7 @@ fn answer_of_worker(sandbox: &Sandbox, plan: &Value) -> Value {
     command.stdin(fs::File::open(input).expect("the plan"));
     let finished = crate::support::Finished::of(&mut command).check(0, &[]);
     assert_eq!(finished.stdout.lines().count(), 1, "one line");
-    serde_json::from_str(&finished.stdout).expect("JSON")
+    finished.json()
 }
 
 #[test]

@@ -16,7 +16,7 @@ const RUNTIMES: [&str; 4] = ["sync", "pool", "tokio", "smol"];
 fn what_does_not_depend_on_time_holds() {
     let runtimes = RUNTIMES.join(",");
     let finished = Sandbox::new().run(&["selftest", "--quick", "--json", "--runtimes", &runtimes]);
-    let document = serde_json::from_str(&finished.stdout).expect("one JSON document");
+    let document = finished.json();
     schemas::check("selftest", &document);
     let proof: Proof = serde_json::from_value(document).expect("a proof");
     assert_eq!(proof.schema, PROOF_SCHEMA);

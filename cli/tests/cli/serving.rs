@@ -12,7 +12,7 @@ use crate::support::{Finished, PATIENCE, Sandbox, TINY, closed_address, skip_wit
 /// The names of all runtimes of this build.
 fn runtimes() -> Vec<String> {
     let listed = Sandbox::new().run(&["list", "--json"]).check(0, &[]);
-    let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
+    let listed: Value = listed.json();
     let runtimes = listed["runtimes"].as_array().expect("runtimes").clone();
     let names = runtimes.iter().map(|runtime| runtime["name"].as_str());
     names.map(|name| name.expect("a name").to_owned()).collect()

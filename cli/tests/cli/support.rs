@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use photofinish_record::Record;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longest wait for anything; only a failing test comes near.
@@ -151,6 +152,12 @@ impl Finished {
             );
         }
         self
+    }
+
+    /// Its output as one JSON document.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 }
 
