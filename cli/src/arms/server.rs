@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -24,7 +24,7 @@ use serde_json::json;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::output;
-use crate::process::guard;
+use crate::process::guard::{self, ReservedAddress};
 use crate::process::server::{ServerError, ServerProcess};
 use crate::request::placement;
 
@@ -73,7 +73,7 @@ pub fn guard(command: &str, cpus: &[usize]) -> Result<(), Failure> {
     os::adopt_orphans();
     let (_on_interrupt, end) = guard::end(&interrupt);
     let mut server = Server::start(command)?;
-    let ready = json!({ "ready": "arm", "address": server.address });
+    let ready = json!({ "ready": "arm", "address": server.reserved.address });
     output::emit(format!("{ready}\n").as_bytes())?;
     server.look_after(&end)
 }
@@ -81,15 +81,15 @@ pub fn guard(command: &str, cpus: &[usize]) -> Result<(), Failure> {
 /// A running server; dropping it ends it and everything that it has started.
 struct Server {
     process: Child,
-    address: SocketAddr,
+    reserved: ReservedAddress,
     last_words: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Server {
     fn start(command: &str) -> Result<Self, Failure> {
         let failed = |error| Failure::could_not_run("it cannot be started").caused_by(error);
-        let address = guard::free_address().map_err(failed)?;
-        let line = command.replace(PORT, &address.port().to_string());
+        let reserved = ReservedAddress::choose().map_err(failed)?;
+        let line = command.replace(PORT, &reserved.address.port().to_string());
         let mut process = Command::new("sh")
             .args(["-c", &line])
             .stdin(Stdio::null())
@@ -105,7 +105,7 @@ impl Server {
         }
         let mut server = Self {
             process,
-            address,
+            reserved,
             last_words,
         };
         server.wait_until_ready()?;
@@ -113,16 +113,17 @@ impl Server {
     }
 
     fn wait_until_ready(&mut self) -> Result<(), Failure> {
+        let address = self.reserved.address;
         let deadline = Instant::now() + READY;
         while Instant::now() < deadline {
             self.lives()?;
-            if TcpStream::connect_timeout(&self.address, LOOK_AFTER).is_ok() {
+            if TcpStream::connect_timeout(&address, LOOK_AFTER).is_ok() {
                 // If another process has taken the port, this one has ended or is about to.
                 return self.lives();
             }
             thread::sleep(LOOK_AGAIN);
         }
-        let (port, seconds) = (self.address.port(), READY.as_secs());
+        let (port, seconds) = (address.port(), READY.as_secs());
         Err(Failure::could_not_run(format!(
             "nothing accepted connections at 127.0.0.1:{port} within {seconds} s"
         )))

@@ -6,6 +6,10 @@
 use std::io::{self, BufRead};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::RangeInclusive;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt as _;
+#[cfg(target_os = "linux")]
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -36,22 +40,58 @@ pub fn end(interrupt: &Interrupt) -> (Arc<Listener>, Receiver<()>) {
 /// Ports below the ephemeral ones of common systems, and above those of common services.
 const UNASSIGNED: RangeInclusive<u16> = 15_000..=30_000;
 
-/// Number of these ports to try before taking any.
+/// Number of these ports to try.
 const ATTEMPTS: u32 = 100;
 
-/// An address that is currently free, on a port that systems do not assign automatically; a server that finds it taken
-/// reports that and does not start.
-pub fn free_address() -> io::Result<SocketAddr> {
-    for _ in 0..ATTEMPTS {
-        let ports = u32::from(UNASSIGNED.end() - UNASSIGNED.start()) + 1;
-        let random = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
-        let offset = u16::try_from(random % ports).expect("less than the last port");
-        let port = UNASSIGNED.start() + offset;
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            return listener.local_addr();
+/// An address of this machine that no other guard chooses while this value lives.
+pub struct ReservedAddress {
+    pub address: SocketAddr,
+    _reservation: Reservation,
+}
+
+impl ReservedAddress {
+    /// An address that is currently free, on a port that systems do not assign automatically; a server that finds it
+    /// taken reports that and does not start.
+    pub fn choose() -> io::Result<Self> {
+        for _ in 0..ATTEMPTS {
+            let ports = u32::from(UNASSIGNED.end() - UNASSIGNED.start()) + 1;
+            let random = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
+            let offset = u16::try_from(random % ports).expect("less than the last port");
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, UNASSIGNED.start() + offset));
+            let Ok(reservation) = reserve(address.port()) else {
+                continue;
+            };
+            if TcpListener::bind(address).is_ok() {
+                return Ok(Self {
+                    address,
+                    _reservation: reservation,
+                });
+            }
         }
+        Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            format!("{ATTEMPTS} ports tried, all in use"),
+        ))
     }
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// A name in the namespace of abstract sockets, which belongs to the same network as the port and goes with its process.
+#[cfg(target_os = "linux")]
+type Reservation = UnixDatagram;
+
+#[cfg(target_os = "linux")]
+fn reserve(port: u16) -> io::Result<Reservation> {
+    let name = format!("photofinish-port-{port}");
+    UnixDatagram::bind_addr(&UnixAddr::from_abstract_name(name)?)
+}
+
+/// Without abstract sockets, a server whose port another guard has taken meanwhile does not start.
+#[cfg(not(target_os = "linux"))]
+type Reservation = ();
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(_: u16) -> io::Result<Reservation> {
+    Ok(())
 }
 
 #[cfg(test)]
@@ -59,9 +99,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_free_address_can_be_listened_on_and_is_nobodys_by_chance() {
-        let address = free_address().expect("one of so many");
+    fn a_reserved_address_can_be_listened_on_and_is_nobodys_by_chance() {
+        let ReservedAddress { address, .. } = ReservedAddress::choose().expect("one of so many");
         assert!(UNASSIGNED.contains(&address.port()), "{address}");
         TcpListener::bind(address).expect("it is free");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_port_is_reserved_once_until_it_is_given_back() {
+        let reserved = ReservedAddress::choose().expect("one of so many");
+        let port = reserved.address.port();
+        reserve(port).expect_err("reserved");
+        drop(reserved);
+        reserve(port).expect("given back");
     }
 }

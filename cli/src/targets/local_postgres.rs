@@ -32,7 +32,7 @@ use super::{Target, TargetServer};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::output;
-use crate::process::guard;
+use crate::process::guard::{self, ReservedAddress};
 use crate::process::server::ServerProcess;
 use crate::request::placement;
 
@@ -338,21 +338,26 @@ fn random_password() -> Result<String, Failure> {
 /// A running server; dropping it shuts it down, and its [`Cluster`] removes the directory.
 struct Server {
     process: Child,
-    address: SocketAddr,
+    reserved: ReservedAddress,
     cluster: Cluster,
 }
 
 impl Server {
     fn start(cluster: Cluster) -> Result<Self, Failure> {
         let failed = |error| Failure::could_not_run("cannot start PostgreSQL").caused_by(error);
-        let address = guard::free_address().map_err(failed)?;
+        let reserved = ReservedAddress::choose().map_err(failed)?;
         let mut command = cluster.command(&cluster.postgres);
         command
             .arg("-D")
             .arg(cluster.data())
             .arg("-k")
             .arg(cluster.path());
-        command.args(["-h", "127.0.0.1", "-p", &address.port().to_string()]);
+        command.args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &reserved.address.port().to_string(),
+        ]);
         command.args(["-c", &format!("max_connections={MOST_CONNECTIONS}")]);
         // Autovacuum would start at unpredictable times, in some rounds and not in others, and its transactions would
         // be counted with those of the workload.
@@ -361,7 +366,7 @@ impl Server {
         let process = command.spawn().map_err(failed)?;
         let mut server = Self {
             process,
-            address,
+            reserved,
             cluster,
         };
         server.wait_until_ready()?;
@@ -395,15 +400,11 @@ impl Server {
     }
 
     fn announce(&self) -> Result<(), Failure> {
-        let Self {
-            address,
-            cluster: Cluster { password, .. },
-            ..
-        } = self;
+        let (address, password) = (self.reserved.address, &self.cluster.password);
         let url = format!("postgres://{ROLE}:{password}@{address}/postgres");
         let ready = Ready {
             ready: "postgres".to_owned(),
-            address: *address,
+            address,
             url,
         };
         let line = serde_json::to_string(&ready).map_err(|error| {
