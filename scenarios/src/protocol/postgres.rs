@@ -6,10 +6,10 @@
 //! `Vec<u8>`. TLS, COPY, cancel requests, Unix sockets and connection pools are not here.
 //!
 //! ```
-//! use photofinish_scenarios::protocol::postgres::{Format, Parameter, ResponseReader, Row, encode};
+//! use photofinish_scenarios::protocol::postgres::{Parameter, ResponseReader, Row, encode};
 //!
 //! let mut out = Vec::new();
-//! encode::bind_execute("point", &[Parameter::Int4(7)], Format::Text, &mut out)?;
+//! encode::bind_execute("point", &[Parameter::Int4(7)], &mut out)?;
 //! // … written to a socket; the response:
 //! let input = b"2\0\0\0\x04D\0\0\0\x0b\0\x01\0\0\0\x017C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I";
 //! let mut reader = ResponseReader::new(1 << 20);
@@ -24,10 +24,8 @@
 //! Read next: `postgres/target.rs` and `config.rs`, then `startup.rs`, `encode.rs` and `response.rs`.
 
 mod config;
-mod description;
 pub mod encode;
 mod error;
-mod parameter;
 mod response;
 mod row;
 mod startup;
@@ -35,11 +33,9 @@ mod target;
 mod wire;
 
 pub use config::{PgConfig, Secret};
-pub use description::{Column, ParameterOids, RowDescription};
-pub use encode::EncodeError;
+pub use encode::{EncodeError, Parameter};
 pub use error::{PgError, ServerError};
-pub use parameter::{Format, Parameter};
 pub use response::{Outcome, ResponseReader, TransactionStatus};
-pub use row::{Cells, Discard, Row, RowSink};
+pub use row::Row;
 pub use startup::Startup;
 pub use target::{PgTarget, PgTargetError};

@@ -83,8 +83,8 @@ impl<R: Runtime> Drop for Scope<'_, R> {
 async fn select_one<R: Runtime>(connection: &mut Connection<R>) -> Result<(), Failure> {
     connection.log_in().await?;
     let mut is_one = false;
-    let mut check = |row: Row<'_>| is_one = row.get(0) == Some(Some(b"1"));
-    let rows = connection.simple("SELECT 1", &mut check).await?.rows;
+    let mut check = |row: Row<'_>| is_one = row.equals(&["1"]);
+    let rows = connection.query("SELECT 1", &mut check).await?.rows;
     ensure(rows == 1 && is_one, || {
         format!("SELECT 1 gave {rows} rows, which are not 1")
     })

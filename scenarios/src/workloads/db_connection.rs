@@ -16,8 +16,8 @@ use super::census::Census;
 use super::connection_pool::Connect;
 use super::wire::{Address, Dialer, Wire, invalid};
 use crate::protocol::postgres::{
-    Discard, EncodeError, Format, Outcome, Parameter, PgError, PgTarget, ResponseReader, RowSink,
-    Startup, TransactionStatus, encode,
+    EncodeError, Outcome, Parameter, PgError, PgTarget, ResponseReader, Row, Startup,
+    TransactionStatus, encode,
 };
 
 /// Name of the target of database workloads.
@@ -140,7 +140,7 @@ impl<R: Runtime> Connection<R> {
             schema, statements, ..
         } = &self.connector;
         encode_entry(schema, statements, &mut self.message).map_err(encode_failure)?;
-        self.cycle(&mut Discard).await.map(drop)
+        self.cycle(&mut |_| ()).await.map(drop)
     }
 
     /// Only connects and logs in: outside the schema, with nothing prepared.
@@ -170,11 +170,16 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
+    /// Runs statements without parameters, and ignores their rows.
+    pub(super) async fn run(&mut self, sql: &str) -> Result<&Outcome, Failure> {
+        self.query(sql, &mut |_| ()).await
+    }
+
     /// Runs statements without parameters.
-    pub(super) async fn simple(
+    pub(super) async fn query(
         &mut self,
         sql: &str,
-        sink: &mut (dyn RowSink + Send),
+        sink: &mut (dyn FnMut(Row<'_>) + Send),
     ) -> Result<&Outcome, Failure> {
         self.message.clear();
         encode::simple(sql, &mut self.message).map_err(encode_failure)?;
@@ -186,10 +191,10 @@ impl<R: Runtime> Connection<R> {
         &mut self,
         statement: &Statement,
         parameters: &[Parameter<'_>],
-        sink: &mut (dyn RowSink + Send),
+        sink: &mut (dyn FnMut(Row<'_>) + Send),
     ) -> Result<&Outcome, Failure> {
         self.message.clear();
-        encode::bind_execute(statement.name, parameters, Format::Text, &mut self.message)
+        encode::bind_execute(statement.name, parameters, &mut self.message)
             .map_err(encode_failure)?;
         self.cycle(sink).await
     }
@@ -226,7 +231,7 @@ impl<R: Runtime> Connection<R> {
     }
 
     /// Sends the message and reads until the server is ready again.
-    async fn cycle(&mut self, sink: &mut (dyn RowSink + Send)) -> Result<&Outcome, Failure> {
+    async fn cycle(&mut self, sink: &mut (dyn FnMut(Row<'_>) + Send)) -> Result<&Outcome, Failure> {
         self.reader.begin();
         let mut cycle = self.wire.request();
         cycle.write(&mut self.message).await?;
@@ -263,7 +268,7 @@ fn advance(
     reader: &mut ResponseReader,
     received: &mut Buffer,
     more: bool,
-    sink: &mut dyn RowSink,
+    sink: &mut dyn FnMut(Row<'_>),
 ) -> Result<bool, Failure> {
     if !more {
         reader.end_of_input().map_err(failure)?;
@@ -288,7 +293,7 @@ fn encode_entry(
         &[],
         message,
     )?;
-    encode::bind_execute_unsynced(UNNAMED, &[], Format::Text, message)?;
+    encode::bind_execute_unsynced(UNNAMED, &[], message)?;
     for statement in statements {
         let Statement {
             name,
@@ -324,16 +329,21 @@ impl Schema {
         }
     }
 
-    /// Creates it, and returns a connection in it.
+    /// Creates it, and runs `statements` in it.
     pub(super) async fn create<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
-    ) -> Result<Connection<R>, Failure> {
+        statements: &[impl AsRef<str> + Sync],
+    ) -> Result<(), Failure> {
         let mut connection = Connection::open(env, self, &[]).await?;
         let create = format!("CREATE SCHEMA {}", self.name);
-        connection.simple(&create, &mut Discard).await?;
+        connection.run(&create).await?;
         self.created.store(true, Ordering::Relaxed);
-        Ok(connection)
+        for statement in statements {
+            connection.run(statement.as_ref()).await?;
+        }
+        connection.close().await;
+        Ok(())
     }
 
     /// Drops it with all its contents over `connection`, and closes that.
@@ -343,18 +353,22 @@ impl Schema {
     ) -> Result<(), Failure> {
         if self.created.load(Ordering::Relaxed) {
             let drop = format!("DROP SCHEMA {} CASCADE", self.name);
-            connection.simple(&drop, &mut Discard).await?;
+            connection.run(&drop).await?;
             self.created.store(false, Ordering::Relaxed);
         }
         connection.close().await;
         Ok(())
     }
 
+    /// Drops it over a connection of its own.
+    pub(super) async fn remove<R: Runtime>(&self, env: &RoundEnv<R>) -> Result<(), Failure> {
+        self.drop(Connection::open(env, self, &[]).await?).await
+    }
+
     /// Drops it after a failure, if it exists and the server still answers.
     pub(super) async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
         if self.created.load(Ordering::Relaxed) {
-            let dropping = async { self.drop(Connection::open(env, self, &[]).await?).await };
-            let _ = env.runtime.timeout(DROPPING, dropping).await;
+            let _ = env.runtime.timeout(DROPPING, self.remove(env)).await;
         }
     }
 }

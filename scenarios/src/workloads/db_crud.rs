@@ -14,7 +14,7 @@ use super::params::{count, params, require};
 use super::parts::join_into;
 use super::request_count::wrong_requests_beside_logins;
 use super::tallies::ensure;
-use crate::protocol::postgres::{Discard, Parameter, Row};
+use crate::protocol::postgres::{Parameter, Row};
 
 #[derive(Debug)]
 pub struct DbCrud {
@@ -65,23 +65,17 @@ impl Workload for DbCrud {
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let inserts = params.inserts;
-        let few_enough = inserts.get() <= 100;
-        require(few_enough, "inserts", || {
+        require(inserts.get() <= 100, "inserts", || {
             format!("{inserts} is more than 100")
         })?;
-        Ok(Self {
-            inserts,
-            schema: Schema::new(),
-        })
+        let schema = Schema::new();
+        Ok(Self { inserts, schema })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
-        let mut connection = self.schema.create(env).await?;
         // "If absent" is not safe against concurrent use in PostgreSQL: one of several simultaneous statements may
         // fail. So the table is created here, and the operations find it.
-        connection.simple(CREATE_IF_ABSENT, &mut Discard).await?;
-        connection.close().await;
-        Ok(())
+        self.schema.create(env, &[CREATE_IF_ABSENT]).await
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
@@ -107,7 +101,7 @@ impl Workload for DbCrud {
         }
         let first = session.connections[0].as_mut().expect("filled above");
         first.ensure_connected().await?;
-        first.simple(CREATE_IF_ABSENT, &mut Discard).await?;
+        first.run(CREATE_IF_ABSENT).await?;
         let label = format!("operation {op}");
         let id = insert(first, &label, 0).await?;
         select(first, id, &label, 0).await?;
@@ -132,11 +126,11 @@ impl Workload for DbCrud {
         totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
         let mut connection = Connection::open(env, &self.schema, &[]).await?;
-        let mut tally = Vec::new();
-        let mut keep = |row: Row<'_>| tally = row.iter().map(number).collect();
-        connection.simple(TALLY, &mut keep).await?;
+        let mut tally = [None; 5];
+        let mut keep = |row: Row<'_>| tally = std::array::from_fn(|index| row.number(index));
+        connection.query(TALLY, &mut keep).await?;
         self.schema.drop(connection).await?;
-        Ok(judge(&tally, totals, self.inserts.get().into()))
+        Ok(judge(tally, totals, self.inserts.get().into()))
     }
 
     async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
@@ -150,11 +144,10 @@ async fn insert<R: Runtime>(
     amount: i32,
 ) -> Result<i32, Failure> {
     let mut id = None;
-    let mut keep = |row: Row<'_>| id = row.get(0).flatten().and_then(|cell| number(Some(cell)));
+    let mut keep = |row: Row<'_>| id = row.number(0);
     let parameters = [Parameter::Text(label), Parameter::Int4(amount)];
     connection.execute(&INSERT, &parameters, &mut keep).await?;
-    id.and_then(|id| i32::try_from(id).ok())
-        .ok_or_else(|| Failure::wrong_content("INSERT … RETURNING gave no id"))
+    id.ok_or_else(|| Failure::wrong_content("INSERT … RETURNING gave no id"))
 }
 
 async fn select<R: Runtime>(
@@ -165,11 +158,7 @@ async fn select<R: Runtime>(
 ) -> Result<(), Failure> {
     let expected = [id.to_string(), label.to_owned(), amount.to_string()];
     let mut is_right = false;
-    let mut check = |row: Row<'_>| {
-        is_right = row
-            .iter()
-            .eq(expected.iter().map(|cell| Some(cell.as_bytes())));
-    };
+    let mut check = |row: Row<'_>| is_right = row.equals(&expected);
     connection
         .execute(&SELECT, &[Parameter::Int4(id)], &mut check)
         .await?;
@@ -201,12 +190,8 @@ async fn insert_at_once<R: Runtime>(
     outcome
 }
 
-fn number(cell: Option<&[u8]>) -> Option<u64> {
-    std::str::from_utf8(cell?).ok()?.parse().ok()
-}
-
 /// Violations by the table at the end of a round whose operations each made `at_once` inserts in addition to the first.
-fn judge(tally: &[Option<u64>], totals: &Totals, at_once: u64) -> Vec<String> {
+fn judge(tally: [Option<u64>; 5], totals: &Totals, at_once: u64) -> Vec<String> {
     let expected = totals.succeeded * (at_once + 1);
     let [Some(count), Some(distinct), lowest, highest, sum] = tally else {
         return vec![format!("the tally of entries cannot be read: {tally:?}")];
@@ -217,17 +202,17 @@ fn judge(tally: &[Option<u64>], totals: &Totals, at_once: u64) -> Vec<String> {
             "{count} entries have only {distinct} different ids"
         ));
     }
-    if totals.failed == 0 && *count != expected {
+    if totals.failed == 0 && count != expected {
         violations.push(format!("expected {expected} entries, got {count}"));
     }
     // The first one has the amount 0, the others are numbered from 1.
     let expected_sum = totals.succeeded * at_once * (at_once + 1) / 2;
-    if totals.failed == 0 && expected > 0 && *sum != Some(expected_sum) {
+    if totals.failed == 0 && expected > 0 && sum != Some(expected_sum) {
         violations.push(format!(
             "expected a sum of {expected_sum} over all amounts, got {sum:?}"
         ));
     }
-    if totals.failed == 0 && expected > 0 && (*lowest, *highest) != (Some(1), Some(expected)) {
+    if totals.failed == 0 && expected > 0 && (lowest, highest) != (Some(1), Some(expected)) {
         violations.push(format!(
             "expected ids from 1 to {expected}, got {lowest:?} to {highest:?}"
         ));
@@ -248,7 +233,7 @@ mod tests {
                 failed,
                 ..Totals::default()
             };
-            let violations = judge(&tally.map(Some), &totals, 2);
+            let violations = judge(tally.map(Some), &totals, 2);
             assert_eq!(violations.len(), expected, "{tally:?}: {violations:?}");
         };
         check([6, 6, 1, 6, 6], 0, 0);
@@ -265,10 +250,8 @@ mod tests {
     #[test]
     fn a_tally_that_cannot_be_read_is_a_violation() {
         let totals = Totals::default();
-        assert_eq!(judge(&[], &totals, 6).len(), 1);
-        assert_eq!(
-            judge(&[Some(0), Some(0), None, None, None], &totals, 6),
-            Vec::<String>::new()
-        );
+        assert_eq!(judge([None; 5], &totals, 6).len(), 1);
+        let empty = [Some(0), Some(0), None, None, None];
+        assert_eq!(judge(empty, &totals, 6), [""; 0]);
     }
 }

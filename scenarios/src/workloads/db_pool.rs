@@ -13,12 +13,12 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, T
 
 use super::census::{Census, Counts};
 use super::connection_pool::{self, Bounds};
-use super::db_connection::{Connection, Connector, Schema, Statement, TARGET};
+use super::db_connection::{Connector, Schema, Statement, TARGET};
 use super::params::{count, params, require};
 use super::parts::joined;
 use super::request_count::wrong_requests_beside_logins;
-use super::tallies::exactly;
-use crate::protocol::postgres::{Discard, Row};
+use super::tallies::{ensure, exactly};
+use crate::protocol::postgres::Row;
 
 /// Timeout for acquiring one of the pool's connections; if none becomes free in that time, some were lost.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -97,14 +97,14 @@ impl Workload for DbPool {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Pool<R>, Failure> {
-        let mut connection = self.schema.create(env).await?;
+        let mut statements = Vec::new();
         for (table, rows) in TABLES.into_iter().zip(self.rows()) {
-            let create = format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY)");
-            connection.simple(&create, &mut Discard).await?;
-            let fill = format!("INSERT INTO {table} (id) SELECT * FROM generate_series(1, {rows})");
-            connection.simple(&fill, &mut Discard).await?;
+            statements.extend([
+                format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY)"),
+                format!("INSERT INTO {table} (id) SELECT * FROM generate_series(1, {rows})"),
+            ]);
         }
-        connection.close().await;
+        self.schema.create(env, &statements).await?;
         let connector = Connector::new(env, &self.schema, COUNTS, &self.census)?;
         let pool = Pool::open(&env.runtime, connector, self.bounds()).await?;
         self.census.watch_fewest();
@@ -144,7 +144,7 @@ impl Workload for DbPool {
         env.shared.close().await;
         let left = self.census.counts().open();
         let violations = judge(in_use, left, self.bounds(), totals);
-        match self.clean_up(env).await {
+        match self.schema.remove(env).await {
             // Connections that were never returned may be all that the server has.
             Err(failure) if violations.is_empty() => Err(failure),
             _ => Ok(violations),
@@ -157,11 +157,6 @@ impl Workload for DbPool {
 }
 
 impl DbPool {
-    async fn clean_up<R: Runtime>(&self, env: &RoundEnv<R>) -> Result<(), Failure> {
-        let connection = Connection::open(env, &self.schema, &[]).await?;
-        self.schema.drop(connection).await
-    }
-
     fn bounds(&self) -> Bounds {
         Bounds {
             minimum: self.params.minimum,
@@ -183,23 +178,18 @@ async fn count_rows<R: Runtime>(
 ) -> Result<Option<u32>, Failure> {
     let mut connection = pool.acquire().await?;
     let mut counted = None;
-    let mut keep = |row: Row<'_>| counted = row.get(0).flatten().and_then(number);
+    let mut keep = |row: Row<'_>| counted = row.number(0);
     connection.execute(statement, &[], &mut keep).await?;
     Ok(counted)
 }
 
 fn check_count(statement: &Statement, counted: Option<u32>, rows: u32) -> Result<(), Failure> {
-    if counted == Some(rows) {
-        return Ok(());
-    }
-    let sql = statement.sql;
-    Err(Failure::wrong_content(format!(
-        "expected {rows} rows from `{sql}`, got {counted:?}"
-    )))
-}
-
-fn number(cell: &[u8]) -> Option<u32> {
-    std::str::from_utf8(cell).ok()?.parse().ok()
+    ensure(counted == Some(rows), || {
+        format!(
+            "expected {rows} rows from `{}`, got {counted:?}",
+            statement.sql
+        )
+    })
 }
 
 /// Violations by a pool with these counts while it was `in_use`, and connections `left` open after it was closed.

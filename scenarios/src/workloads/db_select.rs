@@ -12,7 +12,7 @@ use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
 use super::params::{count, params, require};
 use super::request_count::wrong_requests_beside_logins;
 use super::tallies::ensure;
-use crate::protocol::postgres::{Discard, Parameter, Row};
+use crate::protocol::postgres::{Parameter, Row};
 
 #[derive(Debug)]
 pub struct DbSelect {
@@ -27,8 +27,8 @@ params! {
 
 const MOST_ROWS: u32 = 1_000_000;
 
-/// Rows in one INSERT of the preparation.
-const ROWS_PER_INSERT: u32 = 500;
+/// Number of different quantities.
+const QUANTITIES: u32 = 97;
 
 const CREATE: &str =
     "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL, quantity INTEGER NOT NULL)";
@@ -59,29 +59,20 @@ impl Workload for DbSelect {
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let rows = params.rows;
-        let few_enough = rows.get() <= MOST_ROWS;
-        require(few_enough, "rows", || {
+        require(rows.get() <= MOST_ROWS, "rows", || {
             format!("{rows} is more than {MOST_ROWS}")
         })?;
-        Ok(Self {
-            rows,
-            schema: Schema::new(),
-        })
+        let schema = Schema::new();
+        Ok(Self { rows, schema })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
-        let mut connection = self.schema.create(env).await?;
-        connection.simple(CREATE, &mut Discard).await?;
-        let mut first = 1;
-        while first <= self.rows.get() {
-            let last = self.rows.get().min(first + ROWS_PER_INSERT - 1);
-            connection
-                .simple(&insert(first, last), &mut Discard)
-                .await?;
-            first = last + 1;
-        }
-        connection.close().await;
-        Ok(())
+        let fill = format!(
+            "INSERT INTO items (id, name, quantity) SELECT n, 'item ' || n, n % {QUANTITIES} \
+             FROM generate_series(1, {}) AS n",
+            self.rows
+        );
+        self.schema.create(env, &[CREATE, &fill]).await
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
@@ -107,7 +98,7 @@ impl Workload for DbSelect {
         let id = u32::try_from(below).expect("below a u32") + 1;
         expect_item(expected, id);
         let mut is_right = false;
-        let mut check = |row: Row<'_>| is_right = row_equals(row, expected);
+        let mut check = |row: Row<'_>| is_right = row.equals(expected);
         let key = Parameter::Int4(id.cast_signed());
         let rows = connection.execute(&SELECT, &[key], &mut check).await?.rows;
         ensure(rows == 1 && is_right, || {
@@ -124,28 +115,12 @@ impl Workload for DbSelect {
     }
 
     async fn finish<R: Runtime>(&self, env: &Env<R>, _: &Totals) -> Result<Vec<String>, Failure> {
-        let connection = Connection::open(env, &self.schema, &[]).await?;
-        self.schema.drop(connection).await?;
-        Ok(Vec::new())
+        self.schema.remove(env).await.map(|()| Vec::new())
     }
 
     async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
         self.schema.abandon(env).await;
     }
-}
-
-fn insert(first: u32, last: u32) -> String {
-    let mut sql = "INSERT INTO items (id, name, quantity) VALUES ".to_owned();
-    for id in first..=last {
-        let comma = if id == first { "" } else { "," };
-        let quantity = quantity(id);
-        write!(sql, "{comma}({id},'item {id}',{quantity})").expect("writing to memory cannot fail");
-    }
-    sql
-}
-
-fn quantity(id: u32) -> u32 {
-    id % 97
 }
 
 /// Rewrites the expected cells in place, reusing their capacity.
@@ -158,10 +133,5 @@ fn expect_item(expected: &mut [String; 3], id: u32) {
     };
     rewrite(id_cell, format_args!("{id}"));
     rewrite(name, format_args!("item {id}"));
-    rewrite(quantity_cell, format_args!("{}", quantity(id)));
-}
-
-fn row_equals(row: Row<'_>, expected: &[String; 3]) -> bool {
-    let cells = row.iter();
-    cells.eq(expected.iter().map(|cell| Some(cell.as_bytes())))
+    rewrite(quantity_cell, format_args!("{}", id % QUANTITIES));
 }

@@ -17,7 +17,7 @@ use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
 use super::params::{count, params, require};
 use super::request_count::wrong_requests_beside_logins;
 use super::tallies::ensure;
-use crate::protocol::postgres::{Discard, Outcome, Parameter, Row, TransactionStatus};
+use crate::protocol::postgres::{Outcome, Parameter, Row, TransactionStatus};
 
 #[derive(Debug)]
 pub struct DbTransaction {
@@ -79,15 +79,11 @@ impl Workload for DbTransaction {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
-        let mut connection = self.schema.create(env).await?;
-        connection.simple(CREATE, &mut Discard).await?;
         let accounts = self.accounts;
         let fill = format!(
             "INSERT INTO accounts (id, balance) SELECT n, {INITIAL_BALANCE} FROM generate_series(1, {accounts}) AS n"
         );
-        connection.simple(&fill, &mut Discard).await?;
-        connection.close().await;
-        Ok(())
+        self.schema.create(env, &[CREATE, &fill]).await
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Connection<R>, Failure> {
@@ -102,13 +98,13 @@ impl Workload for DbTransaction {
     ) -> Result<(), Failure> {
         connection.ensure_connected().await?;
         let transfer = Transfer::drawn(env.seed, op, self.accounts);
-        connection.simple("BEGIN", &mut Discard).await?;
+        connection.run("BEGIN").await?;
         if let Err(failure) = apply(connection, &transfer).await {
             // If this fails too, the connection is unusable and will not be used again: closing it also rolls back.
-            let _ = connection.simple("ROLLBACK", &mut Discard).await;
+            let _ = connection.run("ROLLBACK").await;
             return Err(failure);
         }
-        let committed = connection.simple("COMMIT", &mut Discard).await?;
+        let committed = connection.run("COMMIT").await?;
         check_status("after COMMIT", committed, TransactionStatus::Idle)?;
         self.books.enter(&transfer);
         Ok(())
@@ -179,15 +175,13 @@ async fn apply<R: Runtime>(
     for (id, change) in transfer.changes() {
         let parameters = [Parameter::Int4(change), Parameter::Int4(id.cast_signed())];
         let outcome = connection
-            .execute(&CHANGE, &parameters, &mut Discard)
+            .execute(&CHANGE, &parameters, &mut |_| ())
             .await?;
         check_status("after an UPDATE", outcome, TransactionStatus::Active)?;
-        if outcome.rows_affected != 1 {
-            let rows = outcome.rows_affected;
-            return Err(Failure::wrong_content(format!(
-                "UPDATE of account {id} changed {rows} rows"
-            )));
-        }
+        let rows = outcome.rows_affected;
+        ensure(rows == 1, || {
+            format!("UPDATE of account {id} changed {rows} rows")
+        })?;
     }
     Ok(())
 }
@@ -198,13 +192,9 @@ async fn numbers<R: Runtime>(
     sql: &str,
 ) -> Result<Vec<Option<i64>>, Failure> {
     let mut numbers = Vec::new();
-    let mut keep = |row: Row<'_>| numbers.push(row.get(0).flatten().and_then(number));
-    connection.simple(sql, &mut keep).await?;
+    let mut keep = |row: Row<'_>| numbers.push(row.number(0));
+    connection.query(sql, &mut keep).await?;
     Ok(numbers)
-}
-
-fn number(cell: &[u8]) -> Option<i64> {
-    std::str::from_utf8(cell).ok()?.parse().ok()
 }
 
 /// Checks a session's transaction status, as the server reports it: outside of a transaction, changes are committed one by one.

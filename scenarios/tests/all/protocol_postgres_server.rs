@@ -3,13 +3,13 @@
 //! Both run the same statements on separate connections; rows, counts and SQLSTATEs must be the same.
 
 use photofinish_scenarios::protocol::postgres::{
-    Discard, Format, Outcome, Parameter, PgConfig, PgError, Secret, TransactionStatus,
+    Outcome, Parameter, PgConfig, PgError, Secret, TransactionStatus,
 };
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-use crate::support::backend_messages::{Event, Recorder};
-use crate::support::pg_client::{Cells, PgClient};
+use crate::support::backend_messages::Cells;
+use crate::support::pg_client::PgClient;
 use crate::support::throwaway_postgres::{PASSWORD, ThrowawayPostgres};
 
 /// Maximum sizes of the client's reads: small ones, and one for everything at once.
@@ -195,7 +195,7 @@ fn simple_statements_agree_with_the_oracle() {
 }
 
 #[test]
-fn transaction_status_notices_and_notifications_are_reported() {
+fn transaction_status_and_errors_are_reported() {
     let Some(server) = ThrowawayPostgres::shared() else {
         return;
     };
@@ -218,12 +218,13 @@ fn transaction_status_notices_and_notifications_are_reported() {
         outcome("ROLLBACK").transaction_status,
         TransactionStatus::Idle
     );
-    assert_eq!(
-        outcome("DO $$ BEGIN RAISE NOTICE 'a'; RAISE NOTICE 'b'; END $$").notices,
-        2
-    );
-    assert_eq!(outcome("LISTEN here").notifications, 0);
-    assert_eq!(outcome("NOTIFY here").notifications, 1);
+    for skipped in [
+        "DO $$ BEGIN RAISE NOTICE 'a'; RAISE NOTICE 'b'; END $$",
+        "LISTEN here",
+        "NOTIFY here",
+    ] {
+        assert_eq!(outcome(skipped), Outcome::default(), "{skipped}");
+    }
     let hinted = "DO $$ BEGIN RAISE 'm' USING DETAIL = 'd', HINT = 'h', ERRCODE = 'ABCDE'; END $$";
     let error = outcome(hinted).error.unwrap();
     assert_eq!(
@@ -236,100 +237,55 @@ fn transaction_status_notices_and_notifications_are_reported() {
     );
 }
 
-/// A statement with a parameter of every kind, executed with boundary values, in both result formats.
+/// A statement with a parameter of every kind, executed with boundary values.
 #[test]
 fn prepared_statements_agree_with_the_oracle() {
     let Some(server) = ThrowawayPostgres::shared() else {
         return;
     };
-    let sql = "SELECT $1::int4, $2::int8, $3::float8, $4::text, $5::bytea, $6::timestamptz IS NULL";
-    let types = [
-        Type::INT4,
-        Type::INT8,
-        Type::FLOAT8,
-        Type::TEXT,
-        Type::BYTEA,
-    ];
+    let sql = "SELECT $1::int4, $2::text";
     let oracle = Oracle::connect(&server, "postgres", "").unwrap();
+    let types = [Type::INT4, Type::TEXT];
     let statement = oracle
         .runtime
         .block_on(oracle.client.prepare_typed(sql, &types))
         .unwrap();
     let mut client = connect(&server, 7);
-    let oids = [
-        Parameter::Int4(0),
-        Parameter::Int8(0),
-        Parameter::Float8(0.0),
-        Parameter::Text(""),
-        Parameter::Bytea(b""),
-    ]
-    .map(|parameter| parameter.oid());
-    let outcome = client.prepare("all", sql, &oids, &mut Discard).unwrap();
+    let outcome = client.prepare("all", sql, &[23, 25]).unwrap();
     assert_eq!(outcome.error, None);
-    let cases: [(i32, i64, f64, &str, &[u8]); 3] = [
-        (0, 0, 0.0, "", b""),
-        (i32::MIN, i64::MAX, -0.1, "ü€😀 'quoted'", &[0, 255, 92]),
-        (-1, i64::MIN, f64::INFINITY, "two\nlines", b"plain"),
-    ];
-    for (int4, int8, float8, text, bytea) in cases {
-        let parameters = [
-            Parameter::Int4(int4),
-            Parameter::Int8(int8),
-            Parameter::Float8(float8),
-            Parameter::Text(text),
-            Parameter::Bytea(bytea),
-            Parameter::Null,
-        ];
-        let (rows, outcome) = client.execute("all", &parameters, Format::Binary).unwrap();
-        assert_eq!(
-            (outcome.error, outcome.rows, outcome.statements),
-            (None, 1, 1)
-        );
-        let theirs: [&(dyn ToSql + Sync); 6] = [
-            &int4,
-            &int8,
-            &float8,
-            &text,
-            &bytea,
-            &None::<std::time::SystemTime>,
-        ];
+    for (int4, text) in [
+        (0, ""),
+        (i32::MIN, "ü€😀 'quoted'"),
+        (i32::MAX, "two\nlines"),
+        (-1, "\\"),
+    ] {
+        let parameters = [Parameter::Int4(int4), Parameter::Text(text)];
+        let (rows, outcome) = client.execute("all", &parameters).unwrap();
+        assert_eq!((outcome.error, outcome.rows), (None, 1));
+        let theirs: [&(dyn ToSql + Sync); 2] = [&int4, &text];
         let row = oracle
             .runtime
             .block_on(oracle.client.query_one(&statement, &theirs))
             .unwrap();
-        let expected = [
-            row.get::<_, i32>(0).to_be_bytes().to_vec(),
-            row.get::<_, i64>(1).to_be_bytes().to_vec(),
-            row.get::<_, f64>(2).to_be_bytes().to_vec(),
-            row.get::<_, String>(3).into_bytes(),
-            row.get::<_, Vec<u8>>(4),
-            vec![u8::from(row.get::<_, bool>(5))],
-        ];
-        assert_eq!(rows, [expected.map(Some)]);
-        let (as_text, _) = client.execute("all", &parameters, Format::Text).unwrap();
-        assert_eq!(as_text[0][0], Some(int4.to_string().into_bytes()));
-        assert_eq!(as_text[0][3], Some(text.as_bytes().to_vec()));
+        let expected = [row.get::<_, i32>(0).to_string(), row.get(1)];
+        assert_eq!(rows, [expected.map(|cell| Some(cell.into_bytes()))]);
     }
 }
 
 #[test]
-fn a_prepared_statement_is_described_counted_and_deallocated() {
+fn a_prepared_statement_is_counted_and_its_errors_are_reported() {
     let Some(server) = ThrowawayPostgres::shared() else {
         return;
     };
     let mut client = connect(&server, 3);
     client
-        .simple("CREATE TEMPORARY TABLE item (id int8 PRIMARY KEY, name text)")
+        .simple("CREATE TEMPORARY TABLE item (id int4 PRIMARY KEY, name text)")
         .unwrap();
-    let mut described = Recorder::default();
     let insert = "INSERT INTO item VALUES ($1, $2) RETURNING name";
-    client
-        .prepare("insert", insert, &[], &mut described)
-        .unwrap();
-    let columns = Event::Columns(vec![(b"name".to_vec(), 25)]);
-    assert_eq!(described.0, [Event::Parameters(vec![20, 25]), columns]);
-    let values = [Parameter::Int8(1), Parameter::Text("one")];
-    let mut insert = || client.execute("insert", &values, Format::Text).unwrap();
+    let prepared = client.prepare("insert", insert, &[23, 0]).unwrap();
+    assert_eq!(prepared.error, None);
+    let values = [Parameter::Int4(1), Parameter::Text("one")];
+    let mut insert = || client.execute("insert", &values).unwrap();
     let (rows, outcome) = insert();
     assert_eq!(
         (rows, outcome.rows_affected),
@@ -341,12 +297,10 @@ fn a_prepared_statement_is_described_counted_and_deallocated() {
         Some("23505")
     );
     assert_eq!(twice.transaction_status, TransactionStatus::Idle);
-    assert_eq!(client.close("insert").unwrap().error, None);
-    let gone = client.execute("insert", &values, Format::Text).unwrap().1;
+    client.simple("DEALLOCATE insert").unwrap();
+    let gone = client.execute("insert", &values).unwrap().1;
     assert_eq!(gone.error.map(|error| error.code).as_deref(), Some("26000"));
-    let bad = client
-        .prepare("bad", "SELECT $1 +", &[], &mut Discard)
-        .unwrap();
+    let bad = client.prepare("bad", "SELECT $1 +", &[]).unwrap();
     assert_eq!(bad.error.map(|error| error.code).as_deref(), Some("42601"));
 }
 

@@ -5,8 +5,6 @@
 
 use thiserror::Error;
 
-use super::parameter::{Format, Parameter};
-
 /// An invalid message. Nothing was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum EncodeError {
@@ -17,6 +15,24 @@ pub enum EncodeError {
     TooManyParameters { count: usize },
     #[error("message is longer than 2 GiB")]
     TooLong,
+}
+
+/// A value bound to a parameter of a prepared statement.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Parameter<'a> {
+    /// Text, or the textual form of any other type.
+    Text(&'a str),
+    /// Sent in binary, as drivers do, so the statement must be parsed with the OID of `int4`.
+    Int4(i32),
+}
+
+impl Parameter<'_> {
+    fn format_code(self) -> i16 {
+        match self {
+            Parameter::Text(_) => 0,
+            Parameter::Int4(_) => 1,
+        }
+    }
 }
 
 /// Appends a simple query: one or more statements without parameters.
@@ -32,7 +48,6 @@ pub fn simple(sql: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
 ///
 /// let mut out = Vec::new();
 /// encode::parse("point", "SELECT name FROM item WHERE id = $1", &[23], &mut out)?;
-/// encode::describe_statement("point", &mut out)?;
 /// encode::sync(&mut out);
 /// # Ok::<(), photofinish_scenarios::protocol::postgres::EncodeError>(())
 /// ```
@@ -53,22 +68,13 @@ pub fn parse(
     })
 }
 
-/// Appends a request for the parameters and columns of a prepared statement, without a Sync.
-pub fn describe_statement(name: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    message(b'D', out, |out| {
-        out.push(b'S');
-        text(name, out)
-    })
-}
-
-/// Appends the execution of a prepared statement and a Sync. Rows are returned in the format `results`.
+/// Appends the execution of a prepared statement and a Sync. Rows are returned as text.
 pub fn bind_execute(
     name: &str,
     parameters: &[Parameter<'_>],
-    results: Format,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    bind_execute_unsynced(name, parameters, results, out)?;
+    bind_execute_unsynced(name, parameters, out)?;
     sync(out);
     Ok(())
 }
@@ -77,7 +83,6 @@ pub fn bind_execute(
 pub fn bind_execute_unsynced(
     name: &str,
     parameters: &[Parameter<'_>],
-    results: Format,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
     message(b'B', out, |out| {
@@ -85,27 +90,20 @@ pub fn bind_execute_unsynced(
         text(name, out)?;
         count(parameters.len(), out)?;
         for parameter in parameters {
-            out.extend_from_slice(&parameter.format().code().to_be_bytes());
+            out.extend_from_slice(&parameter.format_code().to_be_bytes());
         }
         count(parameters.len(), out)?;
         for parameter in parameters {
-            parameter.with_bytes(|bytes| value(bytes, out))?;
+            match parameter {
+                Parameter::Text(text) => value(text.as_bytes(), out)?,
+                Parameter::Int4(number) => value(&number.to_be_bytes(), out)?,
+            }
         }
-        count(1, out)?; // One format for all columns.
-        out.extend_from_slice(&results.code().to_be_bytes());
-        Ok(())
+        count(0, out) // No formats of columns: all of them are text.
     })?;
     // Execute: the unnamed portal, no limit of rows.
     out.extend_from_slice(b"E\0\0\0\x09\0\0\0\0\0");
     Ok(())
-}
-
-/// Appends a request to deallocate a prepared statement, without a Sync.
-pub fn close_statement(name: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    message(b'C', out, |out| {
-        out.push(b'S');
-        text(name, out)
-    })
 }
 
 /// Appends a Sync, which ends a cycle of the extended protocol.
@@ -149,11 +147,7 @@ fn count(count: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     Ok(())
 }
 
-fn value(bytes: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let Some(bytes) = bytes else {
-        out.extend_from_slice(&(-1_i32).to_be_bytes());
-        return Ok(());
-    };
+fn value(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     out.extend_from_slice(&length(bytes.len())?.to_be_bytes());
     out.extend_from_slice(bytes);
     Ok(())

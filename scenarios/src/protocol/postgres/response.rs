@@ -2,11 +2,10 @@
 //!
 //! Messages are dispatched on their type byte and read in place; nothing is allocated unless the server reports an error.
 //! Such an error is stored, not returned: the server still becomes ready, and the connection remains usable. Messages
-//! that a server may send at any time (notices, notifications, parameter changes) are counted or skipped.
+//! that a server may send at any time (notices, notifications, parameter changes) are skipped.
 
-use super::description::{ParameterOids, RowDescription};
 use super::error::{PgError, ServerError};
-use super::row::{Row, RowSink};
+use super::row::Row;
 use super::wire::Frame;
 use crate::protocol::Advance;
 
@@ -33,11 +32,6 @@ pub struct Outcome {
     pub rows: u64,
     /// Rows according to the command tags of all statements: inserted, updated, deleted, selected and so on.
     pub rows_affected: u64,
-    /// Completed statements, including empty ones.
-    pub statements: u32,
-    pub notices: u32,
-    /// Notifications (of LISTEN).
-    pub notifications: u32,
     pub transaction_status: TransactionStatus,
 }
 
@@ -69,7 +63,7 @@ impl ResponseReader {
         self.failure = None;
     }
 
-    /// Reads the complete messages in `input` up to the end of the cycle, and passes their content to `sink`.
+    /// Reads the complete messages in `input` up to the end of the cycle, and passes each row to `sink`.
     ///
     /// An incomplete message is not consumed: the caller keeps it and calls again with more. Once done, nothing is
     /// consumed until the next [`begin`](Self::begin); a server can send notices at any time, and those that follow belong
@@ -82,7 +76,7 @@ impl ResponseReader {
     pub fn advance(
         &mut self,
         input: &[u8],
-        sink: &mut (impl RowSink + ?Sized),
+        sink: &mut (impl FnMut(Row<'_>) + ?Sized),
     ) -> Result<Advance, PgError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -122,7 +116,11 @@ impl ResponseReader {
     }
 
     /// Reads the first message and returns its length; 0 if it is incomplete.
-    fn step(&mut self, input: &[u8], sink: &mut (impl RowSink + ?Sized)) -> Result<usize, PgError> {
+    fn step(
+        &mut self,
+        input: &[u8],
+        sink: &mut (impl FnMut(Row<'_>) + ?Sized),
+    ) -> Result<usize, PgError> {
         let Some(frame) = Frame::split(input, self.max_message_bytes)? else {
             return Ok(0);
         };
@@ -130,26 +128,18 @@ impl ResponseReader {
             b'D' => {
                 let row = Row::parse(&frame)?;
                 self.outcome.rows += 1;
-                sink.row(row);
+                sink(row);
             }
-            b'C' => self.complete(&frame, sink)?,
+            b'C' => self.complete(&frame)?,
             b'Z' => self.ready(&frame)?,
-            // ParseComplete, BindComplete, CloseComplete, NoData.
-            b'1' | b'2' | b'3' | b'n' => expect_empty(&frame)?,
-            b'T' => sink.columns(RowDescription::parse(&frame)?),
-            b't' => sink.parameters(ParameterOids::parse(&frame)?),
-            b'I' => {
-                expect_empty(&frame)?;
-                self.outcome.statements += 1;
-            }
+            // ParseComplete, BindComplete, EmptyQueryResponse.
+            b'1' | b'2' | b'I' => expect_empty(&frame)?,
             b'E' => {
                 let error = frame.server_error()?;
                 self.outcome.error.get_or_insert(error);
             }
-            b'N' => self.outcome.notices += 1,
-            b'A' => self.outcome.notifications += 1,
-            // ParameterStatus: a parameter was SET.
-            b'S' => {}
+            // RowDescription, NoticeResponse, NotificationResponse, ParameterStatus.
+            b'T' | b'N' | b'A' | b'S' => {}
             b'G' | b'H' | b'W' => return Err(PgError::Copy),
             tag => {
                 return Err(PgError::Unexpected {
@@ -162,18 +152,12 @@ impl ResponseReader {
     }
 
     /// CommandComplete: `SELECT 5`, `INSERT 0 1`, `CREATE TABLE`.
-    fn complete(
-        &mut self,
-        frame: &Frame<'_>,
-        sink: &mut (impl RowSink + ?Sized),
-    ) -> Result<(), PgError> {
+    fn complete(&mut self, frame: &Frame<'_>) -> Result<(), PgError> {
         let Some((0, tag)) = frame.body.split_last() else {
             return Err(frame.malformed("command tag without end"));
         };
-        self.outcome.statements += 1;
         let rows = rows_affected(tag);
         self.outcome.rows_affected = self.outcome.rows_affected.saturating_add(rows);
-        sink.command(tag);
         Ok(())
     }
 

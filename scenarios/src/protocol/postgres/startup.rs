@@ -52,7 +52,6 @@ pub struct Startup {
     password: Option<Secret>,
     state: State,
     server_version: Option<String>,
-    notices: u32,
 }
 
 impl fmt::Debug for Startup {
@@ -84,7 +83,6 @@ impl Startup {
             password: config.password.clone(),
             state: State::Start,
             server_version: None,
-            notices: 0,
         })
     }
 
@@ -130,10 +128,6 @@ impl Startup {
         self.server_version.as_deref()
     }
 
-    pub fn notices(&self) -> u32 {
-        self.notices
-    }
-
     fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready)
     }
@@ -147,10 +141,9 @@ impl Startup {
         };
         match (frame.tag, &self.state) {
             (b'E', _) => return Err(PgError::Server(frame.server_error()?)),
-            (b'N', _) => self.notices += 1,
             (b'S', State::Accepted) => self.note_parameter(&frame)?,
-            // The key for cancel requests, which this client never sends.
-            (b'K', State::Accepted) => {}
+            // Notices, and the key for cancel requests, which this client never sends.
+            (b'N', _) | (b'K', State::Accepted) => {}
             (b'Z', State::Accepted) => self.state = State::Ready,
             (b'R', _) => self.authenticate(&frame, out)?,
             (tag, _) => return Err(unexpected(tag)),

@@ -5,10 +5,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use photofinish_scenarios::protocol::postgres::{
-    Format, Outcome, Parameter, PgConfig, PgError, ResponseReader, Row, RowSink, Startup, encode,
+    Outcome, Parameter, PgConfig, PgError, ResponseReader, Row, Startup, encode,
 };
 
-pub(crate) type Cells = Vec<Option<Vec<u8>>>;
+use super::backend_messages::Cells;
 
 pub(crate) struct PgClient {
     socket: TcpStream,
@@ -59,18 +59,16 @@ impl PgClient {
         self.collect()
     }
 
-    /// Prepares and describes `sql` under `name`; the description goes to `sink`.
+    /// Prepares `sql` under `name`.
     pub(crate) fn prepare(
         &mut self,
         name: &str,
         sql: &str,
         parameter_oids: &[u32],
-        sink: &mut impl RowSink,
     ) -> Result<Outcome, PgError> {
         encode::parse(name, sql, parameter_oids, &mut self.output).unwrap();
-        encode::describe_statement(name, &mut self.output).unwrap();
         encode::sync(&mut self.output);
-        self.cycle(sink)
+        self.collect().map(|(_, outcome)| outcome)
     }
 
     /// Executes a prepared statement and collects the rows.
@@ -78,16 +76,9 @@ impl PgClient {
         &mut self,
         name: &str,
         parameters: &[Parameter<'_>],
-        results: Format,
     ) -> Result<(Vec<Cells>, Outcome), PgError> {
-        encode::bind_execute(name, parameters, results, &mut self.output).unwrap();
+        encode::bind_execute(name, parameters, &mut self.output).unwrap();
         self.collect()
-    }
-
-    pub(crate) fn close(&mut self, name: &str) -> Result<Outcome, PgError> {
-        encode::close_statement(name, &mut self.output).unwrap();
-        encode::sync(&mut self.output);
-        self.collect().map(|(_, outcome)| outcome)
     }
 
     /// Terminates the session and waits until the server closes the connection.
@@ -105,7 +96,7 @@ impl PgClient {
         Ok((rows, outcome))
     }
 
-    fn cycle(&mut self, sink: &mut impl RowSink) -> Result<Outcome, PgError> {
+    fn cycle(&mut self, sink: &mut impl FnMut(Row<'_>)) -> Result<Outcome, PgError> {
         self.flush();
         self.reader.begin();
         loop {
