@@ -247,6 +247,52 @@ mod tests {
     }
 
     #[test]
+    fn values_that_make_no_sense_are_refused_at_their_parameter() {
+        let many = u32::MAX;
+        let share = |share: f64| json!({ "share": share, "time_us": 1.0 });
+        for (name, params, param) in [
+            ("scripted", json!({ "times": [share(0.5)] }), "times"),
+            (
+                "scripted",
+                json!({ "times": [share(0.5), share(1.5)] }),
+                "times.1",
+            ),
+            (
+                "scripted",
+                json!({ "times": [{ "share": 1.0, "time_us": -1.0 }] }),
+                "times.0",
+            ),
+            ("tasks", json!({ "waits": [] }), "waits"),
+            ("tasks", json!({ "waits": [-1.0] }), "waits"),
+            (
+                "timers",
+                json!({ "shortest_us": 9, "longest_us": 8 }),
+                "longest_us",
+            ),
+            ("job-queue", json!({ "jobs": many }), "jobs"),
+            ("job-queue", json!({ "consumers": many }), "consumers"),
+            ("job-queue", json!({ "work": -1.0 }), "work"),
+            ("crawl", json!({ "limit": many }), "limit"),
+            ("crawl", json!({ "tries": many }), "tries"),
+            ("crawl", json!({ "backoff": -1.0 }), "backoff"),
+            ("scrape", json!({ "pages": [] }), "pages"),
+            ("scrape", json!({ "pages": ["no path"] }), "pages"),
+            ("download", json!({ "documents": [] }), "documents"),
+            ("db-pool", json!({ "minimum": 21 }), "minimum"),
+            ("db-transaction", json!({ "accounts": 1 }), "accounts"),
+            ("serve-http", json!({ "listen": "localhost" }), "listen"),
+        ] {
+            let check = workload(name).expect("it ships").check;
+            match check(&params, Duration::from_millis(20)) {
+                Err(ParamsError::Invalid { path, .. }) => {
+                    assert_eq!(path.join("."), param, "{name}")
+                }
+                other => panic!("{name} with {params}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn no_two_workloads_share_a_name() {
         for (index, entry) in WORKLOADS.iter().enumerate() {
             let first = WORKLOADS

@@ -153,18 +153,6 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_result_and_a_doubled_one_are_caught() {
-        assert_eq!(
-            message(&[2, 1], [2, 1, 0]),
-            "expected result 0 once, got it 0 times"
-        );
-        assert_eq!(
-            message(&[2, 2, 1, 0], [2, 1, 0]),
-            "expected result 2 once, got it 2 times"
-        );
-    }
-
-    #[test]
     fn the_shortest_first_is_the_order_of_tasks_that_run_at_once() {
         let workload = AsCompleted::new(Params::default(), Duration::from_secs(1));
         let workload = workload.expect("sound");

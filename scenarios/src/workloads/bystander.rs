@@ -11,7 +11,7 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::Failure;
 use photofinish_record::nanoseconds;
 
-use super::tallies::not_early;
+use super::tallies::lateness;
 
 /// The wake-ups of a bystander: `times` of them, `period` apart, from `start` on.
 #[derive(Clone, Copy, Debug)]
@@ -32,33 +32,11 @@ pub(super) async fn stand_by<R: Runtime>(
     for number in 1..=schedule.times {
         let due = schedule.start + schedule.period * number;
         runtime.sleep_until(due).await;
-        let delay_ns = delay_ns(due, Instant::now())?;
+        let delay_ns = nanoseconds(lateness(due, Instant::now())?);
         woke += 1;
         observed.time_ns("bystander_delay", delay_ns);
         worst_ns = delay_ns.max(worst_ns);
     }
     observed.time_ns("stall", worst_ns);
     Ok(woke)
-}
-
-fn delay_ns(due: Instant, woke: Instant) -> Result<u64, Failure> {
-    not_early(due, woke)?;
-    Ok(nanoseconds(woke - due))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_delay_is_told_in_nanoseconds_and_waking_early_is_wrong() {
-        let due = Instant::now() + Duration::from_secs(1);
-        let late = due + Duration::from_millis(2);
-        assert_eq!(delay_ns(due, late), Ok(2_000_000));
-        let early = due - Duration::from_nanos(1);
-        assert_eq!(
-            delay_ns(due, early).unwrap_err().kind,
-            Failure::WRONG_CONTENT
-        );
-    }
 }

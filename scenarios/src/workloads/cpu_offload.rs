@@ -143,13 +143,4 @@ mod tests {
         }
         assert_eq!(known_sum(4), 1 + 4 + 9);
     }
-
-    #[test]
-    fn a_wrong_sum_a_lost_one_and_swapped_ones_are_caught() {
-        assert!(check(&[3, 4], &[5, 14]).is_ok());
-        for wrong in [&[5, 15][..], &[5], &[14, 5]] {
-            let failure = check(&[3, 4], wrong).unwrap_err();
-            assert_eq!(failure.kind, Failure::WRONG_CONTENT, "{wrong:?}");
-        }
-    }
 }

@@ -398,13 +398,4 @@ mod tests {
         }
         assert_eq!(seen.len(), 6, "every pair, both ways");
     }
-
-    #[test]
-    fn a_transfer_needs_two_accounts() {
-        let params = Params {
-            accounts: NonZeroU32::MIN,
-        };
-        let refused = DbTransaction::new(params, Duration::ZERO).unwrap_err();
-        assert_eq!(refused.param, "accounts");
-    }
 }

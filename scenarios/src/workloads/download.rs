@@ -226,11 +226,4 @@ mod tests {
             "{missing}"
         );
     }
-
-    #[test]
-    fn no_documents_are_refused() {
-        let documents = Vec::new();
-        let refused = Download::new(Params { documents }, Duration::ZERO).unwrap_err();
-        assert_eq!(refused.param, "documents");
-    }
 }

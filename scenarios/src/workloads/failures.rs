@@ -120,12 +120,6 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_between_two_successes_is_what_must_come_out() {
-        assert!(check(By::Error, &[Ok(Ok(0)), failed(), Ok(Ok(2))]).is_ok());
-        assert!(check(By::Panic, &[Ok(Ok(0)), panicked(MESSAGE), Ok(Ok(2))]).is_ok());
-    }
-
-    #[test]
     fn a_lost_message_a_swallowed_failure_and_one_that_spreads_are_caught() {
         let caught = |by, outcomes: &[Outcome]| {
             let failure = check(by, outcomes).unwrap_err();

@@ -114,7 +114,11 @@ impl Workload for HttpQueue {
         }
         outcome?;
         fetched.each_once("URL")?;
-        check_stopped(Arc::strong_count(&alive) - 1)
+        exactly(
+            0,
+            Arc::strong_count(&alive) - 1,
+            "workers after all were joined",
+        )
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
@@ -156,24 +160,5 @@ impl<R: Runtime> Worker<R> {
         let path = self.references[url as usize].path();
         let mut request = self.endpoint.get(path)?;
         self.connection.exchange(Method::Get, &mut request).await
-    }
-}
-
-/// Checks that all workers have stopped.
-fn check_stopped(left: usize) -> Result<(), Failure> {
-    exactly(0, left, "workers after all were joined")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_worker_that_stays_is_found() {
-        assert_eq!(check_stopped(0), Ok(()));
-        assert_eq!(
-            check_stopped(1).unwrap_err().detail,
-            "expected 0 workers after all were joined, got 1"
-        );
     }
 }

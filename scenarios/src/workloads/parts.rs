@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use photofinish_harness::runtime::{Runtime, Task};
 use photofinish_harness::workload::Failure;
 
-use super::tallies::not_early;
+use super::tallies::lateness;
 
 /// The results of all `tasks`, in their order, or the first failure, after all have ended.
 pub(super) async fn joined<T, K>(tasks: Vec<K>) -> Result<Vec<T>, Failure>
@@ -43,6 +43,6 @@ where
 pub(super) async fn wait<R: Runtime>(runtime: &R, time: Duration) -> Result<Instant, Failure> {
     let due = Instant::now() + time;
     runtime.sleep_until(due).await;
-    not_early(due, Instant::now())?;
+    lateness(due, Instant::now())?;
     Ok(due)
 }

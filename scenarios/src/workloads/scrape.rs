@@ -163,17 +163,4 @@ mod tests {
         assert!(message(["Page 0", NO_TITLE, "Page 7 & more"]).contains("/pages/7"));
         assert!(message(["Page 0", "Page 7 & more", "A picture"]).contains("expected `no title`"));
     }
-
-    #[test]
-    fn no_pages_and_pages_that_are_no_paths_are_refused() {
-        let refused = |pages: &[&str]| {
-            let pages = pages.iter().map(ToString::to_string).collect();
-            Scrape::new(Params { pages }, Duration::ZERO)
-                .map(drop)
-                .unwrap_err()
-                .param
-        };
-        assert_eq!(refused(&[]), "pages");
-        assert_eq!(refused(&["no path"]), "pages");
-    }
 }

@@ -116,24 +116,3 @@ impl Serving {
         Ok(broken)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_is_none_is_refused_with_one_that_is() {
-        let listening = |listen: &str| {
-            let params = Params {
-                listen: listen.to_owned(),
-                ..Params::default()
-            };
-            Serving::new(&params).map(|serving| serving.listen)
-        };
-        assert_eq!(listening("").expect("sound"), None);
-        let there = listening("127.0.0.1:8080").expect("sound");
-        assert_eq!(there, Some(SocketAddr::from(([127, 0, 0, 1], 8080))));
-        let error = listening("localhost").expect_err("no address");
-        assert!(error.message.contains("127.0.0.1:8080"), "{error}");
-    }
-}

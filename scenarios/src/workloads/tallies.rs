@@ -102,15 +102,12 @@ impl Drop for PeakGuard {
     }
 }
 
-/// Checks that a wait until `due` did not end before; late is a result, early is wrong.
-pub(super) fn not_early(due: Instant, woke: Instant) -> Result<(), Failure> {
-    if woke >= due {
-        return Ok(());
-    }
-    let early = due - woke;
-    Err(Failure::wrong_content(format!(
-        "a wait ended {early:?} before it was due"
-    )))
+/// The lateness of a wait until `due`, which must not end before: late is a result, early is wrong.
+pub(super) fn lateness(due: Instant, woke: Instant) -> Result<Duration, Failure> {
+    woke.checked_duration_since(due).ok_or_else(|| {
+        let early = due - woke;
+        Failure::wrong_content(format!("a wait ended {early:?} before it was due"))
+    })
 }
 
 /// Checks that `what` took at least `least`; longer is a result, shorter is wrong.
@@ -180,9 +177,10 @@ mod tests {
     #[test]
     fn a_wait_may_end_late_and_never_early() {
         let due = Instant::now() + Duration::from_secs(1);
-        assert!(not_early(due, due).is_ok());
-        assert!(not_early(due, due + Duration::from_secs(9)).is_ok());
-        let failure = not_early(due, due - Duration::from_millis(3)).unwrap_err();
+        assert_eq!(lateness(due, due), Ok(Duration::ZERO));
+        let late = Duration::from_secs(9);
+        assert_eq!(lateness(due, due + late), Ok(late));
+        let failure = lateness(due, due - Duration::from_millis(3)).unwrap_err();
         assert!(failure.detail.contains("3ms before"), "{failure}");
     }
 

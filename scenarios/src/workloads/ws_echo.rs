@@ -145,17 +145,3 @@ fn lost(number: u64) -> Failure {
         PATIENCE.as_secs()
     ))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_message_itself_is_its_answer() {
-        assert_eq!(check("message 2", "message 2"), Ok(()));
-        for wrong in ["message 1", "message 3", "message 22", ""] {
-            let failure = check("message 2", wrong).unwrap_err();
-            assert_eq!(failure.kind, Failure::WRONG_CONTENT, "{wrong}");
-        }
-    }
-}

@@ -291,7 +291,7 @@ fn a_wait_that_ends_early_is_noticed() {
         subject.notices(runtimes, &[(Promise::WokenEarly, report)]);
     };
     let early = "before it was due";
-    check(Subject::of::<Timers>(json!({})), ALL, "ns early");
+    check(Subject::of::<Timers>(json!({})), ALL, early);
     check(Subject::of::<Tasks>(json!({})), ALL, early);
     check(
         Subject::of::<Tasks>(json!({ "at_once": false })),
