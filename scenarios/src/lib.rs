@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod diagnostic;
 pub mod plan;
 pub mod protocol;
+mod quantity;
 pub mod registry;
 pub mod scenario;
 pub mod suite;

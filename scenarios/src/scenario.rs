@@ -8,7 +8,6 @@ mod document;
 mod flaw;
 mod format;
 mod overrides;
-mod quantity;
 mod read;
 
 use std::collections::BTreeMap;
@@ -26,9 +25,9 @@ pub(crate) use self::document::Document;
 pub(crate) use self::flaw::{Side, check_all, typed};
 pub use self::format::schema;
 pub use self::overrides::Override;
-pub use self::quantity::{InvalidRate, InvalidTime, parse_rate, parse_time};
 use self::read::{Reading, read};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
+pub use crate::quantity::{InvalidRate, InvalidTime, parse_rate, parse_time};
 
 /// A scenario, checked and complete.
 #[derive(Clone, Debug)]

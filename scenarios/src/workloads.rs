@@ -2,7 +2,7 @@
 //!
 //! Each file holds one `Workload`: its parameters, its session and its operation, the same source for every runtime.
 //! The list is in `registry`. Shared files have no operation of their own: connections that speak a protocol,
-//! concurrent requests, parts that wait, counts of parts, files with known content, sizes and checks of parameters.
+//! concurrent requests, parts that wait, counts of parts, files with known content, checks of parameters.
 
 pub mod null;
 pub mod scripted;
@@ -61,8 +61,6 @@ pub mod process;
 
 pub mod serve_gateway;
 pub mod serve_http;
-
-pub mod size;
 
 mod bystander;
 mod census;

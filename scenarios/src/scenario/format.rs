@@ -13,7 +13,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::quantity::{Factor, Ops, Rate, SessionCount, Share, Sweep, Time};
+use crate::quantity::{Factor, Ops, Rate, SessionCount, Share, Sweep, Time};
 use crate::registry::workloads;
 
 /// A scenario: a workload with its parameters, the servers it talks to, the load, and the expected outcome.

@@ -138,8 +138,7 @@ mod tests {
     }
 
     fn message(came: &[u32], completed: [u32; 3]) -> String {
-        let verdict = check(came, &sent_in_order(completed));
-        detail(verdict)
+        detail(check(came, &sent_in_order(completed)))
     }
 
     #[test]

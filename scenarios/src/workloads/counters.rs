@@ -13,7 +13,7 @@ use photofinish_harness::{no_session, nothing_shared};
 
 use super::params::NoParams;
 use super::parts::{joined, wait};
-use super::tallies::exactly;
+use super::tallies::{ensure, exactly, no_shorter};
 
 #[derive(Debug)]
 pub struct Counters {
@@ -99,26 +99,18 @@ fn check(ticks: &[Tick], unit: Duration) -> Result<(), Failure> {
     for counter in 0..COUNTERS {
         let own = ticks.iter().filter(|tick| tick.counter == counter);
         let counts: Vec<u32> = own.map(|tick| tick.count).collect();
-        if counts != [1, 2, 3] {
-            return Err(Failure::wrong_content(format!(
-                "expected counter {counter} to tick [1, 2, 3], got {counts:?}"
-            )));
-        }
+        ensure(counts == [1, 2, 3], || {
+            format!("expected counter {counter} to tick [1, 2, 3], got {counts:?}")
+        })?;
     }
-    if let Some(early) = ticks.iter().find(|tick| tick.written < tick.begun + unit) {
-        let after = early.written - early.begun;
-        return Err(Failure::wrong_content(format!(
-            "counter {} ticked {after:?} after its last tick, which is less than a unit",
-            early.counter
-        )));
+    for tick in ticks {
+        no_shorter(unit, tick.written - tick.begun, "a tick")?;
     }
-    if !interleaved(ticks) && must_interleave(ticks, unit) {
+    let sound = interleaved(ticks) || !must_interleave(ticks, unit);
+    ensure(sound, || {
         let order: Vec<_> = ticks.iter().map(|tick| tick.count).collect();
-        return Err(Failure::wrong_content(format!(
-            "the ticks of counters that ran at once were {order:?}"
-        )));
-    }
-    Ok(())
+        format!("the ticks of counters that ran at once were {order:?}")
+    })
 }
 
 /// True if only a mistake can have kept the ticks from interleaving: all counters had started before the first tick of
@@ -159,8 +151,7 @@ mod tests {
     }
 
     fn message(ticks: &[Tick]) -> String {
-        let verdict = check(ticks, UNIT);
-        detail(verdict)
+        detail(check(ticks, UNIT))
     }
 
     const INTERLEAVED: [(u32, u32); 9] = [
@@ -218,10 +209,9 @@ mod tests {
         );
         let mut soon = at_once(INTERLEAVED);
         soon[3].written = soon[3].begun + UNIT / 2;
-        assert!(
-            message(&soon).contains("less than a unit"),
-            "{}",
-            message(&soon)
+        assert_eq!(
+            message(&soon),
+            "expected a tick to take at least 20ms, took 10ms"
         );
     }
 }

@@ -254,35 +254,19 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_within_its_bounds_passes() {
+    fn a_pool_outside_of_its_bounds_is_caught() {
         check([0, 5, 5, 0], 0, &[]);
         check([0, 20, 5, 0], 0, &[]);
-    }
-
-    #[test]
-    fn a_twenty_first_connection_is_caught() {
-        let message = "expected at most 20 open connections, got 21";
-        check([0, 21, 5, 0], 0, &[message]);
-        check([2, 21, 5, 0], 2, &[message]);
-    }
-
-    #[test]
-    fn a_pool_that_starts_or_falls_below_its_minimum_is_caught() {
-        let message = "expected at least 5 open connections, got 4";
-        check([0, 20, 4, 0], 0, &[message]);
+        let too_many = "expected at most 20 open connections, got 21";
+        check([0, 21, 5, 0], 0, &[too_many]);
+        check([2, 21, 5, 0], 2, &[too_many]);
+        let too_few = "expected at least 5 open connections, got 4";
+        check([0, 20, 4, 0], 0, &[too_few]);
         // A broken connection may be missing until it is needed.
         check([1, 20, 4, 0], 1, &[]);
-    }
-
-    #[test]
-    fn a_pool_that_gives_up_sound_connections_is_caught() {
-        let message = "the pool gave up 3 connections, and nothing had failed";
-        check([3, 20, 5, 0], 0, &[message]);
+        let given_up = "the pool gave up 3 connections, and nothing had failed";
+        check([3, 20, 5, 0], 0, &[given_up]);
         check([3, 20, 5, 0], 1, &[]);
-    }
-
-    #[test]
-    fn a_connection_that_is_not_given_back_is_caught() {
         check([0, 20, 5, 1], 0, &["1 connections were never given back"]);
     }
 }

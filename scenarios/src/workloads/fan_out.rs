@@ -8,7 +8,6 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::http_connection::{Connection, Endpoint, Reference};
 use super::parts::join_into;
-use super::tallies::exactly;
 use crate::protocol::http::Method;
 
 /// One of several concurrent requests.
@@ -44,8 +43,10 @@ impl<R: Runtime> FanOut<R> {
         env: &RoundEnv<R>,
         references: &[Reference],
     ) -> Result<(), Failure> {
-        let check = |place: usize, status, body: &[u8]| references[place].check(status, body);
-        self.exchange_checked(env, check).await
+        self.exchange_checked(env, |index, status, body| {
+            references[index].check(status, body)
+        })
+        .await
     }
 
     /// Requests all paths concurrently; `check` gets the index, the status and the body of every response.
@@ -54,35 +55,18 @@ impl<R: Runtime> FanOut<R> {
         env: &RoundEnv<R>,
         check: impl Fn(usize, u16, &[u8]) -> Result<(), Failure> + Send,
     ) -> Result<(), Failure> {
-        let pending = self.begin(env)?;
-        self.end(pending, check).await
-    }
-
-    /// Requests all paths, without waiting for the responses.
-    pub(super) fn begin(&mut self, env: &RoundEnv<R>) -> Result<PendingRequests<R>, Failure> {
         let mut tasks = Vec::with_capacity(self.parts.len());
-        for (path, part) in &mut self.parts {
-            let part = match part.take() {
+        for (path, slot) in &mut self.parts {
+            let part = match slot.take() {
                 Some(part) => part,
                 None => Part::new(env, &self.endpoint, path)?,
             };
-            tasks.push(env.runtime.spawn(part.exchange()));
+            tasks.push((env.runtime.spawn(part.exchange()), slot));
         }
-        Ok(PendingRequests { tasks })
-    }
-
-    /// Waits for the responses, and applies `check` to each.
-    pub(super) async fn end(
-        &mut self,
-        pending: PendingRequests<R>,
-        check: impl Fn(usize, u16, &[u8]) -> Result<(), Failure> + Send,
-    ) -> Result<(), Failure> {
-        let (parts, begun) = (self.parts.len(), pending.tasks.len());
-        let mut outcome = exactly(parts, begun, "requests in flight");
-        let places = self.parts.iter_mut().enumerate();
-        for (task, (index, (_, place))) in pending.tasks.into_iter().zip(places) {
-            let answer = join_into(task, place).await;
-            let checked = match (answer, place) {
+        let mut outcome = Ok(());
+        for (index, (task, slot)) in tasks.into_iter().enumerate() {
+            let answer = join_into(task, slot).await;
+            let checked = match (answer, slot) {
                 (Ok(status), Some(part)) => check(index, status, part.connection.body()),
                 (answer, _) => answer.map(drop),
             };
@@ -90,11 +74,6 @@ impl<R: Runtime> FanOut<R> {
         }
         outcome
     }
-}
-
-/// Requests in flight.
-pub(super) struct PendingRequests<R: Runtime> {
-    tasks: Vec<R::Task<PartOutcome<R>>>,
 }
 
 /// A part with its response's status.

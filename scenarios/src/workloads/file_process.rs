@@ -15,8 +15,8 @@ use photofinish_record::nanoseconds;
 use super::known_file::{is_known, known_file};
 use super::params::{params, require};
 use super::parts::{joined, wait};
-use super::size::Size;
-use super::tallies::{exactly, no_shorter};
+use super::tallies::{ensure, exactly, no_shorter};
+use crate::quantity::Size;
 
 #[derive(Debug)]
 pub struct FileProcess {
@@ -66,7 +66,10 @@ impl Workload for FileProcess {
     ) -> Result<(), Failure> {
         let paths = &env.shared;
         let start = |path: &PathBuf| {
-            let scope = Scope::enter(env.observed.clone());
+            let scope = Scope {
+                entered: Instant::now(),
+                observed: env.observed.clone(),
+            };
             let part = process(env.runtime.clone(), path.clone(), self.unit, scope);
             env.runtime.spawn(part)
         };
@@ -82,11 +85,9 @@ impl FileProcess {
         for (longer, ProcessedFile { content, scope }) in (0..).zip(processed) {
             let expected = self.size.bytes + longer;
             exactly(expected, content.len() as u64, "bytes of a file")?;
-            if !is_known(content, 0) {
-                return Err(Failure::wrong_content(format!(
-                    "the file of {expected} bytes has another content"
-                )));
-            }
+            ensure(is_known(content, 0), || {
+                format!("the file of {expected} bytes has another content")
+            })?;
             no_shorter(self.unit, *scope, "the scope of a file")?;
         }
         Ok(())
@@ -102,7 +103,7 @@ async fn process<R: Runtime>(
     let mut content = Vec::new();
     runtime.read_file(&path, &mut content).await?;
     wait(&runtime, time).await?;
-    let scope = scope.leave();
+    let scope = scope.entered.elapsed();
     Ok(ProcessedFile { content, scope })
 }
 
@@ -118,20 +119,6 @@ struct ProcessedFile {
 struct Scope {
     entered: Instant,
     observed: Observed,
-}
-
-impl Scope {
-    fn enter(observed: Observed) -> Self {
-        Self {
-            entered: Instant::now(),
-            observed,
-        }
-    }
-
-    /// Ends the scope, and returns its duration.
-    fn leave(self) -> Duration {
-        self.entered.elapsed()
-    }
 }
 
 impl Drop for Scope {
@@ -156,10 +143,7 @@ mod tests {
             content: known_bytes(length),
             scope: unit,
         });
-        let message = |processed: &[ProcessedFile]| {
-            let verdict = workload.check(processed);
-            detail(verdict)
-        };
+        let message = |processed: &[ProcessedFile]| detail(workload.check(processed));
         assert_eq!(message(&sound), "");
         assert_eq!(message(&sound[..2]), "expected 3 files, got 2");
         let mut swapped = sound.clone();

@@ -9,8 +9,8 @@ use photofinish_record::draw::draw_below;
 
 use super::known_file::{WORD_BYTES, is_known, known_file};
 use super::params::{params, require};
-use super::size::Size;
 use super::tallies::{ensure, exactly};
+use crate::quantity::Size;
 
 #[derive(Debug)]
 pub struct FileRandom {
@@ -48,8 +48,7 @@ impl Workload for FileRandom {
         require(whole_words, "block", || {
             format!("{block} is not a multiple of {WORD_BYTES} bytes")
         })?;
-        let fits = block <= file_size;
-        require(fits, "block", || {
+        require(block <= file_size, "block", || {
             format!("{block} is more than the file's {file_size}")
         })?;
         Ok(Self { params })
@@ -60,9 +59,8 @@ impl Workload for FileRandom {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R, PathBuf>, _: u32) -> Result<Session<R>, Failure> {
-        let path = &env.shared;
         Ok(Session {
-            file: env.runtime.open(path, OpenMode::Read).await?,
+            file: env.runtime.open(&env.shared, OpenMode::Read).await?,
             block: Vec::with_capacity(self.params.block.as_len()),
         })
     }

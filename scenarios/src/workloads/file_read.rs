@@ -8,7 +8,8 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 
 use super::known_file::{known_bytes, known_file};
 use super::params::{params, require};
-use super::size::Size;
+use super::tallies::{ensure, exactly};
+use crate::quantity::Size;
 
 #[derive(Debug)]
 pub struct FileRead {
@@ -36,8 +37,7 @@ impl Workload for FileRead {
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let size = params.size;
-        let sensible = (1..=1 << 30).contains(&size.bytes);
-        require(sensible, "size", || {
+        require((1..=1 << 30).contains(&size.bytes), "size", || {
             format!("{size} is not between 1B and 1GiB")
         })?;
         Ok(Self {
@@ -60,20 +60,12 @@ impl Workload for FileRead {
         contents: &mut Vec<u8>,
         _: u64,
     ) -> Result<(), Failure> {
-        let path = &env.shared;
         // The result of the previous read must not pass for that of this one.
         contents.clear();
-        env.runtime.read_file(path, contents).await?;
-        let length = contents.len();
-        if length != self.size.as_len() {
-            let expected = self.size.as_len();
-            return Err(Failure::wrong_content(format!(
-                "expected {expected} bytes, got {length}"
-            )));
-        }
-        if crc32fast::hash(contents) != self.checksum {
-            return Err(Failure::wrong_content("the checksum is wrong"));
-        }
-        Ok(())
+        env.runtime.read_file(&env.shared, contents).await?;
+        exactly(self.size.as_len(), contents.len(), "bytes")?;
+        ensure(crc32fast::hash(contents) == self.checksum, || {
+            "the checksum is wrong".to_owned()
+        })
     }
 }

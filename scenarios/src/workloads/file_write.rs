@@ -9,8 +9,8 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 
 use super::known_file::known_bytes;
 use super::params::{params, require};
-use super::size::Size;
 use super::tallies::ensure;
+use crate::quantity::Size;
 
 #[derive(Debug)]
 pub struct FileWrite {
@@ -46,8 +46,7 @@ impl Workload for FileWrite {
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let size = params.size;
-        let sensible = (8..=1 << 30).contains(&size.bytes);
-        require(sensible, "size", || {
+        require((8..=1 << 30).contains(&size.bytes), "size", || {
             format!("{size} is not between 8B and 1GiB")
         })?;
         Ok(Self { params })

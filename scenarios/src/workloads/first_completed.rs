@@ -168,10 +168,7 @@ mod tests {
             finished,
             cleaned_up,
         };
-        let message = |winner, loser| {
-            let verdict = check(winner, loser);
-            detail(verdict)
-        };
+        let message = |winner, loser| detail(check(winner, loser));
         assert_eq!(message(state(true, true), state(false, true)), "");
         assert_eq!(message(state(true, true), state(true, true)), "");
         assert_eq!(

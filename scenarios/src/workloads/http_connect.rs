@@ -67,8 +67,7 @@ impl Workload for HttpConnect {
         let status = connection
             .exchange(Method::Get, &mut session.request)
             .await?;
-        let reference = &env.shared;
-        reference.check(status, connection.body())
+        env.shared.check(status, connection.body())
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {

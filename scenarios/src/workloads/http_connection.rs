@@ -334,6 +334,17 @@ pub(super) fn wrong_status(path: &str, status: u16) -> Failure {
     Failure::new(Failure::STATUS, format!("GET {path} answered {status}"))
 }
 
+/// The failure of a request that was not answered with 200.
+pub(super) fn succeeded(status: u16) -> Result<(), Failure> {
+    match status {
+        200 => Ok(()),
+        status => Err(Failure::new(
+            Failure::STATUS,
+            format!("answered with {status}"),
+        )),
+    }
+}
+
 async fn fetch<R: Runtime>(
     env: &RoundEnv<R>,
     endpoint: &Endpoint,

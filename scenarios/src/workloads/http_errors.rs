@@ -13,7 +13,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 
 use super::closed_port::ClosedPort;
 use super::fan_out::{FanOut, references};
-use super::http_connection::{Connection, Endpoint, Reference, TARGET};
+use super::http_connection::{Connection, Endpoint, Reference, TARGET, succeeded};
 use super::params::{params, require_path, require_paths};
 use super::request_count::wrong_requests_beside;
 use crate::protocol::http::Method;
@@ -95,9 +95,7 @@ impl Workload for HttpErrors {
         session: &mut Session<R>,
         op: u64,
     ) -> Result<(), Failure> {
-        let references = &env.shared.references;
         let fault = Fault::of(op);
-        let tasks = session.others.begin(env)?;
         let connection = session.failing.take();
         let faulty = FaultyRequest {
             fault,
@@ -110,8 +108,7 @@ impl Workload for HttpErrors {
             },
         };
         let failing = env.runtime.spawn(faulty.run());
-        let check = |place: usize, status, body: &[u8]| references[place].check(status, body);
-        let others = session.others.end(tasks, check).await;
+        let others = session.others.exchange(env, &env.shared.references).await;
         let (connection, met) = failing.join().await?;
         session.failing = Some(connection);
         others.and_then(|()| fault.check(&met))?;
@@ -199,18 +196,10 @@ impl<R: Runtime> FaultyRequest<R> {
                 Ok(())
             }
             Fault::UnknownHost => resolve(&self.runtime).await,
-            Fault::Reset | Fault::Status => self.ask().await,
-        }
-    }
-
-    async fn ask(&mut self) -> Result<(), Failure> {
-        let exchanged = self.connection.exchange(Method::Get, &mut self.request);
-        match exchanged.await? {
-            200 => Ok(()),
-            status => Err(Failure::new(
-                Failure::STATUS,
-                format!("answered with {status}"),
-            )),
+            Fault::Reset | Fault::Status => {
+                let exchanged = self.connection.exchange(Method::Get, &mut self.request);
+                succeeded(exchanged.await?)
+            }
         }
     }
 }

@@ -58,8 +58,7 @@ impl Workload for HttpFanout {
         session: &mut FanOut<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let references = &env.shared;
-        session.exchange(env, references).await
+        session.exchange(env, &env.shared).await
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {

@@ -69,8 +69,7 @@ impl Workload for HttpGet {
                 .encode_get(&numbered, &mut session.request)?;
         }
         let status = session.exchange(Method::Get).await?;
-        let reference = &env.shared;
-        reference.check(status, session.connection.body())
+        env.shared.check(status, session.connection.body())
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {

@@ -58,8 +58,7 @@ impl Workload for HttpLimited {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Reference>, Failure> {
-        let references = references(env, &self.paths).await?;
-        Ok(references)
+        references(env, &self.paths).await
     }
 
     async fn open<R: Runtime>(

@@ -14,9 +14,9 @@ use super::http_connection::TARGET;
 use super::http_session::HttpSession;
 use super::params::{params, require, require_path};
 use super::request_count::wrong_requests;
-use super::size::Size;
 use super::tallies::ensure;
 use crate::protocol::http::Method;
+use crate::quantity::Size;
 
 #[derive(Debug)]
 pub struct HttpPost {

@@ -10,9 +10,10 @@ use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 
-use super::http_connection::TARGET;
+use super::http_connection::{TARGET, succeeded};
 use super::http_session::HttpSession;
 use super::params::{count, params, require, require_path};
+use super::tallies::{ensure, exactly};
 use crate::protocol::http::Method;
 
 #[derive(Debug)]
@@ -120,10 +121,7 @@ impl HttpRetry {
 
     /// Checks the number of attempts, the waits between them and the outcome.
     fn check(&self, attempts: &[Attempt], outcome: &Result<(), Failure>) -> Result<(), Failure> {
-        let expected = match self.params.last_status {
-            200 => Ok(()),
-            status => succeeded(status),
-        };
+        let expected = succeeded(self.params.last_status);
         if *outcome != expected {
             return Err(match outcome {
                 // Anything outside the script (a reset, a deadline) is a failure like any other.
@@ -135,23 +133,9 @@ impl HttpRetry {
                 )),
             });
         }
-        let tries = self.params.tries;
-        if attempts.len() != tries.get() as usize {
-            let made = attempts.len();
-            let detail = format!("expected {tries} attempts, got {made}");
-            return Err(Failure::wrong_content(detail));
-        }
+        let tries = self.params.tries.get() as usize;
+        exactly(tries, attempts.len(), "attempts")?;
         self.back_off.check(attempts)
-    }
-}
-
-fn succeeded(status: u16) -> Result<(), Failure> {
-    match status {
-        200 => Ok(()),
-        status => Err(Failure::new(
-            Failure::STATUS,
-            format!("answered with {status}"),
-        )),
     }
 }
 
@@ -180,11 +164,11 @@ impl BackOff {
     fn check(self, attempts: &[Attempt]) -> Result<(), Failure> {
         for (number, pair) in (2..).zip(attempts.windows(2)) {
             let (distance, wait) = (pair[1].begun - pair[0].ended, self.before(number));
-            if distance < wait {
-                return Err(Failure::wrong_content(format!(
+            ensure(distance >= wait, || {
+                format!(
                     "expected attempt {number} at least {wait:?} after the one before, got {distance:?}"
-                )));
-            }
+                )
+            })?;
         }
         Ok(())
     }

@@ -68,9 +68,8 @@ impl Workload for HttpStream {
         stream: &mut Responses<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let references = &env.shared;
         stream.next = 0;
-        for reference in references {
+        for reference in &env.shared {
             match stream.next(&self.paths).await? {
                 Some(status) => reference.check(status, stream.session.connection.body())?,
                 None => return Err(Failure::wrong_content("the stream ended early")),

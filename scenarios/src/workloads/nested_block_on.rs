@@ -156,11 +156,9 @@ fn locked(state: &Mutex<RescueState>) -> MutexGuard<'_, RescueState> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
+    use photofinish_harness::runtime::Capability;
 
-    use photofinish_harness::runtime::RuntimeConfig;
-    use photofinish_harness::runtimes::{DESCRIPTORS, Visitor, with_runtime};
-
+    use super::super::every_runtime::under_every_runtime;
     use super::*;
 
     #[test]
@@ -177,23 +175,11 @@ mod tests {
 
     #[test]
     fn blocking_on_what_never_ends_ends_under_every_runtime_that_waits_by_polling() {
-        #[derive(Clone, Copy)]
-        struct Check;
-        impl Visitor for Check {
-            type Output = ();
-            fn visit<R: Runtime>(self, runtime: R) {
-                let rescue = Rescue::after(Duration::from_millis(1)).expect("a thread");
-                let rescued = unless_rescued(std::future::pending::<()>(), rescue);
-                assert_eq!(runtime.block_on(rescued), None);
-            }
-        }
-        for descriptor in DESCRIPTORS
-            .iter()
-            .filter(|runtime| runtime.family == photofinish_record::RuntimeFamily::Async)
-        {
-            let worker_threads = NonZeroU32::MIN;
-            // A runtime that the machine cannot start is covered by the harness's own tests.
-            let _ = with_runtime(descriptor.name, RuntimeConfig { worker_threads }, Check);
-        }
+        // Only runtimes that poll can cancel.
+        under_every_runtime!(&[Capability::Cancellation], |runtime| {
+            let rescue = Rescue::after(Duration::from_millis(1)).expect("a thread");
+            let rescued = unless_rescued(std::future::pending::<()>(), rescue);
+            assert_eq!(runtime.block_on(rescued), None);
+        });
     }
 }

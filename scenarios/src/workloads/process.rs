@@ -15,7 +15,7 @@ use photofinish_harness::{no_session, nothing_shared};
 
 use super::params::{params, require};
 use super::parts::{joined, wait};
-use super::tallies::no_shorter;
+use super::tallies::{ensure, no_shorter};
 
 #[derive(Debug)]
 pub struct Process {
@@ -141,36 +141,28 @@ struct ChildExit {
 
 impl ChildExit {
     fn check_output(&self, number: u64) -> Result<(), Failure> {
-        let said = String::from_utf8_lossy(&self.output);
-        if said != format!("operation {number}\n") {
-            return Err(Failure::wrong_content(format!(
-                "the child of operation {number} said {said:?}"
-            )));
-        }
-        if self.status.code() != Some(STATUS) {
-            let status = self.status;
-            return Err(Failure::wrong_content(format!(
-                "the child exit with {status}, not with exit status {STATUS}"
-            )));
-        }
+        let (status, said) = (self.status, String::from_utf8_lossy(&self.output));
+        ensure(said == format!("operation {number}\n"), || {
+            format!("the child of operation {number} said {said:?}")
+        })?;
+        ensure(status.code() == Some(STATUS), || {
+            format!("expected the child to end with exit status: {STATUS}, got {status}")
+        })?;
         self.check_waited_for()
     }
 
     fn check_killed(&self) -> Result<(), Failure> {
-        if self.status.signal() != Some(SIGKILL) {
-            let status = self.status;
-            return Err(Failure::wrong_content(format!(
-                "the child to be killed exit with {status}"
-            )));
-        }
+        let status = self.status;
+        ensure(status.signal() == Some(SIGKILL), || {
+            format!("expected the child to be killed, got {status}")
+        })?;
         self.check_waited_for()
     }
 
     fn check_waited_for(&self) -> Result<(), Failure> {
-        if self.left_behind {
-            return Err(Failure::wrong_content("a child was left as a zombie"));
-        }
-        Ok(())
+        ensure(!self.left_behind, || {
+            "a child was left as a zombie".to_owned()
+        })
     }
 }
 
@@ -193,7 +185,7 @@ mod tests {
         };
         assert_eq!(
             detail(other.check_output(5)),
-            "the child exit with exit status: 0, not with exit status 7"
+            "expected the child to end with exit status: 7, got exit status: 0"
         );
     }
 
@@ -216,7 +208,7 @@ mod tests {
         };
         assert_eq!(
             detail(by_itself.check_killed()),
-            "the child to be killed exit with exit status: 0"
+            "expected the child to be killed, got exit status: 0"
         );
     }
 }

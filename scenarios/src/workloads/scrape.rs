@@ -151,10 +151,7 @@ mod tests {
         let titles = |titles: [&str; 3]| titles.map(str::to_owned);
         let expected = titles(["Page 0", "Page 7 & more", NO_TITLE]);
         let expected: Vec<_> = pages.into_iter().zip(expected).collect();
-        let message = |seen: [&str; 3]| {
-            let verdict = check(&expected, &titles(seen));
-            detail(verdict)
-        };
+        let message = |seen: [&str; 3]| detail(check(&expected, &titles(seen)));
         assert_eq!(message(["Page 0", "Page 7 & more", NO_TITLE]), "");
         assert_eq!(
             message(["Page 0", "Page 7 &amp; more", NO_TITLE]),

@@ -99,10 +99,7 @@ mod tests {
     #[test]
     fn a_wait_that_is_left_out_or_too_short_is_caught() {
         let tasks = Tasks::new(Params::default(), UNIT).expect("sound");
-        let message = |lasted: &[Duration]| {
-            let verdict = tasks.check(&Peak::default(), lasted);
-            detail(verdict)
-        };
+        let message = |lasted: &[Duration]| detail(tasks.check(&Peak::default(), lasted));
         assert_eq!(message(&[UNIT, UNIT * 2]), "");
         assert_eq!(message(&[UNIT]), "expected 2 waits, got 1");
         assert_eq!(
@@ -122,9 +119,7 @@ mod tests {
             let waiting = Peak::default();
             (0..most).for_each(|_| waiting.up());
             (0..most).for_each(|_| waiting.down());
-            let verdict = tasks.check(&waiting, &[UNIT, UNIT * 2]);
-            let message = detail(verdict);
-            assert_eq!(message, expected);
+            assert_eq!(detail(tasks.check(&waiting, &[UNIT, UNIT * 2])), expected);
         };
         check(true, 2, "");
         check(false, 1, "");

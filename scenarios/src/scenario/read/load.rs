@@ -9,9 +9,9 @@ use photofinish_record::load::{Stage, Stop};
 
 use super::super::flaw::Flaw;
 use super::super::format::{LoadSection, Model, StageSection};
-use super::super::quantity::{Ops, Sweep, Time};
 use super::super::{LoadSpec, OpenSpec};
 use super::{Reader, path, zero_time};
+use crate::quantity::{Ops, Sweep, Time};
 
 const DEFAULT_DURATION: Duration = Duration::from_secs(2);
 const DEFAULT_WARMUP: Duration = Duration::from_millis(300);

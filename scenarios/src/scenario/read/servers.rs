@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::super::flaw::Flaw;
-use super::super::quantity::{time_text, units_of_delay};
 use super::super::{Checks, ServerProblem, ServerSpec};
 use super::{Reader, path};
+use crate::quantity::{time_text, units_of_delay};
 use crate::registry::WorkloadEntry;
 
 /// Keys of a behaviour whose strings are content: in them, "1 unit" is not a delay.

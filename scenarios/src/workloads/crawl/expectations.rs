@@ -115,10 +115,7 @@ mod tests {
     fn a_page_twice_a_page_missing_a_disallowed_page_and_a_wrong_title_are_caught() {
         let root = Url::parse("http://h:1/").expect("a URL");
         let expected = expected(&report(), &root);
-        let message = |results: &str| {
-            let verdict = check_results(&expected, results);
-            detail(verdict)
-        };
+        let message = |results: &str| detail(check_results(&expected, results));
         let (first, second) = ("http://h:1/\tRoot\n", "http://h:1/a\tno title\n");
         assert_eq!(message(&[first, second].concat()), "");
         assert_eq!(message(&[second, first].concat()), "", "in any order");

@@ -1,11 +1,11 @@
-//! Sizes in parameters: `"64KiB"`, `"256MiB"`, or a plain number of bytes.
+//! Sizes in bytes: `"64KiB"`, `"256MiB"`, or a plain number of bytes.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use schemars::{Schema, json_schema};
+use serde::{Serialize, Serializer};
+
+use super::{Mismatch, Quantity};
 
 /// Names of units, in bytes; the longest name first where one ends with another.
 const UNITS: [(&str, u64); 8] = [
@@ -18,8 +18,6 @@ const UNITS: [(&str, u64); 8] = [
     ("GB", 1_000_000_000),
     ("B", 1),
 ];
-
-const EXPECTED: &str = "a size such as \"64KiB\", \"256MiB\" or a number of bytes";
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,41 +72,18 @@ impl Serialize for Size {
     }
 }
 
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SizeVisitor;
-        impl Visitor<'_> for SizeVisitor {
-            type Value = Size;
+impl Quantity for Size {
+    const EXPECTED: &'static str = "a size such as \"64KiB\", \"256MiB\" or a number of bytes";
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(EXPECTED)
-            }
-
-            fn visit_u64<E: Error>(self, bytes: u64) -> Result<Size, E> {
-                Ok(Size { bytes })
-            }
-
-            fn visit_i64<E: Error>(self, bytes: i64) -> Result<Size, E> {
-                let negative = |_| E::invalid_value(Unexpected::Signed(bytes), &self);
-                u64::try_from(bytes)
-                    .map(|bytes| Size { bytes })
-                    .map_err(negative)
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
-                Size::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_any(SizeVisitor)
-    }
-}
-
-impl JsonSchema for Size {
-    fn schema_name() -> Cow<'static, str> {
-        "Size".into()
+    fn from_unsigned(bytes: u64) -> Result<Self, Mismatch> {
+        Ok(Self { bytes })
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn from_text(text: &str) -> Result<Self, Mismatch> {
+        Self::parse(text).ok_or(Mismatch::Value)
+    }
+
+    fn schema() -> Schema {
         json_schema!({
             "description": "A size: `64KiB`, `256MiB`, or a number of bytes.",
             "anyOf": [

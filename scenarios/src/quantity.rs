@@ -1,7 +1,7 @@
-//! Quantities as users write them: times with a unit, counts, rates, shares, and "N units" of delay.
+//! Quantities as users write them: times with a unit, counts, rates, shares, sizes, and "N units" of delay.
 //!
 //! Each is a type with a text that says what is expected, so the message under a wrong value is the same wherever it
-//! occurs. This file holds their common deserialiser; `format.rs` says which quantity belongs to which key.
+//! occurs. This file holds their common deserialiser; `scenario/format.rs` says which quantity belongs to which key.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,16 +16,18 @@ mod time;
 mod count;
 mod rate;
 mod share;
+mod size;
 
 pub(crate) use self::count::{Ops, SessionCount};
 pub(crate) use self::rate::{Factor, Rate};
 pub use self::rate::{InvalidRate, parse_rate};
 pub(crate) use self::share::Share;
+pub(crate) use self::size::Size;
 pub use self::time::{InvalidTime, parse_time};
 pub(crate) use self::time::{Time, time_text, units_of_delay};
 
 /// A value with one way of writing it, or several.
-pub(super) trait Quantity: Sized {
+pub(crate) trait Quantity: Sized {
     /// A description of valid values, for messages.
     const EXPECTED: &'static str;
 
@@ -48,7 +50,7 @@ pub(super) trait Quantity: Sized {
 }
 
 /// The reason a value is not the quantity expected.
-pub(super) enum Mismatch {
+pub(crate) enum Mismatch {
     Type,
     Value,
 }
@@ -110,7 +112,7 @@ macro_rules! quantities {
     )+};
 }
 
-quantities!(Factor, Ops, Rate, SessionCount, Share, Time);
+quantities!(Factor, Ops, Rate, SessionCount, Share, Size, Time);
 
 /// The points of a sweep, written as one value or a list: in order, each once, at least one.
 #[derive(Clone, Debug, PartialEq)]
