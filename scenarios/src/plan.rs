@@ -258,12 +258,7 @@ fn check_among(
     let Some(name) = name else {
         return Ok(());
     };
-    let mut known: Vec<String> = Vec::new();
-    for cell in cells {
-        if !known.contains(&cell.runtime) {
-            known.push(cell.runtime.clone());
-        }
-    }
+    let known = each_once(cells.iter().map(|cell| cell.runtime.clone()));
     if known.contains(name) {
         return Ok(());
     }
@@ -291,17 +286,24 @@ fn runtimes(
         .clone()
         .or_else(|| scenario.runtimes.clone())
         .unwrap_or_else(all_runtimes);
-    let mut runtimes: Vec<&'static Descriptor> = Vec::new();
-    for name in names {
-        let known = descriptor(&name).ok_or_else(|| PlanError::UnknownRuntime {
+    let known = each_once(names).into_iter().map(|name| {
+        descriptor(&name).ok_or_else(|| PlanError::UnknownRuntime {
             suggestion: did_you_mean(&name, DESCRIPTORS.iter().map(|known| known.name)),
             name,
-        })?;
-        if !runtimes.iter().any(|earlier| earlier.name == known.name) {
-            runtimes.push(known);
+        })
+    });
+    known.collect()
+}
+
+/// The items without repetitions, in order.
+fn each_once<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut unique = Vec::new();
+    for item in items {
+        if !unique.contains(&item) {
+            unique.push(item);
         }
     }
-    Ok(runtimes)
+    unique
 }
 
 fn scenario_cells(

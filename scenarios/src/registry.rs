@@ -194,21 +194,21 @@ fn check<W: Workload>(params: &Value, unit: Duration) -> Result<Checked, ParamsE
 }
 
 fn refuse_unknown_names(params: &Value, schema: &Schema) -> Result<(), ParamsError> {
-    let known = schema.get("properties").and_then(Value::as_object);
-    let expected: Vec<String> = known
-        .map(|known| known.keys().cloned().collect())
-        .unwrap_or_default();
-    let given = params
-        .as_object()
-        .into_iter()
-        .flat_map(|table| table.keys());
-    match given.into_iter().find(|name| !expected.contains(name)) {
-        Some(name) => Err(ParamsError::Unknown {
+    let expected = property_names(schema);
+    let mut given = params.as_object().into_iter().flatten();
+    match given.find(|(name, _)| !expected.contains(name)) {
+        Some((name, _)) => Err(ParamsError::Unknown {
             name: name.clone(),
             expected,
         }),
         None => Ok(()),
     }
+}
+
+/// The names of an object's properties.
+pub(crate) fn property_names(schema: &Schema) -> Vec<String> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties.map_or_else(Vec::new, |known| known.keys().cloned().collect())
 }
 
 #[cfg(test)]

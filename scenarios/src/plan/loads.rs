@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use photofinish_record::load::{Load, RateHz, Stage, Stop};
 
-use super::{PlanError, PlanOptions};
+use super::{PlanError, PlanOptions, each_once};
 use crate::scenario::Scenario;
 use crate::workloads::CLIENT;
 
@@ -84,16 +84,6 @@ fn check_arrivals(rate_hz: RateHz, stop: Stop) -> Result<(), PlanError> {
         rate_hz,
         seconds: seconds as u64,
     })
-}
-
-fn each_once(loads: Vec<Load>) -> Vec<Load> {
-    let mut unique = Vec::new();
-    for load in loads {
-        if !unique.contains(&load) {
-            unique.push(load);
-        }
-    }
-    unique
 }
 
 /// The phases of a scenario's rounds.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::quantity::{Factor, Ops, Rate, SessionCount, Share, Sweep, Time};
-use crate::registry::workloads;
+use crate::registry::{property_names, workloads};
 
 /// A scenario: a workload with its parameters, the servers it talks to, the load, and the expected outcome.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -87,43 +87,34 @@ pub(crate) struct ServerSection {
 
 /// The load and its duration.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct LoadSection {
     /// `closed`: each session starts its next operation when its last one has ended. `open`: arrivals on a schedule,
     /// independent of completions. By default `open` if there is a `rate`, else `closed`.
-    #[serde(default)]
     #[schemars(with = "Model")]
     pub(crate) model: Option<Model>,
     /// Number of concurrent sessions, by default 1, or a list of numbers to measure one by one.
-    #[serde(default)]
     #[schemars(with = "Sweep<SessionCount>")]
     pub(crate) concurrency: Option<Sweep<SessionCount>>,
     /// Arrivals per second of an open load: a number, or a list of numbers to measure one by one.
-    #[serde(default)]
     #[schemars(with = "Sweep<Rate>")]
     pub(crate) rate: Option<Sweep<Rate>>,
     /// Spacing of the arrivals of an open load: `constant` (the default) or `poisson`.
-    #[serde(default)]
     #[schemars(with = "Arrivals")]
     pub(crate) arrivals: Option<Arrivals>,
     /// Stages of an open load, each with a constant or linearly changing rate. Excludes `duration` and `ops`.
-    #[serde(default)]
     #[schemars(with = "Vec<StageSection>")]
     pub(crate) stages: Option<Vec<StageSection>>,
     /// Length of the measurement, by default `2s`. Excludes `ops`.
-    #[serde(default)]
     #[schemars(with = "Time")]
     pub(crate) duration: Option<Time>,
     /// Number of measured operations over all sessions. Excludes `duration`.
-    #[serde(default)]
     #[schemars(with = "Ops")]
     pub(crate) ops: Option<Ops>,
     /// Length of the warm-up, by default `300ms`. Excludes `warmup_ops`.
-    #[serde(default)]
     #[schemars(with = "Time")]
     pub(crate) warmup: Option<Time>,
     /// Number of warm-up operations over all sessions. Excludes `warmup`.
-    #[serde(default)]
     #[schemars(with = "Ops")]
     pub(crate) warmup_ops: Option<Ops>,
 }
@@ -153,14 +144,12 @@ pub(crate) struct StageSection {
 
 /// The expected outcome.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct ExpectSection {
     /// Maximum share of failed operations: 0 (the default), `"1%"` or 0.01. The run fails above it.
-    #[serde(default)]
     #[schemars(with = "Share")]
     pub(crate) errors: Option<Share>,
     /// Limits of the requests in flight, as counted by the server. The run fails outside of them.
-    #[serde(default)]
     #[schemars(with = "InFlightSection")]
     pub(crate) in_flight: Option<InFlightSection>,
 }
@@ -189,9 +178,7 @@ pub(crate) const ALTERNATIVES: [(&str, &str); 4] = [
 
 /// The keys of a type of the format.
 pub(crate) fn keys_of<T: JsonSchema>() -> Vec<String> {
-    let schema = schema_for!(T);
-    let properties = schema.get("properties").and_then(Value::as_object);
-    properties.map_or_else(Vec::new, |keys| keys.keys().cloned().collect())
+    property_names(&schema_for!(T))
 }
 
 /// The JSON Schema of scenario files, with the parameters of every workload.

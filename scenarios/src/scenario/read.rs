@@ -119,7 +119,6 @@ impl Reader<'_> {
 
     /// The parameters that are paths: those with a path for a default, and `path` itself.
     fn path_params(&self, entry: &WorkloadEntry) -> PathParams {
-        let defaults = (entry.check)(&json!({}), DEFAULT_UNIT).map(|complete| complete.params);
         let is_path = |value: &Value| value.as_str().is_some_and(|text| text.starts_with('/'));
         let is_named = |name: &String| {
             let key = path(["params", name]);
@@ -129,12 +128,11 @@ impl Reader<'_> {
                 .any(|(target, _)| target.starts_with(&key));
             overridden || (!self.document.source.ships && self.document.has(&key))
         };
-        let params = defaults.as_ref().ok().and_then(Value::as_object);
-        let paths = params.into_iter().flatten().filter(|(name, value)| {
-            let all_paths = |list: &Vec<Value>| list.iter().any(is_path);
-            *name == "path" || is_path(value) || value.as_array().is_some_and(all_paths)
+        let paths = defaults(entry).into_iter().filter(|(name, value)| {
+            let has_path = |list: &Vec<Value>| list.iter().any(is_path);
+            name == "path" || is_path(value) || value.as_array().is_some_and(has_path)
         });
-        let (named, defaults) = paths.map(|(name, _)| name.clone()).partition(is_named);
+        let (named, defaults) = paths.map(|(name, _)| name).partition(is_named);
         PathParams { named, defaults }
     }
 
@@ -279,11 +277,18 @@ fn workload_names() -> Vec<String> {
         .collect()
 }
 
-/// The names of a workload's parameters: the keys of its complete defaults.
+/// The names of a workload's parameters.
 fn param_names(entry: &WorkloadEntry) -> Vec<String> {
-    let defaults = (entry.check)(&json!({}), DEFAULT_UNIT).ok();
-    defaults
-        .as_ref()
-        .and_then(|defaults| defaults.params.as_object())
-        .map_or_else(Vec::new, |params| params.keys().cloned().collect())
+    defaults(entry).into_iter().map(|(name, _)| name).collect()
+}
+
+/// A workload's parameters with their defaults.
+fn defaults(entry: &WorkloadEntry) -> Map<String, Value> {
+    match (entry.check)(&json!({}), DEFAULT_UNIT) {
+        Ok(Checked {
+            params: Value::Object(params),
+            ..
+        }) => params,
+        _ => Map::new(),
+    }
 }

@@ -211,12 +211,17 @@ mod tests {
         }
     }
 
-    /// Acquires all permits, which checks that none is lost and that no more connections than permits are open.
-    async fn has_every_permit<R: Runtime>(pool: &Pool<R, Fake>, fake: &Fake) {
+    async fn lease_all<R: Runtime>(pool: &Pool<R, Fake>) -> Vec<Lease<R, Fake>> {
         let mut leases = Vec::new();
         for _ in 0..BOUNDS.maximum.get() {
             leases.push(pool.acquire().await.expect("a connection"));
         }
+        leases
+    }
+
+    /// Acquires all permits, which checks that none is lost and that no more connections than permits are open.
+    async fn has_every_permit<R: Runtime>(pool: &Pool<R, Fake>, fake: &Fake) {
+        let _leases = lease_all(pool).await;
         assert_eq!(fake.counts().open(), 4);
         assert_eq!(fake.counts().most, 4);
     }
@@ -284,10 +289,7 @@ mod tests {
             runtime.block_on(async {
                 let fake = Fake::default();
                 let pool = fake.pool(&runtime).await;
-                let mut held = Vec::new();
-                for _ in 0..BOUNDS.maximum.get() {
-                    held.push(pool.acquire().await.expect("a connection"));
-                }
+                let held = lease_all(&pool).await;
                 let hasty = Pool {
                     patience: Duration::from_millis(20),
                     ..pool.clone()
@@ -295,7 +297,7 @@ mod tests {
                 let failure = hasty.acquire().await.err().expect("none is left");
                 assert_eq!(failure.kind, Failure::TIMEOUT);
                 assert_eq!(failure.detail, "no connection became free within 0.02 s");
-                held.clear();
+                drop(held);
                 has_every_permit(&pool, &fake).await;
             });
         });
@@ -319,10 +321,7 @@ mod tests {
                     task.cancel().await;
                 }
                 // A caller that gives up waiting for a permit has taken none.
-                let mut held = Vec::new();
-                for _ in 0..BOUNDS.maximum.get() {
-                    held.push(pool.acquire().await.expect("a connection"));
-                }
+                let held = lease_all(&pool).await;
                 let limit = Duration::from_millis(2);
                 assert!(runtime.timeout(limit, pool.acquire()).await.is_err());
                 drop(held);

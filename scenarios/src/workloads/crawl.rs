@@ -15,7 +15,7 @@ use photofinish_harness::runtime::{OpenMode, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
 use self::expectations::{check_results, check_visits, expected};
-use self::part::{CrawlState, take_part};
+use self::part::{CrawlState, visit_pages};
 use self::survey::survey;
 use super::frontier::Frontier;
 use super::http_connection::TARGET;
@@ -220,9 +220,15 @@ impl Crawl {
         crawl: &Arc<CrawlState<R>>,
         waiting: usize,
     ) -> Result<(), Failure> {
-        // They take new addresses only if every visitor has a part: otherwise a turn with few would stay small.
+        // Parts go on until the frontier is empty only if every visitor has one: otherwise a turn with few would stay small.
         let until_empty = waiting >= session.visitors.count();
-        let part = |visitor, crawl| take_part(env.runtime.clone(), visitor, crawl, until_empty);
+        let part = |mut visitor, crawl: Arc<_>| {
+            let runtime = env.runtime.clone();
+            async move {
+                let visited = visit_pages(&runtime, &mut visitor, &crawl, until_empty).await;
+                (visitor, visited)
+            }
+        };
         let crawls = std::iter::repeat_n(Arc::clone(crawl), waiting);
         session.visitors.each(env, crawls, part).await.map(drop)
     }

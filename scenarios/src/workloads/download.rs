@@ -91,9 +91,13 @@ impl Workload for Download {
         _: u64,
     ) -> Result<(), Failure> {
         let documents = &env.shared;
-        let save = |visitor, (number, document): (usize, &SiteDocument)| {
+        let save = |mut visitor, (number, document): (usize, &SiteDocument)| {
             let path = saved_path(&env.work_dir, session.index, number);
-            save(env.runtime.clone(), visitor, document.clone(), path)
+            let (runtime, document) = (env.runtime.clone(), document.clone());
+            async move {
+                let saved = fetch_and_save(&runtime, &mut visitor, &document, &path).await;
+                (visitor, saved)
+            }
         };
         let numbered = documents.iter().enumerate();
         let done = session.visitors.each(env, numbered, save).await?;
@@ -159,16 +163,6 @@ fn digest(contents: &[u8]) -> String {
 /// The file of a session's document of this number.
 fn saved_path(directory: &Path, session: u32, number: usize) -> PathBuf {
     directory.join(format!("downloaded-{session}-{number}.bin"))
-}
-
-async fn save<R: Runtime>(
-    runtime: R,
-    mut visitor: Visitor<R>,
-    document: SiteDocument,
-    path: PathBuf,
-) -> (Visitor<R>, Result<(), Failure>) {
-    let saved = fetch_and_save(&runtime, &mut visitor, &document, &path).await;
-    (visitor, saved)
 }
 
 async fn fetch_and_save<R: Runtime>(

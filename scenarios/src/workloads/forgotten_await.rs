@@ -102,12 +102,9 @@ impl Workload for ForgottenAwait {
                 .sleep_until(Instant::now() + Duration::from_millis(1))
                 .await;
         }
-        let done = exactly(
-            must_be,
-            self.done.load(Ordering::Relaxed),
-            "parts done at the end",
-        );
-        Ok(done
+        let done = self.done.load(Ordering::Relaxed);
+        let checked = exactly(must_be, done, "parts done at the end");
+        Ok(checked
             .err()
             .map(|failure| failure.detail)
             .into_iter()

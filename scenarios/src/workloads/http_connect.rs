@@ -92,8 +92,7 @@ fn too_many(totals: &Totals) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
+    use super::super::tallies::totals;
     use super::*;
 
     #[test]
@@ -104,12 +103,7 @@ mod tests {
                 requests: 10,
                 ..Traffic::default()
             };
-            let totals = Totals {
-                sessions: 1,
-                succeeded: 10,
-                failed,
-                traffic: BTreeMap::from([(TARGET.to_owned(), traffic)]),
-            };
+            let totals = totals(10, failed, TARGET, traffic);
             too_many(&totals)
         };
         assert_eq!(message(10, 0), None);

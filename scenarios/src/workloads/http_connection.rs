@@ -391,10 +391,9 @@ pub(super) fn too_few_connections(totals: &Totals) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use photofinish_record::Traffic;
 
+    use super::super::tallies::totals;
     use super::*;
 
     #[test]
@@ -405,12 +404,7 @@ mod tests {
                 abandoned_connections,
                 ..Traffic::default()
             };
-            too_few_connections(&Totals {
-                sessions: 1,
-                succeeded: 9,
-                failed: 1,
-                traffic: BTreeMap::from([(TARGET.to_owned(), traffic)]),
-            })
+            too_few_connections(&totals(9, 1, TARGET, traffic))
         };
         let none: [&str; 0] = [];
         assert_eq!(violations(10, 0), none);

@@ -161,16 +161,14 @@ impl Fault {
     /// Checks the kind of failure.
     fn check(self, met: &Result<(), Failure>) -> Result<(), Failure> {
         let kind = self.kind();
-        match met {
-            Err(failure) if failure.kind == kind => Ok(()),
-            Err(failure) => Err(Failure::wrong_content(format!(
-                "expected failure `{kind}`, got `{}`: {}",
-                failure.kind, failure.detail
-            ))),
-            Ok(()) => Err(Failure::wrong_content(format!(
-                "expected failure `{kind}`, got success"
-            ))),
-        }
+        let got = match met {
+            Err(failure) if failure.kind == kind => return Ok(()),
+            Err(Failure { kind, detail }) => format!("`{kind}`: {detail}"),
+            Ok(()) => "success".to_owned(),
+        };
+        Err(Failure::wrong_content(format!(
+            "expected failure `{kind}`, got {got}"
+        )))
     }
 }
 

@@ -123,22 +123,20 @@ fn decoded<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 
 /// Checks that the posts are by the user.
 fn check_authors(documents: &[Document]) -> Result<(), Failure> {
-    let users = documents.iter().filter_map(|document| match document {
-        Document::User(user) => Some(user.id),
-        Document::Post(_) => None,
-    });
-    let users: Vec<u64> = users.collect();
-    let foreign = documents.iter().find_map(|document| match document {
-        Document::Post(post) if !users.contains(&post.user_id) => Some(post),
-        _ => None,
-    });
-    match foreign {
-        None => Ok(()),
-        Some(post) => Err(Failure::wrong_content(format!(
-            "expected posts of the requested user, got `{}` of user {}",
-            post.title, post.user_id
-        ))),
+    let [Document::User(user), posts @ ..] = documents else {
+        return Err(Failure::wrong_content("the first document is not a user"));
+    };
+    for document in posts {
+        if let Document::Post(post) = document {
+            ensure(post.user_id == user.id, || {
+                format!(
+                    "expected posts of the requested user, got `{}` of user {}",
+                    post.title, post.user_id
+                )
+            })?;
+        }
     }
+    Ok(())
 }
 
 /// Checks that a response is the document that was served before.

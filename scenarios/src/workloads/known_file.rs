@@ -75,17 +75,11 @@ mod tests {
         wrong[1002] ^= 1;
         assert!(!is_known(&wrong, 0));
 
-        let made = std::fs::metadata(&path)
-            .and_then(|found| found.modified())
-            .expect("there");
+        let modified = || std::fs::metadata(&path)?.modified();
+        let made = modified().expect("there");
         known_file(directory.path(), 1003).expect("still there");
-        let now = std::fs::metadata(&path)
-            .and_then(|found| found.modified())
-            .expect("there");
-        assert_eq!(made, now);
-        assert_eq!(
-            std::fs::read_dir(directory.path()).expect("there").count(),
-            1
-        );
+        assert_eq!(modified().expect("there"), made);
+        let entries = std::fs::read_dir(directory.path()).expect("there");
+        assert_eq!(entries.count(), 1);
     }
 }

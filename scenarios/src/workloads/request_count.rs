@@ -44,10 +44,9 @@ pub(super) fn wrong_requests_beside_logins(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use photofinish_record::Traffic;
 
+    use super::super::tallies::totals;
     use super::*;
 
     #[test]
@@ -57,12 +56,7 @@ mod tests {
                 requests,
                 ..Traffic::default()
             };
-            let totals = Totals {
-                sessions: 2,
-                succeeded: 10,
-                failed,
-                traffic: BTreeMap::from([("http".to_owned(), traffic)]),
-            };
+            let totals = totals(10, failed, "http", traffic);
             wrong_requests_beside(&totals, "http", 3, others)
         };
         let none: [&str; 0] = [];

@@ -83,7 +83,11 @@ impl Workload for Scrape {
     ) -> Result<(), Failure> {
         let expected = &env.shared;
         let pages = expected.iter().map(|(page, _)| page.clone());
-        let titles = session.0.each(env, pages, title_of).await?;
+        let part = |mut visitor, page: String| async move {
+            let title = read_title(&mut visitor, &page).await;
+            (visitor, title)
+        };
+        let titles = session.0.each(env, pages, part).await?;
         check(expected, &titles)
     }
 
@@ -112,14 +116,6 @@ async fn read_before<R: Runtime>(
         titles.push(read_title(&mut visitor, path).await?);
     }
     Ok(titles)
-}
-
-async fn title_of<R: Runtime>(
-    mut visitor: Visitor<R>,
-    path: String,
-) -> (Visitor<R>, Result<String, Failure>) {
-    let title = read_title(&mut visitor, &path).await;
-    (visitor, title)
 }
 
 async fn read_title<R: Runtime>(visitor: &mut Visitor<R>, path: &str) -> Result<String, Failure> {

@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use photofinish_harness::workload::Failure;
+#[cfg(test)]
+use photofinish_harness::workload::Totals;
+#[cfg(test)]
+use photofinish_record::Traffic;
 
 /// Counts how often each of a number of items was seen.
 #[derive(Debug)]
@@ -130,6 +134,17 @@ pub(super) fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<()
 #[cfg(test)]
 pub(super) fn detail<T>(verdict: Result<T, Failure>) -> String {
     verdict.map_or_else(|failure| failure.detail, |_| String::new())
+}
+
+/// The totals of a round with this traffic to `target`.
+#[cfg(test)]
+pub(super) fn totals(succeeded: u64, failed: u64, target: &str, traffic: Traffic) -> Totals {
+    Totals {
+        sessions: 2,
+        succeeded,
+        failed,
+        traffic: [(target.to_owned(), traffic)].into(),
+    }
 }
 
 /// Checks that there are exactly `expected` `things`.

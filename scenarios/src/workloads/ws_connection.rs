@@ -107,9 +107,8 @@ impl<R: Runtime> Connection<R> {
     /// Waits for the next message.
     pub(super) async fn receive(&mut self) -> Result<Utf8Bytes, Failure> {
         let (mut transfer, client) = self.transfer()?;
-        let text = receive(&mut transfer, client)
-            .await
-            .map_err(ReceiveError::into_failure)?;
+        let text = receive(&mut transfer, client).await?;
+        let text = text.ok_or_else(|| failure(WebSocketError::Closed))?;
         transfer.end();
         Ok(text)
     }
@@ -127,13 +126,10 @@ impl<R: Runtime> Connection<R> {
         let (mut transfer, client) = self.transfer()?;
         client.close().map_err(failure)?;
         let mut late = Vec::new();
-        loop {
-            match receive(&mut transfer, client).await {
-                Ok(text) => late.push(text),
-                Err(ReceiveError::Protocol(WebSocketError::Closed)) => return Ok(late),
-                Err(error) => return Err(error.into_failure()),
-            }
+        while let Some(text) = receive(&mut transfer, client).await? {
+            late.push(text);
         }
+        Ok(late)
     }
 
     fn transfer(&mut self) -> Result<(Transfer<'_, R>, &mut Client), Failure> {
@@ -147,18 +143,20 @@ impl<R: Runtime> Connection<R> {
     }
 }
 
+/// The next message; `None` once both sides have said goodbye.
 async fn receive<R: Runtime>(
     transfer: &mut Transfer<'_, R>,
     client: &mut Client,
-) -> Result<Utf8Bytes, ReceiveError> {
+) -> Result<Option<Utf8Bytes>, Failure> {
     loop {
         let received = client.receive();
         // Also after an error: the answer to the server's close has to be sent.
-        flush(transfer, client).await.map_err(ReceiveError::Other)?;
+        flush(transfer, client).await?;
         match received {
-            Ok(Some(text)) => return Ok(text),
-            Ok(None) => feed(transfer, client).await.map_err(ReceiveError::Other)?,
-            Err(error) => return Err(ReceiveError::Protocol(error)),
+            Ok(Some(text)) => return Ok(Some(text)),
+            Ok(None) => feed(transfer, client).await?,
+            Err(WebSocketError::Closed) => return Ok(None),
+            Err(error) => return Err(failure(error)),
         }
     }
 }
@@ -186,21 +184,6 @@ async fn feed<R: Runtime>(
     client.feed(received.unread());
     received.clear();
     Ok(())
-}
-
-/// The reason why no message came.
-enum ReceiveError {
-    Protocol(WebSocketError),
-    Other(Failure),
-}
-
-impl ReceiveError {
-    fn into_failure(self) -> Failure {
-        match self {
-            Self::Protocol(error) => failure(error),
-            Self::Other(failure) => failure,
-        }
-    }
 }
 
 fn failure(error: WebSocketError) -> Failure {

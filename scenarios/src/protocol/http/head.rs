@@ -21,7 +21,7 @@ pub(super) enum Framing {
 #[derive(Debug, Default)]
 pub(super) struct Head {
     pub(super) status: u16,
-    pub(super) content_length: Option<u64>,
+    content_length: Option<u64>,
     pub(super) content_type: Vec<u8>,
     pub(super) location: Vec<u8>,
     minor_version: u8,

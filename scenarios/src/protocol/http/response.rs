@@ -152,11 +152,6 @@ impl ResponseReader {
         }
     }
 
-    /// True once the head is complete, so that the accessors below are valid.
-    pub fn head_done(&self) -> bool {
-        !matches!(self.state, State::Head | State::Failed(_))
-    }
-
     /// The status code; 0 before the head is complete.
     pub fn status(&self) -> u16 {
         self.head.status
@@ -164,12 +159,9 @@ impl ResponseReader {
 
     /// True if the connection can serve another request after this response.
     pub fn keep_alive(&self) -> bool {
-        self.head_done() && self.head.is_persistent() && !self.lasts_until_close()
-    }
-
-    /// The announced length in bytes, even if no body follows (as after a HEAD request).
-    pub fn content_length(&self) -> Option<u64> {
-        self.head.content_length
+        !matches!(self.state, State::Head | State::Failed(_))
+            && self.head.is_persistent()
+            && !self.lasts_until_close()
     }
 
     pub fn content_type(&self) -> Option<&[u8]> {

@@ -125,18 +125,8 @@ fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
-/// Visits one page after another, or a single one; returns the visitor.
-pub(super) async fn take_part<R: Runtime>(
-    runtime: R,
-    mut visitor: Visitor<R>,
-    crawl: Arc<CrawlState<R>>,
-    until_empty: bool,
-) -> (Visitor<R>, Result<(), Failure>) {
-    let visited = visit_pages(&runtime, &mut visitor, &crawl, until_empty).await;
-    (visitor, visited)
-}
-
-async fn visit_pages<R: Runtime>(
+/// Visits one page after another, or a single one.
+pub(super) async fn visit_pages<R: Runtime>(
     runtime: &R,
     visitor: &mut Visitor<R>,
     crawl: &CrawlState<R>,

@@ -74,7 +74,10 @@ impl<R: Runtime> Acceptor<R> {
 
     pub(super) async fn accept(&self) -> Result<Link<R>, Failure> {
         let _turn = self.turn.acquire().await;
-        let mut lease = ListenerLease::from(self);
+        let mut lease = ListenerLease {
+            acceptor: self,
+            listener: self.listener().take(),
+        };
         let listener = lease.listener.as_mut();
         let listener =
             listener.ok_or_else(|| Failure::new(Failure::IO, "nobody listens any more"))?;
@@ -89,13 +92,6 @@ impl<R: Runtime> Acceptor<R> {
 struct ListenerLease<'a, R: Runtime> {
     acceptor: &'a Acceptor<R>,
     listener: Option<R::Listener>,
-}
-
-impl<'a, R: Runtime> From<&'a Acceptor<R>> for ListenerLease<'a, R> {
-    fn from(acceptor: &'a Acceptor<R>) -> Self {
-        let listener = acceptor.listener().take();
-        Self { acceptor, listener }
-    }
 }
 
 impl<R: Runtime> Drop for ListenerLease<'_, R> {
