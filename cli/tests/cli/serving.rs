@@ -102,7 +102,7 @@ fn an_address_that_cannot_be_listened_on_is_told_before_anything_is_measured() {
         .check(1, &["cannot listen on 127.0.0.1:"]);
     sandbox
         .run(&["plan", "serve-http", "--set=listen=nowhere"])
-        .check(2, &["`nowhere` is no address to listen on"]);
+        .check(2, &["`nowhere` is not an address to listen on"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
 
-use super::params::{count, params, require};
+use super::params::{count, params, require_at_most};
 use super::parts::{joined, wait};
 use super::tallies::{Ledger, Peak, exactly, no_shorter};
 
@@ -20,13 +20,11 @@ pub struct Batch {
 }
 
 params! {
-    /// Items of an operation.
+    /// Items of an operation, 1,000,000 at most.
     items: NonZeroU32 = count(100),
     /// Items of a batch, which are worked on at once.
     size: NonZeroU32 = count(15),
 }
-
-const MOST_ITEMS: u32 = 1_000_000;
 
 impl Workload for Batch {
     const ABOUT: About = About {
@@ -41,10 +39,7 @@ impl Workload for Batch {
     no_session!();
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
-        let items = params.items.get();
-        require(items <= MOST_ITEMS, "items", || {
-            format!("{items} are more than {MOST_ITEMS}")
-        })?;
+        require_at_most("items", params.items.get(), 1_000_000)?;
         Ok(Self { params, unit })
     }
 
@@ -134,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_items_in_batches_of_fifteen_are_seven_batches() {
+    fn a_hundred_items_are_seven_batches_of_fifteen_at_once() {
         let params = Params::default();
         let board = board_with(0..100);
         assert_eq!(detail(board.check(&params, 7)), "");
@@ -142,6 +137,11 @@ mod tests {
         assert_eq!(
             detail(board_with(1..100).check(&params, 7)),
             "expected item 0 once, got it 0 times"
+        );
+        (0..16).for_each(|_| board.running.up());
+        assert_eq!(
+            detail(board.check(&params, 7)),
+            "expected at most 15 items at once, got 16"
         );
     }
 
@@ -157,16 +157,6 @@ mod tests {
         assert_eq!(
             detail(board.batch_ended(15)),
             "expected 0 items in progress between two batches, got 1"
-        );
-    }
-
-    #[test]
-    fn a_sixteenth_item_at_once_is_caught() {
-        let board = board_with(0..100);
-        (0..16).for_each(|_| board.running.up());
-        assert_eq!(
-            detail(board.check(&Params::default(), 7)),
-            "expected at most 15 items at once, got 16"
         );
     }
 }

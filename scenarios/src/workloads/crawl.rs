@@ -19,7 +19,7 @@ use self::part::{CrawlState, visit_pages};
 use self::survey::survey;
 use super::frontier::Frontier;
 use super::http_connection::TARGET;
-use super::params::{count, params, require};
+use super::params::{count, params, require, require_at_most};
 use super::robots::Robots;
 use super::site::{SiteReport, Visitor, Visitors};
 
@@ -75,12 +75,8 @@ impl Workload for Crawl {
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
-        require(params.limit.get() <= 1_000, "limit", || {
-            "at most 1,000 requests may be under way at once".to_owned()
-        })?;
-        require(params.tries.get() <= 10, "tries", || {
-            "a page is tried at most 10 times".to_owned()
-        })?;
+        require_at_most("limit", params.limit.get(), 1_000)?;
+        require_at_most("tries", params.tries.get(), 10)?;
         require((0.0..=1_000.0).contains(&params.backoff), "backoff", || {
             "a back-off lasts from 0 to 1,000 units".to_owned()
         })?;
@@ -157,7 +153,7 @@ impl Workload for Crawl {
             return Ok(Vec::new());
         };
         let Some(report) = SiteReport::fetch(env).await? else {
-            let message = "the site does not tell any more what was asked of it";
+            let message = "the site no longer serves the report of its requests";
             return Err(Failure::new(Failure::STATUS, message));
         };
         let report = report.since(before);

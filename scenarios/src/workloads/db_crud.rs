@@ -10,7 +10,7 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET, TEXT};
-use super::params::{count, params, require};
+use super::params::{count, params, require_at_most};
 use super::parts::join_into;
 use super::request_count::wrong_requests_beside_logins;
 use super::tallies::ensure;
@@ -65,9 +65,7 @@ impl Workload for DbCrud {
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let inserts = params.inserts;
-        require(inserts.get() <= 100, "inserts", || {
-            format!("{inserts} is more than 100")
-        })?;
+        require_at_most("inserts", inserts.get(), 100)?;
         let schema = Schema::new();
         Ok(Self { inserts, schema })
     }

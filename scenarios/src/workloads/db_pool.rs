@@ -14,7 +14,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, T
 use super::census::{Census, Counts};
 use super::connection_pool::{self, Bounds};
 use super::db_connection::{Connector, Schema, Statement, TARGET};
-use super::params::{count, params, require};
+use super::params::{count, params, require, require_at_most};
 use super::parts::joined;
 use super::request_count::wrong_requests_beside_logins;
 use super::tallies::{ensure, exactly};
@@ -80,15 +80,11 @@ impl Workload for DbPool {
             maximum,
             rows,
         } = params;
-        require(maximum.get() <= 1_000, "maximum", || {
-            format!("{maximum} is more than 1,000")
-        })?;
+        require_at_most("maximum", maximum.get(), 1_000)?;
         require(minimum <= maximum, "minimum", || {
             format!("{minimum} is more than the maximum of {maximum}")
         })?;
-        require(rows.get() <= 100_000, "rows", || {
-            format!("{rows} is more than 100,000")
-        })?;
+        require_at_most("rows", rows.get(), 100_000)?;
         Ok(Self {
             params,
             census: Census::default(),

@@ -9,7 +9,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, T
 use photofinish_record::draw::draw_below;
 
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
-use super::params::{count, params, require};
+use super::params::{count, params, require_at_most};
 use super::request_count::wrong_requests_beside_logins;
 use super::tallies::ensure;
 use crate::protocol::postgres::{Parameter, Row};
@@ -24,8 +24,6 @@ params! {
     /// Rows of the table, 1,000,000 at most; keys are drawn from all of them.
     rows: NonZeroU32 = count(10_000),
 }
-
-const MOST_ROWS: u32 = 1_000_000;
 
 /// Number of different quantities.
 const QUANTITIES: u32 = 97;
@@ -59,9 +57,7 @@ impl Workload for DbSelect {
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let rows = params.rows;
-        require(rows.get() <= MOST_ROWS, "rows", || {
-            format!("{rows} is more than {MOST_ROWS}")
-        })?;
+        require_at_most("rows", rows.get(), 1_000_000)?;
         let schema = Schema::new();
         Ok(Self { rows, schema })
     }

@@ -14,7 +14,7 @@ use photofinish_record::hex;
 use sha2::{Digest as _, Sha256};
 
 use super::http_connection::{Endpoint, TARGET};
-use super::params::{params, require, require_paths};
+use super::params::{params, require_some_paths};
 use super::request_count::wrong_requests;
 use super::site::{SiteDocument, SiteReport, Visitor, Visitors, not_there};
 use super::tallies::exactly;
@@ -30,9 +30,6 @@ params! {
     /// The documents to be fetched at once, each over a connection of its own.
     documents: Vec<String> = (1..=3).map(|number| format!("/documents/{number}.bin")).collect(),
 }
-
-/// Maximum number of concurrent documents: each takes a connection of every session.
-const MOST_DOCUMENTS: usize = 100;
 
 /// One visitor for each document.
 pub struct Session<R: Runtime> {
@@ -53,11 +50,7 @@ impl Workload for Download {
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
-        let count = params.documents.len();
-        require((1..=MOST_DOCUMENTS).contains(&count), "documents", || {
-            format!("from 1 to {MOST_DOCUMENTS} documents are needed")
-        })?;
-        require_paths("documents", &params.documents)?;
+        require_some_paths("documents", &params.documents)?;
         Ok(Self {
             params,
             saved: Mutex::default(),

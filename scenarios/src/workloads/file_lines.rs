@@ -14,7 +14,7 @@ use photofinish_harness::runtime::{Runtime, Semaphore as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_record::draw::draw_below;
 
-use super::params::{count, params, require};
+use super::params::{count, params, require_at_most};
 use super::parts::joined;
 use super::tallies::{Peak, exactly};
 
@@ -26,13 +26,11 @@ pub struct FileLines {
 }
 
 params! {
-    /// Files in the directory.
+    /// Files in the directory, 10,000 at most.
     files: NonZeroU32 = count(200),
     /// Files read at the same time.
     limit: NonZeroU32 = count(10),
 }
-
-const MOST_FILES: u32 = 10_000;
 
 impl Workload for FileLines {
     const ABOUT: About = About {
@@ -48,9 +46,7 @@ impl Workload for FileLines {
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let files = params.files.get();
-        require(files <= MOST_FILES, "files", || {
-            format!("{files} are more than {MOST_FILES}")
-        })?;
+        require_at_most("files", files, 10_000)?;
         Ok(Self {
             params,
             lines: (0..files).map(lines_of).sum(),

@@ -31,8 +31,8 @@ impl Workload for FileRead {
         needs: &[],
     };
     type Params = Params;
-    /// A reusable buffer for the contents.
     type Shared<R: Runtime> = PathBuf;
+    /// A reusable buffer for the contents.
     type Session<R: Runtime> = Vec<u8>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {

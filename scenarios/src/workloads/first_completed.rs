@@ -5,8 +5,8 @@
 //! have been cancelled.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{Capability, Receiver as _, Runtime, Sender as _, Task as _};
@@ -51,22 +51,21 @@ impl Workload for FirstCompleted {
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), _: u64) -> Result<(), Failure> {
         let runtime = &env.runtime;
         let begun = Instant::now();
-        let traces: [Arc<Trace>; RACERS as usize] = Default::default();
+        let racers: [Racer; RACERS as usize] = Default::default();
         let (sender, receiver) = runtime.channel(const { NonZeroU32::new(RACERS).expect("two") });
         let start = |number: u32| {
-            let racer = Racer(Arc::clone(&traces[number as usize]));
+            let racer = Running(racers[number as usize].clone());
             let time = self.unit * (number + 1);
             runtime.spawn(race(runtime.clone(), racer, time, (sender.clone(), number)))
         };
-        let mut racers: Vec<_> = (0..RACERS).map(start).collect();
+        let mut tasks: Vec<_> = (0..RACERS).map(start).collect();
         drop(sender);
         // Without a winner both have failed, and joining them returns the failure.
         let first = receiver.receive().await.unwrap_or(0);
         let took = begun.elapsed();
-        let winner = racers.swap_remove(first as usize);
-        let result = racers.remove(0).cancel().await;
-        let [one, other] = &traces;
-        let loser = if first == 0 { other } else { one }.state();
+        let winner = tasks.swap_remove(first as usize);
+        let result = tasks.remove(0).cancel().await;
+        let loser = *racers[1 - first as usize].trace();
         joined(vec![winner]).await?;
         result.transpose()?;
         no_shorter(self.unit, took, "the race")?;
@@ -75,7 +74,8 @@ impl Workload for FirstCompleted {
         let cancelled = u64::from(!loser.finished);
         self.cancelled.fetch_add(cancelled, Ordering::Relaxed);
         env.observed.number("losers_cancelled", cancelled as f64);
-        check(traces[first as usize].state(), loser)
+        let winner = *racers[first as usize].trace();
+        check(winner, loser)
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
@@ -86,59 +86,46 @@ impl Workload for FirstCompleted {
 
 async fn race<R: Runtime>(
     runtime: R,
-    racer: Racer,
+    racer: Running,
     time: Duration,
     (sender, number): (R::Sender<u32>, u32),
 ) -> Result<(), Failure> {
     wait(&runtime, time).await?;
     // The second one can no longer be waited for.
     let _ = sender.send(number).await;
-    racer.finish();
+    racer.0.trace().finished = true;
     Ok(())
 }
 
 /// The traces of a racer.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Trace {
-    finished: AtomicBool,
-    cleaned_up: AtomicBool,
-}
-
-/// A [`Trace`] at one time.
-#[derive(Clone, Copy, Debug)]
-struct TraceState {
     finished: bool,
     cleaned_up: bool,
 }
 
-impl Trace {
-    fn state(&self) -> TraceState {
-        TraceState {
-            finished: self.finished.load(Ordering::Acquire),
-            cleaned_up: self.cleaned_up.load(Ordering::Acquire),
-        }
+/// The traces of a racer, shared with its task.
+#[derive(Clone, Debug, Default)]
+struct Racer(Arc<Mutex<Trace>>);
+
+impl Racer {
+    fn trace(&self) -> MutexGuard<'_, Trace> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A racer's resource, whose drop is its cleanup, whether it finished or not.
-#[derive(Debug)]
-struct Racer(Arc<Trace>);
+struct Running(Racer);
 
-impl Racer {
-    fn finish(&self) {
-        self.0.finished.store(true, Ordering::Release);
-    }
-}
-
-impl Drop for Racer {
+impl Drop for Running {
     fn drop(&mut self) {
-        self.0.cleaned_up.store(true, Ordering::Release);
+        self.0.trace().cleaned_up = true;
     }
 }
 
 /// Checks the `winner` once it was joined, and the `loser` when cancelling it returned. A loser that has
 /// cleaned up by then does not run on: what it would run with is gone.
-fn check(winner: TraceState, loser: TraceState) -> Result<(), Failure> {
+fn check(winner: Trace, loser: Trace) -> Result<(), Failure> {
     let message = if !loser.cleaned_up {
         "the loser's cleanup had not run when cancelling it returned"
     } else if !winner.finished {
@@ -164,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_loser_that_runs_on_and_a_cleanup_that_is_skipped_are_caught() {
-        let state = |finished, cleaned_up| TraceState {
+        let state = |finished, cleaned_up| Trace {
             finished,
             cleaned_up,
         };

@@ -46,7 +46,7 @@ pub struct Session<R: Runtime> {
     endpoint: Endpoint,
     refusing: SocketAddr,
     others: FanOut<R>,
-    /// `None` only while it is in use, and after a panic.
+    /// `None` until it is needed, while it is in use, and after a panic.
     failing: Option<Connection<R>>,
 }
 

@@ -54,8 +54,8 @@ struct Times {
 /// A connection, and the request it repeats.
 pub struct Session<R: Runtime> {
     endpoint: Endpoint,
-    /// `None` only while shielded work has them, and after that has panicked.
-    exchange: Option<(Connection<R>, Vec<u8>)>,
+    /// `None` before the first operation, while one is in flight, and after one that failed.
+    exchange: Option<Exchange<R>>,
 }
 
 /// The end of an operation, as its caller sees it.

@@ -16,7 +16,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
 use photofinish_record::nanoseconds;
 
-use super::params::{count, params, require};
+use super::params::{count, params, require, require_at_most};
 use super::parts::{joined, wait};
 use super::tallies::{Ledger, Peak, exactly, no_shorter};
 
@@ -72,17 +72,11 @@ impl Workload for JobQueue {
     no_session!();
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
-        for (name, parts) in [
-            ("producers", params.producers),
-            ("consumers", params.consumers),
-        ] {
-            require(parts.get() <= MOST_PARTS, name, || {
-                format!("{parts} are more than {MOST_PARTS}")
-            })?;
-        }
+        require_at_most("producers", params.producers.get(), MOST_PARTS)?;
+        require_at_most("consumers", params.consumers.get(), MOST_PARTS)?;
         let jobs = params.all_jobs();
         require(jobs <= MOST_JOBS, "jobs", || {
-            format!("{jobs} jobs of all producers are more than {MOST_JOBS}")
+            format!("expected at most {MOST_JOBS} jobs of all producers, got {jobs}")
         })?;
         require((0.0..=100.0).contains(&params.work), "work", || {
             "a job takes from 0 to 100 units".to_owned()

@@ -45,7 +45,7 @@ impl Workload for NestedBlockOn {
         let rescue = Rescue::after(self.unit)?;
         let task = env.runtime.spawn(block(env.runtime.clone(), op, rescue));
         let outcome = Outcome::of(op, task.join().await)?;
-        outcome.tell(&env.observed);
+        outcome.observe(&env.observed);
         Ok(())
     }
 }
@@ -93,7 +93,7 @@ impl Outcome {
         }
     }
 
-    fn tell(self, observed: &Observed) {
+    fn observe(self, observed: &Observed) {
         for (name, outcome) in [
             ("nested_worked", Self::Worked),
             ("nested_refused", Self::Refused),

@@ -36,6 +36,22 @@ pub(super) const fn count(count: u32) -> NonZeroU32 {
     NonZeroU32::new(count).expect("not zero")
 }
 
+/// A count of at most `most`.
+pub(super) fn require_at_most(param: &str, count: u32, most: u32) -> Result<(), ParamError> {
+    require(count <= most, param, || {
+        format!("expected at most {most}, got {count}")
+    })
+}
+
+/// Paths to request from a server at once, 1 to 100 of them: each takes a connection of every session.
+pub(super) fn require_some_paths(param: &str, paths: &[String]) -> Result<(), ParamError> {
+    let count = paths.len();
+    require((1..=100).contains(&count), param, || {
+        format!("expected 1 to 100 paths, got {count}")
+    })?;
+    require_paths(param, paths)
+}
+
 /// Paths to request from a server.
 pub(super) fn require_paths(param: &str, paths: &[String]) -> Result<(), ParamError> {
     paths.iter().try_for_each(|path| require_path(param, path))

@@ -65,7 +65,7 @@ impl Serving {
             "listen",
             || {
                 format!(
-                    "`{}` is no address to listen on; write one such as 127.0.0.1:8080",
+                    "`{}` is not an address to listen on; use one such as 127.0.0.1:8080",
                     params.listen
                 )
             },
@@ -110,7 +110,7 @@ impl Serving {
         let mut broken = std::mem::take(&mut *acceptor.broken());
         if let Some(client) = &acceptor.client {
             let report = client.report(env, self.patience).await?;
-            report.tell(env);
+            report.observe(&env.observed);
             broken.extend(report.violations());
         }
         Ok(broken)

@@ -121,7 +121,7 @@ impl<R: Runtime> Wire<R> {
         Ok(())
     }
 
-    /// Goes on over `stream`, which was opened elsewhere.
+    /// Continues on `stream`, which was opened elsewhere.
     pub(super) fn attach(&mut self, stream: Link<R>) {
         self.received.clear();
         self.stream = Some(stream);

@@ -14,14 +14,11 @@ use photofinish_harness::nothing_shared;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 
-use super::params::{count, params, require, require_path};
+use super::params::{count, params, require_at_most, require_path};
 use super::parts::joined;
 use super::request_count::wrong_requests_beside;
 use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
 use crate::protocol::websocket::Utf8Bytes;
-
-/// The most clients in a room.
-const MOST_CLIENTS: u32 = 1_000;
 
 #[derive(Debug)]
 pub struct WsChat {
@@ -30,14 +27,14 @@ pub struct WsChat {
     rooms: AtomicU64,
     /// Messages received after the last one was sent.
     unexpected: Mutex<Vec<String>>,
-    /// Clients who had to be replaced in the rooms that were closed.
+    /// Clients that had to be replaced, over all closed sessions.
     replaced: AtomicU64,
 }
 
 params! {
     /// Prefix of the rooms' paths, followed by `/` and a name; a path in the target's URL wins.
     path: String = "/chat".to_owned(),
-    /// Clients in a room.
+    /// Clients in a room, 1,000 at most.
     clients: NonZeroU32 = count(20),
     /// In every operation of this number one client leaves and a new one comes; 0 for never.
     leave_every: u32 = 10,
@@ -64,9 +61,7 @@ impl Workload for WsChat {
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
-        require(params.clients.get() <= MOST_CLIENTS, "clients", || {
-            format!("a room has from 1 to {MOST_CLIENTS} clients")
-        })?;
+        require_at_most("clients", params.clients.get(), 1_000)?;
         Ok(Self {
             params,
             rooms: AtomicU64::new(0),
@@ -231,7 +226,7 @@ async fn listen<R: Runtime>(
 ) -> Result<(Connection<R>, Vec<Utf8Bytes>), Failure> {
     let first = match runtime.timeout(PATIENCE, client.receive()).await {
         Ok(heard) => heard?,
-        Err(_) => return Err(too_late(&lost)),
+        Err(_) => return Err(Failure::wrong_content(message(&lost))),
     };
     let mut texts = vec![first];
     while let Some(more) = client.try_receive()? {
@@ -249,10 +244,6 @@ async fn in_time<R: Runtime, T: Send>(
         Ok(outcome) => outcome,
         Err(_) => Err(Failure::new(Failure::TIMEOUT, message(what))),
     }
-}
-
-fn too_late(lost: &str) -> Failure {
-    Failure::wrong_content(message(lost))
 }
 
 fn message(what: &str) -> String {

@@ -77,7 +77,7 @@ fn a_site_that_no_longer_serves_its_report_is_noticed() {
     let (_, result) = round("crawl", &json!({}), "tokio", &start(site));
     let told = format!("{result:?}");
     assert!(
-        told.contains("the site does not tell any more what was asked of it"),
+        told.contains("the site no longer serves the report of its requests"),
         "{told}"
     );
 }

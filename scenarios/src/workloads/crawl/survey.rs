@@ -34,8 +34,8 @@ pub(super) async fn survey<R: Runtime>(
         }
     }
     if titles.is_empty() {
-        let message = "there is nothing to crawl: the root is no page of HTML, it leads to another site, or robots.txt \
-                    does not let us see it";
+        let message = "there is nothing to crawl: the root is not an HTML page, redirects to another site, or is \
+                       disallowed by robots.txt";
         return Err(Failure::new(Failure::STATUS, message));
     }
     Ok(titles)

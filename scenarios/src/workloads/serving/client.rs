@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use photofinish_harness::observed::Observed;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 use photofinish_record::latency::Latencies;
@@ -135,7 +136,7 @@ async fn receive<R: Runtime>(wire: &mut Wire<R>) -> Result<Reply, Failure> {
     received.clear();
     transfer.end();
     reply.map_err(|error| {
-        let detail = format!("expected a reply of the client, got nonsense: {error}");
+        let detail = format!("expected a reply of the client, got invalid JSON: {error}");
         Failure::new(Failure::IO, detail)
     })
 }
@@ -149,10 +150,9 @@ fn unexpected(reply: &Reply) -> Failure {
 }
 
 impl Report {
-    pub(super) fn tell<R>(&self, env: &RoundEnv<R>) {
-        env.observed.times("client_latency", &self.latency);
-        env.observed
-            .number("connections_left_waiting", f64::from(self.left_waiting));
+    pub(super) fn observe(&self, observed: &Observed) {
+        observed.times("client_latency", &self.latency);
+        observed.number("connections_left_waiting", f64::from(self.left_waiting));
     }
 
     pub(super) fn violations(&self) -> Vec<String> {
