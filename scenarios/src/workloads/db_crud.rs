@@ -11,7 +11,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, T
 
 use super::db_connection::{Connection, INT4, Schema, Statement, TARGET, TEXT};
 use super::params::{count, params, require_at_most};
-use super::parts::join_into;
+use super::parts::each_in_slot;
 use super::request_count::wrong_requests_beside_logins;
 use super::tallies::ensure;
 use crate::protocol::postgres::{Parameter, Row};
@@ -92,18 +92,26 @@ impl Workload for DbCrud {
         session: &mut Session<R>,
         op: u64,
     ) -> Result<(), Failure> {
-        for place in &mut session.connections {
-            if place.is_none() {
-                *place = Some(Connection::new(env, &self.schema, &[INSERT, SELECT])?);
-            }
-        }
-        let first = session.connections[0].as_mut().expect("filled above");
+        let connect = || Connection::new(env, &self.schema, &[INSERT, SELECT]);
+        let first = match &mut session.connections[0] {
+            Some(first) => first,
+            empty => empty.insert(connect()?),
+        };
         first.ensure_connected().await?;
         first.run(CREATE_IF_ABSENT).await?;
         let label = format!("operation {op}");
         let id = insert(first, &label, 0).await?;
         select(first, id, &label, 0).await?;
-        insert_at_once(env, &mut session.connections, &label).await
+        let part = |mut connection: Connection<R>, amount| {
+            let label = label.clone();
+            async move {
+                let inserted = connect_and_insert(&mut connection, &label, amount).await;
+                (connection, inserted)
+            }
+        };
+        each_in_slot(&env.runtime, &mut session.connections, 1.., connect, part)
+            .await
+            .map(drop)
     }
 
     async fn close<R: Runtime>(&self, _: &Env<R>, session: Session<R>) {
@@ -163,29 +171,13 @@ async fn select<R: Runtime>(
     ensure(is_right, || format!("entry {id} is not as it was inserted"))
 }
 
-/// Spawns one insert per connection and joins them all; the first failure is the operation's.
-async fn insert_at_once<R: Runtime>(
-    env: &Env<R>,
-    connections: &mut [Option<Connection<R>>],
+async fn connect_and_insert<R: Runtime>(
+    connection: &mut Connection<R>,
     label: &str,
-) -> Result<(), Failure> {
-    let mut tasks = Vec::with_capacity(connections.len());
-    for (amount, place) in (1..).zip(connections.iter_mut()) {
-        let mut connection = place.take().expect("filled by the caller");
-        let label = label.to_owned();
-        tasks.push(env.runtime.spawn(async move {
-            let result = match connection.ensure_connected().await {
-                Ok(()) => insert(&mut connection, &label, amount).await,
-                Err(failure) => Err(failure),
-            };
-            (connection, result)
-        }));
-    }
-    let mut outcome = Ok(());
-    for (task, place) in tasks.into_iter().zip(connections) {
-        outcome = outcome.and(join_into(task, place).await.map(drop));
-    }
-    outcome
+    amount: i32,
+) -> Result<i32, Failure> {
+    connection.ensure_connected().await?;
+    insert(connection, label, amount).await
 }
 
 /// Violations by the table at the end of a round whose operations each made `at_once` inserts in addition to the first.
@@ -220,17 +212,15 @@ fn judge(tally: [Option<u64>; 5], totals: &Totals, at_once: u64) -> Vec<String> 
 
 #[cfg(test)]
 mod tests {
+    use photofinish_record::Traffic;
+
+    use super::super::tallies::totals;
     use super::*;
 
     #[test]
     fn lost_doubled_and_skipped_ids_and_changed_amounts_are_all_seen() {
         let check = |tally: [u64; 5], failed: u64, expected: usize| {
-            let totals = Totals {
-                sessions: 1,
-                succeeded: 2,
-                failed,
-                ..Totals::default()
-            };
+            let totals = totals(2, failed, TARGET, Traffic::default());
             let violations = judge(tally.map(Some), &totals, 2);
             assert_eq!(violations.len(), expected, "{tally:?}: {violations:?}");
         };

@@ -224,6 +224,9 @@ fn judge(in_use: Counts, left: u64, bounds: Bounds, totals: &Totals) -> Vec<Stri
 
 #[cfg(test)]
 mod tests {
+    use photofinish_record::Traffic;
+
+    use super::super::tallies::totals;
     use super::*;
 
     const BOUNDS: Bounds = Bounds {
@@ -240,12 +243,7 @@ mod tests {
             most,
             fewest,
         };
-        let totals = Totals {
-            sessions: 16,
-            succeeded: 1_000,
-            failed,
-            ..Totals::default()
-        };
+        let totals = totals(1_000, failed, TARGET, Traffic::default());
         assert_eq!(judge(in_use, left, BOUNDS, &totals), expected);
     }
 

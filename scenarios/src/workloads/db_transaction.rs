@@ -280,7 +280,9 @@ impl Books {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tallies::detail;
+    use photofinish_record::Traffic;
+
+    use super::super::tallies::{detail, totals};
     use super::*;
 
     const ACCOUNTS: NonZeroU32 = NonZeroU32::new(3).unwrap();
@@ -298,12 +300,7 @@ mod tests {
             }
         }
         change(&mut server);
-        let totals = Totals {
-            sessions: 2,
-            succeeded: 100,
-            failed,
-            ..Totals::default()
-        };
+        let totals = totals(100, failed, TARGET, Traffic::default());
         let sum = [Some(server.iter().sum())];
         let found: Vec<_> = server.into_iter().map(Some).collect();
         let violations = books.judge(&sum, &found, &totals);
@@ -376,11 +373,7 @@ mod tests {
     fn an_account_that_is_gone_and_a_sum_that_cannot_be_read_are_caught() {
         let gone = |accounts: &mut Vec<i64>| accounts.truncate(2);
         check(gone, 0, &[SUM_CHANGED, "expected 3 accounts, got 2"]);
-        let totals = Totals {
-            sessions: 1,
-            failed: 1,
-            ..Totals::default()
-        };
+        let totals = totals(0, 1, TARGET, Traffic::default());
         let unread = Books::new(ACCOUNTS).judge(&[None], &[], &totals);
         assert_eq!(unread.len(), 1, "{unread:?}");
     }

@@ -334,7 +334,7 @@ pub(super) fn wrong_status(path: &str, status: u16) -> Failure {
     Failure::new(Failure::STATUS, format!("GET {path} answered {status}"))
 }
 
-/// The failure of a request that was not answered with 200.
+/// Checks that a request was answered with 200.
 pub(super) fn succeeded(status: u16) -> Result<(), Failure> {
     match status {
         200 => Ok(()),

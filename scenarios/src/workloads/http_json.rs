@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::fan_out::{FanOut, references};
-use super::http_connection::{Endpoint, TARGET};
+use super::http_connection::{Endpoint, TARGET, succeeded};
 use super::params::{params, require_path, require_paths};
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
@@ -141,10 +141,7 @@ fn check_authors(documents: &[Document]) -> Result<(), Failure> {
 
 /// Checks that a response is the document that was served before.
 fn check(served: &Document, place: usize, status: u16, body: &[u8]) -> Result<(), Failure> {
-    if status != 200 {
-        let detail = format!("document {place} was answered with {status}");
-        return Err(Failure::new(Failure::STATUS, detail));
-    }
+    succeeded(status)?;
     let answered = decode(place, body)?;
     ensure(answered == *served, || {
         format!("expected {served:?} as document {place}, got {answered:?}")

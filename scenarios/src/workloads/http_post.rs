@@ -10,7 +10,7 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use serde_json::{Value, json};
 
-use super::http_connection::TARGET;
+use super::http_connection::{TARGET, succeeded};
 use super::http_session::HttpSession;
 use super::params::{params, require, require_path};
 use super::request_count::wrong_requests;
@@ -85,12 +85,7 @@ impl Workload for HttpPost {
 
 /// Checks that the response is the document that was sent.
 fn check_echo(sent: &Value, status: u16, body: &[u8]) -> Result<(), Failure> {
-    if status != 200 {
-        return Err(Failure::new(
-            Failure::STATUS,
-            format!("the POST was answered with {status}"),
-        ));
-    }
+    succeeded(status)?;
     let echoed: Value = serde_json::from_slice(body)
         .map_err(|error| Failure::wrong_content(format!("the echo is no JSON: {error}")))?;
     ensure(echoed == *sent, || {

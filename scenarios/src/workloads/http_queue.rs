@@ -14,7 +14,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use super::fan_out::references;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
 use super::params::{count, params, require_path};
-use super::parts::join_into;
+use super::parts::each_in_slot;
 use super::request_count::wrong_requests;
 use super::tallies::{Ledger, exactly};
 use crate::protocol::http::Method;
@@ -96,23 +96,26 @@ impl Workload for HttpQueue {
 
         let alive = Arc::new(());
         let fetched = Arc::new(Ledger::new(self.params.urls.get()));
-        let start = |place: &mut Option<Connection<R>>| {
-            let connection = place.take();
+        let refill = || Ok(Connection::new(env, &session.endpoint));
+        let part = |connection, ()| {
             let worker = Worker {
-                connection: connection.unwrap_or_else(|| Connection::new(env, &session.endpoint)),
+                connection,
                 endpoint: session.endpoint.clone(),
                 references: references.clone(),
                 fetched: fetched.clone(),
                 alive: alive.clone(),
             };
-            env.runtime.spawn(worker.run(urls.clone()))
+            worker.run(urls.clone())
         };
-        let tasks: Vec<_> = session.connections.iter_mut().map(start).collect();
-        let mut outcome = Ok(());
-        for (task, place) in tasks.into_iter().zip(&mut session.connections) {
-            outcome = outcome.and(join_into(task, place).await);
-        }
-        outcome?;
+        let workers = std::iter::repeat(());
+        each_in_slot(
+            &env.runtime,
+            &mut session.connections,
+            workers,
+            refill,
+            part,
+        )
+        .await?;
         fetched.each_once("URL")?;
         exactly(
             0,

@@ -186,6 +186,9 @@ fn wrong_attempts(requests: u64, totals: &Totals, tries: NonZeroU32) -> Option<S
 
 #[cfg(test)]
 mod tests {
+    use photofinish_record::Traffic;
+
+    use super::super::tallies::totals;
     use super::*;
 
     fn retry(last_status: u16) -> HttpRetry {
@@ -247,12 +250,7 @@ mod tests {
 
     #[test]
     fn requests_that_do_not_fit_the_operations_are_a_violation() {
-        let totals = |succeeded, failed| Totals {
-            sessions: 1,
-            succeeded,
-            failed,
-            ..Totals::default()
-        };
+        let totals = |succeeded, failed| totals(succeeded, failed, TARGET, Traffic::default());
         let tries = NonZeroU32::new(3).expect("not zero");
         assert_eq!(wrong_attempts(30, &totals(10, 0), tries), None);
         assert_eq!(wrong_attempts(31, &totals(10, 1), tries), None);

@@ -32,7 +32,8 @@ params! {
 }
 
 /// One open connection. Clones share all of it, so that a part holds no more than a pointer.
-struct Caller<R> {
+#[derive(Clone)]
+pub struct Caller<R> {
     call: Arc<Call<R>>,
 }
 
@@ -42,14 +43,6 @@ struct Call<R> {
     reference: Reference,
     /// Connections that are open and idle.
     waiting: Peak,
-}
-
-impl<R> Clone for Caller<R> {
-    fn clone(&self) -> Self {
-        Self {
-            call: Arc::clone(&self.call),
-        }
-    }
 }
 
 impl<R: Runtime> Caller<R> {
@@ -98,9 +91,6 @@ pub struct Shared {
     footprint: Footprint,
 }
 
-/// The origin of a session's parts.
-pub struct Session<R>(Caller<R>);
-
 impl Workload for IdleConnections {
     const ABOUT: About = About {
         name: "idle-connections",
@@ -111,7 +101,8 @@ impl Workload for IdleConnections {
     };
     type Params = Params;
     type Shared<R: Runtime> = Shared;
-    type Session<R: Runtime> = Session<R>;
+    /// The origin of a session's parts.
+    type Session<R: Runtime> = Caller<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
@@ -128,17 +119,16 @@ impl Workload for IdleConnections {
         })
     }
 
-    async fn open<R: Runtime>(&self, env: &Env<R, Shared>, _: u32) -> Result<Session<R>, Failure> {
-        Caller::new(env, &self.params.path, &env.shared.reference).map(Session)
+    async fn open<R: Runtime>(&self, env: &Env<R, Shared>, _: u32) -> Result<Caller<R>, Failure> {
+        Caller::new(env, &self.params.path, &env.shared.reference)
     }
 
     async fn operate<R: Runtime>(
         &self,
         env: &Env<R, Shared>,
-        session: &mut Session<R>,
+        caller: &mut Caller<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        let Session(caller) = session;
         let waiting = &caller.call.waiting;
         come_and_go(&env.runtime, self.params.count, caller, waiting).await
     }

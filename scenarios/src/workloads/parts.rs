@@ -39,6 +39,38 @@ where
     result
 }
 
+/// Runs a part for each of `items` with the content of a slot, and joins all; returns their results in order, or the first
+/// failure.
+///
+/// A slot is empty while its part is in flight, and stays so if the part panics; `refill` then replaces its content.
+pub(super) async fn each_in_slot<R, L, I, T, P>(
+    runtime: &R,
+    slots: &mut [Option<L>],
+    items: impl IntoIterator<Item = I>,
+    refill: impl Fn() -> Result<L, Failure>,
+    part: impl Fn(L, I) -> P,
+) -> Result<Vec<T>, Failure>
+where
+    R: Runtime,
+    L: Send + 'static,
+    T: Send + 'static,
+    P: Future<Output = (L, Result<T, Failure>)> + Send + 'static,
+{
+    let mut tasks = Vec::with_capacity(slots.len());
+    for (slot, item) in slots.iter_mut().zip(items) {
+        let content = match slot.take() {
+            Some(content) => content,
+            None => refill()?,
+        };
+        tasks.push((runtime.spawn(part(content, item)), slot));
+    }
+    let mut outcomes = Vec::with_capacity(tasks.len());
+    for (task, slot) in tasks {
+        outcomes.push(join_into(task, slot).await);
+    }
+    outcomes.into_iter().collect()
+}
+
 /// Waits for `time` from now, and returns the due time; a wait that ends early is a failure.
 pub(super) async fn wait<R: Runtime>(runtime: &R, time: Duration) -> Result<Instant, Failure> {
     let due = Instant::now() + time;

@@ -302,6 +302,9 @@ fn number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use photofinish_record::Traffic;
+
+    use super::super::tallies::totals;
     use super::*;
 
     /// Checks what a client receives with the third message of a room.
@@ -321,12 +324,7 @@ mod tests {
     #[test]
     fn a_client_that_stays_when_it_should_leave_is_caught() {
         let message = |came, failed| {
-            let totals = Totals {
-                sessions: 1,
-                succeeded: 20,
-                failed,
-                ..Totals::default()
-            };
+            let totals = totals(20, failed, TARGET, Traffic::default());
             wrong_newcomers(came, 2, &totals)
         };
         assert_eq!(message(2, 0), None);

@@ -92,7 +92,9 @@ fn check_counts(report: &SiteReport, mut seen: BTreeMap<String, u64>, crawls: u6
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::tallies::detail;
+    use photofinish_record::Traffic;
+
+    use super::super::super::tallies::{detail, totals};
     use super::*;
 
     fn report() -> SiteReport {
@@ -134,11 +136,7 @@ mod tests {
             let mut report = report();
             let seen = report.requests.as_mut().expect("it counts");
             seen.insert(path.to_owned(), requests);
-            let totals = Totals {
-                sessions: 1,
-                succeeded: 2,
-                ..Totals::default()
-            };
+            let totals = totals(2, 0, "http", Traffic::default());
             assert_eq!(check_visits(&report, &totals), expected, "{path}");
         };
         check("/", 2, &[]);
@@ -165,11 +163,7 @@ mod tests {
     fn a_site_that_does_not_count_is_believed_in_what_it_holds() {
         let mut report = report();
         report.requests = None;
-        let totals = Totals {
-            sessions: 1,
-            succeeded: 2,
-            ..Totals::default()
-        };
+        let totals = totals(2, 0, "http", Traffic::default());
         assert_eq!(check_visits(&report, &totals), [""; 0]);
     }
 
@@ -177,11 +171,7 @@ mod tests {
     fn a_disallowed_page_is_told_even_where_a_crawl_failed() {
         let mut report = report();
         report.disallowed_requests = 1;
-        let totals = Totals {
-            sessions: 1,
-            failed: 1,
-            ..Totals::default()
-        };
+        let totals = totals(0, 1, "http", Traffic::default());
         let message = check_visits(&report, &totals);
         assert_eq!(message, ["1 requests of pages that robots.txt disallows"]);
     }

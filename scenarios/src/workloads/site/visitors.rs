@@ -6,7 +6,7 @@
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 
-use super::super::parts::join_into;
+use super::super::parts::each_in_slot;
 use super::Visitor;
 
 /// The visitors of one session.
@@ -52,8 +52,10 @@ impl<R: Runtime> Visitors<R> {
         &mut self,
         env: &RoundEnv<R>,
     ) -> Result<&mut Visitor<R>, Failure> {
-        let visitor = take(&mut self.places[0], env, &self.name)?;
-        Ok(self.places[0].insert(visitor))
+        match &mut self.places[0] {
+            Some(visitor) => Ok(visitor),
+            empty => Ok(empty.insert(Visitor::new(env, &self.name)?)),
+        }
     }
 
     /// Runs a part for each of `items`, of which there are no more than visitors, and joins all of them; returns their results
@@ -68,27 +70,7 @@ impl<R: Runtime> Visitors<R> {
         T: Send + 'static,
         P: Future<Output = (Visitor<R>, Result<T, Failure>)> + Send + 'static,
     {
-        let mut tasks = Vec::with_capacity(self.places.len());
-        for (place, item) in self.places.iter_mut().zip(items) {
-            let visitor = take(place, env, &self.name)?;
-            tasks.push((place, env.runtime.spawn(part(visitor, item))));
-        }
-        let mut outcomes = Vec::with_capacity(tasks.len());
-        for (place, task) in tasks {
-            outcomes.push(join_into(task, place).await);
-        }
-        outcomes.into_iter().collect()
-    }
-}
-
-/// The visitor in this slot, or a new one.
-fn take<R: Runtime>(
-    place: &mut Option<Visitor<R>>,
-    env: &RoundEnv<R>,
-    name: &str,
-) -> Result<Visitor<R>, Failure> {
-    match place.take() {
-        Some(visitor) => Ok(visitor),
-        None => Visitor::new(env, name),
+        let refill = || Visitor::new(env, &self.name);
+        each_in_slot(&env.runtime, &mut self.places, items, refill, part).await
     }
 }
