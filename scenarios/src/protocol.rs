@@ -10,6 +10,17 @@ pub mod http_server;
 pub mod postgres;
 pub mod websocket;
 
+use url::{Host, Url};
+
+/// The host of a URL: a name or an address, of IPv6 without brackets.
+fn host(url: &Url) -> Option<String> {
+    url.host().map(|host| match host {
+        Host::Domain(name) => name.to_owned(),
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
+    })
+}
+
 /// The result of one call of an `advance` method.
 ///
 /// The caller drops the first `consumed` bytes of its buffer, keeps the rest, and calls again with more appended

@@ -77,12 +77,8 @@ impl Document {
 
     /// Turns a flaw into a diagnostic with its location in the text.
     pub(crate) fn diagnose(&self, flaw: Flaw) -> Diagnostic {
-        Diagnostic {
-            location: self.locate(&flaw.path, flaw.side),
-            message: flaw.message,
-            label: flaw.label,
-            help: flaw.help,
-        }
+        let location = self.locate(&flaw.path, flaw.side);
+        flaw.diagnose(location)
     }
 
     /// The location of `path` in the text, or of the innermost existing part around it.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use crate::diagnostic::{did_you_mean, listed};
+use crate::diagnostic::{Diagnostic, Location, did_you_mean, listed};
 
 /// Keys and positions from the root of a value to a part of it.
 pub(crate) type KeyPath = Vec<String>;
@@ -44,6 +44,16 @@ impl Flaw {
             help: None,
             side: Side::Value,
             unknown_key: false,
+        }
+    }
+
+    /// The diagnostic of this flaw at `location`.
+    pub(crate) fn diagnose(self, location: Location) -> Diagnostic {
+        Diagnostic {
+            message: self.message,
+            location,
+            label: self.label,
+            help: self.help,
         }
     }
 

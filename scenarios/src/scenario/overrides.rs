@@ -44,12 +44,7 @@ impl Override {
 
     /// The diagnostic of a flaw that this override caused.
     pub(crate) fn diagnose(&self, flaw: Flaw) -> Diagnostic {
-        Diagnostic {
-            message: flaw.message,
-            location: location(&self.argument),
-            label: flaw.label,
-            help: flaw.help,
-        }
+        flaw.diagnose(location(&self.argument))
     }
 
     /// The value, if it is for this key at the root of the file.

@@ -83,7 +83,11 @@ impl Workload for CpuOffload {
         let bystander = env.runtime.spawn(bystander);
         let sums = joined(tasks).await;
         exactly(TIMES, bystander.join().await??, "wake-ups of the timer")?;
-        check(squares, &sums?)
+        let expected: Vec<u64> = squares.iter().map(|count| known_sum(*count)).collect();
+        let sums = sums?;
+        ensure(sums == expected, || {
+            format!("expected the sums {expected:?}, got {sums:?}")
+        })
     }
 }
 
@@ -123,13 +127,6 @@ fn known_sum(count: u32) -> u64 {
     let count = u128::from(count);
     let sum = count.saturating_sub(1) * count * (2 * count).saturating_sub(1) / 6;
     u64::try_from(sum).expect("few enough squares")
-}
-
-fn check(squares: &[u32], sums: &[u64]) -> Result<(), Failure> {
-    let expected: Vec<u64> = squares.iter().map(|count| known_sum(*count)).collect();
-    ensure(sums == expected, || {
-        format!("expected the sums {expected:?}, got {sums:?}")
-    })
 }
 
 #[cfg(test)]

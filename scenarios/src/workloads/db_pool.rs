@@ -122,7 +122,12 @@ impl Workload for DbPool {
         let counted = joined(tasks).await?;
         exactly(COUNTS.len(), counted.len(), "counts of tables")?;
         for ((statement, rows), counted) in COUNTS.iter().zip(self.rows()).zip(counted) {
-            check_count(statement, counted, rows)?;
+            ensure(counted == Some(rows), || {
+                format!(
+                    "expected {rows} rows from `{}`, got {counted:?}",
+                    statement.sql
+                )
+            })?;
         }
         Ok(())
     }
@@ -177,15 +182,6 @@ async fn count_rows<R: Runtime>(
     let mut keep = |row: Row<'_>| counted = row.number(0);
     connection.execute(statement, &[], &mut keep).await?;
     Ok(counted)
-}
-
-fn check_count(statement: &Statement, counted: Option<u32>, rows: u32) -> Result<(), Failure> {
-    ensure(counted == Some(rows), || {
-        format!(
-            "expected {rows} rows from `{}`, got {counted:?}",
-            statement.sql
-        )
-    })
 }
 
 /// Violations by a pool with these counts while it was `in_use`, and connections `left` open after it was closed.

@@ -16,8 +16,6 @@ use photofinish_record::nanoseconds;
 use super::params::{params, require};
 use super::tallies::lateness;
 
-const NS_PER_US: u64 = 1_000;
-
 #[derive(Debug)]
 pub struct Timers {
     params: Params,
@@ -33,9 +31,10 @@ params! {
 impl Params {
     /// The wait of operation `op`: the same under every runtime.
     fn wait(&self, seed: u64, op: u64) -> Duration {
-        let shortest_ns = u64::from(self.shortest_us) * NS_PER_US;
-        let longest_ns = u64::from(self.longest_us) * NS_PER_US;
-        Duration::from_nanos(shortest_ns + draw_below(seed, op, longest_ns - shortest_ns + 1))
+        let [shortest, longest] =
+            [self.shortest_us, self.longest_us].map(|us| Duration::from_micros(us.into()));
+        let drawn_ns = draw_below(seed, op, nanoseconds(longest - shortest) + 1);
+        shortest + Duration::from_nanos(drawn_ns)
     }
 }
 

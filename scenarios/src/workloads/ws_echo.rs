@@ -121,18 +121,14 @@ impl<R: Runtime> Session<R> {
             self.connection.send(&message).await?;
             let answer = self.connection.receive().await?;
             env.traffic[TARGET].answered();
-            check(&message, &answer)?;
+            ensure(*answer == *message, || {
+                format!("`{message}` was answered with `{answer}`")
+            })?;
         }
         self.connection
             .try_receive()?
             .map_or(Ok(()), |text| Err(unexpected(&text)))
     }
-}
-
-fn check(message: &str, answer: &str) -> Result<(), Failure> {
-    ensure(answer == message, || {
-        format!("`{message}` was answered with `{answer}`")
-    })
 }
 
 fn unexpected(text: &str) -> Failure {

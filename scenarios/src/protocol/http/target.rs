@@ -4,7 +4,9 @@
 //! contain a password.
 
 use thiserror::Error;
-use url::{Host, Position, Url};
+use url::{Position, Url};
+
+use crate::protocol::host;
 
 /// The parts of an `http://` URL.
 ///
@@ -68,14 +70,6 @@ impl HttpTarget {
             path_and_query: path_and_query(&url, text),
         })
     }
-}
-
-fn host(url: &Url) -> Option<String> {
-    url.host().map(|host| match host {
-        Host::Domain(name) => name.to_owned(),
-        Host::Ipv4(address) => address.to_string(),
-        Host::Ipv6(address) => address.to_string(),
-    })
 }
 
 /// Path and query of a URL that was written as `text`; `None` if it ends with host and port.

@@ -7,9 +7,10 @@ use std::fmt;
 
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
-use url::{Host, Url};
+use url::Url;
 
 use super::config::{PgConfig, Secret};
+use crate::protocol::host;
 
 /// Address and login of a PostgreSQL server. `Display` omits the password.
 ///
@@ -99,12 +100,7 @@ fn refuse_misplaced_password(url: &Url) -> Result<(), PgTargetError> {
 }
 
 fn address(url: &Url) -> Option<(String, u16)> {
-    let host = match url.host()? {
-        Host::Domain(name) if name.is_empty() || name.contains(['%', ',']) => return None,
-        Host::Domain(name) => name.to_owned(),
-        Host::Ipv4(address) => address.to_string(),
-        Host::Ipv6(address) => address.to_string(),
-    };
+    let host = host(url).filter(|host| !host.is_empty() && !host.contains(['%', ',']))?;
     let port = url.port().unwrap_or(5432);
     (port != 0).then_some((host, port))
 }
