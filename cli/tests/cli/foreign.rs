@@ -121,10 +121,7 @@ fn a_site_that_tells_nothing_of_itself_is_looked_at_first() {
     sandbox.run(&[&there, &TINY[..]].concat()).check(1, &told);
     fs::write(site.join("robots.txt"), "user-agent: *\ndisallow: /\n").expect("written");
     let closed = ["run", "crawl", "--runtimes=tokio", "--target", &target];
-    let told = [
-        "there is nothing to crawl",
-        "robots.txt does not let us see it",
-    ];
+    let told = ["there is nothing to crawl", "disallowed by robots.txt"];
     sandbox.run(&[&closed, &TINY[..]].concat()).check(1, &told);
     drop(server);
 }

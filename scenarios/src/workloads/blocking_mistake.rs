@@ -32,9 +32,9 @@ params! {
 pub enum WaitMethod {
     /// The mistake: it blocks the thread on which it runs.
     Blocking,
-    /// Right: blocking work goes to a thread that is there for it.
+    /// Correct: blocking work runs on a thread for blocking work.
     Offloaded,
-    /// Right as well: it waits with the runtime's timer.
+    /// Correct as well: it waits with the runtime's timer.
     Waiting,
 }
 
@@ -45,7 +45,7 @@ impl Workload for BlockingMistake {
     const ABOUT: About = About {
         name: "blocking-mistake",
         class: "cpu",
-        operation: "a task blocks its thread for 1 unit, beside a timer",
+        operation: "a task blocks its thread for 1 unit while a timer runs",
         targets: &[],
         needs: &[],
     };

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_the_fewest_and_those_that_were_never_closed_are_told() {
+    fn the_maximum_the_minimum_and_unclosed_connections_are_counted() {
         let census = Census::default();
         let mut present: Vec<_> = (0..3).map(|_| census.enter()).collect();
         census.watch_fewest();

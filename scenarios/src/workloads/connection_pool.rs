@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_in_vain_for_a_connection_is_told_so() {
+    fn a_wait_for_a_connection_times_out_with_a_reason() {
         under_every_runtime!(&[], |runtime| {
             runtime.block_on(async {
                 let fake = Fake::default();

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_fails_or_panics_is_told_of_and_keeps_nobody_waiting() {
+    fn a_part_that_fails_or_panics_is_reported_and_keeps_no_other_waiting() {
         under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
             let check = |counts: Counts, kind| {
                 let part = Counted {

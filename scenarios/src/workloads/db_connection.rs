@@ -199,7 +199,7 @@ impl<R: Runtime> Connection<R> {
         self.cycle(sink).await
     }
 
-    /// Says goodbye, and waits until the server has closed: then it has counted everything.
+    /// Terminates the session, and waits until the server has closed the connection: by then its counts are complete.
     pub(super) async fn close(mut self) {
         self.disconnect().await;
     }

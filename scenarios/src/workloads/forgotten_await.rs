@@ -50,7 +50,7 @@ impl Workload for ForgottenAwait {
     const ABOUT: About = About {
         name: "forgotten-await",
         class: "tasks",
-        operation: "3 parts of which nobody waits for the end: never polled, spawned, or rightly joined",
+        operation: "3 parts that are never polled, spawned without a join, or joined",
         targets: &[],
         needs: &[],
     };

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_of_somebody_else_is_crawled_as_its_robots_txt_says() {
+    fn a_hand_written_site_is_crawled_by_its_robots_txt() {
         // Goal: the pure part of a crawl on a site that no generator made. Method: its pages by hand, walked as
         // `crawl` walks them, redirects included.
         let robots = "# example shop\nUser-agent: BadBot\nDisallow: /\n\nUser-agent: *\nCrawl-delay: 1\n\

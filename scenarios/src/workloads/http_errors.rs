@@ -26,7 +26,7 @@ pub struct HttpErrors {
 }
 
 params! {
-    /// Paths requested beside the failing one, each over a connection of its own.
+    /// Paths requested in addition to the failing one, each over a connection of its own.
     paths: Vec<String> = ["/text/alpha", "/text/gamma"].map(str::to_owned).to_vec(),
     /// Path at which the server resets the connection.
     reset: String = "/fault/reset".to_owned(),
@@ -41,7 +41,7 @@ pub struct Shared {
     closed: ClosedPort,
 }
 
-/// Connections for the requests that succeed, and one for that which fails.
+/// Connections for the requests that succeed, and one for the request that fails.
 pub struct Session<R: Runtime> {
     endpoint: Endpoint,
     refusing: SocketAddr,

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_post_of_somebody_else_is_found() {
+    fn a_post_of_another_user_is_found() {
         let documents = |post| {
             vec![
                 decode(0, USER).expect("a user"),

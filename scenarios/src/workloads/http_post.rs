@@ -87,7 +87,7 @@ impl Workload for HttpPost {
 fn check_echo(sent: &Value, status: u16, body: &[u8]) -> Result<(), Failure> {
     succeeded(status)?;
     let echoed: Value = serde_json::from_slice(body)
-        .map_err(|error| Failure::wrong_content(format!("the echo is no JSON: {error}")))?;
+        .map_err(|error| Failure::wrong_content(format!("the echo is not JSON: {error}")))?;
     ensure(echoed == *sent, || {
         format!(
             "expected the document of operation {}, got that of {}",

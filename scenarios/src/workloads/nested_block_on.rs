@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_outcome_is_told_apart_and_a_wrong_number_is_caught() {
+    fn outcomes_are_distinguished_and_a_wrong_number_is_caught() {
         let panicked = TaskError::Panicked("cannot block here".to_owned());
         assert_eq!(Outcome::of(7, Ok(Some(Ok(7)))), Ok(Outcome::Worked));
         assert_eq!(Outcome::of(7, Ok(None)), Ok(Outcome::Starved));

@@ -60,7 +60,7 @@ impl<R: Runtime> Handler<R> for Gateway<R> {
             "/fetch-multiple" => &mut self.sound,
             "/fetch-multiple?failing" => &mut self.failing,
             _ => {
-                answer.text(404, "there are /fetch-multiple and /fetch-multiple?failing");
+                answer.text(404, "expected /fetch-multiple or /fetch-multiple?failing");
                 return Ok(());
             }
         };

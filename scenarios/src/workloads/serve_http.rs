@@ -46,7 +46,7 @@ impl Greeter {
                 self.greeting.extend(["Hello, ", name, "!"]);
                 answer.text(200, &self.greeting);
             }
-            _ => answer.text(404, "there are /, /{name} and /health"),
+            _ => answer.text(404, "expected /, /{name} or /health"),
         }
     }
 }
@@ -119,7 +119,7 @@ mod tests {
         check("/ada", 200, "Hello, ada!");
         check("/health", 200, r#"{"status":"ok"}"#);
         check("/healthy", 200, "Hello, healthy!");
-        check("/a/b", 404, "there are /, /{name} and /health");
-        check("*", 404, "there are /, /{name} and /health");
+        check("/a/b", 404, "expected /, /{name} or /health");
+        check("*", 404, "expected /, /{name} or /health");
     }
 }

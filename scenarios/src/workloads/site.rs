@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_asked_of_a_site_before_is_taken_from_what_it_counts() {
+    fn earlier_requests_are_subtracted_from_the_counts() {
         let counted = |root, second, disallowed_requests| SiteReport {
             requests: Some(BTreeMap::from([
                 ("/".to_owned(), root),

@@ -60,18 +60,18 @@ pub(super) struct Peak {
 }
 
 impl Peak {
-    /// One more.
+    /// Adds one.
     pub(super) fn up(&self) {
         let now = self.now.fetch_add(1, Ordering::AcqRel) + 1;
         self.most.fetch_max(now, Ordering::AcqRel);
     }
 
-    /// One less.
+    /// Subtracts one.
     pub(super) fn down(&self) {
         self.now.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// One more until the guard is dropped.
+    /// Adds one until the guard is dropped.
     pub(super) fn enter(self: &Arc<Self>) -> PeakGuard {
         self.up();
         PeakGuard(Arc::clone(self))
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn one_too_many_at_once_is_seen_even_after_it_left() {
+    fn the_maximum_outlasts_the_item_that_reached_it() {
         let peak = Arc::new(Peak::default());
         let three = [peak.enter(), peak.enter(), peak.enter()];
         assert!(peak.at_most(3, "jobs").is_ok());
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_takes_no_less_than_its_wait() {
+    fn a_part_takes_at_least_its_wait() {
         let least = Duration::from_millis(20);
         assert!(no_shorter(least, least, "a task").is_ok());
         assert!(no_shorter(least, least * 2, "a task").is_ok());
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_is_off_is_told_with_what_it_should_be() {
+    fn a_wrong_count_is_reported_with_the_expected_one() {
         assert!(exactly(7, 7, "batches").is_ok());
         let failure = exactly(7, 6, "batches").unwrap_err();
         assert_eq!(failure.detail, "expected 7 batches, got 6");

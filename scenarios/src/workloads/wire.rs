@@ -35,7 +35,7 @@ impl From<SocketAddr> for Address {
     }
 }
 
-/// A failure to understand the address of a target.
+/// The failure of an invalid target address.
 pub(super) fn invalid(error: impl ToString) -> Failure {
     Failure::new(Failure::IO, error.to_string())
 }
@@ -132,10 +132,10 @@ impl<R: Runtime> Wire<R> {
         self.stream.is_some()
     }
 
-    /// Closes the stream, without a word to the peer.
+    /// Closes the stream without notifying the peer.
     pub(super) fn close(&mut self) {
         self.stream = None;
-        // After the stream: a connection that is open is counted.
+        // After the stream: a connection counts for as long as it is open.
         self.presence = None;
     }
 
@@ -149,7 +149,7 @@ impl<R: Runtime> Wire<R> {
         &self.traffic
     }
 
-    /// Begins a transfer that is no request of its own.
+    /// Begins a transfer that does not count as a request.
     pub(super) fn transfer(&mut self) -> Transfer<'_, R> {
         Transfer {
             wire: self,
@@ -173,7 +173,7 @@ pub(super) struct Transfer<'a, R: Runtime> {
 }
 
 impl<R: Runtime> Transfer<'_, R> {
-    /// Writes all of `bytes`, which come back unchanged.
+    /// Writes all of `bytes`, which are unchanged afterwards.
     #[inline]
     pub(super) async fn write(&mut self, bytes: &mut Vec<u8>) -> Result<(), Failure> {
         let stream = self.wire.stream.as_mut().ok_or_else(closed)?;
@@ -182,7 +182,7 @@ impl<R: Runtime> Transfer<'_, R> {
         Ok(())
     }
 
-    /// Reads what is there; false at the end of input.
+    /// Reads the available bytes; false at the end of input.
     #[inline]
     pub(super) async fn read(&mut self) -> Result<bool, Failure> {
         let Wire {
@@ -202,7 +202,7 @@ impl<R: Runtime> Transfer<'_, R> {
         &mut self.wire.received
     }
 
-    /// Ends the transfer with the wire in order.
+    /// Ends the transfer, and keeps the wire open.
     #[inline]
     pub(super) fn end(self) {
         if self.is_request {

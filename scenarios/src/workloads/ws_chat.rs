@@ -91,7 +91,7 @@ impl Workload for WsChat {
         };
         session.operations += 1;
         let speaker = self.speaker(session.operations);
-        if self.somebody_leaves(session.operations) {
+        if self.client_leaves(session.operations) {
             Box::pin(room.replace(env, speaker)).await?;
         }
         room.say(env, speaker).await?;
@@ -162,7 +162,7 @@ impl WsChat {
         usize::try_from(operation % clients).expect("clients are few")
     }
 
-    fn somebody_leaves(&self, operation: u64) -> bool {
+    fn client_leaves(&self, operation: u64) -> bool {
         self.params.leave_every != 0 && operation.is_multiple_of(self.params.leave_every.into())
     }
 }
@@ -263,7 +263,7 @@ impl Log {
         format!("message {}", self.said)
     }
 
-    /// Checks that a client received the last message once, and nothing else since the one before.
+    /// Checks that a client received the last message once, and nothing else since the previous one.
     fn check(&self, heard: &[Utf8Bytes]) -> Result<(), Failure> {
         let [first, more @ ..] = heard else {
             return Err(Failure::wrong_content(format!(
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_lost_doubled_out_of_order_or_never_said_is_told_as_what_it_is() {
+    fn lost_doubled_disordered_and_invented_messages_are_distinguished() {
         for (texts, message) in [
             (&[][..], "message 3 was not heard"),
             (&["message 3", "message 3"], "`message 3` was heard twice"),

@@ -50,7 +50,7 @@ impl Endpoint {
     }
 }
 
-/// A connection that is opened when asked to, and not used again after a failure.
+/// A connection that is opened on request, and not used again after a failure.
 pub(super) struct Connection<R: Runtime> {
     dialer: Dialer<R>,
     uri: String,
@@ -76,12 +76,12 @@ impl<R: Runtime> Connection<R> {
         self.wire.is_open()
     }
 
-    /// Closes without goodbye: what still comes over it is of no use.
+    /// Closes without a closing handshake; anything still in transit is dropped.
     pub(super) fn abandon(&mut self) {
         self.wire.close();
     }
 
-    /// Connects, and shakes hands.
+    /// Connects, and performs the opening handshake.
     pub(super) async fn open(&mut self) -> Result<(), Failure> {
         self.wire.close();
         let client = self.client.insert(Client::new(&self.uri).map_err(failure)?);
@@ -121,7 +121,7 @@ impl<R: Runtime> Connection<R> {
         Ok(more)
     }
 
-    /// Says goodbye and waits for the server's; gives the messages that still came.
+    /// Performs the closing handshake; returns the messages that arrived in the meantime.
     pub(super) async fn close(&mut self) -> Result<Vec<Utf8Bytes>, Failure> {
         let (mut transfer, client) = self.transfer()?;
         client.close().map_err(failure)?;
@@ -143,7 +143,7 @@ impl<R: Runtime> Connection<R> {
     }
 }
 
-/// The next message; `None` once both sides have said goodbye.
+/// The next message; `None` once the closing handshake is complete.
 async fn receive<R: Runtime>(
     transfer: &mut Transfer<'_, R>,
     client: &mut Client,

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_site_saw_too_often_too_seldom_or_at_all_is_told() {
+    fn requests_made_too_often_or_too_rarely_are_reported() {
         let check = |path: &str, requests: u64, expected: &[&str]| {
             let mut report = report();
             let seen = report.requests.as_mut().expect("it counts");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_that_does_not_count_is_believed_in_what_it_holds() {
+    fn a_site_that_does_not_count_has_no_violations() {
         let mut report = report();
         report.requests = None;
         let totals = totals(2, 0, "http", Traffic::default());
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disallowed_page_is_told_even_where_a_crawl_failed() {
+    fn a_disallowed_page_is_reported_even_if_a_crawl_failed() {
         let mut report = report();
         report.disallowed_requests = 1;
         let totals = totals(0, 1, "http", Traffic::default());

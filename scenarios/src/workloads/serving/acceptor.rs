@@ -80,7 +80,7 @@ impl<R: Runtime> Acceptor<R> {
         };
         let listener = lease.listener.as_mut();
         let listener =
-            listener.ok_or_else(|| Failure::new(Failure::IO, "nobody listens any more"))?;
+            listener.ok_or_else(|| Failure::new(Failure::IO, "the listener is closed"))?;
         let stream = listener.accept().await?;
         self.accepted.fetch_add(1, Ordering::Relaxed);
         self.traffic.connected();

@@ -53,7 +53,7 @@ enum Reply {
 }
 
 impl<R: Runtime> Client<R> {
-    /// Has it open a connection to `address` for each requested session, and send requests from then on.
+    /// Makes the client open a connection to `address` for each requested session, and send requests from then on.
     pub(super) async fn load(
         env: &RoundEnv<R>,
         address: SocketAddr,
@@ -79,7 +79,12 @@ impl<R: Runtime> Client<R> {
 
     fn take_wire(&self) -> Result<Wire<R>, Failure> {
         let wire = self.place().take();
-        wire.ok_or_else(|| Failure::new(Failure::IO, "the client cannot be reached any more"))
+        wire.ok_or_else(|| {
+            Failure::new(
+                Failure::IO,
+                "the control connection to the client is closed",
+            )
+        })
     }
 
     pub(super) async fn send(&self, command: &str) -> Result<(), Failure> {
@@ -98,8 +103,8 @@ impl<R: Runtime> Client<R> {
         let mut wire = self.take_wire()?;
         send_over(&mut wire, command).await?;
         let replied = env.runtime.timeout(patience, receive(&mut wire)).await;
-        let reply =
-            replied.map_err(|_| Failure::new(Failure::TIMEOUT, "the client is silent"))??;
+        let reply = replied
+            .map_err(|_| Failure::new(Failure::TIMEOUT, "no reply from the client in time"))??;
         *self.place() = Some(wire);
         Ok(reply)
     }
@@ -128,7 +133,10 @@ async fn receive<R: Runtime>(wire: &mut Wire<R>) -> Result<Reply, Failure> {
     let mut transfer = wire.transfer();
     while !transfer.received().unread().ends_with(b"\n") {
         if !transfer.read().await? {
-            return Err(Failure::new(Failure::SHORT, "the client left"));
+            return Err(Failure::new(
+                Failure::SHORT,
+                "the client closed its control connection",
+            ));
         }
     }
     let received = transfer.received();
@@ -144,7 +152,7 @@ async fn receive<R: Runtime>(wire: &mut Wire<R>) -> Result<Reply, Failure> {
 fn unexpected(reply: &Reply) -> Failure {
     let message = match reply {
         Reply::Error(error) => format!("the client refused: {error}"),
-        Reply::Loading(_) | Reply::Report(_) => "the client answered something else".to_owned(),
+        Reply::Loading(_) | Reply::Report(_) => "unexpected reply from the client".to_owned(),
     };
     Failure::new(Failure::IO, message)
 }

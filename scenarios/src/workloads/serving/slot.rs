@@ -79,7 +79,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
             .timeout(self.acceptor.patience, self.acceptor.accept());
         match accepted.await {
             Ok(accepted) => self.wire.attach(accepted?),
-            Err(_) => return Err(self.waited_in_vain()),
+            Err(_) => return Err(self.wait_timed_out()),
         }
         Ok(())
     }
@@ -89,7 +89,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         let patience = self.acceptor.patience;
         match env.runtime.timeout(patience, self.read_request()).await {
             Ok(read) => read,
-            Err(_) => Err(self.waited_in_vain()),
+            Err(_) => Err(self.wait_timed_out()),
         }
     }
 
@@ -117,13 +117,16 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
                 return Ok(None);
             }
             if !more {
-                return Err(Failure::new(Failure::SHORT, "a client left in mid-request"));
+                return Err(Failure::new(
+                    Failure::SHORT,
+                    "the client closed the connection in the middle of a request",
+                ));
             }
         }
     }
 
     /// The failure of a wait for a request that timed out.
-    fn waited_in_vain(&mut self) -> Failure {
+    fn wait_timed_out(&mut self) -> Failure {
         let waited = format!("within {} ms", self.acceptor.patience.as_millis());
         let received = self.wire.received();
         let is_partial = !received.unread().is_empty();
@@ -159,11 +162,11 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         let handled = if request.is_get_or_head() {
             handler.answer(env, request.target(), answer).await
         } else {
-            answer.text(405, "GET and HEAD are all that there is");
+            answer.text(405, "only GET and HEAD are supported");
             Ok(())
         };
         if handled.is_err() {
-            answer.text(502, "this went wrong");
+            answer.text(502, "the handler failed");
         }
         answer.encode(request, bytes);
         handled
@@ -174,7 +177,12 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         let write = transfer.write(&mut self.bytes);
         match env.runtime.timeout(self.acceptor.patience, write).await {
             Ok(written) => written?,
-            Err(_) => return Err(Failure::new(Failure::TIMEOUT, "an answer was not taken")),
+            Err(_) => {
+                return Err(Failure::new(
+                    Failure::TIMEOUT,
+                    "timed out writing a response",
+                ));
+            }
         }
         transfer.end();
         Ok(())

@@ -58,8 +58,8 @@ impl<R: Runtime> Visitors<R> {
         }
     }
 
-    /// Runs a part for each of `items`, of which there are no more than visitors, and joins all of them; returns their results
-    /// in their order, or the first failure.
+    /// Runs a part for each of `items`, at most as many as visitors, and joins all of them; returns their results in their
+    /// order, or the first failure.
     pub(in crate::workloads) async fn each<I, T, P>(
         &mut self,
         env: &RoundEnv<R>,
