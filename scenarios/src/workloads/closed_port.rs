@@ -4,29 +4,28 @@
 //! itself), and does not listen, so that connections are refused.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// A local port without a listener.
 #[derive(Debug)]
 pub(super) struct ClosedPort {
-    socket: Socket,
+    _bound: Socket,
+    /// The address at which connections are refused.
+    pub(super) address: SocketAddr,
 }
 
 impl ClosedPort {
     /// Takes a free port.
     pub(super) fn hold() -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-        socket.bind(&SocketAddr::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).into())?;
-        Ok(Self { socket })
-    }
-
-    /// The address at which connections are refused.
-    pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        let address = self.socket.local_addr()?;
-        let unknown = || io::Error::other("a socket of IPv4 has no address of it");
-        address.as_socket().ok_or_else(unknown)
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let address = socket.local_addr()?.as_socket();
+        Ok(Self {
+            _bound: socket,
+            address: address.expect("a socket of IPv4 has an address of it"),
+        })
     }
 }
 
@@ -37,8 +36,7 @@ mod tests {
     #[test]
     fn a_connection_to_a_closed_port_is_refused() {
         let port = ClosedPort::hold().expect("a port");
-        let address = port.address().expect("its address");
-        let refused = std::net::TcpStream::connect(address).expect_err("refused");
+        let refused = std::net::TcpStream::connect(port.address).expect_err("refused");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -14,7 +14,7 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::census::Census;
 use super::connection_pool::Connect;
-use super::wire::{Address, Dialer, Wire, invalid};
+use super::wire::{Dialer, Wire, invalid, resolve};
 use crate::protocol::postgres::{
     EncodeError, Outcome, Parameter, PgError, PgTarget, ResponseReader, Row, Startup,
     TransactionStatus, encode,
@@ -65,7 +65,7 @@ impl<R: Runtime> Connector<R> {
         census: &Census,
     ) -> Result<Self, Failure> {
         let target = PgTarget::parse(&env.targets[TARGET].url).map_err(invalid)?;
-        let address = Address::resolve(&target.host, target.port)?;
+        let address = resolve(&target.host, target.port)?;
         Ok(Self {
             dialer: Dialer::new(env, TARGET, address).counted_by(census),
             target: Arc::new(target),

@@ -4,6 +4,7 @@
 //! A [`Reference`] is the expected response: computed for an embedded mock with known content, fetched once before the
 //! clock starts from any other server.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
@@ -13,7 +14,7 @@ use photofinish_record::hex;
 use sha2::{Digest as _, Sha256};
 
 use super::tallies::ensure;
-use super::wire::{Address, Dialer, Link, Wire, invalid};
+use super::wire::{Dialer, Link, Wire, invalid, resolve};
 use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};
 
 /// Name of the target of HTTP workloads.
@@ -25,7 +26,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// The HTTP target: its address, and a path if its URL has one.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
-    address: Address,
+    address: SocketAddr,
     authority: String,
     path: Option<String>,
     mock: bool,
@@ -37,7 +38,7 @@ impl Endpoint {
         let target = &env.targets[TARGET];
         let parsed = HttpTarget::parse(&target.url).map_err(invalid)?;
         Ok(Self {
-            address: Address::resolve(&parsed.host, parsed.port)?,
+            address: resolve(&parsed.host, parsed.port)?,
             authority: parsed.authority,
             path: parsed.path_and_query,
             mock: target.mock,

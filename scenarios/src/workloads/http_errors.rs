@@ -44,7 +44,6 @@ pub struct Shared {
 /// Connections for the requests that succeed, and one for the request that fails.
 pub struct Session<R: Runtime> {
     endpoint: Endpoint,
-    refusing: SocketAddr,
     others: FanOut<R>,
     /// `None` until it is needed, while it is in use, and after a panic.
     failing: Option<Connection<R>>,
@@ -83,7 +82,6 @@ impl Workload for HttpErrors {
     async fn open<R: Runtime>(&self, env: &Env<R, Shared>, _: u32) -> Result<Session<R>, Failure> {
         Ok(Session {
             endpoint: Endpoint::of(env)?,
-            refusing: env.shared.closed.address()?,
             others: FanOut::open(env, &self.params.paths).await?,
             failing: None,
         })
@@ -101,7 +99,7 @@ impl Workload for HttpErrors {
             fault,
             runtime: env.runtime.clone(),
             connection: connection.unwrap_or_else(|| Connection::new(env, &session.endpoint)),
-            refusing: session.refusing,
+            refusing: env.shared.closed.address,
             request: match fault {
                 Fault::Reset => session.endpoint.get(&self.params.reset)?,
                 _ => session.endpoint.get(&self.params.failing)?,

@@ -39,7 +39,7 @@ impl Workload for HttpStream {
     };
     type Params = Params;
     type Shared<R: Runtime> = Vec<Reference>;
-    type Session<R: Runtime> = Responses<R>;
+    type Session<R: Runtime> = HttpSession<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
@@ -57,49 +57,25 @@ impl Workload for HttpStream {
         &self,
         env: &Env<R, Vec<Reference>>,
         _: u32,
-    ) -> Result<Responses<R>, Failure> {
-        let session = HttpSession::open(env).await?;
-        Ok(Responses { session, next: 0 })
+    ) -> Result<HttpSession<R>, Failure> {
+        HttpSession::open(env).await
     }
 
     async fn operate<R: Runtime>(
         &self,
         env: &Env<R, Vec<Reference>>,
-        stream: &mut Responses<R>,
+        session: &mut HttpSession<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        stream.next = 0;
-        for reference in &env.shared {
-            match stream.next(&self.paths).await? {
-                Some(status) => reference.check(status, stream.session.connection.body())?,
-                None => return Err(Failure::wrong_content("the stream ended early")),
-            }
+        for (path, reference) in self.paths.iter().zip(&env.shared) {
+            session.get(path)?;
+            let status = session.exchange(Method::Get).await?;
+            reference.check(status, session.connection.body())?;
         }
-        match stream.next(&self.paths).await? {
-            None => Ok(()),
-            Some(_) => Err(Failure::wrong_content("the stream went on beyond its end")),
-        }
+        Ok(())
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
         wrong_requests(totals, TARGET, self.paths.len() as u64)
-    }
-}
-
-/// An iterator over responses.
-pub struct Responses<R: Runtime> {
-    session: HttpSession<R>,
-    next: usize,
-}
-
-impl<R: Runtime> Responses<R> {
-    /// The status of the next response, whose body is in the connection; `None` at the end.
-    async fn next(&mut self, paths: &[String]) -> Result<Option<u16>, Failure> {
-        let Some(path) = paths.get(self.next) else {
-            return Ok(None);
-        };
-        self.next += 1;
-        self.session.get(path)?;
-        self.session.exchange(Method::Get).await.map(Some)
     }
 }

@@ -117,7 +117,10 @@ impl Workload for JobQueue {
         // Producers fail only if the consumers have left, and the consumers' errors give the reason.
         let done = consumed?;
         produced?;
-        board.observe(&env.observed);
+        env.observed
+            .number("jobs_at_once", board.running.most() as f64);
+        env.observed
+            .number("jobs_taken_on", board.unfinished.most() as f64);
         board.check(params, &done)?;
         let turns = params.all_jobs().div_ceil(params.limit.get());
         no_shorter(self.work * turns, begun.elapsed(), "all jobs together")
@@ -182,11 +185,6 @@ impl Board {
             unfinished: Peak::default(),
             consumers: Arc::default(),
         }
-    }
-
-    fn observe(&self, observed: &Observed) {
-        observed.number("jobs_at_once", self.running.most() as f64);
-        observed.number("jobs_taken_on", self.unfinished.most() as f64);
     }
 
     /// Checks all expectations once all parts have ended; `done` are the jobs that each consumer reported.

@@ -1,6 +1,6 @@
 //! A byte stream to a peer under whichever runtime: the only place that connects, reads and writes.
 //!
-//! An [`Address`] is resolved once, a [`Dialer`] connects to it, and a [`Wire`] is one stream with its read buffer, opened
+//! An address is resolved once, a [`Dialer`] connects to it, and a [`Wire`] is one stream with its read buffer, opened
 //! again as often as needed. Bytes, connections and requests are counted here. A [`Transfer`] is the use of a wire for one
 //! exchange: dropped before its end, by an error or because it was cancelled, it closes the wire, since a late answer
 //! must not pass for the next one. Protocols are in `http_connection.rs`, `db_connection.rs` and `ws_connection.rs`.
@@ -14,25 +14,12 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::census::{Census, CensusGuard};
 
-/// The address of a peer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Address(SocketAddr);
-
-impl Address {
-    /// The first address of `host`.
-    pub(super) fn resolve(host: &str, port: u16) -> Result<Self, Failure> {
-        // A URL writes an IPv6 address in brackets.
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let first = (bare, port).to_socket_addrs()?.next();
-        let first = first.ok_or_else(|| invalid(format!("`{host}` has no address")))?;
-        Ok(Self(first))
-    }
-}
-
-impl From<SocketAddr> for Address {
-    fn from(address: SocketAddr) -> Self {
-        Self(address)
-    }
+/// The first address of `host`.
+pub(super) fn resolve(host: &str, port: u16) -> Result<SocketAddr, Failure> {
+    // A URL writes an IPv6 address in brackets.
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let first = (bare, port).to_socket_addrs()?.next();
+    first.ok_or_else(|| invalid(format!("`{host}` has no address")))
 }
 
 /// The failure of an invalid target address.
@@ -47,14 +34,14 @@ pub(super) type Link<R> = <R as Runtime>::Stream;
 #[derive(Clone, Debug)]
 pub(super) struct Dialer<R> {
     runtime: R,
-    address: Address,
+    address: SocketAddr,
     traffic: TrafficCounter,
     census: Option<Census>,
 }
 
 impl<R: Runtime> Dialer<R> {
     /// A dialer of `address`, counted as traffic of `target`.
-    pub(super) fn new(env: &RoundEnv<R>, target: &str, address: Address) -> Self {
+    pub(super) fn new(env: &RoundEnv<R>, target: &str, address: SocketAddr) -> Self {
         Self {
             runtime: env.runtime.clone(),
             address,
@@ -77,7 +64,7 @@ impl<R: Runtime> Dialer<R> {
     /// Connects.
     pub(super) async fn dial(&self) -> Result<Link<R>, Failure> {
         let dialing = Dialing(&self.traffic);
-        let connected = self.runtime.connect(self.address.0).await;
+        let connected = self.runtime.connect(self.address).await;
         std::mem::forget(dialing);
         let stream = connected?;
         self.traffic.connected();
@@ -242,7 +229,7 @@ mod tests {
     fn only_a_request_without_its_end_is_abandoned_and_closes_the_wire() {
         under_every_runtime!(&[], |runtime| {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-            let address = Address::from(listener.local_addr().expect("an address"));
+            let address = listener.local_addr().expect("an address");
             let traffic = TrafficCounter::default();
             let dialer = Dialer {
                 runtime: runtime.clone(),

@@ -3,13 +3,14 @@
 //! It joins the sans-IO client with the wire. After a failure or a cancelled exchange the connection is not used again.
 //! The workloads check the messages.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 use url::Url;
 
-use super::wire::{Address, Dialer, Transfer, Wire, invalid};
+use super::wire::{Dialer, Transfer, Wire, invalid, resolve};
 use crate::protocol::http::path_and_query;
 use crate::protocol::websocket::{Client, Utf8Bytes, WebSocketError};
 
@@ -25,7 +26,7 @@ const BUFFER_BYTES: usize = 4 * 1024;
 /// The WebSocket target: its address, and a path if its URL has one.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
-    address: Address,
+    address: SocketAddr,
     authority: String,
     path: Option<String>,
 }
@@ -37,7 +38,7 @@ impl Endpoint {
         let url = Url::parse(text).map_err(invalid)?;
         let port = url.port_or_known_default().unwrap_or_default();
         Ok(Self {
-            address: Address::resolve(url.host_str().unwrap_or_default(), port)?,
+            address: resolve(url.host_str().unwrap_or_default(), port)?,
             authority: url.authority().to_owned(),
             path: path_and_query(&url, text),
         })

@@ -16,7 +16,7 @@ use photofinish_record::latency::Latencies;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::wire::{Address, Dialer, Wire, invalid};
+use super::super::wire::{Dialer, Wire, invalid, resolve};
 use super::CLIENT;
 use crate::protocol::http::HttpTarget;
 
@@ -60,7 +60,7 @@ impl<R: Runtime> Client<R> {
         patience: Duration,
     ) -> Result<Self, Failure> {
         let target = HttpTarget::parse(&env.targets[CLIENT].url).map_err(invalid)?;
-        let dialer = Dialer::new(env, CLIENT, Address::resolve(&target.host, target.port)?);
+        let dialer = Dialer::new(env, CLIENT, resolve(&target.host, target.port)?);
         let mut wire = dialer.wire(BUFFER_BYTES);
         wire.open(&dialer).await?;
         let client = Self {
