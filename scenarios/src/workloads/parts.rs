@@ -1,4 +1,4 @@
-//! Parts of an operation: joining all of them, and waiting.
+//! Parts of an operation: joining all of them, moving resources into them and back, and waiting.
 //!
 //! Every part is joined even if one failed, so that none keeps running into the next operation. `tallies.rs` counts
 //! them.
@@ -71,10 +71,9 @@ where
     outcomes.into_iter().collect()
 }
 
-/// Waits for `time` from now, and returns the due time; a wait that ends early is a failure.
-pub(super) async fn wait<R: Runtime>(runtime: &R, time: Duration) -> Result<Instant, Failure> {
+/// Waits for `time` from now; a wait that ends early is a failure.
+pub(super) async fn wait<R: Runtime>(runtime: &R, time: Duration) -> Result<(), Failure> {
     let due = Instant::now() + time;
     runtime.sleep_until(due).await;
-    lateness(due, Instant::now())?;
-    Ok(due)
+    lateness(due, Instant::now()).map(drop)
 }
