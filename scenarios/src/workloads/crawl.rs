@@ -208,7 +208,7 @@ impl Crawl {
         Ok(crawl)
     }
 
-    /// Spawns a part for each waiting address, and joins all of them.
+    /// Spawns a part for each waiting address, at most one per visitor, and joins all of them.
     async fn round<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
@@ -216,7 +216,8 @@ impl Crawl {
         crawl: &Arc<CrawlState<R>>,
         waiting: usize,
     ) -> Result<(), Failure> {
-        // Parts go on until the frontier is empty only if every visitor has one: otherwise a turn with few would stay small.
+        // With a part for every visitor, parts go on until the frontier is empty. With fewer, each visits a single page, so
+        // that the next turn can have more parts.
         let until_empty = waiting >= session.visitors.count();
         let part = |mut visitor, crawl: Arc<_>| {
             let runtime = env.runtime.clone();
