@@ -11,7 +11,7 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrFail};
 
 /// Called on the signals' thread at the first signal.
 pub type Listener = dyn Fn() + Send + Sync;
@@ -32,8 +32,7 @@ struct State {
 impl Interrupt {
     /// Handles SIGINT, SIGTERM and SIGHUP from now on.
     pub fn on_signals() -> Result<Self, Failure> {
-        Self::listen()
-            .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))
+        Self::listen().or_fail("cannot listen for signals")
     }
 
     fn listen() -> io::Result<Self> {
@@ -68,7 +67,7 @@ impl Interrupt {
 
     fn raise(&self) {
         if self.state.requested.swap(true, Ordering::SeqCst) {
-            std::process::exit(i32::from(Exit::Interrupted.code()));
+            std::process::exit(Exit::Interrupted as i32);
         }
         let listeners = self
             .state

@@ -61,7 +61,11 @@ impl Doctor {
         };
         let diagnosis = Diagnosis::of(os::machine(), findings, resolution);
         self.tell(&diagnosis)?;
-        Ok(exit(&diagnosis))
+        Ok(if diagnosis.fit {
+            Exit::Done
+        } else {
+            Exit::Unfit
+        })
     }
 
     /// A mistyped name must not yield findings about another file system.
@@ -93,37 +97,5 @@ impl Doctor {
         } else {
             output::say(&diagnosis.render(output::style()))
         }
-    }
-}
-
-fn exit(diagnosis: &Diagnosis) -> Exit {
-    if diagnosis.fit {
-        Exit::Done
-    } else {
-        Exit::Unfit
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use photofinish_record::{Finding, FindingLevel};
-
-    #[test]
-    fn the_exit_code_follows_from_the_findings() {
-        let check = |levels: &[FindingLevel], expected: Exit| {
-            let findings = levels.iter().map(|&level| Finding {
-                check: "x".into(),
-                level,
-                evidence: "seen".into(),
-                remedy: None,
-            });
-            let diagnosis = Diagnosis::of(os::machine(), findings.collect(), None);
-            assert_eq!(exit(&diagnosis), expected, "{levels:?}");
-        };
-        use FindingLevel::{Bad, Caution, Good, Unknown};
-        check(&[], Exit::Done);
-        check(&[Good, Caution, Unknown], Exit::Done);
-        check(&[Good, Bad, Good], Exit::Unfit);
     }
 }

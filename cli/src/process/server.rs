@@ -12,9 +12,10 @@ use photofinish_record::ServerCounts;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::process::child::{LineProcess, NoLine};
+use crate::process::child::{LineProcess, NoLine, no_answer};
+use crate::process::this_program;
 use crate::request::placement;
 
 /// Time within which a server must listen: loading tables of a million rows takes a while.
@@ -40,37 +41,15 @@ pub struct ServerProcess {
     ready: Value,
 }
 
-#[derive(Debug)]
-pub enum ServerError {
-    /// The user asked the whole run to end.
-    Interrupted,
-    /// It did not start, or died, or stopped responding; in one sentence.
-    Failed(String),
+fn failed(name: &str, problem: impl std::fmt::Display) -> Failure {
+    Failure::could_not_run(format!("the server `{name}` {problem}"))
 }
 
-impl ServerError {
-    fn silence(name: &str, no_line: NoLine) -> Self {
-        match no_line {
-            NoLine::Interrupted => Self::Interrupted,
-            NoLine::Ended(how) => Self::of(name, how),
-            NoLine::TimedOut(patience) => Self::of(
-                name,
-                format_args!("gave no answer for {} s", patience.as_secs()),
-            ),
-        }
-    }
-
-    fn of(name: &str, problem: impl std::fmt::Display) -> Self {
-        Self::Failed(format!("the server `{name}` {problem}"))
-    }
-}
-
-impl From<ServerError> for Failure {
-    fn from(error: ServerError) -> Self {
-        match error {
-            ServerError::Interrupted => Self::new(crate::exit::Exit::Interrupted, "interrupted"),
-            ServerError::Failed(message) => Self::could_not_run(message),
-        }
+fn silence(name: &str, no_line: NoLine) -> Failure {
+    match no_line {
+        NoLine::Interrupted => Failure::new(Exit::Interrupted, "interrupted"),
+        NoLine::Ended(how) => failed(name, how),
+        NoLine::TimedOut(patience) => failed(name, no_answer(patience)),
     }
 }
 
@@ -99,9 +78,8 @@ impl ServerProcess {
         behaviour: &Value,
         cpus: &[usize],
         interrupt: &Interrupt,
-    ) -> Result<Self, ServerError> {
-        let program = std::env::current_exe().map_err(|error| ServerError::of(name, error))?;
-        let mut command = Command::new(program);
+    ) -> Result<Self, Failure> {
+        let mut command = Command::new(this_program()?);
         command.args([
             "serve",
             name,
@@ -120,16 +98,16 @@ impl ServerProcess {
         name: &str,
         command: Command,
         interrupt: &Interrupt,
-    ) -> Result<Self, ServerError> {
+    ) -> Result<Self, Failure> {
         let mut process = LineProcess::spawn(command, interrupt)
-            .map_err(|error| ServerError::of(name, format_args!("cannot be started: {error}")))?;
+            .map_err(|error| failed(name, format_args!("cannot be started: {error}")))?;
         let line = process.next_line(READY).map_err(|no_line| {
             // Its startup may have left files that only it can remove.
             end(&mut process);
-            ServerError::silence(name, no_line)
+            silence(name, no_line)
         })?;
         // The error does not quote the line: a database's ready line contains a password.
-        let unready = |_| ServerError::of(name, "printed no ready line");
+        let unready = |_| failed(name, "printed no ready line");
         let ready: Value = serde_json::from_str(&line).map_err(unready)?;
         let ReadyLine { address } = ReadyLine::deserialize(&ready).map_err(unready)?;
         Ok(Self {
@@ -152,10 +130,10 @@ impl ServerProcess {
         &self.ready
     }
 
-    fn tell(&mut self, line: &str) -> Result<(), ServerError> {
+    fn tell(&mut self, line: &str) -> Result<(), Failure> {
         self.process
             .tell(line)
-            .map_err(|_| ServerError::of(&self.name, self.process.how_it_ended()))
+            .map_err(|_| failed(&self.name, self.process.how_it_ended()))
     }
 
     /// True if it has died.
@@ -164,9 +142,9 @@ impl ServerProcess {
     }
 
     /// Fails with the way it ended, if it has.
-    pub fn check_alive(&mut self) -> Result<(), ServerError> {
+    pub fn check_alive(&mut self) -> Result<(), Failure> {
         if self.process.has_ended() {
-            return Err(ServerError::of(&self.name, self.process.how_it_ended()));
+            return Err(failed(&self.name, self.process.how_it_ended()));
         }
         Ok(())
     }
@@ -174,7 +152,7 @@ impl ServerProcess {
     /// Its counts once all clients have left, or after two seconds.
     ///
     /// A client that has read the last byte may be ahead of the server's count of it, hence the wait.
-    pub fn settled_counts(&mut self) -> Result<ServerCounts, ServerError> {
+    pub fn settled_counts(&mut self) -> Result<ServerCounts, Failure> {
         let deadline = Instant::now() + SETTLING;
         loop {
             let counted = self.ask_counts()?;
@@ -186,18 +164,18 @@ impl ServerProcess {
         }
     }
 
-    pub fn counts_so_far(&mut self) -> Result<ServerCounts, ServerError> {
+    pub fn counts_so_far(&mut self) -> Result<ServerCounts, Failure> {
         Ok(self.ask_counts()?.counts)
     }
 
-    fn ask_counts(&mut self) -> Result<SettlingCounts, ServerError> {
+    fn ask_counts(&mut self) -> Result<SettlingCounts, Failure> {
         self.tell("counts")?;
         let line = self
             .process
             .next_line(ANSWER)
-            .map_err(|no_line| ServerError::silence(&self.name, no_line))?;
+            .map_err(|no_line| silence(&self.name, no_line))?;
         let line: CountsLine = serde_json::from_str(&line).map_err(|_| {
-            ServerError::of(
+            failed(
                 &self.name,
                 format_args!("was asked for its counts and answered `{line}`"),
             )

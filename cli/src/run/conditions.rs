@@ -37,12 +37,8 @@ pub struct Watch {
 impl Watch {
     /// All CPUs of `placement`; the processes of `targets` belong to the run.
     pub fn over(placement: &Placement, targets: &ReadyTargets) -> Self {
-        let mut cpus = [&placement.server_cpus[..], &placement.worker_cpus[..]].concat();
-        cpus.extend(placement.pacer_cpu);
-        cpus.sort_unstable();
-        cpus.dedup();
         Self {
-            cpus,
+            cpus: placement.cpus(),
             servers: targets.processes(),
         }
     }

@@ -10,7 +10,7 @@ use photofinish_record::Completion;
 use photofinish_reports::resolution::Resolution;
 use photofinish_scenarios::plan::{estimate, in_pairs};
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::request::{PreparedRun, Request};
 use crate::run::course::PlannedCourse;
@@ -58,9 +58,7 @@ impl Sameness {
 
     /// Runs it, in a directory that is removed afterwards. `None` if no pair has numbers.
     pub fn measure(self, interrupt: &Interrupt) -> Result<Option<Resolution>, Failure> {
-        let directory = tempfile::tempdir().map_err(|error| {
-            Failure::could_not_run("cannot make a temporary directory").caused_by(error)
-        })?;
+        let directory = tempfile::tempdir().or_fail("cannot make a temporary directory")?;
         let run = ReadyRun::begin(self.0, directory.path(), interrupt, &|_| Ok(()))?;
         let FinishedRun {
             record, failure, ..

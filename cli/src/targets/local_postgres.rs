@@ -8,12 +8,10 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,18 +20,19 @@ use nix::unistd::{Pid, User, chown, geteuid};
 use photofinish_harness::os;
 use photofinish_record::ServerCounts;
 use photofinish_record::hex;
-use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tempfile::TempDir;
 use url::Url;
 
 use super::postgres::Postgres;
 use super::postgres_client::Client;
 use super::{Target, TargetServer};
-use crate::exit::Failure;
+use crate::exit::{Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::process::guard::{self, ReservedAddress};
 use crate::process::server::ServerProcess;
+use crate::process::this_program;
 use crate::request::placement;
 
 /// Timeout for the server to accept connections.
@@ -105,9 +104,7 @@ impl LocalPostgres {
     fn start(cpus: &[usize], interrupt: &Interrupt) -> Result<Self, Failure> {
         // Searched for here as well as by the guard, so that the error message can name what is missing.
         let binaries = Binaries::find()?;
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::could_not_run("cannot find this program").caused_by(error))?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(this_program()?);
         command.args([
             "throwaway-postgres",
             "--cpus",
@@ -203,27 +200,17 @@ fn newest(root: &Path) -> Option<PathBuf> {
         .map(|(_, directory)| directory)
 }
 
-/// The guard's line once the server accepts connections.
-#[derive(Serialize, Deserialize)]
-struct Ready {
-    ready: String,
-    address: SocketAddr,
-    /// Contains the password: this line only travels through a pipe.
-    url: String,
-}
-
 /// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
 pub fn guard(cpus: &[usize], binaries: PathBuf) -> Result<(), Failure> {
     let interrupt = Interrupt::on_signals()?;
-    os::pin_process(cpus)
-        .map_err(|error| Failure::could_not_run("cannot pin PostgreSQL").caused_by(error))?;
+    os::pin_process(cpus).or_fail("cannot pin PostgreSQL")?;
     let (_on_interrupt, end) = guard::end(&interrupt);
     let cluster = Cluster::create(&Binaries {
         directory: binaries,
     })?;
     let mut server = Server::start(cluster)?;
     server.announce()?;
-    server.look_after(&end)
+    guard::look_after(&end, LOOK_AFTER, || server.lives("ended"))
 }
 
 /// A directory with an initialised cluster, owned by the user the server runs as.
@@ -305,9 +292,7 @@ impl Cluster {
         ]);
         // Only the creation of the cluster skips the disk; the server itself does not.
         command.arg("--no-sync");
-        let output = command
-            .output()
-            .map_err(|error| Failure::could_not_run("cannot run initdb").caused_by(error))?;
+        let output = command.output().or_fail("cannot run initdb")?;
         match output.status.success() {
             true => Ok(()),
             false => Err(Failure::could_not_run("PostgreSQL's initdb failed")
@@ -386,11 +371,7 @@ impl Server {
             {
                 return Ok(());
             }
-            if let Some(status) = self.process.try_wait().ok().flatten() {
-                return Err(Failure::could_not_run(format!(
-                    "PostgreSQL did not start: {status}"
-                )));
-            }
+            self.lives("did not start")?;
             thread::sleep(LOOK_AGAIN);
         }
         Err(Failure::could_not_run(format!(
@@ -399,31 +380,20 @@ impl Server {
         )))
     }
 
+    /// The URL contains the password: this line only travels through a pipe.
     fn announce(&self) -> Result<(), Failure> {
         let (address, password) = (self.reserved.address, &self.cluster.password);
         let url = format!("postgres://{ROLE}:{password}@{address}/postgres");
-        let ready = Ready {
-            ready: "postgres".to_owned(),
-            address,
-            url,
-        };
-        let line = serde_json::to_string(&ready).map_err(|error| {
-            Failure::could_not_run("cannot report PostgreSQL's address").caused_by(error)
-        })?;
-        output::emit(format!("{line}\n").as_bytes())
+        output::emit_json_line(&json!({ "ready": "postgres", "address": address, "url": url }))
     }
 
-    fn look_after(&mut self, end: &Receiver<()>) -> Result<(), Failure> {
-        loop {
-            match end.recv_timeout(LOOK_AFTER) {
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if let Some(status) = self.process.try_wait().ok().flatten() {
-                return Err(Failure::could_not_run(format!(
-                    "PostgreSQL ended: {status}"
-                )));
-            }
+    /// Fails if the server has exited; `how` says whether that was before or after it was ready.
+    fn lives(&mut self, how: &str) -> Result<(), Failure> {
+        match self.process.try_wait() {
+            Ok(Some(status)) => Err(Failure::could_not_run(format!(
+                "PostgreSQL {how}: {status}"
+            ))),
+            _ => Ok(()),
         }
     }
 

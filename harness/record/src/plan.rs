@@ -3,7 +3,7 @@
 //! Scenarios with the servers behind their targets, cells, the order of blocks, and the CPUs of each process. `scenarios`
 //! makes a plan from scenario files; the requirements on two arms are in `gate`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -175,6 +175,15 @@ pub struct Placement {
     /// A CPU that neither server nor worker uses, for the pacer of open loads; `None` if there is none to spare.
     #[serde(default)]
     pub pacer_cpu: Option<usize>,
+}
+
+impl Placement {
+    /// Every CPU that a run uses, each once, ascending.
+    pub fn cpus(&self) -> Vec<usize> {
+        let all = self.server_cpus.iter().chain(&self.worker_cpus);
+        let all = BTreeSet::from_iter(all.chain(&self.pacer_cpu).copied());
+        Vec::from_iter(all)
+    }
 }
 
 /// The layout of server and worker on the CPUs.
