@@ -18,6 +18,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgid};
 use photofinish_harness::os;
+use photofinish_record::cpu_list;
 use serde_json::json;
 
 use crate::exit::{Failure, OrFail};
@@ -26,7 +27,6 @@ use crate::output;
 use crate::process::guard::{self, ReservedAddress};
 use crate::process::server::ServerProcess;
 use crate::process::this_program;
-use crate::request::placement;
 
 /// Placeholder for the port in a command and in a URL.
 pub const PORT: &str = "{port}";
@@ -53,13 +53,7 @@ pub fn start(
     interrupt: &Interrupt,
 ) -> Result<ServerProcess, Failure> {
     let mut guard = Command::new(this_program()?);
-    guard.args([
-        "arm-server",
-        "--cpus",
-        &placement::list(cpus),
-        "--",
-        command,
-    ]);
+    guard.args(["arm-server", "--cpus", &cpu_list(cpus), "--", command]);
     ServerProcess::start_command(command, guard, interrupt)
 }
 

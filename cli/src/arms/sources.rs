@@ -157,7 +157,6 @@ impl ArmArguments {
 
     /// Finds the arms, and builds them if necessary.
     pub fn sources(&self) -> Result<Sources, Failure> {
-        self.check()?;
         if let (Some(base), Some(head)) = (&self.base_server, &self.head_server) {
             let programs = program_of(base).zip(program_of(head));
             return Ok(Sources {

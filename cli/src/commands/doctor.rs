@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use clap::Args;
 use photofinish_harness::os;
+use photofinish_record::cpu_list;
 use photofinish_reports::diagnosis::Diagnosis;
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output;
-use crate::request::placement::{CpuList, PlacementRequest, lay_out, list};
+use crate::request::placement::{CpuList, PlacementRequest, lay_out};
 use crate::run::fitness;
 use crate::run::progress::seconds;
 use crate::run::sameness::Sameness;
@@ -82,7 +83,7 @@ impl Doctor {
 
     fn measure(&self) -> Result<Option<photofinish_reports::resolution::Resolution>, Failure> {
         let interrupt = Interrupt::on_signals()?;
-        let cpus = self.cpus.as_ref().map(|CpuList(cpus)| list(cpus));
+        let cpus = self.cpus.as_ref().map(|CpuList(cpus)| cpu_list(cpus));
         let sameness = Sameness::plan(cpus.as_deref())?;
         output::advise(&format!(
             "measuring one scenario against itself, for about {} (--no-measure leaves it out)",

@@ -290,11 +290,10 @@ impl Gate {
         for (format, file) in self.writes()? {
             write_user_file(Path::new(file), &rendered(&report, format)?)?;
         }
-        match self.format.as_str() {
-            name if name != TABLE => output::emit(&rendered(&report, name)?)?,
-            _ => {
-                output::say(&terminal::gate(&report, output::style()))?;
-            }
+        if self.format == TABLE {
+            output::say(&terminal::gate(&report, output::style()))?;
+        } else {
+            output::emit(&rendered(&report, &self.format)?)?;
         }
         if let Some(path) = path {
             output::advise(&format!(

@@ -141,12 +141,7 @@ impl Listing {
                     behaviours: behaviours(&(server.behaviour_schema)().to_value()),
                     scenarios: scenarios
                         .iter()
-                        .filter(|scenario| {
-                            scenario
-                                .servers
-                                .values()
-                                .any(|used| used.kind == server.name)
-                        })
+                        .filter(|scenario| uses(scenario, server.name))
                         .map(|scenario| scenario.name.clone())
                         .collect(),
                 })
@@ -340,6 +335,11 @@ impl Runtime {
             None => self.summary.to_owned(),
         }
     }
+}
+
+fn uses(scenario: &Scenario, server: &str) -> bool {
+    let mut servers = scenario.servers.values();
+    servers.any(|used| used.kind == server)
 }
 
 fn scenarios() -> Result<Vec<Scenario>, Failure> {

@@ -1,7 +1,7 @@
 //! A child process with a line-based protocol: reads have a deadline, and dropping it kills it.
 //!
-//! Each child leads its own process group, so that a Ctrl-C on the terminal reaches only the orchestrator, which
-//! the *thread* that started them ends. `worker` and `server` define the lines.
+//! Each child leads its own process group, so that a Ctrl-C on the terminal reaches only the orchestrator. On Linux a
+//! worker or embedded server dies with the *thread* that started it. `worker` and `server` define the lines.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};

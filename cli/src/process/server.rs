@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use photofinish_record::ServerCounts;
+use photofinish_record::{ServerCounts, cpu_list};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,7 +16,6 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::process::child::{LineProcess, NoLine, no_answer};
 use crate::process::this_program;
-use crate::request::placement;
 
 /// Time within which a server must listen: loading tables of a million rows takes a while.
 const READY: Duration = Duration::from_secs(60);
@@ -80,13 +79,7 @@ impl ServerProcess {
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
         let mut command = Command::new(this_program()?);
-        command.args([
-            "serve",
-            name,
-            "--with-parent",
-            "--cpus",
-            &placement::list(cpus),
-        ]);
+        command.args(["serve", name, "--with-parent", "--cpus", &cpu_list(cpus)]);
         if !behaviour.is_null() {
             command.arg("--behaviour").arg(behaviour.to_string());
         }

@@ -1,7 +1,7 @@
 //! The examination of the machine, shown by `doctor` and stored in every record; bad findings become warnings.
 //!
 //! `harness::os` reads the machine and `harness::fitness` judges it, for the CPUs and the directory of the run;
-//! `reports::checks` finds reasons for doubt in the rounds.
+//! `reports::report` finds reasons for doubt in the rounds.
 
 use std::path::Path;
 use std::time::Duration;

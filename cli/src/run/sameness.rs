@@ -74,23 +74,3 @@ impl Sameness {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use photofinish_record::Cell;
-
-    #[test]
-    fn both_arms_are_the_same_and_go_first_equally_often() {
-        let plan = Sameness::plan(None).expect("a plan").0.plan;
-        assert_eq!(plan.cells.len(), 2);
-        let unnamed = |cell: &Cell| Cell {
-            arm: None,
-            ..cell.clone()
-        };
-        assert_eq!(unnamed(&plan.cells[0]), unnamed(&plan.cells[1]));
-        let first = plan.blocks.iter().filter(|block| **block == [0, 1]);
-        let second = plan.blocks.iter().filter(|block| **block == [1, 0]);
-        assert_eq!((first.count(), second.count()), (6, 6));
-    }
-}

@@ -63,7 +63,12 @@ impl Target for HttpUrls {
         _: &[usize],
         _: &Interrupt,
     ) -> Result<Box<dyn TargetServer>, Failure> {
-        Ok(Box::new(Http::probe(self.page, self.status)?))
+        let answer = get(&self.page)?;
+        Ok(Box::new(Http {
+            software: header(&answer, "server").map(str::to_owned),
+            status: self.status.map(StatusPage::probe).transpose()?,
+            url: self.page,
+        }))
     }
 }
 
@@ -72,19 +77,6 @@ struct Http {
     url: Url,
     software: Option<String>,
     status: Option<StatusPage>,
-}
-
-impl Http {
-    fn probe(url: Url, status: Option<Url>) -> Result<Self, Failure> {
-        let answer = get(&url)?;
-        let software = header(&answer, "server").map(str::to_owned);
-        let status = status.map(StatusPage::probe).transpose()?;
-        Ok(Self {
-            url,
-            software,
-            status,
-        })
-    }
 }
 
 impl TargetServer for Http {
@@ -118,7 +110,7 @@ impl StatusPage {
     fn counts(&mut self) -> Result<ServerCounts, Failure> {
         let answer = get(&self.url)?;
         self.own += 1;
-        let totals = stub_status(&answer).ok_or_else(|| {
+        let (connections, requests) = stub_status(&answer).ok_or_else(|| {
             Failure::could_not_run(format!(
                 "{} is not a stub_status page",
                 redaction::url(&self.url)
@@ -126,25 +118,18 @@ impl StatusPage {
             .hint("in nginx's configuration: location = /status { stub_status; }")
         })?;
         Ok(ServerCounts {
-            requests: Some(totals.requests.saturating_sub(self.own)),
-            connections: Some(totals.accepts.saturating_sub(self.own)),
+            requests: Some(requests.saturating_sub(self.own)),
+            connections: Some(connections.saturating_sub(self.own)),
             ..ServerCounts::default()
         })
     }
 }
 
-struct Totals {
-    accepts: u64,
-    requests: u64,
-}
-
-/// The three totals below `server accepts handled requests`.
-fn stub_status(answer: &str) -> Option<Totals> {
+/// The numbers of connections and requests, from the totals below `server accepts handled requests`.
+fn stub_status(answer: &str) -> Option<(u64, u64)> {
     let (_, below) = answer.split_once("server accepts handled requests")?;
     let mut totals = below.split_whitespace().map_while(|word| word.parse().ok());
-    let accepts = totals.next()?;
-    let requests = totals.nth(1)?;
-    Some(Totals { accepts, requests })
+    Some((totals.next()?, totals.nth(1)?))
 }
 
 /// Sends one request on a separate connection; returns the head of the answer and anything received with it.
@@ -247,8 +232,7 @@ mod tests {
     fn a_stub_status_page_is_read() {
         let page =
             "Active connections: 1 \nserver accepts handled requests\n 16 15 310 \nReading: 0";
-        let totals = stub_status(page).expect("totals");
-        assert_eq!((totals.accepts, totals.requests), (16, 310));
+        assert_eq!(stub_status(page), Some((16, 310)));
         assert!(stub_status("<html>").is_none());
     }
 }

@@ -18,8 +18,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown, geteuid};
 use photofinish_harness::os;
-use photofinish_record::ServerCounts;
-use photofinish_record::hex;
+use photofinish_record::{ServerCounts, cpu_list, hex};
 use serde_json::json;
 use tempfile::TempDir;
 use url::Url;
@@ -33,7 +32,6 @@ use crate::output;
 use crate::process::guard::{self, ReservedAddress};
 use crate::process::server::ServerProcess;
 use crate::process::this_program;
-use crate::request::placement;
 
 /// Timeout for the server to accept connections.
 const READY: Duration = Duration::from_secs(50);
@@ -103,15 +101,15 @@ impl LocalPostgres {
     /// Starts one on the `cpus`, and waits until it accepts connections.
     fn start(cpus: &[usize], interrupt: &Interrupt) -> Result<Self, Failure> {
         // Searched for here as well as by the guard, so that the error message can name what is missing.
-        let binaries = Binaries::find()?;
+        let binaries = find_binaries()?;
         let mut command = Command::new(this_program()?);
         command.args([
             "throwaway-postgres",
             "--cpus",
-            &placement::list(cpus),
+            &cpu_list(cpus),
             "--binaries",
         ]);
-        command.arg(&binaries.directory);
+        command.arg(&binaries);
         let guard = ServerProcess::start_command("PostgreSQL", command, interrupt)?;
         let url = guard
             .ready()
@@ -119,7 +117,7 @@ impl LocalPostgres {
             .and_then(serde_json::Value::as_str)
             .unwrap_or_default();
         let server = Postgres::probe(super::postgres::parse(url)?)?;
-        let monitor = server.database().connect_to("template1")?;
+        let monitor = server.database.connect_to("template1")?;
         Ok(Self {
             server,
             monitor,
@@ -157,28 +155,17 @@ impl TargetServer for LocalPostgres {
     }
 }
 
-/// The directory of PostgreSQL's programs.
-struct Binaries {
-    directory: PathBuf,
-}
-
-impl Binaries {
-    /// Searches `PATH`, then the places where distributions keep them; takes the newest version there.
-    fn find() -> Result<Self, Failure> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let on_path = std::env::split_paths(&path).find(|directory| holds_server(directory));
-        let directory = on_path.or_else(|| newest(Path::new("/usr/lib/postgresql")));
-        directory.map(|directory| Self { directory }).ok_or_else(|| {
-            Failure::could_not_run("there is no PostgreSQL server on this machine").hint(
-                "install one: `apt install postgresql`, `dnf install postgresql-server` or `brew install postgresql`; \
-                 its programs are looked for on PATH and under /usr/lib/postgresql/*/bin",
-            )
-        })
-    }
-
-    fn program(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
-    }
+/// The directory of PostgreSQL's programs: on `PATH`, or where distributions keep them, the newest version there.
+fn find_binaries() -> Result<PathBuf, Failure> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).find(|directory| holds_server(directory));
+    let directory = on_path.or_else(|| newest(Path::new("/usr/lib/postgresql")));
+    directory.ok_or_else(|| {
+        Failure::could_not_run("there is no PostgreSQL server on this machine").hint(
+            "install one: `apt install postgresql`, `dnf install postgresql-server` or `brew install postgresql`; \
+             its programs are looked for on PATH and under /usr/lib/postgresql/*/bin",
+        )
+    })
 }
 
 fn holds_server(directory: &Path) -> bool {
@@ -201,13 +188,11 @@ fn newest(root: &Path) -> Option<PathBuf> {
 }
 
 /// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
-pub fn guard(cpus: &[usize], binaries: PathBuf) -> Result<(), Failure> {
+pub fn guard(cpus: &[usize], binaries: &Path) -> Result<(), Failure> {
     let interrupt = Interrupt::on_signals()?;
     os::pin_process(cpus).or_fail("cannot pin PostgreSQL")?;
     let (_on_interrupt, end) = guard::end(&interrupt);
-    let cluster = Cluster::create(&Binaries {
-        directory: binaries,
-    })?;
+    let cluster = Cluster::create(binaries)?;
     let mut server = Server::start(cluster)?;
     server.announce()?;
     guard::look_after(&end, LOOK_AFTER, || server.lives("ended"))
@@ -223,7 +208,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn create(binaries: &Binaries) -> Result<Self, Failure> {
+    fn create(binaries: &Path) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             Failure::could_not_run("cannot make a directory for PostgreSQL").caused_by(error)
         };
@@ -236,7 +221,7 @@ impl Cluster {
             user,
             directory,
             password: random_password()?,
-            postgres: binaries.program("postgres"),
+            postgres: binaries.join("postgres"),
         };
         fs::set_permissions(cluster.path(), Permissions::from_mode(0o700)).map_err(failed)?;
         let password_file = cluster.path().join("password");
@@ -244,7 +229,7 @@ impl Cluster {
         for path in [cluster.path(), &password_file] {
             cluster.hand_over(path).map_err(failed)?;
         }
-        cluster.initialise(&binaries.program("initdb"), &password_file)?;
+        cluster.initialise(&binaries.join("initdb"), &password_file)?;
         fs::remove_file(&password_file).map_err(failed)?;
         Ok(cluster)
     }

@@ -44,6 +44,15 @@ pub struct Plan {
     pub gate: Option<Gate>,
 }
 
+impl Plan {
+    /// The scenario of a cell of this plan.
+    pub fn scenario_of(&self, cell: &Cell) -> &PlannedScenario {
+        let mut scenarios = self.scenarios.iter();
+        let scenario = scenarios.find(|scenario| scenario.name == cell.scenario);
+        scenario.expect("a cell's scenario is in its plan")
+    }
+}
+
 /// A fully resolved scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedScenario {
@@ -149,7 +158,7 @@ pub struct Variant {
     pub params: BTreeMap<String, Value>,
 }
 
-/// Its name for people: `http-get / tokio (closed, 16 sessions)`; in a gate, `… (closed, 16 sessions, base)`.
+/// Its name for people: `http-get / tokio (closed, 16 in flight)`; in a gate, `… (closed, 16 in flight, base)`.
 impl fmt::Display for Cell {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let arm = self.arm.map_or("", Arm::name);
