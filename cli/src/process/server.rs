@@ -129,11 +129,6 @@ impl ServerProcess {
             .map_err(|_| failed(&self.name, self.process.how_it_ended()))
     }
 
-    /// True if it has died.
-    pub fn is_gone(&mut self) -> bool {
-        self.process.has_ended()
-    }
-
     /// Fails with the way it ended, if it has.
     pub fn check_alive(&mut self) -> Result<(), Failure> {
         if self.process.has_ended() {

@@ -277,7 +277,7 @@ impl RoundServers {
     fn live(&mut self) -> bool {
         self.servers.values_mut().all(|server| match server {
             RoundServer::Embedded { process, .. } | RoundServer::Arm { process, .. } => {
-                !process.is_gone()
+                process.check_alive().is_ok()
             }
             RoundServer::External { .. } => true,
         })

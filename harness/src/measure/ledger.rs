@@ -112,7 +112,6 @@ impl Warmup {
 
 #[derive(Debug, Default)]
 pub(super) struct Ending {
-    /// Cost of the measured phase.
     pub(super) spent: os::Usage,
     /// Violated expectations over the whole round.
     pub(super) broken: Vec<String>,

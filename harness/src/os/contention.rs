@@ -3,7 +3,7 @@
 //! [`activity`] reads the system's counters; [`Activity::since`] returns the activity between two readings. CPU time
 //! here is in ticks of 10 ms, and the kernel attributes it by sampling at each of its own ticks (1-10 ms): one second
 //! on two CPUs is accurate to about 30 ms, and anything less is noise. The callers decide how much is too much.
-//! `os/linux_contention.rs` parses the files.
+//! `os/linux_contention.rs` and `os/cgroup.rs` parse the files.
 
 use std::time::Instant;
 
