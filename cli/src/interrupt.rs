@@ -3,15 +3,14 @@
 //! A thread waits for the signals, raises a flag and wakes the code that waits for a child; the orchestrator ends the
 //! run. After the second signal nothing is cleaned up: children end by themselves with their parent.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrFail};
 
 /// Called on the signals' thread at the first signal.
 pub type Listener = dyn Fn() + Send + Sync;
@@ -32,21 +31,14 @@ struct State {
 impl Interrupt {
     /// Handles SIGINT, SIGTERM and SIGHUP from now on.
     pub fn on_signals() -> Result<Self, Failure> {
-        Self::listen()
-            .map_err(|error| Failure::could_not_run("cannot listen for signals").caused_by(error))
-    }
-
-    fn listen() -> io::Result<Self> {
+        let failed = "cannot listen for signals";
         let interrupt = Self::default();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).or_fail(failed)?;
         let for_thread = interrupt.clone();
         thread::Builder::new()
             .name("signals".into())
-            .spawn(move || {
-                for _ in signals.forever() {
-                    for_thread.raise();
-                }
-            })?;
+            .spawn(move || signals.forever().for_each(|_| for_thread.raise()))
+            .or_fail(failed)?;
         Ok(interrupt)
     }
 
@@ -57,25 +49,21 @@ impl Interrupt {
 
     /// Calls `listener` at the first signal, if it still exists then.
     pub fn subscribe(&self, listener: &Arc<Listener>) {
-        let mut listeners = self
-            .state
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self.listeners();
         listeners.retain(|listener| listener.strong_count() > 0);
         listeners.push(Arc::downgrade(listener));
     }
 
+    fn listeners(&self) -> MutexGuard<'_, Vec<Weak<Listener>>> {
+        let listeners = self.state.listeners.lock();
+        listeners.unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn raise(&self) {
         if self.state.requested.swap(true, Ordering::SeqCst) {
-            std::process::exit(i32::from(Exit::Interrupted.code()));
+            std::process::exit(Exit::Interrupted as i32);
         }
-        let listeners = self
-            .state
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for listener in listeners.iter().filter_map(Weak::upgrade) {
+        for listener in self.listeners().iter().filter_map(Weak::upgrade) {
             listener();
         }
     }

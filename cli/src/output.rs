@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Write};
 use photofinish_reports::terminal::Style;
 use serde::Serialize;
 
-use crate::exit::Failure;
+use crate::exit::{Failure, OrFail};
 
 /// Writes text to stdout.
 pub fn say(text: &str) -> Result<(), Failure> {
@@ -24,11 +24,14 @@ pub fn emit(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Writes one JSON document to stdout, indented.
 pub fn emit_json(value: &impl Serialize) -> Result<(), Failure> {
-    let mut text = serde_json::to_string_pretty(value).map_err(|error| {
-        Failure::could_not_run("cannot write the answer as JSON").caused_by(error)
-    })?;
-    text.push('\n');
-    emit(text.as_bytes())
+    let text = serde_json::to_string_pretty(value).or_fail("cannot write the answer as JSON")?;
+    emit(format!("{text}\n").as_bytes())
+}
+
+/// Writes one JSON document to stdout, on one line.
+pub fn emit_json_line(value: &impl Serialize) -> Result<(), Failure> {
+    let line = serde_json::to_string(value).or_fail("cannot write the answer as JSON")?;
+    emit(format!("{line}\n").as_bytes())
 }
 
 /// Writes progress or advice to stderr, and ignores errors.
@@ -51,10 +54,8 @@ pub fn style() -> Style {
 
 fn written(outcome: io::Result<()>) -> Result<(), Failure> {
     match outcome {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::could_not_run("cannot write to stdout").caused_by(error))
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.or_fail("cannot write to stdout"),
     }
 }
 

@@ -7,3 +7,12 @@ mod child;
 pub mod guard;
 pub mod server;
 pub mod worker;
+
+use std::path::PathBuf;
+
+use crate::exit::{Failure, OrFail};
+
+/// The executable of this program, which workers, embedded servers and guards run as well.
+pub fn this_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().or_fail("cannot find this program")
+}

@@ -6,8 +6,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use photofinish_record::load::{Arrivals, RateHz};
 use photofinish_record::{PlacementKind, Plan};
 use photofinish_reports::search::Objective;
@@ -33,66 +33,57 @@ pub use selection::CHECKS;
 /// The default seed: the same command makes the same plan, with the same hash.
 const DEFAULT_SEED: u64 = 1;
 
-#[derive(Args, Debug)]
+#[derive(Args)]
 pub struct Request {
     /// Scenarios by name, or your own files ending in .toml [default: a short tour of HTTP, files and a database]
     #[arg(value_name = "SCENARIO|FILE.toml")]
     scenarios: Vec<String>,
 
+    #[command(flatten)]
+    what: WhatArguments,
+
+    #[command(flatten)]
+    length: LengthArguments,
+
+    #[command(flatten)]
+    place: PlaceArguments,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "What to measure")]
+struct WhatArguments {
     /// Measures a suite instead of single scenarios: where-async-pays, or all for the whole catalogue
     #[arg(
         long,
         value_name = "NAME",
         value_parser = PossibleValuesParser::new(suite::names()),
-        conflicts_with = "scenarios",
-        help_heading = "What to measure"
+        conflicts_with = "scenarios"
     )]
     suite: Option<String>,
 
     /// Runtimes to compare; the first is the reference [default: all]
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "A,B",
-        help_heading = "What to measure"
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
     runtimes: Option<Vec<String>>,
 
     /// Number of concurrent sessions; several numbers make a sweep
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "N,N",
-        help_heading = "What to measure"
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
     concurrency: Option<Vec<NonZeroU32>>,
 
     /// Makes the load open, with this many arrivals per second, and responses timed from when they were due; several
     /// numbers make a sweep (20k is 20000)
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "R,R",
-        value_parser = parse_rate,
-        help_heading = "What to measure"
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "R,R", value_parser = parse_rate)]
     rate: Option<Vec<RateHz>>,
 
     /// Spacing of the arrivals of an open load [default: the scenario's, or constant]
-    #[arg(
-        long,
-        value_enum,
-        value_name = "KIND",
-        help_heading = "What to measure"
-    )]
-    arrivals: Option<ArrivalsArgument>,
+    #[arg(long, value_name = "KIND", value_parser = arrivals())]
+    arrivals: Option<Arrivals>,
 
     /// Adds a probe that measures the scheduling delay of each runtime
-    #[arg(long, help_heading = "What to measure")]
+    #[arg(long)]
     lag_probe: bool,
 
     /// The runtime to compare the others with [default: the first]
-    #[arg(long, value_name = "RUNTIME", help_heading = "What to measure")]
+    #[arg(long, value_name = "RUNTIME")]
     reference: Option<String>,
 
     /// Measures one of the runtimes a second time as RUNTIME-twin, in rounds of its own, to see how often the tool tells
@@ -101,119 +92,108 @@ pub struct Request {
         long,
         value_name = "RUNTIME[,KEY=VALUE]",
         value_parser = twin::parse,
-        hide_short_help = true,
-        help_heading = "What to measure"
+        hide_short_help = true
     )]
     twin: Option<Twin>,
 
     /// Overrides a key of the scenario or a parameter of its workload, such as unit=1s or params.size=4KiB; repeatable
-    #[arg(
-        long = "set",
-        value_name = "KEY=VALUE",
-        help_heading = "What to measure"
-    )]
+    #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 
     /// Measures an existing server instead of the embedded one: http=URL,
     /// db=postgres://USER:PASSWORD@HOST:PORT/DB (or PGPASSWORD), db=local for a throwaway PostgreSQL,
     /// ws=ws://HOST:PORT, http-status=URL of nginx's stub_status to compare its counts
-    #[arg(
-        long = "target",
-        value_name = "NAME=URL",
-        help_heading = "What to measure"
-    )]
+    #[arg(long = "target", value_name = "NAME=URL")]
     targets: Vec<String>,
 
     /// Allows targets that are not on this machine; load only servers that you may load
-    #[arg(long, help_heading = "What to measure")]
+    #[arg(long)]
     allow_remote: bool,
 
+    /// Searches for the highest rate that meets an objective, such as "response_p99 < 10ms", under each runtime
+    #[arg(long, value_name = "OBJECTIVE", conflicts_with_all = ["rate", "rounds", "until_decided"])]
+    find_max: Option<Objective>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "How long")]
+struct LengthArguments {
     /// Rounds per runtime and load, each in a fresh process [default: 10, or the suite's]
-    #[arg(long, value_name = "N", help_heading = "How long")]
+    #[arg(long, value_name = "N")]
     rounds: Option<NonZeroU32>,
 
-    /// Searches for the highest rate that meets an objective, such as "response_p99 < 10ms", under each runtime
-    #[arg(
-        long,
-        value_name = "OBJECTIVE",
-        conflicts_with_all = ["rate", "rounds", "until_decided"],
-        help_heading = "What to measure"
-    )]
-    find_max: Option<Objective>,
-
     /// Measures until every comparison is decided, with looks after 10, 16, 24 and 40 rounds
-    #[arg(long, conflicts_with_all = ["rounds", "quick"], help_heading = "How long")]
+    #[arg(long, conflicts_with_all = ["rounds", "quick"])]
     until_decided: bool,
 
     /// Maximum number of rounds of --until-decided
-    #[arg(
-        long,
-        value_name = "N",
-        requires = "until_decided",
-        help_heading = "How long"
-    )]
+    #[arg(long, value_name = "N", requires = "until_decided")]
     max_rounds: Option<NonZeroU32>,
 
     /// Length of a round's measurement, such as 500ms or 10s [default: the scenario's]
-    #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "How long")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     duration: Option<Duration>,
 
     /// Few, short rounds, as a smoke test
-    #[arg(long, help_heading = "How long")]
+    #[arg(long)]
     quick: bool,
 
     /// Keeps disturbed rounds, instead of redoing their block; so does --quick
-    #[arg(long, help_heading = "How long")]
+    #[arg(long)]
     no_redo: bool,
 
     /// Seed of the order of rounds, delays, keys and offsets
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, help_heading = "How long")]
-    pub seed: u64,
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
+    seed: u64,
+}
 
+#[derive(Args)]
+#[command(next_help_heading = "Where")]
+struct PlaceArguments {
     /// Distribution of server and worker over the CPUs [default: split for two CPUs or more, else same]
-    #[arg(long, value_enum, value_name = "KIND", help_heading = "Where")]
-    placement: Option<PlacementArgument>,
+    #[arg(long, value_name = "KIND", value_parser = placements())]
+    placement: Option<PlacementKind>,
 
     /// CPUs to use, such as 0,2-3 [default: all that this process may use]
-    #[arg(long, value_name = "LIST", help_heading = "Where")]
+    #[arg(long, value_name = "LIST")]
     cpus: Option<CpuList>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PlacementArgument {
-    /// The first CPU for the server, the others for the worker
-    Split,
-    /// One CPU for both
-    Same,
-    /// All CPUs for both
-    Shared,
+fn placements() -> impl TypedValueParser<Value = PlacementKind> {
+    named([
+        (
+            PlacementKind::Split,
+            "split",
+            "The first CPU for the server, the others for the worker",
+        ),
+        (PlacementKind::Same, "same", "One CPU for both"),
+        (PlacementKind::Shared, "shared", "All CPUs for both"),
+    ])
 }
 
-impl From<PlacementArgument> for PlacementKind {
-    fn from(argument: PlacementArgument) -> Self {
-        match argument {
-            PlacementArgument::Split => Self::Split,
-            PlacementArgument::Same => Self::Same,
-            PlacementArgument::Shared => Self::Shared,
-        }
-    }
+fn arrivals() -> impl TypedValueParser<Value = Arrivals> {
+    named([
+        (Arrivals::Constant, "constant", "Evenly spaced"),
+        (
+            Arrivals::Poisson,
+            "poisson",
+            "At random, as from many independent users",
+        ),
+    ])
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ArrivalsArgument {
-    /// Evenly spaced
-    Constant,
-    /// At random, as from many independent users
-    Poisson,
-}
-
-impl From<ArrivalsArgument> for Arrivals {
-    fn from(argument: ArrivalsArgument) -> Self {
-        match argument {
-            ArrivalsArgument::Constant => Self::Constant,
-            ArrivalsArgument::Poisson => Self::Poisson,
-        }
-    }
+/// Parses one of these values by its name; each has a help text.
+fn named<const N: usize, T>(
+    values: [(T, &'static str, &'static str); N],
+) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    let names = values.map(|(_, name, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(names).map(move |given| {
+        let known = values.iter().find(|(_, name, _)| *name == given);
+        known.expect("one of the possible values").0
+    })
 }
 
 /// A run that is planned and checked, with nothing started yet.
@@ -263,12 +243,12 @@ impl Request {
     /// An option that was given but that a gate cannot take: its looks are planned, and its reference is the base.
     pub fn option_unfit_for_a_gate(&self) -> Option<&'static str> {
         [
-            (self.rounds.is_some(), "--rounds"),
-            (self.until_decided, "--until-decided"),
-            (self.find_max.is_some(), "--find-max"),
-            (self.reference.is_some(), "--reference"),
-            (self.suite.is_some(), "--suite"),
-            (self.twin.is_some(), "--twin"),
+            (self.length.rounds.is_some(), "--rounds"),
+            (self.length.until_decided, "--until-decided"),
+            (self.what.find_max.is_some(), "--find-max"),
+            (self.what.reference.is_some(), "--reference"),
+            (self.what.suite.is_some(), "--suite"),
+            (self.what.twin.is_some(), "--twin"),
         ]
         .into_iter()
         .find_map(|(given, name)| given.then_some(name))

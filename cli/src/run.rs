@@ -12,7 +12,6 @@ pub mod preview;
 pub mod progress;
 pub mod sameness;
 pub mod selftest;
-pub mod warnings;
 
 mod conditions;
 mod identity;

@@ -4,30 +4,15 @@
 //! (`process::server`).
 
 use std::io;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use photofinish_scenarios::scenario::ServerProblem;
-use photofinish_servers::{SERVERS, ServeError, ServeOptions, find, serve};
+use photofinish_servers::{ServeError, find, serve};
 use serde_json::Value;
 
 use crate::exit::Failure;
 
-pub struct ServerKind {
-    pub name: &'static str,
-    pub summary: &'static str,
-    /// The JSON Schema of its behaviour.
-    pub behaviour_schema: Value,
-}
-
-/// All servers, in display order.
-pub fn kinds() -> impl Iterator<Item = ServerKind> {
-    SERVERS.iter().map(|kind| ServerKind {
-        name: kind.name,
-        summary: kind.summary,
-        behaviour_schema: (kind.behaviour_schema)().to_value(),
-    })
-}
+pub use photofinish_servers::{SERVERS, ServeOptions};
 
 /// Checks the behaviour of server `name` in a scenario file.
 pub fn check(name: &str, behaviour: &Value) -> Result<(), ServerProblem> {
@@ -43,34 +28,13 @@ pub fn check(name: &str, behaviour: &Value) -> Result<(), ServerProblem> {
     })
 }
 
-pub struct Options {
-    pub listen: SocketAddr,
-    /// Null for the default behaviour.
-    pub behaviour: Value,
-    /// By default one per CPU in `cpus`, up to the server's maximum.
-    pub threads: Option<NonZeroUsize>,
-    /// The CPUs to pin it to, if any.
-    pub cpus: Option<Vec<usize>>,
-    /// True if stdin is a control channel; the server then exits when stdin closes.
-    pub with_parent: bool,
-}
-
 /// Runs the server `name` in this process until it is stopped.
-pub fn run(name: &str, options: Options) -> Result<(), Failure> {
-    let threads = options
-        .threads
-        .unwrap_or_else(|| default_threads(name, options.cpus.as_deref()));
-    let options = ServeOptions {
-        listen: options.listen,
-        behaviour: options.behaviour,
-        threads,
-        cpus: options.cpus,
-        with_parent: options.with_parent,
-    };
+pub fn run(name: &str, options: ServeOptions) -> Result<(), Failure> {
     serve(name, options, io::stdin(), io::stdout()).map_err(failure)
 }
 
-fn default_threads(name: &str, cpus: Option<&[usize]>) -> NonZeroUsize {
+/// One thread per CPU that the server `name` is pinned to, up to its maximum.
+pub fn default_threads(name: &str, cpus: Option<&[usize]>) -> NonZeroUsize {
     let cpus = cpus.and_then(|cpus| NonZeroUsize::new(cpus.len()));
     let threads = cpus.unwrap_or(NonZeroUsize::MIN);
     let max = find(name).and_then(|kind| kind.most_threads);
@@ -88,8 +52,9 @@ fn failure(error: ServeError) -> Failure {
         }
         _ => Failure::could_not_run(message),
     };
-    match std::error::Error::source(&error).map(ToString::to_string) {
-        Some(cause) => failure.caused_by(cause).maybe_hint(hint),
-        None => failure.maybe_hint(hint),
+    let failure = failure.maybe_hint(hint);
+    match std::error::Error::source(&error) {
+        Some(cause) => failure.caused_by(cause.to_string()),
+        None => failure,
     }
 }

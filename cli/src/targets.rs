@@ -15,6 +15,7 @@ mod ws;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::io;
 
 use photofinish_record::protocol::TargetAddress;
 use photofinish_record::{PlannedServer, ServerCounts};
@@ -22,6 +23,7 @@ use url::Url;
 
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
+use crate::store::redaction;
 
 pub use local_postgres::guard as guard_local_postgres;
 
@@ -183,6 +185,32 @@ impl Targets {
     }
 }
 
+/// Reads the URL of a server of the kind `scheme`: without TLS and without a user.
+fn plain_url(scheme: &str, text: &str) -> Result<Url, Failure> {
+    let wrong =
+        |message: &str| Failure::usage(format!("--target {scheme}: {message}")).hint(forms());
+    let url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
+    if url.scheme().strip_suffix('s') == Some(scheme) {
+        return Err(wrong(
+            "TLS is not supported; measure the server behind it without TLS",
+        ));
+    }
+    if url.scheme() != scheme {
+        return Err(wrong(&format!("the URL must begin with {scheme}://")));
+    }
+    if url.password().is_some() || !url.username().is_empty() {
+        return Err(wrong("a user name in the URL is not supported"));
+    }
+    Ok(url)
+}
+
+/// A server that cannot be reached, or does not answer.
+fn no_answer(url: &Url, error: io::Error) -> Failure {
+    Failure::could_not_run(format!("no answer from {}", redaction::url(url)))
+        .caused_by(error)
+        .hint("start the server, or leave --target out to measure against the embedded one")
+}
+
 fn external(url: String, software: Option<String>) -> PlannedServer {
     PlannedServer::External { url, software }
 }
@@ -321,6 +349,24 @@ mod tests {
                         .contains(&format!("needs --target {name}="))
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_reported_with_a_hint() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = closed.local_addr().expect("an address");
+        drop(closed);
+        for value in [
+            format!("http=http://{address}/"),
+            format!("ws=ws://{address}/"),
+        ] {
+            let targets = Targets::parse(&[value], false).expect("a URL");
+            let started = targets.start(&[], &Interrupt::default());
+            let failure = started.err().expect("refused");
+            assert_eq!(failure.exit(), crate::exit::Exit::CouldNotRun);
+            let message = failure.to_string();
+            assert!(message.contains("hint: start the server"), "{message}");
         }
     }
 

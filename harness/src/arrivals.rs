@@ -20,7 +20,6 @@ use photofinish_record::schedule::{DueTimes, Schedule};
 pub(crate) struct Arrival {
     /// Its number, from 0.
     pub(crate) index: u64,
-    /// Its due time.
     pub(crate) due: Instant,
 }
 
@@ -84,7 +83,6 @@ impl ArrivalQueue {
         }
     }
 
-    /// Start of the schedule.
     pub(crate) fn start(&self) -> Instant {
         self.start
     }
@@ -164,7 +162,7 @@ impl ArrivalQueue {
 
     /// The arrivals left at `now`, after the queue was cut or all sessions are done.
     pub(crate) fn leftover(&self, now: Instant) -> Leftover {
-        let mut overdue = LatencyRecorder::new();
+        let mut overdue = LatencyRecorder::default();
         let mut waited = |due: Duration| {
             let waited = now.saturating_duration_since(self.start + due);
             overdue.record_ns(nanoseconds(waited));

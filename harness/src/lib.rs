@@ -1,9 +1,11 @@
-//! The harness: execution models, the measuring loop, and the record.
+//! The harness: execution models, the measuring loop, and what it reads from the machine.
 //!
 //! Three traits carry it: [`runtime::Runtime`] (an execution model), [`workload::Workload`] (one kind of operation,
 //! written once for all of them) and [`runtime::Session`] (something that is stepped). [`measure::run_round`] brings a
-//! workload and a runtime together for one round, as specified by a [`protocol::WorkerPlan`]. No protocol, no chart and
-//! no scenario's name lives here. Read `runtime` first, then `workload`, then `measure`.
+//! workload and a runtime together for one round, as specified by a [`WorkerPlan`]. No protocol, no chart and no
+//! scenario's name lives here. Read `runtime` first, then `workload`, then `measure`.
+//!
+//! [`WorkerPlan`]: photofinish_record::protocol::WorkerPlan
 
 pub mod runtime;
 pub mod runtimes;

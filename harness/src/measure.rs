@@ -216,7 +216,7 @@ async fn measure_prepared<R: Runtime>(
     let phase = PhasePlan::warmup(plan);
     counters.start();
     let (sessions, warmup) = run_phase(&runtime, sessions, &phase, &ledger, supervisor).await?;
-    ledger.warmed_up(Warmup::of(&warmup.recording, counters.stop()));
+    ledger.warmup = Warmup::of(&warmup.recording, counters.stop());
     // After closing the counters, which would make each of its system calls more expensive.
     ledger.overhead = Some(floor::measure(&runtime, &ledger.recordings, count).await?);
     observed.clear();

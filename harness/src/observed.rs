@@ -66,7 +66,6 @@ impl Observed {
         self.lock().contents.clone()
     }
 
-    /// All histograms.
     pub(crate) fn all_times(&self) -> BTreeMap<String, Latencies> {
         self.lock()
             .times
@@ -75,7 +74,6 @@ impl Observed {
             .collect()
     }
 
-    /// All means.
     pub(crate) fn gauges(&self) -> BTreeMap<String, f64> {
         let owned = |(name, mean): (&&'static str, &Mean)| {
             ((*name).to_owned(), mean.sum / mean.count as f64)

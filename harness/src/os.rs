@@ -1,11 +1,10 @@
 //! Everything that depends on the operating system: pinning, limits, resource usage, machine facts.
 //!
 //! A fact that the system does not provide is `None`; an action that it cannot take is an "unsupported" error or does
-//! nothing, as documented for each function. No policy lives here. Linux's implementation is in `os/linux.rs`, that of
-//! other systems in `os/elsewhere.rs`.
+//! nothing, as documented for each function. No policy lives here. Linux's implementation, with the documentation, is in
+//! `os/linux.rs`, that of other systems in `os/elsewhere.rs`.
 
 use std::hint::black_box;
-use std::io;
 use std::time::Instant;
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
@@ -22,38 +21,27 @@ mod contention;
 mod counters;
 mod cpu_times;
 
-pub use contention::{Activity, activity, listeners_on};
+pub use contention::{Activity, activity};
 pub use counters::{Counted, Counters};
+pub use system::{
+    adopt_orphans, allowed_cpus, children, die_with_parent, is_child, listeners_on, peak_rss_bytes,
+    pin_process, reap_orphans, resident_bytes, set_timer_slack_ns, thread_count,
+};
 
 pub mod fitness;
 
 #[cfg(target_os = "linux")]
-mod fitness_cgroup;
+mod cgroup;
 #[cfg_attr(target_os = "linux", path = "os/fitness_linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "os/fitness_elsewhere.rs")]
 mod fitness_system;
 #[cfg(target_os = "linux")]
 mod proc_text;
 
-/// Pins the calling thread, and every thread it starts from now on, to `cpus`, by number.
-///
-/// Pinning to an empty set or to a CPU that does not exist is an error; so is pinning on a system that does not support
-/// it.
-pub fn pin_process(cpus: &[usize]) -> io::Result<()> {
-    system::pin_process(cpus)
-}
-
-/// The CPUs that this process may use, ascending; a set given from outside (a container, `taskset`) is respected.
-pub fn allowed_cpus() -> Vec<usize> {
-    system::allowed_cpus()
-}
-
 /// Resources that a process or thread has used since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// User CPU time, in ns.
     pub cpu_user_ns: Option<u64>,
-    /// System CPU time, in ns.
     pub cpu_system_ns: Option<u64>,
     /// Number of times a thread gave up its CPU to wait.
     pub voluntary_switches: Option<u64>,
@@ -92,63 +80,30 @@ fn usage_of(who: UsageWho) -> Usage {
 impl Usage {
     /// The difference from `earlier`; unknown if either is unknown.
     pub fn since(self, earlier: Self) -> Self {
-        self.combined(earlier, u64::checked_sub)
+        self.combined(earlier, |later, earlier| later?.checked_sub(earlier?))
     }
 
     /// Subtracts a `part` of it; an unknown part counts as 0.
     pub fn without(self, part: Self) -> Self {
-        let known = |field: Option<u64>| Some(field.unwrap_or(0));
-        let part = Self {
-            cpu_user_ns: known(part.cpu_user_ns),
-            cpu_system_ns: known(part.cpu_system_ns),
-            voluntary_switches: known(part.voluntary_switches),
-            involuntary_switches: known(part.involuntary_switches),
-            minor_faults: known(part.minor_faults),
-            major_faults: known(part.major_faults),
-        };
-        self.combined(part, |all, part| Some(all.saturating_sub(part)))
+        self.combined(part, |all, part| {
+            Some(all?.saturating_sub(part.unwrap_or(0)))
+        })
     }
 
-    fn combined(self, other: Self, with: impl Fn(u64, u64) -> Option<u64>) -> Self {
-        let both = |ours: Option<u64>, theirs: Option<u64>| with(ours?, theirs?);
+    fn combined(self, other: Self, with: impl Fn(Option<u64>, Option<u64>) -> Option<u64>) -> Self {
         Self {
-            cpu_user_ns: both(self.cpu_user_ns, other.cpu_user_ns),
-            cpu_system_ns: both(self.cpu_system_ns, other.cpu_system_ns),
-            voluntary_switches: both(self.voluntary_switches, other.voluntary_switches),
-            involuntary_switches: both(self.involuntary_switches, other.involuntary_switches),
-            minor_faults: both(self.minor_faults, other.minor_faults),
-            major_faults: both(self.major_faults, other.major_faults),
+            cpu_user_ns: with(self.cpu_user_ns, other.cpu_user_ns),
+            cpu_system_ns: with(self.cpu_system_ns, other.cpu_system_ns),
+            voluntary_switches: with(self.voluntary_switches, other.voluntary_switches),
+            involuntary_switches: with(self.involuntary_switches, other.involuntary_switches),
+            minor_faults: with(self.minor_faults, other.minor_faults),
+            major_faults: with(self.major_faults, other.major_faults),
         }
     }
 }
 
 fn time_val_ns(time: TimeVal) -> Option<u64> {
     u64::try_from(time.num_nanoseconds()).ok()
-}
-
-/// The peak resident memory of this program so far, in bytes.
-///
-/// Not `ru_maxrss`: that survives `exec`, so a child would start with its parent's peak.
-pub fn peak_rss_bytes() -> Option<u64> {
-    system::peak_rss_bytes()
-}
-
-/// The current resident memory of this process, in bytes: heap, stacks and code, counted page by page.
-///
-/// Not the `VmRSS` of `/proc/self/status`: its counters are kept per CPU or per thread, and lag by dozens of pages
-/// each.
-pub fn resident_bytes() -> Option<u64> {
-    system::resident_bytes()
-}
-
-/// Number of threads of the process.
-pub fn thread_count() -> Option<u64> {
-    system::thread_count()
-}
-
-/// True if process `pid` is a child of this one, running or a zombie.
-pub fn is_child(pid: u32) -> Option<bool> {
-    system::is_child(pid)
 }
 
 /// Raises the soft limit of open files to the hard one if it can, and returns the limit now in force.
@@ -158,38 +113,6 @@ pub fn raise_open_files_limit() -> Option<u64> {
         Ok(()) => Some(hard),
         Err(_) => Some(soft),
     }
-}
-
-/// Sets the timer slack of the calling thread, inherited by threads started from now on. Returns true if it took effect.
-///
-/// The default of 50 µs would otherwise be part of every sleep.
-pub fn set_timer_slack_ns(slack_ns: u64) -> bool {
-    system::set_timer_slack_ns(slack_ns)
-}
-
-/// Has the kernel kill this process when the thread that started it ends.
-///
-/// Call it before anything else. An error means that the parent is already gone. Does nothing on systems without this
-/// feature.
-pub fn die_with_parent() -> io::Result<()> {
-    system::die_with_parent()
-}
-
-/// Makes this process, instead of init, the parent of descendants whose own parent dies, so that their CPU time is
-/// counted as the run's and they can be ended. Does nothing if the system does not support it.
-pub fn adopt_orphans() {
-    system::adopt_orphans();
-}
-
-/// Reaps adopted orphans that have ended. Children that this process started itself are left alone, provided that each
-/// leads a process group.
-pub fn reap_orphans() {
-    system::reap_orphans();
-}
-
-/// The children of this process, including adopted ones; empty if the system does not provide them.
-pub fn children() -> Vec<u32> {
-    system::children()
 }
 
 /// Number of batches of clock reads, the fastest of which counts, and of reads per batch.
@@ -216,22 +139,15 @@ pub fn online_cpus() -> u32 {
 
 /// Facts about this machine.
 pub fn machine() -> Machine {
-    let facts = system::facts();
     Machine {
-        os: operating_system(facts.distribution.as_deref()),
+        os: operating_system(system::distribution().as_deref()),
         arch: std::env::consts::ARCH.to_owned(),
-        cpu_model: facts.cpu_model,
         cpus_online: online_cpus(),
         cpus_allowed: allowed_cpus(),
-        memory_bytes: facts.memory_bytes,
-        hypervisor: facts.hypervisor,
-        governor: facts.governor,
-        clock_source: facts.clock_source,
-        boot_id: facts.boot_id,
-        load_average_1m: facts.load_average_1m,
         open_files_limit: getrlimit(Resource::RLIMIT_NOFILE)
             .ok()
             .map(|(soft, _)| soft),
+        ..system::facts()
     }
 }
 
@@ -247,19 +163,6 @@ fn operating_system(distribution: Option<&str>) -> String {
         Some(distribution) => format!("{kernel} ({distribution})"),
         None => kernel,
     }
-}
-
-/// Facts about the machine, as far as the system knows them.
-#[derive(Default)]
-struct Facts {
-    distribution: Option<String>,
-    cpu_model: Option<String>,
-    memory_bytes: Option<u64>,
-    hypervisor: Option<String>,
-    governor: Option<String>,
-    clock_source: Option<String>,
-    boot_id: Option<String>,
-    load_average_1m: Option<String>,
 }
 
 #[cfg(all(test, target_os = "linux"))]

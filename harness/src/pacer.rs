@@ -36,7 +36,7 @@ pub(crate) fn pace(
     alone: bool,
     given_up: &dyn Fn() -> bool,
 ) -> Pace {
-    let mut error = LatencyRecorder::new();
+    let mut error = LatencyRecorder::default();
     let mut due_times = schedule
         .due_times()
         .map(|due| queue.start() + due)

@@ -19,12 +19,12 @@ pub const FIRST_WARMUP_OP: u64 = 1 << 48;
 const MOST_VIOLATIONS: usize = 5;
 
 /// The operations of one phase, of one session or of many.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Recording {
     service: LatencyRecorder,
     /// Present only under open load.
     arrivals: Option<ArrivalTimes>,
-    /// Service times of all successes, kept only when the tool itself is tested.
+    /// Service times of the first successes, kept only when the tool itself is tested.
     samples: Option<Vec<u64>>,
     failures: BTreeMap<&'static str, FailureRecorder>,
     violations: Vec<String>,
@@ -42,7 +42,7 @@ pub struct ArrivalTimes {
 }
 
 /// Failed operations of one kind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct FailureRecorder {
     count: u64,
     /// Description of the first one.
@@ -74,22 +74,11 @@ pub struct ArrivalNs {
 }
 
 impl Recording {
-    /// An empty recording.
-    pub fn new() -> Self {
-        Self {
-            service: LatencyRecorder::new(),
-            arrivals: None,
-            samples: None,
-            failures: BTreeMap::new(),
-            violations: Vec::new(),
-        }
-    }
-
     /// An empty recording for an open load.
     pub fn of_arrivals() -> Self {
         Self {
             arrivals: Some(ArrivalTimes::default()),
-            ..Self::new()
+            ..Self::default()
         }
     }
 
@@ -143,9 +132,8 @@ impl Recording {
             .failures
             .entry(failure.kind)
             .or_insert_with(|| FailureRecorder {
-                count: 0,
                 example: format!("{}: {}", named(op), failure.detail),
-                service: LatencyRecorder::new(),
+                ..FailureRecorder::default()
             });
         failures.count += 1;
         failures.service.record_ns(service_ns);
@@ -189,12 +177,10 @@ impl Recording {
         self.violations.clear();
     }
 
-    /// Operations that succeeded.
     pub fn succeeded(&self) -> u64 {
         self.service.count()
     }
 
-    /// Operations that failed.
     pub fn failed(&self) -> u64 {
         self.failures.values().map(|failures| failures.count).sum()
     }
@@ -204,7 +190,6 @@ impl Recording {
         &self.violations
     }
 
-    /// Failures by kind.
     pub fn failures(&self) -> BTreeMap<String, Failures> {
         self.failures
             .iter()
@@ -219,7 +204,6 @@ impl Recording {
             .collect()
     }
 
-    /// Number of failures, by kind.
     pub fn failure_counts(&self) -> BTreeMap<String, u64> {
         self.failures
             .iter()
@@ -227,7 +211,6 @@ impl Recording {
             .collect()
     }
 
-    /// The times of arrivals, under open load.
     pub fn take_arrivals(&mut self) -> Option<ArrivalTimes> {
         self.arrivals.take()
     }
@@ -237,7 +220,6 @@ impl Recording {
         self.samples.take()
     }
 
-    /// Service times of the successes.
     pub fn into_service(self) -> Latencies {
         self.service.latencies()
     }
@@ -251,12 +233,6 @@ fn named(op: u64) -> String {
     }
 }
 
-impl Default for Recording {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,7 +243,7 @@ mod tests {
 
     #[test]
     fn failures_stay_out_of_the_latency_of_successes() {
-        let mut recording = Recording::new();
+        let mut recording = Recording::default();
         recording.record(0, 1_000, Ok(()));
         recording.record(1, 9_000_000, failing(Failure::RESET));
         recording.record(2, 9_000_000, failing(Failure::RESET));
@@ -280,18 +256,13 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_of_the_warm_up_is_told_as_such() {
-        let mut recording = Recording::new();
-        recording.record(FIRST_WARMUP_OP + 3, 10, failing(Failure::WRONG_CONTENT));
-        assert_eq!(recording.violations(), ["operation 3 of the warm-up: seen"]);
-    }
-
-    #[test]
     fn wrong_content_is_a_violation_with_its_operation_number() {
-        let mut recording = Recording::new();
+        let mut recording = Recording::default();
         recording.record(7, 10, failing(Failure::WRONG_CONTENT));
         recording.record(8, 10, failing(Failure::TIMEOUT));
-        assert_eq!(recording.violations(), ["operation 7: seen"]);
+        recording.record(FIRST_WARMUP_OP + 3, 10, failing(Failure::WRONG_CONTENT));
+        let expected = ["operation 7: seen", "operation 3 of the warm-up: seen"];
+        assert_eq!(recording.violations(), expected);
     }
 
     #[test]
@@ -303,7 +274,7 @@ mod tests {
         };
         recording.record_arrival(0, times(100), Ok(()));
         recording.record_arrival(1, times(2_000_000), failing(Failure::TIMEOUT));
-        let mut merged = Recording::new();
+        let mut merged = Recording::default();
         merged.merge(&recording);
         let arrivals = merged.take_arrivals().expect("an open load");
         assert_eq!((arrivals.response.count(), arrivals.lag.count()), (1, 2));
@@ -314,7 +285,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_cleared_phase_reaches_the_next() {
-        let mut recording = Recording::new();
+        let mut recording = Recording::default();
         recording.record(0, 10, Ok(()));
         recording.record(1, 10, failing(Failure::WRONG_CONTENT));
         recording.clear();
@@ -326,10 +297,10 @@ mod tests {
 
     #[test]
     fn merging_adds_every_count() {
-        let mut one = Recording::new();
+        let mut one = Recording::default();
         one.record(0, 10, Ok(()));
         one.record(1, 10, failing(Failure::IO));
-        let mut other = Recording::new();
+        let mut other = Recording::default();
         other.record(2, 20, Ok(()));
         other.record(3, 10, failing(Failure::IO));
         other.record(4, 10, failing(Failure::SHORT));

@@ -111,19 +111,14 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An execution model. A handle, cheap to clone.
 pub trait Runtime: Clone + Send + Sync + 'static {
-    /// A TCP connection.
     type Stream: Stream;
-    /// A listening socket.
     type Listener: Listener<Self::Stream>;
-    /// An open file.
     type File: File;
-    /// A spawned part.
     type Task<T: Send + 'static>: Task<T>;
     /// Sending side of a bounded channel.
     type Sender<T: Send + 'static>: Sender<T>;
     /// Receiving side of a bounded channel; clones share the queue.
     type Receiver<T: Send + 'static>: Receiver<T>;
-    /// A counting semaphore.
     type Semaphore: Semaphore;
 
     /// Runs `future` to completion on the calling thread, driving the runtime if necessary.
@@ -185,7 +180,6 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::Listener>> + Send;
 
-    /// Opens a file.
     fn open(
         &self,
         path: &Path,
@@ -262,7 +256,6 @@ pub enum Flow {
 
 /// Something that is stepped until it is finished: a session of the measuring loop, one operation per step.
 pub trait Session: Send + 'static {
-    /// One step.
     fn step(&mut self) -> impl Future<Output = Flow> + Send;
 }
 
@@ -353,7 +346,6 @@ pub trait File: Send + 'static {
 
 /// A spawned part. Dropping it detaches it.
 pub trait Task<T>: Send + 'static {
-    /// Waits for its result.
     fn join(self) -> impl Future<Output = Result<T, TaskError>> + Send;
 
     /// Stops it at its next await point, and returns once its cleanup has run; `Some` if it had already finished. A
@@ -379,6 +371,5 @@ pub trait Semaphore: Clone + Send + Sync + 'static {
     /// Gives its permit back when dropped.
     type Permit: Send + 'static;
 
-    /// Waits for a permit.
     fn acquire(&self) -> impl Future<Output = Self::Permit> + Send;
 }

@@ -25,53 +25,50 @@ struct Totals {
     transactions: AtomicU64,
 }
 
+#[inline]
+fn add(total: &AtomicU64, count: u64) {
+    total.fetch_add(count, Ordering::Relaxed);
+}
+
 impl TrafficCounter {
-    /// Counts a connection.
     pub fn connected(&self) {
-        self.totals.connections.fetch_add(1, Ordering::Relaxed);
+        add(&self.totals.connections, 1);
     }
 
     /// Counts bytes written to a socket.
     #[inline]
     pub fn wrote(&self, bytes: usize) {
-        self.totals
-            .bytes_out
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        add(&self.totals.bytes_out, bytes as u64);
     }
 
     /// Counts bytes read from a socket.
     #[inline]
     pub fn read(&self, bytes: usize) {
-        self.totals
-            .bytes_in
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        add(&self.totals.bytes_in, bytes as u64);
     }
 
     /// Counts a completely answered request.
     #[inline]
     pub fn answered(&self) {
-        self.totals.requests.fetch_add(1, Ordering::Relaxed);
+        add(&self.totals.requests, 1);
     }
 
     /// Counts an exchange that was started but whose end will not be seen: abandoned, or broken.
     pub fn abandoned(&self) {
-        self.totals.abandoned.fetch_add(1, Ordering::Relaxed);
+        add(&self.totals.abandoned, 1);
     }
 
     /// Counts a connection that was abandoned while it was being opened.
     pub fn abandoned_connection(&self) {
-        self.totals
-            .abandoned_connections
-            .fetch_add(1, Ordering::Relaxed);
+        add(&self.totals.abandoned_connections, 1);
     }
 
     /// Counts a completed database transaction.
     #[inline]
     pub fn ended_transaction(&self) {
-        self.totals.transactions.fetch_add(1, Ordering::Relaxed);
+        add(&self.totals.transactions, 1);
     }
 
-    /// The totals so far.
     pub fn snapshot(&self) -> Traffic {
         let load = |total: &AtomicU64| total.load(Ordering::Relaxed);
         Traffic {

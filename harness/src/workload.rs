@@ -44,7 +44,6 @@ pub struct About {
 /// whose sessions share nothing writes [`nothing_shared!`](crate::nothing_shared), one whose sessions keep no state
 /// [`no_session!`](crate::no_session).
 pub trait Workload: Send + Sync + Sized + 'static {
-    /// Name, class and needs.
     const ABOUT: About;
     /// A struct with defaults that refuses unknown fields.
     type Params: DeserializeOwned + Serialize + JsonSchema + Default;
@@ -150,11 +149,8 @@ macro_rules! no_session {
 /// Operations and traffic of a whole round, warm-up included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Sessions that ran.
     pub sessions: u32,
-    /// Operations that succeeded.
     pub succeeded: u64,
-    /// Operations that failed.
     pub failed: u64,
     /// Traffic since [`Workload::prepare`] returned, by target name.
     pub traffic: BTreeMap<String, Traffic>,
@@ -208,13 +204,11 @@ impl<R, S> Deref for Env<R, S> {
 /// The part of the environment that does not depend on what a workload shares.
 #[derive(Debug)]
 pub struct RoundEnv<R> {
-    /// The runtime under test.
     pub runtime: R,
     /// The seed of every draw.
     pub seed: u64,
     /// Requested number of sessions; `sync` runs only one.
     pub concurrency: u32,
-    /// Address of each target, by name.
     pub targets: BTreeMap<String, TargetAddress>,
     /// A directory for files, reused over the rounds of a run.
     pub work_dir: PathBuf,

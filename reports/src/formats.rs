@@ -68,7 +68,7 @@ pub enum Render {
 /// A file to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Name without directories.
+    /// Path below the directory of the output.
     pub name: String,
     pub bytes: Vec<u8>,
 }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::exit::Failure;
+use crate::exit::{Failure, OrFail};
 use crate::output;
 
 /// The executable of a project.
@@ -40,9 +40,7 @@ pub struct Revision {
 impl Revision {
     /// Checks out `revision` of the repository around the current directory.
     pub fn check_out(revision: &str) -> Result<Self, Failure> {
-        let here = std::env::current_dir().map_err(|error| {
-            Failure::could_not_run("there is no current directory").caused_by(error)
-        })?;
+        let here = current_directory()?;
         let commit = git(&here, &["rev-parse", "--verify", "--end-of-options", &format!("{revision}^{{commit}}")])
             .map_err(|failure| {
                 Failure::usage(format!("there is no revision `{revision}` here"))
@@ -89,9 +87,7 @@ impl Drop for Revision {
 
 /// Builds the working tree as it stands.
 pub fn build_working_tree(artifact: &Artifact) -> Result<Built, Failure> {
-    let here = std::env::current_dir().map_err(|error| {
-        Failure::could_not_run("there is no current directory").caused_by(error)
-    })?;
+    let here = current_directory()?;
     output::advise("building the head, the working tree …");
     let executable = build(&here, None, artifact)?;
     let commit = git(&here, &["rev-parse", "HEAD"])?;
@@ -101,6 +97,10 @@ pub fn build_working_tree(artifact: &Artifact) -> Result<Built, Failure> {
         executable,
         commit: format!("commit {}{changes}", short(&commit)),
     })
+}
+
+fn current_directory() -> Result<PathBuf, Failure> {
+    std::env::current_dir().or_fail("there is no current directory")
 }
 
 fn short(commit: &str) -> &str {

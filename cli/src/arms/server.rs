@@ -10,7 +10,6 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,14 +18,15 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgid};
 use photofinish_harness::os;
+use photofinish_record::cpu_list;
 use serde_json::json;
 
-use crate::exit::Failure;
+use crate::exit::{Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::process::guard::{self, ReservedAddress};
-use crate::process::server::{ServerError, ServerProcess};
-use crate::request::placement;
+use crate::process::server::ServerProcess;
+use crate::process::this_program;
 
 /// Placeholder for the port in a command and in a URL.
 pub const PORT: &str = "{port}";
@@ -51,31 +51,22 @@ pub fn start(
     command: &str,
     cpus: &[usize],
     interrupt: &Interrupt,
-) -> Result<ServerProcess, ServerError> {
-    let program = std::env::current_exe()
-        .map_err(|error| ServerError::Failed(format!("cannot find this program: {error}")))?;
-    let mut guard = Command::new(program);
-    guard.args([
-        "arm-server",
-        "--cpus",
-        &placement::list(cpus),
-        "--",
-        command,
-    ]);
+) -> Result<ServerProcess, Failure> {
+    let mut guard = Command::new(this_program()?);
+    guard.args(["arm-server", "--cpus", &cpu_list(cpus), "--", command]);
     ServerProcess::start_command(command, guard, interrupt)
 }
 
 /// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
 pub fn guard(command: &str, cpus: &[usize]) -> Result<(), Failure> {
     let interrupt = Interrupt::on_signals()?;
-    os::pin_process(cpus)
-        .map_err(|error| Failure::could_not_run("cannot pin the server").caused_by(error))?;
+    os::pin_process(cpus).or_fail("cannot pin the server")?;
     os::adopt_orphans();
     let (_on_interrupt, end) = guard::end(&interrupt);
     let mut server = Server::start(command)?;
-    let ready = json!({ "ready": "arm", "address": server.reserved.address });
-    output::emit(format!("{ready}\n").as_bytes())?;
-    server.look_after(&end)
+    let address = server.reserved.address;
+    output::emit_json_line(&json!({ "ready": "arm", "address": address }))?;
+    guard::look_after(&end, LOOK_AFTER, || server.lives())
 }
 
 /// A running server; dropping it ends it and everything that it has started.
@@ -149,15 +140,6 @@ impl Server {
                 )))
             }
             _ => Ok(()),
-        }
-    }
-
-    fn look_after(&mut self, end: &Receiver<()>) -> Result<(), Failure> {
-        loop {
-            match end.recv_timeout(LOOK_AFTER) {
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Err(RecvTimeoutError::Timeout) => self.lives()?,
-            }
         }
     }
 

@@ -21,54 +21,35 @@ const EXE: &str = "{exe}";
 
 /// Arguments that name the arms.
 #[derive(Args)]
+#[command(next_help_heading = "Arms")]
 pub struct ArmArguments {
     /// The base: a server's command, with {port} where its port goes
-    #[arg(
-        long,
-        value_name = "CMD",
-        requires = "head_server",
-        help_heading = "Arms"
-    )]
+    #[arg(long, value_name = "CMD", requires = "head_server")]
     base_server: Option<String>,
 
     /// The head: a server's command, with {port} where its port goes
-    #[arg(
-        long,
-        value_name = "CMD",
-        requires = "base_server",
-        help_heading = "Arms"
-    )]
+    #[arg(long, value_name = "CMD", requires = "base_server")]
     head_server: Option<String>,
 
     /// URL of an arm's server [default: http://127.0.0.1:{port}, and the like]
-    #[arg(long, value_name = "URL", help_heading = "Arms")]
+    #[arg(long, value_name = "URL")]
     server_url: Option<String>,
 
     /// The base: a build of your own workloads (a program around `photofinish::run_with`)
-    #[arg(
-        long,
-        value_name = "PATH",
-        requires = "head_exe",
-        help_heading = "Arms"
-    )]
+    #[arg(long, value_name = "PATH", requires = "head_exe")]
     base_exe: Option<PathBuf>,
 
     /// The head: another build of the same program
-    #[arg(
-        long,
-        value_name = "PATH",
-        requires = "base_exe",
-        help_heading = "Arms"
-    )]
+    #[arg(long, value_name = "PATH", requires = "base_exe")]
     head_exe: Option<PathBuf>,
 
     /// The base: another revision of the project around the current directory, built beside the working tree, which is
     /// the head
-    #[arg(long, value_name = "REV", help_heading = "Arms")]
+    #[arg(long, value_name = "REV")]
     base_rev: Option<String>,
 
     /// With --base-rev: the executable is a server; its command, with {exe} and {port}
-    #[arg(long, value_name = "CMD", requires = "base_rev", help_heading = "Arms")]
+    #[arg(long, value_name = "CMD", requires = "base_rev")]
     server: Option<String>,
 
     /// With --base-rev: the binary of the project
@@ -76,26 +57,20 @@ pub struct ArmArguments {
         long,
         value_name = "NAME",
         requires = "base_rev",
-        conflicts_with = "example",
-        help_heading = "Arms"
+        conflicts_with = "example"
     )]
     bin: Option<String>,
 
     /// With --base-rev: the example of the project
-    #[arg(
-        long,
-        value_name = "NAME",
-        requires = "base_rev",
-        help_heading = "Arms"
-    )]
+    #[arg(long, value_name = "NAME", requires = "base_rev")]
     example: Option<String>,
 
     /// The base: a stored baseline or a record; numbers of another machine or boot make the verdict advice
-    #[arg(long, value_name = "NAME|RECORD", help_heading = "Arms")]
+    #[arg(long, value_name = "NAME|RECORD")]
     baseline: Option<String>,
 
     /// Directory of the baselines
-    #[arg(long, value_name = "DIR", default_value = DIRECTORY, help_heading = "Arms")]
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY)]
     baselines: PathBuf,
 }
 
@@ -182,7 +157,6 @@ impl ArmArguments {
 
     /// Finds the arms, and builds them if necessary.
     pub fn sources(&self) -> Result<Sources, Failure> {
-        self.check()?;
         if let (Some(base), Some(head)) = (&self.base_server, &self.head_server) {
             let programs = program_of(base).zip(program_of(head));
             return Ok(Sources {

@@ -12,27 +12,19 @@ use photofinish_scenarios::scenario::GateSpec;
 use crate::exit::Failure;
 
 #[derive(Args)]
+#[command(next_help_heading = "What must hold")]
 pub struct TermArguments {
     /// Limits a metric: throughput=5% of the slowdown, "response_p99=< 20ms" of the head's own value; replaces
     /// the scenario's [gate]; repeatable [default: 10% of throughput, or of response_p99 under open load]
-    #[arg(
-        long = "limit",
-        value_name = "METRIC=TEXT",
-        help_heading = "What must hold"
-    )]
+    #[arg(long = "limit", value_name = "METRIC=TEXT")]
     limits: Vec<String>,
 
     /// Largest slowdown that does not matter [default: 2%]
-    #[arg(
-        long,
-        alias = "floor",
-        value_name = "PERCENT",
-        help_heading = "What must hold"
-    )]
+    #[arg(long, alias = "floor", value_name = "PERCENT")]
     tolerance: Option<String>,
 
     /// Lets the arms answer with different content
-    #[arg(long, help_heading = "What must hold")]
+    #[arg(long)]
     content_may_differ: bool,
 }
 

@@ -1,6 +1,6 @@
 //! `photofinish baseline`: lists, shows, promotes and removes named records.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use photofinish_record::Record;
@@ -10,7 +10,6 @@ use photofinish_reports::{describe, terminal};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::store::baselines::{Baselines, DIRECTORY};
-use crate::store::run_directory;
 
 /// Lists, shows, promotes and removes records kept for comparisons
 #[derive(Args)]
@@ -63,13 +62,7 @@ impl Baseline {
                 output::say(&terminal::render(&Report::of(&record), output::style()))?;
             }
             Action::Promote { run, name } => {
-                let path = Path::new(&run);
-                let record = if path.exists() {
-                    run_directory::load(path)?
-                } else {
-                    baselines.load(&run)?
-                };
-                let file = baselines.keep(&name, &record)?;
+                let file = baselines.keep(&name, &baselines.find(&run)?)?;
                 output::say(&file.display().to_string())?;
             }
             Action::Remove { name } => baselines.remove(&name)?,

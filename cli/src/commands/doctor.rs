@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use clap::Args;
 use photofinish_harness::os;
+use photofinish_record::cpu_list;
 use photofinish_reports::diagnosis::Diagnosis;
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output;
-use crate::request::placement::{CpuList, PlacementRequest, lay_out, list};
+use crate::request::placement::{CpuList, PlacementRequest, lay_out};
 use crate::run::fitness;
 use crate::run::progress::seconds;
 use crate::run::sameness::Sameness;
@@ -61,7 +62,11 @@ impl Doctor {
         };
         let diagnosis = Diagnosis::of(os::machine(), findings, resolution);
         self.tell(&diagnosis)?;
-        Ok(exit(&diagnosis))
+        Ok(if diagnosis.fit {
+            Exit::Done
+        } else {
+            Exit::Unfit
+        })
     }
 
     /// A mistyped name must not yield findings about another file system.
@@ -78,7 +83,7 @@ impl Doctor {
 
     fn measure(&self) -> Result<Option<photofinish_reports::resolution::Resolution>, Failure> {
         let interrupt = Interrupt::on_signals()?;
-        let cpus = self.cpus.as_ref().map(|CpuList(cpus)| list(cpus));
+        let cpus = self.cpus.as_ref().map(|CpuList(cpus)| cpu_list(cpus));
         let sameness = Sameness::plan(cpus.as_deref())?;
         output::advise(&format!(
             "measuring one scenario against itself, for about {} (--no-measure leaves it out)",
@@ -93,37 +98,5 @@ impl Doctor {
         } else {
             output::say(&diagnosis.render(output::style()))
         }
-    }
-}
-
-fn exit(diagnosis: &Diagnosis) -> Exit {
-    if diagnosis.fit {
-        Exit::Done
-    } else {
-        Exit::Unfit
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use photofinish_record::{Finding, FindingLevel};
-
-    #[test]
-    fn the_exit_code_follows_from_the_findings() {
-        let check = |levels: &[FindingLevel], expected: Exit| {
-            let findings = levels.iter().map(|&level| Finding {
-                check: "x".into(),
-                level,
-                evidence: "seen".into(),
-                remedy: None,
-            });
-            let diagnosis = Diagnosis::of(os::machine(), findings.collect(), None);
-            assert_eq!(exit(&diagnosis), expected, "{levels:?}");
-        };
-        use FindingLevel::{Bad, Caution, Good, Unknown};
-        check(&[], Exit::Done);
-        check(&[Good, Caution, Unknown], Exit::Done);
-        check(&[Good, Bad, Good], Exit::Unfit);
     }
 }

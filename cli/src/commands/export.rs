@@ -2,16 +2,16 @@
 //!
 //! The formats are those of `reports::formats::FORMATS`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use photofinish_reports::formats::{self, File};
 use photofinish_reports::report::Report;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrFail};
 use crate::output;
-use crate::store::run_directory::{self, RunFile, write_files};
+use crate::store::run_directory::{self, write_files};
 
 /// Writes a run in another format
 #[derive(Args)]
@@ -41,29 +41,19 @@ fn names() -> PossibleValuesParser {
 impl Export {
     pub fn execute(self) -> Result<Exit, Failure> {
         let record = run_directory::load(&self.run)?;
-        let files = formats::export(&self.format, &Report::of(&record)).map_err(|error| {
-            Failure::could_not_run(format!("cannot export as {}", self.format)).caused_by(error)
-        })?;
+        let files = formats::export(&self.format, &Report::of(&record))
+            .or_fail(format!("cannot export as {}", self.format))?;
         match (files.as_slice(), self.out) {
             ([only], None) => output::emit(&only.bytes)?,
-            (_, out) => write(files, out.unwrap_or_else(|| PathBuf::from(".")))?,
+            (files, out) => write(files, &out.unwrap_or_else(|| PathBuf::from(".")))?,
         }
         Ok(Exit::Done)
     }
 }
 
-fn write(files: Vec<File>, directory: PathBuf) -> Result<(), Failure> {
-    let files: Vec<_> = files
-        .into_iter()
-        .map(|file| RunFile {
-            path: file.name.into(),
-            contents: file.bytes,
-        })
-        .collect();
-    write_files(&directory, &files)?;
-    let paths: Vec<_> = files
-        .iter()
-        .map(|file| directory.join(&file.path).display().to_string())
-        .collect();
+fn write(files: &[File], directory: &Path) -> Result<(), Failure> {
+    write_files(directory, files)?;
+    let paths = files.iter().map(|file| directory.join(&file.name));
+    let paths: Vec<_> = paths.map(|path| path.display().to_string()).collect();
     output::say(&paths.join("\n"))
 }

@@ -21,14 +21,14 @@ use photofinish_scenarios::scenario::GateSpec;
 
 use crate::arms::sources::{ArmArguments, Sources, stored_sources};
 use crate::arms::terms::TermArguments;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::request::{GateDefaults, PreparedRun, Request};
 use crate::run::course::PlannedCourse;
 use crate::run::measuring::{self, FinishedRun, ReadyRun};
 use crate::store::artifacts::PAGE;
-use crate::store::run_directory::{self, RECORD, RunFile, write_files};
+use crate::store::run_directory::{self, RECORD, write_user_file};
 
 /// The default runtime: a gate is mostly about a server, and its client should stay the same.
 const RUNTIME: &str = "tokio";
@@ -112,9 +112,8 @@ fn formats() -> PossibleValuesParser {
 const TABLE: &str = "table";
 
 fn rendered(report: &GateReport, name: &str) -> Result<Vec<u8>, Failure> {
-    let file = formats::export_gate(name, report).map_err(|error| {
-        Failure::could_not_run(format!("cannot write the verdict as {name}")).caused_by(error)
-    })?;
+    let file = formats::export_gate(name, report)
+        .or_fail(format!("cannot write the verdict as {name}"))?;
     Ok(file.bytes)
 }
 
@@ -289,13 +288,12 @@ impl Gate {
     ) -> Result<Exit, Failure> {
         let report = report(record, stored)?;
         for (format, file) in self.writes()? {
-            write_whole(Path::new(file), rendered(&report, format)?)?;
+            write_user_file(Path::new(file), &rendered(&report, format)?)?;
         }
-        match self.format.as_str() {
-            name if name != TABLE => output::emit(&rendered(&report, name)?)?,
-            _ => {
-                output::say(&terminal::gate(&report, output::style()))?;
-            }
+        if self.format == TABLE {
+            output::say(&terminal::gate(&report, output::style()))?;
+        } else {
+            output::emit(&rendered(&report, &self.format)?)?;
         }
         if let Some(path) = path {
             output::advise(&format!(
@@ -339,12 +337,6 @@ fn split_write(write: &str) -> Result<(&str, &str), Failure> {
             )
         }
     }
-}
-
-fn write_whole(file: &Path, contents: Vec<u8>) -> Result<(), Failure> {
-    let path = file.file_name().map(PathBuf::from).unwrap_or_default();
-    let directory = file.parent().unwrap_or(Path::new(""));
-    write_files(directory, &[RunFile { path, contents }])
 }
 
 fn report(record: &Record, stored: Option<&Record>) -> Result<GateReport, Failure> {

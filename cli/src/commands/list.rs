@@ -5,6 +5,7 @@
 
 mod behaviours;
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use clap::Args;
@@ -132,19 +133,15 @@ impl Listing {
                     is_async: runtime.family == RuntimeFamily::Async,
                 })
                 .collect(),
-            servers: servers::kinds()
+            servers: servers::SERVERS
+                .iter()
                 .map(|server| Server {
                     name: server.name,
                     summary: server.summary,
-                    behaviours: behaviours(&server.behaviour_schema),
+                    behaviours: behaviours(&(server.behaviour_schema)().to_value()),
                     scenarios: scenarios
                         .iter()
-                        .filter(|scenario| {
-                            scenario
-                                .servers
-                                .values()
-                                .any(|used| used.kind == server.name)
-                        })
+                        .filter(|scenario| uses(scenario, server.name))
                         .map(|scenario| scenario.name.clone())
                         .collect(),
                 })
@@ -190,26 +187,17 @@ struct Refusal<'a> {
 
 impl Listing {
     /// The scenarios by class, in the order of [`CLASSES`]; other classes come last.
-    fn by_class(&self) -> Vec<(&str, Vec<&ListedScenario>)> {
-        let mut classes: Vec<&str> = CLASSES.to_vec();
+    fn by_class(&self) -> impl Iterator<Item = (&str, Vec<&ListedScenario>)> {
+        let rank = |class| CLASSES.iter().position(|known| *known == class);
+        let mut classes: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for scenario in &self.scenarios {
-            if !classes.contains(&scenario.class) {
-                classes.push(scenario.class);
-            }
+            let rank = rank(scenario.class).unwrap_or(CLASSES.len());
+            let scenarios = classes.entry((rank, scenario.class)).or_default();
+            scenarios.push(scenario);
         }
         classes
             .into_iter()
-            .map(|class| {
-                let scenarios = self.scenarios.iter();
-                (
-                    class,
-                    scenarios
-                        .filter(|scenario| scenario.class == class)
-                        .collect::<Vec<_>>(),
-                )
-            })
-            .filter(|(_, scenarios)| !scenarios.is_empty())
-            .collect()
+            .map(|((_, class), scenarios)| (class, scenarios))
     }
 
     fn refusals(&self) -> Vec<Refusal<'_>> {
@@ -347,6 +335,11 @@ impl Runtime {
             None => self.summary.to_owned(),
         }
     }
+}
+
+fn uses(scenario: &Scenario, server: &str) -> bool {
+    let mut servers = scenario.servers.values();
+    servers.any(|used| used.kind == server)
 }
 
 fn scenarios() -> Result<Vec<Scenario>, Failure> {

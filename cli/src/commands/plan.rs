@@ -21,7 +21,7 @@ pub struct Plan {
     request: Request,
 
     /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(long, value_enum, default_value_t = Format::Table, help_heading = None)]
     format: Format,
 }
 

@@ -35,7 +35,7 @@ impl Report {
             let directory = self.directory(run, &record.id);
             write_files(
                 &directory,
-                &artifacts::page_and_pictures(&report::Report::of(&record))?,
+                &artifacts::page_and_pictures(&report::Report::of(&record)),
             )?;
             output::say(&directory.join(artifacts::PAGE).display().to_string())?;
         }

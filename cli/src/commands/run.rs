@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use photofinish_record::{Completion, Plan, Record};
+use photofinish_record::{Completion, Record};
 use photofinish_reports::report::{Report, all_decided};
 use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal;
@@ -142,7 +142,10 @@ fn search_for(goal: SearchGoal, run: ReadyRun<'_>) -> FinishedRun {
 /// The exit code of a run that has been measured and written.
 fn exit(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
     if record.completion == Completion::Interrupted {
-        let (done, all) = (finished_rounds(record), planned_rounds(&record.plan));
+        // Retries do not count.
+        let done = record.rounds.iter().map(|round| (round.block, round.cell));
+        let done = done.collect::<BTreeSet<_>>().len();
+        let all: usize = record.plan.blocks.iter().map(Vec::len).sum();
         let message = format!("interrupted after {done} of {all} rounds; results so far are kept");
         return Err(Failure::new(Exit::Interrupted, message));
     }
@@ -162,14 +165,4 @@ fn exit(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
         format!("measured, but wrong: {cell}: {reason}{others}"),
     )
     .hint("the record has every round's counts; see its `mismatches`, `violations` and `errors`"))
-}
-
-/// The number of finished rounds; retries do not count.
-fn finished_rounds(record: &Record) -> usize {
-    let rounds = record.rounds.iter().map(|round| (round.block, round.cell));
-    rounds.collect::<BTreeSet<_>>().len()
-}
-
-fn planned_rounds(plan: &Plan) -> usize {
-    plan.blocks.iter().map(Vec::len).sum()
 }

@@ -8,12 +8,12 @@ use photofinish_harness::os;
 use photofinish_harness::runtimes::DESCRIPTORS;
 use photofinish_reports::selftest::{Claim, Proof, recorded_percentiles};
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::request::placement::{CpuList, PlacementRequest, lay_out};
+use crate::run::fitness::PROFILE;
 use crate::run::selftest::{Bench, CHECKS, Effort};
-use crate::run::warnings;
 
 /// Proves the tool's own numbers on this machine
 ///
@@ -49,9 +49,7 @@ impl Selftest {
             ..PlacementRequest::default()
         };
         let layout = lay_out(&request, &os::allowed_cpus())?;
-        let work_dir = tempfile::tempdir().map_err(|error| {
-            Failure::could_not_run("cannot make a temporary directory").caused_by(error)
-        })?;
+        let work_dir = tempfile::tempdir().or_fail("cannot make a temporary directory")?;
         let bench = Bench {
             placement: &layout.placement,
             effort: if self.quick {
@@ -64,7 +62,7 @@ impl Selftest {
             interrupt: &interrupt,
         };
         let claims = claims(&bench, &runtimes)?;
-        let proof = Proof::of(os::machine(), warnings::PROFILE, claims);
+        let proof = Proof::of(os::machine(), PROFILE, claims);
         self.tell(&proof)?;
         Ok(if proof.passed {
             Exit::Done

@@ -56,11 +56,13 @@ pub struct Serve {
 
 impl Serve {
     pub fn execute(self) -> Result<Exit, Failure> {
-        let options = servers::Options {
+        let cpus = self.cpus.map(|cpus| cpus.0);
+        let default_threads = || servers::default_threads(&self.server, cpus.as_deref());
+        let options = servers::ServeOptions {
             listen: self.listen,
             behaviour: behaviour(self.behaviour.as_deref(), self.behaviour_file.as_deref())?,
-            threads: self.threads,
-            cpus: self.cpus.map(|cpus| cpus.0),
+            threads: self.threads.unwrap_or_else(default_threads),
+            cpus,
             with_parent: self.with_parent,
         };
         servers::run(&self.server, options)?;

@@ -24,7 +24,7 @@ pub struct ThrowawayPostgres {
 
 impl ThrowawayPostgres {
     pub fn execute(self) -> Result<Exit, Failure> {
-        guard_local_postgres(&self.cpus.0, self.binaries)?;
+        guard_local_postgres(&self.cpus.0, &self.binaries)?;
         Ok(Exit::Done)
     }
 }

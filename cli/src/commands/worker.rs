@@ -10,7 +10,7 @@ use photofinish_harness::{allocations, os};
 use photofinish_record::protocol::WorkerPlan;
 use photofinish_scenarios::worker::work;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrFail};
 use crate::output;
 
 /// The minimum: sleeps end as precisely as the kernel can.
@@ -22,39 +22,28 @@ pub struct Worker {}
 
 impl Worker {
     pub fn execute(self) -> Result<Exit, Failure> {
-        os::die_with_parent()
-            .map_err(|error| failed("cannot be tied to its parent").caused_by(error))?;
+        os::die_with_parent().or_fail("the worker cannot be tied to its parent")?;
         let plan = read_plan()?;
         if !plan.cpus.is_empty() {
-            os::pin_process(&plan.cpus)
-                .map_err(|error| failed("cannot be pinned").caused_by(error))?;
+            os::pin_process(&plan.cpus).or_fail("the worker cannot be pinned")?;
         }
         os::raise_open_files_limit();
         os::set_timer_slack_ns(TIMER_SLACK_NS);
         if plan.audit {
             allocations::start_counting();
         }
-        let reply = work(&plan);
-        let line = serde_json::to_string(&reply)
-            .map_err(|error| failed("has no reply").caused_by(error))?;
-        output::emit(format!("{line}\n").as_bytes())?;
+        output::emit_json_line(&work(&plan))?;
         Ok(Exit::Done)
     }
 }
 
 fn read_plan() -> Result<WorkerPlan, Failure> {
     let mut line = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|error| failed("cannot read its plan").caused_by(error))?;
+    let read = io::stdin().lock().read_line(&mut line);
+    read.or_fail("the worker cannot read its plan")?;
     serde_json::from_str(&line).map_err(|error| {
         Failure::usage("the worker has no plan")
             .caused_by(error)
             .hint("`photofinish run` starts workers; `photofinish schema worker-plan` describes a plan")
     })
-}
-
-fn failed(problem: &str) -> Failure {
-    Failure::could_not_run(format!("the worker {problem}"))
 }

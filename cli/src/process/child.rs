@@ -1,7 +1,7 @@
 //! A child process with a line-based protocol: reads have a deadline, and dropping it kills it.
 //!
-//! Each child leads its own process group, so that a Ctrl-C on the terminal reaches only the orchestrator, which
-//! the *thread* that started them ends. `worker` and `server` define the lines.
+//! Each child leads its own process group, so that a Ctrl-C on the terminal reaches only the orchestrator. On Linux a
+//! worker or embedded server dies with the *thread* that started it. `worker` and `server` define the lines.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -59,6 +59,11 @@ pub enum NoLine {
     Interrupted,
 }
 
+/// The problem of a process that timed out.
+pub fn no_answer(patience: Duration) -> String {
+    format!("gave no answer for {} s", patience.as_secs())
+}
+
 impl LineProcess {
     /// Starts `command` with all three standard streams piped.
     pub fn spawn(mut command: Command, interrupt: &Interrupt) -> io::Result<Self> {
@@ -69,7 +74,13 @@ impl LineProcess {
             .process_group(0)
             .spawn()?;
         let (sender, events) = mpsc::channel();
-        let on_interrupt = wake_by(sender.clone());
+        let on_interrupt: Arc<Listener> = {
+            let sender = sender.clone();
+            Arc::new(move || {
+                // Fails if the receiver is gone.
+                let _ = sender.send(Event::Interrupted);
+            })
+        };
         interrupt.subscribe(&on_interrupt);
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || forward_lines(stdout, &sender));
@@ -178,13 +189,6 @@ impl Drop for LineProcess {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-fn wake_by(sender: Sender<Event>) -> Arc<Listener> {
-    Arc::new(move || {
-        // Fails if the receiver is gone.
-        let _ = sender.send(Event::Interrupted);
-    })
 }
 
 fn forward_lines(stdout: impl Read, sender: &Sender<Event>) {

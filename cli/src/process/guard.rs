@@ -11,9 +11,11 @@ use std::os::linux::net::SocketAddrExt as _;
 #[cfg(target_os = "linux")]
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
 
+use crate::exit::Failure;
 use crate::interrupt::{Interrupt, Listener};
 
 /// Reports the end of stdin, or a signal, for as long as the listener exists.
@@ -35,6 +37,18 @@ pub fn end(interrupt: &Interrupt) -> (Arc<Listener>, Receiver<()>) {
         let _ = sender.send(());
     });
     (on_interrupt, end)
+}
+
+/// Waits for the `end`, checking at every `interval` that the server still lives.
+pub fn look_after(
+    end: &Receiver<()>,
+    interval: Duration,
+    mut check: impl FnMut() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    while let Err(RecvTimeoutError::Timeout) = end.recv_timeout(interval) {
+        check()?;
+    }
+    Ok(())
 }
 
 /// Ports below the ephemeral ones of common systems, and above those of common services.

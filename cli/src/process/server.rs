@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use photofinish_record::ServerCounts;
+use photofinish_record::{ServerCounts, cpu_list};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::process::child::{LineProcess, NoLine};
-use crate::request::placement;
+use crate::process::child::{LineProcess, NoLine, no_answer};
+use crate::process::this_program;
 
 /// Time within which a server must listen: loading tables of a million rows takes a while.
 const READY: Duration = Duration::from_secs(60);
@@ -40,37 +40,15 @@ pub struct ServerProcess {
     ready: Value,
 }
 
-#[derive(Debug)]
-pub enum ServerError {
-    /// The user asked the whole run to end.
-    Interrupted,
-    /// It did not start, or died, or stopped responding; in one sentence.
-    Failed(String),
+fn failed(name: &str, problem: impl std::fmt::Display) -> Failure {
+    Failure::could_not_run(format!("the server `{name}` {problem}"))
 }
 
-impl ServerError {
-    fn silence(name: &str, no_line: NoLine) -> Self {
-        match no_line {
-            NoLine::Interrupted => Self::Interrupted,
-            NoLine::Ended(how) => Self::of(name, how),
-            NoLine::TimedOut(patience) => Self::of(
-                name,
-                format_args!("gave no answer for {} s", patience.as_secs()),
-            ),
-        }
-    }
-
-    fn of(name: &str, problem: impl std::fmt::Display) -> Self {
-        Self::Failed(format!("the server `{name}` {problem}"))
-    }
-}
-
-impl From<ServerError> for Failure {
-    fn from(error: ServerError) -> Self {
-        match error {
-            ServerError::Interrupted => Self::new(crate::exit::Exit::Interrupted, "interrupted"),
-            ServerError::Failed(message) => Self::could_not_run(message),
-        }
+fn silence(name: &str, no_line: NoLine) -> Failure {
+    match no_line {
+        NoLine::Interrupted => Failure::new(Exit::Interrupted, "interrupted"),
+        NoLine::Ended(how) => failed(name, how),
+        NoLine::TimedOut(patience) => failed(name, no_answer(patience)),
     }
 }
 
@@ -99,16 +77,9 @@ impl ServerProcess {
         behaviour: &Value,
         cpus: &[usize],
         interrupt: &Interrupt,
-    ) -> Result<Self, ServerError> {
-        let program = std::env::current_exe().map_err(|error| ServerError::of(name, error))?;
-        let mut command = Command::new(program);
-        command.args([
-            "serve",
-            name,
-            "--with-parent",
-            "--cpus",
-            &placement::list(cpus),
-        ]);
+    ) -> Result<Self, Failure> {
+        let mut command = Command::new(this_program()?);
+        command.args(["serve", name, "--with-parent", "--cpus", &cpu_list(cpus)]);
         if !behaviour.is_null() {
             command.arg("--behaviour").arg(behaviour.to_string());
         }
@@ -120,16 +91,16 @@ impl ServerProcess {
         name: &str,
         command: Command,
         interrupt: &Interrupt,
-    ) -> Result<Self, ServerError> {
+    ) -> Result<Self, Failure> {
         let mut process = LineProcess::spawn(command, interrupt)
-            .map_err(|error| ServerError::of(name, format_args!("cannot be started: {error}")))?;
+            .map_err(|error| failed(name, format_args!("cannot be started: {error}")))?;
         let line = process.next_line(READY).map_err(|no_line| {
             // Its startup may have left files that only it can remove.
             end(&mut process);
-            ServerError::silence(name, no_line)
+            silence(name, no_line)
         })?;
         // The error does not quote the line: a database's ready line contains a password.
-        let unready = |_| ServerError::of(name, "printed no ready line");
+        let unready = |_| failed(name, "printed no ready line");
         let ready: Value = serde_json::from_str(&line).map_err(unready)?;
         let ReadyLine { address } = ReadyLine::deserialize(&ready).map_err(unready)?;
         Ok(Self {
@@ -152,21 +123,16 @@ impl ServerProcess {
         &self.ready
     }
 
-    fn tell(&mut self, line: &str) -> Result<(), ServerError> {
+    fn tell(&mut self, line: &str) -> Result<(), Failure> {
         self.process
             .tell(line)
-            .map_err(|_| ServerError::of(&self.name, self.process.how_it_ended()))
-    }
-
-    /// True if it has died.
-    pub fn is_gone(&mut self) -> bool {
-        self.process.has_ended()
+            .map_err(|_| failed(&self.name, self.process.how_it_ended()))
     }
 
     /// Fails with the way it ended, if it has.
-    pub fn check_alive(&mut self) -> Result<(), ServerError> {
+    pub fn check_alive(&mut self) -> Result<(), Failure> {
         if self.process.has_ended() {
-            return Err(ServerError::of(&self.name, self.process.how_it_ended()));
+            return Err(failed(&self.name, self.process.how_it_ended()));
         }
         Ok(())
     }
@@ -174,7 +140,7 @@ impl ServerProcess {
     /// Its counts once all clients have left, or after two seconds.
     ///
     /// A client that has read the last byte may be ahead of the server's count of it, hence the wait.
-    pub fn settled_counts(&mut self) -> Result<ServerCounts, ServerError> {
+    pub fn settled_counts(&mut self) -> Result<ServerCounts, Failure> {
         let deadline = Instant::now() + SETTLING;
         loop {
             let counted = self.ask_counts()?;
@@ -186,18 +152,18 @@ impl ServerProcess {
         }
     }
 
-    pub fn counts_so_far(&mut self) -> Result<ServerCounts, ServerError> {
+    pub fn counts_so_far(&mut self) -> Result<ServerCounts, Failure> {
         Ok(self.ask_counts()?.counts)
     }
 
-    fn ask_counts(&mut self) -> Result<SettlingCounts, ServerError> {
+    fn ask_counts(&mut self) -> Result<SettlingCounts, Failure> {
         self.tell("counts")?;
         let line = self
             .process
             .next_line(ANSWER)
-            .map_err(|no_line| ServerError::silence(&self.name, no_line))?;
+            .map_err(|no_line| silence(&self.name, no_line))?;
         let line: CountsLine = serde_json::from_str(&line).map_err(|_| {
-            ServerError::of(
+            failed(
                 &self.name,
                 format_args!("was asked for its counts and answered `{line}`"),
             )

@@ -12,7 +12,7 @@ use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, Wor
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::process::child::{LineProcess, NoLine};
+use crate::process::child::{LineProcess, NoLine, no_answer};
 
 /// Time for set-up, which may write files of hundreds of megabytes.
 const SET_UP: Duration = Duration::from_secs(60);
@@ -29,26 +29,10 @@ const COUNTED_PHASE: Duration = Duration::from_secs(1800);
 /// Interval between checks that the servers are alive.
 const SERVER_CHECK: Duration = Duration::from_millis(250);
 
-/// The reason a worker gave no result.
-#[derive(Debug)]
-pub enum WorkerError {
-    /// The user asked the whole run to end.
-    Interrupted,
-    /// A server has died; the worker was ended, since it would have measured only that.
-    ServerGone,
-    /// It died or stopped responding: `was killed by SIGKILL`.
-    Failed(String),
-}
-
-impl From<WorkerError> for Failure {
-    fn from(error: WorkerError) -> Self {
-        match error {
-            WorkerError::Interrupted => Self::new(Exit::Interrupted, "interrupted"),
-            WorkerError::ServerGone => Self::could_not_run("a server is gone"),
-            WorkerError::Failed(how) => Self::could_not_run(format!("the worker {how}"))
-                .hint("earlier rounds are in the record; check `dmesg` for out-of-memory kills"),
-        }
-    }
+/// A worker that died, stopped responding or sent nonsense.
+fn failed(how: impl std::fmt::Display) -> Failure {
+    Failure::could_not_run(format!("the worker {how}"))
+        .hint("earlier rounds are in the record; check `dmesg` for out-of-memory kills")
 }
 
 /// Runs `program` as a worker until it ends, or until a server dies. The process has ended when this returns.
@@ -57,15 +41,15 @@ pub fn measure(
     plan: &WorkerPlan,
     interrupt: &Interrupt,
     servers_live: &mut dyn FnMut() -> bool,
-) -> Result<WorkerResult, WorkerError> {
-    let failed =
-        |error: &dyn std::fmt::Display| WorkerError::Failed(format!("cannot be started: {error}"));
-    let plan_line = serde_json::to_string(plan).map_err(|error| failed(&error))?;
+) -> Result<WorkerResult, Failure> {
+    let plan_line = serde_json::to_string(plan)
+        .map_err(|error| failed(format_args!("cannot be started: {error}")))?;
     let mut command = Command::new(program);
     command.arg("worker");
-    let mut worker = LineProcess::spawn(command, interrupt).map_err(|error| failed(&error))?;
+    let mut worker = LineProcess::spawn(command, interrupt)
+        .map_err(|error| failed(format_args!("cannot be started: {error}")))?;
     if worker.tell(&plan_line).is_err() {
-        return Err(WorkerError::Failed(worker.how_it_ended()));
+        return Err(failed(worker.how_it_ended()));
     }
     worker.hang_up();
     let line = answer(&mut worker, patience(plan), servers_live)?;
@@ -79,36 +63,32 @@ fn answer(
     worker: &mut LineProcess,
     patience: Duration,
     servers_live: &mut dyn FnMut() -> bool,
-) -> Result<String, WorkerError> {
+) -> Result<String, Failure> {
     let deadline = Instant::now() + patience;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match worker.next_line(left.min(SERVER_CHECK)) {
             Ok(line) => return Ok(line),
-            Err(NoLine::TimedOut(_)) if !servers_live() => return Err(WorkerError::ServerGone),
+            // The worker would measure only that.
+            Err(NoLine::TimedOut(_)) if !servers_live() => {
+                return Err(Failure::could_not_run("a server is gone"));
+            }
             Err(NoLine::TimedOut(_)) if !left.is_zero() => {}
-            Err(NoLine::TimedOut(_)) => return Err(silence(NoLine::TimedOut(patience))),
-            Err(no_line) => return Err(silence(no_line)),
+            Err(NoLine::TimedOut(_)) => return Err(failed(no_answer(patience))),
+            Err(NoLine::Ended(how)) => return Err(failed(how)),
+            Err(NoLine::Interrupted) => {
+                return Err(Failure::new(Exit::Interrupted, "interrupted"));
+            }
         }
     }
 }
 
-fn silence(no_line: NoLine) -> WorkerError {
-    match no_line {
-        NoLine::Interrupted => WorkerError::Interrupted,
-        NoLine::Ended(how) => WorkerError::Failed(how),
-        NoLine::TimedOut(patience) => {
-            WorkerError::Failed(format!("gave no answer for {} s", patience.as_secs()))
-        }
-    }
-}
-
-fn understand(line: &str) -> Result<WorkerResult, WorkerError> {
+fn understand(line: &str) -> Result<WorkerResult, Failure> {
     let reply: WorkerReply = serde_json::from_str(line)
-        .map_err(|error| WorkerError::Failed(format!("sent an invalid reply: {error}")))?;
+        .map_err(|error| failed(format_args!("sent an invalid reply: {error}")))?;
     match reply.protocol {
         WORKER_PROTOCOL => Ok(reply.result),
-        other => Err(WorkerError::Failed(format!(
+        other => Err(failed(format_args!(
             "speaks another version of the protocol: expected {WORKER_PROTOCOL}, got {other}"
         ))),
     }

@@ -26,11 +26,8 @@ pub fn check_open_files(plan: &Plan, limit: Option<u64>) -> Result<(), Failure> 
 }
 
 fn max_connections(plan: &Plan) -> u64 {
-    let connects = |cell: &&Cell| {
-        let mut scenarios = plan.scenarios.iter();
-        let scenario = scenarios.find(|planned| planned.name == cell.scenario);
-        cell.unsupported.is_none() && scenario.is_some_and(|planned| !planned.servers.is_empty())
-    };
+    let connects =
+        |cell: &&Cell| cell.unsupported.is_none() && !plan.scenario_of(cell).servers.is_empty();
     let cells = plan.cells.iter().filter(connects);
     let sessions = cells.map(|cell| u64::from(cell.load.concurrency().get()));
     sessions.max().unwrap_or(0)

@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use photofinish_record::{Placement, PlacementKind};
+use photofinish_record::{Placement, PlacementKind, cpu_list};
 
 use crate::exit::Failure;
 
@@ -36,25 +36,6 @@ fn range(part: &str) -> Option<std::ops::RangeInclusive<usize>> {
     let (first, last) = part.split_once('-').unwrap_or((part, part));
     let (first, last) = (first.parse().ok()?, last.parse().ok()?);
     (first <= last && last < MAX_CPUS).then_some(first..=last)
-}
-
-/// Formats CPUs as `0,2-3`.
-pub fn list(cpus: &[usize]) -> String {
-    let mut parts: Vec<(usize, usize)> = Vec::new();
-    for &cpu in cpus {
-        match parts.last_mut() {
-            Some((_, last)) if *last + 1 == cpu => *last = cpu,
-            _ => parts.push((cpu, cpu)),
-        }
-    }
-    let parts = parts.iter().map(|(first, last)| {
-        if first == last {
-            first.to_string()
-        } else {
-            format!("{first}-{last}")
-        }
-    });
-    parts.collect::<Vec<_>>().join(",")
 }
 
 /// The requested placement.
@@ -120,7 +101,7 @@ fn select(requested: Option<&CpuList>, allowed: &[usize]) -> Result<Vec<usize>, 
     match requested.iter().find(|cpu| !allowed.contains(cpu)) {
         Some(cpu) => Err(
             Failure::usage(format!("CPU {cpu} is not available to this process"))
-                .hint(format!("it may use the CPUs {}", list(allowed))),
+                .hint(format!("it may use the CPUs {}", cpu_list(allowed))),
         ),
         None => Ok(requested.clone()),
     }
@@ -129,7 +110,7 @@ fn select(requested: Option<&CpuList>, allowed: &[usize]) -> Result<Vec<usize>, 
 fn too_few_to_split(cpus: &[usize]) -> Failure {
     let message = format!(
         "--placement split needs two CPUs, and there is only CPU {}",
-        list(cpus)
+        cpu_list(cpus)
     );
     Failure::usage(message).hint("use --placement same, or give more CPUs with --cpus")
 }
@@ -143,7 +124,7 @@ mod tests {
         let check = |text: &str, expected: &[usize], written: &str| {
             let CpuList(cpus) = text.parse().expect(text);
             assert_eq!(cpus, expected, "{text}");
-            assert_eq!(list(&cpus), written, "{text}");
+            assert_eq!(cpu_list(&cpus), written, "{text}");
         };
         check("0", &[0], "0");
         check("3,1-2,2", &[1, 2, 3], "1-3");
@@ -157,53 +138,41 @@ mod tests {
         }
     }
 
-    fn check(
+    fn laid_out(
         kind: Option<PlacementKind>,
+        pacer: bool,
         allowed: &[usize],
-        server: &[usize],
-        worker: &[usize],
-    ) -> Layout {
-        let layout = lay_out(
-            &PlacementRequest {
-                kind,
-                ..PlacementRequest::default()
-            },
-            allowed,
-        )
-        .expect("a layout");
-        assert_eq!(layout.placement.server_cpus, server);
-        assert_eq!(layout.placement.worker_cpus, worker);
-        layout
+    ) -> Result<Layout, Failure> {
+        let cpus = None;
+        lay_out(&PlacementRequest { kind, cpus, pacer }, allowed)
     }
 
     #[test]
-    fn two_cpus_or_more_are_split_by_default() {
-        let layout = check(None, &[0, 2, 3], &[0], &[2, 3]);
-        assert_eq!(layout.warning, None);
-    }
-
-    #[test]
-    fn one_cpu_is_shared_with_a_warning() {
-        let layout = check(None, &[1], &[1], &[1]);
-        assert_eq!(layout.placement.kind, PlacementKind::Same);
-        assert!(layout.warning.is_some());
-    }
-
-    #[test]
-    fn same_and_shared_are_what_they_say() {
-        check(Some(PlacementKind::Same), &[0, 1], &[0], &[0]);
-        check(Some(PlacementKind::Shared), &[0, 1], &[0, 1], &[0, 1]);
+    fn cpus_are_split_if_there_are_two_and_otherwise_shared_with_a_warning() {
+        let check = |kind, allowed: &[usize], server: &[usize], worker: &[usize], warned| {
+            let Layout { placement, warning } = laid_out(kind, false, allowed).expect("a layout");
+            assert_eq!(placement.server_cpus, server, "{kind:?}");
+            assert_eq!(placement.worker_cpus, worker, "{kind:?}");
+            assert_eq!(warning.is_some(), warned, "{kind:?}");
+            placement.kind
+        };
+        check(None, &[0, 2, 3], &[0], &[2, 3], false);
+        let alone = check(None, &[1], &[1], &[1], true);
+        assert_eq!(alone, PlacementKind::Same);
+        check(Some(PlacementKind::Same), &[0, 1], &[0], &[0], false);
+        check(
+            Some(PlacementKind::Shared),
+            &[0, 1],
+            &[0, 1],
+            &[0, 1],
+            false,
+        );
     }
 
     #[test]
     fn a_pacer_gets_a_cpu_that_nobody_else_needs() {
         let check = |kind, allowed: &[usize], worker: &[usize], pacer| {
-            let request = PlacementRequest {
-                kind,
-                pacer: true,
-                ..PlacementRequest::default()
-            };
-            let placement = lay_out(&request, allowed).expect("a layout").placement;
+            let placement = laid_out(kind, true, allowed).expect("a layout").placement;
             assert_eq!(placement.worker_cpus, worker);
             assert_eq!(placement.pacer_cpu, pacer, "{kind:?} on {allowed:?}");
         };
@@ -215,11 +184,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_laid_out_is_a_usage_error() {
-        let split_one = PlacementRequest {
-            kind: Some(PlacementKind::Split),
-            ..PlacementRequest::default()
-        };
-        assert!(lay_out(&split_one, &[0]).is_err());
+        assert!(laid_out(Some(PlacementKind::Split), false, &[0]).is_err());
         let not_there = PlacementRequest {
             cpus: Some(CpuList(vec![7])),
             ..PlacementRequest::default()

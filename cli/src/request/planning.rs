@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use photofinish_harness::os;
-use photofinish_record::load::Arrivals;
-use photofinish_record::{Placement, PlacementKind, PlannedServer};
+use photofinish_record::{Placement, PlannedServer};
 use photofinish_scenarios::plan::{PlanOptions, plan};
 use photofinish_scenarios::scenario::Scenario;
 
 use super::selection::{Selection, select};
-use super::{GateDefaults, PreparedRun, Request, SearchGoal};
+use super::{GateDefaults, PreparedRun, Request, SearchGoal, WhatArguments};
 use crate::exit::Failure;
 use crate::request::placement::{Layout, PlacementRequest, lay_out};
 use crate::request::redo::RedoBudget;
@@ -35,9 +34,15 @@ impl Request {
 
     /// Like [`Self::prepare`], for a gate.
     pub fn prepare_with(&self, gate: &GateDefaults) -> Result<PreparedRun, Failure> {
-        let selection = select(&self.scenarios, self.suite.as_deref(), &self.overrides)?;
+        let WhatArguments {
+            suite,
+            overrides,
+            targets,
+            ..
+        } = &self.what;
+        let selection = select(&self.scenarios, suite.as_deref(), overrides)?;
         let scenarios = &selection.scenarios;
-        let targets = Targets::parse(&self.targets, self.allow_remote)?;
+        let targets = Targets::parse(targets, self.what.allow_remote)?;
         let Layout { placement, warning } = self.layout(scenarios)?;
         let servers = gate.servers(scenarios, targets.planned())?;
         let mut options = self.options(&selection, placement, servers);
@@ -45,7 +50,7 @@ impl Request {
         let plan = plan(scenarios, &options)
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
         Ok(PreparedRun {
-            redos: if self.quick || self.no_redo {
+            redos: if self.length.quick || self.length.no_redo {
                 RedoBudget::NONE
             } else {
                 RedoBudget::of_blocks(plan.blocks.len())
@@ -55,12 +60,12 @@ impl Request {
                 .map(|scenario| (scenario.name.clone(), scenario.gate.clone()))
                 .collect(),
             title: selection.title,
-            search: self.find_max.clone().map(|objective| SearchGoal {
+            search: self.what.find_max.clone().map(|objective| SearchGoal {
                 objective,
-                arrivals: self.arrivals.map(Arrivals::from).unwrap_or_default(),
+                arrivals: self.what.arrivals.unwrap_or_default(),
             }),
             plan,
-            seed: self.seed,
+            seed: self.length.seed,
             targets,
             warnings: warning.into_iter().collect(),
         })
@@ -71,9 +76,9 @@ impl Request {
             .iter()
             .any(|scenario| scenario.load.open.is_some());
         let request = PlacementRequest {
-            pacer: self.rate.is_some() || self.find_max.is_some() || open,
-            kind: self.placement.map(PlacementKind::from),
-            cpus: self.cpus.clone(),
+            pacer: self.what.rate.is_some() || self.what.find_max.is_some() || open,
+            kind: self.place.placement,
+            cpus: self.place.cpus.clone(),
         };
         lay_out(&request, &os::allowed_cpus())
     }
@@ -84,27 +89,28 @@ impl Request {
         placement: Placement,
         targets: BTreeMap<String, PlannedServer>,
     ) -> PlanOptions {
+        let Self { what, length, .. } = self;
         PlanOptions {
-            suite: self.suite.clone(),
-            runtimes: self.runtimes.clone(),
-            concurrency: self.concurrency.clone(),
-            rates: self.rate.clone(),
-            arrivals: self
-                .arrivals
-                .map(Arrivals::from)
-                .filter(|_| self.find_max.is_none()),
-            lag_probe: self.lag_probe,
-            search: self.find_max.is_some(),
-            reference: self.reference.clone(),
-            twin: self.twin.clone(),
+            suite: what.suite.clone(),
+            runtimes: what.runtimes.clone(),
+            concurrency: what.concurrency.clone(),
+            rates: what.rate.clone(),
+            arrivals: what.arrivals.filter(|_| what.find_max.is_none()),
+            lag_probe: what.lag_probe,
+            search: what.find_max.is_some(),
+            reference: what.reference.clone(),
+            twin: what.twin.clone(),
             looks: self.looks(),
-            duration: self.duration,
+            duration: length.duration,
             rounds: match self.looks().last() {
                 Some(most) => Some(*most),
-                None => self.rounds.or(selection.rounds.filter(|_| !self.quick)),
+                None => self
+                    .length
+                    .rounds
+                    .or(selection.rounds.filter(|_| !length.quick)),
             },
-            seed: self.seed,
-            quick: self.quick,
+            seed: length.seed,
+            quick: length.quick,
             placement,
             targets,
         }
@@ -112,10 +118,10 @@ impl Request {
 
     /// The planned looks of a run with `--until-decided`.
     fn looks(&self) -> Vec<NonZeroU32> {
-        if !self.until_decided {
+        if !self.length.until_decided {
             return Vec::new();
         }
-        let most = self.max_rounds.unwrap_or(LOOKS[LOOKS.len() - 1]);
+        let most = self.length.max_rounds.unwrap_or(LOOKS[LOOKS.len() - 1]);
         let below = LOOKS.into_iter().filter(|look| *look < most);
         below.chain([most]).collect()
     }

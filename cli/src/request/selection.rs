@@ -28,20 +28,14 @@ pub(super) fn select(
     suite: Option<&str>,
     overrides: &[String],
 ) -> Result<Selection, Failure> {
-    let overrides = parsed(overrides)?;
+    let overrides = overrides.iter().map(|argument| Override::parse(argument));
+    let overrides = overrides.collect::<Result<Vec<_>, _>>()?;
     if names.is_empty() {
         let suite = suite.and_then(suite::suite).unwrap_or_else(suite::tour);
         of_suite(&suite, &overrides)
     } else {
         named(names, &overrides)
     }
-}
-
-fn parsed(overrides: &[String]) -> Result<Vec<Override>, Failure> {
-    let parsed = overrides.iter().map(|argument| Override::parse(argument));
-    parsed
-        .collect::<Result<_, _>>()
-        .map_err(|wrong| diagnosed(&wrong))
 }
 
 /// The scenarios of a suite. The user's overrides replace those of the suite in each scenario that has the key.
@@ -88,8 +82,7 @@ fn check_gate(metric: &str, text: &str) -> Result<(), GateProblem> {
 
 /// A scenario of the catalogue with these overrides.
 fn in_scenario(name: &str, overrides: &[Override]) -> Result<Scenario, Failure> {
-    let parsed = Scenario::parse(source(name)?, overrides, CHECKS);
-    parsed.map_err(|wrong| diagnosed(&wrong))
+    Ok(Scenario::parse(source(name)?, overrides, CHECKS)?)
 }
 
 fn named(names: &[String], overrides: &[Override]) -> Result<Selection, Failure> {
@@ -97,12 +90,10 @@ fn named(names: &[String], overrides: &[Override]) -> Result<Selection, Failure>
         .iter()
         .map(|name| source(name))
         .collect::<Result<_, _>>()?;
-    let scenarios = Scenario::parse_all(sources, overrides, CHECKS);
-    let scenarios = scenarios.map_err(|wrong| diagnosed(&wrong))?;
     Ok(Selection {
         title: None,
         rounds: None,
-        scenarios,
+        scenarios: Scenario::parse_all(sources, overrides, CHECKS)?,
     })
 }
 
@@ -123,6 +114,8 @@ fn read(path: &Path) -> Result<Source, Failure> {
     }
 }
 
-fn diagnosed(wrong: &Diagnostics) -> Failure {
-    Failure::usage(wrong.render(output::stderr_has_colour()))
+impl From<Diagnostics> for Failure {
+    fn from(wrong: Diagnostics) -> Self {
+        Self::usage(wrong.render(output::stderr_has_colour()))
+    }
 }

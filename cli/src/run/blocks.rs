@@ -115,12 +115,7 @@ impl Run<'_> {
                 return Err(Stop::Interrupted);
             }
             let offset_ns = nanoseconds(started.elapsed());
-            let scenario = plan
-                .scenarios
-                .iter()
-                .find(|scenario| scenario.name == cell.scenario)
-                .expect("a cell's scenario is in its plan");
-            let result = (self.measure)(scenario, cell);
+            let result = (self.measure)(plan.scenario_of(cell), cell);
             let Some(outcome) = result.outcome else {
                 return Err(Stop::Interrupted);
             };

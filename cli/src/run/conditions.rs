@@ -37,12 +37,8 @@ pub struct Watch {
 impl Watch {
     /// All CPUs of `placement`; the processes of `targets` belong to the run.
     pub fn over(placement: &Placement, targets: &ReadyTargets) -> Self {
-        let mut cpus = [&placement.server_cpus[..], &placement.worker_cpus[..]].concat();
-        cpus.extend(placement.pacer_cpu);
-        cpus.sort_unstable();
-        cpus.dedup();
         Self {
-            cpus,
+            cpus: placement.cpus(),
             servers: targets.processes(),
         }
     }
@@ -104,70 +100,61 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// A second on two CPUs in which nothing happened.
-    fn quiet() -> Conditions {
-        Conditions {
+    /// Checks a second on two CPUs in which nothing happened, except for what `change` says.
+    fn check(change: impl FnOnce(&mut Conditions), expected: Option<&str>) {
+        let mut conditions = Conditions {
             elapsed_ns: 1000 * MS,
             steal_ns: Some(0),
             foreign_cpu_ns: Some(10 * MS),
             throttled_ns: Some(0),
             listen_overflows: Some(0),
             disturbance: None,
-        }
-    }
-
-    fn check(conditions: &Conditions, expected: Option<&str>) {
-        assert_eq!(disturbance(conditions, 2).as_deref(), expected);
+        };
+        change(&mut conditions);
+        assert_eq!(disturbance(&conditions, 2).as_deref(), expected);
     }
 
     #[test]
     fn a_quiet_round_and_one_without_readings_are_not_disturbed() {
-        check(&quiet(), None);
-        check(&Conditions::default(), None);
+        check(|_| (), None);
+        check(|conditions| *conditions = Conditions::default(), None);
     }
 
     #[test]
     fn each_disturbance_is_reported_with_its_size() {
-        let steal = Conditions {
-            steal_ns: Some(200 * MS),
-            ..quiet()
-        };
-        check(&steal, Some("the hypervisor took 10% of the CPU time"));
-        let foreign = Conditions {
-            foreign_cpu_ns: Some(1000 * MS),
-            ..quiet()
-        };
-        check(&foreign, Some("other processes took 50% of the CPU time"));
-        let throttled = Conditions {
-            throttled_ns: Some(60 * MS),
-            ..quiet()
-        };
+        let steal = "the hypervisor took 10% of the CPU time";
         check(
-            &throttled,
-            Some("its control group was throttled for 6% of the time"),
+            |conditions| conditions.steal_ns = Some(200 * MS),
+            Some(steal),
         );
-        let overflow = Conditions {
-            listen_overflows: Some(3),
-            foreign_cpu_ns: Some(1000 * MS),
-            ..quiet()
-        };
+        let foreign = "other processes took 50% of the CPU time";
         check(
-            &overflow,
-            Some(
-                "other processes took 50% of the CPU time, and full accept queues dropped 3 connections",
-            ),
+            |conditions| conditions.foreign_cpu_ns = Some(1000 * MS),
+            Some(foreign),
         );
+        let throttled = "its control group was throttled for 6% of the time";
+        check(
+            |conditions| conditions.throttled_ns = Some(60 * MS),
+            Some(throttled),
+        );
+        let both = |conditions: &mut Conditions| {
+            conditions.listen_overflows = Some(3);
+            conditions.foreign_cpu_ns = Some(1000 * MS);
+        };
+        let overflow = format!("{foreign}, and full accept queues dropped 3 connections");
+        check(both, Some(&overflow));
     }
 
     #[test]
     fn a_few_ticks_in_a_short_round_are_no_disturbance() {
-        let short = |foreign_ms| Conditions {
-            elapsed_ns: 200 * MS,
-            foreign_cpu_ns: Some(foreign_ms * MS),
-            ..quiet()
+        let short = |foreign_ms| {
+            move |conditions: &mut Conditions| {
+                conditions.elapsed_ns = 200 * MS;
+                conditions.foreign_cpu_ns = Some(foreign_ms * MS);
+            }
         };
-        check(&short(50), None);
-        check(&short(60), Some("other processes took 15% of the CPU time"));
+        check(short(50), None);
+        check(short(60), Some("other processes took 15% of the CPU time"));
     }
 
     #[test]

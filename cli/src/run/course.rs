@@ -74,7 +74,7 @@ impl SearchCourse {
                 .map(|(index, cell)| CellClimb {
                     scenario: cell.scenario.clone(),
                     runtime: cell.runtime.clone(),
-                    error_budget: error_budget(plan, &cell.scenario),
+                    error_budget: plan.scenario_of(cell).error_budget,
                     climb: Climb::new(),
                     cell: index,
                 })
@@ -111,26 +111,24 @@ impl SearchCourse {
         }
         self.learned = block + 1;
         for cell in &mut self.climbs {
-            if cell.climb.next().is_none() {
+            let Some(next) = cell.climb.next() else {
                 continue;
-            }
+            };
             let mut latest_first = rounds.iter().rev();
             let Some(round) =
                 latest_first.find(|round| round.block == block && round.cell == cell.cell)
             else {
                 continue;
             };
-            match &round.outcome {
-                Outcome::Ok(measured) => match cell.climb.next() {
-                    Some(Try::Capacity) => {
-                        cell.climb.capacity(measured.worker.throughput_ops_s);
-                    }
-                    _ => {
-                        let judgement = self.objective.judge(measured, cell.error_budget);
-                        cell.climb.tell(judgement);
-                    }
-                },
-                Outcome::Unsupported { reason } | Outcome::Failed { reason } => {
+            match (&round.outcome, next) {
+                (Outcome::Ok(measured), Try::Capacity) => {
+                    cell.climb.capacity(measured.worker.throughput_ops_s);
+                }
+                (Outcome::Ok(measured), Try::Rate(_)) => {
+                    let judgement = self.objective.judge(measured, cell.error_budget);
+                    cell.climb.tell(judgement);
+                }
+                (Outcome::Unsupported { reason } | Outcome::Failed { reason }, _) => {
                     cell.climb.give_up(reason);
                 }
             }
@@ -175,14 +173,6 @@ impl Course for SearchCourse {
             block
         })
     }
-}
-
-fn error_budget(plan: &Plan, scenario: &str) -> f64 {
-    let named = plan
-        .scenarios
-        .iter()
-        .find(|planned| planned.name == scenario);
-    named.map_or(0.0, |planned| planned.error_budget)
 }
 
 fn cell_with(plan: &mut Plan, from: usize, load: Load) -> usize {

@@ -72,11 +72,7 @@ mod tests {
     #[test]
     fn the_runtimes_versions_are_there_and_the_projects_own_packages_are_not() {
         let versions = versions();
-        assert!(
-            versions["tokio"].starts_with("1."),
-            "{:?}",
-            versions["tokio"]
-        );
+        assert!(versions["tokio"].starts_with("1."), "{versions:?}");
         assert!(!versions.contains_key("photofinish"));
     }
 

@@ -1,50 +1,59 @@
-//! The examination of the machine, shown by `doctor` and stored in every record.
+//! The examination of the machine, shown by `doctor` and stored in every record; bad findings become warnings.
 //!
-//! `harness::os` reads the machine and `harness::fitness` judges it, for the CPUs and the directory of the run.
+//! `harness::os` reads the machine and `harness::fitness` judges it, for the CPUs and the directory of the run;
+//! `reports::report` finds reasons for doubt in the rounds.
 
 use std::path::Path;
 use std::time::Duration;
 
 use photofinish_harness::fitness;
 use photofinish_harness::os::fitness::{Look, readings};
-use photofinish_record::{Finding, Placement};
+use photofinish_record::{Finding, FindingLevel, Placement};
+
+/// The build profile of this program.
+pub const PROFILE: &str = if cfg!(debug_assertions) {
+    "debug"
+} else {
+    "release"
+};
 
 /// Findings about the CPUs of `placement` and the file system of `directory`, after observing them for `watch`.
 pub fn examine(placement: &Placement, directory: &Path, watch: Duration) -> Vec<Finding> {
-    let cpus = cpus(placement);
     fitness::findings(&readings(&Look {
-        cpus: &cpus,
+        cpus: &placement.cpus(),
         directory,
         watch,
     }))
 }
 
-/// Every CPU that a run uses, each once, ascending.
-fn cpus(placement: &Placement) -> Vec<usize> {
-    let servers_and_worker = placement
-        .server_cpus
+/// A sentence for each bad finding, with its remedy.
+pub fn warnings(findings: &[Finding]) -> impl Iterator<Item = String> {
+    let bad = findings
         .iter()
-        .chain(&placement.worker_cpus)
-        .copied();
-    let mut cpus: Vec<usize> = servers_and_worker.chain(placement.pacer_cpu).collect();
-    cpus.sort_unstable();
-    cpus.dedup();
-    cpus
+        .filter(|finding| finding.level == FindingLevel::Bad);
+    bad.map(|finding| match &finding.remedy {
+        Some(remedy) => format!("{}; {remedy}", finding.evidence),
+        None => finding.evidence.clone(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use photofinish_record::PlacementKind;
+    use photofinish_harness::fitness::{Readings, findings};
 
     #[test]
-    fn cpus_that_server_and_worker_share_are_examined_once() {
-        let placement = Placement {
-            kind: PlacementKind::Shared,
-            server_cpus: vec![2, 0],
-            worker_cpus: vec![0, 2],
-            pacer_cpu: Some(1),
+    fn a_bad_finding_causes_a_warning_with_its_remedy() {
+        let of_build = |debug_build| {
+            let readings = Readings {
+                debug_build,
+                ..Readings::default()
+            };
+            Vec::from_iter(warnings(&findings(&readings)))
         };
-        assert_eq!(cpus(&placement), [0, 1, 2]);
+        assert_eq!(of_build(false), [""; 0]);
+        let debug =
+            "this is a debug build: its numbers mislead; build with `cargo build --release`";
+        assert_eq!(of_build(true), [debug]);
     }
 }

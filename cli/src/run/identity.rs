@@ -135,18 +135,9 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
+    use photofinish_record::Failures;
     use photofinish_record::latency::Latencies;
-    use photofinish_record::{Cost, Failures};
 
-    const TRAFFIC: Traffic = Traffic {
-        requests: 10,
-        bytes_out: 200,
-        bytes_in: 3000,
-        connections: 2,
-        abandoned: 0,
-        abandoned_connections: 0,
-        transactions: 3,
-    };
     const SAME: ServerCounts = ServerCounts {
         requests: Some(10),
         bytes_in: Some(200),
@@ -158,7 +149,17 @@ mod tests {
         cpu_system_ns: None,
     };
 
-    fn measurement(failure: Option<&str>) -> Measurement {
+    /// A measurement of the same counts, except for what `change` says.
+    fn measurement(failure: Option<&str>, change: impl FnOnce(&mut Traffic)) -> Measurement {
+        let mut traffic = Traffic {
+            requests: 10,
+            bytes_out: 200,
+            bytes_in: 3000,
+            connections: 2,
+            transactions: 3,
+            ..Traffic::default()
+        };
+        change(&mut traffic);
         let failures = Failures {
             count: 1,
             example: String::new(),
@@ -167,166 +168,95 @@ mod tests {
         Measurement {
             sessions: 1,
             worker_threads: 1,
-            runtime_facts: BTreeMap::new(),
-            ops: 10,
-            warmup_ops: 0,
-            warmup_errors: BTreeMap::new(),
-            elapsed_ns: 1,
-            session_ns: 1,
-            throughput_ops_s: 1.0,
-            service: Latencies::default(),
-            open: None,
-            overhead: None,
-            observed: BTreeMap::new(),
-            gauges: BTreeMap::new(),
-            contents: BTreeMap::new(),
             errors: BTreeMap::from_iter(failure.map(|kind| (kind.to_owned(), failures))),
-            traffic: BTreeMap::from([("http".to_owned(), TRAFFIC)]),
-            cost: Cost::default(),
-            violations: Vec::new(),
+            traffic: BTreeMap::from([("http".to_owned(), traffic)]),
+            ..Measurement::default()
         }
     }
 
-    fn check(failure: Option<&str>, server: ServerCounts, expected: &[&str]) {
-        assert_eq!(mismatches("http", &measurement(failure), &server), expected);
+    /// Compares with a server of the same counts, except for what `change` says.
+    fn check(worker: &Measurement, change: impl FnOnce(&mut ServerCounts), expected: &[&str]) {
+        let mut server = SAME;
+        change(&mut server);
+        assert_eq!(mismatches("http", worker, &server), expected);
     }
 
     #[test]
     fn a_connection_given_up_while_it_was_opened_may_be_counted_by_the_server_or_not() {
-        let worker = Traffic {
-            abandoned_connections: 1,
-            ..TRAFFIC
-        };
-        let disagrees = |accepted| {
+        let worker = measurement(None, |traffic| traffic.abandoned_connections = 1);
+        let agrees = |accepted| {
+            let connections = Some(accepted);
             let server = ServerCounts {
-                connections: Some(accepted),
+                connections,
                 ..SAME
             };
-            let compared = comparisons(&worker, &server);
-            compared
-                .iter()
-                .any(|one| one.disagreement("http", true).is_some())
+            mismatches("http", &worker, &server).is_empty()
         };
-        assert_eq!([1, 2, 3, 4].map(disagrees), [true, false, false, true]);
+        assert_eq!([1, 2, 3, 4].map(agrees), [false, true, true, false]);
     }
 
     #[test]
-    fn equal_counts_agree() {
-        check(None, SAME, &[]);
-        check(Some("reset"), SAME, &[]);
-    }
-
-    #[test]
-    fn a_failure_in_the_warm_up_counts_like_one_in_the_measurement() {
-        let mut worker = measurement(None);
-        worker.warmup_errors.insert("reset".to_owned(), 1);
-        let server = ServerCounts {
-            requests: Some(11),
-            ..SAME
-        };
-        assert_eq!(mismatches("http", &worker, &server), Vec::<String>::new());
-    }
-
-    #[test]
-    fn missing_counts_are_not_compared() {
-        check(None, ServerCounts::default(), &[]);
+    fn equal_counts_agree_and_missing_ones_are_not_compared() {
+        for failure in [None, Some("reset")] {
+            let worker = measurement(failure, |_| ());
+            check(&worker, |_| (), &[]);
+            check(&worker, |server| *server = ServerCounts::default(), &[]);
+        }
     }
 
     #[test]
     fn a_difference_is_reported_with_both_numbers() {
-        let server = ServerCounts {
-            requests: Some(11),
-            ..SAME
-        };
+        let worker = measurement(None, |_| ());
+        let requests = ["requests (http): the worker counted 10, the server 11"];
+        check(&worker, |server| server.requests = Some(11), &requests);
+        let transactions = ["transactions (http): the worker counted 3, the server 2"];
         check(
-            None,
-            server,
-            &["requests (http): the worker counted 10, the server 11"],
+            &worker,
+            |server| server.transactions = Some(2),
+            &transactions,
         );
-        let server = ServerCounts {
-            transactions: Some(2),
-            ..SAME
-        };
-        check(
-            None,
-            server,
-            &["transactions (http): the worker counted 3, the server 2"],
-        );
-        let server = ServerCounts {
-            bytes_in: Some(199),
-            ..SAME
-        };
-        check(
-            None,
-            server,
-            &["bytes sent to the server (http): the worker counted 200, the server 199"],
-        );
-    }
-
-    #[test]
-    fn a_bad_status_is_a_complete_exchange_on_both_sides() {
-        let server = ServerCounts {
-            requests: Some(11),
-            ..SAME
-        };
-        check(
-            Some("status"),
-            server,
-            &["requests (http): the worker counted 10, the server 11"],
-        );
+        let bytes = ["bytes sent to the server (http): the worker counted 200, the server 199"];
+        check(&worker, |server| server.bytes_in = Some(199), &bytes);
+        // A bad status is a complete exchange on both sides.
+        let worker = measurement(Some("status"), |_| ());
+        check(&worker, |server| server.requests = Some(11), &requests);
     }
 
     #[test]
     fn after_failed_operations_the_server_may_have_answered_more_but_not_less() {
-        check(
-            Some("reset"),
-            ServerCounts {
-                requests: Some(11),
-                bytes_in: Some(150),
-                ..SAME
-            },
-            &[],
-        );
-        let server = ServerCounts {
-            requests: Some(9),
-            ..SAME
-        };
-        check(
-            Some("reset"),
-            server,
-            &["requests (http): the worker counted 10, the server 9"],
-        );
+        let mut in_warmup = measurement(None, |_| ());
+        in_warmup.warmup_errors.insert("reset".to_owned(), 1);
+        for worker in [measurement(Some("reset"), |_| ()), in_warmup] {
+            let more = |server: &mut ServerCounts| {
+                server.requests = Some(11);
+                server.bytes_in = Some(150);
+            };
+            check(&worker, more, &[]);
+            let fewer = ["requests (http): the worker counted 10, the server 9"];
+            check(&worker, |server| server.requests = Some(9), &fewer);
+        }
     }
 
     #[test]
     fn of_exchanges_given_up_on_purpose_the_server_may_have_answered_that_many_more() {
-        let mut worker = measurement(None);
-        worker.traffic.get_mut("http").expect("traffic").abandoned = 2;
-        let check = |server: ServerCounts, expected: &[&str]| {
-            assert_eq!(mismatches("http", &worker, &server), expected);
+        let worker = measurement(None, |traffic| traffic.abandoned = 2);
+        check(&worker, |_| (), &[]);
+        let all_answered = |server: &mut ServerCounts| {
+            server.requests = Some(12);
+            server.bytes_out = Some(3100);
         };
-        check(SAME, &[]);
-        check(
-            ServerCounts {
-                requests: Some(12),
-                bytes_out: Some(3100),
-                ..SAME
-            },
-            &[],
-        );
-        check(
-            ServerCounts {
-                requests: Some(13),
-                bytes_in: Some(199),
-                connections: Some(3),
-                ..SAME
-            },
-            &[
-                "requests (http): the worker counted 10, the server 13",
-                "connections (http): the worker counted 2, the server 3",
-                "bytes sent to the server (http): the worker counted 200, the server 199",
-            ],
-        );
+        check(&worker, all_answered, &[]);
+        let more = |server: &mut ServerCounts| {
+            server.requests = Some(13);
+            server.bytes_in = Some(199);
+            server.connections = Some(3);
+        };
+        let expected = [
+            "requests (http): the worker counted 10, the server 13",
+            "connections (http): the worker counted 2, the server 3",
+            "bytes sent to the server (http): the worker counted 200, the server 199",
+        ];
+        check(&worker, more, &expected);
     }
 
     #[test]
@@ -336,17 +266,17 @@ mod tests {
         let worker = Measurement {
             sessions: 2,
             worker_threads: 4,
-            ..measurement(None)
+            ..measurement(None, |_| ())
         };
-        let check = |name, reached, seen, expected: Option<&str>| {
+        let check = |name, reached, peak_in_flight, expected: Option<&str>| {
             let server = ServerCounts {
-                peak_in_flight: seen,
+                peak_in_flight,
                 ..SAME
             };
             let expectation = InFlight { most, reached };
             let mismatch =
                 unexpected_in_flight("http", expectation, runtime(name), &worker, &server);
-            assert_eq!(mismatch.as_deref(), expected, "{name} {seen:?}");
+            assert_eq!(mismatch.as_deref(), expected, "{name} {peak_in_flight:?}");
         };
         check("tokio", true, Some(10), None);
         check("tokio", true, Some(5), None);

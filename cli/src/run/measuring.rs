@@ -25,7 +25,6 @@ use crate::run::fitness;
 use crate::run::preview;
 use crate::run::progress::Progress;
 use crate::run::round::{self, RoundContext};
-use crate::run::warnings;
 use crate::store::artifacts;
 use crate::store::redaction;
 use crate::store::run_directory::RunDirectory;
@@ -68,7 +67,7 @@ fn blank_record(prepared: PreparedRun, run: RunId, fitness: Vec<Finding>) -> Rec
         tool: Tool {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            profile: warnings::PROFILE.to_owned(),
+            profile: fitness::PROFILE.to_owned(),
         },
         started_utc: run.started_utc,
         elapsed_ns: 0,
@@ -116,7 +115,7 @@ impl<'a> ReadyRun<'a> {
         let targets = start_targets(&mut prepared, interrupt)?;
         prepared.warnings.extend(unattributed(&targets));
         let fitness = fitness::examine(&prepared.plan.placement, out, WATCH_TIME);
-        prepared.warnings.extend(warnings::of(&fitness));
+        prepared.warnings.extend(fitness::warnings(&fitness));
         tell(&preview::summary(&prepared, output::width()))?;
         let redos = prepared.redos;
         let record = blank_record(prepared, RunId::now()?, fitness);

@@ -3,7 +3,6 @@
 //! Everything goes to stderr. The live line is redrawn at most four times a second: drawing costs CPU time, on the CPUs of
 //! the servers. The time left is estimated from the plan, and from finished rounds as soon as there are any.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,8 +14,8 @@ use crate::output;
 const REDRAWS_HZ: u8 = 4;
 
 pub struct Progress {
-    /// `None` if stderr is not a terminal.
-    bar: Option<ProgressBar>,
+    /// Hidden if stderr is not a terminal.
+    bar: ProgressBar,
     /// `None` for a search.
     blocks: Option<usize>,
     rounds: u32,
@@ -29,9 +28,8 @@ impl Progress {
     /// The progress of a run of `plan` that takes about `planned`.
     pub fn of(plan: &Plan, planned: Duration) -> Self {
         let rounds = plan.blocks.iter().map(Vec::len).sum::<usize>();
-        let is_live = std::io::stderr().is_terminal();
         Self {
-            bar: is_live.then(|| bar(rounds as u64)),
+            bar: bar(rounds as u64),
             blocks: Some(plan.blocks.len()).filter(|blocks| *blocks > 0),
             rounds: u32::try_from(rounds).unwrap_or(u32::MAX),
             done: 0,
@@ -41,7 +39,6 @@ impl Progress {
     }
 
     pub fn round_begins(&self, block: usize, cell: &Cell) {
-        let Some(bar) = &self.bar else { return };
         let so_far = match self.blocks {
             Some(blocks) => {
                 let left = seconds(self.left());
@@ -50,7 +47,7 @@ impl Progress {
             None => format!("step {}", block + 1),
         };
         let place = format!("{} / {}", cell.scenario, cell.runtime);
-        bar.set_message(match cell.load.rate_hz() {
+        self.bar.set_message(match cell.load.rate_hz() {
             Some(rate_hz) => format!("{so_far}  {place} at {rate_hz}/s"),
             None => format!("{so_far}  {place}"),
         });
@@ -58,33 +55,25 @@ impl Progress {
 
     pub fn round_ended(&mut self) {
         self.done += 1;
-        if let Some(bar) = &self.bar {
-            bar.inc(1);
-        }
+        self.bar.inc(1);
     }
 
     /// Announces that the block of `rounds` rounds will be redone.
     pub fn block_again(&mut self, block: usize, rounds: usize, reason: &str) {
         self.more_rounds(rounds);
         let message = format!("block {} is redone: {reason}", block + 1);
-        match &self.bar {
-            Some(bar) => bar.suspend(|| output::advise(&message)),
-            None => output::advise(&message),
-        }
+        self.bar.suspend(|| output::advise(&message));
     }
 
     /// Adds rounds to run.
     pub fn more_rounds(&mut self, rounds: usize) {
-        self.rounds = self
-            .rounds
-            .saturating_add(u32::try_from(rounds).unwrap_or(u32::MAX));
-        if let Some(bar) = &self.bar {
-            bar.inc_length(rounds as u64);
-        }
+        let more = u32::try_from(rounds).unwrap_or(u32::MAX);
+        self.rounds = self.rounds.saturating_add(more);
+        self.bar.inc_length(rounds as u64);
     }
 
     pub fn block_ended(&self, block: usize) {
-        if self.bar.is_some() {
+        if !self.bar.is_hidden() {
             return;
         }
         let Some(blocks) = self.blocks else {
@@ -99,9 +88,7 @@ impl Progress {
     }
 
     pub fn ended(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.bar.finish_and_clear();
     }
 
     fn left(&self) -> Duration {
@@ -114,12 +101,10 @@ impl Progress {
 }
 
 fn bar(rounds: u64) -> ProgressBar {
-    let bar =
-        ProgressBar::with_draw_target(Some(rounds), ProgressDrawTarget::stderr_with_hz(REDRAWS_HZ));
+    let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_HZ);
     let style = ProgressStyle::with_template("{bar:20} {pos}/{len}  {wide_msg}")
         .expect("the template is valid");
-    bar.set_style(style);
-    bar
+    ProgressBar::with_draw_target(Some(rounds), target).with_style(style)
 }
 
 /// Formats a duration: `0.4 s`, `12 s`, `3 min 20 s`.

@@ -12,13 +12,12 @@ use photofinish_record::{
     Cell, Conditions, Measured, Measurement, Outcome, Placement, PlacementKind, PlannedScenario,
     PlannedServer, ServerCounts, Variant,
 };
-use serde_json::Value;
 
 use crate::arms;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::process::server::{ServerError, ServerProcess};
-use crate::process::worker;
+use crate::process::server::ServerProcess;
+use crate::process::{this_program, worker};
 use crate::run::conditions::Watch;
 use crate::run::identity;
 use crate::targets::{self, ReadyTargets, TargetCounts, counted_between};
@@ -92,13 +91,8 @@ fn measure(
     };
     let variant = cell.variant.clone().unwrap_or_default();
     let mut servers = RoundServers::start(scenario, &variant, context).map_err(of_arm)?;
-    let program = variant
-        .program
-        .clone()
-        .map_or_else(std::env::current_exe, Ok);
-    let program = program.map_err(|error| {
-        of_arm(Failure::could_not_run("cannot find the worker's program").caused_by(error))
-    })?;
+    let program = variant.program.clone().map_or_else(this_program, Ok);
+    let program = program.map_err(of_arm)?;
     let targets = servers.addresses(context.targets);
     let plan = worker_plan(scenario, cell, variant, context, targets);
     let result = worker::measure(&program, &plan, context.interrupt, &mut || servers.live());
@@ -109,7 +103,7 @@ fn measure(
         }
         (Ok(reply), Err(failure)) => Err(without_counts(reply, failure)),
         (Err(_), Err(failure)) => Err(of_arm(failure).into()),
-        (Err(error), Ok(_)) => Err(of_arm(Failure::from(error)).into()),
+        (Err(failure), Ok(_)) => Err(of_arm(failure).into()),
     }
 }
 
@@ -212,45 +206,53 @@ fn compared(
     }
 }
 
-/// The servers of one round, by target name. Dropping them ends the embedded ones.
+/// The servers of one round, by target name. Dropping them ends those that were started for it.
 struct RoundServers {
-    embedded: BTreeMap<String, Embedded>,
-    /// Servers that are already running, with their URLs as in the plan.
-    external: BTreeMap<String, String>,
-    /// The arm's own server, with its URL.
-    of_arm: BTreeMap<String, (ServerProcess, String)>,
+    servers: BTreeMap<String, RoundServer>,
+    /// Counts of the external ones before the round.
     before: TargetCounts,
 }
 
-/// An embedded server, with its counts when it was ready: filling tables takes more CPU time than a round.
-struct Embedded {
-    process: ServerProcess,
-    when_ready: ServerCounts,
+enum RoundServer {
+    /// With its counts when it was ready: filling tables takes more CPU time than a round.
+    Embedded {
+        process: ServerProcess,
+        when_ready: ServerCounts,
+    },
+    /// Already running; the URL is that of the plan.
+    External { url: String },
+    /// The arm's own.
+    Arm { process: ServerProcess, url: String },
 }
 
-impl Embedded {
+impl RoundServer {
     fn start(
-        server: &str,
-        behaviour: &Value,
+        planned: &PlannedServer,
+        variant: &Variant,
         context: &RoundContext<'_>,
-    ) -> Result<Self, ServerError> {
-        let cpus = &context.placement.server_cpus;
-        let mut process = ServerProcess::start(server, behaviour, cpus, context.interrupt)?;
-        let when_ready = process.counts_so_far()?;
-        Ok(Self {
-            process,
-            when_ready,
-        })
-    }
-
-    fn counts(&mut self) -> Result<ServerCounts, ServerError> {
-        let counts = self.process.settled_counts()?;
-        let since = |now: Option<u64>, ready: Option<u64>| Some(now?.saturating_sub(ready?));
-        Ok(ServerCounts {
-            cpu_user_ns: since(counts.cpu_user_ns, self.when_ready.cpu_user_ns),
-            cpu_system_ns: since(counts.cpu_system_ns, self.when_ready.cpu_system_ns),
-            ..counts
-        })
+    ) -> Result<Self, Failure> {
+        let (cpus, interrupt) = (&context.placement.server_cpus, context.interrupt);
+        match planned {
+            PlannedServer::Mock { server, behaviour } => {
+                let mut process = ServerProcess::start(server, behaviour, cpus, interrupt)?;
+                let when_ready = process.counts_so_far()?;
+                Ok(Self::Embedded {
+                    process,
+                    when_ready,
+                })
+            }
+            PlannedServer::External { url, .. } => Ok(Self::External { url: url.clone() }),
+            PlannedServer::Arm { url } => {
+                let command = variant
+                    .server
+                    .as_ref()
+                    .ok_or_else(|| Failure::could_not_run("no command for the arm's server"))?;
+                let process = arms::server::start(command, cpus, interrupt)?;
+                let port = process.address().port().to_string();
+                let url = url.replace(arms::server::PORT, &port);
+                Ok(Self::Arm { process, url })
+            }
+        }
     }
 }
 
@@ -261,83 +263,86 @@ impl RoundServers {
         context: &mut RoundContext<'_>,
     ) -> Result<Self, Failure> {
         let mut servers = Self {
-            embedded: BTreeMap::new(),
-            external: BTreeMap::new(),
-            of_arm: BTreeMap::new(),
+            servers: BTreeMap::new(),
             before: TargetCounts::new(),
         };
         for (target, planned) in &scenario.servers {
-            match planned {
-                PlannedServer::Mock { server, behaviour } => {
-                    let embedded = Embedded::start(server, behaviour, context)?;
-                    servers.embedded.insert(target.clone(), embedded);
-                }
-                PlannedServer::External { url, .. } => {
-                    servers.external.insert(target.clone(), url.clone());
-                }
-                PlannedServer::Arm { url } => {
-                    let command = variant
-                        .server
-                        .as_ref()
-                        .ok_or_else(|| Failure::could_not_run("no command for the arm's server"))?;
-                    let cpus = &context.placement.server_cpus;
-                    let process = arms::server::start(command, cpus, context.interrupt)?;
-                    let url =
-                        url.replace(arms::server::PORT, &process.address().port().to_string());
-                    servers.of_arm.insert(target.clone(), (process, url));
-                }
-            }
+            let server = RoundServer::start(planned, variant, context)?;
+            servers.servers.insert(target.clone(), server);
         }
-        servers.before = context.targets.counts(servers.external.keys())?;
+        servers.before = servers.external_counts(context.targets)?;
         Ok(servers)
     }
 
     fn live(&mut self) -> bool {
-        let embedded = self.embedded.values_mut();
-        let of_arm = self.of_arm.values_mut();
-        let mut processes = embedded
-            .map(|embedded| &mut embedded.process)
-            .chain(of_arm.map(|(process, _)| process));
-        !processes.any(ServerProcess::is_gone)
+        self.servers.values_mut().all(|server| match server {
+            RoundServer::Embedded { process, .. } | RoundServer::Arm { process, .. } => {
+                process.check_alive().is_ok()
+            }
+            RoundServer::External { .. } => true,
+        })
     }
 
     fn addresses(&self, targets: &ReadyTargets) -> BTreeMap<String, TargetAddress> {
-        let embedded = self.embedded.iter().map(|(target, embedded)| {
-            // A workload of the user's own may have a target of another kind.
-            let address = embedded.process.address().to_string();
-            let url = targets::url_at(target, &address);
-            let url = url.unwrap_or_else(|| format!("http://{address}"));
-            (target.clone(), TargetAddress { url, mock: true })
-        });
-        let external = self
-            .external
-            .iter()
-            .filter_map(|(target, url)| Some((target.clone(), targets.address(target, url)?)));
-        let of_arm = self.of_arm.iter().map(|(target, (_, url))| {
-            let url = url.clone();
-            (target.clone(), TargetAddress { url, mock: false })
-        });
-        embedded.chain(external).chain(of_arm).collect()
+        let address = |(target, server): (&String, &RoundServer)| {
+            let address = match server {
+                RoundServer::Embedded { process, .. } => {
+                    // A workload of the user's own may have a target of another kind.
+                    let address = process.address().to_string();
+                    let url = targets::url_at(target, &address);
+                    let url = url.unwrap_or_else(|| format!("http://{address}"));
+                    TargetAddress { url, mock: true }
+                }
+                RoundServer::External { url } => targets.address(target, url)?,
+                RoundServer::Arm { url, .. } => TargetAddress {
+                    url: url.clone(),
+                    mock: false,
+                },
+            };
+            Some((target.clone(), address))
+        };
+        self.servers.iter().filter_map(address).collect()
+    }
+
+    fn external_counts(&self, targets: &mut ReadyTargets) -> Result<TargetCounts, Failure> {
+        let servers = self.servers.iter();
+        let external = servers.filter(|(_, server)| matches!(server, RoundServer::External { .. }));
+        targets.counts(external.map(|(target, _)| target))
     }
 
     fn counts(&mut self, targets: &mut ReadyTargets) -> Result<TargetCounts, Failure> {
-        let after = targets.counts(self.external.keys())?;
-        let mut counts = counted_between(&self.before, after);
-        for (process, _) in self.of_arm.values_mut() {
-            process.check_alive().map_err(died_while_measured)?;
-        }
-        for (target, embedded) in &mut self.embedded {
-            counts.insert(
-                target.clone(),
-                embedded.counts().map_err(died_while_measured)?,
-            );
+        let mut counts = counted_between(&self.before, self.external_counts(targets)?);
+        for (target, server) in &mut self.servers {
+            match server {
+                RoundServer::Embedded {
+                    process,
+                    when_ready,
+                } => {
+                    let all = process.settled_counts().map_err(died_while_measured)?;
+                    counts.insert(target.clone(), without_startup(all, when_ready));
+                }
+                RoundServer::Arm { process, .. } => {
+                    process.check_alive().map_err(died_while_measured)?;
+                }
+                RoundServer::External { .. } => {}
+            }
         }
         Ok(counts)
     }
 }
 
-fn died_while_measured(error: ServerError) -> Failure {
-    Failure::from(error).hint(
+/// The counts with the CPU time since the server was ready.
+fn without_startup(counts: ServerCounts, when_ready: &ServerCounts) -> ServerCounts {
+    let since = |now: Option<u64>, ready: Option<u64>| Some(now?.saturating_sub(ready?));
+    ServerCounts {
+        cpu_user_ns: since(counts.cpu_user_ns, when_ready.cpu_user_ns),
+        cpu_system_ns: since(counts.cpu_system_ns, when_ready.cpu_system_ns),
+        ..counts
+    }
+}
+
+fn died_while_measured(failure: Failure) -> Failure {
+    failure.hint(
         "earlier rounds are in the record; run it again, and find out what ends processes here",
     )
 }

@@ -10,7 +10,7 @@ use photofinish_record::Completion;
 use photofinish_reports::resolution::Resolution;
 use photofinish_scenarios::plan::{estimate, in_pairs};
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::request::{PreparedRun, Request};
 use crate::run::course::PlannedCourse;
@@ -58,9 +58,7 @@ impl Sameness {
 
     /// Runs it, in a directory that is removed afterwards. `None` if no pair has numbers.
     pub fn measure(self, interrupt: &Interrupt) -> Result<Option<Resolution>, Failure> {
-        let directory = tempfile::tempdir().map_err(|error| {
-            Failure::could_not_run("cannot make a temporary directory").caused_by(error)
-        })?;
+        let directory = tempfile::tempdir().or_fail("cannot make a temporary directory")?;
         let run = ReadyRun::begin(self.0, directory.path(), interrupt, &|_| Ok(()))?;
         let FinishedRun {
             record, failure, ..
@@ -74,25 +72,5 @@ impl Sameness {
             .hint("`photofinish doctor --no-measure` examines the machine without measuring")),
             (None, _) => Ok(Resolution::of(&record.plan, &record.rounds)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use photofinish_record::Cell;
-
-    #[test]
-    fn both_arms_are_the_same_and_go_first_equally_often() {
-        let plan = Sameness::plan(None).expect("a plan").0.plan;
-        assert_eq!(plan.cells.len(), 2);
-        let unnamed = |cell: &Cell| Cell {
-            arm: None,
-            ..cell.clone()
-        };
-        assert_eq!(unnamed(&plan.cells[0]), unnamed(&plan.cells[1]));
-        let first = plan.blocks.iter().filter(|block| **block == [0, 1]);
-        let second = plan.blocks.iter().filter(|block| **block == [1, 0]);
-        assert_eq!((first.count(), second.count()), (6, 6));
     }
 }

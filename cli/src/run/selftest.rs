@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,7 +23,7 @@ use serde_json::{Value, json};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::process::server::ServerProcess;
-use crate::process::worker;
+use crate::process::{this_program, worker};
 use crate::run::identity;
 
 #[derive(Clone, Copy, Debug)]
@@ -129,9 +127,10 @@ fn stalled_server(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failur
             bench.effort.stalled_load,
         )
     };
-    let stopper = Stopper::start(server.id(), bench.effort);
+    let (process, effort) = (server.id(), bench.effort);
+    let stopper = thread::spawn(move || stall(process, effort));
     let measured = bench.measure(&plan);
-    let stall_ns = stopper.stalled_ns();
+    let stall_ns = stopper.join().expect("stopping does not panic");
     let (round, _) = measured?;
     let stall = Stall {
         rate_hz: STALLED_RATE_HZ,
@@ -148,35 +147,17 @@ fn stalled_server(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failur
     Ok(claims)
 }
 
-/// A thread that stops a process in the middle of a load, and resumes it.
-struct Stopper {
-    thread: thread::JoinHandle<()>,
-    stalled_ns: Arc<AtomicU64>,
-}
-
-impl Stopper {
-    fn start(process: u32, effort: Effort) -> Self {
-        let stalled_ns = Arc::new(AtomicU64::new(0));
-        let stored = Arc::clone(&stalled_ns);
-        let thread = thread::spawn(move || {
-            let process = Pid::from_raw(i32::try_from(process).expect("process ids fit"));
-            // A third into the load, well within it.
-            thread::sleep(LOAD_BEGUN + effort.stalled_load / 3);
-            let stopped = Instant::now();
-            if kill(process, Signal::SIGSTOP).is_ok() {
-                thread::sleep(effort.stall);
-                let _ = kill(process, Signal::SIGCONT);
-                let stall_ns = nanoseconds(stopped.elapsed());
-                stored.store(stall_ns, Ordering::Relaxed);
-            }
-        });
-        Self { thread, stalled_ns }
+/// Stops a process a third into the load, and resumes it. Returns the length of the stop.
+fn stall(process: u32, effort: Effort) -> u64 {
+    let process = Pid::from_raw(i32::try_from(process).expect("process ids fit"));
+    thread::sleep(LOAD_BEGUN + effort.stalled_load / 3);
+    let stopped = Instant::now();
+    if kill(process, Signal::SIGSTOP).is_err() {
+        return 0;
     }
-
-    fn stalled_ns(self) -> u64 {
-        self.thread.join().expect("stopping does not panic");
-        self.stalled_ns.load(Ordering::Relaxed)
-    }
+    thread::sleep(effort.stall);
+    let _ = kill(process, Signal::SIGCONT);
+    nanoseconds(stopped.elapsed())
 }
 
 fn rate_and_pacing(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
@@ -303,9 +284,7 @@ impl Bench<'_> {
     }
 
     fn measure(&self, plan: &WorkerPlan) -> Result<(Measurement, Audit), Failure> {
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::could_not_run("cannot find this program").caused_by(error))?;
-        match worker::measure(&program, plan, self.interrupt, &mut || true)? {
+        match worker::measure(&this_program()?, plan, self.interrupt, &mut || true)? {
             WorkerResult::Ok { measurement, audit } => {
                 Ok((*measurement, audit.unwrap_or_default()))
             }

@@ -2,48 +2,30 @@
 //!
 //! `reports` renders, `run_directory` writes.
 
-use std::path::Path;
-
-use photofinish_reports::formats;
+use photofinish_reports::formats::{self, File};
 use photofinish_reports::report::Report;
 
-use crate::exit::Failure;
-use crate::store::run_directory::RunFile;
+use crate::exit::{Failure, OrFail};
 
 /// The name of the page in a run directory.
 pub const PAGE: &str = "report.html";
 
 /// Every file stored next to `record.json`.
-pub fn all(report: &Report<'_>) -> Result<Vec<RunFile>, Failure> {
-    let mut files = histogram_log(report)?;
-    files.extend(page_and_pictures(report)?);
+pub fn all(report: &Report<'_>) -> Result<Vec<File>, Failure> {
+    let mut files = formats::export("hlog", report).or_fail("cannot make the histogram log")?;
+    files.extend(page_and_pictures(report));
     Ok(files)
 }
 
-fn histogram_log(report: &Report<'_>) -> Result<Vec<RunFile>, Failure> {
-    let rendered = formats::export("hlog", report).map_err(|error| {
-        Failure::could_not_run("cannot make the histogram log").caused_by(error)
-    })?;
-    Ok(rendered
-        .into_iter()
-        .map(|file| RunFile {
-            path: file.name.into(),
-            contents: file.bytes,
-        })
-        .collect())
-}
-
-pub fn page_and_pictures(report: &Report<'_>) -> Result<Vec<RunFile>, Failure> {
-    let page = photofinish_reports::page(report);
-    let mut files = vec![RunFile {
-        path: PAGE.into(),
-        contents: page.into_bytes(),
-    }];
-    for chart in photofinish_reports::charts(report) {
-        files.push(RunFile {
-            path: Path::new("charts").join(format!("{}.png", chart.file_stem)),
-            contents: chart.png(),
-        });
-    }
-    Ok(files)
+pub fn page_and_pictures(report: &Report<'_>) -> Vec<File> {
+    let page = File {
+        name: PAGE.to_owned(),
+        bytes: photofinish_reports::page(report).into_bytes(),
+    };
+    let charts = photofinish_reports::charts(report).into_iter();
+    let pictures = charts.map(|chart| File {
+        name: format!("charts/{}.png", chart.file_stem),
+        bytes: chart.png(),
+    });
+    std::iter::once(page).chain(pictures).collect()
 }

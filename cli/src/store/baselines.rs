@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use photofinish_record::Record;
 
-use crate::exit::Failure;
-use crate::store::run_directory::{self, RunFile, write_files};
+use crate::exit::{Failure, OrFail};
+use crate::store::run_directory::{self, write_user_file};
 
 /// The default directory of baselines.
 pub const DIRECTORY: &str = "photofinish-baselines";
@@ -79,12 +79,9 @@ impl<'a> Baselines<'a> {
     /// Keeps a record under a name, in place of an older one. Returns its path.
     pub fn keep(&self, name: &str, record: &Record) -> Result<PathBuf, Failure> {
         let file = self.path(name)?;
-        let mut contents = serde_json::to_vec(record).map_err(|error| {
-            Failure::could_not_run("cannot write the record as JSON").caused_by(error)
-        })?;
+        let mut contents = serde_json::to_vec(record).or_fail("cannot write the record as JSON")?;
         contents.push(b'\n');
-        let path = file.file_name().map(PathBuf::from).unwrap_or_default();
-        write_files(self.directory, &[RunFile { path, contents }])?;
+        write_user_file(&file, &contents)?;
         Ok(file)
     }
 

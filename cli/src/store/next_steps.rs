@@ -24,6 +24,12 @@ const FOR_ANY_SERVER: [&str; 5] = [
     "http-limited",
 ];
 
+const OPENER: &str = if cfg!(target_os = "macos") {
+    "open"
+} else {
+    "xdg-open"
+};
+
 /// The end of the output of a run whose directory is `directory`.
 pub fn after(record: &Record, directory: &Path) -> String {
     let program = &program(record);
@@ -31,7 +37,7 @@ pub fn after(record: &Record, directory: &Path) -> String {
     let steps = [
         (
             "look at the report",
-            format!("{} {}", opener(), report.display()),
+            format!("{} {}", OPENER, report.display()),
         ),
         second(record, program),
         third(record, program),
@@ -52,14 +58,6 @@ fn program(record: &Record) -> String {
     match std::env::var_os("CARGO") {
         Some(_) => "cargo run --release --".to_owned(),
         None => quoted(&name.unwrap_or("photofinish".into())),
-    }
-}
-
-fn opener() -> &'static str {
-    if cfg!(target_os = "macos") {
-        "open"
-    } else {
-        "xdg-open"
     }
 }
 

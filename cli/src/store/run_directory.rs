@@ -8,7 +8,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use photofinish_record::{Record, Round};
+use photofinish_record::{RECORD_SCHEMA, Record, Round};
+use photofinish_reports::formats;
 
 use crate::exit::Failure;
 
@@ -29,12 +30,6 @@ pub struct RunDirectory {
     hidden: PathBuf,
     destination: PathBuf,
     partial_rounds: File,
-}
-
-pub struct RunFile {
-    /// Relative to the run directory.
-    pub path: PathBuf,
-    pub contents: Vec<u8>,
 }
 
 impl RunDirectory {
@@ -108,7 +103,7 @@ impl RunDirectory {
     }
 
     /// Writes the record and `files`, and renames the directory. Returns its path.
-    pub fn complete(self, record: &Record, files: &[RunFile]) -> Result<PathBuf, Failure> {
+    pub fn complete(self, record: &Record, files: &[formats::File]) -> Result<PathBuf, Failure> {
         // Files that cannot be removed do no harm.
         let _ = fs::remove_dir_all(self.work_dir());
         match self.write_whole(record, files) {
@@ -121,10 +116,10 @@ impl RunDirectory {
         }
     }
 
-    fn write_whole(&self, record: &Record, files: &[RunFile]) -> io::Result<()> {
-        write_file(&self.hidden.join(RECORD), &json(record)?)?;
+    fn write_whole(&self, record: &Record, files: &[formats::File]) -> io::Result<()> {
+        self.keep_record(record)?;
         for file in files {
-            write_file(&self.hidden.join(&file.path), &file.contents)?;
+            write_file(&self.hidden.join(&file.name), &file.bytes)?;
         }
         fs::remove_file(self.hidden.join(PARTIAL_ROUNDS))?;
         fs::rename(&self.hidden, &self.destination)
@@ -194,14 +189,18 @@ fn point_latest_to(destination: &Path) -> io::Result<()> {
 }
 
 /// Writes files into the user's `directory`.
-pub fn write_files(directory: &Path, files: &[RunFile]) -> Result<(), Failure> {
+pub fn write_files(directory: &Path, files: &[formats::File]) -> Result<(), Failure> {
     let mut each = files.iter();
-    each.try_for_each(|file| write_file(&directory.join(&file.path), &file.contents))
-        .map_err(|error| {
-            Failure::could_not_run(format!("cannot write to {}", directory.display()))
-                .caused_by(error)
-                .hint("name a directory that can be written to with --out")
-        })
+    each.try_for_each(|file| write_user_file(&directory.join(&file.name), &file.bytes))
+}
+
+/// Writes a file that the user named.
+pub fn write_user_file(path: &Path, contents: &[u8]) -> Result<(), Failure> {
+    write_file(path, contents).map_err(|error| {
+        Failure::could_not_run(format!("cannot write {}", path.display()))
+            .caused_by(error)
+            .hint("name a directory that can be written to with --out")
+    })
 }
 
 /// Reads the record of a run: from its directory, or from the file itself.
@@ -224,7 +223,6 @@ pub fn load(path: &Path) -> Result<Record, Failure> {
 }
 
 fn parse(text: &str, file: &Path) -> Result<Record, Failure> {
-    use photofinish_record::RECORD_SCHEMA;
     let failed = |cause: String| {
         Failure::could_not_run(format!(
             "{} is not a record of this version",

@@ -11,7 +11,7 @@ use photofinish_record::ServerCounts;
 use photofinish_scenarios::protocol::http::{Limits, Method, ResponseReader};
 use url::Url;
 
-use super::{Target, TargetKind, TargetServer, Values, forms, loopback};
+use super::{Target, TargetKind, TargetServer, Values, loopback, no_answer, plain_url};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::store::redaction;
@@ -37,8 +37,8 @@ const STATUS: &str = "status";
 fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
     let status = values.options.get(STATUS);
     Ok(Box::new(HttpUrls {
-        page: parse_url(values.url)?,
-        status: status.map(|url| parse_url(url)).transpose()?,
+        page: plain_url("http", values.url)?,
+        status: status.map(|url| plain_url("http", url)).transpose()?,
     }))
 }
 
@@ -63,23 +63,12 @@ impl Target for HttpUrls {
         _: &[usize],
         _: &Interrupt,
     ) -> Result<Box<dyn TargetServer>, Failure> {
-        Ok(Box::new(Http::probe(self.page, self.status)?))
-    }
-}
-
-/// Reads a URL that a plain HTTP client can use.
-fn parse_url(text: &str) -> Result<Url, Failure> {
-    let wrong = |message: &str| Failure::usage(format!("--target http: {message}")).hint(forms());
-    let url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
-    match url.scheme() {
-        "http" if url.password().is_some() || !url.username().is_empty() => {
-            Err(wrong("a user name in the URL is not supported"))
-        }
-        "http" => Ok(url),
-        "https" => Err(wrong(
-            "TLS is not supported; measure the server behind it over plain HTTP",
-        )),
-        _ => Err(wrong("the URL must begin with http://")),
+        let answer = get(&self.page)?;
+        Ok(Box::new(Http {
+            software: header(&answer, "server").map(str::to_owned),
+            status: self.status.map(StatusPage::probe).transpose()?,
+            url: self.page,
+        }))
     }
 }
 
@@ -88,19 +77,6 @@ struct Http {
     url: Url,
     software: Option<String>,
     status: Option<StatusPage>,
-}
-
-impl Http {
-    fn probe(url: Url, status: Option<Url>) -> Result<Self, Failure> {
-        let answer = get(&url)?;
-        let software = header(&answer, "server").map(str::to_owned);
-        let status = status.map(StatusPage::probe).transpose()?;
-        Ok(Self {
-            url,
-            software,
-            status,
-        })
-    }
 }
 
 impl TargetServer for Http {
@@ -134,7 +110,7 @@ impl StatusPage {
     fn counts(&mut self) -> Result<ServerCounts, Failure> {
         let answer = get(&self.url)?;
         self.own += 1;
-        let totals = stub_status(&answer).ok_or_else(|| {
+        let (connections, requests) = stub_status(&answer).ok_or_else(|| {
             Failure::could_not_run(format!(
                 "{} is not a stub_status page",
                 redaction::url(&self.url)
@@ -142,30 +118,32 @@ impl StatusPage {
             .hint("in nginx's configuration: location = /status { stub_status; }")
         })?;
         Ok(ServerCounts {
-            requests: Some(totals.requests.saturating_sub(self.own)),
-            connections: Some(totals.accepts.saturating_sub(self.own)),
+            requests: Some(requests.saturating_sub(self.own)),
+            connections: Some(connections.saturating_sub(self.own)),
             ..ServerCounts::default()
         })
     }
 }
 
-struct Totals {
-    accepts: u64,
-    requests: u64,
-}
-
-/// The three totals below `server accepts handled requests`.
-fn stub_status(answer: &str) -> Option<Totals> {
+/// The numbers of connections and requests, from the totals below `server accepts handled requests`.
+fn stub_status(answer: &str) -> Option<(u64, u64)> {
     let (_, below) = answer.split_once("server accepts handled requests")?;
     let mut totals = below.split_whitespace().map_while(|word| word.parse().ok());
-    let accepts = totals.next()?;
-    let requests = totals.nth(1)?;
-    Some(Totals { accepts, requests })
+    Some((totals.next()?, totals.nth(1)?))
 }
 
 /// Sends one request on a separate connection; returns the head of the answer and anything received with it.
 fn get(url: &Url) -> Result<String, Failure> {
-    let failed = |error: io::Error| unreachable_at(url, &error);
+    let failed = |error: io::Error| {
+        let cause = match error.kind() {
+            ErrorKind::WouldBlock => {
+                let message = format!("it took longer than {} s", PATIENCE.as_secs());
+                io::Error::new(ErrorKind::WouldBlock, message)
+            }
+            _ => error,
+        };
+        no_answer(url, cause)
+    };
     let addresses = loopback::addresses(url)?;
     let mut stream = TcpStream::connect(&addresses[..]).map_err(failed)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
@@ -177,13 +155,13 @@ fn get(url: &Url) -> Result<String, Failure> {
     stream.write_all(request.as_bytes()).map_err(failed)?;
     let answer = read_answer(stream).map_err(failed)?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
-    match answer.starts_with("HTTP/1.") {
-        true => Ok(answer),
-        false => Err(Failure::could_not_run(format!(
-            "{} does not speak HTTP/1.1",
-            redaction::url(url)
-        ))),
+    if answer.starts_with("HTTP/1.") {
+        return Ok(answer);
     }
+    let url = redaction::url(url);
+    Err(Failure::could_not_run(format!(
+        "{url} does not speak HTTP/1.1"
+    )))
 }
 
 /// Reads an answer up to its own end: not every server closes the connection when asked to.
@@ -207,16 +185,6 @@ fn read_answer(mut stream: impl Read) -> io::Result<Vec<u8>> {
         }
     }
     Ok(answer)
-}
-
-fn unreachable_at(url: &Url, error: &io::Error) -> Failure {
-    let told = match error.kind() {
-        ErrorKind::WouldBlock => format!("it took longer than {} s", PATIENCE.as_secs()),
-        _ => error.to_string(),
-    };
-    Failure::could_not_run(format!("no answer from {}", redaction::url(url)))
-        .caused_by(io::Error::new(error.kind(), told))
-        .hint("start the server, or leave --target out to measure against the embedded one")
 }
 
 fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
@@ -264,23 +232,7 @@ mod tests {
     fn a_stub_status_page_is_read() {
         let page =
             "Active connections: 1 \nserver accepts handled requests\n 16 15 310 \nReading: 0";
-        let totals = stub_status(page).expect("totals");
-        assert_eq!((totals.accepts, totals.requests), (16, 310));
+        assert_eq!(stub_status(page), Some((16, 310)));
         assert!(stub_status("<html>").is_none());
-    }
-
-    #[test]
-    fn a_server_that_is_not_there_is_told_with_a_hint() {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}/", closed.local_addr().expect("an address"));
-        drop(closed);
-        let failure = Http::probe(parse_url(&url).expect("a URL"), None)
-            .err()
-            .expect("refused");
-        assert_eq!(failure.exit(), crate::exit::Exit::CouldNotRun);
-        assert!(
-            failure.to_string().contains("hint: start the server"),
-            "{failure}"
-        );
     }
 }

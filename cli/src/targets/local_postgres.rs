@@ -8,33 +8,30 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown, geteuid};
 use photofinish_harness::os;
-use photofinish_record::ServerCounts;
-use photofinish_record::hex;
-use serde::{Deserialize, Serialize};
+use photofinish_record::{ServerCounts, cpu_list, hex};
+use serde_json::json;
 use tempfile::TempDir;
 use url::Url;
 
 use super::postgres::Postgres;
 use super::postgres_client::Client;
 use super::{Target, TargetServer};
-use crate::exit::Failure;
+use crate::exit::{Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::process::guard::{self, ReservedAddress};
 use crate::process::server::ServerProcess;
-use crate::request::placement;
+use crate::process::this_program;
 
 /// Timeout for the server to accept connections.
 const READY: Duration = Duration::from_secs(50);
@@ -104,17 +101,15 @@ impl LocalPostgres {
     /// Starts one on the `cpus`, and waits until it accepts connections.
     fn start(cpus: &[usize], interrupt: &Interrupt) -> Result<Self, Failure> {
         // Searched for here as well as by the guard, so that the error message can name what is missing.
-        let binaries = Binaries::find()?;
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::could_not_run("cannot find this program").caused_by(error))?;
-        let mut command = Command::new(program);
+        let binaries = find_binaries()?;
+        let mut command = Command::new(this_program()?);
         command.args([
             "throwaway-postgres",
             "--cpus",
-            &placement::list(cpus),
+            &cpu_list(cpus),
             "--binaries",
         ]);
-        command.arg(&binaries.directory);
+        command.arg(&binaries);
         let guard = ServerProcess::start_command("PostgreSQL", command, interrupt)?;
         let url = guard
             .ready()
@@ -122,7 +117,7 @@ impl LocalPostgres {
             .and_then(serde_json::Value::as_str)
             .unwrap_or_default();
         let server = Postgres::probe(super::postgres::parse(url)?)?;
-        let monitor = server.database().connect_to("template1")?;
+        let monitor = server.database.connect_to("template1")?;
         Ok(Self {
             server,
             monitor,
@@ -160,28 +155,17 @@ impl TargetServer for LocalPostgres {
     }
 }
 
-/// The directory of PostgreSQL's programs.
-struct Binaries {
-    directory: PathBuf,
-}
-
-impl Binaries {
-    /// Searches `PATH`, then the places where distributions keep them; takes the newest version there.
-    fn find() -> Result<Self, Failure> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let on_path = std::env::split_paths(&path).find(|directory| holds_server(directory));
-        let directory = on_path.or_else(|| newest(Path::new("/usr/lib/postgresql")));
-        directory.map(|directory| Self { directory }).ok_or_else(|| {
-            Failure::could_not_run("there is no PostgreSQL server on this machine").hint(
-                "install one: `apt install postgresql`, `dnf install postgresql-server` or `brew install postgresql`; \
-                 its programs are looked for on PATH and under /usr/lib/postgresql/*/bin",
-            )
-        })
-    }
-
-    fn program(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
-    }
+/// The directory of PostgreSQL's programs: on `PATH`, or where distributions keep them, the newest version there.
+fn find_binaries() -> Result<PathBuf, Failure> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).find(|directory| holds_server(directory));
+    let directory = on_path.or_else(|| newest(Path::new("/usr/lib/postgresql")));
+    directory.ok_or_else(|| {
+        Failure::could_not_run("there is no PostgreSQL server on this machine").hint(
+            "install one: `apt install postgresql`, `dnf install postgresql-server` or `brew install postgresql`; \
+             its programs are looked for on PATH and under /usr/lib/postgresql/*/bin",
+        )
+    })
 }
 
 fn holds_server(directory: &Path) -> bool {
@@ -203,27 +187,15 @@ fn newest(root: &Path) -> Option<PathBuf> {
         .map(|(_, directory)| directory)
 }
 
-/// The guard's line once the server accepts connections.
-#[derive(Serialize, Deserialize)]
-struct Ready {
-    ready: String,
-    address: SocketAddr,
-    /// Contains the password: this line only travels through a pipe.
-    url: String,
-}
-
 /// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
-pub fn guard(cpus: &[usize], binaries: PathBuf) -> Result<(), Failure> {
+pub fn guard(cpus: &[usize], binaries: &Path) -> Result<(), Failure> {
     let interrupt = Interrupt::on_signals()?;
-    os::pin_process(cpus)
-        .map_err(|error| Failure::could_not_run("cannot pin PostgreSQL").caused_by(error))?;
+    os::pin_process(cpus).or_fail("cannot pin PostgreSQL")?;
     let (_on_interrupt, end) = guard::end(&interrupt);
-    let cluster = Cluster::create(&Binaries {
-        directory: binaries,
-    })?;
+    let cluster = Cluster::create(binaries)?;
     let mut server = Server::start(cluster)?;
     server.announce()?;
-    server.look_after(&end)
+    guard::look_after(&end, LOOK_AFTER, || server.lives("ended"))
 }
 
 /// A directory with an initialised cluster, owned by the user the server runs as.
@@ -236,7 +208,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn create(binaries: &Binaries) -> Result<Self, Failure> {
+    fn create(binaries: &Path) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             Failure::could_not_run("cannot make a directory for PostgreSQL").caused_by(error)
         };
@@ -249,7 +221,7 @@ impl Cluster {
             user,
             directory,
             password: random_password()?,
-            postgres: binaries.program("postgres"),
+            postgres: binaries.join("postgres"),
         };
         fs::set_permissions(cluster.path(), Permissions::from_mode(0o700)).map_err(failed)?;
         let password_file = cluster.path().join("password");
@@ -257,7 +229,7 @@ impl Cluster {
         for path in [cluster.path(), &password_file] {
             cluster.hand_over(path).map_err(failed)?;
         }
-        cluster.initialise(&binaries.program("initdb"), &password_file)?;
+        cluster.initialise(&binaries.join("initdb"), &password_file)?;
         fs::remove_file(&password_file).map_err(failed)?;
         Ok(cluster)
     }
@@ -305,9 +277,7 @@ impl Cluster {
         ]);
         // Only the creation of the cluster skips the disk; the server itself does not.
         command.arg("--no-sync");
-        let output = command
-            .output()
-            .map_err(|error| Failure::could_not_run("cannot run initdb").caused_by(error))?;
+        let output = command.output().or_fail("cannot run initdb")?;
         match output.status.success() {
             true => Ok(()),
             false => Err(Failure::could_not_run("PostgreSQL's initdb failed")
@@ -386,11 +356,7 @@ impl Server {
             {
                 return Ok(());
             }
-            if let Some(status) = self.process.try_wait().ok().flatten() {
-                return Err(Failure::could_not_run(format!(
-                    "PostgreSQL did not start: {status}"
-                )));
-            }
+            self.lives("did not start")?;
             thread::sleep(LOOK_AGAIN);
         }
         Err(Failure::could_not_run(format!(
@@ -399,31 +365,20 @@ impl Server {
         )))
     }
 
+    /// The URL contains the password: this line only travels through a pipe.
     fn announce(&self) -> Result<(), Failure> {
         let (address, password) = (self.reserved.address, &self.cluster.password);
         let url = format!("postgres://{ROLE}:{password}@{address}/postgres");
-        let ready = Ready {
-            ready: "postgres".to_owned(),
-            address,
-            url,
-        };
-        let line = serde_json::to_string(&ready).map_err(|error| {
-            Failure::could_not_run("cannot report PostgreSQL's address").caused_by(error)
-        })?;
-        output::emit(format!("{line}\n").as_bytes())
+        output::emit_json_line(&json!({ "ready": "postgres", "address": address, "url": url }))
     }
 
-    fn look_after(&mut self, end: &Receiver<()>) -> Result<(), Failure> {
-        loop {
-            match end.recv_timeout(LOOK_AFTER) {
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if let Some(status) = self.process.try_wait().ok().flatten() {
-                return Err(Failure::could_not_run(format!(
-                    "PostgreSQL ended: {status}"
-                )));
-            }
+    /// Fails if the server has exited; `how` says whether that was before or after it was ready.
+    fn lives(&mut self, how: &str) -> Result<(), Failure> {
+        match self.process.try_wait() {
+            Ok(Some(status)) => Err(Failure::could_not_run(format!(
+                "PostgreSQL {how}: {status}"
+            ))),
+            _ => Ok(()),
         }
     }
 

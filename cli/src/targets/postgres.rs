@@ -62,7 +62,7 @@ impl Target for Database {
 
 /// A server that accepted the login.
 pub struct Postgres {
-    database: Database,
+    pub(super) database: Database,
     software: Option<String>,
 }
 
@@ -76,11 +76,6 @@ impl Postgres {
             .and_then(|version| version.split(' ').next());
         let software = version.map(|version| format!("PostgreSQL {version}"));
         Ok(Self { database, software })
-    }
-
-    /// Its location and credentials.
-    pub fn database(&self) -> &Database {
-        &self.database
     }
 }
 

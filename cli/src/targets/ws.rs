@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use url::Url;
 
-use super::{Target, TargetKind, TargetServer, Values, forms, loopback};
+use super::{Target, TargetKind, TargetServer, Values, forms, loopback, no_answer, plain_url};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::store::redaction;
@@ -21,28 +21,12 @@ pub(super) static KIND: TargetKind = TargetKind {
 };
 
 fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
-    Ok(Box::new(WebSocket {
-        url: parse_url(values.url)?,
-    }))
-}
-
-/// Parses a URL that a plain WebSocket client can use.
-fn parse_url(text: &str) -> Result<Url, Failure> {
-    let wrong = |message: &str| Failure::usage(format!("--target ws: {message}")).hint(forms());
-    let url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
-    match url.scheme() {
-        "ws" if url.password().is_some() || !url.username().is_empty() => {
-            Err(wrong("a user name in the URL is not supported"))
-        }
-        "ws" if url.query().is_some() || url.fragment().is_some() => {
-            Err(wrong("a query or fragment in the URL is not supported"))
-        }
-        "ws" => Ok(url),
-        "wss" => Err(wrong(
-            "TLS is not supported; measure the server behind it over plain WebSocket",
-        )),
-        _ => Err(wrong("the URL must begin with ws://")),
+    let url = plain_url("ws", values.url)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        let message = "--target ws: a query or fragment in the URL is not supported";
+        return Err(Failure::usage(message).hint(forms()));
     }
+    Ok(Box::new(WebSocket { url }))
 }
 
 #[derive(Debug)]
@@ -65,11 +49,7 @@ impl Target for WebSocket {
         _: &Interrupt,
     ) -> Result<Box<dyn TargetServer>, Failure> {
         let addresses = loopback::addresses(&self.url)?;
-        TcpStream::connect(&addresses[..]).map_err(|error| {
-            Failure::could_not_run(format!("no answer from {}", redaction::url(&self.url)))
-                .caused_by(error)
-                .hint("start the server, or leave --target out to measure against the embedded one")
-        })?;
+        TcpStream::connect(&addresses[..]).map_err(|error| no_answer(&self.url, error))?;
         Ok(self)
     }
 }
@@ -77,29 +57,5 @@ impl Target for WebSocket {
 impl TargetServer for WebSocket {
     fn url(&self) -> &str {
         self.url.as_str()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_that_is_not_there_is_told_with_a_hint() {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("ws://{}/", closed.local_addr().expect("an address"));
-        drop(closed);
-        let target = Box::new(WebSocket {
-            url: parse_url(&url).expect("a URL"),
-        });
-        let failure = target
-            .start(&[], &Interrupt::default())
-            .err()
-            .expect("refused");
-        assert_eq!(failure.exit(), crate::exit::Exit::CouldNotRun);
-        assert!(
-            failure.to_string().contains("hint: start the server"),
-            "{failure}"
-        );
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use photofinish_harness::fitness::CHECKS;
+use photofinish_harness::fitness::{Readings, findings};
 use photofinish_record::{Finding, FindingLevel};
 use photofinish_reports::diagnosis::{DIAGNOSIS_SCHEMA, Diagnosis};
 
@@ -19,8 +19,9 @@ fn names(findings: &[Finding]) -> Vec<&str> {
         .collect()
 }
 
-fn every_check() -> Vec<&'static str> {
-    CHECKS.iter().map(|check| check.name).collect()
+fn every_check() -> Vec<String> {
+    let findings = findings(&Readings::default());
+    findings.into_iter().map(|finding| finding.check).collect()
 }
 
 #[track_caller]

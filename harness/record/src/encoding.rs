@@ -1,4 +1,4 @@
-//! Text forms that have to be the same wherever they are computed: hexadecimal digits and canonical JSON.
+//! Text forms that have to be the same wherever they are computed: hexadecimal digits, lists of CPUs and canonical JSON.
 
 use std::fmt::Write;
 
@@ -10,6 +10,15 @@ pub fn hex(bytes: impl AsRef<[u8]>) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// CPUs in the form that options take: `0,2-3`.
+pub fn cpu_list(cpus: &[usize]) -> String {
+    let ranges = cpus.chunk_by(|a, b| a + 1 == *b).map(|range| match range {
+        [first, .., last] => format!("{first}-{last}"),
+        alone => alone[0].to_string(),
+    });
+    ranges.collect::<Vec<_>>().join(",")
 }
 
 /// JSON without spaces and with sorted keys, even if a dependency turns on `serde_json/preserve_order`.
@@ -28,6 +37,12 @@ mod tests {
         let value = json!({ "b": [1, { "d": null, "c": "x y" }], "a": 0.5 });
         let expected = r#"{"a":0.5,"b":[1,{"c":"x y","d":null}]}"#;
         assert_eq!(canonical_json(value), expected);
+    }
+
+    #[test]
+    fn neighbouring_cpus_are_a_range() {
+        assert_eq!(cpu_list(&[0]), "0");
+        assert_eq!(cpu_list(&[0, 2, 3, 4, 7]), "0,2-4,7");
     }
 
     #[test]

@@ -35,11 +35,6 @@ pub struct LatencyRecorder {
 }
 
 impl LatencyRecorder {
-    /// An empty histogram.
-    pub fn new() -> Self {
-        Self { histogram: dense() }
-    }
-
     /// Records one latency in ns; above 60 s it counts as 60 s, and 0 counts as 1. Allocates nothing.
     #[inline]
     pub fn record_ns(&mut self, latency_ns: u64) {
@@ -66,7 +61,6 @@ impl LatencyRecorder {
         self.histogram.reset();
     }
 
-    /// Number of recorded values.
     pub fn count(&self) -> u64 {
         self.histogram.len()
     }
@@ -79,7 +73,7 @@ impl LatencyRecorder {
 
 impl Default for LatencyRecorder {
     fn default() -> Self {
-        Self::new()
+        Self { histogram: dense() }
     }
 }
 
@@ -136,7 +130,6 @@ impl Latencies {
         *self = Self::from_ascending(all.into_iter());
     }
 
-    /// Number of recorded values.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -171,7 +164,7 @@ impl Latencies {
 
     /// The same as an HdrHistogram, for exporters that iterate over its values.
     pub fn to_histogram(&self) -> Histogram<u64> {
-        let mut recorder = LatencyRecorder::new();
+        let mut recorder = LatencyRecorder::default();
         recorder.add(self);
         recorder.histogram
     }
@@ -213,7 +206,7 @@ impl PartialEq for Latencies {
 
 impl FromIterator<u64> for Latencies {
     fn from_iter<I: IntoIterator<Item = u64>>(latencies_ns: I) -> Self {
-        let mut recorder = LatencyRecorder::new();
+        let mut recorder = LatencyRecorder::default();
         for latency_ns in latencies_ns {
             recorder.record_ns(latency_ns);
         }
@@ -223,10 +216,7 @@ impl FromIterator<u64> for Latencies {
 
 impl Serialize for Latencies {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.text {
-            Some(text) => serializer.serialize_str(text),
-            None => serializer.serialize_str(&self.to_base64()),
-        }
+        serializer.serialize_str(&self.to_base64())
     }
 }
 
@@ -274,7 +264,7 @@ mod tests {
     fn quantiles_and_means_are_those_of_hdr_histogram() {
         // From a single value to thousands, over all magnitudes.
         for count in [1, 2, 3, 10, 99, 1_000, 20_000] {
-            let mut recorder = LatencyRecorder::new();
+            let mut recorder = LatencyRecorder::default();
             for index in 0..count {
                 let bits = draw_below(count, 2 * index, 37) as u32;
                 recorder.record_ns(draw(count, 2 * index + 1) >> (63 - bits));

@@ -30,7 +30,7 @@ mod encoding;
 pub mod protocol;
 pub mod schedule;
 
-pub use encoding::{canonical_json, hex};
+pub use encoding::{canonical_json, cpu_list, hex};
 pub use finding::{Finding, FindingLevel, is_fit};
 pub use gate::{Arm, ArmKind, ArmSource, Gate, GateTerm, Requirement, SourceLocation};
 pub use measurement::{Cost, Failures, LoopOverhead, Measurement, OpenLoad, ServerCounts, Traffic};
@@ -98,7 +98,7 @@ pub struct Tool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "kebab-case")]
 pub enum Completion {
-    /// Every planned round ran.
+    /// The course of the run went to its end: every round ran, everything was decided at a look, or the search ended.
     Complete,
     /// Interrupted by the user; earlier rounds are kept.
     Interrupted,

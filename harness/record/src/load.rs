@@ -133,15 +133,16 @@ impl std::fmt::Display for Load {
         match self {
             Self::Closed { concurrency } => write!(f, "closed, {concurrency} in flight"),
             Self::Open {
-                arrivals: Arrivals::Constant,
+                arrivals,
                 rate_hz,
                 concurrency,
-            } => write!(f, "open, {rate_hz}/s, {concurrency} sessions"),
-            Self::Open {
-                arrivals: Arrivals::Poisson,
-                rate_hz,
-                concurrency,
-            } => write!(f, "open, {rate_hz}/s Poisson, {concurrency} sessions"),
+            } => {
+                let kind = match arrivals {
+                    Arrivals::Constant => "",
+                    Arrivals::Poisson => " Poisson",
+                };
+                write!(f, "open, {rate_hz}/s{kind}, {concurrency} sessions")
+            }
         }
     }
 }

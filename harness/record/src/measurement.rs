@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::latency::Latencies;
 
 /// A worker's measurement in one round.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measurement {
     pub sessions: u32,
     pub worker_threads: u32,

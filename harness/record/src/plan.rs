@@ -3,7 +3,7 @@
 //! Scenarios with the servers behind their targets, cells, the order of blocks, and the CPUs of each process. `scenarios`
 //! makes a plan from scenario files; the requirements on two arms are in `gate`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -42,6 +42,15 @@ pub struct Plan {
     /// The gate, if the cells come in two arms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+}
+
+impl Plan {
+    /// The scenario of a cell of this plan.
+    pub fn scenario_of(&self, cell: &Cell) -> &PlannedScenario {
+        let mut scenarios = self.scenarios.iter();
+        let scenario = scenarios.find(|scenario| scenario.name == cell.scenario);
+        scenario.expect("a cell's scenario is in its plan")
+    }
 }
 
 /// A fully resolved scenario.
@@ -149,7 +158,7 @@ pub struct Variant {
     pub params: BTreeMap<String, Value>,
 }
 
-/// Its name for people: `http-get / tokio (closed, 16 sessions)`; in a gate, `… (closed, 16 sessions, base)`.
+/// Its name for people: `http-get / tokio (closed, 16 in flight)`; in a gate, `… (closed, 16 in flight, base)`.
 impl fmt::Display for Cell {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let arm = self.arm.map_or("", Arm::name);
@@ -175,6 +184,15 @@ pub struct Placement {
     /// A CPU that neither server nor worker uses, for the pacer of open loads; `None` if there is none to spare.
     #[serde(default)]
     pub pacer_cpu: Option<usize>,
+}
+
+impl Placement {
+    /// Every CPU that a run uses, each once, ascending.
+    pub fn cpus(&self) -> Vec<usize> {
+        let all = self.server_cpus.iter().chain(&self.worker_cpus);
+        let all = BTreeSet::from_iter(all.chain(&self.pacer_cpu).copied());
+        Vec::from_iter(all)
+    }
 }
 
 /// The layout of server and worker on the CPUs.

@@ -78,12 +78,7 @@ impl Schedule {
             to_hz: rate.get(),
             expected_before: 0.0,
         };
-        Self {
-            arrivals,
-            seed: seed ^ ARRIVALS_SALT,
-            segments: Arc::new([segment]),
-            most,
-        }
+        Self::new(arrivals, seed, vec![segment], most)
     }
 
     /// Arrivals at the shares of `rate` given by consecutive `stages`.
@@ -102,11 +97,15 @@ impl Schedule {
             expected_before += segment.expected();
             segments.push(segment);
         }
+        Self::new(arrivals, seed, segments, u64::MAX)
+    }
+
+    fn new(arrivals: Arrivals, seed: u64, segments: Vec<Segment>, most: u64) -> Self {
         Self {
             arrivals,
             seed: seed ^ ARRIVALS_SALT,
             segments: segments.into(),
-            most: u64::MAX,
+            most,
         }
     }
 

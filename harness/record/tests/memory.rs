@@ -8,7 +8,7 @@ const ROUNDS: u64 = 200;
 
 /// A JSON array with a histogram for each round, each of 20,000 times from 300 µs on with a long tail.
 fn document() -> String {
-    let mut recorder = LatencyRecorder::new();
+    let mut recorder = LatencyRecorder::default();
     let histograms: Vec<Latencies> = (0..ROUNDS)
         .map(|round| {
             recorder.clear();

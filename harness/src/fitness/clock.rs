@@ -88,25 +88,15 @@ pub(super) fn timer(readings: &Readings) -> Assessment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fitness::Clock;
+    use crate::fitness::{Clock, assessed};
     use photofinish_record::FindingLevel::{Bad, Caution, Good, Unknown};
-
-    fn of(clock: Clock) -> Readings {
-        Readings {
-            clock,
-            ..Readings::default()
-        }
-    }
 
     #[test]
     fn a_clock_read_from_a_device_is_bad() {
         let check = |source: Option<&str>, expected| {
             let source = source.map(str::to_owned);
-            let assessment = clock_source(&of(Clock {
-                source,
-                ..Clock::default()
-            }));
-            assert_eq!(assessment.level, expected, "{assessment:?}");
+            let found = assessed(clock_source, |readings| readings.clock.source = source);
+            assert_eq!(found.level, expected, "{found:?}");
         };
         check(None, Unknown);
         check(Some("tsc"), Good);
@@ -117,16 +107,14 @@ mod tests {
     #[test]
     fn clock_reads_and_sleeps_are_judged_by_what_they_take() {
         let check = |read_ns, sleep_late_p50_ns, resolution_ns, expected: [FindingLevel; 2]| {
-            let readings = of(Clock {
+            let clock = Clock {
                 read_ns,
                 sleep_late_p50_ns,
                 resolution_ns,
                 ..Clock::default()
-            });
-            assert_eq!(
-                [clock_read(&readings).level, timer(&readings).level],
-                expected
-            );
+            };
+            let level = |check| assessed(check, |readings| readings.clock = clock.clone()).level;
+            assert_eq!([level(clock_read), level(timer)], expected);
         };
         check(23.0, 54_000, Some(1), [Good, Good]);
         check(140.0, 400_000, Some(1), [Caution, Caution]);

@@ -45,39 +45,29 @@ pub(super) fn perf_events(readings: &Readings) -> Assessment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fitness::Kernel;
+    use crate::fitness::assessed;
     use photofinish_record::FindingLevel::{self, Caution, Good, Unknown};
-
-    fn of(kernel: Kernel) -> Readings {
-        Readings {
-            kernel,
-            ..Readings::default()
-        }
-    }
 
     #[test]
     fn one_address_layout_for_all_rounds_is_a_caution() {
         for (mode, expected) in [(None, Unknown), (Some(0), Caution), (Some(2), Good)] {
-            let assessment = address_layout(&of(Kernel {
-                address_randomisation: mode,
-                ..Kernel::default()
-            }));
-            assert_eq!(assessment.level, expected, "{mode:?}");
+            let found = assessed(address_layout, |readings| {
+                readings.kernel.address_randomisation = mode;
+            });
+            assert_eq!(found.level, expected, "{mode:?}");
         }
     }
 
     #[test]
     fn what_cannot_be_counted_is_unknown_and_no_flaw_of_the_machine() {
-        let check =
-            |perf_paranoid, has_hardware_counters, expected: FindingLevel, evidence: &str| {
-                let assessment = perf_events(&of(Kernel {
-                    perf_paranoid,
-                    has_hardware_counters,
-                    ..Kernel::default()
-                }));
-                assert_eq!(assessment.level, expected, "{assessment:?}");
-                assert!(assessment.evidence.contains(evidence), "{assessment:?}");
-            };
+        let check = |paranoid, has_counters, expected: FindingLevel, evidence: &str| {
+            let found = assessed(perf_events, |readings| {
+                readings.kernel.perf_paranoid = paranoid;
+                readings.kernel.has_hardware_counters = has_counters;
+            });
+            assert_eq!(found.level, expected, "{found:?}");
+            assert!(found.evidence.contains(evidence), "{found:?}");
+        };
         check(None, None, Unknown, "n/a");
         check(Some(-1), Some(true), Good, "system calls");
         check(Some(2), Some(true), Good, "user mode");

@@ -2,8 +2,7 @@
 //!
 //! Beyond them connections fail, or wait for a second or more, which looks like a slow server.
 
-use super::{Assessment, Readings};
-use photofinish_record::FindingLevel;
+use super::{Assessment, Readings, level_of_amount};
 
 /// Enough open files for thousands of sessions, and too few for any load.
 const MANY_FILES: u64 = 16_384;
@@ -28,12 +27,8 @@ pub(super) fn open_files(readings: &Readings) -> Assessment {
         _ => String::new(),
     };
     let evidence = format!("a process may open {} files{soft}", files(hard));
-    let assessment = match hard {
-        hard if hard < FEW_FILES => Assessment::bad(evidence),
-        hard if hard < MANY_FILES => Assessment::caution(evidence),
-        _ => Assessment::good(evidence),
-    };
-    assessment.remedy_unless_good(format!(
+    let level = level_of_amount(hard, FEW_FILES, MANY_FILES);
+    Assessment::at(level, evidence).remedy_unless_good(format!(
         "`ulimit -Hn {MANY_FILES}` as root, LimitNOFILE= of the service, or `docker run --ulimit nofile={MANY_FILES}`"
     ))
 }
@@ -94,11 +89,7 @@ pub(super) fn listen_backlog(readings: &Readings) -> Assessment {
                 "accept queues hold up to {longest} connections, fewer than the {BACKLOG} requested: larger bursts wait a \
                  second"
             );
-            let level = if longest < SHORT_BACKLOG {
-                FindingLevel::Bad
-            } else {
-                FindingLevel::Caution
-            };
+            let level = level_of_amount(longest, SHORT_BACKLOG, BACKLOG);
             Assessment::at(level, evidence).remedy(remedy)
         }
     }
@@ -107,92 +98,65 @@ pub(super) fn listen_backlog(readings: &Readings) -> Assessment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fitness::Limits;
-    use photofinish_record::FindingLevel::{Bad, Caution, Good, Unknown};
+    use crate::fitness::assessed;
+    use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
 
-    fn of(limits: Limits) -> Readings {
-        Readings {
-            limits,
-            ..Readings::default()
+    #[test]
+    fn the_hard_limit_of_open_files_is_what_counts() {
+        for (hard, expected) in [
+            (None, Unknown),
+            (Some(100), Bad),
+            (Some(4096), Caution),
+            (Some(1_048_576), Good),
+            (Some(u64::MAX), Good),
+        ] {
+            let found = assessed(open_files, |readings| {
+                readings.limits.open_files_soft = Some(64);
+                readings.limits.open_files_hard = hard;
+            });
+            assert_eq!(found.level, expected, "{found:?}");
         }
     }
 
     #[test]
-    fn the_hard_limit_of_open_files_is_what_counts() {
-        let check = |hard: Option<u64>, expected: FindingLevel| {
-            let assessment = open_files(&of(Limits {
-                open_files_soft: Some(64),
-                open_files_hard: hard,
-                ..Limits::default()
-            }));
-            assert_eq!(assessment.level, expected, "{assessment:?}");
-        };
-        check(None, Unknown);
-        check(Some(100), Bad);
-        check(Some(4096), Caution);
-        check(Some(1_048_576), Good);
-        check(Some(u64::MAX), Good);
-    }
-
-    #[test]
     fn resting_ports_are_not_free() {
-        let check = |range, time_wait, expected: FindingLevel, remedy: &str| {
-            let assessment = ports(&of(Limits {
-                local_ports: range,
-                time_wait,
-                ..Limits::default()
-            }));
-            assert_eq!(assessment.level, expected, "{assessment:?}");
-            let actual = assessment.remedy.unwrap_or_default();
+        let check = |range, resting, expected: FindingLevel, remedy: &str| {
+            let found = assessed(ports, |readings| {
+                readings.limits.local_ports = range;
+                readings.limits.time_wait = resting;
+            });
+            assert_eq!(found.level, expected, "{found:?}");
+            let actual = found.remedy.unwrap_or_default();
             assert!(actual.contains(remedy), "{actual}");
         };
+        let usual = Some((32_768, 60_999));
         check(None, None, Unknown, "");
-        check(Some((32_768, 60_999)), Some(0), Good, "");
-        check(
-            Some((32_768, 60_999)),
-            Some(20_000),
-            Caution,
-            "wait a minute",
-        );
-        check(
-            Some((32_768, 60_999)),
-            Some(90_000),
-            Caution,
-            "wait a minute",
-        );
+        check(usual, Some(0), Good, "");
+        check(usual, Some(20_000), Caution, "wait a minute");
+        check(usual, Some(90_000), Caution, "wait a minute");
         check(Some((50_000, 50_999)), None, Caution, "sysctl");
         check(Some((50_000, 50_100)), None, Bad, "sysctl");
     }
 
     #[test]
     fn ports_that_may_not_be_used_again_are_a_caution() {
-        for (mode, expected) in [
-            (None, Unknown),
-            (Some(0), Caution),
-            (Some(1), Good),
-            (Some(2), Good),
-        ] {
-            let assessment = port_reuse(&of(Limits {
-                time_wait_reuse: mode,
-                ..Limits::default()
-            }));
-            assert_eq!(assessment.level, expected, "{mode:?}");
+        let modes = [None, Some(0), Some(1), Some(2)];
+        for (mode, expected) in modes.into_iter().zip([Unknown, Caution, Good, Good]) {
+            let found = assessed(port_reuse, |readings| {
+                readings.limits.time_wait_reuse = mode
+            });
+            assert_eq!(found.level, expected, "{mode:?}");
         }
     }
 
     #[test]
-    fn a_backlog_shorter_than_the_servers_ask_for_is_told() {
-        for (longest, expected) in [
-            (None, Unknown),
-            (Some(4096), Good),
-            (Some(128), Caution),
-            (Some(64), Bad),
-        ] {
-            let assessment = listen_backlog(&of(Limits {
-                listen_backlog: longest,
-                ..Limits::default()
-            }));
-            assert_eq!(assessment.level, expected, "{longest:?}");
+    fn a_backlog_shorter_than_the_servers_ask_for_is_reported() {
+        let lengths = [None, Some(4096), Some(128), Some(64)];
+        for (longest, expected) in lengths.into_iter().zip([Unknown, Good, Caution, Bad]) {
+            let found = assessed(listen_backlog, |readings| {
+                readings.limits.listen_backlog = longest;
+            });
+            assert_eq!(found.level, expected, "{longest:?}");
         }
     }
 }

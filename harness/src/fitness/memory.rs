@@ -4,7 +4,7 @@
 //! the disk.
 
 use super::words;
-use super::{Assessment, Readings};
+use super::{Assessment, Readings, level_of_amount};
 
 /// Memory that servers and sessions need.
 const ROOMY_BYTES: u64 = 1 << 30;
@@ -21,13 +21,11 @@ pub(super) fn memory(readings: &Readings) -> Assessment {
         format!(" of {}", words::bytes(total))
     });
     let evidence = format!("{}{total} of memory is available", words::bytes(available));
-    let assessment = match available {
-        available if available < CRAMPED_BYTES => Assessment::bad(evidence),
-        available if available < ROOMY_BYTES => Assessment::caution(evidence),
-        _ => Assessment::good(evidence),
-    };
-    assessment
-        .remedy_unless_good("end the processes that use it; `ps aux --sort=-rss | head` lists them")
+    Assessment::at(
+        level_of_amount(available, CRAMPED_BYTES, ROOMY_BYTES),
+        evidence,
+    )
+    .remedy_unless_good("end the processes that use it; `ps aux --sort=-rss | head` lists them")
 }
 
 pub(super) fn swap(readings: &Readings) -> Assessment {
@@ -85,48 +83,29 @@ pub(super) fn page_cache(readings: &Readings) -> Assessment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fitness::{Background, Memory};
+    use crate::fitness::assessed;
     use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
-
-    fn of(memory: Memory) -> Readings {
-        Readings {
-            memory,
-            ..Readings::default()
-        }
-    }
 
     #[test]
     fn little_memory_is_a_caution_and_hardly_any_is_bad() {
-        for (available, expected) in [
-            (None, Unknown),
-            (Some(8 << 30), Good),
-            (Some(512 << 20), Caution),
-            (Some(100 << 20), Bad),
-        ] {
-            let assessment = memory(&of(Memory {
-                available_bytes: available,
-                ..Memory::default()
-            }));
-            assert_eq!(assessment.level, expected, "{assessment:?}");
+        let amounts = [None, Some(8 << 30), Some(512 << 20), Some(100 << 20)];
+        for (available, expected) in amounts.into_iter().zip([Unknown, Good, Caution, Bad]) {
+            let found = assessed(memory, |readings| {
+                readings.memory.available_bytes = available;
+            });
+            assert_eq!(found.level, expected, "{found:?}");
         }
     }
 
     #[test]
     fn swapping_now_is_bad_and_having_swapped_is_a_caution() {
         let check = |total, used, pages, expected: FindingLevel| {
-            let readings = Readings {
-                memory: Memory {
-                    swap_total_bytes: total,
-                    swap_used_bytes: used,
-                    ..Memory::default()
-                },
-                background: Background {
-                    swapped_pages: pages,
-                    ..Background::default()
-                },
-                ..Readings::default()
-            };
-            assert_eq!(swap(&readings).level, expected);
+            let found = assessed(swap, |readings| {
+                readings.memory.swap_total_bytes = total;
+                readings.memory.swap_used_bytes = used;
+                readings.background.swapped_pages = pages;
+            });
+            assert_eq!(found.level, expected, "{found:?}");
         };
         check(None, None, None, Unknown);
         check(Some(0), Some(0), Some(0), Good);
@@ -137,33 +116,24 @@ mod tests {
 
     #[test]
     fn huge_pages_for_everybody_are_a_caution() {
-        for (mode, expected) in [
-            (None, Unknown),
-            (Some("madvise"), Good),
-            (Some("never"), Good),
-            (Some("always"), Caution),
-        ] {
-            let assessment = huge_pages(&of(Memory {
-                huge_pages: mode.map(str::to_owned),
-                ..Memory::default()
-            }));
-            assert_eq!(assessment.level, expected, "{mode:?}");
+        let modes = [None, Some("madvise"), Some("never"), Some("always")];
+        for (mode, expected) in modes.into_iter().zip([Unknown, Good, Good, Caution]) {
+            let found = assessed(huge_pages, |readings| {
+                readings.memory.huge_pages = mode.map(str::to_owned);
+            });
+            assert_eq!(found.level, expected, "{mode:?}");
         }
     }
 
     #[test]
     fn much_that_waits_to_be_written_is_a_caution() {
-        for (dirty, expected) in [
-            (None, Unknown),
-            (Some(1 << 20), Good),
-            (Some(1 << 30), Caution),
-        ] {
-            let assessment = page_cache(&of(Memory {
-                available_bytes: Some(8 << 30),
-                dirty_bytes: dirty,
-                ..Memory::default()
-            }));
-            assert_eq!(assessment.level, expected, "{assessment:?}");
+        let amounts = [None, Some(1 << 20), Some(1 << 30)];
+        for (dirty, expected) in amounts.into_iter().zip([Unknown, Good, Caution]) {
+            let found = assessed(page_cache, |readings| {
+                readings.memory.available_bytes = Some(8 << 30);
+                readings.memory.dirty_bytes = dirty;
+            });
+            assert_eq!(found.level, expected, "{found:?}");
         }
     }
 }

@@ -3,7 +3,8 @@
 //! A frequency that follows load or heat makes the same code faster or slower from one round to the next; two CPUs that
 //! share a core slow each other down by a third or more. Other users of the CPUs are in `sharing`.
 
-use super::words;
+use photofinish_record::cpu_list;
+
 use super::{Assessment, Readings};
 
 /// Enough CPUs for a server, a pacer and a runtime with more than one.
@@ -11,7 +12,7 @@ const ENOUGH_CPUS: usize = 4;
 
 pub(super) fn cpus(readings: &Readings) -> Assessment {
     let (used, online) = (readings.cpus.len(), readings.cpus_online);
-    let list = words::cpus(&readings.cpus);
+    let list = cpu_list(&readings.cpus);
     match used {
         0 => Assessment::unknown("the usable CPUs are unknown"),
         1 => Assessment::caution(format!(
@@ -44,11 +45,11 @@ pub(super) fn smt(readings: &Readings) -> Assessment {
         .collect();
     let evidence = format!(
         "CPUs {} share a core{virtual_too}: each slows the other down",
-        words::cpus(shared)
+        cpu_list(shared)
     );
     Assessment::caution(evidence).remedy(match firsts.len() {
         1 => "allow CPUs on more than one core".to_owned(),
-        _ => format!("use one CPU per core: `--cpus {}`", words::cpus(&firsts)),
+        _ => format!("use one CPU per core: `--cpus {}`", cpu_list(&firsts)),
     })
 }
 
@@ -56,7 +57,7 @@ pub(super) fn governor(readings: &Readings) -> Assessment {
     let governors = &readings.processor.governors;
     let parts = governors
         .iter()
-        .map(|(governor, cpus)| format!("`{governor}` for CPU {}", words::cpus(cpus)));
+        .map(|(governor, cpus)| format!("`{governor}` for CPU {}", cpu_list(cpus)));
     let evidence = parts.collect::<Vec<_>>().join(", ");
     let remedy = "sudo cpupower frequency-set -g performance";
     if governors.is_empty() {
@@ -93,29 +94,18 @@ pub(super) fn turbo(readings: &Readings) -> Assessment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fitness::Processor;
+    use crate::fitness::assessed;
     use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
-
-    fn of(processor: Processor) -> Readings {
-        Readings {
-            cpus: vec![0, 1, 2, 3],
-            cpus_online: 8,
-            processor,
-            ..Readings::default()
-        }
-    }
 
     #[test]
     fn few_cpus_are_a_caution_and_none_known_is_unknown() {
         let check = |cpus: &[usize], expected: FindingLevel, evidence: &str| {
-            let readings = Readings {
-                cpus: cpus.to_vec(),
-                cpus_online: 8,
-                ..Readings::default()
-            };
-            let assessment = super::cpus(&readings);
-            assert_eq!(assessment.level, expected, "{assessment:?}");
-            assert!(assessment.evidence.contains(evidence), "{assessment:?}");
+            let found = assessed(super::cpus, |readings| {
+                readings.cpus = cpus.to_vec();
+                readings.cpus_online = 8;
+            });
+            assert_eq!(found.level, expected, "{found:?}");
+            assert!(found.evidence.contains(evidence), "{found:?}");
         };
         check(&[], Unknown, "unknown");
         check(&[3], Caution, "CPU 3 alone");
@@ -126,27 +116,18 @@ mod tests {
 
     #[test]
     fn cpus_of_one_core_are_a_caution_and_the_remedy_takes_one_of_each() {
-        let check =
-            |cores: Option<Vec<Vec<usize>>>, expected: FindingLevel, remedy: Option<&str>| {
-                let assessment = smt(&of(Processor {
-                    cores,
-                    ..Processor::default()
-                }));
-                assert_eq!(assessment.level, expected, "{assessment:?}");
-                assert_eq!(assessment.remedy.as_deref(), remedy);
-            };
+        let check = |cores: Option<&[&[usize]]>, expected: FindingLevel, remedy: Option<&str>| {
+            let cores = cores.map(|cores| cores.iter().map(|core| core.to_vec()).collect());
+            let found = assessed(smt, |readings| readings.processor.cores = cores);
+            assert_eq!(found.level, expected, "{found:?}");
+            assert_eq!(found.remedy.as_deref(), remedy);
+        };
         check(None, Unknown, None);
-        check(Some(vec![vec![0], vec![1]]), Good, None);
-        check(
-            Some(vec![vec![0, 2], vec![1, 3]]),
-            Caution,
-            Some("use one CPU per core: `--cpus 0-1`"),
-        );
-        check(
-            Some(vec![vec![0, 1]]),
-            Caution,
-            Some("allow CPUs on more than one core"),
-        );
+        check(Some(&[&[0], &[1]]), Good, None);
+        let one_each = "use one CPU per core: `--cpus 0-1`";
+        check(Some(&[&[0, 2], &[1, 3]]), Caution, Some(one_each));
+        let more = "allow CPUs on more than one core";
+        check(Some(&[&[0, 1]]), Caution, Some(more));
     }
 
     #[test]
@@ -155,11 +136,10 @@ mod tests {
             let governors = governors
                 .iter()
                 .map(|(name, cpus)| ((*name).to_owned(), cpus.to_vec()));
-            let assessment = governor(&of(Processor {
-                governors: governors.collect(),
-                ..Processor::default()
-            }));
-            assert_eq!(assessment.level, expected, "{assessment:?}");
+            let found = assessed(governor, |readings| {
+                readings.processor.governors = governors.collect();
+            });
+            assert_eq!(found.level, expected, "{found:?}");
         };
         check(&[], Unknown);
         check(&[("performance", &[0, 1])], Good);
@@ -170,11 +150,8 @@ mod tests {
     #[test]
     fn turbo_is_a_caution_where_it_is_on() {
         for (state, expected) in [(None, Unknown), (Some(false), Good), (Some(true), Caution)] {
-            let assessment = turbo(&of(Processor {
-                turbo: state,
-                ..Processor::default()
-            }));
-            assert_eq!(assessment.level, expected);
+            let found = assessed(turbo, |readings| readings.processor.turbo = state);
+            assert_eq!(found.level, expected);
         }
     }
 }

@@ -4,6 +4,8 @@
 //! each round is also sampled separately.
 
 use super::words;
+use photofinish_record::cpu_list;
+
 use super::{Assessment, Bounds, Readings};
 
 /// Shares of CPU time that other processes may use.
@@ -40,7 +42,7 @@ fn quota_remedy(quota: f64, cpus: &[usize]) -> String {
         None | Some([]) => lift.to_owned(),
         Some(fewer) => format!(
             "{lift}, or use no more CPUs than it allows: `--cpus {}`",
-            words::cpus(fewer)
+            cpu_list(fewer)
         ),
     }
 }
@@ -88,7 +90,7 @@ pub(super) fn other_work(readings: &Readings) -> Assessment {
             format!(
                 "other processes use {} of CPU {}{average}",
                 words::percent(share),
-                words::cpus(&readings.cpus)
+                cpu_list(&readings.cpus)
             ),
         )
         .remedy_unless_good("end them or wait for them; `top` lists them"),
@@ -128,51 +130,37 @@ pub(super) fn steal(readings: &Readings) -> Assessment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fitness::{Background, Quota};
+    use crate::fitness::assessed;
     use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
-
-    fn of(quota: Quota, background: Background) -> Readings {
-        Readings {
-            cpus: vec![0, 1, 2, 3],
-            quota,
-            background,
-            ..Readings::default()
-        }
-    }
 
     #[test]
     fn a_quota_below_the_cpus_in_use_is_bad_and_the_remedy_uses_fewer() {
-        let check = |known, cpus: Option<f64>, expected: FindingLevel, remedy: Option<&str>| {
-            let quota = Quota {
-                known,
-                cpus,
-                ..Quota::default()
-            };
-            let assessment = cpu_quota(&of(quota, Background::default()));
-            assert_eq!(assessment.level, expected, "{assessment:?}");
-            let actual = assessment.remedy.unwrap_or_default();
-            assert!(actual.contains(remedy.unwrap_or_default()), "{actual}");
+        let check = |known, cpus: Option<f64>, expected: FindingLevel, remedy: &str| {
+            let found = assessed(cpu_quota, |readings| {
+                readings.cpus = vec![0, 1, 2, 3];
+                readings.quota.known = known;
+                readings.quota.cpus = cpus;
+            });
+            assert_eq!(found.level, expected, "{found:?}");
+            let actual = found.remedy.unwrap_or_default();
+            assert!(actual.contains(remedy), "{actual}");
         };
-        check(false, None, Unknown, None);
-        check(true, None, Good, None);
-        check(true, Some(4.0), Good, None);
-        check(true, Some(2.5), Bad, Some("`--cpus 0-1`"));
-        check(true, Some(0.5), Bad, Some("lift the quota"));
+        check(false, None, Unknown, "");
+        check(true, None, Good, "");
+        check(true, Some(4.0), Good, "");
+        check(true, Some(2.5), Bad, "`--cpus 0-1`");
+        check(true, Some(0.5), Bad, "lift the quota");
     }
 
     #[test]
     fn throttling_now_is_bad_and_throttling_once_is_a_caution() {
         let check = |so_far: Option<u64>, now_ns: Option<u64>, expected: FindingLevel| {
-            let quota = Quota {
-                known: so_far.is_some(),
-                throttled_periods: so_far,
-                ..Quota::default()
-            };
-            let background = Background {
-                throttled_ns: now_ns,
-                ..Background::default()
-            };
-            assert_eq!(throttling(&of(quota, background)).level, expected);
+            let found = assessed(throttling, |readings| {
+                readings.quota.known = so_far.is_some();
+                readings.quota.throttled_periods = so_far;
+                readings.background.throttled_ns = now_ns;
+            });
+            assert_eq!(found.level, expected, "{found:?}");
         };
         check(None, None, Unknown);
         check(Some(0), Some(0), Good);
@@ -183,18 +171,11 @@ mod tests {
     #[test]
     fn other_work_and_steal_are_judged_by_their_share() {
         let check = |share: Option<f64>, expected: [FindingLevel; 2]| {
-            let readings = of(
-                Quota::default(),
-                Background {
-                    busy_share: share,
-                    steal_share: share,
-                    ..Background::default()
-                },
-            );
-            assert_eq!(
-                [other_work(&readings).level, steal(&readings).level],
-                expected
-            );
+            let busy = assessed(other_work, |readings| {
+                readings.background.busy_share = share
+            });
+            let stolen = assessed(steal, |readings| readings.background.steal_share = share);
+            assert_eq!([busy.level, stolen.level], expected);
         };
         check(None, [Unknown, Unknown]);
         check(Some(0.0), [Good, Good]);
@@ -205,11 +186,11 @@ mod tests {
 
     #[test]
     fn a_virtual_machine_is_named() {
-        let mut readings = Readings::default();
-        assert_eq!(virtual_machine(&readings).level, Good);
-        readings.processor.hypervisor = Some("KVM".into());
-        let assessment = virtual_machine(&readings);
-        assert_eq!(assessment.level, Caution);
-        assert!(assessment.evidence.contains("KVM"));
+        assert_eq!(assessed(virtual_machine, |_| ()).level, Good);
+        let found = assessed(virtual_machine, |readings| {
+            readings.processor.hypervisor = Some("KVM".into());
+        });
+        assert_eq!(found.level, Caution);
+        assert!(found.evidence.contains("KVM"));
     }
 }

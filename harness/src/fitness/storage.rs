@@ -1,7 +1,7 @@
 //! The file system of a run's files, and the space on it.
 
 use super::words;
-use super::{Assessment, Readings};
+use super::{Assessment, Readings, level_of_amount};
 
 /// File systems in memory.
 const IN_MEMORY: [&str; 2] = ["tmpfs", "ramfs"];
@@ -70,35 +70,26 @@ pub(super) fn disk_space(readings: &Readings) -> Assessment {
         words::bytes(free),
         readings.storage.directory.display()
     );
-    let assessment = match free {
-        free if free < CRAMPED_BYTES => Assessment::bad(evidence),
-        free if free < ROOMY_BYTES => Assessment::caution(evidence),
-        _ => Assessment::good(evidence),
-    };
-    assessment
+    Assessment::at(level_of_amount(free, CRAMPED_BYTES, ROOMY_BYTES), evidence)
         .remedy_unless_good("free some space, or choose a directory on another disk with --out")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fitness::Storage;
+    use crate::fitness::assessed;
     use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
 
     #[test]
     fn what_is_no_local_disk_is_a_caution() {
         let check = |kind: Option<&str>, expected: FindingLevel, evidence: &str| {
-            let assessment = file_system(&Readings {
-                storage: Storage {
-                    directory: "/work".into(),
-                    file_system: kind.map(str::to_owned),
-                    mount_point: Some("/".into()),
-                    free_bytes: None,
-                },
-                ..Readings::default()
+            let found = assessed(file_system, |readings| {
+                readings.storage.directory = "/work".into();
+                readings.storage.file_system = kind.map(str::to_owned);
+                readings.storage.mount_point = Some("/".into());
             });
-            assert_eq!(assessment.level, expected, "{assessment:?}");
-            assert!(assessment.evidence.contains(evidence), "{assessment:?}");
+            assert_eq!(found.level, expected, "{found:?}");
+            assert!(found.evidence.contains(evidence), "{found:?}");
         };
         check(None, Unknown, "unknown");
         check(Some("ext4"), Good, "/work is ext4 (mounted on /)");
@@ -109,21 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_is_nearly_full_is_told() {
-        for (free_bytes, expected) in [
-            (None, Unknown),
-            (Some(20 << 30), Good),
-            (Some(500 << 20), Caution),
-            (Some(1 << 20), Bad),
-        ] {
-            let assessment = disk_space(&Readings {
-                storage: Storage {
-                    free_bytes,
-                    ..Storage::default()
-                },
-                ..Readings::default()
-            });
-            assert_eq!(assessment.level, expected, "{assessment:?}");
+    fn a_disk_that_is_nearly_full_is_reported() {
+        let amounts = [None, Some(20 << 30), Some(500 << 20), Some(1 << 20)];
+        for (free, expected) in amounts.into_iter().zip([Unknown, Good, Caution, Bad]) {
+            let found = assessed(disk_space, |readings| readings.storage.free_bytes = free);
+            assert_eq!(found.level, expected, "{found:?}");
         }
     }
 }

@@ -30,16 +30,6 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
-/// CPUs in the form that options take: `0,2-3`.
-pub(super) fn cpus(cpus: &[usize]) -> String {
-    let follows = |a: &usize, b: &usize| a + 1 == *b;
-    let written = cpus.chunk_by(follows).map(|range| match range {
-        [first, .., last] => format!("{first}-{last}"),
-        alone => alone[0].to_string(),
-    });
-    written.collect::<Vec<_>>().join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,7 +48,5 @@ mod tests {
         check(percent(0.0004), "<0.1%");
         check(percent(0.034), "3.4%");
         check(percent(0.34), "34%");
-        check(cpus(&[0]), "0");
-        check(cpus(&[0, 2, 3, 4, 7]), "0,2-4,7");
     }
 }

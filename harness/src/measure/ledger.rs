@@ -37,17 +37,17 @@ pub(super) struct Recordings {
 impl Recordings {
     pub(super) fn for_sessions(sessions: NonZeroU32, plan: &WorkerPlan) -> Self {
         let (most, make): (_, fn() -> Recording) = match plan.load {
-            Load::Closed { .. } => (MOST_RECORDINGS, Recording::new),
+            Load::Closed { .. } => (MOST_RECORDINGS, Recording::default),
             Load::Open { .. } => (MOST_RECORDINGS_OPEN, Recording::of_arrivals),
         };
         let shard = |_| {
             let recording = make();
-            let audited = plan.audit;
-            Arc::new(Mutex::new(if audited {
+            let recording = if plan.audit {
                 recording.audited()
             } else {
                 recording
-            }))
+            };
+            Arc::new(Mutex::new(recording))
         };
         Self {
             shards: (0..most.min(sessions.get())).map(shard).collect(),
@@ -68,7 +68,7 @@ impl Recordings {
     pub(super) fn drain_after<T>(&self, work: impl FnOnce() -> T) -> (Recording, T) {
         let mut shards: Vec<_> = self.shards.iter().map(|shard| locked(shard)).collect();
         let done = work();
-        let mut all = Recording::new();
+        let mut all = Recording::default();
         for shard in &mut shards {
             all.merge(shard);
             shard.clear();
@@ -112,7 +112,6 @@ impl Warmup {
 
 #[derive(Debug, Default)]
 pub(super) struct Ending {
-    /// Cost of the measured phase.
     pub(super) spent: os::Usage,
     /// Violated expectations over the whole round.
     pub(super) broken: Vec<String>,
@@ -154,7 +153,8 @@ pub(super) struct Ledger {
     observed: Observed,
     /// The loop's own cost, once measured.
     pub(super) overhead: Option<LoopOverhead>,
-    warmup: Warmup,
+    /// Empty until the warm-up has ended.
+    pub(super) warmup: Warmup,
 }
 
 impl Ledger {
@@ -176,11 +176,6 @@ impl Ledger {
             overhead: None,
             warmup: Warmup::default(),
         }
-    }
-
-    /// Ends the warm-up.
-    pub(super) fn warmed_up(&mut self, warmup: Warmup) {
-        self.warmup = warmup;
     }
 
     /// Totals of the whole round: its operations including those `measured`, and traffic since `before`.
@@ -213,12 +208,12 @@ impl Ledger {
         }
     }
 
-    /// The measurement of the round.
     fn measurement(&self, mut measured: Phase, ending: Ending) -> Measurement {
         let open = open_load(&mut measured);
         let mut violations = self.warmup.violations.clone();
         violations.extend_from_slice(measured.recording.violations());
         violations.extend(ending.broken);
+        let spent = ending.spent;
         Measurement {
             sessions: self.sessions.get(),
             worker_threads: self.worker_threads,
@@ -236,9 +231,16 @@ impl Ledger {
             contents: self.observed.contents(),
             traffic: snapshots(&self.traffic),
             cost: Cost {
+                cpu_user_ns: spent.cpu_user_ns,
+                cpu_system_ns: spent.cpu_system_ns,
+                voluntary_switches: spent.voluntary_switches,
+                involuntary_switches: spent.involuntary_switches,
+                minor_faults: spent.minor_faults,
+                major_faults: spent.major_faults,
                 instructions_per_op: self.warmup.per_op(self.warmup.counted.instructions),
                 syscalls_per_op: self.warmup.per_op(self.warmup.counted.syscalls),
-                ..cost(ending.spent, measured.threads)
+                peak_rss_bytes: os::peak_rss_bytes(),
+                threads: measured.threads,
             },
             violations,
             errors: measured.recording.failures(),
@@ -271,19 +273,4 @@ fn open_load(measured: &mut Phase) -> Option<OpenLoad> {
             .map(|(user, system)| user + system),
         pacer_alone: paced.alone,
     })
-}
-
-fn cost(spent: os::Usage, threads: Option<u64>) -> Cost {
-    Cost {
-        cpu_user_ns: spent.cpu_user_ns,
-        cpu_system_ns: spent.cpu_system_ns,
-        voluntary_switches: spent.voluntary_switches,
-        involuntary_switches: spent.involuntary_switches,
-        minor_faults: spent.minor_faults,
-        major_faults: spent.major_faults,
-        instructions_per_op: None,
-        syscalls_per_op: None,
-        peak_rss_bytes: os::peak_rss_bytes(),
-        threads,
-    }
 }

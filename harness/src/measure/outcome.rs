@@ -37,9 +37,8 @@ pub(super) struct Phase {
 impl Phase {
     /// CPU time of the pacer, which is not the runtime's.
     pub(super) fn pacer_cost(&self) -> os::Usage {
-        self.paced
-            .as_ref()
-            .map_or_else(os::Usage::default, |paced| paced.cost)
+        let paced = self.paced.as_ref();
+        paced.map(|paced| paced.cost).unwrap_or_default()
     }
 }
 

@@ -43,46 +43,27 @@ pub(super) struct PhasePlan {
 impl PhasePlan {
     /// The phase before the measurement. Under open load it has the rate with which the measurement starts.
     pub(super) fn warmup(plan: &WorkerPlan) -> Self {
-        let seed = plan.seed ^ WARMUP_SALT;
-        let steady = |arrivals, rate| Schedule::steady(arrivals, rate, plan.warmup, seed);
+        let stage = match (plan.stages.first(), plan.warmup) {
+            (Some(&Stage { from, .. }), Stop::DurationNs(duration_ns)) => Some(Stage {
+                duration_ns,
+                from,
+                to: from,
+            }),
+            _ => None,
+        };
         Self {
             stop: plan.warmup,
-            schedule: match plan.load {
-                Load::Closed { .. } => None,
-                Load::Open {
-                    arrivals, rate_hz, ..
-                } => Some(match (plan.stages.first(), plan.warmup) {
-                    (Some(first), Stop::DurationNs(duration_ns)) => {
-                        let stage = Stage {
-                            duration_ns,
-                            from: first.from,
-                            to: first.from,
-                        };
-                        Schedule::staged(arrivals, rate_hz, &[stage], seed)
-                    }
-                    _ => steady(arrivals, rate_hz),
-                }),
-            },
+            schedule: schedule(plan, stage.as_slice(), plan.warmup, plan.seed ^ WARMUP_SALT),
             first_op: FIRST_WARMUP_OP,
             lag_probe: plan.lag_probe,
             measured: false,
         }
     }
 
-    /// The measured phase.
     pub(super) fn measured(plan: &WorkerPlan) -> Self {
         Self {
             stop: plan.stop,
-            schedule: match plan.load {
-                Load::Closed { .. } => None,
-                Load::Open {
-                    arrivals, rate_hz, ..
-                } => Some(if plan.stages.is_empty() {
-                    Schedule::steady(arrivals, rate_hz, plan.stop, plan.seed)
-                } else {
-                    Schedule::staged(arrivals, rate_hz, &plan.stages, plan.seed)
-                }),
-            },
+            schedule: schedule(plan, &plan.stages, plan.stop, plan.seed),
             first_op: 0,
             lag_probe: plan.lag_probe,
             measured: true,
@@ -99,6 +80,21 @@ impl PhasePlan {
             measured: false,
         }
     }
+}
+
+/// The schedule of an open load, with a constant rate until `stop` if there are no `stages`; `None` for a closed load.
+fn schedule(plan: &WorkerPlan, stages: &[Stage], stop: Stop, seed: u64) -> Option<Schedule> {
+    let Load::Open {
+        arrivals, rate_hz, ..
+    } = plan.load
+    else {
+        return None;
+    };
+    Some(if stages.is_empty() {
+        Schedule::steady(arrivals, rate_hz, stop, seed)
+    } else {
+        Schedule::staged(arrivals, rate_hz, stages, seed)
+    })
 }
 
 /// Runs all sessions through one phase.

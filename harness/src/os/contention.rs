@@ -3,7 +3,7 @@
 //! [`activity`] reads the system's counters; [`Activity::since`] returns the activity between two readings. CPU time
 //! here is in ticks of 10 ms, and the kernel attributes it by sampling at each of its own ticks (1-10 ms): one second
 //! on two CPUs is accurate to about 30 ms, and anything less is noise. The callers decide how much is too much.
-//! `os/linux_contention.rs` parses the files.
+//! `os/linux_contention.rs` and `os/cgroup.rs` parse the files.
 
 use std::time::Instant;
 
@@ -11,19 +11,12 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use super::cpu_times::CpuTimes;
 use super::{system, time_val_ns};
-use photofinish_record::Conditions;
-use photofinish_record::nanoseconds;
+use photofinish_record::{Conditions, nanoseconds};
 
-/// The system's counters at one moment.
+/// The system's counters at one moment; `None` if the system does not provide them.
 #[derive(Clone, Debug)]
 pub struct Activity {
     at: Instant,
-    counters: Counters,
-}
-
-/// Counters since some earlier moment; `None` if the system does not provide them.
-#[derive(Clone, Debug, Default)]
-struct Counters {
     /// CPU time of all processes on the watched CPUs, and the time that the hypervisor withheld from them.
     cpus: Option<CpuTimes>,
     /// CPU time of this run's own processes.
@@ -37,36 +30,25 @@ struct Counters {
 /// This process and the processes `servers`, with all their descendants, belong to this run; so do kernel threads,
 /// which write back what somebody has written. If `servers` is unknown, foreign CPU time is unknown.
 pub fn activity(cpus: &[usize], servers: Option<&[u32]>) -> Activity {
-    let counters = Counters {
+    Activity {
         cpus: system::cpu_times(cpus),
         own_ns: servers.and_then(own_cpu_ns),
         throttled_ns: system::throttled_ns(),
         listen_overflows: system::listen_overflows(),
-    };
-    Activity {
         at: Instant::now(),
-        counters,
     }
 }
 
 impl Activity {
     /// The activity since `earlier`; whether it is a disturbance is decided elsewhere.
     pub fn since(&self, earlier: &Self) -> Conditions {
-        let elapsed = self.at.saturating_duration_since(earlier.at);
-        Conditions {
-            elapsed_ns: nanoseconds(elapsed),
-            ..self.counters.since(&earlier.counters)
-        }
-    }
-}
-
-impl Counters {
-    fn since(&self, earlier: &Self) -> Conditions {
-        let grown = |field: fn(&Self) -> Option<u64>| grown(field(earlier), field(self));
+        // Counters do not run backwards, but a process that ends without a parent takes its time with it.
+        let grown =
+            |field: fn(&Self) -> Option<u64>| Some(field(self)?.saturating_sub(field(earlier)?));
         let busy_ns = grown(|counters| Some(counters.cpus?.busy_ns));
         let own_ns = grown(|counters| counters.own_ns);
         Conditions {
-            elapsed_ns: 0,
+            elapsed_ns: nanoseconds(self.at.saturating_duration_since(earlier.at)),
             steal_ns: grown(|counters| Some(counters.cpus?.steal_ns)),
             // Sampling may attribute less to us than we used: then nothing is left for others.
             foreign_cpu_ns: busy_ns
@@ -79,11 +61,6 @@ impl Counters {
     }
 }
 
-/// Counters do not run backwards, but a process that ends without a parent takes its time with it.
-fn grown(earlier: Option<u64>, later: Option<u64>) -> Option<u64> {
-    Some(later?.saturating_sub(earlier?))
-}
-
 /// CPU time of this process and its ended children to the microsecond; of the others in ticks.
 fn own_cpu_ns(servers: &[u32]) -> Option<u64> {
     let of = |who| {
@@ -94,23 +71,17 @@ fn own_cpu_ns(servers: &[u32]) -> Option<u64> {
     Some(here + system::families_cpu_ns(servers)?)
 }
 
-/// The processes that listen on `port` on this machine, on any address; `None` if that cannot be determined.
-///
-/// Only root can see the listeners of other users; nor can the server behind a forwarder of a container's port be
-/// determined.
-pub fn listeners_on(port: u16) -> Option<Vec<u32>> {
-    system::listeners_on(port)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn counters(busy_ns: u64, own_ns: u64) -> Counters {
-        Counters {
+    fn counters(busy_ns: u64, own_ns: u64) -> Activity {
+        Activity {
+            at: Instant::now(),
             cpus: Some(CpuTimes {
                 busy_ns,
                 steal_ns: busy_ns / 10,
+                total_ns: busy_ns,
             }),
             own_ns: Some(own_ns),
             throttled_ns: None,
@@ -120,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_is_foreign_is_what_the_cpus_did_beyond_our_own() {
-        let check = |later: Counters, expected: u64| {
+        let check = |later: Activity, expected: u64| {
             let conditions = later.since(&counters(1_000, 400));
             assert_eq!(conditions.foreign_cpu_ns, Some(expected));
         };
@@ -134,7 +105,11 @@ mod tests {
         assert_eq!(conditions.steal_ns, Some(4));
         assert_eq!(conditions.throttled_ns, None);
         assert_eq!(conditions.listen_overflows, Some(10));
-        let unknown = counters(50, 20).since(&Counters::default());
+        let nothing = Activity {
+            cpus: None,
+            ..counters(0, 0)
+        };
+        let unknown = counters(50, 20).since(&nothing);
         assert_eq!((unknown.foreign_cpu_ns, unknown.steal_ns), (None, None));
     }
 
@@ -168,8 +143,8 @@ mod tests {
     fn a_listener_of_this_process_is_found_by_its_port() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        assert_eq!(listeners_on(port), Some(vec![std::process::id()]));
+        assert_eq!(system::listeners_on(port), Some(vec![std::process::id()]));
         drop(listener);
-        assert_eq!(listeners_on(port), None);
+        assert_eq!(system::listeners_on(port), None);
     }
 }

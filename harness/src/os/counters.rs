@@ -22,7 +22,6 @@ pub struct Counted {
     /// Instructions, in user mode and the kernel, or in user mode alone if no more is permitted. If the counter had to
     /// share its hardware slot, the count is extrapolated to the whole time.
     pub instructions: Option<u64>,
-    /// System calls.
     pub syscalls: Option<u64>,
 }
 
@@ -38,7 +37,6 @@ impl Counters {
         }
     }
 
-    /// Starts counting.
     pub fn start(&mut self) {
         for counter in [&mut self.instructions, &mut self.syscalls] {
             counter.take_if(|counter| counter.start().is_err());

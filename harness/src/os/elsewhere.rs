@@ -1,53 +1,54 @@
 //! Systems other than Linux: most facts are unknown.
 //!
-//! Every function returns `None` or "unsupported", or does nothing, as `os.rs` documents.
+//! Every function returns `None` or "unsupported", or does nothing, as `os/linux.rs` documents.
 
 use std::io;
 
-use super::Facts;
+use photofinish_record::machine::Machine;
+
 use super::cpu_times::CpuTimes;
 
 /// Argument of `getrusage` for the calling thread alone.
 pub(super) const THREAD_USAGE: Option<nix::sys::resource::UsageWho> = None;
 
-pub(super) fn pin_process(_cpus: &[usize]) -> io::Result<()> {
+pub fn pin_process(_cpus: &[usize]) -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
-pub(super) fn allowed_cpus() -> Vec<usize> {
+pub fn allowed_cpus() -> Vec<usize> {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     (0..count).collect()
 }
 
-pub(super) fn peak_rss_bytes() -> Option<u64> {
+pub fn peak_rss_bytes() -> Option<u64> {
     None
 }
 
-pub(super) fn resident_bytes() -> Option<u64> {
+pub fn resident_bytes() -> Option<u64> {
     None
 }
 
-pub(super) fn thread_count() -> Option<u64> {
+pub fn thread_count() -> Option<u64> {
     None
 }
 
-pub(super) fn is_child(_pid: u32) -> Option<bool> {
+pub fn is_child(_pid: u32) -> Option<bool> {
     None
 }
 
-pub(super) fn set_timer_slack_ns(_slack_ns: u64) -> bool {
+pub fn set_timer_slack_ns(_slack_ns: u64) -> bool {
     false
 }
 
-pub(super) fn die_with_parent() -> io::Result<()> {
+pub fn die_with_parent() -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn adopt_orphans() {}
+pub fn adopt_orphans() {}
 
-pub(super) fn reap_orphans() {}
+pub fn reap_orphans() {}
 
-pub(super) fn children() -> Vec<u32> {
+pub fn children() -> Vec<u32> {
     Vec::new()
 }
 
@@ -55,8 +56,12 @@ pub(super) fn online_cpus() -> Option<u32> {
     None
 }
 
-pub(super) fn facts() -> Facts {
-    Facts::default()
+pub(super) fn distribution() -> Option<String> {
+    None
+}
+
+pub(super) fn facts() -> Machine {
+    Machine::default()
 }
 
 pub(super) fn cpu_times(_cpus: &[usize]) -> Option<CpuTimes> {
@@ -75,7 +80,7 @@ pub(super) fn listen_overflows() -> Option<u64> {
     None
 }
 
-pub(super) fn listeners_on(_port: u16) -> Option<Vec<u32>> {
+pub fn listeners_on(_port: u16) -> Option<Vec<u32>> {
     None
 }
 

@@ -65,11 +65,13 @@ fn watch(look: &Look<'_>) -> Background {
     let given_ns = seen.elapsed_ns as f64 * look.cpus.len() as f64;
     let share = |ns: Option<u64>| Some(ns? as f64 / given_ns).filter(|share| share.is_finite());
     let swapped = swapped_before.zip(swapped_after);
+    let since_boot = super::system::cpu_times(look.cpus).filter(|times| times.total_ns > 0);
     Background {
         elapsed_ns: seen.elapsed_ns,
         busy_share: share(seen.foreign_cpu_ns),
         steal_share: share(seen.steal_ns),
-        steal_share_since_boot: system::steal_share_since_boot(look.cpus),
+        steal_share_since_boot: since_boot
+            .map(|times| times.steal_ns as f64 / times.total_ns as f64),
         throttled_ns: seen.throttled_ns,
         swapped_pages: swapped.map(|(before, after)| after.saturating_sub(before)),
         load_average_1m: None,

@@ -16,10 +16,6 @@ pub(super) fn swapped_pages() -> Option<u64> {
     None
 }
 
-pub(super) fn steal_share_since_boot(_cpus: &[usize]) -> Option<f64> {
-    None
-}
-
 pub(super) fn network_limits() -> Limits {
     Limits::default()
 }

@@ -1,7 +1,7 @@
 //! Readings for fitness on Linux, from `/proc` and `/sys`.
 //!
 //! As in `linux.rs`, reading is separate from parsing: the functions that take text are pure, and tested on literals; a
-//! missing file makes a reading unknown. Control groups are read in `fitness_cgroup.rs`.
+//! missing file makes a reading unknown. Control groups are read in `cgroup.rs`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,11 @@ use std::str::FromStr;
 
 use nix::sys::statvfs::statvfs;
 
-use super::fitness_cgroup as cgroup;
 use super::proc_text::{field, mount_of, mounts};
-use super::system::{kibibytes, text_of};
-use crate::fitness::{Kernel, Limits, Memory, Processor, Quota, Storage};
+use super::system::{cpu_list, kibibytes, text_of};
+use crate::fitness::{Kernel, Limits, Memory, Processor, Storage};
+
+pub(super) use super::cgroup::quota;
 
 const CPUS: &str = "/sys/devices/system/cpu";
 
@@ -57,47 +58,9 @@ fn cores(cpus: &[usize]) -> Option<Vec<Vec<usize>>> {
     Some(cores.into_values().collect())
 }
 
-/// The CPUs in a kernel list such as `0-3,6`.
-fn cpu_list(text: &str) -> Option<Vec<usize>> {
-    let mut cpus = Vec::new();
-    for part in text.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        cpus.extend(first.parse::<usize>().ok()?..=last.parse().ok()?);
-    }
-    Some(cpus)
-}
-
-pub(super) fn quota() -> Quota {
-    let groups = text_of("/proc/self/cgroup").unwrap_or_default();
-    cgroup::quota(&groups, &mounts(&mount_info()))
-}
-
 pub(super) fn swapped_pages() -> Option<u64> {
     let text = text_of("/proc/vmstat")?;
     Some(field::<u64>(&text, "pswpin")? + field::<u64>(&text, "pswpout")?)
-}
-
-pub(super) fn steal_share_since_boot(cpus: &[usize]) -> Option<f64> {
-    steal_share(&text_of("/proc/stat")?, cpus)
-}
-
-/// Share of steal in the time of `cpus` in `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal.
-fn steal_share(stat: &str, cpus: &[usize]) -> Option<f64> {
-    let (mut steal, mut total) = (0, 0);
-    for line in stat.lines().filter_map(|line| line.strip_prefix("cpu")) {
-        let (cpu, columns) = line.split_once(' ')?;
-        if !cpu.parse().is_ok_and(|cpu| cpus.contains(&cpu)) {
-            continue;
-        }
-        let columns: Vec<u64> = columns
-            .split_whitespace()
-            .take(8)
-            .map_while(|column| column.parse().ok())
-            .collect();
-        steal += columns.get(7)?;
-        total += columns.iter().sum::<u64>();
-    }
-    (total > 0).then(|| steal as f64 / total as f64)
 }
 
 pub(super) fn network_limits() -> Limits {
@@ -206,31 +169,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_cpus_are_read() {
-        assert_eq!(cpu_list("0-1,4"), Some(vec![0, 1, 4]));
-        assert_eq!(cpu_list("7"), Some(vec![7]));
-        assert_eq!(cpu_list(""), None);
-    }
-
-    #[test]
     fn turbo_is_told_by_either_driver() {
         assert_eq!(turbo(Some(0), None), Some(true));
         assert_eq!(turbo(Some(1), Some(1)), Some(false));
         assert_eq!(turbo(None, Some(1)), Some(true));
         assert_eq!(turbo(None, Some(0)), Some(false));
         assert_eq!(turbo(None, None), None);
-    }
-
-    #[test]
-    fn steal_is_that_of_the_cpus_asked_for() {
-        let stat = "cpu  30 0 20 120 20 0 0 10\n\
-                    cpu0 10 0 10 60 10 0 0 10 0 0\n\
-                    cpu1 20 0 10 60 10 0 0 0 0 0\n\
-                    cpu10 9 9 9 9 9 9 9 9 0 0\n\
-                    intr 1 2 3\n";
-        assert_eq!(steal_share(stat, &[0]), Some(0.1));
-        assert_eq!(steal_share(stat, &[0, 1]), Some(0.05));
-        assert_eq!(steal_share(stat, &[5]), None);
     }
 
     #[test]

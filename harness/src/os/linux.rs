@@ -14,17 +14,15 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getppid};
 
-use super::Facts;
+use photofinish_record::machine::Machine;
 
 #[path = "linux_contention.rs"]
 mod contention;
 #[path = "perf.rs"]
 mod perf;
 
-pub(super) use contention::{
-    children, cpu_times, families_cpu_ns, listen_overflows, listeners_on, reap_orphans,
-    throttled_ns,
-};
+pub use contention::{children, listeners_on, reap_orphans};
+pub(super) use contention::{cpu_times, families_cpu_ns, listen_overflows};
 pub(super) use perf::EventCounter;
 
 /// The affinity calls take 0 for the calling thread.
@@ -33,7 +31,11 @@ const THIS_THREAD: Pid = Pid::from_raw(0);
 /// Argument of `getrusage` for the calling thread alone.
 pub(super) const THREAD_USAGE: Option<UsageWho> = Some(UsageWho::RUSAGE_THREAD);
 
-pub(super) fn pin_process(cpus: &[usize]) -> io::Result<()> {
+/// Pins the calling thread, and every thread it starts from now on, to `cpus`, by number.
+///
+/// Pinning to an empty set or to a CPU that does not exist is an error; so is pinning on a system that does not support
+/// it.
+pub fn pin_process(cpus: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     for &cpu in cpus {
         set.set(cpu)?;
@@ -41,7 +43,8 @@ pub(super) fn pin_process(cpus: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(THIS_THREAD, &set)?)
 }
 
-pub(super) fn allowed_cpus() -> Vec<usize> {
+/// The CPUs that this process may use, ascending; a set given from outside (a container, `taskset`) is respected.
+pub fn allowed_cpus() -> Vec<usize> {
     match sched_getaffinity(THIS_THREAD) {
         Ok(set) => (0..CpuSet::count())
             .filter(|&cpu| set.is_set(cpu) == Ok(true))
@@ -51,20 +54,29 @@ pub(super) fn allowed_cpus() -> Vec<usize> {
     }
 }
 
-pub(super) fn peak_rss_bytes() -> Option<u64> {
+/// The peak resident memory of this program so far, in bytes.
+///
+/// Not `ru_maxrss`: that survives `exec`, so a child would start with its parent's peak.
+pub fn peak_rss_bytes() -> Option<u64> {
     kibibytes(&read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
-pub(super) fn resident_bytes() -> Option<u64> {
+/// The current resident memory of this process, in bytes: heap, stacks and code, counted page by page.
+///
+/// Not the `VmRSS` of `/proc/self/status`: its counters are kept per CPU or per thread, and lag by dozens of pages
+/// each.
+pub fn resident_bytes() -> Option<u64> {
     kibibytes(&read_to_string("/proc/self/smaps_rollup").ok()?, "Rss")
 }
 
-pub(super) fn thread_count() -> Option<u64> {
+/// Number of threads of the process.
+pub fn thread_count() -> Option<u64> {
     let status = read_to_string("/proc/self/status").ok()?;
     value_of(&status, "Threads")?.parse().ok()
 }
 
-pub(super) fn is_child(pid: u32) -> Option<bool> {
+/// True if process `pid` is a child of this one, running or a zombie.
+pub fn is_child(pid: u32) -> Option<bool> {
     let pid = Pid::from_raw(i32::try_from(pid).ok()?);
     // `WNOWAIT` only looks: a child that has ended can still be waited for.
     let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
@@ -75,11 +87,18 @@ pub(super) fn is_child(pid: u32) -> Option<bool> {
     }
 }
 
-pub(super) fn set_timer_slack_ns(slack_ns: u64) -> bool {
+/// Sets the timer slack of the calling thread, inherited by threads started from now on. Returns true if it took effect.
+///
+/// The default of 50 µs would otherwise be part of every sleep.
+pub fn set_timer_slack_ns(slack_ns: u64) -> bool {
     set_timerslack(slack_ns).is_ok()
 }
 
-pub(super) fn die_with_parent() -> io::Result<()> {
+/// Has the kernel kill this process when the thread that started it ends.
+///
+/// Call it before anything else. An error means that the parent is already gone. Does nothing on systems without this
+/// feature.
+pub fn die_with_parent() -> io::Result<()> {
     let parent = getppid();
     set_pdeathsig(Signal::SIGKILL)?;
     // A parent that died before the request sends no signal, but shows up as a new parent.
@@ -89,18 +108,30 @@ pub(super) fn die_with_parent() -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn adopt_orphans() {
+/// Makes this process, instead of init, the parent of descendants whose own parent dies, so that their CPU time is
+/// counted as the run's and they can be ended. Does nothing if the system does not support it.
+pub fn adopt_orphans() {
     let _ = set_child_subreaper(true);
 }
 
 pub(super) fn online_cpus() -> Option<u32> {
-    count_of(&text_of("/sys/devices/system/cpu/online")?)
+    let online = cpu_list(&text_of("/sys/devices/system/cpu/online")?)?;
+    u32::try_from(online.len()).ok()
 }
 
-pub(super) fn facts() -> Facts {
+/// Time for which this process's control group and its ancestors were throttled.
+pub(super) fn throttled_ns() -> Option<u64> {
+    super::cgroup::quota().throttled_ns
+}
+
+pub(super) fn distribution() -> Option<String> {
+    pretty_name(&text_of("/etc/os-release")?)
+}
+
+/// The facts about the machine that only the system knows; the others are left at their defaults.
+pub(super) fn facts() -> Machine {
     let cpuinfo = read_to_string("/proc/cpuinfo").unwrap_or_default();
-    Facts {
-        distribution: text_of("/etc/os-release").and_then(|text| pretty_name(&text)),
+    Machine {
         cpu_model: value_of(&cpuinfo, "model name").map(String::from),
         memory_bytes: text_of("/proc/meminfo").and_then(|text| kibibytes(&text, "MemTotal")),
         hypervisor: hypervisor(&cpuinfo, text_of("/sys/class/dmi/id/product_name")),
@@ -109,6 +140,7 @@ pub(super) fn facts() -> Facts {
         boot_id: text_of("/proc/sys/kernel/random/boot_id"),
         load_average_1m: text_of("/proc/loadavg")
             .and_then(|text| non_empty(text.split(' ').next().unwrap_or_default())),
+        ..Machine::default()
     }
 }
 
@@ -146,15 +178,14 @@ fn pretty_name(os_release: &str) -> Option<String> {
     })
 }
 
-/// Number of CPUs in a kernel list such as `0-3,6`.
-fn count_of(list: &str) -> Option<u32> {
-    let mut count = 0;
-    for part in list.split(',') {
+/// The CPUs in a kernel list such as `0-3,6`.
+pub(super) fn cpu_list(text: &str) -> Option<Vec<usize>> {
+    let mut cpus = Vec::new();
+    for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-        count += last.checked_sub(first)? + 1;
+        cpus.extend(first.parse::<usize>().ok()?..=last.parse().ok()?);
     }
-    Some(count)
+    Some(cpus)
 }
 
 /// The virtual machine's name for itself, if the CPU reports that there is one.
@@ -169,12 +200,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kernel_list_of_cpus_is_counted() {
-        let check = |list, expected| assert_eq!(count_of(list), expected, "{list}");
-        check("0", Some(1));
-        check("0-3,6", Some(5));
-        check("3-1", None);
-        check("many", None);
+    fn lists_of_cpus_are_read() {
+        assert_eq!(cpu_list("0-1,4"), Some(vec![0, 1, 4]));
+        assert_eq!(cpu_list("7"), Some(vec![7]));
+        assert_eq!(cpu_list(""), None);
     }
 
     #[test]

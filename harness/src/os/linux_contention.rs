@@ -1,11 +1,10 @@
-//! Linux's files about other activity: `/proc/stat`, processes, control groups, TCP.
+//! Linux's files about other activity: `/proc/stat`, processes, TCP.
 //!
 //! As in `os/linux.rs`, reading is separate from parsing, and functions that take text are pure. A file that is missing
 //! or not readable by this user makes a number unknown, never an error.
 
 use std::collections::BTreeSet;
 use std::fs::{read_dir, read_link, read_to_string};
-use std::path::Path;
 
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -27,17 +26,16 @@ pub(crate) fn cpu_times(cpus: &[usize]) -> Option<CpuTimes> {
 
 /// The columns of a CPU are user (which includes guests), nice, system, idle, iowait, irq, softirq and steal.
 fn times_of(stat: &str, cpus: &[usize]) -> Option<CpuTimes> {
-    let mut sum = CpuTimes {
-        busy_ns: 0,
-        steal_ns: 0,
-    };
+    let mut sum = CpuTimes::default();
     for cpu in cpus {
         let name = format!("cpu{cpu} ");
         let line = stat.lines().find_map(|line| line.strip_prefix(&name))?;
         let columns: Vec<u64> = line
             .split_whitespace()
+            .take(8)
             .map_while(|column| column.parse().ok())
             .collect();
+        sum.total_ns += columns.iter().sum::<u64>() * TICK_NS;
         sum.busy_ns += columns.get(..3)?.iter().sum::<u64>() * TICK_NS;
         sum.steal_ns += columns.get(7)? * TICK_NS;
     }
@@ -53,7 +51,8 @@ pub(crate) fn families_cpu_ns(others: &[u32]) -> Option<u64> {
     Some(family_of(&processes()?, std::process::id(), others))
 }
 
-pub(crate) fn children() -> Vec<u32> {
+/// The children of this process, including adopted ones; empty if the system does not provide them.
+pub fn children() -> Vec<u32> {
     let own = std::process::id();
     let all = processes().unwrap_or_default().into_iter();
     all.filter(|process| process.parent == own)
@@ -61,7 +60,9 @@ pub(crate) fn children() -> Vec<u32> {
         .collect()
 }
 
-pub(crate) fn reap_orphans() {
+/// Reaps adopted orphans that have ended. Children that this process started itself are left alone, provided that each
+/// leads a process group.
+pub fn reap_orphans() {
     for pid in ended_orphans(&processes().unwrap_or_default(), std::process::id()) {
         if let Ok(pid) = i32::try_from(pid) {
             let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
@@ -140,66 +141,6 @@ fn process_of(stat: &str) -> Option<Process> {
     })
 }
 
-/// Throttled time of this process's control group and its ancestors, for either version of control groups.
-pub(crate) fn throttled_ns() -> Option<u64> {
-    let groups = read_to_string("/proc/self/cgroup").ok()?;
-    let group = group_of(&groups)?;
-    // In a container the path may be the host's, which does not exist there: the container's root is then its own
-    // group.
-    let known: Vec<u64> = group
-        .path
-        .ancestors()
-        .filter_map(|path| read_stat(group.mounts, path))
-        .filter_map(|stat| throttled_of(&stat))
-        .collect();
-    (!known.is_empty()).then(|| known.iter().sum())
-}
-
-fn read_stat(mounts: &[&str], group: &Path) -> Option<String> {
-    let below = group.strip_prefix("/").unwrap_or(group);
-    mounts
-        .iter()
-        .find_map(|mount| read_to_string(Path::new(mount).join(below).join("cpu.stat")).ok())
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Group<'a> {
-    path: &'a Path,
-    mounts: &'static [&'static str],
-}
-
-/// The group that limits CPU time: that of a version 1 `cpu` controller if there is one, else the unified one.
-fn group_of(cgroup: &str) -> Option<Group<'_>> {
-    let lines = || {
-        cgroup.lines().filter_map(|line| {
-            let mut parts = line.splitn(3, ':').skip(1);
-            Some((parts.next()?, Path::new(parts.next()?)))
-        })
-    };
-    let has_cpu = |controllers: &str| controllers.split(',').any(|name| name == "cpu");
-    let first_kind = lines().find(|(controllers, _)| has_cpu(controllers));
-    let unified = || lines().find(|(controllers, _)| controllers.is_empty());
-    match first_kind {
-        Some((_, path)) => Some(Group {
-            path,
-            mounts: &["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"],
-        }),
-        None => unified().map(|(_, path)| Group {
-            path,
-            mounts: &["/sys/fs/cgroup", "/sys/fs/cgroup/unified"],
-        }),
-    }
-}
-
-/// `throttled_usec` in version 2, `throttled_time` in ns in version 1; neither if nothing limits the group.
-fn throttled_of(stat: &str) -> Option<u64> {
-    stat.lines().find_map(|line| match line.split_once(' ')? {
-        ("throttled_usec", value) => value.parse::<u64>().ok()?.checked_mul(1000),
-        ("throttled_time", value) => value.parse().ok(),
-        _ => None,
-    })
-}
-
 /// Counted over all listeners in this network namespace.
 pub(crate) fn listen_overflows() -> Option<u64> {
     overflows_of(&read_to_string("/proc/net/netstat").ok()?)
@@ -223,7 +164,11 @@ fn overflows_of(netstat: &str) -> Option<u64> {
     Some(value_of("ListenOverflows")? + value_of("TCPReqQFullDrop").unwrap_or(0))
 }
 
-pub(crate) fn listeners_on(port: u16) -> Option<Vec<u32>> {
+/// The processes that listen on `port` on this machine, on any address; `None` if that cannot be determined.
+///
+/// Only root can see the listeners of other users; nor can the server behind a forwarder of a container's port be
+/// determined.
+pub fn listeners_on(port: u16) -> Option<Vec<u32>> {
     let sockets: BTreeSet<u64> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .filter_map(|path| read_to_string(path).ok())
@@ -278,14 +223,15 @@ mod tests {
 
     #[test]
     fn only_the_watched_cpus_count_and_interrupts_are_nobodys() {
-        let check = |cpus: &[usize], expected: Option<(u64, u64)>| {
-            let times = times_of(STAT, cpus).map(|times| (times.busy_ns, times.steal_ns));
-            let ticks = |(busy, steal): (u64, u64)| (busy * TICK_NS, steal * TICK_NS);
-            assert_eq!(times, expected.map(ticks), "{cpus:?}");
+        let check = |cpus: &[usize], expected: Option<[u64; 3]>| {
+            let times = times_of(STAT, cpus);
+            let times = times.map(|times| [times.busy_ns, times.steal_ns, times.total_ns]);
+            let expected = expected.map(|ticks| ticks.map(|ticks| ticks * TICK_NS));
+            assert_eq!(times, expected, "{cpus:?}");
         };
-        check(&[0], Some((16, 2)));
-        check(&[0, 1], Some((41, 3)));
-        check(&[], Some((0, 0)));
+        check(&[0], Some([16, 2, 104]));
+        check(&[0, 1], Some([41, 3, 132]));
+        check(&[], Some([0, 0, 0]));
         check(&[7], None);
     }
 
@@ -360,33 +306,6 @@ mod tests {
             ..orphan(5, 1, true)
         };
         assert_eq!(ended_orphans(&[own], 1), [0; 0]);
-    }
-
-    #[test]
-    fn the_control_group_is_that_of_the_cpu_controller_or_the_unified_one() {
-        let check = |text: &str, path: &str, mount: &str| {
-            let group = group_of(text).expect("a group");
-            assert_eq!((group.path, group.mounts[0]), (Path::new(path), mount));
-        };
-        check("0::/user.slice/a:b\n", "/user.slice/a:b", "/sys/fs/cgroup");
-        check(
-            "4:memory:/x\n2:cpu,cpuacct:/docker/1\n0::/\n",
-            "/docker/1",
-            "/sys/fs/cgroup/cpu",
-        );
-        check("3:cpuset:/x\n0::/\n", "/", "/sys/fs/cgroup");
-        assert_eq!(group_of(""), None);
-    }
-
-    #[test]
-    fn throttling_is_read_in_either_kinds_unit() {
-        let check = |stat, expected| assert_eq!(throttled_of(stat), expected, "{stat}");
-        check(
-            "usage_usec 5\nnr_throttled 1\nthrottled_usec 7\n",
-            Some(7000),
-        );
-        check("nr_throttled 1\nthrottled_time 7\n", Some(7));
-        check("usage_usec 5\n", None);
     }
 
     #[test]

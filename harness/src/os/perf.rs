@@ -47,7 +47,6 @@ impl EventCounter {
         opened.ok().map(Self)
     }
 
-    /// Starts counting.
     pub(crate) fn start(&mut self) -> io::Result<()> {
         self.0.enable()
     }

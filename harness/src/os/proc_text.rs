@@ -8,9 +8,7 @@ use std::str::FromStr;
 pub(super) struct Mount {
     /// The part of the file system that is mounted.
     pub(super) root: PathBuf,
-    /// The mount point.
     pub(super) point: PathBuf,
-    /// Type of the file system.
     pub(super) kind: String,
     /// Options of the file system; for a control group of version 1, its controllers.
     pub(super) options: String,

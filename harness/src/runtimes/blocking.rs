@@ -1,7 +1,7 @@
 //! The runtime of blocking calls behind `sync`, `threads` and `pool`.
 //!
 //! Every operation blocks the calling thread until it is done, so a future made of such operations is ready at its
-//! first poll (`deadline`). The three differ in how they spawn ([`Spawner`]): inline, on a new `thread`, or through a
+//! first poll (`deadline`). The three differ in how they spawn ([`Blocking`]): inline, on a new `thread`, or through a
 //! `queue` served by a fixed number of threads. Threads wait for one another in `waiting`.
 
 use std::collections::BTreeMap;
@@ -31,28 +31,16 @@ use socket::{Listener, Stream};
 use thread::{STACK_BYTES, ThreadTask};
 use waiting::{Receiver, Semaphore, Sender, channel};
 
-/// A runtime of blocking calls. Three of the runtimes under comparison share this type, so that workloads are compiled
-/// once for all three.
+/// A runtime of blocking calls, by the way in which it spawns. Three of the runtimes under comparison share this type, so
+/// that workloads are compiled once for all three.
 #[derive(Clone)]
-pub(super) struct Blocking {
-    spawner: Spawner,
-}
-
-/// The difference between blocking runtimes.
-#[derive(Clone)]
-pub(super) enum Spawner {
-    /// Run inline: `sync`.
+pub(super) enum Blocking {
+    /// Runs spawned parts inline: `sync`.
     Inline,
-    /// A new thread for each: `threads`.
+    /// Starts a new thread for each: `threads`.
     Threads,
-    /// A queue served by a fixed number of threads: `pool`.
+    /// Has a queue served by a fixed number of threads: `pool`.
     Pool(PoolQueue),
-}
-
-impl Blocking {
-    pub(super) fn new(spawner: Spawner) -> Self {
-        Self { spawner }
-    }
 }
 
 /// A spawned part of a blocking runtime.
@@ -92,24 +80,24 @@ impl Runtime for Blocking {
     }
 
     fn sessions(&self, asked: NonZeroU32) -> NonZeroU32 {
-        match self.spawner {
-            Spawner::Inline => NonZeroU32::MIN,
-            Spawner::Threads | Spawner::Pool(_) => asked,
+        match self {
+            Self::Inline => NonZeroU32::MIN,
+            Self::Threads | Self::Pool(_) => asked,
         }
     }
 
     fn worker_threads(&self, sessions: NonZeroU32) -> u32 {
-        match &self.spawner {
-            Spawner::Inline => 1,
-            Spawner::Threads => sessions.get(),
-            Spawner::Pool(pool) => pool.threads(),
+        match self {
+            Self::Inline => 1,
+            Self::Threads => sessions.get(),
+            Self::Pool(pool) => pool.threads(),
         }
     }
 
     fn facts(&self) -> BTreeMap<String, String> {
-        match self.spawner {
-            Spawner::Inline => BTreeMap::new(),
-            Spawner::Threads | Spawner::Pool(_) => {
+        match self {
+            Self::Inline => BTreeMap::new(),
+            Self::Threads | Self::Pool(_) => {
                 BTreeMap::from([("stack_bytes".to_owned(), STACK_BYTES.to_string())])
             }
         }
@@ -117,9 +105,9 @@ impl Runtime for Blocking {
 
     /// The pool takes the next operation from its queue after each step; threads are scheduled by the system.
     fn steps_per_turn(&self, _: bool) -> Option<NonZeroU32> {
-        match self.spawner {
-            Spawner::Inline | Spawner::Threads => None,
-            Spawner::Pool(_) => Some(NonZeroU32::MIN),
+        match self {
+            Self::Inline | Self::Threads => None,
+            Self::Pool(_) => Some(NonZeroU32::MIN),
         }
     }
 
@@ -127,9 +115,9 @@ impl Runtime for Blocking {
         &self,
         sessions: Vec<BoxFuture<'static, T>>,
     ) -> Result<Vec<T>, TaskError> {
-        match &self.spawner {
-            Spawner::Pool(pool) => pool.run_sessions(sessions).await,
-            Spawner::Inline | Spawner::Threads => spawn_all(self, sessions).await,
+        match self {
+            Self::Pool(pool) => pool.run_sessions(sessions).await,
+            Self::Inline | Self::Threads => spawn_all(self, sessions).await,
         }
     }
 
@@ -159,9 +147,8 @@ impl Runtime for Blocking {
             OpenMode::Create => options.write(true).create(true).truncate(true),
             OpenMode::Append => options.append(true).create(true),
         };
-        Ok(File {
-            file: options.open(path)?,
-        })
+        let file = options.open(path)?;
+        Ok(File { file })
     }
 
     async fn read_file(&self, path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
@@ -194,10 +181,10 @@ impl Runtime for Blocking {
         F::Output: Send + 'static,
     {
         let work = move || run_without_deadline(future);
-        match &self.spawner {
-            Spawner::Inline => BlockingTask::Inline(super::panics::catch(work)),
-            Spawner::Threads => BlockingTask::Thread(ThreadTask::start(Box::new(work))),
-            Spawner::Pool(pool) => BlockingTask::Pooled(pool.spawn(Box::new(work))),
+        match self {
+            Self::Inline => BlockingTask::Inline(super::panics::catch(work)),
+            Self::Threads => BlockingTask::Thread(ThreadTask::start(Box::new(work))),
+            Self::Pool(pool) => BlockingTask::Pooled(pool.spawn(Box::new(work))),
         }
     }
 

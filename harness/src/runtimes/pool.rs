@@ -7,7 +7,7 @@
 
 use photofinish_record::RuntimeFamily;
 
-use super::blocking::{Blocking, PoolQueue, Spawner};
+use super::blocking::{Blocking, PoolQueue};
 use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -38,5 +38,5 @@ pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
     let cpus = crate::os::online_cpus().max(config.worker_threads.get());
     let queue =
         PoolQueue::start(cpus.saturating_mul(THREADS_PER_CPU)).map_err(StartError::Threads)?;
-    Ok(Blocking::new(Spawner::Pool(queue)))
+    Ok(Blocking::Pool(queue))
 }

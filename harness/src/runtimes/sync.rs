@@ -5,7 +5,7 @@
 
 use photofinish_record::RuntimeFamily;
 
-use super::blocking::{Blocking, Spawner};
+use super::blocking::Blocking;
 use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -32,5 +32,5 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 };
 
 pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
-    Ok(Blocking::new(Spawner::Inline))
+    Ok(Blocking::Inline)
 }

@@ -4,7 +4,7 @@
 
 use photofinish_record::RuntimeFamily;
 
-use super::blocking::{Blocking, Spawner};
+use super::blocking::Blocking;
 use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -21,5 +21,5 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 };
 
 pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
-    Ok(Blocking::new(Spawner::Threads))
+    Ok(Blocking::Threads)
 }

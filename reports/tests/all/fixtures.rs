@@ -481,7 +481,7 @@ fn open(round: &mut Measurement, rate_hz: f64) {
         mut lag,
         mut overdue,
         mut pacing_error,
-    ] = std::array::from_fn(|_| LatencyRecorder::new());
+    ] = std::array::from_fn(|_| LatencyRecorder::default());
     let times: Vec<u64> = (0..100)
         .filter_map(|step| round.service.quantile_ns(f64::from(step) / 100.0))
         .collect();
@@ -640,7 +640,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
     } else {
         0.012
     };
-    let mut service = LatencyRecorder::new();
+    let mut service = LatencyRecorder::default();
     let mut latency_ns = 0;
     for op in 0..draw.ops {
         if op % draw.ops.div_ceil(2_000) == 0 {

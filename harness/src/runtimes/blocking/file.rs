@@ -5,7 +5,6 @@ use std::os::unix::fs::FileExt as _;
 
 use crate::runtime;
 
-/// A file of the standard library.
 #[derive(Debug)]
 pub(in crate::runtimes) struct File {
     pub(super) file: std::fs::File,

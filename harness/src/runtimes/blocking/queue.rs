@@ -154,11 +154,9 @@ impl<T: Send + 'static> Part<T> {
     }
 }
 
-struct PartJob<T>(Arc<Part<T>>);
-
-impl<T: Send + 'static> Job for PartJob<T> {
+impl<T: Send + 'static> Job for Arc<Part<T>> {
     fn run(self: Box<Self>) -> Option<Box<dyn Job>> {
-        self.0.run_if_queued();
+        self.run_if_queued();
         None
     }
 }
@@ -218,7 +216,7 @@ impl PoolQueue {
         let part = Arc::new(Part {
             state: Monitor::new(PartState::Queued(work)),
         });
-        self.inner.queue.push(Box::new(PartJob(Arc::clone(&part))));
+        self.inner.queue.push(Box::new(Arc::clone(&part)));
         PoolTask { part }
     }
 

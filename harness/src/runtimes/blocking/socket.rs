@@ -9,13 +9,10 @@ use super::deadline::{patience, unless_elapsed};
 use crate::buffer::Buffer;
 use crate::runtime::{self, Elapsed};
 
-/// A blocking TCP connection.
 #[derive(Debug)]
 pub(in crate::runtimes) struct Stream {
     socket: TcpStream,
-    /// The socket's current read timeout.
     read_timeout: Option<Duration>,
-    /// The socket's current write timeout.
     write_timeout: Option<Duration>,
 }
 
@@ -128,7 +125,6 @@ pub(in crate::runtimes) async fn connect(address: SocketAddr) -> io::Result<Stre
     Stream::new(socket?)
 }
 
-/// A blocking listener.
 #[derive(Debug)]
 pub(in crate::runtimes) struct Listener {
     pub(super) socket: TcpListener,

@@ -140,18 +140,10 @@ impl<T> Monitor<T> {
         self.changed.notify_all();
     }
 
-    /// Waits, blocking, until `take` returns something.
-    pub(in crate::runtimes) fn wait<U>(&self, mut take: impl FnMut(&mut T) -> Option<U>) -> U {
-        let mut value = self.lock();
-        loop {
-            if let Some(taken) = take(&mut value) {
-                return taken;
-            }
-            value = self
-                .changed
-                .wait(value)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+    /// Waits, blocking, until `take` returns something, on a thread that has no deadline.
+    pub(in crate::runtimes) fn wait<U>(&self, take: impl FnMut(&mut T) -> Option<U>) -> U {
+        let taken = self.wait_or_elapse(take);
+        taken.expect("without a deadline, waiting never elapses")
     }
 
     /// Like [`Monitor::wait`], but pending forever once the thread's deadline has passed.
@@ -190,7 +182,6 @@ pub(in crate::runtimes) struct Semaphore {
     permits: Arc<Monitor<u32>>,
 }
 
-/// A permit of [`Semaphore`].
 #[derive(Debug)]
 pub(in crate::runtimes) struct Permit {
     permits: Arc<Monitor<u32>>,

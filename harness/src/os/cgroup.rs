@@ -1,4 +1,4 @@
-//! The CPU quota of this process's control group (version 1 or 2), along the hierarchy up to the root.
+//! The CPU quota and the throttling of this process's control group (version 1 or 2), along the hierarchy up to the root.
 //!
 //! Quotas of ancestors apply too, so the lowest counts. If a namespace hides the hierarchy, the mounted part is the
 //! root as far as this process can see.
@@ -6,11 +6,19 @@
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
-use super::proc_text::{Mount, field};
+use super::proc_text::{Mount, field, mounts};
 use crate::fitness::Quota;
 
+pub(super) fn quota() -> Quota {
+    let text_of = |path| read_to_string(path).unwrap_or_default();
+    quota_of(
+        &text_of("/proc/self/cgroup"),
+        &mounts(&text_of("/proc/self/mountinfo")),
+    )
+}
+
 /// The quota, from the text of `/proc/self/cgroup` and the mounts.
-pub(super) fn quota(groups: &str, mounts: &[Mount]) -> Quota {
+fn quota_of(groups: &str, mounts: &[Mount]) -> Quota {
     let mut quota = Quota::default();
     for hierarchy in hierarchies(groups, mounts) {
         for directory in &hierarchy.directories {
@@ -159,7 +167,7 @@ mod tests {
             &[("cpu.max", "max 100000\n"), ("cpu.stat", stat)],
         );
         let mounts = [mount("cgroup2", "/", root.path(), "rw")];
-        let found = quota("0::/a/b\n", &mounts);
+        let found = quota_of("0::/a/b\n", &mounts);
         let expected = Quota {
             known: true,
             cpus: Some(1.5),
@@ -168,8 +176,8 @@ mod tests {
         };
         assert_eq!(found, expected);
         // In a separate namespace, the group is at the mount point.
-        assert_eq!(quota("0::/../../x\n", &mounts).cpus, None);
-        assert!(quota("0::/\n", &mounts).known);
+        assert_eq!(quota_of("0::/../../x\n", &mounts).cpus, None);
+        assert!(quota_of("0::/\n", &mounts).known);
     }
 
     #[test]
@@ -192,7 +200,7 @@ mod tests {
             mount("cgroup", "/", Path::new("/elsewhere"), "rw,cpuset"),
             mount("cgroup", "/docker/1", root.path(), "rw,cpu,cpuacct"),
         ];
-        let found = quota("3:cpuset:/\n2:cpu,cpuacct:/docker/1/job\n", &mounts);
+        let found = quota_of("3:cpuset:/\n2:cpu,cpuacct:/docker/1/job\n", &mounts);
         let expected = Quota {
             known: true,
             cpus: Some(0.5),
@@ -200,14 +208,14 @@ mod tests {
             throttled_ns: Some(7000),
         };
         assert_eq!(found, expected);
-        assert_eq!(quota("2:cpu,cpuacct:/docker/1\n", &mounts).cpus, None);
+        assert_eq!(quota_of("2:cpu,cpuacct:/docker/1\n", &mounts).cpus, None);
     }
 
     #[test]
     fn without_control_groups_nothing_is_known() {
-        assert_eq!(quota("", &[]), Quota::default());
+        assert_eq!(quota_of("", &[]), Quota::default());
         let missing = mount("cgroup2", "/", Path::new("/nowhere/at/all"), "rw");
-        assert_eq!(quota("0::/a\n", &[missing]), Quota::default());
+        assert_eq!(quota_of("0::/a\n", &[missing]), Quota::default());
     }
 
     #[test]
