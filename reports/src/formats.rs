@@ -16,7 +16,6 @@ mod junit;
 mod markdown;
 mod openmetrics;
 mod test_report;
-mod xml;
 
 use std::borrow::Cow;
 

@@ -108,19 +108,14 @@ impl From<&Rule> for VerdictRule {
     }
 }
 
-/// Comparison of a runtime with the reference by one metric, from pairs within blocks.
+/// Comparison of a runtime with the reference by one metric, from pairs within blocks: the Hodges–Lehmann estimate over
+/// the blocks' log-ratios with its signed-rank interval. Above 1 this cell's number is the greater.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// The reference runtime.
     pub against: String,
-    /// Hodges–Lehmann estimate over the blocks' log-ratios; above 1 this cell's number is the greater.
-    pub median: f64,
-    /// Lower bound, exact signed-rank.
-    pub low: f64,
-    /// Upper bound, exact signed-rank.
-    pub high: f64,
-    /// The interval's confidence, 0..=1: less than the verdict's where there were too few blocks for one.
-    pub confidence: f64,
+    #[serde(flatten)]
+    pub ratio: Estimate,
     /// Blocks with both of the pair.
     pub pairs: usize,
     /// The difference up to which it is a tie, as a share: 0.02 is 2 %.
@@ -134,18 +129,6 @@ pub struct Comparison {
     pub smallest_callable: Option<f64>,
     /// The reason for no verdict, or for a tie within the measuring loop's own time.
     pub reason: Option<String>,
-}
-
-impl Comparison {
-    /// The ratio and its interval as an estimate.
-    pub fn estimate(&self) -> Estimate {
-        Estimate {
-            value: self.median,
-            low: self.low,
-            high: self.high,
-            confidence: self.confidence,
-        }
-    }
 }
 
 /// The validity of a cell's numbers.

@@ -86,7 +86,7 @@ pub fn spread_legend(summary: &Summary) -> Option<String> {
     let mut counts: Vec<(usize, f64)> = groups
         .iter()
         .flat_map(Group::comparisons)
-        .map(|(_, ratio)| (ratio.pairs, ratio.confidence))
+        .map(|(_, comparison)| (comparison.pairs, comparison.ratio.confidence))
         .collect();
     counts.sort_by_key(|(pairs, _)| *pairs);
     counts.dedup_by_key(|(pairs, _)| *pairs);

@@ -146,7 +146,7 @@ pub fn verdict_of(cell: &CellSummary, group: &Group<'_>) -> String {
 /// The ratio to the reference by the headline metric; `1×` for the reference itself.
 pub fn ratio(cell: &CellSummary, group: &Group<'_>) -> String {
     match cell.comparisons.get(group.headline()) {
-        Some(comparison) => units::ratio(comparison.median),
+        Some(comparison) => units::ratio(comparison.ratio.value),
         None if group.baseline() == Some(&cell.runtime) => "1×".to_owned(),
         None => "n/a".to_owned(),
     }
@@ -154,10 +154,7 @@ pub fn ratio(cell: &CellSummary, group: &Group<'_>) -> String {
 
 /// The spread of that ratio's interval; blank for a single round.
 pub fn ratio_spread(cell: &CellSummary, group: &Group<'_>) -> String {
-    let spread = |ratio: &Comparison| units::spread(ratio.median, ratio.low, ratio.high);
-    cell.comparisons
-        .get(group.headline())
-        .filter(|ratio| ratio.pairs > 1)
-        .map(spread)
-        .unwrap_or_default()
+    let comparison = cell.comparisons.get(group.headline());
+    let several = comparison.filter(|comparison| comparison.pairs > 1);
+    several.map_or(String::new(), |comparison| units::spread(comparison.ratio))
 }

@@ -84,7 +84,7 @@ fn table(text: &mut Text, cell: &ComparedCell) {
     );
     let ratios = metrics().map(|metric| {
         let ratio = metric.ratio;
-        ratio.map_or_else(String::new, |ratio| units::ratio(ratio.median))
+        ratio.map_or_else(String::new, |ratio| units::ratio(ratio.value))
     });
     table.column("ratio", 1, ratios);
     let intervals = metrics().map(|metric| {

@@ -8,11 +8,11 @@ use super::Style;
 use super::table::Table;
 use super::text::{Text, Tone, clean};
 use crate::async_pays::{Answer, LEGEND, QUESTION};
+use crate::describe;
 use crate::observed::observations;
 use crate::report::Report;
 use crate::search_table::{self, SearchTable};
 use crate::summary::{CellSummary, Group, Status};
-use crate::{describe, runtimes};
 
 /// A longer heading would take space from the numbers.
 const LONGEST_VERSUS: usize = 10;
@@ -223,7 +223,7 @@ impl Printer<'_> {
 
     /// The runtime's name, marked if the legend has a note on it.
     fn name(&self, runtime: &str) -> String {
-        match runtimes::note(&self.report.record.plan, runtime) {
+        match self.report.note(runtime) {
             Some(_) => format!("{runtime}†"),
             None => runtime.to_owned(),
         }
@@ -242,7 +242,7 @@ impl Printer<'_> {
         runtimes.sort_unstable();
         runtimes.dedup();
         let notes = runtimes.into_iter().filter_map(|runtime| {
-            let note = runtimes::note(&self.report.record.plan, runtime)?;
+            let note = self.report.note(runtime)?;
             Some(format!("† {runtime} ({note})"))
         });
         let search = summary.search.as_ref().map(|_| search_table::LEGEND);
