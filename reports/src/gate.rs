@@ -127,15 +127,6 @@ impl Interval {
             high: bounds.high,
         }
     }
-
-    /// Converts a slowdown from a ratio to a share.
-    pub(crate) fn of_slowdown(bounds: Bounds) -> Self {
-        Self {
-            estimate: bounds.value - 1.0,
-            low: bounds.low - 1.0,
-            high: bounds.high - 1.0,
-        }
-    }
 }
 
 /// A record that cannot be gated.

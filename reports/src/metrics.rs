@@ -96,7 +96,7 @@ enum Reading {
 
 /// The histograms of a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Times {
+pub(crate) enum Times {
     Service,
     /// Includes operations that had not ended, with the time they had waited.
     Response,
@@ -107,7 +107,8 @@ enum Times {
 }
 
 impl Times {
-    fn of<'a>(&self, round: &'a Measurement) -> Option<Cow<'a, Latencies>> {
+    /// The histogram; `None` if the round has none, as under closed load.
+    pub(crate) fn of<'a>(&self, round: &'a Measurement) -> Option<Cow<'a, Latencies>> {
         let open = round.open.as_ref();
         match self {
             Self::Service => Some(Cow::Borrowed(&round.service)),

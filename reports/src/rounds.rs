@@ -43,20 +43,19 @@ impl<'a> Rounds<'a> {
     pub fn new(plan: &'a Plan, rounds: impl IntoIterator<Item = &'a Round>) -> Self {
         let all: Vec<&Round> = rounds.into_iter().collect();
         let attempts = counting_attempts(&all);
-        let mut by_cell = vec![Vec::new(); plan.cells.len()];
-        for round in &all {
-            if attempts.get(&round.block) == Some(&round.attempt)
-                && let Some(of_cell) = by_cell.get_mut(round.cell)
-            {
-                of_cell.push(*round);
-            }
-        }
-        Self {
+        let by_cell = vec![Vec::new(); plan.cells.len()];
+        let mut rounds = Self {
             plan,
             all,
             attempts,
             by_cell,
+        };
+        for round in rounds.counted().collect::<Vec<_>>() {
+            if let Some(of_cell) = rounds.by_cell.get_mut(round.cell) {
+                of_cell.push(round);
+            }
         }
+        rounds
     }
 
     fn counts(&self, round: &Round) -> bool {

@@ -198,7 +198,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    fn map(self, function: impl Fn(f64) -> f64) -> Self {
+    pub(crate) fn map(self, function: impl Fn(f64) -> f64) -> Self {
         Self {
             value: function(self.value),
             low: function(self.low),

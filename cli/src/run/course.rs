@@ -75,7 +75,7 @@ impl SearchCourse {
                     scenario: cell.scenario.clone(),
                     runtime: cell.runtime.clone(),
                     error_budget: error_budget(plan, &cell.scenario),
-                    climb: Climb::new(),
+                    climb: Climb::default(),
                     cell: index,
                 })
                 .collect(),

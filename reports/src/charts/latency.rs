@@ -4,8 +4,6 @@
 //! for display only. A curve stops when fewer than ten samples remain beyond it: the rest would be the shape of a few
 //! accidents.
 
-use std::borrow::Cow;
-
 use photofinish_record::latency::Latencies;
 use photofinish_record::load::Load;
 
@@ -13,7 +11,7 @@ use super::curves::{Curve, Frame};
 use super::drawing::{Drawing, at};
 use super::scale::{Scale, doubling, nines};
 use super::{Draw, Kind, subject};
-use crate::metrics::response;
+use crate::metrics::Times;
 use crate::report::Report;
 use crate::runtimes::Look;
 use crate::summary::{CellSummary, Group};
@@ -97,10 +95,11 @@ impl Distribution {
     /// The times of all rounds: response under open load, service under closed load.
     fn of(report: &Report<'_>, cell: &CellSummary) -> Option<Self> {
         let index = report.rounds.index_of(cell)?;
-        let times = report.rounds.merged(index, |round| match cell.load {
-            Load::Closed { .. } => Some(Cow::Borrowed(&round.service)),
-            Load::Open { .. } => round.open.as_ref().map(response),
-        });
+        let kind = match cell.load {
+            Load::Closed { .. } => Times::Service,
+            Load::Open { .. } => Times::Response,
+        };
+        let times = report.rounds.merged(index, |round| kind.of(round));
         let last_quantile = 1.0 - LEAST_BEYOND / times.count() as f64;
         (last_quantile >= 0.5).then(|| Self {
             label: cell.runtime.clone(),

@@ -39,11 +39,8 @@ fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
     let summary = &report.summary;
     let mut suites = Vec::new();
     for (index, cell) in summary.cells.iter().enumerate() {
-        Suite::add(
-            &mut suites,
-            &cell.scenario,
-            case(&report.rounds, index, cell),
-        );
+        let case = case(&report.rounds, index, cell);
+        Suite::add(&mut suites, &cell.scenario, case);
     }
     suites.insert(0, completion(summary));
     let document = TestReport {
@@ -87,16 +84,11 @@ fn case(rounds: &Rounds<'_>, index: usize, cell: &CellSummary) -> Case {
         Status::Invalid => (Ending::Failed, "invalid"),
         Status::Failed => (Ending::Error, "failed"),
     };
-    let elapsed_ns: u64 = rounds
-        .measured(index)
-        .map(|round| round.worker.elapsed_ns)
-        .sum();
+    let measured = rounds.measured(index);
+    let elapsed_ns: u64 = measured.map(|round| round.worker.elapsed_ns).sum();
+    let point = describe::point_slug(cell.load, cell.arm);
     Case {
-        name: format!(
-            "{} {}",
-            cell.runtime,
-            describe::point_slug(cell.load, cell.arm)
-        ),
+        name: format!("{} {point}", cell.runtime),
         ending,
         kind,
         reason: cell.reason.clone().unwrap_or_default(),
@@ -128,15 +120,15 @@ fn numbers(cell: &CellSummary) -> String {
 }
 
 fn render_gate(report: &GateReport) -> Result<File, Error> {
-    let mut suites = vec![Suite {
+    let mut suites = Vec::new();
+    for check in &report.checks {
+        Suite::add(&mut suites, &check.scenario, check_case(report, check));
+    }
+    let decided = Suite {
         name: "gate".to_owned(),
         cases: vec![gate_case(report)],
-    }];
-    let mut own = Vec::new();
-    for check in &report.checks {
-        Suite::add(&mut own, &check.scenario, check_case(report, check));
-    }
-    suites.append(&mut own);
+    };
+    suites.insert(0, decided);
     let document = TestReport {
         started_utc: &report.started_utc,
         properties: vec![
@@ -158,12 +150,9 @@ fn gate_case(report: &GateReport) -> Case {
         GateVerdict::Inconclusive | GateVerdict::Unfit => Ending::Error,
         GateVerdict::Wrong => Ending::Failed,
     };
-    let advisory = report
-        .advisory
-        .iter()
-        .map(|why| format!("advice only: {why}"));
+    let advisory = report.advisory.iter();
     let lines = std::iter::once(report.reason.clone())
-        .chain(advisory)
+        .chain(advisory.map(|why| format!("advice only: {why}")))
         .chain(report.problems.iter().cloned())
         .chain(report.warnings.iter().cloned());
     Case {
@@ -172,11 +161,12 @@ fn gate_case(report: &GateReport) -> Case {
         kind: report.verdict.name(),
         reason: report.reason.clone(),
         time_s: 0.0,
-        output: lines.collect::<Vec<_>>().join("\n"),
+        output: describe::list(lines, "\n"),
     }
 }
 
 fn check_case(report: &GateReport, check: &Check) -> Case {
+    let subject = describe::check_subject(check);
     let found = describe::gate_finding(check);
     let reason = check.reason.clone().unwrap_or_else(|| found.clone());
     let (ending, kind, reason) = match check.verdict {
@@ -190,11 +180,7 @@ fn check_case(report: &GateReport, check: &Check) -> Case {
         CheckVerdict::Inconclusive => (Ending::Skipped, "inconclusive", reason),
     };
     Case {
-        name: format!(
-            "{} {}",
-            describe::check_subject(check),
-            describe::requirement(check)
-        ),
+        name: format!("{subject} {}", describe::requirement(check)),
         ending,
         kind,
         reason,

@@ -15,7 +15,7 @@ pub(super) fn reading(summary: &Summary) -> Markup {
                       median's interval: exact, at 95% confidence or more from six rounds on, and from the least to \
                       the greatest round with fewer." }
                 @for sentence in describe::load_legends(summary) { li { (sentence) } }
-                @for sentence in describe::mark_legends(summary).into_iter().filter(|mark| *mark != describe::ADVISORY) {
+                @for sentence in describe::mark_legends(summary).filter(|mark| *mark != describe::ADVISORY) {
                     li { (sentence) }
                 }
                 li { (describe::ADVISORY) " A p99 needs 10,000 operations, a p99.9 100,000, so that a hundred lie \
@@ -30,7 +30,7 @@ pub(super) fn reading(summary: &Summary) -> Markup {
                       Memory is the highest of the process since its start." }
                 li { "The overhead of the loop is the time of one empty operation under the same runtime and number of \
                       sessions, wall-clock time over operations. A difference below it is a tie." }
-                li { "A ranking is of one metric in one scenario under one load, and of nothing else: throughput under \
+                li { "A ranking holds for one metric in one scenario under one load: throughput under \
                       closed load, response time under open load." }
             }
         }

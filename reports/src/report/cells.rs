@@ -45,12 +45,8 @@ fn summarise(rounds: &Rounds<'_>, completion: &Completion, index: usize) -> Cell
     let arrivals = arrivals(&measured);
     CellSummary {
         scenario: cell.scenario.clone(),
-        class: scenario
-            .map(|scenario| scenario.class.clone())
-            .unwrap_or_default(),
-        title: scenario
-            .map(|scenario| scenario.title.clone())
-            .unwrap_or_default(),
+        class: scenario.map_or(String::new(), |scenario| scenario.class.clone()),
+        title: scenario.map_or(String::new(), |scenario| scenario.title.clone()),
         runtime: cell.runtime.clone(),
         load: cell.load,
         arm: cell.arm,

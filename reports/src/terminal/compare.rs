@@ -70,37 +70,35 @@ fn table(text: &mut Text, cell: &ComparedCell) {
         ((*name).clone(), tone)
     });
     let mut table = Table::new("metric", rows);
-    let metrics = || shown.iter().map(|(_, metric)| *metric);
-    let value = |metric: &ComparedMetric, value| units::with_unit(value, &metric.unit);
-    table.column(
-        "base",
-        3,
-        metrics().map(|metric| value(metric, metric.base)),
-    );
-    table.column(
-        "head",
-        2,
-        metrics().map(|metric| value(metric, metric.head)),
-    );
-    let ratios = metrics().map(|metric| {
-        let ratio = metric.ratio;
-        ratio.map_or_else(String::new, |ratio| units::ratio(ratio.value))
-    });
-    table.column("ratio", 1, ratios);
-    let intervals = metrics().map(|metric| {
-        metric.ratio.map_or_else(String::new, |ratio| {
-            let (low, high) = (units::ratio(ratio.low), units::ratio(ratio.high));
-            format!("{low} to {high}")
-        })
-    });
-    table.column("interval", 5, intervals);
-    let rounds = metrics().map(|metric| format!("{}, {}", metric.base_rounds, metric.head_rounds));
-    table.column("rounds", 4, rounds);
-    let verdicts = metrics().map(|metric| {
-        let word = metric.verdict.map(describe::verdict_word);
-        word.unwrap_or("none").to_owned()
-    });
-    table.column("verdict", 0, verdicts);
+    let columns: [(&str, u8, fn(&ComparedMetric) -> String); 6] = [
+        ("base", 3, |metric| {
+            units::with_unit(metric.base, &metric.unit)
+        }),
+        ("head", 2, |metric| {
+            units::with_unit(metric.head, &metric.unit)
+        }),
+        ("ratio", 1, |metric| {
+            let ratio = metric.ratio.map(|ratio| units::ratio(ratio.value));
+            ratio.unwrap_or_default()
+        }),
+        ("interval", 5, |metric| {
+            let ends = metric.ratio.map(|ratio| [ratio.low, ratio.high]);
+            ends.map_or(String::new(), |ends| ends.map(units::ratio).join(" to "))
+        }),
+        ("rounds", 4, |metric| {
+            format!("{}, {}", metric.base_rounds, metric.head_rounds)
+        }),
+        ("verdict", 0, |metric| {
+            metric
+                .verdict
+                .map_or("none", describe::verdict_word)
+                .to_owned()
+        }),
+    ];
+    for (heading, rank, text) in columns {
+        let texts = shown.iter().map(|(_, metric)| text(metric));
+        table.column(heading, rank, texts);
+    }
     table.print(text);
 }
 

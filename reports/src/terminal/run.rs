@@ -246,24 +246,13 @@ impl Printer<'_> {
             Some(format!("† {runtime} ({note})"))
         });
         let search = summary.search.as_ref().map(|_| search_table::LEGEND);
-        let sentences = [
-            describe::spread_legend(summary),
-            describe::verdict_legend(summary),
-            search.map(str::to_owned),
-        ]
-        .into_iter()
-        .flatten()
-        .chain(
-            describe::mark_legends(summary)
-                .into_iter()
-                .map(str::to_owned),
-        )
-        .chain(notes)
-        .chain(
-            describe::load_legends(summary)
-                .into_iter()
-                .map(str::to_owned),
-        );
+        let sentences = describe::spread_legend(summary)
+            .into_iter()
+            .chain(describe::verdict_legend(summary))
+            .chain(search.map(str::to_owned))
+            .chain(describe::mark_legends(summary).map(str::to_owned))
+            .chain(notes)
+            .chain(describe::load_legends(summary).map(str::to_owned));
         for sentence in sentences {
             self.text.paragraph(Tone::Faint, &sentence);
         }
