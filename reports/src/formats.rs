@@ -46,8 +46,6 @@ pub static FORMATS: &[&Format] = &[
 pub struct Format {
     /// The name that users type.
     pub name: &'static str,
-    /// The extension of its files, without the dot.
-    pub extension: &'static str,
     /// A one-line description.
     pub summary: &'static str,
     pub render: Render,

@@ -141,13 +141,9 @@ impl GateReport {
     pub(crate) fn checks_are_valid(&self) -> bool {
         !matches!(self.verdict, GateVerdict::Unfit | GateVerdict::Wrong)
     }
-
-    /// True if more rounds could not change the verdict: a term is certainly broken, or all are decided.
-    pub fn is_decided(&self) -> bool {
-        is_decided(&self.problems, &self.checks)
-    }
 }
 
+/// True if more rounds could not change the verdict: a term is certainly broken, or all are decided.
 pub(crate) fn is_decided(problems: &[String], checks: &[Check]) -> bool {
     let any = |verdict| checks.iter().any(|check| check.verdict == verdict);
     !problems.is_empty()

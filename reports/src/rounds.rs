@@ -26,15 +26,6 @@ pub struct Rounds<'a> {
     by_cell: Vec<Vec<&'a Round>>,
 }
 
-/// The blocks that were redone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Retries {
-    /// Number of blocks, each counted once.
-    pub(crate) blocks: usize,
-    /// The distinct disturbances, in the order in which they were found.
-    pub(crate) reasons: Vec<String>,
-}
-
 impl<'a> Rounds<'a> {
     pub fn of(record: &'a Record) -> Self {
         Self::new(&record.plan, &record.rounds)
@@ -155,20 +146,18 @@ impl<'a> Rounds<'a> {
         contents
     }
 
-    pub(crate) fn retries(&self) -> Retries {
+    /// The number of blocks that were redone, and the distinct disturbances in the order in which they were found.
+    pub(crate) fn retries(&self) -> (usize, Vec<&'a str>) {
         let (mut blocks, mut reasons) = (BTreeSet::new(), Vec::new());
         for round in self.every().filter(|round| !self.counts(round)) {
             blocks.insert(round.block);
-            if let Some(reason) = &round.conditions.disturbance
-                && !reasons.contains(reason)
+            if let Some(reason) = round.conditions.disturbance.as_deref()
+                && !reasons.contains(&reason)
             {
-                reasons.push(reason.clone());
+                reasons.push(reason);
             }
         }
-        Retries {
-            blocks: blocks.len(),
-            reasons,
-        }
+        (blocks.len(), reasons)
     }
 
     /// Merges one kind of time over all rounds of a cell into one histogram: for display only, never for inference.

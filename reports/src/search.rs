@@ -141,7 +141,7 @@ impl Objective {
         } else if !open.rate_held {
             let late = scheduled.saturating_sub(open.started_in_time);
             Some(format!(
-                "the rate was not held: {late} of {scheduled} began after the end"
+                "the rate was not held: {late} of {scheduled} operations started after the schedule ended"
             ))
         } else {
             match value_ns {

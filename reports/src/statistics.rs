@@ -169,12 +169,8 @@ mod tests {
 
     #[test]
     fn an_exactly_attainable_confidence_is_attained() {
-        close(
-            median_with_interval(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.9375)
-                .expect("values")
-                .confidence,
-            0.9375,
-        );
+        let estimate = median_with_interval(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.9375);
+        close(estimate.expect("values").confidence, 0.9375);
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub struct CellSummary {
     pub reason: Option<String>,
     /// Rounds measured.
     pub rounds: usize,
-    /// Rounds that failed, beside the measured ones.
+    /// Rounds that failed, in addition to the measured ones.
     pub rounds_failed: usize,
     /// Sessions that ran; `null` where nothing was measured.
     pub sessions: Option<u32>,

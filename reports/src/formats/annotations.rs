@@ -14,7 +14,6 @@ use crate::gate::{Check, CheckVerdict, GateReport, GateVerdict};
 
 pub(super) static FORMAT: Format = Format {
     name: "annotations",
-    extension: "txt",
     summary: "workflow commands for GitHub Actions: at most ten annotations, the worst first",
     render: Render::Gate(render),
 };

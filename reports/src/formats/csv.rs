@@ -19,14 +19,12 @@ use crate::rounds::{Rounds, measured};
 
 pub(super) static RUN: Format = Format {
     name: "csv",
-    extension: "csv",
     summary: "one line per cell and round, plain numbers",
     render: Render::Run(render),
 };
 
 pub(super) static GATE: Format = Format {
     name: "csv",
-    extension: "csv",
     summary: "one line per check, plain numbers",
     render: Render::Gate(render_gate),
 };

@@ -14,7 +14,6 @@ use crate::report::Report;
 
 pub(super) static FORMAT: Format = Format {
     name: "hgrm",
-    extension: "hgrm",
     summary: "HdrHistogram percentile distribution in ms, one file per cell and kind of time",
     render: Render::Run(render),
 };

@@ -16,7 +16,6 @@ use crate::rounds::measured;
 
 pub(super) static FORMAT: Format = Format {
     name: "hlog",
-    extension: "hlog",
     summary: "HdrHistogram interval log (V2, tagged), one line per round and kind of time",
     render: Render::Run(render),
 };

@@ -23,14 +23,12 @@ use crate::{describe, units};
 
 pub(super) static RUN: Format = Format {
     name: "junit",
-    extension: "xml",
     summary: "JUnit XML: one test case per cell, for the test reports of CI systems",
     render: Render::Run(render),
 };
 
 pub(super) static GATE: Format = Format {
     name: "junit",
-    extension: "xml",
     summary: "JUnit XML: one test case per check, for the test reports of CI systems",
     render: Render::Gate(render_gate),
 };

@@ -21,7 +21,6 @@ use crate::summary::{CellSummary, MetricSummary, Status, Summary};
 
 pub(super) static FORMAT: Format = Format {
     name: "openmetrics",
-    extension: "txt",
     summary: "OpenMetrics text: medians and their bounds as gauges, for Prometheus",
     render: Render::Run(render),
 };

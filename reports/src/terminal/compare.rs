@@ -4,7 +4,7 @@
 use super::Style;
 use super::table::Table;
 use super::text::{Text, Tone};
-use crate::compare::{ComparedCell, ComparedMetric, RecordComparison};
+use crate::compare::{ComparedCell, ComparedMetric, Difference, RecordComparison};
 use crate::metrics::named;
 use crate::rule::Verdict;
 use crate::{describe, units};
@@ -24,13 +24,12 @@ pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
         table(&mut text, cell);
     }
     for refused in &comparison.refused {
-        text.paragraph(
-            Tone::Warning,
-            &format!(
-                "{} / {} ({}): not compared: {}",
-                refused.scenario, refused.runtime, refused.load, refused.reason
-            ),
+        let cell = format!(
+            "{} / {} ({})",
+            refused.scenario, refused.runtime, refused.load
         );
+        let sentence = format!("{cell}: not compared: {}", refused.reason);
+        text.paragraph(Tone::Warning, &sentence);
     }
     text.blank();
     text.paragraph(
@@ -50,10 +49,8 @@ pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
 }
 
 fn table(text: &mut Text, cell: &ComparedCell) {
-    text.paragraph(
-        Tone::Strong,
-        &format!("{} / {}  {}", cell.scenario, cell.runtime, cell.load),
-    );
+    let heading = format!("{} / {}  {}", cell.scenario, cell.runtime, cell.load);
+    text.paragraph(Tone::Strong, &heading);
     let is_compared =
         |name: &str| named(name).is_some_and(|metric| metric.compared_under(cell.load).is_some());
     let shown: Vec<(&String, &ComparedMetric)> = cell
@@ -109,13 +106,8 @@ fn differences(text: &mut Text, comparison: &RecordComparison) {
     }
     text.paragraph(Tone::Strong, "What else differs");
     for difference in differences.iter().take(MOST_DIFFERENCES) {
-        text.paragraph_in(
-            Tone::Plain,
-            &format!(
-                "{}: {} / {}",
-                difference.what, difference.base, difference.head
-            ),
-        );
+        let Difference { what, base, head } = difference;
+        text.paragraph_in(Tone::Plain, &format!("{what}: {base} / {head}"));
     }
     let more = differences.len().saturating_sub(MOST_DIFFERENCES);
     if more > 0 {

@@ -200,16 +200,13 @@ impl Printer<'_> {
     /// The runtimes without numbers, with the reasons.
     fn absent(&mut self, cells: &[&CellSummary]) {
         for absent in describe::absent(cells.iter().copied()) {
-            let tone = if absent.status == Status::Unsupported {
-                Tone::Faint
-            } else {
-                Tone::Bad
+            let tone = match absent.status {
+                Status::Unsupported => Tone::Faint,
+                _ => Tone::Bad,
             };
             let status = describe::status(absent.status);
-            self.text.paragraph_in(
-                tone,
-                &format!("{}: {status}: {}", absent.runtimes, absent.reason),
-            );
+            let sentence = format!("{}: {status}: {}", absent.runtimes, absent.reason);
+            self.text.paragraph_in(tone, &sentence);
         }
     }
 
