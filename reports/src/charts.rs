@@ -1,6 +1,6 @@
 //! Charts: one file each, one line each in [`CHARTS`].
 //!
-//! A chart is a pure function from a record to a drawing, which the page shows as SVG and [`Chart::png`] paints. To add
+//! A chart is a pure function from a report to a drawing, which the page shows as SVG and [`Chart::png`] paints. To add
 //! one, write its file and its line; the conformance tests draw every listed chart for every fixture record. Next:
 //! `drawing` for the shapes, `rows` and `curves` for the two layouts that the charts share.
 

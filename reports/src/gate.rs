@@ -12,7 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::rule::CheckVerdict;
-use crate::rule::{Bounds, Look};
+use crate::rule::Look;
+use crate::statistics::Estimate;
 
 /// Name and version of the gate report's format.
 pub const GATE_SCHEMA: &str = "photofinish-gate/1";
@@ -120,11 +121,11 @@ pub struct Interval {
 }
 
 impl Interval {
-    pub(crate) fn new(bounds: Bounds) -> Self {
+    pub(crate) fn new(estimate: Estimate) -> Self {
         Self {
-            estimate: bounds.value,
-            low: bounds.low,
-            high: bounds.high,
+            estimate: estimate.value,
+            low: estimate.low,
+            high: estimate.high,
         }
     }
 }

@@ -203,7 +203,10 @@ impl Summary {
 pub(crate) fn groups(cells: &[CellSummary]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for cell in cells {
-        match groups.iter_mut().find(|group| group.holds(cell)) {
+        let same = |group: &&mut Group<'_>| {
+            group.scenario == cell.scenario && group.load == cell.load && group.arm == cell.arm
+        };
+        match groups.iter_mut().find(same) {
             Some(group) => group.cells.push(cell),
             None => groups.push(Group {
                 scenario: &cell.scenario,

@@ -56,16 +56,15 @@ fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
 
 /// The run as a whole.
 fn completion(summary: &Summary) -> Suite {
-    let incomplete = describe::incomplete(&summary.completion);
+    let (ending, reason) = match describe::incomplete(&summary.completion) {
+        None => (Ending::Passed, String::new()),
+        Some(reason) => (Ending::Error, reason),
+    };
     let case = Case {
         name: "complete".to_owned(),
-        ending: if incomplete.is_none() {
-            Ending::Passed
-        } else {
-            Ending::Error
-        },
+        ending,
         kind: "incomplete",
-        reason: incomplete.unwrap_or_default(),
+        reason,
         time_s: 0.0,
         output: summary.warnings.join("\n"),
     };

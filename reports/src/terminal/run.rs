@@ -81,7 +81,7 @@ impl Printer<'_> {
             self.results(&ranked, group);
             self.observations(&ranked);
         }
-        self.absent(&group.unranked());
+        self.absent(&group.cells);
         for sentence in group.cells.iter().filter_map(|cell| describe::errors(cell)) {
             self.text.paragraph_in(Tone::Warning, &sentence);
         }
@@ -136,7 +136,8 @@ impl Printer<'_> {
             let rows = ranked
                 .iter()
                 .map(|cell| (self.name(&cell.runtime), Tone::Plain));
-            let mut table = Table::new(&observed.name, rows).keeping_columns();
+            let mut table = Table::new(&observed.name, rows);
+            table.keeps_columns = true;
             for column in &observed.columns {
                 let values = ranked
                     .iter()

@@ -29,7 +29,7 @@ pub(super) fn check(term: &GateTerm, rule: &Rule, pair: Pair<'_>) -> Check {
         ),
         (Requirement::Slowdown { limit }, Some(base)) => {
             let decision = rule.slowdown(&samples(pair, base, metric), better, limit);
-            let ratio = decision.bounds;
+            let ratio = decision.bounds.map(|bounds| bounds.estimate);
             let check = Check {
                 slowdown: ratio.map(|ratio| Interval::new(ratio.map(|ratio| ratio - 1.0))),
                 ..blank
@@ -39,7 +39,7 @@ pub(super) fn check(term: &GateTerm, rule: &Rule, pair: Pair<'_>) -> Check {
         (Requirement::Below { value } | Requirement::Above { value }, _) => {
             let decision = rule.objective(&by_block(pair.head, metric), value, better);
             let check = Check {
-                value: decision.bounds.map(Interval::new),
+                value: decision.bounds.map(|bounds| Interval::new(bounds.estimate)),
                 ..blank
             };
             conclude(check, decision, rule, metric, [None, Some(pair.head)])
