@@ -12,6 +12,9 @@ use crate::{describe, units};
 /// Maximum number of differences shown; the rest are only counted.
 const MOST_DIFFERENCES: usize = 12;
 
+/// Heading, rank and text of a column.
+type Column = (&'static str, u8, fn(&ComparedMetric) -> String);
+
 /// The comparison as text.
 pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
     let mut text = Text::new(style);
@@ -67,7 +70,7 @@ fn table(text: &mut Text, cell: &ComparedCell) {
         ((*name).clone(), tone)
     });
     let mut table = Table::new("metric", rows);
-    let columns: [(&str, u8, fn(&ComparedMetric) -> String); 6] = [
+    let columns: [Column; 6] = [
         ("base", 3, |metric| {
             units::with_unit(metric.base, &metric.unit)
         }),
