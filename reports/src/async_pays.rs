@@ -162,7 +162,7 @@ fn speed(comparison: Option<&Comparison>) -> String {
     let Some(comparison) = comparison else {
         return "n/a".to_owned();
     };
-    let ratio = units::ratio(comparison.median);
+    let ratio = units::ratio(comparison.ratio.value);
     match comparison.verdict {
         Some(Verdict::Inconclusive) => format!("{ratio} ?"),
         Some(verdict) => format!("{ratio} {}", describe::verdict_word(verdict)),

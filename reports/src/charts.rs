@@ -1,6 +1,6 @@
 //! Charts: one file each, one line each in [`CHARTS`].
 //!
-//! A chart is a pure function from a record to a drawing, which the page shows as SVG and [`Chart::png`] paints. To add
+//! A chart is a pure function from a report to a drawing, which the page shows as SVG and [`Chart::png`] paints. To add
 //! one, write its file and its line; the conformance tests draw every listed chart for every fixture record. Next:
 //! `drawing` for the shapes, `rows` and `curves` for the two layouts that the charts share.
 
@@ -21,19 +21,15 @@ mod svg;
 mod throughput;
 mod where_async_pays;
 
-use std::borrow::Cow;
-
 use photofinish_record::Arm;
-use photofinish_record::latency::Latencies;
 use photofinish_record::load::Load;
 
 pub use svg::{style_sheet, swatch};
 
+use crate::describe;
 use crate::names::{Unique, slug};
 use crate::report::Report;
-use crate::runtimes::{self, Look};
-use crate::summary::{CellSummary, Group};
-use crate::{describe, metrics};
+use crate::summary::Group;
 
 use drawing::Drawing;
 
@@ -57,17 +53,17 @@ pub struct Kind {
     /// The suffix of its file names.
     pub name: &'static str,
     pub title: &'static str,
-    draw: Chartable,
+    draw: Draw,
 }
 
-/// The part of a record that a chart shows, with its function; `None` if there is nothing to draw.
+/// The function that draws a chart, by the part of a record that it shows; `None` if there is nothing to draw.
 #[derive(Debug)]
-enum Chartable {
+enum Draw {
     /// One scenario under one load.
-    Load(fn(&Source<'_>, &Group<'_>) -> Option<Drawing>),
+    Load(fn(&Report<'_>, &Group<'_>) -> Option<Drawing>),
     /// One scenario under all its loads.
-    Scenario(fn(&Source<'_>, &[&Group<'_>]) -> Option<Drawing>),
-    Record(fn(&Source<'_>) -> Option<Drawing>),
+    Scenario(fn(&Report<'_>, &[&Group<'_>]) -> Option<Drawing>),
+    Record(fn(&Report<'_>) -> Option<Drawing>),
 }
 
 /// A drawn chart.
@@ -95,73 +91,57 @@ impl Chart {
     }
 }
 
-/// The input of the charts.
-struct Source<'a> {
-    report: &'a Report<'a>,
-}
-
 /// Every chart of a report: first those over the whole run, then in the order of its scenarios and loads.
 pub fn charts(report: &Report<'_>) -> Vec<Chart> {
-    let source = Source { report };
-    let groups = report.summary.groups();
-    let mut unique = Unique::default();
     let mut charts = Vec::new();
+    let suite = report.record.plan.suite.as_deref().unwrap_or("run");
     for kind in CHARTS {
-        charts.extend(kind.of_record(&source, &mut unique));
+        if let Draw::Record(draw) = kind.draw {
+            charts.extend(draw(report).map(|drawing| kind.chart(drawing, slug(suite), suite)));
+        }
     }
-    for of_scenario in groups.chunk_by(|a, b| a.scenario == b.scenario) {
+    for of_scenario in report
+        .summary
+        .groups()
+        .chunk_by(|a, b| a.scenario == b.scenario)
+    {
         // The groups of a search are its steps: dozens of them, whose curve is drawn over all loads.
         if report.summary.search.is_none() {
             for group in of_scenario {
-                for kind in CHARTS {
-                    charts.extend(kind.of_load(&source, group, &mut unique));
-                }
+                charts.extend(CHARTS.iter().filter_map(|kind| kind.of_load(report, group)));
             }
         }
-        for kind in CHARTS {
-            charts.extend(kind.of_scenario(&source, of_scenario, &mut unique));
-        }
+        charts.extend(
+            CHARTS
+                .iter()
+                .filter_map(|kind| kind.of_scenario(report, of_scenario)),
+        );
+    }
+    let mut unique = Unique::default();
+    for chart in &mut charts {
+        chart.file_stem = unique.name(std::mem::take(&mut chart.file_stem));
     }
     charts
 }
 
 impl Kind {
-    fn of_record(&self, source: &Source<'_>, unique: &mut Unique) -> Option<Chart> {
-        let Chartable::Record(draw) = self.draw else {
+    fn of_load(&self, report: &Report<'_>, group: &Group<'_>) -> Option<Chart> {
+        let Draw::Load(draw) = self.draw else {
             return None;
         };
-        let drawing = draw(source)?;
-        let suite = source.report.record.plan.suite.as_deref().unwrap_or("run");
-        Some(self.chart(drawing, unique, &slug(suite), suite))
-    }
-
-    fn of_load(
-        &self,
-        source: &Source<'_>,
-        group: &Group<'_>,
-        unique: &mut Unique,
-    ) -> Option<Chart> {
-        let Chartable::Load(draw) = self.draw else {
-            return None;
-        };
-        let drawing = draw(source, group)?;
         let point = describe::point_slug(group.load, group.arm);
         let stem = format!("{}.{point}", slug(group.scenario));
         Some(Chart {
             scenario: Some(group.scenario.to_owned()),
             load: Some(group.load),
             arm: group.arm,
-            ..self.chart(drawing, unique, &stem, &subject(group))
+            ..self.chart(draw(report, group)?, stem, &subject(group))
         })
     }
 
-    fn of_scenario(
-        &self,
-        source: &Source<'_>,
-        groups: &[Group<'_>],
-        unique: &mut Unique,
-    ) -> Option<Chart> {
-        let Chartable::Scenario(draw) = self.draw else {
+    /// A chart over all loads, for a gate over those of the head.
+    fn of_scenario(&self, report: &Report<'_>, groups: &[Group<'_>]) -> Option<Chart> {
+        let Draw::Scenario(draw) = self.draw else {
             return None;
         };
         let scenario = groups.first()?.scenario;
@@ -169,17 +149,16 @@ impl Kind {
             .iter()
             .filter(|group| group.arm != Some(Arm::Base))
             .collect();
-        let drawing = draw(source, &head)?;
         Some(Chart {
             scenario: Some(scenario.to_owned()),
-            ..self.chart(drawing, unique, &slug(scenario), scenario)
+            ..self.chart(draw(report, &head)?, slug(scenario), scenario)
         })
     }
 
-    fn chart(&self, drawing: Drawing, unique: &mut Unique, stem: &str, subject: &str) -> Chart {
+    fn chart(&self, drawing: Drawing, stem: String, subject: &str) -> Chart {
         let title = format!("{}: {subject}", self.title);
         Chart {
-            file_stem: unique.name(format!("{stem}.{}", self.name)),
+            file_stem: format!("{stem}.{}", self.name),
             svg: svg::document(&drawing, &title),
             title,
             scenario: None,
@@ -190,31 +169,8 @@ impl Kind {
     }
 }
 
-impl Source<'_> {
-    fn look(&self, runtime: &str) -> Look {
-        runtimes::look(&self.report.record.plan, runtime)
-    }
-
-    fn label(&self, runtime: &str) -> String {
-        runtimes::label(&self.report.record.plan, runtime)
-    }
-
-    /// The times of all rounds: response under open load, service under closed load.
-    fn merged_latency(&self, cell: &CellSummary) -> Latencies {
-        let index = self.report.rounds.index_of(cell);
-        let index = index.expect("a summarised cell is one of the plan's");
-        self.report.rounds.merged(index, |round| match cell.load {
-            Load::Closed { .. } => Some(Cow::Borrowed(&round.service)),
-            Load::Open { .. } => round.open.as_ref().map(metrics::response),
-        })
-    }
-}
-
 /// The subject of a chart of one group: `http-get · closed, 64 in flight`.
 fn subject(group: &Group<'_>) -> String {
-    format!(
-        "{} · {}",
-        group.scenario,
-        describe::point(group.load, group.arm)
-    )
+    let point = describe::point(group.load, group.arm);
+    format!("{} · {point}", group.scenario)
 }

@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::{Better, METRICS, Metric};
 use crate::rounds::{Rounds, own_cells, same_cell};
 use crate::rule::{Rule, Samples, Verdict};
+use crate::statistics::{self, Estimate};
 use crate::summary::VerdictRule;
 use crate::validity::validate;
-use crate::{describe, statistics, units};
+use crate::{describe, units};
 
 /// Name and version of the comparison's format.
 pub const COMPARISON_SCHEMA: &str = "photofinish-comparison/1";
@@ -81,22 +82,11 @@ pub struct ComparedMetric {
     pub base_rounds: usize,
     /// Rounds of the head with a value.
     pub head_rounds: usize,
-    /// Hodges–Lehmann estimate of head / base; above 1 the head's number is the greater. `null` without positive values.
-    pub ratio: Option<Ratio>,
+    /// Hodges–Lehmann estimate of head / base with its rank-sum interval; above 1 the head's number is the greater. `null`
+    /// without positive values.
+    pub ratio: Option<Estimate>,
     /// `null` where rounds are too few for any, or nothing is compared by the metric.
     pub verdict: Option<Verdict>,
-}
-
-/// A ratio with its exact interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Ratio {
-    pub median: f64,
-    /// Lower bound, exact rank-sum.
-    pub low: f64,
-    /// Upper bound, exact rank-sum.
-    pub high: f64,
-    /// The interval's confidence, 0..=1.
-    pub confidence: f64,
 }
 
 /// A cell that cannot be compared.
@@ -198,12 +188,7 @@ fn compared_metrics(sides: [(&Rounds<'_>, usize); 2]) -> BTreeMap<String, Compar
             head: head_median,
             base_rounds,
             head_rounds,
-            ratio: difference.map(|difference| Ratio {
-                median: difference.ratio.value,
-                low: difference.ratio.low,
-                high: difference.ratio.high,
-                confidence: difference.ratio.confidence,
-            }),
+            ratio: difference.map(|difference| difference.ratio),
             verdict: difference
                 .and_then(|difference| difference.verdict)
                 .filter(|_| is_sound()),

@@ -50,17 +50,13 @@ pub(crate) fn compare(rounds: &Rounds<'_>, metric: &Metric, pair: CellPair) -> O
         ),
         verdict => (verdict, None),
     };
-    let ratio = difference.ratio;
     Some(Comparison {
         against: rounds.plan.cells[reference].runtime.clone(),
-        median: ratio.value,
-        low: ratio.low,
-        high: ratio.high,
-        confidence: ratio.confidence,
+        ratio: difference.ratio,
         pairs: difference.samples,
         margin: rule.margin,
         verdict,
-        smallest_callable: verdict.map(|_| rule.smallest_callable(ratio)),
+        smallest_callable: verdict.map(|_| rule.smallest_callable(difference.ratio)),
         reason: caveat.map(describe::caveat),
     })
 }

@@ -48,6 +48,11 @@ pub fn elapsed(elapsed_ns: u64) -> String {
     }
 }
 
+/// The items of a list in one line.
+pub(crate) fn list(items: impl Iterator<Item = String>, separator: &str) -> String {
+    items.collect::<Vec<_>>().join(separator)
+}
+
 /// `1 round`, `5 rounds`.
 pub fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })

@@ -135,17 +135,15 @@ fn group(text: &mut Text, level: FindingLevel, findings: &[&Finding]) {
 
 fn measured(text: &mut Text, resolution: &Resolution) {
     text.blank();
-    text.paragraph(
-        Tone::Strong,
-        &format!(
-            "The same thing measured twice: {} under {}, {}, {} of rounds of {}",
-            resolution.scenario,
-            resolution.runtime,
-            resolution.load,
-            describe::plural(resolution.rounds, "pair"),
-            describe::stop(resolution.stop),
-        ),
+    let heading = format!(
+        "The same thing measured twice: {} under {}, {}, {} of rounds of {}",
+        resolution.scenario,
+        resolution.runtime,
+        resolution.load,
+        describe::plural(resolution.rounds, "pair"),
+        describe::stop(resolution.stop),
     );
+    text.paragraph(Tone::Strong, &heading);
     for (name, heading) in HEADINGS {
         if let Some(metric) = resolution.metrics.get(name) {
             let smallest = match metric.smallest_difference {

@@ -16,16 +16,11 @@ mod junit;
 mod markdown;
 mod openmetrics;
 mod test_report;
-mod xml;
 
-use std::borrow::Cow;
-
-use photofinish_record::Measurement;
-use photofinish_record::latency::Latencies;
 use serde::Serialize;
 
 use crate::gate::GateReport;
-use crate::metrics::response;
+use crate::metrics::Times;
 use crate::report::Report;
 
 /// Every format, in display order.
@@ -51,8 +46,6 @@ pub static FORMATS: &[&Format] = &[
 pub struct Format {
     /// The name that users type.
     pub name: &'static str,
-    /// The extension of its files, without the dot.
-    pub extension: &'static str,
     /// A one-line description.
     pub summary: &'static str,
     pub render: Render,
@@ -135,26 +128,9 @@ pub fn export_gate(name: &str, report: &GateReport) -> Result<File, Error> {
     }
 }
 
-/// A kind of time for which each round has a histogram.
-struct Times {
-    /// The suffix of its name; empty for service time, which every round has.
-    ending: &'static str,
-    /// `None` if the round has none because its load was closed.
-    of: for<'a> fn(&'a Measurement) -> Option<Cow<'a, Latencies>>,
-}
-
-/// Every kind of time that is exported as a histogram.
-const TIMES: [Times; 3] = [
-    Times {
-        ending: "",
-        of: |round| Some(Cow::Borrowed(&round.service)),
-    },
-    Times {
-        ending: ".response",
-        of: |round| round.open.as_ref().map(response),
-    },
-    Times {
-        ending: ".lag",
-        of: |round| Some(Cow::Borrowed(&round.open.as_ref()?.lag)),
-    },
+/// Every kind of time that is exported as a histogram, with the suffix of its name.
+const TIMES: [(&str, Times); 3] = [
+    ("", Times::Service),
+    (".response", Times::Response),
+    (".lag", Times::Lag),
 ];

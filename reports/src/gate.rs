@@ -12,7 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::rule::CheckVerdict;
-use crate::rule::{Bounds, Look};
+use crate::rule::Look;
+use crate::statistics::Estimate;
 
 /// Name and version of the gate report's format.
 pub const GATE_SCHEMA: &str = "photofinish-gate/1";
@@ -120,20 +121,11 @@ pub struct Interval {
 }
 
 impl Interval {
-    pub(crate) fn new(bounds: Bounds) -> Self {
+    pub(crate) fn new(estimate: Estimate) -> Self {
         Self {
-            estimate: bounds.value,
-            low: bounds.low,
-            high: bounds.high,
-        }
-    }
-
-    /// Converts a slowdown from a ratio to a share.
-    pub(crate) fn of_slowdown(bounds: Bounds) -> Self {
-        Self {
-            estimate: bounds.value - 1.0,
-            low: bounds.low - 1.0,
-            high: bounds.high - 1.0,
+            estimate: estimate.value,
+            low: estimate.low,
+            high: estimate.high,
         }
     }
 }
@@ -150,13 +142,9 @@ impl GateReport {
     pub(crate) fn checks_are_valid(&self) -> bool {
         !matches!(self.verdict, GateVerdict::Unfit | GateVerdict::Wrong)
     }
-
-    /// True if more rounds could not change the verdict: a term is certainly broken, or all are decided.
-    pub fn is_decided(&self) -> bool {
-        is_decided(&self.problems, &self.checks)
-    }
 }
 
+/// True if more rounds could not change the verdict: a term is certainly broken, or all are decided.
 pub(crate) fn is_decided(problems: &[String], checks: &[Check]) -> bool {
     let any = |verdict| checks.iter().any(|check| check.verdict == verdict);
     !problems.is_empty()

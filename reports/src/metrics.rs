@@ -96,7 +96,7 @@ enum Reading {
 
 /// The histograms of a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Times {
+pub(crate) enum Times {
     Service,
     /// Includes operations that had not ended, with the time they had waited.
     Response,
@@ -107,7 +107,8 @@ enum Times {
 }
 
 impl Times {
-    fn of<'a>(&self, round: &'a Measurement) -> Option<Cow<'a, Latencies>> {
+    /// The histogram; `None` if the round has none, as under closed load.
+    pub(crate) fn of<'a>(&self, round: &'a Measurement) -> Option<Cow<'a, Latencies>> {
         let open = round.open.as_ref();
         match self {
             Self::Service => Some(Cow::Borrowed(&round.service)),
@@ -129,41 +130,43 @@ pub(crate) fn response(open: &OpenLoad) -> Cow<'_, Latencies> {
     Cow::Owned(all)
 }
 
+const BY_THROUGHPUT: Compared = Compared {
+    better: Better::Higher,
+    loads: Loads::Closed,
+    overhead: Overhead::Rate,
+};
+
+const BY_RESPONSE: Compared = Compared {
+    better: Better::Lower,
+    loads: Loads::Open,
+    overhead: Overhead::Time,
+};
+
+const BY_SERVICE: Compared = Compared {
+    loads: Loads::Both,
+    ..BY_RESPONSE
+};
+
+const BY_COST: Compared = Compared {
+    overhead: Overhead::Unknown,
+    ..BY_SERVICE
+};
+
 /// Every metric, apart from those named by workloads and probes.
 pub const METRICS: &[Metric] = &[
-    number(THROUGHPUT, "ops/s", |round| Some(round.throughput_ops_s)).compared(
-        Better::Higher,
-        Loads::Closed,
-        Overhead::Rate,
-    ),
+    number(THROUGHPUT, "ops/s", |round| Some(round.throughput_ops_s)).compared(BY_THROUGHPUT),
     open_number(OFFERED, "ops/s", |open| per_second(open.scheduled, open)),
     open_number(ACHIEVED, "ops/s", |open| {
         per_second(open.started_in_time, open)
     }),
-    quantile("response_p50_ns", Times::Response, 0.5).compared(
-        Better::Lower,
-        Loads::Open,
-        Overhead::Time,
-    ),
+    quantile("response_p50_ns", Times::Response, 0.5).compared(BY_RESPONSE),
     quantile("response_p90_ns", Times::Response, 0.9),
-    quantile("response_p99_ns", Times::Response, 0.99).compared(
-        Better::Lower,
-        Loads::Open,
-        Overhead::Time,
-    ),
+    quantile("response_p99_ns", Times::Response, 0.99).compared(BY_RESPONSE),
     quantile("response_p999_ns", Times::Response, 0.999),
     quantile("response_max_ns", Times::Response, 1.0),
-    quantile("service_p50_ns", Times::Service, 0.5).compared(
-        Better::Lower,
-        Loads::Both,
-        Overhead::Time,
-    ),
+    quantile("service_p50_ns", Times::Service, 0.5).compared(BY_SERVICE),
     quantile("service_p90_ns", Times::Service, 0.9),
-    quantile("service_p99_ns", Times::Service, 0.99).compared(
-        Better::Lower,
-        Loads::Both,
-        Overhead::Time,
-    ),
+    quantile("service_p99_ns", Times::Service, 0.99).compared(BY_SERVICE),
     quantile("service_p999_ns", Times::Service, 0.999),
     quantile("lag_p50_ns", Times::Lag, 0.5),
     quantile("lag_p99_ns", Times::Lag, 0.99),
@@ -175,7 +178,7 @@ pub const METRICS: &[Metric] = &[
     per_op("cpu_ns_per_op", "ns/op", |cost| {
         sum(cost.cpu_user_ns, cost.cpu_system_ns)
     })
-    .compared(Better::Lower, Loads::Both, Overhead::Unknown),
+    .compared(BY_COST),
     per_op("cpu_user_ns_per_op", "ns/op", |cost| cost.cpu_user_ns),
     per_op("cpu_system_ns_per_op", "ns/op", |cost| cost.cpu_system_ns),
     per_op("context_switches_per_op", "switches/op", |cost| {
@@ -315,12 +318,8 @@ impl Metric {
         self
     }
 
-    const fn compared(mut self, better: Better, loads: Loads, overhead: Overhead) -> Self {
-        self.compared = Some(Compared {
-            better,
-            loads,
-            overhead,
-        });
+    const fn compared(mut self, compared: Compared) -> Self {
+        self.compared = Some(compared);
         self
     }
 }

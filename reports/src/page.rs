@@ -229,6 +229,28 @@ fn figures(charts: &[&Chart]) -> Markup {
     html! { div.figures { @for chart in charts { figure { (PreEscaped(&chart.svg)) } } } }
 }
 
+/// A table of results in a region of its own, which scrolls if the table is too wide.
+fn results_table<'a>(
+    label: &str,
+    headings: impl IntoIterator<Item = &'a str>,
+    body: Markup,
+) -> Markup {
+    scrolling(label, html! { table.results { (head(headings)) (body) } })
+}
+
+/// A table of further details, likewise.
+fn table<'a>(label: &str, headings: impl IntoIterator<Item = &'a str>, body: Markup) -> Markup {
+    scrolling(label, html! { table { (head(headings)) (body) } })
+}
+
+fn scrolling(label: &str, table: Markup) -> Markup {
+    html! { div.scroll tabindex="0" role="region" aria-label=(label) { (table) } }
+}
+
+fn head<'a>(headings: impl IntoIterator<Item = &'a str>) -> Markup {
+    html! { thead { tr { @for heading in headings { th scope="col" { (heading) } } } } }
+}
+
 /// Charts on a dark page, by the colours that they are drawn with.
 fn dark_charts() -> String {
     format!(

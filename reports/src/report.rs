@@ -13,6 +13,7 @@ use crate::async_pays::Answer;
 use crate::gate::GateReport;
 use crate::rounds::Rounds;
 use crate::rule::{Rule, Verdict};
+use crate::runtimes::{self, Look};
 use crate::search_table::{SearchTable, search_tables};
 use crate::summary::{SUMMARY_SCHEMA, Summary, groups};
 
@@ -43,6 +44,24 @@ impl<'a> Report<'a> {
             rounds,
             summary,
         }
+    }
+
+    /// The look of a runtime in charts.
+    pub(crate) fn look(&self, runtime: &str) -> Look {
+        runtimes::look(&self.record.plan, runtime)
+    }
+
+    /// A runtime's name with its note: `async-std (discontinued)`.
+    pub(crate) fn label(&self, runtime: &str) -> String {
+        match self.note(runtime) {
+            Some(note) => format!("{runtime} ({note})"),
+            None => runtime.to_owned(),
+        }
+    }
+
+    /// The note shown with a runtime's name: `discontinued`.
+    pub(crate) fn note(&self, runtime: &str) -> Option<&str> {
+        self.record.plan.runtimes.get(runtime)?.note.as_deref()
     }
 }
 

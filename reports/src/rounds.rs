@@ -26,15 +26,6 @@ pub struct Rounds<'a> {
     by_cell: Vec<Vec<&'a Round>>,
 }
 
-/// The blocks that were redone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Retries {
-    /// Number of blocks, each counted once.
-    pub(crate) blocks: usize,
-    /// The distinct disturbances, in the order in which they were found.
-    pub(crate) reasons: Vec<String>,
-}
-
 impl<'a> Rounds<'a> {
     pub fn of(record: &'a Record) -> Self {
         Self::new(&record.plan, &record.rounds)
@@ -43,20 +34,19 @@ impl<'a> Rounds<'a> {
     pub fn new(plan: &'a Plan, rounds: impl IntoIterator<Item = &'a Round>) -> Self {
         let all: Vec<&Round> = rounds.into_iter().collect();
         let attempts = counting_attempts(&all);
-        let mut by_cell = vec![Vec::new(); plan.cells.len()];
-        for round in &all {
-            if attempts.get(&round.block) == Some(&round.attempt)
-                && let Some(of_cell) = by_cell.get_mut(round.cell)
-            {
-                of_cell.push(*round);
-            }
-        }
-        Self {
+        let by_cell = vec![Vec::new(); plan.cells.len()];
+        let mut rounds = Self {
             plan,
             all,
             attempts,
             by_cell,
+        };
+        for round in rounds.counted().collect::<Vec<_>>() {
+            if let Some(of_cell) = rounds.by_cell.get_mut(round.cell) {
+                of_cell.push(round);
+            }
         }
+        rounds
     }
 
     fn counts(&self, round: &Round) -> bool {
@@ -156,20 +146,18 @@ impl<'a> Rounds<'a> {
         contents
     }
 
-    pub(crate) fn retries(&self) -> Retries {
+    /// The number of blocks that were redone, and the distinct disturbances in the order in which they were found.
+    pub(crate) fn retries(&self) -> (usize, Vec<&'a str>) {
         let (mut blocks, mut reasons) = (BTreeSet::new(), Vec::new());
         for round in self.every().filter(|round| !self.counts(round)) {
             blocks.insert(round.block);
-            if let Some(reason) = &round.conditions.disturbance
-                && !reasons.contains(reason)
+            if let Some(reason) = round.conditions.disturbance.as_deref()
+                && !reasons.contains(&reason)
             {
-                reasons.push(reason.clone());
+                reasons.push(reason);
             }
         }
-        Retries {
-            blocks: blocks.len(),
-            reasons,
-        }
+        (blocks.len(), reasons)
     }
 
     /// Merges one kind of time over all rounds of a cell into one histogram: for display only, never for inference.

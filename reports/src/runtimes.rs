@@ -35,19 +35,6 @@ pub enum Marker {
     Frame,
 }
 
-/// The note shown with the runtime's name: `discontinued`.
-pub fn note<'a>(plan: &'a Plan, runtime: &str) -> Option<&'a str> {
-    plan.runtimes.get(runtime)?.note.as_deref()
-}
-
-/// The runtime's name with its note: `async-std (discontinued)`.
-pub fn label(plan: &Plan, runtime: &str) -> String {
-    match note(plan, runtime) {
-        Some(note) => format!("{runtime} ({note})"),
-        None => runtime.to_owned(),
-    }
-}
-
 /// The family of a runtime; `None` if the plan does not have it.
 pub fn family(plan: &Plan, runtime: &str) -> Option<RuntimeFamily> {
     Some(plan.runtimes.get(runtime)?.family)

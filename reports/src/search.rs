@@ -7,11 +7,10 @@
 
 use std::str::FromStr;
 
-use photofinish_record::latency::Latencies;
 use photofinish_record::load::RateHz;
 use photofinish_record::{Measured, OpenLoad, SearchRound, SearchStep};
 
-use crate::metrics::response;
+use crate::metrics::Times;
 use crate::units;
 
 /// A search ends when the lowest rate that failed is within this share of the highest one that held.
@@ -29,24 +28,16 @@ const LOWEST_HZ: f64 = 1.0;
 /// The objective of a search: `response_p99 < 10ms`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
-    time: Time,
+    time: Times,
     quantile: f64,
     limit_ns: u64,
     text: String,
 }
 
-/// One of an operation's times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Time {
-    Response,
-    Service,
-    Lag,
-}
-
-const TIMES: [(&str, Time); 3] = [
-    ("response", Time::Response),
-    ("service", Time::Service),
-    ("lag", Time::Lag),
+const TIMES: [(&str, Times); 3] = [
+    ("response", Times::Response),
+    ("service", Times::Service),
+    ("lag", Times::Lag),
 ];
 
 const QUANTILES: [(&str, f64); 5] = [
@@ -77,7 +68,7 @@ impl Objective {
     fn read(text: &str) -> Option<Self> {
         let (metric, limit) = text.split_once('<')?;
         let (time, quantile) = metric.trim().trim_end_matches("_ns").split_once('_')?;
-        let (_, time) = *TIMES.iter().find(|entry| entry.0 == time)?;
+        let (_, time) = TIMES.into_iter().find(|entry| entry.0 == time)?;
         let (_, quantile) = *QUANTILES.iter().find(|entry| entry.0 == quantile)?;
         let limit = limit.trim();
         let ends = |(name, _): &&(&str, f64)| limit.ends_with(name);
@@ -113,62 +104,52 @@ impl Objective {
     /// and no more than a share of `error_budget` of them failed.
     pub fn judge(&self, round: &Measured, error_budget: f64) -> SearchRound {
         let Some(open) = &round.worker.open else {
-            return unmet(None, "the load was not open");
+            return SearchRound {
+                value: None,
+                met: false,
+                reason: Some("the load was not open".to_owned()),
+            };
         };
-        let value_ns = self.value_ns(round, open);
-        let value = value_ns.map(|value_ns| value_ns as f64);
+        let times = self.time.of(&round.worker);
+        let value_ns = times.and_then(|times| times.quantile_ns(self.quantile));
+        let reason = self.unmet(round, open, value_ns, error_budget);
+        SearchRound {
+            value: value_ns.map(|value_ns| value_ns as f64),
+            met: reason.is_none(),
+            reason,
+        }
+    }
+
+    /// The reason that a round does not meet the objective.
+    fn unmet(
+        &self,
+        round: &Measured,
+        open: &OpenLoad,
+        value_ns: Option<u64>,
+        error_budget: f64,
+    ) -> Option<String> {
         let failed = round.worker.failed_ops();
         let ended = round.worker.ops + failed;
+        let left = open.unfinished + open.unsent;
+        let scheduled = open.scheduled;
         if ended == 0 {
-            return unmet(value, "no operation ended");
+            Some("no operation ended".to_owned())
+        } else if failed as f64 > error_budget * ended as f64 {
+            Some(format!("{failed} of {ended} operations failed"))
+        } else if left > 0 {
+            Some(format!("{left} of {scheduled} operations did not end"))
+        } else if !open.rate_held {
+            let late = scheduled.saturating_sub(open.started_in_time);
+            Some(format!(
+                "the rate was not held: {late} of {scheduled} operations started after the schedule ended"
+            ))
+        } else {
+            match value_ns {
+                Some(value_ns) if value_ns < self.limit_ns => None,
+                Some(value_ns) => Some(format!("it was {}", units::duration(value_ns as f64))),
+                None => Some("no operation succeeded".to_owned()),
+            }
         }
-        if failed as f64 > error_budget * ended as f64 {
-            return unmet(value, &format!("{failed} of {ended} operations failed"));
-        }
-        if open.unfinished + open.unsent > 0 {
-            let left = open.unfinished + open.unsent;
-            return unmet(
-                value,
-                &format!("{left} of {} operations did not end", open.scheduled),
-            );
-        }
-        if !open.rate_held {
-            let late = open.scheduled.saturating_sub(open.started_in_time);
-            let reason = format!(
-                "the rate was not held: {late} of {} began after the end",
-                open.scheduled
-            );
-            return unmet(value, &reason);
-        }
-        match value_ns {
-            Some(value_ns) if value_ns < self.limit_ns => SearchRound {
-                value,
-                met: true,
-                reason: None,
-            },
-            Some(value_ns) => unmet(
-                value,
-                &format!("it was {}", units::duration(value_ns as f64)),
-            ),
-            None => unmet(None, "no operation succeeded"),
-        }
-    }
-
-    fn value_ns(&self, round: &Measured, open: &OpenLoad) -> Option<u64> {
-        let at = |times: &Latencies| times.quantile_ns(self.quantile);
-        match self.time {
-            Time::Service => at(&round.worker.service),
-            Time::Lag => at(&open.lag),
-            Time::Response => at(&response(open)),
-        }
-    }
-}
-
-fn unmet(value: Option<f64>, reason: &str) -> SearchRound {
-    SearchRound {
-        value,
-        met: false,
-        reason: Some(reason.to_owned()),
     }
 }
 
@@ -199,19 +180,15 @@ enum Next {
 
 impl Default for Climb {
     fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Climb {
-    pub fn new() -> Self {
         Self {
             steps: Vec::new(),
             current: Vec::new(),
             next: Next::Try(Try::Capacity),
         }
     }
+}
 
+impl Climb {
     /// The next round; `None` at the end.
     pub fn next(&self) -> Option<Try> {
         match self.next {
@@ -342,7 +319,7 @@ mod tests {
 
     /// Runs a search in which `met` decides which rates meet the objective; returns the rates tried, round by round.
     fn climb(capacity: f64, mut met: impl FnMut(f64) -> bool) -> (Climb, Vec<f64>) {
-        let mut climb = Climb::new();
+        let mut climb = Climb::default();
         let mut tried = Vec::new();
         while let Some(next) = climb.next() {
             match next {
@@ -376,12 +353,8 @@ mod tests {
         let (climb, tried) = climb(10_000.0, |rate| rate <= 8_000.0);
         assert!(climb.steps().len() <= 7, "{:?}", climb.steps());
         assert_eq!(tried.len(), 2 * climb.steps().len());
-        assert!(
-            climb
-                .steps()
-                .iter()
-                .all(|step| step.rounds.len() == AGREEING)
-        );
+        let confirmed = |step: &SearchStep| step.rounds.len() == AGREEING;
+        assert!(climb.steps().iter().all(confirmed));
     }
 
     #[test]
@@ -411,19 +384,19 @@ mod tests {
 
     #[test]
     fn an_objective_is_a_time_and_a_limit() {
-        let check = |text: &str, expected: Option<(Time, f64, u64)>| {
+        let check = |text: &str, expected: Option<(Times, f64, u64)>| {
             let read = Objective::from_str(text).ok();
             let parts = read.map(|read| (read.time, read.quantile, read.limit_ns));
             assert_eq!(parts, expected, "{text:?}");
         };
         check(
             "response_p99 < 10ms",
-            Some((Time::Response, 0.99, 10_000_000)),
+            Some((Times::Response, 0.99, 10_000_000)),
         );
-        check("  lag_max<250us ", Some((Time::Lag, 1.0, 250_000)));
+        check("  lag_max<250us ", Some((Times::Lag, 1.0, 250_000)));
         check(
             "service_p999_ns < 1.5 s",
-            Some((Time::Service, 0.999, 1_500_000_000)),
+            Some((Times::Service, 0.999, 1_500_000_000)),
         );
         for wrong in [
             "",

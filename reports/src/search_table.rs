@@ -169,15 +169,10 @@ impl<'a> SearchRow<'a> {
 
     /// The highest rate that met the objective: `16.0k/s`, `≥16.0k/s` if the search did not finish.
     fn highest(&self) -> String {
-        let mark = if self.result.unfinished.is_some() {
-            "≥"
-        } else {
-            ""
-        };
-        match (self.result.highest_hz, self.result.lowest_failing_hz) {
-            (Some(hz), _) => format!("{mark}{}", units::per_second(hz)),
-            (None, Some(_)) => "none".to_owned(),
-            (None, None) => "n/a".to_owned(),
+        let rate = rate(self.result.highest_hz, self.result.lowest_failing_hz);
+        match (self.result.highest_hz, &self.result.unfinished) {
+            (Some(_), Some(_)) => format!("≥{rate}"),
+            _ => rate,
         }
     }
 
@@ -188,14 +183,19 @@ impl<'a> SearchRow<'a> {
         let rounds: usize = self.result.steps.iter().map(|step| step.rounds.len()).sum();
         [
             self.highest(),
-            match (self.result.lowest_failing_hz, self.result.highest_hz) {
-                (Some(hz), _) => units::per_second(hz),
-                (None, Some(_)) => "none".to_owned(),
-                (None, None) => "n/a".to_owned(),
-            },
+            rate(self.result.lowest_failing_hz, self.result.highest_hz),
             self.value_ns.map_or("n/a".to_owned(), value),
             self.result.steps.len().to_string(),
             rounds.to_string(),
         ]
+    }
+}
+
+/// A rate, `none` if only the other end of the search was found, `n/a` if neither was.
+fn rate(hz: Option<f64>, other_hz: Option<f64>) -> String {
+    match (hz, other_hz) {
+        (Some(hz), _) => units::per_second(hz),
+        (None, Some(_)) => "none".to_owned(),
+        (None, None) => "n/a".to_owned(),
     }
 }

@@ -136,17 +136,13 @@ impl Claim {
 
 /// A claim that could not be tested.
 pub fn untested(name: &str, claim: &str, runtime: &str, reason: &str) -> Claim {
-    let claim = Claim::new(
-        name,
-        claim,
-        Some(runtime),
-        String::new(),
-        reason.to_owned(),
-        false,
-    );
     Claim {
+        name: name.to_owned(),
+        claim: claim.to_owned(),
+        runtime: Some(runtime.to_owned()),
+        bound: String::new(),
+        measured: reason.to_owned(),
         outcome: Outcome::Untested,
-        ..claim
     }
 }
 
@@ -227,20 +223,11 @@ pub fn stall(runtime: &str, stall: Stall, round: &Measurement) -> Vec<Claim> {
         let expected_ns = stall.response_ns(arrivals.max(1), quantile);
         let measured_ns = response.quantile_ns(quantile).unwrap_or(0) as f64;
         let error = (measured_ns / expected_ns - 1.0).abs();
-        let bound = format!(
-            "{} ± {}",
-            units::duration(expected_ns),
-            percent(STALL_ERROR)
-        );
+        let expected = units::duration(expected_ns);
+        let bound = format!("{expected} ± {}", percent(STALL_ERROR));
         let measured = format!("{} ({})", units::duration(measured_ns), percent(error));
-        Claim::new(
-            name,
-            claim,
-            Some(runtime),
-            bound,
-            measured,
-            error <= STALL_ERROR,
-        )
+        let holds = error <= STALL_ERROR;
+        Claim::new(name, claim, Some(runtime), bound, measured, holds)
     };
     let bound_ns = stall.response_ns(arrivals.max(1), 0.99) / 10.0;
     let service_ns = round.service.quantile_ns(0.99).unwrap_or(0) as f64;
@@ -388,15 +375,10 @@ impl Proof {
         }
         let failing = self.with(Outcome::Fails);
         let untested = self.with(Outcome::Untested);
+        let all = self.claims.len();
         let (tone, verdict) = match failing {
-            0 => (
-                Tone::Strong,
-                format!("All {} claims hold", self.claims.len() - untested),
-            ),
-            _ => (
-                Tone::Bad,
-                format!("{failing} of {} claims fail", self.claims.len()),
-            ),
+            0 => (Tone::Strong, format!("All {} claims hold", all - untested)),
+            _ => (Tone::Bad, format!("{failing} of {all} claims fail")),
         };
         let untested = match untested {
             0 => String::new(),
@@ -404,10 +386,8 @@ impl Proof {
         };
         text.paragraph(tone, &format!("{verdict}{untested}."));
         if self.profile != "release" {
-            text.paragraph(
-                Tone::Warning,
-                "This is a debug build: its overheads mean nothing.",
-            );
+            let sentence = "This is a debug build: its overheads mean nothing.";
+            text.paragraph(Tone::Warning, sentence);
         }
         text.finish()
     }
@@ -429,10 +409,8 @@ fn row(text: &mut Text, claim: &Claim) {
         "" => String::new(),
         bound => format!(" [{bound}]"),
     };
-    text.paragraph_in(
-        tone,
-        &format!("{mark} {runtime:<20} {}{bound}", claim.measured),
-    );
+    let line = format!("{mark} {runtime:<20} {}{bound}", claim.measured);
+    text.paragraph_in(tone, &line);
 }
 
 /// The JSON Schema of [`Proof`].

@@ -5,6 +5,9 @@
 //! confidence: the widest attainable interval is then returned with its actual confidence. The distributions are in
 //! `statistics/exact.rs`; `rule` decides what a difference means.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use exact::{binomial_half, depth, known_signed_rank};
 
 mod exact;
@@ -14,18 +17,31 @@ pub use exact::{rank_sum, signed_rank};
 /// The confidence of intervals of medians, if there are enough rounds.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// An estimate with its interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// An estimate with its exact interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
-    /// Always within the bounds.
+    /// A median, always within the bounds.
+    #[serde(rename = "median")]
     pub value: f64,
+    /// Lower bound.
     pub low: f64,
+    /// Upper bound.
     pub high: f64,
     /// The interval's actual confidence, 0..=1: less than requested if there were too few values, 0 for a single one.
     pub confidence: f64,
 }
 
 impl Estimate {
+    /// A value that is known without error.
+    pub(crate) fn exact(value: f64) -> Self {
+        Self {
+            value,
+            low: value,
+            high: value,
+            confidence: 1.0,
+        }
+    }
+
     /// The estimate under a monotonically increasing function, such as `exp`.
     pub(crate) fn map(self, function: impl Fn(f64) -> f64) -> Self {
         Self {
@@ -153,12 +169,8 @@ mod tests {
 
     #[test]
     fn an_exactly_attainable_confidence_is_attained() {
-        close(
-            median_with_interval(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.9375)
-                .expect("values")
-                .confidence,
-            0.9375,
-        );
+        let estimate = median_with_interval(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.9375);
+        close(estimate.expect("values").confidence, 0.9375);
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub struct CellSummary {
     pub reason: Option<String>,
     /// Rounds measured.
     pub rounds: usize,
-    /// Rounds that failed, beside the measured ones.
+    /// Rounds that failed, in addition to the measured ones.
     pub rounds_failed: usize,
     /// Sessions that ran; `null` where nothing was measured.
     pub sessions: Option<u32>,
@@ -108,19 +108,14 @@ impl From<&Rule> for VerdictRule {
     }
 }
 
-/// Comparison of a runtime with the reference by one metric, from pairs within blocks.
+/// Comparison of a runtime with the reference by one metric, from pairs within blocks: the Hodges–Lehmann estimate over
+/// the blocks' log-ratios with its signed-rank interval. Above 1 this cell's number is the greater.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// The reference runtime.
     pub against: String,
-    /// Hodges–Lehmann estimate over the blocks' log-ratios; above 1 this cell's number is the greater.
-    pub median: f64,
-    /// Lower bound, exact signed-rank.
-    pub low: f64,
-    /// Upper bound, exact signed-rank.
-    pub high: f64,
-    /// The interval's confidence, 0..=1: less than the verdict's where there were too few blocks for one.
-    pub confidence: f64,
+    #[serde(flatten)]
+    pub ratio: Estimate,
     /// Blocks with both of the pair.
     pub pairs: usize,
     /// The difference up to which it is a tie, as a share: 0.02 is 2 %.
@@ -134,18 +129,6 @@ pub struct Comparison {
     pub smallest_callable: Option<f64>,
     /// The reason for no verdict, or for a tie within the measuring loop's own time.
     pub reason: Option<String>,
-}
-
-impl Comparison {
-    /// The ratio and its interval as an estimate.
-    pub fn estimate(&self) -> Estimate {
-        Estimate {
-            value: self.median,
-            low: self.low,
-            high: self.high,
-            confidence: self.confidence,
-        }
-    }
 }
 
 /// The validity of a cell's numbers.
@@ -220,7 +203,10 @@ impl Summary {
 pub(crate) fn groups(cells: &[CellSummary]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for cell in cells {
-        match groups.iter_mut().find(|group| group.holds(cell)) {
+        let same = |group: &&mut Group<'_>| {
+            group.scenario == cell.scenario && group.load == cell.load && group.arm == cell.arm
+        };
+        match groups.iter_mut().find(same) {
             Some(group) => group.cells.push(cell),
             None => groups.push(Group {
                 scenario: &cell.scenario,

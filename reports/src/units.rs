@@ -3,6 +3,8 @@
 //! Every table, chart and page prints through here, so that a number looks the same everywhere. Programs read the plain
 //! numbers of `summary` instead.
 
+use crate::statistics::Estimate;
+
 /// Units of time as printed, in ns.
 pub(crate) const TIMES: [(&str, f64); 5] = [
     ("ns", 1.0),
@@ -73,7 +75,10 @@ pub fn tick(text: &str) -> String {
 }
 
 /// The reach of an interval from its middle to the farther side, in percent of the middle: `±4%`, `±0.3%`.
-pub fn spread(value: f64, low: f64, high: f64) -> String {
+pub fn spread(estimate: Estimate) -> String {
+    let Estimate {
+        value, low, high, ..
+    } = estimate;
     let percent = 100.0 * (high - value).max(value - low) / value;
     match percent {
         percent if !percent.is_finite() => "±n/a".to_owned(),
@@ -124,56 +129,60 @@ fn significant(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn check(actual: String, expected: &str) {
-        assert_eq!(actual, expected);
+    fn check<const N: usize>(print: fn(f64) -> String, expected: [(f64, &str); N]) {
+        for (value, text) in expected {
+            assert_eq!(print(value), text, "{value}");
+        }
     }
 
     #[test]
-    fn durations_have_three_digits_and_a_fitting_unit() {
-        check(duration(0.0), "0ns");
-        check(duration(0.25), "0.250ns");
-        check(duration(850.0), "850ns");
-        check(duration(999.6), "1.00µs");
-        check(duration(12_345.0), "12.3µs");
-        check(duration(1_020_000.0), "1.02ms");
-        check(duration(3e9), "3.00s");
-        check(duration(3.6e12), "3600s");
-    }
-
-    #[test]
-    fn counts_and_bytes_do_too() {
-        check(count(7.0), "7");
-        check(count(61_234.0), "61.2k");
-        check(count(999_960.0), "1.00M");
-        check(count(1e-9), "<0.001");
-        check(bytes(512.0), "512B");
-        check(bytes(12.5 * 1024.0 * 1024.0), "12.5MiB");
+    fn numbers_have_three_digits_and_a_fitting_unit() {
+        check(
+            duration,
+            [(0.0, "0ns"), (0.25, "0.250ns"), (850.0, "850ns")],
+        );
+        check(duration, [(999.6, "1.00µs"), (12_345.0, "12.3µs")]);
+        check(
+            duration,
+            [(1.02e6, "1.02ms"), (3e9, "3.00s"), (3.6e12, "3600s")],
+        );
+        check(
+            count,
+            [(7.0, "7"), (61_234.0, "61.2k"), (999_960.0, "1.00M")],
+        );
+        check(count, [(1e-9, "<0.001")]);
+        check(
+            bytes,
+            [(512.0, "512B"), (12.5 * 1024.0 * 1024.0, "12.5MiB")],
+        );
     }
 
     #[test]
     fn ticks_have_no_idle_zeros() {
-        check(tick("50.0k"), "50k");
-        check(tick("100µs"), "100µs");
-        check(tick("0ns"), "0");
-        check(tick("0.500"), "0.5");
-        check(tick("1.50×"), "1.5×");
-        check(tick("1e-5×"), "1e-5×");
+        let ticks = ["50.0k", "100µs", "0ns", "0.500", "1.50×", "1e-5×"].map(tick);
+        assert_eq!(ticks, ["50k", "100µs", "0", "0.5", "1.5×", "1e-5×"]);
     }
 
     #[test]
     fn ratios_and_spreads_stay_short() {
-        check(ratio(2.314), "2.31×");
-        check(ratio(0.0125), "0.013×");
-        check(ratio(123_456.0), "123k×");
-        check(ratio(0.000_01), "1e-5×");
-        check(spread(100.0, 96.0, 103.0), "±4%");
-        check(spread(100.0, 99.7, 100.1), "±0.3%");
-        check(spread(0.0, 0.0, 0.0), "±n/a");
-        check(spread(1.0, 1.0, 1e9), "±>999%");
-        check(percent(0.02), "2%");
-        check(percent(0.0413), "4.1%");
-        check(percent(0.123), "12%");
-        check(percent(0.1), "10%");
-        check(percent(1.5), "150%");
+        check(ratio, [(2.314, "2.31×"), (0.0125, "0.013×")]);
+        check(ratio, [(123_456.0, "123k×"), (0.000_01, "1e-5×")]);
+        check(percent, [(0.02, "2%"), (0.0413, "4.1%"), (0.123, "12%")]);
+        check(percent, [(0.1, "10%"), (1.5, "150%")]);
+        for (value, low, high, text) in [
+            (100.0, 96.0, 103.0, "±4%"),
+            (100.0, 99.7, 100.1, "±0.3%"),
+            (0.0, 0.0, 0.0, "±n/a"),
+            (1.0, 1.0, 1e9, "±>999%"),
+        ] {
+            let confidence = 0.95;
+            let estimate = Estimate {
+                value,
+                low,
+                high,
+                confidence,
+            };
+            assert_eq!(spread(estimate), text);
+        }
     }
 }

@@ -84,16 +84,13 @@ fn out_of_ports(round: &Measured) -> Option<String> {
 }
 
 fn over_budget(round: &Measurement, share: f64, budget: f64) -> String {
-    let kinds: Vec<String> = round
-        .errors
-        .iter()
-        .map(|(kind, errors)| format!("{} {kind}", errors.count))
-        .collect();
+    let errors = round.errors.iter();
+    let kinds = errors.map(|(kind, errors)| format!("{} {kind}", errors.count));
     format!(
         "{}% of operations failed; the limit is {}%: {}",
         two_digits(100.0 * share),
         two_digits(100.0 * budget),
-        kinds.join(", ")
+        describe::list(kinds, ", ")
     )
 }
 

@@ -75,7 +75,7 @@ impl SearchCourse {
                     scenario: cell.scenario.clone(),
                     runtime: cell.runtime.clone(),
                     error_budget: plan.scenario_of(cell).error_budget,
-                    climb: Climb::new(),
+                    climb: Climb::default(),
                     cell: index,
                 })
                 .collect(),

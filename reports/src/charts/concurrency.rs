@@ -2,25 +2,27 @@
 
 use photofinish_record::load::Load;
 
-use super::curves::{Curve, Frame, Series};
-use super::drawing::{Drawing, Ink, Stroke};
+use super::curves::{Frame, Series};
+use super::drawing::Drawing;
 use super::scale::Scale;
-use super::{Chartable, Kind, Source};
+use super::{Draw, Kind};
+use crate::describe;
 use crate::metrics::THROUGHPUT;
+use crate::report::Report;
 use crate::summary::Group;
 use crate::units;
 
 pub(super) static KIND: Kind = Kind {
     name: "concurrency",
     title: "Throughput by concurrency",
-    draw: Chartable::Scenario(draw),
+    draw: Draw::Scenario(draw),
 };
 
 /// Space for one level's label.
 const LABEL: f64 = 34.0;
 
-fn draw(source: &Source<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
-    let series = Series::of(groups, THROUGHPUT, |load| match load {
+fn draw(report: &Report<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
+    let series = Series::of(report, groups, THROUGHPUT, |load| match load {
         Load::Closed { concurrency } => Some((None, concurrency.get().into())),
         // The schedule decides the throughput.
         Load::Open { .. } => None,
@@ -32,21 +34,23 @@ fn draw(source: &Source<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
     let [first, .., last] = levels[..] else {
         return None;
     };
-    let highest = samples()
-        .map(|sample| sample.estimate.high)
-        .fold(0.0, f64::max);
-    let labels: Vec<String> = series.iter().map(|one| one.runtime.to_owned()).collect();
-    let frame = Frame::of(&labels);
+    let frame = Frame::of(series.iter().map(|one| &*one.label));
     let x = Scale::logarithmic((first, last), (frame.left + 8.0, frame.right - 8.0));
-    let domain = (0.0, if highest > 0.0 { highest } else { 1.0 });
-    let y = Scale::linear(domain, (frame.bottom, frame.top));
+    let highest = samples().map(|sample| sample.estimate.high);
+    let y = Scale::from_zero(highest, (frame.bottom, frame.top));
 
-    let mut drawing = Drawing::new(frame.height(), description(&series));
-    let subject = format!(
-        "{} · operations per second, more is better",
-        groups.first()?.scenario
+    let described = series.iter().map(|one| {
+        let values = one.samples.iter().map(|sample| sample.estimate.value);
+        let best = units::count(values.fold(0.0, f64::max));
+        format!("{} up to {best} operations per second", one.label)
+    });
+    let scenario = groups.first()?.scenario;
+    let mut drawing = Drawing::new(
+        frame.height(),
+        KIND.title,
+        &format!("{scenario} · operations per second, more is better"),
+        describe::list(described, ", "),
     );
-    drawing.heading(KIND.title, &subject);
     frame.y_axis(&mut drawing, &y, units::count);
     let mut free_from = f64::NEG_INFINITY;
     for level in levels {
@@ -60,26 +64,6 @@ fn draw(source: &Source<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
         }
     }
     frame.x_caption(&mut drawing, "sessions in flight");
-    for one in &series {
-        let stroke = Stroke::new(Ink(source.look(one.runtime).light), 1.5).faded(0.6);
-        one.whiskers(&mut drawing, &x, &y, stroke);
-    }
-    let curves: Vec<Curve> = series
-        .iter()
-        .map(|one| one.curve(one.runtime, source.look(one.runtime), &x, &y))
-        .collect();
-    frame.draw(&mut drawing, &curves);
+    frame.series(&mut drawing, &series, &x, &y);
     Some(drawing)
-}
-
-fn description(series: &[Series<'_>]) -> String {
-    let described: Vec<String> = series
-        .iter()
-        .map(|one| {
-            let values = one.samples.iter().map(|sample| sample.estimate.value);
-            let best = units::count(values.fold(0.0, f64::max));
-            format!("{} up to {best} operations per second", one.runtime)
-        })
-        .collect();
-    described.join(", ")
 }

@@ -7,8 +7,9 @@ use std::num::NonZeroU32;
 
 use photofinish_record::load::Load;
 
-use super::drawing::{Anchor, Drawing, Ink, MARGIN, Point, Stroke, Type, WIDTH, at};
+use super::drawing::{Drawing, Ink, MARGIN, Point, Stroke, Type, WIDTH, at};
 use super::scale::{Scale, spread_apart};
+use crate::report::Report;
 use crate::runtimes::Look;
 use crate::statistics::Estimate;
 use crate::summary::Group;
@@ -27,10 +28,11 @@ pub(super) struct Curve {
 
 /// One runtime's estimates of one metric, for each load at which it was measured.
 #[derive(Clone, Debug)]
-pub(super) struct Series<'a> {
-    pub(super) runtime: &'a str,
-    /// Number of sessions, if it distinguishes one series from another.
-    pub(super) sessions: Option<NonZeroU32>,
+pub(super) struct Series {
+    /// The runtime, with its sessions if they distinguish one series from another.
+    pub(super) label: String,
+    look: Look,
+    sessions: Option<NonZeroU32>,
     pub(super) samples: Vec<Sample>,
 }
 
@@ -63,11 +65,12 @@ const TIE: f64 = 20.0;
 /// Distance from such a marker to its name.
 const MARK: f64 = 9.0;
 
-impl<'a> Series<'a> {
+impl Series {
     /// The series of all groups, each sorted by load. `place` returns the sessions that distinguish a series and the
     /// position of the load, or `None` for a load that the chart does not show.
     pub(super) fn of(
-        groups: &[&Group<'a>],
+        report: &Report<'_>,
+        groups: &[&Group<'_>],
         metric: &str,
         place: fn(Load) -> Option<(Option<NonZeroU32>, f64)>,
     ) -> Vec<Self> {
@@ -84,37 +87,36 @@ impl<'a> Series<'a> {
             };
             match all
                 .iter_mut()
-                .find(|one| one.runtime == cell.runtime && one.sessions == sessions)
+                .find(|one| one.label == cell.runtime && one.sessions == sessions)
             {
                 Some(series) => series.samples.push(sample),
                 None => all.push(Self {
-                    runtime: &cell.runtime,
+                    label: cell.runtime.clone(),
+                    look: report.look(&cell.runtime),
                     sessions,
                     samples: vec![sample],
                 }),
             }
         }
+        let same_sessions = all
+            .windows(2)
+            .all(|pair| pair[0].sessions == pair[1].sessions);
         for series in &mut all {
             series.samples.sort_by(|a, b| a.load.total_cmp(&b.load));
+            if let (Some(sessions), false) = (series.sessions, same_sessions) {
+                series.label += &format!(", {sessions}");
+            }
         }
         all
     }
 
-    pub(super) fn whiskers(&self, drawing: &mut Drawing, x: &Scale, y: &Scale, stroke: Stroke) {
-        for sample in &self.samples {
-            let (low, high) = (y.place(sample.estimate.low), y.place(sample.estimate.high));
-            let x = x.place(sample.load);
-            drawing.line(at(x, low), at(x, high), stroke);
-        }
-    }
-
-    pub(super) fn curve(&self, label: &str, look: Look, x: &Scale, y: &Scale) -> Curve {
+    fn curve(&self, x: &Scale, y: &Scale) -> Curve {
         let place = |sample: &Sample| at(x.place(sample.load), y.place(sample.estimate.value));
         let (hollow, filled): (Vec<Sample>, Vec<Sample>) =
             self.samples.iter().partition(|sample| sample.hollow);
         Curve {
-            label: label.to_owned(),
-            look,
+            label: self.label.clone(),
+            look: self.look,
             points: self.samples.iter().map(place).collect(),
             marks: filled.iter().map(place).collect(),
             hollow: hollow.iter().map(place).collect(),
@@ -124,13 +126,9 @@ impl<'a> Series<'a> {
 
 impl Frame {
     /// Space for curves of these names.
-    pub(super) fn of(labels: &[String]) -> Self {
-        let names = labels
-            .iter()
-            .map(|label| Type::LABEL.width(label))
-            .fold(0.0, f64::max)
-            .min(LONGEST_NAME);
-        let plot = LEAST_PLOT.max(LINE * labels.len() as f64);
+    pub(super) fn of<'a>(labels: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let plot = LEAST_PLOT.max(LINE * labels.clone().count() as f64);
+        let names = Type::LABEL.widest(labels).min(LONGEST_NAME);
         Self {
             left: LEFT,
             right: WIDTH - MARGIN - names - TIE - MARK,
@@ -150,23 +148,33 @@ impl Frame {
             let grid = Stroke::new(Ink::GRID, 1.0);
             drawing.line(at(self.left, y), at(self.right, y), grid);
             let label = units::tick(&tick(value));
-            let end = Type::CAPTION.anchored(Anchor::End);
-            drawing.text(at(self.left - 7.0, y), &label, end);
+            drawing.text(at(self.left - 7.0, y), &label, Type::CAPTION.end());
         }
     }
 
     /// A vertical grid line with its label below.
     pub(super) fn x_tick(&self, drawing: &mut Drawing, x: f64, label: &str) {
-        let grid = Stroke::new(Ink::GRID, 1.0);
-        drawing.line(at(x, self.top), at(x, self.bottom), grid);
-        let middle = Type::CAPTION.anchored(Anchor::Middle);
-        drawing.text(at(x, self.bottom + 14.0), label, middle);
+        drawing.x_tick(x, (self.top, self.bottom), label);
     }
 
     /// The name of the horizontal axis.
     pub(super) fn x_caption(&self, drawing: &mut Drawing, caption: &str) {
         let position = at((self.left + self.right) / 2.0, drawing.height - 16.0);
-        drawing.text(position, caption, Type::CAPTION.anchored(Anchor::Middle));
+        drawing.text(position, caption, Type::CAPTION.middle());
+    }
+
+    /// The curves of series, with the interval of each sample.
+    pub(super) fn series(&self, drawing: &mut Drawing, series: &[Series], x: &Scale, y: &Scale) {
+        for one in series {
+            let stroke = Stroke::new(Ink(one.look.light), 1.5).faded(0.5);
+            for sample in &one.samples {
+                let (low, high) = (y.place(sample.estimate.low), y.place(sample.estimate.high));
+                let x = x.place(sample.load);
+                drawing.line(at(x, low), at(x, high), stroke);
+            }
+        }
+        let curves: Vec<Curve> = series.iter().map(|one| one.curve(x, y)).collect();
+        self.draw(drawing, &curves);
     }
 
     /// The curves, with their names at their ends.

@@ -93,12 +93,26 @@ impl Type {
         ..Self::LABEL
     };
 
-    pub(super) fn anchored(self, anchor: Anchor) -> Self {
-        Self { anchor, ..self }
+    pub(super) fn middle(self) -> Self {
+        Self {
+            anchor: Anchor::Middle,
+            ..self
+        }
+    }
+
+    pub(super) fn end(self) -> Self {
+        Self {
+            anchor: Anchor::End,
+            ..self
+        }
     }
 
     pub(super) fn width(self, text: &str) -> f64 {
         font::set(text, self.size, self.bold).1
+    }
+
+    pub(super) fn widest<'a>(self, texts: impl Iterator<Item = &'a str>) -> f64 {
+        texts.map(|text| self.width(text)).fold(0.0, f64::max)
     }
 
     /// `text`, cut to `width` with an ellipsis if it is longer.
@@ -174,22 +188,18 @@ pub(super) struct Drawing {
 }
 
 impl Drawing {
-    /// An empty chart of this height.
-    pub(super) fn new(height: f64, description: String) -> Self {
+    /// A chart of this height with only its heading.
+    pub(super) fn new(height: f64, title: &str, subject: &str, description: String) -> Self {
         let mut drawing = Self {
             height,
             description,
             shapes: Vec::new(),
         };
         drawing.rectangle(at(0.0, 0.0), at(WIDTH, height), Ink::PAPER, 1.0);
-        drawing
-    }
-
-    /// Title and subject at the top.
-    pub(super) fn heading(&mut self, title: &str, subject: &str) {
-        self.text(at(MARGIN, 22.0), title, Type::TITLE);
+        drawing.text(at(MARGIN, 22.0), title, Type::TITLE);
         let subject = Type::CAPTION.fit(subject, WIDTH - 2.0 * MARGIN);
-        self.text(at(MARGIN, 42.0), &subject, Type::CAPTION);
+        drawing.text(at(MARGIN, 42.0), &subject, Type::CAPTION);
+        drawing
     }
 
     pub(super) fn text(&mut self, position: Point, text: &str, text_type: Type) {
@@ -202,6 +212,12 @@ impl Drawing {
 
     pub(super) fn line(&mut self, from: Point, to: Point, stroke: Stroke) {
         self.path(vec![from, to], stroke);
+    }
+
+    /// A vertical grid line with its label below.
+    pub(super) fn x_tick(&mut self, x: f64, (top, bottom): (f64, f64), label: &str) {
+        self.line(at(x, top), at(x, bottom), Stroke::new(Ink::GRID, 1.0));
+        self.text(at(x, bottom + 14.0), label, Type::CAPTION.middle());
     }
 
     pub(super) fn path(&mut self, points: Vec<Point>, stroke: Stroke) {
@@ -235,6 +251,13 @@ impl Drawing {
 
     fn filled_marker(&mut self, centre: Point, marker: Marker, size: f64, ink: Ink) {
         let half = size / 2.0;
+        let mut polygon = |corners: &[(f64, f64)]| {
+            let corner = |(x, y): &(f64, f64)| at(centre.x + x * half, centre.y + y * half);
+            self.shapes.push(Shape::Polygon {
+                corners: corners.iter().map(corner).collect(),
+                ink,
+            });
+        };
         match marker {
             Marker::Circle => self.circle(centre, half, ink),
             Marker::Ring => {
@@ -246,28 +269,9 @@ impl Drawing {
                 self.square(centre, half * 0.95, ink);
                 self.square(centre, half * 0.45, Ink::PAPER);
             }
-            Marker::Diamond => self.polygon(
-                centre,
-                half * 1.25,
-                &[(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)],
-                ink,
-            ),
-            Marker::Triangle => {
-                self.polygon(
-                    centre,
-                    half,
-                    &[(0.0, -1.15), (1.15, 0.85), (-1.15, 0.85)],
-                    ink,
-                );
-            }
-            Marker::TriangleDown => {
-                self.polygon(
-                    centre,
-                    half,
-                    &[(0.0, 1.15), (1.15, -0.85), (-1.15, -0.85)],
-                    ink,
-                );
-            }
+            Marker::Diamond => polygon(&[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)]),
+            Marker::Triangle => polygon(&[(0.0, -1.15), (1.15, 0.85), (-1.15, 0.85)]),
+            Marker::TriangleDown => polygon(&[(0.0, 1.15), (1.15, -0.85), (-1.15, -0.85)]),
         }
     }
 
@@ -286,20 +290,9 @@ impl Drawing {
         );
         self.rectangle(from, to, ink, 1.0);
     }
-
-    /// A polygon with `corners` around `centre` in units of `unit`.
-    fn polygon(&mut self, centre: Point, unit: f64, corners: &[(f64, f64)], ink: Ink) {
-        self.shapes.push(Shape::Polygon {
-            corners: corners
-                .iter()
-                .map(|(x, y)| at(centre.x + x * unit, centre.y + y * unit))
-                .collect(),
-            ink,
-        });
-    }
 }
 
 /// `text` without control characters, which XML forbids even when escaped.
-fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

@@ -10,15 +10,17 @@ use photofinish_record::load::Load;
 use super::curves::{Curve, Frame};
 use super::drawing::{Drawing, at};
 use super::scale::{Scale, doubling, nines};
-use super::{Chartable, Kind, Source, subject};
+use super::{Draw, Kind, subject};
+use crate::metrics::Times;
+use crate::report::Report;
 use crate::runtimes::Look;
 use crate::summary::{CellSummary, Group};
-use crate::units;
+use crate::{describe, units};
 
 pub(super) static KIND: Kind = Kind {
     name: "latency",
     title: "Latency by percentile",
-    draw: Chartable::Load(draw),
+    draw: Draw::Load(draw),
 };
 
 /// Samples that must remain beyond the end of a curve.
@@ -46,18 +48,17 @@ struct Distribution {
     last_quantile: f64,
 }
 
-fn draw(source: &Source<'_>, group: &Group<'_>) -> Option<Drawing> {
+fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     let distributions: Vec<Distribution> = group
         .ranked()
         .into_iter()
-        .filter_map(|cell| Distribution::of(source, cell))
+        .filter_map(|cell| Distribution::of(report, cell))
         .collect();
     let last_nine = distributions
         .iter()
         .map(|one| nines(one.last_quantile))
         .reduce(f64::max)?;
-    let labels: Vec<String> = distributions.iter().map(|one| one.label.clone()).collect();
-    let frame = Frame::of(&labels);
+    let frame = Frame::of(distributions.iter().map(|one| &*one.label));
     let x = Scale::linear((0.0, last_nine), (frame.left, frame.right));
     let ends = distributions
         .iter()
@@ -68,16 +69,16 @@ fn draw(source: &Source<'_>, group: &Group<'_>) -> Option<Drawing> {
         Load::Open { .. } => "response",
     };
 
-    let medians: Vec<String> = distributions
-        .iter()
-        .map(|one| {
-            let median = units::duration(one.at_quantile(0.5));
-            format!("{} median {median}", one.label)
-        })
-        .collect();
-    let mut drawing = Drawing::new(frame.height(), medians.join(", "));
-    let subject = format!("{} · {time} time", subject(group));
-    drawing.heading(KIND.title, &subject);
+    let medians = distributions.iter().map(|one| {
+        let median = units::duration(one.at_quantile(0.5));
+        format!("{} median {median}", one.label)
+    });
+    let mut drawing = Drawing::new(
+        frame.height(),
+        KIND.title,
+        &format!("{} · {time} time", subject(group)),
+        describe::list(medians, ", "),
+    );
     frame.y_axis(&mut drawing, &y, units::duration);
     for (quantile, label) in TICKS {
         if nines(quantile) <= last_nine + 1e-9 {
@@ -91,12 +92,18 @@ fn draw(source: &Source<'_>, group: &Group<'_>) -> Option<Drawing> {
 }
 
 impl Distribution {
-    fn of(source: &Source<'_>, cell: &CellSummary) -> Option<Self> {
-        let times = source.merged_latency(cell);
+    /// The times of all rounds: response under open load, service under closed load.
+    fn of(report: &Report<'_>, cell: &CellSummary) -> Option<Self> {
+        let index = report.rounds.index_of(cell)?;
+        let kind = match cell.load {
+            Load::Closed { .. } => Times::Service,
+            Load::Open { .. } => Times::Response,
+        };
+        let times = report.rounds.merged(index, |round| kind.of(round));
         let last_quantile = 1.0 - LEAST_BEYOND / times.count() as f64;
         (last_quantile >= 0.5).then(|| Self {
             label: cell.runtime.clone(),
-            look: source.look(&cell.runtime),
+            look: report.look(&cell.runtime),
             times,
             last_quantile,
         })

@@ -5,19 +5,20 @@
 
 use std::str::FromStr as _;
 
-use super::curves::{Curve, Frame, Series};
+use super::curves::{Frame, Series};
 use super::drawing::{Drawing, Ink, Stroke, at};
 use super::scale::{Scale, doubling};
-use super::{Chartable, Kind, Source};
+use super::{Draw, Kind};
 use crate::metrics::RESPONSE_P99;
+use crate::report::Report;
 use crate::search::Objective;
 use crate::summary::Group;
-use crate::{search_table, units};
+use crate::{describe, search_table, units};
 
 pub(super) static KIND: Kind = Kind {
     name: "load-latency",
     title: "Latency by rate",
-    draw: Chartable::Scenario(draw),
+    draw: Draw::Scenario(draw),
 };
 
 /// The axis of rates is logarithmic if the highest rate is at least this multiple of the lowest.
@@ -38,9 +39,9 @@ struct Limit {
     objective: String,
 }
 
-fn draw(source: &Source<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
-    let axis = TimeAxis::of(source, groups);
-    let series = Series::of(groups, &axis.metric, |load| {
+fn draw(report: &Report<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
+    let axis = TimeAxis::of(report, groups);
+    let series = Series::of(report, groups, &axis.metric, |load| {
         Some((Some(load.concurrency()), load.rate_hz()?.get()))
     });
     let samples = || series.iter().flat_map(|one| &one.samples);
@@ -49,15 +50,7 @@ fn draw(source: &Source<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
     if last <= first {
         return None;
     }
-    let same_sessions = series.iter().all(|one| one.sessions == series[0].sessions);
-    let labels: Vec<String> = series
-        .iter()
-        .map(|one| match one.sessions {
-            Some(sessions) if !same_sessions => format!("{}, {sessions}", one.runtime),
-            _ => one.runtime.to_owned(),
-        })
-        .collect();
-    let frame = Frame::of(&labels);
+    let frame = Frame::of(series.iter().map(|one| &*one.label));
     let inside = (frame.left + INSET, frame.right - INSET);
     let x = if last / first < WIDE {
         Scale::linear((first, last), inside)
@@ -70,9 +63,12 @@ fn draw(source: &Source<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
         .map(|time_ns| time_ns.max(1.0));
     let y = Scale::logarithmic(doubling(times), (frame.bottom, frame.top));
 
-    let mut drawing = Drawing::new(frame.height(), description(&series, &axis));
-    let subject = axis.subject(groups.first()?.scenario);
-    drawing.heading(KIND.title, &subject);
+    let mut drawing = Drawing::new(
+        frame.height(),
+        KIND.title,
+        &axis.subject(groups.first()?.scenario),
+        description(&series, &axis),
+    );
     frame.y_axis(&mut drawing, &y, units::duration);
     for rate in x.ticks(7) {
         let label = units::tick(&units::count(rate));
@@ -84,30 +80,21 @@ fn draw(source: &Source<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
         let stroke = Stroke::new(Ink::AXIS, 1.5);
         drawing.line(at(frame.left, y), at(frame.right, y), stroke);
     }
-    for one in &series {
-        let stroke = Stroke::new(Ink(source.look(one.runtime).light), 1.5).faded(0.4);
-        one.whiskers(&mut drawing, &x, &y, stroke);
-    }
-    let curves: Vec<Curve> = series
-        .iter()
-        .zip(&labels)
-        .map(|(one, label)| one.curve(label, source.look(one.runtime), &x, &y))
-        .collect();
-    frame.draw(&mut drawing, &curves);
+    frame.series(&mut drawing, &series, &x, &y);
     Some(drawing)
 }
 
 impl TimeAxis {
     /// The time of a search's objective, else the response time.
-    fn of(source: &Source<'_>, groups: &[&Group<'_>]) -> Self {
-        Self::of_search(source, groups).unwrap_or(Self {
+    fn of(report: &Report<'_>, groups: &[&Group<'_>]) -> Self {
+        Self::of_search(report, groups).unwrap_or(Self {
             metric: RESPONSE_P99.to_owned(),
             limit: None,
         })
     }
 
-    fn of_search(source: &Source<'_>, groups: &[&Group<'_>]) -> Option<Self> {
-        let objective = &source.report.summary.search.as_ref()?.objective;
+    fn of_search(report: &Report<'_>, groups: &[&Group<'_>]) -> Option<Self> {
+        let objective = &report.summary.search.as_ref()?.objective;
         let limit_ns = Objective::from_str(objective).ok()?.limit_ns() as f64;
         let metric = search_table::metric(objective)?;
         let mut cells = groups.iter().flat_map(|group| &group.cells);
@@ -131,13 +118,13 @@ impl TimeAxis {
     }
 }
 
-fn description(series: &[Series<'_>], axis: &TimeAxis) -> String {
+fn description(series: &[Series], axis: &TimeAxis) -> String {
     let held = series.iter().map(|one| {
         let held = one.samples.iter().filter(|sample| !sample.hollow);
         let highest = held.map(|sample| sample.load).reduce(f64::max);
         let highest = highest.map_or("no rate".to_owned(), units::per_second);
-        format!("{} held {highest}", one.runtime)
+        format!("{} held {highest}", one.label)
     });
     let limit = axis.limit.iter().map(|limit| limit.objective.clone());
-    held.chain(limit).collect::<Vec<_>>().join(", ")
+    describe::list(held.chain(limit), ", ")
 }

@@ -1,24 +1,26 @@
 //! Draws a drawing on any of plotters' backends: both the page's SVG and the bitmaps come from this function.
 
 use plotters::backend::DrawingBackend;
-use plotters::drawing::IntoDrawingArea as _;
+use plotters::coord::Shift;
+use plotters::drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea as _};
 use plotters::element::{Circle, PathElement, Polygon, Rectangle};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color as _, FontStyle, IntoFont as _, RGBColor, ShapeStyle, TextStyle};
+use plotters::style::{Color as _, RGBColor, ShapeStyle};
 
-use super::drawing::{Anchor, Drawing, Ink, Point, Shape, Type};
-
-/// The family name of the embedded font.
-const FONT: &str = "DejaVu Sans";
-
-/// plotters' font sizes per em: its SVG backend divides by this.
-pub(super) const SIZE_PER_EM: f64 = 1.24;
+use super::drawing::{Drawing, Ink, Point, Shape, Type};
 
 /// plotters centres text by half an x-height; digits and capitals are taller than that.
 const LOWER_EM: f64 = 0.09;
 
-/// Draws all shapes, at `scale` units of the backend per CSS pixel.
-pub(super) fn paint<B: DrawingBackend>(drawing: &Drawing, backend: B, scale: f64) {
+/// The result of drawing on a backend.
+pub(super) type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
+
+/// Draws all shapes, at `scale` units of the backend per CSS pixel; `set` draws a text at a position.
+pub(super) fn paint<B: DrawingBackend>(
+    drawing: &Drawing,
+    backend: B,
+    scale: f64,
+    set: impl Fn(&DrawingArea<B, Shift>, &str, Type, (i32, i32)) -> Drawn<B>,
+) {
     let area = backend.into_drawing_area();
     let units = |length: f64| (length * scale).round() as i32;
     let place = |point: &Point| (units(point.x), units(point.y));
@@ -62,7 +64,7 @@ pub(super) fn paint<B: DrawingBackend>(drawing: &Drawing, backend: B, scale: f64
             } => {
                 let (x, y) = place(position);
                 let lower = units(text_type.size * LOWER_EM);
-                area.draw_text(text, &text_style(*text_type, scale), (x, y + lower))
+                set(&area, text, *text_type, (x, y + lower))
             }
         }
         .expect("memory takes everything");
@@ -70,24 +72,6 @@ pub(super) fn paint<B: DrawingBackend>(drawing: &Drawing, backend: B, scale: f64
     area.present().expect("memory takes everything");
 }
 
-fn text_style(text_type: Type, scale: f64) -> TextStyle<'static> {
-    let horizontal = match text_type.anchor {
-        Anchor::Start => HPos::Left,
-        Anchor::Middle => HPos::Center,
-        Anchor::End => HPos::Right,
-    };
-    let style = if text_type.bold {
-        FontStyle::Bold
-    } else {
-        FontStyle::Normal
-    };
-    (FONT, text_type.size * scale * SIZE_PER_EM)
-        .into_font()
-        .style(style)
-        .color(&colour(text_type.ink))
-        .pos(Pos::new(horizontal, VPos::Center))
-}
-
-fn colour(Ink((red, green, blue)): Ink) -> RGBColor {
+pub(super) fn colour(Ink((red, green, blue)): Ink) -> RGBColor {
     RGBColor(red, green, blue)
 }

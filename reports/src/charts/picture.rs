@@ -1,25 +1,25 @@
 //! A drawing as PNG: at twice its size, on white.
 //!
-//! plotters' bitmap backend draws it three times as large as the picture, whose pixels are averages. Text is set here,
-//! because the backend's own code drops the space to the left of each glyph.
+//! plotters' bitmap backend draws it three times as large as the picture, whose pixels are averages; text is set here.
 
 use ab_glyph::{Font as _, point};
 use plotters::backend::BitMapBackend;
-use plotters_backend::text_anchor::HPos;
-use plotters_backend::{
-    BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind,
-    FontStyle,
-};
+use plotters::coord::Shift;
+use plotters::drawing::DrawingArea;
+use plotters::style::Color as _;
 
-use super::drawing::{Drawing, WIDTH};
+use super::drawing::{Anchor, Drawing, Type, WIDTH};
 use super::font;
-use super::paint::{SIZE_PER_EM, paint};
+use super::paint::{Drawn, colour, paint};
 
 /// Picture pixels per CSS pixel: sharp on dense screens and in print.
 const SCALE: usize = 2;
 
 /// Drawn pixels per picture pixel, in both directions.
 const OVERSAMPLING: usize = 3;
+
+/// Drawn pixels per CSS pixel.
+const DRAWN_SCALE: f64 = (SCALE * OVERSAMPLING) as f64;
 
 /// plotters centres text by half the height of an x, in em.
 const HALF_X_EM: f64 = 0.2735;
@@ -32,7 +32,7 @@ pub(super) fn png(drawing: &Drawing) -> Vec<u8> {
     let size = (width * OVERSAMPLING, height * OVERSAMPLING);
     let mut large = vec![0xFF; 3 * size.0 * size.1];
     let bitmap = BitMapBackend::with_buffer(&mut large, (size.0 as u32, size.1 as u32));
-    paint(drawing, Typesetter(bitmap), (SCALE * OVERSAMPLING) as f64);
+    paint(drawing, bitmap, DRAWN_SCALE, set_text);
     encode(width, height, &scaled_down(&large, width, height))
 }
 
@@ -73,84 +73,40 @@ fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// plotters' bitmap with our own text.
-struct Typesetter<'a>(BitMapBackend<'a>);
-
-type Drawn<'a> = Result<(), DrawingErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
-
-impl<'a> DrawingBackend for Typesetter<'a> {
-    type ErrorType = <BitMapBackend<'a> as DrawingBackend>::ErrorType;
-
-    fn get_size(&self) -> (u32, u32) {
-        self.0.get_size()
+/// Sets a text, because plotters' own code drops the space to the left of each glyph.
+fn set_text<'a>(
+    area: &DrawingArea<BitMapBackend<'a>, Shift>,
+    text: &str,
+    text_type: Type,
+    (x, y): (i32, i32),
+) -> Drawn<BitMapBackend<'a>> {
+    let em = text_type.size * DRAWN_SCALE;
+    let (glyphs, width) = font::set(text, em, text_type.bold);
+    let start = f64::from(x)
+        - match text_type.anchor {
+            Anchor::Start => 0.0,
+            Anchor::Middle => width / 2.0,
+            Anchor::End => width,
+        };
+    // Placed on a whole pixel of the picture, so that horizontal stems are sharp.
+    let grid = OVERSAMPLING as f64;
+    let baseline = ((f64::from(y) + HALF_X_EM * em) / grid).round() * grid;
+    let origin = point(start as f32, baseline as f32);
+    for mut glyph in glyphs {
+        glyph.position += origin;
+        let Some(outlined) = font::face(text_type.bold).outline_glyph(glyph) else {
+            continue;
+        };
+        let corner = outlined.px_bounds().min;
+        let mut drawn = Ok(());
+        outlined.draw(|x, y, coverage| {
+            let pixel = (corner.x as i32 + x as i32, corner.y as i32 + y as i32);
+            if drawn.is_ok() && coverage > 0.0 {
+                let share = f64::from(coverage.min(1.0));
+                drawn = area.draw_pixel(pixel, &colour(text_type.ink).mix(share));
+            }
+        });
+        drawn?;
     }
-
-    fn ensure_prepared(&mut self) -> Drawn<'a> {
-        self.0.ensure_prepared()
-    }
-
-    fn present(&mut self) -> Drawn<'a> {
-        self.0.present()
-    }
-
-    fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> Drawn<'a> {
-        self.0.draw_pixel(point, color)
-    }
-
-    fn draw_line<S: BackendStyle>(
-        &mut self,
-        from: BackendCoord,
-        to: BackendCoord,
-        style: &S,
-    ) -> Drawn<'a> {
-        self.0.draw_line(from, to, style)
-    }
-
-    fn draw_rect<S: BackendStyle>(
-        &mut self,
-        upper_left: BackendCoord,
-        bottom_right: BackendCoord,
-        style: &S,
-        fill: bool,
-    ) -> Drawn<'a> {
-        self.0.draw_rect(upper_left, bottom_right, style, fill)
-    }
-
-    fn draw_text<S: BackendTextStyle>(
-        &mut self,
-        text: &str,
-        style: &S,
-        (x, y): BackendCoord,
-    ) -> Drawn<'a> {
-        let em = style.size() / SIZE_PER_EM;
-        let bold = matches!(style.style(), FontStyle::Bold);
-        let (glyphs, width) = font::set(text, em, bold);
-        let start = f64::from(x)
-            - match style.anchor().h_pos {
-                HPos::Left => 0.0,
-                HPos::Center => width / 2.0,
-                HPos::Right => width,
-            };
-        // Placed on a whole pixel of the picture, so that horizontal stems are sharp.
-        let grid = OVERSAMPLING as f64;
-        let baseline = ((f64::from(y) + HALF_X_EM * em) / grid).round() * grid;
-        let origin = point(start as f32, baseline as f32);
-        for mut glyph in glyphs {
-            glyph.position += origin;
-            let Some(outlined) = font::face(bold).outline_glyph(glyph) else {
-                continue;
-            };
-            let corner = outlined.px_bounds().min;
-            let mut drawn = Ok(());
-            outlined.draw(|x, y, coverage| {
-                let pixel = (corner.x as i32 + x as i32, corner.y as i32 + y as i32);
-                if drawn.is_ok() && coverage > 0.0 {
-                    let share = f64::from(coverage.min(1.0));
-                    drawn = self.0.draw_pixel(pixel, style.color().mix(share));
-                }
-            });
-            drawn?;
-        }
-        Ok(())
-    }
+    Ok(())
 }

@@ -4,10 +4,11 @@
 //! the filled one the response time. The axis is logarithmic, since under overload the two are orders of magnitude
 //! apart.
 
-use super::drawing::{Anchor, Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
+use super::drawing::{Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
 use super::rows::x_axis;
 use super::scale::{Scale, padded};
-use super::{Chartable, Kind, Source, subject};
+use super::{Draw, Kind, subject};
+use crate::report::Report;
 use crate::runtimes::Look;
 use crate::summary::{CellSummary, Group};
 use crate::{describe, units};
@@ -15,7 +16,7 @@ use crate::{describe, units};
 pub(super) static KIND: Kind = Kind {
     name: "response",
     title: "Response and service time",
-    draw: Chartable::Load(draw),
+    draw: Draw::Load(draw),
 };
 
 /// The lines of a runtime: name and metrics.
@@ -45,76 +46,74 @@ struct Line {
     service_ns: f64,
     response_ns: f64,
     /// Both numbers as printed.
-    text: String,
+    texts: [String; 2],
 }
 
-fn draw(source: &Source<'_>, group: &Group<'_>) -> Option<Drawing> {
+fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     group.load.rate_hz()?;
     let rows: Vec<Row> = group
         .ranked()
         .into_iter()
-        .filter_map(|cell| Row::of(source, cell))
+        .map(|cell| Row {
+            label: report.label(&cell.runtime),
+            look: report.look(&cell.runtime),
+            lines: LINES
+                .iter()
+                .filter_map(|line| Line::of(cell, *line))
+                .collect(),
+        })
+        .filter(|row| !row.lines.is_empty())
         .collect();
     if rows.is_empty() {
         return None;
     }
     let lines = || rows.iter().flat_map(|row| &row.lines);
-    let names = widest(rows.iter().map(|row| Type::LABEL.width(&row.label)));
-    let captions = widest(LINES.iter().map(|(name, ..)| Type::CAPTION.width(name)));
-    let numbers = widest(lines().map(|line| Type::LABEL.width(&line.text)));
+    let numbers: Vec<String> = lines().map(|line| line.texts.join(" → ")).collect();
+    let names = Type::LABEL.widest(rows.iter().map(|row| &*row.label));
+    let captions = Type::CAPTION.widest(LINES.iter().map(|(name, ..)| *name));
     let left = MARGIN + names.min(LONGEST_NAME) + captions + 2.0 * GAP;
-    let right = WIDTH - MARGIN - numbers - GAP;
+    let right = WIDTH - MARGIN - Type::LABEL.widest(numbers.iter().map(String::as_str)) - GAP;
     let times = lines().flat_map(|line| [line.service_ns, line.response_ns]);
     let scale = Scale::logarithmic(padded(times, 1.2), (left, right));
     let bottom = TOP + ROW * rows.len() as f64;
 
-    let mut drawing = Drawing::new(bottom + BELOW, description(&rows));
-    let subject = format!("{} · hollow: service, filled: response", subject(group));
-    drawing.heading(KIND.title, &subject);
-    x_axis(
-        &mut drawing,
-        &scale,
-        (TOP - 4.0, bottom),
-        TICK,
-        units::duration,
+    let mut drawing = Drawing::new(
+        bottom + BELOW,
+        KIND.title,
+        &format!("{} · hollow: service, filled: response", subject(group)),
+        describe::list(rows.iter().map(Row::description), ", "),
     );
-    let end = Type::LABEL.anchored(Anchor::End);
+    let ends = (TOP - 4.0, bottom);
+    x_axis(&mut drawing, &scale, ends, TICK, units::duration);
+    let mut numbers = numbers.iter();
     for (index, row) in rows.iter().enumerate() {
         let middle = TOP + ROW * (index as f64 + 0.5);
         let name = Type::LABEL.fit(&row.label, LONGEST_NAME);
-        drawing.text(at(left - captions - 2.0 * GAP, middle), &name, end);
+        let name_end = left - captions - 2.0 * GAP;
+        drawing.text(at(name_end, middle), &name, Type::LABEL.end());
         let first = middle - LINE * (row.lines.len() as f64 - 1.0) / 2.0;
-        for (index, line) in row.lines.iter().enumerate() {
+        for (index, (line, number)) in row.lines.iter().zip(&mut numbers).enumerate() {
             let y = first + LINE * index as f64;
-            let caption = Type::CAPTION.anchored(Anchor::End);
-            drawing.text(at(left - GAP, y), line.name, caption);
+            drawing.text(at(left - GAP, y), line.name, Type::CAPTION.end());
             let service = at(scale.place(line.service_ns), y);
             let response = at(scale.place(line.response_ns), y);
             let gap = Stroke::new(Ink(row.look.light), 3.0).faded(0.45);
             drawing.line(service, response, gap);
             drawing.hollow_marker(service, row.look, 11.0);
             drawing.marker(response, row.look, 8.0);
-            drawing.text(at(right + GAP, y), &line.text, Type::LABEL);
+            drawing.text(at(right + GAP, y), number, Type::LABEL);
         }
     }
     Some(drawing)
 }
 
-fn widest(widths: impl Iterator<Item = f64>) -> f64 {
-    widths.fold(0.0, f64::max)
-}
-
 impl Row {
-    fn of(source: &Source<'_>, cell: &CellSummary) -> Option<Self> {
-        let lines: Vec<Line> = LINES
-            .iter()
-            .filter_map(|line| Line::of(cell, *line))
-            .collect();
-        (!lines.is_empty()).then(|| Self {
-            label: source.label(&cell.runtime),
-            look: source.look(&cell.runtime),
-            lines,
-        })
+    fn description(&self) -> String {
+        let lines = self.lines.iter().map(|line| {
+            let [service, response] = &line.texts;
+            format!("{} service {service} response {response}", line.name)
+        });
+        format!("{} {}", self.label, describe::list(lines, " and "))
     }
 }
 
@@ -128,32 +127,7 @@ impl Line {
             name,
             service_ns: service.median.max(1.0),
             response_ns: response.median.max(1.0),
-            text: format!(
-                "{} → {}",
-                describe::value(Some(service)),
-                describe::value(Some(response))
-            ),
+            texts: [service, response].map(|metric| describe::value(Some(metric))),
         })
     }
-}
-
-fn description(rows: &[Row]) -> String {
-    let described: Vec<String> = rows
-        .iter()
-        .map(|row| {
-            let lines: Vec<String> = row
-                .lines
-                .iter()
-                .map(|line| {
-                    format!(
-                        "{} service {}",
-                        line.name,
-                        line.text.replace('→', "response")
-                    )
-                })
-                .collect();
-            format!("{} {}", row.label, lines.join(" and "))
-        })
-        .collect();
-    described.join(", ")
 }

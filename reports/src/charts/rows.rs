@@ -3,13 +3,14 @@
 //! A name on the left, a mark on a common axis, and the number itself on the right, so that no reader has to measure
 //! with a ruler. Bars start at zero; dots are on a logarithmic axis around a reference line. Intervals are whiskers.
 
-use super::drawing::{Anchor, Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
+use super::drawing::{Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
 use super::scale::{Scale, padded};
-use super::{CellSummary, Source};
+use super::{Kind, subject};
+use crate::report::Report;
 use crate::runtimes::Look;
 use crate::statistics::Estimate;
-use crate::summary::{Group, MetricSummary};
-use crate::units;
+use crate::summary::{CellSummary, Group};
+use crate::{describe, units};
 
 /// One runtime's line.
 #[derive(Clone, Debug)]
@@ -22,12 +23,26 @@ pub(super) struct Row {
 }
 
 /// The texts around the rows.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Labels<'a> {
-    pub(super) title: &'a str,
-    pub(super) subject: &'a str,
+pub(super) struct Labels {
+    title: &'static str,
+    subject: String,
     /// Prints the value of a tick.
-    pub(super) tick: fn(f64) -> String,
+    tick: fn(f64) -> String,
+}
+
+impl Labels {
+    pub(super) fn new(
+        kind: &Kind,
+        group: &Group<'_>,
+        about: &str,
+        tick: fn(f64) -> String,
+    ) -> Self {
+        Self {
+            title: kind.title,
+            subject: format!("{} · {about}", subject(group)),
+            tick,
+        }
+    }
 }
 
 const TOP: f64 = 64.0;
@@ -41,14 +56,14 @@ const TICK: f64 = 62.0;
 
 impl Row {
     pub(super) fn new(
-        source: &Source<'_>,
+        report: &Report<'_>,
         cell: &CellSummary,
         estimate: Estimate,
         text: String,
     ) -> Self {
         Self {
-            label: source.label(&cell.runtime),
-            look: source.look(&cell.runtime),
+            label: report.label(&cell.runtime),
+            look: report.look(&cell.runtime),
             estimate,
             text,
         }
@@ -56,28 +71,28 @@ impl Row {
 
     /// A row for each runtime of the group that has the metric, in the order of their ranks.
     pub(super) fn of_metric(
-        source: &Source<'_>,
+        report: &Report<'_>,
         group: &Group<'_>,
         metric: &str,
         print: fn(f64) -> String,
     ) -> Vec<Self> {
-        let row = |cell: &CellSummary, metric: &MetricSummary| {
-            Self::new(source, cell, metric.estimate(), print(metric.median))
+        let row = |cell| {
+            let metric = CellSummary::metric(cell, metric)?;
+            let text = print(metric.median);
+            Some(Self::new(report, cell, metric.estimate(), text))
         };
-        group
-            .ranked()
-            .into_iter()
-            .filter_map(|cell| Some(row(cell, cell.metric(metric)?)))
-            .collect()
+        group.ranked().into_iter().filter_map(row).collect()
     }
 }
 
 /// Bars from zero, with their intervals; `None` without rows.
-pub(super) fn bars(labels: Labels<'_>, rows: &[Row]) -> Option<Drawing> {
-    let highest = rows.iter().map(|row| row.estimate.high).reduce(f64::max)?;
-    let domain = (0.0, if highest > 0.0 { highest } else { 1.0 });
+pub(super) fn bars(labels: Labels, rows: &[Row]) -> Option<Drawing> {
+    if rows.is_empty() {
+        return None;
+    }
     let layout = Layout::of(rows);
-    let scale = Scale::linear(domain, (layout.left, layout.right));
+    let highest = rows.iter().map(|row| row.estimate.high);
+    let scale = Scale::from_zero(highest, (layout.left, layout.right));
     let mut drawing = layout.draw(labels, rows, &scale);
     for (index, row) in rows.iter().enumerate() {
         let y = layout.middle(index);
@@ -96,7 +111,7 @@ pub(super) fn bars(labels: Labels<'_>, rows: &[Row]) -> Option<Drawing> {
 }
 
 /// Dots on a logarithmic axis with a line at `reference`.
-pub(super) fn dots(labels: Labels<'_>, rows: &[Row], reference: f64) -> Drawing {
+pub(super) fn dots(labels: Labels, rows: &[Row], reference: f64) -> Drawing {
     let layout = Layout::of(rows);
     let ends = rows
         .iter()
@@ -129,13 +144,11 @@ struct Layout {
 
 impl Layout {
     fn of(rows: &[Row]) -> Self {
-        let widest = |text: fn(&Row) -> &str| {
-            let widths = rows.iter().map(|row| Type::LABEL.width(text(row)));
-            widths.fold(0.0, f64::max)
-        };
+        let names = Type::LABEL.widest(rows.iter().map(|row| &*row.label));
+        let numbers = Type::LABEL.widest(rows.iter().map(|row| &*row.text));
         Self {
-            left: MARGIN + widest(|row| &row.label).min(LONGEST_NAME) + GAP,
-            right: WIDTH - MARGIN - widest(|row| &row.text) - GAP,
+            left: MARGIN + names.min(LONGEST_NAME) + GAP,
+            right: WIDTH - MARGIN - numbers - GAP,
             bottom: TOP + ROW * rows.len() as f64,
         }
     }
@@ -145,47 +158,37 @@ impl Layout {
     }
 
     /// A drawing with its heading and its axis.
-    fn draw(&self, labels: Labels<'_>, rows: &[Row], scale: &Scale) -> Drawing {
-        let described: Vec<String> = rows
-            .iter()
-            .map(|row| format!("{} {}", row.label, row.text))
-            .collect();
-        let mut drawing = Drawing::new(self.bottom + BELOW, described.join(", "));
-        drawing.heading(labels.title, labels.subject);
-        x_axis(
-            &mut drawing,
-            scale,
-            (AXIS_TOP, self.bottom),
-            TICK,
-            labels.tick,
+    fn draw(&self, labels: Labels, rows: &[Row], scale: &Scale) -> Drawing {
+        let described = rows.iter().map(|row| format!("{} {}", row.label, row.text));
+        let mut drawing = Drawing::new(
+            self.bottom + BELOW,
+            labels.title,
+            &labels.subject,
+            describe::list(described, ", "),
         );
+        let ends = (AXIS_TOP, self.bottom);
+        x_axis(&mut drawing, scale, ends, TICK, labels.tick);
         drawing
     }
 
     fn texts(&self, drawing: &mut Drawing, row: &Row, y: f64, text_x: f64) {
         let name = Type::LABEL.fit(&row.label, LONGEST_NAME);
-        let end = Type::LABEL.anchored(Anchor::End);
-        drawing.text(at(self.left - GAP, y), &name, end);
+        drawing.text(at(self.left - GAP, y), &name, Type::LABEL.end());
         drawing.text(at(text_x, y), &row.text, Type::LABEL);
     }
 }
 
-/// Vertical grid lines from top to bottom, with labels below that are `spacing` wide at most.
+/// Vertical grid lines between two heights, with labels below that are `spacing` wide at most.
 pub(super) fn x_axis(
     drawing: &mut Drawing,
     scale: &Scale,
-    (top, bottom): (f64, f64),
+    ends: (f64, f64),
     spacing: f64,
     tick: fn(f64) -> String,
 ) {
     let most = (scale.length() / spacing).floor().max(2.0) as usize;
     for value in scale.ticks(most) {
-        let x = scale.place(value);
-        let grid = Stroke::new(Ink::GRID, 1.0);
-        drawing.line(at(x, top), at(x, bottom), grid);
-        let label = units::tick(&tick(value));
-        let middle = Type::CAPTION.anchored(Anchor::Middle);
-        drawing.text(at(x, bottom + 14.0), &label, middle);
+        drawing.x_tick(scale.place(value), ends, &units::tick(&tick(value)));
     }
 }
 

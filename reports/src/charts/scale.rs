@@ -21,6 +21,12 @@ impl Scale {
         }
     }
 
+    /// From zero to the highest of `values`; to 1 if none is positive.
+    pub(super) fn from_zero(values: impl Iterator<Item = f64>, range: (f64, f64)) -> Self {
+        let highest = values.fold(0.0, f64::max);
+        Self::linear((0.0, if highest > 0.0 { highest } else { 1.0 }), range)
+    }
+
     /// Panics if the domain is empty or not positive.
     pub(super) fn logarithmic(domain: (f64, f64), range: (f64, f64)) -> Self {
         assert!(

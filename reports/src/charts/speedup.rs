@@ -3,8 +3,9 @@
 
 use super::drawing::Drawing;
 use super::rows::{self, Labels, Row};
-use super::{Chartable, Kind, Source, subject};
+use super::{Draw, Kind};
 use crate::metrics::THROUGHPUT;
+use crate::report::Report;
 use crate::statistics::Estimate;
 use crate::summary::{CellSummary, Comparison, Group};
 use crate::{describe, units};
@@ -12,53 +13,40 @@ use crate::{describe, units};
 pub(super) static KIND: Kind = Kind {
     name: "speedup",
     title: "Speed-up",
-    draw: Chartable::Load(draw),
+    draw: Draw::Load(draw),
 };
 
-fn draw(source: &Source<'_>, group: &Group<'_>) -> Option<Drawing> {
+fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     let baseline = group
         .baseline()
         .filter(|_| group.headline() == THROUGHPUT)?;
     let mut rows: Vec<Row> = group
         .ranked()
         .into_iter()
-        .filter_map(|cell| row(source, cell, baseline))
+        .filter_map(|cell| row(report, cell, baseline))
         .collect();
     rows.sort_by(|a, b| b.estimate.value.total_cmp(&a.estimate.value));
-    let labels = Labels {
-        title: KIND.title,
-        subject: &format!("{} · throughput against {baseline}", subject(group)),
-        tick: units::ratio,
-    };
+    let about = format!("throughput against {baseline}");
+    let labels = Labels::new(&KIND, group, &about, units::ratio);
     Some(rows::dots(labels, &rows, 1.0))
 }
 
-fn row(source: &Source<'_>, cell: &CellSummary, baseline: &str) -> Option<Row> {
-    if cell.runtime == baseline {
-        let one = Estimate {
-            value: 1.0,
-            low: 1.0,
-            high: 1.0,
-            confidence: 1.0,
-        };
-        return Some(Row::new(source, cell, one, "1×".to_owned()));
-    }
-    let ratio = cell.comparisons.get(THROUGHPUT)?;
-    let estimate = Estimate {
-        value: ratio.median,
-        low: ratio.low,
-        high: ratio.high,
-        confidence: ratio.confidence,
+fn row(report: &Report<'_>, cell: &CellSummary, baseline: &str) -> Option<Row> {
+    let (estimate, text) = if cell.runtime == baseline {
+        (Estimate::exact(1.0), "1×".to_owned())
+    } else {
+        let comparison = cell.comparisons.get(THROUGHPUT)?;
+        (comparison.ratio, text(comparison))
     };
-    Some(Row::new(source, cell, estimate, text(ratio)))
+    Some(Row::new(report, cell, estimate, text))
 }
 
-fn text(ratio: &Comparison) -> String {
-    let median = units::ratio(ratio.median);
-    if ratio.pairs == 1 {
+fn text(comparison: &Comparison) -> String {
+    let median = units::ratio(comparison.ratio.value);
+    if comparison.pairs == 1 {
         return median;
     }
-    let spread = units::spread(ratio.median, ratio.low, ratio.high);
-    let text = format!("{median} {spread} {}", describe::verdict(ratio));
+    let spread = units::spread(comparison.ratio);
+    let text = format!("{median} {spread} {}", describe::verdict(comparison));
     text.trim_end().to_owned()
 }

@@ -4,11 +4,20 @@
 
 use std::fmt::Write as _;
 
+use maud::html;
 use plotters::backend::SVGBackend;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontStyle, IntoFont as _, TextStyle};
 
-use super::drawing::{Drawing, Ink, WIDTH, at};
-use super::paint::paint;
+use super::drawing::{Anchor, Drawing, Ink, Type, WIDTH, at, visible};
+use super::paint::{colour, paint};
 use crate::runtimes::{self, Look, Rgb};
+
+/// The family name of the embedded font.
+const FONT: &str = "DejaVu Sans";
+
+/// plotters' font sizes per em: its SVG backend divides by this.
+const SIZE_PER_EM: f64 = 1.24;
 
 /// Units of the drawing per CSS pixel.
 const SCALE: f64 = 4.0;
@@ -60,10 +69,34 @@ pub(super) fn document(drawing: &Drawing, title: &str) -> String {
 fn elements(drawing: &Drawing) -> String {
     let mut svg = String::new();
     let size = (units(WIDTH), units(drawing.height));
-    paint(drawing, SVGBackend::with_string(&mut svg, size), SCALE);
+    let backend = SVGBackend::with_string(&mut svg, size);
+    paint(
+        drawing,
+        backend,
+        SCALE,
+        |area, text, text_type, position| area.draw_text(text, &text_style(text_type), position),
+    );
     let elements = svg.split_once('>').map_or("", |(_, elements)| elements);
     let elements = elements.trim_end().trim_end_matches("</svg>");
     elements.replace(" opacity=\"1\"", "")
+}
+
+fn text_style(text_type: Type) -> TextStyle<'static> {
+    let horizontal = match text_type.anchor {
+        Anchor::Start => HPos::Left,
+        Anchor::Middle => HPos::Center,
+        Anchor::End => HPos::Right,
+    };
+    let style = if text_type.bold {
+        FontStyle::Bold
+    } else {
+        FontStyle::Normal
+    };
+    (FONT, text_type.size * SCALE * SIZE_PER_EM)
+        .into_font()
+        .style(style)
+        .color(&colour(text_type.ink))
+        .pos(Pos::new(horizontal, VPos::Center))
 }
 
 fn units(length: f64) -> u32 {
@@ -76,9 +109,5 @@ fn hex((red, green, blue): Rgb) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace(char::is_control, " ")
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    html! { (visible(text)) }.into_string()
 }

@@ -4,71 +4,75 @@
 //! `threads`, on a logarithmic axis around 1, so that twice and half are equally far from the line. `async_pays`
 //! computes the ratios.
 
-use super::drawing::{Anchor, Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
+use super::drawing::{Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
 use super::rows::x_axis;
 use super::scale::{Scale, padded};
-use super::{Chartable, Kind, Source};
+use super::{Draw, Kind};
 use crate::async_pays::{Ratios, Row};
+use crate::report::Report;
 use crate::rule::Verdict;
 use crate::runtimes::Look;
-use crate::units;
+use crate::{describe, units};
 
 pub(super) static SPEED: Kind = Kind {
     name: "speed",
     title: "Speed of the best async runtime",
-    draw: Chartable::Record(|source| draw(source, &SPEED_PANEL)),
+    draw: Draw::Record(|report| {
+        let panel = Panel {
+            title: SPEED.title,
+            subject: "operations per second as a ratio to sync and to threads; hollow: not decided",
+            sides: ["async slower", "async faster"],
+            mark: |ratios| {
+                let speed = ratios.speed.as_ref()?;
+                Some(Mark {
+                    ratio: speed.ratio.value,
+                    interval: (speed.ratio.low, speed.ratio.high),
+                    decided: speed
+                        .verdict
+                        .is_some_and(|verdict| verdict != Verdict::Inconclusive),
+                })
+            },
+        };
+        panel.draw(report)
+    }),
 };
 
 pub(super) static CPU: Kind = Kind {
     name: "cpu",
     title: "CPU time of the best async runtime",
-    draw: Chartable::Record(|source| draw(source, &CPU_PANEL)),
+    draw: Draw::Record(|report| {
+        let panel = Panel {
+            title: CPU.title,
+            subject: "per operation, as a ratio to sync and to threads",
+            sides: ["async needs less", "async needs more"],
+            mark: |ratios| ratios.cpu.map(Mark::without_interval),
+        };
+        panel.draw(report)
+    }),
 };
 
 pub(super) static MEMORY: Kind = Kind {
     name: "memory",
     title: "Memory of the best async runtime",
-    draw: Chartable::Record(|source| draw(source, &MEMORY_PANEL)),
+    draw: Draw::Record(|report| {
+        let panel = Panel {
+            title: MEMORY.title,
+            subject: "peak of the process, as a ratio to sync and to threads",
+            sides: ["async needs less", "async needs more"],
+            mark: |ratios| ratios.memory.map(Mark::without_interval),
+        };
+        panel.draw(report)
+    }),
 };
 
 /// The content of one of the charts.
 struct Panel {
-    kind: &'static Kind,
+    title: &'static str,
     subject: &'static str,
     /// Names of the sides to the left and to the right of 1.
     sides: [&'static str; 2],
     mark: fn(&Ratios) -> Option<Mark>,
 }
-
-const SPEED_PANEL: Panel = Panel {
-    kind: &SPEED,
-    subject: "operations per second as a ratio to sync and to threads; hollow: not decided",
-    sides: ["async slower", "async faster"],
-    mark: |ratios| {
-        let speed = ratios.speed.as_ref()?;
-        Some(Mark {
-            ratio: speed.median,
-            interval: (speed.low, speed.high),
-            decided: speed
-                .verdict
-                .is_some_and(|verdict| verdict != Verdict::Inconclusive),
-        })
-    },
-};
-
-const CPU_PANEL: Panel = Panel {
-    kind: &CPU,
-    subject: "per operation, as a ratio to sync and to threads",
-    sides: ["async needs less", "async needs more"],
-    mark: |ratios| Mark::without_interval(ratios.cpu?),
-};
-
-const MEMORY_PANEL: Panel = Panel {
-    kind: &MEMORY,
-    subject: "peak of the process, as a ratio to sync and to threads",
-    sides: ["async needs less", "async needs more"],
-    mark: |ratios| Mark::without_interval(ratios.memory?),
-};
 
 /// A ratio on its line.
 #[derive(Clone, Copy, Debug)]
@@ -79,12 +83,12 @@ struct Mark {
 }
 
 impl Mark {
-    fn without_interval(ratio: f64) -> Option<Self> {
-        Some(Self {
+    fn without_interval(ratio: f64) -> Self {
+        Self {
             ratio,
             interval: (ratio, ratio),
             decided: true,
-        })
+        }
     }
 }
 
@@ -111,46 +115,50 @@ const LONGEST_LABEL: f64 = 190.0;
 const GAP: f64 = 10.0;
 const TICK: f64 = 46.0;
 
-fn draw(source: &Source<'_>, panel: &Panel) -> Option<Drawing> {
-    let table = &source.report.async_pays;
-    let lines: Vec<Line> = table.rows.iter().map(|row| Line::of(row, panel)).collect();
-    let marks = || lines.iter().flat_map(|line| line.marks.iter().flatten());
-    marks().next()?;
-    let labels = lines.iter().map(|line| Type::LABEL.width(&line.label));
-    let left = MARGIN + labels.fold(0.0, f64::max).min(LONGEST_LABEL) + GAP;
-    let right = WIDTH - MARGIN - 2.0 * NUMBER - GAP;
-    let ends = marks().flat_map(|mark| [mark.interval.0, mark.interval.1]);
-    let scale = Scale::logarithmic(padded(ends.chain([1.0]), 1.08), (left, right));
-    let classes = lines.chunk_by(|a, b| a.class == b.class);
-    let bottom = AXIS_TOP + CLASS * classes.clone().count() as f64 + ROW * lines.len() as f64;
-    let looks = table.references.each_ref().map(|name| source.look(name));
+impl Panel {
+    fn draw(&self, report: &Report<'_>) -> Option<Drawing> {
+        let table = &report.async_pays;
+        let lines: Vec<Line> = table.rows.iter().map(|row| Line::of(row, self)).collect();
+        let marks = || lines.iter().flat_map(|line| line.marks.iter().flatten());
+        marks().next()?;
+        let labels = Type::LABEL.widest(lines.iter().map(|line| &*line.label));
+        let left = MARGIN + labels.min(LONGEST_LABEL) + GAP;
+        let right = WIDTH - MARGIN - 2.0 * NUMBER - GAP;
+        let ends = marks().flat_map(|mark| [mark.interval.0, mark.interval.1]);
+        let scale = Scale::logarithmic(padded(ends.chain([1.0]), 1.08), (left, right));
+        let classes = lines.chunk_by(|a, b| a.class == b.class);
+        let bottom = AXIS_TOP + CLASS * classes.clone().count() as f64 + ROW * lines.len() as f64;
+        let looks = table.references.each_ref().map(|name| report.look(name));
 
-    let mut drawing = Drawing::new(bottom + BELOW, description(&lines, &table.references));
-    drawing.heading(panel.kind.title, panel.subject);
-    x_axis(&mut drawing, &scale, (AXIS_TOP, bottom), TICK, units::ratio);
-    let one = scale.place(1.0);
-    let axis = Stroke::new(Ink::AXIS, 1.5);
-    drawing.line(at(one, AXIS_TOP), at(one, bottom), axis);
-    let [less, more] = panel.sides;
-    let below = bottom + 34.0;
-    drawing.text(at(left, below), &format!("← {less}"), Type::CAPTION);
-    let end = Type::CAPTION.anchored(Anchor::End);
-    drawing.text(at(right, below), &format!("{more} →"), end);
-    columns(&mut drawing, &table.references, looks);
-    let mut y = AXIS_TOP;
-    for class in classes {
-        drawing.text(
-            at(MARGIN, y + CLASS / 2.0),
-            &class[0].class,
-            Type::LABEL_BOLD,
-        );
-        y += CLASS;
-        for line in class {
-            line.draw(&mut drawing, &scale, left - GAP, y + ROW / 2.0, looks);
-            y += ROW;
+        let [sequential, threads] = &table.references;
+        let described = lines.iter().map(|line| {
+            let [to_sequential, to_threads] = line.numbers();
+            let label = &line.label;
+            format!("{label} {to_sequential} of {sequential} and {to_threads} of {threads}")
+        });
+        let description = describe::list(described, ", ");
+        let mut drawing = Drawing::new(bottom + BELOW, self.title, self.subject, description);
+        x_axis(&mut drawing, &scale, (AXIS_TOP, bottom), TICK, units::ratio);
+        let one = scale.place(1.0);
+        let axis = Stroke::new(Ink::AXIS, 1.5);
+        drawing.line(at(one, AXIS_TOP), at(one, bottom), axis);
+        let [less, more] = self.sides;
+        let below = bottom + 34.0;
+        drawing.text(at(left, below), &format!("← {less}"), Type::CAPTION);
+        drawing.text(at(right, below), &format!("{more} →"), Type::CAPTION.end());
+        columns(&mut drawing, &table.references, looks);
+        let mut y = AXIS_TOP;
+        for class in classes {
+            let name = &class[0].class;
+            drawing.text(at(MARGIN, y + CLASS / 2.0), name, Type::LABEL_BOLD);
+            y += CLASS;
+            for line in class {
+                line.draw(&mut drawing, &scale, left - GAP, y + ROW / 2.0, looks);
+                y += ROW;
+            }
         }
+        Some(drawing)
     }
-    Some(drawing)
 }
 
 /// The headings of the two columns, each with its mark; they also serve as the legend.
@@ -158,7 +166,7 @@ fn columns(drawing: &mut Drawing, names: &[String; 2], looks: [Look; 2]) {
     let y = TOP + HEADER / 2.0;
     for (index, (name, look)) in names.iter().zip(looks).enumerate() {
         let end = column_end(index);
-        drawing.text(at(end, y), name, Type::CAPTION.anchored(Anchor::End));
+        drawing.text(at(end, y), name, Type::CAPTION.end());
         let start = end - Type::CAPTION.width(name);
         drawing.marker(at(start - MARKER, y), look, MARKER);
     }
@@ -186,10 +194,9 @@ impl Line {
 
     fn draw(&self, drawing: &mut Drawing, scale: &Scale, label_end: f64, y: f64, looks: [Look; 2]) {
         let label = Type::LABEL.fit(&self.label, LONGEST_LABEL);
-        let end = Type::LABEL.anchored(Anchor::End);
-        drawing.text(at(label_end, y), &label, end);
+        drawing.text(at(label_end, y), &label, Type::LABEL.end());
         for (index, number) in self.numbers().iter().enumerate() {
-            drawing.text(at(column_end(index), y), number, end);
+            drawing.text(at(column_end(index), y), number, Type::LABEL.end());
             if let Some(mark) = self.marks[index] {
                 let y = y + APART * (2.0 * index as f64 - 1.0);
                 mark.draw(drawing, scale, y, looks[index]);
@@ -212,18 +219,4 @@ impl Mark {
             drawing.hollow_marker(mark, look, MARKER);
         }
     }
-}
-
-fn description(lines: &[Line], [sequential, threads]: &[String; 2]) -> String {
-    let described: Vec<String> = lines
-        .iter()
-        .map(|line| {
-            let [to_sequential, to_threads] = line.numbers();
-            format!(
-                "{} {to_sequential} of {sequential} and {to_threads} of {threads}",
-                line.label
-            )
-        })
-        .collect();
-    described.join(", ")
 }

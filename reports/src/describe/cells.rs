@@ -55,8 +55,8 @@ pub fn errors(cell: &CellSummary) -> Option<String> {
             errors.example
         )
     };
-    let kinds: Vec<String> = cell.errors_by_kind.iter().map(kind).collect();
-    (!kinds.is_empty()).then(|| format!("{}: errors: {}", cell.runtime, kinds.join(", ")))
+    let kinds = super::list(cell.errors_by_kind.iter().map(kind), ", ");
+    (!kinds.is_empty()).then(|| format!("{}: errors: {kinds}", cell.runtime))
 }
 
 /// The number of sessions, if it differs from the requested one.
@@ -77,19 +77,18 @@ pub fn arrivals(cell: &CellSummary) -> Option<String> {
     let arrivals = cell.arrivals.as_ref()?;
     let late = arrivals.scheduled.saturating_sub(arrivals.started_in_time);
     let counts = [
-        (late, "had not begun when the schedule ended"),
-        (arrivals.late, "began more than 1ms late"),
+        (late, "had not started when the schedule ended"),
+        (arrivals.late, "started more than 1ms late"),
         (arrivals.unfinished, "were left unfinished"),
         (arrivals.unsent, "were never sent"),
     ];
-    let phrases: Vec<String> = counts
+    let phrases = counts
         .iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, phrase)| format!("{} {phrase}", units::count(*count as f64)))
-        .collect();
-    let phrases = match phrases.as_slice() {
-        [] => "all began in time".to_owned(),
-        phrases => phrases.join(", "),
+        .map(|(count, phrase)| format!("{} {phrase}", units::count(*count as f64)));
+    let phrases = match super::list(phrases, ", ") {
+        none if none.is_empty() => "all started in time".to_owned(),
+        phrases => phrases,
     };
     let held = match arrivals.rounds_not_held {
         0 if arrivals.unfinished + arrivals.unsent == 0 => return None,

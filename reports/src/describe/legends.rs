@@ -26,16 +26,15 @@ pub const ADVISORY: &str =
     "~ too few operations in a round for this percentile: a hint, not a result.";
 
 /// The kinds of time in the tables, for each kind of load.
-pub fn load_legends(summary: &Summary) -> Vec<&'static str> {
+pub fn load_legends(summary: &Summary) -> impl Iterator<Item = &'static str> + use<> {
     let any = |open| shown(summary).any(|cell| matches!(cell.load, Load::Open { .. }) == open);
     [(any(false), CLOSED_LOAD), (any(true), OPEN_LOAD)]
         .into_iter()
         .filter_map(|(shown, sentence)| shown.then_some(sentence))
-        .collect()
 }
 
 /// The legends of the marks before numbers that are in use.
-pub fn mark_legends(summary: &Summary) -> Vec<&'static str> {
+pub fn mark_legends(summary: &Summary) -> impl Iterator<Item = &'static str> + use<> {
     let metrics = || shown(summary).flat_map(|cell| cell.metrics.values());
     let advisory = metrics().any(|metric| metric.advisory.is_some() && !metric.lower_bound);
     // The table of a search uses the mark for rates, and has its own legend.
@@ -43,7 +42,6 @@ pub fn mark_legends(summary: &Summary) -> Vec<&'static str> {
     [(advisory, ADVISORY), (lower_bound, LOWER_BOUND)]
         .into_iter()
         .filter_map(|(used, sentence)| used.then_some(sentence))
-        .collect()
 }
 
 /// The cells whose numbers are shown: all that have numbers; for a search, those of its rates.
@@ -86,7 +84,7 @@ pub fn spread_legend(summary: &Summary) -> Option<String> {
     let mut counts: Vec<(usize, f64)> = groups
         .iter()
         .flat_map(Group::comparisons)
-        .map(|(_, ratio)| (ratio.pairs, ratio.confidence))
+        .map(|(_, comparison)| (comparison.pairs, comparison.ratio.confidence))
         .collect();
     counts.sort_by_key(|(pairs, _)| *pairs);
     counts.dedup_by_key(|(pairs, _)| *pairs);

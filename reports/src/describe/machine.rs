@@ -10,15 +10,10 @@ use crate::units;
 
 /// The machine in one line: `Linux 6.1.0, x86_64, 2 CPUs (Xeon), 4.00GiB`.
 pub fn machine(machine: &Machine) -> String {
-    let model = machine
-        .cpu_model
-        .as_ref()
-        .map(|model| format!(" ({model})"))
-        .unwrap_or_default();
-    let memory = machine
-        .memory_bytes
-        .map(|bytes| format!(", {}", units::bytes(bytes as f64)))
-        .unwrap_or_default();
+    let model = machine.cpu_model.as_ref();
+    let model = model.map_or(String::new(), |model| format!(" ({model})"));
+    let memory = machine.memory_bytes.map(|bytes| units::bytes(bytes as f64));
+    let memory = memory.map_or(String::new(), |memory| format!(", {memory}"));
     let cpus = plural(machine.cpus_online as usize, "CPU");
     format!("{}, {}, {cpus}{model}{memory}", machine.os, machine.arch)
 }
@@ -52,10 +47,7 @@ pub fn cpus(numbers: &[usize]) -> String {
     match numbers {
         [] => "any CPU".to_owned(),
         [one] => format!("CPU {one}"),
-        _ => format!(
-            "CPUs {}",
-            ranges.iter().map(range).collect::<Vec<_>>().join(",")
-        ),
+        _ => format!("CPUs {}", super::list(ranges.iter().map(range), ",")),
     }
 }
 

@@ -10,25 +10,19 @@ use crate::units;
 
 /// The servers behind the targets: `mock http server`, `nginx/1.22.1 at http://127.0.0.1:80/`; `no server`.
 pub fn servers(scenario: &PlannedScenario) -> String {
-    let described: Vec<String> = scenario.servers.values().map(server).collect();
-    match described.as_slice() {
-        [] => "no server".to_owned(),
-        servers => servers.join(" and "),
+    if scenario.servers.is_empty() {
+        return "no server".to_owned();
     }
+    super::list(scenario.servers.values().map(server), " and ")
 }
 
 fn server(server: &PlannedServer) -> String {
     match server {
         PlannedServer::Mock { server, .. } => format!("mock {server} server"),
         PlannedServer::Arm { url } => format!("the arm's own server at {url}"),
-        PlannedServer::External {
-            url,
-            software: Some(software),
-        } => format!("{software} at {url}"),
-        PlannedServer::External {
-            url,
-            software: None,
-        } => format!("server at {url}"),
+        PlannedServer::External { url, software } => {
+            format!("{} at {url}", software.as_deref().unwrap_or("server"))
+        }
     }
 }
 

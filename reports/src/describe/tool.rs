@@ -2,7 +2,7 @@
 //!
 //! Both are shown with every result, so that nobody mistakes the tool's time for the runtime's.
 
-use super::range;
+use super::{list, range};
 use crate::summary::CellSummary;
 use crate::units;
 
@@ -50,10 +50,10 @@ fn overhead<'a>(cells: impl Iterator<Item = &'a CellSummary>) -> Option<String> 
     let text = if most < ALIKE * least {
         units::duration(most)
     } else {
-        let texts = overheads
-            .iter()
-            .map(|(runtime, overhead_ns)| format!("{runtime} {}", units::duration(*overhead_ns)));
-        texts.collect::<Vec<_>>().join(", ")
+        let text = |(runtime, overhead_ns): &(&str, f64)| {
+            format!("{runtime} {}", units::duration(*overhead_ns))
+        };
+        list(overheads.iter().map(text), ", ")
     };
     Some(format!("Overhead of the loop, per operation: {text}."))
 }

@@ -5,7 +5,7 @@
 
 use photofinish_record::load::Load;
 
-use super::{range, value};
+use super::{list, range, value};
 use crate::metrics::{Overhead, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
 use crate::rule::{Caveat, Verdict};
 use crate::summary::{CellSummary, Comparison, Group};
@@ -43,25 +43,19 @@ pub fn verdicts(group: &Group<'_>) -> Option<String> {
         let reason = reason.unwrap_or("the record does not say why");
         return Some(format!("No verdict against {baseline}: {reason}."));
     }
-    let phrases: Vec<String> = alike
-        .iter()
-        .map(|((verdict, reason), runtimes)| {
-            let names = runtimes.join(", ");
-            let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-            let word = match verdict {
-                Some(Verdict::Tie) => "a tie",
-                Some(verdict) => verdict_word(*verdict),
-                None => "without a verdict",
-            };
-            format!("{names} {word}{reason}")
-        })
-        .collect();
-    Some(format!(
-        "By {} against {baseline}: {}.{}",
-        headline(group),
-        phrases.join("; "),
-        callable(group)
-    ))
+    let phrases = alike.iter().map(|((verdict, reason), runtimes)| {
+        let names = runtimes.join(", ");
+        let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+        let word = match verdict {
+            Some(Verdict::Tie) => "a tie",
+            Some(verdict) => verdict_word(*verdict),
+            None => "without a verdict",
+        };
+        format!("{names} {word}{reason}")
+    });
+    let (by, verdicts) = (headline(group), list(phrases, "; "));
+    let callable = callable(group);
+    Some(format!("By {by} against {baseline}: {verdicts}.{callable}"))
 }
 
 /// A verdict with its reason.
@@ -89,10 +83,9 @@ fn grouped<'a>(group: &Group<'a>) -> Vec<(Reasoned<'a>, Vec<&'a str>)> {
 
 /// The smallest differences that could have been detected, over all comparisons of the group.
 fn callable(group: &Group<'_>) -> String {
-    let shares: Vec<f64> = group
-        .comparisons()
-        .filter_map(|(_, comparison)| comparison.smallest_callable)
-        .collect();
+    let comparisons = group.comparisons();
+    let shares = comparisons.filter_map(|(_, comparison)| comparison.smallest_callable);
+    let shares: Vec<f64> = shares.collect();
     let noun = match range(shares.iter().copied(), units::percent) {
         None => return String::new(),
         Some(range) if range.contains(' ') => {
@@ -146,7 +139,7 @@ pub fn verdict_of(cell: &CellSummary, group: &Group<'_>) -> String {
 /// The ratio to the reference by the headline metric; `1×` for the reference itself.
 pub fn ratio(cell: &CellSummary, group: &Group<'_>) -> String {
     match cell.comparisons.get(group.headline()) {
-        Some(comparison) => units::ratio(comparison.median),
+        Some(comparison) => units::ratio(comparison.ratio.value),
         None if group.baseline() == Some(&cell.runtime) => "1×".to_owned(),
         None => "n/a".to_owned(),
     }
@@ -154,10 +147,7 @@ pub fn ratio(cell: &CellSummary, group: &Group<'_>) -> String {
 
 /// The spread of that ratio's interval; blank for a single round.
 pub fn ratio_spread(cell: &CellSummary, group: &Group<'_>) -> String {
-    let spread = |ratio: &Comparison| units::spread(ratio.median, ratio.low, ratio.high);
-    cell.comparisons
-        .get(group.headline())
-        .filter(|ratio| ratio.pairs > 1)
-        .map(spread)
-        .unwrap_or_default()
+    let comparison = cell.comparisons.get(group.headline());
+    let several = comparison.filter(|comparison| comparison.pairs > 1);
+    several.map_or(String::new(), |comparison| units::spread(comparison.ratio))
 }

@@ -14,7 +14,6 @@ use crate::gate::{Check, CheckVerdict, GateReport, GateVerdict};
 
 pub(super) static FORMAT: Format = Format {
     name: "annotations",
-    extension: "txt",
     summary: "workflow commands for GitHub Actions: at most ten annotations, the worst first",
     render: Render::Gate(render),
 };
@@ -75,25 +74,20 @@ fn annotation(report: &GateReport, check: &Check, more: &str) -> String {
     }
     let title = format!("{}: {}", check.verdict.name(), check.scenario);
     properties.push(("title", title));
+    let subject = describe::check_subject(check);
     let message = match (&check.reason, check.verdict) {
-        (Some(reason), CheckVerdict::Inconclusive) => {
-            format!("{}: {reason}", describe::check_subject(check))
-        }
-        _ => format!(
-            "{} {}",
-            describe::check_subject(check),
-            describe::gate_finding(check)
-        ),
+        (Some(reason), CheckVerdict::Inconclusive) => format!("{subject}: {reason}"),
+        _ => format!("{subject} {}", describe::gate_finding(check)),
     };
     command(level, &properties, &(message + more))
 }
 
 fn command(level: &str, properties: &[(&str, String)], message: &str) -> String {
-    let properties: Vec<String> = properties
+    let properties = properties
         .iter()
-        .map(|(key, value)| format!("{key}={}", escaped_property(value)))
-        .collect();
-    format!("::{level} {}::{}\n", properties.join(","), escaped(message))
+        .map(|(key, value)| format!("{key}={}", escaped_property(value)));
+    let properties = describe::list(properties, ",");
+    format!("::{level} {properties}::{}\n", escaped(message))
 }
 
 fn escaped(text: &str) -> String {

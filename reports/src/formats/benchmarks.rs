@@ -26,11 +26,9 @@ pub(super) struct ComparedMetric<'a> {
 /// Every cell with numbers, in the plan's order.
 pub(super) fn benchmarks(summary: &Summary) -> Vec<Benchmark<'_>> {
     let mut names = Unique::default();
-    let with_numbers = summary
-        .cells
-        .iter()
-        .filter(|cell| cell.status == Status::Ok);
-    with_numbers
+    let cells = summary.cells.iter();
+    cells
+        .filter(|cell| cell.status == Status::Ok)
         .map(|cell| Benchmark {
             name: names.name(name(cell)),
             cell,

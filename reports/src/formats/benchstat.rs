@@ -21,7 +21,6 @@ use crate::summary::CellSummary;
 
 pub(super) static FORMAT: Format = Format {
     name: "benchstat",
-    extension: "txt",
     summary: "Go benchmark format, one line per cell and round, for benchstat",
     render: Render::Run(render),
 };

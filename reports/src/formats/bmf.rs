@@ -16,7 +16,6 @@ use crate::report::Report;
 
 pub(super) static FORMAT: Format = Format {
     name: "bmf",
-    extension: "json",
     summary: "Bencher Metric Format, for Bencher's json adapter",
     render: Render::Run(render),
 };

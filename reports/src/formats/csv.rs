@@ -6,9 +6,12 @@
 //! gate; an empty gate has no lines.
 
 use photofinish_record::load::{Arrivals, Load};
-use photofinish_record::{Arm, Cell, Measured, Measurement, Outcome, Requirement, Traffic};
+use photofinish_record::{
+    Arm, Cell, Measured, Measurement, Outcome, Requirement, SourceLocation, Traffic,
+};
 
 use super::{Error, File, Format, Render};
+use crate::describe;
 use crate::gate::{Check, GateReport, Interval};
 use crate::metrics::{self, Metric};
 use crate::report::Report;
@@ -16,14 +19,12 @@ use crate::rounds::{Rounds, measured};
 
 pub(super) static RUN: Format = Format {
     name: "csv",
-    extension: "csv",
     summary: "one line per cell and round, plain numbers",
     render: Render::Run(render),
 };
 
 pub(super) static GATE: Format = Format {
     name: "csv",
-    extension: "csv",
     summary: "one line per check, plain numbers",
     render: Render::Gate(render_gate),
 };
@@ -99,13 +100,9 @@ const GATE_COLUMNS: [GateColumn; 27] = [
     ("requirement", |_, check| requirement(check).0.to_owned()),
     ("limit", |_, check| requirement(check).1.to_string()),
     ("text", |_, check| check.text.clone()),
-    ("file", |_, check| {
-        let place = check.place.as_ref();
-        place.map_or_else(String::new, |place| place.file.clone())
-    }),
+    ("file", |_, check| place(check, |place| place.file.clone())),
     ("line", |_, check| {
-        let place = check.place.as_ref();
-        place.map_or_else(String::new, |place| place.line.to_string())
+        place(check, |place| place.line.to_string())
     }),
     ("verdict", |_, check| check.verdict.name().to_owned()),
     ("reason", |_, check| {
@@ -178,11 +175,7 @@ fn further_metrics(rounds: &Rounds<'_>) -> Vec<Metric> {
 }
 
 fn validity(measured: &Measured) -> (&'static str, String) {
-    let errors = measured
-        .mismatches
-        .iter()
-        .chain(&measured.worker.violations);
-    let errors: Vec<&str> = errors.map(String::as_str).collect();
+    let errors = [&measured.mismatches[..], &measured.worker.violations].concat();
     let status = if errors.is_empty() { "ok" } else { "invalid" };
     (status, errors.join("; "))
 }
@@ -232,6 +225,10 @@ fn requirement(check: &Check) -> (&'static str, f64) {
     }
 }
 
+fn place(check: &Check, read: fn(&SourceLocation) -> String) -> String {
+    check.place.as_ref().map_or(String::new(), read)
+}
+
 fn part(interval: Option<Interval>, read: fn(Interval) -> f64) -> String {
     number(interval.map(read).filter(|value| value.is_finite()))
 }
@@ -260,19 +257,14 @@ pub(super) fn arrivals_name(arrivals: Arrivals) -> &'static str {
 
 /// A line of a file, its fields quoted if necessary.
 fn line(fields: impl Iterator<Item = String>) -> String {
-    fields
-        .map(|field| quoted(&field))
-        .collect::<Vec<_>>()
-        .join(",")
-        + "\r\n"
-}
-
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\r', '\n']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
-    }
+    let quoted = |field: String| {
+        if field.contains([',', '"', '\r', '\n']) {
+            format!("\"{}\"", field.replace('"', "\"\""))
+        } else {
+            field
+        }
+    };
+    describe::list(fields.map(quoted), ",") + "\r\n"
 }
 
 /// A number, or an empty field if unknown.

@@ -16,7 +16,6 @@ use crate::units;
 
 pub(super) static FORMAT: Format = Format {
     name: "github-action-benchmark",
-    extension: "json",
     summary: "two files for github-action-benchmark: bigger is better, smaller is better",
     render: Render::Run(render),
 };

@@ -14,7 +14,6 @@ use crate::report::Report;
 
 pub(super) static FORMAT: Format = Format {
     name: "hgrm",
-    extension: "hgrm",
     summary: "HdrHistogram percentile distribution in ms, one file per cell and kind of time",
     render: Render::Run(render),
 };
@@ -28,11 +27,11 @@ fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
     let mut unique = Unique::default();
     let mut files = Vec::new();
     for (index, cell) in report.rounds.plan.cells.iter().enumerate() {
-        for kind in TIMES {
-            let times = report.rounds.merged(index, kind.of);
+        for (ending, kind) in TIMES {
+            let times = report.rounds.merged(index, |round| kind.of(round));
             if times.count() > 0 {
                 files.push(File {
-                    name: unique.name(stem(cell) + kind.ending) + ".hgrm",
+                    name: unique.name(stem(cell) + ending) + ".hgrm",
                     bytes: distribution(&times).into_bytes(),
                 });
             }
@@ -68,12 +67,7 @@ fn distribution(times: &Latencies) -> String {
         }
         text.push('\n');
     }
-    text + &footer(times)
-}
-
-fn footer(times: &Latencies) -> String {
-    let histogram = times.to_histogram();
-    format!(
+    text + &format!(
         "#[Mean    = {:12.6}, StdDeviation   = {:12.6}]\n#[Max     = {:12.6}, Total count    = {:12}]\n\
          #[Buckets = {:12}, SubBuckets     = {:12}]\n",
         histogram.mean() / NS_PER_MS,

@@ -8,14 +8,14 @@
 use jiff::Timestamp;
 use photofinish_record::{Cell, Measurement, Record};
 
-use super::{Error, File, Format, Render, TIMES, Times};
+use super::{Error, File, Format, Render, TIMES};
 use crate::describe;
+use crate::metrics::Times;
 use crate::report::Report;
 use crate::rounds::measured;
 
 pub(super) static FORMAT: Format = Format {
     name: "hlog",
-    extension: "hlog",
     summary: "HdrHistogram interval log (V2, tagged), one line per round and kind of time",
     render: Render::Run(render),
 };
@@ -52,17 +52,16 @@ fn start(record: &Record) -> Result<Timestamp, Error> {
 fn lines(cell: &Cell, offset_ns: u64, round: &Measurement) -> String {
     let start = offset_ns as f64 / 1e9;
     let length = round.elapsed_ns as f64 / 1e9;
-    let line = |kind: &Times| {
-        let times = (kind.of)(round)?;
+    let line = |(ending, kind): (&str, Times)| {
+        let times = kind.of(round)?;
         let highest = times.quantile_ns(1.0).unwrap_or(0) as f64 / 1e6;
         Some(format!(
-            "Tag={}{},{start:.3},{length:.3},{highest:.3},{}\n",
+            "Tag={}{ending},{start:.3},{length:.3},{highest:.3},{}\n",
             tag(cell),
-            kind.ending,
             times.to_base64()
         ))
     };
-    TIMES.iter().filter_map(line).collect()
+    TIMES.into_iter().filter_map(line).collect()
 }
 
 fn tag(cell: &Cell) -> String {
@@ -76,10 +75,6 @@ fn tag(cell: &Cell) -> String {
 
 /// A tag ends at a comma, and readers split lines at spaces.
 fn tag_part(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            plain if plain.is_alphanumeric() || "-._".contains(plain) => plain,
-            _ => '_',
-        })
-        .collect()
+    let plain = |character: char| character.is_alphanumeric() || "-._".contains(character);
+    text.replace(|character| !plain(character), "_")
 }

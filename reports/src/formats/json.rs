@@ -7,14 +7,12 @@ use super::{File, Format, Render};
 
 pub(super) static RUN: Format = Format {
     name: "json",
-    extension: "json",
     summary: "the summary: every cell's metrics with their intervals, one JSON document",
     render: Render::Run(|report| Ok(vec![File::json("summary.json", &report.summary)?])),
 };
 
 pub(super) static GATE: Format = Format {
     name: "json",
-    extension: "json",
     summary: "the verdict and every check with its bounds, one JSON document",
     render: Render::Gate(|report| File::json("gate.json", report)),
 };

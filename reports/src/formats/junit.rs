@@ -23,14 +23,12 @@ use crate::{describe, units};
 
 pub(super) static RUN: Format = Format {
     name: "junit",
-    extension: "xml",
     summary: "JUnit XML: one test case per cell, for the test reports of CI systems",
     render: Render::Run(render),
 };
 
 pub(super) static GATE: Format = Format {
     name: "junit",
-    extension: "xml",
     summary: "JUnit XML: one test case per check, for the test reports of CI systems",
     render: Render::Gate(render_gate),
 };
@@ -39,11 +37,8 @@ fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
     let summary = &report.summary;
     let mut suites = Vec::new();
     for (index, cell) in summary.cells.iter().enumerate() {
-        Suite::add(
-            &mut suites,
-            &cell.scenario,
-            case(&report.rounds, index, cell),
-        );
+        let case = case(&report.rounds, index, cell);
+        Suite::add(&mut suites, &cell.scenario, case);
     }
     suites.insert(0, completion(summary));
     let document = TestReport {
@@ -61,16 +56,15 @@ fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
 
 /// The run as a whole.
 fn completion(summary: &Summary) -> Suite {
-    let incomplete = describe::incomplete(&summary.completion);
+    let (ending, reason) = match describe::incomplete(&summary.completion) {
+        None => (Ending::Passed, String::new()),
+        Some(reason) => (Ending::Error, reason),
+    };
     let case = Case {
         name: "complete".to_owned(),
-        ending: if incomplete.is_none() {
-            Ending::Passed
-        } else {
-            Ending::Error
-        },
+        ending,
         kind: "incomplete",
-        reason: incomplete.unwrap_or_default(),
+        reason,
         time_s: 0.0,
         output: summary.warnings.join("\n"),
     };
@@ -87,16 +81,11 @@ fn case(rounds: &Rounds<'_>, index: usize, cell: &CellSummary) -> Case {
         Status::Invalid => (Ending::Failed, "invalid"),
         Status::Failed => (Ending::Error, "failed"),
     };
-    let elapsed_ns: u64 = rounds
-        .measured(index)
-        .map(|round| round.worker.elapsed_ns)
-        .sum();
+    let measured = rounds.measured(index);
+    let elapsed_ns: u64 = measured.map(|round| round.worker.elapsed_ns).sum();
+    let point = describe::point_slug(cell.load, cell.arm);
     Case {
-        name: format!(
-            "{} {}",
-            cell.runtime,
-            describe::point_slug(cell.load, cell.arm)
-        ),
+        name: format!("{} {point}", cell.runtime),
         ending,
         kind,
         reason: cell.reason.clone().unwrap_or_default(),
@@ -128,15 +117,15 @@ fn numbers(cell: &CellSummary) -> String {
 }
 
 fn render_gate(report: &GateReport) -> Result<File, Error> {
-    let mut suites = vec![Suite {
+    let mut suites = Vec::new();
+    for check in &report.checks {
+        Suite::add(&mut suites, &check.scenario, check_case(report, check));
+    }
+    let decided = Suite {
         name: "gate".to_owned(),
         cases: vec![gate_case(report)],
-    }];
-    let mut own = Vec::new();
-    for check in &report.checks {
-        Suite::add(&mut own, &check.scenario, check_case(report, check));
-    }
-    suites.append(&mut own);
+    };
+    suites.insert(0, decided);
     let document = TestReport {
         started_utc: &report.started_utc,
         properties: vec![
@@ -158,12 +147,9 @@ fn gate_case(report: &GateReport) -> Case {
         GateVerdict::Inconclusive | GateVerdict::Unfit => Ending::Error,
         GateVerdict::Wrong => Ending::Failed,
     };
-    let advisory = report
-        .advisory
-        .iter()
-        .map(|why| format!("advice only: {why}"));
+    let advisory = report.advisory.iter();
     let lines = std::iter::once(report.reason.clone())
-        .chain(advisory)
+        .chain(advisory.map(|why| format!("advice only: {why}")))
         .chain(report.problems.iter().cloned())
         .chain(report.warnings.iter().cloned());
     Case {
@@ -172,11 +158,12 @@ fn gate_case(report: &GateReport) -> Case {
         kind: report.verdict.name(),
         reason: report.reason.clone(),
         time_s: 0.0,
-        output: lines.collect::<Vec<_>>().join("\n"),
+        output: describe::list(lines, "\n"),
     }
 }
 
 fn check_case(report: &GateReport, check: &Check) -> Case {
+    let subject = describe::check_subject(check);
     let found = describe::gate_finding(check);
     let reason = check.reason.clone().unwrap_or_else(|| found.clone());
     let (ending, kind, reason) = match check.verdict {
@@ -190,11 +177,7 @@ fn check_case(report: &GateReport, check: &Check) -> Case {
         CheckVerdict::Inconclusive => (Ending::Skipped, "inconclusive", reason),
     };
     Case {
-        name: format!(
-            "{} {}",
-            describe::check_subject(check),
-            describe::requirement(check)
-        ),
+        name: format!("{subject} {}", describe::requirement(check)),
         ending,
         kind,
         reason,

@@ -14,7 +14,6 @@ use crate::metrics::short_name;
 
 pub(super) static FORMAT: Format = Format {
     name: "markdown",
-    extension: "md",
     summary: "GitHub's Markdown for the summary of a step, below its limit of 1 MiB",
     render: Render::Gate(render),
 };

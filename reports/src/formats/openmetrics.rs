@@ -5,7 +5,7 @@
 //! that scrapes or pushes it adds the time. Cells without numbers are only in the `photofinish_cell_status` state set.
 //! Next: `benchmarks`, which decides which percentiles are omitted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use photofinish_record::load::Load;
@@ -21,7 +21,6 @@ use crate::summary::{CellSummary, MetricSummary, Status, Summary};
 
 pub(super) static FORMAT: Format = Format {
     name: "openmetrics",
-    extension: "txt",
     summary: "OpenMetrics text: medians and their bounds as gauges, for Prometheus",
     render: Render::Run(render),
 };
@@ -75,9 +74,9 @@ impl Family {
         text += &format!("# HELP {name} {}\n", escaped(&self.help));
         let ending = if *kind == "info" { "_info" } else { "" };
         for (labels, value) in &self.samples {
-            let label = |(key, value): &(&str, String)| format!("{key}=\"{}\"", escaped(value));
-            let labels: Vec<String> = labels.iter().map(label).collect();
-            text += &format!("{name}{ending}{{{}}} {value}\n", labels.join(","));
+            let label = |(key, value): &Label| format!("{key}=\"{}\"", escaped(value));
+            let labels = describe::list(labels.iter().map(label), ",");
+            text += &format!("{name}{ending}{{{labels}}} {value}\n");
         }
         text
     }
@@ -92,15 +91,10 @@ fn escaped(text: &str) -> String {
 
 /// The cells with their labels; of cells with the same name only the first, since each series may exist only once.
 fn labelled(summary: &Summary) -> Vec<(&CellSummary, Vec<Label>)> {
-    let mut seen = Vec::new();
-    let mut labelled = Vec::new();
-    for cell in &summary.cells {
-        if !seen.contains(&name(cell)) {
-            seen.push(name(cell));
-            labelled.push((cell, labels(cell)));
-        }
-    }
-    labelled
+    let mut seen = BTreeSet::new();
+    let cells = summary.cells.iter();
+    let first = cells.filter(|cell| seen.insert(name(cell)));
+    first.map(|cell| (cell, labels(cell))).collect()
 }
 
 fn labels(cell: &CellSummary) -> Vec<Label> {
@@ -278,10 +272,5 @@ fn scale(unit: &str) -> Option<Scale> {
 
 /// Replaces characters that a name must not have.
 fn plain(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            plain if plain.is_ascii_alphanumeric() => plain,
-            _ => '_',
-        })
-        .collect()
+    text.replace(|character: char| !character.is_ascii_alphanumeric(), "_")
 }

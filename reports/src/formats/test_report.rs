@@ -1,11 +1,12 @@
 //! Test reports: JUnit XML from suites of test cases.
 //!
 //! Elements and attributes are those of the schema of Jenkins' xUnit plugin (`junit-10.xsd`), which other readers accept too.
-//! `junit` makes the test cases.
+//! `junit` makes the test cases. XML 1.0 cannot represent most control characters, so these become U+FFFD; line breaks and
+//! tabs become references, since a reader would turn them into spaces in an attribute.
 
 use jiff::Timestamp;
-
-use super::xml::{element, text};
+use maud::{Escaper, Markup, PreEscaped, html};
+use std::fmt::Write as _;
 
 /// The outcome of a test case.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,73 +65,65 @@ impl Suite {
 impl TestReport<'_> {
     /// The report as one document.
     pub(super) fn document(&self) -> String {
-        let suites: String = self.suites.iter().map(|suite| self.suite(suite)).collect();
-        let count = |ending| {
-            let counts = self.suites.iter().map(|suite| suite.count(ending));
-            counts.sum::<usize>().to_string()
-        };
+        let count = |ending| -> usize { self.suites.iter().map(|suite| suite.count(ending)).sum() };
         let tests: usize = self.suites.iter().map(|suite| suite.cases.len()).sum();
-        let attributes = [
-            ("name", "photofinish"),
-            ("tests", &*tests.to_string()),
-            ("failures", &count(Ending::Failed)),
-            ("errors", &count(Ending::Error)),
-        ];
-        let suites = element("testsuites", &attributes, &format!("\n{suites}"));
-        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{suites}")
+        let suites = html! {
+            testsuites name="photofinish" tests=(tests) failures=(count(Ending::Failed)) errors=(count(Ending::Error)) {
+                @for suite in &self.suites { "\n" (self.suite(suite)) }
+            }
+        };
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n",
+            suites.into_string()
+        )
     }
 
-    fn suite(&self, suite: &Suite) -> String {
-        let property = |(name, value): &(&str, String)| {
-            element("property", &[("name", name), ("value", value)], "")
-        };
-        let properties: String = self.properties.iter().map(property).collect();
-        let properties = element("properties", &[], &format!("\n{properties}"));
-        let cases: String = suite
-            .cases
-            .iter()
-            .map(|case| self::case(suite, case))
-            .collect();
+    fn suite(&self, suite: &Suite) -> Markup {
         let start: Option<Timestamp> = self.started_utc.parse().ok();
         let start = start.map(|start| start.strftime("%Y-%m-%dT%H:%M:%S").to_string());
-        let time = seconds(suite.cases.iter().map(|case| case.time_s).sum());
-        let tests = suite.cases.len().to_string();
-        let [failures, errors, skipped] = [Ending::Failed, Ending::Error, Ending::Skipped]
-            .map(|ending| suite.count(ending).to_string());
-        let mut attributes = vec![
-            ("name", &*suite.name),
-            ("tests", &*tests),
-            ("failures", &*failures),
-            ("errors", &*errors),
-            ("skipped", &*skipped),
-            ("time", &*time),
-        ];
-        attributes.extend(start.as_deref().map(|start| ("timestamp", start)));
-        element("testsuite", &attributes, &format!("\n{properties}{cases}"))
+        let time_s: f64 = suite.cases.iter().map(|case| case.time_s).sum();
+        let [failures, errors, skipped] =
+            [Ending::Failed, Ending::Error, Ending::Skipped].map(|ending| suite.count(ending));
+        html! {
+            testsuite name=(text(&suite.name)) tests=(suite.cases.len()) failures=(failures) errors=(errors)
+                skipped=(skipped) time=(seconds(time_s)) timestamp=[start] {
+                "\n"
+                properties { @for (name, value) in &self.properties { property name=(name) value=(text(value)) {} } }
+                @for case in &suite.cases { "\n" (self::case(suite, case)) }
+            }
+        }
     }
 }
 
-fn case(suite: &Suite, case: &Case) -> String {
-    let reason = [("message", &*case.reason), ("type", case.kind)];
-    let why = match case.ending {
-        Ending::Passed => String::new(),
-        Ending::Skipped => element("skipped", &reason, ""),
-        Ending::Failed => element("failure", &reason, &text(&case.reason)),
-        Ending::Error => element("error", &reason, &text(&case.reason)),
-    };
-    let output = match case.output.as_str() {
-        "" => String::new(),
-        output => element("system-out", &[], &text(output)),
-    };
-    let time = seconds(case.time_s);
-    let attributes = [
-        ("classname", &*suite.name),
-        ("name", &*case.name),
-        ("time", &*time),
-    ];
-    element("testcase", &attributes, &(why + &output))
+fn case(suite: &Suite, case: &Case) -> Markup {
+    let reason = text(&case.reason);
+    html! {
+        testcase classname=(text(&suite.name)) name=(text(&case.name)) time=(seconds(case.time_s)) {
+            @match case.ending {
+                Ending::Passed => {},
+                Ending::Skipped => skipped message=(reason) type=(case.kind) {},
+                Ending::Failed => failure message=(reason) type=(case.kind) { (reason) },
+                Ending::Error => error message=(reason) type=(case.kind) { (reason) },
+            }
+            @if !case.output.is_empty() { system-out { (text(&case.output)) } }
+        }
+    }
 }
 
 fn seconds(time_s: f64) -> String {
     format!("{time_s:.3}")
+}
+
+/// Text, for an attribute or between tags, that no name can break out of.
+fn text(text: &str) -> Markup {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        let written = match character {
+            '\n' | '\r' | '\t' => write!(escaped, "&#{};", character as u32),
+            '\0'..' ' | '\u{fffe}' | '\u{ffff}' => escaped.write_char('\u{fffd}'),
+            plain => Escaper::new(&mut escaped).write_char(plain),
+        };
+        written.expect("writing to a string");
+    }
+    PreEscaped(escaped)
 }

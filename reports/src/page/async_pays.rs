@@ -3,8 +3,8 @@
 
 use maud::{Markup, html};
 
-use super::figures;
-use crate::async_pays::{Answer, LEGEND, QUESTION, Row};
+use super::{figures, results_table};
+use crate::async_pays::{Answer, LEGEND, QUESTION};
 use crate::charts::Chart;
 
 pub(super) fn section(answer: &Answer, charts: &[&Chart]) -> Markup {
@@ -23,29 +23,16 @@ pub(super) fn section(answer: &Answer, charts: &[&Chart]) -> Markup {
 /// A single table, so that its columns are aligned; classes are headings in it.
 fn table(answer: &Answer) -> Markup {
     let headings = answer.headings();
-    html! {
-        div.scroll tabindex="0" role="region" aria-label=(QUESTION) {
-            table.results {
-                thead { tr {
-                    th scope="col" { "scenario" }
-                    @for heading in &headings { th scope="col" { (heading) } }
-                } }
-                @for of_class in answer.rows.chunk_by(|a, b| a.class == b.class) {
-                    tbody {
-                        tr.class { th scope="rowgroup" colspan=(1 + headings.len()) { (of_class[0].class) } }
-                        @for answer in of_class { (row(answer)) }
-                    }
+    let body = html! {
+        @for of_class in answer.rows.chunk_by(|a, b| a.class == b.class) {
+            tbody {
+                tr.class { th scope="rowgroup" colspan=(1 + headings.len()) { (of_class[0].class) } }
+                @for row in of_class {
+                    tr { th scope="row" { (row.scenario) } @for cell in row.cells() { td { (cell) } } }
                 }
             }
         }
-    }
-}
-
-fn row(answer: &Row) -> Markup {
-    html! {
-        tr {
-            th scope="row" { (answer.scenario) }
-            @for cell in answer.cells() { td { (cell) } }
-        }
-    }
+    };
+    let headings = headings.iter().map(String::as_str);
+    results_table(QUESTION, ["scenario"].into_iter().chain(headings), body)
 }

@@ -5,31 +5,27 @@
 use maud::{Markup, html};
 
 use super::results::number;
-use crate::describe;
-use crate::describe::COSTS;
+use super::table;
+use crate::describe::{self, COSTS};
 use crate::summary::Group;
 
 /// The costs of a group's cells; empty if none were measured.
 pub(super) fn details(group: &Group<'_>) -> Markup {
     let ranked = group.ranked();
+    let headings = COSTS.iter().map(|(heading, _)| *heading);
+    let body = html! {
+        tbody { @for cell in &ranked {
+            tr {
+                th scope="row" { (cell.runtime) }
+                @for (_, metric) in COSTS { (number(cell.metric(metric))) }
+            }
+        } }
+    };
     html! {
         @if !ranked.is_empty() {
             details.costs {
                 summary { "Cost per operation: " (describe::point(group.load, group.arm)) }
-                div.scroll tabindex="0" role="region" aria-label="Costs" {
-                    table {
-                        thead { tr {
-                            th scope="col" { "runtime" }
-                            @for (heading, _) in COSTS { th scope="col" { (heading) } }
-                        } }
-                        tbody { @for cell in ranked {
-                            tr {
-                                th scope="row" { (cell.runtime) }
-                                @for (_, metric) in COSTS { (number(cell.metric(metric))) }
-                            }
-                        } }
-                    }
-                }
+                (table("Costs", ["runtime"].into_iter().chain(headings), body))
             }
         }
     }

@@ -6,9 +6,21 @@
 use maud::{Markup, html};
 use photofinish_record::{PlannedScenario, Record};
 
+use super::table;
 use crate::report::Report;
 use crate::summary::{CellSummary, Group};
 use crate::{describe, units};
+
+const HEADINGS: [&str; 8] = [
+    "runtime",
+    "load",
+    "rounds",
+    "sessions",
+    "worker threads",
+    "threads alive",
+    "context switches/op",
+    "particulars",
+];
 
 pub(super) fn scenario(
     report: &Report<'_>,
@@ -34,14 +46,7 @@ pub(super) fn scenario(
                 dt { "measured" } dd { (describe::stop(scenario.stop)) }
                 dt { "failures allowed" } dd { (units::tick(&units::count(100.0 * scenario.error_budget))) "%" }
             }
-            div.scroll tabindex="0" role="region" aria-label="Runtimes as run" {
-                table {
-                    thead { tr { @for heading in ["runtime", "load", "rounds", "sessions", "worker threads", "threads alive", "context switches/op", "particulars"] {
-                        th scope="col" { (heading) }
-                    } } }
-                    tbody { @for cell in cells { (particulars(report, cell)) } }
-                }
-            }
+            (table("Runtimes as run", HEADINGS, html! { tbody { @for cell in cells { (particulars(report, cell)) } } }))
         }
     }
 }
@@ -68,8 +73,7 @@ fn facts(report: &Report<'_>, cell: &CellSummary) -> String {
     let facts = round
         .into_iter()
         .flat_map(|round| &round.worker.runtime_facts);
-    let facts = facts.map(|(name, value)| format!("{name} {value}"));
-    facts.collect::<Vec<_>>().join(", ")
+    describe::list(facts.map(|(name, value)| format!("{name} {value}")), ", ")
 }
 
 pub(super) fn run(record: &Record) -> Markup {

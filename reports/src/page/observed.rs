@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::results::number;
+use super::table;
 use crate::observed::observations;
 use crate::summary::Group;
 
@@ -11,20 +12,16 @@ pub(super) fn tables(group: &Group<'_>) -> Markup {
     let ranked = group.ranked();
     html! {
         @for observed in observations(&ranked) {
-            div.scroll tabindex="0" role="region" aria-label=(observed.name) {
-                table {
-                    thead { tr {
-                        th scope="col" { (observed.name) }
-                        @for column in &observed.columns { th scope="col" { (column.heading) } }
-                    } }
-                    tbody { @for cell in &ranked {
-                        tr {
-                            th scope="row" { (cell.runtime) }
-                            @for column in &observed.columns { (number(cell.metric(&column.metric))) }
-                        }
-                    } }
-                }
-            }
+            @let headings = observed.columns.iter().map(|column| &*column.heading);
+            @let body = html! {
+                tbody { @for cell in &ranked {
+                    tr {
+                        th scope="row" { (cell.runtime) }
+                        @for column in &observed.columns { (number(cell.metric(&column.metric))) }
+                    }
+                } }
+            };
+            (table(&observed.name, [&*observed.name].into_iter().chain(headings), body))
         }
     }
 }

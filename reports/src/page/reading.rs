@@ -12,25 +12,25 @@ pub(super) fn reading(summary: &Summary) -> Markup {
             h2 { "How to read the numbers" }
             ul {
                 li { "Numbers are medians over rounds; a round is a fresh process. Small print below a number is the \
-                      median's interval: exact, at 95% confidence or more from six rounds on, and from the least to \
-                      the greatest round with fewer." }
+                      median's interval: exact, at 95% confidence or more with at least six rounds; with fewer, from \
+                      the smallest to the largest." }
                 @for sentence in describe::load_legends(summary) { li { (sentence) } }
-                @for sentence in describe::mark_legends(summary).into_iter().filter(|mark| *mark != describe::ADVISORY) {
+                @for sentence in describe::mark_legends(summary).filter(|mark| *mark != describe::ADVISORY) {
                     li { (sentence) }
                 }
                 li { (describe::ADVISORY) " A p99 needs 10,000 operations, a p99.9 100,000, so that a hundred lie \
                       beyond it. Curves stop where fewer than ten remain." }
-                li { "A ratio compares the two runtimes within each block of rounds, so that what slows the whole machine \
-                      cancels. Its interval is exact (Wilcoxon's signed ranks)." }
+                li { "A ratio compares the two runtimes within each block of rounds, so that anything that slows the whole \
+                      machine cancels out. Its interval is exact (Wilcoxon's signed ranks)." }
                 li { "A verdict is " em { "faster" } " or " em { "slower" } " where that whole interval lies beyond a \
                       difference of " (units::percent(rule.margin)) ", " em { "tie" } " where all of it lies within, and " em { "inconclusive" } " \
                       otherwise; equals are called different in at most " (units::percent(rule.alpha)) " of comparisons. \
-                      Below it stands the smallest difference that this run could have called." }
-                li { "CPU per operation is user and system time of the worker process; the server's own is not in it. \
-                      Memory is the highest of the process since its start." }
+                      Below it is the smallest difference that this run could have called." }
+                li { "CPU per operation is user and system time of the worker process; the server's own is not included. \
+                      Memory is the peak of the process since its start." }
                 li { "The overhead of the loop is the time of one empty operation under the same runtime and number of \
                       sessions, wall-clock time over operations. A difference below it is a tie." }
-                li { "A ranking is of one metric in one scenario under one load, and of nothing else: throughput under \
+                li { "A ranking holds for one metric in one scenario under one load: throughput under \
                       closed load, response time under open load." }
             }
         }

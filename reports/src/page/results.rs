@@ -5,38 +5,27 @@
 
 use maud::{Markup, PreEscaped, html};
 
+use super::results_table;
 use crate::metrics::{ACHIEVED, OFFERED};
 use crate::report::Report;
 use crate::summary::{CellSummary, Group, MetricSummary, Status};
-use crate::{charts, describe, runtimes, units};
+use crate::{charts, describe, units};
 
 pub(super) fn table(report: &Report<'_>, group: &Group<'_>) -> Markup {
-    let baseline = group.baseline();
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="Results" {
-            table.results {
-                thead { tr {
-                    th scope="col" { "runtime" }
-                    @for column in describe::page_columns(group.load) { th scope="col" { (column.heading) } }
-                    @if let Some(baseline) = baseline {
-                        th scope="col" { "vs " (baseline) }
-                        th scope="col" { "verdict" }
-                    }
-                } }
-                tbody { @for cell in group.ranked() { (row(report, cell, group)) } }
-            }
-        }
-    }
+    let versus = group.baseline().map(|baseline| format!("vs {baseline}"));
+    let columns = describe::page_columns(group.load).map(|column| column.heading);
+    let compared = versus.iter().flat_map(|versus| [&**versus, "verdict"]);
+    let headings = ["runtime"].into_iter().chain(columns).chain(compared);
+    let body = html! { tbody { @for cell in group.ranked() { (row(report, cell, group)) } } };
+    results_table("Results", headings, body)
 }
 
 fn row(report: &Report<'_>, cell: &CellSummary, group: &Group<'_>) -> Markup {
-    let plan = &report.record.plan;
-    let swatch = charts::swatch(runtimes::look(plan, &cell.runtime));
     html! {
         tr {
             th scope="row" {
-                (PreEscaped(swatch)) (cell.runtime)
-                @if let Some(note) = runtimes::note(plan, &cell.runtime) { small { "(" (note) ")" } }
+                (PreEscaped(charts::swatch(report.look(&cell.runtime)))) (cell.runtime)
+                @if let Some(note) = report.note(&cell.runtime) { small { "(" (note) ")" } }
             }
             @for column in describe::page_columns(group.load) { (result(cell, column)) }
             @if group.baseline().is_some() { (compared(cell, group)) }
@@ -47,7 +36,8 @@ fn row(report: &Report<'_>, cell: &CellSummary, group: &Group<'_>) -> Markup {
 /// The ratio by the headline metric and its verdict, with their basis.
 fn compared(cell: &CellSummary, group: &Group<'_>) -> Markup {
     let comparison = cell.comparisons.get(group.headline());
-    let interval = comparison.and_then(|ratio| range(ratio.low, ratio.high, units::ratio));
+    let interval =
+        comparison.and_then(|found| range(found.ratio.low, found.ratio.high, units::ratio));
     let callable = comparison.and_then(|comparison| comparison.smallest_callable);
     let reason = comparison.and_then(|comparison| comparison.reason.as_deref());
     html! {

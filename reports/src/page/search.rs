@@ -3,13 +3,13 @@
 //! The curve is a chart like any other. The dozens of cells of the steps have no tables and charts of their own.
 
 use maud::{Markup, PreEscaped, html};
-use photofinish_record::{SearchRound, SearchStep};
+use photofinish_record::SearchRound;
 
-use super::Section;
 use super::results::absent;
+use super::{Section, results_table, table};
 use crate::report::Report;
 use crate::search_table::{LEGEND, SearchRow, SearchTable};
-use crate::{charts, describe, runtimes, units};
+use crate::{charts, describe, units};
 
 /// One line per scenario and number of sessions.
 pub(super) fn headlines(searches: &[SearchTable<'_>], sections: &[Section<'_>]) -> Markup {
@@ -26,25 +26,17 @@ pub(super) fn headlines(searches: &[SearchTable<'_>], sections: &[Section<'_>]) 
 /// The table, notes, and the steps.
 pub(super) fn results(report: &Report<'_>, search: &SearchTable<'_>) -> Markup {
     let steps = search.cells(&report.summary);
+    let body = html! {
+        tbody { @for row in &search.rows {
+            tr {
+                th scope="row" { (PreEscaped(charts::swatch(report.look(&row.result.runtime)))) (row.result.runtime) }
+                @for cell in row.cells() { td { (cell) } }
+            }
+        } }
+    };
     html! {
         h3 { (search.title()) }
-        div.scroll tabindex="0" role="region" aria-label="Results" {
-            table.results {
-                thead { tr {
-                    th scope="col" { "runtime" }
-                    @for heading in search.headings() { th scope="col" { (heading) } }
-                } }
-                tbody { @for row in &search.rows {
-                    tr {
-                        th scope="row" {
-                            (PreEscaped(charts::swatch(runtimes::look(&report.record.plan, &row.result.runtime))))
-                            (row.result.runtime)
-                        }
-                        @for cell in row.cells() { td { (cell) } }
-                    }
-                } }
-            }
-        }
+        (results_table("Results", ["runtime"].into_iter().chain(search.headings()), body))
         ul.missing {
             @for sentence in search.unfinished() { li.bad { (sentence) } }
             (absent(&steps))
@@ -53,31 +45,23 @@ pub(super) fn results(report: &Report<'_>, search: &SearchTable<'_>) -> Markup {
         }
         details.steps {
             summary { "Steps of the search" }
-            @for row in &search.rows { (steps_of(row)) }
+            @for row in &search.rows {
+                h4 { (row.result.runtime) }
+                (table("Steps", ["rate", "objective", "rounds"], steps_of(row)))
+            }
         }
     }
 }
 
 fn steps_of(row: &SearchRow<'_>) -> Markup {
     html! {
-        h4 { (row.result.runtime) }
-        div.scroll tabindex="0" role="region" aria-label="Steps" {
-            table {
-                thead { tr { @for heading in ["rate", "objective", "rounds"] { th scope="col" { (heading) } } } }
-                tbody { @for step in &row.result.steps { (step_row(step)) } }
+        tbody { @for step in &row.result.steps {
+            tr {
+                th scope="row" { (units::per_second(step.rate_hz)) }
+                td { @if step.met { "met" } @else { "not met" } }
+                td { (describe::list(step.rounds.iter().map(round), "; ")) }
             }
-        }
-    }
-}
-
-fn step_row(step: &SearchStep) -> Markup {
-    let rounds: Vec<String> = step.rounds.iter().map(round).collect();
-    html! {
-        tr {
-            th scope="row" { (units::per_second(step.rate_hz)) }
-            td { @if step.met { "met" } @else { "not met" } }
-            td { (rounds.join("; ")) }
-        }
+        } }
     }
 }
 

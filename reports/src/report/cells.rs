@@ -45,12 +45,8 @@ fn summarise(rounds: &Rounds<'_>, completion: &Completion, index: usize) -> Cell
     let arrivals = arrivals(&measured);
     CellSummary {
         scenario: cell.scenario.clone(),
-        class: scenario
-            .map(|scenario| scenario.class.clone())
-            .unwrap_or_default(),
-        title: scenario
-            .map(|scenario| scenario.title.clone())
-            .unwrap_or_default(),
+        class: scenario.map_or(String::new(), |scenario| scenario.class.clone()),
+        title: scenario.map_or(String::new(), |scenario| scenario.title.clone()),
         runtime: cell.runtime.clone(),
         load: cell.load,
         arm: cell.arm,
@@ -90,25 +86,21 @@ fn errors_by_kind(rounds: &[&Measured]) -> BTreeMap<String, ErrorKind> {
 }
 
 fn arrivals(rounds: &[&Measured]) -> Option<ArrivalCounts> {
-    let open = rounds.iter().filter_map(|round| round.worker.open.as_ref());
-    let counts = open.map(|open| ArrivalCounts {
-        scheduled: open.scheduled,
-        started_in_time: open.started_in_time,
-        late: open.late,
-        unfinished: open.unfinished,
-        unsent: open.unsent,
-        rounds_not_held: usize::from(!open.rate_held),
-        pacer_alone: open.pacer_alone,
-    });
-    counts.reduce(|sum, one| ArrivalCounts {
-        scheduled: sum.scheduled + one.scheduled,
-        started_in_time: sum.started_in_time + one.started_in_time,
-        late: sum.late + one.late,
-        unfinished: sum.unfinished + one.unfinished,
-        unsent: sum.unsent + one.unsent,
-        rounds_not_held: sum.rounds_not_held + one.rounds_not_held,
-        pacer_alone: sum.pacer_alone && one.pacer_alone,
-    })
+    let mut counts: Option<ArrivalCounts> = None;
+    for open in rounds.iter().filter_map(|round| round.worker.open.as_ref()) {
+        let sum = counts.get_or_insert(ArrivalCounts {
+            pacer_alone: true,
+            ..ArrivalCounts::default()
+        });
+        sum.scheduled += open.scheduled;
+        sum.started_in_time += open.started_in_time;
+        sum.late += open.late;
+        sum.unfinished += open.unfinished;
+        sum.unsent += open.unsent;
+        sum.rounds_not_held += usize::from(!open.rate_held);
+        sum.pacer_alone &= open.pacer_alone;
+    }
+    counts
 }
 
 fn over_rounds(rounds: &Rounds<'_>, cell: usize, metric: &Metric) -> Option<MetricSummary> {

@@ -72,14 +72,11 @@ fn report(record: &Record, stored: Option<&Record>) -> Result<GateReport, NotAGa
     })
 }
 
-/// Both arms of a gate, with the cells that are compared.
+/// Both arms of a gate.
 struct Arms<'r> {
-    base: &'r Rounds<'r>,
     head: &'r Rounds<'r>,
-    /// True if rounds of the same block were measured side by side.
-    paired: bool,
-    /// Cells of the head, each with the base's if there is one.
-    cells: Vec<(usize, Option<usize>)>,
+    /// The cells of the head, each with the base's.
+    pairs: Vec<Pair<'r>>,
 }
 
 /// A cell on one side of a gate.
@@ -101,6 +98,7 @@ struct Pair<'r> {
     /// `None` if the base has no such cell.
     base: Option<Side<'r>>,
     head: Side<'r>,
+    /// True if rounds of the same block were measured side by side.
     paired: bool,
 }
 
@@ -108,39 +106,27 @@ impl<'r> Arms<'r> {
     /// Both arms of one record, or a head and the rounds of a record that was measured earlier.
     fn of(head: &'r Rounds<'r>, stored: Option<&'r Rounds<'r>>) -> Self {
         let plan = head.plan;
-        let cells: Vec<(usize, Option<usize>)> = match stored {
-            Some(base) => own_cells(plan)
-                .map(|cell| (cell, matching(base.plan, plan, cell).ok()))
-                .collect(),
-            None => (0..plan.cells.len())
-                .filter(|cell| plan.cells[*cell].arm == Some(Arm::Head))
-                .map(|head| {
-                    let partner = plan.cells.iter().position(|base| {
-                        base.arm == Some(Arm::Base) && same_cell(base, &plan.cells[head])
-                    });
-                    (head, partner)
-                })
-                .collect(),
+        let partner = |cell: usize| match stored {
+            Some(base) => matching(base.plan, plan, cell).ok(),
+            None => plan
+                .cells
+                .iter()
+                .position(|base| base.arm == Some(Arm::Base) && same_cell(base, &plan.cells[cell])),
         };
-        Self {
-            base: stored.unwrap_or(head),
-            head,
-            paired: stored.is_none(),
-            cells,
-        }
+        let base = stored.unwrap_or(head);
+        let pairs = own_cells(plan)
+            .filter(|cell| stored.is_some() || plan.cells[*cell].arm == Some(Arm::Head))
+            .map(|cell| Pair {
+                base: partner(cell).map(|cell| Side { rounds: base, cell }),
+                head: Side { rounds: head, cell },
+                paired: stored.is_none(),
+            })
+            .collect();
+        Self { head, pairs }
     }
 
     fn rule(&self, gate: &Gate) -> Rule {
         Rule::of_gate(gate.tolerance, &self.head.plan.looks)
-    }
-
-    fn pairs(&self) -> impl Iterator<Item = Pair<'r>> {
-        let side = |rounds, cell| Side { rounds, cell };
-        self.cells.iter().map(move |(head, base)| Pair {
-            base: base.map(|cell| side(self.base, cell)),
-            head: side(self.head, *head),
-            paired: self.paired,
-        })
     }
 
     /// Each term in each cell of its scenario, worst first.
@@ -148,11 +134,11 @@ impl<'r> Arms<'r> {
         let rule = self.rule(gate);
         let mut checks: Vec<Check> = Vec::new();
         for term in &gate.terms {
-            let pairs = self.pairs().filter(|pair| {
+            let pairs = self.pairs.iter().filter(|pair| {
                 let cell = pair.head.planned();
                 cell.scenario == term.scenario && cell.unsupported.is_none()
             });
-            checks.extend(pairs.map(|pair| checks::check(term, &rule, pair)));
+            checks.extend(pairs.map(|pair| checks::check(term, &rule, *pair)));
         }
         checks.sort_by(|a, b| {
             let slowdown = |check: &Check| check.slowdown.map_or(0.0, |slowdown| slowdown.estimate);
@@ -165,7 +151,7 @@ impl<'r> Arms<'r> {
     /// Invalid cells, and arms that answer with different content: their numbers are not compared at all.
     fn problems(&self, gate: &Gate) -> Vec<String> {
         let mut problems = Vec::new();
-        for pair in self.pairs() {
+        for pair in &self.pairs {
             let sides = [(Arm::Base, pair.base), (Arm::Head, Some(pair.head))];
             for (arm, side) in sides {
                 problems.extend(side.and_then(|side| invalid(arm, side)));

@@ -66,15 +66,15 @@ fn disturbed(rounds: &Rounds<'_>) -> Option<String> {
 
 /// Disturbed blocks: their last attempt counts, whatever the others measured.
 fn redone_blocks(rounds: &Rounds<'_>) -> Option<String> {
-    let retries = rounds.retries();
-    let (first, others) = match retries.reasons.split_first() {
-        Some((first, rest)) => (first.as_str(), rest.len()),
+    let (blocks, reasons) = rounds.retries();
+    let (first, others) = match reasons.split_first() {
+        Some((first, rest)) => (*first, rest.len()),
         None => ("the record does not say why", 0),
     };
-    (retries.blocks > 0).then(|| {
+    (blocks > 0).then(|| {
         format!(
             "{} redone, and of each only the last attempt counts: {}",
-            describe::were(retries.blocks, "block"),
+            describe::were(blocks, "block"),
             describe::first_and_more(first.trim_end_matches('.'), others)
         )
     })

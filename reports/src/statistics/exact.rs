@@ -114,44 +114,16 @@ mod tests {
     #[test]
     fn signed_rank_critical_values_are_those_of_the_published_table() {
         // Two-sided 5 %, Wilcoxon and Wilcox (1964), as reprinted in every textbook: the largest T that is significant.
-        let table = [
-            (6, 0),
-            (7, 2),
-            (8, 3),
-            (9, 5),
-            (10, 8),
-            (11, 10),
-            (12, 13),
-            (13, 17),
-            (14, 21),
-            (15, 25),
-            (16, 29),
-            (17, 34),
-            (18, 40),
-            (19, 46),
-            (20, 52),
-            (21, 58),
-            (22, 65),
-            (23, 73),
-            (24, 81),
-            (25, 89),
-            (30, 137),
-            (40, 264),
-            (50, 434),
+        let five_percent = [
+            0, 2, 3, 5, 8, 10, 13, 17, 21, 25, 29, 34, 40, 46, 52, 58, 65, 73, 81, 89, 137, 264,
+            434,
         ];
-        for (n, critical) in table {
+        let sizes = (6..=25).chain([30, 40, 50]);
+        for (n, critical) in sizes.zip(five_percent) {
             assert_eq!(depth(&signed_rank(n), 0.95).k - 1, critical, "n = {n}");
         }
-        // Two-sided 1 %.
-        for (n, critical) in [
-            (8, 0),
-            (9, 1),
-            (10, 3),
-            (15, 15),
-            (20, 37),
-            (25, 68),
-            (30, 109),
-        ] {
+        let one_percent = [0, 1, 3, 15, 37, 68, 109];
+        for (n, critical) in [8, 9, 10, 15, 20, 25, 30].into_iter().zip(one_percent) {
             assert_eq!(depth(&signed_rank(n), 0.99).k - 1, critical, "n = {n}");
         }
     }

@@ -21,10 +21,6 @@ pub struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    pub(super) fn holds(&self, cell: &CellSummary) -> bool {
-        self.scenario == cell.scenario && self.load == cell.load && self.arm == cell.arm
-    }
-
     /// The metric of the ranking and of the headline's verdicts: throughput under closed load, response under open
     /// load, at the 99th percentile if every round has the samples for it.
     pub fn headline(&self) -> &'static str {
@@ -55,15 +51,6 @@ impl<'a> Group<'a> {
         };
         ranked.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
         ranked
-    }
-
-    /// The cells without numbers, in the plan's order.
-    pub fn unranked(&self) -> Vec<&'a CellSummary> {
-        self.cells
-            .iter()
-            .copied()
-            .filter(|cell| cell.status != Status::Ok)
-            .collect()
     }
 
     /// The reference of the comparisons by the headline metric; `None` if there is no other runtime.

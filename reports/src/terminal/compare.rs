@@ -4,13 +4,16 @@
 use super::Style;
 use super::table::Table;
 use super::text::{Text, Tone};
-use crate::compare::{ComparedCell, ComparedMetric, RecordComparison};
+use crate::compare::{ComparedCell, ComparedMetric, Difference, RecordComparison};
 use crate::metrics::named;
 use crate::rule::Verdict;
 use crate::{describe, units};
 
 /// Maximum number of differences shown; the rest are only counted.
 const MOST_DIFFERENCES: usize = 12;
+
+/// Heading, rank and text of a column.
+type Column = (&'static str, u8, fn(&ComparedMetric) -> String);
 
 /// The comparison as text.
 pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
@@ -24,13 +27,12 @@ pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
         table(&mut text, cell);
     }
     for refused in &comparison.refused {
-        text.paragraph(
-            Tone::Warning,
-            &format!(
-                "{} / {} ({}): not compared: {}",
-                refused.scenario, refused.runtime, refused.load, refused.reason
-            ),
+        let cell = format!(
+            "{} / {} ({})",
+            refused.scenario, refused.runtime, refused.load
         );
+        let sentence = format!("{cell}: not compared: {}", refused.reason);
+        text.paragraph(Tone::Warning, &sentence);
     }
     text.blank();
     text.paragraph(
@@ -50,10 +52,8 @@ pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
 }
 
 fn table(text: &mut Text, cell: &ComparedCell) {
-    text.paragraph(
-        Tone::Strong,
-        &format!("{} / {}  {}", cell.scenario, cell.runtime, cell.load),
-    );
+    let heading = format!("{} / {}  {}", cell.scenario, cell.runtime, cell.load);
+    text.paragraph(Tone::Strong, &heading);
     let is_compared =
         |name: &str| named(name).is_some_and(|metric| metric.compared_under(cell.load).is_some());
     let shown: Vec<(&String, &ComparedMetric)> = cell
@@ -70,37 +70,35 @@ fn table(text: &mut Text, cell: &ComparedCell) {
         ((*name).clone(), tone)
     });
     let mut table = Table::new("metric", rows);
-    let metrics = || shown.iter().map(|(_, metric)| *metric);
-    let value = |metric: &ComparedMetric, value| units::with_unit(value, &metric.unit);
-    table.column(
-        "base",
-        3,
-        metrics().map(|metric| value(metric, metric.base)),
-    );
-    table.column(
-        "head",
-        2,
-        metrics().map(|metric| value(metric, metric.head)),
-    );
-    let ratios = metrics().map(|metric| {
-        let ratio = metric.ratio;
-        ratio.map_or_else(String::new, |ratio| units::ratio(ratio.median))
-    });
-    table.column("ratio", 1, ratios);
-    let intervals = metrics().map(|metric| {
-        metric.ratio.map_or_else(String::new, |ratio| {
-            let (low, high) = (units::ratio(ratio.low), units::ratio(ratio.high));
-            format!("{low} to {high}")
-        })
-    });
-    table.column("interval", 5, intervals);
-    let rounds = metrics().map(|metric| format!("{}, {}", metric.base_rounds, metric.head_rounds));
-    table.column("rounds", 4, rounds);
-    let verdicts = metrics().map(|metric| {
-        let word = metric.verdict.map(describe::verdict_word);
-        word.unwrap_or("none").to_owned()
-    });
-    table.column("verdict", 0, verdicts);
+    let columns: [Column; 6] = [
+        ("base", 3, |metric| {
+            units::with_unit(metric.base, &metric.unit)
+        }),
+        ("head", 2, |metric| {
+            units::with_unit(metric.head, &metric.unit)
+        }),
+        ("ratio", 1, |metric| {
+            let ratio = metric.ratio.map(|ratio| units::ratio(ratio.value));
+            ratio.unwrap_or_default()
+        }),
+        ("interval", 5, |metric| {
+            let ends = metric.ratio.map(|ratio| [ratio.low, ratio.high]);
+            ends.map_or(String::new(), |ends| ends.map(units::ratio).join(" to "))
+        }),
+        ("rounds", 4, |metric| {
+            format!("{}, {}", metric.base_rounds, metric.head_rounds)
+        }),
+        ("verdict", 0, |metric| {
+            metric
+                .verdict
+                .map_or("none", describe::verdict_word)
+                .to_owned()
+        }),
+    ];
+    for (heading, rank, text) in columns {
+        let texts = shown.iter().map(|(_, metric)| text(metric));
+        table.column(heading, rank, texts);
+    }
     table.print(text);
 }
 
@@ -111,13 +109,8 @@ fn differences(text: &mut Text, comparison: &RecordComparison) {
     }
     text.paragraph(Tone::Strong, "What else differs");
     for difference in differences.iter().take(MOST_DIFFERENCES) {
-        text.paragraph_in(
-            Tone::Plain,
-            &format!(
-                "{}: {} / {}",
-                difference.what, difference.base, difference.head
-            ),
-        );
+        let Difference { what, base, head } = difference;
+        text.paragraph_in(Tone::Plain, &format!("{what}: {base} / {head}"));
     }
     let more = differences.len().saturating_sub(MOST_DIFFERENCES);
     if more > 0 {

@@ -61,10 +61,8 @@ fn by_cell(checks: &[Check]) -> Vec<Vec<&Check>> {
 
 fn table(text: &mut Text, checks: &[&Check]) {
     let first = checks[0];
-    text.paragraph(
-        Tone::Strong,
-        &format!("{} / {}  {}", first.scenario, first.runtime, first.load),
-    );
+    let heading = format!("{} / {}  {}", first.scenario, first.runtime, first.load);
+    text.paragraph(Tone::Strong, &heading);
     let rows = checks.iter().map(|check| {
         let tone = match check.verdict {
             CheckVerdict::Regression => Tone::Bad,

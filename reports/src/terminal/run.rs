@@ -8,11 +8,11 @@ use super::Style;
 use super::table::Table;
 use super::text::{Text, Tone, clean};
 use crate::async_pays::{Answer, LEGEND, QUESTION};
+use crate::describe;
 use crate::observed::observations;
 use crate::report::Report;
 use crate::search_table::{self, SearchTable};
 use crate::summary::{CellSummary, Group, Status};
-use crate::{describe, runtimes};
 
 /// A longer heading would take space from the numbers.
 const LONGEST_VERSUS: usize = 10;
@@ -81,7 +81,7 @@ impl Printer<'_> {
             self.results(&ranked, group);
             self.observations(&ranked);
         }
-        self.absent(&group.unranked());
+        self.absent(&group.cells);
         for sentence in group.cells.iter().filter_map(|cell| describe::errors(cell)) {
             self.text.paragraph_in(Tone::Warning, &sentence);
         }
@@ -136,7 +136,8 @@ impl Printer<'_> {
             let rows = ranked
                 .iter()
                 .map(|cell| (self.name(&cell.runtime), Tone::Plain));
-            let mut table = Table::new(&observed.name, rows).keeping_columns();
+            let mut table = Table::new(&observed.name, rows);
+            table.keeps_columns = true;
             for column in &observed.columns {
                 let values = ranked
                     .iter()
@@ -200,16 +201,13 @@ impl Printer<'_> {
     /// The runtimes without numbers, with the reasons.
     fn absent(&mut self, cells: &[&CellSummary]) {
         for absent in describe::absent(cells.iter().copied()) {
-            let tone = if absent.status == Status::Unsupported {
-                Tone::Faint
-            } else {
-                Tone::Bad
+            let tone = match absent.status {
+                Status::Unsupported => Tone::Faint,
+                _ => Tone::Bad,
             };
             let status = describe::status(absent.status);
-            self.text.paragraph_in(
-                tone,
-                &format!("{}: {status}: {}", absent.runtimes, absent.reason),
-            );
+            let sentence = format!("{}: {status}: {}", absent.runtimes, absent.reason);
+            self.text.paragraph_in(tone, &sentence);
         }
     }
 
@@ -223,7 +221,7 @@ impl Printer<'_> {
 
     /// The runtime's name, marked if the legend has a note on it.
     fn name(&self, runtime: &str) -> String {
-        match runtimes::note(&self.report.record.plan, runtime) {
+        match self.report.note(runtime) {
             Some(_) => format!("{runtime}†"),
             None => runtime.to_owned(),
         }
@@ -242,28 +240,17 @@ impl Printer<'_> {
         runtimes.sort_unstable();
         runtimes.dedup();
         let notes = runtimes.into_iter().filter_map(|runtime| {
-            let note = runtimes::note(&self.report.record.plan, runtime)?;
+            let note = self.report.note(runtime)?;
             Some(format!("† {runtime} ({note})"))
         });
         let search = summary.search.as_ref().map(|_| search_table::LEGEND);
-        let sentences = [
-            describe::spread_legend(summary),
-            describe::verdict_legend(summary),
-            search.map(str::to_owned),
-        ]
-        .into_iter()
-        .flatten()
-        .chain(
-            describe::mark_legends(summary)
-                .into_iter()
-                .map(str::to_owned),
-        )
-        .chain(notes)
-        .chain(
-            describe::load_legends(summary)
-                .into_iter()
-                .map(str::to_owned),
-        );
+        let sentences = describe::spread_legend(summary)
+            .into_iter()
+            .chain(describe::verdict_legend(summary))
+            .chain(search.map(str::to_owned))
+            .chain(describe::mark_legends(summary).map(str::to_owned))
+            .chain(notes)
+            .chain(describe::load_legends(summary).map(str::to_owned));
         for sentence in sentences {
             self.text.paragraph(Tone::Faint, &sentence);
         }

@@ -18,7 +18,7 @@ pub(super) struct Table {
     rows: Vec<(String, Tone)>,
     columns: Vec<Column>,
     /// True if names are cut instead of dropping columns.
-    keeps_columns: bool,
+    pub(super) keeps_columns: bool,
 }
 
 struct Column {
@@ -43,13 +43,6 @@ impl Table {
             rows: rows.map(|(name, tone)| (clean(&name), tone)).collect(),
             columns: Vec::new(),
             keeps_columns: false,
-        }
-    }
-
-    pub(super) fn keeping_columns(self) -> Self {
-        Self {
-            keeps_columns: true,
-            ..self
         }
     }
 

@@ -171,9 +171,9 @@ fn people_read_the_worst_first_in_80_columns() {
 
 #[test]
 fn what_was_measured_joins_the_findings() {
-    use FindingLevel::{Bad, Caution, Good};
+    use FindingLevel::{Bad, Caution, Good, Unknown};
     let check = |pairs: &[(f64, f64)], level: FindingLevel, told: &str| {
-        let record = twice(&pairs.repeat(4));
+        let record = twice(pairs);
         let resolution = Resolution::of(&record.plan, &record.rounds);
         let diagnosis = Diagnosis::of(record.machine, Vec::new(), resolution);
         let found = &diagnosis.findings[0];
@@ -181,16 +181,18 @@ fn what_was_measured_joins_the_findings() {
         assert!(found.evidence.contains(told), "{found:?}");
         assert_eq!(diagnosis.fit, level != Bad);
     };
-    let noise = |factor: f64| [(1000.0 * factor, 1000.0), (1000.0, 1000.0 * factor)];
+    let noise = |factor: f64| [(1000.0 * factor, 1000.0), (1000.0, 1000.0 * factor)].repeat(4);
     check(&noise(1.01), Good, "below 3% cannot be told apart");
     check(&noise(1.15), Caution, "below 17%");
     check(&noise(1.4), Bad, "below 43%");
     // No noise, and yet a difference: the machine favours whoever has the first arm's name.
     check(
-        &[(1500.0, 1000.0); 2],
+        &[(1500.0, 1000.0); 8],
         Bad,
         "1.500 to 1.500 times the throughput of the other",
     );
+    let few = "4 rounds are too few to tell any difference";
+    check(&[(1000.0, 1000.0); 4], Unknown, few);
 }
 
 #[test]

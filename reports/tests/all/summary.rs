@@ -34,10 +34,10 @@ fn a_ratio_pairs_rounds_of_one_block_so_that_drift_cancels() {
     let ratio = throughput(&summary, "tokio");
     assert_eq!((ratio.against.as_str(), ratio.pairs), ("threads", 5));
     assert!(
-        (ratio.low - 3.0).abs() < 1e-9 && (ratio.high - 3.0).abs() < 1e-9,
+        (ratio.ratio.low - 3.0).abs() < 1e-9 && (ratio.ratio.high - 3.0).abs() < 1e-9,
         "{ratio:?}"
     );
-    assert!((ratio.confidence - 0.9375).abs() < 1e-12, "{ratio:?}");
+    assert!((ratio.ratio.confidence - 0.9375).abs() < 1e-12, "{ratio:?}");
     assert!(cell(&summary, "threads").comparisons.is_empty());
 }
 

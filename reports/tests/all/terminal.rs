@@ -216,8 +216,8 @@ fn open_loads_are_told_by_their_response() {
 
       sync ran 1 session, not 64.
       sync did not hold the rate in 10 of 10 rounds: of 120k operations that were
-        due, 75.2k had not begun when the schedule ended, 44.4k began more than 1ms
-        late, 75.2k were never sent.
+        due, 75.2k had not started when the schedule ended, 44.4k started more than
+        1ms late, 75.2k were never sent.
       By response p99 against sync: smol, tokio, threads faster. The smallest
         differences that could have been called: 6.3% to 8.6%.
       The pacer had a CPU to itself; its error was 34.4µs (p99).

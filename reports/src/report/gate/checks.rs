@@ -29,8 +29,9 @@ pub(super) fn check(term: &GateTerm, rule: &Rule, pair: Pair<'_>) -> Check {
         ),
         (Requirement::Slowdown { limit }, Some(base)) => {
             let decision = rule.slowdown(&samples(pair, base, metric), better, limit);
+            let ratio = decision.bounds.map(|bounds| bounds.estimate);
             let check = Check {
-                slowdown: decision.bounds.map(Interval::of_slowdown),
+                slowdown: ratio.map(|ratio| Interval::new(ratio.map(|ratio| ratio - 1.0))),
                 ..blank
             };
             conclude(check, decision, rule, metric, [Some(base), Some(pair.head)])
@@ -38,7 +39,7 @@ pub(super) fn check(term: &GateTerm, rule: &Rule, pair: Pair<'_>) -> Check {
         (Requirement::Below { value } | Requirement::Above { value }, _) => {
             let decision = rule.objective(&by_block(pair.head, metric), value, better);
             let check = Check {
-                value: decision.bounds.map(Interval::new),
+                value: decision.bounds.map(|bounds| Interval::new(bounds.estimate)),
                 ..blank
             };
             conclude(check, decision, rule, metric, [None, Some(pair.head)])
@@ -138,14 +139,11 @@ fn conclude(
     let is_bound = |side: Option<Side<'_>>| {
         side.is_some_and(|side| side.rounds.is_lower_bound(side.cell, metric))
     };
+    let lower_bound = |check| undecided(check, describe::caveat(Caveat::LowerBound));
     match decision.verdict {
         // The true value can only be worse for the side that is a lower bound.
-        CheckVerdict::Pass if is_bound(sides[1]) => {
-            undecided(check, describe::caveat(Caveat::LowerBound))
-        }
-        CheckVerdict::Regression if is_bound(sides[0]) => {
-            undecided(check, describe::caveat(Caveat::LowerBound))
-        }
+        CheckVerdict::Pass if is_bound(sides[1]) => lower_bound(check),
+        CheckVerdict::Regression if is_bound(sides[0]) => lower_bound(check),
         CheckVerdict::Inconclusive => {
             let reason = describe::undecided(&check, &decision, &rule.looks);
             undecided(check, reason)
