@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use crate::{
     BehaviourError, Count, CountedStream, Counts, Duration, Running, ServeError, ServerKind,
@@ -120,7 +121,7 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
     preload::fill(&engine, &behaviour.preload, scale, &behaviour.seed_sql).map_err(failed)?;
     let password = behaviour.password.unwrap_or_default();
     let server = Arc::new(Server {
-        database: Database::new(engine),
+        database: Arc::new(Mutex::new(engine)),
         authenticator: Authenticator::new(behaviour.auth, behaviour.user, password),
         counts: startup.counts.clone(),
         delay: behaviour.delay.get(),
@@ -140,7 +141,7 @@ async fn serve(server: Arc<Server>, stream: CountedStream) {
         }
         Ok(None) | Err(WireError::Io) => (),
         Err(WireError::Protocol(error)) => {
-            wire::error(&mut wire.out, &error);
+            wire::report(&mut wire.out, &error);
             wire.close().await;
         }
     }
@@ -176,8 +177,8 @@ async fn open(server: &Server, wire: &mut Wire) -> Result<Option<Scope>, WireErr
     let mut scope = read_startup(wire, version, body)?;
     scope.pid = server.next_pid.fetch_add(1, Relaxed);
     server.authenticator.log_in(wire, &scope.user).await?;
-    for (name, value) in scope.settings.reported() {
-        wire::texts(&mut wire.out, b'S', &[name, value]);
+    for setting in scope.settings.reported() {
+        wire::texts(&mut wire.out, b'S', &setting);
     }
     let key = [scope.pid, random() as i32].map(i32::to_be_bytes);
     wire::message(&mut wire.out, b'K', |out| out.extend(key.as_flattened()));
@@ -217,7 +218,6 @@ fn read_startup(wire: &mut Wire, version: i32, body: Range<usize>) -> Result<Sco
     if scope.database.is_empty() {
         scope.database.clone_from(&scope.user);
     }
-    scope.update_path();
     Ok(scope)
 }
 

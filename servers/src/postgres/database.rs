@@ -4,6 +4,7 @@
 //! to its end. That makes transactions serializable, at the price of waiting. Waiting is in turn, and bounded. A
 //! statement takes microseconds, so it runs on the thread of its connection.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -13,12 +14,13 @@ use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::limits::Limit;
 use rusqlite::types::{Value, ValueRef};
+use rusqlite::vtab::series::load_module;
 use rusqlite::{Connection, Error, Statement as Prepared};
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
 use super::error::{DIVISION_BY_ZERO, SqlError, SqlResult};
-use super::names::Scope;
-use super::rewrite::{Verb, rewrite};
+use super::names::{Query, Scope};
+use super::rewrite::is_lock;
 use super::token::Statement;
 use super::types::{Type, write_value};
 use super::wire::is_binary;
@@ -41,13 +43,20 @@ const MAX_VALUE_BYTES: i32 = 64 << 20;
 /// Maximum size of the result of a statement.
 const MAX_RESULT_BYTES: usize = 256 << 20;
 
-/// The database, shared by all sessions.
-#[derive(Debug, Clone)]
-pub(crate) struct Database {
-    engine: Arc<Mutex<Engine>>,
-    /// The engine's, read without it.
-    generation: Arc<AtomicU64>,
+/// Counts changes of definitions and settings in this process; a plan from before the last of them is outdated.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn generation() -> u64 {
+    GENERATION.load(Relaxed)
 }
+
+/// Marks plans as outdated.
+pub(crate) fn plans_outdated() {
+    GENERATION.fetch_add(1, Relaxed);
+}
+
+/// The database, shared by all sessions.
+pub(crate) type Database = Arc<Mutex<Engine>>;
 
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -55,14 +64,15 @@ pub(crate) struct Engine {
     /// Time limit of the running statement, in microseconds after `start`.
     deadline: Arc<AtomicU64>,
     start: Instant,
-    /// Counts changes of definitions and settings, which invalidate plans.
-    generation: Arc<AtomicU64>,
 }
 
 /// A statement that reads or changes rows, ready to be run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    pub(crate) verb: Verb,
+    /// The first word of its tag.
+    pub(crate) verb: &'static str,
+    /// True if it changes rows.
+    pub(crate) is_change: bool,
     /// True if a transaction that runs it needs exclusive access from then on.
     pub(crate) takes_lease: bool,
     /// In SQLite's SQL.
@@ -110,7 +120,7 @@ pub(crate) struct Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if let Some(engine) = &self.lease {
-            engine.definitions_changed();
+            plans_outdated();
             // SQLite may have rolled it back after an error; an engine that cannot roll back rejects the next BEGIN.
             let _ = engine.execute("ROLLBACK");
         }
@@ -118,21 +128,23 @@ impl Drop for Transaction {
 }
 
 impl Transaction {
-    /// The engine, if this transaction has it.
-    pub(crate) fn leased(&self) -> Option<&Engine> {
-        self.lease.as_deref()
-    }
-
-    /// Takes the engine until the end of the transaction, if a statement needs that.
-    pub(crate) async fn lease_for(&mut self, database: &Database, wants: bool) -> SqlResult<()> {
-        if self.status == Status::Idle || self.lease.is_some() || !(wants || self.is_strict) {
-            return Ok(());
+    /// The engine for one statement, if this transaction does not have it yet, or to the end of the transaction, if the
+    /// statement requires that.
+    pub(crate) async fn engine<'t>(
+        &'t mut self,
+        database: &'t Database,
+        takes_lease: bool,
+    ) -> SqlResult<Turn<'t>> {
+        let is_kept = self.status != Status::Idle && (takes_lease || self.is_strict);
+        if is_kept && self.lease.is_none() {
+            let engine = in_turn(database.clone().lock_owned()).await?;
+            engine.execute("BEGIN")?;
+            self.lease = Some(engine);
         }
-        let waiting = tokio::time::timeout(LONGEST_WAIT, database.engine.clone().lock_owned());
-        let engine = waiting.await.map_err(|_| waited())?;
-        engine.execute("BEGIN")?;
-        self.lease = Some(engine);
-        Ok(())
+        Ok(match &self.lease {
+            Some(engine) => Turn::Leased(engine),
+            None => Turn::Own(in_turn(database.lock()).await?),
+        })
     }
 
     /// Ends the transaction; if the commit fails, it is rolled back.
@@ -153,39 +165,27 @@ impl Transaction {
     }
 }
 
-impl Database {
-    pub(crate) fn new(engine: Engine) -> Self {
-        let generation = engine.generation.clone();
-        let engine = Arc::new(Mutex::new(engine));
-        Database { engine, generation }
-    }
+/// Access to the engine.
+pub(crate) enum Turn<'t> {
+    Leased(&'t Engine),
+    Own(MutexGuard<'t, Engine>),
+}
 
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Relaxed)
-    }
+impl Deref for Turn<'_> {
+    type Target = Engine;
 
-    pub(crate) fn plans_outdated(&self) {
-        self.generation.fetch_add(1, Relaxed);
-    }
-
-    /// The engine for one statement, if it is free.
-    pub(crate) fn try_turn(&self) -> Option<MutexGuard<'_, Engine>> {
-        self.engine.try_lock().ok()
-    }
-
-    /// The engine for one statement, in turn.
-    pub(crate) async fn turn(&self) -> SqlResult<MutexGuard<'_, Engine>> {
-        if let Some(engine) = self.try_turn() {
-            return Ok(engine);
+    fn deref(&self) -> &Engine {
+        match self {
+            Turn::Leased(engine) => engine,
+            Turn::Own(engine) => engine,
         }
-        let waiting = tokio::time::timeout(LONGEST_WAIT, self.engine.lock());
-        waiting.await.map_err(|_| waited())
     }
 }
 
-fn waited() -> SqlError {
-    let message = format!("waited {LONGEST_WAIT:?} for the transaction of another session");
-    SqlError::new("55P03", message)
+async fn in_turn<T>(waiting: impl Future<Output = T>) -> SqlResult<T> {
+    let message = || format!("waited {LONGEST_WAIT:?} for the transaction of another session");
+    let turn = tokio::time::timeout(LONGEST_WAIT, waiting).await;
+    turn.map_err(|_| SqlError::new("55P03", message()))
 }
 
 impl Engine {
@@ -204,16 +204,15 @@ impl Engine {
             }
             other => Ok(Value::try_from(other)?),
         })?;
+        load_module(&connection)?;
         let (start, deadline) = (Instant::now(), Arc::new(AtomicU64::new(u64::MAX)));
         let clock = deadline.clone();
         let is_late = move || start.elapsed().as_micros() as u64 > clock.load(Relaxed);
         connection.progress_handler(STEPS_PER_LOOK, Some(is_late))?;
-        let generation = Arc::default();
         Ok(Engine {
             connection,
             deadline,
             start,
-            generation,
         })
     }
 
@@ -227,21 +226,29 @@ impl Engine {
     /// Plans a statement; the client may have declared the types of parameters, by oid.
     pub(crate) fn plan(
         &self,
-        statement: &Statement<'_>,
-        verb: Verb,
+        statement: &Statement,
+        verb: &'static str,
         scope: &Scope,
         declared: &[u32],
     ) -> SqlResult<Plan> {
-        let rewritten = rewrite(statement, &self.connection, scope, declared)?;
-        let results = &rewritten.results;
-        let columns = |prepared: &mut Prepared<'_>| Ok(columns(prepared, results));
+        let generation = generation();
+        let mut query = Query::new(statement, &self.connection, scope);
+        query.rewrite(declared)?;
+        let columns = self.with_prepared(&query.sql, |prepared| Ok(query.columns(prepared)))?;
+        let parameter = |(at, ty): (usize, &Option<Type>)| {
+            let ty = ty.unwrap_or(Type::Text);
+            let oid = declared.get(at).filter(|oid| Type::of_oid(**oid).is_some());
+            (ty, oid.copied().unwrap_or(ty.oid()))
+        };
+        let is_change = verb != "SELECT";
         Ok(Plan {
             verb,
-            takes_lease: verb.takes_lease(statement),
-            columns: self.with_prepared(&rewritten.sql, columns)?,
-            sql: rewritten.sql,
-            parameters: rewritten.parameters,
-            generation: self.generation.load(Relaxed),
+            is_change,
+            takes_lease: is_change || (0..statement.len()).any(|at| is_lock(statement, at)),
+            columns,
+            parameters: query.parameters.iter().enumerate().map(parameter).collect(),
+            sql: query.sql,
+            generation,
         })
     }
 
@@ -265,7 +272,7 @@ impl Engine {
         out: &mut Vec<u8>,
     ) -> SqlResult<usize> {
         // A change that returns rows must be rolled back if one of them cannot be sent.
-        let gives_rows = plan.verb != Verb::Select && !plan.columns.is_empty();
+        let gives_rows = plan.is_change && !plan.columns.is_empty();
         let is_own = gives_rows && self.connection.is_autocommit();
         if is_own {
             self.execute("BEGIN")?;
@@ -285,21 +292,15 @@ impl Engine {
     }
 
     /// Runs the statements of a definition, all or nothing.
-    pub(crate) fn define(&self, sql: &[String]) -> SqlResult<()> {
+    pub(crate) fn define(&self, sql: &str) -> SqlResult<()> {
         self.execute("SAVEPOINT definition")?;
-        let mut statements = sql.iter();
-        let result = statements.try_for_each(|sql| self.connection.execute_batch(sql));
+        let result = self.connection.execute_batch(sql);
         if result.is_err() {
             self.execute("ROLLBACK TO definition")?;
         }
         self.execute("RELEASE definition")?;
-        self.definitions_changed();
+        plans_outdated();
         Ok(result?)
-    }
-
-    /// Marks plans as outdated.
-    pub(crate) fn definitions_changed(&self) {
-        self.generation.fetch_add(1, Relaxed);
     }
 }
 
@@ -321,7 +322,7 @@ fn step(
     let mut count = 0;
     while let Some(row) = rows.next()? {
         count += 1;
-        if count > max_rows && plan.verb == Verb::Select {
+        if count > max_rows && !plan.is_change {
             break;
         }
         if count > max_rows {
@@ -345,44 +346,4 @@ fn step(
         }
     }
     Ok(count)
-}
-
-/// The columns of a result with their types, which SQLite provides if they are columns of tables.
-fn columns(prepared: &Prepared<'_>, results: &[Option<Option<Type>>]) -> Vec<(String, Type)> {
-    let count = prepared.column_count();
-    let star = results.iter().rposition(Option::is_none);
-    let column = |at: usize| {
-        let metadata = prepared.column_metadata(at).ok().flatten();
-        let declared = metadata.and_then(|column| Type::of_column((column.3, column.4)));
-        // Results after the last `*` count from the end.
-        let from_end = (at + results.len())
-            .checked_sub(count)
-            .filter(|&at| Some(at) > star);
-        let inferred = results
-            .get(from_end.unwrap_or(at))
-            .copied()
-            .flatten()
-            .flatten();
-        let name = label(prepared.column_name(at).unwrap_or_default());
-        (name, declared.or(inferred).unwrap_or(Type::Text))
-    };
-    (0..count).map(column).collect()
-}
-
-/// The name of a result column: SQLite shows the expression, but PostgreSQL shows the function, or nothing.
-fn label(name: &str) -> String {
-    let (first, rest) = name.split_once('(').unwrap_or((name, ""));
-    let is_word = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
-    let is_expression =
-        name.starts_with(|first: char| first.is_ascii_digit() || "('?-".contains(first));
-    if is_expression {
-        "?column?".to_owned()
-    } else if !rest.is_empty() && is_word(first.trim_end()) {
-        first.trim_end().to_ascii_lowercase()
-    } else {
-        name.to_owned()
-    }
 }

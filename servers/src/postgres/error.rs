@@ -12,57 +12,121 @@ const HINT: &str = "use --target db=local for a real PostgreSQL";
 /// Raised inside SQLite by the function that guards divisors.
 pub(crate) const DIVISION_BY_ZERO: &str = "division by zero";
 
-/// An error of a statement, or of the session if it is fatal. Boxed, since every result carries one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SqlError(Box<Fields>);
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Fields {
-    is_fatal: bool,
-    state: String,
-    message: String,
-    hint: Option<&'static str>,
-    table: Option<String>,
-    column: Option<String>,
-    constraint: Option<String>,
+/// An error of a statement; of the session, if its severity is `FATAL`; or a warning.
+#[derive(Debug, thiserror::Error)]
+#[error("{state}: {message}")]
+pub(crate) struct SqlError {
+    pub(crate) severity: &'static str,
+    pub(crate) state: &'static str,
+    pub(crate) message: String,
+    /// Other fields of the message to the client: the hint, table, column or constraint, each with its code.
+    pub(crate) details: Vec<(u8, String)>,
 }
 
-impl std::fmt::Display for SqlError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}: {}", self.0.state, self.0.message)
-    }
-}
-
-impl std::error::Error for SqlError {}
+/// Parts of SQLite's messages, and what they mean.
+const STATES: [(&str, &str); 18] = [
+    (DIVISION_BY_ZERO, "22012"),
+    ("FOREIGN KEY", "23503"),
+    ("no such table", "42P01"),
+    ("no such column", "42703"),
+    ("has no column named", "42703"),
+    ("ambiguous column", "42702"),
+    ("no such function", "42883"),
+    ("no such savepoint", "3B001"),
+    ("misuse of ", "42803"),
+    ("integer overflow", "22003"),
+    ("maximum depth", "54001"),
+    ("stack overflow", "54001"),
+    ("too many", "54000"),
+    ("too big", "54000"),
+    ("already exists", "42P07"),
+    ("malformed JSON", "22P02"),
+    ("is full", "53200"),
+    ("out of memory", "53200"),
+];
 
 impl From<rusqlite::Error> for SqlError {
     fn from(error: rusqlite::Error) -> Self {
-        match error {
-            rusqlite::Error::SqliteFailure(code, message) => {
-                from_sqlite(code.extended_code, message.as_deref().unwrap_or("unknown"))
+        let (code, text) = match error {
+            rusqlite::Error::SqliteFailure(code, text) => {
+                (code.extended_code, text.unwrap_or_default())
             }
-            rusqlite::Error::SqlInputError { error, msg, .. } => {
-                from_sqlite(error.extended_code, &msg)
+            rusqlite::Error::SqlInputError { error, msg, .. } => (error.extended_code, msg),
+            other => return SqlError::new("XX000", other.to_string()),
+        };
+        // As in `UNIQUE constraint failed: public.t.a, public.t.b`.
+        let subject = text
+            .split_once("failed: ")
+            .map_or("", |(_, subject)| subject);
+        let table = subject.split('.').nth(1).unwrap_or_default();
+        let columns = subject
+            .split(", ")
+            .filter_map(|name| name.rsplit('.').next());
+        let columns = columns.collect::<Vec<_>>().join("_");
+        match code {
+            ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
+                duplicate(table, format!("{table}_pkey"))
             }
-            other => SqlError::new("XX000", other.to_string()),
+            ffi::SQLITE_CONSTRAINT_UNIQUE => duplicate(table, format!("{table}_{columns}_key")),
+            ffi::SQLITE_CONSTRAINT_NOTNULL => {
+                let message =
+                    format!("null value in column \"{columns}\" violates not-null constraint");
+                SqlError::new("23502", message)
+                    .with(b't', table)
+                    .with(b'c', &columns)
+            }
+            ffi::SQLITE_CONSTRAINT_CHECK => {
+                for state in ["22001", "22003", "22P02"] {
+                    if let Some(message) = subject.strip_prefix(state) {
+                        return SqlError::new(state, message.trim_start());
+                    }
+                }
+                let message = format!("new row violates check constraint \"{subject}\"");
+                SqlError::new("23514", message).with(b'n', subject)
+            }
+            ffi::SQLITE_INTERRUPT => SqlError::new("57014", "canceling statement: it ran too long"),
+            _ => {
+                let mut known = STATES.iter();
+                let known = known.find(|(part, _)| text.contains(part));
+                SqlError::new(known.map_or("42601", |(_, state)| state), text).with_hint()
+            }
         }
     }
 }
 
+fn duplicate(table: &str, constraint: String) -> SqlError {
+    let message = format!("duplicate key value violates unique constraint \"{constraint}\"");
+    SqlError::new("23505", message)
+        .with(b't', table)
+        .with(b'n', &constraint)
+}
+
 impl SqlError {
-    pub(crate) fn new(state: &str, message: impl Into<String>) -> Self {
-        SqlError(Box::new(Fields {
-            state: state.to_owned(),
+    pub(crate) fn new(state: &'static str, message: impl Into<String>) -> Self {
+        SqlError {
+            severity: "ERROR",
+            state,
             message: message.into(),
-            ..Fields::default()
-        }))
+            details: Vec::new(),
+        }
     }
 
     /// An error that ends the connection.
-    pub(crate) fn fatal(state: &str, message: impl Into<String>) -> Self {
-        let mut error = SqlError::new(state, message);
-        error.0.is_fatal = true;
-        error
+    pub(crate) fn fatal(state: &'static str, message: impl Into<String>) -> Self {
+        let severity = "FATAL";
+        SqlError {
+            severity,
+            ..SqlError::new(state, message)
+        }
+    }
+
+    /// A notice without any effect.
+    pub(crate) fn warning(state: &'static str, message: &str) -> Self {
+        let severity = "WARNING";
+        SqlError {
+            severity,
+            ..SqlError::new(state, message)
+        }
     }
 
     /// Rejects a feature that PostgreSQL has and this server does not.
@@ -71,11 +135,11 @@ impl SqlError {
         SqlError::new("0A000", message).with_hint()
     }
 
-    pub(crate) fn missing(state: &str, kind: &str, name: &str) -> Self {
+    pub(crate) fn missing(state: &'static str, kind: &str, name: &str) -> Self {
         SqlError::new(state, format!("{kind} \"{name}\" does not exist"))
     }
 
-    pub(crate) fn exists(state: &str, kind: &str, name: &str) -> Self {
+    pub(crate) fn exists(state: &'static str, kind: &str, name: &str) -> Self {
         SqlError::new(state, format!("{kind} \"{name}\" already exists"))
     }
 
@@ -87,115 +151,12 @@ impl SqlError {
         SqlError::syntax(format!("syntax error at or near \"{token}\""))
     }
 
-    pub(crate) fn with_hint(mut self) -> Self {
-        self.0.hint = Some(HINT);
+    fn with(mut self, code: u8, value: &str) -> Self {
+        self.details.push((code, value.to_owned()));
         self
     }
 
-    pub(crate) fn state(&self) -> &str {
-        &self.0.state
+    pub(crate) fn with_hint(self) -> Self {
+        self.with(b'H', HINT)
     }
-
-    pub(crate) fn is_fatal(&self) -> bool {
-        self.0.is_fatal
-    }
-
-    /// The fields of an ErrorResponse, each with its code.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = (u8, &str)> {
-        let severity = if self.0.is_fatal { "FATAL" } else { "ERROR" };
-        let fields = [
-            (b'S', Some(severity)),
-            (b'V', Some(severity)),
-            (b'C', Some(self.0.state.as_str())),
-            (b'M', Some(self.0.message.as_str())),
-            (b'H', self.0.hint),
-            (b't', self.0.table.as_deref()),
-            (b'c', self.0.column.as_deref()),
-            (b'n', self.0.constraint.as_deref()),
-        ];
-        fields
-            .into_iter()
-            .filter_map(|(code, value)| Some((code, value?)))
-    }
-}
-
-fn from_sqlite(code: i32, text: &str) -> SqlError {
-    match code {
-        ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => duplicate(text, true),
-        ffi::SQLITE_CONSTRAINT_UNIQUE => duplicate(text, false),
-        ffi::SQLITE_CONSTRAINT_NOTNULL => null(text),
-        ffi::SQLITE_CONSTRAINT_CHECK => check(text),
-        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => SqlError::new("23503", "foreign key violated"),
-        ffi::SQLITE_INTERRUPT => SqlError::new("57014", "canceling statement: it ran too long"),
-        ffi::SQLITE_FULL | ffi::SQLITE_NOMEM => SqlError::new("53200", "out of memory"),
-        ffi::SQLITE_TOOBIG => SqlError::new("54000", "a value or statement is too big"),
-        _ => from_text(text),
-    }
-}
-
-fn from_text(text: &str) -> SqlError {
-    const STATES: [(&str, &str); 14] = [
-        (DIVISION_BY_ZERO, "22012"),
-        ("no such table", "42P01"),
-        ("no such column", "42703"),
-        ("has no column named", "42703"),
-        ("ambiguous column", "42702"),
-        ("no such function", "42883"),
-        ("no such savepoint", "3B001"),
-        ("misuse of ", "42803"),
-        ("integer overflow", "22003"),
-        ("maximum depth", "54001"),
-        ("stack overflow", "54001"),
-        ("too many", "54000"),
-        ("already exists", "42P07"),
-        ("malformed JSON", "22P02"),
-    ];
-    let known = STATES.iter().find(|(part, _)| text.contains(part));
-    SqlError::new(known.map_or("42601", |(_, state)| state), text).with_hint()
-}
-
-/// Splits "UNIQUE constraint failed: public.t.a, public.t.b" into the table's name and the columns.
-fn failed_columns(text: &str) -> (Option<String>, Vec<&str>) {
-    let listed = text.split_once("failed: ").map_or("", |(_, listed)| listed);
-    let table = listed.split('.').nth(1).map(str::to_owned);
-    let columns = listed
-        .split(", ")
-        .filter_map(|part| part.rsplit('.').next());
-    (table, columns.collect())
-}
-
-fn duplicate(text: &str, is_primary: bool) -> SqlError {
-    let (table, columns) = failed_columns(text);
-    let name = table.as_deref().unwrap_or_default();
-    let constraint = if is_primary {
-        format!("{name}_pkey")
-    } else {
-        format!("{name}_{}_key", columns.join("_"))
-    };
-    let message = format!("duplicate key value violates unique constraint \"{constraint}\"");
-    let mut error = SqlError::new("23505", message);
-    error.0.table = table;
-    error.0.constraint = Some(constraint);
-    error
-}
-
-fn null(text: &str) -> SqlError {
-    let (table, columns) = failed_columns(text);
-    let column = columns.first().copied().unwrap_or_default().to_owned();
-    let message = format!("null value in column \"{column}\" violates not-null constraint");
-    let mut error = SqlError::new("23502", message);
-    error.0.table = table;
-    error.0.column = Some(column);
-    error
-}
-
-fn check(text: &str) -> SqlError {
-    let name = text.split_once("failed: ").map_or(text, |(_, name)| name);
-    if let Some((state @ ("22001" | "22003" | "22P02"), message)) = name.split_once(' ') {
-        return SqlError::new(state, message);
-    }
-    let message = format!("new row violates check constraint \"{name}\"");
-    let mut error = SqlError::new("23514", message);
-    error.0.constraint = Some(name.to_owned());
-    error
 }

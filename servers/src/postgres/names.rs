@@ -17,30 +17,27 @@ pub(crate) struct Scope {
     pub(crate) database: String,
     pub(crate) pid: i32,
     pub(crate) settings: Settings,
-    /// The schemas to search for names.
-    pub(crate) path: Vec<String>,
 }
 
-impl Scope {
-    /// Takes the path from its setting.
-    pub(crate) fn update_path(&mut self) {
-        let schemas = self.settings.get("search_path").split(',');
-        let schemas = schemas.map(|schema| schema.trim().trim_matches('"').to_owned());
-        self.path = schemas.collect();
-    }
-}
-
-/// A statement with its names resolved.
+/// A statement on its way to SQLite's SQL.
 pub(crate) struct Query<'q> {
-    pub(crate) statement: &'q Statement<'q>,
+    pub(crate) statement: &'q Statement,
     pub(crate) connection: &'q Connection,
     pub(crate) scope: &'q Scope,
     /// The tables it names, in order.
     pub(crate) tables: Vec<TableUse>,
     /// Types of the columns that an INSERT fills, in order.
     pub(crate) inserted: Vec<Option<Type>>,
-    /// Types of the parameters that the client has declared.
-    pub(crate) declared: Vec<Option<Type>>,
+    /// Types of the parameters, as far as they are declared or have been inferred.
+    pub(crate) parameters: Vec<Option<Type>>,
+    /// What has been written, in SQLite's SQL.
+    pub(crate) sql: String,
+    /// Start of the last operand in `sql`: a cast, which comes after it, is wrapped around it.
+    pub(crate) operand: usize,
+    /// The same for each open bracket.
+    pub(crate) brackets: Vec<usize>,
+    /// Divisors under way: the position after each, and where it begins in `sql`.
+    pub(crate) divisors: Vec<(usize, usize)>,
 }
 
 /// A place in a statement that names a table.
@@ -72,25 +69,27 @@ const CLAUSES: &str = "where group order having limit union except intersect ret
 
 impl<'q> Query<'q> {
     pub(crate) fn new(
-        statement: &'q Statement<'q>,
+        statement: &'q Statement,
         connection: &'q Connection,
         scope: &'q Scope,
     ) -> Self {
-        let (tables, inserted, declared) = (Vec::new(), Vec::new(), Vec::new());
         Query {
             statement,
             connection,
             scope,
-            tables,
-            inserted,
-            declared,
+            tables: Vec::new(),
+            inserted: Vec::new(),
+            parameters: Vec::new(),
+            sql: String::new(),
+            operand: 0,
+            brackets: Vec::new(),
+            divisors: Vec::new(),
         }
     }
 
     pub(crate) fn table_exists(&self, engine_name: &str) -> bool {
-        self.connection
-            .table_exists(Some("main"), engine_name)
-            .unwrap_or(false)
+        let exists = self.connection.table_exists(Some("main"), engine_name);
+        exists.unwrap_or(false)
     }
 
     /// True if there is such a schema. Each but `public` is marked by a table without a name.
@@ -99,28 +98,34 @@ impl<'q> Query<'q> {
     }
 
     pub(crate) fn column_type(&self, table: &str, column: &str) -> Option<Type> {
-        let metadata = self
-            .connection
-            .column_metadata(Some("main"), table, column)
-            .ok()?;
-        Type::of_column((metadata.0, metadata.1))
+        let metadata = self.connection.column_metadata(Some("main"), table, column);
+        metadata
+            .ok()
+            .and_then(|column| Type::of_column(column.0, column.1))
+    }
+
+    /// The schemas in which to look for a name.
+    pub(crate) fn schemas(&self, schema: Option<String>) -> Vec<String> {
+        schema.map_or_else(
+            || self.scope.settings.search_path().collect(),
+            |schema| vec![schema],
+        )
     }
 
     /// The SQLite name of the table named at `at`, and the position after it.
     pub(crate) fn table(&self, at: usize) -> SqlResult<(String, usize)> {
         let (schema, name, end) = self.statement.qualified(at)?;
-        let path = self.scope.path.iter().filter(|_| schema.is_none());
-        for schema in schema.iter().chain(path) {
+        let is_catalog = |schema: &String| schema == "pg_catalog" || schema == "information_schema";
+        let schemas = self.schemas(schema);
+        for schema in &schemas {
             let engine_name = engine_name(schema, &name)?;
             if self.table_exists(&engine_name) {
                 return Ok((engine_name, end));
             }
         }
-        let catalogs = ["pg_catalog", "information_schema"];
-        if name.starts_with("pg_") || schema.is_some_and(|schema| catalogs.contains(&&*schema)) {
-            return Err(SqlError::unsupported(format_args!(
-                "the system catalog {name}"
-            )));
+        if name.starts_with("pg_") || schemas.iter().any(is_catalog) {
+            let catalog = format_args!("the system catalog {name}");
+            return Err(SqlError::unsupported(catalog));
         }
         Err(SqlError::missing("42P01", "relation", &name))
     }
@@ -131,17 +136,17 @@ impl<'q> Query<'q> {
         // For each open bracket: true if a comma in it is followed by a table.
         let mut lists = vec![false];
         let mut expects_table = false;
-        let mut at = 0;
-        while at < statement.len() {
+        for at in 0..statement.len() {
             let (token, before) = (statement.at(at), statement.before(at));
-            let list = lists.last_mut();
+            let mut is_list = lists.pop().unwrap_or(false);
             if token.is_operator("(") {
                 expects_table &= !statement.at(at + 1).is_any("select values with");
-                lists.push(expects_table);
+                lists.push(is_list);
+                is_list = expects_table;
             } else if token.is_operator(")") {
-                lists.pop();
+                continue;
             } else if token.is_operator(",") {
-                expects_table = list.is_some_and(|list| *list);
+                expects_table = is_list;
             } else if expects_table && token.is_name() && !token.is("only") {
                 let (schema, name, end) = statement.qualified(at)?;
                 let is_call = statement.at(end).is_operator("(");
@@ -163,25 +168,22 @@ impl<'q> Query<'q> {
                     engine_name,
                 });
                 expects_table = false;
-                at = end;
-                continue;
             } else if token.is("from") && !before.is("distinct") {
-                expects_table = true;
-                list.into_iter().for_each(|list| *list = true);
+                (expects_table, is_list) = (true, true);
             } else if token.is_any("join into references") {
                 expects_table = true;
             } else if token.is("update") {
                 expects_table = !before.is_any("for do on key");
             } else if token.is_any(CLAUSES) {
-                list.into_iter().for_each(|list| *list = false);
+                is_list = false;
             }
-            at += 1;
+            lists.push(is_list);
         }
         Ok(())
     }
 }
 
-fn is_defined_by_with(statement: &Statement<'_>, name: &str) -> bool {
+fn is_defined_by_with(statement: &Statement, name: &str) -> bool {
     let defines = |at: usize| {
         let has_columns = statement.at(at + 1).is_operator("(");
         let end = if has_columns {
@@ -193,6 +195,6 @@ fn is_defined_by_with(statement: &Statement<'_>, name: &str) -> bool {
         let follows = before.is_any("with recursive") || before.is_operator(",");
         follows && statement.at(end).is("as") && statement.at(at).name() == name
     };
-    let has_with = statement.tokens.iter().any(|token| token.is("with"));
+    let has_with = (0..statement.len()).any(|at| statement.at(at).is("with"));
     has_with && (1..statement.len()).any(defines)
 }

@@ -8,7 +8,7 @@ use super::database::{Bound, Engine};
 use super::ddl::define;
 use super::error::{SqlError, SqlResult};
 use super::names::Scope;
-use super::rewrite::Verb;
+use super::rewrite::verb;
 use super::session::check_command;
 use super::token::statements;
 
@@ -48,14 +48,16 @@ pub(crate) fn fill(
     for preload in preloads {
         match preload {
             Preload::Items => run(engine, ITEMS)?,
-            Preload::Pgbench => run(
-                engine,
-                &PGBENCH.replace("SCALE", &pgbench_scale.to_string()),
-            )?,
+            Preload::Pgbench => {
+                run(
+                    engine,
+                    &PGBENCH.replace("SCALE", &pgbench_scale.to_string()),
+                )?;
+            }
         }
     }
     for sql in seed_sql {
-        let within = |error: SqlError| SqlError::new(error.state(), format!("in `{sql}`: {error}"));
+        let within = |error: SqlError| SqlError::new(error.state, format!("in `{sql}`: {error}"));
         run(engine, sql).map_err(within)?;
     }
     engine.execute("COMMIT")
@@ -63,19 +65,19 @@ pub(crate) fn fill(
 
 /// Checks a script as far as possible before it runs.
 pub(crate) fn check_script(sql: &str) -> SqlResult<()> {
-    let statements = statements(sql)?;
-    let mut commands = statements
-        .iter()
-        .filter(|statement| Verb::of(statement).is_none());
-    commands.try_for_each(|command| check_command(command).map(|_| ()))
+    for statement in statements(sql)? {
+        if verb(&statement).is_none() {
+            check_command(&statement)?;
+        }
+    }
+    Ok(())
 }
 
 fn run(engine: &Engine, sql: &str) -> SqlResult<()> {
-    let mut scope = Scope::default();
-    scope.update_path();
+    let scope = Scope::default();
     for statement in statements(sql)? {
         engine.enter(None);
-        if let Some(verb) = Verb::of(&statement) {
+        if let Some(verb) = verb(&statement) {
             let plan = engine.plan(&statement, verb, &scope, &[])?;
             engine.run(&plan, &Bound::default(), 0, &mut Vec::new())?;
         } else {

@@ -6,11 +6,10 @@
 
 use std::ops::Range;
 
-use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::error::{SqlError, SqlResult};
-use super::names::{Query, Scope, TableUse, quote};
+use super::names::{Query, quote};
 use super::settings::setting;
 use super::token::{Kind, Statement};
 use super::types::{Type, parse, written_type};
@@ -18,164 +17,88 @@ use super::types::{Type, parse, written_type};
 /// Maximum number of parameters of a statement, which is SQLite's limit.
 const MAX_PARAMETERS: usize = 32_766;
 
-/// A statement that reads or changes rows, in SQLite's SQL.
-#[derive(Debug)]
-pub(crate) struct Rewritten {
-    pub(crate) sql: String,
-    /// Types and oids.
-    pub(crate) parameters: Vec<(Type, u32)>,
-    /// Types of the results as far as they can be told; `None` for `*`, the columns of one or more tables.
-    pub(crate) results: Vec<Option<Option<Type>>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verb {
-    Select,
-    Insert,
-    Update,
-    Delete,
-}
-
-impl Verb {
-    /// The verb of a statement that begins with one, or with WITH.
-    pub(crate) fn of(statement: &Statement<'_>) -> Option<Self> {
-        let verb = |at| match statement.at(at).text.to_ascii_lowercase().as_str() {
-            "select" | "values" | "show" => Some(Verb::Select),
-            "insert" => Some(Verb::Insert),
-            "update" => Some(Verb::Update),
-            "delete" => Some(Verb::Delete),
-            _ => None,
-        };
-        if statement.at(0).is("with") {
-            let at = statement.find(1..statement.len(), |at| verb(at).is_some());
-            return at.and_then(verb);
-        }
-        verb(0)
-    }
-
-    /// True if a transaction that runs the statement needs exclusive access from then on.
-    pub(crate) fn takes_lease(self, statement: &Statement<'_>) -> bool {
-        let locks = |at| statement.at(at).is("for") && is_lock(statement, at + 1);
-        self != Verb::Select || (0..statement.len()).any(locks)
-    }
-}
-
-fn is_lock(statement: &Statement<'_>, at: usize) -> bool {
-    statement.at(at).is_any("update share no key")
-}
-
-/// Rewrites a statement; the client may have declared the types of parameters, by oid.
-pub(crate) fn rewrite(
-    statement: &Statement<'_>,
-    connection: &Connection,
-    scope: &Scope,
-    declared: &[u32],
-) -> SqlResult<Rewritten> {
-    if statement.at(0).is("show") {
-        let (name, _) = setting(statement, 1);
-        let value = scope.settings.show(&name)?.replace('\'', "''");
-        let sql = format!("SELECT '{value}' AS {}", quote(&name));
-        let (parameters, results) = (Vec::new(), Vec::new());
-        return Ok(Rewritten {
-            sql,
-            parameters,
-            results,
-        });
-    }
-    let mut query = Query::new(statement, connection, scope);
-    query.find_tables(None)?;
-    query.inserted = inserted_types(&query)?;
-    query.declared = declared.iter().map(|&oid| Type::of_oid(oid)).collect();
-    let mut writer = Writer::new(&query);
-    writer.write(0..statement.len())?;
-    let (sql, mut parameters) = (writer.sql, writer.parameters);
-    parameters.resize(parameters.len().max(declared.len()), None);
-    let parameters = parameters.into_iter().enumerate().map(|(at, inferred)| {
-        let known = query.declared.get(at).copied().flatten();
-        let ty = known.or(inferred).unwrap_or(Type::Text);
-        (ty, known.map_or(ty.oid(), |_| declared[at]))
-    });
-    let results = query.results().into_iter().map(|range| {
-        let is_star = statement.before(range.end).is_operator("*");
-        (!is_star).then(|| query.type_of(range))
-    });
-    let (parameters, results) = (parameters.collect(), results.collect());
-    Ok(Rewritten {
-        sql,
-        parameters,
-        results,
-    })
-}
-
-/// The types of the columns that an INSERT fills.
-fn inserted_types(query: &Query<'_>) -> SqlResult<Vec<Option<Type>>> {
-    let statement = query.statement;
-    let mut targets = query
-        .tables
-        .iter()
-        .filter(|table| statement.before(table.at).is("into"));
-    let Some((end, Some(table))) = targets.next().map(|table| (table.end, &table.engine_name))
-    else {
-        return Ok(Vec::new());
+/// The first word of the tag of a statement that reads or changes rows, which begins with a verb or with WITH.
+pub(crate) fn verb(statement: &Statement) -> Option<&'static str> {
+    let verb = |at| match statement.at(at).text.to_ascii_lowercase().as_str() {
+        "select" | "values" | "show" => Some("SELECT"),
+        "insert" => Some("INSERT 0"),
+        "update" => Some("UPDATE"),
+        "delete" => Some("DELETE"),
+        _ => None,
     };
-    let ty = |column: &str| query.column_type(table, column);
-    if statement.at(end).is_operator("(") {
-        let columns = statement.listed(end).into_iter();
-        return Ok(columns
-            .map(|column| ty(&statement.at(column.start).name()))
-            .collect());
+    if statement.at(0).is("with") {
+        return statement.top_level(1..statement.len()).find_map(verb);
     }
-    let all = query
-        .connection
-        .prepare(&format!("SELECT * FROM {}", quote(table)))?;
-    Ok(all.column_names().map(ty).collect())
+    verb(0)
+}
+
+/// True for FOR UPDATE, FOR SHARE and the like.
+pub(crate) fn is_lock(statement: &Statement, at: usize) -> bool {
+    statement.at(at).is("for") && statement.at(at + 1).is_any("update share no key")
 }
 
 /// Words that an opening bracket may follow without being the call of a function.
 const NO_FUNCTIONS: &str = "and or not in is values on where when then else select as like set";
+
+/// Words that can follow a table without an alias.
+const AFTER_TABLE: &str = "\
+    where group order having limit offset union except intersect join on cross inner left right full natural returning";
 
 /// PostgreSQL words that SQLite would reject or misinterpret: alone, before a bracket, or before another word.
 const REFUSED: &str = "lateral ilike similar fetch array";
 const REFUSED_CALLS: &str = "extract any all some row rollup cube";
 const REFUSED_PAIRS: [(&str, &str); 3] = [("distinct", "on"), ("at", "time"), ("on", "constraint")];
 
-/// Writes parts of a statement as SQLite's SQL.
-pub(crate) struct Writer<'w> {
-    query: &'w Query<'w>,
-    pub(crate) sql: String,
-    parameters: Vec<Option<Type>>,
-    /// Start of the last operand in `sql`: a cast, which comes after it, is wrapped around it.
-    operand: usize,
-    /// The same for each open bracket.
-    brackets: Vec<usize>,
-    /// Divisors under way: the position after each, and where it begins in `sql`.
-    divisors: Vec<(usize, usize)>,
-}
-
-impl<'w> Writer<'w> {
-    pub(crate) fn new(query: &'w Query<'w>) -> Self {
-        let (sql, parameters) = (String::new(), Vec::new());
-        let (operand, brackets, divisors) = (0, Vec::new(), Vec::new());
-        Writer {
-            query,
-            sql,
-            parameters,
-            operand,
-            brackets,
-            divisors,
+impl Query<'_> {
+    /// Rewrites a statement; the client may have declared the types of parameters, by oid.
+    pub(crate) fn rewrite(&mut self, declared: &[u32]) -> SqlResult<()> {
+        if self.statement.at(0).is("show") {
+            let (name, _) = setting(self.statement, 1);
+            let value = self.scope.settings.get(&name)?.replace('\'', "''");
+            self.sql = format!("SELECT '{value}' AS {}", quote(&name));
+            return Ok(());
         }
+        self.find_tables(None)?;
+        self.inserted = self.inserted_types()?;
+        self.parameters = declared.iter().map(|&oid| Type::of_oid(oid)).collect();
+        self.write(0..self.statement.len())
+    }
+
+    /// The types of the columns that an INSERT fills.
+    fn inserted_types(&self) -> SqlResult<Vec<Option<Type>>> {
+        let statement = self.statement;
+        let mut tables = self.tables.iter();
+        let target = tables.find(|table| statement.before(table.at).is("into"));
+        let Some((end, Some(table))) = target.map(|table| (table.end, &table.engine_name)) else {
+            return Ok(Vec::new());
+        };
+        let ty = |column: &str| self.column_type(table, column);
+        if statement.at(end).is_operator("(") {
+            let columns = statement.listed(end).into_iter();
+            return Ok(columns
+                .map(|column| ty(&statement.at(column.start).name()))
+                .collect());
+        }
+        let all = format!("SELECT * FROM {}", quote(table));
+        Ok(self
+            .connection
+            .prepare(&all)?
+            .column_names()
+            .map(ty)
+            .collect())
     }
 
     /// Appends the tokens in `range`, rewritten.
     pub(crate) fn write(&mut self, range: Range<usize>) -> SqlResult<()> {
+        let statement = self.statement;
         let mut at = range.start;
         while at < range.end {
-            at = match self.query.statement.at(at).kind {
+            at = match statement.at(at).kind {
                 Kind::Word | Kind::Quoted => self.write_name(at)?,
                 Kind::Operator => self.write_operator(at)?,
                 Kind::Parameter => self.write_parameter(at)?,
                 Kind::Text => self.write_text(at)?,
-                Kind::Number => self.push(&self.query.statement.at(at).text, at + 1),
+                Kind::Number => self.push(&statement.at(at).text, at + 1),
             };
             while let Some((_, start)) = self.divisors.pop_if(|(end, _)| *end <= at) {
                 self.sql.push(')');
@@ -195,8 +118,8 @@ impl<'w> Writer<'w> {
 
     /// Appends a string as a literal of the type it stands for.
     fn write_text(&mut self, at: usize) -> SqlResult<usize> {
-        let text = &self.query.statement.at(at).text;
-        let ty = self.query.wanted(at).unwrap_or(Type::Text);
+        let text = &self.statement.at(at).text;
+        let ty = self.required_type(at).unwrap_or(Type::Text);
         let literal = match parse(text, ty)? {
             Value::Integer(number) => format!("({number})"),
             Value::Real(number) if number.is_finite() => format!("({number:e})"),
@@ -208,7 +131,7 @@ impl<'w> Writer<'w> {
     }
 
     fn write_parameter(&mut self, at: usize) -> SqlResult<usize> {
-        let text = &self.query.statement.at(at).text;
+        let text = &self.statement.at(at).text;
         let number = text.parse().unwrap_or(usize::MAX);
         if !(1..=MAX_PARAMETERS).contains(&number) {
             let message = format!("parameters are numbered from 1 to {MAX_PARAMETERS}");
@@ -216,13 +139,13 @@ impl<'w> Writer<'w> {
         }
         let count = self.parameters.len().max(number);
         self.parameters.resize(count, None);
-        let known = &mut self.parameters[number - 1];
-        *known = known.or_else(|| self.query.wanted(at));
+        let known = self.parameters[number - 1];
+        self.parameters[number - 1] = known.or_else(|| self.required_type(at));
         Ok(self.push(&format!("?{number}"), at + 1))
     }
 
     fn write_operator(&mut self, at: usize) -> SqlResult<usize> {
-        let statement = self.query.statement;
+        let statement = self.statement;
         let before = statement.before(at);
         match statement.at(at).text.as_ref() {
             "(" => {
@@ -261,11 +184,17 @@ impl<'w> Writer<'w> {
     }
 
     fn write_name(&mut self, at: usize) -> SqlResult<usize> {
-        let statement = self.query.statement;
+        let statement = self.statement;
         let (token, next) = (statement.at(at), statement.at(at + 1));
-        let mut tables = self.query.tables.iter();
-        if let Some(table) = tables.find(|table| table.at == at) {
-            return self.write_table(table);
+        if let Some(table) = self.tables.iter().find(|table| table.at == at) {
+            let (name, end) = (
+                quote(table.engine_name.as_ref().unwrap_or(&table.name)),
+                table.end,
+            );
+            if table.engine_name.is_none() && table.name == "generate_series" {
+                return self.write_series(end);
+            }
+            return Ok(self.push(&name, end));
         }
         if next.is_operator(".") {
             return self.write_qualified(at);
@@ -286,7 +215,7 @@ impl<'w> Writer<'w> {
         if let Some(value) = self.session_value(&token.name(), is_call) {
             return Ok(self.push(&value, if is_call { at + 3 } else { at + 1 }));
         }
-        let opening = || self.query.opening(at);
+        let opening = || statement.opening(at);
         if token.is("as") && opening().is_some_and(|open| statement.before(open).is("cast")) {
             let (ty, end, _) = written_type(statement, at + 1)?;
             return Ok(self.push(&format!("AS {}", ty.affinity()), end));
@@ -295,50 +224,37 @@ impl<'w> Writer<'w> {
             // The type of a literal, in front of it.
             return Ok(at + 1);
         }
-        if token.is("for") && is_lock(statement, at + 1) {
+        if is_lock(statement, at) {
             // A session that requests this has exclusive access to the database, so there is nothing to wait for.
             return Ok(statement.len());
         }
         Ok(self.push(&token.text, at + 1))
     }
 
-    fn write_table(&mut self, table: &TableUse) -> SqlResult<usize> {
-        match &table.engine_name {
-            None if table.name == "generate_series" => self.write_series(table.end),
-            None => Ok(self.push(&quote(&table.name), table.end)),
-            Some(name) => Ok(self.push(&quote(name), table.end)),
-        }
-    }
-
-    /// `generate_series(start, end) [AS alias]`, from its bracket on.
+    /// `generate_series(start, end[, step]) [AS alias]`, from its bracket on.
     fn write_series(&mut self, open: usize) -> SqlResult<usize> {
-        let statement = self.query.statement;
-        let [low, high] = statement.listed(open).try_into().unwrap_or_default();
+        let statement = self.statement;
         let end = statement.after(open);
-        let alias = end + usize::from(statement.at(end).is("as"));
-        let has_alias = statement.at(alias).is_name();
-        if high.is_empty() || has_alias && statement.at(alias).is_any("where order") {
-            return Err(SqlError::unsupported(
-                "generate_series with a step, or without an alias",
-            ));
-        }
-        let start = self.sql.len();
-        self.write(low)?;
-        let low = self.sql.split_off(start);
-        self.write(high)?;
-        let high = self.sql.split_off(start);
-        let name = has_alias.then(|| statement.at(alias).name());
-        let name = quote(name.as_deref().unwrap_or("generate_series"));
-        let series = format!(
-            "(WITH RECURSIVE series(n) AS (SELECT {low} WHERE {low} <= {high} UNION ALL \
-             SELECT n + 1 FROM series WHERE n < {high}) SELECT n AS {name} FROM series) AS {name}"
+        let alias = statement.skip_any(end, "as");
+        let has_alias = statement.at(alias).is_name() && !statement.at(alias).is_any(AFTER_TABLE);
+        let name = if has_alias {
+            statement.at(alias).name()
+        } else {
+            "generate_series".to_owned()
+        };
+        let name = quote(&name);
+        self.push(
+            &format!("(SELECT value AS {name} FROM generate_series"),
+            end,
         );
-        Ok(self.push(&series, if has_alias { alias + 1 } else { end }))
+        self.write(open..end)?;
+        self.sql.push_str(&format!(") AS {name}"));
+        Ok(if has_alias { alias + 1 } else { end })
     }
 
     /// A name with a dot in it: of a column, or of a function.
     fn write_qualified(&mut self, at: usize) -> SqlResult<usize> {
-        let statement = self.query.statement;
+        let statement = self.statement;
         if statement.at(at).is("pg_catalog") && statement.at(at + 3).is_operator("(") {
             return self.write_name(at + 2);
         }
@@ -346,7 +262,7 @@ impl<'w> Writer<'w> {
         let is_long = statement.at(at + 3).is_operator(".");
         let at = if is_long { at + 2 } else { at };
         let name = statement.at(at).name();
-        let mut tables = self.query.tables.iter();
+        let mut tables = self.tables.iter();
         let table = tables.find(|table| table.name == name);
         let engine_name = table.and_then(|table| table.engine_name.as_ref());
         let column = statement.at(at + 2);
@@ -360,20 +276,18 @@ impl<'w> Writer<'w> {
     fn session_value(&self, name: &str, is_call: bool) -> Option<String> {
         let text = |text: &str| Some(format!("'{}'", text.replace('\'', "''")));
         match (name, is_call) {
-            ("current_user" | "session_user" | "user", false) => text(&self.query.scope.user),
-            ("current_catalog", false) | ("current_database", true) => {
-                text(&self.query.scope.database)
-            }
+            ("current_user" | "session_user" | "user", false) => text(&self.scope.user),
+            ("current_database", true) => text(&self.scope.database),
             ("current_schema", _) => {
-                let mut path = self.query.scope.path.iter();
-                let schema = path.find(|schema| self.query.schema_exists(schema));
-                text(schema.map_or("", String::as_str))
+                let mut path = self.scope.settings.search_path();
+                let schema = path.find(|schema| self.schema_exists(schema));
+                text(&schema.unwrap_or_default())
             }
             ("version", true) => text("PostgreSQL 15.0 (a mock server over SQLite)"),
-            ("pg_backend_pid", true) => Some(self.query.scope.pid.to_string()),
+            ("pg_backend_pid", true) => Some(self.scope.pid.to_string()),
             // Part of the query that asyncpg's pool sends between two users of a connection.
             ("pg_advisory_unlock_all", true) => Some("NULL".to_owned()),
-            ("now", true) | ("localtimestamp", false) => Some("CURRENT_TIMESTAMP".to_owned()),
+            ("now", true) => Some("CURRENT_TIMESTAMP".to_owned()),
             ("random", true) => Some("(0.5 + random() / 18446744073709551616.0)".to_owned()),
             _ => None,
         }
@@ -381,7 +295,7 @@ impl<'w> Writer<'w> {
 }
 
 /// The position after the operand at `at`.
-fn operand_end(statement: &Statement<'_>, mut at: usize) -> usize {
+fn operand_end(statement: &Statement, mut at: usize) -> usize {
     while statement.at(at).is_operator("-") {
         at += 1;
     }

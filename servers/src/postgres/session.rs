@@ -15,12 +15,12 @@ use std::time::Duration;
 use bytes::BufMut;
 use rusqlite::types::Value;
 
-use super::database::{Bound, Database, Engine, Plan, Status, Transaction};
+use super::database::{Bound, Database, Plan, Status, Transaction, Turn, generation};
 use super::error::{SqlError, SqlResult};
 use super::names::Scope;
-use super::rewrite::Verb;
+use super::rewrite::verb;
 use super::token::{Statement, statements};
-use super::types::read_value;
+use super::types::{Type, read_value};
 use super::wire::{self, Body, MAX_MESSAGE_BYTES, Wire, WireError, is_binary, malformed};
 use crate::Counts;
 
@@ -41,11 +41,12 @@ pub(crate) struct Session {
 }
 
 /// A parsed statement.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Prepared {
-    sql: String,
+    /// `None` if there is nothing but space and comments.
+    statement: Option<Statement>,
     declared: Vec<u32>,
-    /// None for a command, and until it is needed if the engine is busy.
+    /// None for a command, and until it is needed.
     plan: Option<Plan>,
 }
 
@@ -54,6 +55,12 @@ struct Prepared {
 struct Portal {
     prepared: Arc<Prepared>,
     bound: Option<Bound>,
+}
+
+impl Prepared {
+    fn parameters(&self) -> &[(Type, u32)] {
+        self.plan.as_ref().map_or(&[], |plan| &plan.parameters)
+    }
 }
 
 impl Session {
@@ -80,7 +87,7 @@ impl Session {
     /// Serves the client until it leaves.
     pub(crate) async fn serve(mut self) {
         if let Err(WireError::Protocol(error)) = self.serve_messages().await {
-            wire::error(&mut self.wire.out, &error);
+            wire::report(&mut self.wire.out, &error);
         }
         self.transaction.rollback();
         self.wire.close().await;
@@ -95,7 +102,7 @@ impl Session {
             let result = self.message(kind, Body(&input[body]), is_sync_next).await;
             self.wire.input = input;
             match result {
-                Err(error) if error.is_fatal() => return Err(error.into()),
+                Err(error) if error.severity == "FATAL" => return Err(error.into()),
                 Err(error) => self.fail(kind, &error),
                 Ok(()) if kind == b'X' => return Ok(()),
                 Ok(()) if kind == b'H' => self.wire.flush().await?,
@@ -117,7 +124,7 @@ impl Session {
             _ if self.skips_to_sync => Ok(()),
             b'Q' => self.query(&mut body).await,
             b'S' => self.end_implicit(),
-            b'P' => self.parse(&mut body).await,
+            b'P' => self.parse(&mut body),
             b'B' => self.bind(&mut body).await,
             b'D' => self.describe(&mut body).await,
             b'E' => self.execute(&mut body, is_sync_next).await,
@@ -129,7 +136,7 @@ impl Session {
 
     /// Reports an error to the client, and applies its effect on what follows.
     fn fail(&mut self, kind: u8, error: &SqlError) {
-        wire::error(&mut self.wire.out, error);
+        wire::report(&mut self.wire.out, error);
         self.skips_to_sync = !matches!(kind, b'Q' | b'S');
         match self.transaction.status {
             Status::Implicit => self.transaction.rollback(),
@@ -173,11 +180,6 @@ impl Session {
         }
     }
 
-    fn complete(&mut self, tag: &str) {
-        self.counts.statements.fetch_add(1, Relaxed);
-        wire::texts(&mut self.wire.out, b'C', &[tag]);
-    }
-
     /// A Query message: any number of statements in one text.
     async fn query(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
         let counts = self.counts.clone();
@@ -194,85 +196,85 @@ impl Session {
             if statements.len() > 1 && self.transaction.status == Status::Idle {
                 self.transaction.status = Status::Implicit;
             }
-            match Verb::of(statement) {
-                Some(verb) => self.run_once(statement, verb).await?,
-                None => self.command(statement).await?,
+            let plan = self.plan(statement, &[]).await?;
+            if let Some(plan) = &plan {
+                if !plan.parameters.is_empty() {
+                    return Err(SqlError::new("42P02", "there is no parameter $1"));
+                }
+                if !plan.columns.is_empty() {
+                    wire::row_description(&mut self.wire.out, &plan.columns, &[]);
+                }
             }
+            let bound = Bound::default();
+            self.run(statement, plan.as_ref(), &bound, usize::MAX)
+                .await?;
         }
         self.end_implicit()
     }
 
-    /// Takes the engine as the transaction needs it, then runs `use_it`.
-    async fn with_engine<T>(
-        &mut self,
-        takes_lease: bool,
-        use_it: impl FnOnce(&Engine, &Scope, &mut Vec<u8>) -> SqlResult<T>,
-    ) -> SqlResult<T> {
-        let Session {
-            wire,
-            database,
-            scope,
-            transaction,
-            ..
-        } = self;
-        transaction.lease_for(database, takes_lease).await?;
-        let turn;
-        let engine = match transaction.leased() {
-            Some(engine) => engine,
-            None => {
-                turn = database.turn().await?;
-                &*turn
-            }
-        };
-        engine.enter(scope.settings.statement_timeout());
-        use_it(engine, scope, &mut wire.out)
+    /// The engine, for as long as the transaction needs it, with the scope and the output of a statement.
+    async fn engine(&mut self, takes_lease: bool) -> SqlResult<(Turn<'_>, &Scope, &mut Vec<u8>)> {
+        let engine = self.transaction.engine(&self.database, takes_lease).await?;
+        engine.enter(self.scope.settings.statement_timeout());
+        Ok((engine, &self.scope, &mut self.wire.out))
     }
 
-    /// Runs one statement of a Query message.
-    async fn run_once(&mut self, statement: &Statement<'_>, verb: Verb) -> SqlResult<()> {
-        self.check_usable(verb != Verb::Select, false)?;
-        let run = |engine: &Engine, scope: &Scope, out: &mut Vec<u8>| {
-            let plan = engine.plan(statement, verb, scope, &[])?;
-            if !plan.parameters.is_empty() {
-                return Err(SqlError::new("42P02", "there is no parameter $1"));
-            }
-            if !plan.columns.is_empty() {
-                wire::row_description(out, &plan.columns, &[]);
-            }
-            engine.run(&plan, &Bound::default(), usize::MAX, out)
+    /// Plans a statement that reads or changes rows; `None` for a command.
+    async fn plan(&mut self, statement: &Statement, declared: &[u32]) -> SqlResult<Option<Plan>> {
+        let Some(verb) = verb(statement) else {
+            return Ok(None);
         };
-        let count = self.with_engine(verb.takes_lease(statement), run).await?;
-        self.complete(&tag(verb, count));
+        self.check_usable(false, false)?;
+        let (engine, scope, _) = self.engine(false).await?;
+        engine.plan(statement, verb, scope, declared).map(Some)
+    }
+
+    /// Runs a statement of either protocol.
+    async fn run(
+        &mut self,
+        statement: &Statement,
+        plan: Option<&Plan>,
+        bound: &Bound,
+        max_rows: usize,
+    ) -> SqlResult<()> {
+        let tag = if let Some(plan) = plan {
+            self.check_usable(plan.is_change, false)?;
+            let (engine, _, out) = self.engine(plan.takes_lease).await?;
+            let count = engine.run(plan, bound, max_rows, out)?;
+            let is_complete = plan.columns.is_empty() || count < max_rows;
+            is_complete.then(|| format!("{} {count}", plan.verb))
+        } else {
+            Some(self.command(statement).await?)
+        };
+        self.counts.statements.fetch_add(1, Relaxed);
+        match tag {
+            Some(tag) => wire::texts(&mut self.wire.out, b'C', &[&tag]),
+            // There may be more rows.
+            None => wire::texts(&mut self.wire.out, b's', &[]),
+        }
         Ok(())
     }
 
-    async fn parse(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
+    /// A Parse message. The statement is planned when it is described or bound: waiting here for another connection's
+    /// transaction could block the session that has to end it.
+    fn parse(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
         let (name, sql) = (body.text()?, body.text()?);
         let declared = body.list(|body| Ok(body.i32()? as u32))?;
         if !name.is_empty() && self.prepared.contains_key(name) {
             return Err(SqlError::exists("42P05", "prepared statement", name));
         }
-        let statements = statements(sql)?;
-        if statements.len() > 1 {
+        let mut statements = statements(sql)?;
+        let statement = statements.pop();
+        if !statements.is_empty() {
             return Err(SqlError::syntax("cannot prepare more than one statement"));
         }
-        let mut plan = None;
-        if let Some(statement) = statements.first() {
-            let verb = Verb::of(statement);
-            let ends_transaction = verb.is_none() && check_command(statement)?;
-            self.check_usable(false, ends_transaction)?;
-            // Waiting here for another connection's transaction could block the session that has to end it.
-            let turn = self.database.try_turn();
-            let engine = self.transaction.leased().or(turn.as_deref());
-            if let (Some(verb), Some(engine)) = (verb, engine) {
-                plan = Some(engine.plan(statement, verb, &self.scope, &declared)?);
-            }
+        if let Some(statement) = statement.as_ref().filter(|it| verb(it).is_none()) {
+            check_command(statement)?;
         }
-        let sql = sql.to_owned();
         let prepared = Arc::new(Prepared {
-            sql,
+            statement,
             declared,
-            plan,
+            plan: None,
         });
         self.prepared.insert(name.to_owned(), prepared);
         wire::texts(&mut self.wire.out, b'1', &[]);
@@ -282,41 +284,22 @@ impl Session {
     /// A prepared statement, planned if it is not, or if definitions or settings have changed since.
     async fn current(&mut self, name: &str) -> SqlResult<Arc<Prepared>> {
         let missing = || SqlError::missing("26000", "prepared statement", name);
-        let prepared = self.prepared.get(name).ok_or_else(missing)?.clone();
-        let generation = self.database.generation();
-        let holds = |plan: &Plan| plan.generation == generation;
-        if prepared.plan.as_ref().is_some_and(holds) {
-            return Ok(prepared);
+        let mut prepared = self.prepared.get(name).ok_or_else(missing)?.clone();
+        let holds = |plan: &Plan| plan.generation == generation();
+        if let Some(statement) = &prepared.statement
+            && !prepared.plan.as_ref().is_some_and(holds)
+            && let Some(plan) = self.plan(statement, &prepared.declared).await?
+        {
+            Arc::make_mut(&mut prepared).plan = Some(plan);
+            self.prepared.insert(name.to_owned(), prepared.clone());
         }
-        let statements = statements(&prepared.sql)?;
-        let Some((statement, verb)) = statements
-            .first()
-            .zip(statements.first().and_then(Verb::of))
-        else {
-            return Ok(prepared);
-        };
-        self.check_usable(false, false)?;
-        let (sql, declared) = (prepared.sql.clone(), prepared.declared.clone());
-        let plan = |engine: &Engine, scope: &Scope, _: &mut Vec<u8>| {
-            engine.plan(statement, verb, scope, &declared)
-        };
-        let plan = Some(self.with_engine(false, plan).await?);
-        let renewed = Arc::new(Prepared {
-            sql,
-            declared,
-            plan,
-        });
-        self.prepared.insert(name.to_owned(), renewed.clone());
-        Ok(renewed)
+        Ok(prepared)
     }
 
     async fn bind(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
         let (portal, name) = (body.text()?, body.text()?);
         let prepared = self.current(name).await?;
-        let parameters = prepared
-            .plan
-            .as_ref()
-            .map_or(&[][..], |plan| &plan.parameters);
+        let parameters = prepared.parameters();
         let formats = body.formats()?;
         let count = usize::from(body.u16()?);
         if count != parameters.len() || formats.len() > 1 && formats.len() != count {
@@ -353,15 +336,20 @@ impl Session {
             (portal.prepared.clone(), formats.unwrap_or_default())
         };
         let out = &mut self.wire.out;
-        let plan = prepared.plan.as_ref();
         if target == b'S' {
-            let parameters = plan.map_or(&[][..], |plan| &plan.parameters);
             wire::message(out, b't', |out| {
-                out.put_i16(parameters.len() as i16);
-                parameters.iter().for_each(|(_, oid)| out.put_u32(*oid));
+                out.put_i16(prepared.parameters().len() as i16);
+                prepared
+                    .parameters()
+                    .iter()
+                    .for_each(|(_, oid)| out.put_u32(*oid));
             });
         }
-        match plan.filter(|plan| !plan.columns.is_empty()) {
+        match prepared
+            .plan
+            .as_ref()
+            .filter(|plan| !plan.columns.is_empty())
+        {
             Some(plan) => wire::row_description(out, &plan.columns, &formats),
             None => wire::texts(out, b'n', &[]),
         }
@@ -383,32 +371,15 @@ impl Session {
         if self.transaction.status == Status::Idle && !is_sync_next {
             self.transaction.status = Status::Implicit;
         }
-        let Some(plan) = &prepared.plan else {
-            let Some(command) = statements(&prepared.sql)?.pop() else {
-                wire::texts(&mut self.wire.out, b'I', &[]);
-                return Ok(());
-            };
-            counts.requests.fetch_add(1, Relaxed);
-            return self.command(&command).await;
+        let Some(statement) = &prepared.statement else {
+            wire::texts(&mut self.wire.out, b'I', &[]);
+            return Ok(());
         };
         counts.requests.fetch_add(1, Relaxed);
-        self.check_usable(plan.verb != Verb::Select, false)?;
-        let max_rows = if max_rows > 0 {
-            max_rows as usize
-        } else {
-            usize::MAX
-        };
-        let run =
-            |engine: &Engine, _: &Scope, out: &mut Vec<u8>| engine.run(plan, &bound, max_rows, out);
-        let count = self.with_engine(plan.takes_lease, run).await?;
-        if plan.columns.is_empty() || count < max_rows {
-            self.complete(&tag(plan.verb, count));
-        } else {
-            // There may be more.
-            counts.statements.fetch_add(1, Relaxed);
-            wire::texts(&mut self.wire.out, b's', &[]);
-        }
-        Ok(())
+        let max_rows = usize::try_from(max_rows).ok().filter(|&rows| rows > 0);
+        let max_rows = max_rows.unwrap_or(usize::MAX);
+        self.run(statement, prepared.plan.as_ref(), &bound, max_rows)
+            .await
     }
 
     fn close(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
@@ -420,14 +391,5 @@ impl Session {
         }
         wire::texts(&mut self.wire.out, b'3', &[]);
         Ok(())
-    }
-}
-
-fn tag(verb: Verb, count: usize) -> String {
-    match verb {
-        Verb::Select => format!("SELECT {count}"),
-        Verb::Insert => format!("INSERT 0 {count}"),
-        Verb::Update => format!("UPDATE {count}"),
-        Verb::Delete => format!("DELETE {count}"),
     }
 }

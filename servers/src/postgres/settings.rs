@@ -37,104 +37,79 @@ const REPORTED: usize = 11;
 
 /// Settings whose values are fixed, since they define the format of values.
 const FIXED: &str = "\
-    client_encoding datestyle integer_datetimes intervalstyle server_encoding server_version \
-    standard_conforming_strings timezone bytea_output";
+    client_encoding DateStyle integer_datetimes IntervalStyle server_encoding server_version \
+    standard_conforming_strings TimeZone bytea_output";
 
-/// Values that differ from the defaults, by lower-case name.
+/// Values that differ from the defaults.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Settings(BTreeMap<String, String>);
+pub(crate) struct Settings(BTreeMap<&'static str, String>);
 
-fn known(name: &str) -> Option<(&'static str, &'static str)> {
-    let mut known = KNOWN.into_iter();
-    known.find(|(known, _)| known.eq_ignore_ascii_case(name))
+fn known(name: &str) -> SqlResult<(&'static str, &'static str)> {
+    let known = KNOWN
+        .into_iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name));
+    let message = || format!("unrecognized configuration parameter \"{name}\"");
+    known.ok_or_else(|| SqlError::new("42704", message()))
 }
 
 impl Settings {
-    /// Names and values reported to a client when it connects.
-    pub(crate) fn reported(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let names = KNOWN[..REPORTED].iter().map(|(name, _)| *name);
-        names.map(|name| (name, self.get(name)))
+    /// Names and values reported to a client when it connects, and after a change.
+    pub(crate) fn reported(&self) -> impl Iterator<Item = [&str; 2]> {
+        KNOWN[..REPORTED]
+            .iter()
+            .map(|(name, default)| [name, self.value(name, default)])
     }
 
-    /// Name and value to report to a client after a change, if any.
-    pub(crate) fn report(&self, name: &str) -> Option<(&'static str, &str)> {
-        self.reported()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+    fn value<'s>(&'s self, name: &str, default: &'s str) -> &'s str {
+        self.0.get(name).map_or(default, String::as_str)
     }
 
-    pub(crate) fn get(&self, name: &str) -> &str {
-        let default = known(name).map_or("", |(_, default)| default);
-        self.0
-            .get(&name.to_ascii_lowercase())
-            .map_or(default, String::as_str)
-    }
-
-    pub(crate) fn show(&self, name: &str) -> SqlResult<&str> {
-        check_known(name)?;
-        Ok(self.get(name))
+    pub(crate) fn get(&self, name: &str) -> SqlResult<&str> {
+        let (name, default) = known(name)?;
+        Ok(self.value(name, default))
     }
 
     /// Sets a value, or restores the default.
     pub(crate) fn set(&mut self, name: &str, value: Option<&str>) -> SqlResult<()> {
-        check_known(name)?;
-        let name = name.to_ascii_lowercase();
+        let (name, default) = known(name)?;
         let Some(value) = value else {
-            self.0.remove(&name);
+            self.0.remove(name);
             return Ok(());
         };
         if FIXED.split(' ').any(|fixed| fixed == name) {
-            let is_utc = name == "timezone" && value.to_ascii_lowercase().ends_with("utc");
             let plain = |text: &str| text.replace('-', "").to_ascii_lowercase();
-            if !is_utc && !plain(self.get(&name)).starts_with(&plain(value)) {
-                let message = format!("invalid value for parameter \"{name}\": \"{value}\"");
-                return Err(SqlError::new("22023", message).with_hint());
+            let is_utc = name == "TimeZone" && plain(value).ends_with("utc");
+            if is_utc || plain(default).starts_with(&plain(value)) {
+                return Ok(());
             }
+        } else if name != "statement_timeout" || timeout(value).is_some() {
+            self.0.insert(name, value.to_owned());
             return Ok(());
         }
-        if name == "statement_timeout" && milliseconds(value).is_none() {
-            return Err(SqlError::new(
-                "22023",
-                "invalid value for parameter \"statement_timeout\"",
-            ));
-        }
-        self.0.insert(name, value.to_owned());
-        Ok(())
-    }
-
-    /// Restores all defaults.
-    pub(crate) fn reset(&mut self) {
-        self.0.clear();
+        let message = format!("invalid value for parameter \"{name}\": \"{value}\"");
+        Err(SqlError::new("22023", message).with_hint())
     }
 
     /// Time limit of a statement; `None` if unlimited.
     pub(crate) fn statement_timeout(&self) -> Option<Duration> {
-        let millis = milliseconds(self.0.get("statement_timeout")?)?;
-        (millis > 0).then(|| Duration::from_millis(millis))
+        timeout(self.0.get("statement_timeout")?).filter(|timeout| !timeout.is_zero())
+    }
+
+    /// The schemas to search for names.
+    pub(crate) fn search_path(&self) -> impl Iterator<Item = String> {
+        let schemas = self.value("search_path", "public").split(',');
+        schemas.map(|schema| schema.trim().trim_matches('"').to_owned())
     }
 }
 
-/// A setting with a dot in its name is the user's own.
-fn check_known(name: &str) -> SqlResult<()> {
-    if known(name).is_some() || name.contains('.') {
-        return Ok(());
-    }
-    let message = format!("unrecognized configuration parameter \"{name}\"");
-    Err(SqlError::new("42704", message))
+/// A length of time, in milliseconds if it has no unit.
+fn timeout(text: &str) -> Option<Duration> {
+    let with_unit = text.parse().or_else(|_| format!("{text}ms").parse());
+    with_unit.ok().map(crate::Duration::get)
 }
 
-fn milliseconds(value: &str) -> Option<u64> {
-    let digits = value.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-    let number: u64 = digits.parse().ok()?;
-    match value[digits.len()..].trim() {
-        "" | "ms" => Some(number),
-        "s" => number.checked_mul(1_000),
-        "min" => number.checked_mul(60_000),
-        _ => None,
-    }
-}
-
-/// The name of the setting at `at`, which may have a dot or be a phrase, and the position after it.
-pub(crate) fn setting(statement: &Statement<'_>, at: usize) -> (String, usize) {
+/// The name of the setting at `at`, which may be a phrase, and the position after it.
+pub(crate) fn setting(statement: &Statement, at: usize) -> (String, usize) {
     const PHRASES: [(&str, &str); 3] = [
         ("time zone", "timezone"),
         ("names", "client_encoding"),
@@ -145,9 +120,5 @@ pub(crate) fn setting(statement: &Statement<'_>, at: usize) -> (String, usize) {
             return (name.to_owned(), end);
         }
     }
-    let name = statement.at(at).name();
-    if statement.at(at + 1).is_operator(".") {
-        return (format!("{name}.{}", statement.at(at + 2).name()), at + 3);
-    }
-    (name, at + 1)
+    (statement.at(at).name(), at + 1)
 }

@@ -3,7 +3,6 @@
 //! Quoted text is decoded here, comments are dropped, and every bracket knows its partner (`CASE` and `END` count as
 //! brackets), so that code which reads a statement can skip a nested part. `rewrite.rs` interprets the tokens.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use super::error::{SqlError, SqlResult};
@@ -13,6 +12,9 @@ const MAX_SQL_BYTES: usize = 4 << 20;
 
 /// Maximum nesting depth of brackets.
 const MAX_DEPTH: usize = 200;
+
+/// Maximum length of an expression to examine, so that time stays proportional to length for a hostile statement.
+pub(crate) const MAX_TOKENS: usize = 500;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -28,14 +30,14 @@ pub(crate) enum Kind {
     Operator,
 }
 
-#[derive(Debug)]
-pub(crate) struct Token<'a> {
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
     pub(crate) kind: Kind,
     /// Without quotes.
-    pub(crate) text: Cow<'a, str>,
+    pub(crate) text: String,
 }
 
-impl Token<'_> {
+impl Token {
     pub(crate) fn is(&self, word: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(word)
     }
@@ -45,8 +47,9 @@ impl Token<'_> {
         self.kind == Kind::Word && words.split(' ').any(|word| self.is(word))
     }
 
-    pub(crate) fn is_operator(&self, operator: &str) -> bool {
-        self.kind == Kind::Operator && self.text == operator
+    /// True for any of these operators, which have spaces between them.
+    pub(crate) fn is_operator(&self, operators: &str) -> bool {
+        self.kind == Kind::Operator && operators.split(' ').any(|known| self.text == known)
     }
 
     pub(crate) fn is_name(&self) -> bool {
@@ -57,31 +60,31 @@ impl Token<'_> {
     pub(crate) fn name(&self) -> String {
         match self.kind {
             Kind::Word => self.text.to_ascii_lowercase(),
-            _ => self.text.to_string(),
+            _ => self.text.clone(),
         }
     }
 }
 
 /// One statement.
-#[derive(Debug, Default)]
-pub(crate) struct Statement<'a> {
-    pub(crate) tokens: Vec<Token<'a>>,
+#[derive(Debug, Clone)]
+pub(crate) struct Statement {
+    tokens: Vec<Token>,
     /// For each bracket the position of its partner, for any other token its own.
-    pub(crate) partner: Vec<usize>,
+    partner: Vec<usize>,
 }
 
-static NOTHING: Token<'static> = Token {
+static NOTHING: Token = Token {
     kind: Kind::Operator,
-    text: Cow::Borrowed(""),
+    text: String::new(),
 };
 
-impl<'a> Statement<'a> {
+impl Statement {
     /// The token at `at`; an empty operator outside of the statement.
-    pub(crate) fn at(&self, at: usize) -> &Token<'a> {
+    pub(crate) fn at(&self, at: usize) -> &Token {
         self.tokens.get(at).unwrap_or(&NOTHING)
     }
 
-    pub(crate) fn before(&self, at: usize) -> &Token<'a> {
+    pub(crate) fn before(&self, at: usize) -> &Token {
         self.at(at.wrapping_sub(1))
     }
 
@@ -95,35 +98,47 @@ impl<'a> Statement<'a> {
         words.try_fold(at, |at, word| self.at(at).is(word).then_some(at + 1))
     }
 
+    /// The position after these words, or `at` if they are not there.
+    pub(crate) fn skip_any(&self, at: usize, words: &str) -> usize {
+        self.skip(at, words).unwrap_or(at)
+    }
+
     /// The position after the token at `at`, or after its partner if it opens a bracket.
     pub(crate) fn after(&self, at: usize) -> usize {
         self.partner.get(at).map_or(at, |&partner| partner.max(at)) + 1
     }
 
-    /// The positions in `range` that are not inside a bracket there; a bracket counts by its opening.
-    fn top_level(&self, range: Range<usize>) -> impl Iterator<Item = usize> + '_ {
-        let end = range.end;
-        let next = |&at: &usize| Some(self.after(at));
-        std::iter::successors(Some(range.start), next).take_while(move |&at| at < end)
+    /// The bracket around the token at `at`, if it is not too far away.
+    pub(crate) fn opening(&self, at: usize) -> Option<usize> {
+        let outward = |&open: &usize| Some(self.partner[open.checked_sub(1)?].min(open - 1));
+        std::iter::successors(outward(&at), outward)
+            .take_while(|open| at - open <= MAX_TOKENS)
+            .find(|&open| self.partner[open] > at)
     }
 
-    /// The first of those positions for which `is_it` holds.
-    pub(crate) fn find(&self, range: Range<usize>, is_it: impl Fn(usize) -> bool) -> Option<usize> {
-        self.top_level(range).find(|&at| is_it(at))
+    /// The positions in `range` that are not inside a bracket there; a bracket counts by its opening.
+    pub(crate) fn top_level(&self, range: Range<usize>) -> impl Iterator<Item = usize> + '_ {
+        let next = |&at: &usize| Some(self.after(at));
+        std::iter::successors(Some(range.start), next).take_while(move |&at| at < range.end)
+    }
+
+    /// The first of those positions with a token that `is_it` accepts.
+    pub(crate) fn find(
+        &self,
+        range: Range<usize>,
+        is_it: impl Fn(&Token) -> bool,
+    ) -> Option<usize> {
+        self.top_level(range).find(|&at| is_it(self.at(at)))
     }
 
     /// The parts of `range` between its commas; none if it is empty.
     pub(crate) fn split_commas(&self, range: Range<usize>) -> Vec<Range<usize>> {
         let mut parts = Vec::new();
         let mut start = range.start;
-        for at in self.top_level(range.clone()) {
-            if self.at(at).is_operator(",") {
-                parts.push(start..at);
-                start = at + 1;
-            }
-        }
-        if start < range.end {
-            parts.push(start..range.end);
+        while start < range.end {
+            let comma = self.find(start..range.end, |token| token.is_operator(","));
+            parts.push(start..comma.unwrap_or(range.end));
+            start = comma.map_or(range.end, |comma| comma + 1);
         }
         parts
     }
@@ -145,146 +160,120 @@ impl<'a> Statement<'a> {
         Ok((None, first, at + 1))
     }
 
-    fn pair_brackets(mut self) -> SqlResult<Self> {
-        self.partner = (0..self.len()).collect();
+    fn new(tokens: Vec<Token>) -> SqlResult<Self> {
+        let mut partner: Vec<usize> = (0..tokens.len()).collect();
         let mut open: Vec<usize> = Vec::new();
-        for at in 0..self.len() {
-            let token = &self.tokens[at];
-            let last = open.last();
-            let in_case = last.is_some_and(|&start| self.tokens[start].is("case"));
+        for (at, token) in tokens.iter().enumerate() {
+            let in_case = open.last().is_some_and(|&start| tokens[start].is("case"));
             if token.is_operator("(") || token.is("case") {
                 open.push(at);
             } else if token.is_operator(")") || in_case && token.is("end") {
                 let start = open.pop().filter(|_| in_case == token.is("end"));
                 let start = start.ok_or_else(|| SqlError::syntax_at(&token.text))?;
-                (self.partner[start], self.partner[at]) = (at, start);
+                (partner[start], partner[at]) = (at, start);
             }
             if open.len() > MAX_DEPTH {
                 return Err(SqlError::new("54001", "the statement is nested too deeply"));
             }
         }
-        let is_complete = open.is_empty().then_some(self);
-        is_complete.ok_or_else(|| SqlError::syntax_at("end of input"))
+        if open.is_empty() {
+            Ok(Statement { tokens, partner })
+        } else {
+            Err(SqlError::syntax_at("end of input"))
+        }
     }
 }
 
 /// The statements of a text; empty ones are left out.
-pub(crate) fn statements(sql: &str) -> SqlResult<Vec<Statement<'_>>> {
+pub(crate) fn statements(sql: &str) -> SqlResult<Vec<Statement>> {
     if sql.len() > MAX_SQL_BYTES {
         let message = format!("the text is longer than {MAX_SQL_BYTES} bytes");
         return Err(SqlError::new("54000", message));
     }
-    let mut statements = vec![Statement::default()];
-    let mut rest = sql;
-    while let Some((token, length)) = next(&mut rest)? {
-        rest = &rest[length..];
+    let mut statements = vec![Vec::new()];
+    let mut rest = skip_space(sql)?;
+    while !rest.is_empty() {
+        let (token, length) = first_token(rest)?;
+        rest = skip_space(&rest[length..])?;
         match statements.last_mut() {
-            Some(statement) if !token.is_operator(";") => statement.tokens.push(token),
-            _ => statements.push(Statement::default()),
+            Some(statement) if !token.is_operator(";") => statement.push(token),
+            _ => statements.push(Vec::new()),
         }
     }
-    statements.retain(|statement| statement.len() > 0);
-    let statements = statements.into_iter();
-    statements.map(Statement::pair_brackets).collect()
+    statements.retain(|statement| !statement.is_empty());
+    statements.into_iter().map(Statement::new).collect()
+}
+
+fn skip_space(mut sql: &str) -> SqlResult<&str> {
+    loop {
+        sql = sql.trim_ascii_start();
+        if sql.starts_with("--") {
+            sql = sql.find('\n').map_or("", |end| &sql[end..]);
+        } else if let Some(comment) = sql.strip_prefix("/*") {
+            let end = comment.find("*/");
+            sql = &comment[end.ok_or_else(|| SqlError::syntax_at("/*"))? + 2..];
+        } else {
+            return Ok(sql);
+        }
+    }
 }
 
 const LONG_OPERATORS: &str = "->> :: -> || <> <= >= !=";
 
-/// Skips space before the first token, and gives that token with its length.
-fn next<'a>(sql: &mut &'a str) -> SqlResult<Option<(Token<'a>, usize)>> {
-    skip_space(sql)?;
-    let text: &'a str = sql;
-    let bytes = text.as_bytes();
-    let Some(&first) = bytes.first() else {
-        return Ok(None);
+/// The token that a text starts with, and its length.
+fn first_token(sql: &str) -> SqlResult<(Token, usize)> {
+    let bytes = sql.as_bytes();
+    let (first, second) = (bytes[0], bytes.get(1).copied().unwrap_or(0));
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_$".contains(&byte) || byte >= 0x80;
+    let length = |belongs: &dyn Fn(usize) -> bool| {
+        (1..sql.len()).find(|&at| !belongs(at)).unwrap_or(sql.len())
     };
-    let second = bytes.get(1).copied().unwrap_or(0);
     let (kind, length) = match first {
-        b'\'' | b'"' => return quoted(text, first.into()).map(Some),
+        b'\'' => return quoted(sql, Kind::Text, '\''),
+        b'"' => return quoted(sql, Kind::Quoted, '"'),
         _ if second == b'\'' && first.is_ascii_alphabetic() => {
             return Err(SqlError::unsupported("a string with a prefix"));
         }
-        b'$' if second.is_ascii_digit() => (Kind::Parameter, 1 + digits(bytes, 1)),
+        b'$' if second.is_ascii_digit() => {
+            let length = length(&|at| bytes[at].is_ascii_digit());
+            let text = sql[1..length].to_owned();
+            let kind = Kind::Parameter;
+            return Ok((Token { kind, text }, length));
+        }
         b'0'..=b'9' | b'.' if first != b'.' || second.is_ascii_digit() => {
-            (Kind::Number, number(bytes))
+            // A sign belongs to a number as that of its exponent.
+            let is_sign = |at: usize| b"+-".contains(&bytes[at]) && b"eE".contains(&bytes[at - 1]);
+            let belongs = |at: usize| is_name(bytes[at]) || bytes[at] == b'.' || is_sign(at);
+            (Kind::Number, length(&belongs))
         }
-        _ if is_name_byte(first) => {
-            let belongs =
-                |&&byte: &&u8| is_name_byte(byte) || byte.is_ascii_digit() || byte == b'$';
-            (Kind::Word, bytes.iter().take_while(belongs).count())
-        }
+        _ if is_name(first) && first != b'$' => (Kind::Word, length(&|at| is_name(bytes[at]))),
         _ if b"(),;.+-*/%=<>|&!:".contains(&first) => {
             let mut known = LONG_OPERATORS.split(' ');
-            let long = known.find(|known| text.starts_with(known));
-            (Kind::Operator, long.map_or(1, |known| known.len()))
+            let long = known.find(|known| sql.starts_with(known));
+            (Kind::Operator, long.map_or(1, str::len))
         }
         _ => {
-            let letter = text.chars().next().unwrap_or(' ');
-            return Err(SqlError::unsupported(format_args!("the operator {letter}")));
+            let operator = format_args!("the operator {}", char::from(first));
+            return Err(SqlError::unsupported(operator));
         }
     };
-    let start = usize::from(kind == Kind::Parameter);
-    let text = Cow::Borrowed(&text[start..length]);
-    Ok(Some((Token { kind, text }, length)))
-}
-
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
-}
-
-fn skip_space(sql: &mut &str) -> SqlResult<()> {
-    loop {
-        *sql = sql.trim_ascii_start();
-        if sql.starts_with("--") {
-            *sql = sql.find('\n').map_or("", |end| &sql[end..]);
-        } else if let Some(comment) = sql.strip_prefix("/*") {
-            let end = comment.find("*/");
-            *sql = &comment[end.ok_or_else(|| SqlError::syntax_at("/*"))? + 2..];
-        } else {
-            return Ok(());
-        }
-    }
-}
-
-/// Number of digits from `at` on.
-fn digits(bytes: &[u8], at: usize) -> usize {
-    let rest = bytes.get(at..).unwrap_or_default();
-    rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
-}
-
-fn number(bytes: &[u8]) -> usize {
-    let mut end = digits(bytes, 0);
-    if bytes.get(end) == Some(&b'.') {
-        end += 1 + digits(bytes, end + 1);
-    }
-    let is_signed = matches!(bytes.get(end + 1), Some(b'+' | b'-'));
-    let exponent = digits(bytes, end + 1 + usize::from(is_signed));
-    if matches!(bytes.get(end), Some(b'e' | b'E')) && exponent > 0 {
-        end += 1 + usize::from(is_signed) + exponent;
-    }
-    end
+    let text = sql[..length].to_owned();
+    Ok((Token { kind, text }, length))
 }
 
 /// A string or name in quotes, in which a doubled quote stands for one.
-fn quoted(sql: &str, quote: char) -> SqlResult<(Token<'_>, usize)> {
-    let doubled = String::from_iter([quote, quote]);
-    let mut end = 1;
+fn quoted(sql: &str, kind: Kind, quote: char) -> SqlResult<(Token, usize)> {
+    let mut text = String::new();
+    let mut rest = &sql[1..];
     loop {
-        let found = sql[end..].find(quote);
-        end += found.ok_or_else(|| SqlError::syntax("unterminated quoted string"))?;
-        if !sql[end..].starts_with(&doubled) {
-            break;
-        }
-        end += 2;
+        let (part, after) = rest
+            .split_once(quote)
+            .ok_or_else(|| SqlError::syntax("unterminated quoted string"))?;
+        text.push_str(part);
+        let Some(after) = after.strip_prefix(quote) else {
+            return Ok((Token { kind, text }, sql.len() - after.len()));
+        };
+        text.push(quote);
+        rest = after;
     }
-    let mut text = Cow::Borrowed(&sql[1..end]);
-    if text.contains(quote) {
-        text = text.replace(&doubled, &sql[..1]).into();
-    }
-    let kind = if quote == '"' {
-        Kind::Quoted
-    } else {
-        Kind::Text
-    };
-    Ok((Token { kind, text }, end + 1))
 }

@@ -4,9 +4,9 @@
 //! described. Dates, times and JSON are text. `infer.rs` finds the types of expressions.
 
 use std::ffi::CStr;
-use std::io::Write;
 use std::num::IntErrorKind;
 
+use bytes::BufMut;
 use rusqlite::types::{Value, ValueRef};
 
 use super::error::{SqlError, SqlResult};
@@ -30,17 +30,23 @@ impl Type {
         [Bool, Bytea, Int2, Int4, Int8, Float4, Float8, Text]
     };
 
-    /// Oid, bytes of a value (-1 for any number), declaration in SQLite, and the check of a column called `$`.
-    fn facts(self) -> (u32, i16, &'static str, &'static str) {
+    /// Oid, bytes of a value (-1 for any number), declaration and affinity in SQLite, and the check of a column `$`.
+    fn facts(self) -> (u32, i16, &'static str, &'static str, &'static str) {
         match self {
-            Type::Bool => (16, 1, "BOOL", "$ IN (0, 1)"),
-            Type::Bytea => (17, -1, "BYTEA", "typeof($) IN ('blob', 'null')"),
-            Type::Int2 => (21, 2, "INT2", "$ BETWEEN -32768 AND 32767"),
-            Type::Int4 => (23, 4, "INT4", "$ BETWEEN -2147483648 AND 2147483647"),
-            Type::Int8 => (20, 8, "INT8", "typeof($) IN ('integer', 'null')"),
-            Type::Float4 => (700, 4, "FLOAT4", "typeof($) IN ('real', 'null')"),
-            Type::Float8 => (701, 8, "FLOAT8", "typeof($) IN ('real', 'null')"),
-            Type::Text => (25, -1, "TEXT", "true"),
+            Type::Bool => (16, 1, "BOOL", "INTEGER", "$ IN (0, 1)"),
+            Type::Bytea => (17, -1, "BYTEA", "BLOB", "typeof($) IN ('blob', 'null')"),
+            Type::Int2 => (21, 2, "INT2", "INTEGER", "$ BETWEEN -32768 AND 32767"),
+            Type::Int4 => (
+                23,
+                4,
+                "INT4",
+                "INTEGER",
+                "$ BETWEEN -2147483648 AND 2147483647",
+            ),
+            Type::Int8 => (20, 8, "INT8", "INTEGER", "typeof($) IN ('integer', 'null')"),
+            Type::Float4 => (700, 4, "FLOAT4", "REAL", "typeof($) IN ('real', 'null')"),
+            Type::Float8 => (701, 8, "FLOAT8", "REAL", "typeof($) IN ('real', 'null')"),
+            Type::Text => (25, -1, "TEXT", "TEXT", "true"),
         }
     }
 
@@ -52,6 +58,11 @@ impl Type {
         self.facts().1
     }
 
+    /// The SQLite type for a cast.
+    pub(crate) fn affinity(self) -> &'static str {
+        self.facts().3
+    }
+
     pub(crate) fn is_integer(self) -> bool {
         matches!(self, Type::Int2 | Type::Int4 | Type::Int8)
     }
@@ -60,20 +71,10 @@ impl Type {
         matches!(self, Type::Float4 | Type::Float8)
     }
 
-    /// The SQLite type for a cast.
-    pub(crate) fn affinity(self) -> &'static str {
-        match self {
-            Type::Text => "TEXT",
-            Type::Bytea => "BLOB",
-            Type::Float4 | Type::Float8 => "REAL",
-            Type::Bool | Type::Int2 | Type::Int4 | Type::Int8 => "INTEGER",
-        }
-    }
-
     /// A column of SQLite with this type and these constraints, and a check that keeps other values out, named after its
     /// error.
     pub(crate) fn column(self, name: &str, constraints: &str, max_length: Option<u32>) -> String {
-        let (_, _, declaration, check) = self.facts();
+        let (.., declaration, _, check) = self.facts();
         let (state, check) = match max_length {
             Some(length) if self == Type::Text => ("22001", format!("length({name}) <= {length}")),
             _ if check.contains("BETWEEN") => ("22003", check.replace('$', name)),
@@ -85,9 +86,7 @@ impl Type {
 
     /// The type of a column as SQLite reports it. Only a serial column is declared `INTEGER`; one of eight bytes has
     /// the collation `RTRIM`, which has no meaning for a number.
-    pub(crate) fn of_column(
-        (declaration, collation): (Option<&CStr>, Option<&CStr>),
-    ) -> Option<Self> {
+    pub(crate) fn of_column(declaration: Option<&CStr>, collation: Option<&CStr>) -> Option<Self> {
         match declaration?.to_str().ok()? {
             "INTEGER" if collation == Some(c"RTRIM") => Some(Type::Int8),
             "INTEGER" => Some(Type::Int4),
@@ -116,7 +115,7 @@ impl Type {
 }
 
 /// Reads the type at `at`, and returns the position after it; true if it is serial.
-pub(crate) fn written_type(statement: &Statement<'_>, at: usize) -> SqlResult<(Type, usize, bool)> {
+pub(crate) fn written_type(statement: &Statement, at: usize) -> SqlResult<(Type, usize, bool)> {
     let (_, name, mut end) = statement.qualified(at)?;
     let ty = match name.as_str() {
         "bool" | "boolean" => Type::Bool,
@@ -130,13 +129,13 @@ pub(crate) fn written_type(statement: &Statement<'_>, at: usize) -> SqlResult<(T
         "timestamp" | "timestamptz" | "date" | "time" | "timetz" => Type::Text,
         _ => return Err(SqlError::unsupported(format_args!("type {name}"))),
     };
-    end = statement.skip(end, "precision").unwrap_or(end);
-    end = statement.skip(end, "varying").unwrap_or(end);
+    end = statement.skip_any(end, "precision");
+    end = statement.skip_any(end, "varying");
     if statement.at(end).is_operator("(") {
         end = statement.after(end);
     }
-    end = statement.skip(end, "with time zone").unwrap_or(end);
-    end = statement.skip(end, "without time zone").unwrap_or(end);
+    end = statement.skip_any(end, "with time zone");
+    end = statement.skip_any(end, "without time zone");
     Ok((ty, end, name.contains("serial")))
 }
 
@@ -148,21 +147,27 @@ pub(crate) fn write_value(
     is_binary: bool,
 ) -> SqlResult<()> {
     let start = out.len();
-    out.extend_from_slice(&(-1i32).to_be_bytes());
+    out.put_i32(-1);
     match value {
         ValueRef::Null => return Ok(()),
-        ValueRef::Text(text) if ty == Type::Text => out.extend_from_slice(text),
-        ValueRef::Blob(bytes) if ty == Type::Bytea && is_binary => out.extend_from_slice(bytes),
-        ValueRef::Blob(bytes) if ty == Type::Bytea => out.extend(hex(bytes).bytes()),
+        ValueRef::Text(text) if ty == Type::Text => out.put_slice(text),
+        ValueRef::Blob(bytes) if ty == Type::Bytea && is_binary => out.put_slice(bytes),
+        ValueRef::Blob(bytes) if ty == Type::Bytea => {
+            out.put_slice(b"\\x");
+            out.extend(
+                bytes
+                    .iter()
+                    .flat_map(|byte| format!("{byte:02x}").into_bytes()),
+            );
+        }
         ValueRef::Integer(number) if ty.is_float() => write_real(out, number as f64, ty, is_binary),
         ValueRef::Integer(number) => write_integer(out, ty.check_range(number)?, ty, is_binary),
         ValueRef::Real(number) if ty.is_float() || ty == Type::Text => {
             write_real(out, number, ty, is_binary);
         }
         _ => {
-            return Err(SqlError::unsupported(format_args!(
-                "a value that is no {ty:?}, as announced"
-            )));
+            let value = format_args!("a value that is no {ty:?}, as announced");
+            return Err(SqlError::unsupported(value));
         }
     }
     let length = (out.len() - start - 4) as u32;
@@ -170,68 +175,59 @@ pub(crate) fn write_value(
     Ok(())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-    std::iter::once("\\x".to_owned()).chain(digits).collect()
-}
-
 fn write_integer(out: &mut Vec<u8>, number: i64, ty: Type, is_binary: bool) {
     match ty {
-        Type::Bool if is_binary => out.push((number != 0).into()),
-        Type::Bool => out.push(if number == 0 { b'f' } else { b't' }),
-        _ if is_binary && ty.is_integer() => {
-            out.extend_from_slice(&number.to_be_bytes()[8 - ty.width() as usize..]);
-        }
-        // Writing to a vector does not fail.
-        _ => drop(write!(out, "{number}")),
+        Type::Bool if is_binary => out.put_u8((number != 0).into()),
+        Type::Bool => out.put_u8(if number == 0 { b'f' } else { b't' }),
+        _ if is_binary && ty.is_integer() => out.put_int(number, ty.width() as usize),
+        _ => out.extend(number.to_string().bytes()),
     }
 }
 
 fn write_real(out: &mut Vec<u8>, number: f64, ty: Type, is_binary: bool) {
-    let (plain, scientific, precision) = match ty {
-        Type::Float4 if is_binary => return out.extend_from_slice(&(number as f32).to_be_bytes()),
-        Type::Float8 if is_binary => return out.extend_from_slice(&number.to_be_bytes()),
-        Type::Float4 => (
-            format!("{}", number as f32),
-            format!("{:e}", number as f32),
-            6,
-        ),
-        _ => (format!("{number}"), format!("{number:e}"), 15),
+    let (shortest, precision) = match ty {
+        Type::Float4 if is_binary => return out.put_f32(number as f32),
+        Type::Float8 if is_binary => return out.put_f64(number),
+        Type::Float4 => (format!("{:e}", number as f32), 6),
+        _ => (format!("{number:e}"), 15),
     };
     // PostgreSQL writes an exponent if more digits than these would be needed.
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&plain, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let _ = if (-4..precision).contains(&exponent) {
-        write!(out, "{}", plain.replace("inf", "Infinity"))
-    } else {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        write!(out, "{mantissa}e{sign}{:02}", exponent.abs())
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    let text = match exponent.parse::<i32>() {
+        Ok(exponent) if exponent < -4 => format!("{mantissa}e-{:02}", -exponent),
+        Ok(exponent) if exponent >= precision => format!("{mantissa}e+{exponent:02}"),
+        _ => shortest
+            .parse()
+            .map_or(shortest.clone(), |digits: f64| digits.to_string()),
     };
+    out.extend(text.replace("inf", "Infinity").bytes());
 }
 
-/// Reads a parameter; `oid` is the type that the client declared, or the one it was told.
+/// Reads a parameter; `oid` is the type that the client declared, or else that of the description.
 pub(crate) fn read_value(data: &[u8], ty: Type, oid: u32, is_binary: bool) -> SqlResult<Value> {
     const NAME_BPCHAR_VARCHAR: [u32; 3] = [19, 1042, 1043];
-    if !is_binary {
+    if is_binary && oid != ty.oid() && !NAME_BPCHAR_VARCHAR.contains(&oid) {
+        return Err(SqlError::unsupported("a binary parameter of this type"));
+    }
+    if !is_binary || ty == Type::Text {
         let invalid = |_| SqlError::new("22021", "invalid UTF-8");
         return parse(std::str::from_utf8(data).map_err(invalid)?, ty);
     }
-    if oid != ty.oid() && !NAME_BPCHAR_VARCHAR.contains(&oid) {
-        return Err(SqlError::unsupported("a binary parameter of this type"));
+    if ty == Type::Bytea {
+        return Ok(Value::Blob(data.to_vec()));
     }
-    if ty.width() >= 0 && data.len() != ty.width() as usize {
+    if data.len() != ty.width() as usize {
         let message = format!("incorrect binary data for type {ty:?}");
         return Err(SqlError::new("22P03", message));
     }
-    let sign = -i64::from(data.first().is_some_and(|byte| *byte >= 0x80));
-    let append = |number: i64, byte: &u8| number << 8 | i64::from(*byte);
-    let integer = || data.iter().fold(sign, append);
+    let sign = -i64::from(data[0] >> 7);
+    let integer = data
+        .iter()
+        .fold(sign, |number, byte| number << 8 | i64::from(*byte));
     match ty {
-        Type::Text => read_value(data, ty, oid, false),
-        Type::Bytea => Ok(Value::Blob(data.to_vec())),
-        Type::Float4 => real(f32::from_bits(integer() as u32).into()),
-        Type::Float8 => real(f64::from_bits(integer() as u64)),
-        Type::Bool | Type::Int2 | Type::Int4 | Type::Int8 => Ok(Value::Integer(integer())),
+        Type::Float4 => real(f32::from_bits(integer as u32).into()),
+        Type::Float8 => real(f64::from_bits(integer as u64)),
+        _ => Ok(Value::Integer(integer)),
     }
 }
 

@@ -95,10 +95,7 @@ impl Wire {
     ) -> Result<Option<Range<usize>>, WireError> {
         loop {
             let rest = &self.input[self.consumed..];
-            let length = rest
-                .first_chunk()
-                .map_or(4, |length| u32::from_be_bytes(*length));
-            let length = length as usize;
+            let length = rest.first_chunk().copied().map_or(4, u32::from_be_bytes) as usize;
             if !(4..=max_bytes).contains(&length) {
                 return Err(malformed("invalid message length").into());
             }
@@ -181,11 +178,8 @@ impl<'a> Body<'a> {
 
     /// The text up to the next zero byte.
     pub(crate) fn text(&mut self) -> SqlResult<&'a str> {
-        let end = self
-            .0
-            .iter()
-            .position(|&byte| byte == 0)
-            .unwrap_or(self.0.len());
+        let end = self.0.iter().position(|&byte| byte == 0);
+        let end = end.unwrap_or(self.0.len());
         let bytes = self.bytes(end)?;
         self.u8()?;
         std::str::from_utf8(bytes).map_err(|_| SqlError::new("22021", "invalid UTF-8"))
@@ -255,25 +249,25 @@ pub(crate) fn negotiate_version(out: &mut Vec<u8>, unknown_options: &[&str]) {
     });
 }
 
-pub(crate) fn error(out: &mut Vec<u8>, error: &SqlError) {
-    fields(out, b'E', error.fields());
-}
-
-/// A notice without any effect.
-pub(crate) fn warning(out: &mut Vec<u8>, state: &str, text: &str) {
-    let severity = "WARNING";
-    let warning = [
-        (b'S', severity),
-        (b'V', severity),
-        (b'C', state),
-        (b'M', text),
+/// Reports an error or a warning.
+pub(crate) fn report(out: &mut Vec<u8>, error: &SqlError) {
+    let kind = if error.severity == "WARNING" {
+        b'N'
+    } else {
+        b'E'
+    };
+    let fields = [
+        (b'S', error.severity),
+        (b'V', error.severity),
+        (b'C', error.state),
+        (b'M', error.message.as_str()),
     ];
-    fields(out, b'N', warning.into_iter());
-}
-
-fn fields<'a>(out: &mut Vec<u8>, kind: u8, fields: impl Iterator<Item = (u8, &'a str)>) {
+    let details = error
+        .details
+        .iter()
+        .map(|(code, text)| (*code, text.as_str()));
     message(out, kind, |out| {
-        for (code, text) in fields {
+        for (code, text) in fields.into_iter().chain(details) {
             out.put_u8(code);
             put_texts(out, [text]);
         }

@@ -1,10 +1,10 @@
 //! Commands: transactions, settings, definitions, and the clean-up of a session.
 
-use super::super::database::{Engine, Status};
+use super::super::database::{Status, plans_outdated};
 use super::super::ddl::define;
 use super::super::error::{SqlError, SqlResult};
-use super::super::names::{Scope, quote};
-use super::super::settings::setting;
+use super::super::names::quote;
+use super::super::settings::{Settings, setting};
 use super::super::token::Statement;
 use super::super::wire;
 use super::Session;
@@ -23,7 +23,7 @@ const UNSUPPORTED: &str = "\
 const DEFINED: &str = "schema table index unique";
 
 /// Rejects anything that is not a command of this server; true if it ends a transaction.
-pub(crate) fn check_command(statement: &Statement<'_>) -> SqlResult<bool> {
+pub(crate) fn check_command(statement: &Statement) -> SqlResult<bool> {
     let (first, second) = (statement.at(0), statement.at(1));
     let is_definition = first.is_any("create drop alter");
     if first.is_any(UNSUPPORTED) || is_definition && !second.is_any(DEFINED) {
@@ -37,47 +37,45 @@ pub(crate) fn check_command(statement: &Statement<'_>) -> SqlResult<bool> {
 }
 
 impl Session {
-    /// Carries out a command.
-    pub(super) async fn command(&mut self, statement: &Statement<'_>) -> SqlResult<()> {
+    /// Carries out a command; returns its tag.
+    pub(super) async fn command(&mut self, statement: &Statement) -> SqlResult<String> {
         self.check_usable(false, check_command(statement)?)?;
-        let mut tag = statement.at(0).text.to_ascii_uppercase();
-        let last = statement.at(statement.len() - 1).name();
+        let first = statement.at(0).text.to_ascii_uppercase();
+        let last = statement.before(statement.len()).name();
         let is_all = statement.at(1).is("all");
-        match tag.as_str() {
+        let mut tag = first.as_str();
+        match tag {
             "BEGIN" | "START" => {
-                self.begin(statement)?;
-                tag = "BEGIN".to_owned();
-            }
-            "COMMIT" | "END" => {
-                let has_failed = self.transaction.status == Status::Failed;
-                tag = if has_failed { "ROLLBACK" } else { "COMMIT" }.to_owned();
-                self.warn_outside();
-                self.portals.clear();
-                if has_failed {
-                    self.transaction.rollback();
-                }
-                self.transaction.commit()?;
+                self.begin(statement);
+                tag = "BEGIN";
             }
             "ROLLBACK" | "ABORT" if (1..3).any(|at| statement.at(at).is("to")) => {
                 self.savepoint("ROLLBACK TO", &last).await?;
                 self.transaction.status = Status::Open;
             }
-            "ROLLBACK" | "ABORT" => {
-                tag = "ROLLBACK".to_owned();
-                self.warn_outside();
+            "COMMIT" | "END" | "ROLLBACK" | "ABORT" => {
+                if matches!(self.transaction.status, Status::Idle | Status::Implicit) {
+                    self.warn("25P01", "there is no transaction in progress");
+                }
                 self.portals.clear();
-                self.transaction.rollback();
+                let has_failed = self.transaction.status == Status::Failed;
+                if has_failed || matches!(tag, "ROLLBACK" | "ABORT") {
+                    self.transaction.rollback();
+                    tag = "ROLLBACK";
+                } else {
+                    self.transaction.commit()?;
+                    tag = "COMMIT";
+                }
             }
-            "SAVEPOINT" | "RELEASE" => self.savepoint(&tag, &last).await?,
+            "SAVEPOINT" | "RELEASE" => self.savepoint(tag, &last).await?,
             "SET" => self.set(statement)?,
             "RESET" if is_all => {
-                self.scope.settings.reset();
-                self.setting_changed("search_path");
+                self.scope.settings = Settings::default();
+                self.settings_changed();
             }
             "RESET" => {
-                let name = setting(statement, 1).0;
-                self.scope.settings.set(&name, None)?;
-                self.setting_changed(&name);
+                self.scope.settings.set(&setting(statement, 1).0, None)?;
+                self.settings_changed();
             }
             "DEALLOCATE" if last == "all" => self.prepared.clear(),
             "DEALLOCATE" => {
@@ -87,45 +85,23 @@ impl Session {
             "CLOSE" if is_all => self.portals.clear(),
             "CLOSE" => return Err(SqlError::unsupported("a cursor")),
             "VACUUM" | "ANALYZE" | "UNLISTEN" => (),
-            _ => {
-                self.define(statement).await?;
-                let kind = statement.at(1).text.to_ascii_uppercase();
-                tag = match kind.as_str() {
-                    _ if tag == "TRUNCATE" => "TRUNCATE TABLE".to_owned(),
-                    "UNIQUE" => "CREATE INDEX".to_owned(),
-                    _ => format!("{tag} {kind}"),
-                };
-            }
+            _ => return self.define(statement).await,
         }
-        self.complete(&tag);
-        Ok(())
+        Ok(tag.to_owned())
     }
 
-    fn begin(&mut self, statement: &Statement<'_>) -> SqlResult<()> {
+    fn warn(&mut self, state: &'static str, message: &str) {
+        wire::report(&mut self.wire.out, &SqlError::warning(state, message));
+    }
+
+    fn begin(&mut self, statement: &Statement) {
         if self.transaction.status == Status::Open {
-            wire::warning(
-                &mut self.wire.out,
-                "25001",
-                "there is already a transaction in progress",
-            );
-            return Ok(());
+            return self.warn("25001", "there is already a transaction in progress");
         }
         let has = |words: &str| (1..statement.len()).any(|at| statement.skip(at, words).is_some());
-        let transaction = &mut self.transaction;
-        transaction.status = Status::Open;
-        transaction.is_strict = has("serializable") || has("repeatable read");
-        transaction.is_read_only = has("read only");
-        Ok(())
-    }
-
-    fn warn_outside(&mut self) {
-        if matches!(self.transaction.status, Status::Idle | Status::Implicit) {
-            wire::warning(
-                &mut self.wire.out,
-                "25P01",
-                "there is no transaction in progress",
-            );
-        }
+        self.transaction.status = Status::Open;
+        self.transaction.is_strict = has("serializable") || has("repeatable read");
+        self.transaction.is_read_only = has("read only");
     }
 
     /// Savepoints are SQLite's, so the engine is kept from the first one on.
@@ -134,55 +110,48 @@ impl Session {
             let message = format!("{command} can only be used in transaction blocks");
             return Err(SqlError::new("25P01", message));
         }
-        let sql = format!("{command} {}", quote(name));
-        self.with_engine(true, |engine, _, _| {
-            engine.definitions_changed();
-            engine.execute(&sql)
-        })
-        .await
+        plans_outdated();
+        let (engine, ..) = self.engine(true).await?;
+        engine.execute(&format!("{command} {}", quote(name)))
     }
 
-    fn set(&mut self, statement: &Statement<'_>) -> SqlResult<()> {
+    fn set(&mut self, statement: &Statement) -> SqlResult<()> {
         let is_refused = statement.at(1).is_any("local constraints transaction");
         if is_refused || statement.at(2).is("characteristics") {
             let words = format!("SET {}", statement.at(1).text).to_ascii_uppercase();
             return Err(SqlError::unsupported(words));
         }
-        let (name, at) = setting(statement, statement.skip(1, "session").unwrap_or(1));
+        let (name, at) = setting(statement, statement.skip_any(1, "session"));
         let is_followed = statement.at(at).is("to") || statement.at(at).is_operator("=");
         let at = at + usize::from(is_followed);
-        let values = statement.tokens.get(at..).unwrap_or_default();
-        let value: String = values.iter().map(|token| token.text.as_ref()).collect();
-        if value.is_empty() && values.is_empty() {
+        if at >= statement.len() {
             return Err(SqlError::syntax("expected a value"));
         }
-        let is_default = value.eq_ignore_ascii_case("default");
-        self.scope
-            .settings
-            .set(&name, (!is_default).then_some(&value))?;
-        self.setting_changed(&name);
+        let value = (at..statement.len()).map(|at| statement.at(at).text.as_str());
+        let value: String = value.collect();
+        let value = Some(value.as_str()).filter(|value| !value.eq_ignore_ascii_case("default"));
+        self.scope.settings.set(&name, value)?;
+        self.settings_changed();
         Ok(())
     }
 
-    fn setting_changed(&mut self, name: &str) {
-        self.scope.update_path();
-        self.database.plans_outdated();
-        if let Some((name, value)) = self.scope.settings.report(name) {
-            wire::texts(&mut self.wire.out, b'S', &[name, value]);
+    fn settings_changed(&mut self) {
+        plans_outdated();
+        for setting in self.scope.settings.reported() {
+            wire::texts(&mut self.wire.out, b'S', &setting);
         }
     }
 
     /// Creates, changes or drops a schema, table or index.
-    async fn define(&mut self, statement: &Statement<'_>) -> SqlResult<()> {
+    async fn define(&mut self, statement: &Statement) -> SqlResult<String> {
         self.check_usable(true, false)?;
-        let run = |engine: &Engine, scope: &Scope, _: &mut Vec<u8>| {
-            let sql = define(statement, &engine.connection, scope)?;
-            if sql.is_empty() {
-                Ok(())
-            } else {
-                engine.define(&sql)
-            }
-        };
-        self.with_engine(true, run).await
+        let (engine, scope, _) = self.engine(true).await?;
+        engine.define(&define(statement, &engine.connection, scope)?)?;
+        let [first, second] = [0, 1].map(|at| statement.at(at).text.to_ascii_uppercase());
+        Ok(match (first.as_str(), second.as_str()) {
+            ("TRUNCATE", _) => "TRUNCATE TABLE".to_owned(),
+            (_, "UNIQUE") => "CREATE INDEX".to_owned(),
+            _ => format!("{first} {second}"),
+        })
     }
 }
