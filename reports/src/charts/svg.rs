@@ -19,6 +19,9 @@ const FONT: &str = "DejaVu Sans";
 /// plotters' font sizes per em: its SVG backend divides by this.
 const SIZE_PER_EM: f64 = 1.24;
 
+/// Width and height of a marker in text, in pixels.
+const SWATCH: f64 = 16.0;
+
 /// Units of the drawing per CSS pixel.
 const SCALE: f64 = 4.0;
 
@@ -43,9 +46,12 @@ pub fn style_sheet(scope: &str) -> String {
 
 /// A runtime's marker as a small separate SVG, for a legend within text.
 pub fn swatch(look: Look) -> String {
-    let mut drawing = Drawing::default();
-    drawing.marker(at(8.0, 8.0), look, 12.0);
-    let size = units(16.0);
+    let mut drawing = Drawing {
+        height: SWATCH,
+        ..Drawing::default()
+    };
+    drawing.marker(at(SWATCH / 2.0, SWATCH / 2.0), look, 12.0);
+    let size = units(SWATCH);
     format!(
         "<svg class=\"swatch\" viewBox=\"0 0 {size} {size}\" aria-hidden=\"true\">{}</svg>",
         elements(&drawing).trim()
@@ -110,4 +116,20 @@ fn hex((red, green, blue): Rgb) -> String {
 
 fn escape(text: &str) -> String {
     html! { (visible(text)) }.into_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_in_text_has_its_whole_height() {
+        let of = |shape: &str| {
+            let swatches = runtimes::LOOKS.map(swatch);
+            let found = swatches.iter().find(|svg| svg.contains(shape));
+            found.expect("a look with this shape").clone()
+        };
+        assert!(of("<circle").contains("cy=\"32\""), "{}", of("<circle"));
+        assert!(!of("<rect").contains("height=\"0\""), "{}", of("<rect"));
+    }
 }
