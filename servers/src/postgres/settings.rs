@@ -102,8 +102,9 @@ impl Settings {
     }
 }
 
-/// A length of time, in milliseconds if it has no unit.
+/// A length of time as PostgreSQL writes it, in milliseconds if it has no unit.
 fn timeout(text: &str) -> Option<Duration> {
+    let text = text.replace("min", "m");
     let with_unit = text.parse().or_else(|_| format!("{text}ms").parse());
     with_unit.ok().map(crate::Duration::get)
 }

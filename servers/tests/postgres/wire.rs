@@ -127,6 +127,21 @@ fn the_status_follows_the_transaction() {
 }
 
 #[test]
+fn a_setting_is_reported_if_its_value_changed() {
+    let server = server(json!({}));
+    let mut bytes = Bytes::started(&server);
+    for (sql, expected) in [
+        ("SET application_name = 'me'", "SCZI"),
+        ("SET application_name = 'me'", "CZI"),
+        ("SET statement_timeout = '5min'", "CZI"),
+        ("RESET application_name", "SCZI"),
+        ("RESET ALL", "CZI"),
+    ] {
+        assert_eq!(bytes.query(sql), expected, "{sql}");
+    }
+}
+
+#[test]
 fn a_pipeline_is_one_transaction_up_to_its_sync() {
     let server = server(json!({}));
     let mut bytes = Bytes::started(&server);

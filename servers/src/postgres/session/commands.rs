@@ -69,13 +69,13 @@ impl Session {
             }
             "SAVEPOINT" | "RELEASE" => self.savepoint(tag, &last).await?,
             "SET" => self.set(statement)?,
-            "RESET" if is_all => {
-                self.scope.settings = Settings::default();
-                self.settings_changed();
-            }
+            "RESET" if is_all => self.change_settings(|settings| {
+                *settings = Settings::default();
+                Ok(())
+            })?,
             "RESET" => {
-                self.scope.settings.set(&setting(statement, 1).0, None)?;
-                self.settings_changed();
+                let (name, _) = setting(statement, 1);
+                self.change_settings(|settings| settings.set(&name, None))?;
             }
             "DEALLOCATE" if last == "all" => self.prepared.clear(),
             "DEALLOCATE" => {
@@ -130,16 +130,22 @@ impl Session {
         let value = (at..statement.len()).map(|at| statement.at(at).text.as_str());
         let value: String = value.collect();
         let value = Some(value.as_str()).filter(|value| !value.eq_ignore_ascii_case("default"));
-        self.scope.settings.set(&name, value)?;
-        self.settings_changed();
-        Ok(())
+        self.change_settings(|settings| settings.set(&name, value))
     }
 
-    fn settings_changed(&mut self) {
+    /// Changes settings, and reports those values that are no longer what the client knows.
+    fn change_settings(
+        &mut self,
+        change: impl FnOnce(&mut Settings) -> SqlResult<()>,
+    ) -> SqlResult<()> {
+        let before = self.scope.settings.clone();
+        change(&mut self.scope.settings)?;
         plans_outdated();
-        for setting in self.scope.settings.reported() {
+        let reported = self.scope.settings.reported().zip(before.reported());
+        for (setting, _) in reported.filter(|(setting, before)| setting != before) {
             wire::texts(&mut self.wire.out, b'S', &setting);
         }
+        Ok(())
     }
 
     /// Creates, changes or drops a schema, table or index.
