@@ -39,7 +39,7 @@ pub struct Request {
     #[arg(value_name = "SCENARIO|FILE.toml")]
     scenarios: Vec<String>,
 
-    /// Measures a suite instead of single scenarios: where-async-pays, or all for the whole catalogue
+    /// Measure a suite instead of single scenarios: where-async-pays, or all for the whole catalogue
     #[arg(
         long,
         value_name = "NAME",
@@ -49,7 +49,7 @@ pub struct Request {
     )]
     suite: Option<String>,
 
-    /// Runtimes to compare; the first is the reference [default: all]
+    /// Runtimes to compare; the first is the reference [default: the scenario's, or all]
     #[arg(
         long,
         value_delimiter = ',',
@@ -67,8 +67,8 @@ pub struct Request {
     )]
     concurrency: Option<Vec<NonZeroU32>>,
 
-    /// Makes the load open, with this many arrivals per second, and responses timed from when they were due; several
-    /// numbers make a sweep (20k is 20000)
+    /// Open load with this many arrivals per second, response times counted from when each was due; several numbers make
+    /// a sweep (20k is 20000)
     #[arg(
         long,
         value_delimiter = ',',
@@ -87,16 +87,16 @@ pub struct Request {
     )]
     arrivals: Option<ArrivalsArgument>,
 
-    /// Adds a probe that measures the scheduling delay of each runtime
+    /// Add a probe that measures the scheduling delay of each runtime
     #[arg(long, help_heading = "What to measure")]
     lag_probe: bool,
 
-    /// The runtime to compare the others with [default: the first]
+    /// Runtime to compare the others with [default: the first]
     #[arg(long, value_name = "RUNTIME", help_heading = "What to measure")]
     reference: Option<String>,
 
-    /// Measures one of the runtimes a second time as RUNTIME-twin, in rounds of its own, to see how often the tool tells
-    /// equals apart; given parameters of the workload, such as tokio,work=11000, how often it misses a difference
+    /// Measure one runtime twice, the second time as RUNTIME-twin: an A/A comparison, to see how often equals are called
+    /// different; with other parameters for the twin, such as tokio,work=11000, to see how often a difference is missed
     #[arg(
         long,
         value_name = "RUNTIME[,KEY=VALUE]",
@@ -106,7 +106,7 @@ pub struct Request {
     )]
     twin: Option<Twin>,
 
-    /// Overrides a key of the scenario or a parameter of its workload, such as unit=1s or params.size=4KiB; repeatable
+    /// Override a key of the scenario or a parameter of its workload, such as unit=1s or params.size=4KiB; repeatable
     #[arg(
         long = "set",
         value_name = "KEY=VALUE",
@@ -114,9 +114,9 @@ pub struct Request {
     )]
     overrides: Vec<String>,
 
-    /// Measures an existing server instead of the embedded one: http=URL,
+    /// Use an existing server instead of the embedded one: http=URL,
     /// db=postgres://USER:PASSWORD@HOST:PORT/DB (or PGPASSWORD), db=local for a throwaway PostgreSQL,
-    /// ws=ws://HOST:PORT, http-status=URL of nginx's stub_status to compare its counts
+    /// ws=ws://HOST:PORT; http-status=URL of nginx's stub_status, to compare its counts
     #[arg(
         long = "target",
         value_name = "NAME=URL",
@@ -124,7 +124,7 @@ pub struct Request {
     )]
     targets: Vec<String>,
 
-    /// Allows targets that are not on this machine; load only servers that you may load
+    /// Allow targets on other machines; load only servers that you have permission to load
     #[arg(long, help_heading = "What to measure")]
     allow_remote: bool,
 
@@ -132,7 +132,7 @@ pub struct Request {
     #[arg(long, value_name = "N", help_heading = "How long")]
     rounds: Option<NonZeroU32>,
 
-    /// Searches for the highest rate that meets an objective, such as "response_p99 < 10ms", under each runtime
+    /// Search for the highest rate that meets an objective, such as "response_p99 < 10ms", under each runtime
     #[arg(
         long,
         value_name = "OBJECTIVE",
@@ -141,11 +141,11 @@ pub struct Request {
     )]
     find_max: Option<Objective>,
 
-    /// Measures until every comparison is decided, with looks after 10, 16, 24 and 40 rounds
+    /// Measure until every comparison is decided, checking after 10, 16, 24 and 40 rounds
     #[arg(long, conflicts_with_all = ["rounds", "quick"], help_heading = "How long")]
     until_decided: bool,
 
-    /// Maximum number of rounds of --until-decided
+    /// Maximum number of rounds with --until-decided
     #[arg(
         long,
         value_name = "N",
@@ -154,7 +154,7 @@ pub struct Request {
     )]
     max_rounds: Option<NonZeroU32>,
 
-    /// Length of a round's measurement, such as 500ms or 10s [default: the scenario's]
+    /// Length of each round's measurement, such as 500ms or 10s [default: the scenario's]
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "How long")]
     duration: Option<Duration>,
 
@@ -162,15 +162,15 @@ pub struct Request {
     #[arg(long, help_heading = "How long")]
     quick: bool,
 
-    /// Keeps disturbed rounds, instead of redoing their block; so does --quick
+    /// Keep disturbed rounds instead of redoing their block; --quick implies it
     #[arg(long, help_heading = "How long")]
     no_redo: bool,
 
-    /// Seed of the order of rounds, delays, keys and offsets
+    /// Seed for the order of rounds, delays, keys and offsets
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, help_heading = "How long")]
     pub seed: u64,
 
-    /// Distribution of server and worker over the CPUs [default: split for two CPUs or more, else same]
+    /// CPUs for the server and the worker [default: split if there are two or more CPUs, else same]
     #[arg(long, value_enum, value_name = "KIND", help_heading = "Where")]
     placement: Option<PlacementArgument>,
 
@@ -203,7 +203,7 @@ impl From<PlacementArgument> for PlacementKind {
 enum ArrivalsArgument {
     /// Evenly spaced
     Constant,
-    /// At random, as from many independent users
+    /// Random, as from many independent users
     Poisson,
 }
 

@@ -13,8 +13,8 @@ use crate::exit::Failure;
 
 #[derive(Args)]
 pub struct TermArguments {
-    /// Limits a metric: throughput=5% of the slowdown, "response_p99=< 20ms" of the head's own value; replaces
-    /// the scenario's [gate]; repeatable [default: 10% of throughput, or of response_p99 under open load]
+    /// Limit on a metric: throughput=5% for the slowdown, "response_p99=< 20ms" for the head's own value; replaces the
+    /// scenario's [gate]; repeatable [default: 10% of throughput, or of response_p99 under open load]
     #[arg(
         long = "limit",
         value_name = "METRIC=TEXT",
@@ -31,7 +31,7 @@ pub struct TermArguments {
     )]
     tolerance: Option<String>,
 
-    /// Lets the arms answer with different content
+    /// Allow the arms to respond with different content
     #[arg(long, help_heading = "What must hold")]
     content_may_differ: bool,
 }

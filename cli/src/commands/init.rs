@@ -10,7 +10,7 @@ use photofinish_scenarios::catalogue::TEMPLATE;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// Writes a commented scenario to start from
+/// Write a commented scenario file to start from
 #[derive(Args)]
 pub struct Init {
     /// The new file; its name ends in .toml

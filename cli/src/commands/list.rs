@@ -35,14 +35,14 @@ const CLASSES: [&str; 11] = [
     "floor",
 ];
 
-/// Lists scenarios, workloads, runtimes and servers
+/// List scenarios, workloads, runtimes and servers
 #[derive(Args)]
 pub struct List {
-    /// Prints JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 
-    /// Prints the catalogue as Markdown
+    /// Print the catalogue as Markdown
     #[arg(long, conflicts_with = "json", hide = true)]
     markdown: bool,
 }
