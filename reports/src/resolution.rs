@@ -111,7 +111,7 @@ impl Resolution {
                     _ => FindingLevel::Good,
                 },
                 format!(
-                    "differences of throughput below {} cannot be told apart here in {} rounds",
+                    "throughput differences below {} cannot be detected here in {} rounds",
                     units::percent(*share),
                     self.rounds
                 ),
@@ -194,7 +194,7 @@ mod tests {
     fn the_smallest_difference_is_said_in_words_with_its_rounds() {
         assert_eq!(
             of(Some(0.0431), 12).evidence,
-            "differences of throughput below 4.3% cannot be told apart here in 12 rounds"
+            "throughput differences below 4.3% cannot be detected here in 12 rounds"
         );
         assert_eq!(
             of(None, 4).evidence,

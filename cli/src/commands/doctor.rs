@@ -81,7 +81,7 @@ impl Doctor {
         let cpus = self.cpus.as_ref().map(|CpuList(cpus)| list(cpus));
         let sameness = Sameness::plan(cpus.as_deref())?;
         output::advise(&format!(
-            "measuring one scenario against itself, for about {} (--no-measure leaves it out)",
+            "measuring one scenario against itself, for about {} (--no-measure skips it)",
             seconds(sameness.estimate())
         ));
         sameness.measure(&interrupt)

@@ -46,7 +46,7 @@ impl RunDirectory {
                 parent.display()
             ))
             .caused_by(error)
-            .hint("name a directory that can be written to, on a disk with room, with --out")
+            .hint("use --out to choose a writable directory on a disk with free space")
         };
         let hidden = parent.join(format!(".{}.partial", record.id));
         fs::create_dir_all(hidden.join(WORK)).map_err(failed)?;
@@ -94,7 +94,7 @@ impl RunDirectory {
         let directory = self.hidden.display();
         Failure::could_not_run(format!("cannot write to {directory}, so the run was ended"))
             .caused_by(error)
-            .hint("make room, or name a directory on another disk with --out")
+            .hint("free some space, or use --out to choose a directory on another disk")
     }
 
     /// Stores the record with a plan that has grown.
@@ -143,7 +143,7 @@ impl RunDirectory {
                 let _ = fs::remove_dir_all(&self.hidden);
                 let record = elsewhere.display();
                 failure.hint(format!(
-                    "the record is in {record}; make room, then `photofinish report {record}`"
+                    "the record is in {record}; free some space, then run `photofinish report {record}`"
                 ))
             }
             Err(_) => failure.hint(format!(
@@ -200,7 +200,7 @@ pub fn write_files(directory: &Path, files: &[RunFile]) -> Result<(), Failure> {
         .map_err(|error| {
             Failure::could_not_run(format!("cannot write to {}", directory.display()))
                 .caused_by(error)
-                .hint("name a directory that can be written to with --out")
+                .hint("use --out to choose a writable directory")
         })
 }
 

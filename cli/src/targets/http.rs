@@ -216,7 +216,7 @@ fn unreachable_at(url: &Url, error: &io::Error) -> Failure {
     };
     Failure::could_not_run(format!("no answer from {}", redaction::url(url)))
         .caused_by(io::Error::new(error.kind(), told))
-        .hint("start the server, or leave --target out to measure against the embedded one")
+        .hint("start the server, or omit --target to use the embedded one")
 }
 
 fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {

@@ -68,7 +68,7 @@ impl Target for WebSocket {
         TcpStream::connect(&addresses[..]).map_err(|error| {
             Failure::could_not_run(format!("no answer from {}", redaction::url(&self.url)))
                 .caused_by(error)
-                .hint("start the server, or leave --target out to measure against the embedded one")
+                .hint("start the server, or omit --target to use the embedded one")
         })?;
         Ok(self)
     }

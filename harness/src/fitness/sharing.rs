@@ -99,7 +99,7 @@ pub(super) fn virtual_machine(readings: &Readings) -> Assessment {
     match &readings.processor.hypervisor {
         None => Assessment::good("no hypervisor is visible"),
         Some(name) => Assessment::caution(format!(
-            "hypervisor: {name}; neighbours and the host disturb invisibly, and waking a CPU costs more"
+            "hypervisor: {name}; disturbances by the host and other guests are invisible, and waking a CPU costs more"
         ))
         .remedy("use more rounds here, and a dedicated machine for important results"),
     }

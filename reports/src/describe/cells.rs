@@ -77,8 +77,8 @@ pub fn arrivals(cell: &CellSummary) -> Option<String> {
     let arrivals = cell.arrivals.as_ref()?;
     let late = arrivals.scheduled.saturating_sub(arrivals.started_in_time);
     let counts = [
-        (late, "had not begun when the schedule ended"),
-        (arrivals.late, "began more than 1ms late"),
+        (late, "had not started when the schedule ended"),
+        (arrivals.late, "started more than 1ms late"),
         (arrivals.unfinished, "were left unfinished"),
         (arrivals.unsent, "were never sent"),
     ];
@@ -88,7 +88,7 @@ pub fn arrivals(cell: &CellSummary) -> Option<String> {
         .map(|(count, phrase)| format!("{} {phrase}", units::count(*count as f64)))
         .collect();
     let phrases = match phrases.as_slice() {
-        [] => "all began in time".to_owned(),
+        [] => "all started in time".to_owned(),
         phrases => phrases.join(", "),
     };
     let held = match arrivals.rounds_not_held {
@@ -101,7 +101,5 @@ pub fn arrivals(cell: &CellSummary) -> Option<String> {
         ),
     };
     let scheduled = units::count(arrivals.scheduled as f64);
-    Some(format!(
-        "{held} of {scheduled} operations that were due, {phrases}."
-    ))
+    Some(format!("{held} of {scheduled} operations due, {phrases}."))
 }
