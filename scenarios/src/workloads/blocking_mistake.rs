@@ -45,7 +45,7 @@ impl Workload for BlockingMistake {
     const ABOUT: About = About {
         name: "blocking-mistake",
         class: "cpu",
-        operation: "a task blocks its thread for 1 unit, beside a timer",
+        operation: "a task blocks its thread for 1 unit, next to a timer",
         targets: &[],
         needs: &[],
     };
