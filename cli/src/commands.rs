@@ -29,15 +29,16 @@ use crate::exit::{Exit, Failure};
 /// The end of `photofinish --help`.
 const EXAMPLES: &str = "\
 Examples:
-  photofinish run                          a short tour over HTTP, files and a database
+  photofinish run
   photofinish run http-get --runtimes threads,tokio
   photofinish run http-get --target http=http://127.0.0.1:8080/
   photofinish run db-select --target db=local
   photofinish report photofinish-runs/latest
-  photofinish gate http-get --base-server './old {port}' --head-server './new {port}'
+  photofinish gate http-get --base-server './old {port}' \\
+      --head-server './new {port}'
 
 Exit codes: 0 done or pass, 1 could not run, 2 wrong usage, 3 regression,
-4 inconclusive, or the machine is unfit to measure, 5 measured but wrong,
+4 inconclusive, or the machine is unfit for measuring, 5 measured but wrong,
 130 interrupted (results so far are kept).";
 
 /// The same file, HTTP and database work under every execution model, measured honestly.

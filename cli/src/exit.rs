@@ -149,10 +149,10 @@ mod tests {
         let full = std::io::Error::other("disk full");
         let failure = Failure::could_not_run("cannot write the record")
             .caused_by(full)
-            .hint("make room");
+            .hint("free some space");
         check(
             &failure,
-            "error: cannot write the record\n  caused by: disk full\nhint: make room",
+            "error: cannot write the record\n  caused by: disk full\nhint: free some space",
         );
         assert_eq!(failure.in_one_line(), "cannot write the record: disk full");
     }

@@ -52,7 +52,7 @@ pub struct Request {
 #[derive(Args)]
 #[command(next_help_heading = "What to measure")]
 struct WhatArguments {
-    /// Measures a suite instead of single scenarios: where-async-pays, or all for the whole catalogue
+    /// Measure a suite instead of single scenarios: where-async-pays, or all for the whole catalogue
     #[arg(
         long,
         value_name = "NAME",
@@ -69,8 +69,8 @@ struct WhatArguments {
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     concurrency: Option<Vec<NonZeroU32>>,
 
-    /// Makes the load open, with this many arrivals per second, and responses timed from when they were due; several
-    /// numbers make a sweep (20k is 20000)
+    /// Open load with this many arrivals per second, response times counted from when each was due; several numbers make
+    /// a sweep (20k is 20000)
     #[arg(long, value_delimiter = ',', value_name = "R,R", value_parser = parse_rate)]
     rate: Option<Vec<RateHz>>,
 
@@ -78,16 +78,16 @@ struct WhatArguments {
     #[arg(long, value_name = "KIND", value_parser = arrivals())]
     arrivals: Option<Arrivals>,
 
-    /// Adds a probe that measures the scheduling delay of each runtime
+    /// Add a probe that measures the scheduling delay of each runtime
     #[arg(long)]
     lag_probe: bool,
 
-    /// The runtime to compare the others with [default: the first]
+    /// Runtime to compare the others with [default: the first]
     #[arg(long, value_name = "RUNTIME")]
     reference: Option<String>,
 
-    /// Measures one of the runtimes a second time as RUNTIME-twin, in rounds of its own, to see how often the tool tells
-    /// equals apart; given parameters of the workload, such as tokio,work=11000, how often it misses a difference
+    /// Measure one runtime twice, the second time as RUNTIME-twin: an A/A comparison, to see how often equals are called
+    /// different; with other parameters for the twin, such as tokio,work=11000, to see how often a difference is missed
     #[arg(
         long,
         value_name = "RUNTIME[,KEY=VALUE]",
@@ -96,7 +96,7 @@ struct WhatArguments {
     )]
     twin: Option<Twin>,
 
-    /// Overrides a key of the scenario or a parameter of its workload, such as unit=1s or params.size=4KiB; repeatable
+    /// Override a key of the scenario or a parameter of its workload, such as unit=1s or params.size=4KiB; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 
@@ -106,11 +106,11 @@ struct WhatArguments {
     #[arg(long = "target", value_name = "NAME=URL")]
     targets: Vec<String>,
 
-    /// Allows targets that are not on this machine; load only servers that you may load
+    /// Allow targets on other machines; load only servers that you have permission to load
     #[arg(long)]
     allow_remote: bool,
 
-    /// Searches for the highest rate that meets an objective, such as "response_p99 < 10ms", under each runtime
+    /// Search for the highest rate that meets an objective, such as "response_p99 < 10ms", under each runtime
     #[arg(long, value_name = "OBJECTIVE", conflicts_with_all = ["rate", "rounds", "until_decided"])]
     find_max: Option<Objective>,
 }
@@ -122,15 +122,15 @@ struct LengthArguments {
     #[arg(long, value_name = "N")]
     rounds: Option<NonZeroU32>,
 
-    /// Measures until every comparison is decided, with looks after 10, 16, 24 and 40 rounds
+    /// Measure until every comparison is decided, checking after 10, 16, 24 and 40 rounds
     #[arg(long, conflicts_with_all = ["rounds", "quick"])]
     until_decided: bool,
 
-    /// Maximum number of rounds of --until-decided
+    /// Maximum number of rounds with --until-decided
     #[arg(long, value_name = "N", requires = "until_decided")]
     max_rounds: Option<NonZeroU32>,
 
-    /// Length of a round's measurement, such as 500ms or 10s [default: the scenario's]
+    /// Length of each round's measurement, such as 500ms or 10s [default: the scenario's]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     duration: Option<Duration>,
 
@@ -138,11 +138,11 @@ struct LengthArguments {
     #[arg(long)]
     quick: bool,
 
-    /// Keeps disturbed rounds, instead of redoing their block; so does --quick
+    /// Keep disturbed rounds instead of redoing their block; --quick implies it
     #[arg(long)]
     no_redo: bool,
 
-    /// Seed of the order of rounds, delays, keys and offsets
+    /// Seed for the order of rounds, delays, keys and offsets
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
     seed: u64,
 }
@@ -150,7 +150,7 @@ struct LengthArguments {
 #[derive(Args)]
 #[command(next_help_heading = "Where")]
 struct PlaceArguments {
-    /// Distribution of server and worker over the CPUs [default: split for two CPUs or more, else same]
+    /// CPUs for the server and the worker [default: split if there are two or more CPUs, else same]
     #[arg(long, value_name = "KIND", value_parser = placements())]
     placement: Option<PlacementKind>,
 
@@ -177,7 +177,7 @@ fn arrivals() -> impl TypedValueParser<Value = Arrivals> {
         (
             Arrivals::Poisson,
             "poisson",
-            "At random, as from many independent users",
+            "Random, as from many independent users",
         ),
     ])
 }

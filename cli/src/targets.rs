@@ -208,7 +208,7 @@ fn plain_url(scheme: &str, text: &str) -> Result<Url, Failure> {
 fn no_answer(url: &Url, error: io::Error) -> Failure {
     Failure::could_not_run(format!("no answer from {}", redaction::url(url)))
         .caused_by(error)
-        .hint("start the server, or leave --target out to measure against the embedded one")
+        .hint("start the server, or omit --target to use the embedded one")
 }
 
 fn external(url: String, software: Option<String>) -> PlannedServer {

@@ -85,7 +85,7 @@ pub(crate) fn heading(level: FindingLevel) -> &'static str {
     match level {
         FindingLevel::Bad => "Bad: numbers would mislead",
         FindingLevel::Caution => "Caution: numbers are noisier or lower than they could be",
-        FindingLevel::Unknown => "Unknown: cannot be told from here",
+        FindingLevel::Unknown => "Unknown: cannot be determined here",
         FindingLevel::Good => "Good",
     }
 }
@@ -102,8 +102,8 @@ pub(crate) fn in_short(findings: &[Finding]) -> String {
     let bad = at(findings, FindingLevel::Bad);
     let names: Vec<&str> = bad.iter().map(|finding| finding.check.as_str()).collect();
     match names.as_slice() {
-        [] => format!("Fit to measure on: nothing is bad ({rest})."),
-        names => format!("Unfit to measure on: {} ({rest}).", names.join(", ")),
+        [] => format!("Fit for measuring: nothing is bad ({rest})."),
+        names => format!("Unfit for measuring: {} ({rest}).", names.join(", ")),
     }
 }
 
@@ -136,7 +136,7 @@ fn group(text: &mut Text, level: FindingLevel, findings: &[&Finding]) {
 fn measured(text: &mut Text, resolution: &Resolution) {
     text.blank();
     let heading = format!(
-        "The same thing measured twice: {} under {}, {}, {} of rounds of {}",
+        "A/A comparison: {} under {}, {}, {} of rounds of {}",
         resolution.scenario,
         resolution.runtime,
         resolution.load,
@@ -147,8 +147,8 @@ fn measured(text: &mut Text, resolution: &Resolution) {
     for (name, heading) in HEADINGS {
         if let Some(metric) = resolution.metrics.get(name) {
             let smallest = match metric.smallest_difference {
-                Some(share) => format!("tells differences above {}", units::percent(share)),
-                None => "too few rounds to tell any".to_owned(),
+                Some(share) => format!("detects differences above {}", units::percent(share)),
+                None => "too few rounds to detect any difference".to_owned(),
             };
             let row = format!(
                 "{heading:<7}one was {:.3} to {:.3} times the other; {smallest}",

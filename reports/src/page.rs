@@ -220,7 +220,7 @@ fn about(scenario: &PlannedScenario) -> Markup {
     html! {
         p {
             "One operation: " (scenario.operation.trim_end_matches('.')) "."
-            @if !scenario.servers.is_empty() { " Behind it: " (describe::servers(scenario)) "." }
+            @if !scenario.servers.is_empty() { " Server: " (describe::servers(scenario)) "." }
         }
     }
 }

@@ -111,7 +111,7 @@ impl Resolution {
                     _ => FindingLevel::Good,
                 },
                 format!(
-                    "differences of throughput below {} cannot be told apart here in {} rounds",
+                    "throughput differences below {} cannot be detected here in {} rounds",
                     units::percent(*share),
                     self.rounds
                 ),

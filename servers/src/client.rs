@@ -28,7 +28,7 @@ use load::Load;
 /// The entry in the list of servers.
 pub(crate) static KIND: ServerKind = ServerKind {
     name: "client",
-    summary: "the other side of serve-*: loads a server over keep-alive connections and checks every answer",
+    summary: "the client for serve-*: loads a server over keep-alive connections and checks every response",
     counted: &[
         Count::Requests,
         Count::BytesIn,
@@ -46,7 +46,7 @@ pub(crate) static KIND: ServerKind = ServerKind {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct ClientBehaviour {
-    /// Requests to send in turn, repeatedly; each connection begins at another one.
+    /// Requests to send in turn, repeatedly; each connection starts at a different one.
     requests: Vec<Expectation>,
 }
 
@@ -56,10 +56,10 @@ struct ClientBehaviour {
 struct Expectation {
     /// The path, with its query.
     path: String,
-    /// The status that must come.
+    /// The expected status.
     #[serde(default = "ok")]
     status: u16,
-    /// The body that must come; any where it is left out.
+    /// The expected body; any if omitted.
     #[serde(default)]
     body: Option<String>,
 }

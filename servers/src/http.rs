@@ -29,7 +29,7 @@ use behaviour::{HttpBehaviour, Script};
 /// The entry in the list of servers.
 pub(crate) static KIND: ServerKind = ServerKind {
     name: "http",
-    summary: "HTTP/1.1 for throughput: bytes of any size, echo, delays, statuses and faults drawn from a seed",
+    summary: "HTTP/1.1 for throughput: bodies of any size, echo, and seeded delays, statuses and faults",
     counted: &[
         Count::Requests,
         Count::BytesIn,

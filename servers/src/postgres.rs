@@ -68,9 +68,9 @@ pub(crate) static KIND: ServerKind = ServerKind {
 struct Behaviour {
     /// Methods of authentication.
     auth: Auth,
-    /// The only user; any user without it.
+    /// The only user allowed; any user if omitted.
     user: Option<String>,
-    /// The password; needed for every method but trust.
+    /// The password, required for every method except trust.
     password: Option<String>,
     /// Tables to start with.
     preload: Vec<Preload>,

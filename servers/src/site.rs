@@ -28,7 +28,7 @@ use plan::Site;
 /// The entry in the list of servers.
 pub(crate) static KIND: ServerKind = ServerKind {
     name: "site",
-    summary: "A web site drawn from a seed: linked pages, redirects, broken links, robots.txt, documents",
+    summary: "A web site generated from a seed: linked pages, redirects, broken links, robots.txt, documents",
     counted: &[
         Count::Requests,
         Count::BytesIn,
@@ -48,9 +48,9 @@ pub(crate) static KIND: ServerKind = ServerKind {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct SiteBehaviour {
-    /// Seeds the links and everything else that is drawn.
+    /// Seed of the links and all other random choices.
     seed: u64,
-    /// Pages that robots.txt allows, up to 10,000; those that it disallows come on top.
+    /// Number of pages that robots.txt allows, up to 10,000; disallowed ones are added to them.
     #[schemars(range(max = 10_000))]
     pages: NonZeroU32,
     /// Delay of the slow page.

@@ -28,7 +28,7 @@ use behaviour::{Behaviour, Response};
 /// The entry in the list of servers.
 pub(crate) static KIND: ServerKind = ServerKind {
     name: "wiremock",
-    summary: "HTTP/1.1 with scripted answers: sequences, delays, closed or reset connections; for a bounded number of \
+    summary: "HTTP/1.1 with scripted responses: sequences, delays, closed or reset connections; for a limited number of \
               requests",
     counted: &[
         Count::Requests,

@@ -28,7 +28,7 @@ use rooms::{Membership, Rooms};
 /// The entry in the list of servers.
 pub(crate) static KIND: ServerKind = ServerKind {
     name: "ws",
-    summary: "WebSocket: an echo at /echo, and rooms at /chat/{room} in which everybody hears everything in one order",
+    summary: "WebSocket: an echo at /echo, and rooms at /chat/{room}, which deliver every message to all members in one order",
     counted: &[
         Count::Requests,
         Count::BytesIn,

@@ -31,7 +31,7 @@ pub struct ArmArguments {
     #[arg(long, value_name = "CMD", requires = "base_server")]
     head_server: Option<String>,
 
-    /// URL of an arm's server [default: http://127.0.0.1:{port}, and the like]
+    /// URL of an arm's server [default: http://127.0.0.1:{port}, or its equivalent for the target]
     #[arg(long, value_name = "URL")]
     server_url: Option<String>,
 
@@ -43,16 +43,16 @@ pub struct ArmArguments {
     #[arg(long, value_name = "PATH", requires = "base_exe")]
     head_exe: Option<PathBuf>,
 
-    /// The base: another revision of the project around the current directory, built beside the working tree, which is
-    /// the head
+    /// The base: another revision of the project in the current directory, built in a worktree of its own; the head is the
+    /// working tree
     #[arg(long, value_name = "REV")]
     base_rev: Option<String>,
 
-    /// With --base-rev: the executable is a server; its command, with {exe} and {port}
+    /// With --base-rev, if the program is a server: its command, with {exe} and {port}
     #[arg(long, value_name = "CMD", requires = "base_rev")]
     server: Option<String>,
 
-    /// With --base-rev: the binary of the project
+    /// With --base-rev: the binary to build and run
     #[arg(
         long,
         value_name = "NAME",
@@ -61,11 +61,11 @@ pub struct ArmArguments {
     )]
     bin: Option<String>,
 
-    /// With --base-rev: the example of the project
+    /// With --base-rev: the example to build and run
     #[arg(long, value_name = "NAME", requires = "base_rev")]
     example: Option<String>,
 
-    /// The base: a stored baseline or a record; numbers of another machine or boot make the verdict advice
+    /// The base: a stored baseline or a record; if it is from another machine or boot, the verdict is only advice
     #[arg(long, value_name = "NAME|RECORD")]
     baseline: Option<String>,
 

@@ -14,8 +14,8 @@ use crate::exit::Failure;
 #[derive(Args)]
 #[command(next_help_heading = "What must hold")]
 pub struct TermArguments {
-    /// Limits a metric: throughput=5% of the slowdown, "response_p99=< 20ms" of the head's own value; replaces
-    /// the scenario's [gate]; repeatable [default: 10% of throughput, or of response_p99 under open load]
+    /// Limit on a metric: throughput=5% for the slowdown, "response_p99=< 20ms" for the head's own value; replaces the
+    /// scenario's [gate]; repeatable [default: 10% of throughput, or of response_p99 under open load]
     #[arg(long = "limit", value_name = "METRIC=TEXT")]
     limits: Vec<String>,
 
@@ -23,7 +23,7 @@ pub struct TermArguments {
     #[arg(long, alias = "floor", value_name = "PERCENT")]
     tolerance: Option<String>,
 
-    /// Lets the arms answer with different content
+    /// Allow the arms to respond with different content
     #[arg(long)]
     content_may_differ: bool,
 }

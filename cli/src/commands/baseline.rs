@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::store::baselines::{Baselines, DIRECTORY};
 
-/// Lists, shows, promotes and removes records kept for comparisons
+/// List, show, promote and remove records kept for comparisons
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -30,21 +30,21 @@ pub struct Baseline {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Lists the baselines with their time and machine
+    /// List the baselines with their time and machine
     List,
-    /// Shows the results of a baseline
+    /// Show the results of a baseline
     Show {
         #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Keeps a run, or another baseline, under a name, in place of an older one
+    /// Keep a run or another baseline under a name, replacing any older one
     Promote {
         /// A run directory, a record.json, or the name of a baseline
         run: String,
-        /// The name to keep it under
+        /// The name of the baseline
         name: String,
     },
-    /// Removes a baseline
+    /// Remove a baseline
     Remove {
         #[arg(value_name = "NAME")]
         name: String,

@@ -10,14 +10,15 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::store::baselines::{Baselines, DIRECTORY};
 
-/// Compares two runs: ratios with intervals and verdicts, and other differences between them
+/// Compare two runs: ratios with intervals and verdicts, and other differences between them
 ///
-/// Cells whose work is not the same are not compared; the output gives the reason. The two runs were measured at different
-/// times, so differences between them include changes of the machine; `photofinish gate` measures both sides in turn.
+/// Cells that did different work are not compared; the output gives the reason. The two runs were measured at different
+/// times, so a difference may come from the machine; `photofinish gate` alternates between both sides.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  photofinish compare photofinish-runs/20261120T183000Z-3fa9c1 photofinish-runs/latest
+  photofinish compare photofinish-runs/20261120T183000Z-3fa9c1 \\
+      photofinish-runs/latest
   photofinish compare main photofinish-runs/latest --format json")]
 pub struct Compare {
     /// The run to compare with: a run directory, a record.json, or the name of a baseline
@@ -37,7 +38,7 @@ pub struct Compare {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
-    /// For people
+    /// Human-readable table
     Table,
     /// One JSON document
     Json,

@@ -7,11 +7,12 @@ use super::Arguments;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// Prints a completion script for a shell
+/// Print a completion script for a shell
 #[derive(Args)]
 #[command(after_help = "\
 Example:
-  photofinish completions bash > ~/.local/share/bash-completion/completions/photofinish")]
+  photofinish completions bash \\
+      > ~/.local/share/bash-completion/completions/photofinish")]
 pub struct Completions {
     /// Shell to generate completions for
     #[arg(value_enum)]

@@ -21,18 +21,18 @@ use crate::run::sameness::Sameness;
 /// Time for which the machine is observed for other activity; long enough that a tick of 10 ms is a small share.
 const WATCH_TIME: Duration = Duration::from_secs(1);
 
-/// Finds what on this machine would distort a measurement, and how to fix it
+/// Find out what on this machine would distort a measurement, and how to fix it
 ///
-/// Examines CPUs, clocks, limits, memory and the file system, then measures one scenario against itself for some 20 seconds
-/// to find the smallest difference that can be detected here. Changes nothing. Exit code 0 if nothing is bad, 4 if
-/// something is.
+/// Examines CPUs, clocks, limits, memory and the file system, then measures one scenario against itself for about 20 seconds
+/// to find the smallest difference that can be detected here. Nothing is changed. Exits with 4 if any finding is bad,
+/// otherwise with 0.
 #[derive(Args)]
 pub struct Doctor {
-    /// Prints one JSON document; `photofinish schema diagnosis` describes it
+    /// Print one JSON document; `photofinish schema diagnosis` describes it
     #[arg(long)]
     json: bool,
 
-    /// Leaves out the measurement
+    /// Skip the measurement
     #[arg(long)]
     no_measure: bool,
 
@@ -40,7 +40,7 @@ pub struct Doctor {
     #[arg(long, value_name = "LIST")]
     cpus: Option<CpuList>,
 
-    /// Parent of the run directories, whose file system is examined
+    /// Directory whose file system is examined: the parent of the run directories
     #[arg(long, value_name = "DIR", default_value = ".")]
     work_dir: PathBuf,
 }
@@ -86,7 +86,7 @@ impl Doctor {
         let cpus = self.cpus.as_ref().map(|CpuList(cpus)| cpu_list(cpus));
         let sameness = Sameness::plan(cpus.as_deref())?;
         output::advise(&format!(
-            "measuring one scenario against itself, for about {} (--no-measure leaves it out)",
+            "measuring one scenario against itself, for about {} (--no-measure skips it)",
             seconds(sameness.estimate())
         ));
         sameness.measure(&interrupt)

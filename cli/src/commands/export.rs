@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure, OrFail};
 use crate::output;
 use crate::store::run_directory::{self, write_files};
 
-/// Writes a run in another format
+/// Convert a run to another format
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

@@ -36,15 +36,18 @@ const RUNTIME: &str = "tokio";
 /// Environment variable set for the program that a gate hands over to, so that it does not hand over again.
 const HANDED_OVER: &str = "PHOTOFINISH_GATE_HANDED_OVER";
 
-/// Decides whether a new build is slower than an old one, with an exit code for CI
+/// Decide whether a new build is slower than an old one, with an exit code for CI
 ///
-/// Measures both arms now, in pairs of fresh processes and balanced random order, with looks after 10, 16, 24 and 40 pairs.
-/// A metric fails if its slowdown is certainly more than 2 %, and passes if a slowdown of the limit (10 %) is ruled out. Exit codes: 0 pass, 3 regression, 4 inconclusive or unfit machine, 5 measured but wrong.
+/// Both arms are measured now, in pairs of fresh processes in balanced random order, and the results are checked after 10,
+/// 16, 24 and 40 pairs. A metric fails if it is slower by more than the tolerance (2 %) with confidence, and passes if a
+/// slowdown as large as the limit (10 %) is ruled out. Exit codes: 0 pass, 3 regression, 4 inconclusive or unfit machine,
+/// 5 measured but wrong.
 ///
-/// With a run directory instead of a scenario, the verdict is recomputed from its raw rounds.
+/// Given a run directory instead of a scenario, the gate recomputes the verdict from its raw rounds.
 #[derive(Args)]
 #[command(
     group = ArgGroup::new("arms").args(["base_server", "base_exe", "base_rev", "baseline"]),
+    mut_arg("runtimes", |arg| arg.help("Runtimes under which to compare the arms [default: the scenario's, or tokio]")),
     mut_arg("rounds", |arg| arg.hide(true)),
     mut_arg("until_decided", |arg| arg.hide(true)),
     mut_arg("max_rounds", |arg| arg.hide(true)),
@@ -71,15 +74,15 @@ pub struct Gate {
     #[command(flatten)]
     terms: TermArguments,
 
-    /// Ends with 4 if the verdict would be advice only
+    /// Exit with 4 if the verdict is only advice
     #[arg(long, help_heading = "What must hold")]
     strict: bool,
 
-    /// Maximum number of pairs; looks are after 10, 16, 24 and 40, and after this many
+    /// Maximum number of pairs; results are checked after 10, 16, 24 and 40 pairs and after this many
     #[arg(long, value_name = "N", help_heading = "How long")]
     max_pairs: Option<NonZeroU32>,
 
-    /// Keeps the record as a baseline of this name
+    /// Keep the record as a baseline of this name
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     save_baseline: Option<String>,
 
@@ -92,7 +95,7 @@ pub struct Gate {
     )]
     out: PathBuf,
 
-    /// Writes the verdict in another format as well, such as junit=gate.xml; repeatable
+    /// Write the verdict in another format as well, such as junit=gate.xml; repeatable
     #[arg(long = "write", value_name = "FORMAT=FILE", help_heading = "Output")]
     writes: Vec<String>,
 
@@ -102,7 +105,7 @@ pub struct Gate {
 }
 
 fn formats() -> PossibleValuesParser {
-    let table = PossibleValue::new(TABLE).help("Tables for people");
+    let table = PossibleValue::new(TABLE).help("Human-readable tables");
     let others =
         formats::of_gates().map(|format| PossibleValue::new(format.name).help(format.summary));
     PossibleValuesParser::new([table].into_iter().chain(others))

@@ -10,7 +10,7 @@ use photofinish_scenarios::catalogue::TEMPLATE;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// Writes a commented scenario to start from
+/// Write a commented scenario file to start from
 #[derive(Args)]
 pub struct Init {
     /// The new file; its name ends in .toml
@@ -39,7 +39,7 @@ impl Init {
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 Err(Failure::usage(format!("{file} already exists"))
-                    .hint("nothing was written; name a new file"))
+                    .hint("nothing was written; choose another name"))
             }
             Err(error) => {
                 Err(Failure::could_not_run(format!("cannot write {file}")).caused_by(error))

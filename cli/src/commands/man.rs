@@ -8,7 +8,7 @@ use super::Arguments;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// Prints the manual page
+/// Print the manual page
 #[derive(Args)]
 #[command(after_help = "\
 Example:

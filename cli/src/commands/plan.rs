@@ -10,7 +10,7 @@ use crate::output;
 use crate::request::Request;
 use crate::run::preview;
 
-/// Shows the plan of a run (cells, order, duration) without running it
+/// Show the plan of a run (cells, order, duration) without running it
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -27,9 +27,9 @@ pub struct Plan {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
-    /// For people
+    /// Human-readable table
     Table,
-    /// One JSON document: the plan as the record will hold it
+    /// One JSON document: the plan, as in the record
     Json,
 }
 

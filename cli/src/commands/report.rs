@@ -10,9 +10,9 @@ use crate::output;
 use crate::store::artifacts;
 use crate::store::run_directory::{self, write_files};
 
-/// Renders the report of a run, HTML and PNG, from its record alone
+/// Render the report of a run (HTML and PNG) from its record
 ///
-/// Works for a run that was killed, too: its rounds are in a hidden directory beside the others.
+/// A run that was killed can be rendered too: its rounds are in a hidden directory next to the others.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

@@ -22,10 +22,10 @@ use crate::store::baselines::{Baselines, DIRECTORY};
 use crate::store::next_steps;
 use crate::store::run_directory::RunDirectory;
 
-/// Measures scenarios under several runtimes, and reports on them
+/// Measure scenarios under several runtimes and report the results
 ///
-/// Each round is a fresh process; rounds run in blocks that hold every cell once, in random order. The record, the
-/// report (HTML and PNG) and the histogram log go into a directory of their own. Ctrl-C keeps what was measured.
+/// Each round runs in a fresh process. A block has one round of every cell, in random order. The record, the report (HTML
+/// and PNG) and the histogram log are written to a new run directory. Ctrl-C keeps the results so far.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -48,7 +48,7 @@ pub struct Run {
     )]
     out: PathBuf,
 
-    /// Keeps the record as a baseline of this name, for later comparisons
+    /// Keep the record as a baseline of this name, for later comparisons
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     save_baseline: Option<String>,
 
@@ -63,9 +63,9 @@ pub struct Run {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// Tables for people
+    /// Human-readable tables
     Table,
-    /// One JSON document, the summary; everything else goes to stderr
+    /// The summary as one JSON document; everything else goes to stderr
     Json,
 }
 

@@ -28,14 +28,14 @@ const SCHEMAS: [NamedSchema; 9] = [
     ("worker-reply", || schema_for!(WorkerReply).to_value()),
 ];
 
-/// Prints a JSON Schema
+/// Print a JSON Schema
 ///
 /// scenario: a scenario file. record: the record.json of a run. summary: the output of `run --format json`. gate: of
 /// `gate --format json`. comparison: of `compare --format json`. diagnosis: of `doctor --json`. selftest: of
 /// `selftest --json`. worker-plan and worker-reply: input and output of a worker process.
 #[derive(Args)]
 pub struct Schema {
-    /// The name of the schema
+    /// Name of the schema
     #[arg(value_parser = PossibleValuesParser::new(SCHEMAS.map(|(name, _)| name)))]
     name: String,
 }

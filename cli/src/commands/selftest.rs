@@ -15,22 +15,23 @@ use crate::request::placement::{CpuList, PlacementRequest, lay_out};
 use crate::run::fitness::PROFILE;
 use crate::run::selftest::{Bench, CHECKS, Effort};
 
-/// Proves the tool's own numbers on this machine
+/// Check the tool's own numbers on this machine against known values
 ///
-/// Checks percentiles against raw samples, a stopped server against arithmetic, rate and pacing, counts, and the cost of
-/// measuring: prints each claim with its bound and its measurement. Takes about half a minute for each runtime. Exit code 0
-/// if every claim holds, 4 if one does not: then the machine is too busy, or the tool is wrong.
+/// The claims are about percentiles (compared with the raw samples), latency under a stalled server (compared with arithmetic),
+/// rate and pacing, counts, and the cost of measuring. Each is printed with its bound and its measured value. Takes about half a
+/// minute per runtime. Exits with 0 if every claim holds, and with 4 if one does not: the machine is too busy, or the tool
+/// is wrong.
 #[derive(Args)]
 pub struct Selftest {
-    /// Runtimes to test under [default: all]
+    /// Runtimes to test [default: all]
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     runtimes: Option<Vec<String>>,
 
-    /// Shorter and fewer rounds, as a smoke test
+    /// Few, short rounds, as a smoke test
     #[arg(long)]
     quick: bool,
 
-    /// Prints one JSON document; `photofinish schema selftest` describes it
+    /// Print one JSON document; `photofinish schema selftest` describes it
     #[arg(long)]
     json: bool,
 

@@ -15,10 +15,10 @@ use crate::exit::{Exit, Failure};
 use crate::request::placement::CpuList;
 use crate::servers;
 
-/// Runs an embedded server on its own
+/// Run an embedded server on its own
 ///
-/// Prints one line of JSON with its address once it listens, and runs until Ctrl-C. A behaviour is the [server.NAME] table
-/// of a scenario file, as JSON.
+/// The server prints one line of JSON with its address once it listens, and runs until Ctrl-C. Its behaviour is the
+/// [server.NAME] table of a scenario file, as JSON.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +26,7 @@ Examples:
   photofinish serve postgres --listen 127.0.0.1:5433
   photofinish serve http --behaviour '{\"delay\": \"5ms\"}'")]
 pub struct Serve {
-    /// The server, one of `photofinish list`
+    /// The server; `photofinish list` shows them
     server: String,
 
     /// Address to listen on; port 0 takes any free port
@@ -37,7 +37,7 @@ pub struct Serve {
     #[arg(long, value_name = "JSON", conflicts_with = "behaviour_file")]
     behaviour: Option<String>,
 
-    /// Behaviour, as a file of JSON
+    /// File with the behaviour, as JSON
     #[arg(long, value_name = "FILE")]
     behaviour_file: Option<PathBuf>,
 

@@ -172,9 +172,9 @@ fn own_target(
         [] => Err(Failure::usage("the scenario uses no server, so its arms cannot be servers")
             .hint("compare two executables with --base-exe and --head-exe, or choose a scenario with a target")),
         several => Err(Failure::usage(format!(
-            "cannot tell which of the targets {} the arms' servers replace",
+            "it is unclear which of the targets {} the arms' servers replace",
             several.join(", ")
         ))
-        .hint("gate scenarios with the same target, or put something else behind the others with --target")),
+        .hint("gate only scenarios with the same target, or give the other targets a server with --target")),
     }
 }

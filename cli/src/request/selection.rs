@@ -110,7 +110,7 @@ fn read(path: &Path) -> Result<Source, Failure> {
         Ok(text) => Ok(Source::of_file(path, text)),
         Err(error) => Err(Failure::usage(format!("cannot read the scenario {}", path.display()))
             .caused_by(error)
-            .hint("`photofinish list` shows the scenarios that ship; a file of your own needs its path")),
+            .hint("`photofinish list` shows the built-in scenarios; a file of your own must be given by its path")),
     }
 }
 

@@ -53,7 +53,7 @@ fn start_targets(
 /// The warning that rounds disturbed by other processes go unnoticed, if the servers' processes are not known.
 fn unattributed(targets: &ReadyTargets) -> Option<String> {
     targets.processes().is_none().then(|| {
-        "the target's processes cannot be told from others (they belong to another user, or stand behind a container's \
+        "the target's processes cannot be distinguished from others (they belong to another user, or run behind a container's \
          port), so rounds that other processes disturb go unnoticed"
             .to_owned()
     })

@@ -41,7 +41,7 @@ impl RunDirectory {
                 parent.display()
             ))
             .caused_by(error)
-            .hint("name a directory that can be written to, on a disk with room, with --out")
+            .hint("use --out to choose a writable directory on a disk with free space")
         };
         let hidden = parent.join(format!(".{}.partial", record.id));
         fs::create_dir_all(hidden.join(WORK)).map_err(failed)?;
@@ -89,7 +89,7 @@ impl RunDirectory {
         let directory = self.hidden.display();
         Failure::could_not_run(format!("cannot write to {directory}, so the run was ended"))
             .caused_by(error)
-            .hint("make room, or name a directory on another disk with --out")
+            .hint("free some space, or use --out to choose a directory on another disk")
     }
 
     /// Stores the record with a plan that has grown.
@@ -138,7 +138,7 @@ impl RunDirectory {
                 let _ = fs::remove_dir_all(&self.hidden);
                 let record = elsewhere.display();
                 failure.hint(format!(
-                    "the record is in {record}; make room, then `photofinish report {record}`"
+                    "the record is in {record}; free some space, then run `photofinish report {record}`"
                 ))
             }
             Err(_) => failure.hint(format!(
@@ -199,7 +199,7 @@ pub fn write_user_file(path: &Path, contents: &[u8]) -> Result<(), Failure> {
     write_file(path, contents).map_err(|error| {
         Failure::could_not_run(format!("cannot write {}", path.display()))
             .caused_by(error)
-            .hint("name a directory that can be written to with --out")
+            .hint("use --out to choose a writable directory")
     })
 }
 

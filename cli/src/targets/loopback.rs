@@ -22,7 +22,7 @@ pub fn addresses(url: &Url) -> Result<Vec<SocketAddr>, Failure> {
 /// All addresses of a host; there is at least one.
 pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     let unknown =
-        || Failure::could_not_run(format!("the host `{host}` is not known")).hint("check its name");
+        || Failure::could_not_run(format!("unknown host `{host}`")).hint("check the spelling");
     let resolved = (host, port)
         .to_socket_addrs()
         .map_err(|error| unknown().caused_by(error))?;

@@ -135,5 +135,5 @@ fn broken(target: &PgTarget) -> Failure {
 
 fn refused(target: &PgTarget) -> Failure {
     Failure::could_not_run(format!("cannot log in to {target}"))
-        .hint("check user, password and database; the password may also stand in PGPASSWORD")
+        .hint("check user, password and database; the password can also be given in PGPASSWORD")
 }

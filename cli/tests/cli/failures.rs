@@ -109,7 +109,7 @@ fn a_disk_that_fills_up_ends_the_run_and_leaves_the_rounds_before() {
         "1",
     ];
     let mut command = sandbox.command_after("trap '' XFSZ; ulimit -f 64", &arguments);
-    Finished::of(&mut command).check(1, &["so the run was ended", "hint: make room"]);
+    Finished::of(&mut command).check(1, &["so the run was ended", "hint: free some space"]);
     let hidden = sandbox.hidden();
     let kept = hidden.unwrap_or_else(|| sandbox.latest());
     sandbox

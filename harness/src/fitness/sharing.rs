@@ -3,9 +3,9 @@
 //! A CPU taken away for milliseconds shows up as latency. These readings come from a short observation before a run;
 //! each round is also sampled separately.
 
-use super::words;
 use photofinish_record::cpu_list;
 
+use super::words;
 use super::{Assessment, Bounds, Readings};
 
 /// Shares of CPU time that other processes may use.
@@ -101,7 +101,7 @@ pub(super) fn virtual_machine(readings: &Readings) -> Assessment {
     match &readings.processor.hypervisor {
         None => Assessment::good("no hypervisor is visible"),
         Some(name) => Assessment::caution(format!(
-            "hypervisor: {name}; neighbours and the host disturb invisibly, and waking a CPU costs more"
+            "hypervisor: {name}; disturbances by the host and other guests are invisible, and waking a CPU costs more"
         ))
         .remedy("use more rounds here, and a dedicated machine for important results"),
     }

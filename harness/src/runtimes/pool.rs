@@ -20,7 +20,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     cannot: &[
         (
             Capability::ManyAtOnce,
-            "a pool runs as many parts at once as it has threads; further ones have not begun, so they cannot wait",
+            "a pool runs only as many tasks at once as it has threads; the others cannot wait before they have started",
         ),
         (
             Capability::Cancellation,

@@ -10,7 +10,7 @@ use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError}
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "sync",
-    summary: "one thread, one session, one thing after another",
+    summary: "one thread, one session, everything in sequence",
     note: None,
     family: RuntimeFamily::Sequential,
     queues_before_service: false,
@@ -18,11 +18,11 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     cannot: &[
         (
             Capability::Concurrency,
-            "sequential code cannot run two parts that wait for each other",
+            "sequential code cannot run two tasks that wait for each other",
         ),
         (
             Capability::ManyAtOnce,
-            "sequential code runs one part at a time: a spawned part has ended before the next one begins",
+            "sequential code runs one task at a time: a spawned task ends before the next one starts",
         ),
         (
             Capability::Cancellation,

@@ -9,7 +9,7 @@ use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError}
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "threads",
-    summary: "an OS thread per session and per parallel part",
+    summary: "an OS thread per session and per concurrent task",
     note: None,
     family: RuntimeFamily::Threads,
     queues_before_service: false,

@@ -100,7 +100,5 @@ pub fn arrivals(cell: &CellSummary) -> Option<String> {
         ),
     };
     let scheduled = units::count(arrivals.scheduled as f64);
-    Some(format!(
-        "{held} of {scheduled} operations that were due, {phrases}."
-    ))
+    Some(format!("{held} of {scheduled} operations due, {phrases}."))
 }

@@ -8,18 +8,18 @@ use super::plural;
 use crate::summary::{CellSummary, Group, Status, Summary};
 use crate::units;
 
-const CLOSED_LOAD: &str = "Closed load: a session's next operation waits for its last, so these are service times; \
+const CLOSED_LOAD: &str = "Closed load: each session waits for its previous operation, so these are service times; \
     queueing is hidden (coordinated omission).";
 
 const OPEN_LOAD: &str = "Open load: response time runs from when an operation was due (p50, p99 and p99.9 are \
-    response times), service time from its start; lag is what lies between.";
+    response times), service time from its start; lag is the time between.";
 
 /// The advisory of a lower bound.
 pub const UNFINISHED: &str =
-    "a lower bound: operations that had not ended count with the time they had waited";
+    "a lower bound: operations that had not ended count with the time they had waited so far";
 
 const LOWER_BOUND: &str =
-    "≥ a lower bound: operations that had not ended count with the time they had waited.";
+    "≥ a lower bound: operations that had not ended count with the time they had waited so far.";
 
 /// The legend of `~` before a number.
 pub const ADVISORY: &str =
@@ -68,8 +68,8 @@ pub fn verdict_legend(summary: &Summary) -> Option<String> {
     let any = summary.search.is_none() && summary.cells.iter().any(has_verdicts);
     any.then(|| {
         format!(
-            "faster, slower: the whole interval lies beyond a difference of {margin}; tie: all of it within; \
-             inconclusive: neither, so this run cannot tell.{}",
+            "faster, slower: the whole interval is beyond {margin}; tie: all of it is within {margin}; \
+             inconclusive: neither, so this run cannot decide.{}",
             look.unwrap_or_default()
         )
     })
@@ -103,7 +103,7 @@ pub fn spread_legend(summary: &Summary) -> Option<String> {
         (true, _) => None,
         (false, true) => Some("One round has no spread: repeat with more rounds.".to_owned()),
         (false, false) => Some(format!(
-            "spread: how far the ratio's interval reaches, with confidence {}.",
+            "spread: distance from the ratio to the farther end of its interval; confidence {}.",
             several.join(", ")
         )),
     }

@@ -3,7 +3,7 @@
 //! Facts only: the harness determines whether a machine is unfit.
 
 use photofinish_record::machine::Machine;
-use photofinish_record::{Placement, PlacementKind};
+use photofinish_record::{Placement, PlacementKind, cpu_list};
 
 use super::plural;
 use crate::units;
@@ -30,24 +30,10 @@ pub fn placement(placement: &Placement) -> String {
 
 /// `CPU 1`, `CPUs 0-3,6`.
 pub fn cpus(numbers: &[usize]) -> String {
-    let mut ranges: Vec<(usize, usize)> = Vec::new();
-    for number in numbers {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == *number => *last = *number,
-            _ => ranges.push((*number, *number)),
-        }
-    }
-    let range = |(first, last): &(usize, usize)| {
-        if first == last {
-            first.to_string()
-        } else {
-            format!("{first}-{last}")
-        }
-    };
     match numbers {
         [] => "any CPU".to_owned(),
         [one] => format!("CPU {one}"),
-        _ => format!("CPUs {}", super::list(ranges.iter().map(range), ",")),
+        _ => format!("CPUs {}", cpu_list(numbers)),
     }
 }
 

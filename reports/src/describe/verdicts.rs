@@ -89,9 +89,9 @@ fn callable(group: &Group<'_>) -> String {
     let noun = match range(shares.iter().copied(), units::percent) {
         None => return String::new(),
         Some(range) if range.contains(' ') => {
-            format!("differences that could have been called: {range}")
+            format!("differences that could have been detected: {range}")
         }
-        Some(one) => format!("difference that could have been called: {one}"),
+        Some(one) => format!("difference that could have been detected: {one}"),
     };
     format!(" The smallest {noun}.")
 }
@@ -101,7 +101,7 @@ pub fn caveat(caveat: Caveat) -> String {
     match caveat {
         Caveat::TooFewPairs { needed, pairs } => {
             let verb = if pairs == 1 { "is" } else { "are" };
-            format!("{needed} rounds of both are needed, and there {verb} {pairs}")
+            format!("{needed} rounds of each are needed, but there {verb} only {pairs}")
         }
         Caveat::LowerBound => {
             "some operations had not ended, so the value is only a lower bound".to_owned()

@@ -57,7 +57,7 @@ fn disturbed(rounds: &Rounds<'_>) -> Option<String> {
     });
     let first = disturbances.next()?;
     Some(format!(
-        "{} of {} rounds were disturbed and count all the same: {first}; measure again when the machine has nothing else to \
+        "{} of {} rounds were disturbed but are counted: {first}; measure again when the machine has nothing else to \
          do",
         1 + disturbances.count(),
         counted.count()
@@ -73,7 +73,7 @@ fn redone_blocks(rounds: &Rounds<'_>) -> Option<String> {
     };
     (blocks > 0).then(|| {
         format!(
-            "{} redone, and of each only the last attempt counts: {}",
+            "{} redone; only the last attempt of each counts: {}",
             describe::were(blocks, "block"),
             describe::first_and_more(first.trim_end_matches('.'), others)
         )
@@ -175,8 +175,8 @@ fn server_bound(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let (server, worker) = shares.iter().flatten().next()?;
     (2 * shares.iter().flatten().count() > shares.len()).then(|| {
         format!(
-            "{}: the server was the limit, with its CPUs {:.0}% busy and the worker's {:.0}%: the throughput is the \
-             server's, and a faster runtime could not show it; give the server more CPUs or less to do",
+            "{}: the server was the bottleneck, with its CPUs {:.0}% busy and the worker's {:.0}%: this is the server's \
+             throughput, and a faster runtime would not show; give the server more CPUs or less to do",
             name(rounds, cell),
             100.0 * server.min(1.0),
             100.0 * worker
@@ -220,8 +220,8 @@ fn overflowed(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
         .sum();
     (dropped > 0).then(|| {
         format!(
-            "{}: full accept queues dropped {dropped} connections, each of which was tried again a second later: \
-             latencies hold those seconds; raise net.core.somaxconn and the server's own backlog",
+            "{}: full accept queues dropped {dropped} connections, each of which was retried a second later: \
+             the latencies include those seconds; raise net.core.somaxconn and the server's own backlog",
             name(rounds, cell)
         )
     })

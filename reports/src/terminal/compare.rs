@@ -38,7 +38,7 @@ pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
     text.paragraph(
         Tone::Faint,
         &format!(
-            "ratio: head / base with its exact {} interval; a tie lies within {} either way.",
+            "ratio: head / base, with its exact {} interval; a tie lies within {} either way.",
             units::percent(1.0 - comparison.rule.alpha),
             units::percent(comparison.rule.margin)
         ),
@@ -107,7 +107,7 @@ fn differences(text: &mut Text, comparison: &RecordComparison) {
     if differences.is_empty() {
         return;
     }
-    text.paragraph(Tone::Strong, "What else differs");
+    text.paragraph(Tone::Strong, "Other differences");
     for difference in differences.iter().take(MOST_DIFFERENCES) {
         let Difference { what, base, head } = difference;
         text.paragraph_in(Tone::Plain, &format!("{what}: {base} / {head}"));

@@ -149,23 +149,23 @@ fn people_read_the_worst_first_in_80_columns() {
                       enough for two lines
                       > echo 0 | sudo tee boost
 
-    Unknown: cannot be told from here
+    Unknown: cannot be determined here
       governor        what was seen of governor, with <b>42</b> numbers and words
                       enough for two lines
 
     Good
       open-files      what was seen of open-files, with <b>42</b> numbers and words
                       enough for two lines
-      resolution      differences of throughput below 3.5% cannot be told apart here
-                      in 12 rounds
+      resolution      throughput differences below 3.5% cannot be detected here in
+                      12 rounds
 
-    The same thing measured twice: http-get under threads, closed, 8 in flight, 12
-      pairs of rounds of 2s
-      ops/s  one was 0.990 to 1.020 times the other; tells differences above 3.5%
-      p50    one was 1.000 to 1.000 times the other; tells differences above 2%
-      p99    one was 1.000 to 1.000 times the other; tells differences above 2%
+    A/A comparison: http-get under threads, closed, 8 in flight, 12 pairs of rounds
+      of 2s
+      ops/s  one was 0.990 to 1.020 times the other; detects differences above 3.5%
+      p50    one was 1.000 to 1.000 times the other; detects differences above 2%
+      p99    one was 1.000 to 1.000 times the other; detects differences above 2%
 
-    Unfit to measure on: build (1 caution, 2 good, 1 unknown).
+    Unfit for measuring: build (1 caution, 2 good, 1 unknown).
     ");
 }
 
@@ -182,7 +182,7 @@ fn what_was_measured_joins_the_findings() {
         assert_eq!(diagnosis.fit, level != Bad);
     };
     let noise = |factor: f64| [(1000.0 * factor, 1000.0), (1000.0, 1000.0 * factor)].repeat(4);
-    check(&noise(1.01), Good, "below 3% cannot be told apart");
+    check(&noise(1.01), Good, "below 3% cannot be detected");
     check(&noise(1.15), Caution, "below 17%");
     check(&noise(1.4), Bad, "below 43%");
     // No noise, and yet a difference: the machine favours whoever has the first arm's name.

@@ -111,8 +111,8 @@ fn a_tour_reads_well() {
 
       sync ran 1 session, not 64.
       By throughput against sync: smol, tokio-current-thread, async-std, tokio,
-        pool, threads faster. The smallest differences that could have been called:
-        6.6% to 12%.
+        pool, threads faster. The smallest differences that could have been
+        detected: 6.6% to 12%.
 
     file-read  Read a 64 KiB file whole
     closed, 64 in flight · no server · 10 rounds of 2s
@@ -128,8 +128,8 @@ fn a_tour_reads_well() {
 
       sync ran 1 session, not 64.
       By throughput against sync: smol, tokio-current-thread, async-std, tokio,
-        pool, threads faster. The smallest differences that could have been called:
-        6.9% to 12%.
+        pool, threads faster. The smallest differences that could have been
+        detected: 6.9% to 12%.
 
     db-select  One row by primary key
     closed, 64 in flight · PostgreSQL 15.18 at
@@ -146,16 +146,16 @@ fn a_tour_reads_well() {
 
       sync ran 1 session, not 64.
       By throughput against sync: smol, tokio-current-thread, async-std, tokio,
-        pool, threads faster. The smallest differences that could have been called:
-        7.5% to 13%.
+        pool, threads faster. The smallest differences that could have been
+        detected: 7.5% to 13%.
 
-    spread: how far the ratio's interval reaches, with confidence 99% over 10
-      rounds.
-    faster, slower: the whole interval lies beyond a difference of 2%; tie: all of
-      it within; inconclusive: neither, so this run cannot tell.
+    spread: distance from the ratio to the farther end of its interval; confidence
+      99% over 10 rounds.
+    faster, slower: the whole interval is beyond 2%; tie: all of it is within 2%;
+      inconclusive: neither, so this run cannot decide.
     ~ too few operations in a round for this percentile: a hint, not a result.
     † async-std (discontinued)
-    Closed load: a session's next operation waits for its last, so these are service
+    Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
 
     warning: The load average was 1.7 on 2 CPUs when the run began; other processes
@@ -189,7 +189,7 @@ fn open_loads_are_told_by_their_response() {
 
       sync ran 1 session, not 64.
       By response p50 against sync: smol, tokio, threads slower. The smallest
-        differences that could have been called: 6.3% to 10%.
+        differences that could have been detected: 6.3% to 10%.
       The pacer had a CPU to itself; its error was 34.4µs (p99).
       Overhead of the loop, per operation: 111ns.
 
@@ -215,23 +215,23 @@ fn open_loads_are_told_by_their_response() {
       sync       160µs  ~258µs  260µs
 
       sync ran 1 session, not 64.
-      sync did not hold the rate in 10 of 10 rounds: of 120k operations that were
-        due, 75.2k had not started when the schedule ended, 44.4k started more than
-        1ms late, 75.2k were never sent.
+      sync did not hold the rate in 10 of 10 rounds: of 120k operations due, 75.2k
+        had not started when the schedule ended, 44.4k started more than 1ms late,
+        75.2k were never sent.
       By response p99 against sync: smol, tokio, threads faster. The smallest
-        differences that could have been called: 6.3% to 8.6%.
+        differences that could have been detected: 6.3% to 8.6%.
       The pacer had a CPU to itself; its error was 34.4µs (p99).
       Overhead of the loop, per operation: 111ns.
 
-    spread: how far the ratio's interval reaches, with confidence 99% over 10
-      rounds.
-    faster, slower: the whole interval lies beyond a difference of 2%; tie: all of
-      it within; inconclusive: neither, so this run cannot tell.
+    spread: distance from the ratio to the farther end of its interval; confidence
+      99% over 10 rounds.
+    faster, slower: the whole interval is beyond 2%; tie: all of it is within 2%;
+      inconclusive: neither, so this run cannot decide.
     ~ too few operations in a round for this percentile: a hint, not a result.
     ≥ a lower bound: operations that had not ended count with the time they had
-      waited.
+      waited so far.
     Open load: response time runs from when an operation was due (p50, p99 and p99.9
-      are response times), service time from its start; lag is what lies between.
+      are response times), service time from its start; lag is the time between.
     "#);
 }
 
@@ -259,7 +259,7 @@ fn a_search_is_one_table_of_what_was_found() {
       did not finish.
     ~ too few operations in a round for this percentile: a hint, not a result.
     Open load: response time runs from when an operation was due (p50, p99 and p99.9
-      are response times), service time from its start; lag is what lies between.
+      are response times), service time from its start; lag is the time between.
     "#);
 }
 
@@ -287,7 +287,7 @@ fn a_search_that_was_cut_short_says_what_it_has() {
       did not finish.
     ~ too few operations in a round for this percentile: a hint, not a result.
     Open load: response time runs from when an operation was due (p50, p99 and p99.9
-      are response times), service time from its start; lag is what lies between.
+      are response times), service time from its start; lag is the time between.
     "#);
 }
 
@@ -324,13 +324,13 @@ fn whatever_goes_wrong_is_said_beside_the_numbers() {
         ms)
       async-std: errors: 5 × reset (operation 12: reset after 5 ms), 15 × timeout
         (operation 12: timeout after 5 ms)
-      No verdict against threads: 8 rounds of both are needed, and there are 4.
+      No verdict against threads: 8 rounds of each are needed, but there are only 4.
 
-    spread: how far the ratio's interval reaches, with confidence 87.5% over 4
-      rounds.
+    spread: distance from the ratio to the farther end of its interval; confidence
+      87.5% over 4 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
     † async-std (discontinued)
-    Closed load: a session's next operation waits for its last, so these are service
+    Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
 
     warning: http-get / threads (closed, 16 in flight): 1 of 5 rounds failed: the
@@ -357,8 +357,9 @@ fn an_interrupted_run_shows_what_it_has() {
 
       sync ran 1 session, not 64.
       By throughput against sync: smol, tokio-current-thread, async-std without a
-        verdict (8 rounds of both are needed, and there is 1); tokio, pool, threads
-        without a verdict (8 rounds of both are needed, and there are 2).
+        verdict (8 rounds of each are needed, but there is only 1); tokio, pool,
+        threads without a verdict (8 rounds of each are needed, but there are only
+        2).
 
     file-read  Read a 64 KiB file whole
     closed, 64 in flight · no server · 1 round of 2s
@@ -373,7 +374,7 @@ fn an_interrupted_run_shows_what_it_has() {
       sync                 10.5k 90.6µs 153µs  ~727µs 4.75µs 9.15MiB      1×
 
       sync ran 1 session, not 64.
-      No verdict against sync: 8 rounds of both are needed, and there is 1.
+      No verdict against sync: 8 rounds of each are needed, but there is only 1.
 
     db-select  One row by primary key
     closed, 64 in flight · PostgreSQL 15.18 at
@@ -387,12 +388,13 @@ fn an_interrupted_run_shows_what_it_has() {
       tokio, tokio-current-thread, async-std, smol: failed: the run was interrupted
         before its first round
       sync ran 1 session, not 64.
-      No verdict against sync: 8 rounds of both are needed, and there is 1.
+      No verdict against sync: 8 rounds of each are needed, but there is only 1.
 
-    spread: how far the ratio's interval reaches, with confidence 50% over 2 rounds.
+    spread: distance from the ratio to the farther end of its interval; confidence
+      50% over 2 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
     † async-std (discontinued)
-    Closed load: a session's next operation waits for its last, so these are service
+    Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
 
     warning: The load average was 1.7 on 2 CPUs when the run began; other processes
@@ -410,7 +412,7 @@ fn a_single_cell_has_nothing_to_compare() {
       smol     16.0k  59.6µs  ~95.6µs  ~516µs  3.09µs  9.15MiB
 
     ~ too few operations in a round for this percentile: a hint, not a result.
-    Closed load: a session's next operation waits for its last, so these are service
+    Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
     "#);
 }
@@ -439,11 +441,12 @@ fn long_names_are_cut_and_long_texts_wrapped() {
       a-runtime-with-a-very… 7.95k 12.0s ~28.4s ~60.0s 50.0µs 8.39GiB      1×
 
       No verdict against a-runtime-with-a-very-long-name-indeed-0.19.0-beta: 8
-        rounds of both are needed, and there are 3.
+        rounds of each are needed, but there are only 3.
 
-    spread: how far the ratio's interval reaches, with confidence 75% over 3 rounds.
+    spread: distance from the ratio to the farther end of its interval; confidence
+      75% over 3 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
-    Closed load: a session's next operation waits for its last, so these are service
+    Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
 
     warning:
@@ -465,12 +468,12 @@ fn nanoseconds_and_minutes_fit_one_table() {
       tokio    1.00M  ~1.03µs  ~1.24µs  ~1.24µs   50.0ns  9.15MiB   0.012×    ±15%
       threads  0.018   ~60.0s   ~60.0s   ~60.0s   50.0µs  9.15MiB   2e-10×    ±14%
 
-      No verdict against sync: 8 rounds of both are needed, and there are 4.
+      No verdict against sync: 8 rounds of each are needed, but there are only 4.
 
-    spread: how far the ratio's interval reaches, with confidence 87.5% over 4
-      rounds.
+    spread: distance from the ratio to the farther end of its interval; confidence
+      87.5% over 4 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
-    Closed load: a session's next operation waits for its last, so these are service
+    Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
     "#);
 }

@@ -53,7 +53,7 @@ fn a_server_without_time_left_is_the_limit_unless_the_worker_has_none_either() {
     let warned = |server: f64, worker: f64| {
         let mut record = record();
         of_cell(&mut record, 1).for_each(|measured| busy(measured, server, worker));
-        warning(&record, "the server was the limit")
+        warning(&record, "the server was the bottleneck")
     };
     let told = warned(0.97, 0.60).expect("told");
     assert!(told.contains("tokio"), "{told}");
@@ -68,11 +68,11 @@ fn a_limit_in_less_than_most_rounds_or_on_shared_cpus_is_none() {
     of_cell(&mut record, 1)
         .take(2)
         .for_each(|measured| busy(measured, 0.99, 0.5));
-    assert_eq!(warning(&record, "the server was the limit"), None);
+    assert_eq!(warning(&record, "the server was the bottleneck"), None);
     of_cell(&mut record, 1).for_each(|measured| busy(measured, 0.99, 0.5));
-    assert!(warning(&record, "the server was the limit").is_some());
+    assert!(warning(&record, "the server was the bottleneck").is_some());
     record.plan.placement.kind = PlacementKind::Shared;
-    assert_eq!(warning(&record, "the server was the limit"), None);
+    assert_eq!(warning(&record, "the server was the bottleneck"), None);
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Workload for AsCompleted {
     const ABOUT: About = About {
         name: "as-completed",
         class: "tasks",
-        operation: "3 tasks of 3, 2 and 1 units, their results as they come",
+        operation: "3 tasks of 3, 2 and 1 units; results in order of completion",
         targets: &[],
         needs: &[],
     };

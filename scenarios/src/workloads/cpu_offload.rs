@@ -42,7 +42,7 @@ impl Workload for CpuOffload {
     const ABOUT: About = About {
         name: "cpu-offload",
         class: "cpu",
-        operation: "3 sums of squares at once while a timer runs: offloaded or inline",
+        operation: "3 concurrent sums of squares, offloaded or inline, while a timer runs",
         targets: &[],
         needs: &[],
     };

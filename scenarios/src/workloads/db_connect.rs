@@ -27,7 +27,7 @@ impl Workload for DbConnect {
     const ABOUT: About = About {
         name: "db-connect",
         class: "database",
-        operation: "connect and log in, SELECT 1, disconnect; none left open",
+        operation: "connect, log in, SELECT 1, disconnect; no connection left open",
         targets: &[TARGET],
         needs: &[],
     };

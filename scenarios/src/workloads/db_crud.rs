@@ -55,7 +55,7 @@ impl Workload for DbCrud {
     const ABOUT: About = About {
         name: "db-crud",
         class: "database",
-        operation: "create if absent, insert, select, 5 inserts at once; ids and rows checked",
+        operation: "create a table if absent, insert, select, 5 concurrent inserts; ids and rows checked",
         targets: &[TARGET],
         needs: &[],
     };

@@ -66,7 +66,7 @@ impl Workload for DbPool {
     const ABOUT: About = About {
         name: "db-pool",
         class: "database",
-        operation: "COUNT(*) on 3 tables at once, through a pool of 5 to 20 connections",
+        operation: "COUNT(*) on 3 tables concurrently, through a pool of 5 to 20 connections",
         targets: &[TARGET],
         needs: &[],
     };

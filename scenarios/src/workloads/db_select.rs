@@ -47,7 +47,7 @@ impl Workload for DbSelect {
     const ABOUT: About = About {
         name: "db-select",
         class: "database",
-        operation: "one prepared SELECT by key; the row checked",
+        operation: "one prepared SELECT by key; row checked",
         targets: &[TARGET],
         needs: &[],
     };

@@ -41,7 +41,7 @@ impl Workload for Download {
     const ABOUT: About = About {
         name: "download",
         class: "web",
-        operation: "fetch 3 documents at once, save each to a file",
+        operation: "fetch 3 documents concurrently, save each to a file",
         targets: &[TARGET],
         needs: &[],
     };

@@ -47,7 +47,7 @@ impl Workload for Failures {
     const ABOUT: About = About {
         name: "failures",
         class: "tasks",
-        operation: "3 tasks at once, the middle one fails by error or panic",
+        operation: "3 concurrent tasks; the middle one returns an error or panics",
         targets: &[],
         needs: &[],
     };

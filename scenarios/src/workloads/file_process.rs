@@ -35,7 +35,7 @@ impl Workload for FileProcess {
     const ABOUT: About = About {
         name: "file-process",
         class: "files",
-        operation: "3 files at once: read, then 1 unit of waiting",
+        operation: "3 files concurrently: read each, then wait for 1 unit",
         targets: &[],
         needs: &[],
     };

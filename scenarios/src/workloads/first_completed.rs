@@ -33,7 +33,7 @@ impl Workload for FirstCompleted {
     const ABOUT: About = About {
         name: "first-completed",
         class: "tasks",
-        operation: "2 tasks of 1 and 2 units: the first one wins, the other is cancelled",
+        operation: "2 tasks of 1 and 2 units race; the loser is cancelled",
         targets: &[],
         needs: &[Capability::Concurrency, Capability::Cancellation],
     };

@@ -50,7 +50,7 @@ impl Workload for ForgottenAwait {
     const ABOUT: About = About {
         name: "forgotten-await",
         class: "tasks",
-        operation: "3 parts that are never polled, spawned without a join, or joined",
+        operation: "3 tasks: never polled, spawned but not joined, or joined",
         targets: &[],
         needs: &[],
     };

@@ -30,7 +30,7 @@ impl Workload for HttpDelay {
     const ABOUT: About = About {
         name: "http-delay",
         class: "http",
-        operation: "5 requests at once, each answered after 1 unit",
+        operation: "concurrent requests to an endpoint that responds after a delay",
         targets: &[TARGET],
         needs: &[],
     };

@@ -53,7 +53,7 @@ impl Workload for HttpErrors {
     const ABOUT: About = About {
         name: "http-errors",
         class: "http",
-        operation: "3 URLs at once, one of which fails: refused, reset, unknown host or 503",
+        operation: "3 concurrent URLs, one of which fails: connection refused or reset, unknown host, or status 503",
         targets: &[TARGET],
         needs: &[],
     };

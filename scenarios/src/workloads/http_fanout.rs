@@ -24,7 +24,7 @@ impl Workload for HttpFanout {
     const ABOUT: About = About {
         name: "http-fanout",
         class: "http",
-        operation: "3 URLs at once, joined; bodies checked in the order asked",
+        operation: "3 concurrent URLs, joined; bodies checked in the order of the URLs",
         targets: &[TARGET],
         needs: &[],
     };

@@ -58,7 +58,7 @@ impl Workload for HttpJson {
     const ABOUT: About = About {
         name: "http-json",
         class: "http",
-        operation: "1 user and 5 posts at once, decoded from JSON",
+        operation: "1 user and 5 posts, fetched concurrently and decoded from JSON",
         targets: &[TARGET],
         needs: &[],
     };

@@ -41,7 +41,7 @@ impl Workload for HttpLimited {
     const ABOUT: About = About {
         name: "http-limited",
         class: "http",
-        operation: "20 URLs answered after 1 to 3 units, at most 5 in flight",
+        operation: "20 URLs that respond after 1 to 3 units, at most 5 in flight",
         targets: &[TARGET],
         needs: &[],
     };

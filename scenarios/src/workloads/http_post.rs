@@ -38,7 +38,7 @@ impl Workload for HttpPost {
     const ABOUT: About = About {
         name: "http-post",
         class: "http",
-        operation: "one POST of a JSON document, which is echoed and compared",
+        operation: "one POST of a JSON document; the echo is compared",
         targets: &[TARGET],
         needs: &[],
     };

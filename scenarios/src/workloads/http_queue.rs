@@ -44,7 +44,7 @@ impl Workload for HttpQueue {
     const ABOUT: About = About {
         name: "http-queue",
         class: "http",
-        operation: "100 URLs through a queue to 10 workers, joined and stopped",
+        operation: "100 URLs through a queue to 10 workers, which are then stopped",
         targets: &[TARGET],
         needs: &[],
     };

@@ -33,7 +33,7 @@ impl Workload for HttpStream {
     const ABOUT: About = About {
         name: "http-stream",
         class: "http",
-        operation: "10 URLs one after another over one connection, in order",
+        operation: "10 URLs in sequence over one connection",
         targets: &[TARGET],
         needs: &[],
     };

@@ -69,7 +69,7 @@ impl Workload for HttpTimeout {
     const ABOUT: About = About {
         name: "http-timeout",
         class: "http",
-        operation: "a request that takes 5 units, given up after 3",
+        operation: "a request that takes 5 units, abandoned after 3",
         targets: &[TARGET],
         needs: &[],
     };

@@ -95,7 +95,7 @@ impl Workload for IdleConnections {
     const ABOUT: About = About {
         name: "idle-connections",
         class: "tasks",
-        operation: "1000 connections opened, all idle at once, then used once and closed",
+        operation: "1000 connections opened, all idle together, then each used once and closed",
         targets: &[TARGET],
         needs: &[Capability::ManyAtOnce],
     };

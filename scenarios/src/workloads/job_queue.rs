@@ -61,7 +61,7 @@ impl Workload for JobQueue {
     const ABOUT: About = About {
         name: "job-queue",
         class: "queues",
-        operation: "3 producers, 30 jobs through a queue of 10, 5 consumers, 3 at work at once",
+        operation: "30 jobs from 3 producers to 5 consumers through a queue of 10, at most 3 in progress",
         targets: &[],
         // Each part waits for others, so all of them must have started: a pool whose threads are all taken by parts
         // that wait for room in the queue never runs the part that would make room.

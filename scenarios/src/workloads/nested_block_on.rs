@@ -29,7 +29,7 @@ impl Workload for NestedBlockOn {
     const ABOUT: About = About {
         name: "nested-block-on",
         class: "cpu",
-        operation: "a task blocks on another one: works, is refused or starves",
+        operation: "a task blocks on another one: it works, panics or starves",
         targets: &[],
         needs: &[],
     };

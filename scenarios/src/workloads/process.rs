@@ -40,7 +40,7 @@ impl Workload for Process {
     const ABOUT: About = About {
         name: "process",
         class: "processes",
-        operation: "a child process to its end, and one killed after 1 unit",
+        operation: "one child process that exits, and one killed after 1 unit",
         targets: &[],
         needs: &[],
     };

@@ -33,7 +33,7 @@ impl Workload for Scrape {
     const ABOUT: About = About {
         name: "scrape",
         class: "web",
-        operation: "3 HTML pages at once; the title of each as served, or that it has none",
+        operation: "3 concurrent HTML pages; title of each checked, or its absence",
         targets: &[TARGET],
         needs: &[],
     };

@@ -96,7 +96,7 @@ impl Workload for ServeGateway {
     const ABOUT: About = About {
         name: "serve-gateway",
         class: "servers",
-        operation: "one GET /fetch-multiple awaited and answered: 3 upstreams asked at once, one of which may fail",
+        operation: "one GET /fetch-multiple answered with 3 concurrent upstream requests, one of which may fail",
         targets: &[CLIENT, TARGET],
         needs: &[],
     };

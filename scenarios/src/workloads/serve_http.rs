@@ -55,7 +55,7 @@ impl Workload for ServeHttp {
     const ABOUT: About = About {
         name: "serve-http",
         class: "servers",
-        operation: "one request awaited and answered: GET /, /{name} or /health over a kept connection",
+        operation: "one request answered: GET /, /{name} or /health over a keep-alive connection",
         targets: &[CLIENT],
         needs: &[],
     };

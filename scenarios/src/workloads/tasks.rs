@@ -30,7 +30,7 @@ impl Workload for Tasks {
     const ABOUT: About = About {
         name: "tasks",
         class: "tasks",
-        operation: "waits of 1 and 2 units, as tasks or one after the other",
+        operation: "waits of 1 and 2 units, as tasks or in sequence",
         targets: &[],
         needs: &[],
     };

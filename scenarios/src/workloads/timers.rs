@@ -42,7 +42,7 @@ impl Workload for Timers {
     const ABOUT: About = About {
         name: "timers",
         class: "tasks",
-        operation: "a sleep until a due time, never woken before it",
+        operation: "a sleep until a due time; never wakes early",
         targets: &[],
         needs: &[],
     };

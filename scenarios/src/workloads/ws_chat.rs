@@ -51,7 +51,7 @@ impl Workload for WsChat {
     const ABOUT: About = About {
         name: "ws-chat",
         class: "realtime",
-        operation: "a message of one of 20 clients, heard by all of them; now and then one leaves and another comes",
+        operation: "a message from one of 20 clients, received by all; now and then one leaves and another joins",
         targets: &[TARGET],
         needs: &[],
     };

@@ -25,9 +25,9 @@ pub(super) struct HttpBehaviour {
     seed: u64,
     /// Delay of a response; none by default.
     delay: Option<DelayText>,
-    /// Other answers than 200, with their shares of all operations.
+    /// Statuses other than 200, with their shares of all operations.
     status: Vec<StatusShare>,
-    /// Faults in place of an answer, with their shares of all operations.
+    /// Faults in place of a response, with their shares of all operations.
     faults: Vec<FaultShare>,
 }
 

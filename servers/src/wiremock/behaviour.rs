@@ -22,7 +22,7 @@ const LARGEST_BODY_BYTES: usize = 64 << 20;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Behaviour {
     pub(super) mocks: Vec<Mock>,
-    /// Requests answered before the server turns all others away with 503; it keeps every request in memory.
+    /// Maximum number of requests, all of which are kept in memory; further ones get 503.
     pub(super) max_requests: MaxRequests,
 }
 
@@ -41,15 +41,15 @@ impl Default for MaxRequests {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Mock {
-    /// Any method when left out.
+    /// Any method if omitted.
     pub(super) method: Option<String>,
     /// The whole path, without its query. A `*` at its end stands for any rest; each whole path goes through the
     /// responses on its own then.
     pub(super) path: String,
-    /// Parameters that the query has to hold; it may hold others too.
+    /// Parameters that the query must contain; others are allowed.
     #[serde(default)]
     pub(super) query: BTreeMap<String, String>,
-    /// The responses in their order; the last one repeats.
+    /// The responses, in order; the last one repeats.
     #[schemars(length(min = 1))]
     pub(super) respond: Vec<Response>,
 }
@@ -58,19 +58,19 @@ pub(super) struct Mock {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Response {
-    /// From 200 to 599; 200 when left out.
+    /// From 200 to 599; 200 by default.
     #[schemars(range(min = 200, max = 599))]
     pub(super) status: Option<u16>,
     /// The body as text.
     pub(super) body: Option<String>,
     /// The body as JSON.
     pub(super) json: Option<serde_json::Value>,
-    /// The body as so many letters: byte i is `a` + i modulo 26.
+    /// Length of a generated body, in which byte i is `a` + i modulo 26.
     pub(super) body_bytes: Option<usize>,
-    /// `text/plain`, or `application/json` for `json`, when left out.
+    /// By default `text/plain`, or `application/json` for `json`.
     pub(super) content_type: Option<String>,
     pub(super) delay: Option<Duration>,
-    /// Number of requests that get it before the next one; 1 by default. Not for the last response.
+    /// Number of requests that get this response before the next one takes over; 1 by default. Not for the last response.
     pub(super) times: Option<NonZeroU64>,
     /// In place of a response: `close` or `reset`, one of them for all mocks of a server; the server `http` can do more.
     pub(super) fault: Option<Fault>,
