@@ -336,12 +336,11 @@ async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
 fn index_page() -> Bytes {
     let rows: String = ENDPOINTS
         .iter()
-        .map(|endpoint| {
-            let path = match endpoint.example {
-                Some(example) => format!(r#"<a href="{example}">{}</a>"#, endpoint.path),
-                None => endpoint.path.to_owned(),
-            };
-            format!("<tr><td><code>{path}</code><td>{}\n", endpoint.answer)
+        .map(|(path, example, answer)| {
+            let path = example.map_or((*path).to_owned(), |example| {
+                format!(r#"<a href="{example}">{path}</a>"#)
+            });
+            format!("<tr><td><code>{path}</code><td>{answer}\n")
         })
         .collect();
     Bytes::from(format!(

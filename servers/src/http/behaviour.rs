@@ -189,99 +189,38 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn check(behaviour: serde_json::Value, path: &[&str], message: &str, expected: &[&str]) {
-        let error = Script::read(&behaviour).expect_err("this behaviour must be refused");
-        assert_eq!(error.path, path, "{error}");
-        assert!(
-            error.message.contains(message),
-            "`{}` instead of `{message}`",
-            error.message
-        );
-        assert_eq!(error.expected, expected, "{error}");
-    }
+    /// A behaviour, the path of its mistake, a part of the message, and the valid names.
+    const MISTAKES: &str = r#"
+        {"sede": 1} | sede | unknown field | seed delay status faults
+        {"seed": "x"} | seed | expected u64 |
+        {"delay": 20} | delay | a duration such as |
+        {"delay": "20"} | delay | a number and its unit |
+        {"delay": {"distribution": "unifrom"}} | delay.distribution | unknown variant | uniform exponential lognormal
+        {"delay": {"distribution": "uniform", "low": "1ms"}} | delay | needs `high` |
+        {"delay": {"distribution": "uniform", "mean": "1ms"}} | delay.mean | no parameter of this | low high
+        {"delay": {"distribution": "uniform", "low": "3ms", "high": "1ms"}} | delay.high | below `low` |
+        {"delay": {"distribution": "exponential", "mean": 5}} | delay.mean | invalid type |
+        {"delay": {"distribution": "lognormal", "median": "5ms", "sigma": -1}} | delay.sigma | from 0 up |
+        {"status": [{"code": 503, "sare": 0.1}]} | status.0.sare | unknown field | code share
+        {"status": [{"code": 100, "share": 0.1}]} | status.0.code | no final |
+        {"status": [{"code": 503, "share": 1.1}]} | status.0.share | between 0 and 1 |
+        {"status": [{"code": 503, "share": 0.6}, {"code": 404, "share": 0.6}]} | status | more than 1 |
+        {"faults": [{"fault": "explode", "share": 0.6}]} | faults.0.fault | unknown variant | reset close truncate garbage
+    "#;
 
     #[test]
     fn a_mistake_is_answered_with_its_path_and_the_valid_names() {
-        check(
-            json!({"sede": 1}),
-            &["sede"],
-            "unknown field",
-            &["seed", "delay", "status", "faults"],
-        );
-        check(json!({"seed": "x"}), &["seed"], "expected u64", &[]);
-        check(json!({"delay": 20}), &["delay"], "a duration such as", &[]);
-        check(
-            json!({"delay": "20"}),
-            &["delay"],
-            "a number and its unit",
-            &[],
-        );
-        check(
-            json!({"delay": {"distribution": "unifrom"}}),
-            &["delay", "distribution"],
-            "unknown variant",
-            &["uniform", "exponential", "lognormal"],
-        );
-        check(
-            json!({"delay": {"distribution": "uniform", "low": "1ms"}}),
-            &["delay"],
-            "needs `high`",
-            &[],
-        );
-        check(
-            json!({"delay": {"distribution": "uniform", "mean": "1ms"}}),
-            &["delay", "mean"],
-            "no parameter of this",
-            &["low", "high"],
-        );
-        check(
-            json!({"delay": {"distribution": "uniform", "low": "3ms", "high": "1ms"}}),
-            &["delay", "high"],
-            "below `low`",
-            &[],
-        );
-        check(
-            json!({"delay": {"distribution": "exponential", "mean": 5}}),
-            &["delay", "mean"],
-            "invalid type",
-            &[],
-        );
-        check(
-            json!({"delay": {"distribution": "lognormal", "median": "5ms", "sigma": -1}}),
-            &["delay", "sigma"],
-            "from 0 up",
-            &[],
-        );
-        check(
-            json!({"status": [{"code": 503, "sare": 0.1}]}),
-            &["status", "0", "sare"],
-            "unknown field",
-            &["code", "share"],
-        );
-        check(
-            json!({"status": [{"code": 100, "share": 0.1}]}),
-            &["status", "0", "code"],
-            "no final",
-            &[],
-        );
-        check(
-            json!({"status": [{"code": 503, "share": 1.1}]}),
-            &["status", "0", "share"],
-            "between 0 and 1",
-            &[],
-        );
-        check(
-            json!({"status": [{"code": 503, "share": 0.6}, {"code": 404, "share": 0.6}]}),
-            &["status"],
-            "more than 1",
-            &[],
-        );
-        check(
-            json!({"faults": [{"fault": "explode", "share": 0.6}]}),
-            &["faults", "0", "fault"],
-            "unknown variant",
-            &["reset", "close", "truncate", "garbage"],
-        );
+        for case in MISTAKES.trim().lines() {
+            let parts: Vec<&str> = case.split('|').map(str::trim).collect();
+            let [behaviour, path, message, expected] = parts[..] else {
+                panic!("not four parts: {case}");
+            };
+            let behaviour = serde_json::from_str(behaviour).expect(case);
+            let error = Script::read(&behaviour).expect_err(case);
+            assert_eq!(error.path.join("."), path, "{case}: {error}");
+            assert!(error.message.contains(message), "{case}: {error}");
+            assert_eq!(error.expected.join(" "), expected, "{case}: {error}");
+        }
     }
 
     #[test]
@@ -321,13 +260,10 @@ mod tests {
 
     #[test]
     fn no_behaviour_is_a_behaviour() {
-        assert_eq!(
-            Script::read(&serde_json::Value::Null).unwrap().fate(None),
-            Fate::default()
-        );
-        assert_eq!(
-            Script::read(&json!({})).unwrap().fate(Some(3)),
-            Fate::default()
-        );
+        for nothing in [serde_json::Value::Null, json!({})] {
+            let script = Script::read(&nothing).unwrap();
+            assert_eq!(script.fate(None), Fate::default());
+            assert_eq!(script.fate(Some(3)), Fate::default());
+        }
     }
 }

@@ -12,57 +12,47 @@ use crate::faults::Fault;
 /// The largest body sent or echoed.
 pub(super) const LARGEST_BODY_BYTES: usize = 64 << 20;
 
-/// The endpoints, each with an example that a browser can follow and a description of its answer.
-pub(super) const ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        path: "/health",
-        example: Some("/health"),
-        answer: "ok",
-    },
-    Endpoint {
-        path: "/bytes/{n}",
-        example: Some("/bytes/64"),
-        answer: "n bytes, up to 64 MiB; with ?chunked in chunks",
-    },
-    Endpoint {
-        path: "/text/{anything}",
-        example: Some("/text/hello"),
-        answer: "text: {anything}, as it was sent",
-    },
-    Endpoint {
-        path: "/delay/{duration}",
-        example: Some("/delay/20ms"),
-        answer: "ok, after that time",
-    },
-    Endpoint {
-        path: "/status/{code}",
-        example: Some("/status/404"),
-        answer: "that status, from 200 to 599",
-    },
-    Endpoint {
-        path: "/fault/{kind}",
-        example: None,
-        answer: "no answer: the connection meets that fault (reset, close, truncate, garbage)",
-    },
-    Endpoint {
-        path: "/echo",
-        example: None,
-        answer: "POST or PUT: the body back, with its content type",
-    },
-    Endpoint {
-        path: "/counts",
-        example: Some("/counts"),
-        answer: "what was served so far, as JSON",
-    },
-];
+/// A path, an example that a browser can follow, and a description of the answer.
+pub(super) type Endpoint = (&'static str, Option<&'static str>, &'static str);
 
-/// One line of the list of endpoints.
-#[derive(Debug)]
-pub(super) struct Endpoint {
-    pub(super) path: &'static str,
-    pub(super) example: Option<&'static str>,
-    pub(super) answer: &'static str,
-}
+pub(super) const ENDPOINTS: &[Endpoint] = &[
+    ("/health", Some("/health"), "ok"),
+    (
+        "/bytes/{n}",
+        Some("/bytes/64"),
+        "n bytes, up to 64 MiB; with ?chunked in chunks",
+    ),
+    (
+        "/text/{anything}",
+        Some("/text/hello"),
+        "text: {anything}, as it was sent",
+    ),
+    (
+        "/delay/{duration}",
+        Some("/delay/20ms"),
+        "ok, after that time",
+    ),
+    (
+        "/status/{code}",
+        Some("/status/404"),
+        "that status, from 200 to 599",
+    ),
+    (
+        "/fault/{kind}",
+        None,
+        "no answer: the connection meets that fault (reset, close, truncate, garbage)",
+    ),
+    (
+        "/echo",
+        None,
+        "POST or PUT: the body back, with its content type",
+    ),
+    (
+        "/counts",
+        Some("/counts"),
+        "what was served so far, as JSON",
+    ),
+];
 
 /// A request that can be answered.
 #[derive(Debug, PartialEq)]
@@ -102,11 +92,8 @@ pub(super) fn read_query(query: Option<&str>) -> Result<Query, Refusal> {
     for pair in query.unwrap_or_default().split('&') {
         match pair.split_once('=') {
             Some(("op", number)) => {
-                read.op = Some(
-                    number
-                        .parse()
-                        .map_err(|_| bad(format!("op={number} is no number")))?,
-                )
+                let wrong = |_| bad(format!("op={number} is no number"));
+                read.op = Some(number.parse().map_err(wrong)?);
             }
             _ if pair == "chunked" => read.chunked = true,
             _ => (),
@@ -122,14 +109,10 @@ pub(super) fn route<'a>(
     query: &Query,
 ) -> Result<Route<'a>, Refusal> {
     let route = find(path, query)?;
-    let allow = if route == Route::Echo {
-        "POST, PUT"
-    } else {
-        "GET, HEAD"
-    };
-    let allowed = match route {
-        Route::Echo => matches!(*method, Method::POST | Method::PUT),
-        _ => matches!(*method, Method::GET | Method::HEAD),
+    let is = |methods: [Method; 2]| methods.contains(method);
+    let (allow, allowed) = match route {
+        Route::Echo => ("POST, PUT", is([Method::POST, Method::PUT])),
+        _ => ("GET, HEAD", is([Method::GET, Method::HEAD])),
     };
     if allowed {
         return Ok(route);
@@ -193,7 +176,7 @@ fn bad(reason: String) -> Refusal {
 }
 
 fn not_found(path: &str) -> Refusal {
-    let paths: Vec<_> = ENDPOINTS.iter().map(|endpoint| endpoint.path).collect();
+    let paths: Vec<_> = ENDPOINTS.iter().map(|(path, ..)| *path).collect();
     let reason = format!("there is no {path} here; try one of / {}", paths.join(" "));
     Refusal {
         status: StatusCode::NOT_FOUND,
@@ -206,90 +189,65 @@ fn not_found(path: &str) -> Refusal {
 mod tests {
     use super::*;
 
-    fn check(method: Method, target: &str, expected: Result<Route<'_>, (u16, &str)>) {
+    fn routed<'a>(method: &str, target: &'a str) -> Result<Route<'a>, Refusal> {
         let (path, query) = target
             .split_once('?')
             .map_or((target, None), |(path, query)| (path, Some(query)));
-        let routed = read_query(query).and_then(|query| route(&method, path, &query));
-        match (routed, expected) {
-            (Ok(routed), Ok(expected)) => assert_eq!(routed, expected, "{target}"),
-            (Err(refusal), Err((status, reason))) => {
-                assert_eq!(refusal.status, status, "{target}");
-                assert!(
-                    refusal.reason.contains(reason),
-                    "{target}: {}",
-                    refusal.reason
-                );
-            }
-            (routed, expected) => panic!("{target}: {routed:?} instead of {expected:?}"),
+        route(&method.parse().unwrap(), path, &read_query(query)?)
+    }
+
+    #[test]
+    fn every_endpoint_is_found() {
+        let bytes = |length_bytes, chunked| Route::Bytes {
+            length_bytes,
+            chunked,
+        };
+        let delay = Route::Delay("1.5s".parse().unwrap());
+        for (method, target, expected) in [
+            ("GET", "/bytes/64", bytes(64, false)),
+            ("HEAD", "/bytes/0?op=3&chunked", bytes(0, true)),
+            ("GET", "/bytes/67108864", bytes(64 << 20, false)),
+            ("GET", "/text/a/b%20c", Route::Text("a/b%20c")),
+            ("GET", "/delay/1.5s", delay),
+            (
+                "GET",
+                "/status/503",
+                Route::Status(StatusCode::SERVICE_UNAVAILABLE),
+            ),
+            ("GET", "/fault/reset", Route::Fault(Fault::Reset)),
+            ("PUT", "/echo", Route::Echo),
+        ] {
+            assert_eq!(routed(method, target), Ok(expected), "{target}");
         }
     }
 
     #[test]
-    fn every_endpoint_is_found_and_every_mistake_explained() {
-        check(
-            Method::GET,
-            "/bytes/64",
-            Ok(Route::Bytes {
-                length_bytes: 64,
-                chunked: false,
-            }),
-        );
-        check(
-            Method::HEAD,
-            "/bytes/0?op=3&chunked",
-            Ok(Route::Bytes {
-                length_bytes: 0,
-                chunked: true,
-            }),
-        );
-        check(
-            Method::GET,
-            "/bytes/67108864",
-            Ok(Route::Bytes {
-                length_bytes: 64 << 20,
-                chunked: false,
-            }),
-        );
-        check(
-            Method::GET,
-            "/bytes/67108865",
-            Err((400, "no number of bytes")),
-        );
-        check(Method::GET, "/bytes/-1", Err((400, "no number of bytes")));
-        check(Method::GET, "/text/a/b%20c", Ok(Route::Text("a/b%20c")));
-        check(
-            Method::GET,
-            "/delay/1.5s",
-            Ok(Route::Delay("1.5s".parse().unwrap())),
-        );
-        check(Method::GET, "/delay/soon", Err((400, "is not a duration")));
-        check(
-            Method::GET,
-            "/status/503",
-            Ok(Route::Status(StatusCode::SERVICE_UNAVAILABLE)),
-        );
-        check(Method::GET, "/status/101", Err((400, "no status")));
-        check(Method::GET, "/fault/reset", Ok(Route::Fault(Fault::Reset)));
-        check(
-            Method::GET,
-            "/fault/quake",
-            Err((400, "there are reset, close, truncate, garbage")),
-        );
-        check(Method::PUT, "/echo", Ok(Route::Echo));
-        check(Method::GET, "/echo", Err((405, "takes POST, PUT, not GET")));
-        check(
-            Method::POST,
-            "/health",
-            Err((405, "takes GET, HEAD, not POST")),
-        );
-        check(Method::GET, "/health?op=x", Err((400, "op=x is no number")));
-        check(Method::GET, "/nowhere", Err((404, "/bytes/{n}")));
+    fn every_mistake_is_explained() {
+        for (method, target, status, reason) in [
+            ("GET", "/bytes/67108865", 400, "no number of bytes"),
+            ("GET", "/bytes/-1", 400, "no number of bytes"),
+            ("GET", "/delay/soon", 400, "is not a duration"),
+            ("GET", "/status/101", 400, "no status"),
+            (
+                "GET",
+                "/fault/quake",
+                400,
+                "there are reset, close, truncate, garbage",
+            ),
+            ("GET", "/echo", 405, "takes POST, PUT, not GET"),
+            ("POST", "/health", 405, "takes GET, HEAD, not POST"),
+            ("GET", "/health?op=x", 400, "op=x is no number"),
+            ("GET", "/nowhere", 404, "/bytes/{n}"),
+        ] {
+            let refusal = routed(method, target).expect_err(target);
+            assert_eq!(refusal.status, status, "{target}");
+            assert!(refusal.reason.contains(reason), "{target}: {refusal:?}");
+        }
     }
 
     #[test]
     fn every_example_on_the_front_page_works() {
-        for example in ENDPOINTS.iter().filter_map(|endpoint| endpoint.example) {
+        for example in ENDPOINTS.iter().filter_map(|(_, example, _)| *example) {
             assert!(
                 route(&Method::GET, example, &Query::default()).is_ok(),
                 "{example}"

@@ -289,100 +289,56 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn check(behaviour: Value, path: &str, message: &str) {
-        let error = Behaviour::read(&behaviour).expect_err("this behaviour must be refused");
-        assert_eq!(error.path.join("."), path, "{error}");
-        assert!(
-            error.message.contains(message),
-            "`{}` instead of `{message}`",
-            error.message
-        );
-    }
+    /// A behaviour, the path of its mistake, and a part of the message.
+    const MISTAKES: &str = r#"
+        {"mock": []} | mock | unknown field
+        {"max_requests": 0} | max_requests | nonzero
+        {"mocks": [{"respond": [{}]}]} | mocks.0 | missing field `path`
+        {"mocks": [{"path": "/", "respond": []}]} | mocks.0.respond | at least one
+        {"mocks": [{"path": "x", "respond": [{}]}]} | mocks.0.path | begin with `/`
+        {"mocks": [{"path": "/x?y=1", "respond": [{}]}]} | mocks.0.path | `query`
+        {"mocks": [{"path": "/a b", "respond": [{}]}]} | mocks.0.path | `/a%20b`
+        {"mocks": [{"path": "*", "respond": [{}]}]} | mocks.0.path | begin with `/`
+        {"mocks": [{"path": "/", "method": "get", "respond": [{}]}]} | mocks.0.method | capitals
+        {"mocks": [{"path": "/", "respond": [{"times": 2}]}]} | mocks.0.respond.0.times | last response
+        {"mocks": [{"path": "/", "respond": [{"fault": "reset"}, {}, {"fault": "close"}]}]} | mocks.0.respond.2.fault | `reset` was asked for before
+        {"mocks": [{"path": "/a", "respond": [{"fault": "reset"}]}, {"path": "/b", "respond": [{"fault": "close"}]}]} | mocks.1.respond.0.fault | in one way
+    "#;
 
-    fn check_response(response: Value, key: &str, message: &str) {
-        let behaviour = json!({"mocks": [{"path": "/", "respond": [response, {}]}]});
-        check(
-            behaviour,
-            format!("mocks.0.respond.0.{key}").as_str(),
-            message,
-        );
+    /// A response, its wrong key, and a part of the message.
+    const WRONG_RESPONSES: &str = r#"
+        {"statu": 1} | statu | unknown field
+        {"status": 101} | status | no final
+        {"body": "x", "json": 1} | json | by `body` already
+        {"status": 204, "body": "x"} | body | has no body
+        {"content_type": "a\nb"} | content_type | no header value
+        {"body_bytes": 67108865} | body_bytes | at most
+        {"delay": "soon"} | delay | is not a duration
+        {"fault": "close", "delay": "1ms"} | delay | at once
+        {"fault": "truncate"} | fault | the server `http` can
+        {"fault": "garbage"} | fault | the server `http` can
+    "#;
+
+    fn check(case: &str, wrap: impl Fn(Value) -> Value, prefix: &str) {
+        let parts: Vec<&str> = case.split('|').map(str::trim).collect();
+        let [json, path, message] = parts[..] else {
+            panic!("not three parts: {case}");
+        };
+        let behaviour = wrap(serde_json::from_str(json).expect(case));
+        let error = Behaviour::read(&behaviour).expect_err(case);
+        assert_eq!(error.path.join("."), format!("{prefix}{path}"), "{error}");
+        assert!(error.message.contains(message), "{case}: {error}");
     }
 
     #[test]
     fn a_mistake_is_answered_with_its_path() {
-        check(json!({"mock": []}), "mock", "unknown field");
-        check(json!({"max_requests": 0}), "max_requests", "nonzero");
-        check(
-            json!({"mocks": [{"respond": [{}]}]}),
-            "mocks.0",
-            "missing field `path`",
-        );
-        check(
-            json!({"mocks": [{"path": "/", "respond": []}]}),
-            "mocks.0.respond",
-            "at least one",
-        );
-        check(
-            json!({"mocks": [{"path": "x", "respond": [{}]}]}),
-            "mocks.0.path",
-            "begin with `/`",
-        );
-        check(
-            json!({"mocks": [{"path": "/x?y=1", "respond": [{}]}]}),
-            "mocks.0.path",
-            "`query`",
-        );
-        check(
-            json!({"mocks": [{"path": "/a b", "respond": [{}]}]}),
-            "mocks.0.path",
-            "`/a%20b`",
-        );
-        check(
-            json!({"mocks": [{"path": "*", "respond": [{}]}]}),
-            "mocks.0.path",
-            "begin with `/`",
-        );
-        check(
-            json!({"mocks": [{"path": "/", "method": "get", "respond": [{}]}]}),
-            "mocks.0.method",
-            "capitals",
-        );
-        check(
-            json!({"mocks": [{"path": "/", "respond": [{"times": 2}]}]}),
-            "mocks.0.respond.0.times",
-            "last response",
-        );
-        check_response(json!({"statu": 1}), "statu", "unknown field");
-        check_response(json!({"status": 101}), "status", "no final");
-        check_response(json!({"body": "x", "json": 1}), "json", "by `body` already");
-        check_response(json!({"status": 204, "body": "x"}), "body", "has no body");
-        check_response(
-            json!({"content_type": "a\nb"}),
-            "content_type",
-            "no header value",
-        );
-        check_response(json!({"body_bytes": 67_108_865}), "body_bytes", "at most");
-        check_response(json!({"delay": "soon"}), "delay", "is not a duration");
-        check_response(
-            json!({"fault": "close", "delay": "1ms"}),
-            "delay",
-            "at once",
-        );
-        for fault in ["truncate", "garbage"] {
-            check_response(json!({"fault": fault}), "fault", "the server `http` can");
+        for case in MISTAKES.trim().lines() {
+            check(case, |behaviour| behaviour, "");
         }
-        let faults = json!([{"fault": "reset"}, {}, {"fault": "close"}]);
-        check(
-            json!({"mocks": [{"path": "/", "respond": faults}]}),
-            "mocks.0.respond.2.fault",
-            "`reset` was asked for before",
-        );
-        let [reset, close] = ["reset", "close"].map(|fault| json!([{"fault": fault}]));
-        check(
-            json!({"mocks": [{"path": "/a", "respond": reset}, {"path": "/b", "respond": close}]}),
-            "mocks.1.respond.0.fault",
-            "in one way",
-        );
+        let alone = |response| json!({"mocks": [{"path": "/", "respond": [response, {}]}]});
+        for case in WRONG_RESPONSES.trim().lines() {
+            check(case, alone, "mocks.0.respond.0.");
+        }
     }
 
     #[test]
