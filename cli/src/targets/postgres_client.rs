@@ -71,7 +71,7 @@ impl Client {
         let mut message = Vec::new();
         encode::simple(sql, &mut message).map_err(|error| failed().caused_by(error))?;
         let mut reader = ResponseReader::new(LONGEST_ANSWER);
-        reader.begin();
+        reader.begin(&message);
         let mut number = None;
         let mut sink = |row: Row<'_>| {
             let text = row

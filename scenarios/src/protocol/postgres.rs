@@ -13,7 +13,7 @@
 //! // … written to a socket; the response:
 //! let input = b"2\0\0\0\x04D\0\0\0\x0b\0\x01\0\0\0\x017C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I";
 //! let mut reader = ResponseReader::new(1 << 20);
-//! reader.begin();
+//! reader.begin(&out);
 //! let mut sevens = 0;
 //! let advance = reader.advance(input, &mut |row: Row<'_>| sevens += u32::from(row.get(0) == Some(Some(b"7"))))?;
 //! assert!(advance.done && reader.outcome().error.is_none());

@@ -232,7 +232,7 @@ impl<R: Runtime> Connection<R> {
 
     /// Sends the message and reads until the server is ready again.
     async fn cycle(&mut self, sink: &mut (dyn FnMut(Row<'_>) + Send)) -> Result<&Outcome, Failure> {
-        self.reader.begin();
+        self.reader.begin(&self.message);
         let mut cycle = self.wire.request();
         cycle.write(&mut self.message).await?;
         loop {

@@ -9,7 +9,7 @@ use postgres_protocol::message::backend::Message;
 use proptest::prelude::*;
 
 use crate::support::backend_messages::{
-    Cells, Read, broken_cycles, columns, cut, cycles, fields, message, read, row,
+    Cells, Read, broken_cycles, columns, cut, cycles, fields, message, query, read, row,
 };
 
 const LIMIT_BYTES: usize = 1 << 16;
@@ -118,7 +118,7 @@ fn tag(tag: &str) -> Vec<u8> {
 
 #[test]
 fn the_outcome_of_a_cycle_sums_up_its_statements() {
-    check(&[ready(b"I")], "0 rows, 0 affected, Idle");
+    check(&[tag("BEGIN\0"), ready(b"I")], "0 rows, 0 affected, Idle");
     let rows = [row(&[Some(b"1".to_vec()), None]), row(&[])];
     check(
         &[
@@ -141,7 +141,7 @@ fn the_outcome_of_a_cycle_sums_up_its_statements() {
     );
     let notice = fields(b'N', &[('M', "note")]);
     check(
-        &[notice.clone(), notice, ready(b"I")],
+        &[notice.clone(), tag("SET\0"), notice, ready(b"I")],
         "0 rows, 0 affected, Idle",
     );
 }
@@ -212,8 +212,9 @@ fn a_violation_of_the_protocol_is_an_error() {
         "bytes after its last column",
     );
     malformed(message(b'C', b"SELECT 1"), "C", "command tag without end");
-    malformed(message(b'Z', b"X"), "Z", "unknown transaction status");
-    malformed(message(b'2', b"x"), "2", "expected an empty body");
+    let ready_for_what = [tag("SET\0"), message(b'Z', b"X")].concat();
+    malformed(ready_for_what, "Z", "unknown transaction status");
+    malformed(message(b'I', b"x"), "I", "expected an empty body");
     malformed(message(b'E', b"Mtext"), "E", "field without end");
     check(
         &[message(b'D', &[0; 41])],
@@ -239,7 +240,7 @@ fn a_violation_of_the_protocol_is_an_error() {
         );
     }
     check(
-        &[message(b'N', &[0; 40]), ready(b"I")],
+        &[message(b'N', &[0; 40]), tag("SET\0"), ready(b"I")],
         "0 rows, 0 affected, Idle",
     );
     // A peer of another protocol: its first letters are read as a type and a length.
@@ -249,29 +250,140 @@ fn a_violation_of_the_protocol_is_an_error() {
     );
 }
 
+/// Reads `answer` as that to a request of messages of the types `calls`.
+#[track_caller]
+fn check_order(calls: &[u8], answer: &[u8], unexpected: Option<char>) {
+    let mut request = Vec::new();
+    for &call in calls {
+        request.extend(message(call, b"body\0"));
+    }
+    let mut messages = Vec::new();
+    for &kind in answer {
+        messages.extend(match kind {
+            b'C' => tag("SELECT 1\0"),
+            b'D' => row(&[None]),
+            b'E' => fields(b'E', &[('C', "22012")]),
+            b'T' => columns(&[]),
+            b'Z' => ready(b"I"),
+            kind => message(kind, b""),
+        });
+    }
+    let mut reader = ResponseReader::new(LIMIT_BYTES);
+    reader.begin(&request);
+    let read = reader.advance(&messages, &mut |_| ());
+    match unexpected {
+        None => assert!(read.expect("an answer in order").done, "{answer:?}"),
+        Some(tag) => assert_eq!(
+            read.expect_err("out of order").to_string(),
+            format!("unexpected message '{tag}' during the results of a query"),
+        ),
+    }
+}
+
+#[test]
+fn each_message_of_a_request_has_its_own_answer_in_its_turn() {
+    for answer in [
+        &b"2DDCZ"[..],
+        b"2CZ",
+        b"2IZ",
+        b"EZ",
+        b"2EZ",
+        b"2DEZ",
+        b"2NDACZ",
+    ] {
+        check_order(b"BES", answer, None);
+    }
+    for answer in [&b"1112CZ"[..], b"11EZ", b"1112DEZ"] {
+        check_order(b"PPPBES", answer, None);
+    }
+    check_order(b"PPS", b"11Z", None);
+    for answer in [
+        &b"CZ"[..],
+        b"TDCZ",
+        b"CCTCIZ",
+        b"EZ",
+        b"CEZ",
+        b"TDEZ",
+        b"IZ",
+    ] {
+        check_order(b"Q", answer, None);
+    }
+    // A ReadyForQuery that was left over from the cycle before, and other messages that are missing or doubled.
+    for (calls, answer, unexpected) in [
+        (&b"BES"[..], &b"Z"[..], 'Z'),
+        (b"BES", b"DCZ", 'D'),
+        (b"BES", b"CZ", 'C'),
+        (b"BES", b"2Z", 'Z'),
+        (b"BES", b"2DZ", 'Z'),
+        (b"BES", b"22CZ", '2'),
+        (b"BES", b"2CCZ", 'C'),
+        (b"BES", b"2CDZ", 'D'),
+        (b"BES", b"12CZ", '1'),
+        (b"BES", b"2EDCZ", 'D'),
+        (b"PPS", b"1Z", 'Z'),
+        (b"PPS", b"111Z", '1'),
+        (b"Q", b"Z", 'Z'),
+        (b"Q", b"TDZ", 'Z'),
+        (b"Q", b"CTZ", 'Z'),
+        (b"Q", b"ECZ", 'C'),
+        (b"Q", b"1CZ", '1'),
+        (b"Q", b"2CZ", '2'),
+        (b"", b"Z", 'Z'),
+    ] {
+        check_order(calls, answer, Some(unexpected));
+    }
+}
+
+#[test]
+fn a_servers_words_are_cut_and_cleaned_before_they_are_kept() {
+    let told = |text: &str| {
+        let error = fields(b'E', &[('M', text), ('D', text), ('H', text), ('C', text)]);
+        let answer = [error, ready(b"I")].concat();
+        let outcome = read(64 << 20, [answer.as_slice()])
+            .result
+            .expect("a cycle")
+            .0;
+        outcome.error.expect("an error").to_string()
+    };
+    assert_eq!(
+        told("a\x1b[2J\n::error::b\u{9b}c\r"),
+        " a [2J ::error::b c : a [2J ::error::b c  (a [2J ::error::b c ) (hint: a [2J ::error::b c )"
+    );
+    for letter in ["x", "é", "…", "🦀"] {
+        let long = told(&letter.repeat(1 << 20));
+        assert!(long.len() < 2_200, "{}", long.len());
+        assert!(!long.contains('\u{fffd}') && long.contains('…'), "{long}");
+    }
+}
+
 #[test]
 fn a_cycle_ends_at_ready_and_leaves_the_rest_for_the_next() {
-    let input = [ready(b"T"), fields(b'N', &[('M', "late")]), ready(b"I")].concat();
+    let begun = [tag("BEGIN\0"), ready(b"T")].concat();
+    let late = fields(b'N', &[('M', "late")]);
+    let input = [begun.clone(), late, tag("COMMIT\0"), ready(b"I")].concat();
     let mut reader = ResponseReader::new(LIMIT_BYTES);
-    reader.begin();
+    reader.begin(&query());
     let first = reader.advance(&input, &mut |_| ()).unwrap();
-    assert_eq!((first.consumed, first.done), (6, true));
+    assert_eq!((first.consumed, first.done), (begun.len(), true));
     assert_eq!(
         reader.outcome().transaction_status,
         TransactionStatus::Active
     );
-    let again = reader.advance(&input[6..], &mut |_| ()).unwrap();
+    let again = reader.advance(&input[begun.len()..], &mut |_| ()).unwrap();
     assert_eq!((again.consumed, again.done), (0, true));
-    reader.begin();
-    let second = reader.advance(&input[6..], &mut |_| ()).unwrap();
-    assert_eq!((second.consumed, second.done), (input.len() - 6, true));
+    reader.begin(&query());
+    let second = reader.advance(&input[begun.len()..], &mut |_| ()).unwrap();
+    assert_eq!(
+        (second.consumed, second.done),
+        (input.len() - begun.len(), true)
+    );
     assert_eq!(reader.outcome().transaction_status, TransactionStatus::Idle);
 }
 
 #[test]
 fn an_error_is_repeated_until_the_next_cycle_begins() {
     let mut reader = ResponseReader::new(LIMIT_BYTES);
-    reader.begin();
+    reader.begin(&query());
     let error = reader
         .advance(&message(b'?', b""), &mut |_| ())
         .unwrap_err();
@@ -280,8 +392,9 @@ fn an_error_is_repeated_until_the_next_cycle_begins() {
         Err(error.clone())
     );
     assert_eq!(reader.end_of_input(), Err(error));
-    reader.begin();
-    assert!(reader.advance(&ready(b"I"), &mut |_| ()).unwrap().done);
+    reader.begin(&query());
+    let answer = [tag("SET\0"), ready(b"I")].concat();
+    assert!(reader.advance(&answer, &mut |_| ()).unwrap().done);
     assert_eq!(reader.end_of_input(), Ok(()));
 }
 
@@ -296,9 +409,12 @@ fn reading_a_cycle_allocates_nothing() {
     ]
     .concat();
     let mut reader = ResponseReader::new(LIMIT_BYTES);
+    let request = query();
+    // The room for the request's type bytes.
+    reader.begin(&request);
     let mut cells = 0;
     let allocations = allocation_counter::measure(|| {
-        reader.begin();
+        reader.begin(&request);
         let mut sink = |row: Row<'_>| cells += row.iter().flatten().count();
         assert!(reader.advance(&input, &mut sink).unwrap().done);
     });

@@ -2,11 +2,13 @@
 //!
 //! Messages are dispatched on their type byte and read in place; nothing is allocated unless the server reports an error.
 //! Such an error is stored, not returned: the server still becomes ready, and the connection remains usable. Messages
-//! that a server may send at any time (notices, notifications, parameter changes) are skipped.
+//! that a server may send at any time (notices, notifications, parameter changes) are skipped. Each message of the request
+//! calls for its own answer, and answers come in that order: one that is missing or doubled is refused, because what is
+//! left in the buffer would pass for the answer to the next request.
 
 use super::error::{PgError, ServerError};
 use super::row::Row;
-use super::wire::Frame;
+use super::wire::{Frame, HEADER_BYTES};
 use crate::protocol::Advance;
 
 const DURING: &str = "the results of a query";
@@ -40,8 +42,22 @@ pub struct Outcome {
 pub struct ResponseReader {
     max_message_bytes: usize,
     outcome: Outcome,
+    /// Type bytes of the request's messages that are not answered yet, last one first.
+    calls: Vec<u8>,
+    query: Query,
     done: bool,
     failure: Option<PgError>,
+}
+
+/// Progress of a simple query, which may hold several statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Query {
+    /// A statement is not complete yet.
+    Running,
+    /// All statements so far are complete.
+    Complete,
+    /// A statement failed, and no other is executed.
+    Failed,
 }
 
 impl ResponseReader {
@@ -51,14 +67,25 @@ impl ResponseReader {
         ResponseReader {
             max_message_bytes,
             outcome: Outcome::default(),
+            calls: Vec::new(),
+            query: Query::Running,
             done: false,
             failure: None,
         }
     }
 
-    /// Starts reading the next cycle.
-    pub fn begin(&mut self) {
+    /// Starts reading the answer to `request`: the messages of one cycle, as [`encode`](super::encode) wrote them.
+    pub fn begin(&mut self, request: &[u8]) {
         self.outcome = Outcome::default();
+        self.calls.clear();
+        let mut rest = request;
+        while let Some((&[tag, a, b, c, d], _)) = rest.split_first_chunk::<HEADER_BYTES>() {
+            self.calls.push(tag);
+            let length_bytes = u32::from_be_bytes([a, b, c, d]) as usize;
+            rest = rest.get(1 + length_bytes..).unwrap_or_default();
+        }
+        self.calls.reverse();
+        self.query = Query::Running;
         self.done = false;
         self.failure = None;
     }
@@ -125,6 +152,11 @@ impl ResponseReader {
             return Ok(0);
         };
         match frame.tag {
+            b'N' | b'A' | b'S' => return Ok(frame.bytes.len()),
+            b'G' | b'H' | b'W' => return Err(PgError::Copy),
+            tag => self.take_turn(tag)?,
+        }
+        match frame.tag {
             b'D' => {
                 let row = Row::parse(&frame)?;
                 self.outcome.rows += 1;
@@ -138,17 +170,32 @@ impl ResponseReader {
                 let error = frame.server_error()?;
                 self.outcome.error.get_or_insert(error);
             }
-            // RowDescription, NoticeResponse, NotificationResponse, ParameterStatus.
-            b'T' | b'N' | b'A' | b'S' => {}
-            b'G' | b'H' | b'W' => return Err(PgError::Copy),
-            tag => {
-                return Err(PgError::Unexpected {
-                    tag,
-                    during: DURING,
-                });
-            }
+            // RowDescription, whose content is not needed.
+            _ => {}
         }
         Ok(frame.bytes.len())
+    }
+
+    /// Checks that it is the turn of the message `tag`.
+    fn take_turn(&mut self, tag: u8) -> Result<(), PgError> {
+        let call = self.calls.last().copied().unwrap_or_default();
+        match (call, tag) {
+            (b'P', b'1') | (b'B', b'2') | (b'E', b'C' | b'I') => drop(self.calls.pop()),
+            (b'Q', b'T' | b'D') if self.query != Query::Failed => self.query = Query::Running,
+            (b'Q', b'C' | b'I') if self.query != Query::Failed => self.query = Query::Complete,
+            // The server skips the rest of the cycle.
+            (_, b'E') => {
+                self.calls.truncate(1);
+                self.query = Query::Failed;
+            }
+            (b'E', b'D') | (b'S', b'Z') => {}
+            (b'Q', b'Z') if self.query != Query::Running => {}
+            _ => {
+                let during = DURING;
+                return Err(PgError::Unexpected { tag, during });
+            }
+        }
+        Ok(())
     }
 
     /// CommandComplete: `SELECT 5`, `INSERT 0 1`, `CREATE TABLE`.

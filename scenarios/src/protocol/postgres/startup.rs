@@ -14,7 +14,7 @@ use postgres_protocol::message::frontend;
 use super::config::{PgConfig, Secret};
 use super::encode::EncodeError;
 use super::error::PgError;
-use super::wire::{Cursor, Frame};
+use super::wire::{Cursor, Frame, cleaned};
 use crate::protocol::Advance;
 
 const DURING: &str = "the start of a connection";
@@ -158,7 +158,7 @@ impl Startup {
             .zip(cursor.text())
             .ok_or(frame.malformed("parameter without name or value"))?;
         if name == b"server_version" {
-            self.server_version = Some(String::from_utf8_lossy(value).into_owned());
+            self.server_version = Some(cleaned(value));
         }
         Ok(())
     }
@@ -246,7 +246,7 @@ fn send(out: &mut Vec<u8>, write: impl FnOnce(&mut BytesMut) -> std::io::Result<
 }
 
 fn scram_error(error: std::io::Error) -> PgError {
-    let reason = error.to_string();
+    let reason = cleaned(error.to_string().as_bytes());
     PgError::Scram { reason }
 }
 

@@ -5,8 +5,8 @@
 
 use super::error::{PgError, ServerError};
 
-/// The type byte and length.
-const HEADER_BYTES: usize = 5;
+/// Length of the type byte and the length field.
+pub(super) const HEADER_BYTES: usize = 5;
 
 /// One complete message.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +51,7 @@ impl<'a> Frame<'a> {
         PgError::Malformed { tag, reason }
     }
 
-    /// Reads the body of an ErrorResponse. Unknown fields are skipped, as the protocol requires.
+    /// Reads the body of an ErrorResponse, as text that can be kept and printed. Unknown fields are skipped, as the protocol requires.
     pub(super) fn server_error(&self) -> Result<ServerError, PgError> {
         let mut cursor = Cursor(self.body);
         let mut error = ServerError::default();
@@ -62,7 +62,7 @@ impl<'a> Frame<'a> {
                 break;
             }
             let bytes = cursor.text().ok_or(self.malformed("field without end"))?;
-            let text = String::from_utf8_lossy(bytes).into_owned();
+            let text = cleaned(bytes);
             match field {
                 b'S' => error.severity = text,
                 b'V' => untranslated = Some(text),
@@ -76,6 +76,29 @@ impl<'a> Frame<'a> {
         error.severity = untranslated.unwrap_or(error.severity);
         Ok(error)
     }
+}
+
+/// Longest field of an ErrorResponse that is kept; the rest is replaced by an ellipsis.
+const FIELD_BYTES: usize = 512;
+
+/// The beginning of a server's text in one line, without control characters: it ends up in records and on terminals.
+pub(super) fn cleaned(bytes: &[u8]) -> String {
+    let kept = &bytes[..bytes.len().min(FIELD_BYTES)];
+    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
+    let mut text: String = match std::str::from_utf8(kept) {
+        // Cut in the middle of a character.
+        Err(error) if error.error_len().is_none() => {
+            String::from_utf8_lossy(&kept[..error.valid_up_to()])
+        }
+        _ => String::from_utf8_lossy(kept),
+    }
+    .chars()
+    .map(plain)
+    .collect();
+    if kept.len() < bytes.len() {
+        text.push('…');
+    }
+    text
 }
 
 /// Reads from the front; `None` if there is too little left.

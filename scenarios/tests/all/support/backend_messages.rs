@@ -49,6 +49,11 @@ pub(crate) fn columns(columns: &[(String, u32)]) -> Vec<u8> {
 
 pub(crate) type Cells = Vec<Option<Vec<u8>>>;
 
+/// A request that may hold any number of statements.
+pub(crate) fn query() -> Vec<u8> {
+    message(b'Q', b"SELECT 1; SELECT 2\0")
+}
+
 /// The result of reading a byte stream followed by a close.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Read {
@@ -63,7 +68,7 @@ pub(crate) fn read<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Read {
     let mut reader = ResponseReader::new(max_message_bytes);
-    reader.begin();
+    reader.begin(&query());
     let mut rows = Vec::new();
     let mut consumed = 0;
     let result = feed(&mut reader, &mut rows, &mut consumed, pieces);
@@ -100,7 +105,8 @@ fn feed<'a>(
     reader.end_of_input()
 }
 
-/// Valid cycles: any messages that may occur in one, then ReadyForQuery.
+/// Valid answers to a simple query: results of statements, perhaps an error, then ReadyForQuery, with messages that a
+/// server may send at any time in between.
 pub(crate) fn cycles() -> impl Strategy<Value = Vec<u8>> {
     let cell = prop::option::of(prop::collection::vec(any::<u8>(), 0..12));
     let tag = prop_oneof![
@@ -108,21 +114,52 @@ pub(crate) fn cycles() -> impl Strategy<Value = Vec<u8>> {
         Just("INSERT 0 7\0".to_owned()),
         Just("CREATE TABLE\0".to_owned()),
     ];
-    let one = prop_oneof![
-        4 => prop::collection::vec(cell, 0..5).prop_map(|cells| row(&cells)),
-        2 => tag.prop_map(|tag| message(b'C', tag.as_bytes())),
-        2 => prop::collection::vec(("[a-zü]{0,8}", any::<u32>()), 0..4).prop_map(|list| columns(&list)),
-        2 => prop::sample::select(b"12I".to_vec()).prop_map(|tag| message(tag, b"")),
-        1 => "[a-z0-9]{0,9}".prop_map(|text| {
-            fields(b'E', &[('S', "FEHLER"), ('V', "ERROR"), ('C', "22012"), ('M', &text), ('H', "no"), ('R', "x")])
-        }),
+    let at_any_time = prop_oneof![
+        4 => Just(Vec::new()),
         1 => Just(fields(b'N', &[('S', "NOTICE"), ('C', "00000"), ('M', "note")])),
         1 => Just(message(b'A', b"\0\0\0\x01channel\0payload\0")),
         1 => Just(message(b'S', b"TimeZone\0UTC\0")),
     ];
+    let described = prop::collection::vec(("[a-zü]{0,8}", any::<u32>()), 0..4);
+    let rows = prop::collection::vec(
+        prop::collection::vec(cell, 0..5).prop_map(|cells| row(&cells)),
+        0..6,
+    );
+    let result =
+        (described, rows, tag, at_any_time.clone()).prop_map(|(list, rows, tag, other)| {
+            [
+                columns(&list),
+                rows.concat(),
+                other,
+                message(b'C', tag.as_bytes()),
+            ]
+            .concat()
+        });
+    let one = prop_oneof![
+        4 => result,
+        1 => Just(message(b'C', b"INSERT 0 7\0")),
+        1 => Just(message(b'I', b"")),
+    ];
+    let error = "[a-z0-9]{0,9}".prop_map(|text| {
+        fields(
+            b'E',
+            &[
+                ('S', "FEHLER"),
+                ('V', "ERROR"),
+                ('C', "22012"),
+                ('M', &text),
+                ('H', "no"),
+                ('R', "x"),
+            ],
+        )
+    });
+    let last = prop_oneof![2 => one.clone(), 1 => error];
     let status = prop::sample::select(b"ITE".to_vec());
-    (prop::collection::vec(one, 0..8), status)
-        .prop_map(|(list, status)| [list.concat(), message(b'Z', &[status])].concat())
+    (prop::collection::vec(one, 0..5), last, at_any_time, status).prop_map(
+        |(list, last, other, status)| {
+            [list.concat(), last, other, message(b'Z', &[status])].concat()
+        },
+    )
 }
 
 /// Valid cycles with a few bytes replaced, inserted or removed.

@@ -97,8 +97,8 @@ impl PgClient {
     }
 
     fn cycle(&mut self, sink: &mut impl FnMut(Row<'_>)) -> Result<Outcome, PgError> {
+        self.reader.begin(&self.output);
         self.flush();
-        self.reader.begin();
         loop {
             let advance = self.reader.advance(&self.input, sink)?;
             self.input.drain(..advance.consumed);
