@@ -88,18 +88,14 @@ enum RoundError {
     Open { index: u32, failure: Failure },
     #[error("a session {0}")]
     Session(#[source] crate::runtime::TaskError),
-    #[error("checking and cleaning up failed: {0}")]
-    Finish(#[source] Failure),
 }
 
 impl RoundError {
-    /// True if the system under test returned wrong content, rather than nothing.
-    fn is_wrong_content(&self) -> bool {
+    /// The failure of the system under test, unless the tool's own part failed.
+    fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Prepare(failure) | Self::Open { failure, .. } | Self::Finish(failure) => {
-                failure.kind == Failure::WRONG_CONTENT
-            }
-            Self::Params(_) | Self::Session(_) => false,
+            Self::Prepare(failure) | Self::Open { failure, .. } => Some(failure),
+            Self::Params(_) | Self::Session(_) => None,
         }
     }
 }
@@ -107,10 +103,12 @@ impl RoundError {
 impl From<RoundError> for WorkerResult {
     fn from(error: RoundError) -> Self {
         let reason = error.to_string();
-        if error.is_wrong_content() {
-            Self::Wrong { reason }
-        } else {
-            failed(reason)
+        match error.failure() {
+            Some(failure) if failure.kind == Failure::WRONG_CONTENT => Self::Wrong { reason },
+            failure => Self::Failed {
+                reason,
+                hint: failure.and_then(|failure| failure.hint.as_deref().map(str::to_owned)),
+            },
         }
     }
 }
@@ -231,11 +229,9 @@ async fn measure_prepared<R: Runtime>(
         session.close().await;
     }
     let totals = ledger.totals(&measured.recording, &before);
-    let finished = workload.finish(&totals).await;
-    let broken = finished.map_err(RoundError::Finish)?;
     let ending = Ending {
         spent,
-        broken,
+        broken: workload.finish(&totals).await,
         allocations,
     };
     Ok(ledger.reported(measured, ending))

@@ -107,8 +107,8 @@ pub trait Workload: Send + Sync + Sized + 'static {
         async { Ok(Vec::new()) }
     }
 
-    /// Removes from servers what [`prepare`](Self::prepare) put there, after a round that failed before or during
-    /// [`finish`](Self::finish).
+    /// Removes from servers what [`prepare`](Self::prepare) put there, if that, the round or [`finish`](Self::finish)
+    /// failed.
     fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) -> impl Future<Output = ()> + Send {
         let _ = env;
         async {}
@@ -236,6 +236,8 @@ pub struct Failure {
     pub kind: &'static str,
     /// Description, free of secrets.
     pub detail: String,
+    /// The remedy, if it is known; told when a round fails by this.
+    pub hint: Option<Box<str>>,
 }
 
 impl Failure {
@@ -267,7 +269,15 @@ impl Failure {
         Self {
             kind,
             detail: detail.into(),
+            hint: None,
         }
+    }
+
+    /// The same failure with a remedy.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<Box<str>>) -> Self {
+        let hint = Some(hint.into());
+        Self { hint, ..self }
     }
 
     /// A complete answer with the wrong content.

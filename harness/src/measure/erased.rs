@@ -39,8 +39,9 @@ pub(super) trait AnyWorkload: Send + Sync {
         clock: SessionClock,
     ) -> BoxFuture<'static, Result<AnySession, Failure>>;
 
-    /// [`Workload::violations`], then [`Workload::finish`].
-    fn finish<'a>(&'a self, totals: &'a Totals) -> BoxFuture<'a, Result<Vec<String>, Failure>>;
+    /// [`Workload::violations`], then [`Workload::finish`]; a workload that fails there is abandoned, and what was
+    /// measured stays.
+    fn finish<'a>(&'a self, totals: &'a Totals) -> BoxFuture<'a, Vec<String>>;
 
     /// [`Workload::abandon`].
     fn abandon(&self) -> BoxFuture<'_, ()>;
@@ -78,11 +79,17 @@ impl<R: Runtime, W: Workload> AnyWorkload for Shared<R, W> {
         })
     }
 
-    fn finish<'a>(&'a self, totals: &'a Totals) -> BoxFuture<'a, Result<Vec<String>, Failure>> {
+    fn finish<'a>(&'a self, totals: &'a Totals) -> BoxFuture<'a, Vec<String>> {
         Box::pin(async {
             let mut violations = self.workload.violations(totals);
-            violations.extend(self.workload.finish(&self.env, totals).await?);
-            Ok(violations)
+            match self.workload.finish(&self.env, totals).await {
+                Ok(found) => violations.extend(found),
+                Err(failure) => {
+                    self.workload.abandon(&self.env).await;
+                    violations.push(format!("checking and cleaning up failed: {failure}"));
+                }
+            }
+            violations
         })
     }
 

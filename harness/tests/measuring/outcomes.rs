@@ -4,7 +4,7 @@ use photofinish_harness::runtime::Descriptor;
 use photofinish_harness::workload::Failure;
 use photofinish_record::protocol::WorkerResult;
 
-use crate::scripted::{Asked, Script, measure, ops, round, sessions};
+use crate::scripted::{ABANDONED, Asked, Script, measure, noted, ops, round, sessions};
 use crate::suite::{Check, listed};
 
 pub(crate) const CHECKS: &[Check] = listed![
@@ -14,6 +14,7 @@ pub(crate) const CHECKS: &[Check] = listed![
     what_cannot_be_set_up_fails_the_round_with_the_reason,
     a_session_that_opens_to_the_wrong_content_makes_the_round_wrong,
     a_promise_broken_over_the_whole_round_is_a_violation,
+    a_check_that_fails_at_the_end_keeps_what_was_counted,
 ];
 
 fn asked(script: Script) -> Asked {
@@ -95,4 +96,12 @@ fn a_promise_broken_over_the_whole_round_is_a_violation(runtime: &'static Descri
     let totals =
         format!("Totals {{ sessions: {sessions}, succeeded: 306, failed: 0, traffic: {{}} }}");
     assert_eq!(measurement.violations, [totals]);
+}
+
+fn a_check_that_fails_at_the_end_keeps_what_was_counted(runtime: &'static Descriptor) {
+    let measurement = measure(runtime, asked(Script::FailToFinish));
+    assert_eq!(measurement.ops, 300);
+    let failed = "checking and cleaning up failed: reset: nobody there";
+    assert_eq!(measurement.violations, ["broken", failed]);
+    assert_eq!(noted().1, [ABANDONED]);
 }

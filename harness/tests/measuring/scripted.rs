@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::measure::{FIRST_WARMUP_OP, run_round};
 use photofinish_harness::runtime::{Descriptor, Runtime};
-use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use photofinish_record::Measurement;
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
@@ -46,9 +46,14 @@ pub(crate) enum Script {
     OpenToWrongContent(u32),
     /// An expectation of the whole round is not met.
     BreakAPromise,
+    /// An expectation is not met, and the check at the end of the round fails.
+    FailToFinish,
     /// The parameters make no sense.
     Refuse,
 }
+
+/// Noted when the workload is abandoned.
+pub(crate) const ABANDONED: u64 = FIRST_WARMUP_OP - 1;
 
 /// Numbers of the operations that were noted, in no particular order: this process runs one check.
 static NOTED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
@@ -149,8 +154,21 @@ impl Workload for Scripted {
     fn violations(&self, totals: &Totals) -> Vec<String> {
         match self.script {
             Script::BreakAPromise => vec![format!("{totals:?}")],
+            Script::FailToFinish => vec!["broken".to_owned()],
             _ => Vec::new(),
         }
+    }
+
+    async fn finish<R: Runtime>(&self, _: &Env<R>, _: &Totals) -> Result<Vec<String>, Failure> {
+        match self.script {
+            Script::FailToFinish => Err(Failure::new(Failure::RESET, "nobody there")),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn abandon<R: Runtime>(&self, _: &RoundEnv<R>) {
+        let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.push(ABANDONED);
     }
 }
 

@@ -161,7 +161,7 @@ impl Fault {
         let kind = self.kind();
         let got = match met {
             Err(failure) if failure.kind == kind => return Ok(()),
-            Err(Failure { kind, detail }) => format!("`{kind}`: {detail}"),
+            Err(Failure { kind, detail, .. }) => format!("`{kind}`: {detail}"),
             Ok(()) => "success".to_owned(),
         };
         Err(Failure::wrong_content(format!(

@@ -107,7 +107,7 @@ fn missing(thing: &str, path: &str) -> Failure {
 
 /// The failure that a site lacks a path of parameter `param`, with advice.
 pub(super) fn not_there(failure: Failure, param: &str) -> Failure {
-    let Failure { kind, detail } = failure;
+    let Failure { kind, detail, .. } = failure;
     let advice = format!("name what this site has, as in --set '{param}=[\"/\"]'");
     Failure::new(kind, format!("{detail}; {advice}"))
 }
