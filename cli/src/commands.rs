@@ -16,6 +16,7 @@ mod man;
 mod plan;
 mod report;
 mod run;
+mod runs;
 mod schema;
 mod selftest;
 mod serve;
@@ -59,6 +60,7 @@ pub enum Command {
     List(list::List),
     Init(init::Init),
     Report(report::Report),
+    Runs(runs::Runs),
     Compare(compare::Compare),
     Gate(Box<gate::Gate>),
     Baseline(baseline::Baseline),
@@ -85,6 +87,7 @@ impl Command {
             Self::List(command) => command.execute(),
             Self::Init(command) => command.execute(),
             Self::Report(command) => command.execute(),
+            Self::Runs(command) => command.execute(),
             Self::Compare(command) => command.execute(),
             Self::Gate(command) => command.execute(),
             Self::Baseline(command) => command.execute(),

@@ -1,16 +1,23 @@
-//! SIGINT, SIGTERM and SIGHUP: the first signal requests an orderly end, the second ends the program at once.
+//! SIGINT, SIGTERM and SIGHUP: the first signal requests an orderly end, a second one ends the program at once.
+//!
+//! `timeout`, a closing terminal and several supervisors send two signals at a time (to the process and to its group),
+//! which is one request: a second signal counts only [`SAME_REQUEST`] after the first.
 //!
 //! A thread waits for the signals, raises a flag and wakes the code that waits for a child; the orchestrator ends the
 //! run. After the second signal nothing is cleaned up: children end by themselves with their parent.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit::{Exit, Failure, OrFail};
+
+/// Time after the first signal within which others belong to the same request. A person cannot press Ctrl-C again that
+/// fast on purpose.
+const SAME_REQUEST: Duration = Duration::from_millis(500);
 
 /// Called on the signals' thread at the first signal.
 pub type Listener = dyn Fn() + Send + Sync;
@@ -23,7 +30,8 @@ pub struct Interrupt {
 
 #[derive(Default)]
 struct State {
-    requested: AtomicBool,
+    /// Time of the first signal.
+    requested: OnceLock<Instant>,
     /// Weak references, so that listeners of ended children are dropped.
     listeners: Mutex<Vec<Weak<Listener>>>,
 }
@@ -37,14 +45,20 @@ impl Interrupt {
         let for_thread = interrupt.clone();
         thread::Builder::new()
             .name("signals".into())
-            .spawn(move || signals.forever().for_each(|_| for_thread.raise()))
+            .spawn(move || {
+                for _ in signals.forever() {
+                    if for_thread.raise(Instant::now()) {
+                        std::process::exit(Exit::Interrupted as i32);
+                    }
+                }
+            })
             .or_fail(failed)?;
         Ok(interrupt)
     }
 
     /// True after the first signal.
     pub fn requested(&self) -> bool {
-        self.state.requested.load(Ordering::SeqCst)
+        self.state.requested.get().is_some()
     }
 
     /// Calls `listener` at the first signal, if it still exists then.
@@ -59,13 +73,16 @@ impl Interrupt {
         listeners.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn raise(&self) {
-        if self.state.requested.swap(true, Ordering::SeqCst) {
-            std::process::exit(Exit::Interrupted as i32);
+    /// Requests the end. True if it had been requested before and is now demanded.
+    fn raise(&self, now: Instant) -> bool {
+        if self.state.requested.set(now).is_err() {
+            let first = self.state.requested.get().copied().unwrap_or(now);
+            return now.saturating_duration_since(first) >= SAME_REQUEST;
         }
         for listener in self.listeners().iter().filter_map(Weak::upgrade) {
             listener();
         }
+        false
     }
 }
 
@@ -88,8 +105,17 @@ mod tests {
         interrupt.subscribe(&dropped);
         drop(dropped);
         assert!(!interrupt.requested());
-        interrupt.raise();
+        assert!(!interrupt.raise(Instant::now()));
         assert!(interrupt.requested());
         assert_eq!(woken.try_iter().collect::<Vec<_>>(), ["kept"]);
+    }
+
+    #[test]
+    fn only_a_signal_half_a_second_after_the_first_demands_the_end() {
+        let interrupt = Interrupt::default();
+        let first = Instant::now();
+        let after = |milliseconds| interrupt.raise(first + Duration::from_millis(milliseconds));
+        assert_eq!([0, 0, 1, 499].map(after), [false; 4]);
+        assert!(after(500));
     }
 }

@@ -54,9 +54,14 @@ pub fn style() -> Style {
 
 fn written(outcome: io::Result<()>) -> Result<(), Failure> {
     match outcome {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if is_gone(&error) => Ok(()),
         outcome => outcome.or_fail("cannot write to stdout"),
     }
+}
+
+/// True if nobody reads any more: a closed pipe, or a closed terminal.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::BrokenPipe || error.raw_os_error() == Some(nix::libc::EIO)
 }
 
 /// Columns of the terminal, or 80.
@@ -82,4 +87,10 @@ pub fn wrapped(text: &str, width: usize) -> impl Iterator<Item = String> {
         }
     }
     lines.into_iter()
+}
+
+/// Text in lines no longer than `width`, all but the first indented.
+pub fn hanging(text: &str, width: usize) -> String {
+    let lines = wrapped(text, width.saturating_sub(2));
+    lines.collect::<Vec<_>>().join("\n  ")
 }

@@ -2,7 +2,9 @@
 
 pub mod artifacts;
 pub mod baselines;
+pub mod files;
 pub mod next_steps;
+pub mod past_runs;
 pub mod redaction;
 pub mod run_directory;
 pub mod run_id;

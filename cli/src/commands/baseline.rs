@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use photofinish_record::Record;
 use photofinish_reports::report::Report;
 use photofinish_reports::{describe, terminal};
+use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -31,7 +32,11 @@ pub struct Baseline {
 #[derive(Subcommand)]
 enum Action {
     /// List the baselines with their time and machine
-    List,
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the results of a baseline
     Show {
         #[arg(value_name = "NAME")]
@@ -55,10 +60,12 @@ impl Baseline {
     pub fn execute(self) -> Result<Exit, Failure> {
         let baselines = Baselines::of(&self.baselines);
         match self.action {
-            Action::List => list(&baselines)?,
+            Action::List { json: true } => output::emit_json(&listed(&baselines)?)?,
+            Action::List { json: false } => list(&baselines)?,
             Action::Show { name } => {
                 let record = baselines.load(&name)?;
-                output::say(&format!("{}\n", line(&name, &record)))?;
+                let heading = output::hanging(&line(&name, &record), output::width());
+                output::say(&format!("{heading}\n"))?;
                 output::say(&terminal::render(&Report::of(&record), output::style()))?;
             }
             Action::Promote { run, name } => {
@@ -81,20 +88,40 @@ fn list(baselines: &Baselines<'_>) -> Result<(), Failure> {
     for name in names {
         let text = match baselines.load(&name) {
             Ok(record) => line(&name, &record),
-            Err(failure) => format!("{name}  unreadable: {}", failure.in_one_line()),
+            Err(failure) => format!("{name}: unreadable: {}", failure.in_one_line()),
         };
-        output::say(&text)?;
+        output::say(&output::hanging(&text, output::width()))?;
     }
     Ok(())
 }
 
-fn line(name: &str, record: &Record) -> String {
+fn listed(baselines: &Baselines<'_>) -> Result<Value, Failure> {
+    let entry = |name: String| match baselines.load(&name) {
+        Ok(record) => json!({
+            "name": name,
+            "started_utc": record.started_utc,
+            "scenarios": scenarios(&record),
+            "rounds": record.rounds.len(),
+            "machine": record.machine,
+        }),
+        Err(failure) => json!({ "name": name, "error": failure.in_one_line() }),
+    };
+    let baselines = baselines.names()?.into_iter().map(entry);
+    Ok(json!({
+        "schema": "photofinish-baselines/1", "baselines": baselines.collect::<Vec<_>>(),
+    }))
+}
+
+fn scenarios(record: &Record) -> Vec<&str> {
     let scenarios = record.plan.scenarios.iter();
-    let scenarios: Vec<&str> = scenarios.map(|scenario| &*scenario.name).collect();
+    scenarios.map(|scenario| &*scenario.name).collect()
+}
+
+fn line(name: &str, record: &Record) -> String {
     format!(
-        "{name}  {} · {} · {} · {}",
+        "{name}: {} · {} · {} · {}",
         describe::time(&record.started_utc),
-        scenarios.join(", "),
+        scenarios(record).join(", "),
         describe::plural(record.rounds.len(), "round"),
         describe::machine(&record.machine)
     )

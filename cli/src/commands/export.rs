@@ -11,7 +11,8 @@ use photofinish_reports::report::Report;
 
 use crate::exit::{Exit, Failure, OrFail};
 use crate::output;
-use crate::store::run_directory::{self, write_files};
+use crate::store::files::write_user_files;
+use crate::store::run_directory;
 
 /// Convert a run to another format
 #[derive(Args)]
@@ -52,7 +53,7 @@ impl Export {
 }
 
 fn write(files: &[File], directory: &Path) -> Result<(), Failure> {
-    write_files(directory, files)?;
+    write_user_files(directory, files)?;
     let paths = files.iter().map(|file| directory.join(&file.name));
     let paths: Vec<_> = paths.map(|path| path.display().to_string()).collect();
     output::say(&paths.join("\n"))

@@ -28,7 +28,8 @@ use crate::request::{GateDefaults, PreparedRun, Request};
 use crate::run::course::PlannedCourse;
 use crate::run::measuring::{self, FinishedRun, ReadyRun};
 use crate::store::artifacts::PAGE;
-use crate::store::run_directory::{self, RECORD, write_user_file};
+use crate::store::files::write_user_file;
+use crate::store::run_directory::{self, RECORD};
 
 /// The default runtime: a gate is mostly about a server, and its client should stay the same.
 const RUNTIME: &str = "tokio";
@@ -153,7 +154,10 @@ impl Gate {
     fn offline(&self) -> Result<Option<PathBuf>, Failure> {
         let is_record = |name: &&String| {
             let path = Path::new(name.as_str());
-            path.join(RECORD).is_file() || path.extension().is_some_and(|ending| ending == "json")
+            let ending = path.extension().unwrap_or_default();
+            // No scenario is called like that, so it is a run even if there is none.
+            let below_a_directory = path.components().count() > 1 && ending != "toml";
+            path.join(RECORD).exists() || ending == "json" || below_a_directory
         };
         let names = self.request.names();
         let Some(run) = names.iter().find(is_record) else {

@@ -42,7 +42,14 @@ impl Init {
                     .hint("nothing was written; choose another name"))
             }
             Err(error) => {
-                Err(Failure::could_not_run(format!("cannot write {file}")).caused_by(error))
+                let hint = match (error.kind(), self.file.parent()) {
+                    (ErrorKind::NotFound, Some(parent)) => {
+                        format!("make its directory first: mkdir -p {}", parent.display())
+                    }
+                    _ => "choose a writable directory".to_owned(),
+                };
+                let failure = Failure::could_not_run(format!("cannot write {file}"));
+                Err(failure.caused_by(error).hint(hint))
             }
         }
     }

@@ -8,7 +8,8 @@ use photofinish_reports::report;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::store::artifacts;
-use crate::store::run_directory::{self, write_files};
+use crate::store::files::write_user_files;
+use crate::store::run_directory;
 
 /// Render the report of a run (HTML and PNG) from its record
 ///
@@ -33,7 +34,7 @@ impl Report {
         for run in &self.runs {
             let record = run_directory::load(run)?;
             let directory = self.directory(run, &record.id);
-            write_files(
+            write_user_files(
                 &directory,
                 &artifacts::page_and_pictures(&report::Report::of(&record)),
             )?;

@@ -4,7 +4,7 @@
 //! output and the exit code.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use photofinish_record::{Completion, Record};
@@ -108,26 +108,33 @@ impl Run {
     ) -> Result<Exit, Failure> {
         let report = Report::of(record);
         let written = measuring::write(&report, directory);
+        let shown = self.show(&report, written.as_deref().ok());
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        let path = written?;
+        if let Some(name) = &self.save_baseline {
+            let path = Baselines::of(&self.baselines).keep(name, record)?;
+            self.tell(&format!("Baseline: {}", path.display()))?;
+        }
+        let exit = exit(record, &report.summary)?;
+        let complete = format!("the run is complete: {}", path.display());
+        shown.map_err(|failure| failure.hint(complete))?;
+        Ok(exit)
+    }
+
+    /// Prints the results of a run, which was written to `path`.
+    fn show(&self, report: &Report<'_>, path: Option<&Path>) -> Result<(), Failure> {
         match self.format {
             Format::Json => output::emit_json(&report.summary)?,
             Format::Table => {
                 // Separates it from the output before the run.
                 output::say("")?;
-                output::say(&terminal::render(&report, output::style()))?;
+                output::say(&terminal::render(report, output::style()))?;
             }
         }
-        if let Ok(path) = &written {
-            self.tell(&format!("\n{}", next_steps::after(record, path)))?;
-        }
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
-        written?;
-        if let Some(name) = &self.save_baseline {
-            let path = Baselines::of(&self.baselines).keep(name, record)?;
-            self.tell(&format!("Baseline: {}", path.display()))?;
-        }
-        exit(record, &report.summary)
+        let next = path.map(|path| format!("\n{}", next_steps::after(report.record, path)));
+        next.map_or(Ok(()), |next| self.tell(&next))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Only reads and checks; errors point at line and column. `planning` makes the plan.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::num::NonZeroU32;
 use std::path::Path;
 
@@ -108,9 +109,18 @@ fn source(name: &str) -> Result<Source, Failure> {
 fn read(path: &Path) -> Result<Source, Failure> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Source::of_file(path, text)),
-        Err(error) => Err(Failure::usage(format!("cannot read the scenario {}", path.display()))
-            .caused_by(error)
-            .hint("`photofinish list` shows the built-in scenarios; a file of your own must be given by its path")),
+        Err(error) => {
+            let hint = match error.kind() {
+                ErrorKind::InvalidData => "save it as UTF-8",
+                ErrorKind::PermissionDenied => "allow yourself to read it: chmod u+r",
+                ErrorKind::IsADirectory => "name a file in it",
+                _ => {
+                    "`photofinish list` shows the built-in scenarios; a file of your own must be given by its path"
+                }
+            };
+            let failure = Failure::usage(format!("cannot read the scenario {}", path.display()));
+            Err(failure.caused_by(error).hint(hint))
+        }
     }
 }
 

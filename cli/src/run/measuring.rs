@@ -26,8 +26,9 @@ use crate::run::preview;
 use crate::run::progress::Progress;
 use crate::run::round::{self, RoundContext};
 use crate::store::artifacts;
+use crate::store::past_runs;
 use crate::store::redaction;
-use crate::store::run_directory::RunDirectory;
+use crate::store::run_directory::{RunDirectory, point_latest_to};
 use crate::store::run_id::RunId;
 use crate::targets::ReadyTargets;
 
@@ -111,6 +112,9 @@ impl<'a> ReadyRun<'a> {
         interrupt: &'a Interrupt,
         tell: &dyn Fn(&str) -> Result<(), Failure>,
     ) -> Result<Self, Failure> {
+        for sentence in past_runs::sweep(out) {
+            output::advise(&sentence);
+        }
         limits::check_open_files(&prepared.plan, os::raise_open_files_limit())?;
         let targets = start_targets(&mut prepared, interrupt)?;
         prepared.warnings.extend(unattributed(&targets));
@@ -176,5 +180,8 @@ pub fn write(report: &Report<'_>, directory: RunDirectory) -> Result<PathBuf, Fa
         Err(failure) => (Vec::new(), Some(failure)),
     };
     let path = directory.complete(report.record, &files)?;
+    if let Err(failure) = point_latest_to(&path) {
+        output::advise(&format!("warning: {}", failure.in_one_line()));
+    }
     failure.map_or(Ok(path), Err)
 }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use photofinish_record::Record;
 
 use crate::exit::{Failure, OrFail};
-use crate::store::run_directory::{self, write_user_file};
+use crate::store::files::write_user_file;
+use crate::store::run_directory;
 
 /// The default directory of baselines.
 pub const DIRECTORY: &str = "photofinish-baselines";

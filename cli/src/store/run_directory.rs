@@ -2,16 +2,21 @@
 //!
 //! Until the end everything is in a hidden directory next to the final one, so a run directory is either complete or
 //! absent. Each finished round is immediately appended to a file there: a run whose orchestrator was killed can still
-//! be reported on. If the disk is full at the end, the record goes to the directory for temporary files.
+//! be reported on. A lock on a file there, which the system releases with the process, tells a run that goes on from what a
+//! killed one left behind (`past_runs`). If the disk is full at the end, the record goes to the directory for temporary
+//! files.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use photofinish_record::{RECORD_SCHEMA, Record, Round};
 use photofinish_reports::formats;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::exit::Failure;
+use crate::exit::{Failure, OrFail};
+use crate::store::files::{write_file, write_files};
 
 /// The name of the record in a run directory.
 pub const RECORD: &str = "record.json";
@@ -20,16 +25,32 @@ pub const RECORD: &str = "record.json";
 const PARTIAL_ROUNDS: &str = "rounds.partial.jsonl";
 
 /// The directory for workloads' files; removed when the run ends.
-const WORK: &str = "work";
+pub const WORK: &str = "work";
+
+/// A file that is locked for as long as the process of the run lives; only in the hidden directory.
+pub const LOCK: &str = ".lock";
 
 /// A link to the newest run.
 const LATEST: &str = "latest";
+
+/// Maximum size of a record; one of 100,000 rounds has 300 MB.
+const LARGEST_RECORD: u64 = 512 << 20;
+
+/// Maximum size of one round in [`PARTIAL_ROUNDS`].
+const LARGEST_ROUND: u64 = 16 << 20;
 
 /// The hidden directory of a run. Dropping it leaves its files in place.
 pub struct RunDirectory {
     hidden: PathBuf,
     destination: PathBuf,
     partial_rounds: File,
+    /// `None` on a file system without locks.
+    _lock: Option<File>,
+}
+
+/// The name of the hidden directory of the run `id`.
+pub fn hidden_name(id: &str) -> String {
+    format!(".{id}.partial")
 }
 
 impl RunDirectory {
@@ -43,16 +64,17 @@ impl RunDirectory {
             .caused_by(error)
             .hint("use --out to choose a writable directory on a disk with free space")
         };
-        let hidden = parent.join(format!(".{}.partial", record.id));
-        fs::create_dir_all(hidden.join(WORK)).map_err(failed)?;
+        fs::create_dir_all(parent).map_err(failed)?;
+        let hidden = parent.join(hidden_name(&record.id));
+        fs::create_dir(&hidden).map_err(failed)?;
         // Later changes to links and the working directory must not matter.
         let hidden = hidden.canonicalize().map_err(failed)?;
-        let made = Self::begin(&hidden, record).map_err(failed);
-        match made {
-            Ok(partial_rounds) => Ok(Self {
+        match Self::begin(&hidden, record).map_err(failed) {
+            Ok((partial_rounds, lock)) => Ok(Self {
                 destination: parent.join(&record.id),
                 hidden,
                 partial_rounds,
+                _lock: lock,
             }),
             Err(failure) => {
                 // Nothing was measured yet, so nothing is lost.
@@ -62,12 +84,16 @@ impl RunDirectory {
         }
     }
 
-    fn begin(hidden: &Path, record: &Record) -> io::Result<File> {
+    /// Locks the directory before there is anything in it that another process might take for left behind.
+    fn begin(hidden: &Path, record: &Record) -> io::Result<(File, Option<File>)> {
+        let lock = lock(&hidden.join(LOCK))?;
+        fs::create_dir(hidden.join(WORK))?;
         write_file(&hidden.join(RECORD), &json(record)?)?;
-        OpenOptions::new()
+        let rounds = OpenOptions::new()
             .create_new(true)
             .append(true)
-            .open(hidden.join(PARTIAL_ROUNDS))
+            .open(hidden.join(PARTIAL_ROUNDS))?;
+        Ok((rounds, lock))
     }
 
     /// The directory for workloads' files.
@@ -107,27 +133,24 @@ impl RunDirectory {
         // Files that cannot be removed do no harm.
         let _ = fs::remove_dir_all(self.work_dir());
         match self.write_whole(record, files) {
-            Ok(()) => {
-                // A link is a convenience; a run without it is complete.
-                let _ = point_latest_to(&self.destination);
-                Ok(self.destination)
-            }
+            Ok(()) => Ok(self.destination),
             Err(error) => Err(self.rescue(record, error)),
         }
     }
 
     fn write_whole(&self, record: &Record, files: &[formats::File]) -> io::Result<()> {
         self.keep_record(record)?;
-        for file in files {
-            write_file(&self.hidden.join(&file.name), &file.bytes)?;
-        }
+        write_files(&self.hidden, files)?;
         fs::remove_file(self.hidden.join(PARTIAL_ROUNDS))?;
-        fs::rename(&self.hidden, &self.destination)
+        fs::rename(&self.hidden, &self.destination)?;
+        // Only now: nobody may take the directory for left behind in between. A file too many does no harm.
+        let _ = fs::remove_file(self.destination.join(LOCK));
+        Ok(())
     }
 
     fn rescue(self, record: &Record, error: io::Error) -> Failure {
         let elsewhere = std::env::temp_dir().join(format!("photofinish-{}.{RECORD}", record.id));
-        let rescued = json(record).and_then(|contents| write_file(&elsewhere, &contents));
+        let rescued = json(record).and_then(|contents| write_new(&elsewhere, &contents));
         let failure = Failure::could_not_run(format!(
             "cannot write the run to {}",
             self.destination.display()
@@ -155,98 +178,138 @@ fn json(record: &Record) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Writes a file atomically: an older version stays until the new one is complete.
-fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = PathBuf::from(fresh);
-    let written = fill(&fresh, contents).and_then(|()| fs::rename(&fresh, path));
-    written.inspect_err(|_| {
-        // On a full disk, an incomplete file would only take up space.
-        let _ = fs::remove_file(&fresh);
-    })
-}
-
-fn fill(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
+/// Writes a file that is not there yet: in a directory that others can write to, an existing one may be a trap.
+fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(contents)?;
-    // A rename may reach the disk before the data does.
     file.sync_all()
 }
 
-fn point_latest_to(destination: &Path) -> io::Result<()> {
-    let (Some(parent), Some(name)) = (destination.parent(), destination.file_name()) else {
+/// Creates a file and locks it; `None` if the file system has no locks.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    let file = File::create_new(path)?;
+    if file.lock().is_err() {
+        // Without a lock it would tell others that this process is gone.
+        fs::remove_file(path)?;
+        return Ok(None);
+    }
+    Ok(Some(file))
+}
+
+/// Points `latest` to a complete run.
+pub fn point_latest_to(run: &Path) -> Result<(), Failure> {
+    let (Some(parent), Some(name)) = (run.parent(), run.file_name()) else {
         return Ok(());
     };
+    let latest = parent.join(LATEST);
     let fresh = parent.join(format!(".{LATEST}.{}", std::process::id()));
-    std::os::unix::fs::symlink(name, &fresh)?;
-    fs::rename(&fresh, parent.join(LATEST)).inspect_err(|_| {
-        let _ = fs::remove_file(&fresh);
-    })
-}
-
-/// Writes files into the user's `directory`.
-pub fn write_files(directory: &Path, files: &[formats::File]) -> Result<(), Failure> {
-    let mut each = files.iter();
-    each.try_for_each(|file| write_user_file(&directory.join(&file.name), &file.bytes))
-}
-
-/// Writes a file that the user named.
-pub fn write_user_file(path: &Path, contents: &[u8]) -> Result<(), Failure> {
-    write_file(path, contents).map_err(|error| {
-        Failure::could_not_run(format!("cannot write {}", path.display()))
-            .caused_by(error)
-            .hint("use --out to choose a writable directory")
-    })
+    let pointed = std::os::unix::fs::symlink(name, &fresh)
+        .and_then(|()| fs::rename(&fresh, &latest))
+        .inspect_err(|_| {
+            let _ = fs::remove_file(&fresh);
+        });
+    let message = format!("{} does not lead to this run", latest.display());
+    if latest.is_dir() && !latest.is_symlink() {
+        let reason = "it is a directory, not a link; rename or remove it";
+        return pointed.or_fail(format!("{message}: {reason}"));
+    }
+    pointed.or_fail(message)
 }
 
 /// Reads the record of a run: from its directory, or from the file itself.
 pub fn load(path: &Path) -> Result<Record, Failure> {
-    let file = if path.is_dir() {
-        path.join(RECORD)
-    } else {
-        path.to_owned()
-    };
-    let text = fs::read_to_string(&file).map_err(|error| {
-        Failure::could_not_run(format!("cannot read {}", file.display()))
-            .caused_by(error)
-            .hint("name a run directory, such as photofinish-runs/latest, or a record.json")
-    })?;
-    let mut record = parse(&text, &file)?;
+    let file = record_file(path);
+    let mut record: Record = read(&file)?;
+    if record.schema != RECORD_SCHEMA {
+        return Err(not_a_record(&file).caused_by(format!("its schema is `{}`", record.schema)));
+    }
     if record.rounds.is_empty() {
         record.rounds = partial_rounds(&file.with_file_name(PARTIAL_ROUNDS));
     }
     Ok(record)
 }
 
-fn parse(text: &str, file: &Path) -> Result<Record, Failure> {
-    let failed = |cause: String| {
-        Failure::could_not_run(format!(
-            "{} is not a record of this version",
-            file.display()
-        ))
-        .caused_by(cause)
-        .hint(format!(
-            "this version reads `{RECORD_SCHEMA}`; `photofinish schema record` describes it"
-        ))
-    };
-    let record: Record = serde_json::from_str(text).map_err(|error| failed(error.to_string()))?;
-    match record.schema.as_str() {
-        RECORD_SCHEMA => Ok(record),
-        other => Err(failed(format!("its schema is `{other}`"))),
+/// Reads parts of the record of a run, without its rounds.
+pub fn load_head<T: DeserializeOwned>(run: &Path) -> Result<T, Failure> {
+    read(&record_file(run))
+}
+
+/// The number of rounds of a run that was killed or goes on.
+pub fn count_partial_rounds(run: &Path) -> usize {
+    let read = |line: Vec<u8>| serde_json::from_slice::<IgnoredAny>(&line).ok();
+    partial_lines(&run.join(PARTIAL_ROUNDS))
+        .map_while(read)
+        .count()
+}
+
+fn record_file(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        path.join(RECORD)
+    } else {
+        path.to_owned()
     }
+}
+
+fn not_a_record(file: &Path) -> Failure {
+    let file = file.display();
+    Failure::could_not_run(format!("{file} is not a record of this version")).hint(format!(
+        "this version reads `{RECORD_SCHEMA}`; `photofinish schema record` describes it"
+    ))
+}
+
+fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
+    let text = read_bounded(file).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => not_a_record(file).caused_by(error),
+        io::ErrorKind::NotFound => {
+            Failure::could_not_run(format!("there is no such run: {}", file.display()))
+                .hint("`photofinish runs` lists the runs; name a run directory, such as photofinish-runs/latest, or a record.json")
+        }
+        _ => Failure::could_not_run(format!("cannot read {}", file.display()))
+            .caused_by(error)
+            .hint("name a run directory, such as photofinish-runs/latest, or a record.json"),
+    })?;
+    serde_json::from_str(&text).map_err(|error| not_a_record(file).caused_by(error))
+}
+
+/// The text of a record. Nothing is read that cannot be one: a device has no end.
+fn read_bounded(file: &Path) -> io::Result<String> {
+    let invalid = |message: &str| io::Error::new(io::ErrorKind::InvalidData, message);
+    let too_large = || invalid(&format!("it is larger than {} MiB", LARGEST_RECORD >> 20));
+    let file = File::open(file)?;
+    if file.metadata()?.len() > LARGEST_RECORD {
+        return Err(too_large());
+    }
+    let mut reader = BufReader::new(file.take(LARGEST_RECORD + 1));
+    let first = reader.fill_buf()?.trim_ascii_start().first();
+    if first.is_some_and(|first| *first != b'{') {
+        return Err(invalid("it does not begin with `{`"));
+    }
+    let mut text = String::new();
+    reader.read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST_RECORD {
+        return Err(too_large());
+    }
+    Ok(text)
 }
 
 /// The rounds of a killed run; the last line may be incomplete.
 fn partial_rounds(file: &Path) -> Vec<Round> {
-    let Ok(file) = File::open(file) else {
-        return Vec::new();
-    };
-    let lines = BufReader::new(file).lines().map_while(Result::ok);
-    lines
-        .map_while(|line| serde_json::from_str(&line).ok())
-        .collect()
+    let read = |line: Vec<u8>| serde_json::from_slice(&line).ok();
+    partial_lines(file).map_while(read).collect()
+}
+
+fn partial_lines(file: &Path) -> impl Iterator<Item = Vec<u8>> {
+    let file = File::open(file).ok();
+    let mut reader = file.map(|file| BufReader::new(file.take(LARGEST_RECORD)));
+    std::iter::from_fn(move || {
+        let mut line = Vec::new();
+        let reader = reader.as_mut()?;
+        let read = reader.take(LARGEST_ROUND).read_until(b'\n', &mut line);
+        read.is_ok_and(|length| length > 0).then_some(line)
+    })
 }

@@ -30,6 +30,17 @@ impl RunId {
     }
 }
 
+/// True for text of the form of a [`RunId::id`].
+pub fn is_one(text: &str) -> bool {
+    let form = "00000000T000000Z-xxxxxx";
+    let fits = |(form, letter): (char, char)| match form {
+        '0' => letter.is_ascii_digit(),
+        'x' => letter.is_ascii_hexdigit(),
+        _ => letter == form,
+    };
+    text.len() == form.len() && form.chars().zip(text.chars()).all(fits)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,7 +49,8 @@ mod tests {
     fn a_run_is_named_by_its_start_and_unlike_any_other() {
         let [a, b] = [(); 2].map(|()| RunId::now().expect("a name"));
         assert_ne!(a.id, b.id);
-        assert_eq!(a.id.len(), "20261120T183000Z-3fa9c1".len());
+        assert!(is_one(&a.id), "{}", a.id);
+        assert!(!is_one("latest") && !is_one(&a.id.replace('T', "é")));
         assert!(a.started_utc.ends_with('Z'), "{}", a.started_utc);
     }
 }

@@ -2,11 +2,13 @@
 //! not.
 
 use std::fs;
+use std::time::Duration;
 
 use photofinish_record::Completion;
 
 use crate::support::{
-    Sandbox, Started, children, is_gone, read_record, send, wait_for, wait_until_gone,
+    Finished, Sandbox, Started, children, is_gone, program, python, read_record, send, wait_for,
+    wait_until_gone,
 };
 
 /// A run of many short rounds against a server, which has finished `rounds` of them, each of another block or cell: where
@@ -75,6 +77,8 @@ fn a_second_ctrl_c_ends_at_once_and_leaves_the_rounds_behind() {
     send("STOP", server);
     run.signal("INT");
     wait_until_gone(&[worker]);
+    // Earlier, it would belong to the same request.
+    std::thread::sleep(Duration::from_millis(600));
     run.signal("INT");
     assert_eq!(run.finish().code, Some(130));
     wait_until_gone(&[server]);
@@ -148,4 +152,61 @@ fn a_worker_that_was_interrupted_is_not_waited_for() {
     run.signal("TERM");
     run.finish().check(130, &["interrupted after 0 of"]);
     assert!(is_gone(worker));
+}
+
+/// Goal: `timeout` and closing terminals, which signal twice at a time, cost no run. Method: both signals are pending
+/// before the program can handle the first one.
+#[test]
+fn two_signals_at_a_time_are_one_request() {
+    let sandbox = Sandbox::new();
+    for pair in ["TERM TERM", "TERM HUP", "INT INT", "HUP TERM"]
+        .repeat(5)
+        .chunks(1)
+    {
+        let mut run = long_run(&sandbox, 1);
+        let process = run.id();
+        let (first, second) = pair[0].split_once(' ').expect("two");
+        let kills = format!("kill -s {first} {process}; kill -s {second} {process}");
+        let status = std::process::Command::new("sh")
+            .args(["-c", &kills])
+            .status();
+        assert!(status.expect("a shell").success());
+        run.finish().check(130, &["interrupted after"]);
+        assert_eq!(sandbox.hidden(), None, "{pair:?}");
+        assert_eq!(sandbox.record().completion, Completion::Interrupted);
+        fs::remove_dir_all(sandbox.path().join("photofinish-runs")).expect("removed");
+    }
+}
+
+/// Goal: a terminal that is closed interrupts the run like Ctrl-C. Method: a pseudoterminal whose other end goes away,
+/// which sends SIGHUP and makes every write fail.
+#[test]
+fn a_closed_terminal_is_an_interruption_that_keeps_the_record() {
+    let sandbox = Sandbox::new();
+    let command = "import os, pty, sys, time\n\
+        pid, terminal = pty.fork()\n\
+        if pid == 0: os.execv(sys.argv[1], sys.argv[1:])\n\
+        time.sleep(0.2)\n\
+        runs = 'photofinish-runs'\n\
+        def rounds():\n\
+        \x20   for name in (os.listdir(runs) if os.path.isdir(runs) else []):\n\
+        \x20       path = os.path.join(runs, name, 'rounds.partial.jsonl')\n\
+        \x20       if os.path.exists(path) and os.path.getsize(path) > 0: return True\n\
+        while not rounds(): os.read(terminal, 4096)\n\
+        os.close(terminal)\n\
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))";
+    let script = sandbox.write("terminal.py", command);
+    let Some(python) = python("pty", "its standard library") else {
+        return;
+    };
+    let arguments = "run null --runtimes sync --rounds 500 --duration 30ms --no-redo";
+    let mut closing = std::process::Command::new(python);
+    closing
+        .arg(script)
+        .arg(program())
+        .args(arguments.split(' '))
+        .current_dir(sandbox.path());
+    Finished::of(&mut closing).check(130, &[]);
+    assert_eq!(sandbox.record().completion, Completion::Interrupted);
+    assert_eq!(sandbox.hidden(), None);
 }

@@ -25,6 +25,7 @@ mod nginx;
 mod open_load;
 mod output;
 mod own_workload;
+mod past_runs;
 mod schemas;
 mod selftest;
 mod serve;

@@ -128,7 +128,21 @@ fn what_is_no_record_is_told() {
         .check(1, &["other.json", "photofinish-record/"]);
     sandbox
         .run(&["report", "nowhere"])
-        .check(1, &["cannot read nowhere", "hint:"]);
+        .check(1, &["there is no such run: nowhere", "hint:"]);
+}
+
+#[test]
+fn a_summary_that_cannot_be_printed_tells_where_the_run_is() {
+    let sandbox = Sandbox::new();
+    let arguments = ["run", "null", "--runtimes", "sync", "--format", "json"];
+    let mut command = sandbox.command(&[&arguments[..], &TINY[..]].concat());
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    command.stdout(full.expect("Linux"));
+    let told = [
+        "cannot write to stdout",
+        "hint: the run is complete: photofinish-runs/20",
+    ];
+    Finished::of(&mut command).check(1, &told);
 }
 
 #[test]

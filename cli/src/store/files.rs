@@ -1,0 +1,103 @@
+//! Files written whole or not at all, and never through a link that somebody else has put there.
+//!
+//! The contents go to a new file of a random name, which replaces the old file; a link is replaced as well, not followed.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use photofinish_reports::formats::File;
+
+use crate::exit::Failure;
+
+/// Permissions of new files, before the user's umask.
+const PERMISSIONS: u32 = 0o666;
+
+/// Writes a file atomically: an older version stays until the new one is complete.
+pub fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    fs::create_dir_all(parent)?;
+    let mut fresh = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(Permissions::from_mode(PERMISSIONS))
+        .tempfile_in(parent)?;
+    fresh.write_all(contents)?;
+    // A rename may reach the disk before the data does.
+    fresh.as_file().sync_all()?;
+    fresh.persist(path)?;
+    Ok(())
+}
+
+/// Writes files below `directory`; refuses to follow a link below it.
+pub fn write_files(directory: &Path, files: &[File]) -> io::Result<()> {
+    for file in files {
+        let below = Path::new(&file.name).parent().unwrap_or(Path::new(""));
+        let ancestors = below.ancestors().map(|folder| directory.join(folder));
+        // The last one is the directory itself, which the user named.
+        let mut folders = ancestors.take(below.components().count());
+        if let Some(link) = folders.find(|folder| folder.is_symlink()) {
+            let message = format!("{} is a link, so nothing is written there", link.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        write_file(&directory.join(&file.name), &file.bytes)?;
+    }
+    Ok(())
+}
+
+/// Writes files into the user's `directory`.
+pub fn write_user_files(directory: &Path, files: &[File]) -> Result<(), Failure> {
+    write_files(directory, files).map_err(|error| unwritable(directory, error))
+}
+
+/// Writes a file that the user named.
+pub fn write_user_file(path: &Path, contents: &[u8]) -> Result<(), Failure> {
+    write_file(path, contents).map_err(|error| unwritable(path, error))
+}
+
+fn unwritable(path: &Path, error: io::Error) -> Failure {
+    Failure::could_not_run(format!("cannot write {}", path.display()))
+        .caused_by(error)
+        .hint("use --out to choose a writable directory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// Goal: nothing outside of a run directory is written. Method: the directory of somebody else, with links in it.
+    #[test]
+    fn links_in_a_directory_are_replaced_or_refused_and_never_followed() {
+        let sandbox = tempfile::tempdir().expect("a directory");
+        let [run, outside] = ["run", "outside"].map(|name| sandbox.path().join(name));
+        let target = outside.join("a.html");
+        fs::create_dir(&run).expect("made");
+        fs::create_dir(&outside).expect("made");
+        fs::write(&target, "mine").expect("written");
+        for name in ["a.html", "a.html.new"] {
+            symlink(&target, run.join(name)).expect("linked");
+        }
+        symlink(&outside, run.join("charts")).expect("linked");
+        let file = |name: &str| File {
+            name: name.to_owned(),
+            bytes: b"new".to_vec(),
+        };
+        write_files(&run, &[file("a.html")]).expect("replaced");
+        assert_eq!(fs::read(run.join("a.html")).expect("a file"), b"new");
+        let refused = write_files(&run, &[file("charts/a.html")]).expect_err("a link");
+        assert!(
+            refused.to_string().contains("charts is a link"),
+            "{refused}"
+        );
+        assert_eq!(fs::read(&target).expect("a file"), b"mine");
+        assert_eq!(fs::read_dir(&outside).expect("a directory").count(), 1);
+        // The directory itself is the user's choice.
+        symlink(&run, sandbox.path().join("latest")).expect("linked");
+        write_files(&sandbox.path().join("latest"), &[file("b.html")]).expect("followed");
+        assert!(run.join("b.html").is_file());
+    }
+}

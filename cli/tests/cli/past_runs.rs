@@ -1,0 +1,243 @@
+//! What earlier runs left: their list, the files of killed ones, and what belongs to somebody else.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Finished, Sandbox, TINY, program, wait_for};
+
+const NULL: [&str; 4] = ["run", "null", "--runtimes", "sync"];
+
+/// A run that is killed after its first round, with files of a workload. Returns its directory.
+fn killed_run(sandbox: &Sandbox) -> PathBuf {
+    let mut run = sandbox.start(&[&NULL[..], &["--rounds", "500", "--duration", "30ms"]].concat());
+    wait_for("a round", || (sandbox.rounds_so_far() > 0).then_some(()));
+    run.signal("KILL");
+    run.finish();
+    let hidden = sandbox.hidden().expect("the hidden directory stays");
+    fs::write(hidden.join("work/large"), vec![0; 3 << 20]).expect("written");
+    hidden
+}
+
+fn tiny_run(sandbox: &Sandbox) -> Finished {
+    sandbox.run(&[&NULL[..], &TINY[..]].concat()).check(0, &[])
+}
+
+/// Every path below a directory, with what it holds.
+fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![directory.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            let is_folder = path.is_dir() && !path.is_symlink();
+            let content = if is_folder {
+                Vec::new()
+            } else {
+                fs::read(&path).unwrap_or_default()
+            };
+            if is_folder {
+                folders.push(path.clone());
+            }
+            found.insert(path, content);
+        }
+    }
+    found
+}
+
+#[test]
+fn the_next_run_removes_the_files_of_a_killed_one_and_names_it_once() {
+    let sandbox = Sandbox::new();
+    let hidden = killed_run(&sandbox);
+    let name = hidden
+        .file_name()
+        .and_then(|name| name.to_str())
+        .expect("a name");
+    let told = tiny_run(&sandbox).check(
+        0,
+        &[
+            "an earlier run was killed; 3.00MiB of its files",
+            "kept: photofinish report",
+            name,
+        ],
+    );
+    assert!(!hidden.join("work").exists());
+    // The advice is right.
+    let (_, command) = told
+        .stderr
+        .split_once("photofinish report ")
+        .expect("a command");
+    let path = command.lines().next().expect("a path");
+    sandbox.run(&["report", path]).check(0, &[]);
+    let again = tiny_run(&sandbox);
+    assert!(!again.stderr.contains("killed"), "{}", again.stderr);
+}
+
+#[test]
+fn a_run_that_goes_on_is_left_alone() {
+    let sandbox = Sandbox::new();
+    let mut run = sandbox.start(&[&NULL[..], &["--rounds", "500", "--duration", "30ms"]].concat());
+    wait_for("a round", || (sandbox.rounds_so_far() > 0).then_some(()));
+    let work = sandbox.hidden().expect("a run").join("work");
+    let other = tiny_run(&sandbox);
+    assert!(!other.stderr.contains("killed"), "{}", other.stderr);
+    let list = sandbox
+        .run(&["runs", "--prune"])
+        .check(0, &["Nothing was left behind"]);
+    assert!(list.stdout.contains("running"), "{}", list.stdout);
+    assert!(work.is_dir());
+    run.signal("INT");
+    run.finish().check(130, &[]);
+}
+
+#[test]
+fn past_runs_are_listed_and_killed_ones_removed_when_asked() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(&["runs"])
+        .check(0, &["There are no runs in photofinish-runs"]);
+    tiny_run(&sandbox);
+    let hidden = killed_run(&sandbox);
+    let server = format!(
+        "exec {} serve http --listen 127.0.0.1:{{port}}",
+        program().display()
+    );
+    let gate =
+        "gate http-get --set path=/ --duration 20ms --max-pairs 10 --no-redo --concurrency 1";
+    let mut gate: Vec<&str> = gate.split(' ').collect();
+    gate.extend(["--base-server", &server, "--head-server", &server]);
+    sandbox.run(&gate);
+    let listed = sandbox.run(&["runs", "--json"]).check(0, &[]).json();
+    let runs = listed["runs"].as_array().expect("runs");
+    let of = |key: &str| Vec::from_iter(runs.iter().map(|run| run[key].clone()));
+    assert_eq!(of("status"), ["complete", "killed", "complete"], "{listed}");
+    assert!(
+        runs[0]["verdict"].is_null() && runs[2]["verdict"].is_string(),
+        "{listed}"
+    );
+    assert_eq!(runs[0]["scenarios"], serde_json::json!(["null"]));
+    assert_eq!(runs[0]["rounds"], 2);
+    assert!(runs[1]["rounds"].as_u64() > Some(0) && runs[1]["size_bytes"].as_u64() > Some(100));
+    let told = sandbox
+        .run(&["runs", "--prune"])
+        .check(0, &["removed", ".partial"]);
+    assert!(!hidden.exists());
+    assert_eq!(told.stdout.lines().count(), 2, "{}", told.stdout);
+}
+
+/// Goal: nothing is removed that a run did not make. Method: neighbours with almost the right name, lock or record.
+#[test]
+fn what_no_run_made_is_never_removed() {
+    let sandbox = Sandbox::new();
+    let hidden = killed_run(&sandbox);
+    let runs = sandbox.path().join("photofinish-runs");
+    let outside = sandbox.path().join("outside");
+    let copy = |to: &str, without: &[&str]| {
+        let to = runs.join(to);
+        fs::create_dir_all(to.join("work")).expect("made");
+        fs::write(to.join("work/mine"), "mine").expect("written");
+        for name in [".lock", "record.json"] {
+            if !without.contains(&name) {
+                fs::copy(hidden.join(name), to.join(name)).expect("copied");
+            }
+        }
+    };
+    copy(".mine.partial", &[]);
+    copy("20261120T183000Z-3fa9c1.partial", &[]);
+    copy(".20261120T183000Z-3fa9c2.partial", &[".lock"]);
+    copy(".20261120T183000Z-3fa9c3.partial", &["record.json"]);
+    copy("20261120T183000Z-3fa9c4", &[]);
+    fs::create_dir_all(outside.join("work")).expect("made");
+    fs::write(outside.join("work/mine"), "mine").expect("written");
+    symlink(&outside, runs.join(".20261120T183000Z-3fa9c5.partial")).expect("linked");
+    // Its own directory, whose directory for files leads elsewhere.
+    fs::remove_dir_all(hidden.join("work")).expect("removed");
+    symlink(outside.join("work"), hidden.join("work")).expect("linked");
+    let before = contents(sandbox.path());
+    tiny_run(&sandbox);
+    sandbox.run(&["runs", "--prune"]).check(0, &["removed"]);
+    assert!(!hidden.exists());
+    let after = contents(sandbox.path());
+    for (path, content) in before {
+        let own = path.starts_with(&hidden);
+        assert!(
+            own || after.get(&path) == Some(&content),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn a_latest_that_is_a_directory_is_told() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path().join("photofinish-runs/latest")).expect("made");
+    tiny_run(&sandbox).check(
+        0,
+        &["warning: photofinish-runs/latest does not lead to this run"],
+    );
+}
+
+#[test]
+fn a_record_without_an_end_is_refused() {
+    let sandbox = Sandbox::new();
+    for (name, told) in [
+        ("zero", "it does not begin with `{`"),
+        ("large", "larger than 512 MiB"),
+    ] {
+        let run = sandbox.path().join(name);
+        fs::create_dir(&run).expect("made");
+        let record = run.join("record.json");
+        if name == "zero" {
+            symlink("/dev/zero", &record).expect("linked");
+        } else {
+            let file = File::create(&record).expect("made");
+            file.set_len(600 << 20).expect("sparse");
+        }
+        for command in ["report", "gate"] {
+            let limited = &mut sandbox.command_after("ulimit -v 4000000", &[command, name]);
+            Finished::of(limited).check(1, &["is not a record of this version", told]);
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_not_there_is_told_as_such() {
+    let sandbox = Sandbox::new();
+    for command in ["gate", "report"] {
+        let told = [
+            "there is no such run: photofinish-runs/nosuch",
+            "hint: `photofinish runs`",
+        ];
+        sandbox
+            .run(&[command, "photofinish-runs/nosuch"])
+            .check(1, &told);
+    }
+}
+
+#[test]
+fn baselines_are_listed_within_the_width_and_as_json() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(&[&NULL[..], &TINY[..], &["--save-baseline", "main"]].concat())
+        .check(0, &[]);
+    sandbox.write("photofinish-baselines/broken.json", "{}");
+    let list = sandbox.run(&["baseline", "list"]).check(0, &[]).stdout;
+    assert!(
+        list.contains("main: ") && list.contains("2 rounds"),
+        "{list}"
+    );
+    assert!(
+        list.lines().all(|line| line.chars().count() <= 80),
+        "{list}"
+    );
+    let json = sandbox
+        .run(&["baseline", "list", "--json"])
+        .check(0, &[])
+        .json();
+    let baselines = json["baselines"].as_array().expect("baselines");
+    assert!(baselines[0]["error"].is_string(), "{json}");
+    assert_eq!(baselines[1]["name"], "main");
+    assert_eq!(baselines[1]["rounds"], 2);
+}
