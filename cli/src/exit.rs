@@ -1,11 +1,15 @@
 //! The documented exit codes, and the error type that carries one.
 //!
 //! Libraries have their own error types; an error that reaches the user is a [`Failure`], which adds the exit code and
-//! a hint. It is printed once, in [`crate::run_with`], with its chain of causes.
+//! a hint. It is printed once, in [`crate::run_with`], with its chain of causes. Whatever was put into it, its text has
+//! no secrets, and no lines of its own.
 
 use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
+
+use crate::cleaning;
+use crate::store::redaction;
 
 /// The documented exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub struct Failure {
     message: String,
     hint: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
+    /// True if the message has lines and a heading of its own.
+    is_rendered: bool,
 }
 
 impl Failure {
@@ -47,6 +53,15 @@ impl Failure {
             message: message.into(),
             hint: None,
             source: None,
+            is_rendered: false,
+        }
+    }
+
+    /// Diagnostics of scenario files, already rendered.
+    pub fn rendered(diagnostics: String) -> Self {
+        Self {
+            is_rendered: true,
+            ..Self::usage(diagnostics)
         }
     }
 
@@ -92,10 +107,14 @@ impl Failure {
 
     /// The message and its causes, without repetitions.
     fn chain(&self) -> Vec<String> {
-        let mut lines = vec![self.message.clone()];
+        let mut lines = vec![if self.is_rendered {
+            redaction::text(self.message.trim_end())
+        } else {
+            safe(&self.message)
+        }];
         let mut cause = self.source.as_deref().map(|source| source as &dyn Error);
         while let Some(error) = cause {
-            let line = error.to_string();
+            let line = safe(&error.to_string());
             if lines.last() != Some(&line) {
                 lines.push(line);
             }
@@ -103,6 +122,10 @@ impl Failure {
         }
         lines
     }
+}
+
+fn safe(text: &str) -> String {
+    cleaning::one_line(&redaction::text(text.trim_end()))
 }
 
 /// Turns an error into the cause of a [`Failure`] to run.
@@ -119,18 +142,13 @@ impl<T, E: Into<Box<dyn Error + Send + Sync>>> OrFail<T> for Result<T, E> {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let chain = self.chain();
-        let message = &chain[0];
-        // Diagnostics of scenario files are already rendered, with their own `error:`.
-        if message.starts_with("error") {
-            write!(f, "{}", message.trim_end())?;
-        } else {
-            write!(f, "error: {message}")?;
-        }
+        let heading = if self.is_rendered { "" } else { "error: " };
+        write!(f, "{heading}{}", chain[0])?;
         for cause in &chain[1..] {
             write!(f, "\n  caused by: {cause}")?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {hint}")?;
+            write!(f, "\nhint: {}", safe(hint))?;
         }
         Ok(())
     }
@@ -160,8 +178,19 @@ mod tests {
     #[test]
     fn a_rendered_diagnostic_keeps_its_own_heading() {
         check(
-            &Failure::usage("error: unknown key\n --> a.toml:1:1\n"),
+            &Failure::rendered("error: unknown key\n --> a.toml:1:1\n".to_owned()),
             "error: unknown key\n --> a.toml:1:1",
+        );
+    }
+
+    #[test]
+    fn foreign_text_starts_no_line_and_controls_no_terminal_and_tells_no_secret() {
+        let failure = Failure::could_not_run("error: \u{1b}[2J\n::error::x GET /?token=s3cret")
+            .caused_by("a\nb")
+            .hint("c\nd");
+        check(
+            &failure,
+            "error: error:  [2J ::error::x GET /?token=***\n  caused by: a b\nhint: c d",
         );
     }
 }

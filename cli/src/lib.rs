@@ -26,6 +26,7 @@ mod targets;
 
 mod store;
 
+mod cleaning;
 mod exit;
 mod interrupt;
 mod output;

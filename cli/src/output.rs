@@ -3,22 +3,36 @@
 //! Results go to stdout, progress and advice to stderr. A reader that goes away (`photofinish list | head -1`) is not
 //! an error: the rest of the output is dropped. Colour is used only on a terminal, and not if `NO_COLOR` is set.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use photofinish_reports::terminal::Style;
 use serde::Serialize;
 
+use crate::cleaning;
 use crate::exit::{Failure, OrFail};
 
 /// Writes text to stdout.
 pub fn say(text: &str) -> Result<(), Failure> {
     let mut stdout = anstream::stdout().lock();
-    written(writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()))
+    written(writeln!(stdout, "{}", shown(text)).and_then(|()| stdout.flush()))
 }
 
-/// Writes bytes to stdout as they are.
+/// Text as it may be printed: whatever is in it, it does not control the terminal.
+fn shown(text: &str) -> String {
+    cleaning::lines(text.trim_end())
+}
+
+/// Writes bytes to stdout, as they are unless it is a terminal.
 pub fn emit(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
+    if stdout.is_terminal() {
+        let text = cleaning::lines(&String::from_utf8_lossy(bytes));
+        return written(
+            stdout
+                .write_all(text.as_bytes())
+                .and_then(|()| stdout.flush()),
+        );
+    }
     written(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
@@ -36,7 +50,7 @@ pub fn emit_json_line(value: &impl Serialize) -> Result<(), Failure> {
 
 /// Writes progress or advice to stderr, and ignores errors.
 pub fn advise(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{}", text.trim_end());
+    let _ = writeln!(anstream::stderr().lock(), "{}", shown(text));
 }
 
 /// True if stderr shows colour.
@@ -91,6 +105,7 @@ pub fn wrapped(text: &str, width: usize) -> impl Iterator<Item = String> {
 
 /// Text in lines no longer than `width`, all but the first indented.
 pub fn hanging(text: &str, width: usize) -> String {
-    let lines = wrapped(text, width.saturating_sub(2));
+    let text = cleaning::one_line(text);
+    let lines = wrapped(&text, width.saturating_sub(2));
     lines.collect::<Vec<_>>().join("\n  ")
 }

@@ -18,6 +18,7 @@ use photofinish_scenarios::suite;
 use crate::exit::Failure;
 use crate::request::placement::CpuList;
 use crate::request::redo::RedoBudget;
+use crate::store::redaction;
 use crate::targets::Targets;
 
 pub mod limits;
@@ -211,6 +212,18 @@ pub struct PreparedRun {
     pub warnings: Vec<String>,
     /// The `[gate]` tables, by scenario.
     pub gates: Vec<(String, GateSpec)>,
+}
+
+impl PreparedRun {
+    /// Removes secrets from everything that is printed and recorded.
+    pub fn redact(&mut self) -> Result<(), Failure> {
+        let unreadable = || Failure::could_not_run("the plan cannot be recorded");
+        self.plan = redaction::all_texts(&self.plan).ok_or_else(unreadable)?;
+        for warning in &mut self.warnings {
+            *warning = redaction::text(warning);
+        }
+        Ok(())
+    }
 }
 
 /// The URL of a server behind the target of that name.

@@ -53,8 +53,9 @@ pub fn start(
     interrupt: &Interrupt,
 ) -> Result<ServerProcess, Failure> {
     let mut guard = Command::new(this_program()?);
-    guard.args(["arm-server", "--cpus", &cpu_list(cpus), "--", command]);
-    ServerProcess::start_command(command, guard, interrupt)
+    guard.args(["arm-server", "--cpus", &cpu_list(cpus)]);
+    // On stdin: it may hold a password, and everybody can read arguments.
+    ServerProcess::start_told(command, guard, Some(&json!(command).to_string()), interrupt)
 }
 
 /// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.

@@ -35,7 +35,8 @@ enum Format {
 
 impl Plan {
     pub fn execute(self) -> Result<Exit, Failure> {
-        let prepared = self.request.prepare()?;
+        let mut prepared = self.request.prepare()?;
+        prepared.redact()?;
         match self.format {
             Format::Table => {
                 let order = preview::order(&prepared.plan);

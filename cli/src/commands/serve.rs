@@ -4,6 +4,7 @@
 //! servers are in the `servers` crate.
 
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrFail};
+use crate::process::server::STDIN;
 use crate::request::placement::CpuList;
 use crate::servers;
 
@@ -33,7 +35,7 @@ pub struct Serve {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 
-    /// Behaviour, as JSON
+    /// Behaviour, as JSON; - reads it from the first line of stdin
     #[arg(long, value_name = "JSON", conflicts_with = "behaviour_file")]
     behaviour: Option<String>,
 
@@ -73,11 +75,19 @@ impl Serve {
 fn behaviour(text: Option<&str>, file: Option<&Path>) -> Result<Value, Failure> {
     let (text, source) = match (text, file) {
         (None, None) => return Ok(Value::Null),
+        (Some(STDIN), _) => (read_line()?, "the first line of stdin".to_owned()),
         (Some(text), _) => (text.to_owned(), "--behaviour".to_owned()),
         (None, Some(file)) => (read(file)?, file.display().to_string()),
     };
     serde_json::from_str(&text)
         .map_err(|error| Failure::usage(format!("{source} is not JSON")).caused_by(error))
+}
+
+fn read_line() -> Result<String, Failure> {
+    let mut line = String::new();
+    let read = io::stdin().read_line(&mut line);
+    read.or_fail("cannot read the behaviour from stdin")?;
+    Ok(line)
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

@@ -32,6 +32,9 @@ const ENDING: Duration = Duration::from_secs(20);
 /// Interval between requests for the number of clients left.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 
+/// In place of an argument that is the first line of stdin instead.
+pub const STDIN: &str = "-";
+
 /// A server that listens.
 pub struct ServerProcess {
     name: String,
@@ -80,10 +83,12 @@ impl ServerProcess {
     ) -> Result<Self, Failure> {
         let mut command = Command::new(this_program()?);
         command.args(["serve", name, "--with-parent", "--cpus", &cpu_list(cpus)]);
-        if !behaviour.is_null() {
-            command.arg("--behaviour").arg(behaviour.to_string());
+        // On stdin: it may hold a password, and everybody can read arguments.
+        let behaviour = (!behaviour.is_null()).then(|| behaviour.to_string());
+        if behaviour.is_some() {
+            command.args(["--behaviour", STDIN]);
         }
-        Self::start_command(name, command, interrupt)
+        Self::start_told(name, command, behaviour.as_deref(), interrupt)
     }
 
     /// Starts a server with any command that speaks the same protocol.
@@ -92,8 +97,22 @@ impl ServerProcess {
         command: Command,
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
+        Self::start_told(name, command, None, interrupt)
+    }
+
+    /// Like [`Self::start_command`], for a server whose first line of stdin is `told`.
+    pub fn start_told(
+        name: &str,
+        command: Command,
+        told: Option<&str>,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Failure> {
         let mut process = LineProcess::spawn(command, interrupt)
             .map_err(|error| failed(name, format_args!("cannot be started: {error}")))?;
+        if let Some(told) = told {
+            // If it has ended already, the lack of a ready line says so.
+            let _ = process.tell(told);
+        }
         let line = process.next_line(READY).map_err(|no_line| {
             // Its startup may have left files that only it can remove.
             end(&mut process);

@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
+use serde_json::Value;
 
+use crate::cleaning;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::process::child::{LineProcess, NoLine, no_answer};
+use crate::store::redaction;
 
 /// Time for set-up, which may write files of hundreds of megabytes.
 const SET_UP: Duration = Duration::from_secs(60);
@@ -25,6 +28,9 @@ const UNITS: u32 = 600;
 
 /// Timeout for a phase that ends by count: its speed cannot be known in advance.
 const COUNTED_PHASE: Duration = Duration::from_secs(1800);
+
+/// Maximum length of a text that is kept, in bytes.
+const LONGEST_TEXT: usize = 4096;
 
 /// Interval between checks that the servers are alive.
 const SERVER_CHECK: Duration = Duration::from_millis(250);
@@ -84,14 +90,23 @@ fn answer(
 }
 
 fn understand(line: &str) -> Result<WorkerResult, Failure> {
-    let reply: WorkerReply = serde_json::from_str(line)
-        .map_err(|error| failed(format_args!("sent an invalid reply: {error}")))?;
+    let invalid = |error| failed(format_args!("sent an invalid reply: {error}"));
+    let mut reply: Value = serde_json::from_str(line).map_err(invalid)?;
+    // Here texts of servers enter the record.
+    redaction::json(&mut reply, &entering);
+    let reply: WorkerReply = serde_json::from_value(reply).map_err(invalid)?;
     match reply.protocol {
         WORKER_PROTOCOL => Ok(reply.result),
         other => Err(failed(format_args!(
             "speaks another version of the protocol: expected {WORKER_PROTOCOL}, got {other}"
         ))),
     }
+}
+
+/// A text of a worker, which may be a server's, as it enters the record.
+fn entering(text: &str) -> String {
+    let safe = redaction::text(&cleaning::cut(text, 16 * LONGEST_TEXT));
+    cleaning::cut(&cleaning::one_line(&safe), LONGEST_TEXT)
 }
 
 fn patience(plan: &WorkerPlan) -> Duration {

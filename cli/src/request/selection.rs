@@ -126,6 +126,6 @@ fn read(path: &Path) -> Result<Source, Failure> {
 
 impl From<Diagnostics> for Failure {
     fn from(wrong: Diagnostics) -> Self {
-        Self::usage(wrong.render(output::stderr_has_colour()))
+        Self::rendered(wrong.render(output::stderr_has_colour()))
     }
 }

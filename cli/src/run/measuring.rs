@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use photofinish_harness::os;
-use photofinish_record::{Finding, PlannedServer, RECORD_SCHEMA, Record, Tool};
+use photofinish_record::{
+    Cell, Finding, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Tool,
+};
 use photofinish_reports::report::Report;
 use photofinish_scenarios::plan::{estimate, plan_hash};
 
+use crate::cleaning;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::output;
@@ -45,7 +48,7 @@ fn start_targets(
     let scenarios = prepared.plan.scenarios.iter_mut();
     for (target, server) in scenarios.flat_map(|scenario| &mut scenario.servers) {
         if let PlannedServer::External { software, .. } = server {
-            *software = targets.software(target);
+            *software = targets.software(target).as_deref().map(cleaning::one_line);
         }
     }
     Ok(targets)
@@ -58,6 +61,30 @@ fn unattributed(targets: &ReadyTargets) -> Option<String> {
          port), so rounds that other processes disturb go unnoticed"
             .to_owned()
     })
+}
+
+/// The scenario and the cell with what was redacted in the record's plan. A search has cells that the original plan has
+/// not, but no other scenarios and variants.
+fn with_secrets<'a>(
+    original: &'a Plan,
+    scenario: &'a PlannedScenario,
+    cell: &Cell,
+) -> (&'a PlannedScenario, Cell) {
+    let mut scenarios = original.scenarios.iter();
+    let same = |other: &&Cell| {
+        (&other.scenario, &other.runtime, other.arm) == (&cell.scenario, &cell.runtime, cell.arm)
+    };
+    let variant = original
+        .cells
+        .iter()
+        .find(same)
+        .map(|it| it.variant.clone());
+    let cell = Cell {
+        variant: variant.unwrap_or_else(|| cell.variant.clone()),
+        ..cell.clone()
+    };
+    let named = scenarios.find(|other| other.name == scenario.name);
+    (named.unwrap_or(scenario), cell)
 }
 
 /// The record of a run that has not measured anything yet, in the form that a killed run leaves behind.
@@ -89,6 +116,8 @@ fn blank_record(prepared: PreparedRun, run: RunId, fitness: Vec<Finding>) -> Rec
 /// A run about to begin: the machine checked, targets up, the directory created.
 pub struct ReadyRun<'a> {
     pub record: Record,
+    /// The plan as workers and servers need it: with the secrets that the record's plan has not.
+    original: Plan,
     directory: RunDirectory,
     targets: ReadyTargets,
     redos: RedoBudget,
@@ -120,12 +149,15 @@ impl<'a> ReadyRun<'a> {
         prepared.warnings.extend(unattributed(&targets));
         let fitness = fitness::examine(&prepared.plan.placement, out, WATCH_TIME);
         prepared.warnings.extend(fitness::warnings(&fitness));
+        let original = prepared.plan.clone();
+        prepared.redact()?;
         tell(&preview::summary(&prepared, output::width()))?;
         let redos = prepared.redos;
         let record = blank_record(prepared, RunId::now()?, fitness);
         Ok(Self {
             directory: RunDirectory::make(out, &record)?,
             record,
+            original,
             targets,
             redos,
             interrupt,
@@ -156,7 +188,10 @@ impl<'a> ReadyRun<'a> {
             course,
             redos: self.redos,
             interrupt: self.interrupt,
-            measure: &mut |scenario, cell| round::run(scenario, cell, &mut context),
+            measure: &mut |scenario, cell| {
+                let (scenario, cell) = with_secrets(&self.original, scenario, cell);
+                round::run(scenario, &cell, &mut context)
+            },
         }
         .execute();
         drop(self.targets);

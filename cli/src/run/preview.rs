@@ -9,6 +9,7 @@ use photofinish_record::{Plan, PlannedScenario};
 use photofinish_reports::describe;
 use photofinish_scenarios::plan::estimate;
 
+use crate::cleaning;
 use crate::output;
 use crate::request::{PreparedRun, SearchGoal};
 use crate::run::progress::seconds;
@@ -54,7 +55,9 @@ struct Page {
 impl Page {
     /// Adds a line, indented; its continuation lines are indented by two more columns.
     fn line(&mut self, line: &str, indent: usize) {
-        for (index, part) in output::wrapped(line, self.width - indent - 2).enumerate() {
+        let line = cleaning::one_line(line);
+        let lines = output::wrapped(&line, self.width - indent - 2);
+        for (index, part) in lines.enumerate() {
             let indent = if index == 0 { indent } else { indent + 2 };
             let _ = writeln!(self.text, "{:indent$}{part}", "");
         }

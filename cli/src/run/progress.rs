@@ -1,21 +1,30 @@
-//! The progress of a run: one live line on a terminal, a plain line per block elsewhere.
+//! The progress of a run: one live line on a terminal, elsewhere a plain line per block, and one whenever nothing was said
+//! for half a minute: CI systems end jobs that are silent.
 //!
 //! Everything goes to stderr. The live line is redrawn at most four times a second: drawing costs CPU time, on the CPUs of
 //! the servers. The time left is estimated from the plan, and from finished rounds as soon as there are any.
 
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use photofinish_record::{Cell, Plan};
 
+use crate::cleaning;
 use crate::output;
 
 /// Redraws per second.
 const REDRAWS_HZ: u8 = 4;
 
+/// Maximum time without a line.
+const SILENCE: Duration = Duration::from_secs(30);
+
 pub struct Progress {
-    /// Hidden if stderr is not a terminal.
+    /// Hidden if stderr is not a terminal, or one that cannot move the cursor.
     bar: ProgressBar,
+    /// To the thread that breaks the silence; `None` if the bar is visible, or after the end.
+    lines: Option<Sender<Event>>,
     /// `None` for a search.
     blocks: Option<usize>,
     rounds: u32,
@@ -28,8 +37,15 @@ impl Progress {
     /// The progress of a run of `plan` that takes about `planned`.
     pub fn of(plan: &Plan, planned: Duration) -> Self {
         let rounds = plan.blocks.iter().map(Vec::len).sum::<usize>();
+        let bar = bar(rounds as u64);
+        let lines = bar.is_hidden().then(|| {
+            let (lines, events) = mpsc::channel();
+            thread::spawn(move || break_silence(&events, SILENCE, output::advise));
+            lines
+        });
         Self {
-            bar: bar(rounds as u64),
+            bar,
+            lines,
             blocks: Some(plan.blocks.len()).filter(|blocks| *blocks > 0),
             rounds: u32::try_from(rounds).unwrap_or(u32::MAX),
             done: 0,
@@ -39,18 +55,36 @@ impl Progress {
     }
 
     pub fn round_begins(&self, block: usize, cell: &Cell) {
-        let so_far = match self.blocks {
+        let rate = cell.load.rate_hz();
+        let rate = rate.map_or(String::new(), |rate_hz| format!(" at {rate_hz}/s"));
+        let place = format!("{} / {}{rate}", cell.scenario, cell.runtime);
+        let place = cleaning::one_line(&place);
+        self.note(Event::Round {
+            place: format!("{}: {place}", self.block(block)),
+            left: self.blocks.map(|_| self.left()),
+            since: Instant::now(),
+        });
+        self.bar.set_message(match self.blocks {
             Some(blocks) => {
                 let left = seconds(self.left());
-                format!("{left} left  block {}/{blocks}", block + 1)
+                format!("{left} left  block {}/{blocks}  {place}", block + 1)
             }
-            None => format!("step {}", block + 1),
-        };
-        let place = format!("{} / {}", cell.scenario, cell.runtime);
-        self.bar.set_message(match cell.load.rate_hz() {
-            Some(rate_hz) => format!("{so_far}  {place} at {rate_hz}/s"),
-            None => format!("{so_far}  {place}"),
+            None => format!("step {}  {place}", block + 1),
         });
+    }
+
+    fn block(&self, block: usize) -> String {
+        match self.blocks {
+            Some(blocks) => format!("block {} of {blocks}", block + 1),
+            None => format!("step {}", block + 1),
+        }
+    }
+
+    fn note(&self, event: Event) {
+        if let Some(lines) = &self.lines {
+            // Fails only if the thread could not be started.
+            let _ = lines.send(event);
+        }
     }
 
     pub fn round_ended(&mut self) {
@@ -76,18 +110,17 @@ impl Progress {
         if !self.bar.is_hidden() {
             return;
         }
-        let Some(blocks) = self.blocks else {
-            return output::advise(&format!("step {} done", block + 1));
-        };
-        let so_far = format!("block {} of {blocks} done", block + 1);
-        if self.done < self.rounds {
+        let so_far = format!("{} done", self.block(block));
+        if self.blocks.is_some() && self.done < self.rounds {
             output::advise(&format!("{so_far}, about {} left", seconds(self.left())));
         } else {
             output::advise(&so_far);
         }
+        self.note(Event::Line);
     }
 
-    pub fn ended(&self) {
+    pub fn ended(&mut self) {
+        self.lines = None;
         self.bar.finish_and_clear();
     }
 
@@ -96,6 +129,43 @@ impl Progress {
         match self.done {
             0 => self.planned.saturating_sub(elapsed),
             done => (elapsed / done).saturating_mul(self.rounds.saturating_sub(done)),
+        }
+    }
+}
+
+enum Event {
+    /// A round begins.
+    Round {
+        place: String,
+        left: Option<Duration>,
+        since: Instant,
+    },
+    /// A line was printed.
+    Line,
+}
+
+/// Says where the run is whenever there was no line for as long as `silence`, until the run ends.
+fn break_silence(events: &Receiver<Event>, silence: Duration, tell: impl Fn(&str)) {
+    let (mut last_line, mut last_round) = (Instant::now(), None);
+    loop {
+        let wait = (last_line + silence).saturating_duration_since(Instant::now());
+        match events.recv_timeout(wait) {
+            Ok(Event::Line) => last_line = Instant::now(),
+            Ok(Event::Round { place, left, since }) => last_round = Some((place, left, since)),
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                last_line = Instant::now();
+                let Some((place, left, since)) = &last_round else {
+                    continue;
+                };
+                let left = left.map_or(String::new(), |left| {
+                    format!(
+                        ", about {} left",
+                        seconds(left.saturating_sub(since.elapsed()))
+                    )
+                });
+                tell(&format!("{place}{left}"));
+            }
         }
     }
 }
@@ -121,6 +191,31 @@ pub fn seconds(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_silence_is_broken() {
+        let (sender, events) = mpsc::channel();
+        let (lines, told) = mpsc::channel();
+        thread::spawn(move || {
+            break_silence(&events, Duration::from_millis(20), |line| {
+                // Fails after the test has seen enough.
+                let _ = lines.send(line.to_owned());
+            });
+        });
+        sender.send(Event::Line).expect("it listens");
+        let round = Event::Round {
+            place: "block 1 of 2: null / sync".to_owned(),
+            left: Some(Duration::ZERO),
+            since: Instant::now(),
+        };
+        sender.send(round).expect("it listens");
+        for _ in 0..2 {
+            let line = told.recv().expect("silence is broken");
+            assert_eq!(line, "block 1 of 2: null / sync, about 0.0 s left");
+        }
+        drop(sender);
+        assert!(told.iter().count() < 100, "it ends with the run");
+    }
 
     #[test]
     fn durations_are_formatted_for_people() {

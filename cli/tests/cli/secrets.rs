@@ -1,0 +1,163 @@
+//! Secrets: what a worker needs, and what no file, output or process list may show.
+
+use std::fs;
+use std::path::Path;
+
+use crate::serve::served;
+use crate::support::{Finished, Sandbox, TINY, arguments, children, program, wait_for};
+
+const QUERY: &str = "?token=s3cret&api_key=s3cret&password=s3cret&sig=s3cret&x=1";
+
+/// Checks that the word is in no file below a directory. Returns the number of files.
+fn check_files(directory: &Path) -> usize {
+    let mut checked = 0;
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            checked += check_files(&path);
+        } else {
+            let content = fs::read(&path).expect("a file");
+            let found = content.windows(6).any(|part| part == b"s3cret");
+            assert!(!found, "{}", path.display());
+            checked += 1;
+        }
+    }
+    checked
+}
+
+/// Checks the output, the run directory, and every export of the run.
+#[track_caller]
+fn check(sandbox: &Sandbox, finished: &Finished) {
+    let Finished { stdout, stderr, .. } = finished;
+    assert!(
+        !stdout.contains("s3cret") && !stderr.contains("s3cret"),
+        "{finished:#?}"
+    );
+    assert!(check_files(&sandbox.path().join("photofinish-runs")) > 2);
+    let latest = "photofinish-runs/latest";
+    for format in photofinish_reports::formats::of_runs() {
+        let out = [
+            "export",
+            latest,
+            "--format",
+            format.name,
+            "--out",
+            "exports",
+        ];
+        sandbox.run(&out);
+    }
+    sandbox
+        .run(&["report", latest, "--out", "exports"])
+        .check(0, &[]);
+    check_files(&sandbox.path().join("exports"));
+}
+
+#[test]
+fn queries_of_targets_and_paths_reach_the_server_and_nobody_else() {
+    let sandbox = Sandbox::new();
+    let (_server, address) = served(&sandbox, &["http"]);
+    for (path, code) in [("/bytes/5", 0), ("/nope", 1)] {
+        let target = format!("--target=http=http://{address}{path}{QUERY}");
+        let finished = sandbox.run(&[&["run", "http-get", &target], &TINY[..]].concat());
+        check(&sandbox, &finished.check(code, &[]));
+    }
+    let path = format!("--set=params.path=/bytes/5{QUERY}");
+    let finished = sandbox.run(&[&["run", "http-get", &path], &TINY[..]].concat());
+    check(&sandbox, &finished.check(0, &[]));
+    let hash = sandbox.record().plan_hash;
+    let plan = sandbox.run(&[&["plan", "http-get", &path, "--format", "json"], &TINY[..]].concat());
+    assert!(!plan.stdout.contains("s3cret"), "{}", plan.stdout);
+    assert_eq!(plan.json()["plan_hash"], hash);
+}
+
+/// Goal: a secret reaches the server as it is. Method: a mock that answers only to this query.
+#[test]
+fn what_the_server_is_asked_is_not_redacted() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "mine.toml",
+        "workload = 'http-get'\n[params]\npath = '/x?token=s3cret'\n[server.http]\nkind = 'wiremock'\n\
+         [[server.http.mocks]]\nmethod = 'GET'\npath = '/x'\nquery = { token = 's3cret' }\n\
+         [[server.http.mocks.respond]]\nstatus = 200\nbody = 'right'\n",
+    );
+    let finished = sandbox.run(&[&["run", "./mine.toml"], &TINY[..]].concat());
+    check(&sandbox, &finished.check(0, &[]));
+}
+
+#[test]
+fn passwords_of_mocks_are_in_no_process_list_and_no_record() {
+    let sandbox = Sandbox::new();
+    let password = [
+        "--set=server.db.password=s3cret",
+        "--set=server.db.auth=scram-sha-256",
+    ];
+    let long = [
+        "run",
+        "db-connect",
+        "--runtimes",
+        "sync",
+        "--rounds",
+        "50",
+        "--no-redo",
+    ];
+    let mut run = sandbox.start(&[&long[..], &password].concat());
+    let server = run.wait_for_child("serve");
+    assert!(
+        arguments(server)
+            .iter()
+            .all(|argument| !argument.contains("s3cret"))
+    );
+    run.signal("INT");
+    check(&sandbox, &run.finish());
+}
+
+#[test]
+fn passwords_in_the_commands_of_arms_are_not_told() {
+    let sandbox = Sandbox::new();
+    let server = |database: &str| {
+        let program = program().display();
+        format!(
+            "export DBURL=postgres://u:s3cret@h/{database} TOKEN='s3 cret' API_KEY=s3cret; exec {program} serve http --listen 127.0.0.1:{{port}}"
+        )
+    };
+    let (base, head) = (server("a"), server("b"));
+    let gate = "gate http-get --set params.path=/bytes/5 --duration 20ms --max-pairs 10 --no-redo --concurrency 1 \
+        --write json=w/a.json --write junit=w/a.xml --write markdown=w/a.md";
+    let mut gate: Vec<&str> = gate.split_whitespace().collect();
+    gate.extend(["--base-server", &base, "--head-server", &head]);
+    let mut run = sandbox.start(&gate);
+    let orchestrator = run.id();
+    wait_for("both guards", || {
+        let guards = children(orchestrator).into_iter().map(arguments);
+        let guards: Vec<_> = guards
+            .filter(|all| all.iter().any(|it| it == "arm-server"))
+            .collect();
+        assert!(
+            guards
+                .concat()
+                .iter()
+                .all(|argument| !argument.contains("s3")),
+            "{guards:?}"
+        );
+        (!guards.is_empty()).then_some(())
+    });
+    let finished = run.finish();
+    assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
+    assert!(
+        finished.stdout.contains("DBURL=postgres://u@h/a"),
+        "{finished:#?}"
+    );
+    check(&sandbox, &finished);
+    assert_eq!(check_files(&sandbox.path().join("w")), 3);
+    for format in ["table", "json", "markdown", "junit"] {
+        let again = sandbox.run(&["gate", "photofinish-runs/latest", "--format", format]);
+        assert!(!again.stdout.contains("s3"), "{again:#?}");
+    }
+    // An arm that does not start is told without its secrets, too.
+    let mut gate = Vec::from(["gate", "http-get", "--base-server", &base, "--head-server"]);
+    let broken = "echo token=s3cret >&2; TOKEN=s3cret false {port}";
+    gate.push(broken);
+    let failed = sandbox.run(&gate);
+    assert!(failed.stderr.contains("TOKEN=***"), "{failed:#?}");
+    check(&sandbox, &failed);
+}
