@@ -68,6 +68,8 @@ mod closed_port;
 mod connection_pool;
 mod crowd;
 mod db_connection;
+mod db_errors;
+mod db_schema;
 #[cfg(test)]
 mod every_runtime;
 mod fan_out;

@@ -35,3 +35,4 @@ mod targets;
 mod terminal;
 mod tidy;
 mod usage;
+mod user_database;

@@ -5,6 +5,7 @@
 //! the connection in any case: with a goodbye after success and failure, abruptly if the operation is cut off. The
 //! server closes first, so that local ports do not stay occupied.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use photofinish_harness::nothing_shared;
@@ -12,7 +13,7 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 
 use super::census::{Census, Counts};
-use super::db_connection::{Connection, Connector, Schema, TARGET};
+use super::db_connection::{Connection, Connector, TARGET};
 use super::params::NoParams;
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
@@ -42,8 +43,8 @@ impl Workload for DbConnect {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Connection<R>, Failure> {
-        // Its connections only log in: they enter no schema.
-        Ok(Connector::new(env, &Schema::new(), &[], &self.census)?.connection())
+        // Its connections only log in: they have no statements.
+        Ok(Connector::new(env, &Arc::from(""), &[], &self.census)?.connection())
     }
 
     async fn operate<R: Runtime>(

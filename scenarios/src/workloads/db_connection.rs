@@ -1,12 +1,9 @@
 //! A PostgreSQL connection over a [`Wire`], for all database workloads.
 //!
 //! It combines the sans-IO client with the wire and logs in again after an exchange that left the connection unusable.
-//! Every round works in its own [`Schema`], so that it starts from nothing on an existing server, disturbs nothing and
-//! leaves nothing behind.
+//! Every round works in its own schema (`db_schema.rs`), so that it starts from nothing on an existing server.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::Runtime;
@@ -14,6 +11,7 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::census::Census;
 use super::connection_pool::Connect;
+use super::db_errors;
 use super::wire::{Dialer, Wire, invalid, resolve};
 use crate::protocol::postgres::{
     EncodeError, Outcome, Parameter, PgError, PgTarget, ResponseReader, Row, Startup,
@@ -22,9 +20,6 @@ use crate::protocol::postgres::{
 
 /// Name of the target of database workloads.
 pub(super) const TARGET: &str = "db";
-
-/// The server reported an error about a statement; the detail has its SQLSTATE.
-const SQL: &str = "sql";
 
 /// The protocol cannot encode a request.
 const ENCODE: &str = "encode";
@@ -37,6 +32,7 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 pub(super) struct Statement {
     /// Its name on the server.
     pub(super) name: &'static str,
+    /// Its text, with `{schema}` for the name of the schema.
     pub(super) sql: &'static str,
     /// Types of its parameters, by OID; 0 lets the server decide.
     pub(super) parameter_oids: &'static [u32],
@@ -57,10 +53,10 @@ pub struct Connector<R> {
 }
 
 impl<R: Runtime> Connector<R> {
-    /// A connector for connections that work in `schema`, prepare `statements` and are counted by `census`.
+    /// A connector for connections that prepare `statements` about the schema of this name, counted by `census`.
     pub(super) fn new(
         env: &RoundEnv<R>,
-        schema: &Schema,
+        schema: &Arc<str>,
         statements: &'static [Statement],
         census: &Census,
     ) -> Result<Self, Failure> {
@@ -69,7 +65,7 @@ impl<R: Runtime> Connector<R> {
         Ok(Self {
             dialer: Dialer::new(env, TARGET, address).counted_by(census),
             target: Arc::new(target),
-            schema: Arc::clone(&schema.name),
+            schema: Arc::clone(schema),
             statements,
         })
     }
@@ -112,19 +108,19 @@ pub struct Connection<R: Runtime> {
 }
 
 impl<R: Runtime> Connection<R> {
-    /// A connection that is not open yet and will prepare `statements` when it is.
+    /// A connection that is not open yet and will prepare `statements` about `schema` when it is.
     pub(super) fn new(
         env: &RoundEnv<R>,
-        schema: &Schema,
+        schema: &Arc<str>,
         statements: &'static [Statement],
     ) -> Result<Self, Failure> {
         Ok(Connector::new(env, schema, statements, &Census::default())?.connection())
     }
 
-    /// A connection that is ready: logged in, in `schema`, with `statements` prepared.
+    /// A connection that is ready: logged in, with `statements` about `schema` prepared.
     pub(super) async fn open(
         env: &RoundEnv<R>,
-        schema: &Schema,
+        schema: &Arc<str>,
         statements: &'static [Statement],
     ) -> Result<Self, Failure> {
         let mut connection = Self::new(env, schema, statements)?;
@@ -132,18 +128,23 @@ impl<R: Runtime> Connection<R> {
         Ok(connection)
     }
 
-    /// Connects, logs in, enters the schema and prepares the statements.
+    /// Connects, logs in and prepares the statements.
     pub(super) async fn connect(&mut self) -> Result<(), Failure> {
         self.log_in().await?;
         // One cycle: one transaction for the server and one exchange for both sides' counts.
         let Connector {
             schema, statements, ..
         } = &self.connector;
-        encode_entry(schema, statements, &mut self.message).map_err(encode_failure)?;
-        self.cycle(&mut |_| ()).await.map(drop)
+        if statements.is_empty() {
+            self.reader.begin(&[]);
+            return Ok(());
+        }
+        encode_statements(schema, statements, &mut self.message).map_err(encode_failure)?;
+        // Preparing is part of the login, and not a request.
+        self.cycle(false, &mut |_| ()).await.map(drop)
     }
 
-    /// Only connects and logs in: outside the schema, with nothing prepared.
+    /// Only connects and logs in, with nothing prepared.
     pub(super) async fn log_in(&mut self) -> Result<(), Failure> {
         let Connector { dialer, target, .. } = &self.connector;
         self.wire.open(dialer).await?;
@@ -157,11 +158,13 @@ impl<R: Runtime> Connection<R> {
                 message.clear();
             }
             if !login.read().await? {
-                return startup.end_of_input().map_err(failure);
+                return startup
+                    .end_of_input()
+                    .map_err(|error| failure(&error, target));
             }
             let received = login.received();
             let advance = startup.advance(received.unread(), message);
-            let advance = advance.map_err(failure)?;
+            let advance = advance.map_err(|error| failure(&error, target))?;
             received.consume(advance.consumed);
             if advance.done {
                 login.end();
@@ -183,7 +186,7 @@ impl<R: Runtime> Connection<R> {
     ) -> Result<&Outcome, Failure> {
         self.message.clear();
         encode::simple(sql, &mut self.message).map_err(encode_failure)?;
-        self.cycle(sink).await
+        self.cycle(true, sink).await
     }
 
     /// Runs a prepared statement; its rows come as text.
@@ -196,7 +199,7 @@ impl<R: Runtime> Connection<R> {
         self.message.clear();
         encode::bind_execute(statement.name, parameters, &mut self.message)
             .map_err(encode_failure)?;
-        self.cycle(sink).await
+        self.cycle(true, sink).await
     }
 
     /// Terminates the session, and waits until the server has closed the connection: by then its counts are complete.
@@ -224,6 +227,11 @@ impl<R: Runtime> Connection<R> {
         self.wire.close();
     }
 
+    /// The name of the schema that its statements are about.
+    pub(super) fn schema(&self) -> &str {
+        &self.connector.schema
+    }
+
     /// True if another exchange may follow: the last one ended well, and outside of a transaction.
     pub(super) fn is_usable(&self) -> bool {
         let status = self.reader.outcome().transaction_status;
@@ -231,13 +239,23 @@ impl<R: Runtime> Connection<R> {
     }
 
     /// Sends the message and reads until the server is ready again.
-    async fn cycle(&mut self, sink: &mut (dyn FnMut(Row<'_>) + Send)) -> Result<&Outcome, Failure> {
+    async fn cycle(
+        &mut self,
+        is_request: bool,
+        sink: &mut (dyn FnMut(Row<'_>) + Send),
+    ) -> Result<&Outcome, Failure> {
+        let target = Arc::clone(&self.connector.target);
         self.reader.begin(&self.message);
-        let mut cycle = self.wire.request();
+        let mut cycle = if is_request {
+            self.wire.request()
+        } else {
+            self.wire.transfer()
+        };
         cycle.write(&mut self.message).await?;
         loop {
             let more = cycle.read().await?;
-            if advance(&mut self.reader, cycle.received(), more, sink)? {
+            let advanced = advance(&mut self.reader, cycle.received(), more, sink);
+            if advanced.map_err(|error| failure(&error, &target))? {
                 break;
             }
         }
@@ -249,7 +267,7 @@ impl<R: Runtime> Connection<R> {
             self.wire.traffic().ended_transaction();
         }
         match &outcome.error {
-            Some(error) => Err(Failure::new(SQL, error.to_string())),
+            Some(error) => Err(db_errors::statement(error, &target.config)),
             None => Ok(outcome),
         }
     }
@@ -269,112 +287,42 @@ fn advance(
     received: &mut Buffer,
     more: bool,
     sink: &mut dyn FnMut(Row<'_>),
-) -> Result<bool, Failure> {
+) -> Result<bool, PgError> {
     if !more {
-        reader.end_of_input().map_err(failure)?;
+        reader.end_of_input()?;
         return Ok(true);
     }
-    let advance = reader.advance(received.unread(), sink).map_err(failure)?;
+    let advance = reader.advance(received.unread(), sink)?;
     received.consume(advance.consumed);
     Ok(advance.done)
 }
 
-/// Messages that enter a schema and prepare statements, in one cycle.
-fn encode_entry(
+/// Messages that prepare statements, in one cycle.
+fn encode_statements(
     schema: &str,
     statements: &[Statement],
     message: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    const UNNAMED: &str = "";
     message.clear();
-    encode::parse(
-        UNNAMED,
-        &format!("SET search_path TO {schema}"),
-        &[],
-        message,
-    )?;
-    encode::bind_execute_unsynced(UNNAMED, &[], message)?;
     for statement in statements {
         let Statement {
             name,
             sql,
             parameter_oids,
         } = statement;
-        encode::parse(name, sql, parameter_oids, message)?;
+        encode::parse(name, &qualified(sql, schema), parameter_oids, message)?;
     }
     encode::sync(message);
     Ok(())
 }
 
-/// A round's own schema, under a unique name.
-///
-/// `CREATE SCHEMA` rejects an existing name, so a schema that was there before is neither used nor dropped.
-#[derive(Debug)]
-pub(super) struct Schema {
-    name: Arc<str>,
-    /// True while it exists because this round has created it; only then may it be dropped.
-    created: AtomicBool,
+/// A statement with the name of a schema in place of `{schema}`.
+pub(super) fn qualified(sql: &str, schema: &str) -> String {
+    sql.replace("{schema}", schema)
 }
 
-/// Timeout for dropping the schema of a failed round: the cause of the failure may also affect this.
-const DROPPING: Duration = Duration::from_secs(5);
-
-impl Schema {
-    pub(super) fn new() -> Self {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).expect("the system gives random bytes");
-        Self {
-            name: format!("photofinish_{:032x}", u128::from_ne_bytes(random)).into(),
-            created: AtomicBool::new(false),
-        }
-    }
-
-    /// Creates it, and runs `statements` in it.
-    pub(super) async fn create<R: Runtime>(
-        &self,
-        env: &RoundEnv<R>,
-        statements: &[impl AsRef<str> + Sync],
-    ) -> Result<(), Failure> {
-        let mut connection = Connection::open(env, self, &[]).await?;
-        let create = format!("CREATE SCHEMA {}", self.name);
-        connection.run(&create).await?;
-        self.created.store(true, Ordering::Relaxed);
-        for statement in statements {
-            connection.run(statement.as_ref()).await?;
-        }
-        connection.close().await;
-        Ok(())
-    }
-
-    /// Drops it with all its contents over `connection`, and closes that.
-    pub(super) async fn drop<R: Runtime>(
-        &self,
-        mut connection: Connection<R>,
-    ) -> Result<(), Failure> {
-        if self.created.load(Ordering::Relaxed) {
-            let drop = format!("DROP SCHEMA {} CASCADE", self.name);
-            connection.run(&drop).await?;
-            self.created.store(false, Ordering::Relaxed);
-        }
-        connection.close().await;
-        Ok(())
-    }
-
-    /// Drops it over a connection of its own.
-    pub(super) async fn remove<R: Runtime>(&self, env: &RoundEnv<R>) -> Result<(), Failure> {
-        self.drop(Connection::open(env, self, &[]).await?).await
-    }
-
-    /// Drops it after a failure, if it exists and the server still answers.
-    pub(super) async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
-        if self.created.load(Ordering::Relaxed) {
-            let _ = env.runtime.timeout(DROPPING, self.remove(env)).await;
-        }
-    }
-}
-
-fn failure(error: PgError) -> Failure {
-    Failure::new(error.kind(), error.to_string())
+fn failure(error: &PgError, target: &PgTarget) -> Failure {
+    db_errors::exchange(error, &target.config)
 }
 
 fn encode_failure(error: EncodeError) -> Failure {

@@ -9,10 +9,11 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
-use super::db_connection::{Connection, INT4, Schema, Statement, TARGET, TEXT};
+use super::db_connection::{Connection, INT4, Statement, TARGET, TEXT};
+use super::db_schema::Schema;
 use super::params::{count, params, require_at_most};
 use super::parts::each_in_slot;
-use super::request_count::wrong_requests_beside_logins;
+use super::request_count::wrong_requests;
 use super::tallies::ensure;
 use crate::protocol::postgres::{Parameter, Row};
 
@@ -20,6 +21,8 @@ use crate::protocol::postgres::{Parameter, Row};
 pub struct DbCrud {
     inserts: NonZeroU32,
     schema: Schema,
+    /// [`CREATE_IF_ABSENT`], in the schema.
+    create_if_absent: String,
 }
 
 params! {
@@ -27,23 +30,23 @@ params! {
     inserts: NonZeroU32 = count(5),
 }
 
-const CREATE_IF_ABSENT: &str = "CREATE TABLE IF NOT EXISTS entries \
+const CREATE_IF_ABSENT: &str = "CREATE TABLE IF NOT EXISTS {schema}.entries \
      (id SERIAL PRIMARY KEY, label TEXT NOT NULL, amount INTEGER NOT NULL)";
 
 const INSERT: Statement = Statement {
     name: "insert_entry",
-    sql: "INSERT INTO entries (label, amount) VALUES ($1, $2) RETURNING id",
+    sql: "INSERT INTO {schema}.entries (label, amount) VALUES ($1, $2) RETURNING id",
     parameter_oids: &[TEXT, INT4],
 };
 
 const SELECT: Statement = Statement {
     name: "entry_by_id",
-    sql: "SELECT id, label, amount FROM entries WHERE id = $1",
+    sql: "SELECT id, label, amount FROM {schema}.entries WHERE id = $1",
     parameter_oids: &[INT4],
 };
 
 const TALLY: &str =
-    "SELECT COUNT(*), COUNT(DISTINCT id), MIN(id), MAX(id), SUM(amount) FROM entries";
+    "SELECT COUNT(*), COUNT(DISTINCT id), MIN(id), MAX(id), SUM(amount) FROM {schema}.entries";
 
 /// One connection for each concurrent insert; the first one does the rest as well.
 pub struct Session<R: Runtime> {
@@ -67,7 +70,11 @@ impl Workload for DbCrud {
         let inserts = params.inserts;
         require_at_most("inserts", inserts.get(), 100)?;
         let schema = Schema::new();
-        Ok(Self { inserts, schema })
+        Ok(Self {
+            inserts,
+            create_if_absent: schema.qualify(CREATE_IF_ABSENT),
+            schema,
+        })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
@@ -80,7 +87,7 @@ impl Workload for DbCrud {
         let mut connections = Vec::with_capacity(self.inserts.get() as usize);
         for _ in 0..self.inserts.get() {
             connections.push(Some(
-                Connection::open(env, &self.schema, &[INSERT, SELECT]).await?,
+                Connection::open(env, self.schema.name(), &[INSERT, SELECT]).await?,
             ));
         }
         Ok(Session { connections })
@@ -92,13 +99,13 @@ impl Workload for DbCrud {
         session: &mut Session<R>,
         op: u64,
     ) -> Result<(), Failure> {
-        let connect = || Connection::new(env, &self.schema, &[INSERT, SELECT]);
+        let connect = || Connection::new(env, self.schema.name(), &[INSERT, SELECT]);
         let first = match &mut session.connections[0] {
             Some(first) => first,
             empty => empty.insert(connect()?),
         };
         first.ensure_connected().await?;
-        first.run(CREATE_IF_ABSENT).await?;
+        first.run(&self.create_if_absent).await?;
         let label = format!("operation {op}");
         let id = insert(first, &label, 0).await?;
         select(first, id, &label, 0).await?;
@@ -123,7 +130,7 @@ impl Workload for DbCrud {
     fn violations(&self, totals: &Totals) -> Vec<String> {
         // In addition to the concurrent inserts: the table, an insert and its select.
         let requests = u64::from(self.inserts.get()) + 3;
-        wrong_requests_beside_logins(totals, TARGET, requests)
+        wrong_requests(totals, TARGET, requests)
     }
 
     async fn finish<R: Runtime>(
@@ -131,11 +138,14 @@ impl Workload for DbCrud {
         env: &Env<R>,
         totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
-        let mut connection = Connection::open(env, &self.schema, &[]).await?;
+        let mut connection = Connection::open(env, self.schema.name(), &[]).await?;
         let mut tally = [None; 5];
         let mut keep = |row: Row<'_>| tally = std::array::from_fn(|index| row.number(index));
-        connection.query(TALLY, &mut keep).await?;
-        self.schema.drop(connection).await?;
+        connection
+            .query(&self.schema.qualify(TALLY), &mut keep)
+            .await?;
+        connection.close().await;
+        self.schema.remove(env).await?;
         Ok(judge(tally, totals, self.inserts.get().into()))
     }
 

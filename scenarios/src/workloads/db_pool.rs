@@ -13,10 +13,11 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, T
 
 use super::census::{Census, Counts};
 use super::connection_pool::{self, Bounds};
-use super::db_connection::{Connector, Schema, Statement, TARGET};
+use super::db_connection::{Connector, Statement, TARGET};
+use super::db_schema::Schema;
 use super::params::{count, params, require, require_at_most};
 use super::parts::joined;
-use super::request_count::wrong_requests_beside_logins;
+use super::request_count::wrong_requests;
 use super::tallies::{ensure, exactly};
 use crate::protocol::postgres::Row;
 
@@ -43,17 +44,17 @@ params! {
 const COUNTS: &[Statement] = &[
     Statement {
         name: "count_customers",
-        sql: "SELECT COUNT(*) FROM customers",
+        sql: "SELECT COUNT(*) FROM {schema}.customers",
         parameter_oids: &[],
     },
     Statement {
         name: "count_products",
-        sql: "SELECT COUNT(*) FROM products",
+        sql: "SELECT COUNT(*) FROM {schema}.products",
         parameter_oids: &[],
     },
     Statement {
         name: "count_orders",
-        sql: "SELECT COUNT(*) FROM orders",
+        sql: "SELECT COUNT(*) FROM {schema}.orders",
         parameter_oids: &[],
     },
 ];
@@ -96,12 +97,14 @@ impl Workload for DbPool {
         let mut statements = Vec::new();
         for (table, rows) in TABLES.into_iter().zip(self.rows()) {
             statements.extend([
-                format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY)"),
-                format!("INSERT INTO {table} (id) SELECT * FROM generate_series(1, {rows})"),
+                format!("CREATE TABLE {{schema}}.{table} (id INTEGER PRIMARY KEY)"),
+                format!(
+                    "INSERT INTO {{schema}}.{table} (id) SELECT * FROM generate_series(1, {rows})"
+                ),
             ]);
         }
         self.schema.create(env, &statements).await?;
-        let connector = Connector::new(env, &self.schema, COUNTS, &self.census)?;
+        let connector = Connector::new(env, self.schema.name(), COUNTS, &self.census)?;
         let pool = Pool::open(&env.runtime, connector, self.bounds()).await?;
         self.census.watch_fewest();
         Ok(pool)
@@ -121,19 +124,16 @@ impl Workload for DbPool {
         }
         let counted = joined(tasks).await?;
         exactly(COUNTS.len(), counted.len(), "counts of tables")?;
-        for ((statement, rows), counted) in COUNTS.iter().zip(self.rows()).zip(counted) {
+        for ((table, rows), counted) in TABLES.iter().zip(self.rows()).zip(counted) {
             ensure(counted == Some(rows), || {
-                format!(
-                    "expected {rows} rows from `{}`, got {counted:?}",
-                    statement.sql
-                )
+                format!("expected {rows} rows in `{table}`, got {counted:?}")
             })?;
         }
         Ok(())
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
-        wrong_requests_beside_logins(totals, TARGET, COUNTS.len() as u64)
+        wrong_requests(totals, TARGET, COUNTS.len() as u64)
     }
 
     async fn finish<R: Runtime>(

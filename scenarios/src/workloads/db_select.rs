@@ -8,9 +8,10 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use photofinish_record::draw::draw_below;
 
-use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
+use super::db_connection::{Connection, INT4, Statement, TARGET};
+use super::db_schema::Schema;
 use super::params::{count, params, require_at_most};
-use super::request_count::wrong_requests_beside_logins;
+use super::request_count::wrong_requests;
 use super::tallies::ensure;
 use crate::protocol::postgres::{Parameter, Row};
 
@@ -28,12 +29,11 @@ params! {
 /// Number of different quantities.
 const QUANTITIES: u32 = 97;
 
-const CREATE: &str =
-    "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL, quantity INTEGER NOT NULL)";
+const CREATE: &str = "CREATE TABLE {schema}.items (id INTEGER PRIMARY KEY, name TEXT NOT NULL, quantity INTEGER NOT NULL)";
 
 const SELECT: Statement = Statement {
     name: "item_by_id",
-    sql: "SELECT id, name, quantity FROM items WHERE id = $1",
+    sql: "SELECT id, name, quantity FROM {schema}.items WHERE id = $1",
     parameter_oids: &[INT4],
 };
 
@@ -64,7 +64,7 @@ impl Workload for DbSelect {
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
         let fill = format!(
-            "INSERT INTO items (id, name, quantity) SELECT n, 'item ' || n, n % {QUANTITIES} \
+            "INSERT INTO {{schema}}.items (id, name, quantity) SELECT n, 'item ' || n, n % {QUANTITIES} \
              FROM generate_series(1, {}) AS n",
             self.rows
         );
@@ -72,7 +72,7 @@ impl Workload for DbSelect {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
-        let connection = Connection::open(env, &self.schema, &[SELECT]).await?;
+        let connection = Connection::open(env, self.schema.name(), &[SELECT]).await?;
         Ok(Session {
             connection,
             expected: Default::default(),
@@ -107,7 +107,7 @@ impl Workload for DbSelect {
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
-        wrong_requests_beside_logins(totals, TARGET, 1)
+        wrong_requests(totals, TARGET, 1)
     }
 
     async fn finish<R: Runtime>(&self, env: &Env<R>, _: &Totals) -> Result<Vec<String>, Failure> {

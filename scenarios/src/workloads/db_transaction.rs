@@ -13,9 +13,10 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 use photofinish_record::draw::{draw, draw_below};
 
-use super::db_connection::{Connection, INT4, Schema, Statement, TARGET};
+use super::db_connection::{Connection, INT4, Statement, TARGET};
+use super::db_schema::Schema;
 use super::params::{count, params, require};
-use super::request_count::wrong_requests_beside_logins;
+use super::request_count::wrong_requests;
 use super::tallies::ensure;
 use crate::protocol::postgres::{Outcome, Parameter, Row, TransactionStatus};
 
@@ -40,17 +41,18 @@ const INITIAL_BALANCE: i64 = 1_000;
 /// The most that is transferred at once. Balances may become negative: overdrafts are not the subject.
 const MOST_TRANSFERRED: u64 = 100;
 
-const CREATE: &str = "CREATE TABLE accounts (id INTEGER PRIMARY KEY, balance BIGINT NOT NULL)";
+const CREATE: &str =
+    "CREATE TABLE {schema}.accounts (id INTEGER PRIMARY KEY, balance BIGINT NOT NULL)";
 
 const CHANGE: Statement = Statement {
     name: "change_balance",
-    sql: "UPDATE accounts SET balance = balance + $1 WHERE id = $2",
+    sql: "UPDATE {schema}.accounts SET balance = balance + $1 WHERE id = $2",
     parameter_oids: &[INT4, INT4],
 };
 
-const SUM: &str = "SELECT SUM(balance) FROM accounts";
+const SUM: &str = "SELECT SUM(balance) FROM {schema}.accounts";
 
-const BALANCES: &str = "SELECT balance FROM accounts ORDER BY id";
+const BALANCES: &str = "SELECT balance FROM {schema}.accounts ORDER BY id";
 
 impl Workload for DbTransaction {
     const ABOUT: About = About {
@@ -81,13 +83,13 @@ impl Workload for DbTransaction {
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
         let accounts = self.accounts;
         let fill = format!(
-            "INSERT INTO accounts (id, balance) SELECT n, {INITIAL_BALANCE} FROM generate_series(1, {accounts}) AS n"
+            "INSERT INTO {{schema}}.accounts (id, balance) SELECT n, {INITIAL_BALANCE} FROM generate_series(1, {accounts}) AS n"
         );
         self.schema.create(env, &[CREATE, &fill]).await
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Connection<R>, Failure> {
-        Connection::open(env, &self.schema, &[CHANGE]).await
+        Connection::open(env, self.schema.name(), &[CHANGE]).await
     }
 
     async fn operate<R: Runtime>(
@@ -115,7 +117,7 @@ impl Workload for DbTransaction {
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
-        wrong_requests_beside_logins(totals, TARGET, EXCHANGES)
+        wrong_requests(totals, TARGET, EXCHANGES)
     }
 
     async fn finish<R: Runtime>(
@@ -123,10 +125,11 @@ impl Workload for DbTransaction {
         env: &Env<R>,
         totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
-        let mut connection = Connection::open(env, &self.schema, &[]).await?;
-        let sum = numbers(&mut connection, SUM).await?;
-        let balances = numbers(&mut connection, BALANCES).await?;
-        self.schema.drop(connection).await?;
+        let mut connection = Connection::open(env, self.schema.name(), &[]).await?;
+        let sum = numbers(&mut connection, &self.schema.qualify(SUM)).await?;
+        let balances = numbers(&mut connection, &self.schema.qualify(BALANCES)).await?;
+        connection.close().await;
+        self.schema.remove(env).await?;
         Ok(self.books.judge(&sum, &balances, totals))
     }
 

@@ -12,7 +12,7 @@ pub(super) fn wrong_requests(totals: &Totals, target: &str, each: u64) -> Vec<St
     wrong_requests_beside(totals, target, each, 0)
 }
 
-/// Like [`wrong_requests`], with `others` that belong to no operation, such as logins.
+/// Like [`wrong_requests`], with `others` that belong to no operation.
 pub(super) fn wrong_requests_beside(
     totals: &Totals,
     target: &str,
@@ -30,16 +30,6 @@ pub(super) fn wrong_requests_beside(
     vec![format!(
         "expected {expected} requests to `{target}` ({succeeded} operations × {each}), counted {requests}"
     )]
-}
-
-/// Like [`wrong_requests`], if each connection starts with an additional request.
-pub(super) fn wrong_requests_beside_logins(
-    totals: &Totals,
-    target: &str,
-    each: u64,
-) -> Vec<String> {
-    let logins = totals.traffic[target].connections;
-    wrong_requests_beside(totals, target, each, logins)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use photofinish_scenarios::registry::workload;
 use photofinish_scenarios::worker::work;
 use serde_json::json;
 
+use crate::support::backend_messages::row;
 use crate::support::rounds::plan;
 use crate::support::tiny_server;
 
@@ -20,6 +21,12 @@ const WORKLOADS: [&str; 4] = ["db-crud", "db-pool", "db-select", "db-transaction
 
 /// The statements of a round against a server that refuses all that begin with `refused`.
 fn statements(name: &str, refused: &'static str) -> Vec<String> {
+    round(name, refused, None).0
+}
+
+/// The statements and the result of a round, if the server says of each connection that `process` serves it.
+fn round(name: &str, refused: &'static str, process: Option<&str>) -> (Vec<String>, WorkerResult) {
+    let process = process.map_or_else(Vec::new, |process| row(&[Some(process.into())]));
     let statements = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&statements);
     let address = tiny_server::start(move |client| {
@@ -27,7 +34,7 @@ fn statements(name: &str, refused: &'static str) -> Vec<String> {
             kept.lock().expect("not poisoned").push(sql.to_owned());
             !sql.starts_with(refused)
         };
-        let _ = serve(client, &answer);
+        let _ = serve(client, &process, &answer);
     });
     let directory = tempfile::tempdir().expect("a directory");
     let entry = workload(name).expect("it ships");
@@ -39,16 +46,18 @@ fn statements(name: &str, refused: &'static str) -> Vec<String> {
         ..plan(entry, &json!({}), unit, "sync", 1, directory.path())
     };
     let result = work(&plan).result;
-    assert!(
-        !matches!(result, WorkerResult::Ok { .. }),
-        "{name} cannot succeed here"
-    );
+    if let WorkerResult::Ok { measurement, .. } = &result {
+        assert_ne!(
+            measurement.violations, [""; 0],
+            "{name} cannot succeed here"
+        );
+    }
     let statements = statements.lock().expect("not poisoned");
-    statements.clone()
+    (statements.clone(), result)
 }
 
 /// Answers what a client sends; statements are accepted or refused as `answer` says.
-fn serve(mut client: &TcpStream, answer: &dyn Fn(&str) -> bool) -> io::Result<()> {
+fn serve(mut client: &TcpStream, process: &[u8], answer: &dyn Fn(&str) -> bool) -> io::Result<()> {
     const READY: &[u8] = b"Z\0\0\0\x05I";
     const ERROR: &[u8] = b"E\0\0\0\x17SERROR\0CXX000\0Mno\0\0";
     let mut word = [0; 4];
@@ -69,6 +78,9 @@ fn serve(mut client: &TcpStream, answer: &dyn Fn(&str) -> bool) -> io::Result<()
             refused
         };
         let reply: &[u8] = match tag[0] {
+            b'Q' if text.contains("pg_backend_pid") => {
+                &[process, b"C\0\0\0\x07OK\0", READY].concat()
+            }
             b'Q' if sql(text.trim_end_matches('\0')) => &[ERROR, READY].concat(),
             b'Q' => &[b"C\0\0\0\x07OK\0", READY].concat(),
             b'P' if sql(text.split('\0').nth(1).unwrap_or_default()) => ERROR,
@@ -118,12 +130,12 @@ fn a_round_that_fails_on_the_way_drops_the_schema_that_it_has_created() {
         // While tables are made, and while a session is opened.
         for refused in ["CREATE TABLE", "SELECT"] {
             let statements = statements(name, refused);
-            let drop = format!("DROP SCHEMA {} CASCADE", created(&statements));
-            assert_eq!(
-                beginning_with(&statements, "DROP"),
-                [drop],
-                "{name}: {refused}"
-            );
+            let schema = created(&statements);
+            let [drop] = beginning_with(&statements, "DROP")[..] else {
+                panic!("{name}: {refused}: {statements:?}");
+            };
+            assert!(drop.ends_with(&format!("; DROP SCHEMA {schema}")), "{drop}");
+            assert!(!drop.contains("CASCADE"), "{drop}");
         }
     }
 }
@@ -140,5 +152,43 @@ fn no_two_rounds_have_the_same_schema_and_nobody_guesses_its_name() {
             random.bytes().all(|byte| byte.is_ascii_hexdigit()),
             "{random}"
         );
+    }
+}
+
+/// Whatever a session of the server has in its search path, nothing outside of the schema is meant.
+#[test]
+fn every_table_is_named_with_its_schema() {
+    for name in WORKLOADS {
+        let statements = statements(name, "nothing");
+        let schema = format!("{}.", created(&statements));
+        for sql in &statements {
+            assert!(!sql.contains("search_path"), "{name}: {sql}");
+            for (at, _) in sql
+                .match_indices("TABLE ")
+                .chain(sql.match_indices("FROM "))
+            {
+                let table = sql[at..].split_once(' ').expect("as matched").1;
+                let table = table.trim_start_matches("IF EXISTS ");
+                let table = table.trim_start_matches("IF NOT EXISTS ");
+                let catalog = ["pg_", "generate_series"];
+                let known = table.starts_with(&schema)
+                    || catalog.iter().any(|known| table.starts_with(known));
+                assert!(known, "{name}: {sql}");
+            }
+        }
+    }
+}
+
+/// A pool that lends the same session to whoever asks first looks like a server until two ask at a time.
+#[test]
+fn two_connections_with_one_session_are_refused_before_anything_is_made() {
+    for name in WORKLOADS {
+        let (statements, result) = round(name, "nothing", Some("4711"));
+        assert_eq!(statements, [""; 0]);
+        let WorkerResult::Failed { reason, hint } = result else {
+            panic!("{name}: {result:?}");
+        };
+        assert!(reason.contains("transaction pooling"), "{reason}");
+        assert!(hint.is_some_and(|hint| hint.contains("pool_mode = session")));
     }
 }

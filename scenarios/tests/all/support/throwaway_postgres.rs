@@ -1,7 +1,8 @@
 //! A temporary PostgreSQL server from the installed binaries, shared by concurrent tests.
 //!
 //! `pg_hba.conf` has one role per method of authentication (`trust_user`, `cleartext_user`, `md5_user`, `scram_user`);
-//! tests create them with the password [`PASSWORD`]. Without PostgreSQL a test prints `SKIPPED` and passes, but fails
+//! tests create them with the password [`PASSWORD`], and roles of other names
+//! in the role `guests`. Without PostgreSQL a test prints `SKIPPED` and passes, but fails
 //! under `CI=true`.
 
 use std::io::{BufRead, BufReader, Write as _};
@@ -24,7 +25,8 @@ const HBA: &str = "\
     host all postgres,trust_user,limited_user 127.0.0.1/32 trust\n\
     host all cleartext_user 127.0.0.1/32 password\n\
     host all md5_user 127.0.0.1/32 md5\n\
-    host all scram_user 127.0.0.1/32 scram-sha-256\n";
+    host all scram_user 127.0.0.1/32 scram-sha-256\n\
+    host all +guests 127.0.0.1/32 trust\n";
 
 /// A running server; stopped when dropped.
 pub(crate) struct ThrowawayPostgres {
@@ -172,7 +174,7 @@ fn listen(mut postgres: Command, data: &Path) -> Option<(Child, u16)> {
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
         "fsync=off",
-        "max_connections=20",
+        "max_connections=100",
     ] {
         postgres.args(["-c", setting]);
     }

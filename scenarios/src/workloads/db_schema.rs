@@ -1,0 +1,235 @@
+//! A round's own schema on a PostgreSQL server: nothing outside of it is created, changed or dropped.
+//!
+//! Its name is random, and `CREATE SCHEMA` refuses a name that exists. Statements name the schema (`{schema}` in their
+//! text) instead of relying on `search_path`, which a pooling proxy may set on one session and forget on the next. Its
+//! tables, and then the schema, are dropped by name and without CASCADE: whatever somebody else has put into it, or made
+//! depend on it, stays.
+//!
+//! A round that is killed leaves its schema behind, and the next one on the same database drops it. Two things prove that it
+//! is nobody's: a comment that repeats the schema's name, and an advisory lock keyed by the name, which the connection that
+//! created it holds as long as it is open. That connection does nothing else: a lock held by measured connections would make
+//! all of them contend for it at the end of each transaction.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{Failure, RoundEnv};
+
+use super::db_connection::{Connection, qualified};
+use super::db_errors::{SQL, pooled};
+use crate::protocol::postgres::Row;
+
+/// Tables of all database workloads.
+const TABLES: [&str; 6] = [
+    "accounts",
+    "customers",
+    "entries",
+    "items",
+    "orders",
+    "products",
+];
+
+const PREFIX: &str = "photofinish_";
+
+/// The comment of a schema after its name.
+const MARK: &str = ": made by photofinish for one round, and dropped after it";
+
+/// Timeout for dropping the schema of a failed round: the cause of the failure may also affect this.
+const DROPPING: Duration = Duration::from_secs(5);
+
+/// Settings of the connection that creates and drops the schema: a limit of the user's must not keep it from cleaning up,
+/// and somebody who reads the tables must not hold it up for ever.
+const SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = '1s'";
+
+/// A round's own schema, under a unique name.
+#[derive(Debug)]
+pub(super) struct Schema {
+    name: Arc<str>,
+    /// True while it exists, or may exist, because this round has created it; only then may it be dropped.
+    created: AtomicBool,
+    /// The [`Connection`] that holds its lock.
+    keeper: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+impl Schema {
+    pub(super) fn new() -> Self {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).expect("the system gives random bytes");
+        Self {
+            name: format!("{PREFIX}{:032x}", u128::from_ne_bytes(random)).into(),
+            created: AtomicBool::new(false),
+            keeper: Mutex::default(),
+        }
+    }
+
+    /// Its name, for connections.
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// A statement with its name in place of `{schema}`.
+    pub(super) fn qualify(&self, sql: &str) -> String {
+        qualified(sql, &self.name)
+    }
+
+    /// Creates it, drops what killed rounds have left, and runs `statements`.
+    pub(super) async fn create<R: Runtime>(
+        &self,
+        env: &RoundEnv<R>,
+        statements: &[impl AsRef<str> + Sync],
+    ) -> Result<(), Failure> {
+        let mut keeper = Connection::open(env, &self.name, &[]).await?;
+        let mut connection = Connection::open(env, &self.name, &[]).await?;
+        require_sessions(&mut keeper, &mut connection).await?;
+        keeper.run(SETTINGS).await?;
+        let locks = try_lock(&mut keeper, &self.name).await?;
+        self.create_marked(&mut keeper, locks).await?;
+        if locks {
+            // An error here is not one of this round.
+            let _ = drop_leftovers(&mut keeper).await;
+        }
+        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(keeper));
+        for statement in statements {
+            connection.run(&self.qualify(statement.as_ref())).await?;
+        }
+        connection.close().await;
+        Ok(())
+    }
+
+    /// Creates it; with the mark if its lock is held, since a marked schema without an owner may be dropped by anybody.
+    async fn create_marked<R: Runtime>(
+        &self,
+        keeper: &mut Connection<R>,
+        marked: bool,
+    ) -> Result<(), Failure> {
+        let name = &self.name;
+        let mut create = format!("CREATE SCHEMA {name}");
+        if marked {
+            create += &format!("; COMMENT ON SCHEMA {name} IS '{name}{MARK}'");
+        }
+        // It may exist from the moment the statement is sent, unless the server refuses.
+        self.created.store(true, Ordering::Relaxed);
+        let created = keeper.run(&create).await.map(drop);
+        let refused = matches!(&created, Err(failure) if failure.kind == SQL);
+        self.created.store(!refused, Ordering::Relaxed);
+        created
+    }
+
+    /// Drops it with its tables.
+    pub(super) async fn remove<R: Runtime>(&self, env: &RoundEnv<R>) -> Result<(), Failure> {
+        if !self.created.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let keeper = self
+            .keeper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(mut keeper) = keeper.and_then(|kept| kept.downcast::<Connection<R>>().ok())
+            && drop_schema(&mut keeper, &self.name).await.is_ok()
+        {
+            keeper.close().await;
+        } else {
+            let mut connection = Connection::open(env, &self.name, &[]).await?;
+            drop_schema(&mut connection, &self.name).await?;
+            connection.close().await;
+        }
+        self.created.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Drops it after a failure, if it exists and the server still answers.
+    pub(super) async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
+        let _ = env.runtime.timeout(DROPPING, self.remove(env)).await;
+    }
+}
+
+/// Refuses a proxy behind which the two connections are not one session each.
+///
+/// Such a proxy lends a session of the server for one transaction: two connections at a time are served by the same
+/// process, or one of them by two.
+async fn require_sessions<R: Runtime>(
+    one: &mut Connection<R>,
+    other: &mut Connection<R>,
+) -> Result<(), Failure> {
+    let first = process(one).await?;
+    let second = process(other).await?;
+    if first.is_some() && (first == second || first != process(one).await?) {
+        return Err(pooled());
+    }
+    Ok(())
+}
+
+/// The server's process for a connection; `None` if the server does not tell.
+async fn process<R: Runtime>(connection: &mut Connection<R>) -> Result<Option<u32>, Failure> {
+    let mut pid = None;
+    let mut keep = |row: Row<'_>| pid = row.number(0);
+    unless_refused(connection.query("SELECT pg_backend_pid()", &mut keep).await)?;
+    Ok(pid)
+}
+
+/// Takes the lock of the schema `name`; false if somebody else holds it, or the server has no such locks.
+async fn try_lock<R: Runtime>(connection: &mut Connection<R>, name: &str) -> Result<bool, Failure> {
+    let key = lock_key(name);
+    // A server that ends idle sessions would end this one in the middle of the round.
+    let sql = format!(
+        "SELECT pg_try_advisory_lock({key}), \
+         (SELECT count(set_config(name, '0', false)) FROM pg_settings WHERE name = 'idle_session_timeout')"
+    );
+    let mut locked = false;
+    let mut keep = |row: Row<'_>| locked = row.get(0) == Some(Some(b"t"));
+    unless_refused(connection.query(&sql, &mut keep).await)?;
+    Ok(locked)
+}
+
+/// The key of a schema's lock: the first 64 bits of its random name.
+fn lock_key(name: &str) -> i64 {
+    let digits = name
+        .strip_prefix(PREFIX)
+        .and_then(|random| random.get(..16));
+    let key = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    key.expect("a name that was checked").cast_signed()
+}
+
+/// Drops schemas of rounds that were killed: up to ten, and any of them, since some may have to stay.
+async fn drop_leftovers<R: Runtime>(connection: &mut Connection<R>) -> Result<(), Failure> {
+    let list = format!(
+        "SELECT nspname FROM pg_namespace WHERE nspname ~ '^{PREFIX}[0-9a-f]{{32}}$' \
+         AND obj_description(oid, 'pg_namespace') = nspname || '{MARK}' \
+         AND pg_get_userbyid(nspowner) = current_user ORDER BY random() LIMIT 10"
+    );
+    let mut names: Vec<String> = Vec::new();
+    let mut keep = |row: Row<'_>| names.extend(row.number(0));
+    connection.query(&list, &mut keep).await?;
+    for name in names {
+        // Its own is among them, and the lock is held; this would take it once more.
+        if name != connection.schema() && try_lock(connection, &name).await? {
+            unless_refused(drop_schema(connection, &name).await)?;
+            let unlock = format!("SELECT pg_advisory_unlock({})", lock_key(&name));
+            connection.run(&unlock).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Drops the tables of a round and their schema in one transaction, or nothing if anything else is in it.
+async fn drop_schema<R: Runtime>(
+    connection: &mut Connection<R>,
+    name: &str,
+) -> Result<(), Failure> {
+    let tables = TABLES.map(|table| format!("{name}.{table}")).join(", ");
+    let sql = format!("DROP TABLE IF EXISTS {tables}; DROP SCHEMA {name}");
+    connection.run(&sql).await.map(drop)
+}
+
+/// Ignores that the server refused a statement: it need not know all of PostgreSQL's functions.
+fn unless_refused<T>(result: Result<T, Failure>) -> Result<(), Failure> {
+    match result {
+        Err(failure) if failure.kind != SQL => Err(failure),
+        _ => Ok(()),
+    }
+}
