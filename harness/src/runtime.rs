@@ -306,6 +306,26 @@ pub trait Stream: Send + 'static {
 
     /// Writes all of `bytes`. A completion runtime may take the vector temporarily; it is back, unchanged, on return.
     fn write_all(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Writes the beginning of `bytes`, of which there must be some, or reads into the buffer's spare room if the peer
+    /// takes nothing at present: a peer that sends its answer before it has read the whole request blocks neither side.
+    /// A call that is dropped has moved nothing.
+    fn transfer(
+        &mut self,
+        bytes: &[u8],
+        buffer: &mut Buffer,
+    ) -> impl Future<Output = io::Result<Moved>> + Send;
+
+    /// True if the peer has closed an idle connection, or has sent something unasked; does not wait.
+    fn is_stale(&self) -> bool;
+}
+
+/// Number of bytes that one [`Stream::transfer`] has moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    Written(usize),
+    /// 0 at the end of input.
+    Read(usize),
 }
 
 /// A listening socket.

@@ -16,6 +16,7 @@ mod sync;
 mod threads;
 mod tokio;
 mod tokio_current_thread;
+mod transfer;
 
 use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError};
 

@@ -20,9 +20,10 @@ use async_std::net::{TcpListener, TcpStream};
 use async_std::stream::StreamExt as _;
 
 use super::panics::catch_future;
+use super::transfer;
 use crate::buffer::Buffer;
 use crate::runtime::{
-    Closed, Descriptor, Elapsed, File, Listener, OpenMode, Receiver, Runtime, RuntimeConfig,
+    Closed, Descriptor, Elapsed, File, Listener, Moved, OpenMode, Receiver, Runtime, RuntimeConfig,
     Sender, StartError, Stream, Task, TaskError,
 };
 
@@ -79,6 +80,16 @@ impl Stream for TcpStream {
 
     async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         async_std::io::WriteExt::write_all(self, bytes).await
+    }
+
+    async fn transfer(&mut self, bytes: &[u8], buffer: &mut Buffer) -> io::Result<Moved> {
+        transfer::poll_both(self, bytes, buffer).await
+    }
+
+    /// It lends no descriptor: one poll of a peek looks, and does not wait.
+    fn is_stale(&self) -> bool {
+        use futures_lite::future::{block_on, poll_once};
+        block_on(poll_once(self.peek(&mut [0]))).is_some()
     }
 }
 

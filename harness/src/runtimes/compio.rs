@@ -8,12 +8,13 @@
 
 use photofinish_record::RuntimeFamily;
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::io;
+use std::future::{Future, poll_fn};
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use compio::BufResult;
@@ -26,10 +27,12 @@ use futures_lite::future::yield_now;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use send_wrapper::SendWrapper;
+use socket2::SockRef;
 
+use super::transfer;
 use crate::buffer::Buffer;
 use crate::runtime::{
-    Descriptor, Elapsed, OpenMode, Runtime, RuntimeConfig, StartError, Task, TaskError,
+    Descriptor, Elapsed, Moved, OpenMode, Runtime, RuntimeConfig, StartError, Task, TaskError,
 };
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -105,6 +108,34 @@ impl crate::runtime::Stream for Stream {
             *bytes = written;
             result
         })
+    }
+
+    /// By readiness: an operation of the kernel's own that loses a race against another could not be taken back.
+    fn transfer(
+        &mut self,
+        bytes: &[u8],
+        buffer: &mut Buffer,
+    ) -> impl Future<Output = io::Result<Moved>> + Send {
+        SendWrapper::new(async move {
+            let socket = self.0.to_poll_fd()?;
+            poll_fn(|context| {
+                let write = |socket: &_| transfer::write_now(socket, bytes);
+                if let Poll::Ready(count) = socket.poll_write_with(context, write) {
+                    return Poll::Ready(count.map(Moved::Written));
+                }
+                // Not before it is ready: the socket may be a blocking one.
+                ready!(socket.poll_read_ready(context))?;
+                let count = (&*SockRef::from(&*socket)).read(buffer.spare())?;
+                Poll::Ready(Ok(transfer::committed(buffer, count)))
+            })
+            .await
+        })
+    }
+
+    fn is_stale(&self) -> bool {
+        self.0
+            .to_poll_fd()
+            .is_ok_and(|socket| transfer::is_stale(&*socket))
     }
 }
 

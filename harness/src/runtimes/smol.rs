@@ -22,9 +22,10 @@ use futures_lite::{
 };
 
 use super::panics::catch_future;
+use super::transfer;
 use crate::buffer::Buffer;
 use crate::runtime::{
-    Closed, Descriptor, Elapsed, File, Listener, OpenMode, Receiver, Runtime, RuntimeConfig,
+    Closed, Descriptor, Elapsed, File, Listener, Moved, OpenMode, Receiver, Runtime, RuntimeConfig,
     Semaphore, Sender, StartError, Stream, Task, TaskError,
 };
 
@@ -101,6 +102,14 @@ impl Stream for TcpStream {
 
     async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         futures_lite::AsyncWriteExt::write_all(self, bytes).await
+    }
+
+    async fn transfer(&mut self, bytes: &[u8], buffer: &mut Buffer) -> io::Result<Moved> {
+        transfer::poll_both(self, bytes, buffer).await
+    }
+
+    fn is_stale(&self) -> bool {
+        transfer::is_stale(self)
     }
 }
 

@@ -4,21 +4,26 @@
 //! milliseconds: its users get both, so both are measured.
 
 use photofinish_record::RuntimeFamily;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncSeekExt as _, AsyncWriteExt};
+use tokio::io::{
+    AsyncRead as _, AsyncReadExt, AsyncSeekExt as _, AsyncWrite as _, AsyncWriteExt, ReadBuf,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc};
 
+use super::transfer;
 use crate::buffer::Buffer;
 use crate::runtime::{
-    Closed, Descriptor, Elapsed, File, Listener, OpenMode, Receiver, Runtime, RuntimeConfig,
+    Closed, Descriptor, Elapsed, File, Listener, Moved, OpenMode, Receiver, Runtime, RuntimeConfig,
     Semaphore, Sender, StartError, Stream, Task, TaskError,
 };
 
@@ -88,6 +93,23 @@ impl Stream for TcpStream {
 
     async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         AsyncWriteExt::write_all(self, bytes).await
+    }
+
+    async fn transfer(&mut self, bytes: &[u8], buffer: &mut Buffer) -> io::Result<Moved> {
+        poll_fn(|context| {
+            if let Poll::Ready(count) = Pin::new(&mut *self).poll_write(context, bytes) {
+                return Poll::Ready(count.map(Moved::Written));
+            }
+            let mut spare = ReadBuf::new(buffer.spare());
+            let read = Pin::new(&mut *self).poll_read(context, &mut spare);
+            let count = spare.filled().len();
+            read.map_ok(|()| transfer::committed(buffer, count))
+        })
+        .await
+    }
+
+    fn is_stale(&self) -> bool {
+        transfer::is_stale(self)
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::buffer::Buffer;
-use photofinish_harness::runtime::{Listener, Runtime, Stream, Task};
+use photofinish_harness::runtime::{Listener, Moved, Runtime, Stream, Task};
 
 use crate::peer::{
-    any_port, exchange, listening_silently, pattern, read_exactly, send_back, server, wait_for,
+    SHORT, any_port, exchange, listening_silently, pattern, read_exactly, send_back, server,
+    wait_for,
 };
 use crate::suite::{Check, checks};
 
@@ -21,6 +23,10 @@ pub(crate) const CHECKS: &[Check] = checks![
     a_dropped_stream_is_closed_for_its_peer,
     a_listener_serves_those_who_connect needs Concurrency,
     a_burst_of_connections_waits_to_be_accepted,
+    a_transfer_reads_while_its_peer_takes_nothing,
+    a_transfer_tells_what_lies_there_when_its_peer_is_gone,
+    a_transfer_that_is_given_up_has_moved_nothing,
+    a_connection_is_stale_once_its_peer_has_closed_it,
 ];
 
 fn a_small_message_comes_back<R: Runtime>(runtime: R) {
@@ -128,6 +134,130 @@ fn a_listener_serves_those_who_connect<R: Runtime>(runtime: R) {
             assert_eq!(read_exactly(&mut stream, 5).await, b"hello");
         }
         assert_eq!(serving.join().await, Ok(()));
+    });
+}
+
+/// More than all buffers between two sockets hold.
+const LARGE_BYTES: usize = 24 << 20;
+
+/// Transfers all of `content`; returns what was read meanwhile.
+async fn transfer_all<S: Stream>(stream: &mut S, content: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut buffer = Buffer::with_capacity(4096);
+    let mut received = Vec::new();
+    let mut written = 0;
+    while written < content.len() {
+        match stream.transfer(&content[written..], &mut buffer).await? {
+            Moved::Written(count) => {
+                assert!(count > 0, "nothing was written of what there was");
+                written += count;
+            }
+            Moved::Read(count) => {
+                assert_eq!(buffer.unread().len(), count);
+                received.extend_from_slice(buffer.unread());
+                buffer.clear();
+            }
+        }
+    }
+    Ok(received)
+}
+
+fn a_transfer_reads_while_its_peer_takes_nothing<R: Runtime>(runtime: R) {
+    // Sends everything back before it reads on: whoever only writes blocks both.
+    let address = server(|mut connection| {
+        let mut part = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = connection.read(&mut part) {
+            connection
+                .write_all(&part[..count])
+                .expect("the client reads");
+        }
+    });
+    let content = pattern(LARGE_BYTES);
+    runtime.block_on(async {
+        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut back = transfer_all(&mut stream, &content).await.expect("moved");
+        let rest = content.len() - back.len();
+        back.extend(read_exactly(&mut stream, rest).await);
+        assert!(back == content, "{} bytes, and other ones", back.len());
+        // Afterwards it is a stream like any other.
+        stream.write_all(&mut b"end".to_vec()).await.expect("write");
+        assert_eq!(read_exactly(&mut stream, 3).await, b"end");
+    });
+}
+
+fn a_transfer_tells_what_lies_there_when_its_peer_is_gone<R: Runtime>(runtime: R) {
+    // Refuses after the first bytes, and closes with the rest unread, which resets the connection.
+    let address = server(|mut connection| {
+        connection.read_exact(&mut [0; 16]).expect("read");
+        connection.write_all(b"no").expect("write");
+    });
+    let content = pattern(LARGE_BYTES);
+    runtime.block_on(async {
+        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut buffer = Buffer::with_capacity(4096);
+        let mut written = 0;
+        while buffer.unread() != b"no" {
+            match stream.transfer(&content[written..], &mut buffer).await {
+                Ok(Moved::Written(count)) => written += count,
+                Ok(Moved::Read(count)) => assert!(count > 0, "its answer was lost"),
+                // What came before the failure can still be read.
+                Err(_) => assert!(stream.read(&mut buffer).await.expect("read") > 0),
+            }
+        }
+    });
+}
+
+fn a_transfer_that_is_given_up_has_moved_nothing<R: Runtime>(runtime: R) {
+    let (proceed, told) = mpsc::channel::<()>();
+    let (report, heard) = mpsc::channel();
+    let listener = TcpListener::bind(any_port()).expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("a connection");
+        told.recv().expect("told to read");
+        let mut content = Vec::new();
+        connection.read_to_end(&mut content).expect("the content");
+        report.send(content).expect("the check listens");
+    });
+    let content = pattern(LARGE_BYTES);
+    runtime.block_on(async {
+        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut buffer = Buffer::with_capacity(4096);
+        let mut written = 0;
+        // Until nothing more fits, and a transfer waits.
+        while let Ok(moved) = runtime
+            .timeout(SHORT * 4, stream.transfer(&content[written..], &mut buffer))
+            .await
+        {
+            match moved.expect("nothing fails") {
+                Moved::Written(count) => written += count,
+                Moved::Read(_) => panic!("the peer has sent nothing"),
+            }
+        }
+        assert!(written < content.len());
+        proceed.send(()).expect("the peer listens");
+        let rest = transfer_all(&mut stream, &content[written..]).await;
+        assert_eq!(rest.expect("moved"), b"");
+        drop(stream);
+        let heard = wait_for(&runtime, heard).await;
+        assert!(heard == content, "{} bytes, and other ones", heard.len());
+    });
+}
+
+fn a_connection_is_stale_once_its_peer_has_closed_it<R: Runtime>(runtime: R) {
+    let address = server(|mut connection| connection.read_exact(&mut [0]).expect("read"));
+    runtime.block_on(async {
+        let mut stream = runtime.connect(address).await.expect("connect");
+        assert!(!stream.is_stale());
+        stream.write_all(&mut b"!".to_vec()).await.expect("write");
+        while !stream.is_stale() {
+            runtime.sleep_until(Instant::now() + SHORT).await;
+        }
+        let mut buffer = Buffer::with_capacity(16);
+        assert_eq!(
+            stream.read(&mut buffer).await.expect("read"),
+            0,
+            "its end is left"
+        );
     });
 }
 

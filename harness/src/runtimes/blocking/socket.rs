@@ -3,11 +3,15 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::deadline::{patience, unless_elapsed};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::deadline::{has_deadline, patience, unless_elapsed};
 use crate::buffer::Buffer;
-use crate::runtime::{self, Elapsed};
+use crate::runtime::{self, Elapsed, Moved};
+use crate::runtimes::transfer;
 
 #[derive(Debug)]
 pub(in crate::runtimes) struct Stream {
@@ -99,6 +103,27 @@ impl runtime::Stream for Stream {
         Ok(count)
     }
 
+    async fn transfer(&mut self, bytes: &[u8], buffer: &mut Buffer) -> io::Result<Moved> {
+        let both = PollFlags::POLLIN | PollFlags::POLLOUT;
+        loop {
+            match transfer::write_now(&self.socket, bytes) {
+                Err(error) if may_be_repeated(&error) => {}
+                written => return written.map(Moved::Written),
+            }
+            if !wait(&self.socket, both).await?.contains(PollFlags::POLLIN) {
+                continue;
+            }
+            match (&self.socket).read(buffer.spare()) {
+                Err(error) if may_be_repeated(&error) => {}
+                read => return read.map(|count| transfer::committed(buffer, count)),
+            }
+        }
+    }
+
+    fn is_stale(&self) -> bool {
+        transfer::is_stale(&self.socket)
+    }
+
     async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut written = 0;
         while written < bytes.len() {
@@ -130,28 +155,28 @@ pub(in crate::runtimes) struct Listener {
     pub(super) socket: TcpListener,
 }
 
-impl Listener {
-    /// Waits until there is a connection or the deadline has passed.
-    async fn wait_readable(&self) -> io::Result<()> {
-        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        use std::os::fd::AsFd as _;
-        while let Some(left) = unless_elapsed(patience()).await {
-            let left_ms =
-                PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
-            let mut watched = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut watched, left_ms) {
-                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
-                Ok(_) => return Ok(()),
-                Err(errno) => return Err(errno.into()),
-            }
+/// Waits until one of `events` has come, or the deadline has passed; returns those that have.
+async fn wait(socket: &impl AsFd, events: PollFlags) -> io::Result<PollFlags> {
+    loop {
+        let left = unless_elapsed(patience()).await;
+        let left_ms = left.map_or(PollTimeout::NONE, |left| {
+            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+        });
+        let mut watched = [PollFd::new(socket.as_fd(), events)];
+        match poll(&mut watched, left_ms) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => return Ok(watched[0].revents().unwrap_or(events)),
+            Err(errno) => return Err(errno.into()),
         }
-        Ok(())
     }
 }
 
 impl runtime::Listener<Stream> for Listener {
     async fn accept(&mut self) -> io::Result<Stream> {
-        self.wait_readable().await?;
+        // Without a deadline the call itself waits.
+        if has_deadline() {
+            wait(&self.socket, PollFlags::POLLIN).await?;
+        }
         loop {
             match self.socket.accept() {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
