@@ -5,6 +5,7 @@
 //! have been probed, logged in to or started. A password is kept here and passed only to the worker.
 
 mod client;
+mod connection;
 mod db;
 mod http;
 mod local_postgres;
@@ -15,15 +16,18 @@ mod ws;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::io;
+use std::net::SocketAddr;
 
 use photofinish_record::protocol::TargetAddress;
 use photofinish_record::{PlannedServer, ServerCounts};
 use url::Url;
 
+use crate::cleaning;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::store::redaction;
+
+use connection::{Connection, Peer};
 
 pub use local_postgres::guard as guard_local_postgres;
 
@@ -84,9 +88,12 @@ trait TargetServer {
         None
     }
 
+    /// The address that answered when it was probed.
+    fn address(&self) -> SocketAddr;
+
     /// Its processes, unless they are children of this one; `None` if they cannot be known.
     fn processes(&self) -> Option<Vec<u32>> {
-        loopback::listeners(&Url::parse(self.url()).ok()?)
+        loopback::listeners(self.address())
     }
 
     /// Its counts so far; `None` if it has none. The request for them is not counted.
@@ -171,7 +178,7 @@ impl Targets {
     pub fn planned(&self) -> BTreeMap<String, PlannedServer> {
         self.0
             .iter()
-            .map(|(name, target)| ((*name).to_owned(), external(target.safe_url(), None)))
+            .map(|(name, target)| ((*name).to_owned(), external(target.safe_url())))
             .collect()
     }
 
@@ -204,15 +211,27 @@ fn plain_url(scheme: &str, text: &str) -> Result<Url, Failure> {
     Ok(url)
 }
 
-/// A server that cannot be reached, or does not answer.
-fn no_answer(url: &Url, error: io::Error) -> Failure {
-    Failure::could_not_run(format!("no answer from {}", redaction::url(url)))
-        .caused_by(error)
-        .hint("start the server, or omit --target to use the embedded one")
+/// A connection to the server at `url`, one of whose addresses has to accept it.
+fn connect(
+    url: &Url,
+    protocol: &'static str,
+    interrupt: &Interrupt,
+) -> Result<Connection, Failure> {
+    let peer = Peer {
+        name: redaction::url(url),
+        protocol,
+        hint: "start the server, or omit --target to use the embedded one",
+    };
+    Connection::open(peer, &loopback::addresses(url)?, interrupt)
 }
 
-fn external(url: String, software: Option<String>) -> PlannedServer {
-    PlannedServer::External { url, software }
+/// A server in a plan, before it is probed.
+fn external(url: String) -> PlannedServer {
+    PlannedServer::External {
+        url,
+        software: None,
+        address: None,
+    }
 }
 
 /// The targets of a run, ready to be measured, by name.
@@ -222,18 +241,32 @@ pub struct ReadyTargets(BTreeMap<&'static str, Box<dyn TargetServer>>);
 pub type TargetCounts = BTreeMap<String, ServerCounts>;
 
 impl ReadyTargets {
-    /// The name and version that the target `name` reports.
-    pub fn software(&self, name: &str) -> Option<String> {
-        self.0.get(name)?.software()
+    /// Adds to a planned server what the probe of the target `name` has found out.
+    pub fn complete(&self, name: &str, planned: &mut PlannedServer) {
+        if let (
+            Some(target),
+            PlannedServer::External {
+                software, address, ..
+            },
+        ) = (self.0.get(name), planned)
+        {
+            *software = target.software().as_deref().map(cleaning::one_line);
+            *address = Some(target.address());
+        }
     }
 
     /// Address of the target `name` for the worker. The URL has a path if the URL in the plan, `planned`, has one.
     pub fn address(&self, name: &str, planned: &str) -> Option<TargetAddress> {
-        let mut url = self.0.get(name)?.url().to_owned();
+        let target = self.0.get(name)?;
+        let mut url = target.url().to_owned();
         if !planned.ends_with('/') && url.strip_suffix('/') == Some(planned) {
             url.pop();
         }
-        Some(TargetAddress { url, mock: false })
+        Some(TargetAddress {
+            url,
+            address: Some(target.address()),
+            mock: false,
+        })
     }
 
     /// The processes of all targets; `None` if those of one cannot be known.
@@ -374,10 +407,7 @@ mod tests {
     fn a_target_elsewhere_is_taken_when_allowed() {
         let values = ["http=http://192.0.2.1:80/x".to_owned()];
         let planned = Targets::parse(&values, true).expect("allowed").planned();
-        assert_eq!(
-            planned["http"],
-            external("http://192.0.2.1/x".to_owned(), None)
-        );
+        assert_eq!(planned["http"], external("http://192.0.2.1/x".to_owned()));
     }
 
     #[test]
@@ -386,7 +416,7 @@ mod tests {
         let planned = Targets::parse(&values, false).expect("loopback").planned();
         assert_eq!(
             planned["db"],
-            external("postgres://ann@127.0.0.1:5432/d".to_owned(), None)
+            external("postgres://ann@127.0.0.1:5432/d".to_owned())
         );
     }
 }

@@ -22,6 +22,7 @@ struct Totals {
     connections: AtomicU64,
     abandoned: AtomicU64,
     abandoned_connections: AtomicU64,
+    reconnects: AtomicU64,
     transactions: AtomicU64,
 }
 
@@ -63,6 +64,11 @@ impl TrafficCounter {
         add(&self.totals.abandoned_connections, 1);
     }
 
+    /// Counts a kept connection that the server had closed, and that is opened again.
+    pub fn reconnected(&self) {
+        add(&self.totals.reconnects, 1);
+    }
+
     /// Counts a completed database transaction.
     #[inline]
     pub fn ended_transaction(&self) {
@@ -78,6 +84,7 @@ impl TrafficCounter {
             connections: load(&self.totals.connections),
             abandoned: load(&self.totals.abandoned),
             abandoned_connections: load(&self.totals.abandoned_connections),
+            reconnects: load(&self.totals.reconnects),
             transactions: load(&self.totals.transactions),
         }
     }

@@ -327,7 +327,7 @@ fn differences(base: &Record, head: &Record) -> Vec<Difference> {
         ));
         for (target, server) in &head.servers {
             let software = |server: Option<&PlannedServer>| match server {
-                Some(PlannedServer::External { url, software }) => {
+                Some(PlannedServer::External { url, software, .. }) => {
                     format!("{} at {url}", software.as_deref().unwrap_or("unknown"))
                 }
                 Some(PlannedServer::Arm { url }) => format!("an arm's own at {url}"),

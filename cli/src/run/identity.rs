@@ -2,7 +2,8 @@
 //!
 //! Only counts that both sides have are compared. If operations failed (a reset, a deadline) or were cut off by the end of
 //! the round, the server may have answered more than the worker saw, but never less. If operations abandoned exchanges on
-//! purpose, the server may have answered that many more. A scenario's limit of requests in flight is checked here too.
+//! purpose, the server may have answered that many more. What was sent over a connection that the server had closed is lost,
+//! so after reconnects the same holds as after failures. A scenario's limit of requests in flight is checked here too.
 
 use photofinish_harness::runtime::{Capability, Descriptor};
 use photofinish_harness::workload::Failure;
@@ -18,7 +19,8 @@ pub fn mismatches(target: &str, worker: &Measurement, server: &ServerCounts) -> 
     };
     let mut kinds = worker.errors.keys().chain(worker.warmup_errors.keys());
     let unfinished = worker.open.as_ref().is_some_and(|open| open.unfinished > 0);
-    let clean = !unfinished && kinds.all(|kind| COMPLETE_EXCHANGES.contains(&kind.as_str()));
+    let lossless = !unfinished && traffic.reconnects == 0;
+    let clean = lossless && kinds.all(|kind| COMPLETE_EXCHANGES.contains(&kind.as_str()));
     comparisons(traffic, server)
         .into_iter()
         .filter_map(|comparison| comparison.disagreement(target, clean))

@@ -7,13 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use photofinish_harness::os;
-use photofinish_record::{
-    Cell, Finding, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Tool,
-};
+use photofinish_record::{Cell, Finding, Plan, PlannedScenario, RECORD_SCHEMA, Record, Tool};
 use photofinish_reports::report::Report;
 use photofinish_scenarios::plan::{estimate, plan_hash};
 
-use crate::cleaning;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::output;
@@ -47,9 +44,7 @@ fn start_targets(
     let targets = requested.start(&prepared.plan.placement.server_cpus, interrupt)?;
     let scenarios = prepared.plan.scenarios.iter_mut();
     for (target, server) in scenarios.flat_map(|scenario| &mut scenario.servers) {
-        if let PlannedServer::External { software, .. } = server {
-            *software = targets.software(target).as_deref().map(cleaning::one_line);
-        }
+        targets.complete(target, server);
     }
     Ok(targets)
 }

@@ -291,11 +291,16 @@ impl RoundServers {
                     let address = process.address().to_string();
                     let url = targets::url_at(target, &address);
                     let url = url.unwrap_or_else(|| format!("http://{address}"));
-                    TargetAddress { url, mock: true }
+                    TargetAddress {
+                        url,
+                        address: Some(process.address()),
+                        mock: true,
+                    }
                 }
                 RoundServer::External { url } => targets.address(target, url)?,
-                RoundServer::Arm { url, .. } => TargetAddress {
+                RoundServer::Arm { process, url } => TargetAddress {
                     url: url.clone(),
+                    address: Some(process.address()),
                     mock: false,
                 },
             };

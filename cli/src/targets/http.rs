@@ -1,23 +1,19 @@
 //! An existing HTTP server: probed once, and asked for nginx's own counts if it offers them.
 //!
 //! The probe is one plain request over a separate socket, before anything is measured: it distinguishes a server that
-//! is not running from one that is slow, and reads its name from the `Server` header. The worker does the measuring.
+//! is not running from one that is slow, and reads its name from the `Server` header. Answers are read as workers read
+//! them, with the same reader. The worker does the measuring.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use photofinish_record::ServerCounts;
-use photofinish_scenarios::protocol::http::{Limits, Method, ResponseReader};
+use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
 use url::Url;
 
-use super::{Target, TargetKind, TargetServer, Values, loopback, no_answer, plain_url};
+use super::{Target, TargetKind, TargetServer, Values, connect, plain_url};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::store::redaction;
-
-/// Timeout for the answer to the probe.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Maximum length of an answer to a probe.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -61,13 +57,15 @@ impl Target for HttpUrls {
     fn start(
         self: Box<Self>,
         _: &[usize],
-        _: &Interrupt,
+        interrupt: &Interrupt,
     ) -> Result<Box<dyn TargetServer>, Failure> {
-        let answer = get(&self.page)?;
+        let Answer { text, address } = get(&self.page, interrupt)?;
+        let status = self.status.map(|url| StatusPage::probe(url, interrupt));
         Ok(Box::new(Http {
-            software: header(&answer, "server").map(str::to_owned),
-            status: self.status.map(StatusPage::probe).transpose()?,
+            software: header(&text, "server").map(str::to_owned),
+            status: status.transpose()?,
             url: self.page,
+            address,
         }))
     }
 }
@@ -75,6 +73,7 @@ impl Target for HttpUrls {
 /// A server that answered the probe.
 struct Http {
     url: Url,
+    address: SocketAddr,
     software: Option<String>,
     status: Option<StatusPage>,
 }
@@ -82,6 +81,10 @@ struct Http {
 impl TargetServer for Http {
     fn url(&self) -> &str {
         self.url.as_str()
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
     }
 
     fn software(&self) -> Option<String> {
@@ -98,19 +101,24 @@ struct StatusPage {
     url: Url,
     /// Number of requests for the page itself so far: one connection and one request each.
     own: u64,
+    interrupt: Interrupt,
 }
 
 impl StatusPage {
-    fn probe(url: Url) -> Result<Self, Failure> {
-        let mut page = Self { url, own: 0 };
+    fn probe(url: Url, interrupt: &Interrupt) -> Result<Self, Failure> {
+        let mut page = Self {
+            url,
+            own: 0,
+            interrupt: interrupt.clone(),
+        };
         page.counts()?;
         Ok(page)
     }
 
     fn counts(&mut self) -> Result<ServerCounts, Failure> {
-        let answer = get(&self.url)?;
+        let answer = get(&self.url, &self.interrupt)?;
         self.own += 1;
-        let (connections, requests) = stub_status(&answer).ok_or_else(|| {
+        let (connections, requests) = stub_status(&answer.text).ok_or_else(|| {
             Failure::could_not_run(format!(
                 "{} is not a stub_status page",
                 redaction::url(&self.url)
@@ -132,59 +140,59 @@ fn stub_status(answer: &str) -> Option<(u64, u64)> {
     Some((totals.next()?, totals.nth(1)?))
 }
 
-/// Sends one request on a separate connection; returns the head of the answer and anything received with it.
-fn get(url: &Url) -> Result<String, Failure> {
-    let failed = |error: io::Error| {
-        let cause = match error.kind() {
-            ErrorKind::WouldBlock => {
-                let message = format!("it took longer than {} s", PATIENCE.as_secs());
-                io::Error::new(ErrorKind::WouldBlock, message)
-            }
-            _ => error,
-        };
-        no_answer(url, cause)
-    };
-    let addresses = loopback::addresses(url)?;
-    let mut stream = TcpStream::connect(&addresses[..]).map_err(failed)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+/// The answer to a probe: its head and anything received with it, and the address that gave it.
+struct Answer {
+    text: String,
+    address: SocketAddr,
+}
+
+/// Sends one request on a separate connection.
+fn get(url: &Url, interrupt: &Interrupt) -> Result<Answer, Failure> {
+    let mut connection = connect(url, "HTTP/1.1", interrupt)?;
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: photofinish\r\nConnection: close\r\n\r\n",
         &url[url::Position::BeforePath..url::Position::AfterQuery],
         &url[url::Position::BeforeHost..url::Position::AfterPort],
     );
-    stream.write_all(request.as_bytes()).map_err(failed)?;
-    let answer = read_answer(stream).map_err(failed)?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    if answer.starts_with("HTTP/1.") {
-        return Ok(answer);
-    }
+    connection.write(request.as_bytes())?;
+    let (answer, flaw) = read_answer(|part| connection.read(part))?;
+    let Some(flaw) = flaw else {
+        return Ok(Answer {
+            text: String::from_utf8_lossy(&answer).into_owned(),
+            address: connection.address(),
+        });
+    };
     let url = redaction::url(url);
-    Err(Failure::could_not_run(format!(
-        "{url} does not speak HTTP/1.1"
-    )))
+    let message = if answer.starts_with(b"HTTP/1.") {
+        format!("{url} gave an invalid answer")
+    } else {
+        format!("{url} does not speak HTTP/1.1")
+    };
+    Err(Failure::could_not_run(message).caused_by(flaw))
 }
 
-/// Reads an answer up to its own end: not every server closes the connection when asked to.
-fn read_answer(mut stream: impl Read) -> io::Result<Vec<u8>> {
+/// Reads an answer up to its own end: not every server closes the connection when asked to. An error in it is returned
+/// beside what was read.
+fn read_answer(
+    mut read: impl FnMut(&mut [u8]) -> Result<usize, Failure>,
+) -> Result<(Vec<u8>, Option<HttpError>), Failure> {
     let mut reader = ResponseReader::new(Limits::default());
     reader.begin(Method::Get);
     let (mut answer, mut body) = (Vec::new(), Vec::new());
     let mut part = [0; 8 * 1024];
     while answer.len() < LONGEST_ANSWER {
-        let part = match stream.read(&mut part)? {
-            0 => break,
+        let part = match read(&mut part)? {
+            0 => return Ok((answer, reader.end_of_input().err())),
             count => &part[..count],
         };
         answer.extend_from_slice(part);
-        // Any errors in it are reported by the worker.
-        if reader
-            .advance(part, &mut body)
-            .is_ok_and(|advance| advance.done)
-        {
-            break;
+        match reader.advance(part, &mut body) {
+            Ok(advance) if advance.done => break,
+            Ok(_) => {}
+            Err(error) => return Ok((answer, Some(error))),
         }
     }
-    Ok(answer)
+    Ok((answer, None))
 }
 
 fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
@@ -209,23 +217,32 @@ mod tests {
         );
     }
 
-    /// Goal: an answer ends at its declared length, not only when its server closes. Method: anything after it is an
-    /// error.
+    /// Goal: an answer ends at its declared length, and an error in it is told at once. Method: reading on is an error
+    /// of another kind.
     #[test]
-    fn an_answer_is_read_to_its_own_end() {
-        struct Stalled;
-        impl Read for Stalled {
-            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                Err(ErrorKind::WouldBlock.into())
-            }
-        }
+    fn an_answer_is_read_to_its_own_end_and_not_beyond_an_error() {
+        let read = |answer: &'static [u8], kept: bool| {
+            let mut rest = Some(answer);
+            read_answer(|part| match rest.take() {
+                Some(answer) => {
+                    part[..answer.len()].copy_from_slice(answer);
+                    Ok(answer.len())
+                }
+                None if kept => Err(Failure::could_not_run("read on")),
+                None => Ok(0),
+            })
+        };
         let whole = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-        assert_eq!(read_answer(whole.chain(Stalled)).expect("whole"), whole);
+        assert_eq!(read(whole, true).expect("whole"), (whole.to_vec(), None));
         let half = &whole[..whole.len() - 1];
-        assert!(read_answer(half.chain(Stalled)).is_err());
-        assert_eq!(read_answer(half).expect("closed"), half);
-        let nonsense = b"220 mail.test ESMTP\r\n";
-        assert_eq!(read_answer(&nonsense[..]).expect("closed"), nonsense);
+        read(half, true).expect_err("there is more to come");
+        let (_, flaw) = read(half, false).expect("closed");
+        assert!(matches!(flaw, Some(HttpError::TruncatedBody { .. })));
+        let twice = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok";
+        let (_, flaw) = read(twice, true).expect("told at once");
+        assert!(matches!(flaw, Some(HttpError::BadContentLength { .. })));
+        let (nonsense, flaw) = read(b"220 mail.test ESMTP\r\n", true).expect("told at once");
+        assert!(nonsense.starts_with(b"220") && flaw.is_some());
     }
 
     #[test]

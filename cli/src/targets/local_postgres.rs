@@ -8,6 +8,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -116,8 +117,8 @@ impl LocalPostgres {
             .get("url")
             .and_then(serde_json::Value::as_str)
             .unwrap_or_default();
-        let server = Postgres::probe(super::postgres::parse(url)?)?;
-        let monitor = server.database.connect_to("template1")?;
+        let server = Postgres::probe(super::postgres::parse(url)?, interrupt)?;
+        let monitor = server.database.connect_to("template1", interrupt)?;
         Ok(Self {
             server,
             monitor,
@@ -133,6 +134,10 @@ impl TargetServer for LocalPostgres {
 
     fn software(&self) -> Option<String> {
         self.server.software()
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.address()
     }
 
     fn processes(&self) -> Option<Vec<u32>> {

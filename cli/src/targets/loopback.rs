@@ -34,14 +34,14 @@ pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     }
 }
 
-/// Processes on this machine that serve the URL; empty if that is another machine, `None` if they cannot be known.
-pub fn listeners(url: &Url) -> Option<Vec<u32>> {
-    let addresses = addresses(url).ok()?;
-    let found = os::listeners_on(addresses.first()?.port());
-    match addresses.iter().all(|address| address.ip().is_loopback()) {
-        true => found,
+/// Processes on this machine that listen at the address; empty if that is another machine, `None` if they cannot be known.
+pub fn listeners(address: SocketAddr) -> Option<Vec<u32>> {
+    let found = os::listeners_on(address.port());
+    if address.ip().is_loopback() {
+        found
+    } else {
         // An address of this machine on another interface finds its listener too.
-        false => Some(found.unwrap_or_default()),
+        Some(found.unwrap_or_default())
     }
 }
 

@@ -3,6 +3,8 @@
 //! Its URL may contain a password; without one, `PGPASSWORD` is taken from the environment. The password goes into the
 //! worker's plan and nowhere else. Its counts are not read: other clients may be using it.
 
+use std::net::SocketAddr;
+
 use photofinish_scenarios::protocol::postgres::PgTarget;
 use url::Url;
 
@@ -35,10 +37,10 @@ pub struct Database {
 
 impl Database {
     /// Logs in to another database of the same server.
-    pub fn connect_to(&self, database: &str) -> Result<Client, Failure> {
+    pub fn connect_to(&self, database: &str, interrupt: &Interrupt) -> Result<Client, Failure> {
         let mut target = self.target.clone();
         database.clone_into(&mut target.config.database);
-        Client::connect(&target)
+        Client::connect(&target, interrupt)
     }
 }
 
@@ -54,9 +56,9 @@ impl Target for Database {
     fn start(
         self: Box<Self>,
         _: &[usize],
-        _: &Interrupt,
+        interrupt: &Interrupt,
     ) -> Result<Box<dyn TargetServer>, Failure> {
-        Ok(Box::new(Postgres::probe(*self)?))
+        Ok(Box::new(Postgres::probe(*self, interrupt)?))
     }
 }
 
@@ -64,18 +66,23 @@ impl Target for Database {
 pub struct Postgres {
     pub(super) database: Database,
     software: Option<String>,
+    address: SocketAddr,
 }
 
 impl Postgres {
     /// Logs in.
-    pub fn probe(database: Database) -> Result<Self, Failure> {
-        let client = Client::connect(&database.target)?;
+    pub fn probe(database: Database, interrupt: &Interrupt) -> Result<Self, Failure> {
+        let client = Client::connect(&database.target, interrupt)?;
         // Distributions append the name of their own build.
         let version = client
             .server_version()
             .and_then(|version| version.split(' ').next());
         let software = version.map(|version| format!("PostgreSQL {version}"));
-        Ok(Self { database, software })
+        Ok(Self {
+            database,
+            software,
+            address: client.address(),
+        })
     }
 }
 
@@ -86,5 +93,9 @@ impl TargetServer for Postgres {
 
     fn software(&self) -> Option<String> {
         self.software.clone()
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
     }
 }

@@ -3,37 +3,36 @@
 //! The orchestrator's own connection, never on a measured path: the same sans-IO client that workloads use, driven by a
 //! standard socket with deadlines.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use photofinish_scenarios::protocol::postgres::{PgTarget, ResponseReader, Row, Startup, encode};
 
+use super::connection::{Connection, Peer};
 use super::loopback;
 use crate::exit::Failure;
-
-/// Timeout for each step.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::interrupt::Interrupt;
 
 /// Maximum length of an answer.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// A connection that is logged in.
 pub struct Client {
-    stream: TcpStream,
+    connection: Connection,
     received: Vec<u8>,
     server_version: Option<String>,
 }
 
 impl Client {
     /// Connects and logs in.
-    pub fn connect(target: &PgTarget) -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| broken(target).caused_by(error);
-        let stream = reach(target)?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-        stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
+    pub fn connect(target: &PgTarget, interrupt: &Interrupt) -> Result<Self, Failure> {
+        let peer = Peer {
+            name: target.to_string(),
+            protocol: "PostgreSQL's protocol",
+            hint: "start the server; or use --target db=local, which starts one for this run",
+        };
+        let addresses = loopback::resolve(&target.host, target.port)?;
         let mut client = Self {
-            stream,
+            connection: Connection::open(peer, &addresses, interrupt)?,
             received: Vec::new(),
             server_version: None,
         };
@@ -46,17 +45,28 @@ impl Client {
         self.server_version.as_deref()
     }
 
+    /// The address that accepted the connection.
+    pub fn address(&self) -> SocketAddr {
+        self.connection.address()
+    }
+
     fn log_in(&mut self, target: &PgTarget) -> Result<(), Failure> {
         let mut message = Vec::new();
         let mut startup = Startup::begin(&target.config, &mut message)
-            .map_err(|error| broken(target).caused_by(error))?;
+            .map_err(|error| refused(target).caused_by(error))?;
         loop {
-            self.exchange(&message)
-                .map_err(|error| broken(target).caused_by(error))?;
+            let more = self.exchange(&message)?;
+            if self.received.starts_with(b"HTTP/") {
+                return Err(speaks_http(target));
+            }
             message.clear();
+            let refused = |error| refused(target).caused_by(error);
+            if !more {
+                return startup.end_of_input().map_err(refused);
+            }
             let advance = startup
                 .advance(&self.received, &mut message)
-                .map_err(|error| refused(target).caused_by(error))?;
+                .map_err(refused)?;
             self.received.drain(..advance.consumed);
             if advance.done {
                 self.server_version = startup.server_version().map(str::to_owned);
@@ -72,6 +82,7 @@ impl Client {
         encode::simple(sql, &mut message).map_err(|error| failed().caused_by(error))?;
         let mut reader = ResponseReader::new(LONGEST_ANSWER);
         reader.begin(&message);
+        self.connection.renew();
         let mut number = None;
         let mut sink = |row: Row<'_>| {
             let text = row
@@ -81,9 +92,13 @@ impl Client {
             number = text.and_then(|text| text.parse().ok());
         };
         loop {
-            self.exchange(&message)
-                .map_err(|error| failed().caused_by(error))?;
+            let more = self.exchange(&message)?;
             message.clear();
+            if !more {
+                reader
+                    .end_of_input()
+                    .map_err(|error| failed().caused_by(error))?;
+            }
             let advance = reader
                 .advance(&self.received, &mut sink)
                 .map_err(|error| failed().caused_by(error))?;
@@ -94,17 +109,13 @@ impl Client {
         }
     }
 
-    /// Sends `message`, which may be empty, and reads the response.
-    fn exchange(&mut self, message: &[u8]) -> std::io::Result<()> {
-        self.stream.write_all(message)?;
+    /// Sends `message`, which may be empty, and reads a part of the response; false at the end of input.
+    fn exchange(&mut self, message: &[u8]) -> Result<bool, Failure> {
+        self.connection.write(message)?;
         let mut chunk = [0; 4096];
-        match self.stream.read(&mut chunk)? {
-            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
-            count => {
-                self.received.extend_from_slice(&chunk[..count]);
-                Ok(())
-            }
-        }
+        let count = self.connection.read(&mut chunk)?;
+        self.received.extend_from_slice(&chunk[..count]);
+        Ok(count > 0)
     }
 }
 
@@ -113,24 +124,13 @@ impl Drop for Client {
         let mut leave = Vec::new();
         encode::terminate(&mut leave);
         // A courtesy only; a server that is gone does not need it.
-        let _ = self.stream.write_all(&leave);
+        let _ = self.connection.write(&leave);
     }
 }
 
-fn reach(target: &PgTarget) -> Result<TcpStream, Failure> {
-    let addresses = loopback::resolve(&target.host, target.port)?;
-    let connect = |address: &SocketAddr| TcpStream::connect_timeout(address, PATIENCE);
-    match addresses.iter().map(connect).reduce(Result::or) {
-        Some(Ok(stream)) => Ok(stream),
-        Some(Err(error)) => Err(broken(target)
-            .caused_by(error)
-            .hint("start the server; or use --target db=local, which starts one for this run")),
-        None => Err(broken(target)),
-    }
-}
-
-fn broken(target: &PgTarget) -> Failure {
-    Failure::could_not_run(format!("no answer from {target}"))
+fn speaks_http(target: &PgTarget) -> Failure {
+    Failure::could_not_run(format!("{target} speaks HTTP, not PostgreSQL's protocol"))
+        .hint("--target db=… needs the address of a PostgreSQL server; HTTP servers go to --target http=…")
 }
 
 fn refused(target: &PgTarget) -> Failure {

@@ -2,11 +2,11 @@
 //!
 //! The worker does handshakes and messages; such a server has no counts to read.
 
-use std::net::TcpStream;
+use std::net::SocketAddr;
 
 use url::Url;
 
-use super::{Target, TargetKind, TargetServer, Values, forms, loopback, no_answer, plain_url};
+use super::{Target, TargetKind, TargetServer, Values, connect, forms, plain_url};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::store::redaction;
@@ -46,16 +46,28 @@ impl Target for WebSocket {
     fn start(
         self: Box<Self>,
         _: &[usize],
-        _: &Interrupt,
+        interrupt: &Interrupt,
     ) -> Result<Box<dyn TargetServer>, Failure> {
-        let addresses = loopback::addresses(&self.url)?;
-        TcpStream::connect(&addresses[..]).map_err(|error| no_answer(&self.url, error))?;
-        Ok(self)
+        let address = connect(&self.url, "WebSocket", interrupt)?.address();
+        Ok(Box::new(Reached {
+            url: self.url,
+            address,
+        }))
     }
 }
 
-impl TargetServer for WebSocket {
+/// A server that accepted a connection.
+struct Reached {
+    url: Url,
+    address: SocketAddr,
+}
+
+impl TargetServer for Reached {
     fn url(&self) -> &str {
         self.url.as_str()
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
     }
 }

@@ -55,7 +55,7 @@ fn a_throwaway_database_is_measured_and_gone_afterwards() {
     sandbox.run(&arguments).check(0, &[]);
     let record = sandbox.record();
     for scenario in &record.plan.scenarios {
-        let PlannedServer::External { url, software } = &scenario.servers["db"] else {
+        let PlannedServer::External { url, software, .. } = &scenario.servers["db"] else {
             panic!("{scenario:?}")
         };
         assert_eq!(url, "local");

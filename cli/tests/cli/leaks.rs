@@ -290,7 +290,11 @@ impl Serving {
         };
         Self {
             _process: process,
-            target: TargetAddress { url, mock: true },
+            target: TargetAddress {
+                url,
+                address: None,
+                mock: true,
+            },
         }
     }
 }

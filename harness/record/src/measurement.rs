@@ -146,6 +146,9 @@ pub struct Traffic {
     /// Connections abandoned while being opened: the server may have accepted them or not.
     #[serde(default)]
     pub abandoned_connections: u64,
+    /// Kept connections that the server had closed and that were opened again, each before its request was sent (again).
+    #[serde(default)]
+    pub reconnects: u64,
     /// Database transactions that ended.
     #[serde(default)]
     pub transactions: u64,
@@ -161,6 +164,7 @@ impl Traffic {
             connections: self.connections - earlier.connections,
             abandoned: self.abandoned - earlier.abandoned,
             abandoned_connections: self.abandoned_connections - earlier.abandoned_connections,
+            reconnects: self.reconnects - earlier.reconnects,
             transactions: self.transactions - earlier.transactions,
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -114,6 +115,9 @@ pub enum PlannedServer {
         url: String,
         /// As reported by the server: `nginx/1.22.1`, `PostgreSQL 15.18`.
         software: Option<String>,
+        /// The address that answered, and that every worker connected to; `None` in a plan that was not run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<SocketAddr>,
     },
     /// The user's own server, started anew by the arm's command for each round.
     Arm {

@@ -6,6 +6,7 @@
 //! this file alone. `docs/PROTOCOL.md` explains it with an example.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -64,6 +65,9 @@ pub struct WorkerPlan {
 pub struct TargetAddress {
     /// `http://127.0.0.1:8080/path`, `postgres://user:pw@127.0.0.1:5432/db`.
     pub url: String,
+    /// The address that answered when the target was probed: connect to it, whatever else the host's name resolves to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddr>,
     /// True for an embedded mock, whose content is known.
     pub mock: bool,
 }

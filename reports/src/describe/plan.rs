@@ -20,7 +20,7 @@ fn server(server: &PlannedServer) -> String {
     match server {
         PlannedServer::Mock { server, .. } => format!("mock {server} server"),
         PlannedServer::Arm { url } => format!("the arm's own server at {url}"),
-        PlannedServer::External { url, software } => {
+        PlannedServer::External { url, software, .. } => {
             format!("{} at {url}", software.as_deref().unwrap_or("server"))
         }
     }

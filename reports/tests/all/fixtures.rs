@@ -684,6 +684,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
                 connections: u64::from(draw.sessions),
                 abandoned: 0,
                 abandoned_connections: 0,
+                reconnects: 0,
                 transactions: 0,
             },
         )]),
@@ -818,6 +819,7 @@ fn database() -> PlannedScenario {
             PlannedServer::External {
                 url: "postgres://postgres@127.0.0.1:5432/bench".to_owned(),
                 software: Some("PostgreSQL 15.18".to_owned()),
+                address: None,
             },
         )]),
         ..http()

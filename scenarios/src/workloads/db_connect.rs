@@ -179,7 +179,7 @@ mod tests {
                 assert!(failed.is_err());
                 assert_eq!(open_of(&workload), (1, 0));
                 // Nobody accepts: the system connects, and no answer ever comes.
-                let limit = Duration::from_millis(20);
+                let limit = Duration::from_millis(100);
                 let late = env
                     .runtime
                     .timeout(limit, workload.operate(&env, &mut session, 1));
@@ -206,6 +206,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let target = TargetAddress {
             url: format!("postgres://somebody@{address}/somewhere"),
+            address: Some(address),
             mock: false,
         };
         Env::from(RoundEnv {

@@ -12,7 +12,7 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 use super::census::Census;
 use super::connection_pool::Connect;
 use super::db_errors;
-use super::wire::{Dialer, Wire, invalid, resolve};
+use super::wire::{CONNECTING, Dialer, Transfer, Wire, address, invalid, within};
 use crate::protocol::postgres::{
     EncodeError, Outcome, Parameter, PgError, PgTarget, ResponseReader, Row, Startup,
     TransactionStatus, encode,
@@ -61,7 +61,7 @@ impl<R: Runtime> Connector<R> {
         census: &Census,
     ) -> Result<Self, Failure> {
         let target = PgTarget::parse(&env.targets[TARGET].url).map_err(invalid)?;
-        let address = resolve(&target.host, target.port)?;
+        let address = address(&env.targets[TARGET], &target.host, target.port)?;
         Ok(Self {
             dialer: Dialer::new(env, TARGET, address).counted_by(census),
             target: Arc::new(target),
@@ -130,6 +130,12 @@ impl<R: Runtime> Connection<R> {
 
     /// Connects, logs in and prepares the statements.
     pub(super) async fn connect(&mut self) -> Result<(), Failure> {
+        let runtime = self.connector.dialer.runtime().clone();
+        let what = "connecting, logging in and preparing statements";
+        within(&runtime, CONNECTING, what, self.log_in_and_prepare()).await
+    }
+
+    async fn log_in_and_prepare(&mut self) -> Result<(), Failure> {
         self.log_in().await?;
         // One cycle: one transaction for the server and one exchange for both sides' counts.
         let Connector {
@@ -154,7 +160,11 @@ impl<R: Runtime> Connection<R> {
         let mut login = self.wire.transfer();
         loop {
             if !message.is_empty() {
-                login.write(message).await?;
+                match login.write(message).await {
+                    // A server that refuses has closed; its reason may lie there to be read.
+                    Err(broken) if broken.kind == Failure::RESET => {}
+                    written => written?,
+                }
                 message.clear();
             }
             if !login.read().await? {
@@ -244,20 +254,17 @@ impl<R: Runtime> Connection<R> {
         is_request: bool,
         sink: &mut (dyn FnMut(Row<'_>) + Send),
     ) -> Result<&Outcome, Failure> {
-        let target = Arc::clone(&self.connector.target);
-        self.reader.begin(&self.message);
+        let target = &self.connector.target;
+        let reader = &mut self.reader;
+        reader.begin(&self.message);
         let mut cycle = if is_request {
             self.wire.request()
         } else {
             self.wire.transfer()
         };
-        cycle.write(&mut self.message).await?;
-        loop {
-            let more = cycle.read().await?;
-            let advanced = advance(&mut self.reader, cycle.received(), more, sink);
-            if advanced.map_err(|error| failure(&error, &target))? {
-                break;
-            }
+        let message = &mut self.message;
+        if let Err(broken) = converse(reader, &mut cycle, message, sink, target).await {
+            return Err(last_words(reader, &mut cycle, broken, target).await);
         }
         // Counted even if the statement fails on the server.
         cycle.end();
@@ -279,6 +286,45 @@ impl<R: Runtime> Connection<R> {
         }
         self.connect().await
     }
+}
+
+/// Sends the message of a cycle and reads to its end.
+async fn converse<R: Runtime>(
+    reader: &mut ResponseReader,
+    cycle: &mut Transfer<'_, R>,
+    message: &mut Vec<u8>,
+    sink: &mut (dyn FnMut(Row<'_>) + Send),
+    target: &PgTarget,
+) -> Result<(), Failure> {
+    cycle.write(message).await?;
+    loop {
+        let more = cycle.read().await?;
+        let advanced = advance(reader, cycle.received(), more, sink);
+        if advanced.map_err(|error| failure(&error, target))? {
+            return Ok(());
+        }
+    }
+}
+
+/// The failure of a cycle whose connection has `broken`: the server's reason, if it gave one before it closed.
+#[cold]
+async fn last_words<R: Runtime>(
+    reader: &mut ResponseReader,
+    cycle: &mut Transfer<'_, R>,
+    broken: Failure,
+    target: &PgTarget,
+) -> Failure {
+    if broken.kind != Failure::RESET {
+        return broken;
+    }
+    while reader.outcome().error.is_none() {
+        let Ok(true) = cycle.read().await else { break };
+        if advance(reader, cycle.received(), true, &mut |_| ()).is_err() {
+            break;
+        }
+    }
+    let told = reader.outcome().error.clone().map(PgError::Server);
+    told.map_or(broken, |error| failure(&error, target))
 }
 
 /// Processes the bytes in `received`, or the end of input unless there is `more`; true at the end of the cycle.

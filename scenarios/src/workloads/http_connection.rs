@@ -5,16 +5,16 @@
 //! clock starts from any other server.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::buffer::Buffer;
-use photofinish_harness::runtime::Runtime;
+use photofinish_harness::runtime::{Moved, Runtime};
 use photofinish_harness::workload::{Failure, RoundEnv, Totals};
 use photofinish_record::hex;
 use sha2::{Digest as _, Sha256};
 
 use super::tallies::ensure;
-use super::wire::{Dialer, Link, Wire, invalid, resolve};
+use super::wire::{CONNECTING, Dialer, Link, Transfer, Wire, address, invalid, within};
 use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};
 
 /// Name of the target of HTTP workloads.
@@ -22,6 +22,17 @@ pub(super) const TARGET: &str = "http";
 
 /// Buffer size, so that a common response arrives in a single read.
 const BUFFER_BYTES: usize = 16 * 1024;
+
+/// The longest request that is written whole before its answer is read: the send buffer of an idle socket has room for
+/// it, so that no server has to read before it answers. Longer ones are written while reading.
+const WRITTEN_AT_ONCE: usize = 16 * 1024;
+
+/// Time without an exchange after which a server may have closed a kept connection: it is looked at before a request
+/// that must not be sent twice.
+const IDLE: Duration = Duration::from_millis(10);
+
+/// Deadline for fetching a reference response before the measurement.
+const FETCHING: Duration = Duration::from_secs(30);
 
 /// The HTTP target: its address, and a path if its URL has one.
 #[derive(Clone, Debug)]
@@ -38,7 +49,7 @@ impl Endpoint {
         let target = &env.targets[TARGET];
         let parsed = HttpTarget::parse(&target.url).map_err(invalid)?;
         Ok(Self {
-            address: resolve(&parsed.host, parsed.port)?,
+            address: address(target, &parsed.host, parsed.port)?,
             authority: parsed.authority,
             path: parsed.path_and_query,
             mock: target.mock,
@@ -141,6 +152,13 @@ pub(super) fn dialer<R: Runtime>(env: &RoundEnv<R>, endpoint: &Endpoint) -> Dial
 pub(super) struct Connection<R: Runtime> {
     dialer: Dialer<R>,
     wire: Wire<R>,
+    answer: Answer,
+    /// The end of the last exchange that must not be repeated, or of connecting before it.
+    used: Instant,
+}
+
+/// The response that is being read, or was read last.
+struct Answer {
     reader: ResponseReader,
     body: Vec<u8>,
 }
@@ -162,8 +180,11 @@ impl<R: Runtime> Connection<R> {
         Self {
             wire: dialer.wire(BUFFER_BYTES),
             dialer,
-            reader: ResponseReader::new(Limits::default()),
-            body: Vec::new(),
+            answer: Answer {
+                reader: ResponseReader::new(Limits::default()),
+                body: Vec::new(),
+            },
+            used: Instant::now(),
         }
     }
 
@@ -174,59 +195,103 @@ impl<R: Runtime> Connection<R> {
 
     /// Opens the connection now rather than at the first exchange.
     pub(super) async fn connect(&mut self) -> Result<(), Failure> {
-        self.wire.open(&self.dialer).await
+        let runtime = self.dialer.runtime();
+        let opening = self.wire.open(&self.dialer);
+        within(runtime, CONNECTING, "connecting", opening).await
     }
 
     /// Sends one encoded request and reads its response to the end; returns the status. The body is in
     /// [`Connection::body`] until the next exchange.
+    ///
+    /// A server may close a kept connection at any time. If it has done so before any part of the response, a request of
+    /// an idempotent method is sent once more over another connection (RFC 9110, section 9.2.2; RFC 9112, section 9.3.1).
+    /// Any other is never sent twice: after a pause it is sent only if the connection has not been closed by then.
     pub(super) async fn exchange(
         &mut self,
         method: Method,
         request: &mut Vec<u8>,
     ) -> Result<u16, Failure> {
-        if !self.wire.is_open() {
-            self.connect().await?;
-        }
-        self.reader.begin(method);
-        self.body.clear();
-        let mut exchange = self.wire.request();
-        exchange.write(request).await?;
-        loop {
-            let more = exchange.read().await?;
-            if advance(&mut self.reader, &mut self.body, exchange.received(), more)? {
-                break;
+        let kept = self.wire.is_open();
+        if method.is_idempotent() {
+            match self.exchange_once(method, request).await {
+                Err(failure) if kept && self.was_closed(&failure) => {
+                    self.wire.traffic().reconnected();
+                    self.exchange_once(method, request).await
+                }
+                outcome => outcome,
             }
+        } else {
+            if kept && self.used.elapsed() > IDLE && self.wire.is_stale() {
+                self.wire.traffic().reconnected();
+                self.wire.close();
+            }
+            let outcome = self.exchange_once(method, request).await;
+            self.used = Instant::now();
+            outcome
+        }
+    }
+
+    /// Like [`Connection::exchange`], but a connection that the server has closed is a failure.
+    pub(super) async fn exchange_once(
+        &mut self,
+        method: Method,
+        request: &mut Vec<u8>,
+    ) -> Result<u16, Failure> {
+        if !self.wire.is_open() {
+            self.wire.open(&self.dialer).await?;
+        }
+        let answer = &mut self.answer;
+        answer.begin(method);
+        let mut exchange = self.wire.request();
+        if request.len() > WRITTEN_AT_ONCE {
+            if answer.read_while_writing(&mut exchange, request).await? == Sent::InPart {
+                exchange.end_unsent();
+                return Ok(answer.reader.status());
+            }
+        } else if let Err(broken) = exchange.write(request).await {
+            answer.read_after(&mut exchange, broken).await?;
+            exchange.end_unsent();
+            return Ok(answer.reader.status());
+        }
+        while !answer.is_complete() {
+            let more = exchange.read().await?;
+            answer.advance(exchange.received(), more)?;
         }
         exchange.end();
-        if !self.reader.keep_alive() {
+        if !answer.reader.keep_alive() {
             self.wire.close();
         }
-        Ok(self.reader.status())
+        Ok(answer.reader.status())
+    }
+
+    /// True if the last exchange has failed because the server had closed the connection: before it answered anything.
+    fn was_closed(&self, failure: &Failure) -> bool {
+        matches!(failure.kind, Failure::RESET | Failure::SHORT) && !self.was_answered()
     }
 
     /// The body of the last response.
     pub(super) fn body(&self) -> &[u8] {
-        &self.body
+        &self.answer.body
     }
 
     /// The body of the last response, mutable so that it can be passed on; the next exchange overwrites it.
     pub(super) fn body_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.body
+        &mut self.answer.body
     }
 
     /// The value of Content-Type of the last response, if there was one.
     pub(super) fn content_type(&self) -> Option<&[u8]> {
-        self.reader.content_type()
+        self.answer.reader.content_type()
     }
 
     /// The value of Location of the last response, if there was one.
     pub(super) fn location(&self) -> Option<&[u8]> {
-        self.reader.location()
+        self.answer.reader.location()
     }
 
     /// True if any part of the last response has arrived.
     pub(super) fn was_answered(&self) -> bool {
-        self.reader.has_begun()
+        self.answer.reader.has_begun()
     }
 
     /// True if the next exchange can go over the stream that is open now.
@@ -240,23 +305,88 @@ impl<R: Runtime> Connection<R> {
     }
 }
 
-/// Processes the bytes in `received`, or the end of input unless there is `more`; true at the end of the response.
-fn advance(
-    reader: &mut ResponseReader,
-    body: &mut Vec<u8>,
-    received: &mut Buffer,
-    more: bool,
-) -> Result<bool, Failure> {
-    if !more {
-        reader.end_of_input().map_err(failure)?;
-        return Ok(true);
+/// The part of a large request that was sent by the end of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Whole,
+    InPart,
+}
+
+impl Answer {
+    fn begin(&mut self, method: Method) {
+        self.reader.begin(method);
+        self.body.clear();
     }
-    let advance = reader.advance(received.unread(), body).map_err(failure)?;
-    received.consume(advance.consumed);
-    if advance.done {
-        reader.expect_no_more(received.unread()).map_err(failure)?;
+
+    fn is_complete(&self) -> bool {
+        self.reader.is_done()
     }
-    Ok(advance.done)
+
+    /// Processes the bytes in `received`, or the end of input unless there is `more`.
+    fn advance(&mut self, received: &mut Buffer, more: bool) -> Result<(), Failure> {
+        if !more {
+            return self.reader.end_of_input().map_err(failure);
+        }
+        let advance = self.reader.advance(received.unread(), &mut self.body);
+        let advance = advance.map_err(failure)?;
+        received.consume(advance.consumed);
+        if advance.done {
+            let rest = received.unread();
+            self.reader.expect_no_more(rest).map_err(failure)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a large request, and reads as much of its answer as comes in the meantime: a server that answers while it
+    /// reads would otherwise wait for the client, and the client for the server. An answer that refuses the request, or
+    /// ends the connection, ends the sending (RFC 9112, section 9.6).
+    async fn read_while_writing<R: Runtime>(
+        &mut self,
+        exchange: &mut Transfer<'_, R>,
+        request: &[u8],
+    ) -> Result<Sent, Failure> {
+        let mut rest = request;
+        while !rest.is_empty() {
+            match exchange.write_or_read(rest).await {
+                Ok(Moved::Written(count)) => rest = &rest[count..],
+                // After the answer there is nothing to be read but the end of the connection.
+                Ok(Moved::Read(_)) | Err(_) if self.is_complete() => return Ok(Sent::InPart),
+                Ok(Moved::Read(count)) => self.advance(exchange.received(), count > 0)?,
+                Err(broken) => {
+                    self.read_after(exchange, broken).await?;
+                    return Ok(Sent::InPart);
+                }
+            }
+            if self.is_complete() && (self.reader.status() >= 400 || !self.reader.keep_alive()) {
+                return Ok(Sent::InPart);
+            }
+        }
+        exchange.wrote(request.len());
+        Ok(Sent::Whole)
+    }
+
+    /// Reads the answer to a request that could not be sent: a server may refuse one and close before it has read all of
+    /// it. If there is none, the failure is the one that has `broken` the connection.
+    #[cold]
+    async fn read_after<R: Runtime>(
+        &mut self,
+        exchange: &mut Transfer<'_, R>,
+        broken: Failure,
+    ) -> Result<(), Failure> {
+        // Reading from a connection that was not closed might wait.
+        while broken.kind == Failure::RESET {
+            let Ok(more) = exchange.read().await else {
+                break;
+            };
+            if self.advance(exchange.received(), more).is_err() {
+                break;
+            }
+            if self.is_complete() {
+                return Ok(());
+            }
+        }
+        Err(broken)
+    }
 }
 
 fn failure(error: HttpError) -> Failure {
@@ -353,7 +483,9 @@ async fn fetch<R: Runtime>(
 ) -> Result<Vec<u8>, Failure> {
     let mut connection = Connection::new(env, endpoint);
     let mut request = endpoint.get(path)?;
-    let status = connection.exchange(Method::Get, &mut request).await?;
+    let exchange = connection.exchange(Method::Get, &mut request);
+    let what = format!("the answer to the first GET {path}");
+    let status = within(&env.runtime, FETCHING, &what, exchange).await?;
     if status != 200 {
         return Err(wrong_status(path, status));
     }

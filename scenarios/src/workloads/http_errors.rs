@@ -193,7 +193,9 @@ impl<R: Runtime> FaultyRequest<R> {
             }
             Fault::UnknownHost => resolve(&self.runtime).await,
             Fault::Reset | Fault::Status => {
-                let exchanged = self.connection.exchange(Method::Get, &mut self.request);
+                let exchanged = self
+                    .connection
+                    .exchange_once(Method::Get, &mut self.request);
                 succeeded(exchanged.await?)
             }
         }

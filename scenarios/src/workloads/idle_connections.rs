@@ -79,7 +79,7 @@ impl<R: Runtime> Part for Caller<R> {
         let mut connection = Connection::over(dialer.clone());
         connection.attach(stream);
         let status = connection
-            .exchange(Method::Get, &mut request.clone())
+            .exchange_once(Method::Get, &mut request.clone())
             .await?;
         reference.check(status, connection.body())
     }

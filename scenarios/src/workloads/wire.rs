@@ -1,21 +1,51 @@
 //! A byte stream to a peer under whichever runtime: the only place that connects, reads and writes.
 //!
-//! An address is resolved once, a [`Dialer`] connects to it, and a [`Wire`] is one stream with its read buffer, opened
-//! again as often as needed. Bytes, connections and requests are counted here. A [`Transfer`] is the use of a wire for one
+//! The orchestrator resolves names: a [`Dialer`] connects to the address that answered its probe, and a [`Wire`] is one
+//! stream with its read buffer, opened again as often as needed. Bytes, connections and requests are counted here. A [`Transfer`] is the use of a wire for one
 //! exchange: dropped before its end, by an error or because it was cancelled, it closes the wire, since a late answer
-//! must not pass for the next one. Protocols are in `http_connection.rs`, `db_connection.rs` and `ws_connection.rs`.
+//! must not pass for the next one.
+//!
+//! Set-up has deadlines of its own ([`within`]). Exchanges of the measurement have none here: the supervisor ends a phase
+//! whose operations never end, and a timer for each would be measured with it. Protocols are in `http_connection.rs`, `db_connection.rs` and `ws_connection.rs`.
 
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
-use photofinish_harness::runtime::{Runtime, Stream as _};
+use photofinish_harness::runtime::{Elapsed, Moved, Runtime, Stream};
 use photofinish_harness::traffic::TrafficCounter;
 use photofinish_harness::workload::{Failure, RoundEnv};
+use photofinish_record::protocol::TargetAddress;
 
 use super::census::{Census, CensusGuard};
 
-/// The first address of `host`.
-pub(super) fn resolve(host: &str, port: u16) -> Result<SocketAddr, Failure> {
+/// Deadline for a connection during set-up, with its handshake or login.
+pub(super) const CONNECTING: Duration = Duration::from_secs(10);
+
+/// Runs a step of the set-up until `limit` at most; `what` it is, for the message.
+pub(super) async fn within<R: Runtime, T: Send>(
+    runtime: &R,
+    limit: Duration,
+    what: &str,
+    step: impl Future<Output = Result<T, Failure>> + Send,
+) -> Result<T, Failure> {
+    let ended = runtime.timeout(limit, step).await;
+    ended.unwrap_or_else(|Elapsed| {
+        let detail = format!("{what} took longer than {} s", limit.as_secs());
+        Err(Failure::new(Failure::TIMEOUT, detail))
+    })
+}
+
+/// The address of a target: the one that answered the probe, or the first of `host` if there was no probe.
+pub(super) fn address(
+    target: &TargetAddress,
+    host: &str,
+    port: u16,
+) -> Result<SocketAddr, Failure> {
+    if let Some(address) = target.address {
+        return Ok(address);
+    }
     // A URL writes an IPv6 address in brackets.
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let first = (bare, port).to_socket_addrs()?.next();
@@ -30,7 +60,7 @@ pub(super) fn invalid(error: impl ToString) -> Failure {
 /// The stream under a wire.
 pub(super) type Link<R> = <R as Runtime>::Stream;
 
-/// Connects to one address.
+/// Connects to the address of one target.
 #[derive(Clone, Debug)]
 pub(super) struct Dialer<R> {
     runtime: R,
@@ -59,6 +89,11 @@ impl<R: Runtime> Dialer<R> {
     /// A wire that is not open yet, with room for `buffer_bytes` in one read.
     pub(super) fn wire(&self, buffer_bytes: usize) -> Wire<R> {
         Wire::new(&self.traffic, buffer_bytes)
+    }
+
+    /// The runtime that connects.
+    pub(super) fn runtime(&self) -> &R {
+        &self.runtime
     }
 
     /// Connects.
@@ -119,6 +154,11 @@ impl<R: Runtime> Wire<R> {
         self.stream.is_some()
     }
 
+    /// True if the peer has closed it since the last transfer, as far as has been heard.
+    pub(super) fn is_stale(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::is_stale)
+    }
+
     /// Closes the stream without notifying the peer.
     pub(super) fn close(&mut self) {
         self.stream = None;
@@ -169,6 +209,25 @@ impl<R: Runtime> Transfer<'_, R> {
         Ok(())
     }
 
+    /// Writes the beginning of `bytes`, or reads if the peer takes nothing at present; see [`Stream::transfer`]. The caller
+    /// counts what was written in all with [`Transfer::wrote`].
+    pub(super) async fn write_or_read(&mut self, bytes: &[u8]) -> Result<Moved, Failure> {
+        let wire = &mut *self.wire;
+        let stream = wire.stream.as_mut().ok_or_else(closed)?;
+        let moved = stream.transfer(bytes, &mut wire.received).await?;
+        match moved {
+            Moved::Written(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            Moved::Written(_) => {}
+            Moved::Read(count) => wire.traffic.read(count),
+        }
+        Ok(moved)
+    }
+
+    /// Counts `bytes` that were written piece by piece.
+    pub(super) fn wrote(&mut self, bytes: usize) {
+        self.wire.traffic.wrote(bytes);
+    }
+
     /// Reads the available bytes; false at the end of input.
     #[inline]
     pub(super) async fn read(&mut self) -> Result<bool, Failure> {
@@ -187,6 +246,12 @@ impl<R: Runtime> Transfer<'_, R> {
     /// Bytes that were read and not consumed.
     pub(super) fn received(&mut self) -> &mut Buffer {
         &mut self.wire.received
+    }
+
+    /// Ends a request whose answer is complete although it was not sent whole, and closes the wire. It counts as answered
+    /// and as abandoned: the server may have read any part of it.
+    pub(super) fn end_unsent(self) {
+        self.wire.traffic.answered();
     }
 
     /// Ends the transfer, and keeps the wire open.

@@ -10,7 +10,7 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 use url::Url;
 
-use super::wire::{Dialer, Transfer, Wire, invalid, resolve};
+use super::wire::{CONNECTING, Dialer, Transfer, Wire, address, invalid, within};
 use crate::protocol::http::path_and_query;
 use crate::protocol::websocket::{Client, Utf8Bytes, WebSocketError};
 
@@ -34,11 +34,12 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// The endpoint of this round.
     pub(super) fn of<R>(env: &RoundEnv<R>) -> Result<Self, Failure> {
-        let text = &env.targets[TARGET].url;
+        let target = &env.targets[TARGET];
+        let text = &target.url;
         let url = Url::parse(text).map_err(invalid)?;
         let port = url.port_or_known_default().unwrap_or_default();
         Ok(Self {
-            address: resolve(url.host_str().unwrap_or_default(), port)?,
+            address: address(target, url.host_str().unwrap_or_default(), port)?,
             authority: url.authority().to_owned(),
             path: path_and_query(&url, text),
         })
@@ -86,14 +87,20 @@ impl<R: Runtime> Connection<R> {
     pub(super) async fn open(&mut self) -> Result<(), Failure> {
         self.wire.close();
         let client = self.client.insert(Client::new(&self.uri).map_err(failure)?);
-        self.wire.open(&self.dialer).await?;
-        let mut handshake = self.wire.transfer();
-        flush(&mut handshake, client).await?;
-        while !client.open().map_err(failure)? {
-            feed(&mut handshake, client).await?;
-        }
-        handshake.end();
-        Ok(())
+        let wire = &mut self.wire;
+        let dialer = &self.dialer;
+        let opening = async {
+            wire.open(dialer).await?;
+            let mut handshake = wire.transfer();
+            flush(&mut handshake, client).await?;
+            while !client.open().map_err(failure)? {
+                feed(&mut handshake, client).await?;
+            }
+            handshake.end();
+            Ok(())
+        };
+        let what = "connecting and the opening handshake";
+        within(dialer.runtime(), CONNECTING, what, opening).await
     }
 
     /// Sends one message.

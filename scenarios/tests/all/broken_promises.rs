@@ -91,7 +91,14 @@ impl Subject {
         let target = |name: &&str| {
             let http = || format!("http://{}", server::start());
             let url = self.database.clone().unwrap_or_else(http);
-            ((*name).to_owned(), TargetAddress { url, mock: false })
+            (
+                (*name).to_owned(),
+                TargetAddress {
+                    url,
+                    address: None,
+                    mock: false,
+                },
+            )
         };
         let targets: BTreeMap<_, _> = self.entry.about.targets.iter().map(target).collect();
         let (entry, directory) = (&self.entry, directory.path());

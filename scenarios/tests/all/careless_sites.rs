@@ -86,7 +86,11 @@ fn round(name: &str, params: &Value, runtime: &str, url: &str) -> (WorkerPlan, W
     let directory = tempfile::tempdir().expect("a directory");
     let entry = workload(name).expect("it ships");
     let url = url.to_owned();
-    let target = TargetAddress { url, mock: false };
+    let target = TargetAddress {
+        url,
+        address: None,
+        mock: false,
+    };
     let unit = Duration::from_millis(1);
     let plan = WorkerPlan {
         targets: [("http".to_owned(), target)].into(),

@@ -79,7 +79,11 @@ fn round(name: &str, runtime: &str, lies: Lies) -> Measurement {
     let unit = Duration::from_millis(1);
     let entry = workload(name).expect("it ships");
     let url = format!("http://{}", server(lies));
-    let target = TargetAddress { url, mock: false };
+    let target = TargetAddress {
+        url,
+        address: None,
+        mock: false,
+    };
     // At least a hundred requests before the first wrong response.
     let warmup = NonZeroU64::new(100).expect("some");
     let plan = WorkerPlan {

@@ -188,6 +188,7 @@ fn an_external_target_replaces_the_mock() {
     let nginx = PlannedServer::External {
         url: "http://127.0.0.1:8080/".to_owned(),
         software: Some("nginx/1.22.1".to_owned()),
+        address: None,
     };
     let given = PlanOptions {
         targets: BTreeMap::from([("http".to_owned(), nginx.clone())]),
@@ -217,6 +218,7 @@ fn a_servers_address_ends_with_the_path_that_is_asked_for_or_leaves_it_to_the_sc
         let external = |url: &str| PlannedServer::External {
             url: url.to_owned(),
             software: None,
+            address: None,
         };
         let asked = PlanOptions {
             targets: BTreeMap::from([("http".to_owned(), external(written))]),
@@ -284,6 +286,7 @@ fn an_impossible_plan_is_an_error_with_a_hint() {
     let elsewhere = PlannedServer::External {
         url: "http://127.0.0.1:1/".to_owned(),
         software: None,
+        address: None,
     };
     let to_elsewhere = PlanOptions {
         targets: BTreeMap::from([("htp".to_owned(), elsewhere)]),

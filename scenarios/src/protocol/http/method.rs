@@ -26,6 +26,11 @@ impl Method {
         }
     }
 
+    /// True if sending a request twice has the same effect as sending it once (RFC 9110, section 9.2.2).
+    pub fn is_idempotent(self) -> bool {
+        !matches!(self, Method::Post | Method::Patch)
+    }
+
     /// True if a request without a body has a Content-Length of 0 (RFC 9110, section 8.6).
     pub(super) fn announces_empty_body(self) -> bool {
         matches!(self, Method::Post | Method::Put | Method::Patch)

@@ -172,7 +172,8 @@ impl ResponseReader {
         Some(self.head.location.as_slice()).filter(|value| !value.is_empty())
     }
 
-    fn is_done(&self) -> bool {
+    /// True at the end of the response.
+    pub fn is_done(&self) -> bool {
         matches!(self.state, State::Done)
     }
 

@@ -16,7 +16,7 @@ use photofinish_record::latency::Latencies;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::wire::{Dialer, Wire, invalid, resolve};
+use super::super::wire::{self, CONNECTING, Dialer, Wire, invalid, within};
 use super::CLIENT;
 use crate::protocol::http::HttpTarget;
 
@@ -59,10 +59,13 @@ impl<R: Runtime> Client<R> {
         address: SocketAddr,
         patience: Duration,
     ) -> Result<Self, Failure> {
-        let target = HttpTarget::parse(&env.targets[CLIENT].url).map_err(invalid)?;
-        let dialer = Dialer::new(env, CLIENT, resolve(&target.host, target.port)?);
+        let target = &env.targets[CLIENT];
+        let parsed = HttpTarget::parse(&target.url).map_err(invalid)?;
+        let address_of_client = wire::address(target, &parsed.host, parsed.port)?;
+        let dialer = Dialer::new(env, CLIENT, address_of_client);
         let mut wire = dialer.wire(BUFFER_BYTES);
-        wire.open(&dialer).await?;
+        let what = "connecting to the client";
+        within(&env.runtime, CONNECTING, what, wire.open(&dialer)).await?;
         let client = Self {
             wire: Mutex::new(Some(wire)),
         };

@@ -39,7 +39,11 @@ fn round(name: &str, refused: &'static str, process: Option<&str>) -> (Vec<Strin
     let directory = tempfile::tempdir().expect("a directory");
     let entry = workload(name).expect("it ships");
     let url = format!("postgres://photofinish@{address}/photofinish");
-    let target = TargetAddress { url, mock: false };
+    let target = TargetAddress {
+        url,
+        address: None,
+        mock: false,
+    };
     let unit = Duration::from_millis(1);
     let plan = WorkerPlan {
         targets: [("db".to_owned(), target)].into(),

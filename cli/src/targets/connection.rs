@@ -1,0 +1,256 @@
+//! A connection of the orchestrator to a target: one deadline over all of it, ended by an interrupt at any time.
+//!
+//! Probes and reads of counts go through here; a server that drops packets, sends a byte a second or never stops sending
+//! costs no more than [`PATIENCE`]. The address that accepts the connection is the one that workers connect to.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+
+/// Deadline of a whole probe, from connecting to the end of the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Longest wait between two looks for an interrupt.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The server at the other end, for messages.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its URL without secrets.
+    pub name: String,
+    /// The protocol that it should speak: `HTTP/1.1`.
+    pub protocol: &'static str,
+    /// Advice if nobody listens.
+    pub hint: &'static str,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    address: SocketAddr,
+    peer: Peer,
+    /// True if anything was received since the deadline was set.
+    answered: bool,
+    limit: Limit,
+}
+
+/// The end of all waiting.
+#[derive(Clone)]
+struct Limit {
+    due: Instant,
+    interrupt: Interrupt,
+}
+
+impl std::fmt::Debug for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limit").finish_non_exhaustive()
+    }
+}
+
+/// The reason that waiting ended without an event.
+enum Stopped {
+    Late,
+    Interrupted,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Stopped {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Connection {
+    /// Connects to the first of `addresses` that accepts.
+    pub fn open(
+        peer: Peer,
+        addresses: &[SocketAddr],
+        interrupt: &Interrupt,
+    ) -> Result<Self, Failure> {
+        let mut limit = Limit {
+            due: Instant::now() + PATIENCE,
+            interrupt: interrupt.clone(),
+        };
+        let due = limit.due;
+        let mut last = Stopped::Late;
+        for (index, &address) in addresses.iter().enumerate() {
+            // Each gets an equal share of the time left: one that drops packets must not take that of the next.
+            let left = due.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+            limit.due = Instant::now() + share;
+            match connect(address, &limit) {
+                Ok(stream) => {
+                    limit.due = due;
+                    return Ok(Self {
+                        stream,
+                        address,
+                        peer,
+                        answered: false,
+                        limit,
+                    });
+                }
+                Err(Stopped::Interrupted) => return Err(interrupted()),
+                Err(stopped) => last = stopped,
+            }
+        }
+        Err(unreachable(&peer, addresses, last))
+    }
+
+    /// The address that accepted it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sets a new deadline, for another request.
+    pub fn renew(&mut self) {
+        self.limit.due = Instant::now() + PATIENCE;
+        self.answered = false;
+    }
+
+    /// Writes all of `bytes`. A peer that closes while it still has something to say is heard by [`Connection::read`].
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+        while !bytes.is_empty() {
+            match self.limit.retry(&self.stream, PollFlags::POLLOUT, || {
+                (&self.stream).write(bytes)
+            }) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(Stopped::Failed(error)) if is_gone(&error) => return Ok(()),
+                Err(stopped) => return Err(self.failure(stopped)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what has arrived into `part`; 0 at the end of input.
+    pub fn read(&mut self, part: &mut [u8]) -> Result<usize, Failure> {
+        let read = self.limit.retry(&self.stream, PollFlags::POLLIN, || {
+            (&self.stream).read(part)
+        });
+        let count = read.map_err(|stopped| self.failure(stopped))?;
+        self.answered |= count > 0;
+        Ok(count)
+    }
+
+    fn failure(&self, stopped: Stopped) -> Failure {
+        let Peer { name, protocol, .. } = &self.peer;
+        let seconds = PATIENCE.as_secs();
+        match stopped {
+            Stopped::Interrupted => interrupted(),
+            Stopped::Late if self.answered => Failure::could_not_run(format!(
+                "{name} began to answer, and was not done after {seconds} s"
+            ))
+            .hint("the probe asks once and waits for the end of the answer; use a target that ends"),
+            Stopped::Late => Failure::could_not_run(format!(
+                "{name} accepted the connection and did not answer within {seconds} s"
+            ))
+            .hint(format!(
+                "does it speak {protocol}, and is it free to answer? other clients may hold its only connection"
+            )),
+            Stopped::Failed(error) => Failure::could_not_run(format!(
+                "{name} accepted the connection and broke it before the end of its answer"
+            ))
+            .caused_by(error)
+            .hint(format!("does it speak {protocol}? its log may say why it closed")),
+        }
+    }
+}
+
+/// The failure to connect to any of `addresses`; `last` is the reason of the last.
+fn unreachable(peer: &Peer, addresses: &[SocketAddr], last: Stopped) -> Failure {
+    let tried: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    let tried = match tried.len() {
+        0 | 1 => String::new(),
+        _ => format!(" (tried {})", tried.join(", ")),
+    };
+    let failure = Failure::could_not_run(format!("no answer from {}{tried}", peer.name));
+    if let Stopped::Failed(error) = last {
+        return failure.caused_by(error).hint(peer.hint);
+    }
+    let seconds = PATIENCE.as_secs();
+    failure
+        .caused_by(format!("connecting took longer than {seconds} s"))
+        .hint("its packets are dropped: by a firewall, or because the server's queue of connections is full")
+}
+
+fn interrupted() -> Failure {
+    Failure::new(Exit::Interrupted, "interrupted")
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+    )
+}
+
+fn connect(address: SocketAddr, limit: &Limit) -> Result<TcpStream, Stopped> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => {
+            return Err(error.into());
+        }
+        _ => limit.wait(&socket, PollFlags::POLLOUT)?,
+    }
+    match socket.take_error()? {
+        None => Ok(socket.into()),
+        Some(error) => Err(error.into()),
+    }
+}
+
+impl Limit {
+    /// Calls `io` until it does not have to wait.
+    fn retry(
+        &self,
+        socket: &impl AsFd,
+        event: PollFlags,
+        mut io: impl FnMut() -> io::Result<usize>,
+    ) -> Result<usize, Stopped> {
+        loop {
+            // Before each call: a peer that never stops sending never makes it wait.
+            self.check()?;
+            match io() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(socket, event)?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    /// The time left.
+    fn check(&self) -> Result<Duration, Stopped> {
+        if self.interrupt.requested() {
+            return Err(Stopped::Interrupted);
+        }
+        match self.due.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(Stopped::Late),
+            left => Ok(left),
+        }
+    }
+
+    fn wait(&self, socket: &impl AsFd, event: PollFlags) -> Result<(), Stopped> {
+        loop {
+            let left = self.check()?.min(LOOK) + Duration::from_millis(1);
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let mut watched = [PollFd::new(socket.as_fd(), event)];
+            match poll(&mut watched, timeout) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return Ok(()),
+                Err(errno) => return Err(Stopped::Failed(errno.into())),
+            }
+        }
+    }
+}
