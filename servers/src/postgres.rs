@@ -10,9 +10,8 @@ mod auth;
 mod database;
 mod ddl;
 mod error;
-mod infer;
-mod names;
 mod preload;
+mod query;
 mod rewrite;
 mod session;
 mod settings;
@@ -21,10 +20,10 @@ mod types;
 mod wire;
 
 use std::num::NonZeroU32;
-use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
 
+use bytes::{Buf, BufMut};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -34,11 +33,10 @@ use crate::{
 };
 use auth::{Auth, Authenticator, random};
 use database::{Database, Engine};
-use error::SqlError;
-use names::Scope;
+use error::{CLIENT_IS_GONE, SqlError, SqlResult};
 use preload::Preload;
-use session::Session;
-use wire::{Body, MAX_LOGIN_BYTES, Wire, WireError};
+use query::Scope;
+use wire::{MAX_LOGIN_BYTES, Wire, text};
 
 const NAME: &str = "postgres";
 
@@ -87,15 +85,13 @@ struct Behaviour {
 fn read(behaviour: &serde_json::Value) -> Result<Behaviour, BehaviourError> {
     let behaviour: Behaviour = read_behaviour(behaviour)?;
     if behaviour.auth != Auth::Trust && behaviour.password.is_none() {
-        return Err(BehaviourError::at(
-            ["password"],
-            "every method but `trust` needs a password",
-        ));
+        let message = "every method but `trust` needs a password";
+        return Err(BehaviourError::at(["password"], message));
     }
     for (position, sql) in behaviour.seed_sql.iter().enumerate() {
-        let at = position.to_string();
-        preload::check_script(sql)
-            .map_err(|error| BehaviourError::at(["seed_sql", &at], error.to_string()))?;
+        let path = ["seed_sql", &position.to_string()];
+        let at_it = |error: SqlError| BehaviourError::at(path, error.to_string());
+        preload::check_script(sql).map_err(at_it)?;
     }
     Ok(behaviour)
 }
@@ -103,8 +99,11 @@ fn read(behaviour: &serde_json::Value) -> Result<Behaviour, BehaviourError> {
 /// State shared by all connections.
 struct Server {
     database: Database,
+    /// The database's own.
+    generation: Arc<AtomicU64>,
     authenticator: Authenticator,
     counts: Arc<Counts>,
+    /// Waited for before each request.
     delay: std::time::Duration,
     max_connections: Option<u32>,
     next_pid: AtomicI32,
@@ -117,10 +116,10 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
         source: std::io::Error::other(error),
     };
     let engine = Engine::new().map_err(failed)?;
-    let scale = behaviour.pgbench_scale.map_or(1, NonZeroU32::get);
-    preload::fill(&engine, &behaviour.preload, scale, &behaviour.seed_sql).map_err(failed)?;
+    preload::fill(&engine, &behaviour).map_err(failed)?;
     let password = behaviour.password.unwrap_or_default();
     let server = Arc::new(Server {
+        generation: engine.generation.clone(),
         database: Arc::new(Mutex::new(engine)),
         authenticator: Authenticator::new(behaviour.auth, behaviour.user, password),
         counts: startup.counts.clone(),
@@ -133,48 +132,36 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
 
 async fn serve(server: Arc<Server>, stream: CountedStream) {
     let mut wire = Wire::new(stream);
-    match open(&server, &mut wire).await {
-        Ok(Some(scope)) => {
-            let (database, counts) = (server.database.clone(), server.counts.clone());
-            let session = Session::new(wire, database, counts, scope, server.delay);
-            session.serve().await;
-        }
-        Ok(None) | Err(WireError::Io) => (),
-        Err(WireError::Protocol(error)) => {
-            wire::report(&mut wire.out, &error);
-            wire.close().await;
-        }
-    }
+    let ended = converse(&server, &mut wire).await;
+    wire.close(ended).await;
 }
 
 const SSL_REQUEST: i32 = 80_877_103;
 const GSS_REQUEST: i32 = 80_877_104;
 const CANCEL_REQUEST: i32 = 80_877_102;
 
-/// Handles a connection from the first message until the client may send statements; `None` if it leaves before that.
-async fn open(server: &Server, wire: &mut Wire) -> Result<Option<Scope>, WireError> {
+/// Handles a connection from the first message to the last.
+async fn converse(server: &Server, wire: &mut Wire) -> SqlResult<()> {
     let (version, body) = loop {
-        let Some(body) = wire.next_untyped(MAX_LOGIN_BYTES).await? else {
-            return Ok(None);
-        };
-        match Body(&wire.input[body.clone()]).i32()? {
+        let mut body = wire.next_untyped(MAX_LOGIN_BYTES).await?;
+        match body.try_get_i32()? {
             // Encryption is declined.
             SSL_REQUEST | GSS_REQUEST => wire.out.push(b'N'),
             // A cancel request has no answer. No statement can be interrupted from outside, since it keeps the thread.
-            CANCEL_REQUEST => return Ok(None),
-            version => break (version, body.start + 4..body.end),
+            CANCEL_REQUEST => return Err(SqlError::fatal(CLIENT_IS_GONE, "")),
+            version => break (version, body),
         }
     };
     let counts = &server.counts;
     let is_one_too_many = |most| counts.open_connections.load(Relaxed) > u64::from(most);
     if server.max_connections.is_some_and(is_one_too_many) {
         counts.refused.fetch_add(1, Relaxed);
-        return Err(SqlError::fatal("53300", "sorry, too many clients already").into());
+        return Err(SqlError::fatal("53300", "sorry, too many clients already"));
     }
     if version >> 16 != 3 {
-        return Err(SqlError::fatal("0A000", "only version 3 of the protocol is spoken").into());
+        return Err(SqlError::fatal("0A000", "only version 3 is spoken"));
     }
-    let mut scope = read_startup(wire, version, body)?;
+    let mut scope = read_startup(wire, version, &body)?;
     scope.pid = server.next_pid.fetch_add(1, Relaxed);
     server.authenticator.log_in(wire, &scope.user).await?;
     for setting in scope.settings.reported() {
@@ -182,51 +169,39 @@ async fn open(server: &Server, wire: &mut Wire) -> Result<Option<Scope>, WireErr
     }
     let key = [scope.pid, random() as i32].map(i32::to_be_bytes);
     wire::message(&mut wire.out, b'K', |out| out.extend(key.as_flattened()));
-    Ok(Some(scope))
+    session::serve(server, wire, scope).await
 }
 
 /// Reads the parameters of a startup message. Unknown settings are accepted, since drivers send many.
-fn read_startup(wire: &mut Wire, version: i32, body: Range<usize>) -> Result<Scope, SqlError> {
-    let mut body = Body(&wire.input[body]);
+fn read_startup(wire: &mut Wire, version: i32, mut body: &[u8]) -> Result<Scope, SqlError> {
     let mut scope = Scope::default();
     let mut unknown_options = Vec::new();
     loop {
-        let name = body.text()?;
+        let name = text(&mut body)?;
         if name.is_empty() {
             break;
         }
-        let value = body.text()?;
+        let value = text(&mut body)?;
         match name {
             "user" => value.clone_into(&mut scope.user),
             "database" => value.clone_into(&mut scope.database),
-            "options" => command_line(value).for_each(|(name, value)| {
-                let _ = scope.settings.set(name, Some(value));
-            }),
+            "options" => return Err(SqlError::unsupported("`options` in the startup packet")),
             _ if name.starts_with("_pq_.") => unknown_options.push(name),
             _ => drop(scope.settings.set(name, Some(value))),
         }
     }
     if version & 0xffff > 0 || !unknown_options.is_empty() {
-        wire::negotiate_version(&mut wire.out, &unknown_options);
+        wire::message(&mut wire.out, b'v', |out| {
+            out.put_i32(3 << 16);
+            out.put_i32(unknown_options.len() as i32);
+            wire::put_texts(out, &unknown_options);
+        });
     }
     if scope.user.is_empty() {
-        return Err(SqlError::fatal(
-            "28000",
-            "no user name in the startup packet",
-        ));
+        return Err(SqlError::fatal("28000", "no user name is given"));
     }
     if scope.database.is_empty() {
         scope.database.clone_from(&scope.user);
     }
     Ok(scope)
-}
-
-/// Settings given as `-c name=value` or `--name=value`.
-fn command_line(options: &str) -> impl Iterator<Item = (&str, &str)> {
-    let words = options.split_whitespace().filter(|word| *word != "-c");
-    words.filter_map(|word| {
-        word.trim_start_matches("--")
-            .trim_start_matches("-c")
-            .split_once('=')
-    })
 }

@@ -15,8 +15,11 @@ use std::time::{Duration, Instant};
 
 use crate::os::Alarm;
 
-/// Returns after `delay`, never before. Has to be awaited on a current-thread tokio runtime.
+/// Returns after `delay`, never before; at once if it is zero. Has to be awaited on a current-thread tokio runtime.
 pub async fn sleep(delay: Duration) {
+    if delay.is_zero() {
+        return;
+    }
     let due = Instant::now() + delay;
     if with_queue(|_| ()).is_some() {
         Sleep { due, number: None }.await;

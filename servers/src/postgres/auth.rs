@@ -7,13 +7,14 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::{Buf, Bytes};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::password::scram_sha_256;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::error::SqlError;
-use super::wire::{Body, MAX_LOGIN_BYTES, Wire, WireError, authentication, malformed};
+use super::error::{SqlError, SqlResult, malformed};
+use super::wire::{MAX_LOGIN_BYTES, Wire, authentication, bytes, text};
 
 const MECHANISM: &str = "SCRAM-SHA-256";
 
@@ -41,8 +42,8 @@ pub(crate) struct Authenticator {
     /// The only accepted user; `None` accepts any.
     user: Option<String>,
     password: String,
-    /// Iterations, salt, StoredKey and ServerKey of SCRAM.
-    verifier: Vec<String>,
+    /// `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`
+    verifier: String,
 }
 
 /// An unpredictable number, for salts and nonces.
@@ -53,72 +54,60 @@ pub(crate) fn random() -> u64 {
 
 impl Authenticator {
     pub(crate) fn new(auth: Auth, user: Option<String>, password: String) -> Self {
-        // `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`
-        let verifier = scram_sha_256(password.as_bytes());
-        let verifier = verifier
-            .split(['$', ':'])
-            .skip(1)
-            .map(str::to_owned)
-            .collect();
         Authenticator {
             auth,
             user,
+            verifier: scram_sha_256(password.as_bytes()),
             password,
-            verifier,
         }
     }
 
     /// Returns once the client has authenticated as `user`.
-    pub(crate) async fn log_in(&self, wire: &mut Wire, user: &str) -> Result<(), WireError> {
-        let mut server_proof = None;
+    pub(crate) async fn log_in(&self, wire: &mut Wire, user: &str) -> SqlResult<()> {
+        let is_known = self.user.as_deref().is_none_or(|known| known == user);
         let is_right = match self.auth {
             Auth::Trust => true,
             Auth::Cleartext => {
                 authentication(&mut wire.out, 3, &[]);
-                Body(&answer(wire).await?).text()? == self.password
+                text(&mut &answer(wire).await?[..])? == self.password
             }
             Auth::Md5 => {
                 let salt = (random() as u32).to_be_bytes();
                 authentication(&mut wire.out, 5, &salt);
                 let expected = md5_hash(user.as_bytes(), self.password.as_bytes(), salt);
-                Body(&answer(wire).await?).text()? == expected
+                text(&mut &answer(wire).await?[..])? == expected
             }
-            Auth::Scram => {
-                server_proof = self.scram(wire).await?;
-                server_proof.is_some()
-            }
+            Auth::Scram => self.scram(wire, is_known).await?,
         };
-        let is_known = self.user.as_deref().is_none_or(|known| known == user);
         if self.auth != Auth::Trust && !(is_known && is_right) {
             let message = format!("password authentication failed for user \"{user}\"");
-            return Err(SqlError::fatal("28P01", message).into());
-        }
-        if let Some(proof) = server_proof {
-            authentication(&mut wire.out, 12, proof.as_bytes());
+            return Err(SqlError::fatal("28P01", message));
         }
         authentication(&mut wire.out, 0, &[]);
         Ok(())
     }
 
-    /// The exchange up to the client's proof; returns the server's own proof if the client's was right.
-    async fn scram(&self, wire: &mut Wire) -> Result<Option<String>, WireError> {
+    /// The exchange of proofs: true if the client's is right; the server's own is sent only to a known user.
+    async fn scram(&self, wire: &mut Wire, is_known: bool) -> SqlResult<bool> {
         let invalid = || malformed("malformed SCRAM message");
-        let [iterations, salt, stored_key, server_key] = &self.verifier[..] else {
-            return Err(invalid().into());
+        let verifier: Vec<&str> = self.verifier.split(['$', ':']).collect();
+        let [_, iterations, salt, stored_key, server_key] = verifier[..] else {
+            return Err(invalid());
         };
         authentication(&mut wire.out, 10, format!("{MECHANISM}\0\0").as_bytes());
         let first = answer(wire).await?;
-        let mut body = Body(&first);
-        if body.text()? != MECHANISM {
-            return Err(malformed("the client selected an invalid SASL mechanism").into());
+        let mut body = &first[..];
+        if text(&mut body)? != MECHANISM {
+            return Err(malformed("the client selected an invalid SASL mechanism"));
         }
-        let length = usize::try_from(body.i32()?).unwrap_or(0);
-        let first = std::str::from_utf8(body.bytes(length)?).map_err(|_| invalid())?;
+        let length = body.try_get_u32()? as usize;
+        let first = bytes(&mut body, length)?;
+        let first = std::str::from_utf8(first).map_err(|_| invalid())?;
         // The header is `n,,` or `y,,`; `p=` would bind to a TLS channel, and there is no TLS here.
         let mut parts = first.splitn(3, ',');
         let (Some("n" | "y"), Some(_), Some(bare)) = (parts.next(), parts.next(), parts.next())
         else {
-            return Err(invalid().into());
+            return Err(invalid());
         };
         let header = BASE64.encode(&first[..first.len() - bare.len()]);
         let nonce = bare.split(',').find_map(|part| part.strip_prefix("r="));
@@ -130,7 +119,7 @@ impl Authenticator {
         let last = std::str::from_utf8(&last).map_err(|_| invalid())?;
         let (without_proof, proof) = last.rsplit_once(",p=").ok_or_else(invalid)?;
         if without_proof != format!("c={header},r={nonce}") {
-            return Err(invalid().into());
+            return Err(invalid());
         }
         let [proof, stored_key, server_key] = [proof, stored_key, server_key].map(|key| {
             let mut bytes = BASE64.decode(key).unwrap_or_default();
@@ -138,23 +127,23 @@ impl Authenticator {
             bytes
         });
         let message = format!("{bare},{server_first},{without_proof}");
-        let signature = hmac(&stored_key, message.as_bytes());
-        let client_key = proof
-            .iter()
-            .zip(signature)
-            .map(|(proof, signature)| proof ^ signature);
-        let is_right = Sha256::digest(client_key.collect::<Vec<_>>())[..] == stored_key[..];
-        let server_proof = BASE64.encode(hmac(&server_key, message.as_bytes()));
-        Ok(is_right.then(|| format!("v={server_proof}")))
+        let mut client_key = hmac(&stored_key, message.as_bytes());
+        let pairs = client_key.iter_mut().zip(proof);
+        pairs.for_each(|(byte, proof)| *byte ^= proof);
+        let is_right = Sha256::digest(client_key)[..] == stored_key[..];
+        if is_right && is_known {
+            let proof = BASE64.encode(hmac(&server_key, message.as_bytes()));
+            authentication(&mut wire.out, 12, format!("v={proof}").as_bytes());
+        }
+        Ok(is_right)
     }
 }
 
 /// The client's answer to a request for a proof.
-async fn answer(wire: &mut Wire) -> Result<Vec<u8>, WireError> {
+async fn answer(wire: &mut Wire) -> SqlResult<Bytes> {
     match wire.next(MAX_LOGIN_BYTES).await? {
-        Some((b'p', body)) => Ok(wire.input[body].to_vec()),
-        Some(_) => Err(malformed("expected a password").into()),
-        None => Err(WireError::Io),
+        (b'p', body) => Ok(body),
+        _ => Err(malformed("expected a password")),
     }
 }
 
@@ -164,10 +153,7 @@ fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     block[..key.len()].copy_from_slice(key);
     let hash = |pad: u8, message: &[u8]| {
         let padded = block.map(|byte| byte ^ pad);
-        Sha256::new()
-            .chain_update(padded)
-            .chain_update(message)
-            .finalize()
+        Sha256::digest([&padded, message].concat())
     };
     hash(0x5c, &hash(0x36, message)).into()
 }

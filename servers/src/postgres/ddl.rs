@@ -1,196 +1,155 @@
 //! Definitions: schemas, tables and indexes, as SQLite's statements.
 //!
-//! A schema is a prefix of names, marked by a table without a name. A rule of a PostgreSQL type (the range of an integer,
-//! the length of a text) becomes a check that is named after its error. A table with a primary key that is not serial has
-//! no rowid: its key is its only tree, and takes no NULL.
+//! A rule of a PostgreSQL type (the range of an integer, the length of a text) becomes a check that is named after its
+//! error. A table with a primary key that is not serial has no rowid: its key is its only tree, and takes no NULL.
 
 use std::ops::Range;
 
-use rusqlite::Connection;
+use rusqlite::Row;
 
 use super::error::{SqlError, SqlResult};
-use super::names::{Query, Scope, engine_name, quote};
-use super::token::Statement;
+use super::query::{Query, TableUse, quote};
 use super::types::{Type, written_type};
 
-/// The tables of a schema, newest first: a table may refer to older ones.
-const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' \
-                      AND substr(name, 1, length(?1)) = ?1 ORDER BY rowid DESC";
+/// Drops the tables of a schema, newest first, since a table may refer to older ones; and their number.
+const DROPS: &str = "SELECT group_concat(format('DROP TABLE \"%w\";', name), '' ORDER BY rowid DESC), count(*) \
+    FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, length(?1)) = ?1";
 
 /// Continuation of a serial column after its type.
 const SERIAL: &str = "PRIMARY KEY AUTOINCREMENT";
 
 /// Translates a definition; nothing is to be done if the result is empty.
-pub(crate) fn define(
-    statement: &Statement,
-    connection: &Connection,
-    scope: &Scope,
-) -> SqlResult<String> {
-    let mut query = Query::new(statement, connection, scope);
-    let words = [0, 1, 2].map(|at| statement.at(at).text.to_ascii_lowercase());
+pub(crate) fn define(mut query: Query<'_>) -> SqlResult<String> {
+    let statement = query.statement;
+    let words = [0, 1].map(|at| statement.at(at).text.to_ascii_lowercase());
     match words.each_ref().map(String::as_str) {
-        ["create", "schema", _] => query.create_schema(),
-        ["create", "table", _] => query.create_table(),
-        ["create", "index", _] => query.create_index(2, ""),
-        ["create", "unique", "index"] => query.create_index(3, "UNIQUE"),
-        ["drop", "schema", _] => query.drop_schemas(),
-        ["drop", "table", _] => query.each_table(2, "DROP TABLE"),
-        ["truncate", "table", _] => query.each_table(2, "DELETE FROM"),
-        ["truncate", ..] => query.each_table(1, "DELETE FROM"),
-        ["alter", "table", _] => query.alter_table(),
-        [first, second, _] => {
-            let command = format!("{first} {second}").to_ascii_uppercase();
-            Err(SqlError::unsupported(command))
-        }
+        ["create", "schema"] => query.create_schema(),
+        ["create", "table"] => query.create_table(),
+        ["create", "index" | "unique"] => query.create_index(),
+        ["drop", "schema"] => query.drop_schemas(),
+        ["drop", "table"] => query.each_table("DROP TABLE"),
+        ["truncate", _] => query.each_table("DELETE FROM"),
+        ["alter", "table"] => query.alter_table(),
+        _ => Err(SqlError::unsupported(words.join(" ").to_ascii_uppercase())),
     }
 }
 
 impl Query<'_> {
-    /// The position after IF EXISTS or IF NOT EXISTS at `at`, and true if it is there.
-    fn lenient(&self, at: usize) -> (usize, bool) {
-        let end = self.statement.skip_any(at, "if exists");
-        let end = self.statement.skip_any(end, "if not exists");
-        (end, end > at)
+    /// The position after IF EXISTS or IF NOT EXISTS at `at`, and these words if they are there.
+    fn lenient(&self, at: usize) -> (usize, &'static str) {
+        let found = |words| Some((self.statement.skip(at, words)?, words));
+        let found = found("if exists").or_else(|| found("if not exists"));
+        found.unwrap_or((at, ""))
     }
 
-    /// The listed names, up to CASCADE or RESTRICT.
-    fn listed_names(&self, start: usize) -> Vec<Range<usize>> {
-        let end = self.statement.len();
-        let last = self
-            .statement
-            .find(start..end, |token| token.is_any("cascade restrict"));
-        self.statement.split_commas(start..last.unwrap_or(end))
+    /// The first of the named tables, and the position after its name.
+    fn target(&self) -> SqlResult<(String, usize)> {
+        let first = self.tables.first();
+        let table = first.and_then(|table| Some((table.engine_name.clone()?, table.end)));
+        table.ok_or_else(|| SqlError::syntax("expected the name of a table"))
     }
 
     fn create_schema(&self) -> SqlResult<String> {
-        let (at, is_lenient) = self.lenient(2);
+        let (at, lenient) = self.lenient(2);
         let (_, name, end) = self.statement.qualified(at)?;
-        if end < self.statement.len() {
-            return Err(SqlError::unsupported("more than a name in CREATE SCHEMA"));
+        if end < self.statement.len() || name.contains('.') {
+            return Err(SqlError::unsupported("this CREATE SCHEMA"));
         }
-        match self.schema_exists(&name) {
-            true if is_lenient => Ok(String::new()),
-            true => Err(SqlError::exists("42P06", "schema", &name)),
-            false => Ok(format!(
-                "CREATE TABLE {} (marker)",
-                quote(&engine_name(&name, "")?)
-            )),
-        }
+        let marker = quote(&format!("{name}."));
+        Ok(format!("CREATE TABLE {lenient} {marker} (marker)"))
     }
 
     fn drop_schemas(&self) -> SqlResult<String> {
-        let (at, is_lenient) = self.lenient(2);
-        let cascades = self.statement.before(self.statement.len()).is("cascade");
+        let (at, lenient) = self.lenient(2);
+        let last = self.statement.before(self.statement.len());
+        let end = self.statement.len() - usize::from(last.is("cascade restrict"));
         let mut sql = String::new();
-        for name in self.listed_names(at) {
-            let name = self.statement.at(name.start).name();
-            let mut tables = self.connection.prepare(TABLES)?;
-            let tables = tables.query_map([format!("{name}.")], |row| row.get(0))?;
-            let tables: Vec<String> = tables.collect::<Result<_, _>>()?;
+        for name in self.statement.split_commas(at..end) {
+            let name = self.statement.at(name.start).value();
+            let found = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            let found = self
+                .connection
+                .query_row(DROPS, [format!("{name}.")], found);
+            let (drops, count): (Option<String>, i64) = found?;
             if name == "public" {
                 return Err(SqlError::unsupported("dropping the schema public"));
             }
-            if tables.is_empty() && !is_lenient {
+            if drops.is_none() && lenient.is_empty() {
                 return Err(SqlError::missing("3F000", "schema", &name));
             }
-            if tables.len() > 1 && !cascades {
+            if count > 1 && !last.is("cascade") {
                 return Err(SqlError::new("2BP01", "other objects depend on the schema"));
             }
-            let drops = tables
-                .iter()
-                .map(|table| format!("DROP TABLE {};", quote(table)));
             sql.extend(drops);
         }
         Ok(sql)
     }
 
-    fn each_table(&self, start: usize, command: &str) -> SqlResult<String> {
-        let (start, is_lenient) = self.lenient(start);
-        let mut sql = String::new();
-        for name in self.listed_names(start) {
-            match self.table(name.start) {
-                Ok((table, _)) => sql.push_str(&format!("{command} {};", quote(&table))),
-                Err(error) if !is_lenient => return Err(error),
-                Err(_) => (),
-            }
-        }
-        Ok(sql)
+    /// A command for each of the named tables.
+    fn each_table(&self, command: &str) -> SqlResult<String> {
+        let (_, lenient) = self.lenient(2);
+        self.target()?;
+        let names = self
+            .tables
+            .iter()
+            .filter_map(|table| table.engine_name.as_ref());
+        let sql = names.map(|name| format!("{command} {lenient} {};", quote(name)));
+        Ok(sql.collect())
     }
 
-    fn create_index(&mut self, at: usize, unique: &str) -> SqlResult<String> {
-        let (name, is_lenient) = self.lenient(at);
-        let on = self.statement.skip(name + 1, "on");
-        let on = on.ok_or_else(|| SqlError::unsupported("CREATE INDEX without a name"))?;
-        let (table, columns) = self.table(on)?;
-        let schema = table.split('.').next().unwrap_or("public");
-        let index = quote(&engine_name(schema, &self.statement.at(name).name())?);
-        let lenient = if is_lenient { "IF NOT EXISTS" } else { "" };
-        let columns = self.written(columns..self.statement.len())?;
-        Ok(format!(
-            "CREATE {unique} INDEX {lenient} {index} ON {} {columns}",
-            quote(&table)
-        ))
+    /// CREATE [UNIQUE] INDEX name ON table (columns): the name belongs to the schema of the table.
+    fn create_index(&mut self) -> SqlResult<String> {
+        let is_named = |table: &&TableUse| !self.statement.before(table.at - 1).is("index exists");
+        let target = self.tables.last().filter(is_named);
+        let Some((on, Some(table))) = target.map(|table| (table.at - 1, &table.engine_name)) else {
+            return Err(SqlError::unsupported("CREATE INDEX without a name"));
+        };
+        let schema = table.split('.').next().unwrap_or_default();
+        let index = quote(&format!("{schema}.{}", self.statement.before(on).value()));
+        let start = self.written(0..on - 1)?;
+        Ok(start + &index + &self.written(on..self.statement.len())?)
     }
 
     /// A part of the statement as SQLite's SQL.
     fn written(&mut self, range: Range<usize>) -> SqlResult<String> {
         self.write(range)?;
-        // An operand that the part leaves incomplete does not reach into the next one.
-        self.operand = 0;
-        self.divisors.clear();
         Ok(std::mem::take(&mut self.sql))
     }
 
     fn create_table(&mut self) -> SqlResult<String> {
         let statement = self.statement;
-        let (at, is_lenient) = self.lenient(2);
-        let (schema, name, open) = statement.qualified(at)?;
-        let schemas = self.schemas(schema);
-        let schema = schemas.iter().find(|schema| self.schema_exists(schema));
-        let schema =
-            schema.ok_or_else(|| SqlError::missing("3F000", "schema", &schemas.join(",")))?;
-        let table = engine_name(schema, &name)?;
-        if self.table_exists(&table) {
-            let exists = SqlError::exists("42P07", "relation", &name);
-            return if is_lenient {
-                Ok(String::new())
-            } else {
-                Err(exists)
-            };
+        let (_, lenient) = self.lenient(2);
+        let (table, open) = self.target()?;
+        let schema = table.split('.').next().unwrap_or_default();
+        if !self.schema_exists(schema) {
+            return Err(SqlError::missing("3F000", "schema", schema));
         }
         let close = statement.after(open);
         // Storage options have no meaning here.
-        let end = statement
-            .skip(close, "with")
-            .map_or(close, |options| statement.after(options));
-        if !statement.at(open).is_operator("(") || end < statement.len() {
+        let options = statement.skip(close, "with");
+        let end = options.map_or(close, |options| statement.after(options));
+        if !statement.at(open).is("(") || end < statement.len() {
             let message = "CREATE TABLE without a list of columns";
             return Err(SqlError::unsupported(message));
         }
-        self.find_tables(Some((&name, &table)))?;
         let mut items = Vec::new();
         for item in statement.listed(open) {
             let first = statement.at(item.start);
-            let is_rule = first.is_any("constraint primary unique check foreign");
-            items.push(if is_rule {
-                self.written(item)?
-            } else {
-                self.column(item)?
+            items.push(match first.is("constraint primary unique check foreign") {
+                true => self.written(item)?,
+                false => self.column(item)?,
             });
         }
+        let (table, items) = (quote(&table), items.join(", "));
         let has_key = (open..close).any(|at| statement.skip(at, "primary key").is_some());
-        let has_rowid = !has_key || items.iter().any(|item| item.contains(SERIAL));
+        let has_rowid = !has_key || items.contains(SERIAL);
         let ending = if has_rowid { "" } else { "WITHOUT ROWID" };
-        Ok(format!(
-            "CREATE TABLE {} ({}) {ending}",
-            quote(&table),
-            items.join(", ")
-        ))
+        Ok(format!("CREATE TABLE {lenient} {table} ({items}) {ending}"))
     }
 
     /// The definition of a column.
     fn column(&mut self, item: Range<usize>) -> SqlResult<String> {
-        let name = quote(&self.statement.at(item.start).name());
+        let name = quote(&self.statement.at(item.start).value());
         let (ty, end, is_serial) = written_type(self.statement, item.start + 1)?;
         if !is_serial {
             // The length is the last thing in a type that has one.
@@ -200,17 +159,14 @@ impl Query<'_> {
         let rest = self.statement.skip(end, "primary key");
         let rest = rest.ok_or_else(|| SqlError::unsupported("serial other than as PRIMARY KEY"))?;
         let rest = self.written(rest..item.end)?;
-        let collation = if ty == Type::Int8 {
-            "COLLATE RTRIM"
-        } else {
-            ""
-        };
+        let collation = Some("COLLATE RTRIM").filter(|_| ty == Type::Int8);
+        let collation = collation.unwrap_or_default();
         Ok(format!("{name} INTEGER {collation} {SERIAL}{rest}"))
     }
 
     /// ALTER TABLE as `pgbench -i` needs it.
     fn alter_table(&mut self) -> SqlResult<String> {
-        let (table, at) = self.table(self.lenient(2).0)?;
+        let (table, at) = self.target()?;
         let columns = self.statement.skip(at, "add primary key");
         let columns = columns.ok_or_else(|| SqlError::unsupported("this ALTER TABLE"))?;
         let columns = self.written(columns..self.statement.len())?;

@@ -2,6 +2,7 @@
 //!
 //! A check that stands for a rule of a PostgreSQL type is named after its error, such as `22003 out of range`.
 
+use bytes::TryGetError;
 use rusqlite::ffi;
 
 pub(crate) type SqlResult<T> = Result<T, SqlError>;
@@ -9,8 +10,8 @@ pub(crate) type SqlResult<T> = Result<T, SqlError>;
 /// Hint on how to get a PostgreSQL with every feature.
 const HINT: &str = "use --target db=local for a real PostgreSQL";
 
-/// Raised inside SQLite by the function that guards divisors.
-pub(crate) const DIVISION_BY_ZERO: &str = "division by zero";
+/// The state of the error that ends a connection without being sent.
+pub(crate) const CLIENT_IS_GONE: &str = "08006";
 
 /// An error of a statement; of the session, if its severity is `FATAL`; or a warning.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +25,8 @@ pub(crate) struct SqlError {
 }
 
 /// Parts of SQLite's messages, and what they mean.
-const STATES: [(&str, &str); 18] = [
-    (DIVISION_BY_ZERO, "22012"),
+const STATES: [(&str, &str); 19] = [
+    ("division by zero", "22012"),
     ("FOREIGN KEY", "23503"),
     ("no such table", "42P01"),
     ("no such column", "42703"),
@@ -39,11 +40,24 @@ const STATES: [(&str, &str); 18] = [
     ("stack overflow", "54001"),
     ("too many", "54000"),
     ("too big", "54000"),
+    (".\" already exists", "42P06"),
     ("already exists", "42P07"),
     ("malformed JSON", "22P02"),
     ("is full", "53200"),
     ("out of memory", "53200"),
 ];
+
+impl From<std::io::Error> for SqlError {
+    fn from(error: std::io::Error) -> Self {
+        SqlError::fatal(CLIENT_IS_GONE, error.to_string())
+    }
+}
+
+impl From<TryGetError> for SqlError {
+    fn from(_: TryGetError) -> Self {
+        malformed("a message is cut off")
+    }
+}
 
 impl From<rusqlite::Error> for SqlError {
     fn from(error: rusqlite::Error) -> Self {
@@ -55,25 +69,24 @@ impl From<rusqlite::Error> for SqlError {
             other => return SqlError::new("XX000", other.to_string()),
         };
         // As in `UNIQUE constraint failed: public.t.a, public.t.b`.
-        let subject = text
-            .split_once("failed: ")
-            .map_or("", |(_, subject)| subject);
+        let (_, subject) = text.split_once("failed: ").unwrap_or_default();
         let table = subject.split('.').nth(1).unwrap_or_default();
-        let columns = subject
-            .split(", ")
-            .filter_map(|name| name.rsplit('.').next());
-        let columns = columns.collect::<Vec<_>>().join("_");
+        let names = subject.split(", ").map(|name| name.rsplit('.').next());
+        let columns = names.flatten().collect::<Vec<_>>().join("_");
+        let duplicate = |constraint: String| {
+            let message = "duplicate key value violates unique constraint";
+            let error = SqlError::new("23505", format!("{message} \"{constraint}\""));
+            error.with(b't', table).with(b'n', &constraint)
+        };
         match code {
             ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
-                duplicate(table, format!("{table}_pkey"))
+                duplicate(format!("{table}_pkey"))
             }
-            ffi::SQLITE_CONSTRAINT_UNIQUE => duplicate(table, format!("{table}_{columns}_key")),
+            ffi::SQLITE_CONSTRAINT_UNIQUE => duplicate(format!("{table}_{columns}_key")),
             ffi::SQLITE_CONSTRAINT_NOTNULL => {
-                let message =
-                    format!("null value in column \"{columns}\" violates not-null constraint");
-                SqlError::new("23502", message)
-                    .with(b't', table)
-                    .with(b'c', &columns)
+                let message = format!("null value in column \"{columns}\"");
+                let error = SqlError::new("23502", message + " violates not-null constraint");
+                error.with(b't', table).with(b'c', &columns)
             }
             ffi::SQLITE_CONSTRAINT_CHECK => {
                 for state in ["22001", "22003", "22P02"] {
@@ -94,11 +107,9 @@ impl From<rusqlite::Error> for SqlError {
     }
 }
 
-fn duplicate(table: &str, constraint: String) -> SqlError {
-    let message = format!("duplicate key value violates unique constraint \"{constraint}\"");
-    SqlError::new("23505", message)
-        .with(b't', table)
-        .with(b'n', &constraint)
+/// An error in the protocol.
+pub(crate) fn malformed(message: &str) -> SqlError {
+    SqlError::fatal("08P01", message)
 }
 
 impl SqlError {
@@ -113,20 +124,9 @@ impl SqlError {
 
     /// An error that ends the connection.
     pub(crate) fn fatal(state: &'static str, message: impl Into<String>) -> Self {
-        let severity = "FATAL";
-        SqlError {
-            severity,
-            ..SqlError::new(state, message)
-        }
-    }
-
-    /// A notice without any effect.
-    pub(crate) fn warning(state: &'static str, message: &str) -> Self {
-        let severity = "WARNING";
-        SqlError {
-            severity,
-            ..SqlError::new(state, message)
-        }
+        let mut error = SqlError::new(state, message);
+        error.severity = "FATAL";
+        error
     }
 
     /// Rejects a feature that PostgreSQL has and this server does not.
@@ -137,10 +137,6 @@ impl SqlError {
 
     pub(crate) fn missing(state: &'static str, kind: &str, name: &str) -> Self {
         SqlError::new(state, format!("{kind} \"{name}\" does not exist"))
-    }
-
-    pub(crate) fn exists(state: &'static str, kind: &str, name: &str) -> Self {
-        SqlError::new(state, format!("{kind} \"{name}\" already exists"))
     }
 
     pub(crate) fn syntax(message: impl Into<String>) -> Self {

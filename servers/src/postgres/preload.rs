@@ -2,12 +2,14 @@
 //!
 //! Rows are a function of their key, so that a client can check them.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
+use super::Behaviour;
 use super::database::{Bound, Engine};
-use super::ddl::define;
 use super::error::{SqlError, SqlResult};
-use super::names::Scope;
+use super::query::Scope;
 use super::rewrite::verb;
 use super::session::check_command;
 use super::token::statements;
@@ -38,27 +40,16 @@ const PGBENCH: &str = "
         FROM generate_series(1, SCALE * 100000) AS aid";
 
 /// Creates the initial contents of a new database.
-pub(crate) fn fill(
-    engine: &Engine,
-    preloads: &[Preload],
-    pgbench_scale: u32,
-    seed_sql: &[String],
-) -> SqlResult<()> {
+pub(crate) fn fill(engine: &Engine, behaviour: &Behaviour) -> SqlResult<()> {
     engine.execute("BEGIN")?;
-    for preload in preloads {
-        match preload {
-            Preload::Items => run(engine, ITEMS)?,
-            Preload::Pgbench => {
-                run(
-                    engine,
-                    &PGBENCH.replace("SCALE", &pgbench_scale.to_string()),
-                )?;
-            }
-        }
-    }
-    for sql in seed_sql {
+    let scale = behaviour.pgbench_scale.map_or(1, NonZeroU32::get);
+    let preloads = behaviour.preload.iter().map(|preload| match preload {
+        Preload::Items => ITEMS.to_owned(),
+        Preload::Pgbench => PGBENCH.replace("SCALE", &scale.to_string()),
+    });
+    for sql in preloads.chain(behaviour.seed_sql.iter().cloned()) {
         let within = |error: SqlError| SqlError::new(error.state, format!("in `{sql}`: {error}"));
-        run(engine, sql).map_err(within)?;
+        run(engine, &sql).map_err(within)?;
     }
     engine.execute("COMMIT")
 }
@@ -76,12 +67,11 @@ pub(crate) fn check_script(sql: &str) -> SqlResult<()> {
 fn run(engine: &Engine, sql: &str) -> SqlResult<()> {
     let scope = Scope::default();
     for statement in statements(sql)? {
-        engine.enter(None);
         if let Some(verb) = verb(&statement) {
             let plan = engine.plan(&statement, verb, &scope, &[])?;
             engine.run(&plan, &Bound::default(), 0, &mut Vec::new())?;
         } else {
-            engine.define(&define(&statement, &engine.connection, &scope)?)?;
+            engine.define(&statement, &scope)?;
         }
     }
     Ok(())

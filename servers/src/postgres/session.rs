@@ -10,125 +10,90 @@ pub(crate) use commands::check_command;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
-use bytes::BufMut;
+use bytes::{Buf, BufMut};
 use rusqlite::types::Value;
 
-use super::database::{Bound, Database, Plan, Status, Transaction, Turn, generation};
-use super::error::{SqlError, SqlResult};
-use super::names::Scope;
+use super::Server;
+use super::database::{Bound, Engine, Plan, Status, Transaction};
+use super::error::{SqlError, SqlResult, malformed};
+use super::query::Scope;
 use super::rewrite::verb;
 use super::token::{Statement, statements};
-use super::types::{Type, read_value};
-use super::wire::{self, Body, MAX_MESSAGE_BYTES, Wire, WireError, is_binary, malformed};
-use crate::Counts;
+use super::types::read_value;
+use super::wire::{self, FLUSH_BYTES, MAX_MESSAGE_BYTES, Wire, bytes, formats, is_binary, text};
 
-#[derive(Debug)]
-pub(crate) struct Session {
-    wire: Wire,
-    database: Database,
-    counts: Arc<Counts>,
+struct Session<'s> {
+    server: &'s Server,
+    wire: &'s mut Wire,
     scope: Scope,
-    /// Waited for before each request.
-    delay: Duration,
     transaction: Transaction,
     /// By name; the unnamed one has the empty name.
-    prepared: HashMap<String, Arc<Prepared>>,
+    prepared: HashMap<String, Prepared>,
     portals: HashMap<String, Portal>,
     /// True after an error in the extended protocol: everything up to the next Sync is ignored.
     skips_to_sync: bool,
 }
 
-/// A parsed statement.
-#[derive(Debug, Clone)]
+/// A statement, or nothing but space and comments, that has no mistake in its form.
 struct Prepared {
-    /// `None` if there is nothing but space and comments.
-    statement: Option<Statement>,
+    sql: String,
     declared: Vec<u32>,
-    /// None for a command, and until it is needed.
-    plan: Option<Plan>,
+    /// None until it is needed.
+    plan: Option<Arc<Plan>>,
 }
 
 /// A statement with values for its parameters; they are gone once it has run.
-#[derive(Debug)]
 struct Portal {
-    prepared: Arc<Prepared>,
+    plan: Arc<Plan>,
     bound: Option<Bound>,
 }
 
-impl Prepared {
-    fn parameters(&self) -> &[(Type, u32)] {
-        self.plan.as_ref().map_or(&[], |plan| &plan.parameters)
+/// Serves a client until it leaves.
+pub(crate) async fn serve(server: &Server, wire: &mut Wire, scope: Scope) -> SqlResult<()> {
+    let mut session = Session {
+        server,
+        wire,
+        scope,
+        transaction: Transaction::default(),
+        prepared: HashMap::new(),
+        portals: HashMap::new(),
+        skips_to_sync: false,
+    };
+    session.ready();
+    loop {
+        let (kind, body) = session.wire.next(MAX_MESSAGE_BYTES).await?;
+        let result = session.message(kind, &body).await;
+        session.transaction.release();
+        match result {
+            Err(error) if error.severity == "FATAL" => return Err(error),
+            Err(error) => session.fail(kind, &error),
+            Ok(()) if kind == b'X' => return Ok(()),
+            Ok(()) => (),
+        }
+        if kind == b'Q' || kind == b'S' {
+            session.ready();
+        }
+        if kind == b'H' || session.wire.out.len() > FLUSH_BYTES {
+            session.wire.flush().await?;
+        }
     }
 }
 
-impl Session {
-    pub(crate) fn new(
-        wire: Wire,
-        database: Database,
-        counts: Arc<Counts>,
-        scope: Scope,
-        delay: Duration,
-    ) -> Self {
-        Session {
-            wire,
-            database,
-            counts,
-            scope,
-            delay,
-            transaction: Transaction::default(),
-            prepared: HashMap::new(),
-            portals: HashMap::new(),
-            skips_to_sync: false,
-        }
-    }
-
-    /// Serves the client until it leaves.
-    pub(crate) async fn serve(mut self) {
-        if let Err(WireError::Protocol(error)) = self.serve_messages().await {
-            wire::report(&mut self.wire.out, &error);
-        }
-        self.transaction.rollback();
-        self.wire.close().await;
-    }
-
-    async fn serve_messages(&mut self) -> Result<(), WireError> {
-        self.ready();
-        while let Some((kind, body)) = self.wire.next(MAX_MESSAGE_BYTES).await? {
-            // The message is borrowed from the buffer while it is processed.
-            let input = std::mem::take(&mut self.wire.input);
-            let is_sync_next = input.get(body.end) == Some(&b'S');
-            let result = self.message(kind, Body(&input[body]), is_sync_next).await;
-            self.wire.input = input;
-            match result {
-                Err(error) if error.severity == "FATAL" => return Err(error.into()),
-                Err(error) => self.fail(kind, &error),
-                Ok(()) if kind == b'X' => return Ok(()),
-                Ok(()) if kind == b'H' => self.wire.flush().await?,
-                Ok(()) => (),
-            }
-            if kind == b'Q' || kind == b'S' {
-                self.ready();
-            }
-            self.wire.flush_if_large().await?;
-        }
-        Ok(())
-    }
-
-    async fn message(&mut self, kind: u8, mut body: Body<'_>, is_sync_next: bool) -> SqlResult<()> {
+impl Session<'_> {
+    async fn message(&mut self, kind: u8, body: &[u8]) -> SqlResult<()> {
         if matches!(kind, b'Q' | b'S') {
             self.skips_to_sync = false;
         }
         match kind {
             _ if self.skips_to_sync => Ok(()),
-            b'Q' => self.query(&mut body).await,
+            b'Q' => self.query(body).await,
             b'S' => self.end_implicit(),
-            b'P' => self.parse(&mut body),
-            b'B' => self.bind(&mut body).await,
-            b'D' => self.describe(&mut body).await,
-            b'E' => self.execute(&mut body, is_sync_next).await,
-            b'C' => self.close(&mut body),
+            b'P' => self.parse(body),
+            b'B' => self.bind(body).await,
+            b'D' => self.describe(body).await,
+            b'E' => self.execute(body).await,
+            b'C' => self.close(body),
             b'H' | b'X' => Ok(()),
             _ => Err(malformed("unexpected message")),
         }
@@ -140,14 +105,13 @@ impl Session {
         self.skips_to_sync = !matches!(kind, b'Q' | b'S');
         match self.transaction.status {
             Status::Implicit => self.transaction.rollback(),
-            Status::Open => self.transaction.status = Status::Failed,
-            Status::Idle | Status::Failed => (),
+            _ => self.transaction.status = Status::Failed,
         }
     }
 
     /// Ends the transaction started by a Query message, or by a series of other messages up to a Sync.
     fn end_implicit(&mut self) -> SqlResult<()> {
-        if matches!(self.transaction.status, Status::Open | Status::Failed) {
+        if self.transaction.status != Status::Implicit {
             return Ok(());
         }
         self.portals.clear();
@@ -155,11 +119,7 @@ impl Session {
     }
 
     fn ready(&mut self) {
-        let status = match self.transaction.status {
-            Status::Idle | Status::Implicit => b'I',
-            Status::Open => b'T',
-            Status::Failed => b'E',
-        };
+        let status = self.transaction.status as u8;
         wire::message(&mut self.wire.out, b'Z', |out| out.put_u8(status));
     }
 
@@ -174,149 +134,149 @@ impl Session {
         Ok(())
     }
 
-    async fn delay(&mut self) {
-        if !self.delay.is_zero() {
-            crate::sleep(self.delay).await;
-        }
-    }
-
     /// A Query message: any number of statements in one text.
-    async fn query(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
-        let counts = self.counts.clone();
+    async fn query(&mut self, mut body: &[u8]) -> SqlResult<()> {
+        let counts = &self.server.counts;
         let _in_flight = counts.enter();
-        self.delay().await;
-        let statements = statements(body.text()?)?;
+        crate::sleep(self.server.delay).await;
+        let statements = statements(text(&mut body)?)?;
         if statements.is_empty() {
             wire::texts(&mut self.wire.out, b'I', &[]);
             return self.end_implicit();
         }
         counts.requests.fetch_add(1, Relaxed);
         for statement in &statements {
-            // A COMMIT among them ends a transaction, and the rest is the next one.
-            if statements.len() > 1 && self.transaction.status == Status::Idle {
-                self.transaction.status = Status::Implicit;
+            let Some(plan) = self.plan(statement, &[]).await? else {
+                self.command(statement).await?;
+                continue;
+            };
+            if !plan.parameters.is_empty() {
+                return Err(SqlError::new("42P02", "there is no parameter $1"));
             }
-            let plan = self.plan(statement, &[]).await?;
-            if let Some(plan) = &plan {
-                if !plan.parameters.is_empty() {
-                    return Err(SqlError::new("42P02", "there is no parameter $1"));
-                }
-                if !plan.columns.is_empty() {
-                    wire::row_description(&mut self.wire.out, &plan.columns, &[]);
-                }
+            if !plan.columns.is_empty() {
+                wire::row_description(&mut self.wire.out, &plan.columns, &[]);
             }
-            let bound = Bound::default();
-            self.run(statement, plan.as_ref(), &bound, usize::MAX)
-                .await?;
+            self.run(&plan, &Bound::default(), usize::MAX).await?;
         }
         self.end_implicit()
     }
 
-    /// The engine, for as long as the transaction needs it, with the scope and the output of a statement.
-    async fn engine(&mut self, takes_lease: bool) -> SqlResult<(Turn<'_>, &Scope, &mut Vec<u8>)> {
-        let engine = self.transaction.engine(&self.database, takes_lease).await?;
-        engine.enter(self.scope.settings.statement_timeout());
+    /// The engine, for as long as the transaction needs it.
+    async fn engine(&mut self, takes_lease: bool) -> SqlResult<(&Engine, &Scope, &mut Vec<u8>)> {
+        let timeout = self.scope.settings.statement_timeout();
+        let (transaction, database) = (&mut self.transaction, &self.server.database);
+        let engine = transaction.engine(database, takes_lease, timeout).await?;
         Ok((engine, &self.scope, &mut self.wire.out))
     }
 
     /// Plans a statement that reads or changes rows; `None` for a command.
-    async fn plan(&mut self, statement: &Statement, declared: &[u32]) -> SqlResult<Option<Plan>> {
+    async fn plan(&mut self, statement: &Statement<'_>, oids: &[u32]) -> SqlResult<Option<Plan>> {
         let Some(verb) = verb(statement) else {
             return Ok(None);
         };
         self.check_usable(false, false)?;
         let (engine, scope, _) = self.engine(false).await?;
-        engine.plan(statement, verb, scope, declared).map(Some)
+        engine.plan(statement, verb, scope, oids).map(Some)
     }
 
-    /// Runs a statement of either protocol.
-    async fn run(
-        &mut self,
-        statement: &Statement,
-        plan: Option<&Plan>,
-        bound: &Bound,
-        max_rows: usize,
-    ) -> SqlResult<()> {
-        let tag = if let Some(plan) = plan {
-            self.check_usable(plan.is_change, false)?;
-            let (engine, _, out) = self.engine(plan.takes_lease).await?;
-            let count = engine.run(plan, bound, max_rows, out)?;
-            let is_complete = plan.columns.is_empty() || count < max_rows;
-            is_complete.then(|| format!("{} {count}", plan.verb))
+    async fn run(&mut self, plan: &Plan, bound: &Bound, max_rows: usize) -> SqlResult<()> {
+        self.check_usable(plan.takes_lease, false)?;
+        let (engine, _, out) = self.engine(plan.takes_lease).await?;
+        let count = engine.run(plan, bound, max_rows, out)?;
+        if plan.columns.is_empty() || count < max_rows {
+            self.complete(&format!("{} {count}", plan.verb));
         } else {
-            Some(self.command(statement).await?)
-        };
-        self.counts.statements.fetch_add(1, Relaxed);
-        match tag {
-            Some(tag) => wire::texts(&mut self.wire.out, b'C', &[&tag]),
             // There may be more rows.
-            None => wire::texts(&mut self.wire.out, b's', &[]),
+            wire::texts(out, b's', &[]);
+            self.server.counts.statements.fetch_add(1, Relaxed);
         }
         Ok(())
     }
 
+    fn complete(&mut self, tag: &str) {
+        self.server.counts.statements.fetch_add(1, Relaxed);
+        wire::texts(&mut self.wire.out, b'C', &[tag]);
+    }
+
     /// A Parse message. The statement is planned when it is described or bound: waiting here for another connection's
     /// transaction could block the session that has to end it.
-    fn parse(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
-        let (name, sql) = (body.text()?, body.text()?);
-        let declared = body.list(|body| Ok(body.i32()? as u32))?;
+    fn parse(&mut self, mut body: &[u8]) -> SqlResult<()> {
+        let (name, sql) = (text(&mut body)?, text(&mut body)?);
+        let count = body.try_get_u16()?;
+        let declared = (0..count).map(|_| body.try_get_u32());
+        let declared = declared.collect::<Result<_, _>>()?;
         if !name.is_empty() && self.prepared.contains_key(name) {
-            return Err(SqlError::exists("42P05", "prepared statement", name));
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(SqlError::new("42P05", message));
         }
-        let mut statements = statements(sql)?;
-        let statement = statements.pop();
-        if !statements.is_empty() {
+        let statements = statements(sql)?;
+        if statements.len() > 1 {
             return Err(SqlError::syntax("cannot prepare more than one statement"));
         }
-        if let Some(statement) = statement.as_ref().filter(|it| verb(it).is_none()) {
-            check_command(statement)?;
+        if let Some(command) = statements.first().filter(|it| verb(it).is_none()) {
+            check_command(command)?;
         }
-        let prepared = Arc::new(Prepared {
-            statement,
+        let prepared = Prepared {
+            sql: sql.to_owned(),
             declared,
             plan: None,
-        });
+        };
         self.prepared.insert(name.to_owned(), prepared);
         wire::texts(&mut self.wire.out, b'1', &[]);
         Ok(())
     }
 
-    /// A prepared statement, planned if it is not, or if definitions or settings have changed since.
-    async fn current(&mut self, name: &str) -> SqlResult<Arc<Prepared>> {
+    /// The plan of a prepared statement, made if there is none, or if definitions have changed since.
+    async fn current(&mut self, name: &str) -> SqlResult<Arc<Plan>> {
         let missing = || SqlError::missing("26000", "prepared statement", name);
-        let mut prepared = self.prepared.get(name).ok_or_else(missing)?.clone();
-        let holds = |plan: &Plan| plan.generation == generation();
-        if let Some(statement) = &prepared.statement
-            && !prepared.plan.as_ref().is_some_and(holds)
-            && let Some(plan) = self.plan(statement, &prepared.declared).await?
-        {
-            Arc::make_mut(&mut prepared).plan = Some(plan);
-            self.prepared.insert(name.to_owned(), prepared.clone());
+        let prepared = self.prepared.get(name).ok_or_else(missing)?;
+        let generation = self.server.generation.load(Relaxed);
+        let holds = |plan: &Arc<Plan>| plan.generation == generation;
+        if let Some(plan) = prepared.plan.clone().filter(holds) {
+            return Ok(plan);
         }
-        Ok(prepared)
+        let (sql, declared) = (prepared.sql.clone(), prepared.declared.clone());
+        let plan = match statements(&sql)?.first() {
+            Some(statement) => self.plan(statement, &declared).await?,
+            None => None,
+        };
+        let command = Plan {
+            sql,
+            generation,
+            ..Plan::default()
+        };
+        let plan = Arc::new(plan.unwrap_or(command));
+        if let Some(prepared) = self.prepared.get_mut(name) {
+            prepared.plan = Some(plan.clone());
+        }
+        Ok(plan)
     }
 
-    async fn bind(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
-        let (portal, name) = (body.text()?, body.text()?);
-        let prepared = self.current(name).await?;
-        let parameters = prepared.parameters();
-        let formats = body.formats()?;
-        let count = usize::from(body.u16()?);
-        if count != parameters.len() || formats.len() > 1 && formats.len() != count {
-            let message = format!("expected {} parameters, got {count}", parameters.len());
+    async fn bind(&mut self, mut body: &[u8]) -> SqlResult<()> {
+        let (portal, name) = (text(&mut body)?, text(&mut body)?);
+        let plan = self.current(name).await?;
+        let own_formats = formats(&mut body)?;
+        let (count, expected) = (usize::from(body.try_get_u16()?), plan.parameters.len());
+        if count != expected || own_formats.len() > 1 && own_formats.len() != count {
+            let message = format!("expected {expected} parameters, got {count}");
             return Err(SqlError::new("08P01", message));
         }
         let mut values = Vec::with_capacity(count);
-        for (at, &(ty, oid)) in parameters.iter().enumerate() {
-            values.push(match usize::try_from(body.i32()?) {
-                Ok(length) => read_value(body.bytes(length)?, ty, oid, is_binary(&formats, at))?,
+        for (at, &oid) in plan.parameters.iter().enumerate() {
+            values.push(match usize::try_from(body.try_get_i32()?) {
+                Ok(length) => {
+                    let data = bytes(&mut body, length)?;
+                    read_value(data, oid, is_binary(&own_formats, at))?
+                }
                 Err(_) => Value::Null,
             });
         }
-        let formats = body.formats()?;
-        let bound = Some(Bound { values, formats });
-        self.portals
-            .insert(portal.to_owned(), Portal { prepared, bound });
+        let bound = Some(Bound {
+            values,
+            formats: formats(&mut body)?,
+        });
+        let new = Portal { plan, bound };
+        self.portals.insert(portal.to_owned(), new);
         wire::texts(&mut self.wire.out, b'2', &[]);
         Ok(())
     }
@@ -326,64 +286,56 @@ impl Session {
         portal.ok_or_else(|| SqlError::missing("34000", "portal", name))
     }
 
-    async fn describe(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
-        let (target, name) = (body.u8()?, body.text()?);
-        let (prepared, formats) = if target == b'S' {
+    async fn describe(&mut self, mut body: &[u8]) -> SqlResult<()> {
+        let (target, name) = (body.try_get_u8()?, text(&mut body)?);
+        let (plan, formats) = if target == b'S' {
             (self.current(name).await?, Vec::new())
         } else {
             let portal = self.portal(name)?;
             let formats = portal.bound.as_ref().map(|bound| bound.formats.clone());
-            (portal.prepared.clone(), formats.unwrap_or_default())
+            (portal.plan.clone(), formats.unwrap_or_default())
         };
         let out = &mut self.wire.out;
         if target == b'S' {
             wire::message(out, b't', |out| {
-                out.put_i16(prepared.parameters().len() as i16);
-                prepared
-                    .parameters()
-                    .iter()
-                    .for_each(|(_, oid)| out.put_u32(*oid));
+                out.put_i16(plan.parameters.len() as i16);
+                plan.parameters.iter().for_each(|oid| out.put_u32(*oid));
             });
         }
-        match prepared
-            .plan
-            .as_ref()
-            .filter(|plan| !plan.columns.is_empty())
-        {
-            Some(plan) => wire::row_description(out, &plan.columns, &formats),
-            None => wire::texts(out, b'n', &[]),
+        if plan.columns.is_empty() {
+            wire::texts(out, b'n', &[]);
+        } else {
+            wire::row_description(out, &plan.columns, &formats);
         }
         Ok(())
     }
 
-    async fn execute(&mut self, body: &mut Body<'_>, is_sync_next: bool) -> SqlResult<()> {
-        let (name, max_rows) = (body.text()?, body.i32()?);
+    async fn execute(&mut self, mut body: &[u8]) -> SqlResult<()> {
+        let (name, max_rows) = (text(&mut body)?, body.try_get_i32()?);
         let portal = self.portal(name)?;
+        let plan = portal.plan.clone();
         let again = || SqlError::unsupported("a second Execute of a portal");
-        let (bound, prepared) = (
-            portal.bound.take().ok_or_else(again)?,
-            portal.prepared.clone(),
-        );
-        let counts = self.counts.clone();
+        let bound = portal.bound.take().ok_or_else(again)?;
+        let counts = &self.server.counts;
         let _in_flight = counts.enter();
-        self.delay().await;
-        // If Sync follows, it is a transaction by itself; otherwise everything up to the next Sync belongs to it.
-        if self.transaction.status == Status::Idle && !is_sync_next {
-            self.transaction.status = Status::Implicit;
+        crate::sleep(self.server.delay).await;
+        if !plan.verb.is_empty() {
+            counts.requests.fetch_add(1, Relaxed);
+            let max_rows = usize::try_from(max_rows).ok().filter(|&rows| rows > 0);
+            return self
+                .run(&plan, &bound, max_rows.unwrap_or(usize::MAX))
+                .await;
         }
-        let Some(statement) = &prepared.statement else {
+        let Some(command) = statements(&plan.sql)?.pop() else {
             wire::texts(&mut self.wire.out, b'I', &[]);
             return Ok(());
         };
         counts.requests.fetch_add(1, Relaxed);
-        let max_rows = usize::try_from(max_rows).ok().filter(|&rows| rows > 0);
-        let max_rows = max_rows.unwrap_or(usize::MAX);
-        self.run(statement, prepared.plan.as_ref(), &bound, max_rows)
-            .await
+        self.command(&command).await
     }
 
-    fn close(&mut self, body: &mut Body<'_>) -> SqlResult<()> {
-        let (target, name) = (body.u8()?, body.text()?);
+    fn close(&mut self, mut body: &[u8]) -> SqlResult<()> {
+        let (target, name) = (body.try_get_u8()?, text(&mut body)?);
         if target == b'S' {
             self.prepared.remove(name);
         } else {

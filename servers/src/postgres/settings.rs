@@ -69,8 +69,12 @@ impl Settings {
         Ok(self.value(name, default))
     }
 
-    /// Sets a value, or restores the default.
+    /// Sets a value, or restores the default; of all, if the name is `all`.
     pub(crate) fn set(&mut self, name: &str, value: Option<&str>) -> SqlResult<()> {
+        if name == "all" && value.is_none() {
+            self.0.clear();
+            return Ok(());
+        }
         let (name, default) = known(name)?;
         let Some(value) = value else {
             self.0.remove(name);
@@ -110,7 +114,7 @@ fn timeout(text: &str) -> Option<Duration> {
 }
 
 /// The name of the setting at `at`, which may be a phrase, and the position after it.
-pub(crate) fn setting(statement: &Statement, at: usize) -> (String, usize) {
+pub(crate) fn setting(statement: &Statement<'_>, at: usize) -> (String, usize) {
     const PHRASES: [(&str, &str); 3] = [
         ("time zone", "timezone"),
         ("names", "client_encoding"),
@@ -121,5 +125,5 @@ pub(crate) fn setting(statement: &Statement, at: usize) -> (String, usize) {
             return (name.to_owned(), end);
         }
     }
-    (statement.at(at).name(), at + 1)
+    (statement.at(at).value(), at + 1)
 }

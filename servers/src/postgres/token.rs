@@ -1,6 +1,6 @@
 //! Tokens of PostgreSQL's SQL, and the statements they form.
 //!
-//! Quoted text is decoded here, comments are dropped, and every bracket knows its partner (`CASE` and `END` count as
+//! A token is a part of the text. Comments are dropped, and every bracket knows its partner (`CASE` and `END` count as
 //! brackets), so that code which reads a statement can skip a nested part. `rewrite.rs` interprets the tokens.
 
 use std::ops::Range;
@@ -14,7 +14,7 @@ const MAX_SQL_BYTES: usize = 4 << 20;
 const MAX_DEPTH: usize = 200;
 
 /// Maximum length of an expression to examine, so that time stays proportional to length for a hostile statement.
-pub(crate) const MAX_TOKENS: usize = 500;
+const MAX_TOKENS: usize = 500;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -25,66 +25,62 @@ pub(crate) enum Kind {
     /// A string literal.
     Text,
     Number,
-    /// The number of a parameter, without its `$`.
+    /// A parameter, such as `$1`.
     Parameter,
     Operator,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Token {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Token<'s> {
     pub(crate) kind: Kind,
-    /// Without quotes.
-    pub(crate) text: String,
+    /// As it is written, with its quotes or its `$`.
+    pub(crate) text: &'s str,
 }
 
-impl Token {
-    pub(crate) fn is(&self, word: &str) -> bool {
-        self.kind == Kind::Word && self.text.eq_ignore_ascii_case(word)
-    }
-
-    /// True for any of these words, which have spaces between them.
-    pub(crate) fn is_any(&self, words: &str) -> bool {
-        self.kind == Kind::Word && words.split(' ').any(|word| self.is(word))
-    }
-
-    /// True for any of these operators, which have spaces between them.
-    pub(crate) fn is_operator(&self, operators: &str) -> bool {
-        self.kind == Kind::Operator && operators.split(' ').any(|known| self.text == known)
+impl Token<'_> {
+    /// True for any of these words and operators, which have spaces between them.
+    pub(crate) fn is(&self, words: &str) -> bool {
+        let is_one = |word: &str| self.text.eq_ignore_ascii_case(word);
+        matches!(self.kind, Kind::Word | Kind::Operator) && words.split(' ').any(is_one)
     }
 
     pub(crate) fn is_name(&self) -> bool {
         matches!(self.kind, Kind::Word | Kind::Quoted)
     }
 
-    /// The name this token stands for: in lower case unless quoted.
-    pub(crate) fn name(&self) -> String {
+    /// The string or the name this token stands for: without quotes, or in lower case.
+    pub(crate) fn value(&self) -> String {
         match self.kind {
-            Kind::Word => self.text.to_ascii_lowercase(),
-            _ => self.text.clone(),
+            Kind::Quoted | Kind::Text => {
+                let quote = &self.text[..1];
+                let inside = &self.text[1..self.text.len() - 1];
+                inside.replace(&quote.repeat(2), quote)
+            }
+            _ => self.text.to_ascii_lowercase(),
         }
     }
 }
 
 /// One statement.
-#[derive(Debug, Clone)]
-pub(crate) struct Statement {
-    tokens: Vec<Token>,
+#[derive(Debug)]
+pub(crate) struct Statement<'s> {
+    tokens: Vec<Token<'s>>,
     /// For each bracket the position of its partner, for any other token its own.
     partner: Vec<usize>,
 }
 
-static NOTHING: Token = Token {
+static NOTHING: Token<'static> = Token {
     kind: Kind::Operator,
-    text: String::new(),
+    text: "",
 };
 
-impl Statement {
+impl<'s> Statement<'s> {
     /// The token at `at`; an empty operator outside of the statement.
-    pub(crate) fn at(&self, at: usize) -> &Token {
+    pub(crate) fn at(&self, at: usize) -> &Token<'s> {
         self.tokens.get(at).unwrap_or(&NOTHING)
     }
 
-    pub(crate) fn before(&self, at: usize) -> &Token {
+    pub(crate) fn before(&self, at: usize) -> &Token<'s> {
         self.at(at.wrapping_sub(1))
     }
 
@@ -94,8 +90,8 @@ impl Statement {
 
     /// The position after these words, if they are at `at`.
     pub(crate) fn skip(&self, at: usize, words: &str) -> Option<usize> {
-        let mut words = words.split(' ');
-        words.try_fold(at, |at, word| self.at(at).is(word).then_some(at + 1))
+        let follows = |at, word| self.at(at).is(word).then_some(at + 1);
+        words.split(' ').try_fold(at, follows)
     }
 
     /// The position after these words, or `at` if they are not there.
@@ -108,12 +104,16 @@ impl Statement {
         self.partner.get(at).map_or(at, |&partner| partner.max(at)) + 1
     }
 
-    /// The bracket around the token at `at`, if it is not too far away.
+    /// The positions before `at` that are not inside a bracket there, up to the start of the bracket around `at` and
+    /// beyond, nearest first; a bracket counts by its opening. None is too far away.
+    pub(crate) fn outward(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        let outward = |&at: &usize| Some(self.partner[at.checked_sub(1)?].min(at - 1));
+        std::iter::successors(outward(&at), outward).take_while(move |open| at - open <= MAX_TOKENS)
+    }
+
+    /// The bracket around the token at `at`.
     pub(crate) fn opening(&self, at: usize) -> Option<usize> {
-        let outward = |&open: &usize| Some(self.partner[open.checked_sub(1)?].min(open - 1));
-        std::iter::successors(outward(&at), outward)
-            .take_while(|open| at - open <= MAX_TOKENS)
-            .find(|&open| self.partner[open] > at)
+        self.outward(at).find(|&open| self.partner[open] > at)
     }
 
     /// The positions in `range` that are not inside a bracket there; a bracket counts by its opening.
@@ -122,13 +122,9 @@ impl Statement {
         std::iter::successors(Some(range.start), next).take_while(move |&at| at < range.end)
     }
 
-    /// The first of those positions with a token that `is_it` accepts.
-    pub(crate) fn find(
-        &self,
-        range: Range<usize>,
-        is_it: impl Fn(&Token) -> bool,
-    ) -> Option<usize> {
-        self.top_level(range).find(|&at| is_it(self.at(at)))
+    /// The first of those positions with one of these words.
+    pub(crate) fn find(&self, range: Range<usize>, words: &str) -> Option<usize> {
+        self.top_level(range).find(|&at| self.at(at).is(words))
     }
 
     /// The parts of `range` between its commas; none if it is empty.
@@ -136,9 +132,9 @@ impl Statement {
         let mut parts = Vec::new();
         let mut start = range.start;
         while start < range.end {
-            let comma = self.find(start..range.end, |token| token.is_operator(","));
-            parts.push(start..comma.unwrap_or(range.end));
-            start = comma.map_or(range.end, |comma| comma + 1);
+            let comma = self.find(start..range.end, ",").unwrap_or(range.end);
+            parts.push(start..comma);
+            start = comma + 1;
         }
         parts
     }
@@ -151,25 +147,25 @@ impl Statement {
     /// A name with its schema, if it has one, and the position after both.
     pub(crate) fn qualified(&self, at: usize) -> SqlResult<(Option<String>, String, usize)> {
         if !self.at(at).is_name() {
-            return Err(SqlError::syntax_at(&self.at(at).text));
+            return Err(SqlError::syntax_at(self.at(at).text));
         }
-        let first = self.at(at).name();
-        if self.at(at + 1).is_operator(".") && self.at(at + 2).is_name() {
-            return Ok((Some(first), self.at(at + 2).name(), at + 3));
+        let first = self.at(at).value();
+        if self.at(at + 1).is(".") && self.at(at + 2).is_name() {
+            return Ok((Some(first), self.at(at + 2).value(), at + 3));
         }
         Ok((None, first, at + 1))
     }
 
-    fn new(tokens: Vec<Token>) -> SqlResult<Self> {
+    fn new(tokens: Vec<Token<'s>>) -> SqlResult<Self> {
         let mut partner: Vec<usize> = (0..tokens.len()).collect();
         let mut open: Vec<usize> = Vec::new();
         for (at, token) in tokens.iter().enumerate() {
             let in_case = open.last().is_some_and(|&start| tokens[start].is("case"));
-            if token.is_operator("(") || token.is("case") {
+            if token.is("(") || token.is("case") {
                 open.push(at);
-            } else if token.is_operator(")") || in_case && token.is("end") {
+            } else if token.is(")") || in_case && token.is("end") {
                 let start = open.pop().filter(|_| in_case == token.is("end"));
-                let start = start.ok_or_else(|| SqlError::syntax_at(&token.text))?;
+                let start = start.ok_or_else(|| SqlError::syntax_at(token.text))?;
                 (partner[start], partner[at]) = (at, start);
             }
             if open.len() > MAX_DEPTH {
@@ -185,7 +181,7 @@ impl Statement {
 }
 
 /// The statements of a text; empty ones are left out.
-pub(crate) fn statements(sql: &str) -> SqlResult<Vec<Statement>> {
+pub(crate) fn statements(sql: &str) -> SqlResult<Vec<Statement<'_>>> {
     if sql.len() > MAX_SQL_BYTES {
         let message = format!("the text is longer than {MAX_SQL_BYTES} bytes");
         return Err(SqlError::new("54000", message));
@@ -193,10 +189,10 @@ pub(crate) fn statements(sql: &str) -> SqlResult<Vec<Statement>> {
     let mut statements = vec![Vec::new()];
     let mut rest = skip_space(sql)?;
     while !rest.is_empty() {
-        let (token, length) = first_token(rest)?;
-        rest = skip_space(&rest[length..])?;
+        let token = first_token(rest)?;
+        rest = skip_space(&rest[token.text.len()..])?;
         match statements.last_mut() {
-            Some(statement) if !token.is_operator(";") => statement.push(token),
+            Some(statement) if !token.is(";") => statement.push(token),
             _ => statements.push(Vec::new()),
         }
     }
@@ -220,60 +216,46 @@ fn skip_space(mut sql: &str) -> SqlResult<&str> {
 
 const LONG_OPERATORS: &str = "->> :: -> || <> <= >= !=";
 
-/// The token that a text starts with, and its length.
-fn first_token(sql: &str) -> SqlResult<(Token, usize)> {
+/// The token that a text starts with.
+fn first_token(sql: &str) -> SqlResult<Token<'_>> {
     let bytes = sql.as_bytes();
     let (first, second) = (bytes[0], bytes.get(1).copied().unwrap_or(0));
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_$".contains(&byte) || byte >= 0x80;
-    let length = |belongs: &dyn Fn(usize) -> bool| {
-        (1..sql.len()).find(|&at| !belongs(at)).unwrap_or(sql.len())
-    };
+    let is_number = first.is_ascii_digit() || first == b'.' && second.is_ascii_digit();
+    // A sign belongs to a number as that of its exponent.
+    let is_sign = |at: usize| b"+-".contains(&bytes[at]) && b"eE".contains(&bytes[at - 1]);
+    let goes_on =
+        |&at: &usize| is_name(bytes[at]) || is_number && (bytes[at] == b'.' || is_sign(at));
+    let length = (1..sql.len()).take_while(goes_on).count() + 1;
     let (kind, length) = match first {
-        b'\'' => return quoted(sql, Kind::Text, '\''),
-        b'"' => return quoted(sql, Kind::Quoted, '"'),
+        b'\'' => (Kind::Text, quoted_length(bytes)?),
+        b'"' => (Kind::Quoted, quoted_length(bytes)?),
         _ if second == b'\'' && first.is_ascii_alphabetic() => {
             return Err(SqlError::unsupported("a string with a prefix"));
         }
-        b'$' if second.is_ascii_digit() => {
-            let length = length(&|at| bytes[at].is_ascii_digit());
-            let text = sql[1..length].to_owned();
-            let kind = Kind::Parameter;
-            return Ok((Token { kind, text }, length));
-        }
-        b'0'..=b'9' | b'.' if first != b'.' || second.is_ascii_digit() => {
-            // A sign belongs to a number as that of its exponent.
-            let is_sign = |at: usize| b"+-".contains(&bytes[at]) && b"eE".contains(&bytes[at - 1]);
-            let belongs = |at: usize| is_name(bytes[at]) || bytes[at] == b'.' || is_sign(at);
-            (Kind::Number, length(&belongs))
-        }
-        _ if is_name(first) && first != b'$' => (Kind::Word, length(&|at| is_name(bytes[at]))),
+        b'$' if second.is_ascii_digit() => (Kind::Parameter, length),
+        _ if is_number => (Kind::Number, length),
+        _ if is_name(first) && first != b'$' => (Kind::Word, length),
         _ if b"(),;.+-*/%=<>|&!:".contains(&first) => {
             let mut known = LONG_OPERATORS.split(' ');
             let long = known.find(|known| sql.starts_with(known));
             (Kind::Operator, long.map_or(1, str::len))
         }
-        _ => {
-            let operator = format_args!("the operator {}", char::from(first));
-            return Err(SqlError::unsupported(operator));
-        }
+        _ => return Err(SqlError::unsupported(char::from(first))),
     };
-    let text = sql[..length].to_owned();
-    Ok((Token { kind, text }, length))
+    let text = &sql[..length];
+    Ok(Token { kind, text })
 }
 
-/// A string or name in quotes, in which a doubled quote stands for one.
-fn quoted(sql: &str, kind: Kind, quote: char) -> SqlResult<(Token, usize)> {
-    let mut text = String::new();
-    let mut rest = &sql[1..];
+/// The length of a text in quotes, in which a doubled quote stands for one.
+fn quoted_length(bytes: &[u8]) -> SqlResult<usize> {
+    let mut end = 1;
     loop {
-        let (part, after) = rest
-            .split_once(quote)
-            .ok_or_else(|| SqlError::syntax("unterminated quoted string"))?;
-        text.push_str(part);
-        let Some(after) = after.strip_prefix(quote) else {
-            return Ok((Token { kind, text }, sql.len() - after.len()));
-        };
-        text.push(quote);
-        rest = after;
+        let quote = bytes[end..].iter().position(|byte| *byte == bytes[0]);
+        end += 1 + quote.ok_or_else(|| SqlError::syntax("unterminated quoted string"))?;
+        if bytes.get(end) != Some(&bytes[0]) {
+            return Ok(end);
+        }
+        end += 1;
     }
 }

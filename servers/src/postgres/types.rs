@@ -1,27 +1,27 @@
 //! The supported types, and their values on the wire in text and binary.
 //!
 //! A column is declared to SQLite under a name that selects the affinity and identifies the type again when a result is
-//! described. Dates, times and JSON are text. `infer.rs` finds the types of expressions.
+//! described. Dates, times and JSON are text. `query.rs` finds the types of expressions.
 
 use std::ffi::CStr;
-use std::num::IntErrorKind;
 
-use bytes::BufMut;
+use bytes::{Buf, BufMut};
 use rusqlite::types::{Value, ValueRef};
 
 use super::error::{SqlError, SqlResult};
 use super::token::Statement;
 
+/// The supported types, with their oids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Type {
-    Bool,
-    Bytea,
-    Int2,
-    Int4,
-    Int8,
-    Float4,
-    Float8,
-    Text,
+    Bool = 16,
+    Bytea = 17,
+    Int8 = 20,
+    Int2 = 21,
+    Int4 = 23,
+    Text = 25,
+    Float4 = 700,
+    Float8 = 701,
 }
 
 impl Type {
@@ -30,37 +30,27 @@ impl Type {
         [Bool, Bytea, Int2, Int4, Int8, Float4, Float8, Text]
     };
 
-    /// Oid, bytes of a value (-1 for any number), declaration and affinity in SQLite, and the check of a column `$`.
-    fn facts(self) -> (u32, i16, &'static str, &'static str, &'static str) {
+    /// Bytes of a value (-1 for any number), declaration and affinity in SQLite.
+    fn facts(self) -> (i16, &'static str, &'static str) {
         match self {
-            Type::Bool => (16, 1, "BOOL", "INTEGER", "$ IN (0, 1)"),
-            Type::Bytea => (17, -1, "BYTEA", "BLOB", "typeof($) IN ('blob', 'null')"),
-            Type::Int2 => (21, 2, "INT2", "INTEGER", "$ BETWEEN -32768 AND 32767"),
-            Type::Int4 => (
-                23,
-                4,
-                "INT4",
-                "INTEGER",
-                "$ BETWEEN -2147483648 AND 2147483647",
-            ),
-            Type::Int8 => (20, 8, "INT8", "INTEGER", "typeof($) IN ('integer', 'null')"),
-            Type::Float4 => (700, 4, "FLOAT4", "REAL", "typeof($) IN ('real', 'null')"),
-            Type::Float8 => (701, 8, "FLOAT8", "REAL", "typeof($) IN ('real', 'null')"),
-            Type::Text => (25, -1, "TEXT", "TEXT", "true"),
+            Type::Bool => (1, "BOOL", "INTEGER"),
+            Type::Bytea => (-1, "BYTEA", "BLOB"),
+            Type::Int2 => (2, "INT2", "INTEGER"),
+            Type::Int4 => (4, "INT4", "INTEGER"),
+            Type::Int8 => (8, "INT8", "INTEGER"),
+            Type::Float4 => (4, "FLOAT4", "REAL"),
+            Type::Float8 => (8, "FLOAT8", "REAL"),
+            Type::Text => (-1, "TEXT", "TEXT"),
         }
     }
 
-    pub(crate) fn oid(self) -> u32 {
-        self.facts().0
-    }
-
     pub(crate) fn width(self) -> i16 {
-        self.facts().1
+        self.facts().0
     }
 
     /// The SQLite type for a cast.
     pub(crate) fn affinity(self) -> &'static str {
-        self.facts().3
+        self.facts().2
     }
 
     pub(crate) fn is_integer(self) -> bool {
@@ -74,11 +64,19 @@ impl Type {
     /// A column of SQLite with this type and these constraints, and a check that keeps other values out, named after its
     /// error.
     pub(crate) fn column(self, name: &str, constraints: &str, max_length: Option<u32>) -> String {
-        let (.., declaration, _, check) = self.facts();
-        let (state, check) = match max_length {
-            Some(length) if self == Type::Text => ("22001", format!("length({name}) <= {length}")),
-            _ if check.contains("BETWEEN") => ("22003", check.replace('$', name)),
-            _ => ("22P02", check.replace('$', name)),
+        let (_, declaration, affinity) = self.facts();
+        let (state, check) = match (self, max_length) {
+            (Type::Text, Some(length)) => ("22001", format!("length({name}) <= {length}")),
+            (Type::Text, None) => ("22001", "true".to_owned()),
+            (Type::Bool, _) => ("22P02", format!("{name} IN (0, 1)")),
+            _ if self.is_integer() => {
+                let max = i64::MAX >> (64 - 8 * self.width());
+                ("22003", format!("{name} BETWEEN {} AND {max}", -max - 1))
+            }
+            _ => {
+                let storage = affinity.to_ascii_lowercase();
+                ("22P02", format!("typeof({name}) IN ('{storage}', 'null')"))
+            }
         };
         let error = format!("{state} value does not fit into {declaration}");
         format!("{name} {declaration}{constraints} CONSTRAINT \"{error}\" CHECK ({check})")
@@ -90,23 +88,23 @@ impl Type {
         match declaration?.to_str().ok()? {
             "INTEGER" if collation == Some(c"RTRIM") => Some(Type::Int8),
             "INTEGER" => Some(Type::Int4),
-            other => Type::ALL.into_iter().find(|ty| ty.facts().2 == other),
+            other => Type::ALL.into_iter().find(|ty| ty.facts().1 == other),
         }
     }
 
     /// The type that a client declared for a parameter, if any; for unknown types only the text form is understood.
     pub(crate) fn of_oid(oid: u32) -> Option<Self> {
         const UNKNOWN: [u32; 2] = [0, 705];
-        let known = Type::ALL.into_iter().find(|ty| ty.oid() == oid);
+        let known = Type::ALL.into_iter().find(|ty| *ty as u32 == oid);
         known.or((!UNKNOWN.contains(&oid)).then_some(Type::Text))
     }
 
     fn check_range(self, number: i64) -> SqlResult<i64> {
-        match self {
-            Type::Int2 if i16::try_from(number).is_err() => Err(self.out_of_range()),
-            Type::Int4 if i32::try_from(number).is_err() => Err(self.out_of_range()),
-            _ => Ok(number),
+        let is_short = matches!(self, Type::Int2 | Type::Int4);
+        if is_short && !matches!(number >> (8 * self.width() - 1), 0 | -1) {
+            return Err(self.out_of_range());
         }
+        Ok(number)
     }
 
     fn out_of_range(self) -> SqlError {
@@ -115,7 +113,7 @@ impl Type {
 }
 
 /// Reads the type at `at`, and returns the position after it; true if it is serial.
-pub(crate) fn written_type(statement: &Statement, at: usize) -> SqlResult<(Type, usize, bool)> {
+pub(crate) fn written_type(statement: &Statement<'_>, at: usize) -> SqlResult<(Type, usize, bool)> {
     let (_, name, mut end) = statement.qualified(at)?;
     let ty = match name.as_str() {
         "bool" | "boolean" => Type::Bool,
@@ -131,7 +129,7 @@ pub(crate) fn written_type(statement: &Statement, at: usize) -> SqlResult<(Type,
     };
     end = statement.skip_any(end, "precision");
     end = statement.skip_any(end, "varying");
-    if statement.at(end).is_operator("(") {
+    if statement.at(end).is("(") {
         end = statement.after(end);
     }
     end = statement.skip_any(end, "with time zone");
@@ -154,21 +152,15 @@ pub(crate) fn write_value(
         ValueRef::Blob(bytes) if ty == Type::Bytea && is_binary => out.put_slice(bytes),
         ValueRef::Blob(bytes) if ty == Type::Bytea => {
             out.put_slice(b"\\x");
-            out.extend(
-                bytes
-                    .iter()
-                    .flat_map(|byte| format!("{byte:02x}").into_bytes()),
-            );
+            let hex = bytes.iter().map(|byte| format!("{byte:02x}"));
+            hex.for_each(|digits| out.put_slice(digits.as_bytes()));
         }
         ValueRef::Integer(number) if ty.is_float() => write_real(out, number as f64, ty, is_binary),
         ValueRef::Integer(number) => write_integer(out, ty.check_range(number)?, ty, is_binary),
         ValueRef::Real(number) if ty.is_float() || ty == Type::Text => {
             write_real(out, number, ty, is_binary);
         }
-        _ => {
-            let value = format_args!("a value that is no {ty:?}, as announced");
-            return Err(SqlError::unsupported(value));
-        }
+        _ => return Err(SqlError::unsupported(format!("a value unlike {ty:?}"))),
     }
     let length = (out.len() - start - 4) as u32;
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
@@ -196,17 +188,16 @@ fn write_real(out: &mut Vec<u8>, number: f64, ty: Type, is_binary: bool) {
     let text = match exponent.parse::<i32>() {
         Ok(exponent) if exponent < -4 => format!("{mantissa}e-{:02}", -exponent),
         Ok(exponent) if exponent >= precision => format!("{mantissa}e+{exponent:02}"),
-        _ => shortest
-            .parse()
-            .map_or(shortest.clone(), |digits: f64| digits.to_string()),
+        _ => shortest.parse().unwrap_or(number).to_string(),
     };
     out.extend(text.replace("inf", "Infinity").bytes());
 }
 
-/// Reads a parameter; `oid` is the type that the client declared, or else that of the description.
-pub(crate) fn read_value(data: &[u8], ty: Type, oid: u32, is_binary: bool) -> SqlResult<Value> {
+/// Reads a parameter.
+pub(crate) fn read_value(data: &[u8], oid: u32, is_binary: bool) -> SqlResult<Value> {
+    let ty = Type::of_oid(oid).unwrap_or(Type::Text);
     const NAME_BPCHAR_VARCHAR: [u32; 3] = [19, 1042, 1043];
-    if is_binary && oid != ty.oid() && !NAME_BPCHAR_VARCHAR.contains(&oid) {
+    if is_binary && oid != ty as u32 && !NAME_BPCHAR_VARCHAR.contains(&oid) {
         return Err(SqlError::unsupported("a binary parameter of this type"));
     }
     if !is_binary || ty == Type::Text {
@@ -220,10 +211,7 @@ pub(crate) fn read_value(data: &[u8], ty: Type, oid: u32, is_binary: bool) -> Sq
         let message = format!("incorrect binary data for type {ty:?}");
         return Err(SqlError::new("22P03", message));
     }
-    let sign = -i64::from(data[0] >> 7);
-    let integer = data
-        .iter()
-        .fold(sign, |number, byte| number << 8 | i64::from(*byte));
+    let integer = (&mut &data[..]).get_int(data.len());
     match ty {
         Type::Float4 => real(f32::from_bits(integer as u32).into()),
         Type::Float8 => real(f64::from_bits(integer as u64)),
@@ -240,12 +228,8 @@ fn real(number: f64) -> SqlResult<Value> {
 
 /// Reads a value from its text form.
 pub(crate) fn parse(text: &str, ty: Type) -> SqlResult<Value> {
-    let invalid = || {
-        SqlError::new(
-            "22P02",
-            format!("invalid input for type {ty:?}: \"{text}\""),
-        )
-    };
+    let message = || format!("invalid input for type {ty:?}: \"{text}\"");
+    let invalid = || SqlError::new("22P02", message());
     let trimmed = text.trim_ascii();
     match ty {
         Type::Text => Ok(Value::Text(text.to_owned())),
@@ -254,13 +238,11 @@ pub(crate) fn parse(text: &str, ty: Type) -> SqlResult<Value> {
             "f" | "false" | "n" | "no" | "off" | "0" => Ok(Value::Integer(0)),
             _ => Err(invalid()),
         },
-        Type::Int2 | Type::Int4 | Type::Int8 => match trimmed.parse() {
-            Ok(number) => Ok(Value::Integer(ty.check_range(number)?)),
-            Err(error) => Err(match error.kind() {
-                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => ty.out_of_range(),
-                _ => invalid(),
-            }),
-        },
+        Type::Int2 | Type::Int4 | Type::Int8 => {
+            let number: i128 = trimmed.parse().map_err(|_| invalid())?;
+            let number = i64::try_from(number).map_err(|_| ty.out_of_range())?;
+            Ok(Value::Integer(ty.check_range(number)?))
+        }
         Type::Float4 | Type::Float8 => real(trimmed.parse().map_err(|_| invalid())?),
         Type::Bytea => {
             let digits = text.strip_prefix("\\x").ok_or_else(invalid)?;

@@ -175,6 +175,59 @@ fn settings_are_kept_and_reset() {
 }
 
 #[test]
+fn definitions_of_every_form_name_the_right_tables() {
+    let script = "
+        CREATE SCHEMA s; CREATE SCHEMA IF NOT EXISTS s; SET search_path TO s, public;
+        CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE IF NOT EXISTS s.p (other text);
+        CREATE TABLE c (id int PRIMARY KEY REFERENCES p (id) ON DELETE CASCADE, parent int REFERENCES c, name text);
+        CREATE INDEX IF NOT EXISTS by_name ON s.c (name, id); CREATE UNIQUE INDEX by_id ON c (id);
+        INSERT INTO p VALUES (1), (2); INSERT INTO c VALUES (1, NULL, 'x'), (2, NULL, 'y');
+        DELETE FROM p WHERE id = 2;
+        CREATE TABLE t (x int); INSERT INTO t VALUES (1); TRUNCATE TABLE t, public.u;
+        DROP TABLE IF EXISTS public.u, nothing";
+    with_client(
+        json!({"seed_sql": ["CREATE TABLE u (x int); INSERT INTO u VALUES (1)"]}),
+        async |client, _| {
+            client.batch_execute(script).await.unwrap();
+            let counts = "SELECT (SELECT count(*) FROM s.p), (SELECT max(name) FROM c), (SELECT count(*) FROM p, c, t)";
+            assert_eq!(text(&client, counts).await, "1|x|0");
+            client.batch_execute("DROP SCHEMA s CASCADE").await.unwrap();
+            for gone in ["s.c", "c", "u"] {
+                let error = crate::connect::state(&client, &format!("SELECT * FROM {gone}")).await;
+                assert_eq!(error.as_deref(), Some("42P01"), "{gone}");
+            }
+            let again = crate::connect::state(&client, "CREATE SCHEMA public").await;
+            assert_eq!(again.as_deref(), Some("42P06"));
+        },
+    );
+}
+
+#[test]
+fn names_of_tables_are_found_only_where_tables_are_named() {
+    let script = "
+        CREATE TABLE a (a int, b int); CREATE TABLE b (a int, b int);
+        INSERT INTO a VALUES (1, 2); INSERT INTO b VALUES (3, 4);
+        UPDATE a SET b = b + 1, a = a WHERE a.a IN (1)";
+    for (query, expected) in [
+        ("SELECT a, b FROM a", "1|3"),
+        ("SELECT a.a, b.b FROM a, b", "1|4"),
+        (
+            "SELECT x.a, b.b FROM a AS x JOIN b ON x.a IS DISTINCT FROM b.a, b AS y ORDER BY b.b, x.a",
+            "1|4",
+        ),
+        ("SELECT a FROM (SELECT a, b FROM b) AS a ORDER BY a, b", "3"),
+        (
+            "WITH a (a) AS (SELECT 7), b AS (SELECT a FROM a) SELECT a FROM b",
+            "7",
+        ),
+        ("SELECT public.a.b FROM public.a", "3"),
+        ("SELECT a FROM a GROUP BY a, b HAVING count(*) > 0", "1"),
+    ] {
+        check(script, query, expected);
+    }
+}
+
+#[test]
 fn the_items_that_were_asked_for_are_there() {
     with_client(
         json!({"preload": ["items"], "seed_sql": ["CREATE TABLE s (x int); INSERT INTO s VALUES (1), (2)"]}),

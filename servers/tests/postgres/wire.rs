@@ -216,6 +216,23 @@ fn a_newer_minor_version_is_talked_down() {
 }
 
 #[test]
+fn options_in_the_startup_packet_are_refused_with_a_hint() {
+    let server = server(json!({}));
+    let mut bytes = Bytes::connect(&server);
+    let options = b"user\0me\0options\0-c statement_timeout=1s\0\0";
+    bytes.send(&untyped(196_608, options));
+    let (kind, body) = bytes.message();
+    let told = String::from_utf8_lossy(&body);
+    assert_eq!(kind, 'E');
+    assert!(
+        told.contains("C0A000") && told.contains("db=local"),
+        "{told}"
+    );
+    assert_eq!(bytes.0.read(&mut [0]).unwrap(), 0, "closed");
+    server.stop().unwrap();
+}
+
+#[test]
 fn bodies_that_make_no_sense_are_refused_and_harm_nobody() {
     let server = server(json!({}));
     let lengths = [u32::MAX, 1 << 30, 3, 0];

@@ -1,10 +1,9 @@
 //! Commands: transactions, settings, definitions, and the clean-up of a session.
 
-use super::super::database::{Status, plans_outdated};
-use super::super::ddl::define;
+use super::super::database::Status;
 use super::super::error::{SqlError, SqlResult};
-use super::super::names::quote;
-use super::super::settings::{Settings, setting};
+use super::super::query::quote;
+use super::super::settings::setting;
 use super::super::token::Statement;
 use super::super::wire;
 use super::Session;
@@ -23,26 +22,26 @@ const UNSUPPORTED: &str = "\
 const DEFINED: &str = "schema table index unique";
 
 /// Rejects anything that is not a command of this server; true if it ends a transaction.
-pub(crate) fn check_command(statement: &Statement) -> SqlResult<bool> {
+pub(crate) fn check_command(statement: &Statement<'_>) -> SqlResult<bool> {
     let (first, second) = (statement.at(0), statement.at(1));
-    let is_definition = first.is_any("create drop alter");
-    if first.is_any(UNSUPPORTED) || is_definition && !second.is_any(DEFINED) {
+    let is_definition = first.is("create drop alter");
+    if first.is(UNSUPPORTED) || is_definition && !second.is(DEFINED) {
         let command = format!("{} {}", first.text, second.text).to_ascii_uppercase();
         return Err(SqlError::unsupported(command));
     }
-    if !first.is_any(SUPPORTED) {
-        return Err(SqlError::syntax_at(&first.text));
+    if !first.is(SUPPORTED) {
+        return Err(SqlError::syntax_at(first.text));
     }
-    Ok(first.is_any("commit end rollback abort"))
+    Ok(first.is("commit end rollback abort"))
 }
 
-impl Session {
-    /// Carries out a command; returns its tag.
-    pub(super) async fn command(&mut self, statement: &Statement) -> SqlResult<String> {
+impl Session<'_> {
+    /// Carries out a command.
+    pub(super) async fn command(&mut self, statement: &Statement<'_>) -> SqlResult<()> {
         self.check_usable(false, check_command(statement)?)?;
         let first = statement.at(0).text.to_ascii_uppercase();
-        let last = statement.before(statement.len()).name();
-        let is_all = statement.at(1).is("all");
+        let last = statement.before(statement.len()).value();
+        let definition: String;
         let mut tag = first.as_str();
         match tag {
             "BEGIN" | "START" => {
@@ -54,47 +53,50 @@ impl Session {
                 self.transaction.status = Status::Open;
             }
             "COMMIT" | "END" | "ROLLBACK" | "ABORT" => {
-                if matches!(self.transaction.status, Status::Idle | Status::Implicit) {
+                if self.transaction.status == Status::Implicit {
                     self.warn("25P01", "there is no transaction in progress");
                 }
                 self.portals.clear();
                 let has_failed = self.transaction.status == Status::Failed;
-                if has_failed || matches!(tag, "ROLLBACK" | "ABORT") {
+                tag = if has_failed || matches!(tag, "ROLLBACK" | "ABORT") {
                     self.transaction.rollback();
-                    tag = "ROLLBACK";
+                    "ROLLBACK"
                 } else {
                     self.transaction.commit()?;
-                    tag = "COMMIT";
-                }
+                    "COMMIT"
+                };
             }
             "SAVEPOINT" | "RELEASE" => self.savepoint(tag, &last).await?,
             "SET" => self.set(statement)?,
-            "RESET" if is_all => self.change_settings(|settings| {
-                *settings = Settings::default();
-                Ok(())
-            })?,
-            "RESET" => {
-                let (name, _) = setting(statement, 1);
-                self.change_settings(|settings| settings.set(&name, None))?;
-            }
+            "RESET" => self.change_setting(&setting(statement, 1).0, None)?,
             "DEALLOCATE" if last == "all" => self.prepared.clear(),
             "DEALLOCATE" => {
                 let missing = || SqlError::missing("26000", "prepared statement", &last);
                 self.prepared.remove(&last).ok_or_else(missing)?;
             }
-            "CLOSE" if is_all => self.portals.clear(),
-            "CLOSE" => return Err(SqlError::unsupported("a cursor")),
+            "CLOSE" if last == "all" => self.portals.clear(),
             "VACUUM" | "ANALYZE" | "UNLISTEN" => (),
-            _ => return self.define(statement).await,
+            _ => {
+                self.check_usable(true, false)?;
+                let (engine, scope, _) = self.engine(true).await?;
+                engine.define(statement, scope)?;
+                let second = Some(statement.at(1).text).filter(|_| tag != "TRUNCATE");
+                let words = format!("{tag} {}", second.unwrap_or("TABLE")).to_ascii_uppercase();
+                definition = words.replace("UNIQUE", "INDEX");
+                tag = &definition;
+            }
         }
-        Ok(tag.to_owned())
+        self.complete(tag);
+        Ok(())
     }
 
     fn warn(&mut self, state: &'static str, message: &str) {
-        wire::report(&mut self.wire.out, &SqlError::warning(state, message));
+        let mut warning = SqlError::new(state, message);
+        warning.severity = "WARNING";
+        wire::report(&mut self.wire.out, &warning);
     }
 
-    fn begin(&mut self, statement: &Statement) {
+    fn begin(&mut self, statement: &Statement<'_>) {
         if self.transaction.status == Status::Open {
             return self.warn("25001", "there is already a transaction in progress");
         }
@@ -106,58 +108,42 @@ impl Session {
 
     /// Savepoints are SQLite's, so the engine is kept from the first one on.
     async fn savepoint(&mut self, command: &str, name: &str) -> SqlResult<()> {
-        if !matches!(self.transaction.status, Status::Open | Status::Failed) {
+        if self.transaction.status == Status::Implicit {
             let message = format!("{command} can only be used in transaction blocks");
             return Err(SqlError::new("25P01", message));
         }
-        plans_outdated();
         let (engine, ..) = self.engine(true).await?;
+        engine.outdate_plans();
         engine.execute(&format!("{command} {}", quote(name)))
     }
 
-    fn set(&mut self, statement: &Statement) -> SqlResult<()> {
-        let is_refused = statement.at(1).is_any("local constraints transaction");
+    fn set(&mut self, statement: &Statement<'_>) -> SqlResult<()> {
+        let is_refused = statement.at(1).is("local constraints transaction");
         if is_refused || statement.at(2).is("characteristics") {
             let words = format!("SET {}", statement.at(1).text).to_ascii_uppercase();
             return Err(SqlError::unsupported(words));
         }
         let (name, at) = setting(statement, statement.skip_any(1, "session"));
-        let is_followed = statement.at(at).is("to") || statement.at(at).is_operator("=");
-        let at = at + usize::from(is_followed);
+        let at = at + usize::from(statement.at(at).is("to ="));
         if at >= statement.len() {
             return Err(SqlError::syntax("expected a value"));
         }
-        let value = (at..statement.len()).map(|at| statement.at(at).text.as_str());
-        let value: String = value.collect();
-        let value = Some(value.as_str()).filter(|value| !value.eq_ignore_ascii_case("default"));
-        self.change_settings(|settings| settings.set(&name, value))
+        let words = (at..statement.len()).map(|at| statement.at(at).value());
+        let value = Some(words.collect::<String>()).filter(|value| value != "default");
+        self.change_setting(&name, value.as_deref())
     }
 
-    /// Changes settings, and reports those values that are no longer what the client knows.
-    fn change_settings(
-        &mut self,
-        change: impl FnOnce(&mut Settings) -> SqlResult<()>,
-    ) -> SqlResult<()> {
+    /// Changes a setting, or all of them, and reports those values that are no longer what the client knows.
+    fn change_setting(&mut self, name: &str, value: Option<&str>) -> SqlResult<()> {
         let before = self.scope.settings.clone();
-        change(&mut self.scope.settings)?;
-        plans_outdated();
+        self.scope.settings.set(name, value)?;
+        for prepared in self.prepared.values_mut() {
+            prepared.plan = None;
+        }
         let reported = self.scope.settings.reported().zip(before.reported());
         for (setting, _) in reported.filter(|(setting, before)| setting != before) {
             wire::texts(&mut self.wire.out, b'S', &setting);
         }
         Ok(())
-    }
-
-    /// Creates, changes or drops a schema, table or index.
-    async fn define(&mut self, statement: &Statement) -> SqlResult<String> {
-        self.check_usable(true, false)?;
-        let (engine, scope, _) = self.engine(true).await?;
-        engine.define(&define(statement, &engine.connection, scope)?)?;
-        let [first, second] = [0, 1].map(|at| statement.at(at).text.to_ascii_uppercase());
-        Ok(match (first.as_str(), second.as_str()) {
-            ("TRUNCATE", _) => "TRUNCATE TABLE".to_owned(),
-            (_, "UNIQUE") => "CREATE INDEX".to_owned(),
-            _ => format!("{first} {second}"),
-        })
     }
 }
