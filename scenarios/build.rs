@@ -12,7 +12,8 @@ fn main() -> io::Result<()> {
         file.extension()
             .is_some_and(|extension| extension == "toml")
     });
-    files.sort();
+    // Without the extension, or `http-post-large` would come before `http-post`.
+    files.sort_by_key(|file| file.with_extension(""));
     let entries: Vec<String> = files
         .iter()
         .map(|path| {

@@ -6,8 +6,9 @@
 use std::io;
 use std::num::NonZeroUsize;
 
+use photofinish_scenarios::diagnostic::did_you_mean;
 use photofinish_scenarios::scenario::ServerProblem;
-use photofinish_servers::{ServeError, find, serve};
+use photofinish_servers::{BehaviourError, ServeError, find, serve};
 use serde_json::Value;
 
 use crate::exit::Failure;
@@ -41,8 +42,17 @@ pub fn default_threads(name: &str, cpus: Option<&[usize]>) -> NonZeroUsize {
     max.map_or(threads, |max| threads.min(max))
 }
 
+fn key_hint(wrong: &BehaviourError) -> Option<String> {
+    let expected = wrong.expected.iter().map(String::as_str);
+    let meant = did_you_mean(wrong.path.last()?, expected)?;
+    Some(format!("did you mean `{meant}`?"))
+}
+
 fn failure(error: ServeError) -> Failure {
-    let hint = error.hint();
+    let hint = match &error {
+        ServeError::Behaviour(wrong) => key_hint(wrong),
+        error => error.hint(),
+    };
     let message = error.to_string();
     let failure = match error {
         ServeError::UnknownServer { .. }

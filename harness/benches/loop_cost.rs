@@ -51,7 +51,7 @@ struct Params {}
 impl Workload for Nothing {
     const ABOUT: About = About {
         name: "nothing",
-        class: "floor",
+        class: "overhead",
         operation: "nothing",
         targets: &[],
         needs: &[],

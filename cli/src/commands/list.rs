@@ -33,7 +33,7 @@ const CLASSES: [&str; 11] = [
     "cpu",
     "processes",
     "servers",
-    "floor",
+    "overhead",
 ];
 
 /// List scenarios, workloads, runtimes and servers
@@ -384,7 +384,7 @@ mod tests {
         let check = |scenario: &Scenario, reason: Option<&str>| {
             let listed = serde_json::to_value(ListedScenario::of(scenario)).expect("JSON");
             let expected = json!({
-                "name": "mine", "title": "Mine", "class": "floor", "workload": "null",
+                "name": "mine", "title": "Mine", "class": "overhead", "workload": "null",
                 "runtimes": [
                     { "name": "sync", "unsupported": reason },
                     { "name": "smol", "unsupported": null },

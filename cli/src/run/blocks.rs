@@ -169,7 +169,7 @@ mod tests {
         };
         let stop = json!({ "ops": 1 });
         let scenario = json!({
-            "name": "null", "title": "", "class": "floor", "workload": "null", "operation": "", "params": {},
+            "name": "null", "title": "", "class": "overhead", "workload": "null", "operation": "", "params": {},
             "unit_ns": 1, "servers": {}, "warmup": stop, "stop": stop, "error_budget": 0.0,
         });
         let orders = [[0, 1], [1, 0]];

@@ -163,9 +163,13 @@ fn a_scenario_to_start_from_runs_as_it_is_and_is_never_written_over() {
     sandbox
         .run(&["init", "mine"])
         .check(2, &["does not end in .toml"]);
-    sandbox
-        .run(&["init", "nowhere/mine.toml"])
-        .check(1, &["cannot write"]);
+    sandbox.run(&["init", "nowhere/mine.toml"]).check(
+        1,
+        &[
+            "cannot write",
+            "hint: make its directory first: mkdir -p nowhere",
+        ],
+    );
 }
 
 #[test]

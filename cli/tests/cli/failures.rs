@@ -241,3 +241,22 @@ fn a_limit_that_the_server_saw_broken_or_never_reached_is_measured_but_wrong() {
     run("--set=at_once=20").check(5, &["requests in flight (http)", "may have 5 each"]);
     run("--set=at_once=1").check(5, &["never saw more than 1", "5 were to be reached"]);
 }
+
+#[test]
+fn a_directory_that_has_no_size_is_not_told_to_be_full() {
+    let arguments = [
+        &["run", "null", "--runtimes", "sync", "--out", "/proc/x"],
+        &TINY[..],
+    ]
+    .concat();
+    let finished = Sandbox::new().run(&arguments);
+    let finished = finished.check(
+        1,
+        &["cannot make a run directory in /proc/x", "hint: use --out"],
+    );
+    assert!(
+        !finished.stdout.contains("are free for"),
+        "{}",
+        finished.stdout
+    );
+}

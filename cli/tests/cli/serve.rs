@@ -64,7 +64,7 @@ fn what_cannot_be_served_is_a_usage_error() {
         .check(2, &["not JSON"]);
     sandbox
         .run(&["serve", "http", "--behaviour", "{\"dellay\": 1}"])
-        .check(2, &["dellay"]);
+        .check(2, &["dellay", "hint: did you mean `delay`?"]);
     sandbox
         .run(&["serve", "wiremock", "--threads", "2"])
         .check(2, &["thread"]);

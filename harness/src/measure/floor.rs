@@ -73,7 +73,7 @@ struct NoParams {}
 impl Workload for Nothing {
     const ABOUT: About = About {
         name: "floor",
-        class: "floor",
+        class: "overhead",
         operation: "nothing",
         targets: &[],
         needs: &[],

@@ -128,6 +128,8 @@ pub(super) fn storage(directory: &Path) -> Storage {
         mount_point: mount.map(|mount| mount.point.clone()),
         free_bytes: statvfs(&directory)
             .ok()
+            // The size of `/proc` is 0, which says nothing about its room.
+            .filter(|room| room.blocks() > 0)
             .and_then(|room| room.blocks_available().checked_mul(room.fragment_size())),
         directory,
     }

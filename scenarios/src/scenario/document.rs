@@ -128,7 +128,26 @@ fn syntax_diagnostic(source: &Arc<Source>, error: &toml::de::Error) -> Diagnosti
         Some((message, expected)) => (message, format!("expected {expected}")),
         None => (error.message(), String::new()),
     };
-    diagnostic(source, error.span().unwrap_or(0..0), message, &label)
+    let span = error.span().unwrap_or(0..0);
+    let help = lookalike(&source.text, span.start);
+    Diagnostic {
+        help,
+        ..diagnostic(source, span, message, &label)
+    }
+}
+
+/// Help for a letter that looks like another one: of a space or a quote that was pasted from a page, nothing is seen.
+fn lookalike(text: &str, at: usize) -> Option<String> {
+    let letter = text.get(at..)?.chars().next()?;
+    let (is, meant) = match letter {
+        '“' | '”' | '‘' | '’' => ("quote", "\" or '"),
+        _ if letter.is_whitespace() && !letter.is_ascii() => ("space", "a plain space"),
+        _ => return None,
+    };
+    let code = u32::from(letter);
+    Some(format!(
+        "the character here is U+{code:04X}, which is no {is} in TOML: type {meant}"
+    ))
 }
 
 fn diagnostic(source: &Arc<Source>, span: Range<usize>, message: &str, label: &str) -> Diagnostic {

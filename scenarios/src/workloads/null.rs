@@ -14,7 +14,7 @@ pub struct Null;
 impl Workload for Null {
     const ABOUT: About = About {
         name: "null",
-        class: "floor",
+        class: "overhead",
         operation: "nothing: the cost of measuring",
         targets: &[],
         needs: &[],

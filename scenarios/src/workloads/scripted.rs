@@ -51,7 +51,7 @@ fn script() -> Vec<ScriptedTime> {
 impl Workload for Scripted {
     const ABOUT: About = About {
         name: "scripted",
-        class: "floor",
+        class: "overhead",
         operation: "busy for a scripted time, then for a scripted amount of work",
         targets: &[],
         needs: &[],

@@ -615,6 +615,20 @@ fn broken_syntax_looks_like_any_other_mistake() {
     ");
 }
 
+/// Spaces and quotes that were pasted from a page look right, so they are named.
+#[test]
+fn letters_that_look_like_others_are_named() {
+    let refused = refusal("workload\u{a0}= 'null'\ntitle = \u{201c}x\u{201d}\n", &[]);
+    assert!(
+        refused.contains("U+00A0, which is no space in TOML"),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("U+201C, which is no quote in TOML"),
+        "{refused}"
+    );
+}
+
 #[test]
 fn all_independent_errors_are_reported_at_once() {
     let text = r#"
