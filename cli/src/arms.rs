@@ -2,7 +2,11 @@
 //!
 //! In the plan an arm is a [`Variant`](photofinish_record::Variant) of each cell, which runs like any other cell.
 
+mod checkout;
+mod place;
+mod readiness;
 pub mod revision;
 pub mod server;
 pub mod sources;
 pub mod terms;
+mod tool;

@@ -8,6 +8,8 @@ pub mod guard;
 pub mod server;
 pub mod worker;
 
+pub use child::describe;
+
 use std::path::PathBuf;
 
 use crate::exit::{Failure, OrFail};

@@ -316,15 +316,11 @@ fn differences(base: &Record, head: &Record) -> Vec<Difference> {
     let (base_seed, head_seed) = (base.seed.to_string(), head.seed.to_string());
     all.extend(difference("seed", base_seed, head_seed));
     all.extend(difference("CPUs", cpus(base), cpus(head)));
+    all.extend(round_lengths(&base.plan, &head.plan));
     for head in &head.plan.scenarios {
         let Some(base) = scenario(&base.plan, &head.name) else {
             continue;
         };
-        all.extend(difference(
-            &format!("length of a round of {}", head.name),
-            describe::stop(base.stop),
-            describe::stop(head.stop),
-        ));
         for (target, server) in &head.servers {
             let software = |server: Option<&PlannedServer>| match server {
                 Some(PlannedServer::External { url, software, .. }) => {
@@ -350,6 +346,20 @@ fn differences(base: &Record, head: &Record) -> Vec<Difference> {
         difference(name, base, head)
     }));
     all
+}
+
+/// Scenarios whose rounds have different lengths.
+pub(crate) fn round_lengths(base: &Plan, head: &Plan) -> Vec<Difference> {
+    let scenarios = head.scenarios.iter();
+    scenarios
+        .filter_map(|head| {
+            difference(
+                &format!("length of a round of {}", head.name),
+                describe::stop(scenario(base, &head.name)?.stop),
+                describe::stop(head.stop),
+            )
+        })
+        .collect()
 }
 
 fn machine_differences(base: &Record, head: &Record) -> Vec<Difference> {

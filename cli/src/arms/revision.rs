@@ -1,17 +1,33 @@
 //! Another revision of the current project, built in addition to the working tree.
 //!
-//! The revision is checked out into a worktree below the project's own target directory and built there, with its own
-//! target directory, which is kept for the next time; the worktree is removed when the gate ends. The working tree is
-//! built as it is. Nothing else in the repository is touched: in a git hook, the index is the user's.
+//! The revision is built as if it had been cloned: in a checkout of its own outside of the project (`checkout`, `place`),
+//! where none of the head's files reach it, not even those that cargo and rustup look for in the directories above. Its
+//! target directory is kept there for the next gate. The working tree is built where it stands, since only there it has
+//! all that it needs; nothing is left in it that git could see.
 
-use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::exit::{Failure, OrFail};
+use crate::arms::checkout::Repository;
+use crate::arms::place::Place;
+use crate::arms::tool::{self, git};
+use crate::exit::{Exit, Failure, OrFail};
+use crate::interrupt::Interrupt;
 use crate::output;
+
+/// Names of the files in which cargo and rustup look for settings, in the directory of a project and all above.
+const SETTINGS: [&str; 4] = [
+    ".cargo/config.toml",
+    ".cargo/config",
+    "rust-toolchain.toml",
+    "rust-toolchain",
+];
+
+/// The name of cargo's lock file.
+const LOCK_FILE: &str = "Cargo.lock";
 
 /// The executable of a project.
 #[derive(Clone, Debug, Default)]
@@ -29,152 +45,227 @@ pub struct Built {
     pub commit: String,
 }
 
-/// A revision in a worktree of its own. Dropping it removes the worktree.
-pub struct Revision {
-    project: PathBuf,
-    tree: PathBuf,
-    target: PathBuf,
+/// The working tree and another revision of it.
+pub struct Revisions<'a> {
+    here: PathBuf,
+    repository: Repository<'a>,
+    /// The base's commit.
     commit: String,
+    place: Place,
+    interrupt: &'a Interrupt,
 }
 
-impl Revision {
-    /// Checks out `revision` of the repository around the current directory.
-    pub fn check_out(revision: &str) -> Result<Self, Failure> {
-        let here = current_directory()?;
-        let commit = git(&here, &["rev-parse", "--verify", "--end-of-options", &format!("{revision}^{{commit}}")])
-            .map_err(|failure| {
-                Failure::usage(format!("there is no revision `{revision}` here"))
-                    .caused_by(failure.in_one_line())
-                    .hint("run this inside the project's repository; in CI, fetch the base branch (fetch-depth: 0)")
-            })?;
-        let root = PathBuf::from(git(&here, &["rev-parse", "--show-toplevel"])?);
-        // The project may be a folder of its repository.
-        let within = here.strip_prefix(&root).unwrap_or(Path::new("")).to_owned();
-        let home = here.join("target").join("photofinish-base");
-        let tree = home.join("tree");
-        remove_worktree(&root, &tree);
-        let place = tree.to_string_lossy().into_owned();
-        git(
-            &root,
-            &["worktree", "add", "--force", "--detach", &place, &commit],
-        )?;
+/// The parts of `cargo metadata` that matter here.
+#[derive(Deserialize)]
+struct Workspace {
+    workspace_root: PathBuf,
+    target_directory: PathBuf,
+}
+
+impl<'a> Revisions<'a> {
+    /// Finds `revision` in the repository around the current directory.
+    pub fn find(revision: &str, interrupt: &'a Interrupt) -> Result<Self, Failure> {
+        let here = std::env::current_dir().and_then(|here| here.canonicalize());
+        let here = here.or_fail("there is no current directory")?;
+        let unknown = |failure: Failure| {
+            Failure::usage(format!("there is no revision `{revision}` here"))
+                .caused_by(failure.in_one_line())
+                .hint("run this inside the project's repository; in CI, fetch the base branch (fetch-depth: 0)")
+        };
+        let repository = Repository::around(&here, interrupt).map_err(unknown)?;
+        let commit = repository.commit(revision).map_err(unknown)?;
         Ok(Self {
-            project: tree.join(within),
-            tree,
-            target: home.join("target"),
+            place: Place::of_repository(&repository.root)?,
+            here,
+            repository,
             commit,
+            interrupt,
         })
     }
 
-    pub fn build(&self, artifact: &Artifact) -> Result<Built, Failure> {
-        output::advise(&format!(
-            "building the base, commit {} …",
-            short(&self.commit)
-        ));
-        let executable = build(&self.project, Some(&self.target), artifact)?;
-        Ok(Built {
+    /// The topmost directory of the working tree.
+    pub fn root(&self) -> &Path {
+        &self.repository.root
+    }
+
+    /// The place of the builds, which other gates must not change.
+    pub fn into_place(self) -> Place {
+        self.place
+    }
+
+    /// Builds the working tree as it stands, then the revision.
+    pub fn build(&self, artifact: &Artifact) -> Result<[Built; 2], Failure> {
+        let tree = self.place.path().join("tree");
+        self.repository.check_out(&self.commit, &tree)?;
+        let (head, lock) = self.build_head(artifact)?;
+        let base = self.build_base(artifact, &tree, lock.as_deref())?;
+        Ok([base, head])
+    }
+
+    /// Builds the working tree. Returns the contents of its lock file as well.
+    pub fn build_head(&self, artifact: &Artifact) -> Result<(Built, Option<Vec<u8>>), Failure> {
+        output::advise("building the head, the working tree …");
+        let workspace = self.workspace(&self.here)?;
+        let lock_file = workspace.workspace_root.join(LOCK_FILE);
+        let before = fs::read(&lock_file).ok();
+        let hidden = self.is_hidden(&workspace.target_directory)?;
+        let own = self.place.path().join("head");
+        let built = self.cargo_build(&self.here, (!hidden).then_some(&own), artifact);
+        let lock = fs::read(&lock_file).ok();
+        if lock != before {
+            // Building is no reason to change the user's files.
+            let _ = match &before {
+                Some(before) => fs::write(&lock_file, before),
+                None => fs::remove_file(&lock_file),
+            };
+        }
+        let executable = built?;
+        let commit = self.git(&["rev-parse", "HEAD"])?;
+        let status = ["status", "--porcelain", "--untracked-files=no"];
+        let changed = !self.git(&status)?.is_empty();
+        let changes = if changed { " with changes" } else { "" };
+        let built = Built {
             executable,
-            commit: format!("commit {}", short(&self.commit)),
-        })
+            commit: format!("commit {}{changes}", short(&commit)),
+        };
+        Ok((built, lock))
+    }
+
+    fn build_base(
+        &self,
+        artifact: &Artifact,
+        tree: &Path,
+        head_lock: Option<&[u8]>,
+    ) -> Result<Built, Failure> {
+        let commit = format!("commit {}", short(&self.commit));
+        output::advise(&format!("building the base, {commit} …"));
+        self.advise_of_settings_above();
+        // The project may be a folder of its repository.
+        let within = self.here.strip_prefix(self.root()).unwrap_or(Path::new(""));
+        let project = tree.join(within);
+        if !project.is_dir() {
+            let within = within.display();
+            return Err(Failure::could_not_run(format!(
+                "the base: {commit} has no directory {within}"
+            ))
+            .hint("name a revision that has this project"));
+        }
+        let needs = "the working tree builds; if the base needs files from outside of the repository or submodules that \
+                     are not checked out here, build both yourself and give --base-server and --head-server, or \
+                     --base-exe and --head-exe";
+        let in_base = |failure: Failure| match failure.exit() {
+            Exit::CouldNotRun => failure.during("the base").hint(needs),
+            _ => failure.during("the base"),
+        };
+        let workspace = self.workspace(&project).map_err(in_base)?;
+        let lock_file = workspace.workspace_root.join(LOCK_FILE);
+        if let (false, Some(lock)) = (lock_file.exists(), head_lock) {
+            output::advise(&format!(
+                "{commit} has no {LOCK_FILE}: the base is built with the head's"
+            ));
+            fs::write(&lock_file, lock).or_fail(format!("cannot write {}", lock_file.display()))?;
+        }
+        let target = self.place.path().join("base");
+        let executable = self
+            .cargo_build(&project, Some(&target), artifact)
+            .map_err(in_base)?;
+        Ok(Built { executable, commit })
+    }
+
+    fn git(&self, arguments: &[&str]) -> Result<String, Failure> {
+        git(&self.here, arguments, self.interrupt)
+    }
+
+    /// True if git does not show the directory as a change of the working tree.
+    fn is_hidden(&self, directory: &Path) -> Result<bool, Failure> {
+        if !directory.starts_with(self.root()) {
+            return Ok(true);
+        }
+        let mut git = tool::command("git", &self.here);
+        // Patterns such as `target/` are only for directories.
+        git.args(["check-ignore", "--quiet"])
+            .arg(directory.join(""));
+        let output = tool::run(git, false, self.interrupt).or_fail("cannot run git")??;
+        Ok(output.succeeded)
+    }
+
+    /// Says that settings above the project are those of the head alone.
+    fn advise_of_settings_above(&self) {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        // Those of the user's home apply to the base as well.
+        let above = self
+            .root()
+            .ancestors()
+            .skip(1)
+            .filter(|above| home.as_deref() != Some(*above));
+        for file in above.flat_map(|above| SETTINGS.map(|name| above.join(name))) {
+            if file.exists() {
+                output::advise(&format!(
+                    "warning: {} applies to the head alone: it is outside of the repository",
+                    file.display()
+                ));
+            }
+        }
+    }
+
+    fn workspace(&self, project: &Path) -> Result<Workspace, Failure> {
+        let mut cargo = tool::cargo(project);
+        cargo.args(["metadata", "--no-deps", "--format-version=1"]);
+        let output = tool::run(cargo, false, self.interrupt).map_err(no_cargo)??;
+        let failed =
+            || Failure::could_not_run(format!("there is no Rust project in {}", project.display()));
+        if !output.succeeded {
+            return Err(failed()
+                .caused_by(output.stderr.trim().to_owned())
+                .hint(OTHERS));
+        }
+        serde_json::from_str(&output.stdout).map_err(|error| failed().caused_by(error))
+    }
+
+    /// Builds a project with cargo, and finds the executable among the artifacts that cargo reports.
+    fn cargo_build(
+        &self,
+        project: &Path,
+        target: Option<&PathBuf>,
+        artifact: &Artifact,
+    ) -> Result<PathBuf, Failure> {
+        let mut cargo = tool::cargo(project);
+        cargo.args([
+            "build",
+            "--release",
+            "--message-format=json-render-diagnostics",
+        ]);
+        for (flag, name) in [("--bin", &artifact.bin), ("--example", &artifact.example)] {
+            if let Some(name) = name {
+                cargo.args([flag, name]);
+            }
+        }
+        if let Some(target) = target {
+            cargo.env("CARGO_TARGET_DIR", target);
+        }
+        let output = tool::run(cargo, true, self.interrupt).map_err(no_cargo)??;
+        if !output.succeeded {
+            let project = project.display();
+            return Err(Failure::could_not_run(format!(
+                "cargo build failed in {project}"
+            )));
+        }
+        executable(&output.stdout)
     }
 }
 
-impl Drop for Revision {
-    fn drop(&mut self) {
-        remove_worktree(&self.tree, &self.tree);
-    }
-}
+/// The way to gate projects that this module cannot build.
+const OTHERS: &str =
+    "--base-rev builds Rust projects; give other ones as --base-server and --head-server";
 
-/// Builds the working tree as it stands.
-pub fn build_working_tree(artifact: &Artifact) -> Result<Built, Failure> {
-    let here = current_directory()?;
-    output::advise("building the head, the working tree …");
-    let executable = build(&here, None, artifact)?;
-    let commit = git(&here, &["rev-parse", "HEAD"])?;
-    let changed = !git(&here, &["status", "--porcelain", "--untracked-files=no"])?.is_empty();
-    let changes = if changed { " with changes" } else { "" };
-    Ok(Built {
-        executable,
-        commit: format!("commit {}{changes}", short(&commit)),
-    })
-}
-
-fn current_directory() -> Result<PathBuf, Failure> {
-    std::env::current_dir().or_fail("there is no current directory")
+fn no_cargo(error: std::io::Error) -> Failure {
+    Failure::could_not_run("cannot run cargo")
+        .caused_by(error)
+        .hint(OTHERS)
 }
 
 fn short(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
-}
-
-/// Does nothing for a worktree that does not exist.
-fn remove_worktree(repository: &Path, tree: &Path) {
-    if !tree.exists() {
-        return;
-    }
-    let place = tree.to_string_lossy().into_owned();
-    let _ = git(repository, &["worktree", "remove", "--force", &place]);
-    let _ = std::fs::remove_dir_all(tree);
-    if let Some(parent) = tree.parent() {
-        let _ = git(parent, &["worktree", "prune"]);
-    }
-}
-
-/// A command for `program` in `directory`, without the environment of a surrounding git hook: `GIT_DIR` and
-/// `GIT_INDEX_FILE` would point git, and anything that calls it, to the user's repository and index from any directory.
-fn command(program: impl AsRef<OsStr>, directory: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(directory).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"GIT_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-fn git(directory: &Path, arguments: &[&str]) -> Result<String, Failure> {
-    let failed = || Failure::could_not_run(format!("git {} failed", arguments[0]));
-    // Even `git status` writes to the index, as a cache.
-    let output = command("git", directory)
-        .arg("--no-optional-locks")
-        .args(arguments)
-        .output()
-        .map_err(|error| failed().caused_by(error).hint("git must be installed"))?;
-    if !output.status.success() {
-        return Err(failed().caused_by(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// Builds a project with cargo, and finds the executable among the artifacts that cargo reports.
-fn build(project: &Path, target: Option<&Path>, artifact: &Artifact) -> Result<PathBuf, Failure> {
-    let mut cargo = command(std::env::var_os("CARGO").unwrap_or("cargo".into()), project);
-    cargo
-        .args([
-            "build",
-            "--release",
-            "--message-format=json-render-diagnostics",
-        ])
-        .stderr(Stdio::inherit());
-    for (flag, name) in [("--bin", &artifact.bin), ("--example", &artifact.example)] {
-        if let Some(name) = name {
-            cargo.args([flag, name]);
-        }
-    }
-    if let Some(target) = target {
-        cargo.env("CARGO_TARGET_DIR", target);
-    }
-    let output = cargo.output().map_err(|error| {
-        Failure::could_not_run("cannot run cargo").caused_by(error).hint("--base-rev builds Rust projects; give other ones as --base-server and --head-server")
-    })?;
-    if !output.status.success() {
-        return Err(Failure::could_not_run(format!(
-            "cargo build failed in {}",
-            project.display()
-        )));
-    }
-    executable(&String::from_utf8_lossy(&output.stdout))
 }
 
 /// The only executable among cargo's messages.

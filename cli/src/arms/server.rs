@@ -1,37 +1,42 @@
 //! The server of an arm: a command supplied by the user, restarted for each round on a free port of 127.0.0.1.
 //!
 //! The orchestrator starts this same program as a guard. The guard runs the command in its own process group, waits
-//! until it accepts connections, reports the address, and at the end of stdin ends the command and everything that it
+//! until it is ready (`readiness`), reports the address, and at the end of stdin ends the command and everything that it
 //! has started. It adopts orphans: a shell that dies before its server would otherwise hand the server and its CPU time
-//! to init. If the server dies, the guard ends too, so that the round fails with the reason.
+//! to init. If the server dies, the guard ends too, so that the round fails with the reason. If the guard itself is
+//! killed, the orchestrator adopts and ends what is left.
 
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::net::TcpStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::net::SocketAddr;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, getpgid};
+use nix::unistd::{Pid, getpgid, getsid};
 use photofinish_harness::os;
 use photofinish_record::cpu_list;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::arms::readiness::Readiness;
+use crate::cleaning;
 use crate::exit::{Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::process::guard::{self, ReservedAddress};
 use crate::process::server::ServerProcess;
-use crate::process::this_program;
+use crate::process::{describe, this_program};
+use crate::store::redaction;
 
 /// Placeholder for the port in a command and in a URL.
 pub const PORT: &str = "{port}";
 
-/// Timeout for the server to accept connections.
+/// Timeout for the server to be ready.
 const READY: Duration = Duration::from_secs(30);
 
 /// Timeout for all processes to end after SIGTERM, and again after SIGKILL.
@@ -46,31 +51,100 @@ const LOOK_AFTER: Duration = Duration::from_millis(100);
 /// Bytes of stderr kept for an error message.
 const LAST_WORDS: usize = 600;
 
-/// Starts `command` under a guard on the `cpus`, and waits until it accepts connections.
-pub fn start(
-    command: &str,
-    cpus: &[usize],
-    interrupt: &Interrupt,
-) -> Result<ServerProcess, Failure> {
-    let mut guard = Command::new(this_program()?);
-    guard.args(["arm-server", "--cpus", &cpu_list(cpus)]);
-    // On stdin: it may hold a password, and everybody can read arguments.
-    ServerProcess::start_told(command, guard, Some(&json!(command).to_string()), interrupt)
+/// A running server under its guard; dropping it ends both.
+pub struct ArmServer {
+    /// The address at which it listens.
+    pub address: SocketAddr,
+    /// `None` once it is being ended.
+    process: Option<ServerProcess>,
+    group: Option<Pid>,
+    /// The shell's complaint about a command that it did not find, although the server came up.
+    pub complaint: Option<String>,
+}
+
+impl ArmServer {
+    /// Starts `command` under a guard on the `cpus`, and waits until it is ready: at `url`, in which [`PORT`] stands for
+    /// its port, if that is HTTP, else as soon as it accepts connections.
+    pub fn start(
+        command: &str,
+        url: &str,
+        cpus: &[usize],
+        interrupt: &Interrupt,
+    ) -> Result<Self, Failure> {
+        let mut guard = Command::new(this_program()?);
+        guard.args(["arm-server", "--cpus", &cpu_list(cpus)]);
+        // On stdin: it may hold a password, and everybody can read arguments.
+        let told = json!({ "command": command, "url": url }).to_string();
+        let process = ServerProcess::start_told(command, guard, Some(&told), interrupt)?;
+        let ready = process.ready();
+        let group = ready["group"]
+            .as_i64()
+            .and_then(|pid| i32::try_from(pid).ok());
+        Ok(Self {
+            address: process.address(),
+            group: group.map(Pid::from_raw),
+            complaint: ready["complaint"]
+                .as_str()
+                .map(|line| cleaning::one_line(&redaction::text(line))),
+            process: Some(process),
+        })
+    }
+
+    fn process(&mut self) -> &mut ServerProcess {
+        self.process.as_mut().expect("it is not being ended")
+    }
+
+    /// Fails with the way it ended, if it has.
+    pub fn check_alive(&mut self) -> Result<(), Failure> {
+        self.process().check_alive()
+    }
+
+    /// Ends it; fails if a part of it is still there.
+    pub fn end(mut self) -> Result<(), Failure> {
+        self.process.take().map_or(Ok(()), ServerProcess::end)
+    }
+}
+
+impl Drop for ArmServer {
+    fn drop(&mut self) {
+        drop(self.process.take());
+        let Some(group) = self.group else { return };
+        // Anything that is left has survived its guard.
+        for child in children().filter(|child| is_left(*child, group)) {
+            let _ = kill(child, Signal::SIGKILL);
+        }
+    }
+}
+
+/// True if an adopted child belongs to the server that was started as `group`: this program's own children lead groups in
+/// its own session.
+fn is_left(child: Pid, group: Pid) -> bool {
+    getpgid(Some(child)) == Ok(group) || getsid(Some(child)) != getsid(None)
+}
+
+/// The URL at which an arm's server is asked whether it is ready: that of the target, with the path of the scenario.
+pub fn url(target: &str, params: &Value) -> String {
+    let has_path = target.splitn(4, '/').nth(3).is_some();
+    let path = params["path"].as_str().or(params["paths"][0].as_str());
+    match path.filter(|_| !has_path) {
+        Some(path) => format!("{target}{path}"),
+        None => target.to_owned(),
+    }
 }
 
 /// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
-pub fn guard(command: &str, cpus: &[usize]) -> Result<(), Failure> {
+pub fn guard(command: &str, url: &str, cpus: &[usize]) -> Result<(), Failure> {
     let interrupt = Interrupt::on_signals()?;
     os::pin_process(cpus).or_fail("cannot pin the server")?;
     os::adopt_orphans();
     let (_on_interrupt, end) = guard::end(&interrupt);
     let mut server = Server::start(command)?;
-    let address = server.reserved.address;
-    output::emit_json_line(&json!({ "ready": "arm", "address": address }))?;
-    guard::look_after(&end, LOOK_AFTER, || server.lives())
+    let served = server.serve(url, &end);
+    let left = server.end();
+    served.and(left)
 }
 
-/// A running server; dropping it ends it and everything that it has started.
+/// A running server.
 struct Server {
     process: Child,
     reserved: ReservedAddress,
@@ -79,7 +153,7 @@ struct Server {
 
 impl Server {
     fn start(command: &str) -> Result<Self, Failure> {
-        let failed = |error| Failure::could_not_run("it cannot be started").caused_by(error);
+        let failed = |error| Failure::could_not_run("cannot be started").caused_by(error);
         let reserved = ReservedAddress::choose().map_err(failed)?;
         let line = command.replace(PORT, &reserved.address.port().to_string());
         let mut process = Command::new("sh")
@@ -95,62 +169,81 @@ impl Server {
             let last_words = Arc::clone(&last_words);
             thread::spawn(move || keep_last_words(stderr, &last_words));
         }
-        let mut server = Self {
+        Ok(Self {
             process,
             reserved,
             last_words,
-        };
-        server.wait_until_ready()?;
-        Ok(server)
+        })
     }
 
-    fn wait_until_ready(&mut self) -> Result<(), Failure> {
+    /// Waits until it is ready, reports that, and waits for the `end`.
+    fn serve(&mut self, url: &str, end: &Receiver<()>) -> Result<(), Failure> {
         let address = self.reserved.address;
+        let url = url.replace(PORT, &address.port().to_string());
+        let mut readiness = Readiness::of(address, &url);
         let deadline = Instant::now() + READY;
-        while Instant::now() < deadline {
-            self.lives()?;
-            if TcpStream::connect_timeout(&address, LOOK_AFTER).is_ok() {
-                // If another process has taken the port, this one has ended or is about to.
-                return self.lives();
+        while !readiness.is_ready() {
+            self.lives(true)?;
+            if Instant::now() >= deadline {
+                let (problem, seconds) = (readiness.problem(), READY.as_secs());
+                return Err(Failure::could_not_run(format!(
+                    "was not ready within {seconds} s: {problem}"
+                )));
             }
-            thread::sleep(LOOK_AGAIN);
+            if end.recv_timeout(LOOK_AGAIN) != Err(RecvTimeoutError::Timeout) {
+                return Ok(());
+            }
         }
-        let (port, seconds) = (address.port(), READY.as_secs());
-        Err(Failure::could_not_run(format!(
-            "nothing accepted connections at 127.0.0.1:{port} within {seconds} s"
-        )))
+        // If another process has taken the port, this one has ended or is about to.
+        self.lives(true)?;
+        output::emit_json_line(&json!({
+            "ready": "arm",
+            "address": address,
+            "group": self.process.id(),
+            "complaint": not_found(&self.words()),
+        }))?;
+        guard::look_after(end, LOOK_AFTER, || self.lives(false))
     }
 
-    fn lives(&mut self) -> Result<(), Failure> {
-        match self.process.try_wait() {
-            Ok(Some(status)) => {
-                // The rest of stderr may still be on its way.
-                thread::sleep(LOOK_AGAIN);
-                let words = self
-                    .last_words
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                let words = String::from_utf8_lossy(&words);
-                let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-                let said = match words.as_str() {
-                    "" => String::new(),
-                    words => format!("; end of its stderr: {words}"),
-                };
-                Err(Failure::could_not_run(format!(
-                    "it ended with {status}{said}"
-                )))
-            }
-            _ => Ok(()),
-        }
+    /// The end of its stderr.
+    fn words(&self) -> String {
+        let words = self
+            .last_words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&words).into_owned()
+    }
+
+    fn lives(&mut self, starting: bool) -> Result<(), Failure> {
+        let Ok(Some(status)) = self.process.try_wait() else {
+            return Ok(());
+        };
+        // The rest of stderr may still be on its way.
+        thread::sleep(LOOK_AGAIN);
+        let words = self.words();
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = match words.as_str() {
+            "" => String::new(),
+            words => format!("; end of its stderr: {words}"),
+        };
+        let when = if starting { " before it was ready" } else { "" };
+        let failure = Failure::could_not_run(format!("{}{when}{said}", how_it_ended(status)));
+        Err(if status.success() {
+            failure.hint(
+                "the command ended without an error: it is run by `sh` and must stay in the foreground, without `&` or `&>` \
+                 at its end",
+            )
+        } else {
+            failure
+        })
     }
 
     fn group(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.process.id()).expect("process ids fit"))
     }
-}
 
-impl Drop for Server {
-    fn drop(&mut self) {
+    /// Ends it and everything that it has started; fails if anything is left.
+    fn end(&self) -> Result<(), Failure> {
         let group = self.group();
         // Fails only if no process is left.
         let _ = killpg(group, Signal::SIGTERM);
@@ -172,7 +265,40 @@ impl Drop for Server {
             }
             thread::sleep(LOOK_AGAIN);
         }
+        let port = self.reserved.address.port();
+        let listeners = os::listeners_on(port).unwrap_or_default().into_iter();
+        let left = children()
+            .map(|pid| pid.to_string())
+            .chain(listeners.map(|pid| pid.to_string()));
+        let left = left
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect::<Vec<_>>();
+        if left.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::could_not_run(format!("is still there (pid {})", left.join(", "))).hint(
+            "later rounds would be measured beside it; its command must end it when it is told to (SIGTERM), such as \
+             `exec docker run --rm …`",
+        ))
     }
+}
+
+/// The way in which a command ended. A shell that outlives a killed server reports that as an exit code.
+fn how_it_ended(status: ExitStatus) -> String {
+    const KILLED: i32 = 128;
+    match status.code() {
+        Some(code) if code > KILLED && Signal::try_from(code - KILLED).is_ok() => {
+            describe(ExitStatus::from_raw(code - KILLED))
+        }
+        _ => describe(status),
+    }
+}
+
+/// The first line in which the shell complains about a command that it has not found.
+fn not_found(words: &str) -> Option<&str> {
+    let mut lines = words.lines();
+    lines.find(|line| line.starts_with("sh: ") && line.ends_with("not found"))
 }
 
 fn children() -> impl Iterator<Item = Pid> {
@@ -198,5 +324,42 @@ fn keep_last_words(mut stderr: ChildStderr, kept: &Mutex<Vec<u8>>) {
         kept.extend_from_slice(&buffer[..read]);
         let surplus = kept.len().saturating_sub(LAST_WORDS);
         kept.drain(..surplus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_asked_for_what_its_scenario_asks_for() {
+        let check = |target: &str, params: Value, expected: &str| {
+            assert_eq!(url(target, &params), expected);
+        };
+        let target = "http://127.0.0.1:{port}";
+        check(
+            target,
+            json!({ "path": "/x?y=1" }),
+            "http://127.0.0.1:{port}/x?y=1",
+        );
+        check(
+            target,
+            json!({ "paths": ["/a", "/b"] }),
+            "http://127.0.0.1:{port}/a",
+        );
+        check(target, json!({}), target);
+        let own = "http://127.0.0.1:{port}/items";
+        check(own, json!({ "path": "/x" }), own);
+    }
+
+    #[test]
+    fn a_shells_report_of_a_killed_server_is_told_as_such() {
+        let check = |raw: i32, expected: &str| {
+            assert_eq!(how_it_ended(ExitStatus::from_raw(raw)), expected);
+        };
+        check(137 << 8, "was killed by SIGKILL");
+        check(9, "was killed by SIGKILL");
+        check(3 << 8, "ended with exit code 3");
+        check(255 << 8, "ended with exit code 255");
     }
 }

@@ -5,13 +5,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use photofinish_record::{ArmKind, ArmSource, Record, Variant, hex};
+use photofinish_record::{Arm, ArmKind, ArmSource, Record, Variant, hex};
 use photofinish_reports::describe;
 use sha2::{Digest, Sha256};
 
-use crate::arms::revision::{self, Artifact, Built, Revision};
+use crate::arms::place::Place;
+use crate::arms::revision::{Artifact, Built, Revisions};
 use crate::arms::server::PORT;
-use crate::exit::Failure;
+use crate::exit::{Failure, OrFail};
+use crate::interrupt::Interrupt;
+use crate::process::worker;
 use crate::request::ServerUrl;
 use crate::store::baselines::{Baselines, DIRECTORY};
 use crate::targets;
@@ -43,8 +46,8 @@ pub struct ArmArguments {
     #[arg(long, value_name = "PATH", requires = "base_exe")]
     head_exe: Option<PathBuf>,
 
-    /// The base: another revision of the project in the current directory, built in a worktree of its own; the head is the
-    /// working tree
+    /// The base: another revision of the project in the current directory, built in a checkout of its own; the head is
+    /// the working tree
     #[arg(long, value_name = "REV")]
     base_rev: Option<String>,
 
@@ -78,6 +81,8 @@ pub struct ArmArguments {
 pub struct GateArm {
     pub source: ArmSource,
     pub variant: Variant,
+    /// The file that the identity is taken from, if it can be replaced while it is measured.
+    file: Option<PathBuf>,
 }
 
 pub struct Sources {
@@ -85,11 +90,15 @@ pub struct Sources {
     pub head: GateArm,
     /// The base, if it is a record.
     pub stored: Option<Record>,
-    /// True if both arms run the same program, byte for byte, from two files.
-    pub same_program: bool,
-    /// A worktree that must outlive the gate.
-    _revision: Option<Revision>,
+    /// A reason to expect no difference between the arms.
+    pub warning: Option<&'static str>,
+    /// Directories that must outlive the gate.
+    _places: Vec<Place>,
 }
+
+const SAME_COMMAND: &str = "base and head are the same command: a test of the gate itself";
+const SAME_PROGRAM: &str =
+    "base and head are the same program, byte for byte: what differs between them is noise";
 
 impl ArmArguments {
     /// True if both arms are measured now.
@@ -143,6 +152,11 @@ impl ArmArguments {
         Ok(())
     }
 
+    /// Checks the name of a baseline to be stored.
+    pub fn check_name(&self, name: &str) -> Result<(), Failure> {
+        Baselines::of(&self.baselines).path(name).map(drop)
+    }
+
     /// Stores a record as a baseline.
     pub fn keep(&self, name: &str, record: &Record) -> Result<PathBuf, Failure> {
         Baselines::of(&self.baselines).keep(name, record)
@@ -156,59 +170,85 @@ impl ArmArguments {
     }
 
     /// Finds the arms, and builds them if necessary.
-    pub fn sources(&self) -> Result<Sources, Failure> {
+    pub fn sources(&self, interrupt: &Interrupt) -> Result<Sources, Failure> {
         if let (Some(base), Some(head)) = (&self.base_server, &self.head_server) {
-            let programs = program_of(base).zip(program_of(head));
-            return Ok(Sources {
-                same_program: programs.is_some_and(|(base, head)| are_copies(&base, &head)),
-                ..Sources::live(server(base), server(head))
-            });
+            return Ok(Sources::live(server(base), server(head), Vec::new()));
         }
         if let (Some(base), Some(head)) = (&self.base_exe, &self.head_exe) {
-            return Ok(Sources {
-                same_program: are_copies(base, head),
-                ..Sources::live(executable(base)?, executable(head)?)
-            });
+            let place = Place::of_run(None)?;
+            let arm = |arm: Arm, path: &Path| {
+                executable(
+                    &path.display().to_string(),
+                    &copied(path, arm, &place)?,
+                    interrupt,
+                )
+            };
+            let (base, head) = (arm(Arm::Base, base)?, arm(Arm::Head, head)?);
+            return Ok(Sources::live(base, head, vec![place]));
         }
         if let Some(revision) = &self.base_rev {
-            return self.revisions(revision);
+            return self.revisions(revision, interrupt);
         }
         let stored = self.stored()?;
         let [base, head] = stored_sources(stored.as_ref()).map(|source| GateArm {
             source,
             variant: Variant::default(),
+            file: None,
         });
         Ok(Sources {
             stored,
-            ..Sources::live(base, head)
+            warning: None,
+            ..Sources::live(base, head, Vec::new())
         })
     }
 
-    fn revisions(&self, revision: &str) -> Result<Sources, Failure> {
-        let artifact = Artifact {
-            bin: self.bin.clone(),
-            example: self.example.clone(),
-        };
-        let revision = Revision::check_out(revision)?;
-        let base = revision.build(&artifact)?;
-        let head = revision::build_working_tree(&artifact)?;
-        let same_program = are_copies(&base.executable, &head.executable);
-        let arm = |built: Built| {
+    fn revisions(&self, revision: &str, interrupt: &Interrupt) -> Result<Sources, Failure> {
+        let revisions = Revisions::find(revision, interrupt)?;
+        let place = Place::of_run(Some(revisions.root()))?;
+        let [base, head] = revisions.build(&self.artifact())?;
+        let arm = |arm: Arm, built: &Built| {
+            let program = copied(&built.executable, arm, &place)?;
+            let name = built.executable.file_name().unwrap_or_default();
             let mut arm = match &self.server {
-                Some(command) => {
-                    let program = quoted(&built.executable.to_string_lossy());
-                    server(&command.replace(EXE, &program))
-                }
-                None => executable(&built.executable)?,
+                Some(command) => GateArm {
+                    variant: run_by(&command.replace(EXE, &quoted(&program.to_string_lossy()))),
+                    source: ArmSource {
+                        sha256: sha256(&program),
+                        ..source(ArmKind::Server, command)
+                    },
+                    file: None,
+                },
+                None => executable(&name.to_string_lossy(), &program, interrupt)?,
             };
-            arm.source.identity = Some(built.commit);
+            arm.source.identity = Some(built.commit.clone());
             Ok::<_, Failure>(arm)
         };
-        Ok(Sources {
-            same_program,
-            _revision: Some(revision),
-            ..Sources::live(arm(base)?, arm(head)?)
-        })
+        let (base, head) = (arm(Arm::Base, &base)?, arm(Arm::Head, &head)?);
+        Ok(Sources::live(
+            base,
+            head,
+            vec![place, revisions.into_place()],
+        ))
+    }
+
+    /// The program of the head, where cargo or the user has put it.
+    pub fn head_program(&self, interrupt: &Interrupt) -> Result<Option<PathBuf>, Failure> {
+        if let Some(revision) = &self.base_rev {
+            let revisions = Revisions::find(revision, interrupt)?;
+            let (built, _) = revisions.build_head(&self.artifact())?;
+            return Ok(Some(built.executable));
+        }
+        Ok(self
+            .head_exe
+            .as_ref()
+            .and_then(|path| path.canonicalize().ok()))
+    }
+
+    fn artifact(&self) -> Artifact {
+        Artifact {
+            bin: self.bin.clone(),
+            example: self.example.clone(),
+        }
     }
 
     /// The URL of an arm's server behind a target; `None` if the arms are not servers.
@@ -222,83 +262,164 @@ impl ArmArguments {
 }
 
 impl Sources {
-    fn live(base: GateArm, head: GateArm) -> Self {
+    fn live(base: GateArm, head: GateArm, places: Vec<Place>) -> Self {
+        let same_program = base.source.sha256.is_some() && base.source.sha256 == head.source.sha256;
+        // One program with two sets of arguments is a comparison like any other.
+        let two_files = base.file.is_none() || base.file != head.file;
+        let warning = if same_program && two_files {
+            Some(SAME_PROGRAM)
+        } else {
+            (base.variant == head.variant).then_some(SAME_COMMAND)
+        };
         Self {
             base,
             head,
             stored: None,
-            same_program: false,
-            _revision: None,
+            warning,
+            _places: places,
         }
+    }
+
+    /// The failure of arms whose program is not the one it was at the start any more.
+    pub fn replaced(&self) -> Option<Failure> {
+        [(Arm::Base, &self.base), (Arm::Head, &self.head)]
+            .into_iter()
+            .find_map(|(arm, side)| {
+                let file = side.file.as_ref()?;
+                (sha256(file) != side.source.sha256).then(|| {
+                    let (arm, file) = (arm.name(), file.display());
+                    Failure::could_not_run(format!(
+                        "the {arm}: {file} was replaced while it was measured"
+                    ))
+                    .hint("measure a copy that nothing builds or edits, and run the gate again")
+                })
+            })
+    }
+}
+
+fn source(kind: ArmKind, what: &str) -> ArmSource {
+    ArmSource {
+        kind,
+        what: what.to_owned(),
+        identity: None,
+        sha256: None,
+    }
+}
+
+fn run_by(command: &str) -> Variant {
+    Variant {
+        server: Some(command.to_owned()),
+        ..Variant::default()
     }
 }
 
 fn server(command: &str) -> GateArm {
+    let file = program_of(command);
+    let sha256 = file.as_deref().and_then(sha256);
     GateArm {
         source: ArmSource {
-            kind: ArmKind::Server,
-            what: command.to_owned(),
-            identity: program_of(command).and_then(|program| fingerprint(&program)),
+            identity: sha256.as_deref().map(fingerprint),
+            sha256,
+            ..source(ArmKind::Server, command)
         },
-        variant: Variant {
-            server: Some(command.to_owned()),
-            ..Variant::default()
-        },
+        variant: run_by(command),
+        file,
     }
 }
 
-fn executable(path: &Path) -> Result<GateArm, Failure> {
-    let program = path.canonicalize().map_err(|error| {
-        Failure::usage(format!("there is no executable {}", path.display())).caused_by(error)
-    })?;
+/// An arm that runs the copy `program` of the executable `what`.
+fn executable(what: &str, program: &Path, interrupt: &Interrupt) -> Result<GateArm, Failure> {
+    if !worker::is_worker(program, interrupt) {
+        return Err(Failure::could_not_run(format!("{what} is no Photofinish program")).hint(format!(
+            "a server? give its command: --server '{EXE} --port {PORT}' with --base-rev, else --base-server and \
+             --head-server"
+        )));
+    }
+    let sha256 = sha256(program);
     Ok(GateArm {
         source: ArmSource {
-            kind: ArmKind::Executable,
-            what: path.display().to_string(),
-            identity: fingerprint(path),
+            identity: sha256.as_deref().map(fingerprint),
+            sha256,
+            ..source(ArmKind::Executable, what)
         },
         variant: Variant {
-            program: Some(program),
+            program: Some(program.to_owned()),
             ..Variant::default()
         },
+        file: None,
     })
 }
 
-/// Arm sources for a stored base and the head. The base's is empty until its record is read.
-pub fn stored_sources(record: Option<&Record>) -> [ArmSource; 2] {
-    let measured = |record: &Record| format!("measured {}", describe::time(&record.started_utc));
-    let base = ArmSource {
-        kind: ArmKind::Record,
-        what: record.map_or_else(String::new, |record| record.id.clone()),
-        identity: record.map(measured),
-    };
-    let head = ArmSource {
-        kind: ArmKind::Now,
-        what: "measured now".to_owned(),
-        identity: None,
-    };
-    [base, head]
+/// A copy of an arm's executable, which stays the same whatever is built while it is measured.
+fn copied(path: &Path, arm: Arm, place: &Place) -> Result<PathBuf, Failure> {
+    let missing = || Failure::usage(format!("there is no executable {}", path.display()));
+    let name = path.file_name().ok_or_else(missing)?;
+    let directory = place.path().join(arm.name());
+    let copy = directory.join(name);
+    std::fs::create_dir_all(&directory).or_fail(format!("cannot make {}", directory.display()))?;
+    match std::fs::copy(path, &copy) {
+        Ok(_) => Ok(copy),
+        Err(error) if path.is_file() => Err(Failure::could_not_run(format!(
+            "cannot copy {}",
+            path.display()
+        ))
+        .caused_by(error)
+        .hint("set XDG_CACHE_HOME to a directory with free space")),
+        Err(error) => Err(missing().caused_by(error)),
+    }
 }
 
-/// The program of a command, if it is a file.
+/// Arm sources for a stored base and a head measured now. The base's is empty until its record is read.
+pub fn stored_sources(base: Option<&Record>) -> [ArmSource; 2] {
+    let empty = || source(ArmKind::Record, "");
+    [
+        base.map_or_else(empty, recorded),
+        source(ArmKind::Now, "measured now"),
+    ]
+}
+
+/// The source of an arm that was measured earlier.
+pub fn recorded(record: &Record) -> ArmSource {
+    ArmSource {
+        identity: Some(format!("measured {}", describe::time(&record.started_utc))),
+        ..source(ArmKind::Record, &record.id)
+    }
+}
+
+/// Programs that run others: their own contents say nothing about an arm.
+const INTERPRETERS: [&str; 15] = [
+    "bash", "bun", "dash", "deno", "dotnet", "env", "java", "node", "nodejs", "perl", "php",
+    "pypy", "python", "ruby", "sh",
+];
+
+/// The file that decides what a command does: its program, or the script of an interpreter.
 fn program_of(command: &str) -> Option<PathBuf> {
-    let first = command
+    let words = command
         .split_whitespace()
-        .find(|word| *word != "exec" && !word.contains('='))?;
-    let path = PathBuf::from(first.trim_matches(['\'', '"']));
-    path.is_file().then_some(path)
+        .skip_while(|word| *word == "exec" || word.contains('='))
+        .map(|word| Path::new(word.trim_matches(['\'', '"'])));
+    let is_interpreter = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        INTERPRETERS.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'))
+    };
+    let mut words = words.peekable();
+    let program = *words.peek()?;
+    if is_interpreter(program) {
+        return words
+            .skip(1)
+            .find(|word| word.is_file() && !is_interpreter(word))
+            .map(Path::to_owned);
+    }
+    program.is_file().then(|| program.to_owned())
 }
 
-/// True if both files have the same contents.
-fn are_copies(one: &Path, other: &Path) -> bool {
-    let contents = |path| std::fs::read(path).ok();
-    one != other && contents(one).is_some_and(|one| contents(other) == Some(one))
+fn sha256(path: &Path) -> Option<String> {
+    Some(hex(Sha256::digest(std::fs::read(path).ok()?)))
 }
 
-/// A fingerprint of a build.
-fn fingerprint(path: &Path) -> Option<String> {
-    let digest = Sha256::digest(std::fs::read(path).ok()?);
-    Some(format!("SHA-256 {}…", hex(&digest[..6])))
+/// A short form of a checksum.
+fn fingerprint(sha256: &str) -> String {
+    format!("SHA-256 {}…", sha256.get(..12).unwrap_or(sha256))
 }
 
 fn quoted(text: &str) -> String {

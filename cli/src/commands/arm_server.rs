@@ -5,13 +5,14 @@
 use std::io;
 
 use clap::Args;
+use serde::Deserialize;
 
 use crate::arms;
 use crate::exit::{Exit, Failure, OrFail};
+use crate::process::guard;
 use crate::request::placement::CpuList;
 
-/// Runs a server's command, a JSON string in the first line of stdin, with {port} where the port goes; stops it when stdin
-/// closes
+/// Runs a server's command, which is in the first line of stdin; stops it when stdin closes
 #[derive(Args)]
 pub struct ArmServer {
     /// CPUs to use
@@ -19,13 +20,24 @@ pub struct ArmServer {
     cpus: CpuList,
 }
 
+/// The first line of stdin. `{port}` stands for the port in both.
+#[derive(Deserialize)]
+struct Order {
+    command: String,
+    /// URL of the server.
+    url: String,
+}
+
 impl ArmServer {
     pub fn execute(self) -> Result<Exit, Failure> {
-        let mut command = String::new();
-        let read = io::stdin().read_line(&mut command);
+        let mut order = String::new();
+        let read = io::stdin().read_line(&mut order);
         read.or_fail("the guard cannot read the command")?;
-        let command: String = serde_json::from_str(&command).or_fail("the guard has no command")?;
-        arms::server::guard(&command, &self.cpus.0)?;
-        Ok(Exit::Done)
+        let order: Order = serde_json::from_str(&order).or_fail("the guard has no command")?;
+        let guarded = arms::server::guard(&order.command, &order.url, &self.cpus.0);
+        if let Err(failure) = &guarded {
+            guard::report(failure)?;
+        }
+        guarded.map(|()| Exit::Done)
     }
 }

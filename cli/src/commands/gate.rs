@@ -13,13 +13,13 @@ use clap::{ArgGroup, Args};
 use photofinish_record::{Completion, Record};
 use photofinish_reports::formats;
 use photofinish_reports::gate::{GateReport, GateVerdict, terms};
-use photofinish_reports::report::{Report, gate_is_decided};
+use photofinish_reports::report::{Report, arms_disagree, gate_is_decided};
 use photofinish_reports::rule::LOOKS;
 use photofinish_reports::terminal;
 use photofinish_scenarios::plan::in_pairs;
 use photofinish_scenarios::scenario::GateSpec;
 
-use crate::arms::sources::{ArmArguments, Sources, stored_sources};
+use crate::arms::sources::{ArmArguments, Sources, recorded, stored_sources};
 use crate::arms::terms::TermArguments;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
@@ -130,13 +130,28 @@ impl Gate {
         }
         // Wrong arguments must be reported before minutes of building and measuring.
         self.writes()?;
+        if let Some(name) = &self.save_baseline {
+            self.arms.check_name(name)?;
+        }
         if let Some(run) = self.offline()? {
             return self.recompute(&run);
         }
         self.arms.check()?;
+        let interrupt = Interrupt::on_signals()?;
+        let gated = self.gate(&interrupt);
+        match gated {
+            // Tools that the same signal has reached fail with messages of their own.
+            Err(failure) if interrupt.requested() && failure.exit() == Exit::CouldNotRun => {
+                Err(Failure::new(Exit::Interrupted, "interrupted").caused_by(failure.in_one_line()))
+            }
+            gated => gated,
+        }
+    }
+
+    fn gate(&self, interrupt: &Interrupt) -> Result<Exit, Failure> {
         let mut prepared = match self.prepare() {
             Ok(prepared) => prepared,
-            Err(failure) => return Err(self.hand_over(failure)),
+            Err(failure) => return Err(self.hand_over(failure, interrupt)),
         };
         if let Some(reason) = terms::toothless(&prepared.plan) {
             return Err(
@@ -145,9 +160,9 @@ impl Gate {
             );
         }
         // Errors in the scenario must be reported before minutes of compiling, so building comes last.
-        let sources = self.arms.sources()?;
+        let sources = self.arms.sources(interrupt)?;
         enter_arms(&mut prepared, &sources);
-        self.measure(sources, prepared)
+        self.measure(&sources, prepared, interrupt)
     }
 
     /// The run whose verdict is to be recomputed, if one was named.
@@ -190,9 +205,9 @@ impl Gate {
             .map(|scenario| (scenario.name.clone(), GateSpec::default()))
             .collect();
         let own = record.plan.gate.take().filter(|_| self.terms.is_empty());
-        let mut gate = self
-            .terms
-            .gate(&specs, &record.plan, stored_sources(Some(base)))?;
+        let [base, _] = stored_sources(Some(base));
+        let arms = [base, recorded(record)];
+        let mut gate = self.terms.gate(&specs, &record.plan, arms)?;
         if let Some(own) = own {
             gate.terms = own.terms;
             gate.tolerance = own.tolerance;
@@ -222,7 +237,7 @@ impl Gate {
 
     /// Replaces this process with the head, if it is another program: its scenario may use a workload that only the
     /// head knows. Returns a failure if that is not possible.
-    fn hand_over(&self, failure: Failure) -> Failure {
+    fn hand_over(&self, failure: Failure, interrupt: &Interrupt) -> Failure {
         // For any other error a build would be wasted.
         let may_be_known =
             !self.arms.are_built() || failure.to_string().contains("unknown workload");
@@ -230,8 +245,8 @@ impl Gate {
         if handed_over || !self.arms.are_executables() || !may_be_known {
             return failure;
         }
-        let program = match self.arms.sources() {
-            Ok(sources) => sources.head.variant.program,
+        let program = match self.arms.head_program(interrupt) {
+            Ok(program) => program,
             Err(not_built) => return not_built,
         };
         let this = std::env::current_exe().and_then(|path| path.canonicalize());
@@ -254,60 +269,87 @@ impl Gate {
         }
     }
 
-    fn measure(&self, sources: Sources, prepared: PreparedRun) -> Result<Exit, Failure> {
-        let interrupt = Interrupt::on_signals()?;
-        let run = ReadyRun::begin(prepared, &self.out, &interrupt, &|text| {
+    fn measure(
+        &self,
+        sources: &Sources,
+        prepared: PreparedRun,
+        interrupt: &Interrupt,
+    ) -> Result<Exit, Failure> {
+        let run = ReadyRun::begin(prepared, &self.out, interrupt, &|text| {
             output::advise(text);
             Ok(())
         })?;
         let stored = sources.stored.as_ref();
+        let decided = |record: &Record| gate_is_decided(&record.plan, &record.rounds, stored);
+        let pointless = |record: &Record| arms_disagree(&record.plan, &record.rounds, stored);
+        let mut course = PlannedCourse::new(&decided);
+        course.pointless = Some(&pointless);
         let FinishedRun {
-            record,
+            mut record,
             directory,
-            failure,
-        } = run.run(&mut PlannedCourse::new(&|record| {
-            gate_is_decided(&record.plan, &record.rounds, stored)
-        }));
+            mut failure,
+        } = run.run(&mut course);
+        if failure.is_none()
+            && let Some(replaced) = sources.replaced()
+        {
+            let reason = replaced.in_one_line();
+            record.completion = Completion::Failed { reason };
+            failure = Some(replaced);
+        }
         let written = measuring::write(&Report::of(&record), directory);
         if let Some(failure) = failure {
             return Err(failure);
         }
-        if record.completion == Completion::Interrupted {
-            self.tell(&record, stored, None)?;
-            return Err(Failure::new(
+        let exit = self.tell(&record, stored, Some(written))?;
+        match record.completion {
+            Completion::Interrupted => Err(Failure::new(
                 Exit::Interrupted,
                 "interrupted before the verdict; results so far are kept",
-            ));
+            )),
+            _ => Ok(exit),
         }
-        let path = written?;
-        if let Some(name) = &self.save_baseline {
-            self.arms.keep(name, &record)?;
-        }
-        self.tell(&record, stored, Some(&path))
     }
 
-    /// Prints the verdict. Returns its exit code.
+    /// Prints the verdict, then saves everything. Returns the verdict's exit code: whoever cannot have a file must still
+    /// learn of a regression. `written` is the directory of a run that was measured now.
     fn tell(
         &self,
         record: &Record,
         stored: Option<&Record>,
-        path: Option<&Path>,
+        written: Option<Result<PathBuf, Failure>>,
     ) -> Result<Exit, Failure> {
         let report = report(record, stored)?;
-        for (format, file) in self.writes()? {
-            write_user_file(Path::new(file), &rendered(&report, format)?)?;
-        }
         if self.format == TABLE {
             output::say(&terminal::gate(&report, output::style()))?;
         } else {
             output::emit(&rendered(&report, &self.format)?)?;
         }
-        if let Some(path) = path {
-            output::advise(&format!(
+        let mut failures = Vec::new();
+        match &written {
+            Some(Ok(path)) => output::advise(&format!(
                 "Report: {}\nRecord: {}",
                 path.join(PAGE).display(),
                 path.join(RECORD).display()
-            ));
+            )),
+            Some(Err(failure)) => failures.push(failure.to_string()),
+            None => {}
+        }
+        let kept = |name: &String| self.arms.keep(name, record).err();
+        let is_whole = written.is_some() && record.completion == Completion::Complete;
+        let baseline = self
+            .save_baseline
+            .as_ref()
+            .filter(|_| is_whole)
+            .and_then(kept);
+        failures.extend(baseline.map(|failure| failure.to_string()));
+        for (format, file) in self.writes()? {
+            let written =
+                rendered(&report, format).and_then(|text| write_user_file(Path::new(file), &text));
+            let hint = "choose a writable place: --write FORMAT=FILE";
+            failures.extend(written.err().map(|failure| failure.hint(hint).to_string()));
+        }
+        for failure in failures {
+            output::advise(&failure);
         }
         Ok(self.exit(&report))
     }
@@ -369,12 +411,5 @@ fn enter_arms(prepared: &mut PreparedRun, sources: &Sources) {
         let (base, head) = (Some(&base.variant), Some(&head.variant));
         prepared.plan = in_pairs(plan, base, head, prepared.seed);
     }
-    let warning = if base.source.what == head.source.what {
-        "base and head are the same command: a test of the gate itself"
-    } else if sources.same_program {
-        "base and head are the same program, byte for byte: what differs between them is noise"
-    } else {
-        return;
-    };
-    prepared.warnings.push(warning.to_owned());
+    prepared.warnings.extend(sources.warning.map(str::to_owned));
 }

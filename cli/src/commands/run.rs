@@ -71,6 +71,10 @@ enum Format {
 
 impl Run {
     pub fn execute(self) -> Result<Exit, Failure> {
+        if let Some(name) = &self.save_baseline {
+            // A name that cannot be used must not be found out after the run.
+            Baselines::of(&self.baselines).path(name)?;
+        }
         let prepared = self.request.prepare()?;
         let interrupt = Interrupt::on_signals()?;
         let search = prepared.search.clone();

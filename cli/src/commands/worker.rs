@@ -12,6 +12,7 @@ use photofinish_scenarios::worker::work;
 
 use crate::exit::{Exit, Failure, OrFail};
 use crate::output;
+use crate::process::worker::NO_PLAN;
 
 /// The minimum: sleeps end as precisely as the kernel can.
 const TIMER_SLACK_NS: u64 = 1;
@@ -42,8 +43,8 @@ fn read_plan() -> Result<WorkerPlan, Failure> {
     let read = io::stdin().lock().read_line(&mut line);
     read.or_fail("the worker cannot read its plan")?;
     serde_json::from_str(&line).map_err(|error| {
-        Failure::usage("the worker has no plan")
-            .caused_by(error)
-            .hint("`photofinish run` starts workers; `photofinish schema worker-plan` describes a plan")
+        Failure::usage(NO_PLAN).caused_by(error).hint(
+            "`photofinish run` starts workers; `photofinish schema worker-plan` describes a plan",
+        )
     })
 }

@@ -212,7 +212,8 @@ fn keep_last_lines(stderr: impl Read, kept: &Mutex<VecDeque<String>>) {
     }
 }
 
-fn describe(status: ExitStatus) -> String {
+/// The way in which a process ended: `was killed by SIGKILL`.
+pub fn describe(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(number), _) => match Signal::try_from(number) {
             Ok(signal) => format!("was killed by {signal}"),

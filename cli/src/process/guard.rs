@@ -15,8 +15,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::exit::Failure;
 use crate::interrupt::{Interrupt, Listener};
+use crate::output;
 
 /// Reports the end of stdin, or a signal, for as long as the listener exists.
 pub fn end(interrupt: &Interrupt) -> (Arc<Listener>, Receiver<()>) {
@@ -49,6 +52,21 @@ pub fn look_after(
         check()?;
     }
     Ok(())
+}
+
+/// Tells the orchestrator the reason for the guard's end, for its own messages.
+pub fn report(failure: &Failure) -> Result<(), Failure> {
+    output::emit_json_line(&FailureLine {
+        failed: failure.in_one_line(),
+        hint: failure.advice().map(str::to_owned),
+    })
+}
+
+/// The last line of a guard that has failed.
+#[derive(Serialize, Deserialize)]
+pub struct FailureLine {
+    pub failed: String,
+    pub hint: Option<String>,
 }
 
 /// Ports below the ephemeral ones of common systems, and above those of common services.

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::process::child::{LineProcess, NoLine, no_answer};
+use crate::process::guard::FailureLine;
 use crate::process::this_program;
 
 /// Time within which a server must listen: loading tables of a million rows takes a while.
@@ -53,6 +54,12 @@ fn silence(name: &str, no_line: NoLine) -> Failure {
         NoLine::Ended(how) => failed(name, how),
         NoLine::TimedOut(patience) => failed(name, no_answer(patience)),
     }
+}
+
+/// The failure in a guard's line, if it is one.
+fn reported(name: &str, line: &str) -> Option<Failure> {
+    let FailureLine { failed: how, hint } = serde_json::from_str(line).ok()?;
+    Some(failed(name, how).maybe_hint(hint))
 }
 
 #[derive(Deserialize)]
@@ -118,6 +125,10 @@ impl ServerProcess {
             end(&mut process);
             silence(name, no_line)
         })?;
+        if let Some(failure) = reported(name, &line) {
+            end(&mut process);
+            return Err(failure);
+        }
         // The error does not quote the line: a database's ready line contains a password.
         let unready = |_| failed(name, "printed no ready line");
         let ready: Value = serde_json::from_str(&line).map_err(unready)?;
@@ -151,9 +162,23 @@ impl ServerProcess {
     /// Fails with the way it ended, if it has.
     pub fn check_alive(&mut self) -> Result<(), Failure> {
         if self.process.has_ended() {
-            return Err(failed(&self.name, self.process.how_it_ended()));
+            let how = self.process.how_it_ended();
+            let reported = self.reported();
+            return Err(reported.unwrap_or_else(|| failed(&self.name, how)));
         }
         Ok(())
+    }
+
+    /// The failure that a guard has reported before it ended.
+    fn reported(&mut self) -> Option<Failure> {
+        let line = self.process.next_line(ANSWER).ok()?;
+        reported(&self.name, &line)
+    }
+
+    /// Ends it; fails with what its guard reports.
+    pub fn end(mut self) -> Result<(), Failure> {
+        end(&mut self.process);
+        self.reported().map_or(Ok(()), Err)
     }
 
     /// Its counts once all clients have left, or after two seconds.

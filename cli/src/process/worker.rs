@@ -35,6 +35,24 @@ const LONGEST_TEXT: usize = 4096;
 /// Interval between checks that the servers are alive.
 const SERVER_CHECK: Duration = Duration::from_millis(250);
 
+/// Time for a program to find that it has no plan.
+const NO_PLAN_TIME: Duration = Duration::from_secs(5);
+
+/// The problem of a worker without a plan.
+pub const NO_PLAN: &str = "the worker has no plan";
+
+/// True if `program` can be a worker: started as one without a plan, it says so.
+pub fn is_worker(program: &Path, interrupt: &Interrupt) -> bool {
+    let mut command = Command::new(program);
+    command.arg("worker");
+    let Ok(mut worker) = LineProcess::spawn(command, interrupt) else {
+        return false;
+    };
+    worker.hang_up();
+    let answer = worker.next_line(NO_PLAN_TIME);
+    matches!(answer, Err(NoLine::Ended(how)) if how.contains(NO_PLAN))
+}
+
 /// A worker that died, stopped responding or sent nonsense.
 fn failed(how: impl std::fmt::Display) -> Failure {
     Failure::could_not_run(format!("the worker {how}"))

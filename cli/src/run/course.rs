@@ -19,11 +19,17 @@ pub struct PlannedCourse<'a> {
     next: usize,
     /// True if every comparison of the record is decided.
     decided: &'a dyn Fn(&Record) -> bool,
+    /// True if nothing that is measured from now on can matter; asked after every block, not only at looks.
+    pub pointless: Option<&'a dyn Fn(&Record) -> bool>,
 }
 
 impl<'a> PlannedCourse<'a> {
     pub fn new(decided: &'a dyn Fn(&Record) -> bool) -> Self {
-        Self { next: 0, decided }
+        Self {
+            next: 0,
+            decided,
+            pointless: None,
+        }
     }
 }
 
@@ -31,6 +37,9 @@ impl Course for PlannedCourse<'_> {
     fn next_block(&mut self, record: &mut Record) -> Option<usize> {
         let done = u32::try_from(self.next).unwrap_or(u32::MAX);
         if record.plan.looks.contains(&done) && (self.decided)(record) {
+            return None;
+        }
+        if self.pointless.is_some_and(|is_over| is_over(record)) {
             return None;
         }
         let block = self.next;

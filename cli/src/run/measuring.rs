@@ -3,6 +3,7 @@
 //! Only the order of steps is here: examine the machine, start targets, create the directory, run the course, write the
 //! results. Whatever happens after the first round, its measurements end up in a record.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -168,7 +169,9 @@ impl<'a> ReadyRun<'a> {
         // If pinning is not possible, the plan's placement applies to no process, and the worker says so.
         let _ = os::pin_process(&placement.server_cpus);
         let work_dir = self.directory.work_dir();
+        let mut warnings = BTreeSet::new();
         let mut context = RoundContext {
+            warnings: &mut warnings,
             placement: &placement,
             watch: Watch::over(&placement, &self.targets),
             seed: self.record.seed,
@@ -190,6 +193,7 @@ impl<'a> ReadyRun<'a> {
         }
         .execute();
         drop(self.targets);
+        self.record.warnings.extend(warnings);
         let _ = os::pin_process(&all_cpus);
         // A search has added blocks.
         self.record.plan_hash = plan_hash(&self.record.plan, self.record.seed);

@@ -3,7 +3,7 @@
 //! The order matters: the servers listen before the worker starts, and are asked for their counts after it has ended.
 //! `blocks` decides which rounds run in which order; `identity` compares the counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use photofinish_harness::runtimes::descriptor;
@@ -14,6 +14,7 @@ use photofinish_record::{
 };
 
 use crate::arms;
+use crate::arms::server::ArmServer;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::process::server::ServerProcess;
@@ -32,6 +33,8 @@ pub struct RoundContext<'a> {
     pub work_dir: &'a Path,
     pub watch: Watch,
     pub interrupt: &'a Interrupt,
+    /// Things to tell the user, each once.
+    pub warnings: &'a mut BTreeSet<String>,
 }
 
 /// A round that has ended.
@@ -91,18 +94,24 @@ fn measure(
     };
     let variant = cell.variant.clone().unwrap_or_default();
     let mut servers = RoundServers::start(scenario, &variant, context).map_err(of_arm)?;
+    if let (Some(arm), Some(complaint)) = (cell.arm, servers.complaint()) {
+        let warning = format!("the {}: its server came up, but: {complaint}", arm.name());
+        context.warnings.insert(warning);
+    }
     let program = variant.program.clone().map_or_else(this_program, Ok);
     let program = program.map_err(of_arm)?;
     let targets = servers.addresses(context.targets);
     let plan = worker_plan(scenario, cell, variant, context, targets);
     let result = worker::measure(&program, &plan, context.interrupt, &mut || servers.live());
+    let counts = servers.counts(context.targets);
+    let counts = counts.and_then(|counts| servers.end().map(|()| counts));
     // A server that died is the cause of any failure of the worker, so its error comes first.
-    match (result, servers.counts(context.targets)) {
+    match (result, counts.map_err(of_arm)) {
         (Ok(reply), Ok(counts)) => {
             Ok(outcome(reply, counts, scenario, &plan.runtime).map_err(of_arm)?)
         }
         (Ok(reply), Err(failure)) => Err(without_counts(reply, failure)),
-        (Err(_), Err(failure)) => Err(of_arm(failure).into()),
+        (Err(_), Err(failure)) => Err(failure.into()),
         (Err(failure), Ok(_)) => Err(of_arm(failure).into()),
     }
 }
@@ -222,12 +231,13 @@ enum RoundServer {
     /// Already running; the URL is that of the plan.
     External { url: String },
     /// The arm's own.
-    Arm { process: ServerProcess, url: String },
+    Arm { server: ArmServer, url: String },
 }
 
 impl RoundServer {
     fn start(
         planned: &PlannedServer,
+        scenario: &PlannedScenario,
         variant: &Variant,
         context: &RoundContext<'_>,
     ) -> Result<Self, Failure> {
@@ -247,10 +257,10 @@ impl RoundServer {
                     .server
                     .as_ref()
                     .ok_or_else(|| Failure::could_not_run("no command for the arm's server"))?;
-                let process = arms::server::start(command, cpus, interrupt)?;
-                let port = process.address().port().to_string();
-                let url = url.replace(arms::server::PORT, &port);
-                Ok(Self::Arm { process, url })
+                let probe = arms::server::url(url, &scenario.params);
+                let server = ArmServer::start(command, &probe, cpus, interrupt)?;
+                let url = url.replace(arms::server::PORT, &server.address.port().to_string());
+                Ok(Self::Arm { server, url })
             }
         }
     }
@@ -267,7 +277,7 @@ impl RoundServers {
             before: TargetCounts::new(),
         };
         for (target, planned) in &scenario.servers {
-            let server = RoundServer::start(planned, variant, context)?;
+            let server = RoundServer::start(planned, scenario, variant, context)?;
             servers.servers.insert(target.clone(), server);
         }
         servers.before = servers.external_counts(context.targets)?;
@@ -276,10 +286,26 @@ impl RoundServers {
 
     fn live(&mut self) -> bool {
         self.servers.values_mut().all(|server| match server {
-            RoundServer::Embedded { process, .. } | RoundServer::Arm { process, .. } => {
-                process.check_alive().is_ok()
-            }
+            RoundServer::Embedded { process, .. } => process.check_alive().is_ok(),
+            RoundServer::Arm { server, .. } => server.check_alive().is_ok(),
             RoundServer::External { .. } => true,
+        })
+    }
+
+    /// The first complaint of an arm's shell.
+    fn complaint(&self) -> Option<String> {
+        self.servers.values().find_map(|server| match server {
+            RoundServer::Arm { server, .. } => server.complaint.clone(),
+            RoundServer::Embedded { .. } | RoundServer::External { .. } => None,
+        })
+    }
+
+    /// Ends those that were started for the round; fails if a part of one is still there.
+    fn end(&mut self) -> Result<(), Failure> {
+        let servers = std::mem::take(&mut self.servers).into_values();
+        servers.fold(Ok(()), |ended: Result<(), Failure>, server| match server {
+            RoundServer::Arm { server, .. } => ended.and(server.end()),
+            RoundServer::Embedded { .. } | RoundServer::External { .. } => ended,
         })
     }
 
@@ -298,9 +324,9 @@ impl RoundServers {
                     }
                 }
                 RoundServer::External { url } => targets.address(target, url)?,
-                RoundServer::Arm { process, url } => TargetAddress {
+                RoundServer::Arm { server, url } => TargetAddress {
                     url: url.clone(),
-                    address: Some(process.address()),
+                    address: Some(server.address),
                     mock: false,
                 },
             };
@@ -326,8 +352,8 @@ impl RoundServers {
                     let all = process.settled_counts().map_err(died_while_measured)?;
                     counts.insert(target.clone(), without_startup(all, when_ready));
                 }
-                RoundServer::Arm { process, .. } => {
-                    process.check_alive().map_err(died_while_measured)?;
+                RoundServer::Arm { server, .. } => {
+                    server.check_alive().map_err(died_while_measured)?;
                 }
                 RoundServer::External { .. } => {}
             }

@@ -82,7 +82,8 @@ impl<'a> Baselines<'a> {
         let file = self.path(name)?;
         let mut contents = serde_json::to_vec(record).or_fail("cannot write the record as JSON")?;
         contents.push(b'\n');
-        write_user_file(&file, &contents)?;
+        write_user_file(&file, &contents)
+            .map_err(|failure| failure.hint("use --baselines to choose a writable directory"))?;
         Ok(file)
     }
 

@@ -10,7 +10,9 @@ use photofinish_record::Arm;
 use serde_json::{Value, json};
 
 use crate::schemas;
-use crate::support::{Finished, Sandbox, is_gone, program, python, wait_for, wait_until_gone};
+use crate::support::{
+    Finished, Sandbox, arguments, is_gone, program, python, send, wait_for, wait_until_gone,
+};
 
 /// Rounds so short that forty pairs take seconds.
 const SHORT: [&str; 5] = [
@@ -230,6 +232,8 @@ fn an_arm_that_answers_otherwise_is_wrong_however_fast_unless_that_is_allowed() 
         5,
         &["WRONG", "the arms answer differently: GET /x"],
     );
+    // No more pairs are measured than it takes to exclude chance.
+    assert_eq!(sandbox.record().rounds.len(), 6);
     let allowed = [&more[..], &["--content-may-differ"]].concat();
     let finished = gate(&sandbox, &base, &head, &allowed);
     assert_ne!(finished.code, Some(5), "{finished:#?}");
@@ -239,8 +243,14 @@ fn an_arm_that_answers_otherwise_is_wrong_however_fast_unless_that_is_allowed() 
 fn an_arm_that_does_not_come_up_or_crashes_ends_the_gate_with_its_last_words() {
     let sandbox = Sandbox::new();
     let good = server("same");
-    gate(&sandbox, &good, "echo no luck >&2; exit 3 # {port}", &[])
-        .check(1, &["the head", "exit status: 3", "no luck"]);
+    gate(&sandbox, &good, "echo no luck >&2; exit 3 # {port}", &[]).check(
+        1,
+        &[
+            "the head: the server",
+            "ended with exit code 3 before it was ready",
+            "no luck",
+        ],
+    );
     let dies = format!("( sleep 0.4; kill $$ ) & {good}");
     let arms = [
         "gate",
@@ -386,73 +396,19 @@ fn two_builds_of_a_program_are_workers_and_every_round_is_one_of_them() {
     let copies = |warning: &String| warning.contains("the same program, byte for byte");
     assert!(record.warnings.iter().any(copies), "{:?}", record.warnings);
     assert_eq!(record.rounds.len(), 20);
-    // An arm that is no such program is told as what it is.
-    let arguments = ["gate", "null", "--base-exe", "/bin/true", "--head-exe"];
-    let head = [head.to_str().expect("UTF-8")];
-    sandbox
-        .run(&[&arguments[..], &head, &SHORT].concat())
-        .check(1, &["the base", "the worker"]);
-}
-
-#[test]
-fn another_revision_is_built_beside_the_working_tree_and_leaves_no_worktree() {
-    // The base answers `ok`, the working tree something else: only the two really built can tell.
-    let sandbox = Sandbox::new();
-    let project = sandbox.path().join("project");
-    std::fs::create_dir_all(project.join("src")).expect("made");
-    let server = include_str!("../../../examples/small_server.rs");
-    let write = |name: &str, text: &str| std::fs::write(project.join(name), text).expect("written");
-    write(
-        "Cargo.toml",
-        "[package]\nname = 'small'\nedition = '2024'\n[workspace]\n",
-    );
-    write(".gitignore", "target\nCargo.lock\n");
-    write("src/main.rs", server);
-    let git = |arguments: &[&str]| {
-        let identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"];
-        let mut git = Command::new("git");
-        git.current_dir(&project).args(identity).args(arguments);
-        Finished::of(&mut git).check(0, &[]).stdout
-    };
-    git(&["init", "--quiet"]);
-    git(&["add", "."]);
-    git(&["commit", "--quiet", "--message=first"]);
-    let changed = server.replace(
-        "content-length: 2\\r\\n\\r\\nok",
-        "content-length: 3\\r\\n\\r\\nnew",
-    );
-    assert_ne!(changed, server);
-    write("src/main.rs", &changed);
-    // As in a pre-commit hook: there is staged work, and git's variables lead to it.
-    write("staged", "");
-    git(&["add", "staged"]);
-    let index = project.join(".git/index");
-    let staged = std::fs::read(&index).expect("an index");
-    let gate = |more: &[&str]| {
-        let arguments = [&["gate", "http-get", "--base-rev=HEAD"], more, &SHORT[..]].concat();
-        let mut command = sandbox.command(&arguments);
-        command.current_dir(&project).env_remove("CARGO_TARGET_DIR");
-        command.env("GIT_DIR", project.join(".git"));
-        command.env("GIT_INDEX_FILE", &index);
-        Finished::of(&mut command)
-    };
-    let arms = [
-        "--server={exe} {port} 10",
-        "--max-pairs=10",
-        "--set=params.path=/",
-    ];
-    let finished = gate(&arms);
-    let told = [
-        "WRONG",
-        "2 bytes",
-        "of the base and 3 bytes",
-        "with changes",
-    ];
-    says(&finished, 5, &told);
-    assert!(std::fs::read(&index).is_ok_and(|after| after == staged));
-    assert_eq!(git(&["worktree", "list"]).lines().count(), 1);
-    let mut nowhere = sandbox.command(&["gate", "http-get", "--base-rev=nowhere"]);
-    Finished::of(nowhere.current_dir(&project)).check(2, &["no revision `nowhere`"]);
+    // A server is no such program, and would be waited for in vain; nor is one that ends at once.
+    sandbox.write("server", "#!/bin/sh\nexec sleep 600\n");
+    let server = sandbox.path().join("server");
+    let may_run = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&server, may_run).expect("permitted");
+    for base in ["/bin/true", "./server"] {
+        let arguments = ["gate", "null", "--base-exe", base, "--head-exe"];
+        let head = [head.to_str().expect("UTF-8")];
+        let told = format!("{base} is no Photofinish program");
+        sandbox
+            .run(&[&arguments[..], &head, &SHORT].concat())
+            .check(1, &[&told, "--server '{exe} --port {port}'"]);
+    }
 }
 
 /// A server that works, does not replace the shell that starts it, and takes a while to leave: it writes down the CPU time
@@ -649,4 +605,387 @@ fn an_interrupted_gate_keeps_its_pairs_and_leaves_no_server() {
     assert!(sandbox.record().rounds.len() >= 3);
     let again = sandbox.run(&["gate", "photofinish-runs/latest"]);
     says(&again, 4, &["INCONCLUSIVE", "interrupted"]);
+}
+
+/// A command that starts `server.py` with `code`, which has `port`, `listener` and the helpers of this text.
+fn scripted(sandbox: &Sandbox, name: &str, code: &str) -> Option<String> {
+    const BEGINNING: &str = r#"
+import os, signal, socket, sys, threading, time
+born = time.monotonic()
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+def respond(client, status="200 OK"):
+    unread = b""
+    while True:
+        while b"\r\n\r\n" not in unread:
+            more = client.recv(65536)
+            if not more:
+                return
+            unread += more
+        unread = unread.split(b"\r\n\r\n", 1)[1]
+        client.sendall(f"HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok".encode())
+"#;
+    let python = python("socket", "its standard library")?;
+    sandbox.write(name, &format!("{BEGINNING}{code}"));
+    Some(format!("'{}' {name} {{port}}", python.display()))
+}
+
+const ANSWERING: &str = "
+while True:
+    client, _ = listener.accept()
+    threading.Thread(target=respond, args=(client,), daemon=True).start()
+";
+
+/// Two pairs: enough of a gate that is about its arms.
+const TWO_PAIRS: [&str; 2] = ["--max-pairs=10", "--limit=throughput=50%"];
+
+#[test]
+fn a_server_that_is_starting_is_waited_for() {
+    let sandbox = Sandbox::new();
+    let starting = "
+while True:
+    client, _ = listener.accept()
+    age = time.monotonic() - born
+    if age < 0.2:
+        client.close()
+    else:
+        status = '503 Starting' if age < 0.4 else '200 OK'
+        threading.Thread(target=respond, args=(client, status), daemon=True).start()
+";
+    let Some(starting) = scripted(&sandbox, "starting.py", starting) else {
+        return;
+    };
+    let finished = gate(&sandbox, &starting, &server("ok"), &TWO_PAIRS);
+    assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
+    assert_eq!(sandbox.record().rounds.len(), 20);
+}
+
+#[test]
+fn an_arm_that_answers_wrongly_is_named() {
+    let sandbox = Sandbox::new();
+    let failing = "
+while True:
+    client, _ = listener.accept()
+    threading.Thread(target=respond, args=(client, '500 No'), daemon=True).start()
+";
+    let Some(failing) = scripted(&sandbox, "failing.py", failing) else {
+        return;
+    };
+    gate(&sandbox, &server("ok"), &failing, &TWO_PAIRS).check(1, &["the head: ", "500"]);
+}
+
+#[test]
+fn a_command_that_is_not_a_server_in_the_foreground_is_told_so() {
+    let sandbox = Sandbox::new();
+    let good = server("same");
+    let told = |base: &str, told: &[&str]| {
+        let finished = gate(&sandbox, base, &good, &[]).check(1, told);
+        assert!(
+            finished.stderr.contains("the base: the server"),
+            "{}",
+            finished.stderr
+        );
+        assert!(
+            !finished.stderr.contains("error: error"),
+            "{}",
+            finished.stderr
+        );
+        assert_eq!(
+            finished.stderr.matches("exit code").count(),
+            1,
+            "{}",
+            finished.stderr
+        );
+    };
+    let foreground = [
+        "ended with exit code 0 before it was ready",
+        "hint:",
+        "`sh`",
+        "foreground",
+    ];
+    told("sleep 60 {port} & exit 0", &foreground);
+    told("true {port} &", &foreground);
+    let Some(killed) = scripted(&sandbox, "killed.py", "os.kill(os.getpid(), 9)") else {
+        return;
+    };
+    let finished = gate(&sandbox, &format!("{killed}; exit $?"), &good, &[]);
+    finished.check(1, &["was killed by SIGKILL before it was ready"]);
+}
+
+#[test]
+fn a_complaint_of_the_shell_of_an_arm_that_came_up_is_a_warning() {
+    let sandbox = Sandbox::new();
+    let base = format!("nosuchcommand env.sh; {}", server("ok"));
+    let finished = gate(&sandbox, &base, &server("ok"), &TWO_PAIRS);
+    assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
+    let warnings = sandbox.record().warnings;
+    let told = |warning: &&String| {
+        warning.contains("the base: its server came up, but") && warning.contains("nosuchcommand")
+    };
+    assert_eq!(warnings.iter().filter(told).count(), 1, "{warnings:?}");
+}
+
+/// The processes whose command line holds `word`.
+fn processes_with(word: &str) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc")
+        .expect("Linux")
+        .filter_map(Result::ok);
+    let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|id| {
+        arguments(*id)
+            .iter()
+            .any(|argument| argument.contains(word))
+    })
+    .collect()
+}
+
+#[test]
+fn a_server_in_a_session_of_its_own_ends_with_its_round_and_with_a_killed_guard() {
+    let sandbox = Sandbox::new();
+    let Some(base) = scripted(&sandbox, "own_session.py", ANSWERING) else {
+        return;
+    };
+    let mark = format!("mark-{}", std::process::id());
+    let twice = format!("(setsid {base} {mark} &) ; sleep 600");
+    let finished = gate(
+        &sandbox,
+        &format!("setsid {base} {mark} & wait"),
+        &twice,
+        &TWO_PAIRS,
+    );
+    assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
+    assert_eq!(processes_with(&mark), [0; 0]);
+
+    let arms = [
+        "gate",
+        "http-get",
+        "--base-server",
+        &twice,
+        "--head-server",
+        &twice,
+    ];
+    let longer = ["--set=params.path=/x", "--duration=20s", "--no-redo"];
+    let mut run = sandbox.start(&[&arms[..], &longer].concat());
+    run.wait_for_child("worker");
+    let guard = run.wait_for_child("arm-server");
+    send("KILL", guard);
+    run.finish().check(1, &["was killed by SIGKILL"]);
+    wait_for("the server's end", || {
+        processes_with(&mark).is_empty().then_some(())
+    });
+}
+
+/// Goal: a server that somebody else starts for the arm, as a daemon does for a container, is not left to run beside the
+/// next rounds. Method: the test is that somebody.
+#[test]
+fn a_server_that_is_still_there_after_its_round_ends_the_gate() {
+    let sandbox = Sandbox::new();
+    let Some(server) = scripted(&sandbox, "daemon.py", ANSWERING) else {
+        return;
+    };
+    let arms = [
+        "gate",
+        "http-get",
+        "--base-server",
+        "echo {port} > port; exec sleep 600",
+    ];
+    let more = [
+        "--head-server",
+        "echo {port} > port; exec sleep 600",
+        "--set=params.path=/x",
+    ];
+    let run = sandbox.start(&[&arms[..], &more, &SHORT].concat());
+    let port = wait_for("a port", || {
+        let port = std::fs::read_to_string(sandbox.path().join("port")).ok()?;
+        port.ends_with('\n').then(|| port.trim().to_owned())
+    });
+    let mut daemon = Command::new("sh");
+    let daemon = daemon.args(["-c", &format!("exec {}", server.replace("{port}", &port))]);
+    let mut daemon = daemon.current_dir(sandbox.path()).spawn().expect("started");
+    let pid = format!("is still there (pid {})", daemon.id());
+    let finished = run.finish();
+    daemon.kill().expect("killed");
+    daemon.wait().expect("waited for");
+    finished.check(1, &[": the server", &pid, "hint:"]);
+}
+
+#[test]
+fn ctrl_c_while_an_arm_comes_up_ends_it_at_once() {
+    let sandbox = Sandbox::new();
+    let mark = format!("7{}", std::process::id());
+    let coming = format!("sleep {mark}; true {{port}}");
+    let arms = [
+        "gate",
+        "http-get",
+        "--base-server",
+        &coming,
+        "--head-server",
+        &coming,
+    ];
+    let mut run = sandbox.start(&[&arms[..], &["--set=path=/x"], &SHORT].concat());
+    run.wait_for_child("arm-server");
+    wait_for("the command", || {
+        (!processes_with(&mark).is_empty()).then_some(())
+    });
+    let asked = std::time::Instant::now();
+    run.signal("INT");
+    run.finish().check(130, &["interrupted"]);
+    // It was 20 s: the guard did not listen while it waited.
+    assert!(asked.elapsed().as_secs() < 10, "{:?}", asked.elapsed());
+    wait_for("the command's end", || {
+        processes_with(&mark).is_empty().then_some(())
+    });
+}
+
+#[test]
+fn a_program_that_is_replaced_while_it_is_measured_ends_the_gate() {
+    let sandbox = Sandbox::new();
+    let Some(server) = scripted(&sandbox, "edited.py", ANSWERING) else {
+        return;
+    };
+    let arms = [
+        "gate",
+        "http-get",
+        "--base-server",
+        &server,
+        "--head-server",
+        &server,
+    ];
+    let more = ["--max-pairs=10", "--limit=throughput=50%", "--set=path=/x"];
+    let run = sandbox.start(&[&arms[..], &more, &SHORT].concat());
+    wait_for("a round", || (sandbox.rounds_so_far() >= 1).then_some(()));
+    sandbox.write("edited.py", "another");
+    let finished = run.finish();
+    // The next round may have found out first.
+    assert_eq!(finished.code, Some(1), "{finished:#?}");
+    let record = sandbox.record();
+    let gated = record.plan.gate.expect("a gate");
+    assert!(gated.base.sha256.is_some_and(|sum| sum.len() == 64));
+}
+
+#[test]
+fn a_verdict_is_told_and_counts_even_if_something_cannot_be_saved() {
+    let sandbox = Sandbox::new();
+    let (mut record, _) = measured(&sandbox);
+    with_throughput(&mut record, 10_000.0, 8_000.0);
+    let ok = format!("--write=json={}", sandbox.path().join("ok.json").display());
+    let finished = regated(&sandbox, &record, &["--write=junit=/proc/x.xml", &ok]);
+    says(&finished, 3, &["REGRESSION"]);
+    assert!(
+        finished.stderr.contains("cannot write /proc/x.xml"),
+        "{}",
+        finished.stderr
+    );
+    assert!(sandbox.path().join("ok.json").is_file());
+
+    // A name that is none is found out before anything runs, here before an arm fails to start.
+    let arms = [
+        "gate",
+        "http-get",
+        "--base-server=false {port}",
+        "--head-server=false {port}",
+    ];
+    let told = ["`a/b` is not a valid name"];
+    sandbox
+        .run(&[&arms[..], &["--save-baseline=a/b"]].concat())
+        .check(2, &told);
+    sandbox
+        .run(&["run", "null", "--save-baseline=a/b"])
+        .check(2, &told);
+
+    // A place that is none costs the baseline alone.
+    sandbox.write("file", "");
+    let equal = server("same");
+    let more = [
+        "--max-pairs=10",
+        "--limit=throughput=50%",
+        "--save-baseline=main",
+        "--baselines=file",
+    ];
+    let finished = gate(&sandbox, &equal, &equal, &more);
+    assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
+    assert!(
+        finished.stderr.contains("use --baselines"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn cells_that_the_head_has_lost_leave_a_gate_undecided() {
+    let sandbox = Sandbox::new();
+    let run = [
+        "run",
+        "null",
+        "file-read",
+        "--runtimes=tokio,sync",
+        "--concurrency=1,16",
+        "--rounds=10",
+    ];
+    let more = [
+        "--duration=20ms",
+        "--set=load.warmup=5ms",
+        "--no-redo",
+        "--save-baseline=m",
+    ];
+    sandbox.run(&[&run[..], &more].concat()).check(0, &[]);
+    let head = [
+        "gate",
+        "null",
+        "--baseline=m",
+        "--max-pairs=10",
+        "--runtimes=tokio",
+        "--concurrency=1",
+    ];
+    let more = ["--duration=25ms", "--set=load.warmup=5ms", "--no-redo"];
+    sandbox.run(&[&head[..], &more].concat());
+    let text = std::fs::read_to_string(sandbox.latest().join("record.json")).expect("a record");
+    let mut record: Value = serde_json::from_str(&text).expect("JSON");
+    for round in record["rounds"].as_array_mut().expect("rounds") {
+        round["conditions"]["disturbance"] = Value::Null;
+    }
+    let finished = regated(&sandbox, &record, &["--baseline=m", "--format=json"]);
+    assert_eq!(finished.code, Some(4), "{finished:#?}");
+    let report = finished.json();
+    let checks = report["checks"].as_array().expect("checks");
+    let lost = checks
+        .iter()
+        .filter(|check| check["reason"] == "the head has no such cell");
+    assert_eq!(lost.count(), 3, "{report}");
+    assert_eq!(checks.len(), 4, "{report}");
+    let warnings = report["warnings"].to_string();
+    assert!(
+        warnings.contains("length of a round of null is 20ms in the base and 25ms"),
+        "{warnings}"
+    );
+    assert!(
+        warnings.contains("the base also has file-read"),
+        "{warnings}"
+    );
+    assert_eq!(report["head"]["kind"], "record");
+
+    // The other way round.
+    let table = regated(&sandbox, &record, &["--baseline=m"]);
+    says(&table, 4, &["INCONCLUSIVE", "the head has no such cell"]);
+}
+
+#[test]
+fn a_record_with_a_block_far_beyond_its_plan_is_read_without_harm() {
+    let sandbox = Sandbox::new();
+    let (mut record, _) = measured(&sandbox);
+    for block in [1_000_000_000_000_u64, u64::MAX] {
+        record["rounds"][0]["block"] = json!(block);
+        let finished = regated(&sandbox, &record, &[]);
+        assert!(matches!(finished.code, Some(0..=5)), "{finished:#?}");
+    }
+}
+
+#[test]
+fn a_busy_machine_is_not_said_to_have_been_asked_again_if_it_was_not() {
+    let sandbox = Sandbox::new();
+    let (mut record, _) = measured(&sandbox);
+    for round in record["rounds"].as_array_mut().expect("rounds") {
+        round["conditions"]["disturbance"] = json!("others");
+    }
+    let told = ["UNFIT", "10 of 10 blocks were disturbed: others"];
+    says(&regated(&sandbox, &record, &[]), 4, &told);
 }

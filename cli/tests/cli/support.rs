@@ -72,6 +72,7 @@ impl Sandbox {
             .stdin(Stdio::null());
         command
             .env("TMPDIR", self.path())
+            .env("XDG_CACHE_HOME", self.path().join("cache"))
             .env_remove("PGPASSWORD")
             .env_remove("CARGO");
         command

@@ -51,6 +51,9 @@ pub struct ArmSource {
     pub what: String,
     /// Its exact identity, if known: `SHA-256 …` of an executable, `commit …` of a revision.
     pub identity: Option<String>,
+    /// SHA-256 of the program that ran, or of the script of an interpreter, in hexadecimal; `None` if it is not a file.
+    #[serde(default)]
+    pub sha256: Option<String>,
 }
 
 /// The kind of difference between the arms of a gate.

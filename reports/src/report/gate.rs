@@ -7,10 +7,12 @@
 mod checks;
 mod verdict;
 
+use std::collections::BTreeSet;
+
 use photofinish_record::{Arm, Cell, Completion, Gate, Plan, Record, Round};
 
 use super::all_warnings;
-use crate::compare::matching;
+use crate::compare::{Difference, matching, round_lengths};
 use crate::gate::{Check, GATE_SCHEMA, GateReport, NotAGate, is_decided};
 use crate::rounds::{Rounds, own_cells, same_cell};
 use crate::rule::Rule;
@@ -40,6 +42,28 @@ pub fn gate_is_decided(plan: &Plan, rounds: &[Round], base: Option<&Record>) -> 
     })
 }
 
+/// Blocks after which answers that have nothing in common are a difference between the arms and no chance.
+const DISAGREEING_BLOCKS: usize = 3;
+
+/// True if the arms answer so differently that the gate can only end with [`GateVerdict::Wrong`]
+/// (crate::gate::GateVerdict::Wrong).
+pub fn arms_disagree(plan: &Plan, rounds: &[Round], base: Option<&Record>) -> bool {
+    let head = Rounds::new(plan, rounds);
+    let base = base.map(Rounds::of);
+    let is_allowed = plan
+        .gate
+        .as_ref()
+        .is_none_or(|gate| gate.content_may_differ);
+    if is_allowed || head.blocks() < DISAGREEING_BLOCKS {
+        return false;
+    }
+    let pairs = Arms::of(&head, base.as_ref()).pairs;
+    pairs.into_iter().any(|pair| {
+        pair.base
+            .is_ok_and(|base| disputed(base, pair.head, BTreeSet::is_disjoint).is_some())
+    })
+}
+
 fn report(record: &Record, stored: Option<&Record>) -> Result<GateReport, NotAGate> {
     let gate = record.plan.gate.as_ref().ok_or_else(|| NotAGate {
         id: record.id.clone(),
@@ -52,6 +76,19 @@ fn report(record: &Record, stored: Option<&Record>) -> Result<GateReport, NotAGa
     let (verdict, reason) = verdict::verdict(record, &head, &checks, &problems, look);
     let mut warnings = all_warnings(record, &head);
     warnings.extend(verdict::swapped(record, stored, &checks));
+    if !arms.not_gated.is_empty() {
+        let names = arms.not_gated.join(", ");
+        warnings.push(format!(
+            "the base also has {names}, which this gate does not measure"
+        ));
+    }
+    let lengths = stored
+        .into_iter()
+        .flat_map(|base| round_lengths(&base.plan, &record.plan));
+    warnings.extend(lengths.map(|difference| {
+        let Difference { what, base, head } = difference;
+        format!("the {what} is {base} in the base and {head} in the head")
+    }));
     Ok(GateReport {
         schema: GATE_SCHEMA.to_owned(),
         id: record.id.clone(),
@@ -77,6 +114,10 @@ struct Arms<'r> {
     head: &'r Rounds<'r>,
     /// The cells of the head, each with the base's.
     pairs: Vec<Pair<'r>>,
+    /// The cells of the base that the head does not have, of scenarios that it has.
+    lost: Vec<Side<'r>>,
+    /// The scenarios of the base that the head does not have.
+    not_gated: Vec<&'r str>,
 }
 
 /// A cell on one side of a gate.
@@ -93,10 +134,9 @@ impl<'r> Side<'r> {
 }
 
 /// The same cell on both sides.
-#[derive(Clone, Copy)]
 struct Pair<'r> {
-    /// `None` if the base has no such cell.
-    base: Option<Side<'r>>,
+    /// The reason, in one sentence, if the base has no such cell.
+    base: Result<Side<'r>, String>,
     head: Side<'r>,
     /// True if rounds of the same block were measured side by side.
     paired: bool,
@@ -107,22 +147,49 @@ impl<'r> Arms<'r> {
     fn of(head: &'r Rounds<'r>, stored: Option<&'r Rounds<'r>>) -> Self {
         let plan = head.plan;
         let partner = |cell: usize| match stored {
-            Some(base) => matching(base.plan, plan, cell).ok(),
+            Some(base) => matching(base.plan, plan, cell)
+                .map_err(|reason| format!("it cannot be compared with the base: {reason}")),
             None => plan
                 .cells
                 .iter()
-                .position(|base| base.arm == Some(Arm::Base) && same_cell(base, &plan.cells[cell])),
+                .position(|base| base.arm == Some(Arm::Base) && same_cell(base, &plan.cells[cell]))
+                .ok_or_else(|| "the base has no such cell to compare it with".to_owned()),
         };
         let base = stored.unwrap_or(head);
-        let pairs = own_cells(plan)
-            .filter(|cell| stored.is_some() || plan.cells[*cell].arm == Some(Arm::Head))
+        let of_head = || {
+            let cells = own_cells(plan);
+            cells.filter(|cell| stored.is_some() || plan.cells[*cell].arm == Some(Arm::Head))
+        };
+        let pairs = of_head()
             .map(|cell| Pair {
                 base: partner(cell).map(|cell| Side { rounds: base, cell }),
                 head: Side { rounds: head, cell },
                 paired: stored.is_none(),
             })
             .collect();
-        Self { head, pairs }
+        let of_base = base.plan.cells.iter().enumerate();
+        let of_base = of_base.filter(|(_, cell)| match stored {
+            Some(_) => cell.arm != Some(Arm::Base),
+            None => cell.arm == Some(Arm::Base),
+        });
+        let (mut lost, mut not_gated) = (Vec::new(), Vec::new());
+        for (index, cell) in of_base.filter(|(_, cell)| cell.unsupported.is_none()) {
+            if head.scenario(&cell.scenario).is_none() {
+                not_gated.push(&*cell.scenario);
+            } else if !of_head().any(|other| same_cell(&plan.cells[other], cell)) {
+                lost.push(Side {
+                    rounds: base,
+                    cell: index,
+                });
+            }
+        }
+        not_gated.dedup();
+        Self {
+            head,
+            pairs,
+            lost,
+            not_gated,
+        }
     }
 
     fn rule(&self, gate: &Gate) -> Rule {
@@ -138,7 +205,12 @@ impl<'r> Arms<'r> {
                 let cell = pair.head.planned();
                 cell.scenario == term.scenario && cell.unsupported.is_none()
             });
-            checks.extend(pairs.map(|pair| checks::check(term, &rule, *pair)));
+            checks.extend(pairs.map(|pair| checks::check(term, &rule, pair)));
+            let lost = self
+                .lost
+                .iter()
+                .filter(|side| side.planned().scenario == term.scenario);
+            checks.extend(lost.map(|side| checks::lost(term, *side)));
         }
         checks.sort_by(|a, b| {
             let slowdown = |check: &Check| check.slowdown.map_or(0.0, |slowdown| slowdown.estimate);
@@ -152,11 +224,12 @@ impl<'r> Arms<'r> {
     fn problems(&self, gate: &Gate) -> Vec<String> {
         let mut problems = Vec::new();
         for pair in &self.pairs {
-            let sides = [(Arm::Base, pair.base), (Arm::Head, Some(pair.head))];
+            let base = pair.base.as_ref().ok().copied();
+            let sides = [(Arm::Base, base), (Arm::Head, Some(pair.head))];
             for (arm, side) in sides {
                 problems.extend(side.and_then(|side| invalid(arm, side)));
             }
-            let base = pair.base.filter(|_| !gate.content_may_differ);
+            let base = base.filter(|_| !gate.content_may_differ);
             problems.extend(base.and_then(|base| different_content(base, pair.head)));
         }
         problems
@@ -180,14 +253,28 @@ fn invalid(arm: Arm, side: Side<'_>) -> Option<String> {
 }
 
 fn different_content(base: Side<'_>, head: Side<'_>) -> Option<String> {
-    let [of_base, of_head] = [base, head].map(|side| side.rounds.contents(side.cell));
-    let (question, answers) = of_head.iter().find(|(question, answers)| {
-        let base_answers = of_base.get(*question);
-        base_answers.is_some_and(|base_answers| base_answers != *answers)
-    })?;
-    let [base, head] = [&of_base[question], answers]
-        .map(|answers| Vec::from_iter(answers.iter().copied()).join(" or "));
+    let (question, answers) = disputed(base, head, BTreeSet::ne)?;
+    let [base, head] = answers.map(|answers| Vec::from_iter(answers).join(" or "));
     Some(format!(
         "the arms answer differently: {question} is {base} of the base and {head} of the head"
     ))
+}
+
+/// The answers to a question.
+type AnswerSet<'r> = BTreeSet<&'r str>;
+
+/// The first question to which the answers of base and head differ in the sense of `differ`, with both.
+fn disputed<'r>(
+    base: Side<'r>,
+    head: Side<'r>,
+    differ: fn(&AnswerSet<'r>, &AnswerSet<'r>) -> bool,
+) -> Option<(&'r str, [AnswerSet<'r>; 2])> {
+    let mut of_base = base.rounds.contents(base.cell);
+    head.rounds
+        .contents(head.cell)
+        .into_iter()
+        .find_map(|(question, of_head)| {
+            let of_base = of_base.remove(question)?;
+            differ(&of_base, &of_head).then_some((question, [of_base, of_head]))
+        })
 }

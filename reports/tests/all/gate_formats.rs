@@ -87,6 +87,7 @@ fn report(verdict: GateVerdict, reason: &str, checks: Vec<Check>) -> GateReport 
         kind: ArmKind::Server,
         what: what.to_owned(),
         identity: Some("SHA-256 2c26b46b".to_owned()),
+        sha256: None,
     };
     GateReport {
         schema: GATE_SCHEMA.to_owned(),

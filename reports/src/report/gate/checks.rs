@@ -12,22 +12,20 @@ use crate::metrics::Metric;
 use crate::rule::{Caveat, CheckVerdict, Decision, Rule, Samples};
 use crate::statistics;
 
-pub(super) fn check(term: &GateTerm, rule: &Rule, pair: Pair<'_>) -> Check {
+pub(super) fn check(term: &GateTerm, rule: &Rule, pair: &Pair<'_>) -> Check {
     let metric = terms::find(&term.metric);
-    let blank = blank(term, metric.map(|(metric, _)| metric), pair);
+    let base = pair.base.as_ref();
+    let blank = blank(term, base.ok().copied(), Some(pair.head));
     let Some((metric, better)) = metric else {
         return match term.requirement {
             Requirement::Errors { most } => errors(pair.head, most, blank),
             _ => undecided(blank, format!("there is no metric `{}`", term.metric)),
         };
     };
-    match (term.requirement, pair.base) {
+    match (term.requirement, base) {
         (Requirement::Errors { most }, _) => errors(pair.head, most, blank),
-        (Requirement::Slowdown { .. }, None) => undecided(
-            blank,
-            "the base has no such cell to compare it with".to_owned(),
-        ),
-        (Requirement::Slowdown { limit }, Some(base)) => {
+        (Requirement::Slowdown { .. }, Err(reason)) => undecided(blank, reason.clone()),
+        (Requirement::Slowdown { limit }, Ok(&base)) => {
             let decision = rule.slowdown(&samples(pair, base, metric), better, limit);
             let ratio = decision.bounds.map(|bounds| bounds.estimate);
             let check = Check {
@@ -47,9 +45,18 @@ pub(super) fn check(term: &GateTerm, rule: &Rule, pair: Pair<'_>) -> Check {
     }
 }
 
-/// A check before its decision.
-fn blank(term: &GateTerm, metric: Option<&Metric>, pair: Pair<'_>) -> Check {
-    let cell = pair.head.planned();
+/// The check of a cell that only the base has.
+pub(super) fn lost(term: &GateTerm, base: Side<'_>) -> Check {
+    undecided(
+        blank(term, Some(base), None),
+        "the head has no such cell".to_owned(),
+    )
+}
+
+/// A check before its decision, of a cell that at least one side has.
+fn blank(term: &GateTerm, base: Option<Side<'_>>, head: Option<Side<'_>>) -> Check {
+    let metric = terms::find(&term.metric).map(|(metric, _)| metric);
+    let cell = head.or(base).expect("one side has the cell").planned();
     let median = |side: Side<'_>| statistics::median(&side.rounds.values(side.cell, metric?));
     Check {
         scenario: cell.scenario.clone(),
@@ -62,8 +69,8 @@ fn blank(term: &GateTerm, metric: Option<&Metric>, pair: Pair<'_>) -> Check {
         place: term.place.clone(),
         verdict: CheckVerdict::Inconclusive,
         reason: None,
-        base: pair.base.and_then(median),
-        head: median(pair.head),
+        base: base.and_then(median),
+        head: head.and_then(median),
         slowdown: None,
         value: None,
         samples: 0,
@@ -74,7 +81,7 @@ fn by_block(side: Side<'_>, metric: &Metric) -> Vec<Option<f64>> {
     side.rounds.by_block(side.cell, metric)
 }
 
-fn samples(pair: Pair<'_>, base: Side<'_>, metric: &Metric) -> Samples {
+fn samples(pair: &Pair<'_>, base: Side<'_>, metric: &Metric) -> Samples {
     if pair.paired {
         return pair.head.rounds.pairs(base.cell, pair.head.cell, metric);
     }

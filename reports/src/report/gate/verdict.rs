@@ -88,9 +88,13 @@ fn unfit(rounds: &Rounds<'_>) -> Option<String> {
     }
     let (_, first) = disturbed.first_key_value()?;
     let blocks = rounds.blocks();
+    let were = match rounds.retries() {
+        (0, _) => "were disturbed",
+        _ => "stayed disturbed after all retries",
+    };
     (disturbed.len() as f64 > DISTURBED_SHARE * blocks as f64).then(|| {
         format!(
-            "the machine was too busy to tell: {} of {} stayed disturbed after all retries: {first}",
+            "the machine was too busy to tell: {} of {} {were}: {first}",
             disturbed.len(),
             describe::plural(blocks, "block")
         )

@@ -1,0 +1,171 @@
+//! Locked directories of gates, outside of any project: in the user's cache, else in the directory for temporary files.
+//!
+//! A place is held by a file lock, which the system releases with the process, however it ends. Places of a repository
+//! are kept for the next gate; those of a single run are removed with it, or, after a kill, by the next gate.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use photofinish_record::hex;
+use sha2::{Digest, Sha256};
+
+use crate::exit::{Failure, OrFail};
+
+/// The lock of a place. It holds the path of the repository; it is empty if the place belongs to a single run.
+const LOCK: &str = "lock";
+
+/// Time after which a place of a repository is given up.
+const UNUSED: Duration = Duration::from_hours(30 * 24);
+
+/// Time between making a directory and locking it, at most.
+const UNLOCKED: Duration = Duration::from_mins(1);
+
+/// A directory that no other gate uses while this value lives.
+pub struct Place {
+    directory: PathBuf,
+    _lock: File,
+    /// Removes the directory of a single run.
+    _run: Option<tempfile::TempDir>,
+}
+
+impl Place {
+    /// The first place of `repository` that no other gate uses. Contents are those that the last gate left.
+    pub fn of_repository(repository: &Path) -> Result<Self, Failure> {
+        let root = root(Some(repository))?;
+        let path = repository.as_os_str().as_encoded_bytes();
+        let key = hex(&Sha256::digest(path)[..6]);
+        let name = repository.file_name().unwrap_or_default();
+        let name = format!("{}-{key}", name.to_string_lossy());
+        (0..)
+            .map(|number: u32| claim(root.join(format!("{name}-{number}")), path))
+            .find_map(Result::transpose)
+            .expect("one of so many is free")
+            .or_fail(format!("cannot use {}", root.display()))
+    }
+
+    /// An empty place for a single run, outside of `repository`.
+    pub fn of_run(repository: Option<&Path>) -> Result<Self, Failure> {
+        let root = root(repository)?;
+        let failed = format!("cannot make a directory in {}", root.display());
+        let run = tempfile::Builder::new().prefix("run-").tempdir_in(&root);
+        let run = run.or_fail(&*failed)?;
+        let claimed = claim(run.path().to_owned(), b"").or_fail(failed)?;
+        let place = claimed.expect("the name is new");
+        Ok(Self {
+            _run: Some(run),
+            ..place
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.directory
+    }
+}
+
+/// The directory of all places, without those that have been abandoned.
+fn root(repository: Option<&Path>) -> Result<PathBuf, Failure> {
+    let absolute = |name| {
+        let path = std::env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    let home = absolute("HOME").map(|home| home.join(".cache"));
+    let candidates = absolute("XDG_CACHE_HOME").into_iter().chain(home);
+    let mut candidates = candidates.chain([std::env::temp_dir()]);
+    let root = candidates.find_map(|cache| {
+        let root = cache.join("photofinish").join("gate");
+        let inside = repository.is_some_and(|repository| is_inside(&root, repository));
+        (!inside && fs::create_dir_all(&root).is_ok()).then_some(root)
+    });
+    let root = root.ok_or_else(|| {
+        Failure::could_not_run("there is no writable directory for builds outside of the project")
+            .hint("set XDG_CACHE_HOME to one")
+    })?;
+    sweep(&root);
+    Ok(root)
+}
+
+/// Tools look for their configuration in the directories above.
+fn is_inside(path: &Path, directory: &Path) -> bool {
+    let mut existing = path.ancestors().filter_map(|path| path.canonicalize().ok());
+    existing
+        .next()
+        .is_some_and(|path| path.starts_with(directory))
+}
+
+/// Locks a directory. `None` if another process has.
+fn claim(directory: PathBuf, owner: &[u8]) -> io::Result<Option<Place>> {
+    fs::create_dir_all(&directory)?;
+    let path = directory.join(LOCK);
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Ok(None),
+        Err(fs::TryLockError::Error(error)) => return Err(error),
+    }
+    if !path.exists() {
+        // Another gate has just given it up.
+        return Ok(None);
+    }
+    fs::write(&path, owner)?;
+    Ok(Some(Place {
+        directory,
+        _lock: lock,
+        _run: None,
+    }))
+}
+
+/// Removes places of killed runs, of repositories that are gone, and those that nobody has used for a long time.
+fn sweep(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let lock = entry.path().join(LOCK);
+        let is_older_than = |age| {
+            let modified = lock.metadata().and_then(|lock| lock.modified());
+            let passed = |modified| SystemTime::now().duration_since(modified).ok();
+            modified.ok().and_then(passed) > Some(age)
+        };
+        let Ok(owner) = fs::read_to_string(&lock) else {
+            continue;
+        };
+        let abandoned = match owner.as_str() {
+            "" => is_older_than(UNLOCKED),
+            repository => !Path::new(repository).exists() || is_older_than(UNUSED),
+        };
+        if abandoned && File::open(&lock).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_held_once_and_given_back() {
+        let root = tempfile::tempdir().expect("a directory");
+        let directory = root.path().join("a");
+        let claim = || claim(directory.clone(), b"/nowhere").expect("a lock");
+        let held = claim().expect("free");
+        assert!(claim().is_none());
+        sweep(root.path());
+        assert!(directory.exists(), "held");
+        drop(held);
+        assert!(claim().is_some());
+        sweep(root.path());
+        assert!(!directory.exists(), "its repository is gone");
+    }
+
+    #[test]
+    fn a_place_below_the_project_is_recognised_before_it_exists() {
+        let project = tempfile::tempdir().expect("a directory");
+        let project = project.path().canonicalize().expect("it exists");
+        assert!(is_inside(&project.join("a/b"), &project));
+        assert!(!is_inside(&project.with_extension("other"), &project));
+    }
+}
