@@ -1,14 +1,14 @@
 //! Statistics over rounds: medians, shifts, and their exact intervals.
 //!
 //! The round is the statistical unit; this module knows nothing about the measured quantities. Intervals are exact
-//! (binomial for a median, Wilcoxon's distributions for differences) and never resampled. Few rounds cannot give a high
-//! confidence: the widest attainable interval is then returned with its actual confidence. The distributions are in
-//! `statistics/exact.rs`; `rule` decides what a difference means.
+//! (binomial for a median, Wilcoxon's distributions for differences; of hundreds of rounds their normal limits) and
+//! never resampled. Few rounds cannot give a high confidence: the widest attainable interval is then returned with its
+//! actual confidence. The distributions are in `statistics/exact.rs`; `rule` decides what a difference means.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use exact::{binomial_half, depth, known_signed_rank};
+use exact::{Depth, Statistic};
 
 mod exact;
 
@@ -73,39 +73,112 @@ pub fn median(values: &[f64]) -> Option<f64> {
 pub fn median_with_interval(values: &[f64], confidence: f64) -> Option<Estimate> {
     let sorted = sorted(values);
     let value = median_of_sorted(&sorted)?;
-    let depth = depth(&binomial_half(sorted.len()), confidence);
-    Some(depth.of(&sorted, value))
+    let depth = Statistic::Median(sorted.len()).depth(confidence);
+    Some(Estimate {
+        value,
+        low: sorted[depth.k - 1],
+        high: sorted[sorted.len() - depth.k],
+        confidence: depth.confidence,
+    })
 }
 
 /// The Hodges–Lehmann estimate of the centre of symmetric differences, the median of all Walsh averages
 /// (xᵢ + xⱼ) / 2 with i ≤ j, with the interval that inverts Wilcoxon's signed-rank test (Hollander and Wolfe,
-/// Nonparametric Statistical Methods, § 3.2 and 3.3). Exact for any number of values, in O(n³).
+/// Nonparametric Statistical Methods, § 3.2 and 3.3).
 pub fn hodges_lehmann(differences: &[f64], confidence: f64) -> Option<Estimate> {
-    let averages = walsh_averages(differences);
-    let value = median_of_sorted(&averages)?;
-    let depth = depth(&known_signed_rank(differences.len()), confidence);
-    Some(depth.of(&averages, value))
+    let sorted = sorted(differences);
+    let averages = Ordered {
+        count: sorted.len() * (sorted.len() + 1) / 2,
+        ends: (*sorted.first()?, *sorted.last()?),
+        // As the first value of a pair grows, fewer second ones keep the average at most `limit`.
+        at_most: |limit: f64| {
+            let mut end = sorted.len();
+            let firsts = sorted.iter().enumerate();
+            firsts.fold(0, |count, (index, first)| {
+                while end > 0 && (first + sorted[end - 1]) / 2.0 > limit {
+                    end -= 1;
+                }
+                count + end.saturating_sub(index)
+            })
+        },
+    };
+    let depth = Statistic::SignedRank(sorted.len()).depth(confidence);
+    Some(averages.estimate(depth))
 }
 
 /// The shift of `ours` relative to `theirs`, measured independently: the Hodges–Lehmann estimate, the median of all
 /// differences, with the interval that inverts Wilcoxon's rank-sum test (Hollander and Wolfe, § 4.2 and 4.3). Exact for
 /// any numbers of values without ties; `None` if either is empty.
 pub fn shift(ours: &[f64], theirs: &[f64], confidence: f64) -> Option<Estimate> {
-    let differences = ours
-        .iter()
-        .flat_map(|our| theirs.iter().map(move |their| our - their));
-    let differences = sorted(&differences.collect::<Vec<_>>());
-    let value = median_of_sorted(&differences)?;
-    let depth = depth(&rank_sum(ours.len(), theirs.len()), confidence);
-    Some(depth.of(&differences, value))
+    let (ours, theirs) = (sorted(ours), sorted(theirs));
+    let differences = Ordered {
+        count: ours.len() * theirs.len(),
+        ends: (
+            ours.first()? - theirs.last()?,
+            ours.last()? - theirs.first()?,
+        ),
+        // As our value grows, fewer of theirs are large enough.
+        at_most: |limit: f64| {
+            let mut begin = 0;
+            ours.iter().fold(0, |count, our| {
+                while begin < theirs.len() && our - theirs[begin] > limit {
+                    begin += 1;
+                }
+                count + (theirs.len() - begin)
+            })
+        },
+    };
+    let depth = Statistic::RankSum(ours.len(), theirs.len()).depth(confidence);
+    Some(differences.estimate(depth))
 }
 
-fn walsh_averages(values: &[f64]) -> Vec<f64> {
-    let pairs = values.iter().enumerate();
-    let averages: Vec<f64> = pairs
-        .flat_map(|(i, a)| values[i..].iter().map(move |b| (a + b) / 2.0))
-        .collect();
-    sorted(&averages)
+/// Numbers that are counted instead of listed: those of ten thousand values would fill the memory.
+struct Ordered<F> {
+    count: usize,
+    /// The smallest and the largest.
+    ends: (f64, f64),
+    /// How many are at most this large.
+    at_most: F,
+}
+
+impl<F: Fn(f64) -> usize> Ordered<F> {
+    /// Their median, with the bounds at this depth.
+    fn estimate(&self, depth: Depth) -> Estimate {
+        let [lower, upper] = [self.count.div_ceil(2), self.count / 2 + 1].map(|k| self.smallest(k));
+        Estimate {
+            value: lower + (upper - lower) / 2.0,
+            low: self.smallest(depth.k),
+            high: self.smallest(self.count + 1 - depth.k),
+            confidence: depth.confidence,
+        }
+    }
+
+    /// The k-th smallest, exactly: the smallest float that k of them do not exceed, by bisection.
+    fn smallest(&self, k: usize) -> f64 {
+        let (mut low, mut high) = (position(self.ends.0), position(self.ends.1));
+        while low < high {
+            // The mean rounded down, which does not overflow.
+            let middle = (low & high) + ((low ^ high) >> 1);
+            if (self.at_most)(at_position(middle)) >= k {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        // Of the two zeros, the positive one.
+        at_position(low) + 0.0
+    }
+}
+
+/// The position of a float among all floats, in ascending order.
+fn position(value: f64) -> i64 {
+    let bits = value.to_bits().cast_signed();
+    bits ^ (((bits >> 63).cast_unsigned()) >> 1).cast_signed()
+}
+
+fn at_position(position: i64) -> f64 {
+    let bits = position ^ (((position >> 63).cast_unsigned()) >> 1).cast_signed();
+    f64::from_bits(bits.cast_unsigned())
 }
 
 fn sorted(values: &[f64]) -> Vec<f64> {
@@ -148,6 +221,22 @@ mod tests {
         assert_eq!(forth.value, 2.75);
         assert_eq!((forth.low, forth.high), (-back.high, -back.low));
         assert_eq!(shift(&[], &theirs, 0.9), None);
+    }
+
+    #[test]
+    fn ten_thousand_values_need_no_list_of_their_pairs() {
+        let values: Vec<f64> = (0..10_000).map(f64::from).collect();
+        let estimates = [
+            median_with_interval(&values, 0.95),
+            hodges_lehmann(&values, 0.95),
+            shift(&values, &[0.0; 10_000], 0.95),
+        ];
+        for estimate in estimates.map(|estimate| estimate.expect("values")) {
+            close(estimate.value, 4999.5);
+            let half = (estimate.high - estimate.low) / 2.0;
+            // 1.96 standard errors: of a median n^½/2 ranks, of the others σ/n^½.
+            assert!((50.0..=110.0).contains(&half), "{estimate:?}");
+        }
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Exact distributions of rank statistics, and the depth of the bounds that follow from them.
 //!
-//! Probabilities are counted, not approximated, and the tests compare them with published tables. `statistics.rs`
-//! defines which distribution belongs to which estimate.
+//! Up to a few hundred values probabilities are counted, not approximated, and the tests compare them with published
+//! tables; beyond that counting takes minutes, and the normal limit is as good. `statistics.rs` defines which
+//! distribution belongs to which estimate.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use super::Estimate;
 
 /// P(T = t) of Wilcoxon's signed-rank statistic for n values, t = 0..=n(n + 1)/2: each rank 1..=n is in the sum or not,
 /// with equal chance.
@@ -49,12 +48,93 @@ pub fn rank_sum(m: usize, n: usize) -> Vec<f64> {
     rows.pop().unwrap_or_default()
 }
 
-/// [`signed_rank`], computed once for each n: all comparisons of a report have the same number of blocks.
-pub(super) fn known_signed_rank(n: usize) -> Arc<[f64]> {
-    static KNOWN: Mutex<BTreeMap<usize, Arc<[f64]>>> = Mutex::new(BTreeMap::new());
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let table = known.entry(n).or_insert_with(|| signed_rank(n).into());
-    Arc::clone(table)
+/// The most values whose distribution is counted.
+const MOST_COUNTED: usize = 200;
+
+/// A rank statistic, whose distribution gives an interval its depth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Statistic {
+    /// Values below the median, of so many.
+    Median(usize),
+    /// Wilcoxon's signed ranks of so many differences.
+    SignedRank(usize),
+    /// Wilcoxon's rank sum of two groups of these sizes.
+    RankSum(usize, usize),
+}
+
+impl Statistic {
+    /// The depth of the bounds with this confidence.
+    pub(super) fn depth(self, confidence: f64) -> Depth {
+        let values = match self {
+            Self::Median(n) | Self::SignedRank(n) => n,
+            Self::RankSum(m, n) => m + n,
+        };
+        if values > MOST_COUNTED {
+            self.normal_depth(confidence)
+        } else {
+            depth(&self.probabilities(), confidence)
+        }
+    }
+
+    /// Its distribution, computed once: most comparisons of a report have the same number of blocks.
+    fn probabilities(self) -> Arc<[f64]> {
+        static KNOWN: Mutex<BTreeMap<Statistic, Arc<[f64]>>> = Mutex::new(BTreeMap::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = known.entry(self).or_insert_with(|| {
+            match self {
+                Self::Median(n) => binomial_half(n),
+                Self::SignedRank(n) => signed_rank(n),
+                Self::RankSum(m, n) => rank_sum(m, n),
+            }
+            .into()
+        });
+        Arc::clone(table)
+    }
+
+    /// The depth under the normal limit, with the correction for continuity.
+    fn normal_depth(self, confidence: f64) -> Depth {
+        let (mean, variance) = match self {
+            Self::Median(n) => (n as f64 / 2.0, n as f64 / 4.0),
+            Self::SignedRank(n) => {
+                let n = n as f64;
+                let mean = n * (n + 1.0) / 4.0;
+                (mean, mean * (2.0 * n + 1.0) / 6.0)
+            }
+            Self::RankSum(m, n) => {
+                let (m, n) = (m as f64, n as f64);
+                (m * n / 2.0, m * n * (m + n + 1.0) / 12.0)
+            }
+        };
+        let deviations = |k: f64| (mean - (k - 0.5)) / variance.sqrt();
+        let is_covered = |k: f64| 1.0 - 2.0 * upper_tail(deviations(k)) >= confidence;
+        let (mut k, mut too_deep) = (1.0, mean.floor().max(2.0));
+        while too_deep - k > 1.0 {
+            let middle = f64::midpoint(k, too_deep).floor();
+            if is_covered(middle) {
+                k = middle;
+            } else {
+                too_deep = middle;
+            }
+        }
+        Depth {
+            k: k as usize,
+            confidence: (1.0 - 2.0 * upper_tail(deviations(k))).max(0.0),
+        }
+    }
+}
+
+/// P(Z > z) of a standard normal Z, z ≥ 0, within 7.5e-8 (Abramowitz and Stegun, 26.2.17).
+fn upper_tail(z: f64) -> f64 {
+    const COEFFICIENTS: [f64; 5] = [
+        1.330_274_429,
+        -1.821_255_978,
+        1.781_477_937,
+        -0.356_563_782,
+        0.319_381_530,
+    ];
+    let t = 1.0 / (1.0 + 0.231_641_9 * z);
+    let series = COEFFICIENTS.iter().fold(0.0, |sum, c| (sum + c) * t);
+    series * (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
 
 /// P(B = b) of a fair coin thrown n times, b = 0..=n.
@@ -78,17 +158,6 @@ pub(super) struct Depth {
     pub(super) confidence: f64,
 }
 
-impl Depth {
-    /// The estimate `value` with the bounds at this depth in the sorted values.
-    pub(super) fn of(self, sorted: &[f64], value: f64) -> Estimate {
-        Estimate {
-            value,
-            low: sorted[self.k - 1],
-            high: sorted[sorted.len() - self.k],
-            confidence: self.confidence,
-        }
-    }
-}
 
 /// The largest depth k whose coverage 1 − 2·P(X ≤ k − 1) reaches `confidence`; 1 if none does.
 pub(super) fn depth(probability: &[f64], confidence: f64) -> Depth {
@@ -187,6 +256,27 @@ mod tests {
                 close(exact, count / all);
             }
         }
+    }
+
+    #[test]
+    fn the_normal_limit_agrees_with_counting_where_both_are_known() {
+        for statistic in [
+            Statistic::Median(200),
+            Statistic::SignedRank(200),
+            Statistic::RankSum(100, 100),
+            Statistic::RankSum(60, 140),
+        ] {
+            for confidence in [0.95, 0.99, 0.9975] {
+                let counted = depth(&statistic.probabilities(), confidence);
+                let normal = statistic.normal_depth(confidence);
+                let distance = counted.k.abs_diff(normal.k) as f64 / counted.k as f64;
+                assert!(distance <= 0.005, "{statistic:?} {counted:?} {normal:?}");
+                let less = (counted.confidence - normal.confidence).abs();
+                assert!(less <= 0.005, "{statistic:?} {counted:?} {normal:?}");
+            }
+        }
+        close(upper_tail(0.0), 0.5);
+        assert!((upper_tail(1.959_964) - 0.025).abs() < 1e-7);
     }
 
     #[test]
