@@ -14,10 +14,11 @@ mod postgres;
 mod postgres_client;
 mod ws;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::net::SocketAddr;
 
+use photofinish_harness::os;
 use photofinish_record::protocol::TargetAddress;
 use photofinish_record::{PlannedServer, ServerCounts};
 use url::Url;
@@ -231,7 +232,15 @@ fn external(url: String) -> PlannedServer {
         url,
         software: None,
         address: None,
+        cpus: None,
     }
+}
+
+/// The CPUs that processes may use; `None` if there are none on this machine.
+fn cpus_of(processes: &[u32]) -> Option<Vec<usize>> {
+    let cpus = processes.iter().copied().filter_map(os::cpus_of_process);
+    let cpus = BTreeSet::from_iter(cpus.flatten());
+    (!cpus.is_empty()).then(|| Vec::from_iter(cpus))
 }
 
 /// The targets of a run, ready to be measured, by name.
@@ -246,12 +255,16 @@ impl ReadyTargets {
         if let (
             Some(target),
             PlannedServer::External {
-                software, address, ..
+                software,
+                address,
+                cpus,
+                ..
             },
         ) = (self.0.get(name), planned)
         {
             *software = target.software().as_deref().map(cleaning::one_line);
             *address = Some(target.address());
+            *cpus = target.processes().and_then(|processes| cpus_of(&processes));
         }
     }
 

@@ -131,11 +131,12 @@ impl Kind {
         };
         let point = describe::point_slug(group.load, group.arm);
         let stem = format!("{}.{point}", slug(group.scenario));
+        let drawing = complete(draw(report, group)?, report, &[group]);
         Some(Chart {
             scenario: Some(group.scenario.to_owned()),
             load: Some(group.load),
             arm: group.arm,
-            ..self.chart(draw(report, group)?, stem, &subject(group))
+            ..self.chart(drawing, stem, &subject(group))
         })
     }
 
@@ -149,9 +150,10 @@ impl Kind {
             .iter()
             .filter(|group| group.arm != Some(Arm::Base))
             .collect();
+        let drawing = complete(draw(report, &head)?, report, &head);
         Some(Chart {
             scenario: Some(scenario.to_owned()),
-            ..self.chart(draw(report, &head)?, slug(scenario), scenario)
+            ..self.chart(drawing, slug(scenario), scenario)
         })
     }
 
@@ -167,6 +169,19 @@ impl Kind {
             drawing,
         }
     }
+}
+
+/// A drawing that names the runtimes of its groups that it does not show.
+fn complete(mut drawing: Drawing, report: &Report<'_>, groups: &[&Group<'_>]) -> Drawing {
+    let mut missing: Vec<String> = Vec::new();
+    for cell in groups.iter().flat_map(|group| &group.cells) {
+        let label = report.label(&cell.runtime);
+        if !drawing.shown.contains(&label) && !missing.contains(&label) {
+            missing.push(label);
+        }
+    }
+    drawing.leave_out(&missing);
+    drawing
 }
 
 /// The subject of a chart of one group: `http-get · closed, 64 in flight`.

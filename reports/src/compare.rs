@@ -67,6 +67,33 @@ pub struct ComparedCell {
     pub load: Load,
     /// Every metric that both have, by name.
     pub metrics: BTreeMap<String, ComparedMetric>,
+    /// Failed operations of the base, over all rounds.
+    #[serde(default)]
+    pub base_failures: FailureCount,
+    /// Failed operations of the head.
+    #[serde(default)]
+    pub head_failures: FailureCount,
+}
+
+/// Failed operations among all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailureCount {
+    pub failed: u64,
+    /// Successes and failures.
+    pub operations: u64,
+}
+
+impl FailureCount {
+    fn of(rounds: &Rounds<'_>, cell: usize) -> Self {
+        let mut count = Self::default();
+        for round in rounds.measured(cell).map(|measured| &measured.worker) {
+            let failed = round.failed_ops();
+            count.failed = count.failed.saturating_add(failed);
+            let operations = count.operations.saturating_add(failed);
+            count.operations = operations.saturating_add(round.ops);
+        }
+        count
+    }
 }
 
 /// A metric of both records.
@@ -149,6 +176,8 @@ fn cells(base: &Record, head: &Record) -> (Vec<ComparedCell>, Vec<RefusedCell>) 
                 runtime: cell.runtime.clone(),
                 load: cell.load,
                 metrics: compared_metrics([(&base_rounds, partner), (&head_rounds, index)]),
+                base_failures: FailureCount::of(&base_rounds, partner),
+                head_failures: FailureCount::of(&head_rounds, index),
             }),
             Err(reason) => refused.push(refusal(cell, reason)),
         }
@@ -303,19 +332,12 @@ fn differences(base: &Record, head: &Record) -> Vec<Difference> {
             record.tool.name, record.tool.version, record.tool.profile
         )
     };
-    let cpus = |record: &Record| {
-        let placement = &record.plan.placement;
-        format!(
-            "server {}, worker {}",
-            describe::cpus(&placement.server_cpus),
-            describe::cpus(&placement.worker_cpus)
-        )
-    };
     let mut all = machine_differences(base, head);
     all.extend(difference("tool", tool(base), tool(head)));
     let (base_seed, head_seed) = (base.seed.to_string(), head.seed.to_string());
     all.extend(difference("seed", base_seed, head_seed));
-    all.extend(difference("CPUs", cpus(base), cpus(head)));
+    let [base_place, head_place] = [base, head].map(|record| describe::placement(&record.plan));
+    all.extend(difference("placement", base_place, head_place));
     all.extend(round_lengths(&base.plan, &head.plan));
     for head in &head.plan.scenarios {
         let Some(base) = scenario(&base.plan, &head.name) else {

@@ -18,14 +18,15 @@ pub use gate::{
     requirement, too_few_samples, undecided, whole_check,
 };
 pub use legends::{
-    ADVISORY, UNFINISHED, load_legends, mark_legends, spread_legend, verdict_legend,
+    ADVISORY, UNFINISHED, interval_legend, load_legends, mark_legends, verdict_legend,
 };
 pub use machine::{cpus, machine, placement};
 pub use plan::{cell, point, point_slug, rounds, servers, stop};
-pub use table::{COSTS, Column, columns, page_columns, result, value};
+pub use table::{COSTS, Column, columns, is_meaningless, mark, page_columns, result, value};
 pub use tool::tool;
 pub use verdicts::{
-    caveat, first, headline, ratio, ratio_spread, verdict, verdict_of, verdict_word, verdicts,
+    caveat, first, headline, needed, ratio, ratio_interval, verdict, verdict_of, verdict_word,
+    verdicts,
 };
 
 use photofinish_record::Completion;

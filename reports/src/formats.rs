@@ -67,14 +67,14 @@ pub struct File {
 }
 
 impl File {
-    fn text(name: &str, text: String) -> Self {
+    pub(crate) fn text(name: &str, text: String) -> Self {
         Self {
             name: name.to_owned(),
             bytes: text.into_bytes(),
         }
     }
 
-    fn json(name: &str, value: &impl Serialize) -> Result<Self, Error> {
+    pub(crate) fn json(name: &str, value: &impl Serialize) -> Result<Self, Error> {
         Ok(Self::text(
             name,
             serde_json::to_string_pretty(value)? + "\n",

@@ -31,10 +31,12 @@ pub mod search_table;
 
 pub mod charts;
 pub mod diagnosis;
+pub mod everything;
 pub mod formats;
 pub mod page;
 pub mod selftest;
 pub mod terminal;
 
 pub use charts::{Chart, charts};
+pub use everything::everything;
 pub use page::page;

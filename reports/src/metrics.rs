@@ -7,9 +7,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use photofinish_record::latency::Latencies;
+use photofinish_record::latency::{HIGHEST_LATENCY_NS, Latencies};
 use photofinish_record::load::Load;
 use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The headline metric under closed load.
 pub const THROUGHPUT: &str = "throughput_ops_s";
@@ -253,7 +255,7 @@ impl Metric {
             Reading::Number(read) => read(round),
             Reading::PerOp(read) => {
                 // Failed operations cost too, and count as operations.
-                let ops = round.ops + round.failed_ops();
+                let ops = round.ops.saturating_add(round.failed_ops());
                 read(&round.cost)
                     .filter(|_| ops > 0)
                     .map(|cost| cost as f64 / ops as f64)
@@ -279,8 +281,13 @@ impl Metric {
     }
 
     /// True if its true value in this round may be more than 1 % greater, because operations that had not ended count
-    /// with the time they had waited.
+    /// with the time they had waited, or because it is at the end of the histogram.
     pub fn is_lower_bound(&self, round: &Measurement) -> bool {
+        let longest = |value: f64| value >= HIGHEST_LATENCY_NS as f64;
+        if matches!(self.reading, Reading::Quantile { .. }) && self.read(round).is_some_and(longest)
+        {
+            return true;
+        }
         let (
             Reading::Quantile {
                 of: Times::Response,
@@ -325,11 +332,19 @@ impl Metric {
 }
 
 /// Samples behind a percentile in one round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SampleCount {
     pub present: u64,
     /// The number that makes the percentile sound.
     pub needed: u64,
+}
+
+impl SampleCount {
+    /// True if not even a tenth of an operation lies beyond the percentile, so that it is merely the longest time: a p99
+    /// of nine operations, a p99.9 of ninety-nine.
+    pub fn is_meaningless(self) -> bool {
+        self.needed > MEDIAN && self.present.saturating_mul(1_000) < self.needed
+    }
 }
 
 impl Overhead {
@@ -352,10 +367,13 @@ impl Overhead {
     }
 }
 
-/// Twenty samples for a median, a hundred beyond any higher percentile, and any number for a maximum.
+/// Samples that make a median sound.
+const MEDIAN: u64 = 20;
+
+/// Those of a median, a hundred beyond any higher percentile, and any number for a maximum.
 fn needed(quantile: f64) -> u64 {
     match quantile {
-        quantile if quantile <= 0.5 => 20,
+        quantile if quantile <= 0.5 => MEDIAN,
         quantile if quantile < 1.0 => (100.0 / (1.0 - quantile)).round() as u64,
         _ => 0,
     }

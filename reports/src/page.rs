@@ -63,7 +63,7 @@ impl Page<'_> {
                     meta http-equiv="Content-Security-Policy" content=(POLICY);
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
-                    title { "Photofinish: " (self.subjects(&sections)) }
+                    title { "Photofinish: " (self.title(&sections)) }
                     style { (PreEscaped(include_str!("page.css"))) (PreEscaped(dark_charts())) }
                 }
                 body {
@@ -96,7 +96,13 @@ impl Page<'_> {
             .collect()
     }
 
-    fn subjects(&self, sections: &[Section<'_>]) -> String {
+    /// The suite's title; without a suite, the scenarios.
+    fn title(&self, sections: &[Section<'_>]) -> String {
+        let plan = &self.report.record.plan;
+        let suite = plan.title.as_ref().or(plan.suite.as_ref());
+        if let Some(title) = suite {
+            return title.clone();
+        }
         let names: Vec<_> = sections.iter().map(|section| section.name).collect();
         match names.len() {
             0 => "nothing measured".to_owned(),
@@ -110,12 +116,12 @@ impl Page<'_> {
         html! {
             header {
                 p.brand { (mark()) "Photofinish" }
-                h1 { (self.subjects(sections)) }
+                h1 { (self.title(sections)) }
                 p.facts {
                     span { (describe::time(&record.started_utc)) }
                     span { "took " (describe::elapsed(record.elapsed_ns)) }
                     span { (describe::machine(&record.machine)) }
-                    span { "placement " (describe::placement(&record.plan.placement)) }
+                    span { "placement " (describe::placement(&record.plan)) }
                 }
                 (self.alerts())
                 @if sections.is_empty() { p { "Nothing was planned, so nothing was measured." } }
@@ -133,7 +139,7 @@ impl Page<'_> {
             @if !warnings.is_empty() {
                 section.alert aria-label="Warnings" {
                     h2 { (describe::plural(warnings.len(), "warning")) }
-                    ul { @for warning in warnings { li { (warning) } } }
+                    ul { @for warning in warnings { li { (prose(warning)) } } }
                 }
             }
         }
@@ -213,6 +219,20 @@ fn headline(group: &Group<'_>) -> String {
     match sentences.as_slice() {
         [] => "no runtime has numbers.".to_owned(),
         sentences => sentences.join(" "),
+    }
+}
+
+/// A sentence whose commands are in backticks.
+fn prose(text: &str) -> Markup {
+    let parts: Vec<&str> = text.split('`').collect();
+    // A single backtick encloses nothing.
+    if parts.len() % 2 == 0 {
+        return html! { (text) };
+    }
+    html! {
+        @for (index, part) in parts.iter().enumerate() {
+            @if index % 2 == 0 { (part) } @else { code { (part) } }
+        }
     }
 }
 

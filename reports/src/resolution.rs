@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::{Better, THROUGHPUT, named};
 use crate::rounds::{Rounds, measured};
 use crate::rule::Rule;
+use crate::statistics::Estimate;
 use crate::units;
 
 /// Resolution, as a share, up to which a machine detects the differences that gates commonly look for.
@@ -111,7 +112,7 @@ impl Resolution {
                     _ => FindingLevel::Good,
                 },
                 format!(
-                    "throughput differences below {} cannot be detected here in {} rounds",
+                    "throughput differences below {} can go undetected here in {} rounds",
                     units::percent(*share),
                     self.rounds
                 ),
@@ -142,9 +143,16 @@ impl Resolvable {
             low: ratio.low,
             high: ratio.high,
             confidence: ratio.confidence,
-            smallest_difference: difference
-                .verdict
-                .map(|_| Rule::RUNTIMES.smallest_callable(ratio)),
+            // Noise has no direction: the wider half of the interval counts.
+            smallest_difference: difference.verdict.map(|_| {
+                let inverse = ratio.map(f64::recip);
+                let callable = |ratio| Rule::RUNTIMES.smallest_callable(ratio);
+                callable(ratio).max(callable(Estimate {
+                    low: inverse.high,
+                    high: inverse.low,
+                    ..inverse
+                }))
+            }),
         })
     }
 

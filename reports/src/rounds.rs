@@ -70,14 +70,13 @@ impl<'a> Rounds<'a> {
 
     /// The rounds of a cell, in execution order.
     pub fn of_cell(&self, cell: usize) -> &[&'a Round] {
-        &self.by_cell[cell]
+        self.by_cell.get(cell).map_or(&[], Vec::as_slice)
     }
 
     /// The measured rounds of a cell, in execution order.
     pub fn measured(&self, cell: usize) -> impl Iterator<Item = &'a Measured> {
-        self.by_cell[cell]
-            .iter()
-            .filter_map(|round| measured(round))
+        let of_cell = self.of_cell(cell).iter();
+        of_cell.filter_map(|round| measured(round))
     }
 
     pub(crate) fn scenario(&self, name: &str) -> Option<&'a PlannedScenario> {
@@ -106,7 +105,7 @@ impl<'a> Rounds<'a> {
     /// The value of a metric in each block, in block order.
     pub(crate) fn by_block(&self, cell: usize, metric: &Metric) -> Vec<Option<f64>> {
         let mut values = BTreeMap::new();
-        for round in &self.by_cell[cell] {
+        for round in self.of_cell(cell) {
             if let Some(measured) = measured(round) {
                 values.insert(round.block, metric.read(&measured.worker));
             }
@@ -146,18 +145,9 @@ impl<'a> Rounds<'a> {
         contents
     }
 
-    /// The number of blocks that were redone, and the distinct disturbances in the order in which they were found.
-    pub(crate) fn retries(&self) -> (usize, Vec<&'a str>) {
-        let (mut blocks, mut reasons) = (BTreeSet::new(), Vec::new());
-        for round in self.every().filter(|round| !self.counts(round)) {
-            blocks.insert(round.block);
-            if let Some(reason) = round.conditions.disturbance.as_deref()
-                && !reasons.contains(&reason)
-            {
-                reasons.push(reason);
-            }
-        }
-        (blocks.len(), reasons)
+    /// The rounds that do not count, in execution order: those of earlier attempts.
+    pub(crate) fn discarded(&self) -> impl Iterator<Item = &'a Round> + Clone {
+        self.every().filter(|round| !self.counts(round))
     }
 
     /// Merges one kind of time over all rounds of a cell into one histogram: for display only, never for inference.

@@ -327,10 +327,15 @@ impl Rule {
         }
     }
 
-    /// The smallest difference that an interval as wide as this one could call, as a share:
-    /// exp(ln(1 + margin) + ln(high / low) / 2) − 1.
+    /// The smallest difference that an interval shaped like this one could call in the estimate's own direction, as a
+    /// share: (1 + margin) · value / low − 1 above 1, (1 + margin) · high / value − 1 below. A called difference is never
+    /// smaller, an undecided one always is.
     pub fn smallest_callable(&self, ratio: Estimate) -> f64 {
-        (1.0 + self.margin) * (ratio.high / ratio.low).sqrt() - 1.0
+        let half = match ratio.value {
+            value if value >= 1.0 => value / ratio.low,
+            value => ratio.high / value,
+        };
+        (1.0 + self.margin) * half - 1.0
     }
 
     /// Decides whether the head is slower by more than the margin, or by less than `limit`.

@@ -7,7 +7,7 @@
 use std::str::FromStr as _;
 
 use photofinish_record::load::Load;
-use photofinish_record::{Record, SearchResult, SearchRound};
+use photofinish_record::{Record, Search, SearchResult, SearchRound};
 
 use crate::search::Objective;
 use crate::statistics;
@@ -15,8 +15,14 @@ use crate::summary::{CellSummary, Status, Summary};
 use crate::{describe, units};
 
 /// The legend of the rows.
-pub const LEGEND: &str = "Search: the highest rate at which two rounds agreed that the objective is met, and the lowest \
-    at which two agreed that it is not. ≥ before a rate: the search did not finish.";
+pub fn legend(search: &Search) -> String {
+    format!(
+        "Search: the highest rate at which two rounds agreed that the objective is met, and the lowest at which two agreed \
+         that it is not, at most {} apart. ≥ before a rate: the search did not finish. No verdict compares the rates of two \
+         runtimes.",
+        units::percent(search.precision)
+    )
+}
 
 /// The results of a search in one scenario with one number of sessions.
 #[derive(Clone, Debug)]
@@ -38,8 +44,8 @@ pub struct SearchRow<'a> {
     pub result: &'a SearchResult,
     /// The objective's time at the highest rate that met it: the median over its rounds, in ns.
     value_ns: Option<f64>,
-    /// True if a round had too few operations for that percentile.
-    advisory: bool,
+    /// The mark before it, such as that of too few operations for the percentile.
+    mark: &'static str,
 }
 
 /// The results of a record's search, in the plan's order; empty without a search.
@@ -163,23 +169,22 @@ impl<'a> SearchRow<'a> {
         Self {
             result,
             value_ns: statistics::median(&values),
-            advisory: metric.is_some_and(|metric| metric.advisory.is_some()),
+            mark: metric.map_or("", describe::mark),
         }
     }
 
-    /// The highest rate that met the objective: `16.0k/s`, `≥16.0k/s` if the search did not finish.
+    /// The highest rate that met the objective: `16.0k/s`, `≥ 16.0k/s` if the search did not finish.
     fn highest(&self) -> String {
         let rate = rate(self.result.highest_hz, self.result.lowest_failing_hz);
         match (self.result.highest_hz, &self.result.unfinished) {
-            (Some(_), Some(_)) => format!("≥{rate}"),
+            (Some(_), Some(_)) => format!("≥ {rate}"),
             _ => rate,
         }
     }
 
     /// The texts of its columns, after the runtime's name.
     pub fn cells(&self) -> [String; 5] {
-        let mark = if self.advisory { "~" } else { "" };
-        let value = |value_ns| format!("{mark}{}", units::duration(value_ns));
+        let value = |value_ns| format!("{}{}", self.mark, units::duration(value_ns));
         let rounds: usize = self.result.steps.iter().map(|step| step.rounds.len()).sum();
         [
             self.highest(),

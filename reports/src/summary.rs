@@ -12,8 +12,9 @@ use photofinish_record::{Arm, Completion, Placement, Search, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::SampleCount;
 use crate::rule::{Look, Rule, Verdict};
-use crate::statistics::Estimate;
+use crate::statistics::{CONFIDENCE, Estimate};
 
 mod group;
 
@@ -123,9 +124,9 @@ pub struct Comparison {
     pub margin: f64,
     /// `null` where no verdict is attainable, with the reason.
     pub verdict: Option<Verdict>,
-    /// The smallest difference that this run could have called, as a share: an estimate at least that far from 1, with
-    /// this interval's width, would have been `faster` or `slower`. exp(ln(1 + margin) + ln(high / low) / 2) − 1. `null`
-    /// where no verdict is attainable.
+    /// The smallest difference that this run could have called, as a share: a ratio at least that far from 1 in the same
+    /// direction, with an interval of this shape, would have been `faster` or `slower`. (1 + margin) · median / low − 1
+    /// above 1, (1 + margin) · high / median − 1 below. `null` where no verdict is attainable.
     pub smallest_callable: Option<f64>,
     /// The reason for no verdict, or for a tie within the measuring loop's own time.
     pub reason: Option<String>,
@@ -187,9 +188,13 @@ pub struct MetricSummary {
     pub confidence: f64,
     /// The reason to take the number as a hint only; `null` where it is sound.
     pub advisory: Option<String>,
-    /// True if the truth can only be greater: operations that had not ended count with the time they had waited.
+    /// True if the truth can only be greater: operations that had not ended count with the time they had waited, and
+    /// times beyond 60 s count as 60 s.
     #[serde(default)]
     pub lower_bound: bool,
+    /// The operations behind it in the smallest round, if they are too few for this percentile.
+    #[serde(default)]
+    pub too_few: Option<SampleCount>,
 }
 
 impl Summary {
@@ -227,6 +232,12 @@ impl CellSummary {
 }
 
 impl MetricSummary {
+    /// The bounds of its interval; `None` if the rounds are too few for [`CONFIDENCE`], for readers that expect it.
+    pub fn bounds(&self) -> Option<(f64, f64)> {
+        // An exactly attainable confidence may be lost to rounding.
+        (self.confidence >= CONFIDENCE - 1e-9).then_some((self.low, self.high))
+    }
+
     /// The median and its interval as an estimate.
     pub fn estimate(&self) -> Estimate {
         Estimate {

@@ -3,8 +3,6 @@
 //! Every table, chart and page prints through here, so that a number looks the same everywhere. Programs read the plain
 //! numbers of `summary` instead.
 
-use crate::statistics::Estimate;
-
 /// Units of time as printed, in ns.
 pub(crate) const TIMES: [(&str, f64); 5] = [
     ("ns", 1.0),
@@ -21,7 +19,7 @@ pub fn duration(ns: f64) -> String {
 
 /// A rate or a count: `7`, `12.5`, `61.2k`, `1.25M`.
 pub fn count(value: f64) -> String {
-    if value < 1e3 && value.fract() == 0.0 {
+    if value.abs() < 1e3 && value.fract() == 0.0 {
         return format!("{value:.0}");
     }
     scaled(
@@ -52,9 +50,19 @@ pub fn per_second(hz: f64) -> String {
 pub fn ratio(value: f64) -> String {
     match value {
         value if value >= 1e4 => format!("{}×", count(value)),
-        value if value < 0.001 => format!("{value:.0e}×"),
+        value if value < 1e-6 => "<0.000001×".to_owned(),
+        value if value < 0.01 => {
+            // Two significant digits: a ratio of 0.00031 is not 0.
+            let digits = (1.0 - value.log10().floor()) as usize;
+            format!("{value:.digits$}×")
+        }
         value => format!("{}×", significant(value)),
     }
+}
+
+/// An interval with the unit at both ends: `5.03k–14.9k`, `0.25×–3.55×`.
+pub fn interval(low: f64, high: f64, print: impl Fn(f64) -> String) -> String {
+    format!("{}–{}", print(low), print(high))
 }
 
 /// Removes trailing zeros from a number, for an axis: `50.0k` becomes `50k`, `0ns` becomes `0`.
@@ -74,26 +82,18 @@ pub fn tick(text: &str) -> String {
     }
 }
 
-/// The reach of an interval from its middle to the farther side, in percent of the middle: `±4%`, `±0.3%`.
-pub fn spread(estimate: Estimate) -> String {
-    let Estimate {
-        value, low, high, ..
-    } = estimate;
-    let percent = 100.0 * (high - value).max(value - low) / value;
-    match percent {
-        percent if !percent.is_finite() => "±n/a".to_owned(),
-        percent if percent < 0.95 => format!("±{percent:.1}%"),
-        percent if percent < 999.5 => format!("±{percent:.0}%"),
-        _ => "±>999%".to_owned(),
-    }
-}
-
 /// A share as a percentage, below 10 % with one digit after the point: `2%`, `4.1%`, `12%`.
 pub fn percent(share: f64) -> String {
     let text = match 100.0 * share {
         percent if percent < 9.95 => format!("{percent:.1}"),
         percent => format!("{percent:.0}"),
     };
+    format!("{}%", text.strip_suffix(".0").unwrap_or(&text))
+}
+
+/// An interval's confidence: `95%`, and `99.8%` rather than `100%`.
+pub fn confidence(confidence: f64) -> String {
+    let text = format!("{:.1}", 100.0 * confidence);
     format!("{}%", text.strip_suffix(".0").unwrap_or(&text))
 }
 
@@ -107,6 +107,9 @@ pub fn with_unit(value: f64, unit: &str) -> String {
 }
 
 fn scaled(value: f64, scales: &[(f64, &str)]) -> String {
+    if value < 0.0 {
+        return format!("-{}", scaled(-value, scales));
+    }
     // A value that rounds up to the next unit (999.6 ns) belongs to it.
     let fits = |(scale, _): &&(f64, &str)| value >= scale * 0.9995;
     let (scale, unit) = scales.iter().rev().find(fits).unwrap_or(&scales[0]);
@@ -117,6 +120,7 @@ fn scaled(value: f64, scales: &[(f64, &str)]) -> String {
 fn significant(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),
+        value if value >= 1e6 => format!("{value:.2e}"),
         value if value >= 99.95 => format!("{value:.0}"),
         value if value >= 9.995 => format!("{value:.1}"),
         value if value >= 0.9995 => format!("{value:.2}"),
@@ -150,7 +154,11 @@ mod tests {
             count,
             [(7.0, "7"), (61_234.0, "61.2k"), (999_960.0, "1.00M")],
         );
-        check(count, [(1e-9, "<0.001")]);
+        check(
+            count,
+            [(1e-9, "<0.001"), (-61_234.0, "-61.2k"), (-7.0, "-7")],
+        );
+        check(count, [(-1e99, "-1.00e87T")]);
         check(
             bytes,
             [(512.0, "512B"), (12.5 * 1024.0 * 1024.0, "12.5MiB")],
@@ -159,30 +167,20 @@ mod tests {
 
     #[test]
     fn ticks_have_no_idle_zeros() {
-        let ticks = ["50.0k", "100µs", "0ns", "0.500", "1.50×", "1e-5×"].map(tick);
-        assert_eq!(ticks, ["50k", "100µs", "0", "0.5", "1.5×", "1e-5×"]);
+        let ticks = ["50.0k", "100µs", "0ns", "0.500", "1.50×", "60.0s"].map(tick);
+        assert_eq!(ticks, ["50k", "100µs", "0", "0.5", "1.5×", "60s"]);
     }
 
     #[test]
-    fn ratios_and_spreads_stay_short() {
+    fn ratios_and_intervals_stay_short_and_have_their_units() {
         check(ratio, [(2.314, "2.31×"), (0.0125, "0.013×")]);
-        check(ratio, [(123_456.0, "123k×"), (0.000_01, "1e-5×")]);
+        check(ratio, [(123_456.0, "123k×"), (0.000_31, "0.00031×")]);
+        check(ratio, [(1e-9, "<0.000001×"), (0.0, "<0.000001×")]);
         check(percent, [(0.02, "2%"), (0.0413, "4.1%"), (0.123, "12%")]);
         check(percent, [(0.1, "10%"), (1.5, "150%")]);
-        for (value, low, high, text) in [
-            (100.0, 96.0, 103.0, "±4%"),
-            (100.0, 99.7, 100.1, "±0.3%"),
-            (0.0, 0.0, 0.0, "±n/a"),
-            (1.0, 1.0, 1e9, "±>999%"),
-        ] {
-            let confidence = 0.95;
-            let estimate = Estimate {
-                value,
-                low,
-                high,
-                confidence,
-            };
-            assert_eq!(spread(estimate), text);
-        }
+        assert_eq!(interval(5_030.0, 14_900.0, count), "5.03k–14.9k");
+        assert_eq!(interval(370.0, 12_300.0, count), "370–12.3k");
+        assert_eq!(interval(0.25, 3.55, ratio), "0.250×–3.55×");
+        assert_eq!(interval(44e6, 44e6, duration), "44.0ms–44.0ms");
     }
 }

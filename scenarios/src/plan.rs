@@ -199,6 +199,7 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
         },
         reference: options.reference.clone(),
         suite: options.suite.clone(),
+        title: None,
         looks: options.looks.iter().map(|look| look.get()).collect(),
         runtimes: traits(&cells),
         cells,

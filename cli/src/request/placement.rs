@@ -84,6 +84,7 @@ pub fn lay_out(request: &PlacementRequest, allowed: &[usize]) -> Result<Layout, 
     Ok(Layout {
         placement: Placement {
             kind,
+            orchestrator_cpus: server_cpus.clone(),
             server_cpus,
             worker_cpus,
             pacer_cpu,

@@ -47,8 +47,16 @@ impl Request {
         let servers = gate.servers(scenarios, targets.planned())?;
         let mut options = self.options(&selection, placement, servers);
         gate.refine(&mut options, scenarios);
-        let plan = plan(scenarios, &options)
+        let mut plan = plan(scenarios, &options)
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
+        plan.title = selection.title.clone();
+        let mut servers = plan
+            .scenarios
+            .iter()
+            .flat_map(|scenario| scenario.servers.values());
+        if !servers.any(PlannedServer::is_own) {
+            plan.placement.server_cpus.clear();
+        }
         Ok(PreparedRun {
             redos: if self.length.quick || self.length.no_redo {
                 RedoBudget::NONE

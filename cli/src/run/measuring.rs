@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use photofinish_harness::os;
-use photofinish_record::{Cell, Finding, Plan, PlannedScenario, RECORD_SCHEMA, Record, Tool};
+use photofinish_record::{
+    Cell, Finding, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA,
+    Record, Tool, cpu_list,
+};
+use photofinish_reports::describe;
 use photofinish_reports::report::Report;
 use photofinish_scenarios::plan::{estimate, plan_hash};
 
@@ -42,12 +46,39 @@ fn start_targets(
     interrupt: &Interrupt,
 ) -> Result<ReadyTargets, Failure> {
     let requested = std::mem::take(&mut prepared.targets);
-    let targets = requested.start(&prepared.plan.placement.server_cpus, interrupt)?;
+    let targets = requested.start(&prepared.plan.placement.orchestrator_cpus, interrupt)?;
+    let placement = &prepared.plan.placement;
     let scenarios = prepared.plan.scenarios.iter_mut();
     for (target, server) in scenarios.flat_map(|scenario| &mut scenario.servers) {
         targets.complete(target, server);
+        let PlannedServer::External { cpus, .. } = server else {
+            continue;
+        };
+        let found = cpus.as_deref();
+        let warning = found.and_then(|found| beside(placement, target, found));
+        if let Some(warning) = warning.filter(|warning| !prepared.warnings.contains(warning)) {
+            prepared.warnings.push(warning);
+        }
     }
     Ok(targets)
+}
+
+/// The warning that a target which nobody pinned may share a CPU with the worker.
+fn beside(placement: &Placement, target: &str, found: &[usize]) -> Option<String> {
+    let shared: Vec<usize> = found
+        .iter()
+        .copied()
+        .filter(|cpu| placement.worker_cpus.contains(cpu))
+        .collect();
+    let apart = placement.kind == PlacementKind::Split && !shared.is_empty();
+    apart.then(|| {
+        let elsewhere = cpu_list(&placement.orchestrator_cpus);
+        format!(
+            "the server of `{target}` may run on the worker's {} too: each then slows the other down, in some rounds more \
+             than in others; start it with `taskset -c {elsewhere}`",
+            describe::cpus(&shared)
+        )
+    })
 }
 
 /// The warning that rounds disturbed by other processes go unnoticed, if the servers' processes are not known.
@@ -167,7 +198,7 @@ impl<'a> ReadyRun<'a> {
         let all_cpus = os::allowed_cpus();
         let placement = self.record.plan.placement.clone();
         // If pinning is not possible, the plan's placement applies to no process, and the worker says so.
-        let _ = os::pin_process(&placement.server_cpus);
+        let _ = os::pin_process(&placement.orchestrator_cpus);
         let work_dir = self.directory.work_dir();
         let mut warnings = BTreeSet::new();
         let mut context = RoundContext {

@@ -35,7 +35,7 @@ pub fn summary(prepared: &PreparedRun, width: usize) -> String {
     for refusal in unsupported(plan) {
         page.line(&refusal, 2);
     }
-    let placement = describe::placement(&plan.placement);
+    let placement = describe::placement(plan);
     page.line(
         &format!("Placement {placement}. Seed {}.", prepared.seed),
         0,

@@ -189,7 +189,13 @@ fn worker_plan(
 /// The pacer's own CPU, or the server's if no server runs.
 fn pacer_cpu(scenario: &PlannedScenario, placement: &Placement) -> Option<usize> {
     let idle = scenario.servers.is_empty() && placement.kind == PlacementKind::Split;
-    let servers = || placement.server_cpus.first().copied().filter(|_| idle);
+    let servers = || {
+        placement
+            .orchestrator_cpus
+            .first()
+            .copied()
+            .filter(|_| idle)
+    };
     placement.pacer_cpu.or_else(servers)
 }
 

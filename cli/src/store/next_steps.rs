@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use photofinish_record::{PlannedScenario, PlannedServer, Record};
+use photofinish_record::{Outcome, PlannedScenario, PlannedServer, Record};
 
 use photofinish_reports::search_table::met_by_all;
 
@@ -64,6 +64,13 @@ fn program(record: &Record) -> String {
 /// More rounds, or, after a search, rounds at a rate that all runtimes can sustain.
 fn second(record: &Record, program: &str) -> (&'static str, String) {
     match (&record.search, met_by_all(record)) {
+        (None, _) if was_nothing_due(record) => {
+            let command = again(record, &["--duration 1m".to_owned()]);
+            (
+                "lengthen the rounds until operations are due",
+                format!("{program} {command}"),
+            )
+        }
         (None, _) => {
             let rounds = (record.plan.blocks.len() * 2).max(MORE_ROUNDS);
             let command = again(record, &[format!("--rounds {rounds}")]);
@@ -84,6 +91,19 @@ fn second(record: &Record, program: &str) -> (&'static str, String) {
             ("search with longer rounds", format!("{program} {command}"))
         }
     }
+}
+
+/// True if no round of an open load had an arrival.
+fn was_nothing_due(record: &Record) -> bool {
+    let arrivals = record
+        .rounds
+        .iter()
+        .filter_map(|round| match &round.outcome {
+            Outcome::Ok(measured) => Some(measured.worker.open.as_ref()?.scheduled),
+            _ => None,
+        });
+    let mut arrivals = arrivals.peekable();
+    arrivals.peek().is_some() && arrivals.all(|scheduled| scheduled == 0)
 }
 
 /// Options for the number of rounds; true for those with a value.

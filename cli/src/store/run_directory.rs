@@ -225,12 +225,11 @@ pub fn point_latest_to(run: &Path) -> Result<(), Failure> {
 pub fn load(path: &Path) -> Result<Record, Failure> {
     let file = record_file(path);
     let mut record: Record = read(&file)?;
-    if record.schema != RECORD_SCHEMA {
-        return Err(not_a_record(&file).caused_by(format!("its schema is `{}`", record.schema)));
-    }
     if record.rounds.is_empty() {
         record.rounds = partial_rounds(&file.with_file_name(PARTIAL_ROUNDS));
     }
+    let wrong = |error| not_a_record(&file).caused_by(error);
+    record.check().map_err(wrong)?;
     Ok(record)
 }
 
@@ -273,7 +272,8 @@ fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
             .caused_by(error)
             .hint("name a run directory, such as photofinish-runs/latest, or a record.json"),
     })?;
-    serde_json::from_str(&text).map_err(|error| not_a_record(file).caused_by(error))
+    photofinish_record::read(text.as_bytes())
+        .map_err(|error| not_a_record(file).caused_by(error))
 }
 
 /// The text of a record. Nothing is read that cannot be one: a device has no end.
@@ -299,7 +299,7 @@ fn read_bounded(file: &Path) -> io::Result<String> {
 
 /// The rounds of a killed run; the last line may be incomplete.
 fn partial_rounds(file: &Path) -> Vec<Round> {
-    let read = |line: Vec<u8>| serde_json::from_slice(&line).ok();
+    let read = |line: Vec<u8>| photofinish_record::read(&line).ok();
     partial_lines(file).map_while(read).collect()
 }
 

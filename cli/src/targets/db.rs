@@ -1,5 +1,7 @@
 //! The target `db`: an existing PostgreSQL, or a throwaway one.
 
+use photofinish_record::PlannedServer;
+
 use super::local_postgres::ThrowawayPostgres;
 use super::{Target, TargetKind, Values, postgres};
 use crate::exit::Failure;
@@ -15,7 +17,7 @@ pub(super) static KIND: TargetKind = TargetKind {
 };
 
 fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
-    if values.url == "local" {
+    if values.url == PlannedServer::LOCAL {
         return Ok(Box::new(ThrowawayPostgres));
     }
     Ok(Box::new(postgres::parse(values.url)?))

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown, geteuid};
 use photofinish_harness::os;
-use photofinish_record::{ServerCounts, cpu_list, hex};
+use photofinish_record::{PlannedServer, ServerCounts, cpu_list, hex};
 use serde_json::json;
 use tempfile::TempDir;
 use url::Url;
@@ -77,7 +77,7 @@ impl Target for ThrowawayPostgres {
     }
 
     fn safe_url(&self) -> String {
-        "local".to_owned()
+        PlannedServer::LOCAL.to_owned()
     }
 
     fn start(

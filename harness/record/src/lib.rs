@@ -21,6 +21,7 @@ pub mod load;
 pub mod machine;
 mod measurement;
 mod plan;
+mod read;
 mod round;
 mod runtime_traits;
 mod search;
@@ -37,6 +38,7 @@ pub use measurement::{Cost, Failures, LoopOverhead, Measurement, OpenLoad, Serve
 pub use plan::{
     Cell, InFlight, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, Variant,
 };
+pub use read::{Unreadable, read};
 pub use round::{Conditions, Measured, Outcome, Round};
 pub use runtime_traits::{RuntimeFamily, RuntimeTraits};
 pub use search::{Search, SearchResult, SearchRound, SearchStep};

@@ -92,7 +92,8 @@ pub struct OpenLoad {
 impl Measurement {
     /// Failed operations of all kinds.
     pub fn failed_ops(&self) -> u64 {
-        self.errors.values().map(|failures| failures.count).sum()
+        let counts = self.errors.values().map(|failures| failures.count);
+        counts.fold(0, u64::saturating_add)
     }
 }
 

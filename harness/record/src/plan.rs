@@ -23,6 +23,9 @@ pub struct Plan {
     /// The suite that the scenarios are from; `None` if they were named one by one.
     #[serde(default)]
     pub suite: Option<String>,
+    /// The suite's title; `None` without a suite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// In the order requested.
     pub scenarios: Vec<PlannedScenario>,
     /// Rounds refer to them by index.
@@ -118,12 +121,28 @@ pub enum PlannedServer {
         /// The address that answered, and that every worker connected to; `None` in a plan that was not run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         address: Option<SocketAddr>,
+        /// CPUs that its processes may use when the run begins; `None` if its processes are not known.
+        #[serde(default)]
+        cpus: Option<Vec<usize>>,
     },
     /// The user's own server, started anew by the arm's command for each round.
     Arm {
         /// With `{port}` in the place of the port; password removed.
         url: String,
     },
+}
+
+impl PlannedServer {
+    /// The URL of a throwaway server that the run starts.
+    pub const LOCAL: &'static str = "local";
+
+    /// True if the run starts it, and so decides on its CPUs.
+    pub fn is_own(&self) -> bool {
+        match self {
+            Self::Mock { .. } | Self::Arm { .. } => true,
+            Self::External { url, .. } => url == Self::LOCAL,
+        }
+    }
 }
 
 /// Scenario × runtime × load point.
@@ -181,19 +200,28 @@ impl fmt::Display for Cell {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Placement {
     pub kind: PlacementKind,
-    /// CPUs of the server process, by number.
+    /// CPUs of the servers that the run starts, by number; empty if it starts none. Those of a target are in its
+    /// [`PlannedServer::External`].
     pub server_cpus: Vec<usize>,
     /// CPUs of the worker process, by number; their count is the default number of worker threads.
     pub worker_cpus: Vec<usize>,
     /// A CPU that neither server nor worker uses, for the pacer of open loads; `None` if there is none to spare.
     #[serde(default)]
     pub pacer_cpu: Option<usize>,
+    /// CPUs of the program that directs the run.
+    #[serde(default)]
+    pub orchestrator_cpus: Vec<usize>,
 }
 
 impl Placement {
     /// Every CPU that a run uses, each once, ascending.
     pub fn cpus(&self) -> Vec<usize> {
-        let all = self.server_cpus.iter().chain(&self.worker_cpus);
+        let all = [
+            &self.server_cpus,
+            &self.worker_cpus,
+            &self.orchestrator_cpus,
+        ];
+        let all = all.into_iter().flatten();
         let all = BTreeSet::from_iter(all.chain(&self.pacer_cpu).copied());
         Vec::from_iter(all)
     }

@@ -80,6 +80,10 @@ pub(super) fn listen_overflows() -> Option<u64> {
     None
 }
 
+pub fn cpus_of_process(_process: u32) -> Option<Vec<usize>> {
+    None
+}
+
 pub fn listeners_on(_port: u16) -> Option<Vec<u32>> {
     None
 }

@@ -54,6 +54,13 @@ pub fn allowed_cpus() -> Vec<usize> {
     }
 }
 
+/// The CPUs that another process may use, ascending; `None` if there is no such process.
+pub fn cpus_of_process(process: u32) -> Option<Vec<usize>> {
+    let set = sched_getaffinity(Pid::from_raw(i32::try_from(process).ok()?)).ok()?;
+    let cpus = (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu) == Ok(true));
+    Some(cpus.collect())
+}
+
 /// The peak resident memory of this program so far, in bytes.
 ///
 /// Not `ru_maxrss`: that survives `exec`, so a child would start with its parent's peak.

@@ -22,11 +22,12 @@ pub(super) static KIND: Kind = Kind {
 const LABEL: f64 = 34.0;
 
 fn draw(report: &Report<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
-    let series = Series::of(report, groups, THROUGHPUT, |load| match load {
+    let place = |load: Load| match load {
         Load::Closed { concurrency } => Some((None, concurrency.get().into())),
         // The schedule decides the throughput.
         Load::Open { .. } => None,
-    });
+    };
+    let series = Series::of(report, groups, THROUGHPUT, place, |_| false);
     let samples = || series.iter().flat_map(|one| &one.samples);
     let mut levels: Vec<f64> = samples().map(|sample| sample.load).collect();
     levels.sort_by(f64::total_cmp);

@@ -12,7 +12,7 @@ use super::scale::{Scale, spread_apart};
 use crate::report::Report;
 use crate::runtimes::Look;
 use crate::statistics::Estimate;
-use crate::summary::Group;
+use crate::summary::{CellSummary, Group};
 use crate::units;
 
 /// One runtime's curve on the drawing.
@@ -31,6 +31,8 @@ pub(super) struct Curve {
 pub(super) struct Series {
     /// The runtime, with its sessions if they distinguish one series from another.
     pub(super) label: String,
+    /// The runtime as labelled.
+    pub(super) runtime: String,
     look: Look,
     sessions: Option<NonZeroU32>,
     pub(super) samples: Vec<Sample>,
@@ -57,7 +59,7 @@ pub(super) struct Frame {
 const TOP: f64 = 64.0;
 const BELOW: f64 = 50.0;
 const LEFT: f64 = MARGIN + 46.0;
-const LONGEST_NAME: f64 = 150.0;
+const LONGEST_NAME: f64 = 175.0;
 const LEAST_PLOT: f64 = 270.0;
 const LINE: f64 = 15.5;
 /// Distance from the plot to the markers next to the names.
@@ -73,6 +75,7 @@ impl Series {
         groups: &[&Group<'_>],
         metric: &str,
         place: fn(Load) -> Option<(Option<NonZeroU32>, f64)>,
+        hollow: impl Fn(&CellSummary) -> bool,
     ) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         for cell in groups.iter().flat_map(|group| group.ranked()) {
@@ -83,15 +86,17 @@ impl Series {
             let sample = Sample {
                 load,
                 estimate: metric.estimate(),
-                hollow: cell.rate_held == Some(false),
+                hollow: hollow(cell),
             };
+            let label = report.label(&cell.runtime);
             match all
                 .iter_mut()
-                .find(|one| one.label == cell.runtime && one.sessions == sessions)
+                .find(|one| one.runtime == label && one.sessions == sessions)
             {
                 Some(series) => series.samples.push(sample),
                 None => all.push(Self {
-                    label: cell.runtime.clone(),
+                    label: label.clone(),
+                    runtime: label,
                     look: report.look(&cell.runtime),
                     sessions,
                     samples: vec![sample],
@@ -165,6 +170,7 @@ impl Frame {
 
     /// The curves of series, with the interval of each sample.
     pub(super) fn series(&self, drawing: &mut Drawing, series: &[Series], x: &Scale, y: &Scale) {
+        drawing.shown = series.iter().map(|one| one.runtime.clone()).collect();
         for one in series {
             let stroke = Stroke::new(Ink(one.look.light), 1.5).faded(0.5);
             for sample in &one.samples {

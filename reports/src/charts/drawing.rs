@@ -108,7 +108,7 @@ impl Type {
     }
 
     pub(super) fn width(self, text: &str) -> f64 {
-        font::set(text, self.size, self.bold).1
+        font::set(&visible(text), self.size, self.bold).1
     }
 
     pub(super) fn widest<'a>(self, texts: impl Iterator<Item = &'a str>) -> f64 {
@@ -118,7 +118,7 @@ impl Type {
     /// `text`, cut to `width` with an ellipsis if it is longer.
     pub(super) fn fit(self, text: &str, width: f64) -> String {
         let mut cut = visible(text);
-        if self.width(&cut) <= width {
+        if self.width(&cut) <= width && cut.len() >= text.len() {
             return cut;
         }
         while cut.pop().is_some() && self.width(&format!("{}…", cut.trim_end())) > width {}
@@ -185,6 +185,8 @@ pub(super) struct Drawing {
     /// A textual description of the chart, for readers who cannot see it.
     pub(super) description: String,
     pub(super) shapes: Vec<Shape>,
+    /// The runtimes that it shows, as labelled.
+    pub(super) shown: Vec<String>,
 }
 
 impl Drawing {
@@ -194,12 +196,25 @@ impl Drawing {
             height,
             description,
             shapes: Vec::new(),
+            shown: Vec::new(),
         };
         drawing.rectangle(at(0.0, 0.0), at(WIDTH, height), Ink::PAPER, 1.0);
         drawing.text(at(MARGIN, 22.0), title, Type::TITLE);
         let subject = Type::CAPTION.fit(subject, WIDTH - 2.0 * MARGIN);
         drawing.text(at(MARGIN, 42.0), &subject, Type::CAPTION);
         drawing
+    }
+
+    /// Names the runtimes that it leaves out.
+    pub(super) fn leave_out(&mut self, runtimes: &[String]) {
+        if runtimes.is_empty() {
+            return;
+        }
+        let note = format!("without numbers here: {}", runtimes.join(", "));
+        let title_end = MARGIN + WIDTH * 0.45;
+        let fitting = Type::CAPTION.fit(&note, WIDTH - MARGIN - title_end);
+        self.text(at(WIDTH - MARGIN, 22.0), &fitting, Type::CAPTION.end());
+        self.description += &format!("; {note}");
     }
 
     pub(super) fn text(&mut self, position: Point, text: &str, text_type: Type) {
@@ -292,7 +307,18 @@ impl Drawing {
     }
 }
 
-/// `text` without control characters, which XML forbids even when escaped.
+/// Maximum length of a text on a drawing, in characters: more than its width has room for.
+const MOST_CHARACTERS: usize = 300;
+
+/// The beginning of `text` without control characters, which XML forbids even when escaped.
 pub(super) fn visible(text: &str) -> String {
-    text.replace(char::is_control, " ")
+    let characters = text.chars().take(MOST_CHARACTERS);
+    let visible = |character: char| {
+        if character.is_control() {
+            ' '
+        } else {
+            character
+        }
+    };
+    characters.map(visible).collect()
 }

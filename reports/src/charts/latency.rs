@@ -40,6 +40,9 @@ const TICKS: [(f64, &str); 7] = [
     (0.999999, "99.9999%"),
 ];
 
+/// The quantile at which every curve ends.
+const LAST_TICK: f64 = TICKS[TICKS.len() - 1].0;
+
 /// A runtime's merged times, and the quantile at which its curve ends.
 struct Distribution {
     label: String,
@@ -76,9 +79,10 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     let mut drawing = Drawing::new(
         frame.height(),
         KIND.title,
-        &format!("{} · {time} time", subject(group)),
+        &format!("{} · {time} time · all rounds together", subject(group)),
         describe::list(medians, ", "),
     );
+    drawing.shown = distributions.iter().map(|one| one.label.clone()).collect();
     frame.y_axis(&mut drawing, &y, units::duration);
     for (quantile, label) in TICKS {
         if nines(quantile) <= last_nine + 1e-9 {
@@ -100,9 +104,9 @@ impl Distribution {
             Load::Open { .. } => Times::Response,
         };
         let times = report.rounds.merged(index, |round| kind.of(round));
-        let last_quantile = 1.0 - LEAST_BEYOND / times.count() as f64;
+        let last_quantile = (1.0 - LEAST_BEYOND / times.count() as f64).min(LAST_TICK);
         (last_quantile >= 0.5).then(|| Self {
-            label: cell.runtime.clone(),
+            label: report.label(&cell.runtime),
             look: report.look(&cell.runtime),
             times,
             last_quantile,

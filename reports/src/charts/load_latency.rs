@@ -1,7 +1,8 @@
 //! Latency by rate: response times as the requested rate grows, for scenarios measured at several rates.
 //!
 //! Used for a sweep and for a search; for a search, the time is that of its objective, with a line at its limit. A
-//! hollow marker is a rate that was not held: the load measured there is a different one.
+//! hollow marker is a rate that was not held (the load measured there is a different one), or, in a search, one that was
+//! decided not to meet the objective, as in its table.
 
 use std::str::FromStr as _;
 
@@ -12,8 +13,9 @@ use super::{Draw, Kind};
 use crate::metrics::RESPONSE_P99;
 use crate::report::Report;
 use crate::search::Objective;
-use crate::summary::Group;
+use crate::summary::{CellSummary, Group};
 use crate::{describe, search_table, units};
+use photofinish_record::load::Load;
 
 pub(super) static KIND: Kind = Kind {
     name: "load-latency",
@@ -41,9 +43,9 @@ struct Limit {
 
 fn draw(report: &Report<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
     let axis = TimeAxis::of(report, groups);
-    let series = Series::of(report, groups, &axis.metric, |load| {
-        Some((Some(load.concurrency()), load.rate_hz()?.get()))
-    });
+    let place = |load: Load| Some((Some(load.concurrency()), load.rate_hz()?.get()));
+    let hollow = |cell: &CellSummary| !axis.is_filled(report, cell);
+    let series = Series::of(report, groups, &axis.metric, place, hollow);
     let samples = || series.iter().flat_map(|one| &one.samples);
     let first = samples().map(|sample| sample.load).reduce(f64::min)?;
     let last = samples().map(|sample| sample.load).reduce(f64::max)?;
@@ -114,7 +116,26 @@ impl TimeAxis {
         let line = self.limit.as_ref().map_or(String::new(), |limit| {
             format!("line: {}; ", limit.objective)
         });
-        format!("{scenario} · {time}; {line}hollow: rate not held")
+        let hollow = match self.limit {
+            Some(_) => "objective not met",
+            None => "rate not held",
+        };
+        format!("{scenario} · {time}; {line}hollow: {hollow}")
+    }
+
+    /// True if the search decided that a rate meets the objective; without a search, if the rate was held.
+    fn is_filled(&self, report: &Report<'_>, cell: &CellSummary) -> bool {
+        let rate_hz = cell.load.rate_hz().map(|rate| rate.get());
+        let searches = report.searches.iter().filter(|search| {
+            let sessions = cell.load.concurrency().get();
+            search.scenario == cell.scenario && search.sessions.is_none_or(|own| own == sessions)
+        });
+        let rows = searches.flat_map(|search| &search.rows);
+        let mut steps = rows
+            .filter(|row| row.result.runtime == cell.runtime)
+            .flat_map(|row| &row.result.steps);
+        let step = steps.find(|step| self.limit.is_some() && Some(step.rate_hz) == rate_hz);
+        step.map_or(cell.rate_held != Some(false), |step| step.met)
     }
 }
 
@@ -123,7 +144,8 @@ fn description(series: &[Series], axis: &TimeAxis) -> String {
         let held = one.samples.iter().filter(|sample| !sample.hollow);
         let highest = held.map(|sample| sample.load).reduce(f64::max);
         let highest = highest.map_or("no rate".to_owned(), units::per_second);
-        format!("{} held {highest}", one.label)
+        let verb = axis.limit.as_ref().map_or("held", |_| "met");
+        format!("{} {verb} {highest}", one.label)
     });
     let limit = axis.limit.iter().map(|limit| limit.objective.clone());
     describe::list(held.chain(limit), ", ")

@@ -83,6 +83,7 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         &format!("{} · hollow: service, filled: response", subject(group)),
         describe::list(rows.iter().map(Row::description), ", "),
     );
+    drawing.shown = rows.iter().map(|row| row.label.clone()).collect();
     let ends = (TOP - 4.0, bottom);
     x_axis(&mut drawing, &scale, ends, TICK, units::duration);
     let mut numbers = numbers.iter();
@@ -122,7 +123,11 @@ impl Line {
         cell: &CellSummary,
         (name, service, response): (&'static str, &str, &str),
     ) -> Option<Self> {
-        let (service, response) = (cell.metric(service)?, cell.metric(response)?);
+        let metric = |name| {
+            let metric = cell.metric(name);
+            metric.filter(|metric| !describe::is_meaningless(metric))
+        };
+        let (service, response) = (metric(service)?, metric(response)?);
         Some(Self {
             name,
             service_ns: service.median.max(1.0),

@@ -166,6 +166,7 @@ impl Layout {
             &labels.subject,
             describe::list(described, ", "),
         );
+        drawing.shown = rows.iter().map(|row| row.label.clone()).collect();
         let ends = (AXIS_TOP, self.bottom);
         x_axis(&mut drawing, scale, ends, TICK, labels.tick);
         drawing

@@ -27,14 +27,11 @@ impl Scale {
         Self::linear((0.0, if highest > 0.0 { highest } else { 1.0 }), range)
     }
 
-    /// Panics if the domain is empty or not positive.
-    pub(super) fn logarithmic(domain: (f64, f64), range: (f64, f64)) -> Self {
-        assert!(
-            domain.0 > 0.0 && domain.1 > domain.0,
-            "expected a positive domain, got {domain:?}"
-        );
+    /// A domain that is empty or not positive is moved to where logarithms exist.
+    pub(super) fn logarithmic((low, high): (f64, f64), range: (f64, f64)) -> Self {
+        let low = low.clamp(f64::MIN_POSITIVE, f64::MAX / 4.0);
         Self {
-            domain,
+            domain: (low, high.clamp(low * 1.001, f64::MAX)),
             range,
             logarithmic: true,
         }
@@ -103,6 +100,8 @@ fn linear_ticks((low, high): (f64, f64), most: usize) -> Vec<f64> {
         .unwrap_or(10.0 * power);
     let first = (low / step).ceil() as i64;
     (first..)
+        // Numbers whose steps vanish would have ticks without end.
+        .take(4 * most.max(1))
         .map(|index| index as f64 * step)
         .take_while(|tick| *tick <= high * (1.0 + 1e-9))
         .collect()
@@ -180,6 +179,12 @@ mod tests {
         );
         let wide = Scale::logarithmic((1e-10, 1e10), (0.0, 1.0)).ticks(8);
         assert!((3..=8).contains(&wide.len()), "{wide:?}");
+        for extreme in [(0.0, f64::from_bits(1)), (0.0, f64::MAX), (-1e-320, 1e-310)] {
+            assert!(Scale::linear(extreme, (0.0, 1.0)).ticks(8).len() <= 32);
+            let logarithmic = Scale::logarithmic(extreme, (0.0, 1.0));
+            assert!(logarithmic.ticks(8).len() <= 32, "{extreme:?}");
+            assert!(logarithmic.place(1.0).is_finite());
+        }
         let narrow = Scale::logarithmic((2.1, 2.9), (0.0, 1.0)).ticks(8);
         assert!(narrow.len() <= 8, "{narrow:?}");
     }

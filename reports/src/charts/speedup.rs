@@ -46,7 +46,7 @@ fn text(comparison: &Comparison) -> String {
     if comparison.pairs == 1 {
         return median;
     }
-    let spread = units::spread(comparison.ratio);
-    let text = format!("{median} {spread} {}", describe::verdict(comparison));
+    let interval = units::interval(comparison.ratio.low, comparison.ratio.high, units::ratio);
+    let text = format!("{median} ({interval}) {}", describe::verdict(comparison));
     text.trim_end().to_owned()
 }

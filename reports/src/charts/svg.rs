@@ -9,7 +9,7 @@ use plotters::backend::SVGBackend;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, IntoFont as _, TextStyle};
 
-use super::drawing::{Anchor, Drawing, Ink, Type, WIDTH, at, visible};
+use super::drawing::{Anchor, Drawing, Ink, Type, WIDTH, at};
 use super::paint::{colour, paint};
 use crate::runtimes::{self, Look, Rgb};
 
@@ -115,7 +115,7 @@ fn hex((red, green, blue): Rgb) -> String {
 }
 
 fn escape(text: &str) -> String {
-    html! { (visible(text)) }.into_string()
+    html! { (text.replace(char::is_control, " ")) }.into_string()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use photofinish_record::Requirement;
 
 use super::plural;
 use crate::gate::{Check, GateReport, GateVerdict};
-use crate::metrics::{SampleCount, short_name};
+use crate::metrics::{self, Better, SampleCount, short_name};
 use crate::rule::Decision;
 use crate::units;
 
@@ -40,13 +40,15 @@ pub fn whole_check(check: &Check) -> String {
     format!("{} {}", check_name(check), gate_finding(check))
 }
 
-/// The finding of a check with its bounds and the requirement: `is 15% worse (+12% to +18%), expected < +10%`.
+/// The finding of a check with its bounds and the requirement: `is 1.15× the base (+12% to +18%), expected < +10%`; of
+/// throughput, `is 0.870× the base: +15% time per operation (+12% to +18%), expected < +10%`.
 pub fn gate_finding(check: &Check) -> String {
     let estimate = match (check.slowdown, check.value) {
-        (Some(slowdown), _) if slowdown.estimate >= 0.0 => {
-            format!("{} worse", units::percent(slowdown.estimate))
-        }
-        (Some(slowdown), _) => format!("{} better", units::percent(-slowdown.estimate)),
+        (Some(slowdown), _) => match (head_to_base(check), is_rate(check)) {
+            (Some(ratio), false) => format!("{ratio} the base"),
+            (Some(ratio), true) => format!("{ratio} the base: {}", slowdown_text(check)),
+            (None, _) => format!("{} slower", signed_percent(slowdown.estimate)),
+        },
         (None, Some(value)) => gate_value(check, value.estimate),
         (None, None) => return "is not known".to_owned(),
     };
@@ -55,6 +57,35 @@ pub fn gate_finding(check: &Check) -> String {
         bounds => format!(" ({bounds})"),
     };
     format!("is {estimate}{bounds}, expected {}", requirement(check))
+}
+
+/// The head's metric as a multiple of the base's, from pairs: 0.5× of a throughput is twice the time per operation.
+fn head_to_base(check: &Check) -> Option<String> {
+    let slowdown = 1.0 + check.slowdown?.estimate;
+    let ratio = if is_rate(check) {
+        slowdown.recip()
+    } else {
+        slowdown
+    };
+    ratio.is_finite().then(|| units::ratio(ratio))
+}
+
+/// True of a metric of which more is better: its slowdown is one of the time per operation.
+fn is_rate(check: &Check) -> bool {
+    let compared = metrics::named(&check.metric).and_then(|metric| metric.compared);
+    compared.is_some_and(|compared| compared.better == Better::Higher)
+}
+
+/// A slowdown with what it is one of: `+15%`, `+15% time per operation`.
+fn slowdown_text(check: &Check) -> String {
+    let percent = check
+        .slowdown
+        .map(|slowdown| signed_percent(slowdown.estimate));
+    let percent = percent.unwrap_or_default();
+    match is_rate(check) {
+        true => format!("{percent} time per operation"),
+        false => percent,
+    }
 }
 
 /// The requirement of a check: `< +10%`, `< 20.0ms`, `no errors`.
@@ -86,7 +117,7 @@ pub struct CheckColumn {
 }
 
 /// The columns of the table of checks, after the checks' names. Unknown values are blank.
-pub const CHECK_COLUMNS: [CheckColumn; 6] = {
+pub const CHECK_COLUMNS: [CheckColumn; 7] = {
     const fn column(heading: &'static str, rank: u8, text: fn(&Check) -> String) -> CheckColumn {
         CheckColumn {
             heading,
@@ -97,11 +128,12 @@ pub const CHECK_COLUMNS: [CheckColumn; 6] = {
     [
         column("base", 3, |check| value_or_blank(check, check.base)),
         column("head", 2, |check| value_or_blank(check, check.head)),
-        column("worse by", 1, |check| match check.slowdown {
+        column("ratio", 5, |check| head_to_base(check).unwrap_or_default()),
+        column("slowdown", 1, |check| match check.slowdown {
             Some(slowdown) => signed_percent(slowdown.estimate),
             None => String::new(),
         }),
-        column("bounds", 5, gate_bounds),
+        column("bounds", 6, gate_bounds),
         column("must be", 4, requirement),
         column("verdict", 0, |check| check.verdict.name().to_owned()),
     ]
@@ -142,7 +174,8 @@ pub fn gate_rule(report: &GateReport) -> String {
     };
     format!(
         "{}, {procedure}; look {} of {}. A check fails when the lower bound is beyond {}, and passes when the upper bound \
-         meets the requirement.",
+         meets the requirement. base and head are medians; ratio and slowdown (of the time per operation, or of the time) are \
+         of {block}s, so the two may differ.",
         plural(report.blocks, block),
         report.look.number,
         report.look.planned,

@@ -1,10 +1,10 @@
-//! Legends below tables: kinds of time, marks before numbers, verdicts and spreads.
+//! Legends below tables: kinds of time, marks before numbers, verdicts and intervals.
 //!
 //! A legend is shown only if the thing that it explains is shown; those are in `table` and `verdicts`.
 
 use photofinish_record::load::Load;
 
-use super::plural;
+use super::{is_meaningless, plural};
 use crate::summary::{CellSummary, Group, Status, Summary};
 use crate::units;
 
@@ -15,11 +15,14 @@ const OPEN_LOAD: &str = "Open load: response time runs from when an operation wa
     response times), service time from its start; lag is the time between.";
 
 /// The advisory of a lower bound.
-pub const UNFINISHED: &str =
-    "a lower bound: operations that had not ended count with the time they had waited so far";
+pub const UNFINISHED: &str = "a lower bound: operations that had not ended count with the time they had waited so far, \
+    and times beyond 60 s count as 60 s";
 
-const LOWER_BOUND: &str =
-    "≥ a lower bound: operations that had not ended count with the time they had waited so far.";
+const LOWER_BOUND: &str = "≥ a lower bound: operations that had not ended count with the time they had waited so far, and \
+    times beyond 60 s count as 60 s.";
+
+const MEANINGLESS: &str =
+    "– too few operations for this percentile to be anything but the longest time.";
 
 /// The legend of `~` before a number.
 pub const ADVISORY: &str =
@@ -36,12 +39,17 @@ pub fn load_legends(summary: &Summary) -> impl Iterator<Item = &'static str> + u
 /// The legends of the marks before numbers that are in use.
 pub fn mark_legends(summary: &Summary) -> impl Iterator<Item = &'static str> + use<> {
     let metrics = || shown(summary).flat_map(|cell| cell.metrics.values());
-    let advisory = metrics().any(|metric| metric.advisory.is_some() && !metric.lower_bound);
+    let meaningless = metrics().any(is_meaningless);
+    let advisory = metrics().any(|metric| metric.too_few.is_some() && !is_meaningless(metric));
     // The table of a search uses the mark for rates, and has its own legend.
     let lower_bound = summary.search.is_none() && metrics().any(|metric| metric.lower_bound);
-    [(advisory, ADVISORY), (lower_bound, LOWER_BOUND)]
-        .into_iter()
-        .filter_map(|(used, sentence)| used.then_some(sentence))
+    [
+        (advisory, ADVISORY),
+        (meaningless, MEANINGLESS),
+        (lower_bound, LOWER_BOUND),
+    ]
+    .into_iter()
+    .filter_map(|(used, sentence)| used.then_some(sentence))
 }
 
 /// The cells whose numbers are shown: all that have numbers; for a search, those of its rates.
@@ -75,8 +83,8 @@ pub fn verdict_legend(summary: &Summary) -> Option<String> {
     })
 }
 
-/// The meaning of the spread, with the confidence that the rounds allow; `None` if nothing was compared.
-pub fn spread_legend(summary: &Summary) -> Option<String> {
+/// The meaning of the intervals of ratios, with the confidence that the rounds allow; `None` if nothing was compared.
+pub fn interval_legend(summary: &Summary) -> Option<String> {
     if summary.search.is_some() {
         return None;
     }
@@ -89,10 +97,8 @@ pub fn spread_legend(summary: &Summary) -> Option<String> {
     counts.sort_by_key(|(pairs, _)| *pairs);
     counts.dedup_by_key(|(pairs, _)| *pairs);
     let confidence = |(pairs, confidence): &(usize, f64)| {
-        // 99.75 % is not 100 %.
-        let percent = format!("{:.1}", 100.0 * confidence);
-        let percent = percent.strip_suffix(".0").unwrap_or(&percent);
-        format!("{percent}% over {}", plural(*pairs, "round"))
+        let percent = units::confidence(*confidence);
+        format!("{percent} over {}", plural(*pairs, "round"))
     };
     let several: Vec<String> = counts
         .iter()
@@ -101,9 +107,9 @@ pub fn spread_legend(summary: &Summary) -> Option<String> {
         .collect();
     match (counts.is_empty(), several.is_empty()) {
         (true, _) => None,
-        (false, true) => Some("One round has no spread: repeat with more rounds.".to_owned()),
+        (false, true) => Some("One round has no interval: repeat with more rounds.".to_owned()),
         (false, false) => Some(format!(
-            "spread: distance from the ratio to the farther end of its interval; confidence {}.",
+            "interval: that of the ratio, with confidence {}.",
             several.join(", ")
         )),
     }

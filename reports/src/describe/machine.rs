@@ -3,9 +3,9 @@
 //! Facts only: the harness determines whether a machine is unfit.
 
 use photofinish_record::machine::Machine;
-use photofinish_record::{Placement, PlacementKind, cpu_list};
+use photofinish_record::{PlacementKind, Plan, PlannedServer, cpu_list};
 
-use super::plural;
+use super::{list, plural};
 use crate::units;
 
 /// The machine in one line: `Linux 6.1.0, x86_64, 2 CPUs (Xeon), 4.00GiB`.
@@ -18,14 +18,37 @@ pub fn machine(machine: &Machine) -> String {
     format!("{}, {}, {cpus}{model}{memory}", machine.os, machine.arch)
 }
 
-/// The CPUs of server and worker.
-pub fn placement(placement: &Placement) -> String {
+/// The CPUs of server and worker: those that the run has assigned, and those that a target was found on.
+pub fn placement(plan: &Plan) -> String {
+    let placement = &plan.placement;
     let (server, worker) = (cpus(&placement.server_cpus), cpus(&placement.worker_cpus));
-    match placement.kind {
-        PlacementKind::Split => format!("split: server on {server}, worker on {worker}"),
-        PlacementKind::Same => format!("same: server and worker on {worker}"),
-        PlacementKind::Shared => format!("shared: server and worker both on {worker}"),
-    }
+    let servers = || {
+        plan.scenarios
+            .iter()
+            .flat_map(|scenario| scenario.servers.values())
+    };
+    let own = servers()
+        .any(PlannedServer::is_own)
+        .then(|| match placement.kind {
+            PlacementKind::Split => format!("split: server on {server}, worker on {worker}"),
+            PlacementKind::Same => format!("same: server and worker on {worker}"),
+            PlacementKind::Shared => format!("shared: server and worker both on {worker}"),
+        });
+    let found = servers().filter_map(|server| match server {
+        PlannedServer::External { cpus, .. } if !server.is_own() => Some(cpus.as_deref()),
+        _ => None,
+    });
+    let mut found: Vec<String> = found.map(where_it_is).collect();
+    found.dedup();
+    let placed = own.unwrap_or_else(|| format!("worker on {worker}"));
+    list(std::iter::once(placed).chain(found), "; ")
+}
+
+/// The place of a server that the run has not placed.
+fn where_it_is(found: Option<&[usize]>) -> String {
+    let found = found.filter(|found| !found.is_empty());
+    let found = found.map(|found| format!(" ({})", cpus(found)));
+    format!("the server is where it is{}", found.unwrap_or_default())
 }
 
 /// `CPU 1`, `CPUs 0-3,6`.

@@ -5,7 +5,7 @@
 
 use photofinish_record::load::Load;
 
-use crate::metrics::{ACHIEVED, OFFERED, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
+use crate::metrics::{ACHIEVED, OFFERED, RESPONSE_P50, RESPONSE_P99, SampleCount, THROUGHPUT};
 use crate::summary::{CellSummary, MetricSummary};
 use crate::units;
 
@@ -85,15 +85,33 @@ pub fn result(cell: &CellSummary, column: &Column) -> String {
     }
 }
 
-/// A metric's median for a table, with `≥` before a lower bound and `~` before anything else advisory; `n/a` if
-/// unknown.
+/// A metric's median for a table, with its mark; `–` if no operation lies beyond the percentile, `n/a` if unknown.
 pub fn value(metric: Option<&MetricSummary>) -> String {
-    metric.map_or("n/a".to_owned(), |metric| {
-        let mark = match (&metric.advisory, metric.lower_bound) {
-            (_, true) => "≥",
-            (Some(_), false) => "~",
-            (None, false) => "",
-        };
-        format!("{mark}{}", units::with_unit(metric.median, &metric.unit))
-    })
+    match metric {
+        None => "n/a".to_owned(),
+        Some(metric) if is_meaningless(metric) => "–".to_owned(),
+        Some(metric) => {
+            let number = units::with_unit(metric.median, &metric.unit);
+            match mark(metric) {
+                LOWER => format!("{LOWER}{}", units::tick(&number)),
+                mark => format!("{mark}{number}"),
+            }
+        }
+    }
+}
+
+/// True if the percentile is no more than the longest time of a few operations.
+pub fn is_meaningless(metric: &MetricSummary) -> bool {
+    metric.too_few.is_some_and(SampleCount::is_meaningless)
+}
+
+const LOWER: &str = "≥ ";
+
+/// The mark before a number: `≥ ` of a lower bound, `~` of too few operations for a percentile.
+pub fn mark(metric: &MetricSummary) -> &'static str {
+    match metric.too_few {
+        _ if metric.lower_bound => LOWER,
+        Some(_) => "~",
+        None => "",
+    }
 }

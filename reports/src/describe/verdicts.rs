@@ -34,8 +34,8 @@ pub fn headline(group: &Group<'_>) -> &'static str {
     }
 }
 
-/// The verdicts on all runtimes, and the smallest difference that could have been detected; `None` if there was nothing
-/// to compare.
+/// The verdicts on all runtimes, and the ratios that undecided ones would have needed; `None` if there was nothing to
+/// compare.
 pub fn verdicts(group: &Group<'_>) -> Option<String> {
     let baseline = group.baseline()?;
     let alike = grouped(group);
@@ -55,7 +55,10 @@ pub fn verdicts(group: &Group<'_>) -> Option<String> {
     });
     let (by, verdicts) = (headline(group), list(phrases, "; "));
     let callable = callable(group);
-    Some(format!("By {by} against {baseline}: {verdicts}.{callable}"))
+    Some(format!(
+        "By {by} against {baseline}: {verdicts}.{}",
+        callable.unwrap_or_default()
+    ))
 }
 
 /// A verdict with its reason.
@@ -81,19 +84,31 @@ fn grouped<'a>(group: &Group<'a>) -> Vec<(Reasoned<'a>, Vec<&'a str>)> {
     alike
 }
 
-/// The smallest differences that could have been detected, over all comparisons of the group.
-fn callable(group: &Group<'_>) -> String {
-    let comparisons = group.comparisons();
-    let shares = comparisons.filter_map(|(_, comparison)| comparison.smallest_callable);
-    let shares: Vec<f64> = shares.collect();
-    let noun = match range(shares.iter().copied(), units::percent) {
-        None => return String::new(),
-        Some(range) if range.contains(' ') => {
-            format!("differences that could have been detected: {range}")
-        }
-        Some(one) => format!("difference that could have been detected: {one}"),
+/// The factors that the undecided comparisons of the group would have needed.
+fn callable(group: &Group<'_>) -> Option<String> {
+    let comparisons = group.comparisons().map(|(_, comparison)| comparison);
+    let factors: Vec<f64> = comparisons.filter_map(needed_factor).collect();
+    let range = range(factors.iter().copied(), units::ratio)?;
+    Some(format!(
+        " With intervals as wide as here, it takes a factor of {range} to be decided; more rounds narrow them."
+    ))
+}
+
+/// The factor between the two from which an undecided comparison would have been decided; `None` if it is decided.
+fn needed_factor(comparison: &Comparison) -> Option<f64> {
+    let undecided = comparison.verdict == Some(Verdict::Inconclusive);
+    let share = comparison.smallest_callable.filter(|_| undecided)?;
+    Some(1.0 + share)
+}
+
+/// The ratio that an undecided comparison would have needed: `needs 2.20×`, `needs 0.450×`.
+pub fn needed(comparison: &Comparison) -> Option<String> {
+    let factor = needed_factor(comparison)?;
+    let ratio = match comparison.ratio.value {
+        value if value >= 1.0 => factor,
+        _ => factor.recip(),
     };
-    format!(" The smallest {noun}.")
+    Some(format!("needs {}", units::ratio(ratio)))
 }
 
 /// The reason that there is no verdict, or the basis of the verdict.
@@ -104,7 +119,8 @@ pub fn caveat(caveat: Caveat) -> String {
             format!("{needed} rounds of each are needed, but there {verb} only {pairs}")
         }
         Caveat::LowerBound => {
-            "some operations had not ended, so the value is only a lower bound".to_owned()
+            "a value is only a lower bound: some operations had not ended, or took longer than 60 s"
+                .to_owned()
         }
         Caveat::WithinOverhead(overhead) => {
             let part = match overhead {
@@ -145,9 +161,11 @@ pub fn ratio(cell: &CellSummary, group: &Group<'_>) -> String {
     }
 }
 
-/// The spread of that ratio's interval; blank for a single round.
-pub fn ratio_spread(cell: &CellSummary, group: &Group<'_>) -> String {
+/// The interval of that ratio; blank for a single round.
+pub fn ratio_interval(cell: &CellSummary, group: &Group<'_>) -> String {
     let comparison = cell.comparisons.get(group.headline());
     let several = comparison.filter(|comparison| comparison.pairs > 1);
-    several.map_or(String::new(), |comparison| units::spread(comparison.ratio))
+    several.map_or(String::new(), |comparison| {
+        units::interval(comparison.ratio.low, comparison.ratio.high, units::ratio)
+    })
 }

@@ -44,7 +44,7 @@ pub(super) fn name(cell: &CellSummary) -> String {
 
 /// True if a number may be passed to a program that considers every number sound.
 pub(super) fn is_sound(metric: &MetricSummary) -> bool {
-    metric.advisory.is_none() || metric.lower_bound
+    metric.too_few.is_none()
 }
 
 impl<'a> Benchmark<'a> {

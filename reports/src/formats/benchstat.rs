@@ -39,7 +39,7 @@ fn configuration(record: &Record) -> String {
         ("os", record.machine.os.clone()),
         ("arch", record.machine.arch.clone()),
         ("cpu", cpu),
-        ("placement", describe::placement(&record.plan.placement)),
+        ("placement", describe::placement(&record.plan)),
     ];
     let known = lines.iter().filter(|(_, value)| !value.is_empty());
     known

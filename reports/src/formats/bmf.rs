@@ -1,7 +1,7 @@
 //! `bmf`: Bencher Metric Format, for the `json` adapter of Bencher.
 //!
-//! Benchmark, measure, then the median with its interval as `lower_value` and `upper_value`, for the metrics by which
-//! runtimes are compared. The format has no units: the measures' names end in them, as in the summary. Throughput has
+//! Benchmark, measure, then the median with its interval as `lower_value` and `upper_value` (if there are rounds enough
+//! for one), for the metrics by which runtimes are compared. The format has no units: the measures' names end in them, as in the summary. Throughput has
 //! the name of Bencher's own measure, which is also in operations per second. Next: `benchmarks`, which decides what is
 //! omitted.
 
@@ -24,8 +24,10 @@ pub(super) static FORMAT: Format = Format {
 #[derive(Serialize)]
 struct Value {
     value: f64,
-    lower_value: f64,
-    upper_value: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lower_value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upper_value: Option<f64>,
 }
 
 fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
@@ -45,10 +47,11 @@ fn measure<'a>(compared: &ComparedMetric<'a>) -> (&'a str, Value) {
         THROUGHPUT => "throughput",
         name => name,
     };
+    let bounds = compared.over_rounds.bounds();
     let value = Value {
         value: compared.over_rounds.median,
-        lower_value: compared.over_rounds.low,
-        upper_value: compared.over_rounds.high,
+        lower_value: bounds.map(|(low, _)| low),
+        upper_value: bounds.map(|(_, high)| high),
     };
     (name, value)
 }

@@ -16,6 +16,7 @@ use crate::gate::{Check, GateReport, Interval};
 use crate::metrics::{self, Metric};
 use crate::report::Report;
 use crate::rounds::{Rounds, measured};
+use crate::summary::CellSummary;
 
 pub(super) static RUN: Format = Format {
     name: "csv",
@@ -148,8 +149,9 @@ fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
             text += &line(round_fields(cell, None, (status, reason), None, &metrics));
         }
         for round in rounds.of_cell(index) {
+            let cell_summary = report.summary.cells.get(index);
             let status = match &round.outcome {
-                Outcome::Ok(measured) => validity(measured),
+                Outcome::Ok(measured) => validity(measured, cell_summary),
                 Outcome::Unsupported { reason } => ("unsupported", reason.clone()),
                 Outcome::Failed { reason } => ("failed", reason.clone()),
             };
@@ -174,10 +176,17 @@ fn further_metrics(rounds: &Rounds<'_>) -> Vec<Metric> {
     metrics
 }
 
-fn validity(measured: &Measured) -> (&'static str, String) {
+/// Status and reason of a measured round: those of its cell, if the round itself gives no other reason.
+fn validity(measured: &Measured, cell: Option<&CellSummary>) -> (&'static str, String) {
     let errors = [&measured.mismatches[..], &measured.worker.violations].concat();
-    let status = if errors.is_empty() { "ok" } else { "invalid" };
-    (status, errors.join("; "))
+    match cell {
+        _ if !errors.is_empty() => ("invalid", errors.join("; ")),
+        Some(cell) => {
+            let reason = cell.reason.clone().unwrap_or_default();
+            (describe::status(cell.status), reason)
+        }
+        None => ("ok", String::new()),
+    }
 }
 
 /// The fields of a line; if the round was not measured, all numbers are unknown.
@@ -255,9 +264,13 @@ pub(super) fn arrivals_name(arrivals: Arrivals) -> &'static str {
     }
 }
 
-/// A line of a file, its fields quoted if necessary.
+/// A line of a file, its fields quoted if necessary. A spreadsheet would execute a text that begins like a formula, so it
+/// gets an apostrophe; numbers may be negative.
 fn line(fields: impl Iterator<Item = String>) -> String {
     let quoted = |field: String| {
+        let formula =
+            field.starts_with(['=', '+', '-', '@', '\t']) && field.parse::<f64>().is_err();
+        let field = if formula { format!("'{field}") } else { field };
         if field.contains([',', '"', '\r', '\n']) {
             format!("\"{}\"", field.replace('"', "\"\""))
         } else {
@@ -273,7 +286,8 @@ fn number(value: Option<f64>) -> String {
 }
 
 fn traffic(round: &Measurement, count: fn(&Traffic) -> u64) -> Option<f64> {
-    Some(round.traffic.values().map(count).sum::<u64>() as f64)
+    let counts = round.traffic.values().map(count);
+    Some(counts.fold(0, u64::saturating_add) as f64)
 }
 
 fn quantile(round: &Measurement, quantile: f64) -> Option<f64> {

@@ -2,7 +2,7 @@
 //!
 //! The action's `tool` input sets the better direction, once per file: `customBiggerIsBetter` or
 //! `customSmallerIsBetter`. It rejects a file without entries, so a direction without any has no file. Its `range` is
-//! one number after `±`: the distance to the farther end of the interval. Next: `benchmarks`, which decides what is
+//! one number after `±`: the distance to the farther end of the interval; absent if the rounds are too few for one. Next: `benchmarks`, which decides what is
 //! omitted.
 
 use serde::Serialize;
@@ -30,7 +30,8 @@ struct Entry {
     name: String,
     unit: &'static str,
     value: f64,
-    range: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<String>,
     extra: String,
 }
 
@@ -59,13 +60,16 @@ fn entries(benchmark: &Benchmark<'_>, better: Better) -> impl Iterator<Item = En
 
 fn entry(benchmark: &Benchmark<'_>, compared: &ComparedMetric<'_>) -> Entry {
     let (metric, summary) = (compared.metric, compared.over_rounds);
-    let reach = (summary.high - summary.median).max(summary.median - summary.low);
+    let range = summary.bounds().map(|(low, high)| {
+        let reach = (high - summary.median).max(summary.median - low);
+        format!("± {reach}")
+    });
     let shown = |value| units::with_unit(value, metric.unit);
     Entry {
         name: format!("{}/{}", benchmark.name, metric.name),
         unit: metric.unit,
         value: summary.median,
-        range: format!("± {reach}"),
+        range,
         extra: format!(
             "median of {}, between {} and {} with {} confidence",
             plural(benchmark.cell.rounds, "round"),

@@ -69,7 +69,7 @@ fn distribution(times: &Latencies) -> String {
     }
     text + &format!(
         "#[Mean    = {:12.6}, StdDeviation   = {:12.6}]\n#[Max     = {:12.6}, Total count    = {:12}]\n\
-         #[Buckets = {:12}, SubBuckets     = {:12}]\n",
+         #[Buckets = {:12}, SubBuckets     = {:12}]\n#[Values in milliseconds, all rounds together]\n",
         histogram.mean() / NS_PER_MS,
         histogram.stdev() / NS_PER_MS,
         histogram.max() as f64 / NS_PER_MS,

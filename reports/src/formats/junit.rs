@@ -82,7 +82,8 @@ fn case(rounds: &Rounds<'_>, index: usize, cell: &CellSummary) -> Case {
         Status::Failed => (Ending::Error, "failed"),
     };
     let measured = rounds.measured(index);
-    let elapsed_ns: u64 = measured.map(|round| round.worker.elapsed_ns).sum();
+    let elapsed = measured.map(|round| round.worker.elapsed_ns);
+    let elapsed_ns = elapsed.fold(0, u64::saturating_add);
     let point = describe::point_slug(cell.load, cell.arm);
     Case {
         name: format!("{} {point}", cell.runtime),

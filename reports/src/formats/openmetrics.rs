@@ -230,14 +230,12 @@ fn family(metric: &str, found: &MetricSummary) -> Family {
     }
 }
 
-fn samples(labels: &[Label], found: &MetricSummary) -> [Sample; 3] {
+fn samples(labels: &[Label], found: &MetricSummary) -> impl Iterator<Item = Sample> {
     let factor = scale(&found.unit).map_or(1.0, |scale| scale.factor);
-    let estimates = [
-        ("median", found.median),
-        ("low", found.low),
-        ("high", found.high),
-    ];
-    estimates.map(|(estimate, value)| {
+    let bounds = found.bounds();
+    let bounds = bounds.map(|(low, high)| [("low", low), ("high", high)]);
+    let estimates = std::iter::once(("median", found.median)).chain(bounds.into_iter().flatten());
+    estimates.map(move |(estimate, value)| {
         let label = ("estimate", estimate.to_owned());
         ([labels, &[label]].concat(), value / factor)
     })

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use photofinish_record::{Finding, FindingLevel};
 
+use super::prose;
 use crate::diagnosis::{self, LEVELS};
 
 /// The findings of a record; empty if it has none.
@@ -30,8 +31,8 @@ fn described(finding: &Finding) -> Markup {
     html! {
         dt { (finding.check) }
         dd {
-            (finding.evidence)
-            @if let Some(remedy) = &finding.remedy { small { "Remedy: " (remedy) } }
+            (prose(&finding.evidence))
+            @if let Some(remedy) = &finding.remedy { small { "Remedy: " (prose(remedy)) } }
         }
     }
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use photofinish_record::ArmSource;
 
-use super::results_table;
+use super::{prose, results_table};
 use crate::describe::{self, CHECK_COLUMNS};
 use crate::gate::{Check, GateReport};
 use crate::metrics::short_name;
@@ -20,7 +20,7 @@ pub(super) fn section(report: &GateReport) -> Markup {
     html! {
         section.scenario id="gate" {
             h2 { "Gate: " (verdict(report.verdict.name())) }
-            p { (report.reason) }
+            p { (prose(&report.reason)) }
             p.facts {
                 span { "base: " (source(&report.base)) }
                 span { "head: " (source(&report.head)) }

@@ -88,7 +88,7 @@ pub(super) fn run(record: &Record) -> Markup {
                 dt { "seed" } dd { (record.seed) }
                 dt { "plan hash" } dd { code { (record.plan_hash) } }
                 dt { "tool" } dd { (record.tool.name) " " (record.tool.version) ", " (record.tool.profile) " build" }
-                dt { "placement" } dd { (describe::placement(&record.plan.placement)) }
+                dt { "placement" } dd { (describe::placement(&record.plan)) }
                 dt { "operating system" } dd { (machine.os) ", " (machine.arch) }
                 dt { "processor" } dd {
                     (known(&machine.cpu_model)) "; " (describe::plural(machine.cpus_online as usize, "CPU")) " online, "

@@ -24,7 +24,8 @@ pub(super) fn reading(summary: &Summary) -> Markup {
                 li { "A verdict is " em { "faster" } " or " em { "slower" } " if the whole interval is beyond \
                       " (units::percent(rule.margin)) ", " em { "tie" } " if all of it is within that margin, and " em { "inconclusive" } " \
                       otherwise; equals are called different in at most " (units::percent(rule.alpha)) " of comparisons. \
-                      Below it is the smallest difference that this run could have detected." }
+                      Below an inconclusive one is the ratio that it would have needed with an interval as wide as it \
+                      has; more rounds narrow it." }
                 li { "CPU per operation is the user and system time of the worker process, without the server's. \
                       Memory is the peak resident memory of that process since its start." }
                 li { "The overhead of the loop is the time of one empty operation under the same runtime and number of \

@@ -5,7 +5,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::results_table;
+use super::{prose, results_table};
 use crate::metrics::{ACHIEVED, OFFERED};
 use crate::report::Report;
 use crate::summary::{CellSummary, Group, MetricSummary, Status};
@@ -14,7 +14,8 @@ use crate::{charts, describe, units};
 pub(super) fn table(report: &Report<'_>, group: &Group<'_>) -> Markup {
     let versus = group.baseline().map(|baseline| format!("vs {baseline}"));
     let columns = describe::page_columns(group.load).map(|column| column.heading);
-    let compared = versus.iter().flat_map(|versus| [&**versus, "verdict"]);
+    let verdict = group.has_verdicts().then_some("verdict");
+    let compared = versus.as_deref().into_iter().chain(verdict);
     let headings = ["runtime"].into_iter().chain(columns).chain(compared);
     let body = html! { tbody { @for cell in group.ranked() { (row(report, cell, group)) } } };
     results_table("Results", headings, body)
@@ -36,15 +37,16 @@ fn row(report: &Report<'_>, cell: &CellSummary, group: &Group<'_>) -> Markup {
 /// The ratio by the headline metric and its verdict, with their basis.
 fn compared(cell: &CellSummary, group: &Group<'_>) -> Markup {
     let comparison = cell.comparisons.get(group.headline());
-    let interval =
-        comparison.and_then(|found| range(found.ratio.low, found.ratio.high, units::ratio));
-    let callable = comparison.and_then(|comparison| comparison.smallest_callable);
+    let interval = describe::ratio_interval(cell, group);
+    let needed = comparison.and_then(describe::needed);
     let reason = comparison.and_then(|comparison| comparison.reason.as_deref());
     html! {
-        td { (describe::ratio(cell, group)) @if let Some(interval) = interval { small { (interval) } } }
-        td title=[reason] {
-            (describe::verdict_of(cell, group))
-            @if let Some(callable) = callable { small { "from " (units::percent(callable)) " on" } }
+        td { (describe::ratio(cell, group)) @if !interval.is_empty() { small { (interval) } } }
+        @if group.has_verdicts() {
+            td title=[reason] {
+                (describe::verdict_of(cell, group))
+                @if let Some(needed) = needed { small { (needed) } }
+            }
         }
     }
 }
@@ -67,30 +69,18 @@ fn result(cell: &CellSummary, column: &describe::Column) -> Markup {
 
 pub(super) fn number(metric: Option<&MetricSummary>) -> Markup {
     let advisory = metric.and_then(|metric| metric.advisory.as_deref());
-    let interval = metric.and_then(|metric| {
-        range(metric.low, metric.high, |value| {
-            units::with_unit(value, &metric.unit)
-        })
+    // A single round has no interval.
+    let several = |metric: &&MetricSummary| metric.confidence > 0.0;
+    let interval = metric.filter(several).map(|metric| {
+        let print = |value| units::with_unit(value, &metric.unit);
+        units::interval(metric.low, metric.high, print)
     });
+    let interval = interval.filter(|_| !metric.is_some_and(describe::is_meaningless));
     html! {
         td title=[advisory] {
             (describe::value(metric))
             @if let Some(interval) = interval { small { (interval) } }
         }
-    }
-}
-
-/// `1.02–1.10`, with the unit only once if both ends have the same; `None` if both ends print the same.
-fn range(low: f64, high: f64, print: impl Fn(f64) -> String) -> Option<String> {
-    let (low, high) = (print(low), print(high));
-    let unit = |text: &str| {
-        text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
-            .to_owned()
-    };
-    match (low == high, unit(&low) == unit(&high)) {
-        (true, _) => None,
-        (false, true) => Some(format!("{}–{high}", low.trim_end_matches(&unit(&high)))),
-        (false, false) => Some(format!("{low}–{high}")),
     }
 }
 
@@ -113,7 +103,7 @@ pub(super) fn absent(cells: &[&CellSummary]) -> Markup {
     html! {
         @for absent in describe::absent(cells.iter().copied()) {
             li.bad[absent.status != Status::Unsupported] {
-                strong { (absent.runtimes) } " " (describe::status(absent.status)) ": " (absent.reason)
+                strong { (absent.runtimes) } " " (describe::status(absent.status)) ": " (prose(&absent.reason))
             }
         }
     }

@@ -8,7 +8,7 @@ use photofinish_record::SearchRound;
 use super::results::absent;
 use super::{Section, results_table, table};
 use crate::report::Report;
-use crate::search_table::{LEGEND, SearchRow, SearchTable};
+use crate::search_table::{SearchRow, SearchTable, legend};
 use crate::{charts, describe, units};
 
 /// One line per scenario and number of sessions.
@@ -40,7 +40,7 @@ pub(super) fn results(report: &Report<'_>, search: &SearchTable<'_>) -> Markup {
         ul.missing {
             @for sentence in search.unfinished() { li.bad { (sentence) } }
             (absent(&steps))
-            li { (LEGEND) }
+            @if let Some(search) = &report.summary.search { li { (legend(search)) } }
             @for sentence in describe::tool(steps.iter().copied()) { li { (sentence) } }
         }
         details.steps {

@@ -80,7 +80,7 @@ fn errors_by_kind(rounds: &[&Measured]) -> BTreeMap<String, ErrorKind> {
             count: 0,
             example: errors.example.clone(),
         });
-        known.count += errors.count;
+        known.count = known.count.saturating_add(errors.count);
     }
     kinds
 }
@@ -92,11 +92,15 @@ fn arrivals(rounds: &[&Measured]) -> Option<ArrivalCounts> {
             pacer_alone: true,
             ..ArrivalCounts::default()
         });
-        sum.scheduled += open.scheduled;
-        sum.started_in_time += open.started_in_time;
-        sum.late += open.late;
-        sum.unfinished += open.unfinished;
-        sum.unsent += open.unsent;
+        for (total, of_round) in [
+            (&mut sum.scheduled, open.scheduled),
+            (&mut sum.started_in_time, open.started_in_time),
+            (&mut sum.late, open.late),
+            (&mut sum.unfinished, open.unfinished),
+            (&mut sum.unsent, open.unsent),
+        ] {
+            *total = total.saturating_add(of_round);
+        }
         sum.rounds_not_held += usize::from(!open.rate_held);
         sum.pacer_alone &= open.pacer_alone;
     }
@@ -106,7 +110,7 @@ fn arrivals(rounds: &[&Measured]) -> Option<ArrivalCounts> {
 fn over_rounds(rounds: &Rounds<'_>, cell: usize, metric: &Metric) -> Option<MetricSummary> {
     let estimate = statistics::median_with_interval(&rounds.values(cell, metric), CONFIDENCE)?;
     let too_few = rounds.too_few_samples(cell, metric);
-    let lower_bound = too_few.is_none() && rounds.is_lower_bound(cell, metric);
+    let lower_bound = rounds.is_lower_bound(cell, metric);
     Some(MetricSummary {
         median: estimate.value,
         low: estimate.low,
@@ -114,6 +118,7 @@ fn over_rounds(rounds: &Rounds<'_>, cell: usize, metric: &Metric) -> Option<Metr
         unit: metric.unit.to_owned(),
         confidence: estimate.confidence,
         lower_bound,
+        too_few,
         advisory: match too_few {
             Some(samples) => Some(describe::too_few_samples(samples)),
             None => lower_bound.then(|| describe::UNFINISHED.to_owned()),

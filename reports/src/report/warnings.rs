@@ -4,11 +4,14 @@
 //! Anything that makes a cell's numbers wrong rather than doubtful is in `validity`; disturbances were determined when
 //! the round ran, and are in the record. A new warning is a function and a line in [`warnings`].
 
+use std::collections::BTreeSet;
+
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::{Measured, Measurement, Outcome, PlacementKind};
 
 use crate::describe;
 use crate::rounds::{Rounds, measured};
+use crate::units;
 
 /// A side that uses this share of its CPUs' time is exhausted.
 const EXHAUSTED: f64 = 0.95;
@@ -33,8 +36,8 @@ pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<String> {
         .into_iter()
         .chain(by_cell([server_bound, overflowed]))
         .chain([redone_blocks(rounds)])
-        .chain(by_cell([failed_rounds, littles_law]))
-        .chain([strays(rounds)])
+        .chain(by_cell([failed_rounds, nothing_due]))
+        .chain([littles_law(rounds), strays(rounds)])
         .flatten()
         .collect()
 }
@@ -66,16 +69,30 @@ fn disturbed(rounds: &Rounds<'_>) -> Option<String> {
 
 /// Disturbed blocks: their last attempt counts, whatever the others measured.
 fn redone_blocks(rounds: &Rounds<'_>) -> Option<String> {
-    let (blocks, reasons) = rounds.retries();
-    let (first, others) = match reasons.split_first() {
-        Some((first, rest)) => (*first, rest.len()),
-        None => ("the record does not say why", 0),
+    let discarded = rounds.discarded();
+    let blocks = BTreeSet::from_iter(discarded.clone().map(|round| round.block)).len();
+    let mut reasons = discarded.filter_map(|round| round.conditions.disturbance.as_deref());
+    let first = reasons
+        .clone()
+        .next()
+        .unwrap_or("the record does not say why");
+    let others = BTreeSet::from_iter(reasons.by_ref())
+        .len()
+        .saturating_sub(1);
+    let attempt = if blocks == 1 {
+        "its last attempt counts"
+    } else {
+        "the last attempt of each counts"
+    };
+    let reasons = match others {
+        0 => String::new(),
+        others => format!(", and {}", describe::plural(others, "further reason")),
     };
     (blocks > 0).then(|| {
         format!(
-            "{} redone; only the last attempt of each counts: {}",
+            "{} redone, and {attempt}: {}{reasons}",
             describe::were(blocks, "block"),
-            describe::first_and_more(first.trim_end_matches('.'), others)
+            first.trim_end_matches('.')
         )
     })
 }
@@ -101,9 +118,48 @@ fn failed_rounds(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     })
 }
 
+/// Rounds of an open load in whose schedule there is no arrival: too low a rate for their length.
+fn nothing_due(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
+    let open = || {
+        let measured = rounds.measured(cell);
+        measured.filter_map(|round| round.worker.open.as_ref())
+    };
+    let empty = open().filter(|open| open.scheduled == 0).count();
+    (empty > 0).then(|| {
+        format!(
+            "{}: 0 operations were due in {empty} of {}: raise the rate, or lengthen the rounds",
+            name(rounds, cell),
+            describe::plural(open().count(), "round")
+        )
+    })
+}
+
 /// In a closed load every session is always inside an operation, so mean service × throughput must equal the number of
-/// sessions. Does not apply if operations may wait outside their service time.
-fn littles_law(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
+/// sessions. One sentence for all cells, with the worst.
+fn littles_law(rounds: &Rounds<'_>) -> Option<String> {
+    let cells = 0..rounds.plan.cells.len();
+    let gaps = cells.filter_map(|cell| Some((cell, littles_gap_of(rounds, cell)?)));
+    let mut gaps: Vec<(usize, LittlesGap)> = gaps.collect();
+    gaps.sort_by(|(_, a), (_, b)| (b.excess / b.sessions).total_cmp(&(a.excess / a.sessions)));
+    let ((cell, worst), others) = gaps.split_first()?;
+    let digits = if worst.sessions < 10.0 { 3 } else { 1 };
+    let others = match others.len() {
+        0 => String::new(),
+        others => format!(" (and {})", describe::plural(others, "more cell")),
+    };
+    Some(format!(
+        "{}{others}: mean service × throughput is {:.digits$} where {:.digits$} sessions were in flight, so times and \
+         throughput agree within {} only",
+        name(rounds, *cell),
+        worst.in_flight,
+        worst.sessions,
+        units::percent((worst.in_flight / worst.sessions - 1.0).abs())
+    ))
+}
+
+/// The worst round of a cell, if it is beyond the tolerance. Does not apply if operations may wait outside their service
+/// time.
+fn littles_gap_of(rounds: &Rounds<'_>, cell: usize) -> Option<LittlesGap> {
     let planned = &rounds.plan.cells[cell];
     let scenario = rounds.scenario(&planned.scenario)?;
     let traits = rounds.plan.runtimes.get(&planned.runtime);
@@ -116,15 +172,8 @@ fn littles_law(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let worst = rounds
         .measured(cell)
         .filter_map(|round| littles_gap(&round.worker))
-        .max_by(|a, b| a.excess.total_cmp(&b.excess))?;
-    (worst.excess > 0.0).then(|| {
-        format!(
-            "{}: mean service × throughput is {:.1}, but {:.1} sessions were in flight; the two should agree within 2%",
-            name(rounds, cell),
-            worst.in_flight,
-            worst.sessions
-        )
-    })
+        .max_by(|a, b| a.excess.total_cmp(&b.excess));
+    worst.filter(|worst| worst.excess > 0.0)
 }
 
 struct LittlesGap {
@@ -145,16 +194,30 @@ fn littles_gap(round: &Measurement) -> Option<LittlesGap> {
         .filter_map(|errors| Some(errors.service.mean_ns()? * errors.service.count() as f64))
         .sum();
     let elapsed_ns = round.elapsed_ns as f64;
-    let in_flight = (round.service.mean_ns()? * round.ops as f64 + failed_ns) / elapsed_ns;
+    let mean_ns = round.service.mean_ns()?;
+    let gap = |in_flight: f64, sessions: f64, distance: f64| {
+        let between = BETWEEN_OPERATIONS_NS * round.ops as f64 / elapsed_ns;
+        LittlesGap {
+            in_flight,
+            sessions,
+            excess: distance - LITTLE_TOLERANCE * sessions - between,
+        }
+    };
     // Smaller than the requested number by the sessions that started late or ended early.
-    let sessions = round.session_ns as f64 / elapsed_ns;
-    let tolerance =
-        LITTLE_TOLERANCE * sessions + BETWEEN_OPERATIONS_NS * round.ops as f64 / elapsed_ns;
-    Some(LittlesGap {
-        in_flight,
-        sessions,
-        excess: (in_flight - sessions).abs() - tolerance,
-    })
+    let (in_flight, sessions) = (
+        (mean_ns * round.ops as f64 + failed_ns) / elapsed_ns,
+        round.session_ns as f64 / elapsed_ns,
+    );
+    let over_the_round = gap(in_flight, sessions, (in_flight - sessions).abs());
+    // The throughput that is printed counts each session up to its own last end, so that it has room for all of them.
+    let (in_flight, sessions) = (
+        mean_ns * round.throughput_ops_s / 1e9,
+        f64::from(round.sessions),
+    );
+    let as_printed = gap(in_flight, sessions, in_flight - sessions);
+    let gaps = [over_the_round, as_printed];
+    gaps.into_iter()
+        .max_by(|a, b| a.excess.total_cmp(&b.excess))
 }
 
 /// A server without CPU time left was the bottleneck: the round measured the server.
@@ -192,17 +255,18 @@ fn server_share(round: &Measured, cpus: usize) -> Option<f64> {
     let each: Option<Vec<u64>> = round
         .servers
         .values()
-        .map(|counts| Some(counts.cpu_user_ns? + counts.cpu_system_ns?))
+        .map(|counts| Some(counts.cpu_user_ns?.saturating_add(counts.cpu_system_ns?)))
         .collect();
-    let cpu_ns: u64 = each?.iter().sum();
-    let ops = round.worker.ops + round.worker.failed_ops();
-    let measured_part = ops as f64 / (ops + round.worker.warmup_ops).max(1) as f64;
+    let cpu_ns = each?.into_iter().fold(0, u64::saturating_add);
+    let ops = round.worker.ops.saturating_add(round.worker.failed_ops());
+    let all = ops.saturating_add(round.worker.warmup_ops);
+    let measured_part = ops as f64 / all.max(1) as f64;
     share(cpu_ns as f64 * measured_part, round, cpus)
 }
 
 fn worker_share(round: &Measured, cpus: usize) -> Option<f64> {
     let cost = &round.worker.cost;
-    let cpu_ns = cost.cpu_user_ns? + cost.cpu_system_ns?;
+    let cpu_ns = cost.cpu_user_ns?.saturating_add(cost.cpu_system_ns?);
     share(cpu_ns as f64, round, cpus)
 }
 
@@ -217,7 +281,7 @@ fn overflowed(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let dropped: u64 = of_cell
         .filter(|round| measured(round).is_some())
         .filter_map(|round| round.conditions.listen_overflows)
-        .sum();
+        .fold(0, u64::saturating_add);
     (dropped > 0).then(|| {
         format!(
             "{}: full accept queues dropped {dropped} connections, each of which was retried a second later: \

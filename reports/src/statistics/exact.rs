@@ -158,7 +158,6 @@ pub(super) struct Depth {
     pub(super) confidence: f64,
 }
 
-
 /// The largest depth k whose coverage 1 − 2·P(X ≤ k − 1) reaches `confidence`; 1 if none does.
 pub(super) fn depth(probability: &[f64], confidence: f64) -> Depth {
     // The tolerance keeps an exactly attainable confidence (0.9375 of five values) from being lost to rounding.

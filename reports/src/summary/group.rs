@@ -26,7 +26,7 @@ impl<'a> Group<'a> {
     pub fn headline(&self) -> &'static str {
         let too_few = |cell: &&CellSummary| {
             cell.metric(RESPONSE_P99)
-                .is_some_and(|metric| metric.advisory.is_some() && !metric.lower_bound)
+                .is_some_and(|metric| metric.too_few.is_some())
         };
         match self.load {
             Load::Closed { .. } => THROUGHPUT,

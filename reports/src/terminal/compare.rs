@@ -1,6 +1,8 @@
 //! Terminal output of a comparison of two records: a table of the compared metrics of each cell, then all other
 //! differences.
 
+use std::cmp::Ordering;
+
 use super::Style;
 use super::table::Table;
 use super::text::{Text, Tone};
@@ -35,20 +37,71 @@ pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
         text.paragraph(Tone::Warning, &sentence);
     }
     text.blank();
-    text.paragraph(
-        Tone::Faint,
-        &format!(
-            "ratio: head / base, with its exact {} interval; a tie lies within {} either way.",
-            units::percent(1.0 - comparison.rule.alpha),
-            units::percent(comparison.rule.margin)
-        ),
-    );
+    text.paragraph(Tone::Faint, &legend(comparison));
     text.blank();
     differences(&mut text, comparison);
     for caution in &comparison.cautions {
         text.paragraph(Tone::Warning, &format!("note: {caution}"));
     }
     text.finish()
+}
+
+/// The meaning of the columns, with the confidence that the rounds allow.
+fn legend(comparison: &RecordComparison) -> String {
+    let metrics = comparison
+        .cells
+        .iter()
+        .flat_map(|cell| cell.metrics.values());
+    let mut attained: Vec<(usize, usize, f64)> = metrics
+        .filter(|metric| interval(metric).is_some())
+        .filter_map(|metric| {
+            let confidence = metric.ratio?.confidence;
+            Some((metric.base_rounds, metric.head_rounds, confidence))
+        })
+        .collect();
+    attained.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+    attained.dedup_by_key(|(base, head, _)| (*base, *head));
+    let confidences = attained.iter().map(|(base, head, confidence)| {
+        format!(
+            "{} over {base} and {head} rounds",
+            units::confidence(*confidence)
+        )
+    });
+    let confidences = describe::list(confidences, ", ");
+    let interval = match confidences.as_str() {
+        "" => "one round of each has no interval".to_owned(),
+        confidences => format!("with its interval, whose confidence is {confidences}"),
+    };
+    format!(
+        "ratio: head / base, {interval}; a tie lies within {} either way. A verdict needs a confidence of {}.",
+        units::percent(comparison.rule.margin),
+        units::confidence(1.0 - comparison.rule.alpha)
+    )
+}
+
+/// The interval of a ratio; `None` for rounds too few to have any.
+fn interval(metric: &ComparedMetric) -> Option<String> {
+    let ratio = metric.ratio.filter(|ratio| ratio.confidence > 0.0)?;
+    Some(units::interval(ratio.low, ratio.high, units::ratio))
+}
+
+/// The failed operations of both sides; `None` if there are none.
+fn failures(cell: &ComparedCell) -> Option<String> {
+    let counts = [("base", cell.base_failures), ("head", cell.head_failures)];
+    let any = counts.iter().any(|(_, count)| count.failed > 0);
+    let sides = counts.map(|(side, count)| {
+        let (failed, all) = (
+            units::count(count.failed as f64),
+            units::count(count.operations as f64),
+        );
+        format!("{failed} of {all} operations of the {side}")
+    });
+    any.then(|| {
+        format!(
+            "failed: {}; throughput and times are of the others",
+            sides.join(", ")
+        )
+    })
 }
 
 fn table(text: &mut Text, cell: &ComparedCell) {
@@ -71,21 +124,18 @@ fn table(text: &mut Text, cell: &ComparedCell) {
     });
     let mut table = Table::new("metric", rows);
     let columns: [Column; 6] = [
-        ("base", 3, |metric| {
+        ("base", 5, |metric| {
             units::with_unit(metric.base, &metric.unit)
         }),
-        ("head", 2, |metric| {
+        ("head", 4, |metric| {
             units::with_unit(metric.head, &metric.unit)
         }),
         ("ratio", 1, |metric| {
             let ratio = metric.ratio.map(|ratio| units::ratio(ratio.value));
             ratio.unwrap_or_default()
         }),
-        ("interval", 5, |metric| {
-            let ends = metric.ratio.map(|ratio| [ratio.low, ratio.high]);
-            ends.map_or(String::new(), |ends| ends.map(units::ratio).join(" to "))
-        }),
-        ("rounds", 4, |metric| {
+        ("interval", 3, |metric| interval(metric).unwrap_or_default()),
+        ("rounds", 6, |metric| {
             format!("{}, {}", metric.base_rounds, metric.head_rounds)
         }),
         ("verdict", 0, |metric| {
@@ -100,6 +150,10 @@ fn table(text: &mut Text, cell: &ComparedCell) {
         table.column(heading, rank, texts);
     }
     table.print(text);
+    if let Some(sentence) = failures(cell) {
+        text.paragraph_in(Tone::Bad, &sentence);
+        text.blank();
+    }
 }
 
 fn differences(text: &mut Text, comparison: &RecordComparison) {

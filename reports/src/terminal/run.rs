@@ -121,8 +121,8 @@ impl Printer<'_> {
                 "vs ref."
             };
             table.column(versus, 1, cells().map(|cell| describe::ratio(cell, group)));
-            let spreads = cells().map(|cell| describe::ratio_spread(cell, group));
-            table.column("spread", 1, spreads);
+            let intervals = cells().map(|cell| describe::ratio_interval(cell, group));
+            table.column("interval", 1, intervals);
             if group.has_verdicts() {
                 let verdicts = cells().map(|cell| describe::verdict_of(cell, group));
                 table.column("verdict", 1, verdicts);
@@ -243,11 +243,11 @@ impl Printer<'_> {
             let note = self.report.note(runtime)?;
             Some(format!("† {runtime} ({note})"))
         });
-        let search = summary.search.as_ref().map(|_| search_table::LEGEND);
-        let sentences = describe::spread_legend(summary)
+        let search = summary.search.as_ref().map(search_table::legend);
+        let sentences = describe::interval_legend(summary)
             .into_iter()
             .chain(describe::verdict_legend(summary))
-            .chain(search.map(str::to_owned))
+            .chain(search)
             .chain(describe::mark_legends(summary).map(str::to_owned))
             .chain(notes)
             .chain(describe::load_legends(summary).map(str::to_owned));

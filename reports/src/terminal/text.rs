@@ -87,7 +87,7 @@ impl Text {
     }
 
     pub(crate) fn wrapped(&mut self, tone: Tone, text: &str, indents: Indents) {
-        for line in wrap(&clean(text), self.width, indents) {
+        for line in wrap(&short(text), self.width, indents) {
             self.line(tone, &line);
         }
     }
@@ -102,34 +102,37 @@ impl Text {
     }
 }
 
-/// Breaks `text` at spaces, and within a word only if the word alone is too long.
+/// Breaks `text` at spaces, and within a word only if the word alone is too long. Reads it once.
 fn wrap(text: &str, width: usize, indents: Indents) -> Vec<String> {
     let mut lines = vec![" ".repeat(indents.first)];
-    let mut empty = true;
+    let (mut used, mut empty) = (indents.first, true);
     for word in text.split_inclusive(' ') {
         for piece in pieces(word, width - indents.rest) {
-            let line = lines.last_mut().expect("there is always a line");
-            if empty || line.width() + piece.trim_end().width() <= width {
-                line.push_str(piece);
-            } else {
-                lines.push(" ".repeat(indents.rest) + piece);
+            if !empty && used + piece.trim_end().width() > width {
+                lines.push(" ".repeat(indents.rest));
+                used = indents.rest;
             }
+            let line = lines.last_mut().expect("there is always a line");
+            line.push_str(piece);
+            used += piece.width();
             empty = false;
         }
     }
     lines
 }
 
-/// `word` in pieces no wider than `width`.
+/// `word` in pieces no wider than `width`; the spaces at its end do not count.
 fn pieces(word: &str, width: usize) -> Vec<&str> {
-    let mut pieces = Vec::new();
-    let mut rest = word;
-    while rest.trim_end().width() > width {
-        let (piece, after) = rest.split_at(prefix_len(rest, width));
-        pieces.push(piece);
-        rest = after;
+    let (mut pieces, mut start, mut used) = (Vec::new(), 0, 0);
+    for (index, character) in word.trim_end().char_indices() {
+        let wide = character.width().unwrap_or(0);
+        if used + wide > width && index > start {
+            pieces.push(&word[start..index]);
+            (start, used) = (index, 0);
+        }
+        used += wide;
     }
-    pieces.push(rest);
+    pieces.push(&word[start..]);
     pieces
 }
 
@@ -150,6 +153,24 @@ pub(super) fn cut(text: &str, width: usize) -> String {
         return text.to_owned();
     }
     format!("{}…", &text[..prefix_len(text, width.saturating_sub(1))])
+}
+
+/// Maximum length of a text, in characters: a server's message may have millions.
+const MOST_CHARACTERS: usize = 2_000;
+
+/// A text without control characters, cut if it is very long.
+fn short(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut short = clean(
+        &characters
+            .by_ref()
+            .take(MOST_CHARACTERS)
+            .collect::<String>(),
+    );
+    if characters.next().is_some() {
+        short.push('…');
+    }
+    short
 }
 
 /// Removes control characters: a title from a scenario file must not move the cursor.

@@ -84,7 +84,7 @@ fn under_open_load_latency_is_response_and_throughput_is_no_chart() {
     // Half of what `sync` could not begin with had waited this long, while its service time stayed below 1 ms.
     assert!(curves[1].contains("sync median 6"), "{}", curves[1]);
     let beside = ends("c64.response");
-    assert!(beside[1].contains("response ≥625ms"), "{}", beside[1]);
+    assert!(beside[1].contains("response ≥ 625ms"), "{}", beside[1]);
     let by_rate = ends("http-get.load-latency");
     assert!(
         by_rate[0].contains("sync held 1.00k/s, smol held 6.00k/s"),

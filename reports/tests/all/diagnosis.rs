@@ -156,8 +156,8 @@ fn people_read_the_worst_first_in_80_columns() {
     Good
       open-files      what was seen of open-files, with <b>42</b> numbers and words
                       enough for two lines
-      resolution      throughput differences below 3.5% cannot be detected here in
-                      12 rounds
+      resolution      throughput differences below 3.5% can go undetected here in 12
+                      rounds
 
     A/A comparison: http-get under threads, closed, 8 in flight, 12 pairs of rounds
       of 2s
@@ -182,7 +182,7 @@ fn what_was_measured_joins_the_findings() {
         assert_eq!(diagnosis.fit, level != Bad);
     };
     let noise = |factor: f64| [(1000.0 * factor, 1000.0), (1000.0, 1000.0 * factor)].repeat(4);
-    check(&noise(1.01), Good, "below 3% cannot be detected");
+    check(&noise(1.01), Good, "below 3% can go undetected");
     check(&noise(1.15), Caution, "below 17%");
     check(&noise(1.4), Bad, "below 43%");
     // No noise, and yet a difference: the machine favours whoever has the first arm's name.

@@ -820,6 +820,7 @@ fn database() -> PlannedScenario {
                 url: "postgres://postgres@127.0.0.1:5432/bench".to_owned(),
                 software: Some("PostgreSQL 15.18".to_owned()),
                 address: None,
+                cpus: Some(vec![0, 1]),
             },
         )]),
         ..http()
@@ -863,6 +864,7 @@ fn base() -> Record {
         plan_hash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
         plan: Plan {
             suite: None,
+            title: None,
             scenarios: Vec::new(),
             cells: Vec::new(),
             blocks: Vec::new(),
@@ -871,6 +873,7 @@ fn base() -> Record {
                 server_cpus: vec![0],
                 worker_cpus: vec![1],
                 pacer_cpu: None,
+                orchestrator_cpus: vec![0],
             },
             reference: None,
             looks: Vec::new(),

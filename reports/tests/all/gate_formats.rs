@@ -27,7 +27,7 @@ fn reports() -> Vec<(&'static str, GateReport)> {
         ]
     };
     let report = |verdict, reason: &str, checks| report(verdict, reason, checks);
-    let machine = "the machine was too busy to tell: 5 of 16 blocks stayed disturbed";
+    let machine = "the machine was too busy to tell: 5 of 16 blocks were disturbed (none redone)";
     let wrong =
         "the arms answer differently: GET / is 64 bytes of the base and 65 bytes of the head";
     let mut wrong = report(GateVerdict::Wrong, wrong, broken());
@@ -417,7 +417,7 @@ fn junit_is_red_exactly_where_a_gate_did_not_pass() {
     );
     assert_eq!(
         first["message"],
-        "it is 15% worse (+12% to +18%), expected < +10%"
+        "it is 0.870× the base: +15% time per operation (+12% to +18%), expected < +10%"
     );
 }
 
@@ -605,7 +605,7 @@ fn annotations_stand_on_the_lines_of_the_limits_and_the_worst_comes_first() {
     );
     assert_eq!(
         found[0].message,
-        "tokio · closed, 16 in flight · throughput is 15% worse (+12% to +18%), expected < +10%"
+        "tokio · closed, 16 in flight · throughput is 0.870× the base: +15% time per operation (+12% to +18%), expected < +10%"
     );
     assert_eq!(
         found[1].message,
@@ -623,7 +623,10 @@ fn annotations_stand_on_the_lines_of_the_limits_and_the_worst_comes_first() {
 fn there_are_at_most_ten_annotations_and_the_last_says_how_many_more() {
     let found = commands(&find("many"));
     assert_eq!(found.len(), 10);
-    assert!(found[0].message.contains("is 50% worse"), "{found:?}");
+    assert!(
+        found[0].message.contains("+50% time per operation"),
+        "{found:?}"
+    );
     assert!(
         found[9].message.ends_with("(5 more in the report)"),
         "{found:?}"

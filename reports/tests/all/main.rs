@@ -2,6 +2,7 @@
 //!
 //! What needs a program beyond Rust says aloud that it is skipped where the program is missing, and fails in CI.
 
+mod adversarial;
 mod async_pays;
 mod charts;
 mod diagnosis;

@@ -152,7 +152,7 @@ fn cells_without_numbers_are_on_the_page_with_their_reasons() {
 fn the_page_of_a_search_has_its_results_and_steps_and_no_group_of_a_step() {
     let html = page(fixture("search"));
     for said in [
-        "smol at ≥4.50k/s with response_p99 &lt; 50ms",
+        "smol at ≥ 4.50k/s with response_p99 &lt; 50ms",
         "highest rate with response_p99 &lt; 50ms, 64 sessions",
         "threads: unfinished: the objective is not met at the lowest rate",
         "Steps of the search",

@@ -183,7 +183,8 @@ fn of_a_block_that_was_redone_only_the_last_attempt_counts() {
         assert_eq!(cell.rounds, 5);
         assert_eq!(cell.metrics[THROUGHPUT].low, 1e5);
     }
-    let told = "1 block was redone; only the last attempt of each counts: the hypervisor took 30% of the CPU";
+    let told =
+        "1 block was redone, and its last attempt counts: the hypervisor took 30% of the CPU";
     assert!(
         summary.warnings.iter().any(|warning| warning == told),
         "{:?}",

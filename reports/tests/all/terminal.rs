@@ -81,7 +81,7 @@ fn a_narrow_terminal_keeps_the_columns_that_matter_most() {
         heading.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     assert_eq!(columns(40), "runtime ops/s vs sync");
-    assert_eq!(columns(60), "runtime ops/s p50 vs sync spread verdict");
+    assert_eq!(columns(60), "runtime ops/s vs sync interval verdict");
 }
 
 #[test]
@@ -100,57 +100,53 @@ fn a_tour_reads_well() {
     http-get  Small responses over keep-alive connections
     closed, 64 in flight · mock http server · 10 rounds of 2s
 
-      runtime              ops/s    p50    p99 CPU/op  memory vs sync spread verdict
-      smol                  178k  340µs  939µs 17.0µs 14.6MiB   78.0×    ±7%  faster
-      tokio-current-thread  172k  363µs  551µs 18.5µs 14.6MiB   75.6×    ±9%  faster
-      async-std†            141k  433µs 1.10ms 21.4µs 14.6MiB   61.6×    ±7%  faster
-      tokio                 102k  609µs  895µs 30.0µs 14.6MiB   45.6×    ±6%  faster
-      pool                 52.6k 1.15ms 3.53ms 50.0µs 14.6MiB   23.1×   ±10%  faster
-      threads              35.5k 1.69ms 4.28ms 50.0µs 14.6MiB   15.9×    ±8%  faster
-      sync                 2.29k  420µs  984µs 21.0µs 9.15MiB      1×
+      runtime              ops/s    p50    p99 CPU/op vs sync    interval verdict
+      smol                  178k  340µs  939µs 17.0µs   78.0× 74.1×–83.1×  faster
+      tokio-current-thread  172k  363µs  551µs 18.5µs   75.6× 70.1×–82.3×  faster
+      async-std†            141k  433µs 1.10ms 21.4µs   61.6× 57.0×–65.3×  faster
+      tokio                 102k  609µs  895µs 30.0µs   45.6× 43.0×–46.9×  faster
+      pool                 52.6k 1.15ms 3.53ms 50.0µs   23.1× 20.7×–24.8×  faster
+      threads              35.5k 1.69ms 4.28ms 50.0µs   15.9× 14.7×–17.1×  faster
+      sync                 2.29k  420µs  984µs 21.0µs      1×
 
       sync ran 1 session, not 64.
       By throughput against sync: smol, tokio-current-thread, async-std, tokio,
-        pool, threads faster. The smallest differences that could have been
-        detected: 6.6% to 12%.
+        pool, threads faster.
 
     file-read  Read a 64 KiB file whole
     closed, 64 in flight · no server · 10 rounds of 2s
 
-      runtime              ops/s    p50   p99 CPU/op  memory vs sync spread verdict
-      smol                  773k 78.3µs 215µs 3.85µs 14.6MiB   78.2×    ±7%  faster
-      tokio-current-thread  757k 82.3µs 121µs 4.18µs 14.6MiB   76.5×    ±8%  faster
-      async-std†            624k 97.5µs 229µs 4.84µs 14.6MiB   63.5×    ±6%  faster
-      tokio                 443k  140µs 207µs 6.78µs 14.6MiB   45.4×    ±5%  faster
-      pool                  234k  259µs 565µs 13.1µs 14.6MiB   23.8×   ±10%  faster
-      threads               163k  368µs 965µs 18.7µs 14.6MiB   16.5×    ±5%  faster
-      sync                 9.85k 96.2µs 167µs 4.75µs 9.15MiB      1×
+      runtime              ops/s    p50   p99 CPU/op vs sync    interval verdict
+      smol                  773k 78.3µs 215µs 3.85µs   78.2× 74.3×–83.4×  faster
+      tokio-current-thread  757k 82.3µs 121µs 4.18µs   76.5× 71.7×–82.6×  faster
+      async-std†            624k 97.5µs 229µs 4.84µs   63.5× 59.9×–67.3×  faster
+      tokio                 443k  140µs 207µs 6.78µs   45.4× 43.5×–47.7×  faster
+      pool                  234k  259µs 565µs 13.1µs   23.8× 21.8×–26.3×  faster
+      threads               163k  368µs 965µs 18.7µs   16.5× 15.7×–17.2×  faster
+      sync                 9.85k 96.2µs 167µs 4.75µs      1×
 
       sync ran 1 session, not 64.
       By throughput against sync: smol, tokio-current-thread, async-std, tokio,
-        pool, threads faster. The smallest differences that could have been
-        detected: 6.9% to 12%.
+        pool, threads faster.
 
     db-select  One row by primary key
     closed, 64 in flight · PostgreSQL 15.18 at
       postgres://postgres@127.0.0.1:5432/bench · 10 rounds of 2s
 
-      runtime              ops/s    p50    p99 CPU/op  memory vs sync spread verdict
-      smol                 38.6k 1.57ms 3.03ms 50.0µs 14.6MiB   79.7×    ±5%  faster
-      tokio-current-thread 37.1k 1.68ms 2.48ms 50.0µs 14.6MiB   76.1×    ±7%  faster
-      async-std†           30.8k 1.97ms 5.40ms 50.0µs 14.6MiB   62.1×    ±9%  faster
-      tokio                23.8k 2.61ms 3.86ms 50.0µs 14.6MiB   48.2×    ±7%  faster
-      pool                 11.8k 5.11ms 14.7ms 50.0µs 14.6MiB   23.7×   ±10%  faster
-      threads              8.03k 7.47ms 20.5ms 50.0µs 14.6MiB   16.7×    ±6%  faster
-      sync                   490 1.92ms 5.19ms 50.0µs 9.15MiB      1×
+      runtime              ops/s    p50    p99 CPU/op vs sync    interval verdict
+      smol                 38.6k 1.57ms 3.03ms 50.0µs   79.7× 75.7×–84.1×  faster
+      tokio-current-thread 37.1k 1.68ms 2.48ms 50.0µs   76.1× 71.8×–81.2×  faster
+      async-std†           30.8k 1.97ms 5.40ms 50.0µs   62.1× 58.8×–67.8×  faster
+      tokio                23.8k 2.61ms 3.86ms 50.0µs   48.2× 44.8×–50.5×  faster
+      pool                 11.8k 5.11ms 14.7ms 50.0µs   23.7× 21.4×–26.1×  faster
+      threads              8.03k 7.47ms 20.5ms 50.0µs   16.7× 15.8×–17.6×  faster
+      sync                   490 1.92ms 5.19ms 50.0µs      1×
 
       sync ran 1 session, not 64.
       By throughput against sync: smol, tokio-current-thread, async-std, tokio,
-        pool, threads faster. The smallest differences that could have been
-        detected: 7.5% to 13%.
+        pool, threads faster.
 
-    spread: distance from the ratio to the farther end of its interval; confidence
-      99% over 10 rounds.
+    interval: that of the ratio, with confidence 99% over 10 rounds.
     faster, slower: the whole interval is beyond 2%; tie: all of it is within 2%;
       inconclusive: neither, so this run cannot decide.
     ~ too few operations in a round for this percentile: a hint, not a result.
@@ -169,11 +165,11 @@ fn open_loads_are_told_by_their_response() {
     http-get  Small responses over keep-alive connections
     open, 1000/s, 64 sessions · mock http server · 10 rounds of 2s
 
-      runtime ops/s    p50     p99   p99.9 service p99 vs sync spread verdict
+      runtime ops/s    p50     p99   p99.9 service p99 vs sync    interval verdict
       sync    1.00k  458µs  ~659µs ~1.04ms      ~600µs      1×
-      smol    1.00k  649µs  ~947µs ~1.78ms      ~889µs   1.40×    ±5%  slower
-      tokio   1.00k 1.19ms ~1.68ms ~1.75ms     ~1.62ms   2.60×   ±10%  slower
-      threads 1.00k 1.73ms ~2.51ms ~4.34ms     ~2.45ms   3.76×    ±7%  slower
+      smol    1.00k  649µs  ~947µs ~1.78ms      ~889µs   1.40× 1.36×–1.48×  slower
+      tokio   1.00k 1.19ms ~1.68ms ~1.75ms     ~1.62ms   2.60× 2.46×–2.85×  slower
+      threads 1.00k 1.73ms ~2.51ms ~4.34ms     ~2.45ms   3.76× 3.50×–4.02×  slower
 
       idle task    bytes
       sync       1.21KiB
@@ -188,19 +184,18 @@ fn open_loads_are_told_by_their_response() {
       threads    160µs  ~258µs  260µs
 
       sync ran 1 session, not 64.
-      By response p50 against sync: smol, tokio, threads slower. The smallest
-        differences that could have been detected: 6.3% to 10%.
+      By response p50 against sync: smol, tokio, threads slower.
       The pacer had a CPU to itself; its error was 34.4µs (p99).
       Overhead of the loop, per operation: 111ns.
 
     http-get  Small responses over keep-alive connections
     open, 6000/s Poisson, 64 sessions · mock http server · 10 rounds of 2s
 
-      runtime           ops/s     p50     p99  service p99  vs sync  spread  verdict
-      smol              6.00k   639µs   931µs        872µs    8e-4×     ±4%   faster
-      tokio             6.00k  1.15ms  1.61ms       1.56ms   0.001×     ±6%   faster
-      threads           6.00k  1.69ms  2.45ms       2.39ms   0.002×     ±7%   faster
-      sync     2.25k not held  ≥625ms  ≥1.24s       ~787µs       1×
+      runtime          ops/s     p50     p99  vs sync          interval verdict
+      smol             6.00k   639µs   931µs 0.00075× 0.00072×–0.00078×  faster
+      tokio            6.00k  1.15ms  1.61ms  0.0013×   0.0012×–0.0014×  faster
+      threads          6.00k  1.69ms  2.45ms  0.0020×   0.0018×–0.0021×  faster
+      sync    2.25k not held ≥ 625ms ≥ 1.24s       1×
 
       idle task    bytes
       smol       1.21KiB
@@ -218,18 +213,16 @@ fn open_loads_are_told_by_their_response() {
       sync did not hold the rate in 10 of 10 rounds: of 120k operations due, 75.2k
         had not started when the schedule ended, 44.4k started more than 1ms late,
         75.2k were never sent.
-      By response p99 against sync: smol, tokio, threads faster. The smallest
-        differences that could have been detected: 6.3% to 8.6%.
+      By response p99 against sync: smol, tokio, threads faster.
       The pacer had a CPU to itself; its error was 34.4µs (p99).
       Overhead of the loop, per operation: 111ns.
 
-    spread: distance from the ratio to the farther end of its interval; confidence
-      99% over 10 rounds.
+    interval: that of the ratio, with confidence 99% over 10 rounds.
     faster, slower: the whole interval is beyond 2%; tie: all of it is within 2%;
       inconclusive: neither, so this run cannot decide.
     ~ too few operations in a round for this percentile: a hint, not a result.
     ≥ a lower bound: operations that had not ended count with the time they had
-      waited so far.
+      waited so far, and times beyond 60 s count as 60 s.
     Open load: response time runs from when an operation was due (p50, p99 and p99.9
       are response times), service time from its start; lag is the time between.
     "#);
@@ -243,7 +236,7 @@ fn a_search_is_one_table_of_what_was_found() {
       of 2s
 
       runtime  highest rate  not met at  response p99  rates  rounds
-      smol         ≥4.50k/s        none       ~17.3ms      7      21
+      smol        ≥ 4.50k/s        none       ~17.3ms      7      21
       tokio         3.20k/s     3.80k/s       ~23.1ms      7      21
       threads          none       800/s           n/a      7      21
 
@@ -255,8 +248,9 @@ fn a_search_is_one_table_of_what_was_found() {
       Overhead of the loop, per operation: 111ns.
 
     Search: the highest rate at which two rounds agreed that the objective is met,
-      and the lowest at which two agreed that it is not. ≥ before a rate: the search
-      did not finish.
+      and the lowest at which two agreed that it is not, at most 5% apart. ≥ before
+      a rate: the search did not finish. No verdict compares the rates of two
+      runtimes.
     ~ too few operations in a round for this percentile: a hint, not a result.
     Open load: response time runs from when an operation was due (p50, p99 and p99.9
       are response times), service time from its start; lag is the time between.
@@ -283,8 +277,9 @@ fn a_search_that_was_cut_short_says_what_it_has() {
       Overhead of the loop, per operation: 111ns.
 
     Search: the highest rate at which two rounds agreed that the objective is met,
-      and the lowest at which two agreed that it is not. ≥ before a rate: the search
-      did not finish.
+      and the lowest at which two agreed that it is not, at most 5% apart. ≥ before
+      a rate: the search did not finish. No verdict compares the rates of two
+      runtimes.
     ~ too few operations in a round for this percentile: a hint, not a result.
     Open load: response time runs from when an operation was due (p50, p99 and p99.9
       are response times), service time from its start; lag is the time between.
@@ -309,8 +304,8 @@ fn whatever_goes_wrong_is_said_beside_the_numbers() {
     http-get  Small responses over keep-alive connections
     closed, 16 in flight · mock http server · 5 rounds of 2s
 
-      runtime    ops/s   p50     p99   p99.9 CPU/op  memory vs threads spread
-      async-std† 72.9k 204µs  ~578µs ~1.58ms 10.2µs 10.4MiB      2.94×    ±3%
+      runtime    ops/s   p50     p99   p99.9 CPU/op  memory vs threads    interval
+      async-std† 72.9k 204µs  ~578µs ~1.58ms 10.2µs 10.4MiB      2.94× 2.84×–3.04×
       threads    23.9k 632µs ~1.27ms ~4.76ms 30.4µs 10.4MiB         1×
 
       sync: unsupported: producers and consumers at once need more than one thread
@@ -326,8 +321,7 @@ fn whatever_goes_wrong_is_said_beside_the_numbers() {
         (operation 12: timeout after 5 ms)
       No verdict against threads: 8 rounds of each are needed, but there are only 4.
 
-    spread: distance from the ratio to the farther end of its interval; confidence
-      87.5% over 4 rounds.
+    interval: that of the ratio, with confidence 87.5% over 4 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
     † async-std (discontinued)
     Closed load: each session waits for its previous operation, so these are service
@@ -346,14 +340,14 @@ fn an_interrupted_run_shows_what_it_has() {
     http-get  Small responses over keep-alive connections
     closed, 64 in flight · mock http server · 2 rounds of 2s
 
-      runtime              ops/s    p50    p99   p99.9 CPU/op  memory vs sync spread
-      smol                  187k  325µs  510µs ~2.60ms 17.0µs 14.6MiB   79.1×
-      tokio-current-thread  169k  370µs  552µs ~1.95ms 18.5µs 14.6MiB   71.5×
-      async-std†            144k  421µs  988µs ~2.76ms 21.4µs 14.6MiB   60.8×
-      tokio                 105k  592µs  873µs ~3.47ms 30.0µs 14.6MiB   44.7×    ±4%
-      pool                 52.5k 1.15ms 3.36ms ~7.94ms 50.0µs 14.6MiB   22.3×    ±2%
-      threads              34.6k 1.75ms 5.01ms ~12.9ms 50.0µs 14.6MiB   14.7×    ±2%
-      sync                 2.35k  405µs  831µs ~3.01ms 21.0µs 9.15MiB      1×
+      runtime              ops/s    p50    p99 CPU/op  memory vs sync    interval
+      smol                  187k  325µs  510µs 17.0µs 14.6MiB   79.1×
+      tokio-current-thread  169k  370µs  552µs 18.5µs 14.6MiB   71.5×
+      async-std†            144k  421µs  988µs 21.4µs 14.6MiB   60.8×
+      tokio                 105k  592µs  873µs 30.0µs 14.6MiB   44.7× 42.9×–46.7×
+      pool                 52.5k 1.15ms 3.36ms 50.0µs 14.6MiB   22.3× 22.0×–22.6×
+      threads              34.6k 1.75ms 5.01ms 50.0µs 14.6MiB   14.7× 14.4×–15.0×
+      sync                 2.35k  405µs  831µs 21.0µs 9.15MiB      1×
 
       sync ran 1 session, not 64.
       By throughput against sync: smol, tokio-current-thread, async-std without a
@@ -364,14 +358,14 @@ fn an_interrupted_run_shows_what_it_has() {
     file-read  Read a 64 KiB file whole
     closed, 64 in flight · no server · 1 round of 2s
 
-      runtime              ops/s    p50   p99   p99.9 CPU/op  memory vs sync spread
-      smol                  781k 76.5µs 275µs  ~633µs 3.85µs 14.6MiB   74.3×
-      tokio-current-thread  750k 83.1µs 122µs  ~494µs 4.18µs 14.6MiB   71.3×
-      async-std†            611k  101µs 153µs  ~690µs 4.84µs 14.6MiB   58.1×
-      tokio                 457k  137µs 203µs  ~670µs 6.78µs 14.6MiB   43.5×
-      pool                  226k  270µs 476µs ~1.93ms 13.1µs 14.6MiB   21.5×
-      threads               163k  376µs 604µs ~2.64ms 18.7µs 14.6MiB   15.5×
-      sync                 10.5k 90.6µs 153µs  ~727µs 4.75µs 9.15MiB      1×
+      runtime               ops/s     p50    p99  CPU/op   memory  vs sync  interval
+      smol                   781k  76.5µs  275µs  3.85µs  14.6MiB    74.3×
+      tokio-current-thread   750k  83.1µs  122µs  4.18µs  14.6MiB    71.3×
+      async-std†             611k   101µs  153µs  4.84µs  14.6MiB    58.1×
+      tokio                  457k   137µs  203µs  6.78µs  14.6MiB    43.5×
+      pool                   226k   270µs  476µs  13.1µs  14.6MiB    21.5×
+      threads                163k   376µs  604µs  18.7µs  14.6MiB    15.5×
+      sync                  10.5k  90.6µs  153µs  4.75µs  9.15MiB       1×
 
       sync ran 1 session, not 64.
       No verdict against sync: 8 rounds of each are needed, but there is only 1.
@@ -380,7 +374,7 @@ fn an_interrupted_run_shows_what_it_has() {
     closed, 64 in flight · PostgreSQL 15.18 at
       postgres://postgres@127.0.0.1:5432/bench · 1 round of 2s
 
-      runtime  ops/s     p50     p99    p99.9  CPU/op   memory  vs sync  spread
+      runtime  ops/s     p50     p99    p99.9  CPU/op   memory  vs sync  interval
       pool     12.4k  4.90ms  12.8ms  ~35.4ms  50.0µs  14.6MiB    25.5×
       threads  8.72k  6.81ms  25.2ms  ~61.1ms  50.0µs  14.6MiB    17.9×
       sync       486  1.93ms  7.36ms  ~14.3ms  50.0µs  9.15MiB       1×
@@ -390,8 +384,7 @@ fn an_interrupted_run_shows_what_it_has() {
       sync ran 1 session, not 64.
       No verdict against sync: 8 rounds of each are needed, but there is only 1.
 
-    spread: distance from the ratio to the farther end of its interval; confidence
-      50% over 2 rounds.
+    interval: that of the ratio, with confidence 50% over 2 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
     † async-std (discontinued)
     Closed load: each session waits for its previous operation, so these are service
@@ -435,17 +428,18 @@ fn long_names_are_cut_and_long_texts_wrapped() {
       and on a title that goes on and on  🏁
     closed, 100000 in flight · mock http server · 3 rounds of 2s
 
-      runtime                ops/s   p50    p99  p99.9 CPU/op  memory vs ref. spread
-      tokio                  28.3k 3.45s ~5.13s ~23.7s 50.0µs 8.39GiB   3.54×  ±0.9%
-      otherwise-quite-ordin… 17.5k 5.44s ~9.53s ~40.1s 50.0µs 8.39GiB   2.22×    ±6%
-      a-runtime-with-a-very… 7.95k 12.0s ~28.4s ~60.0s 50.0µs 8.39GiB      1×
+      runtime                  ops/s   p50    p99 CPU/op  memory vs ref.    interval
+      tokio                    28.3k 3.45s ~5.13s 50.0µs 8.39GiB   3.54× 3.51×–3.56×
+      otherwise-quite-ordinar… 17.5k 5.44s ~9.53s 50.0µs 8.39GiB   2.22× 2.11×–2.35×
+      a-runtime-with-a-very-l… 7.95k 12.0s ~28.4s 50.0µs 8.39GiB      1×
 
       No verdict against a-runtime-with-a-very-long-name-indeed-0.19.0-beta: 8
         rounds of each are needed, but there are only 3.
 
-    spread: distance from the ratio to the farther end of its interval; confidence
-      75% over 3 rounds.
+    interval: that of the ratio, with confidence 75% over 3 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
+    ≥ a lower bound: operations that had not ended count with the time they had
+      waited so far, and times beyond 60 s count as 60 s.
     Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
 
@@ -463,16 +457,18 @@ fn nanoseconds_and_minutes_fit_one_table() {
     http-get  Small responses over keep-alive connections
     closed, 1 in flight · no server · 4 rounds of 5 operations
 
-      runtime  ops/s      p50      p99    p99.9   CPU/op   memory  vs sync  spread
-      sync     85.5M   11.0ns   28.0ns   90.0ns  0.600ns  9.15MiB       1×
-      tokio    1.00M  ~1.03µs  ~1.24µs  ~1.24µs   50.0ns  9.15MiB   0.012×    ±15%
-      threads  0.018   ~60.0s   ~60.0s   ~60.0s   50.0µs  9.15MiB   2e-10×    ±14%
+      runtime ops/s     p50    p99  CPU/op  memory    vs sync              interval
+      sync    85.5M  11.0ns 28.0ns 0.600ns 9.15MiB         1×
+      tokio   1.00M ~1.03µs      –  50.0ns 9.15MiB     0.012×        0.0099×–0.013×
+      threads 0.018   ≥ 60s      –  50.0µs 9.15MiB <0.000001× <0.000001×–<0.000001×
 
       No verdict against sync: 8 rounds of each are needed, but there are only 4.
 
-    spread: distance from the ratio to the farther end of its interval; confidence
-      87.5% over 4 rounds.
+    interval: that of the ratio, with confidence 87.5% over 4 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
+    – too few operations for this percentile to be anything but the longest time.
+    ≥ a lower bound: operations that had not ended count with the time they had
+      waited so far, and times beyond 60 s count as 60 s.
     Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
     "#);

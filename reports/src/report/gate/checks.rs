@@ -94,8 +94,12 @@ fn samples(pair: &Pair<'_>, base: Side<'_>, metric: &Metric) -> Samples {
 /// The share of operations that failed: exact, without bounds.
 fn errors(head: Side<'_>, most: f64, blank: Check) -> Check {
     let rounds = || head.rounds.measured(head.cell).map(|round| &round.worker);
-    let failed: u64 = rounds().map(|round| round.failed_ops()).sum();
-    let all = failed + rounds().map(|round| round.ops).sum::<u64>();
+    let failed = rounds()
+        .map(|round| round.failed_ops())
+        .fold(0, u64::saturating_add);
+    let all = rounds()
+        .map(|round| round.ops)
+        .fold(failed, u64::saturating_add);
     if all == 0 {
         return undecided(blank, "no operation of the head ended".to_owned());
     }

@@ -3,7 +3,7 @@
 //! Wrong measurements come first, then a run that was cut short, then a machine that was busy; only then do the checks
 //! count, a broken one before an undecided one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use photofinish_record::machine::Machine;
 use photofinish_record::{Completion, Record, Requirement};
@@ -88,15 +88,20 @@ fn unfit(rounds: &Rounds<'_>) -> Option<String> {
     }
     let (_, first) = disturbed.first_key_value()?;
     let blocks = rounds.blocks();
-    let were = match rounds.retries() {
-        (0, _) => "were disturbed",
-        _ => "stayed disturbed after all retries",
-    };
     (disturbed.len() as f64 > DISTURBED_SHARE * blocks as f64).then(|| {
+        let redone = BTreeSet::from_iter(rounds.discarded().map(|round| round.block));
+        let in_vain = match disturbed
+            .keys()
+            .filter(|block| redone.contains(block))
+            .count()
+        {
+            0 => "none redone".to_owned(),
+            redone => format!("{redone} redone, in vain"),
+        };
         format!(
-            "the machine was too busy to tell: {} of {} {were}: {first}",
+            "the machine was too busy to tell: {} of {} disturbed ({in_vain}): {first}",
             disturbed.len(),
-            describe::plural(blocks, "block")
+            describe::were(blocks, "block")
         )
     })
 }
