@@ -87,7 +87,7 @@ pub fn median_with_interval(values: &[f64], confidence: f64) -> Option<Estimate>
 /// Nonparametric Statistical Methods, § 3.2 and 3.3).
 pub fn hodges_lehmann(differences: &[f64], confidence: f64) -> Option<Estimate> {
     let sorted = sorted(differences);
-    let averages = Ordered {
+    let averages = OrderStatistics {
         count: sorted.len() * (sorted.len() + 1) / 2,
         ends: (*sorted.first()?, *sorted.last()?),
         // As the first value of a pair grows, fewer second ones keep the average at most `limit`.
@@ -111,7 +111,7 @@ pub fn hodges_lehmann(differences: &[f64], confidence: f64) -> Option<Estimate> 
 /// any numbers of values without ties; `None` if either is empty.
 pub fn shift(ours: &[f64], theirs: &[f64], confidence: f64) -> Option<Estimate> {
     let (ours, theirs) = (sorted(ours), sorted(theirs));
-    let differences = Ordered {
+    let differences = OrderStatistics {
         count: ours.len() * theirs.len(),
         ends: (
             ours.first()? - theirs.last()?,
@@ -133,7 +133,7 @@ pub fn shift(ours: &[f64], theirs: &[f64], confidence: f64) -> Option<Estimate> 
 }
 
 /// Numbers that are counted instead of listed: those of ten thousand values would fill the memory.
-struct Ordered<F> {
+struct OrderStatistics<F> {
     count: usize,
     /// The smallest and the largest.
     ends: (f64, f64),
@@ -141,7 +141,7 @@ struct Ordered<F> {
     at_most: F,
 }
 
-impl<F: Fn(f64) -> usize> Ordered<F> {
+impl<F: Fn(f64) -> usize> OrderStatistics<F> {
     /// Their median, with the bounds at this depth.
     fn estimate(&self, depth: Depth) -> Estimate {
         let [lower, upper] = [self.count.div_ceil(2), self.count / 2 + 1].map(|k| self.smallest(k));

@@ -112,7 +112,7 @@ fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
     );
 
     with_throughput(&mut record, 10_000.0, 8_000.0);
-    let told = ["REGRESSION", "throughput is 0.800× the base: +25% time per operation"];
+    let told = ["REGRESSION", "the base: +25% time per operation"];
     says(&regated(&sandbox, &record, &[]), 3, &told);
 
     // Every format, printed and written beside.
