@@ -272,8 +272,7 @@ fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
             .caused_by(error)
             .hint("name a run directory, such as photofinish-runs/latest, or a record.json"),
     })?;
-    photofinish_record::read(text.as_bytes())
-        .map_err(|error| not_a_record(file).caused_by(error))
+    photofinish_record::read(text.as_bytes()).map_err(|error| not_a_record(file).caused_by(error))
 }
 
 /// The text of a record. Nothing is read that cannot be one: a device has no end.

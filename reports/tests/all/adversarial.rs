@@ -199,6 +199,7 @@ fn renamed(name: &str) -> Record {
     let server = PlannedServer::External {
         url: name.to_owned(),
         software: Some(name.to_owned()),
+        address: None,
         cpus: None,
     };
     scenario.servers = BTreeMap::from([(name.to_owned(), server)]);
@@ -652,6 +653,7 @@ fn a_run_against_a_target_does_not_claim_to_have_placed_it() {
     let target = |cpus| PlannedServer::External {
         url: "http://127.0.0.1:80/".to_owned(),
         software: None,
+        address: None,
         cpus,
     };
     for (cpus, place) in [

@@ -55,6 +55,7 @@ fn options() -> PlanOptions {
             server_cpus: vec![0],
             worker_cpus: vec![1],
             pacer_cpu: None,
+            orchestrator_cpus: vec![0],
         },
         targets: BTreeMap::new(),
     }
@@ -189,6 +190,7 @@ fn an_external_target_replaces_the_mock() {
         url: "http://127.0.0.1:8080/".to_owned(),
         software: Some("nginx/1.22.1".to_owned()),
         address: None,
+        cpus: None,
     };
     let given = PlanOptions {
         targets: BTreeMap::from([("http".to_owned(), nginx.clone())]),
@@ -219,6 +221,7 @@ fn a_servers_address_ends_with_the_path_that_is_asked_for_or_leaves_it_to_the_sc
             url: url.to_owned(),
             software: None,
             address: None,
+            cpus: None,
         };
         let asked = PlanOptions {
             targets: BTreeMap::from([("http".to_owned(), external(written))]),
@@ -287,6 +290,7 @@ fn an_impossible_plan_is_an_error_with_a_hint() {
         url: "http://127.0.0.1:1/".to_owned(),
         software: None,
         address: None,
+        cpus: None,
     };
     let to_elsewhere = PlanOptions {
         targets: BTreeMap::from([("htp".to_owned(), elsewhere)]),
