@@ -249,6 +249,7 @@ fn gate(rounds: usize, slowdown: f64) -> Record {
         kind: ArmKind::Server,
         what: what.to_owned(),
         identity: None,
+        sha256: None,
     };
     let term = |metric: &str| GateTerm {
         scenario: "http-get".to_owned(),
