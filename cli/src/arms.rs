@@ -3,7 +3,7 @@
 //! In the plan an arm is a [`Variant`](photofinish_record::Variant) of each cell, which runs like any other cell.
 
 mod checkout;
-mod place;
+mod gate_directory;
 mod readiness;
 pub mod revision;
 pub mod server;

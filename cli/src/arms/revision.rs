@@ -1,6 +1,6 @@
 //! Another revision of the current project, built in addition to the working tree.
 //!
-//! The revision is built as if it had been cloned: in a checkout of its own outside of the project (`checkout`, `place`),
+//! The revision is built as if it had been cloned: in a checkout of its own outside of the project (`checkout`, `gate_directory`),
 //! where none of the head's files reach it, not even those that cargo and rustup look for in the directories above. Its
 //! target directory is kept there for the next gate. The working tree is built where it stands, since only there it has
 //! all that it needs; nothing is left in it that git could see.
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::arms::checkout::Repository;
-use crate::arms::place::Place;
+use crate::arms::gate_directory::GateDirectory;
 use crate::arms::tool::{self, git};
 use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
@@ -51,7 +51,7 @@ pub struct Revisions<'a> {
     repository: Repository<'a>,
     /// The base's commit.
     commit: String,
-    place: Place,
+    place: GateDirectory,
     interrupt: &'a Interrupt,
 }
 
@@ -75,7 +75,7 @@ impl<'a> Revisions<'a> {
         let repository = Repository::around(&here, interrupt).map_err(unknown)?;
         let commit = repository.commit(revision).map_err(unknown)?;
         Ok(Self {
-            place: Place::of_repository(&repository.root)?,
+            place: GateDirectory::of_repository(&repository.root)?,
             here,
             repository,
             commit,
@@ -89,7 +89,7 @@ impl<'a> Revisions<'a> {
     }
 
     /// The place of the builds, which other gates must not change.
-    pub fn into_place(self) -> Place {
+    pub fn into_place(self) -> GateDirectory {
         self.place
     }
 

@@ -9,7 +9,7 @@ use photofinish_record::{Arm, ArmKind, ArmSource, Record, Variant, hex};
 use photofinish_reports::describe;
 use sha2::{Digest, Sha256};
 
-use crate::arms::place::Place;
+use crate::arms::gate_directory::GateDirectory;
 use crate::arms::revision::{Artifact, Built, Revisions};
 use crate::arms::server::PORT;
 use crate::exit::{Failure, OrFail};
@@ -93,7 +93,7 @@ pub struct Sources {
     /// A reason to expect no difference between the arms.
     pub warning: Option<&'static str>,
     /// Directories that must outlive the gate.
-    _places: Vec<Place>,
+    _places: Vec<GateDirectory>,
 }
 
 const SAME_COMMAND: &str = "base and head are the same command: a test of the gate itself";
@@ -175,7 +175,7 @@ impl ArmArguments {
             return Ok(Sources::live(server(base), server(head), Vec::new()));
         }
         if let (Some(base), Some(head)) = (&self.base_exe, &self.head_exe) {
-            let place = Place::of_run(None)?;
+            let place = GateDirectory::of_run(None)?;
             let arm = |arm: Arm, path: &Path| {
                 executable(
                     &path.display().to_string(),
@@ -204,7 +204,7 @@ impl ArmArguments {
 
     fn revisions(&self, revision: &str, interrupt: &Interrupt) -> Result<Sources, Failure> {
         let revisions = Revisions::find(revision, interrupt)?;
-        let place = Place::of_run(Some(revisions.root()))?;
+        let place = GateDirectory::of_run(Some(revisions.root()))?;
         let [base, head] = revisions.build(&self.artifact())?;
         let arm = |arm: Arm, built: &Built| {
             let program = copied(&built.executable, arm, &place)?;
@@ -262,7 +262,7 @@ impl ArmArguments {
 }
 
 impl Sources {
-    fn live(base: GateArm, head: GateArm, places: Vec<Place>) -> Self {
+    fn live(base: GateArm, head: GateArm, places: Vec<GateDirectory>) -> Self {
         let same_program = base.source.sha256.is_some() && base.source.sha256 == head.source.sha256;
         // One program with two sets of arguments is a comparison like any other.
         let two_files = base.file.is_none() || base.file != head.file;
@@ -351,7 +351,7 @@ fn executable(what: &str, program: &Path, interrupt: &Interrupt) -> Result<GateA
 }
 
 /// A copy of an arm's executable, which stays the same whatever is built while it is measured.
-fn copied(path: &Path, arm: Arm, place: &Place) -> Result<PathBuf, Failure> {
+fn copied(path: &Path, arm: Arm, place: &GateDirectory) -> Result<PathBuf, Failure> {
     let missing = || Failure::usage(format!("there is no executable {}", path.display()));
     let name = path.file_name().ok_or_else(missing)?;
     let directory = place.path().join(arm.name());

@@ -23,14 +23,14 @@ const UNUSED: Duration = Duration::from_hours(30 * 24);
 const UNLOCKED: Duration = Duration::from_mins(1);
 
 /// A directory that no other gate uses while this value lives.
-pub struct Place {
+pub struct GateDirectory {
     directory: PathBuf,
     _lock: File,
     /// Removes the directory of a single run.
     _run: Option<tempfile::TempDir>,
 }
 
-impl Place {
+impl GateDirectory {
     /// The first place of `repository` that no other gate uses. Contents are those that the last gate left.
     pub fn of_repository(repository: &Path) -> Result<Self, Failure> {
         let root = root(Some(repository))?;
@@ -95,7 +95,7 @@ fn is_inside(path: &Path, directory: &Path) -> bool {
 }
 
 /// Locks a directory. `None` if another process has.
-fn claim(directory: PathBuf, owner: &[u8]) -> io::Result<Option<Place>> {
+fn claim(directory: PathBuf, owner: &[u8]) -> io::Result<Option<GateDirectory>> {
     fs::create_dir_all(&directory)?;
     let path = directory.join(LOCK);
     let lock = File::options()
@@ -113,7 +113,7 @@ fn claim(directory: PathBuf, owner: &[u8]) -> io::Result<Option<Place>> {
         return Ok(None);
     }
     fs::write(&path, owner)?;
-    Ok(Some(Place {
+    Ok(Some(GateDirectory {
         directory,
         _lock: lock,
         _run: None,
