@@ -5,10 +5,12 @@
 //! which for most rounds is a few KiB: a record has thousands of them. It travels as HdrHistogram V2 (deflated) in base64,
 //! the form other HdrHistogram implementations read. Statistics over rounds live in `reports`.
 
+use std::io::Read as _;
 use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::read::ZlibDecoder;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 use schemars::JsonSchema;
@@ -187,14 +189,47 @@ impl Latencies {
         let bytes = STANDARD
             .decode(text)
             .map_err(|error| decode_error(error.to_string()))?;
+        let plain = inflated(bytes).map_err(decode_error)?;
         let stored: Histogram<u64> = Deserializer::new()
-            .deserialize(&mut bytes.as_slice())
+            .deserialize(&mut plain.as_slice())
             .map_err(|error| decode_error(error.to_string()))?;
         Ok(Self {
             text: Some(text.into()),
             ..Self::of(&stored)
         })
     }
+}
+
+/// Maximum length of an inflated histogram, far above one of an hour in nanoseconds with every bucket filled.
+const MOST_BYTES: u64 = 32 << 20;
+
+/// A histogram that is not deflated. The decoder reserves as much as the length in it says, so that is checked here.
+fn inflated(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    const DEFLATED: [u8; 4] = [0x1c, 0x84, 0x93, 0x14];
+    const HEADER_BYTES: usize = 8;
+    let plain = match bytes.strip_prefix(&DEFLATED) {
+        None => bytes,
+        Some(rest) => {
+            let mut plain = Vec::new();
+            let deflated = rest.get(4..).unwrap_or_default();
+            let read = ZlibDecoder::new(deflated)
+                .take(MOST_BYTES)
+                .read_to_end(&mut plain);
+            read.map_err(|error| error.to_string())?;
+            plain
+        }
+    };
+    let length = plain
+        .get(4..HEADER_BYTES)
+        .and_then(|length| length.try_into().ok());
+    let length = length.map_or(0, |length| u32::from_be_bytes(length) as usize);
+    if length > plain.len() {
+        return Err(format!(
+            "{length} bytes are announced, and there are {}",
+            plain.len()
+        ));
+    }
+    Ok(plain)
 }
 
 /// Equal values are equal, however they were encoded.
@@ -290,6 +325,25 @@ mod tests {
         merged.merge(&high.into_iter().collect());
         assert_eq!(merged, low.into_iter().chain(high).collect());
         assert_eq!(merged.count(), 7);
+    }
+
+    #[test]
+    fn a_length_that_is_not_there_reserves_no_memory() {
+        let latencies: Latencies = [5].into_iter().collect();
+        let plain =
+            inflated(STANDARD.decode(latencies.to_base64()).expect("base64")).expect("its own");
+        assert_eq!(
+            Latencies::from_base64(&STANDARD.encode(&plain)).expect("plain"),
+            latencies
+        );
+        let mut lying = plain;
+        lying[4..8].copy_from_slice(&[0xff; 4]);
+        let read = allocation_counter::measure(|| {
+            let refused = Latencies::from_base64(&STANDARD.encode(&lying));
+            let error = refused.expect_err("no such length").to_string();
+            assert!(error.contains("4294967295 bytes are announced"), "{error}");
+        });
+        assert!(read.bytes_max < 1 << 16, "{}", read.bytes_max);
     }
 
     #[test]
