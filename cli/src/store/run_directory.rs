@@ -312,3 +312,22 @@ fn partial_lines(file: &Path) -> impl Iterator<Item = Vec<u8>> {
         read.is_ok_and(|length| length > 0).then_some(line)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a rescued record goes to no file of somebody else. Method: a link where the record would go.
+    #[test]
+    fn a_rescued_record_replaces_nothing_and_follows_no_link() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let [target, link] = ["target", "link"].map(|name| directory.path().join(name));
+        fs::write(&target, "mine").expect("written");
+        std::os::unix::fs::symlink(&target, &link).expect("linked");
+        for taken in [&target, &link] {
+            write_new(taken, b"record").expect_err("it exists");
+        }
+        assert_eq!(fs::read(&target).expect("a file"), b"mine");
+        write_new(&directory.path().join("new"), b"record").expect("written");
+    }
+}

@@ -53,6 +53,19 @@ fn a_scenario_file_that_is_not_there_is_told() {
 }
 
 #[test]
+fn a_scenario_file_in_another_encoding_is_told() {
+    let sandbox = Sandbox::new();
+    std::fs::write(sandbox.path().join("latin.toml"), b"title = '\xfc'").expect("written");
+    let told = [
+        "cannot read the scenario latin.toml",
+        "hint: save it as UTF-8",
+    ];
+    sandbox.run(&["plan", "latin.toml"]).check(2, &told);
+    let told = ["Is a directory", "hint: name a file in it"];
+    sandbox.run(&["plan", "./"]).check(2, &told);
+}
+
+#[test]
 fn an_override_that_fits_nothing_is_told() {
     check(&["run", "null", "--set", "pathh=1"], &["pathh"]);
     check(&["run", "null", "--set", "unit"], &["key=value"]);
