@@ -197,6 +197,15 @@ mod tests {
         assert_eq!([1, 2, 3, 4].map(agrees), [false, true, true, false]);
     }
 
+    /// The bytes of a request whose connection turned out to be closed were sent, and not received.
+    #[test]
+    fn what_was_lost_with_a_closed_connection_is_no_mismatch_and_an_answer_too_many_is() {
+        let worker = measurement(None, |traffic| traffic.reconnects = 1);
+        check(&worker, |server| server.bytes_in = Some(150), &[]);
+        let fewer = ["requests (http): the worker counted 10, the server 9"];
+        check(&worker, |server| server.requests = Some(9), &fewer);
+    }
+
     #[test]
     fn equal_counts_agree_and_missing_ones_are_not_compared() {
         for failure in [None, Some("reset")] {

@@ -26,6 +26,7 @@ mod open_load;
 mod output;
 mod own_workload;
 mod past_runs;
+mod reaching_targets;
 mod revisions;
 mod schemas;
 mod secrets;

@@ -82,6 +82,9 @@ const COLUMNS: &[Column] = &[
     ("bytes_in", |round| {
         traffic(round, |traffic| traffic.bytes_in)
     }),
+    ("reconnects", |round| {
+        traffic(round, |traffic| traffic.reconnects)
+    }),
 ];
 
 /// A column of a gate's checks.

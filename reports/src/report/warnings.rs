@@ -1,6 +1,6 @@
 //! Warnings: reasons to doubt the numbers, derived from the rounds themselves.
 //!
-//! Disturbed and redone blocks, failed rounds, exhausted servers, dropped connections, and violations of Little's law.
+//! Disturbed and redone blocks, failed rounds, exhausted servers, dropped and reopened connections, and violations of Little's law.
 //! Anything that makes a cell's numbers wrong rather than doubtful is in `validity`; disturbances were determined when
 //! the round ran, and are in the record. A new warning is a function and a line in [`warnings`].
 
@@ -28,15 +28,15 @@ const FEWEST_OPS_PER_SESSION: u64 = 50;
 
 /// Every warning: first those about the run, then those about its cells in the plan's order.
 pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<String> {
-    let by_cell = |checks: [CellCheck; 2]| {
+    let by_cell = |checks: &'static [CellCheck]| {
         let cells = 0..rounds.plan.cells.len();
-        cells.flat_map(move |cell| checks.map(|check| check(rounds, cell)))
+        cells.flat_map(move |cell| checks.iter().map(move |check| check(rounds, cell)))
     };
     [disturbed(rounds)]
         .into_iter()
-        .chain(by_cell([server_bound, overflowed]))
+        .chain(by_cell(&[server_bound, overflowed, reconnected]))
         .chain([redone_blocks(rounds)])
-        .chain(by_cell([failed_rounds, nothing_due]))
+        .chain(by_cell(&[failed_rounds, nothing_due]))
         .chain([littles_law(rounds), strays(rounds)])
         .flatten()
         .collect()
@@ -286,6 +286,25 @@ fn overflowed(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
         format!(
             "{}: full accept queues dropped {dropped} connections, each of which was retried a second later: \
              the latencies include those seconds; raise net.core.somaxconn and the server's own backlog",
+            name(rounds, cell)
+        )
+    })
+}
+
+/// Requests that found their kept connection closed by the server include the time for another one.
+fn reconnected(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
+    let of_cell = rounds.of_cell(cell).iter();
+    let (mut reconnects, mut operations) = (0, 0);
+    for Measured { worker, .. } in of_cell.filter_map(|round| measured(round)) {
+        let of_targets = worker.traffic.values();
+        reconnects += of_targets.map(|traffic| traffic.reconnects).sum::<u64>();
+        operations += worker.ops + worker.failed_ops();
+    }
+    (reconnects > 0).then(|| {
+        format!(
+            "{}: the server had closed {reconnects} kept connections before their next request (over {operations} \
+             operations and the warm-up), and each was opened again within an operation; raise the server's keep-alive \
+             timeout, or lower the sessions, to measure without that",
             name(rounds, cell)
         )
     })

@@ -119,6 +119,18 @@ fn dropped_connections_are_told_of_their_cell() {
 }
 
 #[test]
+fn reopened_connections_are_told_of_their_cell() {
+    let mut record = record();
+    assert_eq!(warning(&record, "kept connections"), None);
+    for round in of_cell(&mut record, 1) {
+        let traffic = round.worker.traffic.values_mut().next();
+        traffic.expect("one target").reconnects = 2;
+    }
+    let told = warning(&record, "kept connections").expect("told");
+    assert!(told.contains("had closed 8 kept connections"), "{told}");
+}
+
+#[test]
 fn a_cell_that_ran_out_of_ports_has_no_numbers_whatever_its_error_budget() {
     let mut record = record();
     record.plan.scenarios[0].error_budget = 1.0;

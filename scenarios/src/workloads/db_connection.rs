@@ -317,12 +317,11 @@ async fn last_words<R: Runtime>(
     if broken.kind != Failure::RESET {
         return broken;
     }
-    while reader.outcome().error.is_none() {
-        let Ok(true) = cycle.read().await else { break };
-        if advance(reader, cycle.received(), true, &mut |_| ()).is_err() {
-            break;
-        }
-    }
+    // What came with an earlier answer lies in the buffer.
+    while advance(reader, cycle.received(), true, &mut |_| ()).is_ok()
+        && reader.outcome().error.is_none()
+        && let Ok(true) = cycle.read().await
+    {}
     let told = reader.outcome().error.clone().map(PgError::Server);
     told.map_or(broken, |error| failure(&error, target))
 }

@@ -339,7 +339,7 @@ impl Answer {
 
     /// Writes a large request, and reads as much of its answer as comes in the meantime: a server that answers while it
     /// reads would otherwise wait for the client, and the client for the server. An answer that refuses the request, or
-    /// ends the connection, ends the sending (RFC 9112, section 9.6).
+    /// ends the connection, ends the sending (RFC 9112, section 9.5).
     async fn read_while_writing<R: Runtime>(
         &mut self,
         exchange: &mut Transfer<'_, R>,

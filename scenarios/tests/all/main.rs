@@ -14,6 +14,7 @@ mod protocol_postgres_cycles;
 mod protocol_postgres_login;
 mod protocol_postgres_server;
 mod protocol_websocket_splits;
+mod real_servers;
 mod scenario_files;
 mod scenario_plan;
 mod support;

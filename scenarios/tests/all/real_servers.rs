@@ -1,0 +1,271 @@
+//! Servers that behave as real ones do: they close kept connections, answer before they have read a request, answer while
+//! they read it, or end with a reason. Each is one source for every runtime, so that none is told apart by it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_record::Measurement;
+use photofinish_record::protocol::{TargetAddress, WorkerPlan};
+use photofinish_scenarios::registry::workload;
+use photofinish_scenarios::worker::work;
+use serde_json::{Value, json};
+
+use crate::support::rounds::{measured, plan};
+use crate::support::tiny_server;
+
+const OPERATIONS: u64 = 6;
+
+/// One round of a workload under a runtime, against the server at `url`.
+fn round(name: &str, params: &Value, url: &str, runtime: &str, operations: u64) -> Measurement {
+    let directory = tempfile::tempdir().expect("a directory");
+    let target = ("http", url);
+    let plan = planned(name, params, target, runtime, operations, directory.path());
+    measured(&plan, work(&plan).result)
+}
+
+fn planned(
+    name: &str,
+    params: &Value,
+    (target, url): (&str, &str),
+    runtime: &str,
+    operations: u64,
+    directory: &Path,
+) -> WorkerPlan {
+    let entry = workload(name).expect("it ships");
+    let address = TargetAddress {
+        url: url.to_owned(),
+        address: None,
+        mock: false,
+    };
+    WorkerPlan {
+        targets: [(target.to_owned(), address)].into(),
+        ..plan(
+            entry,
+            params,
+            Duration::from_millis(1),
+            runtime,
+            operations,
+            directory,
+        )
+    }
+}
+
+/// A server that counts its requests; `answer` gets each with its Content-Length, and returns false to close.
+fn http_server(
+    answer: impl Fn(&mut BufReader<&TcpStream>, u64) -> std::io::Result<bool> + Send + Sync + 'static,
+) -> (String, Arc<AtomicU64>) {
+    let requests = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&requests);
+    let address = tiny_server::start(move |client| {
+        let mut client = BufReader::new(client);
+        while let Some(length) = head(&mut client) {
+            seen.fetch_add(1, Ordering::SeqCst);
+            if !answer(&mut client, length).unwrap_or(false) {
+                return;
+            }
+        }
+    });
+    (format!("http://{address}/x"), requests)
+}
+
+/// Reads the head of a request; `None` at the end of input.
+fn head(client: &mut BufReader<&TcpStream>) -> Option<u64> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if client.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if line.is_empty() {
+            return Some(length);
+        }
+    }
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// Goal: a connection closed after its answer costs no operation of an idempotent method (RFC 9110, 9.2.2), and each
+/// request is answered once. Method: a server that closes every connection after one answer, without having said so.
+#[test]
+fn a_kept_connection_that_was_closed_is_opened_again_under_every_runtime() {
+    for runtime in DESCRIPTORS {
+        let (url, requests) =
+            http_server(|client, _| client.get_mut().write_all(OK).map(|()| false));
+        let round = round("http-get", &json!({}), &url, runtime.name, OPERATIONS);
+        assert_eq!(
+            round.ops, OPERATIONS,
+            "{}: {:?}",
+            runtime.name, round.errors
+        );
+        assert_eq!(round.violations, [""; 0], "{}", runtime.name);
+        let traffic = round.traffic["http"];
+        // All but the first request of the session; the reference was fetched over a connection of its own.
+        assert_eq!(traffic.reconnects, OPERATIONS, "{}", runtime.name);
+        assert_eq!(requests.load(Ordering::SeqCst), traffic.requests);
+    }
+}
+
+/// A request is not repeated if the connection was new, or had begun to answer.
+#[test]
+fn a_failure_that_is_not_a_closed_kept_connection_is_one() {
+    for runtime in ["sync", "tokio"] {
+        let asked = AtomicU64::new(0);
+        let (url, requests) = http_server(move |client, _| {
+            // The reference only.
+            let first = asked.fetch_add(1, Ordering::SeqCst) == 0;
+            let answer = if first { OK } else { b"" };
+            client.get_mut().write_all(answer).map(|()| false)
+        });
+        let failed = round("http-connect", &json!({}), &url, runtime, OPERATIONS);
+        assert_eq!(
+            (failed.ops, failed.failed_ops()),
+            (0, OPERATIONS),
+            "{runtime}"
+        );
+        assert_eq!(failed.traffic["http"].reconnects, 0);
+        assert_eq!(requests.load(Ordering::SeqCst), OPERATIONS + 2, "{runtime}");
+        let (url, requests) = http_server(|client, _| {
+            let half = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok";
+            client.get_mut().write_all(half).map(|()| false)
+        });
+        let failed = round("http-post", &json!({}), &url, runtime, OPERATIONS);
+        assert_eq!(
+            (failed.ops, failed.failed_ops()),
+            (0, OPERATIONS),
+            "{runtime}"
+        );
+        assert_eq!(requests.load(Ordering::SeqCst), OPERATIONS + 1, "{runtime}");
+    }
+}
+
+/// A POST whose connection is closed between write and answer may have been carried out: it is sent once only.
+#[test]
+fn a_post_is_never_sent_twice() {
+    for runtime in DESCRIPTORS {
+        let (url, requests) = http_server(|client, length| {
+            let mut body = vec![0; usize::try_from(length).expect("small")];
+            client.read_exact(&mut body)?;
+            Ok(false)
+        });
+        let round = round("http-post", &json!({}), &url, runtime.name, OPERATIONS);
+        assert_eq!(round.failed_ops(), OPERATIONS, "{}", runtime.name);
+        // One for the warm-up.
+        assert_eq!(
+            requests.load(Ordering::SeqCst),
+            OPERATIONS + 1,
+            "{}",
+            runtime.name
+        );
+    }
+}
+
+/// Goal: 413 before the body was sent is told as such, whatever the size. Method: a server that refuses after the head,
+/// and closes with the body unread, which resets the connection.
+#[test]
+fn an_answer_before_the_end_of_the_request_is_told_under_every_runtime() {
+    for size in ["300B", "4MiB"] {
+        for runtime in DESCRIPTORS {
+            let (url, _) = http_server(|client, _| {
+                let refusal =
+                    b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                client.get_mut().write_all(refusal).map(|()| false)
+            });
+            let params = json!({ "size": size });
+            let round = round("http-post", &params, &url, runtime.name, 1);
+            let kinds: Vec<_> = round.errors.keys().collect();
+            assert_eq!(kinds, ["status"], "{size} under {}", runtime.name);
+            let example = &round.errors["status"].example;
+            assert!(example.contains("answered with 413"), "{example}");
+        }
+    }
+}
+
+/// Goal: neither side waits for the other. Method: an echo that sends each piece back before it reads the next; the
+/// request is larger than all buffers between the two. (The suite of the harness has it for every runtime.)
+#[test]
+fn a_request_is_written_while_its_answer_is_read() {
+    for runtime in ["sync", "pool", "tokio", "smol"] {
+        let (url, _) = http_server(|client, length| {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+            client.get_mut().write_all(head.as_bytes())?;
+            let mut left = usize::try_from(length).expect("it fits");
+            let mut part = vec![0; 64 * 1024];
+            while left > 0 {
+                let most = left.min(part.len());
+                let count = client.read(&mut part[..most])?;
+                client.get_mut().write_all(&part[..count])?;
+                left -= count;
+            }
+            Ok(true)
+        });
+        let params = json!({ "size": "14MiB" });
+        let round = round("http-post", &params, &url, runtime, 1);
+        assert_eq!(round.ops, 1, "{}: {:?}", runtime, round.errors);
+        assert_eq!(round.traffic["http"].connections, 1, "{}", runtime);
+    }
+}
+
+/// A server that answers at once and then reads the rest keeps the connection, and gets all of the request.
+#[test]
+fn an_early_answer_that_keeps_the_connection_does_not_cut_the_request_off() {
+    let params = json!({ "size": "3MiB" });
+    for runtime in ["sync", "tokio", "smol"] {
+        let whole = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&whole);
+        let (url, _) = http_server(move |client, length| {
+            client.get_mut().write_all(OK)?;
+            std::io::copy(&mut client.take(length), &mut std::io::sink())?;
+            counted.fetch_add(1, Ordering::SeqCst);
+            Ok(true)
+        });
+        // The answer is no echo, which is not the point.
+        let round = round("http-post", &params, &url, runtime, OPERATIONS);
+        let kinds: Vec<_> = round.errors.keys().collect();
+        assert_eq!(kinds, ["wrong-content"], "{runtime}");
+        assert_eq!(round.traffic["http"].connections, 1, "{runtime}");
+        assert_eq!(whole.load(Ordering::SeqCst), OPERATIONS + 1, "{runtime}");
+    }
+}
+
+/// Goal: the server's reason is told, not the broken connection. Method: a server that ends each session after its first
+/// statements, and resets the connection.
+#[test]
+fn a_database_that_ends_a_session_is_told_with_its_reason_under_every_runtime() {
+    const READY: &[u8] = b"Z\0\0\0\x05I";
+    const FATAL: &[u8] = b"E\0\0\0\x1cSFATAL\0C57P01\0Mgoodbye\0\0";
+    for runtime in DESCRIPTORS {
+        let address = tiny_server::start(|mut client| {
+            let mut word = [0; 4];
+            client.read_exact(&mut word).expect("a startup message");
+            let mut startup = vec![0; u32::from_be_bytes(word) as usize - 4];
+            client.read_exact(&mut startup).expect("all of it");
+            let welcome = [&b"R\0\0\0\x08\0\0\0\0"[..], READY, FATAL].concat();
+            client.write_all(&welcome).expect("written");
+            let socket = socket2::SockRef::from(client);
+            socket.set_linger(Some(Duration::ZERO)).expect("set");
+            // Closing it now resets the connection.
+        });
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = format!("postgres://somebody@{address}/somewhere");
+        let target = ("db", &*url);
+        let plan = planned(
+            "db-select",
+            &json!({}),
+            target,
+            runtime.name,
+            1,
+            directory.path(),
+        );
+        let told = format!("{:?}", work(&plan).result);
+        assert!(told.contains("57P01"), "{}: {told}", runtime.name);
+    }
+}
