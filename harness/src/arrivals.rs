@@ -56,7 +56,7 @@ enum Stage {
 }
 
 /// The part of a schedule that was left over when its round ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Leftover {
     /// Started but not ended.
     pub(crate) unfinished: u64,

@@ -13,39 +13,44 @@
 mod erased;
 mod floor;
 mod ledger;
+mod limits;
 mod outcome;
 mod phase;
 mod probe;
+mod recordings;
 mod session;
 mod supervisor;
+mod unfinished;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::allocations;
 use crate::observed::Observed;
 use crate::os;
-use crate::runtime::{Runtime, RuntimeConfig, StartError};
+use crate::runtime::{BoxFuture, Elapsed, Runtime, RuntimeConfig, StartError};
 use crate::runtimes::{SelectError, Visitor, with_runtime};
 use crate::traffic::TrafficCounter;
 use crate::workload::{Env, Failure, RoundEnv, Workload};
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 
+pub use self::limits::longest_round;
 pub use self::probe::PROBE_LAG;
 pub use crate::recording::FIRST_WARMUP_OP;
 
-use self::erased::{AnyWorkload, Prepare, prepare};
-use self::ledger::{Ending, Ledger, Recordings, Reported, Warmup, snapshots};
+use self::erased::{AnySession, AnyWorkload, Prepare, overdue, prepare};
+use self::ledger::{Ending, Ledger, Reported, Warmup, snapshots};
+use self::outcome::Phase;
 use self::phase::{PhasePlan, run_phase};
+use self::recordings::Recordings;
 use self::session::SessionClock;
-use self::supervisor::{Supervisor, supervised};
+use self::supervisor::{Step, Supervisor, supervised};
 
 /// Runs the round that `plan` describes: workload `W` under the runtime named in the plan.
 ///
-/// If operations of an open load never end, the threads and tasks that wait for them are left behind: a process runs one
-/// round.
+/// If operations never end, the threads and tasks that wait for them are left behind: a process runs one round.
 pub fn run_round<W: Workload>(plan: &WorkerPlan) -> WorkerResult {
     let on_its_thread = plan.clone();
     supervised(plan, move |supervisor| {
@@ -69,6 +74,10 @@ fn run_supervised<W: Workload>(plan: &WorkerPlan, supervisor: &Supervisor) -> Wo
         Err(SelectError::Start(StartError::Unsupported(reason))) => {
             WorkerResult::Unsupported { reason }
         }
+        Err(SelectError::Start(StartError::Threads(error))) => WorkerResult::Failed {
+            reason: format!("cannot start the runtime's threads: {error}"),
+            hint: Some(os::RAISE_THREAD_LIMIT.to_owned()),
+        },
         Err(error) => failed(error.to_string()),
     }
 }
@@ -84,18 +93,32 @@ enum RoundError {
     Params(String),
     #[error("setting up failed: {0}")]
     Prepare(#[source] Failure),
-    #[error("opening session {index} failed: {failure}")]
-    Open { index: u32, failure: Failure },
-    #[error("a session {0}")]
-    Session(#[source] crate::runtime::TaskError),
+    /// With the number of sessions that are open.
+    #[error("opening session {index} failed{}: {failure}", so_far(*.index, *.count))]
+    Open {
+        index: usize,
+        count: NonZeroU32,
+        failure: Failure,
+    },
+    #[error("a session ended: {0}")]
+    Session(#[source] Failure),
+}
+
+fn so_far(index: usize, count: NonZeroU32) -> String {
+    match index {
+        0 => String::new(),
+        open => format!(" ({open} of {count} are open)"),
+    }
 }
 
 impl RoundError {
     /// The failure of the system under test, unless the tool's own part failed.
     fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Prepare(failure) | Self::Open { failure, .. } => Some(failure),
-            Self::Params(_) | Self::Session(_) => None,
+            Self::Prepare(failure) | Self::Open { failure, .. } | Self::Session(failure) => {
+                Some(failure)
+            }
+            Self::Params(_) => None,
         }
     }
 }
@@ -179,13 +202,26 @@ async fn measure<R: Runtime>(
 ) -> Result<Reported, RoundError> {
     let count = context.runtime.sessions(plan.load.concurrency());
     let recordings = Recordings::for_sessions(count, plan);
+    let limit = limits::PREPARE.saturating_add(limits::ABANDON);
+    supervisor.watch(Step::task("setting up", limit));
     let workload = prepare.await.map_err(RoundError::Prepare)?;
+    let runtime = context.runtime.clone();
     let measured = measure_prepared(context, recordings, &workload, plan, supervisor, counters);
     let measured = measured.await;
     if measured.is_err() {
-        workload.abandon().await;
+        abandon(&runtime, &workload, supervisor).await;
     }
     measured
+}
+
+/// Removes what a failed round has set up.
+async fn abandon<R: Runtime>(
+    runtime: &R,
+    workload: &Arc<dyn AnyWorkload>,
+    supervisor: &Supervisor,
+) {
+    supervisor.watch(Step::task("cleaning up", limits::ABANDON));
+    let _ = runtime.timeout(limits::ABANDON, workload.abandon()).await;
 }
 
 async fn measure_prepared<R: Runtime>(
@@ -203,11 +239,19 @@ async fn measure_prepared<R: Runtime>(
     } = context;
     let count = runtime.sessions(plan.load.concurrency());
     let before = snapshots(&traffic);
-    let mut sessions = Vec::with_capacity(count.get() as usize);
-    for index in 0..count.get() {
-        let clock = SessionClock::new(recordings.of_session(index), index, count);
-        let opened = Arc::clone(workload).open(index, clock).await;
-        sessions.push(opened.map_err(|failure| RoundError::Open { index, failure })?);
+    let limit = limits::opening(count);
+    supervisor.watch(Step::task("opening sessions", limit));
+    let mut sessions = Vec::new();
+    let opening = open_all(workload, &recordings, count, &mut sessions);
+    let opened = runtime.timeout(limit, opening).await;
+    if let Err(failure) = opened.unwrap_or_else(|Elapsed| Err(overdue(limit))) {
+        let index = sessions.len();
+        let error = RoundError::Open {
+            index,
+            count,
+            failure,
+        };
+        return Err(error);
     }
 
     let mut ledger = Ledger::new(&runtime, &observed, traffic, recordings, count);
@@ -216,6 +260,7 @@ async fn measure_prepared<R: Runtime>(
     let (sessions, warmup) = run_phase(&runtime, sessions, &phase, &ledger, supervisor).await?;
     ledger.warmup = Warmup::of(&warmup.recording, counters.stop());
     // After closing the counters, which would make each of its system calls more expensive.
+    supervisor.watch(Step::task("measuring the loop", limits::ABANDON));
     ledger.overhead = Some(floor::measure(&runtime, &ledger.recordings, count).await?);
     observed.clear();
     let spending = Spending::begin();
@@ -223,18 +268,75 @@ async fn measure_prepared<R: Runtime>(
     let phase = PhasePlan::measured(plan);
     let (sessions, measured) = run_phase(&runtime, sessions, &phase, &ledger, supervisor).await?;
     let (spent, allocations) = spending.end(measured.pacer_cost());
-    probe::stop(probe).await;
-
-    for session in sessions {
-        session.close().await;
-    }
-    let totals = ledger.totals(&measured.recording, &before);
-    let ending = Ending {
+    let mut ending = Ending {
         spent,
-        broken: workload.finish(&totals).await,
         allocations,
+        ..Ending::default()
     };
+    supervisor.watch(last_step(&ledger, &measured, &ending));
+    probe::stop(probe).await;
+    ending.warnings.extend(farewell(&runtime, sessions).await);
+    let totals = ledger.totals(&measured.recording, &before);
+    ending.broken = workload.finish(&totals).await;
     Ok(ledger.reported(measured, ending))
+}
+
+/// Opens all sessions, one after another.
+async fn open_all(
+    workload: &Arc<dyn AnyWorkload>,
+    recordings: &Recordings,
+    count: NonZeroU32,
+    sessions: &mut Vec<AnySession>,
+) -> Result<(), Failure> {
+    for index in 0..count.get() {
+        let clock = SessionClock::new(recordings, index, count);
+        sessions.push(Arc::clone(workload).open(index, clock).await?);
+    }
+    Ok(())
+}
+
+/// What is left after the measurement, which counts whether or not that ends.
+fn last_step(ledger: &Ledger, measured: &Phase, ending: &Ending) -> Step {
+    let limits = [
+        limits::FAREWELL,
+        limits::FINISH,
+        limits::ABANDON,
+        limits::MARGIN,
+    ];
+    let (ledger, measured, mut ending) = (ledger.clone(), measured.clone(), ending.clone());
+    Step {
+        limit: limits.into_iter().sum(),
+        progress: None,
+        given_up: Box::new(move || {
+            ending.broken = vec!["closing, checking and cleaning up did not end".to_owned()];
+            ledger.reported(measured, ending).into()
+        }),
+    }
+}
+
+/// Closes all sessions side by side, as far as the runtime can. Returns the warning that some did not end in time.
+async fn farewell<R: Runtime>(runtime: &R, sessions: Vec<AnySession>) -> Option<String> {
+    let (due, count) = (Instant::now() + limits::FAREWELL, sessions.len());
+    let closing = sessions
+        .into_iter()
+        .map(|session| -> BoxFuture<'static, bool> {
+            let runtime = runtime.clone();
+            Box::pin(async move {
+                let left = due.saturating_duration_since(Instant::now());
+                runtime.timeout(left, session.close()).await.is_ok()
+            })
+        });
+    let closed = runtime.run_sessions(closing.collect()).await;
+    let late = match closed {
+        Ok(closed) => closed.iter().filter(|closed| !**closed).count(),
+        Err(error) => return Some(format!("closing the sessions failed: one {error}")),
+    };
+    (late > 0).then(|| {
+        format!(
+            "{late} of {count} sessions were not closed properly: the server did not say goodbye within {} s",
+            limits::FAREWELL.as_secs()
+        )
+    })
 }
 
 /// The cost of the process so far, at the start of the measurement.

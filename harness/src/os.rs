@@ -5,6 +5,9 @@
 //! `os/linux.rs`, that of other systems in `os/elsewhere.rs`.
 
 use std::hint::black_box;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Instant;
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
@@ -38,6 +41,34 @@ mod cgroup;
 mod fitness_system;
 #[cfg(target_os = "linux")]
 mod proc_text;
+
+/// Stack of a thread that does nothing.
+const SMALL_STACK_BYTES: usize = 64 << 10;
+
+/// Advice for when the system refuses to start a thread or a process.
+pub const RAISE_THREAD_LIMIT: &str = "this user or container has reached its limit of processes and threads: raise `ulimit -u`, or the container's `pids.max`";
+
+/// Checks that `count` more threads can run at the same time, by starting them.
+pub fn check_threads(count: u32) -> io::Result<()> {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock();
+    let start = |_| {
+        let gate = Arc::clone(&gate);
+        let thread = thread::Builder::new().stack_size(SMALL_STACK_BYTES);
+        thread.spawn(move || drop(gate.lock()))
+    };
+    let started: Vec<_> = (0..count).map(start).collect();
+    drop(closed);
+    let mut result = Ok(());
+    for thread in started {
+        match thread {
+            // They do nothing that could panic.
+            Ok(thread) => drop(thread.join()),
+            Err(error) => result = Err(error),
+        }
+    }
+    result
+}
 
 /// Resources that a process or thread has used since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -19,7 +19,7 @@ pub const FIRST_WARMUP_OP: u64 = 1 << 48;
 const MOST_VIOLATIONS: usize = 5;
 
 /// The operations of one phase, of one session or of many.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Recording {
     service: LatencyRecorder,
     /// Present only under open load.
@@ -137,6 +137,16 @@ impl Recording {
             });
         failures.count += 1;
         failures.service.record_ns(service_ns);
+    }
+
+    /// Records operations that were still running when their phase was ended, each with the time it had taken so far.
+    pub fn record_unfinished(&mut self, waits_ns: impl Iterator<Item = u64>, example: &str) {
+        let failures = self.failures.entry(Failure::UNFINISHED).or_default();
+        example.clone_into(&mut failures.example);
+        for wait_ns in waits_ns {
+            failures.count += 1;
+            failures.service.record_ns(wait_ns);
+        }
     }
 
     /// Adds another recording of the same phase.

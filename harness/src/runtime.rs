@@ -97,6 +97,9 @@ pub enum TaskError {
     /// Panicked, with this message.
     #[error("panicked: {0}")]
     Panicked(String),
+    /// The system refused to start its thread, for this reason.
+    #[error("got no thread: {0}")]
+    NoThread(String),
     #[error("cancelled")]
     Cancelled,
 }

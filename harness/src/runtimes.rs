@@ -18,6 +18,8 @@ mod tokio;
 mod tokio_current_thread;
 mod transfer;
 
+pub(crate) use self::panics::message as panic_message;
+
 use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError};
 
 /// Work that is generic over the runtime.

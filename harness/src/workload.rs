@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::observed::Observed;
-use crate::runtime::{Capability, Runtime};
+use crate::runtime::{Capability, Runtime, TaskError};
 use crate::traffic::TrafficCounter;
 use photofinish_record::protocol::TargetAddress;
 use photofinish_record::{Failures, Traffic};
@@ -259,6 +259,10 @@ impl Failure {
     pub const WRONG_CONTENT: &'static str = "wrong-content";
     /// The workload needs certain paths of a server, and does not know them.
     pub const PATHS: &'static str = "paths";
+    /// The operation was still running when its phase was ended.
+    pub const UNFINISHED: &'static str = Failures::UNFINISHED;
+    /// The system refused to start a thread.
+    pub const THREADS: &'static str = "threads";
     /// A spawned part panicked.
     pub const PANIC: &'static str = "panic";
     /// Another error of the operating system.
@@ -307,9 +311,14 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<crate::runtime::TaskError> for Failure {
-    fn from(error: crate::runtime::TaskError) -> Self {
-        Self::new(Self::PANIC, error.to_string())
+impl From<TaskError> for Failure {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::NoThread(_) => {
+                Self::new(Self::THREADS, error.to_string()).hint(crate::os::RAISE_THREAD_LIMIT)
+            }
+            _ => Self::new(Self::PANIC, error.to_string()),
+        }
     }
 }
 

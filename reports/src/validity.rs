@@ -62,7 +62,8 @@ fn round_errors(round: &Measured, error_budget: f64) -> Vec<String> {
     let failed = round.worker.failed_ops();
     let all = round.worker.ops.saturating_add(failed);
     let share = failed as f64 / all.max(1) as f64;
-    let mut errors: Vec<String> = recorded.cloned().collect();
+    let mut errors: Vec<String> = unfinished(round).into_iter().collect();
+    errors.extend(recorded.cloned());
     errors.extend(out_of_ports(round));
     if share > error_budget {
         errors.push(over_budget(&round.worker, share, error_budget));
@@ -72,6 +73,12 @@ fn round_errors(round: &Measured, error_budget: f64) -> Vec<String> {
         errors.push("no operation ended in the measured phase".to_owned());
     }
     errors
+}
+
+/// A round that was ended with operations in flight: fewer sessions were at work than the load has.
+fn unfinished(round: &Measured) -> Option<String> {
+    let failures = round.worker.errors.get(Failures::UNFINISHED)?;
+    Some(failures.example.clone())
 }
 
 /// A round that ran out of local ports measured this machine instead of the server.
@@ -88,11 +95,26 @@ fn over_budget(round: &Measurement, share: f64, budget: f64) -> String {
     let errors = round.errors.iter();
     let kinds = errors.map(|(kind, errors)| format!("{} {kind}", errors.count));
     format!(
-        "{}% of operations failed; the limit is {}%: {}",
+        "{}% of operations failed; the limit is {}%: {}{}",
         two_digits(100.0 * share),
         two_digits(100.0 * budget),
-        describe::list(kinds, ", ")
+        describe::list(kinds, ", "),
+        turned_away(round)
     )
+}
+
+/// The likely cause if some sessions only ever failed and others worked.
+fn turned_away(round: &Measurement) -> String {
+    let (sessions, without) = (round.sessions, round.sessions_without_success);
+    if (1..sessions).contains(&without) {
+        let served = sessions - without;
+        format!(
+            "; {without} of {sessions} sessions had no success: does the server refuse more than {}?",
+            describe::plural(served as usize, "connection")
+        )
+    } else {
+        String::new()
+    }
 }
 
 /// At most two digits after the point, without trailing zeros.

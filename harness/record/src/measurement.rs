@@ -30,6 +30,9 @@ pub struct Measurement {
     /// Successful operations per second: those of each session over the time from the phase's first start to its own last
     /// end, summed.
     pub throughput_ops_s: f64,
+    /// Sessions of a closed load that had no success in the measured phase.
+    #[serde(default)]
+    pub sessions_without_success: u32,
     /// Service time of successes, in ns.
     pub service: Latencies,
     /// Numbers of an open load; `None` for a closed one.
@@ -56,6 +59,9 @@ pub struct Measurement {
     pub cost: Cost,
     /// Violated expectations, with the operation's number and the actual value; empty if there are none.
     pub violations: Vec<String>,
+    /// Oddities that leave the numbers intact, one sentence each: a server that was slow to close.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// The additional numbers of a round under open load.
@@ -128,6 +134,8 @@ pub struct Failures {
 impl Failures {
     /// The kind of failures for want of a local port to connect from: this machine's limit, not the peer's.
     pub const PORTS: &'static str = "ports";
+    /// The kind of operations that were still running when their phase was ended.
+    pub const UNFINISHED: &'static str = "unfinished";
 }
 
 /// Socket traffic of a client.

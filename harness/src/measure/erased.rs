@@ -5,7 +5,9 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::limits;
 use super::session::{SessionClock, SessionLoop, Shared};
 use crate::runtime::{BoxFuture, Runtime, run_session};
 use crate::workload::{Env, Failure, Totals, Workload};
@@ -16,18 +18,38 @@ pub(super) type Prepare = BoxFuture<'static, Result<Arc<dyn AnyWorkload>, Failur
 /// [`Workload::prepare`]; a workload that fails there is abandoned.
 pub(super) fn prepare<R: Runtime, W: Workload>(workload: W, env: Env<R>) -> Prepare {
     Box::pin(async move {
-        match workload.prepare(&env).await {
+        let preparing = workload.prepare(&env);
+        match within(&env.runtime, limits::PREPARE, preparing).await {
             Ok(shared) => {
                 let env = env.share(shared);
                 let prepared: Arc<dyn AnyWorkload> = Arc::new(Shared { workload, env });
                 Ok(prepared)
             }
             Err(failure) => {
-                workload.abandon(&env).await;
+                let abandoning: BoxFuture<'_, ()> = Box::pin(workload.abandon(&env));
+                let _ = env.runtime.timeout(limits::ABANDON, abandoning).await;
                 Err(failure)
             }
         }
     })
+}
+
+/// Runs a step for at most `limit`. It is boxed, so that the time-out is compiled once per runtime.
+async fn within<R: Runtime, T: Send>(
+    runtime: &R,
+    limit: Duration,
+    step: impl Future<Output = Result<T, Failure>> + Send,
+) -> Result<T, Failure> {
+    let mut result = None;
+    let step: BoxFuture<'_, ()> = Box::pin(async { result = Some(step.await) });
+    let _ = runtime.timeout(limit, step).await;
+    result.unwrap_or_else(|| Err(overdue(limit)))
+}
+
+/// The failure of a step that took longer than its limit.
+pub(super) fn overdue(limit: Duration) -> Failure {
+    let limit = limit.as_secs();
+    Failure::new(Failure::TIMEOUT, format!("it did not end within {limit} s"))
 }
 
 /// A prepared workload in its environment.
@@ -82,10 +104,12 @@ impl<R: Runtime, W: Workload> AnyWorkload for Shared<R, W> {
     fn finish<'a>(&'a self, totals: &'a Totals) -> BoxFuture<'a, Vec<String>> {
         Box::pin(async {
             let mut violations = self.workload.violations(totals);
-            match self.workload.finish(&self.env, totals).await {
+            let finishing = self.workload.finish(&self.env, totals);
+            match within(&self.env.runtime, limits::FINISH, finishing).await {
                 Ok(found) => violations.extend(found),
                 Err(failure) => {
-                    self.workload.abandon(&self.env).await;
+                    let abandoning = self.abandon();
+                    let _ = self.env.runtime.timeout(limits::ABANDON, abandoning).await;
                     violations.push(format!("checking and cleaning up failed: {failure}"));
                 }
             }
@@ -105,7 +129,9 @@ impl<R: Runtime, W: Workload> ErasedSession for SessionLoop<R, W> {
 
     fn run(self: Box<Self>, steps_per_turn: Option<NonZeroU32>) -> BoxFuture<'static, AnySession> {
         Box::pin(async move {
-            let session: AnySession = Box::new(run_session(*self, steps_per_turn).await);
+            let session = run_session(*self, steps_per_turn).await;
+            session.clock.returned();
+            let session: AnySession = Box::new(session);
             session
         })
     }

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::RoundError;
 use super::erased::AnySession;
-use super::ledger::Recordings;
 use super::phase::{PhasePlan, run_closed};
+use super::recordings::Recordings;
 use super::session::{SessionClock, SessionLoop, Shared};
 use crate::observed::Observed;
 use crate::runtime::Runtime;
@@ -46,12 +46,12 @@ pub(super) async fn measure<R: Runtime>(
         Box::new(SessionLoop {
             shared: Arc::clone(&shared),
             state: (),
-            clock: SessionClock::new(recordings.of_session(index), index, sessions),
+            clock: SessionClock::new(recordings, index, sessions),
         })
     };
     let all = (0..sessions.get()).map(session).collect();
     let plan = PhasePlan::floor(Stop::after(DURATION));
-    let (_, ends) = run_closed(runtime, all, &plan).await?;
+    let (_, ends) = run_closed(runtime, all, &plan, recordings).await?;
     let phase = ends.phase(recordings.drain());
     let (ops, throughput_ops_s) = (phase.recording.succeeded(), phase.throughput_ops_s);
     let service = phase.recording.into_service();

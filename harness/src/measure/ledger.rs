@@ -5,81 +5,23 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::os;
-use super::outcome::Phase;
+use super::outcome::{Ends, Phase};
+use super::recordings::{Activity, Recordings};
+use super::unfinished::{Stuck, Unfinished};
 use crate::observed::Observed;
 use crate::recording::Recording;
 use crate::runtime::Runtime;
 use crate::traffic::TrafficCounter;
 use crate::workload::Totals;
-use photofinish_record::load::Load;
 use photofinish_record::nanoseconds;
-use photofinish_record::protocol::{Audit, WorkerPlan, WorkerResult};
+use photofinish_record::protocol::{Audit, WorkerResult};
 use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad, Traffic};
-
-/// Maximum number of histograms per round; sessions beyond that share one. Each takes 220 KiB, so one for each of
-/// thousands of sessions would dominate the measured memory. Recordings of open loads hold three.
-const MOST_RECORDINGS: u32 = 64;
-/// Maximum under open load, whose sessions record less often than under closed load.
-const MOST_RECORDINGS_OPEN: u32 = 16;
 
 /// Share of a schedule that may start after its end before the rate counts as not held.
 const TOLERATED_SHARE: f64 = 0.001;
-
-/// The sessions' recordings.
-#[derive(Clone, Debug)]
-pub(super) struct Recordings {
-    shards: Vec<Arc<Mutex<Recording>>>,
-}
-
-impl Recordings {
-    pub(super) fn for_sessions(sessions: NonZeroU32, plan: &WorkerPlan) -> Self {
-        let (most, make): (_, fn() -> Recording) = match plan.load {
-            Load::Closed { .. } => (MOST_RECORDINGS, Recording::default),
-            Load::Open { .. } => (MOST_RECORDINGS_OPEN, Recording::of_arrivals),
-        };
-        let shard = |_| {
-            let recording = make();
-            let recording = if plan.audit {
-                recording.audited()
-            } else {
-                recording
-            };
-            Arc::new(Mutex::new(recording))
-        };
-        Self {
-            shards: (0..most.min(sessions.get())).map(shard).collect(),
-        }
-    }
-
-    /// The recording of session number `index`.
-    pub(super) fn of_session(&self, index: u32) -> Arc<Mutex<Recording>> {
-        Arc::clone(&self.shards[index as usize % self.shards.len()])
-    }
-
-    /// Merges all recordings, and empties each for the next phase.
-    pub(super) fn drain(&self) -> Recording {
-        self.drain_after(|| ()).0
-    }
-
-    /// Like [`Self::drain`], after running `work` while no session can record.
-    pub(super) fn drain_after<T>(&self, work: impl FnOnce() -> T) -> (Recording, T) {
-        let mut shards: Vec<_> = self.shards.iter().map(|shard| locked(shard)).collect();
-        let done = work();
-        let mut all = Recording::default();
-        for shard in &mut shards {
-            all.merge(shard);
-            shard.clear();
-        }
-        (all, done)
-    }
-}
-
-fn locked(shard: &Mutex<Recording>) -> MutexGuard<'_, Recording> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The part of the warm-up that is kept.
 #[derive(Clone, Debug, Default)]
@@ -110,11 +52,13 @@ impl Warmup {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ending {
     pub(super) spent: os::Usage,
     /// Violated expectations over the whole round.
     pub(super) broken: Vec<String>,
+    /// Oddities that leave the numbers intact.
+    pub(super) warnings: Vec<String>,
     /// Allocations in the measured phase, if they were counted.
     pub(super) allocations: Option<u64>,
 }
@@ -196,6 +140,43 @@ impl Ledger {
         }
     }
 
+    /// The result of a round whose warm-up is ended after `waited`, with operations in flight.
+    pub(super) fn given_up_warmup(&self, waited: Duration) -> WorkerResult {
+        let ended = self.recordings.ended();
+        self.unfinished(&self.recordings.activities(), true, ended, waited)
+            .failed()
+    }
+
+    /// The result of a round whose measured phase, begun at `start`, is ended now with operations in flight. They count
+    /// as failures of their own kind.
+    pub(super) fn given_up(&self, start: Instant) -> WorkerResult {
+        let now = Instant::now();
+        let (mut recording, activities) = self.recordings.drain_after(<[Activity]>::to_vec);
+        let ended = recording.succeeded() + recording.failed();
+        let unfinished = self.unfinished(&activities, false, ended, now - start);
+        let stuck = activities.iter().filter(|activity| !activity.returned);
+        let waits_ns = stuck.map(|activity| nanoseconds(now - activity.last_end.unwrap_or(start)));
+        recording.record_unfinished(waits_ns, &unfinished.reason());
+        let phase = Ends::of(&activities, None).phase(recording);
+        self.reported(phase, Ending::default()).into()
+    }
+
+    fn unfinished(
+        &self,
+        activities: &[Activity],
+        warmup: bool,
+        ended: u64,
+        waited: Duration,
+    ) -> Unfinished {
+        Unfinished {
+            warmup,
+            sessions: Stuck::of(activities),
+            ended,
+            traffic: snapshots(&self.traffic),
+            waited,
+        }
+    }
+
     /// The measurement, with the audit if one was requested.
     pub(super) fn reported(&self, mut measured: Phase, ending: Ending) -> Reported {
         let audit = measured.recording.take_samples().map(|service_ns| Audit {
@@ -224,6 +205,7 @@ impl Ledger {
             elapsed_ns: nanoseconds(measured.elapsed),
             session_ns: nanoseconds(measured.session_time),
             throughput_ops_s: measured.throughput_ops_s,
+            sessions_without_success: u32::try_from(measured.fruitless).unwrap_or(u32::MAX),
             open,
             overhead: self.overhead,
             observed: self.observed.all_times(),
@@ -243,6 +225,7 @@ impl Ledger {
                 threads: measured.threads,
             },
             violations,
+            warnings: ending.warnings,
             errors: measured.recording.failures(),
             service: measured.recording.into_service(),
         }

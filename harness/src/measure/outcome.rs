@@ -5,13 +5,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::session::{Activity, SessionClock};
+use super::recordings::Activity;
 use crate::arrivals::Leftover;
 use crate::os;
 use crate::pacer::Pace;
 use crate::recording::Recording;
 
 /// A schedule, and how well it was kept.
+#[derive(Clone)]
 pub(super) struct Paced {
     pub(super) start: Instant,
     pub(super) length: Duration,
@@ -23,12 +24,15 @@ pub(super) struct Paced {
 }
 
 /// A completed phase of a round.
+#[derive(Clone)]
 pub(super) struct Phase {
     pub(super) recording: Recording,
     pub(super) elapsed: Duration,
     /// Total time that sessions spent working.
     pub(super) session_time: Duration,
     pub(super) throughput_ops_s: f64,
+    /// Sessions without a success; 0 for an open phase, in which a session may have little to do.
+    pub(super) fruitless: usize,
     pub(super) threads: Option<u64>,
     /// Present for an open phase only.
     pub(super) paced: Option<Paced>,
@@ -48,13 +52,12 @@ pub(super) struct Ends {
     last_end: Option<Instant>,
     session_time: Duration,
     throughput_ops_s: f64,
+    fruitless: usize,
     threads: Option<u64>,
 }
 
 impl Ends {
-    pub(super) fn of<'a>(clocks: impl Iterator<Item = &'a SessionClock>) -> Self {
-        let (activities, threads): (Vec<_>, Vec<_>) =
-            clocks.map(|clock| (clock.activity, clock.threads)).unzip();
+    pub(super) fn of(activities: &[Activity], threads: Option<u64>) -> Self {
         let starts = activities
             .iter()
             .filter_map(|activity| activity.first_start);
@@ -72,7 +75,11 @@ impl Ends {
                     .map(|activity| activity.rate_hz(start))
                     .sum()
             }),
-            threads: threads.into_iter().flatten().next(),
+            fruitless: activities
+                .iter()
+                .filter(|activity| activity.is_fruitless())
+                .count(),
+            threads,
         }
     }
 
@@ -82,11 +89,12 @@ impl Ends {
             elapsed: Activity {
                 first_start: self.first_start,
                 last_end: self.last_end,
-                succeeded: 0,
+                ..Activity::default()
             }
             .duration(),
             session_time: self.session_time,
             throughput_ops_s: self.throughput_ops_s,
+            fruitless: self.fruitless,
             threads: self.threads,
             paced: None,
         }
@@ -104,6 +112,7 @@ pub(super) fn open_phase(ends: Ends, recording: Recording, paced: Paced) -> Phas
         throughput_ops_s: recording.succeeded() as f64 / elapsed.as_secs_f64(),
         recording,
         session_time: ends.session_time,
+        fruitless: 0,
         threads: ends.threads,
         paced: Some(paced),
     }
@@ -116,6 +125,7 @@ pub(super) fn given_up_phase(recording: Recording, paced: Paced, now: Instant) -
         last_end: Some(now),
         session_time: Duration::ZERO,
         throughput_ops_s: 0.0,
+        fruitless: 0,
         threads: None,
     };
     open_phase(nothing_known, recording, paced)

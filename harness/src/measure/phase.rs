@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::erased::AnySession;
 use super::ledger::Ledger;
+use super::limits::{self, ClosedLimit};
 use super::outcome::{Ends, Phase, open_phase};
+use super::recordings::Recordings;
 use super::session::Goal;
-use super::supervisor::{Conduct, Order, Supervisor};
+use super::supervisor::{Conduct, Order, Step, Supervisor};
 use super::{FIRST_WARMUP_OP, RoundError};
 use crate::arrivals::ArrivalQueue;
 use crate::runtime::Runtime;
@@ -38,6 +40,8 @@ pub(super) struct PhasePlan {
     lag_probe: bool,
     /// True for the measured phase.
     measured: bool,
+    /// Length of one unit of delay, in ns.
+    unit_ns: u64,
 }
 
 impl PhasePlan {
@@ -57,6 +61,7 @@ impl PhasePlan {
             first_op: FIRST_WARMUP_OP,
             lag_probe: plan.lag_probe,
             measured: false,
+            unit_ns: plan.unit_ns,
         }
     }
 
@@ -67,6 +72,7 @@ impl PhasePlan {
             first_op: 0,
             lag_probe: plan.lag_probe,
             measured: true,
+            unit_ns: plan.unit_ns,
         }
     }
 
@@ -78,6 +84,7 @@ impl PhasePlan {
             first_op: 0,
             lag_probe: false,
             measured: false,
+            unit_ns: 0,
         }
     }
 }
@@ -106,10 +113,11 @@ pub(super) async fn run_phase<R: Runtime>(
     supervisor: &Supervisor,
 ) -> Result<(Vec<AnySession>, Phase), RoundError> {
     let Some(open) = OpenPhase::start(plan, sessions.len(), ledger, supervisor) else {
-        let (sessions, ends) = run_closed(runtime, sessions, plan).await?;
+        supervisor.watch(closed_step(plan, ledger));
+        let (sessions, ends) = run_closed(runtime, sessions, plan, &ledger.recordings).await?;
         return Ok((sessions, ends.phase(ledger.recordings.drain())));
     };
-    match run(runtime, sessions, plan, open.course()).await {
+    match run(runtime, sessions, plan, &ledger.recordings, open.course()).await {
         Ok((sessions, ends)) => Ok((sessions, open.phase(ends, ledger))),
         Err(error) => {
             open.pacing.give_up();
@@ -123,15 +131,38 @@ pub(super) async fn run_closed<R: Runtime>(
     runtime: &R,
     sessions: Vec<AnySession>,
     plan: &PhasePlan,
+    recordings: &Recordings,
 ) -> Result<(Vec<AnySession>, Ends), RoundError> {
     let course = Course::closed(plan.stop, Instant::now());
-    run(runtime, sessions, plan, course).await
+    run(runtime, sessions, plan, recordings, course).await
+}
+
+/// The supervision of a closed phase. If it is ended, the measured phase counts as far as it came.
+fn closed_step(plan: &PhasePlan, ledger: &Ledger) -> Step {
+    let (limit, stalls) = match limits::closed(plan.stop, plan.unit_ns) {
+        ClosedLimit::After(limit) => (limit, false),
+        ClosedLimit::Stalled(limit) => (limit, true),
+    };
+    let recordings = ledger.recordings.clone();
+    let (ledger, measured, start) = (ledger.clone(), plan.measured, Instant::now());
+    Step {
+        limit,
+        progress: stalls.then(|| Box::new(move || recordings.ended()) as _),
+        given_up: Box::new(move || {
+            if measured {
+                ledger.given_up(start)
+            } else {
+                ledger.given_up_warmup(start.elapsed())
+            }
+        }),
+    }
 }
 
 async fn run<R: Runtime>(
     runtime: &R,
     mut sessions: Vec<AnySession>,
     plan: &PhasePlan,
+    recordings: &Recordings,
     course: Course,
 ) -> Result<(Vec<AnySession>, Ends), RoundError> {
     let alone = sessions.len() == 1 && !plan.lag_probe;
@@ -149,9 +180,11 @@ async fn run<R: Runtime>(
     let mut sessions = runtime
         .run_sessions(phases.collect())
         .await
-        .map_err(RoundError::Session)?;
-    let ends = Ends::of(sessions.iter_mut().map(|session| &*session.clock()));
-    Ok((sessions, ends))
+        .map_err(|error| RoundError::Session(error.into()))?;
+    let threads = sessions
+        .iter_mut()
+        .find_map(|session| session.clock().threads);
+    Ok((sessions, Ends::of(&recordings.activities(), threads)))
 }
 
 /// The sessions' goals in a phase.
@@ -218,8 +251,8 @@ impl OpenPhase {
             schedule: schedule.clone(),
             length,
             queue: Arc::clone(&queue),
-            // Reported instead if the operations never end.
-            ledger: plan.measured.then(|| ledger.clone()),
+            ledger: ledger.clone(),
+            measured: plan.measured,
         });
         Some(Self {
             queue,

@@ -6,13 +6,15 @@
 //! begin and end in `phase`; `erased` hides the workload's type from it.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Context;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use super::recordings::{Activity, Place, Recordings, Shard};
 
 use crate::arrivals::{Arrival, ArrivalQueue};
 use crate::os;
-use crate::recording::{ArrivalNs, Recording};
+use crate::recording::ArrivalNs;
 use crate::runtime::{Flow, Runtime, Session};
 use crate::workload::{Env, Failure, Workload};
 
@@ -29,43 +31,10 @@ pub(super) enum Goal {
     Arrivals(Arc<ArrivalQueue>),
 }
 
-/// A session's time at work in a phase.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Activity {
-    /// Start of its first operation.
-    pub(super) first_start: Option<Instant>,
-    /// End of its last one.
-    pub(super) last_end: Option<Instant>,
-    /// Operations that succeeded.
-    pub(super) succeeded: u64,
-}
-
-impl Activity {
-    /// From the first start to the last end.
-    pub(super) fn duration(&self) -> Duration {
-        match (self.first_start, self.last_end) {
-            (Some(start), Some(end)) => end - start,
-            _ => Duration::ZERO,
-        }
-    }
-
-    /// Successful operations per second from the phase's `start` to the end of this session's last one. It counts from
-    /// the phase's start because a session that had to wait for its turn was slow, not fast; and to its own end because
-    /// a session that is done while others finish a long operation was not slow.
-    pub(super) fn rate_hz(&self, start: Instant) -> f64 {
-        let active = self.last_end.map_or(Duration::ZERO, |end| end - start);
-        if active.is_zero() {
-            0.0
-        } else {
-            self.succeeded as f64 / active.as_secs_f64()
-        }
-    }
-}
-
 /// The bookkeeping of one session: numbers, goal, times.
 pub(super) struct SessionClock {
-    /// Locked once per operation. Sessions share one only if there are more of them than recordings.
-    recording: Arc<Mutex<Recording>>,
+    /// Locked once per operation. Sessions share a recording only if there are more of them than recordings.
+    place: Place,
     pub(super) index: u64,
     /// Distance between the numbers of its operations under closed load, which is the number of sessions.
     pub(super) stride: u64,
@@ -74,21 +43,19 @@ pub(super) struct SessionClock {
     goal: Goal,
     /// Time at which to count threads: set only in the first session.
     pub(super) halfway: Option<Instant>,
-    pub(super) activity: Activity,
     pub(super) threads: Option<u64>,
 }
 
 impl SessionClock {
     /// The clock of session `index` of `count`, with nothing to do yet.
-    pub(super) fn new(recording: Arc<Mutex<Recording>>, index: u32, count: NonZeroU32) -> Self {
+    pub(super) fn new(recordings: &Recordings, index: u32, count: NonZeroU32) -> Self {
         Self {
-            recording,
+            place: recordings.place(index),
             index: u64::from(index),
             stride: u64::from(count.get()),
             next_op: 0,
             goal: Goal::Ops(0),
             halfway: None,
-            activity: Activity::default(),
             threads: None,
         }
     }
@@ -101,21 +68,28 @@ impl SessionClock {
         };
         self.goal = goal;
         self.halfway = None;
-        self.activity = Activity::default();
+        self.place.set(|activity| *activity = Activity::default());
         self.threads = None;
+    }
+
+    /// Notes that the session has returned from its phase.
+    pub(super) fn returned(&self) {
+        self.place.set(|activity| activity.returned = true);
     }
 
     /// Records an operation that ran, and returns whether another one follows.
     fn ended(&mut self, op: u64, arrival: Option<Arrival>, timed: Timed) -> Flow {
         let Timed { start, end, result } = timed;
-        self.activity.first_start.get_or_insert(start);
-        self.activity.last_end = Some(end);
-        self.activity.succeeded += u64::from(result.is_ok());
         let service_ns = nanoseconds(end - start);
-        let mut recording = self
-            .recording
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.place.lock();
+        let Shard {
+            recording,
+            activities,
+        } = &mut *shard;
+        let activity = &mut activities[self.place.slot];
+        activity.first_start.get_or_insert(start);
+        activity.last_end = Some(end);
+        activity.succeeded += u64::from(result.is_ok());
         let finished = match (&mut self.goal, arrival) {
             (Goal::Arrivals(queue), Some(arrival)) => {
                 let lag_ns = nanoseconds(start.saturating_duration_since(arrival.due));
@@ -138,7 +112,7 @@ impl SessionClock {
                 }
             }
         };
-        drop(recording);
+        drop(shard);
         if self.halfway.is_some_and(|halfway| end >= halfway) {
             self.halfway = None;
             // The supervisor's own thread does not belong to the runtime.

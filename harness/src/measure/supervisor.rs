@@ -1,10 +1,11 @@
 //! The supervisor: the calling thread of a round, which paces open loads and outlives operations that never end.
 //!
-//! The round itself runs on its own thread. For an open phase it hands the schedule over as an order; the supervisor
-//! releases the arrivals, gives operations in flight some time to end, cuts off arrivals that were not started, and, if
-//! a session is still stuck in its operation (because a server was stopped, for example), reports from the ledger
-//! instead of waiting forever. Under closed load it only waits.
+//! The round itself runs on its own thread, and announces each of its steps with a limit (`limits`) and a result for the
+//! case that the step exceeds it. For an open phase it hands the schedule over as an order; the supervisor releases the
+//! arrivals, gives operations in flight some time to end, cuts off arrivals that were not started, and, if a session is
+//! still stuck in its operation (because a server was stopped, for example), reports from the ledger.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -12,17 +13,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ledger::{Ending, Ledger};
+use super::limits;
 use super::outcome::{Paced, given_up_phase};
 use crate::arrivals::ArrivalQueue;
 use crate::os::{self, Usage};
 use crate::pacer::{self, Pace};
+use crate::runtimes::{descriptor, panic_message};
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 use photofinish_record::schedule::Schedule;
-
-/// Minimum time for operations to end after the last arrival was due.
-const DRAIN: Duration = Duration::from_secs(2);
-/// Minimum in units of delay, for operations made of delays.
-const DRAIN_UNITS: u32 = 100;
 
 /// Stack size of the round's thread, in bytes: that of a main thread, since `sync` runs whole workloads on it.
 const STACK_BYTES: usize = 8 << 20;
@@ -32,12 +30,37 @@ pub(super) struct Order {
     pub(super) schedule: Schedule,
     pub(super) length: Duration,
     pub(super) queue: Arc<ArrivalQueue>,
-    /// Source of the report if the phase does not end; `None` if there is nothing to report yet.
-    pub(super) ledger: Option<Ledger>,
+    /// Source of the report if the phase does not end.
+    pub(super) ledger: Ledger,
+    /// True for the measured phase; the others leave nothing to report.
+    pub(super) measured: bool,
+}
+
+/// A step of the round that may not take forever.
+pub(super) struct Step {
+    pub(super) limit: Duration,
+    /// A count that grows while the step makes progress, which then starts the limit anew.
+    pub(super) progress: Option<Box<dyn Fn() -> u64 + Send>>,
+    /// The round's result if the step is ended.
+    pub(super) given_up: Box<dyn FnOnce() -> WorkerResult + Send>,
+}
+
+impl Step {
+    /// A step that leaves nothing to report if it does not end within `limit` and a margin.
+    pub(super) fn task(what: &'static str, limit: Duration) -> Self {
+        Self {
+            limit: limit.saturating_add(limits::MARGIN),
+            progress: None,
+            given_up: Box::new(move || {
+                super::failed(format!("{what} did not end within {} s", limit.as_secs()))
+            }),
+        }
+    }
 }
 
 /// A message from the round to its supervisor.
 enum Message {
+    Step(Step),
     Pace(Box<PaceRequest>),
     Finished(Box<WorkerResult>),
 }
@@ -69,6 +92,12 @@ pub(super) struct Conduct {
 }
 
 impl Supervisor {
+    /// Announces the next step, which ends the one before.
+    pub(super) fn watch(&self, step: Step) {
+        // The supervisor outlives the round unless it has abandoned it, in which case the result is unused.
+        let _ = self.messages.send(Message::Step(step));
+    }
+
     /// Starts pacing a schedule.
     pub(super) fn pace(&self, order: Order) -> Conduct {
         let given_up = Arc::new(AtomicBool::new(false));
@@ -84,7 +113,6 @@ impl Supervisor {
             given_up,
             reply,
         });
-        // The supervisor outlives the round unless it has abandoned it, in which case the result is unused.
         let _ = self.messages.send(Message::Pace(request));
         conduct
     }
@@ -125,6 +153,9 @@ pub(super) fn supervised(
     plan: &WorkerPlan,
     round: impl FnOnce(Supervisor) -> WorkerResult + Send + 'static,
 ) -> WorkerResult {
+    if let Err(error) = os::check_threads(threads_needed(plan)) {
+        return out_of_threads(format!("the system refused to start a thread: {error}"));
+    }
     let (messages, inbox) = channel();
     let to_itself = messages.clone();
     let started = thread::Builder::new()
@@ -138,19 +169,79 @@ pub(super) fn supervised(
         Ok(thread) => thread,
         Err(error) => return super::failed(format!("the round's thread cannot start: {error}")),
     };
-    let drain = DRAIN.max(Duration::from_nanos(plan.unit_ns).saturating_mul(DRAIN_UNITS));
     let supervision = Supervision {
         inbox,
-        drain,
+        drain: limits::open_drain(plan.unit_ns),
         alone: move_to_pacer_cpu(plan),
     };
     match supervision.run() {
         Some(result) => result,
         // The channel closed without a result: the round panicked.
         None => match thread.join() {
-            Err(panic) => std::panic::resume_unwind(panic),
+            Err(panic) => panicked(&*panic),
             Ok(()) => unreachable!("a round that ends says so"),
         },
+    }
+}
+
+/// Threads without which a round might never end: the runtime's own, its reactor, and one for blocking work. Some
+/// libraries wait forever, or abort, where they get none.
+fn threads_needed(plan: &WorkerPlan) -> u32 {
+    let own = descriptor(&plan.runtime).is_some_and(|runtime| runtime.takes_worker_threads);
+    3 + if own { plan.worker_threads } else { 0 }
+}
+
+fn out_of_threads(reason: String) -> WorkerResult {
+    let hint = Some(os::RAISE_THREAD_LIMIT.to_owned());
+    WorkerResult::Failed { reason, hint }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> WorkerResult {
+    let reason = format!("the round panicked: {}", panic_message(panic));
+    match os::check_threads(1) {
+        Ok(()) => super::failed(reason),
+        Err(_) => out_of_threads(reason),
+    }
+}
+
+/// A step under way.
+struct Running {
+    step: Step,
+    since: Instant,
+    progress: u64,
+}
+
+impl Running {
+    fn begin(step: Step) -> Self {
+        Self {
+            step,
+            since: Instant::now(),
+            progress: 0,
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.step.limit.saturating_sub(self.since.elapsed())
+    }
+
+    /// Starts the limit anew if there was progress.
+    fn goes_on(&mut self) -> bool {
+        let progress = self.step.progress.as_ref().map_or(0, |progress| progress());
+        let goes_on = progress > self.progress;
+        self.progress = progress;
+        self.since = Instant::now();
+        goes_on
+    }
+
+    /// The round's result without the end of this step.
+    fn give_up(self) -> WorkerResult {
+        let result = (self.step.given_up)();
+        match (result, os::check_threads(1)) {
+            (WorkerResult::Failed { reason, .. }, Err(error)) => out_of_threads(format!(
+                "{reason}; the system refuses to start a thread: {error}"
+            )),
+            (result, _) => result,
+        }
     }
 }
 
@@ -171,16 +262,27 @@ struct Supervision {
 impl Supervision {
     /// The round's result; `None` if it ended without one.
     fn run(&self) -> Option<WorkerResult> {
-        let mut next = self.inbox.recv();
+        let mut running = Running::begin(Step::task("starting the runtime", limits::PREPARE));
+        let mut next = None;
         loop {
-            next = match next.ok()? {
+            let message = match next.take() {
+                Some(message) => message,
+                None => match self.inbox.recv_timeout(running.left()) {
+                    Ok(message) => message,
+                    Err(RecvTimeoutError::Disconnected) => return None,
+                    Err(RecvTimeoutError::Timeout) if running.goes_on() => continue,
+                    Err(RecvTimeoutError::Timeout) => return Some(running.give_up()),
+                },
+            };
+            match message {
                 Message::Finished(result) => return Some(*result),
+                Message::Step(step) => running = Running::begin(step),
                 Message::Pace(request) => match self.conduct(*request) {
-                    Ok(message) => Ok(message),
+                    Ok(message) => next = Some(message),
                     Err(Silence::Ended) => return None,
                     Err(Silence::Stuck(result)) => return Some(*result),
                 },
-            };
+            }
         }
     }
 
@@ -196,6 +298,7 @@ impl Supervision {
             length,
             queue,
             ledger,
+            measured,
         } = order;
         let before = os::thread_usage();
         let is_given_up = || given_up.load(Ordering::Relaxed);
@@ -226,13 +329,11 @@ impl Supervision {
         }
         let now = Instant::now();
         let conclude = || pacing().concluded(length, &queue, now);
-        Err(Silence::Stuck(Box::new(match ledger {
-            Some(ledger) => report(&ledger, conclude, now),
-            None => super::failed(format!(
-                "{} operations of the warm-up did not end within {} s",
-                conclude().leftover.unfinished,
-                2.0 * self.drain.as_secs_f64(),
-            )),
+        Err(Silence::Stuck(Box::new(if measured {
+            report(&ledger, conclude, now)
+        } else {
+            let waited = now.saturating_duration_since(queue.start());
+            ledger.given_up_warmup(waited)
         })))
     }
 }
@@ -247,7 +348,7 @@ enum Silence {
 /// The measurement of a round without its sessions. Nothing is recorded during `conclude`, so that an operation which
 /// ends at that moment is either recorded or unfinished, and not lost in between.
 fn report(ledger: &Ledger, conclude: impl FnOnce() -> Paced, now: Instant) -> WorkerResult {
-    let (recording, paced) = ledger.recordings.drain_after(conclude);
+    let (recording, paced) = ledger.recordings.drain_after(|_| conclude());
     let phase = given_up_phase(recording, paced, now);
     ledger.reported(phase, Ending::default()).into()
 }

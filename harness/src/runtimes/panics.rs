@@ -9,7 +9,7 @@ use futures_lite::FutureExt as _;
 use crate::runtime::TaskError;
 
 /// The message of a panic, if it is text.
-pub(super) fn message(payload: &(dyn Any + Send)) -> String {
+pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

@@ -1,10 +1,15 @@
 //! Outcomes of operations (failures by kind and apart, violations, panics), and of a round that cannot run.
 
+use std::time::Duration;
+
 use photofinish_harness::runtime::Descriptor;
 use photofinish_harness::workload::Failure;
-use photofinish_record::protocol::WorkerResult;
+use photofinish_record::load::Stop;
+use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 
-use crate::scripted::{ABANDONED, Asked, Script, measure, noted, ops, round, sessions};
+use crate::scripted::{
+    ABANDONED, Asked, Script, measure, noted, ops, plan, round, round_of, sessions,
+};
 use crate::suite::{Check, listed};
 
 pub(crate) const CHECKS: &[Check] = listed![
@@ -15,6 +20,7 @@ pub(crate) const CHECKS: &[Check] = listed![
     a_session_that_opens_to_the_wrong_content_makes_the_round_wrong,
     a_promise_broken_over_the_whole_round_is_a_violation,
     a_check_that_fails_at_the_end_keeps_what_was_counted,
+    operations_and_farewells_that_never_end_are_ended_and_told,
 ];
 
 fn asked(script: Script) -> Asked {
@@ -75,16 +81,25 @@ fn what_cannot_be_set_up_fails_the_round_with_the_reason(runtime: &'static Descr
     check_fails(
         runtime,
         Script::FailToOpen(last),
-        &format!("session {last} failed"),
+        &format!("session {last} failed{}: refused", so_far(last)),
     );
+}
+
+/// The number of sessions that were open before the last one failed to.
+fn so_far(last: u32) -> String {
+    match last {
+        0 => String::new(),
+        open => format!(" ({open} of 4 are open)"),
+    }
 }
 
 fn a_session_that_opens_to_the_wrong_content_makes_the_round_wrong(runtime: &'static Descriptor) {
     let last = sessions(runtime, 4) - 1;
+    let so_far = so_far(last);
     match round(runtime, asked(Script::OpenToWrongContent(last))) {
         WorkerResult::Wrong { reason } => assert_eq!(
             reason,
-            format!("opening session {last} failed: wrong-content: 7 instead of 8")
+            format!("opening session {last} failed{so_far}: wrong-content: 7 instead of 8")
         ),
         other => panic!("{other:?}"),
     }
@@ -104,4 +119,70 @@ fn a_check_that_fails_at_the_end_keeps_what_was_counted(runtime: &'static Descri
     let failed = "checking and cleaning up failed: reset: nobody there";
     assert_eq!(measurement.violations, ["broken", failed]);
     assert_eq!(noted().1, [ABANDONED]);
+}
+
+/// A closed round of 50 ms after 50 ms of warm-up.
+fn short_round(runtime: &Descriptor, script: Script) -> WorkerResult {
+    let shortly = Stop::after(Duration::from_millis(50));
+    round_of(&WorkerPlan {
+        warmup: shortly,
+        stop: shortly,
+        ..plan(runtime, asked(script))
+    })
+}
+
+/// The three run side by side, since each of them waits for seconds.
+fn operations_and_farewells_that_never_end_are_ended_and_told(runtime: &'static Descriptor) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| check_stuck_in_the_measured_phase(runtime));
+        scope.spawn(|| check_stuck_in_the_warm_up(runtime));
+        scope.spawn(|| check_never_closed(runtime));
+    });
+}
+
+fn check_stuck_in_the_measured_phase(runtime: &Descriptor) {
+    let script = Script::StickAt {
+        measured: Some(1),
+        warmup: None,
+    };
+    let WorkerResult::Ok { measurement, .. } = short_round(runtime, script) else {
+        panic!("not measured");
+    };
+    let sessions = sessions(runtime, 4);
+    let unfinished = &measurement.errors[Failure::UNFINISHED];
+    assert_eq!((unfinished.count, unfinished.service.count()), (1, 1));
+    let told = format!("1 of {sessions} sessions");
+    assert!(unfinished.example.starts_with(&told), "{unfinished:?}");
+    // Those of the other sessions, or the one before it.
+    assert!(measurement.ops >= u64::from(sessions.max(2) - 1));
+    let without_success = u32::from(sessions > 1);
+    assert_eq!(measurement.sessions_without_success, without_success);
+    assert!(measurement.throughput_ops_s > 0.0 && measurement.violations.is_empty());
+}
+
+fn check_stuck_in_the_warm_up(runtime: &Descriptor) {
+    let script = Script::StickAt {
+        measured: None,
+        warmup: Some(1),
+    };
+    match short_round(runtime, script) {
+        WorkerResult::Failed { reason, hint } => {
+            let told = format!("1 of {} sessions", sessions(runtime, 4));
+            assert!(reason.starts_with(&told), "{reason}");
+            assert!(reason.contains("of the warm-up"), "{reason}");
+            assert!(hint.is_some());
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn check_never_closed(runtime: &Descriptor) {
+    let measurement = measure(runtime, asked(Script::NeverClose));
+    let sessions = sessions(runtime, 4);
+    let told = format!("{sessions} of {sessions} sessions were not closed");
+    assert!(
+        measurement.warnings[0].starts_with(&told),
+        "{measurement:?}"
+    );
+    assert_eq!((measurement.ops, measurement.violations.len()), (300, 0));
 }

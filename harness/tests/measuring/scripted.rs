@@ -44,6 +44,8 @@ pub(crate) enum Script {
     FailToOpen(u32),
     /// The session of this number opens to the wrong content.
     OpenToWrongContent(u32),
+    /// No session ever closes.
+    NeverClose,
     /// An expectation of the whole round is not met.
     BreakAPromise,
     /// An expectation is not met, and the check at the end of the round fails.
@@ -149,6 +151,13 @@ impl Workload for Scripted {
             _ => {}
         }
         Ok(())
+    }
+
+    async fn close<R: Runtime>(&self, env: &Env<R>, _: u32) {
+        if self.script == Script::NeverClose {
+            let never = Instant::now() + Duration::from_secs(3600);
+            env.runtime.sleep_until(never).await;
+        }
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {

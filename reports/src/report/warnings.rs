@@ -36,7 +36,7 @@ pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<String> {
         .into_iter()
         .chain(by_cell(&[server_bound, overflowed, reconnected]))
         .chain([redone_blocks(rounds)])
-        .chain(by_cell(&[failed_rounds, nothing_due]))
+        .chain(by_cell(&[failed_rounds, nothing_due, told_by_worker]))
         .chain([littles_law(rounds), strays(rounds)])
         .flatten()
         .collect()
@@ -132,6 +132,16 @@ fn nothing_due(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
             describe::plural(open().count(), "round")
         )
     })
+}
+
+/// Oddities that the worker noticed itself.
+fn told_by_worker(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
+    let mut warnings = rounds
+        .measured(cell)
+        .flat_map(|round| &round.worker.warnings);
+    let first = warnings.next()?;
+    let told = describe::first_and_more(first, warnings.count());
+    Some(format!("{}: {told}", name(rounds, cell)))
 }
 
 /// In a closed load every session is always inside an operation, so mean service × throughput must equal the number of

@@ -668,6 +668,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
         elapsed_ns,
         session_ns: elapsed_ns * u64::from(draw.sessions),
         throughput_ops_s,
+        sessions_without_success: 0,
         service,
         open: None,
         overhead: None,
@@ -701,6 +702,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
             threads: Some(u64::from(draw.sessions) + 1),
         },
         violations: Vec::new(),
+        warnings: Vec::new(),
     };
     let served = ServerCounts {
         requests: Some(requests),

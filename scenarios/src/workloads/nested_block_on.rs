@@ -89,6 +89,7 @@ impl Outcome {
             }
             Ok(None) => Ok(Self::Starved),
             Err(TaskError::Panicked(_)) => Ok(Self::Refused),
+            Err(error @ TaskError::NoThread(_)) => Err(error.into()),
             Err(TaskError::Cancelled) => Err(Failure::wrong_content("a task got lost")),
         }
     }

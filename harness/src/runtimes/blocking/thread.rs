@@ -41,8 +41,7 @@ impl<T: Send + 'static> ThreadTask<T> {
             filled_by_thread.notify_all();
         });
         if let Err(error) = &started {
-            let refusal = format!("the system refused another thread: {error}");
-            *result.lock() = Some(Err(TaskError::Panicked(refusal)));
+            *result.lock() = Some(Err(TaskError::NoThread(error.to_string())));
         }
         Self {
             result,

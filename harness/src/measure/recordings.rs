@@ -1,0 +1,167 @@
+//! The sessions' recordings and activities, shared with whoever sums a round up.
+//!
+//! A session writes to its place once per operation, under a lock that it nearly always has to itself. The holder of the
+//! recordings can sum up whether or not the sessions have returned.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::recording::Recording;
+use photofinish_record::load::Load;
+use photofinish_record::protocol::WorkerPlan;
+
+/// Maximum number of histograms per round; sessions beyond that share one. Each takes 220 KiB, so one for each of
+/// thousands of sessions would dominate the measured memory. Recordings of open loads hold three.
+const MOST_RECORDINGS: u32 = 64;
+/// Maximum under open load, whose sessions record less often than under closed load.
+const MOST_RECORDINGS_OPEN: u32 = 16;
+
+/// A session's time at work in a phase.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Activity {
+    /// Start of its first operation.
+    pub(super) first_start: Option<Instant>,
+    /// End of its last one.
+    pub(super) last_end: Option<Instant>,
+    /// Operations that succeeded.
+    pub(super) succeeded: u64,
+    /// True once the session has returned from the phase.
+    pub(super) returned: bool,
+}
+
+impl Activity {
+    /// From the first start to the last end.
+    pub(super) fn duration(&self) -> Duration {
+        match (self.first_start, self.last_end) {
+            (Some(start), Some(end)) => end - start,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// True if it ran operations and none succeeded, or is stuck in its first one.
+    pub(super) fn is_fruitless(&self) -> bool {
+        self.succeeded == 0 && (self.last_end.is_some() || !self.returned)
+    }
+
+    /// Successful operations per second from the phase's `start` to the end of this session's last one. It counts from
+    /// the phase's start because a session that had to wait for its turn was slow, not fast; and to its own end because
+    /// a session that is done while others finish a long operation was not slow.
+    pub(super) fn rate_hz(&self, start: Instant) -> f64 {
+        let active = self.last_end.map_or(Duration::ZERO, |end| end - start);
+        if active.is_zero() {
+            0.0
+        } else {
+            self.succeeded as f64 / active.as_secs_f64()
+        }
+    }
+}
+
+/// A recording, and the activities of the sessions that write to it.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) recording: Recording,
+    pub(super) activities: Vec<Activity>,
+}
+
+/// The place to which one session writes.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    shard: Arc<Mutex<Shard>>,
+    /// Index of its activity in the shard.
+    pub(super) slot: usize,
+}
+
+impl Place {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Shard> {
+        locked(&self.shard)
+    }
+
+    /// Changes the session's activity.
+    pub(super) fn set(&self, change: impl FnOnce(&mut Activity)) {
+        change(&mut self.lock().activities[self.slot]);
+    }
+}
+
+/// The recordings of all sessions.
+#[derive(Clone, Debug)]
+pub(super) struct Recordings {
+    shards: Vec<Arc<Mutex<Shard>>>,
+}
+
+impl Recordings {
+    pub(super) fn for_sessions(sessions: NonZeroU32, plan: &WorkerPlan) -> Self {
+        let (most, make): (_, fn() -> Recording) = match plan.load {
+            Load::Closed { .. } => (MOST_RECORDINGS, Recording::default),
+            Load::Open { .. } => (MOST_RECORDINGS_OPEN, Recording::of_arrivals),
+        };
+        let shards = most.min(sessions.get());
+        let shard = |index: u32| {
+            let recording = make();
+            let recording = if plan.audit {
+                recording.audited()
+            } else {
+                recording
+            };
+            let places = (sessions.get() - index).div_ceil(shards);
+            Arc::new(Mutex::new(Shard {
+                recording,
+                activities: vec![Activity::default(); places as usize],
+            }))
+        };
+        Self {
+            shards: (0..shards).map(shard).collect(),
+        }
+    }
+
+    /// The place of session number `index`.
+    pub(super) fn place(&self, index: u32) -> Place {
+        let (index, shards) = (index as usize, self.shards.len());
+        Place {
+            shard: Arc::clone(&self.shards[index % shards]),
+            slot: index / shards,
+        }
+    }
+
+    /// Operations recorded so far in this phase.
+    pub(super) fn ended(&self) -> u64 {
+        let ended = |shard: &Arc<Mutex<Shard>>| {
+            let shard = locked(shard);
+            shard.recording.succeeded() + shard.recording.failed()
+        };
+        self.shards.iter().map(ended).sum()
+    }
+
+    /// The sessions' activities in this phase, in no particular order.
+    pub(super) fn activities(&self) -> Vec<Activity> {
+        let shards = self.shards.iter();
+        shards
+            .flat_map(|shard| locked(shard).activities.clone())
+            .collect()
+    }
+
+    /// Merges all recordings, and empties each for the next phase.
+    pub(super) fn drain(&self) -> Recording {
+        self.drain_after(|_| ()).0
+    }
+
+    /// Like [`Self::drain`], after running `work` on all activities while no session can record.
+    pub(super) fn drain_after<T>(&self, work: impl FnOnce(&[Activity]) -> T) -> (Recording, T) {
+        let mut shards: Vec<_> = self.shards.iter().map(|shard| locked(shard)).collect();
+        let activities: Vec<Activity> = shards
+            .iter()
+            .flat_map(|shard| shard.activities.iter().copied())
+            .collect();
+        let done = work(&activities);
+        let mut all = Recording::default();
+        for shard in &mut shards {
+            all.merge(&shard.recording);
+            shard.recording.clear();
+        }
+        (all, done)
+    }
+}
+
+fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
