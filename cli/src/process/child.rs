@@ -1,23 +1,34 @@
-//! A child process with a line-based protocol: reads have a deadline, and dropping it kills it.
+//! A child process with a line-based protocol: reads have a deadline and a bound, and dropping it kills it.
 //!
-//! Each child leads its own process group, so that a Ctrl-C on the terminal reaches only the orchestrator. On Linux a
-//! worker or embedded server dies with the *thread* that started it. `worker` and `server` define the lines.
+//! Each child leads its own process group, so that a Ctrl-C on the terminal reaches only the orchestrator; whatever is
+//! left of the group is killed once the child has ended. On Linux a worker or embedded server dies with the *thread* that
+//! started it. `worker` and `server` define the lines.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::interrupt::{Interrupt, Listener};
 
+/// Longest line of stdout, in bytes: a reply holds histograms, and that of an audit 100,000 times per session.
+const LONGEST_LINE: usize = 64 << 20;
+
+/// Lines of stdout that wait to be taken; beyond that the child has to wait.
+const WAITING_LINES: usize = 16;
+
 /// Lines of stderr that are kept for an error message.
 const LAST_LINES: usize = 8;
+
+/// Longest of these lines, in bytes; a longer one counts as several.
+const LONGEST_LAST_LINE: usize = 1 << 10;
 
 /// Time within which a child that has closed its stdout must exit.
 const ENDING: Duration = Duration::from_secs(10);
@@ -44,6 +55,7 @@ pub struct LineProcess {
 
 enum Event {
     Line(String),
+    LineTooLong,
     StdoutEnded,
     Interrupted,
 }
@@ -73,36 +85,38 @@ impl LineProcess {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()?;
-        let (sender, events) = mpsc::channel();
+        let (sender, events) = mpsc::sync_channel(WAITING_LINES);
         let on_interrupt: Arc<Listener> = {
             let sender = sender.clone();
             Arc::new(move || {
-                // Fails if the receiver is gone.
-                let _ = sender.send(Event::Interrupted);
+                // Fails if the receiver is gone, or has lines to take: it then asks for interrupts before it waits.
+                let _ = sender.try_send(Event::Interrupted);
             })
         };
         interrupt.subscribe(&on_interrupt);
-        if let Some(stdout) = child.stdout.take() {
-            thread::spawn(move || forward_lines(stdout, &sender));
-        }
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let last_lines = Arc::default();
         let (reading_stderr, stderr_ended) = mpsc::channel();
-        if let Some(stderr) = child.stderr.take() {
-            let last_lines = Arc::clone(&last_lines);
-            thread::spawn(move || {
-                keep_last_lines(stderr, &last_lines);
-                drop(reading_stderr);
-            });
-        }
-        Ok(Self {
+        let process = Self {
             stdin: child.stdin.take(),
             child,
             events,
-            last_lines,
+            last_lines: Arc::clone(&last_lines),
             stderr_ended,
             _on_interrupt: on_interrupt,
             interrupt: interrupt.clone(),
-        })
+        };
+        // If the system refuses a thread, dropping the process ends it.
+        if let Some(stdout) = stdout {
+            thread::Builder::new().spawn(move || forward_lines(stdout, &sender))?;
+        }
+        if let Some(stderr) = stderr {
+            thread::Builder::new().spawn(move || {
+                keep_last_lines(stderr, &last_lines);
+                drop(reading_stderr);
+            })?;
+        }
+        Ok(process)
     }
 
     pub fn id(&self) -> u32 {
@@ -130,6 +144,13 @@ impl LineProcess {
         match self.events.recv_timeout(patience) {
             Ok(Event::Line(line)) => Ok(line),
             Ok(Event::Interrupted) => Err(NoLine::Interrupted),
+            Ok(Event::LineTooLong) => {
+                self.kill();
+                let most = LONGEST_LINE >> 20;
+                Err(NoLine::Ended(format!(
+                    "sent a line of more than {most} MiB"
+                )))
+            }
             Ok(Event::StdoutEnded) | Err(RecvTimeoutError::Disconnected) => {
                 Err(NoLine::Ended(self.how_it_ended()))
             }
@@ -148,7 +169,10 @@ impl LineProcess {
         loop {
             match self.child.try_wait() {
                 Ok(None) if Instant::now() < deadline => thread::sleep(POLL),
-                Ok(Some(_)) => return true,
+                Ok(Some(_)) => {
+                    self.kill_group();
+                    return true;
+                }
                 Ok(None) | Err(_) => {
                     self.kill();
                     return false;
@@ -179,9 +203,18 @@ impl LineProcess {
     }
 
     fn kill(&mut self) {
-        // Both fail only if the child has already ended.
+        // All fail only if there is nobody left.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.kill_group();
+    }
+
+    /// Kills the processes that the child has left behind in its group. As long as there are any, its number is not
+    /// given to another process.
+    fn kill_group(&self) {
+        if let Ok(group) = i32::try_from(self.child.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
     }
 }
 
@@ -191,10 +224,29 @@ impl Drop for LineProcess {
     }
 }
 
-fn forward_lines(stdout: impl Read, sender: &Sender<Event>) {
-    for line in BufReader::new(stdout).lines() {
-        let Ok(line) = line else { break };
-        if sender.send(Event::Line(line)).is_err() {
+/// Reads one line without its end, or `most` bytes of a longer one; `None` at the end of the input.
+fn read_line(input: &mut impl BufRead, most: usize) -> Option<String> {
+    let mut line = Vec::new();
+    let read = input.take(most as u64).read_until(b'\n', &mut line);
+    if !matches!(read, Ok(1..)) {
+        return None;
+    }
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    Some(String::from_utf8_lossy(&line).into_owned())
+}
+
+fn forward_lines(stdout: impl Read, sender: &SyncSender<Event>) {
+    let mut stdout = BufReader::new(stdout);
+    while let Some(line) = read_line(&mut stdout, LONGEST_LINE) {
+        let too_long = line.len() >= LONGEST_LINE;
+        let event = if too_long {
+            Event::LineTooLong
+        } else {
+            Event::Line(line)
+        };
+        if sender.send(event).is_err() || too_long {
             return;
         }
     }
@@ -202,8 +254,8 @@ fn forward_lines(stdout: impl Read, sender: &Sender<Event>) {
 }
 
 fn keep_last_lines(stderr: impl Read, kept: &Mutex<VecDeque<String>>) {
-    for line in BufReader::new(stderr).lines() {
-        let Ok(line) = line else { return };
+    let mut stderr = BufReader::new(stderr);
+    while let Some(line) = read_line(&mut stderr, LONGEST_LAST_LINE) {
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == LAST_LINES {
             kept.pop_front();
@@ -261,12 +313,53 @@ mod tests {
     #[test]
     fn a_silent_child_runs_into_the_deadline_and_is_gone_when_dropped() {
         let mut child = shell("exec sleep 600");
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.child.id()).expect("a pid"));
+        let pid = Pid::from_raw(i32::try_from(child.child.id()).expect("a pid"));
         assert!(matches!(
             child.next_line(Duration::from_millis(10)),
             Err(NoLine::TimedOut(_))
         ));
         drop(child);
         assert!(nix::sys::signal::kill(pid, None).is_err(), "{pid} lives");
+    }
+
+    #[test]
+    fn what_a_child_says_is_bounded() {
+        // Endless lines on stdout, and an endless line on stderr: the child is held up, and nothing piles up here.
+        let mut child = shell("yes one & exec tr '\\n' x </dev/zero >&2");
+        assert_eq!(child.next_line(PATIENCE).expect("a line"), "one");
+        thread::sleep(Duration::from_millis(200));
+        let waiting = child.events.try_iter().take(2 * WAITING_LINES).count();
+        assert!(waiting <= WAITING_LINES + 1, "{waiting} lines");
+        let kept = child.last_lines.lock().expect("not poisoned");
+        assert!(kept.iter().all(|line| line.len() <= LONGEST_LAST_LINE));
+        drop(kept);
+        let mut child = shell("exec tr '\\0' x </dev/zero");
+        match child.next_line(PATIENCE) {
+            Err(NoLine::Ended(how)) => assert_eq!(how, "sent a line of more than 64 MiB"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_a_child_starts_ends_with_it() {
+        for script in ["sleep 600 & echo $!", "sleep 600 & echo $!; sleep 600"] {
+            let mut child = shell(script);
+            let grandchild = child.next_line(PATIENCE).expect("a number");
+            let grandchild = Pid::from_raw(grandchild.parse().expect("a number"));
+            child.end_within(Duration::from_millis(100));
+            drop(child);
+            let deadline = Instant::now() + PATIENCE;
+            let state = format!("/proc/{grandchild}/stat");
+            let alive = || {
+                let stat = std::fs::read_to_string(&state).unwrap_or_default();
+                stat.rsplit(')')
+                    .next()
+                    .is_some_and(|rest| rest.contains(" S "))
+            };
+            while alive() {
+                assert!(Instant::now() < deadline, "{grandchild} lives");
+                thread::sleep(POLL);
+            }
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! The orchestrator's side of a worker: a fresh process that gets a plan on stdin and answers with one line of JSON.
 //!
-//! The protocol is `record::protocol`. Every wait is bounded by a generous multiple of the plan's phases, so that a worker
-//! that hangs ends the run with a message.
+//! The protocol is `record::protocol`. A worker keeps time limits of its own; one that hangs all the same is killed once
+//! all of them have passed.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use photofinish_record::load::{Load, Stop};
+use photofinish_harness::measure::longest_round;
+use photofinish_harness::os;
 use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
 use serde_json::Value;
 
@@ -15,19 +16,14 @@ use crate::cleaning;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::process::child::{LineProcess, NoLine, no_answer};
+use crate::process::this_program;
 use crate::store::redaction;
 
-/// Time for set-up, which may write files of hundreds of megabytes.
-const SET_UP: Duration = Duration::from_secs(60);
+/// Time beyond the limits that a worker keeps itself.
+const MARGIN: Duration = Duration::from_secs(5);
 
-/// Maximum ratio of the actual to the planned length of a phase.
-const SLACK: u32 = 10;
-
-/// Maximum wait, in units of delay, for operations in flight at the end.
-const UNITS: u32 = 600;
-
-/// Timeout for a phase that ends by count: its speed cannot be known in advance.
-const COUNTED_PHASE: Duration = Duration::from_secs(1800);
+/// Time within which a worker that has replied must exit.
+const EXITING: Duration = Duration::from_secs(10);
 
 /// Maximum length of a text that is kept, in bytes.
 const LONGEST_TEXT: usize = 4096;
@@ -54,9 +50,22 @@ pub fn is_worker(program: &Path, interrupt: &Interrupt) -> bool {
 }
 
 /// A worker that died, stopped responding or sent nonsense.
-fn failed(how: impl std::fmt::Display) -> Failure {
-    Failure::could_not_run(format!("the worker {how}"))
-        .hint("earlier rounds are in the record; check `dmesg` for out-of-memory kills")
+fn failed(program: &Path, how: impl std::fmt::Display) -> Failure {
+    let how = how.to_string();
+    let own = this_program().is_ok_and(|own| own == program);
+    let hint = if how.contains("killed by SIGKILL") {
+        "earlier rounds are in the record; check `dmesg` for out-of-memory kills".to_owned()
+    } else if how.contains("os error 11") || how.contains("spawn thread") {
+        os::RAISE_THREAD_LIMIT.to_owned()
+    } else if own {
+        "earlier rounds are in the record".to_owned()
+    } else {
+        let program = program.display();
+        format!(
+            "if {program} is not a Photofinish program but a server, add --server '{{exe}} --port {{port}}'"
+        )
+    };
+    Failure::could_not_run(format!("the worker {how}")).hint(hint)
 }
 
 /// Runs `program` as a worker until it ends, or until a server dies. The process has ended when this returns.
@@ -66,20 +75,24 @@ pub fn measure(
     interrupt: &Interrupt,
     servers_live: &mut dyn FnMut() -> bool,
 ) -> Result<WorkerResult, Failure> {
-    let plan_line = serde_json::to_string(plan)
-        .map_err(|error| failed(format_args!("cannot be started: {error}")))?;
+    let failed = |how: &dyn std::fmt::Display| failed(program, how);
+    let unstarted =
+        |error: &dyn std::fmt::Display| failed(&format_args!("cannot be started: {error}"));
+    let plan_line = serde_json::to_string(plan).map_err(|error| unstarted(&error))?;
     let mut command = Command::new(program);
-    command.arg("worker");
-    let mut worker = LineProcess::spawn(command, interrupt)
-        .map_err(|error| failed(format_args!("cannot be started: {error}")))?;
+    // A backtrace would displace the message in the last lines of stderr.
+    command.arg("worker").env("RUST_BACKTRACE", "0");
+    let worker = LineProcess::spawn(command, interrupt);
+    let mut worker = worker.map_err(|error| unstarted(&error))?;
     if worker.tell(&plan_line).is_err() {
-        return Err(failed(worker.how_it_ended()));
+        return Err(failed(&worker.how_it_ended()));
     }
     worker.hang_up();
-    let line = answer(&mut worker, patience(plan), servers_live)?;
-    let result = understand(&line)?;
+    let patience = longest_round(plan).saturating_add(MARGIN);
+    let line = answer(&mut worker, patience, servers_live, &failed)?;
+    let result = understand(&line).map_err(|how| failed(&how))?;
     // Its sockets close when it exits; only then are the servers asked for their counts.
-    worker.end_within(SET_UP);
+    worker.end_within(EXITING);
     Ok(result)
 }
 
@@ -87,6 +100,7 @@ fn answer(
     worker: &mut LineProcess,
     patience: Duration,
     servers_live: &mut dyn FnMut() -> bool,
+    failed: &dyn Fn(&dyn std::fmt::Display) -> Failure,
 ) -> Result<String, Failure> {
     let deadline = Instant::now() + patience;
     loop {
@@ -98,8 +112,8 @@ fn answer(
                 return Err(Failure::could_not_run("a server is gone"));
             }
             Err(NoLine::TimedOut(_)) if !left.is_zero() => {}
-            Err(NoLine::TimedOut(_)) => return Err(failed(no_answer(patience))),
-            Err(NoLine::Ended(how)) => return Err(failed(how)),
+            Err(NoLine::TimedOut(_)) => return Err(failed(&no_answer(patience))),
+            Err(NoLine::Ended(how)) => return Err(failed(&how)),
             Err(NoLine::Interrupted) => {
                 return Err(Failure::new(Exit::Interrupted, "interrupted"));
             }
@@ -107,17 +121,18 @@ fn answer(
     }
 }
 
-fn understand(line: &str) -> Result<WorkerResult, Failure> {
-    let invalid = |error| failed(format_args!("sent an invalid reply: {error}"));
+/// The result in a reply, or the problem with it.
+fn understand(line: &str) -> Result<WorkerResult, String> {
+    let invalid = |error| format!("sent an invalid reply: {error}");
     let mut reply: Value = serde_json::from_str(line).map_err(invalid)?;
     // Here texts of servers enter the record.
     redaction::json(&mut reply, &entering);
     let reply: WorkerReply = serde_json::from_value(reply).map_err(invalid)?;
     match reply.protocol {
         WORKER_PROTOCOL => Ok(reply.result),
-        other => Err(failed(format_args!(
+        other => Err(format!(
             "speaks another version of the protocol: expected {WORKER_PROTOCOL}, got {other}"
-        ))),
+        )),
     }
 }
 
@@ -125,24 +140,4 @@ fn understand(line: &str) -> Result<WorkerResult, Failure> {
 fn entering(text: &str) -> String {
     let safe = redaction::text(&cleaning::cut(text, 16 * LONGEST_TEXT));
     cleaning::cut(&cleaning::one_line(&safe), LONGEST_TEXT)
-}
-
-fn patience(plan: &WorkerPlan) -> Duration {
-    let delays = Duration::from_nanos(plan.unit_ns).saturating_mul(UNITS);
-    let phases = phase(plan.warmup, plan.load).saturating_add(phase(plan.stop, plan.load));
-    SET_UP.saturating_add(phases).saturating_add(delays)
-}
-
-fn phase(stop: Stop, load: Load) -> Duration {
-    match (stop, load) {
-        (Stop::Ops(ops), Load::Open { rate_hz, .. }) => {
-            let seconds = ops.get() as f64 / rate_hz.get();
-            Duration::try_from_secs_f64(seconds)
-                .map_or(Duration::MAX, |planned| planned.saturating_mul(SLACK))
-        }
-        (Stop::DurationNs(planned_ns), _) => {
-            Duration::from_nanos(planned_ns.get()).saturating_mul(SLACK)
-        }
-        (Stop::Ops(_), Load::Closed { .. }) => COUNTED_PHASE,
-    }
 }

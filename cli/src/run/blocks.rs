@@ -2,15 +2,17 @@
 //!
 //! Takes a record whose plan says what to run, and fills in its rounds; the [`Course`] picks the next block. Every
 //! finished round goes to the run directory at once, so that no measurement depends on this process staying alive. A
-//! block in which a round was disturbed is redone as a whole, whatever it measured. `round` runs one round, and
-//! `conditions` defines what counts as a disturbance.
+//! block in which a round was disturbed is redone as a whole, whatever it measured. A cell whose round could not run is
+//! left out of later blocks, and the others go on; in a gate it ends the run, since a gate compares all of its cells.
+//! `round` runs one round, and `conditions` defines what counts as a disturbance.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::time::Instant;
 
 use photofinish_record::{Cell, Completion, PlannedScenario, Record, Round, nanoseconds};
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::request::redo::RedoBudget;
 use crate::run::course::Course;
@@ -29,6 +31,18 @@ pub struct Run<'a> {
     pub interrupt: &'a Interrupt,
     pub measure: &'a mut dyn FnMut(&PlannedScenario, &Cell) -> RoundResult,
     pub progress: Progress,
+    /// Cells that could not run, each with the reason.
+    pub broken: Broken,
+}
+
+/// Failures by index of their cell.
+pub type Broken = BTreeMap<usize, Failure>;
+
+/// One attempt at a block.
+struct Attempt {
+    /// The first disturbance of a round, if any.
+    disturbance: Option<String>,
+    broken: Broken,
 }
 
 /// Reasons for a run to end before its course does.
@@ -51,7 +65,7 @@ impl Run<'_> {
         self.progress.ended();
         self.record.elapsed_ns = nanoseconds(started.elapsed());
         let (completion, failure) = match result {
-            Ok(()) => (Completion::Complete, None),
+            Ok(()) => self.end(),
             Err(Stop::Interrupted) => (Completion::Interrupted, None),
             Err(Stop::Failed(failure)) => {
                 let reason = failure.in_one_line();
@@ -62,20 +76,80 @@ impl Run<'_> {
         failure
     }
 
+    /// The end of a course that was followed to its end, with the failure of cells that could not run.
+    fn end(&mut self) -> (Completion, Option<Failure>) {
+        let (broken, all) = (self.broken.len(), self.record.plan.cells.len());
+        let failures = mem::take(&mut self.broken).into_values();
+        let could_not_run = |failure: &Failure| failure.exit() == Exit::CouldNotRun;
+        let first = failures.reduce(|first, next| {
+            if could_not_run(&first) || !could_not_run(&next) {
+                first
+            } else {
+                next
+            }
+        });
+        let Some(first) = first else {
+            return (Completion::Complete, None);
+        };
+        let supported = |cell: &&Cell| cell.unsupported.is_none();
+        let supported = self.record.plan.cells.iter().filter(supported).count();
+        let completion = if broken < supported {
+            Completion::Complete
+        } else {
+            let reason = first.in_one_line();
+            Completion::Failed { reason }
+        };
+        let failure = match broken {
+            1 => first,
+            _ => first.during(format_args!("{broken} of {all} cells could not run")),
+        };
+        (completion, Some(failure))
+    }
+
     fn blocks(&mut self, started: Instant) -> Result<(), Stop> {
         while let Some(block) = self.next_block()? {
+            let rounds = self.rounds_left_in(block);
+            if rounds == 0 {
+                continue;
+            }
             for attempt in 0.. {
-                match self.attempt(block, attempt, started)? {
+                let Attempt {
+                    disturbance,
+                    broken,
+                } = self.attempt(block, attempt, started)?;
+                match disturbance {
                     Some(disturbance) if self.redos.take(attempt) => {
-                        let rounds = self.record.plan.blocks[block].len();
                         self.progress.block_again(block, rounds, &disturbance);
                     }
-                    _ => break,
+                    _ => {
+                        self.leave_out(block, broken);
+                        break;
+                    }
                 }
             }
             self.progress.block_ended(block);
         }
         Ok(())
+    }
+
+    /// Rounds of a block whose cells are not broken.
+    fn rounds_left_in(&self, block: usize) -> usize {
+        let cells = self.record.plan.blocks[block].iter();
+        cells.filter(|cell| !self.broken.contains_key(cell)).count()
+    }
+
+    /// Leaves the cells that broke in the last attempt at `block` out of later blocks.
+    fn leave_out(&mut self, block: usize, broken: Broken) {
+        let later: Vec<_> = self.record.plan.blocks.iter().skip(block + 1).collect();
+        let cells = &self.record.plan.cells;
+        for (cell, failure) in &broken {
+            let skipped = later.iter().filter(|cells| cells.contains(cell)).count();
+            self.progress.fewer_rounds(skipped);
+            if cells.len() > 1 {
+                self.progress.cell_failed(&failure.in_one_line(), skipped);
+            }
+        }
+        self.broken.extend(broken);
     }
 
     fn next_block(&mut self) -> Result<Option<usize>, Failure> {
@@ -99,15 +173,13 @@ impl Run<'_> {
         kept
     }
 
-    /// Runs each cell of a block once. Returns the first disturbance of a round, if any.
-    fn attempt(
-        &mut self,
-        block: usize,
-        attempt: u32,
-        started: Instant,
-    ) -> Result<Option<String>, Stop> {
-        let mut disturbance = None;
+    /// Runs each cell of a block once.
+    fn attempt(&mut self, block: usize, attempt: u32, started: Instant) -> Result<Attempt, Stop> {
+        let (mut disturbance, mut broken) = (None, Broken::new());
         for index in self.record.plan.blocks[block].clone() {
+            if self.broken.contains_key(&index) {
+                continue;
+            }
             let plan = &self.record.plan;
             let cell = &plan.cells[index];
             self.progress.round_begins(block, cell);
@@ -135,10 +207,19 @@ impl Run<'_> {
             };
             let kept = self.directory.keep(&round);
             self.record.rounds.push(round);
-            failure.map_or(kept, Err)?;
+            kept?;
+            if let Some(failure) = failure {
+                if self.record.plan.gate.is_some() {
+                    return Err(failure.into());
+                }
+                broken.insert(index, failure);
+            }
             self.progress.round_ended();
         }
-        Ok(disturbance)
+        Ok(Attempt {
+            disturbance,
+            broken,
+        })
     }
 }
 
@@ -195,6 +276,9 @@ mod tests {
         redos: RedoBudget,
         disturbed: &'a dyn Fn(usize) -> bool,
         interrupted: Option<usize>,
+        failing: Option<usize>,
+        /// True if the run has to end with a failure.
+        fails: bool,
     }
 
     /// The finished run. What a killed orchestrator would have left behind holds the same rounds.
@@ -209,7 +293,8 @@ mod tests {
                 outcome: (script.interrupted != Some(number)).then(|| Outcome::Unsupported {
                     reason: number.to_string(),
                 }),
-                failure: None,
+                failure: (script.failing == Some(number))
+                    .then(|| Failure::could_not_run("the worker died")),
                 conditions: Conditions {
                     disturbance: disturbed.then(|| format!("disturbed {number}")),
                     ..Conditions::default()
@@ -227,9 +312,10 @@ mod tests {
             interrupt: &Interrupt::default(),
             measure: &mut measure,
             progress,
+            broken: Broken::new(),
         }
         .execute();
-        assert!(failure.is_none());
+        assert_eq!(failure.is_some(), script.fails);
         let left_behind = directory.work_dir().with_file_name(run_directory::RECORD);
         let left_behind = run_directory::load(&left_behind).expect("a record");
         assert_eq!(left_behind.rounds, record.rounds);
@@ -249,6 +335,8 @@ mod tests {
             redos: RedoBudget::of_blocks(blocks),
             disturbed,
             interrupted: None,
+            failing: None,
+            fails: false,
         }
     }
 
@@ -313,5 +401,27 @@ mod tests {
         });
         assert_eq!(positions(&finished), [(0, 0, 0), (0, 0, 1), (0, 1, 0)]);
         assert_eq!(finished.completion, Completion::Interrupted);
+    }
+
+    #[test]
+    fn a_cell_that_cannot_run_is_left_out_of_later_blocks_and_the_others_go_on() {
+        // The first block's second round fails, which is the only round of cell 1 then.
+        let finished = run(&Script {
+            failing: Some(1),
+            fails: true,
+            ..script(3, &|_| false)
+        });
+        let expected = [(0, 0, 0), (0, 0, 1), (1, 0, 0), (2, 0, 0)];
+        assert_eq!(positions(&finished), expected);
+        assert_eq!(finished.completion, Completion::Complete);
+    }
+
+    #[test]
+    fn a_cell_that_fails_in_a_disturbed_block_has_another_chance() {
+        let finished = run(&Script {
+            failing: Some(1),
+            ..script(2, &|number| number == 0)
+        });
+        assert_eq!(positions(&finished).len(), 6);
     }
 }

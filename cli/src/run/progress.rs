@@ -106,6 +106,24 @@ impl Progress {
         self.bar.inc_length(rounds as u64);
     }
 
+    /// Takes back rounds that will not run.
+    pub fn fewer_rounds(&mut self, rounds: usize) {
+        let fewer = u32::try_from(rounds).unwrap_or(u32::MAX);
+        self.rounds = self.rounds.saturating_sub(fewer);
+        self.bar.set_length(self.rounds.into());
+    }
+
+    /// Announces that a cell could not run, and that its other rounds are skipped.
+    pub fn cell_failed(&self, reason: &str, skipped: usize) {
+        let others = match skipped {
+            0 => String::new(),
+            1 => "; its other round is skipped".to_owned(),
+            _ => format!("; its other {skipped} rounds are skipped"),
+        };
+        let message = format!("{reason}{others}");
+        self.bar.suspend(|| output::advise(&message));
+    }
+
     pub fn block_ended(&self, block: usize) {
         if !self.bar.is_hidden() {
             return;

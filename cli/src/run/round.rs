@@ -41,13 +41,13 @@ pub struct RoundContext<'a> {
 pub struct RoundResult {
     /// `None` if the run was interrupted before there was an outcome.
     pub outcome: Option<Outcome>,
-    /// The reason the run cannot go on, if any.
+    /// The reason the cell cannot go on, if any.
     pub failure: Option<Failure>,
     /// From the start of the servers to their end.
     pub conditions: Conditions,
 }
 
-/// A failure that ends the run.
+/// A failure that ends the cell.
 struct FatalFailure {
     failure: Failure,
     /// The worker's measurement, if there was one before the failure.

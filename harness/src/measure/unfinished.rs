@@ -60,8 +60,8 @@ impl Unfinished {
         let connected = self.traffic.values().any(|traffic| traffic.connections > 0);
         if never == 0 {
             format!(
-                "{stuck} of {sessions} sessions were still in an operation after {waited} ({so_far}): does the server hang, \
-                 or does an operation take that long?"
+                "{stuck} of {sessions} sessions were still in an operation after {waited} ({so_far}); either the server hangs, or \
+                 an operation takes that long"
             )
         } else if connected && never < sessions && self.warmup {
             let at_a_time = match sessions - never {
@@ -69,8 +69,8 @@ impl Unfinished {
                 served => format!("only {served} connections"),
             };
             format!(
-                "{never} of {sessions} sessions were connected and never answered in {waited} ({so_far}): does the server \
-                 take {at_a_time} at a time?"
+                "{never} of {sessions} sessions were connected and never answered in {waited} ({so_far}); it seems that the \
+                 server takes {at_a_time} at a time"
             )
         } else if connected {
             let were = if self.warmup {
@@ -79,8 +79,8 @@ impl Unfinished {
                 "were no longer answered"
             };
             format!(
-                "{never} of {sessions} sessions {were} in {waited} ({so_far}): does the server hang, or does an operation \
-                 take that long?"
+                "{never} of {sessions} sessions {were} in {waited} ({so_far}); either the server hangs, or an operation \
+                 takes that long"
             )
         } else {
             format!("{never} of {sessions} sessions ended no operation in {waited} ({so_far})")
