@@ -12,7 +12,8 @@ use std::io::ErrorKind;
 use tungstenite::client::{IntoClientRequest as _, client_with_config};
 use tungstenite::handshake::client::{ClientHandshake, Response};
 use tungstenite::handshake::{HandshakeError, MidHandshake};
-use tungstenite::protocol::{WebSocket, WebSocketConfig};
+use tungstenite::http::header;
+use tungstenite::protocol::{CloseFrame, WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
 
 pub use error::WebSocketError;
@@ -32,6 +33,8 @@ const READ_BUFFER_BYTES: usize = 4096;
 #[derive(Debug)]
 pub struct Client {
     state: State,
+    /// True once this side has sent a close.
+    closing: bool,
 }
 
 #[derive(Debug)]
@@ -52,7 +55,10 @@ impl Client {
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let request = uri.into_client_request()?;
         let state = after(client_with_config(request, Pipe::default(), Some(config)))?;
-        Ok(Self { state })
+        Ok(Self {
+            state,
+            closing: false,
+        })
     }
 
     /// Bytes to write to the server; the caller clears them.
@@ -92,12 +98,18 @@ impl Client {
     /// # Errors
     ///
     /// [`WebSocketError::Closed`] once the closing handshake is complete and the server has closed the connection; another
-    /// one if the server violates the protocol, aborts the connection, or sends anything but text.
+    /// one if the server closes first, violates the protocol, aborts the connection, or sends anything but text.
     pub fn receive(&mut self) -> Result<Option<Utf8Bytes>, WebSocketError> {
+        let closing = self.closing;
         let socket = self.socket()?;
         loop {
             match socket.read() {
                 Ok(Message::Text(text)) => return Ok(Some(text)),
+                Ok(Message::Close(frame)) if !closing => {
+                    // Appends the answer, which RFC 6455 asks for.
+                    let _ = socket.flush();
+                    return Err(WebSocketError::ClosedByServer(described(frame)));
+                }
                 Ok(Message::Binary(_)) => return Err(WebSocketError::Binary),
                 Ok(_) => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
@@ -108,6 +120,7 @@ impl Client {
 
     /// Appends a close to [`Client::outgoing`]; receiving then ends with [`WebSocketError::Closed`].
     pub fn close(&mut self) -> Result<(), WebSocketError> {
+        self.closing = true;
         Ok(self.socket()?.close(None)?)
     }
 
@@ -129,12 +142,41 @@ impl Client {
 
 type HandshakeResult = Result<(WebSocket<Pipe>, Response), HandshakeError<ClientHandshake<Pipe>>>;
 
+/// Code and reason of a close: `1001 restarting`.
+fn described(frame: Option<CloseFrame>) -> String {
+    match frame {
+        Some(CloseFrame { code, reason }) => format!("{} {reason}", u16::from(code))
+            .trim_end()
+            .to_owned(),
+        None => "no code given".to_owned(),
+    }
+}
+
 /// The state after a step of the handshake.
 fn after(step: HandshakeResult) -> Result<State, WebSocketError> {
     match step {
-        Ok((socket, _)) => Ok(State::Open(Box::new(socket))),
+        Ok((socket, response)) => {
+            check_offered(&response)?;
+            Ok(State::Open(Box::new(socket)))
+        }
         Err(HandshakeError::Interrupted(handshake)) => Ok(State::Opening(handshake)),
         Err(HandshakeError::Failure(error)) => Err(error.into()),
+    }
+}
+
+/// Refuses a response that accepts twice, or agrees to an extension, which is never offered: RFC 6455, 4.1.
+fn check_offered(response: &Response) -> Result<(), WebSocketError> {
+    let headers = response.headers();
+    if let Some(extension) = headers.get(header::SEC_WEBSOCKET_EXTENSIONS) {
+        let extension = String::from_utf8_lossy(extension.as_bytes());
+        let problem = format!("extension `{extension}` was not offered");
+        return Err(WebSocketError::Malformed(problem));
+    }
+    match headers.get_all(header::SEC_WEBSOCKET_ACCEPT).iter().count() {
+        1 => Ok(()),
+        count => Err(WebSocketError::Malformed(format!(
+            "Sec-WebSocket-Accept was sent {count} times"
+        ))),
     }
 }
 

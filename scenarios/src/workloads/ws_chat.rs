@@ -6,7 +6,6 @@
 //! since nobody knows any more who has received what.
 
 use std::num::NonZeroU32;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use super::params::{count, params, require_at_most, require_path};
 use super::parts::joined;
 use super::request_count::wrong_requests_beside;
-use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
+use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET, Unasked, in_time, not_in_time};
 use crate::protocol::websocket::Utf8Bytes;
 
 #[derive(Debug)]
@@ -26,7 +25,7 @@ pub struct WsChat {
     /// Rooms so far; no two sessions share one.
     rooms: AtomicU64,
     /// Messages received after the last one was sent.
-    unexpected: Mutex<Vec<String>>,
+    unasked: Unasked,
     /// Clients that had to be replaced, over all closed sessions.
     replaced: AtomicU64,
 }
@@ -65,7 +64,7 @@ impl Workload for WsChat {
         Ok(Self {
             params,
             rooms: AtomicU64::new(0),
-            unexpected: Mutex::default(),
+            unasked: Unasked::default(),
             replaced: AtomicU64::new(0),
         })
     }
@@ -99,22 +98,18 @@ impl Workload for WsChat {
         Ok(())
     }
 
-    async fn close<R: Runtime>(&self, env: &Env<R>, session: Session<R>) {
+    async fn close<R: Runtime>(&self, _: &Env<R>, session: Session<R>) {
         let replaced = match self.params.leave_every {
             0 => 0,
             every => session.operations / u64::from(every),
         };
         self.replaced.fetch_add(replaced, Ordering::Relaxed);
         let Some(room) = session.room else { return };
-        for mut client in room.clients {
+        let Room { clients, log, .. } = room;
+        for mut client in clients {
+            let note = |text: &str| self.unasked.note(text, |text| log.unexpected(text));
             // A server that does not close properly is not checked here; its messages are.
-            if let Ok(Ok(late)) = env.runtime.timeout(PATIENCE, client.close()).await {
-                let unexpected = late.iter().map(|text| room.log.unexpected(text).detail);
-                self.unexpected
-                    .lock()
-                    .expect("nothing panics")
-                    .extend(unexpected);
-            }
+            let _ = client.close(note).await;
         }
     }
 
@@ -122,7 +117,7 @@ impl Workload for WsChat {
         let clients = u64::from(self.params.clients.get());
         // Each of them sent a message when it came.
         let first = self.rooms.load(Ordering::Relaxed) * clients;
-        let mut violations = std::mem::take(&mut *self.unexpected.lock().expect("nothing panics"));
+        let mut violations = self.unasked.take();
         violations.extend(wrong_requests_beside(totals, TARGET, 1, first));
         let came = totals.traffic[TARGET].connections.saturating_sub(first);
         let replaced = self.replaced.load(Ordering::Relaxed);
@@ -184,16 +179,19 @@ struct Room<R: Runtime> {
 impl<R: Runtime> Room<R> {
     async fn newcomer(&mut self, env: &Env<R>) -> Result<Connection<R>, Failure> {
         let mut client = Connection::new(env, &self.endpoint, self.uri.clone());
-        in_time(env, "the handshake was not answered", client.open()).await?;
+        client.open().await?;
         Ok(client)
     }
 
     /// Has client `index` leave, and a new one take its place.
     async fn replace(&mut self, env: &Env<R>, index: usize) -> Result<(), Failure> {
-        let leaving = self.clients[index].close();
-        let late = in_time(env, "a client's goodbye was not answered", leaving).await?;
-        if let Some(text) = late.first() {
-            return Err(self.log.unexpected(text));
+        let (log, mut unasked) = (&self.log, None);
+        let leaving = self.clients[index].close(|text| {
+            unasked.get_or_insert_with(|| log.unexpected(text));
+        });
+        in_time(&env.runtime, "a client's goodbye was not answered", leaving).await?;
+        if let Some(failure) = unasked {
+            return Err(failure);
         }
         self.clients[index] = self.newcomer(env).await?;
         Ok(())
@@ -203,7 +201,7 @@ impl<R: Runtime> Room<R> {
     async fn say(&mut self, env: &Env<R>, speaker: usize) -> Result<(), Failure> {
         let message = self.log.next();
         self.clients[speaker].send(&message).await?;
-        let lost = format!("`{message}` was not heard");
+        let lost = format!("`{message}` was not heard by every client");
         let listening = self.clients.drain(..).map(|client| {
             let (runtime, lost) = (env.runtime.clone(), lost.clone());
             env.runtime.spawn(listen(runtime, client, lost))
@@ -226,28 +224,19 @@ async fn listen<R: Runtime>(
 ) -> Result<(Connection<R>, Vec<Utf8Bytes>), Failure> {
     let first = match runtime.timeout(PATIENCE, client.receive()).await {
         Ok(heard) => heard?,
-        Err(_) => return Err(Failure::wrong_content(message(&lost))),
+        Err(_) => {
+            let lost = not_in_time(&lost);
+            let problem = format!(
+                "{lost}: a chat server sends each message to all in the room, its sender too"
+            );
+            return Err(Failure::wrong_content(problem));
+        }
     };
     let mut texts = vec![first];
     while let Some(more) = client.try_receive()? {
         texts.push(more);
     }
     Ok((client, texts))
-}
-
-async fn in_time<R: Runtime, T: Send>(
-    env: &Env<R>,
-    what: &str,
-    exchange: impl Future<Output = Result<T, Failure>> + Send,
-) -> Result<T, Failure> {
-    match env.runtime.timeout(PATIENCE, exchange).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Failure::new(Failure::TIMEOUT, message(what))),
-    }
-}
-
-fn message(what: &str) -> String {
-    format!("{what} within {} s", PATIENCE.as_secs())
 }
 
 /// The messages of a room, to check those that its clients receive.

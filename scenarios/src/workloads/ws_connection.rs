@@ -4,6 +4,7 @@
 //! The workloads check the messages.
 
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
@@ -20,8 +21,46 @@ pub(super) const TARGET: &str = "ws";
 /// Time after which a message counts as lost; without a limit, a lost one would block the round forever.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Unasked messages of which a round keeps the text; the others are only counted.
+const MOST_KEPT: u64 = 10;
+
+/// Length to which their text is cut, in bytes.
+const KEPT_BYTES: usize = 200;
+
+/// Input after this side's close, in bytes, after which the connection is closed without the server's.
+const MOST_LATE_BYTES: u64 = 1 << 20;
+
 /// Room for several short messages to arrive in one read.
 const BUFFER_BYTES: usize = 4 * 1024;
+
+/// Messages of a round that nobody asked for: the first ones as text, and the number of all.
+#[derive(Debug, Default)]
+pub(super) struct Unasked {
+    seen: Mutex<(u64, Vec<String>)>,
+}
+
+impl Unasked {
+    /// Notes a message, in the words of `describe`.
+    pub(super) fn note(&self, text: &str, describe: impl FnOnce(&str) -> Failure) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, kept) = &mut *seen;
+        *count += 1;
+        if *count <= MOST_KEPT {
+            let cut = text.floor_char_boundary(KEPT_BYTES);
+            kept.push(describe(&text[..cut]).detail);
+        }
+    }
+
+    /// Takes a sentence for each of the first ones, and one for the others.
+    pub(super) fn take(&self) -> Vec<String> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, mut kept) = std::mem::take(&mut *seen);
+        if count > MOST_KEPT {
+            kept.push(format!("{} more messages came unasked", count - MOST_KEPT));
+        }
+        kept
+    }
+}
 
 /// The WebSocket target: its address, and a path if its URL has one.
 #[derive(Clone, Debug)]
@@ -83,8 +122,18 @@ impl<R: Runtime> Connection<R> {
         self.wire.close();
     }
 
-    /// Connects, and performs the opening handshake.
+    /// Connects, and performs the opening handshake, within [`PATIENCE`].
     pub(super) async fn open(&mut self) -> Result<(), Failure> {
+        let runtime = self.dialer.runtime().clone();
+        in_time(
+            &runtime,
+            "the handshake was not answered",
+            self.shake_hands(),
+        )
+        .await
+    }
+
+    async fn shake_hands(&mut self) -> Result<(), Failure> {
         self.wire.close();
         let client = self.client.insert(Client::new(&self.uri).map_err(failure)?);
         let wire = &mut self.wire;
@@ -129,15 +178,24 @@ impl<R: Runtime> Connection<R> {
         Ok(more)
     }
 
-    /// Performs the closing handshake; returns the messages that arrived in the meantime.
-    pub(super) async fn close(&mut self) -> Result<Vec<Utf8Bytes>, Failure> {
+    /// Performs the closing handshake, and passes on the messages that arrive in the meantime.
+    ///
+    /// # Errors
+    ///
+    /// A failure of kind `too-large` if the server goes on sending instead of closing.
+    pub(super) async fn close(&mut self, mut late: impl FnMut(&str) + Send) -> Result<(), Failure> {
         let (mut transfer, client) = self.transfer()?;
         client.close().map_err(failure)?;
-        let mut late = Vec::new();
+        let mut bytes = 0;
         while let Some(text) = receive(&mut transfer, client).await? {
-            late.push(text);
+            late(&text);
+            bytes += text.len() as u64;
+            if bytes > MOST_LATE_BYTES {
+                let problem = "the server went on sending after the close";
+                return Err(Failure::new("too-large", problem));
+            }
         }
-        Ok(late)
+        Ok(())
     }
 
     fn transfer(&mut self) -> Result<(Transfer<'_, R>, &mut Client), Failure> {
@@ -149,6 +207,23 @@ impl<R: Runtime> Connection<R> {
             )),
         }
     }
+}
+
+/// Ends `exchange` after [`PATIENCE`]; `lost` says what did not happen.
+pub(super) async fn in_time<R: Runtime, T: Send>(
+    runtime: &R,
+    lost: &str,
+    exchange: impl Future<Output = Result<T, Failure>> + Send,
+) -> Result<T, Failure> {
+    match runtime.timeout(PATIENCE, exchange).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Failure::new(Failure::TIMEOUT, not_in_time(lost))),
+    }
+}
+
+/// `lost`, with the time for which it was waited for.
+pub(super) fn not_in_time(lost: &str) -> String {
+    format!("{lost} within {} s", PATIENCE.as_secs())
 }
 
 /// The next message; `None` once the closing handshake is complete.

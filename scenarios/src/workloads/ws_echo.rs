@@ -4,7 +4,6 @@
 //! message is found with the echo before it, with the next one, or at the end.
 
 use std::num::NonZeroU32;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use photofinish_harness::nothing_shared;
@@ -14,13 +13,13 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use super::params::{count, params, require_path};
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
-use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET};
+use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET, Unasked, not_in_time};
 
 #[derive(Debug)]
 pub struct WsEcho {
     params: Params,
     /// Messages received after the last echo.
-    unexpected: Mutex<Vec<String>>,
+    unasked: Unasked,
 }
 
 params! {
@@ -53,7 +52,7 @@ impl Workload for WsEcho {
         require_path("path", &params.path)?;
         Ok(Self {
             params,
-            unexpected: Mutex::default(),
+            unasked: Unasked::default(),
         })
     }
 
@@ -86,23 +85,14 @@ impl Workload for WsEcho {
         outcome
     }
 
-    async fn close<R: Runtime>(&self, env: &Env<R>, mut session: Session<R>) {
+    async fn close<R: Runtime>(&self, _: &Env<R>, mut session: Session<R>) {
+        let note = |text: &str| self.unasked.note(text, unexpected);
         // A server that does not close properly is not checked here; its messages are.
-        if let Ok(Ok(late)) = env
-            .runtime
-            .timeout(PATIENCE, session.connection.close())
-            .await
-        {
-            let unexpected = late.iter().map(|text| unexpected(text).detail);
-            self.unexpected
-                .lock()
-                .expect("nothing panics")
-                .extend(unexpected);
-        }
+        let _ = session.connection.close(note).await;
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {
-        let mut violations = std::mem::take(&mut *self.unexpected.lock().expect("nothing panics"));
+        let mut violations = self.unasked.take();
         let each = self.params.messages.get().into();
         violations.extend(wrong_requests(totals, TARGET, each));
         violations
@@ -136,8 +126,6 @@ fn unexpected(text: &str) -> Failure {
 }
 
 fn lost(number: u64) -> Failure {
-    Failure::wrong_content(format!(
-        "message {number} of the operation was not answered within {} s",
-        PATIENCE.as_secs()
-    ))
+    let lost = format!("message {number} of the operation was not answered");
+    Failure::wrong_content(not_in_time(&lost))
 }

@@ -8,6 +8,9 @@ pub enum WebSocketError {
     /// Both sides have sent a close, and the server has closed the connection.
     #[error("connection closed")]
     Closed,
+    /// The server has sent a close first, with a code and a reason if it gave any.
+    #[error("closed by the server: {0}")]
+    ClosedByServer(String),
     /// A message before the handshake, or after a failure.
     #[error("connection not open")]
     NotOpen,
@@ -28,7 +31,7 @@ impl WebSocketError {
     /// The kind of failure in records: `short`, `status`, `wrong-content`, `too-large` or `malformed`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Closed | Self::NotOpen | Self::Aborted => "short",
+            Self::Closed | Self::ClosedByServer(_) | Self::NotOpen | Self::Aborted => "short",
             Self::Refused { .. } => "status",
             Self::Binary => "wrong-content",
             Self::TooLarge(_) => "too-large",
