@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use photofinish_harness::os::RAISE_THREAD_LIMIT;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -52,7 +53,8 @@ impl Interrupt {
                     }
                 }
             })
-            .or_fail(failed)?;
+            .or_fail(failed)
+            .map_err(|failure| failure.hint(RAISE_THREAD_LIMIT))?;
         Ok(interrupt)
     }
 

@@ -268,11 +268,11 @@ impl Failure {
     /// Another error of the operating system.
     pub const IO: &'static str = "io";
 
-    /// A failure of this kind.
+    /// A failure of this kind. A detail may quote a server, so it is cut to 1 KiB.
     pub fn new(kind: &'static str, detail: impl Into<String>) -> Self {
         Self {
             kind,
-            detail: detail.into(),
+            detail: cut(detail.into()),
             hint: None,
         }
     }
@@ -288,6 +288,20 @@ impl Failure {
     pub fn wrong_content(detail: impl Into<String>) -> Self {
         Self::new(Self::WRONG_CONTENT, detail)
     }
+}
+
+/// Longest detail of a failure, in bytes.
+const LONGEST_DETAIL: usize = 1 << 10;
+
+/// Cuts a long text, and appends its full length.
+fn cut(mut text: String) -> String {
+    let bytes = text.len();
+    if bytes > LONGEST_DETAIL {
+        text.truncate(text.floor_char_boundary(LONGEST_DETAIL));
+        text.shrink_to_fit();
+        text.push_str(&format!("… ({bytes} bytes in all)"));
+    }
+    text
 }
 
 impl From<io::Error> for Failure {
@@ -325,6 +339,14 @@ impl From<TaskError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_detail_is_cut_and_its_length_is_told() {
+        let detail = Failure::wrong_content("ä".repeat(600)).detail;
+        assert!(detail.ends_with("ä… (1200 bytes in all)"), "{detail}");
+        assert_eq!(detail.matches('ä').count(), 512);
+        assert_eq!(Failure::wrong_content("short").detail, "short");
+    }
 
     #[test]
     fn an_address_that_cannot_be_assigned_is_a_want_of_ports_and_no_other_error_is() {

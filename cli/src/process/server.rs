@@ -4,10 +4,12 @@
 //! match. A throwaway PostgreSQL (`targets::local_postgres`) speaks the same protocol. Every wait is bounded; dropping
 //! the process ends it.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use photofinish_harness::os::RAISE_THREAD_LIMIT;
 use photofinish_record::{ServerCounts, cpu_list};
 use serde::Deserialize;
 use serde_json::Value;
@@ -115,7 +117,11 @@ impl ServerProcess {
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
         let mut process = LineProcess::spawn(command, interrupt)
-            .map_err(|error| failed(name, format_args!("cannot be started: {error}")))?;
+            .map_err(|error| {
+                let threads = error.kind() == ErrorKind::WouldBlock;
+                failed(name, format_args!("cannot be started: {error}"))
+                    .maybe_hint(threads.then(|| RAISE_THREAD_LIMIT.to_owned()))
+            })?;
         if let Some(told) = told {
             // If it has ended already, the lack of a ready line says so.
             let _ = process.tell(told);

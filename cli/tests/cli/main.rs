@@ -13,6 +13,7 @@ mod support;
 mod action;
 mod catalogue;
 mod databases;
+mod deadlines;
 mod doctor;
 mod failures;
 mod foreign;

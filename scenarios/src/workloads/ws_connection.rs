@@ -24,9 +24,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Unasked messages of which a round keeps the text; the others are only counted.
 const MOST_KEPT: u64 = 10;
 
-/// Length to which their text is cut, in bytes.
-const KEPT_BYTES: usize = 200;
-
 /// Input after this side's close, in bytes, after which the connection is closed without the server's.
 const MOST_LATE_BYTES: u64 = 1 << 20;
 
@@ -46,8 +43,7 @@ impl Unasked {
         let (count, kept) = &mut *seen;
         *count += 1;
         if *count <= MOST_KEPT {
-            let cut = text.floor_char_boundary(KEPT_BYTES);
-            kept.push(describe(&text[..cut]).detail);
+            kept.push(describe(text).detail);
         }
     }
 

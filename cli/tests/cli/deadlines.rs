@@ -1,0 +1,296 @@
+//! Servers that wait, fall silent, flood or refuse, and a system without threads: each ends within seconds in a sentence
+//! that says what it is, ends its own cell only, and what was measured counts.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use photofinish_record::{Completion, Measured, Outcome, Record};
+
+use crate::support::{Finished, Sandbox, Started, program, python, send, skip_without};
+
+/// A Python server of this directory, and the port on which it listens.
+struct Odd {
+    port: u16,
+    _process: Started,
+}
+
+impl Odd {
+    fn start(script: &str, arguments: &[&str]) -> Option<Self> {
+        let mut command = Command::new(python("socket", "its standard library")?);
+        command
+            .arg(format!(
+                "{}/tests/cli/support/{script}",
+                env!("CARGO_MANIFEST_DIR")
+            ))
+            .args(arguments)
+            .stdin(Stdio::null());
+        let mut process = Started::of(command);
+        let mut port = String::new();
+        let stdout = process.child().stdout.as_mut().expect("piped");
+        BufReader::new(stdout).read_line(&mut port).expect("a line");
+        Some(Self {
+            port: port.trim().parse().expect("a port"),
+            _process: process,
+        })
+    }
+
+    /// Runs a scenario against it: one short round of each cell.
+    fn measure(&self, sandbox: &Sandbox, scenario: &str, path: &str, more: &[&str]) -> Finished {
+        let kind = scenario.split('-').next().expect("a name");
+        let target = format!("{kind}={kind}://127.0.0.1:{}/{path}", self.port);
+        let mut arguments = vec!["run", scenario, "--target", &target];
+        arguments.extend(["--rounds=1", "--duration=500ms", "--no-redo"]);
+        arguments.extend(more);
+        sandbox.run(&arguments)
+    }
+}
+
+/// The measured rounds of a cell, and its failed ones.
+fn rounds<'a>(record: &'a Record, runtime: &str, sessions: u32) -> (Vec<&'a Measured>, usize) {
+    let cells = record.plan.cells.iter();
+    let mut cells = cells.map(|cell| (cell.runtime.as_str(), cell.load.concurrency().get()));
+    let cell = cells.position(|cell| cell == (runtime, sessions));
+    let of_cell = |round: &&photofinish_record::Round| Some(round.cell) == cell;
+    let mut measured = Vec::new();
+    let mut failed = 0;
+    for round in record.rounds.iter().filter(of_cell) {
+        match &round.outcome {
+            Outcome::Ok(round) => measured.push(&**round),
+            _ => failed += 1,
+        }
+    }
+    (measured, failed)
+}
+
+#[test]
+fn a_server_of_one_connection_at_a_time_is_told_and_the_other_cells_have_numbers() {
+    let Some(server) = Odd::start("slots_http.py", &["wait", "1"]) else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let more = [
+        "--runtimes=sync,threads,tokio",
+        "--concurrency=1,16",
+        "--rounds=2",
+    ];
+    let finished = server.measure(&sandbox, "http-get", "", &more).check(
+        1,
+        &[
+            "15 of 16 sessions",
+            "one connection at a time",
+            "hint:",
+            "is skipped",
+        ],
+    );
+    assert!(!finished.stderr.contains("dmesg"), "{}", finished.stderr);
+    let record = sandbox.record();
+    assert_eq!(record.completion, Completion::Complete);
+    for (runtime, sessions) in [("sync", 1), ("threads", 1), ("tokio", 1), ("sync", 16)] {
+        let (measured, failed) = rounds(&record, runtime, sessions);
+        assert_eq!((measured.len(), failed), (2, 0), "{runtime} {sessions}");
+        assert!(measured.iter().all(|round| round.worker.ops > 0));
+    }
+    for runtime in ["threads", "tokio"] {
+        let (measured, failed) = rounds(&record, runtime, 16);
+        assert_eq!((measured.len(), failed), (0, 1), "{runtime}");
+    }
+    assert!(sandbox.latest().join("report.html").is_file());
+}
+
+#[test]
+fn a_server_that_falls_silent_leaves_what_was_measured_and_an_invalid_cell() {
+    let Some(server) = Odd::start("slots_http.py", &["silent", "40"]) else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    // The warm-up of one operation each leaves answers for the measurement.
+    let more = [
+        "--runtimes=tokio",
+        "--concurrency=4",
+        "--set=load.warmup=1ms",
+    ];
+    let finished = server.measure(&sandbox, "http-get", "", &more);
+    finished.check(
+        5,
+        &[
+            "4 of 4 sessions were still in an operation",
+            "operations ended",
+        ],
+    );
+    let record = sandbox.record();
+    let (measured, _) = rounds(&record, "tokio", 4);
+    let worker = &measured[0].worker;
+    assert_eq!(worker.errors["unfinished"].count, 4);
+    assert!(worker.ops > 0 && worker.throughput_ops_s > 0.0);
+}
+
+#[test]
+fn sessions_that_a_server_turns_away_are_counted() {
+    let Some(server) = Odd::start("slots_http.py", &["reset", "8"]) else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let finished = server.measure(&sandbox, "http-get", "", &["--runtimes=threads"]);
+    assert!(matches!(finished.code, Some(1 | 5)), "{finished:#?}");
+    assert!(finished.stderr.contains("8 of 16"), "{}", finished.stderr);
+}
+
+#[test]
+fn what_a_websocket_server_does_wrong_is_told_as_what_it_is() {
+    let Some(server) = Odd::start("odd_ws.py", &[]) else {
+        return;
+    };
+    let cases: &[(&str, i32, &[&str])] = &[
+        ("never", 1, &["the handshake was not answered within 5 s"]),
+        ("r429", 1, &["429"]),
+        (
+            "ext",
+            1,
+            &["extension `permessage-deflate` was not offered"],
+        ),
+        ("twice", 1, &["Sec-WebSocket-Accept was sent 2 times"]),
+        ("close", 5, &["closed by the server: 1001 restarting"]),
+        ("fin", 5, &["without a closing handshake"]),
+        ("flood", 5, &["`unasked` came once more than it was sent"]),
+    ];
+    for (path, code, told) in cases {
+        let sandbox = Sandbox::new();
+        let more = ["--runtimes=tokio", "--concurrency=2"];
+        let mut finished = server.measure(&sandbox, "ws-echo", path, &more);
+        // The kinds of failures are in the record; what the first one was is told with them.
+        finished.stderr +=
+            &std::fs::read_to_string(sandbox.latest().join("record.json")).unwrap_or_default();
+        finished.check(*code, told);
+    }
+}
+
+#[test]
+fn messages_after_the_close_are_bounded_and_slow_farewells_do_not_add_up() {
+    let Some(server) = Odd::start("odd_ws.py", &[]) else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let more = ["--runtimes=tokio", "--concurrency=20"];
+    let slow = server.measure(&sandbox, "ws-echo", "slow", &more);
+    slow.check(0, &[]);
+    let record = sandbox.record();
+    let (measured, _) = rounds(&record, "tokio", 20);
+    let warning = &measured[0].worker.warnings[0];
+    assert!(warning.starts_with("20 of 20 sessions were not closed properly"));
+
+    let sandbox = Sandbox::new();
+    server
+        .measure(&sandbox, "ws-echo", "flood", &more)
+        .check(5, &[]);
+    let record = sandbox.record();
+    let (measured, _) = rounds(&record, "tokio", 20);
+    let worker = &measured[0].worker;
+    assert!(
+        worker
+            .violations
+            .iter()
+            .any(|text| text.ends_with("more messages came unasked"))
+    );
+    let memory = worker.cost.peak_rss_bytes.expect("known on Linux");
+    assert!(memory < 200 << 20, "{memory} bytes");
+}
+
+#[test]
+fn a_chat_at_an_echo_is_told_what_a_chat_server_does() {
+    let Some(server) = Odd::start("odd_ws.py", &[]) else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let more = ["--runtimes=tokio", "--concurrency=1"];
+    server.measure(&sandbox, "ws-chat", "echo", &more).check(
+        5,
+        &[
+            "`message 2` was not heard by every client",
+            "to all in the room",
+        ],
+    );
+}
+
+#[test]
+fn a_worker_that_dies_ends_its_cell_only() {
+    let sandbox = Sandbox::new();
+    let mut run = sandbox.start(&[
+        "run",
+        "null",
+        "--runtimes=sync,threads",
+        "--rounds=3",
+        "--duration=1s",
+        "--concurrency=1",
+        "--no-redo",
+    ]);
+    let worker = run.wait_for_child("worker");
+    send("KILL", worker);
+    run.finish().check(
+        1,
+        &[
+            "killed by SIGKILL",
+            "its other 2 rounds are skipped",
+            "dmesg",
+        ],
+    );
+    let record = sandbox.record();
+    assert_eq!(record.completion, Completion::Complete);
+    let measured = |runtime| rounds(&record, runtime, 1);
+    let (sync, threads) = (measured("sync"), measured("threads"));
+    let mut counts = [(sync.0.len(), sync.1), (threads.0.len(), threads.1)];
+    counts.sort_unstable();
+    assert_eq!(counts, [(0, 1), (3, 0)]);
+}
+
+#[test]
+fn a_system_without_threads_is_told_and_nothing_hangs_or_panics() {
+    if !nix::unistd::Uid::effective().is_root() {
+        // The limit counts all processes of a user, and root has none.
+        return;
+    }
+    if Command::new("setpriv").arg("--version").output().is_err() {
+        return skip_without("setpriv");
+    }
+    let sandbox = Sandbox::new();
+    let everybody = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(sandbox.path(), everybody).expect("allowed");
+    let mut told = 0;
+    for limit in 3..=12 {
+        let mut command = Command::new("setpriv");
+        // A user of its own, so that nothing else counts.
+        let user = 61_000 + std::process::id() % 1_000 + 1_000 * limit;
+        command
+            .args([&format!("--reuid={user}"), "--clear-groups", "prlimit"])
+            .arg(format!("--nproc={limit}"))
+            .arg(program())
+            .args([
+                "run",
+                "file-read",
+                "--runtimes=smol",
+                "--rounds=1",
+                "--duration=50ms",
+            ])
+            .args(["--no-redo", "--concurrency=1"])
+            .current_dir(sandbox.path())
+            .env("TMPDIR", sandbox.path());
+        let finished = Finished::of(&mut command);
+        let _ = std::fs::remove_dir_all(sandbox.path().join("photofinish-runs"));
+        assert!(
+            matches!(finished.code, Some(0 | 1)),
+            "{limit}: {finished:#?}"
+        );
+        assert!(
+            !finished.stderr.contains("panicked"),
+            "{limit}: {finished:#?}"
+        );
+        if finished.code == Some(1) {
+            assert!(
+                finished.stderr.contains("ulimit -u"),
+                "{limit}: {finished:#?}"
+            );
+            told += 1;
+        }
+    }
+    assert!(told > 0, "no limit was too low");
+}
