@@ -116,12 +116,11 @@ impl ServerProcess {
         told: Option<&str>,
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
-        let mut process = LineProcess::spawn(command, interrupt)
-            .map_err(|error| {
-                let threads = error.kind() == ErrorKind::WouldBlock;
-                failed(name, format_args!("cannot be started: {error}"))
-                    .maybe_hint(threads.then(|| RAISE_THREAD_LIMIT.to_owned()))
-            })?;
+        let mut process = LineProcess::spawn(command, interrupt).map_err(|error| {
+            let threads = error.kind() == ErrorKind::WouldBlock;
+            failed(name, format_args!("cannot be started: {error}"))
+                .maybe_hint(threads.then(|| RAISE_THREAD_LIMIT.to_owned()))
+        })?;
         if let Some(told) = told {
             // If it has ended already, the lack of a ready line says so.
             let _ = process.tell(told);

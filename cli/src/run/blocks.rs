@@ -191,7 +191,9 @@ impl Run<'_> {
             let Some(outcome) = result.outcome else {
                 return Err(Stop::Interrupted);
             };
+            // Only a measured round is worth measuring again.
             let first = result.conditions.disturbance.as_ref();
+            let first = first.filter(|_| result.failure.is_none());
             disturbance =
                 disturbance.or_else(|| first.map(|reason| format!("{reason} during {cell}")));
             let failure = result

@@ -58,32 +58,26 @@ impl Unfinished {
         let waited = format!("{:.1} s of the {phase}", self.waited.as_secs_f64());
         let so_far = self.so_far();
         let connected = self.traffic.values().any(|traffic| traffic.connections > 0);
-        if never == 0 {
+        let slow = "either the server hangs, or an operation takes that long";
+        if !connected || (self.warmup && never == 0) {
             format!(
-                "{stuck} of {sessions} sessions were still in an operation after {waited} ({so_far}); either the server hangs, or \
-                 an operation takes that long"
+                "{stuck} of {sessions} sessions were still in an operation after {waited} ({so_far})"
             )
-        } else if connected && never < sessions && self.warmup {
-            let at_a_time = match sessions - never {
-                1 => "one connection".to_owned(),
-                served => format!("only {served} connections"),
-            };
+        } else if !self.warmup {
             format!(
-                "{never} of {sessions} sessions were connected and never answered in {waited} ({so_far}); it seems that the \
-                 server takes {at_a_time} at a time"
-            )
-        } else if connected {
-            let were = if self.warmup {
-                "were connected and never answered"
-            } else {
-                "were no longer answered"
-            };
-            format!(
-                "{never} of {sessions} sessions {were} in {waited} ({so_far}); either the server hangs, or an operation \
-                 takes that long"
+                "{stuck} of {sessions} sessions were no longer answered in {waited} ({so_far}); {slow}"
             )
         } else {
-            format!("{never} of {sessions} sessions ended no operation in {waited} ({so_far})")
+            let cause = match sessions - never {
+                0 => slow.to_owned(),
+                1 => "it seems that the server takes one connection at a time".to_owned(),
+                served => {
+                    format!("it seems that the server takes only {served} connections at a time")
+                }
+            };
+            format!(
+                "{never} of {sessions} sessions were connected and never answered in {waited} ({so_far}); {cause}"
+            )
         }
     }
 
@@ -151,9 +145,9 @@ mod tests {
         let none = "16 of 16 sessions were connected and never answered";
         check(true, 16, of_16(16, 16), none);
         let fallen_silent = "15 of 16 sessions were no longer answered in 8.6 s of the measured";
-        check(false, 16, of_16(15, 15), fallen_silent);
-        let slow = "4 of 16 sessions were still in an operation after 8.6 s";
-        check(false, 16, of_16(4, 0), slow);
-        check(true, 0, of_16(1, 1), "1 of 16 sessions ended no operation");
+        check(false, 16, of_16(15, 10), fallen_silent);
+        let slow = "4 of 16 sessions were still in an operation after 8.6 s of the warm-up";
+        check(true, 16, of_16(4, 0), slow);
+        check(true, 0, of_16(4, 1), slow);
     }
 }
