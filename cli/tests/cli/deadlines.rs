@@ -138,7 +138,7 @@ fn what_a_websocket_server_does_wrong_is_told_as_what_it_is() {
         return;
     };
     let cases: &[(&str, i32, &[&str])] = &[
-        ("never", 1, &["the handshake was not answered within 5 s"]),
+        ("never", 1, &["the opening handshake took longer than 5 s"]),
         ("r429", 1, &["429"]),
         (
             "ext",

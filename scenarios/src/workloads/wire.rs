@@ -86,11 +86,6 @@ impl<R: Runtime> Dialer<R> {
         Self { census, ..self }
     }
 
-    /// The runtime that it connects with.
-    pub(super) fn runtime(&self) -> &R {
-        &self.runtime
-    }
-
     /// A wire that is not open yet, with room for `buffer_bytes` in one read.
     pub(super) fn wire(&self, buffer_bytes: usize) -> Wire<R> {
         Wire::new(&self.traffic, buffer_bytes)

@@ -11,7 +11,7 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 use url::Url;
 
-use super::wire::{CONNECTING, Dialer, Transfer, Wire, address, invalid, within};
+use super::wire::{Dialer, Transfer, Wire, address, invalid, within};
 use crate::protocol::http::path_and_query;
 use crate::protocol::websocket::{Client, Utf8Bytes, WebSocketError};
 
@@ -120,16 +120,6 @@ impl<R: Runtime> Connection<R> {
 
     /// Connects, and performs the opening handshake, within [`PATIENCE`].
     pub(super) async fn open(&mut self) -> Result<(), Failure> {
-        let runtime = self.dialer.runtime().clone();
-        in_time(
-            &runtime,
-            "the handshake was not answered",
-            self.shake_hands(),
-        )
-        .await
-    }
-
-    async fn shake_hands(&mut self) -> Result<(), Failure> {
         self.wire.close();
         let client = self.client.insert(Client::new(&self.uri).map_err(failure)?);
         let wire = &mut self.wire;
@@ -145,7 +135,7 @@ impl<R: Runtime> Connection<R> {
             Ok(())
         };
         let what = "connecting and the opening handshake";
-        within(dialer.runtime(), CONNECTING, what, opening).await
+        within(dialer.runtime(), PATIENCE, what, opening).await
     }
 
     /// Sends one message.
