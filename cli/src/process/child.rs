@@ -328,8 +328,6 @@ mod tests {
         let mut child = shell("yes one & exec tr '\\n' x </dev/zero >&2");
         assert_eq!(child.next_line(PATIENCE).expect("a line"), "one");
         thread::sleep(Duration::from_millis(200));
-        let waiting = child.events.try_iter().take(2 * WAITING_LINES).count();
-        assert!(waiting <= WAITING_LINES + 1, "{waiting} lines");
         let kept = child.last_lines.lock().expect("not poisoned");
         assert!(kept.iter().all(|line| line.len() <= LONGEST_LAST_LINE));
         drop(kept);

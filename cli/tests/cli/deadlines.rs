@@ -35,12 +35,12 @@ impl Odd {
         })
     }
 
-    /// Runs a scenario against it: two short rounds of each cell.
+    /// Runs a scenario against it: short rounds of each cell.
     fn measure(&self, sandbox: &Sandbox, scenario: &str, path: &str, more: &[&str]) -> Finished {
         let kind = scenario.split('-').next().expect("a name");
         let target = format!("{kind}={kind}://127.0.0.1:{}/{path}", self.port);
         let mut arguments = vec!["run", scenario, "--target", &target];
-        arguments.extend(["--rounds=2", "--duration=500ms", "--no-redo"]);
+        arguments.extend(["--duration=500ms", "--no-redo"]);
         arguments.extend(more);
         sandbox.run(&arguments)
     }
@@ -69,7 +69,11 @@ fn a_server_of_one_connection_at_a_time_is_told_and_the_other_cells_have_numbers
         return;
     };
     let sandbox = Sandbox::new();
-    let more = ["--runtimes=sync,threads,tokio", "--concurrency=1,16"];
+    let more = [
+        "--rounds=2",
+        "--runtimes=sync,threads,tokio",
+        "--concurrency=1,16",
+    ];
     let finished = server.measure(&sandbox, "http-get", "", &more).check(
         1,
         &[
@@ -102,6 +106,7 @@ fn a_server_that_falls_silent_leaves_what_was_measured_and_an_invalid_cell() {
     let sandbox = Sandbox::new();
     // A warm-up of a millisecond leaves answers for the measurement.
     let more = [
+        "--rounds=1",
         "--runtimes=tokio",
         "--concurrency=4",
         "--set=load.warmup=1ms",
@@ -127,7 +132,12 @@ fn sessions_that_a_server_turns_away_are_counted() {
         return;
     };
     let sandbox = Sandbox::new();
-    let finished = server.measure(&sandbox, "http-get", "", &["--runtimes=threads"]);
+    let finished = server.measure(
+        &sandbox,
+        "http-get",
+        "",
+        &["--rounds=1", "--runtimes=threads"],
+    );
     assert!(matches!(finished.code, Some(1 | 5)), "{finished:#?}");
     assert!(finished.stderr.contains("8 of 16"), "{}", finished.stderr);
 }
@@ -152,7 +162,7 @@ fn what_a_websocket_server_does_wrong_is_told_as_what_it_is() {
     ];
     for (path, code, told) in cases {
         let sandbox = Sandbox::new();
-        let more = ["--runtimes=tokio", "--concurrency=2"];
+        let more = ["--rounds=1", "--runtimes=tokio", "--concurrency=2"];
         let mut finished = server.measure(&sandbox, "ws-echo", path, &more);
         // The kinds of failures are in the record; what the first one was is told with them.
         finished.stderr +=
@@ -167,7 +177,7 @@ fn messages_after_the_close_are_bounded_and_slow_farewells_do_not_add_up() {
         return;
     };
     let sandbox = Sandbox::new();
-    let more = ["--runtimes=tokio", "--concurrency=20"];
+    let more = ["--rounds=1", "--runtimes=tokio", "--concurrency=20"];
     let slow = server.measure(&sandbox, "ws-echo", "slow", &more);
     slow.check(0, &[]);
     let record = sandbox.record();
@@ -198,7 +208,7 @@ fn a_chat_at_an_echo_is_told_what_a_chat_server_does() {
         return;
     };
     let sandbox = Sandbox::new();
-    let more = ["--runtimes=tokio", "--concurrency=1"];
+    let more = ["--rounds=1", "--runtimes=tokio", "--concurrency=1"];
     server.measure(&sandbox, "ws-chat", "echo", &more).check(
         5,
         &[

@@ -151,12 +151,17 @@ impl Ledger {
     /// as failures of their own kind.
     pub(super) fn given_up(&self, start: Instant) -> WorkerResult {
         let now = Instant::now();
-        let (mut recording, activities) = self.recordings.drain_after(<[Activity]>::to_vec);
+        let (mut recording, mut activities) = self.recordings.drain_after(<[Activity]>::to_vec);
         let ended = recording.succeeded() + recording.failed();
         let unfinished = self.unfinished(&activities, false, ended, now - start);
         let stuck = activities.iter().filter(|activity| !activity.returned);
         let waits_ns = stuck.map(|activity| nanoseconds(now - activity.last_end.unwrap_or(start)));
         recording.record_unfinished(waits_ns, &unfinished.reason());
+        for activity in activities.iter_mut().filter(|activity| !activity.returned) {
+            // It was in its operation until now, so that its rate falls.
+            activity.first_start.get_or_insert(start);
+            activity.last_end = Some(now);
+        }
         let phase = Ends::of(&activities, None).phase(recording);
         self.reported(phase, Ending::default()).into()
     }

@@ -66,13 +66,13 @@ pub(super) struct Shard {
 
 /// The place to which one session writes.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct SessionSlot {
     shard: Arc<Mutex<Shard>>,
     /// Index of its activity in the shard.
     pub(super) slot: usize,
 }
 
-impl Place {
+impl SessionSlot {
     pub(super) fn lock(&self) -> MutexGuard<'_, Shard> {
         locked(&self.shard)
     }
@@ -115,9 +115,9 @@ impl Recordings {
     }
 
     /// The place of session number `index`.
-    pub(super) fn place(&self, index: u32) -> Place {
+    pub(super) fn place(&self, index: u32) -> SessionSlot {
         let (index, shards) = (index as usize, self.shards.len());
-        Place {
+        SessionSlot {
             shard: Arc::clone(&self.shards[index % shards]),
             slot: index / shards,
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
 
-use super::recordings::{Activity, Place, Recordings, Shard};
+use super::recordings::{Activity, Recordings, SessionSlot, Shard};
 
 use crate::arrivals::{Arrival, ArrivalQueue};
 use crate::os;
@@ -34,7 +34,7 @@ pub(super) enum Goal {
 /// The bookkeeping of one session: numbers, goal, times.
 pub(super) struct SessionClock {
     /// Locked once per operation. Sessions share a recording only if there are more of them than recordings.
-    place: Place,
+    place: SessionSlot,
     pub(super) index: u64,
     /// Distance between the numbers of its operations under closed load, which is the number of sessions.
     pub(super) stride: u64,
