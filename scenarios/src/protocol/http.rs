@@ -33,7 +33,7 @@ mod response;
 mod syntax;
 mod target;
 
-pub use error::HttpError;
+pub use error::{BadField, HttpError};
 pub use limits::{Limits, MAX_HEADERS};
 pub use method::Method;
 pub use request::{Request, RequestError};

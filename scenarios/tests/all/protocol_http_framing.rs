@@ -222,17 +222,48 @@ fn a_broken_head_is_an_error() {
         "HTTP/1.1 042 OK\r\n\r\n",
         "malformed: impossible status code 042",
     );
+    let field = |fields: &str, expected: &str| {
+        let head = format!("HTTP/1.1 200 OK\r\nx: y\r\n{fields}\r\n\r\n");
+        let message = format!("malformed: malformed response head: invalid header {expected}");
+        check(&head, &message);
+    };
+    field("a : b", "name (`a` is followed by a space)");
+    field("a b: c", "name (`a` is followed by a space)");
+    field("a\u{e9}: c", "name (`a` is followed by byte 0xc3)");
+    field("no", "name (`no` is followed by byte 0x0d)");
+    field("a: \u{1}", "value (`a` is followed by byte 0x01)");
+    field("a: b\r\n c\0", "value (`a` is followed by byte 0x00)");
     check(
-        "HTTP/1.1 200 OK\r\na: b\r\n folded\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n folded: first\r\n\r\n",
         "malformed: malformed response head: invalid header name",
     );
-    check(
-        "HTTP/1.1 200 OK\r\na b: c\r\n\r\n",
-        "malformed: malformed response head: invalid header name",
+}
+
+/// RFC 9112, section 5.2: a user agent joins the lines of a folded value with a space.
+#[test]
+fn a_folded_value_is_joined_with_a_space() {
+    let mut reader = ResponseReader::new(Limits::default());
+    let mut value = |fields: &str| {
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\ncontent-length: 2\r\n\r\nok");
+        reader.begin(Method::Get);
+        let mut body = Vec::new();
+        let advance = reader.advance(head.as_bytes(), &mut body).expect("valid");
+        assert!(advance.done && body == b"ok");
+        String::from_utf8_lossy(reader.content_type().expect("a type")).into_owned()
+    };
+    let joined = "text/html; charset=utf-8";
+    assert_eq!(value("content-type: text/html;\r\n  charset=utf-8"), joined);
+    assert_eq!(
+        value("content-type:\r\n\ttext/html; \n \r\n charset=utf-8"),
+        joined
     );
     check(
-        "HTTP/1.1 200 OK\r\na: \u{1}\r\n\r\n",
-        "malformed: malformed response head: invalid header value",
+        "HTTP/1.1 200 OK\r\ncontent-length:\r\n 2\r\n\r\nhi",
+        "200 keeps hi",
+    );
+    check(
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n 2\r\n\r\nhi",
+        "malformed: bad content-length: not a decimal number",
     );
 }
 
@@ -247,7 +278,9 @@ fn a_response_above_its_limits_is_too_large() {
         "too-large: response head is larger than 100 bytes",
     );
     let body = |more: &str| {
-        format!("too-large: response body of {more} bytes or more is larger than 10 bytes")
+        format!(
+            "too-large: response body of {more} bytes or more is larger than the limit, which is fixed at 10 bytes"
+        )
     };
     check("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n", &body("11"));
     check("HTTP/1.1 200 OK\r\n\r\n0123456789abc", &body("11"));

@@ -27,15 +27,21 @@ pub enum HttpError {
     #[error("response has more than {limit} header fields")]
     TooManyHeaders { limit: usize },
     /// The body is, or announces itself to be, above [`Limits::max_body_bytes`](super::Limits::max_body_bytes).
-    #[error("response body of {at_least_bytes} bytes or more is larger than {limit_bytes} bytes")]
+    #[error(
+        "response body of {at_least_bytes} bytes or more is larger than the limit, which is fixed at {limit_bytes} bytes"
+    )]
     BodyTooLarge {
         /// The known part of the length when the limit was exceeded.
         at_least_bytes: u64,
         limit_bytes: u64,
     },
     /// The status line or a header field breaks the grammar.
-    #[error("malformed response head: {reason}")]
-    MalformedHead { reason: httparse::Error },
+    #[error("malformed response head: {reason}{}", at(.field))]
+    MalformedHead {
+        reason: httparse::Error,
+        /// The field, if the error is in one.
+        field: Option<BadField>,
+    },
     /// A status code below 100.
     #[error("impossible status code {status:03}")]
     BadStatus { status: u16 },
@@ -60,6 +66,15 @@ pub enum HttpError {
     /// Bytes arrived after the end of the response, with no other request outstanding.
     #[error("{extra_bytes} unexpected bytes after the response")]
     ExtraBytes { extra_bytes: usize },
+}
+
+/// A field that breaks the grammar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadField {
+    /// Its name as far as it is valid, and at most 64 letters of it.
+    pub name: String,
+    /// The invalid byte after it, or in its value.
+    pub byte: u8,
 }
 
 impl HttpError {
@@ -87,4 +102,15 @@ impl HttpError {
 /// " of N", if the length was announced.
 fn of(expected_bytes: &Option<u64>) -> String {
     expected_bytes.map_or_else(String::new, |expected| format!(" of {expected}"))
+}
+
+/// The place of an error in a field.
+fn at(field: &Option<BadField>) -> String {
+    let Some(BadField { name, byte }) = field else {
+        return String::new();
+    };
+    match byte {
+        b' ' => format!(" (`{name}` is followed by a space)"),
+        byte => format!(" (`{name}` is followed by byte 0x{byte:02x})"),
+    }
 }

@@ -5,8 +5,12 @@
 
 use std::mem::MaybeUninit;
 
-use super::error::HttpError;
+use super::error::{BadField, HttpError};
 use super::limits::MAX_HEADERS;
+use super::syntax::{is_text, is_token};
+
+/// Maximum length of a name in an error.
+const MAX_NAME: usize = 64;
 
 /// The delimiter of a body (RFC 9112, section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +56,12 @@ impl Head {
         // Uninitialised, because clearing 128 entries would cost more than parsing the usual five.
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut []);
-        let status = httparse::ParserConfig::default()
+        let mut parser = httparse::ParserConfig::default();
+        // As RFC 9112, section 5.2, requires of user agents.
+        parser.allow_obsolete_multiline_headers_in_responses(true);
+        let status = parser
             .parse_response_with_uninit_headers(&mut response, bytes, &mut fields[..max_headers])
-            .map_err(|reason| malformed(reason, max_headers))?;
+            .map_err(|reason| malformed(reason, bytes, max_headers))?;
         let httparse::Status::Complete(head_bytes) = status else {
             return Ok(None);
         };
@@ -157,11 +164,55 @@ impl Head {
     }
 }
 
-fn malformed(reason: httparse::Error, max_headers: usize) -> HttpError {
-    match reason {
-        httparse::Error::TooManyHeaders => HttpError::TooManyHeaders { limit: max_headers },
-        reason => HttpError::MalformedHead { reason },
-    }
+#[cold]
+fn malformed(reason: httparse::Error, bytes: &[u8], max_headers: usize) -> HttpError {
+    let field = match reason {
+        httparse::Error::TooManyHeaders => {
+            return HttpError::TooManyHeaders { limit: max_headers };
+        }
+        httparse::Error::HeaderName => bad_field(bytes, bad_name),
+        httparse::Error::HeaderValue => bad_field(bytes, bad_value),
+        _ => None,
+    };
+    HttpError::MalformedHead { reason, field }
+}
+
+/// The first field for which `check` finds an invalid byte, and that byte. Nothing after it is looked at, so the result
+/// does not depend on the splits of the input.
+fn bad_field(bytes: &[u8], check: impl Fn(&[u8], &[u8]) -> Option<u8>) -> Option<BadField> {
+    let mut name: &[u8] = b"";
+    let lines = bytes
+        .trim_ascii_start()
+        .split(|&byte| byte == b'\n')
+        .skip(1);
+    lines.into_iter().find_map(|line| {
+        let folded = matches!(line.first(), Some(b' ' | b'\t'));
+        let token = line.iter().take_while(|&&byte| is_token(byte)).count();
+        let rest = if folded { line } else { &line[token..] };
+        if !folded {
+            name = &line[..token];
+        }
+        let byte = check(name, rest)?;
+        let name = String::from_utf8_lossy(&name[..name.len().min(MAX_NAME)]);
+        Some(BadField {
+            name: name.into_owned(),
+            byte,
+        })
+    })
+}
+
+/// The byte that ends a name and is no colon; a blank line has neither.
+fn bad_name(name: &[u8], rest: &[u8]) -> Option<u8> {
+    let byte = rest.first().copied().unwrap_or(b'\n');
+    let blank = name.is_empty() && matches!(byte, b'\r' | b'\n');
+    (byte != b':' && !blank && !matches!(rest, [b' ' | b'\t', ..] if name.is_empty()))
+        .then_some(byte)
+}
+
+/// The first control character of a value.
+fn bad_value(_: &[u8], rest: &[u8]) -> Option<u8> {
+    let value = rest.strip_suffix(b"\r").unwrap_or(rest);
+    value.iter().copied().find(|&byte| !is_text(byte))
 }
 
 /// The elements of a comma-separated field value, trimmed.
@@ -169,10 +220,17 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// Ignores repetitions of a field, as browsers do.
+/// Ignores repetitions of a field, as browsers do; the lines of a folded value are joined with a space (RFC 9112, section
+/// 5.2).
 fn keep_first(text: &mut Vec<u8>, value: &[u8]) {
-    if text.is_empty() {
-        text.extend_from_slice(value);
+    if !text.is_empty() {
+        return;
+    }
+    for line in value.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii) {
+        if !text.is_empty() && !line.is_empty() {
+            text.push(b' ');
+        }
+        text.extend_from_slice(line);
     }
 }
 

@@ -132,6 +132,7 @@ pub(crate) const CORPUS: &[&[u8]] = &[
     b"HTTP/2 200 OK\r\n\r\n",
     b"HTTP/1.1 200 OK\r\n folded: first\r\n\r\n",
     b"HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-length:\r\n\t2\r\na: b\n c\r\n \r\n\r\nhi",
     b"HTTP/1.1 200 OK\r\na : b\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
     b"HTTP/1.1 200 OK\r\na: b\x00c\r\n\r\n",
