@@ -17,12 +17,14 @@ mod count;
 mod rate;
 mod share;
 mod size;
+mod status;
 
 pub(crate) use self::count::{Ops, SessionCount};
 pub(crate) use self::rate::{Factor, Rate};
 pub use self::rate::{InvalidRate, parse_rate};
 pub(crate) use self::share::Share;
 pub(crate) use self::size::Size;
+pub(crate) use self::status::{StatusCode, Statuses};
 pub use self::time::{InvalidTime, parse_time};
 pub(crate) use self::time::{Time, time_text, units_of_delay};
 
@@ -112,7 +114,16 @@ macro_rules! quantities {
     )+};
 }
 
-quantities!(Factor, Ops, Rate, SessionCount, Share, Size, Time);
+quantities!(
+    Factor,
+    Ops,
+    Rate,
+    SessionCount,
+    Share,
+    Size,
+    StatusCode,
+    Time
+);
 
 /// The points of a sweep, written as one value or a list: in order, each once, at least one.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,6 +162,11 @@ where
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Sweep<T>, E> {
         let point = QuantityVisitor(PhantomData).visit_f64(number)?;
+        Ok(Sweep(vec![point]))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Sweep<T>, E> {
+        let point = QuantityVisitor(PhantomData).visit_str(text)?;
         Ok(Sweep(vec![point]))
     }
 

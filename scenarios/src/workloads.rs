@@ -72,6 +72,7 @@ mod db_errors;
 mod db_schema;
 #[cfg(test)]
 mod every_runtime;
+mod expectation;
 mod fan_out;
 mod frontier;
 mod html_page;

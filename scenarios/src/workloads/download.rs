@@ -13,6 +13,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, T
 use photofinish_record::hex;
 use sha2::{Digest as _, Sha256};
 
+use super::expectation::{Content, Expectation};
 use super::http_connection::{Endpoint, TARGET};
 use super::params::{params, require_some_paths};
 use super::request_count::wrong_requests;
@@ -27,6 +28,7 @@ pub struct Download {
 }
 
 params! {
+    fetches;
     /// The documents to be fetched at once, each over a connection of its own.
     documents: Vec<String> = (1..=3).map(|number| format!("/documents/{number}.bin")).collect(),
 }
@@ -62,7 +64,7 @@ impl Workload for Download {
         let paths = Endpoint::of(env)?.paths(&self.params.documents);
         let documents = match SiteReport::fetch(env).await? {
             Some(report) => reported_by(&report, &paths),
-            None => fetched_before(env, paths).await,
+            None => fetched_before(env, paths, &self.params.expectation()).await,
         };
         documents.map_err(|failure| not_there(failure, "documents"))
     }
@@ -87,8 +89,10 @@ impl Workload for Download {
         let save = |mut visitor, (number, document): (usize, &SiteDocument)| {
             let path = saved_path(&env.work_dir, session.index, number);
             let (runtime, document) = (env.runtime.clone(), document.clone());
+            let expectation = self.params.expectation();
             async move {
-                let saved = fetch_and_save(&runtime, &mut visitor, &document, &path).await;
+                let saved =
+                    fetch_and_save(&runtime, &mut visitor, &document, &path, &expectation).await;
                 (visitor, saved)
             }
         };
@@ -115,7 +119,9 @@ impl Workload for Download {
         for session in saved.iter() {
             for (number, document) in documents.iter().enumerate() {
                 let path = saved_path(&env.work_dir, *session, number);
-                broken.extend(check_file(&path, document).err());
+                if self.params.content == Content::Same {
+                    broken.extend(check_file(&path, document).err());
+                }
                 // A leftover is overwritten by the next round.
                 let _ = std::fs::remove_file(path);
             }
@@ -134,11 +140,12 @@ fn reported_by(report: &SiteReport, paths: &[String]) -> Result<Vec<SiteDocument
 async fn fetched_before<R: Runtime>(
     env: &RoundEnv<R>,
     paths: Vec<String>,
+    expectation: &Expectation,
 ) -> Result<Vec<SiteDocument>, Failure> {
     let mut visitor = Visitor::new(env, "before")?;
     let mut documents = Vec::with_capacity(paths.len());
     for path in paths {
-        visitor.get_ok(&path).await?;
+        visitor.get_expected(&path, expectation).await?;
         documents.push(SiteDocument {
             path,
             length_bytes: visitor.body().len() as u64,
@@ -163,10 +170,13 @@ async fn fetch_and_save<R: Runtime>(
     visitor: &mut Visitor<R>,
     document: &SiteDocument,
     path: &Path,
+    expectation: &Expectation,
 ) -> Result<(), Failure> {
-    visitor.get_ok(&document.path).await?;
-    let (expected, seen) = (document.length_bytes, visitor.body().len() as u64);
-    exactly(expected, seen, &format!("bytes of {}", document.path))?;
+    visitor.get_expected(&document.path, expectation).await?;
+    if expectation.compares_content() {
+        let (expected, seen) = (document.length_bytes, visitor.body().len() as u64);
+        exactly(expected, seen, &format!("bytes of {}", document.path))?;
+    }
     let mut file = runtime.open(path, OpenMode::Create).await?;
     file.write_all(visitor.body_mut()).await?;
     Ok(())

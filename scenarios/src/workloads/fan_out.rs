@@ -6,6 +6,7 @@
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 
+use super::expectation::Expectation;
 use super::http_connection::{Connection, Endpoint, Reference};
 use super::parts::join_into;
 use crate::protocol::http::Method;
@@ -100,10 +101,11 @@ impl<R: Runtime> Part<R> {
 pub(super) async fn references<R: Runtime>(
     env: &RoundEnv<R>,
     paths: &[String],
+    expectation: &Expectation,
 ) -> Result<Vec<Reference>, Failure> {
     let mut references = Vec::with_capacity(paths.len());
     for path in paths {
-        references.push(Reference::obtain(env, path).await?);
+        references.push(Reference::obtain(env, path, expectation).await?);
     }
     Ok(references)
 }

@@ -6,9 +6,16 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use photofinish_harness::workload::Failure;
 use url::Url;
 
 use super::robots::Robots;
+
+/// Maximum number of addresses, visited or not; a larger site is too much for one operation.
+const MOST_ADDRESSES: usize = 10_000;
+
+/// Length of the longest address that is visited, in bytes (RFC 9110, section 4.1): servers refuse longer ones.
+const LONGEST_ADDRESS: usize = 8_000;
 
 /// Addresses seen and addresses waiting.
 #[derive(Debug)]
@@ -17,6 +24,8 @@ pub(super) struct Frontier {
     robots: Robots,
     seen: HashSet<Url>,
     waiting: VecDeque<Url>,
+    /// True if the site has more addresses.
+    overflown: bool,
 }
 
 impl Frontier {
@@ -27,6 +36,7 @@ impl Frontier {
             robots,
             seen: HashSet::new(),
             waiting: VecDeque::new(),
+            overflown: false,
         };
         frontier.offer(root);
         frontier
@@ -35,7 +45,12 @@ impl Frontier {
     /// Adds a link to `address`, which waits for its turn if it may be visited and has not been seen before.
     pub(super) fn offer(&mut self, mut address: Url) {
         address.set_fragment(None);
-        if address.origin() != self.root.origin() || self.seen.contains(&address) {
+        let foreign = address.origin() != self.root.origin();
+        if foreign || address.as_str().len() > LONGEST_ADDRESS || self.seen.contains(&address) {
+            return;
+        }
+        if self.seen.len() >= MOST_ADDRESSES {
+            self.overflown = true;
             return;
         }
         if self.robots.allow(&address) {
@@ -45,8 +60,17 @@ impl Frontier {
     }
 
     /// The next address to visit.
-    pub(super) fn take(&mut self) -> Option<Url> {
-        self.waiting.pop_front()
+    ///
+    /// # Errors
+    ///
+    /// A failure if the site has more than [`MOST_ADDRESSES`].
+    pub(super) fn take(&mut self) -> Result<Option<Url>, Failure> {
+        if self.overflown {
+            let message =
+                format!("the site has more than {MOST_ADDRESSES} addresses, too many for a crawl");
+            return Err(Failure::new(Failure::IO, message));
+        }
+        Ok(self.waiting.pop_front())
     }
 
     /// The number of waiting addresses.
@@ -70,7 +94,7 @@ mod tests {
     #[test]
     fn an_address_waits_once_in_whichever_form_it_is_linked() {
         let mut frontier = Frontier::new(url("/"), Robots::everything());
-        assert_eq!(frontier.take(), Some(url("/")));
+        assert_eq!(frontier.take(), Ok(Some(url("/"))));
         for form in [
             "/a",
             "/a#part",
@@ -93,9 +117,25 @@ mod tests {
         assert_eq!(frontier.waiting(), 2);
         assert_eq!(
             [frontier.take(), frontier.take()],
-            [Some(url("/a")), Some(url("/a?x=1"))]
+            [Ok(Some(url("/a"))), Ok(Some(url("/a?x=1")))]
         );
-        assert_eq!(frontier.take(), None);
+        assert_eq!(frontier.take(), Ok(None));
+    }
+
+    #[test]
+    fn addresses_are_bounded_in_number_and_length() {
+        let mut frontier = Frontier::new(url("/"), Robots::everything());
+        frontier.offer(url(&"x".repeat(LONGEST_ADDRESS)));
+        (1..MOST_ADDRESSES).for_each(|number| frontier.offer(url(&format!("/{number}"))));
+        assert_eq!(frontier.waiting(), MOST_ADDRESSES);
+        assert!(frontier.take().is_ok());
+        (0..MOST_ADDRESSES).for_each(|number| frontier.offer(url(&format!("/more/{number}"))));
+        assert_eq!(frontier.seen.len(), MOST_ADDRESSES);
+        let message = frontier.take().expect_err("too many").detail;
+        assert_eq!(
+            message,
+            "the site has more than 10000 addresses, too many for a crawl"
+        );
     }
 
     #[test]
@@ -124,7 +164,7 @@ mod tests {
         };
         let mut frontier = Frontier::new(url("/"), Robots::answered(200, robots.as_bytes()));
         let mut visited = Vec::new();
-        while let Some(address) = frontier.take() {
+        while let Ok(Some(address)) = frontier.take() {
             let body = fetch(address.path());
             if let Some(to) = body.strip_prefix("redirect:") {
                 frontier.offer(address.join(to).expect("a path"));

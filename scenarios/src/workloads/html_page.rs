@@ -17,12 +17,19 @@ pub(super) struct HtmlPage {
     base: Option<String>,
 }
 
+/// Bytes of a page that are read: a tag full of attributes takes more than thirty times its length in memory.
+const LONGEST_HTML: usize = 2 << 20;
+
+/// Maximum number of letters of a title.
+const LONGEST_TITLE: usize = 1_000;
+
 /// Stands for the title of a page without one.
 pub(super) const NO_TITLE: &str = "no title";
 
 impl HtmlPage {
-    /// Reads the bytes of a page; any bytes are valid input.
+    /// Reads the first [`LONGEST_HTML`] bytes of a page; any bytes are valid input.
     pub(super) fn read(html: &[u8]) -> Self {
+        let html = &html[..html.len().min(LONGEST_HTML)];
         let mut emitter = DefaultEmitter::default();
         // Into the text of scripts, styles and titles, where `<` begins no tag.
         emitter.naively_switch_states(true);
@@ -95,7 +102,7 @@ impl Reading {
     fn end_title(&mut self) {
         if let Some(title) = self.title.take() {
             let words: Vec<&str> = title.split_ascii_whitespace().collect();
-            self.page.title = Some(words.join(" "));
+            self.page.title = Some(words.join(" ").chars().take(LONGEST_TITLE).collect());
         }
     }
 }
@@ -126,6 +133,15 @@ mod tests {
         );
         assert_eq!(title("<title></title>"), some(""));
         assert_eq!(title("<title>Never <b>closed"), some("Never <b>closed"));
+    }
+
+    /// Goal: the memory that a page takes is bounded. Method: a title after the end of what is read, and a long one.
+    #[test]
+    fn a_page_without_end_is_read_in_part() {
+        let late = format!("<p{}><title>Late</title>", " a".repeat(LONGEST_HTML / 2));
+        assert_eq!(title(&late), None);
+        let long = title(&format!("<title>{}</title>", "ü".repeat(2 * LONGEST_TITLE)));
+        assert_eq!(long.map(|title| title.chars().count()), Some(LONGEST_TITLE));
     }
 
     #[test]

@@ -16,10 +16,11 @@ use crate::protocol::http::Method;
 
 #[derive(Debug)]
 pub struct HttpConnect {
-    path: String,
+    params: Params,
 }
 
 params! {
+    fetches;
     /// Path of the request; a path in the target's URL wins.
     path: String = "/bytes/64".to_owned(),
 }
@@ -44,16 +45,16 @@ impl Workload for HttpConnect {
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
-        Ok(Self { path: params.path })
+        Ok(Self { params })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Reference, Failure> {
-        Reference::obtain(env, &self.path).await
+        Reference::obtain(env, &self.params.path, &self.params.expectation()).await
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R, Reference>, _: u32) -> Result<Session, Failure> {
         let endpoint = Endpoint::of(env)?;
-        let request = endpoint.get(endpoint.path(&self.path))?;
+        let request = endpoint.get(endpoint.path(&self.params.path))?;
         Ok(Session { endpoint, request })
     }
 

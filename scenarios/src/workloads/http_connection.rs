@@ -13,6 +13,7 @@ use photofinish_harness::workload::{Failure, RoundEnv, Totals};
 use photofinish_record::hex;
 use sha2::{Digest as _, Sha256};
 
+use super::expectation::{Expectation, advised};
 use super::tallies::ensure;
 use super::wire::{CONNECTING, Dialer, Link, Transfer, Wire, address, invalid, within};
 use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};
@@ -89,6 +90,11 @@ impl Endpoint {
         let mut bytes = Vec::new();
         self.encode_get(path, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// True for an embedded mock server.
+    pub(super) fn is_mock(&self) -> bool {
+        self.mock
     }
 
     /// The value of the `Host` field.
@@ -269,6 +275,11 @@ impl<R: Runtime> Connection<R> {
         matches!(failure.kind, Failure::RESET | Failure::SHORT) && !self.was_answered()
     }
 
+    /// The status of the last response.
+    pub(super) fn status(&self) -> u16 {
+        self.answer.reader.status()
+    }
+
     /// The body of the last response.
     pub(super) fn body(&self) -> &[u8] {
         &self.answer.body
@@ -407,24 +418,59 @@ fn fingerprint(body: &[u8]) -> String {
 pub struct Reference {
     path: String,
     body: Vec<u8>,
+    expectation: Expectation,
+    /// True if the server is the user's, whose pages may change.
+    foreign: bool,
 }
 
 impl Reference {
-    /// The expected response to `path`: the known content of a mock, or fetched now.
-    pub(super) async fn obtain<R: Runtime>(env: &RoundEnv<R>, path: &str) -> Result<Self, Failure> {
+    /// The expected response to `path`: the known content of a mock, or fetched now. A server of the user's is asked twice,
+    /// so that a page that changes is reported before anything is measured.
+    pub(super) async fn obtain<R: Runtime>(
+        env: &RoundEnv<R>,
+        path: &str,
+        expectation: &Expectation,
+    ) -> Result<Self, Failure> {
         let endpoint = Endpoint::of(env)?;
-        let path = endpoint.path(path);
-        let body = match known_body(path).filter(|_| endpoint.mock) {
-            Some(body) => body,
-            None => {
-                let body = fetch(env, &endpoint, path).await?;
-                env.observed
-                    .content(format!("GET {path}"), fingerprint(&body));
-                body
-            }
+        let path = endpoint.path(path).to_owned();
+        let mut reference = Self {
+            body: Vec::new(),
+            expectation: expectation.clone(),
+            foreign: !endpoint.mock,
+            path,
         };
-        let path = path.to_owned();
-        Ok(Self { path, body })
+        if let Some(body) = known_body(&reference.path).filter(|_| endpoint.mock) {
+            reference.body = body;
+            return Ok(reference);
+        }
+        reference.body = reference.fetch(env, &endpoint).await?;
+        if expectation.compares_content() {
+            if reference.foreign {
+                let again = reference.fetch(env, &endpoint).await?;
+                reference.compare(&again)?;
+            }
+            env.observed.content(
+                format!("GET {}", reference.path),
+                fingerprint(&reference.body),
+            );
+        }
+        Ok(reference)
+    }
+
+    /// The body that the server answers now.
+    async fn fetch<R: Runtime>(
+        &self,
+        env: &RoundEnv<R>,
+        endpoint: &Endpoint,
+    ) -> Result<Vec<u8>, Failure> {
+        let mut connection = Connection::new(env, endpoint);
+        let mut request = endpoint.get(&self.path)?;
+        let exchange = connection.exchange(Method::Get, &mut request);
+        let what = format!("the answer to the first GET {}", self.path);
+        let status = within(&env.runtime, FETCHING, &what, exchange).await?;
+        self.check_status(status)
+            .map_err(|failure| advised(failure, status, connection.location()))?;
+        Ok(connection.body().to_vec())
     }
 
     /// The path of the request.
@@ -437,11 +483,21 @@ impl Reference {
         &self.body
     }
 
-    /// Checks that a response has status 200 and the same body.
+    /// Checks that a response has an expected status, and the same body unless any will do.
     pub(super) fn check(&self, status: u16, body: &[u8]) -> Result<(), Failure> {
-        if status != 200 {
-            return Err(wrong_status(&self.path, status));
+        self.check_status(status)?;
+        if self.expectation.compares_content() {
+            self.compare(body)?;
         }
+        Ok(())
+    }
+
+    fn check_status(&self, status: u16) -> Result<(), Failure> {
+        let request = || format!("GET {}", self.path);
+        self.expectation.check_status(request, status)
+    }
+
+    fn compare(&self, body: &[u8]) -> Result<(), Failure> {
         ensure(body == self.body, || self.difference(body))
     }
 
@@ -450,19 +506,18 @@ impl Reference {
             .iter()
             .zip(&self.body)
             .take_while(|(ours, theirs)| ours == theirs);
-        format!(
-            "GET {} answered {} bytes that differ from the expected {} at byte {}",
-            self.path,
-            body.len(),
-            self.body.len(),
-            same.count(),
-        )
+        let (path, bytes, expected, at) = (&self.path, body.len(), self.body.len(), same.count());
+        if self.foreign {
+            format!(
+                "GET {path} changes from one answer to the next ({bytes} bytes, before {expected}, different at byte {at}); \
+                 --set content=any checks only status and framing"
+            )
+        } else {
+            format!(
+                "GET {path} answered {bytes} bytes that differ from the expected {expected} at byte {at}"
+            )
+        }
     }
-}
-
-/// The failure of a GET that had to answer 200.
-pub(super) fn wrong_status(path: &str, status: u16) -> Failure {
-    Failure::new(Failure::STATUS, format!("GET {path} answered {status}"))
 }
 
 /// Checks that a request was answered with 200.
@@ -474,22 +529,6 @@ pub(super) fn succeeded(status: u16) -> Result<(), Failure> {
             format!("answered with {status}"),
         )),
     }
-}
-
-async fn fetch<R: Runtime>(
-    env: &RoundEnv<R>,
-    endpoint: &Endpoint,
-    path: &str,
-) -> Result<Vec<u8>, Failure> {
-    let mut connection = Connection::new(env, endpoint);
-    let mut request = endpoint.get(path)?;
-    let exchange = connection.exchange(Method::Get, &mut request);
-    let what = format!("the answer to the first GET {path}");
-    let status = within(&env.runtime, FETCHING, &what, exchange).await?;
-    if status != 200 {
-        return Err(wrong_status(path, status));
-    }
-    Ok(connection.body().to_vec())
 }
 
 /// The path at which the `http` mock answers after `delay`.
@@ -526,6 +565,7 @@ pub(super) fn too_few_connections(totals: &Totals) -> Vec<String> {
 mod tests {
     use photofinish_record::Traffic;
 
+    use super::super::expectation::Content;
     use super::super::tallies::totals;
     use super::*;
 
@@ -549,9 +589,11 @@ mod tests {
 
     #[test]
     fn a_reference_tells_status_from_content() {
-        let reference = Reference {
+        let mut reference = Reference {
             path: "/x".to_owned(),
             body: b"abc".to_vec(),
+            expectation: Expectation::default(),
+            foreign: false,
         };
         assert_eq!(reference.check(200, b"abc"), Ok(()));
         let kind = |status, body: &[u8]| reference.check(status, body).unwrap_err().kind;
@@ -563,6 +605,16 @@ mod tests {
             detail,
             "GET /x answered 3 bytes that differ from the expected 3 at byte 2"
         );
+        reference.foreign = true;
+        let detail = reference.check(200, b"abd").unwrap_err().detail;
+        assert_eq!(
+            detail,
+            "GET /x changes from one answer to the next (3 bytes, before 3, different at byte 2); \
+             --set content=any checks only status and framing"
+        );
+        reference.expectation.content = Content::Any;
+        assert_eq!(reference.check(200, b"abd"), Ok(()));
+        assert_eq!(reference.check(204, b"").unwrap_err().kind, Failure::STATUS);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 
+use super::expectation::Expectation;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
 use super::params::{count, params, require_path};
@@ -17,9 +18,11 @@ use super::request_count::wrong_requests;
 pub struct HttpDelay {
     /// The same path, once for each request.
     paths: Vec<String>,
+    expectation: Expectation,
 }
 
 params! {
+    fetches;
     /// The endpoint with a delay, which the server's behaviour sets.
     path: String = "/delay".to_owned(),
     /// Requests made at once.
@@ -41,12 +44,13 @@ impl Workload for HttpDelay {
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         require_path("path", &params.path)?;
         Ok(Self {
+            expectation: params.expectation(),
             paths: vec![params.path; params.requests.get() as usize],
         })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Reference>, Failure> {
-        let one = references(env, &self.paths[..1]).await?;
+        let one = references(env, &self.paths[..1], &self.expectation).await?;
         Ok(vec![one[0].clone(); self.paths.len()])
     }
 

@@ -26,6 +26,7 @@ pub struct HttpErrors {
 }
 
 params! {
+    fetches;
     /// Paths requested in addition to the failing one, each over a connection of its own.
     paths: Vec<String> = ["/text/alpha", "/text/gamma"].map(str::to_owned).to_vec(),
     /// Path at which the server resets the connection.
@@ -74,7 +75,7 @@ impl Workload for HttpErrors {
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
         Endpoint::of(env)?.require_server_only("`paths`, `reset` and `failing`")?;
         Ok(Shared {
-            references: references(env, &self.params.paths).await?,
+            references: references(env, &self.params.paths, &self.params.expectation()).await?,
             closed: ClosedPort::hold()?,
         })
     }

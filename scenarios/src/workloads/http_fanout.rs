@@ -16,6 +16,7 @@ pub struct HttpFanout {
 }
 
 params! {
+    fetches;
     /// Paths requested at once, each over a connection of its own.
     paths: Vec<String> = ["/text/alpha", "/text/beta", "/text/gamma"].map(str::to_owned).to_vec(),
 }
@@ -41,7 +42,7 @@ impl Workload for HttpFanout {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Reference>, Failure> {
-        references(env, &self.params.paths).await
+        references(env, &self.params.paths, &self.params.expectation()).await
     }
 
     async fn open<R: Runtime>(

@@ -17,6 +17,7 @@ pub struct HttpGet {
 }
 
 params! {
+    fetches;
     /// Path of the request; a path in the target's URL wins.
     path: String = "/bytes/64".to_owned(),
     /// Appends `op=N` to the query, so that a mock's seeded draws follow the operation's number.
@@ -41,7 +42,7 @@ impl Workload for HttpGet {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Reference, Failure> {
-        Reference::obtain(env, &self.params.path).await
+        Reference::obtain(env, &self.params.path, &self.params.expectation()).await
     }
 
     async fn open<R: Runtime>(

@@ -10,6 +10,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::expectation::Expectation;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Endpoint, TARGET, succeeded};
 use super::params::{params, require_path, require_paths};
@@ -76,10 +77,14 @@ impl Workload for HttpJson {
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Document>, Failure> {
         Endpoint::of(env)?.require_server_only("`user` and `posts`")?;
-        let references = references(env, &self.paths).await?;
+        let references = references(env, &self.paths, &Expectation::default()).await?;
         let decoded = references.iter().enumerate();
         let served = decoded.map(|(place, reference)| decode(place, reference.body()));
-        let served = served.collect::<Result<Vec<_>, _>>()?;
+        let served = served.collect::<Result<Vec<_>, _>>().map_err(|failure| {
+            failure.hint(
+                "`http-json` reads a user and posts; measure any other document with `http-get`",
+            )
+        })?;
         check_authors(&served)?;
         Ok(served)
     }

@@ -29,6 +29,7 @@ pub struct HttpLimited {
 }
 
 params! {
+    fetches;
     /// Number of URLs.
     urls: NonZeroU32 = count(20),
     /// Requests in flight at once.
@@ -58,7 +59,7 @@ impl Workload for HttpLimited {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Reference>, Failure> {
-        references(env, &self.paths).await
+        references(env, &self.paths, &self.params.expectation()).await
     }
 
     async fn open<R: Runtime>(

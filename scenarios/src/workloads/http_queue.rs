@@ -25,6 +25,7 @@ pub struct HttpQueue {
 }
 
 params! {
+    fetches;
     /// Prefix of all paths, followed by the URL's number, from 1.
     path: String = "/text/page-".to_owned(),
     /// Number of URLs.
@@ -60,7 +61,7 @@ impl Workload for HttpQueue {
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Arc<[Reference]>, Failure> {
         let path = |number| format!("{}{number}", self.params.path);
         let paths: Vec<_> = (1..=self.params.urls.get()).map(path).collect();
-        let references = references(env, &paths).await?;
+        let references = references(env, &paths, &self.params.expectation()).await?;
         Ok(references.into())
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 
+use super::expectation::Expectation;
 use super::fan_out::references;
 use super::http_connection::{Reference, TARGET};
 use super::http_session::HttpSession;
@@ -20,9 +21,11 @@ use crate::protocol::http::Method;
 pub struct HttpStream {
     /// A path for each response, in the order of the requests.
     paths: Vec<String>,
+    expectation: Expectation,
 }
 
 params! {
+    fetches;
     /// Prefix of all paths, followed by the URL's number, from 1.
     path: String = "/text/page-".to_owned(),
     /// Number of URLs.
@@ -46,11 +49,12 @@ impl Workload for HttpStream {
         let path = |number| format!("{}{number}", params.path);
         Ok(Self {
             paths: (1..=params.urls.get()).map(path).collect(),
+            expectation: params.expectation(),
         })
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Vec<Reference>, Failure> {
-        references(env, &self.paths).await
+        references(env, &self.paths, &self.expectation).await
     }
 
     async fn open<R: Runtime>(

@@ -16,6 +16,7 @@ use photofinish_harness::runtime::{
 };
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 
+use super::expectation::Expectation;
 use super::http_connection::{
     Connection, Endpoint, Reference, TARGET, delayed_path, too_few_connections,
 };
@@ -28,12 +29,14 @@ use crate::protocol::http::Method;
 pub struct HttpTimeout {
     shielded: bool,
     path: String,
+    expectation: Expectation,
     times: Times,
     /// Operations that got their answer because their caller woke late.
     answered: AtomicU64,
 }
 
 params! {
+    fetches;
     /// Path with a late response; left out, one that the mock `http` answers after `takes_units`.
     path: Option<String> = None,
     /// Delay of the response, in units.
@@ -78,11 +81,13 @@ impl Workload for HttpTimeout {
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        let expectation = params.expectation();
         let Params {
             path,
             takes_units,
             deadline_units,
             shielded,
+            ..
         } = params;
         require(deadline_units < takes_units, "deadline_units", || {
             format!("the deadline must lie before the answer, which takes {takes_units} units")
@@ -96,6 +101,7 @@ impl Workload for HttpTimeout {
         Ok(Self {
             shielded,
             path,
+            expectation,
             times,
             answered: AtomicU64::new(0),
         })
@@ -116,7 +122,7 @@ impl Workload for HttpTimeout {
         if endpoint.path(&self.path) == "/" {
             endpoint.require_server_only("`path`")?;
         }
-        Reference::obtain(env, &self.path).await
+        Reference::obtain(env, &self.path, &self.expectation).await
     }
 
     async fn open<R: Runtime>(

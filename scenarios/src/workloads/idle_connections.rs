@@ -25,6 +25,7 @@ pub struct IdleConnections {
 }
 
 params! {
+    fetches;
     /// Connections open at once; twice as many while memory is measured.
     count: NonZeroU32 = count(1_000),
     /// Path that each requests before it is closed; a path in the target's URL wins.
@@ -110,7 +111,8 @@ impl Workload for IdleConnections {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
-        let reference = Reference::obtain(env, &self.params.path).await?;
+        let reference =
+            Reference::obtain(env, &self.params.path, &self.params.expectation()).await?;
         let caller = Caller::new(env, &self.params.path, &reference)?;
         let footprint = Footprint::measure(&env.runtime, self.params.count, &caller).await?;
         Ok(Shared {

@@ -7,8 +7,27 @@ use photofinish_harness::workload::ParamError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The struct `Params` of a workload, each field with its default; it refuses unknown fields.
+/// The struct `Params` of a workload, each field with its default; it refuses unknown fields. With `fetches;` before
+/// them, it has the expected status and content as well.
 macro_rules! params {
+    (fetches; $($fields:tt)*) => {
+        $crate::workloads::params::params! {
+            $($fields)*
+            /// Statuses that count as a success: a code, a class such as "2xx", or a list of them.
+            status: $crate::quantity::Statuses = $crate::quantity::Statuses::default(),
+            /// "same": every response has the same body; "any": only status and framing are checked.
+            content: $crate::workloads::expectation::Content = $crate::workloads::expectation::Content::Same,
+        }
+
+        impl Params {
+            fn expectation(&self) -> $crate::workloads::expectation::Expectation {
+                $crate::workloads::expectation::Expectation {
+                    statuses: self.status.clone(),
+                    content: self.content,
+                }
+            }
+        }
+    };
     ($($(#[$doc:meta])* $field:ident: $type:ty = $default:expr,)+) => {
         #[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields, default)]

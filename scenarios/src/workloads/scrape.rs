@@ -9,6 +9,7 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
+use super::expectation::{Content, Expectation};
 use super::html_page::{HtmlPage, NO_TITLE};
 use super::http_connection::{Endpoint, TARGET};
 use super::params::{params, require_some_paths};
@@ -22,6 +23,7 @@ pub struct Scrape {
 }
 
 params! {
+    fetches;
     /// The pages to be fetched at once, each over a connection of its own.
     pages: Vec<String> = ["/", "/pages/7", "/pages/5"].map(str::to_owned).to_vec(),
 }
@@ -51,7 +53,7 @@ impl Workload for Scrape {
         let pages = Endpoint::of(env)?.paths(&self.params.pages);
         let titles = match SiteReport::fetch(env).await? {
             Some(report) => reported_by(&report, &pages),
-            None => read_before(env, &pages).await,
+            None => read_before(env, &pages, &self.params.expectation()).await,
         };
         let titles = titles.map_err(|failure| not_there(failure, "pages"))?;
         Ok(pages.into_iter().zip(titles).collect())
@@ -75,11 +77,17 @@ impl Workload for Scrape {
     ) -> Result<(), Failure> {
         let expected = &env.shared;
         let pages = expected.iter().map(|(page, _)| page.clone());
-        let part = |mut visitor, page: String| async move {
-            let title = read_title(&mut visitor, &page).await;
-            (visitor, title)
+        let part = |mut visitor, page: String| {
+            let expectation = self.params.expectation();
+            async move {
+                let title = read_title(&mut visitor, &page, &expectation).await;
+                (visitor, title)
+            }
         };
         let titles = session.0.each(env, pages, part).await?;
+        if self.params.content == Content::Any {
+            return exactly(expected.len(), titles.len(), "titles");
+        }
         check(expected, &titles)
     }
 
@@ -101,17 +109,22 @@ fn reported_by(report: &SiteReport, pages: &[String]) -> Result<Vec<String>, Fai
 async fn read_before<R: Runtime>(
     env: &RoundEnv<R>,
     pages: &[String],
+    expectation: &Expectation,
 ) -> Result<Vec<String>, Failure> {
     let mut visitor = Visitor::new(env, "before")?;
     let mut titles = Vec::with_capacity(pages.len());
     for path in pages {
-        titles.push(read_title(&mut visitor, path).await?);
+        titles.push(read_title(&mut visitor, path, expectation).await?);
     }
     Ok(titles)
 }
 
-async fn read_title<R: Runtime>(visitor: &mut Visitor<R>, path: &str) -> Result<String, Failure> {
-    visitor.get_ok(path).await?;
+async fn read_title<R: Runtime>(
+    visitor: &mut Visitor<R>,
+    path: &str,
+    expectation: &Expectation,
+) -> Result<String, Failure> {
+    visitor.get_expected(path, expectation).await?;
     Ok(HtmlPage::read(visitor.body()).title_or_none().to_owned())
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
+use super::expectation::Expectation;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
 use super::params::{params, require_path, require_some_paths};
@@ -116,7 +117,7 @@ impl Workload for ServeGateway {
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared<R>, Failure> {
         Ok(Shared {
-            references: references(env, &self.params.upstreams).await?,
+            references: references(env, &self.params.upstreams, &Expectation::default()).await?,
             acceptor: self.serving.prepare(env).await?,
         })
     }

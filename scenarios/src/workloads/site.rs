@@ -12,11 +12,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::http_connection::{Connection, Endpoint, wrong_status};
+use super::expectation::Expectation;
+use super::http_connection::{Connection, Endpoint};
 use super::robots::AGENT;
 use crate::protocol::http::Method;
 
 mod visitors;
+
+/// Length of the longest report, in bytes: parsed, anything longer could take a gigabyte.
+const LONGEST_REPORT: usize = 1 << 20;
 
 pub(super) use visitors::Visitors;
 
@@ -59,6 +63,9 @@ impl SiteReport {
     pub(super) async fn fetch<R: Runtime>(env: &RoundEnv<R>) -> Result<Option<Self>, Failure> {
         let mut visitor = Visitor::new(env, "report")?;
         let status = visitor.get("/site-report").await?;
+        if visitor.body().len() > LONGEST_REPORT {
+            return Ok(None);
+        }
         // Some sites answer unknown paths with a page, so the content decides, not the type.
         let message = serde_json::from_slice::<Value>(visitor.body());
         let (200, Ok(message)) = (status, message) else {
@@ -172,12 +179,14 @@ impl<R: Runtime> Visitor<R> {
             .await
     }
 
-    /// Like [`Visitor::get`], but anything but 200 is a failure.
-    pub(super) async fn get_ok(&mut self, path: &str) -> Result<(), Failure> {
-        match self.get(path).await? {
-            200 => Ok(()),
-            status => Err(wrong_status(path, status)),
-        }
+    /// Like [`Visitor::get`], but an unexpected status is a failure.
+    pub(super) async fn get_expected(
+        &mut self,
+        path: &str,
+        expectation: &Expectation,
+    ) -> Result<(), Failure> {
+        let status = self.get(path).await?;
+        expectation.check_status(|| format!("GET {path}"), status)
     }
 
     /// The body of the last answer.

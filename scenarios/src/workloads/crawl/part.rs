@@ -36,7 +36,7 @@ impl<R: Runtime> CrawlState<R> {
         self.frontier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn next(&self) -> Option<Url> {
+    pub(super) fn next(&self) -> Result<Option<Url>, Failure> {
         self.frontier().take()
     }
 
@@ -133,7 +133,7 @@ pub(super) async fn visit_pages<R: Runtime>(
     until_empty: bool,
 ) -> Result<(), Failure> {
     let mut results = runtime.open(&crawl.results, OpenMode::Append).await?;
-    while let Some(address) = crawl.next() {
+    while let Some(address) = crawl.next()? {
         if let Some(title) = crawl.visit(runtime, visitor, &address).await? {
             let line = format!("{address}\t{title}\n");
             let _permit = crawl.writing.acquire().await;

@@ -11,9 +11,6 @@ use photofinish_harness::workload::Failure;
 use super::super::site::Visitor;
 use super::part::CrawlState;
 
-/// Maximum number of addresses, pages or not; a larger site is too much for one operation.
-const MOST_ADDRESSES: u32 = 10_000;
-
 /// The title of each page that may be visited, by its address.
 pub(super) async fn survey<R: Runtime>(
     runtime: &R,
@@ -21,14 +18,7 @@ pub(super) async fn survey<R: Runtime>(
     crawl: &CrawlState<R>,
 ) -> Result<BTreeMap<String, String>, Failure> {
     let mut titles = BTreeMap::new();
-    let mut visited = 0;
-    while let Some(address) = crawl.next() {
-        visited += 1;
-        if visited > MOST_ADDRESSES {
-            let message =
-                format!("the site has more than {MOST_ADDRESSES} addresses, too many for a crawl");
-            return Err(Failure::new(Failure::IO, message));
-        }
+    while let Some(address) = crawl.next()? {
         if let Some(title) = crawl.visit(runtime, visitor, &address).await? {
             titles.insert(address.into(), title);
         }
