@@ -33,7 +33,8 @@ mod output;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use photofinish_harness::allocations::CountingAllocator;
 use photofinish_scenarios::registry;
 
@@ -94,7 +95,31 @@ fn register(own: Vec<WorkloadEntry>) -> Result<(), Failure> {
 }
 
 fn execute((): ()) -> Result<exit::Exit, Failure> {
-    commands::Arguments::parse().command.execute()
+    let arguments = commands::Arguments::try_parse().map_err(|error| refused(&error))?;
+    arguments.command.execute()
+}
+
+/// An error in the arguments, in the form of all others. Help and version are printed, which ends the program.
+fn refused(error: &clap::Error) -> Failure {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    let mut parts = text.trim().split("\n\n").map(str::trim);
+    let message = parts
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let tips = parts.filter_map(|part| part.strip_prefix("tip: "));
+    let tip = tips
+        .map(str::to_owned)
+        .find(|tip| !tip.starts_with("to pass "));
+    let command = commands::Arguments::command();
+    let given = std::env::args().nth(1);
+    let name = given.filter(|name| command.find_subcommand(name).is_some());
+    let name = name.map_or(String::new(), |name| format!(" {name}"));
+    Failure::usage(message)
+        .hint(tip.unwrap_or_else(|| format!("`photofinish{name} --help` shows what it takes")))
 }
 
 fn exit_code(result: Result<exit::Exit, Failure>) -> ExitCode {

@@ -12,7 +12,7 @@ use photofinish_record::load::{Arrivals, RateHz};
 use photofinish_record::{PlacementKind, Plan};
 use photofinish_reports::search::Objective;
 use photofinish_scenarios::plan::Twin;
-use photofinish_scenarios::scenario::{GateSpec, parse_rate, parse_time};
+use photofinish_scenarios::scenario::{GateSpec, parse_length, parse_rate, parse_sessions};
 use photofinish_scenarios::suite;
 
 use crate::exit::Failure;
@@ -67,12 +67,24 @@ struct WhatArguments {
     runtimes: Option<Vec<String>>,
 
     /// Number of concurrent sessions; several numbers make a sweep
-    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "N,N",
+        value_parser = parse_sessions,
+        allow_hyphen_values = true
+    )]
     concurrency: Option<Vec<NonZeroU32>>,
 
     /// Open load with this many arrivals per second, response times counted from when each was due; several numbers make
     /// a sweep (20k is 20000)
-    #[arg(long, value_delimiter = ',', value_name = "R,R", value_parser = parse_rate)]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "R,R",
+        value_parser = parse_rate,
+        allow_hyphen_values = true
+    )]
     rate: Option<Vec<RateHz>>,
 
     /// Spacing of the arrivals of an open load [default: the scenario's, or constant]
@@ -120,7 +132,7 @@ struct WhatArguments {
 #[command(next_help_heading = "How long")]
 struct LengthArguments {
     /// Rounds per runtime and load, each in a fresh process [default: 10, or the suite's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_rounds, allow_hyphen_values = true)]
     rounds: Option<NonZeroU32>,
 
     /// Measure until every comparison is decided, checking after 10, 16, 24 and 40 rounds
@@ -128,11 +140,17 @@ struct LengthArguments {
     until_decided: bool,
 
     /// Maximum number of rounds with --until-decided
-    #[arg(long, value_name = "N", requires = "until_decided")]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "until_decided",
+        value_parser = parse_rounds,
+        allow_hyphen_values = true
+    )]
     max_rounds: Option<NonZeroU32>,
 
     /// Length of each round's measurement, such as 500ms or 10s [default: the scenario's]
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_length, allow_hyphen_values = true)]
     duration: Option<Duration>,
 
     /// Few, short rounds, as a smoke test
@@ -158,6 +176,20 @@ struct PlaceArguments {
     /// CPUs to use, such as 0,2-3 [default: all that this process may use]
     #[arg(long, value_name = "LIST")]
     cpus: Option<CpuList>,
+}
+
+/// Maximum number of rounds: a record holds all of them.
+const MOST_ROUNDS: u32 = 1_000_000;
+
+fn parse_rounds(text: &str) -> Result<NonZeroU32, String> {
+    let number = text
+        .trim()
+        .parse()
+        .ok()
+        .filter(|number| *number <= MOST_ROUNDS);
+    number
+        .and_then(NonZeroU32::new)
+        .ok_or_else(|| "expected a number of rounds from 1 to 1,000,000".to_owned())
 }
 
 fn placements() -> impl TypedValueParser<Value = PlacementKind> {

@@ -21,6 +21,8 @@ use std::net::SocketAddr;
 use photofinish_harness::os;
 use photofinish_record::protocol::TargetAddress;
 use photofinish_record::{PlannedServer, ServerCounts};
+use photofinish_scenarios::diagnostic::did_you_mean;
+use photofinish_scenarios::protocol::http::unaskable;
 use url::Url;
 
 use crate::cleaning;
@@ -137,7 +139,10 @@ impl Targets {
         let refused = |message: String| Err(Failure::usage(message).hint(forms()));
         let mut given = BTreeMap::new();
         for value in values {
-            let Some((name, rest)) = value.split_once('=') else {
+            let named = value
+                .split_once('=')
+                .filter(|(name, _)| !name.contains(':'));
+            let Some((name, rest)) = named else {
                 return refused("--target needs a name and a URL".to_owned());
             };
             if given.insert(name.to_owned(), rest).is_some() {
@@ -166,7 +171,11 @@ impl Targets {
             }
         }
         if let Some((name, _)) = given.first_key_value() {
-            return refused(format!("there is no target `{name}`"));
+            let unknown = Failure::usage(format!("there is no target `{name}`"));
+            return Err(match did_you_mean(name, KINDS.map(|kind| kind.name)) {
+                Some(meant) => unknown.hint(format!("did you mean `{meant}`?")),
+                None => unknown.hint(forms()),
+            });
         }
         if !allow_remote {
             let mut urls = targets.0.values().flat_map(|target| target.urls());
@@ -197,7 +206,11 @@ impl Targets {
 fn plain_url(scheme: &str, text: &str) -> Result<Url, Failure> {
     let wrong =
         |message: &str| Failure::usage(format!("--target {scheme}: {message}")).hint(forms());
-    let url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
+    if !text.contains("://") {
+        return Err(wrong(&format!("a URL begins with {scheme}://"))
+            .hint(format!("write --target {scheme}={scheme}://HOST:PORT/")));
+    }
+    let mut url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
     if url.scheme().strip_suffix('s') == Some(scheme) {
         return Err(wrong(
             "TLS is not supported; measure the server behind it without TLS",
@@ -209,6 +222,14 @@ fn plain_url(scheme: &str, text: &str) -> Result<Url, Failure> {
     if url.password().is_some() || !url.username().is_empty() {
         return Err(wrong("a user name in the URL is not supported"));
     }
+    let (_, rest) = text.trim().split_once("://").unwrap_or_default();
+    let path = rest
+        .find(['/', '?', '#'])
+        .map_or("", |start| &rest[start..]);
+    if let Some(message) = unaskable(path) {
+        return Err(wrong(&message));
+    }
+    loopback::name_address(&mut url);
     Ok(url)
 }
 

@@ -74,6 +74,9 @@ runtimes![
     compio,
 ];
 
+/// Runtimes that a build has only with the feature of that name.
+pub const OPTIONAL: [&str; 1] = ["compio"];
+
 /// The descriptor of the runtime `name`, if this build includes it.
 pub fn descriptor(name: &str) -> Option<&'static Descriptor> {
     DESCRIPTORS

@@ -19,6 +19,7 @@ struct Totals {
     requests: AtomicU64,
     bytes_out: AtomicU64,
     bytes_in: AtomicU64,
+    reads: AtomicU64,
     connections: AtomicU64,
     abandoned: AtomicU64,
     abandoned_connections: AtomicU64,
@@ -46,6 +47,7 @@ impl TrafficCounter {
     #[inline]
     pub fn read(&self, bytes: usize) {
         add(&self.totals.bytes_in, bytes as u64);
+        add(&self.totals.reads, 1);
     }
 
     /// Counts a completely answered request.
@@ -81,6 +83,7 @@ impl TrafficCounter {
             requests: load(&self.totals.requests),
             bytes_out: load(&self.totals.bytes_out),
             bytes_in: load(&self.totals.bytes_in),
+            reads: load(&self.totals.reads),
             connections: load(&self.totals.connections),
             abandoned: load(&self.totals.abandoned),
             abandoned_connections: load(&self.totals.abandoned_connections),

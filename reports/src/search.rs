@@ -48,19 +48,31 @@ const QUANTILES: [(&str, f64); 5] = [
     ("max", 1.0),
 ];
 
+/// Limits that a measurement can meet or miss, in ns: shorter times are noise of the clock, longer ones are not timed.
+const LIMITS_NS: std::ops::RangeInclusive<f64> = 1e3..=60e9;
+
 /// A text that is not an objective.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected an objective such as \"response_p99 < 10ms\", got `{0}`: a time, `<` and a limit; times are response, service \
-     and lag, each with _p50, _p90, _p99, _p999 or _max"
-)]
-pub struct NotAnObjective(String);
+pub enum NotAnObjective {
+    #[error(
+        "expected an objective such as \"response_p99 < 10ms\", got `{0}`: a time, `<` and a limit; times are response, \
+         service and lag, each with _p50, _p90, _p99, _p999 or _max"
+    )]
+    Syntax(String),
+    #[error("expected a limit from 1us to 60s, got `{0}`")]
+    Limit(String),
+}
 
 impl FromStr for Objective {
     type Err = NotAnObjective;
 
     fn from_str(text: &str) -> Result<Self, NotAnObjective> {
-        Self::read(text).ok_or_else(|| NotAnObjective(text.to_owned()))
+        let objective = Self::read(text).ok_or_else(|| NotAnObjective::Syntax(text.to_owned()))?;
+        if LIMITS_NS.contains(&(objective.limit_ns as f64)) {
+            Ok(objective)
+        } else {
+            Err(NotAnObjective::Limit(text.to_owned()))
+        }
     }
 }
 
@@ -75,8 +87,7 @@ impl Objective {
         let (unit, unit_ns) = units::TIMES.iter().find(ends)?;
         let number: f64 = limit[..limit.len() - unit.len()].trim().parse().ok()?;
         let limit_ns = number * unit_ns;
-        let sensible = (1.0..=60e9).contains(&limit_ns);
-        sensible.then(|| Self {
+        (limit_ns >= 0.0).then(|| Self {
             time,
             quantile,
             limit_ns: limit_ns as u64,

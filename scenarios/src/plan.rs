@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Descriptor;
-use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
+use photofinish_harness::runtimes::{DESCRIPTORS, OPTIONAL, descriptor};
 use photofinish_record::draw::shuffle;
 use photofinish_record::load::{Arrivals, RateHz, Stop};
 use photofinish_record::{
@@ -132,6 +132,9 @@ pub enum PlanError {
     OpenLoadOfServer { scenario: String },
     #[error("{rate_hz} arrivals per second over {seconds} s are too many for a round")]
     TooManyArrivals { rate_hz: RateHz, seconds: u64 },
+    /// A round would measure nothing, or one arrival at a rate that nobody asked for.
+    #[error("{rate_hz} arrivals per second over {length:?} leave a round without an arrival")]
+    NoArrivals { rate_hz: RateHz, length: Duration },
     /// Results are identified by the names of their scenarios.
     #[error("two scenarios of this run are called `{name}`")]
     DuplicateName { name: String },
@@ -141,7 +144,10 @@ impl PlanError {
     pub fn hint(&self) -> String {
         match self {
             Self::NoScenario => "`photofinish list` shows all scenarios".to_owned(),
-            Self::UnknownRuntime { suggestion, .. } => match suggestion {
+            Self::UnknownRuntime { suggestion, name } => match suggestion {
+                _ if OPTIONAL.contains(&name.as_str()) => {
+                    format!("this build leaves it out; build with `--features {name}`")
+                }
                 Some(name) => format!("did you mean `{name}`?"),
                 None => format!("expected {}", listed(&all_runtimes())),
             },
@@ -165,6 +171,10 @@ impl PlanError {
             Self::TooManyArrivals { .. } => format!(
                 "a round has at most {MAX_ARRIVALS} arrivals; lower the rate or `--duration`"
             ),
+            Self::NoArrivals { .. } => {
+                "raise the rate or lengthen `--duration`: a round has rate × duration arrivals"
+                    .to_owned()
+            }
             Self::DuplicateName { .. } => {
                 "run them one after another, or rename one of the files".to_owned()
             }
@@ -339,7 +349,16 @@ fn planned(scenario: &Scenario, options: &PlanOptions) -> Result<PlannedScenario
     }
     Ok(PlannedScenario {
         name: scenario.name.clone(),
-        title: scenario.title.clone(),
+        title: if scenario
+            .about
+            .targets
+            .iter()
+            .any(|target| options.targets.contains_key(*target))
+        {
+            scenario.title_of_target.clone()
+        } else {
+            scenario.title.clone()
+        },
         class: scenario.about.class.to_owned(),
         workload: scenario.about.name.to_owned(),
         operation: scenario.about.operation.to_owned(),

@@ -19,13 +19,14 @@ mod share;
 mod size;
 mod status;
 
+pub use self::count::parse_sessions;
 pub(crate) use self::count::{Ops, SessionCount};
 pub(crate) use self::rate::{Factor, Rate};
 pub use self::rate::{InvalidRate, parse_rate};
 pub(crate) use self::share::Share;
 pub(crate) use self::size::Size;
 pub(crate) use self::status::{StatusCode, Statuses};
-pub use self::time::{InvalidTime, parse_time};
+pub use self::time::{InvalidTime, parse_length, parse_time};
 pub(crate) use self::time::{Time, time_text, units_of_delay};
 
 /// A value with one way of writing it, or several.

@@ -27,7 +27,9 @@ pub use self::format::schema;
 pub use self::overrides::Override;
 use self::read::{Reading, read};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
-pub use crate::quantity::{InvalidRate, InvalidTime, parse_rate, parse_time};
+pub use crate::quantity::{
+    InvalidRate, InvalidTime, parse_length, parse_rate, parse_sessions, parse_time,
+};
 
 /// A scenario, checked and complete.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct Scenario {
     /// The file's stem.
     pub name: String,
     pub title: String,
+    /// The title if a server of the user's replaces an embedded one, which may answer with something else.
+    pub title_of_target: String,
     /// The workload it runs.
     pub about: About,
     /// The workload's parameters, complete with defaults.

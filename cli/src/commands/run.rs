@@ -20,7 +20,7 @@ use crate::run::course::{PlannedCourse, SearchCourse};
 use crate::run::measuring::{self, FinishedRun, ReadyRun};
 use crate::store::baselines::{Baselines, DIRECTORY};
 use crate::store::next_steps;
-use crate::store::run_directory::RunDirectory;
+use crate::store::run_directory::{RECORD, RunDirectory};
 
 /// Measure scenarios under several runtimes and report the results
 ///
@@ -112,7 +112,15 @@ impl Run {
     ) -> Result<Exit, Failure> {
         let report = Report::of(record);
         let written = measuring::write(&report, directory);
-        let shown = self.show(&report, written.as_deref().ok());
+        let cells = &report.summary.cells;
+        let nothing_measured = cells.iter().all(|cell| cell.metrics.is_empty());
+        let shown = match (&written, self.format) {
+            // The reason and the record are enough.
+            (Ok(path), Format::Table) if failure.is_some() && nothing_measured => {
+                output::say(&format!("Record: {}", path.join(RECORD).display()))
+            }
+            _ => self.show(&report, written.as_deref().ok()),
+        };
         if let Some(failure) = failure {
             return Err(failure);
         }

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ pub struct Serve {
     server: String,
 
     /// Address to listen on; port 0 takes any free port
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = parse_address)]
     listen: SocketAddr,
 
     /// Behaviour, as JSON; - reads it from the first line of stdin
@@ -70,6 +70,13 @@ impl Serve {
         servers::run(&self.server, options)?;
         Ok(Exit::Done)
     }
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let mut addresses = text.to_socket_addrs().into_iter().flatten();
+    addresses
+        .next()
+        .ok_or_else(|| "expected an address and a port, such as 127.0.0.1:8080".to_owned())
 }
 
 fn behaviour(text: Option<&str>, file: Option<&Path>) -> Result<Value, Failure> {

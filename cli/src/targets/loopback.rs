@@ -1,11 +1,12 @@
 //! Loopback addresses: without `--allow-remote`, load goes to this machine only.
 //!
-//! A name is resolved, and all of its addresses must be loopback addresses. No connection is made here.
+//! A name is resolved, and all of its addresses must be loopback addresses or those of this machine's interfaces. No
+//! connection is made here.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 
 use photofinish_harness::os;
-use url::Url;
+use url::{Host, Url};
 
 use crate::exit::Failure;
 
@@ -37,23 +38,95 @@ pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
 /// Processes on this machine that listen at the address; empty if that is another machine, `None` if they cannot be known.
 pub fn listeners(address: SocketAddr) -> Option<Vec<u32>> {
     let found = os::listeners_on(address.port());
-    if address.ip().is_loopback() {
+    if is_here(address.ip()) {
         found
     } else {
-        // An address of this machine on another interface finds its listener too.
         Some(found.unwrap_or_default())
     }
+}
+
+/// Names a server by an address to connect to: `0.0.0.0` and `[::]`, as servers print them, mean every address of the
+/// machine they listen on.
+pub fn name_address(url: &mut Url) {
+    let address = match url.host() {
+        Some(Host::Ipv4(Ipv4Addr::UNSPECIFIED)) | Some(Host::Domain("0.0.0.0")) => "127.0.0.1",
+        Some(Host::Ipv6(Ipv6Addr::UNSPECIFIED)) => "[::1]",
+        _ => return,
+    };
+    url.set_host(Some(address))
+        .expect("a URL with a host takes another");
+}
+
+/// True for a loopback address and for one of an interface of this machine, which is the only kind of address that is its
+/// own source address. Connecting a datagram socket sends nothing.
+fn is_here(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let source = || {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((ip, 9))?;
+        socket.local_addr()
+    };
+    ip.is_loopback() || source().is_ok_and(|source| source.ip() == ip)
 }
 
 /// Rejects a URL of another machine.
 pub fn require(url: &Url) -> Result<(), Failure> {
     let remote = addresses(url)?
         .into_iter()
-        .find(|address| !address.ip().is_loopback());
+        .find(|address| !is_here(address.ip()));
     match remote {
         None => Ok(()),
         Some(address) => Err(Failure::usage(format!("{} is not this machine", address.ip())).hint(
             "load on a machine that is not yours to load is an attack; if it is yours, add --allow-remote",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_this_machine_is_this_machine() {
+        let check = |text: &str, expected: &str| {
+            let mut url = Url::parse(text).expect("a URL");
+            name_address(&mut url);
+            assert_eq!(url.as_str(), expected);
+            require(&url).expect(text);
+        };
+        for (given, expected) in [
+            ("0.0.0.0", "127.0.0.1"),
+            ("0", "127.0.0.1"),
+            ("[::]", "[::1]"),
+            ("127.0.0.2", "127.0.0.2"),
+            ("127.1", "127.0.0.1"),
+            ("[::1]", "[::1]"),
+            ("[::ffff:127.0.0.1]", "[::ffff:7f00:1]"),
+            ("localhost", "localhost"),
+            ("LOCALHOST", "localhost"),
+        ] {
+            check(
+                &format!("http://{given}:8000/x"),
+                &format!("http://{expected}:8000/x"),
+            );
+        }
+        check("postgres://u@0.0.0.0:1/d", "postgres://u@127.0.0.1:1/d");
+        let elsewhere = Url::parse("http://192.0.2.1/").expect("a URL");
+        require(&elsewhere).expect_err("a documentation address");
+    }
+
+    /// Goal: the address of an interface is this machine's. Method: the source address of a route to elsewhere, if there
+    /// is a route.
+    #[test]
+    fn an_address_of_an_interface_is_this_machine() {
+        let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+        if socket.connect("192.0.2.1:9").is_ok() {
+            assert!(is_here(socket.local_addr().expect("an address").ip()));
+        }
+        assert!(!is_here(Ipv4Addr::new(192, 0, 2, 1).into()));
     }
 }

@@ -9,7 +9,7 @@ use photofinish_scenarios::protocol::postgres::PgTarget;
 use url::Url;
 
 use super::postgres_client::Client;
-use super::{Target, TargetServer, forms};
+use super::{Target, TargetServer, forms, loopback};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 
@@ -24,6 +24,7 @@ pub(super) fn parse(text: &str) -> Result<Database, Failure> {
         // Fails only for URLs without a host, which the next line rejects as well.
         let _ = url.set_password(Some(&password));
     }
+    loopback::name_address(&mut url);
     let target = PgTarget::parse(url.as_str()).map_err(|error| wrong(error.to_string()))?;
     Ok(Database { url, target })
 }

@@ -22,8 +22,8 @@ pub(super) static KIND: TargetKind = TargetKind {
 
 fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
     let url = plain_url("ws", values.url)?;
-    if url.query().is_some() || url.fragment().is_some() {
-        let message = "--target ws: a query or fragment in the URL is not supported";
+    if url.query().is_some() {
+        let message = "--target ws: a query in the URL is not supported";
         return Err(Failure::usage(message).hint(forms()));
     }
     Ok(Box::new(WebSocket { url }))

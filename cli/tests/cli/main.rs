@@ -16,6 +16,7 @@ mod databases;
 mod deadlines;
 mod doctor;
 mod failures;
+mod first_contact;
 mod foreign;
 mod gate;
 mod help;

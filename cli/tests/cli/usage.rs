@@ -84,8 +84,188 @@ fn an_impossible_placement_is_told() {
 #[test]
 fn an_unknown_option_is_told() {
     check(&["run", "null", "--speed", "100"], &["--speed"]);
-    check(&["run", "null", "--concurrency", "0"], &["--concurrency"]);
-    check(&["run", "null", "--duration", "5"], &["5"]);
+}
+
+/// Every quantity on the command line: one sentence that names what was expected, and a hint, before anything is run.
+#[test]
+fn a_quantity_out_of_range_is_told_with_its_range() {
+    let sessions = "expected a number of sessions from 1 to 1,000,000";
+    let rounds = "expected a number of rounds from 1 to 1,000,000";
+    let rate = "above 0 and at most 10,000,000";
+    for (option, value, expected) in [
+        ("--concurrency", "0", sessions),
+        ("--concurrency", "1-4", sessions),
+        ("--concurrency", "-1", sessions),
+        ("--concurrency", "1,x", sessions),
+        ("--concurrency", "1000001", sessions),
+        ("--concurrency", "4000000000", sessions),
+        ("--concurrency", "99999999999999999999", sessions),
+        ("--rounds", "0", rounds),
+        ("--rounds", "-1", rounds),
+        ("--rounds", "4000000000", rounds),
+        ("--rate", "0", rate),
+        ("--rate", "-1", rate),
+        ("--rate", "fast", rate),
+        ("--duration", "5", "a time with its unit"),
+        ("--duration", "-1s", "a time with its unit"),
+        ("--duration", "25h", "at most a day"),
+        ("--duration", "0s", "expected a time above zero"),
+        ("--duration", "0.1ns", "expected a time above zero"),
+        ("--find-max", "response_p99 < 1ns", "from 1us to 60s"),
+        ("--find-max", "response_p99 < 70s", "from 1us to 60s"),
+        (
+            "--find-max",
+            "response_p99 < -5ms",
+            "such as \"response_p99 < 10ms\"",
+        ),
+    ] {
+        check(
+            &["run", "null", option, value],
+            &[option, expected, "\nhint: "],
+        );
+        check(
+            &["plan", "null", option, value],
+            &[option, expected, "\nhint: "],
+        );
+    }
+    let file_sessions = "--set=load.concurrency=4000000000";
+    check(&["run", "null", file_sessions], &["from 1 to 1,000,000"]);
+    check(
+        &["run", "http-delay", "--set=requests=4000000000"],
+        &["expected at most 10000"],
+    );
+    for fine in [
+        "--duration=1h",
+        "--rate=2",
+        "--concurrency=1000000",
+        "--rounds=1",
+    ] {
+        Sandbox::new()
+            .run(&["plan", "null", "--runtimes=sync", fine])
+            .check(0, &[]);
+    }
+}
+
+#[test]
+fn an_error_in_the_arguments_has_a_hint_like_all_others() {
+    for (arguments, told) in [
+        (
+            &["serve", "http", "--listen", "127.0.0.1"][..],
+            "such as 127.0.0.1:8080",
+        ),
+        (
+            &["run", "null", "--placement", "sam"],
+            "hint: a similar value exists: 'same'",
+        ),
+        (
+            &["run", "null", "--round", "1"],
+            "hint: a similar argument exists: '--rounds'",
+        ),
+        (
+            &["run", "null", "--velocity", "1"],
+            "hint: `photofinish run --help` shows what it takes",
+        ),
+        (
+            &["compare"],
+            "hint: `photofinish compare --help` shows what it takes",
+        ),
+        (&["runn"], "hint: "),
+        (
+            &["run", "null", "--runtimes", "compio"],
+            "build with `--features compio`",
+        ),
+        (
+            &["run", "null", "--set", "runtimes=['compio']"],
+            "build with `--features compio`",
+        ),
+    ] {
+        check(arguments, &["error: ", told]);
+    }
+}
+
+/// A round without an arrival measures nothing, so it is not run.
+#[test]
+fn a_load_without_arrivals_is_told_by_the_plan() {
+    let none = ["leave a round without an arrival", "hint: raise the rate"];
+    check(&["plan", "null", "--rate", "0.000001"], &none);
+    let poisson = [
+        "run",
+        "null",
+        "--rate=0.1",
+        "--arrivals=poisson",
+        "--duration=1s",
+    ];
+    check(&poisson, &none);
+}
+
+/// An address is accepted or refused alike in a target and in a path, and the message names the letter.
+#[test]
+fn an_address_that_cannot_be_asked_as_written_is_told() {
+    for (path, told) in [
+        ("/x#part", "a fragment (`#…`) is never sent"),
+        (
+            "/münchen",
+            "`ü` cannot stand in a path; write it as `%C3%BC`",
+        ),
+        ("/x?q=a b", "` ` cannot stand in a path; write it as `%20`"),
+    ] {
+        for (scenario, scheme) in [("http-get", "http"), ("ws-echo", "ws")] {
+            let target = format!("{scheme}={scheme}://127.0.0.1:1{path}");
+            check(&["run", scenario, "--target", &target], &[told, "hint:"]);
+        }
+        check(
+            &["run", "http-get", "--set", &format!("path={path}")],
+            &[told],
+        );
+        check(
+            &[
+                "run",
+                "http-fanout",
+                "--set",
+                &format!("paths=['/', '{path}']"),
+            ],
+            &[told],
+        );
+        let status = format!("http-status=http://127.0.0.1:1{path}");
+        check(
+            &[
+                "run",
+                "http-get",
+                "--target=http=http://127.0.0.1:1",
+                "--target",
+                &status,
+            ],
+            &[told],
+        );
+    }
+    for (target, told) in [
+        (
+            "http=127.0.0.1:8080",
+            "hint: write --target http=http://HOST:PORT/",
+        ),
+        (
+            "http=localhost:8080/x",
+            "hint: write --target http=http://HOST:PORT/",
+        ),
+        (
+            "ws=localhost:8080",
+            "hint: write --target ws=ws://HOST:PORT/",
+        ),
+        ("127.0.0.1:8080", "--target needs a name and a URL"),
+        (
+            "http://127.0.0.1:8080/?a=s3cret",
+            "--target needs a name and a URL",
+        ),
+        ("htp=http://127.0.0.1:8080", "hint: did you mean `http`?"),
+        (
+            "http=http://192.0.2.1:8080/",
+            "192.0.2.1 is not this machine",
+        ),
+    ] {
+        let refused = Sandbox::new().run(&["run", "http-get", "--target", target]);
+        let refused = refused.check(2, &[told, "hint: "]);
+        assert!(!refused.stderr.contains("s3cret"), "{refused:#?}");
+    }
 }
 
 #[test]

@@ -147,6 +147,9 @@ pub struct Traffic {
     pub bytes_out: u64,
     /// Bytes read from sockets.
     pub bytes_in: u64,
+    /// Reads that brought those bytes.
+    #[serde(default)]
+    pub reads: u64,
     /// Connections opened.
     pub connections: u64,
     /// Exchanges started but not completed: a timeout or a broken connection. The server may have answered them or not.
@@ -170,6 +173,7 @@ impl Traffic {
             requests: self.requests - earlier.requests,
             bytes_out: self.bytes_out - earlier.bytes_out,
             bytes_in: self.bytes_in - earlier.bytes_in,
+            reads: self.reads - earlier.reads,
             connections: self.connections - earlier.connections,
             abandoned: self.abandoned - earlier.abandoned,
             abandoned_connections: self.abandoned_connections - earlier.abandoned_connections,

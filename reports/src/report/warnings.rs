@@ -5,6 +5,7 @@
 //! the round ran, and are in the record. A new warning is a function and a line in [`warnings`].
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::{Measured, Measurement, Outcome, PlacementKind};
@@ -12,6 +13,9 @@ use photofinish_record::{Measured, Measurement, Outcome, PlacementKind};
 use crate::describe;
 use crate::rounds::{Rounds, measured};
 use crate::units;
+
+/// A side that uses less than this share of its CPUs' time waits most of the time.
+const IDLE: f64 = 0.5;
 
 /// A side that uses this share of its CPUs' time is exhausted.
 const EXHAUSTED: f64 = 0.95;
@@ -34,7 +38,12 @@ pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<String> {
     };
     [disturbed(rounds)]
         .into_iter()
-        .chain(by_cell(&[server_bound, overflowed, reconnected]))
+        .chain(by_cell(&[
+            server_bound,
+            overflowed,
+            reconnected,
+            delayed_ack,
+        ]))
         .chain([redone_blocks(rounds)])
         .chain(by_cell(&[failed_rounds, nothing_due, told_by_worker]))
         .chain([littles_law(rounds), strays(rounds)])
@@ -315,6 +324,36 @@ fn reconnected(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
             "{}: the server had closed {reconnects} kept connections before their next request (over {operations} \
              operations and the warm-up), and each was opened again within an operation; raise the server's keep-alive \
              timeout, or lower the sessions, to measure without that",
+            name(rounds, cell)
+        )
+    })
+}
+
+/// Times of a delayed acknowledgement, in ns: 40 ms on Linux, with what comes before and after.
+const DELAYED_ACK_NS: RangeInclusive<u64> = 38_000_000..=46_000_000;
+
+/// A server that sends a response in two pieces, of which Nagle's algorithm holds back the second until the first one is
+/// acknowledged: most operations take 40 ms, nothing is busy, and each response takes more than one read.
+fn delayed_ack(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
+    let worker_cpus = rounds.plan.placement.worker_cpus.len();
+    let waits: Vec<bool> = rounds
+        .measured(cell)
+        .map(|round| {
+            let (reads, requests) = round.worker.traffic.values().fold((0, 0), |sum, traffic| {
+                (sum.0 + traffic.reads, sum.1 + traffic.requests)
+            });
+            let median_ns = round.worker.service.quantile_ns(0.5);
+            median_ns.is_some_and(|median_ns| DELAYED_ACK_NS.contains(&median_ns))
+                && 2 * reads >= 3 * requests
+                && requests > 0
+                && worker_share(round, worker_cpus).is_none_or(|share| share < IDLE)
+        })
+        .collect();
+    let waiting = waits.iter().filter(|waits| **waits).count();
+    (waiting > 0 && 2 * waiting > waits.len()).then(|| {
+        format!(
+            "{}: half of the operations took 40 ms with idle CPUs, and each response came in several pieces: the server's \
+             socket waits for a delayed ACK; set TCP_NODELAY in the server, or write each response at once",
             name(rounds, cell)
         )
     })

@@ -682,6 +682,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
                 requests,
                 bytes_out: requests * 64,
                 bytes_in: requests * 120,
+                reads: requests,
                 connections: u64::from(draw.sessions),
                 abandoned: 0,
                 abandoned_connections: 0,

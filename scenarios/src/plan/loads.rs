@@ -6,7 +6,8 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use photofinish_record::load::{Load, RateHz, Stage, Stop};
+use photofinish_record::load::{Arrivals, Load, RateHz, Stage, Stop};
+use photofinish_record::schedule::Schedule;
 
 use super::{PlanError, PlanOptions, each_once};
 use crate::scenario::Scenario;
@@ -40,12 +41,13 @@ pub(super) fn loads(scenario: &Scenario, options: &PlanOptions) -> Result<Vec<Lo
         }
         Some(rates) => {
             let arrivals = options.arrivals.or(open.map(|open| open.arrivals));
-            let stop = phases(scenario, options).stop;
+            let arrivals = arrivals.unwrap_or_default();
+            let phases = phases(scenario, options);
             for rate_hz in rates {
-                check_arrivals(*rate_hz, stop)?;
+                check_arrivals(*rate_hz, arrivals, &phases, options.seed)?;
                 loads.extend(sessions(scenario, options).into_iter().map(|concurrency| {
                     Load::Open {
-                        arrivals: arrivals.unwrap_or_default(),
+                        arrivals,
                         rate_hz: *rate_hz,
                         concurrency,
                     }
@@ -72,18 +74,38 @@ fn sessions(scenario: &Scenario, options: &PlanOptions) -> Vec<NonZeroU32> {
     }
 }
 
-fn check_arrivals(rate_hz: RateHz, stop: Stop) -> Result<(), PlanError> {
-    let Stop::DurationNs(duration_ns) = stop else {
+/// Checks that a round has arrivals, and not too many. A constant schedule has one at its start whatever its rate.
+fn check_arrivals(
+    rate_hz: RateHz,
+    arrivals: Arrivals,
+    phases: &Phases,
+    seed: u64,
+) -> Result<(), PlanError> {
+    let Stop::DurationNs(duration_ns) = phases.stop else {
         return Ok(());
     };
     let seconds = duration_ns.get() as f64 / 1e9;
-    if rate_hz.get() * seconds <= MAX_ARRIVALS as f64 {
-        return Ok(());
+    if rate_hz.get() * seconds > MAX_ARRIVALS as f64 {
+        let seconds = seconds as u64;
+        return Err(PlanError::TooManyArrivals { rate_hz, seconds });
     }
-    Err(PlanError::TooManyArrivals {
-        rate_hz,
-        seconds: seconds as u64,
-    })
+    let (expected, schedule) = if phases.stages.is_empty() {
+        let schedule = Schedule::steady(arrivals, rate_hz, phases.stop, seed);
+        (rate_hz.get() * seconds, schedule)
+    } else {
+        let schedule = Schedule::staged(arrivals, rate_hz, &phases.stages, seed);
+        let shares = phases
+            .stages
+            .iter()
+            .map(|stage| (stage.from + stage.to) / 2.0 * stage.duration_ns.get() as f64 / 1e9);
+        (rate_hz.get() * shares.sum::<f64>(), schedule)
+    };
+    // Rounding may have taken a little from a single arrival.
+    if expected < 0.999 || schedule.due_times().next().is_none() {
+        let length = Duration::from_nanos(duration_ns.get());
+        return Err(PlanError::NoArrivals { rate_hz, length });
+    }
+    Ok(())
 }
 
 /// The phases of a scenario's rounds.

@@ -39,4 +39,4 @@ pub use method::Method;
 pub use request::{Request, RequestError};
 pub use response::ResponseReader;
 pub(crate) use target::path_and_query;
-pub use target::{HttpTarget, TargetError};
+pub use target::{HttpTarget, TargetError, unaskable};

@@ -23,20 +23,43 @@ impl Quantity for Ops {
     }
 }
 
+/// Maximum number of sessions: what they keep before the first operation has to fit into memory.
+const MOST_SESSIONS: u32 = 1_000_000;
+
+/// Reads a number of sessions, as the command line takes it.
+pub fn parse_sessions(text: &str) -> Result<NonZeroU32, String> {
+    let number = text
+        .trim()
+        .parse()
+        .ok()
+        .and_then(|number| SessionCount::from_unsigned(number).ok());
+    number.map(|SessionCount(number)| number).ok_or_else(|| {
+        format!(
+            "expected {}; several make a sweep: 1,2,4",
+            SessionCount::EXPECTED
+        )
+    })
+}
+
 /// A number of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SessionCount(pub(crate) NonZeroU32);
 
 impl Quantity for SessionCount {
-    const EXPECTED: &'static str = "a number of sessions, from 1 up";
+    const EXPECTED: &'static str = "a number of sessions from 1 to 1,000,000";
 
     fn from_unsigned(number: u64) -> Result<Self, Mismatch> {
-        let number = u32::try_from(number).ok().and_then(NonZeroU32::new);
-        number.map(Self).ok_or(Mismatch::Value)
+        let number = u32::try_from(number)
+            .ok()
+            .filter(|number| *number <= MOST_SESSIONS);
+        number
+            .and_then(NonZeroU32::new)
+            .map(Self)
+            .ok_or(Mismatch::Value)
     }
 
     fn schema() -> Schema {
-        json_schema!({"type": "integer", "minimum": 1, "maximum": u32::MAX})
+        json_schema!({"type": "integer", "minimum": 1, "maximum": MOST_SESSIONS})
     }
 }
 

@@ -9,19 +9,20 @@ use schemars::{Schema, json_schema};
 use super::{Mismatch, Quantity, decimal};
 
 /// Units of time by name, in ns; a name that ends with another comes before it.
-const TIME_UNITS: [(&str, u64); 6] = [
+const TIME_UNITS: [(&str, u64); 7] = [
     ("ns", 1),
     ("us", 1_000),
     ("µs", 1_000),
     ("ms", 1_000_000),
     ("s", 1_000_000_000),
     ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
 ];
 
 /// Longer than any sensible measurement: a time above it is a typing error, and could overflow sums.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Reads a time with its unit: `300ms`, `1.5 s`, `250us`. Units are ns, us or µs, ms, s and m; the longest is a day.
+/// Reads a time with its unit: `300ms`, `1.5 s`, `250us`. Units are ns, us or µs, ms, s, m and h; the longest is a day.
 pub fn parse_time(text: &str) -> Result<Duration, InvalidTime> {
     let trimmed = text.trim();
     TIME_UNITS
@@ -33,6 +34,17 @@ pub fn parse_time(text: &str) -> Result<Duration, InvalidTime> {
         })
         .filter(|time| *time <= LONGEST)
         .ok_or_else(|| InvalidTime(text.to_owned()))
+}
+
+/// Reads a length, which is a time above zero.
+pub fn parse_length(text: &str) -> Result<Duration, String> {
+    let time = parse_time(text).map_err(|error| error.to_string())?;
+    if time.is_zero() {
+        return Err(format!(
+            "expected a time above zero, such as 500ms or 10s, got `{text}`"
+        ));
+    }
+    Ok(time)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,7 +83,7 @@ pub(crate) struct Time(pub(crate) Duration);
 
 impl Quantity for Time {
     const EXPECTED: &'static str =
-        "a time with its unit (ns, us, ms, s or m), such as \"300ms\", at most a day";
+        "a time with its unit (ns, us, ms, s, m or h), such as \"300ms\", at most a day";
 
     fn from_text(text: &str) -> Result<Self, Mismatch> {
         parse_time(text).map(Self).map_err(|_| Mismatch::Value)
@@ -81,7 +93,7 @@ impl Quantity for Time {
         json_schema!({
             "type": "string",
             "description": "A time with its unit, such as `300ms`, `2s` or `250us`.",
-            "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|m)\s*$",
+            "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|m|h)\s*$",
         })
     }
 }
@@ -103,6 +115,8 @@ mod tests {
         check("2m", Some(Duration::from_secs(120)));
         check("0s", Some(Duration::ZERO));
         check("1440m", Some(LONGEST));
+        check("24h", Some(LONGEST));
+        check("25h", None);
         check("1441m", None);
         for wrong in [
             "",

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_harness::runtimes::{DESCRIPTORS, OPTIONAL};
 use photofinish_record::{InFlight, SourceLocation};
 use serde_json::{Map, Value, json};
 
@@ -96,9 +96,11 @@ impl Reader<'_> {
         let about = entry.about;
         let params = params?;
         let paths = self.path_params(entry);
+        let [title, title_of_target] = self.titles(file.title, about.operation);
         Some(Scenario {
             name: self.document.source.name.clone(),
-            title: file.title.unwrap_or_else(|| about.operation.to_owned()),
+            title,
+            title_of_target,
             about,
             params: params.params,
             paths,
@@ -115,6 +117,24 @@ impl Reader<'_> {
             }),
             gate,
         })
+    }
+
+    /// The title, and the one for a server of the user's. A built-in title tells sizes and counts, so it holds only for the
+    /// scenario's own parameters and servers; the user's own title always does.
+    fn titles(&self, title: Option<String>, operation: &str) -> [String; 2] {
+        let set = |key: &str| {
+            let mut targets = self.applied.iter().map(|(target, _)| target);
+            targets.any(|target| target.first().is_some_and(|first| first == key))
+        };
+        let ships = self.document.source.ships && !set("title");
+        let general = || {
+            let mut letters = operation.chars();
+            let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+            first.into_iter().chain(letters).collect()
+        };
+        let of_target = title.clone().filter(|_| !ships);
+        let title = title.filter(|_| !(ships && set("params")));
+        [title, of_target].map(|title| title.unwrap_or_else(general))
     }
 
     /// The parameters that are paths: those with a path for a default, and `path` itself.
@@ -230,7 +250,11 @@ impl Reader<'_> {
         }
         for (index, name) in names.iter().enumerate() {
             let path = path(["runtimes", &index.to_string()]);
-            if !known.contains(name) {
+            if OPTIONAL.contains(&name.as_str()) && !known.contains(name) {
+                let label = format!("build with `--features {name}`");
+                let message = format!("this build leaves out the runtime `{name}`");
+                self.add(Flaw::wrong(path, message, &label));
+            } else if !known.contains(name) {
                 self.add(Flaw::unknown_name(path, "runtime", name, &known));
             } else if names[..index].contains(name) {
                 self.add(Flaw::wrong(

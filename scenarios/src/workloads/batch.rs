@@ -30,7 +30,7 @@ impl Workload for Batch {
     const ABOUT: About = About {
         name: "batch",
         class: "queues",
-        operation: "100 items of 1 unit each, in batches of 15 that run concurrently",
+        operation: "items of 1 unit each, in batches that run concurrently",
         targets: &[],
         needs: &[],
     };

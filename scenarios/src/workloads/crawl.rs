@@ -66,7 +66,7 @@ impl Workload for Crawl {
     const ABOUT: About = About {
         name: "crawl",
         class: "web",
-        operation: "crawl a site of 200 linked pages, 10 requests at a time, obeying robots.txt; each allowed page once",
+        operation: "crawl a site, a limited number of requests at a time, obeying robots.txt; each allowed page once",
         targets: &[TARGET],
         needs: &[],
     };

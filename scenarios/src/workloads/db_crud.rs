@@ -58,7 +58,7 @@ impl Workload for DbCrud {
     const ABOUT: About = About {
         name: "db-crud",
         class: "database",
-        operation: "create a table if absent, insert, select, 5 concurrent inserts; ids and rows checked",
+        operation: "create a table if absent, insert, select, concurrent inserts; ids and rows checked",
         targets: &[TARGET],
         needs: &[],
     };

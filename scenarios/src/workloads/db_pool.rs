@@ -67,7 +67,7 @@ impl Workload for DbPool {
     const ABOUT: About = About {
         name: "db-pool",
         class: "database",
-        operation: "COUNT(*) on 3 tables concurrently, through a pool of 5 to 20 connections",
+        operation: "COUNT(*) on 3 tables concurrently, through a connection pool",
         targets: &[TARGET],
         needs: &[],
     };

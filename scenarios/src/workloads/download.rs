@@ -18,7 +18,7 @@ use super::http_connection::{Endpoint, TARGET};
 use super::params::{params, require_some_paths};
 use super::request_count::wrong_requests;
 use super::site::{SiteDocument, SiteReport, Visitor, Visitors, not_there};
-use super::tallies::exactly;
+use super::tallies::{ensure, exactly};
 
 #[derive(Debug)]
 pub struct Download {
@@ -43,7 +43,7 @@ impl Workload for Download {
     const ABOUT: About = About {
         name: "download",
         class: "web",
-        operation: "fetch 3 documents concurrently, save each to a file",
+        operation: "fetch documents concurrently, save each to a file",
         targets: &[TARGET],
         needs: &[],
     };
@@ -146,11 +146,21 @@ async fn fetched_before<R: Runtime>(
     let mut documents = Vec::with_capacity(paths.len());
     for path in paths {
         visitor.get_expected(&path, expectation).await?;
-        documents.push(SiteDocument {
-            path,
+        let document = SiteDocument {
             length_bytes: visitor.body().len() as u64,
             sha256: digest(visitor.body()),
-        });
+            path,
+        };
+        if expectation.compares_content() {
+            visitor.get_expected(&document.path, expectation).await?;
+            ensure(digest(visitor.body()) == document.sha256, || {
+                let path = &document.path;
+                format!(
+                    "GET {path} changes from one answer to the next; --set content=any checks only status and framing"
+                )
+            })?;
+        }
+        documents.push(document);
     }
     Ok(documents)
 }

@@ -36,7 +36,7 @@ impl Workload for FileLines {
     const ABOUT: About = About {
         name: "file-lines",
         class: "files",
-        operation: "count the lines of 200 files, 10 at a time",
+        operation: "count the lines of files, a limited number at a time",
         targets: &[],
         needs: &[],
     };

@@ -34,7 +34,7 @@ impl Workload for FileRandom {
     const ABOUT: About = About {
         name: "file-random",
         class: "files",
-        operation: "read 4 KiB at a seeded random offset of a 256 MiB file; content checked",
+        operation: "read a block at a seeded random offset of a file; content checked",
         targets: &[],
         needs: &[],
     };

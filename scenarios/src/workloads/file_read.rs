@@ -26,7 +26,7 @@ impl Workload for FileRead {
     const ABOUT: About = About {
         name: "file-read",
         class: "files",
-        operation: "read a 64 KiB file; length and checksum checked",
+        operation: "read a file; length and checksum checked",
         targets: &[],
         needs: &[],
     };

@@ -36,7 +36,7 @@ impl Workload for FileWrite {
     const ABOUT: About = About {
         name: "file-write",
         class: "files",
-        operation: "write a 64 KiB file, sync it, read it back; content checked",
+        operation: "write a file, sync it, read it back; content checked",
         targets: &[],
         needs: &[],
     };

@@ -35,7 +35,7 @@ impl Workload for HttpConnect {
     const ABOUT: About = About {
         name: "http-connect",
         class: "http",
-        operation: "a new connection, one GET, body checked, closed",
+        operation: "a new connection, one GET, response checked, closed",
         targets: &[TARGET],
         needs: &[],
     };

@@ -11,7 +11,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use super::expectation::Expectation;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
-use super::params::{count, params, require_path};
+use super::params::{count, params, require_at_most, require_path};
 use super::request_count::wrong_requests;
 
 #[derive(Debug)]
@@ -42,6 +42,7 @@ impl Workload for HttpDelay {
     type Session<R: Runtime> = FanOut<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require_at_most("requests", params.requests.get(), 10_000)?;
         require_path("path", &params.path)?;
         Ok(Self {
             expectation: params.expectation(),

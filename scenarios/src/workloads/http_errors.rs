@@ -54,7 +54,7 @@ impl Workload for HttpErrors {
     const ABOUT: About = About {
         name: "http-errors",
         class: "http",
-        operation: "3 concurrent URLs, one of which fails: connection refused or reset, unknown host, or status 503",
+        operation: "concurrent URLs, one of which fails: connection refused or reset, unknown host, or an error status",
         targets: &[TARGET],
         needs: &[],
     };

@@ -25,7 +25,7 @@ impl Workload for HttpFanout {
     const ABOUT: About = About {
         name: "http-fanout",
         class: "http",
-        operation: "3 concurrent URLs, joined; bodies checked in the order of the URLs",
+        operation: "concurrent URLs, joined; responses checked in the order of the URLs",
         targets: &[TARGET],
         needs: &[],
     };

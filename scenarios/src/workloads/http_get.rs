@@ -28,7 +28,7 @@ impl Workload for HttpGet {
     const ABOUT: About = About {
         name: "http-get",
         class: "http",
-        operation: "one keep-alive GET, body checked",
+        operation: "one GET over a connection that is kept if the server keeps it; response checked",
         targets: &[TARGET],
         needs: &[],
     };

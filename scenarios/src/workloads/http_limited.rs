@@ -14,7 +14,7 @@ use photofinish_record::draw::draw_below;
 
 use super::fan_out::references;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET, delayed_path, dialer};
-use super::params::{count, params};
+use super::params::{count, params, require_at_most};
 use super::parts::joined;
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
@@ -42,7 +42,7 @@ impl Workload for HttpLimited {
     const ABOUT: About = About {
         name: "http-limited",
         class: "http",
-        operation: "20 URLs that respond after 1 to 3 units, at most 5 in flight",
+        operation: "URLs that respond after some units, a limited number in flight",
         targets: &[TARGET],
         needs: &[],
     };
@@ -51,6 +51,9 @@ impl Workload for HttpLimited {
     type Session<R: Runtime> = Arc<Session<R>>;
 
     fn new(params: Params, unit: Duration) -> Result<Self, ParamError> {
+        require_at_most("urls", params.urls.get(), 100_000)?;
+        require_at_most("at_once", params.at_once.get(), 10_000)?;
+        require_at_most("longest_units", params.longest_units.get(), 1_000)?;
         let delays = 1..=params.longest_units.get();
         Ok(Self {
             paths: delays.map(|units| delayed_path(unit * units)).collect(),

@@ -40,7 +40,7 @@ impl Workload for HttpPost {
     const ABOUT: About = About {
         name: "http-post",
         class: "http",
-        operation: "one POST of a JSON document; the echo is compared",
+        operation: "one POST of a JSON document, response checked",
         targets: &[TARGET],
         needs: &[],
     };

@@ -13,7 +13,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 
 use super::fan_out::references;
 use super::http_connection::{Connection, Endpoint, Reference, TARGET};
-use super::params::{count, params, require_path};
+use super::params::{count, params, require_at_most, require_path};
 use super::parts::each_in_slot;
 use super::request_count::wrong_requests;
 use super::tallies::{Ledger, exactly};
@@ -45,7 +45,7 @@ impl Workload for HttpQueue {
     const ABOUT: About = About {
         name: "http-queue",
         class: "http",
-        operation: "100 URLs through a queue to 10 workers, which are then stopped",
+        operation: "URLs through a queue to workers, which are then stopped",
         targets: &[TARGET],
         needs: &[],
     };
@@ -54,6 +54,8 @@ impl Workload for HttpQueue {
     type Session<R: Runtime> = Session<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require_at_most("urls", params.urls.get(), 100_000)?;
+        require_at_most("workers", params.workers.get(), 10_000)?;
         require_path("path", &params.path)?;
         Ok(Self { params })
     }

@@ -37,7 +37,7 @@ impl Workload for HttpRetry {
     const ABOUT: About = About {
         name: "http-retry",
         class: "http",
-        operation: "a failing endpoint, tried up to 3 times with waits of 1 and 2 units",
+        operation: "a failing endpoint, tried again after waits that double",
         targets: &[TARGET],
         needs: &[],
     };

@@ -13,7 +13,7 @@ use super::expectation::Expectation;
 use super::fan_out::references;
 use super::http_connection::{Reference, TARGET};
 use super::http_session::HttpSession;
-use super::params::{count, params, require_path};
+use super::params::{count, params, require_at_most, require_path};
 use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
@@ -36,7 +36,7 @@ impl Workload for HttpStream {
     const ABOUT: About = About {
         name: "http-stream",
         class: "http",
-        operation: "10 URLs in sequence over one connection",
+        operation: "URLs in sequence over one connection",
         targets: &[TARGET],
         needs: &[],
     };
@@ -45,6 +45,7 @@ impl Workload for HttpStream {
     type Session<R: Runtime> = HttpSession<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require_at_most("urls", params.urls.get(), 100_000)?;
         require_path("path", &params.path)?;
         let path = |number| format!("{}{number}", params.path);
         Ok(Self {

@@ -72,7 +72,7 @@ impl Workload for HttpTimeout {
     const ABOUT: About = About {
         name: "http-timeout",
         class: "http",
-        operation: "a request that takes 5 units, abandoned after 3",
+        operation: "a request abandoned at a deadline before its response",
         targets: &[TARGET],
         needs: &[],
     };

@@ -13,7 +13,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, T
 
 use super::crowd::{Footprint, Part, come_and_go};
 use super::http_connection::{Connection, Endpoint, Reference, TARGET, dialer};
-use super::params::{count, params, require_path};
+use super::params::{count, params, require_at_most, require_path};
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
 use super::wire::{Dialer, Link};
@@ -96,7 +96,7 @@ impl Workload for IdleConnections {
     const ABOUT: About = About {
         name: "idle-connections",
         class: "tasks",
-        operation: "1000 connections opened, all idle together, then each used once and closed",
+        operation: "connections opened, all idle together, then each used once and closed",
         targets: &[TARGET],
         needs: &[Capability::ManyAtOnce],
     };
@@ -106,6 +106,7 @@ impl Workload for IdleConnections {
     type Session<R: Runtime> = Caller<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        require_at_most("count", params.count.get(), 1_000_000)?;
         require_path("path", &params.path)?;
         Ok(Self { params })
     }

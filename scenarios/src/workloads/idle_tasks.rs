@@ -48,7 +48,7 @@ impl Workload for IdleTasks {
     const ABOUT: About = About {
         name: "idle-tasks",
         class: "tasks",
-        operation: "1000 tasks started, all waiting together, then ended",
+        operation: "tasks started, all waiting together, then ended",
         targets: &[],
         needs: &[Capability::ManyAtOnce],
     };

@@ -61,7 +61,7 @@ impl Workload for JobQueue {
     const ABOUT: About = About {
         name: "job-queue",
         class: "queues",
-        operation: "30 jobs from 3 producers to 5 consumers through a queue of 10, at most 3 in progress",
+        operation: "jobs from producers to consumers through a bounded queue, a limited number in progress",
         targets: &[],
         // Each part waits for others, so all of them must have started: a pool whose threads are all taken by parts
         // that wait for room in the queue never runs the part that would make room.

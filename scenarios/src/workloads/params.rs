@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::protocol::http::unaskable;
 use photofinish_harness::workload::ParamError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,10 +79,13 @@ pub(super) fn require_paths(param: &str, paths: &[String]) -> Result<(), ParamEr
 
 /// A path to request from a server.
 pub(super) fn require_path(param: &str, path: &str) -> Result<(), ParamError> {
-    let sound = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
-    require(sound, param, || {
-        format!("expected a path that starts with `/` and has no spaces, got `{path}`")
-    })
+    require(path.starts_with('/'), param, || {
+        format!("expected a path that starts with `/`, got `{path}`")
+    })?;
+    match unaskable(path) {
+        None => Ok(()),
+        Some(message) => require(false, param, || message),
+    }
 }
 
 /// An error about `param` unless `holds`.

@@ -35,7 +35,7 @@ impl Workload for Scrape {
     const ABOUT: About = About {
         name: "scrape",
         class: "web",
-        operation: "3 concurrent HTML pages; title of each checked, or its absence",
+        operation: "concurrent HTML pages; title of each checked, or its absence",
         targets: &[TARGET],
         needs: &[],
     };

@@ -13,7 +13,6 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
-use super::expectation::Expectation;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
 use super::params::{params, require_path, require_some_paths};
@@ -27,6 +26,7 @@ pub struct ServeGateway {
 }
 
 params! {
+    fetches;
     /// Paths requested upstream, at once, for every request; 100 at most.
     upstreams: Vec<String> = ["/text/alpha", "/text/beta", "/text/gamma"].map(str::to_owned).to_vec(),
     /// Path that replaces the last one for a request with `?failing`.
@@ -97,7 +97,7 @@ impl Workload for ServeGateway {
     const ABOUT: About = About {
         name: "serve-gateway",
         class: "servers",
-        operation: "one GET /fetch-multiple answered with 3 concurrent upstream requests, one of which may fail",
+        operation: "one GET /fetch-multiple answered with concurrent upstream requests, one of which may fail",
         targets: &[CLIENT, TARGET],
         needs: &[],
     };
@@ -117,7 +117,7 @@ impl Workload for ServeGateway {
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared<R>, Failure> {
         Ok(Shared {
-            references: references(env, &self.params.upstreams, &Expectation::default()).await?,
+            references: references(env, &self.params.upstreams, &self.params.expectation()).await?,
             acceptor: self.serving.prepare(env).await?,
         })
     }

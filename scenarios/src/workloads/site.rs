@@ -71,6 +71,9 @@ impl SiteReport {
         let (200, Ok(message)) = (status, message) else {
             return Ok(None);
         };
+        if message.get("pages").is_none() {
+            return Ok(None);
+        }
         let report = serde_json::from_value(message);
         report.map(Some).map_err(|error| {
             Failure::wrong_content(format!(
@@ -112,11 +115,14 @@ fn missing(thing: &str, path: &str) -> Failure {
     Failure::new(Failure::STATUS, format!("the site has no {thing} `{path}`"))
 }
 
-/// The failure that a site lacks a path of parameter `param`, with advice.
+/// `failure`, with advice if its cause is that a site lacks a path of parameter `param`.
 pub(super) fn not_there(failure: Failure, param: &str) -> Failure {
-    let Failure { kind, detail, .. } = failure;
-    let advice = format!("name what this site has, as in --set '{param}=[\"/\"]'");
-    Failure::new(kind, format!("{detail}; {advice}"))
+    if failure.kind != Failure::STATUS {
+        return failure;
+    }
+    failure.hint(format!(
+        "name what this site has, as in --set '{param}=[\"/\"]', or accept the status, as in --set status=2xx"
+    ))
 }
 
 /// A client of the site with its own connection.

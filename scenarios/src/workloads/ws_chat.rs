@@ -50,7 +50,7 @@ impl Workload for WsChat {
     const ABOUT: About = About {
         name: "ws-chat",
         class: "realtime",
-        operation: "a message from one of 20 clients, received by all; now and then one leaves and another joins",
+        operation: "a message from one client of a room, received by all; now and then one leaves and another joins",
         targets: &[TARGET],
         needs: &[],
     };

@@ -40,7 +40,7 @@ impl Workload for WsEcho {
     const ABOUT: About = About {
         name: "ws-echo",
         class: "realtime",
-        operation: "5 messages to an echo server, one after another",
+        operation: "messages to an echo server, one after another",
         targets: &[TARGET],
         needs: &[],
     };

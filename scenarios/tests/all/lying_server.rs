@@ -39,7 +39,7 @@ const OPERATIONS: u64 = 30;
 #[derive(Clone, Copy)]
 enum Lies {
     Never,
-    /// One in seven, after the hundred requests in which a workload learns the right content.
+    /// One in seven, after the two hundred requests in which a workload learns the right content: it asks for each twice.
     Later,
 }
 
@@ -84,8 +84,8 @@ fn round(name: &str, runtime: &str, lies: Lies) -> Measurement {
         address: None,
         mock: false,
     };
-    // At least a hundred requests before the first wrong response.
-    let warmup = NonZeroU64::new(100).expect("some");
+    // At least two hundred requests before the first wrong response.
+    let warmup = NonZeroU64::new(200).expect("some");
     let plan = WorkerPlan {
         warmup: Stop::Ops(warmup),
         targets: [("http".to_owned(), target)].into(),
@@ -111,7 +111,7 @@ fn serve(client: &TcpStream, requests: &AtomicU64, lies: Lies) {
     let mut reader = BufReader::new(client);
     while let Some(sent) = request(&mut reader) {
         let number = requests.fetch_add(1, Ordering::Relaxed);
-        let is_lie = matches!(lies, Lies::Later) && number > 100 && number.is_multiple_of(7);
+        let is_lie = matches!(lies, Lies::Later) && number > 200 && number.is_multiple_of(7);
         let body = match (sent.is_empty(), is_lie) {
             (true, false) => document("truth"),
             (true, true) => document("a lie"),

@@ -166,7 +166,11 @@ fn shipped(name: &str) -> &'static str {
 fn a_minimal_file_has_every_default() {
     let scenario = read("workload = 'http-get'", &[]);
     assert_eq!(scenario.name, "mine");
-    assert_eq!(scenario.title, scenario.about.operation);
+    assert!(
+        scenario
+            .title
+            .eq_ignore_ascii_case(scenario.about.operation)
+    );
     assert_eq!(scenario.unit, Duration::from_millis(20));
     assert_eq!(scenario.runtimes, None);
     assert_eq!(scenario.params["path"], "/bytes/64");
@@ -365,7 +369,7 @@ fn a_wrong_type_differs_from_a_wrong_value() {
      --> mine.toml:2:24
       |
     2 | load.concurrency = [1, 0]
-      |                        ^ expected a number of sessions, from 1 up
+      |                        ^ expected a number of sessions from 1 to 1,000,000
     ");
     assert_snapshot!(refusal("workload = 'null'\nload.concurrency = [2, 2]\n", &[]), @r"
     error: wrong value for `load.concurrency`: 2 is listed twice
@@ -418,13 +422,13 @@ fn a_time_needs_its_unit() {
      --> mine.toml:2:17
       |
     2 | load.duration = 2
-      |                 ^ expected a time with its unit (ns, us, ms, s or m), such as "300ms", at most a day
+      |                 ^ expected a time with its unit (ns, us, ms, s, m or h), such as "300ms", at most a day
 
     error: wrong value for `unit`: string "20"
      --> mine.toml:3:8
       |
     3 | unit = '20'
-      |        ^^^^ expected a time with its unit (ns, us, ms, s or m), such as "300ms", at most a day
+      |        ^^^^ expected a time with its unit (ns, us, ms, s, m or h), such as "300ms", at most a day
     "#);
     assert_snapshot!(refusal("workload = 'null'\nload.duration = '0s'\nunit = '0ms'\n", &[]), @r"
     error: `load.duration` is zero
@@ -738,7 +742,7 @@ fn an_error_in_an_override_is_reported_there() {
     assert_snapshot!(refusal(text, &["unit=5"]), @r#"
     error: wrong type for `unit`: integer `5`
     --> in `--set unit=5`
-     = help: expected a time with its unit (ns, us, ms, s or m), such as "300ms", at most a day
+     = help: expected a time with its unit (ns, us, ms, s, m or h), such as "300ms", at most a day
     "#);
     assert_snapshot!(without_lists(&refusal(text, &["duration=5s"])), @r"
     error: unknown key `duration`
@@ -780,7 +784,7 @@ fn an_error_in_an_override_is_reported_there() {
     assert_snapshot!(refusal(text, &["unit.x=5"]), @r#"
     error: wrong type for `unit`: a table
     --> in `--set unit.x=5`
-     = help: expected a time with its unit (ns, us, ms, s or m), such as "300ms", at most a day
+     = help: expected a time with its unit (ns, us, ms, s, m or h), such as "300ms", at most a day
     "#);
 }
 
@@ -1043,4 +1047,30 @@ proptest! {
     fn arbitrary_override_arguments_never_panic(text in ".*") {
         let _ = Override::parse(&text).map_err(|refused| refused.render(true));
     }
+}
+
+/// A built-in title tells sizes and counts; it holds only for the scenario's own parameters and servers.
+#[test]
+fn a_title_with_sizes_is_dropped_when_they_change() {
+    let check = |name: &str, overrides: &[&str], title: &str, of_target: &str| {
+        let source = catalogue().iter().find(|entry| entry.name == name);
+        let overrides: Vec<_> = overrides
+            .iter()
+            .map(|text| Override::parse(text).expect("an override"))
+            .collect();
+        let source = source.expect("it ships").source();
+        let scenario = Scenario::parse(source, &overrides, CHECKS).expect("a scenario");
+        assert_eq!(scenario.title, title, "{name} {overrides:?}");
+        assert_eq!(scenario.title_of_target, of_target, "{name} {overrides:?}");
+        assert!(!of_target.contains("256"), "{of_target}");
+    };
+    let general = "One POST of a JSON document, response checked";
+    let sized = "POST a JSON document of 256 bytes, echoed";
+    check("http-post", &[], sized, general);
+    check("http-post", &["unit=1s"], sized, general);
+    check("http-post", &["size=32MiB"], general, general);
+    check("http-post", &["params.size=32MiB"], general, general);
+    check("http-post", &["size=32MiB", "title=Mine"], "Mine", "Mine");
+    let own = read("workload = 'http-post'\ntitle = 'Mine'", &["size=1KiB"]);
+    assert_eq!([own.title, own.title_of_target], ["Mine", "Mine"]);
 }

@@ -596,3 +596,39 @@ fn an_impossible_open_load_is_an_error_with_a_hint() {
         "expected `sync` or `tokio`",
     );
 }
+
+/// A round without an arrival would measure nothing; a single one at the start of a constant schedule would be told as a
+/// rate that nobody asked for.
+#[test]
+fn a_load_without_an_arrival_in_a_round_is_refused() {
+    let refused = |text: &str, rate: f64, arrivals, duration_ms| {
+        let options = PlanOptions {
+            rates: Some(vec![RateHz::new(rate).expect("a rate")]),
+            arrivals,
+            duration: Some(Duration::from_millis(duration_ms)),
+            ..options()
+        };
+        let error = plan(&[scenario(text)], &options).err()?;
+        let none = format!("{rate} arrivals per second over");
+        assert!(error.to_string().starts_with(&none), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("leave a round without an arrival"),
+            "{error}"
+        );
+        assert!(error.hint().contains("raise the rate"), "{}", error.hint());
+        Some(())
+    };
+    let (constant, poisson) = (Some(Arrivals::Constant), Some(Arrivals::Poisson));
+    let null = "workload = 'null'";
+    assert!(refused(null, 1e-6, constant, 2_000).is_some());
+    assert!(refused(null, 0.4, constant, 2_000).is_some());
+    assert!(refused(null, 0.1, poisson, 1_000).is_some());
+    assert_eq!(refused(null, 0.5, constant, 2_000), None);
+    assert_eq!(refused(null, 1.0 / 3.0, constant, 3_000), None);
+    assert_eq!(refused(null, 20.0, poisson, 1_000), None);
+    let ramp = "workload = 'null'\nload.rate = 1\nload.stages = [{ from = 0, duration = '700ms' }, { from = 0.01, duration = '1s' }]";
+    assert!(refused(ramp, 1.0, None, 1_700).is_some());
+    assert_eq!(refused(ramp, 1_000.0, None, 1_700), None);
+}

@@ -179,40 +179,43 @@ fn malformed(reason: httparse::Error, bytes: &[u8], max_headers: usize) -> HttpE
 
 /// The first field for which `check` finds an invalid byte, and that byte. Nothing after it is looked at, so the result
 /// does not depend on the splits of the input.
-fn bad_field(bytes: &[u8], check: impl Fn(&[u8], &[u8]) -> Option<u8>) -> Option<BadField> {
+fn bad_field(bytes: &[u8], check: BadByte) -> Option<BadField> {
+    let lines = bytes.trim_ascii_start().split(|&byte| byte == b'\n');
     let mut name: &[u8] = b"";
-    let lines = bytes
-        .trim_ascii_start()
-        .split(|&byte| byte == b'\n')
-        .skip(1);
-    lines.into_iter().find_map(|line| {
+    for line in lines.skip(1) {
         let folded = matches!(line.first(), Some(b' ' | b'\t'));
         let token = line.iter().take_while(|&&byte| is_token(byte)).count();
-        let rest = if folded { line } else { &line[token..] };
+        // At the end of the head, or at a field that is folded before it begins, there is none.
+        if matches!(line, b"" | b"\r") || folded && name.is_empty() {
+            return None;
+        }
         if !folded {
             name = &line[..token];
         }
-        let byte = check(name, rest)?;
-        let name = String::from_utf8_lossy(&name[..name.len().min(MAX_NAME)]);
-        Some(BadField {
-            name: name.into_owned(),
-            byte,
-        })
-    })
+        if let Some(byte) = check(line.get(token..).filter(|_| !folded), line) {
+            let name = String::from_utf8_lossy(&name[..name.len().min(MAX_NAME)]);
+            return Some(BadField {
+                name: name.into_owned(),
+                byte,
+            });
+        }
+    }
+    None
 }
 
-/// The byte that ends a name and is no colon; a blank line has neither.
-fn bad_name(name: &[u8], rest: &[u8]) -> Option<u8> {
-    let byte = rest.first().copied().unwrap_or(b'\n');
-    let blank = name.is_empty() && matches!(byte, b'\r' | b'\n');
-    (byte != b':' && !blank && !matches!(rest, [b' ' | b'\t', ..] if name.is_empty()))
-        .then_some(byte)
+/// Finds an invalid byte in what follows a name, and in a whole line; `None` instead of the former for a folded line.
+type BadByte = fn(Option<&[u8]>, &[u8]) -> Option<u8>;
+
+/// The byte that ends a name and is no colon.
+fn bad_name(after_name: Option<&[u8]>, _: &[u8]) -> Option<u8> {
+    let byte = after_name?.first().copied().unwrap_or(b'\n');
+    (byte != b':').then_some(byte)
 }
 
 /// The first control character of a value.
-fn bad_value(_: &[u8], rest: &[u8]) -> Option<u8> {
-    let value = rest.strip_suffix(b"\r").unwrap_or(rest);
-    value.iter().copied().find(|&byte| !is_text(byte))
+fn bad_value(_: Option<&[u8]>, line: &[u8]) -> Option<u8> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.iter().copied().find(|&byte| !is_text(byte))
 }
 
 /// The elements of a comma-separated field value, trimmed.

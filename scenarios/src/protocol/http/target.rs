@@ -72,6 +72,25 @@ impl HttpTarget {
     }
 }
 
+/// The reason that a path with its query cannot be asked for as it is written; `None` if it can.
+pub fn unaskable(path: &str) -> Option<String> {
+    match path
+        .chars()
+        .find(|letter| *letter == '#' || !letter.is_ascii_graphic())?
+    {
+        '#' => Some("a fragment (`#…`) is never sent to a server; leave it out".to_owned()),
+        letter => {
+            let mut bytes = [0; 4];
+            let coded = letter.encode_utf8(&mut bytes).bytes();
+            let coded: String = coded.map(|byte| format!("%{byte:02X}")).collect();
+            Some(format!(
+                "`{}` cannot stand in a path; write it as `{coded}`",
+                letter.escape_debug()
+            ))
+        }
+    }
+}
+
 /// Path and query of a URL that was written as `text`; `None` if it ends with host and port.
 ///
 /// The difference between `http://host` and `http://host/` is only in the text: parsing makes them the same.
