@@ -308,11 +308,12 @@ impl RoundServers {
 
     /// Ends those that were started for the round; fails if a part of one is still there.
     fn end(&mut self) -> Result<(), Failure> {
-        let servers = std::mem::take(&mut self.servers).into_values();
-        servers.fold(Ok(()), |ended: Result<(), Failure>, server| match server {
-            RoundServer::Arm { server, .. } => ended.and(server.end()),
-            RoundServer::Embedded { .. } | RoundServer::External { .. } => ended,
-        })
+        for server in std::mem::take(&mut self.servers).into_values() {
+            if let RoundServer::Arm { server, .. } = server {
+                server.end()?;
+            }
+        }
+        Ok(())
     }
 
     fn addresses(&self, targets: &ReadyTargets) -> BTreeMap<String, TargetAddress> {
