@@ -226,7 +226,7 @@ fn headline(group: &Group<'_>) -> String {
 fn prose(text: &str) -> Markup {
     let parts: Vec<&str> = text.split('`').collect();
     // A single backtick encloses nothing.
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return html! { (text) };
     }
     html! {

@@ -900,10 +900,10 @@ fn mutated(value: &Value, random: &mut Random) -> Value {
 fn a_thousand_mutants_of_records_end_in_an_error_or_in_whole_renderings() {
     let small = |runtimes: &[&str]| {
         let sweep = Sweep {
-            concurrency: &[1, 4],
+            concurrency: &[4],
             rounds: 2,
             operation_ns: 420_000.0,
-            ops: 300,
+            ops: 30,
         };
         fixtures::of(sweep, runtimes)
     };
