@@ -68,7 +68,8 @@ async fn accept_until_stopped<H, F>(
     }
 }
 
-async fn accept_forever<H, F>(listener: TcpListener, counts: Arc<Counts>, handle: H)
+/// Calls `handle` for every connection to come; an error in accepting one is never the end.
+pub(crate) async fn accept_forever<H, F>(listener: TcpListener, counts: Arc<Counts>, handle: H)
 where
     H: Fn(CountedStream) -> F,
     F: Future<Output = ()> + Send + 'static,

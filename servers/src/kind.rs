@@ -68,6 +68,11 @@ impl Stop {
         (sender, Stop(receiver))
     }
 
+    /// True once the stop signal is sent, for code that cannot wait.
+    pub fn is_sent(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Returns once the stop signal is sent, or its sender is dropped.
     pub async fn stopped(&mut self) {
         // An error means that the sender is gone, which is also a reason to stop.

@@ -115,7 +115,7 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
         server: NAME,
         source: std::io::Error::other(error),
     };
-    let engine = Engine::new().map_err(failed)?;
+    let engine = Engine::new(startup.stop.clone()).map_err(failed)?;
     preload::fill(&engine, &behaviour).map_err(failed)?;
     let password = behaviour.password.unwrap_or_default();
     let server = Arc::new(Server {

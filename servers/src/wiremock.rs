@@ -1,29 +1,33 @@
 //! The server `wiremock`: scripted answers by the crate of that name, for scenarios whose number of requests is bounded.
 //!
 //! Wiremock serves with one thread and keeps every matched request in memory forever, so a gate in front of all mocks
-//! counts requests and turns them away beyond a bound. What wiremock does not show (bytes, connections, requests in
+//! counts requests and turns them away beyond a bound. Clients that leave, bodies without an end and a lack of
+//! descriptors are kept from it by `wiremock/front.rs`. What wiremock does not show (bytes, connections, requests in
 //! flight) is not counted. The behaviour is read in `wiremock/behaviour.rs`; for throughput and more faults there is
 //! `http.rs`.
 
 mod behaviour;
+mod front;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use ::wiremock::matchers::{any, method, path, query_param};
+use ::wiremock::matchers::{any, path, query_param};
 use ::wiremock::{Match, Mock, MockServer, Request, ResponseTemplate};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
+use crate::connections::accept_forever;
 use crate::{Count, Counts, Running, ServeError, ServerKind, Startup, Stop};
 use behaviour::{Behaviour, Response};
+use front::Front;
 
 /// The entry in the list of servers.
 pub(crate) static KIND: ServerKind = ServerKind {
@@ -77,20 +81,29 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
         reset_when_closed(&listener).map_err(started)?;
     }
     let gate = Arc::new(Gate::new(behaviour.max_requests.0.get(), counts.clone()));
-    let server = runtime.block_on(async {
+    let inner = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(started)?;
+    let (server, front) = runtime.block_on(async {
         let server = MockServer::builder()
-            .listener(listener)
+            .listener(inner)
             .disable_request_recording()
             .start()
             .await;
+        let front = Front::connect(*server.address()).await;
         for mock in mocks(&behaviour, &gate, &counts) {
             server.register(mock).await;
         }
-        server
+        (server, front)
     });
+    let front = Arc::new(front.map_err(started)?);
+    let serve = move |stream| front.clone().serve(stream);
+    let listener = {
+        let _reactor = runtime.enter();
+        tokio::net::TcpListener::from_std(listener).map_err(started)?
+    };
+    let clients = accept_forever(listener, counts, serve);
     let thread = thread::Builder::new()
         .name(KIND.name.into())
-        .spawn(move || hold(&runtime, server, &gate, stop))
+        .spawn(move || hold(&runtime, server, &gate, stop, clients))
         .map_err(started)?;
     Ok(Running {
         threads: vec![thread],
@@ -104,12 +117,19 @@ fn reset_when_closed(listener: &TcpListener) -> io::Result<()> {
     socket2::SockRef::from(listener).set_linger(Some(Duration::ZERO))
 }
 
-/// Keeps the server alive until it has to stop, or until the gate will not even refuse any more.
-fn hold(runtime: &Runtime, server: MockServer, gate: &Gate, mut stop: Stop) {
+/// Serves clients until the server has to stop, or until the gate will not even refuse any more.
+fn hold(
+    runtime: &Runtime,
+    server: MockServer,
+    gate: &Gate,
+    mut stop: Stop,
+    clients: impl Future<Output = ()>,
+) {
     runtime.block_on(async {
         tokio::select! {
             () = stop.stopped() => (),
             () = gate.overrun.notified() => (),
+            () = clients => (),
         }
     });
     drop(server);
@@ -151,7 +171,7 @@ fn mounted(mock: &behaviour::Mock, response: &Response, turn: Turn, counts: &Arc
         None => Mock::given(path(mock.path.as_str())),
     };
     if let Some(name) = &mock.method {
-        matching = matching.and(method(name));
+        matching = matching.and(HasMethod(name.clone()));
     }
     for (key, value) in &mock.query {
         matching = matching.and(query_param(key, value));
@@ -166,6 +186,21 @@ fn mounted(mock: &behaviour::Mock, response: &Response, turn: Turn, counts: &Arc
         });
     }
     matching.respond_with(template(response))
+}
+
+/// The method of a request, as the client sent it.
+fn method(request: &Request) -> &str {
+    let head = request.headers.get(front::METHOD);
+    let head = head.and_then(|method| method.to_str().ok());
+    head.unwrap_or(request.method.as_str())
+}
+
+struct HasMethod(String);
+
+impl Match for HasMethod {
+    fn matches(&self, request: &Request) -> bool {
+        method(request).eq_ignore_ascii_case(&self.0)
+    }
 }
 
 /// Lets a path pass that begins with this.
@@ -263,7 +298,7 @@ fn mock_of_the_rest(behaviour: &Behaviour, counts: &Arc<Counts>) -> Mock {
     let counts = counts.clone();
     let not_found = move |request: &Request| {
         counts.unmatched.fetch_add(1, Relaxed);
-        let asked = format!("{} {}", request.method, request.url.path());
+        let asked = format!("{} {}", method(request), request.url.path());
         ResponseTemplate::new(404)
             .set_body_string(format!("no mock matches {asked}; mocked here: {known}\n"))
     };

@@ -50,6 +50,9 @@ struct WsBehaviour {}
 /// Longest message taken.
 const LONGEST_MESSAGE_BYTES: usize = 1 << 20;
 
+/// Most that is buffered for a client that does not read, answers to pings included.
+const MOST_UNSENT_BYTES: usize = 4 * LONGEST_MESSAGE_BYTES;
+
 /// Tungstenite's own 128 KiB for each connection would be most of the memory of a thousand idle ones.
 const READ_BUFFER_BYTES: usize = 4096;
 
@@ -105,6 +108,7 @@ type Socket = WebSocketStream<CountedStream>;
 async fn serve_connection(rooms: Arc<Rooms>, counts: Arc<Counts>, stream: CountedStream) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
+        .max_write_buffer_size(MOST_UNSENT_BYTES)
         .max_message_size(Some(LONGEST_MESSAGE_BYTES))
         .max_frame_size(Some(LONGEST_MESSAGE_BYTES));
     let mut place = None;

@@ -35,6 +35,10 @@ pub struct Serve {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = parse_address)]
     listen: SocketAddr,
 
+    /// Allow --listen on addresses that other machines reach
+    #[arg(long)]
+    allow_remote: bool,
+
     /// Behaviour, as JSON; - reads it from the first line of stdin
     #[arg(long, value_name = "JSON", conflicts_with = "behaviour_file")]
     behaviour: Option<String>,
@@ -61,7 +65,7 @@ impl Serve {
         let cpus = self.cpus.map(|cpus| cpus.0);
         let default_threads = || servers::default_threads(&self.server, cpus.as_deref());
         let options = servers::ServeOptions {
-            listen: self.listen,
+            listen: require_allowed(self.listen, self.allow_remote)?,
             behaviour: behaviour(self.behaviour.as_deref(), self.behaviour_file.as_deref())?,
             threads: self.threads.unwrap_or_else(default_threads),
             cpus,
@@ -77,6 +81,17 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     addresses
         .next()
         .ok_or_else(|| "expected an address and a port, such as 127.0.0.1:8080".to_owned())
+}
+
+/// An address that other machines reach has to be allowed: the servers ask nobody for a password unless their behaviour
+/// says so.
+fn require_allowed(address: SocketAddr, allow_remote: bool) -> Result<SocketAddr, Failure> {
+    if allow_remote || address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err(Failure::usage(format!("other machines can reach {}", address.ip())).hint(
+        "listen on 127.0.0.1, or add --allow-remote if they shall: a mock server serves anyone who connects",
+    ))
 }
 
 fn behaviour(text: Option<&str>, file: Option<&Path>) -> Result<Value, Failure> {

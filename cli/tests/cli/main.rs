@@ -20,6 +20,7 @@ mod first_contact;
 mod foreign;
 mod gate;
 mod help;
+mod hostile_clients;
 mod interruption;
 mod leaks;
 mod meddling;

@@ -10,7 +10,11 @@ use crate::support::{Sandbox, Started};
 
 /// Starts a server, and gives it back with its address.
 pub fn served(sandbox: &Sandbox, arguments: &[&str]) -> (Started, String) {
-    let mut server = sandbox.start(&[&["serve"], arguments].concat());
+    ready(sandbox.start(&[&["serve"], arguments].concat()))
+}
+
+/// A started server with its address.
+pub fn ready(mut server: Started) -> (Started, String) {
     let mut stdout = BufReader::new(server.child().stdout.take().expect("piped"));
     let mut line = String::new();
     stdout.read_line(&mut line).expect("a ready line");

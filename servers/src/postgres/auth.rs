@@ -16,8 +16,6 @@ use sha2::{Digest, Sha256};
 use super::error::{SqlError, SqlResult, malformed};
 use super::wire::{MAX_LOGIN_BYTES, Wire, authentication, bytes, text};
 
-const MECHANISM: &str = "SCRAM-SHA-256";
-
 /// Methods of authentication.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
@@ -94,10 +92,10 @@ impl Authenticator {
         let [_, iterations, salt, stored_key, server_key] = verifier[..] else {
             return Err(invalid());
         };
-        authentication(&mut wire.out, 10, format!("{MECHANISM}\0\0").as_bytes());
+        authentication(&mut wire.out, 10, b"SCRAM-SHA-256\0\0");
         let first = answer(wire).await?;
         let mut body = &first[..];
-        if text(&mut body)? != MECHANISM {
+        if text(&mut body)? != "SCRAM-SHA-256" {
             return Err(malformed("the client selected an invalid SASL mechanism"));
         }
         let length = body.try_get_u32()? as usize;

@@ -24,13 +24,14 @@ use super::rewrite::is_lock;
 use super::token::Statement;
 use super::types::{Type, write_value};
 use super::wire::is_binary;
+use crate::Stop;
 
 /// Maximum wait for another session's transaction.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const OTHERS_TAKE_TOO_LONG: &str = "waited 10 s for the transaction of another session";
 
-/// Maximum run time of a statement, which blocks every session of its thread.
-const LONGEST_STATEMENT: Duration = Duration::from_secs(60);
+/// Maximum run time of a statement, which blocks every session of its thread; less than others wait.
+const LONGEST_STATEMENT: Duration = Duration::from_secs(5);
 
 /// SQLite instructions between checks of the clock.
 const STEPS_PER_LOOK: i32 = 20_000;
@@ -42,10 +43,10 @@ const KEPT_BYTES: usize = 4096;
 const START: &str =
     "PRAGMA foreign_keys = ON; PRAGMA case_sensitive_like = ON; CREATE TABLE \"public.\" (marker)";
 
-const MAX_VALUE_BYTES: i32 = 64 << 20;
+const MAX_VALUE_BYTES: i32 = 16 << 20;
 
 /// Maximum size of the result of a statement.
-const MAX_RESULT_BYTES: usize = 256 << 20;
+const MAX_RESULT_BYTES: usize = 64 << 20;
 const TOO_LONG: &str = "the result is too long for this mock server";
 
 /// The database, shared by all sessions.
@@ -56,6 +57,8 @@ pub(crate) struct Engine {
     connection: Connection,
     /// Counts changes of definitions; a plan from before the last of them is outdated.
     pub(crate) generation: Arc<AtomicU64>,
+    /// Ends any statement, when sent.
+    stop: Stop,
 }
 
 /// A statement that reads or changes rows, ready to be run; or a command, which has no verb.
@@ -164,7 +167,7 @@ impl Transaction {
 }
 
 impl Engine {
-    pub(crate) fn new() -> SqlResult<Self> {
+    pub(crate) fn new(stop: Stop) -> SqlResult<Self> {
         let connection = Connection::open_in_memory()?;
         connection.execute_batch(START)?;
         // A name in double quotes is never a string.
@@ -183,13 +186,15 @@ impl Engine {
         Ok(Engine {
             connection,
             generation: Arc::default(),
+            stop,
         })
     }
 
     /// Limits the time of what follows.
     fn start_clock(&mut self, timeout: Option<Duration>) -> SqlResult<()> {
         let end = Instant::now() + timeout.unwrap_or(LONGEST_STATEMENT).min(LONGEST_STATEMENT);
-        let is_late = move || Instant::now() > end;
+        let stop = self.stop.clone();
+        let is_late = move || Instant::now() > end || stop.is_sent();
         Ok(self
             .connection
             .progress_handler(STEPS_PER_LOOK, Some(is_late))?)

@@ -100,8 +100,7 @@ impl Type {
     }
 
     fn check_range(self, number: i64) -> SqlResult<i64> {
-        let is_short = matches!(self, Type::Int2 | Type::Int4);
-        if is_short && !matches!(number >> (8 * self.width() - 1), 0 | -1) {
+        if self.is_integer() && !matches!(number >> (8 * self.width() - 1), 0 | -1) {
             return Err(self.out_of_range());
         }
         Ok(number)

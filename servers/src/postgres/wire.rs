@@ -22,7 +22,7 @@ pub(crate) const FLUSH_BYTES: usize = 256 << 10;
 pub(crate) const MAX_LOGIN_BYTES: usize = 10_000;
 
 /// Maximum length of a message after login.
-pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -80,11 +80,9 @@ impl Wire {
     }
 
     pub(crate) async fn flush(&mut self) -> SqlResult<()> {
-        if !self.out.is_empty() {
-            self.stream.write_all(&self.out).await?;
-            self.out.clear();
-            self.out.shrink_to(FLUSH_BYTES);
-        }
+        self.stream.write_all(&self.out).await?;
+        self.out.clear();
+        self.out.shrink_to(FLUSH_BYTES);
         Ok(())
     }
 

@@ -24,6 +24,11 @@ const REPORT: &str = "/site-report";
 /// Header in which a client identifies itself.
 const CLIENT: &str = "x-client";
 
+/// Maximum number of clients remembered, and of paths besides those of the site; and the maximum length of either. What
+/// is beyond is answered, but not remembered.
+const MOST_REMEMBERED: usize = 20_000;
+const LONGEST_REMEMBERED_BYTES: usize = 1024;
+
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -73,9 +78,15 @@ impl SiteService {
 
     fn note(&self, path: &str) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of the site are as many as it has.
+        let remembered = requests.len().saturating_sub(self.site.served.len());
+        let is_known = self.site.served.contains_key(path);
         match requests.get_mut(path) {
             Some(count) => *count += 1,
-            None => drop(requests.insert(path.to_owned(), 1)),
+            None if is_known || is_memorable(path, remembered) => {
+                requests.insert(path.to_owned(), 1);
+            }
+            None => {}
         }
     }
 
@@ -104,6 +115,7 @@ impl SiteService {
             Serving::FailingOnce => {}
         }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = host.filter(|host| host.bytes().all(is_part_of_host));
         let origin = format!("http://{}", host.unwrap_or("localhost"));
         let html = page.html.replace(ORIGIN, &origin);
         with(StatusCode::OK, HTML, html.into())
@@ -115,7 +127,7 @@ impl SiteService {
         let visit = (client.unwrap_or_default().to_owned(), path.to_owned());
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         let again = failed.remove(&visit);
-        if !again {
+        if !again && is_memorable(&visit.0, failed.len()) {
             failed.insert(visit);
         }
         !again
@@ -128,6 +140,16 @@ impl SiteService {
         let json = serde_json::to_vec(&report).expect("numbers and texts are always JSON");
         with(StatusCode::OK, JSON, json.into())
     }
+}
+
+/// True if a text that a client has sent may be remembered besides so many others.
+fn is_memorable(text: &str, remembered: usize) -> bool {
+    text.len() <= LONGEST_REMEMBERED_BYTES && remembered < MOST_REMEMBERED
+}
+
+/// True for the bytes of a host and its port: any other host is not shown on a page.
+fn is_part_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte)
 }
 
 const NOTHING_HERE: &str = "<!doctype html><title>Nothing here</title><a href=\"/\">Home</a>\n";

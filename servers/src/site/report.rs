@@ -18,7 +18,7 @@ pub(super) struct Report<'a> {
     pub(super) redirects: Vec<&'a str>,
     /// Everything that is not a page.
     pub(super) documents: Vec<DocumentReport<'a>>,
-    /// Requests by path, including paths that do not exist.
+    /// Requests by path, including paths that do not exist: the first 20,000 that are not longer than 1,024 bytes.
     pub(super) requests: BTreeMap<String, u64>,
     /// Total requests for pages that robots.txt disallows.
     pub(super) disallowed_requests: u64,

@@ -1,17 +1,19 @@
 //! The rooms of the server `ws`, their members, and the queue of messages of each member.
 //!
 //! A single lock is held while a message is put into the queues of all members, which gives every room one total order.
-//! Queues are bounded: a member that falls too far behind is removed, so that it costs the others neither time nor
+//! Queues are bounded in messages and in bytes: a member that falls too far behind is removed, so that it costs the others neither time nor
 //! memory. There are no sockets here; connections are in `ws.rs`.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Maximum number of messages queued for one member.
+/// Maximum number of messages queued for one member, and of their bytes.
 const MOST_WAITING: usize = 1024;
+const MOST_WAITING_BYTES: usize = 4 << 20;
 
 /// All rooms with at least one member.
 #[derive(Debug, Default)]
@@ -30,6 +32,15 @@ struct Open {
 struct Member {
     number: u64,
     queue: Sender<Message>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
+
+impl Member {
+    /// Queues a message; false if this member has fallen too far behind.
+    fn tell(&self, message: &Message) -> bool {
+        let bytes = self.waiting_bytes.fetch_add(message.len(), Relaxed) + message.len();
+        bytes <= MOST_WAITING_BYTES && self.queue.try_send(message.clone()).is_ok()
+    }
 }
 
 impl Rooms {
@@ -39,13 +50,19 @@ impl Rooms {
         let mut open = rooms.lock();
         open.members += 1;
         let number = open.members;
-        let member = Member { number, queue };
+        let waiting_bytes = Arc::<AtomicUsize>::default();
+        let member = Member {
+            number,
+            queue,
+            waiting_bytes: waiting_bytes.clone(),
+        };
         open.rooms.entry(room.to_owned()).or_default().push(member);
         Membership {
             rooms: rooms.clone(),
             room: room.to_owned(),
             number,
             heard,
+            waiting_bytes,
         }
     }
 
@@ -62,6 +79,7 @@ pub(super) struct Membership {
     room: String,
     number: u64,
     heard: Receiver<Message>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
 impl Membership {
@@ -69,18 +87,22 @@ impl Membership {
     pub(super) fn say(&self, message: &Message) {
         let mut open = self.rooms.lock();
         if let Some(members) = open.rooms.get_mut(&self.room) {
-            members.retain(|member| member.queue.try_send(message.clone()).is_ok());
+            members.retain(|member| member.tell(message));
         }
     }
 
     /// Waits for the next message; `None` once this member was removed for falling behind.
     pub(super) async fn hear(&mut self) -> Option<Message> {
-        self.heard.recv().await
+        let message = self.heard.recv().await?;
+        self.waiting_bytes.fetch_sub(message.len(), Relaxed);
+        Some(message)
     }
 
     /// The next message, if it is already queued.
     pub(super) fn hear_now(&mut self) -> Option<Message> {
-        self.heard.try_recv().ok()
+        let message = self.heard.try_recv().ok()?;
+        self.waiting_bytes.fetch_sub(message.len(), Relaxed);
+        Some(message)
     }
 }
 
@@ -134,6 +156,20 @@ mod tests {
             assert_eq!(heard(&mut quick), ["x"]);
         }
         assert_eq!(heard(&mut slow).len(), MOST_WAITING);
+        assert!(slow.heard.is_closed());
+    }
+
+    #[test]
+    fn what_waits_for_a_member_is_bounded_in_bytes() {
+        let rooms = Arc::new(Rooms::default());
+        let mut quick = Rooms::join(&rooms, "a");
+        let mut slow = Rooms::join(&rooms, "a");
+        let long = Message::from("x".repeat(1 << 20));
+        for _ in 0..=4 {
+            quick.say(&long);
+            assert_eq!(heard(&mut quick).len(), 1);
+        }
+        assert_eq!(heard(&mut slow).len(), 4);
         assert!(slow.heard.is_closed());
     }
 }

@@ -196,3 +196,43 @@ fn a_request_that_does_not_match_takes_no_turn() {
     assert_eq!(client.get("/x").text(), "b");
     server.stop().unwrap();
 }
+
+#[test]
+fn a_head_request_is_matched_as_such_and_its_answer_has_no_body() {
+    let server = start(json!([
+        {"method": "HEAD", "path": "/x", "respond": [{"body": "five!"}]},
+        {"method": "GET", "path": "/x", "respond": [{"body": "got"}]},
+    ]));
+    let mut client = Client::connect(server.address());
+    let head = client.request("HEAD", "/x", "photofinish-method: GET\r\n", b"");
+    assert_eq!(
+        (head.status, head.header("content-length")),
+        (200, Some("5"))
+    );
+    let claim = client.request("GET", "/x", "photofinish-method: HEAD\r\n", b"");
+    assert_eq!(claim.text(), "got", "the name of a header is no method");
+    assert_eq!(client.request("HEAD", "/y", "", b"").status, 404);
+    server.stop().unwrap();
+}
+
+#[test]
+fn many_slow_answers_are_under_way_at_once() {
+    let server = start(json!([{"path": "/x", "respond": [{"delay": "300ms", "body": "late"}]}]));
+    let begin = Instant::now();
+    let mut clients: Vec<_> = (0..300)
+        .map(|_| Client::connect(server.address()))
+        .collect();
+    for client in &mut clients {
+        client.send(b"GET /x HTTP/1.1\r\nhost: t\r\n\r\n");
+    }
+    for client in &mut clients {
+        assert_eq!(client.receive("GET").text(), "late");
+    }
+    // One after another they would take 90 seconds.
+    assert!(
+        begin.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begin.elapsed()
+    );
+    server.stop().unwrap();
+}
