@@ -1,6 +1,6 @@
-//! Text from elsewhere (servers, records, file names), made safe for a terminal and for the log of a CI system.
+//! Foreign text (from servers, records, file names), made safe for a terminal and for the log of a CI system.
 //!
-//! [`one_line`] is for a text that becomes a part of a line, [`cut`] for one that is kept; [`lines`] is for everything that
+//! [`one_line`] is for text within a line, [`cut`] for text that is stored; [`lines`] is for everything that
 //! is printed.
 
 use std::borrow::Cow;

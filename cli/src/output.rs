@@ -17,7 +17,7 @@ pub fn say(text: &str) -> Result<(), Failure> {
     written(writeln!(stdout, "{}", shown(text)).and_then(|()| stdout.flush()))
 }
 
-/// Text as it may be printed: whatever is in it, it does not control the terminal.
+/// Text made safe to print: it cannot control the terminal.
 fn shown(text: &str) -> String {
     cleaning::lines(text.trim_end())
 }
@@ -73,7 +73,7 @@ fn written(outcome: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// True if nobody reads any more: a closed pipe, or a closed terminal.
+/// True if the reader is gone: a closed pipe, or a closed terminal.
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::BrokenPipe || error.raw_os_error() == Some(nix::libc::EIO)
 }

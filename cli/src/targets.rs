@@ -171,7 +171,7 @@ impl Targets {
             }
         }
         if let Some((name, _)) = given.first_key_value() {
-            let unknown = Failure::usage(format!("there is no target `{name}`"));
+            let unknown = Failure::usage(format!("unknown target `{name}`"));
             return Err(match did_you_mean(name, KINDS.map(|kind| kind.name)) {
                 Some(meant) => unknown.hint(format!("did you mean `{meant}`?")),
                 None => unknown.hint(forms()),

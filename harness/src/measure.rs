@@ -308,7 +308,7 @@ fn last_step(ledger: &Ledger, measured: &Phase, ending: &Ending) -> Step {
         limit: limits.into_iter().sum(),
         progress: None,
         given_up: Box::new(move || {
-            ending.broken = vec!["closing, checking and cleaning up did not end".to_owned()];
+            ending.broken = vec!["closing, checking and cleaning up did not finish".to_owned()];
             ledger.reported(measured, ending).into()
         }),
     }
@@ -333,7 +333,7 @@ async fn farewell<R: Runtime>(runtime: &R, sessions: Vec<AnySession>) -> Option<
     };
     (late > 0).then(|| {
         format!(
-            "{late} of {count} sessions were not closed properly: the server did not say goodbye within {} s",
+            "{late} of {count} sessions were not closed properly: the server did not complete the close within {} s",
             limits::FAREWELL.as_secs()
         )
     })

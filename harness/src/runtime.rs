@@ -98,7 +98,7 @@ pub enum TaskError {
     #[error("panicked: {0}")]
     Panicked(String),
     /// The system refused to start its thread, for this reason.
-    #[error("got no thread: {0}")]
+    #[error("cannot start a thread: {0}")]
     NoThread(String),
     #[error("cancelled")]
     Cancelled,

@@ -299,7 +299,7 @@ fn cut(mut text: String) -> String {
     if bytes > LONGEST_DETAIL {
         text.truncate(text.floor_char_boundary(LONGEST_DETAIL));
         text.shrink_to_fit();
-        text.push_str(&format!("… ({bytes} bytes in all)"));
+        text.push_str(&format!("… ({bytes} bytes in total)"));
     }
     text
 }
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn a_long_detail_is_cut_and_its_length_is_told() {
         let detail = Failure::wrong_content("ä".repeat(600)).detail;
-        assert!(detail.ends_with("ä… (1200 bytes in all)"), "{detail}");
+        assert!(detail.ends_with("ä… (1200 bytes in total)"), "{detail}");
         assert_eq!(detail.matches('ä').count(), 512);
         assert_eq!(Failure::wrong_content("short").detail, "short");
     }

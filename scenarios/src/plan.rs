@@ -133,7 +133,7 @@ pub enum PlanError {
     #[error("{rate_hz} arrivals per second over {seconds} s are too many for a round")]
     TooManyArrivals { rate_hz: RateHz, seconds: u64 },
     /// A round would measure nothing, or one arrival at a rate that nobody asked for.
-    #[error("{rate_hz} arrivals per second over {length:?} leave a round without an arrival")]
+    #[error("{rate_hz} arrivals per second over {length:?} give a round no arrival")]
     NoArrivals { rate_hz: RateHz, length: Duration },
     /// Results are identified by the names of their scenarios.
     #[error("two scenarios of this run are called `{name}`")]
@@ -146,7 +146,7 @@ impl PlanError {
             Self::NoScenario => "`photofinish list` shows all scenarios".to_owned(),
             Self::UnknownRuntime { suggestion, name } => match suggestion {
                 _ if OPTIONAL.contains(&name.as_str()) => {
-                    format!("this build leaves it out; build with `--features {name}`")
+                    format!("not part of this build; build with `--features {name}`")
                 }
                 Some(name) => format!("did you mean `{name}`?"),
                 None => format!("expected {}", listed(&all_runtimes())),

@@ -159,7 +159,10 @@ async fn converse(server: &Server, wire: &mut Wire) -> SqlResult<()> {
         return Err(SqlError::fatal("53300", "sorry, too many clients already"));
     }
     if version >> 16 != 3 {
-        return Err(SqlError::fatal("0A000", "only version 3 is spoken"));
+        return Err(SqlError::fatal(
+            "0A000",
+            "only version 3 of the protocol is supported",
+        ));
     }
     let mut scope = read_startup(wire, version, &body)?;
     scope.pid = server.next_pid.fetch_add(1, Relaxed);
@@ -198,7 +201,7 @@ fn read_startup(wire: &mut Wire, version: i32, mut body: &[u8]) -> Result<Scope,
         });
     }
     if scope.user.is_empty() {
-        return Err(SqlError::fatal("28000", "no user name is given"));
+        return Err(SqlError::fatal("28000", "no user name given"));
     }
     if scope.database.is_empty() {
         scope.database.clone_from(&scope.user);

@@ -45,13 +45,13 @@ impl<'a> Repository<'a> {
         self.git(&["rev-parse", "--verify", "--end-of-options", &commit])
     }
 
-    /// Makes `tree` a checkout of `commit`, and nothing else. What another gate has left there is made use of.
+    /// Makes `tree` a clean checkout of `commit`, reusing anything that another gate left there.
     pub fn check_out(&self, commit: &str, tree: &Path) -> Result<(), Failure> {
         self.try_check_out(commit, tree).or_else(|failure| {
             if self.interrupt.requested() || !tree.exists() {
                 return Err(failure);
             }
-            // Git may have been killed in the middle of its work.
+            // Git may have been killed midway.
             fs::remove_dir_all(tree).or_fail(format!("cannot remove {}", tree.display()))?;
             self.try_check_out(commit, tree)
         })
@@ -84,7 +84,7 @@ impl<'a> Repository<'a> {
         self.check_out_submodules(tree)
     }
 
-    /// Checks out those submodules that the user has.
+    /// Checks out the submodules that the user has.
     fn check_out_submodules(&self, tree: &Path) -> Result<(), Failure> {
         if !tree.join(".gitmodules").exists() {
             return Ok(());

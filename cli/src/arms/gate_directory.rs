@@ -1,4 +1,4 @@
-//! Locked directories of gates, outside of any project: in the user's cache, else in the directory for temporary files.
+//! Locked directories for gates, outside any project: in the user's cache, else in the directory for temporary files.
 //!
 //! A place is held by a file lock, which the system releases with the process, however it ends. Places of a repository
 //! are kept for the next gate; those of a single run are removed with it, or, after a kill, by the next gate.
@@ -16,10 +16,10 @@ use crate::exit::{Failure, OrFail};
 /// The lock of a place. It holds the path of the repository; it is empty if the place belongs to a single run.
 const LOCK: &str = "lock";
 
-/// Time after which a place of a repository is given up.
+/// Age at which an unused place of a repository is removed.
 const UNUSED: Duration = Duration::from_hours(30 * 24);
 
-/// Time between making a directory and locking it, at most.
+/// Maximum time between creating a directory and locking it.
 const UNLOCKED: Duration = Duration::from_mins(1);
 
 /// A directory that no other gate uses while this value lives.
@@ -31,7 +31,7 @@ pub struct GateDirectory {
 }
 
 impl GateDirectory {
-    /// The first place of `repository` that no other gate uses. Contents are those that the last gate left.
+    /// The first place of `repository` that no other gate uses, with the contents left by the last gate.
     pub fn of_repository(repository: &Path) -> Result<Self, Failure> {
         let root = root(Some(repository))?;
         let path = repository.as_os_str().as_encoded_bytes();
@@ -45,7 +45,7 @@ impl GateDirectory {
             .or_fail(format!("cannot use {}", root.display()))
     }
 
-    /// An empty place for a single run, outside of `repository`.
+    /// An empty place for a single run, outside `repository`.
     pub fn of_run(repository: Option<&Path>) -> Result<Self, Failure> {
         let root = root(repository)?;
         let failed = format!("cannot make a directory in {}", root.display());
@@ -79,8 +79,8 @@ fn root(repository: Option<&Path>) -> Result<PathBuf, Failure> {
         (!inside && fs::create_dir_all(&root).is_ok()).then_some(root)
     });
     let root = root.ok_or_else(|| {
-        Failure::could_not_run("there is no writable directory for builds outside of the project")
-            .hint("set XDG_CACHE_HOME to one")
+        Failure::could_not_run("no writable directory for builds outside the project")
+            .hint("set XDG_CACHE_HOME to a writable directory")
     })?;
     sweep(&root);
     Ok(root)
@@ -94,7 +94,7 @@ fn is_inside(path: &Path, directory: &Path) -> bool {
         .is_some_and(|path| path.starts_with(directory))
 }
 
-/// Locks a directory. `None` if another process has.
+/// Locks a directory. `None` if another process holds the lock.
 fn claim(directory: PathBuf, owner: &[u8]) -> io::Result<Option<GateDirectory>> {
     fs::create_dir_all(&directory)?;
     let path = directory.join(LOCK);
@@ -109,7 +109,7 @@ fn claim(directory: PathBuf, owner: &[u8]) -> io::Result<Option<GateDirectory>> 
         Err(fs::TryLockError::Error(error)) => return Err(error),
     }
     if !path.exists() {
-        // Another gate has just given it up.
+        // Another gate has just removed it.
         return Ok(None);
     }
     fs::write(&path, owner)?;
@@ -120,7 +120,7 @@ fn claim(directory: PathBuf, owner: &[u8]) -> io::Result<Option<GateDirectory>> 
     }))
 }
 
-/// Removes places of killed runs, of repositories that are gone, and those that nobody has used for a long time.
+/// Removes places of killed runs, of repositories that are gone, and those unused for a long time.
 fn sweep(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let lock = entry.path().join(LOCK);

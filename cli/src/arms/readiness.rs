@@ -1,6 +1,6 @@
 //! Readiness of an arm's server: an answered request if it speaks HTTP, else an accepted connection.
 //!
-//! Accepting connections is not enough: many a server listens before it can answer, and says 503 or closes connections
+//! Accepting connections is not enough: many servers listen before they can respond, and send 503 or close connections
 //! meanwhile. Any other answer is the scenario's to judge.
 
 use std::io::{ErrorKind, Read, Write};
@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Longest time that one look takes.
+/// Timeout of one attempt.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Statuses of a server, or of a proxy in front of it, that is starting.
@@ -20,9 +20,9 @@ const STATUS_LINE: usize = 12;
 /// The state of an attempt to find a server ready.
 pub struct Readiness {
     address: SocketAddr,
-    /// The path to ask for; `None` without HTTP.
+    /// The path to request; `None` without HTTP.
     path: Option<String>,
-    /// A connection whose request is not answered yet, and what has come so far.
+    /// A connection with a pending request, and the bytes received so far.
     asked: Option<(TcpStream, Vec<u8>)>,
     problem: String,
 }
@@ -42,12 +42,12 @@ impl Readiness {
         }
     }
 
-    /// The reason why it was not ready at the last look.
+    /// The reason it was not ready at the last attempt.
     pub fn problem(&self) -> &str {
         &self.problem
     }
 
-    /// Looks once, for a limited time.
+    /// Makes one attempt, with a timeout.
     pub fn is_ready(&mut self) -> bool {
         let ready = self.look();
         if let Err(problem) = &ready {
@@ -67,7 +67,7 @@ impl Readiness {
             Some(asked) => asked,
             None => (self.ask(path).map_err(|_| refused())?, Vec::new()),
         };
-        let closed = || format!("GET {path} was not answered: the connection was closed");
+        let closed = || format!("GET {path} got no response: the connection was closed");
         let mut part = [0; 4096];
         while answer.len() < STATUS_LINE {
             match stream.read(&mut part) {
@@ -75,7 +75,7 @@ impl Readiness {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
-                    let problem = format!("GET {path} was not answered");
+                    let problem = format!("GET {path} got no response");
                     self.asked = Some((stream, answer));
                     return Err(problem);
                 }
@@ -150,9 +150,9 @@ mod tests {
         server.join().expect("it answers");
         problems.dedup();
         let expected = [
-            "GET /x was not answered: the connection was closed",
+            "GET /x got no response: the connection was closed",
             "GET /x answered 503",
-            "GET /x was not answered",
+            "GET /x got no response",
         ];
         assert_eq!(problems, expected);
     }

@@ -2,8 +2,8 @@
 //!
 //! The revision is built as if it had been cloned: in a checkout of its own outside of the project (`checkout`, `gate_directory`),
 //! where none of the head's files reach it, not even those that cargo and rustup look for in the directories above. Its
-//! target directory is kept there for the next gate. The working tree is built where it stands, since only there it has
-//! all that it needs; nothing is left in it that git could see.
+//! target directory is kept there for the next gate. The working tree is built in place, since only there it has
+//! everything it needs; nothing that git would see is left in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ impl<'a> Revisions<'a> {
     /// Finds `revision` in the repository around the current directory.
     pub fn find(revision: &str, interrupt: &'a Interrupt) -> Result<Self, Failure> {
         let here = std::env::current_dir().and_then(|here| here.canonicalize());
-        let here = here.or_fail("there is no current directory")?;
+        let here = here.or_fail("cannot find the current directory")?;
         let unknown = |failure: Failure| {
             Failure::usage(format!("there is no revision `{revision}` here"))
                 .caused_by(failure.in_one_line())
@@ -93,7 +93,7 @@ impl<'a> Revisions<'a> {
         self.place
     }
 
-    /// Builds the working tree as it stands, then the revision.
+    /// Builds the working tree in place, then the revision.
     pub fn build(&self, artifact: &Artifact) -> Result<[Built; 2], Failure> {
         let tree = self.place.path().join("tree");
         self.repository.check_out(&self.commit, &tree)?;
@@ -113,7 +113,7 @@ impl<'a> Revisions<'a> {
         let built = self.cargo_build(&self.here, (!hidden).then_some(&own), artifact);
         let lock = fs::read(&lock_file).ok();
         if lock != before {
-            // Building is no reason to change the user's files.
+            // Building must not change the user's files.
             let _ = match &before {
                 Some(before) => fs::write(&lock_file, before),
                 None => fs::remove_file(&lock_file),
@@ -150,7 +150,7 @@ impl<'a> Revisions<'a> {
             ))
             .hint("name a revision that has this project"));
         }
-        let needs = "the working tree builds; if the base needs files from outside of the repository or submodules that \
+        let needs = "the working tree builds; if the base needs files from outside the repository or submodules that \
                      are not checked out here, build both yourself and give --base-server and --head-server, or \
                      --base-exe and --head-exe";
         let in_base = |failure: Failure| match failure.exit() {
@@ -189,7 +189,7 @@ impl<'a> Revisions<'a> {
         Ok(output.succeeded)
     }
 
-    /// Says that settings above the project are those of the head alone.
+    /// Warns that settings above the project apply to the head alone.
     fn advise_of_settings_above(&self) {
         let home = std::env::var_os("HOME").map(PathBuf::from);
         // Those of the user's home apply to the base as well.
@@ -201,7 +201,7 @@ impl<'a> Revisions<'a> {
         for file in above.flat_map(|above| SETTINGS.map(|name| above.join(name))) {
             if file.exists() {
                 output::advise(&format!(
-                    "warning: {} applies to the head alone: it is outside of the repository",
+                    "warning: {} applies to the head alone: it is outside the repository",
                     file.display()
                 ));
             }
@@ -212,8 +212,7 @@ impl<'a> Revisions<'a> {
         let mut cargo = tool::cargo(project);
         cargo.args(["metadata", "--no-deps", "--format-version=1"]);
         let output = tool::run(cargo, false, self.interrupt).map_err(no_cargo)??;
-        let failed =
-            || Failure::could_not_run(format!("there is no Rust project in {}", project.display()));
+        let failed = || Failure::could_not_run(format!("no Rust project in {}", project.display()));
         if !output.succeeded {
             return Err(failed()
                 .caused_by(output.stderr.trim().to_owned())
@@ -254,9 +253,9 @@ impl<'a> Revisions<'a> {
     }
 }
 
-/// The way to gate projects that this module cannot build.
+/// Advice for projects that this module cannot build.
 const OTHERS: &str =
-    "--base-rev builds Rust projects; give other ones as --base-server and --head-server";
+    "--base-rev builds Rust projects only; for others, use --base-server and --head-server";
 
 fn no_cargo(error: std::io::Error) -> Failure {
     Failure::could_not_run("cannot run cargo")

@@ -55,10 +55,10 @@ const LAST_WORDS: usize = 600;
 pub struct ArmServer {
     /// The address at which it listens.
     pub address: SocketAddr,
-    /// `None` once it is being ended.
+    /// `None` once it is being stopped.
     process: Option<ServerProcess>,
     group: Option<Pid>,
-    /// The shell's complaint about a command that it did not find, although the server came up.
+    /// The shell's complaint about a command not found, although the server started.
     pub complaint: Option<String>,
 }
 
@@ -75,7 +75,7 @@ impl ArmServer {
         guard.args(["arm-server", "--cpus", &cpu_list(cpus)]);
         // On stdin: it may hold a password, and everybody can read arguments.
         let told = json!({ "command": command, "url": url }).to_string();
-        let process = ServerProcess::start_told(command, guard, Some(&told), interrupt)?;
+        let process = ServerProcess::start_with(command, guard, Some(&told), interrupt)?;
         let ready = process.ready();
         let group = ready["group"]
             .as_i64()
@@ -94,12 +94,12 @@ impl ArmServer {
         self.process.as_mut().expect("it is not being ended")
     }
 
-    /// Fails with the way it ended, if it has.
+    /// Fails with its exit status if it has ended.
     pub fn check_alive(&mut self) -> Result<(), Failure> {
         self.process().check_alive()
     }
 
-    /// Ends it; fails if a part of it is still there.
+    /// Stops it; fails if any of its processes survive.
     pub fn end(mut self) -> Result<(), Failure> {
         self.process.take().map_or(Ok(()), ServerProcess::end)
     }
@@ -242,7 +242,7 @@ impl Server {
         Pid::from_raw(i32::try_from(self.process.id()).expect("process ids fit"))
     }
 
-    /// Ends it and everything that it has started; fails if anything is left.
+    /// Stops it and everything it started; fails if anything survives.
     fn end(&self) -> Result<(), Failure> {
         let group = self.group();
         // Fails only if no process is left.
@@ -277,7 +277,7 @@ impl Server {
         if left.is_empty() {
             return Ok(());
         }
-        Err(Failure::could_not_run(format!("is still there (pid {})", left.join(", "))).hint(
+        Err(Failure::could_not_run(format!("is still running (pid {})", left.join(", "))).hint(
             "later rounds would be measured beside it; its command must end it when it is told to (SIGTERM), such as \
              `exec docker run --rm …`",
         ))
@@ -295,7 +295,7 @@ fn how_it_ended(status: ExitStatus) -> String {
     }
 }
 
-/// The first line in which the shell complains about a command that it has not found.
+/// The shell's first complaint about a command not found.
 fn not_found(words: &str) -> Option<&str> {
     let mut lines = words.lines();
     lines.find(|line| line.starts_with("sh: ") && line.ends_with("not found"))

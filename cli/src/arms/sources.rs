@@ -81,7 +81,7 @@ pub struct ArmArguments {
 pub struct GateArm {
     pub source: ArmSource,
     pub variant: Variant,
-    /// The file that the identity is taken from, if it can be replaced while it is measured.
+    /// The file that identifies the arm, if it can be replaced during the measurement.
     file: Option<PathBuf>,
 }
 
@@ -98,7 +98,7 @@ pub struct Sources {
 
 const SAME_COMMAND: &str = "base and head are the same command: a test of the gate itself";
 const SAME_PROGRAM: &str =
-    "base and head are the same program, byte for byte: what differs between them is noise";
+    "base and head are the same program, byte for byte: any difference between them is noise";
 
 impl ArmArguments {
     /// True if both arms are measured now.
@@ -231,7 +231,7 @@ impl ArmArguments {
         ))
     }
 
-    /// The program of the head, where cargo or the user has put it.
+    /// The head's program, at the path where cargo or the user put it.
     pub fn head_program(&self, interrupt: &Interrupt) -> Result<Option<PathBuf>, Failure> {
         if let Some(revision) = &self.base_rev {
             let revisions = Revisions::find(revision, interrupt)?;
@@ -280,7 +280,7 @@ impl Sources {
         }
     }
 
-    /// The failure of arms whose program is not the one it was at the start any more.
+    /// The failure for an arm whose program was replaced since the start.
     pub fn replaced(&self) -> Option<Failure> {
         [(Arm::Base, &self.base), (Arm::Head, &self.head)]
             .into_iter()
@@ -289,9 +289,9 @@ impl Sources {
                 (sha256(file) != side.source.sha256).then(|| {
                     let (arm, file) = (arm.name(), file.display());
                     Failure::could_not_run(format!(
-                        "the {arm}: {file} was replaced while it was measured"
+                        "the {arm}: {file} was replaced during the measurement"
                     ))
-                    .hint("measure a copy that nothing builds or edits, and run the gate again")
+                    .hint("measure a copy that no build or editor touches, and run the gate again")
                 })
             })
     }
@@ -330,8 +330,8 @@ fn server(command: &str) -> GateArm {
 /// An arm that runs the copy `program` of the executable `what`.
 fn executable(what: &str, program: &Path, interrupt: &Interrupt) -> Result<GateArm, Failure> {
     if !worker::is_worker(program, interrupt) {
-        return Err(Failure::could_not_run(format!("{what} is no Photofinish program")).hint(format!(
-            "a server? give its command: --server '{EXE} --port {PORT}' with --base-rev, else --base-server and \
+        return Err(Failure::could_not_run(format!("{what} is not a Photofinish program")).hint(format!(
+            "if it is a server, give its command: --server '{EXE} --port {PORT}' with --base-rev, else --base-server and \
              --head-server"
         )));
     }
@@ -350,9 +350,9 @@ fn executable(what: &str, program: &Path, interrupt: &Interrupt) -> Result<GateA
     })
 }
 
-/// A copy of an arm's executable, which stays the same whatever is built while it is measured.
+/// A copy of an arm's executable, unaffected by builds during the measurement.
 fn copied(path: &Path, arm: Arm, place: &GateDirectory) -> Result<PathBuf, Failure> {
-    let missing = || Failure::usage(format!("there is no executable {}", path.display()));
+    let missing = || Failure::usage(format!("no executable at {}", path.display()));
     let name = path.file_name().ok_or_else(missing)?;
     let directory = place.path().join(arm.name());
     let copy = directory.join(name);

@@ -1,4 +1,4 @@
-//! Git and cargo, run so that an interruption ends them with everything they have started.
+//! Runs git and cargo so that an interruption ends them and everything they started.
 //!
 //! Neither sees the environment of a surrounding git hook: `GIT_DIR` and `GIT_INDEX_FILE` would point git, and anything
 //! that calls it, to the user's repository and index from any directory.
@@ -36,7 +36,7 @@ const SETTINGS: [&str; 3] = [
 pub struct Output {
     pub succeeded: bool,
     pub stdout: String,
-    /// Empty if the user has seen it.
+    /// Empty if it went to the user's terminal.
     pub stderr: String,
 }
 

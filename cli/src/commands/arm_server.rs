@@ -32,8 +32,9 @@ impl ArmServer {
     pub fn execute(self) -> Result<Exit, Failure> {
         let mut order = String::new();
         let read = io::stdin().read_line(&mut order);
-        read.or_fail("the guard cannot read the command")?;
-        let order: Order = serde_json::from_str(&order).or_fail("the guard has no command")?;
+        read.or_fail("the guard process cannot read its command")?;
+        let order: Order =
+            serde_json::from_str(&order).or_fail("the guard process got no valid command")?;
         let guarded = arms::server::guard(&order.command, &order.url, &self.cpus.0);
         if let Err(failure) = &guarded {
             guard::report(failure)?;

@@ -310,8 +310,8 @@ impl Gate {
         }
     }
 
-    /// Prints the verdict, then saves everything. Returns the verdict's exit code: whoever cannot have a file must still
-    /// learn of a regression. `written` is the directory of a run that was measured now.
+    /// Prints the verdict, then saves everything. Returns the verdict's exit code: even if a file cannot be written, the user must
+    /// learn of a regression. `written` is the directory of a run measured by this gate.
     fn tell(
         &self,
         record: &Record,

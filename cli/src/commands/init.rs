@@ -44,7 +44,7 @@ impl Init {
             Err(error) => {
                 let hint = match (error.kind(), self.file.parent()) {
                     (ErrorKind::NotFound, Some(parent)) => {
-                        format!("make its directory first: mkdir -p {}", parent.display())
+                        format!("create its directory first: mkdir -p {}", parent.display())
                     }
                     _ => "choose a writable directory".to_owned(),
                 };

@@ -72,7 +72,7 @@ enum Format {
 impl Run {
     pub fn execute(self) -> Result<Exit, Failure> {
         if let Some(name) = &self.save_baseline {
-            // A name that cannot be used must not be found out after the run.
+            // An unusable name must be reported before the run, not after it.
             Baselines::of(&self.baselines).path(name)?;
         }
         let prepared = self.request.prepare()?;

@@ -1,4 +1,4 @@
-//! `photofinish runs`: past runs, and the removal of what killed ones left behind.
+//! `photofinish runs`: lists past runs and cleans up after killed ones.
 //!
 //! Another kind of leftover is a function and a line in [`KINDS`].
 
@@ -12,7 +12,7 @@ use crate::exit::{Exit, Failure, OrFail};
 use crate::output;
 use crate::store::past_runs::{self, Leftover, PastRun};
 
-/// Finds leftovers; the argument is the parent of the run directories. Each function is sure that no process uses them
+/// Finds leftovers; the argument is the parent of the run directories. Each function ensures that no process uses them
 /// any more, and that this program made them.
 const KINDS: [fn(&Path) -> Vec<Leftover>; 1] = [past_runs::leftovers];
 

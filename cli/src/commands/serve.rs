@@ -35,7 +35,7 @@ pub struct Serve {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = parse_address)]
     listen: SocketAddr,
 
-    /// Allow --listen on addresses that other machines reach
+    /// Allow --listen on addresses that other machines can reach
     #[arg(long)]
     allow_remote: bool,
 
@@ -83,14 +83,14 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| "expected an address and a port, such as 127.0.0.1:8080".to_owned())
 }
 
-/// An address that other machines reach has to be allowed: the servers ask nobody for a password unless their behaviour
+/// Addresses that other machines can reach need permission: the servers require no password unless their behaviour
 /// says so.
 fn require_allowed(address: SocketAddr, allow_remote: bool) -> Result<SocketAddr, Failure> {
     if allow_remote || address.ip().is_loopback() {
         return Ok(address);
     }
     Err(Failure::usage(format!("other machines can reach {}", address.ip())).hint(
-        "listen on 127.0.0.1, or add --allow-remote if they shall: a mock server serves anyone who connects",
+        "listen on 127.0.0.1, or add --allow-remote to let them: a mock server serves anyone who connects",
     ))
 }
 

@@ -21,7 +21,7 @@ use crate::interrupt::{Interrupt, Listener};
 /// Longest line of stdout, in bytes: a reply holds histograms, and that of an audit 100,000 times per session.
 const LONGEST_LINE: usize = 64 << 20;
 
-/// Lines of stdout that wait to be taken; beyond that the child has to wait.
+/// Maximum number of queued lines of stdout; beyond that the child has to wait.
 const WAITING_LINES: usize = 16;
 
 /// Lines of stderr that are kept for an error message.
@@ -203,7 +203,7 @@ impl LineProcess {
     }
 
     fn kill(&mut self) {
-        // All fail only if there is nobody left.
+        // All fail only if no process is left.
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.kill_group();

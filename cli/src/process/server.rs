@@ -35,7 +35,7 @@ const ENDING: Duration = Duration::from_secs(20);
 /// Interval between requests for the number of clients left.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 
-/// In place of an argument that is the first line of stdin instead.
+/// Placeholder for an argument that is sent as the first line of stdin.
 pub const STDIN: &str = "-";
 
 /// A server that listens.
@@ -97,7 +97,7 @@ impl ServerProcess {
         if behaviour.is_some() {
             command.args(["--behaviour", STDIN]);
         }
-        Self::start_told(name, command, behaviour.as_deref(), interrupt)
+        Self::start_with(name, command, behaviour.as_deref(), interrupt)
     }
 
     /// Starts a server with any command that speaks the same protocol.
@@ -106,14 +106,14 @@ impl ServerProcess {
         command: Command,
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
-        Self::start_told(name, command, None, interrupt)
+        Self::start_with(name, command, None, interrupt)
     }
 
-    /// Like [`Self::start_command`], for a server whose first line of stdin is `told`.
-    pub fn start_told(
+    /// Like [`Self::start_command`], with `first_line` on the server's stdin.
+    pub fn start_with(
         name: &str,
         command: Command,
-        told: Option<&str>,
+        first_line: Option<&str>,
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
         let mut process = LineProcess::spawn(command, interrupt).map_err(|error| {
@@ -121,9 +121,9 @@ impl ServerProcess {
             failed(name, format_args!("cannot be started: {error}"))
                 .maybe_hint(threads.then(|| RAISE_THREAD_LIMIT.to_owned()))
         })?;
-        if let Some(told) = told {
+        if let Some(first_line) = first_line {
             // If it has ended already, the lack of a ready line says so.
-            let _ = process.tell(told);
+            let _ = process.tell(first_line);
         }
         let line = process.next_line(READY).map_err(|no_line| {
             // Its startup may have left files that only it can remove.
@@ -164,7 +164,7 @@ impl ServerProcess {
             .map_err(|_| failed(&self.name, self.process.how_it_ended()))
     }
 
-    /// Fails with the way it ended, if it has.
+    /// Fails with its exit status if it has ended.
     pub fn check_alive(&mut self) -> Result<(), Failure> {
         if self.process.has_ended() {
             let how = self.process.how_it_ended();

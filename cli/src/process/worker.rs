@@ -1,6 +1,6 @@
 //! The orchestrator's side of a worker: a fresh process that gets a plan on stdin and answers with one line of JSON.
 //!
-//! The protocol is `record::protocol`. A worker keeps time limits of its own; one that hangs all the same is killed once
+//! The protocol is `record::protocol`. A worker has its own time limits; one that hangs nevertheless is killed once
 //! all of them have passed.
 
 use std::path::Path;
@@ -19,22 +19,22 @@ use crate::process::child::{LineProcess, NoLine, no_answer};
 use crate::process::this_program;
 use crate::store::redaction;
 
-/// Time beyond the limits that a worker keeps itself.
+/// Extra time beyond the worker's own limits.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// Time within which a worker that has replied must exit.
 const EXITING: Duration = Duration::from_secs(10);
 
-/// Maximum length of a text that is kept, in bytes.
+/// Maximum length of stored text, in bytes.
 const LONGEST_TEXT: usize = 4096;
 
 /// Interval between checks that the servers are alive.
 const SERVER_CHECK: Duration = Duration::from_millis(250);
 
-/// Time for a program to find that it has no plan.
+/// Timeout for a program to report that it has no plan.
 const NO_PLAN_TIME: Duration = Duration::from_secs(5);
 
-/// The problem of a worker without a plan.
+/// The error of a worker without a plan.
 pub const NO_PLAN: &str = "the worker has no plan";
 
 /// True if `program` can be a worker: started as one without a plan, it says so.

@@ -19,7 +19,7 @@ pub struct PlannedCourse<'a> {
     next: usize,
     /// True if every comparison of the record is decided.
     decided: &'a dyn Fn(&Record) -> bool,
-    /// True if nothing that is measured from now on can matter; asked after every block, not only at looks.
+    /// True if no further measurement can change the outcome; checked after every block, not only at looks.
     pub pointless: Option<&'a dyn Fn(&Record) -> bool>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Only counts that both sides have are compared. If operations failed (a reset, a deadline) or were cut off by the end of
 //! the round, the server may have answered more than the worker saw, but never less. If operations abandoned exchanges on
-//! purpose, the server may have answered that many more. What was sent over a connection that the server had closed is lost,
+//! purpose, the server may have answered that many more. Anything sent over a connection that the server had closed is lost,
 //! so after reconnects the same holds as after failures. A scenario's limit of requests in flight is checked here too.
 
 use photofinish_harness::runtime::{Capability, Descriptor};

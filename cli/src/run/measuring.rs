@@ -63,7 +63,7 @@ fn start_targets(
     Ok(targets)
 }
 
-/// The warning that a target which nobody pinned may share a CPU with the worker.
+/// The warning that an unpinned target may share a CPU with the worker.
 fn beside(placement: &Placement, target: &str, found: &[usize]) -> Option<String> {
     let shared: Vec<usize> = found
         .iter()
@@ -74,7 +74,7 @@ fn beside(placement: &Placement, target: &str, found: &[usize]) -> Option<String
     apart.then(|| {
         let elsewhere = cpu_list(&placement.orchestrator_cpus);
         format!(
-            "the server of `{target}` may run on the worker's {} too: each then slows the other down, in some rounds more \
+            "the server of `{target}` may share the worker's {}: each then slows the other down, in some rounds more \
              than in others; start it with `taskset -c {elsewhere}`",
             describe::cpus(&shared)
         )
@@ -90,8 +90,8 @@ fn unattributed(targets: &ReadyTargets) -> Option<String> {
     })
 }
 
-/// The scenario and the cell with what was redacted in the record's plan. A search has cells that the original plan has
-/// not, but no other scenarios and variants.
+/// The scenario and the cell, with the secrets redacted in the record's plan. A search has cells that the original plan has
+/// not, but no additional scenarios and variants.
 fn with_secrets<'a>(
     original: &'a Plan,
     scenario: &'a PlannedScenario,
@@ -143,7 +143,7 @@ fn blank_record(prepared: PreparedRun, run: RunId, fitness: Vec<Finding>) -> Rec
 /// A run about to begin: the machine checked, targets up, the directory created.
 pub struct ReadyRun<'a> {
     pub record: Record,
-    /// The plan as workers and servers need it: with the secrets that the record's plan has not.
+    /// The plan for workers and servers: with the secrets that the record's plan omits.
     original: Plan,
     directory: RunDirectory,
     targets: ReadyTargets,

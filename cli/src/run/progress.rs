@@ -1,5 +1,5 @@
-//! The progress of a run: one live line on a terminal, elsewhere a plain line per block, and one whenever nothing was said
-//! for half a minute: CI systems end jobs that are silent.
+//! The progress of a run: one live line on a terminal, elsewhere a plain line per block, and one after every silence of
+//! half a minute, since CI systems kill silent jobs.
 //!
 //! Everything goes to stderr. The live line is redrawn at most four times a second: drawing costs CPU time, on the CPUs of
 //! the servers. The time left is estimated from the plan, and from finished rounds as soon as there are any.
@@ -17,7 +17,7 @@ use crate::output;
 /// Redraws per second.
 const REDRAWS_HZ: u8 = 4;
 
-/// Maximum time without a line.
+/// Maximum time without output.
 const SILENCE: Duration = Duration::from_secs(30);
 
 pub struct Progress {
@@ -162,7 +162,7 @@ enum Event {
     Line,
 }
 
-/// Says where the run is whenever there was no line for as long as `silence`, until the run ends.
+/// Prints the progress whenever there was no output for `silence`, until the run ends.
 fn break_silence(events: &Receiver<Event>, silence: Duration, tell: impl Fn(&str)) {
     let (mut last_line, mut last_round) = (Instant::now(), None);
     loop {

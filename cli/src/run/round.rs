@@ -33,7 +33,7 @@ pub struct RoundContext<'a> {
     pub work_dir: &'a Path,
     pub watch: Watch,
     pub interrupt: &'a Interrupt,
-    /// Things to tell the user, each once.
+    /// Warnings for the user, each given once.
     pub warnings: &'a mut BTreeSet<String>,
 }
 
@@ -95,7 +95,7 @@ fn measure(
     let variant = cell.variant.clone().unwrap_or_default();
     let mut servers = RoundServers::start(scenario, &variant, context).map_err(of_arm)?;
     if let (Some(arm), Some(complaint)) = (cell.arm, servers.complaint()) {
-        let warning = format!("the {}: its server came up, but: {complaint}", arm.name());
+        let warning = format!("the {}: its server started, but: {complaint}", arm.name());
         context.warnings.insert(warning);
     }
     let program = variant.program.clone().map_or_else(this_program, Ok);
@@ -306,7 +306,7 @@ impl RoundServers {
         })
     }
 
-    /// Ends those that were started for the round; fails if a part of one is still there.
+    /// Stops the servers started for the round; fails if any of their processes survive.
     fn end(&mut self) -> Result<(), Failure> {
         for server in std::mem::take(&mut self.servers).into_values() {
             if let RoundServer::Arm { server, .. } = server {

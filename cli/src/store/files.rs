@@ -1,6 +1,6 @@
-//! Files written whole or not at all, and never through a link that somebody else has put there.
+//! Files written atomically, and never through a link planted by somebody else.
 //!
-//! The contents go to a new file of a random name, which replaces the old file; a link is replaced as well, not followed.
+//! The contents go to a new file with a random name, which replaces the old file; a link is replaced as well, not followed.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};

@@ -67,7 +67,7 @@ fn second(record: &Record, program: &str) -> (&'static str, String) {
         (None, _) if was_nothing_due(record) => {
             let command = again(record, &["--duration 1m".to_owned()]);
             (
-                "lengthen the rounds until operations are due",
+                "lengthen the rounds, so that each has operations",
                 format!("{program} {command}"),
             )
         }

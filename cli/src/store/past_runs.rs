@@ -1,4 +1,4 @@
-//! Past runs in a directory, and what killed ones left behind.
+//! Past runs in a directory, and the leftovers of killed ones.
 //!
 //! A hidden directory is left behind if the lock in it is free: the system releases it with the process, so this needs no
 //! trust in process ids. Only directories with a name, a lock and a record such as `run_directory` makes are touched.
@@ -197,7 +197,7 @@ fn sentence(run: &LeftBehind, removed: u64) -> String {
     };
     let rounds = count_partial_rounds(&run.path);
     let kept = match rounds {
-        0 => "it had finished no round".to_owned(),
+        0 => "it had not finished a round".to_owned(),
         rounds => format!(
             "its {} are kept: photofinish report {path}",
             describe::plural(rounds, "round")
@@ -208,7 +208,7 @@ fn sentence(run: &LeftBehind, removed: u64) -> String {
     )
 }
 
-/// Something that a process left behind, and that nobody uses any more.
+/// A leftover of a process, no longer in use.
 pub struct Leftover {
     /// A path, or a name.
     pub what: String,

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
 
-/// In place of a secret.
+/// Replacement for a secret.
 const REDACTED: &str = "***";
 
 /// Ends of keys whose values are secrets, without separators: `PGPASSWORD`, `access_token`, `X-Amz-Signature`.
@@ -40,7 +40,7 @@ const SHORT: [&str; 4] = ["key", "auth", "sig", "pass"];
 /// Maximum length of a key, and of the part of a URL before its query, in bytes.
 const LONGEST: usize = 1024;
 
-/// Values in messages that describe a form, not a secret.
+/// Placeholder values in messages, which are not secrets.
 const PLACEHOLDERS: [&str; 5] = [REDACTED, "…", "PASSWORD", "VALUE", "value"];
 
 /// Words before the secret of an `Authorization` header.
@@ -68,7 +68,7 @@ pub fn command_line(arguments: impl Iterator<Item = String>) -> Vec<String> {
     arguments.map(|argument| text(&argument)).collect()
 }
 
-/// A value whose every text is without secrets. `None` if it is not the same type any more.
+/// A value with all of its text redacted. `None` if the result no longer has the value's type.
 pub fn all_texts<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
     let mut value = serde_json::to_value(value).ok()?;
     json(&mut value, &|text| self::text(text));
@@ -100,7 +100,7 @@ fn is_histogram(text: &str) -> bool {
     text.starts_with("HISTF") && !text.trim_end_matches('=').contains([':', '=', '-'])
 }
 
-/// Keys that became equal, with numbers for their originals. The numbers hold for all rounds of a run, whose answers are
+/// Keys that became equal, with numbers for their originals. The numbers are stable over all rounds of a run, whose answers are
 /// compared by key.
 static NUMBERS: LazyLock<Mutex<HashMap<String, HashMap<String, usize>>>> =
     LazyLock::new(Mutex::default);
@@ -124,7 +124,7 @@ struct Secret {
     replacement: &'static str,
 }
 
-/// The secrets in `text`, in order and apart.
+/// The secrets in `text`, in order and without overlaps.
 fn secrets(text: &str) -> Vec<Secret> {
     let mut all: Vec<Secret> = Vec::new();
     let starts = text
@@ -259,7 +259,7 @@ fn value(text: &str, begin: usize) -> Option<Secret> {
     })
 }
 
-/// Text up to the first such letter, and not longer than [`LONGEST`]: hostile texts must not cost quadratic time.
+/// Text up to the first such character, at most [`LONGEST`]: hostile text must not cost quadratic time.
 fn before_first(text: &str, ends: impl Fn(char) -> bool) -> &str {
     let near = &text[..text.floor_char_boundary(LONGEST)];
     &near[..near.find(ends).unwrap_or(near.len())]

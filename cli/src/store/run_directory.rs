@@ -84,7 +84,7 @@ impl RunDirectory {
         }
     }
 
-    /// Locks the directory before there is anything in it that another process might take for left behind.
+    /// Locks the directory before it contains anything that another process might take for leftovers.
     fn begin(hidden: &Path, record: &Record) -> io::Result<(File, Option<File>)> {
         let lock = lock(&hidden.join(LOCK))?;
         fs::create_dir(hidden.join(WORK))?;
@@ -143,7 +143,7 @@ impl RunDirectory {
         write_files(&self.hidden, files)?;
         fs::remove_file(self.hidden.join(PARTIAL_ROUNDS))?;
         fs::rename(&self.hidden, &self.destination)?;
-        // Only now: nobody may take the directory for left behind in between. A file too many does no harm.
+        // Last, so that no process takes the directory for leftovers in between. An extra file does no harm.
         let _ = fs::remove_file(self.destination.join(LOCK));
         Ok(())
     }
@@ -194,7 +194,7 @@ fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = File::create_new(path)?;
     if file.lock().is_err() {
-        // Without a lock it would tell others that this process is gone.
+        // An unlocked file would mean that this process is gone.
         fs::remove_file(path)?;
         return Ok(None);
     }
@@ -238,7 +238,7 @@ pub fn load_head<T: DeserializeOwned>(run: &Path) -> Result<T, Failure> {
     read(&record_file(run))
 }
 
-/// The number of rounds of a run that was killed or goes on.
+/// The number of rounds of a run that was killed or is still running.
 pub fn count_partial_rounds(run: &Path) -> usize {
     let read = |line: Vec<u8>| serde_json::from_slice::<IgnoredAny>(&line).ok();
     partial_lines(&run.join(PARTIAL_ROUNDS))
@@ -265,7 +265,7 @@ fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
     let text = read_bounded(file).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => not_a_record(file).caused_by(error),
         io::ErrorKind::NotFound => {
-            Failure::could_not_run(format!("there is no such run: {}", file.display()))
+            Failure::could_not_run(format!("no such run: {}", file.display()))
                 .hint("`photofinish runs` lists the runs; name a run directory, such as photofinish-runs/latest, or a record.json")
         }
         _ => Failure::could_not_run(format!("cannot read {}", file.display()))
@@ -275,7 +275,7 @@ fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
     photofinish_record::read(text.as_bytes()).map_err(|error| not_a_record(file).caused_by(error))
 }
 
-/// The text of a record. Nothing is read that cannot be one: a device has no end.
+/// The text of a record. Reads a limited amount, and only if it begins like a record: a device has no end.
 fn read_bounded(file: &Path) -> io::Result<String> {
     let invalid = |message: &str| io::Error::new(io::ErrorKind::InvalidData, message);
     let too_large = || invalid(&format!("it is larger than {} MiB", LARGEST_RECORD >> 20));

@@ -18,7 +18,7 @@ use crate::interrupt::Interrupt;
 /// Deadline of a whole probe, from connecting to the end of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Longest wait between two looks for an interrupt.
+/// Maximum time between checks for an interrupt.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The server at the other end, for messages.
@@ -28,7 +28,7 @@ pub struct Peer {
     pub name: String,
     /// The protocol that it should speak: `HTTP/1.1`.
     pub protocol: &'static str,
-    /// Advice if nobody listens.
+    /// Advice if the connection is refused.
     pub hint: &'static str,
 }
 
@@ -43,7 +43,7 @@ pub struct Connection {
     limit: Limit,
 }
 
-/// The end of all waiting.
+/// The deadline of all waits.
 #[derive(Clone)]
 struct Limit {
     due: Instant,
@@ -56,7 +56,7 @@ impl std::fmt::Debug for Limit {
     }
 }
 
-/// The reason that waiting ended without an event.
+/// The reason a wait ended without an event.
 enum Stopped {
     Late,
     Interrupted,
@@ -116,7 +116,7 @@ impl Connection {
         self.answered = false;
     }
 
-    /// Writes all of `bytes`. A peer that closes while it still has something to say is heard by [`Connection::read`].
+    /// Writes all of `bytes`. If the peer closes early, [`Connection::read`] still returns anything it sent.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
         while !bytes.is_empty() {
             match self.limit.retry(&self.stream, PollFlags::POLLOUT, || {
@@ -146,17 +146,17 @@ impl Connection {
         match stopped {
             Stopped::Interrupted => interrupted(),
             Stopped::Late if self.answered => Failure::could_not_run(format!(
-                "{name} began to answer, and was not done after {seconds} s"
+                "{name} began to respond, but did not finish within {seconds} s"
             ))
-            .hint("the probe asks once and waits for the end of the answer; use a target that ends"),
+            .hint("the probe sends one request and waits for the end of the response; use a URL whose response ends"),
             Stopped::Late => Failure::could_not_run(format!(
-                "{name} accepted the connection and did not answer within {seconds} s"
+                "{name} accepted the connection but did not respond within {seconds} s"
             ))
             .hint(format!(
-                "does it speak {protocol}, and is it free to answer? other clients may hold its only connection"
+                "does it speak {protocol}, and is it free to respond? another client may hold its only connection"
             )),
             Stopped::Failed(error) => Failure::could_not_run(format!(
-                "{name} accepted the connection and broke it before the end of its answer"
+                "{name} accepted the connection but broke it before the end of the response"
             ))
             .caused_by(error)
             .hint(format!("does it speak {protocol}? its log may say why it closed")),
@@ -171,14 +171,16 @@ fn unreachable(peer: &Peer, addresses: &[SocketAddr], last: Stopped) -> Failure 
         0 | 1 => String::new(),
         _ => format!(" (tried {})", tried.join(", ")),
     };
-    let failure = Failure::could_not_run(format!("no answer from {}{tried}", peer.name));
+    let failure = Failure::could_not_run(format!("no response from {}{tried}", peer.name));
     if let Stopped::Failed(error) = last {
         return failure.caused_by(error).hint(peer.hint);
     }
     let seconds = PATIENCE.as_secs();
     failure
         .caused_by(format!("connecting took longer than {seconds} s"))
-        .hint("its packets are dropped: by a firewall, or because the server's queue of connections is full")
+        .hint(
+            "packets are being dropped, by a firewall or because the server's accept queue is full",
+        )
 }
 
 fn interrupted() -> Failure {
@@ -212,7 +214,7 @@ fn connect(address: SocketAddr, limit: &Limit) -> Result<TcpStream, Stopped> {
 }
 
 impl Limit {
-    /// Calls `io` until it does not have to wait.
+    /// Calls `io` until it no longer would block.
     fn retry(
         &self,
         socket: &impl AsFd,

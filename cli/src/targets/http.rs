@@ -164,7 +164,7 @@ fn get(url: &Url, interrupt: &Interrupt) -> Result<Answer, Failure> {
     };
     let url = redaction::url(url);
     let message = if answer.starts_with(b"HTTP/1.") {
-        format!("{url} gave an invalid answer")
+        format!("{url} gave an invalid response")
     } else {
         format!("{url} does not speak HTTP/1.1")
     };
@@ -217,7 +217,7 @@ mod tests {
         );
     }
 
-    /// Goal: an answer ends at its declared length, and an error in it is told at once. Method: reading on is an error
+    /// Goal: a response ends at its declared length, and an error in it is reported at once. Method: reading on is an error
     /// of another kind.
     #[test]
     fn an_answer_is_read_to_its_own_end_and_not_beyond_an_error() {

@@ -115,8 +115,8 @@ fn a_server_that_falls_silent_leaves_what_was_measured_and_an_invalid_cell() {
     finished.check(
         5,
         &[
-            "4 of 4 sessions were no longer answered",
-            "operations ended",
+            "4 of 4 sessions got no more responses in",
+            "operations completed",
         ],
     );
     let record = sandbox.record();
@@ -196,7 +196,7 @@ fn messages_after_the_close_are_bounded_and_slow_farewells_do_not_add_up() {
         worker
             .violations
             .iter()
-            .any(|text| text.ends_with("more messages came unasked"))
+            .any(|text| text.ends_with("more unexpected messages"))
     );
     let memory = worker.cost.peak_rss_bytes.expect("known on Linux");
     assert!(memory < 200 << 20, "{memory} bytes");

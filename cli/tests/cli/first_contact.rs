@@ -190,7 +190,7 @@ fn a_node_server_whose_json_holds_the_time_is_measured_when_asked_so() {
         "download",
     ];
     for scenario in scenarios {
-        let told = ["changes from one answer to the next", "--set content=any"];
+        let told = ["differs between two responses", "--set content=any"];
         let refused = first_line(&sandbox, scenario, &target, &[]).check(5, &told);
         // The reason and the record, and no table of nothing.
         let lines: BTreeSet<_> = refused.stdout.lines().collect();
@@ -265,7 +265,7 @@ fn odd_answers_are_taken_or_named() {
         "/large",
         &[],
         1,
-        &["70000000 bytes", "fixed at 67108864 bytes"],
+        &["70000000 bytes", "fixed limit of 67108864 bytes"],
     );
     for status in ["201", "2xx", "[200, 201]"] {
         let set = format!("--set=status={status}");
@@ -305,7 +305,7 @@ fn odd_answers_are_taken_or_named() {
         "/",
         &[],
         5,
-        &["--set content=any takes any answer"],
+        &["--set content=any accepts any response"],
     );
     check("http-post", "/", &["--set=content=any"], 0, &[]);
     check(

@@ -404,7 +404,7 @@ fn two_builds_of_a_program_are_workers_and_every_round_is_one_of_them() {
     for base in ["/bin/true", "./server"] {
         let arguments = ["gate", "null", "--base-exe", base, "--head-exe"];
         let head = [head.to_str().expect("UTF-8")];
-        let told = format!("{base} is no Photofinish program");
+        let told = format!("{base} is not a Photofinish program");
         sandbox
             .run(&[&arguments[..], &head, &SHORT].concat())
             .check(1, &[&told, "--server '{exe} --port {port}'"]);
@@ -719,7 +719,7 @@ fn a_complaint_of_the_shell_of_an_arm_that_came_up_is_a_warning() {
     assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
     let warnings = sandbox.record().warnings;
     let told = |warning: &&String| {
-        warning.contains("the base: its server came up, but") && warning.contains("nosuchcommand")
+        warning.contains("the base: its server started, but") && warning.contains("nosuchcommand")
     };
     assert_eq!(warnings.iter().filter(told).count(), 1, "{warnings:?}");
 }
@@ -801,7 +801,7 @@ fn a_server_that_is_still_there_after_its_round_ends_the_gate() {
     let mut daemon = Command::new("sh");
     let daemon = daemon.args(["-c", &format!("exec {}", server.replace("{port}", &port))]);
     let mut daemon = daemon.current_dir(sandbox.path()).spawn().expect("started");
-    let pid = format!("is still there (pid {})", daemon.id());
+    let pid = format!("is still running (pid {})", daemon.id());
     let finished = run.finish();
     daemon.kill().expect("killed");
     daemon.wait().expect("waited for");
@@ -949,7 +949,7 @@ fn cells_that_the_head_has_lost_leave_a_gate_undecided() {
     let checks = report["checks"].as_array().expect("checks");
     let lost = checks
         .iter()
-        .filter(|check| check["reason"] == "the head has no such cell");
+        .filter(|check| check["reason"] == "the head has no matching cell");
     assert_eq!(lost.count(), 3, "{report}");
     assert_eq!(checks.len(), 4, "{report}");
     let warnings = report["warnings"].to_string();
@@ -965,7 +965,11 @@ fn cells_that_the_head_has_lost_leave_a_gate_undecided() {
 
     // The other way round.
     let table = regated(&sandbox, &record, &["--baseline=m"]);
-    says(&table, 4, &["INCONCLUSIVE", "the head has no such cell"]);
+    says(
+        &table,
+        4,
+        &["INCONCLUSIVE", "the head has no matching cell"],
+    );
 }
 
 #[test]

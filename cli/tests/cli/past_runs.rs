@@ -207,7 +207,7 @@ fn a_run_that_is_not_there_is_told_as_such() {
     let sandbox = Sandbox::new();
     for command in ["gate", "report"] {
         let told = [
-            "there is no such run: photofinish-runs/nosuch",
+            "no such run: photofinish-runs/nosuch",
             "hint: `photofinish runs`",
         ];
         sandbox

@@ -92,8 +92,8 @@ fn a_probe_ends_whatever_the_server_does() {
         second * 100,
     );
     let connecting = "connecting took longer than 10 s";
-    let began = "began to answer, and was not done after 10 s";
-    let nothing = "accepted the connection and did not answer within 10 s";
+    let began = "began to respond, but did not finish within 10 s";
+    let nothing = "accepted the connection but did not respond within 10 s";
     let begun = Instant::now();
     let cases = [
         ("http-get", format!("http=http://{hole}/"), connecting),
@@ -161,7 +161,7 @@ fn an_answer_that_is_not_valid_is_told_at_once_and_as_what_it_is() {
             "http-get",
             "http=http://{address}/",
             answer,
-            &["gave an invalid answer", told],
+            &["gave an invalid response", told],
         );
     };
     http(
@@ -290,7 +290,7 @@ fn connections_that_a_server_closes_while_idle_are_opened_again_and_counted() {
         let run = [&["run", scenario, &target, runtimes], &open[..]].concat();
         let finished = sandbox.run(&run).check(0, &[]);
         let words: Vec<_> = finished.stdout.split_whitespace().collect();
-        let told = "kept connections before their next request";
+        let told = "keep-alive connections before their next request";
         assert!(words.join(" ").contains(told), "{finished:?}");
         for round in &sandbox.record().rounds {
             let Outcome::Ok(measured) = &round.outcome else {

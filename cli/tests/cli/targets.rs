@@ -18,7 +18,7 @@ fn a_target_that_refuses_is_told_before_anything_is_measured() {
     let target = format!("http=http://{}/", closed_address());
     sandbox
         .run(&["run", "http-get", "--target", &target])
-        .check(1, &["no answer from http://127.0.0.1", "hint:"]);
+        .check(1, &["no response from http://127.0.0.1", "hint:"]);
     assert!(!sandbox.path().join("photofinish-runs").exists());
 }
 

@@ -186,7 +186,7 @@ fn an_error_in_the_arguments_has_a_hint_like_all_others() {
 /// A round without an arrival measures nothing, so it is not run.
 #[test]
 fn a_load_without_arrivals_is_told_by_the_plan() {
-    let none = ["leave a round without an arrival", "hint: raise the rate"];
+    let none = ["give a round no arrival", "hint: raise the rate"];
     check(&["plan", "null", "--rate", "0.000001"], &none);
     let poisson = [
         "run",
@@ -205,9 +205,12 @@ fn an_address_that_cannot_be_asked_as_written_is_told() {
         ("/x#part", "a fragment (`#…`) is never sent"),
         (
             "/münchen",
-            "`ü` cannot stand in a path; write it as `%C3%BC`",
+            "`ü` is not allowed in a path; write it as `%C3%BC`",
         ),
-        ("/x?q=a b", "` ` cannot stand in a path; write it as `%20`"),
+        (
+            "/x?q=a b",
+            "` ` is not allowed in a path; write it as `%20`",
+        ),
     ] {
         for (scenario, scheme) in [("http-get", "http"), ("ws-echo", "ws")] {
             let target = format!("{scheme}={scheme}://127.0.0.1:1{path}");

@@ -49,7 +49,7 @@ async fn within<R: Runtime, T: Send>(
 /// The failure of a step that took longer than its limit.
 pub(super) fn overdue(limit: Duration) -> Failure {
     let limit = limit.as_secs();
-    Failure::new(Failure::TIMEOUT, format!("it did not end within {limit} s"))
+    Failure::new(Failure::TIMEOUT, format!("did not end within {limit} s"))
 }
 
 /// A prepared workload in its environment.

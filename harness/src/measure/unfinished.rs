@@ -65,18 +65,18 @@ impl Unfinished {
             )
         } else if !self.warmup {
             format!(
-                "{stuck} of {sessions} sessions were no longer answered in {waited} ({so_far}); {slow}"
+                "{stuck} of {sessions} sessions got no more responses in {waited} ({so_far}); {slow}"
             )
         } else {
             let cause = match sessions - never {
                 0 => slow.to_owned(),
-                1 => "it seems that the server takes one connection at a time".to_owned(),
+                1 => "the server seems to serve one connection at a time".to_owned(),
                 served => {
-                    format!("it seems that the server takes only {served} connections at a time")
+                    format!("the server seems to serve only {served} connections at a time")
                 }
             };
             format!(
-                "{never} of {sessions} sessions were connected and never answered in {waited} ({so_far}); {cause}"
+                "{never} of {sessions} sessions connected but never got a response in {waited} ({so_far}); {cause}"
             )
         }
     }
@@ -84,9 +84,12 @@ impl Unfinished {
     fn so_far(&self) -> String {
         let bytes: u64 = self.traffic.values().map(|traffic| traffic.bytes_in).sum();
         if self.traffic.is_empty() {
-            format!("{} operations ended", self.ended)
+            format!("{} operations completed", self.ended)
         } else {
-            format!("{} operations ended, {bytes} bytes received", self.ended)
+            format!(
+                "{} operations completed, {bytes} bytes received",
+                self.ended
+            )
         }
     }
 
@@ -99,9 +102,7 @@ impl Unfinished {
         WorkerResult::Failed {
             reason: self.reason(),
             hint: Some(if never > 0 && served > 0 {
-                format!(
-                    "measure it with --concurrency {served}, or have the server take more connections"
-                )
+                format!("use --concurrency {served}, or let the server serve more connections")
             } else {
                 "try one request by hand; operations that take seconds need a longer --duration"
                     .to_owned()
@@ -129,7 +130,10 @@ mod tests {
         };
         let reason = unfinished.reason();
         assert!(reason.starts_with(expected), "{reason}");
-        assert!(reason.contains("9 operations ended, 77 bytes"), "{reason}");
+        assert!(
+            reason.contains("9 operations completed, 77 bytes"),
+            "{reason}"
+        );
     }
 
     #[test]
@@ -139,12 +143,12 @@ mod tests {
             stuck,
             never,
         };
-        let never = "15 of 16 sessions were connected and never answered in 8.6 s of the warm-up";
+        let never = "15 of 16 sessions connected but never got a response in 8.6 s of the warm-up";
         check(true, 16, of_16(15, 15), never);
         check(true, 16, of_16(16, 15), never);
-        let none = "16 of 16 sessions were connected and never answered";
+        let none = "16 of 16 sessions connected but never got a response";
         check(true, 16, of_16(16, 16), none);
-        let fallen_silent = "15 of 16 sessions were no longer answered in 8.6 s of the measured";
+        let fallen_silent = "15 of 16 sessions got no more responses in 8.6 s of the measured";
         check(false, 16, of_16(15, 10), fallen_silent);
         let slow = "4 of 16 sessions were still in an operation after 8.6 s of the warm-up";
         check(true, 16, of_16(4, 0), slow);

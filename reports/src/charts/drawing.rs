@@ -210,7 +210,7 @@ impl Drawing {
         if runtimes.is_empty() {
             return;
         }
-        let note = format!("without numbers here: {}", runtimes.join(", "));
+        let note = format!("not shown, for lack of numbers: {}", runtimes.join(", "));
         let title_end = MARGIN + WIDTH * 0.45;
         let fitting = Type::CAPTION.fit(&note, WIDTH - MARGIN - title_end);
         self.text(at(WIDTH - MARGIN, 22.0), &fitting, Type::CAPTION.end());

@@ -15,14 +15,13 @@ const OPEN_LOAD: &str = "Open load: response time runs from when an operation wa
     response times), service time from its start; lag is the time between.";
 
 /// The advisory of a lower bound.
-pub const UNFINISHED: &str = "a lower bound: operations that had not ended count with the time they had waited so far, \
+pub const UNFINISHED: &str = "a lower bound: unfinished operations count with the time they had waited so far, \
     and times beyond 60 s count as 60 s";
 
-const LOWER_BOUND: &str = "≥ a lower bound: operations that had not ended count with the time they had waited so far, and \
+const LOWER_BOUND: &str = "≥ a lower bound: unfinished operations count with the time they had waited so far, and \
     times beyond 60 s count as 60 s.";
 
-const MEANINGLESS: &str =
-    "– too few operations for this percentile to be anything but the longest time.";
+const MEANINGLESS: &str = "– too few operations: this percentile would just be the longest time.";
 
 /// The legend of `~` before a number.
 pub const ADVISORY: &str =
@@ -107,7 +106,9 @@ pub fn interval_legend(summary: &Summary) -> Option<String> {
         .collect();
     match (counts.is_empty(), several.is_empty()) {
         (true, _) => None,
-        (false, true) => Some("One round has no interval: repeat with more rounds.".to_owned()),
+        (false, true) => {
+            Some("A single round has no interval: repeat with more rounds.".to_owned())
+        }
         (false, false) => Some(format!(
             "interval: that of the ratio, with confidence {}.",
             several.join(", ")

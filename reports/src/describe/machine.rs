@@ -48,7 +48,7 @@ pub fn placement(plan: &Plan) -> String {
 fn where_it_is(found: Option<&[usize]>) -> String {
     let found = found.filter(|found| !found.is_empty());
     let found = found.map(|found| format!(" ({})", cpus(found)));
-    format!("the server is where it is{}", found.unwrap_or_default())
+    format!("the server is not moved{}", found.unwrap_or_default())
 }
 
 /// `CPU 1`, `CPUs 0-3,6`.

@@ -90,7 +90,7 @@ fn callable(group: &Group<'_>) -> Option<String> {
     let factors: Vec<f64> = comparisons.filter_map(needed_factor).collect();
     let range = range(factors.iter().copied(), units::ratio)?;
     Some(format!(
-        " With intervals as wide as here, it takes a factor of {range} to be decided; more rounds narrow them."
+        " With intervals this wide, a decision needs a factor of {range}; more rounds narrow them."
     ))
 }
 
@@ -119,7 +119,7 @@ pub fn caveat(caveat: Caveat) -> String {
             format!("{needed} rounds of each are needed, but there {verb} only {pairs}")
         }
         Caveat::LowerBound => {
-            "a value is only a lower bound: some operations had not ended, or took longer than 60 s"
+            "a value is only a lower bound: some operations did not finish, or took longer than 60 s"
                 .to_owned()
         }
         Caveat::WithinOverhead(overhead) => {

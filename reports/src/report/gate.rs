@@ -148,12 +148,12 @@ impl<'r> Arms<'r> {
         let plan = head.plan;
         let partner = |cell: usize| match stored {
             Some(base) => matching(base.plan, plan, cell)
-                .map_err(|reason| format!("it cannot be compared with the base: {reason}")),
+                .map_err(|reason| format!("cannot be compared with the base: {reason}")),
             None => plan
                 .cells
                 .iter()
                 .position(|base| base.arm == Some(Arm::Base) && same_cell(base, &plan.cells[cell]))
-                .ok_or_else(|| "the base has no such cell to compare it with".to_owned()),
+                .ok_or_else(|| "the base has no matching cell".to_owned()),
         };
         let base = stored.unwrap_or(head);
         let of_head = || {

@@ -136,7 +136,7 @@ fn nothing_due(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let empty = open().filter(|open| open.scheduled == 0).count();
     (empty > 0).then(|| {
         format!(
-            "{}: 0 operations were due in {empty} of {}: raise the rate, or lengthen the rounds",
+            "{}: no operation was due in {empty} of {}: raise the rate, or lengthen the rounds",
             name(rounds, cell),
             describe::plural(open().count(), "round")
         )
@@ -167,7 +167,7 @@ fn littles_law(rounds: &Rounds<'_>) -> Option<String> {
         others => format!(" (and {})", describe::plural(others, "more cell")),
     };
     Some(format!(
-        "{}{others}: mean service × throughput is {:.digits$} where {:.digits$} sessions were in flight, so times and \
+        "{}{others}: mean service × throughput is {:.digits$} but {:.digits$} sessions were in flight, so times and \
          throughput agree within {} only",
         name(rounds, *cell),
         worst.in_flight,
@@ -321,8 +321,8 @@ fn reconnected(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     }
     (reconnects > 0).then(|| {
         format!(
-            "{}: the server had closed {reconnects} kept connections before their next request (over {operations} \
-             operations and the warm-up), and each was opened again within an operation; raise the server's keep-alive \
+            "{}: the server closed {reconnects} keep-alive connections before their next request (over {operations} \
+             operations and the warm-up); each was reopened within an operation; raise the server's keep-alive \
              timeout, or lower the sessions, to measure without that",
             name(rounds, cell)
         )

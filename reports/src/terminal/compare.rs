@@ -69,7 +69,7 @@ fn legend(comparison: &RecordComparison) -> String {
     });
     let confidences = describe::list(confidences, ", ");
     let interval = match confidences.as_str() {
-        "" => "one round of each has no interval".to_owned(),
+        "" => "a single round of each has no interval".to_owned(),
         confidences => format!("with its interval, whose confidence is {confidences}"),
     };
     format!(

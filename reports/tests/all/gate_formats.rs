@@ -27,7 +27,8 @@ fn reports() -> Vec<(&'static str, GateReport)> {
         ]
     };
     let report = |verdict, reason: &str, checks| report(verdict, reason, checks);
-    let machine = "the machine was too busy to tell: 5 of 16 blocks were disturbed (none redone)";
+    let machine =
+        "the machine was too busy to measure: 5 of 16 blocks were disturbed (none redone)";
     let wrong =
         "the arms answer differently: GET / is 64 bytes of the base and 65 bytes of the head";
     let mut wrong = report(GateVerdict::Wrong, wrong, broken());

@@ -466,7 +466,7 @@ fn nanoseconds_and_minutes_fit_one_table() {
 
     interval: that of the ratio, with confidence 87.5% over 4 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
-    – too few operations for this percentile to be anything but the longest time.
+    – too few operations: this percentile would just be the longest time.
     ≥ a lower bound: operations that had not ended count with the time they had
       waited so far, and times beyond 60 s count as 60 s.
     Closed load: each session waits for its previous operation, so these are service

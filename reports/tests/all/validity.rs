@@ -121,13 +121,13 @@ fn dropped_connections_are_told_of_their_cell() {
 #[test]
 fn reopened_connections_are_told_of_their_cell() {
     let mut record = record();
-    assert_eq!(warning(&record, "kept connections"), None);
+    assert_eq!(warning(&record, "keep-alive connections"), None);
     for round in of_cell(&mut record, 1) {
         let traffic = round.worker.traffic.values_mut().next();
         traffic.expect("one target").reconnects = 2;
     }
-    let told = warning(&record, "kept connections").expect("told");
-    assert!(told.contains("had closed 8 kept connections"), "{told}");
+    let told = warning(&record, "keep-alive connections").expect("told");
+    assert!(told.contains("closed 8 keep-alive connections"), "{told}");
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn lookalike(text: &str, at: usize) -> Option<String> {
     };
     let code = u32::from(letter);
     Some(format!(
-        "the character here is U+{code:04X}, which is no {is} in TOML: type {meant}"
+        "the character here is U+{code:04X}, which is not a {is} in TOML: type {meant}"
     ))
 }
 

@@ -252,7 +252,7 @@ impl Reader<'_> {
             let path = path(["runtimes", &index.to_string()]);
             if OPTIONAL.contains(&name.as_str()) && !known.contains(name) {
                 let label = format!("build with `--features {name}`");
-                let message = format!("this build leaves out the runtime `{name}`");
+                let message = format!("the runtime `{name}` is not part of this build");
                 self.add(Flaw::wrong(path, message, &label));
             } else if !known.contains(name) {
                 self.add(Flaw::unknown_name(path, "runtime", name, &known));

@@ -29,7 +29,7 @@ pub(super) fn exchange(error: &PgError, config: &PgConfig) -> Failure {
 
 /// The failure that prepared statements and settings do not stay with a connection.
 pub(super) fn pooled() -> Failure {
-    let detail = "a proxy with transaction pooling is in between: connections have no session of their own, \
+    let detail = "there is a proxy with transaction pooling in between: connections have no session of their own, \
                   which prepared statements need";
     Failure::new(POOLED, detail).hint(POOLED_HINT)
 }
@@ -46,17 +46,17 @@ fn remedy(code: &str, config: &PgConfig) -> Option<String> {
     let user = quoted(&config.user);
     let database = quoted(&config.database);
     Some(match code {
-        "42501" => format!("GRANT CREATE ON DATABASE {database} TO {user}: each round makes a schema of its own and drops it"),
-        "25006" => "every round makes tables of its own: name a server that is no standby, and a user and database without \
+        "42501" => format!("GRANT CREATE ON DATABASE {database} TO {user}: each round creates its own schema and drops it"),
+        "25006" => "every round creates its own tables: use a server that is not a standby, and a user and database without \
                     default_transaction_read_only"
             .to_owned(),
         "57014" => format!("if the server's limit is too short: ALTER ROLE {user} SET statement_timeout = 0"),
         "53300" => format!(
-            "fewer sessions by --concurrency, or more connections: max_connections of the server, \
+            "use fewer sessions (--concurrency) or allow more connections: the server's max_connections, \
              ALTER ROLE {user} CONNECTION LIMIT -1, ALTER DATABASE {database} CONNECTION LIMIT -1"
         ),
         // A prepared statement that is unknown, or there already.
-        "26000" | "42P05" => format!("if a proxy is in between: {POOLED_HINT}"),
+        "26000" | "42P05" => format!("if there is a proxy in between: {POOLED_HINT}"),
         _ => return None,
     })
 }

@@ -156,7 +156,7 @@ async fn fetched_before<R: Runtime>(
             ensure(digest(visitor.body()) == document.sha256, || {
                 let path = &document.path;
                 format!(
-                    "GET {path} changes from one answer to the next; --set content=any checks only status and framing"
+                    "GET {path} differs between two responses; --set content=any checks only status and framing"
                 )
             })?;
         }

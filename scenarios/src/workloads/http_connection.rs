@@ -466,7 +466,7 @@ impl Reference {
         let mut connection = Connection::new(env, endpoint);
         let mut request = endpoint.get(&self.path)?;
         let exchange = connection.exchange(Method::Get, &mut request);
-        let what = format!("the answer to the first GET {}", self.path);
+        let what = format!("the response to the first GET {}", self.path);
         let status = within(&env.runtime, FETCHING, &what, exchange).await?;
         self.check_status(status)
             .map_err(|failure| advised(failure, status, connection.location()))?;
@@ -509,7 +509,7 @@ impl Reference {
         let (path, bytes, expected, at) = (&self.path, body.len(), self.body.len(), same.count());
         if self.foreign {
             format!(
-                "GET {path} changes from one answer to the next ({bytes} bytes, before {expected}, different at byte {at}); \
+                "GET {path} differs between two responses ({bytes} bytes, before {expected}, different at byte {at}); \
                  --set content=any checks only status and framing"
             )
         } else {
@@ -609,7 +609,7 @@ mod tests {
         let detail = reference.check(200, b"abd").unwrap_err().detail;
         assert_eq!(
             detail,
-            "GET /x changes from one answer to the next (3 bytes, before 3, different at byte 2); \
+            "GET /x differs between two responses (3 bytes, before 3, different at byte 2); \
              --set content=any checks only status and framing"
         );
         reference.expectation.content = Content::Any;

@@ -115,12 +115,12 @@ impl HttpPost {
 fn check_echo(sent: &Value, body: &[u8]) -> Result<(), Failure> {
     let echoed: Value = serde_json::from_slice(body).map_err(|error| {
         Failure::wrong_content(format!(
-            "the echo is not JSON ({error}); --set content=any takes any answer"
+            "the echo is not JSON ({error}); --set content=any accepts any response"
         ))
     })?;
     ensure(echoed == *sent, || {
         format!(
-            "expected the document of operation {}, got that of {}; --set content=any takes any answer",
+            "expected the document of operation {}, got that of {}; --set content=any accepts any response",
             sent["operation"], echoed["operation"]
         )
     })
@@ -139,7 +139,7 @@ mod tests {
         let other = check(r#"{"operation":8,"filling":"abc"}"#).unwrap_err();
         assert_eq!(
             other.detail,
-            "expected the document of operation 7, got that of 8; --set content=any takes any answer"
+            "expected the document of operation 7, got that of 8; --set content=any accepts any response"
         );
     }
 }

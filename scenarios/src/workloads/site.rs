@@ -121,7 +121,7 @@ pub(super) fn not_there(failure: Failure, param: &str) -> Failure {
         return failure;
     }
     failure.hint(format!(
-        "name what this site has, as in --set '{param}=[\"/\"]', or accept the status, as in --set status=2xx"
+        "name pages that this site has, as in --set '{param}=[\"/\"]', or accept the status, as in --set status=2xx"
     ))
 }
 

@@ -189,7 +189,7 @@ impl<R: Runtime> Room<R> {
         let leaving = self.clients[index].close(|text| {
             unasked.get_or_insert_with(|| log.unexpected(text));
         });
-        in_time(&env.runtime, "a client's goodbye was not answered", leaving).await?;
+        in_time(&env.runtime, "a client's close was not answered", leaving).await?;
         if let Some(failure) = unasked {
             return Err(failure);
         }

@@ -52,7 +52,7 @@ impl Unasked {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, mut kept) = std::mem::take(&mut *seen);
         if count > MOST_KEPT {
-            kept.push(format!("{} more messages came unasked", count - MOST_KEPT));
+            kept.push(format!("{} more unexpected messages", count - MOST_KEPT));
         }
         kept
     }

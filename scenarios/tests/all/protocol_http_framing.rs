@@ -279,7 +279,7 @@ fn a_response_above_its_limits_is_too_large() {
     );
     let body = |more: &str| {
         format!(
-            "too-large: response body of {more} bytes or more is larger than the limit, which is fixed at 10 bytes"
+            "too-large: response body of {more} bytes or more is larger than the fixed limit of 10 bytes"
         )
     };
     check("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n", &body("11"));

@@ -200,7 +200,7 @@ fn an_unusable_target_is_refused_without_repeating_it() {
     );
     check_target(
         "http://a.test/#b",
-        "a fragment (`#…`) is never sent to a server; leave it out",
+        "a fragment (`#…`) is never sent to a server; omit it",
     );
     check_target("http://a.test:0/", "expected a host and a port above 0");
 }

@@ -612,9 +612,7 @@ fn a_load_without_an_arrival_in_a_round_is_refused() {
         let none = format!("{rate} arrivals per second over");
         assert!(error.to_string().starts_with(&none), "{error}");
         assert!(
-            error
-                .to_string()
-                .ends_with("leave a round without an arrival"),
+            error.to_string().ends_with("give a round no arrival"),
             "{error}"
         );
         assert!(error.hint().contains("raise the rate"), "{}", error.hint());

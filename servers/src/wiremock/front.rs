@@ -116,7 +116,8 @@ impl Front {
             bytes: 0,
         };
         let Some(body) = read(body, &mut held).await? else {
-            let message = format!("longer than {LONGEST_BODY_BYTES} bytes, or one body too many\n");
+            let message =
+                format!("longer than {LONGEST_BODY_BYTES} bytes, or too many bodies at once\n");
             return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, message));
         };
         let uri = Uri::builder().scheme("http").authority("localhost");

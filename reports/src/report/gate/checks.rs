@@ -49,7 +49,7 @@ pub(super) fn check(term: &GateTerm, rule: &Rule, pair: &Pair<'_>) -> Check {
 pub(super) fn lost(term: &GateTerm, base: Side<'_>) -> Check {
     undecided(
         blank(term, Some(base), None),
-        "the head has no such cell".to_owned(),
+        "the head has no matching cell".to_owned(),
     )
 }
 

@@ -99,7 +99,7 @@ fn unfit(rounds: &Rounds<'_>) -> Option<String> {
             redone => format!("{redone} redone, in vain"),
         };
         format!(
-            "the machine was too busy to tell: {} of {} disturbed ({in_vain}): {first}",
+            "the machine was too busy to measure: {} of {} disturbed ({in_vain}): {first}",
             disturbed.len(),
             describe::were(blocks, "block")
         )

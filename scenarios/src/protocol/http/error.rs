@@ -28,7 +28,7 @@ pub enum HttpError {
     TooManyHeaders { limit: usize },
     /// The body is, or announces itself to be, above [`Limits::max_body_bytes`](super::Limits::max_body_bytes).
     #[error(
-        "response body of {at_least_bytes} bytes or more is larger than the limit, which is fixed at {limit_bytes} bytes"
+        "response body of {at_least_bytes} bytes or more is larger than the fixed limit of {limit_bytes} bytes"
     )]
     BodyTooLarge {
         /// The known part of the length when the limit was exceeded.

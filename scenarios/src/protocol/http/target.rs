@@ -41,7 +41,7 @@ pub enum TargetError {
         "user name and password in a URL are not supported; set an `authorization` header instead"
     )]
     Userinfo,
-    #[error("a fragment (`#…`) is never sent to a server; leave it out")]
+    #[error("a fragment (`#…`) is never sent to a server; omit it")]
     Fragment,
     #[error("expected a host and a port above 0")]
     Address,
@@ -78,13 +78,13 @@ pub fn unaskable(path: &str) -> Option<String> {
         .chars()
         .find(|letter| *letter == '#' || !letter.is_ascii_graphic())?
     {
-        '#' => Some("a fragment (`#…`) is never sent to a server; leave it out".to_owned()),
+        '#' => Some("a fragment (`#…`) is never sent to a server; omit it".to_owned()),
         letter => {
             let mut bytes = [0; 4];
             let coded = letter.encode_utf8(&mut bytes).bytes();
             let coded: String = coded.map(|byte| format!("%{byte:02X}")).collect();
             Some(format!(
-                "`{}` cannot stand in a path; write it as `{coded}`",
+                "`{}` is not allowed in a path; write it as `{coded}`",
                 letter.escape_debug()
             ))
         }
