@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::{Better, THROUGHPUT, named};
 use crate::rounds::{Rounds, measured};
 use crate::rule::Rule;
-use crate::statistics::Estimate;
 use crate::units;
 
 /// Resolution, as a share, up to which a machine detects the differences that gates commonly look for.
@@ -143,16 +142,10 @@ impl Resolvable {
             low: ratio.low,
             high: ratio.high,
             confidence: ratio.confidence,
-            // Noise has no direction: the wider half of the interval counts.
-            smallest_difference: difference.verdict.map(|_| {
-                let inverse = ratio.map(f64::recip);
-                let callable = |ratio| Rule::RUNTIMES.smallest_callable(ratio);
-                callable(ratio).max(callable(Estimate {
-                    low: inverse.high,
-                    high: inverse.low,
-                    ..inverse
-                }))
-            }),
+            // Noise has no direction.
+            smallest_difference: difference
+                .verdict
+                .map(|_| Rule::RUNTIMES.smallest_callable_either_way(ratio)),
         })
     }
 

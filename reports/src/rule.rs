@@ -335,6 +335,15 @@ impl Rule {
             value if value >= 1.0 => value / ratio.low,
             value => ratio.high / value,
         };
+        self.beyond_margin(half)
+    }
+
+    /// [`Self::smallest_callable`] for a difference in either direction: the wider half of the interval counts.
+    pub fn smallest_callable_either_way(&self, ratio: Estimate) -> f64 {
+        self.beyond_margin((ratio.value / ratio.low).max(ratio.high / ratio.value))
+    }
+
+    fn beyond_margin(&self, half: f64) -> f64 {
         (1.0 + self.margin) * half - 1.0
     }
 

@@ -1,6 +1,7 @@
 //! Files written atomically, and never through a link planted by somebody else.
 //!
 //! The contents go to a new file with a random name, which replaces the old file; a link is replaced as well, not followed.
+//! Only a path that the user typed may be a link, a pipe or a device.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
@@ -53,9 +54,17 @@ pub fn write_user_files(directory: &Path, files: &[File]) -> Result<(), Failure>
     write_files(directory, files).map_err(|error| unwritable(directory, error))
 }
 
-/// Writes a file that the user named.
+/// Writes to a path that the user typed: the file behind a link, or a pipe or device such as `/dev/stdout` itself.
 pub fn write_user_file(path: &Path, contents: &[u8]) -> Result<(), Failure> {
-    write_file(path, contents).map_err(|error| unwritable(path, error))
+    let is_special = fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir());
+    let written = if is_special {
+        let file = fs::OpenOptions::new().write(true).open(path);
+        file.and_then(|mut file| file.write_all(contents))
+    } else {
+        let behind = fs::canonicalize(path);
+        write_file(behind.as_deref().unwrap_or(path), contents)
+    };
+    written.map_err(|error| unwritable(path, error))
 }
 
 fn unwritable(path: &Path, error: io::Error) -> Failure {
@@ -68,6 +77,32 @@ fn unwritable(path: &Path, error: io::Error) -> Failure {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    /// Goal: a typed path is never replaced by something else. Method: a link to a file, and one to a named pipe.
+    #[test]
+    fn a_link_or_pipe_that_the_user_named_stays_one() {
+        let sandbox = tempfile::tempdir().expect("a directory");
+        let [file, pipe, to_file, to_pipe] =
+            ["file", "pipe", "to-file", "to-pipe"].map(|name| sandbox.path().join(name));
+        fs::write(&file, "old").expect("written");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo").success());
+        symlink(&file, &to_file).expect("linked");
+        symlink(&pipe, &to_pipe).expect("linked");
+        write_user_file(&to_file, b"new").expect("written");
+        assert!(to_file.is_symlink());
+        assert_eq!(fs::read(&file).expect("a file"), b"new");
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe)
+        });
+        write_user_file(&to_pipe, b"through").expect("written");
+        let read = reader.join().expect("no panic").expect("the pipe is read");
+        assert_eq!(read, b"through");
+        assert!(to_pipe.is_symlink());
+        let kind = fs::symlink_metadata(&pipe).expect("still there");
+        assert!(!kind.is_file());
+    }
 
     /// Goal: nothing outside of a run directory is written. Method: the directory of somebody else, with links in it.
     #[test]

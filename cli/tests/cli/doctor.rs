@@ -89,8 +89,8 @@ fn measuring_the_same_thing_twice_says_what_can_be_told_here() {
             metric.low <= metric.ratio && metric.ratio <= metric.high,
             "{name}: {metric:?}"
         );
-        // Half the interval, and the margin within which a difference does not matter.
-        let half = (metric.high / metric.low).sqrt();
+        // The wider half of the interval, and the margin within which a difference does not matter.
+        let half = (metric.high / metric.ratio).max(metric.ratio / metric.low);
         assert!(
             (smallest - (half * 1.02 - 1.0)).abs() < 1e-9,
             "{name}: {metric:?}"
