@@ -18,32 +18,41 @@ pub(super) type Prepare = BoxFuture<'static, Result<Arc<dyn AnyWorkload>, Failur
 /// [`Workload::prepare`]; a workload that fails there is abandoned.
 pub(super) fn prepare<R: Runtime, W: Workload>(workload: W, env: Env<R>) -> Prepare {
     Box::pin(async move {
-        let preparing = workload.prepare(&env);
-        match within(&env.runtime, limits::PREPARE, preparing).await {
-            Ok(shared) => {
+        let mut shared = None;
+        let preparing = async {
+            shared = Some(workload.prepare(&env).await?);
+            Ok(())
+        };
+        let prepared = within(&env.runtime, limits::PREPARE, Box::pin(preparing)).await;
+        match (prepared, shared) {
+            (Ok(()), Some(shared)) => {
                 let env = env.share(shared);
                 let prepared: Arc<dyn AnyWorkload> = Arc::new(Shared { workload, env });
                 Ok(prepared)
             }
-            Err(failure) => {
-                let abandoning: BoxFuture<'_, ()> = Box::pin(workload.abandon(&env));
-                let _ = env.runtime.timeout(limits::ABANDON, abandoning).await;
-                Err(failure)
+            (prepared, _) => {
+                abandoned(&env.runtime, Box::pin(workload.abandon(&env))).await;
+                Err(prepared.err().unwrap_or_else(|| overdue(limits::PREPARE)))
             }
         }
     })
 }
 
-/// Runs a step for at most `limit`. It is boxed, so that the time-out is compiled once per runtime.
-async fn within<R: Runtime, T: Send>(
+/// Runs a step for at most `limit`. It comes boxed, so that the timeout is compiled once per runtime.
+async fn within<R: Runtime>(
     runtime: &R,
     limit: Duration,
-    step: impl Future<Output = Result<T, Failure>> + Send,
-) -> Result<T, Failure> {
-    let mut result = None;
-    let step: BoxFuture<'_, ()> = Box::pin(async { result = Some(step.await) });
+    step: BoxFuture<'_, Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let mut result = Err(overdue(limit));
+    let step: BoxFuture<'_, ()> = Box::pin(async { result = step.await });
     let _ = runtime.timeout(limit, step).await;
-    result.unwrap_or_else(|| Err(overdue(limit)))
+    result
+}
+
+/// Runs [`Workload::abandon`] for at most [`limits::ABANDON`].
+async fn abandoned<R: Runtime>(runtime: &R, abandoning: BoxFuture<'_, ()>) {
+    let _ = runtime.timeout(limits::ABANDON, abandoning).await;
 }
 
 /// The failure of a step that took longer than its limit.
@@ -104,14 +113,14 @@ impl<R: Runtime, W: Workload> AnyWorkload for Shared<R, W> {
     fn finish<'a>(&'a self, totals: &'a Totals) -> BoxFuture<'a, Vec<String>> {
         Box::pin(async {
             let mut violations = self.workload.violations(totals);
-            let finishing = self.workload.finish(&self.env, totals);
-            match within(&self.env.runtime, limits::FINISH, finishing).await {
-                Ok(found) => violations.extend(found),
-                Err(failure) => {
-                    let abandoning = self.abandon();
-                    let _ = self.env.runtime.timeout(limits::ABANDON, abandoning).await;
-                    violations.push(format!("checking and cleaning up failed: {failure}"));
-                }
+            let finishing = async {
+                violations.extend(self.workload.finish(&self.env, totals).await?);
+                Ok(())
+            };
+            let runtime = &self.env.runtime;
+            if let Err(failure) = within(runtime, limits::FINISH, Box::pin(finishing)).await {
+                abandoned(runtime, self.abandon()).await;
+                violations.push(format!("checking and cleaning up failed: {failure}"));
             }
             violations
         })
