@@ -990,6 +990,9 @@ fn a_busy_machine_is_not_said_to_have_been_asked_again_if_it_was_not() {
     for round in record["rounds"].as_array_mut().expect("rounds") {
         round["conditions"]["disturbance"] = json!("others");
     }
-    let told = ["UNFIT", "10 of 10 blocks were disturbed: others"];
+    let told = [
+        "UNFIT",
+        "10 of 10 blocks were disturbed (none redone): others",
+    ];
     says(&regated(&sandbox, &record, &[]), 4, &told);
 }
