@@ -32,17 +32,17 @@ pub struct Run<'a> {
     pub measure: &'a mut dyn FnMut(&PlannedScenario, &Cell) -> RoundResult,
     pub progress: Progress,
     /// Cells that could not run, each with the reason.
-    pub broken: Broken,
+    pub broken: BrokenCells,
 }
 
 /// Failures by index of their cell.
-pub type Broken = BTreeMap<usize, Failure>;
+pub type BrokenCells = BTreeMap<usize, Failure>;
 
 /// One attempt at a block.
 struct Attempt {
     /// The first disturbance of a round, if any.
     disturbance: Option<String>,
-    broken: Broken,
+    broken: BrokenCells,
 }
 
 /// Reasons for a run to end before its course does.
@@ -139,7 +139,7 @@ impl Run<'_> {
     }
 
     /// Leaves the cells that broke in the last attempt at `block` out of later blocks.
-    fn leave_out(&mut self, block: usize, broken: Broken) {
+    fn leave_out(&mut self, block: usize, broken: BrokenCells) {
         let later: Vec<_> = self.record.plan.blocks.iter().skip(block + 1).collect();
         let cells = &self.record.plan.cells;
         for (cell, failure) in &broken {
@@ -175,7 +175,7 @@ impl Run<'_> {
 
     /// Runs each cell of a block once.
     fn attempt(&mut self, block: usize, attempt: u32, started: Instant) -> Result<Attempt, Stop> {
-        let (mut disturbance, mut broken) = (None, Broken::new());
+        let (mut disturbance, mut broken) = (None, BrokenCells::new());
         for index in self.record.plan.blocks[block].clone() {
             if self.broken.contains_key(&index) {
                 continue;
@@ -314,7 +314,7 @@ mod tests {
             interrupt: &Interrupt::default(),
             measure: &mut measure,
             progress,
-            broken: Broken::new(),
+            broken: BrokenCells::new(),
         }
         .execute();
         assert_eq!(failure.is_some(), script.fails);

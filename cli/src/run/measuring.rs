@@ -22,7 +22,7 @@ use crate::output;
 use crate::request::PreparedRun;
 use crate::request::limits;
 use crate::request::redo::RedoBudget;
-use crate::run::blocks::{Broken, Run, killed};
+use crate::run::blocks::{BrokenCells, Run, killed};
 use crate::run::conditions::Watch;
 use crate::run::course::Course;
 use crate::run::dependencies;
@@ -221,7 +221,7 @@ impl<'a> ReadyRun<'a> {
                 let (scenario, cell) = with_secrets(&self.original, scenario, cell);
                 round::run(scenario, &cell, &mut context)
             },
-            broken: Broken::new(),
+            broken: BrokenCells::new(),
         }
         .execute();
         drop(self.targets);

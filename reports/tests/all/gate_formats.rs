@@ -435,7 +435,7 @@ fn markdown_is_one_table_and_no_name_is_markup() {
         assert_eq!(document["tables"], tables, "{name}");
         let rows = list(&document["rows"]);
         assert_eq!(rows.len(), tables + report.checks.len(), "{name}");
-        assert!(rows.iter().all(|row| list(row).len() == 7), "{name}");
+        assert!(rows.iter().all(|row| list(row).len() == 8), "{name}");
         assert_eq!(document["foreign"], json!([]), "{name}");
         assert_eq!(
             document["heading"],

@@ -531,6 +531,8 @@ const read = path => {
     const entries = z.array(result).parse(JSON.parse(fs.readFileSync(path, 'utf8')));
     if (new Set(entries.map(entry => entry.name)).size !== entries.length) throw new Error('a name is there twice');
     return entries.map(entry => {
+        // Too few rounds have no interval.
+        if (entry.range === undefined) return entry;
         const range = entry.range.match(/(?<prefix>(\+-|±)\s*)(?<value>\d.*)/);
         if (!range || isNaN(Number(range.groups.value))) throw new Error('no range: ' + entry.range);
         return { ...entry, spread: Number(range.groups.value) };

@@ -108,7 +108,8 @@ fn messages_are_received_in_order_with_replies_to_pings_and_the_close() {
     let heard = hear(&conversation(), &[]);
     let long = format!("Stra\u{df}e {} end", "x".repeat(300));
     assert_eq!(heard.messages, ["short", &long, ""]);
-    assert_eq!(heard.end, Err(WebSocketError::Closed));
+    let closed = WebSocketError::ClosedByServer("1000".to_owned());
+    assert_eq!(heard.end, Err(closed));
     // A pong and a close, each with two bytes of head and four of mask.
     assert_eq!(heard.answered_bytes, (2 + 4 + 6) + (2 + 4 + 2));
 }
