@@ -385,13 +385,12 @@ impl Answer {
         broken: Failure,
     ) -> Result<(), Failure> {
         // Reading from a connection that was not closed might wait.
-        while broken.kind == Failure::RESET {
-            let Ok(more) = exchange.read().await else {
-                break;
-            };
-            if self.advance(exchange.received(), more).is_err() {
-                break;
-            }
+        if broken.kind != Failure::RESET {
+            return Err(broken);
+        }
+        while let Ok(more) = exchange.read().await
+            && self.advance(exchange.received(), more).is_ok()
+        {
             if self.is_complete() {
                 return Ok(());
             }
