@@ -109,9 +109,18 @@ impl Drop for ArmServer {
     fn drop(&mut self) {
         drop(self.process.take());
         let Some(group) = self.group else { return };
-        // Anything that is left has survived its guard.
-        for child in children().filter(|child| is_left(*child, group)) {
-            let _ = kill(child, Signal::SIGKILL);
+        // Anything that is left has survived its guard. Each child that ends may leave its own children to this process.
+        let deadline = Instant::now() + LEAVING;
+        while Instant::now() < deadline {
+            let left: Vec<_> = children().filter(|it| is_left(*it, group)).collect();
+            if left.is_empty() {
+                return;
+            }
+            for child in left {
+                let _ = kill(child, Signal::SIGKILL);
+                let _ = waitpid(child, Some(WaitPidFlag::WNOHANG));
+            }
+            thread::sleep(LOOK_AGAIN);
         }
     }
 }

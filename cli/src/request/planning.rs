@@ -43,6 +43,7 @@ impl Request {
         let selection = select(&self.scenarios, suite.as_deref(), overrides)?;
         let scenarios = &selection.scenarios;
         let targets = Targets::parse(targets, self.what.allow_remote)?;
+        require_one_path(overrides, &targets.planned())?;
         let Layout { placement, warning } = self.layout(scenarios)?;
         let servers = gate.servers(scenarios, targets.planned())?;
         let mut options = self.options(&selection, placement, servers);
@@ -132,6 +133,28 @@ impl Request {
         let most = self.length.max_rounds.unwrap_or(LOOKS[LOOKS.len() - 1]);
         let below = LOOKS.into_iter().filter(|look| *look < most);
         below.chain([most]).collect()
+    }
+}
+
+/// Rejects a path both in the URL of a target and with `--set`: one of them would not be asked for.
+fn require_one_path(
+    overrides: &[String],
+    targets: &BTreeMap<String, PlannedServer>,
+) -> Result<(), Failure> {
+    let set = overrides.iter().find(|it| it.starts_with("path="));
+    let with_path = targets.get("http").and_then(|server| match server {
+        PlannedServer::External { url, .. } => {
+            let path = url.splitn(4, '/').nth(3).filter(|path| !path.is_empty());
+            path.map(|_| url)
+        }
+        _ => None,
+    });
+    match (set, with_path) {
+        (Some(set), Some(url)) => Err(Failure::usage(format!(
+            "`--set {set}` and the target `{url}` name different paths"
+        ))
+        .hint("name the path in one of them")),
+        _ => Ok(()),
     }
 }
 

@@ -165,14 +165,8 @@ fn third(record: &Record, program: &str) -> (&'static str, String) {
             (why, format!("{program} run {scenario} {target}"))
         }
         None => {
-            let scenarios: Vec<_> = record
-                .plan
-                .scenarios
-                .iter()
-                .map(|scenario| as_named(record, &scenario.name))
-                .collect();
-            let command = format!("{program} run {} --concurrency 1,8,64", scenarios.join(" "));
-            ("see how it scales", with_targets(record, command))
+            let command = again(record, &["--concurrency 1,8,64".to_owned()]);
+            ("see how it scales", format!("{program} {command}"))
         }
     }
 }
@@ -200,27 +194,6 @@ fn mocked<'a>(record: &'a Record, target: &'a str) -> impl Iterator<Item = &'a P
         let server = scenario.servers.get(target);
         matches!(server, Some(PlannedServer::Mock { .. }))
     })
-}
-
-/// Adds the targets of this run to the command.
-fn with_targets(record: &Record, mut command: String) -> String {
-    let servers = record
-        .plan
-        .scenarios
-        .iter()
-        .flat_map(|scenario| &scenario.servers);
-    let mut external: Vec<_> = servers
-        .filter_map(|(target, server)| match server {
-            PlannedServer::External { url, .. } => {
-                Some(format!(" --target {}", quoted(&format!("{target}={url}"))))
-            }
-            PlannedServer::Mock { .. } | PlannedServer::Arm { .. } => None,
-        })
-        .collect();
-    external.sort();
-    external.dedup();
-    command.extend(external);
-    command
 }
 
 #[cfg(test)]

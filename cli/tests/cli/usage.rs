@@ -282,3 +282,19 @@ fn a_target_that_is_not_this_machine_needs_a_word() {
         &["http"],
     );
 }
+
+/// One of two paths would not be asked for, and the numbers would be of the other.
+#[test]
+fn a_path_is_named_once() {
+    let target = "http=http://127.0.0.1:9/plain";
+    Sandbox::new()
+        .run(&[
+            "plan",
+            "http-get",
+            "--target",
+            target,
+            "--set",
+            "path=/nope",
+        ])
+        .check(2, &["path=/nope", "name different paths", "hint: "]);
+}

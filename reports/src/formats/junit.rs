@@ -183,6 +183,6 @@ fn check_case(report: &GateReport, check: &Check) -> Case {
         kind,
         reason,
         time_s: 0.0,
-        output: format!("it {found}"),
+        output: check.reason.clone().unwrap_or(format!("it {found}")),
     }
 }

@@ -82,7 +82,10 @@ impl Client {
         let pipe = self.pipe();
         let whole = pipe.ended || contains_head(pipe.unread());
         match std::mem::replace(&mut self.state, State::Failed(Pipe::default())) {
-            State::Opening(handshake) if whole => self.state = after(handshake.handshake())?,
+            State::Opening(mut handshake) if whole => {
+                handshake.get_mut().get_mut().reduce_connection();
+                self.state = after(handshake.handshake())?;
+            }
             other => self.state = other,
         }
         Ok(matches!(self.state, State::Open(_)))

@@ -52,7 +52,11 @@ pub(super) fn advised(failure: Failure, status: u16, location: Option<&[u8]>) ->
     if failure.kind != Failure::STATUS {
         return failure;
     }
-    let accept = format!("accept the status with --set status={status}");
+    let accept = match status {
+        // A refusal is seldom what somebody wants to measure.
+        413 | 429 | 500.. => return failure,
+        _ => format!("accept the status with --set status={status}"),
+    };
     failure.hint(match location.filter(|_| (300..400).contains(&status)) {
         Some(to) => {
             let to = String::from_utf8_lossy(&to[..to.len().min(200)]);

@@ -103,6 +103,26 @@ fn conversation() -> Vec<u8> {
     .concat()
 }
 
+/// RFC 6455, 4.1: the field holds a list with the option `Upgrade` in it.
+#[test]
+fn a_server_may_name_other_connection_options() {
+    for options in ["keep-alive, Upgrade", "upgrade,keep-alive"] {
+        let mut client = client();
+        let head = String::from_utf8(accepted(&mut client)).expect("a head is text");
+        let head = head.replace("Connection: Upgrade\r\n", "");
+        let field = format!("\r\nconnection: {options}\r\n\r\n");
+        client.feed(head.replace("\r\n\r\n", &field).as_bytes());
+        assert_eq!(client.open(), Ok(true), "{options}");
+    }
+    let mut client = client();
+    let head = String::from_utf8(accepted(&mut client)).expect("a head is text");
+    client.feed(
+        head.replace("Connection: Upgrade", "Connection: close")
+            .as_bytes(),
+    );
+    assert!(client.open().is_err());
+}
+
 #[test]
 fn messages_are_received_in_order_with_replies_to_pings_and_the_close() {
     let heard = hear(&conversation(), &[]);

@@ -24,6 +24,32 @@ impl Pipe {
     pub(super) fn unread(&self) -> &[u8] {
         &self.incoming[self.read..]
     }
+
+    /// Reduces `Connection: keep-alive, Upgrade` in the head that is next to `Connection: Upgrade`: RFC 6455, 4.1 allows a
+    /// list, and the parser does not.
+    pub(super) fn reduce_connection(&mut self) {
+        let unread = self.incoming.split_off(self.read);
+        let end = unread.windows(4).position(|window| window == b"\r\n\r\n");
+        let (head, rest) = unread.split_at(end.unwrap_or(0));
+        let lines = head.split(|byte| *byte == b'\n').map(|line| match line {
+            line if !upgrades(line) => line,
+            [.., b'\r'] => b"Connection: Upgrade\r",
+            _ => b"Connection: Upgrade",
+        });
+        let lines: Vec<_> = lines.collect();
+        self.incoming.extend(lines.join(&b'\n'));
+        self.incoming.extend_from_slice(rest);
+    }
+}
+
+/// True for a `Connection` field with the option `Upgrade`.
+fn upgrades(line: &[u8]) -> bool {
+    let mut parts = line.splitn(2, |byte| *byte == b':');
+    let is_connection = parts
+        .next()
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"connection"));
+    let mut options = parts.next().unwrap_or_default().split(|byte| *byte == b',');
+    is_connection && options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
 impl Read for Pipe {
