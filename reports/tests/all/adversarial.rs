@@ -1,8 +1,8 @@
 //! Adversarial records: every sentence and number must follow from the record, and none may contradict another.
 //!
-//! Goal: what readers were misled by, and what damaged or edited records broke. Method: records made to provoke it, rendered
-//! in every form and read back; then a thousand seeded mutants of records, of which each must end in an error or in whole
-//! renderings.
+//! Goal: what readers were misled by, and what damaged or edited records broke. Method: records made to provoke it,
+//! rendered in every form and read back; then a thousand seeded mutants of records, of which each must end in an error
+//! or in whole renderings.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

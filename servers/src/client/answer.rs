@@ -75,10 +75,10 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_is_wrong() {
-        let check = |bytes: &[u8], told: &str| {
+    fn a_response_without_an_end_is_an_error() {
+        let check = |bytes: &[u8], reason: &str| {
             let error = parse(bytes).expect_err("wrong");
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(reason), "{error}");
         };
         check(b"SSH-2.0\r\n", "no HTTP");
         check(b"HTTP/1.1 200 OK\r\n\r\n", "without a length");

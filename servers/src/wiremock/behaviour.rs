@@ -1,4 +1,4 @@
-//! The behaviour of the server `wiremock`: mocks, and the sequence of responses that each of them goes through.
+//! The behaviour of the server `wiremock`: mocks, each with a sequence of responses.
 //!
 //! Everything read here is checked so that mounting it cannot fail (wiremock itself answers mistakes with panics).
 //! Faults that wiremock cannot do honestly are refused by name. Nothing here talks to wiremock; read `../wiremock.rs`
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::faults::Fault;
 use crate::{BehaviourError, Duration, read_behaviour};
 
-/// The largest body that `body_bytes` may ask for.
+/// Maximum value of `body_bytes`.
 const LARGEST_BODY_BYTES: usize = 64 << 20;
 
 /// The behaviour of the server `wiremock`. A request meets the first mock that matches it.
@@ -70,9 +70,11 @@ pub(super) struct Response {
     /// By default `text/plain`, or `application/json` for `json`.
     pub(super) content_type: Option<String>,
     pub(super) delay: Option<Duration>,
-    /// Number of requests that get this response before the next one takes over; 1 by default. Not for the last response.
+    /// Number of requests that get this response before the next one takes over; 1 by default. Not for the last
+    /// response.
     pub(super) times: Option<NonZeroU64>,
-    /// In place of a response: `close` or `reset`, one of them for all mocks of a server; the server `http` can do more.
+    /// In place of a response: `close` or `reset`, one of them for all mocks of a server; the server `http` can do
+    /// more.
     pub(super) fault: Option<Fault>,
 }
 
@@ -160,7 +162,7 @@ fn check_method(method: &str) -> Result<(), BehaviourError> {
     })
 }
 
-/// A path is compared with the request's as it comes out of a URL parser: in any other form it would never match.
+/// Checks a path's form: requests have their path normalized by a URL parser, so any other form would never match.
 fn check_path(path: &str) -> Result<(), BehaviourError> {
     let wrong = |message: String| Err(BehaviourError::at(["path"], message));
     if !path.starts_with('/') {
