@@ -4,7 +4,7 @@
 //! until it is ready (`readiness`), reports the address, and at the end of stdin ends the command and everything that
 //! it has started. It adopts orphans: a shell that dies before its server would otherwise hand the server and its CPU
 //! time to init. If the server dies, the guard ends too, so that the round fails with the reason. If the guard itself
-//! is killed, the orchestrator adopts and ends what is left.
+//! is killed, the orchestrator adopts and stops the remaining processes.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -73,7 +73,7 @@ impl ArmServer {
     ) -> Result<Self, Failure> {
         let mut guard = Command::new(this_program()?);
         guard.args(["arm-server", "--cpus", &cpu_list(cpus)]);
-        // On stdin: it may hold a password, and everybody can read arguments.
+        // On stdin: it may hold a password, and arguments are visible to everybody.
         let order = json!({ "command": command, "url": url }).to_string();
         let process = ServerProcess::start_with(command, guard, Some(&order), interrupt)?;
         let ready = process.ready();

@@ -92,7 +92,7 @@ impl ServerProcess {
     ) -> Result<Self, Failure> {
         let mut command = Command::new(this_program()?);
         command.args(["serve", name, "--with-parent", "--cpus", &cpu_list(cpus)]);
-        // On stdin: it may hold a password, and everybody can read arguments.
+        // On stdin: it may hold a password, and arguments are visible to everybody.
         let behaviour = (!behaviour.is_null()).then(|| behaviour.to_string());
         if behaviour.is_some() {
             command.args(["--behaviour", STDIN]);

@@ -213,7 +213,7 @@ pub fn point_latest_to(run: &Path) -> Result<(), Failure> {
         .inspect_err(|_| {
             let _ = fs::remove_file(&fresh);
         });
-    let message = format!("{} does not lead to this run", latest.display());
+    let message = format!("{} does not point to this run", latest.display());
     if latest.is_dir() && !latest.is_symlink() {
         let reason = "it is a directory, not a link; rename or remove it";
         return pointed.or_fail(format!("{message}: {reason}"));

@@ -1,4 +1,4 @@
-//! A byte stream to a peer under whichever runtime: the only place that connects, reads and writes.
+//! A byte stream to a peer under any runtime: the only place that connects, reads and writes.
 //!
 //! The orchestrator resolves names: a [`Dialer`] connects to the address that answered its probe, and a [`Wire`] is one
 //! stream with its read buffer, opened again as often as needed. Bytes, connections and requests are counted here. A

@@ -57,7 +57,7 @@ pub(crate) struct Engine {
     connection: Connection,
     /// Counts changes of definitions; a plan from before the last of them is outdated.
     pub(crate) generation: Arc<AtomicU64>,
-    /// Ends any statement, when sent.
+    /// Interrupts the running statement when sent.
     stop: Stop,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct Bound {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Status {
-    /// The statements of one Query message, or up to the next Sync, are a transaction.
+    /// An implicit transaction: the statements of one Query message, or up to the next Sync.
     #[default]
     Implicit = b'I',
     /// Between BEGIN and COMMIT.
@@ -123,7 +123,7 @@ impl Drop for Transaction {
 }
 
 impl Transaction {
-    /// The engine, for a statement that may take so long: up to the next `release`, or to the end of the transaction if
+    /// The engine, for a statement limited to this time: up to the next `release`, or to the end of the transaction if
     /// the statement requires that.
     pub(crate) async fn engine(
         &mut self,
@@ -263,7 +263,7 @@ impl Engine {
                 if count <= max_rows {
                     write_row(plan, row, bound, out)?;
                 } else if !plan.takes_lease {
-                    // A change still has to complete.
+                    // A change must still run to completion.
                     break;
                 }
             }
