@@ -141,7 +141,7 @@ fn check_status(entries: &[StatusShare]) -> Result<Vec<(StatusCode, f64)>, Behav
         Some(code) => Ok((code, entry.share)),
         None => {
             let message = format!(
-                "{} is no final HTTP status; give one from 200 to 599",
+                "{} is not a final HTTP status; use one from 200 to 599",
                 entry.code
             );
             Err(BehaviourError::at(

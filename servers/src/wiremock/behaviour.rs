@@ -155,7 +155,7 @@ fn check_method(method: &str) -> Result<(), BehaviourError> {
     let expected = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
         .map(String::from)
         .to_vec();
-    let message = format!("`{method}` is no HTTP method in capitals");
+    let message = format!("`{method}` is not an HTTP method in capitals");
     Err(BehaviourError {
         expected,
         ..BehaviourError::at(["method"], message)
@@ -179,7 +179,7 @@ fn check_path(path: &str) -> Result<(), BehaviourError> {
             "no request comes with the path `{path}`; it would be `{}`",
             url.path()
         )),
-        Err(_) => wrong(format!("`{path}` is no path")),
+        Err(_) => wrong(format!("`{path}` is not a valid path")),
     }
 }
 
@@ -240,7 +240,7 @@ impl Response {
     fn check_content(&self) -> Result<(), BehaviourError> {
         let status = self.status.unwrap_or(200);
         if !(200..=599).contains(&status) {
-            let message = format!("{status} is no final HTTP status; give one from 200 to 599");
+            let message = format!("{status} is not a final HTTP status; use one from 200 to 599");
             return Err(BehaviourError::at(["status"], message));
         }
         let bodies = [
@@ -278,7 +278,7 @@ impl Response {
             Some(content_type) if HeaderValue::from_str(content_type).is_err() => {
                 Err(BehaviourError::at(
                     ["content_type"],
-                    format!("{content_type:?} is no header value"),
+                    format!("{content_type:?} is not a valid header value"),
                 ))
             }
             _ => Ok(()),
