@@ -227,7 +227,7 @@ mod tests {
             ("GET", "/bytes/67108865", 400, "not a number of bytes"),
             ("GET", "/bytes/-1", 400, "not a number of bytes"),
             ("GET", "/delay/soon", 400, "is not a duration"),
-            ("GET", "/status/101", 400, "no status"),
+            ("GET", "/status/101", 400, "not a status"),
             (
                 "GET",
                 "/fault/quake",

@@ -310,10 +310,10 @@ mod tests {
     /// A response, its wrong key, and a part of the message.
     const WRONG_RESPONSES: &str = r#"
         {"statu": 1} | statu | unknown field
-        {"status": 101} | status | no final
+        {"status": 101} | status | not a final
         {"body": "x", "json": 1} | json | by `body` already
         {"status": 204, "body": "x"} | body | has no body
-        {"content_type": "a\nb"} | content_type | no header value
+        {"content_type": "a\nb"} | content_type | not a valid header value
         {"body_bytes": 67108865} | body_bytes | at most
         {"delay": "soon"} | delay | is not a duration
         {"fault": "close", "delay": "1ms"} | delay | at once
