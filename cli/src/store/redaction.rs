@@ -149,7 +149,7 @@ fn of_url(text: &str, start: usize) -> Option<Secret> {
     let begin = start + "://".len();
     let span = before_first(rest, ends_word);
     let authority = before_first(span, |letter| "/?#".contains(letter));
-    // A password may hold `/`, unencoded: then what looks like a port is none.
+    // A password may hold `/`, unencoded: then an apparent port is not one.
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     let strange = authority
         .rsplit_once(':')
