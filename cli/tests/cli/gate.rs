@@ -156,7 +156,7 @@ fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
     // A cell without its partner.
     let mut alone = record.clone();
     alone["plan"]["cells"][0]["runtime"] = json!("smol");
-    let told = ["INCONCLUSIVE", "the base has no such cell"];
+    let told = ["INCONCLUSIVE", "the base has no matching cell"];
     says(&regated(&sandbox, &alone, &[]), 4, &told);
 
     // Others had the machine.
@@ -164,7 +164,7 @@ fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
     for round in busy["rounds"].as_array_mut().expect("rounds") {
         round["conditions"]["disturbance"] = json!("other processes took 50% of the CPU time");
     }
-    let told = ["UNFIT", "too busy to tell", "other processes took 50%"];
+    let told = ["UNFIT", "too busy to measure", "other processes took 50%"];
     says(&regated(&sandbox, &busy, &[]), 4, &told);
 
     // Nothing is asked.

@@ -38,7 +38,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Answer>, String> {
             keep_alive &= !field.value.eq_ignore_ascii_case(b"close");
         }
     }
-    let length: usize = length.ok_or_else(|| format!("a response with status {status} but without a length"))?;
+    let length: usize =
+        length.ok_or_else(|| format!("a response with status {status} but without a length"))?;
     let end = head_bytes.saturating_add(length);
     Ok((bytes.len() >= end).then_some(Answer {
         status,
