@@ -167,7 +167,7 @@ fn a_scenario_to_start_from_runs_as_it_is_and_is_never_written_over() {
         1,
         &[
             "cannot write",
-            "hint: make its directory first: mkdir -p nowhere",
+            "hint: create its directory first: mkdir -p nowhere",
         ],
     );
 }
