@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 
-/// Without control characters and changes of direction.
+/// Replaces control characters and changes of text direction with spaces.
 pub fn one_line(text: &str) -> String {
     text.replace(is_unsafe, " ")
 }
 
-/// The start of a text, if it is longer than `most` bytes.
+/// Truncates text longer than `most` bytes.
 pub fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
@@ -18,7 +18,7 @@ pub fn cut(text: &str, most: usize) -> String {
     format!("{}…", &text[..text.floor_char_boundary(most)])
 }
 
-/// Lines that may be coloured, but neither move the cursor nor set a title; none is a command to a CI system.
+/// Keeps lines and colours, but nothing that moves the cursor, sets a title or is a command to a CI system.
 pub fn lines(text: &str) -> String {
     let lines = text
         .split('\n')
@@ -26,7 +26,7 @@ pub fn lines(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A line without control characters other than tabs and those of colours: `ESC [ 1 ; 31 m`.
+/// A line without control characters, except tabs and colours: `ESC [ 1 ; 31 m`.
 fn coloured(line: &str) -> String {
     let mut safe = String::with_capacity(line.len());
     let mut rest = line;

@@ -1,8 +1,8 @@
 //! The documented exit codes, and the error type that carries one.
 //!
 //! Libraries have their own error types; an error that reaches the user is a [`Failure`], which adds the exit code and
-//! a hint. It is printed once, in [`crate::run_with`], with its chain of causes. Whatever was put into it, its text has
-//! no secrets, and no lines of its own.
+//! a hint. It is printed once, in [`crate::run_with`], with its chain of causes. Its text is always free of
+//! secrets and line breaks.
 
 use std::error::Error;
 use std::fmt;
@@ -42,7 +42,7 @@ pub struct Failure {
     message: String,
     hint: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
-    /// True if the message has lines and a heading of its own.
+    /// True if the message already has a heading and may span lines.
     is_rendered: bool,
 }
 
@@ -85,7 +85,7 @@ impl Failure {
         self
     }
 
-    /// The advice, if there is any.
+    /// The hint, if any.
     pub fn advice(&self) -> Option<&str> {
         self.hint.as_deref()
     }
@@ -95,7 +95,7 @@ impl Failure {
         self
     }
 
-    /// Prefixes the message with what was being done.
+    /// Prefixes the message with the activity that failed.
     pub fn during(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
         self

@@ -75,7 +75,7 @@ impl Interrupt {
         listeners.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Requests the end. True if it had been requested before and is now demanded.
+    /// Requests the end. True if an earlier request makes this a demand to exit at once.
     fn raise(&self, now: Instant) -> bool {
         if self.state.requested.set(now).is_err() {
             let first = self.state.requested.get().copied().unwrap_or(now);
@@ -94,15 +94,15 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
-    fn the_first_signal_raises_the_flag_and_wakes_those_still_listening() {
+    fn the_first_signal_raises_the_flag_and_wakes_remaining_listeners() {
         let interrupt = Interrupt::default();
         let (sender, woken) = mpsc::channel();
         let kept: Arc<Listener> = {
             let sender = sender.clone();
-            Arc::new(move || sender.send("kept").expect("the test listens"))
+            Arc::new(move || sender.send("kept").expect("the test is listening"))
         };
         let dropped: Arc<Listener> =
-            Arc::new(move || sender.send("dropped").expect("the test listens"));
+            Arc::new(move || sender.send("dropped").expect("the test is listening"));
         interrupt.subscribe(&kept);
         interrupt.subscribe(&dropped);
         drop(dropped);

@@ -271,7 +271,7 @@ pub struct ReadyTargets(BTreeMap<&'static str, Box<dyn TargetServer>>);
 pub type TargetCounts = BTreeMap<String, ServerCounts>;
 
 impl ReadyTargets {
-    /// Adds to a planned server what the probe of the target `name` has found out.
+    /// Adds the findings of the probe of the target `name` to a planned server.
     pub fn complete(&self, name: &str, planned: &mut PlannedServer) {
         if let (
             Some(target),

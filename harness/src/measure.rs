@@ -214,7 +214,7 @@ async fn measure<R: Runtime>(
     measured
 }
 
-/// Removes what a failed round has set up.
+/// Cleans up after a failed round.
 async fn abandon<R: Runtime>(
     runtime: &R,
     workload: &Arc<dyn AnyWorkload>,
@@ -295,7 +295,7 @@ async fn open_all(
     Ok(())
 }
 
-/// What is left after the measurement, which counts whether or not that ends.
+/// The steps after the measurement, which counts even if they never finish.
 fn last_step(ledger: &Ledger, measured: &Phase, ending: &Ending) -> Step {
     let limits = [
         limits::FAREWELL,
@@ -314,7 +314,7 @@ fn last_step(ledger: &Ledger, measured: &Phase, ending: &Ending) -> Step {
     }
 }
 
-/// Closes all sessions side by side, as far as the runtime can. Returns the warning that some did not end in time.
+/// Closes all sessions concurrently, as far as the runtime can. Returns a warning if some did not close in time.
 async fn farewell<R: Runtime>(runtime: &R, sessions: Vec<AnySession>) -> Option<String> {
     let (due, count) = (Instant::now() + limits::FAREWELL, sessions.len());
     let closing = sessions

@@ -1,7 +1,8 @@
 //! Everything that depends on the operating system: pinning, limits, resource usage, machine facts.
 //!
 //! A fact that the system does not provide is `None`; an action that it cannot take is an "unsupported" error or does
-//! nothing, as documented for each function. No policy lives here. Linux's implementation, with the documentation, is in
+//! nothing, as documented for each function. No policy lives here. Linux's implementation, with the documentation, is
+//! in
 //! `os/linux.rs`, that of other systems in `os/elsewhere.rs`.
 
 use std::hint::black_box;
@@ -62,7 +63,7 @@ pub fn check_threads(count: u32) -> io::Result<()> {
     let mut result = Ok(());
     for thread in started {
         match thread {
-            // They do nothing that could panic.
+            // They cannot panic.
             Ok(thread) => drop(thread.join()),
             Err(error) => result = Err(error),
         }

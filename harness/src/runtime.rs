@@ -127,9 +127,9 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Runs `future` to completion on the calling thread, driving the runtime if necessary.
     fn block_on<F: Future>(&self, future: F) -> F::Output;
 
-    /// Number of sessions that run if `asked` are requested: 1 under `sync`.
-    fn sessions(&self, asked: NonZeroU32) -> NonZeroU32 {
-        asked
+    /// Number of sessions to run when `requested` are requested: 1 under `sync`.
+    fn sessions(&self, requested: NonZeroU32) -> NonZeroU32 {
+        requested
     }
 
     /// Threads that run sessions when there are `sessions` of them.
@@ -311,15 +311,15 @@ pub trait Stream: Send + 'static {
     fn write_all(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Writes the beginning of `bytes`, of which there must be some, or reads into the buffer's spare room if the peer
-    /// takes nothing at present: a peer that sends its answer before it has read the whole request blocks neither side.
-    /// A call that is dropped has moved nothing.
+    /// accepts nothing at present: a peer that responds before it has read the whole request blocks neither side.
+    /// Cancel safe: a dropped call has moved nothing.
     fn transfer(
         &mut self,
         bytes: &[u8],
         buffer: &mut Buffer,
     ) -> impl Future<Output = io::Result<Moved>> + Send;
 
-    /// True if the peer has closed an idle connection, or has sent something unasked; does not wait.
+    /// True if the peer has closed an idle connection, or has sent unsolicited data; does not wait.
     fn is_stale(&self) -> bool;
 }
 

@@ -74,7 +74,7 @@ runtimes![
     compio,
 ];
 
-/// Runtimes that a build has only with the feature of that name.
+/// Runtimes that need the Cargo feature of the same name.
 pub const OPTIONAL: [&str; 1] = ["compio"];
 
 /// The descriptor of the runtime `name`, if this build includes it.

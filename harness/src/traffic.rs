@@ -66,7 +66,7 @@ impl TrafficCounter {
         add(&self.totals.abandoned_connections, 1);
     }
 
-    /// Counts a kept connection that the server had closed, and that is opened again.
+    /// Counts a keep-alive connection that the server had closed and that is reopened.
     pub fn reconnected(&self) {
         add(&self.totals.reconnects, 1);
     }

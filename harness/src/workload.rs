@@ -236,7 +236,7 @@ pub struct Failure {
     pub kind: &'static str,
     /// Description, free of secrets.
     pub detail: String,
-    /// The remedy, if it is known; told when a round fails by this.
+    /// The remedy, if known; shown when this fails a round.
     pub hint: Option<Box<str>>,
 }
 

@@ -171,7 +171,7 @@ impl Kind {
     }
 }
 
-/// A drawing that names the runtimes of its groups that it does not show.
+/// A drawing that lists the runtimes of its groups that it omits.
 fn complete(mut drawing: Drawing, report: &Report<'_>, groups: &[&Group<'_>]) -> Drawing {
     let mut missing: Vec<String> = Vec::new();
     for cell in groups.iter().flat_map(|group| &group.cells) {

@@ -75,7 +75,7 @@ pub struct ComparedCell {
     pub head_failures: FailureCount,
 }
 
-/// Failed operations among all.
+/// Failed operations out of the total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureCount {
     pub failed: u64,
@@ -109,8 +109,8 @@ pub struct ComparedMetric {
     pub base_rounds: usize,
     /// Rounds of the head with a value.
     pub head_rounds: usize,
-    /// Hodges–Lehmann estimate of head / base with its rank-sum interval; above 1 the head's number is the greater. `null`
-    /// without positive values.
+    /// Hodges–Lehmann estimate of head / base with its rank-sum interval; above 1 the head's number is the greater.
+    /// `null` without positive values.
     pub ratio: Option<Estimate>,
     /// `null` where rounds are too few for any, or nothing is compared by the metric.
     pub verdict: Option<Verdict>,

@@ -32,7 +32,7 @@ pub struct Diagnosis {
     /// True if a measurement here is worth making: no finding is bad.
     pub fit: bool,
     pub findings: Vec<Finding>,
-    /// The smallest difference that can be told here; `null` where it was not measured.
+    /// The smallest difference that can be resolved here; `null` where it was not measured.
     pub resolution: Option<Resolution>,
 }
 

@@ -1,6 +1,6 @@
-//! Everything that can be made of a record, from its bytes: for tests and fuzzers.
+//! Every rendering of a record, from its bytes: for tests and fuzzers.
 //!
-//! Whatever the bytes are, this ends: with an error in one sentence, or with every rendering. A new output is a line here.
+//! Any bytes lead to an error in one sentence or to every rendering. A new output is a line here.
 
 use photofinish_record::{Record, Unreadable};
 

@@ -340,8 +340,8 @@ pub struct SampleCount {
 }
 
 impl SampleCount {
-    /// True if not even a tenth of an operation lies beyond the percentile, so that it is merely the longest time: a p99
-    /// of nine operations, a p99.9 of ninety-nine.
+    /// True if not even a tenth of an operation lies beyond the percentile, so that it is merely the longest time: a
+    /// p99 of nine operations, a p99.9 of ninety-nine.
     pub fn is_meaningless(self) -> bool {
         self.needed > MEDIAN && self.present.saturating_mul(1_000) < self.needed
     }
@@ -367,10 +367,10 @@ impl Overhead {
     }
 }
 
-/// Samples that make a median sound.
+/// Minimum number of samples for a sound median.
 const MEDIAN: u64 = 20;
 
-/// Those of a median, a hundred beyond any higher percentile, and any number for a maximum.
+/// Minimum number of samples: that of a median, a hundred beyond any higher percentile, and any number for a maximum.
 fn needed(quantile: f64) -> u64 {
     match quantile {
         quantile if quantile <= 0.5 => MEDIAN,

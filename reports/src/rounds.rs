@@ -145,7 +145,7 @@ impl<'a> Rounds<'a> {
         contents
     }
 
-    /// The rounds that do not count, in execution order: those of earlier attempts.
+    /// Rounds of earlier attempts, which do not count, in execution order.
     pub(crate) fn discarded(&self) -> impl Iterator<Item = &'a Round> + Clone {
         self.every().filter(|round| !self.counts(round))
     }

@@ -48,7 +48,7 @@ const QUANTILES: [(&str, f64); 5] = [
     ("max", 1.0),
 ];
 
-/// Limits that a measurement can meet or miss, in ns: shorter times are noise of the clock, longer ones are not timed.
+/// Range of measurable limits, in ns: shorter times are clock noise, longer ones are not timed.
 const LIMITS_NS: std::ops::RangeInclusive<f64> = 1e3..=60e9;
 
 /// A text that is not an objective.

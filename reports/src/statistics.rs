@@ -132,17 +132,17 @@ pub fn shift(ours: &[f64], theirs: &[f64], confidence: f64) -> Option<Estimate> 
     Some(differences.estimate(depth))
 }
 
-/// Numbers that are counted instead of listed: those of ten thousand values would fill the memory.
+/// Numbers that are counted instead of listed: the list for ten thousand values would fill the memory.
 struct OrderStatistics<F> {
     count: usize,
     /// The smallest and the largest.
     ends: (f64, f64),
-    /// How many are at most this large.
+    /// Counts the numbers up to a bound.
     at_most: F,
 }
 
 impl<F: Fn(f64) -> usize> OrderStatistics<F> {
-    /// Their median, with the bounds at this depth.
+    /// The median, with the bounds at this depth.
     fn estimate(&self, depth: Depth) -> Estimate {
         let [lower, upper] = [self.count.div_ceil(2), self.count / 2 + 1].map(|k| self.smallest(k));
         Estimate {

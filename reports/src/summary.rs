@@ -85,8 +85,8 @@ pub struct CellSummary {
     pub errors_by_kind: BTreeMap<String, ErrorKind>,
     /// Numbers over rounds, by metric; units close the names. Of an `invalid` cell only counts remain.
     pub metrics: BTreeMap<String, MetricSummary>,
-    /// Comparisons with the reference runtime under the same scenario and load, by metric: the runtime that the plan names
-    /// if it has numbers, else the first that has. None for that one itself, and of metrics with too few samples.
+    /// Comparisons with the reference runtime under the same scenario and load, by metric: the runtime that the plan
+    /// names if it has numbers, else the first that has. None for that one itself, and of metrics with too few samples.
     pub comparisons: BTreeMap<String, Comparison>,
 }
 
@@ -124,9 +124,9 @@ pub struct Comparison {
     pub margin: f64,
     /// `null` where no verdict is attainable, with the reason.
     pub verdict: Option<Verdict>,
-    /// The smallest difference that this run could have called, as a share: a ratio at least that far from 1 in the same
-    /// direction, with an interval of this shape, would have been `faster` or `slower`. (1 + margin) · median / low − 1
-    /// above 1, (1 + margin) · high / median − 1 below. `null` where no verdict is attainable.
+    /// The smallest difference that this run could have called, as a share: a ratio at least that far from 1 in the
+    /// same direction, with an interval of this shape, would have been `faster` or `slower`. (1 + margin) · median /
+    /// low − 1 above 1, (1 + margin) · high / median − 1 below. `null` where no verdict is attainable.
     pub smallest_callable: Option<f64>,
     /// The reason for no verdict, or for a tie within the measuring loop's own time.
     pub reason: Option<String>,
@@ -188,11 +188,11 @@ pub struct MetricSummary {
     pub confidence: f64,
     /// The reason to take the number as a hint only; `null` where it is sound.
     pub advisory: Option<String>,
-    /// True if the truth can only be greater: operations that had not ended count with the time they had waited, and
+    /// True if the true value can only be greater: unfinished operations count with the time they had waited, and
     /// times beyond 60 s count as 60 s.
     #[serde(default)]
     pub lower_bound: bool,
-    /// The operations behind it in the smallest round, if they are too few for this percentile.
+    /// Number of operations in the smallest round, if too few for this percentile.
     #[serde(default)]
     pub too_few: Option<SampleCount>,
 }
@@ -232,9 +232,9 @@ impl CellSummary {
 }
 
 impl MetricSummary {
-    /// The bounds of its interval; `None` if the rounds are too few for [`CONFIDENCE`], for readers that expect it.
+    /// The bounds of its interval; `None` if there are too few rounds for [`CONFIDENCE`], which readers expect.
     pub fn bounds(&self) -> Option<(f64, f64)> {
-        // An exactly attainable confidence may be lost to rounding.
+        // Rounding may push an attainable confidence just below the limit.
         (self.confidence >= CONFIDENCE - 1e-9).then_some((self.low, self.high))
     }
 

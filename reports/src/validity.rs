@@ -75,7 +75,7 @@ fn round_errors(round: &Measured, error_budget: f64) -> Vec<String> {
     errors
 }
 
-/// A round that was ended with operations in flight: fewer sessions were at work than the load has.
+/// A round cut off with operations in flight: fewer sessions were at work than the load has.
 fn unfinished(round: &Measured) -> Option<String> {
     let failures = round.worker.errors.get(Failures::UNFINISHED)?;
     Some(failures.example.clone())

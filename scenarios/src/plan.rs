@@ -1,8 +1,8 @@
 //! The plan of a run: its cells, their order, and an estimate of its duration. Pure: it runs nothing.
 //!
 //! Scenarios, runtimes and loads are combined into a `Plan` that leaves nothing to look up. The order is drawn from the
-//! seed: every block holds every supported cell once, in its own permutation, so that drift of the machine becomes noise
-//! between blocks instead of a difference between runtimes. The CLI runs the plan.
+//! seed: every block holds every supported cell once, in its own permutation, so that drift of the machine becomes
+//! noise between blocks instead of a difference between runtimes. The CLI runs the plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -132,7 +132,7 @@ pub enum PlanError {
     OpenLoadOfServer { scenario: String },
     #[error("{rate_hz} arrivals per second over {seconds} s are too many for a round")]
     TooManyArrivals { rate_hz: RateHz, seconds: u64 },
-    /// A round would measure nothing, or one arrival at a rate that nobody asked for.
+    /// A round without arrivals would measure nothing; a forced one would change the rate.
     #[error("{rate_hz} arrivals per second over {length:?} give a round no arrival")]
     NoArrivals { rate_hz: RateHz, length: Duration },
     /// Results are identified by the names of their scenarios.
@@ -454,8 +454,8 @@ pub fn plan_hash(plan: &Plan, seed: u64) -> String {
     )))
 }
 
-/// Estimate of a plan's duration: warm-up, measurement and start-up of every round, with 200 µs per operation for phases
-/// that end by count. Operations longer than their phase are not foreseen.
+/// Estimate of a plan's duration: warm-up, measurement and start-up of every round, with 200 µs per operation for
+/// phases that end by count. Operations longer than their phase are not foreseen.
 pub fn estimate(plan: &Plan) -> Duration {
     let rounds = plan.blocks.iter().flatten();
     rounds

@@ -1,8 +1,8 @@
 //! Scenarios: a workload with parameters, servers, load and expectations, read from TOML and checked whole.
 //!
-//! [`Scenario::parse`] returns a scenario in which every name exists and every default is filled in, or every error in the
-//! text, each at its line. The format is in `scenario/format.rs`; `scenario/read.rs` does the reading. Planning a run is
-//! left to `plan.rs`; nothing here measures or starts anything.
+//! [`Scenario::parse`] returns a scenario in which every name exists and every default is filled in, or every error in
+//! the text, each at its line. The format is in `scenario/format.rs`; `scenario/read.rs` does the reading. Planning a
+//! run is left to `plan.rs`; nothing here measures or starts anything.
 
 mod document;
 mod flaw;
@@ -37,7 +37,7 @@ pub struct Scenario {
     /// The file's stem.
     pub name: String,
     pub title: String,
-    /// The title if a server of the user's replaces an embedded one, which may answer with something else.
+    /// The title if the user's own server, which may respond differently, replaces an embedded one.
     pub title_of_target: String,
     /// The workload it runs.
     pub about: About,
@@ -65,7 +65,7 @@ pub struct Scenario {
 /// Names of the parameters that are paths on a server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PathParams {
-    /// Set in a file of the user's or with `--set`: valid on whatever server is measured.
+    /// Set in the user's file or with `--set`: valid for any measured server.
     pub named: Vec<String>,
     /// Left at the scenario's own value, which only the embedded server knows.
     pub defaults: Vec<String>,

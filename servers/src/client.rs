@@ -89,7 +89,9 @@ fn read(behaviour: &serde_json::Value) -> Result<ClientBehaviour, BehaviourError
     for (place, request) in behaviour.requests.iter().enumerate() {
         let path = &request.path;
         if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let message = format!("`{path}` is no path: it must start with `/` and hold no spaces");
+            let message = format!(
+                "`{path}` is not a valid path: it must start with `/` and contain no spaces"
+            );
             return Err(BehaviourError::at(
                 ["requests", &place.to_string(), "path"],
                 message,

@@ -68,7 +68,7 @@ async fn accept_until_stopped<H, F>(
     }
 }
 
-/// Calls `handle` for every connection to come; an error in accepting one is never the end.
+/// Calls `handle` for every new connection; errors from accept never stop it.
 pub(crate) async fn accept_forever<H, F>(listener: TcpListener, counts: Arc<Counts>, handle: H)
 where
     H: Fn(CountedStream) -> F,

@@ -66,7 +66,7 @@ fn listen_hint(address: SocketAddr, kind: io::ErrorKind) -> String {
             format!("port {port} is in use; choose another, or port 0 for any free one")
         }
         io::ErrorKind::AddrNotAvailable => {
-            format!("{} is no address of this machine", address.ip())
+            format!("{} is not an address of this machine", address.ip())
         }
         io::ErrorKind::PermissionDenied => {
             format!("port {port} needs privileges; choose one above 1023, or port 0")

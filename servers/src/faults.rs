@@ -34,7 +34,7 @@ impl FromStr for Fault {
         let named = |fault: &Fault| fault.to_string() == name;
         Fault::ALL.into_iter().find(named).ok_or_else(|| {
             let all = Fault::ALL.map(|fault| fault.to_string()).join(", ");
-            format!("`{name}` is no fault; there are {all}")
+            format!("`{name}` is not a fault; expected one of {all}")
         })
     }
 }

@@ -283,7 +283,7 @@ impl Server {
     }
 
     fn stop(self) {
-        // If nobody is listening any more, every thread has already ended.
+        // Without a receiver, every thread has already ended.
         let _ = self.stop.send(true);
         for watcher in self.watchers {
             // A watcher itself cannot panic; a death among the server's threads has reached `live` as an event.

@@ -1,8 +1,8 @@
 //! Waiting on the server's side, to the accuracy of the kernel's timers.
 //!
 //! Tokio's own timers tick in milliseconds and round up: a delay of 1 ms would last 2 ms, and many sessions would be
-//! released in bursts at the ticks. So each server thread keeps its own queue of those who wait, and one kernel timer
-//! set to the earliest of them. Where there is no such timer, tokio's serve. Delays are chosen elsewhere; read
+//! released in bursts at the ticks. So each server thread keeps its own queue of waiters, and one kernel timer
+//! set to the earliest of them. On systems without such a timer, tokio's are used. Delays are chosen elsewhere; read
 //! `http/answers.rs` next.
 
 use std::cell::RefCell;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::os::Alarm;
 
-/// Returns after `delay`, never before; at once if it is zero. Has to be awaited on a current-thread tokio runtime.
+/// Waits for `delay`, never less; returns at once if it is zero. Must be awaited on a current-thread tokio runtime.
 pub async fn sleep(delay: Duration) {
     if delay.is_zero() {
         return;
@@ -59,7 +59,7 @@ fn with_queue<T>(act: impl FnOnce(&mut Queue) -> T) -> Option<T> {
     })
 }
 
-/// Runs alongside the connections of a thread for as long as its runtime.
+/// Wakes due sleepers for as long as the thread's runtime lives.
 async fn wake_when_due(alarm: Arc<Alarm>) {
     let _forget_queue = ForgetQueue;
     while alarm.rings().await.is_ok() {
@@ -69,12 +69,12 @@ async fn wake_when_due(alarm: Arc<Alarm>) {
     }
 }
 
-/// A queue whose alarm nobody listens to any more must not be found by a later runtime of the same thread.
+/// Drops the queue with its runtime: a later runtime on the same thread must not find one whose alarm has no listener.
 struct ForgetQueue;
 
 impl Drop for ForgetQueue {
     fn drop(&mut self) {
-        // Taken out first and dropped afterwards: dropping wakers may run code that looks for the queue.
+        // Take it out before dropping it: dropping wakers may run code that uses the queue.
         let queue = QUEUE.try_with(|queue| queue.take());
         drop(queue);
     }
@@ -100,7 +100,7 @@ impl Queue {
         due.into_values().collect()
     }
 
-    /// Sets the alarm to the earliest who waits, unless it rings in time anyway.
+    /// Sets the alarm for the earliest sleeper, unless it rings in time anyway.
     fn set_alarm(&mut self) {
         let Some((&(earliest, _), _)) = self.waiting.first_key_value() else {
             return;
@@ -111,7 +111,7 @@ impl Queue {
         let set = self
             .alarm
             .ring_after(earliest.saturating_duration_since(Instant::now()));
-        // The kernel refuses only descriptors that are no timers.
+        // The kernel refuses only descriptors that are not timers.
         set.unwrap_or_else(|error| panic!("a timer could not be set: {error}"));
         self.rings_at = Some(earliest);
     }
@@ -120,7 +120,7 @@ impl Queue {
 /// Waits in the queue of the thread it is polled on.
 struct Sleep {
     due: Instant,
-    /// Its number in the queue, once it waits there.
+    /// Its number in the queue, once queued.
     number: Option<u64>,
 }
 
@@ -145,7 +145,7 @@ impl Drop for Sleep {
     fn drop(&mut self) {
         let Some(number) = self.number else { return };
         let key = (self.due, number);
-        // While the thread ends there is no queue left to leave.
+        // The queue may already be gone if the thread is ending.
         let waker = QUEUE.try_with(|queue| {
             let mut queue = queue.try_borrow_mut().ok()?;
             queue.as_mut()?.waiting.remove(&key)
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_are_woken_in_the_order_in_which_they_are_due_and_never_early() {
+    fn sleepers_are_woken_in_order_of_due_time_and_never_early() {
         let woken = Arc::new(Mutex::new(Vec::new()));
         run(async {
             let tasks: Vec<_> = [30, 10, 20, 0, 10]
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_give_up_leave_the_queue() {
+    fn a_cancelled_sleeper_leaves_the_queue() {
         run(async {
             let waits_long = tokio::spawn(sleep(Duration::from_secs(3600)));
             sleep(Duration::from_millis(1)).await;
@@ -208,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn a_later_runtime_of_the_same_thread_waits_too() {
+    fn a_later_runtime_on_the_same_thread_can_sleep() {
         for _ in 0..3 {
             run(sleep(Duration::from_millis(1)));
         }
     }
 
     #[test]
-    fn a_thousand_wait_on_one_timer() {
+    fn a_thousand_sleepers_share_one_timer() {
         run(async {
             let wait = |index: u64| tokio::spawn(sleep(Duration::from_micros(index * 7919 % 5000)));
             for task in (0..1000).map(wait).collect::<Vec<_>>() {

@@ -1,9 +1,10 @@
-//! The server `wiremock`: scripted answers by the crate of that name, for scenarios whose number of requests is bounded.
+//! The server `wiremock`: scripted responses by the crate of that name, for scenarios with a bounded number of
+//! requests.
 //!
 //! Wiremock serves with one thread and keeps every matched request in memory forever, so a gate in front of all mocks
-//! counts requests and turns them away beyond a bound. Clients that leave, bodies without an end and a lack of
-//! descriptors are kept from it by `wiremock/front.rs`. What wiremock does not show (bytes, connections, requests in
-//! flight) is not counted. The behaviour is read in `wiremock/behaviour.rs`; for throughput and more faults there is
+//! counts requests and turns them away beyond a bound. `wiremock/front.rs` shields it from disconnecting clients,
+//! endless bodies and a lack of descriptors. What wiremock does not expose (bytes, connections, requests in flight) is
+//! not counted. The behaviour is read in `wiremock/behaviour.rs`; for throughput and more faults there is
 //! `http.rs`.
 
 mod behaviour;
@@ -46,12 +47,12 @@ pub(crate) static KIND: ServerKind = ServerKind {
     start,
 };
 
-/// Wiremock takes the first matching mock of the smallest priority number.
+/// Wiremock selects the first matching mock with the smallest priority number.
 const PRIORITY_OF_GATE: u8 = 1;
 const PRIORITY_OF_MOCKS: u8 = 5;
 const PRIORITY_OF_REST: u8 = 255;
 
-/// The most memory that kept requests may take, whatever their number: bodies are kept too.
+/// Maximum memory for kept requests, which include their bodies.
 const MOST_KEPT_BYTES: u64 = 256 << 20;
 
 /// Approximate memory overhead of a kept request.
@@ -110,14 +111,14 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
     })
 }
 
-/// Makes every connection end with RST instead of FIN where this side closes it. Wiremock shows nobody its connections,
-/// but those that are accepted inherit the listening socket's linger time. What a response has put on its way still
-/// arrives; only what the client was too slow to make room for would be lost, and a mock's answers are short.
+/// Makes every connection end with RST instead of FIN where this side closes it. Wiremock does not expose its
+/// connections, but those that are accepted inherit the listening socket's linger time. What a response has put on its
+/// way still arrives; only what the client was too slow to make room for would be lost, and a mock's answers are short.
 fn reset_when_closed(listener: &TcpListener) -> io::Result<()> {
     socket2::SockRef::from(listener).set_linger(Some(Duration::ZERO))
 }
 
-/// Serves clients until the server has to stop, or until the gate will not even refuse any more.
+/// Serves clients until the server has to stop, or until requests reach twice the gate's bound.
 fn hold(
     runtime: &Runtime,
     server: MockServer,
@@ -147,7 +148,7 @@ fn mocks(behaviour: &Behaviour, gate: &Arc<Gate>, counts: &Arc<Counts>) -> Vec<M
     mocks
 }
 
-/// One mock per response, which matches when it is its turn: that makes a sequence.
+/// Makes a sequence: one mock per response, which matches when it is its turn.
 fn sequence<'a>(
     mock: &'a behaviour::Mock,
     counts: &'a Arc<Counts>,
@@ -176,7 +177,7 @@ fn mounted(mock: &behaviour::Mock, response: &Response, turn: Turn, counts: &Arc
     for (key, value) in &mock.query {
         matching = matching.and(query_param(key, value));
     }
-    // The last matcher: a request that another one does not let pass must not take a turn.
+    // Last, since a request rejected by another matcher must not take a turn.
     let matching = matching.and(turn);
     if response.fault.is_some() {
         let counts = counts.clone();
@@ -203,7 +204,7 @@ impl Match for HasMethod {
     }
 }
 
-/// Lets a path pass that begins with this.
+/// Matches paths with this prefix.
 struct Beginning(String);
 
 impl Match for Beginning {
@@ -214,7 +215,7 @@ impl Match for Beginning {
 
 /// Position in one mock's sequence of responses, kept per path.
 struct Turns {
-    /// After how many requests each response has had its turns, counted from the sequence's beginning.
+    /// The number of requests, from the start of the sequence, after which each response is used up.
     ends: Vec<u64>,
     requests: Mutex<HashMap<String, u64>>,
 }
@@ -231,13 +232,13 @@ impl Turns {
         }
     }
 
-    /// The response to the next request after so many of them.
+    /// The response to the next request after `asked` requests.
     fn response_after(&self, asked: u64) -> usize {
         let response = self.ends.iter().position(|end| asked < *end);
         response.unwrap_or(self.ends.len() - 1)
     }
 
-    /// Takes the turn of a path, if it is that of `response`.
+    /// Takes the path's next turn, if it belongs to `response`.
     fn take(&self, path: &str, response: usize) -> bool {
         let mut asked = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let before = asked.get(path).copied().unwrap_or(0);
@@ -249,7 +250,7 @@ impl Turns {
     }
 }
 
-/// The turn of one response as a matcher: wiremock asks the mocks in their order until one matches, once per request.
+/// A matcher for the turn of one response: for each request, wiremock tries the mocks in order until one matches.
 struct Turn {
     turns: Arc<Turns>,
     response: usize,
@@ -283,7 +284,7 @@ impl fmt::Display for EndConnection {
 
 impl std::error::Error for EndConnection {}
 
-/// Answers 404 to what no mock matches, and says what there is.
+/// Responds with 404 if no mock matches, and lists the mocks.
 fn mock_of_the_rest(behaviour: &Behaviour, counts: &Arc<Counts>) -> Mock {
     let known: Vec<_> = behaviour
         .mocks
@@ -298,21 +299,22 @@ fn mock_of_the_rest(behaviour: &Behaviour, counts: &Arc<Counts>) -> Mock {
     let counts = counts.clone();
     let not_found = move |request: &Request| {
         counts.unmatched.fetch_add(1, Relaxed);
-        let asked = format!("{} {}", method(request), request.url.path());
-        ResponseTemplate::new(404)
-            .set_body_string(format!("no mock matches {asked}; mocked here: {known}\n"))
+        let received = format!("{} {}", method(request), request.url.path());
+        ResponseTemplate::new(404).set_body_string(format!(
+            "no mock matches {received}; mocked here: {known}\n"
+        ))
     };
     Mock::given(any())
         .respond_with(not_found)
         .with_priority(PRIORITY_OF_REST)
 }
 
-/// Sees every request before all mocks, counts it, and turns it away beyond the bound.
+/// Sees every request before any mock does, counts it, and turns it away beyond the bound.
 struct Gate {
     max_requests: u64,
     kept_bytes: AtomicU64,
     counts: Arc<Counts>,
-    /// Refusals are kept by wiremock as well: after as many of them again, the server has to close.
+    /// Notified at twice either bound, when the server has to close: wiremock keeps refused requests as well.
     overrun: Notify,
 }
 
@@ -326,7 +328,7 @@ impl Gate {
         }
     }
 
-    /// Counts the request, and says whether it is one too many.
+    /// Counts the request; true if it exceeds the bound.
     fn is_full_for(&self, request: &Request) -> bool {
         let number = self.counts.requests.fetch_add(1, Relaxed) + 1;
         let size = kept_size_bytes(request);
@@ -359,7 +361,7 @@ fn kept_size_bytes(request: &Request) -> u64 {
     (request.body.len() + request.url.as_str().len() + headers) as u64 + KEPT_OVERHEAD_BYTES
 }
 
-/// The gate as a matcher: wiremock asks it first, once per request.
+/// The gate as a matcher, which wiremock tries first, once per request.
 struct WhenFull(Arc<Gate>);
 
 impl Match for WhenFull {

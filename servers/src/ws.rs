@@ -1,7 +1,7 @@
 //! The server `ws`: WebSocket, as an echo at `/echo` and as rooms at `/chat/{room}`.
 //!
-//! A message goes to all members of its room, the sender too, in one order for all of them. Handshake and
-//! frames are tungstenite's. A request is a message received; pings, pongs and closes are none. Rooms are
+//! A message goes to all members of its room, including the sender, in the same order for all of them. Handshake and
+//! frames are tungstenite's. Each message received counts as a request; pings, pongs and closes do not. Rooms are
 //! in `ws/rooms.rs`; accepting and counting bytes is in `connections.rs`, which all servers share.
 
 mod rooms;
@@ -42,15 +42,15 @@ pub(crate) static KIND: ServerKind = ServerKind {
     start,
 };
 
-/// There is nothing to script: a lost or doubled message would be a fault of the server, not a behaviour.
+/// Nothing can be scripted: a lost or duplicated message would be a fault of the server, not a behaviour.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WsBehaviour {}
 
-/// Longest message taken.
+/// Maximum length of a message.
 const LONGEST_MESSAGE_BYTES: usize = 1 << 20;
 
-/// Most that is buffered for a client that does not read, answers to pings included.
+/// Maximum buffered for a client that does not read, including pongs.
 const MOST_UNSENT_BYTES: usize = 4 * LONGEST_MESSAGE_BYTES;
 
 /// Tungstenite's own 128 KiB for each connection would be most of the memory of a thousand idle ones.
@@ -75,8 +75,8 @@ enum Endpoint {
     Room(Membership),
 }
 
-/// Finds the place for a path. The new member is in its room before its handshake is answered: a client that has the
-/// answer misses nothing that is said from then on.
+/// Selects the handler for a path. A new member enters its room before the handshake is answered, so that a client that
+/// has the response misses no later message.
 struct Enter<'a> {
     rooms: &'a Arc<Rooms>,
     place: &'a mut Option<Endpoint>,
@@ -98,7 +98,8 @@ impl Callback for Enter<'_> {
 }
 
 fn not_found() -> ErrorResponse {
-    let mut response = ErrorResponse::new(Some("there are /echo and /chat/{room}\n".to_owned()));
+    let mut response =
+        ErrorResponse::new(Some("the paths are /echo and /chat/{room}\n".to_owned()));
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
 }
@@ -116,7 +117,7 @@ async fn serve_connection(rooms: Arc<Rooms>, counts: Arc<Counts>, stream: Counte
         rooms: &rooms,
         place: &mut place,
     };
-    // A failed handshake has been answered already, or nobody is left to answer.
+    // A failed handshake was answered already, or the client is gone.
     let Ok(socket) = accept_hdr_async_with_config(stream, enter, Some(config)).await else {
         return;
     };
@@ -160,12 +161,12 @@ async fn chat(mut socket: Socket, mut membership: Membership, counts: &Counts) {
             }
         }
     }
-    // Out of the room before the close is answered: a client that has the answer is sent nothing more.
+    // Leave the room before answering the close: after the answer, a client is sent nothing more.
     drop(membership);
     while let Some(Ok(_)) = socket.next().await {}
 }
 
-/// Sends `first`, and with it what else is there to be heard.
+/// Sends `first`, together with any other queued messages.
 async fn tell(
     socket: &mut Socket,
     first: Message,

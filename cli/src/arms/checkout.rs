@@ -1,8 +1,8 @@
 //! A revision of a repository, checked out into a repository of its own elsewhere.
 //!
-//! Not a worktree, which would have to be registered in the user's repository and would stay there after a kill. The new
-//! repository borrows the objects of the user's and copies its tags, so that build scripts can ask `git describe`; it is
-//! only ever read by the user's tools. Submodules come from the user's own copies, without a network.
+//! Not a worktree, which would have to be registered in the user's repository and would stay there after a kill. The
+//! new repository borrows the objects of the user's and copies its tags, so that build scripts can ask `git describe`;
+//! it is only ever read by the user's tools. Submodules come from the user's own copies, without a network.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -23,7 +23,7 @@ pub struct Readiness {
     /// The path to request; `None` without HTTP.
     path: Option<String>,
     /// A connection with a pending request, and the bytes received so far.
-    asked: Option<(TcpStream, Vec<u8>)>,
+    pending: Option<(TcpStream, Vec<u8>)>,
     problem: String,
 }
 
@@ -37,7 +37,7 @@ impl Readiness {
         Self {
             address,
             path,
-            asked: None,
+            pending: None,
             problem: String::new(),
         }
     }
@@ -63,8 +63,8 @@ impl Readiness {
                 .map(drop)
                 .map_err(|_| refused());
         };
-        let (mut stream, mut answer) = match self.asked.take() {
-            Some(asked) => asked,
+        let (mut stream, mut answer) = match self.pending.take() {
+            Some(pending) => pending,
             None => (self.ask(path).map_err(|_| refused())?, Vec::new()),
         };
         let closed = || format!("GET {path} got no response: the connection was closed");
@@ -76,7 +76,7 @@ impl Readiness {
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
                     let problem = format!("GET {path} got no response");
-                    self.asked = Some((stream, answer));
+                    self.pending = Some((stream, answer));
                     return Err(problem);
                 }
                 // Closed, at the latest after the answer of something that does not speak HTTP.
@@ -118,8 +118,8 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    /// Goal: only an answer makes a server ready. Method: one that closes, then says 503, then answers in two parts, the
-    /// second of them late.
+    /// Goal: only an answer makes a server ready. Method: one that closes, then says 503, then answers in two parts,
+    /// the second of them late.
     #[test]
     fn a_server_is_ready_once_it_answers() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

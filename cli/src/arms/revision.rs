@@ -1,9 +1,9 @@
 //! Another revision of the current project, built in addition to the working tree.
 //!
-//! The revision is built as if it had been cloned: in a checkout of its own outside of the project (`checkout`, `gate_directory`),
-//! where none of the head's files reach it, not even those that cargo and rustup look for in the directories above. Its
-//! target directory is kept there for the next gate. The working tree is built in place, since only there it has
-//! everything it needs; nothing that git would see is left in it.
+//! The revision is built as if it had been cloned: in a checkout of its own outside of the project (`checkout`,
+//! `gate_directory`), where none of the head's files reach it, not even those that cargo and rustup look for in the
+//! directories above. Its target directory is kept there for the next gate. The working tree is built in place, since
+//! only there it has everything it needs; nothing that git would see is left in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

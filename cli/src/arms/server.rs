@@ -1,10 +1,10 @@
 //! The server of an arm: a command supplied by the user, restarted for each round on a free port of 127.0.0.1.
 //!
 //! The orchestrator starts this same program as a guard. The guard runs the command in its own process group, waits
-//! until it is ready (`readiness`), reports the address, and at the end of stdin ends the command and everything that it
-//! has started. It adopts orphans: a shell that dies before its server would otherwise hand the server and its CPU time
-//! to init. If the server dies, the guard ends too, so that the round fails with the reason. If the guard itself is
-//! killed, the orchestrator adopts and ends what is left.
+//! until it is ready (`readiness`), reports the address, and at the end of stdin ends the command and everything that
+//! it has started. It adopts orphans: a shell that dies before its server would otherwise hand the server and its CPU
+//! time to init. If the server dies, the guard ends too, so that the round fails with the reason. If the guard itself
+//! is killed, the orchestrator adopts and stops the remaining processes.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -63,8 +63,8 @@ pub struct ArmServer {
 }
 
 impl ArmServer {
-    /// Starts `command` under a guard on the `cpus`, and waits until it is ready: at `url`, in which [`PORT`] stands for
-    /// its port, if that is HTTP, else as soon as it accepts connections.
+    /// Starts `command` under a guard on the `cpus`, and waits until it is ready: at `url`, in which [`PORT`] stands
+    /// for its port, if that is HTTP, else as soon as it accepts connections.
     pub fn start(
         command: &str,
         url: &str,
@@ -73,9 +73,9 @@ impl ArmServer {
     ) -> Result<Self, Failure> {
         let mut guard = Command::new(this_program()?);
         guard.args(["arm-server", "--cpus", &cpu_list(cpus)]);
-        // On stdin: it may hold a password, and everybody can read arguments.
-        let told = json!({ "command": command, "url": url }).to_string();
-        let process = ServerProcess::start_with(command, guard, Some(&told), interrupt)?;
+        // On stdin: it may hold a password, and arguments are visible to everybody.
+        let order = json!({ "command": command, "url": url }).to_string();
+        let process = ServerProcess::start_with(command, guard, Some(&order), interrupt)?;
         let ready = process.ready();
         let group = ready["group"]
             .as_i64()
@@ -91,7 +91,7 @@ impl ArmServer {
     }
 
     fn process(&mut self) -> &mut ServerProcess {
-        self.process.as_mut().expect("it is not being ended")
+        self.process.as_mut().expect("it is not being stopped")
     }
 
     /// Fails with its exit status if it has ended.
@@ -125,8 +125,8 @@ impl Drop for ArmServer {
     }
 }
 
-/// True if an adopted child belongs to the server that was started as `group`: this program's own children lead groups in
-/// its own session.
+/// True if an adopted child belongs to the server that was started as `group`: this program's own children lead groups
+/// in its own session.
 fn is_left(child: Pid, group: Pid) -> bool {
     getpgid(Some(child)) == Ok(group) || getsid(Some(child)) != getsid(None)
 }
@@ -287,7 +287,7 @@ impl Server {
             return Ok(());
         }
         Err(Failure::could_not_run(format!("is still running (pid {})", left.join(", "))).hint(
-            "later rounds would be measured beside it; its command must end it when it is told to (SIGTERM), such as \
+            "later rounds would be measured beside it; its command must end it on SIGTERM, such as \
              `exec docker run --rm …`",
         ))
     }

@@ -1,4 +1,4 @@
-//! `photofinish arm-server`: guards the server of an arm. Not for people.
+//! `photofinish arm-server`: guards the server of an arm. Internal.
 //!
 //! See `arms::server`.
 
@@ -20,7 +20,7 @@ pub struct ArmServer {
     cpus: CpuList,
 }
 
-/// The first line of stdin. `{port}` stands for the port in both.
+/// The first line of stdin. `{port}` is replaced by the port in both fields.
 #[derive(Deserialize)]
 struct Order {
     command: String,

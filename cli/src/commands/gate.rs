@@ -1,7 +1,7 @@
 //! `photofinish gate`: the verdict on whether a head may replace its base, measured in turn or recomputed from records.
 //!
-//! The order of steps: plan, sources of the arms (`arms::sources`), terms (`arms::terms`), a check that the terms can fail
-//! at all, then pairs until `reports::gate` finds everything decided.
+//! The order of steps: plan, sources of the arms (`arms::sources`), terms (`arms::terms`), a check that the terms can
+//! fail at all, then pairs until `reports::gate` finds everything decided.
 
 use std::num::NonZeroU32;
 use std::os::unix::process::CommandExt;
@@ -39,10 +39,10 @@ const HANDED_OVER: &str = "PHOTOFINISH_GATE_HANDED_OVER";
 
 /// Decide whether a new build is slower than an old one, with an exit code for CI
 ///
-/// Both arms are measured now, in pairs of fresh processes in balanced random order, and the results are checked after 10,
-/// 16, 24 and 40 pairs. A metric fails if it is slower by more than the tolerance (2 %) with confidence, and passes if a
-/// slowdown as large as the limit (10 %) is ruled out. Exit codes: 0 pass, 3 regression, 4 inconclusive or unfit machine,
-/// 5 measured but wrong.
+/// Both arms are measured now, in pairs of fresh processes in balanced random order, and the results are checked after
+/// 10, 16, 24 and 40 pairs. A metric fails if it is slower by more than the tolerance (2 %) with confidence, and passes
+/// if a slowdown as large as the limit (10 %) is ruled out. Exit codes: 0 pass, 3 regression, 4 inconclusive or unfit
+/// machine, 5 measured but wrong.
 ///
 /// Given a run directory instead of a scenario, the gate recomputes the verdict from its raw rounds.
 #[derive(Args)]
@@ -83,7 +83,7 @@ pub struct Gate {
     #[arg(long, value_name = "N", help_heading = "How long")]
     max_pairs: Option<NonZeroU32>,
 
-    /// Keep the record as a baseline of this name
+    /// Save the record as a baseline with this name
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     save_baseline: Option<String>,
 
@@ -140,7 +140,7 @@ impl Gate {
         let interrupt = Interrupt::on_signals()?;
         let gated = self.gate(&interrupt);
         match gated {
-            // Tools that the same signal has reached fail with messages of their own.
+            // Tools that receive the same signal fail with messages of their own.
             Err(failure) if interrupt.requested() && failure.exit() == Exit::CouldNotRun => {
                 Err(Failure::new(Exit::Interrupted, "interrupted").caused_by(failure.in_one_line()))
             }
@@ -310,8 +310,8 @@ impl Gate {
         }
     }
 
-    /// Prints the verdict, then saves everything. Returns the verdict's exit code: even if a file cannot be written, the user must
-    /// learn of a regression. `written` is the directory of a run measured by this gate.
+    /// Prints the verdict, then saves everything. Returns the verdict's exit code: even if a file cannot be written,
+    /// the user must learn of a regression. `written` is the directory of a run measured by this gate.
     fn tell(
         &self,
         record: &Record,

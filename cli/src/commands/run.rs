@@ -1,6 +1,6 @@
 //! `photofinish run`: measure, record, report.
 //!
-//! `run::measuring` does the measuring; this module has the choice of the course (the plan's, or a search's), the
+//! `run::measuring` does the measuring; this module selects the course (the plan's, or a search's) and handles the
 //! output and the exit code.
 
 use std::collections::BTreeSet;
@@ -24,8 +24,8 @@ use crate::store::run_directory::{RECORD, RunDirectory};
 
 /// Measure scenarios under several runtimes and report the results
 ///
-/// Each round runs in a fresh process. A block has one round of every cell, in random order. The record, the report (HTML
-/// and PNG) and the histogram log are written to a new run directory. Ctrl-C keeps the results so far.
+/// Each round runs in a fresh process. A block has one round of every cell, in random order. The record, the report
+/// (HTML and PNG) and the histogram log are written to a new run directory. Ctrl-C keeps the results so far.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -48,7 +48,7 @@ pub struct Run {
     )]
     out: PathBuf,
 
-    /// Keep the record as a baseline of this name, for later comparisons
+    /// Save the record as a baseline with this name, for later comparisons
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     save_baseline: Option<String>,
 
@@ -115,7 +115,7 @@ impl Run {
         let cells = &report.summary.cells;
         let nothing_measured = cells.iter().all(|cell| cell.metrics.is_empty());
         let shown = match (&written, self.format) {
-            // The reason and the record are enough.
+            // The failure and the record say enough.
             (Ok(path), Format::Table) if failure.is_some() && nothing_measured => {
                 output::say(&format!("Record: {}", path.join(RECORD).display()))
             }
@@ -140,7 +140,7 @@ impl Run {
         match self.format {
             Format::Json => output::emit_json(&report.summary)?,
             Format::Table => {
-                // Separates it from the output before the run.
+                // Separates the results from earlier output.
                 output::say("")?;
                 output::say(&terminal::render(report, output::style()))?;
             }

@@ -1,8 +1,8 @@
 //! A child process with a line-based protocol: reads have a deadline and a bound, and dropping it kills it.
 //!
 //! Each child leads its own process group, so that a Ctrl-C on the terminal reaches only the orchestrator; whatever is
-//! left of the group is killed once the child has ended. On Linux a worker or embedded server dies with the *thread* that
-//! started it. `worker` and `server` define the lines.
+//! left of the group is killed once the child has ended. On Linux a worker or embedded server dies with the *thread*
+//! that started it. `worker` and `server` define the lines.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 
 use crate::interrupt::{Interrupt, Listener};
 
-/// Longest line of stdout, in bytes: a reply holds histograms, and that of an audit 100,000 times per session.
+/// Maximum length of a line of stdout, in bytes: a reply holds histograms, and in an audit 100,000 times per session.
 const LONGEST_LINE: usize = 64 << 20;
 
 /// Maximum number of queued lines of stdout; beyond that the child has to wait.
@@ -27,7 +27,7 @@ const WAITING_LINES: usize = 16;
 /// Lines of stderr that are kept for an error message.
 const LAST_LINES: usize = 8;
 
-/// Longest of these lines, in bytes; a longer one counts as several.
+/// Maximum length of these lines, in bytes; a longer one counts as several.
 const LONGEST_LAST_LINE: usize = 1 << 10;
 
 /// Time within which a child that has closed its stdout must exit.
@@ -89,7 +89,7 @@ impl LineProcess {
         let on_interrupt: Arc<Listener> = {
             let sender = sender.clone();
             Arc::new(move || {
-                // Fails if the receiver is gone, or has lines to take: it then asks for interrupts before it waits.
+                // Fails if the receiver is gone, or has lines to read: it then checks for interrupts before it waits.
                 let _ = sender.try_send(Event::Interrupted);
             })
         };
@@ -106,7 +106,7 @@ impl LineProcess {
             _on_interrupt: on_interrupt,
             interrupt: interrupt.clone(),
         };
-        // If the system refuses a thread, dropping the process ends it.
+        // If the thread cannot be started, dropping the process ends it.
         if let Some(stdout) = stdout {
             thread::Builder::new().spawn(move || forward_lines(stdout, &sender))?;
         }
@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_a_child_says_is_bounded() {
-        // Endless lines on stdout, and an endless line on stderr: the child is held up, and nothing piles up here.
+        // Endless lines on stdout, and an endless line on stderr: the child blocks, and nothing accumulates here.
         let mut child = shell("yes one & exec tr '\\n' x </dev/zero >&2");
         assert_eq!(child.next_line(PATIENCE).expect("a line"), "one");
         thread::sleep(Duration::from_millis(200));

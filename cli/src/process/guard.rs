@@ -54,7 +54,7 @@ pub fn look_after(
     Ok(())
 }
 
-/// Tells the orchestrator the reason for the guard's end, for its own messages.
+/// Reports the reason for the guard's end to the orchestrator, for its own messages.
 pub fn report(failure: &Failure) -> Result<(), Failure> {
     output::emit_json_line(&FailureLine {
         failed: failure.in_one_line(),
@@ -107,7 +107,8 @@ impl ReservedAddress {
     }
 }
 
-/// A name in the namespace of abstract sockets, which belongs to the same network as the port and goes with its process.
+/// A name in the namespace of abstract sockets, which belongs to the same network as the port and goes with its
+/// process.
 #[cfg(target_os = "linux")]
 type Reservation = UnixDatagram;
 

@@ -92,7 +92,7 @@ impl ServerProcess {
     ) -> Result<Self, Failure> {
         let mut command = Command::new(this_program()?);
         command.args(["serve", name, "--with-parent", "--cpus", &cpu_list(cpus)]);
-        // On stdin: it may hold a password, and everybody can read arguments.
+        // On stdin: it may hold a password, and arguments are visible to everybody.
         let behaviour = (!behaviour.is_null()).then(|| behaviour.to_string());
         if behaviour.is_some() {
             command.args(["--behaviour", STDIN]);
@@ -122,7 +122,7 @@ impl ServerProcess {
                 .maybe_hint(threads.then(|| RAISE_THREAD_LIMIT.to_owned()))
         })?;
         if let Some(first_line) = first_line {
-            // If it has ended already, the lack of a ready line says so.
+            // If it has ended already, the missing ready line reveals that.
             let _ = process.tell(first_line);
         }
         let line = process.next_line(READY).map_err(|no_line| {
@@ -174,13 +174,13 @@ impl ServerProcess {
         Ok(())
     }
 
-    /// The failure that a guard has reported before it ended.
+    /// The failure reported by a guard before it ended.
     fn reported(&mut self) -> Option<Failure> {
         let line = self.process.next_line(ANSWER).ok()?;
         reported(&self.name, &line)
     }
 
-    /// Ends it; fails with what its guard reports.
+    /// Stops it; fails with the guard's report.
     pub fn end(mut self) -> Result<(), Failure> {
         end(&mut self.process);
         self.reported().map_or(Ok(()), Err)

@@ -37,7 +37,7 @@ const NO_PLAN_TIME: Duration = Duration::from_secs(5);
 /// The error of a worker without a plan.
 pub const NO_PLAN: &str = "the worker has no plan";
 
-/// True if `program` can be a worker: started as one without a plan, it says so.
+/// True if `program` can be a worker: started as one without a plan, it reports that.
 pub fn is_worker(program: &Path, interrupt: &Interrupt) -> bool {
     let mut command = Command::new(program);
     command.arg("worker");
@@ -125,7 +125,7 @@ fn answer(
 fn understand(line: &str) -> Result<WorkerResult, String> {
     let invalid = |error| format!("sent an invalid reply: {error}");
     let mut reply: Value = serde_json::from_str(line).map_err(invalid)?;
-    // Here texts of servers enter the record.
+    // Server text enters the record here.
     redaction::json(&mut reply, &entering);
     let reply: WorkerReply = serde_json::from_value(reply).map_err(invalid)?;
     match reply.protocol {
@@ -136,7 +136,7 @@ fn understand(line: &str) -> Result<WorkerResult, String> {
     }
 }
 
-/// A text of a worker, which may be a server's, as it enters the record.
+/// Text from a worker, possibly quoting a server, made safe for the record.
 fn entering(text: &str) -> String {
     let safe = redaction::text(&cleaning::cut(text, 16 * LONGEST_TEXT));
     cleaning::cut(&cleaning::one_line(&safe), LONGEST_TEXT)

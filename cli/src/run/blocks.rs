@@ -76,7 +76,7 @@ impl Run<'_> {
         failure
     }
 
-    /// The end of a course that was followed to its end, with the failure of cells that could not run.
+    /// The outcome of a complete course, with the failure of cells that could not run.
     fn end(&mut self) -> (Completion, Option<Failure>) {
         let (broken, all) = (self.broken.len(), self.record.plan.cells.len());
         let failures = mem::take(&mut self.broken).into_values();

@@ -1,7 +1,7 @@
-//! The limits beyond which other activity on the machine disturbs a round, whatever the round measured.
+//! The limits beyond which other activity on the machine counts as a disturbance, whatever the round measured.
 //!
-//! `harness::os` reads the system, and `blocks` redoes disturbed blocks. The limits make a redo the exception on a small,
-//! otherwise idle virtual machine.
+//! `harness::os` reads the system, and `blocks` redoes disturbed blocks. The limits make a redo the exception on a
+//! small, otherwise idle virtual machine.
 
 use photofinish_harness::os;
 use photofinish_record::{Conditions, Placement};
@@ -10,14 +10,14 @@ use crate::targets::ReadyTargets;
 
 /// Limit of CPU time that the hypervisor takes, as a share of the time of the run's CPUs.
 ///
-/// It is lost in slices of milliseconds, which affect the tail of latencies before throughput. Half a percent is usual on
-/// a shared host.
+/// It is lost in slices of milliseconds, which affect the tail of latencies before throughput. Half a percent is usual
+/// on a shared host.
 const STEAL_SHARE: f64 = 0.03;
 
 /// Limit of CPU time of other processes, as a share of the time of the run's CPUs.
 ///
-/// Two runs of the same plan differ by about as much. An idle machine stays below a third of it, sampling errors included;
-/// a compiler takes ten times as much.
+/// Two runs of the same plan differ by about as much. An idle machine stays below a third of it, sampling errors
+/// included; a compiler takes ten times as much.
 const FOREIGN_SHARE: f64 = 0.05;
 
 /// Limit of the time for which the run's control group is throttled, as a share of the round.
@@ -86,7 +86,7 @@ fn share(taken_ns: Option<u64>, of_ns: f64, limit: f64) -> Option<String> {
     (taken_ns > limit * of_ns).then(|| format!("{:.0}%", 100.0 * taken_ns / of_ns))
 }
 
-/// Even one is too many: a client retries a dropped connection only after a whole second.
+/// A single dropped connection is too many: its client retries only after a whole second.
 fn overflow(dropped: Option<u64>) -> Option<String> {
     match dropped? {
         0 => None,
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_ticks_in_a_short_round_are_no_disturbance() {
+    fn a_few_ticks_in_a_short_round_are_not_a_disturbance() {
         let short = |foreign_ms| {
             move |conditions: &mut Conditions| {
                 conditions.elapsed_ns = 200 * MS;

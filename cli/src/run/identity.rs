@@ -1,9 +1,10 @@
 //! The identity check: a comparison of the server's counts with the worker's.
 //!
-//! Only counts that both sides have are compared. If operations failed (a reset, a deadline) or were cut off by the end of
-//! the round, the server may have answered more than the worker saw, but never less. If operations abandoned exchanges on
-//! purpose, the server may have answered that many more. Anything sent over a connection that the server had closed is lost,
-//! so after reconnects the same holds as after failures. A scenario's limit of requests in flight is checked here too.
+//! Only counts that both sides have are compared. If operations failed (a reset, a deadline) or were cut off by the end
+//! of the round, the server may have answered more than the worker saw, but never less. If operations abandoned
+//! exchanges on purpose, the server may have answered that many more. Anything sent over a connection that the server
+//! had closed is lost, so after reconnects the same holds as after failures. A scenario's limit of requests in flight
+//! is checked here too.
 
 use photofinish_harness::runtime::{Capability, Descriptor};
 use photofinish_harness::workload::Failure;

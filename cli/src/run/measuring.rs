@@ -90,8 +90,8 @@ fn unattributed(targets: &ReadyTargets) -> Option<String> {
     })
 }
 
-/// The scenario and the cell, with the secrets redacted in the record's plan. A search has cells that the original plan has
-/// not, but no additional scenarios and variants.
+/// The scenario and the cell, with the secrets redacted in the record's plan. A search has cells that the original plan
+/// has not, but no additional scenarios and variants.
 fn with_secrets<'a>(
     original: &'a Plan,
     scenario: &'a PlannedScenario,

@@ -1,8 +1,8 @@
 //! The progress of a run: one live line on a terminal, elsewhere a plain line per block, and one after every silence of
 //! half a minute, since CI systems kill silent jobs.
 //!
-//! Everything goes to stderr. The live line is redrawn at most four times a second: drawing costs CPU time, on the CPUs of
-//! the servers. The time left is estimated from the plan, and from finished rounds as soon as there are any.
+//! Everything goes to stderr. The live line is redrawn at most four times a second: drawing costs CPU time, on the CPUs
+//! of the servers. The time left is estimated from the plan, and from finished rounds as soon as there are any.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -21,9 +21,9 @@ const REDRAWS_HZ: u8 = 4;
 const SILENCE: Duration = Duration::from_secs(30);
 
 pub struct Progress {
-    /// Hidden if stderr is not a terminal, or one that cannot move the cursor.
+    /// Hidden if stderr is not a terminal that can move the cursor.
     bar: ProgressBar,
-    /// To the thread that breaks the silence; `None` if the bar is visible, or after the end.
+    /// Feeds the thread that breaks silences; `None` if the bar is visible, or after the end.
     lines: Option<Sender<Event>>,
     /// `None` for a search.
     blocks: Option<usize>,
@@ -82,7 +82,7 @@ impl Progress {
 
     fn note(&self, event: Event) {
         if let Some(lines) = &self.lines {
-            // Fails only if the thread could not be started.
+            // Fails only if the thread did not start.
             let _ = lines.send(event);
         }
     }
@@ -106,7 +106,7 @@ impl Progress {
         self.bar.inc_length(rounds as u64);
     }
 
-    /// Takes back rounds that will not run.
+    /// Subtracts rounds that will not run.
     pub fn fewer_rounds(&mut self, rounds: usize) {
         let fewer = u32::try_from(rounds).unwrap_or(u32::MAX);
         self.rounds = self.rounds.saturating_sub(fewer);
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn only_silence_is_broken() {
         let (sender, events) = mpsc::channel();
-        let (lines, told) = mpsc::channel();
+        let (lines, printed) = mpsc::channel();
         thread::spawn(move || {
             break_silence(&events, Duration::from_millis(20), |line| {
                 // Fails after the test has seen enough.
@@ -228,11 +228,11 @@ mod tests {
         };
         sender.send(round).expect("it listens");
         for _ in 0..2 {
-            let line = told.recv().expect("silence is broken");
+            let line = printed.recv().expect("silence is broken");
             assert_eq!(line, "block 1 of 2: null / sync, about 0.0 s left");
         }
         drop(sender);
-        assert!(told.iter().count() < 100, "it ends with the run");
+        assert!(printed.iter().count() < 100, "it ends with the run");
     }
 
     #[test]

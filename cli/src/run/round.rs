@@ -41,7 +41,7 @@ pub struct RoundContext<'a> {
 pub struct RoundResult {
     /// `None` if the run was interrupted before there was an outcome.
     pub outcome: Option<Outcome>,
-    /// The reason the cell cannot go on, if any.
+    /// The reason the cell cannot continue, if any.
     pub failure: Option<Failure>,
     /// From the start of the servers to their end.
     pub conditions: Conditions,

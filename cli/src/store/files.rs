@@ -1,7 +1,7 @@
 //! Files written atomically, and never through a link planted by somebody else.
 //!
-//! The contents go to a new file with a random name, which replaces the old file; a link is replaced as well, not followed.
-//! Only a path that the user typed may be a link, a pipe or a device.
+//! The contents go to a new file with a random name, which replaces the old file; a link is replaced as well, not
+//! followed. Only a path that the user typed may be a link, a pipe or a device.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
@@ -104,7 +104,7 @@ mod tests {
         assert!(!kind.is_file());
     }
 
-    /// Goal: nothing outside of a run directory is written. Method: the directory of somebody else, with links in it.
+    /// Goal: nothing outside a run directory is written. Method: another user's directory, with links in it.
     #[test]
     fn links_in_a_directory_are_replaced_or_refused_and_never_followed() {
         let sandbox = tempfile::tempdir().expect("a directory");
@@ -130,7 +130,7 @@ mod tests {
         );
         assert_eq!(fs::read(&target).expect("a file"), b"mine");
         assert_eq!(fs::read_dir(&outside).expect("a directory").count(), 1);
-        // The directory itself is the user's choice.
+        // The directory itself was chosen by the user.
         symlink(&run, sandbox.path().join("latest")).expect("linked");
         write_files(&sandbox.path().join("latest"), &[file("b.html")]).expect("followed");
         assert!(run.join("b.html").is_file());

@@ -1,7 +1,8 @@
 //! Past runs in a directory, and the leftovers of killed ones.
 //!
-//! A hidden directory is left behind if the lock in it is free: the system releases it with the process, so this needs no
-//! trust in process ids. Only directories with a name, a lock and a record such as `run_directory` makes are touched.
+//! A hidden directory is left behind if the lock in it is free: the system releases it with the process, so this needs
+//! no trust in process ids. Only directories with a name, a lock and a record such as `run_directory` makes are
+//! touched.
 
 use std::fs::{self, File};
 use std::io;
@@ -57,7 +58,7 @@ impl Status {
     }
 }
 
-/// The parts of a record that a list needs.
+/// The parts of a record needed for the list.
 #[derive(Deserialize)]
 struct Head {
     id: String,

@@ -1,4 +1,4 @@
-//! Removal of secrets from whatever leaves the process: records, reports, exports, errors, process lists.
+//! Removal of secrets from everything that leaves the process: records, reports, exports, errors, process lists.
 //!
 //! Texts are redacted where they enter a record or an error: the plan and the command line, the replies of workers, and
 //! every `Failure`. The original plan stays in memory and goes to workers through a pipe. `docs/METHOD.md` lists what
@@ -100,8 +100,8 @@ fn is_histogram(text: &str) -> bool {
     text.starts_with("HISTF") && !text.trim_end_matches('=').contains([':', '=', '-'])
 }
 
-/// Keys that became equal, with numbers for their originals. The numbers are stable over all rounds of a run, whose answers are
-/// compared by key.
+/// Keys that became equal, with numbers for their originals. The numbers are stable over all rounds of a run, whose
+/// answers are compared by key.
 static NUMBERS: LazyLock<Mutex<HashMap<String, HashMap<String, usize>>>> =
     LazyLock::new(Mutex::default);
 
@@ -149,7 +149,7 @@ fn of_url(text: &str, start: usize) -> Option<Secret> {
     let begin = start + "://".len();
     let span = before_first(rest, ends_word);
     let authority = before_first(span, |letter| "/?#".contains(letter));
-    // A password may hold `/`, unencoded: then what looks like a port is none.
+    // A password may hold `/`, unencoded: then an apparent port is not one.
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     let strange = authority
         .rsplit_once(':')
@@ -440,7 +440,8 @@ mod tests {
         }
     }
 
-    /// Goal: no text ends the program, and none around a secret hides it. Method: random pieces that mean something here.
+    /// Goal: no text ends the program, and none around a secret hides it. Method: random pieces that mean something
+    /// here.
     #[test]
     fn no_surroundings_hide_a_secret() {
         let pieces = [

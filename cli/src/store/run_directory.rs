@@ -2,9 +2,9 @@
 //!
 //! Until the end everything is in a hidden directory next to the final one, so a run directory is either complete or
 //! absent. Each finished round is immediately appended to a file there: a run whose orchestrator was killed can still
-//! be reported on. A lock on a file there, which the system releases with the process, tells a run that goes on from what a
-//! killed one left behind (`past_runs`). If the disk is full at the end, the record goes to the directory for temporary
-//! files.
+//! be reported on. A lock on a file there, which the system releases with the process, tells a run that goes on from
+//! what a killed one left behind (`past_runs`). If the disk is full at the end, the record goes to the directory for
+//! temporary files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -213,7 +213,7 @@ pub fn point_latest_to(run: &Path) -> Result<(), Failure> {
         .inspect_err(|_| {
             let _ = fs::remove_file(&fresh);
         });
-    let message = format!("{} does not lead to this run", latest.display());
+    let message = format!("{} does not point to this run", latest.display());
     if latest.is_dir() && !latest.is_symlink() {
         let reason = "it is a directory, not a link; rename or remove it";
         return pointed.or_fail(format!("{message}: {reason}"));
@@ -317,7 +317,7 @@ fn partial_lines(file: &Path) -> impl Iterator<Item = Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// Goal: a rescued record goes to no file of somebody else. Method: a link where the record would go.
+    /// Goal: a rescued record never overwrites another user's file. Method: a link where the record would go.
     #[test]
     fn a_rescued_record_replaces_nothing_and_follows_no_link() {
         let directory = tempfile::tempdir().expect("a directory");

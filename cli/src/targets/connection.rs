@@ -1,7 +1,7 @@
 //! A connection of the orchestrator to a target: one deadline over all of it, ended by an interrupt at any time.
 //!
-//! Probes and reads of counts go through here; a server that drops packets, sends a byte a second or never stops sending
-//! costs no more than [`PATIENCE`]. The address that accepts the connection is the one that workers connect to.
+//! Probes and reads of counts go through here; a server that drops packets, sends a byte a second or never stops
+//! sending costs no more than [`PATIENCE`]. The address that accepts the connection is the one that workers connect to.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -217,8 +217,8 @@ mod tests {
         );
     }
 
-    /// Goal: a response ends at its declared length, and an error in it is reported at once. Method: reading on is an error
-    /// of another kind.
+    /// Goal: a response ends at its declared length, and an error in it is reported at once. Method: reading on is an
+    /// error of another kind.
     #[test]
     fn an_answer_is_read_to_its_own_end_and_not_beyond_an_error() {
         let read = |answer: &'static [u8], kept: bool| {
@@ -239,9 +239,9 @@ mod tests {
         let (_, flaw) = read(half, false).expect("closed");
         assert!(matches!(flaw, Some(HttpError::TruncatedBody { .. })));
         let twice = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok";
-        let (_, flaw) = read(twice, true).expect("told at once");
+        let (_, flaw) = read(twice, true).expect("reported at once");
         assert!(matches!(flaw, Some(HttpError::BadContentLength { .. })));
-        let (nonsense, flaw) = read(b"220 mail.test ESMTP\r\n", true).expect("told at once");
+        let (nonsense, flaw) = read(b"220 mail.test ESMTP\r\n", true).expect("reported at once");
         assert!(nonsense.starts_with(b"220") && flaw.is_some());
     }
 

@@ -1,6 +1,6 @@
 //! Loopback addresses: without `--allow-remote`, load goes to this machine only.
 //!
-//! A name is resolved, and all of its addresses must be loopback addresses or those of this machine's interfaces. No
+//! All addresses of a name must be loopback addresses or those of this machine's interfaces. No
 //! connection is made here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -35,7 +35,7 @@ pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     }
 }
 
-/// Processes on this machine that listen at the address; empty if that is another machine, `None` if they cannot be known.
+/// Processes on this machine that listen at the address; empty if that is another machine, `None` if unknown.
 pub fn listeners(address: SocketAddr) -> Option<Vec<u32>> {
     let found = os::listeners_on(address.port());
     if is_here(address.ip()) {
@@ -57,8 +57,8 @@ pub fn name_address(url: &mut Url) {
         .expect("a URL with a host takes another");
 }
 
-/// True for a loopback address and for one of an interface of this machine, which is the only kind of address that is its
-/// own source address. Connecting a datagram socket sends nothing.
+/// True for a loopback address and for one of an interface of this machine, which is the only kind of address that is
+/// its own source address. Connecting a datagram socket sends nothing.
 fn is_here(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     let any: IpAddr = match ip {
@@ -119,8 +119,8 @@ mod tests {
         require(&elsewhere).expect_err("a documentation address");
     }
 
-    /// Goal: the address of an interface is this machine's. Method: the source address of a route to elsewhere, if there
-    /// is a route.
+    /// Goal: the address of an interface is this machine's. Method: the source address of a route to elsewhere, if
+    /// there is a route.
     #[test]
     fn an_address_of_an_interface_is_this_machine() {
         let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");

@@ -1,5 +1,5 @@
-//! Servers that wait, fall silent, flood or refuse, and a system without threads: each ends within seconds in a sentence
-//! that says what it is, ends its own cell only, and what was measured counts.
+//! Servers that wait, fall silent, flood or refuse, and a system without threads: each ends within seconds in a
+//! sentence that says what it is, ends its own cell only, and what was measured counts.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;

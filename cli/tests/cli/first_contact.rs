@@ -98,7 +98,8 @@ fn the_http_server_of_python_is_measured_under_both_protocols() {
     }
 }
 
-/// Goal: 44 ms are explained. Method: the server of Python sends head and body in two pieces, with Nagle's algorithm on.
+/// Goal: 44 ms are explained. Method: the server of Python sends head and body in two pieces, with Nagle's algorithm
+/// on.
 #[test]
 fn a_delayed_ack_is_named() {
     let sandbox = Sandbox::new();

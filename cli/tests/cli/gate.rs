@@ -156,7 +156,7 @@ fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
     // A cell without its partner.
     let mut alone = record.clone();
     alone["plan"]["cells"][0]["runtime"] = json!("smol");
-    let told = ["INCONCLUSIVE", "the base has no such cell"];
+    let told = ["INCONCLUSIVE", "the base has no matching cell"];
     says(&regated(&sandbox, &alone, &[]), 4, &told);
 
     // Others had the machine.
@@ -164,7 +164,7 @@ fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
     for round in busy["rounds"].as_array_mut().expect("rounds") {
         round["conditions"]["disturbance"] = json!("other processes took 50% of the CPU time");
     }
-    let told = ["UNFIT", "too busy to tell", "other processes took 50%"];
+    let told = ["UNFIT", "too busy to measure", "other processes took 50%"];
     says(&regated(&sandbox, &busy, &[]), 4, &told);
 
     // Nothing is asked.
@@ -411,8 +411,8 @@ fn two_builds_of_a_program_are_workers_and_every_round_is_one_of_them() {
     }
 }
 
-/// A server that works, does not replace the shell that starts it, and takes a while to leave: it writes down the CPU time
-/// that it has taken then.
+/// A server that works, does not replace the shell that starts it, and takes a while to leave: it writes down the CPU
+/// time that it has taken then.
 const WORKING_SERVER: &str = r#"
 import os, signal, socket, sys, threading, time
 def leave(*_):
@@ -440,9 +440,9 @@ while True:
     threading.Thread(target=serve, args=(client,), daemon=True).start()
 "#;
 
-/// The CPU time of an arm's server is the gate's own, though the shell between the two dies first: otherwise every round
-/// would be disturbed by its own server. Counted where the system counts it, in the gate and all that it has waited for,
-/// beside what the servers themselves say: no other process of a busy machine has a part in it.
+/// The CPU time of an arm's server is the gate's own, though the shell between the two dies first: otherwise every
+/// round would be disturbed by its own server. Counted where the system counts it, in the gate and all that it has
+/// waited for, beside what the servers themselves say: no other process of a busy machine has a part in it.
 #[test]
 fn the_cpu_time_of_an_arms_server_is_the_gates_own() {
     let Some(python) = python("socket", "its standard library") else {
@@ -450,7 +450,8 @@ fn the_cpu_time_of_an_arms_server_is_the_gates_own() {
     };
     let sandbox = Sandbox::new();
     sandbox.write("server.py", WORKING_SERVER);
-    // What follows keeps any shell from replacing itself with the server; the other arm's leaves the process group as well.
+    // What follows keeps any shell from replacing itself with the server; the other arm's leaves the process group as
+    // well.
     let server = format!("'{}' server.py {{port}}; true", python.display());
     let leaves = format!("setsid {server} & wait");
     let arms = [
@@ -774,8 +775,8 @@ fn a_server_in_a_session_of_its_own_ends_with_its_round_and_with_a_killed_guard(
     });
 }
 
-/// Goal: a server that somebody else starts for the arm, as a daemon does for a container, is not left to run beside the
-/// next rounds. Method: the test is that somebody.
+/// Goal: a server that somebody else starts for the arm, as a daemon does for a container, is not left to run beside
+/// the next rounds. Method: the test is that somebody.
 #[test]
 fn a_server_that_is_still_there_after_its_round_ends_the_gate() {
     let sandbox = Sandbox::new();

@@ -368,7 +368,7 @@ fn titles_documents_and_rules_that_are_not_those_of_the_site_are_told() {
         "site",
         SYNC_AND_TASKS,
         Meddling::down(other_rules),
-        &["operation 0", "and is no page to be visited"],
+        &["operation 0", "but is not a page to visit"],
     );
     check(
         "download",

@@ -175,7 +175,7 @@ fn a_latest_that_is_a_directory_is_told() {
     fs::create_dir_all(sandbox.path().join("photofinish-runs/latest")).expect("made");
     tiny_run(&sandbox).check(
         0,
-        &["warning: photofinish-runs/latest does not lead to this run"],
+        &["warning: photofinish-runs/latest does not point to this run"],
     );
 }
 

@@ -1,5 +1,5 @@
-//! Reaching a target: one address for probe and workers, a deadline for the whole of a probe, an interrupt at any time; and
-//! connections that a server closes while they are idle.
+//! Reaching a target: one address for probe and workers, a deadline for the whole of a probe, an interrupt at any time;
+//! and connections that a server closes while they are idle.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -71,8 +71,8 @@ fn start(sandbox: &Sandbox, scenario: &'static str, target: &str) -> Started {
     sandbox.start(&arguments.each_ref().map(String::as_str))
 }
 
-/// Goal: a probe ends at its one deadline of 10 s, and says what the server did. Method: all at the same time; each wait
-/// was of minutes, or without end.
+/// Goal: a probe ends at its one deadline of 10 s, and says what the server did. Method: all at the same time; each
+/// wait was of minutes, or without end.
 #[test]
 fn a_probe_ends_whatever_the_server_does() {
     let sandbox = Sandbox::new();
@@ -153,7 +153,7 @@ fn an_answer_that_is_not_valid_is_told_at_once_and_as_what_it_is() {
         let target = target.replace("{address}", &address.to_string());
         let begun = Instant::now();
         let finished = start(&sandbox, scenario, &target).finish().check(1, told);
-        assert!(!finished.stderr.contains("no answer"), "{finished:?}");
+        assert!(!finished.stderr.contains("no response"), "{finished:?}");
         assert!(begun.elapsed() < Duration::from_secs(9), "{told:?}");
     };
     let http = |answer, told: &str| {
@@ -272,8 +272,8 @@ fn impatient(mut connection: TcpStream) {
     }
 }
 
-/// Goal: a server that closes kept connections while they are idle costs no operation, under any runtime and whatever the
-/// number of sessions; what it did is told. Method: each connection is idle for longer than the server is patient.
+/// Goal: a server that closes kept connections while they are idle costs no operation, under any runtime and whatever
+/// the number of sessions; what it did is told. Method: each connection is idle for longer than the server is patient.
 #[test]
 fn connections_that_a_server_closes_while_idle_are_opened_again_and_counted() {
     let sandbox = Sandbox::new();

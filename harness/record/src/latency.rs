@@ -1,9 +1,9 @@
 //! Latency histograms: a [`LatencyRecorder`] fills one, and a record holds the result as [`Latencies`].
 //!
-//! Both count values in ns, from 1 ns to 60 s with 3 significant digits. The recorder is HdrHistogram's array of counts,
-//! 220 KiB whatever it holds, so that recording allocates nothing. The result keeps only the buckets that are not empty,
-//! which for most rounds is a few KiB: a record has thousands of them. It travels as HdrHistogram V2 (deflated) in base64,
-//! the form other HdrHistogram implementations read. Statistics over rounds live in `reports`.
+//! Both count values in ns, from 1 ns to 60 s with 3 significant digits. The recorder is HdrHistogram's array of
+//! counts, 220 KiB whatever it holds, so that recording allocates nothing. The result keeps only the buckets that are
+//! not empty, which for most rounds is a few KiB: a record has thousands of them. It travels as HdrHistogram V2
+//! (deflated) in base64, the form other HdrHistogram implementations read. Statistics over rounds live in `reports`.
 
 use std::io::Read as _;
 use std::sync::{Arc, LazyLock};
@@ -58,7 +58,8 @@ impl LatencyRecorder {
         }
     }
 
-    /// Discards all values and keeps the memory, which the system has mapped by then: filling it again costs no page fault.
+    /// Discards all values and keeps the memory, which the system has mapped by then: filling it again costs no page
+    /// fault.
     pub fn clear(&mut self) {
         self.histogram.reset();
     }
@@ -171,7 +172,8 @@ impl Latencies {
         recorder.histogram
     }
 
-    /// HdrHistogram V2, deflated, in base64: starts with `HISTF`. Of a histogram that was read, the text it was read from.
+    /// HdrHistogram V2, deflated, in base64: starts with `HISTF`. Of a histogram that was read, the text it was read
+    /// from.
     pub fn to_base64(&self) -> String {
         if let Some(text) = &self.text {
             return text.to_string();
@@ -200,7 +202,7 @@ impl Latencies {
     }
 }
 
-/// Maximum length of an inflated histogram, far above one of an hour in nanoseconds with every bucket filled.
+/// Maximum length of an inflated histogram: far more than one with every bucket filled up to an hour in ns.
 const MOST_BYTES: u64 = 32 << 20;
 
 /// A histogram that is not deflated. The decoder reserves as much as the length in it says, so that is checked here.

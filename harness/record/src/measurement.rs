@@ -1,7 +1,7 @@
 //! The numbers of one round: the worker's measurement, its cost, and the counts of each server.
 //!
-//! Times are histograms, counts are sums over the round, and `None` is a number that could not be known. The harness fills
-//! them in `measure.rs`; `reports` derives everything else.
+//! Times are histograms, counts are sums over the round, and `None` is a number that could not be known. The harness
+//! fills them in `measure.rs`; `reports` derives everything else.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +27,8 @@ pub struct Measurement {
     pub elapsed_ns: u64,
     /// Time from each session's first start to its own last end, summed, in ns.
     pub session_ns: u64,
-    /// Successful operations per second: those of each session over the time from the phase's first start to its own last
-    /// end, summed.
+    /// Successful operations per second: those of each session over the time from the phase's first start to its own
+    /// last end, summed.
     pub throughput_ops_s: f64,
     /// Sessions of a closed load that had no success in the measured phase.
     #[serde(default)]
@@ -147,7 +147,7 @@ pub struct Traffic {
     pub bytes_out: u64,
     /// Bytes read from sockets.
     pub bytes_in: u64,
-    /// Reads that brought those bytes.
+    /// Number of reads that received those bytes.
     #[serde(default)]
     pub reads: u64,
     /// Connections opened.
@@ -158,7 +158,7 @@ pub struct Traffic {
     /// Connections abandoned while being opened: the server may have accepted them or not.
     #[serde(default)]
     pub abandoned_connections: u64,
-    /// Kept connections that the server had closed and that were opened again, each before its request was sent (again).
+    /// Keep-alive connections closed by the server and reopened, each before its request was sent (again).
     #[serde(default)]
     pub reconnects: u64,
     /// Database transactions that ended.
@@ -216,8 +216,8 @@ pub struct Cost {
     pub minor_faults: Option<u64>,
     /// Page faults with I/O.
     pub major_faults: Option<u64>,
-    /// Instructions per operation, including the kernel's if permitted. Counted in the warm-up, since counting slows down
-    /// context switches and the start of threads.
+    /// Instructions per operation, including the kernel's if permitted. Counted in the warm-up, since counting slows
+    /// down context switches and the start of threads.
     #[serde(default)]
     pub instructions_per_op: Option<f64>,
     /// System calls per operation. Counted in the warm-up, since counting slows each one down.

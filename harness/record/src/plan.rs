@@ -1,7 +1,7 @@
 //! The plan of a run, fully resolved: no defaults left to look up.
 //!
-//! Scenarios with the servers behind their targets, cells, the order of blocks, and the CPUs of each process. `scenarios`
-//! makes a plan from scenario files; the requirements on two arms are in `gate`.
+//! Scenarios with the servers behind their targets, cells, the order of blocks, and the CPUs of each process.
+//! `scenarios` makes a plan from scenario files; the requirements on two arms are in `gate`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -156,14 +156,14 @@ pub struct Cell {
     /// Its side of a gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<Arm>,
-    /// What it runs instead, where it differs from what its scenario and runtime name.
+    /// Overrides of what its scenario and runtime name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<Variant>,
     /// The reason why the runtime cannot run it honestly; `None` if it can.
     pub unsupported: Option<String>,
 }
 
-/// What a cell runs in place of the program, server, runtime and parameters of any other cell: an arm of a gate, or the
+/// Overrides of a cell's program, server, runtime and parameters, for cells unlike the others: an arm of a gate, or the
 /// twin in an A/A comparison.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Variant {

@@ -1,7 +1,7 @@
 //! Reading a record: the one place where a document from outside becomes a [`Record`].
 //!
-//! A record may have been edited, cut short or damaged. Everything that its readers rely on is checked here: that numbers
-//! are such as a measurement gives, and that cells, scenarios and rounds belong together. Reports check nothing again.
+//! A record may have been edited, cut short or damaged. Everything that its readers rely on is checked here: that
+//! numbers could be measurements, and that cells, scenarios and rounds belong together. Reports do not check again.
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -11,13 +11,13 @@ use crate::{RECORD_SCHEMA, Record};
 /// The greatest whole number of a measurement: the last that a float holds exactly, 104 days in ns.
 const MOST: u64 = 1 << 53;
 
-/// Other numbers are zero, or between this and its inverse: what is beyond has no reciprocal to compute with.
+/// Other numbers are zero, or between this and its inverse: anything beyond has no usable reciprocal.
 const LEAST: f64 = 1e-100;
 
 /// Maximum number of cells: ten times those of the largest suite.
 const MOST_CELLS: usize = 10_000;
 
-/// Members that hold no measurement, but whatever a user or a system wrote.
+/// Members with text from users or systems instead of measurements.
 const UNCHECKED: [&str; 4] = ["seed", "params", "behaviour", "machine"];
 
 /// A document that is not a record of this version.
@@ -75,14 +75,14 @@ impl Record {
     }
 }
 
-/// Reads a part of a record from JSON, if its numbers are such as a measurement gives.
+/// Reads a part of a record from JSON, if its numbers could be measurements.
 pub fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Unreadable> {
     let unreadable = |error: serde_json::Error| Unreadable(error.to_string());
     serde_json::from_slice::<Measurable>(json).map_err(unreadable)?;
     serde_json::from_slice(json).map_err(unreadable)
 }
 
-/// Any JSON whose numbers a measurement can give; nothing of it is kept.
+/// Any JSON whose numbers could be measurements; the content is discarded.
 struct Measurable;
 
 impl<'de> Deserialize<'de> for Measurable {

@@ -1,6 +1,6 @@
-//! Time limits of a round: no step of it waits forever, whatever a server does or leaves undone.
+//! Time limits of a round: no step of it waits forever, whatever a server does or fails to do.
 //!
-//! Set-up and farewells are ended within the runtime, so that what was set up is removed again. Everything else, and
+//! Set-up and closing time out within the runtime, so that their resources are released. Everything else, and
 //! anything that does not heed the runtime's deadline, is ended by the supervisor.
 
 use std::num::NonZeroU32;
@@ -12,11 +12,11 @@ use photofinish_record::protocol::WorkerPlan;
 /// Setting up, which may write files of hundreds of megabytes.
 pub(super) const PREPARE: Duration = Duration::from_secs(60);
 
-/// Opening all sessions, one after another: this long, and so long for each.
+/// Opening all sessions, one after another: a base, and an addition per session.
 const OPEN: Duration = Duration::from_secs(10);
 const OPEN_EACH: Duration = Duration::from_millis(100);
 
-/// Ratio of the longest to the planned length of a closed phase.
+/// Ratio of the maximum to the planned length of a closed phase.
 const CLOSED_SLACK: u32 = 2;
 /// Minimum time beyond that for operations to end: longer than the time-outs of the workloads' own exchanges.
 const CLOSED_DRAIN: Duration = Duration::from_secs(8);
@@ -29,16 +29,16 @@ const COUNTED: Duration = Duration::from_secs(1800);
 /// Minimum time for operations of an open load to end after the last arrival was due.
 const OPEN_DRAIN: Duration = Duration::from_secs(2);
 
-/// Minimum of each of these drains in units of delay, for operations made of delays.
+/// Minimum of each drain in units of delay, for operations made of delays.
 const DRAIN_UNITS: u32 = 100;
 
-/// Closing all sessions, side by side.
+/// Closing all sessions concurrently.
 pub(super) const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Checking and cleaning up.
 pub(super) const FINISH: Duration = Duration::from_secs(20);
 
-/// Removing what a round that failed has set up.
+/// Cleaning up after a failed round.
 pub(super) const ABANDON: Duration = Duration::from_secs(8);
 
 /// Time for a step to notice its own deadline before the supervisor ends it.

@@ -1,7 +1,7 @@
-//! The sessions' recordings and activities, shared with whoever sums a round up.
+//! The sessions' recordings and activities, shared with the code that sums up a round.
 //!
-//! A session writes to its place once per operation, under a lock that it nearly always has to itself. The holder of the
-//! recordings can sum up whether or not the sessions have returned.
+//! A session writes to its place once per operation, under a lock that it nearly always has to itself. The holder of
+//! the recordings can sum up whether or not the sessions have returned.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -64,7 +64,7 @@ pub(super) struct Shard {
     pub(super) activities: Vec<Activity>,
 }
 
-/// The place to which one session writes.
+/// The slot that one session writes to.
 #[derive(Clone, Debug)]
 pub(super) struct SessionSlot {
     shard: Arc<Mutex<Shard>>,
@@ -114,7 +114,7 @@ impl Recordings {
         }
     }
 
-    /// The place of session number `index`.
+    /// The slot of session number `index`.
     pub(super) fn place(&self, index: u32) -> SessionSlot {
         let (index, shards) = (index as usize, self.shards.len());
         SessionSlot {

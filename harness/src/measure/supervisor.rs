@@ -1,9 +1,9 @@
 //! The supervisor: the calling thread of a round, which paces open loads and outlives operations that never end.
 //!
-//! The round itself runs on its own thread, and announces each of its steps with a limit (`limits`) and a result for the
-//! case that the step exceeds it. For an open phase it hands the schedule over as an order; the supervisor releases the
-//! arrivals, gives operations in flight some time to end, cuts off arrivals that were not started, and, if a session is
-//! still stuck in its operation (because a server was stopped, for example), reports from the ledger.
+//! The round itself runs on its own thread, and announces each of its steps with a limit (`limits`) and a result for
+//! the case that the step exceeds it. For an open phase it hands the schedule over as an order; the supervisor releases
+//! the arrivals, gives operations in flight some time to end, cuts off arrivals that were not started, and, if a
+//! session is still stuck in its operation (because a server was stopped, for example), reports from the ledger.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// A step that leaves nothing to report if it does not end within `limit` and a margin.
+    /// A step with nothing to report if it does not end within `limit` and a margin.
     pub(super) fn task(what: &'static str, limit: Duration) -> Self {
         Self {
             limit: limit.saturating_add(limits::MARGIN),
@@ -92,7 +92,7 @@ pub(super) struct Conduct {
 }
 
 impl Supervisor {
-    /// Announces the next step, which ends the one before.
+    /// Announces the next step, which ends the previous one.
     pub(super) fn watch(&self, step: Step) {
         // The supervisor outlives the round unless it has abandoned it, in which case the result is unused.
         let _ = self.messages.send(Message::Step(step));
@@ -233,7 +233,7 @@ impl Running {
         goes_on
     }
 
-    /// The round's result without the end of this step.
+    /// The round's result if this step never ends.
     fn give_up(self) -> WorkerResult {
         let result = (self.step.given_up)();
         match (result, os::check_threads(1)) {

@@ -8,13 +8,13 @@ use photofinish_record::protocol::WorkerResult;
 
 use super::recordings::Activity;
 
-/// The sessions of a phase that was ended although operations were in flight.
+/// The sessions of a phase cut off with operations in flight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stuck {
     pub(super) sessions: usize,
     /// Still in an operation.
     pub(super) stuck: usize,
-    /// Of these, the ones that ended no operation in the phase.
+    /// Of these, the ones without a completed operation in the phase.
     pub(super) never: usize,
 }
 
@@ -29,12 +29,12 @@ impl Stuck {
     }
 }
 
-/// A phase that was ended although operations were in flight.
+/// A phase cut off with operations in flight.
 pub(super) struct Unfinished {
     /// True for the warm-up.
     pub(super) warmup: bool,
     pub(super) sessions: Stuck,
-    /// Operations that did end in the phase.
+    /// Operations completed in the phase.
     pub(super) ended: u64,
     /// Traffic of the round so far, by target.
     pub(super) traffic: BTreeMap<String, Traffic>,

@@ -31,8 +31,8 @@ use socket::{Listener, Stream};
 use thread::{STACK_BYTES, ThreadTask};
 use waiting::{Receiver, Semaphore, Sender, channel};
 
-/// A runtime of blocking calls, by the way in which it spawns. Three of the runtimes under comparison share this type, so
-/// that workloads are compiled once for all three.
+/// A runtime of blocking calls, by the way in which it spawns. Three of the runtimes under comparison share this type,
+/// so that workloads are compiled once for all three.
 #[derive(Clone)]
 pub(super) enum Blocking {
     /// Runs spawned parts inline: `sync`.
@@ -79,10 +79,10 @@ impl Runtime for Blocking {
         run_to_end(future)
     }
 
-    fn sessions(&self, asked: NonZeroU32) -> NonZeroU32 {
+    fn sessions(&self, requested: NonZeroU32) -> NonZeroU32 {
         match self {
             Self::Inline => NonZeroU32::MIN,
-            Self::Threads | Self::Pool(_) => asked,
+            Self::Threads | Self::Pool(_) => requested,
         }
     }
 

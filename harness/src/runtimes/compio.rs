@@ -110,7 +110,7 @@ impl crate::runtime::Stream for Stream {
         })
     }
 
-    /// By readiness: an operation of the kernel's own that loses a race against another could not be taken back.
+    /// Uses readiness: a submitted kernel operation that loses a race could not be undone.
     fn transfer(
         &mut self,
         bytes: &[u8],
@@ -123,7 +123,7 @@ impl crate::runtime::Stream for Stream {
                 if let Poll::Ready(count) = socket.poll_write_with(context, write) {
                     return Poll::Ready(count.map(Moved::Written));
                 }
-                // Not before it is ready: the socket may be a blocking one.
+                // Only once it is ready: the socket may be a blocking one.
                 ready!(socket.poll_read_ready(context))?;
                 let count = (&*SockRef::from(&*socket)).read(buffer.spare())?;
                 Poll::Ready(Ok(transfer::committed(buffer, count)))
@@ -379,7 +379,7 @@ mod tests {
         for errno in [Errno::EPERM, Errno::ENOSYS] {
             match start_error(errno.into()) {
                 StartError::Unsupported(reason) => assert!(reason.contains("io_uring"), "{reason}"),
-                StartError::Threads(error) => panic!("{error} is not told as unsupported"),
+                StartError::Threads(error) => panic!("{error} is not reported as unsupported"),
             }
         }
         assert!(matches!(

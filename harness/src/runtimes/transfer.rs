@@ -1,6 +1,7 @@
-//! The parts of a stream that runtimes share: moving bytes both ways without blocking, and a look at an idle connection.
+//! The parts of a stream that runtimes share: moving bytes both ways without blocking, and a look at an idle
+//! connection.
 //!
-//! Large requests only are moved this way; the `write_all` and `read` of each runtime are its own.
+//! Only large requests are moved this way; each runtime has its own `write_all` and `read`.
 
 use std::future::poll_fn;
 use std::io;

@@ -185,7 +185,7 @@ pub(super) struct Drawing {
     /// A textual description of the chart, for readers who cannot see it.
     pub(super) description: String,
     pub(super) shapes: Vec<Shape>,
-    /// The runtimes that it shows, as labelled.
+    /// Labels of the runtimes that it shows.
     pub(super) shown: Vec<String>,
 }
 
@@ -205,7 +205,7 @@ impl Drawing {
         drawing
     }
 
-    /// Names the runtimes that it leaves out.
+    /// Lists the omitted runtimes.
     pub(super) fn leave_out(&mut self, runtimes: &[String]) {
         if runtimes.is_empty() {
             return;

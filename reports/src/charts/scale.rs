@@ -27,7 +27,7 @@ impl Scale {
         Self::linear((0.0, if highest > 0.0 { highest } else { 1.0 }), range)
     }
 
-    /// A domain that is empty or not positive is moved to where logarithms exist.
+    /// Moves an empty or non-positive domain to where logarithms exist.
     pub(super) fn logarithmic((low, high): (f64, f64), range: (f64, f64)) -> Self {
         let low = low.clamp(f64::MIN_POSITIVE, f64::MAX / 4.0);
         Self {
@@ -100,7 +100,7 @@ fn linear_ticks((low, high): (f64, f64), most: usize) -> Vec<f64> {
         .unwrap_or(10.0 * power);
     let first = (low / step).ceil() as i64;
     (first..)
-        // Numbers whose steps vanish would have ticks without end.
+        // If steps vanish in rounding, the ticks would never end.
         .take(4 * most.max(1))
         .map(|index| index as f64 * step)
         .take_while(|tick| *tick <= high * (1.0 + 1e-9))

@@ -70,13 +70,13 @@ fn head_to_base(check: &Check) -> Option<String> {
     ratio.is_finite().then(|| units::ratio(ratio))
 }
 
-/// True of a metric of which more is better: its slowdown is one of the time per operation.
+/// True if more is better: the slowdown is then one of the time per operation.
 fn is_rate(check: &Check) -> bool {
     let compared = metrics::named(&check.metric).and_then(|metric| metric.compared);
     compared.is_some_and(|compared| compared.better == Better::Higher)
 }
 
-/// A slowdown with what it is one of: `+15%`, `+15% time per operation`.
+/// A slowdown with its quantity: `+15%`, `+15% time per operation`.
 fn slowdown_text(check: &Check) -> String {
     let percent = check
         .slowdown

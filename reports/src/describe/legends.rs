@@ -82,7 +82,7 @@ pub fn verdict_legend(summary: &Summary) -> Option<String> {
     })
 }
 
-/// The meaning of the intervals of ratios, with the confidence that the rounds allow; `None` if nothing was compared.
+/// A legend for intervals of ratios, with the confidence that the rounds allow; `None` if nothing was compared.
 pub fn interval_legend(summary: &Summary) -> Option<String> {
     if summary.search.is_some() {
         return None;

@@ -18,7 +18,7 @@ pub fn machine(machine: &Machine) -> String {
     format!("{}, {}, {cpus}{model}{memory}", machine.os, machine.arch)
 }
 
-/// The CPUs of server and worker: those that the run has assigned, and those that a target was found on.
+/// The CPUs of server and worker: assigned by the run, or, for a target, as found.
 pub fn placement(plan: &Plan) -> String {
     let placement = &plan.placement;
     let (server, worker) = (cpus(&placement.server_cpus), cpus(&placement.worker_cpus));
@@ -38,14 +38,14 @@ pub fn placement(plan: &Plan) -> String {
         PlannedServer::External { cpus, .. } if !server.is_own() => Some(cpus.as_deref()),
         _ => None,
     });
-    let mut found: Vec<String> = found.map(where_it_is).collect();
+    let mut found: Vec<String> = found.map(external_placement).collect();
     found.dedup();
     let placed = own.unwrap_or_else(|| format!("worker on {worker}"));
     list(std::iter::once(placed).chain(found), "; ")
 }
 
-/// The place of a server that the run has not placed.
-fn where_it_is(found: Option<&[usize]>) -> String {
+/// The CPUs of a server not placed by the run.
+fn external_placement(found: Option<&[usize]>) -> String {
     let found = found.filter(|found| !found.is_empty());
     let found = found.map(|found| format!(" ({})", cpus(found)));
     format!("the server is not moved{}", found.unwrap_or_default())

@@ -107,7 +107,7 @@ pub fn is_meaningless(metric: &MetricSummary) -> bool {
 
 const LOWER: &str = "≥ ";
 
-/// The mark before a number: `≥ ` of a lower bound, `~` of too few operations for a percentile.
+/// The mark before a number: `≥ ` for a lower bound, `~` for too few operations for a percentile.
 pub fn mark(metric: &MetricSummary) -> &'static str {
     match metric.too_few {
         _ if metric.lower_bound => LOWER,

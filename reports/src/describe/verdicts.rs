@@ -34,7 +34,7 @@ pub fn headline(group: &Group<'_>) -> &'static str {
     }
 }
 
-/// The verdicts on all runtimes, and the ratios that undecided ones would have needed; `None` if there was nothing to
+/// The verdicts on all runtimes, and the ratios needed by undecided ones; `None` if there was nothing to
 /// compare.
 pub fn verdicts(group: &Group<'_>) -> Option<String> {
     let baseline = group.baseline()?;
@@ -84,7 +84,7 @@ fn grouped<'a>(group: &Group<'a>) -> Vec<(Reasoned<'a>, Vec<&'a str>)> {
     alike
 }
 
-/// The factors that the undecided comparisons of the group would have needed.
+/// The range of factors needed by the group's undecided comparisons.
 fn callable(group: &Group<'_>) -> Option<String> {
     let comparisons = group.comparisons().map(|(_, comparison)| comparison);
     let factors: Vec<f64> = comparisons.filter_map(needed_factor).collect();
@@ -94,14 +94,14 @@ fn callable(group: &Group<'_>) -> Option<String> {
     ))
 }
 
-/// The factor between the two from which an undecided comparison would have been decided; `None` if it is decided.
+/// The factor between the two that would have decided an undecided comparison; `None` if it is decided.
 fn needed_factor(comparison: &Comparison) -> Option<f64> {
     let undecided = comparison.verdict == Some(Verdict::Inconclusive);
     let share = comparison.smallest_callable.filter(|_| undecided)?;
     Some(1.0 + share)
 }
 
-/// The ratio that an undecided comparison would have needed: `needs 2.20×`, `needs 0.450×`.
+/// The ratio needed by an undecided comparison: `needs 2.20×`, `needs 0.450×`.
 pub fn needed(comparison: &Comparison) -> Option<String> {
     let factor = needed_factor(comparison)?;
     let ratio = match comparison.ratio.value {

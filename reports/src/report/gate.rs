@@ -42,7 +42,7 @@ pub fn gate_is_decided(plan: &Plan, rounds: &[Round], base: Option<&Record>) -> 
     })
 }
 
-/// Blocks after which answers that have nothing in common are a difference between the arms and no chance.
+/// Blocks after which disjoint sets of answers are a real difference between the arms, not chance.
 const DISAGREEING_BLOCKS: usize = 3;
 
 /// True if the arms answer so differently that the gate can only end with [`GateVerdict::Wrong`]
@@ -114,9 +114,9 @@ struct Arms<'r> {
     head: &'r Rounds<'r>,
     /// The cells of the head, each with the base's.
     pairs: Vec<Pair<'r>>,
-    /// The cells of the base that the head does not have, of scenarios that it has.
+    /// Cells of the base that the head lacks, in scenarios that it has.
     lost: Vec<Side<'r>>,
-    /// The scenarios of the base that the head does not have.
+    /// Scenarios of the base that the head lacks.
     not_gated: Vec<&'r str>,
 }
 

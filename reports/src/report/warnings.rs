@@ -1,8 +1,8 @@
 //! Warnings: reasons to doubt the numbers, derived from the rounds themselves.
 //!
-//! Disturbed and redone blocks, failed rounds, exhausted servers, dropped and reopened connections, and violations of Little's law.
-//! Anything that makes a cell's numbers wrong rather than doubtful is in `validity`; disturbances were determined when
-//! the round ran, and are in the record. A new warning is a function and a line in [`warnings`].
+//! Disturbed and redone blocks, failed rounds, exhausted servers, dropped and reopened connections, and violations of
+//! Little's law. Anything that makes a cell's numbers wrong rather than doubtful is in `validity`; disturbances were
+//! determined when the round ran, and are in the record. A new warning is a function and a line in [`warnings`].
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -14,7 +14,7 @@ use crate::describe;
 use crate::rounds::{Rounds, measured};
 use crate::units;
 
-/// A side that uses less than this share of its CPUs' time waits most of the time.
+/// CPU share below which a side is mostly waiting.
 const IDLE: f64 = 0.5;
 
 /// A side that uses this share of its CPUs' time is exhausted.
@@ -45,7 +45,7 @@ pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<String> {
             delayed_ack,
         ]))
         .chain([redone_blocks(rounds)])
-        .chain(by_cell(&[failed_rounds, nothing_due, told_by_worker]))
+        .chain(by_cell(&[failed_rounds, nothing_due, worker_warnings]))
         .chain([littles_law(rounds), strays(rounds)])
         .flatten()
         .collect()
@@ -127,7 +127,7 @@ fn failed_rounds(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     })
 }
 
-/// Rounds of an open load in whose schedule there is no arrival: too low a rate for their length.
+/// Rounds of an open load whose schedule has no arrival: the rate is too low for their length.
 fn nothing_due(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let open = || {
         let measured = rounds.measured(cell);
@@ -143,14 +143,14 @@ fn nothing_due(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     })
 }
 
-/// Oddities that the worker noticed itself.
-fn told_by_worker(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
+/// Oddities noticed by the worker.
+fn worker_warnings(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let mut warnings = rounds
         .measured(cell)
         .flat_map(|round| &round.worker.warnings);
     let first = warnings.next()?;
-    let told = describe::first_and_more(first, warnings.count());
-    Some(format!("{}: {told}", name(rounds, cell)))
+    let warning = describe::first_and_more(first, warnings.count());
+    Some(format!("{}: {warning}", name(rounds, cell)))
 }
 
 /// In a closed load every session is always inside an operation, so mean service × throughput must equal the number of
@@ -176,8 +176,8 @@ fn littles_law(rounds: &Rounds<'_>) -> Option<String> {
     ))
 }
 
-/// The worst round of a cell, if it is beyond the tolerance. Does not apply if operations may wait outside their service
-/// time.
+/// The worst round of a cell, if it is beyond the tolerance. Does not apply if operations may wait outside their
+/// service time.
 fn littles_gap_of(rounds: &Rounds<'_>, cell: usize) -> Option<LittlesGap> {
     let planned = &rounds.plan.cells[cell];
     let scenario = rounds.scenario(&planned.scenario)?;
@@ -228,7 +228,7 @@ fn littles_gap(round: &Measurement) -> Option<LittlesGap> {
         round.session_ns as f64 / elapsed_ns,
     );
     let over_the_round = gap(in_flight, sessions, (in_flight - sessions).abs());
-    // The throughput that is printed counts each session up to its own last end, so that it has room for all of them.
+    // The printed throughput counts each session up to the end of its last operation, so that it fits all of them.
     let (in_flight, sessions) = (
         mean_ns * round.throughput_ops_s / 1e9,
         f64::from(round.sessions),
@@ -310,7 +310,7 @@ fn overflowed(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     })
 }
 
-/// Requests that found their kept connection closed by the server include the time for another one.
+/// Requests whose keep-alive connection was closed by the server: their times include a new connection.
 fn reconnected(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let of_cell = rounds.of_cell(cell).iter();
     let (mut reconnects, mut operations) = (0, 0);
@@ -329,11 +329,11 @@ fn reconnected(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     })
 }
 
-/// Times of a delayed acknowledgement, in ns: 40 ms on Linux, with what comes before and after.
+/// Range of a response time with a delayed acknowledgement, in ns: 40 ms on Linux, plus the rest of the operation.
 const DELAYED_ACK_NS: RangeInclusive<u64> = 38_000_000..=46_000_000;
 
-/// A server that sends a response in two pieces, of which Nagle's algorithm holds back the second until the first one is
-/// acknowledged: most operations take 40 ms, nothing is busy, and each response takes more than one read.
+/// A server that sends a response in two pieces, of which Nagle's algorithm holds back the second until the first one
+/// is acknowledged: most operations take 40 ms, nothing is busy, and each response takes more than one read.
 fn delayed_ack(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let worker_cpus = rounds.plan.placement.worker_cpus.len();
     let waits: Vec<bool> = rounds

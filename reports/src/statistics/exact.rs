@@ -48,15 +48,15 @@ pub fn rank_sum(m: usize, n: usize) -> Vec<f64> {
     rows.pop().unwrap_or_default()
 }
 
-/// The most values whose distribution is counted.
+/// Maximum number of values whose distribution is counted.
 const MOST_COUNTED: usize = 200;
 
 /// A rank statistic, whose distribution gives an interval its depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Statistic {
-    /// Values below the median, of so many.
+    /// Number of values below the median, with the sample size.
     Median(usize),
-    /// Wilcoxon's signed ranks of so many differences.
+    /// Wilcoxon's signed ranks, with the number of differences.
     SignedRank(usize),
     /// Wilcoxon's rank sum of two groups of these sizes.
     RankSum(usize, usize),

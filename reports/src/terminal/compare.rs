@@ -79,7 +79,7 @@ fn legend(comparison: &RecordComparison) -> String {
     )
 }
 
-/// The interval of a ratio; `None` for rounds too few to have any.
+/// The interval of a ratio; `None` with too few rounds.
 fn interval(metric: &ComparedMetric) -> Option<String> {
     let ratio = metric.ratio.filter(|ratio| ratio.confidence > 0.0)?;
     Some(units::interval(ratio.low, ratio.high, units::ratio))

@@ -102,7 +102,7 @@ impl Text {
     }
 }
 
-/// Breaks `text` at spaces, and within a word only if the word alone is too long. Reads it once.
+/// Breaks `text` at spaces, and within a word only if the word alone is too long, in a single pass.
 fn wrap(text: &str, width: usize, indents: Indents) -> Vec<String> {
     let mut lines = vec![" ".repeat(indents.first)];
     let (mut used, mut empty) = (indents.first, true);

@@ -1,8 +1,8 @@
 //! Adversarial records: every sentence and number must follow from the record, and none may contradict another.
 //!
-//! Goal: what readers were misled by, and what damaged or edited records broke. Method: records made to provoke it, rendered
-//! in every form and read back; then a thousand seeded mutants of records, of which each must end in an error or in whole
-//! renderings.
+//! Goal: what readers were misled by, and what damaged or edited records broke. Method: records made to provoke it,
+//! rendered in every form and read back; then a thousand seeded mutants of records, of which each must end in an error
+//! or in whole renderings.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -389,7 +389,10 @@ fn one_bad_round_leaves_an_interval_and_what_a_verdict_would_need() {
         threads.contains("×–") && threads.contains("inconclusive"),
         "{threads}"
     );
-    assert!(flat(&text).contains("it takes a factor of"), "{text}");
+    assert!(
+        flat(&text).contains("a decision needs a factor of"),
+        "{text}"
+    );
     let page = crate::page(&record);
     assert!(page.contains("<small>needs "), "an undecided row says it");
     let decided = crate::page(&ordinary(10));
@@ -663,9 +666,9 @@ fn a_run_against_a_target_does_not_claim_to_have_placed_it() {
     for (cpus, place) in [
         (
             Some(vec![0, 1]),
-            "worker on CPU 1; the server is where it is (CPUs 0-1)",
+            "worker on CPU 1; the server is not moved (CPUs 0-1)",
         ),
-        (None, "worker on CPU 1; the server is where it is"),
+        (None, "worker on CPU 1; the server is not moved"),
     ] {
         let servers = BTreeMap::from([("http".to_owned(), target(cpus))]);
         record.plan.scenarios[0].servers = servers;

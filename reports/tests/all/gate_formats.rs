@@ -422,7 +422,8 @@ fn junit_is_red_exactly_where_a_gate_did_not_pass() {
     );
 }
 
-/// Goal: the summary's table is a table with the checks' own words in it, and nothing in a name is markup. Method: Python's
+/// Goal: the summary's table is a table with the checks' own words in it, and nothing in a name is markup. Method:
+/// Python's
 /// `markdown-it-py` reads it with GitHub's tables.
 #[test]
 fn markdown_is_one_table_and_no_name_is_markup() {

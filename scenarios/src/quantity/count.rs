@@ -23,10 +23,10 @@ impl Quantity for Ops {
     }
 }
 
-/// Maximum number of sessions: what they keep before the first operation has to fit into memory.
+/// Maximum number of sessions: their state before the first operation must fit into memory.
 const MOST_SESSIONS: u32 = 1_000_000;
 
-/// Reads a number of sessions, as the command line takes it.
+/// Parses a number of sessions from the command line.
 pub fn parse_sessions(text: &str) -> Result<NonZeroU32, String> {
     let number = text
         .trim()

@@ -136,7 +136,7 @@ fn syntax_diagnostic(source: &Arc<Source>, error: &toml::de::Error) -> Diagnosti
     }
 }
 
-/// Help for a letter that looks like another one: of a space or a quote that was pasted from a page, nothing is seen.
+/// Help for a look-alike character: a space or quote pasted from a web page looks the same.
 fn lookalike(text: &str, at: usize) -> Option<String> {
     let letter = text.get(at..)?.chars().next()?;
     let (is, meant) = match letter {

@@ -1,8 +1,8 @@
 //! Reads a text and overrides into a [`Scenario`], or into all of their errors.
 //!
 //! The order is: syntax, overrides, the format's own types, then the names and values that others own (workloads,
-//! runtimes, servers) and combinations. A flaw is reported at the override that caused it, or else at its location in the
-//! text. Each section of the file has a module below this one.
+//! runtimes, servers) and combinations. A flaw is reported at the override that caused it, or else at its location in
+//! the text. Each section of the file has a module below this one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -119,8 +119,8 @@ impl Reader<'_> {
         })
     }
 
-    /// The title, and the one for a server of the user's. A built-in title tells sizes and counts, so it holds only for the
-    /// scenario's own parameters and servers; the user's own title always does.
+    /// The title, and the one for a server of the user's. A built-in title tells sizes and counts, so it holds only for
+    /// the scenario's own parameters and servers; the user's own title always does.
     fn titles(&self, title: Option<String>, operation: &str) -> [String; 2] {
         let set = |key: &str| {
             let mut targets = self.applied.iter().map(|(target, _)| target);

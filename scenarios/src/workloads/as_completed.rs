@@ -85,7 +85,7 @@ async fn complete<R: Runtime>(
     let before = Instant::now();
     let sent = sender.send(number).await;
     let after = Instant::now();
-    sent.map_err(|_| Failure::wrong_content("nobody takes the results"))?;
+    sent.map_err(|_| Failure::wrong_content("the receiver of the results is gone"))?;
     Ok(Sent { before, after })
 }
 

@@ -32,7 +32,7 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 pub(super) struct Statement {
     /// Its name on the server.
     pub(super) name: &'static str,
-    /// Its text, with `{schema}` for the name of the schema.
+    /// Its text, with `{schema}` as a placeholder.
     pub(super) sql: &'static str,
     /// Types of its parameters, by OID; 0 lets the server decide.
     pub(super) parameter_oids: &'static [u32],
@@ -53,7 +53,7 @@ pub struct Connector<R> {
 }
 
 impl<R: Runtime> Connector<R> {
-    /// A connector for connections that prepare `statements` about the schema of this name, counted by `census`.
+    /// A connector whose connections prepare `statements` for the named schema, counted by `census`.
     pub(super) fn new(
         env: &RoundEnv<R>,
         schema: &Arc<str>,
@@ -108,7 +108,7 @@ pub struct Connection<R: Runtime> {
 }
 
 impl<R: Runtime> Connection<R> {
-    /// A connection that is not open yet and will prepare `statements` about `schema` when it is.
+    /// A connection that is not open yet, and prepares `statements` for `schema` once it is.
     pub(super) fn new(
         env: &RoundEnv<R>,
         schema: &Arc<str>,
@@ -117,7 +117,7 @@ impl<R: Runtime> Connection<R> {
         Ok(Connector::new(env, schema, statements, &Census::default())?.connection())
     }
 
-    /// A connection that is ready: logged in, with `statements` about `schema` prepared.
+    /// A ready connection: logged in, with `statements` for `schema` prepared.
     pub(super) async fn open(
         env: &RoundEnv<R>,
         schema: &Arc<str>,
@@ -161,7 +161,7 @@ impl<R: Runtime> Connection<R> {
         loop {
             if !message.is_empty() {
                 match login.write(message).await {
-                    // A server that refuses has closed; its reason may lie there to be read.
+                    // A server that refuses has closed; its reason may still be readable.
                     Err(broken) if broken.kind == Failure::RESET => {}
                     written => written?,
                 }
@@ -237,7 +237,7 @@ impl<R: Runtime> Connection<R> {
         self.wire.close();
     }
 
-    /// The name of the schema that its statements are about.
+    /// The schema of its statements.
     pub(super) fn schema(&self) -> &str {
         &self.connector.schema
     }
@@ -288,7 +288,7 @@ impl<R: Runtime> Connection<R> {
     }
 }
 
-/// Sends the message of a cycle and reads to its end.
+/// Sends the messages of one cycle and reads the response to its end.
 async fn converse<R: Runtime>(
     reader: &mut ResponseReader,
     cycle: &mut Transfer<'_, R>,
@@ -317,13 +317,13 @@ async fn last_words<R: Runtime>(
     if broken.kind != Failure::RESET {
         return broken;
     }
-    // What came with an earlier answer lies in the buffer.
+    // Anything received with an earlier response is in the buffer.
     while advance(reader, cycle.received(), true, &mut |_| ()).is_ok()
         && reader.outcome().error.is_none()
         && let Ok(true) = cycle.read().await
     {}
-    let told = reader.outcome().error.clone().map(PgError::Server);
-    told.map_or(broken, |error| failure(&error, target))
+    let server_error = reader.outcome().error.clone().map(PgError::Server);
+    server_error.map_or(broken, |error| failure(&error, target))
 }
 
 /// Processes the bytes in `received`, or the end of input unless there is `more`; true at the end of the cycle.

@@ -1,4 +1,4 @@
-//! Failures of PostgreSQL, with the remedy where its SQLSTATE tells one.
+//! Failures of PostgreSQL, with a remedy if the SQLSTATE implies one.
 
 use photofinish_harness::workload::Failure;
 
@@ -27,7 +27,7 @@ pub(super) fn exchange(error: &PgError, config: &PgConfig) -> Failure {
     }
 }
 
-/// The failure that prepared statements and settings do not stay with a connection.
+/// The failure if prepared statements and settings do not stay with a connection.
 pub(super) fn pooled() -> Failure {
     let detail = "there is a proxy with transaction pooling in between: connections have no session of their own, \
                   which prepared statements need";
@@ -55,13 +55,13 @@ fn remedy(code: &str, config: &PgConfig) -> Option<String> {
             "use fewer sessions (--concurrency) or allow more connections: the server's max_connections, \
              ALTER ROLE {user} CONNECTION LIMIT -1, ALTER DATABASE {database} CONNECTION LIMIT -1"
         ),
-        // A prepared statement that is unknown, or there already.
+        // A prepared statement that is unknown, or already exists.
         "26000" | "42P05" => format!("if there is a proxy in between: {POOLED_HINT}"),
         _ => return None,
     })
 }
 
-/// A name as SQL writes it.
+/// A quoted SQL identifier.
 fn quoted(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
     if name.bytes().all(plain) {

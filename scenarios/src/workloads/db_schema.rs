@@ -1,14 +1,14 @@
-//! A round's own schema on a PostgreSQL server: nothing outside of it is created, changed or dropped.
+//! A round's own schema on a PostgreSQL server: nothing outside it is created, changed or dropped.
 //!
 //! Its name is random, and `CREATE SCHEMA` refuses a name that exists. Statements name the schema (`{schema}` in their
 //! text) instead of relying on `search_path`, which a pooling proxy may set on one session and forget on the next. Its
-//! tables, and then the schema, are dropped by name and without CASCADE: whatever somebody else has put into it, or made
-//! depend on it, stays.
+//! tables, and then the schema, are dropped by name and without CASCADE: whatever somebody else has put into it, or
+//! made depend on it, stays.
 //!
-//! A round that is killed leaves its schema behind, and the next one on the same database drops it. Two things prove that it
-//! is nobody's: a comment that repeats the schema's name, and an advisory lock keyed by the name, which the connection that
-//! created it holds as long as it is open. That connection does nothing else: a lock held by measured connections would make
-//! all of them contend for it at the end of each transaction.
+//! A round that is killed leaves its schema behind, and the next one on the same database drops it. Two things prove
+//! that it is abandoned: a comment that repeats the schema's name, and an advisory lock keyed by the name, which the
+//! connection that created it holds as long as it is open. That connection does nothing else: a lock held by measured
+//! connections would make all of them contend for it at the end of each transaction.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -35,14 +35,14 @@ const TABLES: [&str; 6] = [
 
 const PREFIX: &str = "photofinish_";
 
-/// The comment of a schema after its name.
+/// The part of a schema's comment after its name.
 const MARK: &str = ": made by photofinish for one round, and dropped after it";
 
 /// Timeout for dropping the schema of a failed round: the cause of the failure may also affect this.
 const DROPPING: Duration = Duration::from_secs(5);
 
-/// Settings of the connection that creates and drops the schema: a limit of the user's must not keep it from cleaning up,
-/// and somebody who reads the tables must not hold it up for ever.
+/// Settings of the connection that creates and drops the schema: a limit of the user's must not keep it from cleaning
+/// up, and another reader of the tables must not block it forever.
 const SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = '1s'";
 
 /// A round's own schema, under a unique name.
@@ -76,7 +76,7 @@ impl Schema {
         qualified(sql, &self.name)
     }
 
-    /// Creates it, drops what killed rounds have left, and runs `statements`.
+    /// Creates it, drops leftovers of killed rounds, and runs `statements`.
     pub(super) async fn create<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
@@ -89,7 +89,7 @@ impl Schema {
         let locks = try_lock(&mut keeper, &self.name).await?;
         self.create_marked(&mut keeper, locks).await?;
         if locks {
-            // An error here is not one of this round.
+            // An error here does not concern this round.
             let _ = drop_leftovers(&mut keeper).await;
         }
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(keeper));
@@ -164,7 +164,7 @@ async fn require_sessions<R: Runtime>(
     Ok(())
 }
 
-/// The server's process for a connection; `None` if the server does not tell.
+/// The server's process for a connection; `None` if the server does not report it.
 async fn process<R: Runtime>(connection: &mut Connection<R>) -> Result<Option<u32>, Failure> {
     let mut pid = None;
     let mut keep = |row: Row<'_>| pid = row.number(0);
@@ -226,7 +226,7 @@ async fn drop_schema<R: Runtime>(
     connection.run(&sql).await.map(drop)
 }
 
-/// Ignores that the server refused a statement: it need not know all of PostgreSQL's functions.
+/// Ignores a refused statement: the server may lack some of PostgreSQL's functions.
 fn unless_refused<T>(result: Result<T, Failure>) -> Result<(), Failure> {
     match result {
         Err(failure) if failure.kind != SQL => Err(failure),

@@ -1,7 +1,7 @@
 //! The expected status and content of a response: two parameters of every workload that fetches.
 //!
-//! [`params!`](super::params::params) adds them to a workload's own. The embedded mocks meet the defaults; other servers
-//! answer with other statuses, and with pages that hold the time of day.
+//! [`params!`](super::params::params) adds them to a workload's own. The embedded mocks meet the defaults; other
+//! servers respond with other statuses, or with pages that contain the time of day.
 
 use photofinish_harness::workload::Failure;
 use schemars::JsonSchema;
@@ -13,7 +13,7 @@ use crate::quantity::Statuses;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Content {
-    /// All of it: every response has the same.
+    /// All of it: every response has the same body.
     #[default]
     Same,
     /// Its framing only.
@@ -47,7 +47,7 @@ impl Expectation {
     }
 }
 
-/// `failure` of the first request to a server of the user's, with advice if its cause is the status.
+/// The `failure` of the first request to the user's server, with advice if its cause is the status.
 pub(super) fn advised(failure: Failure, status: u16, location: Option<&[u8]>) -> Failure {
     if failure.kind != Failure::STATUS {
         return failure;

@@ -37,7 +37,7 @@ params! {
 pub enum Handling {
     /// Nothing: the futures are dropped, never polled.
     Forgotten,
-    /// They are spawned, and nobody waits for them.
+    /// Spawned, but never awaited.
     Spawned,
     /// They are spawned, and joined.
     Joined,

@@ -17,7 +17,7 @@ pub(super) struct HtmlPage {
     base: Option<String>,
 }
 
-/// Bytes of a page that are read: a tag full of attributes takes more than thirty times its length in memory.
+/// Maximum number of bytes read of a page: a tag full of attributes takes more than thirty times its length in memory.
 const LONGEST_HTML: usize = 2 << 20;
 
 /// Maximum number of letters of a title.

@@ -28,7 +28,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// it, so that no server has to read before it answers. Longer ones are written while reading.
 const WRITTEN_AT_ONCE: usize = 16 * 1024;
 
-/// Time without an exchange after which a server may have closed a kept connection: it is looked at before a request
+/// Idle time after which a server may have closed a keep-alive connection: it is checked before a request
 /// that must not be sent twice.
 const IDLE: Duration = Duration::from_millis(10);
 
@@ -159,7 +159,7 @@ pub(super) struct Connection<R: Runtime> {
     dialer: Dialer<R>,
     wire: Wire<R>,
     answer: Answer,
-    /// The end of the last exchange that must not be repeated, or of connecting before it.
+    /// The end of the last exchange that must not be repeated, or of the connecting before it.
     used: Instant,
 }
 
@@ -209,9 +209,9 @@ impl<R: Runtime> Connection<R> {
     /// Sends one encoded request and reads its response to the end; returns the status. The body is in
     /// [`Connection::body`] until the next exchange.
     ///
-    /// A server may close a kept connection at any time. If it has done so before any part of the response, a request of
-    /// an idempotent method is sent once more over another connection (RFC 9110, section 9.2.2; RFC 9112, section 9.3.1).
-    /// Any other is never sent twice: after a pause it is sent only if the connection has not been closed by then.
+    /// A server may close a keep-alive connection at any time. If it has done so before any part of the response, a
+    /// request with an idempotent method is sent once more over another connection (RFC 9110, section 9.2.2; RFC 9112,
+    /// section 9.3.1). Any other is never sent twice: after a pause it is sent only if the connection is still open.
     pub(super) async fn exchange(
         &mut self,
         method: Method,
@@ -237,7 +237,7 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    /// Like [`Connection::exchange`], but a connection that the server has closed is a failure.
+    /// Like [`Connection::exchange`], but fails if the server has closed the connection.
     pub(super) async fn exchange_once(
         &mut self,
         method: Method,
@@ -360,7 +360,7 @@ impl Answer {
         while !rest.is_empty() {
             match exchange.write_or_read(rest).await {
                 Ok(Moved::Written(count)) => rest = &rest[count..],
-                // After the answer there is nothing to be read but the end of the connection.
+                // After the response only the end of the connection can be read.
                 Ok(Moved::Read(_)) | Err(_) if self.is_complete() => return Ok(Sent::InPart),
                 Ok(Moved::Read(count)) => self.advance(exchange.received(), count > 0)?,
                 Err(broken) => {
@@ -376,8 +376,8 @@ impl Answer {
         Ok(Sent::Whole)
     }
 
-    /// Reads the answer to a request that could not be sent: a server may refuse one and close before it has read all of
-    /// it. If there is none, the failure is the one that has `broken` the connection.
+    /// Reads the answer to a request that could not be sent: a server may refuse one and close before it has read all
+    /// of it. If there is none, the failure is the one that has `broken` the connection.
     #[cold]
     async fn read_after<R: Runtime>(
         &mut self,
@@ -418,13 +418,13 @@ pub struct Reference {
     path: String,
     body: Vec<u8>,
     expectation: Expectation,
-    /// True if the server is the user's, whose pages may change.
+    /// True for the user's own server, whose pages may change.
     foreign: bool,
 }
 
 impl Reference {
-    /// The expected response to `path`: the known content of a mock, or fetched now. A server of the user's is asked twice,
-    /// so that a page that changes is reported before anything is measured.
+    /// The expected response to `path`: the known content of a mock, or fetched now. A server of the user's is asked
+    /// twice, so that a page that changes is reported before anything is measured.
     pub(super) async fn obtain<R: Runtime>(
         env: &RoundEnv<R>,
         path: &str,
@@ -456,7 +456,7 @@ impl Reference {
         Ok(reference)
     }
 
-    /// The body that the server answers now.
+    /// The body that the server currently returns.
     async fn fetch<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
@@ -482,7 +482,7 @@ impl Reference {
         &self.body
     }
 
-    /// Checks that a response has an expected status, and the same body unless any will do.
+    /// Checks that a response has an expected status and, unless any content is accepted, the expected body.
     pub(super) fn check(&self, status: u16, body: &[u8]) -> Result<(), Failure> {
         self.check_status(status)?;
         if self.expectation.compares_content() {

@@ -28,7 +28,7 @@ impl Workload for HttpGet {
     const ABOUT: About = About {
         name: "http-get",
         class: "http",
-        operation: "one GET over a connection that is kept if the server keeps it; response checked",
+        operation: "one GET, over a keep-alive connection if the server allows it; response checked",
         targets: &[TARGET],
         needs: &[],
     };

@@ -61,7 +61,7 @@ impl Workload for HttpPost {
         })
     }
 
-    /// Posts once to a server of the user's, so that one that does not echo is reported before anything is measured.
+    /// Posts once to the user's own server, so that one that does not echo is reported before anything is measured.
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<(), Failure> {
         if Endpoint::of(env)?.is_mock() {
             return Ok(());

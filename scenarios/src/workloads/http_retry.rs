@@ -37,7 +37,7 @@ impl Workload for HttpRetry {
     const ABOUT: About = About {
         name: "http-retry",
         class: "http",
-        operation: "a failing endpoint, tried again after waits that double",
+        operation: "a failing endpoint, retried with waits that double",
         targets: &[TARGET],
         needs: &[],
     };

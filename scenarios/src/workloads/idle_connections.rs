@@ -96,7 +96,7 @@ impl Workload for IdleConnections {
     const ABOUT: About = About {
         name: "idle-connections",
         class: "tasks",
-        operation: "connections opened, all idle together, then each used once and closed",
+        operation: "connections opened, all idle at once, then each used once and closed",
         targets: &[TARGET],
         needs: &[Capability::ManyAtOnce],
     };

@@ -48,7 +48,7 @@ impl Workload for IdleTasks {
     const ABOUT: About = About {
         name: "idle-tasks",
         class: "tasks",
-        operation: "tasks started, all waiting together, then ended",
+        operation: "tasks spawned, all waiting at once, then ended",
         targets: &[],
         needs: &[Capability::ManyAtOnce],
     };

@@ -1,12 +1,13 @@
-//! A byte stream to a peer under whichever runtime: the only place that connects, reads and writes.
+//! A byte stream to a peer under any runtime: the only place that connects, reads and writes.
 //!
 //! The orchestrator resolves names: a [`Dialer`] connects to the address that answered its probe, and a [`Wire`] is one
-//! stream with its read buffer, opened again as often as needed. Bytes, connections and requests are counted here. A [`Transfer`] is the use of a wire for one
-//! exchange: dropped before its end, by an error or because it was cancelled, it closes the wire, since a late answer
-//! must not pass for the next one.
+//! stream with its read buffer, opened again as often as needed. Bytes, connections and requests are counted here. A
+//! [`Transfer`] is the use of a wire for one exchange: dropped before its end, by an error or because it was cancelled,
+//! it closes the wire, since a late answer must not pass for the next one.
 //!
-//! Set-up has deadlines of its own ([`within`]). Exchanges of the measurement have none here: the supervisor ends a phase
-//! whose operations never end, and a timer for each would be measured with it. Protocols are in `http_connection.rs`, `db_connection.rs` and `ws_connection.rs`.
+//! Set-up has deadlines of its own ([`within`]). Exchanges of the measurement have none here: the supervisor ends a
+//! phase whose operations never end, and a timer for each would be measured with it. Protocols are in
+//! `http_connection.rs`, `db_connection.rs` and `ws_connection.rs`.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -23,7 +24,7 @@ use super::census::{Census, CensusGuard};
 /// Deadline for a connection during set-up, with its handshake or login.
 pub(super) const CONNECTING: Duration = Duration::from_secs(10);
 
-/// Runs a step of the set-up until `limit` at most; `what` it is, for the message.
+/// Runs a set-up step with a time `limit`; `what` names it in the message.
 pub(super) async fn within<R: Runtime, T: Send>(
     runtime: &R,
     limit: Duration,
@@ -209,8 +210,8 @@ impl<R: Runtime> Transfer<'_, R> {
         Ok(())
     }
 
-    /// Writes the beginning of `bytes`, or reads if the peer takes nothing at present; see [`Stream::transfer`]. The caller
-    /// counts what was written in all with [`Transfer::wrote`].
+    /// Writes the beginning of `bytes`, or reads if the peer takes nothing at present; see [`Stream::transfer`]. The
+    /// caller counts what was written in all with [`Transfer::wrote`].
     pub(super) async fn write_or_read(&mut self, bytes: &[u8]) -> Result<Moved, Failure> {
         let wire = &mut *self.wire;
         let stream = wire.stream.as_mut().ok_or_else(closed)?;
@@ -248,8 +249,8 @@ impl<R: Runtime> Transfer<'_, R> {
         &mut self.wire.received
     }
 
-    /// Ends a request whose answer is complete although it was not sent whole, and closes the wire. It counts as answered
-    /// and as abandoned: the server may have read any part of it.
+    /// Ends a request whose answer is complete although it was not sent whole, and closes the wire. It counts as
+    /// answered and as abandoned: the server may have read any part of it.
     pub(super) fn end_unsent(self) {
         self.wire.traffic.answered();
     }

@@ -3,7 +3,7 @@
 //! The message is sent before any client waits for it, so that no part waits for another one and a runtime that runs
 //! parts in sequence can do it too. At a fixed number of operations one client leaves and a new one speaks in its
 //! place. Messages of a room are numbered, so that a lost one differs from a doubled one. A failure ends the room,
-//! since nobody knows any more who has received what.
+//! since it is then unknown who has received what.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,7 +82,7 @@ impl Workload for WsChat {
         session: &mut Session<R>,
         _: u64,
     ) -> Result<(), Failure> {
-        // Taken out while in use: after a failure nobody knows who has received what.
+        // Taken out while in use: after a failure it is unknown who has received what.
         let mut room = match session.room.take() {
             Some(room) => room,
             // Rare work is boxed here and below; inline, every operation would need its stack.
@@ -129,8 +129,8 @@ impl Workload for WsChat {
 impl WsChat {
     /// A new room with all of its clients in it.
     ///
-    /// Each sends a message as soon as it has come, and all present receive it: a server that lets clients into a room only
-    /// after their handshake would otherwise not deliver the first message to some of them.
+    /// Each sends a message as soon as it has come, and all present receive it: a server that lets clients into a room
+    /// only after their handshake would otherwise not deliver the first message to some of them.
     async fn fill_room<R: Runtime>(&self, env: &Env<R>) -> Result<Room<R>, Failure> {
         let endpoint = Endpoint::of(env)?;
         let number = self.rooms.fetch_add(1, Ordering::Relaxed);

@@ -21,7 +21,7 @@ pub(super) const TARGET: &str = "ws";
 /// Time after which a message counts as lost; without a limit, a lost one would block the round forever.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Unasked messages of which a round keeps the text; the others are only counted.
+/// Maximum number of unexpected messages whose text a round keeps; the others are only counted.
 const MOST_KEPT: u64 = 10;
 
 /// Input after this side's close, in bytes, after which the connection is closed without the server's.
@@ -30,14 +30,14 @@ const MOST_LATE_BYTES: u64 = 1 << 20;
 /// Room for several short messages to arrive in one read.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Messages of a round that nobody asked for: the first ones as text, and the number of all.
+/// Unexpected messages of a round: the first ones as text, and the total number.
 #[derive(Debug, Default)]
 pub(super) struct Unasked {
     seen: Mutex<(u64, Vec<String>)>,
 }
 
 impl Unasked {
-    /// Notes a message, in the words of `describe`.
+    /// Notes a message, as formatted by `describe`.
     pub(super) fn note(&self, text: &str, describe: impl FnOnce(&str) -> Failure) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, kept) = &mut *seen;
@@ -47,7 +47,7 @@ impl Unasked {
         }
     }
 
-    /// Takes a sentence for each of the first ones, and one for the others.
+    /// Takes out one sentence for each of the first messages, and one for the rest.
     pub(super) fn take(&self) -> Vec<String> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, mut kept) = std::mem::take(&mut *seen);
@@ -195,7 +195,7 @@ impl<R: Runtime> Connection<R> {
     }
 }
 
-/// Ends `exchange` after [`PATIENCE`]; `lost` says what did not happen.
+/// Limits `exchange` to [`PATIENCE`]; `lost` says what did not happen.
 pub(super) async fn in_time<R: Runtime, T: Send>(
     runtime: &R,
     lost: &str,
@@ -207,7 +207,7 @@ pub(super) async fn in_time<R: Runtime, T: Send>(
     }
 }
 
-/// `lost`, with the time for which it was waited for.
+/// `lost`, with the time waited.
 pub(super) fn not_in_time(lost: &str) -> String {
     format!("{lost} within {} s", PATIENCE.as_secs())
 }

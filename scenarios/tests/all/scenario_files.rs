@@ -624,11 +624,11 @@ fn broken_syntax_looks_like_any_other_mistake() {
 fn letters_that_look_like_others_are_named() {
     let refused = refusal("workload\u{a0}= 'null'\ntitle = \u{201c}x\u{201d}\n", &[]);
     assert!(
-        refused.contains("U+00A0, which is no space in TOML"),
+        refused.contains("U+00A0, which is not a space in TOML"),
         "{refused}"
     );
     assert!(
-        refused.contains("U+201C, which is no quote in TOML"),
+        refused.contains("U+201C, which is not a quote in TOML"),
         "{refused}"
     );
 }

@@ -597,8 +597,8 @@ fn an_impossible_open_load_is_an_error_with_a_hint() {
     );
 }
 
-/// A round without an arrival would measure nothing; a single one at the start of a constant schedule would be told as a
-/// rate that nobody asked for.
+/// A round without an arrival would measure nothing; a single one at the start of a constant schedule would be told as
+/// a rate that nobody asked for.
 #[test]
 fn a_load_without_an_arrival_in_a_round_is_refused() {
     let refused = |text: &str, rate: f64, arrivals, duration_ms| {

@@ -24,7 +24,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Answer>, String> {
     let mut head = httparse::Response::new(&mut fields);
     let parsed = head
         .parse(bytes)
-        .map_err(|error| format!("an answer that is no HTTP: {error}"))?;
+        .map_err(|error| format!("a response that is not HTTP: {error}"))?;
     let httparse::Status::Complete(head_bytes) = parsed else {
         return Ok(None);
     };
@@ -38,7 +38,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Answer>, String> {
             keep_alive &= !field.value.eq_ignore_ascii_case(b"close");
         }
     }
-    let length: usize = length.ok_or_else(|| format!("an answer {status} without a length"))?;
+    let length: usize =
+        length.ok_or_else(|| format!("a response with status {status} but without a length"))?;
     let end = head_bytes.saturating_add(length);
     Ok((bytes.len() >= end).then_some(Answer {
         status,
@@ -75,12 +76,12 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_is_wrong() {
-        let check = |bytes: &[u8], told: &str| {
+    fn a_response_without_an_end_is_an_error() {
+        let check = |bytes: &[u8], reason: &str| {
             let error = parse(bytes).expect_err("wrong");
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(reason), "{error}");
         };
-        check(b"SSH-2.0\r\n", "no HTTP");
+        check(b"SSH-2.0\r\n", "not HTTP");
         check(b"HTTP/1.1 200 OK\r\n\r\n", "without a length");
         check(
             b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",

@@ -175,7 +175,7 @@ impl HttpService {
             let response = match collect(body).await {
                 Ok(whole) => respond(headers, StatusCode::OK, content_type, Payload::Whole(whole)),
                 Err(BodyError::TooLarge) => refuse(too_large(), headers),
-                // The client left in the middle of its body; there is nobody to answer.
+                // The client disconnected mid-body; there is no one to answer.
                 Err(BodyError::Disconnected) => return Err(Fault::Close),
             };
             if let Some(delay) = fate.delay {

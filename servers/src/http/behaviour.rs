@@ -141,7 +141,7 @@ fn check_status(entries: &[StatusShare]) -> Result<Vec<(StatusCode, f64)>, Behav
         Some(code) => Ok((code, entry.share)),
         None => {
             let message = format!(
-                "{} is no final HTTP status; give one from 200 to 599",
+                "{} is not a final HTTP status; use one from 200 to 599",
                 entry.code
             );
             Err(BehaviourError::at(
@@ -197,12 +197,12 @@ mod tests {
         {"delay": "20"} | delay | a number and its unit |
         {"delay": {"distribution": "unifrom"}} | delay.distribution | unknown variant | uniform exponential lognormal
         {"delay": {"distribution": "uniform", "low": "1ms"}} | delay | needs `high` |
-        {"delay": {"distribution": "uniform", "mean": "1ms"}} | delay.mean | no parameter of this | low high
+        {"delay": {"distribution": "uniform", "mean": "1ms"}} | delay.mean | not a parameter of this | low high
         {"delay": {"distribution": "uniform", "low": "3ms", "high": "1ms"}} | delay.high | below `low` |
         {"delay": {"distribution": "exponential", "mean": 5}} | delay.mean | invalid type |
         {"delay": {"distribution": "lognormal", "median": "5ms", "sigma": -1}} | delay.sigma | from 0 up |
         {"status": [{"code": 503, "sare": 0.1}]} | status.0.sare | unknown field | code share
-        {"status": [{"code": 100, "share": 0.1}]} | status.0.code | no final |
+        {"status": [{"code": 100, "share": 0.1}]} | status.0.code | not a final |
         {"status": [{"code": 503, "share": 1.1}]} | status.0.share | between 0 and 1 |
         {"status": [{"code": 503, "share": 0.6}, {"code": 404, "share": 0.6}]} | status | more than 1 |
         {"faults": [{"fault": "explode", "share": 0.6}]} | faults.0.fault | unknown variant | reset close truncate garbage

@@ -147,7 +147,7 @@ impl DelayTable {
         {
             None => Ok(()),
             Some((name, _)) => {
-                let message = format!("`{name}` is no parameter of this distribution");
+                let message = format!("`{name}` is not a parameter of this distribution");
                 let expected = own.iter().map(|name| (*name).to_owned()).collect();
                 Err(BehaviourError {
                     expected,

@@ -92,7 +92,7 @@ pub(super) fn read_query(query: Option<&str>) -> Result<Query, Refusal> {
     for pair in query.unwrap_or_default().split('&') {
         match pair.split_once('=') {
             Some(("op", number)) => {
-                let wrong = |_| bad(format!("op={number} is no number"));
+                let wrong = |_| bad(format!("op={number} is not a number"));
                 read.op = Some(number.parse().map_err(wrong)?);
             }
             _ if pair == "chunked" => read.chunked = true,
@@ -140,7 +140,7 @@ fn find<'a>(path: &'a str, query: &Query) -> Result<Route<'a>, Refusal> {
         let code_of = |code: &str| final_status(code.parse().ok()?);
         return code_of(code)
             .map(Route::Status)
-            .ok_or_else(|| bad(format!("`{code}` is no status from 200 to 599")));
+            .ok_or_else(|| bad(format!("`{code}` is not a status from 200 to 599")));
     }
     if let Some(kind) = path.strip_prefix("/fault/") {
         return kind.parse().map(Route::Fault).map_err(bad);
@@ -162,7 +162,7 @@ fn bytes<'a>(length: &str, query: &Query) -> Result<Route<'a>, Refusal> {
             chunked: query.chunked,
         }),
         _ => Err(bad(format!(
-            "`{length}` is no number of bytes from 0 to {LARGEST_BODY_BYTES}"
+            "`{length}` is not a number of bytes from 0 to {LARGEST_BODY_BYTES}"
         ))),
     }
 }
@@ -224,19 +224,19 @@ mod tests {
     #[test]
     fn every_mistake_is_explained() {
         for (method, target, status, reason) in [
-            ("GET", "/bytes/67108865", 400, "no number of bytes"),
-            ("GET", "/bytes/-1", 400, "no number of bytes"),
+            ("GET", "/bytes/67108865", 400, "not a number of bytes"),
+            ("GET", "/bytes/-1", 400, "not a number of bytes"),
             ("GET", "/delay/soon", 400, "is not a duration"),
-            ("GET", "/status/101", 400, "no status"),
+            ("GET", "/status/101", 400, "not a status"),
             (
                 "GET",
                 "/fault/quake",
                 400,
-                "there are reset, close, truncate, garbage",
+                "expected one of reset, close, truncate, garbage",
             ),
             ("GET", "/echo", 405, "takes POST, PUT, not GET"),
             ("POST", "/health", 405, "takes GET, HEAD, not POST"),
-            ("GET", "/health?op=x", 400, "op=x is no number"),
+            ("GET", "/health?op=x", 400, "op=x is not a number"),
             ("GET", "/nowhere", 404, "/bytes/{n}"),
         ] {
             let refusal = routed(method, target).expect_err(target);

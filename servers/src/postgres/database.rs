@@ -30,7 +30,7 @@ use crate::Stop;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const OTHERS_TAKE_TOO_LONG: &str = "waited 10 s for the transaction of another session";
 
-/// Maximum run time of a statement, which blocks every session of its thread; less than others wait.
+/// Maximum run time of a statement, which blocks every session of its thread; shorter than the time that others wait.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(5);
 
 /// SQLite instructions between checks of the clock.
@@ -57,7 +57,7 @@ pub(crate) struct Engine {
     connection: Connection,
     /// Counts changes of definitions; a plan from before the last of them is outdated.
     pub(crate) generation: Arc<AtomicU64>,
-    /// Ends any statement, when sent.
+    /// Interrupts the running statement when sent.
     stop: Stop,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Plan {
     /// Oids: as the client declared them, or as inferred.
     pub(crate) parameters: Vec<u32>,
     pub(crate) columns: Vec<(String, Type)>,
-    /// The state of definitions for which it holds.
+    /// The version of the definitions that it is valid for.
     pub(crate) generation: u64,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct Bound {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Status {
-    /// The statements of one Query message, or up to the next Sync, are a transaction.
+    /// An implicit transaction: the statements of one Query message, or up to the next Sync.
     #[default]
     Implicit = b'I',
     /// Between BEGIN and COMMIT.
@@ -123,7 +123,7 @@ impl Drop for Transaction {
 }
 
 impl Transaction {
-    /// The engine, for a statement that may take so long: up to the next `release`, or to the end of the transaction if
+    /// The engine, for a statement limited to this time: up to the next `release`, or to the end of the transaction if
     /// the statement requires that.
     pub(crate) async fn engine(
         &mut self,
@@ -146,7 +146,7 @@ impl Transaction {
         Ok(engine)
     }
 
-    /// Lets others use the engine, unless it is kept.
+    /// Releases the engine, unless it is kept.
     pub(crate) fn release(&mut self) {
         self.lease.take_if(|_| !self.is_kept);
     }
@@ -190,7 +190,7 @@ impl Engine {
         })
     }
 
-    /// Limits the time of what follows.
+    /// Sets a time limit for the following statements.
     fn start_clock(&mut self, timeout: Option<Duration>) -> SqlResult<()> {
         let end = Instant::now() + timeout.unwrap_or(LONGEST_STATEMENT).min(LONGEST_STATEMENT);
         let stop = self.stop.clone();
@@ -249,8 +249,8 @@ impl Engine {
         out: &mut Vec<u8>,
     ) -> SqlResult<usize> {
         self.with_prepared(&plan.sql, |prepared| {
-            let wanted = prepared.parameter_count();
-            for (at, value) in bound.values.iter().enumerate().take(wanted) {
+            let parameters = prepared.parameter_count();
+            for (at, value) in bound.values.iter().enumerate().take(parameters) {
                 prepared.raw_bind_parameter(at + 1, value)?;
             }
             if plan.columns.is_empty() {
@@ -263,7 +263,7 @@ impl Engine {
                 if count <= max_rows {
                     write_row(plan, row, bound, out)?;
                 } else if !plan.takes_lease {
-                    // A change still has to complete.
+                    // A change must still run to completion.
                     break;
                 }
             }
@@ -277,7 +277,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs a definition; all or nothing, since it takes a transaction.
+    /// Runs a definition in a transaction, all or nothing.
     pub(crate) fn define(&self, statement: &Statement<'_>, scope: &Scope) -> SqlResult<()> {
         self.outdate_plans();
         let sql = define(Query::new(statement, &self.connection, scope)?)?;

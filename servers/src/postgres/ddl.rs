@@ -11,7 +11,7 @@ use super::error::{SqlError, SqlResult};
 use super::query::{Query, TableUse, quote};
 use super::types::{Type, written_type};
 
-/// Drops the tables of a schema, newest first, since a table may refer to older ones; and their number.
+/// Drops the tables of a schema, newest first, since a table may refer to older ones; also gives their number.
 const DROPS: &str = "SELECT group_concat(format('DROP TABLE \"%w\";', name), '' ORDER BY rowid DESC), count(*) \
     FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, length(?1)) = ?1";
 

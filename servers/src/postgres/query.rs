@@ -32,7 +32,7 @@ pub(crate) struct Query<'q> {
     pub(crate) tables: Vec<TableUse>,
     /// Types of the parameters, as far as they are declared or have been inferred.
     pub(crate) parameters: Vec<Option<Type>>,
-    /// What has been written, in SQLite's SQL.
+    /// The output so far, in SQLite's SQL.
     pub(crate) sql: String,
 }
 
@@ -52,14 +52,14 @@ pub(crate) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Words that are no names of tables where one could be.
+/// Words that cannot be table names, in places where one could be.
 const NO_TABLES: &str = "select values with only if table";
 
-/// Words that begin a part of a statement.
+/// Words that begin a clause.
 pub(crate) const CLAUSES: &str = "select from where group order having limit offset union except intersect window \
                                   returning set values";
 
-/// What makes a condition of an expression.
+/// Words that make an expression a condition.
 const CONDITIONS: &str = "= < > <= >= <> != and or not in is like between exists";
 
 /// Operators with operands of one type.
@@ -236,7 +236,7 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// The type that the neighbours of the string or parameter at `at` require.
+    /// The type required by the neighbours of the string or parameter at `at`.
     pub(crate) fn required_type(&self, at: usize) -> Option<Type> {
         let statement = self.statement;
         let (before, after) = (statement.before(at), statement.at(at + 1));

@@ -35,7 +35,7 @@ struct Session<'s> {
     skips_to_sync: bool,
 }
 
-/// A statement, or nothing but space and comments, that has no mistake in its form.
+/// A statement, or only space and comments, that is lexically valid.
 struct Prepared {
     sql: String,
     declared: Vec<u32>,

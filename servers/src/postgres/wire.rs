@@ -27,7 +27,7 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: CountedStream,
-    /// Received and not processed yet.
+    /// Received but not processed yet.
     input: BytesMut,
     /// To be sent.
     pub(crate) out: Vec<u8>,

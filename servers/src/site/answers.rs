@@ -78,7 +78,7 @@ impl SiteService {
 
     fn note(&self, path: &str) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those of the site are as many as it has.
+        // The site's own paths are limited in number anyway.
         let remembered = requests.len().saturating_sub(self.site.served.len());
         let is_known = self.site.served.contains_key(path);
         match requests.get_mut(path) {
@@ -142,7 +142,7 @@ impl SiteService {
     }
 }
 
-/// True if a text that a client has sent may be remembered besides so many others.
+/// True if a client's text may be remembered in addition to `remembered` others.
 fn is_memorable(text: &str, remembered: usize) -> bool {
     text.len() <= LONGEST_REMEMBERED_BYTES && remembered < MOST_REMEMBERED
 }

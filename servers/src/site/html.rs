@@ -1,12 +1,12 @@
-//! The HTML of a page: its title as HTML writes it, its links in their several forms, and what only looks like either.
+//! The HTML of a page: its escaped title, its links in several forms, and decoys of both.
 //!
-//! Pure text. Comments and scripts hold links that are none, and pictures have titles that are not the page's: whoever
-//! searches pages for patterns instead of parsing them is found out. What pages there are is decided in `plan.rs`.
+//! Pure text. Comments and scripts contain fake links, and pictures have titles of their own: a client that
+//! matches patterns instead of parsing pages is caught. The set of pages is decided in `plan.rs`.
 
-/// Stands in pages where the address belongs under which the site was asked.
+/// Placeholder in pages for the address under which the site was requested.
 pub(super) const ORIGIN: &str = "http://origin.invalid";
 
-/// A link to a path of the site, in one of the ways in which links are written.
+/// A link to a path of the site, in one of several forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Link {
     /// `http://host:port/pages/3`
@@ -20,7 +20,7 @@ pub(super) enum Link {
 }
 
 impl Link {
-    /// As it is written in the page at `from`.
+    /// The form used in the page at `from`.
     fn written(&self, from: &str) -> String {
         match self {
             Link::Absolute(to) => format!("{ORIGIN}{to}"),
@@ -31,7 +31,7 @@ impl Link {
     }
 }
 
-/// The way from the directory of `from` up to the root and down to `to`.
+/// The relative path from the directory of `from` up to the root and down to `to`.
 fn relative(from: &str, to: &str) -> String {
     let path = from.split('?').next().unwrap_or(from);
     let depth = path.matches('/').count() - 1;
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relative_link_climbs_to_the_root_of_where_it_stands() {
+    fn a_relative_link_climbs_to_the_root() {
         assert_eq!(relative("/", "/pages/3"), "./pages/3");
         assert_eq!(relative("/pages/1", "/pages/3"), "../pages/3");
         assert_eq!(relative("/notes/3/", "/"), "../../");
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_written_so_that_a_parser_reads_it_back_and_is_left_out_where_there_is_none() {
+    fn a_title_is_escaped_and_omitted_if_there_is_none() {
         let html = page_html("/", Some("a < b & c"), &[]);
         assert!(
             html.contains("<title>\n  a &lt; b &amp; c\n</title>"),

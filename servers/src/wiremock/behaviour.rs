@@ -1,4 +1,4 @@
-//! The behaviour of the server `wiremock`: mocks, and the sequence of responses that each of them goes through.
+//! The behaviour of the server `wiremock`: mocks, each with a sequence of responses.
 //!
 //! Everything read here is checked so that mounting it cannot fail (wiremock itself answers mistakes with panics).
 //! Faults that wiremock cannot do honestly are refused by name. Nothing here talks to wiremock; read `../wiremock.rs`
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::faults::Fault;
 use crate::{BehaviourError, Duration, read_behaviour};
 
-/// The largest body that `body_bytes` may ask for.
+/// Maximum value of `body_bytes`.
 const LARGEST_BODY_BYTES: usize = 64 << 20;
 
 /// The behaviour of the server `wiremock`. A request meets the first mock that matches it.
@@ -70,9 +70,11 @@ pub(super) struct Response {
     /// By default `text/plain`, or `application/json` for `json`.
     pub(super) content_type: Option<String>,
     pub(super) delay: Option<Duration>,
-    /// Number of requests that get this response before the next one takes over; 1 by default. Not for the last response.
+    /// Number of requests that get this response before the next one takes over; 1 by default. Not for the last
+    /// response.
     pub(super) times: Option<NonZeroU64>,
-    /// In place of a response: `close` or `reset`, one of them for all mocks of a server; the server `http` can do more.
+    /// In place of a response: `close` or `reset`, one of them for all mocks of a server; the server `http` can do
+    /// more.
     pub(super) fault: Option<Fault>,
 }
 
@@ -153,14 +155,14 @@ fn check_method(method: &str) -> Result<(), BehaviourError> {
     let expected = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
         .map(String::from)
         .to_vec();
-    let message = format!("`{method}` is no HTTP method in capitals");
+    let message = format!("`{method}` is not an HTTP method in capitals");
     Err(BehaviourError {
         expected,
         ..BehaviourError::at(["method"], message)
     })
 }
 
-/// A path is compared with the request's as it comes out of a URL parser: in any other form it would never match.
+/// Checks a path's form: requests have their path normalized by a URL parser, so any other form would never match.
 fn check_path(path: &str) -> Result<(), BehaviourError> {
     let wrong = |message: String| Err(BehaviourError::at(["path"], message));
     if !path.starts_with('/') {
@@ -177,7 +179,7 @@ fn check_path(path: &str) -> Result<(), BehaviourError> {
             "no request comes with the path `{path}`; it would be `{}`",
             url.path()
         )),
-        Err(_) => wrong(format!("`{path}` is no path")),
+        Err(_) => wrong(format!("`{path}` is not a valid path")),
     }
 }
 
@@ -238,7 +240,7 @@ impl Response {
     fn check_content(&self) -> Result<(), BehaviourError> {
         let status = self.status.unwrap_or(200);
         if !(200..=599).contains(&status) {
-            let message = format!("{status} is no final HTTP status; give one from 200 to 599");
+            let message = format!("{status} is not a final HTTP status; use one from 200 to 599");
             return Err(BehaviourError::at(["status"], message));
         }
         let bodies = [
@@ -276,7 +278,7 @@ impl Response {
             Some(content_type) if HeaderValue::from_str(content_type).is_err() => {
                 Err(BehaviourError::at(
                     ["content_type"],
-                    format!("{content_type:?} is no header value"),
+                    format!("{content_type:?} is not a valid header value"),
                 ))
             }
             _ => Ok(()),
@@ -308,10 +310,10 @@ mod tests {
     /// A response, its wrong key, and a part of the message.
     const WRONG_RESPONSES: &str = r#"
         {"statu": 1} | statu | unknown field
-        {"status": 101} | status | no final
+        {"status": 101} | status | not a final
         {"body": "x", "json": 1} | json | by `body` already
         {"status": 204, "body": "x"} | body | has no body
-        {"content_type": "a\nb"} | content_type | no header value
+        {"content_type": "a\nb"} | content_type | not a valid header value
         {"body_bytes": 67108865} | body_bytes | at most
         {"delay": "soon"} | delay | is not a duration
         {"fault": "close", "delay": "1ms"} | delay | at once

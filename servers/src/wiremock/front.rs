@@ -1,9 +1,9 @@
 //! The front of the server `wiremock`: accepts connections and reads requests, in bounded memory.
 //!
-//! Wiremock panics when a client leaves in the middle of a body, reads bodies of any length, and stops listening for
-//! ever once the process is out of descriptors. So it listens on a port of its own and gets whole requests, over a few
-//! connections that are opened once. HTTP/2 carries many requests on each, and a response that wiremock refuses to give
-//! ends its own stream only; the client's connection then ends here.
+//! Wiremock panics when a client disconnects mid-body, reads bodies of any length, and stops listening forever once the
+//! process runs out of descriptors. So it listens on a private port and gets whole requests, over a few connections
+//! that are opened once. HTTP/2 carries many requests on each, and a response that wiremock fails to give ends its own
+//! stream only; the client's connection then ends here.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,23 +26,23 @@ use crate::CountedStream;
 /// Connections to wiremock; each carries up to 200 requests at once.
 const CONNECTIONS: usize = 8;
 
-/// Longest body taken, and most bytes of bodies held at once.
+/// Maximum length of a body, and of all bodies held at once.
 const LONGEST_BODY_BYTES: usize = 16 << 20;
 const MOST_BODY_BYTES: usize = 64 << 20;
 
-/// Header with the method of a HEAD request, which wiremock gets as a GET: over HTTP/2 it would send a body.
+/// Marks a HEAD request, which is passed to wiremock as a GET: over HTTP/2 it would send a body.
 pub(super) const METHOD: &str = "photofinish-method";
 
 type Answer = Response<Full<Bytes>>;
 
 pub(super) struct Front {
-    /// The connections to wiremock, which take turns.
+    /// The connections to wiremock, used in turn.
     wiremock: Vec<SendRequest<Full<Bytes>>>,
     turns: AtomicUsize,
     body_bytes: AtomicUsize,
 }
 
-/// Bytes of a body, counted until it is dropped.
+/// Bytes of a body, counted until dropped.
 struct BodyBytes<'f> {
     front: &'f Front,
     bytes: usize,
@@ -72,9 +72,9 @@ impl Front {
             stream.set_nodelay(true)?;
             let opened = handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
             let (mut sender, connection) = opened.map_err(io::Error::other)?;
-            // It ends with wiremock, and every request from then on ends its connection.
+            // This ends with wiremock; every later request then ends its client's connection.
             tokio::spawn(connection);
-            // An answer shows that wiremock has accepted it, and will not have to once descriptors are scarce.
+            // A response proves that wiremock has accepted the connection, before descriptors become scarce.
             let mut first = Request::new(Full::default());
             *first.uri_mut() = Uri::from_static("http://localhost/");
             sender.send_request(first).await.map_err(io::Error::other)?;
@@ -124,21 +124,21 @@ impl Front {
         let Ok(uri) = uri.path_and_query(path).build() else {
             return Ok(refusal(StatusCode::BAD_REQUEST, "the path is invalid\n"));
         };
-        let mut asked = Request::new(Full::from(body));
-        *asked.uri_mut() = uri;
-        *asked.headers_mut() = parts.headers;
-        asked.headers_mut().remove(HOST);
-        asked.headers_mut().remove(METHOD);
+        let mut forwarded = Request::new(Full::from(body));
+        *forwarded.uri_mut() = uri;
+        *forwarded.headers_mut() = parts.headers;
+        forwarded.headers_mut().remove(HOST);
+        forwarded.headers_mut().remove(METHOD);
         if parts.method == Method::HEAD {
             let head = HeaderValue::from_static("HEAD");
-            asked.headers_mut().insert(METHOD, head);
+            forwarded.headers_mut().insert(METHOD, head);
         } else {
-            *asked.method_mut() = parts.method;
+            *forwarded.method_mut() = parts.method;
         }
         let turn = self.turns.fetch_add(1, Relaxed);
         let mut wiremock = self.wiremock[turn % CONNECTIONS].clone();
         let answer = wiremock
-            .send_request(asked)
+            .send_request(forwarded)
             .await
             .map_err(|_| EndConnection)?;
         let (mut parts, body) = answer.into_parts();
@@ -148,7 +148,7 @@ impl Front {
     }
 }
 
-/// Reads a whole body; `None` if it is too long, an error if the client leaves before its end.
+/// Reads a whole body; `None` if it is too long, an error if the client disconnects before its end.
 async fn read(
     mut body: Incoming,
     held: &mut BodyBytes<'_>,

@@ -1,8 +1,8 @@
 //! The rooms of the server `ws`, their members, and the queue of messages of each member.
 //!
-//! A single lock is held while a message is put into the queues of all members, which gives every room one total order.
-//! Queues are bounded in messages and in bytes: a member that falls too far behind is removed, so that it costs the others neither time nor
-//! memory. There are no sockets here; connections are in `ws.rs`.
+//! A single lock is held while a message is added to the queues of all members, which gives every room a total order.
+//! Queues are bounded in messages and in bytes: a member that falls too far behind is removed, so that it costs the
+//! others neither time nor memory. There are no sockets here; connections are in `ws.rs`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Maximum number of messages queued for one member, and of their bytes.
+/// Maximum number and total bytes of messages queued for one member.
 const MOST_WAITING: usize = 1024;
 const MOST_WAITING_BYTES: usize = 4 << 20;
 
@@ -24,7 +24,7 @@ pub(super) struct Rooms {
 #[derive(Debug, Default)]
 struct Open {
     rooms: HashMap<String, Vec<Member>>,
-    /// Number of members so far; the next member's number.
+    /// Number of members ever admitted; the next member's number.
     members: u64,
 }
 

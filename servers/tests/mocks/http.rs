@@ -86,10 +86,10 @@ fn the_front_page_lists_the_endpoints() {
 #[test]
 fn what_does_not_work_is_explained() {
     check_refused("GET", "/nowhere", 404, "try one of / /health");
-    check_refused("GET", "/bytes/many", 400, "no number of bytes");
+    check_refused("GET", "/bytes/many", 400, "not a number of bytes");
     check_refused("GET", "/status/99", 400, "from 200 to 599");
     check_refused("GET", "/delay/20", 400, "a number and its unit");
-    check_refused("GET", "/health?op=first", 400, "is no number");
+    check_refused("GET", "/health?op=first", 400, "is not a number");
     assert_eq!(
         check_refused("GET", "/echo", 405, "takes POST, PUT").header("allow"),
         Some("POST, PUT")

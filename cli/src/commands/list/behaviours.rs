@@ -102,7 +102,7 @@ mod tests {
             },
         });
         let found = behaviours(&schema);
-        let told: Vec<(&str, &str)> = found
+        let keys_and_summaries: Vec<(&str, &str)> = found
             .iter()
             .map(|found| (&*found.key, &*found.summary))
             .collect();
@@ -112,7 +112,7 @@ mod tests {
             ("mocks[]", "One"),
             ("mocks[].path", "The path"),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(keys_and_summaries, expected);
     }
 
     #[test]

@@ -155,7 +155,7 @@ pub(in crate::runtimes) struct Listener {
     pub(super) socket: TcpListener,
 }
 
-/// Waits until one of `events` has come, or the deadline has passed; returns those that have.
+/// Waits for any of `events` or the deadline; returns the events that occurred.
 async fn wait(socket: &impl AsFd, events: PollFlags) -> io::Result<PollFlags> {
     loop {
         let left = unless_elapsed(patience()).await;

@@ -71,9 +71,9 @@ pub enum HttpError {
 /// A field that breaks the grammar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadField {
-    /// Its name as far as it is valid, and at most 64 letters of it.
+    /// The valid start of its name, at most 64 characters.
     pub name: String,
-    /// The invalid byte after it, or in its value.
+    /// The invalid byte after the name, or in the value.
     pub byte: u8,
 }
 
@@ -104,7 +104,7 @@ fn of(expected_bytes: &Option<u64>) -> String {
     expected_bytes.map_or_else(String::new, |expected| format!(" of {expected}"))
 }
 
-/// The place of an error in a field.
+/// Location of an error in a field.
 fn at(field: &Option<BadField>) -> String {
     let Some(BadField { name, byte }) = field else {
         return String::new();

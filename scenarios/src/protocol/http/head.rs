@@ -206,7 +206,7 @@ fn bad_field(bytes: &[u8], check: BadByte) -> Option<BadField> {
 /// Finds an invalid byte in what follows a name, and in a whole line; `None` instead of the former for a folded line.
 type BadByte = fn(Option<&[u8]>, &[u8]) -> Option<u8>;
 
-/// The byte that ends a name and is no colon.
+/// The byte that ends a name, unless it is a colon.
 fn bad_name(after_name: Option<&[u8]>, _: &[u8]) -> Option<u8> {
     let byte = after_name?.first().copied().unwrap_or(b'\n');
     (byte != b':').then_some(byte)
@@ -223,7 +223,8 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// Ignores repetitions of a field, as browsers do; the lines of a folded value are joined with a space (RFC 9112, section
+/// Ignores repetitions of a field, as browsers do; the lines of a folded value are joined with a space (RFC 9112,
+/// section
 /// 5.2).
 fn keep_first(text: &mut Vec<u8>, value: &[u8]) {
     if !text.is_empty() {

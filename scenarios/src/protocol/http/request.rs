@@ -121,7 +121,7 @@ fn check_header(name: &str, value: &str) -> Result<(), RequestError> {
     Ok(())
 }
 
-/// True without spaces, control characters and non-ASCII characters, which must be percent-encoded.
+/// False if there are spaces, control or non-ASCII characters, which must be percent-encoded.
 fn is_visible(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -1,6 +1,6 @@
 //! Character classes shared by requests and chunks; `httparse` has its own for response heads.
 
-/// A byte of a field value or chunk extension: no control character but the tab.
+/// A byte of a field value or chunk extension: not a control character, except the tab.
 pub(super) fn is_text(byte: u8) -> bool {
     byte == b'\t' || !byte.is_ascii_control()
 }

@@ -1,7 +1,7 @@
 //! The URL of `--target http=http://host:port[/path]`.
 //!
-//! Only parsing; the caller resolves the name and decides whether it is local. Errors never repeat the URL, because it may
-//! contain a password.
+//! Only parsing; the caller resolves the name and decides whether it is local. Errors never repeat the URL, because it
+//! may contain a password.
 
 use thiserror::Error;
 use url::{Position, Url};
@@ -72,7 +72,7 @@ impl HttpTarget {
     }
 }
 
-/// The reason that a path with its query cannot be asked for as it is written; `None` if it can.
+/// The reason a path with its query cannot be requested as written; `None` if it can.
 pub fn unaskable(path: &str) -> Option<String> {
     match path
         .chars()
@@ -95,7 +95,7 @@ pub fn unaskable(path: &str) -> Option<String> {
 ///
 /// The difference between `http://host` and `http://host/` is only in the text: parsing makes them the same.
 pub(crate) fn path_and_query(url: &Url, text: &str) -> Option<String> {
-    let asked = &url[Position::BeforePath..Position::AfterQuery];
-    let server_only = asked == "/" && !text.trim_end().ends_with('/');
-    (!server_only).then(|| asked.to_owned())
+    let path = &url[Position::BeforePath..Position::AfterQuery];
+    let server_only = path == "/" && !text.trim_end().ends_with('/');
+    (!server_only).then(|| path.to_owned())
 }

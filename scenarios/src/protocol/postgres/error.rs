@@ -1,7 +1,7 @@
 //! Errors in a server's messages.
 //!
-//! These are failures of the system under test: data to be counted by [`PgError::kind`]. An error that the server reports
-//! about a statement is not among them unless it ends the connection; it is in
+//! These are failures of the system under test: data to be counted by [`PgError::kind`]. An error that the server
+//! reports about a statement is not among them unless it ends the connection; it is in
 //! [`Outcome::error`](super::Outcome::error), and the connection remains usable.
 
 use std::fmt;
@@ -11,7 +11,7 @@ use thiserror::Error;
 /// The content of an ErrorResponse.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerError {
-    /// `ERROR`, `FATAL` or `PANIC`, untranslated if the server sends that.
+    /// `ERROR`, `FATAL` or `PANIC`, in its untranslated form if the server sends one.
     pub severity: String,
     /// The SQLSTATE: five characters, such as `23505`.
     pub code: String,

@@ -1,10 +1,10 @@
 //! Reads one query cycle: the server's messages until it is ready for the next query.
 //!
-//! Messages are dispatched on their type byte and read in place; nothing is allocated unless the server reports an error.
-//! Such an error is stored, not returned: the server still becomes ready, and the connection remains usable. Messages
-//! that a server may send at any time (notices, notifications, parameter changes) are skipped. Each message of the request
-//! calls for its own answer, and answers come in that order: one that is missing or doubled is refused, because what is
-//! left in the buffer would pass for the answer to the next request.
+//! Messages are dispatched on their type byte and read in place; nothing is allocated unless the server reports an
+//! error. Such an error is stored, not returned: the server still becomes ready, and the connection remains usable.
+//! Messages that a server may send at any time (notices, notifications, parameter changes) are skipped. Each message of
+//! the request calls for its own answer, and answers come in that order: one that is missing or doubled is refused,
+//! because what is left in the buffer would pass for the answer to the next request.
 
 use super::error::{PgError, ServerError};
 use super::row::Row;
@@ -42,7 +42,7 @@ pub struct Outcome {
 pub struct ResponseReader {
     max_message_bytes: usize,
     outcome: Outcome,
-    /// Type bytes of the request's messages that are not answered yet, last one first.
+    /// Type bytes of the request's unanswered messages, last one first.
     calls: Vec<u8>,
     query: Query,
     done: bool,
@@ -93,13 +93,13 @@ impl ResponseReader {
     /// Reads the complete messages in `input` up to the end of the cycle, and passes each row to `sink`.
     ///
     /// An incomplete message is not consumed: the caller keeps it and calls again with more. Once done, nothing is
-    /// consumed until the next [`begin`](Self::begin); a server can send notices at any time, and those that follow belong
-    /// to the next cycle. Once failed, it repeats its error.
+    /// consumed until the next [`begin`](Self::begin); a server can send notices at any time, and those that follow
+    /// belong to the next cycle. Once failed, it repeats its error.
     ///
     /// # Errors
     ///
-    /// A [`PgError`] for an invalid cycle, after which the connection is unusable. Errors that the server reports about a
-    /// statement are in [`Outcome::error`].
+    /// A [`PgError`] for an invalid cycle, after which the connection is unusable. Errors that the server reports about
+    /// a statement are in [`Outcome::error`].
     pub fn advance(
         &mut self,
         input: &[u8],
@@ -124,7 +124,8 @@ impl ResponseReader {
     ///
     /// # Errors
     ///
-    /// If the cycle was not done: [`PgError::Server`] if the server reported an error, [`PgError::Truncated`] otherwise.
+    /// If the cycle was not done: [`PgError::Server`] if the server reported an error, [`PgError::Truncated`]
+    /// otherwise.
     pub fn end_of_input(&mut self) -> Result<(), PgError> {
         if self.done {
             return Ok(());
@@ -176,7 +177,7 @@ impl ResponseReader {
         Ok(frame.bytes.len())
     }
 
-    /// Checks that it is the turn of the message `tag`.
+    /// Checks that the message `tag` is expected next.
     fn take_turn(&mut self, tag: u8) -> Result<(), PgError> {
         let call = self.calls.last().copied().unwrap_or_default();
         match (call, tag) {

@@ -1,7 +1,7 @@
 //! The frame of backend messages, and a cursor over its content.
 //!
-//! A type byte, a length that includes itself, a body. Messages are read in place, in the caller's buffer; an incomplete
-//! one stays there, at the cost of reading five bytes again.
+//! A type byte, a length that includes itself, a body. Messages are read in place, in the caller's buffer; an
+//! incomplete one stays there, at the cost of reading five bytes again.
 
 use super::error::{PgError, ServerError};
 
@@ -51,7 +51,8 @@ impl<'a> Frame<'a> {
         PgError::Malformed { tag, reason }
     }
 
-    /// Reads the body of an ErrorResponse, as text that can be kept and printed. Unknown fields are skipped, as the protocol requires.
+    /// Reads the body of an ErrorResponse, as text that can be kept and printed. Unknown fields are skipped, as the
+    /// protocol requires.
     pub(super) fn server_error(&self) -> Result<ServerError, PgError> {
         let mut cursor = Cursor(self.body);
         let mut error = ServerError::default();
@@ -78,10 +79,10 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Longest field of an ErrorResponse that is kept; the rest is replaced by an ellipsis.
+/// Maximum stored length of an ErrorResponse's field; the rest is replaced by an ellipsis.
 const FIELD_BYTES: usize = 512;
 
-/// The beginning of a server's text in one line, without control characters: it ends up in records and on terminals.
+/// The beginning of a server's text on one line, without control characters: it ends up in records and on terminals.
 pub(super) fn cleaned(bytes: &[u8]) -> String {
     let kept = &bytes[..bytes.len().min(FIELD_BYTES)];
     let plain = |letter: char| if letter.is_control() { ' ' } else { letter };

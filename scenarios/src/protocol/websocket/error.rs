@@ -8,7 +8,7 @@ pub enum WebSocketError {
     /// Both sides have sent a close, and the server has closed the connection.
     #[error("connection closed")]
     Closed,
-    /// The server has sent a close first, with a code and a reason if it gave any.
+    /// The server sent a close first, with its code and reason, if any.
     #[error("closed by the server: {0}")]
     ClosedByServer(String),
     /// A message before the handshake, or after a failure.

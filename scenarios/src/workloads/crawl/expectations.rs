@@ -31,7 +31,7 @@ pub(super) fn check_results(
     for line in results.lines() {
         let (address, title) = line.split_once('\t').unwrap_or((line, ""));
         let wrong = match (expected.get(address), missing.remove(address)) {
-            (None, _) => format!("{address} is in the results, and is no page to be visited"),
+            (None, _) => format!("{address} is in the results, but is not a page to visit"),
             (Some(_), None) => format!("{address} is in the results twice"),
             (Some(right), _) if right != title => {
                 format!("expected `{right}` as the title of {address}, got `{title}`")
@@ -126,7 +126,7 @@ mod tests {
                 .contains("http://h:1/ is in the results twice")
         );
         assert!(message(first).contains("http://h:1/a is not in the results"));
-        assert!(message("http://h:1/private/x\tX\n").contains("no page to be visited"));
+        assert!(message("http://h:1/private/x\tX\n").contains("not a page to visit"));
         assert!(message("http://h:1/\tRooot\n").contains("expected `Root` as the title"));
     }
 
