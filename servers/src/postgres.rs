@@ -159,10 +159,7 @@ async fn converse(server: &Server, wire: &mut Wire) -> SqlResult<()> {
         return Err(SqlError::fatal("53300", "sorry, too many clients already"));
     }
     if version >> 16 != 3 {
-        return Err(SqlError::fatal(
-            "0A000",
-            "only version 3 of the protocol is supported",
-        ));
+        return Err(SqlError::fatal("0A000", "only protocol 3 is supported"));
     }
     let mut scope = read_startup(wire, version, &body)?;
     scope.pid = server.next_pid.fetch_add(1, Relaxed);
