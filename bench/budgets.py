@@ -23,9 +23,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUDGETS = {
     "wall": ("clean release build, wall time", "s", 260),
     "cpu": ("clean release build, CPU time (user + system)", "s", 480),
-    "binary": ("release binary", "MB", 25),
-    "ci": ("`.ci/run`, cold", "s", 900),
-    "lines": ("Rust lines in src/", "", 62_000),
+    "binary": ("release binary", "MB", 30),
+    "ci": ("`.ci/run`, cold", "s", 1_200),
+    "lines": ("Rust lines in src/", "", 70_000),
     "crates": ("crates in the lock file", "", 380),
     "memory": ("peak memory of the orchestrator, `run --suite all --quick`", "MB", 120),
     "questions": ("doc comments that begin with a question word", "%", 5),

@@ -15,7 +15,7 @@ use crate::exit::Failure;
 /// Permissions of new files, before the user's umask.
 const PERMISSIONS: u32 = 0o666;
 
-/// Writes a file atomically: an older version stays until the new one is complete.
+/// Writes a file atomically: an older version stays until the new one is complete, and keeps its permissions.
 pub fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     let parent = path
         .parent()
@@ -26,6 +26,9 @@ pub fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
         .prefix(".new-")
         .permissions(Permissions::from_mode(PERMISSIONS))
         .tempfile_in(parent)?;
+    if let Ok(old) = fs::metadata(path) {
+        fresh.as_file().set_permissions(old.permissions())?;
+    }
     fresh.write_all(contents)?;
     // A rename may reach the disk before the data does.
     fresh.as_file().sync_all()?;
@@ -89,7 +92,11 @@ mod tests {
         assert!(made.expect("mkfifo").success());
         symlink(&file, &to_file).expect("linked");
         symlink(&pipe, &to_pipe).expect("linked");
+        let private = Permissions::from_mode(0o600);
+        fs::set_permissions(&file, private).expect("set");
         write_user_file(&to_file, b"new").expect("written");
+        let mode = fs::metadata(&file).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         assert!(to_file.is_symlink());
         assert_eq!(fs::read(&file).expect("a file"), b"new");
         let reader = std::thread::spawn({

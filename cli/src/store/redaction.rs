@@ -35,7 +35,7 @@ const SECRET: [&str; 13] = [
 
 /// Last words of keys whose values are secrets in `KEY=VALUE` and `--KEY VALUE`, but not in the JSON of a plan, where
 /// `auth` names a method.
-const SHORT: [&str; 4] = ["key", "auth", "sig", "pass"];
+const SHORT: [&str; 7] = ["key", "auth", "sig", "pass", "pat", "jwt", "otp"];
 
 /// Maximum length of a key, and of the part of a URL before its query, in bytes.
 const LONGEST: usize = 1024;

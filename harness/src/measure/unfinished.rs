@@ -58,7 +58,7 @@ impl Unfinished {
         let waited = format!("{:.1} s of the {phase}", self.waited.as_secs_f64());
         let so_far = self.so_far();
         let connected = self.traffic.values().any(|traffic| traffic.connections > 0);
-        let slow = "either the server hangs, or an operation takes that long";
+        let slow = "the server hangs, serves fewer connections than there are, or takes that long";
         if !connected || (self.warmup && never == 0) {
             format!(
                 "{stuck} of {sessions} sessions were still in an operation after {waited} ({so_far})"
