@@ -167,8 +167,8 @@ fn littles_law(rounds: &Rounds<'_>) -> Option<String> {
         others => format!(" (and {})", describe::plural(others, "more cell")),
     };
     Some(format!(
-        "{}{others}: mean service × throughput is {:.digits$} but {:.digits$} sessions were in flight, so times and \
-         throughput agree within {} only",
+        "{}{others}: mean service × throughput is {:.digits$} where {:.digits$} sessions were in flight: times and \
+         throughput differ by {}",
         name(rounds, *cell),
         worst.in_flight,
         worst.sessions,

@@ -449,13 +449,14 @@ fn markdown_is_one_table_and_no_name_is_markup() {
             "http-get / tokio · closed, 16 in flight · throughput",
             "61.2k",
             "61.0k",
+            "0.870×",
             "+15%",
             "+12% to +18%",
             "< +10%",
             "regression"
         ])
     );
-    assert_eq!(read[1]["rows"][2][5], "< 20.0ms");
+    assert_eq!(read[1]["rows"][2][6], "< 20.0ms");
     let plain = HOSTILE.split_whitespace().collect::<Vec<_>>().join(" ");
     let hostile = &list(&read)[8];
     let cell = hostile["rows"][1][0].as_str().expect("text");

@@ -221,8 +221,8 @@ fn open_loads_are_told_by_their_response() {
     faster, slower: the whole interval is beyond 2%; tie: all of it is within 2%;
       inconclusive: neither, so this run cannot decide.
     ~ too few operations in a round for this percentile: a hint, not a result.
-    ≥ a lower bound: operations that had not ended count with the time they had
-      waited so far, and times beyond 60 s count as 60 s.
+    ≥ a lower bound: unfinished operations count with the time they had waited so
+      far, and times beyond 60 s count as 60 s.
     Open load: response time runs from when an operation was due (p50, p99 and p99.9
       are response times), service time from its start; lag is the time between.
     "#);
@@ -438,8 +438,8 @@ fn long_names_are_cut_and_long_texts_wrapped() {
 
     interval: that of the ratio, with confidence 75% over 3 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
-    ≥ a lower bound: operations that had not ended count with the time they had
-      waited so far, and times beyond 60 s count as 60 s.
+    ≥ a lower bound: unfinished operations count with the time they had waited so
+      far, and times beyond 60 s count as 60 s.
     Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
 
@@ -467,8 +467,8 @@ fn nanoseconds_and_minutes_fit_one_table() {
     interval: that of the ratio, with confidence 87.5% over 4 rounds.
     ~ too few operations in a round for this percentile: a hint, not a result.
     – too few operations: this percentile would just be the longest time.
-    ≥ a lower bound: operations that had not ended count with the time they had
-      waited so far, and times beyond 60 s count as 60 s.
+    ≥ a lower bound: unfinished operations count with the time they had waited so
+      far, and times beyond 60 s count as 60 s.
     Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
     "#);
