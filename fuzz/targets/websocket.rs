@@ -14,7 +14,12 @@ fuzz_target!(|data: &[u8]| {
     };
     let accept = with_handshake % 4 != 0;
     let (start, end) = bytes.split_at(usize::from(cut) * bytes.len() / 256);
-    assert_eq!(hear(accept, &[bytes]), hear(accept, &[start, end]));
+    // The detail of an error depends on how much of the head has come.
+    let kinds = |pieces: &[&[u8]]| {
+        let (messages, end) = hear(accept, pieces);
+        (messages, end.map_err(|error| error.kind()))
+    };
+    assert_eq!(kinds(&[bytes]), kinds(&[start, end]));
 });
 
 /// The messages of a server that first accepts the connection, if `accept` is true, and the client's last error.
