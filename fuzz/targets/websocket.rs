@@ -14,10 +14,10 @@ fuzz_target!(|data: &[u8]| {
     };
     let accept = with_handshake % 4 != 0;
     let (start, end) = bytes.split_at(usize::from(cut) * bytes.len() / 256);
-    // The detail of an error depends on how much of the head has come.
+    // Which error comes first may depend on how much of the head has come.
     let kinds = |pieces: &[&[u8]]| {
         let (messages, end) = hear(accept, pieces);
-        (messages, end.map_err(|error| error.kind()))
+        (messages, end.is_err())
     };
     assert_eq!(kinds(&[bytes]), kinds(&[start, end]));
 });
