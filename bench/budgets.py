@@ -4,7 +4,8 @@
 `python3 bench/budgets.py` builds the release binary from scratch (minutes) and counts the sources. Further measurements are
 asked for: `--memory` (the orchestrator over `run --suite all --quick`, minutes), `--tidy` (the tests of the source tree) and
 `--ci` (a cold `.ci/run`). `--skip-build` leaves the build out; `--memory` then needs `--program`. `--crates N` prints the N
-crates that took longest to compile. Exits with 1 if a measured budget is exceeded. Build times are those of an idle machine.
+crates that took longest to compile. Exits with 1 if a budget is exceeded or could not be measured. Build times are those of
+an idle machine.
 """
 
 import argparse
@@ -86,7 +87,8 @@ def peak_memory_mb(program):
     """Peak resident memory of the orchestrator alone, without its workers and servers."""
     with tempfile.TemporaryDirectory() as runs:
         command = [str(program), "run", "--suite", "all", "--quick", "--out", runs]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        output = pathlib.Path(runs) / "output"
+        process = subprocess.Popen(command, stdout=output.open("w"), stderr=subprocess.STDOUT)
         peak_kib = 0
         # The kernel keeps the peak; it is gone with the process, so the last look must be shortly before the end.
         while process.poll() is None:
@@ -95,7 +97,9 @@ def peak_memory_mb(program):
             peak_kib = int(peak.group(1)) if peak else peak_kib
             time.sleep(0.02)
         if process.returncode != 0:
-            sys.exit(f"`{' '.join(command)}` ended with {process.returncode}")
+            print(output.read_text()[-4_000:], file=sys.stderr)
+            print(f"`{' '.join(command)}` ended with {process.returncode}", file=sys.stderr)
+            return None
     return peak_kib * 1024 / 1e6
 
 
@@ -155,7 +159,7 @@ def main():
         print(f"{shown:>10} {limit:>10,} {unit:3} {name}{mark}")
     for seconds, name in slowest:
         print(f"{seconds:>10.1f}            s   {name}")
-    if any(value > BUDGETS[key][2] for key, value in measured.items()):
+    if any(value is None or value > BUDGETS[key][2] for key, value in measured.items()):
         sys.exit(1)
 
 
