@@ -20,6 +20,7 @@ mod pacer;
 pub mod allocations;
 pub mod buffer;
 pub mod observed;
+pub mod parts;
 pub mod recording;
 pub mod traffic;
 

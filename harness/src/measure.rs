@@ -15,6 +15,7 @@ mod floor;
 mod ledger;
 mod limits;
 mod outcome;
+mod part_clock;
 mod phase;
 mod probe;
 mod recordings;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 use crate::allocations;
 use crate::observed::Observed;
 use crate::os;
+use crate::parts::Parts;
 use crate::runtime::{BoxFuture, Elapsed, Runtime, RuntimeConfig, StartError};
 use crate::runtimes::{SelectError, Visitor, with_runtime};
 use crate::traffic::TrafficCounter;
@@ -37,6 +39,7 @@ use crate::workload::{Env, Failure, RoundEnv, Workload};
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 
 pub use self::limits::longest_round;
+pub use self::part_clock::PartStart;
 pub use self::probe::PROBE_LAG;
 pub use crate::recording::FIRST_WARMUP_OP;
 
@@ -147,13 +150,17 @@ impl<W: Workload> Visitor for Round<'_, W> {
     type Output = Result<Reported, RoundError>;
 
     fn visit<R: Runtime>(self, runtime: R) -> Self::Output {
-        let env = environment(runtime.clone(), self.plan, W::ABOUT.targets);
+        let workload = make_workload::<W>(self.plan)?;
+        let sessions = runtime.sessions(self.plan.load.concurrency());
+        let parts = Parts::new(workload.parts(), sessions)
+            .map_err(|error| RoundError::Params(error.to_string()))?;
+        let env = environment(runtime.clone(), self.plan, W::ABOUT.targets, parts);
         let context = Context {
             runtime: runtime.clone(),
             observed: env.observed.clone(),
+            parts: env.parts.clone(),
             traffic: env.traffic.clone(),
         };
-        let workload = make_workload::<W>(self.plan)?;
         let prepare = prepare(workload, env);
         runtime.block_on(measure(
             context,
@@ -172,7 +179,7 @@ fn make_workload<W: Workload>(plan: &WorkerPlan) -> Result<W, RoundError> {
         .map_err(|error| RoundError::Params(error.to_string()))
 }
 
-fn environment<R>(runtime: R, plan: &WorkerPlan, targets: &[&str]) -> Env<R> {
+fn environment<R>(runtime: R, plan: &WorkerPlan, targets: &[&str], parts: Parts) -> Env<R> {
     let counter = |name: &&str| ((*name).to_owned(), TrafficCounter::default());
     Env::from(RoundEnv {
         runtime,
@@ -182,6 +189,7 @@ fn environment<R>(runtime: R, plan: &WorkerPlan, targets: &[&str]) -> Env<R> {
         work_dir: plan.work_dir.clone(),
         traffic: targets.iter().map(counter).collect(),
         observed: Observed::default(),
+        parts,
     })
 }
 
@@ -189,6 +197,7 @@ fn environment<R>(runtime: R, plan: &WorkerPlan, targets: &[&str]) -> Env<R> {
 struct Context<R> {
     runtime: R,
     observed: Observed,
+    parts: Parts,
     traffic: BTreeMap<String, TrafficCounter>,
 }
 
@@ -201,7 +210,7 @@ async fn measure<R: Runtime>(
     counters: os::Counters,
 ) -> Result<Reported, RoundError> {
     let count = context.runtime.sessions(plan.load.concurrency());
-    let recordings = Recordings::for_sessions(count, plan);
+    let recordings = Recordings::for_sessions(count, plan, context.parts.clone());
     let limit = limits::PREPARE.saturating_add(limits::ABANDON);
     supervisor.watch(Step::task("setting up", limit));
     let workload = prepare.await.map_err(RoundError::Prepare)?;
@@ -236,6 +245,7 @@ async fn measure_prepared<R: Runtime>(
         runtime,
         observed,
         traffic,
+        ..
     } = context;
     let count = runtime.sessions(plan.load.concurrency());
     let before = snapshots(&traffic);

@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::parts::{PartRecording, Parts};
 use crate::workload::Failure;
 use photofinish_record::latency::{Latencies, LatencyRecorder};
 use photofinish_record::protocol::Audit;
-use photofinish_record::{Failures, OpenLoad};
+use photofinish_record::{Failures, OpenLoad, Part};
 
 /// Warm-up operations are numbered from here, so that those of the measurement start from 0 under every runtime and get
 /// the same draws, however many operations the warm-up performed.
@@ -28,6 +29,8 @@ pub struct Recording {
     samples: Option<Vec<u64>>,
     failures: BTreeMap<&'static str, FailureRecorder>,
     violations: Vec<String>,
+    /// Filled when the recordings of a phase are merged.
+    parts: Vec<PartRecording>,
 }
 
 /// The times that an open load adds to service times.
@@ -172,6 +175,16 @@ impl Recording {
         let room = MOST_VIOLATIONS.saturating_sub(self.violations.len());
         self.violations
             .extend(other.violations.iter().take(room).cloned());
+    }
+
+    /// Takes over the parts of the same phase, and empties them for the next.
+    pub(crate) fn take_parts(&mut self, parts: &Parts) {
+        self.parts = parts.drain();
+    }
+
+    /// The figures of the parts.
+    pub(crate) fn parts(&self, parts: &Parts) -> Vec<Part> {
+        parts.figures(&self.parts)
     }
 
     /// Clears it for the next phase, keeping its memory.

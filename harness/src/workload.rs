@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::observed::Observed;
+use crate::parts::Parts;
 use crate::runtime::{Capability, Runtime, TaskError};
 use crate::traffic::TrafficCounter;
 use photofinish_record::protocol::TargetAddress;
@@ -58,6 +59,13 @@ pub trait Workload: Send + Sync + Sized + 'static {
     /// Capabilities required of a runtime with these parameters; [`About::needs`] unless a parameter asks for more.
     fn needs(&self) -> &'static [Capability] {
         Self::ABOUT.needs
+    }
+
+    /// Names of the parts of an operation that are timed and counted separately, at most
+    /// [`Part::MOST`](photofinish_record::Part::MOST): requests of a flow, statements of a transaction. A session records
+    /// them by their index here, through [`RoundEnv::parts`].
+    fn parts(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Runs once per round, before any session: schemas, files, reference answers.
@@ -183,6 +191,7 @@ impl<R> RoundEnv<R> {
             work_dir: self.work_dir.clone(),
             traffic: self.traffic.clone(),
             observed: self.observed.clone(),
+            parts: self.parts.clone(),
         }
     }
 }
@@ -216,6 +225,9 @@ pub struct RoundEnv<R> {
     pub traffic: BTreeMap<String, TrafficCounter>,
     /// Values that the workload observes itself, in addition to the times of its operations.
     pub observed: Observed,
+    /// Recordings of the operations' parts: a session gets its handle in [`Workload::open`] with
+    /// [`Parts::recorder`], and records within [`Workload::operate`] only.
+    pub parts: Parts,
 }
 
 /// An invalid parameter.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::Capability;
 use photofinish_harness::workload::{About, ParamError, Workload};
+use photofinish_record::Part;
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 use schemars::{Schema, schema_for};
 use serde_json::Value;
@@ -190,6 +191,12 @@ fn check<W: Workload>(params: &Value, unit: Duration) -> Result<Checked, ParamsE
         message: error.message,
     };
     let workload = W::new(params, unit).map_err(invalid)?;
+    let parts = workload.parts();
+    let names = Part::check_names(parts.iter().map(String::as_str));
+    names.map_err(|error| ParamsError::Invalid {
+        path: Vec::new(),
+        message: error.to_string(),
+    })?;
     Ok(Checked {
         params: complete,
         needs: workload.needs(),

@@ -128,12 +128,17 @@ fn understand(line: &str) -> Result<WorkerResult, String> {
     // Server text enters the record here.
     redaction::json(&mut reply, &entering);
     let reply: WorkerReply = serde_json::from_value(reply).map_err(invalid)?;
-    match reply.protocol {
-        WORKER_PROTOCOL => Ok(reply.result),
-        other => Err(format!(
-            "speaks another version of the protocol: expected {WORKER_PROTOCOL}, got {other}"
-        )),
+    if reply.protocol != WORKER_PROTOCOL {
+        return Err(format!(
+            "speaks another version of the protocol: expected {WORKER_PROTOCOL}, got {}",
+            reply.protocol
+        ));
     }
+    if let WorkerResult::Ok { measurement, .. } = &reply.result {
+        let checked = measurement.check();
+        checked.map_err(|error| format!("sent an invalid reply: {error}"))?;
+    }
+    Ok(reply.result)
 }
 
 /// Text from a worker, possibly quoting a server, made safe for the record.

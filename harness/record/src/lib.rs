@@ -20,6 +20,7 @@ pub mod latency;
 pub mod load;
 pub mod machine;
 mod measurement;
+mod part;
 mod plan;
 mod read;
 mod round;
@@ -35,6 +36,7 @@ pub use encoding::{canonical_json, cpu_list, hex};
 pub use finding::{Finding, FindingLevel, is_fit};
 pub use gate::{Arm, ArmKind, ArmSource, Gate, GateTerm, Requirement, SourceLocation};
 pub use measurement::{Cost, Failures, LoopOverhead, Measurement, OpenLoad, ServerCounts, Traffic};
+pub use part::{Part, PartError};
 pub use plan::{
     Cell, InFlight, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, Variant,
 };

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::latency::Latencies;
+use crate::part::{Part, PartError};
 
 /// A worker's measurement in one round.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,6 +54,10 @@ pub struct Measurement {
     pub contents: BTreeMap<String, String>,
     /// Failed operations of the measured phase, by kind; their times in histograms of their own.
     pub errors: BTreeMap<String, Failures>,
+    /// Named parts of the operations, in the workload's order; empty if it has none. A part of an operation that was still
+    /// running when its phase was ended is not counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// Socket traffic of the whole round (set-up, warm-up and measurement), by target name.
     pub traffic: BTreeMap<String, Traffic>,
     /// CPU, memory and scheduling cost of the measured phase.
@@ -100,6 +105,11 @@ impl Measurement {
     pub fn failed_ops(&self) -> u64 {
         let counts = self.errors.values().map(|failures| failures.count);
         counts.fold(0, u64::saturating_add)
+    }
+
+    /// Checks that its numbers belong together.
+    pub fn check(&self) -> Result<(), PartError> {
+        Part::check(&self.parts)
     }
 }
 

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::{RECORD_SCHEMA, Record};
+use crate::{Outcome, RECORD_SCHEMA, Record};
 
 /// The greatest whole number of a measurement: the last that a float holds exactly, 104 days in ns.
 const MOST: u64 = 1 << 53;
@@ -69,6 +69,11 @@ impl Record {
                     round.block,
                     plan.blocks.len()
                 ));
+            }
+            if let Outcome::Ok(measured) = &round.outcome
+                && let Err(error) = measured.worker.check()
+            {
+                return wrong(format!("a round of cell {} is wrong: {error}", round.cell));
             }
         }
         Ok(())

@@ -47,3 +47,11 @@ fn histograms_that_were_read_take_a_tenth_of_those_being_filled_and_their_clones
     });
     assert!(writing.bytes_max < 4 * document.len() as u64, "{writing:?}");
 }
+
+#[test]
+fn a_histogram_of_a_part_takes_a_seventh_of_a_whole_operations() {
+    let part = allocation_counter::measure(|| drop(LatencyRecorder::of_part()));
+    assert!(part.bytes_max <= 31 << 10, "{part:?}");
+    let whole = allocation_counter::measure(|| drop(LatencyRecorder::default()));
+    assert!(whole.bytes_max > 7 * part.bytes_max, "{whole:?}");
+}

@@ -16,6 +16,7 @@ use super::phase::{PhasePlan, run_closed};
 use super::recordings::Recordings;
 use super::session::{SessionClock, SessionLoop, Shared};
 use crate::observed::Observed;
+use crate::parts::Parts;
 use crate::runtime::Runtime;
 use crate::workload::{About, Env, Failure, ParamError, RoundEnv, Workload};
 use photofinish_record::LoopOverhead;
@@ -40,6 +41,7 @@ pub(super) async fn measure<R: Runtime>(
             work_dir: Default::default(),
             traffic: Default::default(),
             observed: Observed::default(),
+            parts: Parts::default(),
         }),
     });
     let session = |index| -> AnySession {

@@ -229,6 +229,7 @@ impl Ledger {
                 peak_rss_bytes: os::peak_rss_bytes(),
                 threads: measured.threads,
             },
+            parts: self.recordings.parts_of(&measured.recording),
             violations,
             warnings: ending.warnings,
             errors: measured.recording.failures(),

@@ -7,7 +7,9 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::parts::Parts;
 use crate::recording::Recording;
+use photofinish_record::Part;
 use photofinish_record::load::Load;
 use photofinish_record::protocol::WorkerPlan;
 
@@ -87,10 +89,12 @@ impl SessionSlot {
 #[derive(Clone, Debug)]
 pub(super) struct Recordings {
     shards: Vec<Arc<Mutex<Shard>>>,
+    /// Written by the workload itself, under locks of their own.
+    parts: Parts,
 }
 
 impl Recordings {
-    pub(super) fn for_sessions(sessions: NonZeroU32, plan: &WorkerPlan) -> Self {
+    pub(super) fn for_sessions(sessions: NonZeroU32, plan: &WorkerPlan, parts: Parts) -> Self {
         let (most, make): (_, fn() -> Recording) = match plan.load {
             Load::Closed { .. } => (MOST_RECORDINGS, Recording::default),
             Load::Open { .. } => (MOST_RECORDINGS_OPEN, Recording::of_arrivals),
@@ -111,6 +115,7 @@ impl Recordings {
         };
         Self {
             shards: (0..shards).map(shard).collect(),
+            parts,
         }
     }
 
@@ -140,6 +145,11 @@ impl Recordings {
             .collect()
     }
 
+    /// The figures of the parts in a recording that was drained from here.
+    pub(super) fn parts_of(&self, drained: &Recording) -> Vec<Part> {
+        drained.parts(&self.parts)
+    }
+
     /// Merges all recordings, and empties each for the next phase.
     pub(super) fn drain(&self) -> Recording {
         self.drain_after(|_| ()).0
@@ -158,6 +168,7 @@ impl Recordings {
             all.merge(&shard.recording);
             shard.recording.clear();
         }
+        all.take_parts(&self.parts);
         (all, done)
     }
 }

@@ -21,6 +21,8 @@ mod costs;
 
 mod open;
 
+mod parts;
+
 fn main() -> std::process::ExitCode {
     suite::run(&[
         numbers::CHECKS,
@@ -29,5 +31,6 @@ fn main() -> std::process::ExitCode {
         memory::CHECKS,
         costs::CHECKS,
         open::CHECKS,
+        parts::CHECKS,
     ])
 }

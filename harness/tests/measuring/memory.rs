@@ -16,6 +16,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 pub(crate) const CHECKS: &[Check] = listed![
     more_operations_allocate_no_more,
+    more_parts_allocate_no_more,
     recordings_take_no_more_memory_for_a_thousand_sessions_than_for_a_hundred,
     next_to_nothing_is_kept_of_a_round_that_is_over,
 ];
@@ -29,11 +30,20 @@ fn allocations(runtime: &Descriptor, asked: Asked) -> stats_alloc::Stats {
 /// Two rounds that differ only in their length. Executors may allocate for their queues now and then, one in thousands of
 /// operations; a single allocation per operation would be a hundred thousand here.
 fn more_operations_allocate_no_more(runtime: &'static Descriptor) {
+    check_allocations(runtime, Script::Succeed);
+}
+
+/// Each operation records two parts with their statuses.
+fn more_parts_allocate_no_more(runtime: &'static Descriptor) {
+    check_allocations(runtime, Script::Buy);
+}
+
+fn check_allocations(runtime: &'static Descriptor, script: Script) {
     let count = |number| {
         let stats = allocations(
             runtime,
             Asked {
-                script: Script::Succeed,
+                script,
                 concurrency: 4,
                 warmup_ops: 1000,
                 stop: ops(number),

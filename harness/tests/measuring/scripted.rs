@@ -5,11 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use photofinish_harness::measure::{FIRST_WARMUP_OP, run_round};
+use photofinish_harness::parts::{PartOutcome, PartRecorder};
 use photofinish_harness::runtime::{Descriptor, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
-use photofinish_record::Measurement;
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
+use photofinish_record::{Measurement, Part};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,12 @@ pub(crate) enum Script {
     WrongContentAt(u64),
     /// The operation of this number panics.
     PanicAt(u64),
+    /// Each operation looks, and each second one buys as well; of the buyers, each second one fails.
+    Shop,
+    /// Each operation looks and buys.
+    Buy,
+    /// More parts than a workload may have.
+    ListManyParts,
     /// Each operation sleeps this long, in µs.
     SleepUs(u64),
     /// The operations of this number and of this number of the warm-up never end.
@@ -103,6 +110,14 @@ impl Workload for Scripted {
         }
     }
 
+    fn parts(&self) -> Vec<String> {
+        match self.script {
+            Script::Shop | Script::Buy => ["look", "buy", "return"].map(str::to_owned).to_vec(),
+            Script::ListManyParts => (0..=Part::MOST).map(|part| part.to_string()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     async fn prepare<R: Runtime>(&self, _: &Env<R>) -> Result<(), Failure> {
         match self.script {
             Script::FailToPrepare => Err(Failure::new(Failure::IO, "no room")),
@@ -122,7 +137,12 @@ impl Workload for Scripted {
         }
     }
 
-    async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut u32, op: u64) -> Result<(), Failure> {
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        index: &mut u32,
+        op: u64,
+    ) -> Result<(), Failure> {
         match self.script {
             Script::Note => {
                 let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,6 +157,8 @@ impl Workload for Scripted {
                 return Err(Failure::wrong_content("7 instead of 8"));
             }
             Script::PanicAt(number) => assert_ne!(op, number, "as told"),
+            Script::Shop => return shop(&env.parts.recorder(*index), op).await,
+            Script::Buy => return shop(&env.parts.recorder(*index), 1).await,
             Script::SleepUs(sleep_us) => {
                 let due = Instant::now() + Duration::from_micros(sleep_us);
                 env.runtime.sleep_until(due).await;
@@ -179,6 +201,25 @@ impl Workload for Scripted {
         let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
         noted.push(ABANDONED);
     }
+}
+
+async fn shop(parts: &PartRecorder, op: u64) -> Result<(), Failure> {
+    let start = parts.start();
+    let looked = PartOutcome {
+        status: Some(200),
+        failure: None,
+    };
+    parts.end(0, start, looked);
+    let buy = async {
+        match op % 4 {
+            3 => (Some(503), Err(Failure::new(Failure::STATUS, "as told"))),
+            _ => (Some(201), Ok(())),
+        }
+    };
+    if op % 2 == 1 {
+        parts.time(1, buy).await?;
+    }
+    Ok(())
 }
 
 /// A round to be run.

@@ -676,6 +676,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
         gauges: BTreeMap::new(),
         contents: BTreeMap::new(),
         errors: BTreeMap::new(),
+        parts: Vec::new(),
         traffic: BTreeMap::from([(
             "http".to_owned(),
             Traffic {

@@ -217,6 +217,7 @@ mod tests {
             work_dir: std::path::PathBuf::new(),
             traffic: BTreeMap::from([(TARGET.to_owned(), TrafficCounter::default())]),
             observed: Observed::default(),
+            parts: Default::default(),
         })
     }
 }

@@ -1,0 +1,273 @@
+//! Recordings of the named parts of operations: requests of a flow, statements of a transaction.
+//!
+//! A workload lists its parts once; each session gets a [`PartRecorder`], which counts a part by its index, by the status
+//! of its answer and by the kind of its failure, and keeps the times of successes with two significant digits. Its clock
+//! is in `measure/part_clock.rs`, with all others. Sessions share at most [`Part::MOST_SHARDS`] shards, so that a session
+//! nearly always has the lock to itself. Nothing is allocated after the first status and failure of each kind.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use photofinish_record::latency::LatencyRecorder;
+use photofinish_record::{Part, PartError};
+
+/// The parts of a workload's operations under measurement; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    names: Arc<[String]>,
+    /// Empty if there are no parts.
+    shards: Arc<[Arc<Shard>]>,
+}
+
+/// The recordings of some sessions, by index of the part.
+type Shard = Mutex<Vec<PartRecording>>;
+
+/// The handle with which one session records parts; clones, in tasks of the session, record to the same place.
+#[derive(Clone, Debug)]
+pub struct PartRecorder {
+    /// `None` if the workload has no parts, so that its code need not ask.
+    shard: Option<Arc<Shard>>,
+}
+
+/// The end of a part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartOutcome {
+    /// Kind of the failure; `None` of a success.
+    pub failure: Option<&'static str>,
+    /// Status of the answer, if there was an answer that has one.
+    pub status: Option<u16>,
+}
+
+/// One part's counts and times in one phase.
+#[derive(Clone, Debug)]
+pub(crate) struct PartRecording {
+    service: LatencyRecorder,
+    failures: Counts<&'static str>,
+    statuses: Counts<u16>,
+}
+
+/// Number of occurrences of a few values. A list, because a map would allocate for each again after it was cleared.
+#[derive(Clone, Debug)]
+struct Counts<K>(Vec<(K, u64)>);
+
+impl Parts {
+    /// The parts called `names`, recorded by this many sessions.
+    pub fn new(names: Vec<String>, sessions: NonZeroU32) -> Result<Self, PartError> {
+        Part::check_names(names.iter().map(String::as_str))?;
+        let shards = if names.is_empty() {
+            0
+        } else {
+            sessions.get().min(Part::MOST_SHARDS)
+        };
+        let shard = |_| Arc::new(Mutex::new(vec![PartRecording::default(); names.len()]));
+        Ok(Self {
+            shards: (0..shards).map(shard).collect(),
+            names: names.into(),
+        })
+    }
+
+    /// The handle of session number `index`.
+    pub fn recorder(&self, index: u32) -> PartRecorder {
+        let shard = (index as usize).checked_rem(self.shards.len());
+        PartRecorder {
+            shard: shard.map(|shard| Arc::clone(&self.shards[shard])),
+        }
+    }
+
+    /// Sums up all shards and empties them for the next phase.
+    pub(crate) fn drain(&self) -> Vec<PartRecording> {
+        let mut all = vec![PartRecording::default(); self.names.len()];
+        for shard in self.shards.iter() {
+            for (sum, part) in all.iter_mut().zip(locked(shard).iter_mut()) {
+                sum.merge(part);
+                part.clear();
+            }
+        }
+        all
+    }
+
+    /// The figures of a phase that was drained.
+    pub(crate) fn figures(&self, drained: &[PartRecording]) -> Vec<Part> {
+        let parts = self.names.iter().zip(drained);
+        parts.map(|(name, part)| part.figures(name)).collect()
+    }
+}
+
+impl PartRecorder {
+    /// Records that part number `part` took `service_ns`; panics if the workload lists fewer.
+    #[inline]
+    pub(crate) fn record(&self, part: usize, service_ns: u64, outcome: PartOutcome) {
+        if let Some(shard) = &self.shard {
+            locked(shard)[part].record(service_ns, outcome);
+        }
+    }
+
+    /// True if the workload has parts.
+    pub(crate) fn is_recording(&self) -> bool {
+        self.shard.is_some()
+    }
+}
+
+impl Default for PartRecording {
+    fn default() -> Self {
+        Self {
+            service: LatencyRecorder::of_part(),
+            failures: Counts::default(),
+            statuses: Counts::default(),
+        }
+    }
+}
+
+impl PartRecording {
+    #[inline]
+    fn record(&mut self, service_ns: u64, outcome: PartOutcome) {
+        match outcome.failure {
+            None => self.service.record_ns(service_ns),
+            Some(kind) => self.failures.add(kind, 1),
+        }
+        if let Some(status) = outcome.status {
+            self.statuses.add(status, 1);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.service.merge(&other.service);
+        self.failures.merge(&other.failures);
+        self.statuses.merge(&other.statuses);
+    }
+
+    fn clear(&mut self) {
+        self.service.clear();
+        self.failures.0.clear();
+        self.statuses.0.clear();
+    }
+
+    fn figures(&self, name: &str) -> Part {
+        Part {
+            name: name.to_owned(),
+            succeeded: self.service.count(),
+            failed: self.failures.0.iter().map(|(_, count)| count).sum(),
+            statuses: self.statuses.by_text(|status| format!("{status:03}")),
+            failures: self.failures.by_text(|kind| (*kind).to_owned()),
+            service: self.service.latencies(),
+        }
+    }
+}
+
+impl<K> Default for Counts<K> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K: Copy + Eq> Counts<K> {
+    #[inline]
+    fn add(&mut self, key: K, count: u64) {
+        match self.0.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, sum)) => *sum += count,
+            None => self.0.push((key, count)),
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        other
+            .0
+            .iter()
+            .for_each(|(key, count)| self.add(*key, *count));
+    }
+
+    fn by_text(&self, text: impl Fn(&K) -> String) -> BTreeMap<String, u64> {
+        self.0
+            .iter()
+            .map(|(key, count)| (text(key), *count))
+            .collect()
+    }
+}
+
+fn locked(shard: &Shard) -> MutexGuard<'_, Vec<PartRecording>> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSIONS: NonZeroU32 = NonZeroU32::new(40).unwrap();
+
+    fn parts() -> Parts {
+        let names = ["list", "buy"].map(str::to_owned).to_vec();
+        Parts::new(names, SESSIONS).expect("sound names")
+    }
+
+    fn ended(failure: Option<&'static str>, status: u16) -> PartOutcome {
+        PartOutcome {
+            failure,
+            status: Some(status),
+        }
+    }
+
+    #[test]
+    fn the_figures_of_all_sessions_add_up_and_are_gone_after_draining() {
+        let parts = parts();
+        for session in 0..SESSIONS.get() {
+            let recorder = parts.recorder(session);
+            recorder.record(0, 1_000, ended(None, 200));
+            recorder.record(1, 9_000, ended(Some("status"), 500));
+            recorder.clone().record(1, 2_000, ended(None, 201));
+            recorder.record(
+                1,
+                3_000,
+                PartOutcome {
+                    failure: Some("timeout"),
+                    status: None,
+                },
+            );
+        }
+        let figures = parts.figures(&parts.drain());
+        assert_eq!(Part::check(&figures), Ok(()));
+        let counts = |of: &[(&str, u64)]| -> BTreeMap<String, u64> {
+            of.iter()
+                .map(|(key, count)| ((*key).to_owned(), *count))
+                .collect()
+        };
+        let [list, buy] = &figures[..] else {
+            panic!("{figures:?}")
+        };
+        assert_eq!(
+            (list.name.as_str(), list.succeeded, list.failed),
+            ("list", 40, 0)
+        );
+        assert_eq!(
+            (buy.name.as_str(), buy.succeeded, buy.failed),
+            ("buy", 40, 80)
+        );
+        assert_eq!(buy.statuses, counts(&[("201", 40), ("500", 40)]));
+        assert_eq!(buy.failures, counts(&[("status", 40), ("timeout", 40)]));
+        // Two digits of the value, and no failure among the times.
+        let slowest = buy.service.quantile_ns(1.0).expect("successes");
+        assert!((2_000..=2_020).contains(&slowest), "{slowest}");
+        let nothing = parts.figures(&parts.drain());
+        assert!(
+            nothing
+                .iter()
+                .all(|part| part.count() == 0 && part.statuses.is_empty())
+        );
+    }
+
+    #[test]
+    fn a_workload_without_parts_has_no_shards_and_records_nothing() {
+        let none = Parts::new(Vec::new(), SESSIONS).expect("no names");
+        none.recorder(3).record(7, 1, PartOutcome::default());
+        assert!(none.drain().is_empty() && none.shards.is_empty());
+    }
+
+    #[test]
+    fn sessions_beyond_the_shards_share_them() {
+        let parts = parts();
+        assert_eq!(parts.shards.len(), Part::MOST_SHARDS as usize);
+        parts.recorder(0).record(0, 5, PartOutcome::default());
+        parts.recorder(16).record(0, 5, PartOutcome::default());
+        assert_eq!(locked(&parts.shards[0])[0].service.count(), 2);
+    }
+}
