@@ -3,7 +3,9 @@
 //! Scenarios are read and checked (`selection`), targets parsed and CPUs laid out (`planning`), all without running
 //! anything; any error found here ends with exit code 2. `run::measuring` takes over from there.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -244,6 +246,8 @@ pub struct PreparedRun {
     pub warnings: Vec<String>,
     /// The `[gate]` tables, by scenario.
     pub gates: Vec<(String, GateSpec)>,
+    /// The directories of the scenario files, by name of the scenario.
+    pub directories: BTreeMap<String, PathBuf>,
 }
 
 impl PreparedRun {

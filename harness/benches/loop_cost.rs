@@ -161,6 +161,9 @@ fn round(runtime: &str, sessions: u32) -> Result<Measurement, String> {
         seed: 1,
         targets: Default::default(),
         work_dir: std::env::temp_dir(),
+        directory: Default::default(),
+        run: String::new(),
+        round: 1,
     };
     match run_round::<Nothing>(&plan) {
         WorkerResult::Ok { measurement, .. } => Ok(*measurement),

@@ -20,6 +20,7 @@ use crate::observed::Observed;
 use crate::parts::Parts;
 use crate::runtime::{Capability, Runtime, TaskError};
 use crate::traffic::TrafficCounter;
+use photofinish_record::load::Stop;
 use photofinish_record::protocol::TargetAddress;
 use photofinish_record::{Failures, Traffic};
 
@@ -189,6 +190,10 @@ impl<R> RoundEnv<R> {
             concurrency: self.concurrency,
             targets: self.targets.clone(),
             work_dir: self.work_dir.clone(),
+            directory: self.directory.clone(),
+            run: self.run.clone(),
+            round: self.round,
+            warmup: self.warmup,
             traffic: self.traffic.clone(),
             observed: self.observed.clone(),
             parts: self.parts.clone(),
@@ -221,6 +226,14 @@ pub struct RoundEnv<R> {
     pub targets: BTreeMap<String, TargetAddress>,
     /// A directory for files, reused over the rounds of a run.
     pub work_dir: PathBuf,
+    /// The directory of the scenario file, to which the files in the parameters are relative.
+    pub directory: PathBuf,
+    /// The run's id.
+    pub run: String,
+    /// Number of the round in the run, from 1; a repeated round has a number of its own.
+    pub round: u64,
+    /// The phase before the measurement.
+    pub warmup: Stop,
     /// Counters of the traffic over sockets, by target name; compared with the servers' own counts.
     pub traffic: BTreeMap<String, TrafficCounter>,
     /// Values that the workload observes itself, in addition to the times of its operations.
@@ -275,6 +288,8 @@ impl Failure {
     pub const UNFINISHED: &'static str = Failures::UNFINISHED;
     /// The system refused to start a thread.
     pub const THREADS: &'static str = "threads";
+    /// No failure: the workload's data end here, and with them the session's part of the phase.
+    pub const ROWS_END: &'static str = "rows-end";
     /// A spawned part panicked.
     pub const PANIC: &'static str = "panic";
     /// Another error of the operating system.

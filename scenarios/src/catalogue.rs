@@ -23,6 +23,7 @@ impl CatalogueEntry {
             name: self.name.to_owned(),
             origin: format!("catalogue/{}.toml", self.name),
             text: self.text.to_owned(),
+            directory: PathBuf::new(),
             ships: true,
         }
     }

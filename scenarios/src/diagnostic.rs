@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -18,6 +18,8 @@ pub struct Source {
     /// The path shown before the line number: as given, or in the catalogue.
     pub origin: String,
     pub text: String,
+    /// The directory to which the files it names are relative; empty for the current one.
+    pub directory: PathBuf,
     /// True for a text that is built into this program.
     pub ships: bool,
 }
@@ -29,6 +31,7 @@ impl Source {
             name: name.to_string_lossy().into_owned(),
             origin: path.display().to_string(),
             text,
+            directory: path.parent().map(Path::to_owned).unwrap_or_default(),
             ships: false,
         }
     }

@@ -6,6 +6,7 @@
 //! into the plan of a run.
 
 pub mod catalogue;
+pub mod data;
 pub mod diagnostic;
 pub mod plan;
 pub mod protocol;

@@ -23,6 +23,7 @@ use crate::diagnostic::{did_you_mean, listed};
 use crate::scenario::{PathParams, Scenario};
 
 mod arms;
+mod feeds;
 mod loads;
 
 pub use self::arms::in_pairs;
@@ -135,6 +136,13 @@ pub enum PlanError {
     /// A round without arrivals would measure nothing; a forced one would change the rate.
     #[error("{rate_hz} arrivals per second over {length:?} give a round no arrival")]
     NoArrivals { rate_hz: RateHz, length: Duration },
+    /// A feed that is read once is shorter than the operations of a round.
+    #[error("scenario `{scenario}`, feed `{feed}`: {message}")]
+    ShortFeed {
+        scenario: String,
+        feed: String,
+        message: String,
+    },
     /// Results are identified by the names of their scenarios.
     #[error("two scenarios of this run are called `{name}`")]
     DuplicateName { name: String },
@@ -174,6 +182,9 @@ impl PlanError {
             Self::NoArrivals { .. } => {
                 "raise the rate or lengthen `--duration`: a round has rate × duration arrivals"
                     .to_owned()
+            }
+            Self::ShortFeed { .. } => {
+                "add rows, lower the number of operations, or use another `order`".to_owned()
             }
             Self::DuplicateName { .. } => {
                 "run them one after another, or rename one of the files".to_owned()
@@ -323,7 +334,9 @@ fn scenario_cells(
     options: &PlanOptions,
 ) -> Result<Vec<Cell>, PlanError> {
     let mut cells = Vec::new();
-    for load in loads(scenario, options)? {
+    let loads = loads(scenario, options)?;
+    feeds::check(scenario, options, &loads)?;
+    for load in loads {
         for runtime in runtimes {
             let cell = Cell {
                 scenario: scenario.name.clone(),

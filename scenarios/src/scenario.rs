@@ -12,6 +12,7 @@ mod read;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub struct Scenario {
     pub needs: &'static [Capability],
     /// The length of one unit of delay.
     pub unit: Duration,
+    /// The directory to which the files in the parameters are relative.
+    pub directory: PathBuf,
     /// Runtimes to compare, in order and each once; `None` for all.
     pub runtimes: Option<Vec<String>>,
     /// The mock behind each of the workload's targets, by target name; a target without one needs an external server.

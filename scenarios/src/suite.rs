@@ -4,6 +4,7 @@
 //! `--set`. It names its scenarios; the caller reads them.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -120,6 +121,7 @@ pub fn suite(name: &str) -> Option<Suite> {
         name: (*name).to_owned(),
         origin: format!("{name}.toml"),
         text: (*text).to_owned(),
+        directory: PathBuf::new(),
         ships: true,
     };
     Some(Suite::parse(source).expect("suites that ship are checked by a test"))

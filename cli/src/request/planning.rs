@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::path::{self, Path, PathBuf};
 
 use photofinish_harness::os;
 use photofinish_record::{Placement, PlannedServer};
@@ -68,6 +69,7 @@ impl Request {
                 .iter()
                 .map(|scenario| (scenario.name.clone(), scenario.gate.clone()))
                 .collect(),
+            directories: scenarios.iter().map(directory).collect(),
             title: selection.title,
             search: self.what.find_max.clone().map(|objective| SearchGoal {
                 objective,
@@ -134,6 +136,13 @@ impl Request {
         let below = LOOKS.into_iter().filter(|look| *look < most);
         below.chain([most]).collect()
     }
+}
+
+/// The absolute directory of a scenario's file, with the scenario's name: a worker need not start where this process did.
+fn directory(scenario: &Scenario) -> (String, PathBuf) {
+    let absolute = path::absolute(Path::new(".").join(&scenario.directory));
+    let directory = absolute.unwrap_or_else(|_| scenario.directory.clone());
+    (scenario.name.clone(), directory)
 }
 
 /// Rejects a path both in the URL of a target and with `--set`: one of them would not be asked for.

@@ -3,7 +3,8 @@
 //! Only the order of steps is here: examine the machine, start targets, create the directory, run the course, write the
 //! results. Whatever happens after the first round, its measurements end up in a record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -145,6 +146,8 @@ pub struct ReadyRun<'a> {
     pub record: Record,
     /// The plan for workers and servers: with the secrets that the record's plan omits.
     original: Plan,
+    /// The directories of the scenario files, by name of the scenario.
+    directories: BTreeMap<String, PathBuf>,
     directory: RunDirectory,
     targets: ReadyTargets,
     redos: RedoBudget,
@@ -180,11 +183,13 @@ impl<'a> ReadyRun<'a> {
         prepared.redact()?;
         tell(&preview::summary(&prepared, output::width()))?;
         let redos = prepared.redos;
+        let directories = mem::take(&mut prepared.directories);
         let record = blank_record(prepared, RunId::now()?, fitness);
         Ok(Self {
             directory: RunDirectory::make(out, &record)?,
             record,
             original,
+            directories,
             targets,
             redos,
             interrupt,
@@ -200,6 +205,7 @@ impl<'a> ReadyRun<'a> {
         // If pinning is not possible, the plan's placement applies to no process, and the worker says so.
         let _ = os::pin_process(&placement.orchestrator_cpus);
         let work_dir = self.directory.work_dir();
+        let run = self.record.id.clone();
         let mut warnings = BTreeSet::new();
         let mut context = RoundContext {
             warnings: &mut warnings,
@@ -208,6 +214,9 @@ impl<'a> ReadyRun<'a> {
             seed: self.record.seed,
             targets: &mut self.targets,
             work_dir: &work_dir,
+            directories: &self.directories,
+            run: &run,
+            round: 0,
             interrupt: self.interrupt,
         };
         let failure = Run {

@@ -4,7 +4,7 @@
 //! `blocks` decides which rounds run in which order; `identity` compares the counts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use photofinish_harness::runtimes::descriptor;
 use photofinish_record::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
@@ -31,6 +31,12 @@ pub struct RoundContext<'a> {
     pub targets: &'a mut ReadyTargets,
     /// The directory for files that workloads make.
     pub work_dir: &'a Path,
+    /// The directories of the scenario files, by name of the scenario.
+    pub directories: &'a BTreeMap<String, PathBuf>,
+    /// The run's id.
+    pub run: &'a str,
+    /// Number of rounds begun so far, repeated ones too.
+    pub round: u64,
     pub watch: Watch,
     pub interrupt: &'a Interrupt,
     /// Warnings for the user, each given once.
@@ -65,6 +71,7 @@ impl From<Failure> for FatalFailure {
 
 /// Runs one round of `cell`.
 pub fn run(scenario: &PlannedScenario, cell: &Cell, context: &mut RoundContext<'_>) -> RoundResult {
+    context.round += 1;
     let watch = context.watch.clone();
     let (result, conditions) = watch.during(|| measure(scenario, cell, context));
     let (outcome, failure) = match result {
@@ -183,6 +190,13 @@ fn worker_plan(
         seed: context.seed,
         targets,
         work_dir: context.work_dir.to_owned(),
+        directory: context
+            .directories
+            .get(&scenario.name)
+            .cloned()
+            .unwrap_or_default(),
+        run: context.run.to_owned(),
+        round: context.round,
     }
 }
 

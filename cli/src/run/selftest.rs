@@ -281,6 +281,9 @@ impl Bench<'_> {
             seed: 1,
             targets: BTreeMap::new(),
             work_dir: self.work_dir.clone(),
+            directory: Default::default(),
+            run: String::new(),
+            round: 1,
         }
     }
 

@@ -192,6 +192,9 @@ impl Watch {
             seed: 1,
             targets,
             work_dir: directory.path().to_owned(),
+            directory: Default::default(),
+            run: String::new(),
+            round: 1,
         };
         match (self.entry.run)(&plan) {
             WorkerResult::Ok { measurement, .. } => {

@@ -58,6 +58,15 @@ pub struct WorkerPlan {
     pub targets: BTreeMap<String, TargetAddress>,
     /// A directory for the workload's files, shared by the rounds of this run only.
     pub work_dir: PathBuf,
+    /// The directory of the scenario file, to which the files in the parameters are relative.
+    #[serde(default)]
+    pub directory: PathBuf,
+    /// The run's id.
+    #[serde(default)]
+    pub run: String,
+    /// Number of the round in the run, from 1; a repeated round has a number of its own.
+    #[serde(default)]
+    pub round: u64,
 }
 
 /// The address of a target.

@@ -14,7 +14,7 @@ use super::recordings::{Activity, Recordings, SessionSlot, Shard};
 
 use crate::arrivals::{Arrival, ArrivalQueue};
 use crate::os;
-use crate::recording::ArrivalNs;
+use crate::recording::{ArrivalNs, FIRST_WARMUP_OP};
 use crate::runtime::{Flow, Runtime, Session};
 use crate::workload::{Env, Failure, Workload};
 
@@ -77,8 +77,21 @@ impl SessionClock {
         self.place.set(|activity| activity.returned = true);
     }
 
+    /// Continues without an operation, as its row is missing: closed phases end, arrivals of a warm-up pass.
+    #[cold]
+    fn without_row(&self) -> Flow {
+        let Goal::Arrivals(queue) = &self.goal else {
+            return Flow::Finished;
+        };
+        queue.done(self.index as usize);
+        Flow::Continue
+    }
+
     /// Records an operation that ran, and returns whether another one follows.
     fn ended(&mut self, op: u64, arrival: Option<Arrival>, timed: Timed) -> Flow {
+        if timed.is_rows_end() && (arrival.is_none() || op >= FIRST_WARMUP_OP) {
+            return self.without_row();
+        }
         let Timed { start, end, result } = timed;
         let service_ns = nanoseconds(end - start);
         let mut shard = self.place.lock();
@@ -131,6 +144,13 @@ struct Timed {
     start: Instant,
     end: Instant,
     result: Result<(), Failure>,
+}
+
+impl Timed {
+    /// True if there was no operation: the workload's data have ended.
+    fn is_rows_end(&self) -> bool {
+        matches!(&self.result, Err(failure) if failure.kind == Failure::ROWS_END)
+    }
 }
 
 /// Everything shared by the sessions of a round.

@@ -271,6 +271,9 @@ pub(crate) fn plan(runtime: &Descriptor, asked: Asked) -> WorkerPlan {
         seed: 1,
         targets: Default::default(),
         work_dir: std::env::temp_dir(),
+        directory: Default::default(),
+        run: String::new(),
+        round: 1,
     }
 }
 

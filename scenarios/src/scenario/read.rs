@@ -17,6 +17,7 @@ use super::flaw::{Flaw, KeyPath, check_all, typed};
 use super::format::ScenarioFile;
 use super::overrides::Override;
 use super::{Checks, PathParams, Scenario};
+use crate::data::files;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::registry::{Checked, ParamsError, WorkloadEntry, workload, workloads};
 
@@ -106,6 +107,7 @@ impl Reader<'_> {
             paths,
             needs: params.needs,
             unit,
+            directory: self.document.source.directory.clone(),
             runtimes,
             servers,
             load,
@@ -273,6 +275,12 @@ impl Reader<'_> {
         params: Map<String, Value>,
         unit: Duration,
     ) -> Option<Checked> {
+        let mut params = Value::Object(params);
+        for error in files::survey(&mut params, &self.document.source.directory) {
+            let keys = error.param.split('.').map(str::to_owned);
+            let path = ["params".to_owned()].into_iter().chain(keys).collect();
+            self.add(Flaw::from_serde(path, &error.message));
+        }
         self.check(json!({ "params": params }), |root| {
             (entry.check)(&root["params"], unit).map_err(|error| match error {
                 ParamsError::Unknown { name, expected } => {

@@ -41,6 +41,9 @@ pub(crate) fn plan(
         seed: 1,
         targets: [].into(),
         work_dir: work_dir.to_owned(),
+        directory: work_dir.to_owned(),
+        run: "a-run".to_owned(),
+        round: 1,
     }
 }
 

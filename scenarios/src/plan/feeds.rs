@@ -1,0 +1,63 @@
+//! Feeds that are read once: their rows have to suffice for both phases of a round, wherever the number of operations is
+//! known before.
+
+use std::collections::BTreeMap;
+
+use photofinish_record::load::{Load, Stop};
+use photofinish_record::schedule::Schedule;
+use serde::Deserialize;
+
+use super::loads::{Phases, phases};
+use super::{PlanError, PlanOptions};
+use crate::data::{FeedOrder, FeedSpec};
+use crate::scenario::Scenario;
+
+/// Checks every feed of a scenario under all of its loads.
+pub(super) fn check(
+    scenario: &Scenario,
+    options: &PlanOptions,
+    loads: &[Load],
+) -> Result<(), PlanError> {
+    let feeds = BTreeMap::<String, FeedSpec>::deserialize(&scenario.params["feed"]);
+    let phases = phases(scenario, options);
+    for (feed, spec) in feeds.unwrap_or_default() {
+        if spec.order != FeedOrder::Once {
+            continue;
+        }
+        let checked = if options.search {
+            Err("expected another order than `once` for a search, which has no fixed number of operations".to_owned())
+        } else {
+            let needed = loads
+                .iter()
+                .map(|load| ops(*load, &phases, options.seed, spec.rows));
+            spec.check_rows(phases.warmup, needed.max().unwrap_or(1))
+        };
+        checked.map_err(|message| PlanError::ShortFeed {
+            scenario: scenario.name.clone(),
+            feed,
+            message,
+        })?;
+    }
+    Ok(())
+}
+
+/// Operations of the measurement, counted up to `most` + 1; 1 if only time ends it.
+fn ops(load: Load, phases: &Phases, seed: u64, most: u64) -> u64 {
+    match (phases.stop, load) {
+        (Stop::Ops(ops), _) => ops.get(),
+        (
+            stop,
+            Load::Open {
+                arrivals, rate_hz, ..
+            },
+        ) => {
+            let schedule = if phases.stages.is_empty() {
+                Schedule::steady(arrivals, rate_hz, stop, seed)
+            } else {
+                Schedule::staged(arrivals, rate_hz, &phases.stages, seed)
+            };
+            schedule.due_times().take(most as usize + 1).count() as u64
+        }
+        (_, Load::Closed { .. }) => 1,
+    }
+}
