@@ -3,7 +3,8 @@
 //! In the plan an arm is a [`Variant`](photofinish_record::Variant) of each cell, which runs like any other cell.
 
 mod checkout;
-mod gate_directory;
+pub mod gate_directory;
+pub mod programs;
 mod readiness;
 pub mod revision;
 pub mod server;

@@ -4,6 +4,7 @@ pub mod artifacts;
 pub mod baselines;
 pub mod files;
 pub mod next_steps;
+pub mod outputs;
 pub mod past_runs;
 pub mod redaction;
 pub mod run_directory;

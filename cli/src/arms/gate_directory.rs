@@ -5,13 +5,16 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use nix::unistd::geteuid;
 use photofinish_record::hex;
 use sha2::{Digest, Sha256};
 
 use crate::exit::{Failure, OrFail};
+use crate::store::past_runs::{self, Leftover};
 
 /// The lock of a place. It holds the path of the repository; it is empty if the place belongs to a single run.
 const LOCK: &str = "lock";
@@ -66,15 +69,7 @@ impl GateDirectory {
 
 /// The directory of all places, without those that have been abandoned.
 fn root(repository: Option<&Path>) -> Result<PathBuf, Failure> {
-    let absolute = |name| {
-        let path = std::env::var_os(name).map(PathBuf::from);
-        path.filter(|path| path.is_absolute())
-    };
-    let home = absolute("HOME").map(|home| home.join(".cache"));
-    let candidates = absolute("XDG_CACHE_HOME").into_iter().chain(home);
-    let mut candidates = candidates.chain([std::env::temp_dir()]);
-    let root = candidates.find_map(|cache| {
-        let root = cache.join("photofinish").join("gate");
+    let root = roots().find_map(|root| {
         let inside = repository.is_some_and(|repository| is_inside(&root, repository));
         (!inside && fs::create_dir_all(&root).is_ok()).then_some(root)
     });
@@ -84,6 +79,45 @@ fn root(repository: Option<&Path>) -> Result<PathBuf, Failure> {
     })?;
     sweep(&root);
     Ok(root)
+}
+
+/// The directories that may hold places: in the user's cache and in the directory for temporary files.
+fn roots() -> impl Iterator<Item = PathBuf> {
+    let absolute = |name| {
+        let path = std::env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    let home = || absolute("HOME").map(|home| home.join(".cache"));
+    let cache = absolute("XDG_CACHE_HOME").or_else(home);
+    let caches = cache.into_iter().chain([std::env::temp_dir()]);
+    caches.map(|cache| cache.join("photofinish").join("gate"))
+}
+
+/// This user's places that no gate uses: checkouts and builds kept for the next gate, and those of killed gates.
+pub fn leftovers() -> Vec<Leftover> {
+    let entries = roots().flat_map(|root| fs::read_dir(root).into_iter().flatten().flatten());
+    entries
+        .filter_map(|entry| leftover(&entry.path()))
+        .collect()
+}
+
+fn leftover(place: &Path) -> Option<Leftover> {
+    let path = place.join(LOCK);
+    let found = path.symlink_metadata().ok()?;
+    let is_own = found.is_file() && found.uid() == geteuid().as_raw();
+    let lock = File::open(&path).ok().filter(|_| is_own)?;
+    lock.try_lock().ok()?;
+    let place = place.to_owned();
+    Some(Leftover {
+        what: place.display().to_string(),
+        size_bytes: past_runs::size_bytes(&place),
+        age: past_runs::age(&path),
+        remove: Box::new(move || {
+            fs::remove_dir_all(place)?;
+            drop(lock);
+            Ok(Vec::new())
+        }),
+    })
 }
 
 /// Tools look for their configuration in the directories above.

@@ -21,8 +21,10 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgid, getsid};
 use photofinish_harness::os;
 use photofinish_record::cpu_list;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+use crate::arms::programs::{self, Program};
 use crate::arms::readiness::Readiness;
 use crate::cleaning;
 use crate::exit::{Failure, OrFail};
@@ -60,6 +62,8 @@ pub struct ArmServer {
     group: Option<Pid>,
     /// The shell's complaint about a command not found, although the server started.
     pub complaint: Option<String>,
+    /// The programs of its processes; empty if unknown.
+    pub programs: Vec<Program>,
 }
 
 impl ArmServer {
@@ -86,6 +90,7 @@ impl ArmServer {
             complaint: ready["complaint"]
                 .as_str()
                 .map(|line| cleaning::one_line(&redaction::text(line))),
+            programs: Vec::deserialize(&ready["programs"]).unwrap_or_default(),
             process: Some(process),
         })
     }
@@ -210,6 +215,7 @@ impl Server {
             "address": address,
             "group": self.process.id(),
             "complaint": not_found(&self.words()),
+            "programs": programs::behind(address.port()),
         }))?;
         guard::look_after(end, LOOK_AFTER, || self.lives(false))
     }

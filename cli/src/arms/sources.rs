@@ -10,13 +10,15 @@ use photofinish_reports::describe;
 use sha2::{Digest, Sha256};
 
 use crate::arms::gate_directory::GateDirectory;
+use crate::arms::programs::{ArmPrograms, is_interpreter};
 use crate::arms::revision::{Artifact, Built, Revisions};
 use crate::arms::server::PORT;
-use crate::exit::{Failure, OrFail};
+use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::process::worker;
 use crate::request::ServerUrl;
 use crate::store::baselines::{Baselines, DIRECTORY};
+use crate::store::run_directory;
 use crate::targets;
 
 /// Placeholder for the built executable in a server's command.
@@ -152,14 +154,21 @@ impl ArmArguments {
         Ok(())
     }
 
-    /// Checks the name of a baseline to be stored.
-    pub fn check_name(&self, name: &str) -> Result<(), Failure> {
-        Baselines::of(&self.baselines).path(name).map(drop)
+    /// The file of a baseline to be stored.
+    pub fn path_of(&self, name: &str) -> Result<PathBuf, Failure> {
+        Baselines::of(&self.baselines).path(name)
     }
 
     /// Stores a record as a baseline.
     pub fn keep(&self, name: &str, record: &Record) -> Result<PathBuf, Failure> {
         Baselines::of(&self.baselines).keep(name, record)
+    }
+
+    /// The file of the base, if it is a baseline or a record.
+    pub fn stored_path(&self) -> Option<PathBuf> {
+        let name = self.baseline.as_ref()?;
+        let path = Baselines::of(&self.baselines).path_of(name);
+        Some(run_directory::record_file(&path))
     }
 
     /// The base, if it is a record.
@@ -280,6 +289,37 @@ impl Sources {
         }
     }
 
+    /// The failure for two builds whose server's command started one and the same program.
+    pub fn not_run(&self, programs: &ArmPrograms) -> Option<Failure> {
+        let (base, head) = (&self.base.source, &self.head.source);
+        let are_built = base.what == head.what && self.base.variant != self.head.variant;
+        let program = programs
+            .only_one()
+            .filter(|_| are_built && base.sha256 != head.sha256)?;
+        let program = program.path.display();
+        Some(
+            Failure::new(
+                Exit::Unfit,
+                format!("both arms ran {program}, although their builds differ"),
+            )
+            .hint(format!(
+                "--server must start {EXE}, such as '{EXE} --port {PORT}'"
+            )),
+        )
+    }
+
+    /// The warning for two commands that name different files but started one and the same program.
+    pub fn alike(&self, programs: &ArmPrograms) -> Option<String> {
+        let (base, head) = (&self.base.source, &self.head.source);
+        let differ = base.what != head.what && base.sha256.is_some() && base.sha256 != head.sha256;
+        let program = programs.only_one().filter(|_| differ)?;
+        Some(format!(
+            "both arms ran {}, although their commands name different programs: any difference comes from arguments, \
+             environment or files",
+            program.path.display()
+        ))
+    }
+
     /// The failure for an arm whose program was replaced since the start.
     pub fn replaced(&self) -> Option<Failure> {
         [(Arm::Base, &self.base), (Arm::Head, &self.head)]
@@ -386,22 +426,12 @@ pub fn recorded(record: &Record) -> ArmSource {
     }
 }
 
-/// Programs that run others: their own contents say nothing about an arm.
-const INTERPRETERS: [&str; 15] = [
-    "bash", "bun", "dash", "deno", "dotnet", "env", "java", "node", "nodejs", "perl", "php",
-    "pypy", "python", "ruby", "sh",
-];
-
 /// The file that decides what a command does: its program, or the script of an interpreter.
 fn program_of(command: &str) -> Option<PathBuf> {
     let words = command
         .split_whitespace()
         .skip_while(|word| *word == "exec" || word.contains('='))
         .map(|word| Path::new(word.trim_matches(['\'', '"'])));
-    let is_interpreter = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        INTERPRETERS.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'))
-    };
     let mut words = words.peekable();
     let program = *words.peek()?;
     if is_interpreter(program) {

@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Args};
@@ -29,6 +30,7 @@ use crate::run::course::PlannedCourse;
 use crate::run::measuring::{self, FinishedRun, ReadyRun};
 use crate::store::artifacts::PAGE;
 use crate::store::files::write_user_file;
+use crate::store::outputs::Outputs;
 use crate::store::run_directory::{self, RECORD};
 
 /// The default runtime: a gate is mostly about a server, and its client should stay the same.
@@ -129,11 +131,9 @@ impl Gate {
             ));
         }
         // Wrong arguments must be reported before minutes of building and measuring.
-        self.writes()?;
-        if let Some(name) = &self.save_baseline {
-            self.arms.check_name(name)?;
-        }
-        if let Some(run) = self.offline()? {
+        let run = self.offline()?;
+        self.check_outputs(run.as_deref())?;
+        if let Some(run) = run {
             return self.recompute(&run);
         }
         self.arms.check()?;
@@ -146,6 +146,27 @@ impl Gate {
             }
             gated => gated,
         }
+    }
+
+    /// Checks the files to be written.
+    fn check_outputs(&self, run: Option<&Path>) -> Result<(), Failure> {
+        let mut outputs = Outputs::default();
+        if let Some(name) = &self.save_baseline {
+            outputs.write("--save-baseline", &self.arms.path_of(name)?)?;
+        }
+        // A baseline may replace the one that was compared with; nothing else may.
+        let scenarios = self.request.names().iter().map(PathBuf::from);
+        let read = scenarios.chain(self.arms.stored_path());
+        for path in read
+            .filter(|path| path.is_file())
+            .chain(run.map(Path::to_owned))
+        {
+            outputs.keep(&path);
+        }
+        for (format, file) in self.writes()? {
+            outputs.write(&format!("--write {format}={file}"), Path::new(file))?;
+        }
+        Ok(())
     }
 
     fn gate(&self, interrupt: &Interrupt) -> Result<Exit, Failure> {
@@ -281,7 +302,11 @@ impl Gate {
         })?;
         let stored = sources.stored.as_ref();
         let decided = |record: &Record| gate_is_decided(&record.plan, &record.rounds, stored);
-        let pointless = |record: &Record| arms_disagree(&record.plan, &record.rounds, stored);
+        let programs = Rc::clone(&run.programs);
+        let not_run = || sources.not_run(&programs.borrow());
+        let pointless = |record: &Record| {
+            arms_disagree(&record.plan, &record.rounds, stored) || not_run().is_some()
+        };
         let mut course = PlannedCourse::new(&decided);
         course.pointless = Some(&pointless);
         let FinishedRun {
@@ -290,18 +315,22 @@ impl Gate {
             mut failure,
         } = run.run(&mut course);
         if failure.is_none()
-            && let Some(replaced) = sources.replaced()
+            && let Some(unproven) = sources.replaced().or_else(not_run)
         {
-            let reason = replaced.in_one_line();
+            let reason = unproven.in_one_line();
             record.completion = Completion::Failed { reason };
-            failure = Some(replaced);
+            failure = Some(unproven);
         }
+        let alike = sources.alike(&programs.borrow());
+        record.warnings.extend(alike);
         let written = measuring::write(&Report::of(&record), directory);
-        if let Some(failure) = failure {
+        // A failure that says nothing of the arms has no verdict beside it.
+        if let Some(failure) = failure.take_if(|failure| failure.exit() != Exit::Unfit) {
             return Err(failure);
         }
         let exit = self.tell(&record, stored, Some(written))?;
         match record.completion {
+            _ if failure.is_some() => failure.map_or(Ok(exit), Err),
             Completion::Interrupted => Err(Failure::new(
                 Exit::Interrupted,
                 "interrupted before the verdict; results so far are kept",

@@ -1,15 +1,17 @@
 //! `photofinish report`: renders page and pictures from records alone.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use photofinish_reports::report;
+use serde::Deserialize;
 
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::store::artifacts;
 use crate::store::files::write_user_files;
-use crate::store::run_directory;
+use crate::store::{outputs, run_directory};
 
 /// Render the report of a run (HTML and PNG) from its record
 ///
@@ -29,8 +31,17 @@ pub struct Report {
     out: Option<PathBuf>,
 }
 
+/// The part of a record that names its run.
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+}
+
 impl Report {
     pub fn execute(self) -> Result<Exit, Failure> {
+        if self.runs.len() > 1 {
+            self.check_directories()?;
+        }
         for run in &self.runs {
             let record = run_directory::load(run)?;
             let directory = self.directory(run, &record.id);
@@ -41,6 +52,27 @@ impl Report {
             output::say(&directory.join(artifacts::PAGE).display().to_string())?;
         }
         Ok(Exit::Done)
+    }
+
+    /// Fails if two different runs would be written to one directory.
+    fn check_directories(&self) -> Result<(), Failure> {
+        let mut taken: BTreeMap<PathBuf, String> = BTreeMap::new();
+        for run in &self.runs {
+            let Named { id } = run_directory::load_head(run)?;
+            let directory = outputs::real(&self.directory(run, &id));
+            if taken
+                .insert(directory, id.clone())
+                .is_some_and(|other| other != id)
+            {
+                let message = format!(
+                    "the report of {} would replace that of another run",
+                    run.display()
+                );
+                return Err(Failure::usage(message)
+                    .hint("add --out DIR, in which each run gets a directory of its own"));
+            }
+        }
+        Ok(())
     }
 
     /// Output directory of a run's page. Several runs must not overwrite each other's pages.

@@ -20,6 +20,7 @@ use crate::run::course::{PlannedCourse, SearchCourse};
 use crate::run::measuring::{self, FinishedRun, ReadyRun};
 use crate::store::baselines::{Baselines, DIRECTORY};
 use crate::store::next_steps;
+use crate::store::outputs::Outputs;
 use crate::store::run_directory::{RECORD, RunDirectory};
 
 /// Measure scenarios under several runtimes and report the results
@@ -73,7 +74,8 @@ impl Run {
     pub fn execute(self) -> Result<Exit, Failure> {
         if let Some(name) = &self.save_baseline {
             // An unusable name must be reported before the run, not after it.
-            Baselines::of(&self.baselines).path(name)?;
+            let path = Baselines::of(&self.baselines).path(name)?;
+            Outputs::default().write("--save-baseline", &path)?;
         }
         let prepared = self.request.prepare()?;
         let interrupt = Interrupt::on_signals()?;

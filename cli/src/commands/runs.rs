@@ -6,19 +6,25 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use photofinish_reports::{describe, units};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::arms::gate_directory;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::output;
 use crate::store::past_runs::{self, Leftover, PastRun};
 
 /// Finds leftovers; the argument is the parent of the run directories. Each function ensures that no process uses them
 /// any more, and that this program made them.
-const KINDS: [fn(&Path) -> Vec<Leftover>; 1] = [past_runs::leftovers];
+const KINDS: [fn(&Path) -> Vec<Leftover>; 2] =
+    [past_runs::leftovers, |_| gate_directory::leftovers()];
 
-/// List past runs, and remove what killed ones left behind
+/// Maximum number of paths of other files to name.
+const MOST_NAMED: usize = 5;
+
+/// List past runs, and remove what killed ones and gates left behind
 ///
-/// A run that was killed stays in a hidden directory next to the others, and can be reported on like any other.
+/// A run that was killed stays in a hidden directory next to the others, and can be reported on like any other. A gate
+/// keeps checkouts and builds of a repository in the user's cache, for the next one.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -29,7 +35,8 @@ pub struct Runs {
     #[arg(long, value_name = "DIR", default_value = "photofinish-runs")]
     out: PathBuf,
 
-    /// Remove killed runs, with the rounds that they had finished; complete and interrupted ones stay
+    /// Remove killed runs, with the rounds that they had finished, and the gates' checkouts and builds; complete and
+    /// interrupted runs stay, and so does everything in use
     #[arg(long)]
     prune: bool,
 
@@ -40,24 +47,26 @@ pub struct Runs {
 
 impl Runs {
     pub fn execute(self) -> Result<Exit, Failure> {
-        let removed = if self.prune {
-            prune(&self.out)?
+        let leftovers = KINDS.into_iter().flat_map(|kind| kind(&self.out));
+        let (removed, left) = if self.prune {
+            (prune(leftovers)?, Vec::new())
         } else {
-            Vec::new()
+            (Vec::new(), leftovers.collect())
         };
         let message = format!("cannot read {}", self.out.display());
         let runs = past_runs::list(&self.out).or_fail(message)?;
         if self.json {
+            let left: Vec<_> = left.iter().map(entry).collect();
             output::emit_json(&json!({
-                "schema": "photofinish-runs/1", "runs": runs, "removed": removed,
+                "schema": "photofinish-runs/1", "runs": runs, "removed": removed, "leftovers": left,
             }))?;
         } else {
-            self.tell(&runs, &removed)?;
+            self.tell(&runs, &removed, &left)?;
         }
         Ok(Exit::Done)
     }
 
-    fn tell(&self, runs: &[PastRun], removed: &[String]) -> Result<(), Failure> {
+    fn tell(&self, runs: &[PastRun], removed: &[String], left: &[Leftover]) -> Result<(), Failure> {
         for what in removed {
             output::advise(&format!("removed {what}"));
         }
@@ -71,23 +80,60 @@ impl Runs {
             ));
         }
         let lines = runs.iter().map(|run| line(run, output::width()));
-        output::say(&lines.collect::<Vec<_>>().join("\n"))
+        output::say(&lines.collect::<Vec<_>>().join("\n"))?;
+        for leftover in left {
+            let (size, age) = (units::bytes(leftover.size_bytes as f64), age(leftover));
+            output::advise(&format!("left behind: {} ({size}{age})", leftover.what));
+        }
+        if !left.is_empty() {
+            output::advise("hint: `photofinish runs --prune` removes what was left behind");
+        }
+        Ok(())
+    }
+}
+
+/// A leftover in the list as JSON.
+fn entry(leftover: &Leftover) -> Value {
+    json!({
+        "path": leftover.what,
+        "size_bytes": leftover.size_bytes,
+        "age_s": leftover.age.map(|age| age.as_secs()),
+    })
+}
+
+/// The time since a leftover was used, for people.
+fn age(leftover: &Leftover) -> String {
+    let minutes = leftover.age.map(|age| age.as_secs() / 60);
+    match minutes {
+        None => String::new(),
+        Some(minutes @ 0..120) => format!(", {minutes} min old"),
+        Some(minutes @ 120..2880) => format!(", {} h old", minutes / 60),
+        Some(minutes) => format!(", {} days old", minutes / 60 / 24),
     }
 }
 
 /// Removes all leftovers. Returns their names.
-fn prune(parent: &Path) -> Result<Vec<String>, Failure> {
+fn prune(leftovers: impl Iterator<Item = Leftover>) -> Result<Vec<String>, Failure> {
     let mut removed = Vec::new();
-    for leftover in KINDS.into_iter().flat_map(|kind| kind(parent)) {
-        let Leftover {
-            what,
-            size_bytes,
-            remove,
-        } = leftover;
-        remove().or_fail(format!("cannot remove {what}"))?;
-        removed.push(format!("{what} ({})", units::bytes(size_bytes as f64)));
+    for leftover in leftovers {
+        let size = units::bytes(leftover.size_bytes as f64);
+        let age = age(&leftover);
+        let what = leftover.what;
+        let others = (leftover.remove)().or_fail(format!("cannot remove {what}"))?;
+        removed.push(format!("{what} ({size}{age}){}", except(&others)));
     }
     Ok(removed)
+}
+
+/// The note on files that stay since they were not made here.
+fn except(others: &[PathBuf]) -> String {
+    let names = others.iter().map(|path| path.display().to_string());
+    let named = names.take(MOST_NAMED).collect::<Vec<_>>().join(", ");
+    match others.len().saturating_sub(MOST_NAMED) {
+        _ if others.is_empty() => String::new(),
+        0 => format!(", except what no run made: {named}"),
+        more => format!(", except what no run made: {named} and {more} more"),
+    }
 }
 
 /// A run in one line, its scenarios below if they do not fit.

@@ -3,9 +3,11 @@
 //! Only the order of steps is here: examine the machine, start targets, create the directory, run the course, write the
 //! results. Whatever happens after the first round, its measurements end up in a record.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use photofinish_harness::os;
@@ -17,6 +19,7 @@ use photofinish_reports::describe;
 use photofinish_reports::report::Report;
 use photofinish_scenarios::plan::{estimate, plan_hash};
 
+use crate::arms::programs::ArmPrograms;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::output;
@@ -144,6 +147,8 @@ fn blank_record(prepared: PreparedRun, run: RunId, fitness: Vec<Finding>) -> Rec
 /// A run about to begin: the machine checked, targets up, the directory created.
 pub struct ReadyRun<'a> {
     pub record: Record,
+    /// The programs that the arms' servers have run so far.
+    pub programs: Rc<RefCell<ArmPrograms>>,
     /// The plan for workers and servers: with the secrets that the record's plan omits.
     original: Plan,
     /// The directories of the scenario files, by name of the scenario.
@@ -188,6 +193,7 @@ impl<'a> ReadyRun<'a> {
         Ok(Self {
             directory: RunDirectory::make(out, &record)?,
             record,
+            programs: Rc::default(),
             original,
             directories,
             targets,
@@ -208,6 +214,7 @@ impl<'a> ReadyRun<'a> {
         let run = self.record.id.clone();
         let mut warnings = BTreeSet::new();
         let mut context = RoundContext {
+            programs: &self.programs,
             warnings: &mut warnings,
             placement: &placement,
             watch: Watch::over(&placement, &self.targets),

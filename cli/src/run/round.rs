@@ -3,6 +3,7 @@
 //! The order matters: the servers listen before the worker starts, and are asked for their counts after it has ended.
 //! `blocks` decides which rounds run in which order; `identity` compares the counts.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use photofinish_record::{
 };
 
 use crate::arms;
+use crate::arms::programs::{ArmPrograms, Program};
 use crate::arms::server::ArmServer;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -39,6 +41,8 @@ pub struct RoundContext<'a> {
     pub round: u64,
     pub watch: Watch,
     pub interrupt: &'a Interrupt,
+    /// The programs that the arms' servers ran.
+    pub programs: &'a RefCell<ArmPrograms>,
     /// Warnings for the user, each given once.
     pub warnings: &'a mut BTreeSet<String>,
 }
@@ -104,6 +108,10 @@ fn measure(
     if let (Some(arm), Some(complaint)) = (cell.arm, servers.complaint()) {
         let warning = format!("the {}: its server started, but: {complaint}", arm.name());
         context.warnings.insert(warning);
+    }
+    if let Some(arm) = cell.arm {
+        let mut programs = context.programs.borrow_mut();
+        programs.insert(arm, servers.programs());
     }
     let program = variant.program.clone().map_or_else(this_program, Ok);
     let program = program.map_err(of_arm)?;
@@ -310,6 +318,15 @@ impl RoundServers {
             RoundServer::Arm { server, .. } => server.check_alive().is_ok(),
             RoundServer::External { .. } => true,
         })
+    }
+
+    /// The programs of an arm's servers.
+    fn programs(&self) -> impl Iterator<Item = Program> {
+        let of = |server| match server {
+            &RoundServer::Arm { ref server, .. } => server.programs.clone(),
+            RoundServer::Embedded { .. } | RoundServer::External { .. } => Vec::new(),
+        };
+        self.servers.values().flat_map(of)
     }
 
     /// The first complaint of an arm's shell.

@@ -10,6 +10,12 @@ use crate::exit::{Failure, OrFail};
 /// The name of the page in a run directory.
 pub const PAGE: &str = "report.html";
 
+/// The histogram log in a run directory.
+pub const HISTOGRAM_LOG: &str = "rounds.hlog";
+
+/// The directory of pictures in a run directory.
+pub const CHARTS: &str = "charts";
+
 /// Every file stored next to `record.json`.
 pub fn all(report: &Report<'_>) -> Result<Vec<File>, Failure> {
     let mut files = formats::export("hlog", report).or_fail("cannot make the histogram log")?;
@@ -24,7 +30,7 @@ pub fn page_and_pictures(report: &Report<'_>) -> Vec<File> {
     };
     let charts = photofinish_reports::charts(report).into_iter();
     let pictures = charts.map(|chart| File {
-        name: format!("charts/{}.png", chart.file_stem),
+        name: format!("{CHARTS}/{}.png", chart.file_stem),
         bytes: chart.png(),
     });
     std::iter::once(page).chain(pictures).collect()

@@ -67,10 +67,15 @@ impl<'a> Baselines<'a> {
         run_directory::load(&path)
     }
 
+    /// The path of the baseline of that name, or the path itself.
+    pub fn path_of(&self, name_or_path: &str) -> PathBuf {
+        let named = self.path(name_or_path).ok().filter(|path| path.is_file());
+        named.unwrap_or_else(|| PathBuf::from(name_or_path))
+    }
+
     /// The baseline of that name, or the record at that path.
     pub fn find(&self, name_or_path: &str) -> Result<Record, Failure> {
-        let named = self.path(name_or_path).ok().filter(|path| path.is_file());
-        let path = named.unwrap_or_else(|| PathBuf::from(name_or_path));
+        let path = self.path_of(name_or_path);
         if !path.exists() {
             return Err(self.absent(name_or_path));
         }

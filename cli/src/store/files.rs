@@ -3,6 +3,7 @@
 //! The contents go to a new file with a random name, which replaces the old file; a link is replaced as well, not
 //! followed. Only a path that the user typed may be a link, a pipe or a device.
 
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,6 +12,9 @@ use std::path::Path;
 use photofinish_reports::formats::File;
 
 use crate::exit::Failure;
+
+/// Begin of the name of a file that is being written.
+const UNFINISHED: &str = ".new-";
 
 /// Permissions of new files, before the user's umask.
 const PERMISSIONS: u32 = 0o666;
@@ -23,7 +27,7 @@ pub fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     let parent = parent.unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
     let mut fresh = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(UNFINISHED)
         .permissions(Permissions::from_mode(PERMISSIONS))
         .tempfile_in(parent)?;
     if let Ok(old) = fs::metadata(path) {
@@ -34,6 +38,12 @@ pub fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     fresh.as_file().sync_all()?;
     fresh.persist(path)?;
     Ok(())
+}
+
+/// True for the name of a file that was being written when its process was killed: six random characters.
+pub fn is_unfinished(name: &OsStr) -> bool {
+    let name = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED));
+    name.is_some_and(|rest| rest.len() == 6 && rest.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
 /// Writes files below `directory`; refuses to follow a link below it.

@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use photofinish_record::Completion;
 use photofinish_reports::gate::GateReport;
@@ -15,7 +16,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::store::run_directory::{
-    LOCK, RECORD, WORK, count_partial_rounds, hidden_name, load, load_head,
+    LOCK, RECORD, WORK, count_partial_rounds, hidden_name, load, load_head, remove_own_files,
 };
 use crate::store::run_id;
 
@@ -132,7 +133,7 @@ fn directories(parent: &Path) -> io::Result<impl Iterator<Item = PathBuf>> {
 }
 
 /// Bytes of all files below `path`, links not followed.
-fn size_bytes(path: &Path) -> u64 {
+pub fn size_bytes(path: &Path) -> u64 {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => {
             let entries = fs::read_dir(path).into_iter().flatten();
@@ -214,7 +215,15 @@ pub struct Leftover {
     /// A path, or a name.
     pub what: String,
     pub size_bytes: u64,
-    pub remove: Box<dyn FnOnce() -> io::Result<()>>,
+    /// Time since its last use, if known.
+    pub age: Option<Duration>,
+    /// Removes what this program made. Returns the paths of other files, which stay.
+    pub remove: Box<dyn FnOnce() -> io::Result<Vec<PathBuf>>>,
+}
+
+/// Time since a file was written.
+pub fn age(file: &Path) -> Option<Duration> {
+    file.metadata().ok()?.modified().ok()?.elapsed().ok()
 }
 
 /// The killed runs in `parent`.
@@ -224,7 +233,8 @@ pub fn leftovers(parent: &Path) -> Vec<Leftover> {
     let leftover = |run: LeftBehind| Leftover {
         what: run.path.display().to_string(),
         size_bytes: size_bytes(&run.path),
-        remove: Box::new(move || fs::remove_dir_all(&run.path)),
+        age: age(&run.path.join(RECORD)),
+        remove: Box::new(move || remove_own_files(&run.path)),
     };
     left_behind.map(leftover).collect()
 }

@@ -9,14 +9,15 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use photofinish_record::{RECORD_SCHEMA, Record, Round};
 use photofinish_reports::formats;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::exit::{Failure, OrFail};
-use crate::store::files::{write_file, write_files};
+use crate::store::artifacts::{CHARTS, HISTOGRAM_LOG, PAGE};
+use crate::store::files::{self, write_file, write_files};
 
 /// The name of the record in a run directory.
 pub const RECORD: &str = "record.json";
@@ -27,7 +28,8 @@ const PARTIAL_ROUNDS: &str = "rounds.partial.jsonl";
 /// The directory for workloads' files; removed when the run ends.
 pub const WORK: &str = "work";
 
-/// A file that is locked for as long as the process of the run lives; only in the hidden directory.
+/// A file that is locked for as long as the process of the run lives; only in the hidden directory. Lists the files
+/// that are written last.
 pub const LOCK: &str = ".lock";
 
 /// A link to the newest run.
@@ -45,7 +47,16 @@ pub struct RunDirectory {
     destination: PathBuf,
     partial_rounds: File,
     /// `None` on a file system without locks.
-    _lock: Option<File>,
+    lock: Option<File>,
+}
+
+/// True for a file that a complete run consists of.
+pub fn is_part_of_run(file: &Path) -> bool {
+    let own = [RECORD, PAGE, HISTOGRAM_LOG].map(Path::new);
+    let mut folders = file.ancestors().skip(1).take(2);
+    let run = folders.find(|folder| folder.join(RECORD).is_file());
+    let name = run.and_then(|run| file.strip_prefix(run).ok());
+    name.is_some_and(|name| own.contains(&name) || name.starts_with(CHARTS))
 }
 
 /// The name of the hidden directory of the run `id`.
@@ -74,7 +85,7 @@ impl RunDirectory {
                 destination: parent.join(&record.id),
                 hidden,
                 partial_rounds,
-                _lock: lock,
+                lock,
             }),
             Err(failure) => {
                 // Nothing was measured yet, so nothing is lost.
@@ -140,12 +151,25 @@ impl RunDirectory {
 
     fn write_whole(&self, record: &Record, files: &[formats::File]) -> io::Result<()> {
         self.keep_record(record)?;
+        self.announce(files)?;
         write_files(&self.hidden, files)?;
         fs::remove_file(self.hidden.join(PARTIAL_ROUNDS))?;
         fs::rename(&self.hidden, &self.destination)?;
         // Last, so that no process takes the directory for leftovers in between. An extra file does no harm.
         let _ = fs::remove_file(self.destination.join(LOCK));
         Ok(())
+    }
+
+    /// Lists the files about to be written, so that after a kill they are known to be the run's own.
+    fn announce(&self, files: &[formats::File]) -> io::Result<()> {
+        let names: String = files
+            .iter()
+            .map(|file| format!("{}\n", file.name))
+            .collect();
+        match self.lock.as_ref() {
+            Some(mut lock) => lock.write_all(names.as_bytes()),
+            None => Ok(()),
+        }
     }
 
     fn rescue(self, record: &Record, error: io::Error) -> Failure {
@@ -158,7 +182,7 @@ impl RunDirectory {
         .caused_by(error);
         match rescued {
             Ok(()) => {
-                let _ = fs::remove_dir_all(&self.hidden);
+                let _ = remove_own_files(&self.hidden);
                 let record = elsewhere.display();
                 failure.hint(format!(
                     "the record is in {record}; free some space, then run `photofinish report {record}`"
@@ -188,6 +212,58 @@ fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
         .open(path)?;
     file.write_all(contents)?;
     file.sync_all()
+}
+
+/// Removes what a killed run wrote to its hidden directory. Returns the paths of other files, which stay.
+pub fn remove_own_files(hidden: &Path) -> io::Result<Vec<PathBuf>> {
+    let announced = fs::read_to_string(hidden.join(LOCK))?;
+    let announced = announced.lines().map(Path::new);
+    let is_below = |path: &&Path| {
+        path.components()
+            .all(|part| matches!(part, Component::Normal(_)))
+    };
+    let own = announced
+        .filter(is_below)
+        .chain([RECORD, PARTIAL_ROUNDS].map(Path::new));
+    let work = hidden.join(WORK);
+    if work.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        fs::remove_dir_all(work)?;
+    }
+    let charts = hidden.join(CHARTS);
+    let has_charts = charts.symlink_metadata().is_ok_and(|found| found.is_dir());
+    for path in own.filter(|path| has_charts || !path.starts_with(CHARTS)) {
+        remove_if_file(&hidden.join(path))?;
+    }
+    for folder in has_charts
+        .then_some(charts.as_path())
+        .into_iter()
+        .chain([hidden])
+    {
+        for entry in fs::read_dir(folder)?.flatten() {
+            if files::is_unfinished(&entry.file_name()) {
+                remove_if_file(&entry.path())?;
+            }
+        }
+    }
+    // The lock last: until then another process takes up where this one was killed.
+    remove_if_file(&hidden.join(LOCK))?;
+    let _ = fs::remove_dir(charts);
+    match fs::remove_dir(hidden) {
+        Ok(()) => Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            let entries = fs::read_dir(hidden)?;
+            entries.map(|entry| Ok(entry?.path())).collect()
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a file, which need not exist; a link or a directory stays.
+fn remove_if_file(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata().is_ok_and(|found| found.is_file()) {
+        fs::remove_file(path)?;
+    }
+    Ok(())
 }
 
 /// Creates a file and locks it; `None` if the file system has no locks.
@@ -246,7 +322,8 @@ pub fn count_partial_rounds(run: &Path) -> usize {
         .count()
 }
 
-fn record_file(path: &Path) -> PathBuf {
+/// The file of a record: the path itself, or in the directory there.
+pub fn record_file(path: &Path) -> PathBuf {
     if path.is_dir() {
         path.join(RECORD)
     } else {

@@ -911,6 +911,127 @@ fn a_verdict_is_told_and_counts_even_if_something_cannot_be_saved() {
     );
 }
 
+/// Goal: an output never replaces another one or what is read. Method: one file in several spellings.
+#[test]
+fn outputs_that_would_replace_something_are_refused_before_anything_runs() {
+    let sandbox = Sandbox::new();
+    let run = [
+        "run",
+        "null",
+        "--runtimes=sync",
+        "--rounds=2",
+        "--duration=20ms",
+        "--no-redo",
+    ];
+    sandbox.run(&run).check(0, &[]);
+    let latest = sandbox.latest().canonicalize().expect("a run");
+    let before = std::fs::read(latest.join("record.json")).expect("a record");
+    std::fs::copy(latest.join("record.json"), sandbox.path().join("base.json")).expect("copied");
+    std::os::unix::fs::symlink("x", sandbox.path().join("link")).expect("linked");
+    sandbox.write("x", "mine");
+    sandbox.write("my.toml", "workload = 'null'\n");
+    let gate = "gate photofinish-runs/latest --baseline base.json";
+    let live = "gate ./my.toml --base-exe /bin/true --head-exe /bin/false";
+    for (command, writes, told) in [
+        (
+            gate,
+            "--write=json=x --write=junit=./x",
+            "--write junit=./x: it would replace the file of --write json=x",
+        ),
+        (
+            gate,
+            "--write=json=x --write=junit=link",
+            "--write junit=link: it would replace the file of --write json=x",
+        ),
+        (
+            gate,
+            "--write=json=base.json",
+            "it would replace base.json, which is read",
+        ),
+        (
+            gate,
+            "--write=json=photofinish-runs/latest/record.json",
+            "is part of a finished run",
+        ),
+        (
+            gate,
+            "--write=json=photofinish-runs/latest/charts/new.json",
+            "is part of a finished run",
+        ),
+        (
+            gate,
+            "--write=json=photofinish-runs",
+            "expected a file, got the directory",
+        ),
+        (
+            live,
+            "--save-baseline=x --write=json=photofinish-baselines/./x.json",
+            "it would replace the file of --save-baseline",
+        ),
+        (
+            live,
+            "--write=markdown=my.toml",
+            "it would replace ./my.toml, which is read",
+        ),
+        (
+            live,
+            "--save-baseline=a/b",
+            "is not a valid name for a baseline",
+        ),
+        (
+            "run ./my.toml --runtimes sync",
+            "--save-baseline=a/b",
+            "is not a valid name for a baseline",
+        ),
+        (
+            "run ./my.toml",
+            "--baselines=photofinish-runs/latest --save-baseline=record",
+            "is part of a finished run",
+        ),
+    ] {
+        let line: Vec<&str> = command.split(' ').chain(writes.split(' ')).collect();
+        sandbox.run(&line).check(2, &[told, "hint: "]);
+    }
+    assert_eq!(
+        std::fs::read_to_string(sandbox.path().join("x")).expect("a file"),
+        "mine"
+    );
+    assert_eq!(
+        std::fs::read(latest.join("record.json")).expect("a record"),
+        before
+    );
+    // Beside the run's own files, and to a device, as often as wanted.
+    let harmless = [
+        "--write=json=photofinish-runs/latest/gate.json",
+        "--write=json=/dev/null",
+        "--write=junit=/dev/null",
+    ];
+    let finished = sandbox.run(&[&Vec::from_iter(gate.split(' '))[..], &harmless].concat());
+    assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
+    assert!(latest.join("gate.json").exists());
+}
+
+/// Goal: it is told that two commands started one program. Method: two scripts that become the same server.
+#[test]
+fn commands_that_start_the_same_program_are_told_so() {
+    let sandbox = Sandbox::new();
+    let script = |name: &str| {
+        let command = server("same").replace("{port}", "$1");
+        sandbox.write(name, &format!("#!/bin/sh\n# {name}\n{command}\n"));
+        format!("exec sh ./{name} {{port}}")
+    };
+    let (base, head) = (script("old.sh"), script("new.sh"));
+    let finished = gate(&sandbox, &base, &head, &TWO_PAIRS);
+    assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
+    let warnings = sandbox.record().warnings.concat();
+    let program = program().display().to_string();
+    assert!(
+        warnings.contains(&format!("both arms ran {program}, although")),
+        "{warnings}"
+    );
+    assert!(finished.stdout.contains("both arms ran"), "{finished:#?}");
+}
+
 #[test]
 fn cells_that_the_head_has_lost_leave_a_gate_undecided() {
     let sandbox = Sandbox::new();

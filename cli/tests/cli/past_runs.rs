@@ -154,19 +154,105 @@ fn what_no_run_made_is_never_removed() {
     // Its own directory, whose directory for files leads elsewhere.
     fs::remove_dir_all(hidden.join("work")).expect("removed");
     symlink(outside.join("work"), hidden.join("work")).expect("linked");
+    // Files that were about to be written, and files of somebody else, beside each other.
+    fs::create_dir(hidden.join("charts")).expect("made");
+    fs::write(
+        hidden.join(".lock"),
+        "report.html\ncharts/a.png\n../../outside/work/mine\n",
+    )
+    .expect("written");
+    let own = [
+        ".lock",
+        "record.json",
+        "rounds.partial.jsonl",
+        "report.html",
+        "charts/a.png",
+        ".new-a1B2c3",
+    ];
+    for name in [
+        "report.html",
+        "charts/a.png",
+        ".new-a1B2c3",
+        "notes.txt",
+        "charts/b.png",
+        ".new-notes",
+    ] {
+        fs::write(hidden.join(name), "mine").expect("written");
+    }
     let before = contents(sandbox.path());
     tiny_run(&sandbox);
-    sandbox.run(&["runs", "--prune"]).check(0, &["removed"]);
-    assert!(!hidden.exists());
+    let named = ["removed", "except what no run made", "notes.txt"];
+    sandbox.run(&["runs", "--prune"]).check(0, &named);
     let after = contents(sandbox.path());
+    for name in own {
+        assert!(!after.contains_key(&hidden.join(name)), "{name}");
+    }
     for (path, content) in before {
-        let own = path.starts_with(&hidden);
+        let own = own.iter().any(|name| path == hidden.join(name));
         assert!(
             own || after.get(&path) == Some(&content),
             "{}",
             path.display()
         );
     }
+}
+
+/// Goal: the gates' cache is shown and cleaned, other than what a gate uses or no gate made. Method: places as gates
+/// leave them, one of them locked by this process.
+#[test]
+fn places_of_gates_are_listed_and_removed_unless_they_are_in_use() {
+    let sandbox = Sandbox::new();
+    let cache = sandbox.path().join("cache/photofinish/gate");
+    let place = |name: &str| {
+        fs::create_dir_all(cache.join(name)).expect("made");
+        fs::write(cache.join(name).join("built"), vec![0; 2 << 20]).expect("written");
+        cache.join(name)
+    };
+    let [unused, used, foreign] = ["unused-0", "used-0", "foreign"].map(place);
+    let lock = |place: &Path| File::create(place.join("lock")).expect("made");
+    lock(&unused);
+    let held = lock(&used);
+    held.lock().expect("locked");
+    let listed = sandbox.run(&["runs", "--json"]).check(0, &[]).json();
+    let leftovers = listed["leftovers"].as_array().expect("leftovers");
+    assert_eq!(leftovers.len(), 1, "{listed}");
+    assert_eq!(leftovers[0]["path"], unused.to_str().expect("UTF-8"));
+    assert!(
+        leftovers[0]["size_bytes"].as_u64() >= Some(2 << 20),
+        "{listed}"
+    );
+    assert!(leftovers[0]["age_s"].is_u64(), "{listed}");
+    let told = [
+        "left behind: ",
+        "unused-0 (2.00MiB, 0 min old)",
+        "hint: `photofinish runs --prune`",
+    ];
+    sandbox.run(&["runs"]).check(0, &told);
+    sandbox
+        .run(&["runs", "--prune"])
+        .check(0, &["removed", "unused-0"]);
+    assert!(!unused.exists() && used.join("built").exists() && foreign.join("built").exists());
+}
+
+/// Goal: a report replaces only its own run's. Method: two records in one directory, and one run named twice.
+#[test]
+fn reports_of_two_runs_do_not_replace_each_other() {
+    let sandbox = Sandbox::new();
+    for name in ["a.json", "b.json"] {
+        tiny_run(&sandbox);
+        fs::copy(
+            sandbox.latest().join("record.json"),
+            sandbox.path().join(name),
+        )
+        .expect("copied");
+    }
+    let told = ["b.json would replace", "hint: add --out DIR"];
+    sandbox.run(&["report", "a.json", "b.json"]).check(2, &told);
+    assert!(!sandbox.path().join("report.html").exists());
+    sandbox
+        .run(&["report", "a.json", "b.json", "--out", "all"])
+        .check(0, &[]);
+    sandbox.run(&["report", "a.json", "./a.json"]).check(0, &[]);
 }
 
 #[test]

@@ -335,3 +335,45 @@ fn two_gates_of_a_project_at_the_same_time_do_not_exchange_their_builds() {
         10
     );
 }
+
+/// Goal: a gate of two builds never measures a third program. Method: a command that names the build and starts another
+/// server; both builds differ.
+#[test]
+fn a_command_that_does_not_start_the_build_leaves_the_gate_undecided() {
+    let sandbox = Sandbox::new();
+    let project = Project::new(&sandbox);
+    project.commit();
+    project.write("src/main.rs", &answering("another"));
+    let other = crate::support::program().display();
+    let server =
+        format!("--server=true {{exe}}; exec {other} serve http --listen 127.0.0.1:{{port}}");
+    let mut gate = Vec::from(GATE);
+    gate[2] = &server;
+    gate.extend([
+        "--base-rev=HEAD",
+        "--save-baseline=x",
+        "--write=json=verdict.json",
+    ]);
+    let mut command = sandbox.command(&gate);
+    command
+        .current_dir(&project.path)
+        .env_remove("CARGO_TARGET_DIR");
+    let told = [
+        "error: both arms ran",
+        "although their builds differ",
+        "hint: --server must start {exe}",
+    ];
+    Finished::of(&mut command).check(4, &told);
+    let latest = project.path.join("photofinish-runs/latest");
+    let record = read_record(&latest.join("record.json"));
+    assert_eq!(record.rounds.len(), 2, "it ends after the first pair");
+    assert!(!project.path.join("photofinish-baselines").exists());
+    assert!(
+        std::fs::read_to_string(project.path.join("verdict.json"))
+            .is_ok_and(|it| it.contains("inconclusive"))
+    );
+    let latest = latest.display().to_string();
+    let again = sandbox.run(&["gate", &latest]);
+    assert_eq!(again.code, Some(4), "{again:#?}");
+    assert!(again.stdout.contains("both arms ran"), "{again:#?}");
+}

@@ -2,6 +2,7 @@
 //!
 //! Every function returns `None` or "unsupported", or does nothing, as `os/linux.rs` documents.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use photofinish_record::machine::Machine;
@@ -50,6 +51,10 @@ pub fn reap_orphans() {}
 
 pub fn children() -> Vec<u32> {
     Vec::new()
+}
+
+pub fn descendants() -> BTreeSet<u32> {
+    BTreeSet::new()
 }
 
 pub(super) fn online_cpus() -> Option<u32> {

@@ -85,8 +85,16 @@ fn processes() -> Option<Vec<Process>> {
     Some(pids()?.filter_map(process).collect())
 }
 
-fn family_of(processes: &[Process], own: u32, others: &[u32]) -> u64 {
-    let mut family: BTreeSet<u32> = others.iter().copied().chain([own]).collect();
+/// The descendants of this process; empty if the system does not provide them.
+pub fn descendants() -> BTreeSet<u32> {
+    let own = std::process::id();
+    let mut family = members(&processes().unwrap_or_default(), BTreeSet::from([own]));
+    family.remove(&own);
+    family
+}
+
+/// The family with all descendants of its members.
+fn members(processes: &[Process], mut family: BTreeSet<u32>) -> BTreeSet<u32> {
     let joins = |family: &BTreeSet<u32>, process: &Process| {
         family.contains(&process.parent) && !family.contains(&process.pid)
     };
@@ -94,6 +102,11 @@ fn family_of(processes: &[Process], own: u32, others: &[u32]) -> u64 {
     while let Some(child) = processes.iter().find(|process| joins(&family, process)) {
         family.insert(child.pid);
     }
+    family
+}
+
+fn family_of(processes: &[Process], own: u32, others: &[u32]) -> u64 {
+    let family = members(processes, others.iter().copied().chain([own]).collect());
     processes
         .iter()
         .filter(|process| process.pid != own)
