@@ -19,7 +19,7 @@ pub use photofinish_servers::{SERVERS, ServeOptions};
 pub fn check(name: &str, behaviour: &Value) -> Result<(), ServerProblem> {
     let kind = find(name).ok_or_else(|| ServerProblem {
         path: vec!["kind".to_owned()],
-        message: format!("there is no server `{name}`"),
+        message: format!("unknown server `{name}`"),
         expected: SERVERS.iter().map(|kind| kind.name.to_owned()).collect(),
     })?;
     (kind.check_behaviour)(behaviour).map_err(|error| ServerProblem {
@@ -48,9 +48,15 @@ fn key_hint(wrong: &BehaviourError) -> Option<String> {
     Some(format!("did you mean `{meant}`?"))
 }
 
+/// The keys to choose from.
+fn keys_hint(wrong: &BehaviourError) -> Option<String> {
+    let keys = wrong.expected.join(", ");
+    (!keys.is_empty()).then(|| format!("expected one of {keys}"))
+}
+
 fn failure(error: ServeError) -> Failure {
     let hint = match &error {
-        ServeError::Behaviour(wrong) => key_hint(wrong),
+        ServeError::Behaviour(wrong) => key_hint(wrong).or_else(|| keys_hint(wrong)),
         error => error.hint(),
     };
     let message = error.to_string();

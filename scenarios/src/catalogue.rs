@@ -46,7 +46,7 @@ pub enum ScenarioRef {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no scenario `{name}` in the catalogue")]
+#[error("unknown scenario `{name}`")]
 pub struct UnknownScenario {
     pub name: String,
     /// The most similar name.

@@ -8,7 +8,7 @@ use crate::BehaviourError;
 /// A server did not start, or did not keep running.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    #[error("there is no server `{name}`")]
+    #[error("unknown server `{name}`")]
     UnknownServer {
         name: String,
         expected: Vec<&'static str>,

@@ -68,7 +68,7 @@ impl<'a> Revisions<'a> {
         let here = std::env::current_dir().and_then(|here| here.canonicalize());
         let here = here.or_fail("cannot find the current directory")?;
         let unknown = |failure: Failure| {
-            Failure::usage(format!("there is no revision `{revision}` here"))
+            Failure::usage(format!("unknown revision `{revision}`"))
                 .caused_by(failure.in_one_line())
                 .hint("run this inside the project's repository; in CI, fetch the base branch (fetch-depth: 0)")
         };

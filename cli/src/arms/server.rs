@@ -50,8 +50,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Polling interval while the server runs.
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 
-/// Bytes of stderr kept for an error message.
+/// Bytes of stderr told in an error message.
 const LAST_WORDS: usize = 600;
+
+/// Bytes of stderr kept: a secret must be recognised before it is cut.
+const LAST_OUTPUT: usize = 8 << 10;
 
 /// A running server under its guard; dropping it ends both.
 pub struct ArmServer {
@@ -235,9 +238,10 @@ impl Server {
         };
         // The rest of stderr may still be on its way.
         thread::sleep(LOOK_AGAIN);
-        let words = self.words();
+        let words = redaction::text(&self.words());
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        let said = match words.as_str() {
+        let end = words.ceil_char_boundary(words.len().saturating_sub(LAST_WORDS));
+        let said = match &words[end..] {
             "" => String::new(),
             words => format!("; end of its stderr: {words}"),
         };
@@ -249,7 +253,9 @@ impl Server {
                  at its end",
             )
         } else {
-            failure
+            failure.hint(format!(
+                "run the command by hand, with a free port in place of {PORT}, and see why it ends"
+            ))
         })
     }
 
@@ -337,7 +343,7 @@ fn keep_last_words(mut stderr: ChildStderr, kept: &Mutex<Vec<u8>>) {
     while let Ok(read @ 1..) = stderr.read(&mut buffer) {
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend_from_slice(&buffer[..read]);
-        let surplus = kept.len().saturating_sub(LAST_WORDS);
+        let surplus = kept.len().saturating_sub(LAST_OUTPUT);
         kept.drain(..surplus);
     }
 }

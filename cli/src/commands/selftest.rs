@@ -7,6 +7,8 @@ use clap::Args;
 use photofinish_harness::os;
 use photofinish_harness::runtimes::DESCRIPTORS;
 use photofinish_reports::selftest::{Claim, Proof, recorded_percentiles};
+use photofinish_scenarios::diagnostic::did_you_mean;
+use photofinish_scenarios::plan::PlanError;
 
 use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
@@ -75,19 +77,17 @@ impl Selftest {
     fn runtimes(&self) -> Result<Vec<String>, Failure> {
         let all = || DESCRIPTORS.iter().map(|known| known.name.to_owned());
         let runtimes = self.runtimes.clone().unwrap_or_else(|| all().collect());
-        match runtimes
+        let unknown = runtimes
             .iter()
-            .find(|name| !all().any(|known| known == **name))
-        {
-            None => Ok(runtimes),
-            Some(unknown) => {
-                Err(
-                    Failure::usage(format!("`--runtimes`: unknown runtime `{unknown}`")).hint(
-                        format!("expected some of {}", all().collect::<Vec<_>>().join(", ")),
-                    ),
-                )
-            }
-        }
+            .find(|name| !all().any(|known| known == **name));
+        let Some(name) = unknown else {
+            return Ok(runtimes);
+        };
+        let error = PlanError::UnknownRuntime {
+            suggestion: did_you_mean(name, DESCRIPTORS.iter().map(|known| known.name)),
+            name: name.clone(),
+        };
+        Err(Failure::usage(error.to_string()).hint(error.hint()))
     }
 
     fn tell(&self, proof: &Proof) -> Result<(), Failure> {

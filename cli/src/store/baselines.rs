@@ -106,7 +106,7 @@ impl<'a> Baselines<'a> {
     fn absent(&self, name: &str) -> Failure {
         let known = self.names().unwrap_or_default();
         let failure = Failure::could_not_run(format!(
-            "there is no baseline `{name}` in {}",
+            "unknown baseline `{name}` in {}",
             self.directory.display()
         ));
         if known.is_empty() {

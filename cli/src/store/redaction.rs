@@ -2,60 +2,29 @@
 //!
 //! Texts are redacted where they enter a record or an error: the plan and the command line, the replies of workers, and
 //! every `Failure`. The original plan stays in memory and goes to workers through a pipe. `docs/METHOD.md` lists what
-//! counts as a secret; keep it current.
+//! counts as a secret; keep it current. `keys` has the names of secrets, `places` finds them in a text by their place, `forms`
+//! by their form.
+
+mod forms;
+mod keys;
+mod places;
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use url::{Url, form_urlencoded};
+use url::Url;
+
+use keys::Key;
 
 /// Replacement for a secret.
 const REDACTED: &str = "***";
 
-/// Ends of keys whose values are secrets, without separators: `PGPASSWORD`, `access_token`, `X-Amz-Signature`.
-const SECRET: [&str; 13] = [
-    "password",
-    "passwd",
-    "pwd",
-    "passphrase",
-    "secret",
-    "token",
-    "apikey",
-    "accesskey",
-    "secretkey",
-    "privatekey",
-    "credential",
-    "authorization",
-    "signature",
-];
-
-/// Last words of keys whose values are secrets in `KEY=VALUE` and `--KEY VALUE`, but not in the JSON of a plan, where
-/// `auth` names a method.
-const SHORT: [&str; 7] = ["key", "auth", "sig", "pass", "pat", "jwt", "otp"];
-
-/// Maximum length of a key, and of the part of a URL before its query, in bytes.
-const LONGEST: usize = 1024;
-
-/// Placeholder values in messages, which are not secrets.
-const PLACEHOLDERS: [&str; 5] = [REDACTED, "…", "PASSWORD", "VALUE", "value"];
-
-/// Words before the secret of an `Authorization` header.
-const SCHEMES: [&str; 4] = ["basic", "bearer", "digest", "token"];
-
 /// Text without its secrets.
 pub fn text(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    let mut end = 0;
-    for secret in secrets(text) {
-        safe.push_str(&text[end..secret.range.start]);
-        safe.push_str(secret.replacement);
-        end = secret.range.end;
-    }
-    safe + &text[end..]
+    places::without(&forms::without(text))
 }
 
 /// A URL without its secrets.
@@ -65,7 +34,16 @@ pub fn url(url: &Url) -> String {
 
 /// A command line without its secrets.
 pub fn command_line(arguments: impl Iterator<Item = String>) -> Vec<String> {
-    arguments.map(|argument| text(&argument)).collect()
+    let mut follows = false;
+    let safe = |argument: String| {
+        let is_secret = std::mem::replace(&mut follows, places::is_secret_option(&argument));
+        if is_secret {
+            REDACTED.to_owned()
+        } else {
+            text(&argument)
+        }
+    };
+    arguments.map(safe).collect()
 }
 
 /// A value with all of its text redacted. `None` if the result no longer has the value's type.
@@ -116,188 +94,6 @@ fn key(key: String, safe: &dyn Fn(&str) -> String) -> String {
     match *originals.entry(key).or_insert(next) {
         1 => changed,
         number => format!("{changed} ({number})"),
-    }
-}
-
-struct Secret {
-    range: Range<usize>,
-    replacement: &'static str,
-}
-
-/// The secrets in `text`, in order and without overlaps.
-fn secrets(text: &str) -> Vec<Secret> {
-    let mut all: Vec<Secret> = Vec::new();
-    let starts = text
-        .char_indices()
-        .filter(|(_, letter)| ":=-%".contains(*letter));
-    for (start, _) in starts {
-        let free = all.last().map_or(0, |secret| secret.range.end);
-        if start < free {
-            continue;
-        }
-        let found = of_url(text, start)
-            .or_else(|| of_assignment(text, start))
-            .or_else(|| of_option(text, start));
-        all.extend(found.filter(|secret| secret.range.start >= free));
-    }
-    all
-}
-
-/// The password in the URL whose `://` is at `start`; with HTTP and WebSocket, where a user may be a token, both.
-fn of_url(text: &str, start: usize) -> Option<Secret> {
-    let rest = text[start..].strip_prefix("://")?;
-    let begin = start + "://".len();
-    let span = before_first(rest, ends_word);
-    let authority = before_first(span, |letter| "/?#".contains(letter));
-    // A password may hold `/`, unencoded: then an apparent port is not one.
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    let strange = authority
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| !is_port(port) && !port.starts_with('{') && !port.contains(']'));
-    let user = match (authority.rfind('@'), strange) {
-        (Some(at), _) => &span[..at],
-        (None, true) => &span[..span.rfind('@')?],
-        (None, false) => return None,
-    };
-    if ["http", "https", "ws", "wss"]
-        .iter()
-        .any(|scheme| text[..start].ends_with(scheme))
-    {
-        return Some(Secret {
-            range: begin..begin + user.len(),
-            replacement: REDACTED,
-        });
-    }
-    let (name, password) = user.split_once(':')?;
-    (!PLACEHOLDERS.contains(&password)).then_some(Secret {
-        range: begin + name.len()..begin + user.len(),
-        replacement: "",
-    })
-}
-
-/// The value after the `=`, `:` or encoded `=` at `at`, if the key before it is that of a secret.
-fn of_assignment(text: &str, at: usize) -> Option<Secret> {
-    let separators = ["=", ":", "%3D", "%3d"];
-    let separator = separators.iter().find(|it| text[at..].starts_with(**it))?;
-    let (before, after) = (&text[..at], &text[at + separator.len()..]);
-    let unspaced = before.trim_end_matches(' ');
-    let unquoted = unspaced.trim_end_matches(['"', '\'', '\\']);
-    let near = &unquoted[unquoted.ceil_char_boundary(unquoted.len().saturating_sub(LONGEST))..];
-    let key = Key::of(&near[near.trim_end_matches(is_of_key).len()..]);
-    let is_colon = *separator == ":";
-    let counts = if !is_colon {
-        key.is_secret() || key.is_short()
-    } else if unquoted.len() < unspaced.len() {
-        key.is_secret()
-    } else {
-        // In a sentence a colon says nothing; in a header it does.
-        key.is_header()
-    };
-    // `token= x` has no value, other than `token = "x"`.
-    let value_at = after.trim_start_matches(' ');
-    let may_be_spaced = is_colon || unspaced != before || value_at.starts_with(['"', '\'']);
-    let spaces = if may_be_spaced {
-        after.len() - value_at.len()
-    } else {
-        0
-    };
-    counts
-        .then(|| value(text, at + separator.len() + spaces))
-        .flatten()
-}
-
-/// The value of the option `--KEY VALUE` that begins at `start`, if the key is that of a secret.
-fn of_option(text: &str, start: usize) -> Option<Secret> {
-    let rest = text[start..].strip_prefix("--")?;
-    let key = before_first(rest, |letter| !is_of_key(letter));
-    let after = &rest[key.len()..];
-    let given = after.trim_start_matches(' ');
-    if given.len() == after.len() || given.starts_with('-') {
-        return None;
-    }
-    let begin = start + 2 + key.len() + (after.len() - given.len());
-    let key = Key::of(key);
-    (key.is_secret() || key.is_short())
-        .then(|| value(text, begin))
-        .flatten()
-}
-
-/// The secret at `begin`: a quoted text or a word, without the scheme before it.
-fn value(text: &str, begin: usize) -> Option<Secret> {
-    let rest = &text[begin..];
-    if let Some((word, _)) = rest.split_once(' ')
-        && SCHEMES
-            .iter()
-            .any(|scheme| word.eq_ignore_ascii_case(scheme))
-    {
-        return value(text, begin + word.len() + 1);
-    }
-    let quote = rest
-        .trim_start_matches('\\')
-        .chars()
-        .next()
-        .filter(|first| "\"'".contains(*first));
-    let inside = match quote {
-        Some(quote) => {
-            let open = rest.find(quote)? + 1;
-            let end = rest[open..]
-                .find([quote, '\\'])
-                .unwrap_or(rest.len() - open);
-            open..open + end
-        }
-        None => {
-            0..rest
-                .find(|letter| ends_word(letter) || letter == '&')
-                .unwrap_or(rest.len())
-        }
-    };
-    let secret = rest[inside.clone()].trim_end_matches('\\');
-    let range = begin + inside.start..begin + inside.start + secret.len();
-    (!secret.is_empty() && !PLACEHOLDERS.contains(&secret)).then_some(Secret {
-        range,
-        replacement: REDACTED,
-    })
-}
-
-/// Text up to the first such character, at most [`LONGEST`]: hostile text must not cost quadratic time.
-fn before_first(text: &str, ends: impl Fn(char) -> bool) -> &str {
-    let near = &text[..text.floor_char_boundary(LONGEST)];
-    &near[..near.find(ends).unwrap_or(near.len())]
-}
-
-fn ends_word(letter: char) -> bool {
-    letter.is_whitespace() || "\"'`<>".contains(letter)
-}
-
-fn is_of_key(letter: char) -> bool {
-    letter.is_alphanumeric() || "_-.%[]".contains(letter)
-}
-
-/// A key, decoded and in lower case.
-struct Key(String);
-
-impl Key {
-    fn of(key: &str) -> Self {
-        let decoded = form_urlencoded::parse(key.as_bytes()).next();
-        let decoded = decoded.map_or_else(String::new, |(key, _)| key.to_lowercase());
-        // In an encoded URL, a whole query may stand before the key.
-        let last = decoded.rsplit(|letter| !is_of_key(letter)).next();
-        Self(last.unwrap_or_default().to_owned())
-    }
-
-    fn is_secret(&self) -> bool {
-        let joined = self.0.replace(|letter: char| !letter.is_alphanumeric(), "");
-        SECRET.iter().any(|end| joined.ends_with(end))
-    }
-
-    fn is_short(&self) -> bool {
-        let last = self.0.trim_end_matches(']').rsplit(['-', '_', '[']).next();
-        last.is_some_and(|last| SHORT.contains(&last))
-    }
-
-    fn is_header(&self) -> bool {
-        let is_own = self.0.starts_with("x-") && (self.is_secret() || self.is_short());
-        is_own || self.0.ends_with("authorization")
     }
 }
 
@@ -420,6 +216,35 @@ mod tests {
     }
 
     #[test]
+    fn bare_arguments_and_sentences_tell_no_secret() {
+        for (given, expected) in [
+            ("mysql -p s3cret -h db", "mysql -p *** -h db"),
+            ("curl -u ann:s3cret h", "curl -u ann:*** h"),
+            ("curl --user 'ann:s3cret' h", "curl --user 'ann:***' h"),
+            (
+                "login failed, password: s3cret",
+                "login failed, password: ***",
+            ),
+            ("client secret: s3cret.", "client secret: ***"),
+            ("GET /cb?code=s3cret&state=1", "GET /cb?code=***&state=1"),
+            (
+                "a=1; session=s3cret; sid=s3cret;",
+                "a=1; session=*** sid=***",
+            ),
+            ("PHPSESSID=s3cret", "PHPSESSID=***"),
+            (
+                "curl -H 'Cookie: a=s3cret; b=s3cret' h",
+                "curl -H 'Cookie: ***' h",
+            ),
+        ] {
+            check(given, expected);
+        }
+        let arguments = ["run", "--token", "s3cret", "-p", "s3cret", "x"].map(str::to_owned);
+        let expected = ["run", "--token", "***", "-p", "***", "x"];
+        assert_eq!(command_line(arguments.into_iter()), expected);
+    }
+
+    #[test]
     fn texts_without_a_secret_stay_as_they_are() {
         for given in [
             "http-get",
@@ -434,6 +259,11 @@ mod tests {
             "max_tokens=5 and monkey=1 and --keyspace x",
             "a=b==&c",
             "token=",
+            "serve -p 8080 -u 1000:1000 && mkdir -p /tmp/x && docker run -p 127.0.0.1:80:80 x",
+            "serve -p {port} --user ann",
+            "ended with exit code=3, status_code=404",
+            "server.db.password: expected a string, got 5",
+            "SELECT password::text",
             "é=ü:ö://",
         ] {
             check(given, given);

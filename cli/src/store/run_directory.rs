@@ -342,7 +342,7 @@ fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
     let text = read_bounded(file).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => not_a_record(file).caused_by(error),
         io::ErrorKind::NotFound => {
-            Failure::could_not_run(format!("no such run: {}", file.display()))
+            Failure::could_not_run(format!("no run at {}", file.display()))
                 .hint("`photofinish runs` lists the runs; name a run directory, such as photofinish-runs/latest, or a record.json")
         }
         _ => Failure::could_not_run(format!("cannot read {}", file.display()))

@@ -576,7 +576,7 @@ fn two_runs_are_compared_and_what_is_not_the_same_work_is_refused() {
     sandbox.run(&["compare", "one", "large"]).check(2, &told);
     sandbox
         .run(&["compare", "one", "missing"])
-        .check(1, &["there is no baseline `missing`"]);
+        .check(1, &["unknown baseline `missing`"]);
     let table = sandbox.run(&["compare", "one", "two"]).check(0, &[]).stdout;
     assert!(
         table.lines().all(|line| line.chars().count() <= 80),

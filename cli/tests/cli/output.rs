@@ -128,7 +128,7 @@ fn what_is_no_record_is_told() {
         .check(1, &["other.json", "photofinish-record/"]);
     sandbox
         .run(&["report", "nowhere"])
-        .check(1, &["no such run: nowhere", "hint:"]);
+        .check(1, &["no run at nowhere", "hint:"]);
 }
 
 #[test]

@@ -293,7 +293,7 @@ fn a_run_that_is_not_there_is_told_as_such() {
     let sandbox = Sandbox::new();
     for command in ["gate", "report"] {
         let told = [
-            "no such run: photofinish-runs/nosuch",
+            "no run at photofinish-runs/nosuch",
             "hint: `photofinish runs`",
         ];
         sandbox

@@ -161,3 +161,59 @@ fn passwords_in_the_commands_of_arms_are_not_told() {
     assert!(failed.stderr.contains("TOKEN=***"), "{failed:#?}");
     check(&sandbox, &failed);
 }
+
+/// Texts with a secret each, in the forms that commands, servers and their messages use.
+const TELLING: [&str; 14] = [
+    "-p s3cret",
+    "-u ann:s3cret",
+    "--password s3cret",
+    "Authorization: Bearer s3cret",
+    "Cookie: id=s3cret; theme=s3cret",
+    "login failed, password: s3cret",
+    "code=s3cret",
+    "session=s3cret",
+    "sid=s3cret",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.s3cret",
+    "ghp_s3cretABCDEFGHIJKLMNOP",
+    "-----BEGIN PRIVATE KEY----- s3cret -----END PRIVATE KEY-----",
+    "postgres://ann:s3cret@127.0.0.1/shop",
+    "from the environment: not-s3cret-1",
+];
+
+/// Goal: no secret of the list gets out, whichever way. Method: each stands in the command of an arm that is measured, and
+/// is printed by one that fails.
+#[test]
+fn no_form_of_a_secret_leaves_the_process() {
+    let sandbox = Sandbox::new();
+    let program = program().display();
+    let quoted = TELLING.map(|text| format!("'{text}'")).join(" ");
+    let works = |name: &str| {
+        format!("true {name} {quoted}; exec {program} serve http --listen 127.0.0.1:{{port}}")
+    };
+    let gate = |base: &str, head: &str, seen: &[&str]| {
+        let gate = "gate http-get --set params.path=/bytes/5 --duration 20ms --max-pairs 10 --no-redo --concurrency 1 \
+            --write json=w/a.json --write junit=w/a.xml --write markdown=w/a.md --write annotations=w/a.txt";
+        let mut gate: Vec<&str> = gate.split_whitespace().collect();
+        gate.extend(["--base-server", base, "--head-server", head]);
+        let mut command = sandbox.command(&gate);
+        command.env("PF_TOKEN", "not-s3cret-1");
+        let finished = Finished::of(&mut command);
+        for text in seen {
+            assert!(finished.stderr.contains(text), "{finished:#?}");
+        }
+        check(&sandbox, &finished);
+        finished
+    };
+    let finished = gate(&works("base"), &works("head"), &[]);
+    assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
+    assert_eq!(check_files(&sandbox.path().join("w")), 4);
+    let broken = format!("printf '%s\\n' {quoted} \"$PF_TOKEN\" >&2; false {{port}}");
+    let told = [
+        "the head",
+        "end of its stderr",
+        "-u ann:***",
+        "hint: run the command by hand",
+    ];
+    let failed = gate(&works("base"), &broken, &told);
+    assert_eq!(failed.code, Some(1), "{failed:#?}");
+}

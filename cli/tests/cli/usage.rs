@@ -30,6 +30,23 @@ fn an_unknown_runtime_gets_a_did_you_mean() {
 }
 
 #[test]
+fn names_that_are_not_known_get_a_hint_everywhere() {
+    check(
+        &["selftest", "--runtimes", "tokyo"],
+        &["unknown runtime `tokyo`", "did you mean `tokio`?"],
+    );
+    let behaviour = |key: &str| format!("--behaviour={{\"{key}\": 5}}");
+    for (key, hint) in [
+        ("dely", "did you mean `delay`?"),
+        ("zzz", "expected one of seed, delay"),
+    ] {
+        let serve = ["serve", "http", "--listen=127.0.0.1:0", &behaviour(key)];
+        check(&serve, &["unknown field", &format!("hint: {hint}")]);
+    }
+    check(&["serve", "htp"], &["unknown server `htp`", "hint: "]);
+}
+
+#[test]
 fn a_misspelt_key_in_a_file_gets_file_line_and_column() {
     let sandbox = Sandbox::new();
     sandbox.write(

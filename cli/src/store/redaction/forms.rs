@@ -33,17 +33,27 @@ const ENVIRONMENT_LENGTH: usize = 8;
 /// The values of this process's variables that are named like secrets.
 static ENVIRONMENT: LazyLock<Vec<String>> = LazyLock::new(|| {
     let all = std::env::vars_os();
-    let texts = all.filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    texts.filter(|(key, value)| is_secret(key, value)).map(|(_, value)| value).collect()
+    let texts =
+        all.filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    texts
+        .filter(|(key, value)| is_secret(key, value))
+        .map(|(_, value)| value)
+        .collect()
 });
 
 /// The text without secrets that show by their form.
 pub fn without(text: &str) -> Cow<'_, str> {
     let mut safe = Cow::Borrowed(text);
-    for value in ENVIRONMENT.iter().filter(|value| text.contains(value.as_str())) {
+    for value in ENVIRONMENT
+        .iter()
+        .filter(|value| text.contains(value.as_str()))
+    {
         safe = Cow::Owned(safe.replace(value.as_str(), REDACTED));
     }
-    if TOKENS.iter().any(|(begin, _)| safe.contains(begin)) || safe.contains(WEB_TOKEN) || safe.contains(PEM.0) {
+    if TOKENS.iter().any(|(begin, _)| safe.contains(begin))
+        || safe.contains(WEB_TOKEN)
+        || safe.contains(PEM.0)
+    {
         safe = Cow::Owned(without_tokens(&safe));
     }
     safe
@@ -85,7 +95,10 @@ fn token(text: &str) -> usize {
         let length = word(text.strip_prefix(begin)?);
         (length >= *least).then_some(begin.len() + length)
     });
-    token.or_else(|| web_token(text)).or_else(|| private_key(text)).unwrap_or(0)
+    token
+        .or_else(|| web_token(text))
+        .or_else(|| private_key(text))
+        .unwrap_or(0)
 }
 
 fn web_token(text: &str) -> Option<usize> {
@@ -105,14 +118,17 @@ fn private_key(text: &str) -> Option<usize> {
         return Some(text.len());
     };
     let closing = opening + at + end.len();
-    let dashes = text[closing..].find("-----").map_or(text.len(), |at| closing + at + 5);
+    let dashes = text[closing..]
+        .find("-----")
+        .map_or(text.len(), |at| closing + at + 5);
     Some(dashes)
 }
 
 /// The number of characters of base64 or of a name at the beginning of `text`.
 fn word(text: &str) -> usize {
     let is_of_word = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
-    text.find(|letter| !is_of_word(letter)).unwrap_or(text.len())
+    text.find(|letter| !is_of_word(letter))
+        .unwrap_or(text.len())
 }
 
 #[cfg(test)]
@@ -122,10 +138,16 @@ mod tests {
     #[test]
     fn tokens_and_private_keys_vanish_wherever_they_stand() {
         let check = |given: &str, expected: &str| assert_eq!(without(given), expected);
-        check("see eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.s3cret-_x, then", "see ***, then");
+        check(
+            "see eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.s3cret-_x, then",
+            "see ***, then",
+        );
         check("/x/AKIAIOSFODNN7EXAMPLE/y", "/x/***/y");
         check("ghp_0123456789abcdefghij", "***");
-        check("k: -----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- after", "k: *** after");
+        check(
+            "k: -----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- after",
+            "k: *** after",
+        );
         check("-----BEGIN PRIVATE KEY----- MIIE", "***");
         for text in [
             "eyJ.a.b",

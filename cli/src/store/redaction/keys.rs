@@ -60,7 +60,10 @@ impl Key {
 
     /// True for a variable of the environment that holds a secret. `session` and `code` are names of other things there.
     pub fn is_password(&self) -> bool {
-        self.is_short() && !["session", "code", "sid"].iter().any(|end| self.0.ends_with(end))
+        self.is_short()
+            && !["session", "code", "sid"]
+                .iter()
+                .any(|end| self.0.ends_with(end))
     }
 
     /// True for a header whose whole line is secret.
@@ -73,4 +76,3 @@ impl Key {
         self.0.ends_with("code")
     }
 }
-

@@ -19,8 +19,8 @@ const BARE: [&str; 4] = ["-p", "-u", "--user", "--proxy-user"];
 
 /// Words after a colon that continue a sentence.
 const WORDS: [&str; 20] = [
-    "a", "an", "and", "are", "be", "cannot", "expected", "for", "got", "in", "invalid", "is", "it", "must", "no", "not",
-    "of", "the", "this", "was",
+    "a", "an", "and", "are", "be", "cannot", "expected", "for", "got", "in", "invalid", "is", "it",
+    "must", "no", "not", "of", "the", "this", "was",
 ];
 
 struct Secret {
@@ -125,8 +125,14 @@ fn of_assignment(text: &str, at: usize) -> Option<Secret> {
     } else {
         0
     };
-    let value = value(text, at + separator.len() + spaces).filter(|_| counts)?;
-    let is_public = |code: &str| code.len() <= 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+    if !counts {
+        return None;
+    }
+    let value = value(text, at + separator.len() + spaces)?;
+    let is_public = |code: &str| {
+        let code = code.trim_end_matches([',', ';', '.', ')']);
+        code.len() <= 3 && code.bytes().all(|byte| byte.is_ascii_digit())
+    };
     (!key.is_code() || !is_public(&text[value.range.clone()])).then_some(value)
 }
 
@@ -143,7 +149,9 @@ fn line(text: &str, begin: usize) -> Option<Secret> {
     let rest = &text[begin..];
     let begin = begin + (rest.len() - rest.trim_start_matches(' ').len());
     let rest = &text[begin..];
-    let end = rest.find(['\n', '\r', '"', '\'', '`', '\\']).unwrap_or(rest.len());
+    let end = rest
+        .find(['\n', '\r', '"', '\'', '`', '\\'])
+        .unwrap_or(rest.len());
     (!rest[..end].is_empty()).then_some(Secret {
         range: begin..begin + end,
         replacement: REDACTED,
@@ -170,9 +178,10 @@ fn of_option(text: &str, start: usize) -> Option<Secret> {
 fn of_bare_option(text: &str, start: usize) -> Option<Secret> {
     let begins = text[..start].chars().next_back().is_none_or(ends_word);
     let rest = &text[start..];
-    let option = BARE
-        .iter()
-        .find(|option| rest.strip_prefix(**option).is_some_and(|rest| rest.starts_with(' ')));
+    let option = BARE.iter().find(|option| {
+        rest.strip_prefix(**option)
+            .is_some_and(|rest| rest.starts_with(' '))
+    });
     let option = option.filter(|_| begins)?;
     let given = rest[option.len()..].trim_start_matches(' ');
     let mut found = value(text, text.len() - given.len())?;
@@ -183,7 +192,9 @@ fn of_bare_option(text: &str, start: usize) -> Option<Secret> {
     }
     let word = &text[found.range.clone()];
     // Ports, users' numbers, directories, other options.
-    let is_public = word.bytes().all(|byte| byte.is_ascii_digit() || b".:".contains(&byte));
+    let is_public = word
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b".:".contains(&byte));
     (!is_public && !word.starts_with(['/', '.', '{', '-', '$'])).then_some(found)
 }
 
