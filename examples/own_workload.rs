@@ -10,12 +10,11 @@
 //! `prepare` starts the server here, so that there is nothing to install; connect to your own server instead.
 //! `docs/ADDING.md` has the rules for workloads.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use photofinish::harness::buffer::Buffer;
-use photofinish::harness::runtime::{Runtime, Stream};
+use photofinish::harness::runtime::{PeerAddress, Runtime, Stream};
 use photofinish::harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish::{WorkloadEntry, run_with};
 use schemars::JsonSchema;
@@ -63,7 +62,7 @@ impl Workload for Shout {
     };
     type Params = Params;
     /// The address of the server.
-    type Shared<R: Runtime> = SocketAddr;
+    type Shared<R: Runtime> = PeerAddress;
     type Session<R: Runtime> = Client<R>;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
@@ -76,18 +75,18 @@ impl Workload for Shout {
         Ok(Self { word: params.word })
     }
 
-    async fn prepare<R: Runtime>(&self, _: &Env<R>) -> Result<SocketAddr, Failure> {
+    async fn prepare<R: Runtime>(&self, _: &Env<R>) -> Result<PeerAddress, Failure> {
         Ok(shouting_server())
     }
 
     async fn open<R: Runtime>(
         &self,
-        env: &Env<R, SocketAddr>,
+        env: &Env<R, PeerAddress>,
         _: u32,
     ) -> Result<Client<R>, Failure> {
         let line = format!("{}\n", self.word).into_bytes();
         Ok(Client {
-            connection: env.runtime.connect(env.shared).await?,
+            connection: env.runtime.connect(&env.shared).await?,
             expected: line.to_ascii_uppercase(),
             line,
             received: Buffer::with_capacity(1024),
@@ -96,7 +95,7 @@ impl Workload for Shout {
 
     async fn operate<R: Runtime>(
         &self,
-        _: &Env<R, SocketAddr>,
+        _: &Env<R, PeerAddress>,
         client: &mut Client<R>,
         _: u64,
     ) -> Result<(), Failure> {
@@ -125,7 +124,7 @@ impl Workload for Shout {
 }
 
 /// Starts a line server on a free port, with a thread per client, and returns its address.
-fn shouting_server() -> SocketAddr {
+fn shouting_server() -> PeerAddress {
     use std::io::{BufRead as _, BufReader, Write as _};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a listening socket");
@@ -142,5 +141,5 @@ fn shouting_server() -> SocketAddr {
             });
         }
     });
-    address
+    address.into()
 }

@@ -16,11 +16,10 @@ mod ws;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::net::SocketAddr;
 
 use photofinish_harness::os;
 use photofinish_record::protocol::TargetAddress;
-use photofinish_record::{PlannedServer, ServerCounts};
+use photofinish_record::{PeerAddress, PlannedServer, ServerCounts};
 use photofinish_scenarios::diagnostic::did_you_mean;
 use photofinish_scenarios::protocol::http::unaskable;
 use url::Url;
@@ -92,11 +91,11 @@ trait TargetServer {
     }
 
     /// The address that answered when it was probed.
-    fn address(&self) -> SocketAddr;
+    fn address(&self) -> PeerAddress;
 
     /// Its processes, unless they are children of this one; `None` if they cannot be known.
     fn processes(&self) -> Option<Vec<u32>> {
-        loopback::listeners(self.address())
+        loopback::listeners(&self.address())
     }
 
     /// Its counts so far; `None` if it has none. The request for them is not counted.

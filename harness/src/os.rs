@@ -29,8 +29,8 @@ pub use contention::{Activity, activity};
 pub use counters::{Counted, Counters};
 pub use system::{
     adopt_orphans, allowed_cpus, children, cpus_of_process, descendants, die_with_parent, is_child,
-    listeners_on, peak_rss_bytes, pin_process, reap_orphans, resident_bytes, set_timer_slack_ns,
-    thread_count,
+    listeners_at, listeners_on, peak_rss_bytes, pin_process, reap_orphans, resident_bytes,
+    set_timer_slack_ns, thread_count,
 };
 
 pub mod fitness;

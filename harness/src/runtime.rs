@@ -15,6 +15,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+pub use photofinish_record::PeerAddress;
 use photofinish_record::{RuntimeFamily, RuntimeTraits};
 
 use crate::buffer::Buffer;
@@ -173,9 +174,11 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         poll_fn(poll)
     }
 
-    /// Opens a TCP connection with `TCP_NODELAY` set.
-    fn connect(&self, address: SocketAddr)
-    -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// Opens a connection, of TCP with `TCP_NODELAY` set. Waits while the backlog of a Unix socket is full.
+    fn connect(
+        &self,
+        address: &PeerAddress,
+    ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// Listens on `address` (port 0 lets the system choose) with a backlog of 4096.
     fn listen(
@@ -302,7 +305,7 @@ async fn noticing_waits<F: Future>(future: F, waited: &mut bool) -> F::Output {
     .await
 }
 
-/// A TCP connection. Dropping it closes it.
+/// A connection. Dropping it closes it.
 pub trait Stream: Send + 'static {
     /// Reads available bytes into the buffer's spare room; returns 0 at the end of input.
     fn read(&mut self, buffer: &mut Buffer) -> impl Future<Output = io::Result<usize>> + Send;

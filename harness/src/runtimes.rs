@@ -12,6 +12,7 @@ mod listen;
 mod panics;
 mod pool;
 mod smol;
+mod socket;
 mod sync;
 mod threads;
 mod tokio;

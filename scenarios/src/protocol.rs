@@ -10,10 +10,21 @@ pub mod http_server;
 pub mod postgres;
 pub mod websocket;
 
+use std::path::PathBuf;
+
 use url::{Host, Url};
 
+/// A server as its URL names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerLocation {
+    /// A name or an address, of IPv6 without brackets, and a port.
+    Host(String, u16),
+    /// A Unix socket.
+    Socket(PathBuf),
+}
+
 /// The host of a URL: a name or an address, of IPv6 without brackets.
-fn host(url: &Url) -> Option<String> {
+pub(crate) fn host(url: &Url) -> Option<String> {
     url.host().map(|host| match host {
         Host::Domain(name) => name.to_owned(),
         Host::Ipv4(address) => address.to_string(),

@@ -357,14 +357,14 @@ impl RoundServers {
                     let url = url.unwrap_or_else(|| format!("http://{address}"));
                     TargetAddress {
                         url,
-                        address: Some(process.address()),
+                        address: Some(process.address().into()),
                         mock: true,
                     }
                 }
                 RoundServer::External { url } => targets.address(target, url)?,
                 RoundServer::Arm { server, url } => TargetAddress {
                     url: url.clone(),
-                    address: Some(server.address),
+                    address: Some(server.address.into()),
                     mock: false,
                 },
             };

@@ -113,7 +113,7 @@ fn stalled_server(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failur
     let mut server = ServerProcess::start("http", &Value::Null, cpus, bench.interrupt)?;
     let target = TargetAddress {
         url: format!("http://{}", server.address()),
-        address: Some(server.address()),
+        address: Some(server.address().into()),
         mock: true,
     };
     let plan = WorkerPlan {

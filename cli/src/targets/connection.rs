@@ -4,13 +4,13 @@
 //! sending costs no more than [`PATIENCE`]. The address that accepts the connection is the one that workers connect to.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, Protocol, Socket, Type};
+use photofinish_record::PeerAddress;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -35,8 +35,8 @@ pub struct Peer {
 /// An open connection.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
-    address: SocketAddr,
+    stream: Socket,
+    address: PeerAddress,
     peer: Peer,
     /// True if anything was received since the deadline was set.
     answered: bool,
@@ -73,7 +73,7 @@ impl Connection {
     /// Connects to the first of `addresses` that accepts.
     pub fn open(
         peer: Peer,
-        addresses: &[SocketAddr],
+        addresses: &[PeerAddress],
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
         let mut limit = Limit {
@@ -82,7 +82,7 @@ impl Connection {
         };
         let due = limit.due;
         let mut last = Stopped::Late;
-        for (index, &address) in addresses.iter().enumerate() {
+        for (index, address) in addresses.iter().enumerate() {
             // Each gets an equal share of the time left: one that drops packets must not take that of the next.
             let left = due.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
@@ -92,7 +92,7 @@ impl Connection {
                     limit.due = due;
                     return Ok(Self {
                         stream,
-                        address,
+                        address: address.clone(),
                         peer,
                         answered: false,
                         limit,
@@ -106,8 +106,8 @@ impl Connection {
     }
 
     /// The address that accepted it.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &PeerAddress {
+        &self.address
     }
 
     /// Sets a new deadline, for another request.
@@ -165,7 +165,7 @@ impl Connection {
 }
 
 /// The failure to connect to any of `addresses`; `last` is the reason of the last.
-fn unreachable(peer: &Peer, addresses: &[SocketAddr], last: Stopped) -> Failure {
+fn unreachable(peer: &Peer, addresses: &[PeerAddress], last: Stopped) -> Failure {
     let tried: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     let tried = match tried.len() {
         0 | 1 => String::new(),
@@ -194,21 +194,28 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-fn connect(address: SocketAddr, limit: &Limit) -> Result<TcpStream, Stopped> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+fn connect(address: &PeerAddress, limit: &Limit) -> Result<Socket, Stopped> {
+    let (domain, address) = match address {
+        PeerAddress::Tcp(address) => (Domain::for_address(*address), SockAddr::from(*address)),
+        PeerAddress::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
+    };
+    let socket = Socket::new(domain, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    match socket.connect(&address.into()) {
-        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => {
-            return Err(error.into());
+    loop {
+        match socket.connect(&address) {
+            // The backlog of a Unix socket is full, and nothing announces that there is room.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                std::thread::sleep(limit.check()?.min(LOOK));
+            }
+            Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => {
+                return Err(error.into());
+            }
+            _ => break,
         }
-        _ => limit.wait(&socket, PollFlags::POLLOUT)?,
     }
+    limit.wait(&socket, PollFlags::POLLOUT)?;
     match socket.take_error()? {
-        None => Ok(socket.into()),
+        None => Ok(socket),
         Some(error) => Err(error.into()),
     }
 }

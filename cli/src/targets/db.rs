@@ -12,7 +12,7 @@ pub(super) static KIND: TargetKind = TargetKind {
     // The embedded server accepts any user; the name appears in its log.
     url: "postgres://photofinish@{address}/photofinish",
     options: &[],
-    forms: "db=postgres://USER:PASSWORD@HOST:PORT/DATABASE, db=local",
+    forms: "db=postgres://USER:PASSWORD@HOST:PORT/DATABASE, db=postgres://USER@/DATABASE?host=SOCKET_DIRECTORY, db=local",
     parse: Some(parse),
 };
 

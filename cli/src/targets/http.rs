@@ -4,13 +4,13 @@
 //! is not running from one that is slow, and reads its name from the `Server` header. Answers are read as workers read
 //! them, with the same reader. The worker does the measuring.
 
-use std::net::SocketAddr;
-
-use photofinish_record::ServerCounts;
-use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
+use photofinish_record::{PeerAddress, ServerCounts};
+use photofinish_scenarios::protocol::http::{
+    HttpError, HttpTarget, Limits, Method, ResponseReader,
+};
 use url::Url;
 
-use super::{Target, TargetKind, TargetServer, Values, connect, plain_url};
+use super::{Target, TargetKind, TargetServer, Values, connect, forms, plain_url};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::store::redaction;
@@ -23,7 +23,7 @@ pub(super) static KIND: TargetKind = TargetKind {
     server: "http",
     url: "http://{address}",
     options: &[STATUS],
-    forms: "http=http://HOST:PORT[/PATH], http-status=URL of nginx's stub_status",
+    forms: "http=http://HOST:PORT[/PATH], http=unix:SOCKET[:/PATH], http-status=URL of nginx's stub_status",
     parse: Some(parse),
 };
 
@@ -33,9 +33,19 @@ const STATUS: &str = "status";
 fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
     let status = values.options.get(STATUS);
     Ok(Box::new(HttpUrls {
-        page: plain_url("http", values.url)?,
+        page: page(values.url)?,
         status: status.map(|url| plain_url("http", url)).transpose()?,
     }))
+}
+
+/// The URL of a page: of TCP, or of a Unix socket.
+fn page(text: &str) -> Result<Url, Failure> {
+    if !text.starts_with(PeerAddress::UNIX) {
+        return plain_url("http", text);
+    }
+    let wrong = |message: String| Failure::usage(format!("--target http: {message}")).hint(forms());
+    HttpTarget::parse(text).map_err(|error| wrong(error.to_string()))?;
+    Url::parse(text).map_err(|error| wrong(error.to_string()))
 }
 
 /// A server and its status page.
@@ -73,7 +83,7 @@ impl Target for HttpUrls {
 /// A server that answered the probe.
 struct Http {
     url: Url,
-    address: SocketAddr,
+    address: PeerAddress,
     software: Option<String>,
     status: Option<StatusPage>,
 }
@@ -83,8 +93,8 @@ impl TargetServer for Http {
         self.url.as_str()
     }
 
-    fn address(&self) -> SocketAddr {
-        self.address
+    fn address(&self) -> PeerAddress {
+        self.address.clone()
     }
 
     fn software(&self) -> Option<String> {
@@ -143,23 +153,25 @@ fn stub_status(answer: &str) -> Option<(u64, u64)> {
 /// The answer to a probe: its head and anything received with it, and the address that gave it.
 struct Answer {
     text: String,
-    address: SocketAddr,
+    address: PeerAddress,
 }
 
 /// Sends one request on a separate connection.
 fn get(url: &Url, interrupt: &Interrupt) -> Result<Answer, Failure> {
     let mut connection = connect(url, "HTTP/1.1", interrupt)?;
+    let target =
+        HttpTarget::parse(url.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: photofinish\r\nConnection: close\r\n\r\n",
-        &url[url::Position::BeforePath..url::Position::AfterQuery],
-        &url[url::Position::BeforeHost..url::Position::AfterPort],
+        target.path_and_query.as_deref().unwrap_or("/"),
+        target.authority,
     );
     connection.write(request.as_bytes())?;
     let (answer, flaw) = read_answer(|part| connection.read(part))?;
     let Some(flaw) = flaw else {
         return Ok(Answer {
             text: String::from_utf8_lossy(&answer).into_owned(),
-            address: connection.address(),
+            address: connection.address().clone(),
         });
     };
     let url = redaction::url(url);

@@ -8,7 +8,6 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown, geteuid};
 use photofinish_harness::os;
-use photofinish_record::{PlannedServer, ServerCounts, cpu_list, hex};
+use photofinish_record::{PeerAddress, PlannedServer, ServerCounts, cpu_list, hex};
 use serde_json::json;
 use tempfile::TempDir;
 use url::Url;
@@ -136,7 +135,7 @@ impl TargetServer for LocalPostgres {
         self.server.software()
     }
 
-    fn address(&self) -> SocketAddr {
+    fn address(&self) -> PeerAddress {
         self.server.address()
     }
 

@@ -3,31 +3,48 @@
 //! All addresses of a name must be loopback addresses or those of this machine's interfaces. No
 //! connection is made here.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs, UdpSocket};
 
 use photofinish_harness::os;
+use photofinish_record::PeerAddress;
+use photofinish_scenarios::protocol::ServerLocation;
+use photofinish_scenarios::protocol::http::HttpTarget;
+use photofinish_scenarios::protocol::postgres::PgTarget;
 use url::{Host, Url};
 
 use crate::exit::Failure;
 
-/// The port for a URL whose scheme has no default port known to the parser.
-const POSTGRES_PORT: u16 = 5432;
-
-/// All addresses of the URL's host.
-pub fn addresses(url: &Url) -> Result<Vec<SocketAddr>, Failure> {
+/// All addresses of the URL's server.
+pub fn addresses(url: &Url) -> Result<Vec<PeerAddress>, Failure> {
+    if url.scheme() == "unix" {
+        let target = HttpTarget::parse(url.as_str());
+        let target = target.map_err(|error| Failure::usage(error.to_string()))?;
+        return locations(&target.location);
+    }
+    if let Ok(target) = PgTarget::parse(url.as_str()) {
+        return locations(&target.location);
+    }
     let host = url.host_str().unwrap_or_default();
-    let port = url.port_or_known_default().unwrap_or(POSTGRES_PORT);
+    let port = url.port_or_known_default().unwrap_or_default();
     resolve(host.trim_start_matches('[').trim_end_matches(']'), port)
 }
 
+/// All addresses of a location.
+pub fn locations(location: &ServerLocation) -> Result<Vec<PeerAddress>, Failure> {
+    match location {
+        ServerLocation::Host(host, port) => resolve(host, *port),
+        ServerLocation::Socket(path) => Ok(vec![PeerAddress::Unix(path.clone())]),
+    }
+}
+
 /// All addresses of a host; there is at least one.
-pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+fn resolve(host: &str, port: u16) -> Result<Vec<PeerAddress>, Failure> {
     let unknown =
         || Failure::could_not_run(format!("unknown host `{host}`")).hint("check the spelling");
     let resolved = (host, port)
         .to_socket_addrs()
         .map_err(|error| unknown().caused_by(error))?;
-    let addresses: Vec<_> = resolved.collect();
+    let addresses: Vec<_> = resolved.map(PeerAddress::Tcp).collect();
     if addresses.is_empty() {
         Err(unknown())
     } else {
@@ -36,7 +53,11 @@ pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
 }
 
 /// Processes on this machine that listen at the address; empty if that is another machine, `None` if unknown.
-pub fn listeners(address: SocketAddr) -> Option<Vec<u32>> {
+pub fn listeners(address: &PeerAddress) -> Option<Vec<u32>> {
+    let address = match address {
+        PeerAddress::Tcp(address) => address,
+        PeerAddress::Unix(path) => return os::listeners_at(path),
+    };
     let found = os::listeners_on(address.port());
     if is_here(address.ip()) {
         found
@@ -77,10 +98,13 @@ fn is_here(ip: IpAddr) -> bool {
 pub fn require(url: &Url) -> Result<(), Failure> {
     let remote = addresses(url)?
         .into_iter()
-        .find(|address| !is_here(address.ip()));
+        .find_map(|address| match address {
+            PeerAddress::Tcp(address) => Some(address.ip()).filter(|&ip| !is_here(ip)),
+            PeerAddress::Unix(_) => None,
+        });
     match remote {
         None => Ok(()),
-        Some(address) => Err(Failure::usage(format!("{} is not this machine", address.ip())).hint(
+        Some(ip) => Err(Failure::usage(format!("{ip} is not this machine")).hint(
             "load on a machine that is not yours to load is an attack; if it is yours, add --allow-remote",
         )),
     }

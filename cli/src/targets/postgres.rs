@@ -3,8 +3,7 @@
 //! Its URL may contain a password; without one, `PGPASSWORD` is taken from the environment. The password goes into the
 //! worker's plan and nowhere else. Its counts are not read: other clients may be using it.
 
-use std::net::SocketAddr;
-
+use photofinish_record::PeerAddress;
 use photofinish_scenarios::protocol::postgres::PgTarget;
 use url::Url;
 
@@ -17,7 +16,7 @@ use crate::interrupt::Interrupt;
 pub(super) fn parse(text: &str) -> Result<Database, Failure> {
     // Neither message repeats the input, which may contain a password.
     let wrong = |message: String| Failure::usage(format!("--target db: {message}")).hint(forms());
-    let mut url = Url::parse(text).map_err(|error| wrong(format!("not a URL: {error}")))?;
+    let mut url = PgTarget::url(text).map_err(|error| wrong(error.to_string()))?;
     if url.password().is_none()
         && let Ok(password) = std::env::var("PGPASSWORD")
     {
@@ -67,7 +66,7 @@ impl Target for Database {
 pub struct Postgres {
     pub(super) database: Database,
     software: Option<String>,
-    address: SocketAddr,
+    address: PeerAddress,
 }
 
 impl Postgres {
@@ -82,7 +81,7 @@ impl Postgres {
         Ok(Self {
             database,
             software,
-            address: client.address(),
+            address: client.address().clone(),
         })
     }
 }
@@ -96,7 +95,7 @@ impl TargetServer for Postgres {
         self.software.clone()
     }
 
-    fn address(&self) -> SocketAddr {
-        self.address
+    fn address(&self) -> PeerAddress {
+        self.address.clone()
     }
 }

@@ -3,8 +3,7 @@
 //! The orchestrator's own connection, never on a measured path: the same sans-IO client that workloads use, driven by a
 //! standard socket with deadlines.
 
-use std::net::SocketAddr;
-
+use photofinish_record::PeerAddress;
 use photofinish_scenarios::protocol::postgres::{PgTarget, ResponseReader, Row, Startup, encode};
 
 use super::connection::{Connection, Peer};
@@ -30,7 +29,7 @@ impl Client {
             protocol: "PostgreSQL's protocol",
             hint: "start the server; or use --target db=local, which starts one for this run",
         };
-        let addresses = loopback::resolve(&target.host, target.port)?;
+        let addresses = loopback::locations(&target.location)?;
         let mut client = Self {
             connection: Connection::open(peer, &addresses, interrupt)?,
             received: Vec::new(),
@@ -46,7 +45,7 @@ impl Client {
     }
 
     /// The address that accepted the connection.
-    pub fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> &PeerAddress {
         self.connection.address()
     }
 

@@ -2,8 +2,7 @@
 //!
 //! The worker does handshakes and messages; such a server has no counts to read.
 
-use std::net::SocketAddr;
-
+use photofinish_record::PeerAddress;
 use url::Url;
 
 use super::{Target, TargetKind, TargetServer, Values, connect, forms, plain_url};
@@ -48,7 +47,9 @@ impl Target for WebSocket {
         _: &[usize],
         interrupt: &Interrupt,
     ) -> Result<Box<dyn TargetServer>, Failure> {
-        let address = connect(&self.url, "WebSocket", interrupt)?.address();
+        let address = connect(&self.url, "WebSocket", interrupt)?
+            .address()
+            .clone();
         Ok(Box::new(Reached {
             url: self.url,
             address,
@@ -59,7 +60,7 @@ impl Target for WebSocket {
 /// A server that accepted a connection.
 struct Reached {
     url: Url,
-    address: SocketAddr,
+    address: PeerAddress,
 }
 
 impl TargetServer for Reached {
@@ -67,7 +68,7 @@ impl TargetServer for Reached {
         self.url.as_str()
     }
 
-    fn address(&self) -> SocketAddr {
-        self.address
+    fn address(&self) -> PeerAddress {
+        self.address.clone()
     }
 }

@@ -39,5 +39,6 @@ mod serving;
 mod targets;
 mod terminal;
 mod tidy;
+mod unix_sockets;
 mod usage;
 mod user_database;

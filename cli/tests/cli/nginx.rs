@@ -1,5 +1,5 @@
 //! A server of others: nginx on a free port, where one is installed. It serves the directory `site` of the sandbox, and
-//! writes what it was asked for to `access.log`. Where the site has no `robots.txt`, it sends to `rules/robots.txt`.
+//! writes what it was asked for to `access.log`. It listens at the Unix socket `nginx.sock` as well. Where the site has no `robots.txt`, it sends to `rules/robots.txt`.
 
 use std::path::Path;
 use std::process::Command;
@@ -23,7 +23,7 @@ pub fn nginx(sandbox: &Sandbox) -> Option<(Started, String)> {
          events {{}}\n\
          http {{ log_format asked '$request_uri'; access_log {directory}/access.log asked; client_body_temp_path {directory}; proxy_temp_path {directory};\n\
          fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};\n\
-         server {{ listen {address};\n\
+         server {{ listen {address}; listen unix:{directory}/nginx.sock;\n\
          location = /page {{ return 200 'hello'; }}\n\
          location = /status {{ stub_status; }}\n\
          root {directory}/site; types {{}} default_type text/html;\n\

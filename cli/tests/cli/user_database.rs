@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 #[path = "../../../scenarios/tests/all/support/throwaway_postgres.rs"]
-mod throwaway_postgres;
+pub mod throwaway_postgres;
 
 use throwaway_postgres::{PASSWORD, ThrowawayPostgres};
 

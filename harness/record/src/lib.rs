@@ -21,6 +21,7 @@ pub mod load;
 pub mod machine;
 mod measurement;
 mod part;
+mod peer_address;
 mod plan;
 mod read;
 mod round;
@@ -37,6 +38,7 @@ pub use finding::{Finding, FindingLevel, is_fit};
 pub use gate::{Arm, ArmKind, ArmSource, Gate, GateTerm, Requirement, SourceLocation};
 pub use measurement::{Cost, Failures, LoopOverhead, Measurement, OpenLoad, ServerCounts, Traffic};
 pub use part::{Part, PartError};
+pub use peer_address::{NotAnAddress, PeerAddress};
 pub use plan::{
     Cell, InFlight, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, Variant,
 };

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -13,9 +12,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::RuntimeTraits;
 use crate::gate::{Arm, Gate};
 use crate::load::{Load, Stage, Stop};
+use crate::{PeerAddress, RuntimeTraits};
 
 /// The plan of a run, fully resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -120,7 +119,7 @@ pub enum PlannedServer {
         software: Option<String>,
         /// The address that answered, and that every worker connected to; `None` in a plan that was not run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        address: Option<SocketAddr>,
+        address: Option<PeerAddress>,
         /// CPUs that its processes may use when the run begins; `None` if its processes are not known.
         #[serde(default)]
         cpus: Option<Vec<usize>>,

@@ -6,15 +6,14 @@
 //! this file alone. `docs/PROTOCOL.md` explains it with an example.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Measurement;
 use crate::load::{Load, Stage, Stop};
+use crate::{Measurement, PeerAddress};
 
 /// Version of the worker protocol.
 pub const WORKER_PROTOCOL: u32 = 1;
@@ -76,7 +75,7 @@ pub struct TargetAddress {
     pub url: String,
     /// The address that answered when the target was probed: connect to it, whatever else the host's name resolves to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<SocketAddr>,
+    pub address: Option<PeerAddress>,
     /// True for an embedded mock, whose content is known.
     pub mock: bool,
 }

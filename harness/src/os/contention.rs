@@ -147,4 +147,17 @@ mod tests {
         drop(listener);
         assert_eq!(system::listeners_on(port), None);
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_listener_of_this_process_is_found_by_its_path() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("a socket");
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("bind");
+        let _client = std::os::unix::net::UnixStream::connect(&path).expect("connect");
+        assert_eq!(system::listeners_at(&path), Some(vec![std::process::id()]));
+        assert_eq!(system::listeners_at(directory.path()), None);
+        drop(listener);
+        assert_eq!(system::listeners_at(&path), None);
+    }
 }

@@ -21,7 +21,7 @@ mod contention;
 #[path = "perf.rs"]
 mod perf;
 
-pub use contention::{children, descendants, listeners_on, reap_orphans};
+pub use contention::{children, descendants, listeners_at, listeners_on, reap_orphans};
 pub(super) use contention::{cpu_times, families_cpu_ns, listen_overflows};
 pub(super) use perf::EventCounter;
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{read_dir, read_link, read_to_string};
+use std::path::Path;
 
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -187,7 +188,18 @@ pub fn listeners_on(port: u16) -> Option<Vec<u32>> {
         .filter_map(|path| read_to_string(path).ok())
         .flat_map(|table| listening_sockets(&table, port))
         .collect();
-    let owners: Vec<u32> = pids()?.filter(|&pid| holds_any(pid, &sockets)).collect();
+    owners(&sockets)
+}
+
+/// The processes that listen at a Unix socket; `None` if they cannot be known.
+pub fn listeners_at(path: &Path) -> Option<Vec<u32>> {
+    let table = read_to_string("/proc/net/unix").ok()?;
+    owners(&listening_unix_sockets(&table, path.to_str()?).collect())
+}
+
+/// The processes that hold any of `sockets`; `None` if there are none to be seen, or if one of them only forwards.
+fn owners(sockets: &BTreeSet<u64>) -> Option<Vec<u32>> {
+    let owners: Vec<u32> = pids()?.filter(|&pid| holds_any(pid, sockets)).collect();
     let forwards = |&pid: &u32| {
         read_to_string(format!("/proc/{pid}/comm"))
             .is_ok_and(|name| FORWARDERS.contains(&name.trim()))
@@ -206,6 +218,17 @@ fn listening_sockets(table: &str, port: u16) -> Vec<u64> {
         fits.then(|| fields.get(9)?.parse().ok()).flatten()
     };
     table.lines().skip(1).filter_map(inode).collect()
+}
+
+/// The inodes of the sockets that listen at `path`, from `/proc/net/unix`.
+fn listening_unix_sockets<'a>(table: &'a str, path: &'a str) -> impl Iterator<Item = u64> + 'a {
+    // The flag `SO_ACCEPTCON`, as the kernel prints it.
+    const LISTENING: &str = "00010000";
+    table.lines().skip(1).filter_map(move |line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let fits = line.ends_with(path) && fields.get(7..)?.join(" ") == path;
+        (fits && fields[3] == LISTENING).then(|| fields[6].parse().ok())?
+    })
 }
 
 fn holds_any(pid: u32, sockets: &BTreeSet<u64>) -> bool {

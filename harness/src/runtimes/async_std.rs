@@ -4,7 +4,7 @@
 //! Its own net, fs, task and channel. It is built on smol's components and has no semaphore and no limit for its
 //! blocking pool, so the semaphore is the one its users take (`async-lock`).
 
-use photofinish_record::RuntimeFamily;
+use photofinish_record::{PeerAddress, RuntimeFamily};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -17,14 +17,14 @@ use async_std::channel;
 use async_std::io::prelude::SeekExt as _;
 use async_std::io::{ReadExt as _, WriteExt as _};
 use async_std::net::{TcpListener, TcpStream};
+use async_std::os::unix::net::UnixStream;
 use async_std::stream::StreamExt as _;
 
 use super::panics::catch_future;
-use super::transfer;
-use crate::buffer::Buffer;
+use super::socket::{Socket, connect_when_room};
 use crate::runtime::{
-    Closed, Descriptor, Elapsed, File, Listener, Moved, OpenMode, Receiver, Runtime, RuntimeConfig,
-    Sender, StartError, Stream, Task, TaskError,
+    Closed, Descriptor, Elapsed, File, Listener, OpenMode, Receiver, Runtime, RuntimeConfig,
+    Sender, StartError, Task, TaskError,
 };
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -71,33 +71,17 @@ struct AsyncStd {
     worker_threads: NonZeroU32,
 }
 
-impl Stream for TcpStream {
-    async fn read(&mut self, buffer: &mut Buffer) -> io::Result<usize> {
-        let count = async_std::io::ReadExt::read(self, buffer.spare()).await?;
-        buffer.commit(count);
-        Ok(count)
-    }
+type Stream = Socket<TcpStream, UnixStream>;
 
-    async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
-        async_std::io::WriteExt::write_all(self, bytes).await
-    }
-
-    async fn transfer(&mut self, bytes: &[u8], buffer: &mut Buffer) -> io::Result<Moved> {
-        transfer::poll_both(self, bytes, buffer).await
-    }
-
-    /// It lends no descriptor: one poll of a peek looks, and does not wait.
-    fn is_stale(&self) -> bool {
-        use futures_lite::future::{block_on, poll_once};
-        block_on(poll_once(self.peek(&mut [0]))).is_some()
-    }
+fn without_delay(stream: TcpStream) -> io::Result<Stream> {
+    stream.set_nodelay(true)?;
+    Ok(Socket::Tcp(stream))
 }
 
-impl Listener<TcpStream> for TcpListener {
-    async fn accept(&mut self) -> io::Result<TcpStream> {
+impl Listener<Stream> for TcpListener {
+    async fn accept(&mut self) -> io::Result<Stream> {
         let (stream, _) = TcpListener::accept(self).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        without_delay(stream)
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
@@ -149,7 +133,7 @@ impl<T: Send + 'static> Receiver<T> for channel::Receiver<T> {
 }
 
 impl Runtime for AsyncStd {
-    type Stream = TcpStream;
+    type Stream = Stream;
     type Listener = TcpListener;
     type File = async_std::fs::File;
     type Task<T: Send + 'static> = Spawned<T>;
@@ -167,10 +151,13 @@ impl Runtime for AsyncStd {
         self.worker_threads.get()
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+    async fn connect(&self, address: &PeerAddress) -> io::Result<Stream> {
+        match address {
+            PeerAddress::Tcp(address) => without_delay(TcpStream::connect(address).await?),
+            PeerAddress::Unix(path) => connect_when_room(self, || UnixStream::connect(path))
+                .await
+                .map(Socket::Unix),
+        }
     }
 
     async fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {

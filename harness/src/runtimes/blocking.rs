@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use photofinish_record::PeerAddress;
+
 use crate::runtime::{self, BoxFuture, Elapsed, OpenMode, Runtime, TaskError, spawn_all};
 
 mod deadline;
@@ -131,7 +133,7 @@ impl Runtime for Blocking {
         waiting::wait_for(poll).await
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
+    async fn connect(&self, address: &PeerAddress) -> io::Result<Stream> {
         socket::connect(address).await
     }
 

@@ -6,7 +6,7 @@
 //! given back. compio has neither a channel nor a semaphore, so those are the ones its users take (`async-channel`,
 //! `async-lock`).
 
-use photofinish_record::RuntimeFamily;
+use photofinish_record::{PeerAddress, RuntimeFamily};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io::{self, Read as _};
@@ -21,7 +21,8 @@ use compio::BufResult;
 use compio::buf::{IntoInner as _, IoBuf as _};
 use compio::driver::{DriverType, ProactorBuilder};
 use compio::io::{AsyncRead as _, AsyncReadAt as _, AsyncWriteAtExt as _, AsyncWriteExt as _};
-use compio::net::{TcpListener, TcpStream};
+use compio::net::{TcpListener, TcpStream, UnixStream};
+use compio::runtime::fd::PollFd;
 use compio::runtime::{JoinError, JoinHandle};
 use futures_lite::future::yield_now;
 use nix::errno::Errno;
@@ -29,6 +30,7 @@ use nix::fcntl::OFlag;
 use send_wrapper::SendWrapper;
 use socket2::SockRef;
 
+use super::socket::connect_when_room;
 use super::transfer;
 use crate::buffer::Buffer;
 use crate::runtime::{
@@ -82,12 +84,27 @@ struct Compio {
     runtime: Arc<SendWrapper<compio::runtime::Runtime>>,
 }
 
-struct Stream(SendWrapper<TcpStream>);
+struct Stream(SendWrapper<Socket>);
+
+/// A connection of either kind.
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
 
 impl Stream {
-    fn new(stream: TcpStream) -> io::Result<Self> {
+    fn without_delay(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self(SendWrapper::new(stream)))
+        Ok(Self(SendWrapper::new(Socket::Tcp(stream))))
+    }
+}
+
+impl Socket {
+    fn to_poll_fd(&self) -> io::Result<PollFd<socket2::Socket>> {
+        match self {
+            Self::Tcp(socket) => socket.to_poll_fd(),
+            Self::Unix(socket) => socket.to_poll_fd(),
+        }
     }
 }
 
@@ -95,7 +112,11 @@ impl crate::runtime::Stream for Stream {
     fn read(&mut self, buffer: &mut Buffer) -> impl Future<Output = io::Result<usize>> + Send {
         SendWrapper::new(async move {
             let (storage, offset) = buffer.lend();
-            let BufResult(result, filled) = self.0.read(storage.slice(offset..)).await;
+            let spare = storage.slice(offset..);
+            let BufResult(result, filled) = match &mut *self.0 {
+                Socket::Tcp(socket) => socket.read(spare).await,
+                Socket::Unix(socket) => socket.read(spare).await,
+            };
             let count = *result.as_ref().unwrap_or(&0);
             buffer.give_back(filled.into_inner(), count);
             result
@@ -104,7 +125,11 @@ impl crate::runtime::Stream for Stream {
 
     fn write_all(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send {
         SendWrapper::new(async move {
-            let BufResult(result, written) = self.0.write_all(std::mem::take(bytes)).await;
+            let lent = std::mem::take(bytes);
+            let BufResult(result, written) = match &mut *self.0 {
+                Socket::Tcp(socket) => socket.write_all(lent).await,
+                Socket::Unix(socket) => socket.write_all(lent).await,
+            };
             *bytes = written;
             result
         })
@@ -145,7 +170,7 @@ impl crate::runtime::Listener<Stream> for Listener {
     fn accept(&mut self) -> impl Future<Output = io::Result<Stream>> + Send {
         SendWrapper::new(async move {
             let (stream, _) = self.0.accept().await?;
-            Stream::new(stream)
+            Stream::without_delay(stream)
         })
     }
 
@@ -261,8 +286,21 @@ impl Runtime for Compio {
         BTreeMap::from([("driver".to_owned(), "io_uring".to_owned())])
     }
 
-    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
-        SendWrapper::new(async move { Stream::new(TcpStream::connect(address).await?) })
+    fn connect(&self, address: &PeerAddress) -> impl Future<Output = io::Result<Stream>> + Send {
+        SendWrapper::new(async move {
+            match address {
+                PeerAddress::Tcp(address) => {
+                    Stream::without_delay(TcpStream::connect(*address).await?)
+                }
+                PeerAddress::Unix(path) => {
+                    let connect = || async {
+                        let stream = UnixStream::connect(path).await?;
+                        Ok(Stream(SendWrapper::new(Socket::Unix(stream))))
+                    };
+                    connect_when_room(self, || SendWrapper::new(connect())).await
+                }
+            }
+        })
     }
 
     async fn listen(&self, address: SocketAddr) -> io::Result<Listener> {

@@ -3,7 +3,7 @@
 //! Built from smol's own components (`async-net`, `async-fs`, `async-io`, `blocking`), because its global executor has
 //! only one thread.
 
-use photofinish_record::RuntimeFamily;
+use photofinish_record::{PeerAddress, RuntimeFamily};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -16,17 +16,17 @@ use std::time::{Duration, Instant};
 use async_executor::Executor;
 use async_io::{Async, Timer};
 use async_lock::SemaphoreGuardArc;
+use async_net::unix::UnixStream;
 use async_net::{TcpListener, TcpStream};
 use futures_lite::{
     AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, FutureExt as _, StreamExt as _,
 };
 
 use super::panics::catch_future;
-use super::transfer;
-use crate::buffer::Buffer;
+use super::socket::{Socket, connect_when_room};
 use crate::runtime::{
-    Closed, Descriptor, Elapsed, File, Listener, Moved, OpenMode, Receiver, Runtime, RuntimeConfig,
-    Semaphore, Sender, StartError, Stream, Task, TaskError,
+    Closed, Descriptor, Elapsed, File, Listener, OpenMode, Receiver, Runtime, RuntimeConfig,
+    Semaphore, Sender, StartError, Task, TaskError,
 };
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -93,31 +93,17 @@ impl Drop for Threads {
     }
 }
 
-impl Stream for TcpStream {
-    async fn read(&mut self, buffer: &mut Buffer) -> io::Result<usize> {
-        let count = futures_lite::AsyncReadExt::read(self, buffer.spare()).await?;
-        buffer.commit(count);
-        Ok(count)
-    }
+type Stream = Socket<TcpStream, UnixStream>;
 
-    async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
-        futures_lite::AsyncWriteExt::write_all(self, bytes).await
-    }
-
-    async fn transfer(&mut self, bytes: &[u8], buffer: &mut Buffer) -> io::Result<Moved> {
-        transfer::poll_both(self, bytes, buffer).await
-    }
-
-    fn is_stale(&self) -> bool {
-        transfer::is_stale(self)
-    }
+fn without_delay(stream: TcpStream) -> io::Result<Stream> {
+    stream.set_nodelay(true)?;
+    Ok(Socket::Tcp(stream))
 }
 
-impl Listener<TcpStream> for TcpListener {
-    async fn accept(&mut self) -> io::Result<TcpStream> {
+impl Listener<Stream> for TcpListener {
+    async fn accept(&mut self) -> io::Result<Stream> {
         let (stream, _) = TcpListener::accept(self).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        without_delay(stream)
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
@@ -195,7 +181,7 @@ impl Semaphore for Arc<async_lock::Semaphore> {
 }
 
 impl Runtime for Smol {
-    type Stream = TcpStream;
+    type Stream = Stream;
     type Listener = TcpListener;
     type File = async_fs::File;
     type Task<T: Send + 'static> = Spawned<T>;
@@ -213,10 +199,13 @@ impl Runtime for Smol {
         self.worker_threads.get()
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+    async fn connect(&self, address: &PeerAddress) -> io::Result<Stream> {
+        match address {
+            PeerAddress::Tcp(address) => without_delay(TcpStream::connect(*address).await?),
+            PeerAddress::Unix(path) => connect_when_room(self, || UnixStream::connect(path))
+                .await
+                .map(Socket::Unix),
+        }
     }
 
     async fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {

@@ -3,23 +3,23 @@
 //! tokio's own net, fs, time and sync throughout. Its file operations run on its blocking pool and its timer ticks in
 //! milliseconds: its users get both, so both are measured.
 
-use photofinish_record::RuntimeFamily;
+use photofinish_record::{PeerAddress, RuntimeFamily};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::{
-    AsyncRead as _, AsyncReadExt, AsyncSeekExt as _, AsyncWrite as _, AsyncWriteExt, ReadBuf,
-};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt as _, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc};
 
+use super::socket::connect_when_room;
 use super::transfer;
 use crate::buffer::Buffer;
 use crate::runtime::{
@@ -84,7 +84,69 @@ impl Tokio {
     }
 }
 
-impl Stream for TcpStream {
+/// A connection of either kind.
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    fn without_delay(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self::Tcp(stream))
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        spare: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_read(context, spare),
+            Self::Unix(socket) => Pin::new(socket).poll_read(context, spare),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write(context, bytes),
+            Self::Unix(socket) => Pin::new(socket).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_flush(context),
+            Self::Unix(socket) => Pin::new(socket).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(context),
+            Self::Unix(socket) => Pin::new(socket).poll_shutdown(context),
+        }
+    }
+}
+
+impl Stream for Socket {
     async fn read(&mut self, buffer: &mut Buffer) -> io::Result<usize> {
         let count = AsyncReadExt::read(self, buffer.spare()).await?;
         buffer.commit(count);
@@ -113,11 +175,10 @@ impl Stream for TcpStream {
     }
 }
 
-impl Listener<TcpStream> for TcpListener {
-    async fn accept(&mut self) -> io::Result<TcpStream> {
+impl Listener<Socket> for TcpListener {
+    async fn accept(&mut self) -> io::Result<Socket> {
         let (stream, _) = TcpListener::accept(self).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        Socket::without_delay(stream)
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
@@ -195,7 +256,7 @@ impl Semaphore for Arc<tokio::sync::Semaphore> {
 }
 
 impl Runtime for Tokio {
-    type Stream = TcpStream;
+    type Stream = Socket;
     type Listener = TcpListener;
     type File = tokio::fs::File;
     type Task<T: Send + 'static> = tokio::task::JoinHandle<T>;
@@ -211,10 +272,13 @@ impl Runtime for Tokio {
         self.worker_threads.get()
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+    async fn connect(&self, address: &PeerAddress) -> io::Result<Socket> {
+        match address {
+            PeerAddress::Tcp(address) => Socket::without_delay(TcpStream::connect(address).await?),
+            PeerAddress::Unix(path) => connect_when_room(self, || UnixStream::connect(path))
+                .await
+                .map(Socket::Unix),
+        }
     }
 
     async fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {

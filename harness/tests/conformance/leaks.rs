@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{Descriptor, OpenMode, Runtime, Semaphore, Task};
 use photofinish_harness::runtimes::Visitor;
+use photofinish_record::PeerAddress;
 
 use crate::peer::{LONG, any_port, count, exchange, send_back, server};
 use crate::suite::{self, Check, listed};
@@ -39,7 +40,10 @@ fn starting_using_and_dropping_it_leaks_neither_threads_nor_descriptors(
     // The server is there before and after.
     let address = server(send_back);
     let before = Held::now();
-    let use_once = || suite::start(descriptor, Using { address });
+    let use_once = || {
+        let address = address.clone();
+        suite::start(descriptor, Using { address });
+    };
     use_once();
     let is_global = GLOBAL.iter().any(|(name, _)| *name == descriptor.name);
     let allowed = if is_global {
@@ -57,7 +61,7 @@ fn starting_using_and_dropping_it_leaks_neither_threads_nor_descriptors(
 }
 
 struct Using {
-    address: std::net::SocketAddr,
+    address: PeerAddress,
 }
 
 impl Visitor for Using {
@@ -68,7 +72,7 @@ impl Visitor for Using {
         let path = directory.path().join("file");
         runtime.block_on(async {
             let _listener = runtime.listen(any_port()).await.expect("listen");
-            let mut stream = runtime.connect(self.address).await.expect("connect");
+            let mut stream = runtime.connect(&self.address).await.expect("connect");
             assert_eq!(exchange(&mut stream, b"ping").await, b"ping");
             drop(runtime.open(&path, OpenMode::Create).await.expect("open"));
             runtime.offload(|| ()).await.expect("it does not panic");

@@ -19,6 +19,8 @@ mod tcp;
 
 mod tcp_options;
 
+mod unix;
+
 mod files;
 
 mod offload;
@@ -38,6 +40,7 @@ fn main() -> std::process::ExitCode {
         timeout::CHECKS,
         tcp::CHECKS,
         tcp_options::CHECKS,
+        unix::CHECKS,
         files::CHECKS,
         offload::CHECKS,
         channel::CHECKS,

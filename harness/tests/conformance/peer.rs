@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Runtime, Stream};
+use photofinish_record::PeerAddress;
 
 /// Longer than anything takes that does happen.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
@@ -29,7 +30,7 @@ pub(crate) fn any_port() -> SocketAddr {
 }
 
 /// Serves each connection with `serve` on a thread of its own.
-pub(crate) fn server(serve: fn(TcpStream)) -> SocketAddr {
+pub(crate) fn server(serve: fn(TcpStream)) -> PeerAddress {
     let listener = TcpListener::bind(any_port()).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     std::thread::spawn(move || {
@@ -38,7 +39,7 @@ pub(crate) fn server(serve: fn(TcpStream)) -> SocketAddr {
             std::thread::spawn(move || serve(connection));
         }
     });
-    address
+    address.into()
 }
 
 /// Takes messages (length, then content) whole before it sends them back: a client that writes before it reads cannot
@@ -53,7 +54,7 @@ pub(crate) fn send_back(mut connection: TcpStream) {
 }
 
 /// Accepts one connection, says nothing, and reports the end of its input.
-pub(crate) fn listening_silently() -> (SocketAddr, mpsc::Receiver<()>) {
+pub(crate) fn listening_silently() -> (PeerAddress, mpsc::Receiver<()>) {
     let listener = TcpListener::bind(any_port()).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let (report, closed) = mpsc::channel();
@@ -65,7 +66,7 @@ pub(crate) fn listening_silently() -> (SocketAddr, mpsc::Receiver<()>) {
             let _ = report.send(());
         }
     });
-    (address, closed)
+    (address.into(), closed)
 }
 
 /// Waits for `event` without holding up the runtime.

@@ -183,7 +183,7 @@ fn a_cancelled_part_closes_its_connection<R: Runtime>(runtime: R) {
         let (started, starting) = mpsc::channel();
         let network = runtime.clone();
         let task = runtime.spawn(async move {
-            let mut stream = network.connect(address).await.expect("connect");
+            let mut stream = network.connect(&address).await.expect("connect");
             started.send(()).expect("the check waits");
             let mut buffer = Buffer::with_capacity(16);
             stream.read(&mut buffer).await.expect("read")

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Listener, Moved, Runtime, Stream, Task};
+use photofinish_record::PeerAddress;
 
 use crate::peer::{
     SHORT, any_port, exchange, listening_silently, pattern, read_exactly, send_back, server,
@@ -32,7 +33,7 @@ pub(crate) const CHECKS: &[Check] = checks![
 fn a_small_message_comes_back<R: Runtime>(runtime: R) {
     let address = server(send_back);
     runtime.block_on(async {
-        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut stream = runtime.connect(&address).await.expect("connect");
         for message in ["ping", "", "a longer one", "x"] {
             let back = exchange(&mut stream, message.as_bytes()).await;
             assert_eq!(back, message.as_bytes());
@@ -44,7 +45,7 @@ fn a_mebibyte_comes_back<R: Runtime>(runtime: R) {
     let address = server(send_back);
     let content = pattern(1 << 20);
     runtime.block_on(async {
-        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut stream = runtime.connect(&address).await.expect("connect");
         let back = exchange(&mut stream, &content).await;
         assert!(back == content, "{} bytes, and other ones", back.len());
     });
@@ -53,7 +54,7 @@ fn a_mebibyte_comes_back<R: Runtime>(runtime: R) {
 fn the_end_of_input_reads_as_zero_again_and_again<R: Runtime>(runtime: R) {
     let address = server(|mut connection| connection.write_all(b"bye").expect("write"));
     runtime.block_on(async {
-        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut stream = runtime.connect(&address).await.expect("connect");
         assert_eq!(read_exactly(&mut stream, 3).await, b"bye");
         let mut buffer = Buffer::with_capacity(16);
         for _ in 0..2 {
@@ -65,9 +66,9 @@ fn the_end_of_input_reads_as_zero_again_and_again<R: Runtime>(runtime: R) {
 
 fn a_refused_connection_is_told_as_such<R: Runtime>(runtime: R) {
     let listener = TcpListener::bind(any_port()).expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address: PeerAddress = listener.local_addr().expect("it is bound").into();
     drop(listener);
-    let refused = runtime.block_on(runtime.connect(address)).map(drop);
+    let refused = runtime.block_on(runtime.connect(&address)).map(drop);
     let kind = refused.map_err(|error| error.kind());
     assert_eq!(kind, Err(ErrorKind::ConnectionRefused));
 }
@@ -80,7 +81,7 @@ fn a_reset_connection_is_an_error_and_not_an_end<R: Runtime>(runtime: R) {
         socket.set_linger(Some(Duration::ZERO)).expect("linger");
     });
     runtime.block_on(async {
-        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut stream = runtime.connect(&address).await.expect("connect");
         stream.write_all(&mut b"?".to_vec()).await.expect("write");
         let mut buffer = Buffer::with_capacity(16);
         let read = stream.read(&mut buffer).await;
@@ -92,7 +93,7 @@ fn a_reset_connection_is_an_error_and_not_an_end<R: Runtime>(runtime: R) {
 fn a_dropped_stream_is_closed_for_its_peer<R: Runtime>(runtime: R) {
     let (address, closed) = listening_silently();
     runtime.block_on(async {
-        drop(runtime.connect(address).await.expect("connect"));
+        drop(runtime.connect(&address).await.expect("connect"));
         wait_for(&runtime, closed).await;
     });
 }
@@ -123,7 +124,7 @@ fn a_listener_serves_those_who_connect<R: Runtime>(runtime: R) {
         });
         let mut streams = Vec::new();
         for _ in 0..2 {
-            streams.push(runtime.connect(address).await.expect("connect"));
+            streams.push(runtime.connect(&address.into()).await.expect("connect"));
         }
         // Both are open, and the one that came last speaks first.
         for mut stream in streams.into_iter().rev() {
@@ -138,10 +139,13 @@ fn a_listener_serves_those_who_connect<R: Runtime>(runtime: R) {
 }
 
 /// More than all buffers between two sockets hold.
-const LARGE_BYTES: usize = 24 << 20;
+pub(crate) const LARGE_BYTES: usize = 24 << 20;
 
 /// Transfers all of `content`; returns what was read meanwhile.
-async fn transfer_all<S: Stream>(stream: &mut S, content: &[u8]) -> std::io::Result<Vec<u8>> {
+pub(crate) async fn transfer_all<S: Stream>(
+    stream: &mut S,
+    content: &[u8],
+) -> std::io::Result<Vec<u8>> {
     let mut buffer = Buffer::with_capacity(4096);
     let mut received = Vec::new();
     let mut written = 0;
@@ -173,7 +177,7 @@ fn a_transfer_reads_while_its_peer_takes_nothing<R: Runtime>(runtime: R) {
     });
     let content = pattern(LARGE_BYTES);
     runtime.block_on(async {
-        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut stream = runtime.connect(&address).await.expect("connect");
         let mut back = transfer_all(&mut stream, &content).await.expect("moved");
         let rest = content.len() - back.len();
         back.extend(read_exactly(&mut stream, rest).await);
@@ -192,7 +196,7 @@ fn a_transfer_tells_what_lies_there_when_its_peer_is_gone<R: Runtime>(runtime: R
     });
     let content = pattern(LARGE_BYTES);
     runtime.block_on(async {
-        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut stream = runtime.connect(&address).await.expect("connect");
         let mut buffer = Buffer::with_capacity(4096);
         let mut written = 0;
         while buffer.unread() != b"no" {
@@ -210,7 +214,7 @@ fn a_transfer_that_is_given_up_has_moved_nothing<R: Runtime>(runtime: R) {
     let (proceed, told) = mpsc::channel::<()>();
     let (report, heard) = mpsc::channel();
     let listener = TcpListener::bind(any_port()).expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address: PeerAddress = listener.local_addr().expect("it is bound").into();
     std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().expect("a connection");
         told.recv().expect("told to read");
@@ -220,7 +224,7 @@ fn a_transfer_that_is_given_up_has_moved_nothing<R: Runtime>(runtime: R) {
     });
     let content = pattern(LARGE_BYTES);
     runtime.block_on(async {
-        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut stream = runtime.connect(&address).await.expect("connect");
         let mut buffer = Buffer::with_capacity(4096);
         let mut written = 0;
         // Until nothing more fits, and a transfer waits.
@@ -246,7 +250,7 @@ fn a_transfer_that_is_given_up_has_moved_nothing<R: Runtime>(runtime: R) {
 fn a_connection_is_stale_once_its_peer_has_closed_it<R: Runtime>(runtime: R) {
     let address = server(|mut connection| connection.read_exact(&mut [0]).expect("read"));
     runtime.block_on(async {
-        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut stream = runtime.connect(&address).await.expect("connect");
         assert!(!stream.is_stale());
         stream.write_all(&mut b"!".to_vec()).await.expect("write");
         while !stream.is_stale() {

@@ -24,7 +24,9 @@ pub(crate) const CHECKS: &[Check] = checks![
 fn a_connected_stream_sends_without_delay<R: Runtime>(runtime: R) {
     let listener = TcpListener::bind(any_port()).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
-    let _stream = runtime.block_on(runtime.connect(address)).expect("connect");
+    let _stream = runtime
+        .block_on(runtime.connect(&address.into()))
+        .expect("connect");
     let (accepted, client) = listener.accept().expect("accept");
     assert_eq!(without_delay(client, accepted.as_raw_fd()), [true]);
 }

@@ -69,7 +69,7 @@ fn sleeping_times_out<R: Runtime>(runtime: R) {
 fn reading_times_out<R: Runtime>(runtime: R) {
     let (address, _closed) = listening_silently();
     runtime.block_on(async {
-        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut stream = runtime.connect(&address).await.expect("connect");
         let reading = async move {
             let mut buffer = Buffer::with_capacity(16);
             stream.read(&mut buffer).await
@@ -81,9 +81,9 @@ fn reading_times_out<R: Runtime>(runtime: R) {
 fn writing_times_out<R: Runtime>(runtime: R) {
     // Nobody accepts, so nobody reads: once the buffers are full the write waits.
     let listener = std::net::TcpListener::bind(any_port()).expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("it is bound").into();
     runtime.block_on(async {
-        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut stream = runtime.connect(&address).await.expect("connect");
         let mut more_than_the_buffers_hold = vec![0; 64 << 20];
         let writing = async move { stream.write_all(&mut more_than_the_buffers_hold).await };
         check(&runtime, writing).await;
@@ -180,7 +180,7 @@ fn the_longest_limit_there_is_never_elapses<R: Runtime>(runtime: R) {
 fn a_connection_is_as_good_with_and_without_timeouts<R: Runtime>(runtime: R) {
     let address = server(send_back);
     runtime.block_on(async {
-        let mut stream = runtime.connect(address).await.expect("connect");
+        let mut stream = runtime.connect(&address).await.expect("connect");
         for limit in [LONG, SHORT * 20, LONG, Duration::MAX] {
             assert_eq!(exchange(&mut stream, b"without").await, b"without");
             for _ in 0..3 {

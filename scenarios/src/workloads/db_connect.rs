@@ -206,7 +206,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let target = TargetAddress {
             url: format!("postgres://somebody@{address}/somewhere"),
-            address: Some(address),
+            address: Some(address.into()),
             mock: false,
         };
         Env::from(RoundEnv {

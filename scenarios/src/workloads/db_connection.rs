@@ -61,7 +61,7 @@ impl<R: Runtime> Connector<R> {
         census: &Census,
     ) -> Result<Self, Failure> {
         let target = PgTarget::parse(&env.targets[TARGET].url).map_err(invalid)?;
-        let address = address(&env.targets[TARGET], &target.host, target.port)?;
+        let address = address(&env.targets[TARGET], &target.location)?;
         Ok(Self {
             dialer: Dialer::new(env, TARGET, address).counted_by(census),
             target: Arc::new(target),

@@ -4,13 +4,12 @@
 //! A [`Reference`] is the expected response: computed for an embedded mock with known content, fetched once before the
 //! clock starts from any other server.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Moved, Runtime};
 use photofinish_harness::workload::{Failure, RoundEnv, Totals};
-use photofinish_record::hex;
+use photofinish_record::{PeerAddress, hex};
 use sha2::{Digest as _, Sha256};
 
 use super::expectation::{Expectation, advised};
@@ -38,7 +37,7 @@ const FETCHING: Duration = Duration::from_secs(10);
 /// The HTTP target: its address, and a path if its URL has one.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
-    address: SocketAddr,
+    address: PeerAddress,
     authority: String,
     path: Option<String>,
     mock: bool,
@@ -50,7 +49,7 @@ impl Endpoint {
         let target = &env.targets[TARGET];
         let parsed = HttpTarget::parse(&target.url).map_err(invalid)?;
         Ok(Self {
-            address: address(target, &parsed.host, parsed.port)?,
+            address: address(target, &parsed.location)?,
             authority: parsed.authority,
             path: parsed.path_and_query,
             mock: target.mock,
@@ -151,7 +150,7 @@ fn encode(request: &Request<'_>, bytes: &mut Vec<u8>) -> Result<(), Failure> {
 
 /// A dialer of the HTTP target.
 pub(super) fn dialer<R: Runtime>(env: &RoundEnv<R>, endpoint: &Endpoint) -> Dialer<R> {
-    Dialer::new(env, TARGET, endpoint.address)
+    Dialer::new(env, TARGET, endpoint.address.clone())
 }
 
 /// A connection that is opened at the first exchange, and again after one that broke it.

@@ -4,11 +4,11 @@
 //! The operation succeeds if the failure is reported correctly and the other two succeed: a failing part cancels
 //! nothing. The operation's number selects the failure.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::ToSocketAddrs as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use photofinish_harness::runtime::{Runtime, Task as _};
+use photofinish_harness::runtime::{PeerAddress, Runtime, Task as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 
 use super::closed_port::ClosedPort;
@@ -100,7 +100,7 @@ impl Workload for HttpErrors {
             fault,
             runtime: env.runtime.clone(),
             connection: connection.unwrap_or_else(|| Connection::new(env, &session.endpoint)),
-            refusing: env.shared.closed.address,
+            refusing: env.shared.closed.address.into(),
             request: match fault {
                 Fault::Reset => session.endpoint.get(&self.params.reset)?,
                 _ => session.endpoint.get(&self.params.failing)?,
@@ -176,7 +176,7 @@ struct FaultyRequest<R: Runtime> {
     fault: Fault,
     runtime: R,
     connection: Connection<R>,
-    refusing: SocketAddr,
+    refusing: PeerAddress,
     request: Vec<u8>,
 }
 
@@ -189,7 +189,7 @@ impl<R: Runtime> FaultyRequest<R> {
     async fn meet(&mut self) -> Result<(), Failure> {
         match self.fault {
             Fault::Refused => {
-                self.runtime.connect(self.refusing).await?;
+                self.runtime.connect(&self.refusing).await?;
                 Ok(())
             }
             Fault::UnknownHost => resolve(&self.runtime).await,

@@ -10,16 +10,18 @@
 //! `http_connection.rs`, `db_connection.rs` and `ws_connection.rs`.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::ToSocketAddrs as _;
 use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Elapsed, Moved, Runtime, Stream};
 use photofinish_harness::traffic::TrafficCounter;
 use photofinish_harness::workload::{Failure, RoundEnv};
+use photofinish_record::PeerAddress;
 use photofinish_record::protocol::TargetAddress;
 
 use super::census::{Census, CensusGuard};
+use crate::protocol::ServerLocation;
 
 /// Deadline for a connection during set-up, with its handshake or login.
 pub(super) const CONNECTING: Duration = Duration::from_secs(10);
@@ -38,19 +40,23 @@ pub(super) async fn within<R: Runtime, T: Send>(
     })
 }
 
-/// The address of a target: the one that answered the probe, or the first of `host` if there was no probe.
+/// The address of a target: the one that answered the probe, or the first of `location` if there was no probe.
 pub(super) fn address(
     target: &TargetAddress,
-    host: &str,
-    port: u16,
-) -> Result<SocketAddr, Failure> {
-    if let Some(address) = target.address {
-        return Ok(address);
+    location: &ServerLocation,
+) -> Result<PeerAddress, Failure> {
+    if let Some(address) = &target.address {
+        return Ok(address.clone());
     }
-    // A URL writes an IPv6 address in brackets.
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let first = (bare, port).to_socket_addrs()?.next();
-    first.ok_or_else(|| invalid(format!("`{host}` has no address")))
+    match location {
+        ServerLocation::Socket(path) => Ok(PeerAddress::Unix(path.clone())),
+        ServerLocation::Host(host, port) => {
+            let first = (host.as_str(), *port).to_socket_addrs()?.next();
+            first
+                .map(PeerAddress::Tcp)
+                .ok_or_else(|| invalid(format!("`{host}` has no address")))
+        }
+    }
 }
 
 /// The failure of an invalid target address.
@@ -65,14 +71,14 @@ pub(super) type Link<R> = <R as Runtime>::Stream;
 #[derive(Clone, Debug)]
 pub(super) struct Dialer<R> {
     runtime: R,
-    address: SocketAddr,
+    address: PeerAddress,
     traffic: TrafficCounter,
     census: Option<Census>,
 }
 
 impl<R: Runtime> Dialer<R> {
     /// A dialer of `address`, counted as traffic of `target`.
-    pub(super) fn new(env: &RoundEnv<R>, target: &str, address: SocketAddr) -> Self {
+    pub(super) fn new(env: &RoundEnv<R>, target: &str, address: PeerAddress) -> Self {
         Self {
             runtime: env.runtime.clone(),
             address,
@@ -100,7 +106,7 @@ impl<R: Runtime> Dialer<R> {
     /// Connects.
     pub(super) async fn dial(&self) -> Result<Link<R>, Failure> {
         let dialing = Dialing(&self.traffic);
-        let connected = self.runtime.connect(self.address).await;
+        let connected = self.runtime.connect(&self.address).await;
         std::mem::forget(dialing);
         let stream = connected?;
         self.traffic.connected();
@@ -295,7 +301,7 @@ mod tests {
     fn only_a_request_without_its_end_is_abandoned_and_closes_the_wire() {
         under_every_runtime!(&[], |runtime| {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-            let address = listener.local_addr().expect("an address");
+            let address = listener.local_addr().expect("an address").into();
             let traffic = TrafficCounter::default();
             let dialer = Dialer {
                 runtime: runtime.clone(),

@@ -3,17 +3,18 @@
 //! It joins the sans-IO client with the wire. After a failure or a cancelled exchange the connection is not used again.
 //! The workloads check the messages.
 
-use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
+use photofinish_record::PeerAddress;
 use url::Url;
 
 use super::wire::{Dialer, Transfer, Wire, address, invalid, within};
 use crate::protocol::http::path_and_query;
 use crate::protocol::websocket::{Client, Utf8Bytes, WebSocketError};
+use crate::protocol::{ServerLocation, host};
 
 /// Name of the target that WebSocket workloads talk to.
 pub(super) const TARGET: &str = "ws";
@@ -61,7 +62,7 @@ impl Unasked {
 /// The WebSocket target: its address, and a path if its URL has one.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
-    address: SocketAddr,
+    address: PeerAddress,
     authority: String,
     path: Option<String>,
 }
@@ -73,8 +74,9 @@ impl Endpoint {
         let text = &target.url;
         let url = Url::parse(text).map_err(invalid)?;
         let port = url.port_or_known_default().unwrap_or_default();
+        let host = host(&url).ok_or_else(|| invalid("expected a host"))?;
         Ok(Self {
-            address: address(target, url.host_str().unwrap_or_default(), port)?,
+            address: address(target, &ServerLocation::Host(host, port))?,
             authority: url.authority().to_owned(),
             path: path_and_query(&url, text),
         })
@@ -99,7 +101,7 @@ pub(super) struct Connection<R: Runtime> {
 impl<R: Runtime> Connection<R> {
     /// A connection to `uri`, which [`Endpoint::uri`] made; not open yet.
     pub(super) fn new(env: &RoundEnv<R>, endpoint: &Endpoint, uri: String) -> Self {
-        let dialer = Dialer::new(env, TARGET, endpoint.address);
+        let dialer = Dialer::new(env, TARGET, endpoint.address.clone());
         Self {
             wire: dialer.wire(BUFFER_BYTES),
             dialer,

@@ -1,5 +1,6 @@
 //! Encoding of requests, and parsing of targets. `httparse` reads the requests back, independently of the encoder.
 
+use photofinish_scenarios::protocol::ServerLocation;
 use photofinish_scenarios::protocol::http::{HttpTarget, Method, Request};
 use proptest::prelude::*;
 
@@ -156,10 +157,11 @@ fn check_target(text: &str, expected: &str) {
     let actual = match HttpTarget::parse(text) {
         Ok(target) => {
             let path = target.path_and_query.unwrap_or_default();
-            format!(
-                "{} {} {} {path}",
-                target.authority, target.host, target.port
-            )
+            let place = match target.location {
+                ServerLocation::Host(host, port) => format!("{host} {port}"),
+                ServerLocation::Socket(file) => file.display().to_string(),
+            };
+            format!("{} {place} {path}", target.authority)
         }
         Err(error) => error.to_string(),
     };
@@ -176,6 +178,8 @@ fn a_target_is_split_into_its_parts() {
     );
     check_target("http://a.test/?q", "a.test a.test 80 /?q");
     check_target("http://[::1]:81/a b", "[::1]:81 ::1 81 /a%20b");
+    check_target("unix:/run/a.sock", "localhost /run/a.sock");
+    check_target("unix:/run/a.sock:/b?c", "localhost /run/a.sock /b?c");
 }
 
 #[test]
@@ -194,6 +198,12 @@ fn an_unusable_target_is_refused_without_repeating_it() {
         "https is not supported: TLS would be measured along with the runtime; use http",
     );
     check_target("ftp://a.test/", "expected the scheme http");
+    for socket in ["unix:", "unix:a.sock", "unix:/run/a.sock:/a b"] {
+        check_target(
+            socket,
+            "expected a Unix socket such as unix:/run/app.sock or unix:/run/app.sock:/path",
+        );
+    }
     check_target(
         "http://u:hunter2@a.test/",
         "user name and password in a URL are not supported; set an `authorization` header instead",

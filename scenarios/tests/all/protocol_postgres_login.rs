@@ -4,6 +4,7 @@
 //! sends. Messages are compared byte for byte with those of `postgres-protocol`.
 
 use bytes::BytesMut;
+use photofinish_scenarios::protocol::ServerLocation;
 use photofinish_scenarios::protocol::postgres::{
     EncodeError, Parameter, PgConfig, PgError, PgTarget, Secret, Startup, encode,
 };
@@ -322,9 +323,13 @@ fn writing_into_a_used_buffer_allocates_nothing() {
 /// `expected` is host, port, user, database and application, or the text of the error.
 fn check_target(text: &str, expected: &str) {
     let actual = match PgTarget::parse(text) {
-        Ok(PgTarget { host, port, config }) => {
+        Ok(PgTarget { location, config }) => {
+            let place = match location {
+                ServerLocation::Host(host, port) => format!("{host} {port}"),
+                ServerLocation::Socket(file) => file.display().to_string(),
+            };
             format!(
-                "{host} {port} {} {} {}",
+                "{place} {} {} {}",
                 config.user, config.database, config.application_name
             )
         }
@@ -351,6 +356,16 @@ fn a_target_is_split_into_its_parts() {
         "postgres://ann@h/d?sslmode=disable&application_name=x",
         "h 5432 ann d x",
     );
+    for (text, file) in [
+        ("postgres://ann@/d?host=/run/pg", "/run/pg/.s.PGSQL.5432"),
+        (
+            "postgres://ann:pw@/d?port=6&host=%2Frun%2Fpg",
+            "/run/pg/.s.PGSQL.6",
+        ),
+        ("postgres://ann@h:7/d?host=/run/pg", "/run/pg/.s.PGSQL.7"),
+    ] {
+        check_target(text, &format!("{file} ann d photofinish"));
+    }
 }
 
 #[test]
@@ -370,7 +385,17 @@ fn an_unusable_target_is_refused_with_a_reason() {
         "expected a single host",
     );
     check_target("postgres://ann@a,b/d", "expected a single host");
-    check_target("postgres://ann@h:0/d", "expected a single host");
+    for nowhere in [
+        "h:0/d",
+        "/d?host=run/pg",
+        "/d?host=/run/pg&port=0",
+        "h/d?port=x",
+    ] {
+        check_target(
+            &format!("postgres://ann@{nowhere}"),
+            "expected a single host",
+        );
+    }
     check_target(
         "postgres://ann:%FF@h/d",
         "user, password or database is not UTF-8 text",

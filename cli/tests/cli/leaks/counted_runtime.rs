@@ -16,8 +16,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{
-    BoxFuture, Capability, Elapsed, OpenMode, Receiver as _, Runtime, RuntimeConfig, Sender as _,
-    Task as _, TaskError,
+    BoxFuture, Capability, Elapsed, OpenMode, PeerAddress, Receiver as _, Runtime, RuntimeConfig,
+    Sender as _, Task as _, TaskError,
 };
 use photofinish_harness::runtimes::{DESCRIPTORS, SelectError, Visitor, with_runtime};
 
@@ -140,7 +140,7 @@ impl<R: Runtime> Runtime for Counted<R> {
         self.runtime.wait_for(poll)
     }
 
-    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<R::Stream>> + Send {
+    fn connect(&self, address: &PeerAddress) -> impl Future<Output = io::Result<R::Stream>> + Send {
         self.runtime.connect(address)
     }
 

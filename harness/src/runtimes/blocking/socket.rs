@@ -4,9 +4,12 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use photofinish_record::PeerAddress;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::deadline::{has_deadline, patience, unless_elapsed};
 use crate::buffer::Buffer;
@@ -15,16 +18,16 @@ use crate::runtimes::transfer;
 
 #[derive(Debug)]
 pub(in crate::runtimes) struct Stream {
-    socket: TcpStream,
+    socket: Socket,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
 }
 
 impl Stream {
-    fn new(socket: TcpStream) -> io::Result<Self> {
+    fn without_delay(socket: TcpStream) -> io::Result<Self> {
         socket.set_nodelay(true)?;
         Ok(Self {
-            socket,
+            socket: socket.into(),
             read_timeout: None,
             write_timeout: None,
         })
@@ -137,7 +140,14 @@ impl runtime::Stream for Stream {
     }
 }
 
-pub(in crate::runtimes) async fn connect(address: SocketAddr) -> io::Result<Stream> {
+pub(in crate::runtimes) async fn connect(address: &PeerAddress) -> io::Result<Stream> {
+    match address {
+        PeerAddress::Tcp(address) => connect_tcp(*address).await,
+        PeerAddress::Unix(path) => connect_unix(path).await,
+    }
+}
+
+async fn connect_tcp(address: SocketAddr) -> io::Result<Stream> {
     let socket = match unless_elapsed(patience()).await {
         None => TcpStream::connect(address),
         Some(left) => match TcpStream::connect_timeout(&address, left) {
@@ -147,7 +157,28 @@ pub(in crate::runtimes) async fn connect(address: SocketAddr) -> io::Result<Stre
             result => result,
         },
     };
-    Stream::new(socket?)
+    Stream::without_delay(socket?)
+}
+
+/// The call waits while the backlog is full, for as long as the timeout for writes allows.
+async fn connect_unix(path: &Path) -> io::Result<Stream> {
+    let path = SockAddr::unix(path)?;
+    loop {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        let write_timeout = unless_elapsed(patience()).await;
+        socket.set_write_timeout(write_timeout)?;
+        match socket.connect(&path) {
+            Err(error) if may_be_repeated(&error) => {}
+            Err(error) => return Err(error),
+            Ok(()) => {
+                return Ok(Stream {
+                    socket,
+                    read_timeout: None,
+                    write_timeout,
+                });
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -180,7 +211,7 @@ impl runtime::Listener<Stream> for Listener {
         loop {
             match self.socket.accept() {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return Stream::new(result?.0),
+                result => return Stream::without_delay(result?.0),
             }
         }
     }

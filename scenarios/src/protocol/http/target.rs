@@ -3,28 +3,29 @@
 //! Only parsing; the caller resolves the name and decides whether it is local. Errors never repeat the URL, because it
 //! may contain a password.
 
+use photofinish_record::PeerAddress;
 use thiserror::Error;
 use url::{Position, Url};
 
-use crate::protocol::host;
+use crate::protocol::{ServerLocation, host};
 
-/// The parts of an `http://` URL.
+/// The parts of an `http://` URL, or of a Unix socket with a path: `unix:/run/app.sock:/items`.
 ///
 /// ```
+/// use photofinish_scenarios::protocol::ServerLocation;
 /// use photofinish_scenarios::protocol::http::HttpTarget;
 ///
 /// let target = HttpTarget::parse("http://[::1]:8080/items?limit=5")?;
-/// assert_eq!((target.authority.as_str(), target.host.as_str(), target.port), ("[::1]:8080", "::1", 8080));
+/// assert_eq!(target.authority, "[::1]:8080");
+/// assert_eq!(target.location, ServerLocation::Host("::1".to_owned(), 8080));
 /// assert_eq!(target.path_and_query.as_deref(), Some("/items?limit=5"));
 /// # Ok::<(), photofinish_scenarios::protocol::http::TargetError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpTarget {
-    /// Value of the Host field: the host, with the port unless it is 80.
+    /// Value of the Host field: the host, with the port unless it is 80; `localhost` for a Unix socket.
     pub authority: String,
-    /// Name or address; an IPv6 address without brackets.
-    pub host: String,
-    pub port: u16,
+    pub location: ServerLocation,
     /// Path and query, percent-encoded; `None` if the URL ends with host and port.
     pub path_and_query: Option<String>,
 }
@@ -45,11 +46,16 @@ pub enum TargetError {
     Fragment,
     #[error("expected a host and a port above 0")]
     Address,
+    #[error("expected a Unix socket such as unix:/run/app.sock or unix:/run/app.sock:/path")]
+    Socket,
 }
 
 impl HttpTarget {
-    /// Parses a plain `http://` URL.
+    /// Parses a plain `http://` URL, or a Unix socket.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
+        if let Some(socket) = text.strip_prefix(PeerAddress::UNIX) {
+            return unix(socket);
+        }
         let url = Url::parse(text).map_err(TargetError::Syntax)?;
         match url.scheme() {
             "http" => {}
@@ -65,11 +71,34 @@ impl HttpTarget {
         let port = url.port_or_known_default().filter(|&port| port != 0);
         Ok(HttpTarget {
             authority: url.authority().to_owned(),
-            host: host(&url).ok_or(TargetError::Address)?,
-            port: port.ok_or(TargetError::Address)?,
+            location: host(&url)
+                .zip(port)
+                .map_or(Err(TargetError::Address), |(host, port)| {
+                    Ok(ServerLocation::Host(host, port))
+                })?,
             path_and_query: path_and_query(&url, text),
         })
     }
+}
+
+/// The target of `unix:` followed by `text`: the socket's path, and perhaps a colon and the path of requests.
+fn unix(text: &str) -> Result<HttpTarget, TargetError> {
+    let (socket, path) = match text.split_once(":/") {
+        Some((socket, path)) => (socket, Some(format!("/{path}"))),
+        None => (text, None),
+    };
+    if !socket.starts_with('/')
+        || path
+            .as_deref()
+            .is_some_and(|path| unaskable(path).is_some())
+    {
+        return Err(TargetError::Socket);
+    }
+    Ok(HttpTarget {
+        authority: "localhost".to_owned(),
+        location: ServerLocation::Socket(socket.into()),
+        path_and_query: path,
+    })
 }
 
 /// The reason a path with its query cannot be requested as written; `None` if it can.

@@ -10,28 +10,30 @@ use thiserror::Error;
 use url::Url;
 
 use super::config::{PgConfig, Secret};
-use crate::protocol::host;
+use crate::protocol::{ServerLocation, host};
 
 /// Address and login of a PostgreSQL server. `Display` omits the password.
 ///
+/// `?host=/run/postgresql` names the directory of a Unix socket, and `port` the number in its file's name, as in libpq.
 /// Query parameters: `sslmode` may be `disable`, `allow` or `prefer` (all mean no TLS here), `application_name` is
 /// passed on, any other is an error, because ignoring it would measure something else.
 ///
 /// ```
+/// use photofinish_scenarios::protocol::ServerLocation;
 /// use photofinish_scenarios::protocol::postgres::PgTarget;
 ///
 /// let target = PgTarget::parse("postgres://ann:p%40ss@127.0.0.1:5433/shop?sslmode=prefer")?;
-/// assert_eq!((target.host.as_str(), target.port), ("127.0.0.1", 5433));
+/// assert_eq!(target.location, ServerLocation::Host("127.0.0.1".to_owned(), 5433));
 /// assert_eq!((target.config.user.as_str(), target.config.database.as_str()), ("ann", "shop"));
 /// assert_eq!(target.to_string(), "postgres://ann@127.0.0.1:5433/shop");
+/// let target = PgTarget::parse("postgres://ann@/shop?host=/run/postgresql")?;
+/// assert_eq!(target.location, ServerLocation::Socket("/run/postgresql/.s.PGSQL.5432".into()));
 /// # Ok::<(), photofinish_scenarios::protocol::postgres::PgTargetError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PgTarget {
-    /// Name or address; an IPv6 address without brackets.
-    pub host: String,
-    /// 5432 by default.
-    pub port: u16,
+    /// The port is 5432 by default.
+    pub location: ServerLocation,
     pub config: PgConfig,
 }
 
@@ -46,8 +48,10 @@ pub enum PgTargetError {
     Scheme,
     #[error("expected a user: postgres://user@host:port/database")]
     User,
-    /// No host, several, a socket directory, or the port 0.
-    #[error("expected a single host and a TCP port above 0 (Unix sockets are not supported)")]
+    /// No host, several, a relative socket directory, or the port 0.
+    #[error(
+        "expected a single host and a port above 0, or a socket's directory: postgres://user@/database?host=/run/postgresql"
+    )]
     Address,
     /// A part that is not UTF-8 after percent-decoding, or contains NUL.
     #[error("user, password or database is not UTF-8 text")]
@@ -56,36 +60,72 @@ pub enum PgTargetError {
         "this sslmode requires TLS, which would be measured along with the runtime; use sslmode=disable or prefer"
     )]
     Tls,
-    #[error("expected no query parameters but `sslmode` and `application_name`")]
+    #[error("expected no query parameters but `host`, `port`, `sslmode` and `application_name`")]
     QueryParameter,
+}
+
+/// The parameters of a query.
+#[derive(Default)]
+struct Query {
+    directory: Option<String>,
+    port: Option<u16>,
+    application_name: Option<String>,
 }
 
 impl PgTarget {
     pub fn parse(text: &str) -> Result<Self, PgTargetError> {
-        let url = Url::parse(text).map_err(|_| PgTargetError::Syntax)?;
+        let url = Self::url(text)?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err(PgTargetError::Scheme);
         }
         refuse_misplaced_password(&url)?;
-        let (host, port) = address(&url).ok_or(PgTargetError::Address)?;
-        let mut config = login(&url)?;
+        let mut query = Query::default();
         for (key, value) in url.query_pairs() {
-            apply(&key, &value, &mut config)?;
+            query.apply(&key, &value)?;
         }
-        Ok(PgTarget { host, port, config })
+        let location = location(&url, &query).ok_or(PgTargetError::Address)?;
+        let config = login(&url, query)?;
+        Ok(PgTarget { location, config })
     }
+
+    /// The URL, with `localhost` for the host that a socket's directory takes the place of.
+    pub fn url(text: &str) -> Result<Url, PgTargetError> {
+        let parse = |text: &str| Url::parse(text).map_err(|_| PgTargetError::Syntax);
+        let (start, end) = authority(text);
+        let hostless = start == end || text[start..end].ends_with('@');
+        if hostless && text[end..].contains("host=") {
+            return parse(&format!("{}localhost{}", &text[..end], &text[end..]));
+        }
+        parse(text)
+    }
+}
+
+/// Begin and end of the part of a URL that names user and host.
+fn authority(text: &str) -> (usize, usize) {
+    let start = text.find("://").map_or(text.len(), |colon| colon + 3);
+    let length = text[start..].find(['/', '?', '#']);
+    (start, length.map_or(text.len(), |length| start + length))
 }
 
 impl fmt::Display for PgTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let PgConfig { user, database, .. } = &self.config;
-        let (host, port) = (&self.host, self.port);
-        let [open, close] = if host.contains(':') {
-            ["[", "]"]
-        } else {
-            ["", ""]
-        };
-        write!(f, "postgres://{user}@{open}{host}{close}:{port}/{database}")
+        match &self.location {
+            ServerLocation::Host(host, port) if host.contains(':') => {
+                write!(f, "postgres://{user}@[{host}]:{port}/{database}")
+            }
+            ServerLocation::Host(host, port) => {
+                write!(f, "postgres://{user}@{host}:{port}/{database}")
+            }
+            ServerLocation::Socket(file) => {
+                let directory = file.parent().unwrap_or(file).display();
+                let port = file.extension().unwrap_or_default().display();
+                write!(
+                    f,
+                    "postgres://{user}@/{database}?host={directory}&port={port}"
+                )
+            }
+        }
     }
 }
 
@@ -99,18 +139,30 @@ fn refuse_misplaced_password(url: &Url) -> Result<(), PgTargetError> {
     Ok(())
 }
 
-fn address(url: &Url) -> Option<(String, u16)> {
+fn location(url: &Url, query: &Query) -> Option<ServerLocation> {
+    let port = query.port.or(url.port()).unwrap_or(5432);
+    if port == 0 {
+        return None;
+    }
+    if let Some(directory) = &query.directory {
+        let file = format!("{directory}/.s.PGSQL.{port}");
+        return directory
+            .starts_with('/')
+            .then(|| ServerLocation::Socket(file.into()));
+    }
     let host = host(url).filter(|host| !host.is_empty() && !host.contains(['%', ',']))?;
-    let port = url.port().unwrap_or(5432);
-    (port != 0).then_some((host, port))
+    Some(ServerLocation::Host(host, port))
 }
 
-fn login(url: &Url) -> Result<PgConfig, PgTargetError> {
+fn login(url: &Url, query: Query) -> Result<PgConfig, PgTargetError> {
     let user = decode(url.username())?;
     if user.is_empty() {
         return Err(PgTargetError::User);
     }
     let mut config = PgConfig::new(user);
+    if let Some(name) = query.application_name {
+        config.application_name = name;
+    }
     config.password = url.password().map(decode).transpose()?.map(Secret::new);
     match url.path().strip_prefix('/').unwrap_or_default() {
         "" => {}
@@ -120,14 +172,22 @@ fn login(url: &Url) -> Result<PgConfig, PgTargetError> {
     Ok(config)
 }
 
-fn apply(key: &str, value: &str, config: &mut PgConfig) -> Result<(), PgTargetError> {
-    match (key, value) {
-        ("sslmode", "disable" | "allow" | "prefer") => {}
-        ("sslmode", "require" | "verify-ca" | "verify-full") => return Err(PgTargetError::Tls),
-        ("application_name", name) => name.clone_into(&mut config.application_name),
-        _ => return Err(PgTargetError::QueryParameter),
+impl Query {
+    fn apply(&mut self, key: &str, value: &str) -> Result<(), PgTargetError> {
+        match (key, value) {
+            ("host", directory) => self.directory = Some(directory.to_owned()),
+            ("port", port) => {
+                self.port = Some(port.parse().map_err(|_| PgTargetError::Address)?);
+            }
+            ("sslmode", "disable" | "allow" | "prefer") => {}
+            ("sslmode", "require" | "verify-ca" | "verify-full") => {
+                return Err(PgTargetError::Tls);
+            }
+            ("application_name", name) => self.application_name = Some(name.to_owned()),
+            _ => return Err(PgTargetError::QueryParameter),
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Decodes a part. The protocol ends its strings with NUL, so there must be none.

@@ -61,7 +61,7 @@ impl<R: Runtime> Client<R> {
     ) -> Result<Self, Failure> {
         let target = &env.targets[CLIENT];
         let parsed = HttpTarget::parse(&target.url).map_err(invalid)?;
-        let address_of_client = wire::address(target, &parsed.host, parsed.port)?;
+        let address_of_client = wire::address(target, &parsed.location)?;
         let dialer = Dialer::new(env, CLIENT, address_of_client);
         let mut wire = dialer.wire(BUFFER_BYTES);
         let what = "connecting to the client";

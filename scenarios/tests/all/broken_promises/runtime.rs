@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{
-    Capability, Closed, Elapsed, File, OpenMode, Receiver, Runtime, Sender, Task, TaskError,
+    Capability, Closed, Elapsed, File, OpenMode, PeerAddress, Receiver, Runtime, Sender, Task,
+    TaskError,
 };
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use schemars::JsonSchema;
@@ -97,7 +98,7 @@ impl<R: Runtime> Runtime for Breaking<R> {
 
     fn connect(
         &self,
-        address: SocketAddr,
+        address: &PeerAddress,
     ) -> impl Future<Output = io::Result<Self::Stream>> + Send {
         self.runtime.connect(address)
     }

@@ -26,7 +26,8 @@ const HBA: &str = "\
     host all cleartext_user 127.0.0.1/32 password\n\
     host all md5_user 127.0.0.1/32 md5\n\
     host all scram_user 127.0.0.1/32 scram-sha-256\n\
-    host all +guests 127.0.0.1/32 trust\n";
+    host all +guests 127.0.0.1/32 trust\n\
+    local all postgres,trust_user trust\n";
 
 /// A running server; stopped when dropped.
 pub(crate) struct ThrowawayPostgres {
@@ -172,7 +173,8 @@ fn listen(mut postgres: Command, data: &Path) -> Option<(Child, u16)> {
     postgres.arg("-D").arg(data).args(["-p", &port.to_string()]);
     for setting in [
         "listen_addresses=127.0.0.1",
-        "unix_socket_directories=",
+        // The file is named after the port.
+        "unix_socket_directories=/tmp",
         "fsync=off",
         "max_connections=100",
     ] {
