@@ -125,6 +125,7 @@ impl Page<'_> {
                 }
                 (self.alerts())
                 @if sections.is_empty() { p { "Nothing was planned, so nothing was measured." } }
+                @else if self.report.gate.is_some() {}
                 @else if self.report.searches.is_empty() { (headlines(sections)) }
                 @else { (search::headlines(&self.report.searches, sections)) }
             }

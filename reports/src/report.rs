@@ -17,7 +17,7 @@ use crate::runtimes::{self, Look};
 use crate::search_table::{SearchTable, search_tables};
 use crate::summary::{SUMMARY_SCHEMA, Summary, groups};
 
-pub use gate::{arms_disagree, gate_is_decided};
+pub use gate::{arms_disagree, gate_is_decided, unmatched_cell};
 
 /// Everything derived from a record.
 #[derive(Debug)]

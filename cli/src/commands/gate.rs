@@ -14,7 +14,7 @@ use clap::{ArgGroup, Args};
 use photofinish_record::{Completion, Record};
 use photofinish_reports::formats;
 use photofinish_reports::gate::{GateReport, GateVerdict, terms};
-use photofinish_reports::report::{Report, arms_disagree, gate_is_decided};
+use photofinish_reports::report::{Report, arms_disagree, gate_is_decided, unmatched_cell};
 use photofinish_reports::rule::LOOKS;
 use photofinish_reports::terminal;
 use photofinish_scenarios::plan::in_pairs;
@@ -179,6 +179,14 @@ impl Gate {
                 Failure::new(Exit::Unfit, format!("this gate could never fail: {reason}"))
                     .hint("its terms are in the scenario's [gate] table and in --limit"),
             );
+        }
+        if let Some(base) = self.arms.stored()?
+            && let Some(reason) = unmatched_cell(&prepared.plan, &base)
+        {
+            output::advise(&format!(
+                "warning: this gate can fail but not pass, since the baseline has other cells: {reason}; gate the same \
+                 ones with --runtimes and --concurrency or --rate (`photofinish baseline show NAME` lists them)"
+            ));
         }
         // Errors in the scenario must be reported before minutes of compiling, so building comes last.
         let sources = self.arms.sources(interrupt)?;

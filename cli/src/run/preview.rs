@@ -99,7 +99,7 @@ fn scenario_line(plan: &Plan, scenario: &PlannedScenario) -> String {
     )
 }
 
-/// `1 and 16 in flight`; `1000/s and 2000/s over 16 sessions`.
+/// `1, 16 and 64 in flight`; `1000/s and 2000/s over 16 sessions`.
 fn loads(loads: &[Load]) -> String {
     let sessions = distinct(loads.iter().map(|load| load.concurrency().to_string()));
     let rates = distinct(loads.iter().filter_map(|load| {
@@ -107,12 +107,21 @@ fn loads(loads: &[Load]) -> String {
         Some(format!("{rate_hz}/s"))
     }));
     match rates.as_slice() {
-        [] => format!("{} in flight", sessions.join(" and ")),
+        [] => format!("{} in flight", enumeration(&sessions)),
         rates => format!(
             "{} over {} sessions",
-            rates.join(" and "),
-            sessions.join(" and ")
+            enumeration(rates),
+            enumeration(&sessions)
         ),
+    }
+}
+
+/// `1`, `1 and 16`, `1, 16 and 64`.
+fn enumeration(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 
@@ -138,14 +147,32 @@ fn distinct(items: impl Iterator<Item = String>) -> Vec<String> {
     all
 }
 
-/// The order of all rounds, one block after another.
+/// The order of the rounds in the first block; the other blocks differ in nothing else.
 pub fn order(plan: &Plan) -> String {
     let mut text = String::new();
-    for (block, cells) in plan.blocks.iter().enumerate() {
-        let _ = writeln!(text, "Block {}", block + 1);
-        for &index in cells {
-            let _ = writeln!(text, "  {}", plan.cells[index]);
-        }
+    for &index in plan.blocks.first().into_iter().flatten() {
+        let _ = writeln!(text, "  {}", plan.cells[index]);
     }
-    text
+    match plan.blocks.len() {
+        0 => text,
+        1 => format!("Block 1\n{text}"),
+        blocks => format!(
+            "Block 1 of {blocks}; the others have the same cells in other orders (--format json)\n{text}"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_several_is_joined_by_and() {
+        let joined = |items: &[&str]| {
+            enumeration(&items.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(joined(&["1"]), "1");
+        assert_eq!(joined(&["1", "16"]), "1 and 16");
+        assert_eq!(joined(&["1", "16", "64"]), "1, 16 and 64");
+    }
 }

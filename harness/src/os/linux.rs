@@ -199,7 +199,7 @@ pub(super) fn cpu_list(text: &str) -> Option<Vec<usize>> {
 fn hypervisor(cpuinfo: &str, product_name: Option<String>) -> Option<String> {
     let flags = value_of(cpuinfo, "flags")?;
     let is_virtual = flags.split(' ').any(|flag| flag == "hypervisor");
-    is_virtual.then(|| product_name.unwrap_or_else(|| "yes, which one is unknown".to_owned()))
+    is_virtual.then(|| product_name.unwrap_or_else(|| "of unknown kind".to_owned()))
 }
 
 #[cfg(test)]

@@ -42,6 +42,19 @@ pub fn gate_is_decided(plan: &Plan, rounds: &[Round], base: Option<&Record>) -> 
     })
 }
 
+/// The first cell that only one of the two sides of a gate against `base` has: without it, the gate cannot pass.
+pub fn unmatched_cell(plan: &Plan, base: &Record) -> Option<String> {
+    let (head, base) = (Rounds::new(plan, &[]), Rounds::of(base));
+    let arms = Arms::of(&head, Some(&base));
+    let refused = |pair: &Pair<'_>| {
+        let reason = pair.base.as_ref().err()?;
+        Some(format!("{} {reason}", pair.head.planned()))
+    };
+    let lost = |side: &Side<'_>| format!("it has {}, which this gate lacks", side.planned());
+    let mut refused = arms.pairs.iter().filter_map(refused);
+    refused.next().or_else(|| arms.lost.first().map(lost))
+}
+
 /// Blocks after which disjoint sets of answers are a real difference between the arms, not chance.
 const DISAGREEING_BLOCKS: usize = 3;
 

@@ -30,28 +30,62 @@ const BETWEEN_OPERATIONS_NS: f64 = 150.0;
 /// With fewer operations per session the first and the last one weigh too much for Little's law.
 const FEWEST_OPS_PER_SESSION: u64 = 50;
 
-/// Every warning: first those about the run, then those about its cells in the plan's order.
+/// Every warning: first those about the run, then those about its cells, one check after another.
 pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<String> {
-    let by_cell = |checks: &'static [CellCheck]| {
-        let cells = 0..rounds.plan.cells.len();
-        cells.flat_map(move |cell| checks.iter().map(move |check| check(rounds, cell)))
+    let of = |checks: &'static [CellCheck], alike| {
+        checks
+            .iter()
+            .flat_map(move |check| of_cells(rounds, *check, alike))
     };
-    [disturbed(rounds)]
-        .into_iter()
-        .chain(by_cell(&[
-            server_bound,
-            overflowed,
-            reconnected,
-            delayed_ack,
-        ]))
-        .chain([redone_blocks(rounds)])
-        .chain(by_cell(&[failed_rounds, nothing_due, worker_warnings]))
-        .chain([littles_law(rounds), strays(rounds)])
-        .flatten()
+    let any: Alike = |_, _| true;
+    let equal: Alike = |one, other| one == other;
+    let each = |warning: Option<String>| warning.into_iter();
+    each(disturbed(rounds))
+        .chain(of(
+            &[server_bound, overflowed, reconnected, delayed_ack],
+            any,
+        ))
+        .chain(redone_blocks(rounds))
+        .chain(of(&[failed_rounds, nothing_due, worker_warnings], equal))
+        .chain(littles_law(rounds))
+        .chain(strays(rounds))
         .collect()
 }
 
+/// A warning about one cell, without the cell's name.
 type CellCheck = fn(&Rounds<'_>, usize) -> Option<String>;
+
+/// True if one warning stands for both.
+type Alike = fn(&str, &str) -> bool;
+
+/// The warnings of one check. Runtimes under the same load share one: seven that say the same hide the others.
+fn of_cells(rounds: &Rounds<'_>, check: CellCheck, alike: Alike) -> Vec<String> {
+    let cells = &rounds.plan.cells;
+    let mut all: Vec<(usize, String, Vec<&str>)> = Vec::new();
+    for (index, cell) in cells.iter().enumerate() {
+        let Some(text) = check(rounds, index) else {
+            continue;
+        };
+        let shared = all.iter_mut().find(|(first, shown, _)| {
+            let first = &cells[*first];
+            (&first.scenario, first.load, first.arm) == (&cell.scenario, cell.load, cell.arm)
+                && alike(shown, &text)
+        });
+        match shared {
+            Some((_, _, others)) => others.push(&cell.runtime),
+            None => all.push((index, text, Vec::new())),
+        }
+    }
+    all.into_iter()
+        .map(|(first, text, others)| {
+            let first = name(rounds, first);
+            match others.as_slice() {
+                [] => format!("{first}: {text}"),
+                others => format!("{first}: {text}; likewise {}", others.join(", ")),
+            }
+        })
+        .collect()
+}
 
 fn name(rounds: &Rounds<'_>, cell: usize) -> String {
     describe::cell(&rounds.plan.cells[cell])
@@ -118,13 +152,7 @@ fn failed_rounds(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let first = reasons.next()?;
     let failed = 1 + reasons.count();
     let measured = rounds.measured(cell).count();
-    (measured > 0).then(|| {
-        format!(
-            "{}: {failed} of {} rounds failed: {first}",
-            name(rounds, cell),
-            failed + measured
-        )
-    })
+    (measured > 0).then(|| format!("{failed} of {} rounds failed: {first}", failed + measured))
 }
 
 /// Rounds of an open load whose schedule has no arrival: the rate is too low for their length.
@@ -136,8 +164,7 @@ fn nothing_due(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let empty = open().filter(|open| open.scheduled == 0).count();
     (empty > 0).then(|| {
         format!(
-            "{}: no operation was due in {empty} of {}: raise the rate, or lengthen the rounds",
-            name(rounds, cell),
+            "no operation was due in {empty} of {}: raise the rate, or lengthen the rounds",
             describe::plural(open().count(), "round")
         )
     })
@@ -149,8 +176,7 @@ fn worker_warnings(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
         .measured(cell)
         .flat_map(|round| &round.worker.warnings);
     let first = warnings.next()?;
-    let warning = describe::first_and_more(first, warnings.count());
-    Some(format!("{}: {warning}", name(rounds, cell)))
+    Some(describe::first_and_more(first, warnings.count()))
 }
 
 /// In a closed load every session is always inside an operation, so mean service × throughput must equal the number of
@@ -257,9 +283,8 @@ fn server_bound(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let (server, worker) = shares.iter().flatten().next()?;
     (2 * shares.iter().flatten().count() > shares.len()).then(|| {
         format!(
-            "{}: the server was the bottleneck, with its CPUs {:.0}% busy and the worker's {:.0}%: this is the server's \
+            "the server was the bottleneck, with its CPUs {:.0}% busy and the worker's {:.0}%: this is the server's \
              throughput, and a faster runtime would not show; give the server more CPUs or less to do",
-            name(rounds, cell),
             100.0 * server.min(1.0),
             100.0 * worker
         )
@@ -303,9 +328,9 @@ fn overflowed(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
         .fold(0, u64::saturating_add);
     (dropped > 0).then(|| {
         format!(
-            "{}: full accept queues dropped {dropped} connections, each of which was retried a second later: \
-             the latencies include those seconds; raise net.core.somaxconn and the server's own backlog",
-            name(rounds, cell)
+            "full accept queues dropped {}, each of which was retried a second later: the latencies include those \
+             seconds; raise net.core.somaxconn and the server's own backlog",
+            describe::plural(dropped as usize, "connection")
         )
     })
 }
@@ -321,10 +346,9 @@ fn reconnected(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     }
     (reconnects > 0).then(|| {
         format!(
-            "{}: the server closed {reconnects} keep-alive connections before their next request (over {operations} \
+            "the server closed {reconnects} keep-alive connections before their next request (over {operations} \
              operations and the warm-up); each was reopened within an operation; raise the server's keep-alive \
-             timeout, or lower the sessions, to measure without that",
-            name(rounds, cell)
+             timeout, or lower the sessions, to measure without that"
         )
     })
 }
@@ -351,11 +375,9 @@ fn delayed_ack(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
         .collect();
     let waiting = waits.iter().filter(|waits| **waits).count();
     (waiting > 0 && 2 * waiting > waits.len()).then(|| {
-        format!(
-            "{}: half of the operations took 40 ms with idle CPUs, and each response came in several pieces: the server's \
-             socket waits for a delayed ACK; set TCP_NODELAY in the server, or write each response at once",
-            name(rounds, cell)
-        )
+        "half of the operations took 40 ms with idle CPUs, and each response came in several pieces: the server's \
+         socket waits for a delayed ACK; set TCP_NODELAY in the server, or write each response at once"
+            .to_owned()
     })
 }
 

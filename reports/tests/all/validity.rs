@@ -63,6 +63,56 @@ fn a_server_without_time_left_is_the_limit_unless_the_worker_has_none_either() {
 }
 
 #[test]
+fn runtimes_under_the_same_load_share_a_warning_and_other_loads_have_their_own() {
+    let sweep = Sweep {
+        concurrency: &[8, 64],
+        rounds: 4,
+        operation_ns: 1e6,
+        ops: 4_000,
+    };
+    let mut record = fixtures::of(sweep, &["threads", "tokio", "smol"]);
+    for round in &mut record.rounds {
+        let cell = &record.plan.cells[round.cell];
+        let dropped = u64::from(cell.runtime != "smol");
+        round.conditions.listen_overflows = Some(dropped);
+    }
+    let warnings = Summary::of(&record).warnings;
+    let overflows: Vec<_> = warnings
+        .iter()
+        .filter(|warning| warning.contains("full accept queues"))
+        .collect();
+    let [few, many] = overflows[..] else {
+        panic!("expected one warning for each load, got {overflows:#?}")
+    };
+    for (warning, load) in [(few, "8 in flight"), (many, "64 in flight")] {
+        assert!(
+            warning.contains(&format!("threads (closed, {load})")),
+            "{warning}"
+        );
+        assert!(warning.ends_with("; likewise tokio"), "{warning}");
+    }
+}
+
+#[test]
+fn failures_share_a_warning_only_if_their_reasons_are_equal() {
+    let told = |reasons: [&str; 2]| {
+        let mut record = record();
+        for (cell, reason) in reasons.into_iter().enumerate() {
+            let mut rounds = record.rounds.iter_mut();
+            let first = rounds.find(|round| round.cell == cell).expect("a round");
+            first.outcome = Outcome::Failed {
+                reason: reason.to_owned(),
+            };
+        }
+        let warnings = Summary::of(&record).warnings;
+        let failed = |warning: &&String| warning.contains("rounds failed");
+        warnings.iter().filter(failed).count()
+    };
+    assert_eq!(told(["it rained", "it rained"]), 1);
+    assert_eq!(told(["it rained", "it snowed"]), 2);
+}
+
+#[test]
 fn a_limit_in_less_than_most_rounds_or_on_shared_cpus_is_none() {
     let mut record = record();
     of_cell(&mut record, 1)
