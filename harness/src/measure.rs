@@ -50,6 +50,7 @@ use self::phase::{PhasePlan, run_phase};
 use self::recordings::Recordings;
 use self::session::SessionClock;
 use self::supervisor::{Step, Supervisor, supervised};
+use self::unfinished::SetUp;
 
 /// Runs the round that `plan` describes: workload `W` under the runtime named in the plan.
 ///
@@ -217,9 +218,13 @@ async fn measure<R: Runtime>(
     let recordings = Recordings::for_sessions(count, plan, context.parts.clone());
     let limit = limits::PREPARE.saturating_add(limits::ABANDON);
     supervisor.watch(Step::task("setting up", limit));
+    let begin = Instant::now();
     let workload = prepare.await.map_err(RoundError::Prepare)?;
+    let set_up = SetUp::prepared(begin.elapsed(), &snapshots(&context.traffic));
     let runtime = context.runtime.clone();
-    let measured = measure_prepared(context, recordings, &workload, plan, supervisor, counters);
+    let measured = measure_prepared(
+        context, set_up, recordings, &workload, plan, supervisor, counters,
+    );
     let measured = measured.await;
     if measured.is_err() {
         abandon(&runtime, &workload, supervisor).await;
@@ -239,6 +244,7 @@ async fn abandon<R: Runtime>(
 
 async fn measure_prepared<R: Runtime>(
     context: Context<R>,
+    set_up: SetUp,
     recordings: Recordings,
     workload: &Arc<dyn AnyWorkload>,
     plan: &WorkerPlan,
@@ -268,7 +274,8 @@ async fn measure_prepared<R: Runtime>(
         return Err(error);
     }
 
-    let mut ledger = Ledger::new(&runtime, &observed, traffic, recordings, count);
+    let set_up = set_up.opened(&snapshots(&traffic));
+    let mut ledger = Ledger::new(&runtime, &observed, traffic, set_up, recordings, count);
     let phase = PhasePlan::warmup(plan);
     counters.start();
     let (sessions, warmup) = run_phase(&runtime, sessions, &phase, &ledger, supervisor).await?;
@@ -320,7 +327,7 @@ fn last_step(ledger: &Ledger, measured: &Phase, ending: &Ending) -> Step {
     let (ledger, measured, mut ending) = (ledger.clone(), measured.clone(), ending.clone());
     Step {
         limit: limits.into_iter().sum(),
-        progress: None,
+        extension: None,
         given_up: Box::new(move || {
             ending.broken = vec!["closing, checking and cleaning up did not finish".to_owned()];
             ledger.reported(measured, ending).into()

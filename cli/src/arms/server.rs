@@ -42,7 +42,10 @@ pub const PORT: &str = "{port}";
 const READY: Duration = Duration::from_secs(30);
 
 /// Timeout for all processes to end after SIGTERM, and again after SIGKILL.
-const LEAVING: Duration = Duration::from_secs(3);
+pub const LEAVING: Duration = Duration::from_secs(3);
+
+/// Timeout after SIGTERM for a server that has exceeded [`LEAVING`] before.
+const LEAVING_AGAIN: Duration = Duration::from_millis(500);
 
 /// Polling interval while the server starts or ends.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -71,17 +74,18 @@ pub struct ArmServer {
 
 impl ArmServer {
     /// Starts `command` under a guard on the `cpus`, and waits until it is ready: at `url`, in which [`PORT`] stands
-    /// for its port, if that is HTTP, else as soon as it accepts connections.
+    /// for its port, if that is HTTP, else as soon as it accepts connections. A `stubborn` one gets little time to end.
     pub fn start(
         command: &str,
         url: &str,
+        stubborn: bool,
         cpus: &[usize],
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
         let mut guard = Command::new(this_program()?);
         guard.args(["arm-server", "--cpus", &cpu_list(cpus)]);
         // On stdin: it may hold a password, and arguments are visible to everybody.
-        let order = json!({ "command": command, "url": url }).to_string();
+        let order = json!({ "command": command, "url": url, "stubborn": stubborn }).to_string();
         let process = ServerProcess::start_with(command, guard, Some(&order), interrupt)?;
         let ready = process.ready();
         let group = ready["group"]
@@ -107,9 +111,12 @@ impl ArmServer {
         self.process().check_alive()
     }
 
-    /// Stops it; fails if any of its processes survive.
-    pub fn end(mut self) -> Result<(), Failure> {
-        self.process.take().map_or(Ok(()), ServerProcess::end)
+    /// Stops it; false if it had to be killed because it did not end within [`LEAVING`]. Fails if any of its processes
+    /// survive.
+    pub fn end(mut self) -> Result<bool, Failure> {
+        let begin = Instant::now();
+        self.process.take().map_or(Ok(()), ServerProcess::end)?;
+        Ok(begin.elapsed() < LEAVING)
     }
 }
 
@@ -150,14 +157,14 @@ pub fn url(target: &str, params: &Value) -> String {
 }
 
 /// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
-pub fn guard(command: &str, url: &str, cpus: &[usize]) -> Result<(), Failure> {
+pub fn guard(command: &str, url: &str, stubborn: bool, cpus: &[usize]) -> Result<(), Failure> {
     let interrupt = Interrupt::on_signals()?;
     os::pin_process(cpus).or_fail("cannot pin the server")?;
     os::adopt_orphans();
     let (_on_interrupt, end) = guard::end(&interrupt);
     let mut server = Server::start(command)?;
     let served = server.serve(url, &end);
-    let left = server.end();
+    let left = server.end(if stubborn { LEAVING_AGAIN } else { LEAVING });
     served.and(left)
 }
 
@@ -263,12 +270,12 @@ impl Server {
         Pid::from_raw(i32::try_from(self.process.id()).expect("process ids fit"))
     }
 
-    /// Stops it and everything it started; fails if anything survives.
-    fn end(&self) -> Result<(), Failure> {
+    /// Stops it and everything it started, with `patience` after SIGTERM; fails if anything survives.
+    fn end(&self, patience: Duration) -> Result<(), Failure> {
         let group = self.group();
         // Fails only if no process is left.
         let _ = killpg(group, Signal::SIGTERM);
-        let deadline = Instant::now() + LEAVING;
+        let deadline = Instant::now() + patience;
         let mut signalled = BTreeSet::new();
         while reap() && Instant::now() < deadline {
             for child in children() {

@@ -26,6 +26,8 @@ struct Order {
     command: String,
     /// URL of the server.
     url: String,
+    /// True if it did not end in time before.
+    stubborn: bool,
 }
 
 impl ArmServer {
@@ -35,7 +37,7 @@ impl ArmServer {
         read.or_fail("the guard process cannot read its command")?;
         let order: Order =
             serde_json::from_str(&order).or_fail("the guard process got no valid command")?;
-        let guarded = arms::server::guard(&order.command, &order.url, &self.cpus.0);
+        let guarded = arms::server::guard(&order.command, &order.url, order.stubborn, &self.cpus.0);
         if let Err(failure) = &guarded {
             guard::report(failure)?;
         }

@@ -224,7 +224,7 @@ impl Gate {
         if let Some(base) = &stored {
             self.regate(&mut record, base)?;
         }
-        self.tell(&record, stored.as_ref(), None)
+        self.tell(&record, stored.as_ref(), &[], None)
     }
 
     /// Applies the terms of this gate to a record, replacing any that it had before.
@@ -308,6 +308,7 @@ impl Gate {
             output::advise(text);
             Ok(())
         })?;
+        let told = run.record.warnings.clone();
         let stored = sources.stored.as_ref();
         let decided = |record: &Record| gate_is_decided(&record.plan, &record.rounds, stored);
         let programs = Rc::clone(&run.programs);
@@ -336,7 +337,7 @@ impl Gate {
         if let Some(failure) = failure.take_if(|failure| failure.exit() != Exit::Unfit) {
             return Err(failure);
         }
-        let exit = self.tell(&record, stored, Some(written))?;
+        let exit = self.tell(&record, stored, &told, Some(written))?;
         match record.completion {
             _ if failure.is_some() => failure.map_or(Ok(exit), Err),
             Completion::Interrupted => Err(Failure::new(
@@ -348,15 +349,19 @@ impl Gate {
     }
 
     /// Prints the verdict, then saves everything. Returns the verdict's exit code: even if a file cannot be written,
-    /// the user must learn of a regression. `written` is the directory of a run measured by this gate.
+    /// the user must learn of a regression. `written` is the directory of a run measured by this gate; a table omits the
+    /// warnings that were `told` before.
     fn tell(
         &self,
         record: &Record,
         stored: Option<&Record>,
+        told: &[String],
         written: Option<Result<PathBuf, Failure>>,
     ) -> Result<Exit, Failure> {
         let report = report(record, stored)?;
         if self.format == TABLE {
+            let mut report = report.clone();
+            report.warnings.retain(|it| !told.contains(it));
             output::say(&terminal::gate(&report, output::style()))?;
         } else {
             output::emit(&rendered(&report, &self.format)?)?;

@@ -81,6 +81,7 @@ impl Run {
         let interrupt = Interrupt::on_signals()?;
         let search = prepared.search.clone();
         let run = ReadyRun::begin(prepared, &self.out, &interrupt, &|text| self.tell(text))?;
+        let told = run.record.warnings.clone();
         let FinishedRun {
             record,
             directory,
@@ -91,7 +92,7 @@ impl Run {
                 all_decided(&record.plan, &record.rounds)
             })),
         };
-        self.conclude(&record, directory, failure)
+        self.conclude(&record, &told, directory, failure)
     }
 
     /// Prints human-readable text; with JSON on stdout it goes to stderr.
@@ -105,15 +106,20 @@ impl Run {
         }
     }
 
-    /// Writes and prints the results. Returns the exit code.
+    /// Writes and prints the results, in a table without the warnings that were `told` before the run. Returns the exit
+    /// code.
     fn conclude(
         &self,
         record: &Record,
+        told: &[String],
         directory: RunDirectory,
         failure: Option<Failure>,
     ) -> Result<Exit, Failure> {
-        let report = Report::of(record);
+        let mut report = Report::of(record);
         let written = measuring::write(&report, directory);
+        if self.format == Format::Table {
+            report.summary.warnings.retain(|it| !told.contains(it));
+        }
         let cells = &report.summary.cells;
         let nothing_measured = cells.iter().all(|cell| cell.metrics.is_empty());
         let shown = match (&written, self.format) {

@@ -216,6 +216,7 @@ impl<'a> ReadyRun<'a> {
         let mut context = RoundContext {
             programs: &self.programs,
             warnings: &mut warnings,
+            stubborn: BTreeSet::new(),
             placement: &placement,
             watch: Watch::over(&placement, &self.targets),
             seed: self.record.seed,

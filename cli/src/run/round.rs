@@ -19,6 +19,7 @@ use crate::arms::programs::{ArmPrograms, Program};
 use crate::arms::server::ArmServer;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
+use crate::output;
 use crate::process::server::ServerProcess;
 use crate::process::{this_program, worker};
 use crate::run::conditions::Watch;
@@ -45,6 +46,8 @@ pub struct RoundContext<'a> {
     pub programs: &'a RefCell<ArmPrograms>,
     /// Warnings for the user, each given once.
     pub warnings: &'a mut BTreeSet<String>,
+    /// Commands whose servers had to be killed.
+    pub stubborn: BTreeSet<String>,
 }
 
 /// A round that has ended.
@@ -116,10 +119,16 @@ fn measure(
     let program = variant.program.clone().map_or_else(this_program, Ok);
     let program = program.map_err(of_arm)?;
     let targets = servers.addresses(context.targets);
+    let command = variant.server.clone();
     let plan = worker_plan(scenario, cell, variant, context, targets);
     let result = worker::measure(&program, &plan, context.interrupt, &mut || servers.live());
     let counts = servers.counts(context.targets);
-    let counts = counts.and_then(|counts| servers.end().map(|()| counts));
+    let counts = counts.and_then(|counts| {
+        if !servers.end()? {
+            killed(cell, command.as_deref(), context);
+        }
+        Ok(counts)
+    });
     // A server that died is the cause of any failure of the worker, so its error comes first.
     match (result, counts.map_err(of_arm)) {
         (Ok(reply), Ok(counts)) => {
@@ -128,6 +137,23 @@ fn measure(
         (Ok(reply), Err(failure)) => Err(without_counts(reply, failure)),
         (Err(_), Err(failure)) => Err(failure.into()),
         (Err(failure), Ok(_)) => Err(of_arm(failure).into()),
+    }
+}
+
+/// Tells, the first time, that a server of the cell's arm did not end on SIGTERM.
+fn killed(cell: &Cell, command: Option<&str>, context: &mut RoundContext<'_>) {
+    let (Some(arm), Some(command)) = (cell.arm, command) else {
+        return;
+    };
+    if context.stubborn.insert(command.to_owned()) {
+        let warning = format!(
+            "the {}: its server did not end within {} s of SIGTERM and is killed after each round, without a chance to \
+             write its files",
+            arm.name(),
+            arms::server::LEAVING.as_secs()
+        );
+        output::advise(&format!("warning: {warning}"));
+        context.warnings.insert(warning);
     }
 }
 
@@ -285,8 +311,9 @@ impl RoundServer {
                     .server
                     .as_ref()
                     .ok_or_else(|| Failure::could_not_run("no command for the arm's server"))?;
+                let stubborn = context.stubborn.contains(command);
                 let probe = arms::server::url(url, &scenario.params);
-                let server = ArmServer::start(command, &probe, cpus, interrupt)?;
+                let server = ArmServer::start(command, &probe, stubborn, cpus, interrupt)?;
                 let url = url.replace(arms::server::PORT, &server.address.port().to_string());
                 Ok(Self::Arm { server, url })
             }
@@ -337,14 +364,15 @@ impl RoundServers {
         })
     }
 
-    /// Stops the servers started for the round; fails if any of their processes survive.
-    fn end(&mut self) -> Result<(), Failure> {
+    /// Stops the servers started for the round; false if one had to be killed. Fails if any of their processes survive.
+    fn end(&mut self) -> Result<bool, Failure> {
+        let mut ended = true;
         for server in std::mem::take(&mut self.servers).into_values() {
             if let RoundServer::Arm { server, .. } = server {
-                server.end()?;
+                ended &= server.end()?;
             }
         }
-        Ok(())
+        Ok(ended)
     }
 
     fn addresses(&self, targets: &ReadyTargets) -> BTreeMap<String, TargetAddress> {

@@ -41,7 +41,7 @@ pub fn locations(location: &ServerLocation) -> Result<Vec<PeerAddress>, Failure>
 fn resolve(host: &str, port: u16) -> Result<Vec<PeerAddress>, Failure> {
     let unknown =
         || Failure::could_not_run(format!("unknown host `{host}`")).hint("check the spelling");
-    let resolved = (host, port)
+    let resolved = (local_name(host), port)
         .to_socket_addrs()
         .map_err(|error| unknown().caused_by(error))?;
     let addresses: Vec<_> = resolved.map(PeerAddress::Tcp).collect();
@@ -49,6 +49,18 @@ fn resolve(host: &str, port: u16) -> Result<Vec<PeerAddress>, Failure> {
         Err(unknown())
     } else {
         Ok(addresses)
+    }
+}
+
+/// The name to look up: `localhost.` and everything below it are this machine (RFC 6761, section 6.3), although few
+/// resolvers know.
+fn local_name(host: &str) -> &str {
+    let lower = host.to_ascii_lowercase();
+    let name = lower.strip_suffix('.').unwrap_or(&lower);
+    if name == "localhost" || name.ends_with(".localhost") {
+        "localhost"
+    } else {
+        host
     }
 }
 
@@ -132,6 +144,9 @@ mod tests {
             ("[::ffff:127.0.0.1]", "[::ffff:7f00:1]"),
             ("localhost", "localhost"),
             ("LOCALHOST", "localhost"),
+            ("localhost.", "localhost."),
+            ("foo.localhost", "foo.localhost"),
+            ("a.b.LocalHost.", "a.b.localhost."),
         ] {
             check(
                 &format!("http://{given}:8000/x"),
@@ -139,6 +154,8 @@ mod tests {
             );
         }
         check("postgres://u@0.0.0.0:1/d", "postgres://u@127.0.0.1:1/d");
+        assert_eq!(local_name("notlocalhost"), "notlocalhost");
+        assert_eq!(local_name("localhost.test"), "localhost.test");
         let elsewhere = Url::parse("http://192.0.2.1/").expect("a URL");
         require(&elsewhere).expect_err("a documentation address");
     }

@@ -63,6 +63,144 @@ fn rounds<'a>(record: &'a Record, runtime: &str, sessions: u32) -> (Vec<&'a Meas
     (measured, failed)
 }
 
+/// The time that a failed round waited, by its own words.
+fn waited_s(round: &photofinish_record::Round) -> Option<f64> {
+    let Outcome::Failed { reason } = &round.outcome else {
+        return None;
+    };
+    let (before, _) = reason.split_once(" s of the warm-up")?;
+    before.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn a_slow_server_is_told_from_a_silent_one() {
+    let Some(slow) = Odd::start("slots_http.py", &["slow", "1200"]) else {
+        return;
+    };
+    let more = ["--rounds=1", "--runtimes=tokio", "--concurrency=16"];
+    let sandbox = Sandbox::new();
+    slow.measure(&sandbox, "http-get", "", &more).check(
+        1,
+        &[
+            "a response takes",
+            "hint: give each session time",
+            "--duration",
+            "--set load.warmup=",
+        ],
+    );
+    // The two responses of set-up, and then none.
+    let Some(silent) = Odd::start("slots_http.py", &["silent", "3"]) else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let finished = silent.measure(&sandbox, "http-get", "", &more).check(
+        1,
+        &[
+            "16 of 16 sessions connected but never got a response",
+            "stopped responding",
+            "hint: check the server's log",
+        ],
+    );
+    assert!(!finished.stderr.contains("--duration"), "{finished:#?}");
+}
+
+#[test]
+fn connections_are_counted_where_a_session_has_several() {
+    let Some(server) = Odd::start("slots_http.py", &["wait", "1"]) else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let more = [
+        "--rounds=1",
+        "--runtimes=tokio",
+        "--concurrency=2",
+        "--set=content=any",
+    ];
+    server.measure(&sandbox, "http-fanout", "", &more).check(
+        1,
+        &[
+            "2 of 2 sessions of 3 connections each",
+            "fewer than 6 connections at a time",
+            "hint: let the server serve 6 connections at a time, 3 for each session",
+        ],
+    );
+}
+
+#[test]
+fn a_database_that_stops_answering_in_set_up_is_told_with_the_statement() {
+    for (mode, text, told) in [
+        (
+            "statement",
+            "CREATE SCHEMA",
+            [
+                "setting up failed",
+                "the response of the target `db` to `CREATE SCHEMA photofinish_",
+                "took longer than 10 s",
+                "pg_stat_activity",
+            ],
+        ),
+        (
+            "one",
+            "",
+            [
+                "setting up failed",
+                "logging in and preparing statements took longer than 10 s",
+                "fewer connections than are needed",
+                "--concurrency",
+            ],
+        ),
+    ] {
+        let Some(server) = Odd::start("silent_pg.py", &[mode, text]) else {
+            return;
+        };
+        let sandbox = Sandbox::new();
+        let target = format!("--target=db=postgres://ann@127.0.0.1:{}/shop", server.port);
+        let quick = ["--rounds=1", "--runtimes=threads", "--no-redo"];
+        let mut arguments = vec!["run", "db-select", &target];
+        arguments.extend(quick);
+        sandbox.run(&arguments).check(1, &told);
+    }
+}
+
+#[test]
+fn idle_connections_at_a_server_of_one_connection_are_told_within_seconds() {
+    let Some(server) = Odd::start("slots_http.py", &["wait", "1"]) else {
+        return;
+    };
+    for runtime in ["--runtimes=threads", "--runtimes=tokio"] {
+        let sandbox = Sandbox::new();
+        let target = format!("--target=http=http://127.0.0.1:{}/", server.port);
+        let more = ["--rounds=1", "--no-redo", "--set=count=20", runtime];
+        let mut arguments = vec!["run", "idle-connections", &target];
+        arguments.extend(more);
+        sandbox.run(&arguments).check(
+            1,
+            &[
+                "40 connections were opened at once, and one got no response within 10 s",
+                "hint: the server seems to serve fewer connections at a time",
+            ],
+        );
+    }
+}
+
+#[test]
+fn an_address_that_is_no_websocket_endpoint_is_told_with_what_to_type() {
+    let Some(page) = Odd::start("slots_http.py", &["wait", "400"]) else {
+        return;
+    };
+    let Some(database) = Odd::start("silent_pg.py", &["statement", "-"]) else {
+        return;
+    };
+    for server in [page, database] {
+        let sandbox = Sandbox::new();
+        let more = ["--rounds=1", "--runtimes=tokio", "--concurrency=1"];
+        server.measure(&sandbox, "ws-echo", "", &more).check(
+            1,
+            &["hint: is it a WebSocket endpoint?", "--target ws=ws://"],
+        );
+    }
+}
+
 #[test]
 fn a_server_of_one_connection_at_a_time_is_told_and_the_other_cells_have_numbers() {
     let Some(server) = Odd::start("slots_http.py", &["wait", "1"]) else {
@@ -95,6 +233,9 @@ fn a_server_of_one_connection_at_a_time_is_told_and_the_other_cells_have_numbers
         let (measured, failed) = rounds(&record, runtime, 16);
         assert_eq!((measured.len(), failed), (0, 1), "{runtime}");
     }
+    // The served session was quick, so there is nothing to wait for: two seconds after the planned end, not eight.
+    let waits = record.rounds.iter().filter_map(waited_s);
+    assert!(waits.clone().count() == 2 && waits.clone().all(|waited_s| waited_s < 7.0));
     assert!(sandbox.latest().join("report.html").is_file());
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::os;
 use super::outcome::{Ends, Phase};
 use super::recordings::{Activity, Recordings};
-use super::unfinished::{Stuck, Unfinished};
+use super::unfinished::{SetUp, Stuck, Unfinished};
 use crate::observed::Observed;
 use crate::recording::Recording;
 use crate::runtime::Runtime;
@@ -94,6 +94,7 @@ pub(super) struct Ledger {
     worker_threads: u32,
     runtime_facts: BTreeMap<String, String>,
     traffic: BTreeMap<String, TrafficCounter>,
+    set_up: SetUp,
     observed: Observed,
     /// The loop's own cost, once measured.
     pub(super) overhead: Option<LoopOverhead>,
@@ -107,6 +108,7 @@ impl Ledger {
         runtime: &R,
         observed: &Observed,
         traffic: BTreeMap<String, TrafficCounter>,
+        set_up: SetUp,
         recordings: Recordings,
         sessions: NonZeroU32,
     ) -> Self {
@@ -116,6 +118,7 @@ impl Ledger {
             worker_threads: runtime.worker_threads(sessions),
             runtime_facts: runtime.facts(),
             traffic,
+            set_up,
             observed: observed.clone(),
             overhead: None,
             warmup: Warmup::default(),
@@ -176,6 +179,8 @@ impl Ledger {
         Unfinished {
             warmup,
             sessions: Stuck::of(activities),
+            operation: mean_operation(activities, ended),
+            set_up: self.set_up,
             ended,
             traffic: snapshots(&self.traffic),
             waited,
@@ -236,6 +241,12 @@ impl Ledger {
             service: measured.recording.into_service(),
         }
     }
+}
+
+/// Mean time of an operation of a phase with `ended` operations; `None` without any.
+pub(super) fn mean_operation(activities: &[Activity], ended: u64) -> Option<Duration> {
+    let busy: Duration = activities.iter().map(Activity::duration).sum();
+    (ended > 0).then(|| busy.div_f64(ended as f64))
 }
 
 fn open_load(measured: &mut Phase) -> Option<OpenLoad> {

@@ -21,6 +21,10 @@ const CLOSED_SLACK: u32 = 2;
 /// Minimum time beyond that for operations to end: longer than the time-outs of the workloads' own exchanges.
 const CLOSED_DRAIN: Duration = Duration::from_secs(8);
 
+/// Minimum time after the planned end of a warm-up for sessions without a response, once all others have returned: a
+/// server that serves some of its connections and not the rest will not serve them later either.
+pub(super) const STARVED: Duration = Duration::from_secs(2);
+
 /// Time without a completed operation after which a phase that ends by count is ended.
 const STALL: Duration = Duration::from_secs(60);
 /// Longest phase that ends by count: its speed cannot be known in advance.
@@ -52,8 +56,8 @@ pub(super) fn opening(sessions: NonZeroU32) -> Duration {
 /// The limit of a closed phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClosedLimit {
-    /// From its start.
-    After(Duration),
+    /// From its start: `starved` if some sessions wait for nothing, `rest` later otherwise.
+    After { starved: Duration, rest: Duration },
     /// Since an operation last ended.
     Stalled(Duration),
 }
@@ -62,8 +66,13 @@ pub(super) enum ClosedLimit {
 pub(super) fn closed(stop: Stop, unit_ns: u64) -> ClosedLimit {
     match stop {
         Stop::DurationNs(planned_ns) => {
-            let planned = Duration::from_nanos(planned_ns.get()).saturating_mul(CLOSED_SLACK);
-            ClosedLimit::After(planned.saturating_add(drain(CLOSED_DRAIN, unit_ns)))
+            let planned = Duration::from_nanos(planned_ns.get());
+            let longest = planned
+                .saturating_mul(CLOSED_SLACK)
+                .saturating_add(drain(CLOSED_DRAIN, unit_ns));
+            let starved = planned.saturating_add(drain(STARVED, unit_ns));
+            let rest = longest.saturating_sub(starved);
+            ClosedLimit::After { starved, rest }
         }
         Stop::Ops(_) => ClosedLimit::Stalled(drain(STALL, unit_ns)),
     }
@@ -109,7 +118,7 @@ fn phase(stop: Stop, plan: &WorkerPlan) -> Duration {
             length.saturating_add(open_drain(plan.unit_ns).saturating_mul(2))
         }
         Load::Closed { .. } => match closed(stop, plan.unit_ns) {
-            ClosedLimit::After(limit) => limit,
+            ClosedLimit::After { starved, rest } => starved.saturating_add(rest),
             ClosedLimit::Stalled(_) => COUNTED,
         },
     }

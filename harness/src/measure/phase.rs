@@ -3,16 +3,18 @@
 //! A closed phase tells each session when to stop; an open one hands the schedule to the supervisor, which paces it,
 //! and the sessions take arrivals until there are no more. Recordings are emptied at the end, for the next phase.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::erased::AnySession;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, mean_operation};
 use super::limits::{self, ClosedLimit};
 use super::outcome::{Ends, Phase, open_phase};
 use super::recordings::Recordings;
 use super::session::Goal;
-use super::supervisor::{Conduct, Order, Step, Supervisor};
+use super::supervisor::{Conduct, Extension, Order, Step, Supervisor};
+use super::unfinished::Stuck;
 use super::{FIRST_WARMUP_OP, RoundError};
 use crate::arrivals::ArrivalQueue;
 use crate::runtime::Runtime;
@@ -139,15 +141,27 @@ pub(super) async fn run_closed<R: Runtime>(
 
 /// The supervision of a closed phase. If it is ended, the measured phase counts as far as it came.
 fn closed_step(plan: &PhasePlan, ledger: &Ledger) -> Step {
-    let (limit, stalls) = match limits::closed(plan.stop, plan.unit_ns) {
-        ClosedLimit::After(limit) => (limit, false),
-        ClosedLimit::Stalled(limit) => (limit, true),
-    };
     let recordings = ledger.recordings.clone();
     let (ledger, measured, start) = (ledger.clone(), plan.measured, Instant::now());
+    let (limit, extension): (_, Extension) = match limits::closed(plan.stop, plan.unit_ns) {
+        ClosedLimit::After { starved, rest } => {
+            let mut rest = Some(rest);
+            let starving = move || !measured && are_starved(&recordings);
+            let extension = move || rest.take().filter(|_| !starving());
+            (starved, Box::new(extension))
+        }
+        ClosedLimit::Stalled(limit) => {
+            let mut before = 0;
+            let extension = move || {
+                let ended = recordings.ended();
+                (mem::replace(&mut before, ended) < ended).then_some(limit)
+            };
+            (limit, Box::new(extension))
+        }
+    };
     Step {
         limit,
-        progress: stalls.then(|| Box::new(move || recordings.ended()) as _),
+        extension: Some(extension),
         given_up: Box::new(move || {
             if measured {
                 ledger.given_up(start)
@@ -156,6 +170,15 @@ fn closed_step(plan: &PhasePlan, ledger: &Ledger) -> Step {
             }
         }),
     }
+}
+
+/// True if some sessions have returned, and the others would have had their turn if the server served all of them.
+fn are_starved(recordings: &Recordings) -> bool {
+    let activities = recordings.activities();
+    let operation = mean_operation(&activities, recordings.ended());
+    let turn = |operation: Duration| operation.mul_f64(activities.len() as f64);
+    Stuck::of(&activities).starve()
+        && operation.is_some_and(|operation| turn(operation) < limits::STARVED)
 }
 
 async fn run<R: Runtime>(

@@ -36,11 +36,14 @@ pub(super) struct Order {
     pub(super) measured: bool,
 }
 
+/// Further time for a step whose limit has passed.
+pub(super) type Extension = Box<dyn FnMut() -> Option<Duration> + Send>;
+
 /// A step of the round that may not take forever.
 pub(super) struct Step {
     pub(super) limit: Duration,
-    /// A count that grows while the step makes progress, which then starts the limit anew.
-    pub(super) progress: Option<Box<dyn Fn() -> u64 + Send>>,
+    /// Called when the limit has passed: further time for the step, or `None` to end it.
+    pub(super) extension: Option<Extension>,
     /// The round's result if the step is ended.
     pub(super) given_up: Box<dyn FnOnce() -> WorkerResult + Send>,
 }
@@ -50,7 +53,7 @@ impl Step {
     pub(super) fn task(what: &'static str, limit: Duration) -> Self {
         Self {
             limit: limit.saturating_add(limits::MARGIN),
-            progress: None,
+            extension: None,
             given_up: Box::new(move || {
                 super::failed(format!("{what} did not end within {} s", limit.as_secs()))
             }),
@@ -208,7 +211,6 @@ fn panicked(panic: &(dyn Any + Send)) -> WorkerResult {
 struct Running {
     step: Step,
     since: Instant,
-    progress: u64,
 }
 
 impl Running {
@@ -216,7 +218,6 @@ impl Running {
         Self {
             step,
             since: Instant::now(),
-            progress: 0,
         }
     }
 
@@ -224,13 +225,13 @@ impl Running {
         self.step.limit.saturating_sub(self.since.elapsed())
     }
 
-    /// Starts the limit anew if there was progress.
+    /// Grants the step further time, if it is to have any.
     fn goes_on(&mut self) -> bool {
-        let progress = self.step.progress.as_ref().map_or(0, |progress| progress());
-        let goes_on = progress > self.progress;
-        self.progress = progress;
+        let extension = self.step.extension.as_mut();
+        let further = extension.and_then(|extension| extension());
+        self.step.limit = further.unwrap_or_default();
         self.since = Instant::now();
-        goes_on
+        further.is_some()
     }
 
     /// The round's result if this step never ends.

@@ -87,7 +87,7 @@ impl Workload for Crawl {
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
         std::fs::create_dir_all(&env.work_dir)?;
         let report = SiteReport::fetch(env).await?;
-        let mut visitor = Visitor::new(env, "survey")?;
+        let mut visitor = Visitor::limited(env, "survey")?;
         let expected = match &report {
             Some(report) => expected(report, &visitor.root()?),
             None => {

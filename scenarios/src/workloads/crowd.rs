@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use photofinish_harness::observed::Observed;
 use photofinish_harness::os;
-use photofinish_harness::runtime::{Receiver as _, Runtime, Semaphore, Sender as _};
+use photofinish_harness::runtime::{Elapsed, Receiver as _, Runtime, Semaphore, Sender as _};
 use photofinish_harness::workload::Failure;
 
 use super::parts::joined;
@@ -25,6 +25,9 @@ use super::tallies::{Peak, exactly};
 
 /// An announced part is a few instructions away from waiting, unless its thread loses its CPU in between.
 const UNTIL_ALL_WAIT: Duration = Duration::from_millis(10);
+
+/// Some parts did not announce themselves in time.
+pub(super) const NOT_GATHERED: &str = "crowd";
 
 /// The work of one part of a crowd before and after it waits.
 pub(super) trait Part: Clone + Send + Sync + 'static {
@@ -45,8 +48,14 @@ pub(super) struct Crowd<R: Runtime> {
 }
 
 impl<R: Runtime> Crowd<R> {
-    /// Starts `count` parts and returns once all of them wait, or have failed.
-    pub(super) async fn gather(runtime: &R, count: NonZeroU32, part: &impl Part) -> Self {
+    /// Starts `count` parts and returns once all of them wait, or have failed. With a `limit`, fails if none of those
+    /// left announces itself for that long.
+    pub(super) async fn gather(
+        runtime: &R,
+        count: NonZeroU32,
+        part: &impl Part,
+        limit: Option<Duration>,
+    ) -> Result<Self, Failure> {
         let gate = runtime.semaphore(NonZeroU32::MIN);
         let closed_gate = gate.acquire().await;
         // Room for all, so that no announcement waits.
@@ -54,8 +63,22 @@ impl<R: Runtime> Crowd<R> {
         let start = |_| runtime.spawn(wait_at::<R>(gate.clone(), announce.clone(), part.clone()));
         let tasks = (0..count.get()).map(start).collect();
         drop(announce);
-        while announced.receive().await.is_some() {}
-        Self { tasks, closed_gate }
+        let mut waiting = 0;
+        loop {
+            let announcement = match limit {
+                Some(limit) => runtime.timeout(limit, announced.receive()).await,
+                None => Ok(announced.receive().await),
+            };
+            match announcement {
+                Ok(Some(())) => waiting += 1,
+                Ok(None) => return Ok(Self { tasks, closed_gate }),
+                Err(Elapsed) => {
+                    let left = count.get() - waiting;
+                    let detail = format!("and {left} were not accepted");
+                    return Err(Failure::new(NOT_GATHERED, detail));
+                }
+            }
+        }
     }
 
     /// Opens the gate, and waits until all parts have ended; returns the first failure.
@@ -87,7 +110,7 @@ pub(super) async fn come_and_go<R: Runtime>(
     part: &impl Part,
     waiting: &Peak,
 ) -> Result<(), Failure> {
-    let crowd = Crowd::gather(runtime, count, part).await;
+    let crowd = Crowd::gather(runtime, count, part, None).await?;
     let gathered = waiting.now();
     crowd.disperse().await?;
     exactly(i64::from(count.get()), gathered, "parts waiting at once")?;
@@ -101,15 +124,16 @@ pub struct Footprint {
 }
 
 impl Footprint {
-    /// Gathers a crowd and then a second one, and measures the growth of the process for the second.
+    /// Gathers a crowd and then a second one, each with a `limit` as in [`Crowd::gather`], and measures the growth of the process for the second.
     pub(super) async fn measure<R: Runtime>(
         runtime: &R,
         count: NonZeroU32,
         part: &impl Part,
+        limit: Option<Duration>,
     ) -> Result<Self, Failure> {
-        let first = Crowd::gather(runtime, count, part).await;
+        let first = Crowd::gather(runtime, count, part, limit).await?;
         let before = resident_bytes(runtime).await;
-        let second = Crowd::gather(runtime, count, part).await;
+        let second = Crowd::gather(runtime, count, part, limit).await?;
         let after = resident_bytes(runtime).await;
         let dispersed = second.disperse().await;
         first.disperse().await.and(dispersed)?;
@@ -193,7 +217,9 @@ mod tests {
     fn a_crowd_waits_whole_and_ends_one_after_another() {
         under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
             let part = Counted::default();
-            let crowd = runtime.block_on(Crowd::gather(&runtime, COUNT, &part));
+            let crowd = runtime
+                .block_on(Crowd::gather(&runtime, COUNT, &part, None))
+                .expect("gathered");
             assert_eq!(part.begun_and_ended(), [COUNT.get(), 0]);
             let dispersed = runtime.block_on(crowd.disperse());
             assert_eq!(dispersed, Ok(()));
@@ -208,7 +234,9 @@ mod tests {
                 let part = Counted {
                     counts: Arc::new(counts),
                 };
-                let crowd = runtime.block_on(Crowd::gather(&runtime, COUNT, &part));
+                let crowd = runtime
+                    .block_on(Crowd::gather(&runtime, COUNT, &part, None))
+                    .expect("gathered");
                 let dispersed = runtime.block_on(crowd.disperse());
                 assert_eq!(dispersed.map_err(|failure| failure.kind), Err(kind));
                 assert_eq!(part.begun_and_ended(), [COUNT.get(), COUNT.get() - 1]);
@@ -272,7 +300,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn footprint_of_what_is_held() {
         under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
-            let footprint = runtime.block_on(Footprint::measure(&runtime, COUNT, &Heavy));
+            let footprint = runtime.block_on(Footprint::measure(&runtime, COUNT, &Heavy, None));
             let measured = footprint.expect("measured").bytes_per_part.expect("Linux");
             // Wide bounds: allocators round up, and retain some memory.
             let expected = HELD_BYTES as f64;

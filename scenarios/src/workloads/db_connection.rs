@@ -4,6 +4,7 @@
 //! Every round works in its own schema (`db_schema.rs`), so that it starts from nothing on an existing server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::Runtime;
@@ -25,6 +26,12 @@ pub(super) const TARGET: &str = "db";
 const ENCODE: &str = "encode";
 
 const BUFFER_BYTES: usize = 16 * 1024;
+/// Deadline for the response to a statement outside the measurement.
+const RESPONDING: Duration = Duration::from_secs(10);
+
+/// Characters of a statement that a message quotes.
+const LONGEST_QUOTE: usize = 60;
+
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// A statement that a session prepares when it logs in.
@@ -132,7 +139,8 @@ impl<R: Runtime> Connection<R> {
     pub(super) async fn connect(&mut self) -> Result<(), Failure> {
         let runtime = self.connector.dialer.runtime().clone();
         let what = "connecting, logging in and preparing statements";
-        within(&runtime, CONNECTING, what, self.log_in_and_prepare()).await
+        let connecting = within(&runtime, CONNECTING, what, self.log_in_and_prepare()).await;
+        connecting.map_err(db_errors::unserved)
     }
 
     async fn log_in_and_prepare(&mut self) -> Result<(), Failure> {
@@ -186,6 +194,20 @@ impl<R: Runtime> Connection<R> {
     /// Runs statements without parameters, and ignores their rows.
     pub(super) async fn run(&mut self, sql: &str) -> Result<&Outcome, Failure> {
         self.query(sql, &mut |_| ()).await
+    }
+
+    /// Runs statements outside the measurement, and waits for the response no longer than [`RESPONDING`].
+    pub(super) async fn set_up(
+        &mut self,
+        sql: &str,
+        sink: &mut (dyn FnMut(Row<'_>) + Send),
+    ) -> Result<(), Failure> {
+        let runtime = self.connector.dialer.runtime().clone();
+        let beginning: String = sql.chars().take(LONGEST_QUOTE).collect();
+        let what = format!("the response of the target `{TARGET}` to `{beginning}`");
+        let running = async { self.query(sql, sink).await.map(drop) };
+        let responded = within(&runtime, RESPONDING, &what, running).await;
+        responded.map_err(db_errors::silent)
     }
 
     /// Runs statements without parameters.

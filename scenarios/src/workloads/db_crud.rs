@@ -86,9 +86,8 @@ impl Workload for DbCrud {
     async fn open<R: Runtime>(&self, env: &Env<R>, _: u32) -> Result<Session<R>, Failure> {
         let mut connections = Vec::with_capacity(self.inserts.get() as usize);
         for _ in 0..self.inserts.get() {
-            connections.push(Some(
-                Connection::open(env, self.schema.name(), &[INSERT, SELECT]).await?,
-            ));
+            let connection = Connection::open(env, self.schema.name(), &[INSERT, SELECT]).await;
+            connections.push(Some(connection.map_err(|failure| self.counted(failure))?));
         }
         Ok(Session { connections })
     }
@@ -151,6 +150,21 @@ impl Workload for DbCrud {
 
     async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
         self.schema.abandon(env).await;
+    }
+}
+
+impl DbCrud {
+    /// Adds to the advice of a server that has no more connections how many a session has.
+    fn counted(&self, failure: Failure) -> Failure {
+        let each = self.inserts;
+        match &failure.hint {
+            Some(hint) => {
+                let hint =
+                    format!("each session has {each} connections (--set inserts={each}); {hint}");
+                failure.hint(hint)
+            }
+            None => failure,
+        }
     }
 }
 

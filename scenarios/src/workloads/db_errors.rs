@@ -34,6 +34,30 @@ pub(super) fn pooled() -> Failure {
     Failure::new(POOLED, detail).hint(POOLED_HINT)
 }
 
+/// `failure`, with advice if its cause is a server that takes a connection and leaves it alone.
+pub(super) fn unserved(failure: Failure) -> Failure {
+    advised(
+        failure,
+        "the server may serve fewer connections than are needed: two to set up, and each session has its own; allow more, \
+         or use a lower --concurrency",
+    )
+}
+
+/// `failure`, with advice if its cause is a server that no longer responds to a session.
+pub(super) fn silent(failure: Failure) -> Failure {
+    advised(
+        failure,
+        "the server took the login and stopped responding: check its log, and pg_stat_activity for locks",
+    )
+}
+
+fn advised(failure: Failure, advice: &str) -> Failure {
+    match (failure.kind, &failure.hint) {
+        (Failure::TIMEOUT, None) => failure.hint(advice),
+        _ => failure,
+    }
+}
+
 fn hinted(failure: Failure, error: &ServerError, config: &PgConfig) -> Failure {
     match remedy(&error.code, config) {
         Some(remedy) => failure.hint(remedy),

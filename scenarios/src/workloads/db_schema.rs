@@ -85,7 +85,7 @@ impl Schema {
         let mut keeper = Connection::open(env, &self.name, &[]).await?;
         let mut connection = Connection::open(env, &self.name, &[]).await?;
         require_sessions(&mut keeper, &mut connection).await?;
-        keeper.run(SETTINGS).await?;
+        keeper.set_up(SETTINGS, &mut |_| ()).await?;
         let locks = try_lock(&mut keeper, &self.name).await?;
         self.create_marked(&mut keeper, locks).await?;
         if locks {
@@ -94,7 +94,8 @@ impl Schema {
         }
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(keeper));
         for statement in statements {
-            connection.run(&self.qualify(statement.as_ref())).await?;
+            let statement = self.qualify(statement.as_ref());
+            connection.set_up(&statement, &mut |_| ()).await?;
         }
         connection.close().await;
         Ok(())
@@ -113,7 +114,7 @@ impl Schema {
         }
         // It may exist from the moment the statement is sent, unless the server refuses.
         self.created.store(true, Ordering::Relaxed);
-        let created = keeper.run(&create).await.map(drop);
+        let created = keeper.set_up(&create, &mut |_| ()).await;
         let refused = matches!(&created, Err(failure) if failure.kind == SQL);
         self.created.store(!refused, Ordering::Relaxed);
         created
@@ -168,7 +169,11 @@ async fn require_sessions<R: Runtime>(
 async fn process<R: Runtime>(connection: &mut Connection<R>) -> Result<Option<u32>, Failure> {
     let mut pid = None;
     let mut keep = |row: Row<'_>| pid = row.number(0);
-    unless_refused(connection.query("SELECT pg_backend_pid()", &mut keep).await)?;
+    unless_refused(
+        connection
+            .set_up("SELECT pg_backend_pid()", &mut keep)
+            .await,
+    )?;
     Ok(pid)
 }
 
@@ -182,7 +187,7 @@ async fn try_lock<R: Runtime>(connection: &mut Connection<R>, name: &str) -> Res
     );
     let mut locked = false;
     let mut keep = |row: Row<'_>| locked = row.get(0) == Some(Some(b"t"));
-    unless_refused(connection.query(&sql, &mut keep).await)?;
+    unless_refused(connection.set_up(&sql, &mut keep).await)?;
     Ok(locked)
 }
 
@@ -204,13 +209,13 @@ async fn drop_leftovers<R: Runtime>(connection: &mut Connection<R>) -> Result<()
     );
     let mut names: Vec<String> = Vec::new();
     let mut keep = |row: Row<'_>| names.extend(row.number(0));
-    connection.query(&list, &mut keep).await?;
+    connection.set_up(&list, &mut keep).await?;
     for name in names {
         // Its own is among them, and the lock is held; this would take it once more.
         if name != connection.schema() && try_lock(connection, &name).await? {
             unless_refused(drop_schema(connection, &name).await)?;
             let unlock = format!("SELECT pg_advisory_unlock({})", lock_key(&name));
-            connection.run(&unlock).await?;
+            connection.set_up(&unlock, &mut |_| ()).await?;
         }
     }
     Ok(())
@@ -223,11 +228,11 @@ async fn drop_schema<R: Runtime>(
 ) -> Result<(), Failure> {
     let tables = TABLES.map(|table| format!("{name}.{table}")).join(", ");
     let sql = format!("DROP TABLE IF EXISTS {tables}; DROP SCHEMA {name}");
-    connection.run(&sql).await.map(drop)
+    connection.set_up(&sql, &mut |_| ()).await
 }
 
 /// Ignores a refused statement: the server may lack some of PostgreSQL's functions.
-fn unless_refused<T>(result: Result<T, Failure>) -> Result<(), Failure> {
+fn unless_refused(result: Result<(), Failure>) -> Result<(), Failure> {
     match result {
         Err(failure) if failure.kind != SQL => Err(failure),
         _ => Ok(()),

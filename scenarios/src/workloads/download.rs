@@ -142,7 +142,7 @@ async fn fetched_before<R: Runtime>(
     paths: Vec<String>,
     expectation: &Expectation,
 ) -> Result<Vec<SiteDocument>, Failure> {
-    let mut visitor = Visitor::new(env, "before")?;
+    let mut visitor = Visitor::limited(env, "before")?;
     let mut documents = Vec::with_capacity(paths.len());
     for path in paths {
         visitor.get_expected(&path, expectation).await?;

@@ -32,7 +32,7 @@ const WRITTEN_AT_ONCE: usize = 16 * 1024;
 const IDLE: Duration = Duration::from_millis(10);
 
 /// Deadline for fetching a reference response before the measurement.
-const FETCHING: Duration = Duration::from_secs(10);
+pub(super) const FETCHING: Duration = Duration::from_secs(10);
 
 /// The HTTP target: its address, and a path if its URL has one.
 #[derive(Clone, Debug)]

@@ -10,11 +10,12 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use serde_json::{Value, json};
 
 use super::expectation::{Expectation, advised};
-use super::http_connection::{Endpoint, TARGET};
+use super::http_connection::{Endpoint, FETCHING, TARGET};
 use super::http_session::HttpSession;
 use super::params::{params, require, require_path};
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
+use super::wire::within;
 use crate::protocol::http::Method;
 use crate::quantity::Size;
 
@@ -67,7 +68,9 @@ impl Workload for HttpPost {
             return Ok(());
         }
         let mut session = HttpSession::open(env).await?;
-        let posted = self.post(&mut session, 0).await;
+        let what = format!("the response to the first POST {}", self.path);
+        let posted = self.post(&mut session, 0);
+        let posted = within(&env.runtime, FETCHING, &what, posted).await;
         posted.map_err(|failure| {
             let (status, location) = (session.connection.status(), session.connection.location());
             advised(failure, status, location)

@@ -6,17 +6,18 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use photofinish_harness::runtime::{Capability, Runtime};
+use photofinish_harness::runtime::{Capability, Elapsed, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
-use super::crowd::{Footprint, Part, come_and_go};
-use super::http_connection::{Connection, Endpoint, Reference, TARGET, dialer};
+use super::crowd::{Footprint, NOT_GATHERED, Part, come_and_go};
+use super::http_connection::{Connection, Endpoint, FETCHING, Reference, TARGET, dialer};
 use super::params::{count, params, require_at_most, require_path};
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
-use super::wire::{Dialer, Link};
+use super::wire::{CONNECTING, Dialer, Link};
 use crate::protocol::http::Method;
 
 #[derive(Debug)]
@@ -44,10 +45,52 @@ struct Call<R> {
     reference: Reference,
     /// Connections that are open and idle.
     waiting: Peak,
+    /// `None` in the measurement.
+    limit: Option<Limit<R>>,
+}
+
+/// The deadline of responses before the clock starts.
+struct Limit<R> {
+    runtime: R,
+    /// Connections open at once.
+    connections: u64,
+    /// True once it has passed: one wait is enough to tell that the server does not serve all of them.
+    passed: AtomicBool,
+}
+
+impl<R: Runtime> Limit<R> {
+    async fn within(
+        &self,
+        exchange: impl Future<Output = Result<u16, Failure>> + Send,
+    ) -> Result<u16, Failure> {
+        if !self.passed.load(Ordering::Relaxed) {
+            match self.runtime.timeout(FETCHING, exchange).await {
+                Ok(exchanged) => return exchanged,
+                Err(Elapsed) => self.passed.store(true, Ordering::Relaxed),
+            }
+        }
+        Err(unserved(self.connections, "and one got no response"))
+    }
+}
+
+/// The failure of a server that does not serve all connections at once.
+fn unserved(connections: u64, which: &str) -> Failure {
+    let seconds = FETCHING.as_secs();
+    let detail =
+        format!("{connections} connections were opened at once, {which} within {seconds} s");
+    Failure::new(Failure::TIMEOUT, detail).hint(
+        "the server seems to serve fewer connections at a time: let it serve more, or use fewer, as in --set count=10 \
+         (twice as many are open while memory is measured)",
+    )
 }
 
 impl<R: Runtime> Caller<R> {
-    fn new(env: &RoundEnv<R>, path: &str, reference: &Reference) -> Result<Self, Failure> {
+    fn new(
+        env: &RoundEnv<R>,
+        path: &str,
+        reference: &Reference,
+        limit: Option<Limit<R>>,
+    ) -> Result<Self, Failure> {
         let endpoint = Endpoint::of(env)?;
         Ok(Self {
             call: Arc::new(Call {
@@ -55,6 +98,7 @@ impl<R: Runtime> Caller<R> {
                 request: endpoint.get(endpoint.path(path))?,
                 reference: reference.clone(),
                 waiting: Peak::default(),
+                limit,
             }),
         })
     }
@@ -75,13 +119,17 @@ impl<R: Runtime> Part for Caller<R> {
             request,
             reference,
             waiting,
+            limit,
         } = &*self.call;
         waiting.down();
         let mut connection = Connection::over(dialer.clone());
         connection.attach(stream);
-        let status = connection
-            .exchange_once(Method::Get, &mut request.clone())
-            .await?;
+        let mut request = request.clone();
+        let exchange = connection.exchange_once(Method::Get, &mut request);
+        let status = match limit {
+            Some(limit) => limit.within(exchange).await?,
+            None => exchange.await?,
+        };
         reference.check(status, connection.body())
     }
 }
@@ -114,8 +162,19 @@ impl Workload for IdleConnections {
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
         let reference =
             Reference::obtain(env, &self.params.path, &self.params.expectation()).await?;
-        let caller = Caller::new(env, &self.params.path, &reference)?;
-        let footprint = Footprint::measure(&env.runtime, self.params.count, &caller).await?;
+        let connections = 2 * u64::from(self.params.count.get());
+        let limit = Limit {
+            runtime: env.runtime.clone(),
+            connections,
+            passed: AtomicBool::new(false),
+        };
+        let caller = Caller::new(env, &self.params.path, &reference, Some(limit))?;
+        let measuring =
+            Footprint::measure(&env.runtime, self.params.count, &caller, Some(CONNECTING)).await;
+        let footprint = measuring.map_err(|failure| match failure.kind {
+            NOT_GATHERED => unserved(connections, &failure.detail),
+            _ => failure,
+        })?;
         Ok(Shared {
             reference,
             footprint,
@@ -123,7 +182,7 @@ impl Workload for IdleConnections {
     }
 
     async fn open<R: Runtime>(&self, env: &Env<R, Shared>, _: u32) -> Result<Caller<R>, Failure> {
-        Caller::new(env, &self.params.path, &env.shared.reference)
+        Caller::new(env, &self.params.path, &env.shared.reference, None)
     }
 
     async fn operate<R: Runtime>(

@@ -61,7 +61,7 @@ impl Workload for IdleTasks {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Footprint, Failure> {
-        Footprint::measure(&env.runtime, self.params.count, &Idle::default()).await
+        Footprint::measure(&env.runtime, self.params.count, &Idle::default(), None).await
     }
 
     async fn open<R: Runtime>(&self, _: &Env<R, Footprint>, _: u32) -> Result<Idle, Failure> {

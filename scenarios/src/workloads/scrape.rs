@@ -111,7 +111,7 @@ async fn read_before<R: Runtime>(
     pages: &[String],
     expectation: &Expectation,
 ) -> Result<Vec<String>, Failure> {
-    let mut visitor = Visitor::new(env, "before")?;
+    let mut visitor = Visitor::limited(env, "before")?;
     let mut titles = Vec::with_capacity(pages.len());
     for path in pages {
         titles.push(read_title(&mut visitor, path, expectation).await?);

@@ -13,8 +13,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::expectation::Expectation;
-use super::http_connection::{Connection, Endpoint};
+use super::http_connection::{Connection, Endpoint, FETCHING};
 use super::robots::AGENT;
+use super::wire::within;
 use crate::protocol::http::Method;
 
 mod visitors;
@@ -61,7 +62,7 @@ pub struct SiteDocument {
 impl SiteReport {
     /// Fetches the report; `None` if the site has none.
     pub(super) async fn fetch<R: Runtime>(env: &RoundEnv<R>) -> Result<Option<Self>, Failure> {
-        let mut visitor = Visitor::new(env, "report")?;
+        let mut visitor = Visitor::limited(env, "report")?;
         let status = visitor.get("/site-report").await?;
         if visitor.body().len() > LONGEST_REPORT {
             return Ok(None);
@@ -131,9 +132,20 @@ pub(super) struct Visitor<R: Runtime> {
     endpoint: Endpoint,
     name: String,
     request: Vec<u8>,
+    /// The runtime that limits the time of each response; `None` in the measurement.
+    timer: Option<R>,
 }
 
 impl<R: Runtime> Visitor<R> {
+    /// A visitor outside the measurement, which waits for each response no longer than [`FETCHING`].
+    pub(super) fn limited(env: &RoundEnv<R>, name: &str) -> Result<Self, Failure> {
+        let timer = Some(env.runtime.clone());
+        Ok(Self {
+            timer,
+            ..Self::new(env, name)?
+        })
+    }
+
     /// A visitor called `name`; the connection is opened at the first request.
     pub(super) fn new(env: &RoundEnv<R>, name: &str) -> Result<Self, Failure> {
         let endpoint = Endpoint::of(env)?;
@@ -142,6 +154,7 @@ impl<R: Runtime> Visitor<R> {
             endpoint,
             name: name.to_owned(),
             request: Vec::new(),
+            timer: None,
         })
     }
 
@@ -167,6 +180,16 @@ impl<R: Runtime> Visitor<R> {
     /// A site may close a kept connection at any time, which only the next request detects: such a request is repeated
     /// once (RFC 9110, section 9.2.2).
     pub(super) async fn get(&mut self, path: &str) -> Result<u16, Failure> {
+        match self.timer.clone() {
+            Some(timer) => {
+                let what = format!("the response to GET {path}");
+                within(&timer, FETCHING, &what, self.get_or_repeat(path)).await
+            }
+            None => self.get_or_repeat(path).await,
+        }
+    }
+
+    async fn get_or_repeat(&mut self, path: &str) -> Result<u16, Failure> {
         let may_be_closed = self.connection.is_usable();
         match self.get_over_this(path).await {
             Err(_) if may_be_closed && !self.connection.was_answered() => {

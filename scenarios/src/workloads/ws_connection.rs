@@ -22,6 +22,10 @@ pub(super) const TARGET: &str = "ws";
 /// Time after which a message counts as lost; without a limit, a lost one would block the round forever.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Advice if there is no opening handshake.
+const NO_ENDPOINT: &str = "is it a WebSocket endpoint? its URL may need a path: --target ws=ws://HOST:PORT/PATH; a page \
+                           is measured with --target http=http://…, PostgreSQL with --target db=postgres://…";
+
 /// Maximum number of unexpected messages whose text a round keeps; the others are only counted.
 const MOST_KEPT: u64 = 10;
 
@@ -137,7 +141,11 @@ impl<R: Runtime> Connection<R> {
             Ok(())
         };
         let what = "connecting and the opening handshake";
-        within(dialer.runtime(), PATIENCE, what, opening).await
+        let opened = within(dialer.runtime(), PATIENCE, what, opening).await;
+        opened.map_err(|failure| match failure.kind {
+            Failure::REFUSED | Failure::RESET => failure,
+            _ => failure.hint(NO_ENDPOINT),
+        })
     }
 
     /// Sends one message.

@@ -1,9 +1,9 @@
 """An HTTP/1.1 server with a flaw.  slots_http.py MODE N
 wait: serves N connections at a time, the others wait accepted and unanswered; reset: they are reset;
-silent: falls silent for good after N answers. The port is the first line of stdout."""
+silent: falls silent for good after N answers; slow: needs N ms for each answer, one at a time. The port is the first line of stdout."""
 import socket, struct, sys, threading, time
 MODE, N = sys.argv[1], int(sys.argv[2])
-slots = threading.Semaphore(N); lock = threading.Lock(); served = 0
+slots = threading.Semaphore(1 if MODE == "slow" else N); lock = threading.Lock(); served = 0
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 def serve(s):
     global served
@@ -16,13 +16,15 @@ def serve(s):
         buf = buf.split(b"\r\n\r\n", 1)[1]
         with lock: served += 1; mute = MODE == "silent" and served > N
         if mute: time.sleep(3600)
+        if MODE == "slow":
+            with slots: time.sleep(N / 1000)
         s.sendall(OK)
 def one(s):
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         if MODE == "wait":
             with slots: serve(s)
-        elif MODE == "silent": serve(s)
+        elif MODE in ("silent", "slow"): serve(s)
         elif slots.acquire(blocking=False):
             try: serve(s)
             finally: slots.release()
