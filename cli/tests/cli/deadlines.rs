@@ -202,6 +202,69 @@ fn an_address_that_is_no_websocket_endpoint_is_told_with_what_to_type() {
 }
 
 #[test]
+fn a_server_that_ignores_the_request_to_end_is_told_and_waited_for_once() {
+    let Some(python) = python("http.server", "its standard library") else {
+        return;
+    };
+    let serve = format!(
+        "exec {} -m http.server {{port}} --bind 127.0.0.1",
+        python.display()
+    );
+    let deaf = format!("trap '' TERM; {serve}");
+    let sandbox = Sandbox::new();
+    let begin = std::time::Instant::now();
+    let finished = sandbox.run(&[
+        "gate",
+        "http-get",
+        "--base-server",
+        &serve,
+        "--head-server",
+        &deaf,
+        "--set=params.path=/",
+        "--set=content=any",
+        "--duration=20ms",
+        "--set=load.warmup=5ms",
+        "--concurrency=1",
+        "--no-redo",
+        "--runtimes=tokio",
+        "--max-pairs=10",
+        "--limit=throughput=50%",
+    ]);
+    assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
+    let told = "its server did not end within 3 s of SIGTERM";
+    assert_eq!(finished.stderr.matches(told).count(), 1, "{finished:#?}");
+    let killed = sandbox.record().warnings;
+    assert!(
+        killed.iter().any(|warning| warning.contains(told)),
+        "{killed:?}"
+    );
+    assert!(begin.elapsed().as_secs() < 300);
+}
+
+#[test]
+fn a_warning_known_before_the_run_is_printed_once() {
+    let sandbox = Sandbox::new();
+    let finished = sandbox.run(&[
+        "run",
+        "null",
+        "--runtimes=sync",
+        "--rounds=1",
+        "--duration=20ms",
+        "--concurrency=1",
+        "--no-redo",
+    ]);
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let printed = words(&finished.stdout);
+    let warnings = sandbox.record().warnings;
+    // Tests run a build without optimization, which is a warning.
+    assert!(!warnings.is_empty());
+    for warning in warnings {
+        let count = printed.matches(&words(&warning)).count();
+        assert_eq!(count, 1, "{warning}: {finished:#?}");
+    }
+}
+
+#[test]
 fn a_server_of_one_connection_at_a_time_is_told_and_the_other_cells_have_numbers() {
     let Some(server) = Odd::start("slots_http.py", &["wait", "1"]) else {
         return;
