@@ -349,8 +349,8 @@ impl RoundServers {
 
     /// The programs of an arm's servers.
     fn programs(&self) -> impl Iterator<Item = Program> {
-        let of = |server| match server {
-            &RoundServer::Arm { ref server, .. } => server.programs.clone(),
+        let of = |server: &RoundServer| match server {
+            RoundServer::Arm { server, .. } => server.programs.clone(),
             RoundServer::Embedded { .. } | RoundServer::External { .. } => Vec::new(),
         };
         self.servers.values().flat_map(of)
