@@ -14,6 +14,7 @@ use crate::suite::{Check, listed};
 
 pub(crate) const CHECKS: &[Check] = listed![
     every_arrival_comes_exactly_once_and_in_order,
+    arrivals_without_data_pass_in_the_warm_up_and_fail_in_the_measurement,
     what_waited_for_a_free_session_was_late_and_is_not_lost,
     what_cannot_be_worked_off_is_counted_as_unsent,
     an_operation_that_never_ends_is_counted_and_does_not_hold_the_round_up,
@@ -48,6 +49,16 @@ fn measure(plan: &WorkerPlan) -> (Measurement, OpenLoad) {
         }
         other => panic!("not measured: {other:?}"),
     }
+}
+
+fn arrivals_without_data_pass_in_the_warm_up_and_fail_in_the_measurement(
+    runtime: &'static Descriptor,
+) {
+    let (measurement, open) = measure(&open(runtime, Script::RowsEndAt(5), 1_000.0, ops(12)));
+    check_all_accounted_for(&measurement, &open);
+    assert_eq!((measurement.ops, measurement.warmup_ops), (5, 5));
+    assert_eq!(measurement.errors["rows-end"].count, 7);
+    assert_eq!(noted().0, [0, 1, 2, 3, 4]);
 }
 
 /// Every arrival succeeded, failed, did not end or was not begun with.

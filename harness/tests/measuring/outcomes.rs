@@ -1,6 +1,6 @@
 //! Outcomes of operations (failures by kind and apart, violations, panics), and of a round that cannot run.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::Descriptor;
 use photofinish_harness::workload::Failure;
@@ -14,6 +14,7 @@ use crate::suite::{Check, listed};
 
 pub(crate) const CHECKS: &[Check] = listed![
     failures_are_counted_by_kind_and_never_among_successes,
+    a_phase_ends_where_the_data_do,
     wrong_content_is_a_violation_in_words,
     an_operation_that_panics_fails_the_round_with_its_message,
     what_cannot_be_set_up_fails_the_round_with_the_reason,
@@ -51,6 +52,24 @@ fn failures_are_counted_by_kind_and_never_among_successes(runtime: &'static Desc
             .ends_with(": as told")
     );
     assert!(measurement.violations.is_empty());
+}
+
+fn a_phase_ends_where_the_data_do(runtime: &'static Descriptor) {
+    // Far more time than forty operations take, and a generous bound: the phase must not last until its stop.
+    let start = Instant::now();
+    let measurement = measure(
+        runtime,
+        Asked {
+            stop: Stop::after(Duration::from_secs(600)),
+            warmup_ops: 60,
+            ..asked(Script::RowsEndAt(40))
+        },
+    );
+    assert!(start.elapsed() < Duration::from_secs(300));
+    assert_eq!((measurement.ops, measurement.warmup_ops), (40, 40));
+    assert!(measurement.errors.is_empty(), "{:?}", measurement.errors);
+    let all: Vec<u64> = (0..40).collect();
+    assert_eq!(noted(), (all.clone(), all));
 }
 
 fn wrong_content_is_a_violation_in_words(runtime: &'static Descriptor) {

@@ -28,6 +28,8 @@ pub(crate) enum Script {
     FailTwoOfThree,
     /// The operation of this number gives the wrong content.
     WrongContentAt(u64),
+    /// Operations are noted up to this number, from which on there are no data; likewise in the warm-up.
+    RowsEndAt(u64),
     /// The operation of this number panics.
     PanicAt(u64),
     /// Each operation looks, and each second one buys as well; of the buyers, each second one fails.
@@ -153,6 +155,13 @@ impl Workload for Scripted {
                 2 => return Err(Failure::new(Failure::TIMEOUT, "as told")),
                 _ => {}
             },
+            Script::RowsEndAt(end) if op % FIRST_WARMUP_OP >= end => {
+                return Err(Failure::new(Failure::ROWS_END, "as told"));
+            }
+            Script::RowsEndAt(_) => {
+                let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
+                noted.push(op);
+            }
             Script::WrongContentAt(wrong) if op == wrong => {
                 return Err(Failure::wrong_content("7 instead of 8"));
             }

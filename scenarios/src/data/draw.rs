@@ -296,3 +296,78 @@ impl Check<'_> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_impossible_draw_is_refused_at_its_key() {
+        let check = |spec: Value, param: &str, message: &str| {
+            let parsed: DrawSpec = serde_json::from_value(spec.clone()).expect("types");
+            let error = parsed.generator("draw.x").expect_err("impossible");
+            assert_eq!(error.param, format!("draw.x.{param}"), "{spec}");
+            assert!(error.message.contains(message), "{spec}: {}", error.message);
+        };
+        check(json!({}), "from", "expected a number as `from`, got none");
+        check(
+            json!({"from": 2, "to": 1}),
+            "to",
+            "expected at least 2, got 1",
+        );
+        check(
+            json!({"from": i64::MIN, "to": i64::MAX}),
+            "to",
+            "fewer than 2^64",
+        );
+        check(
+            json!({"text": 1, "uuid": true}),
+            "uuid",
+            "got `text` and `uuid`",
+        );
+        check(json!({"text": 0}), "text", "got 0");
+        check(
+            json!({"text": 8, "from": 1}),
+            "from",
+            "no `from` for the draw `text`",
+        );
+        check(
+            json!({"from": 1, "to": 9, "scatter": true}),
+            "scatter",
+            "the draw `uniform`",
+        );
+        check(
+            json!({"from": 1, "to": 9, "exponent": 1}),
+            "exponent",
+            "the draw `uniform`",
+        );
+        let zipf = |exponent: f64| json!({"distribution": "zipf", "from": 1, "to": 9, "exponent": exponent});
+        check(zipf(0.0), "exponent", "above 0 and at most 1,000, got 0");
+        let wide = json!({"distribution": "zipf", "from": 0, "to": 1_u64 << 60, "exponent": 1});
+        check(wide, "to", "at most 2^53");
+        let narrow = json!({"distribution": "gaussian", "from": 1, "to": 9, "parameter": 1.5});
+        check(
+            narrow,
+            "parameter",
+            "of at least 2 and at most 1,000, got 1.5",
+        );
+        check(json!({"choice": [[1]]}), "choice", "got `[1]`");
+        check(
+            json!({"choice": ["a", "b"], "weights": [1]}),
+            "weights",
+            "expected 2 weights",
+        );
+        check(
+            json!({"choice": ["a"], "weights": [0]}),
+            "weights",
+            "above zero",
+        );
+        check(
+            json!({"weights": [1], "from": 1, "to": 2}),
+            "weights",
+            "the draw `uniform`",
+        );
+    }
+}

@@ -223,3 +223,141 @@ impl TableBuilder {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+
+    fn rows(format: FileFormat, text: &str) -> Vec<Vec<String>> {
+        let table = format.parse(text).expect("sound");
+        let row = |row| {
+            let values = (0..table.columns.len()).map(|column| table.value(row, column));
+            values
+                .map(|value| String::from_utf8_lossy(value).into_owned())
+                .collect()
+        };
+        [table.columns.clone()]
+            .into_iter()
+            .chain((0..table.rows()).map(row))
+            .collect()
+    }
+
+    #[test]
+    fn csv_follows_rfc_4180() {
+        let expected = [
+            ["name", "note"],
+            ["Ann", "a, b"],
+            ["B\"ob", ""],
+            ["C", "two\nlines"],
+        ];
+        for end in ["\n", "\r\n"] {
+            for last in ["", end, &format!("{end}{end}")] {
+                let lines = [
+                    "\u{feff}name,note",
+                    "Ann,\"a, b\"",
+                    "\"B\"\"ob\",",
+                    "C,\"two\nlines\"",
+                ];
+                assert_eq!(
+                    rows(FileFormat::Csv, &(lines.join(end) + last)),
+                    expected,
+                    "{end:?} {last:?}"
+                );
+            }
+        }
+        assert_eq!(rows(FileFormat::Csv, "id\n\n2"), [["id"], [""], ["2"]]);
+    }
+
+    #[test]
+    fn json_lines_are_read_by_key() {
+        let text =
+            "{\"id\": 1.50, \"name\": \"A\\u00e4\\n\"}\n\n{\"name\": null, \"id\": [1, {}]}\r\n";
+        let expected = [["id", "name"], ["1.50", "Aä\n"], ["[1, {}]", ""]];
+        assert_eq!(rows(FileFormat::JsonLines, text), expected);
+    }
+
+    #[test]
+    fn a_broken_file_is_refused_with_its_line() {
+        let check = |format: FileFormat, text: &str, line: u64, message: &str| {
+            let error = format.parse(text).expect_err("broken");
+            assert_eq!(error.line, line, "{text:?}: {error}");
+            assert!(error.message.contains(message), "{text:?}: {error}");
+        };
+        use FileFormat::{Csv, JsonLines};
+        check(Csv, "", 1, "got none");
+        check(Csv, "a,b\n", 1, "at least one row");
+        check(Csv, "a,b,a\n1,2,3", 1, "got `a` twice");
+        check(Csv, "a,,c\n1,2,3", 1, "a name for column 2");
+        check(
+            Csv,
+            "a,b\n1,2\n3\n4,5",
+            3,
+            "expected 2 values, one for each column, got 1",
+        );
+        check(Csv, "a,b\n\"1\n\",2\n3,4,5", 4, "got 3");
+        check(Csv, "a\n1\"2", 2, "quotes around the whole value");
+        check(Csv, "a\n\"1\"2", 2, "behind the closing quote");
+        check(Csv, "a\n1\n\"2\n3", 3, "got the file's end");
+        check(Csv, "a\n1\r2", 2, "a line feed behind");
+        check(JsonLines, "", 1, "at least one row");
+        check(JsonLines, "{\"a\": 1}\n[2]", 2, "got another value");
+        check(
+            JsonLines,
+            "{\"a\": 1}\n{\"a\": }",
+            2,
+            "expected a JSON object",
+        );
+        check(JsonLines, "{\"a\": 1, \"a\": 2}", 1, "got `a` twice");
+        check(
+            JsonLines,
+            "{\"a\": 1}\n{\"b\": 2}",
+            2,
+            "the keys of the first line (`a`), got `b`",
+        );
+        check(
+            JsonLines,
+            "{\"a\": 1}\n{\"a\": 2, \"b\": 2}",
+            2,
+            "got `a` or `b`",
+        );
+    }
+
+    #[test]
+    fn a_feed_read_once_keeps_rows_for_the_warm_up_and_never_gives_one_twice() {
+        let spec = FeedSpec {
+            order: FeedOrder::Once,
+            rows: 25,
+            ..FeedSpec::default()
+        };
+        let ops = |count| Stop::Ops(NonZeroU64::new(count).expect("some"));
+        for (warmup, reserved) in [
+            (ops(7), 7),
+            (Stop::after(std::time::Duration::from_secs(1)), 2),
+        ] {
+            let choice = RowChoice {
+                order: spec.order,
+                rows: spec.rows,
+                warmup_rows: spec.warmup_rows(warmup),
+                name_seed: 1,
+            };
+            let phase = |first: u64| {
+                (first..first + 30)
+                    .filter_map(|op| choice.row(op))
+                    .collect::<Vec<_>>()
+            };
+            let (warm, measured) = (phase(FIRST_WARMUP_OP), phase(0));
+            assert_eq!((warm.len(), measured.len()), (reserved, 25 - reserved));
+            let mut all = [warm, measured].concat();
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..25));
+        }
+        assert_eq!(spec.check_rows(ops(5), 20), Ok(()));
+        let error = spec.check_rows(ops(5), 21).expect_err("too short");
+        assert!(
+            error.contains("at least 26 rows") && error.ends_with("got 25"),
+            "{error}"
+        );
+    }
+}

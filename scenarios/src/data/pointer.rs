@@ -105,3 +105,177 @@ fn position(token: &str) -> Option<usize> {
     let leading_zero = token.len() > 1 && token.starts_with('0');
     token.parse().ok().filter(|_| plain && !leading_zero)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The document of RFC 6901, section 5.
+    const EXAMPLE: &str = r#"{"foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5,
+        "k\"l": 6, " ": 7, "m~n": 8}"#;
+
+    fn found<'a>(pointer: &str, document: &'a str) -> Result<JsonValue<'a>, String> {
+        JsonPointer::parse(pointer)
+            .expect("a pointer")
+            .find(document.as_bytes())
+    }
+
+    #[test]
+    fn the_examples_of_the_rfc_are_found() {
+        let document: Value = serde_json::from_str(EXAMPLE).expect("JSON");
+        let pointers = [
+            "/foo/0", "/", "/a~1b", "/c%d", "/e^f", "/g|h", "/i\\j", "/k\"l", "/ ", "/m~0n",
+            "/foo", "",
+        ];
+        for pointer in pointers {
+            let expected = document.pointer(pointer).expect("in the document");
+            assert!(
+                found(pointer, EXAMPLE).expect(pointer).equals(expected),
+                "{pointer}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_miss_names_the_pointer_and_what_was_there() {
+        let check = |pointer: &str, document: &str, message: &str| {
+            assert_eq!(found(pointer, document).expect_err("a miss"), message);
+        };
+        let document = r#"{"items": [{"id": "secret"}]}"#;
+        check(
+            "/items/1/id",
+            document,
+            "expected a value at `/items/1/id`, got an array without `1` at `/items`",
+        );
+        check(
+            "/items/0/id/x",
+            document,
+            "expected a value at `/items/0/id/x`, got a string without `x` at `/items/0/id`",
+        );
+        check(
+            "/name",
+            document,
+            "expected a value at `/name`, got an object without `name` at the top",
+        );
+        check(
+            "/items/00",
+            document,
+            "expected a value at `/items/00`, got an array without `00` at `/items`",
+        );
+        check("/a", "<html>", "expected JSON, got something else");
+        check("", "", "expected JSON, got something else");
+        check(
+            "/a",
+            r#"{"b" 1}"#,
+            "expected JSON, got an object that is broken at the top",
+        );
+        for bad in ["items", "/a~2b", "/a~"] {
+            let error = JsonPointer::parse(bad).expect_err("no pointer");
+            assert!(error.contains(bad), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_deep_document_needs_no_stack() {
+        let depth = 1_000_000;
+        let deep = format!(
+            "{{\"a\": {}{}, \"b\": 1}}",
+            "[".repeat(depth),
+            "]".repeat(depth)
+        );
+        assert_eq!(found("/b", &deep).expect("behind it").raw(), b"1");
+    }
+
+    #[test]
+    fn numbers_are_compared_by_value() {
+        let equal =
+            |text: &str, expected: Value| found("", text).expect("a number").equals(&expected);
+        assert!(equal("1.0", json!(1)) && equal("1e2", json!(100)) && equal("-7", json!(-7)));
+        assert!(!equal("9007199254740993", json!(9_007_199_254_740_992_u64)));
+        assert!(
+            !equal("1", json!("1")) && !equal("\"1\"", json!(1)) && !equal("null", json!(false))
+        );
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let text = prop_oneof![any::<String>(), "[a-c/~\"\\\\]{0,3}"];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-1e9..1e9).prop_map(Value::from),
+            text.clone().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(text.clone(), inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Every pointer into a value, with the part it points at.
+    fn pointers<'a>(value: &'a Value, at: String, all: &mut Vec<(String, &'a Value)>) {
+        match value {
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    pointers(item, format!("{at}/{index}"), all);
+                }
+            }
+            Value::Object(items) => {
+                for (key, item) in items {
+                    let key = key.replace('~', "~0").replace('/', "~1");
+                    pointers(item, format!("{at}/{key}"), all);
+                }
+            }
+            _ => {}
+        }
+        all.push((at, value));
+    }
+
+    proptest! {
+        #[test]
+        fn every_part_is_found_as_by_serde_json(document in any_json(), pretty in any::<bool>()) {
+            let text = if pretty { serde_json::to_string_pretty(&document) } else { serde_json::to_string(&document) };
+            let text = text.expect("JSON");
+            let mut all = Vec::new();
+            pointers(&document, String::new(), &mut all);
+            for (pointer, part) in all {
+                let value = found(&pointer, &text).expect("in the document");
+                prop_assert!(value.equals(part), "{pointer} of {text}");
+                let mut content = Vec::new();
+                value.write_text(&mut content);
+                let parsed: Value = serde_json::from_slice(value.raw()).expect("a part is JSON");
+                prop_assert_eq!(&parsed, part);
+                if let Value::String(expected) = part {
+                    prop_assert_eq!(content, expected.as_bytes());
+                }
+            }
+        }
+
+        #[test]
+        fn broken_documents_end_without_a_panic(
+            document in any_json(),
+            cut in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            pointer in "(/[a-c0-2~]{0,2}){0,3}",
+        ) {
+            let mut text = serde_json::to_vec(&document).expect("JSON");
+            let position = cut.index(text.len());
+            if let Ok(pointer) = JsonPointer::parse(&pointer) {
+                for broken in [&text[..position], &[&text[..position], &[byte][..], &text[position..]].concat()] {
+                    if let Ok(value) = pointer.find(broken) {
+                        value.write_text(&mut Vec::new());
+                        value.equals(&document);
+                    }
+                }
+            }
+            text[position] = byte;
+            let _ = JsonPointer::parse("/a/0").expect("a pointer").find(&text);
+        }
+    }
+}

@@ -4,6 +4,7 @@
 
 mod broken_promises;
 mod careless_sites;
+mod data;
 mod lying_disk;
 mod lying_server;
 mod protocol_http_framing;
