@@ -17,7 +17,7 @@
 //!    buffers have grown to the longest value.
 //!
 //! [`Mix`] chooses among weighted requests by operation number, [`JsonPointer`] finds a value in a body without building a
-//! tree. The formulas of all draws are in `docs/SERVICES.md`.
+//! tree. The formulas of all draws are in `docs/DATA.md`.
 
 mod decimal;
 mod draw;

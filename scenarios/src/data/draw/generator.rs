@@ -1,4 +1,4 @@
-//! Generators: functions of a name's seed and an operation's number. `docs/SERVICES.md` has them as formulas.
+//! Generators: functions of a name's seed and an operation's number. `docs/DATA.md` has them as formulas.
 
 use std::f64::consts::TAU;
 
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn draws_agree_with_the_published_test_vectors() {
-        // Computed from the formulas in docs/SERVICES.md by a program of its own, for the seed 42 and the name `id`.
+        // Computed from the formulas in docs/DATA.md by a program of its own, for the seed 42 and the name `id`.
         assert_eq!(name_seed(42, "id"), 0x08b7_2e07_b55c_3aea);
         for (spec, expected) in [
             (json!({"from": 1, "to": 100}), ["55", "9", "5", "21"]),
