@@ -62,6 +62,11 @@ pub trait Workload: Send + Sync + Sized + 'static {
         Self::ABOUT.needs
     }
 
+    /// Names of writes that are the same in every round, so that a server that keeps them meets each again.
+    fn repeated_writes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Names of the parts of an operation that are timed and counted separately, at most
     /// [`Part::MOST`](photofinish_record::Part::MOST): requests of a flow, statements of a transaction. A session records
     /// them by their index here, through [`RoundEnv::parts`].

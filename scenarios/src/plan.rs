@@ -118,6 +118,10 @@ pub enum PlanError {
         scenario: String,
         params: Vec<String>,
     },
+    #[error(
+        "scenario `{scenario}`: expected requests of the target, got those of the embedded server"
+    )]
+    EmbeddedRequests { scenario: String },
     #[error("`{option}`: `{name}` is not among the runtimes of this run")]
     AbsentRuntime {
         option: &'static str,
@@ -170,6 +174,10 @@ impl PlanError {
             }
             Self::DefaultPaths { params, .. } => {
                 format!("name all of them, as in --set {}=/x", params[0])
+            }
+            Self::EmbeddedRequests { .. } => {
+                "write requests of your own to a file, such as `[[request]]` with `send = \"GET /path\"`; see docs/SERVICES.md"
+                    .to_owned()
             }
             Self::NoOpenLoad => "add `--rate`, in arrivals per second".to_owned(),
             Self::OpenLoadOfServer { .. } => {
@@ -415,8 +423,17 @@ fn addressed(scenario: &Scenario, server: &PlannedServer) -> Result<PlannedServe
     let (PlannedServer::External { url, .. } | PlannedServer::Arm { url }) = &mut server else {
         return Ok(server);
     };
-    let (PathParams { named, defaults }, Some((_, rest))) =
-        (&scenario.paths, url.split_once("://"))
+    if scenario.paths.requests {
+        return Err(PlanError::EmbeddedRequests {
+            scenario: scenario.name.clone(),
+        });
+    }
+    let (
+        PathParams {
+            named, defaults, ..
+        },
+        Some((_, rest)),
+    ) = (&scenario.paths, url.split_once("://"))
     else {
         return Ok(server);
     };

@@ -40,6 +40,7 @@ macro_rules! workloads {
 workloads![
     workloads::null::Null,
     workloads::scripted::Scripted,
+    workloads::http::Http,
     workloads::http_get::HttpGet,
     workloads::http_stream::HttpStream,
     workloads::http_post::HttpPost,
@@ -156,6 +157,8 @@ pub struct Checked {
     pub params: Value,
     /// The capabilities that the workload needs with these parameters.
     pub needs: &'static [Capability],
+    /// Writes that every round repeats; see [`Workload::repeated_writes`].
+    pub repeated_writes: Vec<String>,
 }
 
 /// An error in a table of parameters.
@@ -200,6 +203,7 @@ fn check<W: Workload>(params: &Value, unit: Duration) -> Result<Checked, ParamsE
     Ok(Checked {
         params: complete,
         needs: workload.needs(),
+        repeated_writes: workload.repeated_writes(),
     })
 }
 

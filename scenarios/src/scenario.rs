@@ -47,6 +47,8 @@ pub struct Scenario {
     pub paths: PathParams,
     /// Capabilities the workload needs with these parameters.
     pub needs: &'static [Capability],
+    /// Writes that are the same in every round, by name.
+    pub repeated_writes: Vec<String>,
     /// The length of one unit of delay.
     pub unit: Duration,
     /// The directory to which the files in the parameters are relative.
@@ -72,6 +74,8 @@ pub struct PathParams {
     pub named: Vec<String>,
     /// Left at the scenario's own value, which only the embedded server knows.
     pub defaults: Vec<String>,
+    /// True for a catalogue scenario with requests of its own, which only the embedded server knows.
+    pub requests: bool,
 }
 
 /// The conditions a new build has to meet.

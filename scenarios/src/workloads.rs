@@ -7,6 +7,7 @@
 pub mod null;
 pub mod scripted;
 
+pub mod http;
 pub mod http_connect;
 pub mod http_delay;
 pub mod http_errors;

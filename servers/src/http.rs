@@ -1,10 +1,11 @@
 //! The server `http`: small answers as fast as possible, and delays, statuses and faults drawn from a seed.
 //!
 //! hyper does the HTTP/1.1 framing. This file ties the parts together: the behaviour (`http/behaviour.rs`), requests
-//! (`http/routes.rs`), answers (`http/answers.rs`, `http/payload.rs`) and the ways in which a fault ends a connection
+//! (`http/routes.rs`), answers (`http/answers.rs`, `http/payload.rs`, `http/api.rs`) and the ways in which a fault ends a connection
 //! (`http/misbehave.rs`). `connections.rs`, shared by all servers, accepts connections and counts bytes.
 
 mod answers;
+mod api;
 mod behaviour;
 mod delay;
 mod draws;
@@ -14,6 +15,7 @@ mod routes;
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -58,6 +60,7 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
     let shared = Arc::new(Shared {
         counts: startup.counts.clone(),
         script,
+        orders: AtomicU64::new(0),
     });
     serve_connections(KIND.name, startup, move |stream| {
         serve_connection(protocol.clone(), HttpService(shared.clone()), stream)

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::path::{self, Path, PathBuf};
 
 use photofinish_harness::os;
-use photofinish_record::{Placement, PlannedServer};
+use photofinish_record::{Placement, Plan, PlannedServer};
 use photofinish_scenarios::plan::{PlanOptions, plan};
 use photofinish_scenarios::scenario::Scenario;
 
@@ -52,6 +52,7 @@ impl Request {
         let mut plan = plan(scenarios, &options)
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
         plan.title = selection.title.clone();
+        let repeated_writes: Vec<String> = repeated_writes(scenarios, &plan).collect();
         let mut servers = plan
             .scenarios
             .iter()
@@ -78,7 +79,7 @@ impl Request {
             plan,
             seed: self.length.seed,
             targets,
-            warnings: warning.into_iter().collect(),
+            warnings: warning.into_iter().chain(repeated_writes).collect(),
         })
     }
 
@@ -217,4 +218,23 @@ fn own_target(
         ))
         .hint("gate only scenarios with the same target, or give the other targets a server with --target")),
     }
+}
+
+/// A warning for each scenario whose rounds repeat their writes, at a server that is not started anew for each round.
+fn repeated_writes(scenarios: &[Scenario], plan: &Plan) -> impl Iterator<Item = String> {
+    let kept = |name: &str| {
+        let planned = plan.scenarios.iter().find(|planned| planned.name == name);
+        planned.is_some_and(|planned| planned.servers.values().any(|server| !server.is_own()))
+    };
+    let repeating = scenarios
+        .iter()
+        .filter(move |scenario| !scenario.repeated_writes.is_empty() && kept(&scenario.name));
+    repeating.map(|scenario| {
+        format!(
+            "{}: every round repeats the writes of the last one ({}), which a server may refuse; {{{{run}}}} and {{{{round}}}} \
+             in a request make it unique",
+            scenario.name,
+            scenario.repeated_writes.join(", ")
+        )
+    })
 }

@@ -35,6 +35,7 @@ mod schemas;
 mod secrets;
 mod selftest;
 mod serve;
+mod services;
 mod serving;
 mod targets;
 mod terminal;

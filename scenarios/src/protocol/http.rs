@@ -36,6 +36,7 @@ mod target;
 pub use error::{BadField, HttpError};
 pub use limits::{Limits, MAX_HEADERS};
 pub use method::Method;
+pub(crate) use request::is_field_name;
 pub use request::{Request, RequestError};
 pub use response::ResponseReader;
 pub(crate) use target::path_and_query;

@@ -83,6 +83,23 @@ impl Statuses {
     }
 }
 
+impl Statuses {
+    /// Every status that means success: 2xx.
+    pub(crate) fn success() -> Self {
+        Self(vec![StatusCode::Class(2)])
+    }
+}
+
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, code) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { " or " };
+            write!(f, "{separator}{code}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Default for Statuses {
     fn default() -> Self {
         Self(vec![StatusCode::Code(200)])

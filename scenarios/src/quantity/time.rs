@@ -77,9 +77,15 @@ pub(crate) fn units_of_delay(text: &str, unit: Duration) -> Option<Duration> {
     (time <= LONGEST).then_some(time)
 }
 
+impl serde::Serialize for Time {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&time_text(self.0))
+    }
+}
+
 /// A time with its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Time(pub(crate) Duration);
+pub struct Time(pub(crate) Duration);
 
 impl Quantity for Time {
     const EXPECTED: &'static str =

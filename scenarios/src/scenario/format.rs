@@ -2,7 +2,8 @@
 //!
 //! The doc comments here are the format's documentation: `photofinish schema scenario` prints them. Every key but
 //! `workload` is optional. A workload's parameters and a server's behaviour are plain tables here, checked by their
-//! owners; `read.rs` checks combinations of keys.
+//! owners; `read.rs` checks combinations of keys. Sections
+//! that are parameters of a workload (`[[request]]`) are in `read/sections.rs`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -13,6 +14,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::read::sections::{SECTIONS_OF, Sections};
 use crate::quantity::{Factor, Ops, Rate, SessionCount, Share, Sweep, Time};
 use crate::registry::{property_names, workloads};
 
@@ -201,11 +203,34 @@ pub fn schema() -> Schema {
             "then": {"properties": {"params": {"$ref": format!("#/$defs/{definition}")}}},
         }));
     }
+    for sections in SECTIONS_OF {
+        add_sections(&mut schema, sections, &definitions);
+    }
     let own = schema.get_mut("$defs").and_then(Value::as_object_mut);
     own.expect("the format has named types")
         .append(&mut definitions);
     schema.insert("allOf".to_owned(), Value::Array(rules));
     schema
+}
+
+/// Describes a workload's sections at the root of the file, and lets those that tell the workload replace its name.
+fn add_sections(schema: &mut Schema, sections: &Sections, definitions: &Map<String, Value>) {
+    let params = format!("params-{}", sections.workload);
+    for name in sections.names() {
+        let part = &definitions[&params]["properties"][name];
+        if let Some(properties) = schema.pointer_mut("/properties") {
+            properties[name] = json!({"$ref": format!("#/$defs/{params}/properties/{name}")});
+            properties[name]["description"] = part["description"].clone();
+        }
+    }
+    if let Some(required) = schema.remove("required") {
+        schema.insert("anyOf".to_owned(), json!([{ "required": required }]));
+    }
+    let alternatives = schema.pointer_mut("/anyOf").and_then(Value::as_array_mut);
+    let telling = sections.telling.iter();
+    alternatives
+        .expect("a file names a workload")
+        .extend(telling.map(|name| json!({"required": [name]})));
 }
 
 /// Removes the nulls that `schemars` writes for optional keys: TOML has no null.

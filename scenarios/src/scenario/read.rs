@@ -12,6 +12,7 @@ use photofinish_harness::runtimes::{DESCRIPTORS, OPTIONAL};
 use photofinish_record::{InFlight, SourceLocation};
 use serde_json::{Map, Value, json};
 
+use self::sections::{apart, implied_workload, merged, place, section_names, split, take_sections};
 use super::document::Document;
 use super::flaw::{Flaw, KeyPath, check_all, typed};
 use super::format::ScenarioFile;
@@ -20,11 +21,13 @@ use super::{Checks, PathParams, Scenario};
 use crate::data::files;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::registry::{Checked, ParamsError, WorkloadEntry, workload, workloads};
+use crate::workloads::http::survey_bodies;
 
 mod overriding;
 
 mod gate;
 mod load;
+pub(super) mod sections;
 mod servers;
 
 const DEFAULT_UNIT: Duration = Duration::from_millis(20);
@@ -77,7 +80,9 @@ impl Reader<'_> {
     fn scenario(&mut self, checks: Checks<'_>) -> Option<Scenario> {
         self.apply_overrides();
         let known = self.dotted_keys();
-        let file = self.check(self.document.value.clone(), |root| {
+        let mut root = self.document.value.clone();
+        let sections = take_sections(&mut root);
+        let file = self.check(root, |root| {
             typed::<ScenarioFile>(root).map_err(|flaw| {
                 // Keys of sections and parameters at the root are the likeliest mistake.
                 if flaw.unknown_key && flaw.path.len() == 1 {
@@ -91,7 +96,8 @@ impl Reader<'_> {
         let runtimes = self.runtimes(file.runtimes);
         let load = self.load(&file.load);
         let entry = self.workload(file.workload)?;
-        let params = self.params(entry, file.params, unit);
+        self.check_sections(entry, &sections, &file.params);
+        let params = self.params(entry, file.params, &sections, unit);
         let servers = self.servers(entry, file.server, unit, checks);
         let gate = self.gate(&file.gate, checks.gate);
         let about = entry.about;
@@ -106,6 +112,7 @@ impl Reader<'_> {
             params: params.params,
             paths,
             needs: params.needs,
+            repeated_writes: params.repeated_writes,
             unit,
             directory: self.document.source.directory.clone(),
             runtimes,
@@ -135,7 +142,8 @@ impl Reader<'_> {
             first.into_iter().chain(letters).collect()
         };
         let of_target = title.clone().filter(|_| !ships);
-        let title = title.filter(|_| !(ships && set("params")));
+        let set_params = set("params") || section_names().iter().any(|name| set(name));
+        let title = title.filter(|_| !(ships && set_params));
         [title, of_target].map(|title| title.unwrap_or_else(general))
     }
 
@@ -155,7 +163,14 @@ impl Reader<'_> {
             name == "path" || is_path(value) || value.as_array().is_some_and(has_path)
         });
         let (named, defaults) = paths.map(|(name, _)| name).partition(is_named);
-        PathParams { named, defaults }
+        let overridden = |name: &&str| self.applied.iter().any(|(target, _)| target[0] == **name);
+        PathParams {
+            named,
+            defaults,
+            requests: self.document.source.ships
+                && implied_workload(&self.document.value).is_some()
+                && !["request", "flow"].iter().any(|name| overridden(&name)),
+        }
     }
 
     /// The line of a value; `None` if an override made it.
@@ -211,7 +226,8 @@ impl Reader<'_> {
     }
 
     fn workload(&mut self, name: Option<String>) -> Option<&'static WorkloadEntry> {
-        let Some(name) = name else {
+        let implied = implied_workload(&self.document.value).map(str::to_owned);
+        let Some(name) = name.or(implied) else {
             // Otherwise there is one with a flaw that was reported already.
             if self.document.value.get("workload").is_none() {
                 let label = format!("add one of: {}", workload_names().join(", "));
@@ -273,21 +289,27 @@ impl Reader<'_> {
         &mut self,
         entry: &WorkloadEntry,
         params: Map<String, Value>,
+        sections: &Map<String, Value>,
         unit: Duration,
     ) -> Option<Checked> {
-        let mut params = Value::Object(params);
-        for error in files::survey(&mut params, &self.document.source.directory) {
-            let keys = error.param.split('.').map(str::to_owned);
-            let path = ["params".to_owned()].into_iter().chain(keys).collect();
-            self.add(Flaw::from_serde(path, &error.message));
+        let mut all = merged(&Value::Object(params), sections);
+        let directory = self.document.source.directory.clone();
+        let surveys = [
+            files::survey(&mut all, &directory),
+            survey_bodies(&mut all, &directory),
+        ];
+        for error in surveys.into_iter().flatten() {
+            let path = error.param.split('.').map(str::to_owned).collect();
+            self.add(Flaw::from_serde(place(path, sections), &error.message));
         }
-        self.check(json!({ "params": params }), |root| {
-            (entry.check)(&root["params"], unit).map_err(|error| match error {
+        self.check(apart(all, sections), |root| {
+            let (params, sections) = split(root);
+            (entry.check)(&merged(params, &sections), unit).map_err(|error| match error {
                 ParamsError::Unknown { name, expected } => {
-                    Flaw::unknown_key(vec!["params".to_owned(), name], &expected)
+                    Flaw::unknown_key(place(vec![name], &sections), &expected)
                 }
                 ParamsError::Invalid { path, message } => {
-                    Flaw::from_serde([vec!["params".to_owned()], path].concat(), &message)
+                    Flaw::from_serde(place(path, &sections), &message)
                 }
             })
         })

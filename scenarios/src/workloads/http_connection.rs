@@ -69,6 +69,18 @@ impl Endpoint {
             .collect()
     }
 
+    /// The beginning of all paths: the URL's own, without a slash at its end.
+    pub(super) fn prefix(&self) -> Result<&str, Failure> {
+        let path = self.path.as_deref().unwrap_or_default();
+        if path.contains('?') {
+            let detail = format!(
+                "expected a URL without a query, since paths are appended to it, got `{path}`"
+            );
+            return Err(Failure::new(Failure::PATHS, detail));
+        }
+        Ok(path.trim_end_matches('/'))
+    }
+
     /// Rejects a URL with a path, if each of `params` has to be a different path at which the server behaves in a
     /// specific way.
     pub(super) fn require_server_only(&self, params: &str) -> Result<(), Failure> {
@@ -163,9 +175,30 @@ pub(super) struct Connection<R: Runtime> {
 }
 
 /// The response that is being read, or was read last.
-struct Answer {
+pub(super) struct Answer {
     reader: ResponseReader,
     body: Vec<u8>,
+    keep: Keep,
+    streamed: Streamed,
+}
+
+/// The part of a body that is kept while it is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// All of it, up to the limit of a response's size.
+    #[default]
+    Whole,
+    /// Its length and SHA-256, at any size.
+    Digest,
+    /// Its length, at any size.
+    Length,
+}
+
+/// A body that is not kept.
+#[derive(Default)]
+struct Streamed {
+    bytes: u64,
+    hasher: Sha256,
 }
 
 impl<R: Runtime> Connection<R> {
@@ -188,6 +221,8 @@ impl<R: Runtime> Connection<R> {
             answer: Answer {
                 reader: ResponseReader::new(Limits::default()),
                 body: Vec::new(),
+                keep: Keep::Whole,
+                streamed: Streamed::default(),
             },
             used: Instant::now(),
         }
@@ -203,6 +238,11 @@ impl<R: Runtime> Connection<R> {
         let runtime = self.dialer.runtime();
         let opening = self.wire.open(&self.dialer);
         within(runtime, CONNECTING, "connecting", opening).await
+    }
+
+    /// Opens the connection in an operation, without a deadline of its own.
+    pub(super) async fn reopen(&mut self) -> Result<(), Failure> {
+        self.wire.open(&self.dialer).await
     }
 
     /// Sends one encoded request and reads its response to the end; returns the status. The body is in
@@ -289,6 +329,26 @@ impl<R: Runtime> Connection<R> {
         &mut self.answer.body
     }
 
+    /// Keeps the header fields with these names of each response.
+    pub(super) fn watch<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        self.answer.reader.watch(names);
+    }
+
+    /// Sets the part of later bodies to keep.
+    pub(super) fn keep(&mut self, keep: Keep) {
+        let limit = match keep {
+            Keep::Whole => Limits::default().max_body_bytes,
+            Keep::Digest | Keep::Length => u64::MAX,
+        };
+        self.answer.keep = keep;
+        self.answer.reader.limit_body(limit);
+    }
+
+    /// The last response.
+    pub(super) fn answer(&self) -> &Answer {
+        &self.answer
+    }
+
     /// The value of Content-Type of the last response, if there was one.
     pub(super) fn content_type(&self) -> Option<&[u8]> {
         self.answer.reader.content_type()
@@ -326,6 +386,52 @@ impl Answer {
     fn begin(&mut self, method: Method) {
         self.reader.begin(method);
         self.body.clear();
+        self.streamed.bytes = 0;
+        if self.keep == Keep::Digest {
+            self.streamed.hasher.reset();
+        }
+    }
+
+    /// The status.
+    pub(super) fn status(&self) -> u16 {
+        self.reader.status()
+    }
+
+    /// The values of a watched header field.
+    pub(super) fn fields(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.reader.fields(name)
+    }
+
+    /// The value of Location, if there is one.
+    pub(super) fn location(&self) -> Option<&[u8]> {
+        self.reader.location()
+    }
+
+    /// The body, if it is kept.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body's length in bytes.
+    pub(super) fn length(&self) -> u64 {
+        match self.keep {
+            Keep::Whole => self.body.len() as u64,
+            Keep::Digest | Keep::Length => self.streamed.bytes,
+        }
+    }
+
+    /// The SHA-256 of a body of which the digest is kept.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        self.streamed.hasher.clone().finalize().into()
+    }
+
+    /// Drops the part of the body that has arrived, once it is counted.
+    fn stream(&mut self) {
+        self.streamed.bytes += self.body.len() as u64;
+        if self.keep == Keep::Digest {
+            self.streamed.hasher.update(&self.body);
+        }
+        self.body.clear();
     }
 
     fn is_complete(&self) -> bool {
@@ -340,6 +446,9 @@ impl Answer {
         let advance = self.reader.advance(received.unread(), &mut self.body);
         let advance = advance.map_err(failure)?;
         received.consume(advance.consumed);
+        if self.keep != Keep::Whole {
+            self.stream();
+        }
         if advance.done {
             let rest = received.unread();
             self.reader.expect_no_more(rest).map_err(failure)?;
@@ -403,7 +512,7 @@ fn failure(error: HttpError) -> Failure {
 }
 
 /// Length and digest of a body, for messages and records.
-fn fingerprint(body: &[u8]) -> String {
+pub(super) fn fingerprint(body: &[u8]) -> String {
     format!(
         "{} bytes, SHA-256 {}",
         body.len(),
@@ -535,7 +644,7 @@ pub(super) fn delayed_path(delay: Duration) -> String {
 }
 
 /// The body that the `http` mock serves at `path`, if that follows from the path alone.
-fn known_body(path: &str) -> Option<Vec<u8>> {
+pub(super) fn known_body(path: &str) -> Option<Vec<u8>> {
     let path = path.split('?').next().unwrap_or(path);
     if let Some(count) = path.strip_prefix("/bytes/") {
         let count: usize = count.parse().ok()?;

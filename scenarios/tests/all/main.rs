@@ -7,6 +7,7 @@ mod careless_sites;
 mod data;
 mod lying_disk;
 mod lying_server;
+mod own_requests;
 mod protocol_http_framing;
 mod protocol_http_oracle;
 mod protocol_http_requests;

@@ -570,6 +570,125 @@ fn an_impossible_combination_is_refused() {
 }
 
 #[test]
+fn sections_of_a_workload_are_its_parameters_and_say_which_it_is() {
+    let text = "[[request]]\nsend = 'GET /a'\n[[flow]]\nrequest = [{ send = 'GET /b' }]\n[http]\nredirects = 2\n\
+                [draw.id]\nfrom = 1\nto = 2\n";
+    let scenario = read(text, &["request.0.send=GET /{{id}}", "http.tries=3"]);
+    assert_eq!(scenario.about.name, "http");
+    assert_eq!(scenario.params["request"][0]["send"], "GET /{{id}}");
+    assert_eq!(scenario.params["flow"][0]["request"][0]["send"], "GET /b");
+    assert_eq!(scenario.params["http"]["redirects"], 2);
+    assert_eq!(scenario.params["http"]["tries"], 3);
+    // A record has them as parameters, and reads them again.
+    let again = format!("workload = 'http'\nparams.request = [{{ send = 'GET /a' }}]\n{text}");
+    let refused = refusal(&again, &[]);
+    assert!(
+        refused.contains("`request` and `params.request` are the same parameter"),
+        "{refused}"
+    );
+    let params = "workload = 'http'\n[params]\nrequest = [{ send = 'GET /a' }]\n";
+    assert_eq!(read(params, &[]).params["request"][0]["send"], "GET /a");
+}
+
+#[test]
+fn a_mistake_in_a_section_is_told_at_its_line() {
+    let request = "[[request]]\nsend = 'GET /a'\n";
+    let with = |more: &str| format!("{request}{more}");
+    for (text, overrides, place, told) in [
+        (
+            with("sned = 1"),
+            &[][..],
+            "mine.toml:3:1",
+            "did you mean `send`?",
+        ),
+        (
+            with("timeout = 5"),
+            &[],
+            "mine.toml:3:11",
+            "a time with its unit",
+        ),
+        (
+            with("headers = { expect = '100-continue' }"),
+            &[],
+            "mine.toml:3:22",
+            "is not supported",
+        ),
+        (
+            with("[[request]]\nsend = 'GET /{{ido}}'\n[draw.id]\nto = 2"),
+            &[],
+            "mine.toml:4:8",
+            "did you mean `id`?",
+        ),
+        (
+            with("[http]\nredirect = 1"),
+            &[],
+            "mine.toml:4:1",
+            "did you mean `redirects`?",
+        ),
+        (
+            with("[draw.id]\nfrom = 2\nto = 1"),
+            &[],
+            "mine.toml:",
+            "draw.id",
+        ),
+        (
+            with("[feed.u]\nfile = 'no-such.csv'"),
+            &[],
+            "mine.toml:4:8",
+            "cannot read `no-such.csv`",
+        ),
+        (
+            with("body = { file = 'no-such.json' }"),
+            &[],
+            "mine.toml:3:17",
+            "cannot read `no-such.json`",
+        ),
+        (
+            format!("workload = 'http-get'\n{request}"),
+            &[],
+            "mine.toml:2",
+            "the workload `http-get` has no section `request`",
+        ),
+        (
+            "workload = 'null'\n[draw.id]\nto = 2".to_owned(),
+            &[],
+            "mine.toml:2",
+            "the workload `null` has no section `draw`",
+        ),
+        (
+            with(""),
+            &["request.0.send=GET"],
+            "--set request.0.send=GET",
+            "expected a method and a path",
+        ),
+        (
+            with(""),
+            &["request.1.send=GET /"],
+            "--set request.1.send=GET /",
+            "`request` has no `1`",
+        ),
+        (
+            "workload = 'http-get'".to_owned(),
+            &["request.0.send=GET /"],
+            "--set request.0.send=GET /",
+            "unknown key",
+        ),
+        (
+            with("[params]\nrequests = 1"),
+            &[],
+            "mine.toml:4:1",
+            "unknown key `requests`",
+        ),
+    ] {
+        let refused = refusal(&text, overrides);
+        assert!(
+            refused.contains(place) && refused.contains(told),
+            "{text}\n{refused}"
+        );
+    }
+}
+
+#[test]
 fn a_file_without_a_workload_gets_the_list_of_workloads() {
     let refused = refusal("title = 'x'\n", &[]);
     let first_lines: Vec<_> = refused.lines().take(2).collect();

@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,11 +15,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use hyper::service::Service;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 
 use super::KIND;
+use super::api::{self, Reply, Resource};
 use super::behaviour::{Fate, Script};
 use super::payload::Payload;
 use super::routes::{ENDPOINTS, LARGEST_BODY_BYTES, Query, Refusal, Route, read_query, route};
@@ -30,6 +32,8 @@ use crate::{Counts, sleep};
 pub(super) struct Shared {
     pub(super) counts: Arc<Counts>,
     pub(super) script: Script,
+    /// Orders placed through the API.
+    pub(super) orders: AtomicU64,
 }
 
 /// The service of one connection.
@@ -69,7 +73,7 @@ impl Service<Request<Incoming>> for HttpService {
         let query = read_query(parts.uri.query())
             .and_then(|query| Ok((route(&parts.method, parts.uri.path(), &query)?, query)));
         match query {
-            Ok((route, query)) => self.answer(route, &query, parts.headers, body),
+            Ok((route, query)) => self.answer(route, &query, parts.method, parts.headers, body),
             Err(refusal) => self.now(Ok(refuse(refusal, parts.headers))),
         }
     }
@@ -80,10 +84,11 @@ impl HttpService {
         &self,
         route: Route<'_>,
         query: &Query,
+        method: Method,
         headers: HeaderMap,
         body: Incoming,
     ) -> Answer {
-        let Shared { counts, script } = &*self.0;
+        let Shared { counts, script, .. } = &*self.0;
         match route {
             Route::Bytes {
                 length_bytes,
@@ -103,6 +108,9 @@ impl HttpService {
                 )
             }
             Route::Echo => self.echo(script.fate(query.op), headers, body),
+            Route::Api(resource) => {
+                self.api(resource, script.fate(query.op), method, headers, body)
+            }
             Route::Delay(delay) => self.later(delay.get(), Ok(ok(headers, "ok"))),
             Route::Status(status) => self.now(Ok(with_status(headers, status))),
             Route::Fault(fault) => {
@@ -167,6 +175,39 @@ impl HttpService {
         }))
     }
 
+    fn api(
+        &self,
+        resource: Resource,
+        fate: Fate,
+        method: Method,
+        headers: HeaderMap,
+        body: Incoming,
+    ) -> Answer {
+        let reply = move |shared: &Shared, headers: HeaderMap, body: &[u8]| {
+            let reply = api::reply(resource, &method, &headers, body, &shared.orders);
+            api_response(headers, reply)
+        };
+        if body.is_end_stream() {
+            return self.scripted(fate, reply(&self.0, headers, b""));
+        }
+        let shared = self.0.clone();
+        Answer::Later(Box::pin(async move {
+            let processing = Processing::of(&shared.counts);
+            let response = match collect(body).await {
+                Ok(whole) => reply(&shared, headers, &whole),
+                Err(BodyError::TooLarge) => refuse(too_large(), headers),
+                Err(BodyError::Disconnected) => return Err(Fault::Close),
+            };
+            if let Some(delay) = fate.delay {
+                sleep(delay).await;
+            }
+            processing.done(match fate.status {
+                Some(status) => Ok(with_status(response.into_parts().0.headers, status)),
+                None => Ok(response),
+            })
+        }))
+    }
+
     fn echo(&self, fate: Fate, mut headers: HeaderMap, body: Incoming) -> Answer {
         let shared = self.0.clone();
         Answer::Later(Box::pin(async move {
@@ -184,6 +225,24 @@ impl HttpService {
             processing.done(Ok(response))
         }))
     }
+}
+
+/// The response of the API, in the header map of its request.
+fn api_response(mut headers: HeaderMap, reply: Reply) -> Response<Payload> {
+    let Some(json) = reply.json else {
+        return with_status(headers, reply.status);
+    };
+    headers.clear();
+    for (name, value) in [(LOCATION, reply.location), (SET_COOKIE, reply.cookie)] {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(CONTENT_TYPE, JSON);
+    let mut response = Response::new(Payload::Whole(json.to_string().into()));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// A request whose answer takes time. If dropped before it is done, it counts as abandoned: its client has left.

@@ -5,6 +5,7 @@
 
 use hyper::{Method, StatusCode};
 
+use super::api::Resource;
 use super::behaviour::final_status;
 use crate::Duration;
 use crate::faults::Fault;
@@ -48,6 +49,18 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         "POST or PUT: the body back, with its content type",
     ),
     (
+        "/api/login",
+        None,
+        "POST: a token for the email in a JSON object with email and password",
+    ),
+    (
+        "/api/cart",
+        None,
+        "the cart of a token's user: authorization: Bearer TOKEN, or the cookie session",
+    ),
+    ("/api/orders", None, "POST: 201 for a token's user"),
+    ("/items/{n}", Some("/items/7"), "an item as JSON; PUT: 204"),
+    (
         "/counts",
         Some("/counts"),
         "what was served so far, as JSON",
@@ -60,6 +73,7 @@ pub(super) enum Route<'a> {
     Bytes { length_bytes: usize, chunked: bool },
     Text(&'a str),
     Echo,
+    Api(Resource),
     Delay(Duration),
     Status(StatusCode),
     Fault(Fault),
@@ -109,12 +123,12 @@ pub(super) fn route<'a>(
     query: &Query,
 ) -> Result<Route<'a>, Refusal> {
     let route = find(path, query)?;
-    let is = |methods: [Method; 2]| methods.contains(method);
-    let (allow, allowed) = match route {
-        Route::Echo => ("POST, PUT", is([Method::POST, Method::PUT])),
-        _ => ("GET, HEAD", is([Method::GET, Method::HEAD])),
+    let allow = match route {
+        Route::Echo => "POST, PUT",
+        Route::Api(resource) => resource.methods(),
+        _ => "GET, HEAD",
     };
-    if allowed {
+    if allow.split(", ").any(|allowed| allowed == method.as_str()) {
         return Ok(route);
     }
     let reason = format!("{path} takes {allow}, not {method}");
@@ -151,7 +165,9 @@ fn find<'a>(path: &'a str, query: &Query) -> Result<Route<'a>, Refusal> {
         "/counts" => Ok(Route::Counts),
         "/" => Ok(Route::Index),
         "/favicon.ico" => Ok(Route::Favicon),
-        _ => Err(not_found(path)),
+        _ => Resource::find(path)
+            .map(Route::Api)
+            .ok_or_else(|| not_found(path)),
     }
 }
 
@@ -216,6 +232,8 @@ mod tests {
             ),
             ("GET", "/fault/reset", Route::Fault(Fault::Reset)),
             ("PUT", "/echo", Route::Echo),
+            ("PUT", "/items/7", Route::Api(Resource::Item(7))),
+            ("POST", "/api/login?x=1", Route::Api(Resource::Login)),
         ] {
             assert_eq!(routed(method, target), Ok(expected), "{target}");
         }
@@ -235,6 +253,12 @@ mod tests {
                 "expected one of reset, close, truncate, garbage",
             ),
             ("GET", "/echo", 405, "takes POST, PUT, not GET"),
+            (
+                "DELETE",
+                "/items/7",
+                405,
+                "takes GET, HEAD, PUT, not DELETE",
+            ),
             ("POST", "/health", 405, "takes GET, HEAD, not POST"),
             ("GET", "/health?op=x", 400, "op=x is not a number"),
             ("GET", "/nowhere", 404, "/bytes/{n}"),

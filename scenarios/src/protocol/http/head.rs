@@ -1,9 +1,11 @@
 //! The head of a response: status, framing, persistence and two fields.
 //!
-//! One pass of `httparse` into an array on the stack, then one look at each field. The two texts are reused, so nothing
-//! is allocated once they have their capacity. `response.rs` collects the bytes of a split head.
+//! One pass of `httparse` into an array on the stack, then one look at each field. The texts are reused, so nothing is
+//! allocated once they have their capacity. Other fields are kept only if they are watched. `response.rs` collects the
+//! bytes of a split head.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use super::error::{BadField, HttpError};
 use super::limits::MAX_HEADERS;
@@ -32,9 +34,32 @@ pub(super) struct Head {
     chunked: bool,
     says_close: bool,
     says_keep_alive: bool,
+    /// Names of the fields to keep.
+    watched: Vec<Box<str>>,
+    /// Their values, one after the other.
+    kept: Vec<u8>,
+    /// For each value, the position of its name in `watched`, and its place in `kept`.
+    values: Vec<(usize, Range<usize>)>,
 }
 
 impl Head {
+    /// Keeps the fields with these names, of this and later responses.
+    pub(super) fn watch(&mut self, names: impl Iterator<Item = Box<str>>) {
+        self.watched = names.collect();
+    }
+
+    /// The values of a watched field, in order.
+    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let position = self
+            .watched
+            .iter()
+            .position(|watched| watched.eq_ignore_ascii_case(name));
+        let values = self.values.iter();
+        values
+            .filter(move |(field, _)| Some(*field) == position)
+            .map(|(_, place)| &self.kept[place.clone()])
+    }
+
     /// Resets everything but the capacity of the texts.
     pub(super) fn clear(&mut self) {
         self.status = 0;
@@ -45,6 +70,8 @@ impl Head {
         self.chunked = false;
         self.says_close = false;
         self.says_keep_alive = false;
+        self.kept.clear();
+        self.values.clear();
     }
 
     /// Reads the head at the start of `bytes` and returns its length, or `None` if it is not all there.
@@ -121,7 +148,19 @@ impl Head {
             }
             _ => {}
         }
+        if !self.watched.is_empty() {
+            self.keep_watched(name, value);
+        }
         Ok(())
+    }
+
+    fn keep_watched(&mut self, name: &str, value: &[u8]) {
+        let mut watched = self.watched.iter();
+        if let Some(field) = watched.position(|watched| watched.eq_ignore_ascii_case(name)) {
+            let start = self.kept.len();
+            append_unfolded(&mut self.kept, value);
+            self.values.push((field, start..self.kept.len()));
+        }
     }
 
     fn note_connection(&mut self, value: &[u8]) {
@@ -223,15 +262,18 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// Ignores repetitions of a field, as browsers do; the lines of a folded value are joined with a space (RFC 9112,
-/// section
-/// 5.2).
+/// Ignores repetitions of a field, as browsers do.
 fn keep_first(text: &mut Vec<u8>, value: &[u8]) {
-    if !text.is_empty() {
-        return;
+    if text.is_empty() {
+        append_unfolded(text, value);
     }
+}
+
+/// Appends a value; the lines of a folded one are joined with a space (RFC 9112, section 5.2).
+fn append_unfolded(text: &mut Vec<u8>, value: &[u8]) {
+    let start = text.len();
     for line in value.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii) {
-        if !text.is_empty() && !line.is_empty() {
+        if text.len() > start && !line.is_empty() {
             text.push(b' ');
         }
         text.extend_from_slice(line);

@@ -14,6 +14,21 @@ pub enum Method {
 }
 
 impl Method {
+    const ALL: [Method; 7] = [
+        Method::Get,
+        Method::Head,
+        Method::Post,
+        Method::Put,
+        Method::Patch,
+        Method::Delete,
+        Method::Options,
+    ];
+
+    /// Reads a method, in capital letters.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == name)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -32,7 +47,7 @@ impl Method {
     }
 
     /// True if a request without a body has a Content-Length of 0 (RFC 9110, section 8.6).
-    pub(super) fn announces_empty_body(self) -> bool {
+    pub(crate) fn announces_empty_body(self) -> bool {
         matches!(self, Method::Post | Method::Put | Method::Patch)
     }
 }

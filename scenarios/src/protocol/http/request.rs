@@ -106,9 +106,14 @@ impl Request<'_> {
     }
 }
 
+/// True for the name of a header field.
+pub(crate) fn is_field_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(is_token)
+}
+
 fn check_header(name: &str, value: &str) -> Result<(), RequestError> {
     let owned = || name.to_owned();
-    if name.is_empty() || !name.bytes().all(is_token) {
+    if !is_field_name(name) {
         return Err(RequestError::HeaderName { name: owned() });
     }
     if !value.bytes().all(is_text) {

@@ -72,6 +72,21 @@ impl ResponseReader {
         }
     }
 
+    /// Keeps the header fields with these names, for [`fields`](Self::fields).
+    pub fn watch<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        self.head.watch(names.into_iter().map(Box::from));
+    }
+
+    /// The values of a [watched](Self::watch) field of the response, in order; an absent one has none.
+    pub fn fields(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.head.values(name)
+    }
+
+    /// Changes the limit of the body's length, from the next response on.
+    pub fn limit_body(&mut self, bytes: u64) {
+        self.limits.max_body_bytes = bytes;
+    }
+
     /// Starts reading the response to a request of `method`.
     pub fn begin(&mut self, method: Method) {
         self.answers_head_request = method == Method::Head;

@@ -8,17 +8,20 @@ use serde_json::Value;
 use super::super::flaw::{Flaw, KeyPath};
 use super::super::format::{ExpectSection, LoadSection, SECTIONS, ScenarioFile, keys_of};
 use super::super::overrides::alternatives;
+use super::sections::{implied_workload, section_names, suits};
 use super::{Reader, param_names};
 use crate::registry::{WorkloadEntry, workload};
 
 impl Reader<'_> {
     pub(super) fn apply_overrides(&mut self) {
-        let file_keys = keys_of::<ScenarioFile>();
+        let file_keys = [keys_of::<ScenarioFile>(), section_names()].concat();
         // Without a workload the parameters are unknown. That is reported later, so bare keys are not.
         let entry = self.named_workload();
         let params = entry.map(param_names).unwrap_or_default();
         for (index, given) in self.overrides.iter().enumerate() {
-            match given.target(&file_keys, &params) {
+            let target = given.target(&file_keys, &params);
+            match target.filter(|path| entry.is_none_or(|entry| suits(&path[0], entry.about.name)))
+            {
                 Some(path) => self.apply(index, path),
                 None if entry.is_some() => {
                     let plain_keys = file_keys
@@ -58,15 +61,18 @@ impl Reader<'_> {
     /// The dotted keys of the file's sections and of the workload's parameters.
     pub(super) fn dotted_keys(&self) -> Vec<String> {
         let params = self.named_workload().map(param_names).unwrap_or_default();
-        [section_keys(), dotted("params", params)].concat()
+        [section_names(), section_keys(), dotted("params", params)].concat()
     }
 
     fn named_workload(&self) -> Option<&'static WorkloadEntry> {
         let mut latest = self.overrides.iter().rev();
         let name = latest
             .find_map(|given| given.value_of("workload"))
-            .or_else(|| self.document.value.get("workload"))?;
-        workload(name.as_str()?)
+            .or_else(|| self.document.value.get("workload"));
+        match name {
+            Some(name) => workload(name.as_str()?),
+            None => workload(implied_workload(&self.document.value)?),
+        }
     }
 }
 

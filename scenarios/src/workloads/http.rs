@@ -1,0 +1,325 @@
+//! `http`: requests of one's own, as a weighted mix or as flows, from a scenario file.
+//!
+//! An operation is one request of the mix or one whole flow; a flow ends at the first request that fails. Which one it is,
+//! and all its values, follow from the operation's number, so every runtime sends the same. This file connects, sends and
+//! waits, once for each runtime; everything else is compiled once: the parameters (`spec.rs`) become a script
+//! (`compile.rs`, `step.rs`, `body.rs`, `check.rs`, `capture.rs`), and `walk.rs` holds a session's state and decisions.
+
+#[cfg(test)]
+mod allocations;
+mod body;
+mod capture;
+mod check;
+mod compile;
+mod cookies;
+mod redirect;
+mod spec;
+mod step;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use photofinish_harness::parts::{PartOutcome, PartRecorder};
+use photofinish_harness::runtime::{Elapsed, Runtime};
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
+
+pub(crate) use self::body::survey as survey_bodies;
+use self::compile::Script;
+use self::spec::{FlowSpec, HttpSpec, RequestSpec};
+use self::step::Step;
+use self::walk::Walk;
+use super::http_connection::{Connection, Endpoint, FETCHING, TARGET, fingerprint, known_body};
+use super::params::params;
+use super::wire::within;
+use crate::data::{DataSpec, DrawSpec, FeedSpec, RoundData, Values};
+use crate::protocol::http::Method;
+
+#[derive(Debug)]
+pub struct Http {
+    script: Script,
+}
+
+params! {
+    /// Requests of a mix: each operation is one of them, by weight. Without any request or flow, `GET /`.
+    request: Vec<RequestSpec> = Vec::new(),
+    /// Sequences of requests: each operation is one whole flow, by weight. They may stand beside requests.
+    flow: Vec<FlowSpec> = Vec::new(),
+    /// Settings of all requests.
+    http: HttpSpec = HttpSpec::default(),
+    /// Rows of files, by name: `{{user.email}}` is the column `email` of the feed `user`.
+    feed: BTreeMap<String, FeedSpec> = BTreeMap::new(),
+    /// Values drawn by operation number, by name.
+    draw: BTreeMap<String, DrawSpec> = BTreeMap::new(),
+}
+
+impl Params {
+    fn data(&self) -> DataSpec {
+        DataSpec {
+            feed: self.feed.clone(),
+            draw: self.draw.clone(),
+        }
+    }
+}
+
+/// State of a round.
+pub struct Shared {
+    data: Arc<RoundData>,
+    /// The body of the first response, for each step that compares with it.
+    same: Vec<Option<Vec<u8>>>,
+    /// Requests begun by operations.
+    begun: AtomicU64,
+}
+
+/// One client: a connection, and the state of its operation.
+pub struct Session<R: Runtime> {
+    connection: Connection<R>,
+    walk: Walk,
+    /// Figures of each step.
+    part: PartRecorder,
+    /// Requests over the current connection.
+    requests: u32,
+}
+
+impl Workload for Http {
+    const ABOUT: About = About {
+        name: "http",
+        class: "http",
+        operation: "a request of a mix or a whole flow, from a scenario file; responses checked",
+        targets: &[TARGET],
+        needs: &[],
+    };
+    type Params = Params;
+    type Shared<R: Runtime> = Shared;
+    type Session<R: Runtime> = Session<R>;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let script = Script::compile(&params)?;
+        Ok(Self { script })
+    }
+
+    fn parts(&self) -> Vec<String> {
+        let steps = self.script.steps.iter();
+        steps.map(|step| step.name.clone()).collect()
+    }
+
+    fn repeated_writes(&self) -> Vec<String> {
+        self.script.repeated_writes()
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
+        let data = self.script.data.load(env)?;
+        let mut same = Vec::new();
+        for step in &self.script.steps {
+            step.load(&env.directory)?;
+            same.push(if step.check.same {
+                Some(self.first_body(env, step, &data).await?)
+            } else {
+                None
+            });
+        }
+        Ok(Shared {
+            data,
+            same,
+            begun: AtomicU64::new(0),
+        })
+    }
+
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Shared>,
+        index: u32,
+    ) -> Result<Session<R>, Failure> {
+        let mut session = self.session(env, &env.shared.data, index)?;
+        session.connection.connect().await?;
+        Ok(session)
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R, Shared>,
+        session: &mut Session<R>,
+        op: u64,
+    ) -> Result<(), Failure> {
+        let steps = session.walk.begin(&self.script, env.seed, op)?;
+        let walk = self.run_steps(env, session, steps);
+        let Some(limit) = self.script.limit() else {
+            return walk.await;
+        };
+        let ended = env.runtime.timeout(limit, walk).await;
+        ended.unwrap_or_else(|Elapsed| Err(too_late(limit)))
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R, Shared>,
+        totals: &Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let begun = env.shared.begun.load(Ordering::Relaxed);
+        Ok(unequal_requests(begun, totals))
+    }
+}
+
+impl Http {
+    fn session<R: Runtime>(
+        &self,
+        env: &RoundEnv<R>,
+        data: &Arc<RoundData>,
+        index: u32,
+    ) -> Result<Session<R>, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let mut connection = Connection::new(env, &endpoint);
+        let watched = self.script.steps.iter().flat_map(Step::watched);
+        connection.watch(watched.chain(["set-cookie"]));
+        Ok(Session {
+            connection,
+            walk: Walk::new(&endpoint, Values::new(data, index)?)?,
+            part: env.parts.recorder(index),
+            requests: 0,
+        })
+    }
+
+    /// Performs steps in order.
+    async fn run_steps<R: Runtime>(
+        &self,
+        env: &Env<R, Shared>,
+        session: &mut Session<R>,
+        steps: Range<usize>,
+    ) -> Result<(), Failure> {
+        for index in steps {
+            let step = &self.script.steps[index];
+            self.perform(env, session, index).await?;
+            if let Some(pause) = step.pause {
+                env.runtime.sleep_until(Instant::now() + pause).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the request of a step, and those that follow from it, until one of them decides.
+    async fn perform<R: Runtime>(
+        &self,
+        env: &Env<R, Shared>,
+        session: &mut Session<R>,
+        index: usize,
+    ) -> Result<(), Failure> {
+        let Script { steps, http, .. } = &self.script;
+        let (step, same) = (&steps[index], env.shared.same[index].as_deref());
+        let mut sending = session.walk.prepare(step, index, http.redirects)?;
+        loop {
+            let start = session.part.start();
+            let sent = session
+                .send(env, &env.shared.begun, step, sending.method)
+                .await;
+            let status = sent.as_ref().ok().copied();
+            let outcome = sent.map(|_| session.connection.answer());
+            let verdict = session
+                .walk
+                .judge(&self.script, step, &mut sending, outcome, same);
+            let failure = verdict.result.as_ref().err().map(|failure| failure.kind);
+            session
+                .part
+                .end(index, start, PartOutcome { failure, status });
+            session.end_request(http.keep_alive.most_requests());
+            if !verdict.again {
+                return verdict.result;
+            }
+        }
+    }
+
+    /// The body with which all others are compared: known for an embedded mock, else asked for once, and twice of a server
+    /// of the user's, so that one that changes is reported before anything is measured.
+    async fn first_body<R: Runtime>(
+        &self,
+        env: &Env<R>,
+        step: &Step,
+        data: &Arc<RoundData>,
+    ) -> Result<Vec<u8>, Failure> {
+        let mut session = self.session(env, data, 0)?;
+        let mut sending = session.walk.prepare(step, 0, 0)?;
+        let is_mock = Endpoint::of(env)?.is_mock();
+        if let Some(body) =
+            known_body(session.walk.path()).filter(|_| is_mock && step.method == Method::Get)
+        {
+            return Ok(body);
+        }
+        let mut first = None;
+        for _ in 0..if is_mock { 1 } else { 2 } {
+            let sent = within(
+                &env.runtime,
+                FETCHING,
+                &step.name,
+                session.send(env, &AtomicU64::new(0), step, step.method),
+            )
+            .await;
+            let outcome = sent.map(|_| session.connection.answer());
+            let verdict =
+                session
+                    .walk
+                    .judge(&self.script, step, &mut sending, outcome, first.as_deref());
+            verdict.result?;
+            first = Some(session.connection.body().to_vec());
+        }
+        let body = first.unwrap_or_default();
+        env.observed.content(step.name.clone(), fingerprint(&body));
+        Ok(body)
+    }
+}
+
+impl<R: Runtime> Session<R> {
+    /// Sends the current request, and reads the response.
+    async fn send(
+        &mut self,
+        env: &RoundEnv<R>,
+        begun: &AtomicU64,
+        step: &Step,
+        method: Method,
+    ) -> Result<u16, Failure> {
+        self.connection.keep(step.keep);
+        let exchange = async {
+            if !self.connection.is_usable() {
+                self.requests = 0;
+                self.connection.reopen().await?;
+            }
+            begun.fetch_add(1, Ordering::Relaxed);
+            self.requests += 1;
+            self.connection
+                .exchange(method, &mut self.walk.request)
+                .await
+        };
+        let Some(limit) = step.timeout else {
+            return exchange.await;
+        };
+        let ended = env.runtime.timeout(limit, exchange).await;
+        ended.unwrap_or_else(|Elapsed| Err(too_late(limit)))
+    }
+
+    /// Closes the connection after its last request.
+    fn end_request(&mut self, most: u32) {
+        if self.requests >= most {
+            self.connection.close();
+        }
+    }
+}
+
+#[cold]
+fn too_late(limit: Duration) -> Failure {
+    Failure::new(Failure::TIMEOUT, format!("took longer than {limit:?}"))
+}
+
+/// A violation unless the requests that operations began are those that were counted on the wire: none more were answered,
+/// and none is missing, whatever became of it.
+fn unequal_requests(begun: u64, totals: &Totals) -> Vec<String> {
+    let traffic = &totals.traffic[TARGET];
+    let abandoned = traffic.abandoned + traffic.abandoned_connections;
+    if (traffic.requests..=traffic.requests + abandoned).contains(&begun) {
+        return Vec::new();
+    }
+    vec![format!(
+        "expected {begun} requests to `{TARGET}`, as many as operations began, counted {} and {abandoned} abandoned",
+        traffic.requests
+    )]
+}

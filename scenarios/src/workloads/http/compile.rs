@@ -1,0 +1,193 @@
+//! From parameters to what runs: requests and flows in one weighted list, each request compiled once.
+//!
+//! Everything that a user can get wrong is refused here, at its place in the scenario file: before anything runs, and
+//! again, as a matter of course, in each worker.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use photofinish_harness::workload::ParamError;
+use photofinish_record::Part;
+
+use super::super::params::require;
+use super::Params;
+use super::spec::{HttpSpec, RequestSpec};
+use super::step::Step;
+use crate::data::{Data, Encoding, Mix, Scope, Template};
+
+/// All requests of a round.
+#[derive(Debug)]
+pub(super) struct Script {
+    pub(super) steps: Vec<Step>,
+    /// The steps of each item of the mix.
+    items: Vec<Range<usize>>,
+    mix: Mix,
+    pub(super) data: Arc<Data>,
+    pub(super) http: HttpSpec,
+}
+
+impl Script {
+    pub(super) fn compile(params: &Params) -> Result<Self, ParamError> {
+        let mut scope = Scope::new(&params.data())?;
+        let mut script = Steps {
+            scope: &mut scope,
+            http: &params.http,
+            steps: Vec::new(),
+            items: Vec::new(),
+            weights: Vec::new(),
+        };
+        let root = [RequestSpec::get("/")];
+        let nothing = params.request.is_empty() && params.flow.is_empty();
+        script.requests(if nothing { &root } else { &params.request })?;
+        for (index, flow) in params.flow.iter().enumerate() {
+            script.flow(&flow.request, flow.weight, &format!("flow.{index}"))?;
+        }
+        let Steps {
+            mut steps,
+            items,
+            weights,
+            ..
+        } = script;
+        require(steps.len() <= Part::MOST, "request", || {
+            format!(
+                "expected at most {} requests, got {}",
+                Part::MOST,
+                steps.len()
+            )
+        })?;
+        name_apart(&mut steps)?;
+        let mix = Mix::new(weights).ok_or_else(|| ParamError {
+            param: if params.flow.is_empty() {
+                "request"
+            } else {
+                "flow"
+            }
+            .to_owned(),
+            message: "expected a `weight` above 0, got 0 for all".to_owned(),
+        })?;
+        Ok(Self {
+            steps,
+            items,
+            mix,
+            data: scope.finish(),
+            http: params.http.clone(),
+        })
+    }
+
+    /// The steps that make operation `op`: the same under every runtime.
+    pub(super) fn steps_of(&self, seed: u64, op: u64) -> Range<usize> {
+        self.items[self.mix.choose(seed, op)].clone()
+    }
+
+    /// The names of requests that change something on the server, and are the same in every round.
+    pub(super) fn repeated_writes(&self) -> Vec<String> {
+        let writes = self.steps.iter().filter(|step| step.repeats_a_write());
+        writes.map(|step| step.name.clone()).collect()
+    }
+
+    /// Time limit of each operation.
+    pub(super) fn limit(&self) -> Option<Duration> {
+        self.http.operation_timeout.map(|limit| limit.0)
+    }
+}
+
+/// The script while it is compiled.
+struct Steps<'a> {
+    scope: &'a mut Scope,
+    http: &'a HttpSpec,
+    steps: Vec<Step>,
+    items: Vec<Range<usize>>,
+    weights: Vec<u32>,
+}
+
+impl Steps<'_> {
+    /// The requests at the root, each an item of the mix.
+    fn requests(&mut self, specs: &[RequestSpec]) -> Result<(), ParamError> {
+        for (index, spec) in specs.iter().enumerate() {
+            let path = format!("request.{index}");
+            require(spec.capture.is_empty(), &at(&path, &["capture"]), || {
+                "expected a request of a `[[flow]]`, since no other follows this one".to_owned()
+            })?;
+            self.step(spec, &path)?;
+            self.item(self.steps.len() - 1, spec.weight);
+        }
+        Ok(())
+    }
+
+    fn flow(
+        &mut self,
+        specs: &[RequestSpec],
+        weight: Option<u32>,
+        path: &str,
+    ) -> Result<(), ParamError> {
+        require(!specs.is_empty(), &at(path, &["request"]), || {
+            "expected at least one request".to_owned()
+        })?;
+        let first = self.steps.len();
+        for (index, spec) in specs.iter().enumerate() {
+            let path = format!("{path}.request.{index}");
+            require(spec.weight.is_none(), &at(&path, &["weight"]), || {
+                "expected the weight at the `[[flow]]`, got one at a request of it".to_owned()
+            })?;
+            self.step(spec, &path)?;
+        }
+        self.scope.end_flow();
+        self.item(first, weight);
+        Ok(())
+    }
+
+    fn step(&mut self, spec: &RequestSpec, path: &str) -> Result<(), ParamError> {
+        let step = Step::compile(spec, self.http, path, self.scope)?;
+        self.steps.push(step);
+        Ok(())
+    }
+
+    /// Adds the steps from `first` on as one item.
+    fn item(&mut self, first: usize, weight: Option<u32>) {
+        self.items.push(first..self.steps.len());
+        self.weights.push(weight.unwrap_or(1));
+    }
+}
+
+/// Gives each step a name of its own: requests without one are numbered, two with the same one are an error.
+fn name_apart(steps: &mut [Step]) -> Result<(), ParamError> {
+    let mut seen = BTreeMap::new();
+    for step in steps {
+        let number = seen.entry(step.name.clone()).or_insert(0_u32);
+        *number += 1;
+        require(
+            *number == 1 || !step.is_named,
+            &at(&step.path, &["name"]),
+            || format!("expected a name of its own, got `{}` again", step.name),
+        )?;
+        if *number > 1 {
+            step.name = format!("{} ({number})", step.name);
+        }
+        Part::check_names([step.name.as_str()]).map_err(|error| ParamError {
+            param: at(&step.path, &["name"]),
+            message: error.to_string(),
+        })?;
+    }
+    Ok(())
+}
+
+/// The dotted location of a part of the parameter at `path`.
+pub(super) fn at(path: &str, keys: &[&str]) -> String {
+    keys.iter()
+        .fold(path.to_owned(), |path, key| path + "." + key)
+}
+
+/// Compiles a text at `path`.
+pub(super) fn template(
+    text: &str,
+    scope: &mut Scope,
+    encoding: Encoding,
+    path: &str,
+) -> Result<Template, ParamError> {
+    Template::compile(text, scope, encoding).map_err(|message| ParamError {
+        param: path.to_owned(),
+        message,
+    })
+}

@@ -1,0 +1,327 @@
+//! One request, compiled: templates of its path, header fields and body, and what its response has to be.
+//!
+//! The fields that frame a message are written only here: Host, Content-Length, Cookie. A value from a slot is encoded
+//! for where it stands, so that none can make a second request.
+
+use std::io::Write as _;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use photofinish_harness::workload::{Failure, ParamError};
+use photofinish_record::Part;
+
+use super::super::http_connection::Keep;
+use super::super::params::require;
+use super::body::{Body, Content};
+use super::capture::Capture;
+use super::check::Check;
+use super::compile::{at, template};
+use super::cookies::Jar;
+use super::spec::{Cookies, HttpSpec, RequestSpec};
+use crate::data::{Encoding, Scope, Template, Values};
+use crate::protocol::http::{Method, is_field_name, unaskable};
+
+/// One request.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// Its location among the parameters.
+    pub(super) path: String,
+    pub(super) name: String,
+    /// True if the name is the user's.
+    pub(super) is_named: bool,
+    pub(super) method: Method,
+    target: Template,
+    host: Option<Template>,
+    fields: Vec<(String, Template)>,
+    body: Option<Body>,
+    pub(super) check: Check,
+    pub(super) captures: Vec<Capture>,
+    /// The part of the response's body to keep.
+    pub(super) keep: Keep,
+    pub(super) pause: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) tries: NonZeroU32,
+    /// True if every operation sends the same bytes.
+    pub(super) is_fixed: bool,
+    /// True if its bytes differ between rounds.
+    is_unique: bool,
+}
+
+/// A request on its way: a redirect changes these parts of a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outgoing<'a> {
+    pub(super) method: Method,
+    pub(super) path: &'a [u8],
+    pub(super) authority: &'a str,
+    pub(super) with_body: bool,
+}
+
+impl Step {
+    /// Compiles the parameters at `path`.
+    pub(super) fn compile(
+        spec: &RequestSpec,
+        http: &HttpSpec,
+        path: &str,
+        scope: &mut Scope,
+    ) -> Result<Self, ParamError> {
+        let (method, target) = method_and_target(&spec.send, &at(path, &["send"]))?;
+        let mut host = None;
+        let mut fields = Vec::new();
+        for (source, name, text) in all_headers(spec, http, path) {
+            check_name(name, &source)?;
+            let value = template(text, scope, Encoding::Header, &source)?;
+            if name.eq_ignore_ascii_case("host") {
+                host = Some(value);
+            } else {
+                fields.push((name.to_owned(), value));
+            }
+        }
+        let content_type = header(spec, http, "content-type");
+        let body = Body::compile(spec, content_type, path, scope)?;
+        let target_text = target;
+        let target = template(target, scope, Encoding::Percent, &at(path, &["send"]))?;
+        let check = Check::compile(&spec.expect, &at(path, &["expect"]), scope)?;
+        let mut captures = Vec::new();
+        for (name, text) in &spec.capture {
+            captures.push(Capture::compile(
+                name,
+                text,
+                &at(path, &["capture", name]),
+                scope,
+            )?);
+        }
+        let keeps = captures.iter().map(Capture::keep);
+        let keep = keeps.fold(
+            check.keep(),
+            |one, other| if other == Keep::Whole { other } else { one },
+        );
+        let mut step = Self {
+            path: path.to_owned(),
+            name: spec
+                .name
+                .clone()
+                .unwrap_or_else(|| default_name(method, target_text)),
+            is_named: spec.name.is_some(),
+            method,
+            target,
+            host,
+            fields,
+            body,
+            check,
+            captures,
+            keep,
+            pause: spec.pause.map(|pause| pause.0),
+            timeout: spec.timeout.or(http.timeout).map(|limit| limit.0),
+            tries: spec.tries.unwrap_or(http.tries),
+            is_fixed: false,
+            is_unique: false,
+        };
+        let has_slots = step
+            .templates()
+            .any(|template| template.literal().is_none());
+        require(
+            !(has_slots && step.check.same),
+            &at(path, &["expect", "body"]),
+            || {
+                "expected a request without slots for `same`, got one that differs between operations".to_owned()
+            },
+        )?;
+        step.is_fixed = !has_slots && http.cookies == Cookies::Enabled(false);
+        step.is_unique = mentions_round(spec);
+        Ok(step)
+    }
+
+    /// Reads the file of its body, if it has one.
+    pub(super) fn load(&self, directory: &Path) -> Result<(), Failure> {
+        match self.body.as_ref().map(|body| &body.content) {
+            Some(Content::File(file)) => file.load(directory),
+            Some(Content::Template(_)) | None => Ok(()),
+        }
+    }
+
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        let body = self.body.as_ref().and_then(|body| match &body.content {
+            Content::Template(template) => Some(template),
+            Content::File(_) => None,
+        });
+        let fields = self.fields.iter().map(|(_, value)| value);
+        [&self.target]
+            .into_iter()
+            .chain(&self.host)
+            .chain(fields)
+            .chain(body)
+    }
+
+    /// True if it changes something on the server, in every round the same.
+    pub(super) fn repeats_a_write(&self) -> bool {
+        let writes = !matches!(self.method, Method::Get | Method::Head | Method::Options);
+        writes && !self.is_unique
+    }
+
+    /// The names of the response's header fields that it needs.
+    pub(super) fn watched(&self) -> impl Iterator<Item = &str> {
+        self.check
+            .fields()
+            .chain(self.captures.iter().filter_map(Capture::field))
+    }
+
+    /// Appends path and query.
+    pub(super) fn write_target(
+        &self,
+        values: &mut Values,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        values.fill(&self.target)?;
+        values.render(&self.target, out);
+        Ok(())
+    }
+
+    /// Appends the whole request.
+    pub(super) fn write(
+        &self,
+        outgoing: Outgoing<'_>,
+        values: &mut Values,
+        jar: &Jar,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        for template in self.templates() {
+            values.fill(template)?;
+        }
+        out.extend_from_slice(outgoing.method.as_str().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(outgoing.path);
+        out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+        match &self.host {
+            Some(host) => values.render(host, out),
+            None => out.extend_from_slice(outgoing.authority.as_bytes()),
+        }
+        out.extend_from_slice(b"\r\n");
+        for (name, value) in &self.fields {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            values.render(value, out);
+            out.extend_from_slice(b"\r\n");
+        }
+        jar.write(outgoing.path, out);
+        self.write_body(outgoing, values, out);
+        Ok(())
+    }
+
+    /// Appends what follows the other header fields.
+    fn write_body(&self, outgoing: Outgoing<'_>, values: &Values, out: &mut Vec<u8>) {
+        let body = self.body.as_ref().filter(|_| outgoing.with_body);
+        if let Some(content_type) = body.and_then(|body| body.content_type) {
+            write!(out, "content-type: {content_type}\r\n").expect("writing to memory");
+        }
+        let length = body.map(|body| match &body.content {
+            Content::File(file) => file.bytes().len(),
+            Content::Template(template) => values.rendered_len(template),
+        });
+        let length = length.or_else(|| outgoing.method.announces_empty_body().then_some(0));
+        if let Some(length) = length {
+            write!(out, "content-length: {length}\r\n").expect("writing to memory");
+        }
+        out.extend_from_slice(b"\r\n");
+        match body.map(|body| &body.content) {
+            Some(Content::File(file)) => out.extend_from_slice(file.bytes()),
+            Some(Content::Template(template)) => values.render(template, out),
+            None => {}
+        }
+    }
+}
+
+/// True if the request has the number of its round somewhere.
+fn mentions_round(spec: &RequestSpec) -> bool {
+    let text = serde_json::to_string(spec).expect("parameters are plain data");
+    let mut slots = text.split("{{").skip(1);
+    slots.any(|slot| {
+        let name = slot.split(['}', '|']).next().unwrap_or_default();
+        name.trim() == "round"
+    })
+}
+
+/// Reads `GET /path`.
+fn method_and_target<'a>(send: &'a str, path: &str) -> Result<(Method, &'a str), ParamError> {
+    let (method, target) = send.split_once(' ').unwrap_or((send, ""));
+    let target = target.trim();
+    let method = Method::parse(method);
+    require(method.is_some() && !target.is_empty(), path, || {
+        format!("expected a method and a path such as `GET /items/7`, got `{send}`")
+    })?;
+    require(!target.contains("://"), path, || {
+        format!("expected a path, got `{target}`; name the server with --target http=URL")
+    })?;
+    let literal = without_slots(target);
+    require(
+        literal.starts_with('/') || target.starts_with("{{"),
+        path,
+        || format!("expected a path that starts with `/`, got `{target}`"),
+    )?;
+    match unaskable(&literal) {
+        None => Ok((method.expect("checked"), target)),
+        Some(message) => require(false, path, || message).map(|()| unreachable!("just refused")),
+    }
+}
+
+/// The text with `x` for each slot.
+fn without_slots(text: &str) -> String {
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some((before, slot)) = rest.split_once("{{") {
+        literal += before;
+        literal.push('x');
+        rest = slot.split_once("}}").map_or("", |(_, after)| after);
+    }
+    literal + rest
+}
+
+/// Maximum length of a path that names a request: the rest of a part's name is for the method and a number.
+const LONGEST_PATH: usize = Part::LONGEST_NAME - 20;
+
+/// Method and path without the query.
+fn default_name(method: Method, target: &str) -> String {
+    let path = target.split('?').next().unwrap_or(target);
+    let path: String = path.chars().take(LONGEST_PATH).collect();
+    format!("{} {path}", method.as_str())
+}
+
+/// All header fields of a request, each with its location among the parameters.
+fn all_headers<'a>(
+    spec: &'a RequestSpec,
+    http: &'a HttpSpec,
+    path: &str,
+) -> Vec<(String, &'a str, &'a str)> {
+    let own = |name: &str| {
+        spec.headers
+            .keys()
+            .any(|other| other.eq_ignore_ascii_case(name))
+    };
+    let common = http.headers.iter().filter(|(name, _)| !own(name));
+    let common =
+        common.map(|(name, text)| (at("http.headers", &[name]), name.as_str(), text.as_str()));
+    let own = spec.headers.iter();
+    let own = own.map(|(name, text)| (at(path, &["headers", name]), name.as_str(), text.as_str()));
+    common.chain(own).collect()
+}
+
+fn header<'a>(spec: &'a RequestSpec, http: &'a HttpSpec, name: &str) -> Option<&'a str> {
+    let mut all = spec.headers.iter().chain(&http.headers);
+    let found = all.find(|(other, _)| other.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.as_str())
+}
+
+fn check_name(name: &str, path: &str) -> Result<(), ParamError> {
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    require(is_field_name(name), path, || {
+        format!("expected the name of a header, got `{name}`")
+    })?;
+    require(
+        !is("content-length") && !is("transfer-encoding"),
+        path,
+        || format!("`{name}` is written with the body and cannot be set"),
+    )?;
+    require(!is("expect"), path, || {
+        "`expect: 100-continue` is not supported: a body is sent without waiting for an interim response".to_owned()
+    })
+}

@@ -1,0 +1,225 @@
+//! The state of one session, and its decisions: what to send next, and what a response means.
+//!
+//! Without I/O, so that it is compiled once and not for each runtime: `http.rs` sends and receives.
+
+use std::ops::Range;
+
+use photofinish_harness::workload::Failure;
+
+use super::super::http_connection::{Answer, Endpoint};
+use super::compile::Script;
+use super::cookies::Jar;
+use super::redirect::{is_redirect, next_method, next_path};
+use super::spec::Cookies;
+use super::step::{Outgoing, Step};
+use crate::data::{UNFIT, Values};
+use crate::protocol::http::Method;
+
+/// The state of one session besides its connection.
+pub(super) struct Walk {
+    values: Values,
+    jar: Jar,
+    /// The bytes of the current request.
+    pub(super) request: Vec<u8>,
+    /// The step of which `request` holds the bytes that never change.
+    held: Option<usize>,
+    /// Path and query of the current request.
+    path: String,
+    scratch: Vec<u8>,
+    /// The beginning of every path.
+    prefix: String,
+    authority: String,
+}
+
+/// The sending of one step, which redirects and tries repeat.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sending {
+    pub(super) method: Method,
+    tries: u32,
+    redirects: u32,
+}
+
+/// The meaning of a response, or of its absence.
+pub(super) struct Verdict {
+    pub(super) result: Result<(), Failure>,
+    /// True if another request of the same step follows, whatever the result.
+    pub(super) again: bool,
+}
+
+impl Walk {
+    pub(super) fn new(endpoint: &Endpoint, values: Values) -> Result<Self, Failure> {
+        Ok(Self {
+            values,
+            jar: Jar::default(),
+            request: Vec::new(),
+            held: None,
+            path: String::new(),
+            scratch: Vec::new(),
+            prefix: endpoint.prefix()?.to_owned(),
+            authority: endpoint.authority().to_owned(),
+        })
+    }
+
+    /// Path and query of the current request.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Begins operation `op`, and returns its steps.
+    pub(super) fn begin(
+        &mut self,
+        script: &Script,
+        seed: u64,
+        op: u64,
+    ) -> Result<Range<usize>, Failure> {
+        self.values.begin(op)?;
+        if script.http.cookies == Cookies::Enabled(true) {
+            self.jar.clear();
+        }
+        Ok(script.steps_of(seed, op))
+    }
+
+    /// Prepares the request of a step.
+    pub(super) fn prepare(
+        &mut self,
+        step: &Step,
+        index: usize,
+        redirects: u32,
+    ) -> Result<Sending, Failure> {
+        let method = step.method;
+        if self.held != Some(index) {
+            self.held = step.is_fixed.then_some(index);
+            self.render(step).map_err(|failure| about(step, failure))?;
+        }
+        Ok(Sending {
+            method,
+            tries: step.tries.get(),
+            redirects,
+        })
+    }
+
+    fn render(&mut self, step: &Step) -> Result<(), Failure> {
+        let mut path = std::mem::take(&mut self.path).into_bytes();
+        path.clear();
+        path.extend_from_slice(self.prefix.as_bytes());
+        let written = step.write_target(&mut self.values, &mut path);
+        // Literal parts are text, and values are encoded or checked to be ASCII.
+        self.path = String::from_utf8(path).unwrap_or_default();
+        written?;
+        if !self.path.starts_with('/') {
+            return Err(Failure::new(
+                UNFIT,
+                format!("expected a path that starts with `/`, got `{}`", self.path),
+            ));
+        }
+        self.encode(step, step.method, true)
+    }
+
+    fn encode(&mut self, step: &Step, method: Method, with_body: bool) -> Result<(), Failure> {
+        self.request.clear();
+        let outgoing = Outgoing {
+            method,
+            path: self.path.as_bytes(),
+            authority: &self.authority,
+            with_body,
+        };
+        step.write(outgoing, &mut self.values, &self.jar, &mut self.request)
+    }
+
+    /// Judges the outcome of a request: a response, or the failure to get one.
+    pub(super) fn judge(
+        &mut self,
+        script: &Script,
+        step: &Step,
+        sending: &mut Sending,
+        outcome: Result<&Answer, Failure>,
+        same: Option<&[u8]>,
+    ) -> Verdict {
+        let status = outcome.as_ref().ok().map(|answer| answer.status());
+        let result = outcome.and_then(|answer| self.read(script, step, *sending, answer, same));
+        match result {
+            Ok(None) => Verdict::end(Ok(())),
+            Ok(Some(method)) => {
+                sending.redirects -= 1;
+                let with_body = method == sending.method;
+                sending.method = method;
+                self.held = None;
+                match self.encode(step, method, with_body) {
+                    Ok(()) => Verdict {
+                        result: Ok(()),
+                        again: true,
+                    },
+                    failed => Verdict::end(failed),
+                }
+            }
+            Err(failure) => {
+                let again = sending.tries > 1 && is_worth_another_try(&failure, status);
+                sending.tries -= u32::from(again);
+                let result = Err(about(step, failure));
+                Verdict { result, again }
+            }
+        }
+    }
+
+    /// Reads a response: cookies, captures, checks. Returns the method of the request to follow a redirect with.
+    fn read(
+        &mut self,
+        script: &Script,
+        step: &Step,
+        sending: Sending,
+        answer: &Answer,
+        same: Option<&[u8]>,
+    ) -> Result<Option<Method>, Failure> {
+        if script.http.cookies != Cookies::Enabled(false) {
+            let host = host_of(&self.authority);
+            for field in answer.fields("set-cookie") {
+                self.jar.note(field, host, self.path.as_bytes());
+            }
+        }
+        let status = answer.status();
+        if sending.redirects > 0
+            && is_redirect(status)
+            && let Some(location) = answer.location()
+        {
+            self.path = next_path(&self.authority, &self.path, location)?;
+            return Ok(Some(next_method(sending.method, status)));
+        }
+        step.check
+            .judge(answer, &mut self.values, &mut self.scratch, same)?;
+        for capture in &step.captures {
+            capture.take(answer, &mut self.values)?;
+        }
+        Ok(None)
+    }
+}
+
+impl Verdict {
+    fn end(result: Result<(), Failure>) -> Self {
+        let again = false;
+        Self { result, again }
+    }
+}
+
+/// True for a broken connection, a deadline, and a status that says that another try may succeed.
+fn is_worth_another_try(failure: &Failure, status: Option<u16>) -> bool {
+    match failure.kind {
+        Failure::REFUSED | Failure::RESET | Failure::SHORT | Failure::TIMEOUT => true,
+        Failure::STATUS => matches!(status, Some(429 | 502 | 503 | 504)),
+        _ => false,
+    }
+}
+
+/// The failure with the name of its request.
+#[cold]
+fn about(step: &Step, failure: Failure) -> Failure {
+    let detail = format!("{}: {}", step.name, failure.detail);
+    Failure { detail, ..failure }
+}
+
+/// The host of an authority, without its port.
+fn host_of(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
