@@ -13,6 +13,7 @@ use photofinish_record::Part;
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 use schemars::{Schema, schema_for};
 use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
 
 use crate::workloads;
 
@@ -185,7 +186,7 @@ fn check<W: Workload>(params: &Value, unit: Duration) -> Result<Checked, ParamsE
     refuse_unknown_names(params, &schema_for!(W::Params))?;
     let params: W::Params =
         serde_path_to_error::deserialize(params).map_err(|error| ParamsError::Invalid {
-            path: error.path().iter().map(ToString::to_string).collect(),
+            path: keys(error.path()),
             message: error.inner().to_string(),
         })?;
     let complete = serde_json::to_value(&params).expect("parameters are plain data");
@@ -205,6 +206,16 @@ fn check<W: Workload>(params: &Value, unit: Duration) -> Result<Checked, ParamsE
         needs: workload.needs(),
         repeated_writes: workload.repeated_writes(),
     })
+}
+
+/// The keys and positions of a path.
+pub(crate) fn keys(path: &Path) -> Vec<String> {
+    let segments = path.iter().filter_map(|segment| match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    segments.collect()
 }
 
 fn refuse_unknown_names(params: &Value, schema: &Schema) -> Result<(), ParamsError> {

@@ -6,9 +6,9 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_path_to_error::Segment;
 
 use crate::diagnostic::{Diagnostic, Location, did_you_mean, listed};
+use crate::registry::keys;
 
 /// Keys and positions from the root of a value to a part of it.
 pub(crate) type KeyPath = Vec<String>;
@@ -204,15 +204,8 @@ fn names_expected(message: &str) -> Vec<String> {
 
 /// Deserialises a value.
 pub(crate) fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Flaw> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let segments = error.path().iter();
-        let keys = segments.filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(index.to_string()),
-            Segment::Map { key } => Some(key.clone()),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        });
-        Flaw::from_serde(keys.collect(), &error.inner().to_string())
-    })
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| Flaw::from_serde(keys(error.path()), &error.inner().to_string()))
 }
 
 /// Checks `value` until every independent flaw is found. There is a result whenever the value passes without its flawed
