@@ -9,6 +9,7 @@ mod flaw;
 mod format;
 mod overrides;
 mod read;
+mod sections;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;

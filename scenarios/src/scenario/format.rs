@@ -3,7 +3,7 @@
 //! The doc comments here are the format's documentation: `photofinish schema scenario` prints them. Every key but
 //! `workload` is optional. A workload's parameters and a server's behaviour are plain tables here, checked by their
 //! owners; `read.rs` checks combinations of keys. Sections
-//! that are parameters of a workload (`[[request]]`) are in `read/sections.rs`.
+//! that are parameters of a workload (`[[request]]`) are in `sections.rs`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -14,7 +14,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::read::sections::{SECTIONS_OF, Sections};
+use super::sections::{SECTIONS_OF, Sections};
 use crate::quantity::{Factor, Ops, Rate, SessionCount, Share, Sweep, Time};
 use crate::registry::{property_names, workloads};
 

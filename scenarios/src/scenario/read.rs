@@ -12,11 +12,13 @@ use photofinish_harness::runtimes::{DESCRIPTORS, OPTIONAL};
 use photofinish_record::{InFlight, SourceLocation};
 use serde_json::{Map, Value, json};
 
-use self::sections::{apart, implied_workload, merged, place, section_names, split, take_sections};
 use super::document::Document;
 use super::flaw::{Flaw, KeyPath, check_all, typed};
 use super::format::ScenarioFile;
 use super::overrides::Override;
+use super::sections::{
+    apart, implied_workload, merged, place, section_names, split, take_sections,
+};
 use super::{Checks, PathParams, Scenario};
 use crate::data::files;
 use crate::diagnostic::{Diagnostic, Source};
@@ -27,7 +29,7 @@ mod overriding;
 
 mod gate;
 mod load;
-pub(super) mod sections;
+mod sections;
 mod servers;
 
 const DEFAULT_UNIT: Duration = Duration::from_millis(20);

@@ -12,6 +12,7 @@ mod capture;
 mod check;
 mod compile;
 mod cookies;
+mod place;
 mod redirect;
 mod spec;
 mod step;

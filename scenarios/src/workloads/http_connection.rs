@@ -392,7 +392,7 @@ impl Answer {
         }
     }
 
-    /// The status.
+    /// The status code of the response.
     pub(super) fn status(&self) -> u16 {
         self.reader.status()
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::flaw::{Flaw, KeyPath};
 use super::super::format::{ExpectSection, LoadSection, SECTIONS, ScenarioFile, keys_of};
 use super::super::overrides::alternatives;
-use super::sections::{implied_workload, section_names, suits};
+use super::super::sections::{implied_workload, section_names, suits};
 use super::{Reader, param_names};
 use crate::registry::{WorkloadEntry, workload};
 

@@ -10,7 +10,7 @@ use photofinish_harness::workload::{Failure, ParamError};
 use serde_json::{Value, json};
 
 use super::super::params::require;
-use super::compile::{at, template};
+use super::place::{at, template};
 use super::spec::{BodySpec, RequestSpec};
 use crate::data::{Encoding, Scope, Template, UNFIT, files};
 

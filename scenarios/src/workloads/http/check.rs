@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::super::http_connection::{Answer, Keep};
 use super::super::params::require;
-use super::compile::{at, template};
+use super::place::{at, template};
 use super::spec::{BodyCheckSpec, ExpectSpec, HeaderSpec};
 use crate::data::{Encoding, JsonPointer, Scope, Template, Values};
 use crate::quantity::Statuses;

@@ -13,9 +13,10 @@ use photofinish_record::Part;
 
 use super::super::params::require;
 use super::Params;
+use super::place::at;
 use super::spec::{HttpSpec, RequestSpec};
 use super::step::Step;
-use crate::data::{Data, Encoding, Mix, Scope, Template};
+use crate::data::{Data, Mix, Scope};
 
 /// All requests of a round.
 #[derive(Debug)]
@@ -171,23 +172,4 @@ fn name_apart(steps: &mut [Step]) -> Result<(), ParamError> {
         })?;
     }
     Ok(())
-}
-
-/// The dotted location of a part of the parameter at `path`.
-pub(super) fn at(path: &str, keys: &[&str]) -> String {
-    keys.iter()
-        .fold(path.to_owned(), |path, key| path + "." + key)
-}
-
-/// Compiles a text at `path`.
-pub(super) fn template(
-    text: &str,
-    scope: &mut Scope,
-    encoding: Encoding,
-    path: &str,
-) -> Result<Template, ParamError> {
-    Template::compile(text, scope, encoding).map_err(|message| ParamError {
-        param: path.to_owned(),
-        message,
-    })
 }
