@@ -20,8 +20,9 @@ pub enum Exit {
     CouldNotRun = 1,
     /// Wrong usage or a bad scenario file; nothing was run.
     Usage = 2,
-    Regression = 3,
-    /// The machine is unfit to measure, or a gate is inconclusive.
+    /// A limit was missed: a gate's regression, or a threshold of a run.
+    Missed = 3,
+    /// Cannot tell: a gate is inconclusive, a threshold cannot be judged, or the machine is unfit to measure.
     Unfit = 4,
     /// Measured, but wrong: the identity check failed, or errors exceed the scenario's budget.
     Wrong = 5,

@@ -18,11 +18,13 @@ use photofinish_scenarios::scenario::{GateSpec, parse_length, parse_rate, parse_
 use photofinish_scenarios::suite;
 
 use crate::exit::Failure;
+use crate::request::expect::ExpectArguments;
 use crate::request::placement::CpuList;
 use crate::request::redo::RedoBudget;
 use crate::store::redaction;
 use crate::targets::Targets;
 
+pub mod expect;
 pub mod limits;
 pub mod placement;
 pub mod redo;
@@ -50,6 +52,9 @@ pub struct Request {
 
     #[command(flatten)]
     place: PlaceArguments,
+
+    #[command(flatten)]
+    expect: ExpectArguments,
 }
 
 #[derive(Args)]
@@ -274,6 +279,8 @@ pub struct GateDefaults {
     pub looks: Vec<NonZeroU32>,
     /// The URL of the arm's own server, with `{port}` in it, from the target's name.
     pub server_url: Option<Box<ServerUrl>>,
+    /// True if the run is a gate, whose own terms take the place of thresholds.
+    pub is_gate: bool,
 }
 
 /// The goal of a search for the highest rate.
@@ -289,6 +296,11 @@ impl Request {
         &self.scenarios
     }
 
+    /// True if the run ends as soon as a threshold is missed for good.
+    pub fn fails_fast(&self) -> bool {
+        self.expect.fail_fast
+    }
+
     /// An option that was given but that a gate cannot take: its looks are planned, and its reference is the base.
     pub fn option_unfit_for_a_gate(&self) -> Option<&'static str> {
         [
@@ -301,5 +313,6 @@ impl Request {
         ]
         .into_iter()
         .find_map(|(given, name)| given.then_some(name))
+        .or_else(|| self.expect.given())
     }
 }

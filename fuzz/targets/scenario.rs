@@ -13,6 +13,7 @@ const CHECKS: Checks<'_> = Checks {
     server: &|_, _| Ok(()),
     default_server: &|_| Some("http"),
     gate: &|_, _| Ok(()),
+    threshold: &|_, _, _| Ok(()),
 };
 
 fuzz_target!(|data: &[u8]| {

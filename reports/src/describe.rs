@@ -9,6 +9,7 @@ mod legends;
 mod machine;
 mod plan;
 mod table;
+mod thresholds;
 mod tool;
 mod verdicts;
 
@@ -23,12 +24,17 @@ pub use legends::{
 pub use machine::{cpus, machine, placement};
 pub use plan::{cell, point, point_slug, rounds, servers, stop};
 pub use table::{COSTS, Column, columns, is_meaningless, mark, page_columns, result, value};
+pub use thresholds::{
+    THRESHOLD_COLUMNS, ThresholdColumn, threshold_finding, threshold_metric, threshold_requirement,
+    threshold_subject, thresholds_not_met,
+};
 pub use tool::tool;
 pub use verdicts::{
     caveat, first, headline, needed, ratio, ratio_interval, verdict, verdict_of, verdict_word,
     verdicts,
 };
 
+use gate::{requirement_of, share_or_value};
 use photofinish_record::Completion;
 
 /// A human-readable time of day: `2026-11-20 18:27:43 UTC`; anything but RFC 3339 is left unchanged.

@@ -34,10 +34,12 @@ pub static FORMATS: &[&Format] = &[
     &bmf::FORMAT,
     &github_action_benchmark::FORMAT,
     &benchstat::FORMAT,
+    &markdown::RUN,
+    &annotations::RUN,
     &json::GATE,
     &csv::GATE,
-    &markdown::FORMAT,
-    &annotations::FORMAT,
+    &markdown::GATE,
+    &annotations::GATE,
     &junit::GATE,
 ];
 

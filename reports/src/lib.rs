@@ -5,6 +5,7 @@
 //! numbers decide ([`rule`], [`statistics`]), then the documents and their words, then [`report`], which computes
 //! everything once, and finally its renderings.
 
+pub mod conditions;
 pub mod metrics;
 pub mod rounds;
 pub mod rule;
@@ -13,6 +14,7 @@ pub mod statistics;
 pub mod gate;
 pub mod search;
 pub mod summary;
+pub mod thresholds;
 
 pub mod describe;
 pub mod names;

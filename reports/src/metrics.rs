@@ -220,6 +220,58 @@ pub fn named(name: &str) -> Option<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == name)
 }
 
+/// The metric of that name, with or without its unit: one of [`METRICS`], or any percentile of response, service or lag,
+/// such as `response_p99.5`.
+pub fn by_name(name: &str) -> Option<Cow<'static, Metric>> {
+    let of_name = |metric: &&Metric| metric.name == name || short_name(&metric.name) == name;
+    let listed = METRICS.iter().find(of_name).map(Cow::Borrowed);
+    listed.or_else(|| percentile(name))
+}
+
+/// The times that a percentile can be asked of, by name.
+const TIMES: [(&str, Times); 3] = [
+    ("response", Times::Response),
+    ("service", Times::Service),
+    ("lag", Times::Lag),
+];
+
+/// The metric of a percentile, which is the listed one if there is one.
+fn percentile(name: &str) -> Option<Cow<'static, Metric>> {
+    let (times, rank) = name.strip_suffix("_ns").unwrap_or(name).split_once('_')?;
+    let (_, of) = TIMES.into_iter().find(|entry| entry.0 == times)?;
+    let at = quantile_of(rank)?;
+    let same = |metric: &&Metric| match &metric.reading {
+        Reading::Quantile {
+            of: other,
+            at: rank,
+        } => *other == of && (rank - at).abs() < 1e-9,
+        _ => false,
+    };
+    let listed = METRICS.iter().find(same).map(Cow::Borrowed);
+    let own = || Metric {
+        name: Cow::Owned(format!("{times}_{rank}_ns")),
+        ..quantile("", of, at)
+    };
+    listed.or_else(|| Some(Cow::Owned(own())))
+}
+
+/// The quantile of `p99.5`, `p999` or `max`.
+fn quantile_of(rank: &str) -> Option<f64> {
+    let percent: f64 = match rank {
+        "max" => 100.0,
+        "p999" => 99.9,
+        rank => {
+            let digits = rank.strip_prefix('p')?;
+            let plain = digits
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'.');
+            let percent = digits.parse().ok().filter(|_| plain)?;
+            (percent > 0.0 && percent < 100.0).then_some(percent)?
+        }
+    };
+    Some(percent / 100.0)
+}
+
 /// A metric's name as users write it, without its unit: `response_p99`, `cpu_per_op`.
 pub fn short_name(name: &str) -> String {
     let short = name.replace("_ns_per_op", "_per_op");
@@ -267,6 +319,14 @@ impl Metric {
             Reading::Gauge(name) => round.gauges.get(name).copied(),
         }
         .filter(|value| value.is_finite())
+    }
+
+    /// The times and the quantile that it reads; `None` unless it is a percentile.
+    pub(crate) fn quantile(&self) -> Option<(&Times, f64)> {
+        match &self.reading {
+            Reading::Quantile { of, at } => Some((of, *at)),
+            _ => None,
+        }
     }
 
     /// Samples behind its value in one round; `None` unless it is a percentile.

@@ -19,6 +19,7 @@ mod how;
 mod observed;
 mod reading;
 mod search;
+mod thresholds;
 
 use crate::charts::{self, Chart};
 use crate::describe;
@@ -70,6 +71,7 @@ impl Page<'_> {
                     (self.head(&sections))
                     main {
                         @if let Some(report) = &self.report.gate { (gate::section(report)) }
+                        (thresholds::section(&self.report.summary.thresholds))
                         (async_pays::section(&self.report.async_pays, &self.drawings(None, None)))
                         @for section in &sections { (self.section(section)) }
                         (how::run(self.report.record))

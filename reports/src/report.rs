@@ -16,6 +16,7 @@ use crate::rule::{Rule, Verdict};
 use crate::runtimes::{self, Look};
 use crate::search_table::{SearchTable, search_tables};
 use crate::summary::{SUMMARY_SCHEMA, Summary, groups};
+use crate::thresholds::judge;
 
 pub use gate::{arms_disagree, gate_is_decided, unmatched_cell};
 
@@ -90,6 +91,7 @@ fn summarise(record: &Record, rounds: &Rounds<'_>) -> Summary {
         look: (look.planned > 0).then_some(look),
         search: record.search.clone(),
         cells: cells::summaries(rounds, &record.completion),
+        thresholds: judge(rounds, &record.completion),
     }
 }
 

@@ -8,8 +8,9 @@
 use std::str::FromStr;
 
 use photofinish_record::load::RateHz;
-use photofinish_record::{Measured, OpenLoad, SearchRound, SearchStep};
+use photofinish_record::{Measured, OpenLoad, Requirement, SearchRound, SearchStep};
 
+use crate::conditions;
 use crate::metrics::Times;
 use crate::units;
 
@@ -34,20 +35,6 @@ pub struct Objective {
     text: String,
 }
 
-const TIMES: [(&str, Times); 3] = [
-    ("response", Times::Response),
-    ("service", Times::Service),
-    ("lag", Times::Lag),
-];
-
-const QUANTILES: [(&str, f64); 5] = [
-    ("p50", 0.5),
-    ("p90", 0.9),
-    ("p99", 0.99),
-    ("p999", 0.999),
-    ("max", 1.0),
-];
-
 /// Range of measurable limits, in ns: shorter times are clock noise, longer ones are not timed.
 const LIMITS_NS: std::ops::RangeInclusive<f64> = 1e3..=60e9;
 
@@ -56,7 +43,7 @@ const LIMITS_NS: std::ops::RangeInclusive<f64> = 1e3..=60e9;
 pub enum NotAnObjective {
     #[error(
         "expected an objective such as \"response_p99 < 10ms\", got `{0}`: a time, `<` and a limit; times are response, \
-         service and lag, each with _p50, _p90, _p99, _p999 or _max"
+         service and lag, each with _max or a percentile such as _p99 or _p99.5"
     )]
     Syntax(String),
     #[error("expected a limit from 1us to 60s, got `{0}`")]
@@ -78,19 +65,16 @@ impl FromStr for Objective {
 
 impl Objective {
     fn read(text: &str) -> Option<Self> {
-        let (metric, limit) = text.split_once('<')?;
-        let (time, quantile) = metric.trim().trim_end_matches("_ns").split_once('_')?;
-        let (_, time) = TIMES.into_iter().find(|entry| entry.0 == time)?;
-        let (_, quantile) = *QUANTILES.iter().find(|entry| entry.0 == quantile)?;
-        let limit = limit.trim();
-        let ends = |(name, _): &&(&str, f64)| limit.ends_with(name);
-        let (unit, unit_ns) = units::TIMES.iter().find(ends)?;
-        let number: f64 = limit[..limit.len() - unit.len()].trim().parse().ok()?;
-        let limit_ns = number * unit_ns;
-        (limit_ns >= 0.0).then(|| Self {
-            time,
+        let (name, limit) = conditions::split(text)?;
+        let (metric, better) = conditions::find(name)?;
+        let (time, quantile) = metric.quantile()?;
+        let Requirement::Below { value } = conditions::objective(&metric, better, limit)? else {
+            return None;
+        };
+        Some(Self {
+            time: time.clone(),
             quantile,
-            limit_ns: limit_ns as u64,
+            limit_ns: value as u64,
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
         })
     }
@@ -409,13 +393,18 @@ mod tests {
             "service_p999_ns < 1.5 s",
             Some((Times::Service, 0.999, 1_500_000_000)),
         );
+        check(
+            "response_p99.5 < 10ms",
+            Some((Times::Response, 0.995, 10_000_000)),
+        );
         for wrong in [
             "",
             "response_p99",
             "response_p99 > 10ms",
             "response < 10ms",
             "throughput_p99 < 10ms",
-            "response_p98 < 10ms",
+            "response_p100 < 10ms",
+            "cpu_per_op < 10us",
             "response_p99 < 10",
             "response_p99 < 0ms",
             "response_p99 < 2000s",

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::SampleCount;
 use crate::rule::{Look, Rule, Verdict};
 use crate::statistics::{CONFIDENCE, Estimate};
+use crate::thresholds::ThresholdCheck;
 
 mod group;
 
@@ -50,6 +51,9 @@ pub struct Summary {
     /// The search for the highest rate that meets an objective; the cells are then its steps.
     #[serde(default)]
     pub search: Option<Search>,
+    /// Each threshold of the run in each cell of its scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<ThresholdCheck>,
 }
 
 /// A cell in numbers.

@@ -9,6 +9,7 @@ mod gate;
 mod run;
 mod table;
 mod text;
+mod thresholds;
 
 pub use compare::comparison;
 pub use gate::gate;

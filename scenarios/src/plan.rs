@@ -234,6 +234,7 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
         cells,
         placement: options.placement.clone(),
         gate: None,
+        thresholds: Vec::new(),
     })
 }
 
@@ -390,7 +391,7 @@ fn planned(scenario: &Scenario, options: &PlanOptions) -> Result<PlannedScenario
         stop: phases.stop,
         stages: phases.stages,
         lag_probe: scenario.lag_probe || options.lag_probe,
-        error_budget: scenario.error_budget,
+        error_budget: scenario.error_budget.unwrap_or(0.0),
         in_flight: scenario.in_flight,
     })
 }

@@ -61,8 +61,12 @@ pub struct Scenario {
     pub load: LoadSpec,
     /// True if a lag probe runs alongside the sessions.
     pub lag_probe: bool,
-    /// Failed operations allowed, as a share of all operations, 0..=1.
-    pub error_budget: f64,
+    /// Failed operations allowed, as a share of all operations, 0..=1; `None` for the default.
+    pub error_budget: Option<f64>,
+    /// Limits on the metrics of a run.
+    pub thresholds: Vec<ThresholdText>,
+    /// Names of the parts of an operation.
+    pub parts: Vec<String>,
     /// Expected number of requests in flight at its servers.
     pub in_flight: Option<InFlight>,
     pub gate: GateSpec,
@@ -93,6 +97,17 @@ pub struct GateSpec {
 /// A condition as it was written; `reports` interprets it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GateText {
+    pub metric: String,
+    pub text: String,
+    /// `None` for an override.
+    pub place: Option<SourceLocation>,
+}
+
+/// A limit on a metric of a run, or of a part of its operations, as it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThresholdText {
+    /// Name of the part; `None` for the whole operation.
+    pub part: Option<String>,
     pub metric: String,
     pub text: String,
     /// `None` for an override.
@@ -139,15 +154,19 @@ pub type DefaultServer<'a> = &'a dyn Fn(&str) -> Option<&'static str>;
 /// Checks a gate's condition for a metric. Metrics are known to `reports`, so the caller passes the check in.
 pub type CheckGate<'a> = &'a dyn Fn(&str, &str) -> Result<(), GateProblem>;
 
+/// Checks a threshold's text for a metric; the flag is true for a metric of a part of the operation.
+pub type CheckThreshold<'a> = &'a dyn Fn(&str, &str, bool) -> Result<(), GateProblem>;
+
 /// Checks and defaults of the parts that other crates interpret.
 #[derive(Clone, Copy)]
 pub struct Checks<'a> {
     pub server: CheckServer<'a>,
     pub default_server: DefaultServer<'a>,
     pub gate: CheckGate<'a>,
+    pub threshold: CheckThreshold<'a>,
 }
 
-/// An error in a gate's condition.
+/// An error in a condition of a gate or in a threshold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GateProblem {
     UnknownMetric { known: Vec<String> },

@@ -5,6 +5,7 @@
 use clap::Args;
 use photofinish_record::load::Load;
 use photofinish_record::{ArmSource, Gate, GateTerm, Plan};
+use photofinish_reports::conditions;
 use photofinish_reports::gate::terms;
 use photofinish_reports::rule::{LIMIT, MARGIN};
 use photofinish_scenarios::scenario::GateSpec;
@@ -44,7 +45,11 @@ impl TermArguments {
         let limits = self.limits()?;
         let mut terms = Vec::new();
         for (scenario, spec) in specs {
-            let replaced = |name: &str| limits.iter().any(|(metric, _)| same_metric(metric, name));
+            let replaced = |name: &str| {
+                limits
+                    .iter()
+                    .any(|(metric, _)| conditions::same_metric(metric, name))
+            };
             let own = spec.terms.iter().filter(|text| !replaced(&text.metric));
             let own = own.map(|text| (text.metric.clone(), text.text.clone(), text.place.clone()));
             let given = limits
@@ -105,13 +110,8 @@ fn default_metric(plan: &Plan, scenario: &str) -> &'static str {
     }
 }
 
-fn same_metric(a: &str, b: &str) -> bool {
-    let full = |name: &str| terms::find(name).map(|(metric, _)| metric.name.clone());
-    a == b || full(a).is_some_and(|name| Some(name) == full(b))
-}
-
 fn percent(text: &str) -> Result<f64, Failure> {
-    let share = terms::percent(text.trim()).filter(|share| *share < 1.0);
+    let share = conditions::percent(text.trim()).filter(|share| *share < 1.0);
     share.ok_or_else(|| {
         Failure::usage(format!(
             "`--tolerance`: expected a percentage, got `{text}`"

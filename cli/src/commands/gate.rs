@@ -57,6 +57,8 @@ const HANDED_OVER: &str = "PHOTOFINISH_GATE_HANDED_OVER";
     mut_arg("find_max", |arg| arg.hide(true)),
     mut_arg("reference", |arg| arg.hide(true)),
     mut_arg("twin", |arg| arg.hide(true)),
+    mut_arg("expect", |arg| arg.hide(true)),
+    mut_arg("fail_fast", |arg| arg.hide(true)),
     mut_arg("suite", |arg| arg.hide(true)),
     after_help = "\
 Examples:
@@ -127,7 +129,7 @@ impl Gate {
     pub fn execute(self) -> Result<Exit, Failure> {
         if let Some(name) = self.request.option_unfit_for_a_gate() {
             return Err(Failure::usage(format!("{name} is not for a gate")).hint(
-                "a gate measures pairs of base and head, with planned looks; --max-pairs bounds it",
+                "a gate measures pairs of base and head, with planned looks; --max-pairs bounds it, and --limit sets its limits",
             ));
         }
         // Wrong arguments must be reported before minutes of building and measuring.
@@ -256,6 +258,7 @@ impl Gate {
             runtimes: vec![RUNTIME.to_owned()],
             looks: self.looks(),
             server_url: self.arms.server_url(),
+            is_gate: true,
         })?;
         let gate = self
             .terms
@@ -407,7 +410,7 @@ impl Gate {
             (_, Some(_)) if self.strict => Exit::Unfit,
             (_, Some(_)) => Exit::Done,
             (GateVerdict::Pass, None) => Exit::Done,
-            (GateVerdict::Regression, None) => Exit::Regression,
+            (GateVerdict::Regression, None) => Exit::Missed,
             (GateVerdict::Inconclusive | GateVerdict::Unfit, None) => Exit::Unfit,
         }
     }

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use photofinish_record::{Completion, Record};
+use photofinish_reports::describe;
 use photofinish_reports::report::{Report, all_decided};
 use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal;
+use photofinish_reports::thresholds::{ThresholdVerdict, is_missed_for_good};
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -35,6 +37,7 @@ Examples:
   photofinish run http-delay --set unit=1s
   photofinish run http-get --target http=http://127.0.0.1:8080/index.html
   photofinish run db-select --target db=local
+  photofinish run http-get --rate 1000 --expect 'response_p99 < 50ms' --expect 'errors < 0.1%'
   photofinish run my-scenario.toml --rounds 10 --duration 2s --format json")]
 pub struct Run {
     #[command(flatten)]
@@ -80,6 +83,7 @@ impl Run {
         let prepared = self.request.prepare()?;
         let interrupt = Interrupt::on_signals()?;
         let search = prepared.search.clone();
+        let missed = |record: &Record| is_missed_for_good(&record.plan, &record.rounds);
         let run = ReadyRun::begin(prepared, &self.out, &interrupt, &|text| self.tell(text))?;
         let told = run.record.warnings.clone();
         let FinishedRun {
@@ -88,9 +92,12 @@ impl Run {
             failure,
         } = match search {
             Some(goal) => search_for(goal, run),
-            None => run.run(&mut PlannedCourse::new(&|record| {
-                all_decided(&record.plan, &record.rounds)
-            })),
+            None => {
+                let decided = |record: &Record| all_decided(&record.plan, &record.rounds);
+                let mut course = PlannedCourse::new(&decided);
+                course.pointless = Some(&missed as _).filter(|_| self.request.fails_fast());
+                run.run(&mut course)
+            }
         };
         self.conclude(&record, &told, directory, failure)
     }
@@ -179,7 +186,7 @@ fn exit(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
     let cells = summary.cells.iter();
     let mut invalid = cells.filter(|cell| cell.status == Status::Invalid);
     let Some(first) = invalid.next() else {
-        return Ok(Exit::Done);
+        return thresholds(record, summary);
     };
     let reason = first.reason.as_deref().unwrap_or("its content was wrong");
     let cell = format!("{} / {} ({})", first.scenario, first.runtime, first.load);
@@ -192,4 +199,30 @@ fn exit(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
         format!("measured, but wrong: {cell}: {reason}{others}"),
     )
     .hint("the record has every round's counts; see its `mismatches`, `violations` and `errors`"))
+}
+
+/// The exit code by the thresholds.
+fn thresholds(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
+    let checks = &summary.thresholds;
+    let Some(sentence) = describe::thresholds_not_met(checks) else {
+        return Ok(Exit::Done);
+    };
+    let blocks = record.rounds.iter().map(|round| round.block);
+    let done = blocks.collect::<BTreeSet<_>>().len();
+    let all = record.plan.blocks.len();
+    let cut_short = done < all && record.plan.looks.is_empty();
+    let missed = checks
+        .iter()
+        .any(|check| check.verdict == ThresholdVerdict::Missed);
+    let (exit, ended) = match missed {
+        true if cut_short => (
+            Exit::Missed,
+            format!("; ended after {done} of {all} blocks"),
+        ),
+        true => (Exit::Missed, String::new()),
+        false => (Exit::Unfit, String::new()),
+    };
+    Err(Failure::new(exit, sentence + &ended).hint(
+        "the table of thresholds has each with its value, and the report shows the distributions",
+    ))
 }

@@ -53,6 +53,10 @@ impl Request {
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
         plan.title = selection.title.clone();
         let repeated_writes: Vec<String> = repeated_writes(scenarios, &plan).collect();
+        // A search goes beyond what a server holds, and a gate has terms of its own.
+        if self.what.find_max.is_none() && !gate.is_gate {
+            self.expect.enter(&mut plan, scenarios)?;
+        }
         let mut servers = plan
             .scenarios
             .iter()

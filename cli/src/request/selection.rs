@@ -7,7 +7,9 @@ use std::io::ErrorKind;
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use photofinish_reports::gate::terms::{self, TermError};
+use photofinish_reports::conditions::ConditionError;
+use photofinish_reports::gate::terms;
+use photofinish_reports::thresholds;
 use photofinish_scenarios::catalogue::{ScenarioRef, locate};
 use photofinish_scenarios::diagnostic::{Diagnostics, Source};
 use photofinish_scenarios::scenario::{Checks, GateProblem, Override, Scenario};
@@ -69,15 +71,24 @@ pub const CHECKS: Checks<'static> = Checks {
     server: &servers::check,
     default_server: &targets::default_server,
     gate: &check_gate,
+    threshold: &check_threshold,
 };
 
 fn check_gate(metric: &str, text: &str) -> Result<(), GateProblem> {
-    match terms::parse(metric, text) {
-        Ok(_) => Ok(()),
-        Err(TermError::UnknownMetric { known, .. }) => Err(GateProblem::UnknownMetric { known }),
-        Err(error) => Err(GateProblem::Text {
+    terms::parse(metric, text).map(drop).map_err(problem)
+}
+
+fn check_threshold(metric: &str, text: &str, of_part: bool) -> Result<(), GateProblem> {
+    let parsed = thresholds::parse(metric, text, of_part);
+    parsed.map(drop).map_err(problem)
+}
+
+fn problem(error: ConditionError) -> GateProblem {
+    match error {
+        ConditionError::UnknownMetric { known, .. } => GateProblem::UnknownMetric { known },
+        error => GateProblem::Text {
             message: error.to_string(),
-        }),
+        },
     }
 }
 

@@ -32,6 +32,12 @@ pub fn summary(prepared: &PreparedRun, width: usize) -> String {
     for scenario in &plan.scenarios {
         page.line(&scenario_line(plan, scenario), 2);
     }
+    for threshold in &plan.thresholds {
+        page.line(
+            &format!("{}: expected {}", threshold.scenario, threshold.text),
+            2,
+        );
+    }
     for refusal in unsupported(plan) {
         page.line(&refusal, 2);
     }

@@ -216,6 +216,7 @@ impl Watch {
 const UNCHECKED: Checks<'static> = Checks {
     server: &|_, _| Ok(()),
     gate: &|_, _| Ok(()),
+    threshold: &|_, _, _| Ok(()),
     default_server: &|target| match target {
         "db" => Some("postgres"),
         "ws" => Some("ws"),

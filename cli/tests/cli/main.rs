@@ -39,6 +39,7 @@ mod services;
 mod serving;
 mod targets;
 mod terminal;
+mod thresholds;
 mod tidy;
 mod unix_sockets;
 mod usage;

@@ -101,17 +101,17 @@ pub enum Requirement {
         /// As a share: 0.1 is 10 %.
         limit: f64,
     },
-    /// The head's own value is below `value`.
+    /// The head's own value, or the run's, is below `value`.
     Below {
-        /// In the metric's unit.
+        /// In the metric's unit; a share of operations for `errors`.
         value: f64,
     },
-    /// The head's own value is above `value`.
+    /// The head's own value, or the run's, is above `value`.
     Above {
         /// In the metric's unit.
         value: f64,
     },
-    /// At most this share of the head's operations fails.
+    /// At most this share of the head's operations, or of the run's, fails.
     Errors {
         /// As a share: 0 allows no failure.
         most: f64,

@@ -27,6 +27,7 @@ mod read;
 mod round;
 mod runtime_traits;
 mod search;
+mod threshold;
 
 pub mod draw;
 mod encoding;
@@ -46,6 +47,7 @@ pub use read::{Unreadable, read};
 pub use round::{Conditions, Measured, Outcome, Round};
 pub use runtime_traits::{RuntimeFamily, RuntimeTraits};
 pub use search::{Search, SearchResult, SearchRound, SearchStep};
+pub use threshold::Threshold;
 
 /// Name and version of the format.
 pub const RECORD_SCHEMA: &str = "photofinish-record/1";

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::gate::{Arm, Gate};
 use crate::load::{Load, Stage, Stop};
+use crate::threshold::Threshold;
 use crate::{PeerAddress, RuntimeTraits};
 
 /// The plan of a run, fully resolved.
@@ -45,6 +46,9 @@ pub struct Plan {
     /// The gate, if the cells come in two arms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+    /// Absolute limits on the metrics of a run without arms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Threshold>,
 }
 
 impl Plan {

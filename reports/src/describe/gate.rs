@@ -3,6 +3,7 @@
 use photofinish_record::Requirement;
 
 use super::plural;
+use crate::conditions;
 use crate::gate::{Check, GateReport, GateVerdict};
 use crate::metrics::{self, Better, SampleCount, short_name};
 use crate::rule::Decision;
@@ -91,20 +92,33 @@ fn slowdown_text(check: &Check) -> String {
 /// The requirement of a check: `< +10%`, `< 20.0ms`, `no errors`.
 pub fn requirement(check: &Check) -> String {
     match check.requirement {
-        Requirement::Slowdown { limit } => format!("< {}", signed_percent(limit)),
-        Requirement::Below { value } => format!("< {}", units::with_unit(value, &check.unit)),
-        Requirement::Above { value } => format!("> {}", units::with_unit(value, &check.unit)),
         Requirement::Errors { most } if most <= 0.0 => "no errors".to_owned(),
+        requirement => requirement_of(requirement, &check.metric, &check.unit),
+    }
+}
+
+/// A requirement of a metric: `< +10%`, `< 20.0ms`, `> 900`, `<= 0.1%`.
+pub(super) fn requirement_of(requirement: Requirement, metric: &str, unit: &str) -> String {
+    match requirement {
+        Requirement::Slowdown { limit } => format!("< {}", signed_percent(limit)),
+        Requirement::Below { value } => format!("< {}", share_or_value(metric, value, unit)),
+        Requirement::Above { value } => format!("> {}", share_or_value(metric, value, unit)),
         Requirement::Errors { most } => format!("<= {}", units::percent(most)),
+    }
+}
+
+/// A value of a metric: `12.5ms`, `61.2k`, `0.3%` of a share of operations.
+pub(super) fn share_or_value(metric: &str, value: f64, unit: &str) -> String {
+    if conditions::is_share(metric) {
+        units::percent(value)
+    } else {
+        units::with_unit(value, unit)
     }
 }
 
 /// A value of the check's metric: `12.5ms`, `61.2k`, `0.3%`.
 fn gate_value(check: &Check, value: f64) -> String {
-    match check.requirement {
-        Requirement::Errors { .. } => units::percent(value),
-        _ => units::with_unit(value, &check.unit),
-    }
+    share_or_value(&check.metric, value, &check.unit)
 }
 
 /// A column of the table of checks.

@@ -3,7 +3,8 @@
 //! A run has a suite per scenario and a test case per cell: a measured cell passes, whatever its numbers; an
 //! unsupported cell is skipped with the reason; wrong content or too many errors is a failure; a cell that was not
 //! measured is an error. A further case holds the completion, so that a run without cells is not a success. The numbers
-//! are in `system-out`.
+//! are in `system-out`. Each threshold in each cell is a case too: a missed one is a failure, one that cannot be told
+//! an error.
 //!
 //! A gate has a test case per check: a regression is a failure, an undecided check is skipped with the reason. The case
 //! `decided` of the suite `gate` is an error if the gate is undecided, and a failure if the measurement is wrong, so
@@ -19,6 +20,7 @@ use crate::metrics::METRICS;
 use crate::report::Report;
 use crate::rounds::Rounds;
 use crate::summary::{CellSummary, Status, Summary};
+use crate::thresholds::{ThresholdCheck, ThresholdVerdict};
 use crate::{describe, units};
 
 pub(super) static RUN: Format = Format {
@@ -39,6 +41,9 @@ fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
     for (index, cell) in summary.cells.iter().enumerate() {
         let case = case(&report.rounds, index, cell);
         Suite::add(&mut suites, &cell.scenario, case);
+    }
+    for check in &summary.thresholds {
+        Suite::add(&mut suites, &check.scenario, threshold_case(check));
     }
     suites.insert(0, completion(summary));
     let document = TestReport {
@@ -92,6 +97,28 @@ fn case(rounds: &Rounds<'_>, index: usize, cell: &CellSummary) -> Case {
         reason: cell.reason.clone().unwrap_or_default(),
         time_s: elapsed_ns as f64 / 1e9,
         output: numbers(cell),
+    }
+}
+
+/// A threshold in a cell: what cannot be told is not tested, and so an error.
+fn threshold_case(check: &ThresholdCheck) -> Case {
+    let found = format!("it {}", describe::threshold_finding(check));
+    let (ending, kind) = match check.verdict {
+        ThresholdVerdict::Met => (Ending::Passed, ""),
+        ThresholdVerdict::Missed => (Ending::Failed, "missed"),
+        ThresholdVerdict::CannotTell => (Ending::Error, "cannot-tell"),
+    };
+    Case {
+        name: format!(
+            "{} {}",
+            describe::threshold_subject(check),
+            describe::threshold_requirement(check)
+        ),
+        ending,
+        kind,
+        reason: found.clone(),
+        time_s: 0.0,
+        output: found,
     }
 }
 

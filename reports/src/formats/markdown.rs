@@ -1,4 +1,4 @@
-//! `markdown`: the gate for reviewers of a change, in GitHub's Markdown, for a step summary.
+//! `markdown`: a gate, or a run with its thresholds, for reviewers of a change: GitHub's Markdown, for a step summary.
 //!
 //! The verdict and its reason first, then one table of the checks, worst first, then notes. GitHub rejects a summary of
 //! more than 1 MiB and shows none of it, so long texts are cut, lists end after twenty entries, and the table's last
@@ -8,11 +8,19 @@
 use photofinish_record::ArmSource;
 
 use super::{Error, File, Format, Render};
-use crate::describe;
+use crate::describe::{self, THRESHOLD_COLUMNS};
 use crate::gate::{Check, GateReport};
 use crate::metrics::short_name;
+use crate::report::Report;
+use crate::thresholds::ThresholdCheck;
 
-pub(super) static FORMAT: Format = Format {
+pub(super) static RUN: Format = Format {
+    name: "markdown",
+    summary: "GitHub's Markdown for the summary of a step: thresholds and results",
+    render: Render::Run(|report| Ok(vec![render_run(report)])),
+};
+
+pub(super) static GATE: Format = Format {
     name: "markdown",
     summary: "GitHub's Markdown for the summary of a step, below its limit of 1 MiB",
     render: Render::Gate(render),
@@ -44,6 +52,63 @@ fn render(report: &GateReport) -> Result<File, Error> {
     }
     text += &after;
     Ok(File::text("gate.md", text))
+}
+
+/// A run: its thresholds first, then the results of each load, then notes.
+fn render_run(report: &Report<'_>) -> File {
+    let summary = &report.summary;
+    let outcome = describe::thresholds_not_met(&summary.thresholds);
+    let outcome = outcome.unwrap_or_else(|| match summary.thresholds.len() {
+        0 => "no thresholds".to_owned(),
+        all => format!("all {} met", describe::plural(all, "threshold")),
+    });
+    let mut text = format!("## Run: {}\n\n", escaped(&outcome));
+    if let Some(sentence) = describe::incomplete(&summary.completion) {
+        text += &format!("**{}**\n\n", escaped(&sentence));
+    }
+    let notes = list("Notes", summary.warnings.iter().cloned())
+        + &format!("{}.\n", escaped(&describe::machine(&summary.machine)));
+    let thresholds: Vec<Vec<String>> = summary.thresholds.iter().map(threshold_row).collect();
+    let headings = THRESHOLD_COLUMNS.map(|column| column.heading);
+    let mut tables = vec![(String::new(), "threshold", headings.to_vec(), thresholds)];
+    tables.extend(summary.groups().iter().map(|group| {
+        let point = describe::point(group.load, group.arm);
+        let columns = describe::columns(group.load);
+        let headings = columns.iter().map(|column| column.heading).collect();
+        let rows = group.ranked().into_iter().map(|cell| {
+            let results = columns.iter().map(|column| describe::result(cell, column));
+            [cell.runtime.clone()].into_iter().chain(results).collect()
+        });
+        let title = format!("**{}** {}\n\n", escaped(group.scenario), escaped(&point));
+        (title, "runtime", headings, rows.collect())
+    }));
+    let mut left_out = 0;
+    for (title, first, headings, rows) in tables.into_iter().filter(|table| !table.3.is_empty()) {
+        let rows: Vec<String> = rows.iter().map(|row| line_of(row)).collect();
+        let header = title + &header_of(first, &headings);
+        let kept = fitting(&rows, text.len() + header.len() + notes.len());
+        left_out += rows.len() - kept;
+        if kept > 0 {
+            text += &header;
+            text.extend(rows[..kept].iter().map(String::as_str));
+            text.push('\n');
+        }
+    }
+    if left_out > 0 {
+        let rows = describe::plural(left_out, "further row");
+        text += &format!("{rows} left out here: the report has all of them.\n\n");
+    }
+    File::text("run.md", text + &notes)
+}
+
+fn threshold_row(check: &ThresholdCheck) -> Vec<String> {
+    let name = format!(
+        "{} / {}",
+        check.scenario,
+        describe::threshold_subject(check)
+    );
+    let texts = THRESHOLD_COLUMNS.map(|column| (column.text)(check));
+    [name].into_iter().chain(texts).collect()
 }
 
 /// The number of rows that fit in addition to `taken` bytes.
@@ -84,22 +149,30 @@ fn source(source: &ArmSource) -> String {
 }
 
 fn header() -> String {
-    let headings = describe::CHECK_COLUMNS.map(|column| column.heading);
-    format!(
-        "| check | {} |\n|:--{}|:--|\n",
-        headings.join(" | "),
-        "|--:".repeat(headings.len() - 1)
+    header_of(
+        "check",
+        &describe::CHECK_COLUMNS.map(|column| column.heading),
     )
 }
 
+/// The head of a table whose first and last columns are words.
+fn header_of(first: &str, headings: &[&str]) -> String {
+    format!(
+        "| {first} | {} |\n|:--{}|:--|\n",
+        headings.join(" | "),
+        "|--:".repeat(headings.len().saturating_sub(1))
+    )
+}
+
+fn line_of(texts: &[String]) -> String {
+    let texts = texts.iter().map(|text| escaped(text));
+    format!("| {} |\n", describe::list(texts, " | "))
+}
+
 fn row(check: &Check) -> String {
-    let texts = describe::CHECK_COLUMNS.map(|column| escaped(&(column.text)(check)));
-    let name = escaped(&format!(
-        "{} / {}",
-        check.scenario,
-        describe::check_subject(check)
-    ));
-    format!("| {name} | {} |\n", texts.join(" | "))
+    let name = format!("{} / {}", check.scenario, describe::check_subject(check));
+    let texts = describe::CHECK_COLUMNS.map(|column| (column.text)(check));
+    line_of(&[name].into_iter().chain(texts).collect::<Vec<_>>())
 }
 
 fn after(report: &GateReport) -> String {

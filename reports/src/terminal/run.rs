@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::Style;
 use super::table::Table;
 use super::text::{Text, Tone, clean};
+use super::thresholds;
 use crate::async_pays::{Answer, LEGEND, QUESTION};
 use crate::describe;
 use crate::observed::observations;
@@ -51,6 +52,7 @@ impl Printer<'_> {
             }
         }
         self.async_pays(&report.async_pays);
+        thresholds::print(&mut self.text, &report.summary.thresholds);
         if report.summary.cells.is_empty() {
             let sentence = "Nothing was planned, so nothing was measured.";
             self.text.paragraph(Tone::Plain, sentence);

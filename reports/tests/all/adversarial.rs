@@ -62,6 +62,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("disturbed gate, 5 redone", disturbed_gate(5)),
         ("disturbed gate, none redone", disturbed_gate(0)),
         ("search", fixtures::search()),
+        ("thresholds", fixtures::thresholds()),
     ];
     for (_, record) in &mut all {
         record.plan.blocks.resize(40, Vec::new());

@@ -13,8 +13,8 @@ use photofinish_record::machine::Machine;
 use photofinish_record::{
     Cell, Completion, Conditions, Cost, Failures, LoopOverhead, Measured, Measurement, OpenLoad,
     Outcome, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record,
-    Round, RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound, SearchStep,
-    ServerCounts, Tool, Traffic,
+    Requirement, Round, RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound,
+    SearchStep, ServerCounts, SourceLocation, Threshold, Tool, Traffic,
 };
 use photofinish_reports::summary::{CellSummary, Summary};
 use serde_json::json;
@@ -50,6 +50,7 @@ fn build() -> Vec<(&'static str, Record)> {
         ("open-loads", open_loads()),
         ("search", search()),
         ("search-cut-short", search_cut_short()),
+        ("thresholds", thresholds()),
     ]
 }
 
@@ -335,6 +336,41 @@ pub(crate) fn open_loads() -> Record {
             open(&mut measured.worker, rate_hz);
         }
     }
+    record
+}
+
+/// Rounds without a tail, of these runtimes.
+pub(crate) fn steady(runtimes: &[&str], rounds: usize) -> Record {
+    let mut record = base();
+    let sweep = Sweep {
+        concurrency: &[16],
+        rounds,
+        operation_ns: 1e6,
+        ops: 20_000,
+    };
+    add(&mut record, http(), runtimes, sweep);
+    record
+}
+
+/// Thresholds of all three verdicts, from a file and from the command line.
+pub(crate) fn thresholds() -> Record {
+    let mut record = steady(&["sync", "tokio"], 5);
+    let threshold = |metric: &str, value: f64, line: Option<u32>| Threshold {
+        scenario: "http-get".to_owned(),
+        part: None,
+        metric: metric.to_owned(),
+        requirement: Requirement::Below { value },
+        text: format!("{metric} = <script>"),
+        place: line.map(|line| SourceLocation {
+            file: "limits, 100%.toml".to_owned(),
+            line,
+        }),
+    };
+    record.plan.thresholds = vec![
+        threshold("service_p50_ns", 10e9, Some(3)),
+        threshold("service_p50_ns", 1_000.0, Some(4)),
+        threshold("response_p99.5_ns", 5e6, None),
+    ];
     record
 }
 
@@ -883,6 +919,7 @@ fn base() -> Record {
             looks: Vec::new(),
             runtimes: traits(),
             gate: None,
+            thresholds: Vec::new(),
         },
         machine: Machine {
             os: "Linux 6.1.0 (Debian GNU/Linux 12)".to_owned(),

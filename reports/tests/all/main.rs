@@ -15,6 +15,7 @@ mod interchange;
 mod page;
 mod summary;
 mod terminal;
+mod thresholds;
 mod validity;
 mod verdict;
 

@@ -146,14 +146,41 @@ pub(crate) struct StageSection {
 
 /// The expected outcome.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(crate) struct ExpectSection {
-    /// Maximum share of failed operations: 0 (the default), `"1%"` or 0.01. The run fails above it.
-    #[schemars(with = "Share")]
-    pub(crate) errors: Option<Share>,
+    /// Maximum share of failed operations: 0 (the default), `"1%"` or 0.01; above it the measurement is wrong. A limit
+    /// such as `"< 1%"` is a threshold instead, and a list may hold both.
+    #[schemars(with = "ErrorsEntry")]
+    pub(crate) errors: Option<Value>,
     /// Limits of the requests in flight, as counted by the server. The run fails outside of them.
     #[schemars(with = "InFlightSection")]
     pub(crate) in_flight: Option<InFlightSection>,
+    /// Thresholds by metric, judged in each cell of a run: `response_p99 = "< 50ms"`, `throughput = "> 900/s"`,
+    /// `service_p99.5`, `retries`, `reconnects`; `request.NAME.service_p99` of a part of the operation.
+    #[serde(flatten)]
+    #[schemars(with = "BTreeMap<String, ThresholdEntry>")]
+    pub(crate) thresholds: BTreeMap<String, Value>,
+}
+
+/// The share of failed operations that is allowed, thresholds on it, or a list of both.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes the format; `read/expect.rs` reads it")]
+pub(crate) enum ErrorsEntry {
+    Budget(Share),
+    One(String),
+    All(Vec<String>),
+}
+
+/// A threshold, several on the same metric, or those of a part of the operation by metric.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes the format; `read/expect.rs` reads it")]
+pub(crate) enum ThresholdEntry {
+    One(String),
+    Zero(u8),
+    All(Vec<String>),
+    Within(BTreeMap<String, ThresholdEntry>),
 }
 
 /// Limits of the highest number of requests in flight.

@@ -27,6 +27,7 @@ use crate::workloads::http::survey_bodies;
 
 mod overriding;
 
+mod expect;
 mod gate;
 mod load;
 mod sections;
@@ -102,6 +103,10 @@ impl Reader<'_> {
         let params = self.params(entry, file.params, &sections, unit);
         let servers = self.servers(entry, file.server, unit, checks);
         let gate = self.gate(&file.gate, checks.gate);
+        let error_budget = self.error_budget(&file.expect);
+        // No workload names the parts of its operations yet.
+        let parts: Vec<String> = Vec::new();
+        let thresholds = self.thresholds(&file.expect, &parts, checks.threshold);
         let about = entry.about;
         let params = params?;
         let paths = self.path_params(entry);
@@ -121,7 +126,9 @@ impl Reader<'_> {
             servers,
             load,
             lag_probe: file.lag_probe,
-            error_budget: file.expect.errors.unwrap_or_default().0,
+            error_budget,
+            thresholds,
+            parts,
             in_flight: file.expect.in_flight.map(|expected| InFlight {
                 most: expected.most,
                 reached: expected.reached,

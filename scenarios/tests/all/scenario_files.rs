@@ -104,10 +104,26 @@ fn check_gate(metric: &str, text: &str) -> Result<(), GateProblem> {
     })
 }
 
+/// Knows two metrics, one of them of parts as well, and that a threshold begins with a sign.
+fn check_threshold(metric: &str, text: &str, of_part: bool) -> Result<(), GateProblem> {
+    let known = ["service_p99.5", "errors", "throughput"];
+    let known = &known[..if of_part { 2 } else { 3 }];
+    if !known.contains(&metric) {
+        return Err(GateProblem::UnknownMetric {
+            known: known.iter().map(|name| (*name).to_owned()).collect(),
+        });
+    }
+    let sound = text.starts_with(['<', '>']);
+    sound.then_some(()).ok_or_else(|| GateProblem::Text {
+        message: format!("`{text}` is not a limit on {metric}"),
+    })
+}
+
 const CHECKS: Checks<'static> = Checks {
     server: &check_server,
     default_server: &default_server,
     gate: &check_gate,
+    threshold: &check_threshold,
 };
 
 /// For the catalogue: the tests of the CLI check its behaviours against the real servers.
@@ -115,6 +131,7 @@ const ANY: Checks<'static> = Checks {
     server: &|_, _| Ok(()),
     default_server: &default_server,
     gate: &|_, _| Ok(()),
+    threshold: &|_, _, _| Ok(()),
 };
 
 pub(crate) fn default_server(target: &str) -> Option<&'static str> {
@@ -182,7 +199,7 @@ fn a_minimal_file_has_every_default() {
         Stop::after(Duration::from_millis(300))
     );
     assert_eq!(scenario.load.stop, Stop::after(Duration::from_secs(2)));
-    assert_eq!(scenario.error_budget, 0.0);
+    assert_eq!(scenario.error_budget, None);
     assert_eq!(scenario.in_flight, None);
 }
 
@@ -224,7 +241,7 @@ fn a_full_file_is_read_as_it_stands() {
     );
     assert_eq!(scenario.load.stop, Stop::Ops(100.try_into().unwrap()));
     assert_eq!(scenario.load.warmup, Stop::Ops(10.try_into().unwrap()));
-    assert_eq!(scenario.error_budget, 0.015);
+    assert_eq!(scenario.error_budget, Some(0.015));
     let in_flight = scenario.in_flight.expect("an expectation");
     assert_eq!((in_flight.most.get(), in_flight.reached), (5, true));
     // Delays in units are times now; content that looks like one is unchanged.

@@ -22,6 +22,7 @@ const ANY: Checks<'static> = Checks {
     server: &|_, _| Ok(()),
     default_server: &super::scenario_files::default_server,
     gate: &|_, _| Ok(()),
+    threshold: &|_, _, _| Ok(()),
 };
 
 fn scenario_called(name: &str, text: &str) -> Scenario {

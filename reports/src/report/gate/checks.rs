@@ -6,24 +6,26 @@
 use photofinish_record::{GateTerm, Requirement};
 
 use super::{Pair, Side};
+use crate::conditions::{self, ERRORS};
 use crate::describe;
-use crate::gate::{Check, Interval, terms};
+use crate::gate::{Check, Interval};
 use crate::metrics::Metric;
 use crate::rule::{Caveat, CheckVerdict, Decision, Rule, Samples};
 use crate::statistics;
 
 pub(super) fn check(term: &GateTerm, rule: &Rule, pair: &Pair<'_>) -> Check {
-    let metric = terms::find(&term.metric);
+    let found = conditions::find(&term.metric);
+    let metric = found.as_ref().map(|(metric, better)| (&**metric, *better));
     let base = pair.base.as_ref();
     let blank = blank(term, base.ok().copied(), Some(pair.head));
+    if term.metric == ERRORS || matches!(term.requirement, Requirement::Errors { .. }) {
+        return errors(pair.head, term.requirement, blank);
+    }
     let Some((metric, better)) = metric else {
-        return match term.requirement {
-            Requirement::Errors { most } => errors(pair.head, most, blank),
-            _ => undecided(blank, format!("there is no metric `{}`", term.metric)),
-        };
+        return undecided(blank, format!("there is no metric `{}`", term.metric));
     };
     match (term.requirement, base) {
-        (Requirement::Errors { most }, _) => errors(pair.head, most, blank),
+        (Requirement::Errors { .. }, _) => blank,
         (Requirement::Slowdown { .. }, Err(reason)) => undecided(blank, reason.clone()),
         (Requirement::Slowdown { limit }, Ok(&base)) => {
             let decision = rule.slowdown(&samples(pair, base, metric), better, limit);
@@ -55,7 +57,8 @@ pub(super) fn lost(term: &GateTerm, base: Side<'_>) -> Check {
 
 /// A check before its decision, of a cell that at least one side has.
 fn blank(term: &GateTerm, base: Option<Side<'_>>, head: Option<Side<'_>>) -> Check {
-    let metric = terms::find(&term.metric).map(|(metric, _)| metric);
+    let found = conditions::find(&term.metric);
+    let metric = found.as_ref().map(|(metric, _)| &**metric);
     let cell = head.or(base).expect("one side has the cell").planned();
     let median = |side: Side<'_>| statistics::median(&side.rounds.values(side.cell, metric?));
     Check {
@@ -92,7 +95,7 @@ fn samples(pair: &Pair<'_>, base: Side<'_>, metric: &Metric) -> Samples {
 }
 
 /// The share of operations that failed: exact, without bounds.
-fn errors(head: Side<'_>, most: f64, blank: Check) -> Check {
+fn errors(head: Side<'_>, requirement: Requirement, blank: Check) -> Check {
     let rounds = || head.rounds.measured(head.cell).map(|round| &round.worker);
     let failed = rounds()
         .map(|round| round.failed_ops())
@@ -105,7 +108,7 @@ fn errors(head: Side<'_>, most: f64, blank: Check) -> Check {
     }
     let share = failed as f64 / all as f64;
     Check {
-        verdict: if share <= most {
+        verdict: if conditions::holds(requirement, share) {
             CheckVerdict::Pass
         } else {
             CheckVerdict::Regression

@@ -1,0 +1,63 @@
+//! The page's part on the thresholds of a run: each in each cell, before the results.
+
+use maud::{Markup, html};
+
+use super::{prose, results_table};
+use crate::describe::{self, THRESHOLD_COLUMNS};
+use crate::thresholds::{ThresholdCheck, ThresholdVerdict};
+
+/// The table, and the reasons that some cannot be told; nothing for a run without thresholds.
+pub(super) fn section(checks: &[ThresholdCheck]) -> Markup {
+    if checks.is_empty() {
+        return html! {};
+    }
+    let headings = THRESHOLD_COLUMNS.map(|column| column.heading);
+    let body = html! { tbody { @for check in checks { (row(check)) } } };
+    let outcome = describe::thresholds_not_met(checks);
+    html! {
+        section.scenario id="thresholds" {
+            h2 { "Thresholds" }
+            p { @if let Some(sentence) = outcome { (prose(&sentence)) "." } @else { "All thresholds are met." } }
+            (results_table("Thresholds", ["threshold"].into_iter().chain(headings), body))
+            ul.missing {
+                @for check in checks {
+                    @if let Some(reason) = &check.reason { li { (name(check)) ": " (reason) } }
+                }
+                li { "The verdict is that of the median over rounds, each of which is a value of its own." }
+            }
+        }
+    }
+}
+
+fn name(check: &ThresholdCheck) -> String {
+    format!(
+        "{} / {}",
+        check.scenario,
+        describe::threshold_subject(check)
+    )
+}
+
+fn row(check: &ThresholdCheck) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (name(check)) }
+            @for column in THRESHOLD_COLUMNS {
+                @if column.heading == "verdict" {
+                    td { (verdict(check.verdict)) }
+                } @else {
+                    td { ((column.text)(check)) }
+                }
+            }
+        }
+    }
+}
+
+/// The verdict, in the colours of a gate's.
+fn verdict(verdict: ThresholdVerdict) -> Markup {
+    let class = match verdict {
+        ThresholdVerdict::Missed => "regression",
+        ThresholdVerdict::CannotTell => "inconclusive",
+        ThresholdVerdict::Met => "pass",
+    };
+    html! { span class={ "verdict " (class) } { (verdict.name()) } }
+}
