@@ -3,6 +3,7 @@
 //! In the plan an arm is a [`Variant`](photofinish_record::Variant) of each cell, which runs like any other cell.
 
 mod checkout;
+pub mod command;
 pub mod gate_directory;
 pub mod programs;
 mod readiness;

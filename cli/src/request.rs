@@ -270,17 +270,25 @@ impl PreparedRun {
 /// The URL of a server behind the target of that name.
 pub type ServerUrl = dyn Fn(&str) -> Result<String, Failure>;
 
-/// A gate's additions to a request.
+/// The additions of a command to its request.
 #[derive(Default)]
-pub struct GateDefaults {
+pub struct Additions {
     /// The runtimes if neither the user nor the scenario names any; empty for all.
     pub runtimes: Vec<String>,
     /// The planned looks; empty for those of the request.
     pub looks: Vec<NonZeroU32>,
-    /// The URL of the arm's own server, with `{port}` in it, from the target's name.
-    pub server_url: Option<Box<ServerUrl>>,
+    /// The user's own server, started from its command.
+    pub own_server: Option<OwnServer>,
     /// True if the run is a gate, whose own terms take the place of thresholds.
     pub is_gate: bool,
+}
+
+/// A server of the user's, behind the one target that is left for it.
+pub struct OwnServer {
+    /// Its URL, with `{port}` in it, from the target's name.
+    pub url: Box<ServerUrl>,
+    /// The path that must answer with success before a round; `None` for that of the scenario, with any answer.
+    pub ready: Option<String>,
 }
 
 /// The goal of a search for the highest rate.

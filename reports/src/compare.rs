@@ -348,7 +348,7 @@ fn differences(base: &Record, head: &Record) -> Vec<Difference> {
                 Some(PlannedServer::External { url, software, .. }) => {
                     format!("{} at {url}", software.as_deref().unwrap_or("unknown"))
                 }
-                Some(PlannedServer::Arm { url }) => format!("an arm's own at {url}"),
+                Some(PlannedServer::Arm { url, .. }) => format!("an own one at {url}"),
                 _ => String::new(),
             };
             all.extend(difference(

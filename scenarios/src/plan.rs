@@ -421,7 +421,7 @@ fn server(
 /// those; without either, `/` is requested, never a path of the embedded server.
 fn addressed(scenario: &Scenario, server: &PlannedServer) -> Result<PlannedServer, PlanError> {
     let mut server = server.clone();
-    let (PlannedServer::External { url, .. } | PlannedServer::Arm { url }) = &mut server else {
+    let (PlannedServer::External { url, .. } | PlannedServer::Arm { url, .. }) = &mut server else {
         return Ok(server);
     };
     if scenario.paths.requests {

@@ -1,7 +1,7 @@
 //! Readiness of an arm's server: an answered request if it speaks HTTP, else an accepted connection.
 //!
 //! Accepting connections is not enough: many servers listen before they can respond, and send 503 or close connections
-//! meanwhile. Any other answer is the scenario's to judge.
+//! meanwhile. Any other answer is the scenario's to judge, unless the user named a path that must succeed.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -22,14 +22,15 @@ pub struct Readiness {
     address: SocketAddr,
     /// The path to request; `None` without HTTP.
     path: Option<String>,
+    must_succeed: bool,
     /// A connection with a pending request, and the bytes received so far.
     pending: Option<(TcpStream, Vec<u8>)>,
     problem: String,
 }
 
 impl Readiness {
-    /// The readiness of the server at `address`, whose URL is `url`.
-    pub fn of(address: SocketAddr, url: &str) -> Self {
+    /// The readiness of the server at `address`, whose URL is `url`; by an answer with success if it must.
+    pub fn of(address: SocketAddr, url: &str, must_succeed: bool) -> Self {
         let path = url.strip_prefix("http://").map(|rest| {
             let path = rest.find('/').map_or("/", |start| &rest[start..]);
             path.to_owned()
@@ -37,6 +38,7 @@ impl Readiness {
         Self {
             address,
             path,
+            must_succeed,
             pending: None,
             problem: String::new(),
         }
@@ -90,6 +92,10 @@ impl Readiness {
             Some(status) if STARTING.contains(&status) => {
                 Err(format!("GET {path} answered {status}"))
             }
+            Some(status) if self.must_succeed && !(200..300).contains(&status) => {
+                Err(format!("GET {path} answered {status}, expected 2xx"))
+            }
+            None if self.must_succeed => Err(format!("GET {path} got no HTTP response")),
             _ => Ok(()),
         }
     }
@@ -142,7 +148,7 @@ mod tests {
                 .expect("read");
             client
         });
-        let mut readiness = Readiness::of(address, &format!("http://{address}/x"));
+        let mut readiness = Readiness::of(address, &format!("http://{address}/x"), false);
         let mut problems = Vec::new();
         while !readiness.is_ready() {
             problems.push(readiness.problem().to_owned());

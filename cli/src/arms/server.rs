@@ -21,7 +21,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgid, getsid};
 use photofinish_harness::os;
 use photofinish_record::cpu_list;
-use serde::Deserialize as _;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arms::programs::{self, Program};
@@ -73,11 +73,12 @@ pub struct ArmServer {
 }
 
 impl ArmServer {
-    /// Starts `command` under a guard on the `cpus`, and waits until it is ready: at `url`, in which [`PORT`] stands
-    /// for its port, if that is HTTP, else as soon as it accepts connections. A `stubborn` one gets little time to end.
+    /// Starts `command` under a guard on the `cpus`, and waits until it is ready: at the URL of `probe`, in which [`PORT`]
+    /// stands for its port, if that is HTTP, else as soon as it accepts connections. A `stubborn` one gets little time to
+    /// end.
     pub fn start(
         command: &str,
-        url: &str,
+        probe: &Probe,
         stubborn: bool,
         cpus: &[usize],
         interrupt: &Interrupt,
@@ -85,7 +86,7 @@ impl ArmServer {
         let mut guard = Command::new(this_program()?);
         guard.args(["arm-server", "--cpus", &cpu_list(cpus)]);
         // On stdin: it may hold a password, and arguments are visible to everybody.
-        let order = json!({ "command": command, "url": url, "stubborn": stubborn }).to_string();
+        let order = json!({ "command": command, "probe": probe, "stubborn": stubborn }).to_string();
         let process = ServerProcess::start_with(command, guard, Some(&order), interrupt)?;
         let ready = process.ready();
         let group = ready["group"]
@@ -146,8 +147,30 @@ fn is_left(child: Pid, group: Pid) -> bool {
     getpgid(Some(child)) == Ok(group) || getsid(Some(child)) != getsid(None)
 }
 
-/// The URL at which an arm's server is asked whether it is ready: that of the target, with the path of the scenario.
-pub fn url(target: &str, params: &Value) -> String {
+/// The question whose answer makes a server ready.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// With [`PORT`] in the place of the port.
+    pub url: String,
+    /// True if the answer must be a success; else any will do but those of a server that is starting.
+    pub must_succeed: bool,
+}
+
+impl Probe {
+    /// The probe of the server at the URL `target`: the path `ready` if there is one, else the path of the scenario.
+    pub fn of(target: &str, ready: Option<&str>, params: &Value) -> Self {
+        Self {
+            url: match ready {
+                Some(path) => format!("http://127.0.0.1:{PORT}{path}"),
+                None => url(target, params),
+            },
+            must_succeed: ready.is_some(),
+        }
+    }
+}
+
+/// The URL of the target, with the path of the scenario.
+fn url(target: &str, params: &Value) -> String {
     let has_path = target.splitn(4, '/').nth(3).is_some();
     let path = params["path"].as_str().or(params["paths"][0].as_str());
     match path.filter(|_| !has_path) {
@@ -157,13 +180,18 @@ pub fn url(target: &str, params: &Value) -> String {
 }
 
 /// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
-pub fn guard(command: &str, url: &str, stubborn: bool, cpus: &[usize]) -> Result<(), Failure> {
+pub fn guard(
+    command: &str,
+    probe: &Probe,
+    stubborn: bool,
+    cpus: &[usize],
+) -> Result<(), Failure> {
     let interrupt = Interrupt::on_signals()?;
     os::pin_process(cpus).or_fail("cannot pin the server")?;
     os::adopt_orphans();
     let (_on_interrupt, end) = guard::end(&interrupt);
     let mut server = Server::start(command)?;
-    let served = server.serve(url, &end);
+    let served = server.serve(probe, &end);
     let left = server.end(if stubborn { LEAVING_AGAIN } else { LEAVING });
     served.and(left)
 }
@@ -201,10 +229,10 @@ impl Server {
     }
 
     /// Waits until it is ready, reports that, and waits for the `end`.
-    fn serve(&mut self, url: &str, end: &Receiver<()>) -> Result<(), Failure> {
+    fn serve(&mut self, probe: &Probe, end: &Receiver<()>) -> Result<(), Failure> {
         let address = self.reserved.address;
-        let url = url.replace(PORT, &address.port().to_string());
-        let mut readiness = Readiness::of(address, &url);
+        let url = probe.url.replace(PORT, &address.port().to_string());
+        let mut readiness = Readiness::of(address, &url, probe.must_succeed);
         let deadline = Instant::now() + READY;
         while !readiness.is_ready() {
             self.lives(true)?;

@@ -9,6 +9,7 @@ use photofinish_record::{Arm, ArmKind, ArmSource, Record, Variant, hex};
 use photofinish_reports::describe;
 use sha2::{Digest, Sha256};
 
+use crate::arms::command::check_port;
 use crate::arms::gate_directory::GateDirectory;
 use crate::arms::programs::{ArmPrograms, is_interpreter};
 use crate::arms::revision::{Artifact, Built, Revisions};
@@ -137,19 +138,13 @@ impl ArmArguments {
         ];
         for (name, command, program) in commands {
             let Some(command) = command else { continue };
-            let hint = format!("such as '{program} --port {PORT}', or 'PORT={PORT} {program}'");
             if program == EXE && !command.contains(EXE) {
                 return Err(Failure::usage(format!(
                     "{name}: the command has no {EXE}, so it would start the same program for both revisions"
                 ))
-                .hint(hint));
+                .hint(format!("such as '{program} --port {PORT}'")));
             }
-            if !command.contains(PORT) {
-                return Err(Failure::usage(format!(
-                    "{name}: the command has no {PORT} where its port goes"
-                ))
-                .hint(hint));
-            }
+            check_port(name, command, program)?;
         }
         Ok(())
     }
@@ -457,7 +452,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// URL of an arm's server, with [`PORT`] in place of its port.
-fn server_url(own: Option<&str>, target: &str) -> Result<String, Failure> {
+pub fn server_url(own: Option<&str>, target: &str) -> Result<String, Failure> {
     let usual = || targets::url_at(target, &format!("127.0.0.1:{PORT}"));
     let url = own.map(str::to_owned).or_else(usual).ok_or_else(|| {
         Failure::usage(format!("no default URL for target `{target}`")).hint("add --server-url")

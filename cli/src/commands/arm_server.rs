@@ -20,12 +20,11 @@ pub struct ArmServer {
     cpus: CpuList,
 }
 
-/// The first line of stdin. `{port}` is replaced by the port in both fields.
+/// The first line of stdin. `{port}` is replaced by the port.
 #[derive(Deserialize)]
 struct Order {
     command: String,
-    /// URL of the server.
-    url: String,
+    probe: arms::server::Probe,
     /// True if it did not end in time before.
     stubborn: bool,
 }
@@ -37,7 +36,7 @@ impl ArmServer {
         read.or_fail("the guard process cannot read its command")?;
         let order: Order =
             serde_json::from_str(&order).or_fail("the guard process got no valid command")?;
-        let guarded = arms::server::guard(&order.command, &order.url, order.stubborn, &self.cpus.0);
+        let guarded = arms::server::guard(&order.command, &order.probe, order.stubborn, &self.cpus.0);
         if let Err(failure) = &guarded {
             guard::report(failure)?;
         }

@@ -25,7 +25,7 @@ use crate::arms::terms::TermArguments;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::output;
-use crate::request::{GateDefaults, PreparedRun, Request};
+use crate::request::{Additions, OwnServer, PreparedRun, Request};
 use crate::run::course::PlannedCourse;
 use crate::run::measuring::{self, FinishedRun, ReadyRun};
 use crate::store::artifacts::PAGE;
@@ -254,10 +254,13 @@ impl Gate {
 
     /// The plan with its terms; its arms are not known before they are built.
     fn prepare(&self) -> Result<PreparedRun, Failure> {
-        let mut prepared = self.request.prepare_with(&GateDefaults {
+        let mut prepared = self.request.prepare_with(&Additions {
             runtimes: vec![RUNTIME.to_owned()],
             looks: self.looks(),
-            server_url: self.arms.server_url(),
+            own_server: self
+                .arms
+                .server_url()
+                .map(|url| OwnServer { url, ready: None }),
             is_gate: true,
         })?;
         let gate = self

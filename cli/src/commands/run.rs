@@ -14,6 +14,7 @@ use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal;
 use photofinish_reports::thresholds::{ThresholdVerdict, is_missed_for_good};
 
+use crate::arms::command::ServerArguments;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output;
@@ -36,12 +37,16 @@ Examples:
   photofinish run http-get --runtimes sync,threads,tokio --concurrency 1,64
   photofinish run http-delay --set unit=1s
   photofinish run http-get --target http=http://127.0.0.1:8080/index.html
+  photofinish run http-get --server 'node server.js {port}' --ready /health
   photofinish run db-select --target db=local
   photofinish run http-get --rate 1000 --expect 'response_p99 < 50ms' --expect 'errors < 0.1%'
   photofinish run my-scenario.toml --rounds 10 --duration 2s --format json")]
 pub struct Run {
     #[command(flatten)]
     request: Request,
+
+    #[command(flatten)]
+    server: ServerArguments,
 
     /// Parent of the run directories
     #[arg(
@@ -80,7 +85,8 @@ impl Run {
             let path = Baselines::of(&self.baselines).path(name)?;
             Outputs::default().write("--save-baseline", &path)?;
         }
-        let prepared = self.request.prepare()?;
+        let mut prepared = self.request.prepare_with(&self.server.defaults()?)?;
+        self.server.enter(&mut prepared.plan);
         let interrupt = Interrupt::on_signals()?;
         let search = prepared.search.clone();
         let missed = |record: &Record| is_missed_for_good(&record.plan, &record.rounds);

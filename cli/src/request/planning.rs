@@ -12,7 +12,7 @@ use photofinish_scenarios::plan::{PlanOptions, plan};
 use photofinish_scenarios::scenario::Scenario;
 
 use super::selection::{Selection, select};
-use super::{GateDefaults, PreparedRun, Request, SearchGoal, WhatArguments};
+use super::{Additions, PreparedRun, Request, SearchGoal, WhatArguments};
 use crate::exit::Failure;
 use crate::request::placement::{Layout, PlacementRequest, lay_out};
 use crate::request::redo::RedoBudget;
@@ -30,11 +30,11 @@ const LOOKS: [NonZeroU32; 4] = [
 impl Request {
     /// Checks everything and makes the plan.
     pub fn prepare(&self) -> Result<PreparedRun, Failure> {
-        self.prepare_with(&GateDefaults::default())
+        self.prepare_with(&Additions::default())
     }
 
-    /// Like [`Self::prepare`], for a gate.
-    pub fn prepare_with(&self, gate: &GateDefaults) -> Result<PreparedRun, Failure> {
+    /// Like [`Self::prepare`], with the additions of a command.
+    pub fn prepare_with(&self, additions: &Additions) -> Result<PreparedRun, Failure> {
         let WhatArguments {
             suite,
             overrides,
@@ -46,15 +46,15 @@ impl Request {
         let targets = Targets::parse(targets, self.what.allow_remote)?;
         require_one_path(overrides, &targets.planned())?;
         let Layout { placement, warning } = self.layout(scenarios)?;
-        let servers = gate.servers(scenarios, targets.planned())?;
+        let servers = additions.servers(scenarios, targets.planned())?;
         let mut options = self.options(&selection, placement, servers);
-        gate.refine(&mut options, scenarios);
+        additions.refine(&mut options, scenarios);
         let mut plan = plan(scenarios, &options)
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
         plan.title = selection.title.clone();
         let repeated_writes: Vec<String> = repeated_writes(scenarios, &plan).collect();
         // A search goes beyond what a server holds, and a gate has terms of its own.
-        if self.what.find_max.is_none() && !gate.is_gate {
+        if self.what.find_max.is_none() && !additions.is_gate {
             self.expect.enter(&mut plan, scenarios)?;
         }
         let mut servers = plan
@@ -172,17 +172,18 @@ fn require_one_path(
     }
 }
 
-impl GateDefaults {
-    /// The servers behind targets; the arms' own server, if they have one, behind the target that is left.
+impl Additions {
+    /// The servers behind targets; the user's own server, if there is one, behind the target that is left.
     fn servers(
         &self,
         scenarios: &[Scenario],
         mut planned: BTreeMap<String, PlannedServer>,
     ) -> Result<BTreeMap<String, PlannedServer>, Failure> {
-        if let Some(url) = &self.server_url {
+        if let Some(own) = &self.own_server {
             let target = own_target(scenarios, &planned)?;
-            let url = url(&target)?;
-            planned.insert(target, PlannedServer::Arm { url });
+            let url = (own.url)(&target)?;
+            let ready = own.ready.clone();
+            planned.insert(target, PlannedServer::Arm { url, ready });
         }
         Ok(planned)
     }
@@ -200,7 +201,7 @@ impl GateDefaults {
     }
 }
 
-/// The one target left for the arms' own server.
+/// The one target left for the user's own server.
 fn own_target(
     scenarios: &[Scenario],
     taken: &BTreeMap<String, PlannedServer>,
@@ -214,13 +215,14 @@ fn own_target(
     free.dedup();
     match free.as_slice() {
         [only] => Ok((*only).to_owned()),
-        [] => Err(Failure::usage("the scenario uses no server, so its arms cannot be servers")
-            .hint("compare two executables with --base-exe and --head-exe, or choose a scenario with a target")),
+        [] => Err(Failure::usage("no target is left for a server of your own")
+            .hint("choose a scenario with a target, and leave that out of --target; a gate can compare two executables with \
+                   --base-exe and --head-exe")),
         several => Err(Failure::usage(format!(
-            "it is unclear which of the targets {} the arms' servers replace",
+            "it is unclear which of the targets {} your own server replaces",
             several.join(", ")
         ))
-        .hint("gate only scenarios with the same target, or give the other targets a server with --target")),
+        .hint("choose scenarios with the same target, or give the other targets a server with --target")),
     }
 }
 

@@ -306,13 +306,12 @@ impl RoundServer {
                 })
             }
             PlannedServer::External { url, .. } => Ok(Self::External { url: url.clone() }),
-            PlannedServer::Arm { url } => {
-                let command = variant
-                    .server
-                    .as_ref()
-                    .ok_or_else(|| Failure::could_not_run("no command for the arm's server"))?;
+            PlannedServer::Arm { url, ready } => {
+                let command = variant.server.as_ref().ok_or_else(|| {
+                    Failure::could_not_run("no command for the user's own server")
+                })?;
                 let stubborn = context.stubborn.contains(command);
-                let probe = arms::server::url(url, &scenario.params);
+                let probe = arms::server::Probe::of(url, ready.as_deref(), &scenario.params);
                 let server = ArmServer::start(command, &probe, stubborn, cpus, interrupt)?;
                 let url = url.replace(arms::server::PORT, &server.address.port().to_string());
                 Ok(Self::Arm { server, url })

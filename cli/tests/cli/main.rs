@@ -27,6 +27,7 @@ mod meddling;
 mod nginx;
 mod open_load;
 mod output;
+mod own_server;
 mod own_workload;
 mod past_runs;
 mod reaching_targets;

@@ -128,10 +128,13 @@ pub enum PlannedServer {
         #[serde(default)]
         cpus: Option<Vec<usize>>,
     },
-    /// The user's own server, started anew by the arm's command for each round.
+    /// The user's own server, started anew for each round by the command of the cell's variant.
     Arm {
         /// With `{port}` in the place of the port; password removed.
         url: String,
+        /// The path that must answer with success before a round; `None` for that of the scenario, with any answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ready: Option<String>,
     },
 }
 

@@ -19,7 +19,7 @@ pub fn servers(scenario: &PlannedScenario) -> String {
 fn server(server: &PlannedServer) -> String {
     match server {
         PlannedServer::Mock { server, .. } => format!("mock {server} server"),
-        PlannedServer::Arm { url } => format!("the arm's own server at {url}"),
+        PlannedServer::Arm { url, .. } => format!("own server at {url}"),
         PlannedServer::External { url, software, .. } => {
             format!("{} at {url}", software.as_deref().unwrap_or("server"))
         }
