@@ -7,9 +7,10 @@
 
 use std::borrow::Cow;
 
+use photofinish_record::latency::Latencies;
 use photofinish_record::load::Load;
 use photofinish_record::{
-    Completion, Measurement, Plan, Requirement, Round, SourceLocation, Threshold,
+    Completion, Failures, Measurement, Plan, Requirement, Round, SourceLocation, Threshold,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use crate::conditions::{self, ConditionError, ERRORS, RECONNECTS, RETRIES};
 use crate::describe;
 use crate::gate::terms::exists_under;
 use crate::metrics::{Better, Metric, THROUGHPUT, Times};
-use crate::rounds::{Rounds, own_cells};
+use crate::rounds::{Rounds, measured, own_cells};
 use crate::rule::Caveat;
 use crate::statistics::{self, CONFIDENCE};
 use crate::summary::Status;
@@ -192,6 +193,13 @@ struct Judge<'r> {
     cell: usize,
     /// `None` of a share.
     metric: Option<Cow<'static, Metric>>,
+    measured: Vec<JudgedRound<'r>>,
+}
+
+/// A measured round, or one part of its operations as if it were the whole.
+struct JudgedRound<'r> {
+    worker: Cow<'r, Measurement>,
+    disturbed: bool,
 }
 
 /// A measured round's value and its standing.
@@ -201,13 +209,47 @@ struct RoundValue {
     disturbed: bool,
 }
 
+/// The part called `name` of a round's operations; empty if it never ran.
+fn part_of(round: &Measurement, name: &str) -> Measurement {
+    let Some(part) = round.parts.iter().find(|part| part.name == name) else {
+        return Measurement::default();
+    };
+    let failures = part.failures.iter().map(|(kind, count)| {
+        let failures = Failures {
+            count: *count,
+            example: String::new(),
+            service: Latencies::default(),
+        };
+        (kind.clone(), failures)
+    });
+    Measurement {
+        ops: part.succeeded,
+        service: part.service.clone(),
+        errors: failures.collect(),
+        ..Measurement::default()
+    }
+}
+
 impl<'r> Judge<'r> {
     fn new(rounds: &'r Rounds<'r>, threshold: &'r Threshold, cell: usize) -> Self {
+        let metric = conditions::find(&threshold.metric).map(|(metric, _)| metric);
+        let of_cell = rounds.of_cell(cell).iter().filter_map(|round| {
+            let worker = &measured(round)?.worker;
+            Some(JudgedRound {
+                worker: match &threshold.part {
+                    Some(part) => Cow::Owned(part_of(worker, part)),
+                    None => Cow::Borrowed(worker),
+                },
+                // Counts of failures and repetitions do not depend on the time that operations took.
+                disturbed: metric.is_some() && round.conditions.disturbance.is_some(),
+            })
+        });
         Self {
+            measured: of_cell.collect(),
             rounds,
             threshold,
             cell,
-            metric: conditions::find(&threshold.metric).map(|(metric, _)| metric),
+            metric,
         }
     }
 
@@ -269,8 +311,11 @@ impl<'r> Judge<'r> {
         let holds = |value| conditions::holds(self.threshold.requirement, value);
         let met = holds(value);
         // The true value can only be worse.
-        let lower_bound = |metric: &Cow<'_, Metric>| self.rounds.is_lower_bound(self.cell, metric);
-        if met && self.metric.as_ref().is_some_and(lower_bound) {
+        let is_bound = |metric: &Cow<'_, Metric>| {
+            let mut rounds = self.measured.iter();
+            rounds.any(|round| metric.is_lower_bound(&round.worker))
+        };
+        if met && self.metric.as_ref().is_some_and(is_bound) {
             return Err(describe::caveat(Caveat::LowerBound));
         }
         let verdict = if met {
@@ -312,13 +357,10 @@ impl<'r> Judge<'r> {
 
     /// The reason that no round has a value.
     fn no_value(&self) -> String {
-        let succeeded = |round: &Measurement| round.ops > 0;
-        let mut rounds = self.rounds.measured(self.cell);
+        let mut rounds = self.measured.iter();
         match &self.threshold.part {
             Some(part) => format!("`{part}` never ran with success"),
-            None if rounds.any(|round| succeeded(&round.worker)) => {
-                "no round recorded it".to_owned()
-            }
+            None if rounds.any(|round| round.worker.ops > 0) => "no round recorded it".to_owned(),
             None => "no operation succeeded".to_owned(),
         }
     }
@@ -329,24 +371,22 @@ impl<'r> Judge<'r> {
             return Ok(());
         };
         let since_due = |(times, _): (&Times, f64)| matches!(times, Times::Response | Times::Lag);
-        let not_held = self
-            .rounds
-            .measured(self.cell)
-            .filter(|round| {
-                round
-                    .worker
-                    .open
-                    .as_ref()
-                    .is_some_and(|open| !open.rate_held)
-            })
-            .count();
+        let not_held = |round: &&JudgedRound<'_>| {
+            let open = round.worker.open.as_ref();
+            open.is_some_and(|open| !open.rate_held)
+        };
+        let not_held = self.measured.iter().filter(not_held).count();
         if not_held > 0 && metric.quantile().is_some_and(since_due) {
             return Err(format!(
                 "the rate was not held in {}: this is the response time of another load",
                 describe::plural(not_held, "round")
             ));
         }
-        match self.rounds.too_few_samples(self.cell, metric) {
+        let samples = self.measured.iter();
+        let fewest = samples
+            .filter_map(|round| metric.samples(&round.worker))
+            .min_by_key(|samples| samples.present);
+        match fewest.filter(|samples| samples.present < samples.needed) {
             Some(samples) => Err(format!(
                 "it {}: lengthen the rounds",
                 describe::too_few_samples(samples)
@@ -356,23 +396,14 @@ impl<'r> Judge<'r> {
     }
 
     fn values(&self) -> Vec<RoundValue> {
-        let of_cell = self.rounds.of_cell(self.cell).iter();
-        of_cell
-            .filter_map(|round| {
-                let measured = crate::rounds::measured(round)?;
-                Some(RoundValue {
-                    value: self.read(&measured.worker),
-                    // Counts of failures and repetitions do not depend on the time that operations took.
-                    disturbed: self.metric.is_some() && round.conditions.disturbance.is_some(),
-                })
-            })
-            .collect()
+        let value = |round: &JudgedRound<'_>| RoundValue {
+            value: self.read(&round.worker),
+            disturbed: round.disturbed,
+        };
+        self.measured.iter().map(value).collect()
     }
 
     fn read(&self, round: &Measurement) -> Option<f64> {
-        if self.threshold.part.is_some() {
-            return None;
-        }
         let all = round.ops.saturating_add(round.failed_ops());
         let share = |count: f64, of: u64| (of > 0).then(|| count / of as f64);
         let succeeded = round.ops > 0;

@@ -160,6 +160,8 @@ pub struct Checked {
     pub needs: &'static [Capability],
     /// Writes that every round repeats; see [`Workload::repeated_writes`].
     pub repeated_writes: Vec<String>,
+    /// Names of the parts of an operation.
+    pub parts: Vec<String>,
 }
 
 /// An error in a table of parameters.
@@ -205,6 +207,7 @@ fn check<W: Workload>(params: &Value, unit: Duration) -> Result<Checked, ParamsE
         params: complete,
         needs: workload.needs(),
         repeated_writes: workload.repeated_writes(),
+        parts,
     })
 }
 

@@ -180,12 +180,7 @@ fn url(target: &str, params: &Value) -> String {
 }
 
 /// Runs the guard: starts the server, reports its address, waits for the end of stdin, and leaves nothing behind.
-pub fn guard(
-    command: &str,
-    probe: &Probe,
-    stubborn: bool,
-    cpus: &[usize],
-) -> Result<(), Failure> {
+pub fn guard(command: &str, probe: &Probe, stubborn: bool, cpus: &[usize]) -> Result<(), Failure> {
     let interrupt = Interrupt::on_signals()?;
     os::pin_process(cpus).or_fail("cannot pin the server")?;
     os::adopt_orphans();

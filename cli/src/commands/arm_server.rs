@@ -36,7 +36,8 @@ impl ArmServer {
         read.or_fail("the guard process cannot read its command")?;
         let order: Order =
             serde_json::from_str(&order).or_fail("the guard process got no valid command")?;
-        let guarded = arms::server::guard(&order.command, &order.probe, order.stubborn, &self.cpus.0);
+        let guarded =
+            arms::server::guard(&order.command, &order.probe, order.stubborn, &self.cpus.0);
         if let Err(failure) = &guarded {
             guard::report(failure)?;
         }

@@ -11,6 +11,7 @@ use photofinish_reports::formats::{self, File};
 use photofinish_reports::metrics;
 use photofinish_reports::report::Report;
 use photofinish_reports::summary::{CellSummary, Status, Summary};
+use photofinish_reports::thresholds::ThresholdVerdict;
 use serde_json::{Value, json};
 
 use crate::{fixtures, foreign};
@@ -240,14 +241,23 @@ fn junit_readers_find_every_cell_with_its_outcome() {
     for (name, _, suites) in each(&read) {
         let cases: Vec<&Value> = all_cases(suites);
         let summary = summary(name);
-        assert_eq!(cases.len(), 1 + summary.cells.len(), "{name}");
+        let judged = |verdict| {
+            let checks = summary.thresholds.iter();
+            checks.filter(|check| check.verdict == verdict).count()
+        };
+        let all = 1 + summary.cells.len() + summary.thresholds.len();
+        assert_eq!(cases.len(), all, "{name}");
         let incomplete = usize::from(cases[0]["result"] == "Error");
         let of = |result: &str| cases.iter().filter(|case| case["result"] == result).count();
         assert_eq!(of("Skipped"), cells(name, Status::Unsupported), "{name}");
-        assert_eq!(of("Failure"), cells(name, Status::Invalid), "{name}");
+        assert_eq!(
+            of("Failure"),
+            cells(name, Status::Invalid) + judged(ThresholdVerdict::Missed),
+            "{name}"
+        );
         assert_eq!(
             of("Error"),
-            incomplete + cells(name, Status::Failed),
+            incomplete + cells(name, Status::Failed) + judged(ThresholdVerdict::CannotTell),
             "{name}"
         );
         for cell in &summary.cells {

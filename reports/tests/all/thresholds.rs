@@ -1,7 +1,9 @@
 //! Thresholds of a run: met, missed or cannot tell, on rounds whose distributions are written here.
 
 use photofinish_record::latency::Latencies;
-use photofinish_record::{Completion, Outcome, Record, Requirement, SourceLocation, Threshold};
+use photofinish_record::{
+    Completion, Outcome, Part, Record, Requirement, SourceLocation, Threshold,
+};
 use photofinish_reports::formats;
 use photofinish_reports::report::Report;
 use photofinish_reports::terminal::{self, Style};
@@ -234,6 +236,46 @@ fn numbers_that_do_not_carry_a_verdict_give_none() {
         };
     }
     judged(dead, "errors", "0", CannotTell, "the server died");
+}
+
+#[test]
+fn a_part_is_judged_by_its_own_times_and_failures() {
+    let mut record = record(&[10; 3]);
+    each_measured(&mut record, |_, _, measured| {
+        let part = |name: &str, time_ms: u64, failed: u64| Part {
+            name: name.to_owned(),
+            succeeded: 10_000,
+            failed,
+            failures: (failed > 0)
+                .then(|| ("status".to_owned(), failed))
+                .into_iter()
+                .collect(),
+            service: (0..10_000).map(|_| time_ms * 1_000_000).collect(),
+            ..Part::default()
+        };
+        let never = Part {
+            name: "never".to_owned(),
+            ..Part::default()
+        };
+        measured.worker.parts = vec![part("read", 2, 0), part("write", 9, 100), never];
+    });
+    let judged = |part: &str, metric: &str, text: &str| {
+        let mut record = limited(record.clone(), &[(metric, text)]);
+        record.plan.thresholds[0].part = Some(part.to_owned());
+        let check = checks(&record).remove(0);
+        (check.verdict, check.reason.unwrap_or_default())
+    };
+    assert_eq!(judged("read", "service_p99", "< 3ms").0, Met);
+    assert_eq!(judged("write", "service_p99", "< 3ms").0, Missed);
+    assert_eq!(judged("write", "errors", "< 2%").0, Met);
+    assert_eq!(judged("write", "errors", "0").0, Missed);
+    assert_eq!(judged("read", "errors", "0").0, Met);
+    for part in ["never", "unknown"] {
+        for (metric, text) in [("service_p50", "< 3ms"), ("errors", "0")] {
+            let told = format!("`{part}` never ran with success");
+            assert_eq!(judged(part, metric, text), (CannotTell, told));
+        }
+    }
 }
 
 #[test]

@@ -167,9 +167,17 @@ pub(crate) struct ExpectSection {
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes the format; `read/expect.rs` reads it")]
 pub(crate) enum ErrorsEntry {
+    One(ErrorsLimit),
+    All(Vec<ErrorsLimit>),
+}
+
+/// A budget, or a threshold such as `"< 1%"`.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes the format; `read/expect.rs` reads it")]
+pub(crate) enum ErrorsLimit {
     Budget(Share),
-    One(String),
-    All(Vec<String>),
+    Threshold(#[schemars(regex(pattern = r"^\s*<"))] String),
 }
 
 /// A threshold, several on the same metric, or those of a part of the operation by metric.

@@ -104,11 +104,9 @@ impl Reader<'_> {
         let servers = self.servers(entry, file.server, unit, checks);
         let gate = self.gate(&file.gate, checks.gate);
         let error_budget = self.error_budget(&file.expect);
-        // No workload names the parts of its operations yet.
-        let parts: Vec<String> = Vec::new();
-        let thresholds = self.thresholds(&file.expect, &parts, checks.threshold);
         let about = entry.about;
         let params = params?;
+        let thresholds = self.thresholds(&file.expect, &params.parts, checks.threshold);
         let paths = self.path_params(entry);
         let [title, title_of_target] = self.titles(file.title, about.operation);
         Some(Scenario {
@@ -128,7 +126,7 @@ impl Reader<'_> {
             lag_probe: file.lag_probe,
             error_budget,
             thresholds,
-            parts,
+            parts: params.parts,
             in_flight: file.expect.in_flight.map(|expected| InFlight {
                 most: expected.most,
                 reached: expected.reached,

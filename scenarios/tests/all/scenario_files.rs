@@ -433,6 +433,45 @@ fn a_wrong_type_differs_from_a_wrong_value() {
 }
 
 #[test]
+fn thresholds_are_read_with_their_lines_and_a_percentile_needs_no_quotes() {
+    let text = "workload = 'null'\n[expect]\nerrors = ['1%', '< 2%']\nservice_p99.5 = ['< 1ms', '< 2ms']\n";
+    let scenario = read(text, &["expect.throughput='> 5'"]);
+    assert_eq!(scenario.error_budget, Some(0.01));
+    let mut thresholds: Vec<_> = scenario
+        .thresholds
+        .iter()
+        .map(|threshold| {
+            let line = threshold.place.as_ref().map(|place| place.line);
+            (&*threshold.metric, &*threshold.text, line)
+        })
+        .collect();
+    thresholds.sort_unstable();
+    let expected = [
+        ("errors", "< 2%", Some(3)),
+        ("service_p99.5", "< 1ms", Some(4)),
+        ("service_p99.5", "< 2ms", Some(4)),
+        ("throughput", "> 5", None),
+    ];
+    assert_eq!(thresholds, expected);
+    // A threshold on errors alone sets no budget.
+    let scenario = read("workload = 'null'\nexpect.errors = '< 2%'\n", &[]);
+    assert_eq!(scenario.error_budget, None);
+    let check = |expect: &str, told: &str| {
+        let refused = refusal(&format!("workload = 'null'\nexpect.{expect}\n"), &[]);
+        assert!(refused.contains("mine.toml:2:"), "{refused}");
+        assert!(refused.contains(told), "`{told}` is not in {refused}");
+    };
+    check("service_p99 = '< 1ms'", "did you mean `service_p99.5`?");
+    check("request.buy.errors = '< 1%'", "unknown part `buy`");
+    check("errors = ['1%', '2%']", "more than one budget");
+    check(
+        "throughput = ['> 1', true]",
+        "wrong type for `expect.throughput`",
+    );
+    check("throughput = '1%'", "`1%` is not a limit on throughput");
+}
+
+#[test]
 fn a_time_needs_its_unit() {
     assert_snapshot!(refusal("workload = 'null'\nload.duration = 2\nunit = '20'\n", &[]), @r#"
     error: wrong type for `load.duration`: integer `2`
@@ -1102,6 +1141,8 @@ fn the_schema_accepts_the_catalogue_and_refuses_what_the_reader_refuses() {
     check("workload = 'null'\nload.concurrency = [1, 1]", false);
     check("workload = 'null'\nexpect.errors = '1%'", true);
     check("workload = 'null'\nexpect.errors = 'all'", false);
+    check("workload = 'null'\nexpect.errors = ['1%', '< 2%']", true);
+    check("workload = 'null'\nexpect.throughput = '> 5'", true);
     check("workload = 'http-delay'\nparams.requests = 'five'", false);
     check("workload = 'http-delay'\nparams.reqests = 5", false);
 }
