@@ -215,7 +215,7 @@ fn own_target(
     free.dedup();
     match free.as_slice() {
         [only] => Ok((*only).to_owned()),
-        [] => Err(Failure::usage("no target is left for a server of your own")
+        [] => Err(Failure::usage("the scenario uses no server, or --target names it: no target is left for a server of your own")
             .hint("choose a scenario with a target, and leave that out of --target; a gate can compare two executables with \
                    --base-exe and --head-exe")),
         several => Err(Failure::usage(format!(
