@@ -170,13 +170,15 @@ impl Reader<'_> {
             name == "path" || is_path(value) || value.as_array().is_some_and(has_path)
         });
         let (named, defaults) = paths.map(|(name, _)| name).partition(is_named);
-        let overridden = |name: &&str| self.applied.iter().any(|(target, _)| target[0] == **name);
+        let mut targets = self.applied.iter();
+        let overridden =
+            targets.any(|(target, _)| ["request", "flow"].contains(&target[0].as_str()));
         PathParams {
             named,
             defaults,
             requests: self.document.source.ships
                 && implied_workload(&self.document.value).is_some()
-                && !["request", "flow"].iter().any(|name| overridden(&name)),
+                && !overridden,
         }
     }
 
