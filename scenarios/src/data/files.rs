@@ -36,7 +36,7 @@ pub fn read(directory: &Path, file: &str) -> Result<Vec<u8>, String> {
 
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex(Sha256::digest(bytes))
 }
 
 /// The table of a feed, and the SHA-256 of its file, which has to be that of `spec` if it names one.
