@@ -179,6 +179,20 @@ mod tests {
     }
 
     #[test]
+    fn surrogate_pairs_are_one_letter_and_halves_are_replaced() {
+        let text = |document: &str| {
+            let mut out = Vec::new();
+            found("", document).expect("a string").write_text(&mut out);
+            String::from_utf8(out).expect("UTF-8")
+        };
+        assert_eq!(text(r#""\ud83d\ude00\u00e4\n\/""#), "😀ä\n/");
+        assert_eq!(
+            text(r#""\ud83dx\ude00\ud83d\u0041\u12""#),
+            "\u{fffd}x\u{fffd}\u{fffd}A\u{fffd}"
+        );
+    }
+
+    #[test]
     fn a_deep_document_needs_no_stack() {
         let depth = 1_000_000;
         let deep = format!(
