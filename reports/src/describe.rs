@@ -7,6 +7,7 @@ mod cells;
 mod gate;
 mod legends;
 mod machine;
+mod parts;
 mod plan;
 mod table;
 mod thresholds;
@@ -22,6 +23,7 @@ pub use legends::{
     ADVISORY, UNFINISHED, interval_legend, load_legends, mark_legends, verdict_legend,
 };
 pub use machine::{cpus, machine, placement};
+pub use parts::{PART_COLUMNS, PARTS, PartCell, PartColumn, part_rows};
 pub use plan::{cell, point, point_slug, rounds, servers, stop};
 pub use table::{COSTS, Column, columns, is_meaningless, mark, page_columns, result, value};
 pub use thresholds::{

@@ -8,6 +8,7 @@ mod benchmarks;
 mod benchstat;
 mod bmf;
 mod csv;
+mod csv_parts;
 mod github_action_benchmark;
 mod hgrm;
 mod hlog;
@@ -27,6 +28,7 @@ use crate::report::Report;
 pub static FORMATS: &[&Format] = &[
     &json::RUN,
     &csv::RUN,
+    &csv_parts::FORMAT,
     &hgrm::FORMAT,
     &hlog::FORMAT,
     &junit::RUN,

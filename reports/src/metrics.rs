@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use photofinish_record::latency::{HIGHEST_LATENCY_NS, Latencies};
 use photofinish_record::load::Load;
-use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad};
+use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad, Part};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +79,7 @@ pub enum Overhead {
 
 type Read = fn(&Measurement) -> Option<f64>;
 type ReadCost = fn(&Cost) -> Option<u64>;
+type ReadPart = fn(&Part, &Measurement) -> Option<f64>;
 type ReadOpen = fn(&OpenLoad) -> Option<f64>;
 
 /// The source of a metric within a round.
@@ -94,6 +95,8 @@ enum Reading {
     },
     /// A number that the workload reported under this name.
     Gauge(String),
+    /// A number of the part of this name; `None` for a round without it.
+    Part(String, ReadPart),
 }
 
 /// The histograms of a round.
@@ -106,6 +109,8 @@ pub(crate) enum Times {
     PacingError,
     /// Times observed under this name.
     Observed(String),
+    /// Of the part of this name.
+    Part(String),
 }
 
 impl Times {
@@ -118,6 +123,7 @@ impl Times {
             Self::Lag => open.map(|open| Cow::Borrowed(&open.lag)),
             Self::PacingError => open.map(|open| Cow::Borrowed(&open.pacing_error)),
             Self::Observed(name) => round.observed.get(name).map(Cow::Borrowed),
+            Self::Part(name) => part(name, round).map(|part| Cow::Borrowed(&part.service)),
         }
     }
 }
@@ -293,6 +299,32 @@ pub fn all<'a>(rounds: impl Iterator<Item = &'a Measurement> + Clone) -> Vec<Met
     fixed.chain(observed).chain(gauges).collect()
 }
 
+/// The metrics of the part called `name`, under the names of the same metrics of whole operations.
+pub fn of_part(name: &str) -> impl Iterator<Item = Metric> {
+    let number = |metric_name, unit, read: ReadPart| {
+        metric(metric_name, unit, Reading::Part(name.to_owned(), read))
+    };
+    let time = |metric, at| quantile(metric, Times::Part(name.to_owned()), at);
+    [
+        number(THROUGHPUT, "ops/s", |part, round| {
+            let elapsed_ns = round.elapsed_ns;
+            (elapsed_ns > 0).then(|| part.succeeded as f64 * 1e9 / elapsed_ns as f64)
+        }),
+        time("service_p50_ns", 0.5),
+        time("service_p90_ns", 0.9),
+        time("service_p99_ns", 0.99),
+        time("service_p999_ns", 0.999),
+        time("service_max_ns", 1.0),
+        number("ops", "ops", |part, _| Some(part.succeeded as f64)).count(),
+        number("errors", "errors", |part, _| Some(part.failed as f64)).count(),
+    ]
+    .into_iter()
+}
+
+fn part<'a>(name: &str, round: &'a Measurement) -> Option<&'a Part> {
+    round.parts.iter().find(|part| part.name == name)
+}
+
 /// The metric of that name, from [`METRICS`] or the round's own observations.
 pub fn find(name: &str, round: &Measurement) -> Option<Metric> {
     all(std::iter::once(round))
@@ -317,6 +349,7 @@ impl Metric {
                 of.of(round)?.quantile_ns(*at).map(|time_ns| time_ns as f64)
             }
             Reading::Gauge(name) => round.gauges.get(name).copied(),
+            Reading::Part(name, read) => read(part(name, round)?, round),
         }
         .filter(|value| value.is_finite())
     }

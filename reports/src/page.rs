@@ -17,6 +17,7 @@ mod fitness;
 mod gate;
 mod how;
 mod observed;
+mod parts;
 mod reading;
 mod search;
 mod thresholds;
@@ -182,6 +183,7 @@ impl Page<'_> {
             h3 { (describe::point(group.load, group.arm)) small { (describe::rounds(group.rounds(), scenario)) } }
             @if !group.ranked().is_empty() { (results::table(self.report, group)) }
             (results::notes(group))
+            (parts::requests(group))
             (observed::tables(group))
             (cost::details(group))
             @if !charts.is_empty() {

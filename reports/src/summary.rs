@@ -18,8 +18,10 @@ use crate::statistics::{CONFIDENCE, Estimate};
 use crate::thresholds::ThresholdCheck;
 
 mod group;
+mod part;
 
 pub use group::Group;
+pub use part::PartSummary;
 
 /// Name and version of the summary's format.
 pub const SUMMARY_SCHEMA: &str = "photofinish-summary/1";
@@ -87,6 +89,9 @@ pub struct CellSummary {
     pub arrivals: Option<ArrivalCounts>,
     /// Failed operations over all rounds, by kind.
     pub errors_by_kind: BTreeMap<String, ErrorKind>,
+    /// Named parts of the operations, in the workload's order; left out if it has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartSummary>,
     /// Numbers over rounds, by metric; units close the names. Of an `invalid` cell only counts remain.
     pub metrics: BTreeMap<String, MetricSummary>,
     /// Comparisons with the reference runtime under the same scenario and load, by metric: the runtime that the plan

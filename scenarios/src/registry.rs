@@ -290,6 +290,16 @@ mod tests {
                 json!({ "times": [{ "share": 1.0, "time_us": -1.0 }] }),
                 "times.0",
             ),
+            (
+                "scripted",
+                json!({ "parts": [{ "name": "a", "status": 42 }] }),
+                "parts.0",
+            ),
+            (
+                "scripted",
+                json!({ "parts": [{ "name": "a" }, { "name": "a" }] }),
+                "",
+            ),
             ("tasks", json!({ "waits": [] }), "waits"),
             ("tasks", json!({ "waits": [-1.0] }), "waits"),
             (

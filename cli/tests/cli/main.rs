@@ -29,6 +29,7 @@ mod open_load;
 mod output;
 mod own_server;
 mod own_workload;
+mod parts;
 mod past_runs;
 mod reaching_targets;
 mod revisions;

@@ -246,7 +246,7 @@ fn part(interval: Option<Interval>, read: fn(Interval) -> f64) -> String {
 }
 
 /// Model, concurrency, rate and arrivals of a load.
-fn load_fields(load: Load) -> [String; 4] {
+pub(super) fn load_fields(load: Load) -> [String; 4] {
     let (model, arrivals) = match load {
         Load::Closed { .. } => ("closed", ""),
         Load::Open { arrivals, .. } => ("open", arrivals_name(arrivals)),
@@ -269,7 +269,7 @@ pub(super) fn arrivals_name(arrivals: Arrivals) -> &'static str {
 
 /// A line of a file, its fields quoted if necessary. A spreadsheet would execute a text that begins like a formula, so it
 /// gets an apostrophe; numbers may be negative.
-fn line(fields: impl Iterator<Item = String>) -> String {
+pub(super) fn line(fields: impl Iterator<Item = String>) -> String {
     let quoted = |field: String| {
         let formula =
             field.starts_with(['=', '+', '-', '@', '\t']) && field.parse::<f64>().is_err();
@@ -284,7 +284,7 @@ fn line(fields: impl Iterator<Item = String>) -> String {
 }
 
 /// A number, or an empty field if unknown.
-fn number(value: Option<f64>) -> String {
+pub(super) fn number(value: Option<f64>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 

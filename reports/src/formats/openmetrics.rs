@@ -17,7 +17,7 @@ use crate::describe;
 use crate::metrics::{Better, METRICS, named};
 use crate::names::Unique;
 use crate::report::Report;
-use crate::summary::{CellSummary, MetricSummary, Status, Summary};
+use crate::summary::{CellSummary, MetricSummary, PartSummary, Status, Summary};
 
 pub(super) static FORMAT: Format = Format {
     name: "openmetrics",
@@ -33,6 +33,7 @@ fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
     let cells = labelled(summary);
     let mut families = vec![run(summary), states(&cells), rounds(&cells)];
     families.extend(start(summary));
+    families.extend(part_counts(&cells));
     let mut taken = Unique::default();
     for family in &families {
         taken.name(family.name.clone());
@@ -174,9 +175,46 @@ fn rounds(cells: &[(&CellSummary, Vec<Label>)]) -> Family {
     )
 }
 
+/// Statuses and failures of parts over all rounds; none if no operation has parts.
+fn part_counts(cells: &[(&CellSummary, Vec<Label>)]) -> Vec<Family> {
+    type Read = fn(&PartSummary) -> &BTreeMap<String, u64>;
+    let kinds: [(&str, &'static str, &str, Read); 2] = [
+        (
+            "photofinish_part_statuses",
+            "status",
+            "Answers to parts of operations by status, over all rounds.",
+            |part| &part.statuses,
+        ),
+        (
+            "photofinish_part_failures",
+            "kind",
+            "Failed parts of operations by kind, over all rounds.",
+            |part| &part.errors_by_kind,
+        ),
+    ];
+    let family = |(name, key, help, read): (&str, &'static str, &str, Read)| {
+        let samples = cells.iter().flat_map(|(cell, labels)| {
+            let of_part = move |part| {
+                let counts: &BTreeMap<String, u64> = read(part);
+                counts.iter().map(move |(value, count)| {
+                    let own = [("part", part.name.clone()), (key, value.clone())];
+                    ([&labels[..], &own].concat(), *count as f64)
+                })
+            };
+            cell.parts.iter().flat_map(of_part)
+        });
+        Family::new(name, "gauge", "", help, samples.collect())
+    };
+    let families = kinds.map(family).into_iter();
+    families
+        .filter(|family| !family.samples.is_empty())
+        .collect()
+}
+
 /// A family for every metric of the cells with numbers: those of [`METRICS`] in order, then the workloads' own.
 fn measured(cells: &[(&CellSummary, Vec<Label>)], mut taken: Unique) -> Vec<Family> {
     let mut by_name: BTreeMap<(usize, &str), Family> = BTreeMap::new();
+    let mut of_parts: BTreeMap<&str, Family> = BTreeMap::new();
     for (cell, labels) in cells.iter().filter(|(cell, _)| cell.status == Status::Ok) {
         for (metric, found) in cell.metrics.iter().filter(|(_, found)| is_sound(found)) {
             let known = METRICS.iter().position(|known| known.name == **metric);
@@ -185,8 +223,18 @@ fn measured(cells: &[(&CellSummary, Vec<Label>)], mut taken: Unique) -> Vec<Fami
                 .or_insert_with(|| family(metric, found));
             family.samples.extend(samples(labels, found));
         }
+        for part in &cell.parts {
+            let labels = [&labels[..], &[("part", part.name.clone())]].concat();
+            for (metric, found) in part.metrics.iter().filter(|(_, found)| is_sound(found)) {
+                let family = of_parts
+                    .entry(metric)
+                    .or_insert_with(|| family(&format!("part_{metric}"), found));
+                family.samples.extend(samples(&labels, found));
+            }
+        }
     }
-    let mut families: Vec<Family> = by_name.into_values().collect();
+    let families = by_name.into_values().chain(of_parts.into_values());
+    let mut families: Vec<Family> = families.collect();
     for family in &mut families {
         family.name = unique(&mut taken, family);
     }

@@ -12,7 +12,7 @@ use crate::describe;
 use crate::metrics::{self, METRICS, Metric};
 use crate::rounds::Rounds;
 use crate::statistics::{self, CONFIDENCE};
-use crate::summary::{ArrivalCounts, CellSummary, ErrorKind, MetricSummary, Status};
+use crate::summary::{ArrivalCounts, CellSummary, ErrorKind, MetricSummary, PartSummary, Status};
 use crate::validity::validate;
 
 /// All cells, in the plan's order.
@@ -61,15 +61,67 @@ fn summarise(rounds: &Rounds<'_>, completion: &Completion, index: usize) -> Cell
         rate_held: arrivals.map(|arrivals| arrivals.rounds_not_held == 0),
         arrivals,
         errors_by_kind: errors_by_kind(&measured),
-        metrics: metrics::all(measured.iter().map(|round| &round.worker))
-            .iter()
-            // For an invalid cell only the counts are meaningful.
-            .filter(|metric| status == Status::Ok || metric.counts_only)
-            .filter_map(|metric| {
-                Some((metric.name.to_string(), over_rounds(rounds, index, metric)?))
-            })
-            .collect(),
+        parts: parts(rounds, index, status),
+        metrics: summarised(
+            rounds,
+            index,
+            status,
+            metrics::all(measured.iter().map(|round| &round.worker)),
+        ),
         comparisons: BTreeMap::new(),
+    }
+}
+
+/// The metrics of a cell that have values.
+fn summarised(
+    rounds: &Rounds<'_>,
+    cell: usize,
+    status: Status,
+    metrics: impl IntoIterator<Item = Metric>,
+) -> BTreeMap<String, MetricSummary> {
+    // For an invalid cell only the counts are meaningful.
+    let meaningful = |metric: &Metric| status == Status::Ok || metric.counts_only;
+    metrics
+        .into_iter()
+        .filter(meaningful)
+        .filter_map(|metric| Some((metric.name.to_string(), over_rounds(rounds, cell, &metric)?)))
+        .collect()
+}
+
+/// The parts of a cell's operations: counts summed, numbers over rounds.
+fn parts(rounds: &Rounds<'_>, cell: usize, status: Status) -> Vec<PartSummary> {
+    let mut parts: Vec<PartSummary> = Vec::new();
+    for of_round in rounds.measured(cell).flat_map(|round| &round.worker.parts) {
+        let known = parts.iter().position(|part| part.name == of_round.name);
+        let index = known.unwrap_or_else(|| {
+            parts.push(PartSummary {
+                name: of_round.name.clone(),
+                count: 0,
+                failed: 0,
+                share: 0.0,
+                statuses: BTreeMap::new(),
+                errors_by_kind: BTreeMap::new(),
+                metrics: summarised(rounds, cell, status, metrics::of_part(&of_round.name)),
+            });
+            parts.len() - 1
+        });
+        let part = &mut parts[index];
+        part.count = part.count.saturating_add(of_round.count());
+        part.failed = part.failed.saturating_add(of_round.failed);
+        add(&mut part.statuses, &of_round.statuses);
+        add(&mut part.errors_by_kind, &of_round.failures);
+    }
+    let all: f64 = parts.iter().map(|part| part.count as f64).sum();
+    for part in parts.iter_mut().filter(|_| all > 0.0) {
+        part.share = part.count as f64 / all;
+    }
+    parts
+}
+
+fn add(sums: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
+    for (key, count) in counts {
+        let sum = sums.entry(key.clone()).or_default();
+        *sum = sum.saturating_add(*count);
     }
 }
 

@@ -81,6 +81,7 @@ impl Printer<'_> {
         let ranked = group.ranked();
         if !ranked.is_empty() {
             self.results(&ranked, group);
+            self.parts(&ranked);
             self.observations(&ranked);
         }
         self.absent(&group.cells);
@@ -129,6 +130,24 @@ impl Printer<'_> {
                 let verdicts = cells().map(|cell| describe::verdict_of(cell, group));
                 table.column("verdict", 1, verdicts);
             }
+        }
+        table.print(&mut self.text);
+    }
+
+    fn parts(&mut self, ranked: &[&CellSummary]) {
+        let parts = describe::part_rows(ranked);
+        if parts.is_empty() {
+            return;
+        }
+        let rows = parts
+            .iter()
+            .map(|(part, _)| (part.name.clone(), Tone::Plain));
+        let mut table = Table::new(describe::PARTS, rows);
+        let runtimes = parts.iter().map(|(_, cell)| self.name(&cell.runtime));
+        table.column("runtime", 0, runtimes);
+        for column in describe::PART_COLUMNS {
+            let texts = parts.iter().map(|(part, _)| column.text(part));
+            table.column(column.heading, column.rank + 1, texts);
         }
         table.print(&mut self.text);
     }

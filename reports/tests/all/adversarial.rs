@@ -63,6 +63,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("disturbed gate, none redone", disturbed_gate(0)),
         ("search", fixtures::search()),
         ("thresholds", fixtures::thresholds()),
+        ("parts", fixtures::with_parts(5)),
     ];
     for (_, record) in &mut all {
         record.plan.blocks.resize(40, Vec::new());

@@ -12,8 +12,8 @@ use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
 use photofinish_record::machine::Machine;
 use photofinish_record::{
     Cell, Completion, Conditions, Cost, Failures, LoopOverhead, Measured, Measurement, OpenLoad,
-    Outcome, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record,
-    Requirement, Round, RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound,
+    Outcome, Part, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA,
+    Record, Requirement, Round, RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound,
     SearchStep, ServerCounts, SourceLocation, Threshold, Tool, Traffic,
 };
 use photofinish_reports::summary::{CellSummary, Summary};
@@ -48,6 +48,7 @@ fn build() -> Vec<(&'static str, Record)> {
         ("hostile", hostile()),
         ("short-rounds", short_rounds()),
         ("open-loads", open_loads()),
+        ("parts", with_parts(7)),
         ("search", search()),
         ("search-cut-short", search_cut_short()),
         ("thresholds", thresholds()),
@@ -632,6 +633,65 @@ pub(crate) fn add(
         round.offset_ns = index as u64 * 2_300_000_000;
     }
     record.elapsed_ns = record.rounds.len() as u64 * 2_300_000_000;
+}
+
+/// Operations that are each one request of a mix of three, under two runtimes; some fail.
+pub(crate) fn with_parts(seed: u64) -> Record {
+    let sweep = Sweep {
+        concurrency: &[8],
+        rounds: 6,
+        operation_ns: 1e6,
+        ops: 1,
+    };
+    let mut record = of(sweep, &["tokio", "tokio-current-thread"]);
+    for scenario in &mut record.plan.scenarios {
+        scenario.error_budget = 1.0;
+    }
+    let mut random = Random(seed);
+    each_measured(&mut record, |_, _, measured| {
+        mix(&mut measured.worker, &mut random)
+    });
+    record
+}
+
+fn mix(round: &mut Measurement, random: &mut Random) {
+    let names = [
+        "GET /items",
+        "POST /orders with a rather long description",
+        "login",
+    ];
+    round.parts = names
+        .map(|name| Part {
+            name: name.to_owned(),
+            ..Part::default()
+        })
+        .to_vec();
+    let mut services = [const { Vec::new() }; 3];
+    let mut failed = 0;
+    for _ in 0..1_500 {
+        let index = (random.uniform() * 2.2) as usize;
+        let part = &mut round.parts[index];
+        let fails = index > 0 && random.uniform() < 0.1;
+        let status = ["200", "201", "204"][index];
+        let status = if fails { "503" } else { status };
+        *part.statuses.entry(status.to_owned()).or_default() += 1;
+        if fails {
+            part.failed += 1;
+            *part.failures.entry("status".to_owned()).or_default() += 1;
+            failed += 1;
+        } else {
+            part.succeeded += 1;
+            services[index].push((1e6 * (1.0 + index as f64 + random.uniform())) as u64);
+        }
+    }
+    round.service = services.iter().flatten().copied().collect();
+    round.ops = round.service.count();
+    round.throughput_ops_s = 1e3;
+    round.elapsed_ns = round.ops * 1_000_000;
+    fail(round, "status", failed);
+    for (part, service) in round.parts.iter_mut().zip(services) {
+        part.service = service.into_iter().collect();
+    }
 }
 
 /// Changes every measured round, given its cell and block.

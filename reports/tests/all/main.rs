@@ -13,6 +13,7 @@ mod gate;
 mod gate_formats;
 mod interchange;
 mod page;
+mod parts;
 mod summary;
 mod terminal;
 mod thresholds;

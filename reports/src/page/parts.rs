@@ -1,0 +1,31 @@
+//! The page's table of the parts of operations, below the results of their group.
+
+use maud::{Markup, html};
+
+use super::results::number;
+use super::table;
+use crate::describe::{PART_COLUMNS, PARTS, PartCell, part_rows};
+use crate::summary::Group;
+
+/// The table of a group; empty if its operations have no parts.
+pub(super) fn requests(group: &Group<'_>) -> Markup {
+    let rows = part_rows(&group.ranked());
+    let headings = PART_COLUMNS.iter().map(|column| column.heading);
+    let body = html! {
+        tbody { @for (part, cell) in &rows {
+            tr {
+                th scope="row" { (part.name) }
+                td { (cell.runtime) }
+                @for column in PART_COLUMNS {
+                    @match column.cell {
+                        PartCell::Metric(metric) => { (number(part.metric(metric))) }
+                        PartCell::Text(text) => { td { (text(part)) } }
+                    }
+                }
+            }
+        } }
+    };
+    html! {
+        @if !rows.is_empty() { (table("Requests", [PARTS, "runtime"].into_iter().chain(headings), body)) }
+    }
+}
