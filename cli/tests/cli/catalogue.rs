@@ -78,6 +78,16 @@ fn every_cell_was_measured_in_every_block(record: &Record) {
     assert_eq!(ran, planned);
 }
 
+/// The scenario's server has as many connections as its pool opens, and one that marks the round's schema.
+#[test]
+fn a_full_pool_fits_its_server() {
+    let sandbox = Sandbox::new();
+    let full = ["--concurrency", "16", "--rounds", "1", "--set=load.ops=200"];
+    let run = ["run", "db-pool", "--runtimes", "threads,tokio"];
+    sandbox.run(&[&run[..], &full].concat()).check(0, &[]);
+    every_round_is_proved(&sandbox.record());
+}
+
 #[test]
 fn the_tour_is_what_runs_without_arguments() {
     let sandbox = Sandbox::new();
