@@ -10,7 +10,7 @@ use crate::data::permutation::Permutation;
 use crate::data::zipf::Zipf;
 
 /// The seed of everything that is drawn under `name`: the run's seed, combined with the name's FNV-1a hash.
-pub(in crate::data) fn name_seed(seed: u64, name: &str) -> u64 {
+pub(crate) fn name_seed(seed: u64, name: &str) -> u64 {
     let hash = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
     });
@@ -19,13 +19,13 @@ pub(in crate::data) fn name_seed(seed: u64, name: &str) -> u64 {
 
 /// The random numbers of one name and one operation, by index.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::data) struct OpDraws {
+pub(crate) struct OpDraws {
     key: u64,
 }
 
 impl OpDraws {
     #[inline]
-    pub(in crate::data) fn new(name_seed: u64, op: u64) -> Self {
+    pub(crate) fn new(name_seed: u64, op: u64) -> Self {
         Self {
             key: draw(name_seed, op),
         }
@@ -44,14 +44,14 @@ impl OpDraws {
 
     /// A number in `0..bound`.
     #[inline]
-    pub(in crate::data) fn below(self, index: u64, bound: u64) -> u64 {
+    pub(crate) fn below(self, index: u64, bound: u64) -> u64 {
         ((u128::from(self.nth(index)) * u128::from(bound)) >> 64) as u64
     }
 }
 
 /// A checked draw.
 #[derive(Clone, Debug)]
-pub(in crate::data) struct Generator(pub(super) Kind);
+pub(crate) struct Generator(pub(super) Kind);
 
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
@@ -86,11 +86,11 @@ pub(super) enum Shape {
 
 impl Generator {
     /// A UUID, as the built-in one.
-    pub(in crate::data) const UUID: Self = Self(Kind::Uuid);
+    pub(crate) const UUID: Self = Self(Kind::Uuid);
 
     /// Appends the value of operation `op`.
     #[inline]
-    pub(in crate::data) fn write(&self, name_seed: u64, op: u64, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, name_seed: u64, op: u64, out: &mut Vec<u8>) {
         let draws = OpDraws::new(name_seed, op);
         match &self.0 {
             Kind::Number {
@@ -120,12 +120,12 @@ impl Generator {
     }
 
     /// True if every value consists of digits, letters, `-` and `_`, and the JSON forms of numbers: no encoding changes it.
-    pub(in crate::data) fn is_number(&self) -> bool {
+    pub(crate) fn is_number(&self) -> bool {
         matches!(self.0, Kind::Number { .. } | Kind::Sequence { .. })
     }
 
     /// Length of the longest value, in bytes.
-    pub(in crate::data) fn longest(&self) -> usize {
+    pub(crate) fn longest(&self) -> usize {
         match &self.0 {
             Kind::Number { .. } | Kind::Sequence { .. } => 20,
             Kind::Choice { texts, .. } => texts.iter().map(|text| text.len()).max().unwrap_or(0),
