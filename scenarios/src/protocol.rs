@@ -1,13 +1,14 @@
 //! Sans-IO protocol clients: bytes in, bytes out, shared by every runtime.
 //!
-//! HTTP/1.1, PostgreSQL and WebSocket clients, and an HTTP/1.1 server. No socket, clock, task or transport buffer: the
+//! HTTP/1.1, PostgreSQL, WebSocket and TLS clients, and an HTTP/1.1 server. No socket, clock, task or transport buffer: the
 //! caller reads and writes, these types interpret the bytes. So all runtimes share one parser, and tests can split the
 //! input anywhere. They run inside the timed operation and allocate nothing in steady state, except for [`websocket`],
-//! which allocates for each message.
+//! which allocates for each message, and [`tls`], which does for each record.
 
 pub mod http;
 pub mod http_server;
 pub mod postgres;
+pub mod tls;
 pub mod websocket;
 
 use std::path::PathBuf;

@@ -28,6 +28,7 @@ mod round;
 mod runtime_traits;
 mod search;
 mod threshold;
+mod tls;
 
 pub mod draw;
 mod encoding;
@@ -48,6 +49,7 @@ pub use round::{Conditions, Measured, Outcome, Round};
 pub use runtime_traits::{RuntimeFamily, RuntimeTraits};
 pub use search::{Search, SearchResult, SearchRound, SearchStep};
 pub use threshold::Threshold;
+pub use tls::{TlsSettings, TlsVersion, Verification};
 
 /// Name and version of the format.
 pub const RECORD_SCHEMA: &str = "photofinish-record/1";

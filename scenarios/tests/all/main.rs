@@ -15,6 +15,7 @@ mod protocol_http_splits;
 mod protocol_postgres_cycles;
 mod protocol_postgres_login;
 mod protocol_postgres_server;
+mod protocol_tls;
 mod protocol_websocket_splits;
 mod real_servers;
 mod scenario_files;
