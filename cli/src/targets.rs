@@ -12,6 +12,7 @@ mod local_postgres;
 mod loopback;
 mod postgres;
 mod postgres_client;
+mod tls;
 mod ws;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +20,7 @@ use std::fmt::Debug;
 
 use photofinish_harness::os;
 use photofinish_record::protocol::TargetAddress;
-use photofinish_record::{PeerAddress, PlannedServer, ServerCounts};
+use photofinish_record::{PeerAddress, PlannedServer, ServerCounts, TlsSettings, Verification};
 use photofinish_scenarios::diagnostic::did_you_mean;
 use photofinish_scenarios::protocol::http::unaskable;
 use url::Url;
@@ -30,6 +31,7 @@ use crate::interrupt::Interrupt;
 use crate::store::redaction;
 
 use connection::{Connection, Peer};
+use tls::Tls;
 
 pub use local_postgres::guard as guard_local_postgres;
 
@@ -62,6 +64,8 @@ const ADDRESS: &str = "{address}";
 struct Values<'a> {
     url: &'a str,
     options: BTreeMap<&'static str, &'a str>,
+    /// The section `[tls]` of the scenarios, if they have one.
+    tls: Option<&'a TlsSettings>,
 }
 
 /// A target as requested: checked, but not reached yet.
@@ -92,6 +96,11 @@ trait TargetServer {
 
     /// The address that answered when it was probed.
     fn address(&self) -> PeerAddress;
+
+    /// Settings of TLS; `None` if it speaks none.
+    fn tls(&self) -> Option<&TlsSettings> {
+        None
+    }
 
     /// Its processes, unless they are children of this one; `None` if they cannot be known.
     fn processes(&self) -> Option<Vec<u32>> {
@@ -133,8 +142,13 @@ fn forms() -> String {
 pub struct Targets(BTreeMap<&'static str, Box<dyn Target>>);
 
 impl Targets {
-    /// Reads the values of all `--target` options. Errors never repeat a value: it may hold a password.
-    pub fn parse(values: &[String], allow_remote: bool) -> Result<Self, Failure> {
+    /// Reads the values of all `--target` options, for scenarios with the section `tls`. Errors never repeat a value: it
+    /// may hold a password.
+    pub fn parse(
+        values: &[String],
+        allow_remote: bool,
+        tls: Option<&TlsSettings>,
+    ) -> Result<Self, Failure> {
         let refused = |message: String| Err(Failure::usage(message).hint(forms()));
         let mut given = BTreeMap::new();
         for value in values {
@@ -163,11 +177,15 @@ impl Targets {
                 }
                 options.insert(*option, value);
             }
-            if let Some(url) = url {
-                targets
-                    .0
-                    .insert(kind.name, parse(&Values { url, options })?);
+            let Some(url) = url else { continue };
+            if tls.is_some() && !kind.options.contains(&tls::OPTIONS[0]) {
+                return refused(format!(
+                    "the scenario has a section `[tls]`, and the target `{}` speaks no TLS",
+                    kind.name
+                ));
             }
+            let values = Values { url, options, tls };
+            targets.0.insert(kind.name, parse(&values)?);
         }
         if let Some((name, _)) = given.first_key_value() {
             let unknown = Failure::usage(format!("unknown target `{name}`"));
@@ -201,8 +219,8 @@ impl Targets {
     }
 }
 
-/// Reads the URL of a server of the kind `scheme`: without TLS and without a user.
-fn plain_url(scheme: &str, text: &str) -> Result<Url, Failure> {
+/// Reads the URL of a server of the kind `scheme`, with or without TLS, and without a user.
+fn server_url(scheme: &str, text: &str) -> Result<Url, Failure> {
     let wrong =
         |message: &str| Failure::usage(format!("--target {scheme}: {message}")).hint(forms());
     if !text.contains("://") {
@@ -210,13 +228,10 @@ fn plain_url(scheme: &str, text: &str) -> Result<Url, Failure> {
             .hint(format!("write --target {scheme}={scheme}://HOST:PORT/")));
     }
     let mut url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
-    if url.scheme().strip_suffix('s') == Some(scheme) {
-        return Err(wrong(
-            "TLS is not supported; measure the server behind it without TLS",
-        ));
-    }
-    if url.scheme() != scheme {
-        return Err(wrong(&format!("the URL must begin with {scheme}://")));
+    if url.scheme() != scheme && url.scheme().strip_suffix('s') != Some(scheme) {
+        return Err(wrong(&format!(
+            "the URL must begin with {scheme}:// or {scheme}s://"
+        )));
     }
     if url.password().is_some() || !url.username().is_empty() {
         return Err(wrong("a user name in the URL is not supported"));
@@ -232,10 +247,11 @@ fn plain_url(scheme: &str, text: &str) -> Result<Url, Failure> {
     Ok(url)
 }
 
-/// A connection to the server at `url`, one of whose addresses has to accept it.
+/// A connection to the server at `url`, one of whose addresses has to accept it, with the handshake of `tls`.
 fn connect(
     url: &Url,
     protocol: &'static str,
+    tls: Option<&Tls>,
     interrupt: &Interrupt,
 ) -> Result<Connection, Failure> {
     let peer = Peer {
@@ -243,7 +259,11 @@ fn connect(
         protocol,
         hint: "start the server, or omit --target to use the embedded one",
     };
-    Connection::open(peer, &loopback::addresses(url)?, interrupt)
+    let connection = Connection::open(peer, &loopback::addresses(url)?, interrupt)?;
+    match tls {
+        None => Ok(connection),
+        Some(tls) => connection.secure(&tls.config),
+    }
 }
 
 /// A server in a plan, before it is probed.
@@ -252,6 +272,7 @@ fn external(url: String) -> PlannedServer {
         url,
         software: None,
         address: None,
+        tls: None,
         cpus: None,
     }
 }
@@ -277,11 +298,13 @@ impl ReadyTargets {
             PlannedServer::External {
                 software,
                 address,
+                tls,
                 cpus,
                 ..
             },
         ) = (self.0.get(name), planned)
         {
+            *tls = target.tls().map(TlsSettings::without_files);
             *software = target.software().as_deref().map(cleaning::one_line);
             *address = Some(target.address());
             *cpus = target.processes().and_then(|processes| cpus_of(&processes));
@@ -299,6 +322,21 @@ impl ReadyTargets {
             url,
             address: Some(target.address()),
             mock: false,
+            tls: target.tls().cloned(),
+        })
+    }
+
+    /// A warning for each target whose certificate is not verified.
+    pub fn unverified(&self) -> impl Iterator<Item = String> {
+        let unverified = self.0.iter().filter(|(_, target)| {
+            let tls = target.tls();
+            tls.is_some_and(|tls| tls.verification == Verification::Nothing)
+        });
+        unverified.map(|(name, _)| {
+            format!(
+                "the certificate of the target `{name}` was not verified (insecure): any server that answers at its \
+                 address is measured"
+            )
         })
     }
 
@@ -356,7 +394,7 @@ mod tests {
 
     fn refusal(values: &[&str]) -> Failure {
         let values: Vec<String> = values.iter().map(ToString::to_string).collect();
-        Targets::parse(&values, false).expect_err("must be refused")
+        Targets::parse(&values, false, None).expect_err("must be refused")
     }
 
     #[test]
@@ -364,7 +402,17 @@ mod tests {
         for values in [
             &["http"][..],
             &["htp=http://127.0.0.1:1"],
-            &["http=https://127.0.0.1:1"],
+            &["http=wss://127.0.0.1:1"],
+            &["http=http://127.0.0.1:1", "http-ca=/dev/null"],
+            &["http=https://127.0.0.1:1", "http-ca=/nowhere"],
+            &["http=https://127.0.0.1:1", "http-ca=/dev/null"],
+            &["http=https://127.0.0.1:1", "http-insecure=yes"],
+            &[
+                "http=https://127.0.0.1:1",
+                "http-insecure=true",
+                "http-cert=/dev/null",
+            ],
+            &["http=https://192.0.2.1:1", "http-insecure=true"],
             &["http=127.0.0.1:1"],
             &["db=postgres://ann:s3cret@127.0.0.1:port/d"],
             &["db=mysql://ann:s3cret@127.0.0.1:1/d"],
@@ -373,7 +421,7 @@ mod tests {
             &["http-status=http://127.0.0.1:1/status"],
             &["http=http://192.0.2.1:80"],
             &["ws=http://127.0.0.1:1"],
-            &["ws=wss://127.0.0.1:1"],
+            &["ws=https://127.0.0.1:1"],
             &["ws=ws://ann:s3cret@127.0.0.1:1"],
             &["ws=ws://192.0.2.1:80"],
         ] {
@@ -386,7 +434,7 @@ mod tests {
     /// Every kind in the list obeys the rules on which the rest of the program relies.
     #[test]
     fn each_kind_of_target_reads_its_own_url_and_no_other() {
-        let parse = |value: String, allow_remote| Targets::parse(&[value], allow_remote);
+        let parse = |value: String, allow_remote| Targets::parse(&[value], allow_remote, None);
         for kind in KINDS {
             let name = kind.name;
             assert!(photofinish_servers::find(kind.server).is_some(), "{name}");
@@ -427,7 +475,7 @@ mod tests {
             format!("http=http://{address}/"),
             format!("ws=ws://{address}/"),
         ] {
-            let targets = Targets::parse(&[value], false).expect("a URL");
+            let targets = Targets::parse(&[value], false, None).expect("a URL");
             let started = targets.start(&[], &Interrupt::default());
             let failure = started.err().expect("refused");
             assert_eq!(failure.exit(), crate::exit::Exit::CouldNotRun);
@@ -439,14 +487,18 @@ mod tests {
     #[test]
     fn a_target_elsewhere_is_taken_when_allowed() {
         let values = ["http=http://192.0.2.1:80/x".to_owned()];
-        let planned = Targets::parse(&values, true).expect("allowed").planned();
+        let planned = Targets::parse(&values, true, None)
+            .expect("allowed")
+            .planned();
         assert_eq!(planned["http"], external("http://192.0.2.1/x".to_owned()));
     }
 
     #[test]
     fn the_plan_knows_no_password() {
         let values = ["db=postgres://ann:s3cret@127.0.0.1:5432/d".to_owned()];
-        let planned = Targets::parse(&values, false).expect("loopback").planned();
+        let planned = Targets::parse(&values, false, None)
+            .expect("loopback")
+            .planned();
         assert_eq!(
             planned["db"],
             external("postgres://ann@127.0.0.1:5432/d".to_owned())

@@ -19,6 +19,7 @@ mod pacer;
 
 pub mod allocations;
 pub mod buffer;
+pub mod memo;
 pub mod observed;
 pub mod parts;
 pub mod recording;

@@ -193,6 +193,7 @@ fn environment<R>(runtime: R, plan: &WorkerPlan, targets: &[&str], parts: Parts)
         round: plan.round,
         warmup: plan.warmup,
         traffic: targets.iter().map(counter).collect(),
+        memo: Default::default(),
         observed: Observed::default(),
         parts,
     })

@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::memo::Memo;
 use crate::observed::Observed;
 use crate::parts::Parts;
 use crate::runtime::{Capability, Runtime, TaskError};
@@ -200,6 +201,7 @@ impl<R> RoundEnv<R> {
             round: self.round,
             warmup: self.warmup,
             traffic: self.traffic.clone(),
+            memo: self.memo.clone(),
             observed: self.observed.clone(),
             parts: self.parts.clone(),
         }
@@ -241,6 +243,8 @@ pub struct RoundEnv<R> {
     pub warmup: Stop,
     /// Counters of the traffic over sockets, by target name; compared with the servers' own counts.
     pub traffic: BTreeMap<String, TrafficCounter>,
+    /// Values that all sessions share whatever the workload: settings of TLS with the sessions to resume.
+    pub memo: Memo,
     /// Values that the workload observes itself, in addition to the times of its operations.
     pub observed: Observed,
     /// Recordings of the operations' parts: a session gets its handle in [`Workload::open`] with

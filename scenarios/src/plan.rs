@@ -439,7 +439,9 @@ fn addressed(scenario: &Scenario, server: &PlannedServer) -> Result<PlannedServe
         return Ok(server);
     };
     let in_url = rest.find(['/', '?']).map(|start| &rest[start..]);
-    let takes_paths = url.starts_with("http:") || url.starts_with("ws:");
+    let takes_paths = ["http:", "https:", "ws:", "wss:"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme));
     if takes_paths && matches!(in_url, None | Some("/")) {
         if !named.is_empty() && !defaults.is_empty() {
             return Err(PlanError::DefaultPaths {

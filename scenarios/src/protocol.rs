@@ -24,6 +24,16 @@ pub enum ServerLocation {
     Socket(PathBuf),
 }
 
+impl ServerLocation {
+    /// The name that a certificate of the server is for.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Host(host, _) => host,
+            Self::Socket(_) => "localhost",
+        }
+    }
+}
+
 /// The host of a URL: a name or an address, of IPv6 without brackets.
 pub(crate) fn host(url: &Url) -> Option<String> {
     url.host().map(|host| match host {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use photofinish_harness::runtime::Capability;
 use photofinish_harness::workload::About;
 use photofinish_record::load::{Arrivals, RateHz, Stage, Stop};
-use photofinish_record::{InFlight, SourceLocation};
+use photofinish_record::{InFlight, SourceLocation, TlsSettings};
 use serde_json::Value;
 
 pub(crate) use self::document::Document;
@@ -58,6 +58,8 @@ pub struct Scenario {
     pub runtimes: Option<Vec<String>>,
     /// The mock behind each of the workload's targets, by target name; a target without one needs an external server.
     pub servers: BTreeMap<String, ServerSpec>,
+    /// Settings of TLS towards the targets, if the file has some.
+    pub tls: Option<TlsSettings>,
     pub load: LoadSpec,
     /// True if a lag probe runs alongside the sessions.
     pub lag_probe: bool,

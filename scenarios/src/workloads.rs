@@ -84,6 +84,7 @@ mod params;
 mod parts;
 mod request_count;
 mod robots;
+mod secured;
 mod serving;
 mod site;
 mod tallies;

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::path::{self, Path, PathBuf};
 
 use photofinish_harness::os;
-use photofinish_record::{Placement, Plan, PlannedServer};
+use photofinish_record::{Placement, Plan, PlannedServer, TlsSettings};
 use photofinish_scenarios::plan::{PlanOptions, plan};
 use photofinish_scenarios::scenario::Scenario;
 
@@ -43,7 +43,11 @@ impl Request {
         } = &self.what;
         let selection = select(&self.scenarios, suite.as_deref(), overrides)?;
         let scenarios = &selection.scenarios;
-        let targets = Targets::parse(targets, self.what.allow_remote)?;
+        let tls = tls(scenarios)?;
+        let targets = Targets::parse(targets, self.what.allow_remote, tls)?;
+        if tls.is_some() {
+            require_targets(scenarios, &targets.planned())?;
+        }
         require_one_path(overrides, &targets.planned())?;
         let Layout { placement, warning } = self.layout(scenarios)?;
         let servers = additions.servers(scenarios, targets.planned())?;
@@ -148,6 +152,35 @@ fn directory(scenario: &Scenario) -> (String, PathBuf) {
     let absolute = path::absolute(Path::new(".").join(&scenario.directory));
     let directory = absolute.unwrap_or_else(|_| scenario.directory.clone());
     (scenario.name.clone(), directory)
+}
+
+/// The section `[tls]` of the scenarios, which is about targets that they share.
+fn tls(scenarios: &[Scenario]) -> Result<Option<&TlsSettings>, Failure> {
+    let Some(first) = scenarios.first() else {
+        return Ok(None);
+    };
+    match scenarios.iter().find(|other| other.tls != first.tls) {
+        None => Ok(first.tls.as_ref()),
+        Some(other) => Err(Failure::usage(format!(
+            "the scenarios `{}` and `{}` have different sections `[tls]`",
+            first.name, other.name
+        ))
+        .hint("run them one after the other")),
+    }
+}
+
+/// Rejects a section `[tls]` without a target of the user's own for each of the scenario's.
+fn require_targets(
+    scenarios: &[Scenario],
+    targets: &BTreeMap<String, PlannedServer>,
+) -> Result<(), Failure> {
+    let all = scenarios.iter().flat_map(|scenario| scenario.about.targets);
+    let mut embedded = all.filter(|target| !targets.contains_key(**target));
+    embedded.next().map_or(Ok(()), |target| {
+        let message =
+            format!("the scenario has a section `[tls]`, and the embedded server behind `{target}` speaks no TLS");
+        Err(Failure::usage(message).hint(format!("name a server with --target {target}=…")))
+    })
 }
 
 /// Rejects a path both in the URL of a target and with `--set`: one of them would not be asked for.

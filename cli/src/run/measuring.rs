@@ -51,6 +51,7 @@ fn start_targets(
 ) -> Result<ReadyTargets, Failure> {
     let requested = std::mem::take(&mut prepared.targets);
     let targets = requested.start(&prepared.plan.placement.orchestrator_cpus, interrupt)?;
+    prepared.warnings.extend(targets.unverified());
     let placement = &prepared.plan.placement;
     let scenarios = prepared.plan.scenarios.iter_mut();
     for (target, server) in scenarios.flat_map(|scenario| &mut scenario.servers) {

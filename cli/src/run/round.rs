@@ -386,6 +386,7 @@ impl RoundServers {
                         url,
                         address: Some(process.address().into()),
                         mock: true,
+                        tls: None,
                     }
                 }
                 RoundServer::External { url } => targets.address(target, url)?,
@@ -393,6 +394,7 @@ impl RoundServers {
                     url: url.clone(),
                     address: Some(server.address.into()),
                     mock: false,
+                    tls: None,
                 },
             };
             Some((target.clone(), address))

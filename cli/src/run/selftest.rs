@@ -115,6 +115,7 @@ fn stalled_server(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failur
         url: format!("http://{}", server.address()),
         address: Some(server.address().into()),
         mock: true,
+        tls: None,
     };
     let plan = WorkerPlan {
         workload: "http-get".to_owned(),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use photofinish_record::PeerAddress;
+use photofinish_scenarios::protocol::tls::{Plaintext, TlsClient, TlsConfig, TlsError};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::exit::{Exit, Failure};
@@ -17,6 +18,10 @@ use crate::interrupt::Interrupt;
 
 /// Deadline of a whole probe, from connecting to the end of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Advice if the handshake of TLS fails.
+const NO_TLS: &str =
+    "does the server speak TLS at this port? without TLS, its URL begins with http:// or ws://";
 
 /// Maximum time between checks for an interrupt.
 const LOOK: Duration = Duration::from_millis(50);
@@ -36,11 +41,19 @@ pub struct Peer {
 #[derive(Debug)]
 pub struct Connection {
     stream: Socket,
+    tls: Option<Secured>,
     address: PeerAddress,
     peer: Peer,
     /// True if anything was received since the deadline was set.
     answered: bool,
     limit: Limit,
+}
+
+/// TLS over the stream, and ciphertext that was read and not processed.
+#[derive(Debug)]
+struct Secured {
+    client: TlsClient,
+    received: Vec<u8>,
 }
 
 /// The deadline of all waits.
@@ -92,6 +105,7 @@ impl Connection {
                     limit.due = due;
                     return Ok(Self {
                         stream,
+                        tls: None,
                         address: address.clone(),
                         peer,
                         answered: false,
@@ -116,8 +130,79 @@ impl Connection {
         self.answered = false;
     }
 
+    /// Performs the handshake of TLS.
+    pub fn secure(mut self, config: &TlsConfig) -> Result<Self, Failure> {
+        let mut out = Vec::new();
+        let client = TlsClient::begin(config, &mut out).map_err(|error| self.no_tls(error))?;
+        self.send(&out)?;
+        let mut tls = Secured {
+            client,
+            received: Vec::new(),
+        };
+        while tls.client.is_handshaking() {
+            if !self.fill(&mut tls)? {
+                let Peer { name, .. } = &self.peer;
+                let message = format!("{name} closed the connection during the TLS handshake");
+                return Err(Failure::could_not_run(message).hint(NO_TLS));
+            }
+        }
+        self.tls = Some(tls);
+        Ok(self)
+    }
+
+    /// Reads ciphertext, processes it and sends the replies to it; false at the end of input.
+    fn fill(&mut self, tls: &mut Secured) -> Result<bool, Failure> {
+        let mut more = true;
+        if tls.received.is_empty() {
+            let mut part = [0; 8 * 1024];
+            let count = self.receive(&mut part)?;
+            more = count > 0;
+            tls.received.extend_from_slice(&part[..count]);
+        }
+        let mut out = Vec::new();
+        let fed = tls.client.feed(&tls.received, &mut out);
+        self.send(&out)?;
+        tls.received
+            .drain(..fed.map_err(|error| self.no_tls(error))?);
+        Ok(more)
+    }
+
+    fn no_tls(&self, error: TlsError) -> Failure {
+        let hint = error.hint().unwrap_or(NO_TLS);
+        Failure::could_not_run(format!("no TLS connection to {}", self.peer.name))
+            .caused_by(error)
+            .hint(hint)
+    }
+
     /// Writes all of `bytes`. If the peer closes early, [`Connection::read`] still returns anything it sent.
-    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        match &mut self.tls {
+            None => self.send(bytes),
+            Some(tls) => {
+                let mut out = Vec::new();
+                tls.client.write(bytes, &mut out);
+                self.send(&out)
+            }
+        }
+    }
+
+    /// Reads what has arrived into `part`; 0 at the end of input.
+    pub fn read(&mut self, part: &mut [u8]) -> Result<usize, Failure> {
+        let Some(mut tls) = self.tls.take() else {
+            return self.receive(part);
+        };
+        let count = loop {
+            match tls.client.read(part) {
+                Plaintext::Bytes(count) => break count,
+                Plaintext::End | Plaintext::Truncated => break 0,
+                Plaintext::None => self.fill(&mut tls)?,
+            };
+        };
+        self.tls = Some(tls);
+        Ok(count)
+    }
+
+    fn send(&self, mut bytes: &[u8]) -> Result<(), Failure> {
         while !bytes.is_empty() {
             match self.limit.retry(&self.stream, PollFlags::POLLOUT, || {
                 (&self.stream).write(bytes)
@@ -130,8 +215,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what has arrived into `part`; 0 at the end of input.
-    pub fn read(&mut self, part: &mut [u8]) -> Result<usize, Failure> {
+    fn receive(&mut self, part: &mut [u8]) -> Result<usize, Failure> {
         let read = self.limit.retry(&self.stream, PollFlags::POLLIN, || {
             (&self.stream).read(part)
         });

@@ -4,13 +4,14 @@
 //! is not running from one that is slow, and reads its name from the `Server` header. Answers are read as workers read
 //! them, with the same reader. The worker does the measuring.
 
-use photofinish_record::{PeerAddress, ServerCounts};
+use photofinish_record::{PeerAddress, ServerCounts, TlsSettings};
 use photofinish_scenarios::protocol::http::{
     HttpError, HttpTarget, Limits, Method, ResponseReader,
 };
 use url::Url;
 
-use super::{Target, TargetKind, TargetServer, Values, connect, forms, plain_url};
+use super::tls::{self, Tls};
+use super::{Target, TargetKind, TargetServer, Values, connect, forms, server_url};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::store::redaction;
@@ -22,8 +23,9 @@ pub(super) static KIND: TargetKind = TargetKind {
     name: "http",
     server: "http",
     url: "http://{address}",
-    options: &[STATUS],
-    forms: "http=http://HOST:PORT[/PATH], http=unix:SOCKET[:/PATH], http-status=URL of nginx's stub_status",
+    options: &[STATUS, "ca", "cert", "key", "server-name", "insecure"],
+    forms: "http=http[s]://HOST:PORT[/PATH], http=unix:SOCKET[:/PATH], http-status=URL of nginx's stub_status, \
+            http-ca=FILE, http-cert=FILE and http-key=FILE, http-server-name=NAME, http-insecure=true",
     parse: Some(parse),
 };
 
@@ -31,17 +33,21 @@ pub(super) static KIND: TargetKind = TargetKind {
 const STATUS: &str = "status";
 
 fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
+    let page = page(values.url)?;
+    let tls = tls::of(KIND.name, &page, values)?;
     let status = values.options.get(STATUS);
-    Ok(Box::new(HttpUrls {
-        page: page(values.url)?,
-        status: status.map(|url| plain_url("http", url)).transpose()?,
-    }))
+    let status = status.map(|url| server_url("http", url)).transpose()?;
+    if status.as_ref().is_some_and(|url| url.scheme() == "https") {
+        let message = "--target http-status: expected a URL without TLS";
+        return Err(Failure::usage(message).hint(forms()));
+    }
+    Ok(Box::new(HttpUrls { page, tls, status }))
 }
 
 /// The URL of a page: of TCP, or of a Unix socket.
 fn page(text: &str) -> Result<Url, Failure> {
     if !text.starts_with(PeerAddress::UNIX) {
-        return plain_url("http", text);
+        return server_url("http", text);
     }
     let wrong = |message: String| Failure::usage(format!("--target http: {message}")).hint(forms());
     HttpTarget::parse(text).map_err(|error| wrong(error.to_string()))?;
@@ -52,6 +58,7 @@ fn page(text: &str) -> Result<Url, Failure> {
 #[derive(Debug)]
 struct HttpUrls {
     page: Url,
+    tls: Option<Tls>,
     status: Option<Url>,
 }
 
@@ -69,12 +76,13 @@ impl Target for HttpUrls {
         _: &[usize],
         interrupt: &Interrupt,
     ) -> Result<Box<dyn TargetServer>, Failure> {
-        let Answer { text, address } = get(&self.page, interrupt)?;
+        let Answer { text, address } = get(&self.page, self.tls.as_ref(), interrupt)?;
         let status = self.status.map(|url| StatusPage::probe(url, interrupt));
         Ok(Box::new(Http {
             software: header(&text, "server").map(str::to_owned),
             status: status.transpose()?,
             url: self.page,
+            tls: self.tls,
             address,
         }))
     }
@@ -83,6 +91,7 @@ impl Target for HttpUrls {
 /// A server that answered the probe.
 struct Http {
     url: Url,
+    tls: Option<Tls>,
     address: PeerAddress,
     software: Option<String>,
     status: Option<StatusPage>,
@@ -95,6 +104,10 @@ impl TargetServer for Http {
 
     fn address(&self) -> PeerAddress {
         self.address.clone()
+    }
+
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref().map(|tls| &tls.settings)
     }
 
     fn software(&self) -> Option<String> {
@@ -126,7 +139,7 @@ impl StatusPage {
     }
 
     fn counts(&mut self) -> Result<ServerCounts, Failure> {
-        let answer = get(&self.url, &self.interrupt)?;
+        let answer = get(&self.url, None, &self.interrupt)?;
         self.own += 1;
         let (connections, requests) = stub_status(&answer.text).ok_or_else(|| {
             Failure::could_not_run(format!(
@@ -157,8 +170,8 @@ struct Answer {
 }
 
 /// Sends one request on a separate connection.
-fn get(url: &Url, interrupt: &Interrupt) -> Result<Answer, Failure> {
-    let mut connection = connect(url, "HTTP/1.1", interrupt)?;
+fn get(url: &Url, tls: Option<&Tls>, interrupt: &Interrupt) -> Result<Answer, Failure> {
+    let mut connection = connect(url, "HTTP/1.1", tls, interrupt)?;
     let target =
         HttpTarget::parse(url.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
     let request = format!(
@@ -168,6 +181,9 @@ fn get(url: &Url, interrupt: &Interrupt) -> Result<Answer, Failure> {
     );
     connection.write(request.as_bytes())?;
     let (answer, flaw) = read_answer(|part| connection.read(part))?;
+    if let Some(failure) = refusal(url, &answer) {
+        return Err(failure);
+    }
     let Some(flaw) = flaw else {
         return Ok(Answer {
             text: String::from_utf8_lossy(&answer).into_owned(),
@@ -181,6 +197,33 @@ fn get(url: &Url, interrupt: &Interrupt) -> Result<Answer, Failure> {
         format!("{url} does not speak HTTP/1.1")
     };
     Err(Failure::could_not_run(message).caused_by(flaw))
+}
+
+/// The failure of an answer that says that the server speaks TLS at this port, or wants a certificate.
+fn refusal(url: &Url, answer: &[u8]) -> Option<Failure> {
+    let url = redaction::url(url);
+    let text = String::from_utf8_lossy(answer);
+    let says = |phrases: &[&str]| {
+        text.starts_with("HTTP/1.1 400 ") && phrases.iter().any(|phrase| text.contains(phrase))
+    };
+    // The beginning of an alert, or the words of nginx, Apache and Go.
+    if answer.starts_with(b"\x15\x03")
+        || says(&[
+            "plain HTTP request was sent to HTTPS port",
+            "plain HTTP to an SSL-enabled server port",
+            "HTTP request to an HTTPS server",
+        ])
+    {
+        let failure = Failure::could_not_run(format!("{url} speaks TLS at this port"));
+        return Some(failure.hint("begin the URL with https://"));
+    }
+    // nginx, after a complete handshake.
+    says(&["No required SSL certificate was sent", "SSL certificate error"]).then(|| {
+        let message = format!("{url} refused the client certificate, or expected one");
+        Failure::could_not_run(message).hint(
+            "name yours with --target http-cert=FILE and --target http-key=FILE, or `cert` and `key` in `[tls]`",
+        )
+    })
 }
 
 /// Reads an answer up to its own end: not every server closes the connection when asked to. An error in it is returned

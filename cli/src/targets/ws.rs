@@ -2,10 +2,11 @@
 //!
 //! The worker does handshakes and messages; such a server has no counts to read.
 
-use photofinish_record::PeerAddress;
+use photofinish_record::{PeerAddress, TlsSettings};
 use url::Url;
 
-use super::{Target, TargetKind, TargetServer, Values, connect, forms, plain_url};
+use super::tls::{self, Tls};
+use super::{Target, TargetKind, TargetServer, Values, connect, forms, server_url};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::store::redaction;
@@ -14,23 +15,25 @@ pub(super) static KIND: TargetKind = TargetKind {
     name: "ws",
     server: "ws",
     url: "ws://{address}",
-    options: &[],
-    forms: "ws=ws://HOST:PORT[/PATH]",
+    options: &tls::OPTIONS,
+    forms: "ws=ws[s]://HOST:PORT[/PATH]",
     parse: Some(parse),
 };
 
 fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
-    let url = plain_url("ws", values.url)?;
+    let url = server_url("ws", values.url)?;
     if url.query().is_some() {
         let message = "--target ws: a query in the URL is not supported";
         return Err(Failure::usage(message).hint(forms()));
     }
-    Ok(Box::new(WebSocket { url }))
+    let tls = tls::of(KIND.name, &url, values)?;
+    Ok(Box::new(WebSocket { url, tls }))
 }
 
 #[derive(Debug)]
 struct WebSocket {
     url: Url,
+    tls: Option<Tls>,
 }
 
 impl Target for WebSocket {
@@ -47,11 +50,12 @@ impl Target for WebSocket {
         _: &[usize],
         interrupt: &Interrupt,
     ) -> Result<Box<dyn TargetServer>, Failure> {
-        let address = connect(&self.url, "WebSocket", interrupt)?
+        let address = connect(&self.url, "WebSocket", self.tls.as_ref(), interrupt)?
             .address()
             .clone();
         Ok(Box::new(Reached {
             url: self.url,
+            tls: self.tls,
             address,
         }))
     }
@@ -60,6 +64,7 @@ impl Target for WebSocket {
 /// A server that accepted a connection.
 struct Reached {
     url: Url,
+    tls: Option<Tls>,
     address: PeerAddress,
 }
 
@@ -70,5 +75,9 @@ impl TargetServer for Reached {
 
     fn address(&self) -> PeerAddress {
         self.address.clone()
+    }
+
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref().map(|tls| &tls.settings)
     }
 }

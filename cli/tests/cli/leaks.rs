@@ -298,6 +298,7 @@ impl Serving {
                 url,
                 address: None,
                 mock: true,
+                tls: None,
             },
         }
     }

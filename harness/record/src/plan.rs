@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::gate::{Arm, Gate};
 use crate::load::{Load, Stage, Stop};
 use crate::threshold::Threshold;
-use crate::{PeerAddress, RuntimeTraits};
+use crate::{PeerAddress, RuntimeTraits, TlsSettings};
 
 /// The plan of a run, fully resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -124,6 +124,9 @@ pub enum PlannedServer {
         /// The address that answered, and that every worker connected to; `None` in a plan that was not run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         address: Option<PeerAddress>,
+        /// Settings of TLS, without certificates and keys; `None` without TLS, and in a plan that was not run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls: Option<TlsSettings>,
         /// CPUs that its processes may use when the run begins; `None` if its processes are not known.
         #[serde(default)]
         cpus: Option<Vec<usize>>,

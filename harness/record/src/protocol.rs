@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::load::{Load, Stage, Stop};
-use crate::{Measurement, PeerAddress};
+use crate::{Measurement, PeerAddress, TlsSettings};
 
 /// Version of the worker protocol.
 pub const WORKER_PROTOCOL: u32 = 1;
@@ -78,6 +78,9 @@ pub struct TargetAddress {
     pub address: Option<PeerAddress>,
     /// True for an embedded mock, whose content is known.
     pub mock: bool,
+    /// Settings of TLS, for a URL that asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
 }
 
 /// A worker's output.

@@ -31,7 +31,19 @@ pub struct TlsSettings {
     pub versions: Vec<TlsVersion>,
 }
 
-/// Everything but the key.
+impl TlsSettings {
+    /// The settings without certificates and keys, for records.
+    pub fn without_files(&self) -> Self {
+        Self {
+            ca: None,
+            cert: None,
+            key: None,
+            ..self.clone()
+        }
+    }
+}
+
+/// Everything but certificates and keys.
 impl fmt::Debug for TlsSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsSettings")

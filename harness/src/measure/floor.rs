@@ -44,6 +44,7 @@ pub(super) async fn measure<R: Runtime>(
             round: 1,
             warmup: Stop::after(DURATION),
             traffic: Default::default(),
+            memo: Default::default(),
             observed: Observed::default(),
             parts: Parts::default(),
         }),

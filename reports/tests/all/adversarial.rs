@@ -202,6 +202,7 @@ fn renamed(name: &str) -> Record {
         url: name.to_owned(),
         software: Some(name.to_owned()),
         address: None,
+        tls: None,
         cpus: None,
     };
     scenario.servers = BTreeMap::from([(name.to_owned(), server)]);
@@ -663,6 +664,7 @@ fn a_run_against_a_target_does_not_claim_to_have_placed_it() {
         url: "http://127.0.0.1:80/".to_owned(),
         software: None,
         address: None,
+        tls: None,
         cpus,
     };
     for (cpus, place) in [

@@ -920,6 +920,7 @@ fn database() -> PlannedScenario {
                 url: "postgres://postgres@127.0.0.1:5432/bench".to_owned(),
                 software: Some("PostgreSQL 15.18".to_owned()),
                 address: None,
+                tls: None,
                 cpus: Some(vec![0, 1]),
             },
         )]),

@@ -45,6 +45,20 @@ pub enum SettingsError {
     Versions(#[source] Error),
 }
 
+impl SettingsError {
+    /// The setting that is wrong, if it is one alone.
+    pub fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::Certificates(key) => Some(key),
+            Self::Key => Some("key"),
+            Self::ServerName(_) => Some("server_name"),
+            Self::Versions(_) => Some("versions"),
+            Self::NoRoots => Some("ca"),
+            Self::Pair | Self::ClientCertificate(_) | Self::Verifier(_) => None,
+        }
+    }
+}
+
 /// A connection failed.
 #[derive(Debug, Clone, PartialEq, ThisError)]
 #[error(transparent)]
@@ -56,11 +70,12 @@ impl TlsError {
         Some(match &self.0 {
             Error::InvalidCertificate(error) => match error {
                 CertificateError::UnknownIssuer => {
-                    "name the server's authority with `ca`, or accept any server with `insecure`"
+                    "name the server's authority with `ca` in `[tls]` or --target http-ca=FILE, or accept any server with \
+                     `insecure`"
                 }
                 CertificateError::NotValidForName
                 | CertificateError::NotValidForNameContext { .. } => {
-                    "name the host that the certificate is for with `server_name`"
+                    "name the host that the certificate is for with `server_name` in `[tls]` or --target http-server-name=NAME"
                 }
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                     "renew the server's certificate, or check the clock of this machine"
@@ -68,7 +83,8 @@ impl TlsError {
                 _ => return None,
             },
             Error::AlertReceived(alert) if is_about_certificate(*alert) => {
-                "the server expects a client certificate: name it with `cert` and `key`"
+                "the server expects a client certificate: name it with `cert` and `key` in `[tls]` or --target http-cert=FILE \
+                 and http-key=FILE"
             }
             Error::InvalidMessage(_) => "does the server speak TLS at this port?",
             _ => return None,
@@ -138,6 +154,11 @@ impl TlsConfig {
             server_name,
         })
     }
+}
+
+/// The authorities that this system trusts.
+pub fn system_roots() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
 }
 
 fn versions(accepted: &[TlsVersion]) -> Vec<&'static SupportedProtocolVersion> {

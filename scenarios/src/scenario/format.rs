@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use photofinish_record::TlsVersion;
 use photofinish_record::load::Arrivals;
 use schemars::transform::transform_subschemas;
 use schemars::{JsonSchema, Schema, schema_for};
@@ -45,6 +46,10 @@ pub(crate) struct ScenarioFile {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, ServerSection>")]
     pub(crate) server: BTreeMap<String, Map<String, Value>>,
+    /// TLS towards targets whose URLs begin with `https://` or `wss://`; `--target http-ca=FILE` and the like replace it.
+    #[serde(default)]
+    #[schemars(with = "TlsSection")]
+    pub(crate) tls: Option<TlsSection>,
     /// The load and its duration.
     #[serde(default)]
     pub(crate) load: LoadSection,
@@ -119,6 +124,32 @@ pub(crate) struct LoadSection {
     /// Number of warm-up operations over all sessions. Excludes `warmup`.
     #[schemars(with = "Ops")]
     pub(crate) warmup_ops: Option<Ops>,
+}
+
+/// TLS towards targets. Files are in PEM format, with paths relative to this file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TlsSection {
+    /// File with the accepted authorities, by default the system's.
+    #[schemars(with = "String")]
+    pub(crate) ca: Option<String>,
+    /// File with the client certificate, and the chain that leads to an authority.
+    #[schemars(with = "String")]
+    pub(crate) cert: Option<String>,
+    /// File with the private key of the client certificate, unencrypted.
+    #[schemars(with = "String")]
+    pub(crate) key: Option<String>,
+    /// Name to send to the server and to verify, by default the host of the URL.
+    #[schemars(with = "String")]
+    pub(crate) server_name: Option<String>,
+    /// True to accept any certificate. By default false.
+    pub(crate) insecure: bool,
+    /// False if each new connection does a full handshake. By default, sessions are resumed.
+    #[schemars(with = "bool")]
+    pub(crate) resumption: Option<bool>,
+    /// Accepted versions, by default `["1.2", "1.3"]`.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) versions: Vec<TlsVersion>,
 }
 
 /// Models of load.
@@ -203,7 +234,7 @@ pub(crate) struct InFlightSection {
 }
 
 /// Keys of the file whose values are tables.
-pub(crate) const SECTIONS: [&str; 5] = ["params", "server", "load", "expect", "gate"];
+pub(crate) const SECTIONS: [&str; 6] = ["params", "server", "tls", "load", "expect", "gate"];
 
 /// Pairs of keys in `[load]` that exclude each other.
 pub(crate) const ALTERNATIVES: [(&str, &str); 4] = [

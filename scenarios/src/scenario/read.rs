@@ -32,6 +32,7 @@ mod gate;
 mod load;
 mod sections;
 mod servers;
+mod tls;
 
 const DEFAULT_UNIT: Duration = Duration::from_millis(20);
 
@@ -104,6 +105,7 @@ impl Reader<'_> {
         let servers = self.servers(entry, file.server, unit, checks);
         let gate = self.gate(&file.gate, checks.gate);
         let error_budget = self.error_budget(&file.expect);
+        let tls = file.tls.map(|section| self.tls(section));
         let about = entry.about;
         let params = params?;
         let thresholds = self.thresholds(&file.expect, &params.parts, checks.threshold);
@@ -122,6 +124,7 @@ impl Reader<'_> {
             directory: self.document.source.directory.clone(),
             runtimes,
             servers,
+            tls: tls.flatten(),
             load,
             lag_probe: file.lag_probe,
             error_budget,

@@ -208,6 +208,7 @@ mod tests {
             url: format!("postgres://somebody@{address}/somewhere"),
             address: Some(address.into()),
             mock: false,
+            tls: None,
         };
         Env::from(RoundEnv {
             runtime,
@@ -220,6 +221,7 @@ mod tests {
             round: 1,
             warmup: photofinish_record::load::Stop::after(std::time::Duration::from_secs(1)),
             traffic: BTreeMap::from([(TARGET.to_owned(), TrafficCounter::default())]),
+            memo: Default::default(),
             observed: Observed::default(),
             parts: Default::default(),
         })

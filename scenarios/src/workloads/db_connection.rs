@@ -13,7 +13,7 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 use super::census::Census;
 use super::connection_pool::Connect;
 use super::db_errors;
-use super::wire::{CONNECTING, Dialer, Transfer, Wire, address, invalid, within};
+use super::wire::{CONNECTING, Dialer, Route, Transfer, Wire, invalid, within};
 use crate::protocol::postgres::{
     EncodeError, Outcome, Parameter, PgError, PgTarget, ResponseReader, Row, Startup,
     TransactionStatus, encode,
@@ -68,9 +68,9 @@ impl<R: Runtime> Connector<R> {
         census: &Census,
     ) -> Result<Self, Failure> {
         let target = PgTarget::parse(&env.targets[TARGET].url).map_err(invalid)?;
-        let address = address(&env.targets[TARGET], &target.location)?;
+        let route = Route::of(env, TARGET, &target.location)?;
         Ok(Self {
-            dialer: Dialer::new(env, TARGET, address).counted_by(census),
+            dialer: Dialer::new(env, TARGET, route).counted_by(census),
             target: Arc::new(target),
             schema: Arc::clone(schema),
             statements,

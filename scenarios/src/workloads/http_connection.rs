@@ -6,15 +6,14 @@
 
 use std::time::{Duration, Instant};
 
-use photofinish_harness::buffer::Buffer;
 use photofinish_harness::runtime::{Moved, Runtime};
 use photofinish_harness::workload::{Failure, RoundEnv, Totals};
-use photofinish_record::{PeerAddress, hex};
+use photofinish_record::hex;
 use sha2::{Digest as _, Sha256};
 
 use super::expectation::{Expectation, advised};
 use super::tallies::ensure;
-use super::wire::{CONNECTING, Dialer, Link, Transfer, Wire, address, invalid, within};
+use super::wire::{CONNECTING, Dialer, Link, Route, Transfer, Wire, invalid, within};
 use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};
 
 /// Name of the target of HTTP workloads.
@@ -37,7 +36,7 @@ pub(super) const FETCHING: Duration = Duration::from_secs(10);
 /// The HTTP target: its address, and a path if its URL has one.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
-    address: PeerAddress,
+    route: Route,
     authority: String,
     path: Option<String>,
     mock: bool,
@@ -49,7 +48,7 @@ impl Endpoint {
         let target = &env.targets[TARGET];
         let parsed = HttpTarget::parse(&target.url).map_err(invalid)?;
         Ok(Self {
-            address: address(target, &parsed.location)?,
+            route: Route::of(env, TARGET, &parsed.location)?,
             authority: parsed.authority,
             path: parsed.path_and_query,
             mock: target.mock,
@@ -162,7 +161,7 @@ fn encode(request: &Request<'_>, bytes: &mut Vec<u8>) -> Result<(), Failure> {
 
 /// A dialer of the HTTP target.
 pub(super) fn dialer<R: Runtime>(env: &RoundEnv<R>, endpoint: &Endpoint) -> Dialer<R> {
-    Dialer::new(env, TARGET, endpoint.address.clone())
+    Dialer::new(env, TARGET, endpoint.route.clone())
 }
 
 /// A connection that is opened at the first exchange, and again after one that broke it.
@@ -266,7 +265,7 @@ impl<R: Runtime> Connection<R> {
                 outcome => outcome,
             }
         } else {
-            if kept && self.used.elapsed() > IDLE && self.wire.is_stale() {
+            if kept && self.used.elapsed() > IDLE && self.wire.is_stale().await {
                 self.wire.traffic().reconnected();
                 self.wire.close();
             }
@@ -300,7 +299,7 @@ impl<R: Runtime> Connection<R> {
         }
         while !answer.is_complete() {
             let more = exchange.read().await?;
-            answer.advance(exchange.received(), more)?;
+            answer.advance(&mut exchange, more)?;
         }
         exchange.end();
         if !answer.reader.keep_alive() {
@@ -438,11 +437,18 @@ impl Answer {
         self.reader.is_done()
     }
 
-    /// Processes the bytes in `received`, or the end of input unless there is `more`.
-    fn advance(&mut self, received: &mut Buffer, more: bool) -> Result<(), Failure> {
+    /// Processes the bytes that were received, or the end of input unless there is `more`.
+    fn advance<R: Runtime>(
+        &mut self,
+        exchange: &mut Transfer<'_, R>,
+        more: bool,
+    ) -> Result<(), Failure> {
         if !more {
-            return self.reader.end_of_input().map_err(failure);
+            // Only a body that lasts until the end of the connection ends here (RFC 9112, section 9.8).
+            self.reader.end_of_input().map_err(failure)?;
+            return exchange.require_announced_end();
         }
+        let received = exchange.received();
         let advance = self.reader.advance(received.unread(), &mut self.body);
         let advance = advance.map_err(failure)?;
         received.consume(advance.consumed);
@@ -470,7 +476,7 @@ impl Answer {
                 Ok(Moved::Written(count)) => rest = &rest[count..],
                 // After the response only the end of the connection can be read.
                 Ok(Moved::Read(_)) | Err(_) if self.is_complete() => return Ok(Sent::InPart),
-                Ok(Moved::Read(count)) => self.advance(exchange.received(), count > 0)?,
+                Ok(Moved::Read(count)) => self.advance(exchange, count > 0)?,
                 Err(broken) => {
                     self.read_after(exchange, broken).await?;
                     return Ok(Sent::InPart);
@@ -497,7 +503,7 @@ impl Answer {
             return Err(broken);
         }
         while let Ok(more) = exchange.read().await
-            && self.advance(exchange.received(), more).is_ok()
+            && self.advance(exchange, more).is_ok()
         {
             if self.is_complete() {
                 return Ok(());

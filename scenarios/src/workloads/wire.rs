@@ -11,6 +11,7 @@
 
 use std::io;
 use std::net::ToSocketAddrs as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use photofinish_harness::buffer::Buffer;
@@ -21,7 +22,9 @@ use photofinish_record::PeerAddress;
 use photofinish_record::protocol::TargetAddress;
 
 use super::census::{Census, CensusGuard};
+use super::secured::Secured;
 use crate::protocol::ServerLocation;
+use crate::protocol::tls::{self, TlsConfig};
 
 /// Deadline for a connection during set-up, with its handshake or login.
 pub(super) const CONNECTING: Duration = Duration::from_secs(10);
@@ -40,11 +43,39 @@ pub(super) async fn within<R: Runtime, T: Send>(
     })
 }
 
+/// The way to a target: its address, and the settings of TLS if its URL asks for that.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    address: PeerAddress,
+    tls: Option<Arc<TlsConfig>>,
+}
+
+impl Route {
+    /// The way to `target`, which is at `location`. All connections of a round share the settings of TLS, and with them
+    /// the sessions that can be resumed.
+    pub(super) fn of<R>(
+        env: &RoundEnv<R>,
+        target: &str,
+        location: &ServerLocation,
+    ) -> Result<Self, Failure> {
+        let given = &env.targets[target];
+        let is_secure = ["https:", "wss:"]
+            .iter()
+            .any(|it| given.url.starts_with(it));
+        let config = || {
+            let settings = given.tls.clone().unwrap_or_default();
+            TlsConfig::new(&settings, location.name(), tls::system_roots).map_err(invalid)
+        };
+        let tls = is_secure.then(|| env.memo.obtain(&format!("tls {target}"), config));
+        Ok(Self {
+            address: address(given, location)?,
+            tls: tls.transpose()?,
+        })
+    }
+}
+
 /// The address of a target: the one that answered the probe, or the first of `location` if there was no probe.
-pub(super) fn address(
-    target: &TargetAddress,
-    location: &ServerLocation,
-) -> Result<PeerAddress, Failure> {
+fn address(target: &TargetAddress, location: &ServerLocation) -> Result<PeerAddress, Failure> {
     if let Some(address) = &target.address {
         return Ok(address.clone());
     }
@@ -65,23 +96,26 @@ pub(super) fn invalid(error: impl ToString) -> Failure {
 }
 
 /// The stream under a wire.
-pub(super) type Link<R> = <R as Runtime>::Stream;
+pub(super) enum Link<R: Runtime> {
+    Plain(R::Stream),
+    Tls(Box<Secured<R::Stream>>),
+}
 
 /// Connects to the address of one target.
 #[derive(Clone, Debug)]
 pub(super) struct Dialer<R> {
     runtime: R,
-    address: PeerAddress,
+    route: Route,
     traffic: TrafficCounter,
     census: Option<Census>,
 }
 
 impl<R: Runtime> Dialer<R> {
-    /// A dialer of `address`, counted as traffic of `target`.
-    pub(super) fn new(env: &RoundEnv<R>, target: &str, address: PeerAddress) -> Self {
+    /// A dialer of `route`, counted as traffic of `target`.
+    pub(super) fn new(env: &RoundEnv<R>, target: &str, route: Route) -> Self {
         Self {
             runtime: env.runtime.clone(),
-            address,
+            route,
             traffic: env.traffic[target].clone(),
             census: None,
         }
@@ -103,14 +137,17 @@ impl<R: Runtime> Dialer<R> {
         &self.runtime
     }
 
-    /// Connects.
+    /// Connects, with the handshake of TLS.
     pub(super) async fn dial(&self) -> Result<Link<R>, Failure> {
         let dialing = Dialing(&self.traffic);
-        let connected = self.runtime.connect(&self.address).await;
+        let connected = self.runtime.connect(&self.route.address).await;
         std::mem::forget(dialing);
         let stream = connected?;
         self.traffic.connected();
-        Ok(stream)
+        Ok(match &self.route.tls {
+            None => Link::Plain(stream),
+            Some(config) => Link::Tls(Secured::begin(stream, config, &self.traffic).await?),
+        })
     }
 }
 
@@ -162,8 +199,12 @@ impl<R: Runtime> Wire<R> {
     }
 
     /// True if the peer has closed it since the last transfer, as far as has been heard.
-    pub(super) fn is_stale(&self) -> bool {
-        self.stream.as_ref().is_some_and(Stream::is_stale)
+    pub(super) async fn is_stale(&mut self) -> bool {
+        match &mut self.stream {
+            None => false,
+            Some(Link::Plain(stream)) => stream.is_stale(),
+            Some(Link::Tls(stream)) => stream.is_stale(&self.traffic).await,
+        }
     }
 
     /// Closes the stream without notifying the peer.
@@ -210,9 +251,14 @@ impl<R: Runtime> Transfer<'_, R> {
     /// Writes all of `bytes`, which are unchanged afterwards.
     #[inline]
     pub(super) async fn write(&mut self, bytes: &mut Vec<u8>) -> Result<(), Failure> {
-        let stream = self.wire.stream.as_mut().ok_or_else(closed)?;
-        stream.write_all(bytes).await?;
-        self.wire.traffic.wrote(bytes.len());
+        let Wire {
+            stream, traffic, ..
+        } = &mut *self.wire;
+        match stream.as_mut().ok_or_else(closed)? {
+            Link::Plain(stream) => stream.write_all(bytes).await?,
+            Link::Tls(stream) => return stream.write_all(bytes, traffic).await,
+        }
+        traffic.wrote(bytes.len());
         Ok(())
     }
 
@@ -220,19 +266,28 @@ impl<R: Runtime> Transfer<'_, R> {
     /// caller counts what was written in all with [`Transfer::wrote`].
     pub(super) async fn write_or_read(&mut self, bytes: &[u8]) -> Result<Moved, Failure> {
         let wire = &mut *self.wire;
-        let stream = wire.stream.as_mut().ok_or_else(closed)?;
-        let moved = stream.transfer(bytes, &mut wire.received).await?;
+        let received = &mut wire.received;
+        let moved = match wire.stream.as_mut().ok_or_else(closed)? {
+            Link::Plain(stream) => {
+                let moved = stream.transfer(bytes, received).await?;
+                if let Moved::Read(count) = moved {
+                    wire.traffic.read(count);
+                }
+                moved
+            }
+            Link::Tls(stream) => stream.transfer(bytes, received, &wire.traffic).await?,
+        };
         match moved {
-            Moved::Written(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-            Moved::Written(_) => {}
-            Moved::Read(count) => wire.traffic.read(count),
+            Moved::Written(0) => Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            moved => Ok(moved),
         }
-        Ok(moved)
     }
 
-    /// Counts `bytes` that were written piece by piece.
+    /// Counts `bytes` that were written piece by piece; ciphertext is counted already.
     pub(super) fn wrote(&mut self, bytes: usize) {
-        self.wire.traffic.wrote(bytes);
+        if let Some(Link::Plain(_)) = self.wire.stream {
+            self.wire.traffic.wrote(bytes);
+        }
     }
 
     /// Reads the available bytes; false at the end of input.
@@ -244,10 +299,23 @@ impl<R: Runtime> Transfer<'_, R> {
             traffic,
             ..
         } = &mut *self.wire;
-        let stream = stream.as_mut().ok_or_else(closed)?;
-        let count = stream.read(received).await?;
+        let count = match stream.as_mut().ok_or_else(closed)? {
+            Link::Plain(stream) => stream.read(received).await?,
+            Link::Tls(stream) => return Ok(stream.read(received, traffic).await? > 0),
+        };
         traffic.read(count);
         Ok(count > 0)
+    }
+
+    /// Rejects an end of input that may have been cut short, for protocols in which it is the end of the content.
+    pub(super) fn require_announced_end(&self) -> Result<(), Failure> {
+        match &self.wire.stream {
+            Some(Link::Tls(stream)) if stream.is_truncated() => Err(Failure::new(
+                Failure::SHORT,
+                "the connection ended without TLS's announcement of the end: the body may be cut off",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Bytes that were read and not consumed.
@@ -305,7 +373,7 @@ mod tests {
             let traffic = TrafficCounter::default();
             let dialer = Dialer {
                 runtime: runtime.clone(),
-                address,
+                route: Route { address, tls: None },
                 traffic: traffic.clone(),
                 census: Some(Census::default()),
             };

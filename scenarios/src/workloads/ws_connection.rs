@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
-use photofinish_record::PeerAddress;
 use url::Url;
 
-use super::wire::{Dialer, Transfer, Wire, address, invalid, within};
+use super::wire::{Dialer, Route, Transfer, Wire, invalid, within};
 use crate::protocol::http::path_and_query;
 use crate::protocol::websocket::{Client, Utf8Bytes, WebSocketError};
 use crate::protocol::{ServerLocation, host};
@@ -66,7 +65,7 @@ impl Unasked {
 /// The WebSocket target: its address, and a path if its URL has one.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
-    address: PeerAddress,
+    route: Route,
     authority: String,
     path: Option<String>,
 }
@@ -74,13 +73,12 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// The endpoint of this round.
     pub(super) fn of<R>(env: &RoundEnv<R>) -> Result<Self, Failure> {
-        let target = &env.targets[TARGET];
-        let text = &target.url;
+        let text = &env.targets[TARGET].url;
         let url = Url::parse(text).map_err(invalid)?;
         let port = url.port_or_known_default().unwrap_or_default();
         let host = host(&url).ok_or_else(|| invalid("expected a host"))?;
         Ok(Self {
-            address: address(target, &ServerLocation::Host(host, port))?,
+            route: Route::of(env, TARGET, &ServerLocation::Host(host, port))?,
             authority: url.authority().to_owned(),
             path: path_and_query(&url, text),
         })
@@ -105,7 +103,7 @@ pub(super) struct Connection<R: Runtime> {
 impl<R: Runtime> Connection<R> {
     /// A connection to `uri`, which [`Endpoint::uri`] made; not open yet.
     pub(super) fn new(env: &RoundEnv<R>, endpoint: &Endpoint, uri: String) -> Self {
-        let dialer = Dialer::new(env, TARGET, endpoint.address.clone());
+        let dialer = Dialer::new(env, TARGET, endpoint.route.clone());
         Self {
             wire: dialer.wire(BUFFER_BYTES),
             dialer,

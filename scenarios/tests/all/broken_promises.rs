@@ -97,6 +97,7 @@ impl Subject {
                     url,
                     address: None,
                     mock: false,
+                    tls: None,
                 },
             )
         };

@@ -90,6 +90,7 @@ fn round(name: &str, params: &Value, runtime: &str, url: &str) -> (WorkerPlan, W
         url,
         address: None,
         mock: false,
+        tls: None,
     };
     let unit = Duration::from_millis(1);
     let plan = WorkerPlan {

@@ -28,6 +28,7 @@ fn env(directory: &Path, seed: u64, warmup_ops: u64) -> RoundEnv<()> {
         round: 3,
         warmup: Stop::Ops(NonZeroU64::new(warmup_ops).expect("some")),
         traffic: Default::default(),
+        memo: Default::default(),
         observed: Observed::default(),
         parts: Parts::default(),
     }

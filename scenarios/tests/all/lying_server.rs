@@ -83,6 +83,7 @@ fn round(name: &str, runtime: &str, lies: Lies) -> Measurement {
         url,
         address: None,
         mock: false,
+        tls: None,
     };
     // At least two hundred requests before the first wrong response.
     let warmup = NonZeroU64::new(200).expect("some");

@@ -93,6 +93,7 @@ fn planned(params: &Value, url: &str, runtime: &str, operations: u64) -> WorkerP
         url: url.to_owned(),
         address: None,
         mock: false,
+        tls: None,
     };
     let directory = std::env::temp_dir();
     WorkerPlan {

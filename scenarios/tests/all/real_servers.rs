@@ -41,6 +41,7 @@ fn planned(
         url: url.to_owned(),
         address: None,
         mock: false,
+        tls: None,
     };
     WorkerPlan {
         targets: [(target.to_owned(), address)].into(),

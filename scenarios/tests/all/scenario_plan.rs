@@ -191,6 +191,7 @@ fn an_external_target_replaces_the_mock() {
         url: "http://127.0.0.1:8080/".to_owned(),
         software: Some("nginx/1.22.1".to_owned()),
         address: None,
+        tls: None,
         cpus: None,
     };
     let given = PlanOptions {
@@ -222,6 +223,7 @@ fn a_servers_address_ends_with_the_path_that_is_asked_for_or_leaves_it_to_the_sc
             url: url.to_owned(),
             software: None,
             address: None,
+            tls: None,
             cpus: None,
         };
         let asked = PlanOptions {
@@ -291,6 +293,7 @@ fn an_impossible_plan_is_an_error_with_a_hint() {
         url: "http://127.0.0.1:1/".to_owned(),
         software: None,
         address: None,
+        tls: None,
         cpus: None,
     };
     let to_elsewhere = PlanOptions {

@@ -1,4 +1,4 @@
-//! The URL of `--target http=http://host:port[/path]`.
+//! The URL of `--target http=http[s]://host:port[/path]`.
 //!
 //! Only parsing; the caller resolves the name and decides whether it is local. Errors never repeat the URL, because it
 //! may contain a password.
@@ -9,7 +9,7 @@ use url::{Position, Url};
 
 use crate::protocol::{ServerLocation, host};
 
-/// The parts of an `http://` URL, or of a Unix socket with a path: `unix:/run/app.sock:/items`.
+/// The parts of an `http://` or `https://` URL, or of a Unix socket with a path: `unix:/run/app.sock:/items`.
 ///
 /// ```
 /// use photofinish_scenarios::protocol::ServerLocation;
@@ -23,7 +23,7 @@ use crate::protocol::{ServerLocation, host};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpTarget {
-    /// Value of the Host field: the host, with the port unless it is 80; `localhost` for a Unix socket.
+    /// Value of the Host field: the host, with the port unless it is the scheme's own; `localhost` for a Unix socket.
     pub authority: String,
     pub location: ServerLocation,
     /// Path and query, percent-encoded; `None` if the URL ends with host and port.
@@ -34,9 +34,7 @@ pub struct HttpTarget {
 pub enum TargetError {
     #[error("expected a URL of the form http://host:port/path")]
     Syntax(#[source] url::ParseError),
-    #[error("https is not supported: TLS would be measured along with the runtime; use http")]
-    Https,
-    #[error("expected the scheme http")]
+    #[error("expected the scheme http or https")]
     Scheme,
     #[error(
         "user name and password in a URL are not supported; set an `authorization` header instead"
@@ -51,16 +49,14 @@ pub enum TargetError {
 }
 
 impl HttpTarget {
-    /// Parses a plain `http://` URL, or a Unix socket.
+    /// Parses an `http://` or `https://` URL, or a Unix socket.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         if let Some(socket) = text.strip_prefix(PeerAddress::UNIX) {
             return unix(socket);
         }
         let url = Url::parse(text).map_err(TargetError::Syntax)?;
-        match url.scheme() {
-            "http" => {}
-            "https" => return Err(TargetError::Https),
-            _ => return Err(TargetError::Scheme),
+        if !["http", "https"].contains(&url.scheme()) {
+            return Err(TargetError::Scheme);
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(TargetError::Userinfo);

@@ -69,6 +69,7 @@ impl Visitor for Count {
             url,
             address: None,
             mock: false,
+            tls: None,
         };
         let one = NonZeroU32::MIN;
         let env: Env<R> = Env::from(RoundEnv {
@@ -82,6 +83,7 @@ impl Visitor for Count {
             round: 1,
             warmup: Stop::after(Duration::from_secs(1)),
             traffic: [(TARGET.to_owned(), TrafficCounter::default())].into(),
+            memo: Default::default(),
             observed: Observed::default(),
             parts: Parts::new(http.parts(), one).expect("parts"),
         });

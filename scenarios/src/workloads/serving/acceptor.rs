@@ -84,7 +84,7 @@ impl<R: Runtime> Acceptor<R> {
         let stream = listener.accept().await?;
         self.accepted.fetch_add(1, Ordering::Relaxed);
         self.traffic.connected();
-        Ok(stream)
+        Ok(Link::Plain(stream))
     }
 }
 

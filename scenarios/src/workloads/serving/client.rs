@@ -16,7 +16,7 @@ use photofinish_record::latency::Latencies;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::wire::{self, CONNECTING, Dialer, Wire, invalid, within};
+use super::super::wire::{CONNECTING, Dialer, Route, Wire, invalid, within};
 use super::CLIENT;
 use crate::protocol::http::HttpTarget;
 
@@ -61,8 +61,7 @@ impl<R: Runtime> Client<R> {
     ) -> Result<Self, Failure> {
         let target = &env.targets[CLIENT];
         let parsed = HttpTarget::parse(&target.url).map_err(invalid)?;
-        let address_of_client = wire::address(target, &parsed.location)?;
-        let dialer = Dialer::new(env, CLIENT, address_of_client);
+        let dialer = Dialer::new(env, CLIENT, Route::of(env, CLIENT, &parsed.location)?);
         let mut wire = dialer.wire(BUFFER_BYTES);
         let what = "connecting to the client";
         within(&env.runtime, CONNECTING, what, wire.open(&dialer)).await?;

@@ -43,6 +43,7 @@ fn round(name: &str, refused: &'static str, process: Option<&str>) -> (Vec<Strin
         url,
         address: None,
         mock: false,
+        tls: None,
     };
     let unit = Duration::from_millis(1);
     let plan = WorkerPlan {

@@ -1,0 +1,84 @@
+//! Settings of TLS towards a target: those of the scenario's section `[tls]`, replaced by options such as
+//! `--target http-ca=FILE`.
+//!
+//! Files are read here, before anything runs: the plan of a worker holds their contents.
+
+use std::fs;
+
+use photofinish_record::{TlsSettings, Verification};
+use photofinish_scenarios::protocol::tls::{TlsConfig, system_roots};
+use url::Url;
+
+use super::{Values, forms};
+use crate::exit::Failure;
+
+/// Options of the kinds of targets that speak TLS.
+pub const OPTIONS: [&str; 5] = ["ca", "cert", "key", "server-name", "insecure"];
+
+/// TLS towards one target.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    pub settings: TlsSettings,
+    pub config: TlsConfig,
+}
+
+/// TLS towards the target `name` at `url`; `None` if its URL does not ask for it.
+pub fn of(name: &str, url: &Url, values: &Values<'_>) -> Result<Option<Tls>, Failure> {
+    let refused = |message| Failure::usage(message).hint(forms());
+    if !matches!(url.scheme(), "https" | "wss") {
+        let given = OPTIONS
+            .iter()
+            .find(|option| values.options.contains_key(**option));
+        return match (given, values.tls) {
+            (Some(option), _) => Err(refused(format!(
+                "--target {name}-{option}=… needs a URL that begins with {name}s://"
+            ))),
+            (None, Some(_)) => Err(refused(format!(
+                "the scenario has a section `[tls]`, and the URL of --target {name} does not begin with {name}s://"
+            ))),
+            (None, None) => Ok(None),
+        };
+    }
+    let settings = settings(name, values)?;
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let config = TlsConfig::new(&settings, host, system_roots).map_err(|error| {
+        Failure::usage(format!("--target {name}: {error}")).hint(format!(
+            "--target {name}-ca=FILE names a PEM file, as does `ca` in `[tls]`"
+        ))
+    })?;
+    Ok(Some(Tls { settings, config }))
+}
+
+fn settings(name: &str, values: &Values<'_>) -> Result<TlsSettings, Failure> {
+    let mut settings = values.tls.cloned().unwrap_or_default();
+    for (option, value) in &values.options {
+        let text = || Some((*value).to_owned());
+        match *option {
+            "ca" => settings.ca = Some(contents(name, option, value)?),
+            "cert" => settings.cert = Some(contents(name, option, value)?),
+            "key" => settings.key = Some(contents(name, option, value)?),
+            "server-name" => settings.server_name = text(),
+            "insecure" if *value == "true" => settings.verification = Verification::Nothing,
+            "insecure" if *value == "false" => settings.verification = Verification::Full,
+            "insecure" => {
+                let message = format!("--target {name}-insecure: expected true or false");
+                return Err(Failure::usage(message).hint(format!(
+                    "write --target {name}-insecure=true to accept any certificate"
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(settings)
+}
+
+fn contents(name: &str, option: &str, file: &str) -> Result<String, Failure> {
+    fs::read_to_string(file).map_err(|error| {
+        Failure::usage(format!("--target {name}-{option}: cannot read `{file}`"))
+            .caused_by(error)
+            .hint(format!(
+                "write --target {name}-{option}=FILE, with a file in PEM format"
+            ))
+    })
+}
