@@ -12,6 +12,7 @@ mod support;
 
 mod action;
 mod catalogue;
+mod certificates;
 mod databases;
 mod deadlines;
 mod doctor;
@@ -43,6 +44,7 @@ mod targets;
 mod terminal;
 mod thresholds;
 mod tidy;
+mod tls;
 mod unix_sockets;
 mod usage;
 mod user_database;
