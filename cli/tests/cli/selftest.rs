@@ -45,8 +45,8 @@ fn what_does_not_depend_on_time_holds() {
 
 #[test]
 fn a_runtime_that_is_not_there_is_a_usage_error() {
-    let told = ["unknown runtime `tokyo`", "expected some of sync"];
+    let expected = ["unknown runtime `tokyo`", "did you mean `tokio`?"];
     Sandbox::new()
         .run(&["selftest", "--runtimes", "tokyo"])
-        .check(2, &told);
+        .check(2, &expected);
 }
