@@ -29,6 +29,7 @@ mod mix;
 mod permutation;
 mod pointer;
 mod scope;
+mod secrets;
 mod template;
 mod values;
 mod zipf;

@@ -288,6 +288,13 @@ mod tests {
         use FileFormat::{Csv, JsonLines};
         check(Csv, "", 1, "got none");
         check(Csv, "a,b\n", 1, "at least one row");
+        check(
+            Csv,
+            "\u{feff}a;b\n1;2",
+            1,
+            "commas between the columns, got `a;b`",
+        );
+        check(Csv, "a\tb\n1\t2", 1, "commas between the columns");
         check(Csv, "a,b,a\n1,2,3", 1, "got `a` twice");
         check(Csv, "a,,c\n1,2,3", 1, "a name for column 2");
         check(

@@ -13,6 +13,7 @@ use super::encoding::Escape;
 use super::feed::{RowChoice, Table};
 use super::files;
 use super::scope::{Capture, Data, Slot, SlotSpec, Source};
+use super::secrets;
 use super::template::Template;
 
 /// Kind of failure: a value cannot stand where a template puts it.
@@ -204,6 +205,20 @@ impl Values {
                 span.generation = 0;
             }
         }
+    }
+
+    /// A message without the values of environment variables and captures, which may be secrets, in any encoding.
+    #[cold]
+    pub fn conceal(&self, message: &str) -> String {
+        let variables = self
+            .round
+            .data
+            .variables
+            .iter()
+            .map(|(_, value)| value.as_bytes());
+        let captures = self.captures.iter().flatten();
+        let captures = captures.map(|&(start, end)| &self.captured[start..end]);
+        secrets::conceal(message, variables.chain(captures))
     }
 
     #[inline]

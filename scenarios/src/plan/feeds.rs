@@ -41,7 +41,10 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Operations of the measurement, counted up to `most` + 1; 1 if only time ends it.
+/// Arrivals are counted up to this number at least, so that the error of a short file tells how many rows it lacks.
+const MOST_COUNTED: u64 = 10_000_000;
+
+/// Operations of the measurement, counted beyond `most` at most by one or up to `MOST_COUNTED`; 1 if only time ends it.
 fn ops(load: Load, phases: &Phases, seed: u64, most: u64) -> u64 {
     match (phases.stop, load) {
         (Stop::Ops(ops), _) => ops.get(),
@@ -56,7 +59,8 @@ fn ops(load: Load, phases: &Phases, seed: u64, most: u64) -> u64 {
             } else {
                 Schedule::staged(arrivals, rate_hz, &phases.stages, seed)
             };
-            schedule.due_times().take(most as usize + 1).count() as u64
+            let most = most.max(MOST_COUNTED) as usize + 1;
+            schedule.due_times().take(most).count() as u64
         }
         (_, Load::Closed { .. }) => 1,
     }

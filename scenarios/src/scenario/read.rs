@@ -310,9 +310,15 @@ impl Reader<'_> {
             files::survey(&mut all, &directory),
             survey_bodies(&mut all, &directory),
         ];
-        for error in surveys.into_iter().flatten() {
+        let errors = surveys.concat();
+        let all_files_are_read = errors.is_empty();
+        for error in errors {
             let path = error.param.split('.').map(str::to_owned).collect();
             self.add(Flaw::from_serde(place(path, sections), &error.message));
+        }
+        if !all_files_are_read {
+            // Names of columns, for example, are unknown without their file.
+            return None;
         }
         self.check(apart(all, sections), |root| {
             let (params, sections) = split(root);

@@ -443,6 +443,88 @@ fn redirects_are_followed_up_to_a_number_and_each_is_a_request() {
 }
 
 #[test]
+fn a_redirect_knows_its_server_by_the_host_field_and_never_regains_a_body() {
+    let params = json!({
+        "http": { "redirects": 5, "cookies": true, "headers": { "host": "shop.{{op}}.test" } },
+        "request": [{ "name": "r", "send": "POST /a", "json": 1 }],
+    });
+    let (url, log) = server(|request| {
+        let host = request.field("host").expect("a host");
+        let found =
+            format!("location: http://{host}/c\r\nset-cookie: a=1; domain={host}; path=/\r\n");
+        match request.line() {
+            "POST /a" => response(303, "location: /b\r\n", ""),
+            "GET /b" => response(302, &found, ""),
+            _ => response(200, "", ""),
+        }
+    });
+    succeeded(&round(&params, &url, "tokio", 2), 2, 9, "tokio");
+    let sent = requests(&log, 3);
+    let last = &sent[2];
+    assert_eq!(last.line(), "GET /c");
+    assert_eq!(last.field("cookie"), Some("a=1"));
+    assert_eq!(
+        (last.body.as_str(), last.field("content-length")),
+        ("", None)
+    );
+    let secure = |request: &Received| {
+        let host = request.field("host").expect("a host");
+        response(301, &format!("location: https://{host}/a\r\n"), "")
+    };
+    let refused = round(&params, &server(secure).0, "tokio", 1);
+    let (kind, detail) = failure(&refused);
+    assert_eq!(kind, "status");
+    assert!(detail.contains("is another server"), "{detail}");
+    assert_eq!(refused.traffic["http"].requests, 2);
+}
+
+/// Goal: no message has a value from the environment or from a response that a request sends on.
+#[test]
+fn a_failure_conceals_environment_variables_and_captures() {
+    let secret = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let token = "a+token/of=the-server";
+    let (url, _) = server(move |request| match request.line() {
+        "POST /login" => response(200, "", &json!({ "token": token }).to_string()),
+        line if line.contains("/moved") => {
+            response(302, &format!("location: //other{}\r\n", &line[4..]), "")
+        }
+        _ => response(200, "", &json!({ "echo": request.head }).to_string()),
+    });
+    for (send, expect, told) in [
+        (
+            "GET /",
+            json!({ "text": "no {{env.CARGO_MANIFEST_DIR}} {{token}}" }),
+            "expected a body with the text `no *** ***`",
+        ),
+        (
+            "GET /",
+            json!({ "json": { "/echo": "x" } }),
+            "expected \"x\" at `/echo`, got ",
+        ),
+        (
+            "GET /moved?{{env.CARGO_MANIFEST_DIR}}&{{token}}",
+            json!({}),
+            "redirected to `//other/moved?***&***`",
+        ),
+    ] {
+        let params = json!({
+            "http": { "redirects": 1, "headers": { "authorization": "{{env.CARGO_MANIFEST_DIR}}" } },
+            "flow": [{ "request": [
+                { "name": "log in", "send": "POST /login", "capture": { "token": "json /token" } },
+                { "name": "use", "send": send, "headers": { "x-token": "{{token}}" }, "expect": expect },
+            ] }],
+        });
+        let measurement = round(&params, &url, "tokio", 1);
+        let (_, detail) = failure(&measurement);
+        assert!(detail.contains(told), "{detail}");
+        let all = serde_json::to_string(&measurement).expect("plain data");
+        for part in [&secret[..12], &token[..12], "%2Btoken", "a%2B"] {
+            assert!(!all.contains(part), "{part}: {detail}");
+        }
+    }
+}
+
+#[test]
 fn a_request_is_tried_again_up_to_a_number_of_times() {
     let params = |tries: u32| json!({ "http": { "tries": tries }, "request": [{ "name": "r", "send": "POST /" }] });
     let flaky = || {
@@ -798,6 +880,11 @@ fn a_wrong_parameter_is_refused_at_its_place() {
             "`expect: 100-continue` is not supported",
         ),
         (
+            request(json!({ "headers": { "x-a": "1\r\nx-b: 2" } })),
+            "request.0.headers.x-a",
+            "expected a header without line breaks and other control characters, got \"1\\r\\nx-b: 2\"",
+        ),
+        (
             request(json!({ "headers": { "Content-Length": "1" } })),
             "request.0.headers.Content-Length",
             "cannot be set",
@@ -900,6 +987,12 @@ fn writes_that_every_round_repeats_are_named() {
     ] });
     let checked = check(&params, Duration::from_millis(20)).expect("sound");
     assert_eq!(checked.repeated_writes, ["POST /a", "b"]);
+    let params = json!({
+        "http": { "headers": { "idempotency-key": "{{run}}-{{round}}-{{op}}" } },
+        "request": [{ "send": "POST /a" }],
+    });
+    let checked = check(&params, Duration::from_millis(20)).expect("sound");
+    assert_eq!(checked.repeated_writes, [""; 0]);
 }
 
 #[test]

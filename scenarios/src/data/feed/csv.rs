@@ -14,6 +14,12 @@ pub(super) fn parse(bytes: &[u8], table: &mut TableBuilder) -> Result<(), TableE
         names.push(String::from_utf8_lossy(value).into_owned());
         Ok(())
     })?;
+    if let [name] = &names[..]
+        && name.contains([';', '\t'])
+    {
+        let message = format!("expected commas between the columns, got `{name}`");
+        return Err(TableError { line: 1, message });
+    }
     table.name_columns(names, 1)?;
     while reader.has_row() {
         let (line, before) = (reader.line, table.ends.len());

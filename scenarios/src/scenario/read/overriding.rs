@@ -29,7 +29,9 @@ impl Reader<'_> {
                         .filter(|key| !SECTIONS.contains(&key.as_str()))
                         .cloned()
                         .collect();
-                    let known = [plain_keys, params.clone(), section_keys()].concat();
+                    let mut known = [plain_keys, params.clone(), section_keys()].concat();
+                    known.sort_unstable();
+                    known.dedup();
                     self.misfit(index, given.unknown_key(&known));
                 }
                 None => {}

@@ -19,12 +19,19 @@ pub(super) fn next_method(method: Method, status: u16) -> Method {
     }
 }
 
-/// The path of the next request, after one of `path` on the server `authority`. Another server is not asked.
-pub(super) fn next_path(authority: &str, path: &str, location: &[u8]) -> Result<String, Failure> {
+/// The path of the next request, after one of `path` to the server that the request called `host`; by its address it is
+/// `authority`. Another server is not asked, and neither is the same one by another scheme.
+pub(super) fn next_path(
+    [host, authority]: [&str; 2],
+    path: &str,
+    location: &[u8],
+) -> Result<String, Failure> {
     let failure = |detail: String| Failure::new(Failure::STATUS, detail);
     let quoted = || String::from_utf8_lossy(&location[..location.len().min(200)]).into_owned();
-    let here = Url::parse(&format!("http://{authority}{path}"))
-        .map_err(|error| failure(error.to_string()))?;
+    let server = |name: &str| {
+        Url::parse(&format!("http://{name}{path}")).map_err(|error| failure(error.to_string()))
+    };
+    let here = server(host)?;
     let text = std::str::from_utf8(location)
         .map_err(|_| failure(format!("redirected to `{}`, which is no URL", quoted())))?;
     let next = here.join(text).map_err(|error| {
@@ -33,9 +40,10 @@ pub(super) fn next_path(authority: &str, path: &str, location: &[u8]) -> Result<
             quoted()
         ))
     })?;
-    if next.authority() != here.authority() {
+    let is_at = |url: &Url| (next.scheme(), next.authority()) == (url.scheme(), url.authority());
+    if !is_at(&here) && !is_at(&server(authority)?) {
         return Err(failure(format!(
-            "redirected to `{}`, which is another server; only `{authority}` is measured",
+            "redirected to `{}`, which is another server; only `http://{host}` is measured",
             quoted()
         )));
     }
@@ -48,22 +56,32 @@ mod tests {
 
     #[test]
     fn a_location_is_resolved_against_the_path_and_stays_on_its_server() {
-        let next = |location: &str| next_path("h:81", "/a/b?q=1", location.as_bytes());
+        let next =
+            |location: &str| next_path(["shop.test", "h:81"], "/a/b?q=1", location.as_bytes());
         for (location, expected) in [
             ("/x?y=1#z", "/x?y=1"),
             ("c", "/a/c"),
             ("?r=2", "/a/b?r=2"),
             ("http://h:81/d", "/d"),
             ("../e f", "/e%20f"),
+            ("http://shop.test/f", "/f"),
+            ("http://shop.test:80/g", "/g"),
         ] {
             assert_eq!(next(location).as_deref(), Ok(expected));
         }
-        for other in ["http://h:82/d", "http://other/d", "//other/d"] {
+        for other in [
+            "http://h:82/d",
+            "http://other/d",
+            "//other/d",
+            "https://shop.test/d",
+            "https://h:81/d",
+            "http://me:secret@shop.test/d",
+        ] {
             let failure = next(other).unwrap_err();
             assert_eq!(failure.kind, Failure::STATUS);
             assert!(failure.detail.contains("is another server"), "{failure}");
         }
-        assert!(next_path("h", "/", b"\xff").is_err());
+        assert!(next_path(["h", "h"], "/", b"\xff").is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use photofinish_harness::workload::{Failure, ParamError};
 use photofinish_record::Part;
+use serde::Serialize;
 
 use super::super::http_connection::Keep;
 use super::super::params::require;
@@ -70,6 +71,7 @@ impl Step {
         let mut fields = Vec::new();
         for (source, name, text) in all_headers(spec, http, path) {
             check_name(name, &source)?;
+            check_value(text, &source)?;
             let value = template(text, scope, Encoding::Header, &source)?;
             if name.eq_ignore_ascii_case("host") {
                 host = Some(value);
@@ -128,7 +130,7 @@ impl Step {
             },
         )?;
         step.is_fixed = !has_slots && http.cookies == Cookies::Enabled(false);
-        step.is_unique = mentions_round(spec);
+        step.is_unique = mentions_round(spec) || mentions_round(&http.headers);
         Ok(step)
     }
 
@@ -192,10 +194,7 @@ impl Step {
         out.push(b' ');
         out.extend_from_slice(outgoing.path);
         out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
-        match &self.host {
-            Some(host) => values.render(host, out),
-            None => out.extend_from_slice(outgoing.authority.as_bytes()),
-        }
+        self.write_host(outgoing.authority, values, out);
         out.extend_from_slice(b"\r\n");
         for (name, value) in &self.fields {
             out.extend_from_slice(name.as_bytes());
@@ -206,6 +205,14 @@ impl Step {
         jar.write(outgoing.path, out);
         self.write_body(outgoing, values, out);
         Ok(())
+    }
+
+    /// Appends the value of the field Host. Its template has been filled.
+    pub(super) fn write_host(&self, authority: &str, values: &Values, out: &mut Vec<u8>) {
+        match &self.host {
+            Some(host) => values.render(host, out),
+            None => out.extend_from_slice(authority.as_bytes()),
+        }
     }
 
     /// Appends what follows the other header fields.
@@ -231,8 +238,8 @@ impl Step {
     }
 }
 
-/// True if the request has the number of its round somewhere.
-fn mentions_round(spec: &RequestSpec) -> bool {
+/// True if a part of a request has the number of its round somewhere.
+fn mentions_round(spec: &impl Serialize) -> bool {
     let text = serde_json::to_string(spec).expect("parameters are plain data");
     let mut slots = text.split("{{").skip(1);
     slots.any(|slot| {
@@ -323,5 +330,12 @@ fn check_name(name: &str, path: &str) -> Result<(), ParamError> {
     )?;
     require(!is("expect"), path, || {
         "`expect: 100-continue` is not supported: a body is sent without waiting for an interim response".to_owned()
+    })
+}
+
+fn check_value(text: &str, path: &str) -> Result<(), ParamError> {
+    let is_allowed = |byte: u8| !byte.is_ascii_control() || byte == b'\t';
+    require(text.bytes().all(is_allowed), path, || {
+        format!("expected a header without line breaks and other control characters, got {text:?}")
     })
 }

@@ -29,6 +29,8 @@ pub(super) struct Walk {
     /// The beginning of every path.
     prefix: String,
     authority: String,
+    /// The server's name in the current request: its Host field.
+    host: Vec<u8>,
 }
 
 /// The sending of one step, which redirects and tries repeat.
@@ -37,6 +39,8 @@ pub(super) struct Sending {
     pub(super) method: Method,
     tries: u32,
     redirects: u32,
+    /// False once a redirect has changed the method: what follows has no body either.
+    with_body: bool,
 }
 
 /// The meaning of a response, or of its absence.
@@ -57,6 +61,7 @@ impl Walk {
             scratch: Vec::new(),
             prefix: endpoint.prefix()?.to_owned(),
             authority: endpoint.authority().to_owned(),
+            host: Vec::new(),
         })
     }
 
@@ -89,12 +94,14 @@ impl Walk {
         let method = step.method;
         if self.held != Some(index) {
             self.held = step.is_fixed.then_some(index);
-            self.render(step).map_err(|failure| about(step, failure))?;
+            let rendered = self.render(step);
+            rendered.map_err(|failure| self.about(step, failure))?;
         }
         Ok(Sending {
             method,
             tries: step.tries.get(),
             redirects,
+            with_body: true,
         })
     }
 
@@ -123,7 +130,10 @@ impl Walk {
             authority: &self.authority,
             with_body,
         };
-        step.write(outgoing, &mut self.values, &self.jar, &mut self.request)
+        step.write(outgoing, &mut self.values, &self.jar, &mut self.request)?;
+        self.host.clear();
+        step.write_host(&self.authority, &self.values, &mut self.host);
+        Ok(())
     }
 
     /// Judges the outcome of a request: a response, or the failure to get one.
@@ -141,10 +151,10 @@ impl Walk {
             Ok(None) => Verdict::end(Ok(())),
             Ok(Some(method)) => {
                 sending.redirects -= 1;
-                let with_body = method == sending.method;
+                sending.with_body &= method == sending.method;
                 sending.method = method;
                 self.held = None;
-                match self.encode(step, method, with_body) {
+                match self.encode(step, method, sending.with_body) {
                     Ok(()) => Verdict {
                         result: Ok(()),
                         again: true,
@@ -155,7 +165,7 @@ impl Walk {
             Err(failure) => {
                 let again = sending.tries > 1 && is_worth_another_try(&failure, status);
                 sending.tries -= u32::from(again);
-                let result = Err(about(step, failure));
+                let result = Err(self.about(step, failure));
                 Verdict { result, again }
             }
         }
@@ -171,9 +181,9 @@ impl Walk {
         same: Option<&[u8]>,
     ) -> Result<Option<Method>, Failure> {
         if script.http.cookies != Cookies::Enabled(false) {
-            let host = host_of(&self.authority);
+            let host = String::from_utf8_lossy(&self.host);
             for field in answer.fields("set-cookie") {
-                self.jar.note(field, host, self.path.as_bytes());
+                self.jar.note(field, host_of(&host), self.path.as_bytes());
             }
         }
         let status = answer.status();
@@ -181,7 +191,8 @@ impl Walk {
             && is_redirect(status)
             && let Some(location) = answer.location()
         {
-            self.path = next_path(&self.authority, &self.path, location)?;
+            let host = String::from_utf8_lossy(&self.host);
+            self.path = next_path([&host, &self.authority], &self.path, location)?;
             return Ok(Some(next_method(sending.method, status)));
         }
         step.check
@@ -190,6 +201,13 @@ impl Walk {
             capture.take(answer, &mut self.values)?;
         }
         Ok(None)
+    }
+
+    /// The failure with the name of its request, and without secrets.
+    #[cold]
+    fn about(&self, step: &Step, failure: Failure) -> Failure {
+        let detail = format!("{}: {}", step.name, self.values.conceal(&failure.detail));
+        Failure { detail, ..failure }
     }
 }
 
@@ -207,13 +225,6 @@ fn is_worth_another_try(failure: &Failure, status: Option<u16>) -> bool {
         Failure::STATUS => matches!(status, Some(429 | 502 | 503 | 504)),
         _ => false,
     }
-}
-
-/// The failure with the name of its request.
-#[cold]
-fn about(step: &Step, failure: Failure) -> Failure {
-    let detail = format!("{}: {}", step.name, failure.detail);
-    Failure { detail, ..failure }
 }
 
 /// The host of an authority, without its port.
