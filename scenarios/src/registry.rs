@@ -67,6 +67,7 @@ workloads![
     workloads::db_pool::DbPool,
     workloads::db_connect::DbConnect,
     workloads::db_transaction::DbTransaction,
+    workloads::sql::Sql,
     workloads::ws_echo::WsEcho,
     workloads::ws_chat::WsChat,
     workloads::job_queue::JobQueue,

@@ -269,9 +269,12 @@ fn repeated_writes(scenarios: &[Scenario], plan: &Plan) -> impl Iterator<Item = 
         .iter()
         .filter(move |scenario| !scenario.repeated_writes.is_empty() && kept(&scenario.name));
     repeating.map(|scenario| {
+        let remedy = match scenario.about.class {
+            "database" => "`[sql] setup` gives each round tables of its own",
+            _ => "{{run}} and {{round}} in a request make it unique",
+        };
         format!(
-            "{}: every round repeats the writes of the last one ({}), which a server may refuse; {{{{run}}}} and {{{{round}}}} \
-             in a request make it unique",
+            "{}: every round repeats the writes of the last one ({}), which a server may refuse; {remedy}",
             scenario.name,
             scenario.repeated_writes.join(", ")
         )

@@ -45,6 +45,7 @@ mod terminal;
 mod thresholds;
 mod tidy;
 mod tls;
+mod transactions;
 mod unix_sockets;
 mod usage;
 mod user_database;

@@ -38,14 +38,14 @@ const FURNITURE: &str = "
     END $$";
 
 /// A furnished database of its own on the shared server.
-struct Database {
-    server: Arc<ThrowawayPostgres>,
+pub(crate) struct Database {
+    pub(crate) server: Arc<ThrowawayPostgres>,
     name: &'static str,
     before: String,
 }
 
 impl Database {
-    fn new(name: &'static str) -> Option<Self> {
+    pub(crate) fn new(name: &'static str) -> Option<Self> {
         let server = ThrowawayPostgres::shared()?;
         let mut database = Self {
             server,
@@ -60,7 +60,7 @@ impl Database {
     }
 
     /// The address for `user`, with a password if there is one, by way of `port`.
-    fn target(&self, user: &str, port: u16) -> String {
+    pub(crate) fn target(&self, user: &str, port: u16) -> String {
         format!("db=postgres://{user}@127.0.0.1:{port}/{}", self.name)
     }
 
@@ -81,7 +81,7 @@ impl Database {
     }
 
     #[track_caller]
-    fn sql(&self, sql: &str) -> String {
+    pub(crate) fn sql(&self, sql: &str) -> String {
         let mut psql = self.client("psql");
         let psql = psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-c", sql]);
         Finished::of(psql).check(0, &[]).stdout
@@ -99,7 +99,7 @@ impl Database {
     }
 
     #[track_caller]
-    fn check_untouched(&self) {
+    pub(crate) fn check_untouched(&self) {
         assert_eq!(self.dump(), self.before);
     }
 
@@ -238,13 +238,13 @@ fn runs_at_the_same_time_leave_one_another_alone() {
 }
 
 /// A proxy on a port of its own that gives each transaction the next of so many sessions.
-struct Proxy {
-    port: u16,
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
     _process: Started,
 }
 
 impl Proxy {
-    fn start(database: &Database, sessions: &str) -> Option<Self> {
+    pub(crate) fn start(database: &Database, sessions: &str) -> Option<Self> {
         let address = closed_address();
         let port = address.rsplit(':').next()?.parse().ok()?;
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/support/pg_pool.py");

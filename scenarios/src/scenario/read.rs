@@ -24,6 +24,7 @@ use crate::data::files;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::registry::{Checked, ParamsError, WorkloadEntry, workload, workloads};
 use crate::workloads::http::survey_bodies;
+use crate::workloads::sql::survey_scripts;
 
 mod overriding;
 
@@ -180,7 +181,7 @@ impl Reader<'_> {
             named,
             defaults,
             requests: self.document.source.ships
-                && implied_workload(&self.document.value).is_some()
+                && implied_workload(&self.document.value) == Some("http")
                 && !overridden,
         }
     }
@@ -309,6 +310,7 @@ impl Reader<'_> {
         let surveys = [
             files::survey(&mut all, &directory),
             survey_bodies(&mut all, &directory),
+            survey_scripts(&mut all, &directory),
         ];
         let errors = surveys.concat();
         let all_files_are_read = errors.is_empty();

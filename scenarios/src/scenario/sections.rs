@@ -16,11 +16,18 @@ pub(super) struct Sections {
     pub(super) others: &'static [&'static str],
 }
 
-pub(super) const SECTIONS_OF: &[Sections] = &[Sections {
-    workload: "http",
-    telling: &["request", "flow"],
-    others: &["http", "feed", "draw"],
-}];
+pub(super) const SECTIONS_OF: &[Sections] = &[
+    Sections {
+        workload: "http",
+        telling: &["request", "flow"],
+        others: &["http", "feed", "draw"],
+    },
+    Sections {
+        workload: "sql",
+        telling: &["transaction"],
+        others: &["sql", "feed", "draw"],
+    },
+];
 
 impl Sections {
     /// The names of all sections.

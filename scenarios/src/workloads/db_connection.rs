@@ -153,7 +153,7 @@ impl<R: Runtime> Connection<R> {
             self.reader.begin(&[]);
             return Ok(());
         }
-        encode_statements(schema, statements, &mut self.message).map_err(encode_failure)?;
+        encode_statements(schema, statements, &mut self.message).map_err(Failure::from)?;
         // Preparing is part of the login, and not a request.
         self.cycle(false, &mut |_| ()).await.map(drop)
     }
@@ -164,7 +164,7 @@ impl<R: Runtime> Connection<R> {
         self.wire.open(dialer).await?;
         let message = &mut self.message;
         message.clear();
-        let mut startup = Startup::begin(&target.config, message).map_err(encode_failure)?;
+        let mut startup = Startup::begin(&target.config, message).map_err(Failure::from)?;
         let mut login = self.wire.transfer();
         loop {
             if !message.is_empty() {
@@ -217,7 +217,7 @@ impl<R: Runtime> Connection<R> {
         sink: &mut (dyn FnMut(Row<'_>) + Send),
     ) -> Result<&Outcome, Failure> {
         self.message.clear();
-        encode::simple(sql, &mut self.message).map_err(encode_failure)?;
+        encode::simple(sql, &mut self.message).map_err(Failure::from)?;
         self.cycle(true, sink).await
     }
 
@@ -230,8 +230,46 @@ impl<R: Runtime> Connection<R> {
     ) -> Result<&Outcome, Failure> {
         self.message.clear();
         encode::bind_execute(statement.name, parameters, &mut self.message)
-            .map_err(encode_failure)?;
+            .map_err(Failure::from)?;
         self.cycle(true, sink).await
+    }
+
+    /// Sends the messages that `write` appends as one request, and ignores the rows.
+    pub(super) async fn exchange(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Failure> + Send,
+    ) -> Result<&Outcome, Failure> {
+        self.message.clear();
+        write(&mut self.message)?;
+        self.cycle(true, &mut |_| ()).await
+    }
+
+    /// Sends the messages that `write` appends, outside the measurement and not as a request, and returns the types of the
+    /// parameters of each statement that they describe.
+    pub(super) async fn describe(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError> + Send,
+    ) -> Result<&[Vec<u32>], Failure> {
+        self.message.clear();
+        write(&mut self.message).map_err(Failure::from)?;
+        let runtime = self.connector.dialer.runtime().clone();
+        let what = format!("preparing statements on the target `{TARGET}`");
+        let described = async { self.cycle(false, &mut |_| ()).await.map(drop) };
+        let described = within(&runtime, RESPONDING, &what, described).await;
+        described.map_err(db_errors::silent)?;
+        Ok(self.reader.described())
+    }
+
+    /// SQLSTATE of the last exchange, if the server reported an error.
+    pub(super) fn error_code(&self) -> Option<&str> {
+        let error = self.reader.outcome().error.as_ref();
+        error.map(|error| error.code.as_str())
+    }
+
+    /// True if the last exchange left a transaction open, failed or not.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        let status = self.reader.outcome().transaction_status;
+        self.wire.is_open() && status != TransactionStatus::Idle
     }
 
     /// Terminates the session, and waits until the server has closed the connection: by then its counts are complete.
@@ -392,6 +430,8 @@ fn failure(error: &PgError, target: &PgTarget) -> Failure {
     db_errors::exchange(error, &target.config)
 }
 
-fn encode_failure(error: EncodeError) -> Failure {
-    Failure::new(ENCODE, error.to_string())
+impl From<EncodeError> for Failure {
+    fn from(error: EncodeError) -> Self {
+        Self::new(ENCODE, error.to_string())
+    }
 }

@@ -3,7 +3,7 @@
 //! Its name is random, and `CREATE SCHEMA` refuses a name that exists. Statements name the schema (`{schema}` in their
 //! text) instead of relying on `search_path`, which a pooling proxy may set on one session and forget on the next. Its
 //! tables, and then the schema, are dropped by name and without CASCADE: whatever somebody else has put into it, or
-//! made depend on it, stays.
+//! made depend on it, stays. Only a schema for a user's own script, whose contents are unknown, is dropped with CASCADE.
 //!
 //! A round that is killed leaves its schema behind, and the next one on the same database drops it. Two things prove
 //! that it is abandoned: a comment that repeats the schema's name, and an advisory lock keyed by the name, which the
@@ -38,6 +38,9 @@ const PREFIX: &str = "photofinish_";
 /// The part of a schema's comment after its name.
 const MARK: &str = ": made by photofinish for one round, and dropped after it";
 
+/// The end of the comment on a schema that a user's script has filled: it is dropped with everything in it.
+const WHOLE: &str = " with all that is in it";
+
 /// Timeout for dropping the schema of a failed round: the cause of the failure may also affect this.
 const DROPPING: Duration = Duration::from_secs(5);
 
@@ -49,6 +52,8 @@ const SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = '1s'";
 #[derive(Debug)]
 pub(super) struct Schema {
     name: Arc<str>,
+    /// True if it is dropped with everything in it.
+    is_whole: bool,
     /// True while it exists, or may exist, because this round has created it; only then may it be dropped.
     created: AtomicBool,
     /// The [`Connection`] that holds its lock.
@@ -61,8 +66,17 @@ impl Schema {
         getrandom::fill(&mut random).expect("the system gives random bytes");
         Self {
             name: format!("{PREFIX}{:032x}", u128::from_ne_bytes(random)).into(),
+            is_whole: false,
             created: AtomicBool::new(false),
             keeper: Mutex::default(),
+        }
+    }
+
+    /// A schema for a user's own script.
+    pub(super) fn for_script() -> Self {
+        Self {
+            is_whole: true,
+            ..Self::new()
         }
     }
 
@@ -110,7 +124,8 @@ impl Schema {
         let name = &self.name;
         let mut create = format!("CREATE SCHEMA {name}");
         if marked {
-            create += &format!("; COMMENT ON SCHEMA {name} IS '{name}{MARK}'");
+            let end = if self.is_whole { WHOLE } else { "" };
+            create += &format!("; COMMENT ON SCHEMA {name} IS '{name}{MARK}{end}'");
         }
         // It may exist from the moment the statement is sent, unless the server refuses.
         self.created.store(true, Ordering::Relaxed);
@@ -131,12 +146,14 @@ impl Schema {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(mut keeper) = keeper.and_then(|kept| kept.downcast::<Connection<R>>().ok())
-            && drop_schema(&mut keeper, &self.name).await.is_ok()
+            && drop_schema(&mut keeper, &self.name, self.is_whole)
+                .await
+                .is_ok()
         {
             keeper.close().await;
         } else {
             let mut connection = Connection::open(env, &self.name, &[]).await?;
-            drop_schema(&mut connection, &self.name).await?;
+            drop_schema(&mut connection, &self.name, self.is_whole).await?;
             connection.close().await;
         }
         self.created.store(false, Ordering::Relaxed);
@@ -147,6 +164,17 @@ impl Schema {
     pub(super) async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
         let _ = env.runtime.timeout(DROPPING, self.remove(env)).await;
     }
+}
+
+/// Refuses a proxy that does not keep sessions, where no schema is created.
+pub(super) async fn check_sessions<R: Runtime>(env: &RoundEnv<R>) -> Result<(), Failure> {
+    let none: Arc<str> = "".into();
+    let mut one = Connection::open(env, &none, &[]).await?;
+    let mut other = Connection::open(env, &none, &[]).await?;
+    require_sessions(&mut one, &mut other).await?;
+    one.close().await;
+    other.close().await;
+    Ok(())
 }
 
 /// Refuses a proxy behind which the two connections are not one session each.
@@ -203,17 +231,21 @@ fn lock_key(name: &str) -> i64 {
 /// Drops schemas of rounds that were killed: up to ten, and any of them, since some may have to stay.
 async fn drop_leftovers<R: Runtime>(connection: &mut Connection<R>) -> Result<(), Failure> {
     let list = format!(
-        "SELECT nspname FROM pg_namespace WHERE nspname ~ '^{PREFIX}[0-9a-f]{{32}}$' \
-         AND obj_description(oid, 'pg_namespace') = nspname || '{MARK}' \
+        "SELECT nspname, obj_description(oid, 'pg_namespace') LIKE '%{WHOLE}' FROM pg_namespace \
+         WHERE nspname ~ '^{PREFIX}[0-9a-f]{{32}}$' \
+         AND obj_description(oid, 'pg_namespace') IN (nspname || '{MARK}', nspname || '{MARK}{WHOLE}') \
          AND pg_get_userbyid(nspowner) = current_user ORDER BY random() LIMIT 10"
     );
-    let mut names: Vec<String> = Vec::new();
-    let mut keep = |row: Row<'_>| names.extend(row.number(0));
+    let mut found: Vec<(String, bool)> = Vec::new();
+    let mut keep = |row: Row<'_>| {
+        let is_whole = row.get(1) == Some(Some(b"t"));
+        found.extend(row.number(0).map(|name| (name, is_whole)));
+    };
     connection.set_up(&list, &mut keep).await?;
-    for name in names {
+    for (name, is_whole) in found {
         // Its own is among them, and the lock is held; this would take it once more.
         if name != connection.schema() && try_lock(connection, &name).await? {
-            unless_refused(drop_schema(connection, &name).await)?;
+            unless_refused(drop_schema(connection, &name, is_whole).await)?;
             let unlock = format!("SELECT pg_advisory_unlock({})", lock_key(&name));
             connection.set_up(&unlock, &mut |_| ()).await?;
         }
@@ -221,11 +253,17 @@ async fn drop_leftovers<R: Runtime>(connection: &mut Connection<R>) -> Result<()
     Ok(())
 }
 
-/// Drops the tables of a round and their schema in one transaction, or nothing if anything else is in it.
+/// Drops the tables of a round and their schema in one transaction, or nothing if anything else is in it; a whole one
+/// with everything.
 async fn drop_schema<R: Runtime>(
     connection: &mut Connection<R>,
     name: &str,
+    is_whole: bool,
 ) -> Result<(), Failure> {
+    if is_whole {
+        let sql = format!("DROP SCHEMA {name} CASCADE");
+        return connection.set_up(&sql, &mut |_| ()).await;
+    }
     let tables = TABLES.map(|table| format!("{name}.{table}")).join(", ");
     let sql = format!("DROP TABLE IF EXISTS {tables}; DROP SCHEMA {name}");
     connection.set_up(&sql, &mut |_| ()).await

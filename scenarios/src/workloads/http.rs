@@ -35,6 +35,7 @@ use self::step::Step;
 use self::walk::Walk;
 use super::http_connection::{Connection, Endpoint, FETCHING, TARGET, fingerprint, known_body};
 use super::params::params;
+use super::request_count::unequal_requests;
 use super::wire::within;
 use crate::data::{DataSpec, DrawSpec, FeedSpec, RoundData, Values};
 use crate::protocol::http::Method;
@@ -160,7 +161,7 @@ impl Workload for Http {
         totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
         let begun = env.shared.begun.load(Ordering::Relaxed);
-        Ok(unequal_requests(begun, totals))
+        Ok(unequal_requests(totals, TARGET, begun))
     }
 }
 
@@ -309,18 +310,4 @@ impl<R: Runtime> Session<R> {
 #[cold]
 fn too_late(limit: Duration) -> Failure {
     Failure::new(Failure::TIMEOUT, format!("took longer than {limit:?}"))
-}
-
-/// A violation unless the requests that operations began are those that were counted on the wire: none more were answered,
-/// and none is missing, whatever became of it.
-fn unequal_requests(begun: u64, totals: &Totals) -> Vec<String> {
-    let traffic = &totals.traffic[TARGET];
-    let abandoned = traffic.abandoned + traffic.abandoned_connections;
-    if (traffic.requests..=traffic.requests + abandoned).contains(&begun) {
-        return Vec::new();
-    }
-    vec![format!(
-        "expected {begun} requests to `{TARGET}`, as many as operations began, counted {} and {abandoned} abandoned",
-        traffic.requests
-    )]
 }

@@ -32,6 +32,20 @@ pub(super) fn wrong_requests_beside(
     )]
 }
 
+/// A violation unless the requests that operations began are those that were counted on the wire: none more were answered,
+/// and none is missing, whatever became of it.
+pub(super) fn unequal_requests(totals: &Totals, target: &str, begun: u64) -> Vec<String> {
+    let traffic = &totals.traffic[target];
+    let abandoned = traffic.abandoned + traffic.abandoned_connections;
+    if (traffic.requests..=traffic.requests + abandoned).contains(&begun) {
+        return Vec::new();
+    }
+    vec![format!(
+        "expected {begun} requests to `{target}`, as many as operations began, counted {} and {abandoned} abandoned",
+        traffic.requests
+    )]
+}
+
 #[cfg(test)]
 mod tests {
     use photofinish_record::Traffic;

@@ -33,6 +33,8 @@ struct Session<'s> {
     portals: HashMap<String, Portal>,
     /// True after an error in the extended protocol: everything up to the next Sync is ignored.
     skips_to_sync: bool,
+    /// True once an Execute since the last Sync was counted: a request is all that one Sync ends.
+    is_counted: bool,
 }
 
 /// A statement, or only space and comments, that is lexically valid.
@@ -59,6 +61,7 @@ pub(crate) async fn serve(server: &Server, wire: &mut Wire, scope: Scope) -> Sql
         prepared: HashMap::new(),
         portals: HashMap::new(),
         skips_to_sync: false,
+        is_counted: false,
     };
     session.ready();
     loop {
@@ -84,6 +87,7 @@ impl Session<'_> {
     async fn message(&mut self, kind: u8, body: &[u8]) -> SqlResult<()> {
         if matches!(kind, b'Q' | b'S') {
             self.skips_to_sync = false;
+            self.is_counted = false;
         }
         match kind {
             _ if self.skips_to_sync => Ok(()),
@@ -320,7 +324,7 @@ impl Session<'_> {
         let _in_flight = counts.enter();
         crate::sleep(self.server.delay).await;
         if !plan.verb.is_empty() {
-            counts.requests.fetch_add(1, Relaxed);
+            self.count_request();
             let max_rows = usize::try_from(max_rows).ok().filter(|&rows| rows > 0);
             return self
                 .run(&plan, &bound, max_rows.unwrap_or(usize::MAX))
@@ -330,8 +334,15 @@ impl Session<'_> {
             wire::texts(&mut self.wire.out, b'I', &[]);
             return Ok(());
         };
-        counts.requests.fetch_add(1, Relaxed);
+        self.count_request();
         self.command(&command).await
+    }
+
+    fn count_request(&mut self) {
+        if !self.is_counted {
+            self.server.counts.requests.fetch_add(1, Relaxed);
+        }
+        self.is_counted = true;
     }
 
     fn close(&mut self, mut body: &[u8]) -> SqlResult<()> {

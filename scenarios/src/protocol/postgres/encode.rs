@@ -40,6 +40,18 @@ pub fn simple(sql: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     message(b'Q', out, |out| text(sql, out))
 }
 
+/// Appends a simple query whose text, without NUL, `write` appends.
+pub fn simple_pieces<E: From<EncodeError>>(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    message::<E>(b'Q', out, |out| {
+        write(out)?;
+        out.push(0);
+        Ok(())
+    })
+}
+
 /// Appends a request to prepare `sql` under `name` (empty: the unnamed statement), without a Sync. The server infers the
 /// types of parameters without an OID, or with 0.
 ///
@@ -85,25 +97,54 @@ pub fn bind_execute_unsynced(
     parameters: &[Parameter<'_>],
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    message(b'B', out, |out| {
+    let formats = parameters.iter().map(|parameter| parameter.format_code());
+    bind_execute_values(name, formats, out, |index, out| {
+        match parameters[index] {
+            Parameter::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Parameter::Int4(number) => out.extend_from_slice(&number.to_be_bytes()),
+        }
+        Ok(())
+    })
+}
+
+/// Like [`bind_execute_unsynced`], for parameters of these `formats` (0: text, 1: binary) whose values `write` appends,
+/// by index.
+pub fn bind_execute_values<E: From<EncodeError>>(
+    name: &str,
+    formats: impl ExactSizeIterator<Item = i16>,
+    out: &mut Vec<u8>,
+    mut write: impl FnMut(usize, &mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    message::<E>(b'B', out, |out| {
         out.push(0); // The unnamed portal.
         text(name, out)?;
-        count(parameters.len(), out)?;
-        for parameter in parameters {
-            out.extend_from_slice(&parameter.format_code().to_be_bytes());
+        let parameters = formats.len();
+        count(parameters, out)?;
+        for format in formats {
+            out.extend_from_slice(&format.to_be_bytes());
         }
-        count(parameters.len(), out)?;
-        for parameter in parameters {
-            match parameter {
-                Parameter::Text(text) => value(text.as_bytes(), out)?,
-                Parameter::Int4(number) => value(&number.to_be_bytes(), out)?,
-            }
+        count(parameters, out)?;
+        for index in 0..parameters {
+            let start = out.len();
+            out.extend_from_slice(&[0; 4]);
+            write(index, out)?;
+            let length_bytes = length(out.len() - start - 4)?;
+            out[start..start + 4].copy_from_slice(&length_bytes.to_be_bytes());
         }
-        count(0, out) // No formats of columns: all of them are text.
+        count(0, out)?; // No formats of columns: all of them are text.
+        Ok(())
     })?;
     // Execute: the unnamed portal, no limit of rows.
     out.extend_from_slice(b"E\0\0\0\x09\0\0\0\0\0");
     Ok(())
+}
+
+/// Appends a request for the types of the parameters of a prepared statement, without a Sync.
+pub fn describe(name: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    message(b'D', out, |out| {
+        out.push(b'S');
+        text(name, out)
+    })
 }
 
 /// Appends a Sync, which ends a cycle of the extended protocol.
@@ -117,14 +158,14 @@ pub fn terminate(out: &mut Vec<u8>) {
 }
 
 /// Appends a message, with its length filled in after the body is written.
-fn message(
+fn message<E: From<EncodeError>>(
     tag: u8,
     out: &mut Vec<u8>,
-    body: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
-) -> Result<(), EncodeError> {
+    body: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
     let start = out.len();
     out.extend_from_slice(&[tag, 0, 0, 0, 0]);
-    let written = body(out).and_then(|()| length(out.len() - start - 1));
+    let written = body(out).and_then(|()| Ok(length(out.len() - start - 1)?));
     match written {
         Ok(length_bytes) => out[start + 1..start + 5].copy_from_slice(&length_bytes.to_be_bytes()),
         Err(_) => out.truncate(start),
@@ -144,12 +185,6 @@ fn text(text: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
 fn count(count: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let wire = u16::try_from(count).map_err(|_| EncodeError::TooManyParameters { count })?;
     out.extend_from_slice(&wire.to_be_bytes());
-    Ok(())
-}
-
-fn value(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    out.extend_from_slice(&length(bytes.len())?.to_be_bytes());
-    out.extend_from_slice(bytes);
     Ok(())
 }
 

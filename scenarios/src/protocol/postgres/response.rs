@@ -8,7 +8,7 @@
 
 use super::error::{PgError, ServerError};
 use super::row::Row;
-use super::wire::{Frame, HEADER_BYTES};
+use super::wire::{Cursor, Frame, HEADER_BYTES};
 use crate::protocol::Advance;
 
 const DURING: &str = "the results of a query";
@@ -34,6 +34,8 @@ pub struct Outcome {
     pub rows: u64,
     /// Rows according to the command tags of all statements: inserted, updated, deleted, selected and so on.
     pub rows_affected: u64,
+    /// The same for each statement, in order.
+    pub rows_of_statements: Vec<u64>,
     pub transaction_status: TransactionStatus,
 }
 
@@ -45,6 +47,10 @@ pub struct ResponseReader {
     /// Type bytes of the request's unanswered messages, last one first.
     calls: Vec<u8>,
     query: Query,
+    /// Types of the parameters of each statement that was described, by OID.
+    described: Vec<Vec<u32>>,
+    /// True between the two answers to a Describe.
+    is_described: bool,
     done: bool,
     failure: Option<PgError>,
 }
@@ -69,6 +75,8 @@ impl ResponseReader {
             outcome: Outcome::default(),
             calls: Vec::new(),
             query: Query::Running,
+            described: Vec::new(),
+            is_described: false,
             done: false,
             failure: None,
         }
@@ -76,7 +84,14 @@ impl ResponseReader {
 
     /// Starts reading the answer to `request`: the messages of one cycle, as [`encode`](super::encode) wrote them.
     pub fn begin(&mut self, request: &[u8]) {
-        self.outcome = Outcome::default();
+        let mut rows_of_statements = std::mem::take(&mut self.outcome.rows_of_statements);
+        rows_of_statements.clear();
+        self.outcome = Outcome {
+            rows_of_statements,
+            ..Outcome::default()
+        };
+        self.described.clear();
+        self.is_described = false;
         self.calls.clear();
         let mut rest = request;
         while let Some((&[tag, a, b, c, d], _)) = rest.split_first_chunk::<HEADER_BYTES>() {
@@ -143,6 +158,11 @@ impl ResponseReader {
         &self.outcome
     }
 
+    /// Types of the parameters of each statement that the request described, by OID.
+    pub fn described(&self) -> &[Vec<u32>] {
+        &self.described
+    }
+
     /// Reads the first message and returns its length; 0 if it is incomplete.
     fn step(
         &mut self,
@@ -165,8 +185,13 @@ impl ResponseReader {
             }
             b'C' => self.complete(&frame)?,
             b'Z' => self.ready(&frame)?,
-            // ParseComplete, BindComplete, EmptyQueryResponse.
-            b'1' | b'2' | b'I' => expect_empty(&frame)?,
+            // ParseComplete, BindComplete; EmptyQueryResponse.
+            b'1' | b'2' => expect_empty(&frame)?,
+            b'I' => {
+                expect_empty(&frame)?;
+                self.outcome.rows_of_statements.push(0);
+            }
+            b't' => self.described.push(parameter_types(&frame)?),
             b'E' => {
                 let error = frame.server_error()?;
                 self.outcome.error.get_or_insert(error);
@@ -182,6 +207,11 @@ impl ResponseReader {
         let call = self.calls.last().copied().unwrap_or_default();
         match (call, tag) {
             (b'P', b'1') | (b'B', b'2') | (b'E', b'C' | b'I') => drop(self.calls.pop()),
+            (b'D', b't') if !self.is_described => self.is_described = true,
+            (b'D', b'T' | b'n') if self.is_described => {
+                self.is_described = false;
+                self.calls.pop();
+            }
             (b'Q', b'T' | b'D') if self.query != Query::Failed => self.query = Query::Running,
             (b'Q', b'C' | b'I') if self.query != Query::Failed => self.query = Query::Complete,
             // The server skips the rest of the cycle.
@@ -206,6 +236,7 @@ impl ResponseReader {
         };
         let rows = rows_affected(tag);
         self.outcome.rows_affected = self.outcome.rows_affected.saturating_add(rows);
+        self.outcome.rows_of_statements.push(rows);
         Ok(())
     }
 
@@ -226,6 +257,20 @@ fn expect_empty(frame: &Frame<'_>) -> Result<(), PgError> {
         return Ok(());
     }
     Err(frame.malformed("expected an empty body"))
+}
+
+/// ParameterDescription: the OIDs of the types.
+fn parameter_types(frame: &Frame<'_>) -> Result<Vec<u32>, PgError> {
+    let mut cursor = Cursor(frame.body);
+    let count = cursor.u16().ok_or(frame.malformed("no parameter count"))?;
+    let types: Option<Vec<u32>> = (0..count)
+        .map(|_| cursor.i32().map(i32::cast_unsigned))
+        .collect();
+    let types = types.ok_or(frame.malformed("parameter beyond its end"))?;
+    if !cursor.is_empty() {
+        return Err(frame.malformed("bytes after its last parameter"));
+    }
+    Ok(types)
 }
 
 /// The number at the end of a command tag, or 0.
