@@ -40,6 +40,9 @@ const TRANSIENT: [&str; 2] = ["40001", "40P01"];
 /// SQLSTATEs whose remedy concerns the schema of a round: a missing privilege, and a read-only server.
 const OF_SCHEMAS: [&str; 2] = ["42501", "25006"];
 
+/// Mean number of retries of an operation.
+const RETRIES: &str = "retries_per_operation";
+
 /// Deadline for a set-up or tear-down file.
 const SCRIPT: Duration = Duration::from_mins(5);
 
@@ -75,7 +78,6 @@ pub struct Shared {
     data: Arc<RoundData>,
     /// Exchanges begun by sessions.
     begun: AtomicU64,
-    retries: AtomicU64,
 }
 
 /// One client: a connection, its prepared statements, and its values.
@@ -125,7 +127,6 @@ impl Workload for Sql {
         Ok(Shared {
             data,
             begun: AtomicU64::new(0),
-            retries: AtomicU64::new(0),
         })
     }
 
@@ -171,10 +172,6 @@ impl Workload for Sql {
         totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
         let sql = &self.script.sql;
-        if sql.tries.get() > 1 {
-            let retries = env.shared.retries.load(Ordering::Relaxed);
-            env.observed.number("retries", retries as f64);
-        }
         self.run_file(env, sql.teardown.as_deref()).await?;
         if let Some(schema) = &self.schema {
             schema.remove(env).await?;
@@ -277,14 +274,15 @@ impl Sql {
         session: &mut Session<R>,
         transaction: &Transaction,
     ) -> Result<(), Failure> {
-        let mut tries = self.script.sql.tries.get();
-        loop {
+        let most = self.script.sql.tries.get();
+        let mut tries = 1;
+        let result = loop {
             let Err(failure) = self.run(env, session, transaction).await else {
-                return Ok(());
+                break Ok(());
             };
             let connection = &mut session.connection;
             let code = connection.error_code();
-            let again = tries > 1 && code.is_some_and(|code| TRANSIENT.contains(&code));
+            let again = tries < most && code.is_some_and(|code| TRANSIENT.contains(&code));
             if connection.is_in_transaction() {
                 env.shared.begun.fetch_add(1, Ordering::Relaxed);
                 if connection.run("ROLLBACK").await.is_err() {
@@ -292,11 +290,14 @@ impl Sql {
                 }
             }
             if !again {
-                return Err(failure);
+                break Err(failure);
             }
-            tries -= 1;
-            env.shared.retries.fetch_add(1, Ordering::Relaxed);
+            tries += 1;
+        };
+        if most > 1 {
+            env.observed.number(RETRIES, f64::from(tries - 1));
         }
+        result
     }
 
     /// Runs a transaction once.

@@ -82,6 +82,7 @@ impl Visitor for Count {
             url,
             address: None,
             mock: false,
+            tls: None,
         };
         let env: Env<R> = Env::from(RoundEnv {
             runtime: runtime.clone(),
