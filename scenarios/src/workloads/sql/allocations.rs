@@ -96,6 +96,7 @@ impl Visitor for Count {
             warmup: Stop::after(Duration::from_secs(1)),
             traffic: [(TARGET.to_owned(), TrafficCounter::default())].into(),
             observed: Observed::default(),
+            memo: Default::default(),
             parts: Parts::new(sql.parts(), NonZeroU32::MIN).expect("parts"),
         });
         runtime.block_on(async {
