@@ -52,7 +52,7 @@ pub(crate) struct PartRecording {
 struct Counts<K>(Vec<(K, u64)>);
 
 impl Parts {
-    /// The parts called `names`, recorded by this many sessions.
+    /// The parts with these names, recorded by this many sessions.
     pub fn new(names: Vec<String>, sessions: NonZeroU32) -> Result<Self, PartError> {
         Part::check_names(names.iter().map(String::as_str))?;
         let shards = if names.is_empty() {
@@ -75,7 +75,7 @@ impl Parts {
         }
     }
 
-    /// Sums up all shards and empties them for the next phase.
+    /// Merges all shards and empties them for the next phase.
     pub(crate) fn drain(&self) -> Vec<PartRecording> {
         let mut all = vec![PartRecording::default(); self.names.len()];
         for shard in self.shards.iter() {

@@ -85,7 +85,7 @@ impl Recording {
         }
     }
 
-    /// Makes it also keep the first service times individually, in memory allocated now.
+    /// Also keeps the first service times individually, in memory allocated now.
     pub fn audited(self) -> Self {
         Self {
             samples: Some(Vec::with_capacity(Audit::MOST_SAMPLES)),

@@ -174,7 +174,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         poll_fn(poll)
     }
 
-    /// Opens a connection, of TCP with `TCP_NODELAY` set. Waits while the backlog of a Unix socket is full.
+    /// Opens a connection, with `TCP_NODELAY` set if it is TCP. Waits while the backlog of a Unix socket is full.
     fn connect(
         &self,
         address: &PeerAddress,

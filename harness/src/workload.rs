@@ -63,7 +63,7 @@ pub trait Workload: Send + Sync + Sized + 'static {
         Self::ABOUT.needs
     }
 
-    /// Names of writes that are the same in every round, so that a server that keeps them meets each again.
+    /// Names of writes that are the same in every round, so that a server that stores them sees each one again.
     fn repeated_writes(&self) -> Vec<String> {
         Vec::new()
     }
@@ -297,7 +297,7 @@ impl Failure {
     pub const UNFINISHED: &'static str = Failures::UNFINISHED;
     /// The system refused to start a thread.
     pub const THREADS: &'static str = "threads";
-    /// No failure: the workload's data end here, and with them the session's part of the phase.
+    /// Not a failure: the workload's data end here, and with them the session's part of the phase.
     pub const ROWS_END: &'static str = "rows-end";
     /// A spawned part panicked.
     pub const PANIC: &'static str = "panic";
@@ -377,7 +377,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_detail_is_cut_and_its_length_is_told() {
+    fn a_long_detail_is_cut_and_its_length_is_reported() {
         let detail = Failure::wrong_content("ä".repeat(600)).detail;
         assert!(detail.ends_with("ä… (1200 bytes in total)"), "{detail}");
         assert_eq!(detail.matches('ä').count(), 512);

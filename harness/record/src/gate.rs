@@ -101,12 +101,12 @@ pub enum Requirement {
         /// As a share: 0.1 is 10 %.
         limit: f64,
     },
-    /// The head's own value, or the run's, is below `value`.
+    /// The value of the head, or of the run, is below `value`.
     Below {
         /// In the metric's unit; a share of operations for `errors`.
         value: f64,
     },
-    /// The head's own value, or the run's, is above `value`.
+    /// The value of the head, or of the run, is above `value`.
     Above {
         /// In the metric's unit.
         value: f64,

@@ -107,7 +107,7 @@ impl Measurement {
         counts.fold(0, u64::saturating_add)
     }
 
-    /// Checks that its numbers belong together.
+    /// Checks that its numbers are consistent.
     pub fn check(&self) -> Result<(), PartError> {
         Part::check(&self.parts)
     }

@@ -29,7 +29,7 @@ pub struct Part {
     pub service: Latencies,
 }
 
-/// Names or counts of parts that no worker could have written.
+/// Names or counts of parts that no worker can have written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PartError(String);
@@ -47,7 +47,7 @@ impl Part {
         self.succeeded.saturating_add(self.failed)
     }
 
-    /// Checks the names of a workload's parts: not too many, none empty or too long, none twice.
+    /// Checks the names of a workload's parts: not too many, none empty or too long, no duplicates.
     pub fn check_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), PartError> {
         let mut seen = BTreeSet::new();
         for name in names {

@@ -1,4 +1,4 @@
-//! The address of a peer: of a socket of TCP, or of a Unix socket.
+//! The address of a peer: a TCP or a Unix socket.
 //!
 //! Written as text in plans and records: `127.0.0.1:80`, `unix:/run/app.sock`.
 

@@ -172,7 +172,8 @@ fn closed_step(plan: &PhasePlan, ledger: &Ledger) -> Step {
     }
 }
 
-/// True if some sessions have returned, and the others would have had their turn if the server served all of them.
+/// True if some sessions have returned, and the others would have had their turn by now if the server served all
+/// sessions.
 fn are_starved(recordings: &Recordings) -> bool {
     let activities = recordings.activities();
     let operation = mean_operation(&activities, recordings.ended());

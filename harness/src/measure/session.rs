@@ -77,7 +77,8 @@ impl SessionClock {
         self.place.set(|activity| activity.returned = true);
     }
 
-    /// Continues without an operation, as its row is missing: closed phases end, arrivals of a warm-up pass.
+    /// Continues without an operation, because its feed has no more rows: a closed phase ends, a warm-up arrival is
+    /// skipped.
     #[cold]
     fn without_row(&self) -> Flow {
         let Goal::Arrivals(queue) = &self.goal else {
@@ -147,7 +148,7 @@ struct Timed {
 }
 
 impl Timed {
-    /// True if there was no operation: the workload's data have ended.
+    /// True if there was no operation: the workload's data ran out.
     fn is_rows_end(&self) -> bool {
         matches!(&self.result, Err(failure) if failure.kind == Failure::ROWS_END)
     }

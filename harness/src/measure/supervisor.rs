@@ -36,13 +36,13 @@ pub(super) struct Order {
     pub(super) measured: bool,
 }
 
-/// Further time for a step whose limit has passed.
+/// Additional time for a step whose limit has passed.
 pub(super) type Extension = Box<dyn FnMut() -> Option<Duration> + Send>;
 
 /// A step of the round that may not take forever.
 pub(super) struct Step {
     pub(super) limit: Duration,
-    /// Called when the limit has passed: further time for the step, or `None` to end it.
+    /// Called when the limit has passed: additional time for the step, or `None` to end it.
     pub(super) extension: Option<Extension>,
     /// The round's result if the step is ended.
     pub(super) given_up: Box<dyn FnOnce() -> WorkerResult + Send>,
@@ -225,7 +225,7 @@ impl Running {
         self.step.limit.saturating_sub(self.since.elapsed())
     }
 
-    /// Grants the step further time, if it is to have any.
+    /// Grants the step additional time, if there is any.
     fn goes_on(&mut self) -> bool {
         let extension = self.step.extension.as_mut();
         let further = extension.and_then(|extension| extension());

@@ -48,7 +48,7 @@ pub(super) struct SetUp {
     pub(super) requests: u64,
     /// Connections opened for that.
     pub(super) connections: u64,
-    /// Connections of all sessions, as far as they were opened with the sessions.
+    /// Connections of all sessions that were opened together with the sessions.
     pub(super) of_sessions: u64,
 }
 
@@ -80,7 +80,7 @@ fn counts(traffic: &BTreeMap<String, Traffic>) -> (u64, u64) {
     (requests, connections)
 }
 
-/// Time from which on an operation is slow rather than not served.
+/// Minimum time of an operation that is slow rather than unserved.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// A phase cut off with operations in flight.
@@ -99,7 +99,7 @@ pub(super) struct Unfinished {
     pub(super) waited: Duration,
 }
 
-/// Reasons for which sessions wait.
+/// Reasons why sessions wait.
 enum Cause {
     /// Operations take this long.
     Slow(Duration),

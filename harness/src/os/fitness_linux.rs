@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turbo_is_told_by_either_driver() {
+    fn turbo_is_reported_by_either_driver() {
         assert_eq!(turbo(Some(0), None), Some(true));
         assert_eq!(turbo(Some(1), Some(1)), Some(false));
         assert_eq!(turbo(None, Some(1)), Some(true));

@@ -191,13 +191,13 @@ pub fn listeners_on(port: u16) -> Option<Vec<u32>> {
     owners(&sockets)
 }
 
-/// The processes that listen at a Unix socket; `None` if they cannot be known.
+/// The processes that listen on a Unix socket; `None` if they are unknown.
 pub fn listeners_at(path: &Path) -> Option<Vec<u32>> {
     let table = read_to_string("/proc/net/unix").ok()?;
     owners(&listening_unix_sockets(&table, path.to_str()?).collect())
 }
 
-/// The processes that hold any of `sockets`; `None` if there are none to be seen, or if one of them only forwards.
+/// The processes that hold any of `sockets`; `None` if none is visible, or if one of them only forwards.
 fn owners(sockets: &BTreeSet<u64>) -> Option<Vec<u32>> {
     let owners: Vec<u32> = pids()?.filter(|&pid| holds_any(pid, sockets)).collect();
     let forwards = |&pid: &u32| {
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn families_are_told_from_strangers_whatever_the_order() {
+    fn families_are_distinguished_from_strangers_whatever_the_order() {
         // The CPU time of each process is a distinct power of ten.
         let process = |pid: u32, parent: u32, of_kernel: bool| Process {
             pid,
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn listening_sockets_are_told_from_connections() {
+    fn listening_sockets_are_distinguished_from_connections() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
             0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0  0 4711 1 0 100\n\
             1: 0100007F:1F90 0100007F:C350 01 00000000:00000000 00:00000000 00000000  0  0 4712 1 0 100\n\

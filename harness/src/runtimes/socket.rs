@@ -95,8 +95,8 @@ where
 /// Pause before connecting again to a Unix socket that refused because its backlog was full.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Connects to a Unix socket, again and again while its backlog is full: a blocking `connect` waits for room, a
-/// non-blocking one fails at once, and nothing announces that there is room. Ends with the caller's deadline.
+/// Connects to a Unix socket, retrying while its backlog is full: a blocking `connect` waits for room, a
+/// non-blocking one fails at once, and no event says when there is room. Ends with the caller's deadline.
 pub(super) async fn connect_when_room<R, S, F>(
     runtime: &R,
     connect: impl Fn() -> F + Send,
@@ -106,7 +106,7 @@ where
     S: Send,
     F: Future<Output = io::Result<S>> + Send,
 {
-    // `async-io` takes the refusal for a connection that is being made, and then finds that there is none.
+    // `async-io` mistakes the refusal for a connection in progress, and then finds none.
     let full = |error: &io::Error| {
         matches!(
             error.kind(),

@@ -15,7 +15,7 @@ pub(crate) const CHECKS: &[Check] = checks![
     several_mebibytes_are_written_and_read_in_one_piece,
     reading_beyond_the_end_is_a_short_read,
     a_directory_lists_what_is_in_it,
-    what_is_missing_is_told_as_not_found,
+    what_is_missing_is_reported_as_not_found,
 ];
 
 fn with_directory<R: Runtime, F: Future<Output = ()>>(
@@ -119,7 +119,7 @@ fn a_directory_lists_what_is_in_it<R: Runtime>(runtime: R) {
     });
 }
 
-fn what_is_missing_is_told_as_not_found<R: Runtime>(runtime: R) {
+fn what_is_missing_is_reported_as_not_found<R: Runtime>(runtime: R) {
     with_directory(&runtime, async |directory| {
         let missing = directory.join("missing");
         let below = missing.join("file");

@@ -19,7 +19,7 @@ pub(crate) const CHECKS: &[Check] = checks![
     a_small_message_comes_back,
     a_mebibyte_comes_back,
     the_end_of_input_reads_as_zero_again_and_again,
-    a_refused_connection_is_told_as_such,
+    a_refused_connection_is_reported_as_such,
     a_reset_connection_is_an_error_and_not_an_end,
     a_dropped_stream_is_closed_for_its_peer,
     a_listener_serves_those_who_connect needs Concurrency,
@@ -64,7 +64,7 @@ fn the_end_of_input_reads_as_zero_again_and_again<R: Runtime>(runtime: R) {
     });
 }
 
-fn a_refused_connection_is_told_as_such<R: Runtime>(runtime: R) {
+fn a_refused_connection_is_reported_as_such<R: Runtime>(runtime: R) {
     let listener = TcpListener::bind(any_port()).expect("a free port");
     let address: PeerAddress = listener.local_addr().expect("it is bound").into();
     drop(listener);
@@ -211,13 +211,13 @@ fn a_transfer_tells_what_lies_there_when_its_peer_is_gone<R: Runtime>(runtime: R
 }
 
 fn a_transfer_that_is_given_up_has_moved_nothing<R: Runtime>(runtime: R) {
-    let (proceed, told) = mpsc::channel::<()>();
+    let (proceed, expected) = mpsc::channel::<()>();
     let (report, heard) = mpsc::channel();
     let listener = TcpListener::bind(any_port()).expect("a free port");
     let address: PeerAddress = listener.local_addr().expect("it is bound").into();
     std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().expect("a connection");
-        told.recv().expect("told to read");
+        expected.recv().expect("told to read");
         let mut content = Vec::new();
         connection.read_to_end(&mut content).expect("the content");
         report.send(content).expect("the check listens");

@@ -1,4 +1,4 @@
-//! Connections to Unix sockets: the same promises as over TCP, and patience with a full backlog.
+//! Connections to Unix sockets: the same guarantees as over TCP, and waiting while the backlog is full.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -19,7 +19,7 @@ pub(crate) const CHECKS: &[Check] = checks![
     a_mebibyte_comes_back_over_a_unix_socket,
     a_transfer_over_a_unix_socket_reads_while_its_peer_takes_nothing,
     a_unix_socket_is_stale_once_its_peer_has_closed_it,
-    a_missing_unix_socket_is_told_as_such,
+    a_missing_unix_socket_is_reported_as_such,
     a_full_backlog_is_waited_for,
     a_full_backlog_is_waited_for_until_the_deadline,
 ];
@@ -33,7 +33,7 @@ fn server(serve: fn(UnixStream)) -> (PeerAddress, TempDir) {
     (PeerAddress::Unix(path), directory)
 }
 
-/// Sends everything back before it reads on.
+/// Echoes everything it has read before it reads on.
 fn send_back(mut connection: UnixStream) {
     let mut part = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = connection.read(&mut part) {
@@ -85,7 +85,7 @@ fn a_unix_socket_is_stale_once_its_peer_has_closed_it<R: Runtime>(runtime: R) {
     });
 }
 
-fn a_missing_unix_socket_is_told_as_such<R: Runtime>(runtime: R) {
+fn a_missing_unix_socket_is_reported_as_such<R: Runtime>(runtime: R) {
     let directory = tempfile::tempdir().expect("a directory");
     let address = PeerAddress::Unix(directory.path().join("socket"));
     let missing = runtime.block_on(runtime.connect(&address)).map(drop);

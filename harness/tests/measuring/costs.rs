@@ -3,7 +3,7 @@
 use photofinish_harness::os::Counters;
 use photofinish_harness::runtime::Descriptor;
 
-use crate::scripted::{Asked, Script, measure, ops};
+use crate::scripted::{RoundSpec, Script, measure, ops};
 use crate::suite::{Check, listed};
 
 pub(crate) const CHECKS: &[Check] =
@@ -12,12 +12,12 @@ pub(crate) const CHECKS: &[Check] =
 fn system_calls_and_instructions_are_counted_where_the_kernel_tells(runtime: &'static Descriptor) {
     let mut counters = Counters::open();
     counters.start();
-    let told = counters.stop();
+    let counts = counters.stop();
 
     // Sleeping alone takes a runtime one call at least.
     let measurement = measure(
         runtime,
-        Asked {
+        RoundSpec {
             script: Script::SleepUs(100),
             concurrency: 1,
             warmup_ops: 100,
@@ -25,10 +25,10 @@ fn system_calls_and_instructions_are_counted_where_the_kernel_tells(runtime: &'s
         },
     );
     let cost = measurement.cost;
-    assert_eq!(cost.syscalls_per_op.is_some(), told.syscalls.is_some());
+    assert_eq!(cost.syscalls_per_op.is_some(), counts.syscalls.is_some());
     assert_eq!(
         cost.instructions_per_op.is_some(),
-        told.instructions.is_some()
+        counts.instructions.is_some()
     );
     assert!(
         cost.syscalls_per_op

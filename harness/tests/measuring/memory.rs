@@ -7,7 +7,7 @@ use photofinish_harness::runtime::Descriptor;
 use photofinish_record::load::Stop;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-use crate::scripted::{Asked, Script, measure, ops};
+use crate::scripted::{RoundSpec, Script, measure, ops};
 use crate::suite::{Check, listed};
 
 /// Counts what all threads allocate.
@@ -21,9 +21,9 @@ pub(crate) const CHECKS: &[Check] = listed![
     next_to_nothing_is_kept_of_a_round_that_is_over,
 ];
 
-fn allocations(runtime: &Descriptor, asked: Asked) -> stats_alloc::Stats {
+fn allocations(runtime: &Descriptor, spec: RoundSpec) -> stats_alloc::Stats {
     let region = Region::new(ALLOCATOR);
-    measure(runtime, asked);
+    measure(runtime, spec);
     region.change()
 }
 
@@ -42,7 +42,7 @@ fn check_allocations(runtime: &'static Descriptor, script: Script) {
     let count = |number| {
         let stats = allocations(
             runtime,
-            Asked {
+            RoundSpec {
                 script,
                 concurrency: 4,
                 warmup_ops: 1000,
@@ -66,7 +66,7 @@ fn recordings_take_no_more_memory_for_a_thousand_sessions_than_for_a_hundred(
     let bytes = |concurrency| {
         let stats = allocations(
             runtime,
-            Asked {
+            RoundSpec {
                 script: Script::Succeed,
                 concurrency,
                 warmup_ops: 1000,
@@ -83,15 +83,15 @@ fn recordings_take_no_more_memory_for_a_thousand_sessions_than_for_a_hundred(
 }
 
 fn next_to_nothing_is_kept_of_a_round_that_is_over(runtime: &'static Descriptor) {
-    let asked = |duration| Asked {
+    let spec = |duration| RoundSpec {
         script: Script::FailTwoOfThree,
         concurrency: 4,
         warmup_ops: 1000,
         stop: Stop::after(duration),
     };
-    measure(runtime, asked(Duration::from_millis(1))); // What is global, and allocated once.
+    measure(runtime, spec(Duration::from_millis(1))); // What is global, and allocated once.
     let region = Region::new(ALLOCATOR);
-    measure(runtime, asked(Duration::from_millis(300)));
+    measure(runtime, spec(Duration::from_millis(300)));
     let kept_bytes = || {
         let change = region.change();
         change

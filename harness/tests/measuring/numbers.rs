@@ -5,7 +5,7 @@ use std::time::Duration;
 use photofinish_harness::runtime::Descriptor;
 use photofinish_record::load::Stop;
 
-use crate::scripted::{Asked, Script, measure, noted, ops, sessions};
+use crate::scripted::{RoundSpec, Script, measure, noted, ops, sessions};
 use crate::suite::{Check, listed};
 
 pub(crate) const CHECKS: &[Check] = listed![
@@ -25,7 +25,7 @@ fn every_operation_number_comes_exactly_once(runtime: &'static Descriptor) {
     ] {
         let measurement = measure(
             runtime,
-            Asked {
+            RoundSpec {
                 script: Script::Note,
                 concurrency,
                 warmup_ops: warmup,
@@ -43,20 +43,20 @@ fn every_operation_number_comes_exactly_once(runtime: &'static Descriptor) {
 }
 
 fn a_phase_by_time_gives_each_session_an_operation(runtime: &'static Descriptor) {
-    let asked = |duration| Asked {
+    let spec = |duration| RoundSpec {
         script: Script::Note,
         concurrency: 9,
         warmup_ops: 1,
         stop: Stop::after(duration),
     };
     let sessions = sessions(runtime, 9);
-    let measurement = measure(runtime, asked(Duration::ZERO));
+    let measurement = measure(runtime, spec(Duration::ZERO));
     assert_eq!(measurement.sessions, sessions);
     assert_eq!(measurement.ops, u64::from(sessions));
     assert_eq!(noted().1, Vec::from_iter(0..u64::from(sessions)));
 
     let duration = Duration::from_millis(30);
-    let measurement = measure(runtime, asked(duration));
+    let measurement = measure(runtime, spec(duration));
     let elapsed = Duration::from_nanos(measurement.elapsed_ns);
     assert!(measurement.ops >= u64::from(sessions));
     // From the first operation's start, which is a little later than the phase's.
@@ -66,7 +66,7 @@ fn a_phase_by_time_gives_each_session_an_operation(runtime: &'static Descriptor)
 fn a_thousand_sessions_are_measured(runtime: &'static Descriptor) {
     let measurement = measure(
         runtime,
-        Asked {
+        RoundSpec {
             script: Script::Note,
             concurrency: 1000,
             warmup_ops: 1000,

@@ -9,7 +9,7 @@ use photofinish_record::load::{Arrivals, Load, RateHz, Stage, Stop};
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 use photofinish_record::{Measurement, OpenLoad};
 
-use crate::scripted::{Asked, Script, noted, ops, plan, round_of, sessions};
+use crate::scripted::{RoundSpec, Script, noted, ops, plan, round_of, sessions};
 use crate::suite::{Check, listed};
 
 pub(crate) const CHECKS: &[Check] = listed![
@@ -25,7 +25,7 @@ pub(crate) const CHECKS: &[Check] = listed![
 ];
 
 fn open(runtime: &Descriptor, script: Script, hz: f64, stop: Stop) -> WorkerPlan {
-    let asked = Asked {
+    let spec = RoundSpec {
         script,
         concurrency: 4,
         warmup_ops: 8,
@@ -37,7 +37,7 @@ fn open(runtime: &Descriptor, script: Script, hz: f64, stop: Stop) -> WorkerPlan
             rate_hz: RateHz::new(hz).expect("a rate"),
             concurrency: NonZeroU32::new(4).expect("four"),
         },
-        ..plan(runtime, asked)
+        ..plan(runtime, spec)
     }
 }
 
@@ -155,8 +155,8 @@ fn a_warm_up_that_never_ends_fails_the_round_with_the_reason(runtime: &'static D
     };
     match round_of(&open(runtime, script, 1_000.0, ops(50))) {
         WorkerResult::Failed { reason, .. } => {
-            let told = format!("1 of {} sessions", sessions(runtime, 4));
-            assert!(reason.starts_with(&told), "{reason}");
+            let message = format!("1 of {} sessions", sessions(runtime, 4));
+            assert!(reason.starts_with(&message), "{reason}");
         }
         other => panic!("{other:?}"),
     }

@@ -8,7 +8,7 @@ use photofinish_record::load::Stop;
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 
 use crate::scripted::{
-    ABANDONED, Asked, Script, measure, noted, ops, plan, round, round_of, sessions,
+    ABANDONED, RoundSpec, Script, measure, noted, ops, plan, round, round_of, sessions,
 };
 use crate::suite::{Check, listed};
 
@@ -24,8 +24,8 @@ pub(crate) const CHECKS: &[Check] = listed![
     operations_and_farewells_that_never_end_are_ended_and_told,
 ];
 
-fn asked(script: Script) -> Asked {
-    Asked {
+fn spec(script: Script) -> RoundSpec {
+    RoundSpec {
         script,
         concurrency: 4,
         warmup_ops: 6,
@@ -34,7 +34,7 @@ fn asked(script: Script) -> Asked {
 }
 
 fn failures_are_counted_by_kind_and_never_among_successes(runtime: &'static Descriptor) {
-    let measurement = measure(runtime, asked(Script::FailTwoOfThree));
+    let measurement = measure(runtime, spec(Script::FailTwoOfThree));
     assert_eq!((measurement.ops, measurement.warmup_ops), (100, 6));
     assert_eq!(measurement.service.count(), 100);
     let errors: Vec<_> = measurement
@@ -55,14 +55,14 @@ fn failures_are_counted_by_kind_and_never_among_successes(runtime: &'static Desc
 }
 
 fn a_phase_ends_where_the_data_do(runtime: &'static Descriptor) {
-    // Far more time than forty operations take, and a generous bound: the phase must not last until its stop.
+    // A generous bound, far more than forty operations take: the phase must end before its planned end.
     let start = Instant::now();
     let measurement = measure(
         runtime,
-        Asked {
+        RoundSpec {
             stop: Stop::after(Duration::from_secs(600)),
             warmup_ops: 60,
-            ..asked(Script::RowsEndAt(40))
+            ..spec(Script::RowsEndAt(40))
         },
     );
     assert!(start.elapsed() < Duration::from_secs(300));
@@ -73,7 +73,7 @@ fn a_phase_ends_where_the_data_do(runtime: &'static Descriptor) {
 }
 
 fn wrong_content_is_a_violation_in_words(runtime: &'static Descriptor) {
-    let measurement = measure(runtime, asked(Script::WrongContentAt(42)));
+    let measurement = measure(runtime, spec(Script::WrongContentAt(42)));
     assert_eq!(measurement.violations, ["operation 42: 7 instead of 8"]);
     assert_eq!(measurement.errors[Failure::WRONG_CONTENT].count, 1);
     assert_eq!((measurement.ops, measurement.service.count()), (299, 299));
@@ -81,7 +81,7 @@ fn wrong_content_is_a_violation_in_words(runtime: &'static Descriptor) {
 
 /// The round fails, and says so in words with `part` in them.
 fn check_fails(runtime: &Descriptor, script: Script, part: &str) {
-    match round(runtime, asked(script)) {
+    match round(runtime, spec(script)) {
         WorkerResult::Failed { reason, .. } => assert!(reason.contains(part), "{reason}"),
         other => panic!("{script:?} gave {other:?}"),
     }
@@ -90,7 +90,7 @@ fn check_fails(runtime: &Descriptor, script: Script, part: &str) {
 fn an_operation_that_panics_fails_the_round_with_its_message(runtime: &'static Descriptor) {
     check_fails(runtime, Script::PanicAt(17), "as told");
     // The process is there, and can do another round.
-    assert_eq!(measure(runtime, asked(Script::Note)).ops, 300);
+    assert_eq!(measure(runtime, spec(Script::Note)).ops, 300);
 }
 
 fn what_cannot_be_set_up_fails_the_round_with_the_reason(runtime: &'static Descriptor) {
@@ -115,7 +115,7 @@ fn so_far(last: u32) -> String {
 fn a_session_that_opens_to_the_wrong_content_makes_the_round_wrong(runtime: &'static Descriptor) {
     let last = sessions(runtime, 4) - 1;
     let so_far = so_far(last);
-    match round(runtime, asked(Script::OpenToWrongContent(last))) {
+    match round(runtime, spec(Script::OpenToWrongContent(last))) {
         WorkerResult::Wrong { reason } => assert_eq!(
             reason,
             format!("opening session {last} failed{so_far}: wrong-content: 7 instead of 8")
@@ -125,7 +125,7 @@ fn a_session_that_opens_to_the_wrong_content_makes_the_round_wrong(runtime: &'st
 }
 
 fn a_promise_broken_over_the_whole_round_is_a_violation(runtime: &'static Descriptor) {
-    let measurement = measure(runtime, asked(Script::BreakAPromise));
+    let measurement = measure(runtime, spec(Script::BreakAPromise));
     let sessions = sessions(runtime, 4);
     let totals =
         format!("Totals {{ sessions: {sessions}, succeeded: 306, failed: 0, traffic: {{}} }}");
@@ -133,7 +133,7 @@ fn a_promise_broken_over_the_whole_round_is_a_violation(runtime: &'static Descri
 }
 
 fn a_check_that_fails_at_the_end_keeps_what_was_counted(runtime: &'static Descriptor) {
-    let measurement = measure(runtime, asked(Script::FailToFinish));
+    let measurement = measure(runtime, spec(Script::FailToFinish));
     assert_eq!(measurement.ops, 300);
     let failed = "checking and cleaning up failed: reset: nobody there";
     assert_eq!(measurement.violations, ["broken", failed]);
@@ -146,7 +146,7 @@ fn short_round(runtime: &Descriptor, script: Script) -> WorkerResult {
     round_of(&WorkerPlan {
         warmup: shortly,
         stop: shortly,
-        ..plan(runtime, asked(script))
+        ..plan(runtime, spec(script))
     })
 }
 
@@ -170,8 +170,8 @@ fn check_stuck_in_the_measured_phase(runtime: &Descriptor) {
     let sessions = sessions(runtime, 4);
     let unfinished = &measurement.errors[Failure::UNFINISHED];
     assert_eq!((unfinished.count, unfinished.service.count()), (1, 1));
-    let told = format!("1 of {sessions} sessions");
-    assert!(unfinished.example.starts_with(&told), "{unfinished:?}");
+    let message = format!("1 of {sessions} sessions");
+    assert!(unfinished.example.starts_with(&message), "{unfinished:?}");
     // Those of the other sessions, or the one before it.
     assert!(measurement.ops >= u64::from(sessions.max(2) - 1));
     let without_success = u32::from(sessions > 1);
@@ -186,8 +186,8 @@ fn check_stuck_in_the_warm_up(runtime: &Descriptor) {
     };
     match short_round(runtime, script) {
         WorkerResult::Failed { reason, hint } => {
-            let told = format!("1 of {} sessions", sessions(runtime, 4));
-            assert!(reason.starts_with(&told), "{reason}");
+            let message = format!("1 of {} sessions", sessions(runtime, 4));
+            assert!(reason.starts_with(&message), "{reason}");
             assert!(reason.contains("of the warm-up"), "{reason}");
             assert!(hint.is_some());
         }
@@ -196,11 +196,11 @@ fn check_stuck_in_the_warm_up(runtime: &Descriptor) {
 }
 
 fn check_never_closed(runtime: &Descriptor) {
-    let measurement = measure(runtime, asked(Script::NeverClose));
+    let measurement = measure(runtime, spec(Script::NeverClose));
     let sessions = sessions(runtime, 4);
-    let told = format!("{sessions} of {sessions} sessions were not closed");
+    let message = format!("{sessions} of {sessions} sessions were not closed");
     assert!(
-        measurement.warnings[0].starts_with(&told),
+        measurement.warnings[0].starts_with(&message),
         "{measurement:?}"
     );
     assert_eq!((measurement.ops, measurement.violations.len()), (300, 0));

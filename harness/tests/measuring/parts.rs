@@ -8,7 +8,7 @@ use photofinish_record::load::{Arrivals, Load, RateHz};
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 use photofinish_record::{Measurement, Part};
 
-use crate::scripted::{Asked, Script, measure, ops, plan, round, round_of};
+use crate::scripted::{RoundSpec, Script, measure, ops, plan, round, round_of};
 use crate::suite::{Check, listed};
 
 pub(crate) const CHECKS: &[Check] = listed![
@@ -21,8 +21,8 @@ pub(crate) const CHECKS: &[Check] = listed![
 /// More sessions than shards.
 const SESSIONS: u32 = 20;
 
-fn shop(script: Script) -> Asked {
-    Asked {
+fn shop(script: Script) -> RoundSpec {
+    RoundSpec {
         script,
         concurrency: SESSIONS,
         warmup_ops: 120,
@@ -30,7 +30,7 @@ fn shop(script: Script) -> Asked {
     }
 }
 
-/// Of 400 operations all look, 200 buy, and 100 of those fail; nothing of the warm-up is counted.
+/// Of 400 operations all look, 200 buy, and 100 of those fail; the warm-up is not counted.
 fn check(measurement: &Measurement) {
     assert_eq!((measurement.ops, measurement.failed_ops()), (300, 100));
     let counts = |part: &Part| {
@@ -100,7 +100,7 @@ fn parts_of_an_open_load_are_counted_and_add_up(runtime: &'static Descriptor) {
     }
 }
 
-/// Their clock reads lie within those of the operation, and both histograms round up, one to 1 %.
+/// Their clock reads lie within those of the operation, and both histograms round up, one of them by up to 1 %.
 fn a_part_takes_no_longer_than_the_operations_around_it(runtime: &'static Descriptor) {
     let measurement = measure(runtime, shop(Script::Shop));
     let slowest = |part: &Part| part.service.quantile_ns(1.0).expect("successes") as f64;

@@ -1,4 +1,4 @@
-//! A workload that does as its script says, and notes which operations it was asked for.
+//! A workload that follows a script, and notes the operations it performs.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::{Mutex, PoisonError};
@@ -24,19 +24,19 @@ pub(crate) enum Script {
     Note,
     /// Each operation succeeds at once.
     Succeed,
-    /// Of each three operations one succeeds, one is reset and one times out.
+    /// Of every three operations one succeeds, one is reset and one times out.
     FailTwoOfThree,
     /// The operation of this number gives the wrong content.
     WrongContentAt(u64),
-    /// Operations are noted up to this number, from which on there are no data; likewise in the warm-up.
+    /// Operations below this number are noted; there are no data for later ones. The same holds in the warm-up.
     RowsEndAt(u64),
     /// The operation of this number panics.
     PanicAt(u64),
-    /// Each operation looks, and each second one buys as well; of the buyers, each second one fails.
+    /// Every operation looks, and every second one also buys; every second purchase fails.
     Shop,
     /// Each operation looks and buys.
     Buy,
-    /// More parts than a workload may have.
+    /// The workload lists too many parts.
     ListManyParts,
     /// Each operation sleeps this long, in µs.
     SleepUs(u64),
@@ -233,7 +233,7 @@ async fn shop(parts: &PartRecorder, op: u64) -> Result<(), Failure> {
 
 /// A round to be run.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct RoundSpec {
     pub(crate) script: Script,
     pub(crate) concurrency: u32,
     pub(crate) warmup_ops: u64,
@@ -246,8 +246,8 @@ pub(crate) fn ops(number: u64) -> Stop {
 }
 
 /// Runs the round under the runtime.
-pub(crate) fn round(runtime: &Descriptor, asked: Asked) -> WorkerResult {
-    round_of(&plan(runtime, asked))
+pub(crate) fn round(runtime: &Descriptor, spec: RoundSpec) -> WorkerResult {
+    round_of(&plan(runtime, spec))
 }
 
 /// Runs the round of a plan that was changed.
@@ -256,12 +256,12 @@ pub(crate) fn round_of(plan: &WorkerPlan) -> WorkerResult {
 }
 
 /// The plan of a closed round.
-pub(crate) fn plan(runtime: &Descriptor, asked: Asked) -> WorkerPlan {
+pub(crate) fn plan(runtime: &Descriptor, spec: RoundSpec) -> WorkerPlan {
     WorkerPlan {
         protocol: WORKER_PROTOCOL,
         workload: "scripted".to_owned(),
         params: serde_json::to_value(Params {
-            script: asked.script,
+            script: spec.script,
         })
         .expect("plain data"),
         unit_ns: 1,
@@ -269,10 +269,10 @@ pub(crate) fn plan(runtime: &Descriptor, asked: Asked) -> WorkerPlan {
         cpus: Vec::new(),
         worker_threads: WORKER_THREADS.get(),
         load: Load::Closed {
-            concurrency: NonZeroU32::new(asked.concurrency).expect("at least one"),
+            concurrency: NonZeroU32::new(spec.concurrency).expect("at least one"),
         },
-        warmup: ops(asked.warmup_ops),
-        stop: asked.stop,
+        warmup: ops(spec.warmup_ops),
+        stop: spec.stop,
         stages: Vec::new(),
         pacer_cpu: None,
         lag_probe: false,
@@ -287,18 +287,18 @@ pub(crate) fn plan(runtime: &Descriptor, asked: Asked) -> WorkerPlan {
 }
 
 /// Runs the round under the runtime; it must give a measurement.
-pub(crate) fn measure(runtime: &Descriptor, asked: Asked) -> Measurement {
-    match round(runtime, asked) {
+pub(crate) fn measure(runtime: &Descriptor, spec: RoundSpec) -> Measurement {
+    match round(runtime, spec) {
         WorkerResult::Ok { measurement, .. } => *measurement,
         other => panic!("not measured: {other:?}"),
     }
 }
 
 /// Sessions that run when this many are asked for.
-pub(crate) fn sessions(runtime: &Descriptor, asked: u32) -> u32 {
+pub(crate) fn sessions(runtime: &Descriptor, requested: u32) -> u32 {
     use photofinish_harness::runtime::Capability::Concurrency;
     match runtime.refusal(&[Concurrency]) {
         Some(_) => 1,
-        None => asked,
+        None => requested,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use photofinish_harness::runtime::Descriptor;
 use photofinish_record::load::Stop;
 
-use crate::scripted::{Asked, Script, measure, ops};
+use crate::scripted::{RoundSpec, Script, measure, ops};
 use crate::suite::{Check, listed};
 
 pub(crate) const CHECKS: &[Check] = listed![
@@ -18,7 +18,7 @@ fn service_times_are_no_shorter_than_what_was_slept(runtime: &'static Descriptor
     const SLEEP_US: u64 = 2_000;
     let measurement = measure(
         runtime,
-        Asked {
+        RoundSpec {
             script: Script::SleepUs(SLEEP_US),
             concurrency: 4,
             warmup_ops: 1,
@@ -49,7 +49,7 @@ fn service_times_are_no_shorter_than_what_was_slept(runtime: &'static Descriptor
 fn littles_law_holds_for_a_closed_loop_of_sleeps(runtime: &'static Descriptor) {
     let measurement = measure(
         runtime,
-        Asked {
+        RoundSpec {
             script: Script::SleepUs(5_000),
             concurrency: 8,
             warmup_ops: 8,
@@ -70,7 +70,7 @@ fn littles_law_holds_for_a_closed_loop_of_sleeps(runtime: &'static Descriptor) {
 fn sessions_that_never_wait_add_up_to_the_throughput_of_the_whole(runtime: &'static Descriptor) {
     let measurement = measure(
         runtime,
-        Asked {
+        RoundSpec {
             script: Script::Succeed,
             concurrency: 16,
             warmup_ops: 16,
