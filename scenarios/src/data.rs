@@ -1,10 +1,10 @@
 //! The data of requests and statements: draws, feeds, built-in values, captures, and the templates that hold them.
 //!
-//! Everything drawn depends on the seed, the name and the operation's number alone, so that every runtime sends the same.
-//! Nothing here knows a runtime or a socket, and only [`files`] reads files. The order of use:
+//! Every drawn value depends only on the seed, the name and the operation's number, so that every runtime sends the
+//! same. Nothing here knows a runtime or a socket, and only [`files`] reads files. The order of use:
 //!
 //! 1. In `Workload::new`: [`Scope::new`] checks the declared feeds and draws; [`Template::compile`] parses a text and
-//!    resolves its names to slots; [`Scope::capture`] declares a name that a response will give a value, for the templates
+//!    resolves its names to slots; [`Scope::capture`] declares a name that gets its value from a response, for the templates
 //!    compiled after it and until [`Scope::end_flow`]; [`Scope::slot`] is a value without a text around it, such as a
 //!    parameter of a statement. [`Scope::finish`] gives the [`Data`].
 //! 2. In `prepare`: [`Data::load`] reads the feeds once for all sessions of the round.

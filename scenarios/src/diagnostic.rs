@@ -18,7 +18,7 @@ pub struct Source {
     /// The path shown before the line number: as given, or in the catalogue.
     pub origin: String,
     pub text: String,
-    /// The directory to which the files it names are relative; empty for the current one.
+    /// The directory that its file names are relative to; empty for the current one.
     pub directory: PathBuf,
     /// True for a text that is built into this program.
     pub ships: bool,

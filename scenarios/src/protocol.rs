@@ -15,10 +15,10 @@ use std::path::PathBuf;
 
 use url::{Host, Url};
 
-/// A server as its URL names it.
+/// The location of a server in its URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerLocation {
-    /// A name or an address, of IPv6 without brackets, and a port.
+    /// A name or an address, IPv6 without brackets, and a port.
     Host(String, u16),
     /// A Unix socket.
     Socket(PathBuf),

@@ -16,7 +16,7 @@ use super::zipf::Zipf;
 /// Longest drawn text, in bytes.
 const LONGEST_TEXT: u32 = 1 << 20;
 
-/// Largest number of values over which a distribution other than the uniform one is computed exactly.
+/// Maximum number of values for which a distribution other than the uniform one is exact.
 const MOST_RANKS: u64 = 1 << 53;
 
 /// A value drawn anew for each operation: a number of a distribution, or one of `sequence`, `choice`, `text`, `uuid`.
@@ -44,7 +44,7 @@ pub struct DrawSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "f64")]
     pub parameter: Option<f64>,
-    /// True to spread the frequent numbers over the range instead of putting them side by side. By default false.
+    /// True to spread the frequent numbers over the range instead of clustering them. By default false.
     #[serde(skip_serializing_if = "is_false")]
     pub scatter: bool,
     /// Numbers in order: this one plus the number of the operation.
@@ -74,7 +74,7 @@ fn is_false(flag: &bool) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Distribution {
-    /// Every number is as likely.
+    /// All numbers are equally likely.
     Uniform,
     /// The first number is the most frequent one, the k-th in proportion to 1 / k^exponent.
     Zipf,

@@ -15,7 +15,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The place of a text, which decides how values in it are encoded.
+/// The place of a text, which determines the encoding of values in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// As it is: a plain text, a parameter of a statement.
@@ -39,7 +39,7 @@ pub(super) enum Escape {
     JsonString,
     JsonScalar,
     Header,
-    /// Of a value in a path that is encoded already.
+    /// For a value in a path that is already encoded.
     Target,
 }
 
@@ -68,7 +68,7 @@ impl Escape {
         }
     }
 
-    /// Appends the encoded value. On a refusal, the reason; what was appended until then is of no use.
+    /// Appends the encoded value. An error is the reason for a refusal; anything appended by then must be discarded.
     #[inline]
     pub(super) fn write(self, value: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
         match self {

@@ -1,7 +1,7 @@
 //! Feeds: rows of a CSV or JSON-lines file, chosen by operation number.
 //!
-//! All sessions share one blob of values with their ends. A row belongs to an operation, so no two sessions share one by
-//! accident. `csv` and `lines` parse, `files` reads.
+//! All sessions share one buffer of values with their ends. A row belongs to an operation, so no two sessions share one
+//! by accident. `csv` and `lines` parse, `files` reads.
 
 mod csv;
 mod lines;
@@ -32,7 +32,7 @@ pub struct FeedSpec {
     /// Number of rows. Read from the file.
     #[serde(default)]
     pub rows: u64,
-    /// SHA-256 of the file, in hexadecimal. Read from the file, and compared with it if given.
+    /// SHA-256 of the file, in hexadecimal. Computed from the file; compared with it if given.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sha256: String,
 }
@@ -41,10 +41,10 @@ pub struct FeedSpec {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FeedOrder {
-    /// From the first to the last, and again.
+    /// From the first to the last, then again from the first.
     #[default]
     Circular,
-    /// Every row once in a drawn order, then all again in another one.
+    /// Every row once in random order, then all again in another order.
     Shuffle,
     /// Any row, drawn for each operation.
     Random,
@@ -61,7 +61,7 @@ impl FeedSpec {
         }
     }
 
-    /// Checks that the rows suffice for a warm-up and this many operations, of which at least one is needed.
+    /// Checks that there are enough rows for a warm-up and this many operations, at least one.
     pub(crate) fn check_rows(&self, warmup: Stop, ops: u64) -> Result<(), String> {
         let (rows, warmup_rows) = (self.rows, self.warmup_rows(warmup));
         if self.order != FeedOrder::Once || rows >= warmup_rows.saturating_add(ops) {
@@ -74,7 +74,7 @@ impl FeedSpec {
     }
 }
 
-/// A rule that gives each operation a row.
+/// The rule that assigns a row to each operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowChoice {
     pub(super) order: FeedOrder,
@@ -191,7 +191,7 @@ impl TableBuilder {
         Ok(())
     }
 
-    /// Names the columns: at least one, none twice or empty.
+    /// Names the columns: at least one, none empty, no duplicates.
     fn name_columns(&mut self, names: Vec<String>, line: u64) -> Result<(), TableError> {
         let fail = |message| Err(TableError { line, message });
         for (index, name) in names.iter().enumerate() {

@@ -39,7 +39,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex(Sha256::digest(bytes))
 }
 
-/// The table of a feed, and the SHA-256 of its file, which has to be that of `spec` if it names one.
+/// The table of a feed, and the SHA-256 of its file, which must equal that in `spec` if it has one.
 pub(super) fn load(directory: &Path, spec: &FeedSpec) -> Result<(Table, String), String> {
     let file = &spec.file;
     let format = FileFormat::of(file)

@@ -13,7 +13,7 @@ pub struct JsonValue<'a> {
 }
 
 impl<'a> JsonValue<'a> {
-    /// The value that begins at the start of `bytes`, behind blanks; `None` if there is none.
+    /// The value at the start of `bytes`, after blanks; `None` if there is none.
     pub(super) fn at_start(bytes: &'a [u8]) -> Option<Self> {
         let start = skip_blanks(bytes, 0);
         let end = value_end(bytes, start)?;
@@ -50,7 +50,7 @@ impl<'a> JsonValue<'a> {
         }
     }
 
-    /// True if the value equals `expected`; of numbers, their values are compared. Allocates only for arrays and objects.
+    /// True if the value equals `expected`; numbers are compared by value. Allocates only for arrays and objects.
     pub fn equals(self, expected: &Value) -> bool {
         match (expected, self.string()) {
             (Value::String(expected), Some(content)) => is_text(content, expected.as_bytes()),
@@ -85,8 +85,8 @@ impl<'a> JsonValue<'a> {
         content.strip_suffix(b"\"")
     }
 
-    /// The members of an object, in order: names, still escaped, and values. Ends early where the text is no JSON, with an
-    /// error as its last item.
+    /// The members of an object, in order: names, still escaped, and values. Ends early where the text is not JSON,
+    /// with an error as its last item.
     pub(super) fn members(self) -> Members<'a> {
         Members {
             rest: self.raw.strip_prefix(b"{").unwrap_or_default(),
@@ -131,7 +131,7 @@ impl<'a> Members<'a> {
         Some((name, value))
     }
 
-    /// True if there are no more members; otherwise moves behind the comma.
+    /// True if there are no more members; otherwise moves past the comma.
     fn at_end(&mut self) -> bool {
         let position = skip_blanks(self.rest, 0);
         let last = matches!(self.rest.get(position), None | Some(b'}' | b']'));
@@ -167,7 +167,7 @@ fn skip_blanks(bytes: &[u8], from: usize) -> usize {
         .count()
 }
 
-/// The position behind the string that begins at `start`.
+/// The position after the string that begins at `start`.
 fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     (*bytes.get(start)? == b'"').then_some(())?;
     let mut position = start + 1;
@@ -180,7 +180,7 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// The position behind the value that begins at `start`. Needs no stack, however deep the value.
+/// The position after the value that begins at `start`. Uses no stack, however deeply the value is nested.
 fn value_end(bytes: &[u8], start: usize) -> Option<usize> {
     let (mut position, mut depth) = (start, 0_usize);
     loop {
@@ -256,7 +256,7 @@ pub(super) fn is_text(content: &[u8], expected: &[u8]) -> bool {
     equal && rest.is_empty()
 }
 
-/// Passes on the parts of a string's content without its escapes.
+/// Passes the parts of a string's content on, unescaped.
 fn unescape(content: &[u8], mut emit: impl FnMut(&[u8])) {
     let mut rest = content;
     while let Some(length) = rest.iter().position(|byte| *byte == b'\\') {
@@ -289,7 +289,7 @@ fn control(letter: u8) -> u8 {
     }
 }
 
-/// The letter behind `\u`, perhaps of a surrogate pair, and the rest.
+/// The character of a `\u` escape, which may be a surrogate pair, and the rest.
 fn unicode(digits: &[u8]) -> (char, &[u8]) {
     let (first, behind) = hex4(digits);
     if (0xD800..0xDC00).contains(&first)
@@ -308,7 +308,7 @@ fn unicode(digits: &[u8]) -> (char, &[u8]) {
     )
 }
 
-/// The value of four hexadecimal digits, and the rest; a surrogate, which is no letter, if they are not four.
+/// The value of four hexadecimal digits, and the rest; a surrogate, which is not a character, if there are not four.
 fn hex4(digits: &[u8]) -> (u32, &[u8]) {
     let (four, behind) = digits.split_at(digits.len().min(4));
     let text = std::str::from_utf8(four).unwrap_or_default();

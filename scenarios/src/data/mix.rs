@@ -5,7 +5,7 @@ use photofinish_record::draw::draw_below;
 /// Keeps the choice apart from other draws of the same seed: `mix` in ASCII.
 const SALT: u64 = 0x006d_6978;
 
-/// Items with weights, one of which each operation chooses.
+/// Weighted items, of which each operation chooses one.
 #[derive(Clone, Debug)]
 pub struct Mix {
     /// Sums of the weights up to and including each item, ascending.

@@ -1,4 +1,4 @@
-//! Permutations of `0..count`, computed index by index: no table, whatever the count.
+//! Permutations of `0..count`, computed index by index, without a table.
 //!
 //! A Feistel network of four rounds permutes the smallest even number of bits that holds the count; an index that leaves
 //! the range goes through it again until it is back (cycle walking), which takes fewer than four passes on average.

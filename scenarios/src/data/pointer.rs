@@ -32,7 +32,7 @@ impl JsonPointer {
         })
     }
 
-    /// The value at the pointer, the first if a key occurs twice; otherwise the reason, which quotes no content.
+    /// The value at the pointer, the first one if a key is repeated; otherwise the reason, which quotes no content.
     pub fn find<'a>(&self, document: &'a [u8]) -> Result<JsonValue<'a>, String> {
         let mut value = JsonValue::at_start(document).ok_or("expected JSON, got something else")?;
         for (depth, token) in self.tokens.iter().enumerate() {
@@ -61,7 +61,7 @@ impl JsonPointer {
         )
     }
 
-    /// The pointer to the value `depth` steps down, for messages.
+    /// The first `depth` steps of the pointer, for messages.
     fn up_to(&self, depth: usize) -> String {
         if depth == 0 {
             return "the top".to_owned();
@@ -232,7 +232,7 @@ mod tests {
         })
     }
 
-    /// Every pointer into a value, with the part it points at.
+    /// Every pointer into a value, with the value it points to.
     fn pointers<'a>(value: &'a Value, at: String, all: &mut Vec<(String, &'a Value)>) {
         match value {
             Value::Array(items) => {

@@ -62,7 +62,7 @@ impl Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(pub(super) u32);
 
-/// A name whose value a response gives, by number.
+/// A name whose value comes from a response, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capture(pub(super) u32);
 
@@ -87,7 +87,7 @@ pub struct Data {
     pub(super) slots: Vec<SlotSpec>,
     pub(super) draws: Vec<(String, Generator)>,
     pub(super) feeds: Vec<(String, FeedSpec)>,
-    /// Environment variables and their values, which no record may have.
+    /// Environment variables and their values, which must never be recorded.
     pub(super) variables: Vec<(String, String)>,
     pub(super) captures: u32,
 }
@@ -142,17 +142,17 @@ impl Scope {
         Ok(capture)
     }
 
-    /// Forgets the captures: another flow begins.
+    /// Forgets the captures at the end of a flow.
     pub fn end_flow(&mut self) {
         self.captures.clear();
     }
 
-    /// The value of a name, as a template has it between braces: `user.email`.
+    /// The value of a name as written between a template's braces: `user.email`.
     pub fn slot(&mut self, name: &str, encoding: Encoding) -> Result<Slot, String> {
         self.escaped(name, encoding.escape(false, false))
     }
 
-    /// True if a slot's value differs between rounds, so that nothing a request creates exists already.
+    /// True if a slot's value differs between rounds, so that a request never creates something that already exists.
     pub fn has_round(&self) -> bool {
         let mut sources = self.data.slots.iter().map(|slot| slot.source);
         sources.any(|source| source == Source::Round)

@@ -15,7 +15,7 @@ pub struct Template {
     slots: Vec<Slot>,
 }
 
-/// A slot behind a literal.
+/// A slot after a literal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Piece {
     literal_end: usize,
@@ -23,14 +23,14 @@ struct Piece {
 }
 
 impl Template {
-    /// Compiles a text, whose place decides the encoding of the values in it.
+    /// Compiles a text; its place determines the encoding of values.
     pub fn compile(text: &str, scope: &mut Scope, encoding: Encoding) -> Result<Self, String> {
         let mut template = Self::default();
         template.push(text, scope, encoding)?;
         Ok(template)
     }
 
-    /// Appends a text likewise.
+    /// Compiles and appends a text.
     pub fn push(
         &mut self,
         text: &str,
@@ -52,7 +52,7 @@ impl Template {
         Ok(())
     }
 
-    /// Appends bytes as they are.
+    /// Appends bytes unchanged.
     pub fn push_literal(&mut self, literal: &[u8]) {
         self.literals.extend_from_slice(literal);
     }
@@ -85,7 +85,7 @@ impl Template {
         self.pieces.is_empty().then_some(&*self.literals)
     }
 
-    /// The slots it uses, each once.
+    /// The slots it uses, without repetition.
     #[inline]
     pub fn slots(&self) -> &[Slot] {
         &self.slots

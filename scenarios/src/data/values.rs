@@ -1,7 +1,7 @@
 //! The values of one session: each slot is written once per operation, encoded, into one buffer.
 //!
-//! Constant values stand at the buffer's start and are written once. Captures live in a buffer of their own until the
-//! operation ends.
+//! Constant values are at the start of the buffer and are written once. Captures live in a buffer of their own until
+//! the operation ends.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::template::Template;
 /// Kind of failure: a value cannot stand where a template puts it.
 pub const UNFIT: &str = "data";
 
-/// Bytes reserved for a slot at most; longer values grow the buffer when they come.
+/// Maximum number of bytes reserved for a slot; the buffer grows when a longer value arrives.
 const MOST_RESERVED: usize = 64 << 10;
 
 /// Bytes reserved for a capture.
@@ -31,10 +31,10 @@ pub struct RoundData {
     data: Arc<Data>,
     run: String,
     round: u64,
-    /// Of `data.draws`, in their order.
+    /// In the order of `data.draws`.
     draw_seeds: Vec<u64>,
     uuid_seed: u64,
-    /// Of `data.feeds`, in their order.
+    /// In the order of `data.feeds`.
     feeds: Vec<(RowChoice, Table)>,
 }
 
@@ -292,7 +292,7 @@ impl Values {
     }
 }
 
-/// Appends a drawn value; numbers stand in every place as they are.
+/// Appends a drawn value; numbers need no encoding in any place.
 #[inline]
 fn drawn(
     generator: &Generator,

@@ -8,7 +8,7 @@
 pub(super) struct Zipf {
     count: f64,
     exponent: f64,
-    /// The integral at 1.5 less the weight of rank 1, and at count + 0.5.
+    /// The integral at 1.5 minus the weight of rank 1, and at count + 0.5.
     bounds: [f64; 2],
     /// Ranks this close below a point are accepted without computing their weight.
     shortcut: f64,
@@ -28,7 +28,7 @@ impl Zipf {
         zipf
     }
 
-    /// A rank in `1..=count`, from as many numbers of `uniform` (in 0..1, by index) as it takes.
+    /// A rank in `1..=count`, from as many numbers of `uniform` (in 0..1, by index) as necessary.
     #[inline]
     pub(super) fn rank(&self, uniform: impl Fn(u64) -> f64) -> u64 {
         let [low, high] = self.bounds;
@@ -55,7 +55,7 @@ impl Zipf {
     }
 
     fn inverse(&self, value: f64) -> f64 {
-        // Rounding can lead just below -1, where the logarithm ends.
+        // Rounding can give slightly less than -1, where the logarithm is undefined.
         let t = (value * (1.0 - self.exponent)).max(-1.0);
         (ln_1p_ratio(t) * value).exp()
     }

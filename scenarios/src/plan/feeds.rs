@@ -1,5 +1,5 @@
-//! Feeds that are read once: their rows have to suffice for both phases of a round, wherever the number of operations is
-//! known before.
+//! Feeds that are read once: they must have enough rows for both phases of a round, if the number of operations is
+//! known in advance.
 
 use std::collections::BTreeMap;
 

@@ -36,7 +36,7 @@ pub fn parse_time(text: &str) -> Result<Duration, InvalidTime> {
         .ok_or_else(|| InvalidTime(text.to_owned()))
 }
 
-/// Reads a length, which is a time above zero.
+/// Reads a duration, which is a time above zero.
 pub fn parse_length(text: &str) -> Result<Duration, String> {
     let time = parse_time(text).map_err(|error| error.to_string())?;
     if time.is_zero() {
@@ -53,7 +53,7 @@ pub struct InvalidTime(String);
 
 /// `number` times `unit`, to the nearest ns; saturates.
 fn scaled(number: f64, unit: Duration) -> Duration {
-    // Casting saturates; below 2^53 ns, over a hundred days, the product is exact to the ns.
+    // Casting saturates; below 2^53 ns, which is over a hundred days, the product is exact to the ns.
     Duration::from_nanos((number * unit.as_nanos() as f64).round() as u64)
 }
 

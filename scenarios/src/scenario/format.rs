@@ -279,7 +279,7 @@ pub fn schema() -> Schema {
     schema
 }
 
-/// Describes a workload's sections at the root of the file, and lets those that tell the workload replace its name.
+/// Describes a workload's sections at the root of the file, and makes `workload` optional if a section implies it.
 fn add_sections(schema: &mut Schema, sections: &Sections, definitions: &Map<String, Value>) {
     let params = format!("params-{}", sections.workload);
     for name in sections.names() {

@@ -10,9 +10,9 @@ use super::flaw::KeyPath;
 /// The sections of one workload.
 pub(super) struct Sections {
     pub(super) workload: &'static str,
-    /// Sections that say which workload the file is for.
+    /// Sections that imply the workload.
     pub(super) telling: &'static [&'static str],
-    /// Sections that other workloads may have as well, or that mean nothing on their own.
+    /// Sections that other workloads may share, or that mean nothing on their own.
     pub(super) others: &'static [&'static str],
 }
 
@@ -53,13 +53,13 @@ pub(super) fn suits(section: &str, workload: &str) -> bool {
     owners.peek().is_none() || owners.any(|owner| owner.workload == workload)
 }
 
-/// The workload that a file with these keys at its root is for, if they tell.
+/// The workload implied by the keys at the root of a file, if any.
 pub(super) fn implied_workload(root: &Value) -> Option<&'static str> {
-    let told = SECTIONS_OF.iter().find(|sections| {
+    let implied = SECTIONS_OF.iter().find(|sections| {
         let mut telling = sections.telling.iter();
         telling.any(|name| root.get(*name).is_some())
     });
-    told.map(|sections| sections.workload)
+    implied.map(|sections| sections.workload)
 }
 
 /// Takes the sections out of the root of a file.
@@ -80,7 +80,7 @@ pub(super) fn merged(params: &Value, sections: &Map<String, Value>) -> Value {
     Value::Object(params)
 }
 
-/// The root of a file with these parameters, of which `sections` have a place of their own.
+/// The root of a file with these parameters, with `sections` separate from the others.
 pub(super) fn apart(all: Value, sections: &Map<String, Value>) -> Value {
     let mut root = Map::new();
     let mut params = Map::new();

@@ -26,7 +26,7 @@ use super::tallies::{Peak, exactly};
 /// An announced part is a few instructions away from waiting, unless its thread loses its CPU in between.
 const UNTIL_ALL_WAIT: Duration = Duration::from_millis(10);
 
-/// Some parts did not announce themselves in time.
+/// Some parts did not check in on time.
 pub(super) const NOT_GATHERED: &str = "crowd";
 
 /// The work of one part of a crowd before and after it waits.

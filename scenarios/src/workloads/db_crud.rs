@@ -154,7 +154,7 @@ impl Workload for DbCrud {
 }
 
 impl DbCrud {
-    /// Adds to the advice of a server that has no more connections how many a session has.
+    /// Adds the number of connections per session to the advice for a server that has no more connections.
     fn counted(&self, failure: Failure) -> Failure {
         let each = self.inserts;
         match &failure.hint {

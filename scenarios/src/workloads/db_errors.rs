@@ -34,7 +34,7 @@ pub(super) fn pooled() -> Failure {
     Failure::new(POOLED, detail).hint(POOLED_HINT)
 }
 
-/// `failure`, with advice if its cause is a server that takes a connection and leaves it alone.
+/// `failure`, with advice if its cause is a server that accepts a connection and never responds.
 pub(super) fn unserved(failure: Failure) -> Failure {
     advised(
         failure,

@@ -1,6 +1,6 @@
-//! `http`: requests of one's own, as a weighted mix or as flows, from a scenario file.
+//! `http`: the user's own requests, as a weighted mix or as flows, from a scenario file.
 //!
-//! An operation is one request of the mix or one whole flow; a flow ends at the first request that fails. Which one it is,
+//! An operation is one request of the mix or one whole flow; a flow ends at the first request that fails. The choice,
 //! and all its values, follow from the operation's number, so every runtime sends the same. This file connects, sends and
 //! waits, once for each runtime; everything else is compiled once: the parameters (`spec.rs`) become a script
 //! (`compile.rs`, `step.rs`, `body.rs`, `check.rs`, `capture.rs`), and `walk.rs` holds a session's state and decisions.
@@ -72,7 +72,7 @@ pub struct Shared {
     data: Arc<RoundData>,
     /// The body of the first response, for each step that compares with it.
     same: Vec<Option<Vec<u8>>>,
-    /// Requests begun by operations.
+    /// Requests started by operations.
     begun: AtomicU64,
 }
 
@@ -201,7 +201,7 @@ impl Http {
         Ok(())
     }
 
-    /// Sends the request of a step, and those that follow from it, until one of them decides.
+    /// Sends the request of a step, and its retries and redirects, until one is final.
     async fn perform<R: Runtime>(
         &self,
         env: &Env<R, Shared>,

@@ -178,7 +178,7 @@ pub(super) struct Answer {
     reader: ResponseReader,
     body: Vec<u8>,
     keep: Keep,
-    streamed: Streamed,
+    summary: BodySummary,
 }
 
 /// The part of a body that is kept while it is read.
@@ -193,9 +193,9 @@ pub(super) enum Keep {
     Length,
 }
 
-/// A body that is not kept.
+/// Length and digest of a body that is not kept.
 #[derive(Default)]
-struct Streamed {
+struct BodySummary {
     bytes: u64,
     hasher: Sha256,
 }
@@ -221,7 +221,7 @@ impl<R: Runtime> Connection<R> {
                 reader: ResponseReader::new(Limits::default()),
                 body: Vec::new(),
                 keep: Keep::Whole,
-                streamed: Streamed::default(),
+                summary: BodySummary::default(),
             },
             used: Instant::now(),
         }
@@ -385,9 +385,9 @@ impl Answer {
     fn begin(&mut self, method: Method) {
         self.reader.begin(method);
         self.body.clear();
-        self.streamed.bytes = 0;
+        self.summary.bytes = 0;
         if self.keep == Keep::Digest {
-            self.streamed.hasher.reset();
+            self.summary.hasher.reset();
         }
     }
 
@@ -415,20 +415,20 @@ impl Answer {
     pub(super) fn length(&self) -> u64 {
         match self.keep {
             Keep::Whole => self.body.len() as u64,
-            Keep::Digest | Keep::Length => self.streamed.bytes,
+            Keep::Digest | Keep::Length => self.summary.bytes,
         }
     }
 
     /// The SHA-256 of a body of which the digest is kept.
     pub(super) fn digest(&self) -> [u8; 32] {
-        self.streamed.hasher.clone().finalize().into()
+        self.summary.hasher.clone().finalize().into()
     }
 
     /// Drops the part of the body that has arrived, once it is counted.
     fn stream(&mut self) {
-        self.streamed.bytes += self.body.len() as u64;
+        self.summary.bytes += self.body.len() as u64;
         if self.keep == Keep::Digest {
-            self.streamed.hasher.update(&self.body);
+            self.summary.hasher.update(&self.body);
         }
         self.body.clear();
     }

@@ -54,7 +54,7 @@ struct Limit<R> {
     runtime: R,
     /// Connections open at once.
     connections: u64,
-    /// True once it has passed: one wait is enough to tell that the server does not serve all of them.
+    /// True once it has passed: one wait is enough to show that the server does not serve all of them.
     passed: AtomicBool,
 }
 

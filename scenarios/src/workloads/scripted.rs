@@ -3,7 +3,7 @@
 //! Ground truth for the tool itself, which the report must reproduce. Each operation draws its time from the script by
 //! its number and is busy for that long, on the clock; then it does its work, which is counted in steps and not in
 //! time, so that ten percent more steps are ten percent more work. Parts have times of their own and a known number of
-//! failures, so that every count per part is known beforehand as well.
+//! failures, so that every count per part is known in advance as well.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
@@ -42,7 +42,7 @@ params! {
 pub struct ScriptedPart {
     /// Its name in reports.
     pub name: String,
-    /// 1 for a part of every operation, 2 for one of every second operation.
+    /// 1 for a part of every operation, 2 for a part of every second operation.
     #[serde(default = "every_one")]
     pub every: NonZeroU32,
     /// Busy time in µs.

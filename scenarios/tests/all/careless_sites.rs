@@ -75,10 +75,10 @@ fn a_site_that_no_longer_serves_its_report_is_noticed() {
         reports: 1,
     };
     let (_, result) = round("crawl", &json!({}), "tokio", &start(site));
-    let told = format!("{result:?}");
+    let message = format!("{result:?}");
     assert!(
-        told.contains("the site no longer serves the report of its requests"),
-        "{told}"
+        message.contains("the site no longer serves the report of its requests"),
+        "{message}"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Data of requests: values from files cannot break out of their place, rows are never shared, nothing is allocated.
+//! Request data: values from files cannot break out of their place, rows are never shared, nothing is allocated.
 
 use std::fs;
 use std::num::NonZeroU64;
@@ -165,7 +165,7 @@ fn a_capture_lives_until_the_operation_or_the_flow_ends() {
 }
 
 #[test]
-fn no_row_is_used_twice_over_sessions_and_phases_and_the_end_is_told() {
+fn no_row_is_used_twice_over_sessions_and_phases_and_the_end_is_reported() {
     let directory = tempfile::tempdir().expect("a directory");
     let lines: Vec<String> = (0..40).map(|row| format!("{{\"id\": {row}}}")).collect();
     fs::write(directory.path().join("ids.jsonl"), lines.join("\n")).expect("a file");

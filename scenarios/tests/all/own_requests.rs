@@ -1,4 +1,4 @@
-//! The workload `http` against servers that keep every byte they are sent: the requests that were meant, in their order,
+//! The workload `http` against servers that keep every byte they are sent: the intended requests, in order,
 //! the same under every runtime, and nothing else.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::support::rounds::{measured, plan};
 use crate::support::tiny_server;
 
-/// A request as it was received.
+/// A request as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Received {
     head: String,
@@ -128,7 +128,7 @@ fn failure(measurement: &Measurement) -> (&str, &str) {
     (kind, example)
 }
 
-/// Checks of every round here: nothing failed, and each request was counted.
+/// Checks for every round in this file: nothing failed, and each request was counted.
 #[track_caller]
 fn succeeded(measurement: &Measurement, operations: u64, requests: usize, runtime: &str) {
     assert!(
@@ -688,7 +688,7 @@ fn a_large_body_is_counted_or_digested_without_being_kept() {
 }
 
 #[test]
-fn what_a_response_lacks_is_told_with_what_was_expected_and_what_came() {
+fn what_a_response_lacks_is_reported_with_what_was_expected_and_what_came() {
     let body = r#"{"currency": "USD", "n": 1.0, "list": [1]}"#;
     for (expect, kind, detail) in [
         (
@@ -754,10 +754,10 @@ fn what_a_response_lacks_is_told_with_what_was_expected_and_what_came() {
             failure(&measurement),
             (kind, format!("r: {detail}").as_str())
         );
-        // Wrong content is told as such, whatever the error budget; the counts agree.
-        let mut told = measurement.violations.iter();
+        // Wrong content is reported as such, whatever the error budget; the counts agree.
+        let mut violations = measurement.violations.iter();
         assert!(
-            told.all(|told| told.starts_with("operation 0")),
+            violations.all(|violation| violation.starts_with("operation 0")),
             "{:?}",
             measurement.violations
         );
@@ -785,7 +785,8 @@ fn what_a_response_lacks_is_told_with_what_was_expected_and_what_came() {
     );
 }
 
-/// Every response has the body of the first one; a server whose first two differ is told before anything is measured.
+/// Every response has the body of the first one; a server whose first two differ is reported before anything is
+/// measured.
 #[test]
 fn a_body_that_changes_is_not_the_same() {
     let params =

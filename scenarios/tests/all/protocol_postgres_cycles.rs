@@ -336,7 +336,7 @@ fn each_message_of_a_request_has_its_own_answer_in_its_turn() {
 
 #[test]
 fn a_servers_words_are_cut_and_cleaned_before_they_are_kept() {
-    let told = |text: &str| {
+    let cleaned = |text: &str| {
         let error = fields(b'E', &[('M', text), ('D', text), ('H', text), ('C', text)]);
         let answer = [error, ready(b"I")].concat();
         let outcome = read(64 << 20, [answer.as_slice()])
@@ -346,11 +346,11 @@ fn a_servers_words_are_cut_and_cleaned_before_they_are_kept() {
         outcome.error.expect("an error").to_string()
     };
     assert_eq!(
-        told("a\x1b[2J\n::error::b\u{9b}c\r"),
+        cleaned("a\x1b[2J\n::error::b\u{9b}c\r"),
         " a [2J ::error::b c : a [2J ::error::b c  (a [2J ::error::b c ) (hint: a [2J ::error::b c )"
     );
     for letter in ["x", "é", "…", "🦀"] {
-        let long = told(&letter.repeat(1 << 20));
+        let long = cleaned(&letter.repeat(1 << 20));
         assert!(long.len() < 2_200, "{}", long.len());
         assert!(!long.contains('\u{fffd}') && long.contains('…'), "{long}");
     }

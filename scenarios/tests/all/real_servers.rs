@@ -187,10 +187,10 @@ fn a_post_is_never_sent_twice() {
     }
 }
 
-/// Goal: 413 before the body was sent is told as such, whatever the size. Method: a server that refuses after the head,
-/// and closes with the body unread, which resets the connection.
+/// Goal: 413 before the body was sent is reported as such, whatever the size. Method: a server that refuses after the
+/// head, and closes with the body unread, which resets the connection.
 #[test]
-fn an_answer_before_the_end_of_the_request_is_told_under_every_runtime() {
+fn an_answer_before_the_end_of_the_request_is_reported_under_every_runtime() {
     for size in ["300B", "4MiB"] {
         for runtime in DESCRIPTORS {
             let (url, _) = http_server(|client, length, number| {
@@ -267,10 +267,10 @@ fn an_early_answer_that_keeps_the_connection_does_not_cut_the_request_off() {
     }
 }
 
-/// Goal: the server's reason is told, not the broken connection. Method: a server that ends each session after its first
-/// statements, and resets the connection.
+/// Goal: the server's reason is reported, not the broken connection. Method: a server that ends each session after its
+/// first statements, and resets the connection.
 #[test]
-fn a_database_that_ends_a_session_is_told_with_its_reason_under_every_runtime() {
+fn a_database_that_ends_a_session_is_reported_with_its_reason_under_every_runtime() {
     const READY: &[u8] = b"Z\0\0\0\x05I";
     const FATAL: &[u8] = b"E\0\0\0\x1cSFATAL\0C57P01\0Mgoodbye\0\0";
     for runtime in DESCRIPTORS {
@@ -296,7 +296,11 @@ fn a_database_that_ends_a_session_is_told_with_its_reason_under_every_runtime() 
             1,
             directory.path(),
         );
-        let told = format!("{:?}", work(&plan).result);
-        assert!(told.contains("57P01"), "{}: {told}", runtime.name);
+        let result_text = format!("{:?}", work(&plan).result);
+        assert!(
+            result_text.contains("57P01"),
+            "{}: {result_text}",
+            runtime.name
+        );
     }
 }

@@ -456,10 +456,13 @@ fn thresholds_are_read_with_their_lines_and_a_percentile_needs_no_quotes() {
     // A threshold on errors alone sets no budget.
     let scenario = read("workload = 'null'\nexpect.errors = '< 2%'\n", &[]);
     assert_eq!(scenario.error_budget, None);
-    let check = |expect: &str, told: &str| {
+    let check = |expect: &str, expected_text: &str| {
         let refused = refusal(&format!("workload = 'null'\nexpect.{expect}\n"), &[]);
         assert!(refused.contains("mine.toml:2:"), "{refused}");
-        assert!(refused.contains(told), "`{told}` is not in {refused}");
+        assert!(
+            refused.contains(expected_text),
+            "`{expected_text}` is not in {refused}"
+        );
     };
     check("service_p99 = '< 1ms'", "did you mean `service_p99.5`?");
     check("request.buy.errors = '< 1%'", "unknown part `buy`");
@@ -647,10 +650,10 @@ fn sections_of_a_workload_are_its_parameters_and_say_which_it_is() {
 }
 
 #[test]
-fn a_mistake_in_a_section_is_told_at_its_line() {
+fn a_mistake_in_a_section_is_reported_at_its_line() {
     let request = "[[request]]\nsend = 'GET /a'\n";
     let with = |more: &str| format!("{request}{more}");
-    for (text, overrides, place, told) in [
+    for (text, overrides, place, expected_text) in [
         (
             with("sned = 1"),
             &[][..],
@@ -738,7 +741,7 @@ fn a_mistake_in_a_section_is_told_at_its_line() {
     ] {
         let refused = refusal(&text, overrides);
         assert!(
-            refused.contains(place) && refused.contains(told),
+            refused.contains(place) && refused.contains(expected_text),
             "{text}\n{refused}"
         );
     }

@@ -9,7 +9,7 @@ use crate::data::mix::Mix;
 use crate::data::permutation::Permutation;
 use crate::data::zipf::Zipf;
 
-/// The seed of everything that is drawn under `name`: the run's seed, combined with the name's FNV-1a hash.
+/// The seed of all draws named `name`: the run's seed, combined with the name's FNV-1a hash.
 pub(crate) fn name_seed(seed: u64, name: &str) -> u64 {
     let hash = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
@@ -63,7 +63,7 @@ pub(super) enum Kind {
     },
     Sequence {
         from: i64,
-        /// The length after which it starts again.
+        /// The number of values after which it starts again.
         count: Option<u64>,
     },
     Choice {
@@ -85,7 +85,7 @@ pub(super) enum Shape {
 }
 
 impl Generator {
-    /// A UUID, as the built-in one.
+    /// A UUID like the built-in one.
     pub(crate) const UUID: Self = Self(Kind::Uuid);
 
     /// Appends the value of operation `op`.
@@ -119,7 +119,7 @@ impl Generator {
         }
     }
 
-    /// True if every value consists of digits, letters, `-` and `_`, and the JSON forms of numbers: no encoding changes it.
+    /// True if every value consists of digits, letters, `-` and `_`, or is a JSON number: no encoding changes it.
     pub(crate) fn is_number(&self) -> bool {
         matches!(self.0, Kind::Number { .. } | Kind::Sequence { .. })
     }
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn draws_agree_with_the_published_test_vectors() {
-        // Computed from the formulas in docs/DATA.md by a program of its own, for the seed 42 and the name `id`.
+        // Computed from the formulas in docs/DATA.md by an independent program, for the seed 42 and the name `id`.
         assert_eq!(name_seed(42, "id"), 0x08b7_2e07_b55c_3aea);
         for (spec, expected) in [
             (json!({"from": 1, "to": 100}), ["55", "9", "5", "21"]),

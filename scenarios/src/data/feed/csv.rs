@@ -43,7 +43,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// True if another row follows; blank lines at the end are none.
+    /// True if another row follows; blank lines at the end do not count.
     fn has_row(&self) -> bool {
         let blank = |byte: &u8| matches!(byte, b'\r' | b'\n');
         !self.bytes[self.position..].iter().all(blank)
@@ -82,7 +82,7 @@ impl Reader<'_> {
         self.bytes.get(self.position).copied()
     }
 
-    /// True at a comma, a line's end and the file's end.
+    /// True at a comma, the end of a line and the end of the file.
     fn at_value_end(&self) -> bool {
         matches!(
             &self.bytes[self.position..],

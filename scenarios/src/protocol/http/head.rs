@@ -262,7 +262,7 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// Ignores repetitions of a field, as browsers do.
+/// Ignores repeated fields, as browsers do.
 fn keep_first(text: &mut Vec<u8>, value: &[u8]) {
     if text.is_empty() {
         append_unfolded(text, value);

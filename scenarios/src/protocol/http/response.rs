@@ -82,7 +82,7 @@ impl ResponseReader {
         self.head.values(name)
     }
 
-    /// Changes the limit of the body's length, from the next response on.
+    /// Changes the limit on the body's length, from the next response on.
     pub fn limit_body(&mut self, bytes: u64) {
         self.limits.max_body_bytes = bytes;
     }

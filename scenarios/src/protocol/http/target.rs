@@ -77,7 +77,7 @@ impl HttpTarget {
     }
 }
 
-/// The target of `unix:` followed by `text`: the socket's path, and perhaps a colon and the path of requests.
+/// The target of `unix:` followed by `text`: the socket's path, optionally with a colon and the path of requests.
 fn unix(text: &str) -> Result<HttpTarget, TargetError> {
     let (socket, path) = match text.split_once(":/") {
         Some((socket, path)) => (socket, Some(format!("/{path}"))),

@@ -88,7 +88,7 @@ impl PgTarget {
         Ok(PgTarget { location, config })
     }
 
-    /// The URL, with `localhost` for the host that a socket's directory takes the place of.
+    /// The URL, with `localhost` as its host if a socket's directory replaces the host.
     pub fn url(text: &str) -> Result<Url, PgTargetError> {
         let parse = |text: &str| Url::parse(text).map_err(|_| PgTargetError::Syntax);
         let (start, end) = authority(text);
@@ -100,7 +100,7 @@ impl PgTarget {
     }
 }
 
-/// Begin and end of the part of a URL that names user and host.
+/// Start and end of the part of a URL that names user and host.
 fn authority(text: &str) -> (usize, usize) {
     let start = text.find("://").map_or(text.len(), |colon| colon + 3);
     let length = text[start..].find(['/', '?', '#']);

@@ -1,7 +1,7 @@
 //! The body of one request: JSON, form fields, text, or a file.
 //!
-//! A value from a slot is encoded as the body's type asks for: as the inside of a JSON string, as part of a form field, or
-//! not at all.
+//! A value from a slot is encoded as the body's type requires: as the inside of a JSON string, as part of a form field,
+//! or not at all.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -27,7 +27,7 @@ pub(super) enum Content {
     Template(Template),
 }
 
-/// A file that is sent as it is.
+/// A file that is sent unchanged.
 #[derive(Debug)]
 pub(super) struct BodyFile {
     file: String,

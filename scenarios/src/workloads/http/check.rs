@@ -42,7 +42,7 @@ enum ExpectedField {
 
 #[derive(Debug)]
 struct JsonCheck {
-    /// As it was written, for messages.
+    /// As written, for messages.
     text: String,
     pointer: JsonPointer,
     expected: ExpectedJson,

@@ -1,7 +1,7 @@
 //! From parameters to what runs: requests and flows in one weighted list, each request compiled once.
 //!
-//! Everything that a user can get wrong is refused here, at its place in the scenario file: before anything runs, and
-//! again, as a matter of course, in each worker.
+//! Every mistake a user can make is refused here, with its location in the scenario file: before anything runs, and
+//! again in each worker.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -152,7 +152,7 @@ impl Steps<'_> {
     }
 }
 
-/// Gives each step a name of its own: requests without one are numbered, two with the same one are an error.
+/// Gives each step a unique name: unnamed requests are numbered, duplicate names are an error.
 fn name_apart(steps: &mut [Step]) -> Result<(), ParamError> {
     let mut seen = BTreeMap::new();
     for step in steps {

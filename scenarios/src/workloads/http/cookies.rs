@@ -1,4 +1,4 @@
-//! The cookies of one session, as RFC 6265 has them for one server.
+//! The cookies of one session, for one server, as specified by RFC 6265.
 //!
 //! A jar is never shared between sessions. The workload talks to one server, so a cookie for another domain is dropped,
 //! as a browser would drop it. Within a run nothing expires: Max-Age and Expires only delete. `Secure` is ignored, since a
@@ -19,7 +19,7 @@ struct Cookie {
     path: Vec<u8>,
 }
 
-/// The most cookies that a jar holds, as in common browsers; further ones are dropped.
+/// Maximum number of cookies in a jar, as in common browsers; further ones are dropped.
 const MOST_COOKIES: usize = 180;
 
 impl Jar {
@@ -27,7 +27,7 @@ impl Jar {
         self.live = 0;
     }
 
-    /// Stores or deletes what the value of a Set-Cookie field says, in the response to a request of `path` at `host`.
+    /// Stores or deletes a cookie as a Set-Cookie field says, in the response to a request of `path` at `host`.
     pub(super) fn note(&mut self, field: &[u8], host: &str, path: &[u8]) {
         let mut parts = field.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
         let Some((name, value)) = parts.next().and_then(|pair| split(pair, b'=')) else {
@@ -138,7 +138,7 @@ fn is_long_past(date: &[u8]) -> bool {
     words.any(|word| word.len() == 4 && word.starts_with(b"19"))
 }
 
-/// True if `host` is `domain` or a host in it; an address is only itself.
+/// True if `host` is `domain` or a host in it; an address matches only itself.
 fn matches(host: &str, domain: &[u8]) -> bool {
     let host = host.as_bytes();
     if host.eq_ignore_ascii_case(domain) {

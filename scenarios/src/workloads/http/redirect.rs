@@ -5,7 +5,7 @@ use url::{Position, Url};
 
 use crate::protocol::http::Method;
 
-/// The statuses that say where to go on.
+/// The statuses that redirect.
 pub(super) fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }

@@ -16,7 +16,7 @@ use crate::quantity::{Statuses, Time};
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestSpec {
-    /// Its name in tables and limits. By default, method and path.
+    /// Its name in tables and thresholds; method and path by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub name: Option<String>,
@@ -114,7 +114,7 @@ pub struct BodySpec {
     /// True to send `{{…}}` literally.
     #[serde(default)]
     pub raw: bool,
-    /// SHA-256 of the file, in hexadecimal. Read from the file, and compared with it if given.
+    /// SHA-256 of the file, in hexadecimal. Computed from the file; compared with it if given.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sha256: String,
 }

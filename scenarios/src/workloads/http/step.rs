@@ -1,7 +1,7 @@
-//! One request, compiled: templates of its path, header fields and body, and what its response has to be.
+//! One request, compiled: templates of its path, header fields and body, and the checks of its response.
 //!
 //! The fields that frame a message are written only here: Host, Content-Length, Cookie. A value from a slot is encoded
-//! for where it stands, so that none can make a second request.
+//! for its place, so that none can inject a second request.
 
 use std::io::Write as _;
 use std::num::NonZeroU32;
@@ -51,7 +51,7 @@ pub(super) struct Step {
 
 /// A request on its way: a redirect changes these parts of a step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Outgoing<'a> {
+pub(super) struct OutgoingRequest<'a> {
     pub(super) method: Method,
     pub(super) path: &'a [u8],
     pub(super) authority: &'a str,
@@ -155,7 +155,7 @@ impl Step {
             .chain(body)
     }
 
-    /// True if it changes something on the server, in every round the same.
+    /// True if it makes the same change on the server in every round.
     pub(super) fn repeats_a_write(&self) -> bool {
         let writes = !matches!(self.method, Method::Get | Method::Head | Method::Options);
         writes && !self.is_unique
@@ -182,7 +182,7 @@ impl Step {
     /// Appends the whole request.
     pub(super) fn write(
         &self,
-        outgoing: Outgoing<'_>,
+        outgoing: OutgoingRequest<'_>,
         values: &mut Values,
         jar: &Jar,
         out: &mut Vec<u8>,
@@ -216,7 +216,7 @@ impl Step {
     }
 
     /// Appends what follows the other header fields.
-    fn write_body(&self, outgoing: Outgoing<'_>, values: &Values, out: &mut Vec<u8>) {
+    fn write_body(&self, outgoing: OutgoingRequest<'_>, values: &Values, out: &mut Vec<u8>) {
         let body = self.body.as_ref().filter(|_| outgoing.with_body);
         if let Some(content_type) = body.and_then(|body| body.content_type) {
             write!(out, "content-type: {content_type}\r\n").expect("writing to memory");
@@ -238,7 +238,7 @@ impl Step {
     }
 }
 
-/// True if a part of a request has the number of its round somewhere.
+/// True if a part of a request contains the number of its round.
 fn mentions_round(spec: &impl Serialize) -> bool {
     let text = serde_json::to_string(spec).expect("parameters are plain data");
     let mut slots = text.split("{{").skip(1);

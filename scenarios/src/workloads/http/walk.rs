@@ -1,6 +1,6 @@
 //! The state of one session, and its decisions: what to send next, and what a response means.
 //!
-//! Without I/O, so that it is compiled once and not for each runtime: `http.rs` sends and receives.
+//! Without I/O, so that it is compiled only once instead of for each runtime: `http.rs` sends and receives.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use super::compile::Script;
 use super::cookies::Jar;
 use super::redirect::{is_redirect, next_method, next_path};
 use super::spec::Cookies;
-use super::step::{Outgoing, Step};
+use super::step::{OutgoingRequest, Step};
 use crate::data::{UNFIT, Values};
 use crate::protocol::http::Method;
 
@@ -33,9 +33,9 @@ pub(super) struct Walk {
     host: Vec<u8>,
 }
 
-/// The sending of one step, which redirects and tries repeat.
+/// The attempts to perform one step: its tries and redirects.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sending {
+pub(super) struct Attempts {
     pub(super) method: Method,
     tries: u32,
     redirects: u32,
@@ -90,14 +90,14 @@ impl Walk {
         step: &Step,
         index: usize,
         redirects: u32,
-    ) -> Result<Sending, Failure> {
+    ) -> Result<Attempts, Failure> {
         let method = step.method;
         if self.held != Some(index) {
             self.held = step.is_fixed.then_some(index);
             let rendered = self.render(step);
             rendered.map_err(|failure| self.about(step, failure))?;
         }
-        Ok(Sending {
+        Ok(Attempts {
             method,
             tries: step.tries.get(),
             redirects,
@@ -124,7 +124,7 @@ impl Walk {
 
     fn encode(&mut self, step: &Step, method: Method, with_body: bool) -> Result<(), Failure> {
         self.request.clear();
-        let outgoing = Outgoing {
+        let outgoing = OutgoingRequest {
             method,
             path: self.path.as_bytes(),
             authority: &self.authority,
@@ -141,20 +141,20 @@ impl Walk {
         &mut self,
         script: &Script,
         step: &Step,
-        sending: &mut Sending,
+        attempts: &mut Attempts,
         outcome: Result<&Answer, Failure>,
         same: Option<&[u8]>,
     ) -> Verdict {
         let status = outcome.as_ref().ok().map(|answer| answer.status());
-        let result = outcome.and_then(|answer| self.read(script, step, *sending, answer, same));
+        let result = outcome.and_then(|answer| self.read(script, step, *attempts, answer, same));
         match result {
             Ok(None) => Verdict::end(Ok(())),
             Ok(Some(method)) => {
-                sending.redirects -= 1;
-                sending.with_body &= method == sending.method;
-                sending.method = method;
+                attempts.redirects -= 1;
+                attempts.with_body &= method == attempts.method;
+                attempts.method = method;
                 self.held = None;
-                match self.encode(step, method, sending.with_body) {
+                match self.encode(step, method, attempts.with_body) {
                     Ok(()) => Verdict {
                         result: Ok(()),
                         again: true,
@@ -163,8 +163,8 @@ impl Walk {
                 }
             }
             Err(failure) => {
-                let again = sending.tries > 1 && is_worth_another_try(&failure, status);
-                sending.tries -= u32::from(again);
+                let again = attempts.tries > 1 && is_worth_another_try(&failure, status);
+                attempts.tries -= u32::from(again);
                 let result = Err(self.about(step, failure));
                 Verdict { result, again }
             }
@@ -176,7 +176,7 @@ impl Walk {
         &mut self,
         script: &Script,
         step: &Step,
-        sending: Sending,
+        attempts: Attempts,
         answer: &Answer,
         same: Option<&[u8]>,
     ) -> Result<Option<Method>, Failure> {
@@ -187,13 +187,13 @@ impl Walk {
             }
         }
         let status = answer.status();
-        if sending.redirects > 0
+        if attempts.redirects > 0
             && is_redirect(status)
             && let Some(location) = answer.location()
         {
             let host = String::from_utf8_lossy(&self.host);
             self.path = next_path([&host, &self.authority], &self.path, location)?;
-            return Ok(Some(next_method(sending.method, status)));
+            return Ok(Some(next_method(attempts.method, status)));
         }
         step.check
             .judge(answer, &mut self.values, &mut self.scratch, same)?;
@@ -218,7 +218,7 @@ impl Verdict {
     }
 }
 
-/// True for a broken connection, a deadline, and a status that says that another try may succeed.
+/// True for a broken connection, a deadline, and a status that suggests another try.
 fn is_worth_another_try(failure: &Failure, status: Option<u16>) -> bool {
     match failure.kind {
         Failure::REFUSED | Failure::RESET | Failure::SHORT | Failure::TIMEOUT => true,
