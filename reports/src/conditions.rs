@@ -1,6 +1,6 @@
 //! Conditions: a metric's name and a text such as `< 20ms`, read in the metric's unit.
 //!
-//! The limits of a gate, the thresholds of a run and the objective of a search are written alike, and parsed here. A
+//! The limits of a gate, the thresholds of a run and the objective of a search share one syntax, parsed here. A
 //! metric is named with or without its unit (`response_p99`, `response_p99.5`, `cpu_per_op`, `throughput`); `errors`,
 //! `retries` and `reconnects` are shares of operations. A text that no measurement could meet or break is rejected.
 
@@ -68,14 +68,14 @@ pub enum ConditionError {
     NeverMet { text: String, metric: String },
 }
 
-/// The metrics that can be limited, with their better directions.
+/// The metrics that can be limited, each with the direction that is better.
 fn listed() -> impl Iterator<Item = (&'static Metric, Better)> {
     METRICS
         .iter()
         .filter_map(|metric| Some((metric, direction(metric)?)))
 }
 
-/// The better direction of a metric; `None` if it has none.
+/// The direction in which a metric is better; `None` if there is none.
 fn direction(metric: &Metric) -> Option<Better> {
     if NOT_REQUIRED
         .iter()
@@ -98,14 +98,14 @@ pub fn names() -> Vec<String> {
         .collect()
 }
 
-/// The metric of that name, with or without its unit.
+/// The metric with that name, given with or without its unit.
 pub fn find(name: &str) -> Option<(Cow<'static, Metric>, Better)> {
     let metric = metrics::by_name(name)?;
     let better = direction(&metric)?;
     Some((metric, better))
 }
 
-/// True if two names, with or without their unit, are of the same metric.
+/// True if two names, with or without unit, mean the same metric.
 pub fn same_metric(a: &str, b: &str) -> bool {
     let full = |name: &str| find(name).map(|(metric, _)| metric.name.to_string());
     a == b || full(a).is_some_and(|name| Some(name) == full(b))

@@ -92,7 +92,7 @@ pub struct Check {
     pub requirement: Requirement,
     /// The term as it was written.
     pub text: String,
-    /// The line it was written on; `null` of what came from the command line.
+    /// The line it was written on; `null` if it came from the command line.
     pub place: Option<SourceLocation>,
     pub verdict: CheckVerdict,
     /// The reason why it is undecided, or other information, in one sentence.

@@ -95,7 +95,7 @@ enum Reading {
     },
     /// A number that the workload reported under this name.
     Gauge(String),
-    /// A number of the part of this name; `None` for a round without it.
+    /// A number of the part with this name; `None` for a round without it.
     Part(String, ReadPart),
 }
 
@@ -234,7 +234,7 @@ pub fn by_name(name: &str) -> Option<Cow<'static, Metric>> {
     listed.or_else(|| percentile(name))
 }
 
-/// The times that a percentile can be asked of, by name.
+/// The times that have percentiles, by name.
 const TIMES: [(&str, Times); 3] = [
     ("response", Times::Response),
     ("service", Times::Service),

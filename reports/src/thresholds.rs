@@ -1,9 +1,9 @@
 //! Thresholds of a run: each limit of `[expect]` and `--expect`, judged in each cell of its scenario.
 //!
 //! The verdict is that of the median over the cell's measured phases; rounds are never pooled. It is `cannot-tell`
-//! where the numbers do not carry it: no operation succeeded, a percentile of too few operations, a rate that was not
-//! held, rounds that were disturbed or not measured and could turn it. A cell without numbers never meets a threshold.
-//! A pure function of plan and rounds, so that a run in progress is judged like a record.
+//! where the numbers do not support one: no operation succeeded, a percentile of too few operations, a rate that was
+//! not held, rounds that were disturbed or not measured and could change it. A cell without numbers never meets a
+//! threshold. A pure function of plan and rounds, so that a run in progress is judged like a record.
 
 mod check;
 
@@ -24,7 +24,7 @@ use crate::statistics::{self, CONFIDENCE};
 use crate::summary::Status;
 use crate::validity::validate;
 
-/// Rounds from which a median is shown with its interval.
+/// Minimum number of rounds for showing a median's interval.
 const FEWEST_FOR_INTERVAL: usize = 5;
 
 /// The metrics of parts of an operation: they have service times only, since only whole operations are due.
@@ -114,7 +114,7 @@ pub fn judge(rounds: &Rounds<'_>, completion: &Completion) -> Vec<ThresholdCheck
         .collect()
 }
 
-/// True if a threshold is missed in more than half of the planned rounds of a cell, so that the rest cannot mend it.
+/// True if a threshold is missed in more than half of the planned rounds of a cell, so that the rest cannot change it.
 pub fn is_missed_for_good(plan: &Plan, rounds: &[Round]) -> bool {
     let checks = judge(&Rounds::new(plan, rounds), &Completion::Complete);
     let missed = |check: &ThresholdCheck| {
@@ -139,14 +139,14 @@ struct JudgedRound<'r> {
     disturbed: bool,
 }
 
-/// A measured round's value and its standing.
+/// A measured round's value, and which side of the limit it is on.
 struct RoundValue {
     /// `None` if the round says nothing about the metric.
     value: Option<f64>,
     disturbed: bool,
 }
 
-/// The part called `name` of a round's operations; empty if it never ran.
+/// The part with this name in a round; empty if it never ran.
 fn part_of(round: &Measurement, name: &str) -> Measurement {
     let Some(part) = round.parts.iter().find(|part| part.name == name) else {
         return Measurement::default();
@@ -235,7 +235,7 @@ impl<'r> Judge<'r> {
         check
     }
 
-    /// The verdict, or the reason that it cannot be told.
+    /// The verdict, or the reason why it cannot be judged.
     fn verdict(
         &self,
         check: &ThresholdCheck,
@@ -247,7 +247,7 @@ impl<'r> Judge<'r> {
         self.sound()?;
         let holds = |value| conditions::holds(self.threshold.requirement, value);
         let met = holds(value);
-        // The true value can only be worse.
+        // The true value can only be worse than this lower bound.
         let is_bound = |metric: &Cow<'_, Metric>| {
             let mut rounds = self.measured.iter();
             rounds.any(|round| metric.is_lower_bound(&round.worker))
@@ -292,7 +292,7 @@ impl<'r> Judge<'r> {
         }
     }
 
-    /// The reason that no round has a value.
+    /// The reason why no round has a value.
     fn no_value(&self) -> String {
         let mut rounds = self.measured.iter();
         match &self.threshold.part {
@@ -360,7 +360,7 @@ impl<'r> Judge<'r> {
         }
     }
 
-    /// The rounds that the cell was to have: all planned ones, or those up to the look at which the run ended.
+    /// The rounds that the cell should have: all planned ones, or those up to the look at which the run ended.
     fn planned_rounds(&self) -> usize {
         let plan = self.rounds.plan;
         let blocks = self.rounds.blocks();

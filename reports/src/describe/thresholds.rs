@@ -1,4 +1,4 @@
-//! Thresholds in words: the value, what it must be, how many rounds stand on either side, and the verdict.
+//! Thresholds in words: the value, what it must be, the number of rounds on either side, and the verdict.
 
 use photofinish_record::Requirement;
 

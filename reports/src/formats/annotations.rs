@@ -69,13 +69,13 @@ fn render_run(report: &Report<'_>) -> File {
 /// A message about a line of a file.
 struct Annotation<'a> {
     level: &'static str,
-    /// `None` of what came from the command line.
+    /// `None` if it came from the command line.
     place: Option<&'a SourceLocation>,
     title: String,
     message: String,
 }
 
-/// As many annotations after those in `text` as GitHub shows; the last one tells how many are left out.
+/// Adds as many annotations to those in `text` as GitHub shows; the last one says how many are left out.
 fn at_most(mut text: String, annotations: Vec<Annotation<'_>>) -> String {
     let room = MOST - text.lines().count();
     let left_out = annotations.len().saturating_sub(room);

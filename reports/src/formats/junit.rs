@@ -3,7 +3,7 @@
 //! A run has a suite per scenario and a test case per cell: a measured cell passes, whatever its numbers; an
 //! unsupported cell is skipped with the reason; wrong content or too many errors is a failure; a cell that was not
 //! measured is an error. A further case holds the completion, so that a run without cells is not a success. The numbers
-//! are in `system-out`. Each threshold in each cell is a case too: a missed one is a failure, one that cannot be told
+//! are in `system-out`. Each threshold in each cell is a case too: a missed one is a failure, one that cannot be judged
 //! an error.
 //!
 //! A gate has a test case per check: a regression is a failure, an undecided check is skipped with the reason. The case
@@ -100,7 +100,7 @@ fn case(rounds: &Rounds<'_>, index: usize, cell: &CellSummary) -> Case {
     }
 }
 
-/// A threshold in a cell: what cannot be told is not tested, and so an error.
+/// A threshold in a cell: one that cannot be judged is untested, and thus an error.
 fn threshold_case(check: &ThresholdCheck) -> Case {
     let found = format!("it {}", describe::threshold_finding(check));
     let (ending, kind) = match check.verdict {

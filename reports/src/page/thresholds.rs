@@ -1,4 +1,4 @@
-//! The page's part on the thresholds of a run: each in each cell, before the results.
+//! The page's section on the thresholds of a run: each in each cell, before the results.
 
 use maud::{Markup, html};
 
@@ -6,7 +6,7 @@ use super::{prose, results_table};
 use crate::describe::{self, THRESHOLD_COLUMNS};
 use crate::thresholds::{ThresholdCheck, ThresholdVerdict};
 
-/// The table, and the reasons that some cannot be told; nothing for a run without thresholds.
+/// The table, and the reasons why some cannot be judged; nothing for a run without thresholds.
 pub(super) fn section(checks: &[ThresholdCheck]) -> Markup {
     if checks.is_empty() {
         return html! {};

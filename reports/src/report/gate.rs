@@ -42,7 +42,7 @@ pub fn gate_is_decided(plan: &Plan, rounds: &[Round], base: Option<&Record>) -> 
     })
 }
 
-/// The first cell that only one of the two sides of a gate against `base` has: without it, the gate cannot pass.
+/// The first cell that only one side of a gate against `base` has; with such a cell, the gate cannot pass.
 pub fn unmatched_cell(plan: &Plan, base: &Record) -> Option<String> {
     let (head, base) = (Rounds::new(plan, &[]), Rounds::of(base));
     let arms = Arms::of(&head, Some(&base));

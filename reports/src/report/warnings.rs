@@ -58,7 +58,7 @@ type CellCheck = fn(&Rounds<'_>, usize) -> Option<String>;
 /// True if one warning stands for both.
 type Alike = fn(&str, &str) -> bool;
 
-/// The warnings of one check. Runtimes under the same load share one: seven that say the same hide the others.
+/// The warnings of one check. Runtimes under the same load share one: seven identical warnings would hide the others.
 fn of_cells(rounds: &Rounds<'_>, check: CellCheck, alike: Alike) -> Vec<String> {
     let cells = &rounds.plan.cells;
     let mut all: Vec<(usize, String, Vec<&str>)> = Vec::new();

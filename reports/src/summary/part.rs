@@ -15,7 +15,7 @@ pub struct PartSummary {
     pub count: u64,
     /// Number of failures among them.
     pub failed: u64,
-    /// Its share of all parts of the cell that ended, 0..=1; 0 if none did.
+    /// Its share of all completed parts of the cell, 0..=1; 0 if there are none.
     pub share: f64,
     /// Answers by status, over all rounds.
     pub statuses: BTreeMap<String, u64>,

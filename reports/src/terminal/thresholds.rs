@@ -1,4 +1,4 @@
-//! Terminal output of a run's thresholds: a table per scenario, and the reasons that some cannot be told.
+//! Terminal output of a run's thresholds: a table per scenario, and the reasons why some cannot be judged.
 
 use super::table::Table;
 use super::text::{Text, Tone};

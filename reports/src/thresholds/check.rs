@@ -20,10 +20,10 @@ pub struct ThresholdCheck {
     pub requirement: Requirement,
     /// The threshold as it was written.
     pub text: String,
-    /// The line it was written on; `null` of what came from the command line.
+    /// The line it was written on; `null` if it came from the command line.
     pub place: Option<SourceLocation>,
     pub verdict: ThresholdVerdict,
-    /// The reason why it cannot be told, in one sentence.
+    /// The reason why it cannot be judged, in one sentence.
     pub reason: Option<String>,
     /// The median over rounds, in the metric's unit; `null` if no round has a value.
     pub value: Option<f64>,

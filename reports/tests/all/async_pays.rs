@@ -66,7 +66,13 @@ fn the_pictures_show_what_the_table_says() {
     };
     for answer in answers(&record) {
         let [_, _, vs_sync, vs_threads, cpu, memory] = answer.cells();
-        let first = |told: &str| told.split(' ').next().map(str::to_owned).expect("a word");
+        let first = |message: &str| {
+            message
+                .split(' ')
+                .next()
+                .map(str::to_owned)
+                .expect("a word")
+        };
         let label = format!("{} · {}", answer.scenario, answer.concurrency);
         let speed = format!(
             "{label} {} of sync and {} of threads",

@@ -44,14 +44,14 @@ fn close(actual: f64, expected: f64) {
 }
 
 #[test]
-fn arms_without_noise_leave_the_floor_of_materiality() {
+fn arms_without_noise_resolve_the_margin() {
     let metric = throughput(&twice(&[(1000.0, 1000.0); 12]));
     close(metric.ratio, 1.0);
     close(metric.smallest_difference.expect("enough rounds"), 0.02);
 }
 
 #[test]
-fn the_smallest_difference_is_the_floor_and_half_the_interval() {
+fn the_smallest_difference_is_the_margin_plus_half_the_interval() {
     // Ratios of 1.1 and its inverse, as often: with 8 pairs the interval at 99 % reaches from the least to the greatest.
     let record = twice(&[(1100.0, 1000.0), (1000.0, 1100.0)].repeat(4));
     let metric = throughput(&record);
@@ -62,7 +62,7 @@ fn the_smallest_difference_is_the_floor_and_half_the_interval() {
 }
 
 #[test]
-fn too_few_rounds_tell_no_difference_at_all() {
+fn too_few_rounds_resolve_no_difference() {
     let smallest = |rounds| {
         let record = twice(&vec![(1000.0, 1010.0); rounds]);
         throughput(&record).smallest_difference
@@ -72,7 +72,7 @@ fn too_few_rounds_tell_no_difference_at_all() {
 }
 
 #[test]
-fn of_a_block_that_was_redone_only_the_last_attempt_counts() {
+fn only_the_last_attempt_of_a_redone_block_counts() {
     let mut record = twice(&[(500.0, 1000.0); 12]);
     close(throughput(&record).ratio, 0.5);
     let mut again = twice(&[(1000.0, 1000.0); 12]).rounds;
@@ -88,7 +88,7 @@ fn of_a_block_that_was_redone_only_the_last_attempt_counts() {
 }
 
 #[test]
-fn a_block_with_one_arm_only_is_no_pair() {
+fn a_block_with_only_one_arm_is_not_a_pair() {
     let mut record = twice(&[(1000.0, 1000.0); 8]);
     record.rounds.pop();
     let resolution = Resolution::of(&record.plan, &record.rounds).expect("pairs");
@@ -126,7 +126,7 @@ fn findings() -> Vec<Finding> {
 }
 
 #[test]
-fn people_read_the_worst_first_in_80_columns() {
+fn the_worst_findings_come_first_in_80_columns() {
     let record = twice(&[(1000.0, 1000.0), (1020.0, 1000.0), (1000.0, 1010.0)].repeat(4));
     let resolution = Resolution::of(&record.plan, &record.rounds);
     let diagnosis = Diagnosis::of(record.machine, findings(), resolution);
@@ -170,15 +170,15 @@ fn people_read_the_worst_first_in_80_columns() {
 }
 
 #[test]
-fn what_was_measured_joins_the_findings() {
+fn the_measurement_is_one_of_the_findings() {
     use FindingLevel::{Bad, Caution, Good, Unknown};
-    let check = |pairs: &[(f64, f64)], level: FindingLevel, told: &str| {
+    let check = |pairs: &[(f64, f64)], level: FindingLevel, expected: &str| {
         let record = twice(pairs);
         let resolution = Resolution::of(&record.plan, &record.rounds);
         let diagnosis = Diagnosis::of(record.machine, Vec::new(), resolution);
         let found = &diagnosis.findings[0];
         assert_eq!((found.check.as_str(), found.level), ("resolution", level));
-        assert!(found.evidence.contains(told), "{found:?}");
+        assert!(found.evidence.contains(expected), "{found:?}");
         assert_eq!(diagnosis.fit, level != Bad);
     };
     let noise = |factor: f64| [(1000.0 * factor, 1000.0), (1000.0, 1000.0 * factor)].repeat(4);

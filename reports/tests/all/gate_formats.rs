@@ -579,7 +579,7 @@ fn commands(report: &GateReport) -> Vec<Command> {
 #[test]
 fn annotations_stand_on_the_lines_of_the_limits_and_the_worst_comes_first() {
     let found = commands(&find("regression"));
-    let told: Vec<(&str, String)> = found
+    let reported: Vec<(&str, String)> = found
         .iter()
         .map(|command| {
             let properties = command
@@ -593,7 +593,7 @@ fn annotations_stand_on_the_lines_of_the_limits_and_the_worst_comes_first() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             (
                 "error",

@@ -459,17 +459,17 @@ fn benchcmp_sees_a_run_of_half_the_speed_as_twice_the_time() {
         .args(["fast", "slow"].map(|name| folder.path().join(name)))
         .output()
         .expect("go runs");
-    let told = String::from_utf8(output.stdout).expect("UTF-8");
-    assert!(told.contains("old ns/op"), "{told}");
-    let lines: Vec<&str> = told
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(stdout.contains("old ns/op"), "{stdout}");
+    let lines: Vec<&str> = stdout
         .lines()
         .filter(|line| line.starts_with("BenchmarkCell/scenario=http-get/"))
         .collect();
     // A line for each pair of rounds of the seven runtimes.
-    assert_eq!(lines.len(), 70, "{told}");
+    assert_eq!(lines.len(), 70, "{stdout}");
     assert!(
         lines.iter().all(|line| line.ends_with("+100.00%")),
-        "{told}"
+        "{stdout}"
     );
 }
 
@@ -551,7 +551,7 @@ const read = path => {
 console.log(JSON.stringify(process.argv.slice(1).map(read)));
 "#;
 
-/// Goal: every sample of every round can be told again from the text. Method: a reading of the published grammar
+/// Goal: every sample of every round can be recovered from the text. Method: a reading of the published grammar
 /// (`golang.org/design/14313-benchmark-format`) in Python, since the Go proxy is not everywhere.
 #[test]
 fn the_go_benchmark_format_has_every_sample_of_every_round() {

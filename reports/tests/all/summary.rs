@@ -84,7 +84,7 @@ fn wrong_content_leaves_counts_and_no_measurement() {
 }
 
 #[test]
-fn errors_within_the_budget_are_told_and_forgiven() {
+fn errors_within_the_budget_are_reported_and_forgiven() {
     let summary = Summary::of(&fixtures::failures());
     let errors = &cell(&summary, "async-std").errors_by_kind;
     assert_eq!((errors["timeout"].count, errors["reset"].count), (15, 5));
@@ -159,7 +159,7 @@ fn rounds_of_no_cell_are_left_out_aloud() {
 }
 
 #[test]
-fn of_a_block_that_was_redone_only_the_last_attempt_counts() {
+fn only_the_last_attempt_of_a_redone_block_counts() {
     let mut record = pair();
     let mut again = record.clone().rounds;
     again.retain(|round| round.block == 2);
@@ -183,10 +183,10 @@ fn of_a_block_that_was_redone_only_the_last_attempt_counts() {
         assert_eq!(cell.rounds, 5);
         assert_eq!(cell.metrics[THROUGHPUT].low, 1e5);
     }
-    let told =
+    let message =
         "1 block was redone, and its last attempt counts: the hypervisor took 30% of the CPU";
     assert!(
-        summary.warnings.iter().any(|warning| warning == told),
+        summary.warnings.iter().any(|warning| warning == message),
         "{:?}",
         summary.warnings
     );

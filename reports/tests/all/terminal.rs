@@ -160,7 +160,7 @@ fn a_tour_reads_well() {
 }
 
 #[test]
-fn open_loads_are_told_by_their_response() {
+fn open_loads_are_reported_by_their_response_time() {
     insta::assert_snapshot!(plain(&fixtures::open_loads()), @r#"
     http-get  Small responses over keep-alive connections
     open, 1000/s, 64 sessions · mock http server · 10 rounds of 2s
@@ -229,7 +229,7 @@ fn open_loads_are_told_by_their_response() {
 }
 
 #[test]
-fn a_search_is_one_table_of_what_was_found() {
+fn a_search_is_one_table_of_its_findings() {
     insta::assert_snapshot!(plain(&fixtures::search()), @r#"
     http-get  Small responses over keep-alive connections
     highest rate with response_p99 < 50ms, 64 sessions · mock http server · rounds
@@ -299,7 +299,7 @@ fn a_narrow_terminal_keeps_the_rate_that_was_not_held() {
 }
 
 #[test]
-fn whatever_goes_wrong_is_said_beside_the_numbers() {
+fn everything_that_goes_wrong_is_reported_next_to_the_numbers() {
     insta::assert_snapshot!(plain(&fixtures::failures()), @r#"
     http-get  Small responses over keep-alive connections
     closed, 16 in flight · mock http server · 5 rounds of 2s

@@ -1,4 +1,4 @@
-//! Thresholds of a run: met, missed or cannot tell, on rounds whose distributions are written here.
+//! Thresholds of a run: met, missed or cannot tell, on rounds whose distributions are given here.
 
 use photofinish_record::latency::Latencies;
 use photofinish_record::{
@@ -58,12 +58,12 @@ fn judged(record: Record, metric: &str, text: &str, verdict: ThresholdVerdict, r
     let checks = checks(&limited(record, &[(metric, text)]));
     let check = checks.first().expect("a check of the one cell");
     assert_eq!(check.verdict, verdict, "{check:#?}");
-    let told = check.reason.as_deref().unwrap_or_default();
-    assert!(told.contains(reason), "`{reason}` is not in `{told}`");
-    assert_eq!(told.is_empty(), verdict != CannotTell, "{check:#?}");
+    let message = check.reason.as_deref().unwrap_or_default();
+    assert!(message.contains(reason), "`{reason}` is not in `{message}`");
+    assert_eq!(message.is_empty(), verdict != CannotTell, "{check:#?}");
 }
 
-/// Goal: the verdict is that of the median over rounds. Method: known distributions, limits on both sides of their
+/// Goal: the verdict is the one on the median over rounds. Method: known distributions, limits on both sides of their
 /// percentiles.
 #[test]
 fn the_median_over_rounds_decides() {
@@ -111,25 +111,25 @@ fn each_cell_is_judged_alone_and_an_unsupported_one_is_left_out() {
         measured.worker.throughput_ops_s = 1_000.0 * cell as f64;
     });
     let limits = [("throughput", "> 1500/s")];
-    let told = checks(&limited(record.clone(), &limits));
-    let told: Vec<_> = told
+    let verdicts = checks(&limited(record.clone(), &limits));
+    let verdicts: Vec<_> = verdicts
         .iter()
         .map(|check| (&*check.runtime, check.verdict))
         .collect();
-    assert_eq!(told, [("threads", Missed), ("tokio", Met)]);
-    // Where no runtime can, nothing is met.
+    assert_eq!(verdicts, [("threads", Missed), ("tokio", Met)]);
+    // If no runtime can run the cell, nothing is met.
     for cell in &mut record.plan.cells {
         cell.unsupported = Some("not here".to_owned());
     }
     record.rounds.clear();
-    let told = checks(&limited(record, &limits));
+    let verdicts = checks(&limited(record, &limits));
     assert!(
-        told.len() == 3 && told.iter().all(|check| check.verdict == CannotTell),
-        "{told:#?}"
+        verdicts.len() == 3 && verdicts.iter().all(|check| check.verdict == CannotTell),
+        "{verdicts:#?}"
     );
 }
 
-/// Every way in which k6 and others have passed or failed on nothing.
+/// Every case in which k6 and others have passed or failed without any data.
 #[test]
 fn numbers_that_do_not_carry_a_verdict_give_none() {
     let all_failed = || {
@@ -164,7 +164,7 @@ fn numbers_that_do_not_carry_a_verdict_give_none() {
         CannotTell,
         "no operation succeeded",
     );
-    // Both are known all the same.
+    // Both are known nevertheless.
     judged(all_failed(), "errors", "< 50%", Missed, "");
     judged(all_failed(), "throughput", "> 1/s", Missed, "");
 
@@ -272,8 +272,8 @@ fn a_part_is_judged_by_its_own_times_and_failures() {
     assert_eq!(judged("read", "errors", "0").0, Met);
     for part in ["never", "unknown"] {
         for (metric, text) in [("service_p50", "< 3ms"), ("errors", "0")] {
-            let told = format!("`{part}` never ran with success");
-            assert_eq!(judged(part, metric, text), (CannotTell, told));
+            let expected = format!("`{part}` never ran with success");
+            assert_eq!(judged(part, metric, text), (CannotTell, expected));
         }
     }
 }
@@ -324,7 +324,7 @@ fn disturbed_rounds_count_against_a_verdict_that_they_could_turn() {
         record
     };
     let p99 = |record, text, verdict, reason| judged(record, "service_p99", text, verdict, reason);
-    // Three of five undisturbed rounds are on one side, whatever the others would have been.
+    // Three of five undisturbed rounds are on one side, so the others cannot change the verdict.
     p99(disturbed(&[10; 5], &[0, 1]), "< 20ms", Met, "");
     p99(disturbed(&[30; 5], &[0, 1]), "< 20ms", Missed, "");
     p99(
@@ -397,15 +397,18 @@ fn a_lower_bound_can_miss_a_threshold_and_never_meet_it() {
     judged(slow(), "service_p50", "< 50s", Missed, "");
     let mut limited = limited(slow(), &[("service_p50", "< 50s")]);
     limited.plan.thresholds[0].requirement = Requirement::Below { value: 90e9 };
-    let told = checks(&limited);
-    assert_eq!(told[0].verdict, CannotTell, "{told:#?}");
+    let verdicts = checks(&limited);
+    assert_eq!(verdicts[0].verdict, CannotTell, "{verdicts:#?}");
 }
 
 #[test]
 fn a_text_that_is_no_threshold_is_refused() {
-    let check = |metric: &str, text: &str, told: &str| {
+    let check = |metric: &str, text: &str, expected_text: &str| {
         let error = parse(metric, text, false).expect_err(text).to_string();
-        assert!(error.contains(told), "`{told}` is not in `{error}`");
+        assert!(
+            error.contains(expected_text),
+            "`{expected_text}` is not in `{error}`"
+        );
     };
     check(
         "response_p99",
@@ -434,7 +437,7 @@ fn a_text_that_is_no_threshold_is_refused() {
     assert!(parse("service_p99.5", "< 20ms", true).is_ok());
 }
 
-/// Goal: every output has every threshold in every cell. Method: one of each verdict.
+/// Goal: every output has every threshold in every cell. Method: one threshold of each verdict.
 #[test]
 fn every_output_has_one_line_per_cell_and_threshold() {
     let limits = [
@@ -481,8 +484,11 @@ fn every_output_has_one_line_per_cell_and_threshold() {
         shown.lines().all(|line| line.chars().count() <= 80),
         "{shown}"
     );
-    for told in ["tokio service_p50", "0 of 5", "cannot tell", "missed"] {
-        assert!(shown.contains(told), "`{told}` is not in {shown}");
+    for expected_text in ["tokio service_p50", "0 of 5", "cannot tell", "missed"] {
+        assert!(
+            shown.contains(expected_text),
+            "`{expected_text}` is not in {shown}"
+        );
     }
     let page = photofinish_reports::page(&report);
     assert!(page.contains("id=\"thresholds\"") && page.contains("cannot tell"));

@@ -1,4 +1,4 @@
-//! What went on around the rounds: told where it leaves doubt, and no number where it misleads.
+//! Activity around the rounds: a warning where it casts doubt, and no number where it would mislead.
 
 use photofinish_record::{Failures, Measured, Outcome, PlacementKind, Record};
 use photofinish_reports::summary::{Status, Summary};
@@ -55,9 +55,12 @@ fn a_server_without_time_left_is_the_limit_unless_the_worker_has_none_either() {
         of_cell(&mut record, 1).for_each(|measured| busy(measured, server, worker));
         warning(&record, "the server was the bottleneck")
     };
-    let told = warned(0.97, 0.60).expect("told");
-    assert!(told.contains("tokio"), "{told}");
-    assert!(told.contains("97% busy and the worker's 60%"), "{told}");
+    let message = warned(0.97, 0.60).expect("told");
+    assert!(message.contains("tokio"), "{message}");
+    assert!(
+        message.contains("97% busy and the worker's 60%"),
+        "{message}"
+    );
     assert_eq!(warned(0.90, 0.60), None);
     assert_eq!(warned(0.98, 0.97), None);
 }
@@ -95,7 +98,7 @@ fn runtimes_under_the_same_load_share_a_warning_and_other_loads_have_their_own()
 
 #[test]
 fn failures_share_a_warning_only_if_their_reasons_are_equal() {
-    let told = |reasons: [&str; 2]| {
+    let warning_count = |reasons: [&str; 2]| {
         let mut record = record();
         for (cell, reason) in reasons.into_iter().enumerate() {
             let mut rounds = record.rounds.iter_mut();
@@ -108,8 +111,8 @@ fn failures_share_a_warning_only_if_their_reasons_are_equal() {
         let failed = |warning: &&String| warning.contains("rounds failed");
         warnings.iter().filter(failed).count()
     };
-    assert_eq!(told(["it rained", "it rained"]), 1);
-    assert_eq!(told(["it rained", "it snowed"]), 2);
+    assert_eq!(warning_count(["it rained", "it rained"]), 1);
+    assert_eq!(warning_count(["it rained", "it snowed"]), 2);
 }
 
 #[test]
@@ -126,15 +129,18 @@ fn a_limit_in_less_than_most_rounds_or_on_shared_cpus_is_none() {
 }
 
 #[test]
-fn rounds_that_stayed_disturbed_are_told_and_those_that_were_redone_are_not() {
+fn rounds_that_stayed_disturbed_are_reported_and_those_that_were_redone_are_not() {
     let mut record = record();
     let disturbed = |record: &mut Record, index: usize| {
         record.rounds[index].conditions.disturbance = Some("a cat".to_owned());
     };
     disturbed(&mut record, 0);
-    let told = warning(&record, "disturbed").expect("told");
-    assert!(told.starts_with("1 of 8 rounds were disturbed"), "{told}");
-    assert!(told.contains("a cat during"), "{told}");
+    let message = warning(&record, "disturbed").expect("told");
+    assert!(
+        message.starts_with("1 of 8 rounds were disturbed"),
+        "{message}"
+    );
+    assert!(message.contains("a cat during"), "{message}");
 
     let block = record.rounds[0].block;
     let whole = record.rounds.iter().filter(|round| round.block == block);
@@ -145,39 +151,45 @@ fn rounds_that_stayed_disturbed_are_told_and_those_that_were_redone_are_not() {
     }
     record.rounds.extend(again);
     assert_eq!(warning(&record, "disturbed"), None);
-    let told = warning(&record, "redone").expect("told");
+    let message = warning(&record, "redone").expect("told");
     assert!(
-        told.starts_with("1 block was redone") && told.ends_with("a cat"),
-        "{told}"
+        message.starts_with("1 block was redone") && message.ends_with("a cat"),
+        "{message}"
     );
 
     let last = record.rounds.len() - 1;
     disturbed(&mut record, last);
-    let told = warning(&record, "disturbed").expect("told");
-    assert!(told.starts_with("1 of 8 rounds were disturbed"), "{told}");
+    let message = warning(&record, "disturbed").expect("told");
+    assert!(
+        message.starts_with("1 of 8 rounds were disturbed"),
+        "{message}"
+    );
 }
 
 #[test]
-fn dropped_connections_are_told_of_their_cell() {
+fn dropped_connections_are_reported_for_their_cell() {
     let mut record = record();
     for round in record.rounds.iter_mut().filter(|round| round.cell == 0) {
         round.conditions.listen_overflows = Some(3);
     }
-    let told = warning(&record, "full accept queues").expect("told");
-    assert!(told.contains("threads"), "{told}");
-    assert!(told.contains("dropped 12 connections"), "{told}");
+    let message = warning(&record, "full accept queues").expect("told");
+    assert!(message.contains("threads"), "{message}");
+    assert!(message.contains("dropped 12 connections"), "{message}");
 }
 
 #[test]
-fn reopened_connections_are_told_of_their_cell() {
+fn reopened_connections_are_reported_for_their_cell() {
     let mut record = record();
     assert_eq!(warning(&record, "keep-alive connections"), None);
     for round in of_cell(&mut record, 1) {
         let traffic = round.worker.traffic.values_mut().next();
         traffic.expect("one target").reconnects = 2;
     }
-    let told = warning(&record, "keep-alive connections").expect("told");
-    assert!(told.contains("closed 8 keep-alive connections"), "{told}");
+    let message = warning(&record, "keep-alive connections").expect("told");
+    assert!(
+        message.contains("closed 8 keep-alive connections"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -242,8 +242,8 @@ fn a_look_is_known_by_the_blocks_it_comes_after() {
         planned: 4,
     };
     assert_eq!(summary.look, Some(second));
-    let told = describe::verdict_legend(&summary).expect("verdicts");
-    assert!(told.contains("look 2 of 4"), "{told}");
+    let legend = describe::verdict_legend(&summary).expect("verdicts");
+    assert!(legend.contains("look 2 of 4"), "{legend}");
 }
 
 #[test]
