@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_status_and_a_wrong_body_are_told_apart() {
+    fn a_wrong_status_and_a_wrong_body_are_distinguished() {
         let expected = Expectation {
             path: "/x".to_owned(),
             status: 200,

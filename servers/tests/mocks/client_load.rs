@@ -1,4 +1,4 @@
-//! The server `client`, which loads others: here it is told to load a server that is scripted by hand.
+//! The server `client`, which loads others: here a server that is scripted by hand.
 //!
 //! What each test holds against it is what the client says in the end. `client.rs` is something else: what the tests of
 //! the other servers ask with.
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::driver::{PATIENCE, Server};
 
-/// The line to the client over which it is told what to do.
+/// The control line to the client.
 struct Line(BufReader<TcpStream>);
 
 impl Line {
@@ -61,7 +61,7 @@ fn requests() -> Value {
 }
 
 #[test]
-fn every_wrong_answer_is_counted_and_an_example_told() {
+fn every_wrong_answer_is_counted_and_an_example_reported() {
     let client = Server::start("client", requests());
     let (listener, address) = listening();
     let served = thread::spawn(move || {
@@ -136,9 +136,9 @@ fn a_load_ends_with_the_line_over_which_it_was_asked_for() {
 fn what_makes_no_sense_is_answered_with_what_is_wrong() {
     let client = Server::start("client", json!({}));
     let mut line = Line::to(&client);
-    let mut check = |command: Value, told: &str| {
+    let mut check = |command: Value, expected: &str| {
         let error = line.ask(&command)["error"].take();
-        assert!(error.as_str().unwrap().contains(told), "{error}");
+        assert!(error.as_str().unwrap().contains(expected), "{error}");
     };
     check(json!("report"), "nothing is loaded yet");
     check(json!("begin"), "not a command");

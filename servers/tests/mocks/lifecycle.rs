@@ -46,8 +46,12 @@ fn every_server_in_the_list_is_complete() {
         let schema = (kind.behaviour_schema)();
         let known = schema.get("properties").and_then(Value::as_object);
         let known: HashSet<_> = known.into_iter().flat_map(|known| known.keys()).collect();
-        let told: HashSet<_> = mistake.expected.iter().collect();
-        assert_eq!(told, known, "what {} tells beside its schema", kind.name);
+        let expected_keys: HashSet<_> = mistake.expected.iter().collect();
+        assert_eq!(
+            expected_keys, known,
+            "what {} tells beside its schema",
+            kind.name
+        );
     }
 }
 

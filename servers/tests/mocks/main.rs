@@ -1,4 +1,4 @@
-//! The mock servers as their clients meet them: over real sockets, and through the lines on stdin and stdout.
+//! The mock servers as their clients see them: over real sockets, and through the lines on stdin and stdout.
 //!
 //! One file per server, one for the lifecycle that all share; `driver.rs` starts servers, `client.rs` is a small
 //! HTTP client that counts every byte. Signals and the death of a parent need a process and are tested with the CLI.

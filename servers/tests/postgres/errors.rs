@@ -99,17 +99,22 @@ fn what_only_postgresql_can_do_is_refused_with_a_hint() {
         client.batch_execute(TABLES).await.unwrap();
         for sql in UNSUPPORTED {
             let error = client.simple_query(sql).await.expect_err(sql);
-            let told = error.as_db_error().expect(sql);
-            assert_eq!(told.code().code(), "0A000", "{sql}: {}", told.message());
+            let db_error = error.as_db_error().expect(sql);
+            assert_eq!(
+                db_error.code().code(),
+                "0A000",
+                "{sql}: {}",
+                db_error.message()
+            );
             let hint = "use --target db=local for a real PostgreSQL";
-            assert_eq!(told.hint(), Some(hint), "{sql}");
+            assert_eq!(db_error.hint(), Some(hint), "{sql}");
         }
         assert_eq!(text(&client, "SELECT count(*) FROM parent").await, "1");
     });
 }
 
 #[test]
-fn a_mistake_is_told_by_its_sqlstate_and_the_connection_lives_on() {
+fn a_mistake_is_reported_by_its_sqlstate_and_the_connection_lives_on() {
     with_client(json!({}), async |client, _| {
         client.batch_execute(TABLES).await.unwrap();
         for (sql, expected) in ERRORS {
@@ -137,9 +142,9 @@ fn prepared_statements_tell_the_same_errors() {
             .execute("INSERT INTO parent (id, name) VALUES ($1, 'x')", &[&1i32])
             .await
             .expect_err("twice");
-        let told = error.as_db_error().unwrap();
+        let db_error = error.as_db_error().unwrap();
         assert_eq!(
-            (told.table(), told.constraint()),
+            (db_error.table(), db_error.constraint()),
             (Some("parent"), Some("parent_pkey"))
         );
     });

@@ -222,11 +222,11 @@ fn options_in_the_startup_packet_are_refused_with_a_hint() {
     let options = b"user\0me\0options\0-c statement_timeout=1s\0\0";
     bytes.send(&untyped(196_608, options));
     let (kind, body) = bytes.message();
-    let told = String::from_utf8_lossy(&body);
+    let text = String::from_utf8_lossy(&body);
     assert_eq!(kind, 'E');
     assert!(
-        told.contains("C0A000") && told.contains("db=local"),
-        "{told}"
+        text.contains("C0A000") && text.contains("db=local"),
+        "{text}"
     );
     assert_eq!(bytes.0.read(&mut [0]).unwrap(), 0, "closed");
     server.stop().unwrap();
