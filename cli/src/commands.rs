@@ -38,9 +38,9 @@ Examples:
   photofinish gate http-get --base-server './old {port}' \\
       --head-server './new {port}'
 
-Exit codes: 0 done or pass, 1 could not run, 2 wrong usage, 3 regression,
-4 inconclusive, or the machine is unfit for measuring, 5 measured but wrong,
-130 interrupted (results so far are kept).";
+Exit codes: 0 done or pass, 1 could not run, 2 wrong usage, 3 regression or
+missed threshold, 4 inconclusive, or the machine is unfit for measuring,
+5 measured but wrong, 130 interrupted (results so far are kept).";
 
 /// The same file, HTTP and database work under every execution model, measured honestly.
 ///

@@ -106,8 +106,9 @@ struct WhatArguments {
     #[arg(long, value_name = "RUNTIME")]
     reference: Option<String>,
 
-    /// Measure one runtime twice, the second time as RUNTIME-twin: an A/A comparison, to see how often equals are called
-    /// different; with other parameters for the twin, such as tokio,work=11000, to see how often a difference is missed
+    /// Measure one runtime twice, the second time as RUNTIME-twin: an A/A comparison, to see how often equal cells are
+    /// called different; with other parameters for the twin, such as tokio,work=11000, to see how often a difference is
+    /// missed
     #[arg(
         long,
         value_name = "RUNTIME[,KEY=VALUE]",
@@ -120,7 +121,7 @@ struct WhatArguments {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 
-    /// Measures an existing server instead of the embedded one: http=URL,
+    /// Measure an existing server instead of the embedded one: http=URL,
     /// db=postgres://USER:PASSWORD@HOST:PORT/DB (or PGPASSWORD), db=local for a throwaway PostgreSQL,
     /// ws=ws://HOST:PORT, http-status=URL of nginx's stub_status to compare its counts
     #[arg(long = "target", value_name = "NAME=URL")]
@@ -270,7 +271,7 @@ impl PreparedRun {
 /// The URL of a server behind the target of that name.
 pub type ServerUrl = dyn Fn(&str) -> Result<String, Failure>;
 
-/// The additions of a command to its request.
+/// Options that a command adds to its request.
 #[derive(Default)]
 pub struct Additions {
     /// The runtimes if neither the user nor the scenario names any; empty for all.
@@ -279,13 +280,13 @@ pub struct Additions {
     pub looks: Vec<NonZeroU32>,
     /// The user's own server, started from its command.
     pub own_server: Option<OwnServer>,
-    /// True if the run is a gate, whose own terms take the place of thresholds.
+    /// True for a gate, whose own limits replace thresholds.
     pub is_gate: bool,
 }
 
-/// A server of the user's, behind the one target that is left for it.
+/// The user's own server, behind the only target without one.
 pub struct OwnServer {
-    /// Its URL, with `{port}` in it, from the target's name.
+    /// Its URL by target name, containing `{port}`.
     pub url: Box<ServerUrl>,
     /// The path that must answer with success before a round; `None` for that of the scenario, with any answer.
     pub ready: Option<String>,

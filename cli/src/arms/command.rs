@@ -11,7 +11,7 @@ use crate::request::{Additions, OwnServer};
 #[derive(Args)]
 #[command(next_help_heading = "What to measure")]
 pub struct ServerArguments {
-    /// Measures a server of your own, started anew for each round: its command, with {port} where its port goes
+    /// Measure your own server, started anew for each round: its command, with {port} where its port goes
     #[arg(long, value_name = "CMD")]
     server: Option<String>,
 
@@ -26,7 +26,7 @@ pub struct ServerArguments {
 }
 
 impl ServerArguments {
-    /// The additions to a request.
+    /// Options added to a request.
     pub fn defaults(&self) -> Result<Additions, Failure> {
         let Some(command) = &self.server else {
             return Ok(Additions::default());
@@ -48,7 +48,7 @@ impl ServerArguments {
         })
     }
 
-    /// Enters the command into the cells of a plan that use the server.
+    /// Adds the command to the cells of a plan that use the server.
     pub fn enter(&self, plan: &mut Plan) {
         let Some(command) = &self.server else { return };
         let is_own = |server: &PlannedServer| matches!(server, PlannedServer::Arm { .. });
@@ -66,7 +66,7 @@ impl ServerArguments {
     }
 }
 
-/// Rejects a command that does not say where its port goes; `program` is one for the hint.
+/// Rejects a command without a placeholder for its port; `program` is an example for the hint.
 pub fn check_port(option: &str, command: &str, program: &str) -> Result<(), Failure> {
     if command.contains(PORT) {
         return Ok(());
@@ -79,7 +79,7 @@ pub fn check_port(option: &str, command: &str, program: &str) -> Result<(), Fail
     )))
 }
 
-/// True for a path that is a line of a request as it stands.
+/// True for a path that can be put into a request line unchanged.
 fn is_path(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

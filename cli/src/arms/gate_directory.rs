@@ -81,7 +81,7 @@ fn root(repository: Option<&Path>) -> Result<PathBuf, Failure> {
     Ok(root)
 }
 
-/// The directories that may hold places: in the user's cache and in the directory for temporary files.
+/// The parents of gate directories: in the user's cache and in the directory for temporary files.
 fn roots() -> impl Iterator<Item = PathBuf> {
     let absolute = |name| {
         let path = std::env::var_os(name).map(PathBuf::from);
@@ -93,7 +93,8 @@ fn roots() -> impl Iterator<Item = PathBuf> {
     caches.map(|cache| cache.join("photofinish").join("gate"))
 }
 
-/// This user's places that no gate uses: checkouts and builds kept for the next gate, and those of killed gates.
+/// This user's gate directories that no gate uses: checkouts and builds kept for the next gate, and those of killed
+/// gates.
 pub fn leftovers() -> Vec<Leftover> {
     let entries = roots().flat_map(|root| fs::read_dir(root).into_iter().flatten().flatten());
     entries

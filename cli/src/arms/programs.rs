@@ -1,4 +1,4 @@
-//! Programs that the processes of an arm's server run, by the system's own account: a command may name one file and
+//! Programs that the processes of an arm's server run, as the system reports them: a command may name one file and
 //! start another.
 //!
 //! The guard looks at its descendants once the server is ready; the gate compares the arms.
@@ -12,7 +12,7 @@ use photofinish_harness::os;
 use photofinish_record::Arm;
 use serde::{Deserialize, Serialize};
 
-/// Programs that run others: their own contents say nothing about an arm.
+/// Programs that only run others: their own content says nothing about an arm.
 const INTERPRETERS: [&str; 15] = [
     "bash", "bun", "dash", "deno", "dotnet", "env", "java", "node", "nodejs", "perl", "php",
     "pypy", "python", "ruby", "sh",
@@ -67,7 +67,7 @@ impl Program {
         })
     }
 
-    /// The program of a process; `None` for an interpreter without a script, and if the system does not tell.
+    /// The program of a process; `None` for an interpreter without a script, and if the system does not report it.
     fn of(process: u32) -> Option<Self> {
         let of_process = |name| Path::new("/proc").join(process.to_string()).join(name);
         let executable = fs::read_link(of_process("exe")).ok()?;
@@ -110,7 +110,7 @@ pub fn behind(port: u16) -> BTreeSet<Program> {
 mod tests {
     use super::*;
 
-    /// Goal: only arms that demonstrably ran nothing but the same file are called the same. Method: files with equal
+    /// Goal: arms count as equal only if they demonstrably ran the same file and nothing else. Method: files with equal
     /// and different content.
     #[test]
     fn arms_are_the_same_if_all_of_their_programs_are() {

@@ -1,7 +1,7 @@
 //! Readiness of an arm's server: an answered request if it speaks HTTP, else an accepted connection.
 //!
 //! Accepting connections is not enough: many servers listen before they can respond, and send 503 or close connections
-//! meanwhile. Any other answer is the scenario's to judge, unless the user named a path that must succeed.
+//! meanwhile. Any other answer is left to the scenario, unless the user named a path that must succeed.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -29,7 +29,8 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// The readiness of the server at `address`, whose URL is `url`; by an answer with success if it must.
+    /// The readiness of the server at `address`, whose URL is `url`; only an answer with success counts if
+    /// `must_succeed`.
     pub fn of(address: SocketAddr, url: &str, must_succeed: bool) -> Self {
         let path = url.strip_prefix("http://").map(|rest| {
             let path = rest.find('/').map_or("/", |start| &rest[start..]);

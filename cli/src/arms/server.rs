@@ -53,7 +53,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Polling interval while the server runs.
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 
-/// Bytes of stderr told in an error message.
+/// Bytes of stderr quoted in an error message.
 const LAST_WORDS: usize = 600;
 
 /// Bytes of stderr kept: a secret must be recognised before it is cut.
@@ -147,12 +147,13 @@ fn is_left(child: Pid, group: Pid) -> bool {
     getpgid(Some(child)) == Ok(group) || getsid(Some(child)) != getsid(None)
 }
 
-/// The question whose answer makes a server ready.
+/// The request whose answer shows that a server is ready.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
-    /// With [`PORT`] in the place of the port.
+    /// With [`PORT`] in place of the port.
     pub url: String,
-    /// True if the answer must be a success; else any will do but those of a server that is starting.
+    /// True if the answer must be a success; otherwise any answer does, except those of a server that is still
+    /// starting.
     pub must_succeed: bool,
 }
 
@@ -404,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shells_report_of_a_killed_server_is_told_as_such() {
+    fn a_shells_report_of_a_killed_server_is_reported_as_such() {
         let check = |raw: i32, expected: &str| {
             assert_eq!(how_it_ended(ExitStatus::from_raw(raw)), expected);
         };

@@ -149,7 +149,7 @@ impl ArmArguments {
         Ok(())
     }
 
-    /// The file of a baseline to be stored.
+    /// The file to store a baseline in.
     pub fn path_of(&self, name: &str) -> Result<PathBuf, Failure> {
         Baselines::of(&self.baselines).path(name)
     }
@@ -284,7 +284,7 @@ impl Sources {
         }
     }
 
-    /// The failure for two builds whose server's command started one and the same program.
+    /// The failure for two builds whose server command started the same program.
     pub fn not_run(&self, programs: &ArmPrograms) -> Option<Failure> {
         let (base, head) = (&self.base.source, &self.head.source);
         let are_built = base.what == head.what && self.base.variant != self.head.variant;
@@ -303,7 +303,7 @@ impl Sources {
         )
     }
 
-    /// The warning for two commands that name different files but started one and the same program.
+    /// The warning for two commands that name different files but started the same program.
     pub fn alike(&self, programs: &ArmPrograms) -> Option<String> {
         let (base, head) = (&self.base.source, &self.head.source);
         let differ = base.what != head.what && base.sha256.is_some() && base.sha256 != head.sha256;

@@ -156,7 +156,7 @@ impl Gate {
         if let Some(name) = &self.save_baseline {
             outputs.write("--save-baseline", &self.arms.path_of(name)?)?;
         }
-        // A baseline may replace the one that was compared with; nothing else may.
+        // A baseline may replace the one it was compared with; nothing else may.
         let scenarios = self.request.names().iter().map(PathBuf::from);
         let read = scenarios.chain(self.arms.stored_path());
         for path in read
@@ -314,7 +314,7 @@ impl Gate {
             output::advise(text);
             Ok(())
         })?;
-        let told = run.record.warnings.clone();
+        let earlier_warnings = run.record.warnings.clone();
         let stored = sources.stored.as_ref();
         let decided = |record: &Record| gate_is_decided(&record.plan, &record.rounds, stored);
         let programs = Rc::clone(&run.programs);
@@ -339,11 +339,11 @@ impl Gate {
         let alike = sources.alike(&programs.borrow());
         record.warnings.extend(alike);
         let written = measuring::write(&Report::of(&record), directory);
-        // A failure that says nothing of the arms has no verdict beside it.
+        // A failure that says nothing about the arms comes without a verdict.
         if let Some(failure) = failure.take_if(|failure| failure.exit() != Exit::Unfit) {
             return Err(failure);
         }
-        let exit = self.tell(&record, stored, &told, Some(written))?;
+        let exit = self.tell(&record, stored, &earlier_warnings, Some(written))?;
         match record.completion {
             _ if failure.is_some() => failure.map_or(Ok(exit), Err),
             Completion::Interrupted => Err(Failure::new(
@@ -355,19 +355,19 @@ impl Gate {
     }
 
     /// Prints the verdict, then saves everything. Returns the verdict's exit code: even if a file cannot be written,
-    /// the user must learn of a regression. `written` is the directory of a run measured by this gate; a table omits the
-    /// warnings that were `told` before.
+    /// the user must learn of a regression. `written` is the directory of a run measured by this gate; a table omits
+    /// `earlier_warnings`.
     fn tell(
         &self,
         record: &Record,
         stored: Option<&Record>,
-        told: &[String],
+        earlier_warnings: &[String],
         written: Option<Result<PathBuf, Failure>>,
     ) -> Result<Exit, Failure> {
         let report = report(record, stored)?;
         if self.format == TABLE {
             let mut report = report.clone();
-            report.warnings.retain(|it| !told.contains(it));
+            report.warnings.retain(|it| !earlier_warnings.contains(it));
             output::say(&terminal::gate(&report, output::style()))?;
         } else {
             output::emit(&rendered(&report, &self.format)?)?;

@@ -33,7 +33,7 @@ pub struct Report {
 
 /// The part of a record that names its run.
 #[derive(Deserialize)]
-struct Named {
+struct RecordHead {
     id: String,
 }
 
@@ -58,7 +58,7 @@ impl Report {
     fn check_directories(&self) -> Result<(), Failure> {
         let mut taken: BTreeMap<PathBuf, String> = BTreeMap::new();
         for run in &self.runs {
-            let Named { id } = run_directory::load_head(run)?;
+            let RecordHead { id } = run_directory::load_head(run)?;
             let directory = outputs::real(&self.directory(run, &id));
             if taken
                 .insert(directory, id.clone())

@@ -91,7 +91,7 @@ impl Run {
         let search = prepared.search.clone();
         let missed = |record: &Record| is_missed_for_good(&record.plan, &record.rounds);
         let run = ReadyRun::begin(prepared, &self.out, &interrupt, &|text| self.tell(text))?;
-        let told = run.record.warnings.clone();
+        let earlier_warnings = run.record.warnings.clone();
         let FinishedRun {
             record,
             directory,
@@ -105,7 +105,7 @@ impl Run {
                 run.run(&mut course)
             }
         };
-        self.conclude(&record, &told, directory, failure)
+        self.conclude(&record, &earlier_warnings, directory, failure)
     }
 
     /// Prints human-readable text; with JSON on stdout it goes to stderr.
@@ -119,19 +119,22 @@ impl Run {
         }
     }
 
-    /// Writes and prints the results, in a table without the warnings that were `told` before the run. Returns the exit
-    /// code.
+    /// Writes and prints the results, in a table without `earlier_warnings`, which were printed before the
+    /// run. Returns the exit code.
     fn conclude(
         &self,
         record: &Record,
-        told: &[String],
+        earlier_warnings: &[String],
         directory: RunDirectory,
         failure: Option<Failure>,
     ) -> Result<Exit, Failure> {
         let mut report = Report::of(record);
         let written = measuring::write(&report, directory);
         if self.format == Format::Table {
-            report.summary.warnings.retain(|it| !told.contains(it));
+            report
+                .summary
+                .warnings
+                .retain(|it| !earlier_warnings.contains(it));
         }
         let cells = &report.summary.cells;
         let nothing_measured = cells.iter().all(|cell| cell.metrics.is_empty());

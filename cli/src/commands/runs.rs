@@ -21,7 +21,7 @@ const KINDS: [fn(&Path) -> Vec<Leftover>; 2] =
 /// Maximum number of paths of other files to name.
 const MOST_NAMED: usize = 5;
 
-/// List past runs, and remove what killed ones and gates left behind
+/// List past runs, and clean up after killed runs and gates
 ///
 /// A run that was killed stays in a hidden directory next to the others, and can be reported on like any other. A gate
 /// keeps checkouts and builds of a repository in the user's cache, for the next one.
@@ -92,7 +92,7 @@ impl Runs {
     }
 }
 
-/// A leftover in the list as JSON.
+/// A leftover in the JSON list.
 fn entry(leftover: &Leftover) -> Value {
     json!({
         "path": leftover.what,
@@ -101,7 +101,7 @@ fn entry(leftover: &Leftover) -> Value {
     })
 }
 
-/// The time since a leftover was used, for people.
+/// The time since a leftover was last used, in words.
 fn age(leftover: &Leftover) -> String {
     let minutes = leftover.age.map(|age| age.as_secs() / 60);
     match minutes {
@@ -125,7 +125,7 @@ fn prune(leftovers: impl Iterator<Item = Leftover>) -> Result<Vec<String>, Failu
     Ok(removed)
 }
 
-/// The note on files that stay since they were not made here.
+/// The note on files that stay because no run made them.
 fn except(others: &[PathBuf]) -> String {
     let names = others.iter().map(|path| path.display().to_string());
     let named = names.take(MOST_NAMED).collect::<Vec<_>>().join(", ");

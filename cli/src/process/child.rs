@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_child_is_told_from_one_that_failed() {
+    fn a_killed_child_is_distinguished_from_one_that_failed() {
         let check = |script: &str, expected: &str| match shell(script).next_line(PATIENCE) {
             Err(NoLine::Ended(how)) => assert_eq!(how, expected),
             other => panic!("{other:?}"),

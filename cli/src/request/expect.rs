@@ -1,7 +1,7 @@
 //! The thresholds of a run: those of its scenarios, replaced by those of the command line.
 //!
-//! This module only chooses the texts; `reports::thresholds` parses and judges them. A threshold that no cell could
-//! ever be judged by is an error before anything runs.
+//! This module only selects the texts; `reports::thresholds` parses and judges them. A threshold that applies to
+//! no cell is an error before anything runs.
 
 use clap::Args;
 use photofinish_record::{Cell, Plan, SourceLocation, Threshold};
@@ -35,7 +35,7 @@ struct Line {
 }
 
 impl ExpectArguments {
-    /// An option that was given.
+    /// One use of the option.
     pub fn given(&self) -> Option<&'static str> {
         if self.expect.is_empty() {
             self.fail_fast.then_some("--fail-fast")
@@ -44,7 +44,7 @@ impl ExpectArguments {
         }
     }
 
-    /// Enters the thresholds of a plan: each scenario's own, and those of the command line where they apply.
+    /// Adds the thresholds to a plan: each scenario's own, and those of the command line where they apply.
     pub fn enter(&self, plan: &mut Plan, scenarios: &[Scenario]) -> Result<(), Failure> {
         let lines = self.expect.iter().map(|line| Line::read(line));
         let lines = lines.collect::<Result<Vec<_>, _>>()?;

@@ -33,7 +33,7 @@ impl Request {
         self.prepare_with(&Additions::default())
     }
 
-    /// Like [`Self::prepare`], with the additions of a command.
+    /// Like [`Self::prepare`], with the options that a command adds.
     pub fn prepare_with(&self, additions: &Additions) -> Result<PreparedRun, Failure> {
         let WhatArguments {
             suite,
@@ -57,7 +57,7 @@ impl Request {
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
         plan.title = selection.title.clone();
         let repeated_writes: Vec<String> = repeated_writes(scenarios, &plan).collect();
-        // A search goes beyond what a server holds, and a gate has terms of its own.
+        // A search exceeds what the server can sustain, and a gate has limits of its own.
         if self.what.find_max.is_none() && !additions.is_gate {
             self.expect.enter(&mut plan, scenarios)?;
         }
@@ -206,7 +206,7 @@ fn require_one_path(
 }
 
 impl Additions {
-    /// The servers behind targets; the user's own server, if there is one, behind the target that is left.
+    /// The servers behind targets; the user's own server, if there is one, is behind the remaining target.
     fn servers(
         &self,
         scenarios: &[Scenario],
@@ -234,7 +234,7 @@ impl Additions {
     }
 }
 
-/// The one target left for the user's own server.
+/// The only target without a server, for the user's own.
 fn own_target(
     scenarios: &[Scenario],
     taken: &BTreeMap<String, PlannedServer>,

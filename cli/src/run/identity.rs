@@ -28,7 +28,7 @@ pub fn mismatches(target: &str, worker: &Measurement, server: &ServerCounts) -> 
         .collect()
 }
 
-/// The difference between the maximum of requests in flight and the scenario's expectation, in one sentence.
+/// The difference between the maximum number of requests in flight and the scenario's expectation, in one sentence.
 pub fn unexpected_in_flight(
     target: &str,
     expected: InFlight,
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_given_up_while_it_was_opened_may_be_counted_by_the_server_or_not() {
+    fn a_connection_abandoned_while_opening_may_or_may_not_be_counted_by_the_server() {
         let worker = measurement(None, |traffic| traffic.abandoned_connections = 1);
         let agrees = |accepted| {
             let connections = Some(accepted);
@@ -200,7 +200,7 @@ mod tests {
 
     /// The bytes of a request whose connection turned out to be closed were sent, and not received.
     #[test]
-    fn what_was_lost_with_a_closed_connection_is_no_mismatch_and_an_answer_too_many_is() {
+    fn requests_lost_with_a_closed_connection_are_no_mismatch_but_a_surplus_answer_is() {
         let worker = measurement(None, |traffic| traffic.reconnects = 1);
         check(&worker, |server| server.bytes_in = Some(150), &[]);
         let fewer = ["requests (http): the worker counted 10, the server 9"];
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn of_exchanges_given_up_on_purpose_the_server_may_have_answered_that_many_more() {
+    fn the_server_may_have_answered_as_many_more_as_exchanges_were_abandoned_on_purpose() {
         let worker = measurement(None, |traffic| traffic.abandoned = 2);
         check(&worker, |_| (), &[]);
         let all_answered = |server: &mut ServerCounts| {

@@ -153,7 +153,7 @@ fn distinct(items: impl Iterator<Item = String>) -> Vec<String> {
     all
 }
 
-/// The order of the rounds in the first block; the other blocks differ in nothing else.
+/// The order of the rounds in the first block; the other blocks differ only in this order.
 pub fn order(plan: &Plan) -> String {
     let mut text = String::new();
     for &index in plan.blocks.first().into_iter().flatten() {

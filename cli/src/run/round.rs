@@ -38,7 +38,7 @@ pub struct RoundContext<'a> {
     pub directories: &'a BTreeMap<String, PathBuf>,
     /// The run's id.
     pub run: &'a str,
-    /// Number of rounds begun so far, repeated ones too.
+    /// Number of rounds started so far, including repeated ones.
     pub round: u64,
     pub watch: Watch,
     pub interrupt: &'a Interrupt,
@@ -140,7 +140,7 @@ fn measure(
     }
 }
 
-/// Tells, the first time, that a server of the cell's arm did not end on SIGTERM.
+/// Warns, once, that a server of the cell's arm did not end on SIGTERM.
 fn killed(cell: &Cell, command: Option<&str>, context: &mut RoundContext<'_>) {
     let (Some(arm), Some(command)) = (cell.arm, command) else {
         return;

@@ -13,7 +13,7 @@ use photofinish_reports::formats::File;
 
 use crate::exit::Failure;
 
-/// Begin of the name of a file that is being written.
+/// Prefix of the name of a file that is being written.
 const UNFINISHED: &str = ".new-";
 
 /// Permissions of new files, before the user's umask.

@@ -1,6 +1,6 @@
-//! Files that a command writes where the user asked: no two at one place, and none onto what it reads or keeps.
+//! Files that a command writes where the user asked: no two to the same place, and none over what it reads or keeps.
 //!
-//! Checked before anything is measured. Paths count as equal if they lead to one file, however they are spelled.
+//! Checked before anything is measured. Paths are equal if they lead to the same file, however they are spelled.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::store::run_directory::{RECORD, is_part_of_run};
 /// Files to be written and files to be kept.
 #[derive(Default)]
 pub struct Outputs {
-    /// By real path: the option that names it.
+    /// The option that names a file, by its real path.
     taken: BTreeMap<PathBuf, String>,
 }
 
@@ -46,7 +46,7 @@ impl Outputs {
     }
 }
 
-/// The path without links, `.` and `..`, of which the last parts need not exist.
+/// The path without links, `.` and `..`; its last components need not exist.
 pub fn real(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let existing = absolute.ancestors().find_map(|ancestor| {
@@ -70,7 +70,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    /// Goal: one file is written once, in whatever way it is spelled. Method: pairs of paths in a directory.
+    /// Goal: a file is written once, however its path is spelled. Method: pairs of paths in a directory.
     #[test]
     fn spellings_of_one_file_are_one_file() {
         let directory = tempfile::tempdir().expect("a directory");

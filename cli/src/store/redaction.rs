@@ -2,8 +2,8 @@
 //!
 //! Texts are redacted where they enter a record or an error: the plan and the command line, the replies of workers, and
 //! every `Failure`. The original plan stays in memory and goes to workers through a pipe. `docs/METHOD.md` lists what
-//! counts as a secret; keep it current. `keys` has the names of secrets, `places` finds them in a text by their place, `forms`
-//! by their form.
+//! counts as a secret; keep it current. `keys` has the names of secrets, `places` finds them by their position in a
+//! text, `forms` by their form.
 
 mod forms;
 mod keys;
@@ -22,7 +22,7 @@ use keys::Key;
 /// Replacement for a secret.
 const REDACTED: &str = "***";
 
-/// Text without its secrets.
+/// The text without its secrets.
 pub fn text(text: &str) -> String {
     places::without(&forms::without(text))
 }

@@ -28,7 +28,7 @@ const PARTIAL_ROUNDS: &str = "rounds.partial.jsonl";
 /// The directory for workloads' files; removed when the run ends.
 pub const WORK: &str = "work";
 
-/// A file that is locked for as long as the process of the run lives; only in the hidden directory. Lists the files
+/// A file that is locked as long as the run's process lives; only in the hidden directory. Lists the files
 /// that are written last.
 pub const LOCK: &str = ".lock";
 
@@ -245,7 +245,7 @@ pub fn remove_own_files(hidden: &Path) -> io::Result<Vec<PathBuf>> {
             }
         }
     }
-    // The lock last: until then another process takes up where this one was killed.
+    // The lock goes last: until then another process can resume if this one is killed.
     remove_if_file(&hidden.join(LOCK))?;
     let _ = fs::remove_dir(charts);
     match fs::remove_dir(hidden) {

@@ -287,7 +287,7 @@ fn connect(address: &PeerAddress, limit: &Limit) -> Result<Socket, Stopped> {
     socket.set_nonblocking(true)?;
     loop {
         match socket.connect(&address) {
-            // The backlog of a Unix socket is full, and nothing announces that there is room.
+            // The backlog of a Unix socket is full, and no event says when there is room.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 std::thread::sleep(limit.check()?.min(LOOK));
             }

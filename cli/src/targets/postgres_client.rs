@@ -39,7 +39,7 @@ impl Client {
         Ok(client)
     }
 
-    /// The server's name for its version.
+    /// The server's version string.
     pub fn server_version(&self) -> Option<&str> {
         self.server_version.as_deref()
     }
@@ -122,7 +122,7 @@ impl Drop for Client {
     fn drop(&mut self) {
         let mut leave = Vec::new();
         encode::terminate(&mut leave);
-        // A courtesy only; a server that is gone does not need it.
+        // Only a courtesy: a server that is gone does not need it.
         let _ = self.connection.write(&leave);
     }
 }

@@ -226,7 +226,7 @@ fn act_on_servers(sandbox: &Sandbox, base: &str, head: &str) -> Acted {
     act(sandbox, &given)
 }
 
-/// A gate whose verdict was in the report, wherever it is told.
+/// A gate's verdict as the report has it.
 #[track_caller]
 fn kept(acted: &Acted) -> Value {
     let report = Path::new(&acted.outputs["report"]);
@@ -275,14 +275,17 @@ fn the_action_ends_with_5_where_the_arms_answer_differently() {
     assert_eq!(acted.end.code, Some(5), "{}", acted.log);
     assert!(acted.summary.contains("the arms answer differently"));
     // Told to the runner, and after it listens to commands again.
-    let (shown, told) = acted
+    let (shown, expected) = acted
         .log
         .rsplit_once("::\n::error ")
         .expect("an annotation");
     let (_, silenced) = shown.split_once("::stop-commands::").expect("silence");
     let token = silenced.split_once('\n').expect("a line").0;
     assert!(shown.ends_with(&format!("\n::{token}")), "{shown}");
-    assert!(told.contains("the arms answer differently"), "{told}");
+    assert!(
+        expected.contains("the arms answer differently"),
+        "{expected}"
+    );
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn the_tour_is_what_runs_without_arguments() {
         "2",
     ];
     let ran = sandbox.run(&quick).check(0, &[]);
-    for told in [
+    for expected in [
         "tour",
         "Placement",
         "Report: photofinish-runs/",
@@ -121,8 +121,8 @@ fn the_tour_is_what_runs_without_arguments() {
         "--rounds 15",
     ] {
         assert!(
-            ran.stdout.contains(told),
-            "`{told}` is not in: {}",
+            ran.stdout.contains(expected),
+            "`{expected}` is not in: {}",
             ran.stdout
         );
     }
@@ -166,11 +166,11 @@ fn the_page_of_the_catalogue_is_current() {
 #[test]
 fn a_scenario_to_start_from_runs_as_it_is_and_is_never_written_over() {
     let sandbox = Sandbox::new();
-    let told = sandbox.run(&["init", "mine.toml"]).check(0, &[]);
+    let finished = sandbox.run(&["init", "mine.toml"]).check(0, &[]);
     assert!(
-        told.stdout.contains("photofinish run mine.toml"),
+        finished.stdout.contains("photofinish run mine.toml"),
         "{}",
-        told.stdout
+        finished.stdout
     );
     sandbox
         .run(&[&["run", "mine.toml", "--runtimes", "sync,tokio"], &TINY[..]].concat())

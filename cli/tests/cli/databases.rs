@@ -129,16 +129,16 @@ fn a_throwaway_database_is_gone_after_ctrl_c_while_it_starts() {
 }
 
 #[test]
-fn a_wrong_password_is_told_before_anything_is_measured() {
+fn a_wrong_password_is_reported_before_anything_is_measured() {
     // The embedded server may ask for a password too, and does so by the same rules.
     let sandbox = Sandbox::new();
     let behaviour = r#"{"auth": "scram-sha-256", "password": "right"}"#;
     let (_server, address) = served(&sandbox, &["postgres", "--behaviour", behaviour]);
     let target = format!("db=postgres://ann:wr0ng@{address}/shop");
-    let told = ["cannot log in to postgres://ann@127.0.0.1", "hint:"];
+    let expected = ["cannot log in to postgres://ann@127.0.0.1", "hint:"];
     let refused = sandbox
         .run(&["run", "db-select", "--target", &target])
-        .check(1, &told);
+        .check(1, &expected);
     assert!(!format!("{refused:?}").contains("wr0ng"), "{refused:?}");
 }
 

@@ -63,7 +63,7 @@ fn rounds<'a>(record: &'a Record, runtime: &str, sessions: u32) -> (Vec<&'a Meas
     (measured, failed)
 }
 
-/// The time that a failed round waited, by its own words.
+/// The time that a failed round waited, according to its message.
 fn waited_s(round: &photofinish_record::Round) -> Option<f64> {
     let Outcome::Failed { reason } = &round.outcome else {
         return None;
@@ -73,7 +73,7 @@ fn waited_s(round: &photofinish_record::Round) -> Option<f64> {
 }
 
 #[test]
-fn a_slow_server_is_told_from_a_silent_one() {
+fn a_slow_server_is_distinguished_from_a_silent_one() {
     let Some(slow) = Odd::start("slots_http.py", &["slow", "1200"]) else {
         return;
     };
@@ -127,8 +127,8 @@ fn connections_are_counted_where_a_session_has_several() {
 }
 
 #[test]
-fn a_database_that_stops_answering_in_set_up_is_told_with_the_statement() {
-    for (mode, text, told) in [
+fn a_database_that_stops_answering_in_set_up_is_reported_with_the_statement() {
+    for (mode, text, expected) in [
         (
             "statement",
             "CREATE SCHEMA",
@@ -158,12 +158,12 @@ fn a_database_that_stops_answering_in_set_up_is_told_with_the_statement() {
         let quick = ["--rounds=1", "--runtimes=threads", "--no-redo"];
         let mut arguments = vec!["run", "db-select", &target];
         arguments.extend(quick);
-        sandbox.run(&arguments).check(1, &told);
+        sandbox.run(&arguments).check(1, &expected);
     }
 }
 
 #[test]
-fn idle_connections_at_a_server_of_one_connection_are_told_within_seconds() {
+fn idle_connections_at_a_server_of_one_connection_are_reported_within_seconds() {
     let Some(server) = Odd::start("slots_http.py", &["wait", "1"]) else {
         return;
     };
@@ -184,7 +184,7 @@ fn idle_connections_at_a_server_of_one_connection_are_told_within_seconds() {
 }
 
 #[test]
-fn an_address_that_is_no_websocket_endpoint_is_told_with_what_to_type() {
+fn an_address_that_is_no_websocket_endpoint_is_reported_with_what_to_type() {
     let Some(page) = Odd::start("slots_http.py", &["wait", "400"]) else {
         return;
     };
@@ -202,7 +202,7 @@ fn an_address_that_is_no_websocket_endpoint_is_told_with_what_to_type() {
 }
 
 #[test]
-fn a_server_that_ignores_the_request_to_end_is_told_and_waited_for_once() {
+fn a_server_that_ignores_the_request_to_end_is_reported_and_waited_for_once() {
     let Some(python) = python("http.server", "its standard library") else {
         return;
     };
@@ -231,11 +231,15 @@ fn a_server_that_ignores_the_request_to_end_is_told_and_waited_for_once() {
         "--limit=throughput=50%",
     ]);
     assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
-    let told = "its server did not end within 3 s of SIGTERM";
-    assert_eq!(finished.stderr.matches(told).count(), 1, "{finished:#?}");
+    let expected = "its server did not end within 3 s of SIGTERM";
+    assert_eq!(
+        finished.stderr.matches(expected).count(),
+        1,
+        "{finished:#?}"
+    );
     let killed = sandbox.record().warnings;
     assert!(
-        killed.iter().any(|warning| warning.contains(told)),
+        killed.iter().any(|warning| warning.contains(expected)),
         "{killed:?}"
     );
     assert!(begin.elapsed().as_secs() < 300);
@@ -265,7 +269,7 @@ fn a_warning_known_before_the_run_is_printed_once() {
 }
 
 #[test]
-fn a_server_of_one_connection_at_a_time_is_told_and_the_other_cells_have_numbers() {
+fn a_server_of_one_connection_at_a_time_is_reported_and_the_other_cells_have_numbers() {
     let Some(server) = Odd::start("slots_http.py", &["wait", "1"]) else {
         return;
     };
@@ -347,7 +351,7 @@ fn sessions_that_a_server_turns_away_are_counted() {
 }
 
 #[test]
-fn what_a_websocket_server_does_wrong_is_told_as_what_it_is() {
+fn what_a_websocket_server_does_wrong_is_reported_as_what_it_is() {
     let Some(server) = Odd::start("odd_ws.py", &[]) else {
         return;
     };
@@ -364,14 +368,14 @@ fn what_a_websocket_server_does_wrong_is_told_as_what_it_is() {
         ("fin", 5, &["without a closing handshake"]),
         ("flood", 5, &["`unasked` came once more than it was sent"]),
     ];
-    for (path, code, told) in cases {
+    for (path, code, expected) in cases {
         let sandbox = Sandbox::new();
         let more = ["--rounds=1", "--runtimes=tokio", "--concurrency=2"];
         let mut finished = server.measure(&sandbox, "ws-echo", path, &more);
-        // The kinds of failures are in the record; what the first one was is told with them.
+        // The kinds of failures are in the record, each with its first example.
         finished.stderr +=
             &std::fs::read_to_string(sandbox.latest().join("record.json")).unwrap_or_default();
-        finished.check(*code, told);
+        finished.check(*code, expected);
     }
 }
 
@@ -454,7 +458,7 @@ fn a_worker_that_dies_ends_its_cell_only() {
 }
 
 #[test]
-fn a_system_without_threads_is_told_and_nothing_hangs_or_panics() {
+fn a_system_without_threads_is_reported_and_nothing_hangs_or_panics() {
     if !nix::unistd::Uid::effective().is_root() {
         // The limit counts all processes of a user, and root has none.
         return;
@@ -465,7 +469,7 @@ fn a_system_without_threads_is_told_and_nothing_hangs_or_panics() {
     let sandbox = Sandbox::new();
     let everybody = std::fs::Permissions::from_mode(0o777);
     std::fs::set_permissions(sandbox.path(), everybody).expect("allowed");
-    let mut told = 0;
+    let mut reported = 0;
     for limit in 3..=12 {
         let mut command = Command::new("setpriv");
         // A user of its own, so that nothing else counts.
@@ -499,8 +503,8 @@ fn a_system_without_threads_is_told_and_nothing_hangs_or_panics() {
                 finished.stderr.contains("ulimit -u"),
                 "{limit}: {finished:#?}"
             );
-            told += 1;
+            reported += 1;
         }
     }
-    assert!(told > 0, "no limit was too low");
+    assert!(reported > 0, "no limit was too low");
 }

@@ -77,7 +77,7 @@ fn the_text_for_people_has_every_finding_the_worst_first_and_fits_80_columns() {
 }
 
 #[test]
-fn measuring_the_same_thing_twice_says_what_can_be_told_here() {
+fn measuring_the_same_thing_twice_names_the_smallest_detectable_difference() {
     let finished = Sandbox::new().run(&["doctor", "--json"]);
     let diagnosis = diagnosis(&finished);
     let resolution = diagnosis.resolution.expect("it was measured");
@@ -179,12 +179,12 @@ fn only_the_cpus_asked_for_are_judged() {
 }
 
 #[test]
-fn a_slip_is_told_before_anything_is_looked_at() {
+fn a_slip_is_reported_before_anything_is_looked_at() {
     let sandbox = Sandbox::new();
-    let told = ["--work-dir", "nowhere", "hint:"];
+    let expected = ["--work-dir", "nowhere", "hint:"];
     sandbox
         .run(&["doctor", "--work-dir", "nowhere"])
-        .check(2, &told);
+        .check(2, &expected);
     sandbox
         .run(&["doctor", "--cpus", "4000"])
         .check(2, &["CPU 4000", "hint:"]);

@@ -65,15 +65,17 @@ fn a_killed_server_ends_the_run_and_is_named_in_the_record() {
 fn check_failed_record(sandbox: &Sandbox, reason: &str) {
     let record = sandbox.record();
     assert!(
-        matches!(&record.completion, Completion::Failed { reason: told } if told.contains(reason))
+        matches!(&record.completion, Completion::Failed { reason: message } if message.contains(reason))
     );
     let last = record.rounds.last().expect("the failed round is kept");
-    assert!(matches!(&last.outcome, Outcome::Failed { reason: told } if told.contains(reason)));
+    assert!(
+        matches!(&last.outcome, Outcome::Failed { reason: message } if message.contains(reason))
+    );
     assert!(sandbox.latest().join("report.html").is_file());
 }
 
 #[test]
-fn a_place_that_cannot_be_written_to_is_told_before_anything_is_measured() {
+fn a_place_that_cannot_be_written_to_is_reported_before_anything_is_measured() {
     let sandbox = Sandbox::new();
     sandbox.write("taken", "a file, not a directory");
     let finished = sandbox
@@ -83,7 +85,7 @@ fn a_place_that_cannot_be_written_to_is_told_before_anything_is_measured() {
 }
 
 #[test]
-fn a_disk_that_is_full_from_the_start_is_told_and_nothing_is_left() {
+fn a_disk_that_is_full_from_the_start_is_reported_and_nothing_is_left() {
     // A file may grow to one block only, which is less than the record needs before its first round.
     let sandbox = Sandbox::new();
     let mut command = sandbox.command_after("trap '' XFSZ; ulimit -f 1", &["run", "null"]);
@@ -152,7 +154,7 @@ fn a_record_that_cannot_go_to_its_place_goes_to_the_temporary_directory() {
 }
 
 #[test]
-fn too_few_file_descriptors_are_told_before_anything_is_measured() {
+fn too_few_file_descriptors_are_reported_before_anything_is_measured() {
     let sandbox = Sandbox::new();
     let arguments = [
         "run",
@@ -194,8 +196,10 @@ const BROKEN: [&str; 4] = ["run", "broken.toml", "--runtimes", "sync,tokio"];
 #[test]
 fn errors_over_the_budget_end_with_the_code_for_wrong() {
     let sandbox = misbehaving("status = [{ code = 500, share = 0.5 }]", "1%");
-    let told = ["measured, but wrong", "broken / sync", "hint:"];
-    sandbox.run(&[&BROKEN[..], &TINY].concat()).check(5, &told);
+    let expected = ["measured, but wrong", "broken / sync", "hint:"];
+    sandbox
+        .run(&[&BROKEN[..], &TINY].concat())
+        .check(5, &expected);
     assert_eq!(sandbox.record().completion, Completion::Complete);
 }
 

@@ -239,9 +239,9 @@ fn odd_answers_are_taken_or_named() {
     let mut command = Command::new(&python);
     command.args(["-c", ODD, port(&address)]);
     let _server = started(command, &sandbox, &address);
-    let check = |scenario: &str, path: &str, more: &[&str], code: i32, told: &[&str]| {
+    let check = |scenario: &str, path: &str, more: &[&str], code: i32, expected: &[&str]| {
         let target = format!("http://{address}{path}");
-        first_line(&sandbox, scenario, &target, more).check(code, told);
+        first_line(&sandbox, scenario, &target, more).check(code, expected);
     };
     check("http-get", "/fold", &[], 0, &[]);
     check(

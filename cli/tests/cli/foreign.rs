@@ -58,10 +58,10 @@ fn write_site(sandbox: &Sandbox) {
         fs::write(file, page).expect("written");
     }
     fs::write(site.join("robots.txt"), ROBOTS).expect("written");
-    let told = PAGES.map(|(path, _, allowed)| {
+    let pages = PAGES.map(|(path, _, allowed)| {
         serde_json::json!({"path": path, "title": "A page", "allowed": allowed})
     });
-    let report = serde_json::json!({ "pages": told });
+    let report = serde_json::json!({ "pages": pages });
     fs::write(site.join("site-report"), report.to_string()).expect("written");
 }
 
@@ -117,12 +117,16 @@ fn a_site_that_tells_nothing_of_itself_is_looked_at_first() {
         &target,
         nowhere,
     ];
-    let told = ["GET /pages/7 answered 404", "--set 'pages=[\"/\"]'"];
-    sandbox.run(&[&there, &TINY[..]].concat()).check(1, &told);
+    let expected = ["GET /pages/7 answered 404", "--set 'pages=[\"/\"]'"];
+    sandbox
+        .run(&[&there, &TINY[..]].concat())
+        .check(1, &expected);
     fs::write(site.join("robots.txt"), "user-agent: *\ndisallow: /\n").expect("written");
     let closed = ["run", "crawl", "--runtimes=tokio", "--target", &target];
-    let told = ["there is nothing to crawl", "disallowed by robots.txt"];
-    sandbox.run(&[&closed, &TINY[..]].concat()).check(1, &told);
+    let expected = ["there is nothing to crawl", "disallowed by robots.txt"];
+    sandbox
+        .run(&[&closed, &TINY[..]].concat())
+        .check(1, &expected);
     drop(server);
 }
 
@@ -144,12 +148,12 @@ fn its_rules_were_obeyed(sandbox: &Sandbox) {
 }
 
 #[test]
-fn a_crawl_that_misses_a_page_of_such_a_site_is_told() {
+fn a_crawl_that_misses_a_page_of_such_a_site_is_reported() {
     let sandbox = Sandbox::new();
     write_site(&sandbox);
     let report = sandbox.path().join("site/site-report");
-    let told = fs::read_to_string(&report).expect("a report");
-    let more = told.replacen(
+    let report_text = fs::read_to_string(&report).expect("a report");
+    let more = report_text.replacen(
         "[{",
         "[{\"path\":\"/unlinked\",\"title\":\"x\",\"allowed\":true},{",
         1,
@@ -160,8 +164,10 @@ fn a_crawl_that_misses_a_page_of_such_a_site_is_told() {
     };
     let target = format!("http=http://{address}/");
     let tokio = ["run", "crawl", "--runtimes", "tokio", "--target", &target];
-    let told = "/unlinked is not in the results";
-    sandbox.run(&[&tokio, &TINY[..]].concat()).check(5, &[told]);
+    let expected = "/unlinked is not in the results";
+    sandbox
+        .run(&[&tokio, &TINY[..]].concat())
+        .check(5, &[expected]);
 }
 
 fn every_operation_was_right(record: &Record) {

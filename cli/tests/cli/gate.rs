@@ -86,14 +86,14 @@ fn regated(sandbox: &Sandbox, record: &Value, more: &[&str]) -> Finished {
 }
 
 #[track_caller]
-fn says(finished: &Finished, code: i32, told: &[&str]) {
+fn says(finished: &Finished, code: i32, expected: &[&str]) {
     assert_eq!(finished.code, Some(code), "{finished:#?}");
     let text = finished
         .stdout
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
-    for part in told {
+    for part in expected {
         assert!(text.contains(part), "`{part}` is not in: {text}");
     }
     let fits = |line: &str| line.chars().count() <= 80;
@@ -112,8 +112,8 @@ fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
     );
 
     with_throughput(&mut record, 10_000.0, 8_000.0);
-    let told = ["REGRESSION", "the base: +25% time per operation"];
-    says(&regated(&sandbox, &record, &[]), 3, &told);
+    let expected = ["REGRESSION", "the base: +25% time per operation"];
+    says(&regated(&sandbox, &record, &[]), 3, &expected);
 
     // Every format, printed and written beside.
     for format in ["json", "csv", "markdown", "annotations", "junit"] {
@@ -138,8 +138,8 @@ fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
 
     // Swapped arms look like an improvement, and that is said.
     with_throughput(&mut record, 5_000.0, 10_000.0);
-    let told = ["PASS", "an improvement, or the arms are swapped"];
-    says(&regated(&sandbox, &record, &[]), 0, &told);
+    let expected = ["PASS", "an improvement, or the arms are swapped"];
+    says(&regated(&sandbox, &record, &[]), 0, &expected);
 
     // Half the blocks lack their head.
     with_throughput(&mut record, 10_000.0, 10_000.0);
@@ -156,22 +156,22 @@ fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
     // A cell without its partner.
     let mut alone = record.clone();
     alone["plan"]["cells"][0]["runtime"] = json!("smol");
-    let told = ["INCONCLUSIVE", "the base has no matching cell"];
-    says(&regated(&sandbox, &alone, &[]), 4, &told);
+    let expected = ["INCONCLUSIVE", "the base has no matching cell"];
+    says(&regated(&sandbox, &alone, &[]), 4, &expected);
 
     // Others had the machine.
     let mut busy = record.clone();
     for round in busy["rounds"].as_array_mut().expect("rounds") {
         round["conditions"]["disturbance"] = json!("other processes took 50% of the CPU time");
     }
-    let told = ["UNFIT", "too busy to measure", "other processes took 50%"];
-    says(&regated(&sandbox, &busy, &[]), 4, &told);
+    let expected = ["UNFIT", "too busy to measure", "other processes took 50%"];
+    says(&regated(&sandbox, &busy, &[]), 4, &expected);
 
     // Nothing is asked.
     let mut empty = record.clone();
     empty["plan"]["gate"]["terms"] = json!([]);
-    let told = ["INCONCLUSIVE", "nothing could fail"];
-    says(&regated(&sandbox, &empty, &[]), 4, &told);
+    let expected = ["INCONCLUSIVE", "nothing could fail"];
+    says(&regated(&sandbox, &empty, &[]), 4, &expected);
 
     // Fast because it answers wrongly.
     let mut wrong = record.clone();
@@ -283,8 +283,10 @@ fn a_gate_that_could_never_fail_is_not_begun() {
 #[test]
 fn arms_that_make_no_sense_are_usage_errors() {
     let sandbox = Sandbox::new();
-    let refused = |arguments: &[&str], told: &[&str]| {
-        sandbox.run(&[&["gate"], arguments].concat()).check(2, told);
+    let refused = |arguments: &[&str], expected: &[&str]| {
+        sandbox
+            .run(&[&["gate"], arguments].concat())
+            .check(2, expected);
     };
     refused(&["http-get"], &["a gate needs two arms"]);
     refused(&["http-get", "--base-server=x {port}"], &["--head-server"]);
@@ -404,10 +406,10 @@ fn two_builds_of_a_program_are_workers_and_every_round_is_one_of_them() {
     for base in ["/bin/true", "./server"] {
         let arguments = ["gate", "null", "--base-exe", base, "--head-exe"];
         let head = [head.to_str().expect("UTF-8")];
-        let told = format!("{base} is not a Photofinish program");
+        let message = format!("{base} is not a Photofinish program");
         sandbox
             .run(&[&arguments[..], &head, &SHORT].concat())
-            .check(1, &[&told, "--server '{exe} --port {port}'"]);
+            .check(1, &[&message, "--server '{exe} --port {port}'"]);
     }
 }
 
@@ -567,13 +569,17 @@ fn two_runs_are_compared_and_what_is_not_the_same_work_is_refused() {
     schemas::check("comparison", &document);
     let ratio = &document["cells"][0]["metrics"]["throughput_ops_s"]["ratio"];
     assert!(ratio["low"].as_f64() <= ratio["median"].as_f64(), "{ratio}");
-    let told = ["the parameter size is"];
-    sandbox.run(&["compare", "small", "large"]).check(2, &told);
-    let told = [
+    let expected = ["the parameter size is"];
+    sandbox
+        .run(&["compare", "small", "large"])
+        .check(2, &expected);
+    let expected = [
         "nothing in the two runs can be compared",
         "the base does not have it",
     ];
-    sandbox.run(&["compare", "one", "large"]).check(2, &told);
+    sandbox
+        .run(&["compare", "one", "large"])
+        .check(2, &expected);
     sandbox
         .run(&["compare", "one", "missing"])
         .check(1, &["unknown baseline `missing`"]);
@@ -675,11 +681,11 @@ while True:
 }
 
 #[test]
-fn a_command_that_is_not_a_server_in_the_foreground_is_told_so() {
+fn a_command_that_is_not_a_server_in_the_foreground_is_reported() {
     let sandbox = Sandbox::new();
     let good = server("same");
-    let told = |base: &str, told: &[&str]| {
-        let finished = gate(&sandbox, base, &good, &[]).check(1, told);
+    let check = |base: &str, expected: &[&str]| {
+        let finished = gate(&sandbox, base, &good, &[]).check(1, expected);
         assert!(
             finished.stderr.contains("the base: the server"),
             "{}",
@@ -703,8 +709,8 @@ fn a_command_that_is_not_a_server_in_the_foreground_is_told_so() {
         "`sh`",
         "foreground",
     ];
-    told("sleep 60 {port} & exit 0", &foreground);
-    told("true {port} &", &foreground);
+    check("sleep 60 {port} & exit 0", &foreground);
+    check("true {port} &", &foreground);
     let Some(killed) = scripted(&sandbox, "killed.py", "os.kill(os.getpid(), 9)") else {
         return;
     };
@@ -719,10 +725,14 @@ fn a_complaint_of_the_shell_of_an_arm_that_came_up_is_a_warning() {
     let finished = gate(&sandbox, &base, &server("ok"), &TWO_PAIRS);
     assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
     let warnings = sandbox.record().warnings;
-    let told = |warning: &&String| {
+    let is_reported = |warning: &&String| {
         warning.contains("the base: its server started, but") && warning.contains("nosuchcommand")
     };
-    assert_eq!(warnings.iter().filter(told).count(), 1, "{warnings:?}");
+    assert_eq!(
+        warnings.iter().filter(is_reported).count(),
+        1,
+        "{warnings:?}"
+    );
 }
 
 /// The processes whose command line holds `word`.
@@ -864,7 +874,7 @@ fn a_program_that_is_replaced_while_it_is_measured_ends_the_gate() {
 }
 
 #[test]
-fn a_verdict_is_told_and_counts_even_if_something_cannot_be_saved() {
+fn a_verdict_is_reported_and_counts_even_if_something_cannot_be_saved() {
     let sandbox = Sandbox::new();
     let (mut record, _) = measured(&sandbox);
     with_throughput(&mut record, 10_000.0, 8_000.0);
@@ -885,13 +895,13 @@ fn a_verdict_is_told_and_counts_even_if_something_cannot_be_saved() {
         "--base-server=false {port}",
         "--head-server=false {port}",
     ];
-    let told = ["`a/b` is not a valid name"];
+    let expected = ["`a/b` is not a valid name"];
     sandbox
         .run(&[&arms[..], &["--save-baseline=a/b"]].concat())
-        .check(2, &told);
+        .check(2, &expected);
     sandbox
         .run(&["run", "null", "--save-baseline=a/b"])
-        .check(2, &told);
+        .check(2, &expected);
 
     // A place that is none costs the baseline alone.
     sandbox.write("file", "");
@@ -932,7 +942,7 @@ fn outputs_that_would_replace_something_are_refused_before_anything_runs() {
     sandbox.write("my.toml", "workload = 'null'\n");
     let gate = "gate photofinish-runs/latest --baseline base.json";
     let live = "gate ./my.toml --base-exe /bin/true --head-exe /bin/false";
-    for (command, writes, told) in [
+    for (command, writes, expected_text) in [
         (
             gate,
             "--write=json=x --write=junit=./x",
@@ -990,7 +1000,7 @@ fn outputs_that_would_replace_something_are_refused_before_anything_runs() {
         ),
     ] {
         let line: Vec<&str> = command.split(' ').chain(writes.split(' ')).collect();
-        sandbox.run(&line).check(2, &[told, "hint: "]);
+        sandbox.run(&line).check(2, &[expected_text, "hint: "]);
     }
     assert_eq!(
         std::fs::read_to_string(sandbox.path().join("x")).expect("a file"),
@@ -1000,7 +1010,7 @@ fn outputs_that_would_replace_something_are_refused_before_anything_runs() {
         std::fs::read(latest.join("record.json")).expect("a record"),
         before
     );
-    // Beside the run's own files, and to a device, as often as wanted.
+    // Next to the run's own files, and any number of times to a device.
     let harmless = [
         "--write=json=photofinish-runs/latest/gate.json",
         "--write=json=/dev/null",
@@ -1011,9 +1021,9 @@ fn outputs_that_would_replace_something_are_refused_before_anything_runs() {
     assert!(latest.join("gate.json").exists());
 }
 
-/// Goal: it is told that two commands started one program. Method: two scripts that become the same server.
+/// Goal: a warning says that two commands started the same program. Method: two scripts that become the same server.
 #[test]
-fn commands_that_start_the_same_program_are_told_so() {
+fn commands_that_start_the_same_program_are_reported() {
     let sandbox = Sandbox::new();
     let script = |name: &str| {
         let command = server("same").replace("{port}", "$1");
@@ -1115,9 +1125,9 @@ fn a_busy_machine_is_not_said_to_have_been_asked_again_if_it_was_not() {
     for round in record["rounds"].as_array_mut().expect("rounds") {
         round["conditions"]["disturbance"] = json!("others");
     }
-    let told = [
+    let expected = [
         "UNFIT",
         "10 of 10 blocks were disturbed (none redone): others",
     ];
-    says(&regated(&sandbox, &record, &[]), 4, &told);
+    says(&regated(&sandbox, &record, &[]), 4, &expected);
 }

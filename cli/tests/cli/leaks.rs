@@ -97,14 +97,17 @@ fn nothing_is_left_of_what_was_cancelled_given_up_or_spawned() {
 }
 
 #[test]
-fn what_is_left_behind_is_told_as_what_it_is() {
+fn what_is_left_behind_is_reported_as_what_it_is() {
     for (what, expected) in LEAKS {
         let rounds = Round::under_every_runtime(vec![Watch::of_leak(what)]);
         let expected_rounds = rounds.len();
-        let told = in_fresh_processes(rounds);
-        assert_eq!(told.len(), expected_rounds, "{told:#?}");
-        for told in told {
-            assert!(told.contains(expected), "`{expected}` is not in: {told}");
+        let expected_text = in_fresh_processes(rounds);
+        assert_eq!(expected_text.len(), expected_rounds, "{expected_text:#?}");
+        for expected_text in expected_text {
+            assert!(
+                expected_text.contains(expected),
+                "`{expected}` is not in: {expected_text}"
+            );
         }
     }
 }
@@ -307,7 +310,7 @@ impl Serving {
 /// What came of each round that failed.
 fn in_fresh_processes(rounds: VecDeque<Round>) -> Vec<String> {
     let rounds = Mutex::new(rounds);
-    let told = Mutex::new(Vec::new());
+    let failures = Mutex::new(Vec::new());
     let next = || rounds.lock().expect("nothing panics").pop_front();
     std::thread::scope(|scope| {
         for _ in 0..LANES {
@@ -315,10 +318,10 @@ fn in_fresh_processes(rounds: VecDeque<Round>) -> Vec<String> {
                 let sandbox = Sandbox::new();
                 while let Some(round) = next() {
                     let failed = round.in_fresh_process(&sandbox);
-                    told.lock().expect("nothing panics").extend(failed);
+                    failures.lock().expect("nothing panics").extend(failed);
                 }
             });
         }
     });
-    told.into_inner().expect("nothing panicked")
+    failures.into_inner().expect("nothing panicked")
 }

@@ -93,7 +93,7 @@ fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
 
 /// Measures `scenario` against an honest server, and then with somebody in between: exit code 5, and all of `told`.
 #[track_caller]
-fn check(scenario: &str, kind: &str, more: &[&str], meddling: Meddling, told: &[&str]) {
+fn check(scenario: &str, kind: &str, more: &[&str], meddling: Meddling, expected: &[&str]) {
     let sandbox = Sandbox::new();
     let (_server, address) = served(&sandbox, &[kind]);
     let run = |address: &str| {
@@ -107,7 +107,7 @@ fn check(scenario: &str, kind: &str, more: &[&str], meddling: Meddling, told: &[
     };
     run(&Meddling::none().before(&address)).check(0, &[]);
     let wrong = ["measured, but wrong"];
-    run(&meddling.before(&address)).check(5, &[&wrong, told].concat());
+    run(&meddling.before(&address)).check(5, &[&wrong, expected].concat());
 }
 
 /// Counted and not timed: on a busy machine the operation that is meddled with has to come all the same.
@@ -144,7 +144,7 @@ fn row(cell: &str) -> Vec<u8> {
 }
 
 #[test]
-fn another_row_than_the_one_that_was_inserted_is_told() {
+fn another_row_than_the_one_that_was_inserted_is_reported() {
     let other_name = |bytes: Vec<u8>| replaced(&bytes, b"item ", b"itme ");
     check(
         "db-select",
@@ -186,7 +186,7 @@ fn another_row_than_the_one_that_was_inserted_is_told() {
 }
 
 #[test]
-fn rows_that_somebody_else_inserts_among_those_of_a_workload_are_told() {
+fn rows_that_somebody_else_inserts_among_those_of_a_workload_are_reported() {
     let one_more = |bytes: Vec<u8>| {
         requeried(&bytes, "CREATE TABLE IF NOT EXISTS ", |create| {
             let table = create.split(' ').nth(5).expect("its name");
@@ -203,7 +203,7 @@ fn rows_that_somebody_else_inserts_among_those_of_a_workload_are_told() {
 }
 
 #[test]
-fn transfers_without_a_transaction_and_those_that_are_lost_or_incomplete_are_told() {
+fn transfers_without_a_transaction_and_those_that_are_lost_or_incomplete_are_reported() {
     let instead = |old: &'static str, new: &'static str| {
         Meddling::up(move |bytes| replaced(&bytes, &query(old), &query(new)))
     };
@@ -278,35 +278,35 @@ const ONE_ROOM: &[&str] = &[
 const ONE_CLIENT: &[&str] = &["--concurrency", "1", "--runtimes", "tokio"];
 
 #[test]
-fn a_message_that_is_lost_on_its_way_is_told() {
+fn a_message_that_is_lost_on_its_way_is_reported() {
     let lose = || {
         frames(|number, frame| match is_hit(number) {
             true => Vec::new(),
             false => frame.to_vec(),
         })
     };
-    let told = ["operation ", "was not answered within 5 s"];
-    check("ws-echo", "ws", ONE_CLIENT, lose(), &told);
-    let told = ["operation ", "was not heard by every client within 5 s"];
-    check("ws-chat", "ws", ONE_ROOM, lose(), &told);
+    let expected = ["operation ", "was not answered within 5 s"];
+    check("ws-echo", "ws", ONE_CLIENT, lose(), &expected);
+    let expected = ["operation ", "was not heard by every client within 5 s"];
+    check("ws-chat", "ws", ONE_ROOM, lose(), &expected);
 }
 
 #[test]
-fn a_message_that_comes_twice_is_told() {
+fn a_message_that_comes_twice_is_reported() {
     let double = || {
         frames(|number, frame| match is_hit(number) {
             true => frame.repeat(2),
             false => frame.to_vec(),
         })
     };
-    let told = ["operation ", "came once more than it was sent"];
-    check("ws-echo", "ws", ONE_CLIENT, double(), &told);
-    let told = ["operation ", "was heard twice or out of order"];
-    check("ws-chat", "ws", ONE_ROOM, double(), &told);
+    let expected = ["operation ", "came once more than it was sent"];
+    check("ws-echo", "ws", ONE_CLIENT, double(), &expected);
+    let expected = ["operation ", "was heard twice or out of order"];
+    check("ws-chat", "ws", ONE_ROOM, double(), &expected);
 }
 
 #[test]
-fn a_message_that_comes_in_the_place_of_another_is_told() {
+fn a_message_that_comes_in_the_place_of_another_is_reported() {
     // A server's frames are not masked.
     let other = || {
         frames(|number, frame| match is_hit(number) {
@@ -314,10 +314,10 @@ fn a_message_that_comes_in_the_place_of_another_is_told() {
             false => frame.to_vec(),
         })
     };
-    let told = ["operation ", "was answered with `massage "];
-    check("ws-echo", "ws", ONE_CLIENT, other(), &told);
-    let told = ["operation ", "was heard instead of message "];
-    check("ws-chat", "ws", ONE_ROOM, other(), &told);
+    let expected = ["operation ", "was answered with `massage "];
+    check("ws-echo", "ws", ONE_CLIENT, other(), &expected);
+    let expected = ["operation ", "was heard instead of message "];
+    check("ws-chat", "ws", ONE_ROOM, other(), &expected);
 }
 
 /// A room is filled before the clock starts, and its clients talk meanwhile: what is wrong then is no failure to run.
@@ -328,21 +328,21 @@ fn a_wrong_message_in_a_room_that_fills_is_wrong_too() {
     let (_server, address) = served(&sandbox, &["ws"]);
     let target = format!("ws=ws://{}/chat", other.before(&address));
     let arguments = ["run", "ws-chat", "--target", &target];
-    let told = [
+    let expected = [
         "opening session 0 failed: wrong-content",
         "`message 7` was heard instead of message 2",
     ];
     sandbox
         .run(&[&arguments, TINIEST, ONE_ROOM].concat())
-        .check(5, &told);
+        .check(5, &expected);
     let record = sandbox.record();
     assert!(
-        matches!(&record.rounds[0].outcome, Outcome::Failed { reason } if reason.contains(told[1]))
+        matches!(&record.rounds[0].outcome, Outcome::Failed { reason } if reason.contains(expected[1]))
     );
 }
 
 #[test]
-fn titles_documents_and_rules_that_are_not_those_of_the_site_are_told() {
+fn titles_documents_and_rules_that_are_not_those_of_the_site_are_reported() {
     let other_title =
         || Meddling::down(|bytes| replaced(&bytes, b"<title>\n  Page ", b"<title>\n  Pace "));
     check(
@@ -394,7 +394,7 @@ fn changed_document(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_page_that_is_asked_for_twice_is_told() {
+fn a_page_that_is_asked_for_twice_is_reported() {
     let sandbox = Sandbox::new();
     let (_server, address) = served(&sandbox, &["site"]);
     let site = address.clone();

@@ -1,6 +1,6 @@
 //! A server of others: nginx on a free port, where one is installed. It serves the directory `site` of the sandbox, and
-//! writes what it was asked for to `access.log`. It listens at the Unix socket `nginx.sock` as well. Where the site has no
-//! `robots.txt`, it sends to `rules/robots.txt`.
+//! writes what it was asked for to `access.log`. It listens on the Unix socket `nginx.sock` as well. Where the site has
+//! no `robots.txt`, it sends to `rules/robots.txt`.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,8 +10,8 @@ use crate::support::{Sandbox, Started, closed_address, skip_without, wait_for};
 /// Where distributions put it.
 const PLACES: [&str; 3] = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"];
 
-/// An nginx of one process that serves the site, ended when dropped, and its address; `None`, said aloud, where none is
-/// installed.
+/// A single-process nginx that serves the site, stopped when dropped, and its address; `None`, with a message, if none
+/// is installed.
 pub fn nginx(sandbox: &Sandbox) -> Option<(Started, String)> {
     let directory = sandbox.path().display();
     let locations = format!(

@@ -299,10 +299,10 @@ fn a_run_ends_at_the_first_look_that_finds_everything_decided() {
 #[test]
 fn what_is_no_open_load_is_refused_before_anything_runs() {
     let sandbox = Sandbox::new();
-    let check = |arguments: &[&str], told: &[&str]| {
+    let check = |arguments: &[&str], expected_text: &[&str]| {
         sandbox
             .run(&[&["run", "null"], arguments].concat())
-            .check(2, told);
+            .check(2, expected_text);
     };
     check(
         &["--rate", "0"],

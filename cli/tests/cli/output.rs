@@ -120,7 +120,7 @@ fn every_format_exports() {
 }
 
 #[test]
-fn what_is_no_record_is_told() {
+fn what_is_no_record_is_reported() {
     let sandbox = Sandbox::new();
     sandbox.write("other.json", "{\"schema\": \"something/9\"}");
     sandbox
@@ -138,11 +138,11 @@ fn a_summary_that_cannot_be_printed_tells_where_the_run_is() {
     let mut command = sandbox.command(&[&arguments[..], &TINY[..]].concat());
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
     command.stdout(full.expect("Linux"));
-    let told = [
+    let expected = [
         "cannot write to stdout",
         "hint: the run is complete: photofinish-runs/20",
     ];
-    Finished::of(&mut command).check(1, &told);
+    Finished::of(&mut command).check(1, &expected);
 }
 
 #[test]

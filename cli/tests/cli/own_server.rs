@@ -1,10 +1,10 @@
-//! `run --server CMD`: a server of the user's, started for each round, ready by an answer, ended with its processes.
+//! `run --server CMD`: the user's own server, started for each round, ready once it answers, stopped with its processes.
 
 use serde_json::Value;
 
 use crate::support::{Finished, Sandbox, is_gone, python, skip_without};
 
-/// A server that answers `/x` at once, and `/ready` only from its second request on; it writes down its process id and
+/// A server that answers `/x` at once, and `/ready` only from its second request on; it logs its process id and
 /// every path that it was asked for.
 const PYTHON: &str = r#"
 import http.server, os, sys
@@ -108,7 +108,7 @@ fn a_node_server_is_measured_by_its_command_alone() {
 }
 
 #[test]
-fn a_server_that_cannot_be_measured_is_told_with_its_reason() {
+fn a_server_that_cannot_be_measured_is_reported_with_its_reason() {
     let sandbox = Sandbox::new();
     let dead = ["--server", "echo no such table >&2; exit 3 # {port}"];
     run(&sandbox, &dead).check(

@@ -63,7 +63,7 @@ fn it_is_listed_beside_those_that_ship_and_its_parameters_are_checked() {
     assert!(listed.stdout.contains("shout"), "{}", listed.stdout);
     let scenario = scenario();
     let file = scenario.to_str().expect("UTF-8");
-    let told = ["expected one non-empty line"];
-    run(&sandbox, &["plan", file, "--set=word="]).check(2, &told);
+    let expected_text = ["expected one non-empty line"];
+    run(&sandbox, &["plan", file, "--set=word="]).check(2, &expected_text);
     run(&sandbox, &["plan", file, "--set=params.wort=x"]).check(2, &["word"]);
 }

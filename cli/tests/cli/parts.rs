@@ -1,12 +1,12 @@
-//! Figures per part as users meet them: a scripted mix whose every count is known beforehand, under every runtime.
+//! Figures per part as users see them: a scripted mix whose counts are all known in advance, under every runtime.
 
 use photofinish_harness::runtimes::DESCRIPTORS;
 use serde_json::{Value, json};
 
 use crate::support::Sandbox;
 
-/// 600 operations per round: each reads, each third writes, and of the writes each second fails and ends its operation
-/// before it could confirm.
+/// 600 operations per round: each reads, every third writes, and every second write fails and ends its operation
+/// before it can confirm.
 const MIX: &str = r#"
 title = "Reads and writes"
 workload = "scripted"
@@ -58,7 +58,7 @@ fn every_runtime_counts_the_same_parts_and_shows_them() {
                 ])
             })
             .collect();
-        // A failed write has the status of the script all the same.
+        // A failed write still has the status from the script.
         let expected = [
             json!(["read", 1_200, 0, { "200": 1_200 }]),
             json!(["write", 400, 200, { "201": 400 }]),
@@ -80,7 +80,7 @@ fn every_runtime_counts_the_same_parts_and_shows_them() {
 }
 
 #[test]
-fn parts_that_cannot_be_told_apart_are_refused_before_anything_runs() {
+fn parts_that_cannot_be_distinguished_are_refused_before_anything_runs() {
     let sandbox = Sandbox::new();
     sandbox.write("mix.toml", &MIX.replace("confirm", "read"));
     let expected = ["expected a different name for each part, got `read` twice"];

@@ -54,7 +54,7 @@ fn the_next_run_removes_the_files_of_a_killed_one_and_names_it_once() {
         .file_name()
         .and_then(|name| name.to_str())
         .expect("a name");
-    let told = tiny_run(&sandbox).check(
+    let finished = tiny_run(&sandbox).check(
         0,
         &[
             "an earlier run was killed; 3.00MiB of its files",
@@ -64,7 +64,7 @@ fn the_next_run_removes_the_files_of_a_killed_one_and_names_it_once() {
     );
     assert!(!hidden.join("work").exists());
     // The advice is right.
-    let (_, command) = told
+    let (_, command) = finished
         .stderr
         .split_once("photofinish report ")
         .expect("a command");
@@ -75,7 +75,7 @@ fn the_next_run_removes_the_files_of_a_killed_one_and_names_it_once() {
 }
 
 #[test]
-fn a_run_that_goes_on_is_left_alone() {
+fn a_run_in_progress_is_left_alone() {
     let sandbox = Sandbox::new();
     let mut run = sandbox.start(&[&NULL[..], &["--rounds", "500", "--duration", "30ms"]].concat());
     wait_for("a round", || (sandbox.rounds_so_far() > 0).then_some(()));
@@ -119,16 +119,16 @@ fn past_runs_are_listed_and_killed_ones_removed_when_asked() {
     assert_eq!(runs[0]["scenarios"], serde_json::json!(["null"]));
     assert_eq!(runs[0]["rounds"], 2);
     assert!(runs[1]["rounds"].as_u64() > Some(0) && runs[1]["size_bytes"].as_u64() > Some(100));
-    let told = sandbox
+    let finished = sandbox
         .run(&["runs", "--prune"])
         .check(0, &["removed", ".partial"]);
     assert!(!hidden.exists());
-    assert_eq!(told.stdout.lines().count(), 2, "{}", told.stdout);
+    assert_eq!(finished.stdout.lines().count(), 2, "{}", finished.stdout);
 }
 
 /// Goal: nothing is removed that a run did not make. Method: neighbours with almost the right name, lock or record.
 #[test]
-fn what_no_run_made_is_never_removed() {
+fn files_that_no_run_made_are_never_removed() {
     let sandbox = Sandbox::new();
     let hidden = killed_run(&sandbox);
     let runs = sandbox.path().join("photofinish-runs");
@@ -154,7 +154,7 @@ fn what_no_run_made_is_never_removed() {
     // Its own directory, whose directory for files leads elsewhere.
     fs::remove_dir_all(hidden.join("work")).expect("removed");
     symlink(outside.join("work"), hidden.join("work")).expect("linked");
-    // Files that were about to be written, and files of somebody else, beside each other.
+    // Files that were about to be written, next to files of somebody else.
     fs::create_dir(hidden.join("charts")).expect("made");
     fs::write(
         hidden.join(".lock"),
@@ -197,10 +197,10 @@ fn what_no_run_made_is_never_removed() {
     }
 }
 
-/// Goal: the gates' cache is shown and cleaned, other than what a gate uses or no gate made. Method: places as gates
-/// leave them, one of them locked by this process.
+/// Goal: the gates' cache is listed and cleaned, except for what a gate uses or no gate made. Method: directories as
+/// gates leave them, one of them locked by this process.
 #[test]
-fn places_of_gates_are_listed_and_removed_unless_they_are_in_use() {
+fn gate_directories_are_listed_and_removed_unless_they_are_in_use() {
     let sandbox = Sandbox::new();
     let cache = sandbox.path().join("cache/photofinish/gate");
     let place = |name: &str| {
@@ -222,19 +222,20 @@ fn places_of_gates_are_listed_and_removed_unless_they_are_in_use() {
         "{listed}"
     );
     assert!(leftovers[0]["age_s"].is_u64(), "{listed}");
-    let told = [
+    let expected = [
         "left behind: ",
         "unused-0 (2.00MiB, 0 min old)",
         "hint: `photofinish runs --prune`",
     ];
-    sandbox.run(&["runs"]).check(0, &told);
+    sandbox.run(&["runs"]).check(0, &expected);
     sandbox
         .run(&["runs", "--prune"])
         .check(0, &["removed", "unused-0"]);
     assert!(!unused.exists() && used.join("built").exists() && foreign.join("built").exists());
 }
 
-/// Goal: a report replaces only its own run's. Method: two records in one directory, and one run named twice.
+/// Goal: a report replaces only a report of the same run. Method: two records in one directory, and one run named
+/// twice.
 #[test]
 fn reports_of_two_runs_do_not_replace_each_other() {
     let sandbox = Sandbox::new();
@@ -246,8 +247,10 @@ fn reports_of_two_runs_do_not_replace_each_other() {
         )
         .expect("copied");
     }
-    let told = ["b.json would replace", "hint: add --out DIR"];
-    sandbox.run(&["report", "a.json", "b.json"]).check(2, &told);
+    let expected = ["b.json would replace", "hint: add --out DIR"];
+    sandbox
+        .run(&["report", "a.json", "b.json"])
+        .check(2, &expected);
     assert!(!sandbox.path().join("report.html").exists());
     sandbox
         .run(&["report", "a.json", "b.json", "--out", "all"])
@@ -256,7 +259,7 @@ fn reports_of_two_runs_do_not_replace_each_other() {
 }
 
 #[test]
-fn a_latest_that_is_a_directory_is_told() {
+fn a_latest_that_is_a_directory_causes_a_warning() {
     let sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.path().join("photofinish-runs/latest")).expect("made");
     tiny_run(&sandbox).check(
@@ -268,7 +271,7 @@ fn a_latest_that_is_a_directory_is_told() {
 #[test]
 fn a_record_without_an_end_is_refused() {
     let sandbox = Sandbox::new();
-    for (name, told) in [
+    for (name, expected) in [
         ("zero", "it does not begin with `{`"),
         ("large", "larger than 512 MiB"),
     ] {
@@ -283,22 +286,22 @@ fn a_record_without_an_end_is_refused() {
         }
         for command in ["report", "gate"] {
             let limited = &mut sandbox.command_after("ulimit -v 4000000", &[command, name]);
-            Finished::of(limited).check(1, &["is not a record of this version", told]);
+            Finished::of(limited).check(1, &["is not a record of this version", expected]);
         }
     }
 }
 
 #[test]
-fn a_run_that_is_not_there_is_told_as_such() {
+fn a_missing_run_is_reported_as_such() {
     let sandbox = Sandbox::new();
     for command in ["gate", "report"] {
-        let told = [
+        let expected = [
             "no run at photofinish-runs/nosuch",
             "hint: `photofinish runs`",
         ];
         sandbox
             .run(&[command, "photofinish-runs/nosuch"])
-            .check(1, &told);
+            .check(1, &expected);
     }
 }
 

@@ -105,7 +105,8 @@ fn a_probe_ends_whatever_the_server_does() {
         ("db-select", format!("db=postgres://u@{flood}/d"), began),
         ("db-select", format!("db=postgres://u@{silent}/d"), nothing),
     ];
-    let started = cases.map(|(scenario, target, told)| (start(&sandbox, scenario, &target), told));
+    let started =
+        cases.map(|(scenario, target, expected)| (start(&sandbox, scenario, &target), expected));
     let status = [
         "run",
         "http-get",
@@ -113,8 +114,8 @@ fn a_probe_ends_whatever_the_server_does() {
         &format!("--target=http-status=http://{drip}/status"),
     ];
     sandbox.run(&status).check(1, &["/status", began]);
-    for (started, told) in started {
-        let finished = started.finish().check(1, &[told]);
+    for (started, expected) in started {
+        let finished = started.finish().check(1, &[expected]);
         assert!(!finished.stderr.contains("os error 11"), "{finished:?}");
     }
     assert!(
@@ -146,22 +147,24 @@ fn a_signal_ends_a_probe() {
 
 /// The server keeps the connection although it was asked to close it: whoever reads on waits for ten seconds.
 #[test]
-fn an_answer_that_is_not_valid_is_told_at_once_and_as_what_it_is() {
+fn an_answer_that_is_not_valid_is_reported_at_once_and_as_what_it_is() {
     let sandbox = Sandbox::new();
-    let check = |scenario: &'static str, target: &str, answer: &'static [u8], told: &[&str]| {
+    let check = |scenario: &'static str, target: &str, answer: &'static [u8], expected: &[&str]| {
         let address = endless(answer, Vec::new(), Duration::from_secs(100));
         let target = target.replace("{address}", &address.to_string());
         let begun = Instant::now();
-        let finished = start(&sandbox, scenario, &target).finish().check(1, told);
+        let finished = start(&sandbox, scenario, &target)
+            .finish()
+            .check(1, expected);
         assert!(!finished.stderr.contains("no response"), "{finished:?}");
-        assert!(begun.elapsed() < Duration::from_secs(9), "{told:?}");
+        assert!(begun.elapsed() < Duration::from_secs(9), "{expected:?}");
     };
-    let http = |answer, told: &str| {
+    let http = |answer, expected: &str| {
         check(
             "http-get",
             "http=http://{address}/",
             answer,
-            &["gave an invalid response", told],
+            &["gave an invalid response", expected],
         );
     };
     http(
@@ -290,8 +293,8 @@ fn connections_that_a_server_closes_while_idle_are_opened_again_and_counted() {
         let run = [&["run", scenario, &target, runtimes], &open[..]].concat();
         let finished = sandbox.run(&run).check(0, &[]);
         let words: Vec<_> = finished.stdout.split_whitespace().collect();
-        let told = "keep-alive connections before their next request";
-        assert!(words.join(" ").contains(told), "{finished:?}");
+        let expected = "keep-alive connections before their next request";
+        assert!(words.join(" ").contains(expected), "{finished:?}");
         for round in &sandbox.record().rounds {
             let Outcome::Ok(measured) = &round.outcome else {
                 panic!("{round:?}");

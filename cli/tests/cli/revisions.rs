@@ -203,7 +203,7 @@ fn the_settings_of_the_head_do_not_reach_the_base() {
 }
 
 #[test]
-fn submodules_are_built_and_what_lies_outside_of_the_repository_is_told() {
+fn submodules_are_built_and_what_lies_outside_of_the_repository_is_reported() {
     let sandbox = Sandbox::new();
     let library = sandbox.path().join("library");
     std::fs::create_dir_all(library.join("src")).expect("made");
@@ -230,12 +230,12 @@ fn submodules_are_built_and_what_lies_outside_of_the_repository_is_told() {
         &format!("{MANIFEST}[dependencies]\nlibrary.path = '../library'\n"),
     );
     project.commit();
-    let told = [
+    let expected = [
         "the base: ",
         "hint: the working tree builds",
         "--base-server",
     ];
-    project.gate("HEAD", &[]).check(1, &told);
+    project.gate("HEAD", &[]).check(1, &expected);
 }
 
 /// A build that waits for as long as there is a file, having written down its process.
@@ -358,12 +358,12 @@ fn a_command_that_does_not_start_the_build_leaves_the_gate_undecided() {
     command
         .current_dir(&project.path)
         .env_remove("CARGO_TARGET_DIR");
-    let told = [
+    let expected = [
         "error: both arms ran",
         "although their builds differ",
         "hint: --server must start {exe}",
     ];
-    Finished::of(&mut command).check(4, &told);
+    Finished::of(&mut command).check(4, &expected);
     let latest = project.path.join("photofinish-runs/latest");
     let record = read_record(&latest.join("record.json"));
     assert_eq!(record.rounds.len(), 2, "it ends after the first pair");

@@ -112,7 +112,7 @@ fn passwords_of_mocks_are_in_no_process_list_and_no_record() {
 }
 
 #[test]
-fn passwords_in_the_commands_of_arms_are_not_told() {
+fn passwords_in_the_commands_of_arms_are_not_reported() {
     let sandbox = Sandbox::new();
     let server = |database: &str| {
         let program = program().display();
@@ -153,7 +153,7 @@ fn passwords_in_the_commands_of_arms_are_not_told() {
         let again = sandbox.run(&["gate", "photofinish-runs/latest", "--format", format]);
         assert!(!again.stdout.contains("s3"), "{again:#?}");
     }
-    // An arm that does not start is told without its secrets, too.
+    // The failure of an arm that does not start has no secrets either.
     let mut gate = Vec::from(["gate", "http-get", "--base-server", &base, "--head-server"]);
     let broken = "echo token=s3cret >&2; TOKEN=s3cret false {port}";
     gate.push(broken);
@@ -162,7 +162,7 @@ fn passwords_in_the_commands_of_arms_are_not_told() {
     check(&sandbox, &failed);
 }
 
-/// Texts with a secret each, in the forms that commands, servers and their messages use.
+/// Texts with one secret each, in the forms that commands, servers and their messages use.
 const TELLING: [&str; 14] = [
     "-p s3cret",
     "-u ann:s3cret",
@@ -180,7 +180,7 @@ const TELLING: [&str; 14] = [
     "from the environment: not-s3cret-1",
 ];
 
-/// Goal: no secret of the list gets out, whichever way. Method: each stands in the command of an arm that is measured, and
+/// Goal: no secret of the list gets out by any route. Method: each is in the command of an arm that is measured, and
 /// is printed by one that fails.
 #[test]
 fn no_form_of_a_secret_leaves_the_process() {
@@ -208,12 +208,12 @@ fn no_form_of_a_secret_leaves_the_process() {
     assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished:#?}");
     assert_eq!(check_files(&sandbox.path().join("w")), 4);
     let broken = format!("printf '%s\\n' {quoted} \"$PF_TOKEN\" >&2; false {{port}}");
-    let told = [
+    let expected = [
         "the head",
         "end of its stderr",
         "-u ann:***",
         "hint: run the command by hand",
     ];
-    let failed = gate(&works("base"), &broken, &told);
+    let failed = gate(&works("base"), &broken, &expected);
     assert_eq!(failed.code, Some(1), "{failed:#?}");
 }

@@ -48,7 +48,7 @@ fn the_http_server_answers() {
 }
 
 #[test]
-fn a_port_in_use_is_told() {
+fn a_port_in_use_is_reported() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let port = taken.local_addr().expect("an address").port().to_string();

@@ -1,5 +1,5 @@
-//! Requests of one's own against services that nobody here wrote for it: an API in Python with sessions, and one in Node
-//! behind nginx. Their logs show exactly the requests that were meant.
+//! A user's own requests against services that were not written for Photofinish: an API in Python with sessions, and
+//! one in Node behind nginx. Their logs show exactly the intended requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -66,7 +66,7 @@ const ROUNDS: u64 = 2;
 const OPERATIONS: u64 = 12;
 const WARMUP: u64 = 3;
 
-/// The number of times that a whole phase of warm-up and measurement ran.
+/// The number of complete rounds of warm-up and measurement.
 fn rounds(sandbox: &Sandbox) -> u64 {
     let record = sandbox.record();
     for round in &record.rounds {
@@ -191,14 +191,14 @@ fn a_shop_in_python_gets_each_login_cart_and_order_once() {
         assert_eq!(order["note"], format!("from {user}"));
         assert_eq!(order["item"], user.chars().count());
     }
-    // What the rounds repeat, the plan says; here nothing but logging in.
+    // The plan names the writes that rounds repeat: here only the login.
     let planned = sandbox
         .run(&[&["plan", "shop.toml"], &arguments[..2]].concat())
         .check(0, &[]);
-    let told = planned.stdout + &planned.stderr;
+    let plan_text = planned.stdout + &planned.stderr;
     assert!(
-        told.contains("every round repeats the writes of the last one (log in)"),
-        "{told}"
+        plan_text.contains("every round repeats the writes of the last one (log in)"),
+        "{plan_text}"
     );
 }
 
@@ -238,7 +238,7 @@ fn items_in_node_behind_nginx_are_read_and_written_nine_to_one() {
     );
     let target = format!("http=http://{address}/");
     let arguments = arguments(&target);
-    // The identity of an item is a number, and no slot stands for one in a check: its header does.
+    // The id of an item is a number, which no slot in a check can express: its header can.
     let header = "--set=request.0.expect={header = {etag = '\"{{id}}\"'}}";
     sandbox
         .run(&[&["run", "items.toml", header], &arguments[..]].concat())

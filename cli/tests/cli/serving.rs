@@ -32,15 +32,15 @@ fn measured(record: &Record) -> impl Iterator<Item = (&str, &Measurement)> {
 /// is told to expect something else than what the workloads answer.
 #[test]
 fn an_answer_that_is_not_as_the_scenario_says_is_measured_but_wrong() {
-    let check = |workload: &str, request: &str, told: &str| {
+    let check = |workload: &str, request: &str, expected: &str| {
         let sandbox = Sandbox::new();
         let text = format!(
             "workload = \"{workload}\"\n[server.client]\nkind = \"client\"\nrequests = [{request}]\n"
         );
         sandbox.write("wrong.toml", &text);
         let run = ["run", "wrong.toml", "--runtimes", "sync,tokio"];
-        let told = ["measured, but wrong", "wrong answers, such as", told];
-        sandbox.run(&[&run[..], &TINY].concat()).check(5, &told);
+        let expected = ["measured, but wrong", "wrong answers, such as", expected];
+        sandbox.run(&[&run[..], &TINY].concat()).check(5, &expected);
     };
     check(
         "serve-http",
@@ -70,8 +70,10 @@ fn a_gateway_that_is_given_something_wrong_is_measured_but_wrong() {
          [server.client]\nkind = \"client\"\nrequests = [{ path = \"/fetch-multiple\" }]\n",
     );
     let run = ["run", "wrong.toml", "--runtimes", "tokio"];
-    let told = ["measured, but wrong", "differ from the expected"];
-    sandbox.run(&[&run[..], &TINY].concat()).check(5, &told);
+    let expected_text = ["measured, but wrong", "differ from the expected"];
+    sandbox
+        .run(&[&run[..], &TINY].concat())
+        .check(5, &expected_text);
 }
 
 #[test]
@@ -92,7 +94,7 @@ fn sync_serves_one_connection_and_the_others_wait_until_the_end() {
 }
 
 #[test]
-fn an_address_that_cannot_be_listened_on_is_told_before_anything_is_measured() {
+fn an_address_that_cannot_be_listened_on_is_reported_before_anything_is_measured() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let listen = format!("--set=listen={}", taken.local_addr().expect("an address"));
     let sandbox = Sandbox::new();
@@ -109,11 +111,13 @@ fn an_address_that_cannot_be_listened_on_is_told_before_anything_is_measured() {
 fn a_rate_is_refused_since_the_client_asks_when_it_likes() {
     let sandbox = Sandbox::new();
     for rates in ["--rate=500", "--find-max=response_p99 < 10ms"] {
-        let told = [
+        let expected = [
             "its client sends each request after the last response",
             "--concurrency",
         ];
-        sandbox.run(&["plan", "serve-http", rates]).check(2, &told);
+        sandbox
+            .run(&["plan", "serve-http", rates])
+            .check(2, &expected);
     }
 }
 
@@ -211,16 +215,19 @@ fn misbehave(address: &str) {
         assert!(read.is_ok(), "{read:?} after {answer:?}");
         answer
     };
-    let told = answer(send(b"GARBAGE\r\n\r\n"));
-    assert!(told.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{told}");
-    let told = answer(send(b"PRI * HTTP/2.0\r\n\r\n"));
-    assert!(told.starts_with("HTTP/1.1 505 "), "{told}");
+    let response = answer(send(b"GARBAGE\r\n\r\n"));
+    assert!(
+        response.starts_with("HTTP/1.1 400 Bad Request\r\n"),
+        "{response}"
+    );
+    let response = answer(send(b"PRI * HTTP/2.0\r\n\r\n"));
+    assert!(response.starts_with("HTTP/1.1 505 "), "{response}");
     // Two at once: the second one is answered from what was read with the first.
     let request = "GET /a/b HTTP/1.1\r\nhost: a\r\n";
-    let told = answer(send(
+    let response = answer(send(
         format!("{request}\r\n{request}connection: close\r\n\r\n").as_bytes(),
     ));
-    assert_eq!(told.matches("HTTP/1.1 404 ").count(), 2, "{told}");
+    assert_eq!(response.matches("HTTP/1.1 404 ").count(), 2, "{response}");
     let half = format!("{request}x: ");
     drop(send(half.as_bytes()));
     // Left open: it is closed by the server, once its patience is at an end.
@@ -233,13 +240,13 @@ fn wrk(address: &str, path: &str) -> u64 {
     let url = format!("http://{address}{path}");
     let mut command = Command::new("wrk");
     command.args(["--threads=1", "--connections=4", "--duration=1s", &url]);
-    let told = Finished::of(&mut command).check(0, &[]).stdout;
-    assert!(!told.contains("Non-2xx"), "{told}");
-    let line = told.lines().find(|line| line.contains(" requests in "));
+    let stdout = Finished::of(&mut command).check(0, &[]).stdout;
+    assert!(!stdout.contains("Non-2xx"), "{stdout}");
+    let line = stdout.lines().find(|line| line.contains(" requests in "));
     let count = line.and_then(|line| line.split_whitespace().next());
     count
         .and_then(|count| count.parse().ok())
-        .unwrap_or_else(|| panic!("no count in: {told}"))
+        .unwrap_or_else(|| panic!("no count in: {stdout}"))
 }
 
 fn curl(arguments: &[&str]) -> String {

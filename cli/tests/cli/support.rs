@@ -143,9 +143,9 @@ impl Finished {
 
     /// Checks the exit code, and that the error holds all of `told`.
     #[track_caller]
-    pub fn check(self, code: i32, told: &[&str]) -> Self {
+    pub fn check(self, code: i32, expected: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
-        for part in told {
+        for part in expected {
             assert!(
                 self.stderr.contains(part),
                 "`{part}` is not in: {}",

@@ -13,7 +13,7 @@ use crate::serve::served;
 use crate::support::{Finished, Sandbox, TINY, closed_address};
 
 #[test]
-fn a_target_that_refuses_is_told_before_anything_is_measured() {
+fn a_target_that_refuses_is_reported_before_anything_is_measured() {
     let sandbox = Sandbox::new();
     let target = format!("http=http://{}/", closed_address());
     sandbox
@@ -217,12 +217,12 @@ fn counts_that_disagree_end_with_the_code_for_wrong() {
         &TINY,
     ]
     .concat();
-    let told = [
+    let expected = [
         "measured, but wrong",
         "requests (http): the worker counted",
         "the server 0",
     ];
-    sandbox.run(&arguments).check(5, &told);
+    sandbox.run(&arguments).check(5, &expected);
     let record = sandbox.record();
     assert!(record.rounds.iter().all(|round| match &round.outcome {
         Outcome::Ok(measured) => !measured.mismatches.is_empty(),

@@ -73,14 +73,14 @@ fn servers_records_and_names_control_no_terminal() {
     ]
     .concat();
     let xterm = Some("xterm");
-    let Some(told) = on_a_terminal(&sandbox, xterm, &run) else {
+    let Some(message) = on_a_terminal(&sandbox, xterm, &run) else {
         return;
     };
     assert!(
-        told.stdout.contains("pwned") && told.code == Some(0),
-        "{told:?}"
+        message.stdout.contains("pwned") && message.code == Some(0),
+        "{message:?}"
     );
-    check_harmless(&told);
+    check_harmless(&message);
     check_harmless(&sandbox.run(&run));
     // A record of somebody else.
     let latest = sandbox.latest().join("record.json");
@@ -140,12 +140,12 @@ fn a_terminal_that_moves_no_cursor_gets_lines() {
     let sandbox = Sandbox::new();
     let run = [&["run", "null", "--runtimes", "sync"], &TINY[..]].concat();
     for term in [Some("dumb"), None] {
-        let Some(told) = on_a_terminal(&sandbox, term, &run) else {
+        let Some(message) = on_a_terminal(&sandbox, term, &run) else {
             return;
         };
         assert!(
-            told.stdout.contains("block 1 of 2 done"),
-            "{term:?}: {told:?}"
+            message.stdout.contains("block 1 of 2 done"),
+            "{term:?}: {message:?}"
         );
     }
 }
@@ -165,12 +165,12 @@ fn a_long_block_is_told_about_while_it_runs() {
         "10m",
     ];
     let mut command = sandbox.command(&arguments);
-    let told = sandbox.path().join("told");
+    let log = sandbox.path().join("told");
     command.stdout(Stdio::null());
-    command.stderr(std::fs::File::create(&told).expect("made"));
+    command.stderr(std::fs::File::create(&log).expect("made"));
     let mut run = command.spawn().expect("it starts");
     wait_for("a line", || {
-        std::fs::read_to_string(&told)
+        std::fs::read_to_string(&log)
             .ok()?
             .contains("block 1 of 1: null / sync, about")
             .then_some(())

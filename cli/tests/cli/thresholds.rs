@@ -1,7 +1,7 @@
 //! Thresholds of a run through the program: exit codes, messages, and what is refused before anything runs.
 //!
-//! Shares of failures are known beforehand whatever else the machine does; times are not, so verdicts on them are pinned
-//! on written records in `reports`.
+//! Shares of failures are known in advance whatever else the machine does; times are not, so verdicts on them are
+//! pinned on hand-written records in `reports`.
 
 use serde_json::{Value, json};
 
@@ -58,15 +58,15 @@ fn every_verdict_has_its_exit_code() {
     assert_eq!(document["thresholds"][0]["rounds_missed"], 2);
     assert_eq!(document["thresholds"][0]["place"]["line"], 18);
     // Eighty operations are too few for a p99.
-    let told = ["cannot be told", "needs 10000 operations"];
+    let expected_text = ["cannot be told", "needs 10000 operations"];
     run(
         &sandbox,
         FAILING,
         "errors = '< 50%'\nservice_p99 = '< 1s'",
         &[],
     )
-    .check(4, &told);
-    // A missed threshold comes before one that cannot be told, and a wrong measurement before both.
+    .check(4, &expected_text);
+    // A missed threshold takes precedence over one that cannot be judged, and a wrong measurement over both.
     run(
         &sandbox,
         FAILING,
@@ -85,16 +85,19 @@ fn every_verdict_has_its_exit_code() {
     let shown = run(&sandbox, FAILING, "errors = '< 1%'", &[]);
     assert!(shown.stdout.contains("tokio errors"), "{}", shown.stdout);
     assert!(shown.stdout.contains("0 of 2"), "{}", shown.stdout);
-    // Whatever is made of the record later has the thresholds too.
+    // Everything rendered from the record later has the thresholds too.
     let latest = sandbox.latest();
     let latest = latest.to_str().expect("UTF-8");
-    for (format, told) in [
+    for (format, expected_text) in [
         ("junit", "errors &lt; 1%"),
         ("annotations", "line=18"),
         ("markdown", "| missed |"),
     ] {
         let exported = sandbox.run(&["export", latest, "--format", format]);
-        assert!(exported.stdout.contains(told), "{format}: {exported:#?}");
+        assert!(
+            exported.stdout.contains(expected_text),
+            "{format}: {exported:#?}"
+        );
     }
 }
 
@@ -103,8 +106,8 @@ fn the_command_line_adds_thresholds_and_replaces_those_of_the_file() {
     let sandbox = Sandbox::new();
     let strict = "errors = '< 1%'";
     run(&sandbox, FAILING, strict, &["--expect=errors < 50%"]).check(0, &[]);
-    let told = ["errors is 25%", "expected none"];
-    run(&sandbox, FAILING, "", &["--expect", "errors = 0"]).check(3, &told);
+    let expected_text = ["errors is 25%", "expected none"];
+    run(&sandbox, FAILING, "", &["--expect", "errors = 0"]).check(3, &expected_text);
     let file = sandbox.path().join("mine.toml");
     let file = file.to_str().expect("UTF-8");
     let planned = sandbox.run(&["plan", file, "--expect", "errors < 5%"]);
@@ -117,8 +120,8 @@ fn the_command_line_adds_thresholds_and_replaces_those_of_the_file() {
 #[test]
 fn what_could_not_be_judged_is_refused_before_anything_runs() {
     let sandbox = Sandbox::new();
-    let refused = |expect: &str, more: &[&str], told: &[&str]| {
-        run(&sandbox, "workload = 'null'", expect, more).check(2, told);
+    let refused = |expect: &str, more: &[&str], expected_text: &[&str]| {
+        run(&sandbox, "workload = 'null'", expect, more).check(2, expected_text);
         assert!(
             !sandbox.path().join("photofinish-runs").exists(),
             "{expect}"
@@ -194,7 +197,8 @@ fn what_could_not_be_judged_is_refused_before_anything_runs() {
         .check(2, &["--expect is not for a gate"]);
 }
 
-/// Goal: a run that cannot be mended ends early, between blocks. Method: of nine rounds the fifth decides.
+/// Goal: a run that can no longer meet a threshold ends early, between blocks. Method: of nine rounds the fifth
+/// decides.
 #[test]
 fn a_run_that_fails_fast_ends_when_the_rest_could_not_mend_it() {
     let sandbox = Sandbox::new();
@@ -211,7 +215,7 @@ fn a_run_that_fails_fast_ends_when_the_rest_could_not_mend_it() {
     assert_eq!(sandbox.record().rounds.len(), 9);
 }
 
-/// Goal: known distributions give the verdict that they must. Method: a scripted run, freed of the disturbances that
+/// Goal: known distributions give the known verdict. Method: a scripted run, without the disturbances that
 /// other tests make, and judged again from its record.
 #[test]
 fn scripted_times_are_on_the_side_of_the_limit_where_they_must_be() {

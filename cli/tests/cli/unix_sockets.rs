@@ -1,4 +1,4 @@
-//! Servers of others at Unix sockets: one in Python, nginx, PostgreSQL.
+//! Third-party servers on Unix sockets: one in Python, nginx, PostgreSQL.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::nginx::nginx;
 use crate::support::{Sandbox, Started, TINY, python, wait_for};
 use crate::user_database::throwaway_postgres::ThrowawayPostgres;
 
-/// An HTTP/1.1 server at a Unix socket, which checks the requests that it gets.
+/// An HTTP/1.1 server on a Unix socket, which checks the requests that it gets.
 const SERVER: &str = "
 import http.server, socketserver, sys
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -101,19 +101,19 @@ fn a_real_postgresql_is_reached_by_its_unix_socket() {
 }
 
 #[test]
-fn a_missing_unix_socket_is_told_before_anything_is_measured() {
+fn a_missing_unix_socket_is_reported_before_anything_is_measured() {
     let sandbox = Sandbox::new();
     let arguments = ["run", "http-get", "--target", "http=unix:/nowhere/app.sock"];
-    let told = [
+    let expected_text = [
         "no response from unix:/nowhere/app.sock",
         "No such file",
         "hint: start the server",
     ];
-    sandbox.run(&arguments).check(1, &told);
+    sandbox.run(&arguments).check(1, &expected_text);
     let arguments = ["run", "http-get", "--target", "http=unix:app.sock"];
-    let told = [
+    let expected_text = [
         "expected a Unix socket such as unix:/run/app.sock",
         "hint: ",
     ];
-    sandbox.run(&arguments).check(2, &told);
+    sandbox.run(&arguments).check(2, &expected_text);
 }

@@ -3,9 +3,9 @@
 use crate::support::Sandbox;
 
 #[track_caller]
-fn check(arguments: &[&str], told: &[&str]) {
+fn check(arguments: &[&str], expected: &[&str]) {
     let sandbox = Sandbox::new();
-    let finished = sandbox.run(arguments).check(2, told);
+    let finished = sandbox.run(arguments).check(2, expected);
     assert_eq!(finished.stdout, "");
     assert!(
         !sandbox.path().join("photofinish-runs").exists(),
@@ -62,7 +62,7 @@ fn a_misspelt_key_in_a_file_gets_file_line_and_column() {
 }
 
 #[test]
-fn a_scenario_file_that_is_not_there_is_told() {
+fn a_scenario_file_that_is_not_there_is_reported() {
     check(
         &["run", "nowhere.toml"],
         &["cannot read the scenario nowhere.toml", "hint:"],
@@ -70,26 +70,26 @@ fn a_scenario_file_that_is_not_there_is_told() {
 }
 
 #[test]
-fn a_scenario_file_in_another_encoding_is_told() {
+fn a_scenario_file_in_another_encoding_is_reported() {
     let sandbox = Sandbox::new();
     std::fs::write(sandbox.path().join("latin.toml"), b"title = '\xfc'").expect("written");
-    let told = [
+    let expected = [
         "cannot read the scenario latin.toml",
         "hint: save it as UTF-8",
     ];
-    sandbox.run(&["plan", "latin.toml"]).check(2, &told);
-    let told = ["Is a directory", "hint: name a file in it"];
-    sandbox.run(&["plan", "./"]).check(2, &told);
+    sandbox.run(&["plan", "latin.toml"]).check(2, &expected);
+    let expected = ["Is a directory", "hint: name a file in it"];
+    sandbox.run(&["plan", "./"]).check(2, &expected);
 }
 
 #[test]
-fn an_override_that_fits_nothing_is_told() {
+fn an_override_that_fits_nothing_is_reported() {
     check(&["run", "null", "--set", "pathh=1"], &["pathh"]);
     check(&["run", "null", "--set", "unit"], &["key=value"]);
 }
 
 #[test]
-fn an_impossible_placement_is_told() {
+fn an_impossible_placement_is_reported() {
     check(&["run", "null", "--cpus", "4000"], &["CPU 4000", "hint:"]);
     check(
         &["run", "null", "--cpus", "0", "--placement", "split"],
@@ -99,13 +99,13 @@ fn an_impossible_placement_is_told() {
 }
 
 #[test]
-fn an_unknown_option_is_told() {
+fn an_unknown_option_is_reported() {
     check(&["run", "null", "--speed", "100"], &["--speed"]);
 }
 
 /// Every quantity on the command line: one sentence that names what was expected, and a hint, before anything is run.
 #[test]
-fn a_quantity_out_of_range_is_told_with_its_range() {
+fn a_quantity_out_of_range_is_reported_with_its_range() {
     let sessions = "expected a number of sessions from 1 to 1,000,000";
     let rounds = "expected a number of rounds from 1 to 1,000,000";
     let rate = "above 0 and at most 10,000,000";
@@ -165,7 +165,7 @@ fn a_quantity_out_of_range_is_told_with_its_range() {
 
 #[test]
 fn an_error_in_the_arguments_has_a_hint_like_all_others() {
-    for (arguments, told) in [
+    for (arguments, expected) in [
         (
             &["serve", "http", "--listen", "127.0.0.1"][..],
             "such as 127.0.0.1:8080",
@@ -196,13 +196,13 @@ fn an_error_in_the_arguments_has_a_hint_like_all_others() {
             "build with `--features compio`",
         ),
     ] {
-        check(arguments, &["error: ", told]);
+        check(arguments, &["error: ", expected]);
     }
 }
 
 /// A round without an arrival measures nothing, so it is not run.
 #[test]
-fn a_load_without_arrivals_is_told_by_the_plan() {
+fn a_load_without_arrivals_is_reported_by_the_plan() {
     let none = ["give a round no arrival", "hint: raise the rate"];
     check(&["plan", "null", "--rate", "0.000001"], &none);
     let poisson = [
@@ -217,8 +217,8 @@ fn a_load_without_arrivals_is_told_by_the_plan() {
 
 /// An address is accepted or refused alike in a target and in a path, and the message names the letter.
 #[test]
-fn an_address_that_cannot_be_asked_as_written_is_told() {
-    for (path, told) in [
+fn an_address_that_cannot_be_asked_as_written_is_reported() {
+    for (path, expected) in [
         ("/x#part", "a fragment (`#…`) is never sent"),
         (
             "/münchen",
@@ -231,11 +231,14 @@ fn an_address_that_cannot_be_asked_as_written_is_told() {
     ] {
         for (scenario, scheme) in [("http-get", "http"), ("ws-echo", "ws")] {
             let target = format!("{scheme}={scheme}://127.0.0.1:1{path}");
-            check(&["run", scenario, "--target", &target], &[told, "hint:"]);
+            check(
+                &["run", scenario, "--target", &target],
+                &[expected, "hint:"],
+            );
         }
         check(
             &["run", "http-get", "--set", &format!("path={path}")],
-            &[told],
+            &[expected],
         );
         check(
             &[
@@ -244,7 +247,7 @@ fn an_address_that_cannot_be_asked_as_written_is_told() {
                 "--set",
                 &format!("paths=['/', '{path}']"),
             ],
-            &[told],
+            &[expected],
         );
         let status = format!("http-status=http://127.0.0.1:1{path}");
         check(
@@ -255,10 +258,10 @@ fn an_address_that_cannot_be_asked_as_written_is_told() {
                 "--target",
                 &status,
             ],
-            &[told],
+            &[expected],
         );
     }
-    for (target, told) in [
+    for (target, expected) in [
         (
             "http=127.0.0.1:8080",
             "hint: write --target http=http://HOST:PORT/",
@@ -283,7 +286,7 @@ fn an_address_that_cannot_be_asked_as_written_is_told() {
         ),
     ] {
         let refused = Sandbox::new().run(&["run", "http-get", "--target", target]);
-        let refused = refused.check(2, &[told, "hint: "]);
+        let refused = refused.check(2, &[expected, "hint: "]);
         assert!(!refused.stderr.contains("s3cret"), "{refused:#?}");
     }
 }

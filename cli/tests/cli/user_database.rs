@@ -151,11 +151,11 @@ fn a_run_that_fails_leaves_a_database_as_it_was_and_says_what_to_type() {
     let poor = database.role("poor", "", "");
     database.sql("REVOKE CREATE ON DATABASE failing FROM poor");
     let sandbox = Sandbox::new();
-    let check = |user: &'static str, scenarios: &[&str], told: &[&str]| {
+    let check = |user: &'static str, scenarios: &[&str], expected: &[&str]| {
         let target = database.target(user, port);
         let sessions = ["--concurrency", "16", "--runtimes", "tokio"];
         let finished = sandbox.run(&run(scenarios, &target, &sessions));
-        finished.check(1, &[told, &["hint: "]].concat());
+        finished.check(1, &[expected, &["hint: "]].concat());
         database.check_untouched();
     };
     for scenario in EVERY_SCENARIO {
@@ -263,7 +263,7 @@ impl Proxy {
 }
 
 #[test]
-fn through_a_transaction_pool_nothing_is_made_and_the_reason_is_told() {
+fn through_a_transaction_pool_nothing_is_made_and_the_reason_is_reported() {
     let Some(database) = Database::new("pooled") else {
         return;
     };
@@ -274,13 +274,15 @@ fn through_a_transaction_pool_nothing_is_made_and_the_reason_is_told() {
         };
         let target = database.target("postgres", proxy.port);
         for scenario in EVERY_SCENARIO {
-            let told = [
+            let expected = [
                 "transaction pooling",
                 "session",
                 "hint: ",
                 "pool_mode = session",
             ];
-            sandbox.run(&run(&[scenario], &target, &[])).check(1, &told);
+            sandbox
+                .run(&run(&[scenario], &target, &[]))
+                .check(1, &expected);
             database.check_untouched();
         }
         // Its connections need no session.

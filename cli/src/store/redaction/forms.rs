@@ -1,4 +1,4 @@
-//! Secrets by their form: tokens that begin like no other text, private keys, and values of the environment.
+//! Secrets by their form: tokens with a distinctive prefix, private keys, and values of environment variables.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::REDACTED;
 use super::keys::Key;
 
-/// Beginnings of tokens, and the least number of characters after them.
+/// Prefixes of tokens, and the minimum number of characters after them.
 const TOKENS: [(&str, usize); 11] = [
     ("AKIA", 16),
     ("ASIA", 16),
@@ -27,10 +27,10 @@ const WEB_TOKEN: &str = "eyJ";
 /// Around a private key.
 const PEM: (&str, &str, &str) = ("-----BEGIN ", "PRIVATE KEY-----", "-----END ");
 
-/// Length from which the value of an environment variable is a secret: shorter ones occur by chance.
+/// Minimum length of a secret value of an environment variable: shorter ones occur in other texts by chance.
 const ENVIRONMENT_LENGTH: usize = 8;
 
-/// The values of this process's variables that are named like secrets.
+/// The values of this process's environment variables with names of secrets.
 static ENVIRONMENT: LazyLock<Vec<String>> = LazyLock::new(|| {
     let all = std::env::vars_os();
     let texts =
@@ -41,7 +41,7 @@ static ENVIRONMENT: LazyLock<Vec<String>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The text without secrets that show by their form.
+/// The text without the secrets recognised by their form.
 pub fn without(text: &str) -> Cow<'_, str> {
     let mut safe = Cow::Borrowed(text);
     for value in ENVIRONMENT
@@ -59,7 +59,8 @@ pub fn without(text: &str) -> Cow<'_, str> {
     safe
 }
 
-/// True for a variable with a secret: named like one, and not a word, a number or a path that other texts contain too.
+/// True for a variable with a secret: it has the name of one, and its value is not a word, a number or a path, which
+/// other texts contain too.
 fn is_secret(key: &str, value: &str) -> bool {
     let name = Key::of(key);
     let is_named = name.is_secret() || name.is_password();
@@ -74,7 +75,7 @@ fn without_tokens(text: &str) -> String {
     let mut rest = text;
     let mut is_inside = false;
     while let Some(first) = rest.chars().next() {
-        // Only at the beginning of a word: in the middle of one it is chance.
+        // Only at the start of a word: in the middle of one it is a coincidence.
         let length = if is_inside { 0 } else { token(rest) };
         let taken = if length > 0 {
             safe.push_str(REDACTED);

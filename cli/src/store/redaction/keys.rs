@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 
-/// Ends of keys whose values are secrets, without separators: `PGPASSWORD`, `access_token`, `X-Amz-Signature`.
+/// Suffixes of keys whose values are secrets, without separators: `PGPASSWORD`, `access_token`, `X-Amz-Signature`.
 const SECRET: [&str; 15] = [
     "password",
     "passwd",
@@ -58,7 +58,7 @@ impl Key {
         is_own || self.0.ends_with("authorization")
     }
 
-    /// True for a variable of the environment that holds a secret. `session` and `code` are names of other things there.
+    /// True for an environment variable that holds a secret. `session` and `code` mean other things there.
     pub fn is_password(&self) -> bool {
         self.is_short()
             && !["session", "code", "sid"]

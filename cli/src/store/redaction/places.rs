@@ -1,4 +1,4 @@
-//! Secrets by their place in a text: after a key, in a URL, as the argument of an option.
+//! Secrets by their position in a text: after a key, in a URL, as the argument of an option.
 
 use std::ops::Range;
 
@@ -72,7 +72,7 @@ fn of_url(text: &str, start: usize) -> Option<Secret> {
     let begin = start + "://".len();
     let span = before_first(rest, ends_word);
     let authority = before_first(span, |letter| "/?#".contains(letter));
-    // A password may hold `/`, unencoded: then an apparent port is not one.
+    // A password may contain an unencoded `/`: then what looks like a port is not one.
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     let strange = authority
         .rsplit_once(':')
@@ -191,7 +191,7 @@ fn of_bare_option(text: &str, start: usize) -> Option<Secret> {
         found.range.start += user.len() + 1;
     }
     let word = &text[found.range.clone()];
-    // Ports, users' numbers, directories, other options.
+    // Ports, user ids, directories, other options.
     let is_public = word
         .bytes()
         .all(|byte| byte.is_ascii_digit() || b".:".contains(&byte));

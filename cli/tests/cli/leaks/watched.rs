@@ -103,7 +103,7 @@ impl<W: Workload> Workload for Watched<W> {
         if op == OPERATIONS {
             let first = self.before_the_first.get().expect("counted at 0");
             let grown = self.growth(env, first, slack_between_operations).await;
-            grown.map_or(Ok(()), |told| Err(Failure::wrong_content(told)))?;
+            grown.map_or(Ok(()), |message| Err(Failure::wrong_content(message)))?;
         }
         let Session { env, session } = session;
         self.workload.operate(env, session, op).await
@@ -128,7 +128,7 @@ impl<W: Workload> Workload for Watched<W> {
         *env.shared.0.lock().expect("nothing panics") = None;
         let before = self.before_all.get().expect("counted first of all");
         let grown = self.growth(env, before, slack_over_all).await;
-        violations.extend(grown.map(|told| format!("over all, {told}")));
+        violations.extend(grown.map(|message| format!("over all, {message}")));
         Ok(violations)
     }
 }
@@ -164,9 +164,9 @@ impl<W: Workload> Watched<W> {
     ) -> Option<String> {
         let patient = Instant::now() + patience();
         loop {
-            let told = grown(first, &self.held(), slack)?;
+            let message = grown(first, &self.held(), slack)?;
             if Instant::now() > patient {
-                return Some(told);
+                return Some(message);
             }
             pause(env).await;
         }
