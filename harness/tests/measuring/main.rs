@@ -1,6 +1,6 @@
 //! The measuring loop under every runtime: which operations it runs, what it counts, and what it costs in memory.
 //!
-//! The workload is scripted and defined here, so that what must come out is known beforehand; `suite` gives each check a
+//! The workload is scripted and defined here, so that what must come out is known in advance; `suite` gives each check a
 //! process of its own. Times are only compared where the order is certain. What a loop costs in time is a benchmark
 //! (`benches/loop_cost.rs`).
 
