@@ -10,6 +10,7 @@ mod completions;
 mod doctor;
 mod export;
 mod gate;
+mod import;
 mod init;
 mod list;
 mod man;
@@ -59,6 +60,7 @@ pub enum Command {
     Plan(plan::Plan),
     List(list::List),
     Init(init::Init),
+    Import(import::ImportCommand),
     Report(report::Report),
     Runs(runs::Runs),
     Compare(compare::Compare),
@@ -86,6 +88,7 @@ impl Command {
             Self::Plan(command) => command.execute(),
             Self::List(command) => command.execute(),
             Self::Init(command) => command.execute(),
+            Self::Import(command) => command.execute(),
             Self::Report(command) => command.execute(),
             Self::Runs(command) => command.execute(),
             Self::Compare(command) => command.execute(),

@@ -8,6 +8,7 @@
 pub mod catalogue;
 pub mod data;
 pub mod diagnostic;
+pub mod import;
 pub mod plan;
 pub mod protocol;
 mod quantity;

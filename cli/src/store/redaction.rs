@@ -12,6 +12,7 @@ mod places;
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use photofinish_scenarios::import;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -51,6 +52,19 @@ pub fn all_texts<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
     let mut value = serde_json::to_value(value).ok()?;
     json(&mut value, &|text| self::text(text));
     serde_json::from_value(value).ok()
+}
+
+/// True if a value in a request is a secret, by its name or by its form.
+pub fn is_secret(key: import::Key<'_>, value: &str) -> bool {
+    let by_name = match key {
+        import::Key::Header(name) => {
+            let key = Key::of(name);
+            key.is_header() || key.is_cookie() || key.is_secret()
+        }
+        import::Key::Field(name) => Key::of(name).is_secret() || Key::of(name).is_short(),
+        import::Key::Member(name) => Key::of(name).is_secret(),
+    };
+    by_name || forms::without(value) != value
 }
 
 /// Changes every text in `value` with `safe`, keys too; different keys stay different.

@@ -22,6 +22,7 @@ mod foreign;
 mod gate;
 mod help;
 mod hostile_clients;
+mod import;
 mod interruption;
 mod leaks;
 mod meddling;

@@ -14,14 +14,14 @@ use crate::nginx::nginx_serving;
 use crate::support::{Sandbox, python, skip_without};
 
 /// A server that logs each request as a line of JSON, and writes its port to stdout.
-struct Service {
+pub struct Service {
     child: Child,
-    address: String,
-    log: std::path::PathBuf,
+    pub address: String,
+    pub log: std::path::PathBuf,
 }
 
 impl Service {
-    fn start(mut command: Command, script: &str, sandbox: &Sandbox) -> Self {
+    pub fn start(mut command: Command, script: &str, sandbox: &Sandbox) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/cli/support")
             .join(script);
@@ -44,7 +44,7 @@ impl Service {
     }
 
     /// The requests of operations so far; the probe asks for `/`.
-    fn requests(&self) -> Vec<Value> {
+    pub fn requests(&self) -> Vec<Value> {
         let text = fs::read_to_string(&self.log).expect("a log");
         let all = text
             .lines()
