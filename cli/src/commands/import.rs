@@ -47,7 +47,8 @@ Examples:
   xclip -o | photofinish import curl -";
 
 impl ImportCommand {
-    pub fn execute(self) -> Result<Exit, Failure> {
+    pub fn execute(mut self) -> Result<Exit, Failure> {
+        self.take_own_options()?;
         let format = FORMATS.iter().find(|format| format.name == self.format);
         let format = format.expect("clap accepts only these");
         let imported = self.import(format)?;
@@ -79,6 +80,24 @@ impl ImportCommand {
             out.display()
         ));
         Ok(Exit::Done)
+    }
+
+    /// Takes this command's options out of the source, in which clap leaves all that begins with a dash; curl has none of
+    /// these names.
+    fn take_own_options(&mut self) -> Result<(), Failure> {
+        let mut words = std::mem::take(&mut self.source).into_iter();
+        while let Some(word) = words.next() {
+            match (word.as_str(), word.strip_prefix("--out=")) {
+                ("--force", _) => self.force = true,
+                ("--out", _) => {
+                    let missing = || Failure::usage("expected a file after `--out`");
+                    self.out = Some(words.next().ok_or_else(missing)?.into());
+                }
+                (_, Some(out)) => self.out = Some(out.into()),
+                (_, None) => self.source.push(word),
+            }
+        }
+        Ok(())
     }
 
     fn import(&self, format: &Format) -> Result<Import, Failure> {

@@ -164,24 +164,58 @@ fn a_har_runs_as_one_flow_and_a_vegeta_list_as_a_mix() {
           "postData":{{"mimeType":"application/octet-stream","text":"/wA=","encoding":"base64"}}}},"response":{{"status":302,"headers":[]}}}}]}}}}"#
     );
     sandbox.write("shop.har", &har);
-    sandbox.run(&["import", "har", "shop.har"]).check(2, &["`body-1.bin`", "--out"]);
-    let told = ["Left out: 1 request to https://cdn.test.", "export PASSWORD="];
-    sandbox.run(&["import", "har", "shop.har", "--out", "shop.toml"]).check(0, &told);
-    let requests = requests_of_run(&sandbox, &service, "shop.toml", &[("PASSWORD", "a b")]);
-    let lines: Vec<_> = requests.iter().map(|it| (&it["line"], &it["body"], &it["headers"]["cookie"])).collect();
-    let expected = [
-        (Value::from("POST /login"), Value::from("user=ann&password=a%20b"), Value::Null),
-        (Value::from("PUT /moved?x=1"), Value::from("\\xff\u{0}"), Value::from("sid=fresh")),
+    sandbox
+        .run(&["import", "har", "shop.har"])
+        .check(2, &["`body-1.bin`", "--out"]);
+    let told = [
+        "Left out: 1 request to https://cdn.test.",
+        "export PASSWORD=",
     ];
-    assert_eq!(lines, expected.each_ref().map(|(line, body, cookie)| (line, body, cookie)));
+    sandbox
+        .run(&["import", "har", "shop.har", "--out", "shop.toml"])
+        .check(0, &told);
+    let requests = requests_of_run(&sandbox, &service, "shop.toml", &[("PASSWORD", "a b")]);
+    let lines: Vec<_> = requests
+        .iter()
+        .map(|it| (&it["line"], &it["body"], &it["headers"]["cookie"]))
+        .collect();
+    let expected = [
+        (
+            Value::from("POST /login"),
+            Value::from("user=ann&password=a%20b"),
+            Value::Null,
+        ),
+        (
+            Value::from("PUT /moved?x=1"),
+            Value::from("\\xff\u{0}"),
+            Value::from("sid=fresh"),
+        ),
+    ];
+    assert_eq!(
+        lines,
+        expected
+            .each_ref()
+            .map(|(line, body, cookie)| (line, body, cookie))
+    );
 
     fs::write(&service.log, "").expect("a new log");
     sandbox.write("order.json", "{\"a\": 1}");
     sandbox.write("targets.txt", &format!("GET {at}/a?b=c\nX-Id: 7\n\nPOST {at}/order\nContent-Type: application/json\n@order.json\n"));
-    let imported = sandbox.run(&["import", "vegeta", "targets.txt"]).check(0, &["Next:"]);
+    let imported = sandbox
+        .run(&["import", "vegeta", "targets.txt"])
+        .check(0, &["Next:"]);
     sandbox.write("targets.toml", &imported.stdout);
     let requests = requests_of_run(&sandbox, &service, "targets.toml", &[]);
-    let mut lines: Vec<_> = requests.iter().map(|it| (it["line"].as_str(), it["body"].as_str())).collect();
+    let mut lines: Vec<_> = requests
+        .iter()
+        .map(|it| (it["line"].as_str(), it["body"].as_str()))
+        .collect();
     lines.sort_unstable();
-    assert_eq!(lines, [(Some("GET /a?b=c"), Some("")), (Some("POST /order"), Some("{\"a\": 1}"))]);
+    assert_eq!(
+        lines,
+        [
+            (Some("GET /a?b=c"), Some("")),
+            (Some("POST /order"), Some("{\"a\": 1}"))
+        ]
+    );
 }

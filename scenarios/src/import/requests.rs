@@ -171,7 +171,7 @@ impl Requests {
         }
     }
 
-    /// The scenario.
+    /// Writes the scenario, without the values of secrets.
     pub(super) fn write(mut self, context: &Context<'_>) -> Result<Import, ImportError> {
         for (_, request) in &mut self.requests {
             request.take_credentials()?;
