@@ -159,9 +159,9 @@ body.raw = true
 
 [[request]]
 send = "PUT /d"
-body.text = '''
+body.text = """
 {"a":
-1}'''
+1}"""
 
 [[request]]
 send = "DELETE /e"
