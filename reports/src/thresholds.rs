@@ -13,7 +13,6 @@ use photofinish_record::latency::Latencies;
 use photofinish_record::load::Load;
 use photofinish_record::{Completion, Failures, Measurement, Plan, Requirement, Round, Threshold};
 
-pub use self::check::{ThresholdCheck, ThresholdVerdict, ValueInterval};
 use crate::conditions::{self, ConditionError, ERRORS, RECONNECTS, RETRIES};
 use crate::describe;
 use crate::gate::terms::exists_under;
@@ -23,6 +22,7 @@ use crate::rule::Caveat;
 use crate::statistics::{self, CONFIDENCE};
 use crate::summary::Status;
 use crate::validity::validate;
+pub use check::{ThresholdCheck, ThresholdVerdict, ValueInterval};
 
 /// Minimum number of rounds for showing a median's interval.
 const FEWEST_FOR_INTERVAL: usize = 5;

@@ -84,7 +84,7 @@ fn rounds(sandbox: &Sandbox) -> u64 {
     record.rounds.len() as u64
 }
 
-fn arguments<'a>(target: &'a str) -> [&'a str; 8] {
+fn arguments(target: &str) -> [&str; 8] {
     [
         "--target",
         target,

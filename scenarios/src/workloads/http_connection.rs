@@ -37,6 +37,7 @@ pub(super) const FETCHING: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     route: Route,
+    scheme: &'static str,
     authority: String,
     path: Option<String>,
     mock: bool,
@@ -49,6 +50,11 @@ impl Endpoint {
         let parsed = HttpTarget::parse(&target.url).map_err(invalid)?;
         Ok(Self {
             route: Route::of(env, TARGET, &parsed.location)?,
+            scheme: if target.url.starts_with("https:") {
+                "https"
+            } else {
+                "http"
+            },
             authority: parsed.authority,
             path: parsed.path_and_query,
             mock: target.mock,
@@ -58,6 +64,11 @@ impl Endpoint {
     /// The path of a request for `path`: a path in the target's URL wins.
     pub(super) fn path<'a>(&'a self, path: &'a str) -> &'a str {
         self.path.as_deref().unwrap_or(path)
+    }
+
+    /// The scheme of its URL: `http` or `https`.
+    pub(super) fn scheme(&self) -> &'static str {
+        self.scheme
     }
 
     /// The paths of several requests.

@@ -146,7 +146,9 @@ impl Workload for Scripted {
         }
         black_box(state);
         let parts = self.parts.iter().enumerate();
-        for (index, part) in parts.filter(|(_, part)| op % u64::from(part.every.get()) == 0) {
+        for (index, part) in
+            parts.filter(|(_, part)| op.is_multiple_of(u64::from(part.every.get())))
+        {
             recorder.time(index, part.play(op)).await?;
         }
         Ok(())

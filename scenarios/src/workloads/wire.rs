@@ -182,7 +182,8 @@ impl<R: Runtime> Wire<R> {
     /// Closes the wire and reopens it.
     pub(super) async fn open(&mut self, dialer: &Dialer<R>) -> Result<(), Failure> {
         self.close();
-        self.attach(dialer.dial().await?);
+        // Boxed: the handshake would make every exchange's future larger, and a timeout moves it over a thread's stack.
+        self.attach(Box::pin(dialer.dial()).await?);
         self.presence = dialer.census.as_ref().map(Census::enter);
         Ok(())
     }

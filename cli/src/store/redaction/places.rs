@@ -182,7 +182,8 @@ fn of_bare_option(text: &str, start: usize) -> Option<Secret> {
         rest.strip_prefix(**option)
             .is_some_and(|rest| rest.starts_with(' '))
     });
-    let option = option.filter(|_| begins)?;
+    // `mkdir -p` takes a directory.
+    let option = option.filter(|_| begins && !text[..start].ends_with("mkdir "))?;
     let given = rest[option.len()..].trim_start_matches(' ');
     let mut found = value(text, text.len() - given.len())?;
     let word = &text[found.range.clone()];

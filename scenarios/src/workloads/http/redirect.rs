@@ -19,9 +19,10 @@ pub(super) fn next_method(method: Method, status: u16) -> Method {
     }
 }
 
-/// The path of the next request, after one of `path` to the server that the request called `host`; by its address it is
-/// `authority`. Another server is not asked, and neither is the same one by another scheme.
+/// The path of the next request, after one of `path` by `scheme` to the server that the request called `host`; by its
+/// address it is `authority`. Another server is not asked, and neither is the same one by another scheme.
 pub(super) fn next_path(
+    scheme: &str,
     [host, authority]: [&str; 2],
     path: &str,
     location: &[u8],
@@ -29,7 +30,7 @@ pub(super) fn next_path(
     let failure = |detail: String| Failure::new(Failure::STATUS, detail);
     let quoted = || String::from_utf8_lossy(&location[..location.len().min(200)]).into_owned();
     let server = |name: &str| {
-        Url::parse(&format!("http://{name}{path}")).map_err(|error| failure(error.to_string()))
+        Url::parse(&format!("{scheme}://{name}{path}")).map_err(|error| failure(error.to_string()))
     };
     let here = server(host)?;
     let text = std::str::from_utf8(location)
@@ -43,7 +44,7 @@ pub(super) fn next_path(
     let is_at = |url: &Url| (next.scheme(), next.authority()) == (url.scheme(), url.authority());
     if !is_at(&here) && !is_at(&server(authority)?) {
         return Err(failure(format!(
-            "redirected to `{}`, which is another server; only `http://{host}` is measured",
+            "redirected to `{}`, which is another server; only `{scheme}://{host}` is measured",
             quoted()
         )));
     }
@@ -56,8 +57,14 @@ mod tests {
 
     #[test]
     fn a_location_is_resolved_against_the_path_and_stays_on_its_server() {
-        let next =
-            |location: &str| next_path(["shop.test", "h:81"], "/a/b?q=1", location.as_bytes());
+        let next = |location: &str| {
+            next_path(
+                "http",
+                ["shop.test", "h:81"],
+                "/a/b?q=1",
+                location.as_bytes(),
+            )
+        };
         for (location, expected) in [
             ("/x?y=1#z", "/x?y=1"),
             ("c", "/a/c"),
@@ -81,7 +88,7 @@ mod tests {
             assert_eq!(failure.kind, Failure::STATUS);
             assert!(failure.detail.contains("is another server"), "{failure}");
         }
-        assert!(next_path(["h", "h"], "/", b"\xff").is_err());
+        assert!(next_path("http", ["h", "h"], "/", b"\xff").is_err());
     }
 
     #[test]

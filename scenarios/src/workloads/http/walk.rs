@@ -28,6 +28,7 @@ pub(super) struct Walk {
     scratch: Vec<u8>,
     /// The beginning of every path.
     prefix: String,
+    scheme: &'static str,
     authority: String,
     /// The server's name in the current request: its Host field.
     host: Vec<u8>,
@@ -60,6 +61,7 @@ impl Walk {
             path: String::new(),
             scratch: Vec::new(),
             prefix: endpoint.prefix()?.to_owned(),
+            scheme: endpoint.scheme(),
             authority: endpoint.authority().to_owned(),
             host: Vec::new(),
         })
@@ -192,7 +194,8 @@ impl Walk {
             && let Some(location) = answer.location()
         {
             let host = String::from_utf8_lossy(&self.host);
-            self.path = next_path([&host, &self.authority], &self.path, location)?;
+            let names = [&*host, &self.authority];
+            self.path = next_path(self.scheme, names, &self.path, location)?;
             return Ok(Some(next_method(attempts.method, status)));
         }
         step.check
