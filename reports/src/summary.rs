@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::SampleCount;
 use crate::rule::{Look, Rule, Verdict};
 use crate::statistics::{CONFIDENCE, Estimate};
-use crate::thresholds::ThresholdCheck;
+use crate::thresholds::check::ThresholdCheck;
 
 mod group;
 mod part;

@@ -5,7 +5,7 @@
 //! not held, rounds that were disturbed or not measured and could change it. A cell without numbers never meets a
 //! threshold. A pure function of plan and rounds, so that a run in progress is judged like a record.
 
-mod check;
+pub(crate) mod check;
 
 use std::borrow::Cow;
 

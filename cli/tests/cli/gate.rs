@@ -515,7 +515,7 @@ fn baselines_are_kept_listed_shown_promoted_and_removed() {
     sandbox.run(&["baseline", "remove", "other"]).check(0, &[]);
     sandbox
         .run(&["baseline", "remove", "other"])
-        .check(1, &["no baseline `other`", "main, release"]);
+        .check(1, &["unknown baseline `other`", "main, release"]);
     sandbox
         .run(&["baseline", "show", "../main"])
         .check(2, &["is not a valid name"]);

@@ -165,7 +165,7 @@ fn a_revision_and_the_working_tree_are_built_and_the_repository_stays_as_it_was(
                 .all(|sum| sum.as_ref().is_some_and(|sum| sum.len() == 64))
     );
     let nowhere = project.gate("nowhere", &[]);
-    nowhere.check(2, &["no revision `nowhere`"]);
+    nowhere.check(2, &["unknown revision `nowhere`"]);
 }
 
 #[test]

@@ -125,6 +125,12 @@ impl Ledger {
         }
     }
 
+    /// True if a server has answered a request of this round.
+    pub(super) fn has_responses(&self) -> bool {
+        let traffic = snapshots(&self.traffic);
+        traffic.values().any(|traffic| traffic.requests > 0)
+    }
+
     /// Totals of the whole round: its operations including those `measured`, and traffic since `before`.
     pub(super) fn totals(
         &self,

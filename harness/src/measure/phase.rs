@@ -141,12 +141,13 @@ pub(super) async fn run_closed<R: Runtime>(
 
 /// The supervision of a closed phase. If it is ended, the measured phase counts as far as it came.
 fn closed_step(plan: &PhasePlan, ledger: &Ledger) -> Step {
-    let recordings = ledger.recordings.clone();
+    let (recordings, served) = (ledger.recordings.clone(), ledger.clone());
     let (ledger, measured, start) = (ledger.clone(), plan.measured, Instant::now());
     let (limit, extension): (_, Extension) = match limits::closed(plan.stop, plan.unit_ns) {
         ClosedLimit::After { starved, rest } => {
             let mut rest = Some(rest);
-            let starving = move || !measured && are_starved(&recordings);
+            // Sessions that serve wait for their clients as long as these like.
+            let starving = move || !measured && served.has_responses() && are_starved(&recordings);
             let extension = move || rest.take().filter(|_| !starving());
             (starved, Box::new(extension))
         }

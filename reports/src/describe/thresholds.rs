@@ -4,7 +4,7 @@ use photofinish_record::Requirement;
 
 use super::{first_and_more, requirement_of, share_or_value};
 use crate::metrics::short_name;
-use crate::thresholds::{ThresholdCheck, ThresholdVerdict};
+use crate::thresholds::check::{ThresholdCheck, ThresholdVerdict};
 
 /// A threshold's metric, after the part of the operation that it is about: `log in service_p99`.
 pub fn threshold_metric(check: &ThresholdCheck) -> String {

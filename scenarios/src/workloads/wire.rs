@@ -36,7 +36,8 @@ pub(super) async fn within<R: Runtime, T: Send>(
     what: &str,
     step: impl Future<Output = Result<T, Failure>> + Send,
 ) -> Result<T, Failure> {
-    let ended = runtime.timeout(limit, step).await;
+    // Boxed: a timeout moves its future over the stack, and a session's thread has a small one.
+    let ended = runtime.timeout(limit, Box::pin(step)).await;
     ended.unwrap_or_else(|Elapsed| {
         let detail = format!("{what} took longer than {} s", limit.as_secs());
         Err(Failure::new(Failure::TIMEOUT, detail))
