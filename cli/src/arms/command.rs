@@ -3,7 +3,7 @@
 use clap::Args;
 use photofinish_record::{Plan, PlannedServer};
 
-use crate::arms::server::PORT;
+use crate::arms::server::check_port;
 use crate::arms::sources::server_url;
 use crate::exit::Failure;
 use crate::request::{Additions, OwnServer};
@@ -64,19 +64,6 @@ impl ServerArguments {
             }
         }
     }
-}
-
-/// Rejects a command without a placeholder for its port; `program` is an example for the hint.
-pub fn check_port(option: &str, command: &str, program: &str) -> Result<(), Failure> {
-    if command.contains(PORT) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "{option}: the command has no {PORT} where its port goes"
-    ))
-    .hint(format!(
-        "such as '{program} --port {PORT}', or 'PORT={PORT} {program}'"
-    )))
 }
 
 /// True for a path that can be put into a request line unchanged.

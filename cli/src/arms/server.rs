@@ -38,6 +38,19 @@ use crate::store::redaction;
 /// Placeholder for the port in a command and in a URL.
 pub const PORT: &str = "{port}";
 
+/// Rejects a command without a placeholder for its port; `program` is an example for the hint.
+pub fn check_port(option: &str, command: &str, program: &str) -> Result<(), Failure> {
+    if command.contains(PORT) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{option}: the command has no {PORT} where its port goes"
+    ))
+    .hint(format!(
+        "such as '{program} --port {PORT}', or 'PORT={PORT} {program}'"
+    )))
+}
+
 /// Timeout for the server to be ready.
 const READY: Duration = Duration::from_secs(30);
 

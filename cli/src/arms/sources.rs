@@ -9,11 +9,10 @@ use photofinish_record::{Arm, ArmKind, ArmSource, Record, Variant, hex};
 use photofinish_reports::describe;
 use sha2::{Digest, Sha256};
 
-use crate::arms::command::check_port;
 use crate::arms::gate_directory::GateDirectory;
 use crate::arms::programs::{ArmPrograms, is_interpreter};
 use crate::arms::revision::{Artifact, Built, Revisions};
-use crate::arms::server::PORT;
+use crate::arms::server::{PORT, check_port};
 use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::process::worker;

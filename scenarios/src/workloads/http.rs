@@ -151,7 +151,7 @@ impl Workload for Http {
         let Some(limit) = self.script.limit() else {
             return walk.await;
         };
-        let ended = env.runtime.timeout(limit, walk).await;
+        let ended = env.runtime.timeout(limit, Box::pin(walk)).await;
         ended.unwrap_or_else(|Elapsed| Err(too_late(limit)))
     }
 
@@ -295,7 +295,7 @@ impl<R: Runtime> Session<R> {
         let Some(limit) = step.timeout else {
             return exchange.await;
         };
-        let ended = env.runtime.timeout(limit, exchange).await;
+        let ended = env.runtime.timeout(limit, Box::pin(exchange)).await;
         ended.unwrap_or_else(|Elapsed| Err(too_late(limit)))
     }
 
