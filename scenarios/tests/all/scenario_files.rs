@@ -261,7 +261,7 @@ fn a_misspelt_key_gets_its_line_and_a_suggestion() {
     2 | titel = 'x'
       | ^^^^^ did you mean `title`?
       |
-      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load`, `lag_probe`, `expect` or `gate`
+      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `tls`, `load`, `lag_probe`, `expect` or `gate`
     ");
     assert_snapshot!(refusal("workload = 'null'\n\n[load]\ndurration = '2s'\n", &[]), @r"
     error: unknown key `durration` in `load`
@@ -285,7 +285,7 @@ fn a_misspelt_key_gets_its_line_and_a_suggestion() {
      --> mine.toml:2:1
       |
     2 | foo = 1
-      | ^^^ expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load`, `lag_probe`, `expect` or `gate`
+      | ^^^ expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `tls`, `load`, `lag_probe`, `expect` or `gate`
     ");
 }
 
@@ -339,7 +339,7 @@ fn a_key_outside_of_its_section_gets_a_suggestion_with_the_section() {
     2 | duration = '2s'
       | ^^^^^^^^ did you mean `load.duration`?
       |
-      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `load`, `lag_probe`, `expect` or `gate`
+      = help: expected `title`, `workload`, `unit`, `runtimes`, `params`, `server`, `tls`, `load`, `lag_probe`, `expect` or `gate`
     ");
     assert_snapshot!(without_lists(&refusal("workload = 'http-get'\npath = '/'\n", &[])), @r"
     error: unknown key `path`
