@@ -185,7 +185,8 @@ impl<R: Runtime> Visitor<R> {
                 let what = format!("the response to GET {path}");
                 within(&timer, FETCHING, &what, self.get_or_repeat(path)).await
             }
-            None => self.get_or_repeat(path).await,
+            // Boxed: a crawl's futures are deep, and a session's thread has a small stack.
+            None => Box::pin(self.get_or_repeat(path)).await,
         }
     }
 

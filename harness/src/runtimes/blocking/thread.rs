@@ -10,7 +10,8 @@ use crate::runtimes::panics;
 
 /// Stack of each thread that runs sessions, in bytes. Explicit, since 8 MiB of address space for each of thousands of
 /// threads, or a default that differs between systems, would distort a comparison.
-pub(super) const STACK_BYTES: usize = 256 * 1024;
+/// Frames of a build without optimization are several times as large.
+pub(super) const STACK_BYTES: usize = if cfg!(debug_assertions) { 1024 } else { 256 } * 1024;
 
 /// Starts a thread with the explicit stack size.
 pub(super) fn start_thread(
