@@ -26,7 +26,7 @@ BUDGETS = {
     "cpu": ("clean release build, CPU time (user + system)", "s", 480),
     "binary": ("release binary", "MB", 30),
     "ci": ("`.ci/run`, cold", "s", 1_200),
-    "lines": ("Rust lines in src/", "", 70_000),
+    "lines": ("Rust lines in src/", "", 90_000),
     "crates": ("crates in the lock file", "", 430),
     "memory": ("peak memory of the orchestrator, `run --suite all --quick`", "MB", 120),
     "questions": ("doc comments that begin with a question word", "%", 5),
