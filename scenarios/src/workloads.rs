@@ -64,6 +64,8 @@ pub mod process;
 pub mod serve_gateway;
 pub mod serve_http;
 
+#[cfg(test)]
+mod allocation_count;
 mod bystander;
 mod census;
 mod closed_port;

@@ -189,8 +189,12 @@ fn verifier(
     provider: &Arc<CryptoProvider>,
     system_roots: impl FnOnce() -> Vec<CertificateDer<'static>>,
 ) -> Result<Arc<dyn ServerCertVerifier>, SettingsError> {
+    let any_name = |issuers| AnyName {
+        issuers,
+        provider: Arc::clone(provider),
+    };
     if settings.verification == Verification::Nothing {
-        return Ok(Arc::new(AnyServer(Arc::clone(provider))));
+        return Ok(Arc::new(any_name(None)));
     }
     let authorities = match &settings.ca {
         Some(pem) => certificates("ca", pem)?,
@@ -208,14 +212,18 @@ fn verifier(
             .build()
             .map_err(SettingsError::Verifier)?;
     Ok(match settings.verification {
-        Verification::Authority => Arc::new(AnyName(verifier)),
+        Verification::Authority => Arc::new(any_name(Some(verifier))),
         _ => verifier,
     })
 }
 
-/// Accepts a certificate of an accepted authority for any name.
+/// Accepts a certificate for any name; the handshake's signature still has to be the certificate's.
 #[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
+struct AnyName {
+    /// The authorities that must have issued it; `None` accepts any issuer.
+    issuers: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
 
 impl ServerCertVerifier for AnyName {
     fn verify_server_cert(
@@ -226,10 +234,11 @@ impl ServerCertVerifier for AnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified =
-            self.0
-                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        match verified {
+        let Some(issuers) = &self.issuers else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match issuers.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        {
             // The name is verified last.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -244,46 +253,7 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-}
-
-/// Accepts any certificate; the handshake's signature still has to be the certificate's.
-#[derive(Debug)]
-struct AnyServer(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls12_signature(message, cert, signature, algorithms)
     }
 
@@ -293,12 +263,13 @@ impl ServerCertVerifier for AnyServer {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls13_signature(message, cert, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
     }
 }
 

@@ -1,25 +1,13 @@
-//! What a transaction allocates once its buffers have grown: nothing, under each protocol.
-//!
-//! Under `sync`, whose sessions run on the thread that counts; the code of an operation is the same under every runtime.
+//! Allocations of a transaction once its buffers have grown: none, under each protocol.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::num::NonZeroU32;
-use std::time::Duration;
 
-use allocation_counter::measure;
-use photofinish_harness::observed::Observed;
-use photofinish_harness::parts::Parts;
-use photofinish_harness::runtime::{Runtime, RuntimeConfig};
-use photofinish_harness::runtimes::{Visitor, with_runtime};
-use photofinish_harness::traffic::TrafficCounter;
-use photofinish_harness::workload::{Env, RoundEnv, Workload as _};
-use photofinish_record::load::Stop;
-use photofinish_record::protocol::TargetAddress;
 use serde_json::json;
 
-use super::super::db_connection::TARGET;
-use super::{Params, Sql};
+use super::Sql;
+use crate::workloads::allocation_count::allocations;
+use crate::workloads::db_connection::TARGET;
 
 /// A server that takes every statement for one with an `int4` and a text, and answers that it changed one row.
 fn server() -> String {
@@ -69,58 +57,6 @@ fn serve(mut client: &TcpStream) -> Option<()> {
     }
 }
 
-struct Count(Params, String);
-
-impl Visitor for Count {
-    /// Allocations of one operation, and of a hundred.
-    type Output = [u64; 2];
-
-    fn visit<R: Runtime>(self, runtime: R) -> [u64; 2] {
-        let Self(params, url) = self;
-        let sql = Sql::new(params, Duration::from_millis(1)).expect("sound parameters");
-        let address = TargetAddress {
-            url,
-            address: None,
-            mock: false,
-            tls: None,
-        };
-        let env: Env<R> = Env::from(RoundEnv {
-            runtime: runtime.clone(),
-            seed: 1,
-            concurrency: 1,
-            targets: [(TARGET.to_owned(), address)].into(),
-            work_dir: Default::default(),
-            directory: Default::default(),
-            run: "a-run".to_owned(),
-            round: 1,
-            warmup: Stop::after(Duration::from_secs(1)),
-            traffic: [(TARGET.to_owned(), TrafficCounter::default())].into(),
-            observed: Observed::default(),
-            memo: Default::default(),
-            parts: Parts::new(sql.parts(), NonZeroU32::MIN).expect("parts"),
-        });
-        runtime.block_on(async {
-            let shared = sql.prepare(&env).await.expect("prepared");
-            let env = env.share(shared);
-            let mut session = sql.open(&env, 0).await.expect("open");
-            let mut op = 0;
-            let mut operations = |count: u64| {
-                let allocations = measure(|| {
-                    for _ in 0..count {
-                        runtime
-                            .block_on(sql.operate(&env, &mut session, op))
-                            .expect("a success");
-                        op += 1;
-                    }
-                });
-                allocations.count_total
-            };
-            operations(100);
-            [operations(1), operations(100)]
-        })
-    }
-}
-
 #[test]
 fn a_transaction_of_several_statements_allocates_nothing() {
     let url = server();
@@ -134,11 +70,7 @@ fn a_transaction_of_several_statements_allocates_nothing() {
                 "expect": { "rows": [1, 1, 1, 1] },
             }],
         });
-        let params: Params = serde_json::from_value(params).expect("parameters");
-        let config = RuntimeConfig {
-            worker_threads: NonZeroU32::MIN,
-        };
-        let counted = with_runtime("sync", config, Count(params, url.clone()));
-        assert_eq!(counted.expect("it runs"), [0, 0], "{protocol} {pipeline}");
+        let counted = allocations::<Sql>(params, TARGET, &url);
+        assert_eq!(counted, [0, 0], "{protocol} {pipeline}");
     }
 }
