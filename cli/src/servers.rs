@@ -42,6 +42,11 @@ pub fn default_threads(name: &str, cpus: Option<&[usize]>) -> NonZeroUsize {
     max.map_or(threads, |max| threads.min(max))
 }
 
+/// True if the server `name` can speak TLS.
+pub fn speaks_tls(name: &str) -> bool {
+    find(name).is_some_and(|kind| kind.alpn.is_some())
+}
+
 fn key_hint(wrong: &BehaviourError) -> Option<String> {
     let expected = wrong.expected.iter().map(String::as_str);
     let meant = did_you_mean(wrong.path.last()?, expected)?;
@@ -63,7 +68,8 @@ fn failure(error: ServeError) -> Failure {
     let failure = match error {
         ServeError::UnknownServer { .. }
         | ServeError::Behaviour(_)
-        | ServeError::TooManyThreads { .. } => {
+        | ServeError::TooManyThreads { .. }
+        | ServeError::NoTls { .. } => {
             return Failure::usage(message).maybe_hint(hint);
         }
         _ => Failure::could_not_run(message),

@@ -46,6 +46,8 @@ struct TargetKind {
     server: &'static str,
     /// URL template for a server known only by its address, which replaces [`ADDRESS`].
     url: &'static str,
+    /// The same with TLS; `None` if the kind speaks none.
+    secure_url: Option<&'static str>,
     /// Options in addition to the URL: `status` makes it `--target http-status=…`.
     options: &'static [&'static str],
     /// Accepted values of `--target`, for messages.
@@ -125,6 +127,11 @@ pub fn default_server(target: &str) -> Option<&'static str> {
 /// URL of a server at `address` for the `target`; `None` if the kind of target is unknown.
 pub fn url_at(target: &str, address: &str) -> Option<String> {
     Some(kind(target)?.url.replace(ADDRESS, address))
+}
+
+/// Like [`url_at`], with TLS; `None` if the kind of target speaks none.
+pub fn secure_url_at(target: &str, address: &str) -> Option<String> {
+    Some(kind(target)?.secure_url?.replace(ADDRESS, address))
 }
 
 /// Accepted values of `--target`, for messages.

@@ -25,6 +25,8 @@ struct Totals {
     abandoned_connections: AtomicU64,
     reconnects: AtomicU64,
     transactions: AtomicU64,
+    full_handshakes: AtomicU64,
+    resumed_handshakes: AtomicU64,
 }
 
 #[inline]
@@ -77,6 +79,23 @@ impl TrafficCounter {
         add(&self.totals.transactions, 1);
     }
 
+    /// Counts a complete handshake of TLS.
+    pub fn secured(&self, is_resumed: bool) {
+        let Totals {
+            full_handshakes,
+            resumed_handshakes,
+            ..
+        } = &*self.totals;
+        add(
+            if is_resumed {
+                resumed_handshakes
+            } else {
+                full_handshakes
+            },
+            1,
+        );
+    }
+
     pub fn snapshot(&self) -> Traffic {
         let load = |total: &AtomicU64| total.load(Ordering::Relaxed);
         Traffic {
@@ -89,6 +108,8 @@ impl TrafficCounter {
             abandoned_connections: load(&self.totals.abandoned_connections),
             reconnects: load(&self.totals.reconnects),
             transactions: load(&self.totals.transactions),
+            full_handshakes: load(&self.totals.full_handshakes),
+            resumed_handshakes: load(&self.totals.resumed_handshakes),
         }
     }
 }

@@ -13,8 +13,8 @@ use photofinish_harness::runtimes::{DESCRIPTORS, OPTIONAL, descriptor};
 use photofinish_record::draw::shuffle;
 use photofinish_record::load::{Arrivals, RateHz, Stop};
 use photofinish_record::{
-    Cell, Placement, Plan, PlannedScenario, PlannedServer, RuntimeTraits, Variant, canonical_json,
-    hex, nanoseconds,
+    Cell, Placement, Plan, PlannedScenario, PlannedServer, RuntimeTraits, TlsSettings, Variant,
+    canonical_json, hex, nanoseconds,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -408,6 +408,7 @@ fn server(
         Some(mock) => Ok(PlannedServer::Mock {
             server: mock.kind.clone(),
             behaviour: mock.behaviour.clone(),
+            tls: scenario.tls.as_ref().map(TlsSettings::without_files),
         }),
         None => Err(PlanError::NoServer {
             scenario: scenario.name.clone(),

@@ -37,6 +37,7 @@ pub(crate) static KIND: ServerKind = ServerKind {
         Count::OpenConnections,
     ],
     most_threads: None,
+    alpn: None,
     check_behaviour,
     behaviour_schema: || schemars::schema_for!(ClientBehaviour),
     start,

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
 
+use crate::tls::Identity;
 use crate::{Counts, Running, ServeError, Startup, Stop};
 
 /// Pause before accepting again when the process is out of descriptors; without it the loop would spin on the error.
@@ -40,13 +42,18 @@ where
             .build()
             .map_err(started)?;
         let (counts, stop, handle) = (startup.counts.clone(), startup.stop.clone(), handle.clone());
+        let identity = startup.identity.clone();
         let listener = {
             let _reactor = runtime.enter();
             TcpListener::from_std(listener).map_err(started)?
         };
         let thread = thread::Builder::new()
             .name(format!("{server}-{index}"))
-            .spawn(move || runtime.block_on(accept_until_stopped(listener, counts, stop, handle)))
+            .spawn(move || {
+                runtime.block_on(accept_until_stopped(
+                    listener, counts, identity, stop, handle,
+                ))
+            })
             .map_err(started)?;
         threads.push(thread);
     }
@@ -56,22 +63,28 @@ where
 async fn accept_until_stopped<H, F>(
     listener: TcpListener,
     counts: Arc<Counts>,
+    identity: Option<Identity>,
     mut stop: Stop,
     handle: H,
 ) where
-    H: Fn(CountedStream) -> F,
+    H: Fn(CountedStream) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     tokio::select! {
         () = stop.stopped() => (),
-        () = accept_forever(listener, counts, handle) => (),
+        () = accept_forever(listener, counts, identity, handle) => (),
     }
 }
 
-/// Calls `handle` for every new connection; errors from accept never stop it.
-pub(crate) async fn accept_forever<H, F>(listener: TcpListener, counts: Arc<Counts>, handle: H)
-where
-    H: Fn(CountedStream) -> F,
+/// Calls `handle` for every new connection, with an `identity` after the handshake of TLS; errors from accept never stop
+/// it.
+pub(crate) async fn accept_forever<H, F>(
+    listener: TcpListener,
+    counts: Arc<Counts>,
+    identity: Option<Identity>,
+    handle: H,
+) where
+    H: Fn(CountedStream) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     loop {
@@ -79,7 +92,19 @@ where
             Ok((stream, _)) => {
                 // Inherited on Linux; elsewhere it has to be set. An error means that the peer is already gone.
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(handle(CountedStream::new(stream, counts.clone())));
+                let stream = CountedStream::new(stream, counts.clone());
+                match identity.clone() {
+                    None => drop(tokio::spawn(handle(stream))),
+                    Some(identity) => {
+                        let handle = handle.clone();
+                        // A failed handshake was answered with an alert.
+                        tokio::spawn(async move {
+                            if let Ok(stream) = stream.secured(&identity).await {
+                                handle(stream).await;
+                            }
+                        });
+                    }
+                }
             }
             Err(error) if is_about_one_connection(&error) => (),
             Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
@@ -95,9 +120,103 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// An accepted connection, counted as open, with its bytes on the wire counted.
+/// An accepted connection, counted as open, with its bytes on the wire counted: with TLS, those of the ciphertext.
 #[derive(Debug)]
-pub struct CountedStream {
+pub struct CountedStream(Transport);
+
+#[derive(Debug)]
+enum Transport {
+    Plain(CountedTcp),
+    Tls(Box<TlsStream<CountedTcp>>),
+}
+
+impl CountedStream {
+    /// Counts `stream` as accepted and open, until it is dropped.
+    pub fn new(stream: TcpStream, counts: Arc<Counts>) -> Self {
+        Self(Transport::Plain(CountedTcp::new(stream, counts)))
+    }
+
+    /// The same connection after the handshake of TLS.
+    pub async fn secured(self, identity: &Identity) -> io::Result<Self> {
+        match self.0 {
+            Transport::Plain(stream) => {
+                let stream = identity.acceptor().accept(stream).await?;
+                Ok(Self(Transport::Tls(Box::new(stream))))
+            }
+            secured @ Transport::Tls(_) => Ok(Self(secured)),
+        }
+    }
+
+    /// The socket itself, for its options and addresses; bytes transferred through it directly are not counted.
+    pub fn socket(&self) -> &TcpStream {
+        match &self.0 {
+            Transport::Plain(stream) => &stream.stream,
+            Transport::Tls(stream) => &stream.get_ref().0.stream,
+        }
+    }
+}
+
+impl AsyncRead for CountedStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for CountedStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().0 {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, data),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, data),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().0 {
+            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.0 {
+            Transport::Plain(stream) => stream.is_write_vectored(),
+            Transport::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A socket that counts.
+#[derive(Debug)]
+struct CountedTcp {
     stream: TcpStream,
     counts: Arc<Counts>,
     /// Buffer for joining the pieces of a small response; not allocated before the first one.
@@ -108,12 +227,11 @@ pub struct CountedStream {
 /// `writev` of two, by about 2 % for a small response. Longer ones are cheaper without copying.
 const LONGEST_JOINED_BYTES: usize = 4096;
 
-impl CountedStream {
-    /// Counts `stream` as accepted and open, until it is dropped.
-    pub fn new(stream: TcpStream, counts: Arc<Counts>) -> Self {
+impl CountedTcp {
+    fn new(stream: TcpStream, counts: Arc<Counts>) -> Self {
         counts.connections.fetch_add(1, Relaxed);
         counts.open_connections.fetch_add(1, Relaxed);
-        CountedStream {
+        CountedTcp {
             stream,
             counts,
             joined: Vec::new(),
@@ -124,20 +242,15 @@ impl CountedStream {
         self.counts.bytes_out.fetch_add(asked_bytes as u64, Relaxed);
         CountedBeforehand { asked_bytes }
     }
-
-    /// The socket itself, for its options and addresses; bytes transferred through it directly are not counted.
-    pub fn socket(&self) -> &TcpStream {
-        &self.stream
-    }
 }
 
-impl Drop for CountedStream {
+impl Drop for CountedTcp {
     fn drop(&mut self) {
         self.counts.open_connections.fetch_sub(1, Relaxed);
     }
 }
 
-impl AsyncRead for CountedStream {
+impl AsyncRead for CountedTcp {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -153,7 +266,7 @@ impl AsyncRead for CountedStream {
     }
 }
 
-impl AsyncWrite for CountedStream {
+impl AsyncWrite for CountedTcp {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -21,6 +21,8 @@ pub enum ServeError {
         requested: usize,
         most: usize,
     },
+    #[error("the server `{server}` speaks no TLS")]
+    NoTls { server: &'static str },
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -35,6 +37,8 @@ pub enum ServeError {
         server: &'static str,
         source: io::Error,
     },
+    #[error("cannot make a certificate")]
+    Certificate { source: io::Error },
     #[error("cannot write to the control channel")]
     Control { source: io::Error },
     /// A thread of the server panicked.
@@ -50,6 +54,7 @@ impl ServeError {
                 Some(format!("the servers are {}", expected.join(", ")))
             }
             ServeError::TooManyThreads { most, .. } => Some(format!("ask for {most} thread(s)")),
+            ServeError::NoTls { .. } => Some("leave out --tls".into()),
             ServeError::Listen { address, source } => Some(listen_hint(*address, source.kind())),
             ServeError::Pin { .. } => {
                 Some("name CPUs that exist and that this process may use".into())

@@ -43,6 +43,7 @@ pub(crate) static KIND: ServerKind = ServerKind {
         Count::Abandoned,
     ],
     most_threads: None,
+    alpn: Some(&["http/1.1"]),
     check_behaviour,
     behaviour_schema: || schemars::schema_for!(HttpBehaviour),
     start,

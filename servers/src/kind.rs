@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
+use crate::tls::Identity;
 use crate::{BehaviourError, Count, Counts, SERVERS, ServeError};
 
 /// One kind of mock server: its name, its behaviour, and the function that starts it.
@@ -24,6 +25,8 @@ pub struct ServerKind {
     pub counted: &'static [Count],
     /// Maximum number of serving threads; `None` if unlimited.
     pub most_threads: Option<NonZeroUsize>,
+    /// Protocols that it offers in the handshake of TLS (ALPN), the preferred one first; `None` if it speaks no TLS.
+    pub alpn: Option<&'static [&'static str]>,
     /// Checks a behaviour without starting anything.
     pub check_behaviour: fn(&serde_json::Value) -> Result<(), BehaviourError>,
     /// The JSON Schema of its behaviour.
@@ -46,6 +49,8 @@ pub struct Startup {
     pub listeners: Vec<TcpListener>,
     /// Counters that the server updates.
     pub counts: Arc<Counts>,
+    /// The certificate to serve with, for TLS.
+    pub identity: Option<Identity>,
     /// Tells the server's threads to stop.
     pub stop: Stop,
 }

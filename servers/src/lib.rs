@@ -17,6 +17,7 @@ mod error;
 mod faults;
 mod os;
 mod timers;
+mod tls;
 
 mod client;
 mod http;

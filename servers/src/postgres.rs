@@ -27,6 +27,7 @@ use bytes::{Buf, BufMut};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use crate::tls::Identity;
 use crate::{
     BehaviourError, Count, CountedStream, Counts, Duration, Running, ServeError, ServerKind,
     Startup, read_behaviour, serve_connections,
@@ -55,6 +56,7 @@ pub(crate) static KIND: ServerKind = ServerKind {
         Count::Refused,
     ],
     most_threads: None,
+    alpn: Some(&["postgresql"]),
     check_behaviour: |behaviour| read(behaviour).map(|_| ()),
     behaviour_schema: || schemars::schema_for!(Behaviour),
     start,
@@ -106,10 +108,11 @@ struct Server {
     /// Waited for before each request.
     delay: std::time::Duration,
     max_connections: Option<u32>,
+    identity: Option<Identity>,
     next_pid: AtomicI32,
 }
 
-fn start(startup: Startup) -> Result<Running, ServeError> {
+fn start(mut startup: Startup) -> Result<Running, ServeError> {
     let behaviour = read(&startup.behaviour)?;
     let failed = |error: SqlError| ServeError::Start {
         server: NAME,
@@ -125,6 +128,8 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
         counts: startup.counts.clone(),
         delay: behaviour.delay.get(),
         max_connections: behaviour.max_connections.map(NonZeroU32::get),
+        // The handshake comes after a request for it.
+        identity: startup.identity.take(),
         next_pid: AtomicI32::new(1),
     });
     serve_connections(NAME, startup, move |stream| serve(server.clone(), stream))
@@ -144,12 +149,16 @@ const CANCEL_REQUEST: i32 = 80_877_102;
 async fn converse(server: &Server, wire: &mut Wire) -> SqlResult<()> {
     let (version, body) = loop {
         let mut body = wire.next_untyped(MAX_LOGIN_BYTES).await?;
-        match body.try_get_i32()? {
-            // Encryption is declined.
-            SSL_REQUEST | GSS_REQUEST => wire.out.push(b'N'),
+        let code = body.try_get_i32()?;
+        match code {
+            SSL_REQUEST | GSS_REQUEST => match &server.identity {
+                Some(identity) if code == SSL_REQUEST => wire.secure(identity).await?,
+                // Encryption is declined.
+                _ => wire.out.push(b'N'),
+            },
             // A cancel request has no answer. No statement can be interrupted from outside, since it keeps the thread.
             CANCEL_REQUEST => return Err(SqlError::fatal(CLIENT_IS_GONE, "")),
-            version => break (version, body),
+            _ => break (code, body),
         }
     };
     let counts = &server.counts;

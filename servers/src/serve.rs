@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::tls::Identity;
 use crate::{
     Counts, CountsSnapshot, Running, SERVERS, ServeError, ServerKind, Startup, Stop, find, os,
 };
@@ -31,6 +32,8 @@ pub struct ServeOptions {
     pub behaviour: serde_json::Value,
     /// Threads that serve.
     pub threads: NonZeroUsize,
+    /// True if it speaks TLS, with a certificate made at start.
+    pub tls: bool,
     /// CPUs that the process may use; `None` for no change.
     pub cpus: Option<Vec<usize>>,
     /// True if a parent uses stdin as a control channel; the server ends with it.
@@ -43,6 +46,7 @@ impl Default for ServeOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             behaviour: serde_json::Value::Null,
             threads: NonZeroUsize::MIN,
+            tls: false,
             cpus: None,
             with_parent: false,
         }
@@ -59,6 +63,9 @@ pub struct Ready {
     /// Address it listens on.
     pub address: SocketAddr,
     pub pid: u32,
+    /// With TLS, its certificate in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// The threads it serves with.
     pub threads: usize,
 }
@@ -120,6 +127,9 @@ fn unknown_server(name: &str) -> ServeError {
 }
 
 fn check(kind: &ServerKind, options: &ServeOptions) -> Result<(), ServeError> {
+    if options.tls && kind.alpn.is_none() {
+        return Err(ServeError::NoTls { server: kind.name });
+    }
     let requested = options.threads.get();
     match kind.most_threads.map(NonZeroUsize::get) {
         Some(most) if requested > most => Err(ServeError::TooManyThreads {
@@ -192,6 +202,7 @@ struct Server {
     kind: &'static ServerKind,
     address: SocketAddr,
     threads: usize,
+    certificate: Option<String>,
     counts: Arc<Counts>,
     stop: watch::Sender<bool>,
     /// One per thread of the server: waits for the thread to end, and reports it if it panicked.
@@ -214,10 +225,15 @@ impl Server {
         let counts = Arc::new(Counts::default());
         let (stop_sender, stop) = Stop::new();
         let behaviour = options.behaviour.clone();
+        let alpn = kind.alpn.filter(|_| options.tls);
+        let identity = alpn.map(Identity::new).transpose();
+        let identity = identity.map_err(|source| ServeError::Certificate { source })?;
+        let certificate = identity.as_ref().map(|it| it.certificate.clone());
         let running = (kind.start)(Startup {
             behaviour,
             listeners,
             counts: counts.clone(),
+            identity,
             stop,
         })?;
         let watchers = watch_threads(running, events);
@@ -225,6 +241,7 @@ impl Server {
             kind,
             address,
             threads,
+            certificate,
             counts,
             stop: stop_sender,
             watchers,
@@ -240,6 +257,7 @@ impl Server {
                 protocol: PROTOCOL,
                 address: self.address,
                 pid,
+                certificate: self.certificate.clone(),
                 threads: self.threads,
             },
         )

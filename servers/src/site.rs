@@ -39,6 +39,7 @@ pub(crate) static KIND: ServerKind = ServerKind {
         Count::Faults,
     ],
     most_threads: None,
+    alpn: Some(&["http/1.1"]),
     check_behaviour,
     behaviour_schema: || schemars::schema_for!(SiteBehaviour),
     start,

@@ -42,6 +42,7 @@ pub(crate) static KIND: ServerKind = ServerKind {
         Count::Faults,
     ],
     most_threads: Some(NonZeroUsize::MIN),
+    alpn: Some(&["http/1.1"]),
     check_behaviour: |behaviour| Behaviour::read(behaviour).map(drop),
     behaviour_schema: || schemars::schema_for!(Behaviour),
     start,
@@ -71,6 +72,7 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
     let Startup {
         listeners,
         counts,
+        identity,
         stop,
         ..
     } = startup;
@@ -101,7 +103,7 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
         let _reactor = runtime.enter();
         tokio::net::TcpListener::from_std(listener).map_err(started)?
     };
-    let clients = accept_forever(listener, counts, serve);
+    let clients = accept_forever(listener, counts, identity, serve);
     let thread = thread::Builder::new()
         .name(KIND.name.into())
         .spawn(move || hold(&runtime, server, &gate, stop, clients))

@@ -37,6 +37,7 @@ pub(crate) static KIND: ServerKind = ServerKind {
         Count::OpenConnections,
     ],
     most_threads: None,
+    alpn: Some(&["http/1.1"]),
     check_behaviour,
     behaviour_schema: || schemars::schema_for!(WsBehaviour),
     start,

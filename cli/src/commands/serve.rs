@@ -51,6 +51,10 @@ pub struct Serve {
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 
+    /// Speak TLS, with a certificate made at start, which is in the ready line
+    #[arg(long)]
+    tls: bool,
+
     /// CPUs to use, such as 0,2-3
     #[arg(long, value_name = "LIST")]
     cpus: Option<CpuList>,
@@ -68,6 +72,7 @@ impl Serve {
             listen: require_allowed(self.listen, self.allow_remote)?,
             behaviour: behaviour(self.behaviour.as_deref(), self.behaviour_file.as_deref())?,
             threads: self.threads.unwrap_or_else(default_threads),
+            tls: self.tls,
             cpus,
             with_parent: self.with_parent,
         };

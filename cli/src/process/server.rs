@@ -87,11 +87,15 @@ impl ServerProcess {
     pub fn start(
         name: &str,
         behaviour: &Value,
+        tls: bool,
         cpus: &[usize],
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
         let mut command = Command::new(this_program()?);
         command.args(["serve", name, "--with-parent", "--cpus", &cpu_list(cpus)]);
+        if tls {
+            command.arg("--tls");
+        }
         // On stdin: it may hold a password, and arguments are visible to everybody.
         let behaviour = (!behaviour.is_null()).then(|| behaviour.to_string());
         if behaviour.is_some() {
@@ -156,6 +160,11 @@ impl ServerProcess {
 
     pub fn ready(&self) -> &Value {
         &self.ready
+    }
+
+    /// The certificate of a server that speaks TLS, in PEM.
+    pub fn certificate(&self) -> Option<String> {
+        self.ready["certificate"].as_str().map(str::to_owned)
     }
 
     fn tell(&mut self, line: &str) -> Result<(), Failure> {

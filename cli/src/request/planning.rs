@@ -16,7 +16,8 @@ use super::{Additions, PreparedRun, Request, SearchGoal, WhatArguments};
 use crate::exit::Failure;
 use crate::request::placement::{Layout, PlacementRequest, lay_out};
 use crate::request::redo::RedoBudget;
-use crate::targets::Targets;
+use crate::servers;
+use crate::targets::{self, Targets};
 
 /// Numbers of rounds after which a run ends if everything is decided. Few and planned: looking after every round would
 /// sooner or later find a difference between identical runtimes.
@@ -43,11 +44,8 @@ impl Request {
         } = &self.what;
         let selection = select(&self.scenarios, suite.as_deref(), overrides)?;
         let scenarios = &selection.scenarios;
-        let tls = tls(scenarios)?;
+        let tls = tls(scenarios, targets)?;
         let targets = Targets::parse(targets, self.what.allow_remote, tls)?;
-        if tls.is_some() {
-            require_targets(scenarios, &targets.planned())?;
-        }
         require_one_path(overrides, &targets.planned())?;
         let Layout { placement, warning } = self.layout(scenarios)?;
         let servers = additions.servers(scenarios, targets.planned())?;
@@ -55,6 +53,7 @@ impl Request {
         additions.refine(&mut options, scenarios);
         let mut plan = plan(scenarios, &options)
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
+        require_secure_servers(&plan)?;
         plan.title = selection.title.clone();
         let repeated_writes: Vec<String> = repeated_writes(scenarios, &plan).collect();
         // A search exceeds what the server can sustain, and a gate has limits of its own.
@@ -154,13 +153,30 @@ fn directory(scenario: &Scenario) -> (String, PathBuf) {
     (scenario.name.clone(), directory)
 }
 
-/// The section `[tls]` of the scenarios, which is about targets that they share.
-fn tls(scenarios: &[Scenario]) -> Result<Option<&TlsSettings>, Failure> {
-    let Some(first) = scenarios.first() else {
+/// The section `[tls]` of the scenarios that use one of the `targets`.
+fn tls<'a>(
+    scenarios: &'a [Scenario],
+    targets: &[String],
+) -> Result<Option<&'a TlsSettings>, Failure> {
+    let is_given = |name: &&str| {
+        let mut values = targets.iter().filter_map(|value| value.split_once('='));
+        values.any(|(given, _)| given == *name)
+    };
+    let mut users = scenarios
+        .iter()
+        .filter(|scenario| scenario.about.targets.iter().any(is_given));
+    let Some(first) = users.next() else {
         return Ok(None);
     };
-    match scenarios.iter().find(|other| other.tls != first.tls) {
-        None => Ok(first.tls.as_ref()),
+    let settings = |scenario: &Scenario| scenario.tls.clone().unwrap_or_default();
+    match users
+        .clone()
+        .find(|other| settings(other) != settings(first))
+    {
+        None => Ok(first
+            .tls
+            .as_ref()
+            .or(users.find_map(|other| other.tls.as_ref()))),
         Some(other) => Err(Failure::usage(format!(
             "the scenarios `{}` and `{}` have different sections `[tls]`",
             first.name, other.name
@@ -169,18 +185,26 @@ fn tls(scenarios: &[Scenario]) -> Result<Option<&TlsSettings>, Failure> {
     }
 }
 
-/// Rejects a section `[tls]` without a target of the user's own for each of the scenario's.
-fn require_targets(
-    scenarios: &[Scenario],
-    targets: &BTreeMap<String, PlannedServer>,
-) -> Result<(), Failure> {
-    let all = scenarios.iter().flat_map(|scenario| scenario.about.targets);
-    let mut embedded = all.filter(|target| !targets.contains_key(**target));
-    embedded.next().map_or(Ok(()), |target| {
-        let message =
-            format!("the scenario has a section `[tls]`, and the embedded server behind `{target}` speaks no TLS");
-        Err(Failure::usage(message).hint(format!("name a server with --target {target}=…")))
-    })
+/// Rejects TLS with an embedded server that speaks none.
+fn require_secure_servers(plan: &Plan) -> Result<(), Failure> {
+    let servers = plan.scenarios.iter().flat_map(|scenario| &scenario.servers);
+    for (target, server) in servers {
+        let PlannedServer::Mock {
+            server,
+            tls: Some(_),
+            ..
+        } = server
+        else {
+            continue;
+        };
+        if targets::secure_url_at(target, "").is_none() || !servers::speaks_tls(server) {
+            let message = format!(
+                "the embedded server `{server}` behind the target `{target}` speaks no TLS"
+            );
+            return Err(Failure::usage(message).hint("remove the section `[tls]`"));
+        }
+    }
+    Ok(())
 }
 
 /// Rejects a path both in the URL of a target and with `--set`: one of them would not be asked for.

@@ -11,7 +11,7 @@ use photofinish_harness::runtimes::descriptor;
 use photofinish_record::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use photofinish_record::{
     Cell, Conditions, Measured, Measurement, Outcome, Placement, PlacementKind, PlannedScenario,
-    PlannedServer, ServerCounts, Variant,
+    PlannedServer, ServerCounts, TlsSettings, Variant,
 };
 
 use crate::arms;
@@ -281,6 +281,7 @@ enum RoundServer {
     Embedded {
         process: ServerProcess,
         when_ready: ServerCounts,
+        tls: Option<TlsSettings>,
     },
     /// Already running; the URL is that of the plan.
     External { url: String },
@@ -297,12 +298,24 @@ impl RoundServer {
     ) -> Result<Self, Failure> {
         let (cpus, interrupt) = (&context.placement.server_cpus, context.interrupt);
         match planned {
-            PlannedServer::Mock { server, behaviour } => {
-                let mut process = ServerProcess::start(server, behaviour, cpus, interrupt)?;
+            PlannedServer::Mock {
+                server,
+                behaviour,
+                tls,
+            } => {
+                let secure = tls.is_some();
+                let mut process = ServerProcess::start(server, behaviour, secure, cpus, interrupt)?;
                 let when_ready = process.counts_so_far()?;
+                // Its certificate is for this machine, and its own authority.
+                let tls = tls.clone().map(|settings| TlsSettings {
+                    ca: process.certificate(),
+                    server_name: None,
+                    ..settings
+                });
                 Ok(Self::Embedded {
                     process,
                     when_ready,
+                    tls,
                 })
             }
             PlannedServer::External { url, .. } => Ok(Self::External { url: url.clone() }),
@@ -377,16 +390,20 @@ impl RoundServers {
     fn addresses(&self, targets: &ReadyTargets) -> BTreeMap<String, TargetAddress> {
         let address = |(target, server): (&String, &RoundServer)| {
             let address = match server {
-                RoundServer::Embedded { process, .. } => {
+                RoundServer::Embedded { process, tls, .. } => {
                     // A workload of the user's own may have a target of another kind.
                     let address = process.address().to_string();
-                    let url = targets::url_at(target, &address);
+                    let url = if tls.is_some() {
+                        targets::secure_url_at(target, &address)
+                    } else {
+                        targets::url_at(target, &address)
+                    };
                     let url = url.unwrap_or_else(|| format!("http://{address}"));
                     TargetAddress {
                         url,
                         address: Some(process.address().into()),
                         mock: true,
-                        tls: None,
+                        tls: tls.clone(),
                     }
                 }
                 RoundServer::External { url } => targets.address(target, url)?,
@@ -415,6 +432,7 @@ impl RoundServers {
                 RoundServer::Embedded {
                     process,
                     when_ready,
+                    ..
                 } => {
                     let all = process.settled_counts().map_err(died_while_measured)?;
                     counts.insert(target.clone(), without_startup(all, when_ready));

@@ -110,7 +110,7 @@ fn percentiles(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> 
 
 fn stalled_server(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
     let cpus = &bench.placement.server_cpus;
-    let mut server = ServerProcess::start("http", &Value::Null, cpus, bench.interrupt)?;
+    let mut server = ServerProcess::start("http", &Value::Null, false, cpus, bench.interrupt)?;
     let target = TargetAddress {
         url: format!("http://{}", server.address()),
         address: Some(server.address().into()),

@@ -6,6 +6,7 @@ pub(super) static KIND: TargetKind = TargetKind {
     name: "client",
     server: "client",
     url: "http://{address}",
+    secure_url: None,
     options: &[],
     forms: "",
     parse: None,

@@ -11,6 +11,7 @@ pub(super) static KIND: TargetKind = TargetKind {
     server: "postgres",
     // The embedded server accepts any user; the name appears in its log.
     url: "postgres://photofinish@{address}/photofinish",
+    secure_url: None,
     options: &[],
     forms: "db=postgres://USER:PASSWORD@HOST:PORT/DATABASE, db=postgres://USER@/DATABASE?host=SOCKET_DIRECTORY, db=local",
     parse: Some(parse),

@@ -23,6 +23,7 @@ pub(super) static KIND: TargetKind = TargetKind {
     name: "http",
     server: "http",
     url: "http://{address}",
+    secure_url: Some("https://{address}"),
     options: &[STATUS, "ca", "cert", "key", "server-name", "insecure"],
     forms: "http=http[s]://HOST:PORT[/PATH], http=unix:SOCKET[:/PATH], http-status=URL of nginx's stub_status, \
             http-ca=FILE, http-cert=FILE and http-key=FILE, http-server-name=NAME, http-insecure=true",

@@ -15,6 +15,7 @@ pub(super) static KIND: TargetKind = TargetKind {
     name: "ws",
     server: "ws",
     url: "ws://{address}",
+    secure_url: Some("wss://{address}"),
     options: &tls::OPTIONS,
     forms: "ws=ws[s]://HOST:PORT[/PATH]",
     parse: Some(parse),

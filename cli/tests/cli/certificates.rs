@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::SystemTime;
 
 use crate::support::{Finished, Sandbox, skip_without, wait_for};
 
@@ -63,6 +64,9 @@ impl<'a> Authority<'a> {
         wait_for("the end of a certificate", || {
             (self.command(&check).output().ok()?.status.code() == Some(1)).then_some(())
         });
+        // For openssl a certificate has expired in its last second, for others only after it.
+        let last_s = unix_s();
+        wait_for("the next second", || (unix_s() > last_s).then_some(()));
         certificate
     }
 
@@ -77,6 +81,11 @@ impl<'a> Authority<'a> {
             .current_dir(self.sandbox.path());
         command
     }
+}
+
+fn unix_s() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.expect("a clock after 1970").as_secs()
 }
 
 impl Certificate {

@@ -1,6 +1,7 @@
 //! Servers of others that speak TLS: nginx, `openssl s_server`, Python. What fails before a measurement is named by the
 //! probe.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Command;
 
@@ -9,7 +10,7 @@ use photofinish_record::{Outcome, PlannedServer, Record};
 use crate::certificates::Authority;
 use crate::nginx::nginx_serving;
 use crate::serve::served;
-use crate::support::{Sandbox, Started, TINY, closed_address, python, wait_for};
+use crate::support::{Finished, Sandbox, Started, TINY, closed_address, python, wait_for};
 
 const NAMES: &str = "DNS:localhost,IP:127.0.0.1";
 
@@ -177,10 +178,77 @@ fn a_scenario_file_names_authority_client_certificate_and_versions() {
             .run(&[&arguments[..], &TINY].concat())
             .check(code, told);
     }
-    let arguments = ["run", &file(right), "--runtimes=sync"];
+}
+
+/// Goal: the embedded servers speak TLS: under every runtime, with the counts of both sides equal. Method: a WebSocket, and
+/// HTTP with a new connection and a full handshake for each request; the certificate of each round is verified.
+#[test]
+fn embedded_servers_speak_tls_under_every_runtime() {
+    let sandbox = Sandbox::new();
+    let embedded = |text: &str| {
+        let file = sandbox.write("own.toml", text).display().to_string();
+        let record = run(&sandbox, &file, &[]);
+        for round in &record.rounds {
+            let Outcome::Ok(measured) = &round.outcome else {
+                unreachable!("all are measured");
+            };
+            assert_eq!(measured.mismatches, [""; 0]);
+        }
+        let mut servers = record.plan.scenarios[0].servers.values();
+        let secured = |server| matches!(server, &PlannedServer::Mock { tls: Some(_), .. });
+        assert!(servers.all(secured));
+        record
+    };
+    embedded("workload = \"ws-echo\"\n[tls]\n[server.ws]\nkind = \"ws\"\n");
+    let record = embedded(
+        "workload = \"http-connect\"\n[params]\npath = \"/bytes/64\"\n[tls]\nresumption = false\nversions = [\"1.2\"]\n\
+         [server.http]\nkind = \"http\"\n[load]\nops = 20\nwarmup_ops = 2\n",
+    );
+    for round in &record.rounds {
+        let Outcome::Ok(measured) = &round.outcome else {
+            unreachable!("all are measured");
+        };
+        let traffic = measured.worker.traffic["http"];
+        let handshakes = (traffic.full_handshakes, traffic.resumed_handshakes);
+        assert_eq!(handshakes, (traffic.connections, 0));
+        let times = &measured.worker.observed["tls_full_handshake"];
+        assert_eq!(times.count(), measured.worker.ops);
+    }
+    let refused = |text: &str, told: &[&str]| {
+        let file = sandbox.write("own.toml", text).display().to_string();
+        sandbox.run(&["run", &file]).check(2, told);
+    };
+    refused(
+        "workload = \"serve-http\"\n[tls]\n",
+        &[
+            "`client`",
+            "speaks no TLS",
+            "hint: remove the section `[tls]`",
+        ],
+    );
     sandbox
-        .run(&arguments)
-        .check(2, &["`[tls]`", "hint: name a server with --target http="]);
+        .run(&["serve", "client", "--tls"])
+        .check(2, &["`client` speaks no TLS", "hint: leave out --tls"]);
+}
+
+/// Goal: other programs can use a server with TLS: the ready line has what they need to verify it.
+#[test]
+fn a_server_with_tls_says_its_certificate() {
+    let sandbox = Sandbox::new();
+    let Some(python) = python("ssl", "its standard library") else {
+        return;
+    };
+    let mut server = sandbox.start(&["serve", "http", "--tls"]);
+    let mut line = String::new();
+    let mut stdout = BufReader::new(server.child().stdout.take().expect("piped"));
+    stdout.read_line(&mut line).expect("a ready line");
+    let fetch = "import json, ssl, sys, urllib.request as r\n\
+                 ready = json.loads(sys.argv[1])\n\
+                 context = ssl.create_default_context(cadata=ready['certificate'])\n\
+                 url = 'https://' + ready['address'] + '/bytes/5'\n\
+                 assert len(r.urlopen(url, context=context).read()) == 5";
+    let mut client = Command::new(python);
+    Finished::of(client.args(["-c", fetch, &line])).check(0, &[]);
 }
 
 /// Goal: whatever is wrong with a server is named before anything is measured, in one sentence with a hint.

@@ -174,6 +174,12 @@ pub struct Traffic {
     /// Database transactions that ended.
     #[serde(default)]
     pub transactions: u64,
+    /// Handshakes of TLS that did not resume an earlier session.
+    #[serde(default)]
+    pub full_handshakes: u64,
+    /// Handshakes of TLS that resumed an earlier session.
+    #[serde(default)]
+    pub resumed_handshakes: u64,
 }
 
 impl Traffic {
@@ -189,6 +195,8 @@ impl Traffic {
             abandoned_connections: self.abandoned_connections - earlier.abandoned_connections,
             reconnects: self.reconnects - earlier.reconnects,
             transactions: self.transactions - earlier.transactions,
+            full_handshakes: self.full_handshakes - earlier.full_handshakes,
+            resumed_handshakes: self.resumed_handshakes - earlier.resumed_handshakes,
         }
     }
 }

@@ -114,6 +114,9 @@ pub enum PlannedServer {
         /// `http`, `wiremock`, `postgres`.
         server: String,
         behaviour: Value,
+        /// Settings of TLS, with a certificate that the server makes at start; `None` without TLS.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls: Option<TlsSettings>,
     },
     /// A running server, or a throwaway one started for this run.
     External {

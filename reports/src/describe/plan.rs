@@ -18,7 +18,10 @@ pub fn servers(scenario: &PlannedScenario) -> String {
 
 fn server(server: &PlannedServer) -> String {
     match server {
-        PlannedServer::Mock { server, .. } => format!("mock {server} server"),
+        PlannedServer::Mock { server, tls, .. } => {
+            let over = if tls.is_some() { " over TLS" } else { "" };
+            format!("mock {server} server{over}")
+        }
         PlannedServer::Arm { url, .. } => format!("own server at {url}"),
         PlannedServer::External { url, software, .. } => {
             format!("{} at {url}", software.as_deref().unwrap_or("server"))

@@ -785,6 +785,8 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
                 abandoned_connections: 0,
                 reconnects: 0,
                 transactions: 0,
+                full_handshakes: 0,
+                resumed_handshakes: 0,
             },
         )]),
         cost: Cost {
@@ -882,6 +884,7 @@ fn http() -> PlannedScenario {
             PlannedServer::Mock {
                 server: "http".to_owned(),
                 behaviour: json!({"delay": "none"}),
+                tls: None,
             },
         )]),
         warmup: ops(200),

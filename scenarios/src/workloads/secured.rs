@@ -62,7 +62,13 @@ impl<S: Stream> Secured<S> {
             }
         }
         secured.flush(traffic).await?;
+        traffic.secured(secured.is_resumed());
         Ok(secured)
+    }
+
+    /// True if the handshake resumed an earlier session.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.client.is_resumed()
     }
 
     /// Reads plaintext into the spare room of `plain`; 0 at the end of input.

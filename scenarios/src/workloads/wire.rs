@@ -12,14 +12,15 @@
 use std::io;
 use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::buffer::Buffer;
+use photofinish_harness::observed::Observed;
 use photofinish_harness::runtime::{Elapsed, Moved, Runtime, Stream};
 use photofinish_harness::traffic::TrafficCounter;
 use photofinish_harness::workload::{Failure, RoundEnv};
-use photofinish_record::PeerAddress;
 use photofinish_record::protocol::TargetAddress;
+use photofinish_record::{PeerAddress, nanoseconds};
 
 use super::census::{Census, CensusGuard};
 use super::secured::Secured;
@@ -108,6 +109,7 @@ pub(super) struct Dialer<R> {
     runtime: R,
     route: Route,
     traffic: TrafficCounter,
+    observed: Observed,
     census: Option<Census>,
 }
 
@@ -118,6 +120,7 @@ impl<R: Runtime> Dialer<R> {
             runtime: env.runtime.clone(),
             route,
             traffic: env.traffic[target].clone(),
+            observed: env.observed.clone(),
             census: None,
         }
     }
@@ -147,8 +150,25 @@ impl<R: Runtime> Dialer<R> {
         self.traffic.connected();
         Ok(match &self.route.tls {
             None => Link::Plain(stream),
-            Some(config) => Link::Tls(Secured::begin(stream, config, &self.traffic).await?),
+            Some(config) => Link::Tls(self.secure(stream, config).await?),
         })
+    }
+
+    /// Performs the handshake of TLS, whose time is a figure of its own.
+    async fn secure(
+        &self,
+        stream: R::Stream,
+        config: &TlsConfig,
+    ) -> Result<Box<Secured<R::Stream>>, Failure> {
+        let begun = Instant::now();
+        let secured = Secured::begin(stream, config, &self.traffic).await?;
+        let name = if secured.is_resumed() {
+            "tls_resumed_handshake"
+        } else {
+            "tls_full_handshake"
+        };
+        self.observed.time_ns(name, nanoseconds(begun.elapsed()));
+        Ok(secured)
     }
 }
 
@@ -377,6 +397,7 @@ mod tests {
                 runtime: runtime.clone(),
                 route: Route { address, tls: None },
                 traffic: traffic.clone(),
+                observed: Observed::default(),
                 census: Some(Census::default()),
             };
             let counts = || {

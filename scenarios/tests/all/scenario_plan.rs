@@ -212,6 +212,7 @@ fn an_external_target_replaces_the_mock() {
     let mock = PlannedServer::Mock {
         server: "http".to_owned(),
         behaviour: json!({"delay": "40ms"}),
+        tls: None,
     };
     assert_eq!(mocked.scenarios[0].servers["http"], mock);
 }

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::error::{CLIENT_IS_GONE, SqlError, SqlResult, malformed};
 use super::types::Type;
 use crate::CountedStream;
+use crate::tls::Identity;
 
 /// Bytes to read from the socket at once.
 const READ_BYTES: usize = 8 << 10;
@@ -26,7 +27,8 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: CountedStream,
+    /// `None` after a handshake of TLS that failed.
+    stream: Option<CountedStream>,
     /// Received but not processed yet.
     input: BytesMut,
     /// To be sent.
@@ -36,7 +38,7 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn new(stream: CountedStream) -> Self {
         Wire {
-            stream,
+            stream: Some(stream),
             input: BytesMut::new(),
             out: Vec::new(),
         }
@@ -73,16 +75,31 @@ impl Wire {
             self.input = BytesMut::new();
         }
         self.input.reserve(READ_BYTES);
-        match self.stream.read_buf(&mut self.input).await? {
+        let stream = self.stream.as_mut().ok_or_else(gone)?;
+        match stream.read_buf(&mut self.input).await? {
             0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             _ => Ok(()),
         }
     }
 
     pub(crate) async fn flush(&mut self) -> SqlResult<()> {
-        self.stream.write_all(&self.out).await?;
+        let stream = self.stream.as_mut().ok_or_else(gone)?;
+        stream.write_all(&self.out).await?;
         self.out.clear();
         self.out.shrink_to(FLUSH_BYTES);
+        Ok(())
+    }
+
+    /// Accepts a request for TLS, and performs the handshake. Bytes that came with the request are not encrypted, and might
+    /// be anybody's.
+    pub(crate) async fn secure(&mut self, identity: &Identity) -> SqlResult<()> {
+        if !self.input.is_empty() {
+            return Err(malformed("unencrypted bytes after a request for TLS"));
+        }
+        self.out.push(b'S');
+        self.flush().await?;
+        let stream = self.stream.take().ok_or_else(gone)?;
+        self.stream = Some(stream.secured(identity).await?);
         Ok(())
     }
 
@@ -92,8 +109,14 @@ impl Wire {
         error.iter().for_each(|error| report(&mut self.out, error));
         // Fails if the client has left first.
         let _ = self.flush().await;
-        let _ = self.stream.shutdown().await;
+        if let Some(stream) = &mut self.stream {
+            let _ = stream.shutdown().await;
+        }
     }
+}
+
+fn gone() -> SqlError {
+    io::Error::from(io::ErrorKind::NotConnected).into()
 }
 
 /// Takes the first `count` bytes of a message.

@@ -10,5 +10,6 @@ mod driver;
 mod http;
 mod lifecycle;
 mod site;
+mod tls;
 mod wiremock;
 mod ws;

@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
+use photofinish_servers::ServeOptions;
 use serde_json::json;
 
 use crate::connect::server;
@@ -90,6 +91,32 @@ fn psql_connects_and_queries() {
         }
         server.stop().unwrap();
     }
+}
+
+/// Goal: libpq verifies the certificate of the ready line, name included, and everything after is encrypted.
+#[test]
+fn psql_connects_over_tls_and_verifies_the_server() {
+    if !exists("psql", &["--version"]) {
+        return skip("psql");
+    }
+    let options = ServeOptions {
+        tls: true,
+        ..ServeOptions::default()
+    };
+    let server = Server::start_with("postgres", options);
+    let file = std::env::temp_dir().join(format!("photofinish-{}.pem", std::process::id()));
+    let certificate = server.ready.certificate.as_deref().unwrap();
+    std::fs::write(&file, certificate).unwrap();
+    let mut psql = command("psql", &server);
+    psql.env("PGSSLMODE", "verify-full")
+        .env("PGSSLROOTCERT", &file);
+    psql.args(["-X", "-A", "-c", "\\conninfo", "-c", "SELECT 1 AS one"]);
+    let said = output(&mut psql);
+    std::fs::remove_file(&file).unwrap();
+    for expected in ["SSL connection (protocol: TLSv1.3", "one\n1\n(1 row)"] {
+        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+    }
+    server.stop().unwrap();
 }
 
 #[test]

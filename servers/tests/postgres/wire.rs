@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use photofinish_servers::ServeOptions;
 use serde_json::json;
 
 use crate::connect::server;
@@ -102,6 +103,28 @@ fn encryption_is_declined_and_the_connection_goes_on() {
     bytes.send(&untyped(196_608, b"user\0me\0\0"));
     let start = bytes.until_ready();
     assert!(start.starts_with("RS") && start.ends_with("KZI"), "{start}");
+    server.stop().unwrap();
+}
+
+/// Goal: nobody in between can put statements in front of an encrypted connection (CVE-2021-23214).
+#[test]
+fn unencrypted_bytes_behind_a_request_for_tls_are_refused() {
+    let options = ServeOptions {
+        tls: true,
+        ..ServeOptions::default()
+    };
+    let server = Server::start_with("postgres", options);
+    let mut bytes = Bytes::connect(&server);
+    bytes.send(&untyped(GSS_REQUEST, b""));
+    assert_eq!(bytes.byte(), b'N');
+    let injected = [untyped(SSL_REQUEST, b""), untyped(196_608, b"user\0me\0\0")];
+    bytes.send(&injected.concat());
+    let (kind, body) = bytes.message();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    assert!(
+        kind == 'E' && body.contains("unencrypted bytes"),
+        "{kind}: {body}"
+    );
     server.stop().unwrap();
 }
 
