@@ -1,23 +1,25 @@
-//! A user's own requests against services that were not written for Photofinish: an API in Python with sessions, and
-//! one in Node behind nginx. Their logs show exactly the intended requests.
+//! The scenarios of `examples/` against services that were not written for Photofinish: APIs in Python and in Node, each
+//! behind nginx with TLS, and PostgreSQL. Their logs show exactly the intended requests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use photofinish_record::Outcome;
 use serde_json::Value;
 
+use crate::certificates::Authority;
 use crate::nginx::nginx_serving;
-use crate::support::{Sandbox, python, skip_without};
+use crate::support::{Sandbox, Started, closed_address, python, skip_without};
+use crate::user_database::Database;
 
 /// A server that logs each request as a line of JSON, and writes its port to stdout.
 pub struct Service {
     child: Child,
     pub address: String,
-    pub log: std::path::PathBuf,
+    pub log: PathBuf,
 }
 
 impl Service {
@@ -29,6 +31,7 @@ impl Service {
         let mut child = command
             .arg(script)
             .arg(&log)
+            .arg(example("users.csv"))
             .stdout(Stdio::piped())
             .spawn()
             .expect("it starts");
@@ -41,6 +44,14 @@ impl Service {
             address,
             log,
         }
+    }
+
+    fn in_node(sandbox: &Sandbox) -> Option<Self> {
+        if Command::new("node").arg("--version").output().is_err() {
+            skip_without("node");
+            return None;
+        }
+        Some(Self::start(Command::new("node"), "shop_api.js", sandbox))
     }
 
     /// The requests of operations so far; the probe asks for `/`.
@@ -61,212 +72,227 @@ impl Drop for Service {
     }
 }
 
-const RUNTIMES: &str = "--runtimes=sync,threads,pool,tokio,smol";
-const ROUNDS: u64 = 2;
+/// nginx with TLS in front of a service.
+struct Front {
+    _nginx: Started,
+    targets: [String; 2],
+}
+
+impl Front {
+    fn of(service: &Service, sandbox: &Sandbox) -> Option<Self> {
+        let authority = Authority::new(sandbox)?;
+        let certificate = authority.certificate("front", "DNS:localhost", 30);
+        let secure = closed_address();
+        let locations = format!(
+            "}}\nlog_format whole '$request_method $uri $ssl_protocol $status';\n\
+             server {{ listen {secure} ssl; ssl_protocols TLSv1.3; {} access_log {}/secure.log whole;\n\
+             location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_set_header connection ''; }}",
+            certificate.nginx(),
+            sandbox.path().display(),
+            service.address,
+        );
+        let (nginx, _) = nginx_serving(sandbox, &locations)?;
+        let port = secure.rsplit(':').next().expect("a port");
+        Some(Self {
+            _nginx: nginx,
+            targets: [
+                format!("http=https://localhost:{port}"),
+                format!("http-ca={}", authority.file().display()),
+            ],
+        })
+    }
+}
+
+/// The requests that nginx has answered over TLS without an error, by method and path.
+fn through_tls(sandbox: &Sandbox) -> BTreeMap<String, u64> {
+    let log = fs::read_to_string(sandbox.path().join("secure.log")).expect("nginx's log");
+    let mut counts = BTreeMap::new();
+    for line in log.lines().filter(|line| !line.starts_with("GET / ")) {
+        let (request, end) = line.split_once(" TLSv1.3 2").expect(line);
+        assert_eq!(end.len(), 2, "{line}");
+        *counts.entry(request.to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+fn example(file: &str) -> PathBuf {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    examples.join(file)
+}
+
+/// One round each.
+const RUNTIMES: [&str; 5] = ["sync", "threads", "pool", "tokio", "smol"];
+const ROUNDS: usize = RUNTIMES.len();
 const OPERATIONS: u64 = 12;
 const WARMUP: u64 = 3;
 
-/// The number of complete rounds of warm-up and measurement.
-fn rounds(sandbox: &Sandbox) -> u64 {
+const TINY: [&str; 5] = [
+    "--rounds=1",
+    "--concurrency=3",
+    "--set=load.ops=12",
+    "--set=load.warmup_ops=3",
+    "--no-redo",
+];
+
+/// The operations of a round, those of its warm-up included.
+fn operations() -> impl Iterator<Item = u64> {
+    (0..OPERATIONS).chain((0..WARMUP).map(|op| (1 << 48) + op))
+}
+
+/// Runs a scenario of `examples/`, in which nothing may fail.
+fn run(sandbox: &Sandbox, file: &str, targets: &[String], runtimes: &[&str], code: i32) {
+    let (file, runtimes_text) = (example(file).display().to_string(), runtimes.join(","));
+    let mut arguments = vec!["run", &file, "--runtimes", &runtimes_text];
+    for target in targets {
+        arguments.extend(["--target", target]);
+    }
+    sandbox
+        .run(&[&arguments, &TINY[..]].concat())
+        .check(code, &[]);
     let record = sandbox.record();
+    assert_eq!(record.rounds.len(), runtimes.len());
     for round in &record.rounds {
         let Outcome::Ok(measured) = &round.outcome else {
             panic!("{:?}", round.outcome);
         };
-        assert!(
-            measured.worker.errors.is_empty(),
-            "{:?}",
-            measured.worker.errors
-        );
-        assert_eq!(measured.worker.violations, [""; 0]);
-        assert_eq!(measured.worker.ops, OPERATIONS);
+        let worker = &measured.worker;
+        assert!(worker.errors.is_empty(), "{:?}", worker.errors);
+        assert_eq!(worker.violations, [""; 0]);
+        assert_eq!(worker.ops, OPERATIONS);
     }
-    record.rounds.len() as u64
 }
 
-fn arguments(target: &str) -> [&str; 8] {
-    [
-        "--target",
-        target,
-        RUNTIMES,
-        "--rounds=2",
-        "--concurrency=3",
-        "--set=load.ops=12",
-        "--set=load.warmup_ops=3",
-        "--no-redo",
-    ]
-}
-
-#[test]
-fn a_shop_in_python_gets_each_login_cart_and_order_once() {
-    let Some(python) = python("http.server", "its standard library") else {
-        return;
-    };
-    let sandbox = Sandbox::new();
-    let shop = Service::start(Command::new(python), "shop_api.py", &sandbox);
-    let users: Vec<String> = (0..5)
-        .map(|user| format!("u{user} \"ä\"@example.org"))
+/// Checks the log of a shop: each operation logs its user in and orders once, with that user's session and cookie.
+fn check_orders(shop: &Service, sandbox: &Sandbox) {
+    let users = fs::read_to_string(example("users.csv")).expect("the feed");
+    let users: Vec<&str> = users
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(',').next())
         .collect();
-    let rows = users
-        .iter()
-        .map(|user| format!("\"{0}\",\"pw {0}\"\n", user.replace('"', "\"\"")));
-    sandbox.write(
-        "users.csv",
-        &format!("email,password\n{}", rows.collect::<String>()),
-    );
-    sandbox.write(
-        "order.json",
-        "{ \"item\": {{item}}, \"note\": \"from {{user.email}}\" }\n",
-    );
-    sandbox.write(
-        "shop.toml",
-        r#"
-        feed.user = { file = "users.csv" }
-        http = { cookies = true, headers = { accept = "application/json" } }
-        [[flow]]
-        [[flow.request]]
-        name = "log in"
-        send = "POST /api/login"
-        json = { email = "{{user.email}}", password = "{{user.password}}" }
-        capture = { token = "json /token" }
-        [[flow.request]]
-        name = "cart"
-        send = "GET /api/cart?limit=20&for={{user.email}}"
-        headers = { authorization = "Bearer {{token}}" }
-        expect = { json = { "/user" = "{{user.email}}", "/currency" = "EUR" } }
-        capture = { item = "json /items/0/id" }
-        pause = "1ms"
-        [[flow.request]]
-        name = "buy"
-        send = "POST /api/orders"
-        headers = { authorization = "Bearer {{token}}", idempotency-key = "{{run}}-{{round}}-{{op}}" }
-        body = { file = "order.json" }
-        expect = { status = 201, header = { location = "/api/orders/" } }
-        "#,
-    );
-    let target = format!("http=http://{}", shop.address);
-    let arguments = arguments(&target);
-    sandbox
-        .run(&[&["run", "shop.toml"], &arguments[..]].concat())
-        .check(0, &[]);
-    let operations = rounds(&sandbox) * (OPERATIONS + WARMUP);
-    assert_eq!(operations, 5 * ROUNDS * (OPERATIONS + WARMUP));
+    let mut expected = BTreeMap::new();
+    for op in operations() {
+        let user = users[(op % users.len() as u64) as usize];
+        for line in [
+            "POST /api/login",
+            "GET /api/cart?limit=20",
+            "POST /api/orders",
+        ] {
+            *expected.entry((line, user)).or_insert(0) += ROUNDS;
+        }
+    }
     let requests = shop.requests();
-    let mut lines: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut counts = BTreeMap::new();
+    let mut keys = BTreeMap::new();
     for request in &requests {
-        let line = request["line"].as_str().expect("text");
-        *lines
-            .entry(line.split('?').next().expect("a path"))
-            .or_default() += 1;
-    }
-    let expected =
-        ["GET /api/cart", "POST /api/login", "POST /api/orders"].map(|line| (line, operations));
-    assert_eq!(lines, BTreeMap::from(expected));
-    let keys: BTreeSet<&str> = requests
-        .iter()
-        .filter_map(|request| request["key"].as_str())
-        .collect();
-    assert_eq!(
-        keys.len() as u64,
-        operations,
-        "each order has a key of its own"
-    );
-    for request in requests
-        .iter()
-        .filter(|request| request["line"] == "POST /api/orders")
-    {
-        let (user, key) = (
-            request["user"].as_str().expect("a user"),
-            request["key"].as_str().expect("a key"),
+        let text = |field: &str| request[field].as_str().expect("text");
+        let (line, user) = (text("line"), text("user"));
+        *counts.entry((line, user)).or_insert(0) += 1;
+        if line == "POST /api/orders" {
+            let order: Value = serde_json::from_str(text("body")).expect("JSON");
+            assert_eq!(order["note"], format!("for {user}"));
+            assert_eq!(order["item"], user.chars().count());
+            assert!(keys.insert(text("key"), user).is_none(), "{request}");
+        }
+        assert!(
+            line == "POST /api/login" || request["own_cookie"] == true,
+            "{request}"
         );
+    }
+    assert_eq!(counts, expected);
+    for (key, user) in keys {
         let op: usize = key
             .rsplit('-')
             .next()
             .and_then(|op| op.parse().ok())
             .expect("a number");
         assert_eq!(user, users[op % users.len()], "{key}");
-        assert_eq!(request["own_cookie"], true);
-        let order: Value =
-            serde_json::from_str(request["body"].as_str().expect("text")).expect("JSON");
-        assert_eq!(order["note"], format!("from {user}"));
-        assert_eq!(order["item"], user.chars().count());
     }
-    // The plan names the writes that rounds repeat: here only the login.
-    let planned = sandbox
-        .run(&[&["plan", "shop.toml"], &arguments[..2]].concat())
-        .check(0, &[]);
-    let plan_text = planned.stdout + &planned.stderr;
-    assert!(
-        plan_text.contains("every round repeats the writes of the last one (log in)"),
-        "{plan_text}"
-    );
+    let operations = ROUNDS as u64 * (OPERATIONS + WARMUP);
+    let through = ["GET /api/cart", "POST /api/login", "POST /api/orders"]
+        .map(|line| (line.to_owned(), operations));
+    assert_eq!(through_tls(sandbox), BTreeMap::from(through));
 }
 
 #[test]
-fn items_in_node_behind_nginx_are_read_and_written_nine_to_one() {
-    if Command::new("node").arg("--version").output().is_err() {
-        skip_without("node");
-        return;
-    }
-    let sandbox = Sandbox::new();
-    let items = Service::start(Command::new("node"), "items_api.js", &sandbox);
-    let upstream = &items.address;
-    let locations = format!(
-        "location / {{ proxy_pass http://{upstream}; proxy_http_version 1.1; proxy_set_header connection ''; }}"
-    );
-    let Some((_nginx, address)) = nginx_serving(&sandbox, &locations) else {
+fn a_shop_in_python_gets_each_login_cart_and_order_once() {
+    let Some(python) = python("aiohttp", "aiohttp") else {
         return;
     };
-    sandbox.write(
-        "items.toml",
-        r#"
-        draw.id = { distribution = "zipf", from = 1, to = 1000, exponent = 1.1, scatter = true }
-        draw.note = { text = 24 }
-        [http.headers]
-        x-run = "{{run}}-{{round}}-{{op}}"
-        [[request]]
-        name = "read"
-        weight = 9
-        send = "GET /items/{{id}}"
-        expect = { status = 200, json = { "/id" = 0 } }
-        [[request]]
-        name = "write"
-        send = "PUT /items/{{id}}"
-        json = { note = "{{note}}" }
-        expect = { status = 204 }
-        "#,
-    );
-    let target = format!("http=http://{address}/");
-    let arguments = arguments(&target);
-    // The id of an item is a number, which no slot in a check can express: its header can.
-    let header = "--set=request.0.expect={header = {etag = '\"{{id}}\"'}}";
-    sandbox
-        .run(&[&["run", "items.toml", header], &arguments[..]].concat())
-        .check(0, &[]);
-    let rounds = rounds(&sandbox);
+    let sandbox = Sandbox::new();
+    let shop = Service::start(Command::new(python), "shop_api.py", &sandbox);
+    let Some(front) = Front::of(&shop, &sandbox) else {
+        return;
+    };
+    run(&sandbox, "login.toml", &front.targets, &RUNTIMES, 0);
+    check_orders(&shop, &sandbox);
+    // The plan names the writes that rounds repeat: here only the login.
+    let file = example("login.toml").display().to_string();
+    let planned = sandbox.run(&["plan", &file, "--target", &front.targets[0]]);
+    let text = planned.check(0, &[]).stdout;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let expected = "every round repeats the writes of the last one (log in)";
+    assert!(words.join(" ").contains(expected), "{text}");
+}
+
+#[test]
+fn a_shop_in_node_gets_each_login_cart_and_order_once() {
+    let sandbox = Sandbox::new();
+    let Some(shop) = Service::in_node(&sandbox) else {
+        return;
+    };
+    let Some(front) = Front::of(&shop, &sandbox) else {
+        return;
+    };
+    run(&sandbox, "login.toml", &front.targets, &RUNTIMES, 0);
+    check_orders(&shop, &sandbox);
+}
+
+#[test]
+fn items_in_node_are_read_and_written_nine_to_one() {
+    let sandbox = Sandbox::new();
+    let Some(items) = Service::in_node(&sandbox) else {
+        return;
+    };
+    let Some(front) = Front::of(&items, &sandbox) else {
+        return;
+    };
+    // Too few operations for a p99: the thresholds cannot be judged.
+    run(&sandbox, "items.toml", &front.targets, &RUNTIMES, 4);
     let requests = items.requests();
-    assert_eq!(requests.len() as u64, rounds * (OPERATIONS + WARMUP));
-    let keys: BTreeSet<&str> = requests
+    let per_round = (OPERATIONS + WARMUP) as usize;
+    assert_eq!(requests.len(), ROUNDS * per_round);
+    // Rounds follow one another, and each has the same requests, whatever the runtime.
+    let mut rounds = requests.chunks(per_round).map(|round| {
+        let mut lines: Vec<String> = round.iter().map(Value::to_string).collect();
+        lines.sort_unstable();
+        lines
+    });
+    let first = rounds.next().expect("a round");
+    assert!(rounds.all(|round| round == first));
+    let writes = first.iter().filter(|line| line.contains("PUT /items/"));
+    assert!((1..5).contains(&writes.count()), "{first:#?}");
+    let measured: u64 = sandbox
+        .record()
+        .rounds
         .iter()
-        .filter_map(|request| request["key"].as_str())
-        .collect();
-    assert_eq!(keys.len(), requests.len(), "each operation is one request");
-    // The same number is the same request in every round and under every runtime.
-    let mut by_operation: BTreeMap<&str, BTreeSet<(&str, &str)>> = BTreeMap::new();
-    for request in &requests {
-        let text = |field: &str| request[field].as_str().expect("text");
-        let op = text("key").rsplit('-').next().expect("a number");
-        by_operation
-            .entry(op)
-            .or_default()
-            .insert((text("line"), text("body")));
-    }
-    assert_eq!(by_operation.len() as u64, OPERATIONS + WARMUP);
-    assert!(
-        by_operation.values().all(|requests| requests.len() == 1),
-        "{by_operation:?}"
-    );
-    let log = fs::read_to_string(sandbox.path().join("access.log")).expect("nginx's log");
-    let through = log.lines().filter(|line| line.starts_with("/items/"));
-    assert_eq!(through.count(), requests.len());
+        .map(|round| match &round.outcome {
+            Outcome::Ok(measured) => measured.worker.traffic["http"].requests,
+            _ => 0,
+        })
+        .sum();
+    let through = through_tls(&sandbox);
+    assert_eq!(through.values().sum::<u64>(), measured);
+    assert_eq!(measured, requests.len() as u64);
+}
+
+#[test]
+fn balances_of_postgresql_agree_after_each_round_of_tpcb() {
+    let Some(database) = Database::new("tpcb") else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let target = database.target("postgres", database.server.port);
+    run(&sandbox, "tpcb.toml", &[target], &["sync", "tokio"], 0);
+    database.check_untouched();
 }
