@@ -96,7 +96,11 @@ pub(crate) fn run(checks: &[&[Check]]) -> ExitCode {
             let trials = DESCRIPTORS
                 .iter()
                 .flat_map(|&runtime| trials(runtime, &checks));
-            libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+            let mut arguments = Arguments::from_args();
+            // As in the tests that bring no `main` of their own.
+            let threads = std::env::var("RUST_TEST_THREADS").ok();
+            arguments.test_threads = arguments.test_threads.or_else(|| threads?.parse().ok());
+            libtest_mimic::run(&arguments, trials.collect()).exit_code()
         }
     }
 }
