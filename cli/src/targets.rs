@@ -185,7 +185,7 @@ impl Targets {
                 options.insert(*option, value);
             }
             let Some(url) = url else { continue };
-            if tls.is_some() && !kind.options.contains(&tls::OPTIONS[0]) {
+            if tls.is_some() && kind.secure_url.is_none() {
                 return refused(format!(
                     "the scenario has a section `[tls]`, and the target `{}` speaks no TLS",
                     kind.name

@@ -20,8 +20,7 @@ use crate::interrupt::Interrupt;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Advice if the handshake of TLS fails.
-const NO_TLS: &str =
-    "does the server speak TLS at this port? without TLS, its URL begins with http:// or ws://";
+const NO_TLS: &str = "does the server speak TLS at this port? without TLS, its URL begins with http:// or ws://, or has sslmode=disable";
 
 /// Maximum time between checks for an interrupt.
 const LOOK: Duration = Duration::from_millis(50);

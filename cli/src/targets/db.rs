@@ -11,9 +11,9 @@ pub(super) static KIND: TargetKind = TargetKind {
     server: "postgres",
     // The embedded server accepts any user; the name appears in its log.
     url: "postgres://photofinish@{address}/photofinish",
-    secure_url: None,
+    secure_url: Some("postgres://photofinish@{address}/photofinish?sslmode=verify-full"),
     options: &[],
-    forms: "db=postgres://USER:PASSWORD@HOST:PORT/DATABASE, db=postgres://USER@/DATABASE?host=SOCKET_DIRECTORY, db=local",
+    forms: "db=postgres://USER:PASSWORD@HOST:PORT/DATABASE[?sslmode=verify-full&sslrootcert=FILE], db=postgres://USER@/DATABASE?host=SOCKET_DIRECTORY, db=local",
     parse: Some(parse),
 };
 
@@ -21,5 +21,5 @@ fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
     if values.url == PlannedServer::LOCAL {
         return Ok(Box::new(ThrowawayPostgres));
     }
-    Ok(Box::new(postgres::parse(values.url)?))
+    Ok(Box::new(postgres::parse(values.url, values.tls)?))
 }

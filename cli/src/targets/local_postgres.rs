@@ -116,7 +116,7 @@ impl LocalPostgres {
             .get("url")
             .and_then(serde_json::Value::as_str)
             .unwrap_or_default();
-        let server = Postgres::probe(super::postgres::parse(url)?, interrupt)?;
+        let server = Postgres::probe(super::postgres::parse(url, None)?, interrupt)?;
         let monitor = server.database.connect_to("template1", interrupt)?;
         Ok(Self {
             server,

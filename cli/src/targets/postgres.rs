@@ -3,17 +3,18 @@
 //! Its URL may contain a password; without one, `PGPASSWORD` is taken from the environment. The password goes into the
 //! worker's plan and nowhere else. Its counts are not read: other clients may be using it.
 
-use photofinish_record::PeerAddress;
+use photofinish_record::{PeerAddress, TlsSettings};
 use photofinish_scenarios::protocol::postgres::PgTarget;
 use url::Url;
 
 use super::postgres_client::Client;
+use super::tls::{self, Tls};
 use super::{Target, TargetServer, forms, loopback};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 
-/// Reads a URL that names a host, a user and a database.
-pub(super) fn parse(text: &str) -> Result<Database, Failure> {
+/// Reads a URL that names a host, a user and a database, for scenarios with the `section` `[tls]`.
+pub(super) fn parse(text: &str, section: Option<&TlsSettings>) -> Result<Database, Failure> {
     // Neither message repeats the input, which may contain a password.
     let wrong = |message: String| Failure::usage(format!("--target db: {message}")).hint(forms());
     let mut url = PgTarget::url(text).map_err(|error| wrong(error.to_string()))?;
@@ -25,7 +26,8 @@ pub(super) fn parse(text: &str) -> Result<Database, Failure> {
     }
     loopback::name_address(&mut url);
     let target = PgTarget::parse(url.as_str()).map_err(|error| wrong(error.to_string()))?;
-    Ok(Database { url, target })
+    let tls = tls::of_database(&target, section)?;
+    Ok(Database { url, target, tls })
 }
 
 /// The location of a database, and the credentials for it.
@@ -33,6 +35,7 @@ pub(super) fn parse(text: &str) -> Result<Database, Failure> {
 pub struct Database {
     url: Url,
     target: PgTarget,
+    tls: Option<Tls>,
 }
 
 impl Database {
@@ -40,7 +43,7 @@ impl Database {
     pub fn connect_to(&self, database: &str, interrupt: &Interrupt) -> Result<Client, Failure> {
         let mut target = self.target.clone();
         database.clone_into(&mut target.config.database);
-        Client::connect(&target, interrupt)
+        Client::connect(&target, self.tls.as_ref(), interrupt)
     }
 }
 
@@ -72,7 +75,7 @@ pub struct Postgres {
 impl Postgres {
     /// Logs in.
     pub fn probe(database: Database, interrupt: &Interrupt) -> Result<Self, Failure> {
-        let client = Client::connect(&database.target, interrupt)?;
+        let client = Client::connect(&database.target, database.tls.as_ref(), interrupt)?;
         // Distributions append the name of their own build.
         let version = client
             .server_version()
@@ -97,5 +100,9 @@ impl TargetServer for Postgres {
 
     fn address(&self) -> PeerAddress {
         self.address.clone()
+    }
+
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.database.tls.as_ref().map(|tls| &tls.settings)
     }
 }

@@ -4,10 +4,13 @@
 //! standard socket with deadlines.
 
 use photofinish_record::PeerAddress;
-use photofinish_scenarios::protocol::postgres::{PgTarget, ResponseReader, Row, Startup, encode};
+use photofinish_scenarios::protocol::postgres::{
+    PgTarget, ResponseReader, Row, Startup, TLS_REQUEST, accept_tls, encode,
+};
 
 use super::connection::{Connection, Peer};
 use super::loopback;
+use super::tls::Tls;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 
@@ -22,16 +25,24 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and logs in.
-    pub fn connect(target: &PgTarget, interrupt: &Interrupt) -> Result<Self, Failure> {
+    /// Connects, with the handshake of `tls`, and logs in.
+    pub fn connect(
+        target: &PgTarget,
+        tls: Option<&Tls>,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Failure> {
         let peer = Peer {
             name: target.to_string(),
             protocol: "PostgreSQL's protocol",
             hint: "start the server; or use --target db=local, which starts one for this run",
         };
         let addresses = loopback::locations(&target.location)?;
+        let mut connection = Connection::open(peer, &addresses, interrupt)?;
+        if let Some(tls) = tls {
+            connection = secure(connection, target, tls)?;
+        }
         let mut client = Self {
-            connection: Connection::open(peer, &addresses, interrupt)?,
+            connection,
             received: Vec::new(),
             server_version: None,
         };
@@ -125,6 +136,23 @@ impl Drop for Client {
         // Only a courtesy: a server that is gone does not need it.
         let _ = self.connection.write(&leave);
     }
+}
+
+/// Requests TLS, and performs the handshake.
+fn secure(mut connection: Connection, target: &PgTarget, tls: &Tls) -> Result<Connection, Failure> {
+    connection.write(&TLS_REQUEST)?;
+    let mut answer = [0; 64];
+    let count = connection.read(&mut answer)?;
+    if answer.starts_with(b"HTTP/") {
+        return Err(speaks_http(target));
+    }
+    accept_tls(&answer[..count]).map_err(|error| {
+        let hint = error.hint().unwrap_or("is this a PostgreSQL server?");
+        Failure::could_not_run(format!("no TLS connection to {target}"))
+            .hint(hint)
+            .caused_by(error)
+    })?;
+    connection.secure(&tls.config)
 }
 
 fn speaks_http(target: &PgTarget) -> Failure {

@@ -6,6 +6,7 @@
 use std::fs;
 
 use photofinish_record::{TlsSettings, Verification};
+use photofinish_scenarios::protocol::postgres::PgTarget;
 use photofinish_scenarios::protocol::tls::{TlsConfig, system_roots};
 use url::Url;
 
@@ -42,12 +43,48 @@ pub fn of(name: &str, url: &Url, values: &Values<'_>) -> Result<Option<Tls>, Fai
     let settings = settings(name, values)?;
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let config = TlsConfig::new(&settings, host, system_roots).map_err(|error| {
-        Failure::usage(format!("--target {name}: {error}")).hint(format!(
-            "--target {name}-ca=FILE names a PEM file, as does `ca` in `[tls]`"
-        ))
-    })?;
-    Ok(Some(Tls { settings, config }))
+    let hint = format!("--target {name}-ca=FILE names a PEM file, as does `ca` in `[tls]`");
+    Tls::new(name, settings, host, &hint).map(Some)
+}
+
+/// TLS towards a database whose URL asks for it; the section `[tls]` names the files that the URL does not.
+pub fn of_database(
+    target: &PgTarget,
+    section: Option<&TlsSettings>,
+) -> Result<Option<Tls>, Failure> {
+    let name = "db";
+    let Some(tls) = &target.tls else {
+        return match section {
+            None => Ok(None),
+            Some(_) => Err(Failure::usage(format!(
+                "the scenario has a section `[tls]`, and the URL of --target {name} has no sslmode that requires it"
+            ))
+            .hint("add sslmode=verify-full to the URL")),
+        };
+    };
+    let mut settings = section.cloned().unwrap_or_default();
+    settings.verification = tls.verification;
+    for (parameter, file, setting) in [
+        ("sslrootcert", &tls.root_cert, &mut settings.ca),
+        ("sslcert", &tls.cert, &mut settings.cert),
+        ("sslkey", &tls.key, &mut settings.key),
+    ] {
+        if let Some(file) = file {
+            let named = format!("--target {name}: {parameter}");
+            *setting = Some(read(&named, file, &format!("{parameter}=FILE"))?);
+        }
+    }
+    let hint = "sslrootcert=FILE, sslcert=FILE and sslkey=FILE in the URL name PEM files";
+    Tls::new(name, settings, target.location.name(), hint).map(Some)
+}
+
+impl Tls {
+    /// TLS with these settings towards `host`; `hint` is the advice on settings that make no connection.
+    fn new(name: &str, settings: TlsSettings, host: &str, hint: &str) -> Result<Self, Failure> {
+        let config = TlsConfig::new(&settings, host, system_roots)
+            .map_err(|error| Failure::usage(format!("--target {name}: {error}")).hint(hint))?;
+        Ok(Self { settings, config })
+    }
 }
 
 fn settings(name: &str, values: &Values<'_>) -> Result<TlsSettings, Failure> {
@@ -74,11 +111,15 @@ fn settings(name: &str, values: &Values<'_>) -> Result<TlsSettings, Failure> {
 }
 
 fn contents(name: &str, option: &str, file: &str) -> Result<String, Failure> {
+    let named = format!("--target {name}-{option}");
+    read(&named, file, &format!("{named}=FILE"))
+}
+
+/// The contents of the `file` that something `named` like an option gives; `form` is how to write it.
+fn read(named: &str, file: &str, form: &str) -> Result<String, Failure> {
     fs::read_to_string(file).map_err(|error| {
-        Failure::usage(format!("--target {name}-{option}: cannot read `{file}`"))
+        Failure::usage(format!("{named}: cannot read `{file}`"))
             .caused_by(error)
-            .hint(format!(
-                "write --target {name}-{option}=FILE, with a file in PEM format"
-            ))
+            .hint(format!("write {form}, with a file in PEM format"))
     })
 }

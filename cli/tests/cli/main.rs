@@ -13,6 +13,7 @@ mod support;
 mod action;
 mod catalogue;
 mod certificates;
+mod database_tls;
 mod databases;
 mod deadlines;
 mod doctor;

@@ -23,8 +23,13 @@ fn server(server: &PlannedServer) -> String {
             format!("mock {server} server{over}")
         }
         PlannedServer::Arm { url, .. } => format!("own server at {url}"),
-        PlannedServer::External { url, software, .. } => {
-            format!("{} at {url}", software.as_deref().unwrap_or("server"))
+        PlannedServer::External {
+            url, software, tls, ..
+        } => {
+            // Other URLs say it themselves.
+            let is_hidden = tls.is_some() && url.starts_with("postgres");
+            let over = if is_hidden { " over TLS" } else { "" };
+            format!("{} at {url}{over}", software.as_deref().unwrap_or("server"))
         }
     }
 }

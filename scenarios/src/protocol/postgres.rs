@@ -3,7 +3,7 @@
 //! Connecting ([`Startup`]) is cold, so it uses `postgres-protocol` for messages, MD5 and SCRAM. Query cycles are the hot
 //! path: `postgres-protocol` would split a `BytesMut` and count references for each message, so the few messages of that
 //! path (rows, completions, ready) are read in place instead, and requests are written directly into the caller's
-//! `Vec<u8>`. TLS, COPY, cancel requests and connection pools are not here.
+//! `Vec<u8>`. TLS itself, COPY, cancel requests and connection pools are not here.
 //!
 //! ```
 //! use photofinish_scenarios::protocol::postgres::{Parameter, ResponseReader, Row, encode};
@@ -37,5 +37,5 @@ pub use encode::{EncodeError, Parameter};
 pub use error::{PgError, ServerError};
 pub use response::{Outcome, ResponseReader, TransactionStatus};
 pub use row::Row;
-pub use startup::Startup;
-pub use target::{PgTarget, PgTargetError};
+pub use startup::{Startup, TLS_REQUEST, accept_tls};
+pub use target::{PgTarget, PgTargetError, PgTls};

@@ -70,12 +70,13 @@ impl TlsError {
         Some(match &self.0 {
             Error::InvalidCertificate(error) => match error {
                 CertificateError::UnknownIssuer => {
-                    "name the server's authority with `ca` in `[tls]` or --target http-ca=FILE, or accept any server with \
-                     `insecure`"
+                    "name the server's authority with `ca` in `[tls]`, --target http-ca=FILE or a database's \
+                     sslrootcert=FILE, or accept any server with `insecure` or sslmode=require"
                 }
                 CertificateError::NotValidForName
                 | CertificateError::NotValidForNameContext { .. } => {
-                    "name the host that the certificate is for with `server_name` in `[tls]` or --target http-server-name=NAME"
+                    "name the host that the certificate is for with `server_name` in `[tls]` or --target \
+                     http-server-name=NAME, or accept any of the authority's with a database's sslmode=verify-ca"
                 }
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                     "renew the server's certificate, or check the clock of this machine"
@@ -83,8 +84,8 @@ impl TlsError {
                 _ => return None,
             },
             Error::AlertReceived(alert) if is_about_certificate(*alert) => {
-                "the server expects a client certificate: name it with `cert` and `key` in `[tls]` or --target http-cert=FILE \
-                 and http-key=FILE"
+                "the server expects a client certificate: name it with `cert` and `key` in `[tls]`, --target http-cert=FILE \
+                 and http-key=FILE, or a database's sslcert=FILE and sslkey=FILE"
             }
             Error::InvalidMessage(_) => "does the server speak TLS at this port?",
             _ => return None,

@@ -13,10 +13,11 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 use super::census::Census;
 use super::connection_pool::Connect;
 use super::db_errors;
+use super::secured::Preface;
 use super::wire::{CONNECTING, Dialer, Route, Transfer, Wire, invalid, within};
 use crate::protocol::postgres::{
-    EncodeError, Outcome, Parameter, PgError, PgTarget, ResponseReader, Row, Startup,
-    TransactionStatus, encode,
+    EncodeError, Outcome, Parameter, PgError, PgTarget, ResponseReader, Row, Startup, TLS_REQUEST,
+    TransactionStatus, accept_tls, encode,
 };
 
 /// Name of the target of database workloads.
@@ -24,6 +25,12 @@ pub(super) const TARGET: &str = "db";
 
 /// The protocol cannot encode a request.
 const ENCODE: &str = "encode";
+
+/// The request for TLS.
+const PREFACE: Preface = Preface {
+    request: &TLS_REQUEST,
+    accept: |answer| accept_tls(answer).map_err(|error| db_errors::broken(&error)),
+};
 
 const BUFFER_BYTES: usize = 16 * 1024;
 /// Deadline for the response to a statement outside the measurement.
@@ -68,7 +75,8 @@ impl<R: Runtime> Connector<R> {
         census: &Census,
     ) -> Result<Self, Failure> {
         let target = PgTarget::parse(&env.targets[TARGET].url).map_err(invalid)?;
-        let route = Route::of(env, TARGET, &target.location)?;
+        let route = Route::secured_if(target.tls.is_some(), env, TARGET, &target.location)?;
+        let route = route.with_preface(PREFACE);
         Ok(Self {
             dialer: Dialer::new(env, TARGET, route).counted_by(census),
             target: Arc::new(target),

@@ -20,10 +20,19 @@ pub(super) fn statement(error: &ServerError, config: &PgConfig) -> Failure {
 
 /// The failure of an exchange, after which the connection is unusable.
 pub(super) fn exchange(error: &PgError, config: &PgConfig) -> Failure {
-    let failure = Failure::new(error.kind(), error.to_string());
+    let failure = broken(error);
     match error {
         PgError::Server(error) => hinted(failure, error, config),
         _ => failure,
+    }
+}
+
+/// The failure of a connection, with the client's own advice.
+pub(super) fn broken(error: &PgError) -> Failure {
+    let failure = Failure::new(error.kind(), error.to_string());
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }
 

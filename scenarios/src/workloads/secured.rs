@@ -13,8 +13,35 @@ use crate::protocol::tls::{Plaintext, RECORD_BYTES, TlsClient, TlsConfig, TlsErr
 /// Kind of failure: the handshake failed, or bytes that are no valid TLS.
 const TLS: &str = "tls";
 
+/// Room for an answer of one byte, and for more that must not be there.
+const PREFACE_BYTES: usize = 64;
+
 /// Room for a whole record in one read.
 const BUFFER_BYTES: usize = RECORD_BYTES + 256;
+
+/// An exchange without encryption that comes before the handshake.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Preface {
+    pub(super) request: &'static [u8],
+    /// Judges the beginning of the answer.
+    pub(super) accept: fn(&[u8]) -> Result<(), Failure>,
+}
+
+impl Preface {
+    /// Sends the request and judges the answer.
+    pub(super) async fn exchange(
+        self,
+        stream: &mut impl Stream,
+        traffic: &TrafficCounter,
+    ) -> Result<(), Failure> {
+        stream.write_all(&mut self.request.to_vec()).await?;
+        traffic.wrote(self.request.len());
+        let mut answer = Buffer::with_capacity(PREFACE_BYTES);
+        let count = stream.read(&mut answer).await?;
+        traffic.read(count);
+        (self.accept)(answer.unread())
+    }
+}
 
 /// A stream whose handshake is complete.
 pub(super) struct Secured<S> {

@@ -23,7 +23,7 @@ use photofinish_record::protocol::TargetAddress;
 use photofinish_record::{PeerAddress, nanoseconds};
 
 use super::census::{Census, CensusGuard};
-use super::secured::Secured;
+use super::secured::{Preface, Secured};
 use crate::protocol::ServerLocation;
 use crate::protocol::tls::{self, TlsConfig};
 
@@ -50,20 +50,31 @@ pub(super) async fn within<R: Runtime, T: Send>(
 pub(super) struct Route {
     address: PeerAddress,
     tls: Option<Arc<TlsConfig>>,
+    /// Comes before the handshake of TLS.
+    preface: Option<Preface>,
 }
 
 impl Route {
-    /// The way to `target`, which is at `location`. All connections of a round share the settings of TLS, and with them
-    /// the sessions that can be resumed.
+    /// The way to `target`, which is at `location`, with TLS if its URL says so by its scheme.
     pub(super) fn of<R>(
         env: &RoundEnv<R>,
         target: &str,
         location: &ServerLocation,
     ) -> Result<Self, Failure> {
+        let url = &env.targets[target].url;
+        let is_secure = ["https:", "wss:"].iter().any(|it| url.starts_with(it));
+        Self::secured_if(is_secure, env, target, location)
+    }
+
+    /// The way to `target`, which is at `location`. All connections of a round share the settings of TLS, and with them
+    /// the sessions that can be resumed.
+    pub(super) fn secured_if<R>(
+        is_secure: bool,
+        env: &RoundEnv<R>,
+        target: &str,
+        location: &ServerLocation,
+    ) -> Result<Self, Failure> {
         let given = &env.targets[target];
-        let is_secure = ["https:", "wss:"]
-            .iter()
-            .any(|it| given.url.starts_with(it));
         let config = || {
             let settings = given.tls.clone().unwrap_or_default();
             TlsConfig::new(&settings, location.name(), tls::system_roots).map_err(invalid)
@@ -72,7 +83,14 @@ impl Route {
         Ok(Self {
             address: address(given, location)?,
             tls: tls.transpose()?,
+            preface: None,
         })
+    }
+
+    /// The same way, with an exchange before the handshake of TLS.
+    pub(super) fn with_preface(self, preface: Preface) -> Self {
+        let preface = Some(preface);
+        Self { preface, ..self }
     }
 }
 
@@ -157,9 +175,12 @@ impl<R: Runtime> Dialer<R> {
     /// Performs the handshake of TLS, whose time is a figure of its own.
     async fn secure(
         &self,
-        stream: R::Stream,
+        mut stream: R::Stream,
         config: &TlsConfig,
     ) -> Result<Box<Secured<R::Stream>>, Failure> {
+        if let Some(preface) = self.route.preface {
+            preface.exchange(&mut stream, &self.traffic).await?;
+        }
         let begun = Instant::now();
         let secured = Secured::begin(stream, config, &self.traffic).await?;
         let name = if secured.is_resumed() {
@@ -395,7 +416,11 @@ mod tests {
             let traffic = TrafficCounter::default();
             let dialer = Dialer {
                 runtime: runtime.clone(),
-                route: Route { address, tls: None },
+                route: Route {
+                    address,
+                    tls: None,
+                    preface: None,
+                },
                 traffic: traffic.clone(),
                 observed: Observed::default(),
                 census: Some(Census::default()),

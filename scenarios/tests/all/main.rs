@@ -21,3 +21,4 @@ mod real_servers;
 mod scenario_files;
 mod scenario_plan;
 mod support;
+mod tls_servers;

@@ -4,9 +4,10 @@
 //! sends. Messages are compared byte for byte with those of `postgres-protocol`.
 
 use bytes::BytesMut;
+use photofinish_record::Verification;
 use photofinish_scenarios::protocol::ServerLocation;
 use photofinish_scenarios::protocol::postgres::{
-    EncodeError, Parameter, PgConfig, PgError, PgTarget, Secret, Startup, encode,
+    EncodeError, Parameter, PgConfig, PgError, PgTarget, Secret, Startup, accept_tls, encode,
 };
 use postgres_protocol::IsNull;
 use postgres_protocol::authentication::md5_hash;
@@ -323,7 +324,9 @@ fn writing_into_a_used_buffer_allocates_nothing() {
 /// `expected` is host, port, user, database and application, or the text of the error.
 fn check_target(text: &str, expected: &str) {
     let actual = match PgTarget::parse(text) {
-        Ok(PgTarget { location, config }) => {
+        Ok(PgTarget {
+            location, config, ..
+        }) => {
             let place = match location {
                 ServerLocation::Host(host, port) => format!("{host} {port}"),
                 ServerLocation::Socket(file) => file.display().to_string(),
@@ -369,6 +372,45 @@ fn a_target_is_split_into_its_parts() {
 }
 
 #[test]
+fn the_mode_of_tls_and_its_files_are_those_of_libpq() {
+    let tls = |query: &str| {
+        let target = PgTarget::parse(&format!("postgres://ann@h/d?{query}"));
+        let tls = target.expect("a target").tls?;
+        let files = [tls.root_cert, tls.cert, tls.key].map(Option::unwrap_or_default);
+        Some((tls.verification, files.join(" ")))
+    };
+    let none = "  ".to_owned();
+    for plain in ["", "sslmode=disable", "sslmode=allow", "sslmode=prefer"] {
+        assert_eq!(tls(plain), None, "{plain}");
+    }
+    for (query, verification) in [
+        ("sslmode=require", Verification::Nothing),
+        ("sslmode=verify-ca", Verification::Authority),
+        ("sslmode=verify-full", Verification::Full),
+        ("sslmode=verify-full&sslrootcert=system", Verification::Full),
+    ] {
+        assert_eq!(tls(query), Some((verification, none.clone())), "{query}");
+    }
+    let files = "sslmode=require&sslrootcert=a%20b&sslcert=/c&sslkey=/k";
+    let expected = (Verification::Authority, "a b /c /k".to_owned());
+    assert_eq!(tls(files), Some(expected));
+}
+
+#[test]
+fn only_a_lone_agreement_to_tls_is_accepted() {
+    assert_eq!(accept_tls(b"S"), Ok(()));
+    assert_eq!(accept_tls(b"N"), Err(PgError::NoTls));
+    assert!(PgError::NoTls.hint().is_some());
+    // A statement that somebody in between has put in front of the handshake.
+    assert_eq!(accept_tls(b"S\x16\x03"), Err(PgError::Unencrypted));
+    assert_eq!(
+        accept_tls(b"E\0\0\0").expect_err("an error").kind(),
+        "unexpected"
+    );
+    assert_eq!(accept_tls(b"").expect_err("the end").kind(), "short");
+}
+
+#[test]
 fn an_unusable_target_is_refused_with_a_reason() {
     check_target(
         "localhost:5432",
@@ -404,15 +446,19 @@ fn an_unusable_target_is_refused_with_a_reason() {
         "postgres://ann:a%00b@h/d",
         "user, password or database is not UTF-8 text",
     );
-    for mode in ["require", "verify-ca", "verify-full"] {
+    check_target(
+        "postgres://ann@h/d?sslmode=maybe",
+        "expected sslmode=disable, allow, prefer",
+    );
+    for unused in ["sslrootcert=f", "sslmode=prefer&sslcert=f", "sslkey=f"] {
         check_target(
-            &format!("postgres://ann@h/d?sslmode={mode}"),
-            "this sslmode requires TLS",
+            &format!("postgres://ann@h/d?{unused}"),
+            "sslrootcert, sslcert and sslkey need sslmode=require",
         );
     }
     check_target(
-        "postgres://ann@h/d?sslmode=maybe",
-        "expected no query parameters",
+        "postgres://ann@/d?host=/run/pg&sslmode=require",
+        "a Unix socket has no TLS",
     );
     check_target(
         "postgres://ann@h/d?connect_timeout=3",

@@ -1,99 +1,20 @@
 //! The TLS client against rustls as a server, in memory: every division of the bytes, every failure by its name.
 
 use std::io::{Read as _, Write as _};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use photofinish_record::{TlsSettings, TlsVersion, Verification};
 use photofinish_scenarios::protocol::tls::{Plaintext, SettingsError, TlsClient, TlsConfig};
 use proptest::prelude::*;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+use rustls::{ContentType, ServerConnection};
+
+use crate::support::http_responses::cut;
+use crate::support::tls_server::{
+    CERTIFICATES, Certificates, Leaf, Records, authority, pem, server, server_config,
 };
-use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection};
-
-/// An authority, a certificate of it for `localhost`, one that has expired, and one for a client.
-struct Certificates {
-    authority: CertifiedIssuer<'static, KeyPair>,
-    server: Leaf,
-    expired: Leaf,
-    client: Leaf,
-}
-
-struct Leaf {
-    certificate: CertificateDer<'static>,
-    key: KeyPair,
-}
-
-static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
-    let mut params = CertificateParams::new(Vec::new()).expect("no names");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // The others have the same name by default, and an authority is found by its name.
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "authority");
-    let key = KeyPair::generate().expect("a key");
-    let authority = CertifiedIssuer::self_signed(params, key).expect("signed");
-    let leaf = |name: &str, last_year: i32| {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-        params.not_after = date_time_ymd(last_year, 1, 1);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &authority).expect("signed");
-        Leaf {
-            certificate: certificate.der().clone(),
-            key,
-        }
-    };
-    Certificates {
-        server: leaf("localhost", 4096),
-        expired: leaf("localhost", 2001),
-        client: leaf("client", 4096),
-        authority,
-    }
-});
-
-fn pem(label: &str, der: &[u8]) -> String {
-    use base64::Engine as _;
-    let body = base64::engine::general_purpose::STANDARD.encode(der);
-    format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
-}
-
-fn authority() -> TlsSettings {
-    let der = CERTIFICATES.authority.der();
-    TlsSettings {
-        ca: Some(pem("CERTIFICATE", der)),
-        ..TlsSettings::default()
-    }
-}
 
 fn config(settings: &TlsSettings) -> Result<TlsConfig, SettingsError> {
     TlsConfig::new(settings, "localhost", Vec::new)
-}
-
-fn server_config(leaf: &Leaf, needs_client: bool) -> Arc<ServerConfig> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .expect("versions");
-    let builder = if needs_client {
-        let mut roots = RootCertStore::empty();
-        let authority = CERTIFICATES.authority.der().clone();
-        roots.add(authority).expect("an authority");
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-        builder.with_client_cert_verifier(verifier.expect("a verifier"))
-    } else {
-        builder.with_no_client_auth()
-    };
-    let key = PrivateKeyDer::try_from(leaf.key.serialize_der()).expect("a key");
-    let config = builder.with_single_cert(vec![leaf.certificate.clone()], key);
-    Arc::new(config.expect("fitting"))
-}
-
-fn server(leaf: &Leaf, needs_client: bool) -> ServerConnection {
-    ServerConnection::new(server_config(leaf, needs_client)).expect("a connection")
 }
 
 /// Both ends and the bytes between them, handed to the client in pieces.
@@ -225,6 +146,68 @@ proptest! {
         prop_assert_eq!(&pair.received, &messages.concat());
         pair.server.send_close_notify();
         prop_assert_eq!(pair.pump(), Ok(Plaintext::End));
+    }
+}
+
+/// Ends of a connection: announced, not announced, and an alert that the server has an internal error.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Announced,
+    Silent,
+    Alert,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Records that a client of rustls's own would never see: empty ones, at any place, and any end behind them.
+    #[test]
+    fn empty_records_and_every_end_are_the_same_in_every_division(
+        records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..4), 0..8),
+        ending in prop_oneof![Just(Ending::Announced), Just(Ending::Silent), Just(Ending::Alert)],
+        at in prop::collection::vec(any::<usize>(), 0..12),
+    ) {
+        let server = server(&CERTIFICATES.server, false);
+        let mut pair = Pair::new(&config(&authority()).expect("sound"), server, 20_000);
+        prop_assert_eq!(pair.pump(), Ok(Plaintext::None));
+        let Pair { mut client, server, mut to_server, .. } = pair;
+        let mut encrypted = Records::after(server);
+        let mut bytes = Vec::new();
+        for record in &records {
+            bytes.extend(encrypted.encrypt(ContentType::ApplicationData, record));
+        }
+        match ending {
+            Ending::Announced => bytes.extend(encrypted.encrypt(ContentType::Alert, &[1, 0])),
+            Ending::Alert => bytes.extend(encrypted.encrypt(ContentType::Alert, &[2, 80])),
+            Ending::Silent => {}
+        }
+        let mut received = Vec::new();
+        let mut plain = [0; 2];
+        let mut failed = None;
+        // An empty one is the end of input.
+        let pieces = cut(&bytes, &at).into_iter().filter(|piece| !piece.is_empty());
+        for mut piece in pieces.chain([&[][..]]) {
+            loop {
+                match client.feed(piece, &mut to_server) {
+                    Ok(taken) => piece = &piece[taken..],
+                    Err(error) => failed = Some(error.to_string()),
+                }
+                while let Plaintext::Bytes(count) = client.read(&mut plain) {
+                    received.extend_from_slice(&plain[..count]);
+                }
+                if piece.is_empty() || failed.is_some() {
+                    break;
+                }
+            }
+        }
+        prop_assert_eq!(received, records.concat());
+        match ending {
+            Ending::Announced => prop_assert_eq!(client.read(&mut plain), Plaintext::End),
+            Ending::Silent => prop_assert_eq!(client.read(&mut plain), Plaintext::Truncated),
+            Ending::Alert => {
+                prop_assert!(failed.is_some_and(|failed| failed.contains("InternalError")));
+            }
+        }
     }
 }
 

@@ -6,3 +6,4 @@ pub(crate) mod pg_client;
 pub(crate) mod rounds;
 pub(crate) mod throwaway_postgres;
 pub(crate) mod tiny_server;
+pub(crate) mod tls_server;

@@ -58,6 +58,12 @@ pub enum PgError {
     /// A message that is unknown, or belongs to another phase.
     #[error("unexpected message {} during {during}", tag_name(*.tag))]
     Unexpected { tag: u8, during: &'static str },
+    #[error("the server declined the request for TLS")]
+    NoTls,
+    #[error(
+        "unencrypted bytes came with the server's agreement to TLS: somebody in between may have sent them"
+    )]
+    Unencrypted,
     #[error("statement started a COPY, which is not supported")]
     Copy,
     #[error("server asked for a password ({method}), but none was given")]
@@ -70,18 +76,26 @@ pub enum PgError {
 }
 
 impl PgError {
-    /// The kind of failure in records: `server`, `short`, `malformed`, `too-large`, `unexpected` or `authentication`.
+    /// The kind of failure in records: `server`, `short`, `malformed`, `too-large`, `unexpected`, `authentication` or `tls`.
     pub fn kind(&self) -> &'static str {
         match self {
             PgError::Server(_) => "server",
             PgError::Truncated { .. } => "short",
             PgError::Malformed { .. } => "malformed",
             PgError::TooLarge { .. } => "too-large",
+            PgError::NoTls | PgError::Unencrypted => "tls",
             PgError::Unexpected { .. } | PgError::Copy => "unexpected",
             PgError::PasswordRequired { .. }
             | PgError::UnsupportedAuthentication { .. }
             | PgError::Scram { .. } => "authentication",
         }
+    }
+
+    /// Advice on the failure, if there is any.
+    pub fn hint(&self) -> Option<&'static str> {
+        matches!(self, PgError::NoTls).then_some(
+            "turn it on with ssl = on in postgresql.conf, or measure without encryption with sslmode=disable",
+        )
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
+use photofinish_record::Verification;
 use thiserror::Error;
 use url::Url;
 
@@ -15,8 +16,8 @@ use crate::protocol::{ServerLocation, host};
 /// Address and login of a PostgreSQL server. `Display` omits the password.
 ///
 /// `?host=/run/postgresql` names the directory of a Unix socket, and `port` the number in its file's name, as in libpq.
-/// Query parameters: `sslmode` may be `disable`, `allow` or `prefer` (all mean no TLS here), `application_name` is
-/// passed on, any other is an error, because ignoring it would measure something else.
+/// Query parameters: `sslmode`, `sslrootcert`, `sslcert` and `sslkey` as in libpq, except that `allow` and `prefer` mean no TLS;
+/// `application_name` is passed on, any other is an error, because ignoring it would measure something else.
 ///
 /// ```
 /// use photofinish_scenarios::protocol::ServerLocation;
@@ -35,6 +36,19 @@ pub struct PgTarget {
     /// The port is 5432 by default.
     pub location: ServerLocation,
     pub config: PgConfig,
+    /// Use of TLS; `None` without.
+    pub tls: Option<PgTls>,
+}
+
+/// Use of TLS, with the names of files in PEM format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PgTls {
+    pub verification: Verification,
+    /// File with the accepted authorities; `None` for the system's.
+    pub root_cert: Option<String>,
+    /// Files of the client certificate and its key.
+    pub cert: Option<String>,
+    pub key: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -56,11 +70,16 @@ pub enum PgTargetError {
     /// A part that is not UTF-8 after percent-decoding, or contains NUL.
     #[error("user, password or database is not UTF-8 text")]
     Encoding,
+    #[error("expected sslmode=disable, allow, prefer (no TLS), require, verify-ca or verify-full")]
+    SslMode,
+    #[error("sslrootcert, sslcert and sslkey need sslmode=require, verify-ca or verify-full")]
+    UnusedFile,
+    #[error("a Unix socket has no TLS: leave out sslmode, or name a host")]
+    SocketTls,
     #[error(
-        "this sslmode requires TLS, which would be measured along with the runtime; use sslmode=disable or prefer"
+        "expected no query parameters but `host`, `port`, `sslmode`, `sslrootcert`, `sslcert`, `sslkey` and \
+         `application_name`"
     )]
-    Tls,
-    #[error("expected no query parameters but `host`, `port`, `sslmode` and `application_name`")]
     QueryParameter,
 }
 
@@ -70,6 +89,10 @@ struct Query {
     directory: Option<String>,
     port: Option<u16>,
     application_name: Option<String>,
+    ssl_mode: Option<String>,
+    root_cert: Option<String>,
+    cert: Option<String>,
+    key: Option<String>,
 }
 
 impl PgTarget {
@@ -84,8 +107,15 @@ impl PgTarget {
             query.apply(&key, &value)?;
         }
         let location = location(&url, &query).ok_or(PgTargetError::Address)?;
-        let config = login(&url, query)?;
-        Ok(PgTarget { location, config })
+        let tls = query.tls()?;
+        if tls.is_some() && matches!(location, ServerLocation::Socket(_)) {
+            return Err(PgTargetError::SocketTls);
+        }
+        Ok(PgTarget {
+            config: login(&url, query)?,
+            location,
+            tls,
+        })
     }
 
     /// The URL, with `localhost` as its host if a socket's directory replaces the host.
@@ -172,6 +202,9 @@ fn login(url: &Url, query: Query) -> Result<PgConfig, PgTargetError> {
     Ok(config)
 }
 
+/// The value of `sslrootcert` that means the system's authorities.
+const SYSTEM_ROOTS: &str = "system";
+
 impl Query {
     fn apply(&mut self, key: &str, value: &str) -> Result<(), PgTargetError> {
         match (key, value) {
@@ -179,14 +212,38 @@ impl Query {
             ("port", port) => {
                 self.port = Some(port.parse().map_err(|_| PgTargetError::Address)?);
             }
-            ("sslmode", "disable" | "allow" | "prefer") => {}
-            ("sslmode", "require" | "verify-ca" | "verify-full") => {
-                return Err(PgTargetError::Tls);
-            }
+            ("sslmode", mode) => self.ssl_mode = Some(mode.to_owned()),
+            ("sslrootcert", file) => self.root_cert = Some(file.to_owned()),
+            ("sslcert", file) => self.cert = Some(file.to_owned()),
+            ("sslkey", file) => self.key = Some(file.to_owned()),
             ("application_name", name) => self.application_name = Some(name.to_owned()),
             _ => return Err(PgTargetError::QueryParameter),
         }
         Ok(())
+    }
+
+    fn tls(&self) -> Result<Option<PgTls>, PgTargetError> {
+        let verification = match self.ssl_mode.as_deref() {
+            None | Some("disable" | "allow" | "prefer") => {
+                let files = [&self.root_cert, &self.cert, &self.key];
+                return match files.into_iter().flatten().next() {
+                    None => Ok(None),
+                    Some(_) => Err(PgTargetError::UnusedFile),
+                };
+            }
+            // As in libpq, a named authority is verified.
+            Some("require") if self.root_cert.is_some() => Verification::Authority,
+            Some("require") => Verification::Nothing,
+            Some("verify-ca") => Verification::Authority,
+            Some("verify-full") => Verification::Full,
+            Some(_) => return Err(PgTargetError::SslMode),
+        };
+        Ok(Some(PgTls {
+            verification,
+            root_cert: self.root_cert.clone().filter(|file| file != SYSTEM_ROOTS),
+            cert: self.cert.clone(),
+            key: self.key.clone(),
+        }))
     }
 }
 

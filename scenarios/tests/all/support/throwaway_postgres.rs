@@ -44,12 +44,13 @@ impl ThrowawayPostgres {
         if let Some(server) = shared.upgrade() {
             return Some(server);
         }
-        let server = Arc::new(Self::start()?);
+        let server = Arc::new(Self::start(|_| ())?);
         *shared = Arc::downgrade(&server);
         Some(server)
     }
 
-    fn start() -> Option<Self> {
+    /// A server of the test's own, whose data directory `prepare` may change; `None` without PostgreSQL.
+    pub(crate) fn start(prepare: impl FnOnce(&Path)) -> Option<Self> {
         let Some(binaries) = find_binaries() else {
             let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
             assert!(
@@ -73,6 +74,7 @@ impl ThrowawayPostgres {
         let command = |name: &str| command(&binaries.join(name), owner.as_ref(), directory.path());
         let data = directory.path().join("data");
         initialise(command("initdb"), &data);
+        prepare(&data);
         // The free port could be taken before the server binds it; then starting fails and is retried.
         let (process, port) = (0..5)
             .find_map(|_| listen(command("postgres"), &data))
